@@ -1,0 +1,53 @@
+namespace Paddock.Block;
+
+/// <summary>What went wrong, as a class that a front end maps to its own status (an errno, an NVMe status, an NBD error).</summary>
+public enum BlockError
+{
+    /// <summary>EIO: the storage failed, or said nothing better.</summary>
+    Io,
+
+    /// <summary>EINVAL: the request breaks a rule of the device (bounds, alignment, the zone write rule).</summary>
+    InvalidArgument,
+
+    /// <summary>ENOTSUP: the device has no such operation, or not for this range.</summary>
+    NotSupported,
+
+    /// <summary>ENOSPC.</summary>
+    NoSpace,
+
+    /// <summary>EFBIG: more than the format can address.</summary>
+    TooLarge,
+
+    /// <summary>EACCES or EROFS: the device is open for reading only.</summary>
+    ReadOnly,
+
+    /// <summary>EPERM: what is asked is refused by policy (the gate, a lock).</summary>
+    NotPermitted,
+
+    /// <summary>ENOENT.</summary>
+    NotFound,
+
+    /// <summary>EEXIST.</summary>
+    AlreadyExists,
+
+    /// <summary>EBUSY or EAGAIN: another process holds the image.</summary>
+    Busy,
+
+    /// <summary>ENOTTY or ENODEV: not a device of the kind that was asked for.</summary>
+    NoDevice,
+
+    /// <summary>ENOMEDIUM: the image was closed after it was found corrupt.</summary>
+    NoMedium,
+
+    /// <summary>ETOOMANYREFS: more open or active zones than the limits allow.</summary>
+    TooManyZones,
+
+    /// <summary>EISDIR.</summary>
+    IsDirectory,
+
+    /// <summary>ENOMEM.</summary>
+    NoMemory,
+
+    /// <summary>ECANCELED.</summary>
+    Cancelled,
+}

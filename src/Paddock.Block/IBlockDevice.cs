@@ -1,0 +1,49 @@
+namespace Paddock.Block;
+
+/// <summary>
+/// A disk: an array of bytes with a length. Everything in Paddock that holds data for a client is one: a raw file, a qcow2 image,
+/// its backing image, a remote drive, a fault injector.
+/// </summary>
+/// <remarks>
+/// Requests may overlap in time and come from any thread. Every method completes synchronously when it can. Implementations may
+/// assume that bounds and alignment were checked: open devices for clients through <see cref="CheckedBlockDevice"/>.
+/// All failures are <see cref="BlockException"/>.
+/// </remarks>
+public interface IBlockDevice : IAsyncDisposable
+{
+    /// <summary>Size in bytes; changes only by <see cref="ResizeAsync"/>.</summary>
+    long Length { get; }
+
+    /// <summary>True when every changing request fails with <see cref="BlockError.ReadOnly"/>.</summary>
+    bool IsReadOnly { get; }
+
+    /// <summary>What one request may ask for.</summary>
+    BlockLimits Limits { get; }
+
+    /// <summary>The image that supplies what this layer does not hold; null when this layer is the last.</summary>
+    IBlockDevice? Backing => null;
+
+    /// <summary>Fills <paramref name="buffer"/> from byte <paramref name="offset"/> on.</summary>
+    ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default);
+
+    /// <summary>Writes <paramref name="data"/> from byte <paramref name="offset"/> on.</summary>
+    ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default);
+
+    /// <summary>Makes a range read as zeroes.</summary>
+    ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default);
+
+    /// <summary>Says that a range's contents no longer matter. A hint: the device may keep, zero or give back any part of it.</summary>
+    ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default);
+
+    /// <summary>Makes every write that completed before this call durable.</summary>
+    ValueTask FlushAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>Changes <see cref="Length"/>; new bytes read as zeroes.</summary>
+    ValueTask ResizeAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// What this layer alone knows of the bytes from <paramref name="offset"/> on: the longest run with equal facts that is cheap to find,
+    /// at most <paramref name="length"/> bytes. Without <see cref="BlockStatusFlags.Allocated"/> the backing image decides.
+    /// </summary>
+    ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default);
+}

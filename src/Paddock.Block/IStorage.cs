@@ -1,0 +1,60 @@
+namespace Paddock.Block;
+
+/// <summary>
+/// What lies under an image: a growing array of bytes, such as a file. A simulated disk that loses what was not flushed can take its place.
+/// </summary>
+/// <remarks>
+/// Any offset and length will do (a file opened for direct I/O bounces by itself). Requests may overlap in time and come from any thread.
+/// Reading past the end gives zeroes; writing past it grows the storage. All failures are <see cref="BlockException"/>.
+/// </remarks>
+public interface IStorage : IAsyncDisposable
+{
+    /// <summary>Name for messages: a file's path as it was given.</summary>
+    string Name { get; }
+
+    /// <summary>Size in bytes.</summary>
+    long Length { get; }
+
+    /// <summary>True when opened for reading only.</summary>
+    bool IsReadOnly { get; }
+
+    /// <summary>Bytes that the storage really takes ("disk size"); -1 where that is not known.</summary>
+    long AllocatedBytes => -1;
+
+    /// <summary>The unit in which requests cost least: 1, or the logical block size of direct I/O.</summary>
+    int PreferredAlignment => 1;
+
+    /// <summary>Fills <paramref name="buffer"/>; bytes past the end read as zeroes.</summary>
+    ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default);
+
+    /// <summary>Writes, growing the storage where needed.</summary>
+    ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Makes a range read as zeroes, growing the storage where needed. With <see cref="ZeroFlags.MayUnmap"/> it may become a hole;
+    /// with <see cref="ZeroFlags.NoFallback"/> it fails where only writing zeroes would do.
+    /// </summary>
+    ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default);
+
+    /// <summary>Gives a range's space back where the storage can; afterwards it reads as zeroes or as before.</summary>
+    ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default);
+
+    /// <summary>Makes what was written before this call durable (fdatasync).</summary>
+    ValueTask FlushAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>Cuts or grows the storage; new bytes read as zeroes. <see cref="Preallocation.Metadata"/> is taken as off.</summary>
+    ValueTask SetLengthAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// The longest cheap run from <paramref name="offset"/> on that is all data (flag <see cref="BlockStatusFlags.Data"/>) or all hole
+    /// (flag <see cref="BlockStatusFlags.Zero"/>), at most <paramref name="length"/> bytes.
+    /// </summary>
+    ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Told before each step of the engine that has a name, so that a fault injector can fail just there. Names are those of QEMU's
+    /// blkdebug (<c>l2_update</c>, <c>refblock_alloc</c>, ...).
+    /// </summary>
+    /// <returns>A task that may be held back, to stop the engine at that step.</returns>
+    ValueTask OnEventAsync(string eventName) => ValueTask.CompletedTask;
+}

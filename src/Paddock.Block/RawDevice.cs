@@ -1,0 +1,77 @@
+namespace Paddock.Block;
+
+/// <summary>A disk whose bytes are those of a storage, one to one: the raw format.</summary>
+public sealed class RawDevice : IBlockDevice
+{
+    private readonly IStorage _storage;
+
+    /// <param name="storage">The bytes; owned by the device.</param>
+    /// <param name="readOnly">True to take no changes, whatever the storage would take.</param>
+    public RawDevice(IStorage storage, bool readOnly = false)
+    {
+        _storage = storage;
+        IsReadOnly = readOnly || storage.IsReadOnly;
+    }
+
+    /// <inheritdoc/>
+    public long Length => _storage.Length;
+
+    /// <inheritdoc/>
+    public bool IsReadOnly { get; }
+
+    /// <inheritdoc/>
+    public BlockLimits Limits => BlockLimits.Bytes;
+
+    /// <summary>The bytes.</summary>
+    public IStorage Storage => _storage;
+
+    /// <inheritdoc/>
+    public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => _storage.ReadAsync(offset, buffer, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask WriteAsync(
+        long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+        => (flags & WriteFlags.Fua) != 0
+            ? WriteThroughAsync(offset, data, cancellationToken)
+            : _storage.WriteAsync(offset, data, cancellationToken);
+
+    /// <inheritdoc/>
+    public async ValueTask WriteZeroesAsync(
+        long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
+    {
+        await _storage.WriteZeroesAsync(offset, length, flags, cancellationToken);
+        if ((flags & ZeroFlags.Fua) != 0)
+        {
+            await _storage.FlushAsync(cancellationToken);
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => _storage.DiscardAsync(offset, length, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => _storage.FlushAsync(cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask ResizeAsync(
+        long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+        => _storage.SetLengthAsync(length, preallocation, cancellationToken);
+
+    /// <inheritdoc/>
+    public async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        var status = await _storage.GetStatusAsync(offset, length, cancellationToken);
+        return status with { Flags = status.Flags | BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid, HostOffset = offset };
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => _storage.DisposeAsync();
+
+    private async ValueTask WriteThroughAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    {
+        await _storage.WriteAsync(offset, data, cancellationToken);
+        await _storage.FlushAsync(cancellationToken);
+    }
+}

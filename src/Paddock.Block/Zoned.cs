@@ -1,0 +1,97 @@
+namespace Paddock.Block;
+
+/// <summary>Zone condition; the numbers are those of reports (ZBC, virtio-blk, Linux), spec section 3.</summary>
+public enum ZoneCondition : byte
+{
+    /// <summary>A conventional zone: it has no write pointer.</summary>
+    NotWritePointer = 0,
+
+    /// <summary>Nothing written since the last reset.</summary>
+    Empty = 1,
+
+    /// <summary>Opened by a write.</summary>
+    ImplicitlyOpen = 2,
+
+    /// <summary>Opened by request.</summary>
+    ExplicitlyOpen = 3,
+
+    /// <summary>Partly written, holding no open resource.</summary>
+    Closed = 4,
+
+    /// <summary>Readable, never writable again.</summary>
+    ReadOnly = 13,
+
+    /// <summary>Written to its capacity, or finished.</summary>
+    Full = 14,
+
+    /// <summary>Neither readable nor writable.</summary>
+    Offline = 15,
+}
+
+/// <summary>Zone type; the numbers are those of reports.</summary>
+public enum ZoneType : byte
+{
+    /// <summary>May be written anywhere.</summary>
+    Conventional = 1,
+
+    /// <summary>Must be written at its write pointer.</summary>
+    SequentialWriteRequired = 2,
+}
+
+/// <summary>Zone management requests.</summary>
+public enum ZoneAction
+{
+    /// <summary>To EXPLICITLY OPEN.</summary>
+    Open,
+
+    /// <summary>To CLOSED, or EMPTY where nothing is written.</summary>
+    Close,
+
+    /// <summary>To FULL; the unwritten rest reads as zeroes.</summary>
+    Finish,
+
+    /// <summary>To EMPTY; the data is given back.</summary>
+    Reset,
+}
+
+/// <summary>One zone in a report; all positions and sizes in bytes on the virtual disk.</summary>
+/// <param name="Start">Where the zone starts.</param>
+/// <param name="Length">Its length (zone size; less for a smaller last zone).</param>
+/// <param name="Capacity">Writable bytes from the start.</param>
+/// <param name="WritePointer">Where the next write must start; for a FULL zone the end of the zone, for a conventional one its start.</param>
+/// <param name="Condition">Its condition.</param>
+/// <param name="Type">Its type.</param>
+public readonly record struct ZoneDescriptor(
+    long Start, long Length, long Capacity, long WritePointer, ZoneCondition Condition, ZoneType Type);
+
+/// <summary>The zoned geometry and limits of a device, in bytes and counts; 0 in a limit is "no limit".</summary>
+/// <param name="ZoneSize">Bytes from one zone's start to the next.</param>
+/// <param name="ZoneCapacity">Writable bytes in a whole zone.</param>
+/// <param name="ZoneCount">Number of zones.</param>
+/// <param name="ConventionalZones">How many leading zones are conventional.</param>
+/// <param name="MaxOpenZones">Limit on implicitly + explicitly open zones.</param>
+/// <param name="MaxActiveZones">Limit on open + closed zones.</param>
+/// <param name="MaxAppendBytes">Longest zone append.</param>
+public readonly record struct ZonedLimits(
+    long ZoneSize, long ZoneCapacity, int ZoneCount, int ConventionalZones, uint MaxOpenZones, uint MaxActiveZones, uint MaxAppendBytes);
+
+/// <summary>A disk that is split into zones which must be written in order.</summary>
+public interface IZonedBlockDevice : IBlockDevice
+{
+    /// <summary>Geometry and limits.</summary>
+    ZonedLimits Zoned { get; }
+
+    /// <summary>
+    /// Describes the zones from the one that holds <paramref name="offset"/> on, as many as there are and fit.
+    /// </summary>
+    /// <returns>How many descriptors were filled in.</returns>
+    ValueTask<int> ReportZonesAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default);
+
+    /// <summary>Opens, closes, finishes or resets every zone of a range, all or none (spec section 3, range requests).</summary>
+    ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default);
+
+    /// <summary>Writes at the write pointer of the zone that starts at <paramref name="zoneStart"/>.</summary>
+    /// <returns>The offset where the data landed.</returns>
+    ValueTask<long> AppendAsync(
+        long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default);
+}

@@ -1,0 +1,3 @@
+namespace Paddock.Posix;
+
+internal static class Placeholder;

@@ -1,0 +1,19 @@
+using Paddock.Block;
+
+namespace Paddock.Qcow2;
+
+/// <summary>What an open qcow2 image offers beside the block device.</summary>
+public interface IQcow2Device : IBlockDevice
+{
+    /// <summary>What the header says.</summary>
+    Qcow2ImageInfo Info { get; }
+
+    /// <summary>Warnings from opening it, for people (spec 1.2, 1.3); empty mostly.</summary>
+    IReadOnlyList<string> Warnings { get; }
+
+    /// <summary>The storage under the image.</summary>
+    IStorage Storage { get; }
+
+    /// <summary>Writes clusters compressed; whole clusters only, but for the last. Unallocated clusters only.</summary>
+    ValueTask WriteCompressedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default);
+}

@@ -1,0 +1,46 @@
+using Paddock.Block;
+
+namespace Paddock.Qcow2;
+
+/// <summary>What an image's header says, for `info`.</summary>
+public sealed record Qcow2ImageInfo
+{
+    public required int Version { get; init; }
+
+    public required long VirtualSize { get; init; }
+
+    public required int ClusterSize { get; init; }
+
+    public required int RefcountBits { get; init; }
+
+    public required Qcow2Compression Compression { get; init; }
+
+    public required bool LazyRefcounts { get; init; }
+
+    public required bool Dirty { get; init; }
+
+    public required bool Corrupt { get; init; }
+
+    public bool ExtendedL2 { get; init; }
+
+    public string? BackingFile { get; init; }
+
+    public string? BackingFormat { get; init; }
+
+    /// <summary>Internal snapshots, as their table lists them.</summary>
+    public IReadOnlyList<Qcow2SnapshotInfo> Snapshots { get; init; } = [];
+
+    /// <summary>Null for an image without zones.</summary>
+    public ZonedImageInfo? Zoned { get; init; }
+}
+
+/// <summary>One internal snapshot.</summary>
+public sealed record Qcow2SnapshotInfo(
+    string Id, string Name, long DateSeconds, int DateNanoseconds, long VmClockNanoseconds, long VmStateSize, long DiskSize, long InstructionCount);
+
+/// <summary>The zoned part of an image.</summary>
+public sealed record ZonedImageInfo(ZoneLayout Layout, ZonedLimits Limits, long TableOffset, long TableBytes)
+{
+    /// <summary>True when the zone table stands in the order or with the flag of another layout (spec 1.3).</summary>
+    public bool TableInForeignOrder { get; init; }
+}

@@ -1,0 +1,88 @@
+using Paddock.Block;
+
+namespace Paddock.Qcow2;
+
+/// <summary>How a qcow2 image is opened.</summary>
+public sealed record Qcow2OpenOptions
+{
+    /// <summary>No changing request is taken, and nothing is written to the storage.</summary>
+    public bool ReadOnly { get; init; }
+
+    /// <summary>Opens what the header names (backing file). The default opens nothing: paths in an image are not to be trusted.</summary>
+    public IImageGate Gate { get; init; } = DenyGate.Instance;
+
+    /// <summary>Bytes of memory for cached L2 tables; the default covers 256 GiB at 64 KiB clusters.</summary>
+    public long L2CacheBytes { get; init; } = 32 << 20;
+
+    /// <summary>Bytes of memory for cached refcount blocks.</summary>
+    public long RefcountCacheBytes { get; init; } = 4 << 20;
+
+    /// <summary>Overrides the image's own lazy_refcounts; null leaves it.</summary>
+    public bool? LazyRefcounts { get; init; }
+
+    /// <summary>Which metadata each metadata write is checked against.</summary>
+    public OverlapChecks OverlapChecks { get; init; } = OverlapChecks.Cached;
+
+    /// <summary>Whether discarded clusters become holes in the storage (discard=unmap).</summary>
+    public bool PassDiscards { get; init; } = true;
+
+    /// <summary>Opens an image whose corrupt bit or dirty bit is set for repair: no automatic repair, writing allowed to the checker.</summary>
+    public bool ForCheck { get; init; }
+
+    /// <summary>Accept an image that misses its backing file, for `info` and the like.</summary>
+    public bool NoBacking { get; init; }
+}
+
+/// <summary>Structures that a metadata write must not touch (QEMU's overlap-check groups).</summary>
+[Flags]
+public enum OverlapChecks
+{
+    None = 0,
+    MainHeader = 1,
+    ActiveL1 = 2,
+    ActiveL2 = 4,
+    RefcountTable = 8,
+    RefcountBlock = 16,
+    SnapshotTable = 32,
+    InactiveL1 = 64,
+    InactiveL2 = 128,
+    BitmapDirectory = 256,
+    ZoneTable = 512,
+
+    /// <summary>What costs nothing: constant-time checks.</summary>
+    Constant = MainHeader | ActiveL1 | RefcountTable | SnapshotTable | BitmapDirectory | ZoneTable,
+
+    /// <summary>Also what is in memory anyway: the default.</summary>
+    Cached = Constant | ActiveL2 | RefcountBlock | InactiveL1,
+
+    /// <summary>Everything.</summary>
+    All = Cached | InactiveL2,
+}
+
+/// <summary>Opens files that stand in an image. The engine never opens one by itself.</summary>
+public interface IImageGate
+{
+    /// <summary>Opens the backing image of an overlay, for reading.</summary>
+    /// <param name="name">The name as it stands in the header.</param>
+    /// <param name="format">The format as it stands in the header extension; null when absent.</param>
+    /// <param name="overlay">The storage of the image that names it; relative names are relative to it.</param>
+    /// <param name="cancellationToken">Stops the opening.</param>
+    /// <returns>The device; null to open the overlay without a backing image (unallocated clusters read as zeroes).</returns>
+    ValueTask<IBlockDevice?> OpenBackingAsync(string name, string? format, IStorage overlay, CancellationToken cancellationToken);
+}
+
+/// <summary>The gate that opens nothing.</summary>
+public sealed class DenyGate : IImageGate
+{
+    private DenyGate()
+    {
+    }
+
+    /// <summary>The one instance.</summary>
+    public static DenyGate Instance { get; } = new();
+
+    /// <inheritdoc/>
+    public ValueTask<IBlockDevice?> OpenBackingAsync(string name, string? format, IStorage overlay, CancellationToken cancellationToken)
+        => throw new BlockException(
+            BlockError.NotPermitted, $"the image names a backing file, '{name}', and was opened without leave to open it");
+}

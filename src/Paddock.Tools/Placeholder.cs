@@ -1,0 +1,3 @@
+namespace Paddock.Tools;
+
+internal static class Placeholder;

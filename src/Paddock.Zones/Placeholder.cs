@@ -1,0 +1,3 @@
+namespace Paddock.Zones;
+
+internal static class Placeholder;
