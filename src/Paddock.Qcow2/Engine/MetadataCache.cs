@@ -1,0 +1,268 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using Paddock.Block;
+
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>
+/// A bounded cache of table slices (parts of L2 tables or refcount blocks), keyed by their offset in the storage, kept as the big-endian bytes
+/// that lie there.
+/// </summary>
+/// <remarks>
+/// Two locks guard it. Whoever loads, changes, evicts or writes back holds the image's metadata mutex (see <see cref="Qcow2Image"/>); I/O happens
+/// under that mutex only. The short <see cref="Lock"/> in here lets readers look entries up without the mutex while slices come and go.
+/// </remarks>
+internal sealed class MetadataCache
+{
+    private readonly IStorage _storage;
+    private readonly Lock _lock = new();
+    private readonly Dictionary<long, int> _index = [];
+    private readonly List<Slot> _slots = [];
+    private readonly int _maxSlots;
+    private readonly string _writeEvent;
+    private readonly string _loadEvent;
+    private int _hand;
+    private int _dirtyCount;
+
+    /// <param name="storage">Where the tables lie.</param>
+    /// <param name="sliceBytes">Size of a slice: a power of two, at most a cluster.</param>
+    /// <param name="maxBytes">Memory that the slices may take; at least four slices are always allowed.</param>
+    /// <param name="loadEvent">Name of the fault point before a load.</param>
+    /// <param name="writeEvent">Name of the fault point before a write-back.</param>
+    public MetadataCache(IStorage storage, int sliceBytes, long maxBytes, string loadEvent, string writeEvent)
+    {
+        _storage = storage;
+        SliceBytes = sliceBytes;
+        _maxSlots = (int)Math.Clamp(maxBytes / sliceBytes, 4, 1 << 24);
+        _loadEvent = loadEvent;
+        _writeEvent = writeEvent;
+    }
+
+    /// <summary>Size of a slice in bytes.</summary>
+    public int SliceBytes { get; }
+
+    /// <summary>True when a slice differs from the storage.</summary>
+    public bool HasDirty => Volatile.Read(ref _dirtyCount) > 0;
+
+    /// <summary>The bytes of a slice, if it is here. The span may be used only inside <paramref name="scope"/>, which the caller disposes.</summary>
+    public bool TryGet(long offset, out ReadOnlySpan<byte> bytes, out Lock.Scope scope)
+    {
+        scope = _lock.EnterScope();
+        ref int slot = ref CollectionsMarshal.GetValueRefOrNullRef(_index, offset);
+        if (System.Runtime.CompilerServices.Unsafe.IsNullRef(ref slot))
+        {
+            bytes = default;
+            return false;
+        }
+
+        var entry = _slots[slot];
+        entry.Used = true;
+        bytes = entry.Bytes;
+        return true;
+    }
+
+    /// <summary>
+    /// The bytes of a slice, loaded when needed. Valid until the next load, under the metadata mutex; changes go through
+    /// <see cref="Set64"/> or <see cref="MarkDirty"/>.
+    /// </summary>
+    /// <param name="offset">Where the slice lies; a multiple of the slice size.</param>
+    /// <param name="makeRoom">Writes dirty slices back in a safe order; called when a dirty slice must go.</param>
+    public ValueTask<byte[]> GetAsync(long offset, Func<ValueTask> makeRoom)
+    {
+        lock (_lock)
+        {
+            if (_index.TryGetValue(offset, out int slot))
+            {
+                _slots[slot].Used = true;
+                return ValueTask.FromResult(_slots[slot].Bytes);
+            }
+        }
+
+        return LoadAsync(offset, makeRoom, read: true);
+    }
+
+    /// <summary>A slice of zeroes for a table that is new: nothing is read.</summary>
+    public ValueTask<byte[]> CreateAsync(long offset, Func<ValueTask> makeRoom)
+    {
+        Forget(offset);
+        return LoadAsync(offset, makeRoom, read: false);
+    }
+
+    /// <summary>Changes one 8-byte big-endian entry of a slice that is here.</summary>
+    public void Set64(long offset, int entry, ulong value)
+    {
+        lock (_lock)
+        {
+            var slot = _slots[_index[offset]];
+            BinaryPrimitives.WriteUInt64BigEndian(slot.Bytes.AsSpan(entry * 8), value);
+            SetDirty(slot);
+        }
+    }
+
+    /// <summary>Says that a slice that is here was changed in place.</summary>
+    public void MarkDirty(long offset)
+    {
+        lock (_lock)
+        {
+            SetDirty(_slots[_index[offset]]);
+        }
+    }
+
+    /// <summary>Drops the slices of a range without writing them: the table is gone.</summary>
+    public void Forget(long offset, long length)
+    {
+        for (long at = offset; at < offset + length; at += SliceBytes)
+        {
+            Forget(at);
+        }
+    }
+
+    /// <summary>Drops everything; dirty slices must have been written.</summary>
+    public void Clear()
+    {
+        lock (_lock)
+        {
+            _index.Clear();
+            _slots.Clear();
+            _dirtyCount = 0;
+            _hand = 0;
+        }
+    }
+
+    /// <summary>Writes every dirty slice, in ascending order, adjoining ones in one request each.</summary>
+    /// <param name="guard">Called before each write with its offset and length.</param>
+    public async ValueTask WriteBackAsync(Func<long, long, ValueTask>? guard)
+    {
+        if (!HasDirty)
+        {
+            return;
+        }
+
+        var dirty = new List<Slot>();
+        foreach (var slot in _slots)
+        {
+            if (slot.Dirty)
+            {
+                dirty.Add(slot);
+            }
+        }
+
+        dirty.Sort(static (a, b) => a.Offset.CompareTo(b.Offset));
+        foreach (var slot in dirty)
+        {
+            if (guard is not null)
+            {
+                await guard(slot.Offset, SliceBytes);
+            }
+
+            await _storage.OnEventAsync(_writeEvent);
+            await _storage.WriteAsync(slot.Offset, slot.Bytes);
+            slot.Dirty = false;
+            _dirtyCount--;
+        }
+    }
+
+    private async ValueTask<byte[]> LoadAsync(long offset, Func<ValueTask> makeRoom, bool read)
+    {
+        var slot = await TakeSlotAsync(makeRoom);
+        if (read)
+        {
+            await _storage.OnEventAsync(_loadEvent);
+            await _storage.ReadAsync(offset, slot.Bytes);
+        }
+        else
+        {
+            slot.Bytes.AsSpan().Clear();
+        }
+
+        lock (_lock)
+        {
+            slot.Offset = offset;
+            slot.Used = true;
+            _index.Add(offset, slot.Number);
+        }
+
+        return slot.Bytes;
+    }
+
+    private async ValueTask<Slot> TakeSlotAsync(Func<ValueTask> makeRoom)
+    {
+        if (_slots.Count < _maxSlots)
+        {
+            lock (_lock)
+            {
+                var slot = new Slot(_slots.Count, new byte[SliceBytes]);
+                _slots.Add(slot);
+                return slot;
+            }
+        }
+
+        var victim = FindVictim();
+        if (victim.Dirty)
+        {
+            await makeRoom();
+        }
+
+        Forget(victim.Offset);
+        return victim;
+    }
+
+    // second chance: a slice that was used since the hand passed stays for another round
+    private Slot FindVictim()
+    {
+        lock (_lock)
+        {
+            while (true)
+            {
+                var slot = _slots[_hand];
+                _hand = (_hand + 1) % _slots.Count;
+                if (!slot.Used || slot.Offset < 0)
+                {
+                    return slot;
+                }
+
+                slot.Used = false;
+            }
+        }
+    }
+
+    private void Forget(long offset)
+    {
+        lock (_lock)
+        {
+            if (_index.Remove(offset, out int number))
+            {
+                var slot = _slots[number];
+                slot.Offset = -1;
+                slot.Used = false;
+                if (slot.Dirty)
+                {
+                    slot.Dirty = false;
+                    _dirtyCount--;
+                }
+            }
+        }
+    }
+
+    private void SetDirty(Slot slot)
+    {
+        if (!slot.Dirty)
+        {
+            slot.Dirty = true;
+            _dirtyCount++;
+        }
+    }
+
+    private sealed class Slot(int number, byte[] bytes)
+    {
+        public int Number => number;
+
+        public byte[] Bytes => bytes;
+
+        public long Offset { get; set; } = -1;
+
+        public bool Dirty { get; set; }
+
+        public bool Used { get; set; }
+    }
+}

@@ -1,0 +1,160 @@
+using System.Buffers.Binary;
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Engine;
+
+// finding free clusters; new refcount blocks; a larger refcount table
+internal sealed partial class RefcountManager
+{
+    private async ValueTask<long> FindFreeAsync(long count)
+    {
+        int order = _geometry.RefcountOrder;
+        int perSlice = _cache.SliceBytes * 8 >> order;
+        long start = _cursor;
+        long cluster = start;
+        while (cluster - start < count)
+        {
+            long block = BlockOf(cluster);
+            if (block == 0)
+            {
+                // a missing block counts only free clusters
+                cluster = ((cluster >> _geometry.RefcountBlockBits) + 1) << _geometry.RefcountBlockBits;
+                continue;
+            }
+
+            var (slice, index) = SliceOf(block, cluster);
+            var bytes = await _cache.GetAsync(slice, MakeRoomAsync);
+            for (; index < perSlice && cluster - start < count; index++, cluster++)
+            {
+                if (RefcountCodec.Get(bytes, index, order) != 0)
+                {
+                    start = cluster + 1;
+                }
+            }
+        }
+
+        return start;
+    }
+
+    /// <summary>True when a block or a larger table had to be made.</summary>
+    private async ValueTask<bool> EnsureBlocksAsync(long first, long count)
+    {
+        long lastIndex = (first + count - 1) >> _geometry.RefcountBlockBits;
+        if (lastIndex >= _table.Length)
+        {
+            await GrowTableAsync(lastIndex + 1);
+            return true;
+        }
+
+        bool made = false;
+        for (long index = first >> _geometry.RefcountBlockBits; index <= lastIndex; index++)
+        {
+            if (_table[index] == 0)
+            {
+                await MakeBlockAsync((int)index);
+                made = true;
+            }
+        }
+
+        return made;
+    }
+
+    private async ValueTask MakeBlockAsync(int tableIndex)
+    {
+        long cluster = (long)tableIndex << _geometry.RefcountBlockBits;
+        long offset = cluster << _geometry.ClusterBits;
+        await _storage.OnEventAsync("refblock_alloc");
+        await ZeroClusterAsync(cluster);
+        BlockChanged?.Invoke(offset, true);
+        var slice = await _cache.CreateAsync(offset, MakeRoomAsync);
+        RefcountCodec.Set(slice, 0, _geometry.RefcountOrder, 1);
+        _cache.MarkDirty(offset);
+        _table[tableIndex] = (ulong)offset;
+        _dirtyTableEntries.Add(tableIndex);
+        HighWater = Math.Max(HighWater, cluster + 1);
+    }
+
+    private async ValueTask ZeroClusterAsync(long cluster)
+    {
+        if (cluster < HighWater)
+        {
+            await _storage.WriteZeroesAsync(cluster << _geometry.ClusterBits, _geometry.ClusterSize, ZeroFlags.None);
+        }
+    }
+
+    /// <summary>
+    /// Moves the table to a larger place right behind all that the old one can count: first the blocks that count the new area, then the table.
+    /// </summary>
+    private async ValueTask GrowTableAsync(long minEntries)
+    {
+        int entriesPerCluster = _geometry.ClusterSize / 8;
+        long area = (long)_table.Length << _geometry.RefcountBlockBits;
+        long entries = Math.Max(minEntries, _table.Length + (_table.Length / 2)) + 1;
+        long blocks = 1;
+        long tableClusters;
+        while (true)
+        {
+            tableClusters = (Math.Max(entries, _table.Length + blocks) + entriesPerCluster - 1) / entriesPerCluster;
+            long needed = (blocks + tableClusters + (1L << _geometry.RefcountBlockBits) - 1) >> _geometry.RefcountBlockBits;
+            if (needed <= blocks)
+            {
+                break;
+            }
+
+            blocks = needed;
+        }
+
+        if (tableClusters << _geometry.ClusterBits > Qcow2Limits.MaxRefcountTableBytes)
+        {
+            throw new BlockException(BlockError.TooLarge, "the refcount table cannot grow beyond 8 MiB");
+        }
+
+        await _storage.OnEventAsync("reftable_grow");
+        await WriteBackAsync();
+        await WriteGrownTableAsync(area, (int)blocks, tableClusters);
+    }
+
+    private async ValueTask WriteGrownTableAsync(long area, int blocks, long tableClusters)
+    {
+        int bits = _geometry.ClusterBits;
+        var table = new ulong[(tableClusters << bits) / 8];
+        _table.CopyTo(table, 0);
+        for (int i = 0; i < blocks; i++)
+        {
+            table[_table.Length + i] = (ulong)((area + i) << bits);
+        }
+
+        var counts = new byte[(long)blocks << bits];
+        for (int i = 0; i < blocks + tableClusters; i++)
+        {
+            RefcountCodec.Set(counts, i, _geometry.RefcountOrder, 1);
+        }
+
+        var bytes = new byte[tableClusters << bits];
+        for (int i = 0; i < table.Length; i++)
+        {
+            BinaryPrimitives.WriteUInt64BigEndian(bytes.AsSpan(i * 8), table[i]);
+        }
+
+        long tableOffset = (area + blocks) << bits;
+        await _storage.WriteAsync(area << bits, counts);
+        await _storage.WriteAsync(tableOffset, bytes);
+        await _storage.FlushAsync();
+        var (oldOffset, oldClusters) = (_tableOffset, _geometry.ClustersFor((long)_table.Length * 8));
+        for (int i = 0; i < blocks; i++)
+        {
+            BlockChanged?.Invoke((area + i) << bits, true);
+        }
+
+        HighWater = Math.Max(HighWater, area + blocks + tableClusters);
+        _table = table;
+        _tableOffset = tableOffset;
+        if (TableMoved is not null)
+        {
+            await TableMoved(tableOffset, (uint)tableClusters);
+        }
+
+        await FreeNowAsync(oldOffset >> bits, oldClusters);
+    }
+}

@@ -1,0 +1,271 @@
+using System.Buffers.Binary;
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>
+/// The reference counts of an image's clusters and the allocation that rests on them. Every call is made under the image's metadata mutex.
+/// </summary>
+/// <remarks>
+/// A new refcount block describes itself: it is the first cluster of the range that it counts. Counts go up in the cache and reach the storage
+/// before anything points at the clusters; they go down only after what pointed there is durably gone (<see cref="FreeLater"/>).
+/// </remarks>
+internal sealed partial class RefcountManager
+{
+    private const ulong TableOffsetMask = 0xffff_ffff_ffff_fe00;
+
+    private readonly IStorage _storage;
+    private readonly MetadataCache _cache;
+    private readonly ClusterGeometry _geometry;
+    private readonly SortedSet<int> _dirtyTableEntries = [];
+    private readonly List<(long First, long Count)> _pendingFrees = [];
+    private ulong[] _table = [];
+    private long _tableOffset;
+    private long _cursor;
+    private long _freeByte;
+    private long _pendingFreeClusters;
+
+    public RefcountManager(IStorage storage, ClusterGeometry geometry, long cacheBytes)
+    {
+        _storage = storage;
+        _geometry = geometry;
+        _cache = new MetadataCache(storage, Math.Min(geometry.ClusterSize, 4096), cacheBytes, "refblock_load", "refblock_update_part");
+        HighWater = geometry.ClustersFor(storage.Length);
+    }
+
+    /// <summary>Clusters from here on were never used since the image was opened, nor before: they read as zeroes.</summary>
+    public long HighWater { get; private set; }
+
+    /// <summary>Clusters whose counts wait to go down.</summary>
+    public long PendingFreeClusters => _pendingFreeClusters;
+
+    /// <summary>True when counts or the table differ from the storage.</summary>
+    public bool HasDirty => _cache.HasDirty || _dirtyTableEntries.Count > 0;
+
+    /// <summary>Where the table moved to, when it grew: the header must follow before the old place is used again.</summary>
+    public Func<long, uint, ValueTask>? TableMoved { get; init; }
+
+    /// <summary>Told of clusters that become or cease to be refcount blocks.</summary>
+    public Action<long, bool>? BlockChanged { get; init; }
+
+    /// <summary>Gives the space of freed clusters back, when set.</summary>
+    public Func<long, long, ValueTask>? Discard { get; set; }
+
+    public int TableEntries => _table.Length;
+
+    /// <summary>Offset of each refcount block, 0 where there is none.</summary>
+    public IEnumerable<long> BlockOffsets => _table.Select(static entry => (long)(entry & TableOffsetMask)).Where(static offset => offset != 0);
+
+    public async ValueTask LoadTableAsync(long offset, uint clusters, CancellationToken cancellationToken)
+    {
+        _tableOffset = offset;
+        var bytes = new byte[(long)clusters << _geometry.ClusterBits];
+        await _storage.OnEventAsync("reftable_load");
+        await _storage.ReadAsync(offset, bytes, cancellationToken);
+        _table = new ulong[bytes.Length / 8];
+        for (int i = 0; i < _table.Length; i++)
+        {
+            _table[i] = BinaryPrimitives.ReadUInt64BigEndian(bytes.AsSpan(i * 8));
+        }
+    }
+
+    /// <summary>The count of one cluster.</summary>
+    public async ValueTask<ulong> GetAsync(long cluster)
+    {
+        long block = BlockOf(cluster);
+        if (block == 0)
+        {
+            return 0;
+        }
+
+        var (slice, index) = SliceOf(block, cluster);
+        return RefcountCodec.Get(await _cache.GetAsync(slice, MakeRoomAsync), index, _geometry.RefcountOrder);
+    }
+
+    /// <summary>Allocates adjoining clusters with a count of one.</summary>
+    /// <returns>The first, and whether all of them are known to read as zeroes.</returns>
+    public async ValueTask<(long First, bool KnownZero)> AllocateAsync(long count)
+    {
+        while (true)
+        {
+            long first = await FindFreeAsync(count);
+            if (first + count > long.MaxValue >> _geometry.ClusterBits)
+            {
+                throw new BlockException(BlockError.TooLarge, "the image is full: no host offset is left");
+            }
+
+            // a new block takes a cluster itself, perhaps one of those just found: look again
+            if (await EnsureBlocksAsync(first, count))
+            {
+                continue;
+            }
+
+            await AddAsync(first, count, 1);
+            bool knownZero = first >= HighWater;
+            HighWater = Math.Max(HighWater, first + count);
+            _cursor = first + count;
+            return (first, knownZero);
+        }
+    }
+
+    /// <summary>Room for a compressed cluster; several share a host cluster and may reach into the next.</summary>
+    public async ValueTask<long> AllocateBytesAsync(int bytes)
+    {
+        int clusterSize = _geometry.ClusterSize;
+        int left = _freeByte == 0 ? 0 : clusterSize - _geometry.InCluster(_freeByte);
+        if (left == clusterSize)
+        {
+            left = 0;
+        }
+
+        long current = _freeByte >> _geometry.ClusterBits;
+        bool canShare = left > 0 && await GetAsync(current) < _geometry.MaxRefcount;
+        long at;
+        if (canShare && left >= bytes)
+        {
+            await AddAsync(current, 1, 1);
+            at = _freeByte;
+        }
+        else
+        {
+            long next = (await AllocateAsync(1)).First;
+            at = next << _geometry.ClusterBits;
+            if (canShare && next == current + 1)
+            {
+                await AddAsync(current, 1, 1);
+                at = _freeByte;
+            }
+        }
+
+        _freeByte = at + bytes;
+        return at;
+    }
+
+    /// <summary>Lowers counts at the next safe moment: once the tables that no longer point there are durable.</summary>
+    public void FreeLater(long firstCluster, long count)
+    {
+        _pendingFreeClusters += count;
+        if (_pendingFrees.Count > 0 && _pendingFrees[^1] is var (first, length) && first + length == firstCluster)
+        {
+            _pendingFrees[^1] = (first, length + count);
+            return;
+        }
+
+        _pendingFrees.Add((firstCluster, count));
+    }
+
+    /// <summary>Lowers the counts that wait; what pointed there is durably gone.</summary>
+    public async ValueTask ApplyFreesAsync()
+    {
+        var frees = _pendingFrees.ToArray();
+        _pendingFrees.Clear();
+        _pendingFreeClusters = 0;
+        foreach (var (first, count) in frees)
+        {
+            await FreeNowAsync(first, count);
+        }
+    }
+
+    /// <summary>Lowers counts of clusters that nothing durable ever pointed at.</summary>
+    public async ValueTask FreeNowAsync(long first, long count)
+    {
+        long runStart = first;
+        for (long cluster = first; cluster < first + count; cluster++)
+        {
+            await AddAsync(cluster, 1, -1);
+            if (await GetAsync(cluster) != 0)
+            {
+                await DiscardRunAsync(runStart, cluster);
+                runStart = cluster + 1;
+                continue;
+            }
+
+            _cursor = Math.Min(_cursor, cluster);
+            if (_freeByte >> _geometry.ClusterBits == cluster)
+            {
+                _freeByte = 0;
+            }
+        }
+
+        await DiscardRunAsync(runStart, first + count);
+    }
+
+    /// <summary>Writes counts, then the table entries that point at new blocks.</summary>
+    public async ValueTask WriteBackAsync()
+    {
+        await _cache.WriteBackAsync(null);
+        if (_dirtyTableEntries.Count == 0)
+        {
+            return;
+        }
+
+        await _storage.FlushAsync();
+        await _storage.OnEventAsync("reftable_update");
+        var bytes = new byte[8];
+        foreach (int index in _dirtyTableEntries)
+        {
+            BinaryPrimitives.WriteUInt64BigEndian(bytes, _table[index]);
+            await _storage.WriteAsync(_tableOffset + ((long)index * 8), bytes);
+        }
+
+        _dirtyTableEntries.Clear();
+    }
+
+    private async ValueTask DiscardRunAsync(long first, long end)
+    {
+        if (first < end && Discard is not null)
+        {
+            await Discard(first << _geometry.ClusterBits, (end - first) << _geometry.ClusterBits);
+        }
+    }
+
+    private async ValueTask AddAsync(long first, long count, int delta)
+    {
+        int order = _geometry.RefcountOrder;
+        for (long cluster = first; cluster < first + count; cluster++)
+        {
+            long block = BlockOf(cluster);
+            if (block == 0)
+            {
+                throw new ImageCorruptException("refcount table", new HostOffset(_tableOffset), $"cluster {cluster} is in use and has no refcount block");
+            }
+
+            var (slice, index) = SliceOf(block, cluster);
+            var bytes = await _cache.GetAsync(slice, MakeRoomAsync);
+            ulong value = RefcountCodec.Get(bytes, index, order);
+            if (delta < 0 ? value == 0 : value == _geometry.MaxRefcount)
+            {
+                throw new ImageCorruptException(
+                    "refcount block", new HostOffset(block), $"the count of cluster {cluster} is {value} and cannot change by {delta}");
+            }
+
+            RefcountCodec.Set(bytes, index, order, value + (ulong)delta);
+            _cache.MarkDirty(slice);
+        }
+    }
+
+    private long BlockOf(long cluster)
+    {
+        long index = cluster >> _geometry.RefcountBlockBits;
+        if (index >= _table.Length)
+        {
+            return 0;
+        }
+
+        long block = (long)(_table[index] & TableOffsetMask);
+        return _geometry.InCluster(block) == 0 && block >= 0
+            ? block
+            : throw new ImageCorruptException("refcount table", new HostOffset(_tableOffset), $"entry {index} is 0x{block:x}, no cluster's offset");
+    }
+
+    private (long Slice, int Index) SliceOf(long block, long cluster)
+    {
+        long inBlock = cluster & ((1L << _geometry.RefcountBlockBits) - 1);
+        int perSlice = _cache.SliceBytes * 8 >> _geometry.RefcountOrder;
+        return (block + (inBlock / perSlice * _cache.SliceBytes), (int)(inBlock % perSlice));
+    }
+
+    // nothing depends on a count being written late: when room is needed, all of them may go
+    private ValueTask MakeRoomAsync() => _cache.WriteBackAsync(null);
+}

@@ -1,0 +1,33 @@
+namespace Paddock.Qcow2.Format;
+
+/// <summary>Features without which an image must not be opened at all (header bytes 72-79).</summary>
+[Flags]
+public enum IncompatibleFeatures : ulong
+{
+    None = 0,
+    Dirty = 1,
+    Corrupt = 2,
+    ExternalDataFile = 4,
+    CompressionType = 8,
+    ExtendedL2 = 16,
+
+    /// <summary>Spec section 1.1.</summary>
+    Zoned = 32,
+}
+
+/// <summary>Features that may be ignored (header bytes 80-87).</summary>
+[Flags]
+public enum CompatibleFeatures : ulong
+{
+    None = 0,
+    LazyRefcounts = 1,
+}
+
+/// <summary>Features whose bits a program clears before it writes, unless it knows them (header bytes 88-95).</summary>
+[Flags]
+public enum AutoclearFeatures : ulong
+{
+    None = 0,
+    Bitmaps = 1,
+    RawExternalData = 2,
+}

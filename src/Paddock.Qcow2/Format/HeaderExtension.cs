@@ -1,0 +1,81 @@
+using System.Buffers.Binary;
+using Paddock.Block;
+
+namespace Paddock.Qcow2.Format;
+
+/// <summary>
+/// One header extension (qcow2 specification, "Header extensions"):
+/// <code>
+/// OFFSET  SIZE    MEANING
+/// 0       4       type
+/// 4       4       length of the data
+/// 8       length  data, padded with zeroes to a multiple of 8
+/// </code>
+/// </summary>
+/// <param name="Type">What it is; unknown ones are kept as they are.</param>
+/// <param name="Data">The data without padding.</param>
+public sealed record HeaderExtension(uint Type, byte[] Data)
+{
+    public const int HeadSize = 8;
+    public const uint End = 0;
+    public const uint BackingFormat = 0xe2792aca;
+    public const uint FeatureNames = 0x6803f857;
+    public const uint Bitmaps = 0x23852875;
+    public const uint FullDiskEncryption = 0x0537be77;
+    public const uint ExternalDataFile = 0x44415441;
+    public const uint Zoned = 0x007a6264;
+
+    /// <summary>Paddock's own (spec section 1.4).</summary>
+    public const uint Paddock = 0x5044434b;
+
+    /// <summary>Bytes that it takes in the header.</summary>
+    public int TotalSize => HeadSize + ((Data.Length + 7) & ~7);
+
+    /// <summary>Reads the list that starts at the front of the span; <paramref name="at"/> is where that is in the storage.</summary>
+    public static List<HeaderExtension> ParseAll(ReadOnlySpan<byte> bytes, long at)
+    {
+        var list = new List<HeaderExtension>();
+        while (bytes.Length >= HeadSize)
+        {
+            uint type = BinaryPrimitives.ReadUInt32BigEndian(bytes);
+            if (type == End)
+            {
+                break;
+            }
+
+            uint length = BinaryPrimitives.ReadUInt32BigEndian(bytes[4..]);
+            if (length > bytes.Length - HeadSize)
+            {
+                throw new BlockException(
+                    BlockError.InvalidArgument, $"Header extension too large: type 0x{type:x8} at 0x{at:x}, {length} bytes");
+            }
+
+            var extension = new HeaderExtension(type, bytes.Slice(HeadSize, (int)length).ToArray());
+            list.Add(extension);
+            at += extension.TotalSize;
+            bytes = bytes[Math.Min(bytes.Length, extension.TotalSize)..];
+        }
+
+        return list;
+    }
+
+    /// <summary>Writes the list and its end mark; returns the bytes taken. What lies behind must be zeroes.</summary>
+    public static int WriteAll(IEnumerable<HeaderExtension> list, Span<byte> bytes)
+    {
+        int at = 0;
+        foreach (var extension in list)
+        {
+            if (bytes.Length - at < extension.TotalSize + HeadSize)
+            {
+                throw new BlockException(BlockError.NoSpace, "the header extensions do not fit the first cluster");
+            }
+
+            BinaryPrimitives.WriteUInt32BigEndian(bytes[at..], extension.Type);
+            BinaryPrimitives.WriteUInt32BigEndian(bytes[(at + 4)..], (uint)extension.Data.Length);
+            extension.Data.CopyTo(bytes[(at + HeadSize)..]);
+            at += extension.TotalSize;
+        }
+
+        return at + HeadSize;
+    }
+}

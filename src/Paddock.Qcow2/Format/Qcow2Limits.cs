@@ -1,0 +1,24 @@
+namespace Paddock.Qcow2.Format;
+
+/// <summary>What an image may claim. A claim beyond is refused on open, before anything of that size is read or held in memory.</summary>
+public static class Qcow2Limits
+{
+    public const int MinClusterBits = 9;
+
+    public const int MaxClusterBits = 21;
+
+    /// <summary>Bytes of an L1 table; QEMU's limit, enough for 2 EiB at 2 MiB clusters.</summary>
+    public const long MaxL1Bytes = 32 << 20;
+
+    /// <summary>Bytes of the refcount table; QEMU's limit.</summary>
+    public const long MaxRefcountTableBytes = 8 << 20;
+
+    /// <summary>QEMU's limit on internal snapshots.</summary>
+    public const int MaxSnapshots = 65536;
+
+    /// <summary>Bytes of the backing file's name.</summary>
+    public const int MaxBackingNameBytes = 1023;
+
+    /// <summary>Zones on a disk (spec 1.2): an 8 MiB zone table.</summary>
+    public const int MaxZones = 1_048_576;
+}
