@@ -29,6 +29,9 @@ public sealed record Qcow2OpenOptions
     /// <summary>Opens an image whose corrupt bit or dirty bit is set for repair: no automatic repair, writing allowed to the checker.</summary>
     public bool ForCheck { get; init; }
 
+    /// <summary>Told, once, when the image is found corrupt and closed for writing.</summary>
+    public Action<string>? OnCorruption { get; init; }
+
     /// <summary>Accept an image that misses its backing file, for `info` and the like.</summary>
     public bool NoBacking { get; init; }
 }

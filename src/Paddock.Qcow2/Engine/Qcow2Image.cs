@@ -1,4 +1,7 @@
+using System.Buffers.Binary;
 using Paddock.Block;
+using Paddock.Block.Concurrency;
+using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2;
 
@@ -6,30 +9,175 @@ namespace Paddock.Qcow2;
 /// An open qcow2 image without regard to zones: reads, writes, discards and resizes the virtual disk, and keeps the tables.
 /// Clients open images through <see cref="OpenAsync"/>, which gives the zoned device where the image has zones.
 /// </summary>
-public sealed partial class Qcow2Image
+/// <remarks>
+/// Locks, in the order in which they are taken: a range of guest clusters (shared for reads and writes in place, exclusive where the mapping
+/// changes); the metadata mutex, under which tables are loaded, changed and written; the caches' own short locks. Client data moves under the
+/// range alone, so requests to different clusters never wait for each other's I/O.
+/// Order of writes (the image must be sound after a crash, but for leaks): reference counts, then L2 tables, then L1, then the zone table;
+/// then counts of what was freed go down.
+/// </remarks>
+public sealed partial class Qcow2Image : IQcow2Device
 {
+    private const ulong L1OffsetMask = L2Entry.OffsetMask;
+
+    private readonly IStorage _storage;
+    private readonly Qcow2OpenOptions _options;
+    private readonly ClusterGeometry _geometry;
+    private readonly Engine.MetadataCache _l2;
+    private readonly Engine.RefcountManager _refcounts;
+    private readonly AsyncMutex _meta = new();
+    private readonly RangeLock _ranges = new();
+    private readonly List<string> _warnings = [];
+    private readonly SortedSet<int> _dirtyL1 = [];
+    private readonly Func<ValueTask> _makeRoom;
+    private List<HeaderExtension> _extensions = [];
+    private Qcow2Header _header;
+    private ulong[] _l1 = [];
+    private string? _backingName;
+    private bool _writing;
+    private bool _failed;
+    private bool _disposed;
+
+    private Qcow2Image(IStorage storage, Qcow2OpenOptions options, Qcow2Header header)
+    {
+        _storage = storage;
+        _options = options;
+        _header = header;
+        _geometry = header.Geometry;
+        IsReadOnly = options.ReadOnly || storage.IsReadOnly;
+        Length = (long)header.VirtualSize;
+        _metadataMap = new Engine.MetadataMap(_geometry);
+        var map = _metadataMap;
+        _l2 = new Engine.MetadataCache(storage, Math.Min(_geometry.ClusterSize, 4096), options.L2CacheBytes, "l2_load", "l2_update");
+        _refcounts = new Engine.RefcountManager(storage, _geometry, options.RefcountCacheBytes)
+        {
+            TableMoved = MoveRefcountTableAsync,
+            BlockChanged = (offset, added) => map.Set(offset, added ? Engine.MetadataKind.RefcountBlock : Engine.MetadataKind.None),
+        };
+        if (options.PassDiscards)
+        {
+            _refcounts.Discard = (offset, length) => _storage.DiscardAsync(offset, length);
+        }
+
+        _makeRoom = WriteBackTablesAsync;
+    }
+
+    /// <inheritdoc/>
+    public long Length { get; private set; }
+
+    /// <inheritdoc/>
+    public bool IsReadOnly { get; }
+
+    /// <inheritdoc/>
+    public BlockLimits Limits => BlockLimits.Bytes with { OptimalTransfer = _geometry.ClusterSize };
+
+    /// <inheritdoc/>
+    public IBlockDevice? Backing { get; private set; }
+
+    /// <inheritdoc/>
+    public IStorage Storage => _storage;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> Warnings => _warnings;
+
+    /// <inheritdoc/>
+    public Qcow2ImageInfo Info => new()
+    {
+        Version = (int)_header.Version,
+        VirtualSize = Length,
+        ClusterSize = _geometry.ClusterSize,
+        RefcountBits = 1 << _geometry.RefcountOrder,
+        Compression = (Qcow2Compression)_header.CompressionType,
+        LazyRefcounts = (_header.Compatible & CompatibleFeatures.LazyRefcounts) != 0,
+        Dirty = (_header.Incompatible & IncompatibleFeatures.Dirty) != 0 && !_writing,
+        Corrupt = (_header.Incompatible & IncompatibleFeatures.Corrupt) != 0,
+        BackingFile = _backingName,
+        BackingFormat = BackingFormat,
+    };
+
+    internal Qcow2Header Header => _header;
+
+    internal ClusterGeometry Geometry => _geometry;
+
+    internal List<HeaderExtension> Extensions => _extensions;
+
+    internal Engine.RefcountManager Refcounts => _refcounts;
+
+    internal AsyncMutex MetadataMutex => _meta;
+
+    /// <summary>Writes zone pointers: the last step of a flush, after data and tables are durable. Returns whether it wrote anything.</summary>
+    internal Func<ValueTask<bool>>? WriteZonePointers { get; set; }
+
+    private string? BackingFormat
+        => _extensions.Find(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? System.Text.Encoding.UTF8.GetString(e.Data) : null;
+
+    private bool LazyRefcounts
+        => _header.Version >= 3 && (_options.LazyRefcounts ?? (_header.Compatible & CompatibleFeatures.LazyRefcounts) != 0);
+
     /// <summary>True when the storage begins with the qcow2 magic.</summary>
-    public static ValueTask<bool> ProbeAsync(IStorage storage, CancellationToken cancellationToken = default)
-        => throw new NotImplementedException();
+    public static async ValueTask<bool> ProbeAsync(IStorage storage, CancellationToken cancellationToken = default)
+    {
+        var bytes = new byte[4];
+        await storage.ReadAsync(0, bytes, cancellationToken);
+        return Qcow2Header.HasMagic(bytes);
+    }
 
-    /// <summary>Opens an image. The returned device owns the storage.</summary>
-    /// <returns>An <see cref="IQcow2Device"/>; for a zoned image it is an <see cref="IZonedBlockDevice"/> too.</returns>
-    /// <exception cref="BlockException">Not a qcow2 image, an unknown feature, or a header beyond the limits.</exception>
-    /// <exception cref="ImageCorruptException">The header or a top-level table contradicts the format.</exception>
-    public static ValueTask<IQcow2Device> OpenAsync(IStorage storage, Qcow2OpenOptions options, CancellationToken cancellationToken = default)
-        => throw new NotImplementedException();
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        if (_disposed)
+        {
+            return;
+        }
 
-    /// <summary>Writes a new, empty image into an empty storage, which stays open. Options are checked whole before the first write.</summary>
-    public static ValueTask CreateAsync(IStorage storage, Qcow2CreateOptions options, CancellationToken cancellationToken = default)
-        => throw new NotImplementedException();
+        _disposed = true;
+        try
+        {
+            if (_writing && !_failed)
+            {
+                await CloseTablesAsync();
+            }
+        }
+        finally
+        {
+            await _storage.DisposeAsync();
+            if (Backing is not null)
+            {
+                await Backing.DisposeAsync();
+            }
+        }
+    }
 
-    /// <summary>Checks, and mends where asked, the image in a storage that no device is open on.</summary>
-    /// <param name="storage">Where the image lies; writable when something is to be mended.</param>
-    /// <param name="repair">What may be mended.</param>
-    /// <param name="line">Takes each line that qemu-img check would print while checking ("Leaked cluster 3 refcount=1 reference=0").</param>
-    /// <param name="progress">Takes the done share, 0 to 1.</param>
-    /// <param name="cancellationToken">Stops the check; what is mended by then stays mended.</param>
-    public static ValueTask<Qcow2CheckReport> CheckAsync(
-        IStorage storage, Qcow2Repair repair, Action<string>? line = null, Action<double>? progress = null, CancellationToken cancellationToken = default)
-        => throw new NotImplementedException();
+    internal void AddWarning(string text) => _warnings.Add(text);
+
+    /// <summary>Replaces header fields in memory and on the storage. They share the first sector, which is written at once or not at all.</summary>
+    internal async ValueTask WriteHeaderAsync(Qcow2Header header)
+    {
+        var bytes = new byte[Qcow2Header.SizeV3];
+        int length = header.WriteTo(bytes);
+        await _storage.WriteAsync(0, bytes.AsMemory(0, length));
+        _header = header;
+    }
+
+    private async ValueTask MoveRefcountTableAsync(long offset, uint clusters)
+    {
+        await WriteHeaderAsync(_header with { RefcountTableOffset = (ulong)offset, RefcountTableClusters = clusters });
+        await _storage.FlushAsync();
+        RegisterFixedMetadata();
+    }
+
+    private void EnsureWritable()
+    {
+        if (_failed)
+        {
+            throw new BlockException(BlockError.NoMedium, "the image is corrupt and closed for writing");
+        }
+
+        if (IsReadOnly)
+        {
+            throw new BlockException(BlockError.ReadOnly, "the image is open for reading only");
+        }
+    }
+
+    private static ulong ReadEntry(ReadOnlySpan<byte> slice, int index) => BinaryPrimitives.ReadUInt64BigEndian(slice[(index * 8)..]);
 }

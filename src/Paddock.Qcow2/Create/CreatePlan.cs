@@ -1,0 +1,158 @@
+using System.Buffers.Binary;
+using System.Text;
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Create;
+
+/// <summary>
+/// Where everything of a new image lies, in the order that qemu-img gives it: header, refcount table, refcount blocks, zone table, L1 table.
+/// </summary>
+internal sealed class CreatePlan
+{
+    private const int SectorSize = 512;
+
+    private readonly Qcow2CreateOptions _options;
+    private readonly ClusterGeometry _geometry;
+    private readonly long _size;
+    private readonly long _l1Entries;
+    private readonly byte[] _zoneTable;
+    private readonly List<(long Offset, byte[] Bytes)> _regions = [];
+    private long _tableClusters = 1;
+    private long _blocks = 1;
+
+    private CreatePlan(Qcow2CreateOptions options)
+    {
+        _options = options;
+        _size = (options.Size + SectorSize - 1) & -SectorSize;
+        _geometry = new ClusterGeometry(
+            System.Numerics.BitOperations.Log2((uint)options.ClusterSize), System.Numerics.BitOperations.Log2((uint)options.RefcountBits));
+        _l1Entries = _geometry.L1EntriesFor(_size);
+        _zoneTable = ZonedCreation.BuildTable(options, _size);
+    }
+
+    /// <summary>What to write where; the header comes last, so that a file cut short is no image.</summary>
+    public IReadOnlyList<(long Offset, byte[] Bytes)> Regions => _regions;
+
+    private long ZoneTableOffset => (1 + _tableClusters + _blocks) << _geometry.ClusterBits;
+
+    private long L1Offset => ZoneTableOffset + (_geometry.ClustersFor(_zoneTable.Length) << _geometry.ClusterBits);
+
+    /// <summary>Checks the options and lays the image out.</summary>
+    /// <exception cref="BlockException">An option is out of range, or two do not go together.</exception>
+    public static CreatePlan Make(Qcow2CreateOptions options)
+    {
+        CreateValidation.Check(options);
+        var plan = new CreatePlan(options);
+        plan.SizeTables();
+        plan.AddTables();
+        plan.AddHeader();
+        return plan;
+    }
+
+    private void SizeTables()
+    {
+        long rest = 1 + _geometry.ClustersFor(_zoneTable.Length) + _geometry.ClustersFor(_l1Entries * 8);
+        while (true)
+        {
+            long total = rest + _tableClusters + _blocks;
+            long blocks = (total + (1L << _geometry.RefcountBlockBits) - 1) >> _geometry.RefcountBlockBits;
+            long table = _geometry.ClustersFor(blocks * 8);
+            if (blocks == _blocks && table == _tableClusters)
+            {
+                return;
+            }
+
+            (_blocks, _tableClusters) = (Math.Max(blocks, _blocks), Math.Max(table, _tableClusters));
+        }
+    }
+
+    private void AddTables()
+    {
+        int bits = _geometry.ClusterBits;
+        long used = 1 + _tableClusters + _blocks + _geometry.ClustersFor(_zoneTable.Length) + _geometry.ClustersFor(_l1Entries * 8);
+        var table = new byte[_tableClusters << bits];
+        for (int i = 0; i < _blocks; i++)
+        {
+            BinaryPrimitives.WriteInt64BigEndian(table.AsSpan(i * 8), (1 + _tableClusters + i) << bits);
+        }
+
+        var counts = new byte[_blocks << bits];
+        for (int i = 0; i < used; i++)
+        {
+            RefcountCodec.Set(counts, i, _geometry.RefcountOrder, 1);
+        }
+
+        _regions.Add((1L << bits, [.. table, .. counts]));
+        if (_zoneTable.Length > 0)
+        {
+            _regions.Add((ZoneTableOffset, _zoneTable));
+        }
+
+        if (_l1Entries > 0)
+        {
+            _regions.Add((L1Offset, new byte[_l1Entries * 8]));
+        }
+    }
+
+    private void AddHeader()
+    {
+        var cluster = new byte[_geometry.ClusterSize];
+        var backing = Encoding.UTF8.GetBytes(_options.BackingFile ?? "");
+        bool v3 = _options.Version >= 3;
+        int start = v3 ? Qcow2Header.SizeV3 : Qcow2Header.SizeV2;
+        int end = start + HeaderExtension.WriteAll(Extensions(), cluster.AsSpan(start));
+        if (backing.Length > Math.Min(Qcow2Limits.MaxBackingNameBytes, cluster.Length - end))
+        {
+            throw new BlockException(BlockError.InvalidArgument, "Backing file name too long");
+        }
+
+        backing.CopyTo(cluster, end);
+        var header = new Qcow2Header
+        {
+            Version = (uint)_options.Version,
+            BackingOffset = backing.Length == 0 ? 0 : (ulong)end,
+            BackingLength = (uint)backing.Length,
+            ClusterBits = (uint)_geometry.ClusterBits,
+            VirtualSize = (ulong)_size,
+            L1Entries = (uint)_l1Entries,
+            L1Offset = _l1Entries == 0 ? 0 : (ulong)L1Offset,
+            RefcountTableOffset = 1UL << _geometry.ClusterBits,
+            RefcountTableClusters = (uint)_tableClusters,
+            RefcountOrder = (uint)_geometry.RefcountOrder,
+            Compatible = _options.LazyRefcounts ? CompatibleFeatures.LazyRefcounts : CompatibleFeatures.None,
+            Incompatible = (_options.Compression == Qcow2Compression.Zstd ? IncompatibleFeatures.CompressionType : 0)
+                | (_options.Zoned is null ? 0 : IncompatibleFeatures.Zoned),
+            CompressionType = (byte)_options.Compression,
+        };
+        header.WriteTo(cluster);
+        _regions.Add((0, cluster));
+    }
+
+    private List<HeaderExtension> Extensions()
+    {
+        var list = new List<HeaderExtension>();
+        if (_options.BackingFormat is not null)
+        {
+            list.Add(new(HeaderExtension.BackingFormat, Encoding.UTF8.GetBytes(_options.BackingFormat)));
+        }
+
+        if (_options.Version >= 3)
+        {
+            var names = FeatureNameTable.Build(_options.Zoned is not null);
+
+            // in a small first cluster the names give way to what the image needs
+            if (names.Length + 256 + (_options.BackingFile?.Length ?? 0) <= _geometry.ClusterSize)
+            {
+                list.Add(new(HeaderExtension.FeatureNames, names));
+            }
+        }
+
+        if (_options.Zoned is not null)
+        {
+            list.Add(new(HeaderExtension.Zoned, ZonedCreation.BuildExtension(_options, _size, ZoneTableOffset)));
+        }
+
+        return list;
+    }
+}

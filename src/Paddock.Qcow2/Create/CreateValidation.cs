@@ -1,0 +1,70 @@
+using System.Numerics;
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Create;
+
+/// <summary>Refuses options that make no image, each with a message of its own, before anything is written.</summary>
+internal static class CreateValidation
+{
+    public static void Check(Qcow2CreateOptions options)
+    {
+        if (options.ClusterSize is < 1 << Qcow2Limits.MinClusterBits or > 1 << Qcow2Limits.MaxClusterBits || !BitOperations.IsPow2(options.ClusterSize))
+        {
+            throw Invalid("Cluster size must be a power of two between 512 and 2048k");
+        }
+
+        if (options.Version is not (2 or 3))
+        {
+            throw Invalid("compatibility level must be 0.10 (version 2) or 1.1 (version 3)");
+        }
+
+        if (options.RefcountBits is < 1 or > 64 || !BitOperations.IsPow2(options.RefcountBits))
+        {
+            throw Invalid("Refcount width must be a power of two and may not exceed 64 bits");
+        }
+
+        if (options.Version < 3)
+        {
+            CheckVersion2(options);
+        }
+
+        if (options.Size < 0)
+        {
+            throw Invalid("the size of an image cannot be negative");
+        }
+
+        var geometry = new ClusterGeometry(BitOperations.Log2((uint)options.ClusterSize), 0);
+        if (options.Size > long.MaxValue - (1L << 40) || geometry.L1EntriesFor(options.Size) * 8 > Qcow2Limits.MaxL1Bytes)
+        {
+            throw new BlockException(BlockError.TooLarge, "The image size is too large (try using a larger cluster size)");
+        }
+
+        ZonedCreation.Check(options);
+    }
+
+    private static void CheckVersion2(Qcow2CreateOptions options)
+    {
+        if (options.LazyRefcounts)
+        {
+            throw Invalid("Lazy refcounts only supported with compatibility level 1.1 and above (use version=v3 or greater)");
+        }
+
+        if (options.RefcountBits != 16)
+        {
+            throw Invalid("Different refcount widths than 16 bits require compatibility level 1.1 or above (use version=v3 or greater)");
+        }
+
+        if (options.Compression != Qcow2Compression.Zlib)
+        {
+            throw Invalid("Non-zlib compression type is only supported with compatibility level 1.1 and above (use version=v3 or greater)");
+        }
+
+        if (options.Zoned is not null)
+        {
+            throw Invalid("a zoned image needs compatibility level 1.1: compat=0.10 has no feature bit that keeps other programs from writing it");
+        }
+    }
+
+    private static BlockException Invalid(string message) => new(BlockError.InvalidArgument, message);
+}

@@ -1,0 +1,178 @@
+using System.Buffers.Binary;
+using System.Text;
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2;
+
+// opening: everything is validated before the first write
+public sealed partial class Qcow2Image
+{
+    private const IncompatibleFeatures Known =
+        IncompatibleFeatures.Dirty | IncompatibleFeatures.Corrupt | IncompatibleFeatures.CompressionType | IncompatibleFeatures.Zoned;
+
+    /// <summary>Opens an image. The returned device owns the storage once this succeeds.</summary>
+    /// <returns>An <see cref="IQcow2Device"/>; for a zoned image it is an <see cref="IZonedBlockDevice"/> too.</returns>
+    /// <exception cref="BlockException">Not a qcow2 image, an unknown feature, or a header beyond the limits.</exception>
+    /// <exception cref="ImageCorruptException">The header or a top-level table contradicts the format.</exception>
+    public static async ValueTask<IQcow2Device> OpenAsync(
+        IStorage storage, Qcow2OpenOptions options, CancellationToken cancellationToken = default)
+    {
+        var image = await OpenPlainAsync(storage, options, cancellationToken);
+        return await Zoned.ZonedImage.AttachAsync(image, cancellationToken);
+    }
+
+    /// <summary>Opens the engine alone, without zones.</summary>
+    internal static async ValueTask<Qcow2Image> OpenPlainAsync(
+        IStorage storage, Qcow2OpenOptions options, CancellationToken cancellationToken = default)
+    {
+        var (header, extensions, first) = await ReadHeaderAsync(storage, cancellationToken);
+        bool writable = !options.ReadOnly && !storage.IsReadOnly;
+        CheckFeatures(header, extensions, writable && !options.ForCheck);
+        if (writable && !options.ForCheck && (header.Incompatible & IncompatibleFeatures.Dirty) != 0)
+        {
+            await CheckAsync(storage, Qcow2Repair.All, null, null, cancellationToken);
+            (header, extensions, first) = await ReadHeaderAsync(storage, cancellationToken);
+        }
+
+        var image = new Qcow2Image(storage, options, header) { _extensions = extensions };
+        await image.LoadTablesAsync(first, cancellationToken);
+        if (image._backingName is not null && !options.NoBacking)
+        {
+            image.Backing = await options.Gate.OpenBackingAsync(image._backingName, image.BackingFormat, storage, cancellationToken);
+        }
+
+        return image;
+    }
+
+    /// <summary>Reads and validates the header; the third part is the bytes of the first cluster.</summary>
+    internal static async ValueTask<(Qcow2Header Header, List<HeaderExtension> Extensions, byte[] First)> ReadHeaderAsync(
+        IStorage storage, CancellationToken cancellationToken)
+    {
+        var first = new byte[512];
+        await storage.ReadAsync(0, first, cancellationToken);
+        var header = Qcow2Header.Parse(first);
+        ValidateOrRefuseFeatures(header, first);
+        first = new byte[header.Geometry.ClusterSize];
+        await storage.ReadAsync(0, first, cancellationToken);
+        int start = header.Version == 2 ? Qcow2Header.SizeV2 : (int)header.HeaderLength;
+        int end = header.BackingOffset == 0 ? first.Length : (int)header.BackingOffset;
+        var extensions = start <= end ? HeaderExtension.ParseAll(first.AsSpan(start, end - start), start) : [];
+        return (header, extensions, first);
+    }
+
+    // an unknown feature may change the meaning of any field: it is the better message when a field looks wrong too
+    private static void ValidateOrRefuseFeatures(Qcow2Header header, byte[] first)
+    {
+        try
+        {
+            header.Validate();
+        }
+        catch (BlockException) when ((header.Incompatible & ~Known) != 0 && header.HeaderLength < first.Length)
+        {
+            RefuseFeatures(header, []);
+            throw;
+        }
+    }
+
+    private static void CheckFeatures(Qcow2Header header, List<HeaderExtension> extensions, bool writable)
+    {
+        if ((header.Incompatible & ~Known) != 0)
+        {
+            RefuseFeatures(header, extensions.Find(static e => e.Type == HeaderExtension.FeatureNames)?.Data ?? []);
+        }
+
+        if (writable && (header.Incompatible & IncompatibleFeatures.Corrupt) != 0)
+        {
+            throw new BlockException(BlockError.ReadOnly, "qcow2: Image is corrupt; cannot be opened read/write");
+        }
+
+        bool flagged = (header.Incompatible & IncompatibleFeatures.CompressionType) != 0;
+        if (flagged != (header.CompressionType != 0))
+        {
+            throw new BlockException(
+                BlockError.InvalidArgument,
+                flagged ? "qcow2: Compression type incompatible feature bit must not be set" : "qcow2: Compression type incompatible feature bit must be set");
+        }
+
+        if (header.CompressionType > 1)
+        {
+            throw new BlockException(BlockError.NotSupported, $"qcow2: unknown compression type: {header.CompressionType}");
+        }
+
+        if (header.RefcountTableClusters == 0)
+        {
+            throw new BlockException(BlockError.InvalidArgument, "Image does not contain a reference count table");
+        }
+    }
+
+    private static void RefuseFeatures(Qcow2Header header, byte[] names)
+        => throw new BlockException(
+            BlockError.NotSupported,
+            $"Unsupported qcow2 feature(s): {FeatureNameTable.Describe(names.Length == 0 ? FeatureNameTable.Build(zoned: true) : names, 0, (ulong)(header.Incompatible & ~Known))}");
+
+    private async ValueTask LoadTablesAsync(byte[] first, CancellationToken cancellationToken)
+    {
+        if (_header.BackingOffset != 0)
+        {
+            _backingName = Encoding.UTF8.GetString(first, (int)_header.BackingOffset, (int)_header.BackingLength);
+        }
+
+        var bytes = new byte[(long)_header.L1Entries * 8];
+        await _storage.ReadAsync((long)_header.L1Offset, bytes, cancellationToken);
+        _l1 = new ulong[_header.L1Entries];
+        for (int i = 0; i < _l1.Length; i++)
+        {
+            _l1[i] = BinaryPrimitives.ReadUInt64BigEndian(bytes.AsSpan(i * 8));
+        }
+
+        RegisterFixedMetadata();
+    }
+
+    /// <summary>The first change of a session: loads what only writers need and clears the feature bits that a writer must clear.</summary>
+    internal async ValueTask StartWritingAsync()
+    {
+        if (_writing)
+        {
+            return;
+        }
+
+        await _meta.AcquireAsync();
+        try
+        {
+            if (_writing)
+            {
+                return;
+            }
+
+            await _refcounts.LoadTableAsync((long)_header.RefcountTableOffset, _header.RefcountTableClusters, CancellationToken.None);
+            RegisterTables();
+            var header = _header;
+            if (header.Version >= 3)
+            {
+                header = header with { Autoclear = AutoclearFeatures.None };
+                if (WriteZonePointers is not null)
+                {
+                    header = header with { Incompatible = header.Incompatible | IncompatibleFeatures.Zoned };
+                }
+
+                if (LazyRefcounts)
+                {
+                    header = header with { Incompatible = header.Incompatible | IncompatibleFeatures.Dirty };
+                }
+            }
+
+            if (header != _header)
+            {
+                await WriteHeaderAsync(header);
+                await _storage.FlushAsync();
+            }
+
+            Volatile.Write(ref _writing, true);
+        }
+        finally
+        {
+            _meta.Release();
+        }
+    }
+}
