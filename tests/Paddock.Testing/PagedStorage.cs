@@ -1,0 +1,263 @@
+using Paddock.Block;
+
+namespace Paddock.Testing;
+
+/// <summary>
+/// Storage in memory whose copies cost little: a copy shares the pages of its original until one of the two writes to them. Not safe for
+/// use from several threads: a simulation has one.
+/// </summary>
+public sealed class PagedStorage : IStorage
+{
+    /// <summary>Bytes in a page.</summary>
+    public const int PageSize = 4096;
+
+    private byte[]?[] _pages = [];
+    private bool[] _owned = [];
+    private long _length;
+
+    /// <param name="name">Name for messages.</param>
+    public PagedStorage(string name = "paged") => Name = name;
+
+    /// <inheritdoc/>
+    public string Name { get; }
+
+    /// <inheritdoc/>
+    public long Length => _length;
+
+    /// <inheritdoc/>
+    public bool IsReadOnly { get; init; }
+
+    /// <summary>Longest storage that a request may make, so that a hostile image cannot fill the memory. Bytes.</summary>
+    public long MaxLength { get; init; } = 1L << 40;
+
+    /// <inheritdoc/>
+    public long AllocatedBytes => (long)_pages.Count(page => page is not null) * PageSize;
+
+    /// <summary>How many requests of any kind came in.</summary>
+    public long Requests { get; private set; }
+
+    /// <summary>A copy that shares pages.</summary>
+    public PagedStorage Clone(string? name = null, bool readOnly = false)
+    {
+        Array.Clear(_owned);
+        return new PagedStorage(name ?? Name)
+        {
+            _pages = (byte[]?[])_pages.Clone(), _owned = new bool[_pages.Length], _length = _length, IsReadOnly = readOnly, MaxLength = MaxLength,
+        };
+    }
+
+    /// <summary>A storage that holds these bytes.</summary>
+    public static PagedStorage From(ReadOnlySpan<byte> bytes, string name = "paged")
+    {
+        var storage = new PagedStorage(name);
+        storage.Write(0, bytes);
+        return storage;
+    }
+
+    /// <summary>All bytes.</summary>
+    public byte[] ToArray()
+    {
+        var bytes = new byte[_length];
+        Read(0, bytes);
+        return bytes;
+    }
+
+    /// <summary>Reads; past the end there are zeroes.</summary>
+    public void Read(long offset, Span<byte> buffer)
+    {
+        while (buffer.Length > 0)
+        {
+            long index = offset / PageSize;
+            int at = (int)(offset % PageSize);
+            int count = Math.Min(buffer.Length, PageSize - at);
+            if (index < _pages.Length && _pages[index] is { } page)
+            {
+                page.AsSpan(at, count).CopyTo(buffer);
+            }
+            else
+            {
+                buffer[..count].Clear();
+            }
+
+            offset += count;
+            buffer = buffer[count..];
+        }
+    }
+
+    /// <summary>Writes, growing the storage.</summary>
+    public void Write(long offset, ReadOnlySpan<byte> data)
+    {
+        CheckEnd(offset, data.Length);
+        _length = Math.Max(_length, offset + data.Length);
+        while (data.Length > 0)
+        {
+            int at = (int)(offset % PageSize);
+            int count = Math.Min(data.Length, PageSize - at);
+            data[..count].CopyTo(Own(offset / PageSize, whole: count == PageSize).AsSpan(at));
+            offset += count;
+            data = data[count..];
+        }
+    }
+
+    /// <summary>Makes a range read as zeroes, growing the storage.</summary>
+    public void Zero(long offset, long length)
+    {
+        CheckEnd(offset, length);
+        _length = Math.Max(_length, offset + length);
+        Clear(offset, length);
+    }
+
+    /// <summary>Cuts or grows.</summary>
+    public void SetLength(long length)
+    {
+        CheckEnd(0, length);
+        if (length < _length)
+        {
+            Clear(length, _length - length);
+        }
+
+        _length = length;
+    }
+
+    /// <summary>Makes the part of a range that exists a hole.</summary>
+    public void Discard(long offset, long length)
+    {
+        if (offset < _length)
+        {
+            Clear(offset, Math.Min(length, _length - offset));
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        Requests++;
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        Read(offset, buffer.Span);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+    {
+        Change();
+        Write(offset, data.Span);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
+    {
+        Change();
+        Zero(offset, length);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        Change();
+        Discard(offset, length);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    {
+        Requests++;
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask SetLengthAsync(
+        long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+    {
+        Change();
+        SetLength(length);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        Requests++;
+        bool data = IsData(offset);
+        long limit = offset + length;
+        long end = offset;
+        while (end < limit && IsData(end) == data)
+        {
+            end = ((end / PageSize) + 1) * PageSize;
+        }
+
+        long run = Math.Min(end, limit) - offset;
+        return ValueTask.FromResult(new BlockStatus(run, data ? BlockStatusFlags.Data : BlockStatusFlags.Zero));
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    private bool IsData(long offset) => offset / PageSize < _pages.Length && _pages[offset / PageSize] is not null;
+
+    private void Change()
+    {
+        Requests++;
+        if (IsReadOnly)
+        {
+            throw new BlockException(BlockError.ReadOnly, $"{Name} is open for reading only");
+        }
+    }
+
+    private void CheckEnd(long offset, long length)
+    {
+        if (offset < 0 || length < 0 || offset > MaxLength || length > MaxLength - offset)
+        {
+            throw new BlockException(BlockError.TooLarge, $"{Name} cannot hold {length} bytes at {offset}");
+        }
+    }
+
+    private byte[] Own(long index, bool whole)
+    {
+        if (index >= _pages.Length)
+        {
+            int size = (int)Math.Max(index + 1, _pages.Length * 2L);
+            Array.Resize(ref _pages, size);
+            Array.Resize(ref _owned, size);
+        }
+
+        ref byte[]? page = ref _pages[index];
+        if (page is null || !_owned[index])
+        {
+            byte[]? shared = page;
+            page = whole ? GC.AllocateUninitializedArray<byte>(PageSize) : new byte[PageSize];
+            if (!whole)
+            {
+                shared?.CopyTo(page, 0);
+            }
+
+            _owned[index] = true;
+        }
+
+        return page;
+    }
+
+    private void Clear(long offset, long length)
+    {
+        long end = Math.Min(offset + length, (long)_pages.Length * PageSize);
+        while (offset < end)
+        {
+            long index = offset / PageSize;
+            int at = (int)(offset % PageSize);
+            int count = (int)Math.Min(end - offset, PageSize - at);
+            if (count == PageSize)
+            {
+                _pages[index] = null;
+            }
+            else if (_pages[index] is not null)
+            {
+                Own(index, whole: false).AsSpan(at, count).Clear();
+            }
+
+            offset += count;
+        }
+    }
+}

@@ -1,0 +1,106 @@
+namespace Paddock.Testing;
+
+/// <summary>
+/// Builds what a disk holds after a power cut at given moments of a log. What a completed flush covered is there. Of the rest each step is
+/// kept, dropped or torn at 512-byte sectors, in any subset, by seed. Moments must come in rising order: the durable part is carried along.
+/// </summary>
+/// <param name="log">What was done to the disk.</param>
+public sealed class PowerCut(StorageLog log)
+{
+    private const int Sector = 512;
+
+    private readonly PagedStorage _durable = log.Start.Clone();
+    private int _applied;
+    private int _covered;
+    private int _seen;
+
+    private enum Style
+    {
+        KeepAll,
+        KeepNone,
+        KeepPrefix,
+        DropOne,
+        KeepOne,
+        Half,
+        Torn,
+    }
+
+    /// <summary>What survives a cut after the first <paramref name="position"/> log entries.</summary>
+    public PagedStorage At(int position, int seed)
+    {
+        Advance(position);
+        var image = _durable.Clone("after a power cut");
+        var random = new Random(seed);
+        var style = (Style)random.Next(7);
+        int unsynced = position - _covered;
+        int chosen = unsynced > 0 ? random.Next(unsynced) : 0;
+        for (int i = _covered; i < position; i++)
+        {
+            bool torn = false;
+            bool keep = style switch
+            {
+                Style.KeepAll => true,
+                Style.KeepNone => false,
+                Style.KeepPrefix => i - _covered <= chosen,
+                Style.DropOne => i - _covered != chosen,
+                Style.KeepOne => i - _covered == chosen,
+                Style.Half => random.Next(2) == 0,
+                _ => !(torn = random.Next(3) == 0) && random.Next(3) != 0,
+            };
+            var entry = log[i];
+            if (keep)
+            {
+                StorageLog.Apply(image, entry);
+            }
+            else if (torn)
+            {
+                Tear(image, entry, random);
+            }
+            else if (entry.Step == StorageStep.Write && entry.Offset + entry.Length > image.Length && random.Next(2) == 0)
+            {
+                // the file system may have made the file longer before its data arrived
+                image.SetLength(entry.Offset + entry.Length);
+            }
+        }
+
+        return image;
+    }
+
+    private static void Tear(PagedStorage image, in StorageLogEntry entry, Random random)
+    {
+        if (entry.Step is StorageStep.SetLength or StorageStep.Sync)
+        {
+            return;
+        }
+
+        for (long at = 0; at < entry.Length;)
+        {
+            // a sector of the disk is written whole or not at all
+            long next = Math.Min(((entry.Offset + at) / Sector * Sector) + Sector - entry.Offset, entry.Length);
+            if (random.Next(2) == 0)
+            {
+                byte[]? data = entry.Data?[(int)at..(int)next];
+                StorageLog.Apply(image, entry with { Offset = entry.Offset + at, Length = next - at, Data = data });
+            }
+
+            at = next;
+        }
+    }
+
+    private void Advance(int position)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(position, _seen);
+        for (; _seen < position; _seen++)
+        {
+            if (log[_seen].Step == StorageStep.Sync)
+            {
+                _covered = Math.Max(_covered, (int)log[_seen].Offset);
+            }
+        }
+
+        for (; _applied < _covered; _applied++)
+        {
+            StorageLog.Apply(_durable, log[_applied]);
+        }
+    }
+}
