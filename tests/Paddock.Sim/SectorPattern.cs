@@ -1,0 +1,68 @@
+using System.Runtime.InteropServices;
+
+namespace Paddock.Sim;
+
+/// <summary>
+/// Contents that say what they are: each 512-byte sector names its place on the disk and the version that was written, so that a reader
+/// knows which write a sector comes from, or that it comes from none. Version 0 is zeroes.
+/// </summary>
+internal static class SectorPattern
+{
+    /// <summary>Bytes in a sector.</summary>
+    public const int Sector = 512;
+
+    /// <summary>What <see cref="Identify"/> says of bytes that no write made for this place.</summary>
+    public const long Garbage = -1;
+
+    /// <summary>Fills whole sectors from an offset on with one version.</summary>
+    public static void Fill(Span<byte> buffer, long offset, uint version)
+    {
+        for (int at = 0; at < buffer.Length; at += Sector)
+        {
+            FillSector(MemoryMarshal.Cast<byte, ulong>(buffer.Slice(at, Sector)), (offset + at) / Sector, version);
+        }
+    }
+
+    /// <summary>New bytes: whole sectors of one version.</summary>
+    public static byte[] Make(long offset, int length, uint version)
+    {
+        var bytes = new byte[length];
+        Fill(bytes, offset, version);
+        return bytes;
+    }
+
+    /// <summary>Which version a sector holds; <see cref="Garbage"/> when it was never written like that.</summary>
+    public static long Identify(ReadOnlySpan<byte> sector, long offset)
+    {
+        var words = MemoryMarshal.Cast<byte, ulong>(sector);
+        if (!words.ContainsAnyExcept(0UL))
+        {
+            return 0;
+        }
+
+        uint version = (uint)(words[0] >> 32);
+        Span<ulong> expected = stackalloc ulong[Sector / sizeof(ulong)];
+        FillSector(expected, offset / Sector, version);
+        return version != 0 && words.SequenceEqual(expected) ? version : Garbage;
+    }
+
+    private static void FillSector(Span<ulong> words, long sector, uint version)
+    {
+        if (version == 0)
+        {
+            words.Clear();
+            return;
+        }
+
+        // the words repeat, so that compressed clusters come out smaller
+        ulong mixed = (version * 0x9E3779B97F4A7C15UL) ^ ((ulong)sector * 0xC2B2AE3D27D4EB4FUL);
+        words[0] = ((ulong)version << 32) | (uint)sector;
+        words[1] = mixed;
+        words[2] = ~mixed;
+        words[3] = mixed << 7;
+        words[..4].CopyTo(words[4..]);
+        words[..8].CopyTo(words[8..]);
+        words[..16].CopyTo(words[16..]);
+        words[..32].CopyTo(words[32..]);
+    }
+}
