@@ -1,3 +1,0 @@
-namespace Paddock.Tools;
-
-internal static class Placeholder;
