@@ -1,0 +1,26 @@
+namespace Paddock.Posix;
+
+/// <summary>How to open a file as storage.</summary>
+public sealed record FileOpenOptions
+{
+    /// <summary>Path of a regular file or a block device.</summary>
+    public required string Path { get; init; }
+
+    /// <summary>Name for messages; the path when null.</summary>
+    public string? Name { get; init; }
+
+    /// <summary>Open for reading only.</summary>
+    public bool ReadOnly { get; init; }
+
+    /// <summary>Make the file when it is missing, with mode 0644 less the umask.</summary>
+    public bool Create { get; init; }
+
+    /// <summary>Cut the file to nothing, once its lock is held.</summary>
+    public bool Truncate { get; init; }
+
+    /// <summary>Bypass the page cache (O_DIRECT). Linux only: refused elsewhere.</summary>
+    public bool DirectIo { get; init; }
+
+    /// <summary>Which lock to take. Taken on Linux only.</summary>
+    public ImageLock Lock { get; init; }
+}

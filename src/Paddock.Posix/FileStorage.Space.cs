@@ -1,0 +1,196 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Versioning;
+using Paddock.Block;
+
+namespace Paddock.Posix;
+
+/// <summary>The file's space: zeroes, holes, size.</summary>
+public sealed partial class FileStorage
+{
+    private static readonly byte[] Zeroes = new byte[ZeroChunk];
+
+    /// <inheritdoc/>
+    public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
+    {
+        if (length == 0)
+        {
+            return ValueTask.CompletedTask;
+        }
+
+        if (!(OperatingSystem.IsLinux() && ZeroByAllocating(offset, length, (flags & ZeroFlags.MayUnmap) != 0)))
+        {
+            if ((flags & ZeroFlags.NoFallback) != 0)
+            {
+                throw Errno.Failure(95, $"zeroing '{Name}' without writing failed");
+            }
+
+            WriteZeroBuffers(offset, length, cancellationToken);
+        }
+
+        return (flags & ZeroFlags.Fua) != 0 ? FlushAsync(cancellationToken) : ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        if (OperatingSystem.IsLinux() && length > 0 && offset < Length)
+        {
+            Punch(offset, length);
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask SetLengthAsync(
+        long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+    {
+        long before = Length;
+        if (_isBlockDevice)
+        {
+            return length <= before ? ValueTask.CompletedTask : throw Errno.Failure(22, $"cannot grow the device '{Name}'");
+        }
+
+        try
+        {
+            if (preallocation == Preallocation.Full && length > before)
+            {
+                WriteZeroBuffers(before, length - before, cancellationToken);
+            }
+            else if (preallocation == Preallocation.Falloc && length > before)
+            {
+                // this call reserves the space or fails with ENOSPC; elsewhere zeroes are written
+                Reserve(before, length - before, cancellationToken);
+            }
+            else
+            {
+                RandomAccess.SetLength(_file, length);
+            }
+        }
+        catch (Exception e) when (e is not BlockException && IsFileFailure(e))
+        {
+            throw Errno.Translate(e, $"resizing '{Name}' failed");
+        }
+
+        Volatile.Write(ref _length, length);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        long rest = Math.Min(length, Length - offset);
+        if (rest <= 0)
+        {
+            return new(new BlockStatus(Math.Max(length, 0), BlockStatusFlags.Zero, offset));
+        }
+
+        if (!OperatingSystem.IsLinux() || _isBlockDevice || _noSeekHole)
+        {
+            return new(new BlockStatus(rest, BlockStatusFlags.Data, offset));
+        }
+
+        long data = Native.Seek(_file, offset, Native.SeekData);
+        if (data < 0)
+        {
+            if (Marshal.GetLastPInvokeError() == Native.NoSuchAddress)
+            {
+                return new(new BlockStatus(rest, BlockStatusFlags.Zero, offset));
+            }
+
+            _noSeekHole = true;
+            return new(new BlockStatus(rest, BlockStatusFlags.Data, offset));
+        }
+
+        if (data > offset)
+        {
+            return new(new BlockStatus(Math.Min(rest, data - offset), BlockStatusFlags.Zero, offset));
+        }
+
+        long hole = Native.Seek(_file, offset, Native.SeekHole);
+        return new(new BlockStatus(hole > offset ? Math.Min(rest, hole - offset) : rest, BlockStatusFlags.Data, offset));
+    }
+
+    [SupportedOSPlatform("linux")]
+    private bool ZeroByAllocating(long offset, long length, bool mayUnmap)
+    {
+        long end = offset + length;
+        if (mayUnmap && Punch(offset, length))
+        {
+            if (end > Length)
+            {
+                RandomAccess.SetLength(_file, end);
+                Grew(end);
+            }
+
+            return true;
+        }
+
+        if (_noZeroRange)
+        {
+            return false;
+        }
+
+        if (Allocate(Native.FallocZeroRange, offset, length))
+        {
+            Grew(end);
+            return true;
+        }
+
+        _noZeroRange = true;
+        return false;
+    }
+
+    [SupportedOSPlatform("linux")]
+    private bool Punch(long offset, long length)
+    {
+        if (_noPunch)
+        {
+            return false;
+        }
+
+        bool done = Allocate(Native.FallocPunchHole | Native.FallocKeepSize, offset, length);
+        _noPunch = !done;
+        return done;
+    }
+
+    /// <returns>False where the file system has no such operation.</returns>
+    [SupportedOSPlatform("linux")]
+    private bool Allocate(int mode, long offset, long length)
+    {
+        while (Native.Allocate(_file, mode, offset, length) != 0)
+        {
+            int errno = Marshal.GetLastPInvokeError();
+            if (errno is Native.NotSupported or Native.NoSystemCall)
+            {
+                return false;
+            }
+
+            if (errno != Native.Interrupted)
+            {
+                throw Errno.Failure(errno, $"allocating space in '{Name}' failed");
+            }
+        }
+
+        return true;
+    }
+
+    private void Reserve(long offset, long length, CancellationToken cancellationToken)
+    {
+        if (!(OperatingSystem.IsLinux() && Allocate(0, offset, length)))
+        {
+            WriteZeroBuffers(offset, length, cancellationToken);
+        }
+    }
+
+    private void WriteZeroBuffers(long offset, long length, CancellationToken cancellationToken)
+    {
+        for (long end = offset + length; offset < end;)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            int count = (int)Math.Min(end - offset, ZeroChunk);
+            WriteSpan(offset, Zeroes.AsSpan(0, count));
+            offset += count;
+        }
+    }
+}

@@ -1,0 +1,61 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Versioning;
+using Microsoft.Win32.SafeHandles;
+
+namespace Paddock.Posix;
+
+/// <summary>The C library's calls that .NET does not offer. Everything here is Linux, 64 bits.</summary>
+[SupportedOSPlatform("linux")]
+internal static partial class Native
+{
+    public const int OpenReadWrite = 2, OpenCreate = 0x40, OpenExclusive = 0x80, OpenTruncate = 0x200, OpenCloseOnExec = 0x80000;
+    public const int FallocKeepSize = 1, FallocPunchHole = 2, FallocZeroRange = 16;
+    public const int SeekEnd = 2, SeekData = 3, SeekHole = 4;
+    public const int OfdGetLock = 36, OfdSetLock = 37;
+    public const short ReadLock = 0, WriteLock = 1, Unlock = 2;
+    public const int Interrupted = 4, NoSuchAddress = 6, Invalid = 22, NoSystemCall = 38, NotSupported = 95;
+
+    /// <summary>O_DIRECT, which Arm numbers differently.</summary>
+    public static int OpenDirect => RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? 0x10000 : 0x4000;
+
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int Open(string path, int flags, int mode);
+
+    [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
+    public static partial int Allocate(SafeFileHandle file, int mode, long offset, long length);
+
+    [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
+    public static partial int SyncData(SafeFileHandle file);
+
+    [LibraryImport("libc", EntryPoint = "lseek", SetLastError = true)]
+    public static partial long Seek(SafeFileHandle file, long offset, int whence);
+
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    public static partial int Control(SafeFileHandle file, int command, ref FileLock argument);
+
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int Stat(SafeFileHandle directory, string path, int flags, uint mask, Span<byte> result);
+
+    [LibraryImport("libc", EntryPoint = "isatty")]
+    public static partial int IsTerminal(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "raise")]
+    public static partial int Raise(int signal);
+
+    [LibraryImport("libc", EntryPoint = "signal")]
+    public static partial nint SetHandler(int signal, nint handler);
+
+    [LibraryImport("libc", EntryPoint = "prctl")]
+    public static partial int ProcessControl(int option, nuint value, nuint third, nuint fourth, nuint fifth);
+
+    /// <summary>struct flock.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct FileLock
+    {
+        public short Type;
+        public short Whence;
+        public long Start;
+        public long Length;
+        public int Process;
+    }
+}

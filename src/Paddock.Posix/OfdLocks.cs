@@ -1,0 +1,113 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Versioning;
+using Microsoft.Win32.SafeHandles;
+using Paddock.Block;
+
+namespace Paddock.Posix;
+
+/// <summary>What a process that opens an image keeps others from doing; both sides of QEMU's image locking.</summary>
+public enum ImageLock
+{
+    /// <summary>No lock is taken or looked at.</summary>
+    None,
+
+    /// <summary>Reads, and nobody may write or resize meanwhile (qemu-img info, map, a convert's source).</summary>
+    ReadShared,
+
+    /// <summary>Writes and resizes, and nobody else may.</summary>
+    Write,
+
+    /// <summary>Writes and lets others write too: what QEMU takes for a raw image, whose layout holds no metadata to protect.</summary>
+    WriteShared,
+
+    /// <summary>Reads whatever others do (-U): only consistent reading is announced.</summary>
+    ForceShare,
+}
+
+/// <summary>
+/// QEMU's image locks: open file description locks on single bytes. Byte 100 + n says "I use permission n", byte 200 + n says
+/// "nobody else may use permission n"; both are taken shared, and a conflict shows in probing the opposite byte.
+/// </summary>
+[SupportedOSPlatform("linux")]
+internal static class OfdLocks
+{
+    private const int UsedBase = 100, UnsharedBase = 200;
+    private const int ConsistentRead = 1, Write = 2, Resize = 8;
+    private static readonly string[] Names = ["consistent read", "write", "write unchanged", "resize"];
+
+    public static void Take(SafeFileHandle file, ImageLock mode, string path)
+    {
+        if (mode == ImageLock.None)
+        {
+            return;
+        }
+
+        int used = ConsistentRead | mode switch
+        {
+            ImageLock.Write => Write | Resize,
+            ImageLock.WriteShared => Write,
+            _ => 0,
+        };
+        int unshared = mode is ImageLock.ForceShare or ImageLock.WriteShared ? 0 : Write | Resize;
+        for (int bit = 0; bit < Names.Length; bit++)
+        {
+            if (((used >> bit) & 1) != 0)
+            {
+                Set(file, UsedBase + bit, path);
+            }
+
+            if (((unshared >> bit) & 1) != 0)
+            {
+                Set(file, UnsharedBase + bit, path);
+            }
+        }
+
+        // only after our own bytes are set: of two that start at once, at least one sees the other
+        Probe(file, used, UnsharedBase, "", path);
+        Probe(file, unshared, UsedBase, "shared ", path);
+    }
+
+    private static void Set(SafeFileHandle file, int at, string path)
+    {
+        var request = new Native.FileLock { Type = Native.ReadLock, Start = at, Length = 1 };
+        if (Native.Control(file, Native.OfdSetLock, ref request) == 0)
+        {
+            return;
+        }
+
+        int errno = Marshal.GetLastPInvokeError();
+        throw new ImageLockedException($"Failed to lock byte {at}", path, errno);
+    }
+
+    private static void Probe(SafeFileHandle file, int permissions, int opposite, string kind, string path)
+    {
+        for (int bit = 0; bit < Names.Length; bit++)
+        {
+            if (((permissions >> bit) & 1) == 0)
+            {
+                continue;
+            }
+
+            var probe = new Native.FileLock { Type = Native.WriteLock, Start = opposite + bit, Length = 1 };
+            bool asked = Native.Control(file, Native.OfdGetLock, ref probe) == 0;
+            if (!asked || probe.Type != Native.Unlock)
+            {
+                throw new ImageLockedException($"Failed to get {kind}\"{Names[bit]}\" lock", path, 11);
+            }
+        }
+    }
+}
+
+/// <summary>Another process holds the image in a way that excludes this one.</summary>
+public sealed class ImageLockedException : BlockException
+{
+    internal ImageLockedException(string message, string path, int errno)
+        : base(BlockError.Busy, message)
+    {
+        Errno = errno;
+        Hint = $"Is another process using the image [{path}]?";
+    }
+
+    /// <summary>A second line that helps people find the other process.</summary>
+    public string Hint { get; }
+}

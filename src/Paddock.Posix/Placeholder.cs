@@ -1,3 +1,0 @@
-namespace Paddock.Posix;
-
-internal static class Placeholder;
