@@ -41,6 +41,9 @@ public enum ZoneError
 
     /// <summary>A range is empty or reaches past the end of the disk.</summary>
     OutOfRange,
+
+    /// <summary>The request is for conventional zones (discard) and met a sequential one.</summary>
+    Sequential,
 }
 
 /// <summary>A zoned device refused a request; nothing has changed.</summary>
@@ -65,7 +68,7 @@ public sealed class ZoneException : BlockException
     private static BlockError ClassOf(ZoneError reason) => reason switch
     {
         ZoneError.TooManyOpen or ZoneError.TooManyActive => BlockError.TooManyZones,
-        ZoneError.AppendTooLong => BlockError.NotSupported,
+        ZoneError.AppendTooLong or ZoneError.Sequential => BlockError.NotSupported,
         ZoneError.ReadOnly => BlockError.ReadOnly,
         ZoneError.Offline => BlockError.Io,
         _ => BlockError.InvalidArgument,

@@ -1,3 +1,0 @@
-namespace Paddock.Zones;
-
-internal static class Placeholder;

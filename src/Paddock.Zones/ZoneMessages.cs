@@ -1,0 +1,55 @@
+using Paddock.Block;
+
+namespace Paddock.Zones;
+
+/// <summary>Words for refusals: the one place where the state machine's answers become messages for people.</summary>
+public static class ZoneMessages
+{
+    /// <summary>The exception for a refused request.</summary>
+    /// <param name="result">A refusal.</param>
+    /// <param name="zones">The zones that refused.</param>
+    /// <param name="what">What was asked, such as "write" or "zone append".</param>
+    /// <param name="offset">Byte offset of the request.</param>
+    /// <param name="length">Bytes of the request.</param>
+    public static ZoneException Exception(ZoneResult result, ZoneSet zones, string what, long offset, long length)
+        => new(result.Error, result.Zone, $"{what} of {length} bytes at {offset}: {Reason(result, zones, offset)}");
+
+    private static string Reason(ZoneResult result, ZoneSet zones, long offset)
+    {
+        int zone = result.Zone;
+        ZonedLimits limits = zones.Limits;
+        return result.Error switch
+        {
+            ZoneError.NotAtWritePointer => $"zone {zone} must be written at its write pointer, {zones.PointerOf(zone)}",
+            ZoneError.BoundaryCrossed when zones.ZoneOf(offset) == zone
+                => $"it reaches past the {zones.CapacityOf(zone)} writable bytes of zone {zone}, which starts at {zones.StartOf(zone)}",
+            ZoneError.BoundaryCrossed => $"it reaches into zone {zone}, which is sequential",
+            ZoneError.Full => $"zone {zone} is full",
+            ZoneError.ReadOnly => $"zone {zone} is read-only",
+            ZoneError.Offline => $"zone {zone} is offline",
+            ZoneError.TooManyOpen => $"zone {zone} needs an open resource and all {limits.MaxOpenZones} are held by explicitly open zones",
+            ZoneError.TooManyActive => $"zone {zone} needs an active resource and all {limits.MaxActiveZones} are in use",
+            ZoneError.InvalidTransition => $"zone {zone} is {Name(zones.ConditionOf(zone))}",
+            ZoneError.Conventional => $"zone {zone} is conventional",
+            ZoneError.Sequential => $"zone {zone} is sequential: reset it instead",
+            ZoneError.Unaligned => $"it is not aligned to {ZoneGeometry.SectorSize} bytes, or to zones of {limits.ZoneSize} where it must be",
+            ZoneError.AppendTooLong => $"an append takes at most {limits.MaxAppendBytes} bytes",
+            ZoneError.OutOfRange => $"the range is empty or outside the disk of {zones.Geometry.DiskLength} bytes",
+            _ => "it is refused",
+        };
+    }
+
+    /// <summary>A condition's name as people write it: "implicitly open".</summary>
+    public static string Name(ZoneCondition condition) => condition switch
+    {
+        ZoneCondition.NotWritePointer => "conventional",
+        ZoneCondition.Empty => "empty",
+        ZoneCondition.ImplicitlyOpen => "implicitly open",
+        ZoneCondition.ExplicitlyOpen => "explicitly open",
+        ZoneCondition.Closed => "closed",
+        ZoneCondition.ReadOnly => "read-only",
+        ZoneCondition.Full => "full",
+        ZoneCondition.Offline => "offline",
+        _ => "in an unknown condition",
+    };
+}

@@ -1,0 +1,46 @@
+using Paddock.Block;
+
+namespace Paddock.Zones;
+
+/// <summary>
+/// Answer of the state machine: done, or refused with a reason. A refusal is ordinary and changes nothing, so it is a value and no exception;
+/// <see cref="ZoneMessages"/> words it for people.
+/// </summary>
+public readonly record struct ZoneResult
+{
+    private readonly int _evictedPlusOne;
+
+    private ZoneResult(ZoneError error, int zone, int evicted, bool noTransition)
+    {
+        Error = error;
+        Zone = zone;
+        _evictedPlusOne = evicted + 1;
+        NoTransition = noTransition;
+    }
+
+    /// <summary>Why the request is refused; <see cref="ZoneError.None"/> when it is not.</summary>
+    public ZoneError Error { get; }
+
+    /// <summary>Index of the zone that the answer is about: the first one that stands in the way, or the one written.</summary>
+    public int Zone { get; }
+
+    /// <summary>Success, but a close met an EMPTY zone, which has no such transition (spec 3, note 1): the first one is <see cref="Zone"/>.</summary>
+    public bool NoTransition { get; }
+
+    /// <summary>The implicitly open zone that was closed to make room; -1: none.</summary>
+    public int Evicted => _evictedPlusOne - 1;
+
+    /// <summary>True unless refused.</summary>
+    public bool IsOk => Error == ZoneError.None;
+
+    /// <summary>Done.</summary>
+    internal static ZoneResult Done(int zone, int evicted = -1, bool noTransition = false) => new(ZoneError.None, zone, evicted, noTransition);
+
+    /// <summary>Refused.</summary>
+    internal static ZoneResult Refused(ZoneError error, int zone) => new(error, zone, -1, false);
+}
+
+/// <summary>A checked range of zones, from the first to the last, both included.</summary>
+/// <param name="First">Index of the first zone.</param>
+/// <param name="Last">Index of the last zone; below <paramref name="First"/> when there is none to change.</param>
+public readonly record struct ZoneRange(int First, int Last);
