@@ -1,0 +1,110 @@
+using System.Diagnostics;
+
+namespace Paddock.Sim;
+
+/// <summary>Runs simulations on all processors until their number, the cuts or the time is reached, and reports.</summary>
+internal sealed class Driver(SimOptions options)
+{
+    private const int MaxReported = 10;
+
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+    private long _next = -1;
+    private long _passed;
+    private long _failed;
+    private long _cuts;
+    private long _reportedAt;
+
+    /// <summary>0 when everything passed.</summary>
+    public int Run()
+    {
+        Console.WriteLine($"seed {options.Seed}, {options.Workers} workers");
+        if (options.Ci)
+        {
+            RunSimulations(options with { Runs = 240, Kind = "all" });
+        }
+        else if (options.Fuzz == 0)
+        {
+            RunSimulations(options);
+        }
+
+        Console.WriteLine($"{_cuts} power cuts, {_clock.Elapsed.TotalSeconds:F1} s");
+        Console.WriteLine($"{_passed} passed, {_failed} failed");
+        return _failed == 0 ? 0 : 1;
+    }
+
+    private void RunSimulations(SimOptions run)
+    {
+        var kinds = SimKinds.Select(run.Kind);
+        long runs = run.Runs > 0 ? run.Runs : run.Cuts > 0 || run.Minutes > 0 ? long.MaxValue : 100;
+        Interlocked.Exchange(ref _next, -1);
+        var workers = Enumerable.Range(0, run.Workers).Select(_ => new Thread(() => Work(run, kinds, runs), 16 << 20)).ToArray();
+        foreach (var worker in workers)
+        {
+            worker.Start();
+        }
+
+        foreach (var worker in workers)
+        {
+            worker.Join();
+        }
+    }
+
+    private void Work(SimOptions run, IReadOnlyList<SimKind> kinds, long runs)
+    {
+        while (!Done(run))
+        {
+            long index = Interlocked.Increment(ref _next);
+            if (index >= runs)
+            {
+                return;
+            }
+
+            var kind = kinds[(int)(index % kinds.Count)];
+            One(run, kind, unchecked((int)(run.Seed + index)));
+            Progress();
+        }
+    }
+
+    private bool Done(SimOptions run)
+        => (run.Cuts > 0 && Interlocked.Read(ref _cuts) >= run.Cuts)
+            || (run.Minutes > 0 && _clock.Elapsed.TotalMinutes >= run.Minutes)
+            || Interlocked.Read(ref _failed) >= MaxReported;
+
+    private void One(SimOptions run, SimKind kind, int seed)
+    {
+        var simulation = kind.Make(seed, run);
+        try
+        {
+            simulation.Run();
+            Interlocked.Increment(ref _passed);
+        }
+        catch (Exception e)
+        {
+            Interlocked.Increment(ref _failed);
+            lock (_clock)
+            {
+                Console.WriteLine($"FAILED: {kind.Name}, seed {seed}: {(e is SimFailure ? e.Message : e.ToString())}");
+                foreach (string line in simulation.Operations)
+                {
+                    Console.WriteLine($"  {line}");
+                }
+
+                Console.WriteLine($"  replay: dotnet run --project tests/Paddock.Sim -- --kind {kind.Name} --seed {seed} --ops {run.Ops} --runs 1 --verbose");
+            }
+        }
+        finally
+        {
+            Interlocked.Add(ref _cuts, simulation.Cuts);
+        }
+    }
+
+    private void Progress()
+    {
+        long now = _clock.ElapsedMilliseconds;
+        long last = Interlocked.Read(ref _reportedAt);
+        if (now - last > 30_000 && Interlocked.CompareExchange(ref _reportedAt, now, last) == last)
+        {
+            Console.WriteLine($"{now / 1000} s: {_passed} runs passed, {_failed} failed, {_cuts} cuts");
+        }
+    }
+}

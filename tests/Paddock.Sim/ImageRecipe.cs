@@ -1,0 +1,138 @@
+using Paddock.Block;
+using Paddock.Qcow2;
+using Paddock.Testing;
+
+namespace Paddock.Sim;
+
+/// <summary>Random images for plain (unzoned) simulations, and the backing files under them.</summary>
+internal sealed class ImageRecipe : IImageGate
+{
+    private const string BackingName = "base";
+
+    private ImageRecipe(Qcow2CreateOptions create, Qcow2OpenOptions open)
+    {
+        Create = create;
+        Open = open with { Gate = this };
+    }
+
+    /// <summary>How the image is made.</summary>
+    public Qcow2CreateOptions Create { get; }
+
+    /// <summary>How it is opened.</summary>
+    public Qcow2OpenOptions Open { get; }
+
+    /// <summary>Bytes of the backing image; null without one.</summary>
+    public PagedStorage? Backing { get; private init; }
+
+    /// <summary>True when the backing image is qcow2.</summary>
+    public bool BackingIsQcow2 { get; private init; }
+
+    /// <summary>What the new image reads as: one version a sector.</summary>
+    public required uint[] Start { get; init; }
+
+    /// <summary>Makes a recipe.</summary>
+    /// <param name="random">Decides everything.</param>
+    /// <param name="sizes">Cluster sizes to choose from.</param>
+    public static async Task<ImageRecipe> MakeAsync(Random random, params int[] sizes)
+    {
+        int cluster = sizes[random.Next(sizes.Length)];
+        long size = SizeFor(random, cluster);
+        bool version2 = random.Next(6) == 0;
+        var create = new Qcow2CreateOptions
+        {
+            Size = size,
+            Version = version2 ? 2 : 3,
+            ClusterSize = cluster,
+            RefcountBits = version2 ? 16 : 1 << random.Next(7),
+            LazyRefcounts = !version2 && random.Next(5) == 0,
+            Compression = !version2 && random.Next(3) == 0 ? Qcow2Compression.Zstd : Qcow2Compression.Zlib,
+            Preallocation = random.Next(8) == 0 ? Preallocation.Metadata : Preallocation.Off,
+        };
+        var open = new Qcow2OpenOptions
+        {
+            // small caches, so that eviction happens too
+            L2CacheBytes = random.Next(2) == 0 ? 0 : 1 << 20,
+            RefcountCacheBytes = random.Next(2) == 0 ? 0 : 1 << 20,
+            PassDiscards = random.Next(4) != 0,
+            OverlapChecks = random.Next(2) == 0 ? OverlapChecks.All : OverlapChecks.Cached,
+        };
+        var start = new uint[size / SectorPattern.Sector];
+        if (random.Next(3) != 0)
+        {
+            return new ImageRecipe(create, open) { Start = start };
+        }
+
+        return await WithBackingAsync(random, create, open, start);
+    }
+
+    /// <summary>The image, new, on a durable disk.</summary>
+    public async Task<PagedStorage> BuildAsync()
+    {
+        var storage = new PagedStorage("image");
+        await Qcow2Image.CreateAsync(storage, Create);
+        return storage;
+    }
+
+    /// <summary>Opens the image in a storage for requests that are checked first.</summary>
+    public async Task<CheckedBlockDevice> OpenAsync(IStorage storage, bool readOnly = false)
+        => CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, Open with { ReadOnly = readOnly }));
+
+    /// <inheritdoc/>
+    public async ValueTask<IBlockDevice?> OpenBackingAsync(string name, string? format, IStorage overlay, CancellationToken cancellationToken)
+    {
+        var storage = Backing!.Clone("backing", readOnly: true);
+        return BackingIsQcow2
+            ? await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { ReadOnly = true }, cancellationToken)
+            : new RawDevice(storage, readOnly: true);
+    }
+
+    public override string ToString()
+        => $"{Create.Size} bytes, v{Create.Version}, clusters of {Create.ClusterSize}, refcounts of {Create.RefcountBits} bits"
+            + $"{(Create.LazyRefcounts ? ", lazy" : "")}, {Create.Compression}, preallocation {Create.Preallocation}"
+            + $"{(Backing is null ? "" : BackingIsQcow2 ? ", qcow2 backing" : ", raw backing")}, L2 cache {Open.L2CacheBytes}"
+            + $", refcount cache {Open.RefcountCacheBytes}, {(Open.PassDiscards ? "unmap" : "no unmap")}, checks {Open.OverlapChecks}";
+
+    private static long SizeFor(Random random, int cluster)
+    {
+        long unit = Math.Max(cluster, 4096);
+        long sectors = Math.Min(unit * random.Next(1, 12), cluster > 65536 ? 4 << 20 : 512 << 10) / SectorPattern.Sector;
+        return (sectors - (random.Next(3) == 0 ? random.Next((int)Math.Min(sectors, 8)) : 0)) * SectorPattern.Sector;
+    }
+
+    private static async Task<ImageRecipe> WithBackingAsync(Random random, Qcow2CreateOptions create, Qcow2OpenOptions open, uint[] start)
+    {
+        // as long as the overlay, shorter or longer; written in places
+        long sectors = Math.Max(1, start.Length + random.Next(-start.Length / 2, 9));
+        bool qcow2 = random.Next(2) == 0;
+        var storage = new PagedStorage("backing");
+        if (qcow2)
+        {
+            await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = sectors * SectorPattern.Sector, ClusterSize = 4096 });
+        }
+        else
+        {
+            storage.SetLength(sectors * SectorPattern.Sector);
+        }
+
+        IBlockDevice device = qcow2 ? await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()) : new RawDevice(storage);
+        for (long at = random.Next(6); at < sectors;)
+        {
+            long count = Math.Min(random.Next(1, 24), sectors - at);
+            var data = SectorPattern.Make(at * SectorPattern.Sector, (int)count * SectorPattern.Sector, 1);
+            await device.WriteAsync(at * SectorPattern.Sector, data);
+            for (long sector = at; sector < Math.Min(at + count, start.Length); sector++)
+            {
+                start[sector] = 1;
+            }
+
+            at += count + random.Next(24);
+        }
+
+        await device.DisposeAsync();
+        create = create with
+        {
+            BackingFile = BackingName, BackingFormat = qcow2 ? "qcow2" : "raw", Preallocation = Preallocation.Off,
+        };
+        return new ImageRecipe(create, open) { Start = start, Backing = storage, BackingIsQcow2 = qcow2 };
+    }
+}

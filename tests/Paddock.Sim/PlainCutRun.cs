@@ -1,0 +1,324 @@
+using Paddock.Block;
+using Paddock.Qcow2;
+using Paddock.Testing;
+
+namespace Paddock.Sim;
+
+/// <summary>
+/// A plain image on a disk whose power is cut at every moment of the run. Several clients work on stripes of their own, so that they meet
+/// in clusters and tables but never in a sector.
+/// </summary>
+internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimRun(seed, options)
+{
+    private const int Sector = SectorPattern.Sector;
+
+    /// <summary>Images that one run may try; longer logs are sampled.</summary>
+    private const int MaxCuts = 600;
+
+    private ImageRecipe _recipe = null!;
+    private CrashStorage _disk = null!;
+    private CheckedBlockDevice _device = null!;
+    private Timeline _timeline = null!;
+    private SectorHistory _history = null!;
+    private uint _version = 1;
+    private int _clients;
+    private int _stripe;
+
+    /// <inheritdoc/>
+    protected override async Task RunAsync(SimContext context)
+    {
+        _recipe = raw || Random.Next(16) > 0
+            ? await ImageRecipe.MakeAsync(Random, 512, 512, 4096, 4096, 65536)
+            : await ImageRecipe.MakeAsync(Random, 2 << 20);
+        Trace(_recipe.ToString());
+        _disk = new CrashStorage(raw ? RawStart() : await _recipe.BuildAsync());
+        _timeline = new Timeline(() => _disk.Log.Count);
+        _history = new SectorHistory(_recipe.Start);
+        _device = await OpenAsync(_disk);
+        _clients = Random.Next(3) == 0 ? Random.Next(2, 5) : 1;
+        _stripe = _clients == 1 ? _history.Sectors : Math.Max(1, Random.Next(_recipe.Create.ClusterSize / Sector * 2));
+        _disk.Hold = _clients > 1 ? context.HoldAsync : null;
+        int perClient = Options.Ops / _clients;
+        await Task.WhenAll(Enumerable.Range(0, _clients).Select(client => ClientAsync(client, perClient)));
+        _disk.Hold = null;
+        await VerifyNowAsync(_device);
+        var close = _timeline.BeginFlush();
+        await _device.DisposeAsync();
+        _timeline.Acknowledge(close);
+        _timeline.Seal();
+        await CheckImageAsync(_disk.Live, leaksAllowed: false, "after the run");
+        await TryCutsAsync();
+    }
+
+    private static async Task<PagedStorage> Closed(PagedStorage image, ImageRecipe recipe)
+    {
+        await (await recipe.OpenAsync(image)).DisposeAsync();
+        return image;
+    }
+
+    private PagedStorage RawStart()
+    {
+        var storage = new PagedStorage();
+        storage.SetLength(_recipe.Create.Size);
+        for (int sector = 0; sector < _recipe.Start.Length; sector++)
+        {
+            storage.Write((long)sector * Sector, SectorPattern.Make((long)sector * Sector, Sector, _recipe.Start[sector]));
+        }
+
+        return storage;
+    }
+
+    private async Task<CheckedBlockDevice> OpenAsync(IStorage storage)
+        => raw ? CheckedBlockDevice.Wrap(new RawDevice(storage)) : await _recipe.OpenAsync(storage);
+
+    private async Task CheckImageAsync(PagedStorage image, bool leaksAllowed, string when)
+    {
+        if (!raw)
+        {
+            await CheckAsync(image, leaksAllowed, when);
+        }
+    }
+
+    private async Task ClientAsync(int client, int ops)
+    {
+        for (int i = 0; i < ops; i++)
+        {
+            var (offset, length) = Range(client);
+            switch (Random.Next(100))
+            {
+                case < 45:
+                    await WriteAsync(offset, length, fua: false);
+                    break;
+                case < 52:
+                    await WriteAsync(offset, length, fua: true);
+                    break;
+                case < 64:
+                    await ZeroAsync(offset, length);
+                    break;
+                case < 74:
+                    await DiscardAsync(offset, length);
+                    break;
+                case < 86:
+                    await FlushAsync();
+                    break;
+                case < 91 when !raw && _clients == 1:
+                    await CompressAsync(offset);
+                    break;
+                case < 92 when _clients == 1:
+                    await ReopenAsync();
+                    break;
+                default:
+                    await ReadAsync(offset, length);
+                    break;
+            }
+        }
+    }
+
+    /// <summary>A range of whole sectors inside one of the client's stripes.</summary>
+    private (long Offset, int Length) Range(int client)
+    {
+        int stripes = Math.Max(1, _history.Sectors / _stripe / _clients);
+        long start = ((Random.Next(stripes) * _clients) + client) * (long)_stripe;
+        if (start >= _history.Sectors)
+        {
+            start = client * (long)_stripe;
+        }
+
+        long room = Math.Min(_stripe, _history.Sectors - start);
+        if (room <= 0)
+        {
+            return (0, 0);
+        }
+
+        long first = Random.NextInt64(room);
+        int most = Random.Next(4) == 0 ? 256 : 16;
+        long count = Math.Min(1 + Random.Next(most), room - first);
+        int perCluster = _recipe.Create.ClusterSize / Sector;
+        if (Random.Next(3) == 0 && room >= perCluster && _clients == 1)
+        {
+            first = first / perCluster * perCluster;
+            count = Math.Min(perCluster * (1 + Random.Next(3)), room - first);
+        }
+
+        return ((start + first) * Sector, (int)Math.Min(count, 4096) * Sector);
+    }
+
+    private async Task WriteAsync(long offset, int length, bool fua)
+    {
+        uint version = ++_version;
+        Trace($"write {offset} {length} version {version}{(fua ? " fua" : "")} at log {_disk.Log.Count}");
+        var op = _timeline.Begin(fua);
+        _history.Write(op, offset, length, version);
+        await _device.WriteAsync(offset, SectorPattern.Make(offset, length, version), fua ? WriteFlags.Fua : WriteFlags.None);
+        _timeline.Acknowledge(op);
+        _history.Acknowledged(offset, length, version);
+    }
+
+    private async Task ZeroAsync(long offset, int length)
+    {
+        var flags = Pick(ZeroFlags.None, ZeroFlags.MayUnmap, ZeroFlags.Fua, ZeroFlags.MayUnmap | ZeroFlags.Fua);
+        Trace($"zero {offset} {length} {flags} at log {_disk.Log.Count}");
+        var op = _timeline.Begin((flags & ZeroFlags.Fua) != 0);
+        _history.Write(op, offset, length, 0);
+        await _device.WriteZeroesAsync(offset, length, flags);
+        _timeline.Acknowledge(op);
+        _history.Acknowledged(offset, length, 0);
+    }
+
+    private async Task CompressAsync(long offset)
+    {
+        int cluster = _recipe.Create.ClusterSize;
+        offset = offset / cluster * cluster;
+        int length = (int)Math.Min(cluster, (_history.Sectors * (long)Sector) - offset);
+        var status = await _device.GetStatusAsync(offset, length);
+        if (length == 0 || status.Length < length || (status.Flags & BlockStatusFlags.Allocated) != 0)
+        {
+            return;
+        }
+
+        uint version = ++_version;
+        Trace($"compressed write {offset} {length} version {version} at log {_disk.Log.Count}");
+        var op = _timeline.Begin();
+        _history.Write(op, offset, length, version);
+        await ((IQcow2Device)_device.Inner).WriteCompressedAsync(offset, SectorPattern.Make(offset, length, version));
+        _timeline.Acknowledge(op);
+        _history.Acknowledged(offset, length, version);
+    }
+
+    private async Task DiscardAsync(long offset, int length)
+    {
+        Trace($"discard {offset} {length} at log {_disk.Log.Count}");
+        var op = _timeline.Begin();
+        try
+        {
+            await _device.DiscardAsync(offset, length);
+        }
+        catch (BlockException e) when (e.Error == BlockError.NotSupported)
+        {
+            op.Refused = true;
+            return;
+        }
+
+        _timeline.Acknowledge(op);
+        var buffer = new byte[length];
+        await _device.ReadAsync(offset, buffer);
+        for (int at = 0; at < length; at += Sector)
+        {
+            long found = SectorPattern.Identify(buffer.AsSpan(at, Sector), offset + at);
+            SimFailure.Unless(found >= 0, $"sector {(offset + at) / Sector}: garbage after a discard");
+            _history.Discarded(op, (offset + at) / Sector, (uint)found);
+        }
+    }
+
+    private async Task FlushAsync()
+    {
+        Trace($"flush at log {_disk.Log.Count}");
+        var flush = _timeline.BeginFlush();
+        await _device.FlushAsync();
+        _timeline.Acknowledge(flush);
+    }
+
+    private async Task ReopenAsync()
+    {
+        Trace($"reopen at log {_disk.Log.Count}");
+        var close = _timeline.BeginFlush();
+        await _device.DisposeAsync();
+        _timeline.Acknowledge(close);
+        await CheckImageAsync(_disk.Live, leaksAllowed: false, "after closing");
+        _device = await OpenAsync(_disk);
+    }
+
+    private async Task ReadAsync(long offset, int length)
+    {
+        var buffer = new byte[length];
+        await _device.ReadAsync(offset, buffer);
+        for (int at = 0; at < length; at += Sector)
+        {
+            _history.CheckNow((offset + at) / Sector, SectorPattern.Identify(buffer.AsSpan(at, Sector), offset + at));
+        }
+    }
+
+    private Task VerifyNowAsync(CheckedBlockDevice device) => ScanAsync(device, _history.CheckNow);
+
+    private async Task ScanAsync(CheckedBlockDevice device, Action<long, long> check)
+    {
+        SimFailure.Unless(device.Length == _recipe.Create.Size, $"the disk has {device.Length} bytes");
+        var buffer = System.Buffers.ArrayPool<byte>.Shared.Rent((int)device.Length);
+        await device.ReadAsync(0, buffer.AsMemory(0, (int)device.Length));
+        for (int sector = 0; sector < _history.Sectors; sector++)
+        {
+            check(sector, SectorPattern.Identify(buffer.AsSpan(sector * Sector, Sector), (long)sector * Sector));
+        }
+
+        System.Buffers.ArrayPool<byte>.Shared.Return(buffer);
+    }
+
+    private async Task TryCutsAsync()
+    {
+        int positions = _disk.Log.Count + 1;
+        int perPosition = Math.Max(1, MaxCuts / positions / 2);
+        var cut = new PowerCut(_disk.Log);
+        for (int position = 0; position < positions; position++)
+        {
+            if (positions > MaxCuts && Random.Next(positions) >= MaxCuts)
+            {
+                continue;
+            }
+
+            for (int i = 0; i < Math.Min(perPosition, 3); i++)
+            {
+                int cutSeed = Random.Next();
+                try
+                {
+                    await TryCutAsync(cut.At(position, cutSeed), position);
+                }
+                catch (Exception e)
+                {
+                    Dump(cut.At(position, cutSeed), $"cut{position}");
+                    throw new SimFailure($"cut at {position} of {positions - 1}, cut seed {cutSeed}: {e}");
+                }
+
+                Cuts++;
+            }
+        }
+    }
+
+    private async Task TryCutAsync(PagedStorage image, int position)
+    {
+        bool lazy = _recipe.Create.LazyRefcounts;
+        if (!lazy)
+        {
+            await CheckImageAsync(image, leaksAllowed: true, "after the cut");
+        }
+
+        var device = await OpenAsync(image);
+        await ScanAsync(device, (sector, found) => _history.CheckAfterCut(sector, found, position));
+        if (Random.Next(8) == 0)
+        {
+            // life goes on: nothing that the crash left behind may be hit by new writes
+            var before = new byte[device.Length];
+            await device.ReadAsync(0, before);
+            for (int i = 0; i < 4; i++)
+            {
+                var (offset, length) = Range(0);
+                var data = SectorPattern.Make(offset, length, ++_version);
+                await device.WriteAsync(offset, data);
+                data.CopyTo(before, offset);
+            }
+
+            var after = new byte[device.Length];
+            await device.ReadAsync(0, after);
+            SimFailure.Unless(before.AsSpan().SequenceEqual(after), "writes after the cut changed other sectors");
+            await device.DisposeAsync();
+            await CheckImageAsync(image, leaksAllowed: true, "after writes after the cut");
+        }
+        else
+        {
+            await device.DisposeAsync();
+            if (lazy)
+            {
+                await CheckImageAsync(await Closed(image, _recipe), leaksAllowed: true, "after the cut and a repairing open");
+            }
+        }
+    }
+}

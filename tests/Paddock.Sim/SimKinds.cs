@@ -1,0 +1,24 @@
+namespace Paddock.Sim;
+
+/// <summary>A sort of simulation.</summary>
+/// <param name="Name">Its name on the command line.</param>
+/// <param name="Group">plain or zoned.</param>
+/// <param name="Make">Makes one from a seed.</param>
+internal sealed record SimKind(string Name, string Group, Func<int, SimOptions, SimRun> Make);
+
+/// <summary>All sorts of simulation.</summary>
+internal static class SimKinds
+{
+    private static readonly SimKind[] All =
+    [
+        new("cut", "plain", (seed, options) => new PlainCutRun(seed, options, raw: false)),
+        new("raw", "raw", (seed, options) => new PlainCutRun(seed, options, raw: true)),
+    ];
+
+    /// <summary>The sorts that a word on the command line means.</summary>
+    public static IReadOnlyList<SimKind> Select(string word)
+    {
+        var kinds = All.Where(kind => word == kind.Name || word == kind.Group || word == "all").ToArray();
+        return kinds.Length > 0 ? kinds : throw new FormatException($"no kind of simulation is called {word}");
+    }
+}

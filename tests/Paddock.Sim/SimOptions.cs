@@ -1,0 +1,88 @@
+using System.Globalization;
+
+namespace Paddock.Sim;
+
+/// <summary>The command line.</summary>
+internal sealed record SimOptions
+{
+    public int Seed { get; init; } = 1;
+
+    /// <summary>Operations in a run.</summary>
+    public int Ops { get; init; } = 60;
+
+    /// <summary>Runs; 0: until the cuts or the minutes are full.</summary>
+    public long Runs { get; init; }
+
+    /// <summary>Power cuts to reach; 0: no aim.</summary>
+    public long Cuts { get; init; }
+
+    /// <summary>Minutes to go on; 0: no limit.</summary>
+    public double Minutes { get; init; }
+
+    /// <summary>Which simulations: a kind's name, zoned, plain or all.</summary>
+    public string Kind { get; init; } = "all";
+
+    /// <summary>Hostile images to try; 0: none.</summary>
+    public long Fuzz { get; init; }
+
+    public int Workers { get; init; } = Environment.ProcessorCount;
+
+    public bool Ci { get; init; }
+
+    public bool Verbose { get; init; }
+
+    public bool NoCheck { get; init; }
+
+    /// <summary>Ask qemu-img about one in so many images; 0: never.</summary>
+    public int Qemu { get; init; }
+
+    /// <summary>Folder for images that fail.</summary>
+    public string? DumpFolder { get; init; }
+
+    public const string Usage = """
+        usage: Paddock.Sim [--kind all|plain|zoned|KIND] [--seed N] [--ops N] [--runs N] [--cuts N] [--minutes N] [--fuzz N]
+                           [--workers N] [--qemu N] [--dump FOLDER] [--no-check] [--verbose] [--ci]
+        kinds: mirror (plain qcow2 against a mirror), model (zones against a model), cut, zonecut (power cuts),
+               errors (failing requests), threads (parallel requests), raw (the simulator's own test)
+        --qemu N: also ask qemu-img about one image in N. --ci: a short run of everything.
+        """;
+
+    /// <summary>Reads the command line.</summary>
+    /// <exception cref="FormatException">It makes no sense.</exception>
+    public static SimOptions Parse(string[] args)
+    {
+        var options = new SimOptions();
+        var rest = new Queue<string>(args);
+        while (rest.TryDequeue(out string? word))
+        {
+            options = word switch
+            {
+                "--ci" => options with { Ci = true },
+                "--verbose" => options with { Verbose = true },
+                "--no-check" => options with { NoCheck = true },
+                _ => WithValue(options, word, rest.TryDequeue(out string? value) ? value : throw new FormatException($"{word} needs a value")),
+            };
+        }
+
+        return options;
+    }
+
+    private static SimOptions WithValue(SimOptions options, string word, string value) => word switch
+    {
+        "--seed" => options with { Seed = Number<int>(value) },
+        "--ops" => options with { Ops = Number<int>(value) },
+        "--runs" => options with { Runs = Number<long>(value) },
+        "--cuts" => options with { Cuts = Number<long>(value) },
+        "--minutes" => options with { Minutes = Number<double>(value) },
+        "--fuzz" => options with { Fuzz = Number<long>(value) },
+        "--workers" => options with { Workers = Number<int>(value) },
+        "--qemu" => options with { Qemu = Number<int>(value) },
+        "--kind" => options with { Kind = value },
+        "--dump" => options with { DumpFolder = value },
+        _ => throw new FormatException($"unknown option {word}"),
+    };
+
+    private static T Number<T>(string text)
+        where T : IParsable<T>
+        => T.Parse(text.Replace("_", "", StringComparison.Ordinal), CultureInfo.InvariantCulture);
+}
