@@ -7,6 +7,9 @@ namespace Paddock.Qcow2;
 // the order in which tables reach the storage
 public sealed partial class Qcow2Image
 {
+    /// <summary>True when dirty L2 entries may point at data that no flush has covered. Under the metadata mutex.</summary>
+    private bool _newData;
+
     /// <inheritdoc/>
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
@@ -50,17 +53,22 @@ public sealed partial class Qcow2Image
         }
     }
 
-    /// <summary>Counts and L2 tables, with the barrier between them. Under the metadata mutex.</summary>
+    /// <summary>Counts and L2 tables, with the barrier between them, which covers new data too. Under the metadata mutex.</summary>
     private async ValueTask WriteBackTablesAsync()
     {
-        if (!LazyRefcounts && _refcounts.HasDirty)
+        bool counts = !LazyRefcounts && _refcounts.HasDirty;
+        if (counts)
         {
             await _refcounts.WriteBackAsync();
-            if (_l2.HasDirty || _dirtyL1.Count > 0)
-            {
-                await _storage.OnEventAsync("flush_to_os");
-                await _storage.FlushAsync();
-            }
+        }
+
+        // entries must not outlive what they point at: with lazy counts, or a zero cluster put to use again, no count went up, and what was
+        // copied around the client's data (durable before) would be lost with the copy
+        if ((counts || _newData) && (_l2.HasDirty || _dirtyL1.Count > 0))
+        {
+            _newData = false;
+            await _storage.OnEventAsync("flush_to_os");
+            await _storage.FlushAsync();
         }
 
         await _l2.WriteBackAsync(null);
