@@ -137,15 +137,9 @@ internal sealed class CreatePlan
             list.Add(new(HeaderExtension.BackingFormat, Encoding.UTF8.GetBytes(_options.BackingFormat)));
         }
 
-        if (_options.Version >= 3)
+        if (_options.Version >= 3 && FeatureNameTable.FitsCluster(_geometry.ClusterSize))
         {
-            var names = FeatureNameTable.Build(_options.Zoned is not null);
-
-            // in a small first cluster the names give way to what the image needs
-            if (names.Length + 256 + (_options.BackingFile?.Length ?? 0) <= _geometry.ClusterSize)
-            {
-                list.Add(new(HeaderExtension.FeatureNames, names));
-            }
+            list.Add(new(HeaderExtension.FeatureNames, FeatureNameTable.Build(_options.Zoned is not null)));
         }
 
         if (_options.Zoned is not null)

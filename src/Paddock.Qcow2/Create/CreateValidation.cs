@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Text;
 using Paddock.Block;
 using Paddock.Qcow2.Format;
 
@@ -40,7 +41,36 @@ internal static class CreateValidation
             throw new BlockException(BlockError.TooLarge, "The image size is too large (try using a larger cluster size)");
         }
 
+        CheckBacking(options);
         ZonedCreation.Check(options);
+    }
+
+    private static void CheckBacking(Qcow2CreateOptions options)
+    {
+        if (options.BackingFile is null)
+        {
+            if (options.BackingFormat is not null)
+            {
+                throw Invalid("Backing format cannot be used without backing file");
+            }
+
+            return;
+        }
+
+        if (options.Preallocation != Preallocation.Off)
+        {
+            throw Invalid("Backing file and preallocation can only be used at the same time if extended_l2 is on");
+        }
+
+        if (options.BackingFile.Length == 0)
+        {
+            throw Invalid("Expected backing file name, got empty string");
+        }
+
+        if (options.BackingFormat is { } format && Encoding.UTF8.GetByteCount(format) > Qcow2Limits.MaxBackingFormatBytes)
+        {
+            throw Invalid($"the backing format's name is longer than {Qcow2Limits.MaxBackingFormatBytes} bytes");
+        }
     }
 
     private static void CheckVersion2(Qcow2CreateOptions options)

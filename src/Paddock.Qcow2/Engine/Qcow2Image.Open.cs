@@ -57,7 +57,7 @@ public sealed partial class Qcow2Image
         await storage.ReadAsync(0, first, cancellationToken);
         int start = header.Version == 2 ? Qcow2Header.SizeV2 : (int)header.HeaderLength;
         int end = header.BackingOffset == 0 ? first.Length : (int)header.BackingOffset;
-        var extensions = start <= end ? HeaderExtension.ParseAll(first.AsSpan(start, end - start), start) : [];
+        var extensions = start <= end ? HeaderExtension.ParseAll(first.AsSpan(start, end - start)) : [];
         return (header, extensions, first);
     }
 
@@ -87,17 +87,17 @@ public sealed partial class Qcow2Image
             throw new BlockException(BlockError.ReadOnly, "qcow2: Image is corrupt; cannot be opened read/write");
         }
 
+        if (header.CompressionType > 1)
+        {
+            throw new BlockException(BlockError.NotSupported, $"qcow2: unknown compression type: {header.CompressionType}");
+        }
+
         bool flagged = (header.Incompatible & IncompatibleFeatures.CompressionType) != 0;
         if (flagged != (header.CompressionType != 0))
         {
             throw new BlockException(
                 BlockError.InvalidArgument,
                 flagged ? "qcow2: Compression type incompatible feature bit must not be set" : "qcow2: Compression type incompatible feature bit must be set");
-        }
-
-        if (header.CompressionType > 1)
-        {
-            throw new BlockException(BlockError.NotSupported, $"qcow2: unknown compression type: {header.CompressionType}");
         }
 
         if (header.RefcountTableClusters == 0)
@@ -124,6 +124,11 @@ public sealed partial class Qcow2Image
         for (int i = 0; i < _l1.Length; i++)
         {
             _l1[i] = BinaryPrimitives.ReadUInt64BigEndian(bytes.AsSpan(i * 8));
+        }
+
+        if (!_options.ForCheck)
+        {
+            _snapshots = await SnapshotTable.ReadAsync(_storage, _header, cancellationToken);
         }
 
         RegisterFixedMetadata();

@@ -33,6 +33,7 @@ public sealed partial class Qcow2Image : IQcow2Device
     private List<HeaderExtension> _extensions = [];
     private Qcow2Header _header;
     private ulong[] _l1 = [];
+    private List<SnapshotEntry> _snapshots = [];
     private string? _backingName;
     private bool _writing;
     private bool _failed;
@@ -93,6 +94,7 @@ public sealed partial class Qcow2Image : IQcow2Device
         Corrupt = (_header.Incompatible & IncompatibleFeatures.Corrupt) != 0,
         BackingFile = _backingName,
         BackingFormat = BackingFormat,
+        Snapshots = _snapshots.ConvertAll(s => s.ToInfo(Length)),
     };
 
     internal Qcow2Header Header => _header;

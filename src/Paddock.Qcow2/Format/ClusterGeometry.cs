@@ -21,10 +21,10 @@ public readonly record struct ClusterGeometry(int ClusterBits, int RefcountOrder
     public ulong MaxRefcount => RefcountOrder == 6 ? ulong.MaxValue : (1UL << (1 << RefcountOrder)) - 1;
 
     /// <summary>How many clusters hold this many bytes.</summary>
-    public long ClustersFor(long bytes) => (bytes + ClusterSize - 1) >> ClusterBits;
+    public long ClustersFor(long bytes) => (long)(((ulong)bytes + (ulong)ClusterSize - 1) >> ClusterBits);
 
     /// <summary>Entries that an L1 table needs for a disk of this size.</summary>
-    public long L1EntriesFor(long virtualSize) => (virtualSize + (1L << L1Shift) - 1) >> L1Shift;
+    public long L1EntriesFor(long virtualSize) => (long)(((ulong)virtualSize + (1UL << L1Shift) - 1) >> L1Shift);
 
     /// <summary>The offset rounded down to its cluster.</summary>
     public long AlignDown(long offset) => offset & ~((long)ClusterSize - 1);

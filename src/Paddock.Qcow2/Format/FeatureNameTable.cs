@@ -14,6 +14,10 @@ namespace Paddock.Qcow2.Format;
 public static class FeatureNameTable
 {
     public const int EntrySize = 48;
+
+    /// <summary>QEMU writes no table into first clusters of this size and below: the room is wanted for the backing file's name.</summary>
+    private const int SmallCluster = 4096;
+
     private const int NameAt = 2;
 
     private static readonly (byte Kind, byte Bit, string Name)[] Plain =
@@ -36,6 +40,9 @@ public static class FeatureNameTable
 
         return table;
     }
+
+    /// <summary>True when a new image with clusters of this many bytes gets a table.</summary>
+    public static bool FitsCluster(int clusterSize) => clusterSize > SmallCluster;
 
     /// <summary>Names of the set bits of one kind, as a refusal lists them; bits that no entry names come last, as a number.</summary>
     public static string Describe(ReadOnlySpan<byte> table, byte kind, ulong bits)

@@ -31,8 +31,9 @@ public sealed record HeaderExtension(uint Type, byte[] Data)
     /// <summary>Bytes that it takes in the header.</summary>
     public int TotalSize => HeadSize + ((Data.Length + 7) & ~7);
 
-    /// <summary>Reads the list that starts at the front of the span; <paramref name="at"/> is where that is in the storage.</summary>
-    public static List<HeaderExtension> ParseAll(ReadOnlySpan<byte> bytes, long at)
+    /// <summary>Reads the list that fills the span up to its end mark, or up to the span's end.</summary>
+    /// <exception cref="BlockException">An extension is longer than what is left, or than its limit.</exception>
+    public static List<HeaderExtension> ParseAll(ReadOnlySpan<byte> bytes)
     {
         var list = new List<HeaderExtension>();
         while (bytes.Length >= HeadSize)
@@ -46,13 +47,18 @@ public sealed record HeaderExtension(uint Type, byte[] Data)
             uint length = BinaryPrimitives.ReadUInt32BigEndian(bytes[4..]);
             if (length > bytes.Length - HeadSize)
             {
+                throw new BlockException(BlockError.InvalidArgument, "Header extension too large");
+            }
+
+            if (type == BackingFormat && length > Qcow2Limits.MaxBackingFormatBytes)
+            {
                 throw new BlockException(
-                    BlockError.InvalidArgument, $"Header extension too large: type 0x{type:x8} at 0x{at:x}, {length} bytes");
+                    BlockError.InvalidArgument,
+                    $"ERROR: ext_backing_format: len={length} too large (>={Qcow2Limits.MaxBackingFormatBytes + 1})");
             }
 
             var extension = new HeaderExtension(type, bytes.Slice(HeadSize, (int)length).ToArray());
             list.Add(extension);
-            at += extension.TotalSize;
             bytes = bytes[Math.Min(bytes.Length, extension.TotalSize)..];
         }
 

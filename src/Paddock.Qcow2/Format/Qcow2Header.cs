@@ -37,6 +37,7 @@ public sealed record Qcow2Header
     public const int SizeV3 = 112;
     private const int MinLengthV3 = 104;
     private const uint DefaultRefcountOrder = 4;
+    private const uint EncryptionLuks = 2;
 
     public required uint Version { get; init; }
 
@@ -177,21 +178,22 @@ public sealed record Qcow2Header
             throw Invalid("qcow2 header exceeds cluster size");
         }
 
+        if (HeaderLength % 8 != 0)
+        {
+            throw Invalid($"qcow2 header length {HeaderLength} is no multiple of 8");
+        }
+
         if (BackingOffset > (ulong)clusterSize)
         {
             throw Invalid("Invalid backing file offset");
         }
 
-        if (RefcountOrder > 6)
+        if (RefcountOrder > Qcow2Limits.MaxRefcountOrder)
         {
             throw Invalid("Reference count entry width too large; may not exceed 64 bits");
         }
 
-        if (EncryptionMethod != 0)
-        {
-            throw new BlockException(BlockError.NotSupported, $"Unsupported encryption method {EncryptionMethod}");
-        }
-
+        ValidateEncryption();
         ValidateTables(clusterSize);
         if (BackingOffset != 0 && BackingLength > Math.Min(Qcow2Limits.MaxBackingNameBytes, (uint)clusterSize - (uint)BackingOffset))
         {
@@ -199,22 +201,43 @@ public sealed record Qcow2Header
         }
     }
 
+    private void ValidateEncryption()
+    {
+        if (EncryptionMethod > EncryptionLuks)
+        {
+            throw Invalid($"Unsupported encryption method {(int)EncryptionMethod}");
+        }
+
+        if (EncryptionMethod != 0)
+        {
+            string name = EncryptionMethod == EncryptionLuks ? "LUKS" : "AES";
+            throw new BlockException(BlockError.NotSupported, $"the image is encrypted ({name}): encryption is not supported");
+        }
+    }
+
     private void ValidateTables(int clusterSize)
     {
-        CheckTable("Reference count table", RefcountTableOffset, (long)RefcountTableClusters << (int)ClusterBits, Qcow2Limits.MaxRefcountTableBytes, clusterSize);
+        CheckTable(
+            "Reference count table",
+            RefcountTableOffset,
+            (long)RefcountTableClusters << (int)ClusterBits,
+            Qcow2Limits.MaxRefcountTableBytes,
+            clusterSize);
         if (SnapshotCount > Qcow2Limits.MaxSnapshots)
         {
             throw new BlockException(BlockError.TooLarge, "Snapshot table too large");
         }
 
-        CheckTable("Snapshot table", SnapshotTableOffset, 0, long.MaxValue, clusterSize);
+        // each entry is at least its fixed part long
+        CheckTable(
+            "Snapshot table", SnapshotTableOffset, (long)SnapshotCount * SnapshotHeader.Size, Qcow2Limits.MaxSnapshotTableBytes, clusterSize);
         CheckTable("Active L1 table", L1Offset, (long)L1Entries * 8, Qcow2Limits.MaxL1Bytes, clusterSize);
-        if (VirtualSize > long.MaxValue)
+        if (VirtualSize > long.MaxValue || Geometry.L1EntriesFor((long)VirtualSize) > int.MaxValue)
         {
             throw new BlockException(BlockError.TooLarge, "Image is too big");
         }
 
-        if (L1Entries < Geometry.L1EntriesFor((long)Math.Min(VirtualSize, long.MaxValue - (1L << 40))))
+        if (L1Entries < Geometry.L1EntriesFor((long)VirtualSize))
         {
             throw Invalid("L1 table is too small");
         }

@@ -16,6 +16,18 @@ public static class Qcow2Limits
     /// <summary>QEMU's limit on internal snapshots.</summary>
     public const int MaxSnapshots = 65536;
 
+    /// <summary>Bytes of the snapshot table; QEMU's limit.</summary>
+    public const int MaxSnapshotTableBytes = 1024 * MaxSnapshots;
+
+    /// <summary>Bytes of extra data in a snapshot table entry; QEMU's limit.</summary>
+    public const int MaxSnapshotExtraBytes = 1024;
+
+    /// <summary>Bytes of the backing file's format name; QEMU's limit.</summary>
+    public const int MaxBackingFormatBytes = 15;
+
+    /// <summary>log2 of the widest refcount: 64 bits.</summary>
+    public const int MaxRefcountOrder = 6;
+
     /// <summary>Bytes of the backing file's name.</summary>
     public const int MaxBackingNameBytes = 1023;
 
