@@ -1,0 +1,246 @@
+using System.Buffers.Binary;
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Check;
+
+/// <summary>One snapshot table entry, as far as a check needs it.</summary>
+internal readonly record struct CheckedSnapshot(long L1Offset, uint L1Entries, string Id, string Name, uint ExtraBytes);
+
+/// <summary>
+/// The top-level facts of an image, read by the checker itself: it shares no parser with the engine, so that an error of one shows in the
+/// other. What makes a check meaningless is refused here; everything else is the check's to report.
+/// </summary>
+internal sealed class CheckedImage
+{
+    /// <summary>QEMU's limits on what an image may claim.</summary>
+    public const long MaxL1Bytes = 32 << 20;
+
+    private const long MaxRefcountTableBytes = 8 << 20;
+    private const uint MaxSnapshots = 65536;
+    private const long MaxSnapshotTableBytes = 64 << 20;
+    private const uint MaxSnapshotExtraBytes = 1024;
+    private const ulong KnownIncompatible = 0x3f;
+    private const ulong OffsetLimit = 1UL << 56;
+
+    private CheckedImage(IStorage storage, byte[] header)
+    {
+        Storage = storage;
+        Header = header;
+    }
+
+    public IStorage Storage { get; }
+
+    /// <summary>The first cluster, as stored.</summary>
+    public byte[] Header { get; private set; }
+
+    public bool IsVersion3 { get; private set; }
+
+    public int ClusterBits { get; private set; }
+
+    public int ClusterSize => 1 << ClusterBits;
+
+    public long VirtualSize { get; private set; }
+
+    public long L1Offset { get; private set; }
+
+    public uint L1Entries { get; private set; }
+
+    public long RefcountTableOffset { get; set; }
+
+    public uint RefcountTableClusters { get; set; }
+
+    public int RefcountOrder { get; private set; }
+
+    public ulong RefcountMax => RefcountOrder == 6 ? ulong.MaxValue : (1UL << (1 << RefcountOrder)) - 1;
+
+    public ulong Incompatible { get; set; }
+
+    public ulong Autoclear { get; private set; }
+
+    public bool HasBackingFile { get; private set; }
+
+    public bool HasDataFile => (Incompatible & 4) != 0;
+
+    public bool HasExtendedL2 => (Incompatible & 16) != 0;
+
+    public int L2EntrySize => HasExtendedL2 ? 16 : 8;
+
+    public int L2Entries => ClusterSize / L2EntrySize;
+
+    public long SnapshotTableOffset { get; private set; }
+
+    public long SnapshotTableBytes { get; private set; }
+
+    public List<CheckedSnapshot> Snapshots { get; } = [];
+
+    /// <summary>Header extensions that the check looks into: type and data.</summary>
+    public Dictionary<uint, byte[]> Extensions { get; } = [];
+
+    public static async ValueTask<CheckedImage> ReadAsync(IStorage storage, CancellationToken cancellationToken)
+    {
+        var header = new byte[512];
+        await storage.ReadAsync(0, header, cancellationToken);
+        var image = new CheckedImage(storage, header);
+        image.ParseHeader();
+        image.Header = new byte[image.ClusterSize];
+        await storage.ReadAsync(0, image.Header, cancellationToken);
+        image.ParseExtensions();
+        await image.ReadSnapshotsAsync(cancellationToken);
+        return image;
+    }
+
+    public long ClustersOf(long bytes) => (bytes >> ClusterBits) + ((bytes & (ClusterSize - 1)) != 0 ? 1 : 0);
+
+    private static BlockException Invalid(string message) => new(BlockError.InvalidArgument, message);
+
+    private ulong U64(int at) => BinaryPrimitives.ReadUInt64BigEndian(Header.AsSpan(at));
+
+    private uint U32(int at) => BinaryPrimitives.ReadUInt32BigEndian(Header.AsSpan(at));
+
+    private void ParseHeader()
+    {
+        if (U32(0) != 0x514649fb)
+        {
+            throw Invalid("Image is not in qcow2 format");
+        }
+
+        uint version = U32(4);
+        if (version is not (2 or 3))
+        {
+            throw new BlockException(BlockError.NotSupported, $"Unsupported qcow2 version {version}");
+        }
+
+        uint bits = U32(20);
+        if (bits is < 9 or > 21)
+        {
+            throw Invalid($"Unsupported cluster size: 2^{bits}");
+        }
+
+        IsVersion3 = version == 3;
+        ClusterBits = (int)bits;
+        HasBackingFile = U64(8) != 0;
+        Incompatible = IsVersion3 ? U64(72) : 0;
+        Autoclear = IsVersion3 ? U64(88) : 0;
+        if ((Incompatible & ~KnownIncompatible) != 0)
+        {
+            throw new BlockException(
+                BlockError.NotSupported, $"Unsupported qcow2 feature(s): Unknown incompatible feature: {Incompatible & ~KnownIncompatible:x}");
+        }
+
+        uint order = IsVersion3 ? U32(96) : 4;
+        if (order > 6)
+        {
+            throw Invalid("Reference count entry width too large; may not exceed 64 bits");
+        }
+
+        RefcountOrder = (int)order;
+        ParseTables();
+    }
+
+    private void ParseTables()
+    {
+        ulong size = U64(24);
+        VirtualSize = size <= long.MaxValue ? (long)size : throw Invalid("Image is too big");
+        if (U32(32) != 0)
+        {
+            throw new BlockException(BlockError.NotSupported, "Encrypted images are not supported");
+        }
+
+        L1Entries = U32(36);
+        L1Offset = TableOffset(40, L1Entries * 8L, MaxL1Bytes, "Active L1 table");
+        long covered = (long)L2Entries << ClusterBits;
+        if (VirtualSize / covered + (VirtualSize % covered != 0 ? 1 : 0) > L1Entries)
+        {
+            throw Invalid("L1 table is too small");
+        }
+
+        RefcountTableClusters = U32(56);
+        RefcountTableOffset = TableOffset(48, (long)RefcountTableClusters << ClusterBits, MaxRefcountTableBytes, "Reference count table");
+        if (U32(60) > MaxSnapshots)
+        {
+            throw Invalid("Snapshot table too large");
+        }
+
+        SnapshotTableOffset = U32(60) == 0 ? 0 : TableOffset(64, U32(60) * 40L, MaxSnapshotTableBytes, "Snapshot table");
+    }
+
+    private long TableOffset(int at, long bytes, long limit, string what)
+    {
+        ulong offset = U64(at);
+        if (bytes > limit)
+        {
+            throw new BlockException(BlockError.TooLarge, $"{what} too large");
+        }
+
+        return offset < OffsetLimit && (offset & (ulong)(ClusterSize - 1)) == 0
+            ? (long)offset
+            : throw Invalid($"{what} offset invalid");
+    }
+
+    private void ParseExtensions()
+    {
+        uint length = IsVersion3 ? U32(100) : 72;
+        ulong end = U64(8) is > 0 and var backing && backing < (ulong)ClusterSize ? backing : (ulong)ClusterSize;
+        if (IsVersion3 && (length < 104 || length > ClusterSize || length % 8 != 0))
+        {
+            throw Invalid("qcow2 header length is invalid");
+        }
+
+        for (ulong at = length; at + 8 <= end;)
+        {
+            uint type = U32((int)at);
+            uint bytes = U32((int)at + 4);
+            at += 8;
+            if (type == 0)
+            {
+                return;
+            }
+
+            if (bytes > end - at)
+            {
+                throw new ImageCorruptException("header extension", new HostOffset((long)at - 8), $"type {type:x} is {bytes} bytes long: too large");
+            }
+
+            Extensions.TryAdd(type, Header.AsSpan((int)at, (int)bytes).ToArray());
+            at += (bytes + 7UL) & ~7UL;
+        }
+    }
+
+    private async ValueTask ReadSnapshotsAsync(CancellationToken cancellationToken)
+    {
+        var fixedPart = new byte[40];
+        uint count = U32(60);
+        long at = SnapshotTableOffset;
+        for (uint i = 0; i < count; i++)
+        {
+            at = (at + 7) & ~7L;
+            await Storage.ReadAsync(at, fixedPart, cancellationToken);
+            uint extra = BinaryPrimitives.ReadUInt32BigEndian(fixedPart.AsSpan(36));
+            int idBytes = BinaryPrimitives.ReadUInt16BigEndian(fixedPart.AsSpan(12));
+            int nameBytes = BinaryPrimitives.ReadUInt16BigEndian(fixedPart.AsSpan(14));
+            if (extra > MaxSnapshotExtraBytes)
+            {
+                throw new BlockException(BlockError.TooLarge, $"Too much extra metadata in snapshot table entry {i}");
+            }
+
+            var names = new byte[idBytes + nameBytes];
+            await Storage.ReadAsync(at + 40 + extra, names, cancellationToken);
+            at += 40 + extra + names.Length;
+            if (at - SnapshotTableOffset > MaxSnapshotTableBytes)
+            {
+                throw new BlockException(BlockError.TooLarge, "Snapshot table is too big");
+            }
+
+            ulong l1 = BinaryPrimitives.ReadUInt64BigEndian(fixedPart);
+            Snapshots.Add(new CheckedSnapshot(
+                unchecked((long)l1),
+                BinaryPrimitives.ReadUInt32BigEndian(fixedPart.AsSpan(8)),
+                System.Text.Encoding.UTF8.GetString(names, 0, idBytes),
+                System.Text.Encoding.UTF8.GetString(names, idBytes, nameBytes),
+                extra));
+        }
+
+        SnapshotTableBytes = at - SnapshotTableOffset;
+    }
+}

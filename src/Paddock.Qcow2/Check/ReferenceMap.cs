@@ -1,0 +1,110 @@
+using Paddock.Block;
+
+namespace Paddock.Qcow2.Check;
+
+/// <summary>
+/// References counted for each cluster of the storage, in pages that come with the first reference and widen when a count outgrows them,
+/// so that memory follows what is referred to and not what the image or a sparse file claims.
+/// </summary>
+internal sealed class ReferenceMap
+{
+    /// <summary>Clusters in a page.</summary>
+    public const int PageClusters = 4096;
+
+    /// <summary>Most memory for counts: one byte each covers 10 TiB of 64 KiB clusters, and a hostile image gets no more.</summary>
+    private const long MaxBytes = 160L << 20;
+
+    private readonly Dictionary<long, Page> _pages = [];
+    private long _bytes;
+    private long _lastIndex = -1;
+    private Page? _last;
+
+    /// <summary>The count of a cluster; 0 where nothing refers to it.</summary>
+    public ulong this[long cluster]
+    {
+        get => Find(cluster / PageClusters)?.Get((int)(cluster % PageClusters)) ?? 0;
+        set
+        {
+            var page = Find(cluster / PageClusters) ?? Add(cluster / PageClusters);
+            int before = page.Bytes;
+            page.Set((int)(cluster % PageClusters), value);
+            Charge(page.Bytes - before);
+        }
+    }
+
+    /// <summary>True when any cluster of the page that holds <paramref name="cluster"/> has been counted.</summary>
+    public bool HasPage(long cluster) => Find(cluster / PageClusters) is not null;
+
+    /// <summary>Numbers of the pages that exist, ascending.</summary>
+    public List<long> PageIndexes()
+    {
+        List<long> indexes = [.. _pages.Keys];
+        indexes.Sort();
+        return indexes;
+    }
+
+    public void Clear()
+    {
+        _pages.Clear();
+        _bytes = 0;
+        _last = null;
+        _lastIndex = -1;
+    }
+
+    private Page? Find(long index)
+    {
+        if (index != _lastIndex && _pages.TryGetValue(index, out var page))
+        {
+            _last = page;
+            _lastIndex = index;
+        }
+
+        return index == _lastIndex ? _last : null;
+    }
+
+    private Page Add(long index)
+    {
+        Charge(PageClusters + 128);
+        var page = new Page();
+        _pages.Add(index, page);
+        _last = page;
+        _lastIndex = index;
+        return page;
+    }
+
+    private void Charge(long bytes)
+    {
+        _bytes += bytes;
+        if (_bytes > MaxBytes)
+        {
+            throw new BlockException(BlockError.NoMemory, $"the image refers to more clusters than a check may count in {MaxBytes >> 20} MiB");
+        }
+    }
+
+    private sealed class Page
+    {
+        private byte[]? _narrow = new byte[PageClusters];
+        private ulong[]? _wide;
+
+        public int Bytes => _wide is null ? PageClusters : PageClusters * sizeof(ulong);
+
+        public ulong Get(int at) => _narrow is not null ? _narrow[at] : _wide![at];
+
+        public void Set(int at, ulong value)
+        {
+            if (_narrow is not null && value <= byte.MaxValue)
+            {
+                _narrow[at] = (byte)value;
+                return;
+            }
+
+            if (_narrow is not null)
+            {
+                _wide = Array.ConvertAll(_narrow, static b => (ulong)b);
+                _narrow = null;
+            }
+
+            _wide![at] = value;
+        }
+    }
+}

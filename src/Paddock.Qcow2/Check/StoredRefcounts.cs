@@ -1,0 +1,129 @@
+using System.Buffers.Binary;
+using Paddock.Block;
+
+namespace Paddock.Qcow2.Check;
+
+/// <summary>The refcounts that an image stores: its table, whole, and one block at a time.</summary>
+internal sealed class StoredRefcounts
+{
+    private const ulong OffsetMask = ~0x1ffUL;
+
+    private readonly CheckedImage _image;
+    private readonly byte[] _block;
+    private long _loaded = -1;
+    private bool _dirty;
+
+    private StoredRefcounts(CheckedImage image, ulong[] table)
+    {
+        _image = image;
+        Table = table;
+        _block = new byte[image.ClusterSize];
+    }
+
+    /// <summary>Raw table entries.</summary>
+    public ulong[] Table { get; }
+
+    /// <summary>Binary logarithm of the clusters that one block counts.</summary>
+    public int BlockBits => _image.ClusterBits + 3 - _image.RefcountOrder;
+
+    public static async ValueTask<StoredRefcounts> ReadAsync(CheckedImage image, CancellationToken cancellationToken)
+    {
+        var bytes = new byte[(long)image.RefcountTableClusters << image.ClusterBits];
+        await image.Storage.ReadAsync(image.RefcountTableOffset, bytes, cancellationToken);
+        var table = new ulong[bytes.Length / 8];
+        for (int i = 0; i < table.Length; i++)
+        {
+            table[i] = BinaryPrimitives.ReadUInt64BigEndian(bytes.AsSpan(i * 8));
+        }
+
+        return new StoredRefcounts(image, table);
+    }
+
+    /// <summary>The offset of the block that counts <paramref name="cluster"/>; 0: none, all its counts are 0.</summary>
+    public long BlockOffset(long cluster)
+    {
+        long index = cluster >> BlockBits;
+        return index < Table.Length ? unchecked((long)(Table[index] & OffsetMask)) : 0;
+    }
+
+    /// <summary>The stored refcount; null when its block cannot be where the table says.</summary>
+    public async ValueTask<ulong?> GetAsync(long cluster, CancellationToken cancellationToken)
+    {
+        long offset = BlockOffset(cluster);
+        if (offset == 0)
+        {
+            return 0;
+        }
+
+        if (offset < 0 || (offset & (_image.ClusterSize - 1)) != 0)
+        {
+            return null;
+        }
+
+        await LoadAsync(offset, cancellationToken);
+        return RefcountBits.Get(_block, _image.RefcountOrder, IndexInBlock(cluster));
+    }
+
+    /// <summary>Changes a refcount that has a block; written with <see cref="WriteBackAsync"/> or when another block is loaded.</summary>
+    public async ValueTask SetAsync(long cluster, ulong value, CancellationToken cancellationToken)
+    {
+        await LoadAsync(BlockOffset(cluster), cancellationToken);
+        RefcountBits.Set(_block, _image.RefcountOrder, IndexInBlock(cluster), value);
+        _dirty = true;
+    }
+
+    public async ValueTask WriteBackAsync(CancellationToken cancellationToken)
+    {
+        if (_dirty)
+        {
+            await _image.Storage.WriteAsync(_loaded, _block, cancellationToken);
+            _dirty = false;
+        }
+    }
+
+    private int IndexInBlock(long cluster) => (int)(cluster & ((1L << BlockBits) - 1));
+
+    private async ValueTask LoadAsync(long offset, CancellationToken cancellationToken)
+    {
+        if (offset != _loaded)
+        {
+            await WriteBackAsync(cancellationToken);
+            await _image.Storage.ReadAsync(offset, _block, cancellationToken);
+            _loaded = offset;
+        }
+    }
+}
+
+/// <summary>Entries of a refcount block, 1 to 64 bits wide; below a byte, the least significant bits come first.</summary>
+internal static class RefcountBits
+{
+    public static ulong Get(ReadOnlySpan<byte> block, int order, int index) => order switch
+    {
+        6 => BinaryPrimitives.ReadUInt64BigEndian(block[(index * 8)..]),
+        5 => BinaryPrimitives.ReadUInt32BigEndian(block[(index * 4)..]),
+        4 => BinaryPrimitives.ReadUInt16BigEndian(block[(index * 2)..]),
+        _ => (ulong)(block[(index << order) >> 3] >> ((index << order) & 7)) & ((1UL << (1 << order)) - 1),
+    };
+
+    public static void Set(Span<byte> block, int order, int index, ulong value)
+    {
+        switch (order)
+        {
+            case 6:
+                BinaryPrimitives.WriteUInt64BigEndian(block[(index * 8)..], value);
+                break;
+            case 5:
+                BinaryPrimitives.WriteUInt32BigEndian(block[(index * 4)..], (uint)value);
+                break;
+            case 4:
+                BinaryPrimitives.WriteUInt16BigEndian(block[(index * 2)..], (ushort)value);
+                break;
+            default:
+                int shift = (index << order) & 7;
+                int mask = ((1 << (1 << order)) - 1) << shift;
+                ref byte at = ref block[(index << order) >> 3];
+                at = (byte)((at & ~mask) | ((int)value << shift));
+                break;
+        }
+    }
+}
