@@ -132,7 +132,6 @@ public sealed partial class Qcow2Image : IQcow2Device
             return;
         }
 
-<<<<<<< HEAD
         _disposed = true;
         try
         {
@@ -183,9 +182,4 @@ public sealed partial class Qcow2Image : IQcow2Device
     }
 
     private static ulong ReadEntry(ReadOnlySpan<byte> slice, int index) => BinaryPrimitives.ReadUInt64BigEndian(slice[(index * 8)..]);
-=======
-    /// <summary>Writes a new, empty image into an empty storage, which stays open. Options are checked whole before the first write.</summary>
-    public static ValueTask CreateAsync(IStorage storage, Qcow2CreateOptions options, CancellationToken cancellationToken = default)
-        => throw new NotImplementedException();
->>>>>>> 9b3a638 (An independent checker: counts references, compares, mends, rebuilds refcounts, knows the zone table)
 }
