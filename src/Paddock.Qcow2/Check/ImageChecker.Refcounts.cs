@@ -13,6 +13,7 @@ internal sealed partial class ImageChecker
     private const int MaxRepeatedBlocks = 256;
 
     private readonly List<(long Cluster, long Count)> _freed = [];
+    private bool _saidUnaligned;
 
     private async ValueTask CountRefcountBlocksAsync(bool fix)
     {
@@ -151,6 +152,7 @@ internal sealed partial class ImageChecker
     {
         if (await _stored.GetAsync(cluster, cancellationToken) is not { } stored)
         {
+            SayUnaligned(cluster);
             Say($"Can't get refcount for cluster {cluster}: Input/output error");
             _report.CheckErrors++;
             return;
@@ -184,6 +186,23 @@ internal sealed partial class ImageChecker
             Freed(cluster);
         }
     }
+
+    /// <summary>QEMU says this once, when it first needs a block that cannot be where the table says.</summary>
+    private void SayUnaligned(long cluster)
+    {
+        if (!_saidUnaligned)
+        {
+            string where = $"Refblock offset 0x{_stored.BlockOffset(cluster):x} unaligned (reftable index: {Hex(cluster >> _stored.BlockBits)})";
+            Say(repair == Qcow2Repair.None
+                ? $"qcow2: Image is corrupt: {where}; further non-fatal corruption events will be suppressed"
+                : $"qcow2: Marking image as corrupt: {where}; further corruption events will be suppressed");
+        }
+
+        _saidUnaligned = true;
+    }
+
+    /// <summary>As C's %#x: zero has no prefix.</summary>
+    private static string Hex(long value) => value == 0 ? "0" : $"0x{value:x}";
 
     private void Freed(long cluster)
     {

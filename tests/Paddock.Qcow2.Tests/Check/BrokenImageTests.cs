@@ -46,11 +46,8 @@ public class BrokenImageTests
     [InlineData("data refcount 2")]
     [InlineData("copied flag missing in L2")]
     [InlineData("copied flag missing in L1")]
-    [InlineData("refcount block unaligned")]
     [InlineData("refcount block outside")]
-    [InlineData("refcount block far outside")]
     [InlineData("refcount block on the header")]
-    [InlineData("refcount table reserved bits")]
     [InlineData("refcount table empty")]
     [InlineData("preallocated unaligned")]
     [InlineData("dirty bit")]
@@ -73,6 +70,16 @@ public class BrokenImageTests
         await peer.AssertSameAsync(mends: false);
     }
 
+    [Theory]
+    [InlineData("refcount block unaligned")]
+    [InlineData("refcount block far outside")]
+    [InlineData("refcount table reserved bits")]
+    public async Task Refcount_tables_on_which_the_repair_of_QEMU_stumbles_are_rebuilt(string fault)
+    {
+        using var peer = Broken(fault);
+        await peer.AssertSameAsync(sameRepair: false);
+    }
+
     private static CheckAgainstQemu Broken(string fault)
     {
         var peer = new CheckAgainstQemu();
@@ -86,7 +93,7 @@ public class BrokenImageTests
             case "data refcount 2": peer.Patch(0x20000 + 12, 0, 2); break;
             case "copied flag missing in L2": peer.Patch64(L2 + 8, peer.Read64(L2 + 8) & ~Copied); break;
             case "copied flag missing in L1": peer.Patch64(L1, peer.Read64(L1) & ~Copied); break;
-            case "refcount block unaligned": peer.Patch64(0x10000, 0x20200); peer.Patch64(0x10000, 0x22a00); break;
+            case "refcount block unaligned": peer.Patch64(0x10000, 0x22a00); break;
             case "refcount block outside": peer.Patch64(0x10008, 0x1000000); break;
             case "refcount block far outside": peer.Patch64(0x10008, 0x7fffffff_fffe0000); break;
             case "refcount block on the header": peer.Patch64(0x10008, 0x20000); break;
