@@ -74,7 +74,7 @@ internal sealed class CheckAgainstQemu : IDisposable
         var storage = await LoadAsync();
         List<string> lines = [];
         var report = await Qcow2Image.CheckAsync(storage, Qcow2Repair.None, lines.Add);
-        Assert.Equal(error.TrimEnd('\n'), string.Join('\n', lines));
+        Assert.Equal(CheckLines(error), string.Join('\n', lines));
         using var theirs = JsonDocument.Parse(json);
         long Count(string name) => theirs.RootElement.TryGetProperty(name, out var value) ? value.GetInt64() : 0;
         Assert.Equal(
@@ -87,6 +87,10 @@ internal sealed class CheckAgainstQemu : IDisposable
             await AssertMendsAsync(storage, sameRepair);
         }
     }
+
+    /// <summary>The lines of the check itself; the tool's own begin with its name.</summary>
+    private static string CheckLines(string error)
+        => string.Join('\n', error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(static l => !l.StartsWith("qemu-img:")));
 
     private async Task AssertMendsAsync(MemoryStorage storage, bool sameRepair)
     {
@@ -107,6 +111,6 @@ internal sealed class CheckAgainstQemu : IDisposable
         string copy = Path + ".copy";
         File.Copy(Path, copy, true);
         string theirs = Run("qemu-img", "check", "-f", "qcow2", "-r", "all", copy).Error;
-        Assert.Equal(theirs.TrimEnd('\n'), string.Join('\n', lines));
+        Assert.Equal(CheckLines(theirs), string.Join('\n', lines));
     }
 }
