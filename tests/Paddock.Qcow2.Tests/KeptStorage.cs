@@ -1,0 +1,36 @@
+using Paddock.Block;
+
+namespace Paddock.Qcow2.Tests;
+
+/// <summary>Outlives the device that is closed on it, so that a test can open the same bytes again.</summary>
+internal sealed class KeptStorage(IStorage storage) : IStorage
+{
+    public string Name => storage.Name;
+
+    public long Length => storage.Length;
+
+    public bool IsReadOnly => storage.IsReadOnly;
+
+    public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => storage.ReadAsync(offset, buffer, cancellationToken);
+
+    public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+        => storage.WriteAsync(offset, data, cancellationToken);
+
+    public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
+        => storage.WriteZeroesAsync(offset, length, flags, cancellationToken);
+
+    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => storage.DiscardAsync(offset, length, cancellationToken);
+
+    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => storage.FlushAsync(cancellationToken);
+
+    public ValueTask SetLengthAsync(
+        long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+        => storage.SetLengthAsync(length, preallocation, cancellationToken);
+
+    public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => storage.GetStatusAsync(offset, length, cancellationToken);
+
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+}
