@@ -11,6 +11,8 @@ internal sealed class KeptStorage(IStorage storage) : IStorage
 
     public bool IsReadOnly => storage.IsReadOnly;
 
+    public long AllocatedBytes => storage.AllocatedBytes;
+
     public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
         => storage.ReadAsync(offset, buffer, cancellationToken);
 

@@ -137,14 +137,15 @@ internal sealed class CreatePlan
             list.Add(new(HeaderExtension.BackingFormat, Encoding.UTF8.GetBytes(_options.BackingFormat)));
         }
 
-        if (_options.Version >= 3 && FeatureNameTable.FitsCluster(_geometry.ClusterSize))
-        {
-            list.Add(new(HeaderExtension.FeatureNames, FeatureNameTable.Build(_options.Zoned is not null)));
-        }
-
+        // in the first sector, with the header: a resize changes both at once
         if (_options.Zoned is not null)
         {
             list.Add(new(HeaderExtension.Zoned, ZonedCreation.BuildExtension(_options, _size, ZoneTableOffset)));
+        }
+
+        if (_options.Version >= 3 && FeatureNameTable.FitsCluster(_geometry.ClusterSize))
+        {
+            list.Add(new(HeaderExtension.FeatureNames, FeatureNameTable.Build(_options.Zoned is not null)));
         }
 
         return list;

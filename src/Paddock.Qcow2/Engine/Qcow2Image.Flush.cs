@@ -33,6 +33,7 @@ public sealed partial class Qcow2Image
     /// <summary>Flushes everything. Under the metadata mutex.</summary>
     internal async ValueTask FlushLockedAsync()
     {
+        CaptureZonePointers?.Invoke();
         await WriteBackTablesAsync();
         if (_dirtyL1.Count > 0)
         {

@@ -7,6 +7,8 @@ namespace Paddock.Qcow2;
 // changing the virtual size, and reserving clusters ahead
 public sealed partial class Qcow2Image
 {
+    private (uint Type, byte[] Data)? _pendingExtension;
+
     /// <inheritdoc/>
     public async ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
@@ -128,13 +130,84 @@ public sealed partial class Qcow2Image
         await FlushAsync();
     }
 
+    /// <summary>Writes a table of the zoned device to a place where it fits: the old one, or new clusters.</summary>
+    /// <returns>Where it is now, and the old place's clusters if they are to be freed.</returns>
+    internal async ValueTask<(long Offset, (long First, long Count)? Freed)> ReplaceTableAsync(long oldOffset, long oldBytes, byte[] table)
+    {
+        await _meta.AcquireAsync();
+        try
+        {
+            long oldClusters = _geometry.ClustersFor(oldBytes);
+            if (_geometry.ClustersFor(table.Length) <= oldClusters)
+            {
+                await _storage.WriteAsync(oldOffset, table);
+                return (oldOffset, null);
+            }
+
+            long offset = (await _refcounts.AllocateAsync(_geometry.ClustersFor(table.Length))).First << _geometry.ClusterBits;
+            await CheckOverlapAsync(offset, table.Length);
+            await _storage.WriteAsync(offset, table);
+            return (offset, (oldOffset >> _geometry.ClusterBits, oldClusters));
+        }
+        finally
+        {
+            _meta.Release();
+        }
+    }
+
+    /// <summary>Resizes, and changes a header extension in the same sector as the size: both or neither survive a crash.</summary>
+    internal async ValueTask ResizeWithExtensionAsync(
+        long length, Preallocation preallocation, uint type, byte[] data, (long First, long Count)? freed, CancellationToken cancellationToken)
+    {
+        _pendingExtension = (type, data);
+        await ResizeAsync(length, preallocation, cancellationToken);
+        if (freed is var (first, count))
+        {
+            _refcounts.FreeLater(first, count);
+        }
+
+        await FlushAsync(cancellationToken);
+    }
+
+    private async ValueTask WriteSizeAsync(long length)
+    {
+        var header = _header with { VirtualSize = (ulong)length };
+        if (_pendingExtension is not var (type, data))
+        {
+            await WriteHeaderAsync(header);
+            return;
+        }
+
+        _pendingExtension = null;
+        var cluster = new byte[_geometry.ClusterSize];
+        await _storage.ReadAsync(0, cluster);
+        int at = (int)header.HeaderLength;
+        foreach (var extension in _extensions)
+        {
+            if (extension.Type == type)
+            {
+                data.CopyTo(cluster, at + HeaderExtension.HeadSize);
+                extension.Data.AsSpan().Clear();
+                data.CopyTo(extension.Data, 0);
+                at += extension.TotalSize;
+                break;
+            }
+
+            at += extension.TotalSize;
+        }
+
+        header.WriteTo(cluster);
+        await _storage.WriteAsync(0, cluster.AsMemory(0, (at + 511) & ~511));
+        _header = header;
+    }
+
     private async ValueTask SetSizeAsync(long length)
     {
         await _meta.AcquireAsync();
         try
         {
             await FlushLockedAsync();
-            await WriteHeaderAsync(_header with { VirtualSize = (ulong)length });
+            await WriteSizeAsync(length);
             Length = length;
         }
         finally

@@ -107,7 +107,10 @@ public sealed partial class Qcow2Image : IQcow2Device
 
     internal AsyncMutex MetadataMutex => _meta;
 
-    /// <summary>Writes zone pointers: the last step of a flush, after data and tables are durable. Returns whether it wrote anything.</summary>
+    /// <summary>Takes the zone pointers that a flush which begins now will make durable.</summary>
+    internal Action? CaptureZonePointers { get; set; }
+
+    /// <summary>Writes the captured zone pointers: the last step of a flush, after data and tables are durable. Returns whether it wrote anything.</summary>
     internal Func<ValueTask<bool>>? WriteZonePointers { get; set; }
 
     private string? BackingFormat

@@ -1,8 +1,165 @@
+using Paddock.Block;
+using Paddock.Block.Concurrency;
+using Paddock.Qcow2.Format;
+using Paddock.Zones;
+
 namespace Paddock.Qcow2.Zoned;
 
-/// <summary>Joins the zone state machine to an image.</summary>
-internal static class ZonedImage
+/// <summary>A zoned disk on a qcow2 image: joins the zone state machine to the engine, and keeps the zone table (spec sections 3 and 4).</summary>
+/// <remarks>
+/// Writes to one zone go one after another, in order of arrival; different zones run at once. Small writes gather in <see cref="ZoneBuffers"/>:
+/// the drive's volatile cache. A flush drains it, makes data and tables durable, and only then writes the pointers as they were when it began.
+/// A reset writes the pointers first, so that no pointer is ever left standing above data that is gone.
+/// </remarks>
+internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
 {
-    public static ValueTask<IQcow2Device> AttachAsync(Qcow2Image image, CancellationToken cancellationToken)
-        => ValueTask.FromResult<IQcow2Device>(image);
+    private readonly Qcow2Image _image;
+    private readonly ZoneSet _zones;
+    private readonly ZonePointerTable _table;
+    private readonly ZoneBuffers _buffers = new();
+    private readonly RangeLock _zoneLocks = new();
+    private readonly Lock _state = new();
+    private readonly bool _foreignTable;
+    private ZonedParameters _parameters;
+    private List<int> _captured = [];
+
+    private ZonedImage(Qcow2Image image, ZonedParameters parameters, ZoneSet zones, ZonePointerTable table)
+    {
+        _image = image;
+        _parameters = parameters;
+        _zones = zones;
+        _table = table;
+        _foreignTable = table.Format != ZoneTableFormat.Of(parameters.Layout);
+        image.CaptureZonePointers = CapturePointers;
+        image.WriteZonePointers = WritePointersAsync;
+        image.RegisterZoneTable(table.Offset, table.Stored.Length);
+    }
+
+    /// <inheritdoc/>
+    public long Length => _image.Length;
+
+    /// <inheritdoc/>
+    public bool IsReadOnly => _image.IsReadOnly;
+
+    /// <inheritdoc/>
+    public BlockLimits Limits => _image.Limits with { RequestAlignment = 1 };
+
+    /// <inheritdoc/>
+    public IBlockDevice? Backing => _image.Backing;
+
+    /// <inheritdoc/>
+    public IStorage Storage => _image.Storage;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> Warnings => _image.Warnings;
+
+    /// <inheritdoc/>
+    public ZonedLimits Zoned => _zones.Limits;
+
+    /// <inheritdoc/>
+    public Qcow2ImageInfo Info => _image.Info with
+    {
+        Zoned = new ZonedImageInfo(_parameters.Layout, _zones.Limits, _table.Offset, _table.Stored.Length) { TableInForeignOrder = _foreignTable },
+    };
+
+    /// <summary>Gives the zoned device where the image has zones, else the image itself; with the warnings of spec 1.1.</summary>
+    public static async ValueTask<IQcow2Device> AttachAsync(Qcow2Image image, CancellationToken cancellationToken)
+    {
+        bool flagged = (image.Header.Incompatible & IncompatibleFeatures.Zoned) != 0;
+        var extension = image.Extensions.Find(static e => e.Type == HeaderExtension.Zoned);
+        var parameters = extension is null
+            ? null
+            : ZonedExtension.Read(extension.Data, image.Length, image.Geometry.ClusterSize, image.Storage.Length);
+        if (parameters is null)
+        {
+            if (flagged)
+            {
+                image.AddWarning("the image has the zoned feature bit and no zones: opened as a regular image (check -r all clears the bit)");
+            }
+
+            return image;
+        }
+
+        if (image.Header.Version < 3)
+        {
+            throw new BlockException(BlockError.NotSupported, "a version 2 image cannot be zoned: it has no feature bit that keeps other programs from writing it");
+        }
+
+        if (!flagged)
+        {
+            image.AddWarning("the image has zones and not the zoned feature bit, which will be set before the first write");
+        }
+
+        var stored = new byte[parameters.ZoneCount * (long)ZoneTableFormat.EntrySize];
+        await image.Storage.ReadAsync((long)parameters.TableOffset, stored, cancellationToken);
+        var zones = new ZoneSet(parameters.Limits, image.Length);
+        var format = ZoneTableFormat.Detect(stored, parameters.Layout, zones);
+        LoadZones(image, stored, format, zones);
+        return new ZonedImage(image, parameters, zones, new ZonePointerTable(image.Storage, (long)parameters.TableOffset, stored, format));
+    }
+
+    /// <inheritdoc/>
+    public ValueTask WriteCompressedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+        => throw new BlockException(BlockError.NotSupported, "a zoned image takes no compressed writes");
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            if (!IsReadOnly)
+            {
+                await DrainAllAsync(CancellationToken.None);
+            }
+        }
+        finally
+        {
+            await _image.DisposeAsync();
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<int> ReportZonesAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
+    {
+        lock (_state)
+        {
+            return ValueTask.FromResult(_zones.Report(offset, zones.Span));
+        }
+    }
+
+    private static void LoadZones(Qcow2Image image, byte[] stored, ZoneTableFormat format, ZoneSet zones)
+    {
+        int bad = 0;
+        int firstBad = -1;
+        for (int zone = 0; zone < zones.Count; zone++)
+        {
+            if (format.TryRead(stored, zone, zones, out long pointer))
+            {
+                zones.SetLoaded(zone, pointer);
+            }
+            else
+            {
+                zones.SetFixed(zone, ZoneCondition.Offline);
+                firstBad = bad++ == 0 ? zone : firstBad;
+            }
+        }
+
+        if (bad > 0)
+        {
+            image.AddWarning(
+                $"the zone table is corrupt: {bad} of its entries, the first that of zone {firstBad}, point outside their zones, which are OFFLINE (check -r all mends them)");
+        }
+    }
+
+    private ZoneException Refuse(ZoneResult result, string what, long offset, long length)
+        => ZoneMessages.Exception(result, _zones, what, offset, length);
+
+    /// <summary>Raises the trace event when a request changed the number of implicitly open zones. Under the device's lock.</summary>
+    private void TraceOpen(string operation, int before)
+    {
+        if (before != _zones.ImplicitlyOpenCount && Qcow2EventSource.Log.IsEnabled())
+        {
+            Qcow2EventSource.Log.ImpOpenZones(operation, _zones.ImplicitlyOpenCount);
+        }
+    }
 }

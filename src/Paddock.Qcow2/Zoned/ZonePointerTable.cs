@@ -1,0 +1,134 @@
+using Paddock.Block;
+using Paddock.Zones;
+
+namespace Paddock.Qcow2.Zoned;
+
+/// <summary>
+/// The zone table on the storage and how it follows the zones: which sectors differ, what a flush may write, and the write ahead of a reset.
+/// Guarded by the device's lock but for the I/O, which the image's metadata mutex serialises.
+/// </summary>
+internal sealed class ZonePointerTable
+{
+    private const int SectorBytes = 512;
+    private const int ZonesPerSector = SectorBytes / ZoneTableFormat.EntrySize;
+
+    private readonly IStorage _storage;
+    private readonly ZoneTableFormat _format;
+    private readonly List<int> _dirty = [];
+    private bool[] _isDirty;
+    private byte[] _stored;
+
+    public ZonePointerTable(IStorage storage, long offset, byte[] stored, ZoneTableFormat format)
+    {
+        _storage = storage;
+        _format = format;
+        Offset = offset;
+        _stored = stored;
+        _isDirty = new bool[(stored.Length + SectorBytes - 1) / SectorBytes];
+    }
+
+    /// <summary>Where the table lies.</summary>
+    public long Offset { get; private set; }
+
+    /// <summary>The bytes that the storage has, or will have when the writes under way are done.</summary>
+    public ReadOnlySpan<byte> Stored => _stored;
+
+    public ZoneTableFormat Format => _format;
+
+    /// <summary>Says that a zone's pointer moved.</summary>
+    public void MarkDirty(int zone)
+    {
+        int sector = zone / ZonesPerSector;
+        if (!_isDirty[sector])
+        {
+            _isDirty[sector] = true;
+            _dirty.Add(sector);
+        }
+    }
+
+    /// <summary>
+    /// Takes the sectors that differ, with their pointers as they are now: to be written once everything below those pointers is durable.
+    /// </summary>
+    /// <param name="pointerOf">A zone's pointer as far as its data is in the image.</param>
+    /// <param name="zones">The zones.</param>
+    public List<int> Capture(Func<int, long> pointerOf, ZoneSet zones)
+    {
+        var sectors = new List<int>(_dirty);
+        _dirty.Clear();
+        foreach (int sector in sectors)
+        {
+            _isDirty[sector] = false;
+            int end = Math.Min((sector + 1) * ZonesPerSector, zones.Count);
+            for (int zone = sector * ZonesPerSector; zone < end; zone++)
+            {
+                if (zones.ConditionOf(zone) is not (ZoneCondition.Offline or ZoneCondition.ReadOnly))
+                {
+                    _format.Write(_stored.AsSpan(zone * ZoneTableFormat.EntrySize), pointerOf(zone), !zones.Geometry.IsSequential(zone));
+                }
+            }
+        }
+
+        return sectors;
+    }
+
+    /// <summary>Sets only these zones' entries back to their starts; returns the sectors in which that changed anything.</summary>
+    public List<int> CaptureReset(int first, int last, ZoneSet zones)
+    {
+        var sectors = new List<int>();
+        Span<byte> entry = stackalloc byte[ZoneTableFormat.EntrySize];
+        for (int zone = first; zone <= last; zone++)
+        {
+            _format.Write(entry, zones.StartOf(zone), conventional: false);
+            var stored = _stored.AsSpan(zone * ZoneTableFormat.EntrySize, ZoneTableFormat.EntrySize);
+            if (!stored.SequenceEqual(entry))
+            {
+                entry.CopyTo(stored);
+                int sector = zone / ZonesPerSector;
+                if (sectors.Count == 0 || sectors[^1] != sector)
+                {
+                    sectors.Add(sector);
+                }
+            }
+        }
+
+        return sectors;
+    }
+
+    /// <summary>Puts captured sectors back to be written another time: their write failed.</summary>
+    public void MarkSectorsDirty(List<int> sectors)
+    {
+        foreach (int sector in sectors)
+        {
+            MarkDirty(sector * ZonesPerSector);
+        }
+    }
+
+    /// <summary>Writes captured sectors, adjoining ones in one request.</summary>
+    public async ValueTask WriteAsync(List<int> sectors)
+    {
+        sectors.Sort();
+        for (int i = 0; i < sectors.Count;)
+        {
+            int run = 1;
+            while (i + run < sectors.Count && sectors[i + run] == sectors[i] + run)
+            {
+                run++;
+            }
+
+            int at = sectors[i] * SectorBytes;
+            int length = Math.Min(run * SectorBytes, _stored.Length - at);
+            await _storage.OnEventAsync("zone_table_update");
+            await _storage.WriteAsync(Offset + at, _stored.AsMemory(at, length));
+            i += run;
+        }
+    }
+
+    /// <summary>Takes the table's new place and size after a resize.</summary>
+    public void Move(long offset, byte[] stored)
+    {
+        Offset = offset;
+        _stored = stored;
+        _dirty.Clear();
+        _isDirty = new bool[(stored.Length + SectorBytes - 1) / SectorBytes];
+    }
+}

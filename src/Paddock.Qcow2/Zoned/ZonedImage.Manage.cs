@@ -1,0 +1,240 @@
+using Paddock.Block;
+using Paddock.Zones;
+
+namespace Paddock.Qcow2.Zoned;
+
+// zone management, flush, discard and resize
+internal sealed partial class ZonedImage
+{
+    /// <inheritdoc/>
+    public async ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
+    {
+        if (IsReadOnly)
+        {
+            throw new BlockException(BlockError.ReadOnly, "the image is open for reading only");
+        }
+
+        string what = $"zone {action.ToString().ToLowerInvariant()}";
+        long firstLock = Math.Max(0, offset) / _zones.Geometry.ZoneSize;
+        long lastLock = Math.Max(firstLock, (offset + length) / _zones.Geometry.ZoneSize);
+        await _zoneLocks.AcquireAsync(firstLock, lastLock, exclusive: true);
+        try
+        {
+            ZoneRange range;
+            lock (_state)
+            {
+                var result = _zones.CheckRange(action, offset, length, out range);
+                if (!result.IsOk)
+                {
+                    throw Refuse(result, what, offset, length);
+                }
+
+                if (action is ZoneAction.Open or ZoneAction.Close)
+                {
+                    Apply(action, range);
+                    return;
+                }
+            }
+
+            await _image.StartWritingAsync();
+            if (action == ZoneAction.Finish)
+            {
+                await FinishAsync(range, cancellationToken);
+            }
+            else if (range.First <= range.Last)
+            {
+                await ResetAsync(range, cancellationToken);
+            }
+        }
+        finally
+        {
+            _zoneLocks.Release(firstLock, lastLock, exclusive: true);
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    {
+        await DrainAllAsync(cancellationToken);
+        await _image.FlushAsync(cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        lock (_state)
+        {
+            var result = _zones.CheckDiscard(offset, length);
+            if (!result.IsOk)
+            {
+                throw Refuse(result, "discard", offset, length);
+            }
+        }
+
+        long conventionalEnd = Math.Min(Length, _zones.Geometry.ConventionalZones * _zones.Geometry.ZoneSize);
+        long inConventional = Math.Min(conventionalEnd, offset + length) - offset;
+        if (inConventional > 0)
+        {
+            await _image.DiscardAsync(offset, inConventional, cancellationToken);
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask ResizeAsync(
+        long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+    {
+        await _zoneLocks.AcquireAsync(0, long.MaxValue, exclusive: true);
+        try
+        {
+            lock (_state)
+            {
+                var result = _zones.CheckResize(length);
+                if (!result.IsOk || length == 0)
+                {
+                    throw Refuse(result, "resize", length, length);
+                }
+            }
+
+            await ResizeLockedAsync(length, (int)ZoneGeometry.CountFor(length, _zones.Geometry.ZoneSize), preallocation, cancellationToken);
+        }
+        finally
+        {
+            _zoneLocks.Release(0, long.MaxValue, exclusive: true);
+        }
+    }
+
+    private async ValueTask ResizeLockedAsync(long length, int count, Preallocation preallocation, CancellationToken cancellationToken)
+    {
+        foreach (int zone in _buffers.Zones())
+        {
+            await DrainAsync(zone, cancellationToken);
+        }
+
+        await _image.StartWritingAsync();
+        await _image.FlushAsync(cancellationToken);
+        var stored = new byte[count * ZoneTableFormat.EntrySize];
+        _table.Stored[..Math.Min(stored.Length, _table.Stored.Length)].CopyTo(stored);
+        for (int zone = _zones.Count; zone < count; zone++)
+        {
+            _table.Format.Write(stored.AsSpan(zone * ZoneTableFormat.EntrySize), zone * _zones.Geometry.ZoneSize, conventional: false);
+        }
+
+        var (offset, freed) = await _image.ReplaceTableAsync(_table.Offset, _table.Stored.Length, stored);
+        var parameters = _parameters with { ZoneCount = (uint)count, TableOffset = (ulong)offset };
+        await _image.ResizeWithExtensionAsync(length, preallocation, Format.HeaderExtension.Zoned, ZonedExtension.Write(parameters), freed, cancellationToken);
+        lock (_state)
+        {
+            _parameters = parameters;
+            _zones.Resize(length);
+            _table.Move(offset, stored);
+            _image.RegisterZoneTable(offset, stored.Length);
+        }
+    }
+
+    private async ValueTask FinishAsync(ZoneRange range, CancellationToken cancellationToken)
+    {
+        for (int zone = Next(range.First); zone >= 0; zone = Next(zone + 1))
+        {
+            await DrainAsync(zone, cancellationToken);
+            long written = _zones.DataEndOf(zone);
+            await _image.WriteZeroesAsync(
+                written, _zones.StartOf(zone) + _zones.CapacityOf(zone) - written, ZeroFlags.MayUnmap, cancellationToken);
+        }
+
+        lock (_state)
+        {
+            for (int zone = Next(range.First); zone >= 0; zone = Next(zone + 1))
+            {
+                _table.MarkDirty(zone);
+            }
+
+            Apply(ZoneAction.Finish, range);
+        }
+
+        int Next(int from) => _zones.NextChange(ZoneAction.Finish, range, from);
+    }
+
+    private void Apply(ZoneAction action, ZoneRange range)
+    {
+        int open = _zones.ImplicitlyOpenCount;
+        _zones.Apply(action, range);
+        TraceOpen(action.ToString().ToLowerInvariant(), open);
+    }
+
+    /// <summary>Pointers first, durably; then the data is given back.</summary>
+    private async ValueTask ResetAsync(ZoneRange range, CancellationToken cancellationToken)
+    {
+        await _image.MetadataMutex.AcquireAsync();
+        try
+        {
+            List<int> sectors;
+            lock (_state)
+            {
+                foreach (int zone in _buffers.Zones())
+                {
+                    if (zone >= range.First && zone <= range.Last)
+                    {
+                        _buffers.Drop(zone);
+                    }
+                }
+
+                Apply(ZoneAction.Reset, range);
+                sectors = _table.CaptureReset(range.First, range.Last, _zones);
+            }
+
+            if (sectors.Count > 0)
+            {
+                await _table.WriteAsync(sectors);
+                await _image.Storage.FlushAsync(cancellationToken);
+            }
+        }
+        finally
+        {
+            _image.MetadataMutex.Release();
+        }
+
+        long start = _zones.StartOf(range.First);
+        long end = _zones.Geometry.EndOf(range.Last);
+        long firstWhole = Math.Min(end, _image.Geometry.ClustersFor(start) << _image.Geometry.ClusterBits);
+        long lastWhole = end == Length ? end : Math.Max(firstWhole, _image.Geometry.AlignDown(end));
+        await _image.WriteZeroesAsync(start, firstWhole - start, ZeroFlags.MayUnmap, cancellationToken);
+        await _image.DiscardAsync(firstWhole, lastWhole - firstWhole, cancellationToken);
+        await _image.WriteZeroesAsync(lastWhole, end - lastWhole, ZeroFlags.MayUnmap, cancellationToken);
+    }
+
+    // at the start of a flush: what is below these pointers is in the image, and this flush makes it durable
+    private void CapturePointers()
+    {
+        lock (_state)
+        {
+            _captured = _table.Capture(StoredPointerOf, _zones);
+        }
+    }
+
+    private long StoredPointerOf(int zone) => _buffers.Find(zone) is { } buffer ? buffer.Start : _zones.StoredPointerOf(zone);
+
+    private async ValueTask<bool> WritePointersAsync()
+    {
+        var sectors = _captured;
+        _captured = [];
+        if (sectors.Count == 0)
+        {
+            return false;
+        }
+
+        try
+        {
+            await _table.WriteAsync(sectors);
+            return true;
+        }
+        catch
+        {
+            lock (_state)
+            {
+                _table.MarkSectorsDirty(sectors);
+            }
+
+            throw;
+        }
+    }
+}

@@ -1,0 +1,292 @@
+using Paddock.Block;
+using Paddock.Qcow2.Engine;
+using Paddock.Zones;
+
+namespace Paddock.Qcow2.Zoned;
+
+// writes, appends, and the volatile cache in front of them
+internal sealed partial class ZonedImage
+{
+    /// <inheritdoc/>
+    public async ValueTask WriteAsync(
+        long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+    {
+        if (IsConventional(offset))
+        {
+            Check(offset, data.Length);
+            await _image.WriteAsync(offset, data, WriteFlags.None, cancellationToken);
+        }
+        else
+        {
+            int zone = _zones.ZoneOf(offset);
+            await _zoneLocks.AcquireAsync(zone, zone, exclusive: true);
+            try
+            {
+                Check(offset, data.Length);
+                await StoreAsync(zone, offset, data, cancellationToken);
+            }
+            finally
+            {
+                _zoneLocks.Release(zone, zone, exclusive: true);
+            }
+        }
+
+        if ((flags & WriteFlags.Fua) != 0)
+        {
+            await FlushAsync(cancellationToken);
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<long> AppendAsync(
+        long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+    {
+        int zone = zoneStart >= 0 && zoneStart < Length ? _zones.ZoneOf(zoneStart) : 0;
+        long offset;
+        await _zoneLocks.AcquireAsync(zone, zone, exclusive: true);
+        try
+        {
+            ZoneResult result;
+            lock (_state)
+            {
+                int open = _zones.ImplicitlyOpenCount;
+                result = _zones.BeginAppend(zoneStart, data.Length, out offset);
+                TraceOpen("append", open);
+            }
+
+            if (!result.IsOk)
+            {
+                throw Refuse(result, "zone append", zoneStart, data.Length);
+            }
+
+            await StoreAsync(zone, offset, data, cancellationToken);
+        }
+        finally
+        {
+            _zoneLocks.Release(zone, zone, exclusive: true);
+        }
+
+        if ((flags & WriteFlags.Fua) != 0)
+        {
+            await FlushAsync(cancellationToken);
+        }
+
+        return offset;
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask WriteZeroesAsync(
+        long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
+    {
+        if (IsConventional(offset))
+        {
+            Check(offset, length);
+            await _image.WriteZeroesAsync(offset, length, flags & ~ZeroFlags.Fua, cancellationToken);
+        }
+        else
+        {
+            int zone = _zones.ZoneOf(offset);
+            await _zoneLocks.AcquireAsync(zone, zone, exclusive: true);
+            try
+            {
+                Check(offset, length);
+                await ZeroAtPointerAsync(zone, offset, length, flags & ~ZeroFlags.Fua, cancellationToken);
+            }
+            finally
+            {
+                _zoneLocks.Release(zone, zone, exclusive: true);
+            }
+        }
+
+        if ((flags & ZeroFlags.Fua) != 0)
+        {
+            await FlushAsync(cancellationToken);
+        }
+    }
+
+    private bool IsConventional(long offset) => offset < _zones.Geometry.ConventionalZones * _zones.Geometry.ZoneSize;
+
+    /// <summary>Passes a write, which takes its resources, or throws.</summary>
+    private void Check(long offset, long length)
+    {
+        if (IsReadOnly)
+        {
+            throw new BlockException(BlockError.ReadOnly, "the image is open for reading only");
+        }
+
+        ZoneResult result;
+        lock (_state)
+        {
+            int open = _zones.ImplicitlyOpenCount;
+            result = _zones.BeginWrite(offset, length);
+            TraceOpen("write", open);
+        }
+
+        if (!result.IsOk)
+        {
+            throw Refuse(result, "write", offset, length);
+        }
+    }
+
+    /// <summary>Takes data that was passed: into the zone's buffer, or through to the image. The caller holds the zone.</summary>
+    private async ValueTask StoreAsync(int zone, long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    {
+        bool stored = false;
+        try
+        {
+            var buffer = GatherInto(zone, offset, data.Span);
+            if (buffer is null)
+            {
+                await DrainAsync(zone, cancellationToken);
+                buffer = data.Length < ZoneBuffers.BufferBytes / 2 ? GatherInto(zone, offset, data.Span) : null;
+                if (buffer is null)
+                {
+                    await _image.WriteAsync(offset, data, WriteFlags.None, cancellationToken);
+                }
+            }
+
+            if (buffer is not null && (buffer.Room == 0 || offset + data.Length == _zones.StartOf(zone) + _zones.CapacityOf(zone)))
+            {
+                await DrainGatheredAsync(zone, buffer, data.Length, cancellationToken);
+            }
+
+            stored = true;
+        }
+        finally
+        {
+            EndWrite(zone, data.Length, stored);
+        }
+    }
+
+    /// <summary>Puts data into the zone's buffer if it fits there.</summary>
+    private ZoneBuffers.Buffer? GatherInto(int zone, long offset, ReadOnlySpan<byte> data)
+    {
+        lock (_state)
+        {
+            var buffer = _buffers.Find(zone);
+            if (buffer is null)
+            {
+                if (data.Length > ZoneBuffers.BufferBytes - (offset % ZoneBuffers.BufferBytes) || data.Length >= ZoneBuffers.BufferBytes / 2)
+                {
+                    return null;
+                }
+
+                buffer = _buffers.Take(zone, offset);
+            }
+
+            if (buffer is null || buffer.Room < data.Length)
+            {
+                return null;
+            }
+
+            data.CopyTo(buffer.Bytes.AsSpan(buffer.Length));
+            buffer.Length += data.Length;
+            return buffer;
+        }
+    }
+
+    // the last request's part leaves the buffer again when the image does not take it: that request fails, the earlier ones stay
+    private async ValueTask DrainGatheredAsync(int zone, ZoneBuffers.Buffer buffer, int last, CancellationToken cancellationToken)
+    {
+        bool drained = false;
+        try
+        {
+            await DrainAsync(zone, cancellationToken);
+            drained = true;
+        }
+        finally
+        {
+            if (!drained)
+            {
+                lock (_state)
+                {
+                    buffer.Length -= last;
+                    if (buffer.Length == 0)
+                    {
+                        _buffers.Drop(zone);
+                    }
+                }
+            }
+        }
+    }
+
+    private void EndWrite(int zone, long length, bool success)
+    {
+        lock (_state)
+        {
+            int open = _zones.ImplicitlyOpenCount;
+            _zones.EndWrite(zone, length, success);
+            TraceOpen("write", open);
+            _table.MarkDirty(zone);
+        }
+
+        if (success && Qcow2EventSource.Log.IsEnabled())
+        {
+            Qcow2EventSource.Log.WpTracking(zone, _zones.PointerOf(zone) / 512);
+        }
+    }
+
+    private async ValueTask ZeroAtPointerAsync(int zone, long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+    {
+        bool done = false;
+        try
+        {
+            await DrainAsync(zone, cancellationToken);
+            await _image.WriteZeroesAsync(offset, length, flags, cancellationToken);
+            done = true;
+        }
+        finally
+        {
+            EndWrite(zone, length, done);
+        }
+    }
+
+    /// <summary>Moves a zone's gathered data into the image. The caller holds the zone.</summary>
+    private async ValueTask DrainAsync(int zone, CancellationToken cancellationToken)
+    {
+        ZoneBuffers.Buffer? buffer;
+        lock (_state)
+        {
+            buffer = _buffers.Find(zone);
+        }
+
+        if (buffer is null)
+        {
+            return;
+        }
+
+        await _image.WriteAsync(buffer.Start, buffer.Bytes.AsMemory(0, buffer.Length), WriteFlags.None, cancellationToken);
+        lock (_state)
+        {
+            _buffers.Drop(zone);
+            _table.MarkDirty(zone);
+        }
+    }
+
+    private async ValueTask DrainAllAsync(CancellationToken cancellationToken)
+    {
+        int[] zones;
+        lock (_state)
+        {
+            if (_buffers.Count == 0)
+            {
+                return;
+            }
+
+            zones = _buffers.Zones();
+        }
+
+        foreach (int zone in zones)
+        {
+            await _zoneLocks.AcquireAsync(zone, zone, exclusive: true);
+            try
+            {
+                await DrainAsync(zone, cancellationToken);
+            }
+            finally
+            {
+                _zoneLocks.Release(zone, zone, exclusive: true);
+            }
+        }
+    }
+}
