@@ -6,7 +6,7 @@ public class MutationTests
 {
     [Theory]
     [InlineData("cluster_size=64k")]
-    [InlineData("cluster_size=512,refcount_bits=2")]
+    [InlineData("cluster_size=512,refcount_bits=8")]
     [InlineData("cluster_size=4k,refcount_bits=64")]
     public async Task Mutated_headers_and_tables_give_typed_errors_and_end_soon(string options)
     {
