@@ -1,0 +1,60 @@
+using Paddock.Block;
+using Paddock.Qcow2;
+
+namespace Paddock.Tools;
+
+/// <summary>One opened image with what lies under it: a node of the graph that a tool works on.</summary>
+public sealed class ImageNode : IAsyncDisposable
+{
+    /// <summary>The format's name: <c>qcow2</c>, <c>raw</c>.</summary>
+    public required string Driver { get; init; }
+
+    /// <summary>The name for people and messages; a <c>json:</c> name where a plain one would not open the same node.</summary>
+    public required string Filename { get; init; }
+
+    /// <summary>The disk, with bounds and alignment checked.</summary>
+    public required IBlockDevice Device { get; init; }
+
+    /// <summary>The bytes under the image.</summary>
+    public required IStorage Storage { get; init; }
+
+    /// <summary>The name of the protocol under the image: <c>file</c>, <c>null-co</c>.</summary>
+    public string Protocol { get; init; } = "file";
+
+    /// <summary>The qcow2 image; null for another format.</summary>
+    public IQcow2Device? Qcow2 { get; init; }
+
+    /// <summary>What supplies unallocated clusters; null when this image is the last.</summary>
+    public ImageNode? Backing { get; init; }
+
+    /// <summary>Bytes of a disk layer's cluster; 0 where it has none.</summary>
+    public int ClusterSize => Qcow2?.Info.ClusterSize ?? 0;
+
+    /// <summary>Closes the image; an image closes its backing image itself.</summary>
+    public ValueTask DisposeAsync() => Device.DisposeAsync();
+}
+
+/// <summary>How a tool opens an image.</summary>
+public sealed record OpenSettings
+{
+    /// <summary>Take no changes.</summary>
+    public bool ReadOnly { get; init; } = true;
+
+    /// <summary>The format; null to probe for it.</summary>
+    public string? Format { get; init; }
+
+    /// <summary>Share the image with whoever else has it open (-U).</summary>
+    public bool ForceShare { get; init; }
+
+    /// <summary>Do not open backing images.</summary>
+    public bool NoBacking { get; init; }
+
+    /// <summary>Open for repair: faults in the image are not held against it.</summary>
+    public bool ForCheck { get; init; }
+
+    /// <summary>Options such as those of <c>--image-opts</c>, flat.</summary>
+    public QDict? Options { get; init; }
+
+    /// <summary>Cache mode as <c>-t</c> names it; null for the tool's own.</summary>
+    public string? Cache { get; init; }
+}
