@@ -1,0 +1,216 @@
+using System.Buffers;
+using Paddock.Block;
+using Paddock.Qcow2;
+
+namespace Paddock.Tools;
+
+/// <summary><c>convert</c>: copies an image into another format.</summary>
+internal static class ConvertCommand
+{
+    private const int Chunk = 2 << 20;
+
+    public static async Task<int> RunAsync(string[] args, ToolContext ctx)
+    {
+        var given = new ImgArguments(
+            args, new('O', "target-format", true), new('o', "target-options", true), new('c', "compress", false), new('t', "target-cache", true),
+            new('T', "source-cache", true), new('B', "backing", true), new('F', "backing-format", true), new('n', "no-create", false),
+            new('S', "sparse-size", true), new('\0', "target-is-zero", false), new('\0', "bitmaps", false), new('W', "oob-writes", false),
+            new('m', "parallel", true), new('C', "copy-range-offloading", false), new('r', "rate", true),
+            new('\0', "target-image-opts", false), new('l', "source-snapshot", true), new('\0', "salvage", false));
+        Refuse(given);
+        int sparse = given["S"] is { } s ? (int)SizeParser.Argument("buffer size for sparse output", s, 0, int.MaxValue) : 4096;
+        string format = given["O"] ?? "raw", target = given.Operands[1];
+        var opener = new ImageOpener(ctx);
+        await using var source = await opener.OpenAsync(given.Operands[0], given.Settings() with { Cache = given["T"] }, given.Has("image-opts"));
+        if (!given.Has("n"))
+        {
+            var options = new CreateOptions();
+            given.All("o").ToList().ForEach(o => options.Add(o, format == "raw"));
+            options["backing_file"] = given["B"];
+            options["backing_fmt"] = given["F"];
+            await CreateAsync(format, target, options, source.Device.Length);
+        }
+
+        var settings = new OpenSettings { ReadOnly = false, Format = given.Has("target-image-opts") ? null : format };
+        await using var output = await opener.OpenAsync(target, settings, given.Has("target-image-opts"));
+        if (output.Device.Length < source.Device.Length)
+        {
+            throw new ToolException("output file is smaller than input file");
+        }
+
+        bool zeroTarget = (!given.Has("n") || given.Has("target-is-zero")) && output.Backing is null;
+        var copy = new Copy(source, output, sparse, zeroTarget, given.Has("c"), given.Has("p") ? ctx : null);
+        await copy.RunAsync();
+        await output.Device.FlushAsync();
+        return 0;
+    }
+
+    private static void Refuse(ImgArguments given)
+    {
+        if (given.Operands.Count != 2)
+        {
+            throw new UsageException("Must specify image file name");
+        }
+
+        if (given.Has("bitmaps") || given.Has("l"))
+        {
+            throw new ToolException("copying bitmaps or a snapshot is not supported yet");
+        }
+
+        if (given.Has("c") && given["O"] != "qcow2")
+        {
+            throw new ToolException("Compression not supported for this file format");
+        }
+    }
+
+    private static async ValueTask CreateAsync(string format, string target, CreateOptions options, long size)
+    {
+        try
+        {
+            await CreateCommand.MakeFileAsync(format, target, options, size);
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            throw new ToolException($"{target}: error while converting {format}: {e.Message}");
+        }
+    }
+
+    /// <summary>The copying itself: the next chunk is read while one is written.</summary>
+    private sealed class Copy(ImageNode source, ImageNode output, int sparse, bool zeroTarget, bool compress, ToolContext? progress)
+    {
+        private readonly int _block = compress ? output.ClusterSize : Math.Max(sparse, 512);
+        private readonly byte[] _zeroes = compress ? new byte[output.ClusterSize] : [];
+        private long _shown = -1;
+
+        public async ValueTask RunAsync()
+        {
+            byte[] current = ArrayPool<byte>.Shared.Rent(Chunk), ahead = ArrayPool<byte>.Shared.Rent(Chunk);
+            long length = source.Device.Length;
+            var reading = ReadRunAsync(0, current);
+            for (long at = 0; at < length;)
+            {
+                var (count, hasData) = await reading;
+                long next = at + count;
+                if (next < length)
+                {
+                    var (from, into) = (next, ahead);
+                    reading = Task.Run(() => ReadRunAsync(from, into));
+                }
+
+                await WriteRunAsync(at, count, hasData ? current : null);
+                (current, ahead) = (ahead, current);
+                at = next;
+                Show(at, length);
+            }
+
+            progress?.Out.Write(length == 0 ? "    (100.00/100%)\r\n" : "\n");
+            ArrayPool<byte>.Shared.Return(current);
+            ArrayPool<byte>.Shared.Return(ahead);
+        }
+
+        private async Task<(long Count, bool HasData)> ReadRunAsync(long at, byte[] into)
+        {
+            long rest = source.Device.Length - at;
+            var status = rest > 0 ? await ChainStatus.QueryAsync(source, at, rest) : default;
+            if (rest <= 0 || (status.IsZero && !compress))
+            {
+                return (status.Length, false);
+            }
+
+            // whole clusters where the target's compression needs them
+            int count = (int)Math.Min(compress ? rest : status.Length, Chunk);
+            await source.Device.ReadAsync(at, into.AsMemory(0, count));
+            return (count, true);
+        }
+
+        private async ValueTask WriteRunAsync(long at, long count, byte[]? data)
+        {
+            if (data is null)
+            {
+                await ZeroAsync(at, count);
+                return;
+            }
+
+            for (int done = 0; done < count;)
+            {
+                int run = RunOf(data, done, (int)count, at, out bool isZero);
+                if (isZero)
+                {
+                    await ZeroAsync(at + done, run);
+                }
+                else if (compress)
+                {
+                    await CompressAsync(at + done, data, done, run);
+                }
+                else
+                {
+                    await output.Device.WriteAsync(at + done, data.AsMemory(done, run));
+                }
+
+                done += run;
+            }
+        }
+
+        // a run of blocks that are all zero, or none of them; compressed ones go one by one
+        private int RunOf(byte[] data, int from, int end, long at, out bool isZero)
+        {
+            isZero = false;
+            if (sparse == 0 && !compress)
+            {
+                return end - from;
+            }
+
+            int length = Math.Min(_block - (int)((at + from) % _block), end - from);
+            isZero = !data.AsSpan(from, length).ContainsAnyExcept((byte)0);
+            while (from + length < end && !(compress && !isZero))
+            {
+                int more = Math.Min(_block, end - from - length);
+                if (data.AsSpan(from + length, more).ContainsAnyExcept((byte)0) == isZero)
+                {
+                    break;
+                }
+
+                length += more;
+            }
+
+            return length;
+        }
+
+        private async ValueTask CompressAsync(long at, byte[] data, int from, int length)
+        {
+            IQcow2Device image = output.Qcow2!;
+            if (length == _zeroes.Length || at + length == output.Device.Length)
+            {
+                await image.WriteCompressedAsync(at, data.AsMemory(from, length));
+                return;
+            }
+
+            Array.Clear(_zeroes);
+            data.AsSpan(from, length).CopyTo(_zeroes);
+            await image.WriteCompressedAsync(at, _zeroes);
+        }
+
+        private async ValueTask ZeroAsync(long at, long length)
+        {
+            if (!zeroTarget)
+            {
+                await output.Device.WriteZeroesAsync(at, length, ZeroFlags.MayUnmap);
+            }
+            else if (sparse == 0)
+            {
+                await output.Device.WriteZeroesAsync(at, length);
+            }
+        }
+
+        private void Show(long done, long length)
+        {
+            long percent = done * 100 / length;
+            if (progress is not null && percent != _shown)
+            {
+                _shown = percent;
+                progress.Out.Write(FormattableString.Invariant($"    ({done * 100.0 / length:F2}/100%)\r"));
+                progress.Out.Flush();
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+using Paddock.Block;
+
+namespace Paddock.Tools;
+
+/// <summary><c>map</c>: which bytes lie where.</summary>
+internal static class MapCommand
+{
+    public static async Task<int> RunAsync(string[] args, ToolContext ctx)
+    {
+        var given = new ImgArguments(args, new('s', "start-offset", true), new('l', "max-length", true));
+        if (given.Operands.Count != 1)
+        {
+            throw new UsageException("Expecting one image file name");
+        }
+
+        long start = given["s"] is { } s ? SizeParser.Argument("start offset", s) : 0;
+        long max = given["l"] is { } l ? SizeParser.Argument("max length", l) : long.MaxValue;
+        await using var node = await new ImageOpener(ctx).OpenAsync(given.Operands[0], given.Settings(), given.Has("image-opts"));
+        if (!given.Json)
+        {
+            ctx.Line($"{"Offset",-16}{"Length",-16}{"Mapped to",-16}File");
+        }
+
+        long end = start + Math.Min(max, Math.Max(0, node.Device.Length - start));
+        bool first = true;
+        for (long at = start; at < end;)
+        {
+            var run = await ChainStatus.QueryAsync(node, at, end - at);
+            while (at + run.Length < end)
+            {
+                var next = await ChainStatus.QueryAsync(node, at + run.Length, end - at - run.Length);
+                if (!run.Continues(next))
+                {
+                    break;
+                }
+
+                run = run with { Length = run.Length + next.Length };
+            }
+
+            if (given.Json)
+            {
+                ctx.Out.Write(first ? "[" : ",\n");
+                ctx.Out.Write(Json(at, run));
+            }
+            else
+            {
+                Human(ctx, at, run);
+            }
+
+            first = false;
+            at += run.Length;
+        }
+
+        if (given.Json)
+        {
+            ctx.Line(first ? "[]" : "]");
+        }
+
+        return 0;
+    }
+
+    private static void Human(ToolContext ctx, long at, ChainStatus run)
+    {
+        if (!run.IsData || run.IsZero)
+        {
+            return;
+        }
+
+        if ((run.Flags & BlockStatusFlags.Compressed) != 0 || (run.Flags & BlockStatusFlags.OffsetValid) == 0)
+        {
+            throw new ToolException("File contains external, encrypted or compressed clusters.");
+        }
+
+        ctx.Line($"{Hex(at),-16}{Hex(run.Length),-16}{Hex(run.HostOffset),-16}{run.Layer.Filename}");
+    }
+
+    private static string Json(long at, ChainStatus run)
+    {
+        bool compressed = (run.Flags & BlockStatusFlags.Compressed) != 0;
+        string line = $"{{ \"start\": {at}, \"length\": {run.Length}, \"depth\": {run.Depth}, \"present\": {Word(run.IsPresent)}, "
+            + $"\"zero\": {Word(run.IsZero)}, \"data\": {Word(run.IsData)}, \"compressed\": {Word(compressed)}";
+        return (run.Flags & BlockStatusFlags.OffsetValid) != 0 && !compressed ? $"{line}, \"offset\": {run.HostOffset}}}" : line + "}";
+    }
+
+    private static string Word(bool value) => value ? "true" : "false";
+
+    private static string Hex(long value) => value == 0 ? "0" : $"0x{value:x}";
+}

@@ -1,0 +1,47 @@
+namespace Paddock.Tools;
+
+/// <summary><c>resize</c>: a new length.</summary>
+internal static class ResizeCommand
+{
+    public static async Task<int> RunAsync(string[] args, ToolContext ctx)
+    {
+        // a size such as -1M must not be read as options
+        string size = args.Length == 0 ? "" : args[^1];
+        var given = new ImgArguments(
+            args.Length == 0 ? args : args[..^1], new OptionSpec('\0', "preallocation", true), new OptionSpec('\0', "shrink", false));
+        if (given.Operands.Count != 1)
+        {
+            throw new UsageException("Expecting image file name and size");
+        }
+
+        var preallocation = CreateOptions.ParsePreallocation(given["preallocation"])
+            ?? throw new ToolException($"Invalid preallocation mode '{given["preallocation"]}'");
+        int sign = size.Length == 0 ? 0 : size[0] == '+' ? 1 : size[0] == '-' ? -1 : 0;
+        long amount = (long)Math.Min(SizeParser.Option("size", sign == 0 ? size : size[1..]), long.MaxValue);
+        await using var node = await new ImageOpener(ctx).OpenAsync(
+            given.Operands[0], given.Settings(readOnly: false), given.Has("image-opts"));
+        long old = node.Device.Length;
+        long wanted = sign == 0 ? amount : old + (sign * amount);
+        if (wanted <= 0)
+        {
+            throw new ToolException("New image size must be positive");
+        }
+
+        if (wanted < old && !given.Has("shrink"))
+        {
+            ctx.Report("Use the --shrink option to perform a shrink operation.");
+            ctx.Warn("Shrinking an image will delete all data beyond the shrunken image's end. "
+                + "Before performing such an operation, make sure there is no important data there.");
+            return 1;
+        }
+
+        await node.Device.ResizeAsync(wanted, preallocation);
+        await node.Device.FlushAsync();
+        if (!given.Has("q"))
+        {
+            ctx.Line("Image resized.");
+        }
+
+        return 0;
+    }
+}
