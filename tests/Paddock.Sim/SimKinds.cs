@@ -12,6 +12,7 @@ internal static class SimKinds
     private static readonly SimKind[] All =
     [
         new("cut", "plain", (seed, options) => new PlainCutRun(seed, options, raw: false)),
+        new("zonecut", "zoned", (seed, options) => new ZonedCutRun(seed, options)),
         new("raw", "raw", (seed, options) => new PlainCutRun(seed, options, raw: true)),
     ];
 

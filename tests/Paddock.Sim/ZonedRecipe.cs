@@ -1,0 +1,102 @@
+using System.Numerics;
+using Paddock.Block;
+using Paddock.Qcow2;
+using Paddock.Testing;
+
+namespace Paddock.Sim;
+
+/// <summary>Random zoned images: zones that are no multiple of a cluster, short last zones, conventional zones, tight limits.</summary>
+internal sealed class ZonedRecipe
+{
+    private const int Sector = SectorPattern.Sector;
+
+    private ZonedRecipe(Qcow2CreateOptions create, Qcow2OpenOptions open)
+    {
+        Create = create;
+        Open = open;
+    }
+
+    /// <summary>How the image is made.</summary>
+    public Qcow2CreateOptions Create { get; }
+
+    /// <summary>How it is opened.</summary>
+    public Qcow2OpenOptions Open { get; }
+
+    /// <summary>Its zoned part.</summary>
+    public ZonedCreateOptions Zones => Create.Zoned!;
+
+    /// <summary>Makes a recipe.</summary>
+    /// <param name="random">Decides everything.</param>
+    /// <param name="sizes">Cluster sizes to choose from.</param>
+    public static ZonedRecipe Make(Random random, params int[] sizes)
+    {
+        int cluster = sizes[random.Next(sizes.Length)];
+        var layout = random.Next(3) == 0 ? ZoneLayout.C : ZoneLayout.A;
+        long zoneSize = ZoneSize(random, cluster, layout);
+        int zones = random.Next(2, 9);
+        long size = zoneSize * zones;
+        if (random.Next(3) == 0)
+        {
+            size -= random.NextInt64(zoneSize / Sector) * Sector;
+        }
+
+        long capacity = random.Next(2) == 0 ? zoneSize : (1 + random.NextInt64(zoneSize / Sector)) * Sector;
+        uint conventional = random.Next(3) == 0 ? (uint)random.Next(zones) : 0;
+        uint active = random.Next(2) == 0 ? 0 : (uint)random.Next(1, zones + 1);
+        uint open = random.Next(2) == 0 ? 0 : (uint)random.Next(1, (int)(active == 0 ? (uint)zones : active) + 1);
+        var create = new Qcow2CreateOptions
+        {
+            Size = size,
+            ClusterSize = cluster,
+            RefcountBits = 1 << random.Next(7),
+            LazyRefcounts = random.Next(6) == 0,
+            Zoned = new ZonedCreateOptions
+            {
+                Layout = layout,
+                ZoneSize = zoneSize,
+                ZoneCapacity = capacity,
+                ConventionalZones = conventional,
+                MaxActiveZones = active,
+                MaxOpenZones = Math.Min(open, (uint)zones - conventional),
+                MaxAppendBytes = layout == ZoneLayout.A && random.Next(3) == 0 ? Sector * random.Next(1, 64) : 0,
+            },
+        };
+        return new ZonedRecipe(create, new Qcow2OpenOptions
+        {
+            L2CacheBytes = random.Next(2) == 0 ? 0 : 1 << 20,
+            RefcountCacheBytes = random.Next(2) == 0 ? 0 : 1 << 20,
+            PassDiscards = random.Next(4) != 0,
+            OverlapChecks = random.Next(2) == 0 ? OverlapChecks.All : OverlapChecks.Cached,
+        });
+    }
+
+    /// <summary>The image, new, on a durable disk.</summary>
+    public async Task<PagedStorage> BuildAsync()
+    {
+        var storage = new PagedStorage("image");
+        await Qcow2Image.CreateAsync(storage, Create);
+        return storage;
+    }
+
+    /// <summary>Opens the image in a storage for requests that are checked first.</summary>
+    public async Task<IZonedBlockDevice> OpenAsync(IStorage storage)
+        => (IZonedBlockDevice)CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, Open));
+
+    public override string ToString()
+        => $"{Create.Size} bytes, clusters of {Create.ClusterSize}, refcounts of {Create.RefcountBits} bits{(Create.LazyRefcounts ? ", lazy" : "")}, "
+            + $"layout {Zones.Layout}, zones of {Zones.ZoneSize} with {Zones.ZoneCapacity}, {Zones.ConventionalZones} conventional, "
+            + $"{Zones.MaxActiveZones} active, {Zones.MaxOpenZones} open, append {Zones.MaxAppendBytes}, "
+            + $"{(Open.PassDiscards ? "unmap" : "no unmap")}, checks {Open.OverlapChecks}";
+
+    private static long ZoneSize(Random random, int cluster, ZoneLayout layout)
+    {
+        long unit = Math.Clamp(cluster, 4096, 65536);
+        long size = random.Next(3) switch
+        {
+            0 => unit * random.Next(1, 4),
+            1 => unit / 2 * random.Next(1, 6),
+            _ => random.Next(1, (int)(unit * 2 / Sector)) * Sector,
+        };
+        return layout == ZoneLayout.C ? (long)BitOperations.RoundUpToPowerOf2((ulong)size) : size;
+    }
+}
