@@ -179,8 +179,8 @@ internal static class InfoCommand
             .With("format-specific", new QDict().With("type", node.Protocol).With("data", new QDict()))
             .With("dirty-flag", false);
         var info = node.Qcow2?.Info;
+        var children = new List<object?> { new QDict().With("name", "file").With("info", file) };
         var described = new QDict()
-            .With("children", new List<object?> { new QDict().With("name", "file").With("info", file) })
             .With("virtual-size", node.Device.Length)
             .With("filename", node.Filename)
             .With("format", node.Driver)
@@ -188,7 +188,7 @@ internal static class InfoCommand
             .With("dirty-flag", info?.Dirty ?? false);
         if (info is null)
         {
-            return described;
+            return described.With("children", children);
         }
 
         var data = new QDict();
@@ -204,6 +204,7 @@ internal static class InfoCommand
                 .WithIf(info.BackingFormat is not null, "backing-filename-format", info.BackingFormat);
         }
 
-        return described;
+        // last: it shares a bucket of the key order with another, and the newest comes first
+        return described.With("children", children);
     }
 }
