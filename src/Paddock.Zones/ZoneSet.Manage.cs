@@ -159,12 +159,17 @@ public sealed partial class ZoneSet
     }
 
     /// <summary>
-    /// Opening counts as one: EMPTY zones take an active resource each; all of the range end up explicitly open, and only implicitly open zones
-    /// outside it can be evicted for them.
+    /// Opening counts as one: implicitly open zones of the range keep the resource they have, CLOSED and EMPTY ones take an open one each, EMPTY ones
+    /// an active one too, and only implicitly open zones outside the range can be evicted for them.
     /// </summary>
     private ZoneResult CheckOpenResources(int first, int last)
     {
         long active = ActiveCount, open = _explicit;
+        for (int zone = first; zone <= last && _maxOpen != 0; zone++)
+        {
+            open += ConditionOf(zone) == ZoneCondition.ImplicitlyOpen ? 1 : 0;
+        }
+
         for (int zone = first; zone <= last; zone++)
         {
             ZoneCondition condition = ConditionOf(zone);
@@ -173,7 +178,7 @@ public sealed partial class ZoneSet
                 return Refuse(ZoneError.TooManyActive, zone);
             }
 
-            if (condition != ZoneCondition.ExplicitlyOpen && _maxOpen != 0 && ++open > _maxOpen)
+            if (condition is ZoneCondition.Empty or ZoneCondition.Closed && _maxOpen != 0 && ++open > _maxOpen)
             {
                 return Refuse(ZoneError.TooManyOpen, zone);
             }

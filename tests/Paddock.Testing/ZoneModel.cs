@@ -1,0 +1,407 @@
+using Paddock.Block;
+
+namespace Paddock.Testing;
+
+/// <summary>
+/// The zoned disk of spec section 3 as a plain list of zones and their bytes, to compare the real ones with. It shares no code with them and knows no
+/// trick: what takes a loop takes a loop. One request at a time.
+/// </summary>
+public sealed class ZoneModel
+{
+    private const int Sector = 512;
+
+    private readonly ZonedLimits _limits;
+    private readonly SparseBytes _data = new();
+    private readonly List<ModelZone> _zones = [];
+    private long _clock;
+
+    /// <param name="limits">Geometry and limits; the number of zones follows from the length.</param>
+    /// <param name="length">Bytes on the disk.</param>
+    public ZoneModel(ZonedLimits limits, long length)
+    {
+        _limits = limits;
+        Length = length;
+        AddZones();
+    }
+
+    /// <summary>Bytes on the disk.</summary>
+    public long Length { get; private set; }
+
+    /// <summary>Number of zones.</summary>
+    public int Count => _zones.Count;
+
+    public int ImplicitlyOpenCount => _zones.Count(z => z.Condition == ZoneCondition.ImplicitlyOpen);
+
+    public int OpenCount => _zones.Count(z => z.IsOpen);
+
+    public int ActiveCount => _zones.Count(z => z.IsOpen || z.Condition == ZoneCondition.Closed);
+
+    /// <summary>The zones as a report gives them.</summary>
+    public ZoneDescriptor[] Report() => [.. _zones.Select(Describe)];
+
+    /// <summary>Writes; refused, nothing changes.</summary>
+    public ZoneError Write(long offset, ReadOnlySpan<byte> data)
+    {
+        ZoneError error = TakeWrite(offset, data.Length);
+        if (error == ZoneError.None)
+        {
+            _data.Write(offset, data);
+        }
+
+        return error;
+    }
+
+    /// <summary>Writes zeroes: the same rule.</summary>
+    public ZoneError WriteZeroes(long offset, long length)
+    {
+        ZoneError error = TakeWrite(offset, length);
+        if (error == ZoneError.None)
+        {
+            _data.Clear(offset, length);
+        }
+
+        return error;
+    }
+
+    /// <summary>Appends to the zone that starts at <paramref name="zoneStart"/>; says where the data went.</summary>
+    public ZoneError Append(long zoneStart, ReadOnlySpan<byte> data, out long offset)
+    {
+        offset = 0;
+        if (zoneStart < 0 || zoneStart >= Length || data.Length == 0)
+        {
+            return ZoneError.OutOfRange;
+        }
+
+        var zone = _zones.Find(z => z.Start == zoneStart);
+        if (zone is null)
+        {
+            return ZoneError.Unaligned;
+        }
+
+        if (zone.IsConventional)
+        {
+            return ZoneError.Conventional;
+        }
+
+        if (_limits.MaxAppendBytes > 0 && data.Length > _limits.MaxAppendBytes)
+        {
+            return ZoneError.AppendTooLong;
+        }
+
+        long at = zone.Pointer;
+        ZoneError error = TakeSequential(zone, zone.Pointer, data.Length);
+        if (error == ZoneError.None)
+        {
+            offset = at;
+            _data.Write(at, data);
+        }
+
+        return error;
+    }
+
+    /// <summary>Discards: conventional zones only, where the bytes may then read as anything; the model zeroes them.</summary>
+    public ZoneError Discard(long offset, long length)
+    {
+        if (offset < 0 || length < 0 || offset + length > Length)
+        {
+            return ZoneError.OutOfRange;
+        }
+
+        if (_zones.Any(z => !z.IsConventional && z.Start < offset + length && offset < z.End && length > 0))
+        {
+            return ZoneError.Sequential;
+        }
+
+        _data.Clear(offset, length);
+        return ZoneError.None;
+    }
+
+    /// <summary>Opens, closes, finishes or resets a range, all or none.</summary>
+    public ZoneError Manage(ZoneAction action, long offset, long length)
+    {
+        if (offset < 0 || length <= 0 || offset + length > Length)
+        {
+            return ZoneError.OutOfRange;
+        }
+
+        var range = _zones.Where(z => z.Start >= offset && z.End <= offset + length).ToList();
+        if (range.Count == 0 || range[0].Start != offset || range[^1].End != offset + length)
+        {
+            return ZoneError.Unaligned;
+        }
+
+        if (action == ZoneAction.Reset && length == Length)
+        {
+            range.RemoveAll(z => z.IsConventional);
+        }
+
+        foreach (var zone in range)
+        {
+            ZoneError error = Refusal(action, zone);
+            if (error != ZoneError.None)
+            {
+                return error;
+            }
+        }
+
+        return action == ZoneAction.Open ? Open(range) : Change(action, range);
+    }
+
+    /// <summary>What a read gives.</summary>
+    public byte[] Read(long offset, int length)
+    {
+        var bytes = _data.Read(offset, length);
+        foreach (var zone in _zones.Where(z => !z.IsConventional && z.Start < offset + length && offset < z.End))
+        {
+            long from = Math.Max(offset, zone.DataEnd), to = Math.Min(offset + length, zone.End);
+            if (from < to)
+            {
+                bytes.AsSpan((int)(from - offset), (int)(to - from)).Clear();
+            }
+        }
+
+        return bytes;
+    }
+
+    /// <summary>Closes and opens the image, as after a power cut behind a flush: open states are in memory alone.</summary>
+    public void Reopen()
+    {
+        foreach (var zone in _zones.Where(z => z.IsOpen))
+        {
+            Close(zone);
+        }
+    }
+
+    /// <summary>Changes the disk's length.</summary>
+    public ZoneError Resize(long length)
+    {
+        if (length < 0 || length % Sector != 0)
+        {
+            return length < 0 ? ZoneError.OutOfRange : ZoneError.Unaligned;
+        }
+
+        foreach (var zone in Enumerable.Reverse(_zones).Where(z => z.End > length))
+        {
+            if (zone.IsConventional)
+            {
+                return ZoneError.Conventional;
+            }
+
+            if (zone.Condition != ZoneCondition.Empty && (zone.Start >= length || zone.DataEnd > length))
+            {
+                return ZoneError.InvalidTransition;
+            }
+        }
+
+        _data.Clear(Math.Min(length, Length), Math.Abs(length - Length));
+        Length = length;
+        _zones.RemoveAll(z => z.Start >= length);
+        if (_zones.Count > 0)
+        {
+            Fit(_zones[^1]);
+        }
+
+        AddZones();
+        return ZoneError.None;
+    }
+
+    private void AddZones()
+    {
+        for (long start = _zones.Count * _limits.ZoneSize; start < Length; start += _limits.ZoneSize)
+        {
+            bool conventional = _zones.Count < _limits.ConventionalZones;
+            var zone = new ModelZone { Start = start, Pointer = start, IsConventional = conventional };
+            zone.Condition = conventional ? ZoneCondition.NotWritePointer : ZoneCondition.Empty;
+            _zones.Add(zone);
+            Fit(zone);
+        }
+    }
+
+    // Gives a zone the length that the disk leaves it; FULL stays FULL, and a zone that is cut to what it holds is.
+    private void Fit(ModelZone zone)
+    {
+        zone.Length = Math.Min(_limits.ZoneSize, Length - zone.Start);
+        zone.Capacity = zone.IsConventional ? zone.Length : Math.Min(_limits.ZoneCapacity, zone.Length);
+        bool filled = zone.Pointer > zone.Start && zone.Pointer >= zone.Start + zone.Capacity;
+        if (zone.Condition == ZoneCondition.Full || (!zone.IsConventional && filled))
+        {
+            zone.Condition = ZoneCondition.Full;
+            zone.Pointer = zone.End;
+        }
+    }
+
+    private ZoneError TakeWrite(long offset, long length)
+    {
+        if (offset < 0 || length <= 0 || offset + length > Length)
+        {
+            return ZoneError.OutOfRange;
+        }
+
+        var zone = _zones.Single(z => z.Start <= offset && offset < z.End);
+        if (!zone.IsConventional)
+        {
+            return TakeSequential(zone, offset, length);
+        }
+
+        bool crosses = _zones.Any(z => !z.IsConventional && z.Start < offset + length && z.Start > offset);
+        return crosses ? ZoneError.BoundaryCrossed : ZoneError.None;
+    }
+
+    private ZoneError TakeSequential(ModelZone zone, long offset, long length)
+    {
+        if (length % Sector != 0)
+        {
+            return ZoneError.Unaligned;
+        }
+
+        if (zone.Condition == ZoneCondition.Full)
+        {
+            return ZoneError.Full;
+        }
+
+        if (offset != zone.Pointer)
+        {
+            return offset % Sector != 0 ? ZoneError.Unaligned : ZoneError.NotAtWritePointer;
+        }
+
+        if (offset + length > zone.Start + zone.Capacity)
+        {
+            return ZoneError.BoundaryCrossed;
+        }
+
+        if (!zone.IsOpen)
+        {
+            ZoneError error = OpenOne(zone, ZoneCondition.ImplicitlyOpen);
+            if (error != ZoneError.None)
+            {
+                return error;
+            }
+        }
+
+        zone.LastWrite = ++_clock;
+        zone.Pointer += length;
+        if (zone.Pointer == zone.Start + zone.Capacity)
+        {
+            zone.Condition = ZoneCondition.Full;
+            zone.Pointer = zone.End;
+        }
+
+        return ZoneError.None;
+    }
+
+    private ZoneError OpenOne(ModelZone zone, ZoneCondition to)
+    {
+        if (zone.Condition == ZoneCondition.Empty && _limits.MaxActiveZones > 0 && ActiveCount >= _limits.MaxActiveZones)
+        {
+            return ZoneError.TooManyActive;
+        }
+
+        if (_limits.MaxOpenZones > 0 && OpenCount >= _limits.MaxOpenZones)
+        {
+            var oldest = _zones.Where(z => z.Condition == ZoneCondition.ImplicitlyOpen).MinBy(z => z.LastWrite);
+            if (oldest is null)
+            {
+                return ZoneError.TooManyOpen;
+            }
+
+            Close(oldest);
+        }
+
+        zone.Condition = to;
+        return ZoneError.None;
+    }
+
+    private ZoneError Open(List<ModelZone> range)
+    {
+        // Try it on what there is, and take everything back when one cannot be opened.
+        var before = _zones.ConvertAll(z => z.Condition);
+        foreach (var zone in range.Where(z => z.Condition == ZoneCondition.ImplicitlyOpen))
+        {
+            zone.Condition = ZoneCondition.ExplicitlyOpen;
+        }
+
+        foreach (var zone in range.Where(z => z.Condition != ZoneCondition.ExplicitlyOpen))
+        {
+            ZoneError error = OpenOne(zone, ZoneCondition.ExplicitlyOpen);
+            if (error != ZoneError.None)
+            {
+                for (int i = 0; i < _zones.Count; i++)
+                {
+                    _zones[i].Condition = before[i];
+                }
+
+                return error;
+            }
+        }
+
+        return ZoneError.None;
+    }
+
+    private ZoneError Change(ZoneAction action, List<ModelZone> range)
+    {
+        foreach (var zone in range)
+        {
+            switch (action)
+            {
+                case ZoneAction.Close:
+                    Close(zone);
+                    break;
+                case ZoneAction.Finish when zone.Condition != ZoneCondition.Full:
+                    _data.Clear(zone.Pointer, zone.End - zone.Pointer);
+                    zone.Condition = ZoneCondition.Full;
+                    zone.Pointer = zone.End;
+                    break;
+                case ZoneAction.Reset:
+                    _data.Clear(zone.Start, zone.Length);
+                    zone.Condition = ZoneCondition.Empty;
+                    zone.Pointer = zone.Start;
+                    break;
+            }
+        }
+
+        return ZoneError.None;
+    }
+
+    private static ZoneError Refusal(ZoneAction action, ModelZone zone) => zone.Condition switch
+    {
+        ZoneCondition.NotWritePointer => ZoneError.Conventional,
+        ZoneCondition.Full when action == ZoneAction.Open => ZoneError.Full,
+        ZoneCondition.Full when action == ZoneAction.Close => ZoneError.InvalidTransition,
+        _ => ZoneError.None,
+    };
+
+    private static void Close(ModelZone zone)
+    {
+        if (zone.IsOpen)
+        {
+            zone.Condition = zone.Pointer == zone.Start ? ZoneCondition.Empty : ZoneCondition.Closed;
+        }
+    }
+
+    private static ZoneDescriptor Describe(ModelZone zone) => new(
+        zone.Start, zone.Length, zone.Capacity, zone.Pointer, zone.Condition,
+        zone.IsConventional ? ZoneType.Conventional : ZoneType.SequentialWriteRequired);
+
+    private sealed class ModelZone
+    {
+        public required long Start { get; init; }
+
+        public required bool IsConventional { get; init; }
+
+        public long Length { get; set; }
+
+        public long Capacity { get; set; }
+
+        public long Pointer { get; set; }
+
+        public ZoneCondition Condition { get; set; }
+
+        public long LastWrite { get; set; }
+
+        public long End => Start + Length;
+
+        public bool IsOpen => Condition is ZoneCondition.ImplicitlyOpen or ZoneCondition.ExplicitlyOpen;
+
+        public long DataEnd => Condition == ZoneCondition.Full ? Start + Capacity : Pointer;
+    }
+}

@@ -1,0 +1,122 @@
+using Paddock.Block;
+using Paddock.Testing;
+
+namespace Paddock.Zones.Tests;
+
+/// <summary>The state machine against the plain model under random requests, and its own books under writes that overlap in time.</summary>
+public class ModelTests
+{
+    public static TheoryData<int> Seeds => [.. Enumerable.Range(1, 100)];
+
+    [Theory]
+    [MemberData(nameof(Seeds))]
+    public void Random_requests_leave_the_zones_as_the_plain_model_has_them(int seed)
+    {
+        var random = new Random(seed);
+        var (limits, length) = Shape(random);
+        var zones = new ZoneSet(limits, length);
+        var model = new ZoneModel(limits, length);
+        for (int step = 0; step < 2000; step++)
+        {
+            string what = Step(random, zones, model, out ZoneError actual, out ZoneError expected);
+            string where = $"seed {seed}, step {step}: {what} on {limits}, {zones.Geometry.DiskLength} bytes";
+            Assert.True(expected == actual, $"{where}: {actual}, the model says {expected}");
+            Assert.True(model.Report().SequenceEqual(zones.Everything()), $"{where}: zones differ from the model");
+            Assert.True(
+                (model.OpenCount, model.ActiveCount, model.ImplicitlyOpenCount) == (zones.OpenCount, zones.ActiveCount, zones.ImplicitlyOpenCount),
+                $"{where}: resources differ from the model");
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Seeds))]
+    public void Writes_that_overlap_in_time_keep_the_books_straight(int seed)
+    {
+        var random = new Random(seed);
+        var zones = Disk.Of(8, (uint)random.Next(0, 4), (uint)random.Next(4, 6), size: 4096);
+        var busy = new Dictionary<int, long>();
+        for (int step = 0; step < 3000; step++)
+        {
+            int zone = random.Next(8);
+            long start = zones.StartOf(zone);
+            if (busy.Remove(zone, out long length))
+            {
+                zones.EndWrite(zone, length, random.Next(3) > 0);
+            }
+            else if (random.Next(4) == 0)
+            {
+                zones.Manage((ZoneAction)random.Next(4), start, 4096);
+            }
+            else
+            {
+                length = 512 * random.Next(1, 5);
+                if (zones.BeginAppend(start, length, out long offset).IsOk)
+                {
+                    Assert.Equal(zones.PointerOf(zone), offset);
+                    busy.Add(zone, length);
+                }
+            }
+
+            StateTableTests.CheckCounters(zones);
+            for (int i = 0; i < 8; i++)
+            {
+                Assert.True(
+                    zones.ConditionOf(i) != ZoneCondition.Closed || zones.PointerOf(i) > zones.StartOf(i) || busy.ContainsKey(i),
+                    $"seed {seed}, step {step}: zone {i} is CLOSED with nothing written");
+            }
+        }
+    }
+
+    private static (ZonedLimits Limits, long Length) Shape(Random random)
+    {
+        long size = 512 * random.Next(1, 17);
+        int count = random.Next(1, 9);
+        uint active = (uint)random.Next(0, 5);
+        uint open = active == 0 ? (uint)random.Next(0, 4) : (uint)random.Next(0, (int)active + 1);
+        long length = (count * size) - (random.Next(2) * 512 * random.Next((int)(size / 512)));
+        var limits = new ZonedLimits(
+            size, 512 * random.Next(1, (int)(size / 512) + 1), count, random.Next(3) == 0 ? random.Next(count + 1) : 0, open, active,
+            random.Next(2) == 0 ? 0 : 1024u);
+        return (limits, length);
+    }
+
+    private static string Step(Random random, ZoneSet zones, ZoneModel model, out ZoneError actual, out ZoneError expected)
+    {
+        long size = zones.Geometry.ZoneSize, disk = zones.Geometry.DiskLength;
+        int zone = random.Next(Math.Max(1, zones.Count) + (random.Next(20) == 0 ? 1 : 0));
+        long start = zone * size;
+        int length = random.Next(12) == 0 ? random.Next(-1, 2000) : 512 * random.Next(1, 5);
+        var data = new byte[Math.Max(0, length)];
+        switch (random.Next(20))
+        {
+            case < 8:
+                long offset = zone < zones.Count && random.Next(8) > 0 ? zones.PointerOf(zone) : random.Next((int)disk + 1);
+                actual = zones.Write(offset, length).Error;
+                expected = model.Write(offset, data);
+                return $"write {offset} {length}";
+            case < 12:
+                long at = random.Next(10) == 0 ? start + 512 : start;
+                actual = zones.Append(at, length).Error;
+                expected = model.Append(at, data, out _);
+                return $"append {at} {length}";
+            case < 18:
+                var action = (ZoneAction)random.Next(4);
+                long end = random.Next(4) == 0 ? disk : Math.Min(disk, start + (size * random.Next(1, 4)));
+                long from = random.Next(8) == 0 ? 0 : start;
+                long bytes = end - from - (random.Next(15) == 0 ? 512 : 0);
+                actual = zones.Manage(action, from, bytes).Error;
+                expected = model.Manage(action, from, bytes);
+                return $"{action} {from} {bytes}";
+            case 18:
+                long resized = random.Next(6) == 0 ? disk + random.Next(-513, 513) : 512 * random.Next(0, (int)(8 * size / 512) + 1);
+                actual = zones.Resize(resized).Error;
+                expected = model.Resize(resized);
+                return $"resize {resized}";
+            default:
+                zones.Load([.. Enumerable.Range(0, zones.Count).Select(zones.StoredPointerOf)]);
+                model.Reopen();
+                (actual, expected) = (ZoneError.None, ZoneError.None);
+                return "reopen";
+        }
+    }
+}
