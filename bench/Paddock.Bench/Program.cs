@@ -1,0 +1,65 @@
+using System.Diagnostics;
+using System.Globalization;
+using Paddock.Block;
+using Paddock.Posix;
+using Paddock.Qcow2;
+
+// Zone appends a second, in process: paddock-bench FOLDER [MIB]. One line a case: name, appends a second, bytes allocated an append.
+const int AppendBytes = 4096;
+const long FlushEvery = 64 << 20;
+const long Mib = 1 << 20;
+
+string folder = args.Length > 0 ? args[0] : Path.GetTempPath();
+long total = (args.Length > 1 ? long.Parse(args[1], CultureInfo.InvariantCulture) : 2048) * Mib;
+await RunAsync("append-1-zone", zoneSize: 256 * Mib, zones: 64, inTurn: 1);
+await RunAsync("append-64-zones", zoneSize: 256 * Mib, zones: 64, inTurn: 64);
+await RunAsync("append-1-zone-of-1048576", zoneSize: 4 * Mib, zones: 1_048_576, inTurn: 1);
+await RunAsync("append-64-zones-of-1048576", zoneSize: 4 * Mib, zones: 1_048_576, inTurn: 64);
+return 0;
+
+async Task RunAsync(string name, long zoneSize, int zones, int inTurn)
+{
+    string path = Path.Combine(folder, $"paddock-bench-{Environment.ProcessId}.qcow2");
+    try
+    {
+        await using (var storage = FileStorage.Open(new FileOpenOptions { Path = path, Create = true }))
+        {
+            await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions
+            {
+                Size = zoneSize * zones,
+                Zoned = new ZonedCreateOptions { ZoneSize = zoneSize },
+            });
+        }
+
+        long opening = Stopwatch.GetTimestamp();
+        var disk = (IZonedBlockDevice)await Qcow2Image.OpenAsync(
+            FileStorage.Open(new FileOpenOptions { Path = path }), new Qcow2OpenOptions());
+        var opened = Stopwatch.GetElapsedTime(opening);
+        var data = new byte[AppendBytes];
+        new Random(1).NextBytes(data);
+        long count = Math.Min(total, zoneSize * zones) / AppendBytes;
+        long perZone = zoneSize / AppendBytes;
+        long before = GC.GetTotalAllocatedBytes();
+        long start = Stopwatch.GetTimestamp();
+        for (long i = 0; i < count; i++)
+        {
+            long zone = (i / (perZone * inTurn) * inTurn) + (i % inTurn);
+            await disk.AppendAsync(zone * zoneSize, data);
+            if ((i + 1) * AppendBytes % FlushEvery == 0)
+            {
+                await disk.FlushAsync();
+            }
+        }
+
+        var took = Stopwatch.GetElapsedTime(start);
+        double allocated = (GC.GetTotalAllocatedBytes() - before) / (double)count;
+        await disk.DisposeAsync();
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{name,-28} {count / took.TotalSeconds,10:F0} appends/s {allocated,8:F1} bytes allocated an append, opened in {opened.TotalMilliseconds:F1} ms"));
+    }
+    finally
+    {
+        File.Delete(path);
+    }
+}
