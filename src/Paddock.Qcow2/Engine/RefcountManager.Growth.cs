@@ -63,12 +63,50 @@ internal sealed partial class RefcountManager
     private async ValueTask MakeBlockAsync(int tableIndex)
     {
         long cluster = (long)tableIndex << _geometry.RefcountBlockBits;
+        await MakeBlockAtAsync(tableIndex, cluster);
+        await AddAsync(cluster, 1, 1);
+    }
+
+    /// <summary>
+    /// A run that is longer than what one refcount block counts: behind everything that has a block, first the new blocks, side by side,
+    /// then the run.
+    /// </summary>
+    private async ValueTask<(long First, bool KnownZero)> AllocateLongRunAsync(long count)
+    {
+        int bits = _geometry.RefcountBlockBits;
+        long blocks = 1;
+        while (blocks << bits < blocks + count)
+        {
+            blocks++;
+        }
+
+        int firstIndex = Array.FindLastIndex(_table, static entry => entry != 0) + 1;
+        while (firstIndex + blocks > _table.Length)
+        {
+            await GrowTableAsync(_table.Length + blocks + 1);
+            firstIndex = Array.FindLastIndex(_table, static entry => entry != 0) + 1;
+        }
+
+        long start = (long)firstIndex << bits;
+        for (int i = 0; i < blocks; i++)
+        {
+            await MakeBlockAtAsync(firstIndex + i, start + i);
+        }
+
+        await AddAsync(start, blocks + count, 1);
+        long first = start + blocks;
+        bool knownZero = first >= HighWater;
+        HighWater = Math.Max(HighWater, first + count);
+        return (first, knownZero);
+    }
+
+    private async ValueTask MakeBlockAtAsync(int tableIndex, long cluster)
+    {
         long offset = cluster << _geometry.ClusterBits;
         await _storage.OnEventAsync("refblock_alloc");
         await ZeroClusterAsync(cluster);
         BlockChanged?.Invoke(offset, true);
-        var slice = await _cache.CreateAsync(offset, MakeRoomAsync);
-        RefcountCodec.Set(slice, 0, _geometry.RefcountOrder, 1);
+        _ = await _cache.CreateAsync(offset, MakeRoomAsync);
         _cache.MarkDirty(offset);
         _table[tableIndex] = (ulong)offset;
         _dirtyTableEntries.Add(tableIndex);

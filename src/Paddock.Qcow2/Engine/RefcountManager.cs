@@ -87,6 +87,12 @@ internal sealed partial class RefcountManager
     /// <returns>The first, and whether all of them are known to read as zeroes.</returns>
     public async ValueTask<(long First, bool KnownZero)> AllocateAsync(long count)
     {
+        if (count >= 1L << _geometry.RefcountBlockBits)
+        {
+            // blocks that describe themselves leave no run of this length between them
+            return await AllocateLongRunAsync(count);
+        }
+
         while (true)
         {
             long first = await FindFreeAsync(count);
