@@ -47,6 +47,11 @@ public static class SizeParser
     {
         ulong value;
         var fault = isSize ? TryParse(text, out value) : TryParseInteger(text, out value);
+        if (fault == NumberFault.Invalid && text.StartsWith('-') && TryParseInteger(text[1..], out _) == NumberFault.None)
+        {
+            fault = NumberFault.OutOfRange;
+        }
+
         if (fault == NumberFault.Invalid)
         {
             throw new ToolException($"Invalid {what} specified: '{text}'.");

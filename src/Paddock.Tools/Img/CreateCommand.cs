@@ -62,7 +62,7 @@ internal static class CreateCommand
         var storage = ImageOpener.OpenFile(path, readOnly: false, create: true);
         try
         {
-            await (qcow2 is null ? storage.SetLengthAsync(size, preallocation) : Qcow2Image.CreateAsync(storage, qcow2));
+            await (qcow2 is null ? storage.SetLengthAsync(WholeSectors(size), preallocation) : Qcow2Image.CreateAsync(storage, qcow2));
             await storage.DisposeAsync();
         }
         catch (BlockException)
@@ -76,6 +76,8 @@ internal static class CreateCommand
             throw;
         }
     }
+
+    private static long WholeSectors(long size) => size > long.MaxValue - 511 ? size : (size + 511) & -512;
 
     private static void RequireFormat(string format, string prefix)
     {

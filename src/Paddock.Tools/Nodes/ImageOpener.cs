@@ -69,11 +69,17 @@ public sealed class ImageOpener(ToolContext context)
     /// <summary>Refuses a cache mode that there is not.</summary>
     public static void CheckCache(string? mode)
     {
-        if (mode is not null && !CacheModes.Contains(mode))
+        if (mode is not null && !IsCacheMode(mode))
         {
             throw new ToolException($"Invalid cache option: {mode}");
         }
     }
+
+    /// <summary>Whether there is such a cache mode.</summary>
+    public static bool IsCacheMode(string mode) => CacheModes.Contains(mode);
+
+    /// <summary>Whether a cache mode goes past the page cache.</summary>
+    public static bool IsDirect(string? mode) => mode is "none" or "off" or "directsync";
 
     /// <summary>The path of a name: <c>file:</c> is taken off, another protocol is refused.</summary>
     public static string PathOf(string name)
@@ -95,6 +101,11 @@ public sealed class ImageOpener(ToolContext context)
         {
             options = ParseJson(name);
             name = null;
+        }
+
+        if (settings is { ForceShare: true, ReadOnly: false })
+        {
+            throw new ToolException("force-share=on can only be used with read-only images");
         }
 
         string? driver = options.Take("driver") as string ?? settings.Format;

@@ -1,0 +1,98 @@
+using System.Buffers;
+using Paddock.Block;
+
+namespace Paddock.Tools;
+
+/// <summary><c>dd</c>: copies blocks of one image into a new one.</summary>
+internal static class DdCommand
+{
+    // the copy does not depend on the size of its steps: one that is cheap stands for a tiny or a huge one
+    private const int SmallestStep = 64 << 10, LongestStep = 16 << 20;
+
+    private static readonly string[] Keys = ["bs", "count", "if", "of", "skip"];
+
+    public static async Task<int> RunAsync(string[] args, ToolContext ctx)
+    {
+        var given = new ImgArguments(args, new OptionSpec('O', "output-format", true));
+        var words = Words(given.Operands);
+        int block = words.TryGetValue("bs", out string? bs) ? (int)SizeParser.Argument("bs", bs, 1, int.MaxValue) : 512;
+        long? count = words.TryGetValue("count", out string? c) ? SizeParser.Argument("count", c) : null;
+        long skip = words.TryGetValue("skip", out string? s) ? SizeParser.Argument("skip", s) : 0;
+        if (!words.TryGetValue("if", out string? from) || !words.TryGetValue("of", out string? to))
+        {
+            throw new ToolException("Must specify both input and output files");
+        }
+
+        string format = given["O"] ?? "raw";
+        await using var input = await new ImageOpener(ctx).OpenAsync(from, given.Settings(), given.Has("image-opts"));
+        if (format is not ("raw" or "qcow2"))
+        {
+            throw new ToolException("Unknown file format");
+        }
+
+        // the peer counts from the input's beginning, what is skipped included
+        long end = count is { } n && n <= long.MaxValue / block ? Math.Min(n * block, input.Device.Length) : input.Device.Length;
+        bool isPastEnd = skip > long.MaxValue / block || skip * block > end;
+        long start = isPastEnd ? end : skip * block;
+        await CreateAsync(format, to, end - start);
+        await using var output = await new ImageOpener(ctx).OpenAsync(to, new OpenSettings { ReadOnly = false, Format = format });
+        if (isPastEnd)
+        {
+            ctx.Report($"{from}: cannot skip to specified offset");
+        }
+
+        await CopyAsync(input.Device, output.Device, start, end, block);
+        await output.Device.FlushAsync();
+        return 0;
+    }
+
+    private static Dictionary<string, string> Words(IEnumerable<string> operands)
+    {
+        var words = new Dictionary<string, string>();
+        foreach (string operand in operands)
+        {
+            int equals = operand.IndexOf('=', StringComparison.Ordinal);
+            string key = equals < 0 ? operand : operand[..equals];
+            if (equals < 0 || !Keys.Contains(key))
+            {
+                throw new ToolException($"unrecognized operand {key}");
+            }
+
+            words[key] = operand[(equals + 1)..];
+        }
+
+        return words;
+    }
+
+    private static async ValueTask CreateAsync(string format, string name, long size)
+    {
+        try
+        {
+            await CreateCommand.MakeFileAsync(format, name, new CreateOptions(), size);
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            throw new ToolException($"{name}: error while creating output image: {e.Message}");
+        }
+    }
+
+    private static async ValueTask CopyAsync(IBlockDevice input, IBlockDevice output, long start, long end, int block)
+    {
+        int step = Math.Clamp(block, SmallestStep, LongestStep);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(step);
+        try
+        {
+            for (long at = start; at < end;)
+            {
+                var piece = buffer.AsMemory(0, (int)Math.Min(step, end - at));
+                await input.ReadAsync(at, piece);
+                await output.WriteAsync(at - start, piece);
+                at += piece.Length;
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.RegularExpressions;
+
+namespace Paddock.Tools.Tests;
+
+/// <summary>What a run of a tool gave.</summary>
+public sealed record ToolRun(int Code, string Out, string Error);
+
+/// <summary>A temporary folder in which the same command lines go to our qemu-img and to the one of the system.</summary>
+public sealed partial class ImgPeer : IDisposable
+{
+    // by its bare name, which it prints in its messages
+    private const string Peer = "qemu-img";
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("paddock-img-").FullName;
+
+    /// <summary>The name of a file in the folder.</summary>
+    public string Path(string name) => System.IO.Path.Combine(_folder, name);
+
+    /// <summary>Runs ours; words of the form <c>@name</c> become paths in the folder.</summary>
+    public async Task<ToolRun> OursAsync(string line)
+    {
+        var (output, error) = (new StringWriter(), new StringWriter());
+        var context = new ToolContext { Program = "qemu-img", Out = output, Error = error };
+        int code = await ImgTool.RunAsync(Words(line), context);
+        return new ToolRun(code, output.ToString(), error.ToString());
+    }
+
+    /// <summary>Runs the system's; skips the test where there is none.</summary>
+    public Task<ToolRun> TheirsAsync(string line) => RunAsync(Peer, Words(line));
+
+    /// <summary>Runs a qemu-io command with the system's tool.</summary>
+    public Task<ToolRun> IoAsync(string image, params string[] commands)
+        => RunAsync("qemu-io", [.. commands.SelectMany(c => new[] { "-c", c }), Path(image)]);
+
+    /// <summary>Shows that both tools print the same and end the same way; figures of time are left out.</summary>
+    public async Task<ToolRun> SameAsync(string line)
+    {
+        var theirs = await TheirsAsync(line);
+        var ours = await OursAsync(line);
+        Assert.Equal((theirs.Code, Scrub(theirs.Out), theirs.Error), (ours.Code, Scrub(ours.Out), ours.Error));
+        return ours;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private static string Scrub(string text) => Seconds().Replace(text, "in X seconds");
+
+    private static async Task<ToolRun> RunAsync(string program, string[] words)
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/" + program), $"{program} is not installed");
+        var start = new ProcessStartInfo(program, words) { RedirectStandardOutput = true, RedirectStandardError = true };
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEndAsync();
+        var error = process.StandardError.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        return new ToolRun(process.ExitCode, await output, await error);
+    }
+
+    [GeneratedRegex(@"in \d+\.\d{3} seconds")]
+    private static partial Regex Seconds();
+
+    private string[] Words(string line)
+        => [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(w => w.Replace("@", _folder + "/", true, CultureInfo.InvariantCulture))];
+}
