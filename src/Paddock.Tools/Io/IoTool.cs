@@ -139,7 +139,6 @@ public static class IoTool
             string? line = await session.Context.In.ReadLineAsync();
             if (line is null)
             {
-                session.Print("\n");
                 break;
             }
 

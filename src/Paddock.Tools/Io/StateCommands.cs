@@ -18,7 +18,7 @@ internal static class StateCommands
         var preallocation = Preallocation.Off;
         if (arguments.Has('m') && !Enum.TryParse(arguments.Value('m'), ignoreCase: true, out preallocation))
         {
-            session.Complain($"{session.Context.Program}: Invalid parameter '{arguments.Value('m')}'");
+            session.Complain($"{session.Context.Program}: Invalid preallocation mode '{arguments.Value('m')}'");
             return false;
         }
 
@@ -40,6 +40,7 @@ internal static class StateCommands
         session.Print($"format name: {image.Driver}\n");
         if (image.Qcow2?.Info is not { } info)
         {
+            session.Print("cluster size: 0 bytes\nvm state offset: 0 bytes\n");
             return new(true);
         }
 
@@ -69,6 +70,7 @@ internal static class StateCommands
         var arguments = new IoArguments(words, "", session.Complain);
         long start = arguments.Number(0);
         long count = arguments.Count > 1 ? arguments.Number(1) : 512;
+        count = Math.Clamp(session.Device.Length - start, 0, count);
         long allocated = 0;
         try
         {
@@ -148,7 +150,7 @@ internal static class StateCommands
         var arguments = new IoArguments(words, "c:o:rw", session.Complain);
         if (arguments.Has('r') && arguments.Has('w'))
         {
-            session.Complain($"{session.Context.Program}: Only one -r/-w option can be given");
+            session.Complain($"{session.Context.Program}: Only one -r/-w option may be given");
             return false;
         }
 

@@ -263,7 +263,7 @@ internal static class TransferCommands
         for (int i = 1; i < arguments.Count; i++)
         {
             total += Length(arguments, i);
-            Refuse(total > MaxRequest, "The total number of bytes exceed the maximum size\n");
+            Refuse(total > MaxRequest, $"The total number of bytes exceed the maximum size {MaxRequest}\n");
         }
 
         return total;
