@@ -1,0 +1,74 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using Paddock.Cli.Verbs;
+using Paddock.Tools.Native;
+
+namespace Paddock.Cli;
+
+/// <summary>All commands, and the examples that their help shows.</summary>
+public static class CommandTree
+{
+    private static readonly Dictionary<string, string[]> Examples = new()
+    {
+        [""] =
+        [
+            "paddock demo",
+            "paddock create disk.qcow2 1T --zone-size 256M --max-open 14 --max-active 14",
+            "paddock append disk.qcow2 0 < data",
+            "paddock zones disk.qcow2",
+        ],
+        ["create"] =
+        [
+            "paddock create disk.qcow2 16G --zone-size 64M",
+            "paddock create smr.qcow2 4T --zone-size 256M --conventional 16 --max-open 128",
+            "paddock create zns.qcow2 1T --zone-size 2G --zone-capacity 1077M --max-active 14 --layout a",
+            "paddock create plain.qcow2 20G",
+        ],
+        ["info"] = ["paddock info disk.qcow2", "paddock info disk.qcow2 --json"],
+        ["zones"] = ["paddock zones disk.qcow2", "paddock zones disk.qcow2 --table", "paddock zones disk.qcow2 --json"],
+        ["zone"] = ["paddock zone reset disk.qcow2 0,3-5", "paddock zone finish disk.qcow2 all"],
+        ["open"] = ["paddock zone open disk.qcow2 0"],
+        ["close"] = ["paddock zone close disk.qcow2 0-3"],
+        ["finish"] = ["paddock zone finish disk.qcow2 7"],
+        ["reset"] = ["paddock zone reset disk.qcow2 all", "paddock zone reset disk.qcow2 0,3-5"],
+        ["append"] = ["paddock append disk.qcow2 3 < data", "tar c folder | paddock append disk.qcow2 3 --pad"],
+        ["check"] = ["paddock check disk.qcow2", "paddock check disk.qcow2 --repair leaks"],
+        ["demo"] = ["paddock demo"],
+        ["completion"] = ["paddock completion bash > ~/.local/share/bash-completion/completions/paddock"],
+        ["img"] = ["paddock img create -f qcow2 disk.qcow2 1G", "paddock img convert -O qcow2 disk.raw disk.qcow2", "paddock img --help"],
+        ["io"] = ["paddock io -c 'write -P 7 0 64k' -c 'zrp 0 4' disk.qcow2", "paddock io -c help"],
+    };
+
+    /// <summary>Builds the tree of commands; their actions use <paramref name="console"/>.</summary>
+    public static RootCommand Build(NativeConsole console)
+    {
+        var root = new RootCommand("Paddock makes, checks and uses zoned disks in qcow2 images.")
+        {
+            CreateCommand.Build(console),
+            InspectCommands.Info(console),
+            InspectCommands.Zones(console),
+            ZoneCommands.Zone(console),
+            ZoneCommands.Append(console),
+            InspectCommands.Check(console),
+            OtherCommands.Demo(console),
+            OtherCommands.Completion(console),
+            OtherCommands.Compatible("img", "Takes qemu-img's words and prints its lines: 'paddock img --help'."),
+            OtherCommands.Compatible("io", "Takes qemu-io's words and prints its lines: 'paddock io --help'."),
+            OtherCommands.Compatible("nbd", "Will serve images over NBD; comes with a later version."),
+        };
+        foreach (var help in root.Options.OfType<HelpOption>())
+        {
+            help.Action = new HelpWithExamples((HelpAction)help.Action!);
+        }
+
+        return root;
+    }
+
+    /// <summary>The examples of a command, one a line.</summary>
+    public static string[] ExamplesOf(Command command)
+        => Examples.GetValueOrDefault(command is RootCommand ? "" : command.Name, []);
+
+    /// <summary>How a command is typed, from <c>paddock</c> on.</summary>
+    public static string PathOf(Command command)
+        => command is RootCommand ? "paddock" : PathOf(command.Parents.OfType<Command>().First()) + " " + command.Name;
+}

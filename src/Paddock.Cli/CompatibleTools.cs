@@ -1,0 +1,25 @@
+using Paddock.Tools;
+
+namespace Paddock.Cli;
+
+/// <summary>The verbs that take QEMU's words: each parses its own command line, as getopt does.</summary>
+internal static class CompatibleTools
+{
+    /// <summary>Runs the tool that the first argument names.</summary>
+    /// <returns>Its exit code; null when the first argument names none.</returns>
+    public static async ValueTask<int?> TryRunAsync(string[] args)
+    {
+        switch (args[0])
+        {
+            case "img":
+                return await ImgTool.RunAsync(args[1..], ToolContext.ForProcess("qemu-img"));
+            case "io":
+                return await IoTool.RunAsync(args[1..], ToolContext.ForProcess("qemu-io"));
+            case "nbd":
+                await Console.Error.WriteLineAsync("paddock: 'nbd' comes with a later version; nothing serves images yet");
+                return 1;
+            default:
+                return null;
+        }
+    }
+}

@@ -1,0 +1,90 @@
+using System.CommandLine;
+using Paddock.Qcow2;
+using Paddock.Tools;
+using Paddock.Tools.Native;
+
+namespace Paddock.Cli.Verbs;
+
+/// <summary>The command line of `paddock create`.</summary>
+internal static class CreateCommand
+{
+    private static readonly Argument<string> File = new("FILE") { Description = "The new image." };
+
+    private static readonly Argument<string> Size =
+        new("SIZE") { Description = "Size of the disk: bytes, or a number with k, M, G or T." };
+
+    private static readonly Option<string?> ZoneSize = Text("--zone-size", "Bytes in a zone; without it the disk has no zones.");
+
+    private static readonly Option<string?> ZoneCapacity = Text("--zone-capacity", "Writable bytes in a zone; the zone size by default.");
+
+    private static readonly Option<uint?> Conventional = Count("--conventional", "How many leading zones may be written anywhere.");
+
+    private static readonly Option<uint?> MaxOpen = Count("--max-open", "Most zones open at once; 0 is no limit.");
+
+    private static readonly Option<uint?> MaxActive = Count("--max-active", "Most zones open or closed at once; 0 is no limit.");
+
+    private static readonly Option<string?> MaxAppend = Text("--max-append", "Longest zone append in bytes; 0 is no limit.");
+
+    private static readonly Option<string?> Layout =
+        new Option<string?>("--layout") { Description = "How the zones are stored: a (default) or c, the newest.", HelpName = "a|c" }
+            .AcceptOnlyFromAmong("a", "c");
+
+    private static readonly Option<string?> ClusterSize = Text("--cluster-size", "Bytes in a cluster, 512 to 2M; 64k by default.");
+
+    private static readonly Option<bool> Force = new("--force") { Description = "Replace a file that is there." };
+
+    public static Command Build(NativeConsole console)
+    {
+        var command = new Command("create", "Makes a new qcow2 image, zoned where --zone-size is given.")
+        {
+            File, Size, ZoneSize, ZoneCapacity, Conventional, MaxOpen, MaxActive, MaxAppend, Layout, ClusterSize, Force,
+        };
+        command.SetAction((parsed, cancellationToken) => RunAsync(parsed, console, cancellationToken));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(ParseResult parsed, NativeConsole console, CancellationToken cancellationToken)
+    {
+        long cluster = SizeOr(parsed, ClusterSize, "cluster size", 65536);
+        var options = new Qcow2CreateOptions
+        {
+            Size = SizeText.Parse("disk size", parsed.GetRequiredValue(Size)),
+            ClusterSize = (int)Math.Min(cluster, int.MaxValue),
+            Zoned = Zoned(parsed),
+        };
+        await CreateVerb.RunAsync(parsed.GetRequiredValue(File), options, parsed.GetValue(Force), console, cancellationToken);
+        return NativeExit.Success;
+    }
+
+    private static ZonedCreateOptions? Zoned(ParseResult parsed)
+    {
+        if (parsed.GetValue(ZoneSize) is not { } zoneSize)
+        {
+            Option[] zoneOptions = [ZoneCapacity, Conventional, MaxOpen, MaxActive, MaxAppend, Layout];
+            return zoneOptions.FirstOrDefault(o => parsed.GetResult(o) is not null) is { } stray
+                ? throw new ToolException($"{stray.Name} says how zones are, but the disk has none: add --zone-size", NativeExit.Usage)
+                : null;
+        }
+
+        uint active = parsed.GetValue(MaxActive) ?? 0;
+        uint open = parsed.GetValue(MaxOpen) ?? 0;
+        return new ZonedCreateOptions
+        {
+            ZoneSize = SizeText.Parse("zone size", zoneSize),
+            ZoneCapacity = parsed.GetValue(ZoneCapacity) is { } capacity ? SizeText.Parse("zone capacity", capacity) : null,
+            ConventionalZones = parsed.GetValue(Conventional) ?? 0,
+            // an open zone is active, so the active limit bounds both (spec section 2)
+            MaxOpenZones = open == 0 ? active : open,
+            MaxActiveZones = active,
+            MaxAppendBytes = SizeOr(parsed, MaxAppend, "append length", 0),
+            Layout = parsed.GetValue(Layout) == "c" ? ZoneLayout.C : ZoneLayout.A,
+        };
+    }
+
+    private static long SizeOr(ParseResult parsed, Option<string?> option, string what, long otherwise)
+        => parsed.GetValue(option) is { } text ? SizeText.Parse(what, text) : otherwise;
+
+    private static Option<string?> Text(string name, string description) => new(name) { Description = description, HelpName = "SIZE" };
+
+    private static Option<uint?> Count(string name, string description) => new(name) { Description = description, HelpName = "N" };
+}

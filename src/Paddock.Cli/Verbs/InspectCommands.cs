@@ -1,0 +1,70 @@
+using System.CommandLine;
+using Paddock.Qcow2;
+using Paddock.Tools.Native;
+
+namespace Paddock.Cli.Verbs;
+
+/// <summary>The command lines of `paddock info`, `zones` and `check`.</summary>
+internal static class InspectCommands
+{
+    public static Command Info(NativeConsole console)
+    {
+        var image = Image();
+        var json = Json();
+        var command = new Command("info", "Says what an image is.") { image, json };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            await InfoVerb.RunAsync(parsed.GetRequiredValue(image), parsed.GetValue(json), console, cancellationToken);
+            return NativeExit.Success;
+        });
+        return command;
+    }
+
+    public static Command Zones(NativeConsole console)
+    {
+        var image = Image();
+        var json = Json();
+        var table = new Option<bool>("--table") { Description = "A line for each zone." };
+        var command = new Command("zones", "Draws the zones of an image as a map, with the resources in use.") { image, table, json };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(table) && result.GetValue(json))
+            {
+                result.AddError("--table and --json cannot be had at once");
+            }
+        });
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            var view = parsed.GetValue(json) ? ZonesView.Json : parsed.GetValue(table) ? ZonesView.Table : ZonesView.Map;
+            await ZonesVerb.RunAsync(parsed.GetRequiredValue(image), view, console, cancellationToken);
+            return NativeExit.Success;
+        });
+        return command;
+    }
+
+    public static Command Check(NativeConsole console)
+    {
+        var image = Image();
+        var json = Json();
+        var repair = new Option<string?>("--repair") { Description = "What to mend: leaks, or all.", HelpName = "leaks|all" };
+        repair.AcceptOnlyFromAmong("leaks", "all");
+        var command = new Command("check", "Checks an image's tables, zone table included, and mends them where asked.")
+        {
+            image, repair, json,
+        };
+        command.SetAction((parsed, cancellationToken) => CheckVerb.RunAsync(
+            parsed.GetRequiredValue(image), Repair(parsed.GetValue(repair)), parsed.GetValue(json), console, cancellationToken).AsTask());
+        return command;
+    }
+
+    internal static Argument<string> Image() => new("IMAGE") { Description = "The image file." };
+
+    private static Qcow2Repair Repair(string? word) => word switch
+    {
+        "all" => Qcow2Repair.All,
+        "leaks" => Qcow2Repair.Leaks,
+        _ => Qcow2Repair.None,
+    };
+
+    private static Option<bool> Json() => new("--json") { Description = "For programs." };
+}

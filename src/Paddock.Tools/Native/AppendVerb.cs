@@ -1,0 +1,100 @@
+using Paddock.Block;
+
+namespace Paddock.Tools.Native;
+
+/// <summary>`paddock append`: standard input goes to a zone's write pointer.</summary>
+public static class AppendVerb
+{
+    private const int Sector = 512;
+    private const int MaxChunk = 1 << 20;
+
+    /// <summary>Appends all of the input and prints where it landed.</summary>
+    /// <param name="path">The image.</param>
+    /// <param name="zone">The zone's index.</param>
+    /// <param name="pad">Whether a last, part-filled sector is filled up with zeroes; else it is refused.</param>
+    /// <param name="console">Its input is the data.</param>
+    /// <param name="cancellationToken">Stops between two appends; what was appended is flushed.</param>
+    public static async ValueTask RunAsync(
+        string path, int zone, bool pad, NativeConsole console, CancellationToken cancellationToken = default)
+    {
+        await using var device = await NativeImage.OpenAsync(path, writable: true, console, cancellationToken);
+        var zoned = NativeImage.Zoned(device, path);
+        if (zone < 0 || zone >= zoned.Zoned.ZoneCount)
+        {
+            throw new ToolException($"there is no zone {zone}: the zones of this disk are 0 to {zoned.Zoned.ZoneCount - 1}");
+        }
+
+        long start = zone * zoned.Zoned.ZoneSize;
+        long landed = -1;
+        long total = 0;
+        byte[] buffer = new byte[ChunkSize(zoned.Zoned)];
+        await RefuseWhatCannotFitAsync(zoned, start, console.Input, cancellationToken);
+        try
+        {
+            int got;
+            while ((got = await FillAsync(console.Input, buffer, cancellationToken)) > 0)
+            {
+                int length = WholeSectors(buffer, got, pad);
+                long at = await zoned.AppendAsync(start, buffer.AsMemory(0, length), WriteFlags.None, cancellationToken);
+                landed = landed < 0 ? at : landed;
+                total += length;
+            }
+        }
+        catch (Exception e) when (total > 0 && e is BlockException or ToolException)
+        {
+            await zoned.FlushAsync(CancellationToken.None);
+            throw new ToolException($"{e.Message} (the first {total} bytes were appended at 0x{landed:x})");
+        }
+
+        await zoned.FlushAsync(cancellationToken);
+        console.Out.WriteLine(total == 0
+            ? "nothing to append: standard input was empty"
+            : $"appended {total} bytes to zone {zone} at {landed} (0x{landed:x})");
+    }
+
+    private static int ChunkSize(ZonedLimits limits)
+    {
+        long most = limits.MaxAppendBytes == 0 ? MaxChunk : Math.Min(limits.MaxAppendBytes, MaxChunk);
+        return (int)Math.Max(Sector, Math.Min(most, limits.ZoneCapacity) / Sector * Sector);
+    }
+
+    // a file tells its length beforehand, so that it is appended whole or not at all; a pipe does not
+    private static async ValueTask RefuseWhatCannotFitAsync(
+        IZonedBlockDevice device, long start, Stream input, CancellationToken cancellationToken)
+    {
+        if (!input.CanSeek)
+        {
+            return;
+        }
+
+        var report = new ZoneDescriptor[1];
+        await device.ReportZonesAsync(start, report, cancellationToken);
+        long room = report[0].Condition == ZoneCondition.Full ? 0 : report[0].Start + report[0].Capacity - report[0].WritePointer;
+        long length = input.Length - input.Position;
+        if (report[0].Type != ZoneType.Conventional && length > room)
+        {
+            throw new ToolException($"{length} bytes do not fit: the zone has room for {room}");
+        }
+    }
+
+    private static int WholeSectors(byte[] buffer, int got, bool pad)
+    {
+        int rest = got % Sector;
+        if (rest == 0)
+        {
+            return got;
+        }
+
+        if (!pad)
+        {
+            throw new ToolException($"the data ends {rest} bytes into a sector of {Sector}; add --pad to fill the sector up with zeroes");
+        }
+
+        int length = got - rest + Sector;
+        buffer.AsSpan(got, length - got).Clear();
+        return length;
+    }
+
+    private static ValueTask<int> FillAsync(Stream input, byte[] buffer, CancellationToken cancellationToken)
+        => input.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellationToken);
+}

@@ -1,0 +1,191 @@
+using Paddock.Block;
+using Paddock.Qcow2;
+
+namespace Paddock.Tools.Native;
+
+/// <summary>`paddock demo`: the life of a zoned image, step by step, in a folder that is gone afterwards.</summary>
+public sealed class Demo
+{
+    private const long Mebibyte = 1 << 20;
+    private const long ZoneSize = 4 * Mebibyte;
+    private readonly NativeConsole _console;
+    private readonly string _path;
+    private int _step;
+
+    private Demo(NativeConsole console, string path)
+    {
+        _console = console;
+        _path = path;
+    }
+
+    /// <summary>Runs the demo.</summary>
+    /// <exception cref="ToolException">A step did not do what it is to show.</exception>
+    public static async ValueTask RunAsync(NativeConsole console, CancellationToken cancellationToken = default)
+    {
+        string folder = Directory.CreateTempSubdirectory("paddock-demo-").FullName;
+        try
+        {
+            await new Demo(console, Path.Combine(folder, "demo.qcow2")).PlayAsync(cancellationToken);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private async ValueTask PlayAsync(CancellationToken cancellationToken)
+    {
+        Say("A new disk of 256 MiB: 64 zones of 4 MiB (3 MiB writable), the first 4 conventional, at most 3 open and 6 active.");
+        await CreateVerb.RunAsync(_path, Options(), force: false, _console, cancellationToken);
+        await using (var device = await OpenAsync(cancellationToken))
+        {
+            await WriteAsync(device, cancellationToken);
+            await AppendAsync(device, cancellationToken);
+            await FillAndResetAsync(device, cancellationToken);
+            Say("The zones now, while the disk is in use:");
+            await MapAsync(device, cancellationToken);
+        }
+
+        Say("The image is closed and opened again: the write pointers stand where they stood, and open zones are closed.");
+        await using (var device = await OpenAsync(cancellationToken))
+        {
+            await CheckReopenedAsync(device, cancellationToken);
+            await MapAsync(device, cancellationToken);
+        }
+
+        Say("The image is checked, zone table included.");
+        if (await CheckVerb.RunAsync(_path, Qcow2Repair.None, json: false, _console, cancellationToken) != NativeExit.Success)
+        {
+            throw new ToolException("the demo's image is not sound: this is a fault of Paddock; please report it");
+        }
+
+        _console.Out.WriteLine();
+        _console.Out.WriteLine("That is all: the folder with the image is removed. 'paddock --help' lists the commands.");
+    }
+
+    private static Qcow2CreateOptions Options() => new()
+    {
+        Size = 64 * ZoneSize,
+        Zoned = new ZonedCreateOptions
+        {
+            ZoneSize = ZoneSize,
+            ZoneCapacity = 3 * Mebibyte,
+            ConventionalZones = 4,
+            MaxOpenZones = 3,
+            MaxActiveZones = 6,
+        },
+    };
+
+    private async ValueTask WriteAsync(IZonedBlockDevice device, CancellationToken cancellationToken)
+    {
+        Say("Zone 4 is written in order: three writes of 512 KiB, each where the last one ended.");
+        byte[] data = Pattern(512 * 1024, 0x5a);
+        for (int i = 0; i < 3; i++)
+        {
+            await device.WriteAsync((4 * ZoneSize) + (i * data.Length), data, WriteFlags.None, cancellationToken);
+        }
+
+        await ShowAsync(device, 4, cancellationToken);
+        Say("Written out of order, 1 MiB beyond the pointer, it is refused:");
+        try
+        {
+            await device.WriteAsync((4 * ZoneSize) + (5 * Mebibyte / 2), data.AsMemory(0, 4096), WriteFlags.None, cancellationToken);
+        }
+        catch (ZoneException e)
+        {
+            _console.Out.WriteLine($"   refused: {e.Message}");
+            await ShowAsync(device, 4, cancellationToken);
+            return;
+        }
+
+        throw new ToolException("a write beyond the write pointer was taken: this is a fault of Paddock; please report it");
+    }
+
+    private async ValueTask AppendAsync(IZonedBlockDevice device, CancellationToken cancellationToken)
+    {
+        Say("Two appends to zone 5 name the zone only; the disk says where the data landed.");
+        for (int i = 0; i < 2; i++)
+        {
+            long at = await device.AppendAsync(5 * ZoneSize, Pattern(65536, 0x11), WriteFlags.None, cancellationToken);
+            _console.Out.WriteLine($"   landed at {at} (0x{at:x})");
+        }
+    }
+
+    private async ValueTask FillAndResetAsync(IZonedBlockDevice device, CancellationToken cancellationToken)
+    {
+        Say("Zones 6 to 9 are filled, zone 10 is finished early, and zone 11 is opened by request.");
+        for (int zone = 6; zone <= 9; zone++)
+        {
+            await device.AppendAsync(zone * ZoneSize, Pattern(3 * (int)Mebibyte, 0x22), WriteFlags.None, cancellationToken);
+        }
+
+        await device.AppendAsync(10 * ZoneSize, Pattern(4096, 0x33), WriteFlags.None, cancellationToken);
+        await device.ManageZonesAsync(ZoneAction.Finish, 10 * ZoneSize, ZoneSize, cancellationToken);
+        await device.ManageZonesAsync(ZoneAction.Open, 11 * ZoneSize, ZoneSize, cancellationToken);
+        await ShowAsync(device, 9, cancellationToken);
+
+        Say("Zone 9 is reset: empty again, and it reads as zeroes.");
+        await device.ManageZonesAsync(ZoneAction.Reset, 9 * ZoneSize, ZoneSize, cancellationToken);
+        byte[] read = new byte[4096];
+        await device.ReadAsync(9 * ZoneSize, read, cancellationToken);
+        if (read.AsSpan().ContainsAnyExcept((byte)0))
+        {
+            throw new ToolException("a reset zone does not read as zeroes: this is a fault of Paddock; please report it");
+        }
+
+        await ShowAsync(device, 9, cancellationToken);
+    }
+
+    private async ValueTask CheckReopenedAsync(IZonedBlockDevice device, CancellationToken cancellationToken)
+    {
+        var zone = (await ReportAsync(device, 4, cancellationToken))[0];
+        byte[] read = new byte[4096];
+        await device.ReadAsync(zone.WritePointer - read.Length, read, cancellationToken);
+        if (zone.WritePointer != (4 * ZoneSize) + (3 * Mebibyte / 2) || read.AsSpan().ContainsAnyExcept((byte)0x5a))
+        {
+            throw new ToolException("zone 4 lost data or its pointer: this is a fault of Paddock; please report it");
+        }
+
+        await ShowAsync(device, 4, cancellationToken);
+    }
+
+    private async ValueTask<IZonedBlockDevice> OpenAsync(CancellationToken cancellationToken)
+    {
+        var device = await NativeImage.OpenAsync(_path, writable: true, _console, cancellationToken);
+        return (IZonedBlockDevice)CheckedBlockDevice.Wrap(device);
+    }
+
+    private async ValueTask ShowAsync(IZonedBlockDevice device, int index, CancellationToken cancellationToken)
+    {
+        var zone = (await ReportAsync(device, index, cancellationToken))[0];
+        _console.Out.WriteLine(
+            $"   zone {index}: {ZoneNames.Name(zone.Condition)}, pointer 0x{zone.WritePointer:x}, "
+            + $"{SizeText.Human(Math.Min(zone.WritePointer - zone.Start, zone.Capacity))} of {SizeText.Human(zone.Capacity)} written");
+    }
+
+    private static async ValueTask<ZoneDescriptor[]> ReportAsync(IZonedBlockDevice device, int index, CancellationToken cancellationToken)
+    {
+        var report = new ZoneDescriptor[1];
+        await device.ReportZonesAsync(index * ZoneSize, report, cancellationToken);
+        return report;
+    }
+
+    private async ValueTask MapAsync(IZonedBlockDevice device, CancellationToken cancellationToken)
+    {
+        _console.Out.WriteLine();
+        await ZoneMap.DrawAsync(device, "demo.qcow2", _console, cancellationToken);
+    }
+
+    private static byte[] Pattern(int length, byte value)
+    {
+        byte[] data = new byte[length];
+        data.AsSpan().Fill(value);
+        return data;
+    }
+
+    private void Say(string what)
+    {
+        _console.Out.WriteLine();
+        _console.Out.WriteLine($"{++_step}. {what}");
+    }
+}

@@ -1,0 +1,93 @@
+using System.Text.Json;
+using Paddock.Qcow2;
+
+namespace Paddock.Tools.Native;
+
+/// <summary>`paddock info`: what an image is, for people or as JSON.</summary>
+public static class InfoVerb
+{
+    /// <summary>Prints the facts of the image at <paramref name="path"/>.</summary>
+    public static async ValueTask RunAsync(string path, bool json, NativeConsole console, CancellationToken cancellationToken = default)
+    {
+        await using var device = await NativeImage.OpenAsync(path, writable: false, console, cancellationToken);
+        if (json)
+        {
+            WriteJson(path, device, console);
+        }
+        else
+        {
+            WriteText(path, device, console);
+        }
+    }
+
+    private static void WriteText(string path, IQcow2Device device, NativeConsole console)
+    {
+        var info = device.Info;
+        void Line(string name, string value) => console.Out.WriteLine($"{name + ':',-20} {value}");
+        Line("image", path);
+        Line("format", $"qcow2, version {info.Version}");
+        Line("disk", $"{SizeText.Human(info.VirtualSize)} ({info.VirtualSize} bytes)");
+        Line("file takes", device.Storage.AllocatedBytes < 0 ? "unknown" : SizeText.Human(device.Storage.AllocatedBytes));
+        Line("cluster", SizeText.Human(info.ClusterSize));
+        Line("state", info.Corrupt ? "marked corrupt: run 'paddock check --repair all'" : info.Dirty ? "not closed cleanly" : "clean");
+        if (info.BackingFile is { } backing)
+        {
+            Line("backing file", backing + (info.BackingFormat is { } format ? $" ({format})" : ""));
+        }
+
+        foreach (var snapshot in info.Snapshots)
+        {
+            Line("snapshot", $"{snapshot.Id} {snapshot.Name}");
+        }
+
+        if (info.Zoned is not { } zoned)
+        {
+            Line("zones", "none");
+            return;
+        }
+
+        var limits = zoned.Limits;
+        Line("zones", $"{limits.ZoneCount} of {SizeText.Human(limits.ZoneSize)}, capacity {SizeText.Human(limits.ZoneCapacity)}");
+        Line("conventional zones", limits.ConventionalZones.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        Line("open limit", Limit(limits.MaxOpenZones));
+        Line("active limit", Limit(limits.MaxActiveZones));
+        Line("longest append", limits.MaxAppendBytes == 0 ? "no limit" : SizeText.Human(limits.MaxAppendBytes));
+        Line("zone layout", zoned.Layout + (zoned.TableInForeignOrder ? ", its table in another layout's byte order" : ""));
+    }
+
+    private static string Limit(uint limit)
+        => limit == 0 ? "no limit" : limit.ToString(System.Globalization.CultureInfo.InvariantCulture);
+
+    private static void WriteJson(string path, IQcow2Device device, NativeConsole console)
+    {
+        console.Out.Flush();
+        using var json = new Utf8JsonWriter(console.OutStream, new JsonWriterOptions { Indented = true });
+        var info = device.Info;
+        json.WriteStartObject();
+        json.WriteString("image", path);
+        json.WriteString("format", "qcow2");
+        json.WriteNumber("version", info.Version);
+        json.WriteNumber("size", info.VirtualSize);
+        json.WriteNumber("allocated", device.Storage.AllocatedBytes);
+        json.WriteNumber("cluster_size", info.ClusterSize);
+        json.WriteNumber("refcount_bits", info.RefcountBits);
+        json.WriteBoolean("dirty", info.Dirty);
+        json.WriteBoolean("corrupt", info.Corrupt);
+        if (info.BackingFile is { } backing)
+        {
+            json.WriteString("backing_file", backing);
+        }
+
+        if (info.Zoned is { } zoned)
+        {
+            json.WriteStartObject("zoned");
+            json.WriteString("layout", zoned.Layout.ToString());
+            ZonesVerb.WriteLimits(json, zoned.Limits);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndObject();
+        json.Flush();
+        console.Out.WriteLine();
+    }
+}

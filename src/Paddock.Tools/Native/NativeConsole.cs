@@ -1,0 +1,90 @@
+using System.Text;
+using Paddock.Posix;
+
+namespace Paddock.Tools.Native;
+
+/// <summary>What a native verb sees of the terminal: where its lines go, how wide they may be, and whether colour and blocks may be used.</summary>
+public sealed class NativeConsole
+{
+    private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false);
+
+    /// <param name="output">Takes what the verb prints; also used for bytes (JSON).</param>
+    /// <param name="error">Takes messages and progress.</param>
+    /// <param name="input">Data for the verb.</param>
+    public NativeConsole(Stream output, Stream error, Stream input)
+    {
+        OutStream = output;
+        Out = new StreamWriter(output, Utf8, 8192) { NewLine = "\n" };
+        Error = new StreamWriter(error, Utf8, 1024) { NewLine = "\n", AutoFlush = true };
+        Input = input;
+    }
+
+    /// <summary>Standard output, buffered: flush before the process ends.</summary>
+    public TextWriter Out { get; }
+
+    /// <summary>The stream under <see cref="Out"/>.</summary>
+    public Stream OutStream { get; }
+
+    /// <summary>Standard error.</summary>
+    public TextWriter Error { get; }
+
+    /// <summary>Standard input.</summary>
+    public Stream Input { get; }
+
+    /// <summary>Whether escape sequences for colour may be printed on <see cref="Out"/>.</summary>
+    public bool Color { get; init; }
+
+    /// <summary>Whether block characters may be printed; else ASCII only.</summary>
+    public bool Unicode { get; init; }
+
+    /// <summary>Whether progress may be drawn on <see cref="Error"/>.</summary>
+    public bool ShowsProgress { get; init; }
+
+    /// <summary>Columns of the terminal.</summary>
+    public int Width { get; init; } = 80;
+
+    /// <summary>The process's own streams; NO_COLOR, TERM=dumb and redirection are respected.</summary>
+    public static NativeConsole ForProcess()
+    {
+        bool terminal = Terminal.IsOutputTerminal;
+        string locale = FirstOf("LC_ALL", "LC_CTYPE", "LANG");
+        return new NativeConsole(Console.OpenStandardOutput(), Console.OpenStandardError(), Console.OpenStandardInput())
+        {
+            Color = terminal && FirstOf("NO_COLOR").Length == 0 && FirstOf("TERM") != "dumb",
+            Unicode = terminal && locale.Replace("-", "", StringComparison.Ordinal).Contains("utf8", StringComparison.OrdinalIgnoreCase),
+            ShowsProgress = !Console.IsErrorRedirected && FirstOf("TERM") != "dumb",
+            Width = Terminal.Width(80),
+        };
+    }
+
+    /// <summary>Draws the share that is done, 0 to 1, over the last one; nothing where there is no terminal.</summary>
+    public void Progress(string what, double share)
+    {
+        if (ShowsProgress)
+        {
+            Error.Write($"\r{what}: {Math.Clamp(share, 0, 1) * 100:0}% ");
+        }
+    }
+
+    /// <summary>Wipes the progress line.</summary>
+    public void EndProgress()
+    {
+        if (ShowsProgress)
+        {
+            Error.Write("\r\u001b[K");
+        }
+    }
+
+    private static string FirstOf(params string[] names)
+    {
+        foreach (string name in names)
+        {
+            if (Environment.GetEnvironmentVariable(name) is { Length: > 0 } value)
+            {
+                return value;
+            }
+        }
+
+        return "";
+    }
+}

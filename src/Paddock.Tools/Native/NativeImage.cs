@@ -1,0 +1,57 @@
+using Paddock.Block;
+using Paddock.Posix;
+using Paddock.Qcow2;
+
+namespace Paddock.Tools.Native;
+
+/// <summary>Opens image files for the native verbs, which serve qcow2 alone.</summary>
+internal static class NativeImage
+{
+    /// <summary>Opens an image; warnings go to standard error.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="writable">Whether the verb changes it.</param>
+    /// <param name="console">Takes warnings.</param>
+    /// <param name="cancellationToken">Stops the opening.</param>
+    public static async ValueTask<IQcow2Device> OpenAsync(
+        string path, bool writable, NativeConsole console, CancellationToken cancellationToken)
+    {
+        var storage = OpenFile(path, writable);
+        IQcow2Device device;
+        try
+        {
+            if (!await Qcow2Image.ProbeAsync(storage, cancellationToken))
+            {
+                throw new ToolException($"'{path}' is not a qcow2 image; 'paddock create' makes one");
+            }
+
+            device = await Qcow2Image.OpenAsync(
+                storage, new Qcow2OpenOptions { ReadOnly = !writable, NoBacking = !writable }, cancellationToken);
+        }
+        catch
+        {
+            await storage.DisposeAsync();
+            throw;
+        }
+
+        foreach (string warning in device.Warnings)
+        {
+            console.Error.WriteLine($"paddock: warning: {warning}");
+        }
+
+        return device;
+    }
+
+    /// <summary>The image as a zoned device.</summary>
+    /// <exception cref="ToolException">It has no zones.</exception>
+    public static IZonedBlockDevice Zoned(IQcow2Device device, string path)
+        => device as IZonedBlockDevice
+            ?? throw new ToolException($"'{path}' has no zones; 'paddock create FILE SIZE --zone-size 64M' makes an image with zones");
+
+    /// <summary>Opens the file under an image.</summary>
+    public static FileStorage OpenFile(string path, bool writable) => FileStorage.Open(new FileOpenOptions
+    {
+        Path = path,
+        ReadOnly = !writable,
+        Lock = writable ? ImageLock.Write : ImageLock.ReadShared,
+    });
+}

@@ -1,0 +1,89 @@
+using System.CommandLine;
+using System.Text.RegularExpressions;
+using Paddock.Cli;
+using Paddock.Tools.Native;
+
+namespace Paddock.House.Tests;
+
+/// <summary>What is written down is there, and what is there is written down.</summary>
+public partial class DocumentTests
+{
+    [Fact]
+    public void No_relative_link_is_dead()
+    {
+        var dead = from file in Repository.Files("", "*.md")
+                   from Match link in Link().Matches(Repository.Read(file))
+                   let target = link.Groups[1].Value.Split('#')[0]
+                   where target.Length > 0 && !target.Contains(':', StringComparison.Ordinal)
+                   let path = Path.Combine(Repository.Root, Path.GetDirectoryName(file) ?? "", target)
+                   where !File.Exists(path) && !Directory.Exists(path)
+                   select $"{file}: {target}";
+        Assert.Empty(dead);
+    }
+
+    [Fact]
+    public void Every_package_is_explained()
+    {
+        string explained = Repository.Read("docs/dependencies.md");
+        Assert.Empty(Package().Matches(Repository.Read("Directory.Packages.props")).Select(m => m.Groups[1].Value)
+            .Where(name => !explained.Contains(name, StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public void Every_project_is_in_the_solution_and_in_the_map()
+    {
+        string solution = Repository.Read("Paddock.slnx");
+        string map = Repository.Read("docs/ARCHITECTURE.md");
+        foreach (string project in Repository.Files("", "*.csproj"))
+        {
+            Assert.Contains(project, solution, StringComparison.Ordinal);
+            Assert.Contains(Path.GetFileNameWithoutExtension(project), map, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task Help_names_every_verb_and_every_verb_has_examples()
+    {
+        var verbs = CommandTree.Build(Console(new MemoryStream())).Subcommands;
+        string overview = await HelpAsync();
+        foreach (var verb in verbs)
+        {
+            Assert.Contains("  " + verb.Name + " ", overview, StringComparison.Ordinal);
+            if (verb.Name != "nbd")
+            {
+                Assert.NotEmpty(CommandTree.ExamplesOf(verb));
+                Assert.Contains("Examples:", await HelpAsync(verb.Name), StringComparison.Ordinal);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Every_example_of_a_native_verb_parses()
+    {
+        await using var output = new MemoryStream();
+        var root = CommandTree.Build(Console(output));
+        foreach (string example in root.Subcommands.Where(c => c.Name is not ("img" or "io")).SelectMany(CommandTree.ExamplesOf))
+        {
+            string line = example[(example.IndexOf("paddock", StringComparison.Ordinal) + "paddock ".Length)..].Split(" < ", " > ")[0];
+            Assert.Empty(root.Parse(line.Split(" > ")[0]).Errors.Select(e => $"{example}: {e.Message}"));
+        }
+    }
+
+    [Fact]
+    public void The_licence_is_in_full() => Assert.Contains("END OF TERMS AND CONDITIONS", Repository.Read("LICENSE"), StringComparison.Ordinal);
+
+    private static async Task<string> HelpAsync(params string[] verb)
+    {
+        await using var output = new MemoryStream();
+        Assert.Equal(0, await NativeTools.RunAsync([.. verb, "--help"], Console(output)));
+        return System.Text.Encoding.UTF8.GetString(output.ToArray());
+    }
+
+    private static NativeConsole Console(Stream output) => new(output, Stream.Null, Stream.Null);
+
+    [GeneratedRegex(@"\]\(([^)\s]+)\)")]
+    private static partial Regex Link();
+
+    [GeneratedRegex(@"<(?:Global)?Package(?:Version|Reference) Include=""([^""]+)""")]
+    private static partial Regex Package();
+}
