@@ -1,4 +1,5 @@
 using Paddock.Tools;
+using Paddock.Tools.Io;
 
 namespace Paddock.Cli;
 
