@@ -21,7 +21,7 @@ public partial class ArchitectureTests
 
     [Fact]
     public void Every_project_under_src_has_its_place()
-        => Assert.Empty(Repository.Files("src", "*.csproj").Select(NameOf).Where(n => !MayUse.ContainsKey(n)));
+        => Repository.AssertNone(Repository.Files("src", "*.csproj").Select(NameOf).Where(n => !MayUse.ContainsKey(n)));
 
     [Fact]
     public void Project_references_go_one_way()
@@ -30,7 +30,7 @@ public partial class ArchitectureTests
                     from Match reference in ProjectReference().Matches(Repository.Read(project))
                     where !MayUse[NameOf(project)].Contains(reference.Groups[1].Value)
                     select $"{project} refers to {reference.Groups[1].Value}";
-        Assert.Empty(wrong);
+        Repository.AssertNone(wrong);
     }
 
     [Fact]
@@ -42,7 +42,7 @@ public partial class ArchitectureTests
                     let match = UsingPaddock().Match(line)
                     where match.Success && match.Groups[1].Value != owner && !MayUse[owner].Contains(match.Groups[1].Value)
                     select $"{file}: {line}";
-        Assert.Empty(wrong);
+        Repository.AssertNone(wrong);
     }
 
     [Fact]
@@ -51,7 +51,7 @@ public partial class ArchitectureTests
         var wrong = from file in Repository.Sources("src")
                     where !file.StartsWith("src/Paddock.Posix/", StringComparison.Ordinal) && NativeImport().IsMatch(Repository.Read(file))
                     select file;
-        Assert.Empty(wrong);
+        Repository.AssertNone(wrong);
     }
 
     [Fact]
@@ -61,7 +61,7 @@ public partial class ArchitectureTests
                     from file in Repository.Sources(folder)
                     where Repository.Read(file).Contains("System.Net.Sockets", StringComparison.Ordinal)
                     select file;
-        Assert.Empty(wrong);
+        Repository.AssertNone(wrong);
     }
 
     private static string NameOf(string project) => Path.GetFileNameWithoutExtension(project)["Paddock.".Length..];

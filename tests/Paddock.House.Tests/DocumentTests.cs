@@ -18,14 +18,14 @@ public partial class DocumentTests
                    let path = Path.Combine(Repository.Root, Path.GetDirectoryName(file) ?? "", target)
                    where !File.Exists(path) && !Directory.Exists(path)
                    select $"{file}: {target}";
-        Assert.Empty(dead);
+        Repository.AssertNone(dead);
     }
 
     [Fact]
     public void Every_package_is_explained()
     {
         string explained = Repository.Read("docs/dependencies.md");
-        Assert.Empty(Package().Matches(Repository.Read("Directory.Packages.props")).Select(m => m.Groups[1].Value)
+        Repository.AssertNone(Package().Matches(Repository.Read("Directory.Packages.props")).Select(m => m.Groups[1].Value)
             .Where(name => !explained.Contains(name, StringComparison.Ordinal)));
     }
 
@@ -64,8 +64,8 @@ public partial class DocumentTests
         var root = CommandTree.Build(Console(output));
         foreach (string example in root.Subcommands.Where(c => c.Name is not ("img" or "io")).SelectMany(CommandTree.ExamplesOf))
         {
-            string line = example[(example.IndexOf("paddock", StringComparison.Ordinal) + "paddock ".Length)..].Split(" < ", " > ")[0];
-            Assert.Empty(root.Parse(line.Split(" > ")[0]).Errors.Select(e => $"{example}: {e.Message}"));
+            string line = example[(example.IndexOf("paddock", StringComparison.Ordinal) + "paddock ".Length)..].Split(" < ")[0];
+            Repository.AssertNone(root.Parse(line.Split(" > ")[0]).Errors.Select(e => $"{example}: {e.Message}"));
         }
     }
 

@@ -21,6 +21,16 @@ internal static class Repository
 
     public static string[] Lines(string file) => File.ReadAllLines(Path.Combine(Root, file));
 
+    /// <summary>Fails with every finding on a line of its own.</summary>
+    public static void AssertNone(IEnumerable<string> findings)
+    {
+        string[] all = [.. findings];
+        if (all.Length > 0)
+        {
+            Assert.Fail($"{all.Length} found:\n{string.Join('\n', all)}");
+        }
+    }
+
     private static string FindRoot()
     {
         string? folder = AppContext.BaseDirectory;

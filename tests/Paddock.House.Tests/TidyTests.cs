@@ -14,7 +14,7 @@ public partial class TidyTests
 
     [Fact]
     public void No_line_is_over_140_characters()
-        => Assert.Empty(
+        => Repository.AssertNone(
             from file in Code
             from line in Repository.Lines(file).Index()
             where line.Item.Length > MaxLine
@@ -23,18 +23,18 @@ public partial class TidyTests
     [Fact]
     public void No_file_is_over_800_lines_and_the_median_is_small()
     {
-        Assert.Empty(Code.Where(f => Repository.Lines(f).Length > MaxFile));
+        Repository.AssertNone(Code.Where(f => Repository.Lines(f).Length > MaxFile));
         int[] lengths = [.. Repository.Sources("src").Select(f => Repository.Lines(f).Length).Order()];
         Assert.InRange(lengths[lengths.Length / 2], 1, MaxMedianFile);
     }
 
     [Fact]
     public void No_function_is_over_80_lines()
-        => Assert.Empty(Code.SelectMany(LongFunctions));
+        => Repository.AssertNone(Code.SelectMany(LongFunctions));
 
     [Fact]
     public void Nothing_is_left_unfinished()
-        => Assert.Empty(
+        => Repository.AssertNone(
             from file in Repository.Sources("src")
             from line in Repository.Lines(file).Index()
             where Unfinished().IsMatch(line.Item)
@@ -42,7 +42,7 @@ public partial class TidyTests
 
     [Fact]
     public void No_test_is_switched_off()
-        => Assert.Empty(
+        => Repository.AssertNone(
             from file in Repository.Sources("tests")
             from line in Repository.Lines(file).Index()
             where SwitchedOff().IsMatch(line.Item)
@@ -50,7 +50,7 @@ public partial class TidyTests
 
     [Fact]
     public void Banned_calls_are_not_made_behind_the_analyzer()
-        => Assert.Empty(
+        => Repository.AssertNone(
             from file in Code
             from line in Repository.Lines(file).Index()
             where BannedCall().IsMatch(line.Item) || line.Item.Contains("#pragma warning disable RS0030", StringComparison.Ordinal)
@@ -58,7 +58,7 @@ public partial class TidyTests
 
     [Fact]
     public void No_placeholder_is_left()
-        => Assert.Empty(Code.Where(f => Path.GetFileName(f) is "Placeholder.cs" or "SmokeTests.cs" or "Class1.cs"));
+        => Repository.AssertNone(Code.Where(f => Path.GetFileName(f) is "Placeholder.cs" or "SmokeTests.cs" or "Class1.cs"));
 
     // a member's body opens and closes at a brace of four spaces' indent (eight in a nested type): .editorconfig sees to that
     private static IEnumerable<string> LongFunctions(string file)
