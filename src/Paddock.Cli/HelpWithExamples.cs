@@ -25,7 +25,8 @@ internal sealed class HelpWithExamples(HelpAction usual) : SynchronousCommandLin
 
         if (parseResult.CommandResult.Command is RootCommand)
         {
-            output.WriteLine("Exit codes: 0 done, 1 failed or refused, 64 wrong command line; check: 2 corruption is left, 3 leaks are left.");
+            output.WriteLine(
+                "Exit codes: 0 done, 1 failed or refused, 64 wrong command line; check: 2 corruption is left, 3 leaks are left.");
             output.WriteLine();
         }
 

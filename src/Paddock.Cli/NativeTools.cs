@@ -22,7 +22,8 @@ public static class NativeTools
             {
                 string verb = CommandTree.PathOf(parsed.CommandResult.Command);
                 // a mistyped verb gives two errors, of which the last names it
-                return Fail(console, $"{parsed.Errors[^1].Message.TrimEnd('.')}; '{verb} --help' shows how it is written", NativeExit.Usage);
+                return Fail(
+                    console, $"{parsed.Errors[^1].Message.TrimEnd('.')}; '{verb} --help' shows how it is written", NativeExit.Usage);
             }
 
             return await parsed.InvokeAsync(

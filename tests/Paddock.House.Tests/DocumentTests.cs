@@ -70,7 +70,8 @@ public partial class DocumentTests
     }
 
     [Fact]
-    public void The_licence_is_in_full() => Assert.Contains("END OF TERMS AND CONDITIONS", Repository.Read("LICENSE"), StringComparison.Ordinal);
+    public void The_licence_is_in_full()
+        => Assert.Contains("END OF TERMS AND CONDITIONS", Repository.Read("LICENSE"), StringComparison.Ordinal);
 
     private static async Task<string> HelpAsync(params string[] verb)
     {

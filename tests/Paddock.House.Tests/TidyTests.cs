@@ -10,7 +10,8 @@ public partial class TidyTests
     private const int MaxMedianFile = 170;
     private const int MaxFunction = 80;
 
-    private static IEnumerable<string> Code => Repository.Sources("src").Concat(Repository.Sources("tests")).Concat(Repository.Sources("bench"));
+    private static IEnumerable<string> Code
+        => Repository.Sources("src").Concat(Repository.Sources("tests")).Concat(Repository.Sources("bench"));
 
     [Fact]
     public void No_line_is_over_140_characters()

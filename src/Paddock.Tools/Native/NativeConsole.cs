@@ -3,7 +3,8 @@ using Paddock.Posix;
 
 namespace Paddock.Tools.Native;
 
-/// <summary>What a native verb sees of the terminal: where its lines go, how wide they may be, and whether colour and blocks may be used.</summary>
+/// <summary>What a native verb sees of the terminal: where its lines go, how wide they may be, and whether colour and blocks may be
+/// used.</summary>
 public sealed class NativeConsole
 {
     private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false);

@@ -71,7 +71,8 @@ public static class ZoneMap
 
     // without colour a block's height alone would not say the condition
     private static char Glyph(ZoneCell cell, NativeConsole console)
-        => !console.Color || !console.Unicode || cell.Condition is ZoneCondition.Empty or ZoneCondition.NotWritePointer or ZoneCondition.Offline
+        => !console.Color || !console.Unicode
+            || cell.Condition is ZoneCondition.Empty or ZoneCondition.NotWritePointer or ZoneCondition.Offline
             ? ZoneNames.Letter(cell.Condition)
             : Blocks[cell.Capacity == 0 ? 0 : (int)Math.Clamp((double)cell.Written * 8 / cell.Capacity, 0, 7)];
 
