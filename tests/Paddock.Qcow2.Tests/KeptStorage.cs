@@ -34,5 +34,19 @@ internal sealed class KeptStorage(IStorage storage) : IStorage
     public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
         => storage.GetStatusAsync(offset, length, cancellationToken);
 
+    /// <summary>The engine's named event at which to fail once, with an I/O error; null never fails.</summary>
+    public string? FailAt { get; set; }
+
+    public ValueTask OnEventAsync(string eventName)
+    {
+        if (eventName != FailAt)
+        {
+            return storage.OnEventAsync(eventName);
+        }
+
+        FailAt = null;
+        throw new BlockException(BlockError.Io, $"injected at {eventName}");
+    }
+
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 }

@@ -91,9 +91,10 @@ internal sealed record CheckedZones(
         foreach (var (little, bit) in new[] { (true, 59), (false, 63), (true, 63), (false, 59) })
         {
             var other = this with { LittleEndian = little, Flag = 1UL << bit };
-            if (most < Count && other.CountValid(table) == Count)
+            long valid = most < Count ? other.CountValid(table) : 0;
+            if (valid > most)
             {
-                return other;
+                (best, most) = (other, valid);
             }
         }
 

@@ -29,6 +29,9 @@ internal static class ZonedCreation
         Refuse(
             zoned.MaxAppendBytes < 0 || zoned.MaxAppendBytes % Sector != 0 || zoned.MaxAppendBytes > uint.MaxValue,
             $"max_append_bytes is {zoned.MaxAppendBytes}; it must be a multiple of {Sector} below 4 GiB");
+        Refuse(
+            options.InitialWritePointers is { } pointers && pointers.Count != count,
+            $"{options.InitialWritePointers?.Count} write pointers were given for a disk of {count} zones");
         if (zoned.Layout == ZoneLayout.C)
         {
             CheckLayoutC(zoned, count);
@@ -60,10 +63,6 @@ internal static class ZonedCreation
     {
         var zoned = options.Zoned!;
         uint count = (uint)Zones(zoned, size);
-        uint sequential = count - zoned.ConventionalZones;
-
-        // in layout C a limit that limits nothing is stored as none
-        uint Limit(uint value) => zoned.Layout == ZoneLayout.C && value == sequential ? 0 : value;
         uint open = zoned.MaxOpenZones == 0 ? zoned.MaxActiveZones : zoned.MaxOpenZones;
         return ZonedExtension.Write(new ZonedParameters
         {
@@ -73,8 +72,8 @@ internal static class ZonedCreation
             ZoneCapacity = (ulong)(zoned.ZoneCapacity ?? zoned.ZoneSize),
             ZoneCount = count,
             ConventionalZones = zoned.ConventionalZones,
-            MaxActiveZones = Limit(zoned.MaxActiveZones),
-            MaxOpenZones = Limit(open),
+            MaxActiveZones = zoned.MaxActiveZones,
+            MaxOpenZones = open,
             MaxAppendBytes = (uint)zoned.MaxAppendBytes,
             TableOffset = (ulong)tableOffset,
         });

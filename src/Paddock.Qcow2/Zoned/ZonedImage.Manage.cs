@@ -9,14 +9,10 @@ internal sealed partial class ZonedImage
     /// <inheritdoc/>
     public async ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
     {
-        if (IsReadOnly)
-        {
-            throw new BlockException(BlockError.ReadOnly, "the image is open for reading only");
-        }
-
+        CheckWritable();
         string what = $"zone {action.ToString().ToLowerInvariant()}";
-        long firstLock = Math.Max(0, offset) / _zones.Geometry.ZoneSize;
-        long lastLock = Math.Max(firstLock, (offset + length) / _zones.Geometry.ZoneSize);
+        long firstLock = Math.Clamp(offset, 0, Length) / _zones.Geometry.ZoneSize;
+        long lastLock = Math.Max(firstLock, (offset + Math.Clamp(length, 0, Length)) / _zones.Geometry.ZoneSize);
         await _zoneLocks.AcquireAsync(firstLock, lastLock, exclusive: true);
         try
         {
@@ -167,6 +163,12 @@ internal sealed partial class ZonedImage
         await _image.MetadataMutex.AcquireAsync();
         try
         {
+            if (_captured.Count > 0)
+            {
+                // a flush failed: the table in memory holds pointers above data that is not durable, and the sectors of a reset would carry them
+                await _image.FlushLockedAsync();
+            }
+
             List<int> sectors;
             lock (_state)
             {
@@ -182,11 +184,7 @@ internal sealed partial class ZonedImage
                 sectors = _table.CaptureReset(range.First, range.Last, _zones);
             }
 
-            if (sectors.Count > 0)
-            {
-                await _table.WriteAsync(sectors);
-                await _image.Storage.FlushAsync(cancellationToken);
-            }
+            await WriteResetAsync(sectors, cancellationToken);
         }
         finally
         {
@@ -202,11 +200,38 @@ internal sealed partial class ZonedImage
         await _image.WriteZeroesAsync(lastWhole, end - lastWhole, ZeroFlags.MayUnmap, cancellationToken);
     }
 
+    // The zones are EMPTY in memory by now. Should the write fail, the next flush takes their entries along; until then the old pointers stand,
+    // over data that is still there.
+    private async ValueTask WriteResetAsync(List<int> sectors, CancellationToken cancellationToken)
+    {
+        if (sectors.Count == 0)
+        {
+            return;
+        }
+
+        try
+        {
+            await _table.WriteAsync(sectors);
+            await _image.Storage.FlushAsync(cancellationToken);
+        }
+        catch
+        {
+            lock (_state)
+            {
+                _table.MarkSectorsDirty(sectors);
+            }
+
+            throw;
+        }
+    }
+
     // at the start of a flush: what is below these pointers is in the image, and this flush makes it durable
     private void CapturePointers()
     {
         lock (_state)
         {
+            // left over where a flush failed between its capture and its write
+            _table.MarkSectorsDirty(_captured);
             _captured = _table.Capture(StoredPointerOf, _zones);
         }
     }

@@ -46,6 +46,7 @@ internal sealed partial class ZonedImage
         await _zoneLocks.AcquireAsync(zone, zone, exclusive: true);
         try
         {
+            CheckWritable();
             ZoneResult result;
             lock (_state)
             {
@@ -106,14 +107,18 @@ internal sealed partial class ZonedImage
 
     private bool IsConventional(long offset) => offset < _zones.Geometry.ConventionalZones * _zones.Geometry.ZoneSize;
 
-    /// <summary>Passes a write, which takes its resources, or throws.</summary>
-    private void Check(long offset, long length)
+    private void CheckWritable()
     {
         if (IsReadOnly)
         {
             throw new BlockException(BlockError.ReadOnly, "the image is open for reading only");
         }
+    }
 
+    /// <summary>Passes a write, which takes its resources, or throws.</summary>
+    private void Check(long offset, long length)
+    {
+        CheckWritable();
         ZoneResult result;
         lock (_state)
         {

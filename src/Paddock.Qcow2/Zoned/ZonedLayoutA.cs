@@ -21,34 +21,45 @@ namespace Paddock.Qcow2.Zoned;
 /// </summary>
 internal static class ZonedLayoutA
 {
-    public const int Size = 48;
+    private const int ModelAt = 0;
+    private const int ZoneSizeAt = 4;
+    private const int CapacityAt = ZoneSizeAt + sizeof(uint);
+    private const int ConventionalAt = CapacityAt + sizeof(uint);
+    private const int CountAt = ConventionalAt + sizeof(uint);
+    private const int MaxActiveAt = CountAt + sizeof(uint);
+    private const int MaxOpenAt = MaxActiveAt + sizeof(uint);
+    private const int MaxAppendAt = MaxOpenAt + sizeof(uint);
+    private const int TableBytesAt = MaxAppendAt + sizeof(uint);
+    private const int TableOffsetAt = TableBytesAt + sizeof(ulong);
+
+    public const int Size = TableOffsetAt + sizeof(ulong);
 
     public static ZonedParameters Parse(ReadOnlySpan<byte> data) => new()
     {
         Layout = ZoneLayout.A,
-        Model = data[0],
-        ZoneSize = BinaryPrimitives.ReadUInt32BigEndian(data[4..]),
-        ZoneCapacity = BinaryPrimitives.ReadUInt32BigEndian(data[8..]),
-        ConventionalZones = BinaryPrimitives.ReadUInt32BigEndian(data[12..]),
-        ZoneCount = BinaryPrimitives.ReadUInt32BigEndian(data[16..]),
-        MaxActiveZones = BinaryPrimitives.ReadUInt32BigEndian(data[20..]),
-        MaxOpenZones = BinaryPrimitives.ReadUInt32BigEndian(data[24..]),
-        MaxAppendBytes = BinaryPrimitives.ReadUInt32BigEndian(data[28..]),
-        TableBytes = BinaryPrimitives.ReadUInt64BigEndian(data[32..]),
-        TableOffset = BinaryPrimitives.ReadUInt64BigEndian(data[40..]),
+        Model = data[ModelAt],
+        ZoneSize = BinaryPrimitives.ReadUInt32BigEndian(data[ZoneSizeAt..]),
+        ZoneCapacity = BinaryPrimitives.ReadUInt32BigEndian(data[CapacityAt..]),
+        ConventionalZones = BinaryPrimitives.ReadUInt32BigEndian(data[ConventionalAt..]),
+        ZoneCount = BinaryPrimitives.ReadUInt32BigEndian(data[CountAt..]),
+        MaxActiveZones = BinaryPrimitives.ReadUInt32BigEndian(data[MaxActiveAt..]),
+        MaxOpenZones = BinaryPrimitives.ReadUInt32BigEndian(data[MaxOpenAt..]),
+        MaxAppendBytes = BinaryPrimitives.ReadUInt32BigEndian(data[MaxAppendAt..]),
+        TableBytes = BinaryPrimitives.ReadUInt64BigEndian(data[TableBytesAt..]),
+        TableOffset = BinaryPrimitives.ReadUInt64BigEndian(data[TableOffsetAt..]),
     };
 
     public static void Write(ZonedParameters zoned, Span<byte> data)
     {
-        data[0] = zoned.Model;
-        BinaryPrimitives.WriteUInt32BigEndian(data[4..], (uint)zoned.ZoneSize);
-        BinaryPrimitives.WriteUInt32BigEndian(data[8..], (uint)zoned.ZoneCapacity);
-        BinaryPrimitives.WriteUInt32BigEndian(data[12..], zoned.ConventionalZones);
-        BinaryPrimitives.WriteUInt32BigEndian(data[16..], zoned.ZoneCount);
-        BinaryPrimitives.WriteUInt32BigEndian(data[20..], zoned.MaxActiveZones);
-        BinaryPrimitives.WriteUInt32BigEndian(data[24..], zoned.MaxOpenZones);
-        BinaryPrimitives.WriteUInt32BigEndian(data[28..], zoned.MaxAppendBytes);
-        BinaryPrimitives.WriteUInt64BigEndian(data[32..], 8UL * zoned.ZoneCount);
-        BinaryPrimitives.WriteUInt64BigEndian(data[40..], zoned.TableOffset);
+        data[ModelAt] = zoned.Model;
+        BinaryPrimitives.WriteUInt32BigEndian(data[ZoneSizeAt..], (uint)zoned.ZoneSize);
+        BinaryPrimitives.WriteUInt32BigEndian(data[CapacityAt..], (uint)zoned.ZoneCapacity);
+        BinaryPrimitives.WriteUInt32BigEndian(data[ConventionalAt..], zoned.ConventionalZones);
+        BinaryPrimitives.WriteUInt32BigEndian(data[CountAt..], zoned.ZoneCount);
+        BinaryPrimitives.WriteUInt32BigEndian(data[MaxActiveAt..], zoned.MaxActiveZones);
+        BinaryPrimitives.WriteUInt32BigEndian(data[MaxOpenAt..], zoned.MaxOpenZones);
+        BinaryPrimitives.WriteUInt32BigEndian(data[MaxAppendAt..], zoned.MaxAppendBytes);
+        BinaryPrimitives.WriteUInt64BigEndian(data[TableBytesAt..], 8UL * zoned.ZoneCount);
+        BinaryPrimitives.WriteUInt64BigEndian(data[TableOffsetAt..], zoned.TableOffset);
     }
 }

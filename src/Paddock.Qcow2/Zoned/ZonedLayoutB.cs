@@ -20,32 +20,42 @@ namespace Paddock.Qcow2.Zoned;
 /// </summary>
 internal static class ZonedLayoutB
 {
-    public const int Size = 48;
+    private const int ModelAt = 0;
+    private const int CountAt = 4;
+    private const int ZoneSizeAt = CountAt + sizeof(uint);
+    private const int CapacityAt = ZoneSizeAt + sizeof(ulong);
+    private const int ConventionalAt = CapacityAt + sizeof(ulong);
+    private const int MaxActiveAt = ConventionalAt + sizeof(uint);
+    private const int MaxOpenAt = MaxActiveAt + sizeof(uint);
+    private const int MaxAppendAt = MaxOpenAt + sizeof(uint);
+    private const int TableOffsetAt = MaxAppendAt + sizeof(uint);
+
+    public const int Size = TableOffsetAt + sizeof(ulong);
 
     public static ZonedParameters Parse(ReadOnlySpan<byte> data) => new()
     {
         Layout = ZoneLayout.B,
-        Model = data[0],
-        ZoneCount = BinaryPrimitives.ReadUInt32BigEndian(data[4..]),
-        ZoneSize = BinaryPrimitives.ReadUInt64BigEndian(data[8..]),
-        ZoneCapacity = BinaryPrimitives.ReadUInt64BigEndian(data[16..]),
-        ConventionalZones = BinaryPrimitives.ReadUInt32BigEndian(data[24..]),
-        MaxActiveZones = BinaryPrimitives.ReadUInt32BigEndian(data[28..]),
-        MaxOpenZones = BinaryPrimitives.ReadUInt32BigEndian(data[32..]),
-        MaxAppendBytes = BinaryPrimitives.ReadUInt32BigEndian(data[36..]),
-        TableOffset = BinaryPrimitives.ReadUInt64BigEndian(data[40..]),
+        Model = data[ModelAt],
+        ZoneCount = BinaryPrimitives.ReadUInt32BigEndian(data[CountAt..]),
+        ZoneSize = BinaryPrimitives.ReadUInt64BigEndian(data[ZoneSizeAt..]),
+        ZoneCapacity = BinaryPrimitives.ReadUInt64BigEndian(data[CapacityAt..]),
+        ConventionalZones = BinaryPrimitives.ReadUInt32BigEndian(data[ConventionalAt..]),
+        MaxActiveZones = BinaryPrimitives.ReadUInt32BigEndian(data[MaxActiveAt..]),
+        MaxOpenZones = BinaryPrimitives.ReadUInt32BigEndian(data[MaxOpenAt..]),
+        MaxAppendBytes = BinaryPrimitives.ReadUInt32BigEndian(data[MaxAppendAt..]),
+        TableOffset = BinaryPrimitives.ReadUInt64BigEndian(data[TableOffsetAt..]),
     };
 
     public static void Write(ZonedParameters zoned, Span<byte> data)
     {
-        data[0] = zoned.Model;
-        BinaryPrimitives.WriteUInt32BigEndian(data[4..], zoned.ZoneCount);
-        BinaryPrimitives.WriteUInt64BigEndian(data[8..], zoned.ZoneSize);
-        BinaryPrimitives.WriteUInt64BigEndian(data[16..], zoned.ZoneCapacity);
-        BinaryPrimitives.WriteUInt32BigEndian(data[24..], zoned.ConventionalZones);
-        BinaryPrimitives.WriteUInt32BigEndian(data[28..], zoned.MaxActiveZones);
-        BinaryPrimitives.WriteUInt32BigEndian(data[32..], zoned.MaxOpenZones);
-        BinaryPrimitives.WriteUInt32BigEndian(data[36..], zoned.MaxAppendBytes);
-        BinaryPrimitives.WriteUInt64BigEndian(data[40..], zoned.TableOffset);
+        data[ModelAt] = zoned.Model;
+        BinaryPrimitives.WriteUInt32BigEndian(data[CountAt..], zoned.ZoneCount);
+        BinaryPrimitives.WriteUInt64BigEndian(data[ZoneSizeAt..], zoned.ZoneSize);
+        BinaryPrimitives.WriteUInt64BigEndian(data[CapacityAt..], zoned.ZoneCapacity);
+        BinaryPrimitives.WriteUInt32BigEndian(data[ConventionalAt..], zoned.ConventionalZones);
+        BinaryPrimitives.WriteUInt32BigEndian(data[MaxActiveAt..], zoned.MaxActiveZones);
+        BinaryPrimitives.WriteUInt32BigEndian(data[MaxOpenAt..], zoned.MaxOpenZones);
+        BinaryPrimitives.WriteUInt32BigEndian(data[MaxAppendAt..], zoned.MaxAppendBytes);
+        BinaryPrimitives.WriteUInt64BigEndian(data[TableOffsetAt..], zoned.TableOffset);
     }
 }

@@ -19,30 +19,41 @@ namespace Paddock.Qcow2.Zoned;
 /// </summary>
 internal static class ZonedLayoutC
 {
-    public const int Size = 44;
+    private const int ModelAt = 0;
+    private const int CountAt = 4;
+    private const int ZoneSizeAt = CountAt + sizeof(uint);
+    private const int CapacityAt = ZoneSizeAt + sizeof(ulong);
+    private const int TableOffsetAt = CapacityAt + sizeof(ulong);
+    private const int ConventionalAt = TableOffsetAt + sizeof(ulong);
+    private const int MaxActiveAt = ConventionalAt + sizeof(uint);
+    private const int MaxOpenAt = MaxActiveAt + sizeof(uint);
+
+    public const int Size = MaxOpenAt + sizeof(uint);
 
     public static ZonedParameters Parse(ReadOnlySpan<byte> data) => new()
     {
         Layout = ZoneLayout.C,
-        Model = data[0],
-        ZoneCount = BinaryPrimitives.ReadUInt32BigEndian(data[4..]),
-        ZoneSize = BinaryPrimitives.ReadUInt64BigEndian(data[8..]),
-        ZoneCapacity = BinaryPrimitives.ReadUInt64BigEndian(data[16..]),
-        TableOffset = BinaryPrimitives.ReadUInt64BigEndian(data[24..]),
-        ConventionalZones = BinaryPrimitives.ReadUInt32BigEndian(data[32..]),
-        MaxActiveZones = BinaryPrimitives.ReadUInt32BigEndian(data[36..]),
-        MaxOpenZones = BinaryPrimitives.ReadUInt32BigEndian(data[40..]),
+        Model = data[ModelAt],
+        ZoneCount = BinaryPrimitives.ReadUInt32BigEndian(data[CountAt..]),
+        ZoneSize = BinaryPrimitives.ReadUInt64BigEndian(data[ZoneSizeAt..]),
+        ZoneCapacity = BinaryPrimitives.ReadUInt64BigEndian(data[CapacityAt..]),
+        TableOffset = BinaryPrimitives.ReadUInt64BigEndian(data[TableOffsetAt..]),
+        ConventionalZones = BinaryPrimitives.ReadUInt32BigEndian(data[ConventionalAt..]),
+        MaxActiveZones = BinaryPrimitives.ReadUInt32BigEndian(data[MaxActiveAt..]),
+        MaxOpenZones = BinaryPrimitives.ReadUInt32BigEndian(data[MaxOpenAt..]),
     };
 
+    /// <summary>A limit that the sequential zones together cannot pass is stored as 0, as this layout's rules say.</summary>
     public static void Write(ZonedParameters zoned, Span<byte> data)
     {
-        data[0] = zoned.Model;
-        BinaryPrimitives.WriteUInt32BigEndian(data[4..], zoned.ZoneCount);
-        BinaryPrimitives.WriteUInt64BigEndian(data[8..], zoned.ZoneSize);
-        BinaryPrimitives.WriteUInt64BigEndian(data[16..], zoned.ZoneCapacity);
-        BinaryPrimitives.WriteUInt64BigEndian(data[24..], zoned.TableOffset);
-        BinaryPrimitives.WriteUInt32BigEndian(data[32..], zoned.ConventionalZones);
-        BinaryPrimitives.WriteUInt32BigEndian(data[36..], zoned.MaxActiveZones);
-        BinaryPrimitives.WriteUInt32BigEndian(data[40..], zoned.MaxOpenZones);
+        uint sequential = zoned.ZoneCount - zoned.ConventionalZones;
+        data[ModelAt] = zoned.Model;
+        BinaryPrimitives.WriteUInt32BigEndian(data[CountAt..], zoned.ZoneCount);
+        BinaryPrimitives.WriteUInt64BigEndian(data[ZoneSizeAt..], zoned.ZoneSize);
+        BinaryPrimitives.WriteUInt64BigEndian(data[CapacityAt..], zoned.ZoneCapacity);
+        BinaryPrimitives.WriteUInt64BigEndian(data[TableOffsetAt..], zoned.TableOffset);
+        BinaryPrimitives.WriteUInt32BigEndian(data[ConventionalAt..], zoned.ConventionalZones);
+        BinaryPrimitives.WriteUInt32BigEndian(data[MaxActiveAt..], zoned.MaxActiveZones < sequential ? zoned.MaxActiveZones : 0);
+        BinaryPrimitives.WriteUInt32BigEndian(data[MaxOpenAt..], zoned.MaxOpenZones < sequential ? zoned.MaxOpenZones : 0);
     }
 }

@@ -54,6 +54,9 @@ internal sealed record ZonedParameters
         Check(ZoneCount <= Qcow2Limits.MaxZones, "nr_zones", ZoneCount, $"at most {Qcow2Limits.MaxZones}");
         Check(ConventionalZones <= ZoneCount, "conventional_zones", ConventionalZones, $"at most nr_zones, {ZoneCount}");
         Check(MaxActiveZones == 0 || MaxOpenZones <= MaxActiveZones, "max_open_zones", MaxOpenZones, $"at most max_active_zones, {MaxActiveZones}");
+        Check(
+            Layout != ZoneLayout.C || MaxOpenZones <= ZoneCount - ConventionalZones,
+            "max_open_zones", MaxOpenZones, $"at most the number of sequential zones, {ZoneCount - ConventionalZones}, in this layout");
         Check(MaxAppendBytes % Sector == 0, "max_append_bytes", MaxAppendBytes, "a multiple of 512");
         Check(TableBytes is null || TableBytes == 8UL * ZoneCount, "zonedmeta_size", TableBytes ?? 0, $"8 x nr_zones, {8UL * ZoneCount}");
         Check(

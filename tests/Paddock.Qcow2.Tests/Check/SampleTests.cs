@@ -95,7 +95,7 @@ public class SampleTests
         Assert.Empty(lines);
     }
 
-    private static async Task<MemoryStorage> LoadAsync(string name)
+    internal static async Task<MemoryStorage> LoadAsync(string name)
     {
         using var file = File.OpenRead(Path.Combine(Folder(), name + ".qcow2.gz"));
         using var unpacked = new GZipStream(file, CompressionMode.Decompress);
