@@ -27,14 +27,22 @@ public sealed class RawDevice : IBlockDevice
 
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
-        => _storage.ReadAsync(offset, buffer, cancellationToken);
+    {
+        var told = _storage.OnEventAsync("read_aio");
+        return told.IsCompletedSuccessfully
+            ? _storage.ReadAsync(offset, buffer, cancellationToken)
+            : ReadAsync(told, offset, buffer, cancellationToken);
+    }
 
     /// <inheritdoc/>
     public ValueTask WriteAsync(
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
-        => (flags & WriteFlags.Fua) != 0
-            ? WriteThroughAsync(offset, data, cancellationToken)
-            : _storage.WriteAsync(offset, data, cancellationToken);
+    {
+        var told = _storage.OnEventAsync("write_aio");
+        return told.IsCompletedSuccessfully && (flags & WriteFlags.Fua) == 0
+            ? _storage.WriteAsync(offset, data, cancellationToken)
+            : WriteAsync(told, offset, data, flags, cancellationToken);
+    }
 
     /// <inheritdoc/>
     public async ValueTask WriteZeroesAsync(
@@ -43,7 +51,7 @@ public sealed class RawDevice : IBlockDevice
         await _storage.WriteZeroesAsync(offset, length, flags, cancellationToken);
         if ((flags & ZeroFlags.Fua) != 0)
         {
-            await _storage.FlushAsync(cancellationToken);
+            await FlushAsync(cancellationToken);
         }
     }
 
@@ -52,7 +60,12 @@ public sealed class RawDevice : IBlockDevice
         => _storage.DiscardAsync(offset, length, cancellationToken);
 
     /// <inheritdoc/>
-    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => _storage.FlushAsync(cancellationToken);
+    public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    {
+        await _storage.OnEventAsync("flush_to_os");
+        await _storage.OnEventAsync("flush_to_disk");
+        await _storage.FlushAsync(cancellationToken);
+    }
 
     /// <inheritdoc/>
     public ValueTask ResizeAsync(
@@ -69,9 +82,20 @@ public sealed class RawDevice : IBlockDevice
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => _storage.DisposeAsync();
 
-    private async ValueTask WriteThroughAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    private async ValueTask ReadAsync(ValueTask told, long offset, Memory<byte> buffer, CancellationToken cancellationToken)
     {
+        await told;
+        await _storage.ReadAsync(offset, buffer, cancellationToken);
+    }
+
+    private async ValueTask WriteAsync(
+        ValueTask told, long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellationToken)
+    {
+        await told;
         await _storage.WriteAsync(offset, data, cancellationToken);
-        await _storage.FlushAsync(cancellationToken);
+        if ((flags & WriteFlags.Fua) != 0)
+        {
+            await FlushAsync(cancellationToken);
+        }
     }
 }

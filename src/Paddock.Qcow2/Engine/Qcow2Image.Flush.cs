@@ -33,6 +33,7 @@ public sealed partial class Qcow2Image
     /// <summary>Flushes everything. Under the metadata mutex.</summary>
     internal async ValueTask FlushLockedAsync()
     {
+        await _storage.OnEventAsync("flush_to_os");
         CaptureZonePointers?.Invoke();
         await WriteBackTablesAsync();
         if (_dirtyL1.Count > 0)
@@ -41,7 +42,7 @@ public sealed partial class Qcow2Image
             await WriteL1Async();
         }
 
-        await _storage.OnEventAsync("flush_to_os");
+        await _storage.OnEventAsync("flush_to_disk");
         await _storage.FlushAsync();
         if (WriteZonePointers is not null && await WriteZonePointers())
         {
@@ -68,7 +69,7 @@ public sealed partial class Qcow2Image
         if ((counts || _newData) && (_l2.HasDirty || _dirtyL1.Count > 0))
         {
             _newData = false;
-            await _storage.OnEventAsync("flush_to_os");
+            await _storage.OnEventAsync("flush_to_disk");
             await _storage.FlushAsync();
         }
 

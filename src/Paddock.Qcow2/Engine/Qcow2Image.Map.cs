@@ -126,7 +126,6 @@ public sealed partial class Qcow2Image
             return old;
         }
 
-        await _storage.OnEventAsync("l2_allocate");
         var (cluster, knownZero) = await _refcounts.AllocateAsync(1);
         long table = cluster << _geometry.ClusterBits;
         await CheckOverlapAsync(table, _geometry.ClusterSize);
@@ -149,6 +148,7 @@ public sealed partial class Qcow2Image
         if (old == 0)
         {
             _l2.Forget(table, size);
+            await _storage.OnEventAsync("l2_alloc_write");
             if (!knownZero)
             {
                 await _storage.WriteZeroesAsync(table, size, Block.ZeroFlags.None);
@@ -172,6 +172,7 @@ public sealed partial class Qcow2Image
             _l2.MarkDirty(table + at);
         }
 
+        await _storage.OnEventAsync("l2_alloc_write");
         _l2.Forget(old, size);
     }
 

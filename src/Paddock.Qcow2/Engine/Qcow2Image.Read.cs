@@ -78,7 +78,7 @@ public sealed partial class Qcow2Image
         switch (map.Kind)
         {
             case ClusterKind.Normal:
-                return _storage.ReadAsync(map.Host, buffer, cancellationToken);
+                return ReadDataAsync(map.Host, buffer, cancellationToken);
             case ClusterKind.Compressed:
                 return ReadCompressedAsync(map.Entry, offset, buffer, cancellationToken);
             case ClusterKind.Unallocated when Backing is not null:
@@ -87,6 +87,20 @@ public sealed partial class Qcow2Image
                 buffer.Span.Clear();
                 return ValueTask.CompletedTask;
         }
+    }
+
+    private ValueTask ReadDataAsync(long host, Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        var told = _storage.OnEventAsync("read_aio");
+        return told.IsCompletedSuccessfully
+            ? _storage.ReadAsync(host, buffer, cancellationToken)
+            : ReadDataAsync(told, host, buffer, cancellationToken);
+    }
+
+    private async ValueTask ReadDataAsync(ValueTask told, long host, Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        await told;
+        await _storage.ReadAsync(host, buffer, cancellationToken);
     }
 
     private async ValueTask ReadBackingAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)

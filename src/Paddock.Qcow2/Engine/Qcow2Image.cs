@@ -167,7 +167,6 @@ public sealed partial class Qcow2Image : IQcow2Device
     private async ValueTask MoveRefcountTableAsync(long offset, uint clusters)
     {
         await WriteHeaderAsync(_header with { RefcountTableOffset = (ulong)offset, RefcountTableClusters = clusters });
-        await _storage.FlushAsync();
         RegisterFixedMetadata();
     }
 

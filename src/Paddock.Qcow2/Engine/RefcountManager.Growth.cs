@@ -104,6 +104,7 @@ internal sealed partial class RefcountManager
     {
         long offset = cluster << _geometry.ClusterBits;
         await _storage.OnEventAsync("refblock_alloc");
+        await _storage.OnEventAsync("refblock_alloc_write");
         await ZeroClusterAsync(cluster);
         BlockChanged?.Invoke(offset, true);
         _ = await _cache.CreateAsync(offset, MakeRoomAsync);
@@ -176,10 +177,19 @@ internal sealed partial class RefcountManager
         }
 
         long tableOffset = (area + blocks) << bits;
+        await _storage.OnEventAsync("refblock_alloc_write_blocks");
         await _storage.WriteAsync(area << bits, counts);
+        await _storage.OnEventAsync("refblock_alloc_write_table");
         await _storage.WriteAsync(tableOffset, bytes);
         await _storage.FlushAsync();
         var (oldOffset, oldClusters) = (_tableOffset, _geometry.ClustersFor((long)_table.Length * 8));
+        await _storage.OnEventAsync("refblock_alloc_switch_table");
+        if (TableMoved is not null)
+        {
+            await TableMoved(tableOffset, (uint)tableClusters);
+        }
+
+        // not before the header says so: had its write failed, the table in use would be one that nobody finds
         for (int i = 0; i < blocks; i++)
         {
             BlockChanged?.Invoke((area + i) << bits, true);
@@ -188,11 +198,7 @@ internal sealed partial class RefcountManager
         HighWater = Math.Max(HighWater, area + blocks + tableClusters);
         _table = table;
         _tableOffset = tableOffset;
-        if (TableMoved is not null)
-        {
-            await TableMoved(tableOffset, (uint)tableClusters);
-        }
-
+        await _storage.FlushAsync();
         await FreeNowAsync(oldOffset >> bits, oldClusters);
     }
 }

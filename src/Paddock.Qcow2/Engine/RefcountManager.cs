@@ -207,7 +207,7 @@ internal sealed partial class RefcountManager
         }
 
         await _storage.FlushAsync();
-        await _storage.OnEventAsync("reftable_update");
+        await _storage.OnEventAsync("refblock_alloc_hookup");
         var bytes = new byte[8];
         foreach (int index in _dirtyTableEntries)
         {
