@@ -45,7 +45,7 @@ internal static class HostileCorpus
 
     private static async Task<PagedStorage> FilledAsync(Qcow2CreateOptions create)
     {
-        var storage = new PagedStorage("hostile") { MaxLength = FuzzRun.MaxFile };
+        var storage = new PagedStorage("hostile") { MaxLength = FuzzRun.MaxFile, MaxRequests = FuzzRun.MaxRequests };
         await Qcow2Image.CreateAsync(storage, create);
         var raw = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true });
         var device = CheckedBlockDevice.Wrap(raw);
