@@ -20,9 +20,14 @@ internal sealed class Driver(SimOptions options)
         Console.WriteLine($"seed {options.Seed}, {options.Workers} workers");
         if (options.Ci)
         {
-            RunSimulations(options with { Runs = 240, Kind = "all" });
+            RunSimulations(options with { Minutes = 0.8, Kind = "all" });
+            Fuzz(options, 20_000);
         }
-        else if (options.Fuzz == 0)
+        else if (options.Fuzz > 0)
+        {
+            Fuzz(options, options.Fuzz);
+        }
+        else
         {
             RunSimulations(options);
         }
@@ -30,6 +35,13 @@ internal sealed class Driver(SimOptions options)
         Console.WriteLine($"{_cuts} power cuts, {_clock.Elapsed.TotalSeconds:F1} s");
         Console.WriteLine($"{_passed} passed, {_failed} failed");
         return _failed == 0 ? 0 : 1;
+    }
+
+    private void Fuzz(SimOptions run, long images)
+    {
+        var (passed, failed) = new FuzzDriver(run).Run(images);
+        _passed += passed;
+        _failed += failed;
     }
 
     private void RunSimulations(SimOptions run)

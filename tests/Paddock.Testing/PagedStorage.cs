@@ -36,13 +36,16 @@ public sealed class PagedStorage : IStorage
     /// <summary>How many requests of any kind came in.</summary>
     public long Requests { get; private set; }
 
+    /// <summary>The request after so many fails with an exception that is no <see cref="BlockException"/>: someone loops.</summary>
+    public long MaxRequests { get; init; } = long.MaxValue;
+
     /// <summary>A copy that shares pages.</summary>
     public PagedStorage Clone(string? name = null, bool readOnly = false)
     {
         Array.Clear(_owned);
         return new PagedStorage(name ?? Name)
         {
-            _pages = (byte[]?[])_pages.Clone(), _owned = new bool[_pages.Length], _length = _length, IsReadOnly = readOnly, MaxLength = MaxLength,
+            _pages = (byte[]?[])_pages.Clone(), _owned = new bool[_pages.Length], _length = _length, IsReadOnly = readOnly, MaxLength = MaxLength, MaxRequests = MaxRequests,
         };
     }
 
@@ -131,7 +134,7 @@ public sealed class PagedStorage : IStorage
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
-        Requests++;
+        Count();
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
         Read(offset, buffer.Span);
         return ValueTask.CompletedTask;
@@ -164,7 +167,7 @@ public sealed class PagedStorage : IStorage
     /// <inheritdoc/>
     public ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
-        Requests++;
+        Count();
         return ValueTask.CompletedTask;
     }
 
@@ -180,7 +183,7 @@ public sealed class PagedStorage : IStorage
     /// <inheritdoc/>
     public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
-        Requests++;
+        Count();
         bool data = IsData(offset);
         long limit = offset + length;
         long end = offset;
@@ -198,9 +201,19 @@ public sealed class PagedStorage : IStorage
 
     private bool IsData(long offset) => offset / PageSize < _pages.Length && _pages[offset / PageSize] is not null;
 
+    private void Count()
+    {
+        if (++Requests > MaxRequests)
+        {
+            // once: what closes the image on the way out must not hide where the loop is
+            Requests = long.MinValue;
+            throw new InvalidOperationException($"{Name} was asked {MaxRequests} times: a loop");
+        }
+    }
+
     private void Change()
     {
-        Requests++;
+        Count();
         if (IsReadOnly)
         {
             throw new BlockException(BlockError.ReadOnly, $"{Name} is open for reading only");

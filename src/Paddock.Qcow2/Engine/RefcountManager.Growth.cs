@@ -62,6 +62,12 @@ internal sealed partial class RefcountManager
 
     private async ValueTask MakeBlockAsync(int tableIndex)
     {
+        if (tableIndex == 0)
+        {
+            // a block lies in the first cluster that it counts: this one would lie on the header, and its entry would say "none"
+            throw new ImageCorruptException("refcount table", new HostOffset(_tableOffset), "no block counts the first clusters, where the header lies");
+        }
+
         long cluster = (long)tableIndex << _geometry.RefcountBlockBits;
         await MakeBlockAtAsync(tableIndex, cluster);
         await AddAsync(cluster, 1, 1);

@@ -107,6 +107,11 @@ internal sealed partial class RefcountManager
                 continue;
             }
 
+            if (first == 0)
+            {
+                throw new ImageCorruptException("refcount block", new HostOffset(0), "the header's cluster is counted as free");
+            }
+
             await AddAsync(first, count, 1);
             bool knownZero = first >= HighWater;
             HighWater = Math.Max(HighWater, first + count);

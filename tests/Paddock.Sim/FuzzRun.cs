@@ -1,0 +1,153 @@
+using Paddock.Block;
+using Paddock.Qcow2;
+using Paddock.Testing;
+
+namespace Paddock.Sim;
+
+/// <summary>
+/// One hostile image: opened, described, read, checked, sometimes written and mended. Only <see cref="BlockException"/> may come out, in
+/// bounded time and memory.
+/// </summary>
+internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedStorage> corpus) : SimRun(seed, options)
+{
+    /// <summary>Longest file that a hostile image may grow to, bytes.</summary>
+    public const long MaxFile = 64 << 20;
+
+    /// <summary>Requests to the storage that one image may cost; more is a loop that an image controls.</summary>
+    public const long MaxRequests = 500_000;
+
+    /// <summary>Bytes that one image may make the engine allocate in all (not at once).</summary>
+    private const long MaxAllocated = 256 << 20;
+
+    private readonly byte[] _buffer = new byte[65536];
+    private long _allocatedBefore;
+
+    /// <summary>The most bytes that work on one image allocated on this thread.</summary>
+    public long Allocated { get; private set; }
+
+    /// <inheritdoc/>
+    protected override async Task RunAsync(SimContext context)
+    {
+        var image = corpus[Random.Next(corpus.Count)].Clone("hostile");
+        var mutator = new Mutator(Random);
+        mutator.Damage(image);
+        foreach (string line in mutator.Done)
+        {
+            Trace(line);
+        }
+
+        Dump(image, "hostile");
+        _allocatedBefore = GC.GetAllocatedBytesForCurrentThread();
+        bool write = Random.Next(3) == 0;
+        await GuardAsync(image, "use", () => UseAsync(image, write));
+        var repair = Random.Next(4) switch { 0 => Qcow2Repair.All, 1 => Qcow2Repair.Leaks, _ => Qcow2Repair.None };
+        if (!Options.NoCheck)
+        {
+            await GuardAsync(image, $"check {repair}", async () => await Qcow2Image.CheckAsync(image, repair));
+        }
+    }
+
+    private async Task GuardAsync(PagedStorage image, string what, Func<Task> work)
+    {
+        try
+        {
+            await work();
+        }
+        catch (BlockException e)
+        {
+            Trace($"{what}: {e.Message}");
+        }
+
+        Allocated = GC.GetAllocatedBytesForCurrentThread() - _allocatedBefore;
+        SimFailure.Unless(Allocated < MaxAllocated, $"{what} allocated {Allocated >> 20} MiB");
+    }
+
+    private async Task UseAsync(PagedStorage image, bool write)
+    {
+        var raw = await Qcow2Image.OpenAsync(image, new Qcow2OpenOptions { ReadOnly = !write, NoBacking = Random.Next(2) == 0 });
+        _ = raw.Info;
+        _ = raw.Warnings.Count;
+        var device = CheckedBlockDevice.Wrap(raw);
+        try
+        {
+            await ReadAsync(device);
+            if (device is IZonedBlockDevice zoned)
+            {
+                await ZonesAsync(zoned, write);
+            }
+
+            if (write)
+            {
+                await WriteAsync(device);
+            }
+        }
+        finally
+        {
+            await GuardAsync(image, "close", async () => await device.DisposeAsync());
+        }
+    }
+
+    private async Task ReadAsync(CheckedBlockDevice device)
+    {
+        for (int i = 0; i < 6; i++)
+        {
+            long at = i < 4 ? i * Math.Min(device.Length / 4, 20_000) : Random.NextInt64(device.Length + 1);
+            int length = (int)Math.Min(_buffer.Length, device.Length - at) & ~511;
+            at &= ~511L;
+            await AttemptAsync(() => device.ReadAsync(at, _buffer.AsMemory(0, length)));
+            await AttemptAsync(async () => await device.GetStatusAsync(at, device.Length - at));
+        }
+    }
+
+    private async Task ZonesAsync(IZonedBlockDevice device, bool write)
+    {
+        var zones = new ZoneDescriptor[64];
+        int count = await device.ReportZonesAsync(0, zones);
+        for (int i = 0; write && i < Math.Min(count, 8); i++)
+        {
+            var zone = zones[i];
+            switch (Random.Next(4))
+            {
+                case 0:
+                    await AttemptAsync(async () => await device.AppendAsync(zone.Start, _buffer.AsMemory(0, 4096)));
+                    break;
+                case 1:
+                    await AttemptAsync(() => device.WriteAsync(zone.WritePointer, _buffer.AsMemory(0, 512)));
+                    break;
+                default:
+                    var action = Pick(ZoneAction.Open, ZoneAction.Close, ZoneAction.Finish, ZoneAction.Reset);
+                    await AttemptAsync(() => device.ManageZonesAsync(action, zone.Start, zone.Length));
+                    break;
+            }
+        }
+    }
+
+    private async Task WriteAsync(CheckedBlockDevice device)
+    {
+        for (int i = 0; i < 5; i++)
+        {
+            long at = (Random.Next(2) == 0 ? Random.NextInt64(Math.Min(device.Length, 300_000) + 1) : Random.NextInt64(device.Length + 1)) & ~511L;
+            int length = (int)Math.Min(Random.Next(1, 20) * 512, device.Length - at) & ~511;
+            await AttemptAsync(() => Random.Next(4) switch
+            {
+                0 => device.WriteZeroesAsync(at, length, ZeroFlags.MayUnmap),
+                1 => device.DiscardAsync(at, length),
+                _ => device.WriteAsync(at, _buffer.AsMemory(0, length)),
+            });
+        }
+
+        await AttemptAsync(() => device.FlushAsync());
+    }
+
+    private async Task AttemptAsync(Func<ValueTask> request)
+    {
+        try
+        {
+            await request();
+        }
+        catch (BlockException e)
+        {
+            Trace($"  {e.Message}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+using Paddock.Block;
+using Paddock.Qcow2;
+using Paddock.Testing;
+
+namespace Paddock.Sim;
+
+/// <summary>Sound images of all kinds, small, for a fuzzer to damage.</summary>
+internal static class HostileCorpus
+{
+    /// <summary>Builds them; a kind that cannot be made is named and left out.</summary>
+    public static async Task<List<PagedStorage>> MakeAsync(Action<string> note)
+    {
+        var images = new List<PagedStorage>();
+        foreach (var create in Recipes())
+        {
+            try
+            {
+                images.Add(await FilledAsync(create));
+            }
+            catch (BlockException e)
+            {
+                note($"no corpus image: {e.Message}");
+            }
+        }
+
+        return images;
+    }
+
+    private static IEnumerable<Qcow2CreateOptions> Recipes()
+    {
+        foreach (int cluster in (int[])[512, 4096, 65536])
+        {
+            var plain = new Qcow2CreateOptions { Size = 40 * (long)Math.Min(cluster, 16384), ClusterSize = cluster };
+            yield return plain;
+            yield return plain with { Version = 2 };
+            yield return plain with { RefcountBits = 1, Compression = Qcow2Compression.Zstd };
+            yield return plain with { RefcountBits = 64, LazyRefcounts = true };
+            yield return plain with { BackingFile = "no/such/file", BackingFormat = "raw" };
+            long zone = 8 * Math.Min(cluster, 8192);
+            var zoned = new ZonedCreateOptions { ZoneSize = zone, ConventionalZones = 1, MaxOpenZones = 2, MaxActiveZones = 3 };
+            yield return plain with { Size = (zone * 5) - 512, Zoned = zoned with { ZoneCapacity = zone - 1024, MaxAppendBytes = 4096 } };
+            yield return plain with { Size = zone * 4, Zoned = zoned with { Layout = ZoneLayout.C } };
+        }
+    }
+
+    private static async Task<PagedStorage> FilledAsync(Qcow2CreateOptions create)
+    {
+        var storage = new PagedStorage("hostile") { MaxLength = FuzzRun.MaxFile, MaxRequests = FuzzRun.MaxRequests };
+        await Qcow2Image.CreateAsync(storage, create);
+        var raw = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true });
+        var device = CheckedBlockDevice.Wrap(raw);
+        int cluster = create.ClusterSize;
+        if (device is IZonedBlockDevice zoned)
+        {
+            await FillZonesAsync(zoned);
+        }
+        else
+        {
+            await device.WriteAsync(cluster, SectorPattern.Make(cluster, cluster * 2, 3));
+            await device.WriteAsync((cluster * 5L) + 512 - (cluster > 512 ? 0 : 512), SectorPattern.Make(0, 512, 4));
+            await device.WriteZeroesAsync(cluster * 2L, cluster);
+            await raw.WriteCompressedAsync(cluster * 7L, SectorPattern.Make(cluster * 7L, cluster, 5));
+        }
+
+        await device.DisposeAsync();
+        return storage;
+    }
+
+    private static async Task FillZonesAsync(IZonedBlockDevice device)
+    {
+        long size = device.Zoned.ZoneSize;
+        await device.WriteAsync(512, SectorPattern.Make(512, 1024, 1));
+        await device.AppendAsync(size, SectorPattern.Make(size, 1536, 2));
+        await device.ManageZonesAsync(ZoneAction.Finish, 2 * size, size);
+        await device.AppendAsync(3 * size, SectorPattern.Make(3 * size, 512, 3));
+    }
+}
