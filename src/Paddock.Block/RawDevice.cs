@@ -3,6 +3,8 @@ namespace Paddock.Block;
 /// <summary>A disk whose bytes are those of a storage, one to one: the raw format.</summary>
 public sealed class RawDevice : IBlockDevice
 {
+    private const long SectorSize = 512;
+
     private readonly IStorage _storage;
 
     /// <param name="storage">The bytes; owned by the device.</param>
@@ -13,8 +15,8 @@ public sealed class RawDevice : IBlockDevice
         IsReadOnly = readOnly || storage.IsReadOnly;
     }
 
-    /// <inheritdoc/>
-    public long Length => _storage.Length;
+    /// <summary>Bytes, rounded up to whole sectors: a disk has no part of one. The missing bytes of a file read as zeroes.</summary>
+    public long Length => (_storage.Length + SectorSize - 1) & -SectorSize;
 
     /// <inheritdoc/>
     public bool IsReadOnly { get; }
@@ -76,6 +78,12 @@ public sealed class RawDevice : IBlockDevice
     public async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
         var status = await _storage.GetStatusAsync(offset, length, cancellationToken);
+        if (offset + status.Length == _storage.Length)
+        {
+            // the rest of the last sector goes with what is before it
+            status = status with { Length = Math.Min(length, Length - offset) };
+        }
+
         return status with { Flags = status.Flags | BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid, HostOffset = offset };
     }
 

@@ -77,18 +77,78 @@ public sealed partial class Qcow2Image
 
     private async ValueTask ZeroPartAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
     {
-        if (length <= 0)
+        // a range without a whole cluster may still lie in two
+        while (length > 0)
         {
-            return;
+            long count = Math.Min(length, _geometry.ClusterSize - _geometry.InCluster(offset));
+            await ZeroInClusterAsync(offset, count, flags, cancellationToken);
+            offset += count;
+            length -= count;
         }
+    }
 
-        var map = await MapAsync(offset, length);
-        bool readsZero = map.Kind is ClusterKind.ZeroPlain or ClusterKind.ZeroAllocated
-            || (map.Kind == ClusterKind.Unallocated && (Backing is null || offset >= Backing.Length));
-        if (!readsZero || map.Length < length)
+    private async ValueTask ZeroInClusterAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+    {
+        if (!await ZeroWithNeighboursAsync(offset, offset + length, flags))
         {
             await ZeroByWritingAsync(offset, length, flags, cancellationToken);
         }
+    }
+
+    /// <summary>Zeroes part of a cluster by its L2 entry: where it stores nothing, and the rest of it reads as zeroes too.</summary>
+    /// <returns>False where only writing would do.</returns>
+    private async ValueTask<bool> ZeroWithNeighboursAsync(long offset, long end, ZeroFlags flags)
+    {
+        long cluster = offset >> _geometry.ClusterBits;
+        long start = _geometry.AlignDown(offset);
+        long clusterEnd = Math.Min(Length, start + _geometry.ClusterSize);
+        await _ranges.AcquireAsync(cluster, cluster, exclusive: true);
+        try
+        {
+            var map = await MapAsync(start, clusterEnd - start);
+            if (map.Kind is ClusterKind.Normal or ClusterKind.Compressed)
+            {
+                return false;
+            }
+
+            bool behindShows = map.Kind == ClusterKind.Unallocated && Backing is not null;
+            if (behindShows && !(await ReadsZeroAsync(Backing!, start, offset) && await ReadsZeroAsync(Backing!, end, clusterEnd)))
+            {
+                return false;
+            }
+
+            if (map.Kind is ClusterKind.Unallocated)
+            {
+                await SetInOneTableAsync(start, start + 1, (flags & ZeroFlags.MayUnmap) != 0 ? Deallocation.ZeroUnmap : Deallocation.ZeroKeep);
+            }
+
+            return true;
+        }
+        finally
+        {
+            _ranges.Release(cluster, cluster, exclusive: true);
+        }
+    }
+
+    /// <summary>Whether a range is known, without reading it, to hold zeroes alone in a device and what lies behind it.</summary>
+    private static async ValueTask<bool> ReadsZeroAsync(IBlockDevice device, long start, long end)
+    {
+        end = Math.Min(end, device.Length);
+        while (start < end)
+        {
+            var status = await device.GetStatusAsync(start, end - start);
+            bool zero = (status.Flags & BlockStatusFlags.Zero) != 0
+                || ((status.Flags & BlockStatusFlags.Allocated) == 0
+                    && (device.Backing is null || await ReadsZeroAsync(device.Backing, start, start + status.Length)));
+            if (!zero)
+            {
+                return false;
+            }
+
+            start += status.Length;
+        }
+
+        return true;
     }
 
     private async ValueTask ZeroByWritingAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
@@ -113,7 +173,8 @@ public sealed partial class Qcow2Image
         while (start < end)
         {
             long tableEnd = Math.Min(end, SliceEnd(start));
-            if (L2TableOf(start) == 0 && (how == Deallocation.Remove || Backing is null))
+            bool leavesNoTrace = how == Deallocation.Remove || (Backing is null && (how == Deallocation.Discard || _header.Version < 3));
+            if (leavesNoTrace && L2TableOf(start) == 0)
             {
                 // nothing there, nothing behind it: on to the next table
                 start = Math.Min(end, ((start >> _geometry.L1Shift) + 1) << _geometry.L1Shift);
@@ -123,20 +184,33 @@ public sealed partial class Qcow2Image
             long first = start >> _geometry.ClusterBits;
             long last = (tableEnd - 1) >> _geometry.ClusterBits;
             await _ranges.AcquireAsync(first, last, exclusive: true);
-            await _meta.AcquireAsync();
             try
             {
-                long table = await EnsureL2TableAsync(start);
-                for (; start < tableEnd; start += _geometry.ClusterSize)
-                {
-                    await SetOneAsync(table, start, how);
-                }
+                await SetInOneTableAsync(start, tableEnd, how);
+                start = tableEnd;
             }
             finally
             {
-                _meta.Release();
                 _ranges.Release(first, last, exclusive: true);
             }
+        }
+    }
+
+    /// <summary>Changes the entries of clusters of one table slice, whose guest range the caller holds.</summary>
+    private async ValueTask SetInOneTableAsync(long start, long end, Deallocation how)
+    {
+        await _meta.AcquireAsync();
+        try
+        {
+            long table = await EnsureL2TableAsync(start);
+            for (; start < end; start += _geometry.ClusterSize)
+            {
+                await SetOneAsync(table, start, how);
+            }
+        }
+        finally
+        {
+            _meta.Release();
         }
     }
 

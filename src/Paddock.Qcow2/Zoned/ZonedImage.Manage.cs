@@ -133,8 +133,7 @@ internal sealed partial class ZonedImage
         {
             await DrainAsync(zone, cancellationToken);
             long written = _zones.DataEndOf(zone);
-            await _image.WriteZeroesAsync(
-                written, _zones.StartOf(zone) + _zones.CapacityOf(zone) - written, ZeroFlags.MayUnmap, cancellationToken);
+            await ForgetAsync(written, _zones.StartOf(zone) + _zones.CapacityOf(zone), cancellationToken);
         }
 
         lock (_state)
@@ -191,8 +190,12 @@ internal sealed partial class ZonedImage
             _image.MetadataMutex.Release();
         }
 
-        long start = _zones.StartOf(range.First);
-        long end = _zones.Geometry.EndOf(range.Last);
+        await ForgetAsync(_zones.StartOf(range.First), _zones.Geometry.EndOf(range.Last), cancellationToken);
+    }
+
+    // makes a range read as zeroes, and leaves no trace where nothing is stored
+    private async ValueTask ForgetAsync(long start, long end, CancellationToken cancellationToken)
+    {
         long firstWhole = Math.Min(end, _image.Geometry.ClustersFor(start) << _image.Geometry.ClusterBits);
         long lastWhole = end == Length ? end : Math.Max(firstWhole, _image.Geometry.AlignDown(end));
         await _image.WriteZeroesAsync(start, firstWhole - start, ZeroFlags.MayUnmap, cancellationToken);

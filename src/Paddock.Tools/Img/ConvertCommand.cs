@@ -80,12 +80,15 @@ internal static class ConvertCommand
     {
         private readonly int _block = compress ? output.ClusterSize : Math.Max(sparse, 512);
         private readonly byte[] _zeroes = compress ? new byte[output.ClusterSize] : [];
-        private long _shown = -1;
+        private long _total;
+        private long _copied;
+        private double _shown = double.NegativeInfinity;
 
         public async ValueTask RunAsync()
         {
             byte[] current = ArrayPool<byte>.Shared.Rent(Chunk), ahead = ArrayPool<byte>.Shared.Rent(Chunk);
             long length = source.Device.Length;
+            await CountAsync(length);
             var reading = ReadRunAsync(0, current);
             for (long at = 0; at < length;)
             {
@@ -100,19 +103,21 @@ internal static class ConvertCommand
                 await WriteRunAsync(at, count, hasData ? current : null);
                 (current, ahead) = (ahead, current);
                 at = next;
-                Show(at, length);
+                Show(hasData ? count : 0);
             }
 
-            progress?.Out.Write(length == 0 ? "    (100.00/100%)\r\n" : "\n");
+            progress?.Out.Write("    (100.00/100%)\r\n");
             ArrayPool<byte>.Shared.Return(current);
             ArrayPool<byte>.Shared.Return(ahead);
         }
+
+        private bool IsCopied(ChainStatus status) => compress || !status.IsZero;
 
         private async Task<(long Count, bool HasData)> ReadRunAsync(long at, byte[] into)
         {
             long rest = source.Device.Length - at;
             var status = rest > 0 ? await ChainStatus.QueryAsync(source, at, rest) : default;
-            if (rest <= 0 || (status.IsZero && !compress))
+            if (rest <= 0 || !IsCopied(status))
             {
                 return (status.Length, false);
             }
@@ -202,13 +207,27 @@ internal static class ConvertCommand
             }
         }
 
-        private void Show(long done, long length)
+        // progress is in bytes that are stored: holes take no time
+        private async ValueTask CountAsync(long length)
         {
-            long percent = done * 100 / length;
-            if (progress is not null && percent != _shown)
+            for (long at = 0; progress is not null && at < length;)
+            {
+                var status = await ChainStatus.QueryAsync(source, at, length - at);
+                _total += IsCopied(status) ? status.Length : 0;
+                at += status.Length;
+            }
+
+            Show(0);
+        }
+
+        private void Show(long copied)
+        {
+            _copied += copied;
+            double percent = _total == 0 ? 0 : _copied * 100.0 / _total;
+            if (progress is not null && (percent == 0 || percent >= 100 || percent > _shown + 1) && (copied > 0 || _shown < 0))
             {
                 _shown = percent;
-                progress.Out.Write(FormattableString.Invariant($"    ({done * 100.0 / length:F2}/100%)\r"));
+                progress.Out.Write(FormattableString.Invariant($"    ({percent:F2}/100%)\r"));
                 progress.Out.Flush();
             }
         }

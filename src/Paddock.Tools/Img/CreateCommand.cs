@@ -62,7 +62,7 @@ internal static class CreateCommand
         var storage = ImageOpener.OpenFile(path, readOnly: false, create: true);
         try
         {
-            await (qcow2 is null ? storage.SetLengthAsync(WholeSectors(size), preallocation) : Qcow2Image.CreateAsync(storage, qcow2));
+            await (qcow2 is null ? MakeRawAsync(storage, WholeSectors(size), preallocation) : Qcow2Image.CreateAsync(storage, qcow2));
             await storage.DisposeAsync();
         }
         catch (BlockException)
@@ -78,6 +78,17 @@ internal static class CreateCommand
     }
 
     private static long WholeSectors(long size) => size > long.MaxValue - 511 ? size : (size + 511) & -512;
+
+    private static async ValueTask MakeRawAsync(IStorage storage, long size, Preallocation preallocation)
+    {
+        const int FirstBlock = 4096, Sector = 512;
+        await storage.SetLengthAsync(size, preallocation);
+        if (preallocation == Preallocation.Off && size > 0)
+        {
+            // the first block is there, so that alignment for direct I/O can be probed by reading it
+            await storage.WriteAsync(0, new byte[size >= FirstBlock ? FirstBlock : Math.Min(size, Sector)]);
+        }
+    }
 
     private static void RequireFormat(string format, string prefix)
     {

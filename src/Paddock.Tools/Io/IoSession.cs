@@ -47,7 +47,8 @@ internal sealed class IoSession(ToolContext context)
 
         try
         {
-            Image = await new ImageOpener(context).OpenAsync(name, settings, imageOpts);
+            var node = await new ImageOpener(context).OpenBareAsync(name, settings, imageOpts);
+            Image = settings.Snapshot ? await ScratchOverlay.OverAsync(node) : node;
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
@@ -56,11 +57,6 @@ internal sealed class IoSession(ToolContext context)
         }
 
         Opened = (name, settings, imageOpts);
-        foreach (string warning in Image.Qcow2?.Warnings ?? [])
-        {
-            Complain($"{context.Program}: warning: {warning}");
-        }
-
         return true;
     }
 

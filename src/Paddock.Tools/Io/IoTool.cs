@@ -43,7 +43,7 @@ public static class IoTool
                     case "image-opts":
                         imageOpts = true;
                         break;
-                    case "s" or "C":
+                    case "C":
                         ctx.Report($"option '-{option.Key}' is not in this version");
                         return 1;
                     default:
@@ -76,6 +76,7 @@ public static class IoTool
     {
         "f" => settings with { Format = option.Value },
         "r" => settings with { ReadOnly = true },
+        "s" => settings with { ReadOnly = true, Snapshot = true },
         "U" => settings with { ForceShare = true },
         "n" => settings with { Cache = "none" },
         "t" => settings with { Cache = CheckedCache(option.Value) },

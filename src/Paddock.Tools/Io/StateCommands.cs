@@ -132,7 +132,8 @@ internal static class StateCommands
         string options = arguments.Has('o') ? arguments.Value('o') : "";
         var settings = new OpenSettings
         {
-            ReadOnly = arguments.Has('r'),
+            ReadOnly = arguments.Has('r') || arguments.Has('s'),
+            Snapshot = arguments.Has('s'),
             ForceShare = arguments.Has('U'),
             Cache = arguments.Has('t') ? arguments.Value('t') : arguments.Has('n') ? "none" : null,
             Options = options.Length == 0 || arguments.Count == 0 ? null : KeyValueOptions.ParseToDict(options),

@@ -30,7 +30,7 @@ internal static class TransferCommands
         var arguments = new IoArguments(words, "CP:qrv", session.Complain);
         Require(arguments.Count >= 2);
         long count = VectorLength(arguments);
-        return ReadCoreAsync(session, arguments, "read", arguments.Number(0), count, (0, count));
+        return ReadCoreAsync(session, arguments, "readv", arguments.Number(0), count, (0, count));
     }
 
     public static ValueTask<bool> AioReadAsync(IoSession session, IReadOnlyList<string> words)
@@ -38,6 +38,7 @@ internal static class TransferCommands
         var arguments = new IoArguments(words, "CP:iqrv", session.Complain);
         Require(arguments.Count >= 2);
         long count = VectorLength(arguments);
+        arguments.Pattern(0);
         session.Start(ReadCoreAsync(session, arguments, "aio_read", arguments.Number(0), count, (0, count)).AsTask());
         return new(true);
     }
@@ -56,7 +57,7 @@ internal static class TransferCommands
     {
         var arguments = new IoArguments(words, "CfqrP:", session.Complain);
         Require(arguments.Count >= 2);
-        return WriteCoreAsync(session, arguments, "write", arguments.Number(0), VectorLength(arguments));
+        return WriteCoreAsync(session, arguments, "writev", arguments.Number(0), VectorLength(arguments));
     }
 
     public static ValueTask<bool> AioWriteAsync(IoSession session, IReadOnlyList<string> words)
@@ -71,6 +72,7 @@ internal static class TransferCommands
         CheckWriteOptions(arguments);
         long offset = arguments.Number(0);
         long count = arguments.Has('z') ? arguments.Number(1) : VectorLength(arguments);
+        arguments.Pattern(0);
         session.Start(WriteCoreAsync(session, arguments, "aio_write", offset, count).AsTask());
         return new(true);
     }
@@ -138,7 +140,7 @@ internal static class TransferCommands
         }
         catch (BlockException e)
         {
-            session.Print($"{(name == "read" && arguments.Count > 2 ? "readv" : name)} failed: {ErrorText.Of(e)}\n");
+            session.Print($"{name} failed: {ErrorText.Of(e)}\n");
             return false;
         }
 

@@ -55,6 +55,9 @@ public sealed record OpenSettings
     /// <summary>Options such as those of <c>--image-opts</c>, flat.</summary>
     public QDict? Options { get; init; }
 
+    /// <summary>Keep changes in a temporary overlay that goes away with the session (-s).</summary>
+    public bool Snapshot { get; init; }
+
     /// <summary>Cache mode as <c>-t</c> names it; null for the tool's own.</summary>
     public string? Cache { get; init; }
 }

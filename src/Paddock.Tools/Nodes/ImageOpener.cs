@@ -11,6 +11,9 @@ public sealed class ImageOpener(ToolContext context)
     private const int MaxChain = 200;
 
     private static readonly string[] CacheModes = ["none", "off", "writeback", "unsafe", "writethrough", "directsync"];
+    private static readonly string[] HarmlessOptions =
+        ["locking", "aio", "node-name", "cache.direct", "cache.no-flush", "cache.writeback", "discard", "detect-zeroes", "read-only", "auto-read-only"];
+
     private static readonly string[] RawOptions = ["size", "offset"];
 
     /// <summary>Opens an image for a command; failures say <c>Could not open 'NAME'</c> first.</summary>
@@ -22,20 +25,29 @@ public sealed class ImageOpener(ToolContext context)
         CheckCache(settings.Cache);
         try
         {
-            if (!imageOpts)
-            {
-                return await OpenNodeAsync(name, settings, 0);
-            }
-
-            var options = KeyValueOptions.ParseToDict(name);
-            return options.Count == 1 && (options[name] as string) == "on"
-                ? throw new ToolException($"Cannot find device='{name}' nor node-name='{name}'")
-                : await OpenNodeAsync(null, settings with { Options = options }, 0);
+            return await OpenBareAsync(name, settings, imageOpts);
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
             throw new ToolException($"Could not open '{name}': {MessageOf(e)}");
         }
+    }
+
+    /// <summary>Opens an image for a caller that says itself what could not be opened.</summary>
+    /// <param name="name">File name, or, with <paramref name="imageOpts"/>, an option list.</param>
+    /// <param name="settings">How.</param>
+    /// <param name="imageOpts">Whether the name is an option list.</param>
+    public async ValueTask<ImageNode> OpenBareAsync(string name, OpenSettings settings, bool imageOpts = false)
+    {
+        if (!imageOpts)
+        {
+            return await OpenNodeAsync(name, settings, 0);
+        }
+
+        var options = KeyValueOptions.ParseToDict(name);
+        return options.Count == 1 && (options[name] as string) == "on"
+            ? throw new ToolException($"Cannot find device='{name}' nor node-name='{name}'")
+            : await OpenNodeAsync(null, settings with { Options = options }, 0);
     }
 
     /// <summary>Opens a file's bytes.</summary>
@@ -87,8 +99,16 @@ public sealed class ImageOpener(ToolContext context)
         int colon = name.IndexOf(':', StringComparison.Ordinal);
         int slash = name.IndexOf('/', StringComparison.Ordinal);
         return colon < 0 || (slash >= 0 && slash < colon) ? name
-            : name[..colon] == "file" ? name[5..]
+            : name[..colon] == "file" ? Plain(name[5..])
             : throw new ToolException($"Unknown protocol '{name[..colon]}'");
+    }
+
+    // a path that would be taken for PROTOCOL:REST, were it given alone
+    private static string Plain(string path)
+    {
+        int colon = path.IndexOf(':', StringComparison.Ordinal);
+        int slash = path.IndexOf('/', StringComparison.Ordinal);
+        return colon < 0 || (slash >= 0 && slash < colon) ? path : "./" + path;
     }
 
     /// <summary>What a failure says to people; an error of the system in its own words.</summary>
@@ -153,7 +173,7 @@ public sealed class ImageOpener(ToolContext context)
         var file = driver == "file" ? options : options.TakePrefix("file");
         string? path = file.Take("filename") as string;
         string protocol = file.Take("driver") as string ?? "file";
-        foreach (string harmless in new[] { "locking", "aio", "node-name", "cache.direct", "cache.no-flush", "discard", "detect-zeroes" })
+        foreach (string harmless in HarmlessOptions)
         {
             file.Take(harmless);
         }
@@ -165,6 +185,11 @@ public sealed class ImageOpener(ToolContext context)
 
     private static ImageNode OpenRaw(string path, IStorage storage, OpenSettings settings, QDict options)
     {
+        foreach (string harmless in HarmlessOptions)
+        {
+            options.Take(harmless);
+        }
+
         if (options.InOrder.FirstOrDefault(o => !RawOptions.Contains(o.Key)).Key is { } unknown)
         {
             throw new ToolException($"Block format 'raw' does not support the option '{unknown}'");
