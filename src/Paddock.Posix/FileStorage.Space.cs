@@ -17,6 +17,26 @@ public sealed partial class FileStorage
             return ValueTask.CompletedTask;
         }
 
+        if (_direct)
+        {
+            return ZeroDirectAsync(offset, length, flags, cancellationToken);
+        }
+
+        Zero(offset, length, flags, cancellationToken);
+        return (flags & ZeroFlags.Fua) != 0 ? FlushAsync(cancellationToken) : ValueTask.CompletedTask;
+    }
+
+    private async ValueTask ZeroDirectAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+    {
+        await AloneAsync(offset, () => Zero(offset, length, flags, cancellationToken));
+        if ((flags & ZeroFlags.Fua) != 0)
+        {
+            await FlushAsync(cancellationToken);
+        }
+    }
+
+    private void Zero(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+    {
         if (!(OperatingSystem.IsLinux() && ZeroByAllocating(offset, length, (flags & ZeroFlags.MayUnmap) != 0)))
         {
             if ((flags & ZeroFlags.NoFallback) != 0)
@@ -26,8 +46,6 @@ public sealed partial class FileStorage
 
             WriteZeroBuffers(offset, length, cancellationToken);
         }
-
-        return (flags & ZeroFlags.Fua) != 0 ? FlushAsync(cancellationToken) : ValueTask.CompletedTask;
     }
 
     /// <inheritdoc/>
@@ -35,6 +53,11 @@ public sealed partial class FileStorage
     {
         if (OperatingSystem.IsLinux() && length > 0 && offset < Length)
         {
+            if (_direct)
+            {
+                return PunchDirectAsync(offset, length);
+            }
+
             Punch(offset, length);
         }
 
@@ -45,10 +68,22 @@ public sealed partial class FileStorage
     public ValueTask SetLengthAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
     {
+        if (_direct)
+        {
+            return AloneAsync(0, () => SetLength(length, preallocation, cancellationToken));
+        }
+
+        SetLength(length, preallocation, cancellationToken);
+        return ValueTask.CompletedTask;
+    }
+
+    private void SetLength(long length, Preallocation preallocation, CancellationToken cancellationToken)
+    {
         long before = Length;
         if (_isBlockDevice)
         {
-            return length <= before ? ValueTask.CompletedTask : throw Errno.Failure(22, $"cannot grow the device '{Name}'");
+            _ = length <= before ? true : throw Errno.Failure(22, $"cannot grow the device '{Name}'");
+            return;
         }
 
         try
@@ -73,7 +108,6 @@ public sealed partial class FileStorage
         }
 
         Volatile.Write(ref _length, length);
-        return ValueTask.CompletedTask;
     }
 
     /// <inheritdoc/>
@@ -140,6 +174,9 @@ public sealed partial class FileStorage
         _noZeroRange = true;
         return false;
     }
+
+    [SupportedOSPlatform("linux")]
+    private ValueTask PunchDirectAsync(long offset, long length) => AloneAsync(offset, () => Punch(offset, length));
 
     [SupportedOSPlatform("linux")]
     private bool Punch(long offset, long length)

@@ -26,6 +26,7 @@ public sealed partial class FileStorage : IStorage
         Name = options.Name ?? options.Path;
         IsReadOnly = options.ReadOnly;
         _isBlockDevice = isBlockDevice;
+        _direct = options.DirectIo;
 
         // a reader that lets others write must see the file grow
         _tracksLength = !(options.ReadOnly && options.Lock is ImageLock.None or ImageLock.ForceShare);
@@ -42,6 +43,9 @@ public sealed partial class FileStorage : IStorage
     public long Length => _tracksLength ? Volatile.Read(ref _length) : QueryLength();
 
     /// <inheritdoc/>
+    public int PreferredAlignment => _direct ? DirectBlock : 1;
+
+    /// <inheritdoc/>
     public long AllocatedBytes => OperatingSystem.IsLinux() ? Stat(_file, Name).Blocks * 512 : -1;
 
     /// <summary>Opens a file. Errors: as the operating system says, with <see cref="BlockException.Errno"/> set.</summary>
@@ -53,12 +57,8 @@ public sealed partial class FileStorage : IStorage
             return OpenPortable(options, what);
         }
 
-        if (options.DirectIo)
-        {
-            throw new BlockException(BlockError.NotSupported, $"{what}: direct I/O is not supported yet") { Errno = 95 };
-        }
-
-        int flags = Native.OpenCloseOnExec | (options.ReadOnly ? 0 : Native.OpenReadWrite) | (options.Create ? Native.OpenCreate : 0);
+        int flags = Native.OpenCloseOnExec | (options.ReadOnly ? 0 : Native.OpenReadWrite)
+            | (options.Create ? Native.OpenCreate : 0) | (options.DirectIo ? Native.OpenDirect : 0);
         int descriptor;
         do
         {
@@ -76,6 +76,11 @@ public sealed partial class FileStorage : IStorage
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        if (_direct)
+        {
+            return ReadDirectAsync(offset, buffer);
+        }
+
         var rest = buffer.Span;
         try
         {
@@ -103,6 +108,11 @@ public sealed partial class FileStorage : IStorage
     /// <inheritdoc/>
     public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
     {
+        if (_direct)
+        {
+            return WriteDirectAsync(offset, data);
+        }
+
         WriteSpan(offset, data.Span);
         return ValueTask.CompletedTask;
     }
@@ -213,6 +223,12 @@ public sealed partial class FileStorage : IStorage
 
     private void WriteSpan(long offset, ReadOnlySpan<byte> data)
     {
+        if (_direct)
+        {
+            WriteDirect(offset, data);
+            return;
+        }
+
         try
         {
             RandomAccess.Write(_file, data, offset);
