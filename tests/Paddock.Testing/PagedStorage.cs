@@ -45,7 +45,8 @@ public sealed class PagedStorage : IStorage
         Array.Clear(_owned);
         return new PagedStorage(name ?? Name)
         {
-            _pages = (byte[]?[])_pages.Clone(), _owned = new bool[_pages.Length], _length = _length, IsReadOnly = readOnly, MaxLength = MaxLength, MaxRequests = MaxRequests,
+            _pages = (byte[]?[])_pages.Clone(), _owned = new bool[_pages.Length], _length = _length, IsReadOnly = readOnly,
+            MaxLength = MaxLength, MaxRequests = MaxRequests,
         };
     }
 

@@ -79,7 +79,8 @@ public sealed partial class Qcow2Image
         if (hasHost && _geometry.InCluster(entry.Offset.Value) != 0)
         {
             throw new ImageCorruptException(
-                "L2 table", new HostOffset(sliceOffset), $"entry {index} is 0x{entry.Raw:x16}: the cluster's offset {entry.Offset} is not aligned to {1 << bits}");
+                "L2 table", new HostOffset(sliceOffset),
+                $"entry {index} is 0x{entry.Raw:x16}: the cluster's offset {entry.Offset} is not aligned to {1 << bits}");
         }
 
         ulong step = hasHost ? 1UL << bits : 0;

@@ -109,7 +109,8 @@ public sealed partial class Qcow2Image
     private static void RefuseFeatures(Qcow2Header header, byte[] names)
         => throw new BlockException(
             BlockError.NotSupported,
-            $"Unsupported qcow2 feature(s): {FeatureNameTable.Describe(names.Length == 0 ? FeatureNameTable.Build(zoned: true) : names, 0, (ulong)(header.Incompatible & ~Known))}");
+            "Unsupported qcow2 feature(s): " + FeatureNameTable.Describe(
+                names.Length == 0 ? FeatureNameTable.Build(zoned: true) : names, 0, (ulong)(header.Incompatible & ~Known)));
 
     private async ValueTask LoadTablesAsync(byte[] first, CancellationToken cancellationToken)
     {

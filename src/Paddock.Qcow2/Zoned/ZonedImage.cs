@@ -148,7 +148,8 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
         if (bad > 0)
         {
             image.AddWarning(
-                $"the zone table is corrupt: {bad} of its entries, the first that of zone {firstBad}, point outside their zones, which are OFFLINE (check -r all mends them)");
+                $"the zone table is corrupt: {bad} of its entries, the first that of zone {firstBad}, "
+                + "point outside their zones, which are OFFLINE (check -r all mends them)");
         }
     }
 

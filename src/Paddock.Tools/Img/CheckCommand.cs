@@ -92,7 +92,8 @@ internal static class CheckCommand
         {
             double allocated = report.AllocatedClusters;
             ctx.Line(FormattableString.Invariant(
-                $"{report.AllocatedClusters}/{report.TotalClusters} = {allocated * 100 / report.TotalClusters:F2}% allocated, {report.FragmentedClusters * 100 / allocated:F2}% fragmented, {report.CompressedClusters * 100 / allocated:F2}% compressed clusters"));
+                $"{report.AllocatedClusters}/{report.TotalClusters} = {allocated * 100 / report.TotalClusters:F2}% allocated, {
+                    report.FragmentedClusters * 100 / allocated:F2}% fragmented, {report.CompressedClusters * 100 / allocated:F2}% compressed clusters"));
         }
 
         if (report.ImageEndOffset > 0)

@@ -23,7 +23,8 @@ internal static class ZoneCommands
             {
                 session.Print(string.Create(
                     CultureInfo.InvariantCulture,
-                    $"start: 0x{zone.Start / Sector:x}, len 0x{zone.Length / Sector:x}, cap 0x{zone.Capacity / Sector:x}, wptr 0x{zone.WritePointer / Sector:x}, zcond:{(int)zone.Condition}, [type: {(int)zone.Type}]\n"));
+                    $"start: 0x{zone.Start / Sector:x}, len 0x{zone.Length / Sector:x}, cap 0x{zone.Capacity / Sector:x}, "
+                    + $"wptr 0x{zone.WritePointer / Sector:x}, zcond:{(int)zone.Condition}, [type: {(int)zone.Type}]\n"));
             }
 
             return true;
