@@ -6,11 +6,14 @@ public sealed class RawDevice : IBlockDevice
     private const long SectorSize = 512;
 
     private readonly IStorage _storage;
+    private readonly long _hostStart;
 
     /// <param name="storage">The bytes; owned by the device.</param>
     /// <param name="readOnly">True to take no changes, whatever the storage would take.</param>
-    public RawDevice(IStorage storage, bool readOnly = false)
+    /// <param name="hostStart">Where the storage's first byte lies in what is under it, for the block status.</param>
+    public RawDevice(IStorage storage, bool readOnly = false, long hostStart = 0)
     {
+        _hostStart = hostStart;
         _storage = storage;
         IsReadOnly = readOnly || storage.IsReadOnly;
     }
@@ -84,7 +87,8 @@ public sealed class RawDevice : IBlockDevice
             status = status with { Length = Math.Min(length, Length - offset) };
         }
 
-        return status with { Flags = status.Flags | BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid, HostOffset = offset };
+        var flags = status.Flags | BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid;
+        return status with { Flags = flags, HostOffset = _hostStart + offset };
     }
 
     /// <inheritdoc/>

@@ -9,8 +9,7 @@ internal static class CompareCommand
 
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
-        var given = new ImgArguments(
-            args, new('f', "a-format", true), new('F', "b-format", true), new('s', "strict", false), new('T', "cache", true));
+        var given = Parse(args);
         if (given.Operands.Count != 2)
         {
             throw new UsageException("Expecting two image file names");
@@ -31,6 +30,19 @@ internal static class CompareCommand
             return difference is null ? 0 : 1;
         }
         catch (Exception e) when (e is ToolException or Block.BlockException)
+        {
+            throw new ToolException(e.Message, Trouble);
+        }
+    }
+
+    private static ImgArguments Parse(string[] args)
+    {
+        try
+        {
+            return new ImgArguments(
+                args, new('f', "a-format", true), new('F', "b-format", true), new('s', "strict", false), new('T', "cache", true));
+        }
+        catch (ToolException e) when (e is not UsageException)
         {
             throw new ToolException(e.Message, Trouble);
         }

@@ -5,7 +5,7 @@ namespace Paddock.Tools;
 /// <summary>qemu-img's commands.</summary>
 public static class ImgTool
 {
-    private static readonly string[] Commands = ["bench", "check", "compare", "convert", "create", "dd", "info", "map", "resize"];
+    private static readonly string[] Commands = ["bench", "check", "compare", "convert", "create", "dd", "info", "map", "measure", "resize"];
 
     /// <summary>Runs one command line (without the program's name).</summary>
     /// <returns>The exit code.</returns>
@@ -78,6 +78,7 @@ public static class ImgTool
         {
             "bench" => await BenchCommand.RunAsync(rest, ctx),
             "create" => await CreateCommand.RunAsync(rest, ctx),
+            "measure" => await MeasureCommand.RunAsync(rest, ctx),
             "dd" => await DdCommand.RunAsync(rest, ctx),
             "info" => await InfoCommand.RunAsync(rest, ctx),
             "check" => await CheckCommand.RunAsync(rest, ctx),
