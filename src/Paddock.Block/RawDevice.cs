@@ -65,11 +65,17 @@ public sealed class RawDevice : IBlockDevice
         => _storage.DiscardAsync(offset, length, cancellationToken);
 
     /// <inheritdoc/>
-    public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    public ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
-        await _storage.OnEventAsync("flush_to_os");
-        await _storage.OnEventAsync("flush_to_disk");
-        await _storage.FlushAsync(cancellationToken);
+        var told = _storage.OnEventAsync("flush_to_os");
+        if (!told.IsCompletedSuccessfully)
+        {
+            return FlushAsync(told, isLast: false, cancellationToken);
+        }
+
+        told = _storage.OnEventAsync("flush_to_disk");
+        return told.IsCompletedSuccessfully
+            ? _storage.FlushAsync(cancellationToken) : FlushAsync(told, isLast: true, cancellationToken);
     }
 
     /// <inheritdoc/>
@@ -93,6 +99,17 @@ public sealed class RawDevice : IBlockDevice
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => _storage.DisposeAsync();
+
+    private async ValueTask FlushAsync(ValueTask told, bool isLast, CancellationToken cancellationToken)
+    {
+        await told;
+        if (!isLast)
+        {
+            await _storage.OnEventAsync("flush_to_disk");
+        }
+
+        await _storage.FlushAsync(cancellationToken);
+    }
 
     private async ValueTask ReadAsync(ValueTask told, long offset, Memory<byte> buffer, CancellationToken cancellationToken)
     {

@@ -21,7 +21,7 @@ internal static class CompareCommand
             await using var a = await opener.OpenAsync(given.Operands[0], given.Settings(), given.Has("image-opts"));
             await using var b = await opener.OpenAsync(
                 given.Operands[1], given.Settings() with { Format = given["F"] }, given.Has("image-opts"));
-            string? difference = await DifferenceAsync(ctx, a, b, given.Has("s"), given.Has("q"));
+            string? difference = await DifferenceAsync(ctx, a, b, given.Has("s"), given.Has("q"), given.Has("p"));
             if (!given.Has("q"))
             {
                 ctx.Line(difference ?? "Images are identical.");
@@ -48,7 +48,7 @@ internal static class CompareCommand
         }
     }
 
-    private static async ValueTask<string?> DifferenceAsync(ToolContext ctx, ImageNode a, ImageNode b, bool strict, bool quiet)
+    private static async ValueTask<string?> DifferenceAsync(ToolContext ctx, ImageNode a, ImageNode b, bool strict, bool quiet, bool progress)
     {
         long common = Math.Min(a.Device.Length, b.Device.Length);
         if (strict && a.Device.Length != b.Device.Length)
@@ -58,6 +58,12 @@ internal static class CompareCommand
 
         for (long at = 0; at < common;)
         {
+            if (progress)
+            {
+                ctx.Out.Write(FormattableString.Invariant($"    ({at * 100.0 / common:F2}/100%)\r"));
+                await ctx.Out.FlushAsync();
+            }
+
             var one = await ChainStatus.QueryAsync(a, at, common - at);
             var two = await ChainStatus.QueryAsync(b, at, Math.Min(one.Length, common - at));
             if (strict && (one.IsPresent, one.IsZero, one.IsData) != (two.IsPresent, two.IsZero, two.IsData))

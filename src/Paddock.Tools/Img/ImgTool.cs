@@ -70,7 +70,7 @@ public static class ImgTool
         named(command);
         if (rest is ["--help" or "-h", ..])
         {
-            ctx.Line($"Usage: {ctx.Program} {command} [OPTION]... FILENAME...");
+            ImgHelp.Print(ctx, command);
             return 0;
         }
 
@@ -96,7 +96,7 @@ public static class ImgTool
         ctx.Line("Commands:");
         foreach (string command in Commands)
         {
-            ctx.Line("  " + command);
+            ctx.Line($"  {command,-10}{ImgHelp.Summary(command)}");
         }
 
         ctx.Line("");
