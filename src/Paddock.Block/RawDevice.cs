@@ -6,11 +6,14 @@ public sealed class RawDevice : IBlockDevice
     private const long SectorSize = 512;
 
     private readonly IStorage _storage;
+    private readonly long _hostStart;
 
     /// <param name="storage">The bytes; owned by the device.</param>
     /// <param name="readOnly">True to take no changes, whatever the storage would take.</param>
-    public RawDevice(IStorage storage, bool readOnly = false)
+    /// <param name="hostStart">Where the storage's first byte lies in what is under it, for the block status.</param>
+    public RawDevice(IStorage storage, bool readOnly = false, long hostStart = 0)
     {
+        _hostStart = hostStart;
         _storage = storage;
         IsReadOnly = readOnly || storage.IsReadOnly;
     }
@@ -62,11 +65,17 @@ public sealed class RawDevice : IBlockDevice
         => _storage.DiscardAsync(offset, length, cancellationToken);
 
     /// <inheritdoc/>
-    public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    public ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
-        await _storage.OnEventAsync("flush_to_os");
-        await _storage.OnEventAsync("flush_to_disk");
-        await _storage.FlushAsync(cancellationToken);
+        var told = _storage.OnEventAsync("flush_to_os");
+        if (!told.IsCompletedSuccessfully)
+        {
+            return FlushAsync(told, isLast: false, cancellationToken);
+        }
+
+        told = _storage.OnEventAsync("flush_to_disk");
+        return told.IsCompletedSuccessfully
+            ? _storage.FlushAsync(cancellationToken) : FlushAsync(told, isLast: true, cancellationToken);
     }
 
     /// <inheritdoc/>
@@ -84,11 +93,23 @@ public sealed class RawDevice : IBlockDevice
             status = status with { Length = Math.Min(length, Length - offset) };
         }
 
-        return status with { Flags = status.Flags | BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid, HostOffset = offset };
+        var flags = status.Flags | BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid;
+        return status with { Flags = flags, HostOffset = _hostStart + offset };
     }
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => _storage.DisposeAsync();
+
+    private async ValueTask FlushAsync(ValueTask told, bool isLast, CancellationToken cancellationToken)
+    {
+        await told;
+        if (!isLast)
+        {
+            await _storage.OnEventAsync("flush_to_disk");
+        }
+
+        await _storage.FlushAsync(cancellationToken);
+    }
 
     private async ValueTask ReadAsync(ValueTask told, long offset, Memory<byte> buffer, CancellationToken cancellationToken)
     {

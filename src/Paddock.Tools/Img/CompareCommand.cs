@@ -9,8 +9,7 @@ internal static class CompareCommand
 
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
-        var given = new ImgArguments(
-            args, new('f', "a-format", true), new('F', "b-format", true), new('s', "strict", false), new('T', "cache", true));
+        var given = Parse(args);
         if (given.Operands.Count != 2)
         {
             throw new UsageException("Expecting two image file names");
@@ -22,7 +21,7 @@ internal static class CompareCommand
             await using var a = await opener.OpenAsync(given.Operands[0], given.Settings(), given.Has("image-opts"));
             await using var b = await opener.OpenAsync(
                 given.Operands[1], given.Settings() with { Format = given["F"] }, given.Has("image-opts"));
-            string? difference = await DifferenceAsync(ctx, a, b, given.Has("s"), given.Has("q"));
+            string? difference = await DifferenceAsync(ctx, a, b, given.Has("s"), given.Has("q"), given.Has("p"));
             if (!given.Has("q"))
             {
                 ctx.Line(difference ?? "Images are identical.");
@@ -36,7 +35,20 @@ internal static class CompareCommand
         }
     }
 
-    private static async ValueTask<string?> DifferenceAsync(ToolContext ctx, ImageNode a, ImageNode b, bool strict, bool quiet)
+    private static ImgArguments Parse(string[] args)
+    {
+        try
+        {
+            return new ImgArguments(
+                args, new('f', "a-format", true), new('F', "b-format", true), new('s', "strict", false), new('T', "cache", true));
+        }
+        catch (ToolException e) when (e is not UsageException)
+        {
+            throw new ToolException(e.Message, Trouble);
+        }
+    }
+
+    private static async ValueTask<string?> DifferenceAsync(ToolContext ctx, ImageNode a, ImageNode b, bool strict, bool quiet, bool progress)
     {
         long common = Math.Min(a.Device.Length, b.Device.Length);
         if (strict && a.Device.Length != b.Device.Length)
@@ -46,6 +58,12 @@ internal static class CompareCommand
 
         for (long at = 0; at < common;)
         {
+            if (progress)
+            {
+                ctx.Out.Write(FormattableString.Invariant($"    ({at * 100.0 / common:F2}/100%)\r"));
+                await ctx.Out.FlushAsync();
+            }
+
             var one = await ChainStatus.QueryAsync(a, at, common - at);
             var two = await ChainStatus.QueryAsync(b, at, Math.Min(one.Length, common - at));
             if (strict && (one.IsPresent, one.IsZero, one.IsData) != (two.IsPresent, two.IsZero, two.IsData))

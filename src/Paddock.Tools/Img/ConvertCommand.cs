@@ -31,7 +31,11 @@ internal static class ConvertCommand
             await CreateAsync(format, target, options, source.Device.Length);
         }
 
-        var settings = new OpenSettings { ReadOnly = false, Format = given.Has("target-image-opts") ? null : format };
+        // as the peer does: an interrupted convert leaves nothing of use, so that flushes on the way gain nothing
+        var settings = new OpenSettings
+        {
+            ReadOnly = false, Format = given.Has("target-image-opts") ? null : format, Cache = given["t"] ?? "unsafe",
+        };
         await using var output = await opener.OpenAsync(target, settings, given.Has("target-image-opts"));
         if (output.Device.Length < source.Device.Length)
         {

@@ -5,7 +5,7 @@ namespace Paddock.Tools;
 /// <summary>qemu-img's commands.</summary>
 public static class ImgTool
 {
-    private static readonly string[] Commands = ["bench", "check", "compare", "convert", "create", "dd", "info", "map", "resize"];
+    private static readonly string[] Commands = ["bench", "check", "compare", "convert", "create", "dd", "info", "map", "measure", "resize"];
 
     /// <summary>Runs one command line (without the program's name).</summary>
     /// <returns>The exit code.</returns>
@@ -70,7 +70,7 @@ public static class ImgTool
         named(command);
         if (rest is ["--help" or "-h", ..])
         {
-            ctx.Line($"Usage: {ctx.Program} {command} [OPTION]... FILENAME...");
+            ImgHelp.Print(ctx, command);
             return 0;
         }
 
@@ -78,6 +78,7 @@ public static class ImgTool
         {
             "bench" => await BenchCommand.RunAsync(rest, ctx),
             "create" => await CreateCommand.RunAsync(rest, ctx),
+            "measure" => await MeasureCommand.RunAsync(rest, ctx),
             "dd" => await DdCommand.RunAsync(rest, ctx),
             "info" => await InfoCommand.RunAsync(rest, ctx),
             "check" => await CheckCommand.RunAsync(rest, ctx),
@@ -95,7 +96,7 @@ public static class ImgTool
         ctx.Line("Commands:");
         foreach (string command in Commands)
         {
-            ctx.Line("  " + command);
+            ctx.Line($"  {command,-10}{ImgHelp.Summary(command)}");
         }
 
         ctx.Line("");

@@ -87,6 +87,11 @@ internal static class InfoCommand
             PrintQcow2(ctx, node, qcow2.Info);
         }
 
+        if (node.Driver == node.Protocol)
+        {
+            return;
+        }
+
         ctx.Line("Child node '/file':");
         ctx.Line($"    filename: {node.Storage.Name}");
         ctx.Line($"    protocol type: {node.Protocol}");

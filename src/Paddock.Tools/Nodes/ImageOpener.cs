@@ -1,3 +1,4 @@
+using System.Globalization;
 using Paddock.Block;
 using Paddock.Posix;
 using Paddock.Qcow2;
@@ -9,6 +10,7 @@ namespace Paddock.Tools;
 public sealed class ImageOpener(ToolContext context)
 {
     private const int MaxChain = 200;
+    private const string Null = "null-co";
 
     private static readonly string[] CacheModes = ["none", "off", "writeback", "unsafe", "writethrough", "directsync"];
     private static readonly string[] HarmlessOptions =
@@ -51,18 +53,25 @@ public sealed class ImageOpener(ToolContext context)
     }
 
     /// <summary>Opens a file's bytes.</summary>
-    public static IStorage OpenFile(string path, bool readOnly, bool forceShare = false, bool create = false)
+    public static IStorage OpenFile(string path, bool readOnly, bool forceShare = false, bool create = false, bool direct = false)
     {
+        var options = new FileOpenOptions
+        {
+            Path = path,
+            ReadOnly = readOnly,
+            Create = create,
+            Truncate = create,
+            DirectIo = direct,
+            Lock = forceShare ? ImageLock.ForceShare : readOnly ? ImageLock.ReadShared : ImageLock.Write,
+        };
         try
         {
-            return FileStorage.Open(new FileOpenOptions
-            {
-                Path = path,
-                ReadOnly = readOnly,
-                Create = create,
-                Truncate = create,
-                Lock = forceShare ? ImageLock.ForceShare : readOnly ? ImageLock.ReadShared : ImageLock.Write,
-            });
+            return FileStorage.Open(options);
+        }
+        catch (BlockException e) when (direct && e.Error == BlockError.NotSupported)
+        {
+            // where there is no direct I/O the page cache serves: slower to be durable, but the same bytes
+            return OpenFile(path, readOnly, forceShare, create);
         }
         catch (ImageLockedException e)
         {
@@ -129,25 +138,31 @@ public sealed class ImageOpener(ToolContext context)
         }
 
         string? driver = options.Take("driver") as string ?? settings.Format;
-        if (driver is not (null or "raw" or "qcow2" or "file"))
+        if (driver is not (null or "raw" or "qcow2" or "file" or Null))
         {
             throw new ToolException($"Unknown driver '{driver}'");
         }
 
-        string path = name is not null ? PathOf(name) : TakePath(options, driver);
-        var storage = OpenFile(path, settings.ReadOnly, settings.ForceShare);
+        settings = CacheOf(options, settings);
+        var (path, storage) = OpenStorage(name, options, driver, settings);
         try
         {
             bool probed = driver is null;
             driver ??= await Qcow2Image.ProbeAsync(storage) ? "qcow2" : "raw";
-            if (probed && driver == "raw" && !settings.ReadOnly)
+            if (probed && driver == "raw" && !settings.ReadOnly && storage is not NullStorage)
             {
                 WarnProbedRaw(name ?? path);
             }
 
+            string protocol = storage is NullStorage ? Null : "file";
+            if (settings.Cache == "unsafe")
+            {
+                storage = new WindowStorage(storage, flushes: false);
+            }
+
             return driver == "qcow2"
                 ? await OpenQcow2Async(path, storage, settings, options, depth)
-                : OpenRaw(path, storage, settings, options);
+                : OpenRaw(path, storage, settings, options, driver == Null ? Null : "raw", protocol);
         }
         catch
         {
@@ -168,22 +183,55 @@ public sealed class ImageOpener(ToolContext context)
         }
     }
 
-    private static string TakePath(QDict options, string? driver)
+    // what the option list says of the cache stands where the command line says nothing
+    private static OpenSettings CacheOf(QDict options, OpenSettings settings)
     {
-        var file = driver == "file" ? options : options.TakePrefix("file");
-        string? path = file.Take("filename") as string;
-        string protocol = file.Take("driver") as string ?? "file";
+        bool direct = options.Take("cache.direct") is "on" or true, unsafely = options.Take("cache.no-flush") is "on" or true;
+        return settings with { Cache = settings.Cache ?? (unsafely ? "unsafe" : direct ? "none" : null) };
+    }
+
+    private static (string Path, IStorage Storage) OpenStorage(string? name, QDict options, string? driver, OpenSettings settings)
+    {
+        if (name is not null && name != Null + "://")
+        {
+            string path = PathOf(name);
+            return (path, OpenFile(path, settings.ReadOnly, settings.ForceShare, direct: IsDirect(settings.Cache)));
+        }
+
+        string given = JsonText.Compact(driver is null ? options : options.Clone().With("driver", driver));
+        var file = name is not null || driver is "file" or Null ? options : options.TakePrefix("file");
         foreach (string harmless in HarmlessOptions)
         {
             file.Take(harmless);
         }
 
+        string protocol = file.Take("driver") as string ?? (name is not null || driver == Null ? Null : "file");
+        if (protocol == Null)
+        {
+            return (name ?? "json:" + given, OpenNull(file, settings.ReadOnly));
+        }
+
         return protocol != "file" ? throw new ToolException($"Unknown driver '{protocol}'")
-            : path is null ? throw new ToolException("A block device must be specified for \"file\"")
-            : PathOf(path);
+            : file.Take("filename") is not string named
+            ? throw new ToolException("A block device must be specified for \"file\"")
+            : (PathOf(named), OpenFile(PathOf(named), settings.ReadOnly, settings.ForceShare, direct: IsDirect(settings.Cache)));
     }
 
-    private static ImageNode OpenRaw(string path, IStorage storage, OpenSettings settings, QDict options)
+    private static NullStorage OpenNull(QDict options, bool readOnly)
+    {
+        long size = options.Take("size") is { } s ? Size("size", s) : NullStorage.DefaultSize;
+        bool zeroes = options.Take("read-zeroes") is { } z && (z is true || Qcow2Options.Flag("read-zeroes", z as string ?? ""));
+        options.Take("latency-ns");
+        return options.InOrder.FirstOrDefault().Key is { } unknown
+            ? throw new ToolException($"Block protocol '{Null}' doesn't support the option '{unknown}'")
+            : new NullStorage(size, zeroes, readOnly);
+    }
+
+    private static long Size(string name, object? value)
+        => (long)Math.Min(SizeParser.Option(name, Convert.ToString(value, CultureInfo.InvariantCulture) ?? ""), long.MaxValue);
+
+    private static ImageNode OpenRaw(
+        string path, IStorage storage, OpenSettings settings, QDict options, string driver, string protocol)
     {
         foreach (string harmless in HarmlessOptions)
         {
@@ -195,16 +243,38 @@ public sealed class ImageOpener(ToolContext context)
             throw new ToolException($"Block format 'raw' does not support the option '{unknown}'");
         }
 
-        return options.Count != 0
-            ? throw new ToolException("raw images with an offset or a size are not supported yet")
-            : new ImageNode
-            {
-                Driver = "raw",
-                Filename = path,
-                Storage = storage,
-                Device = CheckedBlockDevice.Wrap(new RawDevice(storage, settings.ReadOnly)),
-            };
+        long start = options["offset"] is { } o ? Size("offset", o) : 0;
+        return new ImageNode
+        {
+            Driver = driver,
+            Filename = path,
+            Storage = storage,
+            Protocol = protocol,
+            Device = Cached(CheckedBlockDevice.Wrap(new RawDevice(Window(storage, start, options), settings.ReadOnly, start)), settings),
+        };
     }
+
+    private static IStorage Window(IStorage storage, long start, QDict options)
+    {
+        long length = storage.Length;
+        long? size = options.Take("size") is { } s ? Size("size", s) : null;
+        if (start > length)
+        {
+            throw new ToolException($"Offset ({start}) cannot be greater than size of the containing file ({length})");
+        }
+
+        if (size is { } given && given > length - start)
+        {
+            throw new ToolException($"The sum of offset ({start}) and size ({given}) has to be smaller or equal to the "
+                + $" actual size of the containing file ({length})");
+        }
+
+        return size is { } bytes && bytes % 512 != 0 ? throw new ToolException("Specified size is not multiple of 512")
+            : start == 0 && size is null ? storage : new WindowStorage(storage, start, size);
+    }
+
+    private static IBlockDevice Cached(IBlockDevice device, OpenSettings settings)
+        => settings is { ReadOnly: false, Cache: "writethrough" or "directsync" } ? CacheDevice.WriteThrough(device) : device;
 
     private async ValueTask<ImageNode> OpenQcow2Async(string path, IStorage storage, OpenSettings settings, QDict options, int depth)
     {
@@ -230,7 +300,7 @@ public sealed class ImageOpener(ToolContext context)
             Filename = path,
             Storage = storage,
             Qcow2 = image,
-            Device = CheckedBlockDevice.Wrap(image),
+            Device = Cached(CheckedBlockDevice.Wrap(image), settings),
             Backing = gate.Opened,
         };
     }
@@ -264,7 +334,7 @@ public sealed class ImageOpener(ToolContext context)
             {
                 Opened = await opener.OpenNodeAsync(
                     path,
-                    new OpenSettings { Format = format, ForceShare = overlay.ForceShare, Options = options },
+                    new OpenSettings { Format = format, ForceShare = overlay.ForceShare, Options = options, Cache = overlay.Cache },
                     depth + 1);
                 return Opened.Device;
             }

@@ -1,0 +1,107 @@
+using Paddock.Block;
+
+namespace Paddock.Tools.Tests;
+
+public class NodeTests
+{
+    [Theory]
+    [InlineData("info --image-opts driver=null-co,size=1M")]
+    [InlineData("info null-co://")]
+    [InlineData("info --image-opts driver=null-co,foo=1")]
+    [InlineData("map --output=json --image-opts driver=null-co,size=1M,read-zeroes=on")]
+    [InlineData("map --output=json --image-opts driver=raw,file.driver=null-co,file.size=1M,file.read-zeroes=on")]
+    [InlineData("bench -c 10 --image-opts driver=null-co,size=1M,read-zeroes=on")]
+    [InlineData("map --output=json --image-opts driver=raw,offset=512,size=1024,file.filename=@r")]
+    [InlineData("map --output=json --image-opts driver=raw,offset=512,size=10240000,file.filename=@r")]
+    [InlineData("map --output=json --image-opts driver=raw,offset=51200000,file.filename=@r")]
+    [InlineData("map --output=json --image-opts driver=raw,offset=512,size=513,file.filename=@r")]
+    [InlineData("compare -f qcow2 --image-opts driver=raw,file.filename=@r driver=raw,file.filename=@r")]
+    [InlineData("compare --image-opts driver=raw,offset=4096,size=4096,file.filename=@r driver=raw,size=4096,file.filename=@r")]
+    public async Task Options_of_a_node_do_what_the_peer_does(string line)
+    {
+        using var peer = new ImgPeer();
+        byte[] bytes = new byte[8192];
+        new Random(3).NextBytes(bytes);
+        await File.WriteAllBytesAsync(peer.Path("r"), bytes, TestContext.Current.CancellationToken);
+        await peer.SameAsync(line);
+    }
+
+    [Theory]
+    [InlineData("none")]
+    [InlineData("off")]
+    [InlineData("directsync")]
+    [InlineData("writethrough")]
+    [InlineData("writeback")]
+    [InlineData("unsafe")]
+    public async Task Each_cache_mode_keeps_what_is_written(string mode)
+    {
+        using var peer = new ImgPeer();
+        await peer.OursAsync("create -q -f qcow2 @q 1M");
+        Assert.Equal(0, (await peer.OursAsync($"bench -w -t {mode} --pattern 9 -c 256 @q")).Code);
+        await File.WriteAllBytesAsync(peer.Path("r"), Filled(1 << 20, 9), TestContext.Current.CancellationToken);
+        Assert.Equal(0, (await peer.TheirsAsync("compare -f raw -F qcow2 @r @q")).Code);
+        Assert.Equal(0, (await peer.TheirsAsync("check -q @q")).Code);
+    }
+
+    [Fact]
+    public async Task Writethrough_flushes_after_each_write_and_unsafe_never()
+    {
+        var through = new FlushCounter();
+        var device = CacheDevice.WriteThrough(CheckedBlockDevice.Wrap(new RawDevice(through)));
+        await device.ResizeAsync(4096, Preallocation.Off, TestContext.Current.CancellationToken);
+        await device.WriteAsync(0, new byte[512], WriteFlags.None, TestContext.Current.CancellationToken);
+        await device.WriteZeroesAsync(512, 512, ZeroFlags.None, TestContext.Current.CancellationToken);
+        Assert.Equal(2, through.Flushes);
+
+        var never = new FlushCounter();
+        await new WindowStorage(never, flushes: false).FlushAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(0, never.Flushes);
+    }
+
+    private static byte[] Filled(int length, byte value)
+    {
+        byte[] bytes = new byte[length];
+        bytes.AsSpan().Fill(value);
+        return bytes;
+    }
+
+    private sealed class FlushCounter : IStorage
+    {
+        private readonly MemoryStorage _memory = new();
+
+        public int Flushes { get; private set; }
+
+        public string Name => "counter";
+
+        public long Length => _memory.Length;
+
+        public bool IsReadOnly => false;
+
+        public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+            => _memory.ReadAsync(offset, buffer, cancellationToken);
+
+        public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+            => _memory.WriteAsync(offset, data, cancellationToken);
+
+        public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
+            => _memory.WriteZeroesAsync(offset, length, flags, cancellationToken);
+
+        public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+            => _memory.DiscardAsync(offset, length, cancellationToken);
+
+        public ValueTask FlushAsync(CancellationToken cancellationToken = default)
+        {
+            Flushes++;
+            return ValueTask.CompletedTask;
+        }
+
+        public ValueTask SetLengthAsync(
+            long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+            => _memory.SetLengthAsync(length, preallocation, cancellationToken);
+
+        public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+            => _memory.GetStatusAsync(offset, length, cancellationToken);
+
+        public ValueTask DisposeAsync() => _memory.DisposeAsync();
+    }
+}
