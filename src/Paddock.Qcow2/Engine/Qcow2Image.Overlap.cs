@@ -19,6 +19,15 @@ public sealed partial class Qcow2Image
 
     internal void RegisterZoneTable(long offset, long length) => _metadataMap.SetRange(MetadataKind.ZoneTable, offset, length);
 
+    /// <summary>The condition table, which stays where it is: its clusters are guarded like the zone table's.</summary>
+    internal void RegisterZoneConditions(long offset, long length)
+    {
+        for (long at = offset; at < offset + length; at += Geometry.ClusterSize)
+        {
+            _metadataMap.Set(at, MetadataKind.ZoneTable);
+        }
+    }
+
     private void RegisterTables()
     {
         foreach (ulong entry in _l1)

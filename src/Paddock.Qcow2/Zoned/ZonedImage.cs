@@ -95,6 +95,7 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
         var zones = new ZoneSet(parameters.Limits, image.Length);
         var format = ZoneTableFormat.Detect(stored, parameters.Layout, zones);
         LoadZones(image, stored, format, zones);
+        await LoadConditionsAsync(image, zones, cancellationToken);
         return new ZonedImage(image, parameters, zones, new ZonePointerTable(image.Storage, (long)parameters.TableOffset, stored, format));
     }
 

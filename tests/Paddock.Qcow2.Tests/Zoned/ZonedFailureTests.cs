@@ -8,7 +8,7 @@ public class ZonedFailureTests
     private const int Zone = 1 << 20;
 
     [Theory]
-    [InlineData("flush_to_os")]
+    [InlineData("flush_to_disk")]
     [InlineData("zone_table_update")]
     public async Task Pointers_of_a_flush_that_failed_are_written_by_the_next(string at)
     {
@@ -35,11 +35,11 @@ public class ZonedFailureTests
         await disk.AppendAsync(Zone, new byte[512]);
         await disk.FlushAsync();
         await disk.AppendAsync(0, new byte[4096]);
-        storage.FailAt = "flush_to_os";
+        storage.FailAt = "flush_to_disk";
         await Assert.ThrowsAsync<BlockException>(async () => await disk.FlushAsync());
 
         // The reset's sector holds zone 0 too: its data must be durable before, or its old pointer written.
-        storage.FailAt = "flush_to_os";
+        storage.FailAt = "flush_to_disk";
         await Assert.ThrowsAsync<BlockException>(async () => await disk.ManageZonesAsync(ZoneAction.Reset, Zone, Zone));
         Assert.Equal(0, await StoredPointer(storage, disk, 0));
         await disk.ManageZonesAsync(ZoneAction.Reset, Zone, Zone);
