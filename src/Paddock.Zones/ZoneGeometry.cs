@@ -3,7 +3,8 @@ using Paddock.Block;
 
 namespace Paddock.Zones;
 
-/// <summary>Where zones lie on the disk: arithmetic only, all in bytes. Zone <c>i</c> starts at <c>i x zone size</c> (spec 1.3).</summary>
+/// <summary>Where zones lie on the disk: arithmetic only, all in bytes. Zone <c>i</c> starts at <c>i x zone size</c> (spec
+/// 1.3).</summary>
 public readonly struct ZoneGeometry
 {
     /// <summary>Most zones that a disk may have (spec 1.2): what one table of 8 MiB describes.</summary>
@@ -22,7 +23,8 @@ public readonly struct ZoneGeometry
     public ZoneGeometry(in ZonedLimits limits, long diskLength)
     {
         Require(limits.ZoneSize > 0 && limits.ZoneSize % SectorSize == 0, "zone size");
-        Require(limits.ZoneCapacity > 0 && limits.ZoneCapacity <= limits.ZoneSize && limits.ZoneCapacity % SectorSize == 0, "zone capacity");
+        Require(limits.ZoneCapacity > 0 && limits.ZoneCapacity <= limits.ZoneSize, "zone capacity");
+        Require(limits.ZoneCapacity % SectorSize == 0, "zone capacity");
         Require(diskLength >= 0 && CountFor(diskLength, limits.ZoneSize) == limits.ZoneCount, "number of zones");
         Require(limits.ZoneCount is >= 0 and <= MaxZones, "number of zones");
         Require(limits.ConventionalZones >= 0 && limits.ConventionalZones <= limits.ZoneCount, "number of conventional zones");
@@ -63,7 +65,8 @@ public readonly struct ZoneGeometry
     public long EndOf(int zone) => Math.Min(StartOf(zone) + ZoneSize, DiskLength);
 
     /// <summary>
-    /// Writable bytes from a zone's start. A conventional zone is writable anywhere (spec 3; the standards demand capacity = length of it);
+    /// Writable bytes from a zone's start. A conventional zone is writable anywhere (spec 3; the standards demand capacity =
+    /// length of it);
     /// a last, smaller zone has no more than its length.
     /// </summary>
     public long CapacityOf(int zone) => zone < ConventionalZones ? LengthOf(zone) : Math.Min(_capacity, DiskLength - StartOf(zone));

@@ -32,7 +32,8 @@ public static class ZoneMessages
             ZoneError.InvalidTransition => $"zone {zone} is {Name(zones.ConditionOf(zone))}",
             ZoneError.Conventional => $"zone {zone} is conventional",
             ZoneError.Sequential => $"zone {zone} is sequential: reset it instead",
-            ZoneError.Unaligned => $"it is not aligned to {ZoneGeometry.SectorSize} bytes, or to zones of {limits.ZoneSize} where it must be",
+            ZoneError.Unaligned
+                => $"it is not aligned to {ZoneGeometry.SectorSize} bytes, or to zones of {limits.ZoneSize} where it must be",
             ZoneError.AppendTooLong => $"an append takes at most {limits.MaxAppendBytes} bytes",
             ZoneError.OutOfRange => $"the range is empty or outside the disk of {zones.Geometry.DiskLength} bytes",
             _ => "it is refused",

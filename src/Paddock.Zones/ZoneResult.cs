@@ -3,7 +3,8 @@ using Paddock.Block;
 namespace Paddock.Zones;
 
 /// <summary>
-/// Answer of the state machine: done, or refused with a reason. A refusal is ordinary and changes nothing, so it is a value and no exception;
+/// Answer of the state machine: done, or refused with a reason. A refusal is ordinary and changes nothing, so it is a value and
+/// no exception;
 /// <see cref="ZoneMessages"/> words it for people.
 /// </summary>
 public readonly record struct ZoneResult
@@ -24,7 +25,8 @@ public readonly record struct ZoneResult
     /// <summary>Index of the zone that the answer is about: the first one that stands in the way, or the one written.</summary>
     public int Zone { get; }
 
-    /// <summary>Success, but a close met an EMPTY zone, which has no such transition (spec 3, note 1): the first one is <see cref="Zone"/>.</summary>
+    /// <summary>Success, but a close met an EMPTY zone, which has no such transition (spec 3, note 1): the first one is
+    /// <see cref="Zone"/>.</summary>
     public bool NoTransition { get; }
 
     /// <summary>The implicitly open zone that was closed to make room; -1: none.</summary>
@@ -34,7 +36,8 @@ public readonly record struct ZoneResult
     public bool IsOk => Error == ZoneError.None;
 
     /// <summary>Done.</summary>
-    internal static ZoneResult Done(int zone, int evicted = -1, bool noTransition = false) => new(ZoneError.None, zone, evicted, noTransition);
+    internal static ZoneResult Done(int zone, int evicted = -1, bool noTransition = false)
+        => new(ZoneError.None, zone, evicted, noTransition);
 
     /// <summary>Refused.</summary>
     internal static ZoneResult Refused(ZoneError error, int zone) => new(error, zone, -1, false);

@@ -6,7 +6,8 @@ namespace Paddock.Zones;
 public sealed partial class ZoneSet
 {
     /// <summary>
-    /// Takes over the pointers of an image or of a snapshot; whatever was open or busy is forgotten. Conditions are derived: at the start EMPTY,
+    /// Takes over the pointers of an image or of a snapshot; whatever was open or busy is forgotten. Conditions are derived: at
+    /// the start EMPTY,
     /// at or after the capacity FULL, between them CLOSED. A pointer that no zone can have makes its zone OFFLINE.
     /// </summary>
     /// <param name="pointers">One a zone, absolute, in bytes; a conventional zone's is not looked at.</param>
@@ -33,7 +34,8 @@ public sealed partial class ZoneSet
         }
     }
 
-    /// <summary>Sets one zone's stored pointer, as <see cref="Load"/> does; for a zone that is mended or copied. The zone is not busy.</summary>
+    /// <summary>Sets one zone's stored pointer, as <see cref="Load"/> does; for a zone that is mended or copied. The zone is not
+    /// busy.</summary>
     public void SetLoaded(int zone, long writePointer)
     {
         RequireIdle(zone);

@@ -6,7 +6,8 @@ namespace Paddock.Zones;
 public sealed partial class ZoneSet
 {
     /// <summary>
-    /// Checks a range request whole: zone-aligned, inside the disk, every zone able to make the transition, enough resources. It changes nothing.
+    /// Checks a range request whole: zone-aligned, inside the disk, every zone able to make the transition, enough resources. It
+    /// changes nothing.
     /// </summary>
     /// <param name="action">What is asked.</param>
     /// <param name="offset">Where the first zone starts.</param>
@@ -15,7 +16,8 @@ public sealed partial class ZoneSet
     /// The zones to give to <see cref="Apply"/>; without conventional ones when the whole disk is reset (note 2). Empty when refused.
     /// </param>
     /// <remarks>
-    /// Finish and reset may await data work between this and <see cref="Apply"/>: they need no resources, so what other zones do meanwhile cannot
+    /// Finish and reset may await data work between this and <see cref="Apply"/>: they need no resources, so what other zones do
+    /// meanwhile cannot
     /// make them fail. Open must be applied before any other call.
     /// </remarks>
     public ZoneResult CheckRange(ZoneAction action, long offset, long length, out ZoneRange range)
@@ -54,8 +56,10 @@ public sealed partial class ZoneSet
     }
 
     /// <summary>
-    /// The first zone of a checked range, from <paramref name="from"/> on, that the action really changes; -1 when there is none left. Walk the
-    /// zones whose data a finish or reset must clear with it: <c>for (z = NextChange(a, r, r.First); z >= 0; z = NextChange(a, r, z + 1))</c>.
+    /// The first zone of a checked range, from <paramref name="from"/> on, that the action really changes; -1 when there is none
+    /// left. Walk the
+    /// zones whose data a finish or reset must clear with it: <c>for (z = NextChange(a, r, r.First); z >= 0; z = NextChange(a, r,
+    /// z + 1))</c>.
     /// </summary>
     public int NextChange(ZoneAction action, ZoneRange range, int from)
     {
@@ -159,7 +163,8 @@ public sealed partial class ZoneSet
     }
 
     /// <summary>
-    /// Opening counts as one: implicitly open zones of the range keep the resource they have, CLOSED and EMPTY ones take an open one each, EMPTY ones
+    /// Opening counts as one: implicitly open zones of the range keep the resource they have, CLOSED and EMPTY ones take an open
+    /// one each, EMPTY ones
     /// an active one too, and only implicitly open zones outside the range can be evicted for them.
     /// </summary>
     private ZoneResult CheckOpenResources(int first, int last)

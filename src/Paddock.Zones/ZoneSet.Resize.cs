@@ -3,7 +3,8 @@ using Paddock.Block;
 namespace Paddock.Zones;
 
 /// <summary>
-/// A disk that changes its length (spec 3, Resize). Growing adds EMPTY zones and enlarges a smaller last one: if that one is FULL it stays FULL
+/// A disk that changes its length (spec 3, Resize). Growing adds EMPTY zones and enlarges a smaller last one: if that one is FULL
+/// it stays FULL
 /// (its new part reads as zeroes until a reset), since a finished zone must not become writable again by itself, nor take a resource.
 /// Shrinking is refused unless the zones that go are EMPTY; a zone that is cut keeps what is written, and is FULL if that fills it now.
 /// </summary>
@@ -12,8 +13,10 @@ public sealed partial class ZoneSet
     /// <summary>Whether the disk can take another length; changes nothing.</summary>
     /// <param name="length">Bytes, a multiple of 512.</param>
     /// <returns>
-    /// Refused: <see cref="ZoneError.Unaligned"/>, <see cref="ZoneError.OutOfRange"/> (below 0 or too many zones), <see cref="ZoneError.Conventional"/>
-    /// (a conventional zone would go or be cut), <see cref="ZoneError.InvalidTransition"/> (a zone that goes is not EMPTY, or one that is cut
+    /// Refused: <see cref="ZoneError.Unaligned"/>, <see cref="ZoneError.OutOfRange"/> (below 0 or too many zones),
+    /// <see cref="ZoneError.Conventional"/>
+    /// (a conventional zone would go or be cut), <see cref="ZoneError.InvalidTransition"/> (a zone that goes is not EMPTY, or one
+    /// that is cut
     /// holds data past the new end), <see cref="ZoneError.ReadOnly"/>, <see cref="ZoneError.Offline"/>.
     /// </returns>
     public ZoneResult CheckResize(long length)
@@ -88,7 +91,8 @@ public sealed partial class ZoneSet
         return goes || DataEndOf(zone) > length ? ZoneError.InvalidTransition : ZoneError.None;
     }
 
-    /// <summary>The last zone that was and is there has another length: FULL moves its pointer, and a cut may have made it FULL.</summary>
+    /// <summary>The last zone that was and is there has another length: FULL moves its pointer, and a cut may have made it
+    /// FULL.</summary>
     private void FitLast(int zone)
     {
         if (zone < 0 || !_geometry.IsSequential(zone))

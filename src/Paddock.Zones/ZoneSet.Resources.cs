@@ -5,7 +5,8 @@ namespace Paddock.Zones;
 /// <summary>Open and active resources, and the transitions that take them and give them back.</summary>
 public sealed partial class ZoneSet
 {
-    /// <summary>Whether one zone in this condition, EMPTY or CLOSED, can be opened; an eviction may be needed (<see cref="MakeRoom"/>).</summary>
+    /// <summary>Whether one zone in this condition, EMPTY or CLOSED, can be opened; an eviction may be needed
+    /// (<see cref="MakeRoom"/>).</summary>
     private ZoneError CheckResources(ZoneCondition from)
         => from == ZoneCondition.Empty && _maxActive != 0 && ActiveCount >= _maxActive ? ZoneError.TooManyActive
             : _maxOpen != 0 && _explicit >= _maxOpen ? ZoneError.TooManyOpen

@@ -6,7 +6,8 @@ namespace Paddock.Zones;
 public sealed partial class ZoneSet
 {
     /// <summary>
-    /// Checks a write (or write-zeroes: the same rule) whole and takes its resources. Refused: nothing has changed. Taken: <see cref="EndWrite"/>
+    /// Checks a write (or write-zeroes: the same rule) whole and takes its resources. Refused: nothing has changed. Taken:
+    /// <see cref="EndWrite"/>
     /// must follow, for the zone that the result names.
     /// </summary>
     /// <param name="offset">Byte offset on the disk.</param>
@@ -38,7 +39,8 @@ public sealed partial class ZoneSet
         return error == ZoneError.None ? Begin(zone) : Refuse(error, zone);
     }
 
-    /// <summary>Checks an append whole, takes its resources, and says where its data goes. As <see cref="BeginWrite"/> otherwise.</summary>
+    /// <summary>Checks an append whole, takes its resources, and says where its data goes. As <see cref="BeginWrite"/>
+    /// otherwise.</summary>
     /// <param name="zoneStart">Where the zone starts: it names the zone.</param>
     /// <param name="length">Bytes, above 0.</param>
     /// <param name="offset">Where the data goes: the zone's write pointer.</param>
@@ -75,8 +77,10 @@ public sealed partial class ZoneSet
     }
 
     /// <summary>
-    /// Ends a write. Success moves the pointer, and at the capacity makes the zone FULL and gives both resources back. Failure leaves the zone as it
-    /// was before, as far as others' requests meanwhile allow; a zone in which nothing is written and that is not open is EMPTY again. What the
+    /// Ends a write. Success moves the pointer, and at the capacity makes the zone FULL and gives both resources back. Failure
+    /// leaves the zone as it
+    /// was before, as far as others' requests meanwhile allow; a zone in which nothing is written and that is not open is EMPTY
+    /// again. What the
     /// write evicted stays closed.
     /// </summary>
     /// <param name="zone">The zone that the begin named; nothing is to be done for a conventional one.</param>
@@ -112,7 +116,8 @@ public sealed partial class ZoneSet
     }
 
     /// <summary>
-    /// Whether a range may be discarded. Never in a sequential zone: there a discard could only punch below a pointer, where data must stay, or lie
+    /// Whether a range may be discarded. Never in a sequential zone: there a discard could only punch below a pointer, where data
+    /// must stay, or lie
     /// above it, where nothing is (spec 3). Conventional zones take it anywhere.
     /// </summary>
     public ZoneResult CheckDiscard(long offset, long length)

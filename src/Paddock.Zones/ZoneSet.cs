@@ -8,8 +8,10 @@ namespace Paddock.Zones;
 /// </summary>
 /// <remarks>
 /// A write is two calls, since data goes to the image between them: <see cref="BeginWrite"/> (or <see cref="BeginAppend"/>) and
-/// <see cref="EndWrite"/>. Between the two the zone is <em>busy</em>. The caller has at most one write at a time in a sequential zone, and
-/// neither finishes, resets nor resizes away a busy zone; anything may happen to other zones meanwhile, and another zone's write may evict
+/// <see cref="EndWrite"/>. Between the two the zone is <em>busy</em>. The caller has at most one write at a time in a sequential
+/// zone, and
+/// neither finishes, resets nor resizes away a busy zone; anything may happen to other zones meanwhile, and another zone's write
+/// may evict
 /// this one. Cost of a write, an append, a transition: constant, whatever the number of zones.
 /// </remarks>
 public sealed partial class ZoneSet
@@ -31,7 +33,8 @@ public sealed partial class ZoneSet
     /// <summary>A disk with all sequential zones EMPTY.</summary>
     /// <param name="limits">Geometry and limits; 0 in a limit is "no limit".</param>
     /// <param name="diskLength">Bytes on the disk.</param>
-    /// <exception cref="ArgumentException">The geometry contradicts itself or the length: callers check images and options first.</exception>
+    /// <exception cref="ArgumentException">The geometry contradicts itself or the length: callers check images and options
+    /// first.</exception>
     public ZoneSet(in ZonedLimits limits, long diskLength)
     {
         _geometry = new ZoneGeometry(limits, diskLength);

@@ -3,7 +3,8 @@ using Paddock.Block;
 namespace Paddock.Testing;
 
 /// <summary>
-/// The zoned disk of spec section 3 as a plain list of zones and their bytes, to compare the real ones with. It shares no code with them and knows no
+/// The zoned disk of spec section 3 as a plain list of zones and their bytes, to compare the real ones with. It shares no code
+/// with them and knows no
 /// trick: what takes a loop takes a loop. One request at a time.
 /// </summary>
 public sealed class ZoneModel

@@ -8,7 +8,8 @@ internal static class Disk
     public const long Zone = 1 << 20;
 
     public static ZoneSet Of(
-        int zones, uint open = 0, uint active = 0, long size = Zone, long? capacity = null, int conventional = 0, uint append = 0, long? length = null)
+        int zones, uint open = 0, uint active = 0, long size = Zone, long? capacity = null, int conventional = 0,
+        uint append = 0, long? length = null)
         => new(new ZonedLimits(size, capacity ?? size, zones, conventional, open, active, append), length ?? zones * size);
 
     /// <summary>A whole write.</summary>

@@ -3,7 +3,8 @@ using Paddock.Testing;
 
 namespace Paddock.Zones.Tests;
 
-/// <summary>The state machine against the plain model under random requests, and its own books under writes that overlap in time.</summary>
+/// <summary>The state machine against the plain model under random requests, and its own books under writes that overlap in
+/// time.</summary>
 public class ModelTests
 {
     public static TheoryData<int> Seeds => [.. Enumerable.Range(1, 100)];
@@ -23,7 +24,8 @@ public class ModelTests
             Assert.True(expected == actual, $"{where}: {actual}, the model says {expected}");
             Assert.True(model.Report().SequenceEqual(zones.Everything()), $"{where}: zones differ from the model");
             Assert.True(
-                (model.OpenCount, model.ActiveCount, model.ImplicitlyOpenCount) == (zones.OpenCount, zones.ActiveCount, zones.ImplicitlyOpenCount),
+                (model.OpenCount, model.ActiveCount, model.ImplicitlyOpenCount)
+                    == (zones.OpenCount, zones.ActiveCount, zones.ImplicitlyOpenCount),
                 $"{where}: resources differ from the model");
         }
     }

@@ -17,7 +17,8 @@ public class RangeTests
             (0, Disk.Zone, ZoneError.None), (0, 2 * Disk.Zone, ZoneError.None), (2 * Disk.Zone, Last, ZoneError.None),
             (Disk.Zone, Disk.Zone + Last, ZoneError.None), (0, (2 * Disk.Zone) + Last, ZoneError.None),
             (0, 0, ZoneError.OutOfRange), (0, -Disk.Zone, ZoneError.OutOfRange), (2 * Disk.Zone, Disk.Zone, ZoneError.OutOfRange),
-            (-Disk.Zone, Disk.Zone, ZoneError.OutOfRange), (3 * Disk.Zone, Disk.Zone, ZoneError.OutOfRange), (0, long.MaxValue, ZoneError.OutOfRange),
+            (-Disk.Zone, Disk.Zone, ZoneError.OutOfRange), (3 * Disk.Zone, Disk.Zone, ZoneError.OutOfRange),
+            (0, long.MaxValue, ZoneError.OutOfRange),
             (0, 512, ZoneError.Unaligned), (512, Disk.Zone, ZoneError.Unaligned), (512, Disk.Zone - 512, ZoneError.Unaligned),
             (2 * Disk.Zone, 512, ZoneError.Unaligned), ((2 * Disk.Zone) + 512, Last - 512, ZoneError.Unaligned),
         ];

@@ -3,7 +3,8 @@ using Paddock.Block;
 namespace Paddock.Zones.Tests;
 
 /// <summary>
-/// Every row of the state table (spec section 3) from every condition, under every limit edge: none, not reached, just reached with something to evict,
+/// Every row of the state table (spec section 3) from every condition, under every limit edge: none, not reached, just reached
+/// with something to evict,
 /// just reached with nothing to evict, active exhausted. The expectation is the table, written out.
 /// </summary>
 public class StateTableTests

@@ -111,7 +111,8 @@ public class WriteTests
     [Fact]
     public void A_failed_write_leaves_the_zone_as_it_was()
     {
-        foreach (var from in new[] { ZoneCondition.Empty, ZoneCondition.Closed, ZoneCondition.ImplicitlyOpen, ZoneCondition.ExplicitlyOpen })
+        ZoneCondition[] writable = [ZoneCondition.Empty, ZoneCondition.Closed, ZoneCondition.ImplicitlyOpen, ZoneCondition.ExplicitlyOpen];
+        foreach (var from in writable)
         {
             var zones = Disk.Of(2, open: 1, active: 1);
             zones.Put(0, from);

@@ -2,7 +2,8 @@ using System.Buffers.Binary;
 
 namespace Paddock.Qcow2.Check;
 
-/// <summary>Paddock's own extension as the checker reads it by itself: where its one table lies (docs/formats/paddock-extension.md).</summary>
+/// <summary>Paddock's own extension as the checker reads it by itself: where its one table lies
+/// (docs/formats/paddock-extension.md).</summary>
 internal static class CheckedConditions
 {
     private const int HeadBytes = 16;

@@ -4,7 +4,8 @@ using Paddock.Zones;
 namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
-/// The zone table on the storage and how it follows the zones: which sectors differ, what a flush may write, and the write ahead of a reset.
+/// The zone table on the storage and how it follows the zones: which sectors differ, what a flush may write, and the write ahead
+/// of a reset.
 /// Guarded by the device's lock but for the I/O, which the image's metadata mutex serialises.
 /// </summary>
 internal sealed class ZonePointerTable

@@ -7,7 +7,8 @@ namespace Paddock.Qcow2.Zoned;
 // READ ONLY and OFFLINE zones (spec 1.4)
 internal sealed partial class ZonedImage
 {
-    /// <summary>Sets the conditions that the image keeps of its own; without them, or with faulty ones, the image is complete all the same.</summary>
+    /// <summary>Sets the conditions that the image keeps of its own; without them, or with faulty ones, the image is complete all
+    /// the same.</summary>
     private static async ValueTask LoadConditionsAsync(Qcow2Image image, ZoneSet zones, CancellationToken cancellationToken)
     {
         var data = image.Extensions.Find(static e => e.Type == HeaderExtension.Paddock)?.Data;

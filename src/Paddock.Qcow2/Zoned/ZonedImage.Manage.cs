@@ -164,7 +164,8 @@ internal sealed partial class ZonedImage
         {
             if (_captured.Count > 0)
             {
-                // a flush failed: the table in memory holds pointers above data that is not durable, and the sectors of a reset would carry them
+                // a flush failed: the table in memory holds pointers above data that is not durable, and the sectors of a reset
+                // would carry them
                 await _image.FlushLockedAsync();
             }
 
@@ -203,7 +204,8 @@ internal sealed partial class ZonedImage
         await _image.WriteZeroesAsync(lastWhole, end - lastWhole, ZeroFlags.MayUnmap, cancellationToken);
     }
 
-    // The zones are EMPTY in memory by now. Should the write fail, the next flush takes their entries along; until then the old pointers stand,
+    // The zones are EMPTY in memory by now. Should the write fail, the next flush takes their entries along; until then the old
+    // pointers stand,
     // over data that is still there.
     private async ValueTask WriteResetAsync(List<int> sectors, CancellationToken cancellationToken)
     {

@@ -54,8 +54,9 @@ public class PaddockExtensionTests
             await using var disk = (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
             var zones = new ZoneDescriptor[4];
             await disk.ReportZonesAsync(0, zones);
+            var first = session == 0 ? ZoneCondition.Empty : ZoneCondition.Closed;
             Assert.Equal(
-                [session == 0 ? ZoneCondition.Empty : ZoneCondition.Closed, ZoneCondition.ReadOnly, ZoneCondition.Empty, ZoneCondition.Offline],
+                [first, ZoneCondition.ReadOnly, ZoneCondition.Empty, ZoneCondition.Offline],
                 zones.Select(z => z.Condition));
             Assert.Equal(ZoneError.ReadOnly, await Refusal(disk, Zone));
             Assert.Equal(ZoneError.Offline, await Refusal(disk, 3 * Zone));
@@ -98,11 +99,13 @@ public class PaddockExtensionTests
     private static async Task<ZoneError> Refusal(IZonedBlockDevice disk, long zone)
         => (await Assert.ThrowsAsync<ZoneException>(async () => await disk.AppendAsync(zone, new byte[512]))).Reason;
 
-    /// <summary>A disk of four zones to which a condition table was added at the end of the file, counted, and named in the header.</summary>
+    /// <summary>A disk of four zones to which a condition table was added at the end of the file, counted, and named in the
+    /// header.</summary>
     private static async Task<KeptStorage> Make(byte[] table)
     {
         var storage = new KeptStorage(new MemoryStorage());
-        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = 4 * Zone, Zoned = new ZonedCreateOptions { ZoneSize = Zone } });
+        var zoned = new ZonedCreateOptions { ZoneSize = Zone };
+        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = 4 * Zone, Zoned = zoned });
         long at = (storage.Length + Cluster - 1) / Cluster * Cluster;
         await storage.WriteAsync(at, (byte[])[.. table, .. new byte[Cluster - table.Length]]);
         await storage.WriteAsync((2L * Cluster) + (at / Cluster * 2), new byte[] { 0, 1 });

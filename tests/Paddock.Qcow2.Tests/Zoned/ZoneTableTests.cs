@@ -71,7 +71,8 @@ public class ZoneTableTests
     {
         const int Count = 1_048_576;
         var storage = new KeptStorage(new MemoryStorage());
-        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = Count * 4096L, Zoned = new ZonedCreateOptions { ZoneSize = 4096 } });
+        var zoned = new ZonedCreateOptions { ZoneSize = 4096 };
+        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = Count * 4096L, Zoned = zoned });
         long begin = Stopwatch.GetTimestamp();
         await using (var disk = (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()))
         {

@@ -4,7 +4,8 @@ using Paddock.Qcow2.Zoned;
 
 namespace Paddock.Qcow2.Tests.Zoned;
 
-/// <summary>The three layouts of the header extension: sizes, offsets, how they are told apart, and what no image may claim (spec 1.2).</summary>
+/// <summary>The three layouts of the header extension: sizes, offsets, how they are told apart, and what no image may claim (spec
+/// 1.2).</summary>
 public class ZonedExtensionTests
 {
     private const long MiB = 1 << 20;
@@ -119,7 +120,8 @@ public class ZonedExtensionTests
         var data = ZonedExtension.Write(Some with { Layout = ZoneLayout.C });
         BinaryPrimitives.WriteUInt32BigEndian(data.AsSpan(32), 6);
         var refused = Assert.Throws<BlockException>(() => ZonedExtension.Read(data, DiskSize, Cluster, FileLength));
-        Assert.Contains("max_open_zones is 4, and must be at most the number of sequential zones, 2", refused.Message, StringComparison.Ordinal);
+        const string Named = "max_open_zones is 4, and must be at most the number of sequential zones, 2";
+        Assert.Contains(Named, refused.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -104,7 +104,8 @@ public class ZonedFailureTests
     private static async Task<KeptStorage> Make()
     {
         var storage = new KeptStorage(new MemoryStorage());
-        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = 4L * Zone, Zoned = new ZonedCreateOptions { ZoneSize = Zone } });
+        var zoned = new ZonedCreateOptions { ZoneSize = Zone };
+        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = 4L * Zone, Zoned = zoned });
         return storage;
     }
 

@@ -3,7 +3,8 @@ using Paddock.Testing;
 
 namespace Paddock.Qcow2.Tests.Zoned;
 
-/// <summary>The zoned device against the plain model: answers, reports and bytes, over reopening and resizing, and the image checked after each run.</summary>
+/// <summary>The zoned device against the plain model: answers, reports and bytes, over reopening and resizing, and the image
+/// checked after each run.</summary>
 public class ZonedModelTests
 {
     public static TheoryData<int, int, ZoneLayout> Shapes()
@@ -88,7 +89,9 @@ public class ZonedModelTests
                 break;
             case < 11:
                 var expected = model.Append(zone.Start, data, out long landed);
-                await Same($"{where}: append {zone.Start} {length}", expected, async () => Assert.Equal(landed, await disk.AppendAsync(zone.Start, data)));
+                await Same(
+                    $"{where}: append {zone.Start} {length}", expected,
+                    async () => Assert.Equal(landed, await disk.AppendAsync(zone.Start, data)));
                 break;
             case 11 or 12:
                 await Same($"{where}: zeroes {at} {length}", model.WriteZeroes(at, length), () => disk.WriteZeroesAsync(at, length));

@@ -17,7 +17,10 @@ public class ZonedSampleTests
     public static TheoryData<string, ZoneCondition[], long[]> Samples => new()
     {
         { "z64-fresh", [Empty, Empty, Empty, Empty, Empty, Empty, Empty, Empty], [] },
-        { "z64-used", [Closed, Closed, Full, Full, Full, Empty, Empty, Closed], [0x13000, 0x811000, -1, -1, -1, 0x2800000, 0x3000000, 0x3800200] },
+        {
+            "z64-used", [Closed, Closed, Full, Full, Full, Empty, Empty, Closed],
+            [0x13000, 0x811000, -1, -1, -1, 0x2800000, 0x3000000, 0x3800200]
+        },
         { "z64-bit5-byhand", [Closed, Closed, Full, Full, Full, Empty, Empty, Closed], [0x13000, 0x811000] },
         { "z64-used-resetall", [Empty, Empty, Empty, Empty, Empty, Empty, Empty, Empty], [] },
         { "z64-conv2", [Conv, Conv, Closed, Full, Empty, Empty, Empty, Closed], [0, 0x800000, 0x1002000] },
