@@ -29,6 +29,18 @@ public static class Errno
         (109, BlockError.TooManyZones, "Too many references: cannot splice"),
         (122, BlockError.NoSpace, "Disk quota exceeded"),
         (123, BlockError.NoMedium, "No medium found"),
+        (4, BlockError.Io, "Interrupted system call"),
+        (6, BlockError.Io, "No such device or address"),
+        (9, BlockError.Io, "Bad file descriptor"),
+        (24, BlockError.Io, "Too many open files"),
+        (26, BlockError.Io, "Text file busy"),
+        (29, BlockError.Io, "Illegal seek"),
+        (38, BlockError.Io, "Function not implemented"),
+        (40, BlockError.Io, "Too many levels of symbolic links"),
+        (71, BlockError.Io, "Protocol error"),
+        (75, BlockError.Io, "Value too large for defined data type"),
+        (110, BlockError.Io, "Connection timed out"),
+        (111, BlockError.Io, "Connection refused"),
         (125, BlockError.Cancelled, "Operation canceled"),
     ];
 
