@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Threading.Channels;
 using Paddock.Block;
 using Paddock.Qcow2;
 
@@ -8,6 +9,7 @@ namespace Paddock.Tools;
 internal static class ConvertCommand
 {
     private const int Chunk = 2 << 20;
+    private const int Buffers = 4;
 
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
@@ -79,7 +81,12 @@ internal static class ConvertCommand
         }
     }
 
-    /// <summary>The copying itself: the next chunk is read while one is written.</summary>
+    /// <param name="At">Where it lies on the disk.</param>
+    /// <param name="Count">Bytes.</param>
+    /// <param name="Data">What was read; null where the source has nothing.</param>
+    private readonly record struct Piece(long At, long Count, byte[]? Data);
+
+    /// <summary>The copying itself: chunks are read while others are written.</summary>
     private sealed class Copy(ImageNode source, ImageNode output, int sparse, bool zeroTarget, bool compress, ToolContext? progress)
     {
         private readonly int _block = compress ? output.ClusterSize : Math.Max(sparse, 512);
@@ -90,29 +97,64 @@ internal static class ConvertCommand
 
         public async ValueTask RunAsync()
         {
-            byte[] current = ArrayPool<byte>.Shared.Rent(Chunk), ahead = ArrayPool<byte>.Shared.Rent(Chunk);
             long length = source.Device.Length;
             await CountAsync(length);
-            var reading = ReadRunAsync(0, current);
-            for (long at = 0; at < length;)
+            var free = Channel.CreateUnbounded<byte[]>();
+            var pieces = Channel.CreateBounded<Piece>(new BoundedChannelOptions(Buffers * 4) { SingleReader = true, SingleWriter = true });
+            for (int i = 0; i < Buffers; i++)
             {
-                var (count, hasData) = await reading;
-                long next = at + count;
-                if (next < length)
-                {
-                    var (from, into) = (next, ahead);
-                    reading = Task.Run(() => ReadRunAsync(from, into));
-                }
+                free.Writer.TryWrite(ArrayPool<byte>.Shared.Rent(Chunk));
+            }
 
-                await WriteRunAsync(at, count, hasData ? current : null);
-                (current, ahead) = (ahead, current);
-                at = next;
-                Show(hasData ? count : 0);
+            using var stop = new CancellationTokenSource();
+            var reading = Task.Run(() => ReadAllAsync(length, free, pieces.Writer, stop.Token));
+            try
+            {
+                await foreach (var piece in pieces.Reader.ReadAllAsync())
+                {
+                    await WriteRunAsync(piece.At, piece.Count, piece.Data);
+                    if (piece.Data is { } used)
+                    {
+                        free.Writer.TryWrite(used);
+                    }
+
+                    Show(piece.Data is null ? 0 : piece.Count);
+                }
+            }
+            finally
+            {
+                // the source is closed next: nothing may read from it then
+                await stop.CancelAsync();
+                await reading;
             }
 
             progress?.Out.Write("    (100.00/100%)\r\n");
-            ArrayPool<byte>.Shared.Return(current);
-            ArrayPool<byte>.Shared.Return(ahead);
+        }
+
+        // runs ahead of the writes by as many buffers as there are, so that a run of holes does not leave either side idle
+        private async Task ReadAllAsync(long length, Channel<byte[]> free, ChannelWriter<Piece> pieces, CancellationToken stop)
+        {
+            try
+            {
+                for (long at = 0; at < length;)
+                {
+                    byte[] buffer = await free.Reader.ReadAsync(stop);
+                    var (count, hasData) = await ReadRunAsync(at, buffer);
+                    if (!hasData)
+                    {
+                        free.Writer.TryWrite(buffer);
+                    }
+
+                    await pieces.WriteAsync(new Piece(at, count, hasData ? buffer : null), stop);
+                    at += count;
+                }
+
+                pieces.Complete();
+            }
+            catch (Exception e) when (e is BlockException or ToolException or IOException or OperationCanceledException)
+            {
+                pieces.Complete(e);
+            }
         }
 
         private bool IsCopied(ChainStatus status) => compress || !status.IsZero;

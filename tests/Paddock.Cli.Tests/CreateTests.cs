@@ -1,0 +1,77 @@
+using Paddock.Tools.Native;
+
+namespace Paddock.Cli.Tests;
+
+public class CreateTests
+{
+    [Fact]
+    public async Task What_was_asked_for_is_what_info_says()
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync(
+            "create z.qcow2 100M --zone-size 8M --zone-capacity 6M --conventional 2 --max-open 3 --max-active 5 --max-append 128k --layout a");
+        var info = (await bench.MustAsync("info z.qcow2 --json")).Json();
+        Assert.Equal(100 << 20, info.GetProperty("size").GetInt64());
+        var zones = (await bench.MustAsync("zones z.qcow2 --json")).Json();
+        Assert.Equal(8 << 20, zones.GetProperty("zone_size").GetInt64());
+        Assert.Equal(6 << 20, zones.GetProperty("zone_capacity").GetInt64());
+        Assert.Equal(13, zones.GetProperty("zone_count").GetInt32());
+        Assert.Equal(2, zones.GetProperty("conventional_zones").GetInt32());
+        Assert.Equal(3, zones.GetProperty("max_open_zones").GetInt32());
+        Assert.Equal(5, zones.GetProperty("max_active_zones").GetInt32());
+        Assert.Equal(131072, zones.GetProperty("max_append_bytes").GetInt32());
+        var last = zones.GetProperty("zones")[12];
+        Assert.Equal(4 << 20, last.GetProperty("length").GetInt64());
+        Assert.Equal(4 << 20, last.GetProperty("capacity").GetInt64());
+    }
+
+    [Fact]
+    public async Task The_open_limit_is_the_active_limit_where_only_that_is_given()
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync("create z.qcow2 64M --zone-size 8M --max-active 4");
+        var zones = (await bench.MustAsync("zones z.qcow2 --json")).Json();
+        Assert.Equal(4, zones.GetProperty("max_open_zones").GetInt32());
+    }
+
+    [Theory]
+    [InlineData("create z.qcow2 64M --zone-size 0", NativeExit.Failure)]
+    [InlineData("create z.qcow2 64M --zone-size 8M --zone-capacity 9M", NativeExit.Failure)]
+    [InlineData("create z.qcow2 64M --zone-size 8M --max-open 5 --max-active 4", NativeExit.Failure)]
+    [InlineData("create z.qcow2 64M --zone-size 8M --conventional 9", NativeExit.Failure)]
+    [InlineData("create z.qcow2 64M --zone-size 1000", NativeExit.Failure)]
+    [InlineData("create z.qcow2 64M --zone-size 4G", NativeExit.Failure)]
+    [InlineData("create z.qcow2 64M --zone-size 8M --max-append 1000", NativeExit.Failure)]
+    [InlineData("create z.qcow2 64M --cluster-size 3k", NativeExit.Failure)]
+    [InlineData("create z.qcow2 64M --max-open 3", NativeExit.Usage)]
+    [InlineData("create z.qcow2 many", NativeExit.Usage)]
+    [InlineData("create z.qcow2 64M --layout b --zone-size 8M", NativeExit.Usage)]
+    public async Task A_refused_image_leaves_no_file(string line, int code)
+    {
+        using var bench = new Workbench();
+        await bench.RefusedAsync(line, code: code);
+        Assert.False(File.Exists(bench["z.qcow2"]));
+    }
+
+    [Fact]
+    public async Task A_file_that_is_there_stays_as_it_is_without_force_and_with_a_refused_option()
+    {
+        using var bench = new Workbench();
+        await File.WriteAllTextAsync(bench["z.qcow2"], "precious", TestContext.Current.CancellationToken);
+        Assert.Contains("--force", await bench.RefusedAsync("create z.qcow2 64M"), StringComparison.Ordinal);
+        await bench.RefusedAsync("create z.qcow2 64M --zone-size 1000 --force");
+        Assert.Equal("precious", await File.ReadAllTextAsync(bench["z.qcow2"], TestContext.Current.CancellationToken));
+        await bench.MustAsync("create z.qcow2 64M --force");
+        await bench.MustAsync("check z.qcow2");
+    }
+
+    [Theory]
+    [InlineData("a")]
+    [InlineData("c")]
+    public async Task Both_layouts_are_written_and_named(string layout)
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync($"create z.qcow2 64M --zone-size 8M --layout {layout}");
+        Assert.Contains($"zone layout:         {layout}", (await bench.MustAsync("info z.qcow2")).Out, StringComparison.OrdinalIgnoreCase);
+    }
+}

@@ -1,0 +1,122 @@
+using System.Text.RegularExpressions;
+using Paddock.Tools.Native;
+
+namespace Paddock.Cli.Tests;
+
+public partial class OtherVerbTests
+{
+    [Fact]
+    public async Task The_demo_shows_the_refusal_the_reset_and_the_pointers_and_leaves_nothing_behind()
+    {
+        using var bench = new Workbench();
+        int before = Leftovers();
+        string shown = (await bench.MustAsync("demo")).Out;
+        Assert.Contains("refused: ", shown, StringComparison.Ordinal);
+        Assert.Contains("zone 9: empty", shown, StringComparison.Ordinal);
+        Assert.Contains("zone 4: closed, pointer 0x1180000", shown, StringComparison.Ordinal);
+        Assert.Contains("sound;", shown, StringComparison.Ordinal);
+        Assert.Equal(before, Leftovers());
+    }
+
+    [Fact]
+    public async Task Check_names_leaks_and_corruptions_by_its_exit_code_and_mends_them()
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync("create z.qcow2 64M --zone-size 8M");
+        Assert.Equal(0, (await bench.MustAsync("check z.qcow2 --json")).Json().GetProperty("corruptions").GetInt32());
+
+        // a count for a cluster beyond the last one in use: a leak
+        await WriteAsync(bench["z.qcow2"], 2 * 65536 + 200, [0, 1]);
+        await using (var file = File.OpenWrite(bench["z.qcow2"]))
+        {
+            file.SetLength(101 * 65536);
+        }
+
+        Assert.Equal(NativeExit.Leaks, (await bench.RunAsync("check z.qcow2")).Code);
+        await bench.MustAsync("check z.qcow2 --repair leaks");
+
+        // the header's own cluster has no count any more: corruption
+        await WriteAsync(bench["z.qcow2"], 2 * 65536, [0, 0]);
+        Assert.Equal(NativeExit.Corrupt, (await bench.RunAsync("check z.qcow2")).Code);
+        await bench.MustAsync("check z.qcow2 --repair all");
+        await bench.MustAsync("check z.qcow2");
+    }
+
+    [Fact]
+    public async Task A_check_draws_progress_on_a_terminal_and_wipes_it()
+    {
+        using var bench = new Workbench { ShowsProgress = true };
+        await bench.MustAsync("create z.qcow2 64M --zone-size 8M");
+        string shown = (await bench.MustAsync("check z.qcow2")).Error;
+        Assert.EndsWith("\r\u001b[K", shown, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_file_that_is_no_image_is_refused_by_every_verb()
+    {
+        using var bench = new Workbench();
+        await File.WriteAllBytesAsync(bench["raw.qcow2"], new byte[4096], TestContext.Current.CancellationToken);
+        foreach (string verb in new[] { "info", "zones", "check", "zone reset", "append" })
+        {
+            string rest = verb is "zone reset" or "append" ? " 0" : "";
+            Assert.Contains("not a qcow2 image", await bench.RefusedAsync($"{verb} raw.qcow2{rest}"), StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task Every_verb_has_help_and_the_verbs_for_people_have_examples()
+    {
+        using var bench = new Workbench();
+        string root = (await bench.MustAsync("--help")).Out;
+        foreach (string verb in new[] { "create", "info", "zones", "zone", "append", "check", "demo", "completion" })
+        {
+            Assert.Contains($"  {verb} ", root, StringComparison.Ordinal);
+            string help = (await bench.MustAsync($"{verb} --help")).Out;
+            Assert.Contains($"paddock {verb}", help, StringComparison.Ordinal);
+            Assert.Contains("Examples:", help, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [InlineData("bash")]
+    [InlineData("zsh")]
+    [InlineData("fish")]
+    public async Task A_completion_script_asks_paddock_for_the_words(string shell)
+    {
+        using var bench = new Workbench();
+        Assert.Matches(Suggest(), (await bench.MustAsync($"completion {shell}")).Out);
+        Assert.Contains("append", (await bench.MustAsync("[suggest:1] a")).Out, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("creat x.qcow2 1G")]
+    [InlineData("zone burn x.qcow2 1")]
+    [InlineData("info")]
+    [InlineData("completion ksh")]
+    public async Task A_mistyped_line_ends_with_64_and_names_the_help(string line)
+    {
+        using var bench = new Workbench();
+        Assert.Contains("--help", await bench.RefusedAsync(line, code: NativeExit.Usage), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(0, "0 B")]
+    [InlineData(1023, "1023 B")]
+    [InlineData(1024, "1 KiB")]
+    [InlineData(1 << 20, "1 MiB")]
+    [InlineData(long.MaxValue, "8 EiB")]
+    [InlineData(1536, "1.5 KiB")]
+    public void A_size_for_people_takes_the_largest_unit(long bytes, string text) => Assert.Equal(text, SizeText.Human(bytes));
+
+    private static int Leftovers() => Directory.GetDirectories(Path.GetTempPath(), "paddock-demo-*").Length;
+
+    private static async Task WriteAsync(string path, long offset, byte[] data)
+    {
+        await using var file = File.OpenWrite(path);
+        file.Position = offset;
+        await file.WriteAsync(data);
+    }
+
+    [GeneratedRegex(@"paddock ""\[suggest:")]
+    private static partial Regex Suggest();
+}

@@ -1,0 +1,119 @@
+using Paddock.Tools;
+using Paddock.Tools.Native;
+
+namespace Paddock.Cli.Tests;
+
+public class ZoneVerbTests
+{
+    [Fact]
+    public async Task Appended_bytes_are_there_in_the_next_command_and_the_pointer_stands_behind_them()
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync("create z.qcow2 64M --zone-size 8M --conventional 1");
+        Assert.Contains("8388608 (0x800000)", (await bench.MustAsync("append z.qcow2 1", Workbench.Bytes(3 << 20, 7))).Out, StringComparison.Ordinal);
+        Assert.Contains("11534336 (0xb00000)", (await bench.MustAsync("append z.qcow2 1", Workbench.Bytes(512, 8))).Out, StringComparison.Ordinal);
+        var zone = (await bench.MustAsync("zones z.qcow2 --json")).Json().GetProperty("zones")[1];
+        Assert.Equal((8 << 20) + (3 << 20) + 512, zone.GetProperty("write_pointer").GetInt64());
+        Assert.Equal("closed", zone.GetProperty("condition").GetString());
+    }
+
+    [Fact]
+    public async Task An_append_of_part_of_a_sector_needs_pad()
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync("create z.qcow2 64M --zone-size 8M");
+        Assert.Contains("--pad", await bench.RefusedAsync("append z.qcow2 0", Workbench.Bytes(700, 7)), StringComparison.Ordinal);
+        Assert.Equal("empty", await ConditionAsync(bench, 0));
+        Assert.Contains("appended 1024 bytes", (await bench.MustAsync("append z.qcow2 0 --pad", Workbench.Bytes(700, 7))).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_append_that_does_not_fit_is_refused_whole()
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync("create z.qcow2 64M --zone-size 8M --zone-capacity 1M");
+        string message = await bench.RefusedAsync("append z.qcow2 0", Workbench.Bytes((1 << 20) + 512, 7));
+        Assert.Contains("room for 1048576", message, StringComparison.Ordinal);
+        Assert.Equal("empty", await ConditionAsync(bench, 0));
+    }
+
+    [Fact]
+    public async Task An_append_of_nothing_changes_nothing()
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync("create z.qcow2 64M --zone-size 8M");
+        Assert.Contains("nothing to append", (await bench.MustAsync("append z.qcow2 0")).Out, StringComparison.Ordinal);
+        Assert.Equal("empty", await ConditionAsync(bench, 0));
+    }
+
+    [Theory]
+    [InlineData("append z.qcow2 8", "there is no zone 8")]
+    [InlineData("append z.qcow2 -1", "no zone -1")]
+    [InlineData("append z.qcow2 0", "conventional")]
+    [InlineData("zone reset z.qcow2 9", "there is no zone 9")]
+    [InlineData("zone reset z.qcow2 3-1", "ends before it starts")]
+    [InlineData("zone reset z.qcow2 1,,2", "no list of zones")]
+    [InlineData("zone open z.qcow2 0", "conventional")]
+    [InlineData("zone open missing.qcow2 0", "missing.qcow2")]
+    public async Task What_cannot_be_done_is_said_in_one_line(string line, string part)
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync("create z.qcow2 64M --zone-size 8M --conventional 1");
+        string message = await bench.RefusedAsync(line, Workbench.Bytes(512, 1));
+        Assert.Contains(part, message, StringComparison.Ordinal);
+        Assert.Single(message.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+    }
+
+    [Fact]
+    public async Task All_means_the_sequential_zones()
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync("create z.qcow2 60M --zone-size 8M --conventional 2");
+        await bench.MustAsync("append z.qcow2 3", Workbench.Bytes(512, 1));
+        Assert.Equal("6 zones finished\n", (await bench.MustAsync("zone finish z.qcow2 all")).Out);
+        Assert.Equal("full", await ConditionAsync(bench, 7));
+        Assert.Equal("conventional", await ConditionAsync(bench, 1));
+        Assert.Equal("3 zones reset\n", (await bench.MustAsync("zone reset z.qcow2 7,2-3")).Out);
+        Assert.Equal("empty", await ConditionAsync(bench, 3));
+        Assert.Equal("full", await ConditionAsync(bench, 4));
+    }
+
+    [Fact]
+    public async Task A_disk_of_conventional_zones_has_nothing_to_reset()
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync("create z.qcow2 16M --zone-size 8M --conventional 2");
+        Assert.Contains("every zone", await bench.RefusedAsync("zone reset z.qcow2 all"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_plain_disk_has_no_zones_and_the_message_says_how_to_get_some()
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync("create p.qcow2 16M");
+        Assert.Contains("--zone-size", await bench.RefusedAsync("zones p.qcow2"), StringComparison.Ordinal);
+        Assert.Contains("zones:               none", (await bench.MustAsync("info p.qcow2")).Out, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("0", "0+1")]
+    [InlineData("5,1,3-4", "1+1 3+3")]
+    [InlineData("0-3,2-6", "0+7")]
+    [InlineData("7,7", "7+1")]
+    [InlineData("all", "0+8")]
+    public void A_list_of_zones_is_sorted_runs_that_do_not_touch(string text, string runs)
+        => Assert.Equal(runs, string.Join(' ', ZoneList.Parse(text, 8).Select(r => $"{r.First}+{r.Count}")));
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("-")]
+    [InlineData("1-")]
+    [InlineData("+1")]
+    [InlineData("1 2")]
+    [InlineData("8")]
+    [InlineData("99999999999")]
+    public void A_bad_list_of_zones_is_refused(string text) => Assert.Throws<ToolException>(() => ZoneList.Parse(text, 8));
+
+    internal static async Task<string?> ConditionAsync(Workbench bench, int zone)
+        => (await bench.MustAsync("zones z.qcow2 --json")).Json().GetProperty("zones")[zone].GetProperty("condition").GetString();
+}
