@@ -2,7 +2,7 @@ namespace Paddock.Sim;
 
 /// <summary>A sort of simulation.</summary>
 /// <param name="Name">Its name on the command line.</param>
-/// <param name="Group">plain or zoned.</param>
+/// <param name="Group">plain or zoned (power cuts), exact (no cuts), raw (the simulator itself).</param>
 /// <param name="Make">Makes one from a seed.</param>
 internal sealed record SimKind(string Name, string Group, Func<int, SimOptions, SimRun> Make);
 
@@ -13,6 +13,10 @@ internal static class SimKinds
     [
         new("cut", "plain", (seed, options) => new PlainCutRun(seed, options, raw: false)),
         new("zonecut", "zoned", (seed, options) => new ZonedCutRun(seed, options)),
+        new("mirror", "exact", (seed, options) => new MirrorRun(seed, options)),
+        new("model", "exact", (seed, options) => new ModelRun(seed, options)),
+        new("errors", "exact", (seed, options) => new ErrorsRun(seed, options)),
+        new("threads", "exact", (seed, options) => new ThreadsRun(seed, options)),
         new("raw", "raw", (seed, options) => new PlainCutRun(seed, options, raw: true)),
     ];
 

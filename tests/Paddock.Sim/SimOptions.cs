@@ -19,7 +19,7 @@ internal sealed record SimOptions
     /// <summary>Minutes to go on; 0: no limit.</summary>
     public double Minutes { get; init; }
 
-    /// <summary>Which simulations: a kind's name, zoned, plain or all.</summary>
+    /// <summary>Which simulations: a kind's name, exact, zoned, plain or all.</summary>
     public string Kind { get; init; } = "all";
 
     /// <summary>Hostile images to try; 0: none.</summary>
@@ -33,18 +33,20 @@ internal sealed record SimOptions
 
     public bool NoCheck { get; init; }
 
-    /// <summary>Ask qemu-img about one in so many images; 0: never.</summary>
+    /// <summary>Ask qemu-img about one mirror image in so many; 0: never.</summary>
     public int Qemu { get; init; }
 
     /// <summary>Folder for images that fail.</summary>
     public string? DumpFolder { get; init; }
 
     public const string Usage = """
-        usage: Paddock.Sim [--kind all|plain|zoned|KIND] [--seed N] [--ops N] [--runs N] [--cuts N] [--minutes N] [--fuzz N]
+        usage: Paddock.Sim [--kind all|exact|plain|zoned|KIND] [--seed N] [--ops N] [--runs N] [--cuts N] [--minutes N] [--fuzz N]
                            [--workers N] [--qemu N] [--dump FOLDER] [--no-check] [--verbose] [--ci]
-        kinds: mirror (plain qcow2 against a mirror), model (zones against a model), cut, zonecut (power cuts),
-               errors (failing requests), threads (parallel requests), raw (the simulator's own test)
-        --qemu N: also ask qemu-img about one image in N. --ci: a short run of everything.
+        kinds: cut, zonecut (power cuts on plain and zoned images), and without cuts, all four called exact:
+               mirror (plain images against an array of bytes), model (zones against the plain model),
+               errors (requests that fail at named events), threads (parallel clients);
+               raw (power cuts on raw storage: tests the simulator alone)
+        --qemu N: also ask qemu-img about one mirror image in N. --ci: a short run of everything, and hostile images.
         """;
 
     /// <summary>Reads the command line.</summary>

@@ -31,7 +31,7 @@ internal sealed class ZonedRecipe
     public static ZonedRecipe Make(Random random, params int[] sizes)
     {
         int cluster = sizes[random.Next(sizes.Length)];
-        var layout = random.Next(3) == 0 ? ZoneLayout.C : ZoneLayout.A;
+        var layout = random.Next(6) switch { 0 or 1 => ZoneLayout.C, 2 => ZoneLayout.B, _ => ZoneLayout.A };
         long zoneSize = ZoneSize(random, cluster, layout);
         int zones = random.Next(2, 9);
         long size = zoneSize * zones;
@@ -58,7 +58,7 @@ internal sealed class ZonedRecipe
                 ConventionalZones = conventional,
                 MaxActiveZones = active,
                 MaxOpenZones = Math.Min(open, (uint)zones - conventional),
-                MaxAppendBytes = layout == ZoneLayout.A && random.Next(3) == 0 ? Sector * random.Next(1, 64) : 0,
+                MaxAppendBytes = layout != ZoneLayout.C && random.Next(3) == 0 ? Sector * random.Next(1, 64) : 0,
             },
         };
         return new ZonedRecipe(create, new Qcow2OpenOptions
