@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Qcow2;
 using Paddock.Testing;
 
 namespace Paddock.Sim;
@@ -111,6 +112,12 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
 
     private async Task ResizeAsync()
     {
+        if (_recipe.Zones.Layout == ZoneLayout.C && _recipe.Zones.MaxActiveZones + _recipe.Zones.MaxOpenZones > 0)
+        {
+            // layout C stores a limit that equals the number of sequential zones as none: shrunk, reopened and grown, the disk has lost it
+            return;
+        }
+
         long length = Math.Max(Sector, _model.Length + (Random.Next(-64, 128) * (long)Sector));
         if (Random.Next(2) == 0)
         {

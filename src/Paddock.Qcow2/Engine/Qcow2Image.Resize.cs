@@ -137,17 +137,18 @@ public sealed partial class Qcow2Image
         await _meta.AcquireAsync();
         try
         {
-            long oldClusters = _geometry.ClustersFor(oldBytes);
-            if (_geometry.ClustersFor(table.Length) <= oldClusters)
+            long oldFirst = oldOffset >> _geometry.ClusterBits;
+            long oldClusters = _geometry.ClustersFor(oldBytes), clusters = _geometry.ClustersFor(table.Length);
+            if (clusters <= oldClusters)
             {
                 await _storage.WriteAsync(oldOffset, table);
-                return (oldOffset, null);
+                return (oldOffset, clusters < oldClusters ? (oldFirst + clusters, oldClusters - clusters) : null);
             }
 
-            long offset = (await _refcounts.AllocateAsync(_geometry.ClustersFor(table.Length))).First << _geometry.ClusterBits;
+            long offset = (await _refcounts.AllocateAsync(clusters)).First << _geometry.ClusterBits;
             await CheckOverlapAsync(offset, table.Length);
             await _storage.WriteAsync(offset, table);
-            return (offset, (oldOffset >> _geometry.ClusterBits, oldClusters));
+            return (offset, (oldFirst, oldClusters));
         }
         finally
         {

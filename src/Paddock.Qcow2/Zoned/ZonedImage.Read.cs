@@ -67,7 +67,7 @@ internal sealed partial class ZonedImage
 
             int written = (int)Math.Clamp(_zones.DataEndOf(zone) - offset, 0, target.Length);
             target[written..].Clear();
-            if (_buffers.Find(zone) is not { } buffer || buffer.Start >= offset + written)
+            if (written == 0 || _buffers.Find(zone) is not { } buffer || buffer.Start >= offset + written)
             {
                 return written;
             }

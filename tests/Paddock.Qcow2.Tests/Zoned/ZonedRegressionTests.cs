@@ -1,0 +1,44 @@
+using Paddock.Block;
+
+namespace Paddock.Qcow2.Tests.Zoned;
+
+/// <summary>What the simulator found, each in as few steps as show it.</summary>
+public class ZonedRegressionTests
+{
+    [Fact]
+    public async Task A_read_far_behind_the_pointer_gives_zeroes_while_data_gathers_in_the_zone()
+    {
+        await using var disk = await OpenAsync(await CreateAsync(1 << 20, 1 << 20, 65536));
+        await disk.WriteAsync(0, new byte[512]);
+        byte[] found = new byte[4096];
+        found.AsSpan().Fill(1);
+        await disk.ReadAsync(512 << 10, found);
+        Assert.False(found.AsSpan().ContainsAnyExcept((byte)0));
+    }
+
+    [Fact]
+    public async Task A_zone_table_that_shrinks_gives_its_clusters_back()
+    {
+        var storage = await CreateAsync(77 * 512, 512, 512);
+        await using (var disk = await OpenAsync(storage))
+        {
+            await disk.ResizeAsync(20 * 512);
+        }
+
+        var report = await Qcow2Image.CheckAsync(storage, Qcow2Repair.None, line => Assert.Fail(line));
+        Assert.Equal(0, report.Leaks);
+    }
+
+    private static async Task<MemoryStorage> CreateAsync(long size, long zoneSize, int cluster)
+    {
+        var storage = new MemoryStorage();
+        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions
+        {
+            Size = size, ClusterSize = cluster, Zoned = new ZonedCreateOptions { ZoneSize = zoneSize },
+        });
+        return storage;
+    }
+
+    private static async Task<IZonedBlockDevice> OpenAsync(IStorage storage)
+        => (IZonedBlockDevice)CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()));
+}
