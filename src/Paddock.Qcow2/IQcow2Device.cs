@@ -16,4 +16,11 @@ public interface IQcow2Device : IBlockDevice
 
     /// <summary>Writes clusters compressed; whole clusters only, but for the last. Unallocated clusters only.</summary>
     ValueTask WriteCompressedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default);
+
+    /// <summary>Turns the zoned header extension and the zone table into another layout; a crash leaves one or the other.</summary>
+    /// <param name="layout">The layout that is wanted; nothing happens when the image has it.</param>
+    /// <param name="cancellationToken">Stops it before the switch.</param>
+    /// <exception cref="BlockException">The image has no zones, or the layout cannot hold what it says.</exception>
+    ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
+        => throw new BlockException(BlockError.NotSupported, "the image has no zones, and so no zone layout");
 }

@@ -3,6 +3,7 @@ namespace Paddock.Tools.Tests;
 public class HelpTests
 {
     [Theory]
+    [InlineData("amend")]
     [InlineData("bench")]
     [InlineData("check")]
     [InlineData("compare")]

@@ -132,14 +132,19 @@ public sealed partial class Qcow2Image
 
     /// <summary>Writes a table of the zoned device to a place where it fits: the old one, or new clusters.</summary>
     /// <returns>Where it is now, and the old place's clusters if they are to be freed.</returns>
-    internal async ValueTask<(long Offset, (long First, long Count)? Freed)> ReplaceTableAsync(long oldOffset, long oldBytes, byte[] table)
+    /// <param name="oldOffset">Where it was.</param>
+    /// <param name="oldBytes">How long it was.</param>
+    /// <param name="table">The table.</param>
+    /// <param name="move">Whether the old one must stay as it is until the header names the new one.</param>
+    internal async ValueTask<(long Offset, (long First, long Count)? Freed)> ReplaceTableAsync(
+        long oldOffset, long oldBytes, byte[] table, bool move)
     {
         await _meta.AcquireAsync();
         try
         {
             long oldFirst = oldOffset >> _geometry.ClusterBits;
             long oldClusters = _geometry.ClustersFor(oldBytes), clusters = _geometry.ClustersFor(table.Length);
-            if (clusters <= oldClusters)
+            if (clusters <= oldClusters && !move)
             {
                 await _storage.WriteAsync(oldOffset, table);
                 return (oldOffset, clusters < oldClusters ? (oldFirst + clusters, oldClusters - clusters) : null);
@@ -183,18 +188,20 @@ public sealed partial class Qcow2Image
         var cluster = new byte[_geometry.ClusterSize];
         await _storage.ReadAsync(0, cluster);
         int at = (int)header.HeaderLength;
-        foreach (var extension in _extensions)
+        for (int i = 0; i < _extensions.Count; i++)
         {
-            if (extension.Type == type)
+            int size = _extensions[i].TotalSize;
+            if (_extensions[i].Type == type)
             {
-                data.CopyTo(cluster, at + HeaderExtension.HeadSize);
-                extension.Data.AsSpan().Clear();
-                data.CopyTo(extension.Data, 0);
-                at += extension.TotalSize;
+                // as long as the old one when padded, so that what follows stays where it is
+                _extensions[i] = new HeaderExtension(type, data);
+                cluster.AsSpan(at, size).Clear();
+                _extensions[i].WriteTo(cluster.AsSpan(at, size));
+                at += size;
                 break;
             }
 
-            at += extension.TotalSize;
+            at += size;
         }
 
         header.WriteTo(cluster);

@@ -76,12 +76,18 @@ public sealed record HeaderExtension(uint Type, byte[] Data)
                 throw new BlockException(BlockError.NoSpace, "the header extensions do not fit the first cluster");
             }
 
-            BinaryPrimitives.WriteUInt32BigEndian(bytes[at..], extension.Type);
-            BinaryPrimitives.WriteUInt32BigEndian(bytes[(at + 4)..], (uint)extension.Data.Length);
-            extension.Data.CopyTo(bytes[(at + HeadSize)..]);
+            extension.WriteTo(bytes[at..]);
             at += extension.TotalSize;
         }
 
         return at + HeadSize;
+    }
+
+    /// <summary>Writes the extension; its padding is left as it is.</summary>
+    public void WriteTo(Span<byte> bytes)
+    {
+        BinaryPrimitives.WriteUInt32BigEndian(bytes, Type);
+        BinaryPrimitives.WriteUInt32BigEndian(bytes[sizeof(uint)..], (uint)Data.Length);
+        Data.CopyTo(bytes[HeadSize..]);
     }
 }

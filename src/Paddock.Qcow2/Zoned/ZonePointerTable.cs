@@ -14,7 +14,7 @@ internal sealed class ZonePointerTable
     private const int ZonesPerSector = SectorBytes / ZoneTableFormat.EntrySize;
 
     private readonly IStorage _storage;
-    private readonly ZoneTableFormat _format;
+    private ZoneTableFormat _format;
     private readonly List<int> _dirty = [];
     private bool[] _isDirty;
     private byte[] _stored;
@@ -124,9 +124,10 @@ internal sealed class ZonePointerTable
         }
     }
 
-    /// <summary>Takes the table's new place and size after a resize.</summary>
-    public void Move(long offset, byte[] stored)
+    /// <summary>Takes the table's new place, size and format.</summary>
+    public void Move(long offset, byte[] stored, ZoneTableFormat format)
     {
+        _format = format;
         Offset = offset;
         _stored = stored;
         _dirty.Clear();

@@ -115,14 +115,23 @@ internal sealed partial class ZonedImage
             _table.Format.Write(stored.AsSpan(zone * ZoneTableFormat.EntrySize), zone * _zones.Geometry.ZoneSize, conventional: false);
         }
 
-        var (offset, freed) = await _image.ReplaceTableAsync(_table.Offset, _table.Stored.Length, stored);
-        var parameters = _parameters with { ZoneCount = (uint)count, TableOffset = (ulong)offset };
+        var parameters = _parameters with { ZoneCount = (uint)count };
+        await SwitchTableAsync(parameters, stored, _table.Format, length, preallocation, cancellationToken);
+    }
+
+    // the new table first, then size, zones and the table's place in one sector of the header, then the old table's clusters
+    private async ValueTask SwitchTableAsync(
+        ZonedParameters parameters, byte[] stored, ZoneTableFormat format, long length, Preallocation preallocation,
+        CancellationToken cancellationToken)
+    {
+        var (offset, freed) = await _image.ReplaceTableAsync(_table.Offset, _table.Stored.Length, stored, move: format != _table.Format);
+        parameters = parameters with { TableOffset = (ulong)offset };
         await _image.ResizeWithExtensionAsync(length, preallocation, Format.HeaderExtension.Zoned, ZonedExtension.Write(parameters), freed, cancellationToken);
         lock (_state)
         {
             _parameters = parameters;
             _zones.Resize(length);
-            _table.Move(offset, stored);
+            _table.Move(offset, stored, format);
             _image.RegisterZoneTable(offset, stored.Length);
         }
     }

@@ -19,7 +19,6 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
     private readonly ZoneBuffers _buffers = new();
     private readonly RangeLock _zoneLocks = new();
     private readonly Lock _state = new();
-    private readonly bool _foreignTable;
     private ZonedParameters _parameters;
     private List<int> _captured = [];
 
@@ -29,7 +28,6 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
         _parameters = parameters;
         _zones = zones;
         _table = table;
-        _foreignTable = table.Format != ZoneTableFormat.Of(parameters.Layout);
         image.CaptureZonePointers = CapturePointers;
         image.WriteZonePointers = WritePointersAsync;
         image.RegisterZoneTable(table.Offset, table.Stored.Length);
@@ -59,8 +57,10 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
     /// <inheritdoc/>
     public Qcow2ImageInfo Info => _image.Info with
     {
-        Zoned = new ZonedImageInfo(_parameters.Layout, _zones.Limits, _table.Offset, _table.Stored.Length) { TableInForeignOrder = _foreignTable },
+        Zoned = new ZonedImageInfo(_parameters.Layout, _zones.Limits, _table.Offset, _table.Stored.Length) { TableInForeignOrder = IsTableForeign },
     };
+
+    private bool IsTableForeign => _table.Format != ZoneTableFormat.Of(_parameters.Layout);
 
     /// <summary>Gives the zoned device where the image has zones, else the image itself; with the warnings of spec 1.1.</summary>
     public static async ValueTask<IQcow2Device> AttachAsync(Qcow2Image image, CancellationToken cancellationToken)

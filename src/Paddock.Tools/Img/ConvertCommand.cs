@@ -8,8 +8,9 @@ namespace Paddock.Tools;
 /// <summary><c>convert</c>: copies an image into another format.</summary>
 internal static class ConvertCommand
 {
-    private const int Chunk = 512 << 10;
-    private const int Buffers = 8;
+    // the steps in which progress is told are the peer's
+    private const int Chunk = 2 << 20;
+    private const int Buffers = 4;
 
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {

@@ -5,7 +5,7 @@ namespace Paddock.Tools;
 /// <summary>qemu-img's commands.</summary>
 public static class ImgTool
 {
-    private static readonly string[] Commands = ["bench", "check", "compare", "convert", "create", "dd", "info", "map", "measure", "resize"];
+    private static readonly string[] Commands = ["amend", "bench", "check", "compare", "convert", "create", "dd", "info", "map", "measure", "resize"];
 
     /// <summary>Runs one command line (without the program's name).</summary>
     /// <returns>The exit code.</returns>
@@ -76,6 +76,7 @@ public static class ImgTool
 
         return command switch
         {
+            "amend" => await AmendCommand.RunAsync(rest, ctx),
             "bench" => await BenchCommand.RunAsync(rest, ctx),
             "create" => await CreateCommand.RunAsync(rest, ctx),
             "measure" => await MeasureCommand.RunAsync(rest, ctx),

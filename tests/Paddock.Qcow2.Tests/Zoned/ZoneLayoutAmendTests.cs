@@ -1,0 +1,101 @@
+using Paddock.Block;
+
+namespace Paddock.Qcow2.Tests.Zoned;
+
+public class ZoneLayoutAmendTests
+{
+    [Theory]
+    [InlineData(ZoneLayout.A, ZoneLayout.C, 512)]
+    [InlineData(ZoneLayout.C, ZoneLayout.A, 512)]
+    [InlineData(ZoneLayout.A, ZoneLayout.C, 65536)]
+    [InlineData(ZoneLayout.B, ZoneLayout.C, 4096)]
+    [InlineData(ZoneLayout.C, ZoneLayout.B, 4096)]
+    public async Task Zones_pointers_and_data_are_the_same_in_another_layout(ZoneLayout from, ZoneLayout to, int cluster)
+    {
+        await using var storage = await CreateAsync(from, cluster, maxAppend: 0);
+        ZoneDescriptor[] before;
+        await using (var disk = await OpenAsync(storage))
+        {
+            await disk.WriteAsync(2 << 17, Pattern(5 * 512));
+            await disk.ManageZonesAsync(ZoneAction.Finish, 3 << 17, 1 << 17);
+            await ((IQcow2Device)disk).SetZoneLayoutAsync(to, TestContext.Current.CancellationToken);
+            await disk.WriteAsync((2 << 17) + (5 * 512), Pattern(512));
+            await disk.ManageZonesAsync(ZoneAction.Close, 2 << 17, 1 << 17);
+            before = await ReportAsync(disk);
+        }
+
+        await using (var disk = await OpenAsync(storage))
+        {
+            var zoned = ((IQcow2Device)disk).Info.Zoned!;
+            Assert.Equal(to, zoned.Layout);
+            Assert.False(zoned.TableInForeignOrder);
+            Assert.Equal(before, await ReportAsync(disk));
+            byte[] found = new byte[5 * 512];
+            await disk.ReadAsync(2 << 17, found);
+            Assert.Equal(Pattern(5 * 512), found);
+        }
+
+        var report = await Qcow2Image.CheckAsync(storage, Qcow2Repair.None, line => Assert.Fail(line));
+        Assert.Equal(0, report.Leaks);
+    }
+
+    [Fact]
+    public async Task A_layout_that_would_lose_the_append_limit_is_refused_and_nothing_changes()
+    {
+        await using var storage = await CreateAsync(ZoneLayout.A, 4096, maxAppend: 8192);
+        await using (var disk = await OpenAsync(storage))
+        {
+            var refusal = await Assert.ThrowsAsync<BlockException>(async () => await ((IQcow2Device)disk).SetZoneLayoutAsync(ZoneLayout.C));
+            Assert.Contains("8192", refusal.Message, StringComparison.Ordinal);
+        }
+
+        await using var again = await OpenAsync(storage);
+        Assert.Equal(ZoneLayout.A, ((IQcow2Device)again).Info.Zoned!.Layout);
+    }
+
+    [Fact]
+    public async Task Zones_that_are_no_power_of_two_cannot_go_to_layout_c()
+    {
+        await using var storage = new MemoryStorage();
+        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = 1 << 20, Zoned = new ZonedCreateOptions { ZoneSize = 3 << 16 } });
+        await using var disk = await OpenAsync(storage);
+        var refusal = await Assert.ThrowsAsync<BlockException>(async () => await ((IQcow2Device)disk).SetZoneLayoutAsync(ZoneLayout.C));
+        Assert.Contains("power of two", refusal.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_image_without_zones_has_no_layout_to_change()
+    {
+        await using var storage = new MemoryStorage();
+        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = 1 << 20 });
+        await using var disk = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
+        await Assert.ThrowsAsync<BlockException>(async () => await disk.SetZoneLayoutAsync(ZoneLayout.A));
+    }
+
+    private static async Task<MemoryStorage> CreateAsync(ZoneLayout layout, int cluster, uint maxAppend)
+    {
+        var storage = new MemoryStorage();
+        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions
+        {
+            Size = (8 << 17) - 512,
+            ClusterSize = cluster,
+            Zoned = new ZonedCreateOptions
+            {
+                Layout = layout, ZoneSize = 1 << 17, ConventionalZones = 1, MaxOpenZones = 3, MaxActiveZones = 5, MaxAppendBytes = maxAppend,
+            },
+        });
+        return storage;
+    }
+
+    private static async Task<IZonedBlockDevice> OpenAsync(IStorage storage)
+        => (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
+
+    private static async Task<ZoneDescriptor[]> ReportAsync(IZonedBlockDevice disk)
+    {
+        var zones = new ZoneDescriptor[8];
+        Assert.Equal(8, await disk.ReportZonesAsync(0, zones));
+        return zones;
+    }
+
+    private static byte[] Pattern(int length) => [.. Enumerable.Range(0, length).Select(i => (byte)(i * 7))];
+}
