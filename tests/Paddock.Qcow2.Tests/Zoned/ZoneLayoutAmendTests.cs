@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Testing;
 
 namespace Paddock.Qcow2.Tests.Zoned;
 
@@ -37,6 +38,54 @@ public class ZoneLayoutAmendTests
 
         var report = await Qcow2Image.CheckAsync(storage, Qcow2Repair.None, line => Assert.Fail(line));
         Assert.Equal(0, report.Leaks);
+    }
+
+    [Theory]
+    [InlineData(ZoneLayout.A, ZoneLayout.C)]
+    [InlineData(ZoneLayout.C, ZoneLayout.A)]
+    public async Task A_power_cut_leaves_one_layout_or_the_other_and_the_same_zones(ZoneLayout from, ZoneLayout to)
+    {
+        var image = new PagedStorage();
+        await using (var made = await CreateAsync(from, 4096, maxAppend: 0))
+        {
+            byte[] bytes = new byte[made.Length];
+            await made.ReadAsync(0, bytes);
+            image.Write(0, bytes);
+        }
+
+        ZoneDescriptor[] before;
+        await using (var disk = await OpenAsync(image))
+        {
+            await disk.WriteAsync(2 << 17, Pattern(512));
+            await disk.ManageZonesAsync(ZoneAction.Close, 2 << 17, 1 << 17);
+            before = await ReportAsync(disk);
+        }
+
+        var crashing = new CrashStorage(image);
+        await using (var disk = await OpenAsync(crashing))
+        {
+            await ((IQcow2Device)disk).SetZoneLayoutAsync(to, TestContext.Current.CancellationToken);
+        }
+
+        var cut = new PowerCut(crashing.Log);
+        var seen = new HashSet<ZoneLayout>();
+        for (int position = 0; position <= crashing.Log.Count; position++)
+        {
+            for (int seed = 0; seed < 8; seed++)
+            {
+                var left = cut.At(position, seed);
+                await using (var disk = await OpenAsync(left))
+                {
+                    seen.Add(((IQcow2Device)disk).Info.Zoned!.Layout);
+                    Assert.Equal(before, await ReportAsync(disk));
+                }
+
+                var report = await Qcow2Image.CheckAsync(left, Qcow2Repair.None, _ => { });
+                Assert.True(report.Corruptions == 0, $"position {position}, seed {seed}: {report}");
+            }
+        }
+
+        Assert.True(seen.SetEquals([from, to]), string.Join(", ", seen));
     }
 
     [Fact]
