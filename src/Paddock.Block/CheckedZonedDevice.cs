@@ -7,6 +7,9 @@ internal sealed class CheckedZonedDevice(IZonedBlockDevice device) : CheckedBloc
     public ZonedLimits Zoned => device.Zoned;
 
     /// <inheritdoc/>
+    public IZoneAttributes? Attributes => device.Attributes;
+
+    /// <inheritdoc/>
     public ValueTask<int> ReportZonesAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
         => offset < 0 || offset >= Length
             ? throw new ZoneException(ZoneError.OutOfRange, 0, $"offset {offset} is outside the device of {Length} bytes")

@@ -81,6 +81,9 @@ public interface IZonedBlockDevice : IBlockDevice
     /// <summary>Geometry and limits.</summary>
     ZonedLimits Zoned { get; }
 
+    /// <summary>What the device keeps for each zone beside its write pointer; null when it keeps nothing.</summary>
+    IZoneAttributes? Attributes => null;
+
     /// <summary>
     /// Describes the zones from the one that holds <paramref name="offset"/> on, as many as there are and fit.
     /// </summary>

@@ -64,6 +64,8 @@ internal class CacheDevice(IBlockDevice device) : IBlockDevice
 
         public ZonedLimits Zoned => _zoned.Zoned;
 
+        public IZoneAttributes? Attributes => _zoned.Attributes;
+
         public ValueTask<int> ReportZonesAsync(
             long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
             => _zoned.ReportZonesAsync(offset, zones, cancellationToken);

@@ -1,0 +1,26 @@
+namespace Paddock.Block;
+
+/// <summary>
+/// What a zoned device may keep for each zone beside its write pointer: a condition that wears the zone out, and the host's own bytes.
+/// </summary>
+public interface IZoneAttributes
+{
+    /// <summary>Bytes of the zone descriptor extension of each zone, a multiple of 64; 0: the device keeps none.</summary>
+    int ExtensionBytes { get; }
+
+    /// <summary>
+    /// Makes a zone READ ONLY or OFFLINE, or, with <see cref="ZoneCondition.Empty"/>, gives it back the condition that its write pointer
+    /// tells. Durable when it completes.
+    /// </summary>
+    ValueTask SetConditionAsync(int zone, ZoneCondition condition, CancellationToken cancellationToken = default);
+
+    /// <summary>Reads a zone's extension; <paramref name="buffer"/> holds <see cref="ExtensionBytes"/> bytes.</summary>
+    /// <returns>False when the zone has none: the buffer is untouched.</returns>
+    ValueTask<bool> ReadExtensionAsync(int zone, Memory<byte> buffer, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Gives an EMPTY zone an extension and makes it CLOSED, which takes an active resource; a reset takes the extension away.
+    /// Anything but an EMPTY sequential zone: <see cref="ZoneError.InvalidTransition"/>. Durable when it completes.
+    /// </summary>
+    ValueTask WriteExtensionAsync(int zone, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default);
+}
