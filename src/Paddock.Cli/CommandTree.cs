@@ -36,6 +36,7 @@ public static class CommandTree
         ["demo"] = ["paddock demo"],
         ["completion"] = ["paddock completion bash > ~/.local/share/bash-completion/completions/paddock"],
         ["img"] = ["paddock img create -f qcow2 disk.qcow2 1G", "paddock img convert -O qcow2 disk.raw disk.qcow2", "paddock img --help"],
+        ["nbd"] = ["paddock nbd -k /run/disk.sock -t -e 4 disk.qcow2", "paddock nbd -b 127.0.0.1 -p 10809 -r disk.qcow2", "paddock nbd -L -b 127.0.0.1"],
         ["io"] = ["paddock io -c 'write -P 7 0 64k' -c 'zrp 0 4' disk.qcow2", "paddock io -c help"],
     };
 
@@ -54,7 +55,7 @@ public static class CommandTree
             OtherCommands.Completion(console),
             OtherCommands.Compatible("img", "Takes qemu-img's words and prints its lines: 'paddock img --help'."),
             OtherCommands.Compatible("io", "Takes qemu-io's words and prints its lines: 'paddock io --help'."),
-            OtherCommands.Compatible("nbd", "Will serve images over NBD; comes with a later version."),
+            OtherCommands.Compatible("nbd", "Takes qemu-nbd's words and serves images over NBD: 'paddock nbd --help'."),
         };
         foreach (var help in root.Options.OfType<HelpOption>())
         {

@@ -1,5 +1,6 @@
 using Paddock.Tools;
 using Paddock.Tools.Io;
+using Paddock.Tools.Nbd;
 
 namespace Paddock.Cli;
 
@@ -17,8 +18,7 @@ internal static class CompatibleTools
             case "io":
                 return await IoTool.RunAsync(args[1..], ToolContext.ForProcess("qemu-io"));
             case "nbd":
-                await Console.Error.WriteLineAsync("paddock: 'nbd' comes with a later version; nothing serves images yet");
-                return 1;
+                return await NbdTool.RunAsync(args[1..], ToolContext.ForProcess("qemu-nbd"), respawn: ["nbd"]);
             default:
                 return null;
         }

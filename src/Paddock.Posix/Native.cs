@@ -45,6 +45,9 @@ internal static partial class Native
     [LibraryImport("libc", EntryPoint = "signal")]
     public static partial nint SetHandler(int signal, nint handler);
 
+    [LibraryImport("libc", EntryPoint = "setsid")]
+    public static partial int NewSession();
+
     [LibraryImport("libc", EntryPoint = "prctl")]
     public static partial int ProcessControl(int option, nuint value, nuint third, nuint fourth, nuint fifth);
 

@@ -28,6 +28,15 @@ public static class Terminal
         }
     }
 
+    /// <summary>Leaves the terminal: its signals reach this process no more. Nothing happens where there is none.</summary>
+    public static void Detach()
+    {
+        if (OperatingSystem.IsLinux())
+        {
+            _ = Native.NewSession();
+        }
+    }
+
     /// <summary>Ends the process by a signal with its default disposition, leaving no core file.</summary>
     [SupportedOSPlatform("linux")]
     public static void Raise(int signal)

@@ -1,0 +1,285 @@
+using System.Runtime.CompilerServices;
+using Paddock.Block;
+using Paddock.Nbd.Transport;
+using Paddock.Nbd.Wire;
+
+namespace Paddock.Nbd.Server;
+
+/// <summary>
+/// A request that runs away from its receive loop: a long or a slow one, or one that the device did not answer at once. Used again and
+/// again; it sends its reply itself and is free when that is sent.
+/// </summary>
+internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
+{
+    private readonly NbdSession _session;
+    private readonly Action _finish;
+    private readonly byte[] _small = new byte[64];
+    private NbdRequest _request;
+    private ValueTaskAwaiter _awaiter;
+    private ValueTask _attached;
+    private Slab? _slab;
+    private ReadOnlyMemory<byte> _payload;
+    private Memory<byte> _reply;
+    private uint[]? _contexts;
+    private int _bytes;
+
+    public LateRequest(NbdSession session)
+    {
+        _session = session;
+        _finish = Finish;
+    }
+
+    /// <summary>Begins anew.</summary>
+    /// <param name="request">What is asked.</param>
+    /// <param name="bytes">Bytes that it counts for.</param>
+    public void Begin(in NbdRequest request, int bytes)
+    {
+        _request = request;
+        _bytes = bytes;
+        _reply = default;
+        _payload = default;
+        _contexts = null;
+    }
+
+    /// <summary>Reads elsewhere.</summary>
+    public void Read()
+    {
+        int size = _session.Format.ReadHead + (int)_request.Length;
+        _slab = _session.Pool.Rent(size);
+        _reply = _slab.Bytes.AsMemory(0, size);
+        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    /// <summary>Writes elsewhere what stands in the receive buffer.</summary>
+    public void Write(ReadOnlyMemory<byte> payload, Slab slab)
+    {
+        Keep(slab);
+        _payload = payload;
+        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    /// <summary>Runs any other request, or a write whose payload was taken, elsewhere.</summary>
+    public void Run(uint[]? contexts)
+    {
+        _contexts = contexts;
+        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    /// <summary>Receives a long payload into memory of its own.</summary>
+    /// <returns>False when the client left before its end.</returns>
+    public bool TakePayload(ReceiveBuffer input, int length)
+    {
+        _slab = _session.Pool.Rent(length);
+        _payload = _slab.Bytes.AsMemory(0, length);
+        return input.Take(_slab.Bytes.AsSpan(0, length));
+    }
+
+    /// <summary>Takes over an operation that did not complete at once, with the memory that it works on.</summary>
+    public void Attach(ValueTask operation, Memory<byte> reply, Slab slab)
+    {
+        Keep(slab);
+        _reply = reply;
+        _attached = operation;
+    }
+
+    /// <summary>Waits for the operation that was attached.</summary>
+    public void Go() => Track(_attached);
+
+    /// <inheritdoc/>
+    public void Execute()
+    {
+        ValueTask started;
+        try
+        {
+            started = Start();
+        }
+        catch (Exception e)
+        {
+            Fail(e);
+            return;
+        }
+
+        Track(started);
+    }
+
+    /// <inheritdoc/>
+    public void Release()
+    {
+        _slab?.Release();
+        _slab = null;
+        _session.InFlight.Leave(_bytes);
+        _session.Return(this);
+    }
+
+    private void Keep(Slab slab)
+    {
+        slab.Hold();
+        _slab = slab;
+    }
+
+    private ValueTask Start()
+    {
+        var device = _session.Device;
+        long offset = (long)_request.Offset, length = (long)_request.Length;
+        bool durable = (_request.Flags & CommandFlags.Fua) != 0;
+        switch (_request.Command)
+        {
+            case NbdCommand.Read:
+                return ReadAsync();
+            case NbdCommand.Write:
+                return device.WriteAsync(offset, _payload, durable ? WriteFlags.Fua : WriteFlags.None);
+            case NbdCommand.Flush:
+                return device.FlushAsync();
+            case NbdCommand.Trim:
+                return durable ? TrimDurablyAsync() : device.DiscardAsync(offset, length);
+            case NbdCommand.Cache:
+                return PrefetchAsync();
+            case NbdCommand.BlockStatus:
+                return StatusAsync();
+            default:
+                var flags = (durable ? ZeroFlags.Fua : 0)
+                    | ((_request.Flags & CommandFlags.NoHole) == 0 ? ZeroFlags.MayUnmap : 0)
+                    | ((_request.Flags & CommandFlags.FastZero) != 0 ? ZeroFlags.NoFallback : 0);
+                return device.WriteZeroesAsync(offset, length, flags);
+        }
+    }
+
+    private void Track(ValueTask operation)
+    {
+        var awaiter = _awaiter = operation.GetAwaiter();
+        if (awaiter.IsCompleted)
+        {
+            Finish();
+        }
+        else
+        {
+            // from here on another thread may be at work on this object already
+            awaiter.UnsafeOnCompleted(_finish);
+        }
+    }
+
+    private void Finish()
+    {
+        try
+        {
+            _awaiter.GetResult();
+        }
+        catch (Exception e)
+        {
+            Fail(e);
+            return;
+        }
+
+        var format = _session.Format;
+        if (_reply.IsEmpty)
+        {
+            format.WriteDone(_small, _request);
+            _session.Queue.AddLate(_small.AsMemory(0, format.DoneSize), this);
+            return;
+        }
+
+        // the hole and block status replies are whole already
+        if (_request.Command == NbdCommand.Read && _reply.Length == format.ReadHead + (int)_request.Length)
+        {
+            format.WriteReadHead(_reply.Span, _request);
+        }
+
+        _session.Queue.AddLate(_reply, this);
+    }
+
+    private void Fail(Exception failure)
+        => _session.Queue.AddLate(_session.Format.Error(_request, ReplyFormat.Map(failure), failure.Message), this);
+
+    private async ValueTask ReadAsync()
+    {
+        long offset = (long)_request.Offset, length = (long)_request.Length;
+        var format = _session.Format;
+        if (format.Form != HeaderForm.Simple)
+        {
+            var status = await ExportStatus.QueryAsync(_session.Device, offset, length);
+            if (status.IsZero && status.Length == length)
+            {
+                _reply = _reply[..format.WriteHole(_reply.Span, _request)];
+                return;
+            }
+        }
+
+        await _session.Device.ReadAsync(offset, _reply[format.ReadHead..]);
+    }
+
+    private async ValueTask TrimDurablyAsync()
+    {
+        await _session.Device.DiscardAsync((long)_request.Offset, (long)_request.Length);
+        await _session.Device.FlushAsync();
+    }
+
+    // brings the bytes nearer: they pass through the page cache and are dropped here
+    private async ValueTask PrefetchAsync()
+    {
+        _slab = _session.Pool.Rent();
+        long end = (long)(_request.Offset + _request.Length);
+        for (long at = (long)_request.Offset; at < end && !_session.Queue.IsBroken;)
+        {
+            int count = (int)Math.Min(_slab.Bytes.Length, end - at);
+            await _session.Device.ReadAsync(at, _slab.Bytes.AsMemory(0, count));
+            at += count;
+        }
+    }
+
+    private async ValueTask StatusAsync()
+    {
+        var wanted = _session.Contexts.Select(MetaContexts.IdOf).Where(id => _contexts is null || _contexts.Contains(id)).ToArray();
+        if (_contexts is not null && wanted.Length != _contexts.Length)
+        {
+            throw new BlockException(BlockError.InvalidArgument, "block status was asked for contexts that were not agreed on");
+        }
+
+        var format = _session.Format;
+        bool extended = format.Form == HeaderForm.Extended;
+        int head = format.ChunkHead + (extended ? BlockStatusExtent.ExtendedHead : BlockStatusExtent.CompactHead);
+        int size = extended ? BlockStatusExtent.ExtendedSize : BlockStatusExtent.CompactSize;
+        int most = (_request.Flags & CommandFlags.RequestOne) != 0 ? 1 : NbdLimits.MaxExtents;
+        _slab = _session.Pool.Rent();
+        int at = 0;
+        for (int i = 0; i < wanted.Length; i++)
+        {
+            int count = await FillAsync(wanted[i], _slab.Bytes.AsMemory(at + head), most, size, extended);
+            var chunk = _slab.Bytes.AsSpan(at);
+            var type = extended ? ChunkType.BlockStatusExtended : ChunkType.BlockStatus;
+            format.WriteChunk(chunk, _request, type, i == wanted.Length - 1, (ulong)(head - format.ChunkHead + (count * size)));
+            BlockStatusExtent.WriteHead(chunk[format.ChunkHead..], wanted[i], (uint)count, extended);
+            at += head + (count * size);
+        }
+
+        _reply = _slab.Bytes.AsMemory(0, at);
+    }
+
+    private async ValueTask<int> FillAsync(uint context, Memory<byte> to, int most, int size, bool extended)
+    {
+        long end = (long)(_request.Offset + _request.Length);
+        int count = 0;
+        var run = default(BlockStatusExtent);
+        for (long at = (long)_request.Offset; at < end;)
+        {
+            var status = await ExportStatus.QueryAsync(_session.Device, at, end - at);
+            ulong flags = context == MetaContexts.DepthId ? status.Depth
+                : (status.IsHole ? (ulong)AllocationFlags.Hole : 0) | (status.IsZero ? (ulong)AllocationFlags.Zero : 0);
+            if (run.Length != 0 && run.Flags != flags)
+            {
+                run.WriteTo(to.Span[(count++ * size)..], extended);
+                run = default;
+                if (count == most)
+                {
+                    return count;
+                }
+            }
+
+            // a compact extent has 32 bits for its length; the request that it answers has no more
+            run = new BlockStatusExtent(run.Length + (ulong)status.Length, flags);
+            at += status.Length;
+        }
+
+        run.WriteTo(to.Span[(count++ * size)..], extended);
+        return count;
+    }
+}

@@ -1,0 +1,303 @@
+using Paddock.Block;
+using Paddock.Nbd.Transport;
+using Paddock.Nbd.Wire;
+
+namespace Paddock.Nbd.Server;
+
+/// <summary>
+/// The transmission phase of one connection. Its thread takes requests out of what one receive brought, runs those that the device
+/// answers at once on the spot, and sends their replies together; the others run elsewhere and send their replies when ready.
+/// </summary>
+internal sealed class NbdSession : IDisposable
+{
+    // a read or write up to this runs on the receive loop: dispatching costs more than it gains
+    private const int InlineLimit = 64 << 10;
+
+    // replies are sent before more than this is gathered, so that the client works while we do
+    private const int BatchBytes = 96 << 10;
+
+    private readonly NbdExport _export;
+    private readonly IBlockDevice _device;
+    private readonly ReceiveBuffer _input;
+    private readonly SlabPool _pool;
+    private readonly SendQueue _queue;
+    private readonly ReplyWriter _writer;
+    private readonly ReplyFormat _format;
+    private readonly Stack<LateRequest> _free = new();
+    private readonly int _headerSize;
+    private readonly NbdCounters _counters;
+    private int _wanted;
+    private bool _ended;
+    private volatile bool _stopping;
+
+    public NbdSession(ServerHandshake agreed, ReceiveBuffer input, SlabPool pool, NbdCounters counters)
+    {
+        _export = agreed.Export!;
+        _device = _export.Device;
+        _input = input;
+        _pool = pool;
+        _counters = counters;
+        _queue = new SendQueue(input.Channel, "nbd send");
+        _writer = new ReplyWriter(pool, _queue);
+        _format = new ReplyFormat(agreed.Form);
+        _headerSize = agreed.Form == HeaderForm.Extended ? ExtendedRequest.Size : CompactRequest.Size;
+        Contexts = [.. agreed.Contexts];
+    }
+
+    /// <summary>The contexts that the client chose.</summary>
+    public IReadOnlyList<string> Contexts { get; }
+
+    public IBlockDevice Device => _device;
+
+    public ReplyFormat Format => _format;
+
+    public SendQueue Queue => _queue;
+
+    public SlabPool Pool => _pool;
+
+    public InFlight InFlight { get; } = new(NbdLimits.MaxInFlight, NbdLimits.MaxInFlightBytes);
+
+    /// <summary>Serves until the client leaves, breaks the protocol, or <see cref="Stop"/>; requests under way are answered first.</summary>
+    /// <exception cref="NbdProtocolException">The client broke the protocol.</exception>
+    public void Run()
+    {
+        try
+        {
+            while (!_stopping)
+            {
+                while (TakeRequest() && !_queue.IsBroken)
+                {
+                }
+
+                _writer.Push();
+                _queue.Flush();
+                _writer.Rewind();
+                _counters.Publish();
+                if (_ended || _queue.IsBroken)
+                {
+                    return;
+                }
+
+                _queue.WaitForRoom(NbdLimits.MaxInFlightBytes);
+                if (!_input.Fill(_wanted))
+                {
+                    return;
+                }
+            }
+        }
+        finally
+        {
+            _writer.Push();
+            _queue.Flush();
+            InFlight.Drain();
+            _queue.Drain();
+            _counters.Publish();
+        }
+    }
+
+    /// <summary>Takes no more requests; may be called from any thread.</summary>
+    public void Stop()
+    {
+        _stopping = true;
+        _input.Channel.StopReceiving();
+    }
+
+    public void Dispose()
+    {
+        _queue.Dispose();
+        _writer.Dispose();
+    }
+
+    /// <summary>Takes an answered request back.</summary>
+    public void Return(LateRequest request)
+    {
+        lock (_free)
+        {
+            _free.Push(request);
+        }
+    }
+
+    // false when more must come first, or nothing more is wanted
+    private bool TakeRequest()
+    {
+        if (_ended || _stopping || _input.Count < _headerSize)
+        {
+            _wanted = _headerSize;
+            return false;
+        }
+
+        var request = _format.Form == HeaderForm.Extended ? ExtendedRequest.Parse(_input.Available) : CompactRequest.Parse(_input.Available);
+        int payload = RequestCheck.PayloadOf(request, _format.Form);
+        if (payload > InlineLimit)
+        {
+            _input.Consume(_headerSize);
+            return TakeLongWrite(request, payload);
+        }
+
+        if (_input.Count < _headerSize + payload)
+        {
+            _wanted = _headerSize + payload;
+            return false;
+        }
+
+        _input.Consume(_headerSize);
+        Dispatch(request, _input.Memory(0, payload));
+        _input.Consume(payload);
+        return true;
+    }
+
+    private void Dispatch(NbdRequest request, ReadOnlyMemory<byte> payload)
+    {
+        _counters.Count(request);
+        uint[]? contexts = null;
+        if (request.Command == NbdCommand.BlockStatus && (request.Flags & CommandFlags.PayloadLength) != 0)
+        {
+            var chosen = BlockStatusPayload.Parse(payload.Span);
+            contexts = chosen.Contexts;
+            request = request with { Length = chosen.Effect };
+        }
+
+        if (RequestCheck.Check(request, _export, _format.Form, Contexts.Count > 0, out string message) is var error and not NbdError.None)
+        {
+            Refuse(request, error, message);
+            return;
+        }
+
+        switch (request.Command)
+        {
+            case NbdCommand.Disconnect:
+                _ended = true;
+                break;
+            case NbdCommand.Read when request.Length <= InlineLimit:
+                Read(request);
+                break;
+            case NbdCommand.Write when (request.Flags & CommandFlags.Fua) == 0:
+                Write(request, payload);
+                break;
+            case NbdCommand.Read:
+                Late(request, _format.ReadHead + (int)request.Length).Read();
+                break;
+            case NbdCommand.Write:
+                Late(request, 0).Write(payload, _input.Slab);
+                break;
+            default:
+                Late(request, 0).Run(contexts);
+                break;
+        }
+    }
+
+    private void Read(in NbdRequest request)
+    {
+        int head = _format.ReadHead, size = head + (int)request.Length;
+        if (_writer.Count + size > BatchBytes)
+        {
+            _writer.Push();
+            _queue.Flush();
+            _writer.Rewind();
+        }
+
+        var reply = _writer.Take(size);
+        ValueTask reading;
+        try
+        {
+            reading = _device.ReadAsync((long)request.Offset, reply[head..]);
+            if (reading.IsCompleted)
+            {
+                reading.GetAwaiter().GetResult();
+                _format.WriteReadHead(reply.Span, request);
+                return;
+            }
+        }
+        catch (Exception e)
+        {
+            // whatever a device throws ends the request, and the request only
+            _writer.Undo(size);
+            Refuse(request, ReplyFormat.Map(e), e.Message);
+            return;
+        }
+
+        var late = Late(request, 0);
+        late.Attach(reading, reply, _writer.Slab);
+        _writer.Detach(size);
+        late.Go();
+    }
+
+    private void Write(in NbdRequest request, ReadOnlyMemory<byte> payload)
+    {
+        ValueTask writing;
+        try
+        {
+            writing = _device.WriteAsync((long)request.Offset, payload);
+            if (writing.IsCompleted)
+            {
+                writing.GetAwaiter().GetResult();
+                _format.WriteDone(_writer.Take(_format.DoneSize).Span, request);
+                return;
+            }
+        }
+        catch (Exception e)
+        {
+            Refuse(request, ReplyFormat.Map(e), e.Message);
+            return;
+        }
+
+        // the payload must stay where it is until the device is done with it
+        var late = Late(request, 0);
+        late.Attach(writing, default, _input.Slab);
+        late.Go();
+    }
+
+    private bool TakeLongWrite(in NbdRequest request, int payload)
+    {
+        if (request.Command != NbdCommand.Write)
+        {
+            throw new NbdProtocolException(nameof(NbdRequest), 24, $"command {(ushort)request.Command} with a payload of {payload} bytes");
+        }
+
+        var late = Late(request, payload);
+        if (!late.TakePayload(_input, payload))
+        {
+            _ended = true;
+            late.Release();
+            return false;
+        }
+
+        _counters.Count(request);
+        if (RequestCheck.Check(request, _export, _format.Form, hasContexts: false, out string message) is var error and not NbdError.None)
+        {
+            late.Release();
+            Refuse(request, error, message);
+            return true;
+        }
+
+        late.Run(null);
+        return true;
+    }
+
+    private void Refuse(in NbdRequest request, NbdError error, string message)
+    {
+        byte[] reply = _format.Error(request, error, message);
+        reply.CopyTo(_writer.Take(reply.Length));
+    }
+
+    // a request for elsewhere; waits where too many are there already
+    private LateRequest Late(in NbdRequest request, int bytes)
+    {
+        if (!InFlight.TryEnter(bytes))
+        {
+            // replies that wait here would keep the client from going on; a reply that is only begun stays
+            _queue.Flush();
+            InFlight.Enter(bytes);
+        }
+
+        LateRequest? late;
+        lock (_free)
+        {
+            _free.TryPop(out late);
+        }
+
+        late ??= new LateRequest(this);
+        late.Begin(request, bytes);
+        return late;
+    }
+}

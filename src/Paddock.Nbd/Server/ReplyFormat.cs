@@ -1,0 +1,97 @@
+using System.Text;
+using Paddock.Block;
+using Paddock.Nbd.Wire;
+
+namespace Paddock.Nbd.Server;
+
+/// <summary>Writes replies in the form that the handshake settled.</summary>
+internal readonly struct ReplyFormat(HeaderForm form)
+{
+    /// <summary>Bytes before the data of a read.</summary>
+    public int ReadHead => form == HeaderForm.Simple ? SimpleReply.Size : ChunkHead + ReadPayload.DataHead;
+
+    /// <summary>Bytes of a reply that says that all is well.</summary>
+    public int DoneSize => form == HeaderForm.Extended ? ExtendedReply.Size : SimpleReply.Size;
+
+    /// <summary>Bytes of a chunk's header.</summary>
+    public int ChunkHead => form == HeaderForm.Extended ? ExtendedReply.Size : StructuredReply.Size;
+
+    public HeaderForm Form => form;
+
+    public void WriteReadHead(Span<byte> to, in NbdRequest request)
+    {
+        if (form == HeaderForm.Simple)
+        {
+            new SimpleReply(NbdError.None, request.Cookie).WriteTo(to);
+            return;
+        }
+
+        WriteChunk(to, request, ChunkType.OffsetData, isLast: true, request.Length + ReadPayload.DataHead);
+        ReadPayload.WriteOffset(to[ChunkHead..], request.Offset);
+    }
+
+    /// <summary>The whole of a read's data is zeroes.</summary>
+    /// <returns>Bytes written.</returns>
+    public int WriteHole(Span<byte> to, in NbdRequest request)
+    {
+        WriteChunk(to, request, ChunkType.OffsetHole, isLast: true, ReadPayload.HoleSize);
+        ReadPayload.WriteHole(to[ChunkHead..], request.Offset, (uint)request.Length);
+        return ChunkHead + ReadPayload.HoleSize;
+    }
+
+    public void WriteDone(Span<byte> to, in NbdRequest request)
+    {
+        if (form == HeaderForm.Extended)
+        {
+            WriteChunk(to, request, ChunkType.None, isLast: true, 0);
+        }
+        else
+        {
+            new SimpleReply(NbdError.None, request.Cookie).WriteTo(to);
+        }
+    }
+
+    public void WriteChunk(Span<byte> to, in NbdRequest request, ChunkType type, bool isLast, ulong length)
+    {
+        var chunk = new ReplyChunk(isLast, type, request.Cookie, request.Offset, length);
+        if (form == HeaderForm.Extended)
+        {
+            ExtendedReply.Write(to, chunk);
+        }
+        else
+        {
+            StructuredReply.Write(to, chunk);
+        }
+    }
+
+    /// <summary>A reply that says what went wrong, in words too where the client can take them.</summary>
+    public byte[] Error(in NbdRequest request, NbdError error, string message)
+    {
+        byte[] reply;
+        if (form == HeaderForm.Simple)
+        {
+            reply = new byte[SimpleReply.Size];
+            new SimpleReply(error, request.Cookie).WriteTo(reply);
+            return reply;
+        }
+
+        byte[] payload = new ErrorPayload(error, message).ToBytes();
+        reply = new byte[ChunkHead + payload.Length];
+        WriteChunk(reply, request, ChunkType.Error, isLast: true, (ulong)payload.Length);
+        payload.CopyTo(reply, ChunkHead);
+        return reply;
+    }
+
+    /// <summary>The error number on the wire for what a device said.</summary>
+    public static NbdError Map(Exception failure) => failure is not BlockException block ? NbdError.Io : block.Error switch
+    {
+        BlockError.InvalidArgument => NbdError.Invalid,
+        BlockError.NotSupported => NbdError.NotSupported,
+        BlockError.NoSpace or BlockError.TooManyZones => NbdError.NoSpace,
+        BlockError.TooLarge => NbdError.Overflow,
+        BlockError.ReadOnly or BlockError.NotPermitted => NbdError.NotPermitted,
+        BlockError.NoMemory => NbdError.NoMemory,
+        BlockError.Cancelled => NbdError.Shutdown,
+        _ => NbdError.Io,
+    };
+}

@@ -1,0 +1,83 @@
+using Paddock.Nbd.Wire;
+
+namespace Paddock.Nbd.Server;
+
+/// <summary>The one place where a request is held against the protocol and the export; what passes here is trusted.</summary>
+internal static class RequestCheck
+{
+    /// <summary>Bytes of payload behind a request's header.</summary>
+    /// <exception cref="NbdProtocolException">More than may be: what follows could not be told from requests.</exception>
+    public static int PayloadOf(in NbdRequest request, HeaderForm form)
+    {
+        bool marked = (request.Flags & CommandFlags.PayloadLength) != 0;
+        bool isWrite = request.Command == NbdCommand.Write;
+        if (form == HeaderForm.Extended ? !marked && !isWrite : !isWrite)
+        {
+            return 0;
+        }
+
+        if (form == HeaderForm.Extended && !marked)
+        {
+            throw new NbdProtocolException(nameof(ExtendedRequest), 4, "a write without the flag that says that its payload follows");
+        }
+
+        int limit = isWrite ? NbdLimits.MaxPayload : NbdLimits.MaxOptionPayload;
+        return request.Length <= (ulong)limit
+            ? (int)request.Length
+            : throw new NbdProtocolException(nameof(NbdRequest), 24, $"a payload of {request.Length} bytes is longer than {limit}");
+    }
+
+    /// <summary>Whether a request may go to the device.</summary>
+    /// <returns>What is wrong with it, or no error.</returns>
+    public static NbdError Check(in NbdRequest request, NbdExport export, HeaderForm form, bool hasContexts, out string message)
+    {
+        var known = CommandFlags.Fua | request.Command switch
+        {
+            NbdCommand.Read => form == HeaderForm.Simple ? 0 : CommandFlags.DontFragment,
+            NbdCommand.WriteZeroes => CommandFlags.NoHole | CommandFlags.FastZero,
+            NbdCommand.BlockStatus => CommandFlags.RequestOne,
+            _ => 0,
+        };
+        if (form == HeaderForm.Extended && request.Command is NbdCommand.Write or NbdCommand.BlockStatus)
+        {
+            known |= CommandFlags.PayloadLength;
+        }
+
+        if ((request.Flags & ~known) != 0)
+        {
+            message = $"flags 0x{(ushort)request.Flags:x} do not go with command {(ushort)request.Command}";
+            return NbdError.Invalid;
+        }
+
+        if (request.Command is NbdCommand.Flush or NbdCommand.Disconnect)
+        {
+            message = "";
+            return NbdError.None;
+        }
+
+        if (request.Command > NbdCommand.BlockStatus || (request.Command == NbdCommand.BlockStatus && (!hasContexts || request.Length == 0)))
+        {
+            message = request.Command == NbdCommand.BlockStatus
+                ? "block status needs a context and a length" : $"command {(ushort)request.Command} is not offered";
+            return NbdError.Invalid;
+        }
+
+        bool changes = request.Command is NbdCommand.Write or NbdCommand.Trim or NbdCommand.WriteZeroes;
+        if (changes && export.IsReadOnly)
+        {
+            message = "the export is read-only";
+            return NbdError.NotPermitted;
+        }
+
+        ulong size = (ulong)export.Device.Length;
+        if (request.Offset > size || request.Length > size - request.Offset)
+        {
+            message = $"offset {request.Offset}, length {request.Length}: outside the export of {size} bytes";
+            return request.Command is NbdCommand.Write or NbdCommand.WriteZeroes ? NbdError.NoSpace : NbdError.Invalid;
+        }
+
+        message = request.Command == NbdCommand.Read && request.Length > NbdLimits.MaxPayload
+            ? $"a read of {request.Length} bytes is longer than {NbdLimits.MaxPayload}" : "";
+        return message.Length == 0 ? NbdError.None : NbdError.Invalid;
+    }
+}

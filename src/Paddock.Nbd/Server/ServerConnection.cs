@@ -1,0 +1,136 @@
+using System.Net.Sockets;
+using Paddock.Nbd.Transport;
+
+namespace Paddock.Nbd.Server;
+
+/// <summary>One client from its greeting to its end, on a thread of its own.</summary>
+internal sealed class ServerConnection(Socket socket, NbdServer server) : IDisposable
+{
+    private readonly SocketChannel _plain = new(socket);
+    private readonly Lock _lock = new();
+    private NbdSession? _session;
+    private bool _stopped;
+
+    /// <summary>Runs to the end; never throws.</summary>
+    public void Run()
+    {
+        IByteChannel channel = _plain;
+        var input = new ReceiveBuffer(channel, server.Pool);
+        try
+        {
+            var handshake = new ServerHandshake(server.Exports, server.Options);
+            bool agreed;
+
+            // whoever does not get through in time is cut off, however slowly it drips
+            using (server.Options.Time.CreateTimer(static c => ((SocketChannel)c!).Abort(), _plain, server.Options.HandshakeLimit, Timeout.InfiniteTimeSpan))
+            {
+                agreed = Negotiate(handshake, input, ref channel);
+            }
+
+            if (agreed)
+            {
+                Serve(handshake, input);
+            }
+        }
+        catch (IOException e)
+        {
+            server.Statistics.Refuse();
+            server.Options.Log?.Invoke(e.Message);
+        }
+        catch (Exception e)
+        {
+            // whatever a client brings about ends its own connection and nothing else
+            server.Statistics.Refuse();
+            server.Options.Log?.Invoke("a connection failed: " + e.Message);
+        }
+        finally
+        {
+            input.Dispose();
+            channel.Dispose();
+        }
+    }
+
+    /// <summary>Answers what is under way, then ends.</summary>
+    public void Stop()
+    {
+        lock (_lock)
+        {
+            _stopped = true;
+            if (_session is null)
+            {
+                _plain.Abort();
+            }
+            else
+            {
+                _session.Stop();
+            }
+        }
+    }
+
+    /// <summary>Ends at once.</summary>
+    public void Abort() => _plain.Abort();
+
+    /// <inheritdoc/>
+    public void Dispose() => _plain.Dispose();
+
+    private bool Negotiate(ServerHandshake handshake, ReceiveBuffer input, ref IByteChannel channel)
+    {
+        handshake.Begin();
+        var step = HandshakeStep.Continue;
+        while (true)
+        {
+            if (handshake.Output.Length > 0)
+            {
+                if (!channel.Send(handshake.Output.Span))
+                {
+                    return false;
+                }
+
+                handshake.Sent();
+            }
+
+            switch (step)
+            {
+                case HandshakeStep.Transmission:
+                    return true;
+                case HandshakeStep.Close:
+                    return false;
+                case HandshakeStep.StartTls:
+                    channel = input.Channel = TlsChannel.Accept(_plain, server.Options.Credentials!.ForServer());
+                    handshake.Secured();
+                    break;
+                case HandshakeStep.MoreInput when !input.Fill(handshake.Wanted):
+                    return false;
+            }
+
+            step = handshake.Step(input.Available, out int used);
+            input.Consume(used);
+        }
+    }
+
+    private void Serve(ServerHandshake handshake, ReceiveBuffer input)
+    {
+        using var session = new NbdSession(handshake, input, server.Pool, new NbdCounters(server.Statistics));
+        lock (_lock)
+        {
+            if (_stopped)
+            {
+                return;
+            }
+
+            _session = session;
+        }
+
+        try
+        {
+            session.Run();
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                _session = null;
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+using System.Net.Sockets;
+
+namespace Paddock.Nbd.Transport;
+
+/// <summary>A channel straight on a socket.</summary>
+internal sealed class SocketChannel : IByteChannel
+{
+    private readonly Socket _socket;
+
+    /// <param name="socket">A connected socket that no asynchronous call was made on; owned.</param>
+    public SocketChannel(Socket socket)
+    {
+        _socket = socket;
+        if (socket.ProtocolType == ProtocolType.Tcp)
+        {
+            socket.NoDelay = true;
+        }
+    }
+
+    /// <summary>The socket, for a channel that wraps this one.</summary>
+    public Socket Socket => _socket;
+
+    /// <inheritdoc/>
+    public int Receive(Span<byte> into)
+    {
+        try
+        {
+            return _socket.Receive(into, SocketFlags.None);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            return 0;
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool Send(ReadOnlySpan<byte> data)
+    {
+        try
+        {
+            while (data.Length > 0)
+            {
+                data = data[_socket.Send(data, SocketFlags.None)..];
+            }
+
+            return true;
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void StopReceiving() => Shutdown(SocketShutdown.Receive);
+
+    /// <inheritdoc/>
+    public void Abort() => Shutdown(SocketShutdown.Both);
+
+    /// <inheritdoc/>
+    public void Dispose() => _socket.Dispose();
+
+    private void Shutdown(SocketShutdown how)
+    {
+        try
+        {
+            _socket.Shutdown(how);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // it is down already
+        }
+    }
+}

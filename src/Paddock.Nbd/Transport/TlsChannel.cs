@@ -1,0 +1,95 @@
+using System.Net.Security;
+using System.Security.Authentication;
+
+namespace Paddock.Nbd.Transport;
+
+/// <summary>A channel through TLS.</summary>
+internal sealed class TlsChannel : IByteChannel
+{
+    private readonly SocketChannel _plain;
+    private readonly SslStream _stream;
+
+    private TlsChannel(SocketChannel plain, SslStream stream)
+    {
+        _plain = plain;
+        _stream = stream;
+    }
+
+    /// <summary>Goes through the server's side of a TLS handshake.</summary>
+    /// <exception cref="IOException">The peer failed it.</exception>
+    public static TlsChannel Accept(SocketChannel plain, SslServerAuthenticationOptions options)
+        => Open(plain, stream => stream.AuthenticateAsServer(options));
+
+    /// <summary>Goes through the client's side of a TLS handshake.</summary>
+    /// <exception cref="IOException">The peer failed it.</exception>
+    public static TlsChannel Connect(SocketChannel plain, SslClientAuthenticationOptions options)
+        => Open(plain, stream => stream.AuthenticateAsClient(options));
+
+    /// <inheritdoc/>
+    public int Receive(Span<byte> into)
+    {
+        try
+        {
+            return _stream.Read(into);
+        }
+        catch (Exception e) when (IsEnd(e))
+        {
+            return 0;
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool Send(ReadOnlySpan<byte> data)
+    {
+        try
+        {
+            _stream.Write(data);
+            return true;
+        }
+        catch (Exception e) when (IsEnd(e))
+        {
+            return false;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void StopReceiving() => _plain.StopReceiving();
+
+    /// <inheritdoc/>
+    public void Abort() => _plain.Abort();
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        try
+        {
+            // tells the peer that the end is meant
+            _stream.ShutdownAsync().GetAwaiter().GetResult();
+        }
+        catch (Exception e) when (IsEnd(e))
+        {
+            // it is gone already
+        }
+
+        _stream.Dispose();
+        _plain.Dispose();
+    }
+
+    private static TlsChannel Open(SocketChannel plain, Action<SslStream> authenticate)
+    {
+        var stream = new SslStream(new System.Net.Sockets.NetworkStream(plain.Socket, ownsSocket: false));
+        try
+        {
+            authenticate(stream);
+            return new TlsChannel(plain, stream);
+        }
+        catch (Exception e) when (IsEnd(e))
+        {
+            stream.Dispose();
+            throw new IOException("the TLS handshake failed: " + (e.InnerException ?? e).Message, e);
+        }
+    }
+
+    private static bool IsEnd(Exception e)
+        => e is IOException or AuthenticationException or ObjectDisposedException or InvalidOperationException or NotSupportedException;
+}

@@ -1,0 +1,45 @@
+using System.Buffers.Binary;
+
+namespace Paddock.Nbd.Wire;
+
+/// <summary>
+/// The header of a chunk where structured replies were agreed on.
+/// <code>
+/// offset size
+///      0    4  structured reply magic
+///      4    2  flags: bit 0, the last chunk
+///      6    2  type
+///      8    8  cookie
+///     16    4  length of the payload
+/// </code>
+/// </summary>
+internal static class StructuredReply
+{
+    private const int FlagsAt = sizeof(uint);
+    private const int TypeAt = FlagsAt + sizeof(ushort);
+    private const int CookieAt = TypeAt + sizeof(ushort);
+    private const int LengthAt = CookieAt + sizeof(ulong);
+
+    /// <summary>Bytes.</summary>
+    public const int Size = LengthAt + sizeof(uint);
+
+    public static ReplyChunk Parse(ReadOnlySpan<byte> from)
+    {
+        NbdProtocolException.Expect(nameof(StructuredReply), 0, NbdMagic.StructuredReply, BinaryPrimitives.ReadUInt32BigEndian(from));
+        return new ReplyChunk(
+            (BinaryPrimitives.ReadUInt16BigEndian(from[FlagsAt..]) & ReplyChunk.DoneFlag) != 0,
+            (ChunkType)BinaryPrimitives.ReadUInt16BigEndian(from[TypeAt..]),
+            BinaryPrimitives.ReadUInt64BigEndian(from[CookieAt..]),
+            0,
+            BinaryPrimitives.ReadUInt32BigEndian(from[LengthAt..]));
+    }
+
+    public static void Write(Span<byte> to, in ReplyChunk chunk)
+    {
+        BinaryPrimitives.WriteUInt32BigEndian(to, NbdMagic.StructuredReply);
+        BinaryPrimitives.WriteUInt16BigEndian(to[FlagsAt..], chunk.IsLast ? ReplyChunk.DoneFlag : (ushort)0);
+        BinaryPrimitives.WriteUInt16BigEndian(to[TypeAt..], (ushort)chunk.Type);
+        BinaryPrimitives.WriteUInt64BigEndian(to[CookieAt..], chunk.Cookie);
+        BinaryPrimitives.WriteUInt32BigEndian(to[LengthAt..], checked((uint)chunk.Length));
+    }
+}

@@ -1,0 +1,57 @@
+using System.Diagnostics;
+using Paddock.Posix;
+
+namespace Paddock.Tools.Nbd;
+
+/// <summary>
+/// Starts this program again, in the background, and waits until it is ready. (A process of this runtime cannot fork: its threads would
+/// not come along.)
+/// </summary>
+internal static class Background
+{
+    private const string Variable = "PADDOCK_IN_BACKGROUND";
+    private const string Ready = "ready";
+
+    /// <summary>Whether this is the process in the background.</summary>
+    public static bool IsHere(ToolContext context) => context.GetVariable(Variable) is not null;
+
+    /// <summary>Starts it and passes on what it says until it is ready.</summary>
+    /// <returns>The exit code of the process in front.</returns>
+    public static async Task<int> StartAsync(ToolContext context, IEnumerable<string> words)
+    {
+        string program = Environment.ProcessPath ?? throw new ToolException("the program does not know where it is: run it without --fork");
+        var start = new ProcessStartInfo(program, words)
+        {
+            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+        };
+        start.Environment[Variable] = "1";
+        using var process = Process.Start(start)!;
+        process.StandardInput.Close();
+        var errors = PassOnAsync(process.StandardError, context);
+        if (await process.StandardOutput.ReadLineAsync() == Ready)
+        {
+            return 0;
+        }
+
+        await process.WaitForExitAsync();
+        await errors;
+        return process.ExitCode == 0 ? 1 : process.ExitCode;
+    }
+
+    /// <summary>Tells whoever started it that it is ready, and leaves the terminal.</summary>
+    public static async Task TellReadyAsync(ToolContext context)
+    {
+        Terminal.Detach();
+        context.Line(Ready);
+        await context.Out.FlushAsync();
+    }
+
+    private static async Task PassOnAsync(StreamReader from, ToolContext context)
+    {
+        while (await from.ReadLineAsync() is { } line)
+        {
+            context.Error.Write(line + "\n");
+            await context.Error.FlushAsync();
+        }
+    }
+}

@@ -1,0 +1,67 @@
+using Paddock.Block;
+
+namespace Paddock.Tools.Nbd;
+
+/// <summary>What becomes of writes that are all zeroes.</summary>
+internal enum ZeroDetection
+{
+    /// <summary>They are written.</summary>
+    Off,
+
+    /// <summary>They become zero ranges that keep their space.</summary>
+    On,
+
+    /// <summary>They become zero ranges that may give their space back.</summary>
+    Unmap,
+}
+
+/// <summary>A disk as qemu-nbd's options show it: from an offset on, with or without discards, with zero writes found.</summary>
+/// <param name="device">The disk; not owned.</param>
+/// <param name="offset">Bytes that are hidden at its front.</param>
+/// <param name="unmap">Whether discards are passed on.</param>
+/// <param name="zeroes">What becomes of writes that are all zeroes.</param>
+internal sealed class ExportDevice(IBlockDevice device, long offset, bool unmap, ZeroDetection zeroes) : IBlockDevice
+{
+    public long Length => device.Length - offset;
+
+    public bool IsReadOnly => device.IsReadOnly;
+
+    public BlockLimits Limits => device.Limits;
+
+    // with an offset, its own status cannot be asked for at the same place: the chain is walked here
+    public IBlockDevice? Backing => device.Backing is { } backing ? offset == 0 ? backing : new ExportDevice(backing, offset, unmap, zeroes) : null;
+
+    public ValueTask ReadAsync(long at, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => device.ReadAsync(offset + at, buffer, cancellationToken);
+
+    public ValueTask WriteAsync(
+        long at, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+    {
+        if (zeroes != ZeroDetection.Off && !data.Span.ContainsAnyExcept((byte)0))
+        {
+            var how = ((flags & WriteFlags.Fua) != 0 ? ZeroFlags.Fua : 0) | (zeroes == ZeroDetection.Unmap && unmap ? ZeroFlags.MayUnmap : 0);
+            return device.WriteZeroesAsync(offset + at, data.Length, how, cancellationToken);
+        }
+
+        return device.WriteAsync(offset + at, data, flags, cancellationToken);
+    }
+
+    public ValueTask WriteZeroesAsync(
+        long at, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
+        => device.WriteZeroesAsync(offset + at, length, unmap ? flags : flags & ~ZeroFlags.MayUnmap, cancellationToken);
+
+    public ValueTask DiscardAsync(long at, long length, CancellationToken cancellationToken = default)
+        => unmap ? device.DiscardAsync(offset + at, length, cancellationToken)
+            : device.IsReadOnly ? throw new BlockException(BlockError.ReadOnly, "the device is open for reading only") : ValueTask.CompletedTask;
+
+    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => device.FlushAsync(cancellationToken);
+
+    public ValueTask ResizeAsync(
+        long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+        => throw new BlockException(BlockError.NotSupported, "an export keeps its size");
+
+    public ValueTask<BlockStatus> GetStatusAsync(long at, long length, CancellationToken cancellationToken = default)
+        => device.GetStatusAsync(offset + at, length, cancellationToken);
+
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+}

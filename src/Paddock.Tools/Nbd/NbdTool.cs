@@ -1,0 +1,198 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Paddock.Block;
+using Paddock.Nbd;
+
+namespace Paddock.Tools.Nbd;
+
+/// <summary>qemu-nbd's behaviour: serves one image until its clients have left, or a signal comes.</summary>
+public static class NbdTool
+{
+    private const int DefaultPort = 10809;
+    private const int AnyNumber = 1024;
+
+    /// <summary>Runs one command line (without the program's name).</summary>
+    /// <param name="args">The words.</param>
+    /// <param name="ctx">Streams and the clock.</param>
+    /// <param name="respawn">The words before them by which this program starts itself again, for --fork.</param>
+    /// <param name="stop">Ends the server as a signal does.</param>
+    /// <returns>The exit code.</returns>
+    public static async Task<int> RunAsync(string[] args, ToolContext ctx, string[] respawn, CancellationToken stop = default)
+    {
+        try
+        {
+            var given = NbdArguments.Parse(args);
+            if (given.Help || given.Version)
+            {
+                NbdHelp.Print(ctx, given.Version);
+                return 0;
+            }
+
+            if (given.List)
+            {
+                return await NbdList.RunAsync(given, ctx);
+            }
+
+            return given.Fork && !Background.IsHere(ctx)
+                ? await Background.StartAsync(ctx, [.. respawn, .. args])
+                : await ServeAsync(given, ctx, stop);
+        }
+        catch (UsageException e)
+        {
+            ctx.Report($"{e.Message}\nTry `{ctx.Program} --help' for more information.");
+            return 1;
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            ctx.Report(e.Message);
+            return 1;
+        }
+        finally
+        {
+            await ctx.Out.FlushAsync(CancellationToken.None);
+            await ctx.Error.FlushAsync(CancellationToken.None);
+        }
+    }
+
+    private static async Task<int> ServeAsync(NbdArguments given, ToolContext ctx, CancellationToken stop)
+    {
+        using var credentials = given.TlsCreds is { } id ? TlsObjects.Load(given.Objects, id, isServer: true) : null;
+        bool readOnly = given.ReadOnly || given.Snapshot;
+        var settings = new OpenSettings { ReadOnly = readOnly, Format = given.Format, Cache = given.Cache };
+        var node = await OpenAsync(given, ctx, settings);
+        node = given.Snapshot ? await ScratchOverlay.OverAsync(node) : node;
+        await using var opened = node;
+        if (given.Offset > node.Device.Length)
+        {
+            throw new ToolException($"Offset ({given.Offset}) has to be smaller than the image size ({node.Device.Length})");
+        }
+
+        var export = new NbdExport
+        {
+            Name = given.ExportName ?? "",
+            Description = given.Description ?? "",
+            Device = new ExportDevice(node.Device, given.Offset, given.Unmap, given.DetectZeroes),
+            ReadOnly = given.ReadOnly,
+            AllocationDepth = given.AllocationDepth,
+        };
+        var options = new NbdServerOptions
+        {
+            MaxConnections = given.Shared == 0 ? AnyNumber : given.Shared,
+            MultiConn = given.Shared != 1,
+            HandshakeLimit = given.HandshakeSeconds == 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(given.HandshakeSeconds),
+            Tls = credentials is null ? TlsMode.Off : TlsMode.Required,
+            Credentials = credentials,
+            Log = given.Verbose ? ctx.Report : null,
+            Time = ctx.Time,
+        };
+        await using var server = new NbdServer(options, export);
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (!given.Persistent)
+        {
+            server.ClientLeft += left => _ = left == 0 && ended.TrySetResult();
+        }
+
+        using var stopped = stop.Register(() => ended.TrySetResult());
+        using var interrupt = EndOn(PosixSignal.SIGINT, ended);
+        using var terminate = EndOn(PosixSignal.SIGTERM, ended);
+        using var hangup = EndOn(PosixSignal.SIGHUP, ended);
+        try
+        {
+            server.Listen(Bind(given));
+            if (given.PidFile is { } file)
+            {
+                await WritePidAsync(file);
+            }
+
+            if (Background.IsHere(ctx) && given.Fork)
+            {
+                await Background.TellReadyAsync(ctx);
+            }
+
+            await ended.Task;
+            await server.StopAsync();
+        }
+        finally
+        {
+            Clean(given);
+        }
+
+        return 0;
+    }
+
+    private static async Task<ImageNode> OpenAsync(NbdArguments given, ToolContext ctx, OpenSettings settings)
+    {
+        try
+        {
+            return await new ImageOpener(ctx).OpenBareAsync(given.Image!, settings, given.ImageOpts);
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            throw new ToolException($"Failed to blk_new_open '{given.Image}': {ImageOpener.MessageOf(e)}");
+        }
+    }
+
+    private static Socket Bind(NbdArguments given)
+    {
+        Socket? socket = null;
+        try
+        {
+            EndPoint at;
+            if (given.SocketPath is { } path)
+            {
+                // a socket that an earlier server left behind
+                File.Delete(path);
+                socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+                at = new UnixDomainSocketEndPoint(path);
+            }
+            else
+            {
+                var address = given.Bind is null ? IPAddress.Any : Dns.GetHostAddresses(given.Bind)[0];
+                socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+                socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+                at = new IPEndPoint(address, given.Port ?? DefaultPort);
+            }
+
+            socket.Bind(at);
+            socket.Listen(128);
+            return socket;
+        }
+        catch (Exception e) when (e is SocketException or ArgumentException or IOException or UnauthorizedAccessException)
+        {
+            socket?.Dispose();
+            string where = given.SocketPath ?? $"{given.Bind ?? "0.0.0.0"}:{given.Port ?? DefaultPort}";
+            throw new ToolException($"Failed to listen on '{where}': {e.Message}");
+        }
+    }
+
+    private static PosixSignalRegistration EndOn(PosixSignal signal, TaskCompletionSource ended)
+        => PosixSignalRegistration.Create(signal, context =>
+        {
+            context.Cancel = true;
+            ended.TrySetResult();
+        });
+
+    private static async Task WritePidAsync(string file)
+    {
+        try
+        {
+            await File.WriteAllTextAsync(file, Environment.ProcessId + "\n");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ToolException($"cannot create PID file: {e.Message}");
+        }
+    }
+
+    private static void Clean(NbdArguments given)
+    {
+        foreach (string? file in new[] { given.SocketPath, given.PidFile })
+        {
+            if (file is not null)
+            {
+                File.Delete(file);
+            }
+        }
+    }
+}
