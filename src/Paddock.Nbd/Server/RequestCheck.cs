@@ -16,11 +16,7 @@ internal static class RequestCheck
             return 0;
         }
 
-        if (form == HeaderForm.Extended && !marked)
-        {
-            throw new NbdProtocolException(nameof(ExtendedRequest), 4, "a write without the flag that says that its payload follows");
-        }
-
+        // a write should say that its payload follows, but QEMU's client does not
         int limit = isWrite ? NbdLimits.MaxPayload : NbdLimits.MaxOptionPayload;
         return request.Length <= (ulong)limit
             ? (int)request.Length

@@ -38,6 +38,22 @@ internal sealed class SendQueue(IByteChannel channel, string name) : IDisposable
         owner?.Release();
     }
 
+    /// <summary>Adds two pieces that must follow each other; neither has an owner, and the second may be empty.</summary>
+    public void AddPair(ReadOnlyMemory<byte> first, ReadOnlyMemory<byte> second)
+    {
+        lock (_lock)
+        {
+            if (!_broken)
+            {
+                Enqueue(new Piece(first, null));
+                if (second.Length > 0)
+                {
+                    Enqueue(new Piece(second, null));
+                }
+            }
+        }
+    }
+
     /// <summary>Adds a piece and has it sent without waiting for the peer.</summary>
     public void AddLate(ReadOnlyMemory<byte> bytes, IReleasable? owner)
     {

@@ -37,7 +37,7 @@ internal static class ConvertCommand
         // as the peer does: an interrupted convert leaves nothing of use, so that flushes on the way gain nothing
         var settings = new OpenSettings
         {
-            ReadOnly = false, Format = given.Has("target-image-opts") ? null : format, Cache = given["t"] ?? "unsafe",
+            ReadOnly = false, Format = given.Has("target-image-opts") ? null : format, Cache = given["t"] ?? "unsafe", Objects = given.All("object"),
         };
         await using var output = await opener.OpenAsync(target, settings, given.Has("target-image-opts"));
         if (output.Device.Length < source.Device.Length)
@@ -45,7 +45,9 @@ internal static class ConvertCommand
             throw new ToolException("output file is smaller than input file");
         }
 
-        bool zeroTarget = (!given.Has("n") || given.Has("target-is-zero")) && output.Backing is null;
+        // a remote disk was there before, with what it holds
+        bool isNew = !given.Has("n") && (output.Protocol != NbdNode.Driver || output.Qcow2 is not null);
+        bool zeroTarget = (isNew || given.Has("target-is-zero")) && output.Backing is null;
         var copy = new Copy(source, output, sparse, zeroTarget, given.Has("c"), given.Has("p") ? ctx : null);
         await copy.RunAsync();
         await output.Device.FlushAsync();

@@ -57,6 +57,13 @@ internal static class CreateCommand
     {
         var qcow2 = format == "qcow2" ? options.ToQcow2(size) : null;
         var preallocation = options.Preallocation();
+        if (await NbdNode.TryOpenAsync(name, new QDict(), null, new OpenSettings { ReadOnly = false }) is { } remote)
+        {
+            await using var there = remote.Storage;
+            await (qcow2 is null ? there.SetLengthAsync(WholeSectors(size)) : Qcow2Image.CreateAsync(there, qcow2));
+            return;
+        }
+
         string path = ImageOpener.PathOf(name);
         bool isNew = !File.Exists(path);
         var storage = ImageOpener.OpenFile(path, readOnly: false, create: true);

@@ -33,7 +33,7 @@ public sealed class ImgArguments
             throw new UsageException($"--output expects 'human' or 'json' not '{output}'");
         }
 
-        foreach (string item in All("object").Where(o => !o.StartsWith("secret,", StringComparison.Ordinal)))
+        foreach (string item in All("object").Where(o => o.Split(',')[0] is not ("secret" or "tls-creds-x509")))
         {
             throw new ToolException($"Parameter 'qom-type' does not accept value '{item.Split(',')[0]}'");
         }
@@ -61,5 +61,5 @@ public sealed class ImgArguments
 
     /// <summary>The settings to open the operand with.</summary>
     public OpenSettings Settings(bool readOnly = true)
-        => new() { ReadOnly = readOnly, Format = this["f"], ForceShare = Has("U"), Cache = this["t"] ?? this["T"] };
+        => new() { ReadOnly = readOnly, Format = this["f"], ForceShare = Has("U"), Cache = this["t"] ?? this["T"], Objects = All("object") };
 }

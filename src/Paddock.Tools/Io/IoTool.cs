@@ -80,6 +80,7 @@ public static class IoTool
         "U" => settings with { ForceShare = true },
         "n" => settings with { Cache = "none" },
         "t" => settings with { Cache = CheckedCache(option.Value) },
+        "object" => settings with { Objects = [.. settings.Objects, option.Value] },
         _ => settings,
     };
 

@@ -1,8 +1,67 @@
+using Paddock.Nbd;
+
 namespace Paddock.Tools.Nbd;
 
 /// <summary><c>-L</c>: what a server has.</summary>
 internal static class NbdList
 {
-    public static Task<int> RunAsync(NbdArguments given, ToolContext ctx)
-        => throw new ToolException($"{given.SocketPath ?? ctx.Program}: listing comes with the client");
+    // by the bits of the transmission flags, from bit 1 on
+    private static readonly string[] FlagNames =
+    [
+        "readonly", "flush", "fua", "rotational", "trim", "zeroes", "df", "multi", "resize", "cache", "fast-zero", "block-status-payload",
+    ];
+
+    public static async Task<int> RunAsync(NbdArguments given, ToolContext ctx)
+    {
+        using var credentials = given.TlsCreds is { } id ? TlsObjects.Load(given.Objects, id, isServer: false) : null;
+        var target = new NbdTarget
+        {
+            SocketPath = given.SocketPath,
+            Host = given.Bind ?? "0.0.0.0",
+            Port = given.Port ?? NbdTarget.DefaultPort,
+            Tls = credentials,
+            TlsHostname = given.TlsHostname,
+        };
+        var exports = await NbdClient.ListAsync(target);
+        ctx.Line($"exports available: {exports.Count}");
+        foreach (var export in exports)
+        {
+            Print(ctx, export);
+        }
+
+        return 0;
+    }
+
+    private static void Print(ToolContext ctx, NbdExportInfo export)
+    {
+        ctx.Line($" export: '{export.Name}'");
+        if (export.Description.Length > 0)
+        {
+            ctx.Line($"  description: {export.Description}");
+        }
+
+        if ((export.Flags & 1) != 0)
+        {
+            var names = FlagNames.Where((_, bit) => (export.Flags & (2 << bit)) != 0);
+            ctx.Line($"  size:  {export.Size}");
+            ctx.Line($"  flags: 0x{export.Flags:x} ( {string.Join(' ', names)} )");
+        }
+
+        if (export.PreferredBlock != 0)
+        {
+            ctx.Line($"  min block: {export.MinimumBlock}");
+            ctx.Line($"  opt block: {export.PreferredBlock}");
+            ctx.Line($"  max block: {export.MaximumPayload}");
+        }
+
+        ctx.Line($"  transaction size: {(export.Headers == 2 ? "64" : "32")}-bit");
+        if (export.Contexts.Count > 0)
+        {
+            ctx.Line($"  available meta contexts: {export.Contexts.Count}");
+            foreach (string context in export.Contexts)
+            {
+                ctx.Line($"   {context}");
+            }
+        }
+    }
 }

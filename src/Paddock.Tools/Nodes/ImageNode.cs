@@ -58,6 +58,9 @@ public sealed record OpenSettings
     /// <summary>Keep changes in a temporary overlay that goes away with the session (-s).</summary>
     public bool Snapshot { get; init; }
 
+    /// <summary>Objects that options may name, as <c>--object</c> has them.</summary>
+    public IReadOnlyList<string> Objects { get; init; } = [];
+
     /// <summary>Cache mode as <c>-t</c> names it; null for the tool's own.</summary>
     public string? Cache { get; init; }
 }

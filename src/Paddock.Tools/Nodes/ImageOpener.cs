@@ -138,13 +138,13 @@ public sealed class ImageOpener(ToolContext context)
         }
 
         string? driver = options.Take("driver") as string ?? settings.Format;
-        if (driver is not (null or "raw" or "qcow2" or "file" or Null))
+        if (driver is not (null or "raw" or "qcow2" or "file" or Null or NbdNode.Driver))
         {
             throw new ToolException($"Unknown driver '{driver}'");
         }
 
         settings = CacheOf(options, settings);
-        var (path, storage) = OpenStorage(name, options, driver, settings);
+        var (path, storage) = await NbdNode.TryOpenAsync(name, options, driver, settings) ?? OpenStorage(name, options, driver, settings);
         try
         {
             bool probed = driver is null;
@@ -154,7 +154,7 @@ public sealed class ImageOpener(ToolContext context)
                 WarnProbedRaw(name ?? path);
             }
 
-            string protocol = storage is NullStorage ? Null : "file";
+            string protocol = storage switch { NullStorage => Null, NbdStorage => NbdNode.Driver, _ => "file" };
             if (settings.Cache == "unsafe")
             {
                 storage = new WindowStorage(storage, flushes: false);
@@ -162,7 +162,7 @@ public sealed class ImageOpener(ToolContext context)
 
             return driver == "qcow2"
                 ? await OpenQcow2Async(path, storage, settings, options, depth)
-                : OpenRaw(path, storage, settings, options, driver == Null ? Null : "raw", protocol);
+                : OpenRaw(path, storage, settings, options, driver is Null or NbdNode.Driver ? driver : "raw", protocol);
         }
         catch
         {
@@ -250,8 +250,17 @@ public sealed class ImageOpener(ToolContext context)
             Filename = path,
             Storage = storage,
             Protocol = protocol,
-            Device = Cached(CheckedBlockDevice.Wrap(new RawDevice(Window(storage, start, options), settings.ReadOnly, start)), settings),
+            Device = Cached(CheckedBlockDevice.Wrap(RawOver(storage, settings, start, options)), settings),
         };
+    }
+
+    private static IBlockDevice RawOver(IStorage storage, OpenSettings settings, long start, QDict options)
+    {
+        var window = Window(storage, start, options);
+
+        // a remote disk whose bytes are the image's own takes the requests as they are
+        return window is NbdStorage remote && (!settings.ReadOnly || remote.IsReadOnly)
+            ? remote.Client : new RawDevice(window, settings.ReadOnly, start);
     }
 
     private static IStorage Window(IStorage storage, long start, QDict options)

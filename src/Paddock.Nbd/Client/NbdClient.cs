@@ -1,0 +1,300 @@
+using System.Runtime.CompilerServices;
+using Paddock.Block;
+using Paddock.Block.Concurrency;
+using Paddock.Nbd.Client;
+using Paddock.Nbd.Wire;
+
+namespace Paddock.Nbd;
+
+/// <summary>
+/// A disk at an NBD server. Requests longer than the server takes go in parts; what the server cannot do is done without it where that is
+/// possible. After a lost connection requests are asked again on a new one, as <see cref="NbdTarget.ReconnectDelay"/> says.
+/// </summary>
+public sealed class NbdClient : IBlockDevice
+{
+    // the longest range of one request without a payload, where lengths have 32 bits; a multiple of any block size
+    private const long MaxCompactRange = 1L << 30;
+
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
+    private static readonly byte[] Zeroes = new byte[1 << 20];
+
+    private readonly NbdTarget _target;
+    private readonly NbdExportInfo _info;
+    private readonly AsyncMutex _connecting = new();
+    private readonly CancellationTokenSource _closed = new();
+    private volatile ClientConnection _connection;
+    private bool _disposed;
+
+    private NbdClient(NbdTarget target, ClientConnection connection)
+    {
+        _target = target;
+        _connection = connection;
+        _info = connection.Info;
+    }
+
+    /// <summary>Where it is.</summary>
+    public NbdTarget Target => _target;
+
+    /// <summary>What the server said of it.</summary>
+    public NbdExportInfo Info => _info;
+
+    /// <inheritdoc/>
+    public long Length => _info.Size;
+
+    /// <inheritdoc/>
+    public bool IsReadOnly => Can(TransmissionFlags.ReadOnly);
+
+    /// <inheritdoc/>
+    public BlockLimits Limits => new((int)_info.MinimumBlock, int.MaxValue & ~65535, 0);
+
+    /// <summary>Connects.</summary>
+    /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>
+    public static async ValueTask<NbdClient> ConnectAsync(NbdTarget target, CancellationToken cancellationToken = default)
+        => new(target, await OpenAsync(target, target.OpenTimeout, cancellationToken));
+
+    /// <summary>Asks a server what it has.</summary>
+    /// <exception cref="BlockException">The server cannot be reached, or does not tell.</exception>
+    public static async Task<IReadOnlyList<NbdExportInfo>> ListAsync(NbdTarget target)
+        => await Task.Run(() => ClientConnection.List(target));
+
+    /// <inheritdoc/>
+    public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => buffer.Length == 0 ? default
+            : buffer.Length <= _info.MaximumPayload
+                ? AskAsync(new NbdRequest(0, NbdCommand.Read, 0, (ulong)offset, (ulong)buffer.Length), buffer, default)
+                : ReadLongAsync(offset, buffer);
+
+    /// <inheritdoc/>
+    public ValueTask WriteAsync(
+        long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+        => data.Length == 0 ? default
+            : data.Length <= _info.MaximumPayload && ((flags & WriteFlags.Fua) == 0 || Can(TransmissionFlags.SendFua))
+                ? AskAsync(new NbdRequest(Fua((flags & WriteFlags.Fua) != 0), NbdCommand.Write, 0, (ulong)offset, (ulong)data.Length), default, data)
+                : WriteLongAsync(offset, data, flags);
+
+    /// <inheritdoc/>
+    public async ValueTask WriteZeroesAsync(
+        long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
+    {
+        bool durable = (flags & ZeroFlags.Fua) != 0, fast = (flags & ZeroFlags.NoFallback) != 0;
+        if (!Can(TransmissionFlags.SendWriteZeroes) || (fast && !Can(TransmissionFlags.SendFastZero)))
+        {
+            if (fast)
+            {
+                throw new BlockException(BlockError.NotSupported, "the NBD server cannot write zeroes fast");
+            }
+
+            for (long done = 0; done < length;)
+            {
+                int count = (int)Math.Min(Math.Min(Zeroes.Length, _info.MaximumPayload), length - done);
+                await WriteAsync(offset + done, Zeroes.AsMemory(0, count), WriteFlags.None, cancellationToken);
+                done += count;
+            }
+        }
+        else
+        {
+            var how = ((flags & ZeroFlags.MayUnmap) == 0 ? CommandFlags.NoHole : 0) | (fast ? CommandFlags.FastZero : 0);
+            how |= Fua(durable && Can(TransmissionFlags.SendFua));
+            await RangeAsync(NbdCommand.WriteZeroes, how, offset, length);
+            durable &= !Can(TransmissionFlags.SendFua);
+        }
+
+        if (durable)
+        {
+            await FlushAsync(cancellationToken);
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => Can(TransmissionFlags.SendTrim) ? RangeAsync(NbdCommand.Trim, 0, offset, length) : default;
+
+    /// <inheritdoc/>
+    public ValueTask FlushAsync(CancellationToken cancellationToken = default)
+        => Can(TransmissionFlags.SendFlush) && !IsReadOnly
+            ? AskAsync(new NbdRequest(0, NbdCommand.Flush, 0, 0, 0), default, default) : default;
+
+    /// <inheritdoc/>
+    public ValueTask ResizeAsync(
+        long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+        => length == Length ? default : throw new BlockException(BlockError.NotSupported, "Cannot resize NBD nodes");
+
+    /// <inheritdoc/>
+    public async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        const BlockStatusFlags Here = BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid;
+        var end = offset + length == Length ? BlockStatusFlags.EndOfDevice : 0;
+        if (length == 0 || !_connection.HasStatus)
+        {
+            return new BlockStatus(length, BlockStatusFlags.Data | Here | end, offset);
+        }
+
+        // a server that knows no smaller unit than its block must be asked in its blocks
+        long unit = _info.MinimumBlock, from = offset / unit * unit;
+        long most = _info.Form == HeaderForm.Extended ? long.MaxValue : MaxCompactRange;
+        ulong asked = (ulong)Math.Min(Math.Min((offset + length - from + unit - 1) / unit * unit, Length - from), most);
+        var request = new NbdRequest(CommandFlags.RequestOne, NbdCommand.BlockStatus, 0, (ulong)from, asked);
+        var status = await AskStatusAsync(request);
+        long run = Math.Min((long)Math.Min(status.Length, asked) - (offset - from), length);
+        if (run <= 0)
+        {
+            throw new BlockException(BlockError.Io, "the NBD server told no status of what was asked about");
+        }
+
+        var flags = (status.Flags & (ulong)AllocationFlags.Hole) == 0 ? BlockStatusFlags.Data | Here : Here;
+        flags |= (status.Flags & (ulong)AllocationFlags.Zero) != 0 ? BlockStatusFlags.Zero : 0;
+        return new BlockStatus(run, offset + run == Length ? flags | BlockStatusFlags.EndOfDevice : flags, offset);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
+        await _closed.CancelAsync();
+        await _connecting.AcquireAsync();
+        try
+        {
+            await Task.Run(_connection.Dispose);
+        }
+        finally
+        {
+            _connecting.Release();
+        }
+
+        _closed.Dispose();
+    }
+
+    private static CommandFlags Fua(bool durable) => durable ? CommandFlags.Fua : 0;
+
+    private static async Task<ClientConnection> OpenAsync(NbdTarget target, TimeSpan limit, CancellationToken stop)
+    {
+        long started = target.Time.GetTimestamp();
+        for (var pause = FirstPause; ; pause = pause < LongestPause ? pause * 2 : LongestPause)
+        {
+            try
+            {
+                // the handshake blocks
+                return await Task.Run(() => ClientConnection.Open(target), stop);
+            }
+            catch (BlockException) when (target.Time.GetElapsedTime(started) < limit)
+            {
+                await Task.Delay(pause, target.Time, stop);
+            }
+        }
+    }
+
+    private bool Can(TransmissionFlags flag) => (_info.Can & flag) != 0;
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask AskAsync(NbdRequest request, Memory<byte> buffer, ReadOnlyMemory<byte> data)
+    {
+        for (var connection = _connection; ;)
+        {
+            try
+            {
+                await connection.AskAsync(request, buffer, data);
+                return;
+            }
+            catch (ConnectionLostException e)
+            {
+                connection = await ReconnectAsync(connection, e);
+            }
+        }
+    }
+
+    private async ValueTask<BlockStatusExtent> AskStatusAsync(NbdRequest request)
+    {
+        for (var connection = _connection; ;)
+        {
+            try
+            {
+                return await connection.AskStatusAsync(request);
+            }
+            catch (ConnectionLostException e)
+            {
+                connection = await ReconnectAsync(connection, e);
+            }
+        }
+    }
+
+    // one caller connects, the others wait and use what it found
+    private async ValueTask<ClientConnection> ReconnectAsync(ClientConnection lost, ConnectionLostException why)
+    {
+        await _connecting.AcquireAsync();
+        try
+        {
+            if (_connection != lost && !_connection.IsLost)
+            {
+                return _connection;
+            }
+
+            if (_target.ReconnectDelay <= TimeSpan.Zero || _disposed)
+            {
+                throw new BlockException(BlockError.Io, why.Message, why);
+            }
+
+            var found = await OpenAsync(_target, _target.ReconnectDelay, _closed.Token);
+            if (found.Info.Size != _info.Size || found.Info.Flags != _info.Flags || found.Info.Headers != _info.Headers)
+            {
+                found.Dispose();
+                throw new BlockException(BlockError.Io, "the NBD server came back with another export");
+            }
+
+            await Task.Run(_connection.Dispose);
+            return _connection = found;
+        }
+        catch (OperationCanceledException e)
+        {
+            throw new BlockException(BlockError.Cancelled, "the NBD client was closed", e);
+        }
+        finally
+        {
+            _connecting.Release();
+        }
+    }
+
+    private async ValueTask RangeAsync(NbdCommand command, CommandFlags flags, long offset, long length)
+    {
+        long most = _info.Form == HeaderForm.Extended ? long.MaxValue : MaxCompactRange;
+        while (length > 0)
+        {
+            long count = Math.Min(length, most);
+            await AskAsync(new NbdRequest(flags, command, 0, (ulong)offset, (ulong)count), default, default);
+            offset += count;
+            length -= count;
+        }
+    }
+
+    private async ValueTask ReadLongAsync(long offset, Memory<byte> buffer)
+    {
+        while (buffer.Length > 0)
+        {
+            int count = (int)Math.Min(buffer.Length, _info.MaximumPayload);
+            await AskAsync(new NbdRequest(0, NbdCommand.Read, 0, (ulong)offset, (ulong)count), buffer[..count], default);
+            offset += count;
+            buffer = buffer[count..];
+        }
+    }
+
+    private async ValueTask WriteLongAsync(long offset, ReadOnlyMemory<byte> data, WriteFlags flags)
+    {
+        while (data.Length > 0)
+        {
+            int count = (int)Math.Min(data.Length, _info.MaximumPayload);
+            await AskAsync(new NbdRequest(0, NbdCommand.Write, 0, (ulong)offset, (ulong)count), default, data[..count]);
+            offset += count;
+            data = data[count..];
+        }
+
+        if ((flags & WriteFlags.Fua) != 0)
+        {
+            await FlushAsync();
+        }
+    }
+}
