@@ -39,6 +39,9 @@ public sealed record NbdServerOptions
     /// <summary>Takes a line for people about each client that came, left or was refused.</summary>
     public Action<string>? Log { get; init; }
 
+    /// <summary>The newest form of replies that is offered: tests have a client fall back.</summary>
+    internal Wire.HeaderForm Newest { get; init; } = Wire.HeaderForm.Extended;
+
     /// <summary>The clock.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
 }

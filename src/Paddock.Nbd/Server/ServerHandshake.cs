@@ -258,6 +258,12 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
     {
         NbdProtocolException.ExpectLength(option.ToString(), 0, payload.Length);
         var form = option == NbdOption.StructuredReply ? HeaderForm.Structured : HeaderForm.Extended;
+        if (form > options.Newest)
+        {
+            Refuse(option, OptionReplyType.ErrorUnsupported, "this is not offered");
+            return;
+        }
+
         if (Form >= form)
         {
             var why = Form == form ? OptionReplyType.ErrorInvalid : OptionReplyType.ErrorExtendedHeadersRequired;

@@ -1,0 +1,332 @@
+using Paddock.Block;
+using Paddock.Nbd.Wire;
+
+namespace Paddock.Nbd.Tests;
+
+/// <summary>Requests and replies of one client, byte for byte where that tells most.</summary>
+public class SessionTests
+{
+    [Fact]
+    public async Task A_simple_read_gives_the_written_bytes()
+    {
+        await using var bench = Bench.Of(Bench.Disk().Device);
+        using var client = bench.Connect();
+        client.Handshake();
+        client.Send([.. RawClient.Compact(NbdCommand.Write, 1, 4096, 4), 1, 2, 3, 4]);
+        Assert.Equal("67446698" + "00000000" + "0000000000000001", Convert.ToHexString(client.Take(16)));
+        client.Ask(NbdCommand.Read, 2, 4094, 8);
+        Assert.Equal("67446698" + "00000000" + "0000000000000002" + "0000010203040000", Convert.ToHexString(client.Take(24)));
+    }
+
+    [Fact]
+    public async Task A_structured_read_is_one_chunk()
+    {
+        await using var bench = Bench.Of(Bench.Disk().Device);
+        using var client = bench.Connect();
+        client.Handshake(HeaderForm.Structured);
+        client.Send([.. RawClient.Compact(NbdCommand.Write, 1, 512, 2), 7, 8]);
+        client.Simple();
+        client.Ask(NbdCommand.Read, 3, 512, 2, CommandFlags.DontFragment);
+        Assert.Equal("668E33EF" + "0001" + "0001" + "0000000000000003" + "0000000A" + "0000000000000200" + "0708", Convert.ToHexString(client.Take(30)));
+    }
+
+    [Fact]
+    public async Task An_extended_read_tells_the_offset_twice()
+    {
+        await using var bench = Bench.Of(Bench.Disk().Device);
+        using var client = bench.Connect();
+        client.Handshake(HeaderForm.Extended);
+        byte[] request = new byte[ExtendedRequest.Size];
+        ExtendedRequest.Write(request, new NbdRequest(CommandFlags.PayloadLength, NbdCommand.Write, 9, 512, 2));
+        client.Send([.. request, 7, 8]);
+        Assert.Equal("6E8A278C" + "0001" + "0000" + "0000000000000009" + "0000000000000200" + "0000000000000000", Convert.ToHexString(client.Take(32)));
+        ExtendedRequest.Write(request, new NbdRequest(0, NbdCommand.Read, 10, 512, 2));
+        client.Send(request);
+        string head = "6E8A278C" + "0001" + "0001" + "000000000000000A" + "0000000000000200" + "000000000000000A";
+        Assert.Equal(head + "0000000000000200" + "0708", Convert.ToHexString(client.Take(42)));
+    }
+
+    [Theory]
+    [InlineData(0, 1 << 20, 1u, 0, 22u)]
+    [InlineData(0, 0, 33554433u, 0, 22u)]
+    [InlineData(4, 1 << 20, 512u, 0, 22u)]
+    [InlineData(6, 1 << 20, 512u, 0, 28u)]
+    [InlineData(6, 0, 512u, 16, 95u)]
+    [InlineData(7, 0, 512u, 0, 22u)]
+    [InlineData(8, 0, 512u, 0, 22u)]
+    [InlineData(55, 0, 0u, 0, 22u)]
+    [InlineData(0, 0, 512u, 4, 22u)]
+    [InlineData(0, 0, 512u, 128, 22u)]
+    public async Task A_refused_request_ends_alone(ushort command, long offset, uint length, ushort flags, uint error)
+    {
+        await using var bench = Bench.Of(new FakeDevice());
+        using var client = bench.Connect();
+        client.Handshake();
+        client.Ask((NbdCommand)command, 5, (ulong)offset, length, (CommandFlags)flags);
+        Assert.Equal(new SimpleReply((NbdError)error, 5), client.Simple());
+        client.Ask(NbdCommand.Flush, 6, 0, 0);
+        Assert.Equal(new SimpleReply(NbdError.None, 6), client.Simple());
+    }
+
+    [Fact]
+    public async Task A_write_past_the_end_is_refused_and_its_payload_is_no_request()
+    {
+        await using var bench = Bench.Of(Bench.Disk().Device);
+        using var client = bench.Connect();
+        client.Handshake();
+        foreach (int length in new[] { 1024, 200_000 })
+        {
+            byte[] payload = new byte[length];
+            payload.AsSpan().Fill(0x25);
+            client.Send([.. RawClient.Compact(NbdCommand.Write, 1, (1 << 20) - 512, (uint)length), .. payload]);
+            Assert.Equal(NbdError.NoSpace, client.Simple().Error);
+        }
+
+        client.Ask(NbdCommand.Read, 2, 0, 512);
+        Assert.Equal(NbdError.None, client.Simple().Error);
+    }
+
+    [Fact]
+    public async Task A_read_only_export_refuses_changes_and_says_so()
+    {
+        await using var bench = new Bench(null, new NbdExport { Name = "", Device = Bench.Disk().Device, ReadOnly = true });
+        using var client = bench.Connect();
+        client.Handshake(HeaderForm.Structured);
+        client.Send([.. RawClient.Compact(NbdCommand.Write, 1, 0, 1), 1]);
+        var (head, payload) = client.Chunk();
+        Assert.Equal((ChunkType.Error, true), (head.Type, head.IsLast));
+        Assert.Equal(new ErrorPayload(NbdError.NotPermitted, "the export is read-only"), ErrorPayload.Parse(payload));
+    }
+
+    [Fact]
+    public async Task Flags_reach_the_device()
+    {
+        var device = new FakeDevice();
+        await using var bench = Bench.Of(device);
+        using var client = bench.Connect();
+        client.Handshake();
+        client.Send([.. RawClient.Compact(NbdCommand.Write, 1, 0, 1, CommandFlags.Fua), 1]);
+        client.Simple();
+        foreach (var (command, flags) in new[]
+        {
+            (NbdCommand.WriteZeroes, CommandFlags.None), (NbdCommand.WriteZeroes, CommandFlags.NoHole | CommandFlags.Fua),
+            (NbdCommand.Trim, CommandFlags.Fua), (NbdCommand.Cache, CommandFlags.None), (NbdCommand.Flush, CommandFlags.None),
+        })
+        {
+            client.Ask(command, 2, 0, command == NbdCommand.Flush ? 0u : 4096u, flags);
+            Assert.Equal(NbdError.None, client.Simple().Error);
+        }
+
+        Assert.Equal(
+            ["write 0 1 Fua", "zero 0 4096 MayUnmap", "zero 0 4096 Fua", "discard 0 4096", "flush", "read 0 4096", "flush"], device.Asked);
+    }
+
+    [Fact]
+    public async Task A_batch_in_one_packet_is_answered_whole()
+    {
+        await using var bench = Bench.Of(Bench.Disk().Device);
+        using var client = bench.Connect();
+        client.Handshake();
+        var batch = new List<byte>();
+        for (uint i = 0; i < 200; i++)
+        {
+            batch.AddRange(RawClient.Compact(NbdCommand.Write, i, i * 4096, 4096));
+            batch.AddRange(Enumerable.Repeat((byte)i, 4096));
+        }
+
+        client.Send([.. batch]);
+        Assert.Equal(200, Enumerable.Range(0, 200).Select(_ => client.Simple().Cookie).Distinct().Count());
+        client.Ask(NbdCommand.Read, 1, 0, 200 * 4096);
+        client.Simple();
+        byte[] all = client.Take(200 * 4096);
+        Assert.All(Enumerable.Range(0, 200), i => Assert.Equal((byte)i, all[(i * 4096) + 4095]));
+    }
+
+    [Fact]
+    public async Task Long_requests_pass_through_whole()
+    {
+        await using var bench = Bench.Of(Bench.Disk(64 << 20).Device);
+        using var client = bench.Connect();
+        client.Handshake(HeaderForm.Structured);
+        byte[] data = new byte[NbdLimits.MaxPayload];
+        new Random(5).NextBytes(data);
+        client.Send([.. RawClient.Compact(NbdCommand.Write, 1, 12345, (uint)data.Length), .. data]);
+        Assert.Equal(NbdError.None, client.Simple().Error);
+        client.Ask(NbdCommand.Read, 2, 12345, (uint)data.Length);
+        byte[] got = new byte[data.Length];
+        bool last = false;
+        for (int covered = 0; !last;)
+        {
+            var (head, payload) = client.Chunk();
+            Assert.Equal(ChunkType.OffsetData, head.Type);
+            int at = (int)(ReadPayload.ParseOffset(payload) - 12345);
+            payload.AsSpan(ReadPayload.DataHead).CopyTo(got.AsSpan(at));
+            covered += payload.Length - ReadPayload.DataHead;
+            last = head.IsLast;
+            Assert.True(!last || covered == data.Length);
+        }
+
+        Assert.True(data.AsSpan().SequenceEqual(got));
+    }
+
+    [Fact]
+    public async Task A_long_read_of_a_hole_is_a_hole()
+    {
+        await using var bench = Bench.Of(Bench.Disk().Device);
+        using var client = bench.Connect();
+        client.Handshake(HeaderForm.Structured);
+        client.Ask(NbdCommand.Read, 1, 65536, 524288);
+        var (head, payload) = client.Chunk();
+        Assert.Equal((ChunkType.OffsetHole, (65536UL, 524288u)), (head.Type, ReadPayload.ParseHole(payload)));
+    }
+
+    [Fact]
+    public async Task Block_status_tells_runs_and_one_where_one_is_wanted()
+    {
+        var device = new FakeDevice
+        {
+            Status = (offset, length) => new BlockStatus(
+                Math.Min(length, 65536 - (offset % 65536)),
+                BlockStatusFlags.Allocated | (offset / 65536 is 0 or 1 ? BlockStatusFlags.Data : BlockStatusFlags.Zero)),
+        };
+        await using var bench = Bench.Of(device);
+        using var client = bench.Connect();
+        client.Handshake(HeaderForm.Structured, "", "base:allocation");
+        client.Ask(NbdCommand.BlockStatus, 1, 4096, 262144);
+        Assert.Equal("00000000" + "0001F000" + "00000000" + "00021000" + "00000003", Convert.ToHexString(client.Chunk().Payload));
+        client.Ask(NbdCommand.BlockStatus, 2, 0, 262144, CommandFlags.RequestOne);
+        Assert.Equal("00000000" + "00020000" + "00000000", Convert.ToHexString(client.Chunk().Payload));
+    }
+
+    [Fact]
+    public async Task The_depth_of_an_allocation_is_told_where_it_is_asked_for()
+    {
+        var top = new FakeDevice
+        {
+            Backing = new FakeDevice(131072) { Status = (_, length) => new BlockStatus(length, BlockStatusFlags.Data | BlockStatusFlags.Allocated) },
+            Status = (offset, length) => offset < 65536
+                ? new BlockStatus(Math.Min(length, 65536 - offset), BlockStatusFlags.Data | BlockStatusFlags.Allocated) : new BlockStatus(length, 0),
+        };
+        await using var bench = new Bench(null, new NbdExport { Name = "", Device = top, AllocationDepth = true });
+        using var client = bench.Connect();
+        client.Handshake(HeaderForm.Structured, "", "base:allocation", "qemu:allocation-depth");
+        client.Ask(NbdCommand.BlockStatus, 1, 0, 262144);
+        var (first, allocation) = client.Chunk();
+        var (second, depth) = client.Chunk();
+        Assert.Equal((false, true), (first.IsLast, second.IsLast));
+        Assert.Equal("00000000" + "00020000" + "00000000" + "00020000" + "00000003", Convert.ToHexString(allocation));
+        Assert.Equal("00000001" + "00010000" + "00000001" + "00010000" + "00000002" + "00020000" + "00000000", Convert.ToHexString(depth));
+    }
+
+    [Fact]
+    public async Task A_request_that_waits_holds_up_no_other()
+    {
+        var device = new FakeDevice { Hold = new TaskCompletionSource() };
+        await using var bench = Bench.Of(device);
+        using var client = bench.Connect();
+        client.Handshake();
+        client.Ask(NbdCommand.Read, 1, 0, 512);
+        client.Ask(NbdCommand.Read, 2, 512, 512);
+        Assert.Equal(2UL, client.Simple().Cookie);
+        client.Take(512);
+        device.Hold.SetResult();
+        Assert.Equal(1UL, client.Simple().Cookie);
+        client.Take(512);
+    }
+
+    [Fact]
+    public async Task The_payload_of_a_write_that_waits_stays_as_it_is()
+    {
+        var device = new FakeDevice { Hold = new TaskCompletionSource() };
+        await using var bench = Bench.Of(device);
+        using var client = bench.Connect();
+        client.Handshake();
+        for (uint i = 0; i < 150; i++)
+        {
+            client.Send([.. RawClient.Compact(NbdCommand.Write, i, i * 4096, 4096), .. Enumerable.Repeat((byte)(i + 1), 4096)]);
+        }
+
+        device.Hold.SetResult();
+        for (int i = 0; i < 150; i++)
+        {
+            Assert.Equal(NbdError.None, client.Simple().Error);
+        }
+
+        client.Ask(NbdCommand.Read, 1, 0, 150 * 4096);
+        client.Simple();
+        byte[] all = client.Take(150 * 4096);
+        Assert.All(Enumerable.Range(0, 150), i => Assert.Equal(((byte)(i + 1), (byte)(i + 1)), (all[i * 4096], all[(i * 4096) + 4095])));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Whatever_a_device_throws_ends_one_request(bool structured)
+    {
+        var device = new FakeDevice
+        {
+            Failure = new InvalidOperationException("a fault of the device"),
+            Status = (_, length) => new BlockStatus(length, BlockStatusFlags.Data | BlockStatusFlags.Allocated),
+        };
+        await using var bench = Bench.Of(device);
+        using var client = bench.Connect();
+        client.Handshake(structured ? HeaderForm.Structured : HeaderForm.Simple);
+        foreach (uint length in new[] { 512u, 262144u })
+        {
+            client.Ask(NbdCommand.Read, 1, 512, length);
+            if (!structured)
+            {
+                Assert.Equal(NbdError.Io, client.Simple().Error);
+            }
+            else
+            {
+                Assert.Equal(new ErrorPayload(NbdError.Io, "a fault of the device"), ErrorPayload.Parse(client.Chunk().Payload));
+            }
+        }
+
+        device.Failure = null;
+        client.Send([.. RawClient.Compact(NbdCommand.Write, 2, 0, 1), 1]);
+        Assert.Equal(NbdError.None, client.Simple().Error);
+    }
+
+    [Fact]
+    public async Task A_small_request_allocates_nothing()
+    {
+        const int Rounds = 300, Batch = 64;
+        await using var bench = Bench.Of(CheckedBlockDevice.Wrap(new RawDevice(new MemoryStorage())).With(1 << 20));
+        using var client = bench.Connect();
+        client.Handshake(HeaderForm.Structured);
+        byte[] requests = [.. Enumerable.Range(0, Batch).SelectMany(i => i % 2 == 0
+            ? RawClient.Compact(NbdCommand.Read, (ulong)i, (ulong)i * 4096, 4096)
+            : [.. RawClient.Compact(NbdCommand.Write, (ulong)i, (ulong)i * 4096, 4096), .. new byte[4096]])];
+        byte[] replies = new byte[Batch / 2 * (SimpleReply.Size + StructuredReply.Size + ReadPayload.DataHead + 4096)];
+        long before = 0;
+        for (int round = 0; round < 2 * Rounds; round++)
+        {
+            if (round == Rounds)
+            {
+                before = GC.GetTotalAllocatedBytes(precise: true);
+            }
+
+            client.Socket.Send(requests);
+            for (int at = 0; at < replies.Length;)
+            {
+                at += client.Socket.Receive(replies.AsSpan(at));
+            }
+        }
+
+        // other threads of the test process may allocate a little; a request that allocated would make hundreds of kilobytes
+        Assert.InRange(GC.GetTotalAllocatedBytes(precise: true) - before, 0, Rounds * Batch * 8);
+    }
+}
+
+/// <summary>Small helpers of the tests.</summary>
+internal static class DeviceExtensions
+{
+    public static T With<T>(this T device, long length)
+        where T : IBlockDevice
+    {
+        device.ResizeAsync(length).AsTask().Wait();
+        return device;
+    }
+}
