@@ -143,6 +143,7 @@ public class ClientTests
     [InlineData("nbd://localhost", "localhost", 10809, null, "")]
     [InlineData("nbd://[::1]:5", "::1", 5, null, "")]
     [InlineData("nbd+unix:///?socket=/run/s", "localhost", 10809, "/run/s", "")]
+    [InlineData("nbd+unix://?socket=/run/s", "localhost", 10809, "/run/s", "")]
     [InlineData("nbd+unix:///e?socket=/run/s", "localhost", 10809, "/run/s", "e")]
     [InlineData("nbd:h:77:exportname=a:b", "h", 77, null, "a:b")]
     [InlineData("nbd:unix:/run/s:exportname=a", "localhost", 10809, "/run/s", "a")]

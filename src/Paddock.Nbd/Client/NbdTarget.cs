@@ -91,7 +91,8 @@ public sealed record NbdTarget
 
     private static NbdTarget ParseUri(string name)
     {
-        if (!Uri.TryCreate(name, UriKind.Absolute, out var uri))
+        // a path of no length may be left out
+        if (!Uri.TryCreate(name.Replace("://?", ":///?", StringComparison.Ordinal), UriKind.Absolute, out var uri))
         {
             throw new FormatException($"'{name}' is no NBD address");
         }

@@ -16,6 +16,9 @@ internal sealed class NbdSession : IDisposable
     // replies are sent before more than this is gathered, so that the client works while we do
     private const int BatchBytes = 96 << 10;
 
+    // a long read goes out in chunks of this, each sent while the processor's cache still holds it
+    private const int PieceBytes = 128 << 10;
+
     private readonly NbdExport _export;
     private readonly IBlockDevice _device;
     private readonly ReceiveBuffer _input;
@@ -27,6 +30,7 @@ internal sealed class NbdSession : IDisposable
     private readonly int _headerSize;
     private readonly NbdCounters _counters;
     private int _wanted;
+    private bool _deviceWaits;
     private bool _ended;
     private volatile bool _stopping;
 
@@ -174,6 +178,9 @@ internal sealed class NbdSession : IDisposable
             case NbdCommand.Write when (request.Flags & CommandFlags.Fua) == 0:
                 Write(request, payload);
                 break;
+            case NbdCommand.Read when !_deviceWaits && _format.Form != HeaderForm.Simple && (request.Flags & CommandFlags.DontFragment) == 0:
+                ReadLong(request);
+                break;
             case NbdCommand.Read:
                 Late(request, _format.ReadHead + (int)request.Length).Read();
                 break;
@@ -189,13 +196,7 @@ internal sealed class NbdSession : IDisposable
     private void Read(in NbdRequest request)
     {
         int head = _format.ReadHead, size = head + (int)request.Length;
-        if (_writer.Count + size > BatchBytes)
-        {
-            _writer.Push();
-            _queue.Flush();
-            _writer.Rewind();
-        }
-
+        MakeRoom(size);
         var reply = _writer.Take(size);
         ValueTask reading;
         try
@@ -220,6 +221,72 @@ internal sealed class NbdSession : IDisposable
         late.Attach(reading, reply, _writer.Slab);
         _writer.Detach(size);
         late.Go();
+    }
+
+    private void ReadLong(in NbdRequest request)
+    {
+        int head = _format.ReadHead;
+        long offset = (long)request.Offset, length = (long)request.Length;
+        int taken = 0;
+        try
+        {
+            var status = Finish(ExportStatus.QueryAsync(_device, offset, length));
+            if (status.IsZero && status.Length == length)
+            {
+                _ = _format.WriteHole(_writer.Take(_format.ChunkHead + ReadPayload.HoleSize).Span, request);
+                return;
+            }
+
+            for (int done = 0, count; done < length; done += count)
+            {
+                count = (int)Math.Min(PieceBytes, length - done);
+                MakeRoom(head + count);
+                taken = head + count;
+                var reply = _writer.Take(taken);
+                Finish(_device.ReadAsync(offset + done, reply[head..]));
+                var part = request with { Offset = request.Offset + (ulong)done, Length = (ulong)count };
+                _format.WritePartHead(reply.Span, request, part, isLast: done + count == length);
+                taken = 0;
+            }
+        }
+        catch (Exception e)
+        {
+            // the chunks before this one stand; the reply ends with the error
+            _writer.Undo(taken);
+            Refuse(request, ReplyFormat.Map(e), e.Message);
+        }
+    }
+
+    // a device that does not answer at once is waited for here once, and gets its long reads elsewhere from then on
+    private void Finish(ValueTask operation)
+    {
+        if (operation.IsCompleted)
+        {
+            operation.GetAwaiter().GetResult();
+        }
+        else
+        {
+            _deviceWaits = true;
+            operation.AsTask().GetAwaiter().GetResult();
+        }
+    }
+
+    private T Finish<T>(ValueTask<T> operation)
+    {
+        _deviceWaits |= !operation.IsCompleted;
+        return operation.IsCompleted ? operation.Result : operation.AsTask().GetAwaiter().GetResult();
+    }
+
+    // sends what is gathered before it gets long; a client that takes nothing stops us here
+    private void MakeRoom(int size)
+    {
+        if (_writer.Count + size > BatchBytes)
+        {
+            _writer.Push();
+            _queue.Flush();
+            _queue.WaitForRoom(NbdLimits.MaxInFlightBytes);
+            _writer.Rewind();
+        }
     }
 
     private void Write(in NbdRequest request, ReadOnlyMemory<byte> payload)

@@ -30,6 +30,13 @@ internal readonly struct ReplyFormat(HeaderForm form)
         ReadPayload.WriteOffset(to[ChunkHead..], request.Offset);
     }
 
+    /// <summary>A part of a read's data, in a chunk of its own.</summary>
+    public void WritePartHead(Span<byte> to, in NbdRequest request, in NbdRequest part, bool isLast)
+    {
+        WriteChunk(to, request, ChunkType.OffsetData, isLast, part.Length + ReadPayload.DataHead);
+        ReadPayload.WriteOffset(to[ChunkHead..], part.Offset);
+    }
+
     /// <summary>The whole of a read's data is zeroes.</summary>
     /// <returns>Bytes written.</returns>
     public int WriteHole(Span<byte> to, in NbdRequest request)

@@ -35,7 +35,8 @@ internal static class CheckCommand
             path = node.Storage.Name;
         }
 
-        await using var storage = ImageOpener.OpenFile(path, repair == Qcow2Repair.None, given.Has("U"));
+        await using var storage = (await NbdNode.TryOpenAsync(path, new QDict(), null, settings))?.Storage
+            ?? ImageOpener.OpenFile(path, repair == Qcow2Repair.None, given.Has("U"));
         var report = await CheckAsync(ctx, storage, repair);
         bool mended = report.CorruptionsFixed + report.LeaksFixed > 0;
         if (mended && !given.Json && !given.Has("q"))

@@ -38,7 +38,11 @@ internal sealed class NbdStorage(NbdClient client) : IStorage
 
     public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
     {
-        CheckEnd(offset, length);
+        if (offset + length > Length)
+        {
+            throw new BlockException(BlockError.NotSupported, "Could not resize image: Cannot grow NBD nodes");
+        }
+
         return IsAligned(offset, length) ? client.WriteZeroesAsync(offset, length, flags, cancellationToken)
             : throw new BlockException(BlockError.NotSupported, $"the NBD server takes zero ranges in blocks of {_block} bytes");
     }

@@ -1,0 +1,91 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using Paddock.Tools;
+using Paddock.Tools.Nbd;
+
+namespace Paddock.Nbd.Tests;
+
+/// <summary>What a run of a program gave.</summary>
+internal sealed record PeerRun(int Code, string Out, string Error);
+
+/// <summary>Runs programs of the system and our own tools beside each other.</summary>
+internal static class Peer
+{
+    /// <summary>Runs a program that must be installed; <c>./test</c> installs them.</summary>
+    public static async Task<PeerRun> RunAsync(string program, params string[] words)
+    {
+        using var process = Start(program, words);
+        var output = process.StandardOutput.ReadToEndAsync();
+        var error = process.StandardError.ReadToEndAsync();
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        try
+        {
+            await process.WaitForExitAsync(limit.Token);
+        }
+        finally
+        {
+            if (!process.HasExited)
+            {
+                process.Kill();
+            }
+        }
+
+        return new PeerRun(process.ExitCode, await output, await error);
+    }
+
+    /// <summary>Runs a program that must succeed.</summary>
+    public static async Task<string> MustAsync(string program, params string[] words)
+    {
+        var run = await RunAsync(program, words);
+        Assert.True(run.Code == 0, $"{program} {string.Join(' ', words)}: {run.Code}\n{run.Out}{run.Error}");
+        return run.Out;
+    }
+
+    /// <summary>Runs our qemu-img, which must succeed.</summary>
+    public static async Task<string> OursAsync(params string[] words)
+    {
+        var (output, error) = (new StringWriter(), new StringWriter());
+        int code = await ImgTool.RunAsync(words, new ToolContext { Program = "qemu-img", Out = output, Error = error });
+        Assert.True(code == 0, $"{string.Join(' ', words)}: {code}\n{output}{error}");
+        return output.ToString();
+    }
+
+    /// <summary>Runs our qemu-nbd.</summary>
+    public static async Task<PeerRun> NbdAsync(CancellationToken stop, params string[] words)
+    {
+        var (output, error) = (new StringWriter(), new StringWriter());
+        int code = await NbdTool.RunAsync(words, new ToolContext { Program = "qemu-nbd", Out = output, Error = error }, ["nbd"], stop);
+        return new PeerRun(code, output.ToString(), error.ToString());
+    }
+
+    public static Process Start(string program, params string[] words)
+    {
+        Assert.True(File.Exists("/usr/bin/" + program), $"{program} is not installed: ./test installs it");
+        return Process.Start(new ProcessStartInfo(program, words) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+    }
+
+    /// <summary>A listener on the loopback with a port of its own.</summary>
+    public static (Socket Listener, int Port) Loopback()
+    {
+        var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        return (listener, ((IPEndPoint)listener.LocalEndPoint!).Port);
+    }
+
+    /// <summary>Waits until a server's socket is there.</summary>
+    public static async Task ThereAsync(string socket)
+    {
+        for (int i = 0; i < 1000 && !CanConnect(socket); i++)
+        {
+            await Task.Delay(10);
+        }
+    }
+
+    private static bool CanConnect(string path)
+    {
+        // a look would count as the one client that a server waits for: the file is enough
+        return File.Exists(path);
+    }
+}

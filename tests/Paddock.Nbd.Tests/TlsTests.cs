@@ -1,0 +1,184 @@
+using Paddock.Block;
+using Paddock.Nbd.Transport;
+using Paddock.Nbd.Wire;
+
+namespace Paddock.Nbd.Tests;
+
+/// <summary>TLS with certificates that certtool made, both ways and with other people's clients and servers.</summary>
+public sealed class TlsTests(TlsTests.Certificates made) : IClassFixture<TlsTests.Certificates>
+{
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Our_client_and_our_server_go_through_it()
+    {
+        var (server, target) = Serve(TlsMode.Required);
+        await using var _ = server;
+        await using var client = await NbdClient.ConnectAsync(target with { Tls = made.Client }, Token);
+        byte[] data = new byte[3 << 20], got = new byte[3 << 20];
+        new Random(6).NextBytes(data);
+        await Task.WhenAll(Enumerable.Range(0, 48).Select(i => client.WriteAsync(i * 65536, data.AsMemory(i * 65536, 65536)).AsTask()));
+        await client.ReadAsync(0, got, Token);
+        Assert.True(data.AsSpan().SequenceEqual(got));
+    }
+
+    [Fact]
+    public async Task Who_shows_no_certificate_or_anothers_is_refused()
+    {
+        var (server, target) = Serve(TlsMode.Required);
+        await using var _ = server;
+        using var nobody = TlsCredentials.FromFolder(made.Folder("nobody"), isServer: false);
+        using var stranger = TlsCredentials.FromFolder(made.Folder("stranger"), isServer: false, verifyPeer: false);
+        await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target with { Tls = nobody }));
+        await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target with { Tls = stranger }));
+        var plain = await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target));
+        Assert.Contains("Server requires TLS", plain.Message, StringComparison.Ordinal);
+        await UseAsync(target with { Tls = made.Client });
+    }
+
+    [Fact]
+    public async Task A_server_with_another_name_or_another_authority_is_refused()
+    {
+        var (server, target) = Serve(TlsMode.Required);
+        await using var _ = server;
+        using var stranger = TlsCredentials.FromFolder(made.Folder("stranger"), isServer: false);
+        await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target with { Tls = made.Client, TlsHostname = "elsewhere.example" }));
+        await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target with { Tls = stranger }));
+    }
+
+    [Fact]
+    public async Task Where_it_is_allowed_both_kinds_of_clients_are_served()
+    {
+        var (server, target) = Serve(TlsMode.Allowed);
+        await using var _ = server;
+        await UseAsync(target);
+        await UseAsync(target with { Tls = made.Client });
+    }
+
+    [Fact]
+    public async Task Other_clients_go_through_it_with_our_server()
+    {
+        var (server, target) = Serve(TlsMode.Required);
+        await using var _ = server;
+        string uri = $"nbds://localhost:{target.Port}/?tls-certificates={made.Folder("client")}";
+        Assert.Contains("with TLS", await Peer.MustAsync("nbdinfo", uri), StringComparison.Ordinal);
+        string[] node = ["--object", $"tls-creds-x509,id=t,dir={made.Folder("client")},endpoint=client", "--image-opts"];
+        string options = $"driver=nbd,host=localhost,port={target.Port},tls-creds=t";
+        Assert.Contains("virtual size: 4 MiB", await Peer.MustAsync("qemu-img", ["info", .. node, options]), StringComparison.Ordinal);
+        Assert.Equal(await Peer.MustAsync("qemu-img", ["map", "--output=json", .. node, options]), await Peer.OursAsync(["map", "--output=json", .. node, options]));
+    }
+
+    [Fact]
+    public async Task Our_client_goes_through_it_with_qemu_nbd()
+    {
+        string image = Path.Combine(made.Root, "disk.raw");
+        await File.WriteAllBytesAsync(image, new byte[1 << 20], Token);
+        var (listener, port) = Peer.Loopback();
+        listener.Dispose();
+        using var process = Peer.Start(
+            "qemu-nbd", "-t", "-b", "127.0.0.1", "-p", $"{port}", "-f", "raw", "--pid-file", Path.Combine(made.Root, "pid"),
+            "--object", $"tls-creds-x509,id=t,dir={made.Folder("server")},endpoint=server,verify-peer=yes", "--tls-creds", "t", image);
+        try
+        {
+            await Peer.ThereAsync(Path.Combine(made.Root, "pid"));
+            var target = new NbdTarget { Host = "localhost", Port = port, Tls = made.Client, OpenTimeout = TimeSpan.FromSeconds(10) };
+            await UseAsync(target);
+            var list = await Peer.NbdAsync(
+                Token, "-L", "-b", "127.0.0.1", "-p", $"{port}", "--object", $"tls-creds-x509,id=t,dir={made.Folder("client")},endpoint=client",
+                "--tls-creds", "t", "--tls-hostname", "localhost");
+            Assert.Contains("exports available: 1", list.Out, StringComparison.Ordinal);
+        }
+        finally
+        {
+            process.Kill();
+        }
+    }
+
+    private static async Task UseAsync(NbdTarget target)
+    {
+        await using var client = await NbdClient.ConnectAsync(target, Token);
+        byte[] got = new byte[4];
+        await client.WriteAsync(512, new byte[] { 1, 2, 3, 4 }, WriteFlags.Fua, Token);
+        await client.ReadAsync(512, got, Token);
+        Assert.Equal([1, 2, 3, 4], got);
+    }
+
+    private (NbdServer Server, NbdTarget Target) Serve(TlsMode mode)
+    {
+        var options = new NbdServerOptions { Tls = mode, Credentials = made.Server };
+        var server = new NbdServer(options, new NbdExport { Name = "", Device = Bench.Disk(4 << 20).Device });
+        var (listener, port) = Peer.Loopback();
+        server.Listen(listener);
+        return (server, new NbdTarget { Host = "localhost", Port = port });
+    }
+
+    /// <summary>An authority, a server, a client, a client without a certificate, and a client of another authority.</summary>
+    public sealed class Certificates : IDisposable
+    {
+        private readonly string _root = Directory.CreateTempSubdirectory("nbdtls-").FullName;
+
+        public Certificates()
+        {
+            foreach (string folder in new[] { "server", "client", "nobody", "stranger" })
+            {
+                Directory.CreateDirectory(Folder(folder));
+            }
+
+            Authority("ca", "client");
+            Sign("ca", "client", "server", "server", "cn = localhost\ndns_name = localhost\nip_address = 127.0.0.1\ntls_www_server\n");
+            Sign("ca", "client", "client", "client", "cn = a client\ntls_www_client\n");
+            Authority("other", "stranger");
+            Sign("other", "stranger", "stranger", "client", "cn = a stranger\ntls_www_client\n");
+            foreach (string folder in new[] { "server", "nobody" })
+            {
+                File.Copy(Path.Combine(Folder("client"), "ca-cert.pem"), Path.Combine(Folder(folder), "ca-cert.pem"));
+            }
+
+            Server = TlsCredentials.FromFolder(Folder("server"), isServer: true);
+            Client = TlsCredentials.FromFolder(Folder("client"), isServer: false);
+        }
+
+        public string Root => _root;
+
+        public TlsCredentials Server { get; }
+
+        public TlsCredentials Client { get; }
+
+        public string Folder(string name) => Path.Combine(_root, name);
+
+        public void Dispose()
+        {
+            Server.Dispose();
+            Client.Dispose();
+            Directory.Delete(_root, recursive: true);
+        }
+
+        private void Authority(string name, string folder)
+        {
+            Key(Path.Combine(_root, name + "-key.pem"));
+            string template = Template("cn = an authority " + name + "\nca\ncert_signing_key\n");
+            Run("--generate-self-signed", "--load-privkey", Path.Combine(_root, name + "-key.pem"), "--template", template,
+                "--outfile", Path.Combine(Folder(folder), "ca-cert.pem"));
+        }
+
+        private void Sign(string authority, string authorityFolder, string folder, string who, string template)
+        {
+            string key = Path.Combine(Folder(folder), who + "-key.pem");
+            Key(key);
+            Run("--generate-certificate", "--load-ca-certificate", Path.Combine(Folder(authorityFolder), "ca-cert.pem"),
+                "--load-ca-privkey", Path.Combine(_root, authority + "-key.pem"), "--load-privkey", key,
+                "--template", Template(template + "encryption_key\nsigning_key\n"), "--outfile", Path.Combine(Folder(folder), who + "-cert.pem"));
+        }
+
+        private static void Key(string file) => Run("--generate-privkey", "--key-type", "rsa", "--bits", "2048", "--outfile", file);
+
+        private string Template(string text)
+        {
+            string file = Path.Combine(_root, "template");
+            File.WriteAllText(file, text + "expiration_days = 30\n");
+            return file;
+        }
+
+        private static void Run(params string[] words) => Peer.MustAsync("certtool", words).GetAwaiter().GetResult();
+    }
+}
