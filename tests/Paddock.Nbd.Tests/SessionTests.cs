@@ -1,4 +1,7 @@
+using System.Net;
+using System.Net.Sockets;
 using Paddock.Block;
+using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd.Tests;
@@ -235,6 +238,27 @@ public class SessionTests
     }
 
     [Fact]
+    public async Task Requests_that_wait_for_a_disk_run_side_by_side()
+    {
+        var device = new BlockingDevice();
+        await using var bench = Bench.Of(device);
+        using var client = bench.Connect();
+        client.Handshake();
+        for (uint i = 0; i < 200; i++)
+        {
+            client.Ask(NbdCommand.Read, i, 0, 4096);
+        }
+
+        for (int i = 0; i < 200; i++)
+        {
+            Assert.Equal(NbdError.None, client.Simple().Error);
+            client.Take(4096);
+        }
+
+        Assert.InRange(device.MostAtOnce, 2, 200);
+    }
+
+    [Fact]
     public async Task The_payload_of_a_write_that_waits_stays_as_it_is()
     {
         var device = new FakeDevice { Hold = new TaskCompletionSource() };
@@ -289,44 +313,76 @@ public class SessionTests
         Assert.Equal(NbdError.None, client.Simple().Error);
     }
 
-    [Fact]
-    public async Task A_small_request_allocates_nothing()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_small_request_allocates_nothing(int form)
     {
         const int Rounds = 300, Batch = 64;
-        await using var bench = Bench.Of(CheckedBlockDevice.Wrap(new RawDevice(new MemoryStorage())).With(1 << 20));
-        using var client = bench.Connect();
-        client.Handshake(HeaderForm.Structured);
-        byte[] requests = [.. Enumerable.Range(0, Batch).SelectMany(i => i % 2 == 0
-            ? RawClient.Compact(NbdCommand.Read, (ulong)i, (ulong)i * 4096, 4096)
-            : [.. RawClient.Compact(NbdCommand.Write, (ulong)i, (ulong)i * 4096, 4096), .. new byte[4096]])];
-        byte[] replies = new byte[Batch / 2 * (SimpleReply.Size + StructuredReply.Size + ReadPayload.DataHead + 4096)];
+        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        using var client = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        client.Connect(listener.LocalEndPoint!);
+        var channel = new CountingChannel(new SocketChannel(listener.Accept()));
+        using var session = Sessions.Over(channel, new SlabPool(), (HeaderForm)form, Bench.Disk().Device);
+        var thread = new Thread(session.Run);
+        thread.Start();
+        bool extended = form == 2;
+        int size = extended ? ExtendedRequest.Size : CompactRequest.Size, done = extended ? ExtendedReply.Size : SimpleReply.Size;
+        int read = form switch { 0 => SimpleReply.Size, 1 => StructuredReply.Size + ReadPayload.DataHead, _ => ExtendedReply.Size + ReadPayload.DataHead };
+        byte[] requests = new byte[(Batch * size) + (Batch / 2 * 4096)], replies = new byte[Batch / 2 * (done + read + 4096)];
+        for (int i = 0, at = 0; i < Batch; i++)
+        {
+            var request = new NbdRequest(0, i % 2 == 0 ? NbdCommand.Read : NbdCommand.Write, (ulong)i, (ulong)i * 4096, 4096);
+            if (extended)
+            {
+                ExtendedRequest.Write(requests.AsSpan(at), request);
+            }
+            else
+            {
+                CompactRequest.Write(requests.AsSpan(at), request);
+            }
+
+            at += size + (i % 2 == 0 ? 0 : 4096);
+        }
+
         long before = 0;
         for (int round = 0; round < 2 * Rounds; round++)
         {
-            if (round == Rounds)
-            {
-                before = GC.GetTotalAllocatedBytes(precise: true);
-            }
-
-            client.Socket.Send(requests);
+            before = round == Rounds ? channel.Allocated : before;
+            client.Send(requests);
             for (int at = 0; at < replies.Length;)
             {
-                at += client.Socket.Receive(replies.AsSpan(at));
+                at += client.Receive(replies.AsSpan(at));
             }
         }
 
-        // other threads of the test process may allocate a little; a request that allocated would make hundreds of kilobytes
-        Assert.InRange(GC.GetTotalAllocatedBytes(precise: true) - before, 0, Rounds * Batch * 8);
+        Assert.Equal(0, channel.Allocated - before);
+        client.Shutdown(SocketShutdown.Both);
+        thread.Join();
     }
-}
 
-/// <summary>Small helpers of the tests.</summary>
-internal static class DeviceExtensions
-{
-    public static T With<T>(this T device, long length)
-        where T : IBlockDevice
+    /// <summary>Tells what the thread that receives has allocated.</summary>
+    private sealed class CountingChannel(IByteChannel inner) : IByteChannel
     {
-        device.ResizeAsync(length).AsTask().Wait();
-        return device;
+        private long _allocated;
+
+        public long Allocated => Interlocked.Read(ref _allocated);
+
+        public int Receive(Span<byte> into)
+        {
+            Interlocked.Exchange(ref _allocated, GC.GetAllocatedBytesForCurrentThread());
+            return inner.Receive(into);
+        }
+
+        public bool Send(ReadOnlySpan<byte> data) => inner.Send(data);
+
+        public void StopReceiving() => inner.StopReceiving();
+
+        public void Abort() => inner.Abort();
+
+        public void Dispose() => inner.Dispose();
     }
 }

@@ -11,6 +11,10 @@ internal sealed class ClientConnection : IDisposable
 {
     private const int MaxCalls = 64;
 
+    // a server that does not get through the handshake, or takes no goodbye, is given up
+    private static readonly TimeSpan HandshakeLimit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan GoodbyeLimit = TimeSpan.FromSeconds(5);
+
     // what a read asks for goes straight where it belongs; anything else is small
     private readonly SlabPool _pool = new();
     private readonly ReceiveBuffer _input;
@@ -95,7 +99,11 @@ internal sealed class ClientConnection : IDisposable
         byte[] header = new byte[ExtendedRequest.Size];
         var request = new NbdRequest(0, NbdCommand.Disconnect, 0, 0, 0);
         _queue.Add(header.AsMemory(0, WriteHeader(header, request)), null);
-        _queue.Drain();
+        using (Limit(_input.Channel, GoodbyeLimit))
+        {
+            _queue.Drain();
+        }
+
         _input.Channel.Abort();
         if (Thread.CurrentThread != _receiver)
         {
@@ -113,6 +121,7 @@ internal sealed class ClientConnection : IDisposable
         {
             channel = new SocketChannel(target.Connect());
             var input = new ReceiveBuffer(channel, new SlabPool());
+            using var limit = Limit(channel, HandshakeLimit);
             var handshake = new ClientHandshake(input, channel, target);
             handshake.Begin();
             return then(handshake, input);
@@ -134,6 +143,9 @@ internal sealed class ClientConnection : IDisposable
             throw;
         }
     }
+
+    private static ITimer Limit(IByteChannel channel, TimeSpan time)
+        => TimeProvider.System.CreateTimer(static c => ((IByteChannel)c!).Abort(), channel, time, Timeout.InfiniteTimeSpan);
 
     // the C library's words, which other tools print
     private static string Words(SocketException e) => e.SocketErrorCode switch

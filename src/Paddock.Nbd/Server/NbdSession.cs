@@ -31,6 +31,7 @@ internal sealed class NbdSession : IDisposable
     private readonly NbdCounters _counters;
     private int _wanted;
     private bool _deviceWaits;
+    private InlinePace _pace;
     private bool _ended;
     private volatile bool _stopping;
 
@@ -172,13 +173,13 @@ internal sealed class NbdSession : IDisposable
             case NbdCommand.Disconnect:
                 _ended = true;
                 break;
-            case NbdCommand.Read when request.Length <= InlineLimit:
+            case NbdCommand.Read when request.Length <= InlineLimit && _pace.IsHere:
                 Read(request);
                 break;
-            case NbdCommand.Write when (request.Flags & CommandFlags.Fua) == 0:
+            case NbdCommand.Write when (request.Flags & CommandFlags.Fua) == 0 && _pace.IsHere:
                 Write(request, payload);
                 break;
-            case NbdCommand.Read when !_deviceWaits && _format.Form != HeaderForm.Simple && (request.Flags & CommandFlags.DontFragment) == 0:
+            case NbdCommand.Read when request.Length > InlineLimit && !_deviceWaits && _format.Form != HeaderForm.Simple && (request.Flags & CommandFlags.DontFragment) == 0:
                 ReadLong(request);
                 break;
             case NbdCommand.Read:
@@ -199,6 +200,7 @@ internal sealed class NbdSession : IDisposable
         MakeRoom(size);
         var reply = _writer.Take(size);
         ValueTask reading;
+        long since = InlinePace.Now;
         try
         {
             reading = _device.ReadAsync((long)request.Offset, reply[head..]);
@@ -206,6 +208,7 @@ internal sealed class NbdSession : IDisposable
             {
                 reading.GetAwaiter().GetResult();
                 _format.WriteReadHead(reply.Span, request);
+                _pace.Took(since);
                 return;
             }
         }
@@ -292,12 +295,14 @@ internal sealed class NbdSession : IDisposable
     private void Write(in NbdRequest request, ReadOnlyMemory<byte> payload)
     {
         ValueTask writing;
+        long since = InlinePace.Now;
         try
         {
             writing = _device.WriteAsync((long)request.Offset, payload);
             if (writing.IsCompleted)
             {
                 writing.GetAwaiter().GetResult();
+                _pace.Took(since);
                 _format.WriteDone(_writer.Take(_format.DoneSize).Span, request);
                 return;
             }

@@ -1,0 +1,32 @@
+using System.Diagnostics;
+
+namespace Paddock.Nbd.Server;
+
+/// <summary>
+/// Whether requests run on the receive loop. They do while the device answers from memory; once one had to wait for a disk, those after it
+/// run elsewhere, side by side, and from time to time one is tried here again.
+/// </summary>
+internal struct InlinePace
+{
+    private const int AwayFor = 64;
+
+    // far above what a copy of the longest such request takes, and below what a disk does
+    private static readonly long Slow = Stopwatch.Frequency / 4000;
+
+    private int _away;
+
+    /// <summary>Whether the next request runs here.</summary>
+    public bool IsHere => _away == 0 || --_away == 0;
+
+    /// <summary>A point in time, for <see cref="Took"/>.</summary>
+    public static long Now => Stopwatch.GetTimestamp();
+
+    /// <summary>A request ran here from then until now.</summary>
+    public void Took(long since)
+    {
+        if (Now - since > Slow)
+        {
+            _away = AwayFor;
+        }
+    }
+}
