@@ -326,7 +326,7 @@ public class SessionTests
         using var client = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         client.Connect(listener.LocalEndPoint!);
         var channel = new CountingChannel(new SocketChannel(listener.Accept()));
-        using var session = Sessions.Over(channel, new SlabPool(), (HeaderForm)form, Bench.Disk().Device);
+        using var session = Sessions.Over(channel, new SlabPool(), (HeaderForm)form, Bench.Disk().Device, alwaysHere: true);
         var thread = new Thread(session.Run);
         thread.Start();
         bool extended = form == 2;

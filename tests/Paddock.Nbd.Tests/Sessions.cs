@@ -7,7 +7,7 @@ namespace Paddock.Nbd.Tests;
 /// <summary>Sessions whose handshake is done, on any channel.</summary>
 internal static class Sessions
 {
-    public static NbdSession Over(IByteChannel channel, SlabPool pool, HeaderForm form, Block.IBlockDevice device)
+    public static NbdSession Over(IByteChannel channel, SlabPool pool, HeaderForm form, Block.IBlockDevice device, bool alwaysHere = false)
     {
         var export = new NbdExport { Name = "", Device = device, AllocationDepth = true };
         var handshake = new ServerHandshake(new Dictionary<string, NbdExport> { [""] = export }, new NbdServerOptions());
@@ -20,7 +20,7 @@ internal static class Sessions
         }
 
         Step(Option(NbdOption.Go, new InfoRequest("", []).ToBytes()));
-        return new NbdSession(handshake, new ReceiveBuffer(channel, pool), pool, new NbdCounters(new NbdStatistics()));
+        return new NbdSession(handshake, new ReceiveBuffer(channel, pool), pool, new NbdCounters(new NbdStatistics())) { AlwaysHere = alwaysHere };
 
         void Step(byte[] bytes) => Assert.InRange(handshake.Step(bytes, out _), HandshakeStep.Continue, HandshakeStep.Transmission);
     }

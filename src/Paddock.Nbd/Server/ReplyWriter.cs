@@ -10,7 +10,7 @@ internal sealed class ReplyWriter(SlabPool pool, SendQueue queue) : IDisposable
     private int _end;
 
     /// <summary>The longest run that can be taken.</summary>
-    public static int Capacity => SlabPool.SmallestSize;
+    public static int Capacity => SlabPool.StandardSize;
 
     /// <summary>What the memory that <see cref="Take"/> gave stands in.</summary>
     public Slab Slab => _slab;

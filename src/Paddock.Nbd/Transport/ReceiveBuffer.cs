@@ -11,7 +11,7 @@ internal sealed class ReceiveBuffer(IByteChannel channel, SlabPool pool) : IDisp
     private int _end;
 
     /// <summary>The longest run that <see cref="Fill"/> can bring together.</summary>
-    public static int Capacity => SlabPool.SmallestSize;
+    public static int Capacity => SlabPool.StandardSize;
 
     /// <summary>Where bytes come from; changes once, when TLS begins.</summary>
     public IByteChannel Channel { get; set; } = channel;

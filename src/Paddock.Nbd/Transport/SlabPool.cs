@@ -5,10 +5,11 @@ namespace Paddock.Nbd.Transport;
 /// <summary>Slabs in sizes that are powers of two; keeps a bounded number of bytes for later.</summary>
 internal sealed class SlabPool
 {
-    /// <summary>The smallest slab: what a connection receives into and gathers replies in.</summary>
-    public const int SmallestSize = 256 << 10;
+    /// <summary>What a connection receives into and gathers replies in.</summary>
+    public const int StandardSize = 256 << 10;
 
-    private const int Classes = 10;
+    private const int SmallestSize = 8 << 10;
+    private const int Classes = 15;
     private const long KeptBytesAClass = 64L << 20;
 
     private readonly Lock _lock = new();
@@ -23,7 +24,7 @@ internal sealed class SlabPool
     }
 
     /// <summary>A slab of at least so many bytes, held by the caller.</summary>
-    public Slab Rent(int size = SmallestSize)
+    public Slab Rent(int size = StandardSize)
     {
         int index = ClassOf(size);
         Slab? slab;
