@@ -8,10 +8,10 @@ namespace Paddock.Nbd.Server;
 /// </summary>
 internal struct InlinePace
 {
-    private const int AwayFor = 64;
+    private const int AwayFor = 256;
 
     // far above what a copy of the longest such request takes, and below what a disk does
-    private static readonly long Slow = Stopwatch.Frequency / 4000;
+    private static readonly long Slow = Stopwatch.Frequency / 20_000;
 
     private int _away;
 
