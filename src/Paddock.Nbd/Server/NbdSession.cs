@@ -182,7 +182,7 @@ internal sealed class NbdSession : IDisposable
             case NbdCommand.Write when (request.Flags & CommandFlags.Fua) == 0 && (AlwaysHere || _pace.IsHere):
                 Write(request, payload);
                 break;
-            case NbdCommand.Read when request.Length > InlineLimit && !_deviceWaits && _format.Form != HeaderForm.Simple && (request.Flags & CommandFlags.DontFragment) == 0:
+            case NbdCommand.Read when request.Length > InlineLimit && MayFragment(request):
                 ReadLong(request);
                 break;
             case NbdCommand.Read:
@@ -196,6 +196,9 @@ internal sealed class NbdSession : IDisposable
                 break;
         }
     }
+
+    private bool MayFragment(in NbdRequest request)
+        => !_deviceWaits && _format.Form != HeaderForm.Simple && (request.Flags & CommandFlags.DontFragment) == 0;
 
     private void Read(in NbdRequest request)
     {
