@@ -151,6 +151,40 @@ public sealed class PeerTests : IDisposable
         await Peer.MustAsync("qemu-img", "check", image);
     }
 
+    [Fact]
+    public async Task A_snapshot_takes_changes_and_drops_them_at_the_end()
+    {
+        string image = await ImageAsync(), socket = At("n.sock");
+        byte[] before = await File.ReadAllBytesAsync(image, Token);
+        using var stop = new CancellationTokenSource();
+        var served = Peer.NbdAsync(stop.Token, "-t", "-s", "-k", socket, "-f", "qcow2", image);
+        await Peer.ThereAsync(socket);
+        string said = await Peer.MustAsync("qemu-io", "-f", "raw", "-c", "write -P 7 0 64k", "-c", "read -P 7 0 64k", $"nbd+unix:///?socket={socket}");
+        Assert.DoesNotContain("failed", said, StringComparison.Ordinal);
+        await stop.CancelAsync();
+        Assert.Equal(0, (await served).Code);
+        Assert.True(before.AsSpan().SequenceEqual(await File.ReadAllBytesAsync(image, Token)));
+    }
+
+    [Fact]
+    public async Task A_qcow2_image_behind_a_server_is_an_image_and_a_backing_image()
+    {
+        string image = await ImageAsync(), socket = At("n.sock"), overlay = At("overlay.qcow2");
+        using var stop = new CancellationTokenSource();
+        var served = Peer.NbdAsync(stop.Token, "-t", "-e", "4", "-k", socket, "-f", "raw", image);
+        await Peer.ThereAsync(socket);
+        string uri = $"nbd+unix:///?socket={socket}";
+        Assert.Contains("file format: qcow2", await Peer.OursAsync("info", uri), StringComparison.Ordinal);
+        await Peer.OursAsync("check", uri);
+        await Peer.OursAsync("create", "-q", "-f", "qcow2", "-b", uri, "-F", "qcow2", overlay);
+        Assert.Equal(
+            await Peer.MustAsync("qemu-img", "map", "--output=json", overlay), await Peer.OursAsync("map", "--output=json", overlay));
+        await Peer.OursAsync("convert", "-O", "raw", overlay, At("flat.raw"));
+        Assert.True((await File.ReadAllBytesAsync(At("flat.raw"), Token)).AsSpan().SequenceEqual(Content()));
+        await stop.CancelAsync();
+        Assert.Equal(0, (await served).Code);
+    }
+
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     // a quarter of data, a quarter of zeroes that were never written, and so on

@@ -143,7 +143,22 @@ public sealed class NbdServer : IAsyncDisposable
         }
 
         Statistics.Came();
-        new Thread(() => Run(connection), StackSize) { IsBackground = true, Name = "nbd client" }.Start();
+        try
+        {
+            new Thread(() => Run(connection), StackSize) { IsBackground = true, Name = "nbd client" }.Start();
+        }
+        catch (Exception)
+        {
+            // no thread: the client is sent away, and the place is the accept loop's to give back
+            connection.Dispose();
+            Statistics.Left();
+            lock (_lock)
+            {
+                _connections.Remove(connection);
+            }
+
+            throw;
+        }
     }
 
     private void Run(ServerConnection connection)

@@ -22,9 +22,9 @@ internal sealed class AcceptLoop(Socket listener, SemaphoreSlim places, Action<S
                     start(socket);
                     started = true;
                 }
-                catch (SocketException)
+                catch (Exception e) when (e is not (OperationCanceledException or ObjectDisposedException))
                 {
-                    // a client that left at once, or no descriptor free: neither may end the server
+                    // a client that left at once, or no descriptor or thread free: none of them may end the server
                     await Task.Delay(Pause, time, stop);
                 }
                 finally
