@@ -163,7 +163,7 @@ public sealed class PeerTests : IDisposable
         Assert.DoesNotContain("failed", said, StringComparison.Ordinal);
         await stop.CancelAsync();
         Assert.Equal(0, (await served).Code);
-        Assert.True(before.AsSpan().SequenceEqual(await File.ReadAllBytesAsync(image, Token)));
+        Assert.Equal(before, await File.ReadAllBytesAsync(image, Token));
     }
 
     [Fact]
@@ -180,7 +180,7 @@ public sealed class PeerTests : IDisposable
         Assert.Equal(
             await Peer.MustAsync("qemu-img", "map", "--output=json", overlay), await Peer.OursAsync("map", "--output=json", overlay));
         await Peer.OursAsync("convert", "-O", "raw", overlay, At("flat.raw"));
-        Assert.True((await File.ReadAllBytesAsync(At("flat.raw"), Token)).AsSpan().SequenceEqual(Content()));
+        Assert.Equal(Content(), await File.ReadAllBytesAsync(At("flat.raw"), Token));
         await stop.CancelAsync();
         Assert.Equal(0, (await served).Code);
     }
