@@ -1,0 +1,106 @@
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Identify;
+
+/// <summary>Identify Controller, CNS 01h (NVMe base 2.0, figure 275).</summary>
+/// <remarks>
+/// <code>
+/// 4     20   SN       96   4  CTRATT    259  1  AERL      512  1  SQES     768   256  SUBNQN
+/// 24    40   MN       111  1  CNTRLTYPE 261  1  LPA       513  1  CQES     1792  4    IOCCSZ in 16 bytes
+/// 64    8    FR       256  2  OACS      262  1  ELPE      514  2  MAXCMD   1796  4    IORCSZ in 16 bytes
+/// 76    1    CMIC     258  1  ACL       320  2  KAS       516  4  NN       1800  2    ICDOFF
+/// 77    1    MDTS     266  2  WCTEMP    520  2  ONCS      536  4  SGLS     1802  1    FCATT
+/// 78    2    CNTLID   268  2  CCTEMP    525  1  VWC       540  4  MNAN     1803  1    MSDBD
+/// 80    4    VER      92   4  OAES      526  4  AWUN, AWUPF
+/// </code>
+/// </remarks>
+internal sealed record IdentifyController
+{
+    /// <summary>Bytes.</summary>
+    public const int Size = 4096;
+
+    /// <summary>Keep alive granularity, in 100 ms.</summary>
+    public const ushort KeepAliveGranularity = 1;
+
+    /// <summary>Asynchronous events: namespace attributes (8), zone descriptors (27).</summary>
+    public const uint EventsOffered = (1u << 8) | (1u << 27);
+
+    /// <summary>Asynchronous event requests at once, 0's based.</summary>
+    public const byte EventRequestLimit = 3;
+
+    private const byte AdministersIo = 1, IsDiscovery = 2;
+
+    // traffic counts as keep alive
+    private const uint TrafficKeepsAlive = 1 << 6;
+
+    // compare, dataset management, write zeroes, verify
+    private const ushort OptionalCommands = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 7);
+
+    // SGLs, with offsets into the capsule
+    private const uint Sgls = (1 << 0) | (1 << 20);
+
+    // command effects log, extended log page data
+    private const byte LogAttributes = (1 << 1) | (1 << 2);
+
+    public required string SerialNumber { get; init; }
+
+    public required string Model { get; init; }
+
+    public required string Firmware { get; init; }
+
+    public required ushort ControllerId { get; init; }
+
+    public required string SubsystemNqn { get; init; }
+
+    public bool Discovery { get; init; }
+
+    /// <summary>Whether several controllers share the namespaces. Linux 6.12 then loses the zone limits on its multipath node.</summary>
+    public bool Shared { get; init; }
+
+    /// <summary>Longest transfer, in bytes: a power of two times 4 KiB.</summary>
+    public required int MaxTransfer { get; init; }
+
+    /// <summary>Data that fits in a command capsule of an I/O queue.</summary>
+    public required int InCapsule { get; init; }
+
+    /// <summary>Entries of a queue.</summary>
+    public required int QueueEntries { get; init; }
+
+    /// <summary>The greatest namespace identifier.</summary>
+    public required uint Namespaces { get; init; }
+
+    public void WriteTo(Span<byte> to)
+    {
+        to[..Size].Clear();
+        var f = new Fields(to);
+        f.Padded(4, 20, SerialNumber);
+        f.Padded(24, 40, Model);
+        f.Padded(64, 8, Firmware);
+        f.U8(76, (byte)(Shared ? 2 : 0));
+        f.U8(77, (byte)int.Log2(MaxTransfer / 4096));
+        f.U16(78, ControllerId);
+        f.U32(80, Properties.Version20);
+        f.U32(92, Discovery ? 0 : EventsOffered);
+        f.U32(96, TrafficKeepsAlive);
+        f.U8(111, Discovery ? IsDiscovery : AdministersIo);
+        f.U8(258, 3);
+        f.U8(259, EventRequestLimit);
+        f.U8(261, LogAttributes);
+        f.U8(262, 0);
+        f.U16(266, 343);
+        f.U16(268, 353);
+        f.U16(320, KeepAliveGranularity);
+        f.U8(512, 0x66);
+        f.U8(513, 0x44);
+        f.U16(514, (ushort)QueueEntries);
+        f.U32(516, Namespaces);
+        f.U16(520, Discovery ? (ushort)0 : OptionalCommands);
+        f.U8(525, (byte)(Discovery ? 0 : 7));
+        f.U32(536, Sgls);
+        f.U32(540, Namespaces);
+        f.Terminated(768, 256, SubsystemNqn);
+        f.U32(1792, (uint)((SubmissionEntry.Size + InCapsule) / 16));
+        f.U32(1796, CompletionEntry.Size / 16);
+        f.U8(1803, 1);
+    }
+}

@@ -1,0 +1,95 @@
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Identify;
+
+/// <summary>What a namespace says of itself, in the structures that the CNS values ask for.</summary>
+internal static class IdentifyNamespace
+{
+    /// <summary>Bytes of each structure.</summary>
+    public const int Size = 4096;
+
+    /// <summary>Command set identifier of the NVM command set.</summary>
+    public const byte NvmCommandSet = 0;
+
+    /// <summary>Command set identifier of the zoned namespace command set.</summary>
+    public const byte ZonedCommandSet = 2;
+
+    // deallocated blocks read as zeroes; write zeroes may deallocate
+    private const byte ReadsZeroes = 1 | (1 << 3);
+    private const byte WriteProtected = 1;
+
+    /// <summary>Identify Namespace, CNS 00h (NVM command set 1.0, figure 97).</summary>
+    /// <remarks>
+    /// <code>
+    /// 0   8  NSZE     25  1  NLBAF, 0's based   30  1  NMIC     64  10  NPWG, NPWA, NPDG, NPDA, NOWS, 0's based
+    /// 8   8  NCAP     26  1  FLBAS              33  1  DLFEAT   99  1   NSATTR
+    /// 16  8  NUSE     24  1  NSFEAT             48  16 NVMCAP   104 16  NGUID
+    /// 128 4  LBAF0: MS (2), LBADS (1), RP (1)
+    /// </code>
+    /// </remarks>
+    public static void WriteNvm(Span<byte> to, NvmeNamespace ns, bool shared)
+    {
+        to[..Size].Clear();
+        var f = new Fields(to);
+        f.U64(0, ns.Blocks);
+        f.U64(8, ns.Blocks);
+        f.U64(16, ns.Blocks);
+        f.U8(30, (byte)(shared ? 1 : 0));
+        f.U8(33, ReadsZeroes);
+        f.U128(48, (UInt128)ns.Device.Length);
+        f.U8(99, (byte)(ns.Device.IsReadOnly ? WriteProtected : 0));
+        ns.Identifier.TryWriteBytes(to[104..], bigEndian: true, out _);
+        f.U8(130, (byte)ns.BlockShift);
+    }
+
+    /// <summary>Identify Namespace of the zoned command set, CNS 05h with CSI 02h (ZNS command set 1.1, figure 48).</summary>
+    /// <remarks>
+    /// <code>
+    /// 0     2  ZOC
+    /// 2     2  OZCS: bit 0, reads may cross zone boundaries
+    /// 4     4  MAR, 0's based, FFFFFFFFh: no limit
+    /// 8     4  MOR, the same
+    /// 2816  16 LBAFE0: ZSZE (8), ZDES in 64 bytes (1), reserved (7)
+    /// </code>
+    /// </remarks>
+    public static void WriteZoned(Span<byte> to, NvmeNamespace ns)
+    {
+        var zoned = ns.Zoned!;
+        to[..Size].Clear();
+        var f = new Fields(to);
+        f.U16(2, 1);
+        f.U32(4, zoned.Zoned.MaxActiveZones - 1);
+        f.U32(8, zoned.Zoned.MaxOpenZones - 1);
+        f.U64(2816, (ulong)(zoned.Zoned.ZoneSize >> ns.BlockShift));
+        f.U8(2824, (byte)(ns.ExtensionBytes / 64));
+    }
+
+    /// <summary>The namespace whatever its command set, CNS 08h (NVMe base 2.0, figure 280): NMIC at 1, NSATTR at 8, NSTAT at 14.</summary>
+    public static void WriteIndependent(Span<byte> to, NvmeNamespace ns, bool shared)
+    {
+        to[..Size].Clear();
+        var f = new Fields(to);
+        f.U8(1, (byte)(shared ? 1 : 0));
+        f.U8(8, (byte)(ns.Device.IsReadOnly ? WriteProtected : 0));
+        f.U8(14, 1);
+    }
+
+    /// <summary>The identification descriptors, CNS 03h (figure 277): each NIDT (1), NIDL (1), reserved (2), NID.</summary>
+    public static void WriteDescriptors(Span<byte> to, NvmeNamespace ns)
+    {
+        const byte nguid = 2, uuid = 3, commandSet = 4;
+        to[..Size].Clear();
+        int at = 0;
+        foreach (byte type in new[] { nguid, uuid })
+        {
+            to[at] = type;
+            to[at + 1] = 16;
+            ns.Identifier.TryWriteBytes(to[(at + 4)..], bigEndian: true, out _);
+            at += 20;
+        }
+
+        to[at] = commandSet;
+        to[at + 1] = 1;
+        to[at + 4] = ns.CommandSet;
+    }
+}

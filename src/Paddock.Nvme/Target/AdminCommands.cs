@@ -1,0 +1,92 @@
+using Paddock.Nvme.Identify;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Target;
+
+/// <summary>Runs the commands of an admin queue.</summary>
+internal static class AdminCommands
+{
+    /// <summary>Most bytes that a command of this kind moves.</summary>
+    public static long DataLengthOf(in SubmissionEntry entry) => entry.Opcode switch
+    {
+        AdminOpcode.Identify => IdentifyController.Size,
+        AdminOpcode.GetLogPage => LogPages.LengthOf(entry),
+        _ => entry.DataLength,
+    };
+
+    /// <summary>Runs a command.</summary>
+    /// <returns>Its status; null when it completes later.</returns>
+    public static async ValueTask<NvmeStatus?> ExecuteAsync(Controller controller, Command command)
+    {
+        var entry = command.Entry;
+        controller.Touch();
+        if (entry.Opcode == Opcode.Fabrics)
+        {
+            return await FabricsAsync(controller, command);
+        }
+
+        // a discovery controller is asked before it is enabled by none, and by some after
+        if (!controller.IsReady)
+        {
+            return NvmeStatus.CommandSequence;
+        }
+
+        if (controller.IsDiscovery && entry.Opcode is AdminOpcode.Abort)
+        {
+            return NvmeStatus.InvalidOpcode;
+        }
+
+        switch (entry.Opcode)
+        {
+            case AdminOpcode.Identify:
+                if (command.Data.Length < IdentifyController.Size)
+                {
+                    return NvmeStatus.SglLengthInvalid;
+                }
+
+                return IdentifyCommand.Execute(controller, entry, command.Data.Span);
+            case AdminOpcode.GetLogPage:
+                return command.Data.Length < LogPages.LengthOf(entry)
+                    ? NvmeStatus.SglLengthInvalid
+                    : LogPages.Execute(controller, entry, command.Data.Span);
+            case AdminOpcode.SetFeatures:
+                return controller.Features.Set(controller, command);
+            case AdminOpcode.GetFeatures:
+                command.Data.Span.Clear();
+                return controller.Features.Get(controller, command);
+            case AdminOpcode.KeepAlive:
+                return NvmeStatus.Success;
+            case AdminOpcode.AsyncEventRequest:
+                return controller.Events.Request(command);
+            case AdminOpcode.Abort:
+                // bit 0 of the result: not aborted. Commands of I/O queues end by themselves and soon
+                command.Result = controller.Events.Abort((ushort)(entry.Dword10 >> 16)) ? 0u : 1u;
+                return NvmeStatus.Success;
+            default:
+                return NvmeStatus.InvalidOpcode;
+        }
+    }
+
+    private static async ValueTask<NvmeStatus?> FabricsAsync(Controller controller, Command command)
+    {
+        var entry = command.Entry;
+        bool eightBytes = (entry.Dword10 & 7) == 1;
+        switch (entry.FabricsType)
+        {
+            case FabricsType.PropertyGet:
+                if (controller.GetProperty(entry.Dword11, eightBytes) is not { } value)
+                {
+                    return NvmeStatus.InvalidField;
+                }
+
+                command.Result = value;
+                return NvmeStatus.Success;
+            case FabricsType.PropertySet:
+                return eightBytes
+                    ? NvmeStatus.InvalidField
+                    : await controller.SetPropertyAsync(entry.Dword11, entry.Dword12 | ((ulong)entry.Dword13 << 32));
+            default:
+                return NvmeStatus.InvalidOpcode;
+        }
+    }
+}

@@ -1,0 +1,61 @@
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Target;
+
+/// <summary>Where a command goes when it is done: the queue that it came from.</summary>
+internal interface ICommandQueue
+{
+    /// <summary>Sends the completion, with data where there is some, and takes the command back.</summary>
+    void Complete(Command command);
+}
+
+/// <summary>A command in flight. Each queue keeps as many as it has entries and uses them again and again.</summary>
+internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkItem
+{
+    /// <summary>Its place in the queue's table: the tag of its transfers.</summary>
+    public int Slot => slot;
+
+    /// <summary>What the host sent.</summary>
+    public SubmissionEntry Entry { get; set; }
+
+    /// <summary>The command's data: from the host, or to be filled for it.</summary>
+    public Memory<byte> Data { get; set; }
+
+    /// <summary>What keeps <see cref="Data"/> alive.</summary>
+    public SharedBuffer? Buffer { get; set; }
+
+    /// <summary>Dwords 0 and 1 of the completion.</summary>
+    public ulong Result { get; set; }
+
+    /// <summary>How it ended.</summary>
+    public NvmeStatus Status { get; set; }
+
+    /// <summary>Bytes of data that have come so far.</summary>
+    public int Received { get; set; }
+
+    /// <summary>Whether its data has come and it only waits for its turn.</summary>
+    public bool IsReady { get; set; }
+
+    /// <summary>When its capsule came.</summary>
+    public long StartedAt { get; set; }
+
+    /// <summary>The queue's code for it, run on a thread of the pool.</summary>
+    public Action<Command>? Deferred { get; set; }
+
+    /// <summary>Runs the command's slow part away from the thread that receives.</summary>
+    public void Defer(Action<Command> run)
+    {
+        Deferred = run;
+        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    /// <inheritdoc/>
+    public void Execute() => Deferred!(this);
+
+    /// <summary>Completes the command.</summary>
+    public void Finish(NvmeStatus status)
+    {
+        Status = status;
+        queue.Complete(this);
+    }
+}

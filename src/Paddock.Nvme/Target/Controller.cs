@@ -1,0 +1,186 @@
+using System.Net;
+using Paddock.Block;
+using Paddock.Nvme.Identify;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Target;
+
+/// <summary>A controller: what one host sees of a subsystem, over one admin queue and some I/O queues.</summary>
+internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ushort id, string host, UInt128 hostId)
+{
+    /// <summary>What Identify says of the program.</summary>
+    public const string FirmwareRevision = "0.1";
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<ushort, IDisposable> _queues = [];
+    private long _lastSeen = Environment.TickCount64;
+    private volatile bool _gone;
+
+    public ushort Id => id;
+
+    public NvmeSubsystem Subsystem => subsystem;
+
+    public NvmeTarget Target => target;
+
+    public string Host => host;
+
+    public UInt128 HostId => hostId;
+
+    public bool IsDiscovery => ReferenceEquals(subsystem, target.Discovery);
+
+    public int MaxTransfer => target.Options.MaxTransferBytes;
+
+    public ControllerEvents Events { get; } = new();
+
+    public Features Features { get; } = new();
+
+    /// <summary>Where the host reached us.</summary>
+    public IPEndPoint? LocalAddress { get; set; }
+
+    /// <summary>After so many milliseconds of silence the host is taken for dead; 0: never.</summary>
+    public uint KeepAliveTimeout { get; set; }
+
+    /// <summary>CC.</summary>
+    public uint Configuration { get; private set; }
+
+    /// <summary>CSTS.</summary>
+    public uint StatusProperty { get; private set; }
+
+    public bool IsReady => (StatusProperty & Properties.Ready) != 0;
+
+    public bool IsExpired => KeepAliveTimeout != 0 && Environment.TickCount64 - Volatile.Read(ref _lastSeen) > KeepAliveTimeout;
+
+    public void Touch() => Volatile.Write(ref _lastSeen, Environment.TickCount64);
+
+    public IdentifyController Describe() => new()
+    {
+        SerialNumber = subsystem.SerialNumber,
+        Model = "Paddock",
+        Firmware = FirmwareRevision,
+        ControllerId = id,
+        SubsystemNqn = subsystem.Nqn,
+        Discovery = IsDiscovery,
+        Shared = subsystem.Shared,
+        MaxTransfer = MaxTransfer,
+        InCapsule = target.Options.InCapsuleBytes,
+        QueueEntries = target.Options.QueueEntries,
+        Namespaces = subsystem.MaxNamespaceId,
+    };
+
+    public byte[] DiscoveryPage() => DiscoveryLog.Build(
+        target.Generation, LocalAddress ?? new IPEndPoint(IPAddress.Loopback, 0), target.SubsystemsFor(host));
+
+    /// <summary>Takes a queue in; false when there is one of that number, or the controller is gone.</summary>
+    public bool Attach(ushort queue, IDisposable connection)
+    {
+        lock (_lock)
+        {
+            return !_gone && _queues.TryAdd(queue, connection);
+        }
+    }
+
+    /// <summary>A queue's connection has ended; without its admin queue a controller is no more.</summary>
+    public void Detach(ushort queue)
+    {
+        lock (_lock)
+        {
+            _queues.Remove(queue);
+        }
+
+        if (queue == 0)
+        {
+            End();
+        }
+    }
+
+    /// <summary>Ends the controller and its connections.</summary>
+    public void End()
+    {
+        IDisposable[] queues;
+        lock (_lock)
+        {
+            _gone = true;
+            queues = [.. _queues.Values];
+            _queues.Clear();
+        }
+
+        Events.Clear();
+        subsystem.Remove(this);
+        foreach (var queue in queues)
+        {
+            queue.Dispose();
+        }
+    }
+
+    /// <summary>Property Get; null where there is no such property.</summary>
+    public ulong? GetProperty(uint offset, bool eightBytes) => (offset, eightBytes) switch
+    {
+        (Properties.Capabilities, true) => Properties.CapabilitiesOf(target.Options.QueueEntries),
+        (Properties.Version, false) => Properties.Version20,
+        (Properties.Configuration, false) => Configuration,
+        (Properties.Status, false) => StatusProperty,
+        (Properties.SubsystemReset, false) => 0,
+        _ => null,
+    };
+
+    /// <summary>Property Set: CC alone can be set. A shutdown makes everything durable before it is complete.</summary>
+    public async ValueTask<NvmeStatus> SetPropertyAsync(uint offset, ulong value)
+    {
+        if (offset != Properties.Configuration)
+        {
+            return NvmeStatus.InvalidField;
+        }
+
+        uint before = Configuration;
+        Configuration = (uint)value;
+        bool enabled = (Configuration & Properties.Enable) != 0;
+        if (((Configuration >> Properties.ShutdownShift) & 3) != 0 && ((before >> Properties.ShutdownShift) & 3) == 0)
+        {
+            await FlushAllAsync();
+            StatusProperty |= Properties.ShutdownComplete;
+        }
+
+        if (enabled && (before & Properties.Enable) == 0)
+        {
+            StatusProperty = Properties.Ready;
+        }
+        else if (!enabled && (before & Properties.Enable) != 0)
+        {
+            Reset();
+        }
+
+        return NvmeStatus.Success;
+    }
+
+    // a controller reset ends the I/O queues; the admin queue stays
+    private void Reset()
+    {
+        IDisposable[] queues;
+        lock (_lock)
+        {
+            queues = [.. _queues.Where(q => q.Key != 0).Select(q => q.Value)];
+        }
+
+        StatusProperty = 0;
+        Events.Clear();
+        foreach (var queue in queues)
+        {
+            queue.Dispose();
+        }
+    }
+
+    private async ValueTask FlushAllAsync()
+    {
+        foreach (var ns in subsystem.Namespaces)
+        {
+            try
+            {
+                await ns.Device.FlushAsync();
+            }
+            catch (BlockException)
+            {
+                StatusProperty |= Properties.Fatal;
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Target;
+
+/// <summary>
+/// Asynchronous events of one controller (NVMe base 2.0, 5.2): requests that wait, events that wait for a request, and the logs that an
+/// event points at. An event of one kind is told once until its log has been read.
+/// </summary>
+internal sealed class ControllerEvents
+{
+    private const byte Notice = 2, NamespaceAttribute = 0x00, ZoneDescriptor = 0xEF, ChangedNamespaceLog = 0x04, ChangedZoneLog = 0xBF;
+    private const int NamespaceBit = 8, ZoneBit = 27;
+    private const int MaxChangedZones = 511, MaxChangedNamespaces = 1024;
+
+    private readonly Lock _lock = new();
+    private readonly Queue<Command> _requests = new();
+    private readonly Queue<ulong> _waiting = new();
+    private readonly SortedSet<uint> _namespaces = [];
+    private readonly Dictionary<uint, SortedSet<ulong>> _zones = [];
+    private readonly HashSet<ulong> _told = [];
+
+    /// <summary>Which events the host wants: Asynchronous Event Configuration, feature 0Bh.</summary>
+    public uint Wanted { get; set; }
+
+    /// <summary>Takes a request, which an event completes now or later.</summary>
+    /// <returns>Null when it waits; else its status, the event being in the command's result.</returns>
+    public NvmeStatus? Request(Command command)
+    {
+        lock (_lock)
+        {
+            if (_waiting.TryDequeue(out ulong told))
+            {
+                command.Result = told;
+                return NvmeStatus.Success;
+            }
+
+            if (_requests.Count > Identify.IdentifyController.EventRequestLimit)
+            {
+                return NvmeStatus.AsyncEventLimit;
+            }
+
+            _requests.Enqueue(command);
+            return null;
+        }
+    }
+
+    /// <summary>Gives a waiting request back, with nothing to tell.</summary>
+    public bool Abort(ushort commandId)
+    {
+        Command? found = null;
+        lock (_lock)
+        {
+            for (int i = _requests.Count; i > 0; i--)
+            {
+                var request = _requests.Dequeue();
+                if (found is null && request.Entry.CommandId == commandId)
+                {
+                    found = request;
+                }
+                else
+                {
+                    _requests.Enqueue(request);
+                }
+            }
+        }
+
+        found?.Finish(NvmeStatus.AbortRequested);
+        return found is not null;
+    }
+
+    /// <summary>Forgets what waits: the controller is reset or gone.</summary>
+    public void Clear()
+    {
+        lock (_lock)
+        {
+            _requests.Clear();
+            _waiting.Clear();
+            _told.Clear();
+            _namespaces.Clear();
+            _zones.Clear();
+        }
+    }
+
+    public void NamespaceChanged(uint id)
+    {
+        lock (_lock)
+        {
+            _namespaces.Add(id);
+        }
+
+        if ((Wanted & (1u << NamespaceBit)) != 0)
+        {
+            Tell(Notice | (NamespaceAttribute << 8) | ((ulong)ChangedNamespaceLog << 16));
+        }
+    }
+
+    public void ZoneChanged(NvmeNamespace ns, int zone)
+    {
+        lock (_lock)
+        {
+            if (!_zones.TryGetValue(ns.Id, out var list))
+            {
+                _zones.Add(ns.Id, list = []);
+            }
+
+            // one more than the log holds: then it says that it cannot name them all
+            if (list.Count <= MaxChangedZones)
+            {
+                list.Add((ulong)((zone * ns.Zoned!.Zoned.ZoneSize) >> ns.BlockShift));
+            }
+        }
+
+        if ((Wanted & (1u << ZoneBit)) != 0)
+        {
+            Tell(Notice | (ZoneDescriptor << 8) | ((ulong)ChangedZoneLog << 16) | ((ulong)ns.Id << 32));
+        }
+    }
+
+    /// <summary>The Changed Namespace List log, 04h: identifiers, or FFFFFFFFh alone when there are too many.</summary>
+    public byte[] TakeChangedNamespaces(bool forget)
+    {
+        var page = new byte[4096];
+        var f = new Fields(page);
+        lock (_lock)
+        {
+            int at = 0;
+            foreach (uint id in _namespaces.Count > MaxChangedNamespaces ? [uint.MaxValue] : _namespaces.AsEnumerable())
+            {
+                f.U32(4 * at++, id);
+            }
+
+            if (forget)
+            {
+                _namespaces.Clear();
+                _told.Remove(Notice | (NamespaceAttribute << 8) | ((ulong)ChangedNamespaceLog << 16));
+            }
+        }
+
+        return page;
+    }
+
+    /// <summary>The Changed Zone List log, BFh (ZNS command set 1.1, 4.1.2): NRZID at 0, zone identifiers from 8 on.</summary>
+    public byte[] TakeChangedZones(NvmeNamespace ns, bool forget)
+    {
+        var page = new byte[4096];
+        var f = new Fields(page);
+        lock (_lock)
+        {
+            if (_zones.TryGetValue(ns.Id, out var list))
+            {
+                bool tooMany = list.Count > MaxChangedZones;
+                f.U16(0, tooMany ? ushort.MaxValue : (ushort)list.Count);
+                int at = 1;
+                foreach (ulong zone in tooMany ? [] : list.AsEnumerable())
+                {
+                    f.U64(8 * at++, zone);
+                }
+            }
+
+            if (forget)
+            {
+                _zones.Remove(ns.Id);
+                _told.Remove(Notice | (ZoneDescriptor << 8) | ((ulong)ChangedZoneLog << 16) | ((ulong)ns.Id << 32));
+            }
+        }
+
+        return page;
+    }
+
+    private void Tell(ulong told)
+    {
+        Command? request;
+        lock (_lock)
+        {
+            if (!_told.Add(told))
+            {
+                return;
+            }
+
+            if (!_requests.TryDequeue(out request))
+            {
+                _waiting.Enqueue(told);
+                return;
+            }
+        }
+
+        request.Result = told;
+        request.Finish(NvmeStatus.Success);
+    }
+}

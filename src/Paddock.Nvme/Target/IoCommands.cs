@@ -1,0 +1,268 @@
+using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using Paddock.Block;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Target;
+
+/// <summary>Runs the commands of an I/O queue (NVM command set 1.0, 3).</summary>
+internal static class IoCommands
+{
+    private const uint AllNamespaces = 0xFFFFFFFF;
+    private const uint Deallocate = 1 << 2;
+    private const int RangeSize = 16, MaxRanges = 256;
+
+    /// <summary>Whether the command may take long where reads and writes do not: it must not hold up the queue's other commands.</summary>
+    /// <remarks>Write Zeroes on a zone moves its pointer: it keeps its place in the order.</remarks>
+    public static bool IsSlow(in SubmissionEntry entry) => entry.Opcode is Opcode.Flush or Opcode.Compare or Opcode.Verify
+        or Opcode.DatasetManagement or Opcode.ZoneManagementSend or Opcode.ZoneManagementReceive;
+
+    /// <summary>Runs a command; its data has come, or is to be filled.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public static async ValueTask<NvmeStatus> ExecuteAsync(Controller controller, Command command)
+    {
+        var entry = command.Entry;
+        bool writing = (entry.Opcode & 1) != 0 || entry.Opcode == Opcode.WriteZeroes;
+        if (entry.Opcode == Opcode.Flush && entry.NamespaceId == AllNamespaces)
+        {
+            return await FlushAllAsync(controller);
+        }
+
+        if (controller.Subsystem.Find(entry.NamespaceId) is not { } ns)
+        {
+            return NvmeStatus.InvalidNamespace;
+        }
+
+        try
+        {
+            if (ns.Faults.Meet(entry.Opcode) is { } fault)
+            {
+                if (fault.Delay > TimeSpan.Zero)
+                {
+                    await Task.Delay(fault.Delay);
+                }
+
+                if (fault.Status is { } wanted)
+                {
+                    ns.Statistics.CountError();
+                    return wanted;
+                }
+            }
+
+            var status = await RunAsync(controller, ns, command);
+            if (status != NvmeStatus.Success)
+            {
+                ns.Statistics.CountError();
+            }
+
+            return status;
+        }
+        catch (BlockException e)
+        {
+            ns.Statistics.CountError();
+            return StatusMap.Of(e, writing);
+        }
+        catch (ObjectDisposedException)
+        {
+            return NvmeStatus.NamespaceNotReady;
+        }
+    }
+
+    private static ValueTask<NvmeStatus> RunAsync(Controller controller, NvmeNamespace ns, Command command) => command.Entry.Opcode switch
+    {
+        Opcode.Read => ReadAsync(ns, command),
+        Opcode.Write => WriteAsync(ns, command),
+        Opcode.Flush => FlushAsync(ns),
+        Opcode.WriteZeroes => WriteZeroesAsync(ns, command),
+        Opcode.DatasetManagement => DeallocateAsync(ns, command),
+        Opcode.Compare => CompareAsync(controller, ns, command),
+        Opcode.Verify => VerifyAsync(controller, ns, command),
+        Opcode.ZoneAppend when ns.Zoned is not null => ZoneCommands.AppendAsync(controller, ns, command),
+        Opcode.ZoneManagementSend when ns.Zoned is not null => ZoneCommands.SendAsync(ns, command),
+        Opcode.ZoneManagementReceive when ns.Zoned is not null => ZoneCommands.ReceiveAsync(ns, command),
+        _ => new(NvmeStatus.InvalidOpcode),
+    };
+
+    /// <summary>Checks the blocks of a command, once: from here on its offset and length fit the disk.</summary>
+    internal static NvmeStatus CheckRange(NvmeNamespace ns, in SubmissionEntry entry, out long offset, out int length)
+    {
+        offset = 0;
+        length = entry.BlockCount << ns.BlockShift;
+        if (entry.StartingLba >= ns.Blocks || (ulong)entry.BlockCount > ns.Blocks - entry.StartingLba)
+        {
+            return NvmeStatus.LbaOutOfRange;
+        }
+
+        offset = (long)(entry.StartingLba << ns.BlockShift);
+        return NvmeStatus.Success;
+    }
+
+    /// <summary>The same for a command whose data must be as long as its blocks.</summary>
+    internal static NvmeStatus CheckTransfer(NvmeNamespace ns, Command command, out long offset)
+    {
+        var status = CheckRange(ns, command.Entry, out offset, out int length);
+        return status != NvmeStatus.Success ? status : command.Data.Length != length ? NvmeStatus.SglLengthInvalid : NvmeStatus.Success;
+    }
+
+    /// <summary>Makes what was written durable where the command asks for it; the data itself was written in its turn.</summary>
+    internal static ValueTask SettleAsync(NvmeNamespace ns, in SubmissionEntry entry)
+        => entry.ForceUnitAccess ? ns.Device.FlushAsync() : ValueTask.CompletedTask;
+
+    private static async ValueTask<NvmeStatus> ReadAsync(NvmeNamespace ns, Command command)
+    {
+        var status = CheckTransfer(ns, command, out long offset);
+        if (status == NvmeStatus.Success)
+        {
+            await ns.Device.ReadAsync(offset, command.Data);
+            ns.Statistics.CountRead(command.Data.Length);
+        }
+
+        return status;
+    }
+
+    private static async ValueTask<NvmeStatus> WriteAsync(NvmeNamespace ns, Command command)
+    {
+        var status = CheckTransfer(ns, command, out long offset);
+        if (status == NvmeStatus.Success)
+        {
+            await ns.Device.WriteAsync(offset, command.Data);
+            CountWrite(ns, offset, command.Data.Length);
+            await SettleAsync(ns, command.Entry);
+        }
+
+        return status;
+    }
+
+    private static async ValueTask<NvmeStatus> WriteZeroesAsync(NvmeNamespace ns, Command command)
+    {
+        const uint mayDeallocate = 1u << 25;
+        var status = CheckRange(ns, command.Entry, out long offset, out int length);
+        if (status == NvmeStatus.Success)
+        {
+            await ns.Device.WriteZeroesAsync(
+                offset, length, (command.Entry.Dword12 & mayDeallocate) != 0 ? ZeroFlags.MayUnmap : ZeroFlags.None);
+            CountWrite(ns, offset, length);
+            await SettleAsync(ns, command.Entry);
+        }
+
+        return status;
+    }
+
+    private static void CountWrite(NvmeNamespace ns, long offset, int length)
+        => ns.Statistics.CountWrite(length, ns.Zoned is null ? -1 : (int)(offset / ns.Zoned.Zoned.ZoneSize));
+
+    private static async ValueTask<NvmeStatus> FlushAsync(NvmeNamespace ns)
+    {
+        await ns.Device.FlushAsync();
+        ns.Statistics.CountOther();
+        return NvmeStatus.Success;
+    }
+
+    private static async ValueTask<NvmeStatus> FlushAllAsync(Controller controller)
+    {
+        foreach (var ns in controller.Subsystem.Namespaces)
+        {
+            try
+            {
+                await FlushAsync(ns);
+            }
+            catch (BlockException e)
+            {
+                return StatusMap.Of(e, writing: true);
+            }
+        }
+
+        return NvmeStatus.Success;
+    }
+
+    // ranges of 16 bytes: attributes (4), blocks (4), first block (8). A hint: what a zone does not give back stays
+    private static async ValueTask<NvmeStatus> DeallocateAsync(NvmeNamespace ns, Command command)
+    {
+        int count = (int)(command.Entry.Dword10 & 0xFF) + 1;
+        if (command.Data.Length < count * RangeSize || count > MaxRanges)
+        {
+            return NvmeStatus.SglLengthInvalid;
+        }
+
+        for (int i = 0; i < count; i++)
+        {
+            var range = command.Data.Slice(i * RangeSize, RangeSize);
+            ulong first = BinaryPrimitives.ReadUInt64LittleEndian(range.Span[8..]);
+            uint blocks = BinaryPrimitives.ReadUInt32LittleEndian(range.Span[4..]);
+            if (first > ns.Blocks || blocks > ns.Blocks - first)
+            {
+                return NvmeStatus.LbaOutOfRange;
+            }
+
+            if ((command.Entry.Dword11 & Deallocate) != 0 && blocks > 0)
+            {
+                try
+                {
+                    await ns.Device.DiscardAsync((long)(first << ns.BlockShift), (long)blocks << ns.BlockShift);
+                }
+                catch (ZoneException e) when (e.Reason == ZoneError.Sequential)
+                {
+                    // only a reset gives a zone's blocks back
+                }
+            }
+        }
+
+        ns.Statistics.CountOther();
+        return NvmeStatus.Success;
+    }
+
+    private static async ValueTask<NvmeStatus> CompareAsync(Controller controller, NvmeNamespace ns, Command command)
+    {
+        var status = CheckTransfer(ns, command, out long offset);
+        if (status != NvmeStatus.Success)
+        {
+            return status;
+        }
+
+        if (controller.Target.Buffers.Rent(command.Data.Length) is not { } buffer)
+        {
+            return NvmeStatus.CommandInterrupted;
+        }
+
+        try
+        {
+            var stored = buffer.Data(command.Data.Length);
+            await ns.Device.ReadAsync(offset, stored);
+            ns.Statistics.CountOther();
+            return stored.Span.SequenceEqual(command.Data.Span) ? NvmeStatus.Success : NvmeStatus.CompareFailure;
+        }
+        finally
+        {
+            buffer.Release();
+        }
+    }
+
+    private static async ValueTask<NvmeStatus> VerifyAsync(Controller controller, NvmeNamespace ns, Command command)
+    {
+        var status = CheckRange(ns, command.Entry, out long offset, out int length);
+        if (status != NvmeStatus.Success)
+        {
+            return status;
+        }
+
+        if (controller.Target.Buffers.Rent(Math.Min(length, controller.MaxTransfer)) is not { } buffer)
+        {
+            return NvmeStatus.CommandInterrupted;
+        }
+
+        try
+        {
+            for (int done = 0; done < length; done += controller.MaxTransfer)
+            {
+                await ns.Device.ReadAsync(offset + done, buffer.Data(Math.Min(controller.MaxTransfer, length - done)));
+            }
+
+            ns.Statistics.CountOther();
+            return NvmeStatus.Success;
+        }
+        finally
+        {
+            buffer.Release();
+        }
+    }
+}

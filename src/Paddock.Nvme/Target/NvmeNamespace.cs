@@ -1,0 +1,80 @@
+using System.Security.Cryptography;
+using System.Text;
+using Paddock.Block;
+using Paddock.Nvme.Identify;
+using Paddock.Nvme.Target;
+
+namespace Paddock.Nvme;
+
+/// <summary>A block device as a namespace of a subsystem: zoned with the ZNS command set, plain with the NVM command set.</summary>
+public sealed class NvmeNamespace
+{
+    /// <param name="id">Its identifier, from 1 on.</param>
+    /// <param name="device">The disk, with bounds and alignment checked; all zones of a zoned one are sequential.</param>
+    /// <param name="blockSize">Bytes of a logical block: 512 or 4096.</param>
+    /// <param name="name">What the namespace is called where people read of it.</param>
+    /// <exception cref="ArgumentException">The device does not fit a namespace; the message says why.</exception>
+    public NvmeNamespace(uint id, IBlockDevice device, int blockSize, string name)
+    {
+        Zoned = device as IZonedBlockDevice;
+        if (blockSize is not (512 or 4096))
+        {
+            throw new ArgumentException($"a logical block of {blockSize} bytes: 512 and 4096 are offered");
+        }
+
+        if (Zoned is { } zoned && ((zoned.Zoned.ZoneSize | zoned.Zoned.ZoneCapacity) % blockSize != 0 || zoned.Zoned.ConventionalZones != 0))
+        {
+            throw new ArgumentException(zoned.Zoned.ConventionalZones != 0
+                ? "conventional zones, which a zoned namespace cannot have"
+                : $"zones that are no multiple of the logical block of {blockSize} bytes");
+        }
+
+        Id = id;
+        Device = device;
+        Name = name;
+        BlockShift = int.Log2(blockSize);
+        ExtensionBytes = Zoned?.Attributes?.ExtensionBytes ?? 0;
+        Statistics = new NamespaceStatistics(Zoned?.Zoned.ZoneCount ?? 0);
+    }
+
+    /// <summary>The identifier, from 1 on.</summary>
+    public uint Id { get; }
+
+    /// <summary>The disk.</summary>
+    public IBlockDevice Device { get; }
+
+    /// <summary>The disk as a zoned one; null for a plain one.</summary>
+    public IZonedBlockDevice? Zoned { get; }
+
+    /// <summary>What people call it.</summary>
+    public string Name { get; }
+
+    /// <summary>What has been done to it.</summary>
+    public NamespaceStatistics Statistics { get; }
+
+    /// <summary>Failures and delays on demand.</summary>
+    public CommandFaults Faults { get; } = new();
+
+    /// <summary>A globally unique identifier; set when the namespace joins its subsystem.</summary>
+    public Guid Identifier { get; private set; }
+
+    internal int BlockShift { get; }
+
+    internal int BlockSize => 1 << BlockShift;
+
+    internal ulong Blocks => (ulong)(Device.Length >> BlockShift);
+
+    internal byte CommandSet => Zoned is null ? IdentifyNamespace.NvmCommandSet : IdentifyNamespace.ZonedCommandSet;
+
+    internal int ExtensionBytes { get; }
+
+    // the same image under the same name keeps its identifier, so that a host that comes back knows it again
+    internal void Join(string subsystem)
+    {
+        Span<byte> hash = stackalloc byte[32];
+        SHA256.HashData(Encoding.UTF8.GetBytes($"{subsystem}\n{Id}"), hash);
+        hash[6] = (byte)((hash[6] & 0x0F) | 0x80);
+        hash[8] = (byte)((hash[8] & 0x3F) | 0x80);
+        Identifier = new Guid(hash[..16], bigEndian: true);
+    }
+}

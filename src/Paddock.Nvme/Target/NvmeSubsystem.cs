@@ -1,0 +1,159 @@
+using Paddock.Nvme.Target;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme;
+
+/// <summary>A subsystem: a name, its namespaces, and who may in.</summary>
+public sealed class NvmeSubsystem
+{
+    private const int MaxControllers = 1024;
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<ushort, Controller> _controllers = [];
+    private volatile NvmeNamespace[] _namespaces = [];
+    private volatile HashSet<string>? _hosts;
+    private ushort _lastController;
+
+    /// <param name="nqn">Its qualified name, at most 223 bytes.</param>
+    /// <param name="serialNumber">At most 20 ASCII characters.</param>
+    public NvmeSubsystem(string nqn, string serialNumber)
+    {
+        if (System.Text.Encoding.UTF8.GetByteCount(nqn) > ConnectData.MaxNqn || !nqn.StartsWith("nqn.", StringComparison.Ordinal))
+        {
+            throw new ArgumentException($"'{nqn}' is no NVMe qualified name: it begins with 'nqn.' and has at most {ConnectData.MaxNqn} bytes");
+        }
+
+        Nqn = nqn;
+        SerialNumber = serialNumber;
+    }
+
+    /// <summary>The qualified name.</summary>
+    public string Nqn { get; }
+
+    /// <summary>The serial number.</summary>
+    public string SerialNumber { get; }
+
+    /// <summary>Whether hosts are told that several controllers share the namespaces (multipath).</summary>
+    public bool Shared { get; init; }
+
+    /// <summary>The namespaces, in order of their identifiers.</summary>
+    public IReadOnlyList<NvmeNamespace> Namespaces => _namespaces;
+
+    /// <summary>The hosts that may connect; null: all. May change at any time; it rules new connections.</summary>
+    public IReadOnlySet<string>? AllowedHosts
+    {
+        get => _hosts;
+        set => _hosts = value is null ? null : [.. value];
+    }
+
+    internal uint MaxNamespaceId => _namespaces is [.., var last] ? last.Id : 0;
+
+    /// <summary>Adds a namespace; hosts that are there are told.</summary>
+    public void Add(NvmeNamespace ns)
+    {
+        ns.Join(Nqn);
+        lock (_lock)
+        {
+            if (_namespaces.Any(n => n.Id == ns.Id))
+            {
+                throw new ArgumentException($"subsystem {Nqn} has a namespace {ns.Id} already");
+            }
+
+            _namespaces = [.. _namespaces.Append(ns).OrderBy(n => n.Id)];
+        }
+
+        foreach (var controller in Controllers())
+        {
+            controller.Events.NamespaceChanged(ns.Id);
+        }
+    }
+
+    /// <summary>Tells the hosts that the controller changed a zone by itself (a fault on demand).</summary>
+    public void ZoneChanged(NvmeNamespace ns, int zone)
+    {
+        foreach (var controller in Controllers())
+        {
+            controller.Events.ZoneChanged(ns, zone);
+        }
+    }
+
+    internal NvmeNamespace? Find(uint id)
+    {
+        // identifiers count from 1 without holes unless a configuration says otherwise
+        var all = _namespaces;
+        return id - 1 < (uint)all.Length && all[id - 1].Id == id ? all[id - 1] : Array.Find(all, n => n.Id == id);
+    }
+
+    internal bool Allows(string host) => _hosts is not { } hosts || hosts.Contains(host);
+
+    /// <summary>The longest zone append that every zoned namespace takes: a power of two, at least 4 KiB.</summary>
+    internal int MaxAppend(int maxTransfer)
+    {
+        long most = maxTransfer;
+        foreach (var ns in _namespaces)
+        {
+            if (ns.Zoned is { Zoned.MaxAppendBytes: > 0 and var limit })
+            {
+                most = Math.Min(most, limit);
+            }
+        }
+
+        return Math.Max(4096, 1 << int.Log2((int)most));
+    }
+
+    internal (long Reads, long Writes, long BytesRead, long BytesWritten) Totals()
+    {
+        (long Reads, long Writes, long BytesRead, long BytesWritten) sum = default;
+        foreach (var s in _namespaces.Select(n => n.Statistics))
+        {
+            sum = (sum.Reads + s.Reads, sum.Writes + s.Writes, sum.BytesRead + s.BytesRead, sum.BytesWritten + s.BytesWritten);
+        }
+
+        return sum;
+    }
+
+    /// <summary>A new controller; null when there are too many.</summary>
+    internal Controller? Create(NvmeTarget target, string host, UInt128 hostId)
+    {
+        lock (_lock)
+        {
+            if (_controllers.Count >= MaxControllers)
+            {
+                return null;
+            }
+
+            do
+            {
+                _lastController = (ushort)(_lastController >= 0xFFEF ? 1 : _lastController + 1);
+            }
+            while (_controllers.ContainsKey(_lastController));
+            var controller = new Controller(target, this, _lastController, host, hostId);
+            _controllers.Add(_lastController, controller);
+            return controller;
+        }
+    }
+
+    internal Controller? FindController(ushort id)
+    {
+        lock (_lock)
+        {
+            return _controllers.GetValueOrDefault(id);
+        }
+    }
+
+    internal void Remove(Controller controller)
+    {
+        lock (_lock)
+        {
+            _controllers.Remove(controller.Id);
+        }
+    }
+
+    internal Controller[] Controllers()
+    {
+        lock (_lock)
+        {
+            return [.. _controllers.Values];
+        }
+    }
+}

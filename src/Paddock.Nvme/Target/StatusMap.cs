@@ -1,0 +1,36 @@
+using Paddock.Block;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Target;
+
+/// <summary>The one place where a block device's failure becomes a status.</summary>
+internal static class StatusMap
+{
+    /// <summary>The status of a failure.</summary>
+    /// <param name="failure">What the device threw.</param>
+    /// <param name="writing">Whether the command was to change something.</param>
+    public static NvmeStatus Of(BlockException failure, bool writing) => failure switch
+    {
+        ZoneException zone => Of(zone.Reason),
+        { Error: BlockError.NoSpace } => NvmeStatus.CapacityExceeded,
+        { Error: BlockError.ReadOnly } => NvmeStatus.NamespaceWriteProtected,
+        { Error: BlockError.InvalidArgument or BlockError.NotSupported } => NvmeStatus.InvalidField,
+        { Error: BlockError.NoMedium or BlockError.Cancelled } => NvmeStatus.NamespaceNotReady,
+        _ => writing ? NvmeStatus.WriteFault : NvmeStatus.UnrecoveredReadError,
+    };
+
+    /// <summary>The status of a zone's refusal.</summary>
+    public static NvmeStatus Of(ZoneError reason) => reason switch
+    {
+        ZoneError.NotAtWritePointer => NvmeStatus.ZoneInvalidWrite,
+        ZoneError.BoundaryCrossed => NvmeStatus.ZoneBoundaryError,
+        ZoneError.Full => NvmeStatus.ZoneIsFull,
+        ZoneError.ReadOnly => NvmeStatus.ZoneIsReadOnly,
+        ZoneError.Offline => NvmeStatus.ZoneIsOffline,
+        ZoneError.TooManyOpen => NvmeStatus.TooManyOpenZones,
+        ZoneError.TooManyActive => NvmeStatus.TooManyActiveZones,
+        ZoneError.InvalidTransition => NvmeStatus.InvalidZoneStateTransition,
+        ZoneError.OutOfRange => NvmeStatus.LbaOutOfRange,
+        _ => NvmeStatus.InvalidField,
+    };
+}

@@ -1,0 +1,245 @@
+using Paddock.Block;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Target;
+
+/// <summary>The commands of the zoned namespace command set (ZNS command set 1.1, 3.4).</summary>
+internal static class ZoneCommands
+{
+    private const byte SendClose = 1, SendFinish = 2, SendOpen = 3, SendReset = 4, SendOffline = 5, SendExtension = 0x10;
+    private const uint SelectAll = 1 << 8, Partial = 1 << 16;
+    private const int Batch = 512;
+
+    /// <summary>Zone Append: data goes to the pointer of the zone that dwords 10 and 11 name; the result is where it landed.</summary>
+    public static async ValueTask<NvmeStatus> AppendAsync(Controller controller, NvmeNamespace ns, Command command)
+    {
+        var status = IoCommands.CheckTransfer(ns, command, out long start);
+        if (status != NvmeStatus.Success)
+        {
+            return status;
+        }
+
+        if (command.Data.Length > controller.Subsystem.MaxAppend(controller.MaxTransfer))
+        {
+            return NvmeStatus.InvalidField;
+        }
+
+        long landed = await ns.Zoned!.AppendAsync(start, command.Data);
+        command.Result = (ulong)(landed >> ns.BlockShift);
+        ns.Statistics.CountWrite(command.Data.Length, (int)(start / ns.Zoned.Zoned.ZoneSize));
+        await IoCommands.SettleAsync(ns, command.Entry);
+        return NvmeStatus.Success;
+    }
+
+    /// <summary>Zone Management Send: dword 13 has the action in 7:0 and "all zones" in bit 8.</summary>
+    public static async ValueTask<NvmeStatus> SendAsync(NvmeNamespace ns, Command command)
+    {
+        var entry = command.Entry;
+        byte code = (byte)entry.Dword13;
+        bool all = (entry.Dword13 & SelectAll) != 0;
+        var status = all ? NvmeStatus.Success : CheckZone(ns, entry);
+        if (status != NvmeStatus.Success)
+        {
+            return status;
+        }
+
+        long start = all ? 0 : (long)(entry.StartingLba << ns.BlockShift);
+        switch (code)
+        {
+            case SendExtension:
+                return all ? NvmeStatus.InvalidField : await ExtendAsync(ns, (int)(start / ns.Zoned!.Zoned.ZoneSize), command);
+            case SendOpen or SendClose or SendFinish or SendReset or SendOffline:
+                status = all ? await ManageAllAsync(ns, code) : await ManageOneAsync(ns, code, start);
+                ns.Statistics.CountOther();
+                return status;
+            default:
+                return NvmeStatus.InvalidField;
+        }
+    }
+
+    /// <summary>Zone Management Receive: a report (dword 13: ZRA in 7:0, which zones in 15:8, partial in bit 16; dword 12: dwords, 0's based).</summary>
+    public static async ValueTask<NvmeStatus> ReceiveAsync(NvmeNamespace ns, Command command)
+    {
+        var entry = command.Entry;
+        byte action = (byte)entry.Dword13, wanted = (byte)(entry.Dword13 >> 8);
+        bool extended = action == 1;
+        if (action > 1 || wanted > ZoneReport.LastSelector || (extended && ns.ExtensionBytes == 0))
+        {
+            return NvmeStatus.InvalidField;
+        }
+
+        if (entry.StartingLba >= ns.Blocks)
+        {
+            return NvmeStatus.LbaOutOfRange;
+        }
+
+        long asked = 4 * ((long)entry.Dword12 + 1);
+        if (command.Data.Length < asked)
+        {
+            return NvmeStatus.SglLengthInvalid;
+        }
+
+        var page = command.Data[..(int)asked];
+        page.Span.Clear();
+        await ReportAsync(ns, entry, page, extended ? ns.ExtensionBytes : 0, wanted);
+        ns.Statistics.CountOther();
+        return NvmeStatus.Success;
+    }
+
+    // the number of zones counts what was asked for, or, in a partial report, what fitted
+    private static async ValueTask ReportAsync(NvmeNamespace ns, SubmissionEntry entry, Memory<byte> page, int extension, byte wanted)
+    {
+        var zones = System.Buffers.ArrayPool<ZoneDescriptor>.Shared.Rent(Batch);
+        try
+        {
+            int size = ZoneReport.DescriptorSize + extension;
+            int room = Math.Max(0, (page.Length - ZoneReport.HeaderSize) / size);
+            bool partial = (entry.Dword13 & Partial) != 0;
+            long offset = (long)(entry.StartingLba << ns.BlockShift);
+            int written = 0;
+            long matching = 0;
+            while (offset < ns.Device.Length && (!partial || written < room))
+            {
+                int got = await ns.Zoned!.ReportZonesAsync(offset, zones.AsMemory(0, Batch));
+                for (int i = 0; i < got; i++)
+                {
+                    if (!ZoneReport.Selects(wanted, zones[i].Condition))
+                    {
+                        continue;
+                    }
+
+                    matching++;
+                    if (written < room)
+                    {
+                        var to = page.Slice(ZoneReport.HeaderSize + (written++ * size), size);
+                        bool extends = extension > 0 && await ns.Zoned.Attributes!.ReadExtensionAsync(
+                            (int)(zones[i].Start / ns.Zoned.Zoned.ZoneSize), to[ZoneReport.DescriptorSize..]);
+                        ZoneReport.Write(to.Span, zones[i], ns.BlockShift, extends);
+                    }
+                }
+
+                if (got == 0)
+                {
+                    break;
+                }
+
+                offset = zones[got - 1].Start + zones[got - 1].Length;
+            }
+
+            if (page.Length >= ZoneReport.HeaderSize)
+            {
+                ZoneReport.WriteHeader(page.Span, (ulong)(partial ? written : matching));
+            }
+        }
+        finally
+        {
+            System.Buffers.ArrayPool<ZoneDescriptor>.Shared.Return(zones);
+        }
+    }
+
+    private static NvmeStatus CheckZone(NvmeNamespace ns, in SubmissionEntry entry)
+        => entry.StartingLba >= ns.Blocks ? NvmeStatus.LbaOutOfRange
+            : (long)(entry.StartingLba << ns.BlockShift) % ns.Zoned!.Zoned.ZoneSize != 0 ? NvmeStatus.InvalidField
+            : NvmeStatus.Success;
+
+    private static async ValueTask<NvmeStatus> ExtendAsync(NvmeNamespace ns, int zone, Command command)
+    {
+        if (ns.ExtensionBytes == 0 || command.Data.Length < ns.ExtensionBytes)
+        {
+            return ns.ExtensionBytes == 0 ? NvmeStatus.InvalidField : NvmeStatus.SglLengthInvalid;
+        }
+
+        await ns.Zoned!.Attributes!.WriteExtensionAsync(zone, command.Data[..ns.ExtensionBytes]);
+        return NvmeStatus.Success;
+    }
+
+    private static async ValueTask<NvmeStatus> ManageOneAsync(NvmeNamespace ns, byte code, long start)
+    {
+        var one = new ZoneDescriptor[1];
+        await ns.Zoned!.ReportZonesAsync(start, one);
+        var condition = one[0].Condition;
+        if (code == SendOffline)
+        {
+            return await TakeOfflineAsync(ns, one[0]);
+        }
+
+        // the engine takes these two as success; the command set does not (figure 33)
+        if (code == SendClose && condition is ZoneCondition.Empty or ZoneCondition.Full)
+        {
+            return code == SendClose ? NvmeStatus.InvalidZoneStateTransition : NvmeStatus.Success;
+        }
+
+        await ns.Zoned.ManageZonesAsync(ActionOf(code), start, one[0].Length);
+        if (code == SendReset)
+        {
+            ns.Statistics.CountReset((int)(start / ns.Zoned.Zoned.ZoneSize));
+        }
+
+        return NvmeStatus.Success;
+    }
+
+    // each zone that the action is for; the others are passed over (3.4.3.1)
+    private static async ValueTask<NvmeStatus> ManageAllAsync(NvmeNamespace ns, byte code)
+    {
+        var zoned = ns.Zoned!;
+        var zones = new ZoneDescriptor[Batch];
+        long offset = 0;
+        while (offset < zoned.Length)
+        {
+            int got = await zoned.ReportZonesAsync(offset, zones);
+            if (got == 0)
+            {
+                break;
+            }
+
+            for (int i = 0; i < got; i++)
+            {
+                if (Concerns(code, zones[i].Condition))
+                {
+                    var status = await ManageOneAsync(ns, code, zones[i].Start);
+                    if (status != NvmeStatus.Success)
+                    {
+                        return status;
+                    }
+                }
+            }
+
+            offset = zones[got - 1].Start + zones[got - 1].Length;
+        }
+
+        return NvmeStatus.Success;
+    }
+
+    private static bool Concerns(byte code, ZoneCondition condition) => code switch
+    {
+        SendOpen => condition == ZoneCondition.Closed,
+        SendClose => condition is ZoneCondition.ImplicitlyOpen or ZoneCondition.ExplicitlyOpen,
+        SendFinish => condition is ZoneCondition.ImplicitlyOpen or ZoneCondition.ExplicitlyOpen or ZoneCondition.Closed,
+        SendReset => condition is ZoneCondition.ImplicitlyOpen or ZoneCondition.ExplicitlyOpen or ZoneCondition.Closed or ZoneCondition.Full,
+        _ => condition == ZoneCondition.ReadOnly,
+    };
+
+    private static async ValueTask<NvmeStatus> TakeOfflineAsync(NvmeNamespace ns, ZoneDescriptor zone)
+    {
+        if (zone.Condition == ZoneCondition.Offline)
+        {
+            return NvmeStatus.Success;
+        }
+
+        if (zone.Condition != ZoneCondition.ReadOnly || ns.Zoned!.Attributes is not { } attributes)
+        {
+            return NvmeStatus.InvalidZoneStateTransition;
+        }
+
+        await attributes.SetConditionAsync((int)(zone.Start / ns.Zoned.Zoned.ZoneSize), ZoneCondition.Offline);
+        return NvmeStatus.Success;
+    }
+
+    private static ZoneAction ActionOf(byte code) => code switch
+    {
+        SendOpen => ZoneAction.Open,
+        SendClose => ZoneAction.Close,
+        SendFinish => ZoneAction.Finish,
+        _ => ZoneAction.Reset,
+    };
+}

@@ -1,0 +1,121 @@
+namespace Paddock.Nvme.Wire;
+
+/// <summary>
+/// Status of a command: the status code type in bits 10:8, the status code in bits 7:0 (NVMe base 2.0, 3.3.3.2.1; ZNS command set 1.1, 3.1).
+/// </summary>
+public enum NvmeStatus : ushort
+{
+    /// <summary>The command did what was asked.</summary>
+    Success = 0x000,
+
+    /// <summary>The operation code is none that this queue takes.</summary>
+    InvalidOpcode = 0x001,
+
+    /// <summary>A field has a value that it must not have.</summary>
+    InvalidField = 0x002,
+
+    /// <summary>Another command in flight has this identifier.</summary>
+    CommandIdConflict = 0x003,
+
+    /// <summary>Data could not be moved.</summary>
+    DataTransferError = 0x004,
+
+    /// <summary>The controller failed.</summary>
+    InternalError = 0x006,
+
+    /// <summary>The host asked for the command's end.</summary>
+    AbortRequested = 0x007,
+
+    /// <summary>There is no such namespace.</summary>
+    InvalidNamespace = 0x00B,
+
+    /// <summary>Commands came in a wrong order.</summary>
+    CommandSequence = 0x00C,
+
+    /// <summary>The SGL's length is not that of the data.</summary>
+    SglLengthInvalid = 0x00F,
+
+    /// <summary>The SGL's type is none that is taken here.</summary>
+    SglTypeInvalid = 0x011,
+
+    /// <summary>The SGL's offset lies outside the capsule.</summary>
+    SglOffsetInvalid = 0x016,
+
+    /// <summary>The namespace is write protected.</summary>
+    NamespaceWriteProtected = 0x020,
+
+    /// <summary>The controller could not run the command now; try again.</summary>
+    CommandInterrupted = 0x021,
+
+    /// <summary>The transport lost or damaged data; try again.</summary>
+    TransientTransportError = 0x022,
+
+    /// <summary>Blocks outside the namespace.</summary>
+    LbaOutOfRange = 0x080,
+
+    /// <summary>No space is left under the namespace.</summary>
+    CapacityExceeded = 0x081,
+
+    /// <summary>The namespace is not ready.</summary>
+    NamespaceNotReady = 0x082,
+
+    /// <summary>More asynchronous event requests than the limit.</summary>
+    AsyncEventLimit = 0x105,
+
+    /// <summary>There is no such log page.</summary>
+    InvalidLogPage = 0x109,
+
+    /// <summary>The feature cannot be saved.</summary>
+    FeatureNotSaveable = 0x10D,
+
+    /// <summary>The feature cannot be changed.</summary>
+    FeatureNotChangeable = 0x10E,
+
+    /// <summary>Connect: the record format is none that is known.</summary>
+    ConnectIncompatibleFormat = 0x180,
+
+    /// <summary>Connect: no more controllers or queues.</summary>
+    ConnectControllerBusy = 0x181,
+
+    /// <summary>Connect: a parameter is wrong; the result says which.</summary>
+    ConnectInvalidParameters = 0x182,
+
+    /// <summary>Connect: this host may not in.</summary>
+    ConnectInvalidHost = 0x184,
+
+    /// <summary>The queue must be authenticated first.</summary>
+    AuthenticationRequired = 0x191,
+
+    /// <summary>The request crosses a zone's capacity or end.</summary>
+    ZoneBoundaryError = 0x1B8,
+
+    /// <summary>The zone is full.</summary>
+    ZoneIsFull = 0x1B9,
+
+    /// <summary>The zone is read only.</summary>
+    ZoneIsReadOnly = 0x1BA,
+
+    /// <summary>The zone is offline.</summary>
+    ZoneIsOffline = 0x1BB,
+
+    /// <summary>The write does not start at the write pointer.</summary>
+    ZoneInvalidWrite = 0x1BC,
+
+    /// <summary>No active resource is free.</summary>
+    TooManyActiveZones = 0x1BD,
+
+    /// <summary>No open resource is free.</summary>
+    TooManyOpenZones = 0x1BE,
+
+    /// <summary>The zone cannot go to the state that was asked for.</summary>
+    InvalidZoneStateTransition = 0x1BF,
+
+    /// <summary>The medium did not take the data.</summary>
+    WriteFault = 0x280,
+
+    /// <summary>The medium did not give the data.</summary>
+    UnrecoveredReadError = 0x281,
+
+    /// <summary>Compare found a difference.</summary>
+    CompareFailure = 0x285,
+}
