@@ -71,9 +71,9 @@ internal static class IoCommands
     private static ValueTask<NvmeStatus> RunAsync(Controller controller, NvmeNamespace ns, Command command) => command.Entry.Opcode switch
     {
         Opcode.Read => ReadAsync(ns, command),
-        Opcode.Write => WriteAsync(ns, command),
+        Opcode.Write => WriteAsync(controller, ns, command),
         Opcode.Flush => FlushAsync(ns),
-        Opcode.WriteZeroes => WriteZeroesAsync(ns, command),
+        Opcode.WriteZeroes => WriteZeroesAsync(controller, ns, command),
         Opcode.DatasetManagement => DeallocateAsync(ns, command),
         Opcode.Compare => CompareAsync(controller, ns, command),
         Opcode.Verify => VerifyAsync(controller, ns, command),
@@ -104,9 +104,16 @@ internal static class IoCommands
         return status != NvmeStatus.Success ? status : command.Data.Length != length ? NvmeStatus.SglLengthInvalid : NvmeStatus.Success;
     }
 
-    /// <summary>Makes what was written durable where the command asks for it; the data itself was written in its turn.</summary>
-    internal static ValueTask SettleAsync(NvmeNamespace ns, in SubmissionEntry entry)
-        => entry.ForceUnitAccess ? ns.Device.FlushAsync() : ValueTask.CompletedTask;
+    /// <summary>Makes what was written durable where the command asks for it, or there is no write cache.</summary>
+    /// <remarks>The data was written in its turn; the wait for the medium must not hold up the queue's next command.</remarks>
+    internal static async ValueTask SettleAsync(Controller controller, NvmeNamespace ns, Command command)
+    {
+        if (command.Entry.ForceUnitAccess || !controller.Features.HasWriteCache)
+        {
+            await Task.Yield();
+            await ns.Device.FlushAsync();
+        }
+    }
 
     private static async ValueTask<NvmeStatus> ReadAsync(NvmeNamespace ns, Command command)
     {
@@ -120,20 +127,20 @@ internal static class IoCommands
         return status;
     }
 
-    private static async ValueTask<NvmeStatus> WriteAsync(NvmeNamespace ns, Command command)
+    private static async ValueTask<NvmeStatus> WriteAsync(Controller controller, NvmeNamespace ns, Command command)
     {
         var status = CheckTransfer(ns, command, out long offset);
         if (status == NvmeStatus.Success)
         {
             await ns.Device.WriteAsync(offset, command.Data);
             CountWrite(ns, offset, command.Data.Length);
-            await SettleAsync(ns, command.Entry);
+            await SettleAsync(controller, ns, command);
         }
 
         return status;
     }
 
-    private static async ValueTask<NvmeStatus> WriteZeroesAsync(NvmeNamespace ns, Command command)
+    private static async ValueTask<NvmeStatus> WriteZeroesAsync(Controller controller, NvmeNamespace ns, Command command)
     {
         const uint mayDeallocate = 1u << 25;
         var status = CheckRange(ns, command.Entry, out long offset, out int length);
@@ -142,7 +149,7 @@ internal static class IoCommands
             await ns.Device.WriteZeroesAsync(
                 offset, length, (command.Entry.Dword12 & mayDeallocate) != 0 ? ZeroFlags.MayUnmap : ZeroFlags.None);
             CountWrite(ns, offset, length);
-            await SettleAsync(ns, command.Entry);
+            await SettleAsync(controller, ns, command);
         }
 
         return status;

@@ -23,7 +23,7 @@ public sealed record NvmeTargetOptions
     public int MaxTransferBytes { get; init; } = 1 << 20;
 
     /// <summary>Data that one connection may have in memory: answers that were not sent yet, and transfers that were granted.</summary>
-    public int ConnectionBytes { get; init; } = 4 << 20;
+    public int ConnectionBytes { get; init; } = 16 << 20;
 
     /// <summary>Data of all connections in memory.</summary>
     public long TotalBytes { get; init; } = 1L << 30;

@@ -27,7 +27,7 @@ internal static class ZoneCommands
         long landed = await ns.Zoned!.AppendAsync(start, command.Data);
         command.Result = (ulong)(landed >> ns.BlockShift);
         ns.Statistics.CountWrite(command.Data.Length, (int)(start / ns.Zoned.Zoned.ZoneSize));
-        await IoCommands.SettleAsync(ns, command.Entry);
+        await IoCommands.SettleAsync(controller, ns, command);
         return NvmeStatus.Success;
     }
 
@@ -163,10 +163,10 @@ internal static class ZoneCommands
             return await TakeOfflineAsync(ns, one[0]);
         }
 
-        // the engine takes these two as success; the command set does not (figure 33)
-        if (code == SendClose && condition is ZoneCondition.Empty or ZoneCondition.Full)
+        // the engine says that nothing changes; the command set has a status for it (figure 33)
+        if (code == SendClose && condition is (ZoneCondition.Empty or ZoneCondition.Full))
         {
-            return code == SendClose ? NvmeStatus.InvalidZoneStateTransition : NvmeStatus.Success;
+            return NvmeStatus.InvalidZoneStateTransition;
         }
 
         await ns.Zoned.ManageZonesAsync(ActionOf(code), start, one[0].Length);

@@ -1,0 +1,343 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using Paddock.Nvme.Target;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Tcp;
+
+// commands from their capsule to their completion
+internal sealed partial class TcpConnection
+{
+    private const int SmallAnswer = 16 << 10;
+
+    private readonly List<Command> _commands = [];
+    private readonly Stack<Command> _idle = new();
+    private readonly ulong[] _ids = new ulong[65536 / 64];
+    private readonly List<Command> _order = [];
+    private readonly Queue<Command> _ungranted = new();
+    private readonly HashSet<int> _transfers = [];
+    private long _granted;
+    private Controller? _controller;
+    private ushort _queue;
+    private int _entries = 32;
+    private int _head;
+    private bool _flowOff;
+
+    private int InFlight
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _commands.Count - _idle.Count - (_controller?.IsReady == true && _queue == 0 ? Math.Min(4, _commands.Count - _idle.Count) : 0);
+            }
+        }
+    }
+
+    /// <summary>A free place for a command; null when it was answered already. More commands than the queue has entries end the connection.</summary>
+    private Command? Take(in SubmissionEntry entry)
+    {
+        Command? command;
+        bool conflict;
+        lock (_lock)
+        {
+            _head = (_head + 1) % _entries;
+            if (!_idle.TryPop(out command))
+            {
+                if (_commands.Count >= _entries)
+                {
+                    throw new PduException(FatalError.Sequence, 0, $"more commands than the queue's {_entries} entries");
+                }
+
+                _commands.Add(command = new Command(this, _commands.Count));
+            }
+
+            ref ulong word = ref _ids[entry.CommandId >> 6];
+            ulong bit = 1UL << (entry.CommandId & 63);
+            conflict = (word & bit) != 0;
+            word |= bit;
+        }
+
+        command.Entry = entry;
+        command.Data = default;
+        command.Result = 0;
+        command.Received = 0;
+        command.IsReady = false;
+        command.StartedAt = Stopwatch.GetTimestamp();
+        if (conflict)
+        {
+            command.Finish(NvmeStatus.CommandIdConflict);
+            return null;
+        }
+
+        return command;
+    }
+
+    /// <inheritdoc/>
+    public void Complete(Command command)
+    {
+        Statistics.Count(command.StartedAt);
+        var entry = command.Entry;
+        bool answers = entry.Direction == 2 && command.Status == NvmeStatus.Success && command.Data.Length > 0;
+        var completion = new CompletionEntry(
+            command.Result, (ushort)(_flowOff ? 0xFFFF : Volatile.Read(ref _head)), entry.CommandId, command.Status, IsTransient(command.Status));
+        var buffer = command.Buffer;
+        int held = entry.Direction == 2 ? command.Data.Length : 0;
+        if (answers && command.Data.Length > SmallAnswer)
+        {
+            AnswerLarge(command, buffer!, completion, held);
+        }
+        else
+        {
+            int length = ResponseLength + (answers ? DataLength(command.Data.Length) : 0);
+            if (answers && _flowOff)
+            {
+                length -= ResponseLength;
+            }
+
+            _out.Put(length, new Answer(this, answers ? command.Data.Span : default, completion), static (to, a) => a.WriteTo(to));
+            buffer?.Release();
+            Unhold(held);
+        }
+
+        Free(command);
+        if (!_batching)
+        {
+            _out.Kick();
+        }
+    }
+
+    private static bool IsTransient(NvmeStatus status)
+        => status is NvmeStatus.TransientTransportError or NvmeStatus.CommandInterrupted or NvmeStatus.NamespaceNotReady;
+
+    private void Free(Command command)
+    {
+        command.Buffer = null;
+        lock (_lock)
+        {
+            ushort id = command.Entry.CommandId;
+            if (command.Status != NvmeStatus.CommandIdConflict)
+            {
+                _ids[id >> 6] &= ~(1UL << (id & 63));
+            }
+
+            _idle.Push(command);
+        }
+    }
+
+    /// <summary>Runs a command whose data is there; a write to a zone waits for those before it whose data is still to come.</summary>
+    private void InOrder(Command command)
+    {
+        if (_order.Count > 0 && IsOrdered(command) && _order.Exists(c => SameZone(c, command)))
+        {
+            command.IsReady = true;
+            _order.Add(command);
+            return;
+        }
+
+        Start(command);
+    }
+
+    private void StartReady()
+    {
+        for (int i = 0; i < _order.Count; i++)
+        {
+            var command = _order[i];
+            if (command.IsReady && _order.FindIndex(c => SameZone(c, command)) == i)
+            {
+                _order.RemoveAt(i--);
+                Start(command);
+            }
+        }
+    }
+
+    private bool IsOrdered(Command command) => _queue != 0 && command.Entry.Opcode is Opcode.Write or Opcode.WriteZeroes
+        && _controller!.Subsystem.Find(command.Entry.NamespaceId) is { Zoned: not null };
+
+    private bool SameZone(Command a, Command b)
+    {
+        if (a.Entry.NamespaceId != b.Entry.NamespaceId || _controller!.Subsystem.Find(a.Entry.NamespaceId) is not { Zoned: { } zoned } ns)
+        {
+            return false;
+        }
+
+        ulong blocks = (ulong)(zoned.Zoned.ZoneSize >> ns.BlockShift);
+        return a.Entry.StartingLba / blocks == b.Entry.StartingLba / blocks;
+    }
+
+    private void Start(Command command)
+    {
+        if (_queue == 0 || _controller is null || command.Entry.Opcode == Opcode.Fabrics)
+        {
+            _ = RunAdminAsync(command);
+        }
+        else if (IoCommands.IsSlow(command.Entry))
+        {
+            command.Defer(_runIo);
+        }
+        else
+        {
+            RunIo(command);
+        }
+    }
+
+    private void RunIo(Command command)
+    {
+        if (!_controller!.IsReady)
+        {
+            command.Finish(NvmeStatus.CommandSequence);
+            return;
+        }
+
+        var run = IoCommands.ExecuteAsync(_controller, command);
+        if (run.IsCompletedSuccessfully)
+        {
+            command.Finish(run.Result);
+        }
+        else
+        {
+            _ = FinishAsync(run, command);
+        }
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private static async ValueTask FinishAsync(ValueTask<NvmeStatus> run, Command command)
+    {
+        NvmeStatus status;
+        try
+        {
+            status = await run;
+        }
+        catch (Exception e) when (e is IOException or InvalidOperationException or ArgumentException)
+        {
+            status = NvmeStatus.InternalError;
+        }
+
+        command.Finish(status);
+    }
+
+    private async Task RunAdminAsync(Command command)
+    {
+        NvmeStatus? status;
+        try
+        {
+            bool connects = command.Entry is { Opcode: Opcode.Fabrics, FabricsType: FabricsType.Connect };
+            status = _controller is null || connects ? Connect(command)
+                : _queue != 0 ? NvmeStatus.InvalidOpcode
+                : await AdminCommands.ExecuteAsync(_controller, command);
+        }
+        catch (Exception e) when (e is IOException or InvalidOperationException or ArgumentException)
+        {
+            status = NvmeStatus.InternalError;
+        }
+
+        if (status is { } done)
+        {
+            command.Finish(done);
+        }
+    }
+
+    /// <summary>Asks the host for a command's data, when there is room for it.</summary>
+    private void Request(Command command)
+    {
+        if (IsOrdered(command))
+        {
+            _order.Add(command);
+        }
+
+        lock (_lock)
+        {
+            _ungranted.Enqueue(command);
+        }
+
+        Grant();
+    }
+
+    private void Grant()
+    {
+        while (true)
+        {
+            Command? command;
+            lock (_lock)
+            {
+                if (!_ungranted.TryPeek(out command) || (_granted > 0 && _granted + command.Entry.DataLength > _options.ConnectionBytes))
+                {
+                    return;
+                }
+
+                _ungranted.Dequeue();
+                _granted += command.Entry.DataLength;
+                _transfers.Add(command.Slot);
+            }
+
+            int length = (int)command.Entry.DataLength;
+            if (_target.Buffers.Rent(length) is not { } buffer)
+            {
+                Forget(command);
+                command.Finish(NvmeStatus.CommandInterrupted);
+                continue;
+            }
+
+            command.Buffer = buffer;
+            command.Data = buffer.Data(length);
+            var pdu = new DataPdu(command.Entry.CommandId, (ushort)command.Slot, 0, (uint)length);
+            _out.Put(PduHeader.ShortSize + _rules.HeaderDigestSize, new Ready(this, pdu), static (to, r) => r.WriteTo(to));
+        }
+    }
+
+    private Command? FindTransfer(ushort tag)
+    {
+        lock (_lock)
+        {
+            return _transfers.Contains(tag) ? _commands[tag] : null;
+        }
+    }
+
+    private void Received(Command command, bool broken)
+    {
+        Forget(command);
+        if (broken)
+        {
+            _order.Remove(command);
+            command.Finish(NvmeStatus.TransientTransportError);
+        }
+        else if (_order.Contains(command))
+        {
+            command.IsReady = true;
+        }
+        else
+        {
+            Start(command);
+        }
+
+        StartReady();
+        Grant();
+    }
+
+    private void Forget(Command command)
+    {
+        lock (_lock)
+        {
+            _granted -= command.Entry.DataLength;
+            _transfers.Remove(command.Slot);
+        }
+    }
+
+    private void ReleaseTransfers()
+    {
+        lock (_lock)
+        {
+            foreach (int slot in _transfers)
+            {
+                _commands[slot].Buffer?.Release();
+            }
+
+            _transfers.Clear();
+        }
+
+        foreach (var waiting in _order.Where(c => c.IsReady))
+        {
+            waiting.Buffer?.Release();
+        }
+    }
+}

@@ -1,0 +1,263 @@
+using System.Net;
+using System.Net.Sockets;
+using Paddock.Nvme.Target;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Tcp;
+
+/// <summary>
+/// One connection, which carries one queue. A single loop receives, and runs what can be run at once in order of arrival; slow commands go to
+/// other threads and answer from there.
+/// </summary>
+internal sealed partial class TcpConnection : ICommandQueue, IDisposable
+{
+    private const int LingerMilliseconds = 2000;
+
+    private readonly Socket _socket;
+    private readonly NvmeTarget _target;
+    private readonly NvmeTargetOptions _options;
+    private readonly SendQueue _out;
+    private readonly Lock _lock = new();
+    private readonly Action<Command> _runIo;
+    private PduRules _rules;
+    private SharedBuffer _in;
+    private int _start, _end;
+    private volatile bool _batching, _draining, _disposed;
+    private bool _initialized;
+    private TaskCompletionSource? _room;
+    private long _held;
+    private long _lastActivity = Environment.TickCount64;
+
+    public TcpConnection(Socket socket, NvmeTarget target, SharedBuffer buffer)
+    {
+        _socket = socket;
+        _target = target;
+        _options = target.Options;
+        _in = buffer;
+        _rules = new PduRules(false, false, _options.InCapsuleBytes);
+        _out = new SendQueue(socket, Unhold);
+        _runIo = RunIo;
+    }
+
+    /// <summary>Counters.</summary>
+    public QueueStatistics Statistics { get; } = new();
+
+    /// <summary>The host's name; empty before it connected.</summary>
+    public string Host => _controller?.Host ?? "";
+
+    /// <summary>The number of the queue.</summary>
+    public ushort Queue => _queue;
+
+    /// <summary>Whether the client has introduced itself.</summary>
+    public bool IsConnected => _controller is not null;
+
+    /// <summary>Why the connection was ended by us; null while it was not.</summary>
+    public string? Fault { get; private set; }
+
+    public long IdleMilliseconds => Environment.TickCount64 - Volatile.Read(ref _lastActivity);
+
+    public Controller? Controller => _controller;
+
+    /// <summary>Serves the connection until it ends. Never throws for what a client does.</summary>
+    public async Task RunAsync()
+    {
+        try
+        {
+            await ReceiveAsync();
+        }
+        catch (PduException e)
+        {
+            Fault = e.Message;
+            await TerminateAsync(e);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException)
+        {
+            // the client is gone, or we let it go
+        }
+        finally
+        {
+            Dispose();
+            _out.Close();
+            _controller?.Detach(_queue);
+            ReleaseTransfers();
+            _in.Release();
+        }
+    }
+
+    /// <summary>Ends the connection at once.</summary>
+    public void Dispose()
+    {
+        _disposed = true;
+        _socket.Dispose();
+    }
+
+    /// <summary>Takes no more commands, answers those that are running, and ends.</summary>
+    public async Task DrainAsync(TimeSpan limit)
+    {
+        _draining = true;
+        long end = Environment.TickCount64 + (long)limit.TotalMilliseconds;
+        while (!_disposed && InFlight > 0 && Environment.TickCount64 < end)
+        {
+            await Task.Delay(5);
+        }
+
+        if (!_disposed)
+        {
+            await Task.WhenAny(_out.DrainAsync(), Task.Delay(limit));
+        }
+
+        Dispose();
+    }
+
+    private async Task ReceiveAsync()
+    {
+        while (!_draining)
+        {
+            _batching = true;
+            try
+            {
+                while (!_draining && Step())
+                {
+                    if (Volatile.Read(ref _held) > _options.ConnectionBytes)
+                    {
+                        _batching = false;
+                        _out.Kick();
+                        await RoomAsync();
+                        _batching = true;
+                    }
+                }
+            }
+            finally
+            {
+                _batching = false;
+            }
+
+            _out.Kick();
+            if (_draining || await FillAsync() == 0)
+            {
+                break;
+            }
+
+            Volatile.Write(ref _lastActivity, Environment.TickCount64);
+            _controller?.Touch();
+        }
+
+        while (_draining && !_disposed)
+        {
+            await Task.Delay(20);
+        }
+    }
+
+    /// <summary>Receives more, to the end of the buffer or straight into the command that is being filled.</summary>
+    private ValueTask<int> FillAsync()
+    {
+        if (_start == _end && DirectTarget() is { Length: > 0 } target)
+        {
+            return FillDirectAsync(target);
+        }
+
+        MakeRoom();
+        return FillBufferAsync();
+    }
+
+    private async ValueTask<int> FillBufferAsync()
+    {
+        int got = await _socket.ReceiveAsync(_in.Bytes.AsMemory(_end), SocketFlags.None);
+        _end += got;
+        return got;
+    }
+
+    // a PDU that has begun must fit whole behind _start; a buffer that commands still use is left to them
+    private void MakeRoom()
+    {
+        int rest = _end - _start;
+        if (rest == 0 && _in.IsMine)
+        {
+            _start = _end = 0;
+            return;
+        }
+
+        if (_in.Bytes.Length - _end >= Math.Max(8 << 10, PendingLength() - rest))
+        {
+            return;
+        }
+
+        if (_in.IsMine)
+        {
+            _in.Bytes.AsSpan(_start, rest).CopyTo(_in.Bytes);
+        }
+        else
+        {
+            var fresh = _target.Buffers.Rent(NvmeTcpServer.ReceiveBytes)
+                ?? throw new PduException(FatalError.DataLimit, 0, "the server's limit of memory is reached");
+            _in.Bytes.AsSpan(_start, rest).CopyTo(fresh.Bytes);
+            _in.Release();
+            _in = fresh;
+        }
+
+        _start = 0;
+        _end = rest;
+    }
+
+    private int PendingLength() => _end - _start < PduHeader.Size || _incoming is not null
+        ? PduHeader.InitializeSize
+        : (int)Math.Min(PduHeader.Read(_in.Bytes.AsSpan(_start)).Length, (uint)_in.Bytes.Length);
+
+    private async ValueTask RoomAsync()
+    {
+        TaskCompletionSource waiter;
+        lock (_lock)
+        {
+            if (_held <= _options.ConnectionBytes)
+            {
+                return;
+            }
+
+            _room = waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        await waiter.Task;
+    }
+
+    private void Hold(int bytes) => Interlocked.Add(ref _held, bytes);
+
+    private void Unhold(int bytes)
+    {
+        if (bytes == 0)
+        {
+            return;
+        }
+
+        long held = Interlocked.Add(ref _held, -bytes);
+        if (held <= _options.ConnectionBytes && Volatile.Read(ref _room) is not null)
+        {
+            lock (_lock)
+            {
+                _room?.TrySetResult();
+                _room = null;
+            }
+        }
+    }
+
+    // says why, then gives the client time to read it before the socket goes
+    private async Task TerminateAsync(PduException fault)
+    {
+        var culprit = _in.Bytes.AsMemory(_start, Math.Min(_end - _start, PduHeader.MaxTerminate - PduHeader.ShortSize));
+        byte[] pdu = new byte[PduHeader.MaxTerminate];
+        int length = new TerminatePdu(fault.Error, fault.Information).WriteTo(pdu, PduType.ControllerTerminate, culprit.Span);
+        _out.Put(length, pdu.AsSpan(0, length), static (to, from) => from.CopyTo(to));
+        try
+        {
+            await _out.DrainAsync().WaitAsync(TimeSpan.FromMilliseconds(LingerMilliseconds));
+            _socket.Shutdown(SocketShutdown.Send);
+            using var limit = new CancellationTokenSource(LingerMilliseconds);
+            while (await _socket.ReceiveAsync(new byte[4096], SocketFlags.None, limit.Token) > 0)
+            {
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException or TimeoutException)
+        {
+            // it went first
+        }
+    }
+}
