@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.CompilerServices;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
@@ -200,8 +199,7 @@ internal sealed partial class TcpConnection
         }
     }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private static async ValueTask FinishAsync(ValueTask<NvmeStatus> run, Command command)
+    private static async Task FinishAsync(ValueTask<NvmeStatus> run, Command command)
     {
         NvmeStatus status;
         try
