@@ -4,7 +4,7 @@ namespace Paddock.Nvme.Target;
 internal sealed class SharedBuffer(BufferPool pool, int size)
 {
     /// <summary>Room before the data, for the headers of the PDU that carries it.</summary>
-    public const int Headroom = 64;
+    public const int Headroom = 128;
 
     /// <summary>Room behind the data, for its digest and a completion.</summary>
     public const int Tailroom = 64;

@@ -1,0 +1,248 @@
+using System.Net.Sockets;
+using System.Threading.Tasks.Sources;
+using Paddock.Block;
+using Paddock.Nvme.Target;
+using Paddock.Nvme.Tcp;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Host;
+
+/// <summary>One queue of a user-space host: a connection with commands in flight, each in a slot that is used again and again.</summary>
+internal sealed partial class HostQueue : IAsyncDisposable
+{
+    private const int ReceiveBytes = 256 << 10;
+
+    private readonly Socket _socket;
+    private readonly BufferPool _pool;
+    private readonly SendQueue _out;
+    private readonly Slot[] _slots;
+    private readonly Stack<Slot> _free = new();
+    private readonly SemaphoreSlim _places;
+    private readonly Lock _lock = new();
+    private readonly byte[] _in = GC.AllocateUninitializedArray<byte>(ReceiveBytes, pinned: true);
+    private PduRules _rules;
+    private int _start, _end;
+    private volatile bool _closed;
+    private Task _receiving = Task.CompletedTask;
+
+    private HostQueue(Socket socket, BufferPool pool, int depth)
+    {
+        _socket = socket;
+        _pool = pool;
+        _out = new SendQueue(socket, static _ => { });
+        _slots = new Slot[depth];
+        for (int i = depth - 1; i >= 0; i--)
+        {
+            _free.Push(_slots[i] = new Slot(this, (ushort)i));
+        }
+
+        _places = new SemaphoreSlim(depth);
+    }
+
+    /// <summary>Data that the controller takes in a capsule; set once it is known.</summary>
+    public int InCapsule { get; set; } = ConnectData.Size;
+
+    /// <summary>Connects the socket and agrees on digests.</summary>
+    public static async ValueTask<HostQueue> OpenAsync(NvmeTcpHostOptions options, BufferPool pool, int depth, CancellationToken cancellationToken)
+    {
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
+        {
+            await socket.ConnectAsync(options.Host, options.Port, cancellationToken);
+            byte digests = (byte)((options.HeaderDigest ? InitializePdu.HeaderDigestBit : 0) | (options.DataDigest ? InitializePdu.DataDigestBit : 0));
+            byte[] pdu = new byte[PduHeader.InitializeSize];
+            new InitializePdu(0, 0, digests, 0).WriteTo(pdu, PduType.InitializeRequest);
+            await socket.SendAsync(pdu, SocketFlags.None, cancellationToken);
+            for (int got = 0; got < pdu.Length;)
+            {
+                int count = await socket.ReceiveAsync(pdu.AsMemory(got), SocketFlags.None, cancellationToken);
+                got += count > 0 ? count : throw new BlockException(BlockError.Io, "the controller closed the connection");
+            }
+
+            var rules = new PduRules(false, false, int.MaxValue);
+            rules.CheckFromController(PduHeader.Read(pdu));
+            var answer = InitializePdu.Read(pdu);
+            var queue = new HostQueue(socket, pool, depth) { _rules = new PduRules(answer.HeaderDigest, answer.DataDigest, 16 << 20) };
+            queue._receiving = Task.Run(queue.ReceiveAsync, CancellationToken.None);
+            return queue;
+        }
+        catch (Exception e) when (e is SocketException or PduException)
+        {
+            socket.Dispose();
+            throw new BlockException(BlockError.Io, $"cannot connect to {options.Host}:{options.Port}: {e.Message}", e);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Runs one command.</summary>
+    /// <param name="entry">The command; identifier and data descriptor are filled in here.</param>
+    /// <param name="toController">Data that goes with it.</param>
+    /// <param name="toHost">Room for data that comes back.</param>
+    /// <param name="cancellationToken">Ends the wait for a free slot.</param>
+    public async ValueTask<CompletionEntry> RunAsync(
+        SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
+    {
+        await _places.WaitAsync(cancellationToken);
+        Slot slot;
+        lock (_lock)
+        {
+            slot = _free.Pop();
+        }
+
+        try
+        {
+            slot.Begin(toController, toHost);
+            if (_closed)
+            {
+                throw Lost();
+            }
+
+            Send(slot, entry);
+            return await slot.Task;
+        }
+        finally
+        {
+            slot.End();
+            lock (_lock)
+            {
+                _free.Push(slot);
+            }
+
+            _places.Release();
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        _closed = true;
+        _socket.Dispose();
+        await _receiving;
+        _places.Dispose();
+    }
+
+    private static BlockException Lost() => new(BlockError.Io, "the connection to the controller is lost");
+
+    private void Send(Slot slot, in SubmissionEntry entry)
+    {
+        bool inline = slot.ToController.Length > 0 && slot.ToController.Length <= InCapsule;
+        int data = inline ? slot.ToController.Length : 0;
+        var full = new SubmissionEntry
+        {
+            Opcode = entry.Opcode,
+            Flags = 0x40,
+            CommandId = slot.Id,
+            NamespaceId = entry.NamespaceId,
+            DataLength = (uint)(slot.ToController.Length + slot.ToHost.Length),
+            DataKind = inline ? SubmissionEntry.InCapsule : SubmissionEntry.InTransport,
+            Dword10 = entry.Dword10,
+            Dword11 = entry.Dword11,
+            Dword12 = entry.Dword12,
+            Dword13 = entry.Dword13,
+            Dword14 = entry.Dword14,
+            Dword15 = entry.Dword15,
+        };
+        int header = PduHeader.CommandSize + _rules.HeaderDigestSize;
+        int length = header + data + (data > 0 ? _rules.DataDigestSize : 0);
+        if (length <= 16 << 10)
+        {
+            _out.Put(length, new Capsule(this, full, slot.ToController.Span[..data]), static (to, c) => c.WriteTo(to));
+        }
+        else
+        {
+            var buffer = _pool.Rent(length) ?? throw new BlockException(BlockError.NoMemory, "no memory for a transfer");
+            int start = SharedBuffer.Headroom;
+            new Capsule(this, full, slot.ToController.Span[..data]).WriteTo(buffer.Bytes.AsSpan(start, length));
+            _out.Put(buffer, start, length, 0);
+        }
+
+        _out.Kick();
+    }
+
+    private readonly ref struct Capsule(HostQueue queue, SubmissionEntry entry, ReadOnlySpan<byte> data)
+    {
+        private readonly ReadOnlySpan<byte> _data = data;
+
+        public void WriteTo(Span<byte> to)
+        {
+            int header = PduHeader.CommandSize + queue._rules.HeaderDigestSize;
+            var flags = (queue._rules.HeaderDigest ? PduFlags.HeaderDigest : 0)
+                | (queue._rules.DataDigest && _data.Length > 0 ? PduFlags.DataDigest : 0);
+            new PduHeader(PduType.Command, flags, PduHeader.CommandSize, (byte)(_data.Length > 0 ? header : 0), (uint)to.Length).WriteTo(to);
+            entry.WriteTo(to[PduHeader.Size..]);
+            if (queue._rules.HeaderDigest)
+            {
+                Crc32C.Write(to[..PduHeader.CommandSize], to[PduHeader.CommandSize..]);
+            }
+
+            _data.CopyTo(to[header..]);
+            if (queue._rules.DataDigest && _data.Length > 0)
+            {
+                Crc32C.Write(_data, to[(header + _data.Length)..]);
+            }
+        }
+    }
+
+    /// <summary>A command's place, and what its caller waits on.</summary>
+    private sealed class Slot(HostQueue queue, ushort id) : IValueTaskSource<CompletionEntry>
+    {
+        private ManualResetValueTaskSourceCore<CompletionEntry> _source = new() { RunContinuationsAsynchronously = false };
+        private int _state;
+
+        public ushort Id => id;
+
+        public ReadOnlyMemory<byte> ToController { get; private set; }
+
+        public Memory<byte> ToHost { get; private set; }
+
+        public bool IsActive => Volatile.Read(ref _state) == 1;
+
+        public ValueTask<CompletionEntry> Task => new(this, _source.Version);
+
+        public void Begin(ReadOnlyMemory<byte> toController, Memory<byte> toHost)
+        {
+            _source.Reset();
+            ToController = toController;
+            ToHost = toHost;
+            Volatile.Write(ref _state, 1);
+            if (queue._closed)
+            {
+                Fail();
+            }
+        }
+
+        public void End()
+        {
+            Volatile.Write(ref _state, 0);
+            ToController = default;
+            ToHost = default;
+        }
+
+        public void Complete(in CompletionEntry completion)
+        {
+            if (Interlocked.CompareExchange(ref _state, 2, 1) == 1)
+            {
+                _source.SetResult(completion);
+            }
+        }
+
+        public void Fail()
+        {
+            if (Interlocked.CompareExchange(ref _state, 2, 1) == 1)
+            {
+                _source.SetException(Lost());
+            }
+        }
+
+        public CompletionEntry GetResult(short token) => _source.GetResult(token);
+
+        public ValueTaskSourceStatus GetStatus(short token) => _source.GetStatus(token);
+
+        public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
+            => _source.OnCompleted(continuation, state, token, flags);
+    }
+}

@@ -1,0 +1,201 @@
+using System.Buffers.Binary;
+using System.Numerics;
+using Paddock.Block;
+using Paddock.Nvme.Identify;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Host;
+
+/// <summary>A namespace of a remote controller as a block device.</summary>
+internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int blockShift, bool readOnly, bool ownsHost) : IBlockDevice
+{
+    private const uint ForceUnitAccess = 1u << 30;
+
+    /// <inheritdoc/>
+    public long Length => length;
+
+    /// <inheritdoc/>
+    public bool IsReadOnly => readOnly;
+
+    /// <inheritdoc/>
+    public BlockLimits Limits => new(1 << blockShift, int.MaxValue & ~4095, host.MaxTransfer);
+
+    protected int BlockShift => blockShift;
+
+    public static async ValueTask<IBlockDevice> OpenAsync(NvmeTcpHost host, uint id, bool ownsHost, CancellationToken cancellationToken)
+    {
+        byte[] page = await host.IdentifyAsync(0x00, id, 0, cancellationToken);
+        ulong blocks = BinaryPrimitives.ReadUInt64LittleEndian(page);
+        int shift = page[130 + (4 * (page[26] & 0xF))];
+        if (blocks == 0 || shift is < 9 or > 16 || blocks > (ulong)(long.MaxValue >> shift))
+        {
+            throw new BlockException(BlockError.NoDevice, $"there is no namespace {id}, or none that can be used: {blocks} blocks of 2^{shift} bytes");
+        }
+
+        long length = (long)(blocks << shift);
+        bool readOnly = (page[99] & 1) != 0;
+        byte[] descriptors = await host.IdentifyAsync(0x03, id, 0, cancellationToken);
+        return CommandSetOf(descriptors) == IdentifyNamespace.ZonedCommandSet
+            ? await OpenZonedAsync(host, id, length, shift, readOnly, ownsHost, cancellationToken)
+            : new RemoteNamespace(host, id, length, shift, readOnly, ownsHost);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        while (buffer.Length > 0)
+        {
+            int count = Math.Min(buffer.Length, host.MaxTransfer);
+            Check(await host.RunAsync(Blocks(Opcode.Read, offset, count), default, buffer[..count], cancellationToken), "read", offset, 0);
+            offset += count;
+            buffer = buffer[count..];
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask WriteAsync(
+        long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+    {
+        while (data.Length > 0)
+        {
+            int count = Math.Min(data.Length, host.MaxTransfer);
+            uint fua = (flags & WriteFlags.Fua) != 0 ? ForceUnitAccess : 0;
+            Check(await host.RunAsync(Blocks(Opcode.Write, offset, count, fua), data[..count], default, cancellationToken), "write", offset, ZoneOf(offset));
+            offset += count;
+            data = data[count..];
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask WriteZeroesAsync(
+        long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
+    {
+        const uint mayDeallocate = 1u << 25;
+        while (length > 0)
+        {
+            int count = (int)Math.Min(length, 65536L << blockShift);
+            uint bits = ((flags & ZeroFlags.Fua) != 0 ? ForceUnitAccess : 0) | ((flags & ZeroFlags.MayUnmap) != 0 ? mayDeallocate : 0);
+            Check(await host.RunAsync(Blocks(Opcode.WriteZeroes, offset, count, bits), default, default, cancellationToken), "write zeroes", offset, ZoneOf(offset));
+            offset += count;
+            length -= count;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        byte[] range = new byte[16];
+        while (length > 0)
+        {
+            uint blocks = (uint)Math.Min(length >> blockShift, uint.MaxValue);
+            BinaryPrimitives.WriteUInt32LittleEndian(range.AsSpan(4), blocks);
+            BinaryPrimitives.WriteInt64LittleEndian(range.AsSpan(8), offset >> blockShift);
+            var entry = new SubmissionEntry { Opcode = Opcode.DatasetManagement, NamespaceId = id, Dword11 = 4 };
+            Check(await host.RunAsync(entry, range, default, cancellationToken), "discard", offset, 0);
+            offset += (long)blocks << blockShift;
+            length -= (long)blocks << blockShift;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+        => Check(await host.RunAsync(new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = id }, default, default, cancellationToken), "flush", 0, 0);
+
+    /// <inheritdoc/>
+    public ValueTask ResizeAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+        => throw new BlockException(BlockError.NotSupported, "a remote namespace cannot be resized");
+
+    /// <inheritdoc/>
+    public virtual ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => new(new BlockStatus(
+            Math.Min(length, Length - offset),
+            BlockStatusFlags.Data | BlockStatusFlags.Allocated | (offset + length >= Length ? BlockStatusFlags.EndOfDevice : 0)));
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        GC.SuppressFinalize(this);
+        if (ownsHost)
+        {
+            await host.DisposeAsync();
+        }
+    }
+
+    /// <summary>The zone of an offset, for messages.</summary>
+    protected virtual int ZoneOf(long offset) => 0;
+
+    protected SubmissionEntry Blocks(byte opcode, long offset, int length, uint bits = 0)
+    {
+        ulong lba = (ulong)(offset >> blockShift);
+        return new SubmissionEntry
+        {
+            Opcode = opcode,
+            NamespaceId = id,
+            Dword10 = (uint)lba,
+            Dword11 = (uint)(lba >> 32),
+            Dword12 = (uint)((length >> blockShift) - 1) | bits,
+        };
+    }
+
+    protected static void Check(in CompletionEntry completion, string what, long offset, int zone)
+    {
+        if (completion.Status == NvmeStatus.Success)
+        {
+            return;
+        }
+
+        string message = $"{what} at {offset}: the controller says {completion.Status} ({(int)completion.Status:x3}h)";
+        throw completion.Status switch
+        {
+            NvmeStatus.ZoneInvalidWrite => new ZoneException(ZoneError.NotAtWritePointer, zone, message),
+            NvmeStatus.ZoneBoundaryError => new ZoneException(ZoneError.BoundaryCrossed, zone, message),
+            NvmeStatus.ZoneIsFull => new ZoneException(ZoneError.Full, zone, message),
+            NvmeStatus.ZoneIsReadOnly => new ZoneException(ZoneError.ReadOnly, zone, message),
+            NvmeStatus.ZoneIsOffline => new ZoneException(ZoneError.Offline, zone, message),
+            NvmeStatus.TooManyActiveZones => new ZoneException(ZoneError.TooManyActive, zone, message),
+            NvmeStatus.TooManyOpenZones => new ZoneException(ZoneError.TooManyOpen, zone, message),
+            NvmeStatus.InvalidZoneStateTransition => new ZoneException(ZoneError.InvalidTransition, zone, message),
+            NvmeStatus.CapacityExceeded => new BlockException(BlockError.NoSpace, message),
+            NvmeStatus.NamespaceWriteProtected => new BlockException(BlockError.ReadOnly, message),
+            NvmeStatus.InvalidField or NvmeStatus.LbaOutOfRange => new BlockException(BlockError.InvalidArgument, message),
+            _ => new BlockException(BlockError.Io, message),
+        };
+    }
+
+    private static byte CommandSetOf(ReadOnlySpan<byte> descriptors)
+    {
+        const byte commandSet = 4;
+        while (descriptors.Length >= 4 && descriptors[0] != 0)
+        {
+            int length = descriptors[1];
+            if (descriptors[0] == commandSet && descriptors.Length > 4)
+            {
+                return descriptors[4];
+            }
+
+            descriptors = descriptors[Math.Min(descriptors.Length, 4 + length)..];
+        }
+
+        return 0;
+    }
+
+    private static async ValueTask<IBlockDevice> OpenZonedAsync(
+        NvmeTcpHost host, uint id, long length, int shift, bool readOnly, bool ownsHost, CancellationToken cancellationToken)
+    {
+        byte[] page = await host.IdentifyAsync(0x05, id, IdentifyNamespace.ZonedCommandSet, cancellationToken);
+        long zoneSize = BinaryPrimitives.ReadInt64LittleEndian(page.AsSpan(2816)) << shift;
+        long count = zoneSize <= 0 ? 0 : (length + zoneSize - 1) / zoneSize;
+        if (count is 0 or > int.MaxValue)
+        {
+            throw new BlockException(BlockError.NoDevice, $"namespace {id} has zones of {zoneSize} bytes, which cannot be used");
+        }
+
+        uint maxActive = BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(4)) + 1, maxOpen = BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(8)) + 1;
+        var limits = new ZonedLimits(zoneSize, zoneSize, (int)count, 0, maxOpen, maxActive, (uint)host.MaxAppend);
+        var device = new RemoteZonedNamespace(host, id, length, shift, readOnly, ownsHost, limits);
+        var first = new ZoneDescriptor[1];
+        return await device.ReportZonesAsync(0, first, cancellationToken) == 1
+            ? new RemoteZonedNamespace(host, id, length, shift, readOnly, ownsHost, limits with { ZoneCapacity = first[0].Capacity })
+            : throw new BlockException(BlockError.NoDevice, $"namespace {id} reports no zones");
+    }
+}
