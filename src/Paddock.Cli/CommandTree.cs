@@ -33,6 +33,13 @@ public static class CommandTree
         ["reset"] = ["paddock zone reset disk.qcow2 all", "paddock zone reset disk.qcow2 0,3-5"],
         ["append"] = ["paddock append disk.qcow2 3 < data", "tar c folder | paddock append disk.qcow2 3 --pad"],
         ["check"] = ["paddock check disk.qcow2", "paddock check disk.qcow2 --repair leaks"],
+        ["serve"] =
+        [
+            "paddock serve disk.qcow2 --nvme 127.0.0.1:4420",
+            "nvme connect -t tcp -a 127.0.0.1 -s 4420 -n nqn.2026-01.io.paddock:disk    (on any Linux, as root)",
+            "paddock serve zns.qcow2 plain.raw --nvme 127.0.0.1:4420 --nbd 127.0.0.1:10809 --metrics 127.0.0.1:9100 --control /run/p.sock",
+        ],
+        ["fault"] = ["paddock fault /run/p.sock fail command=write nth=3 status=281", "paddock fault /run/p.sock delay ms=500 count=0", "paddock fault /run/p.sock drop"],
         ["demo"] = ["paddock demo"],
         ["completion"] = ["paddock completion bash > ~/.local/share/bash-completion/completions/paddock"],
         ["img"] = ["paddock img create -f qcow2 disk.qcow2 1G", "paddock img convert -O qcow2 disk.raw disk.qcow2", "paddock img --help"],
@@ -51,6 +58,8 @@ public static class CommandTree
             ZoneCommands.Zone(console),
             ZoneCommands.Append(console),
             InspectCommands.Check(console),
+            ServeCommand.Serve(console),
+            ServeCommand.Fault(console),
             OtherCommands.Demo(console),
             OtherCommands.Completion(console),
             OtherCommands.Compatible("img", "Takes qemu-img's words and prints its lines: 'paddock img --help'."),

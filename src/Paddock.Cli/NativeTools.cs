@@ -9,6 +9,9 @@ namespace Paddock.Cli;
 /// <summary>The verbs under Paddock's own name.</summary>
 public static class NativeTools
 {
+    // a server that is asked to stop answers what is running and flushes first
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(60);
+
     /// <summary>Parses a command line and runs its verb.</summary>
     /// <returns>One of <see cref="NativeExit"/>.</returns>
     public static async Task<int> RunAsync(string[] args, NativeConsole console)
@@ -27,7 +30,10 @@ public static class NativeTools
             }
 
             return await parsed.InvokeAsync(
-                new InvocationConfiguration { EnableDefaultExceptionHandler = false, Output = console.Out, Error = console.Error });
+                new InvocationConfiguration
+                {
+                    EnableDefaultExceptionHandler = false, Output = console.Out, Error = console.Error, ProcessTerminationTimeout = StopLimit,
+                });
         }
         catch (ToolException e)
         {

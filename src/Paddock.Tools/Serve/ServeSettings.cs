@@ -1,0 +1,88 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Paddock.Tools.Serve;
+
+/// <summary>One image in a configuration.</summary>
+public sealed record ServedImage
+{
+    /// <summary>The file; <c>nvme+tcp://</c> and <c>nbd://</c> names work too.</summary>
+    public required string Path { get; init; }
+
+    /// <summary><c>qcow2</c> or <c>raw</c>; null: probed.</summary>
+    public string? Format { get; init; }
+
+    /// <summary>Take no writes.</summary>
+    public bool ReadOnly { get; init; }
+
+    /// <summary>The subsystem that it belongs to; null: the server's first.</summary>
+    public string? Nqn { get; init; }
+
+    /// <summary>The name under which NBD offers it; null: the file's name without its ending.</summary>
+    public string? Export { get; init; }
+}
+
+/// <summary>What `paddock serve` is told, by flags or by a configuration file.</summary>
+public sealed record ServeSettings
+{
+    /// <summary>The images.</summary>
+    public IReadOnlyList<ServedImage> Images { get; init; } = [];
+
+    /// <summary>Where NVMe/TCP listens, as HOST:PORT; null: nowhere.</summary>
+    public string? Nvme { get; init; }
+
+    /// <summary>Where NBD listens, as HOST:PORT or unix:PATH; null: nowhere.</summary>
+    public string? Nbd { get; init; }
+
+    /// <summary>Where metrics are served over HTTP, as HOST:PORT; null: nowhere.</summary>
+    public string? Metrics { get; init; }
+
+    /// <summary>The Unix socket that `paddock fault` talks to; null: none.</summary>
+    public string? Control { get; init; }
+
+    /// <summary>Name of the subsystem of images that name none; null: made from the first image's name.</summary>
+    public string? Nqn { get; init; }
+
+    /// <summary>Qualified names of the hosts that may connect; empty: all.</summary>
+    public IReadOnlyList<string> AllowHosts { get; init; } = [];
+
+    /// <summary>Bytes of an NVMe logical block: 512 or 4096.</summary>
+    public int BlockSize { get; init; } = 512;
+
+    /// <summary>Connections at once over NVMe/TCP.</summary>
+    public int MaxConnections { get; init; } = 256;
+
+    /// <summary>Seconds of silence after which an NVMe host without keep alive is taken for dead; 0: never.</summary>
+    public int IdleTimeout { get; init; }
+
+    /// <summary>Log lines as JSON.</summary>
+    public bool JsonLog { get; init; }
+
+    /// <summary>Reads a configuration file: JSON, with comments and trailing commas allowed.</summary>
+    /// <exception cref="ToolException">It cannot be read; the message names the place.</exception>
+    public static ServeSettings Load(string path)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(File.ReadAllBytes(path), ServeJson.Default.ServeSettings)
+                ?? throw new ToolException($"'{path}' holds no settings");
+        }
+        catch (JsonException e)
+        {
+            throw new ToolException($"'{path}', line {e.LineNumber + 1}: {e.Message}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ToolException($"cannot read '{path}': {e.Message}");
+        }
+    }
+}
+
+/// <summary>How settings stand in JSON.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.KebabCaseLower,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    ReadCommentHandling = JsonCommentHandling.Skip,
+    AllowTrailingCommas = true)]
+[JsonSerializable(typeof(ServeSettings))]
+internal sealed partial class ServeJson : JsonSerializerContext;

@@ -1,0 +1,184 @@
+using System.Net;
+using Paddock.Block;
+using Paddock.Nvme.Wire;
+using Paddock.Qcow2;
+
+namespace Paddock.Nvme.Tests;
+
+/// <summary>The target and the user-space host against one another, over loopback, on a zoned image in memory.</summary>
+public class TargetTests
+{
+    private const int Zone = 1 << 20;
+
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public async Task What_is_written_in_any_size_reads_back_with_and_without_digests(bool header, bool data)
+    {
+        await using var bench = await Bench.StartAsync(header, data);
+        var disk = bench.Zoned;
+        var random = new Random(4420);
+        byte[] image = new byte[Zone];
+        random.NextBytes(image);
+        int at = 0;
+        foreach (int size in new[] { 512, 4096, 16384, 131072, 262144, Zone - 512 - 4096 - 16384 - 131072 - 262144 })
+        {
+            await disk.WriteAsync(at, image.AsMemory(at, size));
+            at += size;
+        }
+
+        byte[] back = new byte[Zone];
+        await disk.ReadAsync(0, back);
+        Assert.Equal(image, back);
+        var zones = new ZoneDescriptor[2];
+        Assert.Equal(2, await disk.ReportZonesAsync(0, zones));
+        Assert.Equal(ZoneCondition.Full, zones[0].Condition);
+        Assert.Equal(ZoneCondition.Empty, zones[1].Condition);
+    }
+
+    [Fact]
+    public async Task Writes_to_one_zone_sent_without_waiting_arrive_in_order()
+    {
+        await using var bench = await Bench.StartAsync();
+        // small ones go with the command, large ones wait for a ready to transfer: the order must hold all the same
+        var sizes = Enumerable.Range(0, 64).Select(i => i % 3 == 0 ? 196608 : 4096).ToArray();
+        var tasks = new List<Task>();
+        long at = 0;
+        foreach (int size in sizes.TakeWhile(s => (at += s) <= Zone).ToArray())
+        {
+            at = tasks.Count == 0 ? 0 : at;
+            tasks.Add(Task.CompletedTask);
+        }
+
+        long position = Zone;
+        var writes = new List<Task>();
+        foreach (int size in sizes.Take(tasks.Count))
+        {
+            writes.Add(bench.Zoned.WriteAsync(position, new byte[size]).AsTask());
+            position += size;
+        }
+
+        await Task.WhenAll(writes);
+        Assert.True(writes.Count > 10);
+    }
+
+    [Fact]
+    public async Task Appends_in_parallel_all_land_and_never_overlap()
+    {
+        await using var bench = await Bench.StartAsync();
+        var landed = await Task.WhenAll(Enumerable.Range(0, 256).Select(i => bench.Zoned.AppendAsync(0, new byte[4096]).AsTask()));
+        Assert.Equal(Enumerable.Range(0, 256).Select(i => i * 4096L), landed.Order());
+    }
+
+    [Fact]
+    public async Task Each_refusal_of_a_zone_has_its_own_status()
+    {
+        await using var bench = await Bench.StartAsync(maxOpen: 1, maxActive: 2);
+        var disk = bench.Zoned;
+        await disk.WriteAsync(0, new byte[4096]);
+        await Refused(ZoneError.NotAtWritePointer, () => disk.WriteAsync(8192, new byte[4096]));
+        await Refused(ZoneError.BoundaryCrossed, () => disk.WriteAsync(4096, new byte[Zone]));
+        await disk.ManageZonesAsync(ZoneAction.Open, Zone, Zone);
+        await Refused(ZoneError.TooManyOpen, () => disk.ManageZonesAsync(ZoneAction.Open, 0, Zone));
+        await Refused(ZoneError.TooManyActive, () => disk.WriteAsync(2 * Zone, new byte[4096]));
+        await disk.ManageZonesAsync(ZoneAction.Finish, 0, Zone);
+        await Refused(ZoneError.Full, () => disk.WriteAsync(4096, new byte[4096]));
+        await Refused(ZoneError.InvalidTransition, () => disk.ManageZonesAsync(ZoneAction.Close, 3 * Zone, Zone));
+        await disk.ManageZonesAsync(ZoneAction.Reset, 0, disk.Length);
+        var zones = new ZoneDescriptor[8];
+        Assert.Equal(8, await disk.ReportZonesAsync(0, zones));
+        Assert.All(zones, z => Assert.Equal(ZoneCondition.Empty, z.Condition));
+    }
+
+    [Fact]
+    public async Task A_fault_on_demand_meets_the_nth_command_and_no_other()
+    {
+        await using var bench = await Bench.StartAsync();
+        bench.Namespace.Faults.Add(new CommandFault(Opcode.Write, 2, 1, NvmeStatus.WriteFault, TimeSpan.Zero));
+        await bench.Zoned.WriteAsync(0, new byte[4096]);
+        await bench.Zoned.WriteAsync(4096, new byte[4096]);
+        await Assert.ThrowsAsync<BlockException>(() => bench.Zoned.WriteAsync(8192, new byte[4096]).AsTask());
+        await bench.Zoned.WriteAsync(8192, new byte[4096]);
+        Assert.Empty(bench.Namespace.Faults.Pending);
+    }
+
+    [Fact]
+    public async Task A_host_that_is_not_on_the_list_may_not_in()
+    {
+        await using var bench = await Bench.StartAsync();
+        bench.Subsystem.AllowedHosts = new HashSet<string> { "nqn.2014-08.org.example:friend" };
+        var e = await Assert.ThrowsAsync<BlockException>(() => NvmeTcpHost.ConnectAsync(bench.HostOptions()).AsTask());
+        Assert.Contains("ConnectInvalidHost", e.Message, StringComparison.Ordinal);
+        await using var friend = await NvmeTcpHost.ConnectAsync(bench.HostOptions() with { HostNqn = "nqn.2014-08.org.example:friend" });
+        Assert.Equal([1u], await friend.ListAsync());
+    }
+
+    [Fact]
+    public async Task A_changed_zone_is_in_the_log_until_the_log_is_read()
+    {
+        await using var bench = await Bench.StartAsync();
+        bench.Subsystem.ZoneChanged(bench.Namespace, 3);
+        byte[] page = await bench.Host.ReadLogAsync(0xBF, 1, 4096);
+        Assert.Equal(1, page[0]);
+        Assert.Equal(3L * Zone / 512, BitConverter.ToInt64(page, 8));
+        Assert.Equal(0, (await bench.Host.ReadLogAsync(0xBF, 1, 4096))[0]);
+    }
+
+    private static async Task Refused(ZoneError reason, Func<ValueTask> request)
+        => Assert.Equal(reason, (await Assert.ThrowsAsync<ZoneException>(() => request().AsTask())).Reason);
+}
+
+/// <summary>A server on loopback with one zoned namespace in memory, and a host of it.</summary>
+internal sealed class Bench : IAsyncDisposable
+{
+    private readonly NvmeTcpServer _server;
+    private readonly IBlockDevice _image;
+
+    private Bench(NvmeTcpServer server, NvmeSubsystem subsystem, IBlockDevice image)
+    {
+        _server = server;
+        Subsystem = subsystem;
+        _image = image;
+    }
+
+    public NvmeSubsystem Subsystem { get; }
+
+    public NvmeNamespace Namespace => Subsystem.Namespaces[0];
+
+    public NvmeTcpServer Server => _server;
+
+    public NvmeTcpHost Host { get; private set; } = null!;
+
+    public IZonedBlockDevice Zoned { get; private set; } = null!;
+
+    public static async Task<Bench> StartAsync(bool headerDigest = false, bool dataDigest = false, uint maxOpen = 0, uint maxActive = 0)
+    {
+        var storage = new MemoryStorage("disk");
+        await (await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions
+        {
+            Size = 8 << 20,
+            Zoned = new ZonedCreateOptions { ZoneSize = 1 << 20, MaxOpenZones = maxOpen, MaxActiveZones = maxActive },
+        })).DisposeAsync();
+        var image = CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()));
+        var target = new NvmeTarget(new NvmeTargetOptions());
+        var subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:test", "TEST");
+        subsystem.Add(new NvmeNamespace(1, image, 512, "disk"));
+        target.Add(subsystem);
+        var server = new NvmeTcpServer(target, NvmeTcpServer.Listen(new IPEndPoint(IPAddress.Loopback, 0)));
+        var bench = new Bench(server, subsystem, image);
+        bench.Host = await NvmeTcpHost.ConnectAsync(bench.HostOptions() with { HeaderDigest = headerDigest, DataDigest = dataDigest });
+        bench.Zoned = (IZonedBlockDevice)await bench.Host.OpenAsync(1, ownsHost: false);
+        return bench;
+    }
+
+    public NvmeTcpHostOptions HostOptions() => new() { Host = "127.0.0.1", Port = _server.Address.Port, SubsystemNqn = Subsystem.Nqn };
+
+    public async ValueTask DisposeAsync()
+    {
+        await Host.DisposeAsync();
+        await _server.DisposeAsync();
+        await _image.DisposeAsync();
+    }
+}
