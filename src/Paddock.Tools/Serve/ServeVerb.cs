@@ -242,7 +242,7 @@ public sealed class ServeVerb : IAsyncDisposable
     }
 
     // a client that names no export gets the only one
-    private IEnumerable<NbdExport> WithDefault()
+    private List<NbdExport> WithDefault()
         => _exports.Count == 1 && _exports[0].Name.Length > 0
             ? [.. _exports, new NbdExport { Name = "", Device = _exports[0].Device, ReadOnly = _exports[0].ReadOnly }]
             : _exports;
