@@ -36,7 +36,6 @@ public static class CommandTree
         ["serve"] =
         [
             "paddock serve disk.qcow2 --nvme 127.0.0.1:4420",
-            "nvme connect -t tcp -a 127.0.0.1 -s 4420 -n nqn.2026-01.io.paddock:disk    (on any Linux, as root)",
             "paddock serve zns.qcow2 plain.raw --nvme 127.0.0.1:4420 --nbd 127.0.0.1:10809 --metrics 127.0.0.1:9100 --control /run/p.sock",
         ],
         ["fault"] = ["paddock fault /run/p.sock fail command=write nth=3 status=281", "paddock fault /run/p.sock delay ms=500 count=0", "paddock fault /run/p.sock drop"],

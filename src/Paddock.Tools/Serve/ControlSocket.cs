@@ -120,7 +120,9 @@ internal sealed class ControlSocket : IDisposable
     private (NvmeSubsystem Subsystem, NvmeNamespace Namespace) Find(Dictionary<string, string> options)
     {
         uint id = options.TryGetValue("ns", out string? text) ? uint.Parse(text, CultureInfo.InvariantCulture) : 1;
-        var subsystem = options.TryGetValue("nqn", out string? nqn) ? _target.Subsystems.FirstOrDefault(s => s.Nqn == nqn) : _target.Subsystems is [var only, ..] ? only : null;
+        var subsystem = options.TryGetValue("nqn", out string? nqn)
+            ? _target.Subsystems.FirstOrDefault(s => s.Nqn == nqn)
+            : _target.Subsystems is [var only, ..] ? only : null;
         var ns = subsystem?.Namespaces.FirstOrDefault(n => n.Id == id);
         return ns is null ? throw new ToolException($"there is no namespace {id} in subsystem '{nqn ?? subsystem?.Nqn}'") : (subsystem!, ns);
     }
