@@ -151,6 +151,24 @@ public sealed class PeerTests : IDisposable
         await Peer.MustAsync("qemu-img", "check", image);
     }
 
+    [Theory]
+    [InlineData("-f raw", "[1000, 0][24, 3]", 1)]
+    [InlineData("", "[1024, 0]", 512)]
+    public async Task The_end_of_a_raw_image_inside_a_sector_is_told_as_the_peer_tells_it(string options, string status, int block)
+    {
+        string image = At("odd.raw"), socket = At("n.sock");
+        await File.WriteAllBytesAsync(image, [.. Enumerable.Repeat((byte)1, 1000)], Token);
+        using var stop = new CancellationTokenSource();
+        var served = Peer.NbdAsync(stop.Token, ["-t", "-k", socket, .. options.Split(' ', StringSplitOptions.RemoveEmptyEntries), image]);
+        await Peer.ThereAsync(socket);
+        string map = await Peer.MustAsync("nbdinfo", "--json", "--map", $"nbd+unix:///?socket={socket}");
+        using var parsed = System.Text.Json.JsonDocument.Parse(map);
+        Assert.Equal(status, string.Concat(parsed.RootElement.EnumerateArray().Select(e => $"[{e.GetProperty("length")}, {e.GetProperty("type")}]")));
+        Assert.Contains($"block_size_minimum: {block}\n", await Peer.MustAsync("nbdinfo", $"nbd+unix:///?socket={socket}"), StringComparison.Ordinal);
+        await stop.CancelAsync();
+        Assert.Equal(0, (await served).Code);
+    }
+
     [Fact]
     public async Task A_snapshot_takes_changes_and_drops_them_at_the_end()
     {

@@ -20,13 +20,16 @@ internal enum ZeroDetection
 /// <param name="offset">Bytes that are hidden at its front.</param>
 /// <param name="unmap">Whether discards are passed on.</param>
 /// <param name="zeroes">What becomes of writes that are all zeroes.</param>
-internal sealed class ExportDevice(IBlockDevice device, long offset, bool unmap, ZeroDetection zeroes) : IBlockDevice
+/// <param name="dataEnd">Where the stored bytes end, if that is inside the last sector: what follows reads as zeroes and is told so.</param>
+/// <param name="alignment">Requests are multiples of it, if the disk does not want more.</param>
+internal sealed class ExportDevice(
+    IBlockDevice device, long offset, bool unmap, ZeroDetection zeroes, long dataEnd = long.MaxValue, int alignment = 1) : IBlockDevice
 {
     public long Length => device.Length - offset;
 
     public bool IsReadOnly => device.IsReadOnly;
 
-    public BlockLimits Limits => device.Limits;
+    public BlockLimits Limits => device.Limits with { RequestAlignment = Math.Max(alignment, device.Limits.RequestAlignment) };
 
     // with an offset, its own status cannot be asked for at the same place: the chain is walked here
     public IBlockDevice? Backing => device.Backing is { } backing ? offset == 0 ? backing : new ExportDevice(backing, offset, unmap, zeroes) : null;
@@ -61,7 +64,15 @@ internal sealed class ExportDevice(IBlockDevice device, long offset, bool unmap,
         => throw new BlockException(BlockError.NotSupported, "an export keeps its size");
 
     public ValueTask<BlockStatus> GetStatusAsync(long at, long length, CancellationToken cancellationToken = default)
-        => device.GetStatusAsync(offset + at, length, cancellationToken);
+    {
+        long from = offset + at;
+        if (from >= dataEnd)
+        {
+            return new(new BlockStatus(length, BlockStatusFlags.Zero | BlockStatusFlags.Allocated));
+        }
+
+        return device.GetStatusAsync(from, Math.Min(length, dataEnd - from), cancellationToken);
+    }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 }

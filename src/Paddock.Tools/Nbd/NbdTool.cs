@@ -72,7 +72,7 @@ public static class NbdTool
         {
             Name = given.ExportName ?? "",
             Description = given.Description ?? "",
-            Device = new ExportDevice(node.Device, given.Offset, given.Unmap, given.DetectZeroes),
+            Device = Shown(node, given),
             ReadOnly = given.ReadOnly,
             AllocationDepth = given.AllocationDepth,
         };
@@ -119,6 +119,15 @@ public static class NbdTool
         }
 
         return 0;
+    }
+
+    private static IBlockDevice Shown(ImageNode node, NbdArguments given)
+    {
+        // a raw image that was only guessed to be one is served in whole sectors
+        bool isRaw = node.Driver == "raw", isGuess = isRaw && given.Format is null && !given.ImageOpts;
+        long end = isRaw && !isGuess && node.Storage.Length < node.Device.Length ? node.Storage.Length : long.MaxValue;
+        var shown = new ExportDevice(node.Device, given.Offset, given.Unmap, given.DetectZeroes, end, isGuess ? 512 : 1);
+        return isGuess ? CheckedBlockDevice.Wrap(shown) : shown;
     }
 
     private static async Task<ImageNode> OpenAsync(NbdArguments given, ToolContext ctx, OpenSettings settings)
