@@ -2,8 +2,8 @@
 . /cases/filesystem.sh
 connect || fail connect
 zoned=/dev/$dev
-dev=$(ls /dev | grep -m1 -E '^nvme[0-9]+n2$')
-[ -b "/dev/$dev" ] || fail "there is no second namespace"
+dev=$plain
+[ -n "$dev" ] || fail "there is no plain namespace"
 modprobe f2fs
 blkzone reset "$zoned"
 mkfs.f2fs -f -m -c "$zoned" "/dev/$dev" >/tmp/log 2>&1 || { tail /tmp/log; fail mkfs; }

@@ -1,0 +1,16 @@
+# the server is killed in mid-write and started again: f2fs is remounted and checked, and what was synced is there
+. /cases/filesystem.sh
+connect -l 120 -c 1 || fail connect
+zoned=/dev/$dev dev=$plain
+modprobe f2fs
+blkzone reset "$zoned"
+mkfs.f2fs -f -m -c "$zoned" "/dev/$dev" >/tmp/log 2>&1 || fail mkfs
+cycle 8 f2fs ""
+sync
+echo "WRITING"
+for i in $(seq 6); do dd if=/dev/urandom of=/mnt/t/late$i bs=1M count=2 2>/dev/null; sync; done
+umount /mnt/t
+for tries in $(seq 60); do mount -t f2fs "/dev/$dev" /mnt/t 2>/tmp/log && break; sleep 1; done
+(cd /mnt/t && sha256sum -c /tmp/sums >/dev/null) || fail "what was synced is gone"
+umount /mnt/t || fail umount
+fsck.f2fs "/dev/$dev" >/tmp/log 2>&1 || fail fsck
