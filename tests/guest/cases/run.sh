@@ -6,7 +6,7 @@ for case in $CASES; do
         echo "not ok $case"
         failed=$((failed + 1))
         dmesg | grep -iE 'nvme|blk|I/O error|f2fs|btrfs|zonefs' | tail -15
-        sed 's/^/   /' /tmp/log | tail -15
+        [ ! -f /tmp/log ] || sed 's/^/   /' /tmp/log | tail -15
     fi
     nvme disconnect-all >/dev/null 2>&1
 done
