@@ -65,7 +65,8 @@ public class HostileTests
         using var raw = new RawHost(bench.Server.Address.Port);
         raw.Initialize(digests: 2);
         byte[] data = new byte[1024];
-        byte[] pdu = [.. RawHost.Capsule(new SubmissionEntry { Opcode = Opcode.Fabrics, Flags = 0x40, NamespaceId = FabricsType.Connect, DataLength = 1024, DataKind = 1 }, data), 1, 2, 3, 4];
+        var connect = new SubmissionEntry { Opcode = Opcode.Fabrics, Flags = 0x40, NamespaceId = FabricsType.Connect, DataLength = 1024, DataKind = 1 };
+        byte[] pdu = [.. RawHost.Capsule(connect, data), 1, 2, 3, 4];
         new PduHeader(PduType.Command, PduFlags.DataDigest, 72, 72, (uint)pdu.Length).WriteTo(pdu);
         raw.Send(pdu);
         var completion = raw.Response();

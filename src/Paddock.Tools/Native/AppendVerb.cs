@@ -17,7 +17,7 @@ public static class AppendVerb
     public static async ValueTask RunAsync(
         string path, int zone, bool pad, NativeConsole console, CancellationToken cancellationToken = default)
     {
-        await using var device = await NativeImage.OpenAsync(path, writable: true, console, cancellationToken);
+        await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken);
         var zoned = NativeImage.Zoned(device, path);
         if (zone < 0 || zone >= zoned.Zoned.ZoneCount)
         {

@@ -41,9 +41,16 @@ internal static class NativeImage
         return device;
     }
 
+    /// <summary>Opens an image file, or a remote drive by its <c>nvme+tcp://</c> name.</summary>
+    public static async ValueTask<IBlockDevice> OpenDiskAsync(
+        string path, bool writable, NativeConsole console, CancellationToken cancellationToken)
+        => NvmeNode.Owns(path)
+            ? await NvmeNode.OpenAsync(path, readOnly: !writable, cancellationToken)
+            : await OpenAsync(path, writable, console, cancellationToken);
+
     /// <summary>The image as a zoned device.</summary>
     /// <exception cref="ToolException">It has no zones.</exception>
-    public static IZonedBlockDevice Zoned(IQcow2Device device, string path)
+    public static IZonedBlockDevice Zoned(IBlockDevice device, string path)
         => device as IZonedBlockDevice
             ?? throw new ToolException($"'{path}' has no zones; 'paddock create FILE SIZE --zone-size 64M' makes an image with zones");
 

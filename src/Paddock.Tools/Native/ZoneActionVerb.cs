@@ -9,7 +9,7 @@ public static class ZoneActionVerb
     public static async ValueTask RunAsync(
         ZoneAction action, string path, string zones, NativeConsole console, CancellationToken cancellationToken = default)
     {
-        await using var device = await NativeImage.OpenAsync(path, writable: true, console, cancellationToken);
+        await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken);
         var zoned = NativeImage.Zoned(device, path);
         int done = 0;
         foreach (var run in ZoneList.Parse(zones, zoned.Zoned.ZoneCount))

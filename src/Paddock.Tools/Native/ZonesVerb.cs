@@ -23,7 +23,7 @@ public static class ZonesVerb
     public static async ValueTask RunAsync(
         string path, ZonesView view, NativeConsole console, CancellationToken cancellationToken = default)
     {
-        await using var device = await NativeImage.OpenAsync(path, writable: false, console, cancellationToken);
+        await using var device = await NativeImage.OpenDiskAsync(path, writable: false, console, cancellationToken);
         var zoned = NativeImage.Zoned(device, path);
         await (view switch
         {

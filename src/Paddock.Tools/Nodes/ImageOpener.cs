@@ -138,12 +138,17 @@ public sealed class ImageOpener(ToolContext context)
         }
 
         string? driver = options.Take("driver") as string ?? settings.Format;
-        if (driver is not (null or "raw" or "qcow2" or "file" or Null or NbdNode.Driver))
+        if (driver is not (null or "raw" or "qcow2" or "file" or Null or NbdNode.Driver or NvmeNode.Driver))
         {
             throw new ToolException($"Unknown driver '{driver}'");
         }
 
         settings = CacheOf(options, settings);
+        if (await NvmeNode.TryOpenAsync(name, options, driver, settings) is { } remote)
+        {
+            return remote;
+        }
+
         var (path, storage) = await NbdNode.TryOpenAsync(name, options, driver, settings) ?? OpenStorage(name, options, driver, settings);
         try
         {
