@@ -6,6 +6,9 @@ namespace Paddock.Nvme;
 /// <summary>A subsystem: a name, its namespaces, and who may in.</summary>
 public sealed class NvmeSubsystem
 {
+    /// <summary>Longest qualified name, in bytes.</summary>
+    public const int MaxNqn = ConnectData.MaxNqn;
+
     private const int MaxControllers = 1024;
 
     private readonly Lock _lock = new();
@@ -18,9 +21,9 @@ public sealed class NvmeSubsystem
     /// <param name="serialNumber">At most 20 ASCII characters.</param>
     public NvmeSubsystem(string nqn, string serialNumber)
     {
-        if (System.Text.Encoding.UTF8.GetByteCount(nqn) > ConnectData.MaxNqn || !nqn.StartsWith("nqn.", StringComparison.Ordinal))
+        if (System.Text.Encoding.UTF8.GetByteCount(nqn) > MaxNqn || !nqn.StartsWith("nqn.", StringComparison.Ordinal))
         {
-            throw new ArgumentException($"'{nqn}' is no NVMe qualified name: it begins with 'nqn.' and has at most {ConnectData.MaxNqn} bytes");
+            throw new ArgumentException($"'{nqn}' is no NVMe qualified name: it begins with 'nqn.' and has at most {MaxNqn} bytes");
         }
 
         Nqn = nqn;

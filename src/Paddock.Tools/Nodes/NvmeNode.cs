@@ -1,7 +1,6 @@
 using System.Globalization;
 using Paddock.Block;
 using Paddock.Nvme;
-using Paddock.Nvme.Wire;
 
 namespace Paddock.Tools;
 
@@ -75,7 +74,7 @@ internal static class NvmeNode
         int colon = server.LastIndexOf(':');
         bool hasPort = colon > server.LastIndexOf(']');
         ushort port = DefaultPort;
-        bool sound = nqn.Length > 0 && nqn.Length <= ConnectData.MaxNqn && server.Length > 0
+        bool sound = nqn.Length > 0 && nqn.Length <= NvmeSubsystem.MaxNqn && server.Length > 0
             && (query < slash || uint.TryParse(rest[(query + 4)..], CultureInfo.InvariantCulture, out id))
             && (!hasPort || ushort.TryParse(server[(colon + 1)..], CultureInfo.InvariantCulture, out port));
         return !sound
