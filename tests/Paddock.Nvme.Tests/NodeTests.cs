@@ -37,7 +37,7 @@ public class NodeTests
         {
             var context = new ToolContext { Program = "qemu-img", Out = new StringWriter(), Error = new StringWriter() };
             string name = $"nvme+tcp://127.0.0.1:{bench.Server.Address.Port}/{bench.Subsystem.Nqn}?ns=1";
-            Assert.Equal(0, await Paddock.Tools.Img.ImgTool.RunAsync(["convert", "-f", "raw", "-O", "raw", name, file], context));
+            Assert.Equal(0, await ImgTool.RunAsync(["convert", "-f", "raw", "-O", "raw", name, file], context));
             byte[] copy = await File.ReadAllBytesAsync(file, TestContext.Current.CancellationToken);
             Assert.Equal(8 << 20, copy.Length);
             Assert.Equal(data, copy[..data.Length]);
