@@ -37,7 +37,9 @@ internal static class NvmeLoad
         var latencies = workers.SelectMany(w => w.Latencies).Order().ToArray();
         double rate = latencies.Length / took;
         double Quantile(double q)
-            => latencies.Length == 0 ? 0 : latencies[(int)Math.Min(latencies.Length - 1, q * latencies.Length)] * 1e6 / Stopwatch.Frequency;
+            => latencies.Length == 0
+                ? 0
+                : latencies[(int)Math.Min(latencies.Length - 1, q * latencies.Length)] * 1e6 / Stopwatch.Frequency;
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{operation} {size} depth {depth} x{connections}: {rate:F0} IOPS {rate * size / (1 << 20):F0} MiB/s p50 {Quantile(0.5):F0} us p99.9 {Quantile(0.999):F0} us"));
