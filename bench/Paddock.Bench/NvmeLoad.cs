@@ -42,7 +42,8 @@ internal static class NvmeLoad
                 : latencies[(int)Math.Min(latencies.Length - 1, q * latencies.Length)] * 1e6 / Stopwatch.Frequency;
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{operation} {size} depth {depth} x{connections}: {rate:F0} IOPS {rate * size / (1 << 20):F0} MiB/s p50 {Quantile(0.5):F0} us p99.9 {Quantile(0.999):F0} us"));
+            $"{operation} {size} depth {depth} x{connections}: {rate:F0} IOPS {rate * size / (1 << 20):F0} MiB/s"
+                + $" p50 {Quantile(0.5):F0} us p99.9 {Quantile(0.999):F0} us"));
         foreach (var host in hosts)
         {
             await host.DisposeAsync();

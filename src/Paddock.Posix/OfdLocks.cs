@@ -32,6 +32,7 @@ public enum ImageLock
 internal static class OfdLocks
 {
     private const int UsedBase = 100, UnsharedBase = 200;
+    private const int StartingTries = 10, StartingMilliseconds = 5;
     private const int ConsistentRead = 1, Write = 2, Resize = 8;
     private static readonly string[] Names = ["consistent read", "write", "write unchanged", "resize"];
 
@@ -67,6 +68,23 @@ internal static class OfdLocks
         Probe(file, unshared, UsedBase, "shared ", path);
     }
 
+    // A process that was just started holds the files of its parent until it runs its program: a lock that goes within moments was no one's.
+    private static bool IsFree(SafeFileHandle file, int at)
+    {
+        for (int tries = 0; tries < StartingTries; tries++)
+        {
+            var probe = new Native.FileLock { Type = Native.WriteLock, Start = at, Length = 1 };
+            if (Native.Control(file, Native.OfdGetLock, ref probe) == 0 && probe.Type == Native.Unlock)
+            {
+                return true;
+            }
+
+            Thread.Sleep(StartingMilliseconds);
+        }
+
+        return false;
+    }
+
     private static void Set(SafeFileHandle file, int at, string path)
     {
         var request = new Native.FileLock { Type = Native.ReadLock, Start = at, Length = 1 };
@@ -88,9 +106,7 @@ internal static class OfdLocks
                 continue;
             }
 
-            var probe = new Native.FileLock { Type = Native.WriteLock, Start = opposite + bit, Length = 1 };
-            bool asked = Native.Control(file, Native.OfdGetLock, ref probe) == 0;
-            if (!asked || probe.Type != Native.Unlock)
+            if (!IsFree(file, opposite + bit))
             {
                 throw new ImageLockedException($"Failed to get {kind}\"{Names[bit]}\" lock", path, 11);
             }
