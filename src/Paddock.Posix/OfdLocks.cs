@@ -32,7 +32,7 @@ public enum ImageLock
 internal static class OfdLocks
 {
     private const int UsedBase = 100, UnsharedBase = 200;
-    private const int StartingTries = 10, StartingMilliseconds = 5;
+    private const int StartingMilliseconds = 50;
     private const int ConsistentRead = 1, Write = 2, Resize = 8;
     private static readonly string[] Names = ["consistent read", "write", "write unchanged", "resize"];
 
@@ -69,20 +69,12 @@ internal static class OfdLocks
     }
 
     // A process that was just started holds the files of its parent until it runs its program: a lock that goes within moments was no one's.
-    private static bool IsFree(SafeFileHandle file, int at)
+    private static bool IsFree(SafeFileHandle file, int at) => IsFreeNow(file, at) || SpinWait.SpinUntil(() => IsFreeNow(file, at), StartingMilliseconds);
+
+    private static bool IsFreeNow(SafeFileHandle file, int at)
     {
-        for (int tries = 0; tries < StartingTries; tries++)
-        {
-            var probe = new Native.FileLock { Type = Native.WriteLock, Start = at, Length = 1 };
-            if (Native.Control(file, Native.OfdGetLock, ref probe) == 0 && probe.Type == Native.Unlock)
-            {
-                return true;
-            }
-
-            Thread.Sleep(StartingMilliseconds);
-        }
-
-        return false;
+        var probe = new Native.FileLock { Type = Native.WriteLock, Start = at, Length = 1 };
+        return Native.Control(file, Native.OfdGetLock, ref probe) == 0 && probe.Type == Native.Unlock;
     }
 
     private static void Set(SafeFileHandle file, int at, string path)
