@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Globalization;
+using Paddock.Block.Buffers;
 using Paddock.Nbd.Server;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;

@@ -1,3 +1,4 @@
+using Paddock.Block.Buffers;
 using Paddock.Nbd.Server;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;

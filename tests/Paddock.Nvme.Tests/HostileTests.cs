@@ -15,6 +15,7 @@ public class HostileTests
         { "a PDU length of zero", Header(4, 0, 72, 0, 0), 1 },
         { "data that begins in the header", Header(4, 0, 72, 8, 1096), 1 },
         { "data beyond the capsule's limit", Header(4, 0, 72, 72, 0x7FFFFFFF), 5 },
+        { "data that would fit a data PDU, in a capsule", Header(4, 0, 72, 72, 72 + (512 << 10)), 5 },
         { "a length of 4 GiB less one", Header(4, 0, 72, 72, 0xFFFFFFFF), 5 },
         { "a digest that was not agreed", Header(4, 1, 72, 0, 76), 1 },
         { "a second initialize", Header(0, 0, 128, 0, 128), 2 },
@@ -137,6 +138,55 @@ public class HostileTests
         }
 
         await Task.WhenAll(Enumerable.Range(0, 100).Select(i => bench.Zoned.AppendAsync(0, new byte[4096]).AsTask())).WaitAsync(TimeSpan.FromSeconds(20));
+    }
+
+    [Fact]
+    public async Task Memory_comes_back_when_a_client_goes_that_never_read()
+    {
+        await using var bench = await Bench.StartAsync();
+        long before = bench.Target.BytesInMemory;
+        for (int i = 0; i < 8; i++)
+        {
+            using var admin = new RawHost(bench.Server.Address.Port);
+            admin.Initialize();
+            ushort controller = admin.Connect(bench.Subsystem.Nqn);
+            admin.Enable();
+            using var raw = new RawHost(bench.Server.Address.Port);
+            raw.Initialize();
+            raw.Connect(bench.Subsystem.Nqn, 1, controller);
+            for (ushort id = 0; id < 12; id++)
+            {
+                raw.Send(RawHost.Capsule(new SubmissionEntry
+                {
+                    Opcode = Opcode.Read, Flags = 0x40, CommandId = id, NamespaceId = 1, DataLength = 1 << 20, DataKind = SubmissionEntry.InTransport, Dword12 = 2047,
+                }));
+            }
+
+            await Task.Delay(50, TestContext.Current.CancellationToken);
+        }
+
+        for (int tries = 0; tries < 200 && bench.Target.BytesInMemory > before; tries++)
+        {
+            await Task.Delay(25, TestContext.Current.CancellationToken);
+        }
+
+        Assert.True(bench.Target.BytesInMemory <= before, $"{bench.Target.BytesInMemory - before} bytes did not come back");
+    }
+
+    [Fact]
+    public async Task A_client_that_introduces_itself_byte_by_byte_runs_out_of_time()
+    {
+        await using var bench = await Bench.StartAsync(options: new NvmeTargetOptions { HandshakeTimeout = TimeSpan.FromMilliseconds(400) });
+        using var raw = new RawHost(bench.Server.Address.Port);
+        var end = DateTimeOffset.UtcNow.AddSeconds(20);
+        await Assert.ThrowsAsync<SocketException>(async () =>
+        {
+            while (DateTimeOffset.UtcNow < end)
+            {
+                raw.Send([0]);
+                await Task.Delay(100);
+            }
+        });
     }
 
     [Fact]

@@ -2,6 +2,7 @@ using System.Net;
 using Paddock.Block;
 using Paddock.Nvme.Wire;
 using Paddock.Qcow2;
+using Paddock.Tools;
 
 namespace Paddock.Nvme.Tests;
 
@@ -130,12 +131,15 @@ internal sealed class Bench : IAsyncDisposable
     private readonly NvmeTcpServer _server;
     private readonly IBlockDevice _image;
 
-    private Bench(NvmeTcpServer server, NvmeSubsystem subsystem, IBlockDevice image)
+    private Bench(NvmeTcpServer server, NvmeTarget target, NvmeSubsystem subsystem, IBlockDevice image)
     {
         _server = server;
+        Target = target;
         Subsystem = subsystem;
         _image = image;
     }
+
+    public NvmeTarget Target { get; }
 
     public NvmeSubsystem Subsystem { get; }
 
@@ -147,7 +151,8 @@ internal sealed class Bench : IAsyncDisposable
 
     public IZonedBlockDevice Zoned { get; private set; } = null!;
 
-    public static async Task<Bench> StartAsync(bool headerDigest = false, bool dataDigest = false, uint maxOpen = 0, uint maxActive = 0)
+    public static async Task<Bench> StartAsync(
+        bool headerDigest = false, bool dataDigest = false, uint maxOpen = 0, uint maxActive = 0, NvmeTargetOptions? options = null)
     {
         var storage = new MemoryStorage("disk");
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions
@@ -156,12 +161,12 @@ internal sealed class Bench : IAsyncDisposable
             Zoned = new ZonedCreateOptions { ZoneSize = 1 << 20, MaxOpenZones = maxOpen, MaxActiveZones = maxActive },
         });
         var image = CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()));
-        var target = new NvmeTarget(new NvmeTargetOptions());
+        var target = new NvmeTarget(options ?? new NvmeTargetOptions());
         var subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:test", "TEST");
         subsystem.Add(new NvmeNamespace(1, image, 512, "disk"));
         target.Add(subsystem);
-        var server = new NvmeTcpServer(target, NvmeTcpServer.Listen(new IPEndPoint(IPAddress.Loopback, 0)));
-        var bench = new Bench(server, subsystem, image);
+        var server = new NvmeTcpServer(target, Listeners.Tcp(new IPEndPoint(IPAddress.Loopback, 0)));
+        var bench = new Bench(server, target, subsystem, image);
         bench.Host = await NvmeTcpHost.ConnectAsync(bench.HostOptions() with { HeaderDigest = headerDigest, DataDigest = dataDigest });
         bench.Zoned = (IZonedBlockDevice)await bench.Host.OpenAsync(1, ownsHost: false);
         return bench;

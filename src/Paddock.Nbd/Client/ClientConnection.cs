@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
 using Paddock.Block;
+using Paddock.Block.Buffers;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
 

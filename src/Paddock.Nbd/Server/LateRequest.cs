@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Paddock.Block;
+using Paddock.Block.Buffers;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
 

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Paddock.Block;
+using Paddock.Block.Buffers;
 using Paddock.Nbd.Server;
 using Paddock.Nbd.Transport;
 

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Block.Buffers;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
 

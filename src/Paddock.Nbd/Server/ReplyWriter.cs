@@ -1,3 +1,4 @@
+using Paddock.Block.Buffers;
 using Paddock.Nbd.Transport;
 
 namespace Paddock.Nbd.Server;

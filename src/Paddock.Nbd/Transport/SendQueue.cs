@@ -1,3 +1,5 @@
+using Paddock.Block.Buffers;
+
 namespace Paddock.Nbd.Transport;
 
 /// <summary>

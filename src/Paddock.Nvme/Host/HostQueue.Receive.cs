@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
+using Paddock.Block;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
@@ -158,8 +159,8 @@ internal sealed partial class HostQueue
 
         int header = PduHeader.ShortSize + _rules.HeaderDigestSize;
         int length = (int)ready.Length;
-        var buffer = _pool.Rent(length) ?? throw new PduException(FatalError.DataLimit, 0, "no memory for a transfer");
-        int start = SharedBuffer.Headroom - header;
+        var buffer = _pool.TryRentTransfer(length) ?? throw new PduException(FatalError.DataLimit, 0, "no memory for a transfer");
+        int start = TransferBuffer.Headroom - header;
         var pdu = buffer.Bytes.AsSpan(start, header + length + _rules.DataDigestSize);
         var flags = PduFlags.Last | (_rules.HeaderDigest ? PduFlags.HeaderDigest : 0) | (_rules.DataDigest ? PduFlags.DataDigest : 0);
         new DataPdu(ready.CommandId, ready.TransferTag, ready.Offset, ready.Length).WriteTo(

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Threading.Tasks.Sources;
 using Paddock.Block;
+using Paddock.Block.Buffers;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Tcp;
 using Paddock.Nvme.Wire;
@@ -12,8 +13,11 @@ internal sealed partial class HostQueue : IAsyncDisposable
 {
     private const int ReceiveBytes = 256 << 10;
 
+    // the greatest transfer that a host asks for: see NvmeTcpHost
+    private const int MaxData = 16 << 20;
+
     private readonly Socket _socket;
-    private readonly BufferPool _pool;
+    private readonly SlabPool _pool;
     private readonly SendQueue _out;
     private readonly Slot[] _slots;
     private readonly Stack<Slot> _free = new();
@@ -25,7 +29,7 @@ internal sealed partial class HostQueue : IAsyncDisposable
     private volatile bool _closed;
     private Task _receiving = Task.CompletedTask;
 
-    private HostQueue(Socket socket, BufferPool pool, int depth)
+    private HostQueue(Socket socket, SlabPool pool, int depth)
     {
         _socket = socket;
         _pool = pool;
@@ -43,7 +47,7 @@ internal sealed partial class HostQueue : IAsyncDisposable
     public int InCapsule { get; set; } = ConnectData.Size;
 
     /// <summary>Connects the socket and agrees on digests.</summary>
-    public static async ValueTask<HostQueue> OpenAsync(NvmeTcpHostOptions options, BufferPool pool, int depth, CancellationToken cancellationToken)
+    public static async ValueTask<HostQueue> OpenAsync(NvmeTcpHostOptions options, SlabPool pool, int depth, CancellationToken cancellationToken)
     {
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         try
@@ -59,10 +63,10 @@ internal sealed partial class HostQueue : IAsyncDisposable
                 got += count > 0 ? count : throw new BlockException(BlockError.Io, "the controller closed the connection");
             }
 
-            var rules = new PduRules(false, false, int.MaxValue);
+            var rules = new PduRules(false, false, 0, 0);
             rules.CheckFromController(PduHeader.Read(pdu));
             var answer = InitializePdu.Read(pdu);
-            var queue = new HostQueue(socket, pool, depth) { _rules = new PduRules(answer.HeaderDigest, answer.DataDigest, 16 << 20) };
+            var queue = new HostQueue(socket, pool, depth) { _rules = new PduRules(answer.HeaderDigest, answer.DataDigest, 0, MaxData) };
             queue._receiving = Task.Run(queue.ReceiveAsync, CancellationToken.None);
             return queue;
         }
@@ -154,8 +158,8 @@ internal sealed partial class HostQueue : IAsyncDisposable
         }
         else
         {
-            var buffer = _pool.Rent(length) ?? throw new BlockException(BlockError.NoMemory, "no memory for a transfer");
-            int start = SharedBuffer.Headroom;
+            var buffer = _pool.TryRentTransfer(length) ?? throw new BlockException(BlockError.NoMemory, "no memory for a transfer");
+            int start = TransferBuffer.Headroom;
             new Capsule(this, full, slot.ToController.Span[..data]).WriteTo(buffer.Bytes.AsSpan(start, length));
             _out.Put(buffer, start, length, 0);
         }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Paddock.Block;
+using Paddock.Block.Buffers;
 using Paddock.Nvme.Host;
 using Paddock.Nvme.Identify;
 using Paddock.Nvme.Target;
@@ -46,12 +47,12 @@ public sealed class NvmeTcpHost : IAsyncDisposable
     private readonly List<HostQueue> _io = [];
     private readonly UInt128 _hostId = 0x7061646f_636b;
     private readonly NvmeTcpHostOptions _options;
-    private readonly BufferPool _pool;
+    private readonly SlabPool _pool;
     private readonly CancellationTokenSource _stop = new();
     private Task _keepingAlive = Task.CompletedTask;
     private int _next;
 
-    private NvmeTcpHost(NvmeTcpHostOptions options, HostQueue admin, BufferPool pool)
+    private NvmeTcpHost(NvmeTcpHostOptions options, HostQueue admin, SlabPool pool)
     {
         _options = options;
         _admin = admin;
@@ -68,7 +69,7 @@ public sealed class NvmeTcpHost : IAsyncDisposable
     /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>
     public static async ValueTask<NvmeTcpHost> ConnectAsync(NvmeTcpHostOptions options, CancellationToken cancellationToken = default)
     {
-        var pool = new BufferPool(PoolBytes);
+        var pool = new SlabPool(PoolBytes);
         var host = new NvmeTcpHost(options, await HostQueue.OpenAsync(options, pool, AdminDepth, cancellationToken), pool);
         try
         {

@@ -14,9 +14,6 @@ internal static class LogPages
 
     private const uint KeepEvent = 1 << 15;
 
-    /// <summary>Most bytes of one answer: the greatest page that there is, a discovery log of all subsystems, comes in parts.</summary>
-    public const int MaxAnswer = 1 << 20;
-
     /// <summary>Bytes that the command asks for.</summary>
     public static long LengthOf(in SubmissionEntry entry) => 4L * (((entry.Dword10 >> 16) | ((long)(entry.Dword11 & 0xFFFF) << 16)) + 1);
 

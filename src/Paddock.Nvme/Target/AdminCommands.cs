@@ -6,14 +6,6 @@ namespace Paddock.Nvme.Target;
 /// <summary>Runs the commands of an admin queue.</summary>
 internal static class AdminCommands
 {
-    /// <summary>Most bytes that a command of this kind moves.</summary>
-    public static long DataLengthOf(in SubmissionEntry entry) => entry.Opcode switch
-    {
-        AdminOpcode.Identify => IdentifyController.Size,
-        AdminOpcode.GetLogPage => LogPages.LengthOf(entry),
-        _ => entry.DataLength,
-    };
-
     /// <summary>Runs a command.</summary>
     /// <returns>Its status; null when it completes later.</returns>
     public static async ValueTask<NvmeStatus?> ExecuteAsync(Controller controller, Command command)

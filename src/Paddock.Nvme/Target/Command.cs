@@ -1,3 +1,4 @@
+using Paddock.Block.Buffers;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;
@@ -22,7 +23,7 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
     public Memory<byte> Data { get; set; }
 
     /// <summary>What keeps <see cref="Data"/> alive.</summary>
-    public SharedBuffer? Buffer { get; set; }
+    public Slab? Buffer { get; set; }
 
     /// <summary>Dwords 0 and 1 of the completion.</summary>
     public ulong Result { get; set; }

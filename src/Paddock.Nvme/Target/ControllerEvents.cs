@@ -22,6 +22,18 @@ internal sealed class ControllerEvents
     /// <summary>Which events the host wants: Asynchronous Event Configuration, feature 0Bh.</summary>
     public uint Wanted { get; set; }
 
+    /// <summary>Requests that wait for an event.</summary>
+    public int Waiting
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _requests.Count;
+            }
+        }
+    }
+
     /// <summary>Takes a request, which an event completes now or later.</summary>
     /// <returns>Null when it waits; else its status, the event being in the command's result.</returns>
     public NvmeStatus? Request(Command command)

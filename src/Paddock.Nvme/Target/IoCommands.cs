@@ -22,7 +22,7 @@ internal static class IoCommands
     public static async ValueTask<NvmeStatus> ExecuteAsync(Controller controller, Command command)
     {
         var entry = command.Entry;
-        bool writing = (entry.Opcode & 1) != 0 || entry.Opcode == Opcode.WriteZeroes;
+        bool writing = entry.Opcode is not (Opcode.Read or Opcode.Compare or Opcode.Verify or Opcode.ZoneManagementReceive);
         if (entry.Opcode == Opcode.Flush && entry.NamespaceId == AllNamespaces)
         {
             return await FlushAllAsync(controller);
@@ -226,7 +226,7 @@ internal static class IoCommands
             return status;
         }
 
-        if (controller.Target.Buffers.Rent(command.Data.Length) is not { } buffer)
+        if (controller.Target.Buffers.TryRentTransfer(command.Data.Length) is not { } buffer)
         {
             return NvmeStatus.CommandInterrupted;
         }
@@ -252,7 +252,7 @@ internal static class IoCommands
             return status;
         }
 
-        if (controller.Target.Buffers.Rent(Math.Min(length, controller.MaxTransfer)) is not { } buffer)
+        if (controller.Target.Buffers.TryRentTransfer(Math.Min(length, controller.MaxTransfer)) is not { } buffer)
         {
             return NvmeStatus.CommandInterrupted;
         }

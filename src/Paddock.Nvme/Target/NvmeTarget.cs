@@ -1,3 +1,4 @@
+using Paddock.Block.Buffers;
 using Paddock.Nvme.Identify;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
@@ -48,7 +49,7 @@ public sealed class NvmeTarget
     public NvmeTarget(NvmeTargetOptions options)
     {
         Options = options;
-        Buffers = new BufferPool(options.TotalBytes);
+        Buffers = new SlabPool(options.TotalBytes);
         Discovery = new NvmeSubsystem(DiscoveryLog.WellKnownNqn, "discovery");
     }
 
@@ -63,7 +64,7 @@ public sealed class NvmeTarget
 
     internal NvmeSubsystem Discovery { get; }
 
-    internal BufferPool Buffers { get; }
+    internal SlabPool Buffers { get; }
 
     internal ulong Generation { get; private set; }
 

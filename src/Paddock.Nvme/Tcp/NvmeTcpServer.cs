@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Paddock.Block.Buffers;
 using Paddock.Nvme.Tcp;
 
 namespace Paddock.Nvme;
@@ -14,8 +15,6 @@ public sealed record ConnectionInfo(string Host, int Controller, int Queue, Queu
 /// <summary>Serves a target over TCP: takes connections in, watches over silent ones, lets them go.</summary>
 public sealed class NvmeTcpServer : IAsyncDisposable
 {
-    internal const int ReceiveBytes = 256 << 10;
-
     private static readonly TimeSpan WatchPeriod = TimeSpan.FromMilliseconds(250);
 
     private readonly NvmeTarget _target;
@@ -53,24 +52,6 @@ public sealed class NvmeTcpServer : IAsyncDisposable
             {
                 return [.. _connections.Select(c => new ConnectionInfo(c.Host, c.Controller?.Id ?? 0, c.Queue, c.Statistics))];
             }
-        }
-    }
-
-    /// <summary>Listens on an address.</summary>
-    public static Socket Listen(IPEndPoint address)
-    {
-        var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-        try
-        {
-            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
-            socket.Bind(address);
-            socket.Listen(128);
-            return socket;
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
         }
     }
 
@@ -134,7 +115,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
         TcpConnection? connection = null;
         lock (_lock)
         {
-            if (_connections.Count < _target.Options.Connections && _target.Buffers.Rent(ReceiveBytes) is { } buffer)
+            if (_connections.Count < _target.Options.Connections && _target.Buffers.TryRent(SlabPool.StandardSize) is { } buffer)
             {
                 _connections.Add(connection = new TcpConnection(socket, _target, buffer));
             }
@@ -156,10 +137,16 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     {
         // the loop must not run on the thread that accepts
         await Task.Yield();
-        await connection.RunAsync();
-        lock (_lock)
+        try
         {
-            _connections.Remove(connection);
+            await connection.RunAsync();
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                _connections.Remove(connection);
+            }
         }
 
         Ended?.Invoke(connection.Host, connection.Fault);

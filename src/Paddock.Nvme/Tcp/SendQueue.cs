@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
+using Paddock.Block.Buffers;
 using Paddock.Nvme.Target;
 
 namespace Paddock.Nvme.Tcp;
@@ -49,7 +50,7 @@ internal sealed class SendQueue(Socket socket, Action<int> sent)
     /// <param name="start">Where the PDU starts in it.</param>
     /// <param name="length">Its length.</param>
     /// <param name="held">What to report as sent.</param>
-    public void Put(SharedBuffer buffer, int start, int length, int held)
+    public void Put(Slab buffer, int start, int length, int held)
     {
         lock (_lock)
         {
@@ -120,12 +121,17 @@ internal sealed class SendQueue(Socket socket, Action<int> sent)
         {
             while (TryNext(out var part))
             {
-                for (int done = 0; done < part.Length;)
+                try
                 {
-                    done += await socket.SendAsync(part.Bytes.AsMemory(part.Start + done, part.Length - done), SocketFlags.None);
+                    for (int done = 0; done < part.Length;)
+                    {
+                        done += await socket.SendAsync(part.Bytes.AsMemory(part.Start + done, part.Length - done), SocketFlags.None);
+                    }
                 }
-
-                Recycle(part);
+                finally
+                {
+                    Recycle(part);
+                }
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
@@ -189,7 +195,7 @@ internal sealed class SendQueue(Socket socket, Action<int> sent)
         }
     }
 
-    private readonly record struct Part(byte[] Bytes, int Start, int Length, SharedBuffer? Owner, int Held);
+    private readonly record struct Part(byte[] Bytes, int Start, int Length, Slab? Owner, int Held);
 }
 
 /// <summary>Writes a PDU into room that was made for it.</summary>

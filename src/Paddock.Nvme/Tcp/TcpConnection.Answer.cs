@@ -1,3 +1,5 @@
+using Paddock.Block;
+using Paddock.Block.Buffers;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
@@ -11,10 +13,10 @@ internal sealed partial class TcpConnection
     private int DataLength(int data) => PduHeader.ShortSize + _rules.HeaderDigestSize + data + _rules.DataDigestSize;
 
     /// <summary>Data that stays where it was read: its header goes before it, digest and response behind it.</summary>
-    private void AnswerLarge(Command command, SharedBuffer buffer, in CompletionEntry completion, int held)
+    private void AnswerLarge(Command command, Slab buffer, in CompletionEntry completion, int held)
     {
         int header = PduHeader.ShortSize + _rules.HeaderDigestSize;
-        int start = SharedBuffer.Headroom - header;
+        int start = TransferBuffer.Headroom - header;
         int length = DataLength(command.Data.Length) + (_flowOff ? 0 : ResponseLength);
         var pdu = buffer.Bytes.AsSpan(start, length);
         WriteDataHeader(pdu, command.Data.Length, completion.CommandId);

@@ -28,7 +28,8 @@ internal sealed partial class TcpConnection
         {
             lock (_lock)
             {
-                return _commands.Count - _idle.Count - (_controller?.IsReady == true && _queue == 0 ? Math.Min(4, _commands.Count - _idle.Count) : 0);
+                // requests for events wait for ever: nobody waits for them
+                return _commands.Count - _idle.Count - (_queue == 0 ? _controller?.Events.Waiting ?? 0 : 0);
             }
         }
     }
@@ -269,7 +270,7 @@ internal sealed partial class TcpConnection
             }
 
             int length = (int)command.Entry.DataLength;
-            if (_target.Buffers.Rent(length) is not { } buffer)
+            if (_target.Buffers.TryRentTransfer(length) is not { } buffer)
             {
                 Forget(command);
                 command.Finish(NvmeStatus.CommandInterrupted);

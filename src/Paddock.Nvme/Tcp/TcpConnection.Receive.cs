@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
-using System.Diagnostics;
 using System.Net.Sockets;
+using Paddock.Block;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
@@ -69,13 +69,8 @@ internal sealed partial class TcpConnection
         return true;
     }
 
-    private void CheckHeaderDigest(ReadOnlySpan<byte> pdu, int headerLength)
+    private static void CheckHeaderDigest(ReadOnlySpan<byte> pdu, int headerLength)
     {
-        if (!_rules.HeaderDigest)
-        {
-            return;
-        }
-
         uint came = BinaryPrimitives.ReadUInt32LittleEndian(pdu[headerLength..]);
         if (came != Crc32C.Of(pdu[..headerLength]))
         {
@@ -100,7 +95,7 @@ internal sealed partial class TcpConnection
         var response = new InitializePdu(
             0, 0, (byte)((header ? InitializePdu.HeaderDigestBit : 0) | (data ? InitializePdu.DataDigestBit : 0)), (uint)_options.MaxTransferBytes);
         _out.Put(PduHeader.InitializeSize, response, static (to, r) => r.WriteTo(to, PduType.InitializeResponse));
-        _rules = new PduRules(header, data, _options.MaxTransferBytes);
+        _rules = _rules with { HeaderDigest = header, DataDigest = data };
         _initialized = true;
     }
 
@@ -113,11 +108,6 @@ internal sealed partial class TcpConnection
         }
 
         int inCapsule = _rules.DataLength(header);
-        if (inCapsule > _options.InCapsuleBytes)
-        {
-            throw new PduException(FatalError.DataLimit, 4, $"{inCapsule} bytes of data in a capsule: the limit is {_options.InCapsuleBytes}");
-        }
-
         var data = _in.Bytes.AsMemory(_start + header.DataOffset, inCapsule);
         if (inCapsule > 0 && _rules.DataDigest && BinaryPrimitives.ReadUInt32LittleEndian(pdu[(header.DataOffset + inCapsule)..]) != Crc32C.Of(data.Span))
         {
@@ -157,7 +147,7 @@ internal sealed partial class TcpConnection
                     return NvmeStatus.SglOffsetInvalid;
                 }
 
-                _in.Share();
+                _in.Hold();
                 command.Buffer = _in;
                 command.Data = inCapsule.Slice((int)entry.DataAddress, length);
                 break;
@@ -175,7 +165,7 @@ internal sealed partial class TcpConnection
                     return NvmeStatus.SglTypeInvalid;
                 }
 
-                if (_target.Buffers.Rent(length) is not { } buffer)
+                if (_target.Buffers.TryRentTransfer(length) is not { } buffer)
                 {
                     return NvmeStatus.CommandInterrupted;
                 }

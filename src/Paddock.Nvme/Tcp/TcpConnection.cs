@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Paddock.Block.Buffers;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
@@ -20,7 +21,7 @@ internal sealed partial class TcpConnection : ICommandQueue, IDisposable
     private readonly Lock _lock = new();
     private readonly Action<Command> _runIo;
     private PduRules _rules;
-    private SharedBuffer _in;
+    private Slab _in;
     private int _start, _end;
     private volatile bool _batching, _draining, _disposed;
     private bool _initialized;
@@ -28,13 +29,13 @@ internal sealed partial class TcpConnection : ICommandQueue, IDisposable
     private long _held;
     private long _lastActivity = Environment.TickCount64;
 
-    public TcpConnection(Socket socket, NvmeTarget target, SharedBuffer buffer)
+    public TcpConnection(Socket socket, NvmeTarget target, Slab buffer)
     {
         _socket = socket;
         _target = target;
         _options = target.Options;
         _in = buffer;
-        _rules = new PduRules(false, false, _options.InCapsuleBytes);
+        _rules = new PduRules(false, false, _options.InCapsuleBytes, _options.MaxTransferBytes);
         _out = new SendQueue(socket, Unhold);
         _runIo = RunIo;
     }
@@ -138,8 +139,12 @@ internal sealed partial class TcpConnection : ICommandQueue, IDisposable
                 break;
             }
 
-            Volatile.Write(ref _lastActivity, Environment.TickCount64);
-            _controller?.Touch();
+            // a client that has not introduced itself gains no time by sending a byte now and then
+            if (_controller is not null)
+            {
+                Volatile.Write(ref _lastActivity, Environment.TickCount64);
+                _controller.Touch();
+            }
         }
 
         while (_draining && !_disposed)
@@ -188,7 +193,7 @@ internal sealed partial class TcpConnection : ICommandQueue, IDisposable
         }
         else
         {
-            var fresh = _target.Buffers.Rent(NvmeTcpServer.ReceiveBytes)
+            var fresh = _target.Buffers.TryRent(SlabPool.StandardSize)
                 ?? throw new PduException(FatalError.DataLimit, 0, "the server's limit of memory is reached");
             _in.Bytes.AsSpan(_start, rest).CopyTo(fresh.Bytes);
             _in.Release();

@@ -6,8 +6,9 @@ namespace Paddock.Nvme.Wire;
 /// </summary>
 /// <param name="HeaderDigest">Whether header digests were agreed.</param>
 /// <param name="DataDigest">Whether data digests were agreed.</param>
-/// <param name="MaxData">Most bytes of data in one PDU.</param>
-internal readonly record struct PduRules(bool HeaderDigest, bool DataDigest, int MaxData)
+/// <param name="MaxCapsule">Most bytes of data in one command.</param>
+/// <param name="MaxData">Most bytes of data in one data PDU.</param>
+internal readonly record struct PduRules(bool HeaderDigest, bool DataDigest, int MaxCapsule, int MaxData)
 {
     private const uint HeaderLengthField = 2, DataOffsetField = 3, LengthField = 4, FlagsField = 1;
 
@@ -96,9 +97,10 @@ internal readonly record struct PduRules(bool HeaderDigest, bool DataDigest, int
         Require(header.DataOffset >= bare, DataOffsetField, header, "data offset", header.DataOffset);
         long data = (long)header.Length - header.DataOffset - DataDigestSize;
         Require(data > 0, LengthField, header, "PDU length", header.Length);
-        if (data > MaxData)
+        int limit = header.Type == PduType.Command ? MaxCapsule : MaxData;
+        if (data > limit)
         {
-            throw new PduException(FatalError.DataLimit, LengthField, $"{header.Type} PDU with {data} bytes of data: the limit is {MaxData}");
+            throw new PduException(FatalError.DataLimit, LengthField, $"{header.Type} PDU with {data} bytes of data: the limit is {limit}");
         }
     }
 

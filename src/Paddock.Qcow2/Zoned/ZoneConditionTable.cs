@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Numerics;
 using Paddock.Block;
 
 namespace Paddock.Qcow2.Zoned;
@@ -39,7 +38,7 @@ internal static class ZoneConditionTable
         uint checksum = BinaryPrimitives.ReadUInt32BigEndian(table[ChecksumAt..]);
         problem = magic != Magic ? $"its magic is 0x{magic:x}"
             : zones != entries.Length ? $"zones is {zones}, and the extension says {entries.Length}"
-            : checksum != Checksum(entries) ? $"its checksum is 0x{checksum:x}, and must be 0x{Checksum(entries):x}"
+            : checksum != Crc32C.Of(entries) ? $"its checksum is 0x{checksum:x}, and must be 0x{Crc32C.Of(entries):x}"
             : null;
         if (problem is not null)
         {
@@ -71,23 +70,7 @@ internal static class ZoneConditionTable
 
         BinaryPrimitives.WriteUInt64BigEndian(table.AsSpan(MagicAt), Magic);
         BinaryPrimitives.WriteUInt32BigEndian(table.AsSpan(ZonesAt), (uint)conditions.Length);
-        BinaryPrimitives.WriteUInt32BigEndian(table.AsSpan(ChecksumAt), Checksum(table.AsSpan(EntriesAt)));
+        BinaryPrimitives.WriteUInt32BigEndian(table.AsSpan(ChecksumAt), Crc32C.Of(table.AsSpan(EntriesAt)));
         return table;
-    }
-
-    private static uint Checksum(ReadOnlySpan<byte> bytes)
-    {
-        uint crc = uint.MaxValue;
-        for (; bytes.Length >= sizeof(ulong); bytes = bytes[sizeof(ulong)..])
-        {
-            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
-        }
-
-        foreach (byte value in bytes)
-        {
-            crc = BitOperations.Crc32C(crc, value);
-        }
-
-        return ~crc;
     }
 }

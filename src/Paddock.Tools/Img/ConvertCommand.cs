@@ -46,7 +46,7 @@ internal static class ConvertCommand
         }
 
         // a remote disk was there before, with what it holds
-        bool isNew = !given.Has("n") && (output.Protocol != NbdNode.Driver || output.Qcow2 is not null);
+        bool isNew = !given.Has("n") && (output.Protocol == "file" || output.Qcow2 is not null);
         bool zeroTarget = (isNew || given.Has("target-is-zero")) && output.Backing is null;
         var copy = new Copy(source, output, sparse, zeroTarget, given.Has("c"), given.Has("p") ? ctx : null);
         await copy.RunAsync();

@@ -64,6 +64,11 @@ internal static class CreateCommand
             return;
         }
 
+        if (NvmeNode.Owns(name))
+        {
+            throw new ToolException("a remote drive is there already: say convert -n");
+        }
+
         string path = ImageOpener.PathOf(name);
         bool isNew = !File.Exists(path);
         var storage = ImageOpener.OpenFile(path, readOnly: false, create: true);

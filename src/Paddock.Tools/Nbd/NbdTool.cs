@@ -144,32 +144,18 @@ public static class NbdTool
 
     private static Socket Bind(NbdArguments given)
     {
-        Socket? socket = null;
         try
         {
-            EndPoint at;
             if (given.SocketPath is { } path)
             {
-                // a socket that an earlier server left behind
-                File.Delete(path);
-                socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-                at = new UnixDomainSocketEndPoint(path);
-            }
-            else
-            {
-                var address = given.Bind is null ? IPAddress.Any : Dns.GetHostAddresses(given.Bind)[0];
-                socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-                socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
-                at = new IPEndPoint(address, given.Port ?? DefaultPort);
+                return Listeners.Unix(path);
             }
 
-            socket.Bind(at);
-            socket.Listen(128);
-            return socket;
+            var address = given.Bind is null ? IPAddress.Any : Dns.GetHostAddresses(given.Bind)[0];
+            return Listeners.Tcp(new IPEndPoint(address, given.Port ?? DefaultPort));
         }
         catch (Exception e) when (e is SocketException or ArgumentException or IOException or UnauthorizedAccessException)
         {
-            socket?.Dispose();
             string where = given.SocketPath ?? $"{given.Bind ?? "0.0.0.0"}:{given.Port ?? DefaultPort}";
             throw new ToolException($"Failed to listen on '{where}': {e.Message}");
         }

@@ -27,14 +27,11 @@ internal sealed class ControlSocket : IDisposable
         _path = path;
         _target = target;
         _log = log;
-        _listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        _listener.Bind(new UnixDomainSocketEndPoint(path));
+        _listener = Listeners.Unix(path);
         if (!OperatingSystem.IsWindows())
         {
             File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         }
-
-        _listener.Listen(8);
         _ = Task.Run(RunAsync);
     }
 

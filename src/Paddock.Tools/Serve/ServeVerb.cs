@@ -13,6 +13,7 @@ namespace Paddock.Tools.Serve;
 public sealed class ServeVerb : IAsyncDisposable
 {
     private const string DefaultNqn = "nqn.2026-01.io.paddock:";
+    private const string UnixPrefix = "unix:";
     private const int WorkerThreads = 32;
 
     private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(10);
@@ -113,6 +114,10 @@ public sealed class ServeVerb : IAsyncDisposable
         if (_nbd is not null)
         {
             await _nbd.StopAsync();
+            if (_settings.Nbd!.StartsWith(UnixPrefix, StringComparison.Ordinal))
+            {
+                File.Delete(_settings.Nbd[UnixPrefix.Length..]);
+            }
         }
 
         foreach (var node in _nodes)
@@ -210,7 +215,7 @@ public sealed class ServeVerb : IAsyncDisposable
         {
             if (_settings.Nvme is { } nvme)
             {
-                _nvme = new NvmeTcpServer(_target, NvmeTcpServer.Listen(Endpoint(nvme, "--nvme")));
+                _nvme = new NvmeTcpServer(_target, Listeners.Tcp(Endpoint(nvme, "--nvme")));
                 _nvme.Ended += OnEnded;
                 _nvme.Refused += () => _log.Write("refused", ("why", "too many connections"));
                 _log.Write("listening", ("door", "nvme"), ("address", _nvme.Address.ToString()));
@@ -248,18 +253,9 @@ public sealed class ServeVerb : IAsyncDisposable
             : _exports;
 
     private static Socket NbdListener(string where)
-    {
-        const string unix = "unix:";
-        if (!where.StartsWith(unix, StringComparison.Ordinal))
-        {
-            return NvmeTcpServer.Listen(Endpoint(where, "--nbd"));
-        }
-
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        socket.Bind(new UnixDomainSocketEndPoint(where[unix.Length..]));
-        socket.Listen(128);
-        return socket;
-    }
+        => where.StartsWith(UnixPrefix, StringComparison.Ordinal)
+            ? Listeners.Unix(where[UnixPrefix.Length..])
+            : Listeners.Tcp(Endpoint(where, "--nbd"));
 
     private void OnEnded(string host, string? why)
     {

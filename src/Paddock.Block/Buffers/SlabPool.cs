@@ -1,9 +1,10 @@
 using System.Numerics;
 
-namespace Paddock.Nbd.Transport;
+namespace Paddock.Block.Buffers;
 
 /// <summary>Slabs in sizes that are powers of two; keeps a bounded number of bytes for later.</summary>
-internal sealed class SlabPool
+/// <param name="limit">Most bytes that are lent at once.</param>
+public sealed class SlabPool(long limit = long.MaxValue)
 {
     /// <summary>What a connection receives into and gathers replies in.</summary>
     public const int StandardSize = 256 << 10;
@@ -13,23 +14,29 @@ internal sealed class SlabPool
     private const long KeptBytesAClass = 64L << 20;
 
     private readonly Lock _lock = new();
-    private readonly Stack<Slab>[] _free = new Stack<Slab>[Classes];
+    private readonly Stack<Slab>[] _free = [.. Enumerable.Range(0, Classes).Select(_ => new Stack<Slab>())];
+    private long _lent;
 
-    public SlabPool()
-    {
-        for (int i = 0; i < Classes; i++)
-        {
-            _free[i] = new Stack<Slab>();
-        }
-    }
+    /// <summary>Bytes that are lent now.</summary>
+    public long Lent => Volatile.Read(ref _lent);
 
     /// <summary>A slab of at least so many bytes, held by the caller.</summary>
     public Slab Rent(int size = StandardSize)
+        => TryRent(size) ?? throw new BlockException(BlockError.NoMemory, $"the limit of {limit} bytes in buffers is reached");
+
+    /// <summary>The same; null when the pool's limit is reached.</summary>
+    public Slab? TryRent(int size)
     {
         int index = ClassOf(size);
         Slab? slab;
         lock (_lock)
         {
+            if ((long)SmallestSize << index > limit - _lent)
+            {
+                return null;
+            }
+
+            _lent += (long)SmallestSize << index;
             _free[index].TryPop(out slab);
         }
 
@@ -44,6 +51,7 @@ internal sealed class SlabPool
         int index = ClassOf(slab.Bytes.Length);
         lock (_lock)
         {
+            _lent -= slab.Bytes.Length;
             if ((long)(_free[index].Count + 1) * slab.Bytes.Length <= KeptBytesAClass)
             {
                 _free[index].Push(slab);

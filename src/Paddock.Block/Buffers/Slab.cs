@@ -1,19 +1,19 @@
-namespace Paddock.Nbd.Transport;
+namespace Paddock.Block.Buffers;
 
 /// <summary>What is given back when a piece was sent.</summary>
-internal interface IReleasable
+public interface IReleasable
 {
     /// <summary>Gives it back.</summary>
     void Release();
 }
 
 /// <summary>A pinned array that several requests may hold; the last to let go gives it back to its pool.</summary>
-internal sealed class Slab : IReleasable
+public sealed class Slab : IReleasable
 {
     private readonly SlabPool _pool;
     private int _holders;
 
-    public Slab(SlabPool pool, int size)
+    internal Slab(SlabPool pool, int size)
     {
         _pool = pool;
         Bytes = GC.AllocateUninitializedArray<byte>(size, pinned: true);

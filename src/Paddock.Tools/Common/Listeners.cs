@@ -1,0 +1,69 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace Paddock.Tools;
+
+/// <summary>Sockets that listen.</summary>
+internal static class Listeners
+{
+    private const int Backlog = 128;
+
+    /// <summary>Listens on an address.</summary>
+    public static Socket Tcp(IPEndPoint address)
+    {
+        var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+            return Listen(socket, address);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Listens on a path; a socket that a server left behind there, and that nobody answers, is taken away first.</summary>
+    public static Socket Unix(string path)
+    {
+        var address = new UnixDomainSocketEndPoint(path);
+        RemoveStale(path, address);
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            return Listen(socket, address);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    private static Socket Listen(Socket socket, EndPoint address)
+    {
+        socket.Bind(address);
+        socket.Listen(Backlog);
+        return socket;
+    }
+
+    private static void RemoveStale(string path, UnixDomainSocketEndPoint address)
+    {
+        // a socket has no length: a file with something in it is not ours to take away
+        if (new FileInfo(path) is not { Exists: true, Length: 0 })
+        {
+            return;
+        }
+
+        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            probe.Connect(address);
+        }
+        catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionRefused)
+        {
+            File.Delete(path);
+        }
+    }
+}

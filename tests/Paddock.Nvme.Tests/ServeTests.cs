@@ -1,0 +1,94 @@
+using Paddock.Block;
+using Paddock.Tools;
+using Paddock.Tools.Native;
+using Paddock.Tools.Serve;
+
+namespace Paddock.Nvme.Tests;
+
+/// <summary>`paddock serve` as it is configured: a file, several doors, faults, metrics, hosts.</summary>
+public sealed class ServeTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("paddock-serve-").FullName;
+    private readonly StringWriter _log = new();
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public void What_a_configuration_leaves_out_keeps_its_default()
+    {
+        string file = Path.Combine(_folder, "c.json");
+        File.WriteAllText(file, "{ // a comment\n \"images\": [ { \"path\": \"x\" }, ], \"nvme\": \"127.0.0.1:0\", \"allow-hosts\": [\"nqn.a\"] }");
+        var settings = ServeSettings.Load(file);
+        var defaults = new ServeSettings();
+        Assert.Equal((defaults.BlockSize, defaults.MaxConnections), (settings.BlockSize, settings.MaxConnections));
+        Assert.Equal(("x", "127.0.0.1:0", "nqn.a"), (settings.Images[0].Path, settings.Nvme, settings.AllowHosts[0]));
+    }
+
+    [Fact]
+    public void A_word_that_is_none_names_its_line()
+    {
+        string file = Path.Combine(_folder, "c.json");
+        File.WriteAllText(file, "{\n\"nvmee\": \"x\" }");
+        Assert.Contains("line 2", Assert.Throws<ToolException>(() => ServeSettings.Load(file)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Conventional_zones_are_a_namespace_of_their_own_and_all_doors_lead_to_one_disk()
+    {
+        await using var server = await StartAsync(conventional: 2);
+        string name = $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk";
+        await using var plain = await NvmeNode.OpenAsync(name, readOnly: false, TestContext.Current.CancellationToken);
+        await using var zoned = (CheckedBlockDevice)await NvmeNode.OpenAsync(name + "?ns=2", readOnly: false, TestContext.Current.CancellationToken);
+        Assert.Equal((2 << 20, 6 << 20), (plain.Length, zoned.Length));
+        byte[] data = new byte[4096];
+        data.AsSpan().Fill(7);
+        await plain.WriteAsync(4096, data, cancellationToken: TestContext.Current.CancellationToken);
+        Assert.Equal(1 << 20, await ((IZonedBlockDevice)zoned).AppendAsync(1 << 20, data, cancellationToken: TestContext.Current.CancellationToken));
+        await using var nbd = await new ImageOpener(new ToolContext { Program = "t", Out = TextWriter.Null, Error = TextWriter.Null })
+            .OpenAsync($"nbd+unix:///disk?socket={Path.Combine(_folder, "n")}", new OpenSettings { Format = "raw" });
+        byte[] back = new byte[4096];
+        await nbd.Device.ReadAsync(3 << 20, back, TestContext.Current.CancellationToken);
+        Assert.Equal(data, back);
+    }
+
+    [Fact]
+    public async Task Faults_are_asked_for_over_the_control_socket_and_counted_in_the_metrics()
+    {
+        await using var server = await StartAsync();
+        string control = Path.Combine(_folder, "c"), name = $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk";
+        var stop = TestContext.Current.CancellationToken;
+        Assert.Equal("ok", await ControlSocket.AskAsync(control, "fail command=append status=281", stop));
+        await using var disk = (IZonedBlockDevice)await NvmeNode.OpenAsync(name, readOnly: false, stop);
+        await Assert.ThrowsAsync<BlockException>(() => disk.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
+        await disk.AppendAsync(0, new byte[4096], cancellationToken: stop);
+        using var http = new HttpClient();
+        string page = await http.GetStringAsync($"http://{server.MetricsAddress}/metrics", stop);
+        Assert.Contains("paddock_nvme_command_errors_total{nqn=\"nqn.2026-01.io.paddock:disk\",namespace=\"1\"} 1\n", page, StringComparison.Ordinal);
+        Assert.Contains("namespace=\"1\",zone=\"0\"} 4096\n", page, StringComparison.Ordinal);
+        Assert.Contains("cannot keep", await RefusalAsync("offline zone=1"), StringComparison.Ordinal);
+        Assert.Contains("say fail", await RefusalAsync("nonsense"), StringComparison.Ordinal);
+        await ControlSocket.AskAsync(control, "drop", stop);
+        await Assert.ThrowsAsync<BlockException>(() => disk.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
+    }
+
+    private async Task<string> RefusalAsync(string line) => (await Assert.ThrowsAsync<ToolException>(
+        () => ControlSocket.AskAsync(Path.Combine(_folder, "c"), line, TestContext.Current.CancellationToken))).Message;
+
+    private async Task<ServeVerb> StartAsync(int conventional = 0)
+    {
+        string image = Path.Combine(_folder, "disk.qcow2");
+        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
+        var zoned = new Qcow2.ZonedCreateOptions { ZoneSize = 1 << 20, ConventionalZones = (uint)conventional };
+        await CreateVerb.RunAsync(image, new Qcow2.Qcow2CreateOptions { Size = 8 << 20, Zoned = zoned }, force: false, console);
+        return await ServeVerb.StartAsync(
+            new ServeSettings
+            {
+                Images = [new ServedImage { Path = image }],
+                Nvme = "127.0.0.1:0",
+                Nbd = "unix:" + Path.Combine(_folder, "n"),
+                Metrics = "127.0.0.1:0",
+                Control = Path.Combine(_folder, "c"),
+            },
+            new ServeLog(_log, TimeProvider.System, json: true));
+    }
+}
