@@ -49,6 +49,30 @@ public class NodeTests
         }
     }
 
+    [Fact]
+    public async Task Convert_fills_a_remote_drive_zone_by_zone_holes_and_all()
+    {
+        await using var bench = await Bench.StartAsync();
+        byte[] data = new byte[5 << 20];
+        new Random(4).NextBytes(data.AsSpan(0, 300_032));
+        new Random(5).NextBytes(data.AsSpan((3 << 20) + 512, 1 << 20));
+        string file = Path.GetTempFileName();
+        try
+        {
+            await File.WriteAllBytesAsync(file, data, TestContext.Current.CancellationToken);
+            var context = new ToolContext { Program = "qemu-img", Out = new StringWriter(), Error = new StringWriter() };
+            string name = $"nvme+tcp://127.0.0.1:{bench.Server.Address.Port}/{bench.Subsystem.Nqn}";
+            Assert.True(await ImgTool.RunAsync(["convert", "-n", "-f", "raw", "-O", "raw", file, name], context) == 0, context.Error.ToString());
+            byte[] back = new byte[data.Length];
+            await bench.Zoned.ReadAsync(0, back);
+            Assert.Equal(data, back);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
     [Theory]
     [InlineData("nvme+tcp://")]
     [InlineData("nvme+tcp://127.0.0.1:4420")]

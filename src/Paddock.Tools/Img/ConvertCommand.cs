@@ -94,6 +94,8 @@ internal static class ConvertCommand
     {
         private readonly int _block = compress ? output.ClusterSize : Math.Max(sparse, 512);
         private readonly byte[] _zeroes = compress ? new byte[output.ClusterSize] : [];
+        // no request crosses a zone's end
+        private readonly long _zone = (output.Device as IZonedBlockDevice)?.Zoned.ZoneSize ?? long.MaxValue;
         private long _total;
         private long _copied;
         private double _shown = double.NegativeInfinity;
@@ -187,7 +189,7 @@ internal static class ConvertCommand
 
             for (int done = 0; done < count;)
             {
-                int run = RunOf(data, done, (int)count, at, out bool isZero);
+                int run = (int)ToBorder(at + done, RunOf(data, done, (int)count, at, out bool isZero));
                 if (isZero)
                 {
                     await ZeroAsync(at + done, run);
@@ -246,15 +248,20 @@ internal static class ConvertCommand
 
         private async ValueTask ZeroAsync(long at, long length)
         {
-            if (!zeroTarget)
+            if (zeroTarget && sparse != 0)
             {
-                await output.Device.WriteZeroesAsync(at, length, ZeroFlags.MayUnmap);
+                return;
             }
-            else if (sparse == 0)
+
+            for (long end = at + length; at < end;)
             {
-                await output.Device.WriteZeroesAsync(at, length);
+                long run = ToBorder(at, end - at);
+                await output.Device.WriteZeroesAsync(at, run, zeroTarget ? ZeroFlags.None : ZeroFlags.MayUnmap);
+                at += run;
             }
         }
+
+        private long ToBorder(long at, long length) => Math.Min(length, _zone - (at % _zone));
 
         // progress is in bytes that are stored: holes take no time
         private async ValueTask CountAsync(long length)

@@ -261,7 +261,14 @@ public sealed class ServeVerb : IAsyncDisposable
     {
         if (host.Length > 0 || why is not null)
         {
-            _log.Write(why is null ? "connection ended" : "connection refused", ("host", host), ("why", why ?? "the host left"));
+            if (why is null)
+            {
+                _log.Write("connection ended", ("host", host));
+            }
+            else
+            {
+                _log.Write("connection ended for a fault of the client", ("host", host), ("why", why));
+            }
         }
     }
 
