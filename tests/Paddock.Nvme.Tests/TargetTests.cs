@@ -68,6 +68,20 @@ public class TargetTests
     }
 
     [Fact]
+    public async Task An_identifier_is_free_as_soon_as_its_answer_is_there()
+    {
+        // flushes answer from other threads: each slot is used again while the server's thread may still be busy with its answer
+        await using var bench = await Bench.StartAsync();
+        await Task.WhenAll(Enumerable.Range(0, 64).Select(_ => Task.Run(async () =>
+        {
+            for (int i = 0; i < 400; i++)
+            {
+                await bench.Zoned.FlushAsync();
+            }
+        })));
+    }
+
+    [Fact]
     public async Task Each_refusal_of_a_zone_has_its_own_status()
     {
         await using var bench = await Bench.StartAsync(maxOpen: 1, maxActive: 2);

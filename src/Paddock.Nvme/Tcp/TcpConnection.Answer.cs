@@ -13,17 +13,17 @@ internal sealed partial class TcpConnection
     private int DataLength(int data) => PduHeader.ShortSize + _rules.HeaderDigestSize + data + _rules.DataDigestSize;
 
     /// <summary>Data that stays where it was read: its header goes before it, digest and response behind it.</summary>
-    private void AnswerLarge(Command command, Slab buffer, in CompletionEntry completion, int held)
+    private void AnswerLarge(Slab buffer, int data, in CompletionEntry completion, int held)
     {
         int header = PduHeader.ShortSize + _rules.HeaderDigestSize;
         int start = TransferBuffer.Headroom - header;
-        int length = DataLength(command.Data.Length) + (_flowOff ? 0 : ResponseLength);
+        int length = DataLength(data) + (_flowOff ? 0 : ResponseLength);
         var pdu = buffer.Bytes.AsSpan(start, length);
-        WriteDataHeader(pdu, command.Data.Length, completion.CommandId);
-        FinishData(pdu, command.Data.Length);
+        WriteDataHeader(pdu, data, completion.CommandId);
+        FinishData(pdu, data);
         if (!_flowOff)
         {
-            WriteResponse(pdu[DataLength(command.Data.Length)..], completion);
+            WriteResponse(pdu[DataLength(data)..], completion);
         }
 
         _out.Put(buffer, start, length, held);

@@ -74,33 +74,30 @@ internal sealed partial class TcpConnection
     }
 
     /// <inheritdoc/>
+    /// <remarks>
+    /// The command's place and identifier are free before the answer can leave: a host may use both again the moment that it has the answer.
+    /// </remarks>
     public void Complete(Command command)
     {
         Statistics.Count(command.StartedAt);
-        var entry = command.Entry;
-        bool answers = entry.Direction == 2 && command.Status == NvmeStatus.Success && command.Data.Length > 0;
+        var (entry, data, buffer) = (command.Entry, command.Data, command.Buffer);
+        bool answers = entry.Direction == 2 && command.Status == NvmeStatus.Success && data.Length > 0;
         var completion = new CompletionEntry(
             command.Result, (ushort)(_flowOff ? 0xFFFF : Volatile.Read(ref _head)), entry.CommandId, command.Status, IsTransient(command.Status));
-        var buffer = command.Buffer;
-        int held = entry.Direction == 2 ? command.Data.Length : 0;
-        if (answers && command.Data.Length > SmallAnswer)
+        int held = entry.Direction == 2 ? data.Length : 0;
+        Free(command);
+        if (answers && data.Length > SmallAnswer)
         {
-            AnswerLarge(command, buffer!, completion, held);
+            AnswerLarge(buffer!, data.Length, completion, held);
         }
         else
         {
-            int length = ResponseLength + (answers ? DataLength(command.Data.Length) : 0);
-            if (answers && _flowOff)
-            {
-                length -= ResponseLength;
-            }
-
-            _out.Put(length, new Answer(this, answers ? command.Data.Span : default, completion), static (to, a) => a.WriteTo(to));
+            int length = (answers && _flowOff ? 0 : ResponseLength) + (answers ? DataLength(data.Length) : 0);
+            _out.Put(length, new Answer(this, answers ? data.Span : default, completion), static (to, a) => a.WriteTo(to));
             buffer?.Release();
             Unhold(held);
         }
 
-        Free(command);
         if (!_batching)
         {
             _out.Kick();
