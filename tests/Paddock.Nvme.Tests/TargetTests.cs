@@ -70,15 +70,28 @@ public class TargetTests
     [Fact]
     public async Task An_identifier_is_free_as_soon_as_its_answer_is_there()
     {
-        // flushes answer from other threads: each slot is used again while the server's thread may still be busy with its answer
+        // connections that append to one zone wait for one another, so that answers come from other threads than the one that receives
         await using var bench = await Bench.StartAsync();
-        await Task.WhenAll(Enumerable.Range(0, 64).Select(_ => Task.Run(async () =>
+        var hosts = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => NvmeTcpHost.ConnectAsync(bench.HostOptions()).AsTask()));
+        try
         {
-            for (int i = 0; i < 400; i++)
+            int next = 0;
+            await Task.WhenAll(Enumerable.Range(0, 256).Select(i => Task.Run(async () =>
             {
-                await bench.Zoned.FlushAsync();
+                await using var disk = (IZonedBlockDevice)await hosts[i % hosts.Length].OpenAsync(1, ownsHost: false);
+                for (int n = Interlocked.Increment(ref next); n <= 8 * 2048; n = Interlocked.Increment(ref next))
+                {
+                    await disk.AppendAsync((n - 1) / 2048 * (long)Zone, new byte[512]);
+                }
+            })));
+        }
+        finally
+        {
+            foreach (var host in hosts)
+            {
+                await host.DisposeAsync();
             }
-        })));
+        }
     }
 
     [Fact]
