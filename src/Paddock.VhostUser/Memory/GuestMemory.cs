@@ -1,0 +1,78 @@
+namespace Paddock.VhostUser.Memory;
+
+/// <summary>
+/// A guest's memory: an unchanging list of regions. Every address that a guest or its front end writes is looked up here, and one that
+/// does not lie wholly inside a region is refused; what comes after trusts it.
+/// </summary>
+/// <remarks>A new table of memory is a new object: requests that run keep the one that they began with.</remarks>
+internal sealed unsafe class GuestMemory
+{
+    /// <summary>The longest run that is given out, in bytes: a descriptor's 32-bit length could ask for more.</summary>
+    public const uint LongestRun = 1u << 30;
+
+    private readonly MappedRegion[] _regions;
+
+    /// <param name="regions">The regions; none overlaps another in guest addresses.</param>
+    /// <exception cref="ArgumentException">Two overlap.</exception>
+    public GuestMemory(IEnumerable<MappedRegion> regions)
+    {
+        _regions = [.. regions.OrderBy(r => r.GuestAddress)];
+        for (int i = 1; i < _regions.Length; i++)
+        {
+            if (_regions[i].GuestAddress - _regions[i - 1].GuestAddress < _regions[i - 1].Length)
+            {
+                throw new ArgumentException($"regions of guest memory overlap at 0x{_regions[i].GuestAddress:x}");
+            }
+        }
+    }
+
+    /// <summary>No memory: every address is refused.</summary>
+    public static GuestMemory Empty { get; } = new([]);
+
+    /// <summary>The run at a guest physical address; false where it is longer than <see cref="LongestRun"/> or not wholly inside one region.</summary>
+    public bool TryGet(ulong guestAddress, uint length, out Memory<byte> run)
+    {
+        foreach (var region in _regions)
+        {
+            ulong offset = guestAddress - region.GuestAddress;
+            if (length <= LongestRun && offset < region.Length && length <= region.Length - offset)
+            {
+                run = region.Slice(offset, (int)length);
+                return true;
+            }
+        }
+
+        run = default;
+        return false;
+    }
+
+    /// <summary>The place of a guest physical address; null where not wholly inside one region.</summary>
+    public byte* Find(ulong guestAddress, ulong length)
+    {
+        foreach (var region in _regions)
+        {
+            ulong offset = guestAddress - region.GuestAddress;
+            if (offset < region.Length && length <= region.Length - offset)
+            {
+                return region.At(offset);
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>The place of an address of the front end's process; null where not wholly inside one region.</summary>
+    public byte* FindUser(ulong userAddress, ulong length)
+    {
+        foreach (var region in _regions)
+        {
+            ulong offset = userAddress - region.UserAddress;
+            if (offset < region.Length && length <= region.Length - offset)
+            {
+                return region.At(offset);
+            }
+        }
+
+        return null;
+    }
+}
