@@ -23,6 +23,7 @@ public sealed class ServeVerb : IAsyncDisposable
     private readonly List<ImageNode> _nodes = [];
     private readonly List<NbdExport> _exports = [];
     private readonly NvmeTarget _target;
+    private readonly DhChapPolicy? _keys;
     private NvmeTcpServer? _nvme;
     private NbdServer? _nbd;
     private MetricsPage? _metrics;
@@ -32,11 +33,13 @@ public sealed class ServeVerb : IAsyncDisposable
     {
         _settings = settings;
         _log = log;
+        _keys = ServeKeys.PolicyOf(settings, Environment.GetEnvironmentVariable);
         _target = new NvmeTarget(new NvmeTargetOptions
         {
             Connections = settings.MaxConnections,
             IdleTimeout = TimeSpan.FromSeconds(settings.IdleTimeout),
         });
+        _target.Authenticated += (host, agreed) => _log.Write("authenticated", ("host", host), ("by", agreed));
     }
 
     /// <summary>Where NVMe/TCP listens; null: nowhere.</summary>
@@ -47,7 +50,7 @@ public sealed class ServeVerb : IAsyncDisposable
 
     /// <summary>Serves until <paramref name="cancellationToken"/> asks for the end; then drains, flushes and closes.</summary>
     /// <param name="settings">What and where.</param>
-    /// <param name="reload">Gives the settings anew after SIGHUP: the list of hosts is taken from them.</param>
+    /// <param name="reload">Gives the settings anew after SIGHUP: the list of hosts and the keys are taken from them.</param>
     /// <param name="console">Takes the log on standard error.</param>
     /// <param name="cancellationToken">The end.</param>
     public static async Task RunAsync(
@@ -172,7 +175,10 @@ public sealed class ServeVerb : IAsyncDisposable
 
         try
         {
-            var subsystem = new NvmeSubsystem(nqn, $"PADDOCK{_target.Subsystems.Count:D8}") { AllowedHosts = HostsOf(_settings) };
+            var subsystem = new NvmeSubsystem(nqn, $"PADDOCK{_target.Subsystems.Count:D8}")
+            {
+                AllowedHosts = HostsOf(_settings), Authentication = _keys,
+            };
             _target.Add(subsystem);
             return subsystem;
         }
@@ -276,13 +282,18 @@ public sealed class ServeVerb : IAsyncDisposable
     {
         try
         {
-            var hosts = HostsOf(reload());
+            var settings = reload();
+            var (hosts, keys) = (HostsOf(settings), ServeKeys.PolicyOf(settings, Environment.GetEnvironmentVariable));
             foreach (var subsystem in _target.Subsystems)
             {
                 subsystem.AllowedHosts = hosts;
+                subsystem.Authentication = keys;
             }
 
-            _log.Write("reloaded", ("hosts", hosts is null ? "all" : hosts.Count.ToString(CultureInfo.InvariantCulture)));
+            _log.Write(
+                "reloaded",
+                ("hosts", hosts is null ? "all" : hosts.Count.ToString(CultureInfo.InvariantCulture)),
+                ("keys", (keys?.Hosts.Count ?? 0).ToString(CultureInfo.InvariantCulture)));
         }
         catch (ToolException e)
         {
