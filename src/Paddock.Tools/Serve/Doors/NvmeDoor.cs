@@ -14,17 +14,20 @@ internal sealed class NvmeDoor : IDoor
     private readonly ServeLog _log;
     private readonly IReadOnlyList<DoorListener> _listeners;
     private readonly NvmeTcpServer _server;
+    private readonly DhChapPolicy? _keys;
 
     public NvmeDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> listeners, ServeLog log)
     {
         _settings = settings;
         _log = log;
         _listeners = listeners;
+        _keys = ServeKeys.PolicyOf(settings, Environment.GetEnvironmentVariable);
         Target = new NvmeTarget(new NvmeTargetOptions
         {
             Connections = settings.MaxConnections,
             IdleTimeout = TimeSpan.FromSeconds(settings.IdleTimeout),
         });
+        Target.Authenticated += (host, agreed) => _log.Write("authenticated", ("host", host), ("by", agreed));
         string first = settings.Nqn ?? DefaultNqn + ServeVerb.StemOf(disks[0].Settings.Path);
         foreach (var disk in disks)
         {
@@ -79,13 +82,14 @@ internal sealed class NvmeDoor : IDoor
     /// <inheritdoc/>
     public IEnumerable<string> Reload(ServeSettings settings)
     {
-        var hosts = HostsOf(settings);
+        var (hosts, keys) = (HostsOf(settings), ServeKeys.PolicyOf(settings, Environment.GetEnvironmentVariable));
         foreach (var subsystem in Target.Subsystems)
         {
             subsystem.AllowedHosts = hosts;
+            subsystem.Authentication = keys;
         }
 
-        return [hosts is null ? "hosts=all" : $"hosts={hosts.Count}"];
+        return [hosts is null ? "hosts=all" : $"hosts={hosts.Count}", $"keys={keys?.Hosts.Count ?? 0}"];
     }
 
     private static HashSet<string>? HostsOf(ServeSettings settings) => settings.AllowHosts.Count == 0 ? null : [.. settings.AllowHosts];
@@ -99,7 +103,10 @@ internal sealed class NvmeDoor : IDoor
 
         try
         {
-            var subsystem = new NvmeSubsystem(nqn, $"PADDOCK{Target.Subsystems.Count:D8}") { AllowedHosts = HostsOf(_settings) };
+            var subsystem = new NvmeSubsystem(nqn, $"PADDOCK{Target.Subsystems.Count:D8}")
+            {
+                AllowedHosts = HostsOf(_settings), Authentication = _keys,
+            };
             Target.Add(subsystem);
             return subsystem;
         }
