@@ -100,6 +100,7 @@ public sealed class NbdServer : IAsyncDisposable
         connection.Run();
         connection.Dispose();
         Statistics.Left();
-        ClientLeft?.Invoke(_reception.Leave(connection));
+        int left = _reception.Leave(connection);
+        ClientLeft?.Invoke(left);
     }
 }
