@@ -80,6 +80,17 @@ public static unsafe class DescriptorSocket
         }
     }
 
+    /// <summary>Sends all of a short message at once, or nothing where the socket is full or fails.</summary>
+    public static void TrySend(SafeHandle socket, ReadOnlySpan<byte> data)
+    {
+        fixed (byte* start = data)
+        {
+            var piece = new Native.Piece { Start = start, Length = (nuint)data.Length };
+            var message = new Native.MessageHeader { Pieces = &piece, PieceCount = 1 };
+            _ = Native.SendMessage(socket, &message, Native.MessageNoSignal | Native.MessageDontWait);
+        }
+    }
+
     private static void Adopt(byte* control, int length, ICollection<SafeFileHandle> descriptors)
     {
         // one header: the kernel gathers all rights of a call in it

@@ -7,7 +7,7 @@ namespace Paddock.Posix;
 internal static partial class Native
 {
     public const int SocketRights = 1, SocketLevel = 1;
-    public const int MessageControlCut = 0x8, MessageCloseOnExec = 0x40000000, MessageNoSignal = 0x4000;
+    public const int MessageControlCut = 0x8, MessageCloseOnExec = 0x40000000, MessageNoSignal = 0x4000, MessageDontWait = 0x40;
     public const int ProtectRead = 1, ProtectWrite = 2, MapShared = 1;
     public const uint MemoryCloseOnExec = 1, MemorySealing = 2;
     public const int GetStatusFlags = 3, AddSeals = 1033, GetSeals = 1034;

@@ -23,5 +23,5 @@ internal readonly record struct VringDescriptor(int Ring, bool HasDescriptor)
             : throw new VhostUserException(nameof(VringDescriptor), 0, $"unknown bits in 0x{value:x}");
     }
 
-    public void WriteTo(Span<byte> to) => U64Payload.Write(to, (ulong)Ring | (HasDescriptor ? 0 : NoDescriptor));
+    public void WriteTo(Span<byte> to) => U64Payload.Write(to, (uint)Ring | (HasDescriptor ? 0 : NoDescriptor));
 }
