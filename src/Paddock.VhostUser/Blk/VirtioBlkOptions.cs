@@ -12,6 +12,9 @@ internal sealed record VirtioBlkOptions
     /// <summary>Bytes of a logical block: a power of two from 512 to 4096.</summary>
     public int BlockSize { get; init; } = 512;
 
-    /// <summary>Most data segments of a request, without header and status (VIRTIO_BLK_F_SEG_MAX).</summary>
-    public int Segments { get; init; } = 254;
+    /// <summary>
+    /// Most data segments of a request, without header and status (VIRTIO_BLK_F_SEG_MAX): a driver that takes no indirect tables must be
+    /// able to put them all into a ring of the usual 128.
+    /// </summary>
+    public int Segments { get; init; } = 126;
 }

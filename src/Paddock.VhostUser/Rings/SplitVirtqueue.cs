@@ -59,6 +59,7 @@ internal sealed unsafe class SplitVirtqueue : Virtqueue
         _mask = size - 1;
         _taken = new ulong[(size + 63) / 64];
         _nextUsed = Volatile.Read(ref At(_used, IndexOffset));
+        _notifiedUsed = _nextUsed;
         _nextAvailable = (ushort)baseIndex;
         _replays = [];
         if (inflight is { } region)
@@ -156,22 +157,23 @@ internal sealed unsafe class SplitVirtqueue : Virtqueue
     private protected override bool WantsNotification()
     {
         ushort before = _notifiedUsed, now = _nextUsed;
-        if (_notifiedBefore && before == now)
+        bool owed = !_notifiedBefore && _inflight is { IsNew: false };
+        if (before == now && !owed)
         {
             return false;
         }
 
         // the index must be seen before we look at what the driver wants
         Interlocked.MemoryBarrier();
-        bool known = _notifiedBefore;
+        bool first = !_notifiedBefore;
         (_notifiedUsed, _notifiedBefore) = (now, true);
-        if (!_eventIndex)
+        if (owed || !_eventIndex)
         {
-            return (Volatile.Read(ref At(_available, 0)) & NoNotify) == 0;
+            return owed || (Volatile.Read(ref At(_available, 0)) & NoNotify) == 0;
         }
 
         ushort wanted = Volatile.Read(ref UsedEvent);
-        return !known || (ushort)(now - wanted - 1) < (ushort)(now - before);
+        return first || (ushort)(now - wanted - 1) < (ushort)(now - before);
     }
 
     private static ref ushort At(byte* part, int offset) => ref *(ushort*)(part + offset);

@@ -141,7 +141,10 @@ internal abstract unsafe class Virtqueue
         drained?.TrySetResult();
     }
 
-    /// <summary>Whether the driver wants to be woken for what was completed since the last call. Call it after a batch.</summary>
+    /// <summary>
+    /// Whether the driver wants to be woken for what was completed since the last call. Call it after a batch, and once after a ring was
+    /// brought back: a former process may have ended before it woke the driver.
+    /// </summary>
     public bool ShouldNotify()
     {
         lock (_lock)
