@@ -1,6 +1,6 @@
 using System.Net.Sockets;
 using Paddock.Block;
-using Paddock.Posix;
+using Paddock.Block.Serving;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Session;
 
@@ -8,24 +8,18 @@ namespace Paddock.VhostUser;
 
 /// <summary>
 /// Serves a disk to virtual machines over vhost-user. One front end at a time: the next waits in the listener's queue until the one
-/// before has left, and takes up its requests in flight if it was given their record. The disk is not owned.
+/// before has left, and takes up its requests in flight if it gives their record back. The disk is not owned.
 /// </summary>
 public sealed class VhostUserServer : IAsyncDisposable
 {
     private const int StackSize = 512 << 10;
 
-    private static readonly TimeSpan AcceptPause = TimeSpan.FromSeconds(1);
-
     private readonly IBlockDevice _disk;
     private readonly VhostUserServerOptions _options;
     private readonly VirtioBlkDevice _device;
-    private readonly Lock _lock = new();
-    private readonly List<Thread> _threads = [];
-    private Socket? _listener;
-    private Socket? _connection;
-    private FrontEndSession? _session;
-    private readonly ManualResetEventSlim _stop = new();
-    private volatile bool _stopping;
+    private readonly Reception<Socket, FrontEndConnection> _reception;
+    private long _accepted;
+    private long _refused;
 
     /// <param name="disk">The disk; bounds and alignment are checked there (<see cref="CheckedBlockDevice"/>).</param>
     /// <param name="options">How.</param>
@@ -39,55 +33,47 @@ public sealed class VhostUserServer : IAsyncDisposable
 
         (_disk, _options) = (disk, options);
         _device = new VirtioBlkDevice(disk, new VirtioBlkOptions { Queues = options.Queues, Serial = options.Serial });
+        _reception = new Reception<Socket, FrontEndConnection>(
+            1, WhenFull.Wait, socket => new FrontEndConnection(socket, _device, _options), Begin, options.Time);
     }
+
+    /// <summary>What requests did, of all front ends so far.</summary>
+    public BlkStatistics Statistics => _device.Statistics;
+
+    /// <summary>Front ends at this moment: 0 or 1.</summary>
+    public int Connections => _reception.Count;
+
+    /// <summary>Front ends that were taken.</summary>
+    public long Accepted => Interlocked.Read(ref _accepted);
+
+    /// <summary>Front ends whose connection ended for a fault of theirs.</summary>
+    public long Refused => Interlocked.Read(ref _refused);
 
     /// <summary>Takes front ends from a listener from now on.</summary>
     /// <param name="listener">A Unix socket that listens; owned.</param>
-    public void Listen(Socket listener)
-    {
-        _listener = listener;
-        Begin(() => AcceptAll(listener), "vhost-user");
-    }
+    public void Listen(Socket listener) => _reception.Listen(listener, listener.AcceptAsync);
 
-    /// <summary>Serves one front end whose connection is there already, until it leaves; for use without a listener.</summary>
+    /// <summary>Serves one front end whose connection is there already.</summary>
     /// <param name="connection">A connected Unix socket; owned.</param>
-    public void Accept(Socket connection) => Begin(() => Serve(connection), "vhost-user");
+    public void Accept(Socket connection) => _reception.Take(connection);
 
     /// <summary>Tells the front end, if one is there, that the disk's size or zones have changed.</summary>
     public void ConfigChanged()
     {
-        lock (_lock)
+        foreach (var connection in _reception.Clients)
         {
-            _session?.BackEnd.ConfigChanged();
+            connection.ConfigChanged();
         }
     }
 
+    /// <summary>Ends the connection at once; front ends may come back.</summary>
+    public void DropConnections() => _reception.AbortAll();
+
     /// <summary>Takes no more requests, ends those under way, hangs up, and flushes the disk.</summary>
+    /// <remarks>There is no limit to how long a request may take: the guest's memory cannot go before the disk is done with it.</remarks>
     public async Task StopAsync()
     {
-        Thread[] threads;
-        lock (_lock)
-        {
-            if (_stopping)
-            {
-                return;
-            }
-
-            _stopping = true;
-            _stop.Set();
-            threads = [.. _threads];
-            _connection?.Shutdown(SocketShutdown.Both);
-        }
-
-        HangUp(_listener);
-        await Task.Run(() =>
-        {
-            foreach (var thread in threads)
-            {
-                thread.Join();
-            }
-        });
-        _listener?.Dispose();
+        await _reception.StopAsync(TimeSpan.Zero);
         if (!_disk.IsReadOnly)
         {
             await _disk.FlushAsync();
@@ -97,110 +83,29 @@ public sealed class VhostUserServer : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        await StopAsync();
-        _stop.Dispose();
+        if (!_reception.Stopping.IsCancellationRequested)
+        {
+            await StopAsync();
+        }
+
+        await _reception.DisposeAsync();
     }
 
-    private static void HangUp(Socket? listener)
+    private void Begin(FrontEndConnection connection)
+        => new Thread(() => Run(connection), StackSize) { IsBackground = true, Name = "vhost-user" }.Start();
+
+    private void Run(FrontEndConnection connection)
     {
-        try
+        Interlocked.Increment(ref _accepted);
+        _options.Log?.Invoke("a front end has come");
+        string? why = connection.Run();
+        if (why is not null)
         {
-            // ends a wait in accept
-            listener?.Shutdown(SocketShutdown.Both);
+            Interlocked.Increment(ref _refused);
         }
-        catch (SocketException)
-        {
-            listener?.Dispose();
-        }
+
+        connection.Dispose();
+        _reception.Leave(connection);
+        _options.Log?.Invoke(why is null ? "the front end has left" : $"the front end was sent away: {why}");
     }
-
-    private void Begin(ThreadStart run, string name)
-    {
-        var thread = new Thread(run, StackSize) { IsBackground = true, Name = name };
-        lock (_lock)
-        {
-            _threads.RemoveAll(t => !t.IsAlive);
-            _threads.Add(thread);
-            thread.Start();
-        }
-    }
-
-    private void AcceptAll(Socket listener)
-    {
-        while (!_stopping)
-        {
-            Socket connection;
-            try
-            {
-                connection = listener.Accept();
-            }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException)
-            {
-                if (!_stopping)
-                {
-                    Log($"no front end can be taken: {e.Message}");
-                }
-
-                // no descriptor is left, perhaps: later there may be
-                _stop.Wait(AcceptPause);
-                continue;
-            }
-
-            Serve(connection);
-        }
-    }
-
-    private void Serve(Socket connection)
-    {
-        using (connection)
-        {
-            var session = new FrontEndSession(_device, _options.Polling, Log);
-            lock (_lock)
-            {
-                if (_stopping)
-                {
-                    session.Dispose();
-                    return;
-                }
-
-                (_connection, _session) = (connection, session);
-            }
-
-            Log("a front end has come");
-            string end = "it left";
-            try
-            {
-                Run(session, new MessageChannel(connection.SafeHandle));
-            }
-            catch (Exception e)
-            {
-                // whatever a front end brings about ends its own connection and nothing else
-                end = e.Message;
-            }
-
-            lock (_lock)
-            {
-                (_connection, _session) = (null, null);
-            }
-
-            session.Dispose();
-            Log($"a front end has gone: {end}");
-        }
-    }
-
-    private static void Run(FrontEndSession session, MessageChannel channel)
-    {
-        using var request = new Message();
-        using var reply = new Message();
-        while (channel.TryReceive(request))
-        {
-            if (session.Handle(request, reply))
-            {
-                channel.Send(reply);
-                reply.Clear();
-            }
-        }
-    }
-
-    private void Log(string line) => _options.Log?.Invoke(line);
 }

@@ -14,4 +14,7 @@ public sealed record VhostUserServerOptions
 
     /// <summary>Takes a line for people about each front end that came, left or broke a rule; on any thread.</summary>
     public Action<string>? Log { get; init; }
+
+    /// <summary>The clock.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
 }
