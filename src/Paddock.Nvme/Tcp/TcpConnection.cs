@@ -83,6 +83,8 @@ internal sealed partial class TcpConnection : ICommandQueue, IDisposable
             ReleaseTransfers();
             _in.Release();
         }
+
+        await QuietAsync();
     }
 
     /// <summary>Ends the connection at once.</summary>
