@@ -1,3 +1,5 @@
+using Paddock.Tools.Serve.Doors;
+
 namespace Paddock.Tools.Serve.Faults;
 
 /// <summary>Runs the lines of scripts when their moment has come.</summary>
