@@ -38,7 +38,16 @@ public static class CommandTree
             "paddock serve disk.qcow2 --nvme 127.0.0.1:4420",
             "paddock serve zns.qcow2 plain.raw --nvme 127.0.0.1:4420 --nbd 127.0.0.1:10809 --metrics 127.0.0.1:9100 --control /run/p.sock",
         ],
-        ["fault"] = ["paddock fault /run/p.sock fail command=write nth=3 status=281", "paddock fault /run/p.sock delay ms=500 count=0", "paddock fault /run/p.sock drop"],
+        ["fault"] =
+        [
+            "paddock fault /run/p.sock fail command=write nth=3 error=ENOSPC",
+            "paddock fault /run/p.sock fail command=append zone=4-7 every=100 count=0 status=281",
+            "paddock fault /run/p.sock delay ms=500 probability=0.01 seed=7 count=0",
+            "paddock fault /run/p.sock hang command=flush && paddock fault /run/p.sock release",
+            "paddock fault /run/p.sock offline ns=1 zone=3",
+            "paddock fault /run/p.sock powercut keep=50 seed=1 hold=5",
+            "paddock fault /run/p.sock status --json",
+        ],
         ["demo"] = ["paddock demo"],
         ["completion"] = ["paddock completion bash > ~/.local/share/bash-completion/completions/paddock"],
         ["img"] = ["paddock img create -f qcow2 disk.qcow2 1G", "paddock img convert -O qcow2 disk.raw disk.qcow2", "paddock img --help"],
@@ -58,7 +67,7 @@ public static class CommandTree
             ZoneCommands.Append(console),
             InspectCommands.Check(console),
             ServeCommand.Serve(console),
-            ServeCommand.Fault(console),
+            FaultCommand.Create(console),
             OtherCommands.Demo(console),
             OtherCommands.Completion(console),
             OtherCommands.Compatible("img", "Takes qemu-img's words and prints its lines: 'paddock img --help'."),
@@ -76,6 +85,9 @@ public static class CommandTree
     /// <summary>The examples of a command, one a line.</summary>
     public static string[] ExamplesOf(Command command)
         => Examples.GetValueOrDefault(command is RootCommand ? "" : command.Name, []);
+
+    /// <summary>What help of a command says between its options and its examples.</summary>
+    public static string[] DetailsOf(Command command) => command.Name == "fault" ? FaultCommand.Words : [];
 
     /// <summary>How a command is typed, from <c>paddock</c> on.</summary>
     public static string PathOf(Command command)

@@ -5,7 +5,7 @@ using Paddock.Tools.Serve;
 
 namespace Paddock.Cli.Verbs;
 
-/// <summary>The command lines of `paddock serve` and `paddock fault`.</summary>
+/// <summary>The command line of `paddock serve`.</summary>
 internal static class ServeCommand
 {
     public static Command Serve(NativeConsole console)
@@ -26,10 +26,15 @@ internal static class ServeCommand
         var format = new Option<string?>("--format") { Description = "Format of the images; probed unless given.", HelpName = "qcow2|raw" };
         var readOnly = new Option<bool>("--read-only") { Description = "Take no writes." };
         var block = new Option<int?>("--block-size") { Description = "Bytes of an NVMe logical block: 512 (default) or 4096.", HelpName = "BYTES" };
+        var cache = new Option<string?>("--volatile-cache")
+        {
+            Description = "Keep what is not flushed in memory alone, up to SIZE for each image, as a drive does; 'paddock fault ... powercut' drops it.", HelpName = "SIZE",
+        };
+        var faults = new Option<string[]>("--faults") { Description = "A script of faults, run from the start; may be repeated.", HelpName = "FILE" };
         var jsonLog = new Option<bool>("--json-log") { Description = "Write the log as JSON lines." };
         var command = new Command("serve", "Serves images over NVMe/TCP, NBD and vhost-user until it is asked to stop (SIGINT, SIGTERM).")
         {
-            images, config, nvme, nbd, vhostUser, queues, metrics, control, nqn, hosts, format, readOnly, block, jsonLog,
+            images, config, nvme, nbd, vhostUser, queues, metrics, control, nqn, hosts, format, readOnly, block, cache, faults, jsonLog,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
@@ -53,29 +58,13 @@ internal static class ServeCommand
                     Nqn = parsed.GetValue(nqn) ?? given.Nqn,
                     AllowHosts = [.. allowed, .. given.AllowHosts],
                     BlockSize = parsed.GetValue(block) ?? given.BlockSize,
+                    VolatileCache = parsed.GetValue(cache) ?? given.VolatileCache,
+                    Faults = [.. parsed.GetValue(faults) ?? [], .. given.Faults],
                     JsonLog = parsed.GetValue(jsonLog) || given.JsonLog,
                 };
             }
 
             await ServeVerb.RunAsync(Settings(), file is null ? null : Settings, console, cancellationToken);
-            return NativeExit.Success;
-        });
-        return command;
-    }
-
-    public static Command Fault(NativeConsole console)
-    {
-        var socket = new Argument<string>("SOCKET") { Description = "The server's control socket (serve --control)." };
-        var what = new Argument<string[]>("WHAT")
-        {
-            Description = "fail, delay, clear, drop, readonly, offline or restore, with ns=N, nqn=NQN, command=read|write|flush|append|zone|report, nth=N, "
-                + "count=N (0: for good), status=HEX, ms=N, zone=N. No image keeps conditions of zones yet: readonly, offline and restore are refused.",
-            Arity = ArgumentArity.OneOrMore,
-        };
-        var command = new Command("fault", "Makes a running server fail, delay or drop, to test the software above it.") { socket, what };
-        command.SetAction(async (parsed, cancellationToken) =>
-        {
-            await FaultVerb.RunAsync(parsed.GetRequiredValue(socket), string.Join(' ', parsed.GetRequiredValue(what)), console, cancellationToken);
             return NativeExit.Success;
         });
         return command;
