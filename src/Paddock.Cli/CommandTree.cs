@@ -39,7 +39,16 @@ public static class CommandTree
             "paddock serve zns.qcow2 plain.raw --nvme 127.0.0.1:4420 --nbd 127.0.0.1:10809 --metrics 127.0.0.1:9100 --control /run/p.sock",
             "paddock serve disk.qcow2 --nvme 0.0.0.0:4420 --dhchap-keys /etc/paddock/keys",
         ],
-        ["fault"] = ["paddock fault /run/p.sock fail command=write nth=3 status=281", "paddock fault /run/p.sock delay ms=500 count=0", "paddock fault /run/p.sock drop"],
+        ["fault"] =
+        [
+            "paddock fault /run/p.sock fail command=write nth=3 error=ENOSPC",
+            "paddock fault /run/p.sock fail command=append zone=4-7 every=100 count=0 status=281",
+            "paddock fault /run/p.sock delay ms=500 probability=0.01 seed=7 count=0",
+            "paddock fault /run/p.sock hang command=flush && paddock fault /run/p.sock release",
+            "paddock fault /run/p.sock offline ns=1 zone=3",
+            "paddock fault /run/p.sock powercut keep=50 seed=1 hold=5",
+            "paddock fault /run/p.sock status --json",
+        ],
         ["gen-dhchap-key"] = ["paddock gen-dhchap-key", "paddock gen-dhchap-key --hmac 1 --nqn nqn.2014-08.org.example:host"],
         ["demo"] = ["paddock demo"],
         ["completion"] = ["paddock completion bash > ~/.local/share/bash-completion/completions/paddock"],
@@ -60,7 +69,7 @@ public static class CommandTree
             ZoneCommands.Append(console),
             InspectCommands.Check(console),
             ServeCommand.Serve(console),
-            ServeCommand.Fault(console),
+            FaultCommand.Create(console),
             KeyCommand.Generate(console),
             OtherCommands.Demo(console),
             OtherCommands.Completion(console),
@@ -79,6 +88,9 @@ public static class CommandTree
     /// <summary>The examples of a command, one a line.</summary>
     public static string[] ExamplesOf(Command command)
         => Examples.GetValueOrDefault(command is RootCommand ? "" : command.Name, []);
+
+    /// <summary>What help of a command says between its options and its examples.</summary>
+    public static string[] DetailsOf(Command command) => command.Name == "fault" ? FaultCommand.Words : [];
 
     /// <summary>How a command is typed, from <c>paddock</c> on.</summary>
     public static string PathOf(Command command)

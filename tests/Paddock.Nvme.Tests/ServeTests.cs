@@ -57,7 +57,7 @@ public sealed class ServeTests : IDisposable
         await using var server = await StartAsync();
         string control = Path.Combine(_folder, "c"), name = $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk";
         var stop = TestContext.Current.CancellationToken;
-        Assert.Equal("ok", await ControlSocket.AskAsync(control, "fail command=append status=281", stop));
+        Assert.Equal("ok: rule 1 of disk", await ControlSocket.AskAsync(control, "fail command=append status=281", stop));
         await using var disk = (IZonedBlockDevice)await NvmeNode.OpenAsync(name, readOnly: false, stop);
         await Assert.ThrowsAsync<BlockException>(() => disk.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
         await disk.AppendAsync(0, new byte[4096], cancellationToken: stop);
@@ -65,8 +65,8 @@ public sealed class ServeTests : IDisposable
         string page = await http.GetStringAsync($"http://{server.MetricsAddress}/metrics", stop);
         Assert.Contains("paddock_nvme_command_errors_total{nqn=\"nqn.2026-01.io.paddock:disk\",namespace=\"1\"} 1\n", page, StringComparison.Ordinal);
         Assert.Contains("namespace=\"1\",zone=\"0\"} 4096\n", page, StringComparison.Ordinal);
-        Assert.Contains("cannot keep", await RefusalAsync("offline zone=1"), StringComparison.Ordinal);
-        Assert.Contains("say fail", await RefusalAsync("nonsense"), StringComparison.Ordinal);
+        Assert.Contains("keeps no conditions", await RefusalAsync("offline zone=1"), StringComparison.Ordinal);
+        Assert.Contains("say clear", await RefusalAsync("nonsense"), StringComparison.Ordinal);
         await ControlSocket.AskAsync(control, "drop", stop);
         await Assert.ThrowsAsync<BlockException>(() => disk.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
     }

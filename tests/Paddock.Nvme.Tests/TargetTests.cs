@@ -1,5 +1,6 @@
 using System.Net;
 using Paddock.Block;
+using Paddock.Block.Faults;
 using Paddock.Nvme.Wire;
 using Paddock.Qcow2;
 using Paddock.Tools;
@@ -118,12 +119,13 @@ public class TargetTests
     public async Task A_fault_on_demand_meets_the_nth_command_and_no_other()
     {
         await using var bench = await Bench.StartAsync();
-        bench.Namespace.Faults.Add(new CommandFault(Opcode.Write, 2, 1, NvmeStatus.WriteFault, TimeSpan.Zero));
+        bench.Faults.Add(new DeviceFault { Operations = DeviceOperations.Write, Nth = 3, NvmeStatus = (int)NvmeStatus.CapacityExceeded });
         await bench.Zoned.WriteAsync(0, new byte[4096]);
         await bench.Zoned.WriteAsync(4096, new byte[4096]);
-        await Assert.ThrowsAsync<BlockException>(() => bench.Zoned.WriteAsync(8192, new byte[4096]).AsTask());
+        var e = await Assert.ThrowsAsync<BlockException>(() => bench.Zoned.WriteAsync(8192, new byte[4096]).AsTask());
+        Assert.Equal(BlockError.NoSpace, e.Error);
         await bench.Zoned.WriteAsync(8192, new byte[4096]);
-        Assert.Empty(bench.Namespace.Faults.Pending);
+        Assert.True(bench.Faults.Rules[0].Spent);
     }
 
     [Fact]
@@ -172,6 +174,8 @@ internal sealed class Bench : IAsyncDisposable
 
     public NvmeNamespace Namespace => Subsystem.Namespaces[0];
 
+    public DeviceFaults Faults => Namespace.Faults!;
+
     public NvmeTcpServer Server => _server;
 
     public NvmeTcpHost Host { get; private set; } = null!;
@@ -187,10 +191,11 @@ internal sealed class Bench : IAsyncDisposable
             Size = 8 << 20,
             Zoned = new ZonedCreateOptions { ZoneSize = 1 << 20, MaxOpenZones = maxOpen, MaxActiveZones = maxActive },
         });
-        var image = CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()));
+        var faults = new DeviceFaults();
+        var image = FaultDevice.Wrap(CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions())), faults);
         var target = new NvmeTarget(options ?? new NvmeTargetOptions());
         var subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:test", "TEST");
-        subsystem.Add(new NvmeNamespace(1, image, 512, "disk"));
+        subsystem.Add(new NvmeNamespace(1, image, 512, "disk") { Faults = faults });
         target.Add(subsystem);
         var server = new NvmeTcpServer(target, Listeners.Tcp(new IPEndPoint(IPAddress.Loopback, 0)));
         var bench = new Bench(server, target, subsystem, image);

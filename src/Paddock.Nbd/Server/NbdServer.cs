@@ -70,6 +70,12 @@ public sealed class NbdServer : IAsyncDisposable
     /// <summary>Ends every connection at once, as a power cut would; clients may come back.</summary>
     public void DropConnections() => _reception.AbortAll();
 
+    /// <summary>Takes clients, or hangs up on those who come.</summary>
+    public void Admit(bool clients) => _reception.Admits = clients;
+
+    /// <summary>Waits until all clients are gone, and what they began is done; no longer than the limit.</summary>
+    public Task GoneAsync(TimeSpan limit) => _reception.GoneAsync(limit);
+
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
@@ -100,6 +106,7 @@ public sealed class NbdServer : IAsyncDisposable
         connection.Run();
         connection.Dispose();
         Statistics.Left();
-        ClientLeft?.Invoke(_reception.Leave(connection));
+        int left = _reception.Leave(connection);
+        ClientLeft?.Invoke(left);
     }
 }

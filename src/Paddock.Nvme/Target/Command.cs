@@ -8,6 +8,10 @@ internal interface ICommandQueue
 {
     /// <summary>Sends the completion, with data where there is some, and takes the command back.</summary>
     void Complete(Command command);
+
+    /// <summary>Ends a command that a fault on demand holds back.</summary>
+    /// <returns>False when there is none such: it is unknown, or ends by itself.</returns>
+    bool TryAbort(ushort commandId);
 }
 
 /// <summary>A command in flight. Each queue keeps as many as it has entries and uses them again and again.</summary>
@@ -27,6 +31,12 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
 
     /// <summary>Dwords 0 and 1 of the completion.</summary>
     public ulong Result { get; set; }
+
+    /// <summary>Its name to the faults on demand that may hold it back; the same for every command in this place.</summary>
+    public CancellationToken Token { get; } = new CancellationTokenSource().Token;
+
+    /// <summary>Whether the host asked for its end while a fault held it back.</summary>
+    public bool IsAborted { get; set; }
 
     /// <summary>How it ended.</summary>
     public NvmeStatus Status { get; set; }

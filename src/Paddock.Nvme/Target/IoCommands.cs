@@ -25,7 +25,7 @@ internal static class IoCommands
         bool writing = entry.Opcode is not (Opcode.Read or Opcode.Compare or Opcode.Verify or Opcode.ZoneManagementReceive);
         if (entry.Opcode == Opcode.Flush && entry.NamespaceId == AllNamespaces)
         {
-            return await FlushAllAsync(controller);
+            return await FlushAllAsync(controller, command);
         }
 
         if (controller.Subsystem.Find(entry.NamespaceId) is not { } ns)
@@ -35,20 +35,6 @@ internal static class IoCommands
 
         try
         {
-            if (ns.Faults.Meet(entry.Opcode) is { } fault)
-            {
-                if (fault.Delay > TimeSpan.Zero)
-                {
-                    await Task.Delay(fault.Delay);
-                }
-
-                if (fault.Status is { } wanted)
-                {
-                    ns.Statistics.CountError();
-                    return wanted;
-                }
-            }
-
             var status = await RunAsync(controller, ns, command);
             if (status != NvmeStatus.Success)
             {
@@ -60,7 +46,7 @@ internal static class IoCommands
         catch (BlockException e)
         {
             ns.Statistics.CountError();
-            return StatusMap.Of(e, writing);
+            return command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested : StatusMap.Of(e, writing);
         }
         catch (ObjectDisposedException)
         {
@@ -72,7 +58,7 @@ internal static class IoCommands
     {
         Opcode.Read => ReadAsync(ns, command),
         Opcode.Write => WriteAsync(controller, ns, command),
-        Opcode.Flush => FlushAsync(ns),
+        Opcode.Flush => FlushAsync(ns, command),
         Opcode.WriteZeroes => WriteZeroesAsync(controller, ns, command),
         Opcode.DatasetManagement => DeallocateAsync(ns, command),
         Opcode.Compare => CompareAsync(controller, ns, command),
@@ -111,7 +97,7 @@ internal static class IoCommands
         if (command.Entry.ForceUnitAccess || !controller.Features.HasWriteCache)
         {
             await Task.Yield();
-            await ns.Device.FlushAsync();
+            await ns.Device.FlushAsync(ns.TokenOf(command));
         }
     }
 
@@ -120,7 +106,7 @@ internal static class IoCommands
         var status = CheckTransfer(ns, command, out long offset);
         if (status == NvmeStatus.Success)
         {
-            await ns.Device.ReadAsync(offset, command.Data);
+            await ns.Device.ReadAsync(offset, command.Data, ns.TokenOf(command));
             ns.Statistics.CountRead(command.Data.Length);
         }
 
@@ -132,7 +118,7 @@ internal static class IoCommands
         var status = CheckTransfer(ns, command, out long offset);
         if (status == NvmeStatus.Success)
         {
-            await ns.Device.WriteAsync(offset, command.Data);
+            await ns.Device.WriteAsync(offset, command.Data, cancellationToken: ns.TokenOf(command));
             CountWrite(ns, offset, command.Data.Length);
             await SettleAsync(controller, ns, command);
         }
@@ -147,7 +133,7 @@ internal static class IoCommands
         if (status == NvmeStatus.Success)
         {
             await ns.Device.WriteZeroesAsync(
-                offset, length, (command.Entry.Dword12 & mayDeallocate) != 0 ? ZeroFlags.MayUnmap : ZeroFlags.None);
+                offset, length, (command.Entry.Dword12 & mayDeallocate) != 0 ? ZeroFlags.MayUnmap : ZeroFlags.None, ns.TokenOf(command));
             CountWrite(ns, offset, length);
             await SettleAsync(controller, ns, command);
         }
@@ -158,24 +144,24 @@ internal static class IoCommands
     private static void CountWrite(NvmeNamespace ns, long offset, int length)
         => ns.Statistics.CountWrite(length, ns.Zoned is null ? -1 : (int)(offset / ns.Zoned.Zoned.ZoneSize));
 
-    private static async ValueTask<NvmeStatus> FlushAsync(NvmeNamespace ns)
+    private static async ValueTask<NvmeStatus> FlushAsync(NvmeNamespace ns, Command command)
     {
-        await ns.Device.FlushAsync();
+        await ns.Device.FlushAsync(ns.TokenOf(command));
         ns.Statistics.CountOther();
         return NvmeStatus.Success;
     }
 
-    private static async ValueTask<NvmeStatus> FlushAllAsync(Controller controller)
+    private static async ValueTask<NvmeStatus> FlushAllAsync(Controller controller, Command command)
     {
         foreach (var ns in controller.Subsystem.Namespaces)
         {
             try
             {
-                await FlushAsync(ns);
+                await FlushAsync(ns, command);
             }
             catch (BlockException e)
             {
-                return StatusMap.Of(e, writing: true);
+                return command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested : StatusMap.Of(e, writing: true);
             }
         }
 
@@ -205,7 +191,7 @@ internal static class IoCommands
             {
                 try
                 {
-                    await ns.Device.DiscardAsync((long)(first << ns.BlockShift), (long)blocks << ns.BlockShift);
+                    await ns.Device.DiscardAsync((long)(first << ns.BlockShift), (long)blocks << ns.BlockShift, ns.TokenOf(command));
                 }
                 catch (ZoneException e) when (e.Reason == ZoneError.Sequential)
                 {
@@ -234,7 +220,7 @@ internal static class IoCommands
         try
         {
             var stored = buffer.Data(command.Data.Length);
-            await ns.Device.ReadAsync(offset, stored);
+            await ns.Device.ReadAsync(offset, stored, ns.TokenOf(command));
             ns.Statistics.CountOther();
             return stored.Span.SequenceEqual(command.Data.Span) ? NvmeStatus.Success : NvmeStatus.CompareFailure;
         }
@@ -261,7 +247,7 @@ internal static class IoCommands
         {
             for (int done = 0; done < length; done += controller.MaxTransfer)
             {
-                await ns.Device.ReadAsync(offset + done, buffer.Data(Math.Min(controller.MaxTransfer, length - done)));
+                await ns.Device.ReadAsync(offset + done, buffer.Data(Math.Min(controller.MaxTransfer, length - done)), ns.TokenOf(command));
             }
 
             ns.Statistics.CountOther();

@@ -24,7 +24,7 @@ internal static class ZoneCommands
             return NvmeStatus.InvalidField;
         }
 
-        long landed = await ns.Zoned!.AppendAsync(start, command.Data);
+        long landed = await ns.Zoned!.AppendAsync(start, command.Data, cancellationToken: ns.TokenOf(command));
         command.Result = (ulong)(landed >> ns.BlockShift);
         ns.Statistics.CountWrite(command.Data.Length, (int)(start / ns.Zoned.Zoned.ZoneSize));
         await IoCommands.SettleAsync(controller, ns, command);
@@ -49,7 +49,7 @@ internal static class ZoneCommands
             case SendExtension:
                 return all ? NvmeStatus.InvalidField : await ExtendAsync(ns, (int)(start / ns.Zoned!.Zoned.ZoneSize), command);
             case SendOpen or SendClose or SendFinish or SendReset or SendOffline:
-                status = all ? await ManageAllAsync(ns, code) : await ManageOneAsync(ns, code, start);
+                status = all ? await ManageAllAsync(ns, code, command) : await ManageOneAsync(ns, code, start, command);
                 ns.Statistics.CountOther();
                 return status;
             default:
@@ -81,14 +81,15 @@ internal static class ZoneCommands
 
         var page = command.Data[..(int)asked];
         page.Span.Clear();
-        await ReportAsync(ns, entry, page, extended ? ns.ExtensionBytes : 0, wanted);
+        await ReportAsync(ns, command, page, extended ? ns.ExtensionBytes : 0, wanted);
         ns.Statistics.CountOther();
         return NvmeStatus.Success;
     }
 
     // the number of zones counts what was asked for, or, in a partial report, what fitted
-    private static async ValueTask ReportAsync(NvmeNamespace ns, SubmissionEntry entry, Memory<byte> page, int extension, byte wanted)
+    private static async ValueTask ReportAsync(NvmeNamespace ns, Command command, Memory<byte> page, int extension, byte wanted)
     {
+        var entry = command.Entry;
         var zones = System.Buffers.ArrayPool<ZoneDescriptor>.Shared.Rent(Batch);
         try
         {
@@ -100,7 +101,7 @@ internal static class ZoneCommands
             long matching = 0;
             while (offset < ns.Device.Length && (!partial || written < room))
             {
-                int got = await ns.Zoned!.ReportZonesAsync(offset, zones.AsMemory(0, Batch));
+                int got = await ns.Zoned!.ReportZonesAsync(offset, zones.AsMemory(0, Batch), ns.TokenOf(command));
                 for (int i = 0; i < got; i++)
                 {
                     if (!ZoneReport.Selects(wanted, zones[i].Condition))
@@ -153,10 +154,10 @@ internal static class ZoneCommands
         return NvmeStatus.Success;
     }
 
-    private static async ValueTask<NvmeStatus> ManageOneAsync(NvmeNamespace ns, byte code, long start)
+    private static async ValueTask<NvmeStatus> ManageOneAsync(NvmeNamespace ns, byte code, long start, Command command)
     {
         var one = new ZoneDescriptor[1];
-        await ns.Zoned!.ReportZonesAsync(start, one);
+        await ns.Zoned!.ReportZonesAsync(start, one, ns.TokenOf(command));
         var condition = one[0].Condition;
         if (code == SendOffline)
         {
@@ -169,7 +170,7 @@ internal static class ZoneCommands
             return NvmeStatus.InvalidZoneStateTransition;
         }
 
-        await ns.Zoned.ManageZonesAsync(ActionOf(code), start, one[0].Length);
+        await ns.Zoned.ManageZonesAsync(ActionOf(code), start, one[0].Length, ns.TokenOf(command));
         if (code == SendReset)
         {
             ns.Statistics.CountReset((int)(start / ns.Zoned.Zoned.ZoneSize));
@@ -179,14 +180,14 @@ internal static class ZoneCommands
     }
 
     // each zone that the action is for; the others are passed over (3.4.3.1)
-    private static async ValueTask<NvmeStatus> ManageAllAsync(NvmeNamespace ns, byte code)
+    private static async ValueTask<NvmeStatus> ManageAllAsync(NvmeNamespace ns, byte code, Command command)
     {
         var zoned = ns.Zoned!;
         var zones = new ZoneDescriptor[Batch];
         long offset = 0;
         while (offset < zoned.Length)
         {
-            int got = await zoned.ReportZonesAsync(offset, zones);
+            int got = await zoned.ReportZonesAsync(offset, zones, ns.TokenOf(command));
             if (got == 0)
             {
                 break;
@@ -196,7 +197,7 @@ internal static class ZoneCommands
             {
                 if (Concerns(code, zones[i].Condition))
                 {
-                    var status = await ManageOneAsync(ns, code, zones[i].Start);
+                    var status = await ManageOneAsync(ns, code, zones[i].Start, command);
                     if (status != NvmeStatus.Success)
                     {
                         return status;

@@ -67,6 +67,12 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     /// <summary>Ends every connection at once, as a power cut would; clients may come back.</summary>
     public void DropConnections() => _reception.AbortAll();
 
+    /// <summary>Takes clients, or hangs up on those who come.</summary>
+    public void Admit(bool clients) => _reception.Admits = clients;
+
+    /// <summary>Waits until all clients are gone, and what they began is done; no longer than the limit.</summary>
+    public Task GoneAsync(TimeSpan limit) => _reception.GoneAsync(limit);
+
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {

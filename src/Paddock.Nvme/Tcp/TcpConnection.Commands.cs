@@ -7,13 +7,14 @@ namespace Paddock.Nvme.Tcp;
 // commands from their capsule to their completion
 internal sealed partial class TcpConnection
 {
-    private const int SmallAnswer = 16 << 10;
+    private const int SmallAnswer = 16 << 10, QuietMilliseconds = 10_000;
 
     private readonly List<Command> _commands = [];
     private readonly Stack<Command> _idle = new();
     private readonly ulong[] _ids = new ulong[65536 / 64];
     private readonly List<Command> _order = [];
     private readonly Queue<Command> _ungranted = new();
+    private readonly HashSet<Command> _abandoned = [];
     private readonly HashSet<int> _transfers = [];
     private long _granted;
     private Controller? _controller;
@@ -63,6 +64,7 @@ internal sealed partial class TcpConnection
         command.Result = 0;
         command.Received = 0;
         command.IsReady = false;
+        command.IsAborted = false;
         command.StartedAt = Stopwatch.GetTimestamp();
         if (conflict)
         {
@@ -106,6 +108,50 @@ internal sealed partial class TcpConnection
         if (!_batching)
         {
             _out.Kick();
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool TryAbort(ushort commandId)
+    {
+        Command? found;
+        lock (_lock)
+        {
+            found = _commands.Find(c => c.Entry.CommandId == commandId && !_idle.Contains(c));
+        }
+
+        return found is not null && GiveUp(found, aborted: true);
+    }
+
+    private bool GiveUp(Command command, bool aborted)
+    {
+        command.IsAborted = aborted;
+        return _controller?.Subsystem.Namespaces.Any(ns => ns.Faults?.GiveUp(command.Token) == true) == true;
+    }
+
+    /// <summary>Waits, after the connection's end, for the commands that still run; those that a fault holds back are given up.</summary>
+    private async Task QuietAsync()
+    {
+        long end = Environment.TickCount64 + QuietMilliseconds;
+        while (Environment.TickCount64 < end)
+        {
+            Command[] running;
+            lock (_lock)
+            {
+                running = [.. _commands.Where(c => !_idle.Contains(c) && !_abandoned.Contains(c))];
+            }
+
+            if (running.Length == 0 || _queue == 0)
+            {
+                return;
+            }
+
+            foreach (var command in running)
+            {
+                GiveUp(command, aborted: false);
+            }
+
+            await Task.Delay(2);
         }
     }
 
@@ -335,9 +381,12 @@ internal sealed partial class TcpConnection
             foreach (int slot in _transfers)
             {
                 _commands[slot].Buffer?.Release();
+                _abandoned.Add(_commands[slot]);
             }
 
             _transfers.Clear();
+            _abandoned.UnionWith(_ungranted);
+            _abandoned.UnionWith(_order);
         }
 
         foreach (var waiting in _order.Where(c => c.IsReady))

@@ -84,6 +84,8 @@ internal sealed partial class TcpConnection : ICommandQueue, IServedClient, IDis
             ReleaseTransfers();
             _in.Release();
         }
+
+        await QuietAsync();
     }
 
     /// <summary>Ends the connection at once.</summary>

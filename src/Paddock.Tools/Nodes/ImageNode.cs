@@ -58,6 +58,9 @@ public sealed record OpenSettings
     /// <summary>Keep changes in a temporary overlay that goes away with the session (-s).</summary>
     public bool Snapshot { get; init; }
 
+    /// <summary>The bytes under the image, where they are open already; owned from here on. The name is for messages then.</summary>
+    public IStorage? Storage { get; init; }
+
     /// <summary>Objects that options may name, as <c>--object</c> has them.</summary>
     public IReadOnlyList<string> Objects { get; init; } = [];
 

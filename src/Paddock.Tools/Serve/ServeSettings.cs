@@ -15,11 +15,17 @@ public sealed record ServedImage
     /// <summary>Take no writes.</summary>
     public bool ReadOnly { get; set; }
 
+    /// <summary>Size of its volatile write cache, such as 64M, for <c>powercut</c>; null: the server's.</summary>
+    public string? VolatileCache { get; set; }
+
     /// <summary>The subsystem that it belongs to; null: the server's first.</summary>
     public string? Nqn { get; set; }
 
     /// <summary>The name under which NBD offers it; null: the file's name without its ending.</summary>
     public string? Export { get; set; }
+
+    /// <summary>The Unix socket by which vhost-user offers it; null: as the server's setting of that name says.</summary>
+    public string? VhostUser { get; set; }
 }
 
 /// <summary>What `paddock serve` is told, by flags or by a configuration file.</summary>
@@ -35,11 +41,24 @@ public sealed record ServeSettings
     /// <summary>Where NBD listens, as HOST:PORT or unix:PATH; null: nowhere.</summary>
     public string? Nbd { get; set; }
 
+    /// <summary>The Unix socket by which vhost-user offers the image, or a folder in which each image gets one, NAME.sock; null: none.</summary>
+    public string? VhostUser { get; set; }
+
+    /// <summary>Queues of a vhost-user disk.</summary>
+    public int VhostUserQueues { get; set; } = 4;
+
     /// <summary>Where metrics are served over HTTP, as HOST:PORT; null: nowhere.</summary>
     public string? Metrics { get; set; }
 
     /// <summary>The Unix socket that `paddock fault` talks to; null: none.</summary>
     public string? Control { get; set; }
+
+    /// <summary>Scripts of faults that are run from the start; a path, or an array of them.</summary>
+    [JsonConverter(typeof(OneOrMore))]
+    public IReadOnlyList<string> Faults { get; set; } = [];
+
+    /// <summary>Size of the volatile write cache of images that name none, such as 64M; null: they have none.</summary>
+    public string? VolatileCache { get; set; }
 
     /// <summary>Name of the subsystem of images that name none; null: made from the first image's name.</summary>
     public string? Nqn { get; set; }
@@ -85,6 +104,40 @@ public sealed record ServeSettings
         {
             throw new ToolException($"cannot read '{path}': {e.Message}");
         }
+    }
+}
+
+/// <summary>A text, or an array of texts.</summary>
+internal sealed class OneOrMore : JsonConverter<IReadOnlyList<string>>
+{
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+    {
+        if (reader.TokenType == JsonTokenType.String)
+        {
+            return [reader.GetString()!];
+        }
+
+        var all = new List<string>();
+        bool isArray = reader.TokenType == JsonTokenType.StartArray;
+        while (isArray && reader.Read() && reader.TokenType == JsonTokenType.String)
+        {
+            all.Add(reader.GetString()!);
+        }
+
+        return reader.TokenType == JsonTokenType.EndArray ? all : throw new JsonException("a text, or an array of texts, is wanted");
+    }
+
+    /// <inheritdoc/>
+    public override void Write(Utf8JsonWriter writer, IReadOnlyList<string> value, JsonSerializerOptions options)
+    {
+        writer.WriteStartArray();
+        foreach (string text in value)
+        {
+            writer.WriteStringValue(text);
+        }
+
+        writer.WriteEndArray();
     }
 }
 

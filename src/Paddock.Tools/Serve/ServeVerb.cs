@@ -2,10 +2,10 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
-using Paddock.Block;
-using Paddock.Nvme;
+using Paddock.Block.Faults;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Faults;
 
 namespace Paddock.Tools.Serve;
 
@@ -20,6 +20,8 @@ public sealed class ServeVerb : IAsyncDisposable
     private readonly ServeLog _log;
     private readonly List<ServedDisk> _disks = [];
     private readonly List<IDoor> _doors = [];
+    private FaultCommands? _faults;
+    private FaultSchedule? _schedule;
     private MetricsPage? _metrics;
     private ControlSocket? _control;
 
@@ -64,9 +66,9 @@ public sealed class ServeVerb : IAsyncDisposable
     /// <summary>Opens the images and the doors.</summary>
     internal static async Task<ServeVerb> StartAsync(ServeSettings settings, ServeLog log)
     {
-        if (settings.Nvme is null && settings.Nbd is null)
+        if (settings.Nvme is null && settings.Nbd is null && !WantsVhostUser(settings))
         {
-            throw new ToolException("nothing to serve by: give --nvme HOST:PORT, --nbd HOST:PORT, or both");
+            throw new ToolException("nothing to serve by: give --nvme HOST:PORT, --nbd HOST:PORT, --vhost-user PATH, or several");
         }
 
         if (settings.Images.Count == 0)
@@ -81,7 +83,7 @@ public sealed class ServeVerb : IAsyncDisposable
         try
         {
             await server.OpenImagesAsync();
-            server.OpenDoors();
+            await server.OpenDoorsAsync();
             return server;
         }
         catch
@@ -96,42 +98,49 @@ public sealed class ServeVerb : IAsyncDisposable
     {
         _control?.Dispose();
         _metrics?.Dispose();
+        _schedule?.Dispose();
+        foreach (var disk in _disks)
+        {
+            // a request that a fault holds has no end of its own
+            disk.Faults.Clear();
+        }
+
         await Task.WhenAll(_doors.Select(door => door.CloseAsync(DrainLimit)));
         foreach (var door in _doors)
         {
             await door.DisposeAsync();
         }
 
-        foreach (var node in _disks.Select(d => d.Node))
+        foreach (var disk in _disks)
         {
-            try
+            if (await disk.CloseAsync() is { } why)
             {
-                await node.Device.FlushAsync();
+                _log.Write("flush failed", ("image", disk.Node.Filename), ("why", why));
             }
-            catch (BlockException e)
-            {
-                _log.Write("flush failed", ("image", node.Filename), ("why", e.Message));
-            }
-
-            await node.DisposeAsync();
         }
 
         _log.Write("stopped");
     }
 
+    private static long CacheSize(string text)
+        => SizeText.Parse("size of a volatile cache", text) is >= VolatileStorage.MinSize and var size ? size
+            : throw new ToolException($"--volatile-cache {text}: at least {VolatileStorage.MinSize} bytes are wanted", NativeExit.Usage);
+
     internal static string StemOf(string path) => Path.GetFileNameWithoutExtension(path);
+
+    private static bool WantsVhostUser(ServeSettings settings) => settings.VhostUser is not null || settings.Images.Any(i => i.VhostUser is not null);
 
     private async Task OpenImagesAsync()
     {
         var opener = new ImageOpener(new ToolContext { Program = "paddock", Out = TextWriter.Null, Error = new LogWriter(_log) });
         foreach (var image in _settings.Images)
         {
-            var node = await opener.OpenAsync(image.Path, new OpenSettings { ReadOnly = image.ReadOnly, Format = image.Format });
-            _disks.Add(new ServedDisk(image, node, image.Export ?? StemOf(image.Path)));
+            long? cache = (image.VolatileCache ?? _settings.VolatileCache) is { } size ? CacheSize(size) : null;
+            _disks.Add(await ServedDisk.OpenAsync(opener, image, image.Export ?? StemOf(image.Path), cache));
         }
     }
 
-    private void OpenDoors()
+    private async Task OpenDoorsAsync()
     {
         if (_settings.Nvme is { } nvme)
         {
@@ -143,6 +152,12 @@ public sealed class ServeVerb : IAsyncDisposable
             _doors.Add(new NbdDoor(_settings, _disks, [DoorListener.Open(nbd, "--nbd", allowUnix: true)]));
         }
 
+        if (WantsVhostUser(_settings))
+        {
+            _doors.Add(OperatingSystem.IsLinux() ? new VhostUserDoor(_settings, _disks, _log) : throw new ToolException("--vhost-user needs Linux"));
+        }
+
+        await StartFaultsAsync();
         foreach (var door in _doors)
         {
             door.Open();
@@ -153,6 +168,15 @@ public sealed class ServeVerb : IAsyncDisposable
         }
 
         OpenSideDoors();
+    }
+
+    // the faults of a script are there before the first client
+    private async Task StartFaultsAsync()
+    {
+        var power = new PowerSwitch(_disks, _doors, _log, TimeProvider.System);
+        _faults = new FaultCommands(_disks, _doors, power);
+        _schedule = new FaultSchedule([.. _settings.Faults.SelectMany(FaultScript.Load)], _faults, _disks, _log, TimeProvider.System);
+        await _schedule.StartAsync();
     }
 
     private void OpenSideDoors()
@@ -167,22 +191,13 @@ public sealed class ServeVerb : IAsyncDisposable
 
             if (_settings.Control is { } control)
             {
-                var target = _doors.OfType<NvmeDoor>().FirstOrDefault()?.Target ?? new NvmeTarget(new NvmeTargetOptions());
-                _control = new ControlSocket(control, target, DropConnections, _log);
+                _control = new ControlSocket(control, _faults!.ExecuteAsync, _log);
                 _log.Write("listening", ("door", "control"), ("address", control));
             }
         }
         catch (SocketException e)
         {
             throw new ToolException($"cannot listen: {e.Message}");
-        }
-    }
-
-    private void DropConnections()
-    {
-        foreach (var door in _doors)
-        {
-            door.DropConnections();
         }
     }
 

@@ -49,6 +49,12 @@ internal sealed class NbdDoor : IDoor
     public void DropConnections() => _server.DropConnections();
 
     /// <inheritdoc/>
+    public void Admit(bool clients) => _server.Admit(clients);
+
+    /// <inheritdoc/>
+    public Task GoneAsync(TimeSpan limit) => _server.GoneAsync(limit);
+
+    /// <inheritdoc/>
     public void WriteMetrics(MetricsText page)
     {
         var done = _server.Statistics;
@@ -63,13 +69,13 @@ internal sealed class NbdDoor : IDoor
     {
         foreach (var disk in disks)
         {
-            yield return new NbdExport { Name = disk.Name, Device = disk.Node.Device, ReadOnly = disk.Settings.ReadOnly };
+            yield return new NbdExport { Name = disk.Name, Device = disk.Device, ReadOnly = disk.Settings.ReadOnly };
         }
 
         // a client that names no export gets the only one
         if (disks is [{ Name.Length: > 0 } only])
         {
-            yield return new NbdExport { Name = "", Device = only.Node.Device, ReadOnly = only.Settings.ReadOnly };
+            yield return new NbdExport { Name = "", Device = only.Device, ReadOnly = only.Settings.ReadOnly };
         }
     }
 }

@@ -15,6 +15,7 @@ internal sealed class NvmeDoor : IDoor
     private readonly IReadOnlyList<DoorListener> _listeners;
     private readonly NvmeTcpServer _server;
     private readonly DhChapPolicy? _keys;
+    private readonly List<ServedNamespace> _namespaces = [];
 
     public NvmeDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> listeners, ServeLog log)
     {
@@ -51,6 +52,9 @@ internal sealed class NvmeDoor : IDoor
     /// <summary>The subsystems.</summary>
     public NvmeTarget Target { get; }
 
+    /// <summary>The namespaces of all subsystems.</summary>
+    public IReadOnlyList<ServedNamespace> Namespaces => _namespaces;
+
     /// <summary>Where it listens first.</summary>
     public IPEndPoint Address => _server.Address;
 
@@ -75,6 +79,12 @@ internal sealed class NvmeDoor : IDoor
         Target.DropControllers();
         _server.DropConnections();
     }
+
+    /// <inheritdoc/>
+    public void Admit(bool clients) => _server.Admit(clients);
+
+    /// <inheritdoc/>
+    public Task GoneAsync(TimeSpan limit) => _server.GoneAsync(limit);
 
     /// <inheritdoc/>
     public void WriteMetrics(MetricsText page) => NvmeMetrics.Write(page, Target, _server);
@@ -118,13 +128,17 @@ internal sealed class NvmeDoor : IDoor
 
     private void AddNamespaces(NvmeSubsystem subsystem, ServedDisk disk)
     {
-        var parts = DiskWindow.Part(disk.Node.Device);
+        var parts = DiskWindow.Part(disk.Device);
+        long start = 0;
         foreach (var part in parts)
         {
             uint id = (uint)subsystem.Namespaces.Count + 1;
             try
             {
-                subsystem.Add(new NvmeNamespace(id, part, _settings.BlockSize, disk.Name));
+                var ns = new NvmeNamespace(id, part, _settings.BlockSize, disk.Name) { Faults = disk.Faults };
+                subsystem.Add(ns);
+                _namespaces.Add(new ServedNamespace(subsystem, ns, disk, start));
+                start += part.Length;
             }
             catch (ArgumentException e)
             {
