@@ -29,6 +29,9 @@ public sealed record NvmeTargetOptions
     /// <summary>Data of all connections in memory.</summary>
     public long TotalBytes { get; init; } = 1L << 30;
 
+    /// <summary>The memory for that data, where several servers share it: then its limit counts, not <see cref="TotalBytes"/>.</summary>
+    public SlabPool? Buffers { get; init; }
+
     /// <summary>How long a client may take to introduce itself.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
@@ -52,7 +55,7 @@ public sealed class NvmeTarget
     public NvmeTarget(NvmeTargetOptions options)
     {
         Options = options;
-        Buffers = new SlabPool(options.TotalBytes);
+        Buffers = options.Buffers ?? new SlabPool(options.TotalBytes);
         Discovery = new NvmeSubsystem(DiscoveryLog.WellKnownNqn, "discovery");
     }
 

@@ -20,7 +20,9 @@ public sealed class NvmeTcpServer : IAsyncDisposable
 
     private readonly NvmeTarget _target;
     private readonly Reception<Socket, TcpConnection> _reception;
+    private readonly LatencyLedger _latencies = new(QueueStatistics.Kinds.Count);
     private readonly Task _watching;
+    private long _accepted;
 
     /// <param name="target">What is served.</param>
     public NvmeTcpServer(NvmeTarget target)
@@ -44,6 +46,12 @@ public sealed class NvmeTcpServer : IAsyncDisposable
 
     /// <summary>Where it listens: the first of its listeners.</summary>
     public IPEndPoint Address { get; private set; } = new(IPAddress.None, 0);
+
+    /// <summary>Connections that were taken so far.</summary>
+    public long Accepted => Interlocked.Read(ref _accepted);
+
+    /// <summary>How long commands took so far, by <see cref="QueueStatistics.Kinds"/>, those of connections that ended among them.</summary>
+    public LatencyTable Latencies => _latencies.Sum();
 
     /// <summary>The connections of now.</summary>
     public IReadOnlyList<ConnectionInfo> Connections
@@ -89,7 +97,8 @@ public sealed class NvmeTcpServer : IAsyncDisposable
 
         socket.NoDelay = true;
         socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-        return new TcpConnection(socket, _target, buffer);
+        Interlocked.Increment(ref _accepted);
+        return new TcpConnection(socket, _target, buffer, _latencies.Open());
     }
 
     private async Task ServeAsync(TcpConnection connection)
@@ -102,6 +111,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
         }
         finally
         {
+            _latencies.Close(connection.Latencies);
             _reception.Leave(connection);
         }
 

@@ -81,7 +81,7 @@ internal sealed partial class TcpConnection
     /// </remarks>
     public void Complete(Command command)
     {
-        Statistics.Count(command.StartedAt);
+        Statistics.Count(command.Entry.Opcode, _queue == 0, command.StartedAt);
         var (entry, data, buffer) = (command.Entry, command.Data, command.Buffer);
         bool answers = entry.Direction == 2 && command.Status == NvmeStatus.Success && data.Length > 0;
         var completion = new CompletionEntry(

@@ -30,9 +30,11 @@ internal sealed partial class TcpConnection : ICommandQueue, IServedClient, IDis
     private long _held;
     private long _lastActivity = Environment.TickCount64;
 
-    public TcpConnection(Socket socket, NvmeTarget target, Slab buffer)
+    public TcpConnection(Socket socket, NvmeTarget target, Slab buffer, LatencyTable latencies)
     {
         _socket = socket;
+        Latencies = latencies;
+        Statistics = new QueueStatistics(latencies);
         _target = target;
         _options = target.Options;
         _in = buffer;
@@ -42,7 +44,10 @@ internal sealed partial class TcpConnection : ICommandQueue, IServedClient, IDis
     }
 
     /// <summary>Counters.</summary>
-    public QueueStatistics Statistics { get; } = new();
+    public QueueStatistics Statistics { get; }
+
+    /// <summary>Where they are kept.</summary>
+    public LatencyTable Latencies { get; }
 
     /// <summary>The host's name; empty before it connected.</summary>
     public string Host => _controller?.Host ?? "";

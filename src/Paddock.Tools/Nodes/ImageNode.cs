@@ -64,6 +64,9 @@ public sealed record OpenSettings
     /// <summary>Objects that options may name, as <c>--object</c> has them.</summary>
     public IReadOnlyList<string> Objects { get; init; } = [];
 
+    /// <summary>Puts something over the bytes of the image's own file, such as a counter; null: nothing. Backing images go without.</summary>
+    public Func<IStorage, IStorage>? Over { get; init; }
+
     /// <summary>Cache mode as <c>-t</c> names it; null for the tool's own.</summary>
     public string? Cache { get; init; }
 }

@@ -160,6 +160,11 @@ public sealed class ImageOpener(ToolContext context)
             }
 
             string protocol = storage switch { NullStorage => Null, NbdStorage => NbdNode.Driver, _ => "file" };
+            if (settings.Over is { } over && protocol == "file")
+            {
+                storage = over(storage);
+            }
+
             if (settings.Cache == "unsafe")
             {
                 storage = new WindowStorage(storage, flushes: false);

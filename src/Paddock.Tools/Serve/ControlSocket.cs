@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Text;
+using Paddock.Tools.Serve.Doors;
 using Paddock.Tools.Serve.Faults;
 
 namespace Paddock.Tools.Serve;
@@ -14,28 +15,28 @@ internal sealed class ControlSocket : IDisposable
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
-    private readonly string _path;
+    private readonly DoorListener _place;
     private readonly Socket _listener;
     private readonly SemaphoreSlim _places = new(MaxClients);
     private readonly Func<string, Task<string>> _execute;
     private readonly ServeLog _log;
 
-    /// <param name="path">Where it is.</param>
+    /// <param name="place">Where it is; owned.</param>
     /// <param name="execute">Runs a line.</param>
     /// <param name="log">Told of each line.</param>
-    public ControlSocket(string path, Func<string, Task<string>> execute, ServeLog log)
+    public ControlSocket(DoorListener place, Func<string, Task<string>> execute, ServeLog log)
     {
-        _path = path;
+        _place = place;
         _execute = execute;
         _log = log;
-        _listener = Listeners.Unix(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        _listener = place.Socket;
         _ = Task.Run(RunAsync);
     }
 
     public void Dispose()
     {
         _listener.Dispose();
-        File.Delete(_path);
+        _place.Remove();
     }
 
     /// <summary>Sends one line to a server and gives its answer, which begins with <c>ok</c>.</summary>

@@ -24,6 +24,9 @@ public sealed record ServedImage
     /// <summary>The name under which NBD offers it; null: the file's name without its ending.</summary>
     public string? Export { get; set; }
 
+    /// <summary>A text for people that NBD clients see.</summary>
+    public string? Description { get; set; }
+
     /// <summary>The Unix socket by which vhost-user offers it; null: as the server's setting of that name says.</summary>
     public string? VhostUser { get; set; }
 }
@@ -40,6 +43,15 @@ public sealed record ServeSettings
 
     /// <summary>Where NBD listens, as HOST:PORT or unix:PATH; null: nowhere.</summary>
     public string? Nbd { get; set; }
+
+    /// <summary>Folder of the certificates of NBD, named as QEMU names them; null: no TLS.</summary>
+    public string? NbdTlsCreds { get; set; }
+
+    /// <summary><c>required</c>: every NBD client goes through TLS; <c>allowed</c>: those that ask for it.</summary>
+    public string NbdTls { get; set; } = "required";
+
+    /// <summary><c>required</c>: an NBD client over TLS shows a certificate that <c>ca-cert.pem</c> vouches for; <c>none</c>: it need not.</summary>
+    public string NbdTlsClients { get; set; } = "required";
 
     /// <summary>The Unix socket by which vhost-user offers the image, or a folder in which each image gets one, NAME.sock; null: none.</summary>
     public string? VhostUser { get; set; }
@@ -78,11 +90,17 @@ public sealed record ServeSettings
     /// <summary>Bytes of an NVMe logical block: 512 or 4096.</summary>
     public int BlockSize { get; set; } = 512;
 
-    /// <summary>Connections at once over NVMe/TCP.</summary>
+    /// <summary>Connections at once by each door, 1 to 65536.</summary>
     public int MaxConnections { get; set; } = 256;
 
-    /// <summary>Seconds of silence after which an NVMe host without keep alive is taken for dead; 0: never.</summary>
+    /// <summary>Memory for the data of all doors' requests, such as 1G; at least 16M.</summary>
+    public string MaxMemory { get; set; } = "1G";
+
+    /// <summary>Seconds of silence after which a client is taken for dead (an NVMe host: one without keep alive); 0: never.</summary>
     public int IdleTimeout { get; set; }
+
+    /// <summary>Seconds that a stop waits for requests under way, 0 to 600.</summary>
+    public int DrainTimeout { get; set; } = 10;
 
     /// <summary>Log lines as JSON.</summary>
     public bool JsonLog { get; set; }
@@ -98,7 +116,8 @@ public sealed record ServeSettings
         }
         catch (JsonException e)
         {
-            throw new ToolException($"'{path}', line {e.LineNumber + 1}: {e.Message}");
+            string key = e.Path is null or "$" ? "" : $", at {e.Path}";
+            throw new ToolException($"'{path}', line {e.LineNumber + 1}{key}: {e.Message}");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Paddock.Block;
+using Paddock.Block.Buffers;
 using Paddock.Nvme;
 
 namespace Paddock.Tools.Serve.Doors;
@@ -17,7 +18,7 @@ internal sealed class NvmeDoor : IDoor
     private readonly DhChapPolicy? _keys;
     private readonly List<ServedNamespace> _namespaces = [];
 
-    public NvmeDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> listeners, ServeLog log)
+    public NvmeDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> listeners, SlabPool buffers, ServeLog log)
     {
         _settings = settings;
         _log = log;
@@ -26,6 +27,7 @@ internal sealed class NvmeDoor : IDoor
         Target = new NvmeTarget(new NvmeTargetOptions
         {
             Connections = settings.MaxConnections,
+            Buffers = buffers,
             IdleTimeout = TimeSpan.FromSeconds(settings.IdleTimeout),
         });
         Target.Authenticated += (host, agreed) => _log.Write("authenticated", ("host", host), ("by", agreed));
@@ -37,7 +39,7 @@ internal sealed class NvmeDoor : IDoor
 
         _server = new NvmeTcpServer(Target);
         _server.Ended += OnEnded;
-        _server.Refused += () => _log.Write("refused", ("door", Name), ("why", "too many connections"));
+        _server.Refused += () => _log.Write("refused", ("door", Name), ("why", "too many connections, or no memory for one more"));
     }
 
     /// <inheritdoc/>
@@ -87,20 +89,39 @@ internal sealed class NvmeDoor : IDoor
     public Task GoneAsync(TimeSpan limit) => _server.GoneAsync(limit);
 
     /// <inheritdoc/>
+    public long BytesWritten(ServedDisk disk) => _namespaces.Where(n => n.Disk == disk).Sum(n => n.Namespace.Statistics.BytesWritten);
+
+    /// <inheritdoc/>
     public void WriteMetrics(MetricsText page) => NvmeMetrics.Write(page, Target, _server);
 
     /// <inheritdoc/>
     public IEnumerable<string> Reload(ServeSettings settings)
     {
+        var changes = new List<string>();
         var (hosts, keys) = (HostsOf(settings), ServeKeys.PolicyOf(settings, Environment.GetEnvironmentVariable));
         foreach (var subsystem in Target.Subsystems)
         {
+            changes.AddRange(ChangesOf(subsystem.AllowedHosts, hosts).Select(change => $"{subsystem.Nqn}: {change}"));
             subsystem.AllowedHosts = hosts;
             subsystem.Authentication = keys;
         }
 
-        return [hosts is null ? "hosts=all" : $"hosts={hosts.Count}", $"keys={keys?.Hosts.Count ?? 0}"];
+        if (keys is not null)
+        {
+            changes.Add($"keys of {keys.Hosts.Count} hosts read again");
+        }
+
+        return changes;
     }
+
+    private static IEnumerable<string> ChangesOf(IReadOnlySet<string>? before, IReadOnlySet<string>? after)
+        => (before, after) switch
+        {
+            (null, null) => [],
+            (null, { } only) => [$"from all hosts to {only.Count}"],
+            (_, null) => ["all hosts may connect"],
+            _ => [.. after.Except(before).Select(h => "added " + h), .. before.Except(after).Select(h => "removed " + h)],
+        };
 
     private static HashSet<string>? HostsOf(ServeSettings settings) => settings.AllowHosts.Count == 0 ? null : [.. settings.AllowHosts];
 

@@ -9,12 +9,13 @@ internal sealed class ServedDisk
 {
     private readonly ImageNode? _node;
 
-    private ServedDisk(ServedImage settings, string name, ImageNode? node, PoweredImage? power)
+    private ServedDisk(ServedImage settings, string name, ImageNode? node, PoweredImage? power, StorageCounters written)
     {
         Settings = settings;
         Name = name;
         _node = node;
         Power = power;
+        Written = written;
         Device = FaultDevice.Wrap(power?.Device ?? node!.Device, Faults);
     }
 
@@ -36,6 +37,9 @@ internal sealed class ServedDisk
     /// <summary>The rules before <see cref="Device"/>.</summary>
     public DeviceFaults Faults { get; } = new();
 
+    /// <summary>What was written to the image's file.</summary>
+    public StorageCounters Written { get; }
+
     /// <summary>Its power; null where it has no volatile cache, and so nothing to lose.</summary>
     public PoweredImage? Power { get; }
 
@@ -46,10 +50,17 @@ internal sealed class ServedDisk
     /// <param name="cache">Bytes of its volatile write cache; null: none.</param>
     /// <exception cref="ToolException">It cannot be opened.</exception>
     public static async Task<ServedDisk> OpenAsync(ImageOpener opener, ServedImage settings, string name, long? cache)
-        => cache is { } size && !settings.ReadOnly
-            ? new ServedDisk(settings, name, null, await PoweredImage.OpenAsync(opener, settings, size))
-            : new ServedDisk(
-                settings, name, await opener.OpenAsync(settings.Path, new OpenSettings { ReadOnly = settings.ReadOnly, Format = settings.Format }), null);
+    {
+        var written = new StorageCounters();
+        IStorage Over(IStorage storage) => new CountingStorage(storage, written);
+        if (cache is { } size && !settings.ReadOnly)
+        {
+            return new ServedDisk(settings, name, null, await PoweredImage.OpenAsync(opener, settings, size, Over), written);
+        }
+
+        var open = new OpenSettings { ReadOnly = settings.ReadOnly, Format = settings.Format, Over = Over };
+        return new ServedDisk(settings, name, await opener.OpenAsync(settings.Path, open), null, written);
+    }
 
     /// <summary>Makes everything durable and closes the image.</summary>
     /// <returns>Why not everything is durable; null when it is.</returns>

@@ -33,16 +33,16 @@ internal sealed class PoweredImage
     /// <summary>Bytes that a cut would drop now.</summary>
     public long UnflushedBytes => _cache.UnflushedBytes;
 
-    /// <summary>Opens an image.</summary>
+    /// <summary>Opens an image; <paramref name="over"/> puts something over its file.</summary>
     /// <exception cref="ToolException">It cannot be opened, or is no file.</exception>
-    public static async Task<PoweredImage> OpenAsync(ImageOpener opener, ServedImage image, long size)
+    public static async Task<PoweredImage> OpenAsync(ImageOpener opener, ServedImage image, long size, Func<IStorage, IStorage> over)
     {
         if (image.Path.Contains("://", StringComparison.Ordinal) || image.Path.StartsWith("json:", StringComparison.Ordinal))
         {
             throw new ToolException($"'{image.Path}': a volatile cache goes under an image in a file");
         }
 
-        var cache = new VolatileStorage(ImageOpener.OpenFile(ImageOpener.PathOf(image.Path), readOnly: false), size);
+        var cache = new VolatileStorage(over(ImageOpener.OpenFile(ImageOpener.PathOf(image.Path), readOnly: false)), size);
         return new PoweredImage(opener, image, size, cache, await OpenOverAsync(opener, image, cache));
     }
 
