@@ -39,6 +39,12 @@ public static class CommandTree
             "paddock serve zns.qcow2 plain.raw --nvme 127.0.0.1:4420 --nbd 127.0.0.1:10809 --metrics 127.0.0.1:9100 --control /run/p.sock",
         ],
         ["fault"] = ["paddock fault /run/p.sock fail command=write nth=3 status=281", "paddock fault /run/p.sock delay ms=500 count=0", "paddock fault /run/p.sock drop"],
+        ["bench"] =
+        [
+            "paddock bench disk.qcow2 --rw append --depth 1",
+            "paddock bench nvme+tcp://127.0.0.1:4420/nqn.2026-01.io.paddock:disk --rw write --bs 128k --connections 4",
+            "paddock bench nbd://127.0.0.1 --rate 20000 --time 10 --json",
+        ],
         ["demo"] = ["paddock demo"],
         ["completion"] = ["paddock completion bash > ~/.local/share/bash-completion/completions/paddock"],
         ["img"] = ["paddock img create -f qcow2 disk.qcow2 1G", "paddock img convert -O qcow2 disk.raw disk.qcow2", "paddock img --help"],
@@ -59,6 +65,7 @@ public static class CommandTree
             InspectCommands.Check(console),
             ServeCommand.Serve(console),
             ServeCommand.Fault(console),
+            BenchCommand.Build(console),
             OtherCommands.Demo(console),
             OtherCommands.Completion(console),
             OtherCommands.Compatible("img", "Takes qemu-img's words and prints its lines: 'paddock img --help'."),

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -64,6 +65,8 @@ internal sealed class MetricsPage : IDisposable
 
         page.Append($"paddock_nvme_buffer_bytes {_target.BytesInMemory}\n");
         page.Append($"process_resident_memory_bytes {Environment.WorkingSet}\n");
+        page.Append(CultureInfo.InvariantCulture, $"process_cpu_seconds_total {Environment.CpuUsage.TotalTime.TotalSeconds}\n");
+        page.Append($"dotnet_total_allocated_bytes_total {GC.GetTotalAllocatedBytes(precise: true)}\n");
         return page.ToString();
     }
 
@@ -119,12 +122,12 @@ internal sealed class MetricsPage : IDisposable
         for (int i = 0; i < QueueStatistics.LatencyClasses - 1; i++)
         {
             below += queue.Statistics.InClass(i);
-            page.Append(System.Globalization.CultureInfo.InvariantCulture,
+            page.Append(CultureInfo.InvariantCulture,
                 $"paddock_nvme_latency_seconds_bucket{{{labels},le=\"{Math.Pow(2, i) / 1e6}\"}} {below}\n");
         }
 
         page.Append($"paddock_nvme_latency_seconds_bucket{{{labels},le=\"+Inf\"}} {queue.Statistics.Commands}\n");
-        page.Append(System.Globalization.CultureInfo.InvariantCulture,
+        page.Append(CultureInfo.InvariantCulture,
             $"paddock_nvme_latency_seconds_sum{{{labels}}} {queue.Statistics.TotalLatency.TotalSeconds}\n");
         page.Append($"paddock_nvme_latency_seconds_count{{{labels}}} {queue.Statistics.Commands}\n");
     }
