@@ -50,6 +50,12 @@ public static class CommandTree
             "paddock fault /run/p.sock status --json",
         ],
         ["gen-dhchap-key"] = ["paddock gen-dhchap-key", "paddock gen-dhchap-key --hmac 1 --nqn nqn.2014-08.org.example:host"],
+        ["bench"] =
+        [
+            "paddock bench disk.qcow2 --rw append --depth 1",
+            "paddock bench nvme+tcp://127.0.0.1:4420/nqn.2026-01.io.paddock:disk --rw write --bs 128k --connections 4",
+            "paddock bench nbd://127.0.0.1 --rate 20000 --time 10 --json",
+        ],
         ["demo"] = ["paddock demo"],
         ["completion"] = ["paddock completion bash > ~/.local/share/bash-completion/completions/paddock"],
         ["img"] = ["paddock img create -f qcow2 disk.qcow2 1G", "paddock img convert -O qcow2 disk.raw disk.qcow2", "paddock img --help"],
@@ -71,6 +77,7 @@ public static class CommandTree
             ServeCommand.Serve(console),
             FaultCommand.Create(console),
             KeyCommand.Generate(console),
+            BenchCommand.Build(console),
             OtherCommands.Demo(console),
             OtherCommands.Completion(console),
             OtherCommands.Compatible("img", "Takes qemu-img's words and prints its lines: 'paddock img --help'."),

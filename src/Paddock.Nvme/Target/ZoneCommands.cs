@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Nvme.Wire;
 
@@ -11,6 +12,7 @@ internal static class ZoneCommands
     private const int Batch = 512;
 
     /// <summary>Zone Append: data goes to the pointer of the zone that dwords 10 and 11 name; the result is where it landed.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public static async ValueTask<NvmeStatus> AppendAsync(Controller controller, NvmeNamespace ns, Command command)
     {
         var status = IoCommands.CheckTransfer(ns, command, out long start);

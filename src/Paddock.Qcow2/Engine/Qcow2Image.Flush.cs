@@ -53,6 +53,8 @@ public sealed partial class Qcow2Image
         {
             await _refcounts.ApplyFreesAsync();
         }
+
+        await _refcounts.PunchSomeAsync();
     }
 
     /// <summary>Counts and L2 tables, with the barrier between them, which covers new data too. Under the metadata mutex.</summary>
@@ -110,6 +112,7 @@ public sealed partial class Qcow2Image
         try
         {
             await FlushLockedAsync();
+            await _refcounts.PunchAllAsync();
             await _refcounts.WriteBackAsync();
             if ((_header.Incompatible & IncompatibleFeatures.Dirty) != 0)
             {

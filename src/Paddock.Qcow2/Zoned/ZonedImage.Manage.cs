@@ -246,7 +246,7 @@ internal sealed partial class ZonedImage
         {
             // left over where a flush failed between its capture and its write
             _table.MarkSectorsDirty(_captured);
-            _captured = _table.Capture(StoredPointerOf, _zones);
+            _captured = _table.Capture(_storedPointerOf, _zones);
         }
     }
 
@@ -255,7 +255,7 @@ internal sealed partial class ZonedImage
     private async ValueTask<bool> WritePointersAsync()
     {
         var sectors = _captured;
-        _captured = [];
+        _captured = ZonePointerTable.NoSectors;
         if (sectors.Count == 0)
         {
             return false;

@@ -20,7 +20,8 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
     private readonly RangeLock _zoneLocks = new();
     private readonly Lock _state = new();
     private ZonedParameters _parameters;
-    private List<int> _captured = [];
+    private readonly Func<int, long> _storedPointerOf;
+    private List<int> _captured = ZonePointerTable.NoSectors;
 
     private ZonedImage(Qcow2Image image, ZonedParameters parameters, ZoneSet zones, ZonePointerTable table)
     {
@@ -28,6 +29,7 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
         _parameters = parameters;
         _zones = zones;
         _table = table;
+        _storedPointerOf = StoredPointerOf;
         image.CaptureZonePointers = CapturePointers;
         image.WriteZonePointers = WritePointersAsync;
         image.RegisterZoneTable(table.Offset, table.Stored.Length);

@@ -4,7 +4,7 @@ using Paddock.Tools.Serve.Doors;
 namespace Paddock.Tools.Serve;
 
 /// <summary>Settings held against what can be: once, before anything is opened.</summary>
-internal static class ServeCheck
+public static class ServeCheck
 {
     private const int MostConnections = 65536, MostDrainSeconds = 600, MostIdleSeconds = 7 * 24 * 3600;
 
