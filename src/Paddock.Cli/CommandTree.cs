@@ -37,6 +37,7 @@ public static class CommandTree
         [
             "paddock serve disk.qcow2 --nvme 127.0.0.1:4420",
             "paddock serve zns.qcow2 plain.raw --nvme 127.0.0.1:4420 --nbd 127.0.0.1:10809 --metrics 127.0.0.1:9100 --control /run/p.sock",
+            "paddock serve disk.qcow2 --nvme 0.0.0.0:4420 --dhchap-keys /etc/paddock/keys",
         ],
         ["fault"] =
         [
@@ -48,6 +49,7 @@ public static class CommandTree
             "paddock fault /run/p.sock powercut keep=50 seed=1 hold=5",
             "paddock fault /run/p.sock status --json",
         ],
+        ["gen-dhchap-key"] = ["paddock gen-dhchap-key", "paddock gen-dhchap-key --hmac 1 --nqn nqn.2014-08.org.example:host"],
         ["demo"] = ["paddock demo"],
         ["completion"] = ["paddock completion bash > ~/.local/share/bash-completion/completions/paddock"],
         ["img"] = ["paddock img create -f qcow2 disk.qcow2 1G", "paddock img convert -O qcow2 disk.raw disk.qcow2", "paddock img --help"],
@@ -68,6 +70,7 @@ public static class CommandTree
             InspectCommands.Check(console),
             ServeCommand.Serve(console),
             FaultCommand.Create(console),
+            KeyCommand.Generate(console),
             OtherCommands.Demo(console),
             OtherCommands.Completion(console),
             OtherCommands.Compatible("img", "Takes qemu-img's words and prints its lines: 'paddock img --help'."),

@@ -26,6 +26,12 @@ internal static class ServeCommand
         var control = new Option<string?>("--control") { Description = "Unix socket for 'paddock fault'.", HelpName = "PATH" };
         var nqn = new Option<string?>("--nqn") { Description = "Qualified name of the NVMe subsystem.", HelpName = "NQN" };
         var hosts = new Option<string[]>("--allow-host") { Description = "Qualified name of a host that may connect; may be repeated.", HelpName = "NQN" };
+        var keys = new Option<string?>("--dhchap-keys")
+        {
+            Description = "File of keys by which NVMe hosts must authenticate, one 'HOSTNQN KEY [CONTROLLERKEY]' a line, readable by its owner alone. "
+                + "PADDOCK_DHCHAP_SECRET and PADDOCK_DHCHAP_CTRL_SECRET are the keys of every other host.",
+            HelpName = "FILE",
+        };
         var format = new Option<string?>("--format") { Description = "Format of the images; probed unless given.", HelpName = "qcow2|raw" };
         var readOnly = new Option<bool>("--read-only") { Description = "Take no writes." };
         var block = new Option<int?>("--block-size") { Description = "Bytes of an NVMe logical block: 512 (default) or 4096.", HelpName = "BYTES" };
@@ -42,7 +48,7 @@ internal static class ServeCommand
         var jsonLog = new Option<bool>("--json-log") { Description = "Write the log as JSON lines." };
         var command = new Command("serve", "Serves images over NVMe/TCP, NBD and vhost-user until it is asked to stop (SIGINT, SIGTERM).")
         {
-            images, config, check, nvme, nbd, tls, tlsMode, tlsClients, vhostUser, queues, metrics, control, nqn, hosts, format, readOnly, block,
+            images, config, check, nvme, nbd, tls, tlsMode, tlsClients, vhostUser, queues, metrics, control, nqn, hosts, keys, format, readOnly, block,
             connections, memory, idle, drain, cache, faults, jsonLog,
         };
         command.SetAction(async (parsed, cancellationToken) =>
@@ -73,6 +79,7 @@ internal static class ServeCommand
                     Control = parsed.GetValue(control) ?? given.Control,
                     Nqn = parsed.GetValue(nqn) ?? given.Nqn,
                     AllowHosts = [.. allowed, .. given.AllowHosts],
+                    DhchapKeys = parsed.GetValue(keys) ?? given.DhchapKeys,
                     BlockSize = parsed.GetValue(block) ?? given.BlockSize,
                     VolatileCache = parsed.GetValue(cache) ?? given.VolatileCache,
                     Faults = [.. parsed.GetValue(faults) ?? [], .. given.Faults],
@@ -86,7 +93,7 @@ internal static class ServeCommand
                 return NativeExit.Success;
             }
 
-            await ServeVerb.RunAsync(Settings(), file is null ? null : Settings, console, cancellationToken);
+            await ServeVerb.RunAsync(Settings(), file is null && parsed.GetValue(keys) is null ? null : Settings, console, cancellationToken);
             return NativeExit.Success;
         });
         return command;

@@ -35,6 +35,9 @@ public sealed record NvmeTargetOptions
     /// <summary>How long a client may take to introduce itself.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>How long a host may take to authenticate a queue.</summary>
+    public TimeSpan AuthenticationTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>After how much silence a host without keep alive is taken for dead; zero: never.</summary>
     public TimeSpan IdleTimeout { get; init; } = TimeSpan.Zero;
 
@@ -55,6 +58,9 @@ public sealed class NvmeTarget
         Buffers = options.Buffers ?? new SlabPool(options.TotalBytes);
         Discovery = new NvmeSubsystem(DiscoveryLog.WellKnownNqn, "discovery");
     }
+
+    /// <summary>Raised when a host has authenticated its admin queue, with its name and what was agreed.</summary>
+    public event Action<string, string>? Authenticated;
 
     /// <summary>Limits.</summary>
     public NvmeTargetOptions Options { get; }
@@ -111,6 +117,8 @@ public sealed class NvmeTarget
 
         return dropped;
     }
+
+    internal void TellAuthenticated(string host, string agreed) => Authenticated?.Invoke(host, agreed);
 
     internal NvmeSubsystem? Find(string nqn)
         => nqn == DiscoveryLog.WellKnownNqn ? Discovery : Array.Find(_subsystems, s => s.Nqn == nqn);

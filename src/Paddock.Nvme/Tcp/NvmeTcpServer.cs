@@ -139,6 +139,12 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     {
         foreach (var connection in _reception.Clients)
         {
+            if (connection.AuthenticatingMilliseconds > _target.Options.AuthenticationTimeout.TotalMilliseconds)
+            {
+                connection.GiveUpAuthentication();
+                continue;
+            }
+
             var limit = connection.IsConnected ? _target.Options.IdleTimeout : _target.Options.HandshakeTimeout;
             if (limit > TimeSpan.Zero && connection.IdleMilliseconds > limit.TotalMilliseconds
                 && (!connection.IsConnected || connection.Controller!.KeepAliveTimeout == 0))

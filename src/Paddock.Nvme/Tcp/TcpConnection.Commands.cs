@@ -215,7 +215,11 @@ internal sealed partial class TcpConnection
 
     private void Start(Command command)
     {
-        if (_queue == 0 || _controller is null || command.Entry.Opcode == Opcode.Fabrics)
+        if (_authentication is not null && IsAuthentication(command.Entry))
+        {
+            _ = RunAuthenticationAsync(command);
+        }
+        else if (_queue == 0 || _controller is null || command.Entry.Opcode == Opcode.Fabrics)
         {
             _ = RunAdminAsync(command);
         }

@@ -133,6 +133,11 @@ internal sealed partial class TcpConnection
             return NvmeStatus.InvalidField;
         }
 
+        if (Admit(entry) is { } refused)
+        {
+            return refused;
+        }
+
         if (entry.DataLength > _options.MaxTransferBytes)
         {
             return NvmeStatus.InvalidField;

@@ -78,6 +78,15 @@ public sealed record ServeSettings
     /// <summary>Qualified names of the hosts that may connect; empty: all.</summary>
     public IReadOnlyList<string> AllowHosts { get; set; } = [];
 
+    /// <summary>File of the keys by which NVMe hosts must authenticate; null: those of the environment, where there are some.</summary>
+    public string? DhchapKeys { get; set; }
+
+    /// <summary>Hashes that may be agreed, the preferred one first; empty: all.</summary>
+    public IReadOnlyList<string> DhchapHashes { get; set; } = [];
+
+    /// <summary>Diffie-Hellman groups that may be agreed, the preferred one first; empty: all but null.</summary>
+    public IReadOnlyList<string> DhchapGroups { get; set; } = [];
+
     /// <summary>Bytes of an NVMe logical block: 512 or 4096.</summary>
     public int BlockSize { get; set; } = 512;
 

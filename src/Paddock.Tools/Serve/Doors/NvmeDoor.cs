@@ -16,18 +16,21 @@ internal sealed class NvmeDoor : IDoor
     private readonly IReadOnlyList<DoorListener> _listeners;
     private readonly NvmeTcpServer _server;
     private readonly List<ServedNamespace> _namespaces = [];
+    private DhChapPolicy? _keys;
 
     public NvmeDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> listeners, SlabPool buffers, ServeLog log)
     {
         _settings = settings;
         _log = log;
         _listeners = listeners;
+        _keys = ServeKeys.PolicyOf(settings, Environment.GetEnvironmentVariable);
         Target = new NvmeTarget(new NvmeTargetOptions
         {
             Connections = settings.MaxConnections,
             Buffers = buffers,
             IdleTimeout = TimeSpan.FromSeconds(settings.IdleTimeout),
         });
+        Target.Authenticated += (host, agreed) => _log.Write("authenticated", ("host", host), ("by", agreed));
         string first = settings.Nqn ?? DefaultNqn + ServeVerb.StemOf(disks[0].Settings.Path);
         foreach (var disk in disks)
         {
@@ -95,12 +98,20 @@ internal sealed class NvmeDoor : IDoor
     public IEnumerable<string> Reload(ServeSettings settings)
     {
         var changes = new List<string>();
-        var hosts = HostsOf(settings);
+        var (hosts, keys) = (HostsOf(settings), ServeKeys.PolicyOf(settings, Environment.GetEnvironmentVariable));
         foreach (var subsystem in Target.Subsystems)
         {
             changes.AddRange(ChangesOf(subsystem.AllowedHosts, hosts).Select(change => $"{subsystem.Nqn}: {change}"));
             subsystem.AllowedHosts = hosts;
+            subsystem.Authentication = keys;
         }
+
+        if (_keys?.Hosts.Count != keys?.Hosts.Count)
+        {
+            changes.Add($"keys of {keys?.Hosts.Count ?? 0} hosts");
+        }
+
+        _keys = keys;
 
         return changes;
     }
@@ -125,7 +136,10 @@ internal sealed class NvmeDoor : IDoor
 
         try
         {
-            var subsystem = new NvmeSubsystem(nqn, $"PADDOCK{Target.Subsystems.Count:D8}") { AllowedHosts = HostsOf(_settings) };
+            var subsystem = new NvmeSubsystem(nqn, $"PADDOCK{Target.Subsystems.Count:D8}")
+            {
+                AllowedHosts = HostsOf(_settings), Authentication = _keys,
+            };
             Target.Add(subsystem);
             return subsystem;
         }
