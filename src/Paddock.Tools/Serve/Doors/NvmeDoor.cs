@@ -15,8 +15,8 @@ internal sealed class NvmeDoor : IDoor
     private readonly ServeLog _log;
     private readonly IReadOnlyList<DoorListener> _listeners;
     private readonly NvmeTcpServer _server;
+    private readonly DhChapPolicy? _keys;
     private readonly List<ServedNamespace> _namespaces = [];
-    private DhChapPolicy? _keys;
 
     public NvmeDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> listeners, SlabPool buffers, ServeLog log)
     {
@@ -106,12 +106,10 @@ internal sealed class NvmeDoor : IDoor
             subsystem.Authentication = keys;
         }
 
-        if (_keys?.Hosts.Count != keys?.Hosts.Count)
+        if (keys is not null)
         {
-            changes.Add($"keys of {keys?.Hosts.Count ?? 0} hosts");
+            changes.Add($"keys of {keys.Hosts.Count} hosts read again");
         }
-
-        _keys = keys;
 
         return changes;
     }
