@@ -95,7 +95,7 @@ public class ServeFaultTests
         await using var bench = await Bench.StartAsync();
         using var admin = new RawHost(bench.Server.Address.Port);
         admin.Initialize();
-        ushort controller = admin.Connect(bench.Subsystem.Nqn);
+        ushort controller = (ushort)admin.Connect(bench.Subsystem.Nqn);
         admin.Enable();
         using var queue = new RawHost(bench.Server.Address.Port);
         queue.Initialize();

@@ -83,10 +83,11 @@ internal sealed class NbdSession : IDisposable
                 {
                 }
 
+                // counted before the answers leave: who has them finds them in the figures
+                _counters.Publish();
                 _writer.Push();
                 _queue.Flush();
                 _writer.Rewind();
-                _counters.Publish();
                 if (_ended || _queue.IsBroken)
                 {
                     return;

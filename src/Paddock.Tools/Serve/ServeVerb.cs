@@ -25,6 +25,7 @@ public sealed class ServeVerb : IAsyncDisposable
     private MetricsServer? _metrics;
     private ControlSocket? _control;
     private int _signals;
+    private bool _closed;
 
     private ServeVerb(ServeSettings settings, ServeLog log, ServiceManager manager)
     {
@@ -100,6 +101,12 @@ public sealed class ServeVerb : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        if (_closed)
+        {
+            return;
+        }
+
+        _closed = true;
         _control?.Dispose();
         await (_metrics?.DisposeAsync() ?? ValueTask.CompletedTask);
         _schedule?.Dispose();

@@ -30,8 +30,9 @@ internal sealed class ServiceManager
     /// <summary>Reads the environment of a process.</summary>
     /// <param name="variable">Gives a variable's value.</param>
     /// <param name="process">The process's number: sockets that are meant for another are not taken.</param>
+    /// <param name="first">The first descriptor that is handed over.</param>
     /// <exception cref="ToolException">The variables contradict each other, or a socket has a name that means nothing here.</exception>
-    public static ServiceManager Of(Func<string, string?> variable, int process)
+    public static ServiceManager Of(Func<string, string?> variable, int process, int first = FirstDescriptor)
     {
         var manager = new ServiceManager(variable("NOTIFY_SOCKET") is { Length: > 1 } path ? path : null);
         if (!int.TryParse(variable("LISTEN_PID"), CultureInfo.InvariantCulture, out int meant) || meant != process
@@ -49,7 +50,7 @@ internal sealed class ServiceManager
         for (int i = 0; i < count; i++)
         {
             manager._handed.Add(Names.Contains(names[i])
-                ? (names[i], FirstDescriptor + i)
+                ? (names[i], first + i)
                 : throw new ToolException($"a socket was handed over as '{names[i]}': names are {string.Join(", ", Names)} (FileDescriptorName=)"));
         }
 
