@@ -62,7 +62,7 @@ internal static class ServeCommand
         var what = new Argument<string[]>("WHAT")
         {
             Description = "fail, delay, clear, drop, readonly, offline or restore, with ns=N, nqn=NQN, command=read|write|flush|append|zone|report, nth=N, "
-                + "count=N (0: for good), status=HEX, ms=N, zone=N. No image keeps conditions of zones yet: readonly, offline and restore are refused.",
+                + "count=N (0: for good), status=HEX, ms=N, zone=N.",
             Arity = ArgumentArity.OneOrMore,
         };
         var command = new Command("fault", "Makes a running server fail, delay or drop, to test the software above it.") { socket, what };
