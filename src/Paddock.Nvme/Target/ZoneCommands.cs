@@ -115,8 +115,10 @@ internal static class ZoneCommands
                     if (written < room)
                     {
                         var to = page.Slice(ZoneReport.HeaderSize + (written++ * size), size);
-                        bool extends = extension > 0 && await ns.Zoned.Attributes!.ReadExtensionAsync(
-                            (int)(zones[i].Start / ns.Zoned.Zoned.ZoneSize), to[ZoneReport.DescriptorSize..]);
+                        int zone = (int)(zones[i].Start / ns.Zoned.Zoned.ZoneSize);
+                        bool extends = extension > 0
+                            ? await ns.Zoned.Attributes!.ReadExtensionAsync(zone, to[ZoneReport.DescriptorSize..])
+                            : ns.Zoned.Attributes?.HasExtension(zone) == true;
                         ZoneReport.Write(to.Span, zones[i], ns.BlockShift, extends);
                     }
                 }

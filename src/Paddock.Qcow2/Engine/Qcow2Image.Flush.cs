@@ -35,6 +35,11 @@ public sealed partial class Qcow2Image
     {
         await _storage.OnEventAsync("flush_to_os");
         CaptureZonePointers?.Invoke();
+        if (PrepareZonePointers is not null)
+        {
+            await PrepareZonePointers();
+        }
+
         await WriteBackTablesAsync();
         if (_dirtyL1.Count > 0)
         {

@@ -50,6 +50,9 @@ internal sealed class ZonePointerTable
         }
     }
 
+    /// <summary>Whether the storage may have another pointer for a zone than <see cref="Stored"/>.</summary>
+    public bool IsDirty(int zone) => _isDirty[zone / ZonesPerSector];
+
     /// <summary>
     /// Takes the sectors that differ, with their pointers as they are now: to be written once everything below those pointers is durable.
     /// </summary>

@@ -56,7 +56,7 @@ public static class ServeCheck
 
     /// <summary>Holds the settings against each other and against the limits.</summary>
     /// <exception cref="ToolException">They contradict each other, or exceed a limit; the message names the key.</exception>
-    public static void Validate(ServeSettings settings, ServiceManager manager)
+    internal static void Validate(ServeSettings settings, ServiceManager manager)
     {
         if (settings is { Nvme: null, Nbd: null, VhostUser: null } && settings.Images.All(i => i.VhostUser is null)
             && !manager.Has("nvme") && !manager.Has("nbd") && !manager.Has("vhost-user"))
