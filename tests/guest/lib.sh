@@ -8,6 +8,7 @@ cache=$(cd "$cache" && pwd)
 tools=$cache/tools         # the unpacked packages: a small Debian that is never entered
 kernel_dir=$cache/kernel   # the unpacked linux-image
 fio_source=$cache/fio      # fio's source package: only t/zbd of it is used
+qemu11=$cache/qemu11       # QEMU 11, unpacked by `fetch --qemu11`
 
 die() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -28,6 +29,16 @@ in_tools() {
     local program=$1
     shift
     "$tools/usr/lib64/ld-linux-x86-64.so.2" --library-path "$tools/usr/lib/x86_64-linux-gnu" "$tools/$program" "$@"
+}
+
+# in_qemu11 ARGUMENT...: becomes or runs the unpacked qemu-system-x86_64, with its own loader, libraries and firmware
+qemu11_command() {
+    printf '%s\n' "$qemu11/usr/lib64/ld-linux-x86-64.so.2" --library-path "$qemu11/usr/lib/x86_64-linux-gnu" "$qemu11/usr/bin/qemu-system-x86_64"
+}
+in_qemu11() {
+    local command
+    mapfile -t command < <(qemu11_command)
+    "${command[@]}" "$@"
 }
 
 # depmod ARGUMENT...: kmod looks at the name that it was called by
