@@ -1,7 +1,6 @@
 # a plain virtio disk: raw data, discard, write zeroes, ext4 and Btrfs over a remount
 . /cases/filesystem.sh
-. /cases/vblk.sh
-virtio_disk || fail "no disk"
+attach || fail attach
 d=/dev/$dev
 [ "$(cat /sys/block/$dev/queue/zoned)" = none ] || fail "$dev is zoned"
 [ -n "$(cat /sys/block/$dev/serial 2>/dev/null)" ] && say "serial $(cat /sys/block/$dev/serial)"

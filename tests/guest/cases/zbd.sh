@@ -6,10 +6,9 @@ case $ZBD in
         modprobe nvme
         for tries in $(seq 100); do dev=$(ls /dev | grep -E '^nvme[0-9]+n[0-9]+$') && break; sleep 0.1; done
         ;;
-    vhost) modprobe virtio_blk; dev=vda ;;
+    vhost) virtio_disk || fail disk ;;
 esac
 [ "$(cat /sys/block/$dev/queue/zoned)" = host-managed ] || fail "$dev is not zoned"
-modprobe mq-deadline
 blkzone reset "/dev/$dev" || fail reset
 say "$dev: $(cat /sys/block/$dev/queue/nr_zones) zones, open $(cat /sys/block/$dev/queue/max_open_zones), active $(cat /sys/block/$dev/queue/max_active_zones)"
 suite=/fio/t/zbd/test-zbd-support
