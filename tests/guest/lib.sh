@@ -78,9 +78,9 @@ make_network() {
     done
 }
 
-# our executable: the native one where it is built
+# our executable: $PADDOCK where it is named, else the native one where it is built
 find_paddock() {
-    paddock=$root_dir/artifacts/aot/paddock
+    paddock=${PADDOCK:-$root_dir/artifacts/aot/paddock}
     [ -x "$paddock" ] || paddock=$root_dir/paddock
 }
 
