@@ -1,8 +1,8 @@
 using System.Net.Sockets;
 using Paddock.Block;
 using Paddock.Block.Buffers;
+using Paddock.Block.Serving;
 using Paddock.Nbd.Server;
-using Paddock.Nbd.Transport;
 
 namespace Paddock.Nbd;
 
@@ -14,13 +14,7 @@ public sealed class NbdServer : IAsyncDisposable
     private const int StackSize = 512 << 10;
 
     private readonly Dictionary<string, NbdExport> _exports = new(StringComparer.Ordinal);
-    private readonly HashSet<ServerConnection> _connections = [];
-    private readonly Lock _lock = new();
-    private readonly SemaphoreSlim _places;
-    private readonly CancellationTokenSource _stop = new();
-    private readonly List<(Socket Listener, Task Loop)> _listeners = [];
-    private readonly TaskCompletionSource _allGone = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private bool _stopping;
+    private readonly Reception<Socket, ServerConnection> _reception;
 
     /// <param name="options">How to serve.</param>
     /// <param name="exports">What to serve; no name twice.</param>
@@ -32,7 +26,8 @@ public sealed class NbdServer : IAsyncDisposable
         }
 
         Options = options;
-        _places = new SemaphoreSlim(options.MaxConnections);
+        _reception = new Reception<Socket, ServerConnection>(
+            options.MaxConnections, WhenFull.Wait, socket => new ServerConnection(socket, this), Begin, options.Time);
         foreach (var export in exports)
         {
             _exports.Add(export.Name, export);
@@ -53,96 +48,41 @@ public sealed class NbdServer : IAsyncDisposable
 
     /// <summary>Takes clients from a listener from now on.</summary>
     /// <param name="listener">A bound socket that listens; owned.</param>
-    public void Listen(Socket listener)
-    {
-        var loop = new AcceptLoop(listener, _places, Start, Options.Time);
-        _listeners.Add((listener, Task.Run(() => loop.RunAsync(_stop.Token))));
-    }
+    public void Listen(Socket listener) => _reception.Listen(listener, listener.AcceptAsync);
 
     /// <summary>Serves one client whose connection is there already.</summary>
     /// <param name="connection">A connected socket; owned.</param>
-    public void Accept(Socket connection)
-    {
-        _places.Wait(_stop.Token);
-        Start(connection);
-    }
+    public void Accept(Socket connection) => _reception.Take(connection);
 
     /// <summary>
     /// Takes no more clients and no more requests, answers those under way, hangs up, and flushes every export that can be written.
     /// </summary>
-    public async Task StopAsync()
+    /// <param name="limit">How long it may take before the rest are cut off; <see cref="NbdServerOptions.DrainLimit"/> unless given.</param>
+    public async Task StopAsync(TimeSpan? limit = null)
     {
-        await _stop.CancelAsync();
-        foreach (var (listener, loop) in _listeners)
-        {
-            await loop;
-            listener.Dispose();
-        }
-
-        ServerConnection[] open;
-        lock (_lock)
-        {
-            if (_stopping)
-            {
-                return;
-            }
-
-            _stopping = true;
-            open = [.. _connections];
-            if (open.Length == 0)
-            {
-                _allGone.TrySetResult();
-            }
-        }
-
-        foreach (var connection in open)
-        {
-            connection.Stop();
-        }
-
-        try
-        {
-            await _allGone.Task.WaitAsync(Options.DrainLimit, Options.Time);
-        }
-        catch (TimeoutException)
-        {
-            // a client that takes no replies holds nobody up
-            foreach (var connection in open)
-            {
-                connection.Abort();
-            }
-
-            await _allGone.Task;
-        }
-
+        await _reception.StopAsync(limit ?? Options.DrainLimit);
         foreach (var export in _exports.Values.Where(e => !e.IsReadOnly))
         {
             await export.Device.FlushAsync();
         }
     }
 
+    /// <summary>Ends every connection at once, as a power cut would; clients may come back.</summary>
+    public void DropConnections() => _reception.AbortAll();
+
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        await StopAsync();
-        _stop.Dispose();
-        _places.Dispose();
-    }
-
-    private void Start(Socket socket)
-    {
-        var connection = new ServerConnection(socket, this);
-        lock (_lock)
+        if (!_reception.Stopping.IsCancellationRequested)
         {
-            if (_stopping)
-            {
-                socket.Dispose();
-                return;
-            }
-
-            _connections.Add(connection);
+            await StopAsync();
         }
 
+        await _reception.DisposeAsync();
+    }
+
+    private void Begin(ServerConnection connection)
+    {
         Statistics.Came();
         try
         {
@@ -150,14 +90,7 @@ public sealed class NbdServer : IAsyncDisposable
         }
         catch (Exception)
         {
-            // no thread: the client is sent away, and the place is the accept loop's to give back
-            connection.Dispose();
             Statistics.Left();
-            lock (_lock)
-            {
-                _connections.Remove(connection);
-            }
-
             throw;
         }
     }
@@ -166,22 +99,7 @@ public sealed class NbdServer : IAsyncDisposable
     {
         connection.Run();
         connection.Dispose();
-        int left = Statistics.Left();
-        bool last;
-        lock (_lock)
-        {
-            _connections.Remove(connection);
-            last = _stopping && _connections.Count == 0;
-            if (!_stopping)
-            {
-                _places.Release();
-            }
-        }
-
-        ClientLeft?.Invoke(left);
-        if (last)
-        {
-            _allGone.TrySetResult();
-        }
+        Statistics.Left();
+        ClientLeft?.Invoke(_reception.Leave(connection));
     }
 }

@@ -1,10 +1,11 @@
 using System.Net.Sockets;
+using Paddock.Block.Serving;
 using Paddock.Nbd.Transport;
 
 namespace Paddock.Nbd.Server;
 
 /// <summary>One client from its greeting to its end, on a thread of its own.</summary>
-internal sealed class ServerConnection(Socket socket, NbdServer server) : IDisposable
+internal sealed class ServerConnection(Socket socket, NbdServer server) : IServedClient, IDisposable
 {
     private readonly SocketChannel _plain = new(socket);
     private readonly Lock _lock = new();
@@ -50,8 +51,8 @@ internal sealed class ServerConnection(Socket socket, NbdServer server) : IDispo
         }
     }
 
-    /// <summary>Answers what is under way, then ends.</summary>
-    public void Stop()
+    /// <inheritdoc/>
+    public void Finish()
     {
         lock (_lock)
         {
@@ -67,7 +68,7 @@ internal sealed class ServerConnection(Socket socket, NbdServer server) : IDispo
         }
     }
 
-    /// <summary>Ends at once.</summary>
+    /// <inheritdoc/>
     public void Abort() => _plain.Abort();
 
     /// <inheritdoc/>

@@ -34,6 +34,9 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
 
     public Features Features { get; } = new();
 
+    /// <summary>The commands that failed last.</summary>
+    public ErrorLog Errors { get; } = new();
+
     /// <summary>Where the host reached us.</summary>
     public IPEndPoint? LocalAddress { get; set; }
 

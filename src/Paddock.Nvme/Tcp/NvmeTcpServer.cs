@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Paddock.Block.Buffers;
+using Paddock.Block.Serving;
 using Paddock.Nvme.Tcp;
 
 namespace Paddock.Nvme;
@@ -18,119 +19,71 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     private static readonly TimeSpan WatchPeriod = TimeSpan.FromMilliseconds(250);
 
     private readonly NvmeTarget _target;
-    private readonly Socket _listener;
-    private readonly CancellationTokenSource _stop = new();
-    private readonly Lock _lock = new();
-    private readonly HashSet<TcpConnection> _connections = [];
-    private readonly Task _accepting, _watching;
+    private readonly Reception<Socket, TcpConnection> _reception;
+    private readonly Task _watching;
+
+    /// <param name="target">What is served.</param>
+    public NvmeTcpServer(NvmeTarget target)
+    {
+        _target = target;
+        _reception = new Reception<Socket, TcpConnection>(target.Options.Connections, WhenFull.Refuse, Meet, connection => _ = ServeAsync(connection));
+        _reception.Refused += () => Refused?.Invoke();
+        _watching = WatchAsync();
+    }
 
     /// <param name="target">What is served.</param>
     /// <param name="listener">A socket that listens; the server owns it.</param>
     public NvmeTcpServer(NvmeTarget target, Socket listener)
-    {
-        _target = target;
-        _listener = listener;
-        _accepting = AcceptAsync();
-        _watching = WatchAsync();
-    }
+        : this(target) => Listen(listener);
 
     /// <summary>Raised when a connection ended, with the host and, where we ended it, why.</summary>
     public event Action<string, string?>? Ended;
 
-    /// <summary>Raised when a client is refused because there are too many connections.</summary>
+    /// <summary>Raised when a client is refused because there are too many connections, or no memory for one more.</summary>
     public event Action? Refused;
 
-    /// <summary>Where it listens.</summary>
-    public IPEndPoint Address => (IPEndPoint)_listener.LocalEndPoint!;
+    /// <summary>Where it listens: the first of its listeners.</summary>
+    public IPEndPoint Address { get; private set; } = new(IPAddress.None, 0);
 
     /// <summary>The connections of now.</summary>
     public IReadOnlyList<ConnectionInfo> Connections
+        => [.. _reception.Clients.Select(c => new ConnectionInfo(c.Host, c.Controller?.Id ?? 0, c.Queue, c.Statistics))];
+
+    /// <summary>Takes clients from a listener from now on.</summary>
+    /// <param name="listener">A TCP socket that listens; the server owns it.</param>
+    public void Listen(Socket listener)
     {
-        get
-        {
-            lock (_lock)
-            {
-                return [.. _connections.Select(c => new ConnectionInfo(c.Host, c.Controller?.Id ?? 0, c.Queue, c.Statistics))];
-            }
-        }
+        Address = Address.Port == 0 ? (IPEndPoint)listener.LocalEndPoint! : Address;
+        _reception.Listen(listener, listener.AcceptAsync);
     }
 
     /// <summary>Takes no more clients, answers what is running, and ends the connections.</summary>
     public async Task StopAsync(TimeSpan limit)
     {
-        await _stop.CancelAsync();
-        _listener.Dispose();
-        TcpConnection[] all;
-        lock (_lock)
-        {
-            all = [.. _connections];
-        }
-
-        await Task.WhenAll(all.Select(c => c.DrainAsync(limit)));
-        await Task.WhenAll(_accepting, _watching);
-        while (true)
-        {
-            lock (_lock)
-            {
-                if (_connections.Count == 0)
-                {
-                    return;
-                }
-            }
-
-            await Task.Delay(5);
-        }
+        await _reception.StopAsync(limit);
+        await _watching;
     }
+
+    /// <summary>Ends every connection at once, as a power cut would; clients may come back.</summary>
+    public void DropConnections() => _reception.AbortAll();
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
         await StopAsync(TimeSpan.FromSeconds(1));
-        _stop.Dispose();
+        await _reception.DisposeAsync();
     }
 
-    private async Task AcceptAsync()
+    private TcpConnection? Meet(Socket socket)
     {
-        while (!_stop.IsCancellationRequested)
+        if (_target.Buffers.TryRent(SlabPool.StandardSize) is not { } buffer)
         {
-            try
-            {
-                var socket = await _listener.AcceptAsync(_stop.Token);
-                Take(socket);
-            }
-            catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
-            {
-                return;
-            }
-            catch (SocketException)
-            {
-                // that one client failed, or there are no descriptors left: do not spin
-                await Task.Delay(20);
-            }
-        }
-    }
-
-    private void Take(Socket socket)
-    {
-        TcpConnection? connection = null;
-        lock (_lock)
-        {
-            if (_connections.Count < _target.Options.Connections && _target.Buffers.TryRent(SlabPool.StandardSize) is { } buffer)
-            {
-                _connections.Add(connection = new TcpConnection(socket, _target, buffer));
-            }
-        }
-
-        if (connection is null)
-        {
-            socket.Dispose();
-            Refused?.Invoke();
-            return;
+            return null;
         }
 
         socket.NoDelay = true;
         socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-        _ = ServeAsync(connection);
+        return new TcpConnection(socket, _target, buffer);
     }
 
     private async Task ServeAsync(TcpConnection connection)
@@ -143,10 +96,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
         }
         finally
         {
-            lock (_lock)
-            {
-                _connections.Remove(connection);
-            }
+            _reception.Leave(connection);
         }
 
         Ended?.Invoke(connection.Host, connection.Fault);
@@ -157,7 +107,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
         using var timer = new PeriodicTimer(WatchPeriod);
         try
         {
-            while (await timer.WaitForNextTickAsync(_stop.Token))
+            while (await timer.WaitForNextTickAsync(_reception.Stopping))
             {
                 _target.DropExpired();
                 DropSilent();
@@ -171,13 +121,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
 
     private void DropSilent()
     {
-        TcpConnection[] all;
-        lock (_lock)
-        {
-            all = [.. _connections];
-        }
-
-        foreach (var connection in all)
+        foreach (var connection in _reception.Clients)
         {
             var limit = connection.IsConnected ? _target.Options.IdleTimeout : _target.Options.HandshakeTimeout;
             if (limit > TimeSpan.Zero && connection.IdleMilliseconds > limit.TotalMilliseconds

@@ -84,6 +84,11 @@ internal sealed partial class TcpConnection
         bool answers = entry.Direction == 2 && command.Status == NvmeStatus.Success && data.Length > 0;
         var completion = new CompletionEntry(
             command.Result, (ushort)(_flowOff ? 0xFFFF : Volatile.Read(ref _head)), entry.CommandId, command.Status, IsTransient(command.Status));
+        if (command.Status != NvmeStatus.Success)
+        {
+            _controller?.Errors.Add(_queue, entry, completion);
+        }
+
         int held = entry.Direction == 2 ? data.Length : 0;
         Free(command);
         if (answers && data.Length > SmallAnswer)

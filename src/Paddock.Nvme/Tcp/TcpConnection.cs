@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Paddock.Block.Buffers;
+using Paddock.Block.Serving;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
@@ -10,7 +11,7 @@ namespace Paddock.Nvme.Tcp;
 /// One connection, which carries one queue. A single loop receives, and runs what can be run at once in order of arrival; slow commands go to
 /// other threads and answer from there.
 /// </summary>
-internal sealed partial class TcpConnection : ICommandQueue, IDisposable
+internal sealed partial class TcpConnection : ICommandQueue, IServedClient, IDisposable
 {
     private const int LingerMilliseconds = 2000;
 
@@ -92,19 +93,30 @@ internal sealed partial class TcpConnection : ICommandQueue, IDisposable
         _socket.Dispose();
     }
 
-    /// <summary>Takes no more commands, answers those that are running, and ends.</summary>
-    public async Task DrainAsync(TimeSpan limit)
+    /// <inheritdoc/>
+    public void Finish()
     {
-        _draining = true;
-        long end = Environment.TickCount64 + (long)limit.TotalMilliseconds;
-        while (!_disposed && InFlight > 0 && Environment.TickCount64 < end)
+        if (!_draining)
+        {
+            _draining = true;
+            _ = LetGoAsync();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Abort() => Dispose();
+
+    private async Task LetGoAsync()
+    {
+        while (!_disposed && InFlight > 0)
         {
             await Task.Delay(5);
         }
 
         if (!_disposed)
         {
-            await Task.WhenAny(_out.DrainAsync(), Task.Delay(limit));
+            // whoever takes no answers is cut off by the server, and that ends this wait too
+            await _out.DrainAsync();
         }
 
         Dispose();

@@ -20,12 +20,14 @@ internal sealed class ControlSocket : IDisposable
     private readonly string _path;
     private readonly Socket _listener;
     private readonly NvmeTarget _target;
+    private readonly Action _drop;
     private readonly ServeLog _log;
 
-    public ControlSocket(string path, NvmeTarget target, ServeLog log)
+    public ControlSocket(string path, NvmeTarget target, Action drop, ServeLog log)
     {
         _path = path;
         _target = target;
+        _drop = drop;
         _log = log;
         _listener = Listeners.Unix(path);
         if (!OperatingSystem.IsWindows())
@@ -71,7 +73,7 @@ internal sealed class ControlSocket : IDisposable
             switch (words.FirstOrDefault())
             {
                 case "drop":
-                    _target.DropControllers();
+                    _drop();
                     return "ok: every connection was ended";
                 case "clear":
                     Find(options).Namespace.Faults.Clear();

@@ -2,26 +2,23 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Paddock.Block;
-using Paddock.Nvme;
+using Paddock.Tools.Serve.Doors;
 
 namespace Paddock.Tools.Serve;
 
 /// <summary>Counters in the text form that Prometheus reads, at /metrics.</summary>
 internal sealed class MetricsPage : IDisposable
 {
-    // a disk of a million zones would make a page of many megabytes
-    private const int MaxZones = 4096;
+    private const int ReportBatch = 4096;
 
     private readonly HttpListener _listener = new();
-    private readonly NvmeTarget _target;
-    private readonly NvmeTcpServer? _server;
-    private readonly IReadOnlyList<ImageNode> _images;
+    private readonly IReadOnlyList<IDoor> _doors;
+    private readonly IReadOnlyList<ServedDisk> _disks;
 
-    public MetricsPage(IPEndPoint address, NvmeTarget target, NvmeTcpServer? server, IReadOnlyList<ImageNode> images)
+    public MetricsPage(IPEndPoint address, IReadOnlyList<IDoor> doors, IReadOnlyList<ServedDisk> disks)
     {
-        _target = target;
-        _server = server;
-        _images = images;
+        _doors = doors;
+        _disks = disks;
         Address = address.Port != 0 ? address : new IPEndPoint(address.Address, FreePort(address.Address));
         _listener.Prefixes.Add($"http://{Address}/");
         try
@@ -43,28 +40,54 @@ internal sealed class MetricsPage : IDisposable
     /// <summary>The page.</summary>
     internal async ValueTask<string> RenderAsync()
     {
-        var page = new StringBuilder();
-        foreach (var subsystem in _target.Subsystems)
+        var page = new MetricsText();
+        foreach (var door in _doors)
         {
-            foreach (var ns in subsystem.Namespaces)
+            page.Gauge("paddock_connections", "Connections of clients.", door.Connections, ("door", door.Name));
+            door.WriteMetrics(page);
+        }
+
+        foreach (var disk in _disks)
+        {
+            await WriteDiskAsync(page, disk);
+        }
+
+        page.Gauge("process_resident_memory_bytes", "Memory of the process.", Environment.WorkingSet);
+        return page.ToString();
+    }
+
+    private static async ValueTask WriteDiskAsync(MetricsText page, ServedDisk disk)
+    {
+        string image = disk.Node.Filename;
+        page.Gauge("paddock_image_file_bytes", "Bytes that the image takes where it is stored.", Math.Max(0, disk.Node.Storage.AllocatedBytes), ("image", image));
+        if (disk.Node.Device is not IZonedBlockDevice zoned)
+        {
+            return;
+        }
+
+        var limits = zoned.Zoned;
+        page.Gauge("paddock_zones_open_limit", "Most zones that may be open; 0: no limit.", limits.MaxOpenZones, ("image", image));
+        page.Gauge("paddock_zones_active_limit", "Most zones that may be active; 0: no limit.", limits.MaxActiveZones, ("image", image));
+        var counts = new SortedDictionary<ZoneCondition, long>();
+        var batch = new ZoneDescriptor[Math.Min(ReportBatch, limits.ZoneCount)];
+        for (int done = 0, got; done < limits.ZoneCount; done += got)
+        {
+            got = await zoned.ReportZonesAsync(done * limits.ZoneSize, batch);
+            for (int i = 0; i < got; i++)
             {
-                await WriteNamespaceAsync(page, subsystem.Nqn, ns);
+                counts[batch[i].Condition] = counts.GetValueOrDefault(batch[i].Condition) + 1;
+            }
+
+            if (got == 0)
+            {
+                break;
             }
         }
 
-        foreach (var queue in _server?.Connections ?? [])
+        foreach (var (condition, count) in counts)
         {
-            WriteQueue(page, queue);
+            page.Gauge("paddock_zones", "Zones by condition.", count, ("image", image), ("condition", condition.ToString()));
         }
-
-        foreach (var image in _images)
-        {
-            page.Append($"paddock_image_file_bytes{{image=\"{Escape(image.Filename)}\"}} {Math.Max(0, image.Storage.AllocatedBytes)}\n");
-        }
-
-        page.Append($"paddock_nvme_buffer_bytes {_target.BytesInMemory}\n");
-        page.Append($"process_resident_memory_bytes {Environment.WorkingSet}\n");
-        return page.ToString();
     }
 
     private static int FreePort(IPAddress address)
@@ -72,61 +95,6 @@ internal sealed class MetricsPage : IDisposable
         using var probe = new TcpListener(address, 0);
         probe.Start();
         return ((IPEndPoint)probe.LocalEndpoint).Port;
-    }
-
-    private static string Escape(string text)
-        => text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
-
-    private static async ValueTask WriteNamespaceAsync(StringBuilder page, string nqn, NvmeNamespace ns)
-    {
-        string labels = $"nqn=\"{Escape(nqn)}\",namespace=\"{ns.Id}\"";
-        var s = ns.Statistics;
-        page.Append($"paddock_nvme_commands_total{{{labels},kind=\"read\"}} {s.Reads}\n");
-        page.Append($"paddock_nvme_commands_total{{{labels},kind=\"write\"}} {s.Writes}\n");
-        page.Append($"paddock_nvme_commands_total{{{labels},kind=\"other\"}} {s.Others}\n");
-        page.Append($"paddock_nvme_command_errors_total{{{labels}}} {s.Errors}\n");
-        page.Append($"paddock_nvme_bytes_total{{{labels},kind=\"read\"}} {s.BytesRead}\n");
-        page.Append($"paddock_nvme_bytes_total{{{labels},kind=\"write\"}} {s.BytesWritten}\n");
-        if (ns.Zoned is not { } zoned)
-        {
-            return;
-        }
-
-        var zones = new ZoneDescriptor[zoned.Zoned.ZoneCount];
-        int got = await zoned.ReportZonesAsync(0, zones);
-        foreach (var group in zones.Take(got).GroupBy(z => z.Condition))
-        {
-            page.Append($"paddock_zones{{{labels},condition=\"{group.Key}\"}} {group.Count()}\n");
-        }
-
-        page.Append($"paddock_zones_open_limit{{{labels}}} {zoned.Zoned.MaxOpenZones}\n");
-        page.Append($"paddock_zones_active_limit{{{labels}}} {zoned.Zoned.MaxActiveZones}\n");
-        for (int zone = 0; zone < Math.Min(s.ZoneCount, MaxZones); zone++)
-        {
-            var (written, resets) = s.OfZone(zone);
-            if (written != 0 || resets != 0)
-            {
-                page.Append($"paddock_zone_written_bytes_total{{{labels},zone=\"{zone}\"}} {written}\n");
-                page.Append($"paddock_zone_resets_total{{{labels},zone=\"{zone}\"}} {resets}\n");
-            }
-        }
-    }
-
-    private static void WriteQueue(StringBuilder page, ConnectionInfo queue)
-    {
-        string labels = $"host=\"{Escape(queue.Host)}\",controller=\"{queue.Controller}\",queue=\"{queue.Queue}\"";
-        long below = 0;
-        for (int i = 0; i < QueueStatistics.LatencyClasses - 1; i++)
-        {
-            below += queue.Statistics.InClass(i);
-            page.Append(System.Globalization.CultureInfo.InvariantCulture,
-                $"paddock_nvme_latency_seconds_bucket{{{labels},le=\"{Math.Pow(2, i) / 1e6}\"}} {below}\n");
-        }
-
-        page.Append($"paddock_nvme_latency_seconds_bucket{{{labels},le=\"+Inf\"}} {queue.Statistics.Commands}\n");
-        page.Append(System.Globalization.CultureInfo.InvariantCulture,
-            $"paddock_nvme_latency_seconds_sum{{{labels}}} {queue.Statistics.TotalLatency.TotalSeconds}\n");
-        page.Append($"paddock_nvme_latency_seconds_count{{{labels}}} {queue.Statistics.Commands}\n");
     }
 
     private async Task RunAsync()

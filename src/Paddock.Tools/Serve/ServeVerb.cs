@@ -3,28 +3,23 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Paddock.Block;
-using Paddock.Nbd;
 using Paddock.Nvme;
 using Paddock.Tools.Native;
+using Paddock.Tools.Serve.Doors;
 
 namespace Paddock.Tools.Serve;
 
 /// <summary>`paddock serve`: images behind one or several doors, until a signal asks for the end.</summary>
 public sealed class ServeVerb : IAsyncDisposable
 {
-    private const string DefaultNqn = "nqn.2026-01.io.paddock:";
-    private const string UnixPrefix = "unix:";
     private const int WorkerThreads = 32;
 
     private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(10);
 
     private readonly ServeSettings _settings;
     private readonly ServeLog _log;
-    private readonly List<ImageNode> _nodes = [];
-    private readonly List<NbdExport> _exports = [];
-    private readonly NvmeTarget _target;
-    private NvmeTcpServer? _nvme;
-    private NbdServer? _nbd;
+    private readonly List<ServedDisk> _disks = [];
+    private readonly List<IDoor> _doors = [];
     private MetricsPage? _metrics;
     private ControlSocket? _control;
 
@@ -32,15 +27,10 @@ public sealed class ServeVerb : IAsyncDisposable
     {
         _settings = settings;
         _log = log;
-        _target = new NvmeTarget(new NvmeTargetOptions
-        {
-            Connections = settings.MaxConnections,
-            IdleTimeout = TimeSpan.FromSeconds(settings.IdleTimeout),
-        });
     }
 
     /// <summary>Where NVMe/TCP listens; null: nowhere.</summary>
-    public IPEndPoint? NvmeAddress => _nvme?.Address;
+    public IPEndPoint? NvmeAddress => _doors.OfType<NvmeDoor>().FirstOrDefault()?.Address;
 
     /// <summary>Where metrics are; null: nowhere.</summary>
     public IPEndPoint? MetricsAddress => _metrics?.Address;
@@ -106,21 +96,13 @@ public sealed class ServeVerb : IAsyncDisposable
     {
         _control?.Dispose();
         _metrics?.Dispose();
-        if (_nvme is not null)
+        await Task.WhenAll(_doors.Select(door => door.CloseAsync(DrainLimit)));
+        foreach (var door in _doors)
         {
-            await _nvme.StopAsync(DrainLimit);
+            await door.DisposeAsync();
         }
 
-        if (_nbd is not null)
-        {
-            await _nbd.StopAsync();
-            if (_settings.Nbd!.StartsWith(UnixPrefix, StringComparison.Ordinal))
-            {
-                File.Delete(_settings.Nbd[UnixPrefix.Length..]);
-            }
-        }
-
-        foreach (var node in _nodes)
+        foreach (var node in _disks.Select(d => d.Node))
         {
             try
             {
@@ -137,106 +119,56 @@ public sealed class ServeVerb : IAsyncDisposable
         _log.Write("stopped");
     }
 
-    private static string StemOf(string path) => Path.GetFileNameWithoutExtension(path);
-
-    private static IPEndPoint Endpoint(string text, string flag)
-        => IPEndPoint.TryParse(text, out var parsed) && text.Contains(':', StringComparison.Ordinal)
-            ? parsed
-            : text.StartsWith("localhost:", StringComparison.Ordinal) && ushort.TryParse(text[10..], CultureInfo.InvariantCulture, out ushort port)
-                ? new IPEndPoint(IPAddress.Loopback, port)
-                : throw new ToolException($"{flag} '{text}': an address is written 127.0.0.1:4420 or [::1]:4420");
+    internal static string StemOf(string path) => Path.GetFileNameWithoutExtension(path);
 
     private async Task OpenImagesAsync()
     {
         var opener = new ImageOpener(new ToolContext { Program = "paddock", Out = TextWriter.Null, Error = new LogWriter(_log) });
-        string first = _settings.Nqn ?? DefaultNqn + StemOf(_settings.Images[0].Path);
         foreach (var image in _settings.Images)
         {
             var node = await opener.OpenAsync(image.Path, new OpenSettings { ReadOnly = image.ReadOnly, Format = image.Format });
-            _nodes.Add(node);
-            string name = image.Export ?? StemOf(image.Path);
-            _exports.Add(new NbdExport { Name = name, Device = node.Device, ReadOnly = image.ReadOnly });
-            if (_settings.Nvme is not null)
-            {
-                AddNamespaces(SubsystemOf(image.Nqn ?? first), node, name);
-            }
-        }
-    }
-
-    private NvmeSubsystem SubsystemOf(string nqn)
-    {
-        if (_target.Subsystems.FirstOrDefault(s => s.Nqn == nqn) is { } known)
-        {
-            return known;
-        }
-
-        try
-        {
-            var subsystem = new NvmeSubsystem(nqn, $"PADDOCK{_target.Subsystems.Count:D8}") { AllowedHosts = HostsOf(_settings) };
-            _target.Add(subsystem);
-            return subsystem;
-        }
-        catch (ArgumentException e)
-        {
-            throw new ToolException(e.Message);
-        }
-    }
-
-    private static HashSet<string>? HostsOf(ServeSettings settings) => settings.AllowHosts.Count == 0 ? null : [.. settings.AllowHosts];
-
-    private void AddNamespaces(NvmeSubsystem subsystem, ImageNode node, string name)
-    {
-        var parts = DiskWindow.Part(node.Device);
-        foreach (var part in parts)
-        {
-            uint id = (uint)subsystem.Namespaces.Count + 1;
-            try
-            {
-                subsystem.Add(new NvmeNamespace(id, part, _settings.BlockSize, name));
-            }
-            catch (ArgumentException e)
-            {
-                throw new ToolException($"'{node.Filename}' cannot be an NVMe namespace: it has {e.Message}");
-            }
-
-            string kind = part is IZonedBlockDevice ? "zoned" : parts.Count > 1 ? "plain (the conventional zones)" : "plain";
-            _log.Write(
-                "namespace", ("nqn", subsystem.Nqn), ("id", id.ToString(CultureInfo.InvariantCulture)), ("image", node.Filename), ("kind", kind));
-            if (part is IZonedBlockDevice zoned && !long.IsPow2(zoned.Zoned.ZoneSize))
-            {
-                _log.Write("warning", ("image", node.Filename), ("why", "Linux takes no zones whose size is no power of two"));
-            }
+            _disks.Add(new ServedDisk(image, node, image.Export ?? StemOf(image.Path)));
         }
     }
 
     private void OpenDoors()
     {
+        if (_settings.Nvme is { } nvme)
+        {
+            _doors.Add(new NvmeDoor(_settings, _disks, [DoorListener.Open(nvme, "--nvme", allowUnix: false)], _log));
+        }
+
+        if (_settings.Nbd is { } nbd)
+        {
+            _doors.Add(new NbdDoor(_settings, _disks, [DoorListener.Open(nbd, "--nbd", allowUnix: true)]));
+        }
+
+        foreach (var door in _doors)
+        {
+            door.Open();
+            foreach (string address in door.Addresses)
+            {
+                _log.Write("listening", ("door", door.Name), ("address", address));
+            }
+        }
+
+        OpenSideDoors();
+    }
+
+    private void OpenSideDoors()
+    {
         try
         {
-            if (_settings.Nvme is { } nvme)
-            {
-                _nvme = new NvmeTcpServer(_target, Listeners.Tcp(Endpoint(nvme, "--nvme")));
-                _nvme.Ended += OnEnded;
-                _nvme.Refused += () => _log.Write("refused", ("why", "too many connections"));
-                _log.Write("listening", ("door", "nvme"), ("address", _nvme.Address.ToString()));
-            }
-
-            if (_settings.Nbd is { } nbd)
-            {
-                _nbd = new NbdServer(new NbdServerOptions(), WithDefault());
-                _nbd.Listen(NbdListener(nbd));
-                _log.Write("listening", ("door", "nbd"), ("address", nbd));
-            }
-
             if (_settings.Metrics is { } metrics)
             {
-                _metrics = new MetricsPage(Endpoint(metrics, "--metrics"), _target, _nvme, _nodes);
+                _metrics = new MetricsPage(DoorListener.Endpoint(metrics, "--metrics"), _doors, _disks);
                 _log.Write("listening", ("door", "metrics"), ("address", $"http://{_metrics.Address}/metrics"));
             }
 
             if (_settings.Control is { } control)
             {
-                _control = new ControlSocket(control, _target, _log);
+                var target = _doors.OfType<NvmeDoor>().FirstOrDefault()?.Target ?? new NvmeTarget(new NvmeTargetOptions());
+                _control = new ControlSocket(control, target, DropConnections, _log);
                 _log.Write("listening", ("door", "control"), ("address", control));
             }
         }
@@ -246,29 +178,11 @@ public sealed class ServeVerb : IAsyncDisposable
         }
     }
 
-    // a client that names no export gets the only one
-    private List<NbdExport> WithDefault()
-        => _exports.Count == 1 && _exports[0].Name.Length > 0
-            ? [.. _exports, new NbdExport { Name = "", Device = _exports[0].Device, ReadOnly = _exports[0].ReadOnly }]
-            : _exports;
-
-    private static Socket NbdListener(string where)
-        => where.StartsWith(UnixPrefix, StringComparison.Ordinal)
-            ? Listeners.Unix(where[UnixPrefix.Length..])
-            : Listeners.Tcp(Endpoint(where, "--nbd"));
-
-    private void OnEnded(string host, string? why)
+    private void DropConnections()
     {
-        if (host.Length > 0 || why is not null)
+        foreach (var door in _doors)
         {
-            if (why is null)
-            {
-                _log.Write("connection ended", ("host", host));
-            }
-            else
-            {
-                _log.Write("connection ended for a fault of the client", ("host", host), ("why", why));
-            }
+            door.DropConnections();
         }
     }
 
@@ -276,13 +190,11 @@ public sealed class ServeVerb : IAsyncDisposable
     {
         try
         {
-            var hosts = HostsOf(reload());
-            foreach (var subsystem in _target.Subsystems)
+            var settings = reload();
+            foreach (var door in _doors)
             {
-                subsystem.AllowedHosts = hosts;
+                _log.Write("reloaded", [("door", door.Name), ("changed", string.Join(", ", door.Reload(settings)))]);
             }
-
-            _log.Write("reloaded", ("hosts", hosts is null ? "all" : hosts.Count.ToString(CultureInfo.InvariantCulture)));
         }
         catch (ToolException e)
         {

@@ -1,0 +1,248 @@
+namespace Paddock.Block.Serving;
+
+/// <summary>What becomes of a client for whom there is no place.</summary>
+public enum WhenFull
+{
+    /// <summary>It waits in the listener's queue until another leaves.</summary>
+    Wait,
+
+    /// <summary>It is hung up on, so that it knows at once.</summary>
+    Refuse,
+}
+
+/// <summary>
+/// Takes a server's clients in and lets them go: listeners, the cap on clients, the end. Every server shares it; what a socket is, and
+/// how a client is served, is the server's own.
+/// </summary>
+/// <typeparam name="TSocket">A connection that came in.</typeparam>
+/// <typeparam name="TClient">A client that is served.</typeparam>
+public sealed class Reception<TSocket, TClient> : IAsyncDisposable
+    where TSocket : class, IDisposable
+    where TClient : class, IServedClient
+{
+    // after a failure to accept: no descriptor is free, perhaps, and asking again at once would spin
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
+
+    private readonly Lock _lock = new();
+    private readonly HashSet<TClient> _clients = [];
+    private readonly SemaphoreSlim _places;
+    private readonly WhenFull _whenFull;
+    private readonly TimeProvider _time;
+    private readonly Func<TSocket, TClient?> _meet;
+    private readonly Action<TClient> _begin;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly List<(IDisposable Listener, Task Loop)> _listeners = [];
+    private readonly TaskCompletionSource _allGone = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private bool _stopping;
+
+    /// <param name="limit">Clients at once, at least 1.</param>
+    /// <param name="whenFull">What becomes of the next.</param>
+    /// <param name="meet">Makes a client of a socket, which it owns from then on; null where it cannot be served.</param>
+    /// <param name="begin">Begins to serve it, on another thread; whoever serves it calls <see cref="Leave"/> at its end.</param>
+    /// <param name="time">The clock.</param>
+    public Reception(int limit, WhenFull whenFull, Func<TSocket, TClient?> meet, Action<TClient> begin, TimeProvider? time = null)
+    {
+        _places = new SemaphoreSlim(limit);
+        _whenFull = whenFull;
+        _meet = meet;
+        _begin = begin;
+        _time = time ?? TimeProvider.System;
+    }
+
+    /// <summary>Raised when a client was hung up on because there was no place or no memory for it.</summary>
+    public event Action? Refused;
+
+    /// <summary>The clients of now.</summary>
+    public TClient[] Clients
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _clients];
+            }
+        }
+    }
+
+    /// <summary>How many there are.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _clients.Count;
+            }
+        }
+    }
+
+    /// <summary>Cancelled when the server stops.</summary>
+    public CancellationToken Stopping => _stop.Token;
+
+    /// <summary>Takes clients from a listener from now on.</summary>
+    /// <param name="listener">Owned: disposed of when the server stops.</param>
+    /// <param name="accept">Waits for the listener's next connection.</param>
+    public void Listen(IDisposable listener, Func<CancellationToken, ValueTask<TSocket>> accept)
+        => _listeners.Add((listener, Task.Run(() => AcceptAsync(accept))));
+
+    /// <summary>Serves a client whose connection is there already; waits for a place where others would.</summary>
+    public void Take(TSocket socket)
+    {
+        if (_whenFull == WhenFull.Wait)
+        {
+            _places.Wait(_stop.Token);
+        }
+
+        Start(socket, hasPlace: _whenFull == WhenFull.Wait);
+    }
+
+    /// <summary>A client is gone.</summary>
+    /// <returns>How many are left.</returns>
+    public int Leave(TClient client)
+    {
+        int left;
+        bool last;
+        lock (_lock)
+        {
+            _clients.Remove(client);
+            left = _clients.Count;
+            last = _stopping && left == 0;
+            _places.Release();
+        }
+
+        if (last)
+        {
+            _allGone.TrySetResult();
+        }
+
+        return left;
+    }
+
+    /// <summary>Ends every connection at once; further clients are still taken.</summary>
+    public void AbortAll()
+    {
+        foreach (var client in Clients)
+        {
+            client.Abort();
+        }
+    }
+
+    /// <summary>
+    /// Takes no more clients and no more requests, and waits until those under way are answered; who is not done by the limit is cut off.
+    /// </summary>
+    public async Task StopAsync(TimeSpan limit)
+    {
+        await _stop.CancelAsync();
+        foreach (var (listener, loop) in _listeners)
+        {
+            await loop;
+            listener.Dispose();
+        }
+
+        lock (_lock)
+        {
+            _stopping = true;
+            if (_clients.Count == 0)
+            {
+                _allGone.TrySetResult();
+            }
+        }
+
+        foreach (var client in Clients)
+        {
+            client.Finish();
+        }
+
+        try
+        {
+            await _allGone.Task.WaitAsync(limit, _time);
+        }
+        catch (TimeoutException)
+        {
+            // a client that takes no answers holds nobody up
+            AbortAll();
+            await _allGone.Task;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync(TimeSpan.Zero);
+        _stop.Dispose();
+        _places.Dispose();
+    }
+
+    private async Task AcceptAsync(Func<CancellationToken, ValueTask<TSocket>> accept)
+    {
+        bool waits = _whenFull == WhenFull.Wait;
+        while (!_stop.IsCancellationRequested)
+        {
+            bool hasPlace = false;
+            try
+            {
+                if (waits)
+                {
+                    await _places.WaitAsync(_stop.Token);
+                    hasPlace = true;
+                }
+
+                var socket = await accept(_stop.Token);
+                (bool given, hasPlace) = (hasPlace, false);
+                Start(socket, given);
+            }
+            catch (Exception) when (_stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception)
+            {
+                // a client that left at once, or no descriptor or thread free: none of them may end the server
+                GiveBack(hasPlace);
+                await Task.Delay(Pause, _time, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+    }
+
+    private void Start(TSocket socket, bool hasPlace)
+    {
+        hasPlace = hasPlace || _places.Wait(0);
+        var client = hasPlace ? _meet(socket) : null;
+        if (client is null || !Enter(client))
+        {
+            GiveBack(hasPlace);
+            socket.Dispose();
+            Refused?.Invoke();
+            return;
+        }
+
+        try
+        {
+            _begin(client);
+        }
+        catch (Exception)
+        {
+            // no thread: the client is sent away
+            client.Abort();
+            socket.Dispose();
+            Leave(client);
+            throw;
+        }
+    }
+
+    private bool Enter(TClient client)
+    {
+        lock (_lock)
+        {
+            return !_stopping && _clients.Add(client);
+        }
+    }
+
+    private void GiveBack(bool hasPlace)
+    {
+        if (hasPlace)
+        {
+            _places.Release();
+        }
+    }
+}

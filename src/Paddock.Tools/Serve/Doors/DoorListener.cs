@@ -1,0 +1,53 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Paddock.Tools.Serve.Doors;
+
+/// <summary>A socket that listens for a door.</summary>
+/// <param name="Socket">The socket; whoever accepts from it owns it.</param>
+/// <param name="Address">Where, as people write it.</param>
+/// <param name="Path">The file of a Unix socket that goes when the door is closed; null where there is none, or it is not ours.</param>
+internal sealed record DoorListener(Socket Socket, string Address, string? Path)
+{
+    private const string UnixPrefix = "unix:";
+
+    /// <summary>Listens at <c>HOST:PORT</c>, or at <c>unix:PATH</c> where that is allowed.</summary>
+    /// <exception cref="ToolException">The address is none, or is taken; the message names <paramref name="flag"/>.</exception>
+    public static DoorListener Open(string where, string flag, bool allowUnix)
+    {
+        try
+        {
+            if (allowUnix && where.StartsWith(UnixPrefix, StringComparison.Ordinal))
+            {
+                string path = where[UnixPrefix.Length..];
+                return new DoorListener(Listeners.Unix(path), where, path);
+            }
+
+            var socket = Listeners.Tcp(Endpoint(where, flag));
+            return new DoorListener(socket, socket.LocalEndPoint!.ToString()!, null);
+        }
+        catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            throw new ToolException($"{flag} '{where}': cannot listen: {e.Message}");
+        }
+    }
+
+    /// <summary>Reads <c>HOST:PORT</c>.</summary>
+    /// <exception cref="ToolException">It is none.</exception>
+    public static IPEndPoint Endpoint(string text, string flag)
+        => IPEndPoint.TryParse(text, out var parsed) && text.Contains(':', StringComparison.Ordinal)
+            ? parsed
+            : text.StartsWith("localhost:", StringComparison.Ordinal) && ushort.TryParse(text[10..], CultureInfo.InvariantCulture, out ushort port)
+                ? new IPEndPoint(IPAddress.Loopback, port)
+                : throw new ToolException($"{flag} '{text}': an address is written 127.0.0.1:4420 or [::1]:4420");
+
+    /// <summary>Takes the file of a Unix socket away.</summary>
+    public void Remove()
+    {
+        if (Path is not null)
+        {
+            File.Delete(Path);
+        }
+    }
+}

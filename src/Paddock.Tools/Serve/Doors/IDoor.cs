@@ -1,0 +1,33 @@
+namespace Paddock.Tools.Serve.Doors;
+
+/// <summary>
+/// One way into the served images: a protocol with its listeners and clients. `paddock serve` has a list of them and treats all alike; the
+/// images stay its own, and are flushed and closed after the last door.
+/// </summary>
+internal interface IDoor : IAsyncDisposable
+{
+    /// <summary>One word: <c>nvme</c>, <c>nbd</c>. It stands in the log, in metrics, and is the name of a socket that systemd hands over.</summary>
+    string Name { get; }
+
+    /// <summary>Where it listens, as people write it.</summary>
+    IReadOnlyList<string> Addresses { get; }
+
+    /// <summary>Clients' connections at this moment.</summary>
+    int Connections { get; }
+
+    /// <summary>Takes clients from now on.</summary>
+    /// <exception cref="ToolException">It cannot listen there.</exception>
+    void Open();
+
+    /// <summary>Takes no more clients and no more requests, answers those under way, and hangs up; after the limit on whoever is left.</summary>
+    Task CloseAsync(TimeSpan limit);
+
+    /// <summary>Ends every connection at once, as a power cut would; clients may come back. It may be called while the door closes.</summary>
+    void DropConnections();
+
+    /// <summary>Writes its counters.</summary>
+    void WriteMetrics(MetricsText page);
+
+    /// <summary>Takes over what may change while it is open; says what did change, if anything.</summary>
+    IEnumerable<string> Reload(ServeSettings settings) => [];
+}

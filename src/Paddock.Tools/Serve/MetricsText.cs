@@ -1,0 +1,100 @@
+using System.Globalization;
+using System.Text;
+
+namespace Paddock.Tools.Serve;
+
+/// <summary>
+/// A page in the text form that Prometheus reads (exposition format 0.0.4): samples may be added in any order, and come out family by family,
+/// each with its HELP and TYPE.
+/// </summary>
+internal sealed class MetricsText
+{
+    private readonly Dictionary<string, (string Head, StringBuilder Samples)> _families = new(StringComparer.Ordinal);
+
+    /// <summary>Adds a sample of a figure that only grows; its name ends in <c>_total</c>.</summary>
+    public void Counter(string name, string help, double value, params ReadOnlySpan<(string Name, string Value)> labels)
+        => Line(Family(name, "counter", help), name, labels, "", value);
+
+    /// <summary>Adds a sample of a figure that goes up and down.</summary>
+    public void Gauge(string name, string help, double value, params ReadOnlySpan<(string Name, string Value)> labels)
+        => Line(Family(name, "gauge", help), name, labels, "", value);
+
+    /// <summary>Adds a histogram.</summary>
+    /// <param name="name">Its name, without <c>_bucket</c>.</param>
+    /// <param name="help">What it measures.</param>
+    /// <param name="bounds">Upper bounds of the buckets, rising; one without a bound follows them.</param>
+    /// <param name="counts">What each bucket holds alone; one more than there are bounds.</param>
+    /// <param name="sum">The sum of what was measured.</param>
+    /// <param name="labels">Names and values.</param>
+    public void Histogram(
+        string name, string help, ReadOnlySpan<double> bounds, ReadOnlySpan<long> counts, double sum, params ReadOnlySpan<(string Name, string Value)> labels)
+    {
+        var samples = Family(name, "histogram", help);
+        long below = 0;
+        for (int i = 0; i < counts.Length; i++)
+        {
+            below += counts[i];
+            Line(samples, name + "_bucket", labels, i < bounds.Length ? Number(bounds[i]) : "+Inf", below);
+        }
+
+        Line(samples, name + "_sum", labels, "", sum);
+
+        // the count is that of the last bucket, whatever was added meanwhile
+        Line(samples, name + "_count", labels, "", below);
+    }
+
+    /// <summary>The page.</summary>
+    public override string ToString()
+    {
+        var page = new StringBuilder();
+        foreach (var (_, (head, samples)) in _families)
+        {
+            page.Append(head).Append(samples);
+        }
+
+        return page.ToString();
+    }
+
+    private StringBuilder Family(string name, string type, string help)
+    {
+        if (!_families.TryGetValue(name, out var family))
+        {
+            string text = help.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
+            family = ($"# HELP {name} {text}\n# TYPE {name} {type}\n", new StringBuilder());
+            _families.Add(name, family);
+        }
+
+        return family.Samples;
+    }
+
+    private static void Line(StringBuilder to, string name, ReadOnlySpan<(string Name, string Value)> labels, string bound, double value)
+    {
+        to.Append(name);
+        char before = '{';
+        foreach (var (label, text) in labels)
+        {
+            to.Append(before).Append(label).Append("=\"");
+            AppendEscaped(to, text);
+            to.Append('"');
+            before = ',';
+        }
+
+        if (bound.Length > 0)
+        {
+            to.Append(before).Append("le=\"").Append(bound).Append('"');
+            before = ',';
+        }
+
+        to.Append(before == ',' ? "} " : " ").Append(Number(value)).Append('\n');
+    }
+
+    private static void AppendEscaped(StringBuilder to, string text)
+    {
+        foreach (char c in text)
+        {
+            _ = c switch { '\\' => to.Append("\\\\"), '"' => to.Append("\\\""), '\n' => to.Append("\\n"), _ => to.Append(c) };
+        }
+    }
+
+    private static string Number(double value) => value.ToString("R", CultureInfo.InvariantCulture);
+}
