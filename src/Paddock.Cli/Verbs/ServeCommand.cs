@@ -14,6 +14,11 @@ internal static class ServeCommand
         var config = new Option<string?>("--config") { Description = "A JSON file with the same settings; flags go before it.", HelpName = "FILE" };
         var nvme = new Option<string?>("--nvme") { Description = "Listen for NVMe/TCP.", HelpName = "HOST:PORT" };
         var nbd = new Option<string?>("--nbd") { Description = "Listen for NBD.", HelpName = "HOST:PORT|unix:PATH" };
+        var vhostUser = new Option<string?>("--vhost-user")
+        {
+            Description = "Unix socket for a virtual machine (vhost-user-blk); several images: a folder for one socket each, NAME.sock.", HelpName = "PATH",
+        };
+        var queues = new Option<int?>("--vhost-user-queues") { Description = "Queues of a vhost-user disk (default 4).", HelpName = "N" };
         var metrics = new Option<string?>("--metrics") { Description = "Serve Prometheus metrics at /metrics.", HelpName = "HOST:PORT" };
         var control = new Option<string?>("--control") { Description = "Unix socket for 'paddock fault'.", HelpName = "PATH" };
         var nqn = new Option<string?>("--nqn") { Description = "Qualified name of the NVMe subsystem.", HelpName = "NQN" };
@@ -22,9 +27,9 @@ internal static class ServeCommand
         var readOnly = new Option<bool>("--read-only") { Description = "Take no writes." };
         var block = new Option<int?>("--block-size") { Description = "Bytes of an NVMe logical block: 512 (default) or 4096.", HelpName = "BYTES" };
         var jsonLog = new Option<bool>("--json-log") { Description = "Write the log as JSON lines." };
-        var command = new Command("serve", "Serves images over NVMe/TCP and NBD until it is asked to stop (SIGINT, SIGTERM).")
+        var command = new Command("serve", "Serves images over NVMe/TCP, NBD and vhost-user until it is asked to stop (SIGINT, SIGTERM).")
         {
-            images, config, nvme, nbd, metrics, control, nqn, hosts, format, readOnly, block, jsonLog,
+            images, config, nvme, nbd, vhostUser, queues, metrics, control, nqn, hosts, format, readOnly, block, jsonLog,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
@@ -41,6 +46,8 @@ internal static class ServeCommand
                     }), .. given.Images],
                     Nvme = parsed.GetValue(nvme) ?? given.Nvme,
                     Nbd = parsed.GetValue(nbd) ?? given.Nbd,
+                    VhostUser = parsed.GetValue(vhostUser) ?? given.VhostUser,
+                    VhostUserQueues = parsed.GetValue(queues) ?? given.VhostUserQueues,
                     Metrics = parsed.GetValue(metrics) ?? given.Metrics,
                     Control = parsed.GetValue(control) ?? given.Control,
                     Nqn = parsed.GetValue(nqn) ?? given.Nqn,

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Block.Buffers;
+using Paddock.Block.Concurrency;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
 

@@ -20,6 +20,9 @@ public sealed record ServedImage
 
     /// <summary>The name under which NBD offers it; null: the file's name without its ending.</summary>
     public string? Export { get; set; }
+
+    /// <summary>The Unix socket by which vhost-user offers it; null: as the server's setting of that name says.</summary>
+    public string? VhostUser { get; set; }
 }
 
 /// <summary>What `paddock serve` is told, by flags or by a configuration file.</summary>
@@ -34,6 +37,12 @@ public sealed record ServeSettings
 
     /// <summary>Where NBD listens, as HOST:PORT or unix:PATH; null: nowhere.</summary>
     public string? Nbd { get; set; }
+
+    /// <summary>The Unix socket by which vhost-user offers the image, or a folder in which each image gets one, NAME.sock; null: none.</summary>
+    public string? VhostUser { get; set; }
+
+    /// <summary>Queues of a vhost-user disk.</summary>
+    public int VhostUserQueues { get; set; } = 4;
 
     /// <summary>Where metrics are served over HTTP, as HOST:PORT; null: nowhere.</summary>
     public string? Metrics { get; set; }

@@ -64,9 +64,9 @@ public sealed class ServeVerb : IAsyncDisposable
     /// <summary>Opens the images and the doors.</summary>
     internal static async Task<ServeVerb> StartAsync(ServeSettings settings, ServeLog log)
     {
-        if (settings.Nvme is null && settings.Nbd is null)
+        if (settings.Nvme is null && settings.Nbd is null && !WantsVhostUser(settings))
         {
-            throw new ToolException("nothing to serve by: give --nvme HOST:PORT, --nbd HOST:PORT, or both");
+            throw new ToolException("nothing to serve by: give --nvme HOST:PORT, --nbd HOST:PORT, --vhost-user PATH, or several");
         }
 
         if (settings.Images.Count == 0)
@@ -121,6 +121,8 @@ public sealed class ServeVerb : IAsyncDisposable
 
     internal static string StemOf(string path) => Path.GetFileNameWithoutExtension(path);
 
+    private static bool WantsVhostUser(ServeSettings settings) => settings.VhostUser is not null || settings.Images.Any(i => i.VhostUser is not null);
+
     private async Task OpenImagesAsync()
     {
         var opener = new ImageOpener(new ToolContext { Program = "paddock", Out = TextWriter.Null, Error = new LogWriter(_log) });
@@ -141,6 +143,11 @@ public sealed class ServeVerb : IAsyncDisposable
         if (_settings.Nbd is { } nbd)
         {
             _doors.Add(new NbdDoor(_settings, _disks, [DoorListener.Open(nbd, "--nbd", allowUnix: true)]));
+        }
+
+        if (WantsVhostUser(_settings))
+        {
+            _doors.Add(OperatingSystem.IsLinux() ? new VhostUserDoor(_settings, _disks, _log) : throw new ToolException("--vhost-user needs Linux"));
         }
 
         foreach (var door in _doors)

@@ -1,12 +1,12 @@
 using System.Diagnostics;
 
-namespace Paddock.Nbd.Server;
+namespace Paddock.Block.Concurrency;
 
 /// <summary>
-/// Whether requests run on the receive loop. They do while the device answers from memory; once one had to wait for a disk, those after it
+/// Whether requests run on the loop that receives them. They do while the device answers from memory; once one had to wait for a disk, those after it
 /// run elsewhere, side by side, and from time to time one is tried here again.
 /// </summary>
-internal struct InlinePace
+public struct InlinePace
 {
     private const int AwayFor = 256;
 

@@ -1,0 +1,35 @@
+namespace Paddock.VhostUser.Blk;
+
+/// <summary>What a request may ask for, and what requests may hold.</summary>
+internal static class BlkLimits
+{
+    /// <summary>Bytes of a sector: sectors are what every address and length of the device counts in.</summary>
+    public const int Sector = 512;
+
+    /// <summary>log2 of <see cref="Sector"/>.</summary>
+    public const int SectorShift = 9;
+
+    /// <summary>
+    /// Longest data in pieces that go to the disk as one request, in bytes: a write to a zone cannot be parted. Longer reads, and writes to
+    /// a disk without zones, go in parts.
+    /// </summary>
+    public const int LongestGathered = 16 << 20;
+
+    /// <summary>Bytes of a part.</summary>
+    public const int Part = 1 << 20;
+
+    /// <summary>Longest data that the ring's own thread copies, in bytes: longer requests run side by side.</summary>
+    public const int LongestInline = 256 << 10;
+
+    /// <summary>Ranges of one discard or write zeroes request.</summary>
+    public const int Ranges = 64;
+
+    /// <summary>Sectors of one range: 2 GiB.</summary>
+    public const int RangeSectors = 1 << 22;
+
+    /// <summary>Bytes that the buffers of all requests may take at once.</summary>
+    public const long Buffers = 256L << 20;
+
+    /// <summary>What a request that runs on counts for beside its buffer, in bytes: its pieces, its place in a queue.</summary>
+    public const int RequestCost = 16 << 10;
+}

@@ -1,0 +1,153 @@
+using Paddock.Block.Concurrency;
+using Paddock.VhostUser.Rings;
+
+namespace Paddock.VhostUser.Blk;
+
+/// <summary>
+/// Runs the requests of one ring. The ring's thread runs what the disk answers at once; what may take long runs elsewhere, side by side.
+/// Writes to a zone reach the disk in the order of the ring.
+/// </summary>
+internal sealed class BlkQueue
+{
+    // zones share lanes: a lane keeps an order, and several let zones be written side by side
+    private const int Lanes = 8;
+
+    private readonly VirtioBlkDevice _device;
+    private readonly Virtqueue _ring;
+    private readonly ILateCompletion _late;
+    private readonly WriteLane[] _lanes = [.. Enumerable.Range(0, Lanes).Select(_ => new WriteLane())];
+    private readonly Lock _lock = new();
+    private readonly Stack<BlkRequest> _free = new();
+    private InlinePace _pace;
+
+    /// <param name="device">The device.</param>
+    /// <param name="ring">The ring.</param>
+    /// <param name="features">The feature bits that were agreed on: without VIRTIO_BLK_F_FLUSH, every write is made durable.</param>
+    /// <param name="late">Told of requests that end later.</param>
+    public BlkQueue(VirtioBlkDevice device, Virtqueue ring, ulong features, ILateCompletion late)
+    {
+        _device = device;
+        _ring = ring;
+        _late = late;
+        IsWriteThrough = (features & BlkFeatures.Flush) == 0;
+    }
+
+    /// <summary>The driver will not flush.</summary>
+    internal bool IsWriteThrough { get; }
+
+    /// <summary>
+    /// Takes what is available and runs it; what needs to wait ends later. Called by the ring's one thread, which then asks
+    /// <see cref="Virtqueue.ShouldNotify"/> once. Waits where requests hold as much memory as they may.
+    /// </summary>
+    /// <param name="budget">Most requests to take.</param>
+    /// <returns>How many were taken; less than the budget when nothing is available any more.</returns>
+    /// <exception cref="RingException">The ring is damaged: close it. What was taken before still ends.</exception>
+    public int Run(int budget)
+    {
+        int taken = 0;
+        while (taken < budget && _ring.TryTake(out var chain))
+        {
+            taken++;
+            Dispatch(chain);
+        }
+
+        return taken;
+    }
+
+    /// <summary>A request has ended; its chain goes back to the driver.</summary>
+    internal void End(BlkRequest request, DescriptorChain chain, uint written, bool here)
+    {
+        lock (_lock)
+        {
+            _free.Push(request);
+        }
+
+        if (here)
+        {
+            _ring.Complete(chain, written);
+            return;
+        }
+
+        _ring.Put(chain, written);
+        try
+        {
+            _late.Completed(_ring);
+        }
+        finally
+        {
+            _ring.Release();
+        }
+    }
+
+    private void Dispatch(DescriptorChain chain)
+    {
+        var request = Rent();
+        if (!request.Begin(chain))
+        {
+            request.Refuse();
+            return;
+        }
+
+        switch (request.Type)
+        {
+            case RequestType.GetId:
+                request.Run(here: true);
+                break;
+            case RequestType.In:
+            case RequestType.Out when _device.Zoned is null:
+                RunTransfer(request);
+                break;
+            case RequestType.Out or RequestType.ZoneAppend:
+                RunOrdered(request);
+                break;
+            default:
+                request.Reserve(away: true);
+                ThreadPool.UnsafeQueueUserWorkItem(request, preferLocal: false);
+                break;
+        }
+    }
+
+    private void RunTransfer(BlkRequest request)
+    {
+        bool here = request.Length <= BlkLimits.LongestInline && _pace.IsHere;
+        request.Reserve(!here);
+        if (here)
+        {
+            RunHere(request);
+        }
+        else
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(request, preferLocal: false);
+        }
+    }
+
+    private void RunOrdered(BlkRequest request)
+    {
+        var lane = _lanes[request.Zone % Lanes];
+        bool here = request.Length <= BlkLimits.LongestInline && lane.IsIdle && _pace.IsHere;
+        request.Reserve(!here);
+        if (here)
+        {
+            RunHere(request);
+        }
+        else
+        {
+            lane.Add(request);
+        }
+    }
+
+    private void RunHere(BlkRequest request)
+    {
+        long since = InlinePace.Now;
+        request.Run(here: true);
+        _pace.Took(since);
+    }
+
+    private BlkRequest Rent()
+    {
+        lock (_lock)
+        {
+            return _free.TryPop(out var request) ? request : new BlkRequest(this, _device);
+        }
+    }
+}

@@ -1,0 +1,284 @@
+using System.Buffers;
+using System.Runtime.CompilerServices;
+using Paddock.Block;
+
+namespace Paddock.VhostUser.Blk;
+
+/// <content>What each type of request does with the disk.</content>
+internal sealed partial class BlkRequest
+{
+    private const int ZoneBatch = 512;
+
+    private void Start()
+    {
+        switch (_header.Type)
+        {
+            case RequestType.In:
+                Track(Read());
+                break;
+            case RequestType.Out:
+                Track(Write());
+                break;
+            case RequestType.ZoneAppend:
+                Track(_device.Zoned!.AppendAsync(Offset, Collect(), Flags));
+                break;
+            case RequestType.Flush:
+                Track(_device.Device.FlushAsync());
+                break;
+            case RequestType.GetId:
+                PutId();
+                break;
+            case RequestType.Discard or RequestType.WriteZeroes:
+                Track(RunRangesAsync());
+                break;
+            case RequestType.ZoneReport:
+                Track(ReportAsync());
+                break;
+            default:
+                Track(ManageAsync());
+                break;
+        }
+    }
+
+    // one piece of guest memory goes to the disk as it is; several are read into one buffer first
+    private ValueTask Read()
+    {
+        int most = _device.Device.Limits.MaxTransfer;
+        if (_length <= most && TryGetRun(out var run))
+        {
+            return _device.Device.ReadAsync(Offset, run);
+        }
+
+        if (_length > Math.Min(most, BlkLimits.LongestGathered))
+        {
+            return RunPartsAsync();
+        }
+
+        _slab = _device.Buffers.Rent((int)_length);
+        return _device.Device.ReadAsync(Offset, _slab.Bytes.AsMemory(0, (int)_length));
+    }
+
+    private ValueTask Write()
+    {
+        int most = _device.Device.Limits.MaxTransfer;
+        bool whole = _length <= most && (_length <= BlkLimits.LongestGathered || TryGetRun(out _));
+        return whole ? _device.Device.WriteAsync(Offset, Collect(), Flags)
+            : _device.Zoned is null ? RunPartsAsync()
+            : throw new BlockException(BlockError.InvalidArgument, $"a write of {_length} bytes in pieces cannot go to a zone as one");
+    }
+
+    private ReadOnlyMemory<byte> Collect()
+    {
+        if (TryGetRun(out var run))
+        {
+            return run;
+        }
+
+        _slab = _device.Buffers.Rent((int)_length);
+        var all = _slab.Bytes.AsMemory(0, (int)_length);
+        Pieces.Gather(_chain.Readable, RequestHeader.Size, all.Span);
+        return all;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask RunPartsAsync()
+    {
+        int part = Math.Min(BlkLimits.Part, _device.Device.Limits.MaxTransfer);
+        var slab = _device.Buffers.Rent(part);
+        try
+        {
+            for (long done = 0; done < _length;)
+            {
+                var run = slab.Bytes.AsMemory(0, (int)Math.Min(part, _length - done));
+                if (_header.Type == RequestType.In)
+                {
+                    await _device.Device.ReadAsync(Offset + done, run);
+                    Pieces.Scatter(_chain.Writable, done, run.Span);
+                }
+                else
+                {
+                    Pieces.Gather(_chain.Readable, RequestHeader.Size + done, run.Span);
+                    await _device.Device.WriteAsync(Offset + done, run, Flags);
+                }
+
+                done += run.Length;
+            }
+        }
+        finally
+        {
+            slab.Release();
+        }
+    }
+
+    // every range is checked before the first is run
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask RunRangesAsync()
+    {
+        var slab = _device.Buffers.Rent((int)_length);
+        try
+        {
+            Pieces.Gather(_chain.Readable, RequestHeader.Size, slab.Bytes.AsSpan(0, (int)_length));
+            for (int at = 0; at < _length && _status == RequestStatus.Ok; at += BlkRange.Size)
+            {
+                _status = Check(BlkRange.Parse(slab.Bytes.AsSpan(at)));
+            }
+
+            for (int at = 0; at < _length && _status == RequestStatus.Ok; at += BlkRange.Size)
+            {
+                var range = BlkRange.Parse(slab.Bytes.AsSpan(at));
+                long offset = (long)(range.Sector << BlkLimits.SectorShift), length = (long)range.Sectors << BlkLimits.SectorShift;
+                if (_header.Type == RequestType.Discard)
+                {
+                    await _device.Device.DiscardAsync(offset, length);
+                }
+                else
+                {
+                    await _device.Device.WriteZeroesAsync(offset, length, ZeroFlagsOf(range));
+                }
+            }
+        }
+        finally
+        {
+            slab.Release();
+        }
+    }
+
+    private ZeroFlags ZeroFlagsOf(in BlkRange range)
+        => (_queue.IsWriteThrough ? ZeroFlags.Fua : 0) | ((range.Flags & BlkRange.Unmap) != 0 ? ZeroFlags.MayUnmap : 0);
+
+    private RequestStatus Check(in BlkRange range)
+    {
+        ulong sectors = (ulong)_device.Device.Length >> BlkLimits.SectorShift;
+        uint known = _header.Type == RequestType.WriteZeroes ? BlkRange.Unmap : 0;
+        return (range.Flags & ~known) != 0 ? RequestStatus.Unsupported
+            : range.Sectors > BlkLimits.RangeSectors || range.Sector > sectors || range.Sectors > sectors - range.Sector ? RequestStatus.IoError
+            : RequestStatus.Ok;
+    }
+
+    private void PutId()
+    {
+        int count = (int)Math.Min(_length, VirtioBlkDevice.IdSize);
+        Pieces.Scatter(_chain.Writable, 0, _device.Id.Span[..count]);
+        _dataWritten = count;
+        End();
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask ReportAsync()
+    {
+        var zones = ArrayPool<ZoneDescriptor>.Shared.Rent(ZoneBatch);
+        var slab = _slab = _device.Buffers.Rent(BufferSize);
+        var page = slab.Bytes.AsMemory(0, BufferSize);
+        page.Span.Clear();
+        try
+        {
+            int room = (page.Length - ZoneReport.HeaderSize) / ZoneReport.ZoneSize, count = 0;
+            for (long offset = Offset; offset < _device.Device.Length && count < room;)
+            {
+                int got = await _device.Zoned!.ReportZonesAsync(offset, zones.AsMemory(0, Math.Min(ZoneBatch, room - count)));
+                if (got == 0)
+                {
+                    break;
+                }
+
+                for (int i = 0; i < got; i++)
+                {
+                    ZoneReport.WriteZone(page.Span[(ZoneReport.HeaderSize + (count++ * ZoneReport.ZoneSize))..], zones[i]);
+                }
+
+                offset = zones[got - 1].Start + zones[got - 1].Length;
+            }
+
+            ZoneReport.WriteHeader(page.Span, count);
+            Pieces.Scatter(_chain.Writable, 0, page.Span);
+            _dataWritten = page.Length;
+        }
+        finally
+        {
+            ArrayPool<ZoneDescriptor>.Shared.Return(zones);
+        }
+    }
+
+    private ValueTask ManageAsync()
+    {
+        var zoned = _device.Zoned!;
+        return _header.Type switch
+        {
+            RequestType.ZoneResetAll => ResetAllAsync(zoned),
+            RequestType.ZoneOpen => ManageOne(ZoneAction.Open),
+            RequestType.ZoneClose => ManageOne(ZoneAction.Close),
+            RequestType.ZoneFinish => ManageOne(ZoneAction.Finish),
+            _ => ManageOne(ZoneAction.Reset),
+        };
+    }
+
+    private ValueTask ManageOne(ZoneAction action)
+    {
+        var zoned = _device.Zoned!;
+        return zoned.ManageZonesAsync(action, Offset, Math.Min(zoned.Zoned.ZoneSize, zoned.Length - Offset));
+    }
+
+    // a zone that can never be written again stands in the way of the whole range: the others are reset one by one then
+    private static async ValueTask ResetAllAsync(IZonedBlockDevice zoned)
+    {
+        try
+        {
+            await zoned.ManageZonesAsync(ZoneAction.Reset, 0, zoned.Length);
+            return;
+        }
+        catch (ZoneException e) when (e.Reason is ZoneError.ReadOnly or ZoneError.Offline)
+        {
+            // below
+        }
+
+        var zones = new ZoneDescriptor[ZoneBatch];
+        for (long offset = 0; offset < zoned.Length;)
+        {
+            int got = await zoned.ReportZonesAsync(offset, zones);
+            if (got == 0)
+            {
+                return;
+            }
+
+            for (int i = 0; i < got; i++)
+            {
+                bool concerned = zones[i].Condition is ZoneCondition.ImplicitlyOpen or ZoneCondition.ExplicitlyOpen
+                    or ZoneCondition.Closed or ZoneCondition.Full;
+                if (concerned)
+                {
+                    await zoned.ManageZonesAsync(ZoneAction.Reset, zones[i].Start, zones[i].Length);
+                }
+            }
+
+            offset = zones[got - 1].Start + zones[got - 1].Length;
+        }
+    }
+
+    // the write that failed succeeds if the disk holds its data, wherever the pointer is
+    private async ValueTask VerifyAsync(Exception failure)
+    {
+        var slab = _device.Buffers.Rent(2 * BlkLimits.Part);
+        try
+        {
+            int part = Math.Min(BlkLimits.Part, _device.Device.Limits.MaxTransfer);
+            for (long done = 0; done < _length;)
+            {
+                int count = (int)Math.Min(part, _length - done);
+                Memory<byte> wanted = slab.Bytes.AsMemory(0, count), found = slab.Bytes.AsMemory(BlkLimits.Part, count);
+                Pieces.Gather(_chain.Readable, RequestHeader.Size + done, wanted.Span);
+                await _device.Device.ReadAsync(Offset + done, found);
+                if (!wanted.Span.SequenceEqual(found.Span))
+                {
+                    _status = StatusMap.Of(failure, _header.Type);
+                    return;
+                }
+
+                done += count;
+            }
+        }
+        finally
+        {
+            slab.Release();
+        }
+    }
+}

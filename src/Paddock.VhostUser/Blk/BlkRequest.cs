@@ -1,0 +1,271 @@
+using System.Buffers.Binary;
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using Paddock.Block;
+using Paddock.Block.Buffers;
+using Paddock.VhostUser.Rings;
+
+namespace Paddock.VhostUser.Blk;
+
+/// <summary>
+/// A request from its header to its status. Used again and again. It begins on its ring's thread; what the disk does not answer at once
+/// ends on another.
+/// </summary>
+internal sealed partial class BlkRequest : IThreadPoolWorkItem
+{
+    private const int StatusSize = 1;
+
+    private readonly BlkQueue _queue;
+    private readonly VirtioBlkDevice _device;
+    private readonly Action _finish;
+    private DescriptorChain _chain = null!;
+    private RequestHeader _header;
+    private RequestStatus _status;
+    private long _length;
+    private long _dataWritten;
+    private long _cost;
+    private bool _here;
+    private bool _verified;
+    private Slab? _slab;
+    private ValueTaskAwaiter _awaiter;
+    private ValueTaskAwaiter<long> _appended;
+
+    /// <param name="queue">Whose requests it runs.</param>
+    /// <param name="device">The device.</param>
+    public BlkRequest(BlkQueue queue, VirtioBlkDevice device)
+    {
+        _queue = queue;
+        _device = device;
+        _finish = Finish;
+    }
+
+    /// <summary>What is asked.</summary>
+    public RequestType Type => _header.Type;
+
+    /// <summary>Bytes of data.</summary>
+    public long Length => _length;
+
+    /// <summary>Which zone it is for, on a zoned disk.</summary>
+    public long Zone => Offset / _device.Zoned!.Zoned.ZoneSize;
+
+    private long Offset => (long)(_header.Sector << BlkLimits.SectorShift);
+
+    private WriteFlags Flags => _queue.IsWriteThrough ? WriteFlags.Fua : WriteFlags.None;
+
+    /// <summary>Reads the header and checks it: from here on, type, place and length are such as the disk may be asked for.</summary>
+    /// <returns>False when it is refused; <see cref="Refuse"/> says so to the driver.</returns>
+    public bool Begin(DescriptorChain chain)
+    {
+        _chain = chain;
+        _header = default;
+        (_status, _length, _dataWritten, _cost, _verified) = (RequestStatus.Ok, 0, 0, 0, false);
+        if (chain.ReadableBytes < RequestHeader.Size || chain.WritableBytes < StatusSize)
+        {
+            _status = RequestStatus.IoError;
+            return false;
+        }
+
+        Span<byte> header = stackalloc byte[RequestHeader.Size];
+        Pieces.Gather(chain.Readable, 0, header);
+        _header = RequestHeader.Parse(header);
+        _length = _header.Type is RequestType.In or RequestType.GetId or RequestType.ZoneReport
+            ? chain.WritableBytes - StatusSize : chain.ReadableBytes - RequestHeader.Size;
+        _status = Check();
+        return _status == RequestStatus.Ok;
+    }
+
+    /// <summary>Ends what <see cref="Begin"/> refused.</summary>
+    public void Refuse()
+    {
+        _here = true;
+        End();
+    }
+
+    /// <summary>Takes room for its buffer, and for itself when it is to run on; waits where there is none.</summary>
+    public void Reserve(bool away)
+    {
+        long buffer = _header.Type == RequestType.ZoneReport || (IsTransfer && !TryGetRun(out _)) ? BufferSize : 0;
+        if (away || buffer > 0)
+        {
+            _cost = BlkLimits.RequestCost + (long)BitOperations.RoundUpToPowerOf2((ulong)buffer);
+            _device.Budget.Enter(_cost);
+        }
+    }
+
+    /// <summary>Runs it.</summary>
+    /// <param name="here">On the ring's own thread, which asks whether to notify by itself.</param>
+    public void Run(bool here)
+    {
+        _here = here;
+        try
+        {
+            Start();
+        }
+        catch (Exception e)
+        {
+            Fail(e);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Execute() => Run(here: false);
+
+    private bool IsTransfer => _header.Type is RequestType.In or RequestType.Out or RequestType.ZoneAppend;
+
+    private int BufferSize => (int)Math.Min(_length, BlkLimits.LongestGathered);
+
+    private RequestStatus Check()
+    {
+        bool onZones = _device.Zoned is not null;
+        ulong sectors = (ulong)_device.Device.Length >> BlkLimits.SectorShift;
+        bool inside = _header.Sector < sectors;
+        return _header.Type switch
+        {
+            RequestType.In => CheckTransfer(sectors),
+            RequestType.Out => _device.Device.IsReadOnly ? RequestStatus.IoError : CheckTransfer(sectors),
+            RequestType.Flush or RequestType.GetId => RequestStatus.Ok,
+            RequestType.Discard => (_device.Features & BlkFeatures.Discard) != 0 ? CheckRanges() : RequestStatus.Unsupported,
+            RequestType.WriteZeroes => (_device.Features & BlkFeatures.WriteZeroes) != 0 ? CheckRanges() : RequestStatus.Unsupported,
+            RequestType.ZoneAppend when onZones => inside ? CheckAppend() : RequestStatus.ZoneInvalid,
+            RequestType.ZoneReport when onZones
+                => inside && _length >= ZoneReport.HeaderSize + ZoneReport.ZoneSize ? RequestStatus.Ok : RequestStatus.ZoneInvalid,
+            RequestType.ZoneOpen or RequestType.ZoneClose or RequestType.ZoneFinish or RequestType.ZoneReset when onZones
+                => inside ? RequestStatus.Ok : RequestStatus.ZoneInvalid,
+            RequestType.ZoneResetAll when onZones => RequestStatus.Ok,
+            _ => RequestStatus.Unsupported,
+        };
+    }
+
+    private RequestStatus CheckTransfer(ulong sectors)
+        => _length > 0 && _length % BlkLimits.Sector == 0 && _header.Sector <= sectors
+            && (ulong)(_length >> BlkLimits.SectorShift) <= sectors - _header.Sector ? RequestStatus.Ok : RequestStatus.IoError;
+
+    private RequestStatus CheckRanges()
+        => _length > 0 && _length % BlkRange.Size == 0 && _length <= BlkLimits.Ranges * BlkRange.Size
+            ? RequestStatus.Ok : RequestStatus.IoError;
+
+    private RequestStatus CheckAppend()
+        => _chain.WritableBytes < sizeof(ulong) + StatusSize ? RequestStatus.ZoneInvalid
+            : _length == 0 || _length % _device.BlockSize != 0 ? RequestStatus.ZoneUnaligned
+            : _length >> BlkLimits.SectorShift > BlkConfig.AppendSectors(_device.Zoned!.Zoned, _device.BlockSize) ? RequestStatus.ZoneInvalid
+            : RequestStatus.Ok;
+
+    private bool TryGetRun(out Memory<byte> run) => _header.Type == RequestType.In
+        ? Pieces.TryGetRun(_chain.Writable, 0, _length, out run)
+        : Pieces.TryGetRun(_chain.Readable, RequestHeader.Size, _length, out run);
+
+    private void Track(ValueTask operation)
+    {
+        var awaiter = _awaiter = operation.GetAwaiter();
+        if (awaiter.IsCompleted)
+        {
+            Finish();
+            return;
+        }
+
+        RunOn();
+
+        // from here on another thread may be at work on this object already
+        awaiter.UnsafeOnCompleted(_finish);
+    }
+
+    private void Track(ValueTask<long> append)
+    {
+        var awaiter = _appended = append.GetAwaiter();
+        if (awaiter.IsCompleted)
+        {
+            Finish();
+            return;
+        }
+
+        RunOn();
+        awaiter.UnsafeOnCompleted(_finish);
+    }
+
+    private void RunOn()
+    {
+        _here = false;
+        if (_cost == 0)
+        {
+            _cost = BlkLimits.RequestCost;
+            _device.Budget.Add(_cost);
+        }
+    }
+
+    private void Finish()
+    {
+        try
+        {
+            if (_header.Type == RequestType.ZoneAppend)
+            {
+                PutLanded(_appended.GetResult());
+            }
+            else
+            {
+                _awaiter.GetResult();
+            }
+        }
+        catch (Exception e)
+        {
+            Fail(e);
+            return;
+        }
+
+        if (_header.Type == RequestType.In && _status == RequestStatus.Ok)
+        {
+            if (_slab is not null)
+            {
+                Pieces.Scatter(_chain.Writable, 0, _slab.Bytes.AsSpan(0, (int)_length));
+            }
+
+            _dataWritten = _length;
+        }
+
+        End();
+    }
+
+    private void Fail(Exception failure)
+    {
+        // taken again after a crash, a write to a zone may find its own data already there
+        if (_chain.IsReplay && !_verified && _header.Type == RequestType.Out && failure is ZoneException)
+        {
+            _verified = true;
+            Track(VerifyAsync(failure));
+            return;
+        }
+
+        _status = StatusMap.Of(failure, _header.Type);
+        End();
+    }
+
+    private void PutLanded(long offset)
+    {
+        Span<byte> sector = stackalloc byte[sizeof(ulong)];
+        BinaryPrimitives.WriteInt64LittleEndian(sector, offset >> BlkLimits.SectorShift);
+        Pieces.Scatter(_chain.Writable, 0, sector);
+        _dataWritten = sector.Length;
+    }
+
+    private void End()
+    {
+        var chain = _chain;
+        uint written = 0;
+        if (chain.WritableBytes > 0)
+        {
+            // what is said to be written has no gap: the status counts where it follows the data at once
+            long before = chain.WritableBytes - StatusSize;
+            written = (uint)(_dataWritten == before ? before + StatusSize : _dataWritten);
+            Pieces.Scatter(chain.Writable, before, [(byte)_status]);
+        }
+
+        _slab?.Release();
+        _slab = null;
+        if (_cost > 0)
+        {
+            _device.Budget.Leave(_cost);
+        }
+
+        _device.Statistics.Count(_header.Type, _status, _length);
+        _queue.End(this, chain, written, _here);
+    }
+}

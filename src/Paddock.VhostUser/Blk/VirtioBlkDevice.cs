@@ -1,0 +1,75 @@
+using System.Text;
+using Paddock.Block;
+using Paddock.Block.Buffers;
+using Paddock.VhostUser.Rings;
+
+namespace Paddock.VhostUser.Blk;
+
+/// <summary>A disk as a virtio block device (virtio 1.3, 5.2), for any number of front ends.</summary>
+internal sealed class VirtioBlkDevice
+{
+    /// <summary>VIRTIO_BLK_ID_BYTES.</summary>
+    public const int IdSize = 20;
+
+    private readonly int _blockSize;
+
+    /// <param name="device">The disk; bounds and alignment are checked there (<see cref="CheckedBlockDevice"/>).</param>
+    /// <param name="options">What it says of itself.</param>
+    public VirtioBlkDevice(IBlockDevice device, VirtioBlkOptions options)
+    {
+        Device = device;
+        Zoned = device as IZonedBlockDevice;
+        Options = options;
+        _blockSize = Math.Max(options.BlockSize, device.Limits.RequestAlignment);
+        Features = RingFeatureBits.Offered | BlkFeatures.SegmentLimit | BlkFeatures.BlockSize | BlkFeatures.Flush | BlkFeatures.Topology
+            | (options.Queues > 1 ? BlkFeatures.MultiQueue : 0)
+            | (device.IsReadOnly ? BlkFeatures.ReadOnly : 0)
+            | (Zoned is not null ? BlkFeatures.Zoned : device.IsReadOnly ? 0 : BlkFeatures.Discard | BlkFeatures.WriteZeroes);
+        byte[] serial = Encoding.ASCII.GetBytes(options.Serial);
+        var id = new byte[IdSize];
+        serial.AsSpan(0, Math.Min(serial.Length, IdSize)).CopyTo(id);
+        Id = id;
+    }
+
+    /// <summary>The disk.</summary>
+    public IBlockDevice Device { get; }
+
+    /// <summary>The disk, when it has zones.</summary>
+    public IZonedBlockDevice? Zoned { get; }
+
+    /// <summary>What it says of itself.</summary>
+    public VirtioBlkOptions Options { get; }
+
+    /// <summary>What its requests did.</summary>
+    public BlkStatistics Statistics { get; } = new();
+
+    /// <summary>
+    /// The feature bits to offer: those of the device and of its rings. VHOST_USER_F_PROTOCOL_FEATURES (30) is the session's. Discard is for
+    /// disks without zones: Linux would not use it elsewhere.
+    /// </summary>
+    public ulong Features { get; }
+
+    /// <summary>What VIRTIO_BLK_T_GET_ID answers: 20 bytes, zeroes behind the serial number.</summary>
+    internal ReadOnlyMemory<byte> Id { get; }
+
+    /// <summary>Bytes that a read or write is a multiple of.</summary>
+    internal int BlockSize => _blockSize;
+
+    /// <summary>Memory for data that lies in pieces.</summary>
+    internal SlabPool Buffers { get; } = new();
+
+    /// <summary>How much of it, and of requests that run on, there may be.</summary>
+    internal RequestBudget Budget { get; } = new(BlkLimits.Buffers);
+
+    /// <summary>Copies configuration space from byte <paramref name="offset"/> on, as it is now; past its 96 bytes there are zeroes.</summary>
+    public void ReadConfig(int offset, Span<byte> to)
+    {
+        Span<byte> all = stackalloc byte[BlkConfig.Size];
+        BlkConfig.Write(all, Device, Options, _blockSize, Features);
+        to.Clear();
+        if (offset >= 0 && offset < all.Length)
+        {
+            all.Slice(offset, Math.Min(all.Length - offset, to.Length)).CopyTo(to);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+namespace Paddock.VhostUser.Rings;
+
+/// <summary>A place in a packed ring, and which lap of it: the counter turns at each wrap (virtio 1.2, 2.8.1).</summary>
+/// <param name="Index">Descriptor index.</param>
+/// <param name="Wrap">The wrap counter; true in the first lap.</param>
+internal readonly record struct RingPosition(int Index, bool Wrap)
+{
+    /// <summary>The place so many descriptors on, at most one lap.</summary>
+    public RingPosition Advance(int count, int size)
+    {
+        int index = Index + count;
+        return index < size ? new RingPosition(index, Wrap) : new RingPosition(index - size, !Wrap);
+    }
+}

@@ -1,0 +1,146 @@
+namespace Paddock.VhostUser.Rings;
+
+/// <summary>
+/// Requests in flight of a split ring (vhost-user, "Inflight I/O tracking"), little-endian:
+/// <code>
+/// OFFSET      SIZE MEANING
+///      0         8 features: 0
+///      8         2 version: 1; 0 where nothing was recorded yet
+///     10         2 how many descriptors follow
+///     12         2 head of the last batch that was completed
+///     14         2 used idx after the last batch
+///     16 16 x size descriptors:
+///      0         1   1: this head is in flight
+///      1         5   reserved
+///      6         2   next of the batch
+///      8         8   counter: the order in which they were taken
+/// </code>
+/// </summary>
+/// <remarks>A former process wrote it, and anyone who holds the file may: what is read is checked.</remarks>
+internal sealed unsafe class SplitInflight
+{
+    private const int VersionOffset = 8, CountOffset = 10, BatchOffset = 12, UsedOffset = 14, HeaderSize = 16;
+    private const int NextOffset = 6, CounterOffset = 8, EntrySize = 16;
+    private const ushort Version = 1;
+
+    private readonly byte* _region;
+    private readonly int _count;
+    private ulong _counter;
+
+    /// <summary>Opens the record, and begins one where there is none.</summary>
+    /// <exception cref="RingException">It is of another version, or not for a ring of this size.</exception>
+    public SplitInflight(InflightRegion region, int size)
+    {
+        _region = (byte*)region.Start;
+        if (region.Length < BytesFor(size) || ((nuint)_region & (EntrySize / 2 - 1)) != 0)
+        {
+            throw new RingException($"the record of requests in flight has {region.Length} bytes: {BytesFor(size)} are needed, aligned to 8");
+        }
+
+        ushort version = Volatile.Read(ref Short(VersionOffset));
+        IsNew = version == 0;
+        if (IsNew)
+        {
+            new Span<byte>(_region, BytesFor(size)).Clear();
+            Short(CountOffset) = (ushort)size;
+            Volatile.Write(ref Short(VersionOffset), Version);
+        }
+        else if (version != Version)
+        {
+            throw new RingException($"the record of requests in flight has version {version}: {Version} is known");
+        }
+
+        _count = size;
+        if (Short(CountOffset) < size)
+        {
+            throw new RingException($"the record of requests in flight is of {Short(CountOffset)} descriptors: the ring has {size}");
+        }
+    }
+
+    /// <summary>Nothing was recorded before.</summary>
+    public bool IsNew { get; }
+
+    /// <summary>Bytes for a ring.</summary>
+    public static int BytesFor(int size) => HeaderSize + (EntrySize * size);
+
+    /// <summary>Ends a completion that a former process may have been in the midst of, and finds what it had not completed.</summary>
+    /// <param name="used">The used ring's idx.</param>
+    /// <returns>Heads, in the order in which they were taken.</returns>
+    public ushort[] Recover(ushort used)
+    {
+        if (IsNew)
+        {
+            Short(UsedOffset) = used;
+            return [];
+        }
+
+        EndBatch(used);
+        var found = new List<(ulong Counter, ushort Head)>();
+        for (int head = 0; head < _count; head++)
+        {
+            if (Flag(head) != 0)
+            {
+                found.Add((Counter(head), (ushort)head));
+            }
+        }
+
+        found.Sort();
+        _counter = found.Count == 0 ? 0 : found[^1].Counter + 1;
+        return [.. found.Select(f => f.Head)];
+    }
+
+    /// <summary>A request was taken.</summary>
+    public void Take(ushort head)
+    {
+        Counter(head) = _counter++;
+        Volatile.Write(ref Flag(head), 1);
+    }
+
+    /// <summary>A request's used entry is written; the ring's idx is about to say so.</summary>
+    public void BeginComplete(ushort head)
+    {
+        Next(head) = Short(BatchOffset);
+        Volatile.Write(ref Short(BatchOffset), head);
+    }
+
+    /// <summary>The ring's idx says so.</summary>
+    public void EndComplete(ushort head, ushort used)
+    {
+        Volatile.Write(ref Flag(head), 0);
+        Volatile.Write(ref Short(UsedOffset), used);
+    }
+
+    // between the ring's idx and our own lie those whose flags may not have been cleared
+    private void EndBatch(ushort used)
+    {
+        int batch = (ushort)(used - Short(UsedOffset));
+        if (batch > _count && Enumerable.Range(0, _count).Any(h => Flag(h) != 0))
+        {
+            throw new RingException($"the record of requests in flight ends at used idx {Short(UsedOffset)}, the ring at {used}");
+        }
+
+        if (batch <= _count)
+        {
+            for (ushort head = Short(BatchOffset); batch > 0; batch--)
+            {
+                if (head >= _count)
+                {
+                    throw new RingException($"the record of requests in flight names descriptor {head}: the ring has {_count}");
+                }
+
+                Flag(head) = 0;
+                head = Next(head);
+            }
+        }
+
+        Volatile.Write(ref Short(UsedOffset), used);
+    }
+
+    private ref ushort Short(int offset) => ref *(ushort*)(_region + offset);
+
+    private ref byte Flag(int head) => ref _region[HeaderSize + (EntrySize * head)];
+
+    private ref ushort Next(int head) => ref *(ushort*)(_region + HeaderSize + (EntrySize * head) + NextOffset);
+
+    private ref ulong Counter(int head) => ref *(ulong*)(_region + HeaderSize + (EntrySize * head) + CounterOffset);
+}

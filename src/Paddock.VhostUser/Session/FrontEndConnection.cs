@@ -1,0 +1,93 @@
+using System.Net.Sockets;
+using Paddock.Block.Serving;
+using Paddock.VhostUser.Blk;
+
+namespace Paddock.VhostUser.Session;
+
+/// <summary>One front end from its coming to its end, on a thread of its own.</summary>
+internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, VhostUserServerOptions options) : IServedClient, IDisposable
+{
+    private readonly Lock _lock = new();
+    private FrontEndSession? _session;
+    private bool _ended;
+
+    /// <summary>Runs to the end, and until nothing of the front end's is touched any more; never throws.</summary>
+    /// <returns>What the front end did wrong; null where it just left.</returns>
+    public string? Run()
+    {
+        FrontEndSession? session = null;
+        try
+        {
+            session = new FrontEndSession(device, options.Polling, Log);
+            lock (_lock)
+            {
+                _session = session;
+            }
+
+            Serve(session, new MessageChannel(socket.SafeHandle));
+            return null;
+        }
+        catch (Exception e)
+        {
+            // whatever a front end brings about ends its own connection and nothing else
+            return _ended ? null : e.Message;
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                _session = null;
+            }
+
+            session?.Dispose();
+        }
+    }
+
+    /// <summary>Tells the front end that the configuration space has changed.</summary>
+    public void ConfigChanged()
+    {
+        lock (_lock)
+        {
+            _session?.BackEnd.ConfigChanged();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Finish() => Abort();
+
+    /// <summary>Hangs up. Requests under way still end: they are the disk's already.</summary>
+    public void Abort()
+    {
+        try
+        {
+            lock (_lock)
+            {
+                _ended = true;
+                socket.Shutdown(SocketShutdown.Both);
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // it is gone already
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => socket.Dispose();
+
+    private static void Serve(FrontEndSession session, MessageChannel channel)
+    {
+        using var request = new Message();
+        using var reply = new Message();
+        while (channel.TryReceive(request))
+        {
+            if (session.Handle(request, reply))
+            {
+                channel.Send(reply);
+                reply.Clear();
+            }
+        }
+    }
+
+    private void Log(string line) => options.Log?.Invoke(line);
+}

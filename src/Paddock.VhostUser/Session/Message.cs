@@ -1,0 +1,66 @@
+using Microsoft.Win32.SafeHandles;
+using Paddock.VhostUser.Wire;
+
+namespace Paddock.VhostUser.Session;
+
+/// <summary>A message with room for the longest, and the descriptors that came with it: it closes those that nobody took.</summary>
+internal sealed class Message : IDisposable
+{
+    private readonly byte[] _bytes = new byte[MessageHeader.Size + VhostUserLimits.MaxPayload];
+    private readonly List<SafeFileHandle> _descriptors = [];
+
+    /// <summary>The header.</summary>
+    public MessageHeader Header { get; private set; }
+
+    /// <summary>What stands behind the header.</summary>
+    public Span<byte> Payload => _bytes.AsSpan(MessageHeader.Size, Header.Length);
+
+    /// <summary>What it was called by the front end.</summary>
+    public FrontEndRequest Request => (FrontEndRequest)Header.Request;
+
+    /// <summary>All of it, as it goes over the socket.</summary>
+    public ReadOnlySpan<byte> Bytes => _bytes.AsSpan(0, MessageHeader.Size + Header.Length);
+
+    /// <summary>What came with it, or goes with it.</summary>
+    public IList<SafeFileHandle> Descriptors => _descriptors;
+
+    /// <summary>Where a header is received into.</summary>
+    public Span<byte> HeaderBytes => _bytes.AsSpan(0, MessageHeader.Size);
+
+    /// <summary>Takes the header out of <see cref="HeaderBytes"/>.</summary>
+    /// <exception cref="VhostUserException">It is none.</exception>
+    public void ParseHeader() => Header = MessageHeader.Parse(HeaderBytes);
+
+    /// <summary>Begins a message; the payload is to be filled in.</summary>
+    /// <returns>The payload, of zeroes.</returns>
+    public Span<byte> Begin(uint request, HeaderFlags flags, int length)
+    {
+        Clear();
+        Header = new MessageHeader(request, flags, length);
+        Header.WriteTo(_bytes);
+        Payload.Clear();
+        return Payload;
+    }
+
+    /// <summary>Makes a descriptor the caller's.</summary>
+    public SafeFileHandle TakeDescriptor(int index)
+    {
+        var taken = _descriptors[index];
+        _descriptors.RemoveAt(index);
+        return taken;
+    }
+
+    /// <summary>Closes the descriptors.</summary>
+    public void Clear()
+    {
+        foreach (var descriptor in _descriptors)
+        {
+            descriptor.Dispose();
+        }
+
+        _descriptors.Clear();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Clear();
+}

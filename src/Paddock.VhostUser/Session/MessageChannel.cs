@@ -1,0 +1,53 @@
+using System.Runtime.InteropServices;
+using Paddock.Posix;
+using Paddock.VhostUser.Wire;
+
+namespace Paddock.VhostUser.Session;
+
+/// <summary>Whole messages over a Unix socket.</summary>
+internal sealed class MessageChannel(SafeHandle socket)
+{
+    /// <summary>Waits for a message.</summary>
+    /// <returns>False when the front end has left between two.</returns>
+    /// <exception cref="VhostUserException">What came is none.</exception>
+    /// <exception cref="IOException">The socket failed.</exception>
+    public bool TryReceive(Message message)
+    {
+        message.Clear();
+        int count = Fill(message.HeaderBytes, message);
+        if (count == 0 && message.Descriptors.Count == 0)
+        {
+            return false;
+        }
+
+        if (count < MessageHeader.Size)
+        {
+            throw new VhostUserException(nameof(MessageHeader), count, "the connection ended within");
+        }
+
+        message.ParseHeader();
+        count = Fill(message.Payload, message);
+        return count == message.Header.Length
+            ? true
+            : throw new VhostUserException("payload", count, $"the connection ended within {message.Header.Length} bytes");
+    }
+
+    /// <summary>Sends a message and its descriptors.</summary>
+    /// <exception cref="IOException">The socket failed.</exception>
+    public void Send(Message message) => DescriptorSocket.Send(socket, message.Bytes, [.. message.Descriptors]);
+
+    private int Fill(Span<byte> into, Message message)
+    {
+        int done = 0, count;
+        while (done < into.Length && (count = DescriptorSocket.Receive(socket, into[done..], message.Descriptors)) > 0)
+        {
+            done += count;
+            if (message.Descriptors.Count > VhostUserLimits.MaxDescriptors)
+            {
+                throw new VhostUserException(nameof(MessageHeader), 0, $"{message.Descriptors.Count} descriptors with one message");
+            }
+        }
+
+        return done;
+    }
+}

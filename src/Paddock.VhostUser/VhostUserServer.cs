@@ -1,0 +1,111 @@
+using System.Net.Sockets;
+using Paddock.Block;
+using Paddock.Block.Serving;
+using Paddock.VhostUser.Blk;
+using Paddock.VhostUser.Session;
+
+namespace Paddock.VhostUser;
+
+/// <summary>
+/// Serves a disk to virtual machines over vhost-user. One front end at a time: the next waits in the listener's queue until the one
+/// before has left, and takes up its requests in flight if it gives their record back. The disk is not owned.
+/// </summary>
+public sealed class VhostUserServer : IAsyncDisposable
+{
+    private const int StackSize = 512 << 10;
+
+    private readonly IBlockDevice _disk;
+    private readonly VhostUserServerOptions _options;
+    private readonly VirtioBlkDevice _device;
+    private readonly Reception<Socket, FrontEndConnection> _reception;
+    private long _accepted;
+    private long _refused;
+
+    /// <param name="disk">The disk; bounds and alignment are checked there (<see cref="CheckedBlockDevice"/>).</param>
+    /// <param name="options">How.</param>
+    /// <exception cref="ArgumentException">No queue, or too many.</exception>
+    public VhostUserServer(IBlockDevice disk, VhostUserServerOptions options)
+    {
+        if (options.Queues is < 1 or > VhostUserLimits.MaxQueues)
+        {
+            throw new ArgumentException($"a disk has 1 to {VhostUserLimits.MaxQueues} queues, not {options.Queues}", nameof(options));
+        }
+
+        (_disk, _options) = (disk, options);
+        _device = new VirtioBlkDevice(disk, new VirtioBlkOptions { Queues = options.Queues, Serial = options.Serial });
+        _reception = new Reception<Socket, FrontEndConnection>(
+            1, WhenFull.Wait, socket => new FrontEndConnection(socket, _device, _options), Begin, options.Time);
+    }
+
+    /// <summary>What requests did, of all front ends so far.</summary>
+    public BlkStatistics Statistics => _device.Statistics;
+
+    /// <summary>Front ends at this moment: 0 or 1.</summary>
+    public int Connections => _reception.Count;
+
+    /// <summary>Front ends that were taken.</summary>
+    public long Accepted => Interlocked.Read(ref _accepted);
+
+    /// <summary>Front ends whose connection ended for a fault of theirs.</summary>
+    public long Refused => Interlocked.Read(ref _refused);
+
+    /// <summary>Takes front ends from a listener from now on.</summary>
+    /// <param name="listener">A Unix socket that listens; owned.</param>
+    public void Listen(Socket listener) => _reception.Listen(listener, listener.AcceptAsync);
+
+    /// <summary>Serves one front end whose connection is there already.</summary>
+    /// <param name="connection">A connected Unix socket; owned.</param>
+    public void Accept(Socket connection) => _reception.Take(connection);
+
+    /// <summary>Tells the front end, if one is there, that the disk's size or zones have changed.</summary>
+    public void ConfigChanged()
+    {
+        foreach (var connection in _reception.Clients)
+        {
+            connection.ConfigChanged();
+        }
+    }
+
+    /// <summary>Ends the connection at once; front ends may come back.</summary>
+    public void DropConnections() => _reception.AbortAll();
+
+    /// <summary>Takes no more requests, ends those under way, hangs up, and flushes the disk.</summary>
+    /// <remarks>There is no limit to how long a request may take: the guest's memory cannot go before the disk is done with it.</remarks>
+    public async Task StopAsync()
+    {
+        await _reception.StopAsync(TimeSpan.Zero);
+        if (!_disk.IsReadOnly)
+        {
+            await _disk.FlushAsync();
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        if (!_reception.Stopping.IsCancellationRequested)
+        {
+            await StopAsync();
+        }
+
+        await _reception.DisposeAsync();
+    }
+
+    private void Begin(FrontEndConnection connection)
+        => new Thread(() => Run(connection), StackSize) { IsBackground = true, Name = "vhost-user" }.Start();
+
+    private void Run(FrontEndConnection connection)
+    {
+        Interlocked.Increment(ref _accepted);
+        _options.Log?.Invoke("a front end has come");
+        string? why = connection.Run();
+        if (why is not null)
+        {
+            Interlocked.Increment(ref _refused);
+        }
+
+        connection.Dispose();
+        _reception.Leave(connection);
+        _options.Log?.Invoke(why is null ? "the front end has left" : $"the front end was sent away: {why}");
+    }
+}

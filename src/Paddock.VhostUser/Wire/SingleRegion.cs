@@ -1,0 +1,29 @@
+namespace Paddock.VhostUser.Wire;
+
+/// <summary>
+/// "Single memory region description": one region that is added or taken away.
+/// <code>
+/// offset size
+///      0    8  0
+///      8   32  the region
+/// </code>
+/// </summary>
+internal static class SingleRegion
+{
+    private const int RegionAt = sizeof(ulong);
+
+    /// <summary>Bytes.</summary>
+    public const int Size = RegionAt + RegionDescription.Size;
+
+    public static RegionDescription Parse(ReadOnlySpan<byte> from)
+    {
+        VhostUserException.ExpectLength(nameof(SingleRegion), Size, from.Length);
+        return RegionDescription.Parse(from[RegionAt..]);
+    }
+
+    public static void Write(Span<byte> to, in RegionDescription region)
+    {
+        to[..RegionAt].Clear();
+        region.WriteTo(to[RegionAt..]);
+    }
+}
