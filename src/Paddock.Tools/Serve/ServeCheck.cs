@@ -4,7 +4,7 @@ using Paddock.Tools.Serve.Doors;
 namespace Paddock.Tools.Serve;
 
 /// <summary>Settings held against what can be: once, before anything is opened.</summary>
-internal static class ServeCheck
+public static class ServeCheck
 {
     private const int MostConnections = 65536, MostDrainSeconds = 600, MostIdleSeconds = 7 * 24 * 3600;
 
@@ -50,13 +50,13 @@ internal static class ServeCheck
 
     /// <summary>The limit of memory, in bytes.</summary>
     /// <exception cref="ToolException">It is none.</exception>
-    public static long MemoryOf(ServeSettings settings)
+    internal static long MemoryOf(ServeSettings settings)
         => SizeText.Parse("limit of memory (max-memory)", settings.MaxMemory) is >= LeastMemory and var size ? size
             : throw new ToolException($"max-memory {settings.MaxMemory}: at least {LeastMemory >> 20}M are wanted", NativeExit.Usage);
 
     /// <summary>Holds the settings against each other and against the limits.</summary>
     /// <exception cref="ToolException">They contradict each other, or exceed a limit; the message names the key.</exception>
-    public static void Validate(ServeSettings settings, ServiceManager manager)
+    internal static void Validate(ServeSettings settings, ServiceManager manager)
     {
         if (settings is { Nvme: null, Nbd: null, VhostUser: null } && settings.Images.All(i => i.VhostUser is null)
             && !manager.Has("nvme") && !manager.Has("nbd") && !manager.Has("vhost-user"))
