@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Paddock.Block.Buffers;
 using Paddock.Nvme.Wire;
 
@@ -17,6 +18,9 @@ internal interface ICommandQueue
 /// <summary>A command in flight. Each queue keeps as many as it has entries and uses them again and again.</summary>
 internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkItem
 {
+    private ValueTaskAwaiter<NvmeStatus> _running;
+    private Action? _finishRun;
+
     /// <summary>Its place in the queue's table: the tag of its transfers.</summary>
     public int Slot => slot;
 
@@ -63,10 +67,40 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
     /// <inheritdoc/>
     public void Execute() => Deferred!(this);
 
+    /// <summary>Completes the command when what it does is done; allocates nothing.</summary>
+    public void FinishAfter(ValueTask<NvmeStatus> run)
+    {
+        var running = run.GetAwaiter();
+        _running = running;
+        if (running.IsCompleted)
+        {
+            FinishRun();
+        }
+        else
+        {
+            running.UnsafeOnCompleted(_finishRun ??= FinishRun);
+        }
+    }
+
     /// <summary>Completes the command.</summary>
     public void Finish(NvmeStatus status)
     {
         Status = status;
         queue.Complete(this);
+    }
+
+    private void FinishRun()
+    {
+        NvmeStatus status;
+        try
+        {
+            status = _running.GetResult();
+        }
+        catch (Exception e) when (e is IOException or InvalidOperationException or ArgumentException)
+        {
+            status = NvmeStatus.InternalError;
+        }
+
+        Finish(status);
     }
 }

@@ -92,6 +92,7 @@ internal static class IoCommands
 
     /// <summary>Makes what was written durable where the command asks for it, or there is no write cache.</summary>
     /// <remarks>The data was written in its turn; the wait for the medium must not hold up the queue's next command.</remarks>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     internal static async ValueTask SettleAsync(Controller controller, NvmeNamespace ns, Command command)
     {
         if (command.Entry.ForceUnitAccess || !controller.Features.HasWriteCache)
@@ -101,6 +102,7 @@ internal static class IoCommands
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private static async ValueTask<NvmeStatus> ReadAsync(NvmeNamespace ns, Command command)
     {
         var status = CheckTransfer(ns, command, out long offset);
@@ -113,6 +115,7 @@ internal static class IoCommands
         return status;
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private static async ValueTask<NvmeStatus> WriteAsync(Controller controller, NvmeNamespace ns, Command command)
     {
         var status = CheckTransfer(ns, command, out long offset);
@@ -126,6 +129,7 @@ internal static class IoCommands
         return status;
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private static async ValueTask<NvmeStatus> WriteZeroesAsync(Controller controller, NvmeNamespace ns, Command command)
     {
         const uint mayDeallocate = 1u << 25;
@@ -144,6 +148,7 @@ internal static class IoCommands
     private static void CountWrite(NvmeNamespace ns, long offset, int length)
         => ns.Statistics.CountWrite(length, ns.Zoned is null ? -1 : (int)(offset / ns.Zoned.Zoned.ZoneSize));
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private static async ValueTask<NvmeStatus> FlushAsync(NvmeNamespace ns, Command command)
     {
         await ns.Device.FlushAsync(ns.TokenOf(command));

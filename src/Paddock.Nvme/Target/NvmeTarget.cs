@@ -35,8 +35,8 @@ public sealed record NvmeTargetOptions
     /// <summary>How long a client may take to introduce itself.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>How long a host may take to authenticate a queue.</summary>
-    public TimeSpan AuthenticationTimeout { get; init; } = TimeSpan.FromSeconds(30);
+    /// <summary>How long a host may take to authenticate a queue: as long as Linux's target gives, since a slow machine computes for long.</summary>
+    public TimeSpan AuthenticationTimeout { get; init; } = TimeSpan.FromSeconds(120);
 
     /// <summary>After how much silence a host without keep alive is taken for dead; zero: never.</summary>
     public TimeSpan IdleTimeout { get; init; } = TimeSpan.Zero;

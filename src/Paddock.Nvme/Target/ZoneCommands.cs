@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Nvme.Wire;
 
@@ -11,6 +12,7 @@ internal static class ZoneCommands
     private const int Batch = 512;
 
     /// <summary>Zone Append: data goes to the pointer of the zone that dwords 10 and 11 name; the result is where it landed.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public static async ValueTask<NvmeStatus> AppendAsync(Controller controller, NvmeNamespace ns, Command command)
     {
         var status = IoCommands.CheckTransfer(ns, command, out long start);
@@ -113,8 +115,10 @@ internal static class ZoneCommands
                     if (written < room)
                     {
                         var to = page.Slice(ZoneReport.HeaderSize + (written++ * size), size);
-                        bool extends = extension > 0 && await ns.Zoned.Attributes!.ReadExtensionAsync(
-                            (int)(zones[i].Start / ns.Zoned.Zoned.ZoneSize), to[ZoneReport.DescriptorSize..]);
+                        int zone = (int)(zones[i].Start / ns.Zoned.Zoned.ZoneSize);
+                        bool extends = extension > 0
+                            ? await ns.Zoned.Attributes!.ReadExtensionAsync(zone, to[ZoneReport.DescriptorSize..])
+                            : ns.Zoned.Attributes?.HasExtension(zone) == true;
                         ZoneReport.Write(to.Span, zones[i], ns.BlockShift, extends);
                     }
                 }

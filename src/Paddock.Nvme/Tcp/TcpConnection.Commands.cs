@@ -176,7 +176,7 @@ internal sealed partial class TcpConnection
     /// <summary>Runs a command whose data is there; a write to a zone waits for those before it whose data is still to come.</summary>
     private void InOrder(Command command)
     {
-        if (_order.Count > 0 && IsOrdered(command) && _order.Exists(c => SameZone(c, command)))
+        if (_order.Count > 0 && IsOrdered(command) && FirstOfZone(command) >= 0)
         {
             command.IsReady = true;
             _order.Add(command);
@@ -191,12 +191,25 @@ internal sealed partial class TcpConnection
         for (int i = 0; i < _order.Count; i++)
         {
             var command = _order[i];
-            if (command.IsReady && _order.FindIndex(c => SameZone(c, command)) == i)
+            if (command.IsReady && FirstOfZone(command) == i)
             {
                 _order.RemoveAt(i--);
                 Start(command);
             }
         }
+    }
+
+    private int FirstOfZone(Command command)
+    {
+        for (int i = 0; i < _order.Count; i++)
+        {
+            if (SameZone(_order[i], command))
+            {
+                return i;
+            }
+        }
+
+        return -1;
     }
 
     private bool IsOrdered(Command command) => _queue != 0 && command.Entry.Opcode is Opcode.Write or Opcode.WriteZeroes
@@ -248,23 +261,8 @@ internal sealed partial class TcpConnection
         }
         else
         {
-            _ = FinishAsync(run, command);
+            command.FinishAfter(run);
         }
-    }
-
-    private static async Task FinishAsync(ValueTask<NvmeStatus> run, Command command)
-    {
-        NvmeStatus status;
-        try
-        {
-            status = await run;
-        }
-        catch (Exception e) when (e is IOException or InvalidOperationException or ArgumentException)
-        {
-            status = NvmeStatus.InternalError;
-        }
-
-        command.Finish(status);
     }
 
     private async Task RunAdminAsync(Command command)

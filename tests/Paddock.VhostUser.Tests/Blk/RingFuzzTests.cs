@@ -109,7 +109,7 @@ public unsafe class RingFuzzTests
                 ring = driver.Open(region);
             }
 
-            Mutate(arena, random, 0, random.Next(2) == 0 ? shared : arena.Mark);
+            MutateParts(arena, driver, random, shared);
             Run(new BlkQueue(device, ring, random.Next(2) == 0 ? device.Features : 0, late), ring, tally, name);
         }
         catch (RingException)
@@ -169,9 +169,30 @@ public unsafe class RingFuzzTests
         }
     }
 
+    // most changes hit what is read: the ring's parts, the tables that are in use, the headers and ranges
+    private static void MutateParts(GuestArena arena, RingDriver driver, Random random, int shared)
+    {
+        int tables = (int)(driver.TablesEnd - GuestArena.Guest);
+        switch (random.Next(5))
+        {
+            case 0 or 1:
+                Mutate(arena, random, tables, Math.Min(shared - tables, 160));
+                break;
+            case 2:
+                Mutate(arena, random, tables, shared - tables);
+                break;
+            case 3 when driver.Size > 1:
+                Mutate(arena, random, random.Next(2) * RingDriver.TableSize, 80);
+                break;
+            default:
+                Mutate(arena, random, shared, arena.Mark - shared);
+                break;
+        }
+    }
+
     private static void Mutate(GuestArena arena, Random random, int start, int length)
     {
-        for (int i = random.Next(4); i > 0 && length > 8; i--)
+        for (int i = random.Next(6); i > 0 && length > 16; i--)
         {
             byte* at = arena.Place(GuestArena.Guest) + start + random.Next(length - 8);
             switch (random.Next(6))

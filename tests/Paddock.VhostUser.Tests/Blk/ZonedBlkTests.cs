@@ -160,12 +160,11 @@ public class ZonedBlkTests
         int[] conditions = await ConditionsAsync(disk);
         Assert.Equal([0, 1, 1, 1], conditions);
         Assert.Equal(block, rig.Run(RequestType.In, 0, default, 4096).Data);
-        Assert.Equal(Ok, rig.Run(RequestType.Out, ZoneSectors, block).Status);
+        rig = new BlkRig(new WornZoneDevice(disk, 1));
         Assert.Equal(Ok, rig.Run(RequestType.Out, 2 * ZoneSectors, block).Status);
-        await disk.Attributes!.SetConditionAsync(1, ZoneCondition.ReadOnly, TestContext.Current.CancellationToken);
         Assert.Equal(Ok, rig.Run(RequestType.ZoneResetAll, 0).Status);
         conditions = await ConditionsAsync(disk);
-        Assert.Equal([0, 13, 1, 1], conditions);
+        Assert.Equal([0, 1, 1, 1], conditions);
     }
 
     [Theory]

@@ -50,7 +50,7 @@ public unsafe class InflightTests
         ring.Complete(chain, 0);
         Assert.Equal("0000" + "0000" + "0200" + "0200" + "01" + "01", Hex(at + 12, 10));
         Assert.Equal("00", Hex(at + 32, 1));
-        Assert.Equal("0000", Hex(at + 66, 2));
+        Assert.Equal("0200", Hex(at + 66, 2));
     }
 
     [Theory]
@@ -64,7 +64,7 @@ public unsafe class InflightTests
             crashes += new Crasher(packed, seed).Run(400);
         }
 
-        Assert.True(crashes > 3000, $"{crashes} crashes");
+        Assert.True(crashes > 2000, $"{crashes} crashes");
     }
 
     [Theory]

@@ -5,12 +5,15 @@ namespace Paddock.VhostUser.Tests.Rings;
 /// <summary>The guest's side of a ring, after the driver's part of virtio 1.2, 2.7 and 2.8.</summary>
 internal abstract unsafe class RingDriver
 {
-    protected const int TableDescriptors = 64;
+    /// <summary>Bytes of each place for an indirect table.</summary>
+    public const int TableSize = TableDescriptors * Descriptor.Size;
+
+    private const int TableDescriptors = 64;
 
     protected RingDriver(GuestArena arena, int size, RingFeatures features)
     {
         (Arena, Size, Features) = (arena, size, features);
-        Tables = arena.Allocate(size * TableDescriptors * Descriptor.Size);
+        Tables = arena.Allocate(size * TableSize);
     }
 
     public GuestArena Arena { get; }
@@ -24,7 +27,10 @@ internal abstract unsafe class RingDriver
     /// <summary>What a front end sends with VHOST_USER_SET_VRING_BASE for a new ring.</summary>
     public uint FirstBase => (Features & RingFeatures.Packed) != 0 ? 0x80008000 : 0;
 
-    protected ulong Tables { get; }
+    /// <summary>Where the places for indirect tables end; the ring's parts follow.</summary>
+    public ulong TablesEnd => Tables + (ulong)(Size * TableSize);
+
+    private ulong Tables { get; }
 
     public static RingDriver Create(GuestArena arena, int size, RingFeatures features)
         => (features & RingFeatures.Packed) != 0 ? new PackedDriver(arena, size, features) : new SplitDriver(arena, size, features);
@@ -49,7 +55,7 @@ internal abstract unsafe class RingDriver
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(pieces.Length, TableDescriptors);
         bool packed = (Features & RingFeatures.Packed) != 0;
-        ulong table = Tables + (ulong)(slot * TableDescriptors * Descriptor.Size);
+        ulong table = Tables + (ulong)(slot * TableSize);
         for (int i = 0; i < pieces.Length; i++)
         {
             ushort flags = (ushort)(pieces[i].Write ? DescriptorFlags.Write : 0);

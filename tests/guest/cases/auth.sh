@@ -16,7 +16,7 @@ works() {
     cmp /tmp/data /tmp/back || fail "$what: what was written does not read back"
 }
 told() { dmesg | grep -c "$1"; }
-host=nqn.2014-08.org.nvmexpress:uuid:11111111-2222-3333-4444-555555555555
+host=$HOST
 wrong=DHHC-1:00:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+KfiaR:
 for server in $AUTH_SERVERS; do
     IFS=: read -r PORT hash group key ctrl <<<"$server"

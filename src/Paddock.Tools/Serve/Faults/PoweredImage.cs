@@ -4,7 +4,7 @@ using Paddock.Block.Faults;
 namespace Paddock.Tools.Serve.Faults;
 
 /// <summary>An image over a volatile write cache, so that its power can be cut: what was not flushed is dropped, and the image opens anew.</summary>
-internal sealed class PoweredImage
+internal sealed class PoweredImage : IAsyncDisposable
 {
     private readonly ImageOpener _opener;
     private readonly ServedImage _image;
@@ -45,6 +45,9 @@ internal sealed class PoweredImage
         var cache = new VolatileStorage(over(ImageOpener.OpenFile(ImageOpener.PathOf(image.Path), readOnly: false)), size);
         return new PoweredImage(opener, image, size, cache, await OpenOverAsync(opener, image, cache));
     }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => _node.DisposeAsync();
 
     /// <summary>Drops what was not flushed; every request fails from here on.</summary>
     public async Task CutAsync(int keepPercent, int seed) => _durable = await _cache.CutAsync(keepPercent, seed);
