@@ -15,7 +15,7 @@ internal sealed class ServeOptions
     {
         Description = "Whether NBD clients must use TLS (default, given certificates).", HelpName = "required|allowed",
     };
-    private readonly Option<string?> _tlsClients = new("--nbd-tls-clients") { Description = "Whether they must show a certificate (default).", HelpName = "required|none" };
+    private readonly Option<string?> _tlsClients = new("--nbd-tls-clients") { Description = "Whether they must show one too (default).", HelpName = "required|none" };
     private readonly Option<string?> _vhostUser = new("--vhost-user")
     {
         Description = "Unix socket for a virtual machine (vhost-user-blk); several images: a folder for one socket each, NAME.sock.", HelpName = "PATH",
@@ -36,7 +36,7 @@ internal sealed class ServeOptions
     private readonly Option<int?> _block = new("--block-size") { Description = "Bytes of an NVMe logical block: 512 (default) or 4096.", HelpName = "BYTES" };
     private readonly Option<int?> _connections = new("--max-connections") { Description = "Connections at once by each door (default 256).", HelpName = "N" };
     private readonly Option<string?> _memory = new("--max-memory") { Description = "Memory for the data of requests (default 1G).", HelpName = "SIZE" };
-    private readonly Option<int?> _idle = new("--idle-timeout") { Description = "Seconds of silence after which a client is dropped (default 0: never).", HelpName = "S" };
+    private readonly Option<int?> _idle = new("--idle-timeout") { Description = "Seconds of silence until a client is dropped (default 0: never).", HelpName = "S" };
     private readonly Option<int?> _drain = new("--drain-timeout") { Description = "Seconds that a stop waits for requests under way (default 10).", HelpName = "S" };
     private readonly Option<bool> _check = new("--check-config") { Description = "Say what would be served, and end." };
     private readonly Option<string?> _cache = new("--volatile-cache")
