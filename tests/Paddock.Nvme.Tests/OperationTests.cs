@@ -111,7 +111,7 @@ public sealed class OperationTests : IDisposable
         await using var nvme = await NvmeNode.OpenAsync(Name(server), readOnly: false, Token);
         Assert.StartsWith("ok", await ControlSocket.AskAsync(At("c"), "hang command=write count=0", Token), StringComparison.Ordinal);
         byte[] much = new byte[Zone];
-        var all = Enumerable.Range(0, 24).Select(_ => Record.ExceptionAsync(() => nbd.Device.WriteAsync(0, much, cancellationToken: Token).AsTask())).ToArray();
+        var all = Enumerable.Range(0, 24).Select(_ => Record.ExceptionAsync(() => nbd.Device.WriteAsync(0, much, cancellationToken: Token).AsTask()).AsTask()).ToArray();
         var first = Assert.IsType<BlockException>(await await Task.WhenAny(all));
         Assert.Equal(BlockError.NoMemory, first.Error);
         await nvme.ReadAsync(0, new byte[Piece], Token);

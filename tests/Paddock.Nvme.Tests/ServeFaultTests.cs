@@ -136,7 +136,8 @@ public class ServeFaultTests
     [InlineData("drop now", "takes nothing")]
     [InlineData("powercut keep=101", "from 0 to 100")]
     [InlineData("powercut", "--volatile-cache")]
-    [InlineData("offline zone=1", "keeps no conditions")]
+    [InlineData("offline zone=8", "zones of this disk are 0 to 7")]
+    [InlineData("offline", "say which zone")]
     public async Task A_line_that_says_nothing_sensible_is_refused_and_says_what_would(string line, string hint)
     {
         await using var server = await FaultServer.StartAsync(cache: null);
