@@ -14,7 +14,7 @@ namespace Paddock.VhostUser.Tests;
 /// many (default 20,000), PADDOCK_VHOST_SEED the seed.
 /// </summary>
 [Collection(nameof(HostileTests))]
-public unsafe class SessionFuzzTests
+public class SessionFuzzTests
 {
     private const ulong GuestAt = 0x10_0000;
     private const int MessagesASession = 200;
