@@ -1,3 +1,4 @@
+using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Identify;
@@ -86,7 +87,7 @@ internal sealed record IdentifyController
         f.U8(258, 3);
         f.U8(259, EventRequestLimit);
         f.U8(261, LogAttributes);
-        f.U8(262, 0);
+        f.U8(262, Discovery ? (byte)0 : (byte)(ErrorLog.Capacity - 1));
         f.U16(266, 343);
         f.U16(268, 353);
         f.U16(320, KeepAliveGranularity);

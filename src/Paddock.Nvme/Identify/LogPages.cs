@@ -27,7 +27,7 @@ internal static class LogPages
             Discovery when controller.IsDiscovery => controller.DiscoveryPage(),
             _ when controller.IsDiscovery => null,
             Supported => SupportedPages(),
-            Errors => new byte[64],
+            Errors => controller.Errors.ToPage(),
             Smart => HealthOf(controller),
             Firmware => FirmwareOf(),
             ChangedNamespaces => controller.Events.TakeChangedNamespaces((entry.Dword10 & KeepEvent) == 0),
@@ -65,7 +65,7 @@ internal static class LogPages
     }
 
     // SMART / health, 5.16.1.3: temperature at 1, spare at 3 and 4, units of 1000 x 512 bytes read at 32 and written at 48,
-    // commands at 64 and 80
+    // commands at 64 and 80, entries that the error log ever had at 176
     private static byte[] HealthOf(Controller controller)
     {
         var page = new byte[512];
@@ -78,6 +78,7 @@ internal static class LogPages
         f.U128(48, (UInt128)((totals.BytesWritten + 511_999) / 512_000));
         f.U128(64, (UInt128)totals.Reads);
         f.U128(80, (UInt128)totals.Writes);
+        f.U128(176, controller.Errors.Count);
         return page;
     }
 

@@ -34,6 +34,9 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
 
     public Features Features { get; } = new();
 
+    /// <summary>The commands that failed last.</summary>
+    public ErrorLog Errors { get; } = new();
+
     /// <summary>Where the host reached us.</summary>
     public IPEndPoint? LocalAddress { get; set; }
 
@@ -91,6 +94,18 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         {
             End();
         }
+    }
+
+    /// <summary>Ends a command of an I/O queue that a fault on demand holds back; false when there is none such.</summary>
+    public bool TryAbort(ushort queue, ushort commandId)
+    {
+        IDisposable? connection;
+        lock (_lock)
+        {
+            connection = _queues.GetValueOrDefault(queue);
+        }
+
+        return connection is ICommandQueue found && found.TryAbort(commandId);
     }
 
     /// <summary>Ends the controller and its connections.</summary>

@@ -19,6 +19,9 @@ internal readonly record struct CompletionEntry(ulong Result, ushort QueueHead, 
 
     private const ushort DoNotRetry = 0x8000;
 
+    /// <summary>Bytes 14 and 15.</summary>
+    public ushort StatusField => (ushort)(((int)Status << 1) | (Status == NvmeStatus.Success || Retry ? 0 : DoNotRetry));
+
     /// <summary>Reads 16 bytes.</summary>
     public static CompletionEntry Read(ReadOnlySpan<byte> from)
     {
@@ -38,7 +41,6 @@ internal readonly record struct CompletionEntry(ulong Result, ushort QueueHead, 
         BinaryPrimitives.WriteUInt16LittleEndian(to[8..], QueueHead);
         BinaryPrimitives.WriteUInt16LittleEndian(to[10..], 0);
         BinaryPrimitives.WriteUInt16LittleEndian(to[12..], CommandId);
-        int final = Status == NvmeStatus.Success || Retry ? 0 : DoNotRetry;
-        BinaryPrimitives.WriteUInt16LittleEndian(to[14..], (ushort)(((int)Status << 1) | final));
+        BinaryPrimitives.WriteUInt16LittleEndian(to[14..], StatusField);
     }
 }

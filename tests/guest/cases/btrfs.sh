@@ -1,6 +1,6 @@
 # Btrfs on zones: mkfs, write, remount, verify, scrub, balance, check
 . /cases/filesystem.sh
-connect || fail connect
+attach || fail attach
 modprobe btrfs
 blkzone reset "/dev/$dev"
 mkfs.btrfs -f -q -O zoned -d single -m single "/dev/$dev" >/tmp/log 2>&1 || { cat /tmp/log; fail mkfs; }

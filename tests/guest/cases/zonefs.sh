@@ -1,6 +1,6 @@
 # zonefs: a file for each zone
 . /cases/common.sh
-connect || fail connect
+attach || fail attach
 modprobe zonefs
 blkzone reset "/dev/$dev"
 mkzonefs -f "/dev/$dev" >/tmp/log 2>&1 || { cat /tmp/log; fail mkzonefs; }

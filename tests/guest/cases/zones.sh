@@ -1,17 +1,21 @@
 # blkzone and nvme zns: report, open, close, finish, reset
 . /cases/common.sh
-connect || fail connect
+attach || fail attach
 d=/dev/$dev
-zone=$(cat /sys/block/$dev/queue/chunk_sectors)
-state() { blkzone report -o $(($1 * zone)) -c 1 $d | sed -E 's/.*zcond: *([0-9]+)\(.*/\1/'; }
-expect() { [ "$(state $1)" = "$2" ] || fail "zone $1 is in condition $(state $1), not $2, after $3"; }
+at=$((first * zone))
+state() { blkzone report -o $at -c 1 $d | sed -E 's/.*zcond: *([0-9]+)\(.*/\1/'; }
+expect() { [ "$(state)" = "$1" ] || fail "the zone is in condition $(state), not $1, after $2"; }
 blkzone reset $d || fail reset
-expect 0 1 reset
-blkzone open -o 0 -c 1 $d && expect 0 3 open
-dd if=/dev/zero of=$d bs=64k count=1 oflag=direct conv=notrunc 2>/dev/null || fail write
-blkzone close -o 0 -c 1 $d && expect 0 4 close
-blkzone finish -o 0 -c 1 $d && expect 0 14 finish
-blkzone reset -o 0 -c 1 $d && expect 0 1 "reset of one"
+expect 1 reset
+blkzone open -o $at -c 1 $d && expect 3 open || fail open
+dd if=/dev/zero of=$d bs=64k seek=$((at / 128)) count=1 oflag=direct conv=notrunc 2>/dev/null || fail write
+blkzone close -o $at -c 1 $d && expect 4 close || fail close
+blkzone finish -o $at -c 1 $d && expect 14 finish || fail finish
+blkzone reset -o $at -c 1 $d && expect 1 "reset of one" || fail "reset of one"
+# where the pointer does not stand, no write goes
+dd if=/dev/zero of=$d bs=64k seek=$((at / 128 + 1)) count=1 oflag=direct conv=notrunc 2>/dev/null && fail "a write beyond the pointer was taken"
+[ "$(blkzone report $d | wc -l)" = $(($(cat /sys/block/$dev/size) / zone)) ] || fail "not every zone is reported"
+[ "${DISK:-nvme}" = nvme ] || exit 0
 nvme zns id-ctrl /dev/${dev%n?} >/tmp/log || fail "zns id-ctrl"
 nvme zns id-ns $d >/tmp/log || fail "zns id-ns"
 nvme zns report-zones $d -d 4 >/tmp/log || fail "zns report-zones"

@@ -1,0 +1,260 @@
+using System.Net.Sockets;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Tests;
+
+/// <summary>
+/// What brought other people's targets down, as published: the client at fault loses its connection or its command, and everybody else goes on.
+/// </summary>
+public class PublishedHolesTests
+{
+    private static readonly SubmissionEntry Write = new()
+    {
+        Opcode = Opcode.Write, Flags = 0x40, CommandId = 9, NamespaceId = 1, DataLength = 4096, DataKind = SubmissionEntry.InTransport, Dword12 = 7,
+    };
+
+    // data PDUs that nobody asked for: CVE-2023-6356, CVE-2023-6535 and CVE-2023-6536 (Linux nvmet) are of this family
+    [Theory]
+    [InlineData(Opcode.Flush, 0)]
+    [InlineData(Opcode.Read, 4096)]
+    public async Task Data_for_a_command_that_takes_none_ends_the_connection(byte opcode, int length)
+    {
+        await using var bench = await Bench.StartAsync();
+        using var pair = new Pair(bench);
+        pair.Io.Send(RawHost.Capsule(Write with { Opcode = opcode, DataLength = (uint)length, DataKind = length > 0 ? SubmissionEntry.InTransport : (byte)0 }));
+        Skip(pair.Io, length > 0 ? 24 + length : 0);
+        Assert.Equal(NvmeStatus.Success, pair.Io.Response().Status);
+        pair.Io.Send(Data(9, 0, 0, new byte[4096]));
+        Assert.Equal(FatalError.InvalidHeaderField, pair.Io.Terminated().Error);
+        await Serves(bench);
+    }
+
+    // the same family: a transfer tag beyond the queue
+    [Theory]
+    [InlineData(31)]
+    [InlineData(32)]
+    [InlineData(1024)]
+    [InlineData(0xFFFF)]
+    public async Task A_transfer_tag_that_was_never_given_ends_the_connection(ushort tag)
+    {
+        await using var bench = await Bench.StartAsync();
+        using var pair = new Pair(bench);
+        pair.Io.Send(RawHost.Capsule(Write));
+        Assert.Equal(PduType.ReadyToTransfer, PduHeader.Read(pair.Io.Receive(24)).Type);
+        pair.Io.Send(Data(9, tag, 0, new byte[4096]));
+        Assert.Equal(FatalError.InvalidHeaderField, pair.Io.Terminated().Error);
+        await Serves(bench);
+    }
+
+    // the same data twice: a transfer ends once
+    [Fact]
+    public async Task Data_that_comes_twice_ends_the_connection_and_the_write_counts_once()
+    {
+        await using var bench = await Bench.StartAsync();
+        using var pair = new Pair(bench);
+        pair.Io.Send(RawHost.Capsule(Write));
+        var ready = DataPdu.Read(pair.Io.Receive(24));
+        byte[] data = Data(9, ready.TransferTag, 0, new byte[4096]);
+        pair.Io.Send([.. data, .. data]);
+        Assert.Equal(NvmeStatus.Success, pair.Io.Response().Status);
+        Assert.Equal(FatalError.InvalidHeaderField, pair.Io.Terminated().Error);
+        var zone = new Block.ZoneDescriptor[1];
+        await bench.Zoned.ReportZonesAsync(0, zone);
+        Assert.Equal(4096, zone[0].WritePointer);
+    }
+
+    // CVE-2023-5178 (Linux nvmet): an initialize request that is refused, and again
+    [Theory]
+    [InlineData(128, 129)]
+    [InlineData(128, 0xFFFFFFFF)]
+    [InlineData(127, 128)]
+    [InlineData(0, 0)]
+    public async Task An_initialize_of_another_length_ends_the_connection_and_nothing_is_freed_twice(byte header, uint length)
+    {
+        await using var bench = await Bench.StartAsync();
+        for (int i = 0; i < 20; i++)
+        {
+            using var raw = new RawHost(bench.Server.Address.Port);
+            byte[] pdu = new byte[128];
+            new PduHeader(PduType.InitializeRequest, 0, header, 0, length).WriteTo(pdu);
+            raw.Send([.. pdu, .. pdu]);
+            Assert.Equal(FatalError.InvalidHeaderField, raw.Terminated().Error);
+        }
+
+        await Serves(bench);
+    }
+
+    // a queue that connects twice, or whose controller is another host's (Linux nvmet, SPDK: queues taken over)
+    [Fact]
+    public async Task A_queue_connects_once_and_to_its_own_hosts_controller()
+    {
+        await using var bench = await Bench.StartAsync();
+        using var pair = new Pair(bench);
+        using var again = new RawHost(bench.Server.Address.Port);
+        again.Initialize();
+        Assert.Equal(NvmeStatus.ConnectInvalidParameters, Connect(again, bench, 1, pair.Controller, RawHostNqn));
+        using var stranger = new RawHost(bench.Server.Address.Port);
+        stranger.Initialize();
+        Assert.Equal(NvmeStatus.ConnectInvalidParameters, Connect(stranger, bench, 2, pair.Controller, "nqn.2014-08.org.example:stranger"));
+        Assert.Equal(NvmeStatus.CommandSequence, Connect(pair.Io, bench, 1, pair.Controller, RawHostNqn));
+    }
+
+    // names without an end (SPDK, nvmet: reads past the field)
+    [Theory]
+    [InlineData(ConnectData.SubsystemField)]
+    [InlineData(ConnectData.HostField)]
+    public async Task A_name_without_an_end_is_refused(int field)
+    {
+        await using var bench = await Bench.StartAsync();
+        using var raw = new RawHost(bench.Server.Address.Port);
+        raw.Initialize();
+        byte[] data = new byte[ConnectData.Size];
+        new ConnectData(1, ConnectData.AnyController, bench.Subsystem.Nqn, RawHostNqn).WriteTo(data);
+        data.AsSpan(field, 256).Fill((byte)'n');
+        raw.Send(RawHost.Capsule(ConnectEntry(0), data));
+        Assert.Contains(raw.Response().Status, new[] { NvmeStatus.ConnectInvalidParameters, NvmeStatus.ConnectInvalidHost });
+    }
+
+    // connect floods: clients that come and say nothing, or half a word, take no one's place for longer than the handshake's limit
+    [Fact]
+    public async Task A_flood_of_silent_clients_passes()
+    {
+        await using var bench = await Bench.StartAsync(options: new NvmeTargetOptions { Connections = 16, HandshakeTimeout = TimeSpan.FromMilliseconds(500) });
+        var flood = new List<Socket>();
+        try
+        {
+            for (int i = 0; i < 200; i++)
+            {
+                var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+                flood.Add(socket);
+                socket.Connect("127.0.0.1", bench.Server.Address.Port);
+                socket.Send(new byte[i % 128]);
+            }
+
+            // the host that was there first does not feel it
+            await bench.Zoned.WriteAsync(0, new byte[4096]);
+            Assert.True(bench.Server.Connections.Count <= 16);
+            for (int tries = 0; tries < 400 && bench.Server.Connections.Count > 2; tries++)
+            {
+                await Task.Delay(25, TestContext.Current.CancellationToken);
+            }
+
+            await using var late = await NvmeTcpHost.ConnectAsync(bench.HostOptions());
+            Assert.Equal([1u], await late.ListAsync());
+        }
+        finally
+        {
+            flood.ForEach(s => s.Dispose());
+        }
+    }
+
+    // a controller reset while transfers are outstanding (Linux nvmet: use after free)
+    [Fact]
+    public async Task A_reset_amid_transfers_gives_every_buffer_back()
+    {
+        await using var bench = await Bench.StartAsync();
+        long before = bench.Target.BytesInMemory;
+        for (int i = 0; i < 10; i++)
+        {
+            using var pair = new Pair(bench);
+            for (ushort id = 0; id < 8; id++)
+            {
+                pair.Io.Send(RawHost.Capsule(Write with { CommandId = id, DataLength = 1 << 20, Dword12 = 2047 }));
+            }
+
+            pair.Io.Receive(24);
+            pair.Admin.Send(RawHost.Capsule(new SubmissionEntry
+            {
+                Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 2, NamespaceId = FabricsType.PropertySet, Dword11 = Properties.Configuration, Dword12 = 0x460060,
+            }));
+            Assert.Equal(NvmeStatus.Success, pair.Admin.Response().Status);
+        }
+
+        for (int tries = 0; tries < 200 && bench.Target.BytesInMemory > before; tries++)
+        {
+            await Task.Delay(25, TestContext.Current.CancellationToken);
+        }
+
+        Assert.True(bench.Target.BytesInMemory <= before, $"{bench.Target.BytesInMemory - before} bytes did not come back");
+        await Serves(bench);
+    }
+
+    // a host that asks for memory by granting itself transfers: what is granted at once is bounded
+    [Fact]
+    public async Task Transfers_are_granted_within_the_connections_limit()
+    {
+        await using var bench = await Bench.StartAsync(options: new NvmeTargetOptions { ConnectionBytes = 2 << 20 });
+        long before = bench.Target.BytesInMemory;
+        using var pair = new Pair(bench);
+        for (ushort id = 0; id < 30; id++)
+        {
+            pair.Io.Send(RawHost.Capsule(Write with { CommandId = id, DataLength = 1 << 20, Dword12 = 2047 }));
+        }
+
+        Assert.Equal(PduType.ReadyToTransfer, PduHeader.Read(pair.Io.Receive(24)).Type);
+        Assert.Equal(PduType.ReadyToTransfer, PduHeader.Read(pair.Io.Receive(24)).Type);
+        pair.Io.Socket.ReceiveTimeout = 300;
+        Assert.Throws<SocketException>(() => pair.Io.Receive(24));
+        Assert.InRange(bench.Target.BytesInMemory - before, 0, 8 << 20);
+    }
+
+    private const string RawHostNqn = "nqn.2014-08.org.example:raw";
+
+    private static SubmissionEntry ConnectEntry(ushort queue) => new()
+    {
+        Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 1, NamespaceId = FabricsType.Connect, DataLength = 1024, DataKind = SubmissionEntry.InCapsule,
+        Dword10 = (uint)queue << 16, Dword11 = 31,
+    };
+
+    private static NvmeStatus Connect(RawHost raw, Bench bench, ushort queue, ushort controller, string host)
+    {
+        byte[] data = new byte[ConnectData.Size];
+        new ConnectData(1, controller, bench.Subsystem.Nqn, host).WriteTo(data);
+        raw.Send(RawHost.Capsule(ConnectEntry(queue), data));
+        return raw.Response().Status;
+    }
+
+    private static byte[] Data(ushort command, ushort tag, uint offset, byte[] data)
+    {
+        byte[] pdu = new byte[24 + data.Length];
+        new DataPdu(command, tag, offset, (uint)data.Length).WriteTo(pdu, new PduHeader(PduType.HostData, PduFlags.Last, 24, 24, (uint)pdu.Length));
+        data.CopyTo(pdu, 24);
+        return pdu;
+    }
+
+    private static void Skip(RawHost raw, int bytes) => raw.Receive(bytes);
+
+    private static async Task Serves(Bench bench)
+    {
+        await bench.Zoned.AppendAsync(0, new byte[4096]);
+        await using var fresh = await NvmeTcpHost.ConnectAsync(bench.HostOptions());
+        Assert.Equal([1u], await fresh.ListAsync());
+    }
+
+    /// <summary>A controller with one I/O queue, driven by hand.</summary>
+    private sealed class Pair : IDisposable
+    {
+        public Pair(Bench bench)
+        {
+            Admin = new RawHost(bench.Server.Address.Port);
+            Admin.Initialize();
+            Controller = (ushort)Admin.Connect(bench.Subsystem.Nqn);
+            Admin.Enable();
+            Io = new RawHost(bench.Server.Address.Port);
+            Io.Initialize();
+            Io.Connect(bench.Subsystem.Nqn, 1, Controller);
+        }
+
+        public RawHost Admin { get; }
+
+        public RawHost Io { get; }
+
+        public ushort Controller { get; }
+
+        public void Dispose()
+        {
+            Io.Dispose();
+            Admin.Dispose();
+        }
+    }
+}
