@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Block.Concurrency;
 
@@ -66,6 +67,7 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
     }
 
     // writes to a zone must leave in the order of their places
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask InTurnAsync(byte[] buffer)
     {
         ValueTask write = default;
