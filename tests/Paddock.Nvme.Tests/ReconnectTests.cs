@@ -1,5 +1,6 @@
 using System.Net;
 using Paddock.Block;
+using Paddock.Testing;
 using Paddock.Tools;
 
 namespace Paddock.Nvme.Tests;

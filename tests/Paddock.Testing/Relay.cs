@@ -1,16 +1,17 @@
 using System.Net;
 using System.Net.Sockets;
 
-namespace Paddock.Nvme.Tests;
+namespace Paddock.Testing;
 
 /// <summary>Stands between a host and a server, and cuts their connections when it is told.</summary>
-internal sealed class Relay : IAsyncDisposable
+public sealed class Relay : IAsyncDisposable
 {
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly CancellationTokenSource _stop = new();
     private readonly List<Socket> _sockets = [];
     private readonly Task _accepting;
 
+    /// <param name="target">The server's port on the loopback.</param>
     public Relay(int target)
     {
         Target = target;
@@ -18,6 +19,7 @@ internal sealed class Relay : IAsyncDisposable
         _accepting = AcceptAsync();
     }
 
+    /// <summary>Where hosts connect.</summary>
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
 
     /// <summary>The server's port; 0: new connections are closed at once.</summary>
@@ -37,6 +39,7 @@ internal sealed class Relay : IAsyncDisposable
         }
     }
 
+    /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
