@@ -35,9 +35,12 @@ internal sealed class BenchPace : IDisposable
         return _start + (long)(Interlocked.Increment(ref _taken) * _ticksEach);
     }
 
+    /// <summary>The load is over: nobody waits any more.</summary>
+    public void Stop() => _stopped = true;
+
     public void Dispose()
     {
-        _stopped = true;
+        Stop();
         _thread.Join();
     }
 

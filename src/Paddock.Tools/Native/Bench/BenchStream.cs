@@ -37,6 +37,7 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
             long due = budget.Pace is { } pace ? await pace.NextAsync() : 0;
             if (!budget.TryTake())
             {
+                budget.Pace?.Stop();
                 return;
             }
 
