@@ -27,6 +27,9 @@ internal sealed class BenchPace : IDisposable
         _thread.Start();
     }
 
+    /// <summary>When it began.</summary>
+    public long Started => _start;
+
     /// <summary>Waits for the next request's moment.</summary>
     /// <returns>That moment, in ticks of <see cref="Stopwatch"/>.</returns>
     public async ValueTask<long> NextAsync()
