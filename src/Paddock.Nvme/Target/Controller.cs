@@ -76,6 +76,7 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         InCapsule = target.Options.InCapsuleBytes,
         QueueEntries = target.Options.QueueEntries,
         Namespaces = subsystem.MaxNamespaceId,
+        Incarnation = target.Incarnation,
     };
 
     public byte[] DiscoveryPage() => DiscoveryLog.Build(
