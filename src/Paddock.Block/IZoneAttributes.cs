@@ -8,9 +8,12 @@ public interface IZoneAttributes
     /// <summary>Bytes of the zone descriptor extension of each zone, a multiple of 64; 0: the device keeps none.</summary>
     int ExtensionBytes { get; }
 
+    /// <summary>Whether a zone has an extension.</summary>
+    bool HasExtension(int zone);
+
     /// <summary>
     /// Makes a zone READ ONLY or OFFLINE, or, with <see cref="ZoneCondition.Empty"/>, gives it back the condition that its write pointer
-    /// tells. Durable when it completes.
+    /// tells; a zone that becomes CLOSED so needs an active resource (<see cref="ZoneError.TooManyActive"/>). Durable when it completes.
     /// </summary>
     ValueTask SetConditionAsync(int zone, ZoneCondition condition, CancellationToken cancellationToken = default);
 
@@ -20,7 +23,8 @@ public interface IZoneAttributes
 
     /// <summary>
     /// Gives an EMPTY zone an extension and makes it CLOSED, which takes an active resource; a reset takes the extension away.
-    /// Anything but an EMPTY sequential zone: <see cref="ZoneError.InvalidTransition"/>. Durable when it completes.
+    /// Anything but an EMPTY sequential zone: <see cref="ZoneError.InvalidTransition"/>, or <see cref="ZoneError.Conventional"/>.
+    /// Durable when it completes.
     /// </summary>
     ValueTask WriteExtensionAsync(int zone, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default);
 }

@@ -30,6 +30,9 @@ public static class CommandTree
         ["open"] = ["paddock zone open disk.qcow2 0"],
         ["close"] = ["paddock zone close disk.qcow2 0-3"],
         ["finish"] = ["paddock zone finish disk.qcow2 7"],
+        ["readonly"] = ["paddock zone readonly disk.qcow2 5"],
+        ["offline"] = ["paddock zone offline disk.qcow2 5,8-9"],
+        ["restore"] = ["paddock zone restore disk.qcow2 all"],
         ["reset"] = ["paddock zone reset disk.qcow2 all", "paddock zone reset disk.qcow2 0,3-5"],
         ["append"] = ["paddock append disk.qcow2 3 < data", "tar c folder | paddock append disk.qcow2 3 --pad"],
         ["check"] = ["paddock check disk.qcow2", "paddock check disk.qcow2 --repair leaks"],
@@ -37,8 +40,25 @@ public static class CommandTree
         [
             "paddock serve disk.qcow2 --nvme 127.0.0.1:4420",
             "paddock serve zns.qcow2 plain.raw --nvme 127.0.0.1:4420 --nbd 127.0.0.1:10809 --metrics 127.0.0.1:9100 --control /run/p.sock",
+            "paddock serve disk.qcow2 --nvme 0.0.0.0:4420 --dhchap-keys /etc/paddock/keys",
         ],
-        ["fault"] = ["paddock fault /run/p.sock fail command=write nth=3 status=281", "paddock fault /run/p.sock delay ms=500 count=0", "paddock fault /run/p.sock drop"],
+        ["fault"] =
+        [
+            "paddock fault /run/p.sock fail command=write nth=3 error=ENOSPC",
+            "paddock fault /run/p.sock fail command=append zone=4-7 every=100 count=0 status=281",
+            "paddock fault /run/p.sock delay ms=500 probability=0.01 seed=7 count=0",
+            "paddock fault /run/p.sock hang command=flush && paddock fault /run/p.sock release",
+            "paddock fault /run/p.sock offline ns=1 zone=3",
+            "paddock fault /run/p.sock powercut keep=50 seed=1 hold=5",
+            "paddock fault /run/p.sock status --json",
+        ],
+        ["gen-dhchap-key"] = ["paddock gen-dhchap-key", "paddock gen-dhchap-key --hmac 1 --nqn nqn.2014-08.org.example:host"],
+        ["bench"] =
+        [
+            "paddock bench disk.qcow2 --rw append --depth 1",
+            "paddock bench nvme+tcp://127.0.0.1:4420/nqn.2026-01.io.paddock:disk --rw write --bs 128k --connections 4",
+            "paddock bench nbd://127.0.0.1 --rate 20000 --time 10 --json",
+        ],
         ["demo"] = ["paddock demo"],
         ["completion"] = ["paddock completion bash > ~/.local/share/bash-completion/completions/paddock"],
         ["img"] = ["paddock img create -f qcow2 disk.qcow2 1G", "paddock img convert -O qcow2 disk.raw disk.qcow2", "paddock img --help"],
@@ -58,7 +78,9 @@ public static class CommandTree
             ZoneCommands.Append(console),
             InspectCommands.Check(console),
             ServeCommand.Serve(console),
-            ServeCommand.Fault(console),
+            FaultCommand.Create(console),
+            KeyCommand.Generate(console),
+            BenchCommand.Build(console),
             OtherCommands.Demo(console),
             OtherCommands.Completion(console),
             OtherCommands.Compatible("img", "Takes qemu-img's words and prints its lines: 'paddock img --help'."),
@@ -76,6 +98,9 @@ public static class CommandTree
     /// <summary>The examples of a command, one a line.</summary>
     public static string[] ExamplesOf(Command command)
         => Examples.GetValueOrDefault(command is RootCommand ? "" : command.Name, []);
+
+    /// <summary>What help of a command says between its options and its examples.</summary>
+    public static string[] DetailsOf(Command command) => command.Name == "fault" ? FaultCommand.Words : [];
 
     /// <summary>How a command is typed, from <c>paddock</c> on.</summary>
     public static string PathOf(Command command)

@@ -12,6 +12,11 @@ internal sealed class HelpWithExamples(HelpAction usual) : SynchronousCommandLin
     {
         int code = usual.Invoke(parseResult);
         var output = parseResult.InvocationConfiguration.Output;
+        foreach (string line in CommandTree.DetailsOf(parseResult.CommandResult.Command))
+        {
+            output.WriteLine(line);
+        }
+
         if (CommandTree.ExamplesOf(parseResult.CommandResult.Command) is { Length: > 0 } examples)
         {
             output.WriteLine("Examples:");

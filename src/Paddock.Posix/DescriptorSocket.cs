@@ -80,6 +80,16 @@ public static unsafe class DescriptorSocket
         }
     }
 
+    /// <summary>Another descriptor of the same open file, close-on-exec.</summary>
+    /// <exception cref="IOException">The process has no descriptor left.</exception>
+    public static SafeFileHandle Duplicate(SafeFileHandle handle)
+    {
+        int copy = Native.Control(handle, Native.DuplicateCloseOnExec, 0);
+        return copy >= 0
+            ? new SafeFileHandle(copy, ownsHandle: true)
+            : throw new IOException($"a descriptor cannot be duplicated: {Errno.Describe(Marshal.GetLastPInvokeError())}");
+    }
+
     /// <summary>Sends all of a short message at once, or nothing where the socket is full or fails.</summary>
     public static void TrySend(SafeHandle socket, ReadOnlySpan<byte> data)
     {

@@ -51,6 +51,17 @@ internal static partial class Native
     [LibraryImport("libc", EntryPoint = "prctl")]
     public static partial int ProcessControl(int option, nuint value, nuint third, nuint fourth, nuint fifth);
 
+    [LibraryImport("libc", EntryPoint = "nanosleep")]
+    public static partial int Sleep(in TimeSpec wanted, nint left);
+
+    /// <summary>struct timespec.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct TimeSpec
+    {
+        public long Seconds;
+        public long Nanoseconds;
+    }
+
     /// <summary>struct flock.</summary>
     [StructLayout(LayoutKind.Sequential)]
     public struct FileLock

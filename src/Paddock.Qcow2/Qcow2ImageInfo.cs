@@ -43,4 +43,16 @@ public sealed record ZonedImageInfo(ZoneLayout Layout, ZonedLimits Limits, long 
 {
     /// <summary>True when the zone table stands in the order or with the flag of another layout (spec 1.3).</summary>
     public bool TableInForeignOrder { get; init; }
+
+    /// <summary>Zones that the image keeps READ ONLY.</summary>
+    public int ReadOnlyZones { get; init; }
+
+    /// <summary>Zones that are OFFLINE: kept so, or because their entry in the zone table is corrupt.</summary>
+    public int OfflineZones { get; init; }
+
+    /// <summary>Zones that have a descriptor extension.</summary>
+    public int ExtendedZones { get; init; }
+
+    /// <summary>Bytes of a descriptor extension.</summary>
+    public int ExtensionBytes { get; init; }
 }

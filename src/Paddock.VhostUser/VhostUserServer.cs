@@ -69,6 +69,12 @@ public sealed class VhostUserServer : IAsyncDisposable
     /// <summary>Ends the connection at once; front ends may come back.</summary>
     public void DropConnections() => _reception.AbortAll();
 
+    /// <summary>Takes front ends, or hangs up on those who come.</summary>
+    public void Admit(bool clients) => _reception.Admits = clients;
+
+    /// <summary>Waits until the front end is gone, and what it began is done; no longer than the limit.</summary>
+    public Task GoneAsync(TimeSpan limit) => _reception.GoneAsync(limit);
+
     /// <summary>Takes no more requests, ends those under way, hangs up, and flushes the disk.</summary>
     /// <remarks>There is no limit to how long a request may take: the guest's memory cannot go before the disk is done with it.</remarks>
     public async Task StopAsync()

@@ -36,10 +36,14 @@ public sealed partial class ZoneSet
 
     /// <summary>Sets one zone's stored pointer, as <see cref="Load"/> does; for a zone that is mended or copied. The zone is not
     /// busy.</summary>
-    public void SetLoaded(int zone, long writePointer)
+    /// <param name="zone">Which.</param>
+    /// <param name="writePointer">Absolute, in bytes.</param>
+    /// <param name="extended">Whether it has an extension: then it is CLOSED, not EMPTY, when its pointer is at its start.</param>
+    public void SetLoaded(int zone, long writePointer, bool extended = false)
     {
         RequireIdle(zone);
         Release(zone);
+        SetExtended(zone, extended && _geometry.IsSequential(zone));
         if (_geometry.IsSequential(zone))
         {
             LoadPointer(zone, writePointer);
@@ -66,11 +70,52 @@ public sealed partial class ZoneSet
         SetCondition(zone, condition);
     }
 
+    /// <summary>
+    /// Whether a zone that is READ ONLY or OFFLINE can be given back the condition that its pointer tells: a CLOSED one needs an active
+    /// resource.
+    /// </summary>
+    public ZoneResult CheckRestore(int zone, long writePointer)
+    {
+        long inside = writePointer - _geometry.StartOf(zone);
+        bool closes = _geometry.IsSequential(zone) && inside < _geometry.CapacityOf(zone) && (inside > 0 || IsExtended(zone));
+        return closes && _maxActive != 0 && ActiveCount >= _maxActive ? Refuse(ZoneError.TooManyActive, zone) : ZoneResult.Done(zone);
+    }
+
+    /// <summary>
+    /// Gives an EMPTY zone an extension: it becomes CLOSED, which takes an active resource, and stays so with nothing written in it until a
+    /// reset. Refused: <see cref="ZoneError.Conventional"/>, <see cref="ZoneError.InvalidTransition"/> (it is not EMPTY),
+    /// <see cref="ZoneError.TooManyActive"/>.
+    /// </summary>
+    public ZoneResult Extend(int zone)
+    {
+        ZoneError error = !_geometry.IsSequential(zone) ? ZoneError.Conventional
+            : ConditionOf(zone) != ZoneCondition.Empty ? ZoneError.InvalidTransition
+            : _maxActive != 0 && ActiveCount >= _maxActive ? ZoneError.TooManyActive
+            : ZoneError.None;
+        if (error != ZoneError.None)
+        {
+            return Refuse(error, zone);
+        }
+
+        SetExtended(zone, true);
+        MakeClosed(zone);
+        return ZoneResult.Done(zone);
+    }
+
+    private void SetExtended(int zone, bool extended)
+        => _flags[zone] = (byte)(extended ? _flags[zone] | (byte)ZoneFlags.Extended : _flags[zone] & (byte)~ZoneFlags.Extended);
+
     private void LoadPointer(int zone, long pointer)
     {
         long start = _geometry.StartOf(zone);
         long inside = pointer - start;
-        if (inside == 0)
+        if (inside == 0 && IsExtended(zone))
+        {
+            _pointers[zone] = start;
+            SetCondition(zone, ZoneCondition.Closed);
+            _closed++;
+        }
+        else if (inside == 0)
         {
             _pointers[zone] = start;
             SetCondition(zone, ZoneCondition.Empty);

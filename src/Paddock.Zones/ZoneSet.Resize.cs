@@ -60,6 +60,8 @@ public sealed partial class ZoneSet
             RequireIdle(zone);
         }
 
+        int last = Math.Min(before, after) - 1;
+        bool filled = last >= 0 && _pointers[last] - _geometry.StartOf(last) >= _geometry.CapacityOf(last);
         _geometry = new ZoneGeometry(Limits with { ZoneCount = after }, length);
         Array.Resize(ref _pointers, after);
         Array.Resize(ref _conditions, after);
@@ -70,7 +72,7 @@ public sealed partial class ZoneSet
             Clear(before, after);
         }
 
-        FitLast(Math.Min(before, after) - 1);
+        FitLast(last, filled);
         return result;
     }
 
@@ -93,7 +95,7 @@ public sealed partial class ZoneSet
 
     /// <summary>The last zone that was and is there has another length: FULL moves its pointer, and a cut may have made it
     /// FULL.</summary>
-    private void FitLast(int zone)
+    private void FitLast(int zone, bool filled)
     {
         if (zone < 0 || !_geometry.IsSequential(zone))
         {
@@ -101,6 +103,12 @@ public sealed partial class ZoneSet
         }
 
         ZoneCondition condition = ConditionOf(zone);
+        if (filled && condition is (ZoneCondition.ReadOnly or ZoneCondition.Offline))
+        {
+            // it was FULL before, and will be when it is restored
+            _pointers[zone] = _geometry.EndOf(zone);
+        }
+
         bool writable = condition is ZoneCondition.ImplicitlyOpen or ZoneCondition.ExplicitlyOpen or ZoneCondition.Closed;
         if (condition == ZoneCondition.Full || (writable && _pointers[zone] - _geometry.StartOf(zone) >= _geometry.CapacityOf(zone)))
         {

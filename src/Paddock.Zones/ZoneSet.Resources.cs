@@ -53,15 +53,16 @@ public sealed partial class ZoneSet
     private void MakeEmpty(int zone)
     {
         Release(zone);
+        _flags[zone] &= (byte)~ZoneFlags.Extended;
         _pointers[zone] = _geometry.StartOf(zone);
         SetCondition(zone, ZoneCondition.Empty);
     }
 
-    /// <summary>CLOSED, or EMPTY where nothing is written; a busy zone keeps its active resource for what is on its way.</summary>
+    /// <summary>CLOSED, or EMPTY where nothing is written and no extension is set; a busy zone keeps its active resource for what is on its way.</summary>
     private void MakeClosed(int zone)
     {
         Release(zone);
-        if (_pointers[zone] == _geometry.StartOf(zone) && !IsBusy(zone))
+        if (_pointers[zone] == _geometry.StartOf(zone) && !IsBusy(zone) && !IsExtended(zone))
         {
             SetCondition(zone, ZoneCondition.Empty);
             return;

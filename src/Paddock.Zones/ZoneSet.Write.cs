@@ -99,7 +99,7 @@ public sealed partial class ZoneSet
         }
 
         bool opened = (_flags[zone] & (byte)ZoneFlags.OpenedByWrite) != 0;
-        _flags[zone] = 0;
+        _flags[zone] &= (byte)ZoneFlags.Extended;
         if (success)
         {
             _pointers[zone] += length;
@@ -181,10 +181,10 @@ public sealed partial class ZoneSet
         {
             case ZoneCondition.ImplicitlyOpen:
                 _implicit.Touch(zone);
-                _flags[zone] = (byte)ZoneFlags.Busy;
+                _flags[zone] |= (byte)ZoneFlags.Busy;
                 break;
             case ZoneCondition.ExplicitlyOpen:
-                _flags[zone] = (byte)ZoneFlags.Busy;
+                _flags[zone] |= (byte)ZoneFlags.Busy;
                 break;
             default:
                 ZoneError error = CheckResources(ConditionOf(zone));
@@ -197,7 +197,7 @@ public sealed partial class ZoneSet
                 Release(zone);
                 SetCondition(zone, ZoneCondition.ImplicitlyOpen);
                 _implicit.Add(zone);
-                _flags[zone] = (byte)(ZoneFlags.Busy | ZoneFlags.OpenedByWrite);
+                _flags[zone] |= (byte)(ZoneFlags.Busy | ZoneFlags.OpenedByWrite);
                 break;
         }
 

@@ -59,6 +59,9 @@ public sealed partial class ZoneSet
 
         /// <summary>That write opened the zone: when it fails, the zone goes back.</summary>
         OpenedByWrite = 2,
+
+        /// <summary>The zone has an extension: while it has, it is not EMPTY, and keeps its active resource until it is full.</summary>
+        Extended = 4,
     }
 
     /// <summary>Where the zones lie.</summary>
@@ -124,6 +127,9 @@ public sealed partial class ZoneSet
 
     /// <summary>True between the begin and the end of a write to a sequential zone.</summary>
     public bool IsBusy(int zone) => (_flags[zone] & (byte)ZoneFlags.Busy) != 0;
+
+    /// <summary>True for a zone that has a zone descriptor extension: it is CLOSED where another would be EMPTY, until a reset.</summary>
+    public bool IsExtended(int zone) => (_flags[zone] & (byte)ZoneFlags.Extended) != 0;
 
     /// <summary>Describes one zone.</summary>
     public ZoneDescriptor Describe(int zone) => new(

@@ -79,6 +79,23 @@ public class ZoneVerbTests
     }
 
     [Fact]
+    public async Task Zones_are_made_read_only_and_offline_and_restored()
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync("create z.qcow2 64M --zone-size 8M");
+        await bench.MustAsync("append z.qcow2 1", Workbench.Bytes(512, 1));
+        Assert.Equal("2 zones made read-only\n", (await bench.MustAsync("zone readonly z.qcow2 1,5")).Out);
+        Assert.Equal("1 zone made offline\n", (await bench.MustAsync("zone offline z.qcow2 2")).Out);
+        Assert.Equal(("read-only", "offline"), (await ConditionAsync(bench, 1), await ConditionAsync(bench, 2)));
+        Assert.Contains("2 read-only, 1 offline", (await bench.MustAsync("info z.qcow2")).Out, StringComparison.Ordinal);
+        Assert.Contains("read-only", await bench.RefusedAsync("append z.qcow2 1", Workbench.Bytes(512, 1)), StringComparison.Ordinal);
+        Assert.Contains("offline", await bench.RefusedAsync("zone reset z.qcow2 2"), StringComparison.Ordinal);
+        await bench.MustAsync("check z.qcow2");
+        Assert.Equal("8 zones restored\n", (await bench.MustAsync("zone restore z.qcow2 all")).Out);
+        Assert.Equal(("closed", "empty"), (await ConditionAsync(bench, 1), await ConditionAsync(bench, 2)));
+    }
+
+    [Fact]
     public async Task A_disk_of_conventional_zones_has_nothing_to_reset()
     {
         using var bench = new Workbench();

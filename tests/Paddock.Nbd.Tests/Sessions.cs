@@ -1,4 +1,5 @@
 using Paddock.Block.Buffers;
+using Paddock.Block.Serving;
 using Paddock.Nbd.Server;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
@@ -21,7 +22,8 @@ internal static class Sessions
         }
 
         Step(Option(NbdOption.Go, new InfoRequest("", []).ToBytes()));
-        return new NbdSession(handshake, new ReceiveBuffer(channel, pool), pool, new NbdCounters(new NbdStatistics())) { AlwaysHere = alwaysHere };
+        var counters = new NbdCounters(new NbdStatistics(), new NbdStatistics(), new LatencyTable(NbdStatistics.Kinds.Count));
+        return new NbdSession(handshake, new ReceiveBuffer(channel, pool, pool.Rent()), pool, counters) { AlwaysHere = alwaysHere };
 
         void Step(byte[] bytes) => Assert.InRange(handshake.Step(bytes, out _), HandshakeStep.Continue, HandshakeStep.Transmission);
     }

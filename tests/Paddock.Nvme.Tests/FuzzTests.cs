@@ -19,7 +19,7 @@ public class FuzzTests
         await using var bench = await Bench.StartAsync();
         using var admin = new RawHost(bench.Server.Address.Port);
         admin.Initialize();
-        ushort controller = admin.Connect(bench.Subsystem.Nqn);
+        ushort controller = (ushort)admin.Connect(bench.Subsystem.Nqn);
         admin.Enable();
         long before = 0;
         ushort queue = 1;

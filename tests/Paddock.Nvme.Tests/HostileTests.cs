@@ -86,7 +86,7 @@ public class HostileTests
         await using var bench = await Bench.StartAsync();
         using var admin = new RawHost(bench.Server.Address.Port);
         admin.Initialize();
-        ushort controller = admin.Connect(bench.Subsystem.Nqn);
+        ushort controller = (ushort)admin.Connect(bench.Subsystem.Nqn);
         admin.Enable();
         using var raw = new RawHost(bench.Server.Address.Port);
         raw.Initialize();
@@ -116,7 +116,7 @@ public class HostileTests
         await using var bench = await Bench.StartAsync();
         using var admin = new RawHost(bench.Server.Address.Port);
         admin.Initialize();
-        ushort controller = admin.Connect(bench.Subsystem.Nqn);
+        ushort controller = (ushort)admin.Connect(bench.Subsystem.Nqn);
         admin.Enable();
         using var raw = new RawHost(bench.Server.Address.Port);
         raw.Initialize();
@@ -149,7 +149,7 @@ public class HostileTests
         {
             using var admin = new RawHost(bench.Server.Address.Port);
             admin.Initialize();
-            ushort controller = admin.Connect(bench.Subsystem.Nqn);
+            ushort controller = (ushort)admin.Connect(bench.Subsystem.Nqn);
             admin.Enable();
             using var raw = new RawHost(bench.Server.Address.Port);
             raw.Initialize();

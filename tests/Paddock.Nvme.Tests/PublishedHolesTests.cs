@@ -238,7 +238,7 @@ public class PublishedHolesTests
         {
             Admin = new RawHost(bench.Server.Address.Port);
             Admin.Initialize();
-            Controller = Admin.Connect(bench.Subsystem.Nqn);
+            Controller = (ushort)Admin.Connect(bench.Subsystem.Nqn);
             Admin.Enable();
             Io = new RawHost(bench.Server.Address.Port);
             Io.Initialize();

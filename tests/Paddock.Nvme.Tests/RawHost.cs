@@ -31,11 +31,11 @@ internal sealed class RawHost : IDisposable
         return pdu;
     }
 
-    /// <summary>Connects a queue; gives the controller's identifier.</summary>
-    public ushort Connect(string nqn, ushort queue = 0, ushort controller = 0xFFFF)
+    /// <summary>Connects a queue; gives the controller's identifier, and in the bits above what authentication it asks for.</summary>
+    public long Connect(string nqn, ushort queue = 0, ushort controller = 0xFFFF)
     {
         byte[] data = new byte[1024];
-        new ConnectData(1, controller, nqn, "nqn.2014-08.org.example:raw").WriteTo(data);
+        new ConnectData(1, controller, nqn, Secrets.RawHostNqn).WriteTo(data);
         Send(Capsule(
             new SubmissionEntry
             {
@@ -45,7 +45,7 @@ internal sealed class RawHost : IDisposable
             data));
         var completion = Response();
         Assert.Equal(NvmeStatus.Success, completion.Status);
-        return (ushort)completion.Result;
+        return (long)completion.Result;
     }
 
     public void Enable()
@@ -55,6 +55,55 @@ internal sealed class RawHost : IDisposable
             Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 2, NamespaceId = FabricsType.PropertySet, Dword11 = Properties.Configuration, Dword12 = 0x460061,
         }));
         Assert.Equal(NvmeStatus.Success, Response().Status);
+    }
+
+    /// <summary>Runs a command that needs no data, or is refused.</summary>
+    public CompletionEntry Run(SubmissionEntry entry)
+    {
+        Send(Capsule(entry with { Flags = 0x40, CommandId = 3 }));
+        return Response();
+    }
+
+    /// <summary>Sends a message of an authentication.</summary>
+    public CompletionEntry SendMessage(byte[] message)
+    {
+        Send(Capsule(
+            new SubmissionEntry
+            {
+                Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 4, NamespaceId = FabricsType.AuthenticationSend,
+                DataLength = (uint)message.Length, DataKind = SubmissionEntry.InCapsule,
+                Dword10 = AuthHeader.CommandProtocol, Dword11 = (uint)message.Length,
+            },
+            message));
+        return Response();
+    }
+
+    /// <summary>Fetches a message of an authentication.</summary>
+    public byte[] ReceiveMessage()
+    {
+        const int room = 4096;
+        Send(Capsule(new SubmissionEntry
+        {
+            Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 5, NamespaceId = FabricsType.AuthenticationReceive,
+            DataLength = room, DataKind = SubmissionEntry.InTransport, Dword10 = AuthHeader.CommandProtocol, Dword11 = room,
+        }));
+        Assert.Equal(PduType.ControllerData, PduHeader.Read(Receive(24)).Type);
+        byte[] message = Receive(room);
+        Assert.Equal(NvmeStatus.Success, Response().Status);
+        return message;
+    }
+
+    /// <summary>Authenticates the queue.</summary>
+    public async Task AuthenticateAsync(DhChapKeys keys)
+    {
+        var options = new NvmeTcpHostOptions { Host = "", SubsystemNqn = "nqn.2026-01.io.paddock:test", HostNqn = Secrets.RawHostNqn };
+        var host = new Host.HostAuthentication(options, keys);
+        SendMessage(host.Negotiate());
+        SendMessage(await host.ReplyAsync(ReceiveMessage()));
+        if (host.Confirm(ReceiveMessage()) is { } last)
+        {
+            SendMessage(last);
+        }
     }
 
     public CompletionEntry Response()

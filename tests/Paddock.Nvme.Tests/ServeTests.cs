@@ -57,7 +57,7 @@ public sealed class ServeTests : IDisposable
         await using var server = await StartAsync();
         string control = Path.Combine(_folder, "c"), name = $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk";
         var stop = TestContext.Current.CancellationToken;
-        Assert.Equal("ok", await ControlSocket.AskAsync(control, "fail command=append status=281", stop));
+        Assert.Equal("ok: rule 1 of disk", await ControlSocket.AskAsync(control, "fail command=append status=281", stop));
         await using var disk = (IZonedBlockDevice)await NvmeNode.OpenAsync(name, readOnly: false, stop);
         await Assert.ThrowsAsync<BlockException>(() => disk.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
         await disk.AppendAsync(0, new byte[4096], cancellationToken: stop);
@@ -65,21 +65,58 @@ public sealed class ServeTests : IDisposable
         string page = await http.GetStringAsync($"http://{server.MetricsAddress}/metrics", stop);
         Assert.Contains("paddock_nvme_command_errors_total{nqn=\"nqn.2026-01.io.paddock:disk\",namespace=\"1\"} 1\n", page, StringComparison.Ordinal);
         Assert.Contains("namespace=\"1\",zone=\"0\"} 4096\n", page, StringComparison.Ordinal);
-        Assert.Contains("cannot keep", await RefusalAsync("offline zone=1"), StringComparison.Ordinal);
-        Assert.Contains("say fail", await RefusalAsync("nonsense"), StringComparison.Ordinal);
+        Assert.Contains("say clear", await RefusalAsync("nonsense"), StringComparison.Ordinal);
         await ControlSocket.AskAsync(control, "drop", stop);
         await Assert.ThrowsAsync<BlockException>(() => disk.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
+    }
+
+    [Fact]
+    public async Task A_zone_that_a_fault_wore_out_stays_so_when_the_server_comes_back_until_it_is_restored()
+    {
+        var stop = TestContext.Current.CancellationToken;
+        string control = Path.Combine(_folder, "c");
+        await using (var server = await StartAsync(conventional: 2))
+        {
+            await using var host = await NvmeTcpHost.ConnectAsync(
+                new NvmeTcpHostOptions { Host = "127.0.0.1", Port = server.NvmeAddress!.Port, SubsystemNqn = "nqn.2026-01.io.paddock:disk" }, stop);
+            Assert.Equal("ok: zone 1 is readonly", await ControlSocket.AskAsync(control, "readonly zone=1 ns=2", stop));
+            Assert.Equal("ok: zone 2 is offline", await ControlSocket.AskAsync(control, "offline zone=2 ns=2", stop));
+            Assert.Equal([ZoneCondition.Empty, ZoneCondition.ReadOnly, ZoneCondition.Offline], await ConditionsAsync(server));
+            Assert.Equal(2, (await host.ReadLogAsync(0xBF, 2, 4096, stop))[0]);
+            Assert.Contains("no zone", await RefusalAsync("offline zone=6 ns=2"), StringComparison.Ordinal);
+            Assert.Contains("cannot keep", await RefusalAsync("offline zone=1 ns=1"), StringComparison.Ordinal);
+        }
+
+        await using var again = await StartAsync(conventional: 2, make: false);
+        Assert.Equal([ZoneCondition.Empty, ZoneCondition.ReadOnly, ZoneCondition.Offline], await ConditionsAsync(again));
+        await ControlSocket.AskAsync(control, "restore zone=1 ns=2", stop);
+        await ControlSocket.AskAsync(control, "restore zone=2 ns=2", stop);
+        Assert.Equal([ZoneCondition.Empty, ZoneCondition.Empty, ZoneCondition.Empty], await ConditionsAsync(again));
+    }
+
+    private static async Task<ZoneCondition[]> ConditionsAsync(ServeVerb server)
+    {
+        var stop = TestContext.Current.CancellationToken;
+        string name = $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk?ns=2";
+        await using var disk = (IZonedBlockDevice)await NvmeNode.OpenAsync(name, readOnly: true, stop);
+        var zones = new ZoneDescriptor[3];
+        await disk.ReportZonesAsync(0, zones, stop);
+        return [.. zones.Select(z => z.Condition)];
     }
 
     private async Task<string> RefusalAsync(string line) => (await Assert.ThrowsAsync<ToolException>(
         () => ControlSocket.AskAsync(Path.Combine(_folder, "c"), line, TestContext.Current.CancellationToken))).Message;
 
-    private async Task<ServeVerb> StartAsync(int conventional = 0)
+    private async Task<ServeVerb> StartAsync(int conventional = 0, bool make = true)
     {
         string image = Path.Combine(_folder, "disk.qcow2");
         var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
         var zoned = new Qcow2.ZonedCreateOptions { ZoneSize = 1 << 20, ConventionalZones = (uint)conventional };
-        await CreateVerb.RunAsync(image, new Qcow2.Qcow2CreateOptions { Size = 8 << 20, Zoned = zoned }, force: false, console);
+        if (make)
+        {
+            await CreateVerb.RunAsync(image, new Qcow2.Qcow2CreateOptions { Size = 8 << 20, Zoned = zoned }, force: false, console);
+        }
+
         return await ServeVerb.StartAsync(
             new ServeSettings
             {

@@ -1,5 +1,6 @@
 using System.Net;
 using Paddock.Block;
+using Paddock.Block.Faults;
 using Paddock.Nvme.Wire;
 using Paddock.Qcow2;
 using Paddock.Tools;
@@ -118,12 +119,13 @@ public class TargetTests
     public async Task A_fault_on_demand_meets_the_nth_command_and_no_other()
     {
         await using var bench = await Bench.StartAsync();
-        bench.Namespace.Faults.Add(new CommandFault(Opcode.Write, 2, 1, NvmeStatus.WriteFault, TimeSpan.Zero));
+        bench.Faults.Add(new DeviceFault { Operations = DeviceOperations.Write, Nth = 3, NvmeStatus = (int)NvmeStatus.CapacityExceeded });
         await bench.Zoned.WriteAsync(0, new byte[4096]);
         await bench.Zoned.WriteAsync(4096, new byte[4096]);
-        await Assert.ThrowsAsync<BlockException>(() => bench.Zoned.WriteAsync(8192, new byte[4096]).AsTask());
+        var e = await Assert.ThrowsAsync<BlockException>(() => bench.Zoned.WriteAsync(8192, new byte[4096]).AsTask());
+        Assert.Equal(BlockError.NoSpace, e.Error);
         await bench.Zoned.WriteAsync(8192, new byte[4096]);
-        Assert.Empty(bench.Namespace.Faults.Pending);
+        Assert.True(bench.Faults.Rules[0].Spent);
     }
 
     [Fact]
@@ -146,6 +148,73 @@ public class TargetTests
         Assert.Equal(1, page[0]);
         Assert.Equal(3L * Zone / 512, BitConverter.ToInt64(page, 8));
         Assert.Equal(0, (await bench.Host.ReadLogAsync(0xBF, 1, 4096))[0]);
+    }
+
+    [Fact]
+    public async Task An_extension_is_set_on_an_empty_zone_alone_shows_in_reports_and_goes_with_a_reset()
+    {
+        await using var bench = await Bench.StartAsync(maxActive: 1);
+        byte[] extension = new byte[64];
+        extension.AsSpan().Fill(0xE7);
+        Assert.Equal(NvmeStatus.Success, await SendAsync(bench, 0x10, Zone, extension));
+        Assert.Equal(NvmeStatus.InvalidZoneStateTransition, await SendAsync(bench, 0x10, Zone, extension));
+        Assert.Equal(NvmeStatus.TooManyActiveZones, await SendAsync(bench, 0x10, 0, extension));
+        Assert.Equal(NvmeStatus.SglLengthInvalid, await SendAsync(bench, 0x10, 0, extension[..32]));
+        Assert.Equal(NvmeStatus.InvalidField, await SendAsync(bench, 0x110, 0, extension));
+
+        byte[] extended = await ReportAsync(bench, 1, 64 + (2 * 128));
+        Assert.Equal((0x10, 0, 0x40, 0x80), (extended[65], extended[66], extended[193], extended[194]));
+        Assert.Equal(new byte[64], extended[128..192]);
+        Assert.Equal(extension, extended[256..320]);
+        byte[] plain = await ReportAsync(bench, 0, 64 + (2 * 64));
+        Assert.Equal((0, 0x80), (plain[66], plain[130]));
+
+        await bench.Zoned.ManageZonesAsync(ZoneAction.Reset, Zone, Zone);
+        extended = await ReportAsync(bench, 1, 64 + (2 * 128));
+        Assert.Equal((0x10, 0), (extended[193], extended[194]));
+        Assert.Equal(new byte[64], extended[256..320]);
+    }
+
+    [Fact]
+    public async Task Only_a_read_only_zone_is_taken_offline_and_all_that_are_when_all_are_asked_for()
+    {
+        await using var bench = await Bench.StartAsync();
+        var attributes = bench.Namespace.Zoned!.Attributes!;
+        Assert.Equal(NvmeStatus.InvalidZoneStateTransition, await SendAsync(bench, 5, 0, []));
+        await attributes.SetConditionAsync(0, ZoneCondition.ReadOnly);
+        await attributes.SetConditionAsync(2, ZoneCondition.ReadOnly);
+        await attributes.SetConditionAsync(3, ZoneCondition.ReadOnly);
+        await Refused(ZoneError.ReadOnly, () => bench.Zoned.WriteAsync(0, new byte[512]));
+        Assert.Equal(NvmeStatus.Success, await SendAsync(bench, 5, 0, []));
+        Assert.Equal(NvmeStatus.Success, await SendAsync(bench, 5, 0, []));
+        Assert.Equal(NvmeStatus.Success, await SendAsync(bench, 0x105, 0, []));
+        var zones = new ZoneDescriptor[4];
+        await bench.Zoned.ReportZonesAsync(0, zones);
+        Assert.Equal([ZoneCondition.Offline, ZoneCondition.Empty, ZoneCondition.Offline, ZoneCondition.Offline], zones.Select(z => z.Condition));
+        await Refused(ZoneError.Offline, () => bench.Zoned.ReadAsync(0, new byte[512]));
+        await Refused(ZoneError.Offline, () => bench.Zoned.WriteAsync(0, new byte[512]));
+        await bench.Zoned.WriteAsync(Zone, new byte[512]);
+        Assert.Equal(NvmeStatus.Success, await SendAsync(bench, 0x104, 0, []));
+        await bench.Zoned.ReportZonesAsync(0, zones);
+        Assert.Equal([ZoneCondition.Offline, ZoneCondition.Empty, ZoneCondition.Offline, ZoneCondition.Offline], zones.Select(z => z.Condition));
+    }
+
+    private static async Task<NvmeStatus> SendAsync(Bench bench, uint dword13, long start, byte[] data)
+    {
+        var entry = new SubmissionEntry { Opcode = Opcode.ZoneManagementSend, NamespaceId = 1, Dword10 = (uint)(start / 512), Dword13 = dword13 };
+        return (await bench.Host.RunAsync(entry, data, default, TestContext.Current.CancellationToken)).Status;
+    }
+
+    private static async Task<byte[]> ReportAsync(Bench bench, uint dword13, int bytes)
+    {
+        byte[] page = new byte[bytes];
+        var entry = new SubmissionEntry
+        {
+            Opcode = Opcode.ZoneManagementReceive, NamespaceId = 1, Dword12 = (uint)(bytes / 4) - 1, Dword13 = dword13,
+        };
+        var completion = await bench.Host.RunAsync(entry, default, page, TestContext.Current.CancellationToken);
+        Assert.Equal(NvmeStatus.Success, completion.Status);
+        return page;
     }
 
     private static async Task Refused(ZoneError reason, Func<ValueTask> request)
@@ -172,6 +241,8 @@ internal sealed class Bench : IAsyncDisposable
 
     public NvmeNamespace Namespace => Subsystem.Namespaces[0];
 
+    public DeviceFaults Faults => Namespace.Faults!;
+
     public NvmeTcpServer Server => _server;
 
     public NvmeTcpHost Host { get; private set; } = null!;
@@ -187,10 +258,11 @@ internal sealed class Bench : IAsyncDisposable
             Size = 8 << 20,
             Zoned = new ZonedCreateOptions { ZoneSize = 1 << 20, MaxOpenZones = maxOpen, MaxActiveZones = maxActive },
         });
-        var image = CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()));
+        var faults = new DeviceFaults();
+        var image = FaultDevice.Wrap(CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions())), faults);
         var target = new NvmeTarget(options ?? new NvmeTargetOptions());
         var subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:test", "TEST");
-        subsystem.Add(new NvmeNamespace(1, image, 512, "disk"));
+        subsystem.Add(new NvmeNamespace(1, image, 512, "disk") { Faults = faults });
         target.Add(subsystem);
         var server = new NvmeTcpServer(target, Listeners.Tcp(new IPEndPoint(IPAddress.Loopback, 0)));
         var bench = new Bench(server, target, subsystem, image);

@@ -33,6 +33,7 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         }
 
         await CompareBytesAsync(0, _model.Length);
+        await CompareExtensionsAsync();
         await _device.DisposeAsync();
         await CheckAsync(_storage, leaksAllowed: false, "after the run");
     }
@@ -42,7 +43,9 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         < 30 => WriteAsync(),
         < 50 => AppendAsync(),
         < 56 => ZeroAsync(),
-        < 76 => ManageAsync(),
+        < 73 => ManageAsync(),
+        < 75 => WearAsync(),
+        < 77 => ExtendAsync(),
         < 79 => DiscardAsync(),
         < 90 => CompareBytesAsync(Random.NextInt64(_model.Length), 64 << 10),
         < 93 => ResizeAsync(),
@@ -96,6 +99,43 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         Same(expected, end > start ? await TryAsync(() => _device.ManageZonesAsync(action, start, end - start)) : ZoneError.Unaligned);
     }
 
+    private async Task WearAsync()
+    {
+        var zones = _model.Report();
+        int zone = Random.Next(zones.Length);
+        if (zones[zone].Type == ZoneType.Conventional)
+        {
+            return;
+        }
+
+        // mostly back to life, so that zones to write do not run out
+        var condition = Pick(ZoneCondition.ReadOnly, ZoneCondition.Offline, ZoneCondition.Empty, ZoneCondition.Empty);
+        int worn = Array.FindIndex(zones, z => z.Condition is ZoneCondition.ReadOnly or ZoneCondition.Offline);
+        zone = condition == ZoneCondition.Empty && worn >= 0 ? worn : zone;
+        Trace($"condition of zone {zone}: {condition}");
+        Same(_model.SetCondition(zone, condition), await TryAsync(() => _device.Attributes!.SetConditionAsync(zone, condition)));
+    }
+
+    private async Task ExtendAsync()
+    {
+        int zone = Random.Next(_model.Count);
+        byte[] data = new byte[_device.Attributes!.ExtensionBytes];
+        Random.NextBytes(data);
+        Trace($"extension of zone {zone}");
+        Same(_model.Extend(zone, data), await TryAsync(() => _device.Attributes.WriteExtensionAsync(zone, data)));
+    }
+
+    private async Task CompareExtensionsAsync()
+    {
+        byte[] data = new byte[_device.Attributes!.ExtensionBytes];
+        for (int zone = 0; zone < _model.Count; zone++)
+        {
+            bool has = await _device.Attributes.ReadExtensionAsync(zone, data);
+            byte[]? expected = _model.ExtensionOf(zone);
+            SimFailure.Unless(has ? data.AsSpan().SequenceEqual(expected) : expected is null, $"the extension of zone {zone} is not what the model says");
+        }
+    }
+
     private async Task DiscardAsync()
     {
         var (offset, length) = Target();
@@ -135,6 +175,7 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         await CheckAsync(_storage, leaksAllowed: false, "after closing");
         _device = await _recipe.OpenAsync(_storage);
         _model.Reopen();
+        await CompareExtensionsAsync();
     }
 
     // mostly where a write is welcome, else anywhere
@@ -160,7 +201,13 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
     {
         offset = offset / Sector * Sector;
         byte[] found = new byte[Math.Min(length, _model.Length - offset)];
-        await _device.ReadAsync(offset, found);
+        bool offline = _model.Report().Any(z => z.Condition == ZoneCondition.Offline && z.Start < offset + found.Length && offset < z.Start + z.Length);
+        Same(offline ? ZoneError.Offline : ZoneError.None, await TryAsync(() => _device.ReadAsync(offset, found)));
+        if (offline)
+        {
+            return;
+        }
+
         int differs = found.AsSpan().CommonPrefixLength(_model.Read(offset, found.Length));
         SimFailure.Unless(differs == found.Length, $"byte {offset + differs} is not what the model says");
     }

@@ -148,6 +148,47 @@ public sealed class ZoneModel
         return action == ZoneAction.Open ? Open(range) : Change(action, range);
     }
 
+    /// <summary>Makes a sequential zone READ ONLY or OFFLINE, or with EMPTY what it was.</summary>
+    public ZoneError SetCondition(int index, ZoneCondition condition)
+    {
+        var zone = _zones[index];
+        var kept = condition == ZoneCondition.Empty ? 0 : condition;
+        if (kept == 0 && zone.Kept != 0 && zone.State == ZoneCondition.Closed && _limits.MaxActiveZones > 0 && ActiveCount >= _limits.MaxActiveZones)
+        {
+            return ZoneError.TooManyActive;
+        }
+
+        if (kept != 0)
+        {
+            Close(zone);
+        }
+
+        zone.Kept = kept;
+        return ZoneError.None;
+    }
+
+    /// <summary>Gives an EMPTY zone an extension.</summary>
+    public ZoneError Extend(int index, byte[] extension)
+    {
+        var zone = _zones[index];
+        if (zone.IsConventional || zone.Condition != ZoneCondition.Empty)
+        {
+            return zone.IsConventional ? ZoneError.Conventional : ZoneError.InvalidTransition;
+        }
+
+        if (_limits.MaxActiveZones > 0 && ActiveCount >= _limits.MaxActiveZones)
+        {
+            return ZoneError.TooManyActive;
+        }
+
+        zone.Extension = extension;
+        zone.Condition = ZoneCondition.Closed;
+        return ZoneError.None;
+    }
+
+    /// <summary>A zone's extension; null when it has none.</summary>
+    public byte[]? ExtensionOf(int index) => _zones[index].Extension;
+
     /// <summary>What a read gives.</summary>
     public byte[] Read(long offset, int length)
     {
@@ -188,6 +229,11 @@ public sealed class ZoneModel
                 return ZoneError.Conventional;
             }
 
+            if (zone.Kept != 0)
+            {
+                return zone.Kept == ZoneCondition.ReadOnly ? ZoneError.ReadOnly : ZoneError.Offline;
+            }
+
             if (zone.Condition != ZoneCondition.Empty && (zone.Start >= length || zone.DataEnd > length))
             {
                 return ZoneError.InvalidTransition;
@@ -224,7 +270,7 @@ public sealed class ZoneModel
         zone.Length = Math.Min(_limits.ZoneSize, Length - zone.Start);
         zone.Capacity = zone.IsConventional ? zone.Length : Math.Min(_limits.ZoneCapacity, zone.Length);
         bool filled = zone.Pointer > zone.Start && zone.Pointer >= zone.Start + zone.Capacity;
-        if (zone.Condition == ZoneCondition.Full || (!zone.IsConventional && filled))
+        if (zone.State == ZoneCondition.Full || (!zone.IsConventional && filled))
         {
             zone.Condition = ZoneCondition.Full;
             zone.Pointer = zone.End;
@@ -250,6 +296,11 @@ public sealed class ZoneModel
 
     private ZoneError TakeSequential(ModelZone zone, long offset, long length)
     {
+        if (zone.Kept != 0)
+        {
+            return zone.Kept == ZoneCondition.ReadOnly ? ZoneError.ReadOnly : ZoneError.Offline;
+        }
+
         if (length % Sector != 0)
         {
             return ZoneError.Unaligned;
@@ -356,6 +407,7 @@ public sealed class ZoneModel
                     _data.Clear(zone.Start, zone.Length);
                     zone.Condition = ZoneCondition.Empty;
                     zone.Pointer = zone.Start;
+                    zone.Extension = null;
                     break;
             }
         }
@@ -366,6 +418,8 @@ public sealed class ZoneModel
     private static ZoneError Refusal(ZoneAction action, ModelZone zone) => zone.Condition switch
     {
         ZoneCondition.NotWritePointer => ZoneError.Conventional,
+        ZoneCondition.ReadOnly => ZoneError.ReadOnly,
+        ZoneCondition.Offline => ZoneError.Offline,
         ZoneCondition.Full when action == ZoneAction.Open => ZoneError.Full,
         ZoneCondition.Full when action == ZoneAction.Close => ZoneError.InvalidTransition,
         _ => ZoneError.None,
@@ -375,7 +429,7 @@ public sealed class ZoneModel
     {
         if (zone.IsOpen)
         {
-            zone.Condition = zone.Pointer == zone.Start ? ZoneCondition.Empty : ZoneCondition.Closed;
+            zone.Condition = zone.Pointer == zone.Start && zone.Extension is null ? ZoneCondition.Empty : ZoneCondition.Closed;
         }
     }
 
@@ -395,7 +449,19 @@ public sealed class ZoneModel
 
         public long Pointer { get; set; }
 
-        public ZoneCondition Condition { get; set; }
+        /// <summary>What it is but for what wears it out.</summary>
+        public ZoneCondition State { get; private set; }
+
+        /// <summary>READ ONLY, OFFLINE or 0.</summary>
+        public ZoneCondition Kept { get; set; }
+
+        public byte[]? Extension { get; set; }
+
+        public ZoneCondition Condition
+        {
+            get => Kept == 0 ? State : Kept;
+            set => State = value;
+        }
 
         public long LastWrite { get; set; }
 
@@ -403,6 +469,6 @@ public sealed class ZoneModel
 
         public bool IsOpen => Condition is ZoneCondition.ImplicitlyOpen or ZoneCondition.ExplicitlyOpen;
 
-        public long DataEnd => Condition == ZoneCondition.Full ? Start + Capacity : Pointer;
+        public long DataEnd => State == ZoneCondition.Full ? Start + Capacity : Pointer;
     }
 }

@@ -186,6 +186,22 @@ internal sealed unsafe class FrontEnd : IDisposable
         return Ram.Span(data, length).ToArray();
     }
 
+    /// <summary>Takes the reply to a request that was sent before.</summary>
+    public void AskLate(FrontEndRequest request) => Receive(request);
+
+    /// <summary>Writes from another region, and waits until that is done; its answer is still to be taken.</summary>
+    public static void WriteFrom(GuestRam other, GuestRing ring)
+    {
+        ulong header = other.Description.GuestAddress, status = header + 16;
+        var bytes = other.Span(header, 17);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes, 1);
+        BinaryPrimitives.WriteInt64LittleEndian(bytes[8..], 100);
+        bytes[16] = 0xff;
+        ring.Put((header, 16, false), (header + 4096, 4096, false), (status, 1, true));
+        ring.Kick.Signal();
+        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref *other.At(status)) == 0, TimeSpan.FromSeconds(30)));
+    }
+
     public void Dispose()
     {
         _message.Dispose();

@@ -23,6 +23,8 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     // after a failure to accept: no descriptor is free, perhaps, and asking again at once would spin
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
+    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(2);
+
     private readonly Lock _lock = new();
     private readonly HashSet<TClient> _clients = [];
     private readonly SemaphoreSlim _places;
@@ -34,6 +36,7 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     private readonly List<(IDisposable Listener, Task Loop)> _listeners = [];
     private readonly TaskCompletionSource _allGone = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _stopping;
+    private volatile bool _admits = true;
 
     /// <param name="limit">Clients at once, at least 1.</param>
     /// <param name="whenFull">What becomes of the next.</param>
@@ -116,6 +119,24 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         }
 
         return left;
+    }
+
+    /// <summary>Whether clients are taken; those who come while they are not are hung up on at once, by a server without power.</summary>
+    public bool Admits
+    {
+        get => _admits;
+        set => _admits = value;
+    }
+
+    /// <summary>Waits until there are no clients, nor anything that they began.</summary>
+    /// <param name="limit">After so long the wait ends all the same.</param>
+    public async Task GoneAsync(TimeSpan limit)
+    {
+        long start = _time.GetTimestamp();
+        while (Count > 0 && _time.GetElapsedTime(start) < limit)
+        {
+            await Task.Delay(Step, _time);
+        }
     }
 
     /// <summary>Ends every connection at once; further clients are still taken.</summary>
@@ -206,6 +227,13 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
 
     private void Start(TSocket socket, bool hasPlace)
     {
+        if (!_admits)
+        {
+            GiveBack(hasPlace);
+            socket.Dispose();
+            return;
+        }
+
         hasPlace = hasPlace || _places.Wait(0);
         var client = hasPlace ? _meet(socket) : null;
         if (client is null || !Enter(client))
@@ -234,7 +262,7 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     {
         lock (_lock)
         {
-            return !_stopping && _clients.Add(client);
+            return !_stopping && _admits && _clients.Add(client);
         }
     }
 

@@ -121,7 +121,8 @@ internal sealed class ClientConnection : IDisposable
         try
         {
             channel = new SocketChannel(target.Connect());
-            var input = new ReceiveBuffer(channel, new SlabPool());
+            var pool = new SlabPool();
+            var input = new ReceiveBuffer(channel, pool, pool.Rent());
             using var limit = Limit(channel, HandshakeLimit);
             var handshake = new ClientHandshake(input, channel, target);
             handshake.Begin();

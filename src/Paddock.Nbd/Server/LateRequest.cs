@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Block.Buffers;
@@ -23,6 +24,10 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
     private Memory<byte> _reply;
     private uint[]? _contexts;
     private int _bytes;
+    private long _since;
+
+    /// <summary>What a client is told when <see cref="HasMemoryFor"/> fails.</summary>
+    public const string NoMemory = "the server's limit of memory is reached: ask again";
 
     public LateRequest(NbdSession session)
     {
@@ -37,6 +42,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
     {
         _request = request;
         _bytes = bytes;
+        _since = Stopwatch.GetTimestamp();
         _reply = default;
         _payload = default;
         _contexts = null;
@@ -46,8 +52,13 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
     public void Read()
     {
         int size = _session.Format.ReadHead + (int)_request.Length;
-        _slab = _session.Pool.Rent(size);
-        _reply = _slab.Bytes.AsMemory(0, size);
+        if (!HasMemoryFor(size))
+        {
+            Fail(new BlockException(BlockError.NoMemory, NoMemory));
+            return;
+        }
+
+        _reply = _slab!.Bytes.AsMemory(0, size);
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
 
@@ -66,12 +77,14 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
 
-    /// <summary>Receives a long payload into memory of its own.</summary>
+    /// <summary>Takes memory for a long read or write, where the server's limit leaves some.</summary>
+    public bool HasMemoryFor(int size) => (_slab = _session.Pool.TryRent(size)) is not null;
+
+    /// <summary>Receives a long payload into the memory of <see cref="HasMemoryFor"/>.</summary>
     /// <returns>False when the client left before its end.</returns>
     public bool TakePayload(ReceiveBuffer input, int length)
     {
-        _slab = _session.Pool.Rent(length);
-        _payload = _slab.Bytes.AsMemory(0, length);
+        _payload = _slab!.Bytes.AsMemory(0, length);
         return input.Take(_slab.Bytes.AsSpan(0, length));
     }
 
@@ -172,6 +185,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         }
 
         var format = _session.Format;
+        _session.Counters.Took(_request.Command, _since);
         if (_reply.IsEmpty)
         {
             format.WriteDone(_small, _request);
@@ -189,7 +203,10 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
     }
 
     private void Fail(Exception failure)
-        => _session.Queue.AddLate(_session.Format.Error(_request, ReplyFormat.Map(failure), failure.Message), this);
+    {
+        _session.Counters.Failed();
+        _session.Queue.AddLate(_session.Format.Error(_request, ReplyFormat.Map(failure), failure.Message), this);
+    }
 
     private async ValueTask ReadAsync()
     {

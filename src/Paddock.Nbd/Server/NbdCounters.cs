@@ -1,9 +1,13 @@
+using Paddock.Block.Serving;
 using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd.Server;
 
-/// <summary>What one connection did, gathered without a lock and given to the server's figures once a batch.</summary>
-internal sealed class NbdCounters(NbdStatistics total)
+/// <summary>
+/// What one connection did, gathered without a lock and given to the figures of the server and of the export once a batch; latencies are
+/// counted at once, from any thread.
+/// </summary>
+internal sealed class NbdCounters(NbdStatistics server, NbdStatistics export, LatencyTable latencies)
 {
     private long _requests;
     private long _bytesRead;
@@ -22,11 +26,22 @@ internal sealed class NbdCounters(NbdStatistics total)
         }
     }
 
+    /// <summary>A request is answered that began at a <see cref="System.Diagnostics.Stopwatch"/> time.</summary>
+    public void Took(NbdCommand command, long since) => latencies.Count(NbdStatistics.KindOf(command), since);
+
+    /// <summary>A request was refused.</summary>
+    public void Failed()
+    {
+        server.Fail();
+        export.Fail();
+    }
+
     public void Publish()
     {
         if (_requests != 0)
         {
-            total.Add(_requests, _bytesRead, _bytesWritten);
+            server.Add(_requests, _bytesRead, _bytesWritten);
+            export.Add(_requests, _bytesRead, _bytesWritten);
             _requests = _bytesRead = _bytesWritten = 0;
         }
     }

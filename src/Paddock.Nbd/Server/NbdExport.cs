@@ -23,6 +23,9 @@ public sealed class NbdExport
     /// <summary>Offer the context <c>qemu:allocation-depth</c> too: how many layers down the image is that holds the bytes.</summary>
     public bool AllocationDepth { get; init; }
 
+    /// <summary>What clients did to it; its connections are not counted here.</summary>
+    public NbdStatistics Statistics { get; init; } = new();
+
     internal bool IsReadOnly => ReadOnly || Device.IsReadOnly;
 
     internal BlockSizeInfo BlockSize

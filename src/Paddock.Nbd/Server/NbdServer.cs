@@ -3,6 +3,7 @@ using Paddock.Block;
 using Paddock.Block.Buffers;
 using Paddock.Block.Serving;
 using Paddock.Nbd.Server;
+using Paddock.Nbd.Transport;
 
 namespace Paddock.Nbd;
 
@@ -26,8 +27,10 @@ public sealed class NbdServer : IAsyncDisposable
         }
 
         Options = options;
+        Credentials = options.Credentials;
+        Pool = options.Buffers ?? new SlabPool();
         _reception = new Reception<Socket, ServerConnection>(
-            options.MaxConnections, WhenFull.Wait, socket => new ServerConnection(socket, this), Begin, options.Time);
+            options.MaxConnections, WhenFull.Wait, Meet, Begin, options.Time);
         foreach (var export in exports)
         {
             _exports.Add(export.Name, export);
@@ -44,7 +47,15 @@ public sealed class NbdServer : IAsyncDisposable
 
     internal IReadOnlyDictionary<string, NbdExport> Exports => _exports;
 
-    internal SlabPool Pool { get; } = new();
+    /// <summary>The certificates for clients from now on; may be changed while the server runs, where there are some.</summary>
+    public TlsCredentials? Credentials { get; set; }
+
+    /// <summary>How long requests took so far, by <see cref="NbdStatistics.Kinds"/>.</summary>
+    public LatencyTable Latencies => LatencyLedger.Sum();
+
+    internal LatencyLedger LatencyLedger { get; } = new(NbdStatistics.Kinds.Count);
+
+    internal SlabPool Pool { get; }
 
     /// <summary>Takes clients from a listener from now on.</summary>
     /// <param name="listener">A bound socket that listens; owned.</param>
@@ -70,6 +81,12 @@ public sealed class NbdServer : IAsyncDisposable
     /// <summary>Ends every connection at once, as a power cut would; clients may come back.</summary>
     public void DropConnections() => _reception.AbortAll();
 
+    /// <summary>Takes clients, or hangs up on those who come.</summary>
+    public void Admit(bool clients) => _reception.Admits = clients;
+
+    /// <summary>Waits until all clients are gone, and what they began is done; no longer than the limit.</summary>
+    public Task GoneAsync(TimeSpan limit) => _reception.GoneAsync(limit);
+
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
@@ -79,6 +96,18 @@ public sealed class NbdServer : IAsyncDisposable
         }
 
         await _reception.DisposeAsync();
+    }
+
+    private ServerConnection? Meet(Socket socket)
+    {
+        if (Pool.TryRent(SlabPool.StandardSize) is { } buffer)
+        {
+            return new ServerConnection(socket, this, buffer);
+        }
+
+        Statistics.Refuse();
+        Options.Log?.Invoke("no memory is left for one more client");
+        return null;
     }
 
     private void Begin(ServerConnection connection)
@@ -91,6 +120,7 @@ public sealed class NbdServer : IAsyncDisposable
         catch (Exception)
         {
             Statistics.Left();
+            connection.GiveUp();
             throw;
         }
     }
@@ -100,6 +130,7 @@ public sealed class NbdServer : IAsyncDisposable
         connection.Run();
         connection.Dispose();
         Statistics.Left();
-        ClientLeft?.Invoke(_reception.Leave(connection));
+        int left = _reception.Leave(connection);
+        ClientLeft?.Invoke(left);
     }
 }

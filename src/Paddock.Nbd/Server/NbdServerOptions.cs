@@ -1,3 +1,4 @@
+using Paddock.Block.Buffers;
 using Paddock.Nbd.Transport;
 
 namespace Paddock.Nbd;
@@ -23,6 +24,12 @@ public sealed record NbdServerOptions
 
     /// <summary>How long a client may take from its connection to its first request.</summary>
     public TimeSpan HandshakeLimit { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>After how much silence a client with nothing under way is taken for dead; zero: never.</summary>
+    public TimeSpan IdleLimit { get; init; }
+
+    /// <summary>Memory for requests and replies, where several servers share it; null for one without a limit.</summary>
+    public SlabPool? Buffers { get; init; }
 
     /// <summary>How long a stop waits for requests that are under way before it drops their connections.</summary>
     public TimeSpan DrainLimit { get; init; } = TimeSpan.FromSeconds(10);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Paddock.Block;
 using Paddock.Block.Buffers;
 using Paddock.Block.Concurrency;
@@ -36,6 +37,7 @@ internal sealed class NbdSession : IDisposable
     private InlinePace _pace;
     private bool _ended;
     private volatile bool _stopping;
+    private long _lastCame = Stopwatch.GetTimestamp();
 
     public NbdSession(ServerHandshake agreed, ReceiveBuffer input, SlabPool pool, NbdCounters counters)
     {
@@ -55,6 +57,8 @@ internal sealed class NbdSession : IDisposable
     public IReadOnlyList<string> Contexts { get; }
 
     public IBlockDevice Device => _device;
+
+    public NbdCounters Counters => _counters;
 
     /// <summary>Runs short requests on the receive loop whatever they take: for measures that must not hang on a busy machine.</summary>
     public bool AlwaysHere { get; init; }
@@ -79,10 +83,11 @@ internal sealed class NbdSession : IDisposable
                 {
                 }
 
+                // counted before the answers leave: who has them finds them in the figures
+                _counters.Publish();
                 _writer.Push();
                 _queue.Flush();
                 _writer.Rewind();
-                _counters.Publish();
                 if (_ended || _queue.IsBroken)
                 {
                     return;
@@ -93,6 +98,8 @@ internal sealed class NbdSession : IDisposable
                 {
                     return;
                 }
+
+                Volatile.Write(ref _lastCame, Stopwatch.GetTimestamp());
             }
         }
         finally
@@ -104,6 +111,9 @@ internal sealed class NbdSession : IDisposable
             _counters.Publish();
         }
     }
+
+    /// <summary>Whether nothing came for so long, and nothing is under way; may be asked from any thread.</summary>
+    public bool IsIdleFor(TimeSpan limit) => InFlight.IsEmpty && Stopwatch.GetElapsedTime(Volatile.Read(ref _lastCame)) >= limit;
 
     /// <summary>Takes no more requests; may be called from any thread.</summary>
     public void Stop()
@@ -217,6 +227,7 @@ internal sealed class NbdSession : IDisposable
                 reading.GetAwaiter().GetResult();
                 _format.WriteReadHead(reply.Span, request);
                 _pace.Took(since);
+                _counters.Took(NbdCommand.Read, since);
                 return;
             }
         }
@@ -239,6 +250,7 @@ internal sealed class NbdSession : IDisposable
         int head = _format.ReadHead;
         long offset = (long)request.Offset, length = (long)request.Length;
         int taken = 0;
+        long since = InlinePace.Now;
         try
         {
             var status = Finish(ExportStatus.QueryAsync(_device, offset, length));
@@ -259,6 +271,8 @@ internal sealed class NbdSession : IDisposable
                 _format.WritePartHead(reply.Span, request, part, isLast: done + count == length);
                 taken = 0;
             }
+
+            _counters.Took(NbdCommand.Read, since);
         }
         catch (Exception e)
         {
@@ -311,6 +325,7 @@ internal sealed class NbdSession : IDisposable
             {
                 writing.GetAwaiter().GetResult();
                 _pace.Took(since);
+                _counters.Took(NbdCommand.Write, since);
                 _format.WriteDone(_writer.Take(_format.DoneSize).Span, request);
                 return;
             }
@@ -335,6 +350,14 @@ internal sealed class NbdSession : IDisposable
         }
 
         var late = Late(request, payload);
+        if (!late.HasMemoryFor(payload))
+        {
+            late.Release();
+            _ended = !_input.Skip(payload);
+            Refuse(request, NbdError.NoMemory, LateRequest.NoMemory);
+            return !_ended;
+        }
+
         if (!late.TakePayload(_input, payload))
         {
             _ended = true;
@@ -356,6 +379,7 @@ internal sealed class NbdSession : IDisposable
 
     private void Refuse(in NbdRequest request, NbdError error, string message)
     {
+        _counters.Failed();
         byte[] reply = _format.Error(request, error, message);
         reply.CopyTo(_writer.Take(reply.Length));
     }

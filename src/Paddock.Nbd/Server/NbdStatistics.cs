@@ -1,14 +1,23 @@
+using Paddock.Nbd.Wire;
+
 namespace Paddock.Nbd;
 
-/// <summary>What a server has done since it began; each figure only grows, but for <see cref="Connections"/>.</summary>
+/// <summary>What a server, or one export of it, has done since it began; each figure only grows, but for <see cref="Connections"/>.</summary>
 public sealed class NbdStatistics
 {
     private long _requests;
     private long _bytesRead;
     private long _bytesWritten;
+    private long _errors;
     private long _accepted;
     private long _refused;
     private int _connections;
+
+    /// <summary>The kinds by which latencies are counted.</summary>
+    public static IReadOnlyList<string> Kinds { get; } = ["read", "write", "flush", "trim", "zeroes", "other"];
+
+    /// <summary>Requests that were answered with an error.</summary>
+    public long Errors => Interlocked.Read(ref _errors);
 
     /// <summary>Connections at this moment.</summary>
     public int Connections => Volatile.Read(ref _connections);
@@ -34,6 +43,18 @@ public sealed class NbdStatistics
         Interlocked.Add(ref _bytesRead, bytesRead);
         Interlocked.Add(ref _bytesWritten, bytesWritten);
     }
+
+    internal static int KindOf(NbdCommand command) => command switch
+    {
+        NbdCommand.Read => 0,
+        NbdCommand.Write => 1,
+        NbdCommand.Flush => 2,
+        NbdCommand.Trim => 3,
+        NbdCommand.WriteZeroes => 4,
+        _ => 5,
+    };
+
+    internal void Fail() => Interlocked.Increment(ref _errors);
 
     internal void Came()
     {

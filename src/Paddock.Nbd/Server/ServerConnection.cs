@@ -1,11 +1,12 @@
 using System.Net.Sockets;
+using Paddock.Block.Buffers;
 using Paddock.Block.Serving;
 using Paddock.Nbd.Transport;
 
 namespace Paddock.Nbd.Server;
 
 /// <summary>One client from its greeting to its end, on a thread of its own.</summary>
-internal sealed class ServerConnection(Socket socket, NbdServer server) : IServedClient, IDisposable
+internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buffer) : IServedClient, IDisposable
 {
     private readonly SocketChannel _plain = new(socket);
     private readonly Lock _lock = new();
@@ -16,7 +17,7 @@ internal sealed class ServerConnection(Socket socket, NbdServer server) : IServe
     public void Run()
     {
         IByteChannel channel = _plain;
-        var input = new ReceiveBuffer(channel, server.Pool);
+        var input = new ReceiveBuffer(channel, server.Pool, buffer);
         try
         {
             var handshake = new ServerHandshake(server.Exports, server.Options);
@@ -71,6 +72,9 @@ internal sealed class ServerConnection(Socket socket, NbdServer server) : IServe
     /// <inheritdoc/>
     public void Abort() => _plain.Abort();
 
+    /// <summary>It is never run: gives its memory back.</summary>
+    public void GiveUp() => buffer.Release();
+
     /// <inheritdoc/>
     public void Dispose() => _plain.Dispose();
 
@@ -97,7 +101,7 @@ internal sealed class ServerConnection(Socket socket, NbdServer server) : IServe
                 case HandshakeStep.Close:
                     return false;
                 case HandshakeStep.StartTls:
-                    channel = input.Channel = TlsChannel.Accept(_plain, server.Options.Credentials!.ForServer());
+                    channel = input.Channel = TlsChannel.Accept(_plain, server.Credentials!.ForServer());
                     handshake.Secured();
                     break;
                 case HandshakeStep.MoreInput when !input.Fill(handshake.Wanted):
@@ -111,7 +115,9 @@ internal sealed class ServerConnection(Socket socket, NbdServer server) : IServe
 
     private void Serve(ServerHandshake handshake, ReceiveBuffer input)
     {
-        using var session = new NbdSession(handshake, input, server.Pool, new NbdCounters(server.Statistics));
+        var latencies = server.LatencyLedger.Open();
+        using var session = new NbdSession(
+            handshake, input, server.Pool, new NbdCounters(server.Statistics, handshake.Export!.Statistics, latencies));
         lock (_lock)
         {
             if (_stopped)
@@ -122,6 +128,9 @@ internal sealed class ServerConnection(Socket socket, NbdServer server) : IServe
             _session = session;
         }
 
+        var limit = server.Options.IdleLimit;
+        var period = limit > TimeSpan.Zero ? limit / 4 : Timeout.InfiniteTimeSpan;
+        using var watch = server.Options.Time.CreateTimer(_ => DropIdle(session, limit), null, period, period);
         try
         {
             session.Run();
@@ -132,6 +141,17 @@ internal sealed class ServerConnection(Socket socket, NbdServer server) : IServe
             {
                 _session = null;
             }
+
+            server.LatencyLedger.Close(latencies);
+        }
+    }
+
+    private void DropIdle(NbdSession session, TimeSpan limit)
+    {
+        if (session.IsIdleFor(limit))
+        {
+            server.Options.Log?.Invoke($"a client was silent for {limit.TotalSeconds:0} s");
+            _plain.Abort();
         }
     }
 }

@@ -8,6 +8,18 @@ internal sealed class InFlight(int maxRequests, long maxBytes)
     private long _bytes;
     private bool _waiting;
 
+    /// <summary>Whether there are none.</summary>
+    public bool IsEmpty
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _requests == 0;
+            }
+        }
+    }
+
     /// <summary>Whether one more of this size may start now.</summary>
     public bool TryEnter(int bytes)
     {

@@ -6,9 +6,12 @@ namespace Paddock.Nbd.Transport;
 /// Bytes that came and were not used yet, as many as one call brought: a batch of requests costs one call. A request may keep a part
 /// of the buffer by holding its slab; then the next bytes go to another.
 /// </summary>
-internal sealed class ReceiveBuffer(IByteChannel channel, SlabPool pool) : IDisposable
+/// <param name="channel">Where bytes come from.</param>
+/// <param name="pool">Where memory comes from.</param>
+/// <param name="first">The buffer to begin with, of the pool's standard size; owned.</param>
+internal sealed class ReceiveBuffer(IByteChannel channel, SlabPool pool, Slab first) : IDisposable
 {
-    private Slab _slab = pool.Rent();
+    private Slab _slab = first;
     private int _start;
     private int _end;
 
@@ -54,6 +57,25 @@ internal sealed class ReceiveBuffer(IByteChannel channel, SlabPool pool) : IDisp
             {
                 return false;
             }
+        }
+
+        return true;
+    }
+
+    /// <summary>Drops so many bytes, those that have not come yet among them.</summary>
+    /// <returns>False when the end came first.</returns>
+    public bool Skip(int count)
+    {
+        while (count > 0)
+        {
+            if (Count == 0 && !Fill(1))
+            {
+                return false;
+            }
+
+            int part = Math.Min(count, Count);
+            Consume(part);
+            count -= part;
         }
 
         return true;

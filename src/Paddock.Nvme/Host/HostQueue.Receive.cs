@@ -15,10 +15,13 @@ internal sealed partial class HostQueue
         {
             while (!_closed)
             {
+                _batchThread = Environment.CurrentManagedThreadId;
                 while (Step())
                 {
                 }
 
+                _batchThread = 0;
+                _out.Kick();
                 if (_start > 0)
                 {
                     _in.AsSpan(_start, _end - _start).CopyTo(_in);
@@ -40,6 +43,7 @@ internal sealed partial class HostQueue
         }
 
         _closed = true;
+        _batchThread = 0;
         _socket.Dispose();
         _out.Close();
         foreach (var slot in _slots)
@@ -159,6 +163,13 @@ internal sealed partial class HostQueue
 
         int header = PduHeader.ShortSize + _rules.HeaderDigestSize;
         int length = (int)ready.Length;
+        if (_rules.DataDigestSize == 0)
+        {
+            _out.Put(header, new DataHeader(this, ready), static (to, h) => h.WriteTo(to), slot.ToController.Slice((int)ready.Offset, length));
+            Kick();
+            return;
+        }
+
         var buffer = _pool.TryRentTransfer(length) ?? throw new PduException(FatalError.DataLimit, 0, "no memory for a transfer");
         int start = TransferBuffer.Headroom - header;
         var pdu = buffer.Bytes.AsSpan(start, header + length + _rules.DataDigestSize);
@@ -178,5 +189,20 @@ internal sealed partial class HostQueue
 
         _out.Put(buffer, start, pdu.Length, 0);
         _out.Kick();
+    }
+
+    /// <summary>The header of data that is sent from where it lies.</summary>
+    private readonly record struct DataHeader(HostQueue Queue, DataPdu Ready)
+    {
+        public void WriteTo(Span<byte> to)
+        {
+            var flags = PduFlags.Last | (Queue._rules.HeaderDigest ? PduFlags.HeaderDigest : 0);
+            new DataPdu(Ready.CommandId, Ready.TransferTag, Ready.Offset, Ready.Length).WriteTo(
+                to, new PduHeader(PduType.HostData, flags, PduHeader.ShortSize, (byte)to.Length, (uint)to.Length + Ready.Length));
+            if (Queue._rules.HeaderDigest)
+            {
+                Crc32C.Write(to[..PduHeader.ShortSize], to[PduHeader.ShortSize..]);
+            }
+        }
     }
 }

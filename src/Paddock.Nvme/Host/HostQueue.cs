@@ -13,6 +13,9 @@ internal sealed partial class HostQueue : IAsyncDisposable
 {
     private const int ReceiveBytes = 256 << 10;
 
+    // commands that are gathered before they are sent: whoever goes on with an answer may take its time
+    private const int MaxBatch = 16;
+
     // the greatest transfer that a host asks for: see NvmeTcpHost
     private const int MaxData = 16 << 20;
 
@@ -27,6 +30,7 @@ internal sealed partial class HostQueue : IAsyncDisposable
     private PduRules _rules;
     private int _start, _end;
     private volatile bool _closed;
+    private int _batchThread, _batched;
     private Task _receiving = Task.CompletedTask;
 
     private HostQueue(Socket socket, SlabPool pool, int depth)
@@ -84,41 +88,13 @@ internal sealed partial class HostQueue : IAsyncDisposable
 
     /// <summary>Runs one command.</summary>
     /// <param name="entry">The command; identifier and data descriptor are filled in here.</param>
-    /// <param name="toController">Data that goes with it.</param>
+    /// <param name="toController">Data that goes with it; must stay as it is until the answer.</param>
     /// <param name="toHost">Room for data that comes back.</param>
     /// <param name="cancellationToken">Ends the wait for a free slot.</param>
-    public async ValueTask<CompletionEntry> RunAsync(
-        SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
-    {
-        await _places.WaitAsync(cancellationToken);
-        Slot slot;
-        lock (_lock)
-        {
-            slot = _free.Pop();
-        }
-
-        try
-        {
-            slot.Begin(toController, toHost);
-            if (_closed)
-            {
-                throw Lost();
-            }
-
-            Send(slot, entry);
-            return await slot.Task;
-        }
-        finally
-        {
-            slot.End();
-            lock (_lock)
-            {
-                _free.Push(slot);
-            }
-
-            _places.Release();
-        }
-    }
+    /// <exception cref="ConnectionLostException">The connection went before the answer came.</exception>
+    public ValueTask<CompletionEntry> RunAsync(
+        in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
+        => _places.Wait(0, CancellationToken.None) ? Start(entry, toController, toHost) : RunLaterAsync(entry, toController, toHost, cancellationToken);
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
@@ -129,7 +105,57 @@ internal sealed partial class HostQueue : IAsyncDisposable
         _places.Dispose();
     }
 
-    private static BlockException Lost() => new(BlockError.Io, "the connection to the controller is lost");
+    private async ValueTask<CompletionEntry> RunLaterAsync(
+        SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
+    {
+        await _places.WaitAsync(cancellationToken);
+        return await Start(entry, toController, toHost);
+    }
+
+    private ValueTask<CompletionEntry> Start(in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost)
+    {
+        Slot slot;
+        lock (_lock)
+        {
+            slot = _free.Pop();
+        }
+
+        slot.Begin(toController, toHost);
+        try
+        {
+            if (_closed)
+            {
+                throw new ConnectionLostException(wasSent: false);
+            }
+
+            Send(slot, entry);
+        }
+        catch
+        {
+            Return(slot);
+            throw;
+        }
+
+        var task = slot.Task;
+        if (_closed)
+        {
+            // whoever fails all slots may have passed this one before it began
+            slot.Fail();
+        }
+
+        return task;
+    }
+
+    private void Return(Slot slot)
+    {
+        slot.End();
+        lock (_lock)
+        {
+            _free.Push(slot);
+        }
+
+        _places.Release();
+    }
 
     private void Send(Slot slot, in SubmissionEntry entry)
     {
@@ -154,20 +180,35 @@ internal sealed partial class HostQueue : IAsyncDisposable
         int length = header + data + (data > 0 ? _rules.DataDigestSize : 0);
         if (length <= 16 << 10)
         {
-            _out.Put(length, new Capsule(this, full, slot.ToController.Span[..data]), static (to, c) => c.WriteTo(to));
+            _out.Put(length, new Capsule(this, full, slot.ToController.Span[..data], data), static (to, c) => c.WriteTo(to));
+        }
+        else if (_rules.DataDigestSize == 0)
+        {
+            _out.Put(header, new Capsule(this, full, default, data), static (to, c) => c.WriteTo(to), slot.ToController[..data]);
         }
         else
         {
             var buffer = _pool.TryRentTransfer(length) ?? throw new BlockException(BlockError.NoMemory, "no memory for a transfer");
             int start = TransferBuffer.Headroom;
-            new Capsule(this, full, slot.ToController.Span[..data]).WriteTo(buffer.Bytes.AsSpan(start, length));
+            new Capsule(this, full, slot.ToController.Span[..data], data).WriteTo(buffer.Bytes.AsSpan(start, length));
             _out.Put(buffer, start, length, 0);
         }
 
-        _out.Kick();
+        Kick();
     }
 
-    private readonly ref struct Capsule(HostQueue queue, SubmissionEntry entry, ReadOnlySpan<byte> data)
+    // what the answers of one receive set off leaves together
+    private void Kick()
+    {
+        if (_batchThread != Environment.CurrentManagedThreadId || ++_batched >= MaxBatch)
+        {
+            _batched = 0;
+            _out.Kick();
+        }
+    }
+
+    /// <summary>A command's capsule; its data may be sent from where it lies, behind the header that is written here.</summary>
+    private readonly ref struct Capsule(HostQueue queue, SubmissionEntry entry, ReadOnlySpan<byte> data, int length)
     {
         private readonly ReadOnlySpan<byte> _data = data;
 
@@ -175,8 +216,9 @@ internal sealed partial class HostQueue : IAsyncDisposable
         {
             int header = PduHeader.CommandSize + queue._rules.HeaderDigestSize;
             var flags = (queue._rules.HeaderDigest ? PduFlags.HeaderDigest : 0)
-                | (queue._rules.DataDigest && _data.Length > 0 ? PduFlags.DataDigest : 0);
-            new PduHeader(PduType.Command, flags, PduHeader.CommandSize, (byte)(_data.Length > 0 ? header : 0), (uint)to.Length).WriteTo(to);
+                | (queue._rules.DataDigest && length > 0 ? PduFlags.DataDigest : 0);
+            uint pdu = (uint)(to.Length + length - _data.Length);
+            new PduHeader(PduType.Command, flags, PduHeader.CommandSize, (byte)(length > 0 ? header : 0), pdu).WriteTo(to);
             entry.WriteTo(to[PduHeader.Size..]);
             if (queue._rules.HeaderDigest)
             {
@@ -213,10 +255,6 @@ internal sealed partial class HostQueue : IAsyncDisposable
             ToController = toController;
             ToHost = toHost;
             Volatile.Write(ref _state, 1);
-            if (queue._closed)
-            {
-                Fail();
-            }
         }
 
         public void End()
@@ -238,11 +276,21 @@ internal sealed partial class HostQueue : IAsyncDisposable
         {
             if (Interlocked.CompareExchange(ref _state, 2, 1) == 1)
             {
-                _source.SetException(Lost());
+                _source.SetException(new ConnectionLostException(wasSent: true));
             }
         }
 
-        public CompletionEntry GetResult(short token) => _source.GetResult(token);
+        public CompletionEntry GetResult(short token)
+        {
+            try
+            {
+                return _source.GetResult(token);
+            }
+            finally
+            {
+                queue.Return(this);
+            }
+        }
 
         public ValueTaskSourceStatus GetStatus(short token) => _source.GetStatus(token);
 

@@ -34,10 +34,19 @@ public sealed record NvmeTcpHostOptions
 
     /// <summary>Protect data by digests.</summary>
     public bool DataDigest { get; init; }
+
+    /// <summary>Keys to authenticate with; null: none. With a controller's key, the controller must prove itself, whether it asks for it or not.</summary>
+    public DhChapKeys? Keys { get; init; }
+
+    /// <summary>The hashes that are offered.</summary>
+    public IReadOnlyList<DhChapHash> Hashes { get; init; } = DhChapPolicy.DefaultHashes;
+
+    /// <summary>The groups that are offered: all of them, since a target may know no other than NULL.</summary>
+    public IReadOnlyList<DhChapGroup> Groups { get; init; } = [.. DhChapPolicy.DefaultGroups, DhChapGroup.Null];
 }
 
 /// <summary>A user-space NVMe/TCP host: a controller's queues, kept alive, for the devices on its namespaces.</summary>
-public sealed class NvmeTcpHost : IAsyncDisposable
+public sealed partial class NvmeTcpHost : IAsyncDisposable
 {
     private const int AdminDepth = 8;
     private const uint KeepAliveMilliseconds = 15000;
@@ -204,6 +213,7 @@ public sealed class NvmeTcpHost : IAsyncDisposable
         };
         var answer = await queue.RunAsync(entry, data, default, cancellationToken);
         Check(answer, $"connect to '{_options.SubsystemNqn}'");
+        await AuthenticateAsync(queue, answer.Result, cancellationToken);
         return answer.Result & 0xFFFF;
     }
 

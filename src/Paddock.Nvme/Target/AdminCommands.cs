@@ -51,8 +51,10 @@ internal static class AdminCommands
             case AdminOpcode.AsyncEventRequest:
                 return controller.Events.Request(command);
             case AdminOpcode.Abort:
-                // bit 0 of the result: not aborted. Commands of I/O queues end by themselves and soon
-                command.Result = controller.Events.Abort((ushort)(entry.Dword10 >> 16)) ? 0u : 1u;
+                // dword 10: the queue in 15:0, the command in 31:16. Bit 0 of the result: not aborted (NVMe base 2.0, 5.1)
+                ushort queue = (ushort)entry.Dword10, id = (ushort)(entry.Dword10 >> 16);
+                bool aborted = queue == 0 ? controller.Events.Abort(id) : controller.TryAbort(queue, id);
+                command.Result = aborted ? 0u : 1u;
                 return NvmeStatus.Success;
             default:
                 return NvmeStatus.InvalidOpcode;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Paddock.Block.Buffers;
 using Paddock.Nvme.Wire;
 
@@ -8,11 +9,18 @@ internal interface ICommandQueue
 {
     /// <summary>Sends the completion, with data where there is some, and takes the command back.</summary>
     void Complete(Command command);
+
+    /// <summary>Ends a command that a fault on demand holds back.</summary>
+    /// <returns>False when there is none such: it is unknown, or ends by itself.</returns>
+    bool TryAbort(ushort commandId);
 }
 
 /// <summary>A command in flight. Each queue keeps as many as it has entries and uses them again and again.</summary>
 internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkItem
 {
+    private ValueTaskAwaiter<NvmeStatus> _running;
+    private Action? _finishRun;
+
     /// <summary>Its place in the queue's table: the tag of its transfers.</summary>
     public int Slot => slot;
 
@@ -27,6 +35,12 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
 
     /// <summary>Dwords 0 and 1 of the completion.</summary>
     public ulong Result { get; set; }
+
+    /// <summary>Its name to the faults on demand that may hold it back; the same for every command in this place.</summary>
+    public CancellationToken Token { get; } = new CancellationTokenSource().Token;
+
+    /// <summary>Whether the host asked for its end while a fault held it back.</summary>
+    public bool IsAborted { get; set; }
 
     /// <summary>How it ended.</summary>
     public NvmeStatus Status { get; set; }
@@ -53,10 +67,40 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
     /// <inheritdoc/>
     public void Execute() => Deferred!(this);
 
+    /// <summary>Completes the command when what it does is done; allocates nothing.</summary>
+    public void FinishAfter(ValueTask<NvmeStatus> run)
+    {
+        var running = run.GetAwaiter();
+        _running = running;
+        if (running.IsCompleted)
+        {
+            FinishRun();
+        }
+        else
+        {
+            running.UnsafeOnCompleted(_finishRun ??= FinishRun);
+        }
+    }
+
     /// <summary>Completes the command.</summary>
     public void Finish(NvmeStatus status)
     {
         Status = status;
         queue.Complete(this);
+    }
+
+    private void FinishRun()
+    {
+        NvmeStatus status;
+        try
+        {
+            status = _running.GetResult();
+        }
+        catch (Exception e) when (e is IOException or InvalidOperationException or ArgumentException)
+        {
+            status = NvmeStatus.InternalError;
+        }
+
+        Finish(status);
     }
 }

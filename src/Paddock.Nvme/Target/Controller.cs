@@ -96,6 +96,18 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         }
     }
 
+    /// <summary>Ends a command of an I/O queue that a fault on demand holds back; false when there is none such.</summary>
+    public bool TryAbort(ushort queue, ushort commandId)
+    {
+        IDisposable? connection;
+        lock (_lock)
+        {
+            connection = _queues.GetValueOrDefault(queue);
+        }
+
+        return connection is ICommandQueue found && found.TryAbort(commandId);
+    }
+
     /// <summary>Ends the controller and its connections.</summary>
     public void End()
     {

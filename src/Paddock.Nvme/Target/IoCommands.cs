@@ -25,7 +25,7 @@ internal static class IoCommands
         bool writing = entry.Opcode is not (Opcode.Read or Opcode.Compare or Opcode.Verify or Opcode.ZoneManagementReceive);
         if (entry.Opcode == Opcode.Flush && entry.NamespaceId == AllNamespaces)
         {
-            return await FlushAllAsync(controller);
+            return await FlushAllAsync(controller, command);
         }
 
         if (controller.Subsystem.Find(entry.NamespaceId) is not { } ns)
@@ -35,20 +35,6 @@ internal static class IoCommands
 
         try
         {
-            if (ns.Faults.Meet(entry.Opcode) is { } fault)
-            {
-                if (fault.Delay > TimeSpan.Zero)
-                {
-                    await Task.Delay(fault.Delay);
-                }
-
-                if (fault.Status is { } wanted)
-                {
-                    ns.Statistics.CountError();
-                    return wanted;
-                }
-            }
-
             var status = await RunAsync(controller, ns, command);
             if (status != NvmeStatus.Success)
             {
@@ -60,7 +46,7 @@ internal static class IoCommands
         catch (BlockException e)
         {
             ns.Statistics.CountError();
-            return StatusMap.Of(e, writing);
+            return command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested : StatusMap.Of(e, writing);
         }
         catch (ObjectDisposedException)
         {
@@ -72,7 +58,7 @@ internal static class IoCommands
     {
         Opcode.Read => ReadAsync(ns, command),
         Opcode.Write => WriteAsync(controller, ns, command),
-        Opcode.Flush => FlushAsync(ns),
+        Opcode.Flush => FlushAsync(ns, command),
         Opcode.WriteZeroes => WriteZeroesAsync(controller, ns, command),
         Opcode.DatasetManagement => DeallocateAsync(ns, command),
         Opcode.Compare => CompareAsync(controller, ns, command),
@@ -106,33 +92,36 @@ internal static class IoCommands
 
     /// <summary>Makes what was written durable where the command asks for it, or there is no write cache.</summary>
     /// <remarks>The data was written in its turn; the wait for the medium must not hold up the queue's next command.</remarks>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     internal static async ValueTask SettleAsync(Controller controller, NvmeNamespace ns, Command command)
     {
         if (command.Entry.ForceUnitAccess || !controller.Features.HasWriteCache)
         {
             await Task.Yield();
-            await ns.Device.FlushAsync();
+            await ns.Device.FlushAsync(ns.TokenOf(command));
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private static async ValueTask<NvmeStatus> ReadAsync(NvmeNamespace ns, Command command)
     {
         var status = CheckTransfer(ns, command, out long offset);
         if (status == NvmeStatus.Success)
         {
-            await ns.Device.ReadAsync(offset, command.Data);
+            await ns.Device.ReadAsync(offset, command.Data, ns.TokenOf(command));
             ns.Statistics.CountRead(command.Data.Length);
         }
 
         return status;
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private static async ValueTask<NvmeStatus> WriteAsync(Controller controller, NvmeNamespace ns, Command command)
     {
         var status = CheckTransfer(ns, command, out long offset);
         if (status == NvmeStatus.Success)
         {
-            await ns.Device.WriteAsync(offset, command.Data);
+            await ns.Device.WriteAsync(offset, command.Data, cancellationToken: ns.TokenOf(command));
             CountWrite(ns, offset, command.Data.Length);
             await SettleAsync(controller, ns, command);
         }
@@ -140,6 +129,7 @@ internal static class IoCommands
         return status;
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private static async ValueTask<NvmeStatus> WriteZeroesAsync(Controller controller, NvmeNamespace ns, Command command)
     {
         const uint mayDeallocate = 1u << 25;
@@ -147,7 +137,7 @@ internal static class IoCommands
         if (status == NvmeStatus.Success)
         {
             await ns.Device.WriteZeroesAsync(
-                offset, length, (command.Entry.Dword12 & mayDeallocate) != 0 ? ZeroFlags.MayUnmap : ZeroFlags.None);
+                offset, length, (command.Entry.Dword12 & mayDeallocate) != 0 ? ZeroFlags.MayUnmap : ZeroFlags.None, ns.TokenOf(command));
             CountWrite(ns, offset, length);
             await SettleAsync(controller, ns, command);
         }
@@ -158,24 +148,25 @@ internal static class IoCommands
     private static void CountWrite(NvmeNamespace ns, long offset, int length)
         => ns.Statistics.CountWrite(length, ns.Zoned is null ? -1 : (int)(offset / ns.Zoned.Zoned.ZoneSize));
 
-    private static async ValueTask<NvmeStatus> FlushAsync(NvmeNamespace ns)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private static async ValueTask<NvmeStatus> FlushAsync(NvmeNamespace ns, Command command)
     {
-        await ns.Device.FlushAsync();
+        await ns.Device.FlushAsync(ns.TokenOf(command));
         ns.Statistics.CountOther();
         return NvmeStatus.Success;
     }
 
-    private static async ValueTask<NvmeStatus> FlushAllAsync(Controller controller)
+    private static async ValueTask<NvmeStatus> FlushAllAsync(Controller controller, Command command)
     {
         foreach (var ns in controller.Subsystem.Namespaces)
         {
             try
             {
-                await FlushAsync(ns);
+                await FlushAsync(ns, command);
             }
             catch (BlockException e)
             {
-                return StatusMap.Of(e, writing: true);
+                return command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested : StatusMap.Of(e, writing: true);
             }
         }
 
@@ -205,7 +196,7 @@ internal static class IoCommands
             {
                 try
                 {
-                    await ns.Device.DiscardAsync((long)(first << ns.BlockShift), (long)blocks << ns.BlockShift);
+                    await ns.Device.DiscardAsync((long)(first << ns.BlockShift), (long)blocks << ns.BlockShift, ns.TokenOf(command));
                 }
                 catch (ZoneException e) when (e.Reason == ZoneError.Sequential)
                 {
@@ -234,7 +225,7 @@ internal static class IoCommands
         try
         {
             var stored = buffer.Data(command.Data.Length);
-            await ns.Device.ReadAsync(offset, stored);
+            await ns.Device.ReadAsync(offset, stored, ns.TokenOf(command));
             ns.Statistics.CountOther();
             return stored.Span.SequenceEqual(command.Data.Span) ? NvmeStatus.Success : NvmeStatus.CompareFailure;
         }
@@ -261,7 +252,7 @@ internal static class IoCommands
         {
             for (int done = 0; done < length; done += controller.MaxTransfer)
             {
-                await ns.Device.ReadAsync(offset + done, buffer.Data(Math.Min(controller.MaxTransfer, length - done)));
+                await ns.Device.ReadAsync(offset + done, buffer.Data(Math.Min(controller.MaxTransfer, length - done)), ns.TokenOf(command));
             }
 
             ns.Statistics.CountOther();

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using Paddock.Block;
+using Paddock.Block.Faults;
 using Paddock.Nvme.Identify;
 using Paddock.Nvme.Target;
 
@@ -52,8 +53,8 @@ public sealed class NvmeNamespace
     /// <summary>What has been done to it.</summary>
     public NamespaceStatistics Statistics { get; }
 
-    /// <summary>Failures and delays on demand.</summary>
-    public CommandFaults Faults { get; } = new();
+    /// <summary>The rules in front of <see cref="Device"/>, which may hold a command back; null: there are none, and no command can be aborted.</summary>
+    public DeviceFaults? Faults { get; init; }
 
     /// <summary>A globally unique identifier; set when the namespace joins its subsystem.</summary>
     public Guid Identifier { get; private set; }
@@ -67,6 +68,9 @@ public sealed class NvmeNamespace
     internal byte CommandSet => Zoned is null ? IdentifyNamespace.NvmCommandSet : IdentifyNamespace.ZonedCommandSet;
 
     internal int ExtensionBytes { get; }
+
+    /// <summary>What a command is known by to the rules that may hold it back.</summary>
+    internal CancellationToken TokenOf(Command command) => Faults is null ? CancellationToken.None : command.Token;
 
     // the same image under the same name keeps its identifier, so that a host that comes back knows it again
     internal void Join(string subsystem)

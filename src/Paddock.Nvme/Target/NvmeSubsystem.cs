@@ -15,6 +15,7 @@ public sealed class NvmeSubsystem
     private readonly Dictionary<ushort, Controller> _controllers = [];
     private volatile NvmeNamespace[] _namespaces = [];
     private volatile HashSet<string>? _hosts;
+    private volatile DhChapPolicy? _authentication;
     private ushort _lastController;
 
     /// <param name="nqn">Its qualified name, at most 223 bytes.</param>
@@ -47,6 +48,16 @@ public sealed class NvmeSubsystem
     {
         get => _hosts;
         set => _hosts = value is null ? null : [.. value];
+    }
+
+    /// <summary>
+    /// The keys by which hosts must authenticate; null: they need not. May change at any time; it rules new connections, and the next exchange on
+    /// those that there are. A host without a key may not connect.
+    /// </summary>
+    public DhChapPolicy? Authentication
+    {
+        get => _authentication;
+        set => _authentication = value;
     }
 
     internal uint MaxNamespaceId => _namespaces is [.., var last] ? last.Id : 0;
@@ -87,7 +98,8 @@ public sealed class NvmeSubsystem
         return id - 1 < (uint)all.Length && all[id - 1].Id == id ? all[id - 1] : Array.Find(all, n => n.Id == id);
     }
 
-    internal bool Allows(string host) => _hosts is not { } hosts || hosts.Contains(host);
+    internal bool Allows(string host)
+        => (_hosts is not { } hosts || hosts.Contains(host)) && (_authentication is not { } policy || policy.Find(host) is not null);
 
     /// <summary>The longest zone append that every zoned namespace takes: a power of two, at least 4 KiB.</summary>
     internal int MaxAppend(int maxTransfer)

@@ -29,8 +29,14 @@ public sealed record NvmeTargetOptions
     /// <summary>Data of all connections in memory.</summary>
     public long TotalBytes { get; init; } = 1L << 30;
 
+    /// <summary>The memory for that data, where several servers share it: then its limit counts, not <see cref="TotalBytes"/>.</summary>
+    public SlabPool? Buffers { get; init; }
+
     /// <summary>How long a client may take to introduce itself.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long a host may take to authenticate a queue: as long as Linux's target gives, since a slow machine computes for long.</summary>
+    public TimeSpan AuthenticationTimeout { get; init; } = TimeSpan.FromSeconds(120);
 
     /// <summary>After how much silence a host without keep alive is taken for dead; zero: never.</summary>
     public TimeSpan IdleTimeout { get; init; } = TimeSpan.Zero;
@@ -49,9 +55,12 @@ public sealed class NvmeTarget
     public NvmeTarget(NvmeTargetOptions options)
     {
         Options = options;
-        Buffers = new SlabPool(options.TotalBytes);
+        Buffers = options.Buffers ?? new SlabPool(options.TotalBytes);
         Discovery = new NvmeSubsystem(DiscoveryLog.WellKnownNqn, "discovery");
     }
+
+    /// <summary>Raised when a host has authenticated its admin queue, with its name and what was agreed.</summary>
+    public event Action<string, string>? Authenticated;
 
     /// <summary>Limits.</summary>
     public NvmeTargetOptions Options { get; }
@@ -108,6 +117,8 @@ public sealed class NvmeTarget
 
         return dropped;
     }
+
+    internal void TellAuthenticated(string host, string agreed) => Authenticated?.Invoke(host, agreed);
 
     internal NvmeSubsystem? Find(string nqn)
         => nqn == DiscoveryLog.WellKnownNqn ? Discovery : Array.Find(_subsystems, s => s.Nqn == nqn);

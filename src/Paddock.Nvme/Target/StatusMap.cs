@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Block.Faults;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;
@@ -11,6 +12,7 @@ internal static class StatusMap
     /// <param name="writing">Whether the command was to change something.</param>
     public static NvmeStatus Of(BlockException failure, bool writing) => failure switch
     {
+        InjectedFaultException { NvmeStatus: { } wanted } => (NvmeStatus)wanted,
         ZoneException zone => Of(zone.Reason),
         { Error: BlockError.NoSpace } => NvmeStatus.CapacityExceeded,
         { Error: BlockError.ReadOnly } => NvmeStatus.NamespaceWriteProtected,

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Nvme.Wire;
 
@@ -11,6 +12,7 @@ internal static class ZoneCommands
     private const int Batch = 512;
 
     /// <summary>Zone Append: data goes to the pointer of the zone that dwords 10 and 11 name; the result is where it landed.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public static async ValueTask<NvmeStatus> AppendAsync(Controller controller, NvmeNamespace ns, Command command)
     {
         var status = IoCommands.CheckTransfer(ns, command, out long start);
@@ -24,7 +26,7 @@ internal static class ZoneCommands
             return NvmeStatus.InvalidField;
         }
 
-        long landed = await ns.Zoned!.AppendAsync(start, command.Data);
+        long landed = await ns.Zoned!.AppendAsync(start, command.Data, cancellationToken: ns.TokenOf(command));
         command.Result = (ulong)(landed >> ns.BlockShift);
         ns.Statistics.CountWrite(command.Data.Length, (int)(start / ns.Zoned.Zoned.ZoneSize));
         await IoCommands.SettleAsync(controller, ns, command);
@@ -49,7 +51,7 @@ internal static class ZoneCommands
             case SendExtension:
                 return all ? NvmeStatus.InvalidField : await ExtendAsync(ns, (int)(start / ns.Zoned!.Zoned.ZoneSize), command);
             case SendOpen or SendClose or SendFinish or SendReset or SendOffline:
-                status = all ? await ManageAllAsync(ns, code) : await ManageOneAsync(ns, code, start);
+                status = all ? await ManageAllAsync(ns, code, command) : await ManageOneAsync(ns, code, start, command);
                 ns.Statistics.CountOther();
                 return status;
             default:
@@ -81,14 +83,15 @@ internal static class ZoneCommands
 
         var page = command.Data[..(int)asked];
         page.Span.Clear();
-        await ReportAsync(ns, entry, page, extended ? ns.ExtensionBytes : 0, wanted);
+        await ReportAsync(ns, command, page, extended ? ns.ExtensionBytes : 0, wanted);
         ns.Statistics.CountOther();
         return NvmeStatus.Success;
     }
 
     // the number of zones counts what was asked for, or, in a partial report, what fitted
-    private static async ValueTask ReportAsync(NvmeNamespace ns, SubmissionEntry entry, Memory<byte> page, int extension, byte wanted)
+    private static async ValueTask ReportAsync(NvmeNamespace ns, Command command, Memory<byte> page, int extension, byte wanted)
     {
+        var entry = command.Entry;
         var zones = System.Buffers.ArrayPool<ZoneDescriptor>.Shared.Rent(Batch);
         try
         {
@@ -100,7 +103,7 @@ internal static class ZoneCommands
             long matching = 0;
             while (offset < ns.Device.Length && (!partial || written < room))
             {
-                int got = await ns.Zoned!.ReportZonesAsync(offset, zones.AsMemory(0, Batch));
+                int got = await ns.Zoned!.ReportZonesAsync(offset, zones.AsMemory(0, Batch), ns.TokenOf(command));
                 for (int i = 0; i < got; i++)
                 {
                     if (!ZoneReport.Selects(wanted, zones[i].Condition))
@@ -112,8 +115,10 @@ internal static class ZoneCommands
                     if (written < room)
                     {
                         var to = page.Slice(ZoneReport.HeaderSize + (written++ * size), size);
-                        bool extends = extension > 0 && await ns.Zoned.Attributes!.ReadExtensionAsync(
-                            (int)(zones[i].Start / ns.Zoned.Zoned.ZoneSize), to[ZoneReport.DescriptorSize..]);
+                        int zone = (int)(zones[i].Start / ns.Zoned.Zoned.ZoneSize);
+                        bool extends = extension > 0
+                            ? await ns.Zoned.Attributes!.ReadExtensionAsync(zone, to[ZoneReport.DescriptorSize..])
+                            : ns.Zoned.Attributes?.HasExtension(zone) == true;
                         ZoneReport.Write(to.Span, zones[i], ns.BlockShift, extends);
                     }
                 }
@@ -153,10 +158,10 @@ internal static class ZoneCommands
         return NvmeStatus.Success;
     }
 
-    private static async ValueTask<NvmeStatus> ManageOneAsync(NvmeNamespace ns, byte code, long start)
+    private static async ValueTask<NvmeStatus> ManageOneAsync(NvmeNamespace ns, byte code, long start, Command command)
     {
         var one = new ZoneDescriptor[1];
-        await ns.Zoned!.ReportZonesAsync(start, one);
+        await ns.Zoned!.ReportZonesAsync(start, one, ns.TokenOf(command));
         var condition = one[0].Condition;
         if (code == SendOffline)
         {
@@ -169,7 +174,7 @@ internal static class ZoneCommands
             return NvmeStatus.InvalidZoneStateTransition;
         }
 
-        await ns.Zoned.ManageZonesAsync(ActionOf(code), start, one[0].Length);
+        await ns.Zoned.ManageZonesAsync(ActionOf(code), start, one[0].Length, ns.TokenOf(command));
         if (code == SendReset)
         {
             ns.Statistics.CountReset((int)(start / ns.Zoned.Zoned.ZoneSize));
@@ -179,14 +184,14 @@ internal static class ZoneCommands
     }
 
     // each zone that the action is for; the others are passed over (3.4.3.1)
-    private static async ValueTask<NvmeStatus> ManageAllAsync(NvmeNamespace ns, byte code)
+    private static async ValueTask<NvmeStatus> ManageAllAsync(NvmeNamespace ns, byte code, Command command)
     {
         var zoned = ns.Zoned!;
         var zones = new ZoneDescriptor[Batch];
         long offset = 0;
         while (offset < zoned.Length)
         {
-            int got = await zoned.ReportZonesAsync(offset, zones);
+            int got = await zoned.ReportZonesAsync(offset, zones, ns.TokenOf(command));
             if (got == 0)
             {
                 break;
@@ -196,7 +201,7 @@ internal static class ZoneCommands
             {
                 if (Concerns(code, zones[i].Condition))
                 {
-                    var status = await ManageOneAsync(ns, code, zones[i].Start);
+                    var status = await ManageOneAsync(ns, code, zones[i].Start, command);
                     if (status != NvmeStatus.Success)
                     {
                         return status;

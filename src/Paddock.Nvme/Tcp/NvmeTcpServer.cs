@@ -20,7 +20,9 @@ public sealed class NvmeTcpServer : IAsyncDisposable
 
     private readonly NvmeTarget _target;
     private readonly Reception<Socket, TcpConnection> _reception;
+    private readonly LatencyLedger _latencies = new(QueueStatistics.Kinds.Count);
     private readonly Task _watching;
+    private long _accepted;
 
     /// <param name="target">What is served.</param>
     public NvmeTcpServer(NvmeTarget target)
@@ -45,6 +47,12 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     /// <summary>Where it listens: the first of its listeners.</summary>
     public IPEndPoint Address { get; private set; } = new(IPAddress.None, 0);
 
+    /// <summary>Connections that were taken so far.</summary>
+    public long Accepted => Interlocked.Read(ref _accepted);
+
+    /// <summary>How long commands took so far, by <see cref="QueueStatistics.Kinds"/>, those of connections that ended among them.</summary>
+    public LatencyTable Latencies => _latencies.Sum();
+
     /// <summary>The connections of now.</summary>
     public IReadOnlyList<ConnectionInfo> Connections
         => [.. _reception.Clients.Select(c => new ConnectionInfo(c.Host, c.Controller?.Id ?? 0, c.Queue, c.Statistics))];
@@ -67,6 +75,12 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     /// <summary>Ends every connection at once, as a power cut would; clients may come back.</summary>
     public void DropConnections() => _reception.AbortAll();
 
+    /// <summary>Takes clients, or hangs up on those who come.</summary>
+    public void Admit(bool clients) => _reception.Admits = clients;
+
+    /// <summary>Waits until all clients are gone, and what they began is done; no longer than the limit.</summary>
+    public Task GoneAsync(TimeSpan limit) => _reception.GoneAsync(limit);
+
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
@@ -83,7 +97,8 @@ public sealed class NvmeTcpServer : IAsyncDisposable
 
         socket.NoDelay = true;
         socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-        return new TcpConnection(socket, _target, buffer);
+        Interlocked.Increment(ref _accepted);
+        return new TcpConnection(socket, _target, buffer, _latencies.Open());
     }
 
     private async Task ServeAsync(TcpConnection connection)
@@ -96,6 +111,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
         }
         finally
         {
+            _latencies.Close(connection.Latencies);
             _reception.Leave(connection);
         }
 
@@ -123,6 +139,12 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     {
         foreach (var connection in _reception.Clients)
         {
+            if (connection.AuthenticatingMilliseconds > _target.Options.AuthenticationTimeout.TotalMilliseconds)
+            {
+                connection.GiveUpAuthentication();
+                continue;
+            }
+
             var limit = connection.IsConnected ? _target.Options.IdleTimeout : _target.Options.HandshakeTimeout;
             if (limit > TimeSpan.Zero && connection.IdleMilliseconds > limit.TotalMilliseconds
                 && (!connection.IsConnected || connection.Controller!.KeepAliveTimeout == 0))

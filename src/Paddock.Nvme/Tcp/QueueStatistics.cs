@@ -1,31 +1,38 @@
-using System.Diagnostics;
+using Paddock.Block.Serving;
+using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme;
 
 /// <summary>Counters of one queue's connection; every member may be read at any time.</summary>
 public sealed class QueueStatistics
 {
-    /// <summary>Classes of latency: class i holds commands that took less than 2^i microseconds, the last all others.</summary>
-    public const int LatencyClasses = 24;
+    private readonly LatencyTable _latencies;
+    private long _commands;
 
-    private readonly long[] _latencies = new long[LatencyClasses];
-    private long _commands, _ticks;
+    internal QueueStatistics(LatencyTable latencies) => _latencies = latencies;
+
+    /// <summary>The kinds by which latencies are counted.</summary>
+    public static IReadOnlyList<string> Kinds { get; } = ["read", "write", "append", "flush", "zone", "other", "admin"];
 
     /// <summary>Commands that were completed.</summary>
     public long Commands => Volatile.Read(ref _commands);
 
     /// <summary>Sum of their latencies.</summary>
-    public TimeSpan TotalLatency => Stopwatch.GetElapsedTime(0, Volatile.Read(ref _ticks));
+    public TimeSpan TotalLatency => Enumerable.Range(0, Kinds.Count).Aggregate(TimeSpan.Zero, (sum, kind) => sum + _latencies.SumOf(kind));
 
-    /// <summary>Commands in a class of latency.</summary>
-    public long InClass(int index) => Volatile.Read(ref _latencies[index]);
-
-    internal void Count(long startedAt)
+    internal void Count(byte opcode, bool isAdmin, long startedAt)
     {
-        long ticks = Stopwatch.GetTimestamp() - startedAt;
-        long microseconds = ticks * 1_000_000 / Stopwatch.Frequency;
         Interlocked.Increment(ref _commands);
-        Interlocked.Add(ref _ticks, ticks);
-        Interlocked.Increment(ref _latencies[Math.Min(microseconds <= 0 ? 0 : (int)long.Log2(microseconds) + 1, LatencyClasses - 1)]);
+        _latencies.Count(isAdmin ? 6 : KindOf(opcode), startedAt);
     }
+
+    private static int KindOf(byte opcode) => opcode switch
+    {
+        Opcode.Read => 0,
+        Opcode.Write => 1,
+        Opcode.ZoneAppend => 2,
+        Opcode.Flush => 3,
+        Opcode.ZoneManagementSend or Opcode.ZoneManagementReceive => 4,
+        _ => 5,
+    };
 }

@@ -1,7 +1,6 @@
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using Paddock.Block.Buffers;
-using Paddock.Nvme.Target;
 
 namespace Paddock.Nvme.Tcp;
 
@@ -9,11 +8,14 @@ namespace Paddock.Nvme.Tcp;
 /// What waits to be sent on one socket, in order. Small PDUs are gathered, so that the answers to a batch of commands leave in one call;
 /// large ones are sent from where they lie.
 /// </summary>
-internal sealed class SendQueue(Socket socket, Action<int> sent)
+internal sealed class SendQueue
 {
     private const int ChunkSize = 64 << 10;
     private const int KeptChunks = 4;
 
+    private readonly Socket _socket;
+    private readonly Action<int> _sent;
+    private readonly Action _goOn;
     private readonly Lock _lock = new();
     private readonly Queue<Part> _parts = new();
     private readonly Stack<byte[]> _chunks = new();
@@ -22,9 +24,29 @@ internal sealed class SendQueue(Socket socket, Action<int> sent)
     private bool _sending, _closed;
     private TaskCompletionSource? _drained;
 
+    // of whoever sends
+    private Part _part;
+    private int _done;
+    private ValueTaskAwaiter<int> _call;
+
+    /// <param name="socket">Where it is sent; not owned.</param>
+    /// <param name="sent">Told what <see cref="Put(Slab, int, int, int)"/> was given to report.</param>
+    public SendQueue(Socket socket, Action<int> sent)
+    {
+        _socket = socket;
+        _sent = sent;
+        _goOn = () => Pump(hasResult: true);
+    }
+
     /// <summary>Gives room for a small PDU to be written by <paramref name="write"/>.</summary>
     /// <typeparam name="T">What the writer needs.</typeparam>
     public void Put<T>(int length, T state, SpanWriter<T> write)
+        where T : allows ref struct
+        => Put(length, state, write, default);
+
+    /// <summary>The same, with bytes right behind it that are sent from where they lie: they must stay as they are until the answer.</summary>
+    /// <typeparam name="T">What the writer needs.</typeparam>
+    public void Put<T>(int length, T state, SpanWriter<T> write, ReadOnlyMemory<byte> data)
         where T : allows ref struct
     {
         lock (_lock)
@@ -42,6 +64,11 @@ internal sealed class SendQueue(Socket socket, Action<int> sent)
             _open ??= _chunks.TryPop(out byte[]? chunk) ? chunk : GC.AllocateUninitializedArray<byte>(ChunkSize, pinned: true);
             write(_open.AsSpan(_openLength, length), state);
             _openLength += length;
+            if (data.Length > 0)
+            {
+                CloseChunk();
+                _parts.Enqueue(new Part(data, null, null, 0));
+            }
         }
     }
 
@@ -57,13 +84,13 @@ internal sealed class SendQueue(Socket socket, Action<int> sent)
             if (!_closed)
             {
                 CloseChunk();
-                _parts.Enqueue(new Part(buffer.Bytes, start, length, buffer, held));
+                _parts.Enqueue(new Part(buffer.Bytes.AsMemory(start, length), null, buffer, held));
                 return;
             }
         }
 
         buffer.Release();
-        sent(held);
+        _sent(held);
     }
 
     /// <summary>Sees to it that what waits is sent.</summary>
@@ -79,12 +106,9 @@ internal sealed class SendQueue(Socket socket, Action<int> sent)
             _sending = true;
         }
 
-        var run = RunAsync();
-        if (!run.IsCompleted)
-        {
-            // it ends by itself and never throws
-            _ = run.AsTask();
-        }
+        _part = default;
+        _done = 0;
+        Pump(hasResult: false);
     }
 
     /// <summary>Completes when all that waits was sent, or cannot be sent any more.</summary>
@@ -107,36 +131,57 @@ internal sealed class SendQueue(Socket socket, Action<int> sent)
             while (_parts.TryDequeue(out var part))
             {
                 part.Owner?.Release();
-                sent(part.Held);
+                _sent(part.Held);
             }
 
             _openLength = 0;
         }
     }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask RunAsync()
+    /// <summary>
+    /// Sends until nothing waits, or until a call has to wait for the peer: it goes on here when that is over. An async method would allocate
+    /// for each such wait.
+    /// </summary>
+    private void Pump(bool hasResult)
     {
         try
         {
-            while (TryNext(out var part))
+            while (true)
             {
-                try
+                if (hasResult)
                 {
-                    for (int done = 0; done < part.Length;)
+                    _done += _call.GetResult();
+                    hasResult = false;
+                }
+
+                if (_done == _part.Data.Length)
+                {
+                    Recycle(_part);
+                    _part = default;
+                    _done = 0;
+                    if (!TryNext(out _part))
                     {
-                        done += await socket.SendAsync(part.Bytes.AsMemory(part.Start + done, part.Length - done), SocketFlags.None);
+                        return;
                     }
                 }
-                finally
+
+                var call = AwaiterOf(_socket.SendAsync(_part.Data[_done..], SocketFlags.None));
+                _call = call;
+                if (!call.IsCompleted)
                 {
-                    Recycle(part);
+                    // from here on another thread may be in this method
+                    call.UnsafeOnCompleted(_goOn);
+                    return;
                 }
+
+                hasResult = true;
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
             // the receiving side sees the same and ends the connection
+            Recycle(_part);
+            _part = default;
             Close();
             lock (_lock)
             {
@@ -145,6 +190,8 @@ internal sealed class SendQueue(Socket socket, Action<int> sent)
             }
         }
     }
+
+    private static ValueTaskAwaiter<int> AwaiterOf(ValueTask<int> call) => call.GetAwaiter();
 
     private bool TryNext(out Part part)
     {
@@ -172,15 +219,16 @@ internal sealed class SendQueue(Socket socket, Action<int> sent)
         if (part.Owner is not null)
         {
             part.Owner.Release();
-            sent(part.Held);
-            return;
+            _sent(part.Held);
         }
-
-        lock (_lock)
+        else if (part.Chunk is not null)
         {
-            if (_chunks.Count < KeptChunks)
+            lock (_lock)
             {
-                _chunks.Push(part.Bytes);
+                if (_chunks.Count < KeptChunks)
+                {
+                    _chunks.Push(part.Chunk);
+                }
             }
         }
     }
@@ -189,13 +237,13 @@ internal sealed class SendQueue(Socket socket, Action<int> sent)
     {
         if (_openLength > 0)
         {
-            _parts.Enqueue(new Part(_open!, 0, _openLength, null, 0));
+            _parts.Enqueue(new Part(_open.AsMemory(0, _openLength), _open, null, 0));
             _open = null;
             _openLength = 0;
         }
     }
 
-    private readonly record struct Part(byte[] Bytes, int Start, int Length, Slab? Owner, int Held);
+    private readonly record struct Part(ReadOnlyMemory<byte> Data, byte[]? Chunk, Slab? Owner, int Held);
 }
 
 /// <summary>Writes a PDU into room that was made for it.</summary>

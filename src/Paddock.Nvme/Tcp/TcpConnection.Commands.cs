@@ -7,13 +7,14 @@ namespace Paddock.Nvme.Tcp;
 // commands from their capsule to their completion
 internal sealed partial class TcpConnection
 {
-    private const int SmallAnswer = 16 << 10;
+    private const int SmallAnswer = 16 << 10, QuietMilliseconds = 10_000;
 
     private readonly List<Command> _commands = [];
     private readonly Stack<Command> _idle = new();
     private readonly ulong[] _ids = new ulong[65536 / 64];
     private readonly List<Command> _order = [];
     private readonly Queue<Command> _ungranted = new();
+    private readonly HashSet<Command> _abandoned = [];
     private readonly HashSet<int> _transfers = [];
     private long _granted;
     private Controller? _controller;
@@ -63,6 +64,7 @@ internal sealed partial class TcpConnection
         command.Result = 0;
         command.Received = 0;
         command.IsReady = false;
+        command.IsAborted = false;
         command.StartedAt = Stopwatch.GetTimestamp();
         if (conflict)
         {
@@ -79,7 +81,7 @@ internal sealed partial class TcpConnection
     /// </remarks>
     public void Complete(Command command)
     {
-        Statistics.Count(command.StartedAt);
+        Statistics.Count(command.Entry.Opcode, _queue == 0, command.StartedAt);
         var (entry, data, buffer) = (command.Entry, command.Data, command.Buffer);
         bool answers = entry.Direction == 2 && command.Status == NvmeStatus.Success && data.Length > 0;
         var completion = new CompletionEntry(
@@ -109,6 +111,50 @@ internal sealed partial class TcpConnection
         }
     }
 
+    /// <inheritdoc/>
+    public bool TryAbort(ushort commandId)
+    {
+        Command? found;
+        lock (_lock)
+        {
+            found = _commands.Find(c => c.Entry.CommandId == commandId && !_idle.Contains(c));
+        }
+
+        return found is not null && GiveUp(found, aborted: true);
+    }
+
+    private bool GiveUp(Command command, bool aborted)
+    {
+        command.IsAborted = aborted;
+        return _controller?.Subsystem.Namespaces.Any(ns => ns.Faults?.GiveUp(command.Token) == true) == true;
+    }
+
+    /// <summary>Waits, after the connection's end, for the commands that still run; those that a fault holds back are given up.</summary>
+    private async Task QuietAsync()
+    {
+        long end = Environment.TickCount64 + QuietMilliseconds;
+        while (Environment.TickCount64 < end)
+        {
+            Command[] running;
+            lock (_lock)
+            {
+                running = [.. _commands.Where(c => !_idle.Contains(c) && !_abandoned.Contains(c))];
+            }
+
+            if (running.Length == 0 || _queue == 0)
+            {
+                return;
+            }
+
+            foreach (var command in running)
+            {
+                GiveUp(command, aborted: false);
+            }
+
+            await Task.Delay(2);
+        }
+    }
+
     private static bool IsTransient(NvmeStatus status)
         => status is NvmeStatus.TransientTransportError or NvmeStatus.CommandInterrupted or NvmeStatus.NamespaceNotReady;
 
@@ -130,7 +176,7 @@ internal sealed partial class TcpConnection
     /// <summary>Runs a command whose data is there; a write to a zone waits for those before it whose data is still to come.</summary>
     private void InOrder(Command command)
     {
-        if (_order.Count > 0 && IsOrdered(command) && _order.Exists(c => SameZone(c, command)))
+        if (_order.Count > 0 && IsOrdered(command) && FirstOfZone(command) >= 0)
         {
             command.IsReady = true;
             _order.Add(command);
@@ -145,12 +191,25 @@ internal sealed partial class TcpConnection
         for (int i = 0; i < _order.Count; i++)
         {
             var command = _order[i];
-            if (command.IsReady && _order.FindIndex(c => SameZone(c, command)) == i)
+            if (command.IsReady && FirstOfZone(command) == i)
             {
                 _order.RemoveAt(i--);
                 Start(command);
             }
         }
+    }
+
+    private int FirstOfZone(Command command)
+    {
+        for (int i = 0; i < _order.Count; i++)
+        {
+            if (SameZone(_order[i], command))
+            {
+                return i;
+            }
+        }
+
+        return -1;
     }
 
     private bool IsOrdered(Command command) => _queue != 0 && command.Entry.Opcode is Opcode.Write or Opcode.WriteZeroes
@@ -169,7 +228,11 @@ internal sealed partial class TcpConnection
 
     private void Start(Command command)
     {
-        if (_queue == 0 || _controller is null || command.Entry.Opcode == Opcode.Fabrics)
+        if (_authentication is not null && IsAuthentication(command.Entry))
+        {
+            _ = RunAuthenticationAsync(command);
+        }
+        else if (_queue == 0 || _controller is null || command.Entry.Opcode == Opcode.Fabrics)
         {
             _ = RunAdminAsync(command);
         }
@@ -198,23 +261,8 @@ internal sealed partial class TcpConnection
         }
         else
         {
-            _ = FinishAsync(run, command);
+            command.FinishAfter(run);
         }
-    }
-
-    private static async Task FinishAsync(ValueTask<NvmeStatus> run, Command command)
-    {
-        NvmeStatus status;
-        try
-        {
-            status = await run;
-        }
-        catch (Exception e) when (e is IOException or InvalidOperationException or ArgumentException)
-        {
-            status = NvmeStatus.InternalError;
-        }
-
-        command.Finish(status);
     }
 
     private async Task RunAdminAsync(Command command)
@@ -331,9 +379,12 @@ internal sealed partial class TcpConnection
             foreach (int slot in _transfers)
             {
                 _commands[slot].Buffer?.Release();
+                _abandoned.Add(_commands[slot]);
             }
 
             _transfers.Clear();
+            _abandoned.UnionWith(_ungranted);
+            _abandoned.UnionWith(_order);
         }
 
         foreach (var waiting in _order.Where(c => c.IsReady))

@@ -1,4 +1,5 @@
 using System.Net;
+using Paddock.Nvme.Auth;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
@@ -11,6 +12,9 @@ internal sealed partial class TcpConnection
     private const ushort QueueIdField = 42, QueueSizeField = 44;
     private const uint InData = 1 << 16;
     private const byte NoFlowControl = 1 << 2;
+
+    // AUTHREQ in the result: the queue must be authenticated (ATR); bit 18 would ask for a secure channel besides (ASCR), and is never set
+    private const uint AuthenticationRequired = 1 << 17;
 
     private NvmeStatus Connect(Command command)
     {
@@ -83,8 +87,14 @@ internal sealed partial class TcpConnection
 
         _flowOff = (entry.Dword11 >> 16 & NoFlowControl) != 0;
         _queue = queue;
-        _controller = controller;
         command.Result = controller.Id;
+        if (subsystem.Authentication is not null)
+        {
+            _authentication = new QueueAuthentication(hostNqn, subsystemNqn, () => subsystem.Authentication);
+            command.Result |= AuthenticationRequired;
+        }
+
+        _controller = controller;
         return NvmeStatus.Success;
     }
 

@@ -133,6 +133,11 @@ internal sealed partial class TcpConnection
             return NvmeStatus.InvalidField;
         }
 
+        if (Admit(entry) is { } refused)
+        {
+            return refused;
+        }
+
         if (entry.DataLength > _options.MaxTransferBytes)
         {
             return NvmeStatus.InvalidField;
@@ -261,11 +266,4 @@ internal sealed partial class TcpConnection
     private Memory<byte> DirectTarget() => _incoming is not null && _incomingLeft >= DirectThreshold
         ? _incoming.Data.Slice(_incoming.Received, _incomingLeft)
         : default;
-
-    private async ValueTask<int> FillDirectAsync(Memory<byte> target)
-    {
-        int got = await _socket.ReceiveAsync(target, SocketFlags.None);
-        Account(got);
-        return got;
-    }
 }

@@ -30,9 +30,11 @@ internal sealed partial class TcpConnection : ICommandQueue, IServedClient, IDis
     private long _held;
     private long _lastActivity = Environment.TickCount64;
 
-    public TcpConnection(Socket socket, NvmeTarget target, Slab buffer)
+    public TcpConnection(Socket socket, NvmeTarget target, Slab buffer, LatencyTable latencies)
     {
         _socket = socket;
+        Latencies = latencies;
+        Statistics = new QueueStatistics(latencies);
         _target = target;
         _options = target.Options;
         _in = buffer;
@@ -42,7 +44,10 @@ internal sealed partial class TcpConnection : ICommandQueue, IServedClient, IDis
     }
 
     /// <summary>Counters.</summary>
-    public QueueStatistics Statistics { get; } = new();
+    public QueueStatistics Statistics { get; }
+
+    /// <summary>Where they are kept.</summary>
+    public LatencyTable Latencies { get; }
 
     /// <summary>The host's name; empty before it connected.</summary>
     public string Host => _controller?.Host ?? "";
@@ -84,6 +89,8 @@ internal sealed partial class TcpConnection : ICommandQueue, IServedClient, IDis
             ReleaseTransfers();
             _in.Release();
         }
+
+        await QuietAsync();
     }
 
     /// <summary>Ends the connection at once.</summary>
@@ -146,10 +153,19 @@ internal sealed partial class TcpConnection : ICommandQueue, IServedClient, IDis
             }
 
             _out.Kick();
-            if (_draining || await FillAsync() == 0)
+            if (_draining)
             {
                 break;
             }
+
+            // awaited here and nowhere deeper: a wait allocates nothing
+            int got = await _socket.ReceiveAsync(NextTarget(out bool isDirect), SocketFlags.None);
+            if (got == 0)
+            {
+                break;
+            }
+
+            Took(got, isDirect);
 
             // a client that has not introduced itself gains no time by sending a byte now and then
             if (_controller is not null)
@@ -165,23 +181,30 @@ internal sealed partial class TcpConnection : ICommandQueue, IServedClient, IDis
         }
     }
 
-    /// <summary>Receives more, to the end of the buffer or straight into the command that is being filled.</summary>
-    private ValueTask<int> FillAsync()
+    /// <summary>Where the next bytes go: the rest of the buffer, or straight into the command that is being filled.</summary>
+    private Memory<byte> NextTarget(out bool isDirect)
     {
         if (_start == _end && DirectTarget() is { Length: > 0 } target)
         {
-            return FillDirectAsync(target);
+            isDirect = true;
+            return target;
         }
 
+        isDirect = false;
         MakeRoom();
-        return FillBufferAsync();
+        return _in.Bytes.AsMemory(_end);
     }
 
-    private async ValueTask<int> FillBufferAsync()
+    private void Took(int bytes, bool isDirect)
     {
-        int got = await _socket.ReceiveAsync(_in.Bytes.AsMemory(_end), SocketFlags.None);
-        _end += got;
-        return got;
+        if (isDirect)
+        {
+            Account(bytes);
+        }
+        else
+        {
+            _end += bytes;
+        }
     }
 
     // a PDU that has begun must fit whole behind _start; a buffer that commands still use is left to them

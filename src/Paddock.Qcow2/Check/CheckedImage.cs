@@ -77,6 +77,9 @@ internal sealed class CheckedImage
     /// <summary>Header extensions that the check looks into: type and data.</summary>
     public Dictionary<uint, byte[]> Extensions { get; } = [];
 
+    /// <summary>Where the data of each of them lie in the header.</summary>
+    public Dictionary<uint, long> ExtensionOffsets { get; } = [];
+
     public static async ValueTask<CheckedImage> ReadAsync(IStorage storage, CancellationToken cancellationToken)
     {
         var header = new byte[512];
@@ -202,7 +205,11 @@ internal sealed class CheckedImage
                 throw new ImageCorruptException("header extension", new HostOffset((long)at - 8), $"type {type:x} is {bytes} bytes long: too large");
             }
 
-            Extensions.TryAdd(type, Header.AsSpan((int)at, (int)bytes).ToArray());
+            if (Extensions.TryAdd(type, Header.AsSpan((int)at, (int)bytes).ToArray()))
+            {
+                ExtensionOffsets[type] = (long)at;
+            }
+
             at += (bytes + 7UL) & ~7UL;
         }
     }

@@ -41,7 +41,7 @@ internal sealed partial class ImageChecker
         Reference(image.RefcountTableOffset, (long)image.RefcountTableClusters << image.ClusterBits);
         await CountBitmapsAsync();
         CountZoneTable();
-        CountConditionTable();
+        await CountAttributesAsync(fix);
         await CountSharedTablesAsync();
         await CountRefcountBlocksAsync(fix);
     }

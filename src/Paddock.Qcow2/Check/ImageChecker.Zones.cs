@@ -17,7 +17,7 @@ internal sealed partial class ImageChecker
     /// Tables that stand in an extension whose layout the checker does not know look like leaks: none is freed while one may be there.
     /// </summary>
     private bool HasTablesOfUnknownLayout
-        => (image.Extensions.TryGetValue(PaddockExtension, out var data) && !CheckedConditions.IsKnown(data))
+        => (image.Extensions.TryGetValue(PaddockExtension, out var data) && !CheckedConditions.IsKnown(data, image.ClusterSize))
             || (_zoneProblem is not null && _zones is null);
 
     private void CountZoneTable()
@@ -32,14 +32,6 @@ internal sealed partial class ImageChecker
                 _zoneProblem = null;
                 Reference(_zones.TableOffset, _zones.TableBytes);
             }
-        }
-    }
-
-    private void CountConditionTable()
-    {
-        if (image.Extensions.TryGetValue(PaddockExtension, out var data) && CheckedConditions.IsKnown(data))
-        {
-            Reference(CheckedConditions.OffsetOf(data), CheckedConditions.BytesOf(data));
         }
     }
 

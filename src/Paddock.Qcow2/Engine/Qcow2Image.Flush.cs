@@ -35,6 +35,11 @@ public sealed partial class Qcow2Image
     {
         await _storage.OnEventAsync("flush_to_os");
         CaptureZonePointers?.Invoke();
+        if (PrepareZonePointers is not null)
+        {
+            await PrepareZonePointers();
+        }
+
         await WriteBackTablesAsync();
         if (_dirtyL1.Count > 0)
         {
@@ -53,6 +58,8 @@ public sealed partial class Qcow2Image
         {
             await _refcounts.ApplyFreesAsync();
         }
+
+        await _refcounts.PunchSomeAsync();
     }
 
     /// <summary>Counts and L2 tables, with the barrier between them, which covers new data too. Under the metadata mutex.</summary>
@@ -110,6 +117,7 @@ public sealed partial class Qcow2Image
         try
         {
             await FlushLockedAsync();
+            await _refcounts.PunchAllAsync();
             await _refcounts.WriteBackAsync();
             if ((_header.Incompatible & IncompatibleFeatures.Dirty) != 0)
             {

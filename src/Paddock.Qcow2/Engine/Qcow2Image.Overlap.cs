@@ -19,12 +19,17 @@ public sealed partial class Qcow2Image
 
     internal void RegisterZoneTable(long offset, long length) => _metadataMap.SetRange(MetadataKind.ZoneTable, offset, length);
 
-    /// <summary>The condition table, which stays where it is: its clusters are guarded like the zone table's.</summary>
-    internal void RegisterZoneConditions(long offset, long length)
+    /// <summary>A table of what zones have beside their pointers: its clusters are guarded like the zone table's.</summary>
+    internal void RegisterZoneAttributes(long offset, long length) => SetKind(offset, length, MetadataKind.ZoneTable);
+
+    /// <summary>Whether a range touches metadata that is known by now.</summary>
+    internal bool IsMetadata(long offset, long length) => _metadataMap.Find(offset, length) != MetadataKind.None;
+
+    private void SetKind(long offset, long length, MetadataKind kind)
     {
         for (long at = offset; at < offset + length; at += Geometry.ClusterSize)
         {
-            _metadataMap.Set(at, MetadataKind.ZoneTable);
+            _metadataMap.Set(at, kind);
         }
     }
 

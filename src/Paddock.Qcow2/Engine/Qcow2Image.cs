@@ -110,6 +110,9 @@ public sealed partial class Qcow2Image : IQcow2Device
     /// <summary>Takes the zone pointers that a flush which begins now will make durable.</summary>
     internal Action? CaptureZonePointers { get; set; }
 
+    /// <summary>Writes what must be durable before the captured zone pointers are.</summary>
+    internal Func<ValueTask>? PrepareZonePointers { get; set; }
+
     /// <summary>Writes the captured zone pointers: the last step of a flush, after data and tables are durable. Returns whether it wrote anything.</summary>
     internal Func<ValueTask<bool>>? WriteZonePointers { get; set; }
 

@@ -24,7 +24,7 @@ internal sealed partial class RefcountManager
             }
 
             var (slice, index) = SliceOf(block, cluster);
-            var bytes = await _cache.GetAsync(slice, MakeRoomAsync);
+            var bytes = await _cache.GetAsync(slice, _makeRoom);
             for (; index < perSlice && cluster - start < count; index++, cluster++)
             {
                 if (RefcountCodec.Get(bytes, index, order) != 0)
@@ -113,7 +113,7 @@ internal sealed partial class RefcountManager
         await _storage.OnEventAsync("refblock_alloc_write");
         await ZeroClusterAsync(cluster);
         BlockChanged?.Invoke(offset, true);
-        _ = await _cache.CreateAsync(offset, MakeRoomAsync);
+        _ = await _cache.CreateAsync(offset, _makeRoom);
         _cache.MarkDirty(offset);
         _table[tableIndex] = (ulong)offset;
         _dirtyTableEntries.Add(tableIndex);

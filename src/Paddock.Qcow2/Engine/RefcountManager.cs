@@ -20,6 +20,7 @@ internal sealed partial class RefcountManager
     private readonly ClusterGeometry _geometry;
     private readonly SortedSet<int> _dirtyTableEntries = [];
     private readonly List<(long First, long Count)> _pendingFrees = [];
+    private readonly Func<ValueTask> _makeRoom;
     private ulong[] _table = [];
     private long _tableOffset;
     private long _cursor;
@@ -31,6 +32,7 @@ internal sealed partial class RefcountManager
         _storage = storage;
         _geometry = geometry;
         _cache = new MetadataCache(storage, Math.Min(geometry.ClusterSize, 4096), cacheBytes, "refblock_load", "refblock_update_part");
+        _makeRoom = MakeRoomAsync;
         HighWater = geometry.ClustersFor(storage.Length);
     }
 
@@ -80,7 +82,7 @@ internal sealed partial class RefcountManager
         }
 
         var (slice, index) = SliceOf(block, cluster);
-        return RefcountCodec.Get(await _cache.GetAsync(slice, MakeRoomAsync), index, _geometry.RefcountOrder);
+        return RefcountCodec.Get(await _cache.GetAsync(slice, _makeRoom), index, _geometry.RefcountOrder);
     }
 
     /// <summary>Allocates adjoining clusters with a count of one.</summary>
@@ -187,7 +189,7 @@ internal sealed partial class RefcountManager
             await AddAsync(cluster, 1, -1);
             if (await GetAsync(cluster) != 0)
             {
-                await DiscardRunAsync(runStart, cluster);
+                await PunchLaterAsync(runStart, cluster);
                 runStart = cluster + 1;
                 continue;
             }
@@ -199,7 +201,7 @@ internal sealed partial class RefcountManager
             }
         }
 
-        await DiscardRunAsync(runStart, first + count);
+        await PunchLaterAsync(runStart, first + count);
     }
 
     /// <summary>Writes counts, then the table entries that point at new blocks.</summary>
@@ -234,6 +236,11 @@ internal sealed partial class RefcountManager
     private async ValueTask AddAsync(long first, long count, int delta)
     {
         int order = _geometry.RefcountOrder;
+        if (delta > 0 && _punches.Count > 0)
+        {
+            _punches.Remove(first, first + count);
+        }
+
         for (long cluster = first; cluster < first + count; cluster++)
         {
             long block = BlockOf(cluster);
@@ -243,7 +250,7 @@ internal sealed partial class RefcountManager
             }
 
             var (slice, index) = SliceOf(block, cluster);
-            var bytes = await _cache.GetAsync(slice, MakeRoomAsync);
+            var bytes = await _cache.GetAsync(slice, _makeRoom);
             ulong value = RefcountCodec.Get(bytes, index, order);
             if (delta < 0 ? value == 0 : value == _geometry.MaxRefcount)
             {

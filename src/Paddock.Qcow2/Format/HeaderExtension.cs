@@ -28,6 +28,9 @@ public sealed record HeaderExtension(uint Type, byte[] Data)
     /// <summary>Paddock's own (spec section 1.4).</summary>
     public const uint Paddock = 0x5044434b;
 
+    /// <summary>Paddock's filler, "PDKF": zeroes that keep its other extension inside one sector (docs/formats/paddock-extension.md).</summary>
+    public const uint PaddockFiller = 0x50444b46;
+
     /// <summary>Bytes that it takes in the header.</summary>
     public int TotalSize => HeadSize + ((Data.Length + 7) & ~7);
 

@@ -10,8 +10,11 @@ namespace Paddock.Qcow2.Zoned;
 /// 0       4     version: 1
 /// 4       4     conditions_zones: entries of the condition table
 /// 8       8     conditions_offset: host offset of the condition table, cluster-aligned; 0: there is none
+/// 16      4     extension_bytes: of a zone descriptor extension, a multiple of 64 up to 448; 0: none was ever set
+/// 20      4     directory_entries: clusters that the extension directory can name
+/// 24      8     directory_offset: host offset of the extension directory, cluster-aligned; 0: there is none
 /// </code>
-/// Bytes behind these belong to later revisions of version 1: kept, and not looked at.
+/// The first 16 bytes are enough. Bytes behind these belong to later revisions of version 1: kept, and not looked at.
 /// </summary>
 /// <param name="ConditionZones">Entries of the condition table.</param>
 /// <param name="ConditionOffset">Where it lies; 0: nowhere.</param>
@@ -21,11 +24,29 @@ internal readonly record struct PaddockExtension(uint ConditionZones, HostOffset
     private const int VersionAt = 0;
     private const int ZonesAt = VersionAt + sizeof(uint);
     private const int OffsetAt = ZonesAt + sizeof(uint);
+    private const int BytesAt = OffsetAt + sizeof(ulong);
+    private const int EntriesAt = BytesAt + sizeof(uint);
+    private const int DirectoryAt = EntriesAt + sizeof(uint);
 
-    public const int Size = OffsetAt + sizeof(ulong);
+    /// <summary>The least that an extension has.</summary>
+    public const int MinSize = BytesAt;
+
+    public const int Size = DirectoryAt + sizeof(ulong);
+
+    /// <summary>Bytes of a zone descriptor extension; 0: the image says nothing of them.</summary>
+    public uint ExtensionBytes { get; init; }
+
+    /// <summary>Entries of the extension directory.</summary>
+    public uint DirectoryEntries { get; init; }
+
+    /// <summary>Where it lies; 0: nowhere.</summary>
+    public HostOffset DirectoryOffset { get; init; }
 
     /// <summary>Bytes of the condition table.</summary>
     public long ConditionBytes => ZoneConditionTable.SizeOf(ConditionZones);
+
+    /// <summary>Bytes of the directory.</summary>
+    public long DirectoryBytes => ZoneExtensionDirectory.SizeOf(DirectoryEntries);
 
     /// <summary>
     /// Reads the extension. What it says is optional: a version that is not known, or a field beyond its limit, gives the reason, and the
@@ -33,10 +54,9 @@ internal readonly record struct PaddockExtension(uint ConditionZones, HostOffset
     /// </summary>
     public static PaddockExtension? Parse(ReadOnlySpan<byte> data, int clusterSize, long fileLength, out string? problem)
     {
-        problem = null;
-        if (data.Length < Size)
+        if (data.Length < MinSize)
         {
-            problem = $"its length is {data.Length}, and must be at least {Size}";
+            problem = $"its length is {data.Length}, and must be at least {MinSize}";
             return null;
         }
 
@@ -45,10 +65,21 @@ internal readonly record struct PaddockExtension(uint ConditionZones, HostOffset
         ulong offset = BinaryPrimitives.ReadUInt64BigEndian(data[OffsetAt..]);
         problem = version != KnownVersion ? $"version is {version}, and {KnownVersion} is known"
             : zones > Qcow2Limits.MaxZones ? $"conditions_zones is {zones}, and must be at most {Qcow2Limits.MaxZones}"
-            : offset % (ulong)clusterSize != 0 || (offset != 0 && !Fits(offset, ZoneConditionTable.SizeOf(zones), fileLength))
-                ? $"conditions_offset is {offset}, and must be a cluster whose table lies inside the file of {fileLength} bytes"
-            : null;
-        return problem is null ? new PaddockExtension(zones, new HostOffset((long)offset)) : null;
+            : Misplaced("conditions_offset", offset, ZoneConditionTable.SizeOf(zones), clusterSize, fileLength);
+        var extension = new PaddockExtension(zones, new HostOffset((long)offset));
+        if (problem is null && data.Length >= Size)
+        {
+            uint bytes = BinaryPrimitives.ReadUInt32BigEndian(data[BytesAt..]);
+            uint entries = BinaryPrimitives.ReadUInt32BigEndian(data[EntriesAt..]);
+            ulong directory = BinaryPrimitives.ReadUInt64BigEndian(data[DirectoryAt..]);
+            problem = !ZoneExtensionSlot.IsSize(bytes, clusterSize) && (bytes != 0 || directory != 0)
+                    ? $"extension_bytes is {bytes}, and must be a multiple of {ZoneExtensionSlot.Unit} up to {ZoneExtensionSlot.MaxBytes(clusterSize)}"
+                : entries > Qcow2Limits.MaxZones ? $"directory_entries is {entries}, and must be at most {Qcow2Limits.MaxZones}"
+                : Misplaced("directory_offset", directory, ZoneExtensionDirectory.SizeOf(entries), clusterSize, fileLength);
+            extension = extension with { ExtensionBytes = bytes, DirectoryEntries = entries, DirectoryOffset = new HostOffset((long)directory) };
+        }
+
+        return problem is null ? extension : null;
     }
 
     /// <summary>Writes <see cref="Size"/> bytes.</summary>
@@ -57,8 +88,13 @@ internal readonly record struct PaddockExtension(uint ConditionZones, HostOffset
         BinaryPrimitives.WriteUInt32BigEndian(data[VersionAt..], KnownVersion);
         BinaryPrimitives.WriteUInt32BigEndian(data[ZonesAt..], ConditionZones);
         BinaryPrimitives.WriteInt64BigEndian(data[OffsetAt..], ConditionOffset.Value);
+        BinaryPrimitives.WriteUInt32BigEndian(data[BytesAt..], ExtensionBytes);
+        BinaryPrimitives.WriteUInt32BigEndian(data[EntriesAt..], DirectoryEntries);
+        BinaryPrimitives.WriteInt64BigEndian(data[DirectoryAt..], DirectoryOffset.Value);
     }
 
-    private static bool Fits(ulong offset, long size, long fileLength)
-        => offset <= (ulong)fileLength && (ulong)fileLength - offset >= (ulong)size;
+    private static string? Misplaced(string field, ulong offset, long size, int clusterSize, long fileLength)
+        => offset == 0 || (offset % (ulong)clusterSize == 0 && offset <= (ulong)fileLength && (ulong)fileLength - offset >= (ulong)size)
+            ? null
+            : $"{field} is {offset}, and must be a cluster whose table lies inside the file of {fileLength} bytes";
 }

@@ -13,7 +13,7 @@ internal sealed class ZoneBuffers
     private const int MaxBuffers = 128;
 
     private readonly Dictionary<int, Buffer> _byZone = [];
-    private readonly Stack<byte[]> _free = new();
+    private readonly Stack<Buffer> _free = new();
 
     /// <summary>Zones with gathered data.</summary>
     public int Count => _byZone.Count;
@@ -32,7 +32,8 @@ internal sealed class ZoneBuffers
             return null;
         }
 
-        var buffer = new Buffer(offset, _free.TryPop(out var bytes) ? bytes : GC.AllocateUninitializedArray<byte>(BufferBytes));
+        var buffer = _free.TryPop(out var used) ? used : new Buffer();
+        buffer.Begin(offset);
         _byZone.Add(zone, buffer);
         return buffer;
     }
@@ -42,22 +43,25 @@ internal sealed class ZoneBuffers
     {
         if (_byZone.Remove(zone, out var buffer))
         {
-            _free.Push(buffer.Bytes);
+            _free.Push(buffer);
         }
     }
 
     /// <summary>Gathered data of one zone.</summary>
-    internal sealed class Buffer(long start, byte[] bytes)
+    internal sealed class Buffer
     {
-        public byte[] Bytes => bytes;
+        public byte[] Bytes { get; } = GC.AllocateUninitializedArray<byte>(BufferBytes);
 
         /// <summary>Where the gathered data starts on the disk.</summary>
-        public long Start => start;
+        public long Start { get; private set; }
 
         /// <summary>Bytes gathered.</summary>
         public int Length { get; set; }
 
         /// <summary>Bytes that still fit before the piece is whole.</summary>
-        public int Room => BufferBytes - (int)(start % BufferBytes) - Length;
+        public int Room => BufferBytes - (int)(Start % BufferBytes) - Length;
+
+        /// <summary>Begins anew, with nothing in it.</summary>
+        public void Begin(long start) => (Start, Length) = (start, 0);
     }
 }

@@ -13,6 +13,9 @@ internal sealed class ZonePointerTable
     private const int SectorBytes = 512;
     private const int ZonesPerSector = SectorBytes / ZoneTableFormat.EntrySize;
 
+    /// <summary>No sectors; nobody adds any.</summary>
+    public static readonly List<int> NoSectors = [];
+
     private readonly IStorage _storage;
     private ZoneTableFormat _format;
     private readonly List<int> _dirty = [];
@@ -47,6 +50,9 @@ internal sealed class ZonePointerTable
         }
     }
 
+    /// <summary>Whether the storage may have another pointer for a zone than <see cref="Stored"/>.</summary>
+    public bool IsDirty(int zone) => _isDirty[zone / ZonesPerSector];
+
     /// <summary>
     /// Takes the sectors that differ, with their pointers as they are now: to be written once everything below those pointers is durable.
     /// </summary>
@@ -54,6 +60,11 @@ internal sealed class ZonePointerTable
     /// <param name="zones">The zones.</param>
     public List<int> Capture(Func<int, long> pointerOf, ZoneSet zones)
     {
+        if (_dirty.Count == 0)
+        {
+            return NoSectors;
+        }
+
         var sectors = new List<int>(_dirty);
         _dirty.Clear();
         foreach (int sector in sectors)

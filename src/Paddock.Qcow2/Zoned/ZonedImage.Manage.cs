@@ -178,7 +178,8 @@ internal sealed partial class ZonedImage
                 await _image.FlushLockedAsync();
             }
 
-            List<int> sectors;
+            await _extensions.TieToPointersAsync(range, zone => StoredPointer(zone) != _zones.StartOf(zone));
+            List<int> sectors, extended;
             lock (_state)
             {
                 foreach (int zone in _buffers.Zones())
@@ -191,9 +192,10 @@ internal sealed partial class ZonedImage
 
                 Apply(ZoneAction.Reset, range);
                 sectors = _table.CaptureReset(range.First, range.Last, _zones);
+                extended = _extensions.TakeReset(range);
             }
 
-            await WriteResetAsync(sectors, cancellationToken);
+            await WriteResetAsync(sectors, extended, cancellationToken);
         }
         finally
         {
@@ -216,15 +218,16 @@ internal sealed partial class ZonedImage
     // The zones are EMPTY in memory by now. Should the write fail, the next flush takes their entries along; until then the old
     // pointers stand,
     // over data that is still there.
-    private async ValueTask WriteResetAsync(List<int> sectors, CancellationToken cancellationToken)
+    private async ValueTask WriteResetAsync(List<int> sectors, List<int> extended, CancellationToken cancellationToken)
     {
-        if (sectors.Count == 0)
+        if (sectors.Count + extended.Count == 0)
         {
             return;
         }
 
         try
         {
+            await _extensions.ClearAsync(extended);
             await _table.WriteAsync(sectors);
             await _image.Storage.FlushAsync(cancellationToken);
         }
@@ -246,7 +249,7 @@ internal sealed partial class ZonedImage
         {
             // left over where a flush failed between its capture and its write
             _table.MarkSectorsDirty(_captured);
-            _captured = _table.Capture(StoredPointerOf, _zones);
+            _captured = _table.Capture(_storedPointerOf, _zones);
         }
     }
 
@@ -255,7 +258,7 @@ internal sealed partial class ZonedImage
     private async ValueTask<bool> WritePointersAsync()
     {
         var sectors = _captured;
-        _captured = [];
+        _captured = ZonePointerTable.NoSectors;
         if (sectors.Count == 0)
         {
             return false;

@@ -16,11 +16,15 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
     private readonly Qcow2Image _image;
     private readonly ZoneSet _zones;
     private readonly ZonePointerTable _table;
+    private readonly PaddockTables _tables;
+    private readonly ZoneConditions _conditions;
+    private readonly ZoneExtensions _extensions;
     private readonly ZoneBuffers _buffers = new();
     private readonly RangeLock _zoneLocks = new();
     private readonly Lock _state = new();
     private ZonedParameters _parameters;
-    private List<int> _captured = [];
+    private readonly Func<int, long> _storedPointerOf;
+    private List<int> _captured = ZonePointerTable.NoSectors;
 
     private ZonedImage(Qcow2Image image, ZonedParameters parameters, ZoneSet zones, ZonePointerTable table)
     {
@@ -28,7 +32,12 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
         _parameters = parameters;
         _zones = zones;
         _table = table;
+        _storedPointerOf = StoredPointerOf;
+        _tables = new PaddockTables(image);
+        _conditions = new ZoneConditions(image, _tables);
+        _extensions = new ZoneExtensions(image, _tables);
         image.CaptureZonePointers = CapturePointers;
+        image.PrepareZonePointers = SettleAttributesAsync;
         image.WriteZonePointers = WritePointersAsync;
         image.RegisterZoneTable(table.Offset, table.Stored.Length);
     }
@@ -57,7 +66,14 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
     /// <inheritdoc/>
     public Qcow2ImageInfo Info => _image.Info with
     {
-        Zoned = new ZonedImageInfo(_parameters.Layout, _zones.Limits, _table.Offset, _table.Stored.Length) { TableInForeignOrder = IsTableForeign },
+        Zoned = new ZonedImageInfo(_parameters.Layout, _zones.Limits, _table.Offset, _table.Stored.Length)
+        {
+            TableInForeignOrder = IsTableForeign,
+            ReadOnlyZones = Count(zone => _conditions[zone] == ZoneCondition.ReadOnly),
+            OfflineZones = Count(zone => _zones.ConditionOf(zone) == ZoneCondition.Offline),
+            ExtendedZones = Count(_zones.IsExtended),
+            ExtensionBytes = _extensions.Bytes,
+        },
     };
 
     private bool IsTableForeign => _table.Format != ZoneTableFormat.Of(_parameters.Layout);
@@ -95,8 +111,10 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
         var zones = new ZoneSet(parameters.Limits, image.Length);
         var format = ZoneTableFormat.Detect(stored, parameters.Layout, zones);
         LoadZones(image, stored, format, zones);
-        await LoadConditionsAsync(image, zones, cancellationToken);
-        return new ZonedImage(image, parameters, zones, new ZonePointerTable(image.Storage, (long)parameters.TableOffset, stored, format));
+        var zoned = new ZonedImage(image, parameters, zones, new ZonePointerTable(image.Storage, (long)parameters.TableOffset, stored, format));
+        await zoned._extensions.LoadAsync(zones, cancellationToken);
+        await zoned._conditions.LoadAsync(zones, cancellationToken);
+        return zoned;
     }
 
     /// <inheritdoc/>
@@ -125,6 +143,14 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
         lock (_state)
         {
             return ValueTask.FromResult(_zones.Report(offset, zones.Span));
+        }
+    }
+
+    private int Count(Func<int, bool> belongs)
+    {
+        lock (_state)
+        {
+            return Enumerable.Range(0, _zones.Count).Count(belongs);
         }
     }
 

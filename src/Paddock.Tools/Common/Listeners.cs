@@ -25,14 +25,24 @@ internal static class Listeners
     }
 
     /// <summary>Listens on a path; a socket that a server left behind there, and that nobody answers, is taken away first.</summary>
-    public static Socket Unix(string path)
+    /// <param name="path">The socket's file.</param>
+    /// <param name="mode">Who may connect, from the first moment on; null: as the process makes files.</param>
+    public static Socket Unix(string path, UnixFileMode? mode = null)
     {
         var address = new UnixDomainSocketEndPoint(path);
         RemoveStale(path, address);
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
-            return Listen(socket, address);
+            socket.Bind(address);
+            if (mode is { } wanted && !OperatingSystem.IsWindows())
+            {
+                // nobody can connect before it listens
+                File.SetUnixFileMode(path, wanted);
+            }
+
+            socket.Listen(Backlog);
+            return socket;
         }
         catch
         {

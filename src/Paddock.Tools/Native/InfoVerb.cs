@@ -52,6 +52,16 @@ public static class InfoVerb
         Line("open limit", Limit(limits.MaxOpenZones));
         Line("active limit", Limit(limits.MaxActiveZones));
         Line("longest append", limits.MaxAppendBytes == 0 ? "no limit" : SizeText.Human(limits.MaxAppendBytes));
+        if (zoned.ReadOnlyZones + zoned.OfflineZones > 0)
+        {
+            Line("worn zones", $"{zoned.ReadOnlyZones} read-only, {zoned.OfflineZones} offline");
+        }
+
+        if (zoned.ExtendedZones > 0)
+        {
+            Line("zone extensions", $"{zoned.ExtendedZones}, of {zoned.ExtensionBytes} bytes each");
+        }
+
         Line("zone layout", zoned.Layout + (zoned.TableInForeignOrder ? ", its table in another layout's byte order" : ""));
     }
 
@@ -83,6 +93,9 @@ public static class InfoVerb
             json.WriteStartObject("zoned");
             json.WriteString("layout", zoned.Layout.ToString());
             ZonesVerb.WriteLimits(json, zoned.Limits);
+            json.WriteNumber("read_only_zones", zoned.ReadOnlyZones);
+            json.WriteNumber("offline_zones", zoned.OfflineZones);
+            json.WriteNumber("extended_zones", zoned.ExtendedZones);
             json.WriteEndObject();
         }
 

@@ -58,8 +58,14 @@ public sealed record OpenSettings
     /// <summary>Keep changes in a temporary overlay that goes away with the session (-s).</summary>
     public bool Snapshot { get; init; }
 
+    /// <summary>The bytes under the image, where they are open already; owned from here on. The name is for messages then.</summary>
+    public IStorage? Storage { get; init; }
+
     /// <summary>Objects that options may name, as <c>--object</c> has them.</summary>
     public IReadOnlyList<string> Objects { get; init; } = [];
+
+    /// <summary>Puts something over the bytes of the image's own file, such as a counter; null: nothing. Backing images go without.</summary>
+    public Func<IStorage, IStorage>? Over { get; init; }
 
     /// <summary>Cache mode as <c>-t</c> names it; null for the tool's own.</summary>
     public string? Cache { get; init; }

@@ -149,7 +149,7 @@ public sealed class ImageOpener(ToolContext context)
             return remote;
         }
 
-        var (path, storage) = await NbdNode.TryOpenAsync(name, options, driver, settings) ?? OpenStorage(name, options, driver, settings);
+        var (path, storage) = settings.Storage is { } given ? (name!, given) : await NbdNode.TryOpenAsync(name, options, driver, settings) ?? OpenStorage(name, options, driver, settings);
         try
         {
             bool probed = driver is null;
@@ -160,6 +160,11 @@ public sealed class ImageOpener(ToolContext context)
             }
 
             string protocol = storage switch { NullStorage => Null, NbdStorage => NbdNode.Driver, _ => "file" };
+            if (settings.Over is { } over && protocol == "file")
+            {
+                storage = over(storage);
+            }
+
             if (settings.Cache == "unsafe")
             {
                 storage = new WindowStorage(storage, flushes: false);
@@ -294,7 +299,7 @@ public sealed class ImageOpener(ToolContext context)
     {
         bool noBacking = settings.NoBacking || (options.Contains("backing") && options.Take("backing") is null or "");
         var backing = options.TakePrefix("backing");
-        var gate = new BackingGate(this, settings with { Options = backing }, depth);
+        var gate = new BackingGate(this, settings with { Options = backing, Storage = null }, depth);
         var open = Qcow2Options.Apply(options, new Qcow2OpenOptions
         {
             ReadOnly = settings.ReadOnly,

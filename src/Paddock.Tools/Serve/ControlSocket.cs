@@ -1,9 +1,7 @@
-using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
-using Paddock.Block;
-using Paddock.Nvme;
-using Paddock.Nvme.Wire;
+using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Faults;
 
 namespace Paddock.Tools.Serve;
 
@@ -13,163 +11,107 @@ namespace Paddock.Tools.Serve;
 /// </summary>
 internal sealed class ControlSocket : IDisposable
 {
-    private const int MaxLine = 1024;
+    private const int MaxClients = 16;
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
-    private readonly string _path;
+    private readonly DoorListener _place;
     private readonly Socket _listener;
-    private readonly NvmeTarget _target;
-    private readonly Action _drop;
+    private readonly SemaphoreSlim _places = new(MaxClients);
+    private readonly Func<string, Task<string>> _execute;
     private readonly ServeLog _log;
 
-    public ControlSocket(string path, NvmeTarget target, Action drop, ServeLog log)
+    /// <param name="place">Where it is; owned.</param>
+    /// <param name="execute">Runs a line.</param>
+    /// <param name="log">Told of each line.</param>
+    public ControlSocket(DoorListener place, Func<string, Task<string>> execute, ServeLog log)
     {
-        _path = path;
-        _target = target;
-        _drop = drop;
+        _place = place;
+        _execute = execute;
         _log = log;
-        _listener = Listeners.Unix(path);
-        if (!OperatingSystem.IsWindows())
-        {
-            File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        }
+        _listener = place.Socket;
         _ = Task.Run(RunAsync);
     }
 
     public void Dispose()
     {
         _listener.Dispose();
-        File.Delete(_path);
+        _place.Remove();
     }
 
-    /// <summary>Sends one line to a server and gives its answer.</summary>
+    /// <summary>Sends one line to a server and gives its answer, which begins with <c>ok</c>.</summary>
+    /// <exception cref="ToolException">There is no server, or it refuses; the message says why.</exception>
     public static async Task<string> AskAsync(string path, string line, CancellationToken cancellationToken)
     {
         using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
+            await using var stream = new NetworkStream(socket);
+            await stream.WriteAsync(Encoding.UTF8.GetBytes(line + "\n"), cancellationToken);
+            using var reader = new StreamReader(stream, Encoding.UTF8);
+            string answer = await reader.ReadLineAsync(cancellationToken) ?? "error: the server closed the connection";
+            return answer.StartsWith("ok", StringComparison.Ordinal)
+                ? answer
+                : throw new ToolException(answer.Replace("error: ", "", StringComparison.Ordinal));
         }
-        catch (SocketException e)
+        catch (Exception e) when (e is SocketException or IOException or ArgumentException)
         {
             throw new ToolException($"no server answers at '{path}': {e.Message}");
         }
-
-        await using var stream = new NetworkStream(socket);
-        await stream.WriteAsync(Encoding.UTF8.GetBytes(line + "\n"), cancellationToken);
-        using var reader = new StreamReader(stream, Encoding.UTF8);
-        string answer = await reader.ReadLineAsync(cancellationToken) ?? "error: the server closed the connection";
-        return answer.StartsWith("ok", StringComparison.Ordinal) ? answer : throw new ToolException(answer.Replace("error: ", "", StringComparison.Ordinal));
-    }
-
-    /// <summary>Runs one line: <c>fail|delay|clear|drop|readonly|offline|restore [name=value...]</c>.</summary>
-    internal async Task<string> ExecuteAsync(string line)
-    {
-        try
-        {
-            string[] words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-            var options = words.Skip(1).Select(w => w.Split('=', 2)).ToDictionary(p => p[0], p => p.Length > 1 ? p[1] : "");
-            switch (words.FirstOrDefault())
-            {
-                case "drop":
-                    _drop();
-                    return "ok: every connection was ended";
-                case "clear":
-                    Find(options).Namespace.Faults.Clear();
-                    return "ok: no faults are left";
-                case "fail" or "delay":
-                    Find(options).Namespace.Faults.Add(FaultOf(words[0] == "fail", options));
-                    return "ok";
-                case "readonly" or "offline" or "restore":
-                    return await WearAsync(words[0], options);
-                default:
-                    return "error: say fail, delay, clear, drop, readonly, offline or restore";
-            }
-        }
-        catch (Exception e) when (e is ToolException or BlockException or ArgumentException or FormatException or OverflowException)
-        {
-            return "error: " + e.Message.ReplaceLineEndings(" ");
-        }
-    }
-
-    private static CommandFault FaultOf(bool fails, Dictionary<string, string> options)
-    {
-        long Number(string name, long otherwise) => options.TryGetValue(name, out string? text)
-            ? long.Parse(text, CultureInfo.InvariantCulture) : otherwise;
-        byte? opcode = options.GetValueOrDefault("command") switch
-        {
-            null or "any" => null,
-            "read" => 0x02,
-            "write" => 0x01,
-            "flush" => 0x00,
-            "append" => 0x7D,
-            "zone" => 0x79,
-            "report" => 0x7A,
-            var other => throw new ToolException($"there is no command '{other}': say any, read, write, flush, append, zone or report"),
-        };
-        long status = options.TryGetValue("status", out string? hex) ? Convert.ToInt64(hex, 16) : (long)NvmeStatus.InternalError;
-        return status is <= 0 or > 0x7FF
-            ? throw new ToolException("a status is a hexadecimal number from 1 to 7ff")
-            : new CommandFault(
-                opcode, Math.Max(1, Number("nth", 1)) - 1, Number("count", 1), fails ? (NvmeStatus)status : null,
-                TimeSpan.FromMilliseconds(Number("ms", fails ? 0 : 1000)));
-    }
-
-    private (NvmeSubsystem Subsystem, NvmeNamespace Namespace) Find(Dictionary<string, string> options)
-    {
-        uint id = options.TryGetValue("ns", out string? text) ? uint.Parse(text, CultureInfo.InvariantCulture) : 1;
-        var subsystem = options.TryGetValue("nqn", out string? nqn)
-            ? _target.Subsystems.FirstOrDefault(s => s.Nqn == nqn)
-            : _target.Subsystems is [var only, ..] ? only : null;
-        var ns = subsystem?.Namespaces.FirstOrDefault(n => n.Id == id);
-        return ns is null ? throw new ToolException($"there is no namespace {id} in subsystem '{nqn ?? subsystem?.Nqn}'") : (subsystem!, ns);
-    }
-
-    private async Task<string> WearAsync(string what, Dictionary<string, string> options)
-    {
-        var (subsystem, ns) = Find(options);
-        if (ns.Zoned?.Attributes is not { } attributes)
-        {
-            throw new ToolException("this namespace cannot keep conditions of zones");
-        }
-
-        int zone = int.Parse(options.GetValueOrDefault("zone", "0"), CultureInfo.InvariantCulture);
-        var condition = what switch { "readonly" => ZoneCondition.ReadOnly, "offline" => ZoneCondition.Offline, _ => ZoneCondition.Empty };
-        await attributes.SetConditionAsync(zone, condition);
-        subsystem.ZoneChanged(ns, zone);
-        return $"ok: zone {zone} is {what}";
     }
 
     private async Task RunAsync()
     {
         while (true)
         {
+            Socket client;
             try
             {
-                using var client = await _listener.AcceptAsync();
-                await using var stream = new NetworkStream(client);
-                using var limit = new CancellationTokenSource(Patience);
-                byte[] line = new byte[MaxLine];
-                int length = 0, got;
-                while (length < line.Length && (got = await stream.ReadAsync(line.AsMemory(length), limit.Token)) > 0
-                    && line.AsSpan(0, length += got).IndexOf((byte)'\n') < 0)
-                {
-                }
-
-                string text = Encoding.UTF8.GetString(line, 0, length).Trim();
-                string answer = await ExecuteAsync(text);
-                _log.Write("control", ("line", text), ("answer", answer));
-                await stream.WriteAsync(Encoding.UTF8.GetBytes(answer + "\n"), limit.Token);
-            }
-            catch (Exception e) when (e is IOException or OperationCanceledException)
-            {
-                // that client left
+                await _places.WaitAsync();
+                client = await _listener.AcceptAsync();
             }
             catch (Exception e) when (e is SocketException or ObjectDisposedException)
             {
                 return;
             }
+
+            _ = ServeAsync(client);
+        }
+    }
+
+    // one line of one client; whatever becomes of it, the others go on
+    private async Task ServeAsync(Socket client)
+    {
+        await Task.Yield();
+        try
+        {
+            await using var stream = new NetworkStream(client, ownsSocket: true);
+            byte[] line = new byte[FaultLine.MaxLength + 1];
+            int length = 0, got;
+            using (var limit = new CancellationTokenSource(Patience))
+            {
+                while (length < line.Length && line.AsSpan(0, length).IndexOf((byte)'\n') < 0
+                    && (got = await stream.ReadAsync(line.AsMemory(length), limit.Token)) > 0)
+                {
+                    length += got;
+                }
+            }
+
+            int end = line.AsSpan(0, length).IndexOf((byte)'\n');
+            string text = Encoding.UTF8.GetString(line, 0, end < 0 ? length : end).Trim();
+            string answer = end < 0 && length == line.Length ? $"error: a line has at most {FaultLine.MaxLength} characters" : await _execute(text);
+            _log.Write("control", ("line", text), ("answer", answer));
+            using var patience = new CancellationTokenSource(Patience);
+            await stream.WriteAsync(Encoding.UTF8.GetBytes(answer + "\n"), patience.Token);
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException or SocketException or ObjectDisposedException)
+        {
+            // that client left
+        }
+        finally
+        {
+            _places.Release();
         }
     }
 }

@@ -78,6 +78,10 @@ internal class DiskWindow(IBlockDevice disk, long start, long length) : IBlockDe
     {
         private readonly IZonedBlockDevice _zoned = zoned;
 
+        public IZoneAttributes? Attributes { get; } = zoned.Attributes is { } attributes
+            ? new AttributeWindow(attributes, zoned.Zoned.ConventionalZones)
+            : null;
+
         public ZonedLimits Zoned
         {
             get
@@ -105,5 +109,24 @@ internal class DiskWindow(IBlockDevice disk, long start, long length) : IBlockDe
         public async ValueTask<long> AppendAsync(
             long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
             => await _zoned.AppendAsync(Start + zoneStart, data, flags, cancellationToken) - Start;
+    }
+
+    /// <summary>What the zones of a window have beside their pointers.</summary>
+    private sealed class AttributeWindow(IZoneAttributes attributes, int first) : IZoneAttributes
+    {
+        public int ExtensionBytes => attributes.ExtensionBytes;
+
+        public bool HasExtension(int zone) => zone >= 0 && attributes.HasExtension(first + zone);
+
+        public ValueTask SetConditionAsync(int zone, ZoneCondition condition, CancellationToken cancellationToken = default)
+            => attributes.SetConditionAsync(Inside(zone), condition, cancellationToken);
+
+        public async ValueTask<bool> ReadExtensionAsync(int zone, Memory<byte> buffer, CancellationToken cancellationToken = default)
+            => zone >= 0 && await attributes.ReadExtensionAsync(first + zone, buffer, cancellationToken);
+
+        public ValueTask WriteExtensionAsync(int zone, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+            => attributes.WriteExtensionAsync(Inside(zone), data, cancellationToken);
+
+        private int Inside(int zone) => zone >= 0 ? first + zone : throw new ZoneException(ZoneError.OutOfRange, 0, $"there is no zone {zone}");
     }
 }

@@ -1,81 +1,82 @@
-using System.Net;
-using System.Net.Sockets;
-using System.Text;
 using Paddock.Block;
+using Paddock.Block.Buffers;
 using Paddock.Tools.Serve.Doors;
 
 namespace Paddock.Tools.Serve;
 
-/// <summary>Counters in the text form that Prometheus reads, at /metrics.</summary>
-internal sealed class MetricsPage : IDisposable
+/// <summary>What the server counts, written as one page.</summary>
+internal sealed class MetricsPage(IReadOnlyList<IDoor> doors, IReadOnlyList<ServedDisk> disks, SlabPool buffers, long maxMemory)
 {
     private const int ReportBatch = 4096;
 
-    private readonly HttpListener _listener = new();
-    private readonly IReadOnlyList<IDoor> _doors;
-    private readonly IReadOnlyList<ServedDisk> _disks;
-
-    public MetricsPage(IPEndPoint address, IReadOnlyList<IDoor> doors, IReadOnlyList<ServedDisk> disks)
-    {
-        _doors = doors;
-        _disks = disks;
-        Address = address.Port != 0 ? address : new IPEndPoint(address.Address, FreePort(address.Address));
-        _listener.Prefixes.Add($"http://{Address}/");
-        try
-        {
-            _listener.Start();
-        }
-        catch (HttpListenerException e)
-        {
-            throw new ToolException($"cannot serve metrics at {Address}: {e.Message}");
-        }
-
-        _ = Task.Run(RunAsync);
-    }
-
-    public IPEndPoint Address { get; }
-
-    public void Dispose() => _listener.Close();
-
     /// <summary>The page.</summary>
-    internal async ValueTask<string> RenderAsync()
+    public async ValueTask<string> RenderAsync()
     {
         var page = new MetricsText();
-        foreach (var door in _doors)
+        foreach (var door in doors)
         {
             page.Gauge("paddock_connections", "Connections of clients.", door.Connections, ("door", door.Name));
             door.WriteMetrics(page);
         }
 
-        foreach (var disk in _disks)
+        foreach (var disk in disks)
         {
-            await WriteDiskAsync(page, disk);
+            WriteStorage(page, disk);
+            await WriteZonesAsync(page, disk);
         }
 
-        page.Gauge("process_resident_memory_bytes", "Memory of the process.", Environment.WorkingSet);
+        page.Gauge("paddock_buffer_bytes", "Memory that requests of all doors hold.", buffers.Lent);
+        page.Gauge("paddock_buffer_limit_bytes", "The most that they may hold.", maxMemory);
+        WriteProcess(page);
         return page.ToString();
     }
 
-    private static async ValueTask WriteDiskAsync(MetricsText page, ServedDisk disk)
+    private static void WriteProcess(MetricsText page)
     {
-        string image = disk.Node.Filename;
+        page.Gauge("process_resident_memory_bytes", "Memory of the process.", Environment.WorkingSet);
+        page.Counter("process_cpu_seconds_total", "Processor time of the process.", Environment.CpuUsage.TotalTime.TotalSeconds);
+        page.Gauge("dotnet_heap_bytes", "Managed memory in use.", GC.GetTotalMemory(forceFullCollection: false));
+        page.Counter("dotnet_total_allocated_bytes_total", "Managed memory that was ever allocated.", GC.GetTotalAllocatedBytes(precise: true));
+        for (int generation = 0; generation <= GC.MaxGeneration; generation++)
+        {
+            page.Counter(
+                "dotnet_collections_total", "Garbage collections.", GC.CollectionCount(generation),
+                ("generation", generation.ToString(System.Globalization.CultureInfo.InvariantCulture)));
+        }
+    }
+
+    private void WriteStorage(MetricsText page, ServedDisk disk)
+    {
+        string image = disk.Name;
+        long stored = disk.Written.BytesWritten, asked = doors.Sum(d => d.BytesWritten(disk));
         page.Gauge("paddock_image_file_bytes", "Bytes that the image takes where it is stored.", Math.Max(0, disk.Node.Storage.AllocatedBytes), ("image", image));
+        page.Counter("paddock_image_client_written_bytes_total", "Bytes that clients of all doors wrote to the image.", asked, ("image", image));
+        page.Counter("paddock_image_written_bytes_total", "Bytes that were written to the image's file, metadata among them.", stored, ("image", image));
+        page.Counter("paddock_image_writes_total", "Writes to the image's file.", disk.Written.Writes, ("image", image));
+        page.Counter("paddock_image_flushes_total", "Flushes of the image's file.", disk.Written.Flushes, ("image", image));
+        if (asked > 0)
+        {
+            page.Gauge("paddock_image_write_amplification", "Bytes written to the file for each byte that clients wrote.", (double)stored / asked, ("image", image));
+        }
+    }
+
+    private static async ValueTask WriteZonesAsync(MetricsText page, ServedDisk disk)
+    {
         if (disk.Node.Device is not IZonedBlockDevice zoned)
         {
             return;
         }
 
-        var limits = zoned.Zoned;
-        page.Gauge("paddock_zones_open_limit", "Most zones that may be open; 0: no limit.", limits.MaxOpenZones, ("image", image));
-        page.Gauge("paddock_zones_active_limit", "Most zones that may be active; 0: no limit.", limits.MaxActiveZones, ("image", image));
-        var counts = new SortedDictionary<ZoneCondition, long>();
+        var (limits, image) = (zoned.Zoned, disk.Name);
+        long[] counts = new long[(int)ZoneCondition.Offline + 1];
         var batch = new ZoneDescriptor[Math.Min(ReportBatch, limits.ZoneCount)];
-        for (int done = 0, got; done < limits.ZoneCount; done += got)
+        int got;
+        for (int done = 0; done < limits.ZoneCount; done += got)
         {
             got = await zoned.ReportZonesAsync(done * limits.ZoneSize, batch);
-            for (int i = 0; i < got; i++)
+            foreach (var zone in batch.AsSpan(0, got))
             {
-                counts[batch[i].Condition] = counts.GetValueOrDefault(batch[i].Condition) + 1;
+                counts[(int)zone.Condition]++;
             }
 
             if (got == 0)
@@ -84,37 +85,15 @@ internal sealed class MetricsPage : IDisposable
             }
         }
 
-        foreach (var (condition, count) in counts)
+        foreach (var condition in Enum.GetValues<ZoneCondition>())
         {
-            page.Gauge("paddock_zones", "Zones by condition.", count, ("image", image), ("condition", condition.ToString()));
+            page.Gauge("paddock_zones", "Zones by condition.", counts[(int)condition], ("image", image), ("condition", condition.ToString()));
         }
-    }
 
-    private static int FreePort(IPAddress address)
-    {
-        using var probe = new TcpListener(address, 0);
-        probe.Start();
-        return ((IPEndPoint)probe.LocalEndpoint).Port;
-    }
-
-    private async Task RunAsync()
-    {
-        while (_listener.IsListening)
-        {
-            try
-            {
-                var context = await _listener.GetContextAsync();
-                bool found = context.Request.Url?.AbsolutePath == "/metrics";
-                byte[] body = Encoding.UTF8.GetBytes(found ? await RenderAsync() : "see /metrics\n");
-                context.Response.StatusCode = found ? 200 : 404;
-                context.Response.ContentType = "text/plain; version=0.0.4";
-                await context.Response.OutputStream.WriteAsync(body);
-                context.Response.Close();
-            }
-            catch (Exception e) when (e is HttpListenerException or ObjectDisposedException or InvalidOperationException or IOException)
-            {
-                // that reader left, or the server stops
-            }
-        }
+        long open = counts[(int)ZoneCondition.ImplicitlyOpen] + counts[(int)ZoneCondition.ExplicitlyOpen];
+        page.Gauge("paddock_zones_open", "Zones that hold an open resource.", open, ("image", image));
+        page.Gauge("paddock_zones_active", "Zones that hold an active resource.", open + counts[(int)ZoneCondition.Closed], ("image", image));
+        page.Gauge("paddock_zones_open_limit", "Most zones that may be open; 0: no limit.", limits.MaxOpenZones, ("image", image));
+        page.Gauge("paddock_zones_active_limit", "Most zones that may be active; 0: no limit.", limits.MaxActiveZones, ("image", image));
     }
 }

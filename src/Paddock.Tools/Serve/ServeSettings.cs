@@ -15,11 +15,17 @@ public sealed record ServedImage
     /// <summary>Take no writes.</summary>
     public bool ReadOnly { get; set; }
 
+    /// <summary>Size of its volatile write cache, such as 64M, for <c>powercut</c>; null: the server's.</summary>
+    public string? VolatileCache { get; set; }
+
     /// <summary>The subsystem that it belongs to; null: the server's first.</summary>
     public string? Nqn { get; set; }
 
     /// <summary>The name under which NBD offers it; null: the file's name without its ending.</summary>
     public string? Export { get; set; }
+
+    /// <summary>A text for people that NBD clients see.</summary>
+    public string? Description { get; set; }
 
     /// <summary>The Unix socket by which vhost-user offers it; null: as the server's setting of that name says.</summary>
     public string? VhostUser { get; set; }
@@ -38,6 +44,15 @@ public sealed record ServeSettings
     /// <summary>Where NBD listens, as HOST:PORT or unix:PATH; null: nowhere.</summary>
     public string? Nbd { get; set; }
 
+    /// <summary>Folder of the certificates of NBD, named as QEMU names them; null: no TLS.</summary>
+    public string? NbdTlsCreds { get; set; }
+
+    /// <summary><c>required</c>: every NBD client goes through TLS; <c>allowed</c>: those that ask for it.</summary>
+    public string NbdTls { get; set; } = "required";
+
+    /// <summary><c>required</c>: an NBD client over TLS shows a certificate that <c>ca-cert.pem</c> vouches for; <c>none</c>: it need not.</summary>
+    public string NbdTlsClients { get; set; } = "required";
+
     /// <summary>The Unix socket by which vhost-user offers the image, or a folder in which each image gets one, NAME.sock; null: none.</summary>
     public string? VhostUser { get; set; }
 
@@ -50,20 +65,42 @@ public sealed record ServeSettings
     /// <summary>The Unix socket that `paddock fault` talks to; null: none.</summary>
     public string? Control { get; set; }
 
+    /// <summary>Scripts of faults that are run from the start; a path, or an array of them.</summary>
+    [JsonConverter(typeof(OneOrMore))]
+    public IReadOnlyList<string> Faults { get; set; } = [];
+
+    /// <summary>Size of the volatile write cache of images that name none, such as 64M; null: they have none.</summary>
+    public string? VolatileCache { get; set; }
+
     /// <summary>Name of the subsystem of images that name none; null: made from the first image's name.</summary>
     public string? Nqn { get; set; }
 
     /// <summary>Qualified names of the hosts that may connect; empty: all.</summary>
     public IReadOnlyList<string> AllowHosts { get; set; } = [];
 
+    /// <summary>File of the keys by which NVMe hosts must authenticate; null: those of the environment, where there are some.</summary>
+    public string? DhchapKeys { get; set; }
+
+    /// <summary>Hashes that may be agreed, the preferred one first; empty: all.</summary>
+    public IReadOnlyList<string> DhchapHashes { get; set; } = [];
+
+    /// <summary>Diffie-Hellman groups that may be agreed, the preferred one first; empty: all but null.</summary>
+    public IReadOnlyList<string> DhchapGroups { get; set; } = [];
+
     /// <summary>Bytes of an NVMe logical block: 512 or 4096.</summary>
     public int BlockSize { get; set; } = 512;
 
-    /// <summary>Connections at once over NVMe/TCP.</summary>
+    /// <summary>Connections at once by each door, 1 to 65536.</summary>
     public int MaxConnections { get; set; } = 256;
 
-    /// <summary>Seconds of silence after which an NVMe host without keep alive is taken for dead; 0: never.</summary>
+    /// <summary>Memory for the data of all doors' requests, such as 1G; at least 16M.</summary>
+    public string MaxMemory { get; set; } = "1G";
+
+    /// <summary>Seconds of silence after which a client is taken for dead (an NVMe host: one without keep alive); 0: never.</summary>
     public int IdleTimeout { get; set; }
+
+    /// <summary>Seconds that a stop waits for requests under way, 0 to 600.</summary>
+    public int DrainTimeout { get; set; } = 10;
 
     /// <summary>Log lines as JSON.</summary>
     public bool JsonLog { get; set; }
@@ -79,12 +116,47 @@ public sealed record ServeSettings
         }
         catch (JsonException e)
         {
-            throw new ToolException($"'{path}', line {e.LineNumber + 1}: {e.Message}");
+            string key = e.Path is null or "$" ? "" : $", at {e.Path}";
+            throw new ToolException($"'{path}', line {e.LineNumber + 1}{key}: {e.Message}");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new ToolException($"cannot read '{path}': {e.Message}");
         }
+    }
+}
+
+/// <summary>A text, or an array of texts.</summary>
+internal sealed class OneOrMore : JsonConverter<IReadOnlyList<string>>
+{
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+    {
+        if (reader.TokenType == JsonTokenType.String)
+        {
+            return [reader.GetString()!];
+        }
+
+        var all = new List<string>();
+        bool isArray = reader.TokenType == JsonTokenType.StartArray;
+        while (isArray && reader.Read() && reader.TokenType == JsonTokenType.String)
+        {
+            all.Add(reader.GetString()!);
+        }
+
+        return reader.TokenType == JsonTokenType.EndArray ? all : throw new JsonException("a text, or an array of texts, is wanted");
+    }
+
+    /// <inheritdoc/>
+    public override void Write(Utf8JsonWriter writer, IReadOnlyList<string> value, JsonSerializerOptions options)
+    {
+        writer.WriteStartArray();
+        foreach (string text in value)
+        {
+            writer.WriteStringValue(text);
+        }
+
+        writer.WriteEndArray();
     }
 }
 

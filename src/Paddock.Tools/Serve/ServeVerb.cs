@@ -1,11 +1,11 @@
 using System.Globalization;
 using System.Net;
-using System.Net.Sockets;
 using System.Runtime.InteropServices;
-using Paddock.Block;
-using Paddock.Nvme;
+using Paddock.Block.Buffers;
+using Paddock.Block.Faults;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Faults;
 
 namespace Paddock.Tools.Serve;
 
@@ -14,23 +14,32 @@ public sealed class ServeVerb : IAsyncDisposable
 {
     private const int WorkerThreads = 32;
 
-    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(10);
-
     private readonly ServeSettings _settings;
     private readonly ServeLog _log;
+    private readonly ServiceManager _manager;
+    private readonly SlabPool _buffers;
     private readonly List<ServedDisk> _disks = [];
     private readonly List<IDoor> _doors = [];
-    private MetricsPage? _metrics;
+    private FaultCommands? _faults;
+    private FaultSchedule? _schedule;
+    private MetricsServer? _metrics;
     private ControlSocket? _control;
+    private int _signals;
+    private bool _closed;
 
-    private ServeVerb(ServeSettings settings, ServeLog log)
+    private ServeVerb(ServeSettings settings, ServeLog log, ServiceManager manager)
     {
         _settings = settings;
         _log = log;
+        _manager = manager;
+        _buffers = new SlabPool(ServeCheck.MemoryOf(settings));
     }
 
     /// <summary>Where NVMe/TCP listens; null: nowhere.</summary>
     public IPEndPoint? NvmeAddress => _doors.OfType<NvmeDoor>().FirstOrDefault()?.Address;
+
+    /// <summary>Where NBD listens, as people write it; null: nowhere.</summary>
+    public string? NbdAddress => _doors.OfType<NbdDoor>().FirstOrDefault()?.Addresses[0];
 
     /// <summary>Where metrics are; null: nowhere.</summary>
     public IPEndPoint? MetricsAddress => _metrics?.Address;
@@ -44,44 +53,42 @@ public sealed class ServeVerb : IAsyncDisposable
         ServeSettings settings, Func<ServeSettings>? reload, NativeConsole console, CancellationToken cancellationToken)
     {
         var log = new ServeLog(console.Error, TimeProvider.System, settings.JsonLog);
-        await using var server = await StartAsync(settings, log);
+        var manager = ServiceManager.Of(Environment.GetEnvironmentVariable, Environment.ProcessId);
+        await using var server = await StartAsync(settings, log, manager);
         using var hangup = reload is null || OperatingSystem.IsWindows() ? null
             : PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
             {
                 context.Cancel = true;
                 server.Reload(reload);
             });
+        using var interrupt = server.CountSignal(PosixSignal.SIGINT);
+        using var terminate = server.CountSignal(PosixSignal.SIGTERM);
+        manager.Ready();
         try
         {
             await Task.Delay(Timeout.Infinite, cancellationToken);
         }
         catch (OperationCanceledException)
         {
+            manager.Stopping();
             log.Write("stopping");
         }
     }
 
     /// <summary>Opens the images and the doors.</summary>
-    internal static async Task<ServeVerb> StartAsync(ServeSettings settings, ServeLog log)
+    internal static async Task<ServeVerb> StartAsync(ServeSettings settings, ServeLog log, ServiceManager? manager = null)
     {
-        if (settings.Nvme is null && settings.Nbd is null && !WantsVhostUser(settings))
-        {
-            throw new ToolException("nothing to serve by: give --nvme HOST:PORT, --nbd HOST:PORT, --vhost-user PATH, or several");
-        }
-
-        if (settings.Images.Count == 0)
-        {
-            throw new ToolException("nothing to serve: name an image");
-        }
+        manager ??= ServiceManager.None;
+        ServeCheck.Validate(settings, manager);
 
         // a request that waits for the disk holds a thread; the others must not wait for a new one
         ThreadPool.GetMinThreads(out int workers, out int ports);
         ThreadPool.SetMinThreads(Math.Max(workers, WorkerThreads), ports);
-        var server = new ServeVerb(settings, log);
+        var server = new ServeVerb(settings, log, manager);
         try
         {
             await server.OpenImagesAsync();
-            server.OpenDoors();
+            await server.OpenDoorsAsync();
             return server;
         }
         catch
@@ -94,62 +101,73 @@ public sealed class ServeVerb : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        if (_closed)
+        {
+            return;
+        }
+
+        _closed = true;
         _control?.Dispose();
-        _metrics?.Dispose();
-        await Task.WhenAll(_doors.Select(door => door.CloseAsync(DrainLimit)));
+        await (_metrics?.DisposeAsync() ?? ValueTask.CompletedTask);
+        _schedule?.Dispose();
+        foreach (var disk in _disks)
+        {
+            // a request that a fault holds has no end of its own
+            disk.Faults.Clear();
+        }
+
+        await Task.WhenAll(_doors.Select(door => door.CloseAsync(TimeSpan.FromSeconds(_settings.DrainTimeout))));
         foreach (var door in _doors)
         {
             await door.DisposeAsync();
         }
 
-        foreach (var node in _disks.Select(d => d.Node))
+        foreach (var disk in _disks)
         {
-            try
+            if (await disk.CloseAsync() is { } why)
             {
-                await node.Device.FlushAsync();
+                _log.Write("flush failed", ("image", disk.Node.Filename), ("why", why));
             }
-            catch (BlockException e)
-            {
-                _log.Write("flush failed", ("image", node.Filename), ("why", e.Message));
-            }
-
-            await node.DisposeAsync();
         }
 
         _log.Write("stopped");
     }
 
-    internal static string StemOf(string path) => Path.GetFileNameWithoutExtension(path);
+    private static long CacheSize(string text)
+        => SizeText.Parse("size of a volatile cache", text) is >= VolatileStorage.MinSize and var size ? size
+            : throw new ToolException($"--volatile-cache {text}: at least {VolatileStorage.MinSize} bytes are wanted", NativeExit.Usage);
 
-    private static bool WantsVhostUser(ServeSettings settings) => settings.VhostUser is not null || settings.Images.Any(i => i.VhostUser is not null);
+    internal static string StemOf(string path) => Path.GetFileNameWithoutExtension(path);
 
     private async Task OpenImagesAsync()
     {
         var opener = new ImageOpener(new ToolContext { Program = "paddock", Out = TextWriter.Null, Error = new LogWriter(_log) });
         foreach (var image in _settings.Images)
         {
-            var node = await opener.OpenAsync(image.Path, new OpenSettings { ReadOnly = image.ReadOnly, Format = image.Format });
-            _disks.Add(new ServedDisk(image, node, image.Export ?? StemOf(image.Path)));
+            long? cache = (image.VolatileCache ?? _settings.VolatileCache) is { } size ? CacheSize(size) : null;
+            _disks.Add(await ServedDisk.OpenAsync(opener, image, image.Export ?? StemOf(image.Path), cache));
         }
     }
 
-    private void OpenDoors()
+    private async Task OpenDoorsAsync()
     {
-        if (_settings.Nvme is { } nvme)
+        if (DoorListener.All(_manager, "nvme", _settings.Nvme, allowUnix: false) is { Count: > 0 } nvme)
         {
-            _doors.Add(new NvmeDoor(_settings, _disks, [DoorListener.Open(nvme, "--nvme", allowUnix: false)], _log));
+            _doors.Add(new NvmeDoor(_settings, _disks, nvme, _buffers, _log));
         }
 
-        if (_settings.Nbd is { } nbd)
+        if (DoorListener.All(_manager, "nbd", _settings.Nbd, allowUnix: true) is { Count: > 0 } nbd)
         {
-            _doors.Add(new NbdDoor(_settings, _disks, [DoorListener.Open(nbd, "--nbd", allowUnix: true)]));
+            _doors.Add(new NbdDoor(_settings, _disks, nbd, _buffers, _log));
         }
 
-        if (WantsVhostUser(_settings))
+        if (_settings.VhostUser is not null || _settings.Images.Any(i => i.VhostUser is not null) || _manager.Has("vhost-user"))
         {
-            _doors.Add(OperatingSystem.IsLinux() ? new VhostUserDoor(_settings, _disks, _log) : throw new ToolException("--vhost-user needs Linux"));
+            _doors.Add(OperatingSystem.IsLinux()
+                ? new VhostUserDoor(_settings, _disks, _manager.Take("vhost-user"), _log) : throw new ToolException("--vhost-user needs Linux"));
         }
 
+        await StartFaultsAsync();
         foreach (var door in _doors)
         {
             door.Open();
@@ -162,31 +180,59 @@ public sealed class ServeVerb : IAsyncDisposable
         OpenSideDoors();
     }
 
+    // the faults of a script are there before the first client
+    private async Task StartFaultsAsync()
+    {
+        var power = new PowerSwitch(_disks, _doors, _log, TimeProvider.System);
+        _faults = new FaultCommands(_disks, _doors, power);
+        _schedule = new FaultSchedule([.. _settings.Faults.SelectMany(FaultScript.Load)], _faults, _disks, _log, TimeProvider.System);
+        await _schedule.StartAsync();
+    }
+
     private void OpenSideDoors()
     {
-        try
+        if (DoorListener.All(_manager, "metrics", _settings.Metrics, allowUnix: true) is { Count: > 0 } metrics)
         {
-            if (_settings.Metrics is { } metrics)
+            _metrics = new MetricsServer(metrics, new MetricsPage(_doors, _disks, _buffers, ServeCheck.MemoryOf(_settings)).RenderAsync);
+            foreach (var listener in metrics)
             {
-                _metrics = new MetricsPage(DoorListener.Endpoint(metrics, "--metrics"), _doors, _disks);
-                _log.Write("listening", ("door", "metrics"), ("address", $"http://{_metrics.Address}/metrics"));
-            }
-
-            if (_settings.Control is { } control)
-            {
-                var target = _doors.OfType<NvmeDoor>().FirstOrDefault()?.Target ?? new NvmeTarget(new NvmeTargetOptions());
-                _control = new ControlSocket(control, target, DropConnections, _log);
-                _log.Write("listening", ("door", "control"), ("address", control));
+                _log.Write("listening", ("door", "metrics"), ("address", $"http://{listener.Address}/metrics"));
             }
         }
-        catch (SocketException e)
+
+        var control = _manager.Take("control").ToList();
+        if (_settings.Control is { } path)
         {
-            throw new ToolException($"cannot listen: {e.Message}");
+            control.Add(DoorListener.Owned(path, "--control"));
+        }
+
+        if (control.Count > 0)
+        {
+            _control = new ControlSocket(control[0], _faults!.ExecuteAsync, _log);
+            _log.Write("listening", ("door", "control"), ("address", control[0].Address));
         }
     }
 
-    private void DropConnections()
+    // the first asks for the end and is the command line's own; the second does not wait for clients any more
+    private PosixSignalRegistration CountSignal(PosixSignal signal)
+        => PosixSignalRegistration.Create(signal, context =>
+        {
+            context.Cancel = true;
+            if (Interlocked.Increment(ref _signals) == 2)
+            {
+                _log.Write("stopping at once");
+                StopNow();
+            }
+        });
+
+    /// <summary>Ends every connection, so that a stop has nothing left to wait for.</summary>
+    internal void StopNow()
     {
+        foreach (var disk in _disks)
+        {
+            disk.Faults.GiveUpAll();
+        }
+
         foreach (var door in _doors)
         {
             door.DropConnections();
@@ -195,18 +241,26 @@ public sealed class ServeVerb : IAsyncDisposable
 
     private void Reload(Func<ServeSettings> reload)
     {
+        _manager.Reloading();
         try
         {
             var settings = reload();
             foreach (var door in _doors)
             {
-                _log.Write("reloaded", [("door", door.Name), ("changed", string.Join(", ", door.Reload(settings)))]);
+                foreach (string change in door.Reload(settings))
+                {
+                    _log.Write("changed", ("door", door.Name), ("what", change));
+                }
             }
+
+            _log.Write("reloaded");
         }
         catch (ToolException e)
         {
             _log.Write("not reloaded", ("why", e.Message));
         }
+
+        _manager.Ready();
     }
 
     /// <summary>Warnings of the engine, as log lines.</summary>

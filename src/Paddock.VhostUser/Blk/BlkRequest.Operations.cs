@@ -9,36 +9,20 @@ internal sealed partial class BlkRequest
 {
     private const int ZoneBatch = 512;
 
-    private void Start()
+    private ValueTask Start() => _header.Type switch
     {
-        switch (_header.Type)
-        {
-            case RequestType.In:
-                Track(Read());
-                break;
-            case RequestType.Out:
-                Track(Write());
-                break;
-            case RequestType.ZoneAppend:
-                Track(_device.Zoned!.AppendAsync(Offset, Collect(), Flags));
-                break;
-            case RequestType.Flush:
-                Track(_device.Device.FlushAsync());
-                break;
-            case RequestType.GetId:
-                PutId();
-                break;
-            case RequestType.Discard or RequestType.WriteZeroes:
-                Track(RunRangesAsync());
-                break;
-            case RequestType.ZoneReport:
-                Track(ReportAsync());
-                break;
-            default:
-                Track(ManageAsync());
-                break;
-        }
-    }
+        RequestType.In => Read(),
+        RequestType.Out => Write(),
+        RequestType.Flush => _device.Device.FlushAsync(),
+        RequestType.GetId => PutId(),
+        RequestType.Discard or RequestType.WriteZeroes => RunRangesAsync(),
+        RequestType.ZoneReport => ReportAsync(),
+        RequestType.ZoneOpen => ManageOne(ZoneAction.Open),
+        RequestType.ZoneClose => ManageOne(ZoneAction.Close),
+        RequestType.ZoneFinish => ManageOne(ZoneAction.Finish),
+        RequestType.ZoneReset => ManageOne(ZoneAction.Reset),
+        _ => ResetAllAsync(_device.Zoned!),
+    };
 
     // one piece of guest memory goes to the disk as it is; several are read into one buffer first
     private ValueTask Read()
@@ -155,12 +139,12 @@ internal sealed partial class BlkRequest
             : RequestStatus.Ok;
     }
 
-    private void PutId()
+    private ValueTask PutId()
     {
         int count = (int)Math.Min(_length, VirtioBlkDevice.IdSize);
         Pieces.Scatter(_chain.Writable, 0, _device.Id.Span[..count]);
         _dataWritten = count;
-        End();
+        return ValueTask.CompletedTask;
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
@@ -197,19 +181,6 @@ internal sealed partial class BlkRequest
         {
             ArrayPool<ZoneDescriptor>.Shared.Return(zones);
         }
-    }
-
-    private ValueTask ManageAsync()
-    {
-        var zoned = _device.Zoned!;
-        return _header.Type switch
-        {
-            RequestType.ZoneResetAll => ResetAllAsync(zoned),
-            RequestType.ZoneOpen => ManageOne(ZoneAction.Open),
-            RequestType.ZoneClose => ManageOne(ZoneAction.Close),
-            RequestType.ZoneFinish => ManageOne(ZoneAction.Finish),
-            _ => ManageOne(ZoneAction.Reset),
-        };
     }
 
     private ValueTask ManageOne(ZoneAction action)

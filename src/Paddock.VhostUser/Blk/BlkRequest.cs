@@ -97,13 +97,32 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
     public void Run(bool here)
     {
         _here = here;
+        ValueTask operation = default;
+        ValueTask<long> append = default;
         try
         {
-            Start();
+            if (_header.Type == RequestType.ZoneAppend)
+            {
+                append = _device.Zoned!.AppendAsync(Offset, Collect(), Flags);
+            }
+            else
+            {
+                operation = Start();
+            }
         }
         catch (Exception e)
         {
             Fail(e);
+            return;
+        }
+
+        if (_header.Type == RequestType.ZoneAppend)
+        {
+            Track(append);
+        }
+        else
+        {
+            Track(operation);
         }
     }
 

@@ -7,7 +7,7 @@ internal interface ILateCompletion
 {
     /// <summary>
     /// A request was given back to the driver: ask <see cref="Virtqueue.ShouldNotify"/> and wake it. Called from any thread, before the
-    /// ring counts as drained.
+    /// ring counts as drained; throws nothing.
     /// </summary>
     void Completed(Virtqueue ring);
 }

@@ -100,7 +100,7 @@ internal sealed partial class FrontEndSession
         if (!_saidMayShrink && slots.Any(s => s.MayShrink))
         {
             _saidMayShrink = true;
-            _log("the front end can cut its memory short, which would end this process: memfd-backed memory cannot be");
+            _log("the front end can cut its memory short, which would end this process: a memfd that can be sealed is safe");
         }
 
         StartRings();

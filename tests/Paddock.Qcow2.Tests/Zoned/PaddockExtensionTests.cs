@@ -17,7 +17,9 @@ public class PaddockExtensionTests
     {
         var data = new byte[PaddockExtension.Size];
         new PaddockExtension(8, new HostOffset(0x50000)).WriteTo(data);
-        Assert.Equal(Convert.FromHexString("00000001000000080000000000050000"), data);
+        Assert.Equal(Convert.FromHexString("0000000100000008000000000005000000000000000000000000000000000000"), data);
+        new PaddockExtension(0, default) { ExtensionBytes = 64, DirectoryEntries = 3, DirectoryOffset = new HostOffset(0x70000) }.WriteTo(data);
+        Assert.Equal(Convert.FromHexString("0000000100000000000000000000000000000040000000030000000000070000"), data);
         var table = ZoneConditionTable.Build([0, ZoneCondition.ReadOnly, ZoneCondition.Full, ZoneCondition.Offline]);
         Assert.Equal(20, table.Length);
         Assert.Equal("PDKZCOND", Encoding.ASCII.GetString(table.AsSpan(0, 8)));
@@ -35,10 +37,15 @@ public class PaddockExtensionTests
     [InlineData(12, 0x50200u, "conditions_offset is 328192")]
     [InlineData(12, 0x100000u, "conditions_offset is 1048576")]
     [InlineData(8, 0xffffffffu, "conditions_offset is ")]
+    [InlineData(16, 65u, "extension_bytes is 65")]
+    [InlineData(16, 512u, "extension_bytes is 512")]
+    [InlineData(20, 1_048_577u, "directory_entries is 1048577")]
+    [InlineData(28, 0x50200u, "directory_offset is 328192")]
+    [InlineData(28, 0x100000u, "directory_offset is 1048576")]
     public void A_field_beyond_its_limit_is_named(int at, uint value, string problem)
     {
         var data = new byte[PaddockExtension.Size];
-        new PaddockExtension(8, new HostOffset(0x50000)).WriteTo(data);
+        new PaddockExtension(8, new HostOffset(0x50000)) { ExtensionBytes = 64 }.WriteTo(data);
         BinaryPrimitives.WriteUInt32BigEndian(data.AsSpan(at), value);
         Assert.Null(PaddockExtension.Parse(data, Cluster, 0x100000, out string? found));
         Assert.StartsWith(problem, found, StringComparison.Ordinal);

@@ -33,6 +33,32 @@ internal sealed record DoorListener(Socket Socket, string Address, string? Path)
         }
     }
 
+    /// <summary>The sockets of a door: those that were handed over under its name, and the one of its flag.</summary>
+    public static IReadOnlyList<DoorListener> All(ServiceManager manager, string name, string? where, bool allowUnix)
+    {
+        var all = manager.Take(name).ToList();
+        if (where is not null)
+        {
+            all.Add(Open(where, "--" + name, allowUnix));
+        }
+
+        return all;
+    }
+
+    /// <summary>Listens at a path that only its owner may use.</summary>
+    /// <exception cref="ToolException">It cannot; the message names <paramref name="flag"/>.</exception>
+    public static DoorListener Owned(string path, string flag)
+    {
+        try
+        {
+            return new DoorListener(Listeners.Unix(path, UnixFileMode.UserRead | UnixFileMode.UserWrite), path, path);
+        }
+        catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            throw new ToolException($"{flag} '{path}': cannot listen: {e.Message}");
+        }
+    }
+
     /// <summary>Reads <c>HOST:PORT</c>.</summary>
     /// <exception cref="ToolException">It is none.</exception>
     public static IPEndPoint Endpoint(string text, string flag)

@@ -25,9 +25,18 @@ internal interface IDoor : IAsyncDisposable
     /// <summary>Ends every connection at once, as a power cut would; clients may come back. It may be called while the door closes.</summary>
     void DropConnections();
 
+    /// <summary>Takes clients, or hangs up on those who come: a server without power.</summary>
+    void Admit(bool clients);
+
+    /// <summary>Waits until all clients are gone, and no request of theirs runs any more; no longer than the limit.</summary>
+    Task GoneAsync(TimeSpan limit);
+
+    /// <summary>Bytes that its clients wrote to a disk so far.</summary>
+    long BytesWritten(ServedDisk disk);
+
     /// <summary>Writes its counters.</summary>
     void WriteMetrics(MetricsText page);
 
-    /// <summary>Takes over what may change while it is open; says what did change, if anything.</summary>
+    /// <summary>Takes over what may change while it is open; says what did change, each in a few words.</summary>
     IEnumerable<string> Reload(ServeSettings settings) => [];
 }

@@ -1,4 +1,6 @@
+using Paddock.Block.Buffers;
 using Paddock.Nbd;
+using Paddock.Nbd.Transport;
 
 namespace Paddock.Tools.Serve.Doors;
 
@@ -7,11 +9,31 @@ internal sealed class NbdDoor : IDoor
 {
     private readonly NbdServer _server;
     private readonly IReadOnlyList<DoorListener> _listeners;
+    private readonly Dictionary<ServedDisk, NbdExport> _exports;
 
-    public NbdDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> listeners)
+    // certificates are read anew by Reload; connections of before may still look at the old ones
+    private readonly List<TlsCredentials> _credentials = [];
+
+    public NbdDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> listeners, SlabPool buffers, ServeLog log)
     {
         _listeners = listeners;
-        _server = new NbdServer(new NbdServerOptions { MaxConnections = settings.MaxConnections }, ExportsOf(disks));
+        if (disks.GroupBy(d => d.Name).FirstOrDefault(g => g.Count() > 1) is { } twice)
+        {
+            throw new ToolException($"two images would be the export '{twice.Key}': give one of them another name (export)");
+        }
+
+        _exports = disks.ToDictionary(d => d, ExportOf);
+        var credentials = Credentials(settings);
+        var options = new NbdServerOptions
+        {
+            MaxConnections = settings.MaxConnections,
+            IdleLimit = TimeSpan.FromSeconds(settings.IdleTimeout),
+            Buffers = buffers,
+            Tls = credentials is null ? TlsMode.Off : settings.NbdTls == "allowed" ? TlsMode.Allowed : TlsMode.Required,
+            Credentials = credentials,
+            Log = line => log.Write("connection ended for a fault of the client", ("door", "nbd"), ("why", line)),
+        };
+        _server = new NbdServer(options, WithDefault());
     }
 
     /// <inheritdoc/>
@@ -22,6 +44,21 @@ internal sealed class NbdDoor : IDoor
 
     /// <inheritdoc/>
     public int Connections => _server.Statistics.Connections;
+
+    /// <summary>Reads the certificates that settings name; null where they name none.</summary>
+    /// <exception cref="ToolException">They cannot be read.</exception>
+    public static TlsCredentials? CredentialsOf(ServeSettings settings)
+    {
+        try
+        {
+            return settings.NbdTlsCreds is { } folder
+                ? TlsCredentials.FromFolder(folder, isServer: true, verifyPeer: settings.NbdTlsClients == "required") : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ToolException($"--nbd-tls-creds '{settings.NbdTlsCreds}': {e.Message}");
+        }
+    }
 
     /// <inheritdoc/>
     public void Open()
@@ -40,6 +77,11 @@ internal sealed class NbdDoor : IDoor
         {
             listener.Remove();
         }
+
+        foreach (var credentials in _credentials)
+        {
+            credentials.Dispose();
+        }
     }
 
     /// <inheritdoc/>
@@ -49,27 +91,79 @@ internal sealed class NbdDoor : IDoor
     public void DropConnections() => _server.DropConnections();
 
     /// <inheritdoc/>
+    public void Admit(bool clients) => _server.Admit(clients);
+
+    /// <inheritdoc/>
+    public Task GoneAsync(TimeSpan limit) => _server.GoneAsync(limit);
+
+    /// <inheritdoc/>
+    public long BytesWritten(ServedDisk disk) => _exports[disk].Statistics.BytesWritten;
+
+    /// <inheritdoc/>
     public void WriteMetrics(MetricsText page)
     {
-        var done = _server.Statistics;
-        page.Counter("paddock_nbd_requests_total", "Requests that NBD clients sent.", done.Requests);
-        page.Counter("paddock_nbd_bytes_total", "Bytes that NBD clients asked for.", done.BytesRead, ("kind", "read"));
-        page.Counter("paddock_nbd_bytes_total", "Bytes that NBD clients asked for.", done.BytesWritten, ("kind", "write"));
-        page.Counter("paddock_nbd_connections_accepted_total", "Connections that NBD clients made.", done.Accepted);
-        page.Counter("paddock_nbd_connections_refused_total", "NBD connections that were ended for a fault of the client.", done.Refused);
+        foreach (var (disk, export) in _exports)
+        {
+            var (label, s) = (("export", disk.Name), export.Statistics);
+            page.Counter("paddock_nbd_requests_total", "Requests that NBD clients sent.", s.Requests, label);
+            page.Counter("paddock_nbd_request_errors_total", "Requests of NBD clients that were answered with an error.", s.Errors, label);
+            page.Counter("paddock_nbd_bytes_total", "Bytes that NBD clients asked for.", s.BytesRead, label, ("kind", "read"));
+            page.Counter("paddock_nbd_bytes_total", "Bytes that NBD clients asked for.", s.BytesWritten, label, ("kind", "write"));
+        }
+
+        NvmeMetrics.WriteLatencies(page, "paddock_nbd_latency_seconds", "From an NBD request's start to its answer.", _server.Latencies, NbdStatistics.Kinds);
+        page.Counter("paddock_nbd_connections_accepted_total", "Connections that NBD clients made.", _server.Statistics.Accepted);
+        page.Counter("paddock_nbd_connections_refused_total", "NBD connections that were ended for a fault of the client.", _server.Statistics.Refused);
     }
 
-    private static IEnumerable<NbdExport> ExportsOf(IReadOnlyList<ServedDisk> disks)
+    /// <inheritdoc/>
+    public IEnumerable<string> Reload(ServeSettings settings)
     {
-        foreach (var disk in disks)
+        // whether there is TLS at all stays as it was
+        if (_server.Credentials is null || settings.NbdTlsCreds is null)
         {
-            yield return new NbdExport { Name = disk.Name, Device = disk.Node.Device, ReadOnly = disk.Settings.ReadOnly };
+            return [];
+        }
+
+        string before = _server.Credentials.Certificate!.Thumbprint;
+        _server.Credentials = Credentials(settings);
+        string after = _server.Credentials!.Certificate!.Thumbprint;
+        return before == after ? [] : [$"certificate {after}"];
+    }
+
+    private static NbdExport ExportOf(ServedDisk disk) => new()
+    {
+        Name = disk.Name,
+        Description = disk.Settings.Description ?? "",
+        Device = disk.Device,
+        ReadOnly = disk.Settings.ReadOnly,
+    };
+
+    private TlsCredentials? Credentials(ServeSettings settings)
+    {
+        var credentials = CredentialsOf(settings);
+        if (credentials is not null)
+        {
+            _credentials.Add(credentials);
+        }
+
+        return credentials;
+    }
+
+    private IEnumerable<NbdExport> WithDefault()
+    {
+        foreach (var export in _exports.Values)
+        {
+            yield return export;
         }
 
         // a client that names no export gets the only one
-        if (disks is [{ Name.Length: > 0 } only])
+        if (_exports.Values.ToArray() is [{ Name.Length: > 0 } only])
         {
-            yield return new NbdExport { Name = "", Device = only.Node.Device, ReadOnly = only.Settings.ReadOnly };
+            yield return new NbdExport
+            {
+                Name = "", Description = only.Description, Device = only.Device, ReadOnly = only.ReadOnly, Statistics = only.Statistics,
+            };
         }
     }
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Paddock.Block;
+using Paddock.Block.Buffers;
 using Paddock.Nvme;
 
 namespace Paddock.Tools.Serve.Doors;
@@ -14,17 +15,22 @@ internal sealed class NvmeDoor : IDoor
     private readonly ServeLog _log;
     private readonly IReadOnlyList<DoorListener> _listeners;
     private readonly NvmeTcpServer _server;
+    private readonly DhChapPolicy? _keys;
+    private readonly List<ServedNamespace> _namespaces = [];
 
-    public NvmeDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> listeners, ServeLog log)
+    public NvmeDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> listeners, SlabPool buffers, ServeLog log)
     {
         _settings = settings;
         _log = log;
         _listeners = listeners;
+        _keys = ServeKeys.PolicyOf(settings, Environment.GetEnvironmentVariable);
         Target = new NvmeTarget(new NvmeTargetOptions
         {
             Connections = settings.MaxConnections,
+            Buffers = buffers,
             IdleTimeout = TimeSpan.FromSeconds(settings.IdleTimeout),
         });
+        Target.Authenticated += (host, agreed) => _log.Write("authenticated", ("host", host), ("by", agreed));
         string first = settings.Nqn ?? DefaultNqn + ServeVerb.StemOf(disks[0].Settings.Path);
         foreach (var disk in disks)
         {
@@ -33,7 +39,7 @@ internal sealed class NvmeDoor : IDoor
 
         _server = new NvmeTcpServer(Target);
         _server.Ended += OnEnded;
-        _server.Refused += () => _log.Write("refused", ("door", Name), ("why", "too many connections"));
+        _server.Refused += () => _log.Write("refused", ("door", Name), ("why", "too many connections, or no memory for one more"));
     }
 
     /// <inheritdoc/>
@@ -47,6 +53,9 @@ internal sealed class NvmeDoor : IDoor
 
     /// <summary>The subsystems.</summary>
     public NvmeTarget Target { get; }
+
+    /// <summary>The namespaces of all subsystems.</summary>
+    public IReadOnlyList<ServedNamespace> Namespaces => _namespaces;
 
     /// <summary>Where it listens first.</summary>
     public IPEndPoint Address => _server.Address;
@@ -74,19 +83,45 @@ internal sealed class NvmeDoor : IDoor
     }
 
     /// <inheritdoc/>
+    public void Admit(bool clients) => _server.Admit(clients);
+
+    /// <inheritdoc/>
+    public Task GoneAsync(TimeSpan limit) => _server.GoneAsync(limit);
+
+    /// <inheritdoc/>
+    public long BytesWritten(ServedDisk disk) => _namespaces.Where(n => n.Disk == disk).Sum(n => n.Namespace.Statistics.BytesWritten);
+
+    /// <inheritdoc/>
     public void WriteMetrics(MetricsText page) => NvmeMetrics.Write(page, Target, _server);
 
     /// <inheritdoc/>
     public IEnumerable<string> Reload(ServeSettings settings)
     {
-        var hosts = HostsOf(settings);
+        var changes = new List<string>();
+        var (hosts, keys) = (HostsOf(settings), ServeKeys.PolicyOf(settings, Environment.GetEnvironmentVariable));
         foreach (var subsystem in Target.Subsystems)
         {
+            changes.AddRange(ChangesOf(subsystem.AllowedHosts, hosts).Select(change => $"{subsystem.Nqn}: {change}"));
             subsystem.AllowedHosts = hosts;
+            subsystem.Authentication = keys;
         }
 
-        return [hosts is null ? "hosts=all" : $"hosts={hosts.Count}"];
+        if (keys is not null)
+        {
+            changes.Add($"keys of {keys.Hosts.Count} hosts read again");
+        }
+
+        return changes;
     }
+
+    private static IEnumerable<string> ChangesOf(IReadOnlySet<string>? before, IReadOnlySet<string>? after)
+        => (before, after) switch
+        {
+            (null, null) => [],
+            (null, { } only) => [$"from all hosts to {only.Count}"],
+            (_, null) => ["all hosts may connect"],
+            _ => [.. after.Except(before).Select(h => "added " + h), .. before.Except(after).Select(h => "removed " + h)],
+        };
 
     private static HashSet<string>? HostsOf(ServeSettings settings) => settings.AllowHosts.Count == 0 ? null : [.. settings.AllowHosts];
 
@@ -99,7 +134,10 @@ internal sealed class NvmeDoor : IDoor
 
         try
         {
-            var subsystem = new NvmeSubsystem(nqn, $"PADDOCK{Target.Subsystems.Count:D8}") { AllowedHosts = HostsOf(_settings) };
+            var subsystem = new NvmeSubsystem(nqn, $"PADDOCK{Target.Subsystems.Count:D8}")
+            {
+                AllowedHosts = HostsOf(_settings), Authentication = _keys,
+            };
             Target.Add(subsystem);
             return subsystem;
         }
@@ -111,13 +149,17 @@ internal sealed class NvmeDoor : IDoor
 
     private void AddNamespaces(NvmeSubsystem subsystem, ServedDisk disk)
     {
-        var parts = DiskWindow.Part(disk.Node.Device);
+        var parts = DiskWindow.Part(disk.Device);
+        long start = 0;
         foreach (var part in parts)
         {
             uint id = (uint)subsystem.Namespaces.Count + 1;
             try
             {
-                subsystem.Add(new NvmeNamespace(id, part, _settings.BlockSize, disk.Name));
+                var ns = new NvmeNamespace(id, part, _settings.BlockSize, disk.Name) { Faults = disk.Faults };
+                subsystem.Add(ns);
+                _namespaces.Add(new ServedNamespace(subsystem, ns, disk, start));
+                start += part.Length;
             }
             catch (ArgumentException e)
             {

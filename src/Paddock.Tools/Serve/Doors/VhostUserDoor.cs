@@ -11,27 +11,34 @@ internal sealed class VhostUserDoor : IDoor
 
     private readonly List<(VhostUserServer Server, DoorListener Listener, string Name)> _servers = [];
 
-    public VhostUserDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, ServeLog log)
+    public VhostUserDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> handed, ServeLog log)
     {
         if (settings.VhostUserQueues is < 1 or > VhostUserLimits.MaxQueues)
         {
             throw new ToolException($"--vhost-user-queues {settings.VhostUserQueues}: 1 to {VhostUserLimits.MaxQueues} are possible");
         }
 
+        // sockets that were handed over serve the images in their order
+        var left = new Queue<DoorListener>(handed);
         foreach (var disk in disks)
         {
-            if (PathOf(settings, disks, disk) is not { } path)
+            if (!left.TryDequeue(out var listener))
             {
-                continue;
+                if (PathOf(settings, disks, disk) is not { } path)
+                {
+                    continue;
+                }
+
+                listener = DoorListener.Open("unix:" + path, "--vhost-user", allowUnix: true);
             }
 
-            var server = new VhostUserServer(disk.Node.Device, new VhostUserServerOptions
+            var server = new VhostUserServer(disk.Device, new VhostUserServerOptions
             {
                 Queues = settings.VhostUserQueues,
                 Serial = disk.Name,
                 Log = line => log.Write("vhost-user", ("image", disk.Node.Filename), ("what", line)),
             });
-            _servers.Add((server, DoorListener.Open("unix:" + path, "--vhost-user", allowUnix: true), disk.Name));
+            _servers.Add((server, listener, disk.Name));
         }
     }
 
@@ -74,6 +81,21 @@ internal sealed class VhostUserDoor : IDoor
             server.DropConnections();
         }
     }
+
+    /// <inheritdoc/>
+    public void Admit(bool clients)
+    {
+        foreach (var (server, _, _) in _servers)
+        {
+            server.Admit(clients);
+        }
+    }
+
+    /// <inheritdoc/>
+    public Task GoneAsync(TimeSpan limit) => Task.WhenAll(_servers.Select(s => s.Server.GoneAsync(limit)));
+
+    /// <inheritdoc/>
+    public long BytesWritten(ServedDisk disk) => _servers.Where(s => s.Name == disk.Name).Sum(s => s.Server.Statistics.BytesWritten);
 
     /// <inheritdoc/>
     public void WriteMetrics(MetricsText page)

@@ -1,0 +1,105 @@
+namespace Paddock.Block.Faults;
+
+/// <summary>
+/// A place for a device that goes away and comes back, as a drive does when its power is cut: doors keep this object and see whatever device
+/// is in it. A request runs on the device that was there when it began.
+/// </summary>
+public class RestartableDevice : IBlockDevice
+{
+    private volatile IBlockDevice _device;
+
+    /// <param name="device">The first device; owned, as are those after it while they are here.</param>
+    protected RestartableDevice(IBlockDevice device) => _device = device;
+
+    /// <inheritdoc/>
+    public long Length => _device.Length;
+
+    /// <inheritdoc/>
+    public bool IsReadOnly => _device.IsReadOnly;
+
+    /// <inheritdoc/>
+    public BlockLimits Limits => _device.Limits;
+
+    /// <inheritdoc/>
+    public IBlockDevice? Backing => _device.Backing;
+
+    /// <summary>The device of now.</summary>
+    protected IBlockDevice Current => _device;
+
+    /// <summary>A place for this device; a zoned one stays zoned.</summary>
+    public static RestartableDevice Hold(IBlockDevice device)
+        => device is IZonedBlockDevice zoned ? new RestartableZonedDevice(zoned) : new RestartableDevice(device);
+
+    /// <summary>Puts another device of the same kind and geometry here.</summary>
+    /// <returns>The one that was here, no longer owned.</returns>
+    /// <exception cref="BlockException">The new one is of another kind, or has other zones.</exception>
+    public IBlockDevice Replace(IBlockDevice device)
+    {
+        var before = _device;
+        if ((before as IZonedBlockDevice)?.Zoned != (device as IZonedBlockDevice)?.Zoned)
+        {
+            throw new BlockException(BlockError.InvalidArgument, "the image came back with other zones");
+        }
+
+        _device = device;
+        return before;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => _device.ReadAsync(offset, buffer, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask WriteAsync(
+        long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+        => _device.WriteAsync(offset, data, flags, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask WriteZeroesAsync(
+        long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
+        => _device.WriteZeroesAsync(offset, length, flags, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => _device.DiscardAsync(offset, length, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => _device.FlushAsync(cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask ResizeAsync(
+        long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+        => _device.ResizeAsync(length, preallocation, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => _device.GetStatusAsync(offset, length, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync()
+    {
+        GC.SuppressFinalize(this);
+        return _device.DisposeAsync();
+    }
+
+    /// <summary>The zoned part.</summary>
+    private sealed class RestartableZonedDevice(IZonedBlockDevice first) : RestartableDevice(first), IZonedBlockDevice
+    {
+        public ZonedLimits Zoned => Here.Zoned;
+
+        public IZoneAttributes? Attributes => Here.Attributes;
+
+        // only devices of the same kind come here
+        private IZonedBlockDevice Here => (IZonedBlockDevice)Current;
+
+        public ValueTask<int> ReportZonesAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
+            => Here.ReportZonesAsync(offset, zones, cancellationToken);
+
+        public ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
+            => Here.ManageZonesAsync(action, offset, length, cancellationToken);
+
+        public ValueTask<long> AppendAsync(
+            long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+            => Here.AppendAsync(zoneStart, data, flags, cancellationToken);
+    }
+}

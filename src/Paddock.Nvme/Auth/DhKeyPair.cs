@@ -1,0 +1,84 @@
+using Org.BouncyCastle.Crypto.Agreement;
+using Org.BouncyCastle.Crypto.Generators;
+using Org.BouncyCastle.Crypto.Parameters;
+using Org.BouncyCastle.Crypto.Prng;
+using Org.BouncyCastle.Math;
+using Org.BouncyCastle.Security;
+
+namespace Paddock.Nvme.Auth;
+
+/// <summary>
+/// A Diffie-Hellman key pair for one exchange. An exponentiation takes 2 to 50 ms of a core: they run on threads of the pool, half as many at
+/// once as there are cores, so that hosts which come in hold up no others.
+/// </summary>
+internal sealed class DhKeyPair
+{
+    private static readonly SemaphoreSlim Turn = new(Math.Max(1, Environment.ProcessorCount / 2));
+
+    private readonly DhChapGroup _group;
+    private readonly DHPrivateKeyParameters _private;
+
+    private DhKeyPair(DhChapGroup group, DHPrivateKeyParameters secret, byte[] value)
+    {
+        _group = group;
+        _private = secret;
+        PublicValue = value;
+    }
+
+    /// <summary>The public value, big-endian, as long as the group's prime.</summary>
+    public byte[] PublicValue { get; }
+
+    /// <summary>Makes a pair.</summary>
+    /// <param name="group">Not the NULL group.</param>
+    public static Task<DhKeyPair> CreateAsync(DhChapGroup group) => RunAsync(() =>
+    {
+        // the system's generator itself, not one that is seeded from it
+        using var source = new CryptoApiRandomGenerator();
+        var generator = new DHKeyPairGenerator();
+        generator.Init(new DHKeyGenerationParameters(new SecureRandom(source), group.Parameters()!));
+        var pair = generator.GenerateKeyPair();
+        return new DhKeyPair(group, (DHPrivateKeyParameters)pair.Private, Pad(((DHPublicKeyParameters)pair.Public).Y, group.Length()));
+    });
+
+    /// <summary>The secret shared with the peer, big-endian, as long as the group's prime: leading zeroes stay, as in Linux.</summary>
+    /// <returns>Null when the peer's value is too long, or no member of the group that may be used: 1 &lt; y &lt; p - 1, and of the right order.</returns>
+    public Task<byte[]?> AgreeAsync(ReadOnlyMemory<byte> peer) => RunAsync(() =>
+    {
+        if (peer.Length == 0 || peer.Length > _group.Length())
+        {
+            return null;
+        }
+
+        try
+        {
+            var agreement = new DHBasicAgreement();
+            agreement.Init(_private);
+            var value = new DHPublicKeyParameters(new BigInteger(1, peer.Span), _group.Parameters()!);
+            return Pad(agreement.CalculateAgreement(value), _group.Length());
+        }
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException)
+        {
+            return null;
+        }
+    });
+
+    private static async Task<T> RunAsync<T>(Func<T> work)
+    {
+        await Turn.WaitAsync();
+        try
+        {
+            return await Task.Run(work);
+        }
+        finally
+        {
+            Turn.Release();
+        }
+    }
+
+    private static byte[] Pad(BigInteger number, int length)
+    {
+        byte[] bytes = number.ToByteArrayUnsigned(), padded = new byte[length];
+        bytes.CopyTo(padded, length - bytes.Length);
+        return padded;
+    }
+}

@@ -1,0 +1,85 @@
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Zoned;
+
+/// <summary>
+/// Paddock's header extension of an open image, and the way to its tables. Changes are made under the image's metadata mutex: a table first,
+/// durably, then the header that points at it.
+/// </summary>
+internal sealed class PaddockTables
+{
+    private readonly Qcow2Image _image;
+    private readonly string? _problem;
+    private byte[]? _data;
+    private bool _uncertain;
+
+    public PaddockTables(Qcow2Image image)
+    {
+        _image = image;
+        _data = image.Extensions.Find(static e => e.Type == HeaderExtension.Paddock)?.Data;
+        if (_data is null)
+        {
+            return;
+        }
+
+        Extension = PaddockExtension.Parse(_data, image.Geometry.ClusterSize, image.Storage.Length, out _problem) ?? default;
+        if (_problem is not null)
+        {
+            image.AddWarning($"Paddock's header extension is ignored: {_problem}");
+        }
+    }
+
+    /// <summary>What the header says; all zero without the extension.</summary>
+    public PaddockExtension Extension { get; private set; }
+
+    /// <summary>Refuses a change where the extension is one that must be kept as it is.</summary>
+    public void RequireKnown()
+    {
+        if (_problem is not null)
+        {
+            throw new BlockException(BlockError.NotSupported, $"Paddock's header extension in this image is not to be changed: {_problem}");
+        }
+    }
+
+    /// <summary>Reads a table; null when the header names none, or one where other metadata lie: that gives a warning.</summary>
+    public async ValueTask<byte[]?> ReadAsync(string name, HostOffset offset, long bytes, CancellationToken cancellationToken)
+    {
+        if (offset.Value == 0)
+        {
+            return null;
+        }
+
+        if (_image.IsMetadata(offset.Value, bytes))
+        {
+            _image.AddWarning($"the {name} at {offset} is ignored: it overlaps other metadata");
+            return null;
+        }
+
+        var table = new byte[bytes];
+        await _image.Storage.ReadAsync(offset.Value, table, cancellationToken);
+        return table;
+    }
+
+    /// <summary>Makes the header say this, durably. Bytes of a later revision stay.</summary>
+    public async ValueTask PutAsync(PaddockExtension next)
+    {
+        var known = new byte[PaddockExtension.Size];
+        next.WriteTo(known);
+        byte[] data = _data is null ? known : [.. _data];
+        if (data.Length < known.Length && next.DirectoryOffset.Value != 0)
+        {
+            throw new BlockException(BlockError.NotSupported, "Paddock's header extension in this image is too short to name zone descriptor extensions");
+        }
+
+        known.AsSpan(0, Math.Min(known.Length, data.Length)).CopyTo(data);
+        _uncertain = true;
+        await _image.PutHeaderExtensionAsync(new HeaderExtension(HeaderExtension.Paddock, data));
+        _uncertain = false;
+        _data = data;
+        Extension = next;
+    }
+
+    /// <summary>After a write of the header that failed, and may have had its effect: makes it say again what it is meant to say.</summary>
+    public ValueTask SettleAsync() => _uncertain && _data is not null ? PutAsync(Extension) : ValueTask.CompletedTask;
+}

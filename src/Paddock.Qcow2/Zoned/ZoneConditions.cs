@@ -1,0 +1,81 @@
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+using Paddock.Zones;
+
+namespace Paddock.Qcow2.Zoned;
+
+/// <summary>
+/// The READ ONLY and OFFLINE zones that an image keeps. A change writes the whole table anew into free clusters: conditions change when a drive
+/// wears out, or a test says so, and one byte a zone is little. Changed under the image's metadata mutex.
+/// </summary>
+internal sealed class ZoneConditions(Qcow2Image image, PaddockTables tables)
+{
+    private ZoneCondition[] _kept = [];
+    private bool _hasTable;
+
+    /// <summary>READ ONLY, OFFLINE, or 0 for a zone whose condition follows from its pointer.</summary>
+    public ZoneCondition this[int zone] => zone < _kept.Length ? _kept[zone] : 0;
+
+    /// <summary>Reads the table, if there is one, and sets the zones' conditions; a faulty one is ignored with a warning.</summary>
+    public async ValueTask LoadAsync(ZoneSet zones, CancellationToken cancellationToken)
+    {
+        var (offset, bytes) = (tables.Extension.ConditionOffset, tables.Extension.ConditionBytes);
+        if (await tables.ReadAsync("zone condition table", offset, bytes, cancellationToken) is not { } table)
+        {
+            return;
+        }
+
+        var conditions = new ZoneCondition[zones.Count];
+        if (!ZoneConditionTable.TryParse(table, conditions, out string? problem))
+        {
+            image.AddWarning($"the zone condition table at {offset} is ignored: {problem}");
+            return;
+        }
+
+        image.RegisterZoneAttributes(offset.Value, bytes);
+        (_kept, _hasTable) = (conditions, true);
+        for (int zone = 0; zone < zones.Count; zone++)
+        {
+            if (conditions[zone] != 0)
+            {
+                zones.SetFixed(zone, conditions[zone]);
+            }
+        }
+    }
+
+    /// <summary>Keeps another condition for a zone, durably.</summary>
+    /// <param name="zone">Which.</param>
+    /// <param name="condition">READ ONLY, OFFLINE, or 0.</param>
+    /// <param name="zoneCount">Zones on the disk.</param>
+    public async ValueTask SetAsync(int zone, ZoneCondition condition, int zoneCount)
+    {
+        var next = new ZoneCondition[zoneCount];
+        _kept.AsSpan(0, Math.Min(zoneCount, _kept.Length)).CopyTo(next);
+        next[zone] = condition;
+        bool any = next.AsSpan().ContainsAnyExcept((ZoneCondition)0);
+        var before = tables.Extension;
+        long offset = any ? await PlaceAsync(ZoneConditionTable.Build(next)) : 0;
+        await tables.PutAsync(before with { ConditionZones = any ? (uint)zoneCount : 0, ConditionOffset = new HostOffset(offset) });
+        if (_hasTable)
+        {
+            image.FreeTable(before.ConditionOffset.Value, before.ConditionBytes);
+        }
+
+        (_kept, _hasTable) = (next, any);
+    }
+
+    private async ValueTask<long> PlaceAsync(byte[] table)
+    {
+        long offset = await image.PlaceTableAsync(table);
+        try
+        {
+            await image.FlushLockedAsync();
+            return offset;
+        }
+        catch
+        {
+            image.FreeTable(offset, table.Length);
+            throw;
+        }
+    }
+}

@@ -1,0 +1,322 @@
+using System.Buffers.Binary;
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+using Paddock.Zones;
+
+namespace Paddock.Qcow2.Zoned;
+
+/// <summary>
+/// The zone descriptor extensions that an image keeps, each in a slot that one write of a sector changes. Changed under the image's metadata
+/// mutex; read by whoever holds the zone.
+/// </summary>
+/// <remarks>
+/// A reset must take pointer and extension away at once, and they lie in different sectors. So before the pointer goes back to the start, the
+/// slot is made to say that it holds only above the start ("written"); then the pointer's write decides both. What the slot still holds is
+/// stale, and is cleared before a later flush lets the pointer of that zone rise again.
+/// </remarks>
+internal sealed class ZoneExtensions
+{
+    private const int DefaultBytes = ZoneExtensionSlot.Unit;
+
+    private readonly Qcow2Image _image;
+    private readonly PaddockTables _tables;
+    private readonly int _slotBytes;
+    private readonly int _perCluster;
+    private readonly HashSet<int> _stale = [];
+    private readonly HashSet<int> _uncertainEntries = [];
+    private long[] _clusters = [];
+    private ZoneSlotState[] _states = [];
+    private bool _hasDirectory;
+    private int _count;
+
+    public ZoneExtensions(Qcow2Image image, PaddockTables tables)
+    {
+        _image = image;
+        _tables = tables;
+        Bytes = tables.Extension.ExtensionBytes is > 0 and var bytes ? (int)bytes : DefaultBytes;
+        _slotBytes = ZoneExtensionSlot.SizeFor(Bytes);
+        _perCluster = ZoneExtensionSlot.ZonesPerCluster(Bytes, image.Geometry.ClusterSize);
+    }
+
+    /// <summary>Bytes of each extension.</summary>
+    public int Bytes { get; }
+
+    /// <summary>Reads the directory and its clusters, if there are any, and tells the zones; what is faulty is ignored with a warning.</summary>
+    public async ValueTask LoadAsync(ZoneSet zones, CancellationToken cancellationToken)
+    {
+        var (offset, bytes) = (_tables.Extension.DirectoryOffset, _tables.Extension.DirectoryBytes);
+        if (await _tables.ReadAsync("zone extension directory", offset, bytes, cancellationToken) is not { } directory)
+        {
+            return;
+        }
+
+        if (ZoneExtensionDirectory.TryParse(directory, out string? problem) is not { } clusters)
+        {
+            _image.AddWarning($"the zone extension directory at {offset} is ignored: {problem}");
+            return;
+        }
+
+        _image.RegisterZoneAttributes(offset.Value, bytes);
+        _hasDirectory = true;
+        _clusters = clusters;
+        _states = new ZoneSlotState[zones.Count];
+        int bad = 0;
+        var cluster = new byte[_image.Geometry.ClusterSize];
+        for (int i = 0; i < clusters.Length; i++)
+        {
+            if (clusters[i] != 0 && !await ReadClusterAsync(i, cluster, cancellationToken))
+            {
+                clusters[i] = 0;
+                bad++;
+            }
+            else if (clusters[i] != 0)
+            {
+                bad += TakeSlots(i, cluster, zones);
+            }
+        }
+
+        if (bad > 0)
+        {
+            _image.AddWarning($"{bad} zone descriptor extensions, or clusters of them, are corrupt and ignored (check -r all removes them)");
+        }
+    }
+
+    /// <summary>Reads a zone's extension, which it has.</summary>
+    public async ValueTask ReadAsync(int zone, Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        var slot = new byte[_slotBytes];
+        await _image.Storage.ReadAsync(SlotAt(zone), slot, cancellationToken);
+        if (ZoneExtensionSlot.Read(slot, zone) is not (ZoneSlotState.Fresh or ZoneSlotState.Written))
+        {
+            throw new ImageCorruptException("zone extension", new HostOffset(SlotAt(zone)), $"the extension of zone {zone} has changed under the image");
+        }
+
+        slot.AsMemory(ZoneExtensionSlot.DataAt, Bytes).CopyTo(buffer);
+    }
+
+    /// <summary>Gives a zone whose pointer is durably at its start an extension, durably.</summary>
+    public async ValueTask WriteAsync(int zone, ReadOnlyMemory<byte> data, int zoneCount)
+    {
+        var slot = new byte[_slotBytes];
+        ZoneExtensionSlot.Write(slot, zone, ZoneSlotState.Fresh, data.Span);
+        if (HasSlot(zone))
+        {
+            // should this fail, the slot may hold it all the same: the next flush clears it
+            _stale.Add(zone);
+            await _image.Storage.WriteAsync(SlotAt(zone), slot);
+            await _image.Storage.FlushAsync();
+            _stale.Remove(zone);
+        }
+        else
+        {
+            await AddClusterAsync(zone, slot, zoneCount);
+        }
+
+        SetState(zone, ZoneSlotState.Fresh);
+    }
+
+    /// <summary>Before a reset: the extensions of zones that the zone table shows written go with their pointers from here on, durably.</summary>
+    public async ValueTask TieToPointersAsync(ZoneRange range, Func<int, bool> isStoredAboveStart)
+    {
+        bool any = false;
+        for (int zone = range.First; _count > 0 && zone <= Math.Min(range.Last, _states.Length - 1); zone++)
+        {
+            if (_states[zone] == ZoneSlotState.Fresh && isStoredAboveStart(zone))
+            {
+                var data = new byte[Bytes];
+                await ReadAsync(zone, data, CancellationToken.None);
+                var slot = new byte[_slotBytes];
+                ZoneExtensionSlot.Write(slot, zone, ZoneSlotState.Written, data);
+                await _image.Storage.WriteAsync(SlotAt(zone), slot);
+                _states[zone] = ZoneSlotState.Written;
+                any = true;
+            }
+        }
+
+        if (any)
+        {
+            await _image.Storage.FlushAsync();
+        }
+    }
+
+    /// <summary>Forgets the extensions of a range that is reset.</summary>
+    /// <returns>Zones that lose theirs only by a write to their slots: nothing was ever written in them.</returns>
+    public List<int> TakeReset(ZoneRange range)
+    {
+        var gone = new List<int>();
+        for (int zone = range.First; _count > 0 && zone <= Math.Min(range.Last, _states.Length - 1); zone++)
+        {
+            if (_states[zone] != ZoneSlotState.None)
+            {
+                _stale.Add(zone);
+                if (_states[zone] == ZoneSlotState.Fresh)
+                {
+                    gone.Add(zone);
+                }
+
+                SetState(zone, ZoneSlotState.None);
+            }
+        }
+
+        return gone;
+    }
+
+    /// <summary>Empties the slots of zones.</summary>
+    public async ValueTask ClearAsync(IReadOnlyCollection<int> zones)
+    {
+        var empty = new byte[_slotBytes];
+        foreach (int zone in zones)
+        {
+            if (HasSlot(zone))
+            {
+                await _image.Storage.WriteAsync(SlotAt(zone), empty);
+            }
+        }
+    }
+
+    /// <summary>In a flush, before pointers rise: clears what is stale, and makes entries whose write failed what they are meant to be.</summary>
+    public async ValueTask SettleAsync()
+    {
+        if (_stale.Count > 0)
+        {
+            await ClearAsync(_stale);
+            _stale.Clear();
+        }
+
+        foreach (int index in _uncertainEntries)
+        {
+            await WriteEntryAsync(index, _clusters[index]);
+        }
+
+        _uncertainEntries.Clear();
+    }
+
+    private bool HasSlot(int zone) => zone / _perCluster < _clusters.Length && _clusters[zone / _perCluster] != 0;
+
+    private int EntriesFor(int zoneCount) => (zoneCount + _perCluster - 1) / _perCluster;
+
+    private int SlotIn(int zone) => ((zone % _perCluster) + 1) * _slotBytes;
+
+    private long SlotAt(int zone) => _clusters[zone / _perCluster] + SlotIn(zone);
+
+    private void SetState(int zone, ZoneSlotState state)
+    {
+        if (zone >= _states.Length)
+        {
+            Array.Resize(ref _states, Math.Max(zone + 1, _states.Length * 2));
+        }
+
+        _count += (state == ZoneSlotState.None ? 0 : 1) - (_states[zone] == ZoneSlotState.None ? 0 : 1);
+        _states[zone] = state;
+    }
+
+    private async ValueTask<bool> ReadClusterAsync(int index, byte[] cluster, CancellationToken cancellationToken)
+    {
+        long offset = _clusters[index];
+        if (offset < 0 || _image.Geometry.InCluster(offset) != 0 || offset > _image.Storage.Length - cluster.Length
+            || _image.IsMetadata(offset, cluster.Length))
+        {
+            return false;
+        }
+
+        await _image.Storage.ReadAsync(offset, cluster, cancellationToken);
+        if (!ZoneExtensionSlot.IsHead(cluster, index))
+        {
+            return false;
+        }
+
+        _image.RegisterZoneAttributes(offset, cluster.Length);
+        return true;
+    }
+
+    /// <summary>Takes over the slots of a cluster; returns how many are corrupt.</summary>
+    private int TakeSlots(int index, ReadOnlySpan<byte> cluster, ZoneSet zones)
+    {
+        int bad = 0;
+        for (long zone = (long)index * _perCluster; zone < (index + 1L) * _perCluster; zone++)
+        {
+            int slot = SlotIn((int)zone);
+            var state = ZoneExtensionSlot.Read(cluster.Slice(slot, _slotBytes), (int)zone);
+            if (state is null)
+            {
+                bad++;
+            }
+            else if (state != ZoneSlotState.None)
+            {
+                Take((int)zone, state.Value, zones);
+            }
+        }
+
+        return bad;
+    }
+
+    private void Take(int zone, ZoneSlotState state, ZoneSet zones)
+    {
+        if (zone >= zones.Count || !zones.Geometry.IsSequential(zone))
+        {
+            // of a disk that was longer: it must not come back when the disk grows again
+            _stale.Add(zone);
+        }
+        else if (zones.ConditionOf(zone) == ZoneCondition.Offline)
+        {
+            // its pointer is corrupt: what the slot means is known when that is mended
+        }
+        else if (state == ZoneSlotState.Written && zones.ConditionOf(zone) == ZoneCondition.Empty)
+        {
+            _stale.Add(zone);
+        }
+        else
+        {
+            zones.SetLoaded(zone, zones.StoredPointerOf(zone), extended: true);
+            SetState(zone, state);
+        }
+    }
+
+    private async ValueTask AddClusterAsync(int zone, byte[] slot, int zoneCount)
+    {
+        int index = zone / _perCluster;
+        var cluster = new byte[_image.Geometry.ClusterSize];
+        ZoneExtensionSlot.WriteHead(cluster, index);
+        slot.CopyTo(cluster, SlotIn(zone));
+        long offset = await _image.PlaceTableAsync(cluster);
+        if (index >= _clusters.Length || !_hasDirectory)
+        {
+            await MoveDirectoryAsync(index, offset, EntriesFor(zoneCount));
+            return;
+        }
+
+        await _image.FlushLockedAsync();
+        _uncertainEntries.Add(index);
+        await WriteEntryAsync(index, offset);
+        await _image.Storage.FlushAsync();
+        _uncertainEntries.Remove(index);
+        _clusters[index] = offset;
+    }
+
+    private async ValueTask WriteEntryAsync(int index, long offset)
+    {
+        var entry = new byte[sizeof(ulong)];
+        BinaryPrimitives.WriteInt64BigEndian(entry, offset);
+        await _image.Storage.WriteAsync(_tables.Extension.DirectoryOffset.Value + ZoneExtensionDirectory.EntryAt(index), entry);
+    }
+
+    private async ValueTask MoveDirectoryAsync(int index, long cluster, int entries)
+    {
+        var clusters = new long[Math.Max(entries, _clusters.Length)];
+        _clusters.CopyTo(clusters, 0);
+        clusters[index] = cluster;
+        var before = _tables.Extension;
+        long offset = await _image.PlaceTableAsync(ZoneExtensionDirectory.Build(clusters));
+        await _image.FlushLockedAsync();
+        await _tables.PutAsync(before with
+        {
+            ExtensionBytes = (uint)Bytes, DirectoryEntries = (uint)clusters.Length, DirectoryOffset = new HostOffset(offset),
+        });
+        if (_hasDirectory)
+        {
+            _image.FreeTable(before.DirectoryOffset.Value, before.DirectoryBytes);
+        }
+
+        (_clusters, _hasDirectory) = (clusters, true);
+    }
+}

@@ -1,0 +1,112 @@
+using System.Diagnostics;
+using Paddock.Block;
+using Paddock.Block.Concurrency;
+
+namespace Paddock.Tools.Native;
+
+/// <summary>One connection's load: a number of requests in flight, each of which starts the next.</summary>
+internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlaces places, BenchBudget budget)
+{
+    private readonly IZonedBlockDevice? _zoned = device as IZonedBlockDevice;
+    private readonly Lock _lock = new();
+    private readonly AsyncMutex _turn = new();
+    private int _running;
+
+    public LatencyHistogram Latencies { get; } = new();
+
+    /// <summary>Runs the load until the budget is used up.</summary>
+    /// <param name="isRemote">The device waits without a thread: one thread starts all requests. Else each request has a thread.</param>
+    public Task RunAsync(bool isRemote)
+    {
+        var loops = new Task[plan.Depth];
+        for (int i = 0; i < loops.Length; i++)
+        {
+            loops[i] = isRemote ? LoopAsync() : Task.Factory.StartNew(LoopAsync, TaskCreationOptions.LongRunning).Unwrap();
+        }
+
+        return Task.WhenAll(loops);
+    }
+
+    private async Task LoopAsync()
+    {
+        var buffer = GC.AllocateUninitializedArray<byte>(plan.BlockSize, pinned: true);
+        new Random(plan.Seed).NextBytes(buffer);
+        while (true)
+        {
+            long due = budget.Pace is { } pace ? await pace.NextAsync() : 0;
+            if (!budget.TryTake())
+            {
+                return;
+            }
+
+            long begun = due != 0 ? due : Stopwatch.GetTimestamp();
+            await RequestAsync(buffer);
+            long took = Stopwatch.GetTimestamp() - begun;
+            lock (_lock)
+            {
+                Latencies.Add(took * (1_000_000_000 / Stopwatch.Frequency));
+            }
+        }
+    }
+
+    private ValueTask RequestAsync(byte[] buffer)
+    {
+        if (plan.Operation is BenchOperation.Write or BenchOperation.Append && _zoned is not null)
+        {
+            return InTurnAsync(buffer);
+        }
+
+        long offset;
+        lock (_lock)
+        {
+            offset = places.Next().Offset;
+        }
+
+        return plan.Writes ? device.WriteAsync(offset, buffer) : device.ReadAsync(offset, buffer);
+    }
+
+    // writes to a zone must leave in the order of their places
+    private async ValueTask InTurnAsync(byte[] buffer)
+    {
+        ValueTask write = default;
+        ValueTask<long> append = default;
+        await _turn.AcquireAsync();
+        try
+        {
+            var (offset, startsAgain) = places.Next();
+            long start = offset / _zoned!.Zoned.ZoneSize * _zoned.Zoned.ZoneSize;
+            if (startsAgain)
+            {
+                await EmptyAsync(start);
+            }
+
+            Interlocked.Increment(ref _running);
+            if (plan.Operation == BenchOperation.Append)
+            {
+                append = _zoned.AppendAsync(start, buffer);
+            }
+            else
+            {
+                write = _zoned.WriteAsync(offset, buffer);
+            }
+        }
+        finally
+        {
+            _turn.Release();
+        }
+
+        await write;
+        await append;
+        Interlocked.Decrement(ref _running);
+    }
+
+    private async ValueTask EmptyAsync(long start)
+    {
+        while (Volatile.Read(ref _running) > 0 && !budget.IsOver)
+        {
+            await Task.Yield();
+        }
+
+        await _zoned!.ManageZonesAsync(ZoneAction.Reset, start, Math.Min(_zoned.Zoned.ZoneSize, _zoned.Length - start));
+    }
+}

@@ -1,0 +1,117 @@
+using System.Diagnostics;
+using Paddock.Block;
+
+namespace Paddock.Tools.Native;
+
+/// <summary>`paddock bench`: how fast a disk takes requests of one kind, wherever it is.</summary>
+public static class BenchVerb
+{
+    private const int MaxDepth = 1024, MaxConnections = 64;
+    private const int Sector = 512, MaxBlock = 64 << 20;
+
+    /// <summary>Runs the load and prints what it came to. What a disk holds is lost where the load writes.</summary>
+    /// <exception cref="ToolException">The plan does not fit the disk.</exception>
+    public static async ValueTask RunAsync(BenchPlan plan, NativeConsole console, CancellationToken cancellationToken = default)
+    {
+        Check(plan);
+        var nodes = new List<ImageNode>();
+        try
+        {
+            var opener = new ImageOpener(new ToolContext { Program = "paddock", Out = console.Out, Error = console.Error });
+            for (int i = 0; i < plan.Connections; i++)
+            {
+                nodes.Add(await opener.OpenAsync(plan.Target, Settings(plan)));
+            }
+
+            var result = await MeasureAsync(plan, nodes, cancellationToken);
+            if (plan.Json)
+            {
+                result.WriteJson(console.OutStream);
+            }
+            else
+            {
+                result.WriteText(console.Out);
+            }
+        }
+        finally
+        {
+            foreach (var node in nodes)
+            {
+                await node.DisposeAsync();
+            }
+        }
+
+        cancellationToken.ThrowIfCancellationRequested();
+    }
+
+    private static void Check(BenchPlan plan)
+    {
+        string? wrong = plan.BlockSize is < Sector or > MaxBlock || plan.BlockSize % Sector != 0
+                ? $"a request of {plan.BlockSize} bytes: requests are multiples of {Sector}, up to {MaxBlock}"
+            : plan.Depth is < 1 or > MaxDepth ? $"a depth of {plan.Depth}: it is 1 to {MaxDepth}"
+            : plan.Connections is < 1 or > MaxConnections ? $"{plan.Connections} connections: there may be 1 to {MaxConnections}"
+            : plan.Connections > 1 && !IsRemote(plan) ? $"several connections need a server: '{plan.Target}' is a file"
+            : plan.Rate is < 0 or > 1e8 ? $"{plan.Rate} requests a second"
+            : plan.Time <= TimeSpan.Zero || plan.Time > TimeSpan.FromDays(1) ? "the time is more than 0 s and at most a day"
+            : null;
+        if (wrong is not null)
+        {
+            throw new ToolException(wrong, NativeExit.Usage);
+        }
+    }
+
+    private static bool IsRemote(BenchPlan plan) => NvmeNode.Owns(plan.Target) || plan.Target.StartsWith("nbd", StringComparison.Ordinal);
+
+    private static OpenSettings Settings(BenchPlan plan)
+        => new() { ReadOnly = !plan.Writes, Format = plan.Format ?? (IsRemote(plan) ? "raw" : null) };
+
+    private static async ValueTask<BenchResult> MeasureAsync(BenchPlan plan, List<ImageNode> nodes, CancellationToken cancellationToken)
+    {
+        var zones = await PrepareAsync(plan, nodes[0].Device, cancellationToken);
+        using var pace = plan.Rate > 0 ? new BenchPace(plan.Rate) : null;
+        var serverBefore = plan.Metrics is null ? default : await ProcessUse.OfServerAsync(plan.Metrics, cancellationToken);
+        var budget = new BenchBudget(plan, pace, cancellationToken);
+        var streams = nodes.Select((node, i) => new BenchStream(node.Device, plan, PlacesOf(plan, node.Device, zones, i), budget)).ToList();
+        var before = ProcessUse.OfThis();
+        long start = Stopwatch.GetTimestamp();
+        await Task.WhenAll(streams.Select(s => Task.Run(() => s.RunAsync(IsRemote(plan)), CancellationToken.None)));
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        var used = ProcessUse.OfThis().Since(before);
+        ProcessUse? server = plan.Metrics is null ? null : (await ProcessUse.OfServerAsync(plan.Metrics, CancellationToken.None)).Since(serverBefore);
+        var all = new LatencyHistogram();
+        foreach (var stream in streams)
+        {
+            all.Add(stream.Latencies);
+        }
+
+        return new BenchResult(plan, seconds, all, used, server);
+    }
+
+    /// <summary>Reports the zones, where there are some; those that will be written are empty afterwards.</summary>
+    private static async ValueTask<ZoneDescriptor[]> PrepareAsync(BenchPlan plan, IBlockDevice device, CancellationToken cancellationToken)
+    {
+        if (device is not IZonedBlockDevice zoned)
+        {
+            return plan.Operation == BenchOperation.Append ? throw new ToolException($"'{plan.Target}' has no zones to append to") : [];
+        }
+
+        if (plan.Operation == BenchOperation.RandomWrite)
+        {
+            throw new ToolException("zones are written in order: use write or append");
+        }
+
+        if (plan.Writes)
+        {
+            await zoned.ManageZonesAsync(ZoneAction.Reset, 0, zoned.Length, cancellationToken);
+        }
+
+        var zones = new ZoneDescriptor[zoned.Zoned.ZoneCount];
+        int got = await zoned.ReportZonesAsync(0, zones, cancellationToken);
+        return zones[..got];
+    }
+
+    private static BenchPlaces PlacesOf(BenchPlan plan, IBlockDevice device, ZoneDescriptor[] zones, int index)
+        => new(plan, zones.Length == 0 ? BenchPlaces.OfDisk(plan, device.Length, index)
+            : plan.Writes ? BenchPlaces.ToWrite(plan, zones, index)
+            : BenchPlaces.ToRead(plan, zones, device.Length, index), index);
+}

@@ -1,0 +1,154 @@
+using System.Globalization;
+using Paddock.Block;
+using Paddock.Block.Faults;
+using Paddock.Posix;
+using Paddock.Tools.Native;
+
+namespace Paddock.Tools.Serve.Faults;
+
+/// <summary>The words of <c>fail</c>, <c>delay</c> and <c>hang</c> as a rule, and a rule as words.</summary>
+internal static class FaultRuleText
+{
+    private const long Eio = 5, MostMilliseconds = 3_600_000, MostStatus = 0x7FF;
+
+    private static readonly (string Name, DeviceOperations Operations)[] Commands =
+    [
+        ("any", DeviceOperations.Any), ("read", DeviceOperations.Read), ("write", DeviceOperations.Write),
+        ("append", DeviceOperations.Append), ("zeroes", DeviceOperations.Zeroes), ("discard", DeviceOperations.Discard),
+        ("flush", DeviceOperations.Flush), ("zone", DeviceOperations.Manage), ("open", DeviceOperations.Open),
+        ("close", DeviceOperations.Close), ("finish", DeviceOperations.Finish), ("reset", DeviceOperations.Reset),
+        ("report", DeviceOperations.Report),
+    ];
+
+    private static readonly (string Name, int Number)[] Errors =
+    [
+        ("EPERM", 1), ("ENOENT", 2), ("EIO", 5), ("EAGAIN", 11), ("ENOMEM", 12), ("EACCES", 13), ("EBUSY", 16), ("ENODEV", 19),
+        ("EINVAL", 22), ("EFBIG", 27), ("ENOSPC", 28), ("EROFS", 30), ("EOPNOTSUPP", 95), ("ENOTSUP", 95), ("ETIMEDOUT", 110),
+        ("EDQUOT", 122), ("ENOMEDIUM", 123), ("ECANCELED", 125),
+    ];
+
+    /// <summary>The rule of a line.</summary>
+    /// <param name="line">A line whose word is <c>fail</c>, <c>delay</c> or <c>hang</c>.</param>
+    /// <param name="start">Where the disk that the line's offsets and zones are of begins in the image, in bytes.</param>
+    /// <param name="length">Its length.</param>
+    /// <param name="zoneSize">Bytes of a zone; 0: it has none.</param>
+    /// <exception cref="ToolException">A value that cannot be.</exception>
+    public static DeviceFault Parse(FaultLine line, long start, long length, long zoneSize)
+    {
+        var (from, run) = RangeOf(line, start, length, zoneSize);
+        bool fails = line.Word == "fail";
+        long number = fails ? ErrorOf(line["error"]) : 0;
+        return new DeviceFault
+        {
+            Action = fails ? DeviceFaultAction.Fail : line.Word == "delay" ? DeviceFaultAction.Delay : DeviceFaultAction.Hang,
+            Operations = OperationsOf(line["command"]),
+            Nth = line.Number("nth", 1, 1, long.MaxValue),
+            Every = line.Number("every", 1, 1, long.MaxValue),
+            Count = line.Number("count", 1, 0, long.MaxValue),
+            Probability = ProbabilityOf(line["probability"]),
+            Seed = (int)line.Number("seed", 0, 0, int.MaxValue),
+            Offset = from,
+            Length = run,
+            Error = Errno.ToBlockError((int)number),
+            Errno = (int)number,
+            NvmeStatus = StatusOf(line["status"]),
+            Delay = TimeSpan.FromMilliseconds(line.Number("ms", line.Word == "delay" ? 1000 : 0, 0, MostMilliseconds)),
+        };
+    }
+
+    /// <summary>A rule in the words of a line, as short as it can be said; offsets are the image's.</summary>
+    public static string Format(DeviceFault fault)
+    {
+        var words = new List<string> { Invariant($"{fault.Action}").ToLowerInvariant() };
+        void Say(bool said, FormattableString text)
+        {
+            if (said)
+            {
+                words.Add(FormattableString.Invariant(text));
+            }
+        }
+
+        Say(fault.Operations != DeviceOperations.Any, $"command={Commands.First(c => c.Operations == fault.Operations).Name}");
+        Say(fault.Nth != 1, $"nth={fault.Nth}");
+        Say(fault.Every != 1, $"every={fault.Every}");
+        Say(fault.Count != 1, $"count={fault.Count}");
+        Say(fault.Probability < 1, $"probability={fault.Probability} seed={fault.Seed}");
+        Say(fault.Offset != 0 || fault.Length != long.MaxValue, $"offset={fault.Offset} length={fault.Length}");
+        Say(fault.Action == DeviceFaultAction.Fail, $"error={NameOf(fault.Errno)}");
+        Say(fault.NvmeStatus is not null, $"status={fault.NvmeStatus:x}");
+        Say(fault.Delay > TimeSpan.Zero, $"ms={fault.Delay.TotalMilliseconds}");
+        return string.Join(' ', words);
+    }
+
+    private static string Invariant(FormattableString text) => FormattableString.Invariant(text);
+
+    private static string NameOf(int number)
+        => Array.Find(Errors, e => e.Number == number).Name ?? number.ToString(CultureInfo.InvariantCulture);
+
+    private static DeviceOperations OperationsOf(string? name)
+    {
+        if (name is null)
+        {
+            return DeviceOperations.Any;
+        }
+
+        var found = Array.Find(Commands, c => c.Name == name);
+        return found.Name is null
+            ? throw new ToolException($"there is no command '{name}': say {string.Join(", ", Commands.Select(c => c.Name))}")
+            : found.Operations;
+    }
+
+    private static long ErrorOf(string? text)
+    {
+        if (text is null)
+        {
+            return Eio;
+        }
+
+        var found = Array.Find(Errors, e => e.Name.Equals(text, StringComparison.OrdinalIgnoreCase));
+        return found.Name is not null ? found.Number
+            : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number is > 0 and < 4096 ? number
+            : throw new ToolException($"there is no error '{text}': say {string.Join(", ", Errors.Select(e => e.Name))}, or a number");
+    }
+
+    private static int? StatusOf(string? text)
+        => text is null ? null
+            : int.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out int status) && status is > 0 and <= (int)MostStatus
+            ? status
+            : throw new ToolException("a status is a hexadecimal number from 1 to 7ff: its type in bits 10:8, its code in bits 7:0");
+
+    private static double ProbabilityOf(string? text)
+        => text is null ? 1
+            : double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value is > 0 and <= 1 ? value
+            : throw new ToolException($"probability={text}: a number above 0, to 1, is wanted");
+
+    private static (long Start, long Length) RangeOf(FaultLine line, long start, long length, long zoneSize)
+    {
+        if (line["zone"] is { } zones)
+        {
+            if (line["offset"] is not null || line["length"] is not null)
+            {
+                throw new ToolException("a range is given by zone=, or by offset= and length=");
+            }
+
+            if (zoneSize == 0)
+            {
+                throw new ToolException("the image has no zones");
+            }
+
+            var runs = ZoneList.Parse(zones, (int)((length + zoneSize - 1) / zoneSize));
+            return runs is [var run]
+                ? (start + (run.First * zoneSize), run.Count * zoneSize)
+                : throw new ToolException($"zone={zones}: one zone, or a range such as 3-5, is wanted");
+        }
+
+        long from = line["offset"] is { } o ? SizeText.Parse("offset", o) : 0;
+        if (from >= length)
+        {
+            throw new ToolException($"offset={line["offset"]} is behind the end of the disk of {length} bytes");
+        }
+
+        long run2 = line["length"] is { } l ? SizeText.Parse("length", l) : length - from;
+        return start == 0 && from == 0 && line["length"] is null ? (0, long.MaxValue) : (start + from, Math.Min(run2, length - from));
+    }
+}

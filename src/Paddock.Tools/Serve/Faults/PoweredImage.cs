@@ -1,0 +1,80 @@
+using Paddock.Block;
+using Paddock.Block.Faults;
+
+namespace Paddock.Tools.Serve.Faults;
+
+/// <summary>An image over a volatile write cache, so that its power can be cut: what was not flushed is dropped, and the image opens anew.</summary>
+internal sealed class PoweredImage : IAsyncDisposable
+{
+    private readonly ImageOpener _opener;
+    private readonly ServedImage _image;
+    private readonly long _size;
+    private readonly RestartableDevice _place;
+    private VolatileStorage _cache;
+    private ImageNode _node;
+    private IStorage? _durable;
+
+    private PoweredImage(ImageOpener opener, ServedImage image, long size, VolatileStorage cache, ImageNode node)
+    {
+        _opener = opener;
+        _image = image;
+        _size = size;
+        _cache = cache;
+        _node = node;
+        _place = RestartableDevice.Hold(node.Device);
+    }
+
+    /// <summary>The device that stays while images come and go.</summary>
+    public IBlockDevice Device => _place;
+
+    /// <summary>The image as it was opened last.</summary>
+    public ImageNode Node => _node;
+
+    /// <summary>Bytes that a cut would drop now.</summary>
+    public long UnflushedBytes => _cache.UnflushedBytes;
+
+    /// <summary>Opens an image; <paramref name="over"/> puts something over its file.</summary>
+    /// <exception cref="ToolException">It cannot be opened, or is no file.</exception>
+    public static async Task<PoweredImage> OpenAsync(ImageOpener opener, ServedImage image, long size, Func<IStorage, IStorage> over)
+    {
+        if (image.Path.Contains("://", StringComparison.Ordinal) || image.Path.StartsWith("json:", StringComparison.Ordinal))
+        {
+            throw new ToolException($"'{image.Path}': a volatile cache goes under an image in a file");
+        }
+
+        var cache = new VolatileStorage(over(ImageOpener.OpenFile(ImageOpener.PathOf(image.Path), readOnly: false)), size);
+        return new PoweredImage(opener, image, size, cache, await OpenOverAsync(opener, image, cache));
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => _node.DisposeAsync();
+
+    /// <summary>Drops what was not flushed; every request fails from here on.</summary>
+    public async Task CutAsync(int keepPercent, int seed) => _durable = await _cache.CutAsync(keepPercent, seed);
+
+    /// <summary>Opens the image from what survived. Nobody may be in the old one any more.</summary>
+    /// <exception cref="ToolException">It cannot be opened: its requests go on to fail.</exception>
+    public async Task RestoreAsync()
+    {
+        if (_durable is not { } durable)
+        {
+            return;
+        }
+
+        _cache = new VolatileStorage(durable, _size);
+        _durable = null;
+        _node = await OpenOverAsync(_opener, _image, _cache);
+        try
+        {
+            // the old image has nothing left to write to
+            await _place.Replace(_node.Device).DisposeAsync();
+        }
+        catch (BlockException e) when (e.Error == BlockError.NoMedium)
+        {
+            // as it must
+        }
+    }
+
+    private static ValueTask<ImageNode> OpenOverAsync(ImageOpener opener, ServedImage image, IStorage storage)
+        => opener.OpenAsync(image.Path, new OpenSettings { ReadOnly = false, Format = image.Format, Storage = storage });
+}

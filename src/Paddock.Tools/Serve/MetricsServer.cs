@@ -1,0 +1,119 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Paddock.Block;
+using Paddock.Block.Serving;
+using Paddock.Tools.Serve.Doors;
+
+namespace Paddock.Tools.Serve;
+
+/// <summary>
+/// Gives a page over HTTP at /metrics: one GET a connection (RFC 9112), which is what scrapers do. A socket that systemd hands over can be
+/// served so, which the library's own listener cannot.
+/// </summary>
+internal sealed class MetricsServer : IAsyncDisposable
+{
+    private const int MaxRequest = 8192;
+    private const int MaxReaders = 16;
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    private readonly Func<ValueTask<string>> _render;
+    private readonly IReadOnlyList<DoorListener> _listeners;
+    private readonly Reception<Socket, Reader> _reception;
+
+    public MetricsServer(IReadOnlyList<DoorListener> listeners, Func<ValueTask<string>> render)
+    {
+        _listeners = listeners;
+        _render = render;
+        _reception = new Reception<Socket, Reader>(MaxReaders, WhenFull.Wait, socket => new Reader(socket), reader => _ = ServeAsync(reader));
+        foreach (var listener in listeners)
+        {
+            _reception.Listen(listener.Socket, listener.Socket.AcceptAsync);
+        }
+
+        Address = listeners[0].Socket.LocalEndPoint as IPEndPoint;
+    }
+
+    /// <summary>Where it listens first; null for a Unix socket.</summary>
+    public IPEndPoint? Address { get; }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await _reception.DisposeAsync();
+        foreach (var listener in _listeners)
+        {
+            listener.Remove();
+        }
+    }
+
+    private async Task ServeAsync(Reader reader)
+    {
+        await Task.Yield();
+        try
+        {
+            using var limit = new CancellationTokenSource(Patience);
+            await AnswerAsync(reader.Socket, limit.Token);
+        }
+        catch (Exception e) when (e is SocketException or OperationCanceledException or ObjectDisposedException or BlockException)
+        {
+            // that reader left, was too slow, or the image fails
+        }
+        finally
+        {
+            reader.Abort();
+            _reception.Leave(reader);
+        }
+    }
+
+    private async Task AnswerAsync(Socket socket, CancellationToken limit)
+    {
+        byte[] request = new byte[MaxRequest];
+        int length = 0, got;
+        while (length < MaxRequest && request.AsSpan(0, length).IndexOf("\r\n\r\n"u8) < 0
+            && (got = await socket.ReceiveAsync(request.AsMemory(length), limit)) > 0)
+        {
+            length += got;
+        }
+
+        var line = request.AsSpan(0, Math.Max(0, request.AsSpan(0, length).IndexOf((byte)'\r')));
+        bool head = line.StartsWith("HEAD "u8);
+        (string status, string body) = !head && !line.StartsWith("GET "u8) ? ("405 Method Not Allowed", "GET /metrics\n")
+            : IsPage(line) ? ("200 OK", await _render()) : ("404 Not Found", "see /metrics\n");
+        byte[] text = Encoding.UTF8.GetBytes(body);
+        byte[] answer = Encoding.ASCII.GetBytes(
+            $"HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {text.Length}\r\nConnection: close\r\n\r\n");
+        await SendAsync(socket, answer, limit);
+        await SendAsync(socket, head ? [] : text, limit);
+        socket.Shutdown(SocketShutdown.Send);
+    }
+
+    private static bool IsPage(ReadOnlySpan<byte> line)
+    {
+        var path = line[(line.IndexOf((byte)' ') + 1)..];
+        int end = path.IndexOfAny((byte)' ', (byte)'?');
+        return (end < 0 ? path : path[..end]).SequenceEqual("/metrics"u8);
+    }
+
+    private static async Task SendAsync(Socket socket, ReadOnlyMemory<byte> bytes, CancellationToken limit)
+    {
+        while (bytes.Length > 0)
+        {
+            bytes = bytes[await socket.SendAsync(bytes, limit)..];
+        }
+    }
+
+    /// <summary>One who reads the page.</summary>
+    private sealed class Reader(Socket socket) : IServedClient
+    {
+        public Socket Socket => socket;
+
+        public void Finish()
+        {
+            // it gets its page
+        }
+
+        public void Abort() => socket.Dispose();
+    }
+}

@@ -1,0 +1,103 @@
+using Paddock.Tools.Native;
+using Paddock.Tools.Serve.Doors;
+
+namespace Paddock.Tools.Serve;
+
+/// <summary>Settings held against what can be: once, before anything is opened.</summary>
+public static class ServeCheck
+{
+    private const int MostConnections = 65536, MostDrainSeconds = 600, MostIdleSeconds = 7 * 24 * 3600;
+
+    // two standard buffers a connection, and room for the longest requests
+    private const long LeastMemory = 16L << 20;
+
+    /// <summary>Says what would be served, to people; opens nothing.</summary>
+    /// <exception cref="ToolException">It could not be; the message names the key.</exception>
+    public static void Run(ServeSettings settings, NativeConsole console)
+    {
+        Validate(settings, ServiceManager.None);
+        NbdDoor.CredentialsOf(settings)?.Dispose();
+        foreach (var image in settings.Images)
+        {
+            if (!image.Path.Contains(':', StringComparison.Ordinal) && !File.Exists(image.Path))
+            {
+                throw new ToolException($"images: there is no '{image.Path}'");
+            }
+
+            console.Out.WriteLine(
+                $"image {image.Path}: {image.Format ?? "format probed"}{(image.ReadOnly ? ", read-only" : "")}, "
+                + $"named {image.Export ?? ServeVerb.StemOf(image.Path)}{(image.Nqn is { } nqn ? $", in {nqn}" : "")}");
+        }
+
+        string tls = settings.NbdTlsCreds is null ? "" : $", TLS {settings.NbdTls}, client certificates {settings.NbdTlsClients}";
+        string hosts = settings.AllowHosts.Count == 0 ? ", all hosts" : $", {settings.AllowHosts.Count} hosts";
+        foreach (var (door, where) in new[]
+        {
+            ("nvme", settings.Nvme is { } nvme ? nvme + hosts : null), ("nbd", settings.Nbd is { } nbd ? nbd + tls : null),
+            ("vhost-user", settings.VhostUser), ("metrics", settings.Metrics), ("control", settings.Control),
+        })
+        {
+            if (where is not null)
+            {
+                console.Out.WriteLine($"{door} {where}");
+            }
+        }
+
+        console.Out.WriteLine(
+            $"limits: {settings.MaxConnections} connections by each door, {settings.MaxMemory} of memory, "
+            + $"idle after {(settings.IdleTimeout == 0 ? "no time" : $"{settings.IdleTimeout} s")}, {settings.DrainTimeout} s to drain");
+    }
+
+    /// <summary>The limit of memory, in bytes.</summary>
+    /// <exception cref="ToolException">It is none.</exception>
+    public static long MemoryOf(ServeSettings settings)
+        => SizeText.Parse("limit of memory (max-memory)", settings.MaxMemory) is >= LeastMemory and var size ? size
+            : throw new ToolException($"max-memory {settings.MaxMemory}: at least {LeastMemory >> 20}M are wanted", NativeExit.Usage);
+
+    /// <summary>Holds the settings against each other and against the limits.</summary>
+    /// <exception cref="ToolException">They contradict each other, or exceed a limit; the message names the key.</exception>
+    internal static void Validate(ServeSettings settings, ServiceManager manager)
+    {
+        if (settings is { Nvme: null, Nbd: null, VhostUser: null } && settings.Images.All(i => i.VhostUser is null)
+            && !manager.Has("nvme") && !manager.Has("nbd") && !manager.Has("vhost-user"))
+        {
+            throw new ToolException("nothing to serve by: give --nvme HOST:PORT, --nbd HOST:PORT, --vhost-user PATH, or several");
+        }
+
+        if (settings.Images.Count == 0)
+        {
+            throw new ToolException("nothing to serve: name an image");
+        }
+
+        Within("max-connections", settings.MaxConnections, 1, MostConnections);
+        Within("idle-timeout", settings.IdleTimeout, 0, MostIdleSeconds);
+        Within("drain-timeout", settings.DrainTimeout, 0, MostDrainSeconds);
+        OneOf("block-size", settings.BlockSize.ToString(System.Globalization.CultureInfo.InvariantCulture), "512", "4096");
+        OneOf("nbd-tls", settings.NbdTls, "required", "allowed");
+        OneOf("nbd-tls-clients", settings.NbdTlsClients, "required", "none");
+        MemoryOf(settings);
+        foreach (var (key, where) in new[] { ("--nvme", settings.Nvme), ("--nbd", settings.Nbd), ("--metrics", settings.Metrics) })
+        {
+            if (where is not null && (key == "--nvme" || !where.StartsWith("unix:", StringComparison.Ordinal)))
+            {
+                DoorListener.Endpoint(where, key);
+            }
+        }
+    }
+
+    private static void Within(string key, int value, int least, int most)
+    {
+        if (value < least || value > most)
+        {
+            throw new ToolException($"{key} {value}: {least} to {most} are possible", NativeExit.Usage);
+        }
+    }
+
+    private static void OneOf(string key, string value, string first, string second)
+    {
+        if (value != first && value != second)
+        {
+            throw new ToolException($"{key} '{value}': say {first} or {second}", NativeExit.Usage);
+        }
+    }
+}

@@ -1,0 +1,245 @@
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+using Paddock.Testing;
+using static Paddock.Qcow2.Tests.Zoned.AttributeBench;
+
+namespace Paddock.Qcow2.Tests.Zoned;
+
+/// <summary>Conditions and descriptor extensions of zones, kept in the image (spec 1.4).</summary>
+public class ZoneAttributeTests
+{
+    [Theory]
+    [InlineData(ZoneLayout.A, 512)]
+    [InlineData(ZoneLayout.A, 65536)]
+    [InlineData(ZoneLayout.B, 4096)]
+    [InlineData(ZoneLayout.C, 4096)]
+    public async Task Conditions_and_extensions_outlive_reopening_and_the_check_counts_their_tables(ZoneLayout layout, int cluster)
+    {
+        var storage = await MakeAsync(layout, cluster);
+        await using (var disk = await OpenAsync(storage))
+        {
+            await disk.AppendAsync(Zone, Extension(9, 4096));
+            await disk.Attributes!.SetConditionAsync(1, ZoneCondition.ReadOnly);
+            await disk.Attributes.SetConditionAsync(2, ZoneCondition.Offline);
+            await disk.Attributes.WriteExtensionAsync(3, Extension(3));
+            await disk.Attributes.WriteExtensionAsync(4, Extension(4));
+            await disk.AppendAsync(4 * Zone, new byte[512]);
+            Assert.Equal(ZoneCondition.Closed, await ConditionAsync(disk, 3));
+        }
+
+        await CheckCleanAsync(storage);
+        await using (var disk = await OpenAsync(storage))
+        {
+            Assert.Equal(ZoneCondition.ReadOnly, await ConditionAsync(disk, 1));
+            Assert.Equal(ZoneCondition.Offline, await ConditionAsync(disk, 2));
+            Assert.Equal(ZoneCondition.Closed, await ConditionAsync(disk, 3));
+            Assert.Equal((3, 4, -1), (await ExtensionAsync(disk, 3), await ExtensionAsync(disk, 4), await ExtensionAsync(disk, 5)));
+            var read = new byte[4096];
+            await disk.ReadAsync(Zone, read);
+            Assert.Equal(Extension(9, 4096), read);
+            Assert.Equal(ZoneError.ReadOnly, await RefusalAsync(() => disk.WriteAsync(Zone + 4096, new byte[512])));
+            Assert.Equal(ZoneError.Offline, await RefusalAsync(() => disk.ReadAsync(2 * Zone, new byte[512])));
+            Assert.Equal(ZoneError.ReadOnly, await RefusalAsync(() => disk.ManageZonesAsync(ZoneAction.Reset, 0, disk.Length)));
+            await disk.Attributes!.SetConditionAsync(1, ZoneCondition.Empty);
+            await disk.Attributes.SetConditionAsync(2, ZoneCondition.Empty);
+            await disk.AppendAsync(Zone, new byte[512]);
+            await disk.ManageZonesAsync(ZoneAction.Reset, 0, disk.Length);
+            Assert.Equal((-1, -1), (await ExtensionAsync(disk, 3), await ExtensionAsync(disk, 4)));
+            await disk.AppendAsync(4 * Zone, new byte[512]);
+        }
+
+        await CheckCleanAsync(storage);
+        await using var last = await OpenAsync(storage);
+        Assert.Equal((ZoneCondition.Empty, -1), (await ConditionAsync(last, 3), await ExtensionAsync(last, 3)));
+        Assert.Equal((ZoneCondition.Closed, -1), (await ConditionAsync(last, 4), await ExtensionAsync(last, 4)));
+    }
+
+    [Fact]
+    public async Task What_was_gathered_for_a_zone_is_there_when_it_becomes_read_only_and_its_resource_is_free()
+    {
+        var storage = await MakeAsync(active: 1);
+        await using (var disk = await OpenAsync(storage))
+        {
+            await disk.AppendAsync(0, Extension(7, 1024));
+            await disk.Attributes!.SetConditionAsync(0, ZoneCondition.ReadOnly);
+            await disk.AppendAsync(Zone, new byte[512]);
+            Assert.Equal(ZoneError.TooManyActive, await RefusalAsync(() => disk.Attributes.SetConditionAsync(0, ZoneCondition.Empty)));
+        }
+
+        await using var again = await OpenAsync(storage);
+        var read = new byte[1536];
+        await again.ReadAsync(0, read);
+        Assert.Equal([.. Extension(7, 1024), .. new byte[512]], read);
+        await again.ManageZonesAsync(ZoneAction.Reset, Zone, Zone);
+        await again.Attributes!.SetConditionAsync(0, ZoneCondition.Empty);
+        Assert.Equal(1024, await again.AppendAsync(0, new byte[512]));
+    }
+
+    [Fact]
+    public async Task An_extension_takes_an_active_resource_and_holds_it_over_reopening_until_a_reset()
+    {
+        var storage = await MakeAsync(active: 1);
+        await using (var disk = await OpenAsync(storage))
+        {
+            await disk.Attributes!.WriteExtensionAsync(0, Extension(1));
+            Assert.Equal(ZoneError.TooManyActive, await RefusalAsync(() => disk.Attributes.WriteExtensionAsync(1, Extension(1))));
+            Assert.Equal(ZoneError.InvalidTransition, await RefusalAsync(() => disk.Attributes.WriteExtensionAsync(0, Extension(2))));
+            await disk.ManageZonesAsync(ZoneAction.Open, 0, Zone);
+            await disk.ManageZonesAsync(ZoneAction.Close, 0, Zone);
+            Assert.Equal(ZoneCondition.Closed, await ConditionAsync(disk, 0));
+        }
+
+        await using var again = await OpenAsync(storage);
+        Assert.Equal(ZoneError.TooManyActive, await RefusalAsync(async () => await again.AppendAsync(Zone, new byte[512])));
+        await again.ManageZonesAsync(ZoneAction.Reset, 0, Zone);
+        await again.AppendAsync(Zone, new byte[512]);
+        await again.ManageZonesAsync(ZoneAction.Finish, Zone, Zone);
+        await again.Attributes!.WriteExtensionAsync(0, Extension(5));
+        await again.ManageZonesAsync(ZoneAction.Finish, 0, Zone);
+        Assert.Equal((ZoneCondition.Full, 5), (await ConditionAsync(again, 0), await ExtensionAsync(again, 0)));
+        await again.AppendAsync(2 * Zone, new byte[512]);
+    }
+
+    [Fact]
+    public async Task Wrong_zones_and_sizes_are_refused()
+    {
+        await using var disk = await OpenAsync(await MakeAsync(conventional: 1));
+        Assert.Equal(ZoneError.OutOfRange, await RefusalAsync(() => disk.Attributes!.SetConditionAsync(8, ZoneCondition.Offline)));
+        Assert.Equal(ZoneError.OutOfRange, await RefusalAsync(() => disk.Attributes!.WriteExtensionAsync(-1, Extension(1))));
+        Assert.Equal(ZoneError.Conventional, await RefusalAsync(() => disk.Attributes!.WriteExtensionAsync(0, Extension(1))));
+        await Assert.ThrowsAsync<BlockException>(() => disk.Attributes!.WriteExtensionAsync(1, Extension(1, 63)).AsTask());
+        await Assert.ThrowsAsync<ArgumentException>(() => disk.Attributes!.SetConditionAsync(1, ZoneCondition.Full).AsTask());
+        Assert.Equal(-1, await ExtensionAsync(disk, 1000));
+    }
+
+    [Fact]
+    public async Task A_disk_that_grows_has_room_for_the_extensions_of_its_new_zones_and_one_that_shrinks_forgets_none()
+    {
+        var storage = await MakeAsync(cluster: 512, zones: 4);
+        await using (var disk = await OpenAsync(storage))
+        {
+            await disk.Attributes!.WriteExtensionAsync(0, Extension(1));
+            await disk.Attributes.WriteExtensionAsync(3, Extension(2));
+            await disk.Attributes.SetConditionAsync(1, ZoneCondition.Offline);
+            Assert.Equal(ZoneError.InvalidTransition, await RefusalAsync(() => disk.ResizeAsync(3 * Zone)));
+            await disk.ManageZonesAsync(ZoneAction.Reset, 3 * Zone, Zone);
+            await disk.ResizeAsync(3 * Zone);
+            await disk.ResizeAsync(40 * Zone);
+            await disk.Attributes.WriteExtensionAsync(38, Extension(3));
+            await disk.Attributes.SetConditionAsync(39, ZoneCondition.ReadOnly);
+            Assert.Equal(ZoneError.ReadOnly, await RefusalAsync(() => disk.ResizeAsync(38 * Zone)));
+        }
+
+        await CheckCleanAsync(storage);
+        await using var again = await OpenAsync(storage);
+        Assert.Equal((1, -1, 3), (await ExtensionAsync(again, 0), await ExtensionAsync(again, 3), await ExtensionAsync(again, 38)));
+        Assert.Equal((ZoneCondition.Offline, ZoneCondition.ReadOnly), (await ConditionAsync(again, 1), await ConditionAsync(again, 39)));
+    }
+
+    [Fact]
+    public async Task An_amended_layout_keeps_them()
+    {
+        var storage = await MakeAsync();
+        await using (var disk = await OpenAsync(storage))
+        {
+            await disk.Attributes!.WriteExtensionAsync(0, Extension(1));
+            await disk.Attributes.SetConditionAsync(1, ZoneCondition.Offline);
+            await ((IQcow2Device)disk).SetZoneLayoutAsync(ZoneLayout.C);
+            var info = ((IQcow2Device)disk).Info.Zoned!;
+            Assert.Equal((0, 1, 1, 64), (info.ReadOnlyZones, info.OfflineZones, info.ExtendedZones, info.ExtensionBytes));
+        }
+
+        await CheckCleanAsync(storage);
+        await using var again = await OpenAsync(storage);
+        Assert.Equal((1, ZoneCondition.Offline), (await ExtensionAsync(again, 0), await ConditionAsync(again, 1)));
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(328)]
+    [InlineData(320)]
+    [InlineData(304)]
+    public async Task The_header_keeps_what_others_put_there_and_the_fields_never_cross_a_sector(int foreign)
+    {
+        // the header, 112 bytes with layout A's 56 behind them, then a foreign extension that ends near the sector's end
+        var storage = await MakeAsync();
+        var header = new byte[4096];
+        await storage.ReadAsync(0, header);
+        var extensions = HeaderExtension.ParseAll(header.AsSpan(Qcow2Header.SizeV3)).FindAll(e => e.Type == HeaderExtension.Zoned);
+        if (foreign > 0)
+        {
+            extensions.Add(new HeaderExtension(0x12345678, Extension(8, foreign - HeaderExtension.HeadSize)));
+        }
+
+        header.AsSpan(Qcow2Header.SizeV3).Clear();
+        HeaderExtension.WriteAll(extensions, header.AsSpan(Qcow2Header.SizeV3));
+        await storage.WriteAsync(0, header);
+        await using (var disk = await OpenAsync(storage))
+        {
+            await disk.Attributes!.SetConditionAsync(1, ZoneCondition.Offline);
+            await disk.Attributes.WriteExtensionAsync(0, Extension(1));
+        }
+
+        await CheckCleanAsync(storage);
+        await storage.ReadAsync(0, header);
+        int at = Qcow2Header.SizeV3;
+        foreach (var extension in HeaderExtension.ParseAll(header.AsSpan(Qcow2Header.SizeV3)))
+        {
+            int data = at + HeaderExtension.HeadSize;
+            Assert.True(extension.Type != HeaderExtension.Paddock || data / 512 == (data + extension.Data.Length - 1) / 512);
+            at += extension.TotalSize;
+        }
+
+        var kept = HeaderExtension.ParseAll(header.AsSpan(Qcow2Header.SizeV3)).Find(e => e.Type == 0x12345678);
+        Assert.Equal(foreign > 0 ? Extension(8, foreign - HeaderExtension.HeadSize) : null, kept?.Data);
+    }
+
+    [Fact]
+    public async Task A_backing_files_name_moves_out_of_the_way()
+    {
+        var storage = new PagedStorage("image");
+        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions
+        {
+            Size = 4 * Zone, ClusterSize = 4096, BackingFile = "the/file/beneath", BackingFormat = "raw", Zoned = new ZonedCreateOptions { ZoneSize = Zone },
+        });
+        await using (var disk = (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true }))
+        {
+            await disk.Attributes!.SetConditionAsync(1, ZoneCondition.ReadOnly);
+        }
+
+        await using var again = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true });
+        Assert.Equal(("the/file/beneath", 1), (again.Info.BackingFile, again.Info.Zoned!.ReadOnlyZones));
+        await CheckCleanAsync(storage);
+    }
+
+    [Fact]
+    public async Task An_extension_of_a_later_revision_keeps_its_further_fields_and_an_unknown_version_is_not_touched()
+    {
+        var storage = await MakeAsync();
+        var header = new byte[4096];
+        await storage.ReadAsync(0, header);
+        var extensions = HeaderExtension.ParseAll(header.AsSpan(Qcow2Header.SizeV3));
+        var data = new byte[48];
+        data[3] = 1;
+        data.AsSpan(32).Fill(0xAB);
+        extensions.Add(new HeaderExtension(HeaderExtension.Paddock, data));
+        HeaderExtension.WriteAll(extensions, header.AsSpan(Qcow2Header.SizeV3));
+        await storage.WriteAsync(0, header);
+        await using (var disk = await OpenAsync(storage))
+        {
+            await disk.Attributes!.SetConditionAsync(1, ZoneCondition.Offline);
+        }
+
+        await storage.ReadAsync(0, header);
+        var now = HeaderExtension.ParseAll(header.AsSpan(Qcow2Header.SizeV3)).Single(e => e.Type == HeaderExtension.Paddock).Data;
+        Assert.Equal(data[32..], now[32..]);
+        Assert.Equal(8, now[7]);
+
+        extensions[^1].Data[3] = 2;
+        HeaderExtension.WriteAll(extensions, header.AsSpan(Qcow2Header.SizeV3));
+        await storage.WriteAsync(0, header);
+        await using var other = await OpenAsync(storage);
+        var refused = await Assert.ThrowsAsync<BlockException>(() => other.Attributes!.SetConditionAsync(1, ZoneCondition.Offline).AsTask());
+        Assert.Contains("version is 2", refused.Message, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,299 @@
+using System.Buffers.Binary;
+using Paddock.Block;
+using Paddock.VhostUser.Blk;
+using Paddock.VhostUser.Rings;
+
+namespace Paddock.VhostUser.Tests.Blk;
+
+/// <summary>A disk without zones, through a guest's requests.</summary>
+public class BlkTests
+{
+    private const byte Ok = 0, IoError = 1, Unsupported = 2;
+
+    [Theory]
+    [InlineData((int)RingFeatures.Indirect)]
+    [InlineData((int)(RingFeatures.Indirect | RingFeatures.Packed))]
+    [InlineData((int)RingFeatures.EventIndex)]
+    [InlineData((int)RingFeatures.Packed)]
+    public void Data_arrives_whole_wherever_a_request_is_cut(int features)
+    {
+        var rig = new BlkRig(BlkRig.Plain(), (RingFeatures)features);
+        byte[] data = new byte[512];
+        var random = new Random(7);
+        for (int cut = 1; cut < 16 + 512; cut++)
+        {
+            random.NextBytes(data);
+            int[] cuts = [cut, cut % 7, cut % 31];
+            ulong sector = (ulong)random.Next(2048);
+            Assert.Equal((Ok, 1u), Of(rig.Run(RequestType.Out, sector, data, 0, cuts)));
+            var answer = rig.Run(RequestType.In, sector, default, 512, cuts);
+            Assert.Equal((Ok, 513u), Of(answer));
+            Assert.Equal(data, answer.Data);
+        }
+
+        Assert.Equal((527, 527, 0), (rig.Device.Statistics.Reads, rig.Device.Statistics.Writes, rig.Device.Statistics.Errors));
+        Assert.Equal(527 * 512, rig.Device.Statistics.BytesRead);
+    }
+
+    [Theory]
+    [InlineData(12 << 20)]
+    [InlineData(20 << 20)]
+    public void Long_requests_in_many_pieces_go_through(int size)
+    {
+        var rig = new BlkRig(BlkRig.Plain(32 << 20), memory: 128 << 20);
+        byte[] data = new byte[size];
+        new Random(8).NextBytes(data);
+        int[] cuts = [.. Enumerable.Repeat((512 << 10) + 3, 40)];
+        Assert.Equal(Ok, rig.Run(RequestType.Out, 3, data, 0, cuts).Status);
+        var answer = rig.Run(RequestType.In, 3, default, size, cuts);
+        Assert.Equal(Ok, answer.Status);
+        Assert.True(answer.Data.AsSpan().SequenceEqual(data));
+        Assert.Equal(0, rig.Device.Budget.Held);
+        Assert.Equal(0, rig.Device.Buffers.Lent);
+    }
+
+    [Fact]
+    public void Configuration_space_is_byte_exact()
+    {
+        var device = new VirtioBlkDevice(BlkRig.Plain(1 << 20), new VirtioBlkOptions { Queues = 4, Segments = 126 });
+        byte[] expected = new byte[96];
+        Put(expected, 0, 2048);
+        Put(expected, 12, 126);
+        Put(expected, 20, 512);
+        expected[24] = 3;
+        expected[26] = 8;
+        expected[34] = 4;
+        Put(expected, 36, 1 << 22);
+        Put(expected, 40, 64);
+        Put(expected, 44, 1);
+        Put(expected, 48, 1 << 22);
+        Put(expected, 52, 64);
+        expected[56] = 1;
+        byte[] config = new byte[96];
+        device.ReadConfig(0, config);
+        Assert.Equal(Convert.ToHexString(expected), Convert.ToHexString(config));
+        byte[] part = new byte[8];
+        device.ReadConfig(92, part);
+        Assert.Equal(new byte[8], part);
+        device.ReadConfig(20, part);
+        Assert.Equal(expected[20..28], part);
+        device.ReadConfig(-1, part);
+        device.ReadConfig(int.MaxValue, part);
+        Assert.Equal(new byte[8], part);
+        device.ReadConfig(0, []);
+    }
+
+    [Fact]
+    public async Task Configuration_space_is_read_anew_each_time()
+    {
+        var disk = BlkRig.Plain(1 << 20);
+        var device = new VirtioBlkDevice(disk, new VirtioBlkOptions());
+        byte[] config = new byte[8];
+        await disk.ResizeAsync(3 << 20);
+        device.ReadConfig(0, config);
+        Assert.Equal(6144, BinaryPrimitives.ReadInt64LittleEndian(config));
+    }
+
+    [Fact]
+    public void Features_say_what_the_disk_can_do()
+    {
+        const ulong rings = (1UL << 28) | (1UL << 29) | (1UL << 32) | (1UL << 34);
+        const ulong common = rings | (1 << 2) | (1 << 6) | (1 << 9) | (1 << 10);
+        Assert.Equal(common | (1 << 13) | (1 << 14), new VirtioBlkDevice(BlkRig.Plain(), new VirtioBlkOptions()).Features);
+        Assert.Equal(common | (1 << 5) | (1 << 12), new VirtioBlkDevice(BlkRig.Plain(readOnly: true), new VirtioBlkOptions { Queues = 2 }).Features);
+    }
+
+    [Fact]
+    public void What_lies_outside_or_is_no_whole_sector_fails()
+    {
+        var rig = new BlkRig(BlkRig.Plain(1 << 20));
+        byte[] sector = new byte[512];
+        Assert.Equal((IoError, 1u), Of(rig.Run(RequestType.Out, 2048, sector)));
+        Assert.Equal((IoError, 0u), Of(rig.Run(RequestType.In, 2047, default, 1024)));
+        Assert.Equal(IoError, rig.Run(RequestType.In, ulong.MaxValue, default, 512).Status);
+        Assert.Equal(IoError, rig.Run(RequestType.In, 1UL << 55, default, 512).Status);
+        Assert.Equal(IoError, rig.Run(RequestType.Out, 0, new byte[511]).Status);
+        Assert.Equal(IoError, rig.Run(RequestType.Out, 0).Status);
+        Assert.Equal(IoError, rig.Run(RequestType.In, 0).Status);
+        Assert.Equal(Ok, rig.Run(RequestType.In, 2047, default, 512).Status);
+        Assert.Equal(7, rig.Device.Statistics.Errors);
+    }
+
+    [Fact]
+    public void Types_that_are_not_known_are_unsupported()
+    {
+        var rig = new BlkRig(BlkRig.Plain());
+        uint[] types = [2, 3, 5, 6, 7, 9, 10, 12, 14, 15, 16, 17, 18, 20, 22, 24, 26, 27, 0x80000000, uint.MaxValue];
+        Assert.All(types, t => Assert.Equal((Unsupported, 1u), Of(rig.Run((RequestType)t, 0, new byte[512]))));
+    }
+
+    [Fact]
+    public void A_request_without_room_for_a_status_or_a_header_comes_back()
+    {
+        var rig = new BlkRig(BlkRig.Plain());
+        Assert.Equal(0u, rig.Wait(rig.Submit(0, 0, [], 0)).Written);
+        Assert.Equal((IoError, 1u), Of(rig.Wait(rig.Submit(0, 0, [], 1, null, 15))));
+        Assert.Equal((IoError, 1u), Of(rig.Wait(rig.Submit(4, 0, [], 1, null, 0))));
+    }
+
+    [Fact]
+    public void The_serial_number_comes_as_long_as_there_is_room()
+    {
+        var rig = new BlkRig(BlkRig.Plain(), options: new VirtioBlkOptions { Serial = "0123456789abcdefghijKLM" });
+        var answer = rig.Run(RequestType.GetId, 0, default, 20);
+        Assert.Equal((Ok, 21u), Of(answer));
+        Assert.Equal("0123456789abcdefghij"u8.ToArray(), answer.Data);
+        Assert.Equal("01234"u8.ToArray(), rig.Run(RequestType.GetId, 0, default, 5).Data);
+        answer = rig.Run(RequestType.GetId, 0, default, 22, [3]);
+        Assert.Equal((Ok, 20u), Of(answer));
+        Assert.Equal(0xEE, answer.Data[20]);
+    }
+
+    [Fact]
+    public void Ranges_are_discarded_and_zeroed()
+    {
+        var rig = new BlkRig(BlkRig.Plain());
+        byte[] ones = new byte[8192];
+        ones.AsSpan().Fill(1);
+        foreach (var type in new[] { RequestType.WriteZeroes, RequestType.Discard })
+        {
+            Assert.Equal(Ok, rig.Run(RequestType.Out, 0, ones).Status);
+            Assert.Equal((Ok, 1u), Of(rig.Run(type, 0, Ranges((1, 2, 0), (8, 1, 0), (3, 0, 0)), 0, [19, 2])));
+            byte[] back = rig.Run(RequestType.In, 0, default, 8192).Data;
+            Assert.Equal(ones[..512], back[..512]);
+            Assert.Equal(new byte[1024], back[512..1536]);
+            Assert.Equal(new byte[512], back[4096..4608]);
+            Assert.Equal(ones[4608..], back[4608..]);
+        }
+    }
+
+    [Fact]
+    public void Ranges_that_break_a_rule_change_nothing()
+    {
+        var rig = new BlkRig(BlkRig.Plain());
+        byte[] ones = new byte[512];
+        ones.AsSpan().Fill(1);
+        Assert.Equal(Ok, rig.Run(RequestType.Out, 0, ones).Status);
+        Assert.Equal(Unsupported, rig.Run(RequestType.Discard, 0, Ranges((0, 1, 0), (0, 1, 1))).Status);
+        Assert.Equal(Unsupported, rig.Run(RequestType.WriteZeroes, 0, Ranges((0, 1, 0), (0, 1, 2))).Status);
+        Assert.Equal(IoError, rig.Run(RequestType.WriteZeroes, 0, Ranges((0, 1, 0), (2048, 1, 0))).Status);
+        Assert.Equal(IoError, rig.Run(RequestType.WriteZeroes, 0, Ranges((0, 1, 0), (ulong.MaxValue, 1, 0))).Status);
+        Assert.Equal(IoError, rig.Run(RequestType.Discard, 0, Ranges((0, 1, 0), (0, uint.MaxValue, 0))).Status);
+        Assert.Equal(IoError, rig.Run(RequestType.Discard, 0, new byte[15]).Status);
+        Assert.Equal(IoError, rig.Run(RequestType.Discard, 0).Status);
+        Assert.Equal(IoError, rig.Run(RequestType.Discard, 0, new byte[65 * 16]).Status);
+        Assert.Equal(Ok, rig.Run(RequestType.WriteZeroes, 0, Ranges((1, 1, 1))).Status);
+        Assert.Equal(ones, rig.Run(RequestType.In, 0, default, 512).Data);
+    }
+
+    [Fact]
+    public void A_read_only_disk_is_read_and_flushed_and_not_written()
+    {
+        var rig = new BlkRig(BlkRig.Plain(readOnly: true));
+        Assert.Equal(IoError, rig.Run(RequestType.Out, 0, new byte[512]).Status);
+        Assert.Equal(Unsupported, rig.Run(RequestType.Discard, 0, Ranges((0, 1, 0))).Status);
+        Assert.Equal(Ok, rig.Run(RequestType.In, 0, default, 512).Status);
+        Assert.Equal((Ok, 1u), Of(rig.Run(RequestType.Flush, 0)));
+    }
+
+    [Fact]
+    public void Writes_are_durable_for_a_driver_that_does_not_flush()
+    {
+        var disk = new GatedDevice(BlkRig.Plain());
+        var flushing = new BlkRig(disk);
+        Assert.Equal(Ok, flushing.Run(RequestType.Out, 0, new byte[512]).Status);
+        Assert.Equal(WriteFlags.None, disk.LastFlags);
+        var other = new BlkRig(disk, refused: BlkFeatures.Flush);
+        Assert.Equal(Ok, other.Run(RequestType.Out, 0, new byte[512]).Status);
+        Assert.Equal(WriteFlags.Fua, disk.LastFlags);
+    }
+
+    [Fact]
+    public async Task A_request_that_waits_holds_up_no_other()
+    {
+        var disk = new GatedDevice(BlkRig.Plain()) { GatedSector = 8 };
+        var rig = new BlkRig(disk);
+        var waiting = Enumerable.Range(0, 20).Select(_ => rig.Submit(0, 8, [], 513)).ToArray();
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.Equal(Ok, rig.Run(RequestType.In, 0, default, 512).Status);
+        }
+
+        Assert.Equal(20, rig.Ring.InFlight);
+        Assert.Equal(20 * BlkLimits.RequestCost, rig.Device.Budget.Held);
+        var closed = rig.Ring.CloseAsync();
+        Assert.False(closed.IsCompleted);
+        disk.OpenGate();
+        Assert.All(waiting, t => Assert.Equal((Ok, 513u), Of(rig.Wait(t))));
+        await closed.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        Assert.Equal(0, rig.Device.Budget.Held);
+    }
+
+    [Fact]
+    public void What_the_disk_throws_becomes_a_status()
+    {
+        var disk = new GatedDevice(BlkRig.Plain()) { Failure = new BlockException(BlockError.NoSpace, "full") };
+        var rig = new BlkRig(disk);
+        Assert.Equal((IoError, 0u), Of(rig.Run(RequestType.In, 0, default, 512)));
+        disk.Failure = new BlockException(BlockError.NotSupported, "no");
+        Assert.Equal(Unsupported, rig.Run(RequestType.In, 0, default, 512).Status);
+        disk.Failure = new InvalidOperationException("a bug");
+        Assert.Equal(IoError, rig.Run(RequestType.In, 0, default, 512, [100]).Status);
+        Assert.Equal(0, rig.Device.Buffers.Lent);
+    }
+
+    [Theory]
+    [InlineData((int)RingFeatures.Indirect)]
+    [InlineData((int)(RingFeatures.Packed | RingFeatures.EventIndex | RingFeatures.Indirect))]
+    public void Requests_in_steady_state_allocate_nothing(int features)
+    {
+        const int requests = 20_000;
+        var rig = new BlkRig(new GatedDevice(BlkRig.Plain()), (RingFeatures)features);
+        byte[] header = new byte[16];
+        ulong read = rig.Arena.Put(header), data = rig.Arena.Allocate(4096), status = rig.Arena.Allocate(1);
+        header[0] = 1;
+        ulong write = rig.Arena.Put(header);
+        Spin(requests);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Spin(requests);
+        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+        Assert.True(allocated < requests, $"{allocated} bytes for {requests} requests");
+
+        void Spin(int count)
+        {
+            for (int i = 0; i < count; i += 3)
+            {
+                // whole, in pieces, and a write; one that went to another thread is waited for
+                rig.Driver.Add([new(read, 16, false), new(data, 4096, true), new(status, 1, true)], indirect: true);
+                rig.Driver.Add([new(read, 16, false), new(data, 1000, true), new(data + 1000, 3096, true), new(status, 1, true)]);
+                rig.Driver.Add([new(write, 16, false), new(data, 4096, false), new(status, 1, true)], indirect: true);
+                for (int left = 3; left > 0;)
+                {
+                    rig.Queue.Run(16);
+                    rig.Ring.ShouldNotify();
+                    while (rig.Driver.TryGetUsed(out _, out _))
+                    {
+                        left--;
+                    }
+                }
+            }
+        }
+    }
+
+    private static (byte Status, uint Written) Of(BlkRig.Answer answer) => (answer.Status, answer.Written);
+
+    private static byte[] Ranges(params (ulong Sector, uint Count, uint Flags)[] ranges)
+    {
+        byte[] bytes = new byte[16 * ranges.Length];
+        for (int i = 0; i < ranges.Length; i++)
+        {
+            BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(16 * i), ranges[i].Sector);
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan((16 * i) + 8), ranges[i].Count);
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan((16 * i) + 12), ranges[i].Flags);
+        }
+
+        return bytes;
+    }
+
+    private static void Put(byte[] to, int offset, int value) => BinaryPrimitives.WriteInt32LittleEndian(to.AsSpan(offset), value);
+}
