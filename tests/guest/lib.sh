@@ -54,6 +54,7 @@ in_own_network() {
     if [ -z "${PADDOCK_GUEST_NET:-}" ]; then
         # in there is no way out to a mirror
         "$guest_dir/fetch"
+        export PADDOCK_GUEST_FETCHED=1
         for way in "unshare --net" "unshare --user --map-root-user --net"; do
             if $way bash -c '. "$1"; make_network' - "$guest_dir/lib.sh" >/dev/null 2>&1; then
                 PADDOCK_GUEST_NET=tap exec $way "$@"
