@@ -133,7 +133,7 @@ public sealed class OperationTests : IDisposable
         Assert.StartsWith("ok", await ControlSocket.AskAsync(At("c"), "hang command=read", Token), StringComparison.Ordinal);
         var held = nbd.Device.ReadAsync(0, new byte[Piece], Token).AsTask();
         await UntilAsync(async () => (await ControlSocket.AskAsync(At("c"), "status", Token)).Replace(" ", "", StringComparison.Ordinal)
-            .Contains("\"waiting\": 1", StringComparison.Ordinal));
+            .Contains("\"waiting\":1", StringComparison.Ordinal));
         server.StopNow();
         await server.DisposeAsync();
         await Assert.ThrowsAsync<BlockException>(() => held);
