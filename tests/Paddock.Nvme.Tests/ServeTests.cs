@@ -59,7 +59,7 @@ public sealed class ServeTests : IDisposable
         var stop = TestContext.Current.CancellationToken;
         Assert.Equal("ok: rule 1 of disk", await ControlSocket.AskAsync(control, "fail command=append status=281", stop));
         await using var disk = (IZonedBlockDevice)await NvmeNode.OpenAsync(name, readOnly: false, stop);
-        await Assert.ThrowsAnyAsync<BlockException>(() => disk.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
+        await Assert.ThrowsAsync<BlockException>(() => disk.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
         await disk.AppendAsync(0, new byte[4096], cancellationToken: stop);
         using var http = new HttpClient();
         string page = await http.GetStringAsync($"http://{server.MetricsAddress}/metrics", stop);
@@ -79,8 +79,8 @@ public sealed class ServeTests : IDisposable
         {
             await using var host = await NvmeTcpHost.ConnectAsync(
                 new NvmeTcpHostOptions { Host = "127.0.0.1", Port = server.NvmeAddress!.Port, SubsystemNqn = "nqn.2026-01.io.paddock:disk" }, stop);
-            Assert.Equal("ok: zone 1 of disk is readonly", await ControlSocket.AskAsync(control, "readonly zone=1 ns=2", stop));
-            Assert.Equal("ok: zone 2 of disk is offline", await ControlSocket.AskAsync(control, "offline zone=2 ns=2", stop));
+            Assert.Equal("ok: zone 1 is readonly", await ControlSocket.AskAsync(control, "readonly zone=1 ns=2", stop));
+            Assert.Equal("ok: zone 2 is offline", await ControlSocket.AskAsync(control, "offline zone=2 ns=2", stop));
             Assert.Equal([ZoneCondition.Empty, ZoneCondition.ReadOnly, ZoneCondition.Offline], await ConditionsAsync(server));
             Assert.Equal(2, (await host.ReadLogAsync(0xBF, 2, 4096, stop))[0]);
             Assert.Contains("no zone", await RefusalAsync("offline zone=6 ns=2"), StringComparison.Ordinal);
