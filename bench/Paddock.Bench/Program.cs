@@ -1,20 +1,14 @@
 using System.Diagnostics;
 using System.Globalization;
-using Paddock.Bench;
 using Paddock.Block;
 using Paddock.Posix;
 using Paddock.Qcow2;
 
 // Zone appends a second, in process: paddock-bench FOLDER [MIB]. One line a case: name, appends a second, bytes
-// allocated an append. paddock-bench nvme ...: a load on a running server, see NvmeLoad.
+// allocated an append. Loads on images and servers: paddock bench.
 const int AppendBytes = 4096;
 const long FlushEvery = 64 << 20;
 const long Mib = 1 << 20;
-
-if (args is ["nvme", .. var rest])
-{
-    return await NvmeLoad.RunAsync(rest);
-}
 
 string folder = args.Length > 0 ? args[0] : Path.GetTempPath();
 long total = (args.Length > 1 ? long.Parse(args[1], CultureInfo.InvariantCulture) : 2048) * Mib;

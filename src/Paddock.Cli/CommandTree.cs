@@ -40,6 +40,7 @@ public static class CommandTree
         [
             "paddock serve disk.qcow2 --nvme 127.0.0.1:4420",
             "paddock serve zns.qcow2 plain.raw --nvme 127.0.0.1:4420 --nbd 127.0.0.1:10809 --metrics 127.0.0.1:9100 --control /run/p.sock",
+            "paddock serve disk.qcow2 --vhost-user /run/disk.sock",
             "paddock serve disk.qcow2 --nvme 0.0.0.0:4420 --dhchap-keys /etc/paddock/keys",
         ],
         ["fault"] =

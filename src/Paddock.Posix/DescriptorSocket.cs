@@ -16,7 +16,8 @@ public static unsafe class DescriptorSocket
     /// <param name="into">Where the bytes go; not empty.</param>
     /// <param name="descriptors">Gets what came, close-on-exec; the caller's from then on, also when this throws.</param>
     /// <returns>Bytes; 0 at the end of the stream.</returns>
-    /// <exception cref="IOException">The socket failed, or more than <see cref="MostDescriptors"/> descriptors came.</exception>
+    /// <exception cref="IOException">The socket failed.</exception>
+    /// <exception cref="InvalidDataException">More than <see cref="MostDescriptors"/> descriptors came.</exception>
     public static int Receive(SafeHandle socket, Span<byte> into, ICollection<SafeFileHandle> descriptors)
     {
         int controlSize = sizeof(Native.ControlHeader) + (MostDescriptors * sizeof(int));
@@ -32,7 +33,7 @@ public static unsafe class DescriptorSocket
                 {
                     Adopt(control, (int)message.ControlLength, descriptors);
                     return (message.Flags & Native.MessageControlCut) == 0 ? (int)count
-                        : throw new IOException($"more than {MostDescriptors} descriptors came at once");
+                        : throw new InvalidDataException($"more than {MostDescriptors} descriptors came at once");
                 }
 
                 WaitOrThrow(socket, Native.PollIn, "receiving");

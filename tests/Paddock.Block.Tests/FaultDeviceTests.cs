@@ -4,6 +4,8 @@ namespace Paddock.Block.Tests;
 
 public class FaultDeviceTests
 {
+    private const int Moves = 1000;
+
     private readonly DeviceFaults _faults = new();
     private readonly FaultDevice _device;
 
@@ -121,15 +123,21 @@ public class FaultDeviceTests
     public async Task Without_rules_a_request_allocates_nothing()
     {
         var data = new byte[512];
-        await _device.WriteAsync(0, data, cancellationToken: Token);
+        await MoveAsync(data);
         long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 100; i++)
+        await MoveAsync(data);
+
+        // the runtime may put something down for itself meanwhile: less than a byte a request
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, Moves);
+    }
+
+    private async Task MoveAsync(byte[] data)
+    {
+        for (int i = 0; i < Moves; i++)
         {
             await _device.WriteAsync(0, data);
             await _device.ReadAsync(0, data);
         }
-
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
     }
 
     private async Task<string> WritesAsync(int count)

@@ -86,7 +86,7 @@ public class ZoneVerbTests
         await bench.MustAsync("append z.qcow2 1", Workbench.Bytes(512, 1));
         Assert.Equal("2 zones made read-only\n", (await bench.MustAsync("zone readonly z.qcow2 1,5")).Out);
         Assert.Equal("1 zone made offline\n", (await bench.MustAsync("zone offline z.qcow2 2")).Out);
-        Assert.Equal(("read-only", "offline"), (await ConditionAsync(bench, 1), await ConditionAsync(bench, 2)));
+        Assert.Equal(("read only", "offline"), (await ConditionAsync(bench, 1), await ConditionAsync(bench, 2)));
         Assert.Contains("2 read-only, 1 offline", (await bench.MustAsync("info z.qcow2")).Out, StringComparison.Ordinal);
         Assert.Contains("read-only", await bench.RefusedAsync("append z.qcow2 1", Workbench.Bytes(512, 1)), StringComparison.Ordinal);
         Assert.Contains("offline", await bench.RefusedAsync("zone reset z.qcow2 2"), StringComparison.Ordinal);

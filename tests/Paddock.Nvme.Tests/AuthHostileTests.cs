@@ -254,6 +254,19 @@ public class AuthHostileTests
         }
     }
 
+    [Fact]
+    public async Task A_host_that_computes_for_longer_than_its_keep_alive_timeout_is_not_dropped_for_that()
+    {
+        await using var bench = await Secrets.StartAsync();
+        using var raw = new RawHost(bench.Server.Address.Port);
+        raw.Initialize();
+        raw.Connect(bench.Subsystem.Nqn, keepAlive: 100);
+        raw.SendMessage(Host(DhChapGroup.Null).Negotiate());
+        raw.ReceiveMessage();
+        await Task.Delay(1000, TestContext.Current.CancellationToken);
+        Assert.Equal(NvmeStatus.AuthenticationRequired, raw.Run(new SubmissionEntry { Opcode = AdminOpcode.KeepAlive }).Status);
+    }
+
     private static bool Ends(Socket socket)
     {
         try
@@ -278,7 +291,7 @@ public class AuthHostileTests
         {
             Hosts = new Dictionary<string, DhChapKeys> { [Secrets.RawHostNqn] = Secrets.Both }, Hashes = [DhChapHash.Sha256], Groups = [group],
         };
-        return new QueueAuthentication(Secrets.RawHostNqn, Nqn, () => policy);
+        return new QueueAuthentication(Secrets.RawHostNqn, Nqn, () => policy, CancellationToken.None);
     }
 
     private static HostAuthentication Host(DhChapGroup group) => new(

@@ -32,7 +32,7 @@ internal sealed class RawHost : IDisposable
     }
 
     /// <summary>Connects a queue; gives the controller's identifier, and in the bits above what authentication it asks for.</summary>
-    public long Connect(string nqn, ushort queue = 0, ushort controller = 0xFFFF)
+    public long Connect(string nqn, ushort queue = 0, ushort controller = 0xFFFF, uint keepAlive = 0)
     {
         byte[] data = new byte[1024];
         new ConnectData(1, controller, nqn, Secrets.RawHostNqn).WriteTo(data);
@@ -40,7 +40,7 @@ internal sealed class RawHost : IDisposable
             new SubmissionEntry
             {
                 Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 1, NamespaceId = FabricsType.Connect, DataLength = 1024, DataKind = SubmissionEntry.InCapsule,
-                Dword10 = (uint)queue << 16, Dword11 = 31,
+                Dword10 = (uint)queue << 16, Dword11 = 31, Dword12 = keepAlive,
             },
             data));
         var completion = Response();

@@ -366,7 +366,7 @@ public sealed class ZoneModel
     private ZoneError Open(List<ModelZone> range)
     {
         // Try it on what there is, and take everything back when one cannot be opened.
-        var before = _zones.ConvertAll(z => z.Condition);
+        var before = _zones.ConvertAll(z => z.State);
         foreach (var zone in range.Where(z => z.Condition == ZoneCondition.ImplicitlyOpen))
         {
             zone.Condition = ZoneCondition.ExplicitlyOpen;

@@ -162,8 +162,8 @@ internal sealed unsafe class FrontEnd : IDisposable
         Ram.Span(status, 1)[0] = 0xff;
         data.CopyTo(Ram.Span(body, length));
         int id = length == 0
-            ? ring.Put((header, 16, false), (status, 1, true))
-            : ring.Put((header, 16, false), (body, (uint)length, type == 0), (status, 1, true));
+            ? ring.Put(new GuestPiece(header, 16, false), new GuestPiece(status, 1, true))
+            : ring.Put(new GuestPiece(header, 16, false), new GuestPiece(body, (uint)length, type == 0), new GuestPiece(status, 1, true));
         return (id, body, status);
     }
 
@@ -197,7 +197,7 @@ internal sealed unsafe class FrontEnd : IDisposable
         BinaryPrimitives.WriteUInt32LittleEndian(bytes, 1);
         BinaryPrimitives.WriteInt64LittleEndian(bytes[8..], 100);
         bytes[16] = 0xff;
-        ring.Put((header, 16, false), (header + 4096, 4096, false), (status, 1, true));
+        ring.Put(new GuestPiece(header, 16, false), new GuestPiece(header + 4096, 4096, false), new GuestPiece(status, 1, true));
         ring.Kick.Signal();
         Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref *other.At(status)) == 0, TimeSpan.FromSeconds(30)));
     }

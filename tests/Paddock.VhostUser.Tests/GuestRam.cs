@@ -1,4 +1,3 @@
-using System.Runtime.Versioning;
 using Microsoft.Win32.SafeHandles;
 using Paddock.Posix;
 using Paddock.VhostUser.Wire;
@@ -26,6 +25,22 @@ internal sealed unsafe class GuestRam : IDisposable
     public Span<byte> Span(ulong guestAddress, int length) => new(At(guestAddress), length);
 
     public ulong User(ulong guestAddress) => guestAddress - Description.GuestAddress + Description.UserAddress;
+
+    /// <summary>What a shared file holds.</summary>
+    public static byte[] CopyOf(SafeFileHandle file, int length)
+    {
+        using var view = SharedMemory.Map(file, 0, length);
+        return new ReadOnlySpan<byte>((void*)view.Start, length).ToArray();
+    }
+
+    /// <summary>A shared file that holds these bytes.</summary>
+    public static SafeFileHandle FileOf(byte[] bytes)
+    {
+        var file = SharedMemory.Create("kept", bytes.Length);
+        using var view = SharedMemory.Map(file, 0, bytes.Length);
+        bytes.CopyTo(new Span<byte>((void*)view.Start, bytes.Length));
+        return file;
+    }
 
     public void Dispose()
     {

@@ -2,6 +2,9 @@ using Paddock.Posix;
 
 namespace Paddock.VhostUser.Tests;
 
+/// <summary>A run of guest memory in a request.</summary>
+internal readonly record struct GuestPiece(ulong Address, uint Length, bool Writable);
+
 /// <summary>The driver's side of a ring, as plain as it can be: one request at a time is put in, answers are looked for.</summary>
 internal abstract unsafe class GuestRing(GuestRam ram, ulong at, int size) : IDisposable
 {
@@ -25,7 +28,7 @@ internal abstract unsafe class GuestRing(GuestRam ram, ulong at, int size) : IDi
 
     /// <summary>Makes a request available; not the kick.</summary>
     /// <returns>What its answer will be called.</returns>
-    public abstract int Put(params ReadOnlySpan<(ulong Address, uint Length, bool Writable)> pieces);
+    public abstract int Put(params ReadOnlySpan<GuestPiece> pieces);
 
     /// <summary>Takes an answer.</summary>
     public abstract bool TryGet(out int id, out uint written);
@@ -58,7 +61,7 @@ internal sealed unsafe class SplitGuestRing(GuestRam ram, ulong at, int size) : 
     private ushort _used;
     private int _next;
 
-    public override int Put(params ReadOnlySpan<(ulong Address, uint Length, bool Writable)> pieces)
+    public override int Put(params ReadOnlySpan<GuestPiece> pieces)
     {
         int head = _next;
         _lengths[head] = pieces.Length;
@@ -106,7 +109,7 @@ internal sealed unsafe class PackedGuestRing(GuestRam ram, ulong at, int size) :
     private int _got;
     private bool _gotWrap = true;
 
-    public override int Put(params ReadOnlySpan<(ulong Address, uint Length, bool Writable)> pieces)
+    public override int Put(params ReadOnlySpan<GuestPiece> pieces)
     {
         int id = _put;
         _lengths[id] = pieces.Length;
@@ -121,7 +124,8 @@ internal sealed unsafe class PackedGuestRing(GuestRam ram, ulong at, int size) :
             *(ushort*)(descriptor + 12) = (ushort)id;
             if (i == 0)
             {
-                (head, headFlags) = (descriptor, (ushort)flags);
+                head = descriptor;
+                headFlags = (ushort)flags;
             }
             else
             {

@@ -1,12 +1,11 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
-using Paddock.Posix;
 using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Tests;
 
 /// <summary>A front end and a server over a real socket, with real shared memory.</summary>
-public unsafe class SessionTests
+public class SessionTests
 {
     private const ulong GuestAt = 0x10_0000;
     private const int RamBytes = 4 << 20;
@@ -215,12 +214,7 @@ public unsafe class SessionTests
             Assert.True(SpinWait.SpinUntil(() => bench.Disk.Count == 4, TimeSpan.FromSeconds(30)));
 
             // what a server leaves that is killed now
-            long length = InflightDescription.Parse(description).Length is var l ? (long)l : 0;
-            using (var record = SharedMemory.Map(file, 0, length))
-            {
-                recordThen = new ReadOnlySpan<byte>((void*)record.Start, (int)length).ToArray();
-            }
-
+            recordThen = GuestRam.CopyOf(file, (int)InflightDescription.Parse(description).Length);
             ramThen = ram.Span(GuestAt, RamBytes).ToArray();
             bench.Disk.Hold = null;
             hold.SetResult();
@@ -229,12 +223,7 @@ public unsafe class SessionTests
         Assert.True(SpinWait.SpinUntil(() => bench.Server.Connections == 0, TimeSpan.FromSeconds(30)));
         bench.Disk.Writes.Clear();
         ramThen.CopyTo(ram.Span(GuestAt, RamBytes));
-        using var kept = SharedMemory.Create("kept", recordThen.Length);
-        using (var record = SharedMemory.Map(kept, 0, recordThen.Length))
-        {
-            recordThen.CopyTo(new Span<byte>((void*)record.Start, recordThen.Length));
-        }
-
+        using var kept = GuestRam.FileOf(recordThen);
         using (var frontEnd = bench.Connect(ram))
         {
             frontEnd.Negotiate(FrontEnd.Version1 | (packed ? FrontEnd.Packed : 0));

@@ -82,12 +82,32 @@ public class RestartableDevice : IBlockDevice
         return _device.DisposeAsync();
     }
 
+    /// <summary>What the zones of the device that is here have beside their pointers.</summary>
+    private sealed class AttributesHere(RestartableDevice place) : IZoneAttributes
+    {
+        public int ExtensionBytes => Now.ExtensionBytes;
+
+        private IZoneAttributes Now => ((IZonedBlockDevice)place.Current).Attributes!;
+
+        public bool HasExtension(int zone) => Now.HasExtension(zone);
+
+        public ValueTask SetConditionAsync(int zone, ZoneCondition condition, CancellationToken cancellationToken = default)
+            => Now.SetConditionAsync(zone, condition, cancellationToken);
+
+        public ValueTask<bool> ReadExtensionAsync(int zone, Memory<byte> buffer, CancellationToken cancellationToken = default)
+            => Now.ReadExtensionAsync(zone, buffer, cancellationToken);
+
+        public ValueTask WriteExtensionAsync(int zone, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+            => Now.WriteExtensionAsync(zone, data, cancellationToken);
+    }
+
     /// <summary>The zoned part.</summary>
     private sealed class RestartableZonedDevice(IZonedBlockDevice first) : RestartableDevice(first), IZonedBlockDevice
     {
         public ZonedLimits Zoned => Here.Zoned;
 
-        public IZoneAttributes? Attributes => Here.Attributes;
+        // whoever keeps it must see the device of now
+        public IZoneAttributes? Attributes => field ??= Here.Attributes is null ? null : new AttributesHere(this);
 
         // only devices of the same kind come here
         private IZonedBlockDevice Here => (IZonedBlockDevice)Current;

@@ -24,6 +24,7 @@ public sealed class NbdClient : IBlockDevice
     private readonly AsyncMutex _connecting = new();
     private readonly CancellationTokenSource _closed = new();
     private volatile ClientConnection _connection;
+    private int _failures;
     private bool _disposed;
 
     private NbdClient(NbdTarget target, ClientConnection connection)
@@ -226,9 +227,16 @@ public sealed class NbdClient : IBlockDevice
     // one caller connects, the others wait and use what it found
     private async ValueTask<ClientConnection> ReconnectAsync(ClientConnection lost, ConnectionLostException why)
     {
+        int failures = Volatile.Read(ref _failures);
         await _connecting.AcquireAsync();
         try
         {
+            if (_failures != failures)
+            {
+                // somebody waited in vain for all of us
+                throw new BlockException(BlockError.Io, why.Message, why);
+            }
+
             if (_connection != lost && !_connection.IsLost)
             {
                 return _connection;
@@ -252,6 +260,11 @@ public sealed class NbdClient : IBlockDevice
         catch (OperationCanceledException e)
         {
             throw new BlockException(BlockError.Cancelled, "the NBD client was closed", e);
+        }
+        catch (BlockException)
+        {
+            _failures++;
+            throw;
         }
         finally
         {

@@ -30,7 +30,8 @@ internal sealed class DhKeyPair
 
     /// <summary>Makes a pair.</summary>
     /// <param name="group">Not the NULL group.</param>
-    public static Task<DhKeyPair> CreateAsync(DhChapGroup group) => RunAsync(() =>
+    /// <param name="gone">Ends the wait for a turn.</param>
+    public static Task<DhKeyPair> CreateAsync(DhChapGroup group, CancellationToken gone = default) => RunAsync(() =>
     {
         // the system's generator itself, not one that is seeded from it
         using var source = new CryptoApiRandomGenerator();
@@ -38,11 +39,11 @@ internal sealed class DhKeyPair
         generator.Init(new DHKeyGenerationParameters(new SecureRandom(source), group.Parameters()!));
         var pair = generator.GenerateKeyPair();
         return new DhKeyPair(group, (DHPrivateKeyParameters)pair.Private, Pad(((DHPublicKeyParameters)pair.Public).Y, group.Length()));
-    });
+    }, gone);
 
     /// <summary>The secret shared with the peer, big-endian, as long as the group's prime: leading zeroes stay, as in Linux.</summary>
     /// <returns>Null when the peer's value is too long, or no member of the group that may be used: 1 &lt; y &lt; p - 1, and of the right order.</returns>
-    public Task<byte[]?> AgreeAsync(ReadOnlyMemory<byte> peer) => RunAsync(() =>
+    public Task<byte[]?> AgreeAsync(ReadOnlyMemory<byte> peer, CancellationToken gone = default) => RunAsync(() =>
     {
         if (peer.Length == 0 || peer.Length > _group.Length())
         {
@@ -60,14 +61,14 @@ internal sealed class DhKeyPair
         {
             return null;
         }
-    });
+    }, gone);
 
-    private static async Task<T> RunAsync<T>(Func<T> work)
+    private static async Task<T> RunAsync<T>(Func<T> work, CancellationToken gone)
     {
-        await Turn.WaitAsync();
+        await Turn.WaitAsync(gone);
         try
         {
-            return await Task.Run(work);
+            return await Task.Run(work, CancellationToken.None);
         }
         finally
         {

@@ -17,7 +17,8 @@ namespace Paddock.Nvme.Auth;
 /// <param name="hostNqn">The host's name, as it gave it when it connected.</param>
 /// <param name="subsystemNqn">The subsystem's name.</param>
 /// <param name="policyOfNow">Gives the keys and rules of now: they may be changed while the host is connected.</param>
-internal sealed class QueueAuthentication(string hostNqn, string subsystemNqn, Func<DhChapPolicy?> policyOfNow)
+/// <param name="gone">The connection is: what waits for its turn to compute leaves the line, or clients that come and go would make it endless.</param>
+internal sealed class QueueAuthentication(string hostNqn, string subsystemNqn, Func<DhChapPolicy?> policyOfNow, CancellationToken gone)
 {
     private enum Step
     {
@@ -54,7 +55,7 @@ internal sealed class QueueAuthentication(string hostNqn, string subsystemNqn, F
     public string Agreed { get; private set; } = "";
 
     /// <summary>For how long an exchange has been waited for, or been running; 0: none is.</summary>
-    public long WaitingMilliseconds => Volatile.Read(ref _since) is > 0 and var since ? Environment.TickCount64 - since : 0;
+    public long WaitingMilliseconds => Volatile.Read(ref _since) is > 0 and var since ? Math.Max(1, Environment.TickCount64 - since) : 0;
 
     /// <summary>Takes a message of the host.</summary>
     /// <returns>The status of its command. A message at fault is no fault of the command: the host fetches a failure message afterwards.</returns>
@@ -203,7 +204,7 @@ internal sealed class QueueAuthentication(string hostNqn, string subsystemNqn, F
             return NvmeStatus.InvalidField;
         }
 
-        _pair = _group == DhChapGroup.Null ? null : await DhKeyPair.CreateAsync(_group);
+        _pair = _group == DhChapGroup.Null ? null : await DhKeyPair.CreateAsync(_group, gone);
         RandomNumberGenerator.Fill(_challenge);
         _sequence = ChapResponse.NextSequence();
         new ChapChallenge
@@ -229,7 +230,7 @@ internal sealed class QueueAuthentication(string hostNqn, string subsystemNqn, F
         }
 
         byte[]? secret = null;
-        if (_pair is not null && (secret = await _pair.AgreeAsync(message[^head.PublicValue.Length..])) is null)
+        if (_pair is not null && (secret = await _pair.AgreeAsync(message[^head.PublicValue.Length..], gone)) is null)
         {
             return AuthFailure.GroupUnusable;
         }

@@ -96,13 +96,18 @@ internal sealed partial class HostQueue : IAsyncDisposable
         in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
         => _places.Wait(0, CancellationToken.None) ? Start(entry, toController, toHost) : RunLaterAsync(entry, toController, toHost, cancellationToken);
 
-    /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
+    /// <summary>Ends the connection; whoever waits is told by the loop that receives.</summary>
+    public void Abort()
     {
         _closed = true;
         _socket.Dispose();
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        Abort();
         await _receiving;
-        _places.Dispose();
     }
 
     private async ValueTask<CompletionEntry> RunLaterAsync(

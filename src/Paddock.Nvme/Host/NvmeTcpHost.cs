@@ -43,6 +43,9 @@ public sealed record NvmeTcpHostOptions
 
     /// <summary>The groups that are offered: all of them, since a target may know no other than NULL.</summary>
     public IReadOnlyList<DhChapGroup> Groups { get; init; } = [.. DhChapPolicy.DefaultGroups, DhChapGroup.Null];
+
+    /// <summary>How long a lost connection is tried again, before those who wait are told; zero: not at all.</summary>
+    public TimeSpan ReconnectTime { get; init; }
 }
 
 /// <summary>A user-space NVMe/TCP host: a controller's queues, kept alive, for the devices on its namespaces.</summary>
@@ -52,8 +55,8 @@ public sealed partial class NvmeTcpHost : IAsyncDisposable
     private const uint KeepAliveMilliseconds = 15000;
     private const long PoolBytes = 512L << 20;
 
-    private readonly HostQueue _admin;
-    private readonly List<HostQueue> _io = [];
+    private volatile HostQueue _admin;
+    private volatile HostQueue[] _io = [];
     private readonly UInt128 _hostId = 0x7061646f_636b;
     private readonly NvmeTcpHostOptions _options;
     private readonly SlabPool _pool;
@@ -82,7 +85,8 @@ public sealed partial class NvmeTcpHost : IAsyncDisposable
         var host = new NvmeTcpHost(options, await HostQueue.OpenAsync(options, pool, AdminDepth, cancellationToken), pool);
         try
         {
-            await host.BringUpAsync(cancellationToken);
+            host._io = await host.BringUpAsync(host._admin, cancellationToken);
+            host._keepingAlive = host.KeepAliveAsync();
             return host;
         }
         catch
@@ -130,12 +134,9 @@ public sealed partial class NvmeTcpHost : IAsyncDisposable
     {
         await _stop.CancelAsync();
         await _keepingAlive;
-        foreach (var queue in _io)
-        {
-            await queue.DisposeAsync();
-        }
-
-        await _admin.DisposeAsync();
+        await _connecting.AcquireAsync();
+        await CloseQueuesAsync();
+        _connecting.Release();
         _stop.Dispose();
     }
 
@@ -150,11 +151,16 @@ public sealed partial class NvmeTcpHost : IAsyncDisposable
         return page;
     }
 
-    /// <summary>Runs a command on the next queue in turn.</summary>
-    internal ValueTask<CompletionEntry> RunAsync(
+    /// <summary>Runs a command on the next queue in turn, once.</summary>
+    /// <exception cref="ConnectionLostException">The connection went before the answer came.</exception>
+    internal ValueTask<CompletionEntry> RunOnceAsync(
         in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
-        => _io[_io.Count == 1 ? 0 : (int)((uint)Interlocked.Increment(ref _next) % (uint)_io.Count)]
-            .RunAsync(entry, toController, toHost, cancellationToken);
+    {
+        var io = _io;
+        return io.Length == 0
+            ? throw new ConnectionLostException(wasSent: false)
+            : io[io.Length == 1 ? 0 : (int)((uint)Interlocked.Increment(ref _next) % (uint)io.Length)].RunAsync(entry, toController, toHost, cancellationToken);
+    }
 
     internal static void Check(in CompletionEntry completion, string what)
     {
@@ -164,12 +170,14 @@ public sealed partial class NvmeTcpHost : IAsyncDisposable
         }
     }
 
-    private async ValueTask BringUpAsync(CancellationToken cancellationToken)
+    // the new queues; nobody uses them before all of them are there
+    private async ValueTask<HostQueue[]> BringUpAsync(HostQueue admin, CancellationToken cancellationToken)
     {
-        ushort controller = (ushort)await ConnectQueueAsync(_admin, 0, AdminDepth * 4, ConnectData.AnyController, cancellationToken);
+        ushort controller = (ushort)await ConnectQueueAsync(admin, 0, AdminDepth * 4, ConnectData.AnyController, cancellationToken);
         await SetPropertyAsync(Properties.Configuration, 0x00460061, cancellationToken);
         await WaitReadyAsync(cancellationToken);
         byte[] identify = await IdentifyAsync(0x01, 0, 0, cancellationToken);
+        LearnIncarnation(identify);
         MaxTransfer = identify[77] == 0 ? MaxTransfer : Math.Min(1 << 24, 4096 << Math.Min((int)identify[77], 12));
         int inCapsule = (int)Math.Clamp((BinaryPrimitives.ReadUInt32LittleEndian(identify.AsSpan(1792)) * 16L) - SubmissionEntry.Size, 0, 1 << 20);
         byte[] zoned = await TryIdentifyZonedAsync(cancellationToken);
@@ -179,15 +187,28 @@ public sealed partial class NvmeTcpHost : IAsyncDisposable
             new SubmissionEntry { Opcode = AdminOpcode.SetFeatures, Dword10 = 7, Dword11 = wanted | (wanted << 16) }, default, default, cancellationToken);
         Check(queues, "number of queues");
         int count = Math.Min(_options.IoQueues, (int)(queues.Result & 0xFFFF) + 1);
-        for (ushort i = 1; i <= count; i++)
+        var io = new List<HostQueue>();
+        try
         {
-            var queue = await HostQueue.OpenAsync(_options, _pool, _options.QueueDepth, cancellationToken);
-            _io.Add(queue);
-            await ConnectQueueAsync(queue, i, _options.QueueDepth + 1, controller, cancellationToken);
-            queue.InCapsule = inCapsule;
-        }
+            for (ushort i = 1; i <= count; i++)
+            {
+                var queue = await HostQueue.OpenAsync(_options, _pool, _options.QueueDepth, cancellationToken);
+                io.Add(queue);
+                await ConnectQueueAsync(queue, i, _options.QueueDepth + 1, controller, cancellationToken);
+                queue.InCapsule = inCapsule;
+            }
 
-        _keepingAlive = KeepAliveAsync();
+            return [.. io];
+        }
+        catch
+        {
+            foreach (var queue in io)
+            {
+                await queue.DisposeAsync();
+            }
+
+            throw;
+        }
     }
 
     private async ValueTask<byte[]> TryIdentifyZonedAsync(CancellationToken cancellationToken)
@@ -248,12 +269,12 @@ public sealed partial class NvmeTcpHost : IAsyncDisposable
         {
             while (await timer.WaitForNextTickAsync(_stop.Token))
             {
-                await _admin.RunAsync(new SubmissionEntry { Opcode = AdminOpcode.KeepAlive }, default, default, _stop.Token);
+                await KeepAliveOnceAsync(_admin);
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or BlockException)
+        catch (OperationCanceledException)
         {
-            // the next request says that the connection is lost
+            // the host closes
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Nvme.Identify;
 using Paddock.Nvme.Wire;
@@ -10,6 +11,9 @@ namespace Paddock.Nvme.Host;
 internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int blockShift, bool readOnly, bool ownsHost) : IBlockDevice
 {
     private const uint ForceUnitAccess = 1u << 30;
+
+    // the server's incarnation, plus one, at the oldest acknowledged write that no flush followed; 0: there is none
+    private int _unflushed;
 
     /// <inheritdoc/>
     public long Length => length;
@@ -32,6 +36,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
             throw new BlockException(BlockError.NoDevice, $"there is no namespace {id}, or none that can be used: {blocks} blocks of 2^{shift} bytes");
         }
 
+        host.Remember(id, page);
         long length = (long)(blocks << shift);
         bool readOnly = (page[99] & 1) != 0;
         byte[] descriptors = await host.IdentifyAsync(0x03, id, 0, cancellationToken);
@@ -41,6 +46,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     }
 
     /// <inheritdoc/>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         while (buffer.Length > 0)
@@ -53,6 +59,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     }
 
     /// <inheritdoc/>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask WriteAsync(
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
     {
@@ -60,7 +67,9 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         {
             int count = Math.Min(data.Length, host.MaxTransfer);
             uint fua = (flags & WriteFlags.Fua) != 0 ? ForceUnitAccess : 0;
-            Check(await host.RunAsync(Blocks(Opcode.Write, offset, count, fua), data[..count], default, cancellationToken), "write", offset, ZoneOf(offset));
+            int incarnation = host.Incarnation;
+            Check(await RunWriteAsync(Blocks(Opcode.Write, offset, count, fua), data[..count], offset, count, cancellationToken), "write", offset, ZoneOf(offset));
+            Acknowledged(incarnation, fua != 0);
             offset += count;
             data = data[count..];
         }
@@ -75,7 +84,10 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         {
             int count = (int)Math.Min(length, 65536L << blockShift);
             uint bits = ((flags & ZeroFlags.Fua) != 0 ? ForceUnitAccess : 0) | ((flags & ZeroFlags.MayUnmap) != 0 ? mayDeallocate : 0);
-            Check(await host.RunAsync(Blocks(Opcode.WriteZeroes, offset, count, bits), default, default, cancellationToken), "write zeroes", offset, ZoneOf(offset));
+            int incarnation = host.Incarnation;
+            var run = RunWriteAsync(Blocks(Opcode.WriteZeroes, offset, count, bits), default, offset, count, cancellationToken);
+            Check(await run, "write zeroes", offset, ZoneOf(offset));
+            Acknowledged(incarnation, (flags & ZeroFlags.Fua) != 0);
             offset += count;
             length -= count;
         }
@@ -98,8 +110,34 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     }
 
     /// <inheritdoc/>
+    /// <remarks>
+    /// A flush that succeeds says that all writes acknowledged before it are durable. Where the server was started anew in between they may be
+    /// gone, which no flush can mend: that one fails, once, and whoever wrote must write again.
+    /// </remarks>
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
-        => Check(await host.RunAsync(new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = id }, default, default, cancellationToken), "flush", 0, 0);
+    {
+        int unflushed = Interlocked.Exchange(ref _unflushed, 0);
+        try
+        {
+            var run = host.RunAsync(new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = id }, default, default, cancellationToken);
+            Check(await run, "flush", 0, 0);
+        }
+        catch
+        {
+            if (unflushed != 0)
+            {
+                Volatile.Write(ref _unflushed, unflushed);
+            }
+
+            throw;
+        }
+
+        if (unflushed != 0 && unflushed != host.Incarnation + 1)
+        {
+            throw new BlockException(
+                BlockError.Io, "the server was started anew after a lost connection: writes that it acknowledged and nobody flushed may be gone");
+        }
+    }
 
     /// <inheritdoc/>
     public ValueTask ResizeAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
@@ -118,6 +156,20 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         if (ownsHost)
         {
             await host.DisposeAsync();
+        }
+    }
+
+    /// <summary>Runs a command that writes at a place.</summary>
+    protected virtual ValueTask<CompletionEntry> RunWriteAsync(
+        SubmissionEntry entry, ReadOnlyMemory<byte> data, long offset, int length, CancellationToken cancellationToken)
+        => host.RunAsync(entry, data, default, cancellationToken);
+
+    /// <summary>Notes that a write was acknowledged which the server may keep in a volatile cache.</summary>
+    protected void Acknowledged(int incarnation, bool isDurable)
+    {
+        if (Volatile.Read(ref _unflushed) == 0 && !isDurable && host.HasWriteCache)
+        {
+            Interlocked.CompareExchange(ref _unflushed, incarnation + 1, 0);
         }
     }
 

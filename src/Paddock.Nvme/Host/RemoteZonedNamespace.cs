@@ -1,10 +1,11 @@
+using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Host;
 
 /// <summary>A zoned namespace of a remote controller.</summary>
-internal sealed class RemoteZonedNamespace(
+internal sealed partial class RemoteZonedNamespace(
     NvmeTcpHost host, uint id, long length, int blockShift, bool readOnly, bool ownsHost, ZonedLimits limits)
     : RemoteNamespace(host, id, length, blockShift, readOnly, ownsHost), IZonedBlockDevice
 {
@@ -76,6 +77,7 @@ internal sealed class RemoteZonedNamespace(
     }
 
     /// <inheritdoc/>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<long> AppendAsync(
         long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
     {
@@ -85,8 +87,10 @@ internal sealed class RemoteZonedNamespace(
         }
 
         uint fua = (flags & WriteFlags.Fua) != 0 ? 1u << 30 : 0;
+        int incarnation = _host.Incarnation;
         var completion = await _host.RunAsync(Blocks(Opcode.ZoneAppend, zoneStart, data.Length, fua), data, default, cancellationToken);
         Check(completion, "zone append", zoneStart, ZoneOf(zoneStart));
+        Acknowledged(incarnation, fua != 0);
         return (long)(completion.Result << BlockShift);
     }
 

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
@@ -13,10 +14,17 @@ namespace Paddock.Nvme.Identify;
 /// 77    1    MDTS     266  2  WCTEMP    520  2  ONCS      536  4  SGLS     1802  1    FCATT
 /// 78    2    CNTLID   268  2  CCTEMP    525  1  VWC       540  4  MNAN     1803  1    MSDBD
 /// 80    4    VER      92   4  OAES      526  4  AWUN, AWUPF
+/// 3072  8    "PADDOCK", vendor specific     3080 8    incarnation: another number when what was not flushed may be gone
 /// </code>
 /// </remarks>
 internal sealed record IdentifyController
 {
+    /// <summary>Where the vendor's part begins: a mark, then the incarnation.</summary>
+    public const int MarkField = 3072, IncarnationField = 3080;
+
+    /// <summary>"PADDOCK" and a zero, read as little-endian.</summary>
+    public const ulong Mark = 0x004B_434F_4444_4150;
+
     /// <summary>Bytes.</summary>
     public const int Size = 4096;
 
@@ -67,6 +75,9 @@ internal sealed record IdentifyController
     /// <summary>Entries of a queue.</summary>
     public required int QueueEntries { get; init; }
 
+    /// <summary>Which life of the server this is: a host that finds another one may have lost what it did not flush.</summary>
+    public ulong Incarnation { get; init; }
+
     /// <summary>The greatest namespace identifier.</summary>
     public required uint Namespaces { get; init; }
 
@@ -103,5 +114,7 @@ internal sealed record IdentifyController
         f.U32(1792, (uint)((SubmissionEntry.Size + InCapsule) / 16));
         f.U32(1796, CompletionEntry.Size / 16);
         f.U8(1803, 1);
+        BinaryPrimitives.WriteUInt64LittleEndian(to[MarkField..], Mark);
+        BinaryPrimitives.WriteUInt64LittleEndian(to[IncarnationField..], Incarnation);
     }
 }

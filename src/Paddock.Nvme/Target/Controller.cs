@@ -5,6 +5,13 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;
 
+/// <summary>A queue's connection, as its controller sees it; it is disposed when the controller ends it.</summary>
+internal interface IControllerQueue : IDisposable
+{
+    /// <summary>Whether the host has still to authenticate it, or does so again.</summary>
+    bool IsAuthenticating { get; }
+}
+
 /// <summary>A controller: what one host sees of a subsystem, over one admin queue and some I/O queues.</summary>
 internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ushort id, string host, UInt128 hostId)
 {
@@ -12,7 +19,7 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
     public const string FirmwareRevision = "0.1";
 
     private readonly Lock _lock = new();
-    private readonly Dictionary<ushort, IDisposable> _queues = [];
+    private readonly Dictionary<ushort, IControllerQueue> _queues = [];
     private long _lastSeen = Environment.TickCount64;
     private volatile bool _gone;
 
@@ -51,7 +58,8 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
 
     public bool IsReady => (StatusProperty & Properties.Ready) != 0;
 
-    public bool IsExpired => KeepAliveTimeout != 0 && Environment.TickCount64 - Volatile.Read(ref _lastSeen) > KeepAliveTimeout;
+    /// <summary>Whether the host was silent for too long. A host that authenticates a queue computes in silence: that has a limit of its own.</summary>
+    public bool IsExpired => KeepAliveTimeout != 0 && Environment.TickCount64 - Volatile.Read(ref _lastSeen) > KeepAliveTimeout && !IsAuthenticating();
 
     public void Touch() => Volatile.Write(ref _lastSeen, Environment.TickCount64);
 
@@ -68,13 +76,14 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         InCapsule = target.Options.InCapsuleBytes,
         QueueEntries = target.Options.QueueEntries,
         Namespaces = subsystem.MaxNamespaceId,
+        Incarnation = target.Incarnation,
     };
 
     public byte[] DiscoveryPage() => DiscoveryLog.Build(
         target.Generation, LocalAddress ?? new IPEndPoint(IPAddress.Loopback, 0), target.SubsystemsFor(host));
 
     /// <summary>Takes a queue in; false when there is one of that number, or the controller is gone.</summary>
-    public bool Attach(ushort queue, IDisposable connection)
+    public bool Attach(ushort queue, IControllerQueue connection)
     {
         lock (_lock)
         {
@@ -165,6 +174,14 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         }
 
         return NvmeStatus.Success;
+    }
+
+    private bool IsAuthenticating()
+    {
+        lock (_lock)
+        {
+            return _queues.Values.Any(q => q.IsAuthenticating);
+        }
     }
 
     // a controller reset ends the I/O queues; the admin queue stays

@@ -95,8 +95,11 @@ public sealed class NvmeSubsystem
     {
         // identifiers count from 1 without holes unless a configuration says otherwise
         var all = _namespaces;
-        return id - 1 < (uint)all.Length && all[id - 1].Id == id ? all[id - 1] : Array.Find(all, n => n.Id == id);
+        return id - 1 < (uint)all.Length && all[id - 1].Id == id ? all[id - 1] : Search(all, id);
     }
+
+    // apart, since what a predicate captures would be allocated whether it is used or not
+    private static NvmeNamespace? Search(NvmeNamespace[] all, uint id) => Array.Find(all, n => n.Id == id);
 
     internal bool Allows(string host)
         => (_hosts is not { } hosts || hosts.Contains(host)) && (_authentication is not { } policy || policy.Find(host) is not null);

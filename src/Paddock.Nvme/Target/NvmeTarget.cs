@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
 using Paddock.Block.Buffers;
 using Paddock.Nvme.Identify;
 using Paddock.Nvme.Target;
@@ -71,6 +73,9 @@ public sealed class NvmeTarget
     /// <summary>Bytes of data in memory now.</summary>
     public long BytesInMemory => Buffers.Lent;
 
+    /// <summary>Changes when what was not flushed may be gone: at each start, and when power is cut.</summary>
+    internal ulong Incarnation { get; private set; } = NewIncarnation();
+
     internal NvmeSubsystem Discovery { get; }
 
     internal SlabPool Buffers { get; }
@@ -95,11 +100,14 @@ public sealed class NvmeTarget
     /// <summary>Ends every controller, as a power cut would: hosts see their connections fail.</summary>
     public void DropControllers()
     {
+        Incarnation = NewIncarnation();
         foreach (var controller in AllControllers())
         {
             controller.End();
         }
     }
+
+    private static ulong NewIncarnation() => BinaryPrimitives.ReadUInt64LittleEndian(RandomNumberGenerator.GetBytes(sizeof(ulong)));
 
     /// <summary>Ends the controllers whose hosts have been silent for too long.</summary>
     /// <returns>How many.</returns>

@@ -20,7 +20,7 @@ internal sealed class SendQueue
     private readonly Queue<Part> _parts = new();
     private readonly Stack<byte[]> _chunks = new();
     private byte[]? _open;
-    private int _openLength;
+    private int _openStart, _openLength;
     private bool _sending, _closed;
     private TaskCompletionSource? _drained;
 
@@ -58,7 +58,7 @@ internal sealed class SendQueue
 
             if (_open is not null && _openLength + length > ChunkSize)
             {
-                CloseChunk();
+                CutChunk(isLast: true);
             }
 
             _open ??= _chunks.TryPop(out byte[]? chunk) ? chunk : GC.AllocateUninitializedArray<byte>(ChunkSize, pinned: true);
@@ -66,7 +66,7 @@ internal sealed class SendQueue
             _openLength += length;
             if (data.Length > 0)
             {
-                CloseChunk();
+                CutChunk(isLast: false);
                 _parts.Enqueue(new Part(data, null, null, 0));
             }
         }
@@ -83,7 +83,7 @@ internal sealed class SendQueue
         {
             if (!_closed)
             {
-                CloseChunk();
+                CutChunk(isLast: false);
                 _parts.Enqueue(new Part(buffer.Bytes.AsMemory(start, length), null, buffer, held));
                 return;
             }
@@ -98,7 +98,7 @@ internal sealed class SendQueue
     {
         lock (_lock)
         {
-            if (_sending || _closed || (_parts.Count == 0 && _openLength == 0))
+            if (_sending || _closed || (_parts.Count == 0 && _openLength == _openStart))
             {
                 return;
             }
@@ -134,7 +134,7 @@ internal sealed class SendQueue
                 _sent(part.Held);
             }
 
-            _openLength = 0;
+            _openStart = _openLength = 0;
         }
     }
 
@@ -154,7 +154,7 @@ internal sealed class SendQueue
                     hasResult = false;
                 }
 
-                if (_done == _part.Data.Length)
+                while (_done == _part.Data.Length)
                 {
                     Recycle(_part);
                     _part = default;
@@ -197,9 +197,9 @@ internal sealed class SendQueue
     {
         lock (_lock)
         {
-            if (_parts.Count == 0)
+            if (_parts.Count == 0 && _openLength > _openStart)
             {
-                CloseChunk();
+                CutChunk(isLast: true);
             }
 
             if (_parts.TryDequeue(out part))
@@ -233,13 +233,23 @@ internal sealed class SendQueue
         }
     }
 
-    private void CloseChunk()
+    /// <summary>
+    /// What was written to the open chunk since the last cut goes into the queue. Large parts between small ones leave the chunk open: it goes
+    /// back with its last piece, which may be empty.
+    /// </summary>
+    private void CutChunk(bool isLast)
     {
-        if (_openLength > 0)
+        if (_open is null || (!isLast && _openLength == _openStart))
         {
-            _parts.Enqueue(new Part(_open.AsMemory(0, _openLength), _open, null, 0));
+            return;
+        }
+
+        _parts.Enqueue(new Part(_open.AsMemory(_openStart, _openLength - _openStart), isLast ? _open : null, null, 0));
+        _openStart = _openLength;
+        if (isLast)
+        {
             _open = null;
-            _openLength = 0;
+            _openStart = _openLength = 0;
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Paddock.Nvme.Auth;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
@@ -9,11 +10,16 @@ internal sealed partial class TcpConnection
 {
     private static readonly TimeSpan FarewellLimit = TimeSpan.FromMilliseconds(LingerMilliseconds);
 
+    // it has no timer, so that nothing is left of it when it is not disposed
+    private readonly CancellationTokenSource _gone = new();
     private QueueAuthentication? _authentication;
     private int _farewell;
 
     /// <summary>For how long an authentication of the queue has been waited for, or been running; 0: none is.</summary>
     public long AuthenticatingMilliseconds => _controller is null ? 0 : _authentication?.WaitingMilliseconds ?? 0;
+
+    /// <inheritdoc/>
+    public bool IsAuthenticating => AuthenticatingMilliseconds > 0;
 
     /// <summary>Ends the connection of a host that did not authenticate its queue in time.</summary>
     public void GiveUpAuthentication()
@@ -43,7 +49,7 @@ internal sealed partial class TcpConnection
                 ? await authentication.SendAsync(command.Data)
                 : await authentication.ReceiveAsync(command.Data);
         }
-        catch (Exception e) when (e is InvalidOperationException or ArgumentException or System.Security.Cryptography.CryptographicException)
+        catch (Exception e) when (e is OperationCanceledException or InvalidOperationException or ArgumentException or CryptographicException)
         {
             status = NvmeStatus.InternalError;
         }

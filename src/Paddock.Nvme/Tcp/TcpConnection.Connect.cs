@@ -90,7 +90,7 @@ internal sealed partial class TcpConnection
         command.Result = controller.Id;
         if (subsystem.Authentication is not null)
         {
-            _authentication = new QueueAuthentication(hostNqn, subsystemNqn, () => subsystem.Authentication);
+            _authentication = new QueueAuthentication(hostNqn, subsystemNqn, () => subsystem.Authentication, _gone.Token);
             command.Result |= AuthenticationRequired;
         }
 

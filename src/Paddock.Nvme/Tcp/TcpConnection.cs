@@ -11,7 +11,7 @@ namespace Paddock.Nvme.Tcp;
 /// One connection, which carries one queue. A single loop receives, and runs what can be run at once in order of arrival; slow commands go to
 /// other threads and answer from there.
 /// </summary>
-internal sealed partial class TcpConnection : ICommandQueue, IServedClient, IDisposable
+internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, IServedClient
 {
     private const int LingerMilliseconds = 2000;
 
@@ -84,6 +84,7 @@ internal sealed partial class TcpConnection : ICommandQueue, IServedClient, IDis
         finally
         {
             Dispose();
+            _gone.Cancel();
             _out.Close();
             _controller?.Detach(_queue);
             ReleaseTransfers();

@@ -149,7 +149,8 @@ public sealed class ImageOpener(ToolContext context)
             return remote;
         }
 
-        var (path, storage) = settings.Storage is { } given ? (name!, given) : await NbdNode.TryOpenAsync(name, options, driver, settings) ?? OpenStorage(name, options, driver, settings);
+        var (path, storage) = settings.Storage is { } given ? (name!, given)
+            : await NbdNode.TryOpenAsync(name, options, driver, settings) ?? OpenStorage(name, options, driver, settings);
         try
         {
             bool probed = driver is null;

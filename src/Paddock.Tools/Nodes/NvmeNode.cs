@@ -40,8 +40,9 @@ internal static class NvmeNode
     /// <summary>Connects to the namespace that a name names.</summary>
     public static async ValueTask<IBlockDevice> OpenAsync(string name, bool readOnly, CancellationToken cancellationToken = default)
     {
+        (name, var reconnect) = NvmeReconnect.Take(name);
         var (options, id) = Parse(name);
-        var host = await ConnectAsync(options, cancellationToken);
+        var host = await ConnectAsync(options with { ReconnectTime = reconnect }, cancellationToken);
         try
         {
             var device = await host.OpenAsync(id, ownsHost: true, cancellationToken);

@@ -99,8 +99,14 @@ internal sealed class ControlSocket : IDisposable
             }
 
             int end = line.AsSpan(0, length).IndexOf((byte)'\n');
+            if (end < 0 && length < line.Length)
+            {
+                // it left in the middle of a line, which may say something else than it was to say
+                return;
+            }
+
             string text = Encoding.UTF8.GetString(line, 0, end < 0 ? length : end).Trim();
-            string answer = end < 0 && length == line.Length ? $"error: a line has at most {FaultLine.MaxLength} characters" : await _execute(text);
+            string answer = end < 0 ? $"error: a line has at most {FaultLine.MaxLength} characters" : await _execute(text);
             _log.Write("control", ("line", text), ("answer", answer));
             using var patience = new CancellationTokenSource(Patience);
             await stream.WriteAsync(Encoding.UTF8.GetBytes(answer + "\n"), patience.Token);

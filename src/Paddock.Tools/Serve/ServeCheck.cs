@@ -50,7 +50,7 @@ public static class ServeCheck
 
     /// <summary>The limit of memory, in bytes.</summary>
     /// <exception cref="ToolException">It is none.</exception>
-    public static long MemoryOf(ServeSettings settings)
+    internal static long MemoryOf(ServeSettings settings)
         => SizeText.Parse("limit of memory (max-memory)", settings.MaxMemory) is >= LeastMemory and var size ? size
             : throw new ToolException($"max-memory {settings.MaxMemory}: at least {LeastMemory >> 20}M are wanted", NativeExit.Usage);
 

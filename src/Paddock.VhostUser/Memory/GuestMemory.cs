@@ -32,10 +32,10 @@ internal sealed unsafe class GuestMemory
     /// <summary>The run at a guest physical address; false where it is longer than <see cref="LongestRun"/> or not wholly inside one region.</summary>
     public bool TryGet(ulong guestAddress, uint length, out Memory<byte> run)
     {
-        foreach (var region in _regions)
+        if (length <= LongestRun && RegionAt(guestAddress) is { } region)
         {
             ulong offset = guestAddress - region.GuestAddress;
-            if (length <= LongestRun && offset < region.Length && length <= region.Length - offset)
+            if (length <= region.Length - offset)
             {
                 run = region.Slice(offset, (int)length);
                 return true;
@@ -49,16 +49,13 @@ internal sealed unsafe class GuestMemory
     /// <summary>The place of a guest physical address; null where not wholly inside one region.</summary>
     public byte* Find(ulong guestAddress, ulong length)
     {
-        foreach (var region in _regions)
+        if (RegionAt(guestAddress) is not { } region)
         {
-            ulong offset = guestAddress - region.GuestAddress;
-            if (offset < region.Length && length <= region.Length - offset)
-            {
-                return region.At(offset);
-            }
+            return null;
         }
 
-        return null;
+        ulong offset = guestAddress - region.GuestAddress;
+        return length <= region.Length - offset ? region.At(offset) : null;
     }
 
     /// <summary>The place of an address of the front end's process; null where not wholly inside one region.</summary>
@@ -70,6 +67,31 @@ internal sealed unsafe class GuestMemory
             if (offset < region.Length && length <= region.Length - offset)
             {
                 return region.At(offset);
+            }
+        }
+
+        return null;
+    }
+
+    // front ends that add regions one by one may have hundreds, and every descriptor is looked up
+    private MappedRegion? RegionAt(ulong guestAddress)
+    {
+        int low = 0, high = _regions.Length - 1;
+        while (low <= high)
+        {
+            int middle = (low + high) >> 1;
+            var region = _regions[middle];
+            if (guestAddress < region.GuestAddress)
+            {
+                high = middle - 1;
+            }
+            else if (guestAddress - region.GuestAddress >= region.Length)
+            {
+                low = middle + 1;
+            }
+            else
+            {
+                return region;
             }
         }
 

@@ -27,6 +27,10 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
             Serve(session, new MessageChannel(socket.SafeHandle));
             return null;
         }
+        catch (EndOfStreamException)
+        {
+            return null;
+        }
         catch (Exception e)
         {
             // whatever a front end brings about ends its own connection and nothing else

@@ -10,7 +10,7 @@ internal sealed class MessageChannel(SafeHandle socket)
     /// <summary>Waits for a message.</summary>
     /// <returns>False when the front end has left between two.</returns>
     /// <exception cref="VhostUserException">What came is none.</exception>
-    /// <exception cref="IOException">The socket failed.</exception>
+    /// <exception cref="EndOfStreamException">The socket failed.</exception>
     public bool TryReceive(Message message)
     {
         message.Clear();
@@ -33,13 +33,23 @@ internal sealed class MessageChannel(SafeHandle socket)
     }
 
     /// <summary>Sends a message and its descriptors.</summary>
-    /// <exception cref="IOException">The socket failed.</exception>
-    public void Send(Message message) => DescriptorSocket.Send(socket, message.Bytes, [.. message.Descriptors]);
+    /// <exception cref="EndOfStreamException">The socket failed.</exception>
+    public void Send(Message message)
+    {
+        try
+        {
+            DescriptorSocket.Send(socket, message.Bytes, [.. message.Descriptors]);
+        }
+        catch (IOException e)
+        {
+            throw new EndOfStreamException(e.Message, e);
+        }
+    }
 
     private int Fill(Span<byte> into, Message message)
     {
         int done = 0, count;
-        while (done < into.Length && (count = DescriptorSocket.Receive(socket, into[done..], message.Descriptors)) > 0)
+        while (done < into.Length && (count = Receive(into[done..], message)) > 0)
         {
             done += count;
             if (message.Descriptors.Count > VhostUserLimits.MaxDescriptors)
@@ -49,5 +59,18 @@ internal sealed class MessageChannel(SafeHandle socket)
         }
 
         return done;
+    }
+
+    // a socket that fails is one whose other side is gone; what the other side says wrong is another matter
+    private int Receive(Span<byte> into, Message message)
+    {
+        try
+        {
+            return DescriptorSocket.Receive(socket, into, message.Descriptors);
+        }
+        catch (IOException e)
+        {
+            throw new EndOfStreamException(e.Message, e);
+        }
     }
 }

@@ -229,6 +229,46 @@ public class BlkTests
         Assert.Equal(0, rig.Device.Budget.Held);
     }
 
+    [Theory]
+    [InlineData((int)(RingFeatures.Indirect | RingFeatures.EventIndex))]
+    [InlineData((int)(RingFeatures.Indirect | RingFeatures.EventIndex | RingFeatures.Packed))]
+    public async Task Requests_that_end_on_many_threads_end_once_each_with_their_own_data(int features)
+    {
+        var rig = new BlkRig(new GatedDevice(BlkRig.Plain()) { Yields = true }, (RingFeatures)features);
+        var random = new Random(11);
+        byte[][] slots = new byte[60][];
+        int mark = rig.Arena.Mark;
+        for (int round = 0; round < 40; round++)
+        {
+            bool writes = round % 2 == 0;
+            var tickets = new List<BlkRig.Ticket>();
+            for (int slot = 0; slot < slots.Length; slot++)
+            {
+                int[]? cuts = slot % 3 == 0 ? [random.Next(1, 600), 5] : null;
+                if (writes)
+                {
+                    random.NextBytes(slots[slot] = new byte[2048]);
+                }
+
+                tickets.Add(writes ? rig.Submit(1, (ulong)slot * 4, slots[slot], 1, cuts) : rig.Submit(0, (ulong)slot * 4, [], 2049, cuts));
+                rig.Queue.Run(1);
+            }
+
+            for (int slot = 0; slot < slots.Length; slot++)
+            {
+                var answer = rig.Wait(tickets[slot]);
+                Assert.Equal(Ok, answer.Status);
+                Assert.Equal(writes ? [] : slots[slot], answer.Data);
+            }
+
+            rig.Arena.Mark = mark;
+        }
+
+        await rig.Ring.CloseAsync().WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+        Assert.Equal((0, 0), (rig.Device.Budget.Held, rig.Device.Buffers.Lent));
+        Assert.Equal((1200, 1200), (rig.Device.Statistics.Reads, rig.Device.Statistics.Writes));
+    }
+
     [Fact]
     public void What_the_disk_throws_becomes_a_status()
     {
@@ -248,7 +288,7 @@ public class BlkTests
     public void Requests_in_steady_state_allocate_nothing(int features)
     {
         const int requests = 20_000;
-        var rig = new BlkRig(new GatedDevice(BlkRig.Plain()), (RingFeatures)features);
+        var rig = new BlkRig(BlkRig.Plain(), (RingFeatures)features);
         byte[] header = new byte[16];
         ulong read = rig.Arena.Put(header), data = rig.Arena.Allocate(4096), status = rig.Arena.Allocate(1);
         header[0] = 1;

@@ -9,6 +9,9 @@ internal sealed class GatedDevice(IBlockDevice inner) : IBlockDevice
 
     public long GatedSector { get; init; } = -1;
 
+    /// <summary>Every read and write ends on another thread.</summary>
+    public bool Yields { get; init; }
+
     public Exception? Failure { get; set; }
 
     public WriteFlags LastFlags { get; private set; }
@@ -24,12 +27,14 @@ internal sealed class GatedDevice(IBlockDevice inner) : IBlockDevice
     public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
         => Failure is { } failure ? throw failure
             : offset == GatedSector * 512 ? new ValueTask(_gate.Task)
+            : Yields ? LaterAsync(() => inner.ReadAsync(offset, buffer, cancellationToken))
             : inner.ReadAsync(offset, buffer, cancellationToken);
 
     public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellationToken)
     {
         LastFlags = flags;
-        return inner.WriteAsync(offset, data, flags, cancellationToken);
+        return Yields ? LaterAsync(() => inner.WriteAsync(offset, data, flags, cancellationToken))
+            : inner.WriteAsync(offset, data, flags, cancellationToken);
     }
 
     public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
@@ -47,4 +52,10 @@ internal sealed class GatedDevice(IBlockDevice inner) : IBlockDevice
         => inner.GetStatusAsync(offset, length, cancellationToken);
 
     public ValueTask DisposeAsync() => inner.DisposeAsync();
+
+    private static async ValueTask LaterAsync(Func<ValueTask> run)
+    {
+        await Task.Yield();
+        await run();
+    }
 }

@@ -27,6 +27,9 @@ internal sealed class BenchPace : IDisposable
         _thread.Start();
     }
 
+    /// <summary>When it began.</summary>
+    public long Started => _start;
+
     /// <summary>Waits for the next request's moment.</summary>
     /// <returns>That moment, in ticks of <see cref="Stopwatch"/>.</returns>
     public async ValueTask<long> NextAsync()
@@ -35,9 +38,12 @@ internal sealed class BenchPace : IDisposable
         return _start + (long)(Interlocked.Increment(ref _taken) * _ticksEach);
     }
 
+    /// <summary>The load is over: nobody waits any more.</summary>
+    public void Stop() => _stopped = true;
+
     public void Dispose()
     {
-        _stopped = true;
+        Stop();
         _thread.Join();
     }
 

@@ -18,7 +18,8 @@ internal sealed record BenchResult(BenchPlan Plan, double Seconds, LatencyHistog
     public void WriteText(TextWriter to)
     {
         void Line(string name, FormattableString value) => to.WriteLine($"{name + ':',-10} {value.ToString(CultureInfo.InvariantCulture)}");
-        string what = $"{WordOf(Plan.Operation)} of {SizeText.Human(Plan.BlockSize)}, depth {Plan.Depth}, {Plan.Connections} connection{(Plan.Connections == 1 ? "" : "s")}";
+        string connections = Plan.Connections == 1 ? "1 connection" : $"{Plan.Connections} connections";
+        string what = $"{WordOf(Plan.Operation)} of {SizeText.Human(Plan.BlockSize)}, depth {Plan.Depth}, {connections}";
         Line("load", $"{what}{(Plan.Rate > 0 ? FormattableString.Invariant($", at {Plan.Rate:0} requests a second") : "")}");
         Line("speed", $"{Iops:0} IOPS, {MibPerSecond:0.0} MiB/s, {Latencies.Count} requests in {Seconds:0.00} s");
         Line(

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Block.Concurrency;
 
@@ -36,6 +37,7 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
             long due = budget.Pace is { } pace ? await pace.NextAsync() : 0;
             if (!budget.TryTake())
             {
+                budget.Pace?.Stop();
                 return;
             }
 
@@ -66,6 +68,7 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
     }
 
     // writes to a zone must leave in the order of their places
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask InTurnAsync(byte[] buffer)
     {
         ValueTask write = default;

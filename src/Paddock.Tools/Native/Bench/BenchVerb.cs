@@ -68,12 +68,12 @@ public static class BenchVerb
     private static async ValueTask<BenchResult> MeasureAsync(BenchPlan plan, List<ImageNode> nodes, CancellationToken cancellationToken)
     {
         var zones = await PrepareAsync(plan, nodes[0].Device, cancellationToken);
-        using var pace = plan.Rate > 0 ? new BenchPace(plan.Rate) : null;
         var serverBefore = plan.Metrics is null ? default : await ProcessUse.OfServerAsync(plan.Metrics, cancellationToken);
+        using var pace = plan.Rate > 0 ? new BenchPace(plan.Rate) : null;
         var budget = new BenchBudget(plan, pace, cancellationToken);
         var streams = nodes.Select((node, i) => new BenchStream(node.Device, plan, PlacesOf(plan, node.Device, zones, i), budget)).ToList();
         var before = ProcessUse.OfThis();
-        long start = Stopwatch.GetTimestamp();
+        long start = pace?.Started ?? Stopwatch.GetTimestamp();
         await Task.WhenAll(streams.Select(s => Task.Run(() => s.RunAsync(IsRemote(plan)), CancellationToken.None)));
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         var used = ProcessUse.OfThis().Since(before);

@@ -99,12 +99,17 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
     private async Task<string> WearAsync(FaultLine line)
     {
         var (disk, start, length) = Find(line);
-        if (disk.Zoned is not { Attributes: { } attributes } zoned)
+        if (disk.Zoned is not { Attributes: { } attributes } zoned || start + length <= zoned.Zoned.ConventionalZones * zoned.Zoned.ZoneSize)
         {
-            throw new ToolException($"'{disk.Name}' keeps no conditions of zones");
+            throw new ToolException($"'{disk.Name}' cannot keep conditions of zones here: it has no sequential ones");
         }
 
         long size = zoned.Zoned.ZoneSize, count = (length + size - 1) / size;
+        if (line.Number("zone", 0, 0, int.MaxValue) >= count)
+        {
+            throw new ToolException($"there is no zone {line["zone"]}: the zones of this disk are 0 to {count - 1}");
+        }
+
         if (line["zone"] is null)
         {
             throw new ToolException($"say which zone: zone=0 to zone={count - 1}");
@@ -128,7 +133,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
             }
         }
 
-        return $"ok: zone {shown} of {disk.Name} is {(line.Word == "restore" ? "restored" : line.Word)}";
+        return $"ok: zone {shown} is {(line.Word == "restore" ? "restored" : line.Word)}";
     }
 
     private QDict Status()

@@ -97,7 +97,7 @@ internal sealed class FaultLine
     private static string Hint(string given, IEnumerable<string> known)
     {
         var (near, distance) = known.Select(k => (k, Distance(given, k))).MinBy(static p => p.Item2);
-        return given.Length > 0 && distance <= Math.Max(1, near.Length / 3) ? $" (did you mean '{near}'?)" : "";
+        return given.Length > 0 && distance <= (near.Length + 2) / 3 ? $" (did you mean '{near}'?)" : "";
     }
 
     // Levenshtein's, over words of a few letters

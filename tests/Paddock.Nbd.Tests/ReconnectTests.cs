@@ -1,0 +1,67 @@
+using System.Net;
+using System.Net.Sockets;
+using Paddock.Block;
+using Paddock.Testing;
+
+namespace Paddock.Nbd.Tests;
+
+/// <summary>Requests in flight when their connection is cut.</summary>
+public class ReconnectTests
+{
+    [Fact]
+    public async Task Reads_and_writes_in_flight_go_on_over_cut_connections()
+    {
+        var (disk, _) = Bench.Disk(2 << 20);
+        await using var server = new NbdServer(new NbdServerOptions(), new NbdExport { Name = "", Device = disk });
+        await using var relay = new Relay(Listen(server));
+        await using var client = await ConnectAsync(relay, TimeSpan.FromSeconds(60));
+        var workers = Enumerable.Range(0, 8).Select(i => Task.Run(async () =>
+        {
+            var random = new Random(i);
+            byte[] own = new byte[8192], got = new byte[8192];
+            for (int round = 0; round < 200; round++)
+            {
+                random.NextBytes(own);
+                await client.WriteAsync(i * own.Length, own);
+                await client.ReadAsync(i * own.Length, got);
+                Assert.True(own.AsSpan().SequenceEqual(got));
+            }
+        })).ToArray();
+        var all = Task.WhenAll(workers);
+        for (int cuts = 0; cuts < 8 && await Task.WhenAny(all, Task.Delay(60, TestContext.Current.CancellationToken)) != all; cuts++)
+        {
+            relay.Cut();
+        }
+
+        await all;
+        await server.StopAsync();
+    }
+
+    [Fact]
+    public async Task A_server_that_stays_away_fails_all_that_wait_together()
+    {
+        await using var server = new NbdServer(new NbdServerOptions(), new NbdExport { Name = "", Device = Bench.Disk().Device });
+        await using var relay = new Relay(Listen(server));
+        await using var client = await ConnectAsync(relay, TimeSpan.FromMilliseconds(300));
+        relay.Target = 0;
+        relay.Cut();
+        foreach (var one in Enumerable.Range(0, 8).Select(_ => client.ReadAsync(0, new byte[4096]).AsTask()).ToArray())
+        {
+            await Assert.ThrowsAsync<BlockException>(() => one);
+        }
+
+        await server.StopAsync();
+    }
+
+    private static ValueTask<NbdClient> ConnectAsync(Relay relay, TimeSpan delay)
+        => NbdClient.ConnectAsync(new NbdTarget { Host = "127.0.0.1", Port = relay.Port, ReconnectDelay = delay });
+
+    private static int Listen(NbdServer server)
+    {
+        var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        server.Listen(listener);
+        return ((IPEndPoint)listener.LocalEndPoint!).Port;
+    }
+}

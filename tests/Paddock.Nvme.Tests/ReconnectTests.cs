@@ -1,0 +1,161 @@
+using System.Net;
+using Paddock.Block;
+using Paddock.Testing;
+using Paddock.Tools;
+
+namespace Paddock.Nvme.Tests;
+
+/// <summary>What a host does when its connection is lost.</summary>
+public class ReconnectTests
+{
+    [Fact]
+    public async Task Reads_go_on_over_lost_connections()
+    {
+        await using var bench = await Bench.StartAsync();
+        await using var relay = new Relay(bench.Server.Address.Port);
+        byte[] data = new byte[1 << 20];
+        new Random(1).NextBytes(data);
+        await bench.Zoned.WriteAsync(0, data);
+        await using var host = await ConnectAsync(bench, relay);
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
+        var readers = Enumerable.Range(0, 8).Select(seed => Task.Run(async () =>
+        {
+            var random = new Random(seed);
+            byte[] buffer = new byte[4096];
+            for (int i = 0; i < 200; i++)
+            {
+                int at = random.Next(data.Length / 4096) * 4096;
+                await disk.ReadAsync(at, buffer);
+                Assert.True(data.AsSpan(at, buffer.Length).SequenceEqual(buffer));
+            }
+        })).ToArray();
+        await CutUntilAsync(relay, Task.WhenAll(readers));
+    }
+
+    [Theory]
+    [InlineData(4096)]
+    [InlineData(65536)]
+    public async Task Writes_to_zones_in_flight_land_once_and_in_order_over_lost_connections(int size)
+    {
+        await using var bench = await Bench.StartAsync();
+        await using var relay = new Relay(bench.Server.Address.Port);
+        await using var host = await ConnectAsync(bench, relay);
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
+        byte[] data = new byte[4 << 20];
+        new Random(2).NextBytes(data);
+        var writing = Task.Run(async () =>
+        {
+            var flying = new Queue<Task>();
+            for (int at = 0; at < data.Length; at += size)
+            {
+                flying.Enqueue(disk.WriteAsync(at, data.AsMemory(at, size)).AsTask());
+                if (flying.Count == 16)
+                {
+                    await flying.Dequeue();
+                }
+            }
+
+            await Task.WhenAll(flying);
+        });
+        await CutUntilAsync(relay, writing);
+        byte[] back = new byte[data.Length];
+        await bench.Zoned.ReadAsync(0, back);
+        Assert.Equal(data, back);
+        await disk.FlushAsync();
+    }
+
+    [Fact]
+    public async Task An_append_is_never_sent_twice()
+    {
+        await using var bench = await Bench.StartAsync();
+        await using var relay = new Relay(bench.Server.Address.Port);
+        await using var host = await ConnectAsync(bench, relay);
+        await using var disk = (IZonedBlockDevice)await host.OpenAsync(1, ownsHost: false);
+        var offsets = new List<long>();
+        int unknown = 0;
+        var appending = Task.Run(async () =>
+        {
+            for (int round = 0; round < 16; round++)
+            {
+                var all = Enumerable.Range(0, 8).Select(_ => disk.AppendAsync(0, new byte[4096]).AsTask()).ToArray();
+                foreach (var one in all)
+                {
+                    try
+                    {
+                        offsets.Add(await one);
+                    }
+                    catch (BlockException e)
+                    {
+                        Assert.Contains("not known", e.Message, StringComparison.Ordinal);
+                        unknown++;
+                    }
+                }
+            }
+        });
+        await CutUntilAsync(relay, appending);
+        var zone = new ZoneDescriptor[1];
+        await bench.Zoned.ReportZonesAsync(0, zone);
+        long landed = zone[0].WritePointer / 4096;
+        Assert.Equal(offsets.Count, offsets.Distinct().Count());
+        Assert.InRange(landed, offsets.Count, offsets.Count + unknown);
+    }
+
+    [Fact]
+    public async Task A_flush_tells_once_that_a_new_server_may_have_lost_writes()
+    {
+        await using var bench = await Bench.StartAsync();
+        await using var relay = new Relay(bench.Server.Address.Port);
+        await using var host = await ConnectAsync(bench, relay);
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
+        await disk.WriteAsync(0, new byte[4096]);
+        relay.Cut();
+        await disk.FlushAsync();
+        await disk.WriteAsync(4096, new byte[4096]);
+
+        // the same image by another process's server, as far as the host can see
+        var target = new NvmeTarget(new NvmeTargetOptions());
+        var subsystem = new NvmeSubsystem(bench.Subsystem.Nqn, "TEST");
+        subsystem.Add(new NvmeNamespace(1, bench.Namespace.Device, 512, "disk"));
+        target.Add(subsystem);
+        await using var second = new NvmeTcpServer(target, Listeners.Tcp(new IPEndPoint(IPAddress.Loopback, 0)));
+        relay.Target = second.Address.Port;
+        relay.Cut();
+        var told = await Assert.ThrowsAsync<BlockException>(() => disk.FlushAsync().AsTask());
+        Assert.Contains("may be gone", told.Message, StringComparison.Ordinal);
+        await disk.FlushAsync();
+    }
+
+    [Fact]
+    public async Task A_server_that_stays_away_fails_all_that_wait_together()
+    {
+        await using var bench = await Bench.StartAsync();
+        await using var relay = new Relay(bench.Server.Address.Port);
+        await using var host = await ConnectAsync(bench, relay, TimeSpan.FromMilliseconds(300));
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
+        relay.Target = 0;
+        relay.Cut();
+        var all = Enumerable.Range(0, 8).Select(i => i % 2 == 0
+            ? disk.ReadAsync(0, new byte[4096]).AsTask() : disk.WriteAsync(i / 2 * 4096, new byte[4096]).AsTask()).ToArray();
+        foreach (var one in all)
+        {
+            await Assert.ThrowsAsync<BlockException>(() => one);
+        }
+
+        relay.Target = bench.Server.Address.Port;
+        await disk.ReadAsync(0, new byte[4096]);
+    }
+
+    private static ValueTask<NvmeTcpHost> ConnectAsync(Bench bench, Relay relay, TimeSpan? limit = null)
+        => NvmeTcpHost.ConnectAsync(bench.HostOptions() with { Port = relay.Port, ReconnectTime = limit ?? TimeSpan.FromSeconds(60) });
+
+    private static async Task CutUntilAsync(Relay relay, Task load)
+    {
+        // so many that they meet commands in flight, and no more: each costs a connection
+        for (int cuts = 0; cuts < 8 && await Task.WhenAny(load, Task.Delay(60)) != load; cuts++)
+        {
+            relay.Cut();
+        }
+
+        await load;
+    }
+}
