@@ -2,7 +2,7 @@
 # others; then each reads what both wrote. The data follows from a zone's number, so that both know it.
 . /cases/common.sh
 attach || fail attach
-content() { for i in $(seq 16384); do printf '%08d zone %03d host data... pad-to-64-bytes-----------------------\n' $i $1; done | head -c 1048576; }
+content() { yes "zone $1 of a disk with two hosts" | head -c 1048576; }
 mine=$((first + 2 + NUMBER * 4)) other=$((first + 2 + (1 - NUMBER) * 4))
 flag=$((first + NUMBER)) other_flag=$((first + 1 - NUMBER))
 full() { [ "$(blkzone report -o $(($1 * zone)) -c 1 /dev/$dev | sed -E 's/.*zcond: *([0-9]+)\(.*/\1/')" = 14 ]; }
