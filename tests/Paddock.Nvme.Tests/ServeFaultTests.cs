@@ -148,7 +148,7 @@ public class ServeFaultTests
     public async Task Hostile_clients_of_the_control_socket_harm_nobody()
     {
         await using var server = await FaultServer.StartAsync();
-        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(server.Control));
+        Assert.True(OperatingSystem.IsWindows() || File.GetUnixFileMode(server.Control) == (UnixFileMode.UserRead | UnixFileMode.UserWrite));
         Assert.Contains("at most 1024", await server.RefusalAsync(new string('x', 5000)), StringComparison.Ordinal);
         var random = new Random(1024);
         for (int i = 0; i < 300; i++)

@@ -64,6 +64,7 @@ public class SessionTests
 
         Assert.Equal(100, bench.Disk.Writes.Count);
         Assert.Equal((100L, 100L), (bench.Server.Statistics.Reads, bench.Server.Statistics.Writes));
+        Assert.Equal(100, bench.Server.Statistics.Latencies.CountsOf(1).Sum());
     }
 
     [Fact]

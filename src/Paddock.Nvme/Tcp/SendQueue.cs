@@ -11,7 +11,9 @@ namespace Paddock.Nvme.Tcp;
 internal sealed class SendQueue
 {
     private const int ChunkSize = 64 << 10;
-    private const int KeptChunks = 4;
+
+    // the answers to 128 reads of 4 KiB lie in nine
+    private const int KeptChunks = 16;
 
     private readonly Socket _socket;
     private readonly Action<int> _sent;

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using Paddock.Block;
@@ -20,6 +21,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
     private readonly Action _finish;
     private DescriptorChain _chain = null!;
     private RequestHeader _header;
+    private long _startedAt;
     private RequestStatus _status;
     private long _length;
     private long _dataWritten;
@@ -57,6 +59,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
     public bool Begin(DescriptorChain chain)
     {
         _chain = chain;
+        _startedAt = Stopwatch.GetTimestamp();
         _header = default;
         (_status, _length, _dataWritten, _cost, _verified) = (RequestStatus.Ok, 0, 0, 0, false);
         if (chain.ReadableBytes < RequestHeader.Size || chain.WritableBytes < StatusSize)
@@ -284,7 +287,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
             _device.Budget.Leave(_cost);
         }
 
-        _device.Statistics.Count(_header.Type, _status, _length);
+        _device.Statistics.Count(_header.Type, _status, _length, _startedAt);
         _queue.End(this, chain, written, _here);
     }
 }

@@ -1,9 +1,17 @@
+using Paddock.Block.Serving;
+
 namespace Paddock.VhostUser.Blk;
 
 /// <summary>Counters of a device; every member may be read at any time.</summary>
 public sealed class BlkStatistics
 {
     private long _reads, _writes, _appends, _flushes, _zones, _others, _errors, _bytesRead, _bytesWritten;
+
+    /// <summary>The kinds by which latencies are counted.</summary>
+    public static IReadOnlyList<string> Kinds { get; } = ["read", "write", "append", "flush", "zone", "other"];
+
+    /// <summary>How long requests took from the ring to the ring, failed ones too.</summary>
+    public LatencyTable Latencies { get; } = new(Kinds.Count);
 
     /// <summary>Reads that succeeded.</summary>
     public long Reads => Volatile.Read(ref _reads);
@@ -32,8 +40,9 @@ public sealed class BlkStatistics
     /// <summary>Bytes written, appended ones among them.</summary>
     public long BytesWritten => Volatile.Read(ref _bytesWritten);
 
-    internal void Count(RequestType type, RequestStatus status, long bytes)
+    internal void Count(RequestType type, RequestStatus status, long bytes, long startedAt)
     {
+        Latencies.Count(KindOf(type), startedAt);
         if (status != RequestStatus.Ok)
         {
             Interlocked.Increment(ref _errors);
@@ -61,4 +70,14 @@ public sealed class BlkStatistics
                 break;
         }
     }
+
+    private static int KindOf(RequestType type) => type switch
+    {
+        RequestType.In => 0,
+        RequestType.Out => 1,
+        RequestType.ZoneAppend => 2,
+        RequestType.Flush => 3,
+        RequestType.GetId or RequestType.Discard or RequestType.WriteZeroes => 5,
+        _ => 4,
+    };
 }

@@ -38,11 +38,12 @@ internal static class NvmeMetrics
     }
 
     /// <summary>Writes histograms of latencies, one for each kind of request.</summary>
-    public static void WriteLatencies(MetricsText page, string name, string help, LatencyTable table, IReadOnlyList<string> kinds)
+    public static void WriteLatencies(
+        MetricsText page, string name, string help, LatencyTable table, IReadOnlyList<string> kinds, params ReadOnlySpan<(string Name, string Value)> labels)
     {
         for (int kind = 0; kind < kinds.Count; kind++)
         {
-            page.Histogram(name, help, [.. LatencyTable.Bounds], table.CountsOf(kind), table.SumOf(kind).TotalSeconds, ("kind", kinds[kind]));
+            page.Histogram(name, help, [.. LatencyTable.Bounds], table.CountsOf(kind), table.SumOf(kind).TotalSeconds, [.. labels, ("kind", kinds[kind])]);
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Runtime.Versioning;
 using Paddock.VhostUser;
+using Paddock.VhostUser.Blk;
 
 namespace Paddock.Tools.Serve.Doors;
 
@@ -115,6 +116,8 @@ internal sealed class VhostUserDoor : IDoor
             page.Counter("paddock_vhost_user_request_errors_total", "Requests of virtual machines that failed.", done.Errors, ("disk", name));
             page.Counter("paddock_vhost_user_bytes_total", "Bytes that virtual machines moved.", done.BytesRead, ("disk", name), ("kind", "read"));
             page.Counter("paddock_vhost_user_bytes_total", "Bytes that virtual machines moved.", done.BytesWritten, ("disk", name), ("kind", "write"));
+            NvmeMetrics.WriteLatencies(
+                page, "paddock_vhost_user_latency_seconds", "From a request's taking to its answer.", done.Latencies, BlkStatistics.Kinds, ("disk", name));
             page.Counter("paddock_vhost_user_connections_accepted_total", "Front ends that came.", server.Accepted, ("disk", name));
             page.Counter(
                 "paddock_vhost_user_connections_refused_total", "Front ends that were sent away for a fault of theirs.", server.Refused, ("disk", name));
