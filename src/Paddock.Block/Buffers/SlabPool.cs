@@ -11,7 +11,7 @@ public sealed class SlabPool(long limit = long.MaxValue)
 
     private const int SmallestSize = 8 << 10;
     private const int Classes = 15;
-    private const long KeptBytesAClass = 64L << 20;
+    private const long KeptBytesAClass = 256L << 20;
 
     private readonly Lock _lock = new();
     private readonly Stack<Slab>[] _free = [.. Enumerable.Range(0, Classes).Select(_ => new Stack<Slab>())];

@@ -160,6 +160,8 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         bool enabled = (Configuration & Properties.Enable) != 0;
         if (((Configuration >> Properties.ShutdownShift) & 3) != 0 && ((before >> Properties.ShutdownShift) & 3) == 0)
         {
+            // the wait for the disk must not hold up the thread that receives
+            await Task.Yield();
             await FlushAllAsync();
             StatusProperty |= Properties.ShutdownComplete;
         }

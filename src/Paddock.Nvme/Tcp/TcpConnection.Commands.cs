@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Paddock.Block.Concurrency;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
@@ -8,6 +9,9 @@ namespace Paddock.Nvme.Tcp;
 internal sealed partial class TcpConnection
 {
     private const int SmallAnswer = 16 << 10, QuietMilliseconds = 10_000;
+
+    // a longer read may take long because it copies much
+    private const int MeasuredRead = 32 << 10;
 
     private readonly List<Command> _commands = [];
     private readonly Stack<Command> _idle = new();
@@ -22,6 +26,7 @@ internal sealed partial class TcpConnection
     private int _entries = 32;
     private int _head;
     private bool _flowOff;
+    private InlinePace _pace;
 
     private int InFlight
     {
@@ -236,13 +241,25 @@ internal sealed partial class TcpConnection
         {
             _ = RunAdminAsync(command);
         }
-        else if (IoCommands.IsSlow(command.Entry))
+        else if (IoCommands.IsSlow(command.Entry) || (command.Entry.Opcode == Opcode.Read && !_pace.IsHere))
         {
             command.Defer(_runIo);
         }
         else
         {
-            RunIo(command);
+            RunHere(command);
+        }
+    }
+
+    // where reads wait for a disk they go elsewhere: other connections may share this thread
+    private void RunHere(Command command)
+    {
+        bool measures = command.Entry.Opcode == Opcode.Read && command.Entry.DataLength <= MeasuredRead;
+        long since = measures ? InlinePace.Now : 0;
+        RunIo(command);
+        if (measures)
+        {
+            _pace.Took(since);
         }
     }
 

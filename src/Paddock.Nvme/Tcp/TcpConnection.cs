@@ -15,6 +15,9 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
 {
     private const int LingerMilliseconds = 2000;
 
+    // receives that found data at once, before the thread is given up
+    private const int TurnsAtOnce = 32;
+
     private readonly Socket _socket;
     private readonly NvmeTarget _target;
     private readonly NvmeTargetOptions _options;
@@ -132,6 +135,7 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
 
     private async Task ReceiveAsync()
     {
+        int turns = 0;
         while (!_draining)
         {
             _batching = true;
@@ -160,7 +164,20 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
             }
 
             // awaited here and nowhere deeper: a wait allocates nothing
-            int got = await _socket.ReceiveAsync(NextTarget(out bool isDirect), SocketFlags.None);
+            var receiving = _socket.ReceiveAsync(NextTarget(out bool isDirect), SocketFlags.None);
+            bool waits = !receiving.IsCompleted;
+            int got = await receiving;
+            if (waits)
+            {
+                turns = 0;
+            }
+            else if (++turns == TurnsAtOnce)
+            {
+                // the thread may be the one that waits for all sockets: a client that always has more must leave it to the others
+                turns = 0;
+                await Task.Yield();
+            }
+
             if (got == 0)
             {
                 break;

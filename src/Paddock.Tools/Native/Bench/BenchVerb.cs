@@ -14,6 +14,7 @@ public static class BenchVerb
     public static async ValueTask RunAsync(BenchPlan plan, NativeConsole console, CancellationToken cancellationToken = default)
     {
         Check(plan);
+        SocketThreads.RunInline();
         var nodes = new List<ImageNode>();
         try
         {
