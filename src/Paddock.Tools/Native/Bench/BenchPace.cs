@@ -1,22 +1,25 @@
 using System.Diagnostics;
+using System.Threading.Tasks.Sources;
 using Paddock.Posix;
 
 namespace Paddock.Tools.Native;
 
 /// <summary>
-/// Hands out the moments at which requests are due, at a steady rate; waiting callers are woken by one thread, since the timers of the runtime
-/// are too coarse. Latency counted from a due moment shows a server that falls behind.
+/// Hands out the moments at which requests are due, at a steady rate. One thread watches the clock, since the timers of the runtime are too
+/// coarse, and starts the requests itself: whoever waits goes on there. Latency counted from a due moment shows a server that falls behind.
 /// </summary>
 internal sealed class BenchPace : IDisposable
 {
     // how long the thread sleeps between two looks
-    private static readonly TimeSpan Nap = TimeSpan.FromMicroseconds(50);
+    private static readonly TimeSpan Nap = TimeSpan.FromMicroseconds(20);
 
-    private readonly SemaphoreSlim _due = new(0);
+    private readonly Lock _lock = new();
+    private readonly Queue<Waiter> _waiting = new();
+    private readonly Stack<Waiter> _idle = new();
     private readonly double _ticksEach;
     private readonly long _start = Stopwatch.GetTimestamp();
     private readonly Thread _thread;
-    private long _taken, _released;
+    private long _taken;
     private volatile bool _stopped;
 
     /// <param name="rate">Requests a second.</param>
@@ -30,12 +33,21 @@ internal sealed class BenchPace : IDisposable
     /// <summary>When it began.</summary>
     public long Started => _start;
 
-    /// <summary>Waits for the next request's moment.</summary>
+    /// <summary>Waits for the next request's moment; a moment that has passed is given out at once.</summary>
     /// <returns>That moment, in ticks of <see cref="Stopwatch"/>.</returns>
-    public async ValueTask<long> NextAsync()
+    public ValueTask<long> NextAsync()
     {
-        await _due.WaitAsync();
-        return _start + (long)(Interlocked.Increment(ref _taken) * _ticksEach);
+        lock (_lock)
+        {
+            if (_stopped || IsDue)
+            {
+                return new(Take());
+            }
+
+            var waiter = _idle.TryPop(out var idle) ? idle : new Waiter(this);
+            _waiting.Enqueue(waiter);
+            return waiter.Task;
+        }
     }
 
     /// <summary>The load is over: nobody waits any more.</summary>
@@ -47,21 +59,73 @@ internal sealed class BenchPace : IDisposable
         _thread.Join();
     }
 
+    private bool IsDue => DueOf(_taken + 1) <= Stopwatch.GetTimestamp();
+
+    private long DueOf(long number) => _start + (long)(number * _ticksEach);
+
+    private long Take() => DueOf(++_taken);
+
     private void Release()
     {
         while (!_stopped)
         {
-            int count = (int)Math.Min(int.MaxValue, (long)((Stopwatch.GetTimestamp() - _start) / _ticksEach) - _released);
-            if (count > 0)
+            while (TryNext(out var waiter, out long due))
             {
-                _released += count;
-                _due.Release(count);
+                waiter.Set(due);
             }
 
             Nanosleep.For(Nap);
         }
 
         // nobody waits for ever
-        _due.Release(1 << 20);
+        while (TryNext(out var waiter, out long due))
+        {
+            waiter.Set(due);
+        }
+    }
+
+    private bool TryNext(out Waiter waiter, out long due)
+    {
+        lock (_lock)
+        {
+            if ((_stopped || IsDue) && _waiting.TryDequeue(out waiter!))
+            {
+                due = Take();
+                return true;
+            }
+        }
+
+        (waiter, due) = (null!, 0);
+        return false;
+    }
+
+    private void GiveBack(Waiter waiter)
+    {
+        lock (_lock)
+        {
+            _idle.Push(waiter);
+        }
+    }
+
+    private sealed class Waiter(BenchPace pace) : IValueTaskSource<long>
+    {
+        private ManualResetValueTaskSourceCore<long> _core;
+
+        public ValueTask<long> Task => new(this, _core.Version);
+
+        public void Set(long due) => _core.SetResult(due);
+
+        public long GetResult(short token)
+        {
+            long due = _core.GetResult(token);
+            _core.Reset();
+            pace.GiveBack(this);
+            return due;
+        }
+
+        public ValueTaskSourceStatus GetStatus(short token) => _core.GetStatus(token);
+
+        public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
+            => _core.OnCompleted(continuation, state, token, flags);
     }
 }
