@@ -22,7 +22,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     private readonly Reception<Socket, TcpConnection> _reception;
     private readonly LatencyLedger _latencies = new(QueueStatistics.Kinds.Count);
     private readonly Task _watching;
-    private long _accepted;
+    private long _accepted, _pdusOfEnded;
 
     /// <param name="target">What is served.</param>
     public NvmeTcpServer(NvmeTarget target)
@@ -49,6 +49,9 @@ public sealed class NvmeTcpServer : IAsyncDisposable
 
     /// <summary>Connections that were taken so far.</summary>
     public long Accepted => Interlocked.Read(ref _accepted);
+
+    /// <summary>PDUs that were taken so far and kept the rules of a header, those of connections that ended among them.</summary>
+    public long Pdus => Interlocked.Read(ref _pdusOfEnded) + _reception.Clients.Sum(c => c.Pdus);
 
     /// <summary>How long commands took so far, by <see cref="QueueStatistics.Kinds"/>, those of connections that ended among them.</summary>
     public LatencyTable Latencies => _latencies.Sum();
@@ -112,6 +115,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
         finally
         {
             _latencies.Close(connection.Latencies);
+            Interlocked.Add(ref _pdusOfEnded, connection.Pdus);
             _reception.Leave(connection);
         }
 

@@ -11,10 +11,14 @@ internal sealed partial class TcpConnection
 {
     private const int DirectThreshold = 32 << 10;
 
+    private long _pdus;
     private Command? _incoming;
     private int _incomingLeft;
     private bool _incomingBroken;
     private uint _incomingDigest;
+
+    /// <summary>PDUs that were taken so far.</summary>
+    public long Pdus => Volatile.Read(ref _pdus);
 
     /// <summary>Takes a PDU, or what there is of its data. False when more must come first.</summary>
     private bool Step()
@@ -66,6 +70,7 @@ internal sealed partial class TcpConnection
         }
 
         _start += (int)needed;
+        Volatile.Write(ref _pdus, _pdus + 1);
         return true;
     }
 

@@ -34,6 +34,7 @@ internal static class NvmeMetrics
         }
 
         WriteLatencies(page, "paddock_nvme_latency_seconds", "From an NVMe command's arrival to its answer.", server.Latencies, QueueStatistics.Kinds);
+        page.Counter("paddock_nvme_pdus_received_total", "PDUs that NVMe hosts sent.", server.Pdus);
         page.Counter("paddock_nvme_connections_accepted_total", "Connections that NVMe hosts made.", server.Accepted);
     }
 
