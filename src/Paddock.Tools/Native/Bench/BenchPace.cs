@@ -56,7 +56,11 @@ internal sealed class BenchPace : IDisposable
     public void Dispose()
     {
         Stop();
-        _thread.Join();
+        if (Thread.CurrentThread != _thread)
+        {
+            // who waited last may end the whole load, on this thread
+            _thread.Join();
+        }
     }
 
     private bool IsDue => DueOf(_taken + 1) <= Stopwatch.GetTimestamp();
