@@ -8,21 +8,16 @@ namespace Paddock.Posix;
 [SupportedOSPlatform("linux")]
 public sealed unsafe class EventDescriptor : IDisposable
 {
-    private readonly bool _mayBlock;
-
     /// <param name="handle">An eventfd; owned from now on, also when this throws.</param>
     /// <exception cref="IOException">It is something else.</exception>
     public EventDescriptor(SafeFileHandle handle)
     {
         Handle = handle;
-        int flags = Native.Control(handle, Native.GetStatusFlags, 0);
-        if (flags < 0 || !IsEvent(handle))
+        if (!IsEvent(handle))
         {
             handle.Dispose();
             throw new IOException("a descriptor for events must be an eventfd");
         }
-
-        _mayBlock = (flags & Native.NonBlocking) == 0;
     }
 
     /// <summary>The descriptor itself.</summary>
@@ -41,8 +36,8 @@ public sealed unsafe class EventDescriptor : IDisposable
     /// <summary>Adds 1, or nothing where the counter is full: whoever waits for it is woken then anyway. Never waits.</summary>
     public void Signal()
     {
-        // another process's event is left as blocking as it is: it may count on that. A full one would hold us up
-        if (_mayBlock && !IsReady(Native.PollOut))
+        // whether it blocks is shared with another process, which may change it at any time: a full one would hold us up
+        if (!IsReady(Native.PollOut))
         {
             return;
         }

@@ -10,9 +10,9 @@ internal static partial class Native
     public const int MessageControlCut = 0x8, MessageCloseOnExec = 0x40000000, MessageNoSignal = 0x4000, MessageDontWait = 0x40;
     public const int ProtectRead = 1, ProtectWrite = 2, MapShared = 1;
     public const uint MemoryCloseOnExec = 1, MemorySealing = 2;
-    public const int DuplicateCloseOnExec = 1030, GetStatusFlags = 3, AddSeals = 1033, GetSeals = 1034;
+    public const int DuplicateCloseOnExec = 1030, AddSeals = 1033, GetSeals = 1034;
     public const int SealSeal = 1, SealShrink = 2, SealGrow = 4;
-    public const int EventCloseOnExec = 0x80000, EventNonBlocking = 0x800, NonBlocking = 0x800;
+    public const int EventCloseOnExec = 0x80000, EventNonBlocking = 0x800;
     public const int EpollCloseOnExec = 0x80000, EpollAdd = 1;
     public const uint EpollIn = 1, EpollEdge = 1u << 31;
     public const short PollIn = 1, PollOut = 4;

@@ -120,7 +120,9 @@ public sealed partial class ZoneSet
     /// </summary>
     public long DataEndOf(int zone) => ConditionOf(zone) switch
     {
-        ZoneCondition.NotWritePointer or ZoneCondition.Offline => _geometry.EndOf(zone),
+        // a conventional zone that became READ ONLY has no pointer either
+        _ when !_geometry.IsSequential(zone) => _geometry.EndOf(zone),
+        ZoneCondition.Offline => _geometry.EndOf(zone),
         ZoneCondition.Full => _geometry.StartOf(zone) + _geometry.CapacityOf(zone),
         _ => _pointers[zone],
     };

@@ -11,11 +11,11 @@ public sealed class SlabPool(long limit = long.MaxValue)
 
     private const int SmallestSize = 8 << 10;
     private const int Classes = 15;
-    private const long KeptBytesAClass = 256L << 20;
+    private const long KeptBytes = 256L << 20;
 
     private readonly Lock _lock = new();
     private readonly Stack<Slab>[] _free = [.. Enumerable.Range(0, Classes).Select(_ => new Stack<Slab>())];
-    private long _lent;
+    private long _lent, _kept;
 
     /// <summary>Bytes that are lent now.</summary>
     public long Lent => Volatile.Read(ref _lent);
@@ -37,7 +37,10 @@ public sealed class SlabPool(long limit = long.MaxValue)
             }
 
             _lent += (long)SmallestSize << index;
-            _free[index].TryPop(out slab);
+            if (_free[index].TryPop(out slab))
+            {
+                _kept -= slab.Bytes.Length;
+            }
         }
 
         slab ??= new Slab(this, SmallestSize << index);
@@ -52,8 +55,9 @@ public sealed class SlabPool(long limit = long.MaxValue)
         lock (_lock)
         {
             _lent -= slab.Bytes.Length;
-            if ((long)(_free[index].Count + 1) * slab.Bytes.Length <= KeptBytesAClass)
+            if (_kept + slab.Bytes.Length <= KeptBytes)
             {
+                _kept += slab.Bytes.Length;
                 _free[index].Push(slab);
             }
         }

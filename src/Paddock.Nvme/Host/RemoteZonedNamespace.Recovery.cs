@@ -72,7 +72,7 @@ internal sealed partial class RemoteZonedNamespace
                 }
             }
         }
-        catch (BlockException e)
+        catch (Exception e)
         {
             FailAll(e);
         }
@@ -94,7 +94,7 @@ internal sealed partial class RemoteZonedNamespace
         }
     }
 
-    private void FailAll(BlockException why)
+    private void FailAll(Exception why)
     {
         LostWrite[] all;
         lock (_recovery)
@@ -120,7 +120,10 @@ internal sealed partial class RemoteZonedNamespace
             long dataEnd = zone[0].Condition == ZoneCondition.Full ? zone[0].Start + zone[0].Capacity : zone[0].WritePointer;
             if (dataEnd >= write.Offset + write.Length)
             {
-                return new CompletionEntry(0, 0, 0, NvmeStatus.Success);
+                // it was done, but whether it was made durable nobody has said
+                return write.Entry.ForceUnitAccess
+                    ? await _host.RunAsync(new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = write.Entry.NamespaceId }, default, default, CancellationToken.None)
+                    : new CompletionEntry(0, 0, 0, NvmeStatus.Success);
             }
 
             if (dataEnd > write.Offset)

@@ -97,10 +97,12 @@ public sealed class NvmeTarget
         }
     }
 
-    /// <summary>Ends every controller, as a power cut would: hosts see their connections fail.</summary>
+    /// <summary>What was acknowledged and not flushed is gone, or will be before a host can come back: hosts are told by another incarnation.</summary>
+    public void ForgetUnflushed() => Incarnation = NewIncarnation();
+
+    /// <summary>Ends every controller: hosts see their connections fail.</summary>
     public void DropControllers()
     {
-        Incarnation = NewIncarnation();
         foreach (var controller in AllControllers())
         {
             controller.End();

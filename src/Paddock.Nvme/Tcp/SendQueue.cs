@@ -17,6 +17,7 @@ internal sealed class SendQueue
 
     private readonly Socket _socket;
     private readonly Action<int> _sent;
+    private readonly Action<int>? _took;
     private readonly Action _goOn;
     private readonly Lock _lock = new();
     private readonly Queue<Part> _parts = new();
@@ -32,11 +33,13 @@ internal sealed class SendQueue
     private ValueTaskAwaiter<int> _call;
 
     /// <param name="socket">Where it is sent; not owned.</param>
-    /// <param name="sent">Told what <see cref="Put(Slab, int, int, int)"/> was given to report.</param>
-    public SendQueue(Socket socket, Action<int> sent)
+    /// <param name="sent">Told what <see cref="Put(Slab, int, int, int)"/> was given to report, and of the bytes that <paramref name="took"/> was told of.</param>
+    /// <param name="took">Told of the bytes of each small PDU; null: nobody counts them.</param>
+    public SendQueue(Socket socket, Action<int> sent, Action<int>? took = null)
     {
         _socket = socket;
         _sent = sent;
+        _took = took;
         _goOn = () => Pump(hasResult: true);
     }
 
@@ -66,6 +69,7 @@ internal sealed class SendQueue
             _open ??= _chunks.TryPop(out byte[]? chunk) ? chunk : GC.AllocateUninitializedArray<byte>(ChunkSize, pinned: true);
             write(_open.AsSpan(_openLength, length), state);
             _openLength += length;
+            _took?.Invoke(length);
             if (data.Length > 0)
             {
                 CutChunk(isLast: false);
@@ -136,6 +140,7 @@ internal sealed class SendQueue
                 _sent(part.Held);
             }
 
+            _sent(HeldBy(_openLength - _openStart));
             _openStart = _openLength = 0;
         }
     }
@@ -218,12 +223,13 @@ internal sealed class SendQueue
 
     private void Recycle(in Part part)
     {
-        if (part.Owner is not null)
+        part.Owner?.Release();
+        if (part.Held > 0)
         {
-            part.Owner.Release();
             _sent(part.Held);
         }
-        else if (part.Chunk is not null)
+
+        if (part.Chunk is not null)
         {
             lock (_lock)
             {
@@ -234,6 +240,8 @@ internal sealed class SendQueue
             }
         }
     }
+
+    private int HeldBy(int bytes) => _took is null ? 0 : bytes;
 
     /// <summary>
     /// What was written to the open chunk since the last cut goes into the queue. Large parts between small ones leave the chunk open: it goes
@@ -246,7 +254,7 @@ internal sealed class SendQueue
             return;
         }
 
-        _parts.Enqueue(new Part(_open.AsMemory(_openStart, _openLength - _openStart), isLast ? _open : null, null, 0));
+        _parts.Enqueue(new Part(_open.AsMemory(_openStart, _openLength - _openStart), isLast ? _open : null, null, HeldBy(_openLength - _openStart)));
         _openStart = _openLength;
         if (isLast)
         {

@@ -340,7 +340,9 @@ internal sealed partial class TcpConnection
             if (_target.Buffers.TryRentTransfer(length) is not { } buffer)
             {
                 Forget(command);
+                _order.Remove(command);
                 command.Finish(NvmeStatus.CommandInterrupted);
+                StartReady();
                 continue;
             }
 

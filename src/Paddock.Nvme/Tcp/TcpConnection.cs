@@ -42,7 +42,7 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
         _options = target.Options;
         _in = buffer;
         _rules = new PduRules(false, false, _options.InCapsuleBytes, _options.MaxTransferBytes);
-        _out = new SendQueue(socket, Unhold);
+        _out = new SendQueue(socket, Unhold, Hold);
         _runIo = RunIo;
     }
 
@@ -102,6 +102,7 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
     {
         _disposed = true;
         _socket.Dispose();
+        LetIn();
     }
 
     /// <inheritdoc/>
@@ -274,6 +275,13 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
             _room = waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
 
+        // who lets go after this sees that somebody waits; who did before is seen here
+        Interlocked.MemoryBarrier();
+        if (_disposed || Volatile.Read(ref _held) <= _options.ConnectionBytes)
+        {
+            LetIn();
+        }
+
         await waiter.Task;
     }
 
@@ -289,11 +297,16 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
         long held = Interlocked.Add(ref _held, -bytes);
         if (held <= _options.ConnectionBytes && Volatile.Read(ref _room) is not null)
         {
-            lock (_lock)
-            {
-                _room?.TrySetResult();
-                _room = null;
-            }
+            LetIn();
+        }
+    }
+
+    private void LetIn()
+    {
+        lock (_lock)
+        {
+            _room?.TrySetResult();
+            _room = null;
         }
     }
 
@@ -309,8 +322,10 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
             await _out.DrainAsync().WaitAsync(TimeSpan.FromMilliseconds(LingerMilliseconds));
             _socket.Shutdown(SocketShutdown.Send);
             using var limit = new CancellationTokenSource(LingerMilliseconds);
-            while (await _socket.ReceiveAsync(new byte[4096], SocketFlags.None, limit.Token) > 0)
+            while (await _socket.ReceiveAsync(pdu, SocketFlags.None, limit.Token) > 0)
             {
+                // what a client still sends must not keep the thread
+                await Task.Yield();
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException or TimeoutException)

@@ -173,7 +173,7 @@ public sealed partial class Qcow2Image : IQcow2Device
         RegisterFixedMetadata();
     }
 
-    private void EnsureWritable()
+    internal void EnsureWritable()
     {
         if (_failed)
         {

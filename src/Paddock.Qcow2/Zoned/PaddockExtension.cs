@@ -74,7 +74,7 @@ internal readonly record struct PaddockExtension(uint ConditionZones, HostOffset
             ulong directory = BinaryPrimitives.ReadUInt64BigEndian(data[DirectoryAt..]);
             problem = !ZoneExtensionSlot.IsSize(bytes, clusterSize) && (bytes != 0 || directory != 0)
                     ? $"extension_bytes is {bytes}, and must be a multiple of {ZoneExtensionSlot.Unit} up to {ZoneExtensionSlot.MaxBytes(clusterSize)}"
-                : entries > Qcow2Limits.MaxZones ? $"directory_entries is {entries}, and must be at most {Qcow2Limits.MaxZones}"
+                : entries > MostEntries(bytes, clusterSize) ? $"directory_entries is {entries}, and must be at most {MostEntries(bytes, clusterSize)}"
                 : Misplaced("directory_offset", directory, ZoneExtensionDirectory.SizeOf(entries), clusterSize, fileLength);
             extension = extension with { ExtensionBytes = bytes, DirectoryEntries = entries, DirectoryOffset = new HostOffset((long)directory) };
         }
@@ -91,6 +91,13 @@ internal readonly record struct PaddockExtension(uint ConditionZones, HostOffset
         BinaryPrimitives.WriteUInt32BigEndian(data[BytesAt..], ExtensionBytes);
         BinaryPrimitives.WriteUInt32BigEndian(data[EntriesAt..], DirectoryEntries);
         BinaryPrimitives.WriteInt64BigEndian(data[DirectoryAt..], DirectoryOffset.Value);
+    }
+
+    // as many as an image with the most zones needs: each names a cluster that opening reads
+    private static uint MostEntries(uint bytes, int clusterSize)
+    {
+        int zones = bytes == 0 ? 1 : ZoneExtensionSlot.ZonesPerCluster((int)bytes, clusterSize);
+        return (uint)((Qcow2Limits.MaxZones + zones - 1) / zones);
     }
 
     private static string? Misplaced(string field, ulong offset, long size, int clusterSize, long fileLength)

@@ -36,7 +36,8 @@ internal sealed class ZoneConditions(Qcow2Image image, PaddockTables tables)
         (_kept, _hasTable) = (conditions, true);
         for (int zone = 0; zone < zones.Count; zone++)
         {
-            if (conditions[zone] != 0)
+            // a zone whose pointer is corrupt stays OFFLINE: what a READ ONLY one holds ends at its pointer
+            if (conditions[zone] != 0 && zones.ConditionOf(zone) != ZoneCondition.Offline)
             {
                 zones.SetFixed(zone, conditions[zone]);
             }

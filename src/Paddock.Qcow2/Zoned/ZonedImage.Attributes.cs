@@ -121,6 +121,7 @@ internal sealed partial class ZonedImage : IZoneAttributes
     private void CheckAttributes(int zone)
     {
         CheckWritable();
+        _image.EnsureWritable();
         _tables.RequireKnown();
         if (zone < 0 || zone >= _zones.Count)
         {

@@ -13,13 +13,14 @@ internal sealed class ControlSocket : IDisposable
 {
     private const int MaxClients = 16;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10), Pause = TimeSpan.FromMilliseconds(100);
 
     private readonly DoorListener _place;
     private readonly Socket _listener;
     private readonly SemaphoreSlim _places = new(MaxClients);
     private readonly Func<string, Task<string>> _execute;
     private readonly ServeLog _log;
+    private volatile bool _disposed;
 
     /// <param name="place">Where it is; owned.</param>
     /// <param name="execute">Runs a line.</param>
@@ -35,6 +36,7 @@ internal sealed class ControlSocket : IDisposable
 
     public void Dispose()
     {
+        _disposed = true;
         _listener.Dispose();
         _place.Remove();
     }
@@ -65,18 +67,22 @@ internal sealed class ControlSocket : IDisposable
     {
         while (true)
         {
-            Socket client;
+            await _places.WaitAsync();
             try
             {
-                await _places.WaitAsync();
-                client = await _listener.AcceptAsync();
+                _ = ServeAsync(await _listener.AcceptAsync());
             }
             catch (Exception e) when (e is SocketException or ObjectDisposedException)
             {
-                return;
-            }
+                _places.Release();
+                if (_disposed)
+                {
+                    return;
+                }
 
-            _ = ServeAsync(client);
+                // no descriptor is free, perhaps: asking again at once would spin
+                await Task.Delay(Pause);
+            }
         }
     }
 
@@ -98,6 +104,8 @@ internal sealed class ControlSocket : IDisposable
                 }
             }
 
+            // a power cut reads and writes images: not on the thread that all sockets wait for
+            await Task.Yield();
             int end = line.AsSpan(0, length).IndexOf((byte)'\n');
             if (end < 0 && length < line.Length)
             {

@@ -23,7 +23,7 @@ public sealed class ServeVerb : IAsyncDisposable
     private FaultCommands? _faults;
     private FaultSchedule? _schedule;
     private MetricsServer? _metrics;
-    private ControlSocket? _control;
+    private readonly List<ControlSocket> _controls = [];
     private int _signals;
     private bool _closed;
 
@@ -108,7 +108,7 @@ public sealed class ServeVerb : IAsyncDisposable
         }
 
         _closed = true;
-        _control?.Dispose();
+        _controls.ForEach(c => c.Dispose());
         await (_metrics?.DisposeAsync() ?? ValueTask.CompletedTask);
         _schedule?.Dispose();
         foreach (var disk in _disks)
@@ -207,10 +207,10 @@ public sealed class ServeVerb : IAsyncDisposable
             control.Add(DoorListener.Owned(path, "--control"));
         }
 
-        if (control.Count > 0)
+        foreach (var place in control)
         {
-            _control = new ControlSocket(control[0], _faults!.ExecuteAsync, _log);
-            _log.Write("listening", ("door", "control"), ("address", control[0].Address));
+            _controls.Add(new ControlSocket(place, _faults!.ExecuteAsync, _log));
+            _log.Write("listening", ("door", "control"), ("address", place.Address));
         }
     }
 

@@ -225,9 +225,17 @@ internal sealed partial class BlkRequest
         }
     }
 
-    // the write that failed succeeds if the disk holds its data, wherever the pointer is
+    // the write that failed succeeds if the zone's pointer is behind it and the disk holds its data
     private async ValueTask VerifyAsync(Exception failure)
     {
+        var zone = new ZoneDescriptor[1];
+        await _device.Zoned!.ReportZonesAsync(Offset, zone);
+        if (zone[0].WritePointer < Offset + _length && zone[0].Condition != ZoneCondition.Full)
+        {
+            _status = StatusMap.Of(failure, _header.Type);
+            return;
+        }
+
         var slab = _device.Buffers.Rent(2 * BlkLimits.Part);
         try
         {

@@ -88,6 +88,12 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
     public void Reserve(bool away)
     {
         long buffer = _header.Type == RequestType.ZoneReport || (IsTransfer && !TryGetRun(out _)) ? BufferSize : 0;
+        if (_chain.IsReplay && _header.Type == RequestType.Out && _device.Zoned is not null)
+        {
+            // what it takes to look whether it was done
+            buffer = Math.Max(buffer, 2 * BlkLimits.Part);
+        }
+
         if (away || buffer > 0)
         {
             _cost = BlkLimits.RequestCost + (long)BitOperations.RoundUpToPowerOf2((ulong)buffer);

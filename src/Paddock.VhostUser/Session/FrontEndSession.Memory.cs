@@ -35,6 +35,8 @@ internal sealed partial class FrontEndSession
 
             throw;
         }
+
+        SayWhatMayShrink();
     }
 
     private void AddMemoryRegion(Message request)
@@ -56,6 +58,8 @@ internal sealed partial class FrontEndSession
             slot.Dispose();
             throw;
         }
+
+        SayWhatMayShrink();
     }
 
     private void RemoveMemoryRegion(Message request)
@@ -97,13 +101,16 @@ internal sealed partial class FrontEndSession
         _slots.Clear();
         _slots.AddRange(slots);
         _memory = memory;
-        if (!_saidMayShrink && slots.Any(s => s.MayShrink))
+        StartRings();
+    }
+
+    private void SayWhatMayShrink()
+    {
+        if (!_saidMayShrink && _slots.Exists(s => s.MayShrink))
         {
             _saidMayShrink = true;
             _log("the front end can cut its memory short, which would end this process: a memfd that can be sealed is safe");
         }
-
-        StartRings();
     }
 
     private void GetInflight(Message request, Message reply)

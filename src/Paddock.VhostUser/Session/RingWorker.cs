@@ -110,6 +110,9 @@ internal sealed class RingWorker : ILateCompletion, IDisposable
     private void Serve()
     {
         _ring.DisableNotifications();
+
+        // a ring that was brought back may owe its driver a word for what ended before
+        Completed(_ring);
         while (!_stopping)
         {
             int taken;

@@ -83,7 +83,16 @@ internal sealed class NvmeDoor : IDoor
     }
 
     /// <inheritdoc/>
-    public void Admit(bool clients) => _server.Admit(clients);
+    public void Admit(bool clients)
+    {
+        if (!clients)
+        {
+            // the power goes
+            Target.ForgetUnflushed();
+        }
+
+        _server.Admit(clients);
+    }
 
     /// <inheritdoc/>
     public Task GoneAsync(TimeSpan limit) => _server.GoneAsync(limit);
