@@ -198,6 +198,84 @@ public class PublishedHolesTests
         Assert.InRange(bench.Target.BytesInMemory - before, 0, 8 << 20);
     }
 
+    // answers that nobody reads: small ones are gathered, and count as held all the same
+    [Fact]
+    public async Task A_client_that_reads_none_of_its_small_answers_is_not_served_for_ever()
+    {
+        await using var bench = await Bench.StartAsync(options: new NvmeTargetOptions { ConnectionBytes = 1 << 20 });
+        using var pair = new Pair(bench);
+        pair.Io.Socket.ReceiveBufferSize = 4096;
+        pair.Io.Socket.SendTimeout = 500;
+        long before = bench.Server.Pdus;
+        byte[] batch = [.. Enumerable.Range(0, 31).SelectMany(i => RawHost.Capsule(Write with { Opcode = Opcode.Read, CommandId = (ushort)i }))];
+        int sent = 0;
+        try
+        {
+            for (; sent < 20_000; sent += 31)
+            {
+                pair.Io.Send(batch);
+            }
+        }
+        catch (SocketException)
+        {
+            // it takes no more of us
+        }
+
+        // 20,000 answers of 4 KiB would be 80 MB; what was taken fits the limit and the sockets' own buffers
+        Assert.InRange(bench.Server.Pdus - before, 1, 12_000);
+        await Serves(bench);
+    }
+
+    // no memory for a transfer: the command fails, and no ghost of it holds its zone's later writes
+    [Fact]
+    public async Task A_transfer_that_finds_no_memory_leaves_its_zone_to_others()
+    {
+        await using var bench = await Bench.StartAsync(options: new NvmeTargetOptions { TotalBytes = 4 << 20 });
+        using var pair = new Pair(bench);
+        using var hungry = new Pair(bench);
+        for (ushort id = 0; id < 4; id++)
+        {
+            // granted, and never sent: they hold what memory there is
+            hungry.Io.Send(RawHost.Capsule(Write with { CommandId = id, DataLength = 1 << 20, Dword10 = 4096, Dword12 = 2047 }));
+        }
+
+        hungry.Io.Receive(24);
+        pair.Io.Send(RawHost.Capsule(Write with { CommandId = 7, DataLength = 1 << 20, Dword12 = 2047 }));
+        Assert.Equal(NvmeStatus.CommandInterrupted, pair.Io.Response().Status);
+        hungry.Dispose();
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.Equal(NvmeStatus.Success, await WriteAsync(pair.Io, (uint)i * 8));
+        }
+
+        var zone = new Block.ZoneDescriptor[1];
+        await bench.Zoned.ReportZonesAsync(0, zone);
+        Assert.Equal(3 * 4096, zone[0].WritePointer);
+    }
+
+    // a write by a transfer, tried again while there is no memory yet
+    private static async Task<NvmeStatus> WriteAsync(RawHost raw, uint block)
+    {
+        for (int tries = 0; ; tries++)
+        {
+            raw.Send(RawHost.Capsule(Write with { Dword10 = block }));
+            byte[] answer = raw.Receive(24);
+            if (PduHeader.Read(answer).Type == PduType.ReadyToTransfer)
+            {
+                raw.Send(Data(9, DataPdu.Read(answer).TransferTag, 0, new byte[4096]));
+                return raw.Response().Status;
+            }
+
+            var status = CompletionEntry.Read(answer.AsSpan(8)).Status;
+            if (status != NvmeStatus.CommandInterrupted || tries == 200)
+            {
+                return status;
+            }
+
+            await Task.Delay(25, TestContext.Current.CancellationToken);
+        }
+    }
+
     private const string RawHostNqn = "nqn.2014-08.org.example:raw";
 
     private static SubmissionEntry ConnectEntry(ushort queue) => new()

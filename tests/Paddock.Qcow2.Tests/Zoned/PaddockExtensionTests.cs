@@ -40,6 +40,7 @@ public class PaddockExtensionTests
     [InlineData(16, 65u, "extension_bytes is 65")]
     [InlineData(16, 512u, "extension_bytes is 512")]
     [InlineData(20, 1_048_577u, "directory_entries is 1048577")]
+    [InlineData(20, 2_054u, "directory_entries is 2054, and must be at most 2053")]
     [InlineData(28, 0x50200u, "directory_offset is 328192")]
     [InlineData(28, 0x100000u, "directory_offset is 1048576")]
     public void A_field_beyond_its_limit_is_named(int at, uint value, string problem)

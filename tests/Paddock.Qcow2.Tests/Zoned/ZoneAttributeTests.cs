@@ -101,6 +101,28 @@ public class ZoneAttributeTests
     }
 
     [Fact]
+    public async Task A_conventional_zone_that_becomes_read_only_keeps_what_it_holds()
+    {
+        var storage = await MakeAsync(conventional: 1);
+        await using (var disk = await OpenAsync(storage))
+        {
+            await disk.WriteAsync(4096, Extension(9, 1024));
+            await disk.Attributes!.SetConditionAsync(0, ZoneCondition.ReadOnly);
+            Assert.Equal(Extension(9, 1024), await ReadAsync(disk));
+        }
+
+        await using var again = await OpenAsync(storage);
+        Assert.Equal(Extension(9, 1024), await ReadAsync(again));
+
+        static async Task<byte[]> ReadAsync(IZonedBlockDevice disk)
+        {
+            var read = new byte[1024];
+            await disk.ReadAsync(4096, read);
+            return read;
+        }
+    }
+
+    [Fact]
     public async Task Wrong_zones_and_sizes_are_refused()
     {
         await using var disk = await OpenAsync(await MakeAsync(conventional: 1));
