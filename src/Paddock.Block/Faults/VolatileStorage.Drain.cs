@@ -3,7 +3,7 @@ namespace Paddock.Block.Faults;
 // how data gets out of the cache: by a flush, for want of room, or never
 public sealed partial class VolatileStorage
 {
-    private const int RunBlocks = 64, MaxZeroRanges = 64 << 10;
+    private const int RunBlocks = 64, MaxZeroRanges = 64 << 10, SpareAges = 4096;
 
     private readonly byte[] _run = new byte[RunBlocks * BlockSize];
     private readonly List<(long Index, long Changed)> _staged = [];
@@ -40,9 +40,13 @@ public sealed partial class VolatileStorage
         await _draining.AcquireAsync();
         try
         {
-            if (keepPercent > 0)
+            try
             {
                 await KeepSomeAsync(keepPercent, new Random(seed));
+            }
+            catch (BlockException)
+            {
+                // what is below failed: nothing more survives, which a power cut may do
             }
 
             lock (_lock)
@@ -181,6 +185,24 @@ public sealed partial class VolatileStorage
         }
     }
 
+    // a flush takes blocks out and leaves their ages behind
+    private void ForgetAges()
+    {
+        if (_ages.Count <= (2 * _blocks.Count) + SpareAges)
+        {
+            return;
+        }
+
+        for (int left = _ages.Count; left > 0; left--)
+        {
+            var age = _ages.Dequeue();
+            if (_blocks.TryGetValue(age.Index, out var block) && block.Birth == age.Birth)
+            {
+                _ages.Enqueue(age);
+            }
+        }
+    }
+
     // an eighth more than must go, so that not every write has to wait
     private long[] Oldest()
     {
@@ -297,6 +319,11 @@ public sealed partial class VolatileStorage
 
     private async ValueTask KeepSomeAsync(int percent, Random random)
     {
+        if (percent == 0)
+        {
+            return;
+        }
+
         bool Survives() => random.Next(100) < percent;
         long before = _below.Length;
         for (int i = 0; i < _zeroes.Count; i++)

@@ -93,6 +93,7 @@ public sealed partial class VolatileStorage
         {
             _blocks.Add(index, block = new CachedBlock { Birth = ++_clock });
             _ages.Enqueue((index, block.Birth));
+            ForgetAges();
         }
 
         return block;

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using Paddock.Block;
+using Paddock.Block.Concurrency;
 using Paddock.Nvme.Identify;
 using Paddock.Nvme.Wire;
 
@@ -14,6 +15,8 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
 
     // the server's incarnation, plus one, at the oldest acknowledged write that no flush followed; 0: there is none
     private int _unflushed;
+
+    private readonly AsyncMutex _flushing = new();
 
     /// <inheritdoc/>
     public long Length => length;
@@ -115,6 +118,20 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     /// gone, which no flush can mend: that one fails, once, and whoever wrote must write again.
     /// </remarks>
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    {
+        // one at a time: a second must not say "durable" while the first finds out that writes are gone
+        await _flushing.AcquireAsync();
+        try
+        {
+            await FlushAloneAsync(cancellationToken);
+        }
+        finally
+        {
+            _flushing.Release();
+        }
+    }
+
+    private async ValueTask FlushAloneAsync(CancellationToken cancellationToken)
     {
         int unflushed = Interlocked.Exchange(ref _unflushed, 0);
         try

@@ -98,9 +98,15 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
             _turn.Release();
         }
 
-        await write;
-        await append;
-        Interlocked.Decrement(ref _running);
+        try
+        {
+            await write;
+            await append;
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _running);
+        }
     }
 
     private async ValueTask EmptyAsync(long start)
