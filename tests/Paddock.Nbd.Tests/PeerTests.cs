@@ -104,7 +104,7 @@ public sealed class PeerTests : IDisposable
         {
             await using var at = await StartAsync(theirs);
             var ours = await Peer.NbdAsync(Token, "-L", "-k", at.Socket);
-            Assert.Equal((0, await Peer.MustAsync("qemu-nbd", "-L", "-k", at.Socket)), (ours.Code, ours.Out));
+            Assert.Equal((0, await Peer.MustAsync("qemu-nbd", "-L", "-k", at.Socket), ""), (ours.Code, ours.Out, ours.Error));
         }
     }
 
