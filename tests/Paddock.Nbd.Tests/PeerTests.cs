@@ -104,6 +104,12 @@ public sealed class PeerTests : IDisposable
         {
             await using var at = await StartAsync(theirs);
             var ours = await Peer.NbdAsync(Token, "-L", "-k", at.Socket);
+            for (int tries = 0; tries < 3 && ours.Code != 0; tries++)
+            {
+                // seen once on a busy machine, from a server that had just come up; that it lists, and what, is what this test is about
+                ours = await Peer.NbdAsync(Token, "-L", "-k", at.Socket);
+            }
+
             Assert.Equal((0, await Peer.MustAsync("qemu-nbd", "-L", "-k", at.Socket), ""), (ours.Code, ours.Out, ours.Error));
         }
     }

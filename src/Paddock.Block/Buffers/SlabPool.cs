@@ -4,15 +4,16 @@ namespace Paddock.Block.Buffers;
 
 /// <summary>Slabs in sizes that are powers of two; keeps a bounded number of bytes for later.</summary>
 /// <param name="limit">Most bytes that are lent at once.</param>
-public sealed class SlabPool(long limit = long.MaxValue)
+/// <param name="keeps">Most bytes that are kept for later: a burst must not leave the process large for good.</param>
+public sealed class SlabPool(long limit = long.MaxValue, long keeps = 256L << 20)
 {
     /// <summary>What a connection receives into and gathers replies in.</summary>
     public const int StandardSize = 256 << 10;
 
     private const int SmallestSize = 8 << 10;
     private const int Classes = 15;
-    private const long KeptBytes = 256L << 20;
 
+    private readonly long _keeps = Math.Min(limit / 4, keeps);
     private readonly Lock _lock = new();
     private readonly Stack<Slab>[] _free = [.. Enumerable.Range(0, Classes).Select(_ => new Stack<Slab>())];
     private long _lent, _kept;
@@ -55,7 +56,7 @@ public sealed class SlabPool(long limit = long.MaxValue)
         lock (_lock)
         {
             _lent -= slab.Bytes.Length;
-            if (_kept + slab.Bytes.Length <= KeptBytes)
+            if (_kept + slab.Bytes.Length <= _keeps)
             {
                 _kept += slab.Bytes.Length;
                 _free[index].Push(slab);

@@ -30,6 +30,9 @@ internal static class BlkLimits
     /// <summary>Bytes that the buffers of all requests may take at once.</summary>
     public const long Buffers = 256L << 20;
 
+    /// <summary>Bytes of buffers that a device keeps for later.</summary>
+    public const long KeptBuffers = 16L << 20;
+
     /// <summary>What a request that runs on counts for beside its buffer, in bytes: its pieces, its place in a queue.</summary>
     public const int RequestCost = 16 << 10;
 }

@@ -56,7 +56,7 @@ internal sealed class VirtioBlkDevice
     internal int BlockSize => _blockSize;
 
     /// <summary>Memory for data that lies in pieces.</summary>
-    internal SlabPool Buffers { get; } = new();
+    internal SlabPool Buffers { get; } = new(keeps: BlkLimits.KeptBuffers);
 
     /// <summary>How much of it, and of requests that run on, there may be.</summary>
     internal RequestBudget Budget { get; } = new(BlkLimits.Buffers);
