@@ -12,6 +12,7 @@ namespace Paddock.VhostUser.Tests.Blk;
 /// Broken rings by seed: descriptors, tables, indices, headers, ranges and the record of requests in flight, some of them changed while they
 /// are read. PADDOCK_RING_FUZZ sets how many, PADDOCK_RING_SEED where to begin.
 /// </summary>
+[Collection(nameof(HostileTests))]
 public unsafe class RingFuzzTests
 {
     private const int ArenaSize = 256 << 10;
