@@ -26,6 +26,15 @@ public sealed record Qcow2OpenOptions
     /// <summary>Whether discarded clusters become holes in the storage (discard=unmap).</summary>
     public bool PassDiscards { get; init; } = true;
 
+    /// <summary>
+    /// How long freed clusters keep their space in the storage, so that a client that writes again at once finds it: at least this long, mostly at
+    /// most twice. It goes back by itself, and at the end when the image is closed. Zero: with the next flushes.
+    /// </summary>
+    public TimeSpan KeepFreedSpace { get; init; }
+
+    /// <summary>Tells the time for <see cref="KeepFreedSpace"/>.</summary>
+    public TimeProvider Clock { get; init; } = TimeProvider.System;
+
     /// <summary>Opens an image whose corrupt bit or dirty bit is set for repair: no automatic repair, writing allowed to the checker.</summary>
     public bool ForCheck { get; init; }
 

@@ -59,7 +59,10 @@ public sealed partial class Qcow2Image
             await _refcounts.ApplyFreesAsync();
         }
 
-        await _refcounts.PunchSomeAsync();
+        if (!KeepsFreedSpace && _refcounts.HoldsFreedSpace)
+        {
+            await _refcounts.PunchDueAsync(PunchBytesAFlush);
+        }
     }
 
     /// <summary>Counts and L2 tables, with the barrier between them, which covers new data too. Under the metadata mutex.</summary>

@@ -174,6 +174,7 @@ public sealed partial class Qcow2Image
                 await _storage.FlushAsync();
             }
 
+            StartUpkeep();
             Volatile.Write(ref _writing, true);
         }
         finally

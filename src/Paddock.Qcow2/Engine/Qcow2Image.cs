@@ -50,7 +50,7 @@ public sealed partial class Qcow2Image : IQcow2Device
         _metadataMap = new Engine.MetadataMap(_geometry);
         var map = _metadataMap;
         _l2 = new Engine.MetadataCache(storage, Math.Min(_geometry.ClusterSize, 4096), options.L2CacheBytes, "l2_load", "l2_update");
-        _refcounts = new Engine.RefcountManager(storage, _geometry, options.RefcountCacheBytes)
+        _refcounts = new Engine.RefcountManager(storage, _geometry, options.RefcountCacheBytes, new Engine.FreedSpace(options.KeepFreedSpace, options.Clock))
         {
             TableMoved = MoveRefcountTableAsync,
             BlockChanged = (offset, added) => map.Set(offset, added ? Engine.MetadataKind.RefcountBlock : Engine.MetadataKind.None),
@@ -141,6 +141,7 @@ public sealed partial class Qcow2Image : IQcow2Device
         _disposed = true;
         try
         {
+            await StopUpkeepAsync();
             if (_writing && !_failed)
             {
                 await CloseTablesAsync();

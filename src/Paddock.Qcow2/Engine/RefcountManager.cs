@@ -27,8 +27,9 @@ internal sealed partial class RefcountManager
     private long _freeByte;
     private long _pendingFreeClusters;
 
-    public RefcountManager(IStorage storage, ClusterGeometry geometry, long cacheBytes)
+    public RefcountManager(IStorage storage, ClusterGeometry geometry, long cacheBytes, FreedSpace? freed = null)
     {
+        _freed = freed ?? new FreedSpace(TimeSpan.Zero, TimeProvider.System);
         _storage = storage;
         _geometry = geometry;
         _cache = new MetadataCache(storage, Math.Min(geometry.ClusterSize, 4096), cacheBytes, "refblock_load", "refblock_update_part");
@@ -236,9 +237,9 @@ internal sealed partial class RefcountManager
     private async ValueTask AddAsync(long first, long count, int delta)
     {
         int order = _geometry.RefcountOrder;
-        if (delta > 0 && _punches.Count > 0)
+        if (delta > 0 && HoldsFreedSpace)
         {
-            _punches.Remove(first, first + count);
+            _freed.Remove(first, first + count);
         }
 
         for (long cluster = first; cluster < first + count; cluster++)

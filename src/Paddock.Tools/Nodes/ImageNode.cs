@@ -67,6 +67,9 @@ public sealed record OpenSettings
     /// <summary>Puts something over the bytes of the image's own file, such as a counter; null: nothing. Backing images go without.</summary>
     public Func<IStorage, IStorage>? Over { get; init; }
 
+    /// <summary>How long a qcow2 image's freed clusters keep their space (<see cref="Qcow2OpenOptions.KeepFreedSpace"/>).</summary>
+    public TimeSpan KeepFreedSpace { get; init; }
+
     /// <summary>Cache mode as <c>-t</c> names it; null for the tool's own.</summary>
     public string? Cache { get; init; }
 }

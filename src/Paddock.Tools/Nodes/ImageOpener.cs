@@ -307,6 +307,7 @@ public sealed class ImageOpener(ToolContext context)
             ForCheck = settings.ForCheck,
             NoBacking = noBacking,
             Gate = gate,
+            KeepFreedSpace = settings.KeepFreedSpace,
         });
         var image = await Qcow2Image.OpenAsync(storage, open);
         foreach (string warning in image.Warnings)

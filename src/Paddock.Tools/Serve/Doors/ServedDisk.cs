@@ -7,6 +7,9 @@ namespace Paddock.Tools.Serve.Doors;
 /// <summary>An opened image as the doors see it: one device for all of them, with its faults on demand before it.</summary>
 internal sealed class ServedDisk
 {
+    /// <summary>Clients that reset or trim write again soon, mostly; what they do not is given back to the file system after this.</summary>
+    internal static readonly TimeSpan KeepFreedSpace = TimeSpan.FromSeconds(10);
+
     private readonly ImageNode? _node;
 
     private ServedDisk(ServedImage settings, string name, ImageNode? node, PoweredImage? power, StorageCounters written)
@@ -58,7 +61,7 @@ internal sealed class ServedDisk
             return new ServedDisk(settings, name, null, await PoweredImage.OpenAsync(opener, settings, size, Over), written);
         }
 
-        var open = new OpenSettings { ReadOnly = settings.ReadOnly, Format = settings.Format, Over = Over };
+        var open = new OpenSettings { ReadOnly = settings.ReadOnly, Format = settings.Format, Over = Over, KeepFreedSpace = KeepFreedSpace };
         return new ServedDisk(settings, name, await opener.OpenAsync(settings.Path, open), null, written);
     }
 

@@ -76,5 +76,5 @@ internal sealed class PoweredImage : IAsyncDisposable
     }
 
     private static ValueTask<ImageNode> OpenOverAsync(ImageOpener opener, ServedImage image, IStorage storage)
-        => opener.OpenAsync(image.Path, new OpenSettings { ReadOnly = false, Format = image.Format, Storage = storage });
+        => opener.OpenAsync(image.Path, new OpenSettings { ReadOnly = false, Format = image.Format, Storage = storage, KeepFreedSpace = ServedDisk.KeepFreedSpace });
 }

@@ -1,0 +1,49 @@
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>
+/// Free clusters whose space the file still takes, by how long they have been free. Space that a client uses again soon (a zone that is reset and
+/// written anew) is not worth a hole: the file system would find other blocks for it, and a disk below hear of both.
+/// </summary>
+/// <param name="keep">How long a run stays before it is due: at least this long, at most twice, and longer while others are due. Zero: at once.</param>
+/// <param name="clock">Tells the time.</param>
+internal sealed class FreedSpace(TimeSpan keep, TimeProvider clock)
+{
+    private PunchList _fresh = new();
+    private PunchList _aged = new();
+    private PunchList _due = new();
+    private long _turned = clock.GetTimestamp();
+
+    /// <summary>True when there is none.</summary>
+    public bool IsEmpty => _fresh.Count + _aged.Count + _due.Count == 0;
+
+    /// <summary>Adds clusters that are in none; false when there are too many runs.</summary>
+    public bool TryAdd(long first, long end) => (keep == TimeSpan.Zero ? _due : _fresh).TryAdd(first, end);
+
+    /// <summary>Takes out clusters that are used again, whichever of them are in.</summary>
+    public void Remove(long first, long end)
+    {
+        _fresh.Remove(first, end);
+        _aged.Remove(first, end);
+        _due.Remove(first, end);
+    }
+
+    /// <summary>Takes clusters whose space is due; false when there are none.</summary>
+    /// <param name="most">At most so many; above 0.</param>
+    /// <param name="first">The first.</param>
+    /// <param name="end">One behind the last.</param>
+    public bool TryTakeDue(long most, out long first, out long end)
+    {
+        if (_due.Count == 0 && clock.GetElapsedTime(_turned) >= keep)
+        {
+            _turned = clock.GetTimestamp();
+            (_due, _aged, _fresh) = (_aged, _fresh, _due);
+        }
+
+        return _due.TryTakeLast(most, out first, out end);
+    }
+
+    /// <summary>Takes any clusters; false when there are none.</summary>
+    public bool TryTakeAny(out long first, out long end)
+        => _due.TryTakeLast(long.MaxValue, out first, out end) || _aged.TryTakeLast(long.MaxValue, out first, out end)
+            || _fresh.TryTakeLast(long.MaxValue, out first, out end);
+}
