@@ -43,6 +43,18 @@ public class BenchVerbTests
     }
 
     [Theory]
+    [InlineData("write")]
+    [InlineData("append")]
+    public async Task A_warm_up_is_not_measured_and_the_load_goes_on_where_it_ended(string load)
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync("create z.qcow2 8M --zone-size 1M");
+        var json = (await bench.MustAsync($"bench z.qcow2 --rw {load} --bs 64k --depth 4 --warm-up 0.05 --size 2M --time 600 --json")).Json();
+        Assert.Equal(32, json.GetProperty("requests").GetInt64());
+    }
+
+    [Theory]
+    [InlineData("bench p.qcow2 --warm-up -1", NativeExit.Usage, "no number of seconds")]
     [InlineData("bench z.qcow2 --rw randwrite", NativeExit.Failure, "in order")]
     [InlineData("bench p.qcow2 --rw append", NativeExit.Failure, "no zones")]
     [InlineData("bench p.qcow2 --connections 2", NativeExit.Usage, "is a file")]

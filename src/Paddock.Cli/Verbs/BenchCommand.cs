@@ -25,6 +25,7 @@ internal static class BenchCommand
         var depth = new Option<int?>("--depth") { Description = "Requests in flight on each connection; 32 by default.", HelpName = "N" };
         var connections = new Option<int?>("--connections") { Description = "Connections to a server; 1 by default.", HelpName = "N" };
         var time = new Option<double?>("--time") { Description = "Seconds that it lasts; 5 by default, with --size at most 60.", HelpName = "SECONDS" };
+        var warmUp = new Option<double?>("--warm-up") { Description = "Seconds of the same load before the measure begins; 0 by default.", HelpName = "SECONDS" };
         var size = Text("--size", "Bytes to move, all connections together.", "SIZE");
         var rate = new Option<double?>("--rate") { Description = "Requests a second, all together; latency counts from when one is due.", HelpName = "IOPS" };
         var format = Text("--format", "Format of an image file; probed unless given.", "qcow2|raw");
@@ -32,7 +33,7 @@ internal static class BenchCommand
         var json = new Option<bool>("--json") { Description = "Print JSON." };
         var command = new Command("bench", "Measures how fast a disk takes requests of one kind.")
         {
-            target, rw, block, depth, connections, time, size, rate, format, metrics, json,
+            target, rw, block, depth, connections, time, warmUp, size, rate, format, metrics, json,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
@@ -45,6 +46,7 @@ internal static class BenchCommand
                 Depth = parsed.GetValue(depth) ?? 32,
                 Connections = parsed.GetValue(connections) ?? 1,
                 Time = Seconds(parsed.GetValue(time) ?? (bytes == 0 ? 5 : 60)),
+                WarmUp = parsed.GetValue(warmUp) is { } warm and not 0 ? Seconds(warm) : default,
                 Size = bytes,
                 Rate = parsed.GetValue(rate) ?? 0,
                 Format = parsed.GetValue(format),

@@ -40,6 +40,9 @@ public sealed record BenchPlan
     /// <summary>How long it lasts at most.</summary>
     public TimeSpan Time { get; init; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>How long the same load runs before it is measured.</summary>
+    public TimeSpan WarmUp { get; init; }
+
     /// <summary>Most bytes that are moved by all connections together; 0: until the time is over.</summary>
     public long Size { get; init; }
 

@@ -6,29 +6,32 @@ using Paddock.Block.Concurrency;
 namespace Paddock.Tools.Native;
 
 /// <summary>One connection's load: a number of requests in flight, each of which starts the next.</summary>
-internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlaces places, BenchBudget budget)
+internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlaces places)
 {
     private readonly IZonedBlockDevice? _zoned = device as IZonedBlockDevice;
     private readonly Lock _lock = new();
     private readonly AsyncMutex _turn = new();
     private int _running;
 
-    public LatencyHistogram Latencies { get; } = new();
+    /// <summary>Of the last run.</summary>
+    public LatencyHistogram Latencies { get; private set; } = new();
 
     /// <summary>Runs the load until the budget is used up.</summary>
+    /// <param name="budget">How much there is to do; runs go on where the last one ended.</param>
     /// <param name="isRemote">The device waits without a thread: one thread starts all requests. Else each request has a thread.</param>
-    public Task RunAsync(bool isRemote)
+    public Task RunAsync(BenchBudget budget, bool isRemote)
     {
+        Latencies = new LatencyHistogram();
         var loops = new Task[plan.Depth];
         for (int i = 0; i < loops.Length; i++)
         {
-            loops[i] = isRemote ? LoopAsync() : Task.Factory.StartNew(LoopAsync, TaskCreationOptions.LongRunning).Unwrap();
+            loops[i] = isRemote ? LoopAsync(budget) : Task.Factory.StartNew(() => LoopAsync(budget), TaskCreationOptions.LongRunning).Unwrap();
         }
 
         return Task.WhenAll(loops);
     }
 
-    private async Task LoopAsync()
+    private async Task LoopAsync(BenchBudget budget)
     {
         var buffer = GC.AllocateUninitializedArray<byte>(plan.BlockSize, pinned: true);
         new Random(plan.Seed).NextBytes(buffer);
@@ -42,7 +45,7 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
             }
 
             long begun = due != 0 ? due : Stopwatch.GetTimestamp();
-            await RequestAsync(buffer);
+            await RequestAsync(buffer, budget);
             long took = Stopwatch.GetTimestamp() - begun;
             lock (_lock)
             {
@@ -51,11 +54,11 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
         }
     }
 
-    private ValueTask RequestAsync(byte[] buffer)
+    private ValueTask RequestAsync(byte[] buffer, BenchBudget budget)
     {
         if (plan.Operation is BenchOperation.Write or BenchOperation.Append && _zoned is not null)
         {
-            return InTurnAsync(buffer);
+            return InTurnAsync(buffer, budget);
         }
 
         long offset;
@@ -69,7 +72,7 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
 
     // writes to a zone must leave in the order of their places
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask InTurnAsync(byte[] buffer)
+    private async ValueTask InTurnAsync(byte[] buffer, BenchBudget budget)
     {
         ValueTask write = default;
         ValueTask<long> append = default;
@@ -80,7 +83,7 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
             long start = offset / _zoned!.Zoned.ZoneSize * _zoned.Zoned.ZoneSize;
             if (startsAgain)
             {
-                await EmptyAsync(start);
+                await EmptyAsync(start, budget);
             }
 
             Interlocked.Increment(ref _running);
@@ -109,7 +112,7 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
         }
     }
 
-    private async ValueTask EmptyAsync(long start)
+    private async ValueTask EmptyAsync(long start, BenchBudget budget)
     {
         while (Volatile.Read(ref _running) > 0 && !budget.IsOver)
         {

@@ -54,6 +54,7 @@ public static class BenchVerb
             : plan.Connections > 1 && !IsRemote(plan) ? $"several connections need a server: '{plan.Target}' is a file"
             : plan.Rate is < 0 or > 1e8 ? $"{plan.Rate} requests a second"
             : plan.Time <= TimeSpan.Zero || plan.Time > TimeSpan.FromDays(1) ? "the time is more than 0 s and at most a day"
+            : plan.WarmUp < TimeSpan.Zero || plan.WarmUp > TimeSpan.FromDays(1) ? "the warm-up is 0 s to a day"
             : null;
         if (wrong is not null)
         {
@@ -69,14 +70,15 @@ public static class BenchVerb
     private static async ValueTask<BenchResult> MeasureAsync(BenchPlan plan, List<ImageNode> nodes, CancellationToken cancellationToken)
     {
         var zones = await PrepareAsync(plan, nodes[0].Device, cancellationToken);
-        var serverBefore = plan.Metrics is null ? default : await ProcessUse.OfServerAsync(plan.Metrics, cancellationToken);
-        using var pace = plan.Rate > 0 ? new BenchPace(plan.Rate) : null;
-        var budget = new BenchBudget(plan, pace, cancellationToken);
-        var streams = nodes.Select((node, i) => new BenchStream(node.Device, plan, PlacesOf(plan, node.Device, zones, i), budget)).ToList();
+        var streams = nodes.Select((node, i) => new BenchStream(node.Device, plan, PlacesOf(plan, node.Device, zones, i))).ToList();
+        if (plan.WarmUp > TimeSpan.Zero)
+        {
+            await LoadAsync(plan with { Time = plan.WarmUp, Size = 0 }, streams, cancellationToken);
+        }
+
+        var serverBefore = plan.Metrics is null ? default : await ServerBeforeAsync(plan.Metrics, cancellationToken);
         var before = ProcessUse.OfThis();
-        long start = pace?.Started ?? Stopwatch.GetTimestamp();
-        await Task.WhenAll(streams.Select(s => Task.Run(() => s.RunAsync(IsRemote(plan)), CancellationToken.None)));
-        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        double seconds = await LoadAsync(plan, streams, cancellationToken);
         var used = ProcessUse.OfThis().Since(before);
         ProcessUse? server = plan.Metrics is null ? null : (await ProcessUse.OfServerAsync(plan.Metrics, CancellationToken.None)).Since(serverBefore);
         var all = new LatencyHistogram();
@@ -86,6 +88,24 @@ public static class BenchVerb
         }
 
         return new BenchResult(plan, seconds, all, used, server);
+    }
+
+    /// <summary>Runs all streams until the plan's time or size is used up; how many seconds that took.</summary>
+    private static async Task<double> LoadAsync(BenchPlan plan, List<BenchStream> streams, CancellationToken cancellationToken)
+    {
+        using var pace = plan.Rate > 0 ? new BenchPace(plan.Rate) : null;
+        var budget = new BenchBudget(plan, pace, cancellationToken);
+        long start = pace?.Started ?? Stopwatch.GetTimestamp();
+        await Task.WhenAll(streams.Select(s => Task.Run(() => s.RunAsync(budget, IsRemote(plan)), CancellationToken.None)));
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    // a page of metrics costs the server something too: as much as the second of two in a row tells, and the last one will cost that again
+    private static async Task<ProcessUse> ServerBeforeAsync(string metrics, CancellationToken cancellationToken)
+    {
+        var first = await ProcessUse.OfServerAsync(metrics, cancellationToken);
+        var second = await ProcessUse.OfServerAsync(metrics, cancellationToken);
+        return second.Plus(second.Since(first));
     }
 
     /// <summary>Reports the zones, where there are some; those that will be written are empty afterwards.</summary>

@@ -18,6 +18,9 @@ internal readonly record struct ProcessUse(double CpuSeconds, double AllocatedBy
     /// <summary>What was used since an earlier moment.</summary>
     public ProcessUse Since(ProcessUse before) => new(CpuSeconds - before.CpuSeconds, AllocatedBytes - before.AllocatedBytes);
 
+    /// <summary>This and that together.</summary>
+    public ProcessUse Plus(ProcessUse other) => new(CpuSeconds + other.CpuSeconds, AllocatedBytes + other.AllocatedBytes);
+
     /// <summary>A server, by its metrics page.</summary>
     /// <exception cref="ToolException">It cannot be read, or does not tell.</exception>
     public static async Task<ProcessUse> OfServerAsync(string address, CancellationToken cancellationToken)

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Block.Faults;
+using Paddock.Tools.Serve.Doors;
 
 namespace Paddock.Tools.Serve.Faults;
 
