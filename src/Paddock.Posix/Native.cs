@@ -54,6 +54,29 @@ internal static partial class Native
     [LibraryImport("libc", EntryPoint = "nanosleep")]
     public static partial int Sleep(in TimeSpec wanted, nint left);
 
+    [LibraryImport("libc", EntryPoint = "syscall")]
+    public static partial long GetScheduler(long number, int thread, ref SchedulerAttributes result, int size, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "syscall")]
+    public static partial long SetScheduler(long number, int thread, in SchedulerAttributes wanted, uint flags);
+
+    /// <summary>SCHED_OTHER.</summary>
+    public const uint OrdinaryPolicy = 0;
+
+    /// <summary>struct sched_attr, its first version.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct SchedulerAttributes
+    {
+        public uint Size;
+        public uint Policy;
+        public ulong Flags;
+        public int Nice;
+        public uint Priority;
+        public ulong Runtime;
+        public ulong Deadline;
+        public ulong Period;
+    }
+
     /// <summary>struct timespec.</summary>
     [StructLayout(LayoutKind.Sequential)]
     public struct TimeSpec

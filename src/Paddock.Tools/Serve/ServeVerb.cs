@@ -52,7 +52,7 @@ public sealed class ServeVerb : IAsyncDisposable
     public static async Task RunAsync(
         ServeSettings settings, Func<ServeSettings>? reload, NativeConsole console, CancellationToken cancellationToken)
     {
-        SocketThreads.RunInline();
+        SocketThreads.Prepare();
         var log = new ServeLog(console.Error, TimeProvider.System, settings.JsonLog);
         var manager = ServiceManager.Of(Environment.GetEnvironmentVariable, Environment.ProcessId);
         await using var server = await StartAsync(settings, log, manager);

@@ -14,7 +14,7 @@ public static class BenchVerb
     public static async ValueTask RunAsync(BenchPlan plan, NativeConsole console, CancellationToken cancellationToken = default)
     {
         Check(plan);
-        SocketThreads.RunInline();
+        SocketThreads.Prepare();
         var nodes = new List<ImageNode>();
         try
         {
