@@ -46,6 +46,24 @@ public class PublishedHolesTests
         await Serves(bench);
     }
 
+    // hosts that ask to write and send no data
+    [Fact]
+    public async Task A_stop_waits_for_no_data()
+    {
+        await using var bench = await Bench.StartAsync();
+        using var pair = new Pair(bench);
+        pair.Io.Send(RawHost.Capsule(Write));
+        Assert.Equal(PduType.ReadyToTransfer, PduHeader.Read(pair.Io.Receive(24)).Type);
+
+        // one that has its data and waits for its turn in the zone, behind the first
+        pair.Io.Send(RawHost.Capsule(Write with { CommandId = 10, Dword10 = 8 }));
+        var ready = DataPdu.Read(pair.Io.Receive(24));
+        pair.Io.Send(Data(10, ready.TransferTag, 0, new byte[4096]));
+        pair.Io.Send(RawHost.Capsule(new SubmissionEntry { Opcode = Opcode.Flush, Flags = 0x40, CommandId = 11, NamespaceId = 1 }));
+        Assert.Equal(NvmeStatus.Success, pair.Io.Response().Status);
+        await bench.Server.StopAsync(Timeout.InfiniteTimeSpan).WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+    }
+
     // the same data twice: a transfer ends once
     [Fact]
     public async Task Data_that_comes_twice_ends_the_connection_and_the_write_counts_once()

@@ -28,14 +28,17 @@ internal sealed partial class TcpConnection
     private bool _flowOff;
     private InlinePace _pace;
 
-    private int InFlight
+    // commands whose data has not come, and those that wait behind such a one; the receiving loop alone writes it
+    private volatile int _unstarted;
+
+    /// <summary>Commands that run. A stop waits for them; not for requests for events nor for data, which may never come.</summary>
+    private int Running
     {
         get
         {
             lock (_lock)
             {
-                // requests for events wait for ever: nobody waits for them
-                return _commands.Count - _idle.Count - (_queue == 0 ? _controller?.Events.Waiting ?? 0 : 0);
+                return _commands.Count - _idle.Count - _unstarted - (_queue == 0 ? _controller?.Events.Waiting ?? 0 : 0);
             }
         }
     }
@@ -185,6 +188,7 @@ internal sealed partial class TcpConnection
         {
             command.IsReady = true;
             _order.Add(command);
+            _unstarted++;
             return;
         }
 
@@ -199,6 +203,7 @@ internal sealed partial class TcpConnection
             if (command.IsReady && FirstOfZone(command) == i)
             {
                 _order.RemoveAt(i--);
+                _unstarted--;
                 Start(command);
             }
         }
@@ -311,6 +316,7 @@ internal sealed partial class TcpConnection
             _order.Add(command);
         }
 
+        _unstarted++;
         lock (_lock)
         {
             _ungranted.Enqueue(command);
@@ -341,6 +347,7 @@ internal sealed partial class TcpConnection
             {
                 Forget(command);
                 _order.Remove(command);
+                _unstarted--;
                 command.Finish(NvmeStatus.CommandInterrupted);
                 StartReady();
                 continue;
@@ -367,6 +374,7 @@ internal sealed partial class TcpConnection
         if (broken)
         {
             _order.Remove(command);
+            _unstarted--;
             command.Finish(NvmeStatus.TransientTransportError);
         }
         else if (_order.Contains(command))
@@ -375,6 +383,7 @@ internal sealed partial class TcpConnection
         }
         else
         {
+            _unstarted--;
             Start(command);
         }
 

@@ -120,7 +120,7 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
 
     private async Task LetGoAsync()
     {
-        while (!_disposed && InFlight > 0)
+        while (!_disposed && Running > 0)
         {
             await Task.Delay(5);
         }
