@@ -224,7 +224,6 @@ public class PublishedHolesTests
         using var pair = new Pair(bench);
         pair.Io.Socket.ReceiveBufferSize = 4096;
         pair.Io.Socket.SendTimeout = 500;
-        long before = bench.Server.Pdus;
         byte[] batch = [.. Enumerable.Range(0, 31).SelectMany(i => RawHost.Capsule(Write with { Opcode = Opcode.Read, CommandId = (ushort)i }))];
         int sent = 0;
         try
@@ -247,8 +246,9 @@ public class PublishedHolesTests
         }
         while (bench.Server.Pdus != taken);
 
-        // 20,000 answers of 4 KiB would be 80 MB; what was taken fits the limit and the sockets' own buffers
-        Assert.InRange(taken - before, 1, 12_000);
+        // 20,000 answers of 4 KiB would be 80 MB; what was read fits the limit and the sockets' own buffers. A slow machine still runs a command
+        // when its identifier comes again, and refuses the second: those answers are small
+        Assert.InRange(bench.Namespace.Statistics.Reads, 1, 12_000);
         await Serves(bench);
     }
 
