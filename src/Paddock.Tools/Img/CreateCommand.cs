@@ -64,7 +64,7 @@ internal static class CreateCommand
             return;
         }
 
-        if (NvmeNode.Owns(name))
+        if (NvmeName.Is(name))
         {
             throw new ToolException("a remote drive is there already: say convert -n");
         }

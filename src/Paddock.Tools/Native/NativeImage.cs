@@ -44,7 +44,7 @@ internal static class NativeImage
     /// <summary>Opens an image file, or a remote drive by its <c>nvme+tcp://</c> name.</summary>
     public static async ValueTask<IBlockDevice> OpenDiskAsync(
         string path, bool writable, NativeConsole console, CancellationToken cancellationToken)
-        => NvmeNode.Owns(path)
+        => NvmeName.Is(path)
             ? await NvmeNode.OpenAsync(path, readOnly: !writable, cancellationToken)
             : await OpenAsync(path, writable, console, cancellationToken);
 

@@ -138,7 +138,7 @@ public sealed class ImageOpener(ToolContext context)
         }
 
         string? driver = options.Take("driver") as string ?? settings.Format;
-        if (driver is not (null or "raw" or "qcow2" or "file" or Null or NbdNode.Driver or NvmeNode.Driver))
+        if (driver is not (null or "raw" or "qcow2" or "file" or Null or NbdNode.Driver or NvmeName.Driver))
         {
             throw new ToolException($"Unknown driver '{driver}'");
         }

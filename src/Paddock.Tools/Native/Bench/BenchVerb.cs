@@ -62,7 +62,7 @@ public static class BenchVerb
         }
     }
 
-    private static bool IsRemote(BenchPlan plan) => NvmeNode.Owns(plan.Target) || plan.Target.StartsWith("nbd", StringComparison.Ordinal);
+    private static bool IsRemote(BenchPlan plan) => NvmeName.Is(plan.Target) || plan.Target.StartsWith("nbd", StringComparison.Ordinal);
 
     private static OpenSettings Settings(BenchPlan plan)
         => new() { ReadOnly = !plan.Writes, Format = plan.Format ?? (IsRemote(plan) ? "raw" : null) };
