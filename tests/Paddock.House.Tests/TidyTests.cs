@@ -50,6 +50,15 @@ public partial class TidyTests
             select $"{file}:{line.Index + 1}: {line.Item.Trim()}");
 
     [Fact]
+    public void No_test_asserts_how_long_something_takes()
+        => Repository.AssertNone(
+            from file in Repository.Sources("tests")
+            where file.Contains(".Tests", StringComparison.Ordinal)
+            from line in Repository.Lines(file).Index()
+            where line.Item.Contains("Stop" + "watch.", StringComparison.Ordinal)
+            select $"{file}:{line.Index + 1}: {line.Item.Trim()}");
+
+    [Fact]
     public void Banned_calls_are_not_made_behind_the_analyzer()
         => Repository.AssertNone(
             from file in Code

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Paddock.Block;
 
 namespace Paddock.Zones.Tests;
@@ -80,27 +79,16 @@ public class LoadTests
     }
 
     [Fact]
-    public void A_write_costs_the_same_on_a_million_zones_as_on_eight()
+    public void A_million_zones_take_writes_in_any_order_within_the_limits()
     {
-        // Bounds are a hundred times what is measured: only another order of growth fails here.
+        // were a write to look at every zone, this would not end; bench/run tells what one costs
         var large = Disk.Of(ZoneGeometry.MaxZones, open: 64, active: 0);
-        var pointers = new long[large.Count];
-        for (int zone = 0; zone < pointers.Length; zone++)
-        {
-            pointers[zone] = zone * Disk.Zone;
-        }
-
-        long begin = Stopwatch.GetTimestamp();
-        large.Load(pointers);
-        Assert.True(Stopwatch.GetElapsedTime(begin) < TimeSpan.FromSeconds(1));
-
-        begin = Stopwatch.GetTimestamp();
+        large.Load([.. Enumerable.Range(0, large.Count).Select(zone => zone * Disk.Zone)]);
         for (int i = 0; i < 200_000; i++)
         {
             Assert.True(large.Append((long)(i * 2_654_435_761L % ZoneGeometry.MaxZones) * Disk.Zone).IsOk);
         }
 
-        Assert.True(Stopwatch.GetElapsedTime(begin) < TimeSpan.FromSeconds(5));
         Assert.Equal(64, large.OpenCount);
     }
 
