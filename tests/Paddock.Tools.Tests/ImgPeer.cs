@@ -43,10 +43,20 @@ public sealed partial class ImgPeer : IDisposable
         return ours;
     }
 
+    /// <summary>The same for qemu-io's commands, all in one run.</summary>
+    public async Task SameIoAsync(params string[] commands)
+    {
+        string[] words = [.. commands.SelectMany(c => new[] { "-c", Expand(c) })];
+        var theirs = await RunAsync("qemu-io", words);
+        var (output, error) = (new StringWriter(), new StringWriter());
+        int code = await Io.IoTool.RunAsync(words, new ToolContext { Program = "qemu-io", Out = output, Error = error });
+        Assert.Equal((theirs.Code, Scrub(theirs.Out), theirs.Error), (code, Scrub(output.ToString()), error.ToString()));
+    }
+
     /// <inheritdoc/>
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
-    private static string Scrub(string text) => Seconds().Replace(text, "in X seconds");
+    private static string Scrub(string text) => Speed().Replace(Seconds().Replace(text, "in X seconds"), "ops");
 
     private static async Task<ToolRun> RunAsync(string program, string[] words)
     {
@@ -62,6 +72,10 @@ public sealed partial class ImgPeer : IDisposable
     [GeneratedRegex(@"in \d+\.\d{3} seconds")]
     private static partial Regex Seconds();
 
-    private string[] Words(string line)
-        => [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(w => w.Replace("@", _folder + "/", true, CultureInfo.InvariantCulture))];
+    [GeneratedRegex(@"ops; \d.*")]
+    private static partial Regex Speed();
+
+    private string[] Words(string line) => [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(Expand)];
+
+    private string Expand(string text) => text.Replace("@", _folder + "/", true, CultureInfo.InvariantCulture);
 }

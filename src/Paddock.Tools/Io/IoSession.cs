@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Block.Faults;
 
 namespace Paddock.Tools.Io;
 
@@ -12,6 +13,9 @@ internal sealed class IoSession(ToolContext context)
 
     /// <summary>The open image; null when there is none.</summary>
     public ImageNode? Image { get; private set; }
+
+    /// <summary>The rules and breakpoints under the open image; null when it has none.</summary>
+    public FaultStorage? Faults { get; private set; }
 
     /// <summary>What the open image was opened with, for reopen.</summary>
     public (string Name, OpenSettings Settings, bool ImageOpts) Opened { get; private set; }
@@ -49,6 +53,12 @@ internal sealed class IoSession(ToolContext context)
         {
             var node = await new ImageOpener(context).OpenBareAsync(name, settings, imageOpts);
             Image = settings.Snapshot ? await ScratchOverlay.OverAsync(node) : node;
+            Faults = node.Faults;
+            if (Faults is not null)
+            {
+                Faults.Suspended += tag => Print($"blkdebug: Suspended request '{tag}'\n");
+                Faults.Resumed += tag => Print($"blkdebug: Resuming request '{tag}'\n");
+            }
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {

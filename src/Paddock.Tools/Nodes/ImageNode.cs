@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Block.Faults;
 using Paddock.Qcow2;
 
 namespace Paddock.Tools;
@@ -26,6 +27,9 @@ public sealed class ImageNode : IAsyncDisposable
 
     /// <summary>What supplies unallocated clusters; null when this image is the last.</summary>
     public ImageNode? Backing { get; init; }
+
+    /// <summary>The rules and breakpoints under the image (driver blkdebug); null: there are none.</summary>
+    public FaultStorage? Faults { get; internal set; }
 
     /// <summary>Bytes of a disk layer's cluster; 0 where it has none.</summary>
     public int ClusterSize => Qcow2?.Info.ClusterSize ?? 0;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Paddock.Block;
+using Paddock.Block.Faults;
 using Paddock.Posix;
 using Paddock.Qcow2;
 
@@ -138,7 +139,7 @@ public sealed class ImageOpener(ToolContext context)
         }
 
         string? driver = options.Take("driver") as string ?? settings.Format;
-        if (driver is not (null or "raw" or "qcow2" or "file" or Null or NbdNode.Driver or NvmeName.Driver))
+        if (driver is not (null or "raw" or "qcow2" or "file" or Null or NbdNode.Driver or NvmeName.Driver or BlkdebugNode.Driver))
         {
             throw new ToolException($"Unknown driver '{driver}'");
         }
@@ -150,7 +151,8 @@ public sealed class ImageOpener(ToolContext context)
         }
 
         var (path, storage) = settings.Storage is { } given ? (name!, given)
-            : await NbdNode.TryOpenAsync(name, options, driver, settings) ?? OpenStorage(name, options, driver, settings);
+            : await OpenBytesAsync(name, options, driver, settings, depth);
+        var faults = storage as FaultStorage;
         try
         {
             bool probed = driver is null;
@@ -160,7 +162,7 @@ public sealed class ImageOpener(ToolContext context)
                 WarnProbedRaw(name ?? path);
             }
 
-            string protocol = storage switch { NullStorage => Null, NbdStorage => NbdNode.Driver, _ => "file" };
+            string protocol = storage switch { NullStorage => Null, NbdStorage => NbdNode.Driver, FaultStorage => BlkdebugNode.Driver, _ => "file" };
             if (settings.Over is { } over && protocol == "file")
             {
                 storage = over(storage);
@@ -171,9 +173,11 @@ public sealed class ImageOpener(ToolContext context)
                 storage = new WindowStorage(storage, flushes: false);
             }
 
-            return driver == "qcow2"
+            var node = driver == "qcow2"
                 ? await OpenQcow2Async(path, storage, settings, options, depth)
-                : OpenRaw(path, storage, settings, options, driver is Null or NbdNode.Driver ? driver : "raw", protocol);
+                : OpenRaw(path, storage, settings, options, driver is Null or NbdNode.Driver or BlkdebugNode.Driver ? driver : "raw", protocol);
+            node.Faults = faults;
+            return node;
         }
         catch
         {
@@ -199,6 +203,23 @@ public sealed class ImageOpener(ToolContext context)
     {
         bool direct = options.Take("cache.direct") is "on" or true, unsafely = options.Take("cache.no-flush") is "on" or true;
         return settings with { Cache = settings.Cache ?? (unsafely ? "unsafe" : direct ? "none" : null) };
+    }
+
+    private static async ValueTask<(string Path, IStorage Storage)> OpenBytesAsync(
+        string? name, QDict options, string? driver, OpenSettings settings, int depth)
+    {
+        if (BlkdebugNode.Find(name, options, driver) is not { } debug)
+        {
+            return await NbdNode.TryOpenAsync(name, options, driver, settings) ?? OpenStorage(name, options, driver, settings);
+        }
+
+        if (depth >= MaxChain)
+        {
+            throw new ToolException($"more than {MaxChain} nodes over each other");
+        }
+
+        var (path, below) = await OpenBytesAsync(debug.Image, debug.ImageOptions, null, settings, depth + 1);
+        return (debug.Name ?? path, new FaultStorage(below, debug.Rules));
     }
 
     private static (string Path, IStorage Storage) OpenStorage(string? name, QDict options, string? driver, OpenSettings settings)
