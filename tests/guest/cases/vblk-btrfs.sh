@@ -7,7 +7,11 @@ blkzone reset "/dev/$dev"
 mkfs.btrfs -f -q -O zoned -d single -m single "/dev/$dev" >/tmp/log 2>&1 || { cat /tmp/log; fail mkfs; }
 cycle 8 btrfs ""
 echo "WRITING"
-for i in $(seq 12); do dd if=/dev/urandom of=/mnt/t/late$i bs=1M count=2 2>/dev/null && sync -f /mnt/t/late$i || break; done
+end=$((SECONDS + 8)) i=0
+while [ $SECONDS -lt $end ]; do
+    dd if=/dev/urandom of=/mnt/t/late$i bs=1M count=2 2>/dev/null && sync -f /mnt/t/late$i || break
+    i=$((i + 1))
+done
 say "$i files were written until the end or a failure"
 umount /mnt/t || fail umount
 mount -t btrfs "/dev/$dev" /mnt/t 2>/tmp/log || fail mount
