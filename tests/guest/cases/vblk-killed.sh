@@ -26,12 +26,12 @@ blkzone reset "/dev/$dev" || fail reset
 echo "WRITING"
 jobs=
 for number in 0 1 2 3; do
-    write $((first + number)) 60 ,dsync &
+    write $((first + number)) 40 ,dsync &
     jobs="$jobs $!"
 done
 for job in $jobs; do wait $job || fail "a write failed"; done
-truncate -s $((60 * 65536)) /tmp/data
+truncate -s $((40 * 65536)) /tmp/data
 for number in 0 1 2 3; do
-    [ "$(pointer $((first + number)))" = 60 ] || fail "the pointer of zone $number stands at $(pointer $((first + number)))"
-    compare_zone $((first + number)) 60
+    [ "$(pointer $((first + number)))" = 40 ] || fail "the pointer of zone $number stands at $(pointer $((first + number)))"
+    compare_zone $((first + number)) 40
 done
