@@ -13,6 +13,8 @@ internal sealed unsafe class FrontEnd : IDisposable
     public const ulong Version1 = 1UL << 32, Protocol = 1UL << 30, Packed = 1UL << 34;
     public const int DataBytes = 64 << 10;
 
+    private const uint Append = 15, Report = 16;
+
     private readonly Socket _socket;
     private readonly MessageChannel _channel;
     private readonly Message _message = new();
@@ -92,6 +94,9 @@ internal sealed unsafe class FrontEnd : IDisposable
 
     public void EndSending() => _socket.Shutdown(SocketShutdown.Send);
 
+    /// <summary>Whether the other side has hung up, with nothing left to read.</summary>
+    public bool HasHungUp => _socket.Poll(0, SelectMode.SelectRead) && _socket.Available == 0;
+
     /// <summary>Waits until the other side has hung up.</summary>
     public bool IsHungUp()
     {
@@ -148,7 +153,7 @@ internal sealed unsafe class FrontEnd : IDisposable
     /// <returns>Where its data and its status stand.</returns>
     public (int Id, ulong Data, ulong Status) Put(GuestRing ring, uint type, long offset, ReadOnlySpan<byte> data, int length)
     {
-        ulong header = _data, body = header + 16, status = body + (ulong)length;
+        ulong header = _data, body = header + 16, status = body + (ulong)length + sizeof(ulong);
         _data = status + 16;
         if (_data + DataBytes > Ram.Description.GuestAddress + Ram.Description.Length)
         {
@@ -163,7 +168,9 @@ internal sealed unsafe class FrontEnd : IDisposable
         data.CopyTo(Ram.Span(body, length));
         int id = length == 0
             ? ring.Put(new GuestPiece(header, 16, false), new GuestPiece(status, 1, true))
-            : ring.Put(new GuestPiece(header, 16, false), new GuestPiece(body, (uint)length, type == 0), new GuestPiece(status, 1, true));
+            : type == Append
+            ? ring.Put(new GuestPiece(header, 16, false), new GuestPiece(body, (uint)length, false), new GuestPiece(status - 8, 9, true))
+            : ring.Put(new GuestPiece(header, 16, false), new GuestPiece(body, (uint)length, type is 0 or Report), new GuestPiece(status, 1, true));
         return (id, body, status);
     }
 
