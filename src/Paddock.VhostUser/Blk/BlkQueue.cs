@@ -79,6 +79,9 @@ internal sealed class BlkQueue
         }
     }
 
+    /// <summary>An append of ours is about to land.</summary>
+    internal void Note(DescriptorChain chain, AppendNote note) => _ring.NoteAppend(chain, note);
+
     private void Dispatch(DescriptorChain chain)
     {
         var request = Rent();
@@ -101,8 +104,11 @@ internal sealed class BlkQueue
                 RunOrdered(request);
                 break;
             default:
-                request.Reserve(away: true);
-                ThreadPool.UnsafeQueueUserWorkItem(request, preferLocal: false);
+                if (Reserve(request, away: true))
+                {
+                    ThreadPool.UnsafeQueueUserWorkItem(request, preferLocal: false);
+                }
+
                 break;
         }
     }
@@ -110,7 +116,11 @@ internal sealed class BlkQueue
     private void RunTransfer(BlkRequest request)
     {
         bool here = request.Length <= BlkLimits.LongestInline && _pace.IsHere;
-        request.Reserve(!here);
+        if (!Reserve(request, away: !here))
+        {
+            return;
+        }
+
         if (here)
         {
             RunHere(request);
@@ -124,8 +134,12 @@ internal sealed class BlkQueue
     private void RunOrdered(BlkRequest request)
     {
         var lane = _lanes[request.Zone % Lanes];
-        bool here = request.Length <= BlkLimits.LongestInline && lane.IsIdle && _pace.IsHere;
-        request.Reserve(!here);
+        bool here = request.Length <= BlkLimits.LongestInline && lane.IsIdle && _pace.IsHere && !request.IsParted;
+        if (!Reserve(request, away: !here))
+        {
+            return;
+        }
+
         if (here)
         {
             RunHere(request);
@@ -134,6 +148,17 @@ internal sealed class BlkQueue
         {
             lane.Add(request);
         }
+    }
+
+    private static bool Reserve(BlkRequest request, bool away)
+    {
+        bool has = request.Reserve(away);
+        if (!has)
+        {
+            request.Refuse();
+        }
+
+        return has;
     }
 
     private void RunHere(BlkRequest request)

@@ -51,7 +51,17 @@ internal sealed class WriteLane : IThreadPoolWorkItem
                 }
             }
 
+            if (request.IsParted)
+            {
+                // the next may begin when its last part is written
+                request.RunHolding(this);
+                return;
+            }
+
             request.Run(here: false);
         }
     }
+
+    /// <summary>The request that held the lane has ended.</summary>
+    public void GoOn() => ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
 }
