@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Paddock.Qcow2;
 using Paddock.Tools;
 using Paddock.Tools.Native;
@@ -32,6 +33,7 @@ internal sealed class DoorServer : IAsyncDisposable
                 Images = [new ServedImage { Path = image }],
                 VhostUser = Path.Combine(folder, "s"),
                 Control = Path.Combine(folder, "c"),
+                Metrics = "unix:" + Path.Combine(folder, "m"),
             },
             new ServeLog(TextWriter.Null, TimeProvider.System, json: true));
         return new DoorServer(folder, server);
@@ -46,6 +48,18 @@ internal sealed class DoorServer : IAsyncDisposable
 
     public Task<string> AskAsync(string line)
         => ControlSocket.AskAsync(Path.Combine(_folder, "c"), line, TestContext.Current.CancellationToken);
+
+    /// <summary>The sample of a metric without labels.</summary>
+    public async Task<double> MetricAsync(string name)
+    {
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await socket.ConnectAsync(new UnixDomainSocketEndPoint(Path.Combine(_folder, "m")));
+        await socket.SendAsync("GET /metrics HTTP/1.1\r\n\r\n"u8.ToArray());
+        using var reader = new StreamReader(new NetworkStream(socket));
+        string page = await reader.ReadToEndAsync();
+        string line = page.Split('\n').Single(l => l.StartsWith(name + " ", StringComparison.Ordinal));
+        return double.Parse(line.AsSpan(name.Length), System.Globalization.CultureInfo.InvariantCulture);
+    }
 
     /// <summary>A guest with so many rings that run.</summary>
     public Guest Connect(int rings = 1, bool packed = false, long memory = 8 << 20)

@@ -1,3 +1,4 @@
+using Paddock.Tools.Serve;
 using Paddock.VhostUser.Blk;
 
 namespace Paddock.VhostUser.Tests.Serve;
@@ -108,6 +109,28 @@ public class FaultTests
         Assert.Equal(IoError, guest.Run(RequestType.In, 2 * Zone, length: 512));
         Assert.StartsWith("ok", await server.AskAsync("restore zone=1"), StringComparison.Ordinal);
         Assert.Equal(Ok, guest.Run(RequestType.Out, Zone + 4096, Block));
+    }
+
+    [Fact]
+    public async Task What_requests_hold_counts_as_memory_of_the_server_and_is_given_back()
+    {
+        const int length = 1 << 20;
+        await using var server = await DoorServer.StartAsync(new ServeSettings { MaxMemory = "16M" });
+        using var guest = server.Connect(memory: 64 << 20);
+        await server.AskAsync("hang command=read count=0");
+        var held = Enumerable.Range(0, 8).Select(i => guest.Ask(RequestType.In, 0, length: length, pieces: 3)).ToArray();
+
+        // as many as may be under way at once; the rest wait in the ring
+        double most = 0;
+        while (most < 7 * length)
+        {
+            most = await server.MetricAsync("paddock_buffer_bytes");
+        }
+
+        Assert.True(most <= await server.MetricAsync("paddock_buffer_limit_bytes") / 2, $"{most}");
+        Assert.StartsWith("ok", await server.AskAsync("clear"), StringComparison.Ordinal);
+        Assert.All(held, h => Assert.Equal(Ok, guest.Wait(h)));
+        Assert.Equal(0, await server.MetricAsync("paddock_buffer_bytes"));
     }
 
     [Fact]

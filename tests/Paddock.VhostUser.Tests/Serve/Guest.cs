@@ -40,9 +40,9 @@ internal sealed class Guest : IDisposable
     }
 
     /// <summary>Puts a request in, and kicks.</summary>
-    public Asked Ask(RequestType type, long offset, ReadOnlySpan<byte> data = default, int length = 0, int ring = 0)
+    public Asked Ask(RequestType type, long offset, ReadOnlySpan<byte> data = default, int length = 0, int ring = 0, int pieces = 1)
     {
-        var (id, at, status) = FrontEnd.Put(Rings[ring], (uint)type, offset, data, Math.Max(length, data.Length));
+        var (id, at, status) = FrontEnd.Put(Rings[ring], (uint)type, offset, data, Math.Max(length, data.Length), pieces);
         Rings[ring].Kick.Signal();
         return new Asked(ring, id, at, status);
     }
