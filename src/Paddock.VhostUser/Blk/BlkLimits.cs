@@ -18,6 +18,9 @@ internal static class BlkLimits
     /// <summary>Longest data that the ring's own thread copies, in bytes: longer requests run side by side.</summary>
     public const int LongestInline = 256 << 10;
 
+    /// <summary>Shortest write that takes turns with others, in bytes: a shorter one is over before another thread is awake.</summary>
+    public const int ShortestInTurn = 64 << 10;
+
     /// <summary>Ranges of one discard or write zeroes request.</summary>
     public const int Ranges = 64;
 

@@ -15,7 +15,7 @@ internal sealed class BlkQueue
     private readonly VirtioBlkDevice _device;
     private readonly Virtqueue _ring;
     private readonly ILateCompletion _late;
-    private readonly WriteLane[] _lanes = [.. Enumerable.Range(0, Lanes).Select(_ => new WriteLane())];
+    private readonly WriteLane[] _lanes;
     private readonly Lock _lock = new();
     private readonly Stack<BlkRequest> _free = new();
     private InlinePace _pace;
@@ -27,6 +27,7 @@ internal sealed class BlkQueue
     public BlkQueue(VirtioBlkDevice device, Virtqueue ring, ulong features, ILateCompletion late)
     {
         _device = device;
+        _lanes = [.. Enumerable.Range(0, Lanes).Select(_ => new WriteLane(device.Writes))];
         _ring = ring;
         _late = late;
         IsWriteThrough = (features & BlkFeatures.Flush) == 0;
@@ -96,6 +97,9 @@ internal sealed class BlkQueue
             case RequestType.GetId:
                 request.Run(here: true);
                 break;
+            case RequestType.Out when _device.Zoned is null && request.Length >= BlkLimits.ShortestInTurn:
+                RunInTurn(request);
+                break;
             case RequestType.In:
             case RequestType.Out when _device.Zoned is null:
                 RunTransfer(request);
@@ -128,6 +132,31 @@ internal sealed class BlkQueue
         else
         {
             ThreadPool.UnsafeQueueUserWorkItem(request, preferLocal: false);
+        }
+    }
+
+    // room first: those who have it may wait for the turn
+    private void RunInTurn(BlkRequest request)
+    {
+        if (!Reserve(request, away: true))
+        {
+            return;
+        }
+
+        if (request.Length <= BlkLimits.LongestInline && _pace.IsHere && _device.Writes.TryEnter())
+        {
+            try
+            {
+                RunHere(request);
+            }
+            finally
+            {
+                _device.Writes.Leave();
+            }
+        }
+        else
+        {
+            _device.Writes.Add(request);
         }
     }
 

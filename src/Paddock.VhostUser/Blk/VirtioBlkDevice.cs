@@ -70,6 +70,9 @@ internal sealed class VirtioBlkDevice
     /// <summary>How much of it, and of requests that run on, there may be.</summary>
     internal RequestBudget Budget { get; }
 
+    /// <summary>Long writes take turns.</summary>
+    internal WriteTurn Writes { get; } = new();
+
     /// <summary>Longest data in pieces that go to the disk as one request, in bytes: a power of two.</summary>
     internal int LongestGathered { get; }
 

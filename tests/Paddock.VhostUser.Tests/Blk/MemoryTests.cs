@@ -14,7 +14,7 @@ public class MemoryTests
     private static readonly int[] Halves = [16, 100_000];
 
     [Fact]
-    public void A_request_waits_for_memory_that_others_give_back()
+    public async Task A_request_waits_for_memory_that_others_give_back()
     {
         var pool = new SlabPool(16 * Mebibyte);
         var rig = new BlkRig(BlkRig.Plain(), options: new VirtioBlkOptions { Buffers = pool, Patience = TimeSpan.FromMinutes(10) });
@@ -26,7 +26,7 @@ public class MemoryTests
         Assert.True(SpinWait.SpinUntil(() => rig.Device.Budget.Held > 0, TimeSpan.FromSeconds(30)));
         Assert.False(runs.IsCompleted);
         others.Release();
-        Assert.Equal(Ok, runs.GetAwaiter().GetResult().Status);
+        Assert.Equal(Ok, (await runs).Status);
         Assert.Equal(data, rig.Run(RequestType.In, 0, default, data.Length, Halves).Data);
         Assert.Equal((0, 0), (pool.Lent, rig.Device.Budget.Held));
     }
@@ -60,7 +60,7 @@ public class MemoryTests
         const long limit = 16 * Mebibyte;
         var pool = new SlabPool(limit);
         await using var zoned = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = 8 * Mebibyte }, 64 * Mebibyte);
-        var rigs = new[] { new BlkRig(zoned, options: Shared(), memory: 64 * Mebibyte), new BlkRig(BlkRig.Plain(8 * Mebibyte), options: Shared(), memory: 64 * Mebibyte) };
+        var rigs = new[] { zoned, BlkRig.Plain(8 * Mebibyte) }.Select(d => new BlkRig(d, options: Shared(), memory: 64 * Mebibyte)).ToArray();
         var runs = rigs.Select((rig, i) => Task.Run(
             () =>
             {

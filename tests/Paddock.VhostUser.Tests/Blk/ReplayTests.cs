@@ -23,7 +23,7 @@ public class ReplayTests
     [InlineData(true, (int)Death.BeforeItWasAnswered, true, 8192)]
     public async Task Wherever_the_process_ended_an_append_lands_once_and_is_told_where(bool packed, int death, bool flushed, int pointerThen)
     {
-        var crash = await Crash.BeginAsync(packed, flushes: flushed ? 2 : 1);
+        await using var crash = await Crash.BeginAsync(packed, flushes: flushed ? 2 : 1);
         await crash.SubmitAsync([(0, Death.None)]);
         await crash.SubmitAsync([(0, (Death)death)]);
         Assert.Equal(pointerThen, await crash.RebootAsync(0));
@@ -39,7 +39,7 @@ public class ReplayTests
         for (int seed = 1; seed <= 60; seed++)
         {
             var random = new Random(seed);
-            var crash = await Crash.BeginAsync(packed, flushes: random.Next(12), random.Next(3) == 0);
+            await using var crash = await Crash.BeginAsync(packed, flushes: random.Next(12), random.Next(3) == 0);
             int[] live = [random.Next(5), random.Next(5)];
             await crash.SubmitAsync([.. Enumerable.Range(0, random.Next(6)).Select(_ => (random.Next(2), Death.None))]);
             var doomed = new List<(int Zone, Death Death)>();
@@ -58,7 +58,7 @@ public class ReplayTests
     [Fact]
     public async Task A_record_without_notes_still_brings_every_append_back()
     {
-        var crash = await Crash.BeginAsync(packed: false, flushes: 0, hasNotes: false);
+        await using var crash = await Crash.BeginAsync(packed: false, flushes: 0, hasNotes: false);
         await crash.SubmitAsync([(0, Death.BeforeItLanded), (0, Death.BeforeItBegan), (1, Death.BeforeItWasAnswered)]);
         await crash.RebootAsync(0);
         await crash.VerifyAsync("");
@@ -69,7 +69,7 @@ public class ReplayTests
     {
         foreach (var note in new AppendNote[] { new(-4096, 4096), new(long.MaxValue, 4096), new(Zone, 4096), new(0, int.MaxValue), new(0, -1), new(0, 512) })
         {
-            var crash = await Crash.BeginAsync(packed: false, flushes: 9);
+            await using var crash = await Crash.BeginAsync(packed: false, flushes: 9);
             await crash.SubmitAsync([(0, Death.BeforeItWasAnswered)]);
             crash.Overwrite(note);
             await crash.RebootAsync(0);
@@ -98,7 +98,7 @@ public class ReplayTests
     }
 
     /// <summary>A guest that appends blocks of 4 KiB, most of them alike, and a process that is killed.</summary>
-    private sealed class Crash
+    private sealed class Crash : IAsyncDisposable
     {
         private const int Block = 4096;
 
@@ -164,6 +164,8 @@ public class ReplayTests
                 await Task.Delay(1, TestContext.Current.CancellationToken);
             }
         }
+
+        public ValueTask DisposeAsync() => _disk.DisposeAsync();
 
         /// <summary>The first entry of the record is of an append to somewhere else.</summary>
         public void Overwrite(AppendNote note) => new AppendNotes(_region.Notes, RingSize).Set(_all[0].Ticket.Id, 0, note);
