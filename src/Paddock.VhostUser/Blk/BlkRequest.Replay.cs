@@ -10,7 +10,7 @@ internal sealed partial class BlkRequest
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<long> AppendAgainAsync()
     {
-        if (_chain.Note is { } note && note.Length == _length && note.Offset / _device.Zoned!.Zoned.ZoneSize == Zone
+        if (_chain.Note is { } note && note.Length == _length && note.Offset >= Offset && note.Offset - Offset <= _device.Zoned!.Zoned.ZoneSize - _length
             && await WrittenAsync(note.Offset) == _length && await HoldsAsync(note.Offset, _length))
         {
             return note.Offset;
