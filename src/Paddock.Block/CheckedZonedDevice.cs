@@ -29,4 +29,11 @@ internal sealed class CheckedZonedDevice(IZonedBlockDevice device) : CheckedBloc
         CheckWritable();
         return device.AppendAsync(zoneStart, data, flags, cancellationToken);
     }
+
+    /// <inheritdoc/>
+    public ValueTask<long> AppendObservedAsync(long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, IAppendObserver observer)
+    {
+        CheckWritable();
+        return device.AppendObservedAsync(zoneStart, data, flags, observer);
+    }
 }

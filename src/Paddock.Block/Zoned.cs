@@ -75,6 +75,14 @@ public readonly record struct ZoneDescriptor(
 public readonly record struct ZonedLimits(
     long ZoneSize, long ZoneCapacity, int ZoneCount, int ConventionalZones, uint MaxOpenZones, uint MaxActiveZones, uint MaxAppendBytes);
 
+/// <summary>Wants to know where an append will land before any of it is there: who records that knows after a crash whether it was done.</summary>
+public interface IAppendObserver
+{
+    /// <summary>The place is the append's, and nothing is written yet. Called under the zone's lock: it returns at once.</summary>
+    /// <param name="offset">The first byte's offset on the disk.</param>
+    void Assigned(long offset);
+}
+
 /// <summary>A disk that is split into zones which must be written in order.</summary>
 public interface IZonedBlockDevice : IBlockDevice
 {
@@ -97,4 +105,8 @@ public interface IZonedBlockDevice : IBlockDevice
     /// <returns>The offset where the data landed.</returns>
     ValueTask<long> AppendAsync(
         long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default);
+
+    /// <summary>The same. The observer of a device that cannot know the place beforehand hears nothing.</summary>
+    ValueTask<long> AppendObservedAsync(long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, IAppendObserver observer)
+        => AppendAsync(zoneStart, data, flags);
 }

@@ -1,3 +1,5 @@
+using Paddock.Block.Buffers;
+
 namespace Paddock.VhostUser;
 
 /// <summary>How a disk is served.</summary>
@@ -9,8 +11,14 @@ public sealed record VhostUserServerOptions
     /// <summary>How long an empty ring is looked at before its thread sleeps, at most; zero: not at all. It adapts itself.</summary>
     public TimeSpan Polling { get; init; } = TimeSpan.FromMicroseconds(32);
 
+    /// <summary>After so long a front end that has not agreed on features is sent away; zero: never.</summary>
+    public TimeSpan HandshakeLimit { get; init; }
+
     /// <summary>What the disk answers when it is asked for its name: 20 bytes of ASCII; more is cut off.</summary>
     public string Serial { get; init; } = "paddock";
+
+    /// <summary>Memory for requests' data, shared with whoever else has it; null: memory of its own.</summary>
+    public SlabPool? Buffers { get; init; }
 
     /// <summary>Takes a line for people about each front end that came, left or broke a rule; on any thread.</summary>
     public Action<string>? Log { get; init; }

@@ -10,11 +10,13 @@ internal sealed class Bench : IAsyncDisposable
 
     private readonly string _folder = Directory.CreateTempSubdirectory("vhost-").FullName;
 
-    public Bench(int queues = 1)
+    public Bench(int queues = 1, IBlockDevice? disk = null, TimeSpan handshakeLimit = default, TimeProvider? time = null)
     {
-        Server = new VhostUserServer(CheckedBlockDevice.Wrap(Disk), new VhostUserServerOptions
+        Server = new VhostUserServer(disk ?? CheckedBlockDevice.Wrap(Disk), new VhostUserServerOptions
         {
             Queues = queues,
+            HandshakeLimit = handshakeLimit,
+            Time = time ?? TimeProvider.System,
             Log = line =>
             {
                 lock (Lines)

@@ -13,6 +13,8 @@ internal sealed unsafe class FrontEnd : IDisposable
     public const ulong Version1 = 1UL << 32, Protocol = 1UL << 30, Packed = 1UL << 34;
     public const int DataBytes = 64 << 10;
 
+    private const uint In = 0, Append = 15, Report = 16;
+
     private readonly Socket _socket;
     private readonly MessageChannel _channel;
     private readonly Message _message = new();
@@ -92,6 +94,9 @@ internal sealed unsafe class FrontEnd : IDisposable
 
     public void EndSending() => _socket.Shutdown(SocketShutdown.Send);
 
+    /// <summary>Whether the other side has hung up, with nothing left to read.</summary>
+    public bool HasHungUp => _socket.Poll(0, SelectMode.SelectRead) && _socket.Available == 0;
+
     /// <summary>Waits until the other side has hung up.</summary>
     public bool IsHungUp()
     {
@@ -144,11 +149,11 @@ internal sealed unsafe class FrontEnd : IDisposable
         return packed ? new PackedGuestRing(Ram, at, size) : new SplitGuestRing(Ram, at, size);
     }
 
-    /// <summary>Puts a read or write of one disk sector run into a ring.</summary>
+    /// <summary>Puts a request into a ring, its data in so many pieces.</summary>
     /// <returns>Where its data and its status stand.</returns>
-    public (int Id, ulong Data, ulong Status) Put(GuestRing ring, uint type, long offset, ReadOnlySpan<byte> data, int length)
+    public (int Id, ulong Data, ulong Status) Put(GuestRing ring, uint type, long offset, ReadOnlySpan<byte> data, int length, int pieces = 1)
     {
-        ulong header = _data, body = header + 16, status = body + (ulong)length;
+        ulong header = _data, body = header + 16, status = body + (ulong)length + sizeof(ulong);
         _data = status + 16;
         if (_data + DataBytes > Ram.Description.GuestAddress + Ram.Description.Length)
         {
@@ -161,10 +166,14 @@ internal sealed unsafe class FrontEnd : IDisposable
         BinaryPrimitives.WriteInt64LittleEndian(bytes[8..], offset / 512);
         Ram.Span(status, 1)[0] = 0xff;
         data.CopyTo(Ram.Span(body, length));
-        int id = length == 0
-            ? ring.Put(new GuestPiece(header, 16, false), new GuestPiece(status, 1, true))
-            : ring.Put(new GuestPiece(header, 16, false), new GuestPiece(body, (uint)length, type == 0), new GuestPiece(status, 1, true));
-        return (id, body, status);
+        List<GuestPiece> chain = [new(header, 16, false)];
+        for (int i = 0, each = length / pieces; i < pieces && length > 0; i++)
+        {
+            chain.Add(new(body + (ulong)(i * each), (uint)(i == pieces - 1 ? length - (i * each) : each), type is In or Report));
+        }
+
+        chain.Add(type == Append ? new(status - 8, 9, true) : new(status, 1, true));
+        return (ring.Put([.. chain]), body, status);
     }
 
     /// <summary>Writes, and waits for the answer.</summary>

@@ -18,6 +18,9 @@ public sealed class SlabPool(long limit = long.MaxValue, long keeps = 256L << 20
     private readonly Stack<Slab>[] _free = [.. Enumerable.Range(0, Classes).Select(_ => new Stack<Slab>())];
     private long _lent, _kept;
 
+    /// <summary>Most bytes that are lent at once.</summary>
+    public long Limit => limit;
+
     /// <summary>Bytes that are lent now.</summary>
     public long Lent => Volatile.Read(ref _lent);
 

@@ -128,7 +128,11 @@ public class FaultDevice : IBlockDevice
         public ValueTask<long> AppendAsync(
             long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
             => Faults.IsIdle ? zoned.AppendAsync(zoneStart, data, flags, CancellationToken.None)
-                : AppendSlowlyAsync(zoneStart, data, flags, cancellationToken);
+                : AppendSlowlyAsync(zoneStart, data, flags, null, cancellationToken);
+
+        public ValueTask<long> AppendObservedAsync(long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, IAppendObserver observer)
+            => Faults.IsIdle ? zoned.AppendObservedAsync(zoneStart, data, flags, observer)
+                : AppendSlowlyAsync(zoneStart, data, flags, observer, CancellationToken.None);
 
         private async ValueTask<int> ReportZonesSlowlyAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken)
         {
@@ -142,10 +146,12 @@ public class FaultDevice : IBlockDevice
             await zoned.ManageZonesAsync(action, offset, length, CancellationToken.None);
         }
 
-        private async ValueTask<long> AppendSlowlyAsync(long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellationToken)
+        private async ValueTask<long> AppendSlowlyAsync(
+            long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, IAppendObserver? observer, CancellationToken cancellationToken)
         {
             await Faults.MeetAsync(DeviceOperations.Append, zoneStart, zoned.Zoned.ZoneSize, cancellationToken);
-            return await zoned.AppendAsync(zoneStart, data, flags, CancellationToken.None);
+            return await (observer is null ? zoned.AppendAsync(zoneStart, data, flags, CancellationToken.None)
+                : zoned.AppendObservedAsync(zoneStart, data, flags, observer));
         }
 
         private static DeviceOperations OperationOf(ZoneAction action) => action switch

@@ -121,5 +121,8 @@ public class RestartableDevice : IBlockDevice
         public ValueTask<long> AppendAsync(
             long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
             => Here.AppendAsync(zoneStart, data, flags, cancellationToken);
+
+        public ValueTask<long> AppendObservedAsync(long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, IAppendObserver observer)
+            => Here.AppendObservedAsync(zoneStart, data, flags, observer);
     }
 }

@@ -38,8 +38,16 @@ internal sealed partial class ZonedImage
     }
 
     /// <inheritdoc/>
-    public async ValueTask<long> AppendAsync(
+    public ValueTask<long> AppendAsync(
         long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+        => AppendAsync(zoneStart, data, flags, null, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask<long> AppendObservedAsync(long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, IAppendObserver observer)
+        => AppendAsync(zoneStart, data, flags, observer, CancellationToken.None);
+
+    private async ValueTask<long> AppendAsync(
+        long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, IAppendObserver? observer, CancellationToken cancellationToken)
     {
         int zone = zoneStart >= 0 && zoneStart < Length ? _zones.ZoneOf(zoneStart) : 0;
         long offset;
@@ -60,6 +68,7 @@ internal sealed partial class ZonedImage
                 throw Refuse(result, "zone append", zoneStart, data.Length);
             }
 
+            observer?.Assigned(offset);
             await StoreAsync(zone, offset, data, cancellationToken);
         }
         finally

@@ -165,7 +165,7 @@ public sealed class ServeVerb : IAsyncDisposable
         if (_settings.VhostUser is not null || _settings.Images.Any(i => i.VhostUser is not null) || _manager.Has("vhost-user"))
         {
             _doors.Add(OperatingSystem.IsLinux()
-                ? new VhostUserDoor(_settings, _disks, _manager.Take("vhost-user"), _log) : throw new ToolException("--vhost-user needs Linux"));
+                ? new VhostUserDoor(_settings, _disks, _manager.Take("vhost-user"), _buffers, _log) : throw new ToolException("--vhost-user needs Linux"));
         }
 
         await StartFaultsAsync();

@@ -47,7 +47,7 @@ internal static class BlkConfig
     private const int PhysicalBlock = 4096;
 
     /// <summary>Writes all of it.</summary>
-    public static void Write(Span<byte> to, IBlockDevice disk, VirtioBlkOptions options, int blockSize, ulong features)
+    public static void Write(Span<byte> to, IBlockDevice disk, VirtioBlkOptions options, int blockSize, ulong features, int longestAppend)
     {
         to[..Size].Clear();
         BinaryPrimitives.WriteInt64LittleEndian(to, disk.Length >> BlkLimits.SectorShift);
@@ -57,7 +57,7 @@ internal static class BlkConfig
         if (disk is IZonedBlockDevice zoned)
         {
             BinaryPrimitives.WriteUInt16LittleEndian(to[MinimumOffset..], 1);
-            WriteZones(to, zoned.Zoned, blockSize);
+            WriteZones(to, zoned.Zoned, blockSize, longestAppend);
             return;
         }
 
@@ -75,20 +75,20 @@ internal static class BlkConfig
     }
 
     /// <summary>Longest append, in sectors: an append is one request, and its data may lie in pieces.</summary>
-    public static int AppendSectors(in ZonedLimits zones, int blockSize)
+    public static int AppendSectors(in ZonedLimits zones, int blockSize, int longest)
     {
-        long most = Math.Min(zones.ZoneCapacity, BlkLimits.LongestGathered);
+        long most = Math.Min(zones.ZoneCapacity, longest);
         most = zones.MaxAppendBytes == 0 ? most : Math.Min(most, zones.MaxAppendBytes);
         return (int)((most & -blockSize) >> BlkLimits.SectorShift);
     }
 
     // Linux takes the write granularity for the physical block size
-    private static void WriteZones(Span<byte> to, in ZonedLimits zones, int blockSize)
+    private static void WriteZones(Span<byte> to, in ZonedLimits zones, int blockSize, int longestAppend)
     {
         Put32(to, ZoneOffset, (int)Math.Min(zones.ZoneSize >> BlkLimits.SectorShift, int.MaxValue));
         Put32(to, OpenOffset, (int)zones.MaxOpenZones);
         Put32(to, ActiveOffset, (int)zones.MaxActiveZones);
-        Put32(to, AppendOffset, AppendSectors(zones, blockSize));
+        Put32(to, AppendOffset, AppendSectors(zones, blockSize, longestAppend));
         Put32(to, GranularityOffset, blockSize);
         to[ModelOffset] = HostManaged;
     }

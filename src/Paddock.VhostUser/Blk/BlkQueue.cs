@@ -15,7 +15,7 @@ internal sealed class BlkQueue
     private readonly VirtioBlkDevice _device;
     private readonly Virtqueue _ring;
     private readonly ILateCompletion _late;
-    private readonly WriteLane[] _lanes = [.. Enumerable.Range(0, Lanes).Select(_ => new WriteLane())];
+    private readonly WriteLane[] _lanes;
     private readonly Lock _lock = new();
     private readonly Stack<BlkRequest> _free = new();
     private InlinePace _pace;
@@ -27,6 +27,7 @@ internal sealed class BlkQueue
     public BlkQueue(VirtioBlkDevice device, Virtqueue ring, ulong features, ILateCompletion late)
     {
         _device = device;
+        _lanes = [.. Enumerable.Range(0, Lanes).Select(_ => new WriteLane(device.Writes))];
         _ring = ring;
         _late = late;
         IsWriteThrough = (features & BlkFeatures.Flush) == 0;
@@ -79,6 +80,9 @@ internal sealed class BlkQueue
         }
     }
 
+    /// <summary>An append of ours is about to land.</summary>
+    internal void Note(DescriptorChain chain, AppendNote note) => _ring.NoteAppend(chain, note);
+
     private void Dispatch(DescriptorChain chain)
     {
         var request = Rent();
@@ -93,6 +97,9 @@ internal sealed class BlkQueue
             case RequestType.GetId:
                 request.Run(here: true);
                 break;
+            case RequestType.Out when _device.Zoned is null && request.Length >= BlkLimits.ShortestInTurn:
+                RunInTurn(request);
+                break;
             case RequestType.In:
             case RequestType.Out when _device.Zoned is null:
                 RunTransfer(request);
@@ -101,8 +108,11 @@ internal sealed class BlkQueue
                 RunOrdered(request);
                 break;
             default:
-                request.Reserve(away: true);
-                ThreadPool.UnsafeQueueUserWorkItem(request, preferLocal: false);
+                if (Reserve(request, away: true))
+                {
+                    ThreadPool.UnsafeQueueUserWorkItem(request, preferLocal: false);
+                }
+
                 break;
         }
     }
@@ -110,7 +120,11 @@ internal sealed class BlkQueue
     private void RunTransfer(BlkRequest request)
     {
         bool here = request.Length <= BlkLimits.LongestInline && _pace.IsHere;
-        request.Reserve(!here);
+        if (!Reserve(request, away: !here))
+        {
+            return;
+        }
+
         if (here)
         {
             RunHere(request);
@@ -121,11 +135,40 @@ internal sealed class BlkQueue
         }
     }
 
+    // room first: those who have it may wait for the turn
+    private void RunInTurn(BlkRequest request)
+    {
+        if (!Reserve(request, away: true))
+        {
+            return;
+        }
+
+        if (request.Length <= BlkLimits.LongestInline && _pace.IsHere && _device.Writes.TryEnter())
+        {
+            try
+            {
+                RunHere(request);
+            }
+            finally
+            {
+                _device.Writes.Leave();
+            }
+        }
+        else
+        {
+            _device.Writes.Add(request);
+        }
+    }
+
     private void RunOrdered(BlkRequest request)
     {
         var lane = _lanes[request.Zone % Lanes];
-        bool here = request.Length <= BlkLimits.LongestInline && lane.IsIdle && _pace.IsHere;
-        request.Reserve(!here);
+        bool here = request.Length <= BlkLimits.LongestInline && lane.IsIdle && _pace.IsHere && !request.IsParted;
+        if (!Reserve(request, away: !here))
+        {
+            return;
+        }
+
         if (here)
         {
             RunHere(request);
@@ -134,6 +177,17 @@ internal sealed class BlkQueue
         {
             lane.Add(request);
         }
+    }
+
+    private static bool Reserve(BlkRequest request, bool away)
+    {
+        bool has = request.Reserve(away);
+        if (!has)
+        {
+            request.Refuse();
+        }
+
+        return has;
     }
 
     private void RunHere(BlkRequest request)

@@ -27,29 +27,17 @@ internal sealed partial class BlkRequest
     // one piece of guest memory goes to the disk as it is; several are read into one buffer first
     private ValueTask Read()
     {
-        int most = _device.Device.Limits.MaxTransfer;
-        if (_length <= most && TryGetRun(out var run))
+        if (_way == DataWay.Parts)
         {
-            return _device.Device.ReadAsync(Offset, run);
+            return RunPartsAsync(0);
         }
 
-        if (_length > Math.Min(most, BlkLimits.LongestGathered))
-        {
-            return RunPartsAsync();
-        }
-
-        _slab = _device.Buffers.Rent((int)_length);
-        return _device.Device.ReadAsync(Offset, _slab.Bytes.AsMemory(0, (int)_length));
+        return _device.Device.ReadAsync(Offset, TryGetRun(out var run) ? run : _slab!.Bytes.AsMemory(0, (int)_length));
     }
 
-    private ValueTask Write()
-    {
-        int most = _device.Device.Limits.MaxTransfer;
-        bool whole = _length <= most && (_length <= BlkLimits.LongestGathered || TryGetRun(out _));
-        return whole ? _device.Device.WriteAsync(Offset, Collect(), Flags)
-            : _device.Zoned is null ? RunPartsAsync()
-            : throw new BlockException(BlockError.InvalidArgument, $"a write of {_length} bytes in pieces cannot go to a zone as one");
-    }
+    private ValueTask Write() => _way == DataWay.Parts ? RunPartsAsync(0) : _device.Device.WriteAsync(Offset, Collect(), Flags);
+
+    private ValueTask<long> Append() => _device.Zoned!.AppendObservedAsync(Offset, Collect(), Flags, this);
 
     private ReadOnlyMemory<byte> Collect()
     {
@@ -58,39 +46,30 @@ internal sealed partial class BlkRequest
             return run;
         }
 
-        _slab = _device.Buffers.Rent((int)_length);
-        var all = _slab.Bytes.AsMemory(0, (int)_length);
+        var all = _slab!.Bytes.AsMemory(0, (int)_length);
         Pieces.Gather(_chain.Readable, RequestHeader.Size, all.Span);
         return all;
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask RunPartsAsync()
+    private async ValueTask RunPartsAsync(long from)
     {
         int part = Math.Min(BlkLimits.Part, _device.Device.Limits.MaxTransfer);
-        var slab = _device.Buffers.Rent(part);
-        try
+        for (long done = from; done < _length;)
         {
-            for (long done = 0; done < _length;)
+            var run = _slab!.Bytes.AsMemory(0, (int)Math.Min(part, _length - done));
+            if (_header.Type == RequestType.In)
             {
-                var run = slab.Bytes.AsMemory(0, (int)Math.Min(part, _length - done));
-                if (_header.Type == RequestType.In)
-                {
-                    await _device.Device.ReadAsync(Offset + done, run);
-                    Pieces.Scatter(_chain.Writable, done, run.Span);
-                }
-                else
-                {
-                    Pieces.Gather(_chain.Readable, RequestHeader.Size + done, run.Span);
-                    await _device.Device.WriteAsync(Offset + done, run, Flags);
-                }
-
-                done += run.Length;
+                await _device.Device.ReadAsync(Offset + done, run);
+                Pieces.Scatter(_chain.Writable, done, run.Span);
             }
-        }
-        finally
-        {
-            slab.Release();
+            else
+            {
+                Pieces.Gather(_chain.Readable, RequestHeader.Size + done, run.Span);
+                await _device.Device.WriteAsync(Offset + done, run, Flags);
+            }
+
+            done += run.Length;
         }
     }
 
@@ -98,32 +77,25 @@ internal sealed partial class BlkRequest
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask RunRangesAsync()
     {
-        var slab = _device.Buffers.Rent((int)_length);
-        try
+        var ranges = _slab!.Bytes.AsMemory(0, (int)_length);
+        Pieces.Gather(_chain.Readable, RequestHeader.Size, ranges.Span);
+        for (int at = 0; at < _length && _status == RequestStatus.Ok; at += BlkRange.Size)
         {
-            Pieces.Gather(_chain.Readable, RequestHeader.Size, slab.Bytes.AsSpan(0, (int)_length));
-            for (int at = 0; at < _length && _status == RequestStatus.Ok; at += BlkRange.Size)
-            {
-                _status = Check(BlkRange.Parse(slab.Bytes.AsSpan(at)));
-            }
-
-            for (int at = 0; at < _length && _status == RequestStatus.Ok; at += BlkRange.Size)
-            {
-                var range = BlkRange.Parse(slab.Bytes.AsSpan(at));
-                long offset = (long)(range.Sector << BlkLimits.SectorShift), length = (long)range.Sectors << BlkLimits.SectorShift;
-                if (_header.Type == RequestType.Discard)
-                {
-                    await _device.Device.DiscardAsync(offset, length);
-                }
-                else
-                {
-                    await _device.Device.WriteZeroesAsync(offset, length, ZeroFlagsOf(range));
-                }
-            }
+            _status = Check(BlkRange.Parse(ranges.Span[at..]));
         }
-        finally
+
+        for (int at = 0; at < _length && _status == RequestStatus.Ok; at += BlkRange.Size)
         {
-            slab.Release();
+            var range = BlkRange.Parse(ranges.Span[at..]);
+            long offset = (long)(range.Sector << BlkLimits.SectorShift), length = (long)range.Sectors << BlkLimits.SectorShift;
+            if (_header.Type == RequestType.Discard)
+            {
+                await _device.Device.DiscardAsync(offset, length);
+            }
+            else
+            {
+                await _device.Device.WriteZeroesAsync(offset, length, ZeroFlagsOf(range));
+            }
         }
     }
 
@@ -151,8 +123,7 @@ internal sealed partial class BlkRequest
     private async ValueTask ReportAsync()
     {
         var zones = ArrayPool<ZoneDescriptor>.Shared.Rent(ZoneBatch);
-        var slab = _slab = _device.Buffers.Rent(BufferSize);
-        var page = slab.Bytes.AsMemory(0, BufferSize);
+        var page = _slab!.Bytes.AsMemory(0, BufferSize());
         page.Span.Clear();
         try
         {
@@ -222,42 +193,6 @@ internal sealed partial class BlkRequest
             }
 
             offset = zones[got - 1].Start + zones[got - 1].Length;
-        }
-    }
-
-    // the write that failed succeeds if the zone's pointer is behind it and the disk holds its data
-    private async ValueTask VerifyAsync(Exception failure)
-    {
-        var zone = new ZoneDescriptor[1];
-        await _device.Zoned!.ReportZonesAsync(Offset, zone);
-        if (zone[0].WritePointer < Offset + _length && zone[0].Condition != ZoneCondition.Full)
-        {
-            _status = StatusMap.Of(failure, _header.Type);
-            return;
-        }
-
-        var slab = _device.Buffers.Rent(2 * BlkLimits.Part);
-        try
-        {
-            int part = Math.Min(BlkLimits.Part, _device.Device.Limits.MaxTransfer);
-            for (long done = 0; done < _length;)
-            {
-                int count = (int)Math.Min(part, _length - done);
-                Memory<byte> wanted = slab.Bytes.AsMemory(0, count), found = slab.Bytes.AsMemory(BlkLimits.Part, count);
-                Pieces.Gather(_chain.Readable, RequestHeader.Size + done, wanted.Span);
-                await _device.Device.ReadAsync(Offset + done, found);
-                if (!wanted.Span.SequenceEqual(found.Span))
-                {
-                    _status = StatusMap.Of(failure, _header.Type);
-                    return;
-                }
-
-                done += count;
-            }
-        }
-        finally
-        {
-            slab.Release();
         }
     }
 }

@@ -12,7 +12,7 @@ namespace Paddock.VhostUser.Blk;
 /// A request from its header to its status. Used again and again. It begins on its ring's thread; what the disk does not answer at once
 /// ends on another.
 /// </summary>
-internal sealed partial class BlkRequest : IThreadPoolWorkItem
+internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
 {
     private const int StatusSize = 1;
 
@@ -28,7 +28,9 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
     private long _cost;
     private bool _here;
     private bool _verified;
+    private DataWay _way;
     private Slab? _slab;
+    private WriteLane? _lane;
     private ValueTaskAwaiter _awaiter;
     private ValueTaskAwaiter<long> _appended;
 
@@ -46,6 +48,9 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
 
     /// <summary>Bytes of data.</summary>
     public long Length => _length;
+
+    /// <summary>Whether its data goes to the disk in parts: what must come after it must wait for its end.</summary>
+    public bool IsParted => _way == DataWay.Parts;
 
     /// <summary>Which zone it is for, on a zoned disk.</summary>
     public long Zone => Offset / _device.Zoned!.Zoned.ZoneSize;
@@ -74,31 +79,42 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
         _length = _header.Type is RequestType.In or RequestType.GetId or RequestType.ZoneReport
             ? chain.WritableBytes - StatusSize : chain.ReadableBytes - RequestHeader.Size;
         _status = Check();
+        _way = _status == RequestStatus.Ok && IsTransfer ? Way() : DataWay.None;
         return _status == RequestStatus.Ok;
     }
 
-    /// <summary>Ends what <see cref="Begin"/> refused.</summary>
+    /// <summary>Ends what <see cref="Begin"/> or <see cref="Reserve"/> refused.</summary>
     public void Refuse()
     {
         _here = true;
         End();
     }
 
-    /// <summary>Takes room for its buffer, and for itself when it is to run on; waits where there is none.</summary>
-    public void Reserve(bool away)
+    /// <summary>Takes the buffer that it needs, and room for itself when it is to run on; waits where there is none.</summary>
+    /// <returns>False when no memory came free; <see cref="Refuse"/> says so to the driver.</returns>
+    public bool Reserve(bool away)
     {
-        long buffer = _header.Type == RequestType.ZoneReport || (IsTransfer && !TryGetRun(out _)) ? BufferSize : 0;
-        if (_chain.IsReplay && _header.Type == RequestType.Out && _device.Zoned is not null)
-        {
-            // what it takes to look whether it was done
-            buffer = Math.Max(buffer, 2 * BlkLimits.Part);
-        }
-
+        int buffer = BufferSize();
         if (away || buffer > 0)
         {
             _cost = BlkLimits.RequestCost + (long)BitOperations.RoundUpToPowerOf2((ulong)buffer);
             _device.Budget.Enter(_cost);
         }
+
+        if (buffer == 0 || (_slab = _device.Rent(buffer)) is not null)
+        {
+            return true;
+        }
+
+        _status = RequestStatus.IoError;
+        return false;
+    }
+
+    /// <summary>Runs it, and lets a lane go on when it has ended.</summary>
+    public void RunHolding(WriteLane lane)
+    {
+        _lane = lane;
+        Run(here: false);
     }
 
     /// <summary>Runs it.</summary>
@@ -112,7 +128,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
         {
             if (_header.Type == RequestType.ZoneAppend)
             {
-                append = _device.Zoned!.AppendAsync(Offset, Collect(), Flags);
+                append = _chain.IsReplay ? AppendAgainAsync() : Append();
             }
             else
             {
@@ -140,7 +156,29 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
 
     private bool IsTransfer => _header.Type is RequestType.In or RequestType.Out or RequestType.ZoneAppend;
 
-    private int BufferSize => (int)Math.Min(_length, BlkLimits.LongestGathered);
+    /// <inheritdoc/>
+    public void Assigned(long offset) => _queue.Note(_chain, new AppendNote(offset, (int)_length));
+
+    private int BufferSize()
+    {
+        int buffer = _way switch
+        {
+            DataWay.Buffer => (int)_length,
+            DataWay.Parts => BlkLimits.Part,
+            DataWay.Direct => 0,
+            _ when _header.Type is RequestType.ZoneReport => (int)Math.Min(_length, _device.LongestGathered),
+            _ => _header.Type is RequestType.Discard or RequestType.WriteZeroes ? (int)_length : 0,
+        };
+
+        // what it takes to look whether it was done
+        bool looks = _chain.IsReplay && _device.Zoned is not null && _header.Type is RequestType.Out or RequestType.ZoneAppend;
+        return looks ? Math.Max(buffer, 2 * BlkLimits.Part) : buffer;
+    }
+
+    // an append is one request, whatever its pieces: its length was checked
+    private DataWay Way() => _length <= _device.Device.Limits.MaxTransfer && TryGetRun(out _) ? DataWay.Direct
+        : _length <= Math.Min(_device.Device.Limits.MaxTransfer, _device.LongestGathered) || _header.Type == RequestType.ZoneAppend ? DataWay.Buffer
+        : DataWay.Parts;
 
     private RequestStatus Check()
     {
@@ -150,7 +188,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
         return _header.Type switch
         {
             RequestType.In => CheckTransfer(sectors),
-            RequestType.Out => _device.Device.IsReadOnly ? RequestStatus.IoError : CheckTransfer(sectors),
+            RequestType.Out => _device.Device.IsReadOnly ? RequestStatus.IoError : CheckWrite(sectors),
             RequestType.Flush or RequestType.GetId => RequestStatus.Ok,
             RequestType.Discard => (_device.Features & BlkFeatures.Discard) != 0 ? CheckRanges() : RequestStatus.Unsupported,
             RequestType.WriteZeroes => (_device.Features & BlkFeatures.WriteZeroes) != 0 ? CheckRanges() : RequestStatus.Unsupported,
@@ -168,6 +206,15 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
         => _length > 0 && _length % BlkLimits.Sector == 0 && _header.Sector <= sectors
             && (ulong)(_length >> BlkLimits.SectorShift) <= sectors - _header.Sector ? RequestStatus.Ok : RequestStatus.IoError;
 
+    // what goes in parts is looked at whole: else its first parts would be written before the last is refused
+    private RequestStatus CheckWrite(ulong sectors)
+    {
+        var status = CheckTransfer(sectors);
+        return status == RequestStatus.Ok && _device.Zoned?.Zoned is { } zones && _length > _device.LongestGathered
+            && Offset >= zones.ConventionalZones * zones.ZoneSize && (Offset % zones.ZoneSize) + _length > zones.ZoneCapacity
+            ? RequestStatus.ZoneInvalid : status;
+    }
+
     private RequestStatus CheckRanges()
         => _length > 0 && _length % BlkRange.Size == 0 && _length <= BlkLimits.Ranges * BlkRange.Size
             ? RequestStatus.Ok : RequestStatus.IoError;
@@ -175,7 +222,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
     private RequestStatus CheckAppend()
         => _chain.WritableBytes < sizeof(ulong) + StatusSize ? RequestStatus.ZoneInvalid
             : _length == 0 || _length % _device.BlockSize != 0 ? RequestStatus.ZoneUnaligned
-            : _length >> BlkLimits.SectorShift > BlkConfig.AppendSectors(_device.Zoned!.Zoned, _device.BlockSize) ? RequestStatus.ZoneInvalid
+            : _length >> BlkLimits.SectorShift > BlkConfig.AppendSectors(_device.Zoned!.Zoned, _device.BlockSize, _device.LongestGathered) ? RequestStatus.ZoneInvalid
             : RequestStatus.Ok;
 
     private bool TryGetRun(out Memory<byte> run) => _header.Type == RequestType.In
@@ -241,9 +288,9 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
 
         if (_header.Type == RequestType.In && _status == RequestStatus.Ok)
         {
-            if (_slab is not null)
+            if (_way == DataWay.Buffer)
             {
-                Pieces.Scatter(_chain.Writable, 0, _slab.Bytes.AsSpan(0, (int)_length));
+                Pieces.Scatter(_chain.Writable, 0, _slab!.Bytes.AsSpan(0, (int)_length));
             }
 
             _dataWritten = _length;
@@ -258,7 +305,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
         if (_chain.IsReplay && !_verified && _header.Type == RequestType.Out && failure is ZoneException)
         {
             _verified = true;
-            Track(VerifyAsync(failure));
+            Track(ResumeAsync(failure));
             return;
         }
 
@@ -276,7 +323,8 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
 
     private void End()
     {
-        var chain = _chain;
+        var (chain, lane) = (_chain, _lane);
+        _lane = null;
         uint written = 0;
         if (chain.WritableBytes > 0)
         {
@@ -295,5 +343,22 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem
 
         _device.Statistics.Count(_header.Type, _status, _length, _startedAt);
         _queue.End(this, chain, written, _here);
+        lane?.GoOn();
     }
+}
+
+/// <summary>How the data of a read, write or append goes between the guest's memory and the disk.</summary>
+internal enum DataWay : byte
+{
+    /// <summary>There is none, or it goes its own way.</summary>
+    None,
+
+    /// <summary>It is one piece, which the disk gets as it is.</summary>
+    Direct,
+
+    /// <summary>All of it is copied through one buffer.</summary>
+    Buffer,
+
+    /// <summary>It is copied through one buffer in parts, one after the other.</summary>
+    Parts,
 }

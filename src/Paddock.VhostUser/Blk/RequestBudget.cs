@@ -45,6 +45,15 @@ internal sealed class RequestBudget(long limit)
         }
     }
 
+    /// <summary>Waits until some is given back, and not longer than the limit.</summary>
+    public void Await(TimeSpan limit)
+    {
+        lock (_gate)
+        {
+            Monitor.Wait(_gate, limit);
+        }
+    }
+
     /// <summary>Gives it back.</summary>
     public void Leave(long bytes)
     {

@@ -1,3 +1,5 @@
+using Paddock.Block.Buffers;
+
 namespace Paddock.VhostUser.Blk;
 
 /// <summary>What a virtio block device says of itself beside what its disk says.</summary>
@@ -17,4 +19,10 @@ internal sealed record VirtioBlkOptions
     /// able to put them all into a ring of the usual 128.
     /// </summary>
     public int Segments { get; init; } = 126;
+
+    /// <summary>Memory for data that must be copied, shared with whoever else has it; null: memory of its own, without a limit.</summary>
+    public SlabPool? Buffers { get; init; }
+
+    /// <summary>How long a request waits for memory that others hold before it fails.</summary>
+    public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(5);
 }

@@ -1,7 +1,8 @@
 namespace Paddock.VhostUser.Blk;
 
 /// <summary>Requests that must reach the disk in the order in which they came, away from the ring's thread.</summary>
-internal sealed class WriteLane : IThreadPoolWorkItem
+/// <param name="turn">Where its requests wait for their turn among those of other lanes.</param>
+internal sealed class WriteLane(WriteTurn turn) : IThreadPoolWorkItem
 {
     private readonly Lock _lock = new();
     private readonly Queue<BlkRequest> _waiting = new();
@@ -33,13 +34,13 @@ internal sealed class WriteLane : IThreadPoolWorkItem
             _running = true;
         }
 
-        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        turn.Add(this);
     }
 
     /// <inheritdoc/>
     public void Execute()
     {
-        while (true)
+        for (long length = 0; ;)
         {
             BlkRequest? request;
             lock (_lock)
@@ -51,7 +52,23 @@ internal sealed class WriteLane : IThreadPoolWorkItem
                 }
             }
 
+            if (request.IsParted)
+            {
+                // the next may begin when its last part is written
+                request.RunHolding(this);
+                return;
+            }
+
+            length += request.Length;
             request.Run(here: false);
+            if (length >= BlkLimits.LongestInline)
+            {
+                GoOn();
+                return;
+            }
         }
     }
+
+    /// <summary>The next request, when its turn comes: the one that held the lane has ended.</summary>
+    public void GoOn() => turn.Add(this);
 }

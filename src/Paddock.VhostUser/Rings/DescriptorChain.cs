@@ -32,6 +32,9 @@ internal sealed class DescriptorChain
     /// <summary>Taken again after a crash: it may have had its effect, or part of it, already.</summary>
     public bool IsReplay { get; internal set; }
 
+    /// <summary>Where an append lands, if that is known already; of one that was taken again, where it had landed.</summary>
+    public AppendNote? Note { get; internal set; }
+
     /// <summary>What the driver calls it: the head's index, or the buffer id.</summary>
     internal ushort Id { get; set; }
 
@@ -50,7 +53,7 @@ internal sealed class DescriptorChain
         }
 
         (_count, _readable, ReadableBytes, WritableBytes) = (0, 0, 0, 0);
-        (Id, RingDescriptors, InflightIndex, IsReplay) = (0, 0, 0, false);
+        (Id, RingDescriptors, InflightIndex, IsReplay, Note) = (0, 0, 0, false, null);
     }
 
     /// <summary>Adds a piece.</summary>

@@ -6,7 +6,8 @@ namespace Paddock.VhostUser.Rings;
 /// </summary>
 /// <param name="Start">Where it stands in this process, aligned to 8; mapped for as long as the ring is used.</param>
 /// <param name="Length">Its bytes, at least <see cref="BytesFor"/>.</param>
-internal readonly record struct InflightRegion(nint Start, long Length)
+/// <param name="Notes">Where its <see cref="AppendNotes"/> stand, aligned to 8, mapped as long; 0: there are none.</param>
+internal readonly record struct InflightRegion(nint Start, long Length, nint Notes = 0)
 {
     // parts of different queues share no cache line
     private const int Alignment = 64;

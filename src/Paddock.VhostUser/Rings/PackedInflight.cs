@@ -41,6 +41,7 @@ internal sealed unsafe class PackedInflight
     private readonly int _count;
     private readonly ushort[] _last;
     private ushort _free;
+    private readonly AppendNotes? _notes;
     private ulong _counter;
 
     /// <summary>Opens the record, and begins one where there is none.</summary>
@@ -72,6 +73,11 @@ internal sealed unsafe class PackedInflight
         }
 
         _last = new ushort[_count];
+        _notes = region.Notes == 0 || _count > size ? null : new AppendNotes(region.Notes, size);
+        if (IsNew)
+        {
+            _notes?.Keep(static _ => false);
+        }
     }
 
     /// <summary>Nothing was recorded before.</summary>
@@ -107,6 +113,15 @@ internal sealed unsafe class PackedInflight
         ClearFree();
         return Find();
     }
+
+    /// <summary>Where the append of an entry was about to land.</summary>
+    public AppendNote? NoteOf(int entry) => _notes?.Find(entry, Long(entry, CounterOffset));
+
+    /// <summary>The append of an entry is about to land.</summary>
+    public void Note(int entry, AppendNote note) => _notes?.Set(entry, Long(entry, CounterOffset), note);
+
+    /// <summary>It was completed.</summary>
+    public void Forget(int entry) => _notes?.Clear(entry);
 
     /// <summary>A request was taken.</summary>
     /// <returns>The entry that keeps it.</returns>
@@ -202,6 +217,11 @@ internal sealed unsafe class PackedInflight
             if (Flag(entry) != 0)
             {
                 found.Add((Long(entry, CounterOffset), entry));
+            }
+            else
+            {
+                // counters begin anew: what is noted of another request must not fit one to come
+                Forget(entry);
             }
         }
 

@@ -107,7 +107,7 @@ internal sealed unsafe class PackedVirtqueue : Virtqueue
 
             Fill(chain, replay.Count);
             chain.InflightIndex = replay.Entry;
-            chain.IsReplay = true;
+            (chain.IsReplay, chain.Note) = (true, _inflight!.NoteOf(replay.Entry));
             _outstanding += replay.Count;
             _nextReplay++;
             return true;
@@ -146,9 +146,21 @@ internal sealed unsafe class PackedVirtqueue : Virtqueue
         Unsafe.WriteUnaligned(descriptor + sizeof(ulong) + sizeof(uint), chain.Id);
         Volatile.Write(ref flagsPlace, (ushort)flags);
         _inflight?.EndComplete(chain.InflightIndex, next);
+        if (chain.Note is not null)
+        {
+            _inflight?.Forget(chain.InflightIndex);
+        }
+
         _used = next;
         _usedTotal += chain.RingDescriptors;
         _outstanding -= chain.RingDescriptors;
+    }
+
+    /// <inheritdoc/>
+    public override void NoteAppend(DescriptorChain chain, AppendNote note)
+    {
+        chain.Note = note;
+        _inflight?.Note(chain.InflightIndex, note);
     }
 
     private protected override bool WantsNotification()

@@ -25,6 +25,7 @@ internal sealed unsafe class SplitInflight
 
     private readonly byte* _region;
     private readonly int _count;
+    private readonly AppendNotes? _notes;
     private ulong _counter;
 
     /// <summary>Opens the record, and begins one where there is none.</summary>
@@ -51,6 +52,12 @@ internal sealed unsafe class SplitInflight
         }
 
         _count = size;
+        _notes = region.Notes == 0 ? null : new AppendNotes(region.Notes, size);
+        if (IsNew)
+        {
+            _notes?.Keep(static _ => false);
+        }
+
         if (Short(CountOffset) < size)
         {
             throw new RingException($"the record of requests in flight is of {Short(CountOffset)} descriptors: the ring has {size}");
@@ -82,12 +89,26 @@ internal sealed unsafe class SplitInflight
             {
                 found.Add((Counter(head), (ushort)head));
             }
+            else
+            {
+                // counters begin anew: what is noted of another request must not fit one to come
+                Forget(head);
+            }
         }
 
         found.Sort();
         _counter = found.Count == 0 ? 0 : found[^1].Counter + 1;
         return [.. found.Select(f => f.Head)];
     }
+
+    /// <summary>Where the append of an entry was about to land.</summary>
+    public AppendNote? NoteOf(int entry) => _notes?.Find(entry, Counter(entry));
+
+    /// <summary>The append of an entry is about to land.</summary>
+    public void Note(int entry, AppendNote note) => _notes?.Set(entry, Counter(entry), note);
+
+    /// <summary>It was completed.</summary>
+    public void Forget(int entry) => _notes?.Clear(entry);
 
     /// <summary>A request was taken.</summary>
     public void Take(ushort head)

@@ -116,8 +116,9 @@ internal sealed unsafe class SplitVirtqueue : Virtqueue
     {
         if (_nextReplay < _replays.Length)
         {
-            TakeHead(chain, _replays[_nextReplay]);
-            chain.IsReplay = true;
+            ushort again = _replays[_nextReplay];
+            TakeHead(chain, again);
+            (chain.IsReplay, chain.Note) = (true, _inflight!.NoteOf(again));
             _nextReplay++;
             return true;
         }
@@ -152,6 +153,17 @@ internal sealed unsafe class SplitVirtqueue : Virtqueue
         _nextUsed++;
         Volatile.Write(ref At(_used, IndexOffset), _nextUsed);
         _inflight?.EndComplete(head, _nextUsed);
+        if (chain.Note is not null)
+        {
+            _inflight?.Forget(head);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void NoteAppend(DescriptorChain chain, AppendNote note)
+    {
+        chain.Note = note;
+        _inflight?.Note(chain.Id, note);
     }
 
     private protected override bool WantsNotification()

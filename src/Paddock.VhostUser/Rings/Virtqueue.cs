@@ -141,6 +141,11 @@ internal abstract unsafe class Virtqueue
         drained?.TrySetResult();
     }
 
+    /// <summary>Records where an append is about to land, if records are kept: should this process end, its successor will know.</summary>
+    public virtual void NoteAppend(DescriptorChain chain, AppendNote note)
+    {
+    }
+
     /// <summary>
     /// Whether the driver wants to be woken for what was completed since the last call. Call it after a batch, and once after a ring was
     /// brought back: a former process may have ended before it woke the driver.

@@ -9,7 +9,8 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
 {
     private readonly Lock _lock = new();
     private FrontEndSession? _session;
-    private bool _ended;
+    private volatile bool _ended;
+    private volatile bool _late;
 
     /// <summary>Runs to the end, and until nothing of the front end's is touched any more; never throws.</summary>
     /// <returns>What the front end did wrong; null where it just left.</returns>
@@ -24,17 +25,18 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
                 _session = session;
             }
 
+            using var limit = StartLimit(session);
             Serve(session, new MessageChannel(socket.SafeHandle));
-            return null;
+            return Lateness;
         }
         catch (EndOfStreamException)
         {
-            return null;
+            return Lateness;
         }
         catch (Exception e)
         {
             // whatever a front end brings about ends its own connection and nothing else
-            return _ended ? null : e.Message;
+            return _ended ? Lateness : e.Message;
         }
         finally
         {
@@ -78,6 +80,22 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
 
     /// <inheritdoc/>
     public void Dispose() => socket.Dispose();
+
+    private string? Lateness => _late ? $"it agreed on nothing for {options.HandshakeLimit.TotalSeconds} s" : null;
+
+    // a virtual machine may be silent for as long as it likes, but others wait while someone who is none holds its place
+    private ITimer? StartLimit(FrontEndSession session)
+        => options.HandshakeLimit == TimeSpan.Zero ? null
+            : options.Time.CreateTimer(
+                _ =>
+                {
+                    if (!session.HasAgreed)
+                    {
+                        _late = true;
+                        Abort();
+                    }
+                },
+                null, options.HandshakeLimit, Timeout.InfiniteTimeSpan);
 
     private static void Serve(FrontEndSession session, MessageChannel channel)
     {

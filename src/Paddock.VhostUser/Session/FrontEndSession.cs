@@ -27,6 +27,7 @@ internal sealed partial class FrontEndSession : IDisposable
     private ProtocolFeatures _protocol;
     private ulong _features;
     private byte _status;
+    private bool _agreed;
 
     /// <param name="device">The disk.</param>
     /// <param name="polling">How long an empty ring is looked at before its worker sleeps, at most.</param>
@@ -37,6 +38,9 @@ internal sealed partial class FrontEndSession : IDisposable
         _log = log;
         _rings = [.. Enumerable.Range(0, device.Options.Queues).Select(i => new RingSlot(i, device, polling, log))];
     }
+
+    /// <summary>Whether the front end has agreed on features: it is one, and may be silent from then on.</summary>
+    public bool HasAgreed => Volatile.Read(ref _agreed);
 
     /// <summary>Requests that we make; may be used from any thread.</summary>
     public BackEndChannel BackEnd => _backEnd;
@@ -121,9 +125,11 @@ internal sealed partial class FrontEndSession : IDisposable
         {
             case FrontEndRequest.SetFeatures:
                 SetFeatures(NumberOf(request));
+                Volatile.Write(ref _agreed, true);
                 break;
             case FrontEndRequest.SetProtocolFeatures:
                 SetProtocolFeatures((ProtocolFeatures)NumberOf(request));
+                Volatile.Write(ref _agreed, true);
                 break;
             case FrontEndRequest.SetOwner or FrontEndRequest.ResetOwner:
                 // nothing hangs on it; a session is its connection

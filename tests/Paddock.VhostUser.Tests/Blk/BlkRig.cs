@@ -26,7 +26,7 @@ internal sealed class BlkRig : ILateCompletion
 
     public RingDriver Driver { get; }
 
-    public VirtioBlkDevice Device { get; }
+    public VirtioBlkDevice Device { get; private set; }
 
     public Virtqueue Ring { get; private set; } = null!;
 
@@ -39,10 +39,15 @@ internal sealed class BlkRig : ILateCompletion
         return CheckedBlockDevice.Wrap(new RawDevice(storage, readOnly));
     }
 
-    public static async Task<IZonedBlockDevice> ZonedAsync(ZonedCreateOptions zones, long size = 8 << 20)
+    public static async Task<IZonedBlockDevice> ZonedAsync(ZonedCreateOptions zones, long size = 8 << 20, MemoryStorage? storage = null)
     {
-        var storage = new MemoryStorage("disk");
+        storage ??= new MemoryStorage("disk");
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = size, Zoned = zones });
+        return await OpenAsync(storage);
+    }
+
+    public static async Task<IZonedBlockDevice> OpenAsync(IStorage storage)
+    {
         return (IZonedBlockDevice)CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()));
     }
 
@@ -50,6 +55,18 @@ internal sealed class BlkRig : ILateCompletion
     {
         Ring = Driver.Open(inflight);
         Queue = new BlkQueue(Device, Ring, features, this);
+    }
+
+    /// <summary>A new process over the same guest, whose former one ended where it stood; the disk may be another.</summary>
+    public void Reboot(IBlockDevice disk, InflightRegion inflight)
+    {
+        Device = new VirtioBlkDevice(disk, Device.Options);
+        if (inflight.Notes != 0)
+        {
+            new AppendNotes(inflight.Notes, Driver.Size).Keep(Device.Holds);
+        }
+
+        Open(Device.Features, inflight);
     }
 
     public void Completed(Virtqueue ring)

@@ -87,7 +87,7 @@ public unsafe class RingFuzzTests
         int size = packed ? random.Next(1, 17) : 1 << random.Next(5);
         arena.At(GuestArena.Guest, 64 << 10).Clear();
         var driver = RingDriver.Create(arena, size, features);
-        InflightRegion? region = random.Next(3) == 0 ? arena.Inflight(size, packed) : null;
+        InflightRegion? region = random.Next(3) == 0 ? arena.Inflight(size, packed, notes: random.Next(2) == 0) : null;
         int shared = arena.Mark;
         var late = new Late();
         try
@@ -107,6 +107,7 @@ public unsafe class RingFuzzTests
                 }
 
                 Mutate(arena, random, (int)((ulong)region.Value.Start - (ulong)arena.Place(GuestArena.Guest)), (int)region.Value.Length);
+                Note(device, region.Value, size, random);
                 ring = driver.Open(region);
             }
 
@@ -116,6 +117,27 @@ public unsafe class RingFuzzTests
         catch (RingException)
         {
             tally.Refused++;
+        }
+    }
+
+    // what is said of appends may fit one, or be of nowhere
+    private static void Note(VirtioBlkDevice device, InflightRegion region, int size, Random random)
+    {
+        if (region.Notes == 0)
+        {
+            return;
+        }
+
+        var notes = new AppendNotes(region.Notes, size);
+        for (int entry = 0; entry < size; entry++)
+        {
+            long offset = random.Next(4) == 0 ? random.NextInt64(long.MinValue, long.MaxValue) : random.NextInt64(device.Device.Length) & -512;
+            notes.Set(entry, (ulong)random.Next(4), new AppendNote(offset, random.Next(4) == 0 ? random.Next(int.MinValue, int.MaxValue) : 512 << random.Next(5)));
+        }
+
+        if (device.Zoned is not null && random.Next(2) == 0)
+        {
+            notes.Keep(device.Holds);
         }
     }
 

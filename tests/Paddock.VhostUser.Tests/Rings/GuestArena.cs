@@ -59,10 +59,11 @@ internal sealed unsafe class GuestArena
 
     public Span<byte> At(ulong guest, int length) => new(Place(guest), length);
 
-    public InflightRegion Inflight(int size, bool packed)
+    public InflightRegion Inflight(int size, bool packed, bool notes = false)
     {
         int bytes = InflightRegion.BytesFor(size, packed);
-        return new InflightRegion((nint)Place(Allocate(bytes, 64)), bytes);
+        return new InflightRegion(
+            (nint)Place(Allocate(bytes, 64)), bytes, notes ? (nint)Place(Allocate(AppendNotes.BytesFor(size), 64)) : 0);
     }
 }
 

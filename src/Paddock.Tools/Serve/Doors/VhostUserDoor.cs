@@ -1,4 +1,5 @@
 using System.Runtime.Versioning;
+using Paddock.Block.Buffers;
 using Paddock.VhostUser;
 using Paddock.VhostUser.Blk;
 
@@ -12,7 +13,7 @@ internal sealed class VhostUserDoor : IDoor
 
     private readonly List<(VhostUserServer Server, DoorListener Listener, string Name)> _servers = [];
 
-    public VhostUserDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> handed, ServeLog log)
+    public VhostUserDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> handed, SlabPool buffers, ServeLog log)
     {
         if (settings.VhostUserQueues is < 1 or > VhostUserLimits.MaxQueues)
         {
@@ -37,6 +38,8 @@ internal sealed class VhostUserDoor : IDoor
             {
                 Queues = settings.VhostUserQueues,
                 Serial = disk.Name,
+                Buffers = buffers,
+                HandshakeLimit = TimeSpan.FromSeconds(settings.IdleTimeout),
                 Log = line => log.Write("vhost-user", ("image", disk.Node.Filename), ("what", line)),
             });
             _servers.Add((server, listener, disk.Name));

@@ -1,0 +1,99 @@
+using System.Diagnostics;
+
+namespace Paddock.VhostUser.Blk;
+
+/// <summary>
+/// Long writes to one disk, from all rings: one at a time, as long as that is quick. File systems let no two writers into a file at once, and
+/// those who stand before its lock burn the processor that the one inside could use. Where a write waits for a disk, others go beside it.
+/// </summary>
+internal sealed class WriteTurn : IThreadPoolWorkItem
+{
+    private const int MostWorkers = 8;
+
+    // far above what a copy of the longest part takes on a quiet machine, and below what a disk does
+    private static readonly long Slow = Stopwatch.Frequency / 1_000;
+
+    private readonly Lock _lock = new();
+    private readonly Queue<IThreadPoolWorkItem> _waiting = new();
+    private int _workers;
+
+    /// <summary>Takes the turn, if nobody has it; <see cref="Leave"/> gives it back.</summary>
+    public bool TryEnter()
+    {
+        lock (_lock)
+        {
+            if (_workers > 0)
+            {
+                return false;
+            }
+
+            _workers = 1;
+            return true;
+        }
+    }
+
+    /// <summary>Gives it back; what came meanwhile is run elsewhere.</summary>
+    public void Leave()
+    {
+        lock (_lock)
+        {
+            if (_waiting.Count == 0)
+            {
+                _workers--;
+                return;
+            }
+        }
+
+        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    /// <summary>Runs something when its turn has come, on another thread.</summary>
+    public void Add(IThreadPoolWorkItem work)
+    {
+        lock (_lock)
+        {
+            _waiting.Enqueue(work);
+            if (_workers > 0)
+            {
+                return;
+            }
+
+            _workers = 1;
+        }
+
+        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    /// <inheritdoc/>
+    public void Execute()
+    {
+        for (bool first = true, slow = false; ; first = false)
+        {
+            IThreadPoolWorkItem? work;
+            bool more;
+            lock (_lock)
+            {
+                // who was quick needs no help
+                bool leaves = _workers > 1 && !slow && !first;
+                work = null;
+                if (leaves || !_waiting.TryDequeue(out work))
+                {
+                    _workers--;
+                    return;
+                }
+
+                more = slow && _waiting.Count > 0 && _workers < MostWorkers;
+                _workers += more ? 1 : 0;
+            }
+
+            if (more)
+            {
+                ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+            }
+
+            long since = Stopwatch.GetTimestamp();
+            work.Execute();
+            slow = Stopwatch.GetTimestamp() - since > Slow;
+        }
+    }
+}

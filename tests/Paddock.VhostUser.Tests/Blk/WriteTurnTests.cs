@@ -1,0 +1,89 @@
+using Paddock.VhostUser.Blk;
+
+namespace Paddock.VhostUser.Tests.Blk;
+
+/// <summary>Long writes take turns, and none is left behind.</summary>
+public class WriteTurnTests
+{
+    [Fact]
+    public void What_comes_while_the_turn_is_taken_runs_when_it_is_given_back()
+    {
+        var turn = new WriteTurn();
+        Assert.True(turn.TryEnter());
+        Assert.False(turn.TryEnter());
+        using var done = new CountdownEvent(3);
+        int begun = 0;
+        for (int i = 0; i < 3; i++)
+        {
+            turn.Add(new Work(() =>
+            {
+                Interlocked.Increment(ref begun);
+                done.Signal();
+            }));
+        }
+
+        Assert.Equal(0, Volatile.Read(ref begun));
+        turn.Leave();
+        Assert.True(done.Wait(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken));
+        AssertFree(turn);
+    }
+
+    [Fact]
+    public async Task Everything_runs_once_whoever_comes_and_goes()
+    {
+        var turn = new WriteTurn();
+        int[] runs = new int[4 * 2_000];
+        await Task.WhenAll(Enumerable.Range(0, 4).Select(t => Task.Run(() =>
+        {
+            for (int i = 0; i < 2_000; i++)
+            {
+                int n = (t * 2_000) + i;
+                if (i % 3 == 0 && turn.TryEnter())
+                {
+                    runs[n]++;
+                    turn.Leave();
+                }
+                else
+                {
+                    turn.Add(new Work(() => Interlocked.Increment(ref runs[n])));
+                }
+            }
+        })));
+        AssertFree(turn);
+        Assert.All(runs, r => Assert.Equal(1, r));
+    }
+
+    [Fact]
+    public void Those_that_wait_for_a_disk_get_company()
+    {
+        var turn = new WriteTurn();
+        using var both = new Barrier(2);
+        using var met = new CountdownEvent(2);
+        Assert.True(turn.TryEnter());
+        turn.Add(new Work(() => SpinWait.SpinUntil(static () => false, TimeSpan.FromMilliseconds(20))));
+        for (int i = 0; i < 2; i++)
+        {
+            // each needs the other
+            turn.Add(new Work(() =>
+            {
+                both.SignalAndWait(TestContext.Current.CancellationToken);
+                met.Signal();
+            }));
+        }
+
+        turn.Leave();
+        Assert.True(met.Wait(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken));
+        AssertFree(turn);
+    }
+
+    private static void AssertFree(WriteTurn turn)
+    {
+        Assert.True(SpinWait.SpinUntil(turn.TryEnter, TimeSpan.FromSeconds(30)));
+        turn.Leave();
+    }
+
+    private sealed class Work(Action run) : IThreadPoolWorkItem
+    {
+        public void Execute() => run();
+    }
+}

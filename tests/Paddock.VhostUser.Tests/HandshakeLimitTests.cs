@@ -1,0 +1,97 @@
+using Paddock.VhostUser.Wire;
+
+namespace Paddock.VhostUser.Tests;
+
+/// <summary>Who connects and is no front end holds up nobody for ever; a front end may be silent.</summary>
+public class HandshakeLimitTests
+{
+    private const ulong GuestAt = 0x10_0000;
+
+    [Fact]
+    public async Task A_stranger_is_sent_away_and_the_virtual_machine_behind_it_is_served()
+    {
+        var time = new HandClock();
+        await using var bench = new Bench(handshakeLimit: TimeSpan.FromSeconds(10), time: time);
+        using var ram = new GuestRam(GuestAt, 4 << 20);
+        using var stranger = bench.Connect(ram);
+        stranger.AskNumber(FrontEndRequest.GetFeatures);
+        stranger.SendRaw([1, 2, 3]);
+        time.Fire();
+        Assert.True(stranger.IsHungUp());
+        var (frontEnd, ring) = bench.Start(ram);
+        using (frontEnd)
+        using (ring)
+        {
+            // one that has agreed on features is not asked for more
+            time.Fire();
+            frontEnd.Write(ring, 0, new byte[512]);
+        }
+
+        Assert.Contains("it agreed on nothing for 10 s", bench.Log, StringComparison.Ordinal);
+        Assert.Equal((2L, 1L), (bench.Server.Accepted, bench.Server.Refused));
+    }
+
+    [Fact]
+    public async Task A_machine_that_has_not_started_its_disk_is_not_sent_away()
+    {
+        var time = new HandClock();
+        await using var bench = new Bench(handshakeLimit: TimeSpan.FromSeconds(10), time: time);
+        using var ram = new GuestRam(GuestAt, 4 << 20);
+        using var frontEnd = bench.Connect(ram);
+        frontEnd.Negotiate();
+        time.Fire();
+        frontEnd.ShareMemory();
+        using var ring = frontEnd.Ring(0, 64, packed: false);
+        frontEnd.Start(0, ring, 0);
+        frontEnd.Write(ring, 0, new byte[512]);
+    }
+
+    /// <summary>A clock whose timers run when the test says so.</summary>
+    private sealed class HandClock : TimeProvider
+    {
+        private readonly List<Handle> _timers = [];
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            lock (_timers)
+            {
+                _timers.Add(new Handle(callback, state));
+                return _timers[^1];
+            }
+        }
+
+        public void Fire()
+        {
+            Handle[] timers;
+            lock (_timers)
+            {
+                timers = [.. _timers];
+            }
+
+            Array.ForEach(timers, t => t.Run());
+        }
+
+        private sealed class Handle(TimerCallback callback, object? state) : ITimer
+        {
+            private volatile bool _over;
+
+            public void Run()
+            {
+                if (!_over)
+                {
+                    callback(state);
+                }
+            }
+
+            public bool Change(TimeSpan dueTime, TimeSpan period) => true;
+
+            public void Dispose() => _over = true;
+
+            public ValueTask DisposeAsync()
+            {
+                _over = true;
+                return ValueTask.CompletedTask;
+            }
+        }
+    }
+}
