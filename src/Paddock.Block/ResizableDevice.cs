@@ -39,36 +39,52 @@ public class ResizableDevice : IBlockDevice
         => device is IZonedBlockDevice zoned ? new ResizableZonedDevice(zoned) : new ResizableDevice(device);
 
     /// <inheritdoc/>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    public async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+    public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
-        int ticket = await _gate.EnterAsync();
+        int ticket = _gate.TryEnter();
+        if (ticket < 0)
+        {
+            return ReadLaterAsync(offset, buffer, cancellationToken);
+        }
+
+        ValueTask reading;
         try
         {
             CheckInside(offset, buffer.Length);
-            await _device.ReadAsync(offset, buffer, cancellationToken);
+            reading = _device.ReadAsync(offset, buffer, cancellationToken);
         }
-        finally
+        catch
         {
             _gate.Leave(ticket);
+            throw;
         }
+
+        return Leave(ticket, reading);
     }
 
     /// <inheritdoc/>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    public async ValueTask WriteAsync(
+    public ValueTask WriteAsync(
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
     {
-        int ticket = await _gate.EnterAsync();
+        int ticket = _gate.TryEnter();
+        if (ticket < 0)
+        {
+            return WriteLaterAsync(offset, data, flags, cancellationToken);
+        }
+
+        ValueTask writing;
         try
         {
             CheckInside(offset, data.Length);
-            await _device.WriteAsync(offset, data, flags, cancellationToken);
+            writing = _device.WriteAsync(offset, data, flags, cancellationToken);
         }
-        finally
+        catch
         {
             _gate.Leave(ticket);
+            throw;
         }
+
+        return Leave(ticket, writing);
     }
 
     /// <inheritdoc/>
@@ -174,6 +190,43 @@ public class ResizableDevice : IBlockDevice
     {
         GC.SuppressFinalize(this);
         return _device.DisposeAsync();
+    }
+
+    private async ValueTask ReadLaterAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        await _gate.Opened;
+        await ReadAsync(offset, buffer, cancellationToken);
+    }
+
+    private async ValueTask WriteLaterAsync(long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellationToken)
+    {
+        await _gate.Opened;
+        await WriteAsync(offset, data, flags, cancellationToken);
+    }
+
+    // most requests are done already
+    private ValueTask Leave(int ticket, ValueTask operation)
+    {
+        if (!operation.IsCompleted)
+        {
+            return LeaveAfterAsync(ticket, operation);
+        }
+
+        _gate.Leave(ticket);
+        return operation;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask LeaveAfterAsync(int ticket, ValueTask operation)
+    {
+        try
+        {
+            await operation;
+        }
+        finally
+        {
+            _gate.Leave(ticket);
+        }
     }
 
     // who asks has seen the size of before, perhaps; until something was cut off, that was no larger

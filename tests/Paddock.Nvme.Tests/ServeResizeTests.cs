@@ -253,7 +253,8 @@ public class ServeResizeTests
         await nbd.ResizeAsync(10 * Zone, cancellationToken: Token);
         await seen;
         Assert.Equal(10 * Zone, disk.Length);
-        Assert.Equal(BlockError.InvalidArgument, (await Assert.ThrowsAnyAsync<BlockException>(() => nbd.ResizeAsync(10 * Zone + 1, cancellationToken: Token).AsTask())).Error);
+        var refused = await Assert.ThrowsAnyAsync<BlockException>(() => nbd.ResizeAsync((10 * Zone) + 1, cancellationToken: Token).AsTask());
+        Assert.Equal(BlockError.InvalidArgument, refused.Error);
     }
 
     [Fact]
