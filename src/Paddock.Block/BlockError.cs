@@ -50,4 +50,7 @@ public enum BlockError
 
     /// <summary>ECANCELED.</summary>
     Cancelled,
+
+    /// <summary>EIO: it lies where the device ended before its size was changed.</summary>
+    OutOfRange,
 }

@@ -53,6 +53,12 @@ public static class CommandTree
             "paddock fault /run/p.sock powercut keep=50 seed=1 hold=5",
             "paddock fault /run/p.sock status --json",
         ],
+        ["resize"] =
+        [
+            "paddock resize --control /run/p.sock +16G",
+            "paddock resize --control /run/p.sock base 64G --preallocation falloc",
+            "paddock resize --control /run/p.sock zns -256M --shrink",
+        ],
         ["gen-dhchap-key"] = ["paddock gen-dhchap-key", "paddock gen-dhchap-key --hmac 1 --nqn nqn.2014-08.org.example:host"],
         ["bench"] =
         [
@@ -80,6 +86,7 @@ public static class CommandTree
             InspectCommands.Check(console),
             ServeCommand.Serve(console),
             FaultCommand.Create(console),
+            ResizeCommand.Create(console),
             KeyCommand.Generate(console),
             BenchCommand.Build(console),
             OtherCommands.Demo(console),
@@ -101,7 +108,12 @@ public static class CommandTree
         => Examples.GetValueOrDefault(command is RootCommand ? "" : command.Name, []);
 
     /// <summary>What help of a command says between its options and its examples.</summary>
-    public static string[] DetailsOf(Command command) => command.Name == "fault" ? FaultCommand.Words : [];
+    public static string[] DetailsOf(Command command) => command.Name switch
+    {
+        "fault" => FaultCommand.Words,
+        "resize" => ResizeCommand.Words,
+        _ => [],
+    };
 
     /// <summary>How a command is typed, from <c>paddock</c> on.</summary>
     public static string PathOf(Command command)

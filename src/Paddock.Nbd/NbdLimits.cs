@@ -18,6 +18,9 @@ public static class NbdLimits
     /// <summary>Bytes that one connection's requests and unsent replies may hold: two of the longest.</summary>
     public const long MaxInFlightBytes = 2L * (MaxPayload + 4096);
 
+    /// <summary>A size that a client asks for is a multiple of it, in bytes: a disk has whole sectors.</summary>
+    public const uint SizeUnit = 512;
+
     /// <summary>Extents in one block status reply.</summary>
     public const int MaxExtents = 4096;
 

@@ -10,6 +10,8 @@ namespace Paddock.Nbd.Tests;
 /// <summary>
 /// Millions of messages without a socket. PADDOCK_NBD_FUZZ sets how many (default 200,000), PADDOCK_NBD_SEED the seed.
 /// </summary>
+[CollectionDefinition(nameof(FuzzTests), DisableParallelization = true)]
+[Collection(nameof(FuzzTests))]
 public class FuzzTests
 {
     private static long Messages => Number("PADDOCK_NBD_FUZZ", 200_000);

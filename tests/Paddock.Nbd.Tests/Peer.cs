@@ -74,18 +74,24 @@ internal static class Peer
         return (listener, ((IPEndPoint)listener.LocalEndPoint!).Port);
     }
 
-    /// <summary>Waits until a server's socket is there.</summary>
-    public static async Task ThereAsync(string socket)
+    /// <summary>Waits until a file is there.</summary>
+    public static Task ThereAsync(string path) => UntilAsync(() => File.Exists(path));
+
+    /// <summary>Waits until a server listens on its Unix socket.</summary>
+    public static Task ListensAsync(string path)
     {
-        for (int i = 0; i < 1000 && !CanConnect(socket); i++)
+        // the socket's file is there before anybody listens: who connects in between is refused. A try to connect would count as the one
+        // client that a server waits for; the kernel's list tells it without
+        const string listens = "00010000";
+        return UntilAsync(() => File.ReadLines("/proc/net/unix").Select(l => l.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            .Any(w => w.Length == 8 && w[7] == path && w[3] == listens));
+    }
+
+    private static async Task UntilAsync(Func<bool> isSo)
+    {
+        for (int i = 0; i < 1000 && !isSo(); i++)
         {
             await Task.Delay(10);
         }
-    }
-
-    private static bool CanConnect(string path)
-    {
-        // a look would count as the one client that a server waits for: the file is enough
-        return File.Exists(path);
     }
 }

@@ -320,7 +320,7 @@ public class SessionTests
     [InlineData(2)]
     public void A_small_request_allocates_nothing(int form)
     {
-        const int Rounds = 300, Batch = 64;
+        const int Windows = 5, Rounds = 150, Batch = 64;
         using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         listener.Listen();
@@ -349,18 +349,25 @@ public class SessionTests
             at += size + (i % 2 == 0 ? 0 : 4096);
         }
 
-        long before = 0;
-        for (int round = 0; round < 2 * Rounds; round++)
+        // what is made once in a life comes when it likes: a lock's wait event (56 bytes) when two threads first meet there.
+        // What a request or a batch allocates is in every window
+        long least = long.MaxValue;
+        for (int window = -1; window < Windows && least > 0; window++)
         {
-            before = round == Rounds ? channel.Allocated : before;
-            client.Send(requests);
-            for (int at = 0; at < replies.Length;)
+            long before = channel.Allocated;
+            for (int round = 0; round < Rounds; round++)
             {
-                at += client.Receive(replies.AsSpan(at));
+                client.Send(requests);
+                for (int at = 0; at < replies.Length;)
+                {
+                    at += client.Receive(replies.AsSpan(at));
+                }
             }
+
+            least = window < 0 ? least : Math.Min(least, channel.Allocated - before);
         }
 
-        Assert.Equal(0, channel.Allocated - before);
+        Assert.Equal(0, least);
         client.Shutdown(SocketShutdown.Both);
         thread.Join();
     }

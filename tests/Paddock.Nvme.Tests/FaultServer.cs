@@ -26,7 +26,7 @@ internal sealed class FaultServer : IAsyncDisposable
 
     public int Port => _server.NvmeAddress!.Port;
 
-    public static async Task<FaultServer> StartAsync(string? cache = "1M", string? script = null, int conventional = 0)
+    public static async Task<FaultServer> StartAsync(string? cache = "1M", string? script = null, int conventional = 0, Func<ServeSettings, ServeSettings>? with = null)
     {
         string folder = Directory.CreateTempSubdirectory("paddock-faults-").FullName;
         string image = Path.Combine(folder, "disk.qcow2");
@@ -38,17 +38,16 @@ internal sealed class FaultServer : IAsyncDisposable
             await File.WriteAllTextAsync(Path.Combine(folder, "script"), script);
         }
 
-        var server = await ServeVerb.StartAsync(
-            new ServeSettings
-            {
-                Images = [new ServedImage { Path = image }],
-                Nvme = "127.0.0.1:0",
-                Nbd = "unix:" + Path.Combine(folder, "n"),
-                Control = ControlIn(folder),
-                VolatileCache = cache,
-                Faults = script is null ? [] : [Path.Combine(folder, "script")],
-            },
-            new ServeLog(TextWriter.Null, TimeProvider.System, json: true));
+        var settings = new ServeSettings
+        {
+            Images = [new ServedImage { Path = image }],
+            Nvme = "127.0.0.1:0",
+            Nbd = "unix:" + Path.Combine(folder, "n"),
+            Control = ControlIn(folder),
+            VolatileCache = cache,
+            Faults = script is null ? [] : [Path.Combine(folder, "script")],
+        };
+        var server = await ServeVerb.StartAsync(with?.Invoke(settings) ?? settings, new ServeLog(TextWriter.Null, TimeProvider.System, json: true));
         return new FaultServer(folder, server);
     }
 

@@ -30,13 +30,13 @@ public class RestartableDevice : IBlockDevice
     public static RestartableDevice Hold(IBlockDevice device)
         => device is IZonedBlockDevice zoned ? new RestartableZonedDevice(zoned) : new RestartableDevice(device);
 
-    /// <summary>Puts another device of the same kind and geometry here.</summary>
+    /// <summary>Puts another device of the same kind and geometry here; its size may be another, since a change of it may be half done or lost.</summary>
     /// <returns>The one that was here, no longer owned.</returns>
     /// <exception cref="BlockException">The new one is of another kind, or has other zones.</exception>
     public IBlockDevice Replace(IBlockDevice device)
     {
         var before = _device;
-        if ((before as IZonedBlockDevice)?.Zoned != (device as IZonedBlockDevice)?.Zoned)
+        if (KindOf(before) != KindOf(device))
         {
             throw new BlockException(BlockError.InvalidArgument, "the image came back with other zones");
         }
@@ -44,6 +44,9 @@ public class RestartableDevice : IBlockDevice
         _device = device;
         return before;
     }
+
+    private static ZonedLimits? KindOf(IBlockDevice device)
+        => device is IZonedBlockDevice { Zoned: var zones } ? zones with { ZoneCount = 0 } : null;
 
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)

@@ -16,13 +16,17 @@ internal sealed class ServeOptions
         Description = "Whether NBD clients must use TLS (default, given certificates).", HelpName = "required|allowed",
     };
     private readonly Option<string?> _tlsClients = new("--nbd-tls-clients") { Description = "Whether they must show one too (default).", HelpName = "required|none" };
+    private readonly Option<bool> _nbdResize = new("--nbd-resize")
+    {
+        Description = "Let NBD clients change an export's size (an experimental extension of the protocol): they can make the file grow.",
+    };
     private readonly Option<string?> _vhostUser = new("--vhost-user")
     {
         Description = "Unix socket for a virtual machine (vhost-user-blk); several images: a folder for one socket each, NAME.sock.", HelpName = "PATH",
     };
     private readonly Option<int?> _queues = new("--vhost-user-queues") { Description = "Queues of a vhost-user disk (default 4).", HelpName = "N" };
     private readonly Option<string?> _metrics = new("--metrics") { Description = "Serve Prometheus metrics at /metrics.", HelpName = "HOST:PORT" };
-    private readonly Option<string?> _control = new("--control") { Description = "Unix socket for 'paddock fault'.", HelpName = "PATH" };
+    private readonly Option<string?> _control = new("--control") { Description = "Unix socket for 'paddock fault' and 'paddock resize'.", HelpName = "PATH" };
     private readonly Option<string?> _nqn = new("--nqn") { Description = "Qualified name of the NVMe subsystem.", HelpName = "NQN" };
     private readonly Option<string[]> _hosts = new("--allow-host") { Description = "Qualified name of a host that may connect; may be repeated.", HelpName = "NQN" };
     private readonly Option<string?> _keys = new("--dhchap-keys")
@@ -60,7 +64,7 @@ internal sealed class ServeOptions
         command.Add(_images);
         foreach (var option in new Option[]
         {
-            _config, _check, _nvme, _nbd, _tls, _tlsMode, _tlsClients, _vhostUser, _queues, _metrics, _control, _nqn, _hosts, _keys, _format, _readOnly,
+            _config, _check, _nvme, _nbd, _tls, _tlsMode, _tlsClients, _nbdResize, _vhostUser, _queues, _metrics, _control, _nqn, _hosts, _keys, _format, _readOnly,
             _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog,
         })
         {
@@ -86,6 +90,7 @@ internal sealed class ServeOptions
             NbdTlsCreds = parsed.GetValue(_tls) ?? given.NbdTlsCreds,
             NbdTls = parsed.GetValue(_tlsMode) ?? given.NbdTls,
             NbdTlsClients = parsed.GetValue(_tlsClients) ?? given.NbdTlsClients,
+            NbdResize = parsed.GetValue(_nbdResize) || given.NbdResize,
             MaxConnections = parsed.GetValue(_connections) ?? given.MaxConnections,
             MaxMemory = parsed.GetValue(_memory) ?? given.MaxMemory,
             IdleTimeout = parsed.GetValue(_idle) ?? given.IdleTimeout,

@@ -24,6 +24,10 @@ public sealed class NbdClient : IBlockDevice
     private readonly AsyncMutex _connecting = new();
     private readonly CancellationTokenSource _closed = new();
     private volatile ClientConnection _connection;
+    private long _length;
+
+    // the smallest size that a server may come back with: less while it is asked for less, as the answer may be lost
+    private long _least;
     private int _failures;
     private bool _disposed;
 
@@ -32,6 +36,7 @@ public sealed class NbdClient : IBlockDevice
         _target = target;
         _connection = connection;
         _info = connection.Info;
+        _length = _least = _info.Size;
     }
 
     /// <summary>Where it is.</summary>
@@ -41,7 +46,10 @@ public sealed class NbdClient : IBlockDevice
     public NbdExportInfo Info => _info;
 
     /// <inheritdoc/>
-    public long Length => _info.Size;
+    public long Length => Volatile.Read(ref _length);
+
+    /// <summary>Whether the server lets clients change the size.</summary>
+    public bool CanResize => Can(TransmissionFlags.SendResize) && !IsReadOnly;
 
     /// <inheritdoc/>
     public bool IsReadOnly => Can(TransmissionFlags.ReadOnly);
@@ -117,9 +125,27 @@ public sealed class NbdClient : IBlockDevice
             ? AskAsync(new NbdRequest(0, NbdCommand.Flush, 0, 0, 0), default, default) : default;
 
     /// <inheritdoc/>
-    public ValueTask ResizeAsync(
+    /// <remarks>By the experimental RESIZE extension, where the server offers it: a multiple of 512 and of the server's smallest block.</remarks>
+    public async ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        => length == Length ? default : throw new BlockException(BlockError.NotSupported, "Cannot resize NBD nodes");
+    {
+        if (length == Length)
+        {
+            return;
+        }
+
+        if (!CanResize || preallocation != Preallocation.Off)
+        {
+            throw new BlockException(BlockError.NotSupported, CanResize
+                ? "Cannot resize NBD nodes: the server cannot be asked for preallocation"
+                : "Cannot resize NBD nodes: the server does not offer it");
+        }
+
+        Volatile.Write(ref _least, Math.Min(length, Length));
+        await AskAsync(new NbdRequest(0, NbdCommand.Resize, 0, (ulong)length, 0), default, default);
+        Volatile.Write(ref _length, length);
+        Volatile.Write(ref _least, length);
+    }
 
     /// <inheritdoc/>
     public async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
@@ -248,12 +274,14 @@ public sealed class NbdClient : IBlockDevice
             }
 
             var found = await OpenAsync(_target, _target.ReconnectDelay, _closed.Token);
-            if (found.Info.Size != _info.Size || found.Info.Flags != _info.Flags || found.Info.Headers != _info.Headers)
+            if (found.Info.Size < Volatile.Read(ref _least) || found.Info.Flags != _info.Flags || found.Info.Headers != _info.Headers)
             {
                 found.Dispose();
                 throw new BlockException(BlockError.Io, "the NBD server came back with another export");
             }
 
+            // it may have grown meanwhile
+            Volatile.Write(ref _length, found.Info.Size);
             await Task.Run(_connection.Dispose);
             return _connection = found;
         }

@@ -146,6 +146,8 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
                 return device.FlushAsync();
             case NbdCommand.Trim:
                 return durable ? TrimDurablyAsync() : device.DiscardAsync(offset, length);
+            case NbdCommand.Resize:
+                return device.ResizeAsync(offset);
             case NbdCommand.Cache:
                 return PrefetchAsync();
             case NbdCommand.BlockStatus:
@@ -205,7 +207,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
     private void Fail(Exception failure)
     {
         _session.Counters.Failed();
-        _session.Queue.AddLate(_session.Format.Error(_request, ReplyFormat.Map(failure), failure.Message), this);
+        _session.Queue.AddLate(_session.Format.Error(_request, ReplyFormat.Map(failure, _request.Command), failure.Message), this);
     }
 
     private async ValueTask ReadAsync()

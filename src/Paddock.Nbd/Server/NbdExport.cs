@@ -20,6 +20,12 @@ public sealed class NbdExport
     /// <summary>Take no changes, whatever the disk would take.</summary>
     public bool ReadOnly { get; init; }
 
+    /// <summary>
+    /// Offer the experimental RESIZE extension where the export can be written: clients may change its size, and so make what stores it grow. The
+    /// device must take that while requests run (<see cref="ResizableDevice"/>).
+    /// </summary>
+    public bool OffersResize { get; init; }
+
     /// <summary>Offer the context <c>qemu:allocation-depth</c> too: how many layers down the image is that holds the bytes.</summary>
     public bool AllocationDepth { get; init; }
 
@@ -49,6 +55,7 @@ public sealed class NbdExport
         flags |= IsReadOnly
             ? TransmissionFlags.ReadOnly
             : TransmissionFlags.SendTrim | TransmissionFlags.SendWriteZeroes | TransmissionFlags.SendFastZero;
+        flags |= OffersResize && !IsReadOnly ? TransmissionFlags.SendResize : 0;
         flags |= form == HeaderForm.Simple ? 0 : TransmissionFlags.SendDf;
         flags |= form == HeaderForm.Extended ? TransmissionFlags.BlockStatusPayload : 0;
         return multiConn ? flags | TransmissionFlags.CanMultiConn : flags;

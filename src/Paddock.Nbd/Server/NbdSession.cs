@@ -235,7 +235,7 @@ internal sealed class NbdSession : IDisposable
         {
             // whatever a device throws ends the request, and the request only
             _writer.Undo(size);
-            Refuse(request, ReplyFormat.Map(e), e.Message);
+            Refuse(request, ReplyFormat.Map(e, request.Command), e.Message);
             return;
         }
 
@@ -278,7 +278,7 @@ internal sealed class NbdSession : IDisposable
         {
             // the chunks before this one stand; the reply ends with the error
             _writer.Undo(taken);
-            Refuse(request, ReplyFormat.Map(e), e.Message);
+            Refuse(request, ReplyFormat.Map(e, request.Command), e.Message);
         }
     }
 
@@ -332,7 +332,7 @@ internal sealed class NbdSession : IDisposable
         }
         catch (Exception e)
         {
-            Refuse(request, ReplyFormat.Map(e), e.Message);
+            Refuse(request, ReplyFormat.Map(e, request.Command), e.Message);
             return;
         }
 

@@ -89,9 +89,10 @@ internal readonly struct ReplyFormat(HeaderForm form)
         return reply;
     }
 
-    /// <summary>The error number on the wire for what a device said.</summary>
-    public static NbdError Map(Exception failure) => failure is not BlockException block ? NbdError.Io : block.Error switch
+    /// <summary>The error number on the wire for what a device said to a command.</summary>
+    public static NbdError Map(Exception failure, NbdCommand command) => failure is not BlockException block ? NbdError.Io : block.Error switch
     {
+        BlockError.OutOfRange => RequestCheck.Outside(command),
         BlockError.InvalidArgument => NbdError.Invalid,
         BlockError.NotSupported => NbdError.NotSupported,
         BlockError.NoSpace or BlockError.TooManyZones => NbdError.NoSpace,

@@ -51,6 +51,11 @@ internal static class RequestCheck
             return NbdError.None;
         }
 
+        if (request.Command == NbdCommand.Resize && export.OffersResize)
+        {
+            return CheckResize(request, export, out message);
+        }
+
         if (request.Command > NbdCommand.BlockStatus || (request.Command == NbdCommand.BlockStatus && (!hasContexts || request.Length == 0)))
         {
             message = request.Command == NbdCommand.BlockStatus
@@ -69,11 +74,26 @@ internal static class RequestCheck
         if (request.Offset > size || request.Length > size - request.Offset)
         {
             message = $"offset {request.Offset}, length {request.Length}: outside the export of {size} bytes";
-            return request.Command is NbdCommand.Write or NbdCommand.WriteZeroes ? NbdError.NoSpace : NbdError.Invalid;
+            return Outside(request.Command);
         }
 
         message = request.Command == NbdCommand.Read && request.Length > NbdLimits.MaxPayload
             ? $"a read of {request.Length} bytes is longer than {NbdLimits.MaxPayload}" : "";
         return message.Length == 0 ? NbdError.None : NbdError.Invalid;
+    }
+
+    /// <summary>The error of a request that lies outside the export (protocol, "Request types").</summary>
+    public static NbdError Outside(NbdCommand command) => command is NbdCommand.Write or NbdCommand.WriteZeroes ? NbdError.NoSpace : NbdError.Invalid;
+
+    // the new size stands in the offset: the length has 32 bits where no extended headers were agreed on
+    private static NbdError CheckResize(in NbdRequest request, NbdExport export, out string message)
+    {
+        uint unit = Math.Max(NbdLimits.SizeUnit, export.BlockSize.Minimum);
+        (var error, message) = export.IsReadOnly ? (NbdError.NotPermitted, "the export is read-only")
+            : request.Length != 0 ? (NbdError.Invalid, $"a resize has its size in the offset, and a length of 0, not {request.Length}")
+            : request.Offset > long.MaxValue ? (NbdError.Overflow, $"a size of {request.Offset} bytes is more than 2^63 - 1")
+            : request.Offset == 0 || request.Offset % unit != 0
+                ? (NbdError.Invalid, $"a size of {request.Offset} bytes: it must be a multiple of {unit}, and not 0") : (NbdError.None, "");
+        return error;
     }
 }

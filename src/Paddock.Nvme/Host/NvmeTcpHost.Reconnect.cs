@@ -16,7 +16,7 @@ public sealed partial class NvmeTcpHost
     private static readonly TimeSpan AttemptLimit = TimeSpan.FromSeconds(10);
 
     private readonly AsyncMutex _connecting = new();
-    private readonly Dictionary<uint, byte[]> _namespaces = [];
+    private readonly Dictionary<uint, (byte[] Mark, ulong Blocks)> _namespaces = [];
     private ulong _serverLife;
     private int _generation, _incarnation, _failures;
 
@@ -101,14 +101,14 @@ public sealed partial class NvmeTcpHost
     {
         lock (_namespaces)
         {
-            _namespaces[id] = MarkOf(page);
+            _namespaces[id] = (MarkOf(page), BinaryPrimitives.ReadUInt64LittleEndian(page));
         }
     }
 
     private static BlockException Lost() => new(BlockError.Io, "the connection to the controller is lost");
 
-    // size, formats and global identifiers (NVM command set 1.0, figure 97)
-    private static byte[] MarkOf(ReadOnlySpan<byte> page) => [.. page[..8], page[26], .. page[104..128]];
+    // formats and global identifiers (NVM command set 1.0, figure 97)
+    private static byte[] MarkOf(ReadOnlySpan<byte> page) => [page[26], .. page[104..128]];
 
     private async ValueTask ReconnectLockedAsync()
     {
@@ -150,6 +150,7 @@ public sealed partial class NvmeTcpHost
             _incarnation += life != 0 && life == _serverLife ? 0 : 1;
             _io = io;
             _generation++;
+            _listening = ListenAsync(admin);
         }
         catch (Exception e)
         {
@@ -165,18 +166,24 @@ public sealed partial class NvmeTcpHost
 
     private async ValueTask CheckNamespacesAsync(CancellationToken cancellationToken)
     {
-        KeyValuePair<uint, byte[]>[] known;
+        KeyValuePair<uint, (byte[] Mark, ulong Blocks)>[] known;
         lock (_namespaces)
         {
             known = [.. _namespaces];
         }
 
-        foreach (var (id, mark) in known)
+        foreach (var (id, (mark, blocks)) in known)
         {
-            if (!MarkOf(await IdentifyAsync(0x00, id, 0, cancellationToken)).AsSpan().SequenceEqual(mark))
+            // it may have grown meanwhile; one that is smaller has lost something
+            byte[] page = await IdentifyAsync(0x00, id, 0, cancellationToken);
+            ulong now = BinaryPrimitives.ReadUInt64LittleEndian(page);
+            if (now < blocks || !MarkOf(page).AsSpan().SequenceEqual(mark))
             {
                 throw new BlockException(BlockError.NoDevice, $"the controller came back with another namespace {id}");
             }
+
+            Remember(id, page);
+            TakeSize(id, now);
         }
     }
 
@@ -198,6 +205,9 @@ public sealed partial class NvmeTcpHost
         }
 
         await _admin.DisposeAsync();
+
+        // it must not ask anything on the next queue before that is connected
+        await _listening;
     }
 
     // a controller that stopped answering is as good as gone: its commands fail now and are asked again elsewhere

@@ -86,6 +86,7 @@ public sealed partial class NvmeTcpHost : IAsyncDisposable
         try
         {
             host._io = await host.BringUpAsync(host._admin, cancellationToken);
+            host._listening = host.ListenAsync(host._admin);
             host._keepingAlive = host.KeepAliveAsync();
             return host;
         }

@@ -17,9 +17,13 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     private int _unflushed;
 
     private readonly AsyncMutex _flushing = new();
+    private long _length = length;
 
     /// <inheritdoc/>
-    public long Length => length;
+    public long Length => Volatile.Read(ref _length);
+
+    /// <summary>The namespace's identifier.</summary>
+    public uint Id => id;
 
     /// <inheritdoc/>
     public bool IsReadOnly => readOnly;
@@ -45,7 +49,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         byte[] descriptors = await host.IdentifyAsync(0x03, id, 0, cancellationToken);
         return CommandSetOf(descriptors) == IdentifyNamespace.ZonedCommandSet
             ? await OpenZonedAsync(host, id, length, shift, readOnly, ownsHost, cancellationToken)
-            : new RemoteNamespace(host, id, length, shift, readOnly, ownsHost);
+            : host.Followed(new RemoteNamespace(host, id, length, shift, readOnly, ownsHost));
     }
 
     /// <inheritdoc/>
@@ -170,10 +174,19 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     public async ValueTask DisposeAsync()
     {
         GC.SuppressFinalize(this);
+        host.Forget(this);
         if (ownsHost)
         {
             await host.DisposeAsync();
         }
+    }
+
+    /// <summary>The namespace has so many blocks now.</summary>
+    /// <returns>Whether it had another number before.</returns>
+    internal bool TakeSize(ulong blocks)
+    {
+        long now = blocks > (ulong)(long.MaxValue >> blockShift) ? Length : (long)(blocks << blockShift);
+        return Interlocked.Exchange(ref _length, now) != now;
     }
 
     /// <summary>Runs a command that writes at a place.</summary>
@@ -264,7 +277,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         var device = new RemoteZonedNamespace(host, id, length, shift, readOnly, ownsHost, limits);
         var first = new ZoneDescriptor[1];
         return await device.ReportZonesAsync(0, first, cancellationToken) == 1
-            ? new RemoteZonedNamespace(host, id, length, shift, readOnly, ownsHost, limits with { ZoneCapacity = first[0].Capacity })
+            ? host.Followed(new RemoteZonedNamespace(host, id, length, shift, readOnly, ownsHost, limits with { ZoneCapacity = first[0].Capacity }))
             : throw new BlockException(BlockError.NoDevice, $"namespace {id} reports no zones");
     }
 }

@@ -15,7 +15,7 @@ internal sealed partial class RemoteZonedNamespace(
     private readonly uint _id = id;
 
     /// <inheritdoc/>
-    public ZonedLimits Zoned => limits;
+    public ZonedLimits Zoned => limits with { ZoneCount = (int)((Length + limits.ZoneSize - 1) / limits.ZoneSize) };
 
     /// <inheritdoc/>
     public async ValueTask<int> ReportZonesAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)

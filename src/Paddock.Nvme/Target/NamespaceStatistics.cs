@@ -3,10 +3,13 @@ namespace Paddock.Nvme;
 /// <summary>Counters of a namespace; every member may be read at any time.</summary>
 public sealed class NamespaceStatistics
 {
-    private readonly ZoneCounters[] _zones;
+    // zones are counted in pieces that stay where they are when their number changes
+    private const int PieceShift = 10;
+
+    private volatile Zones _zones = new(0, []);
     private long _reads, _writes, _others, _errors, _bytesRead, _bytesWritten;
 
-    internal NamespaceStatistics(int zones) => _zones = new ZoneCounters[zones];
+    internal NamespaceStatistics(int zones) => Resize(zones);
 
     /// <summary>Reads that succeeded.</summary>
     public long Reads => Volatile.Read(ref _reads);
@@ -27,11 +30,39 @@ public sealed class NamespaceStatistics
     public long BytesWritten => Volatile.Read(ref _bytesWritten);
 
     /// <summary>Number of zones that are counted apart.</summary>
-    public int ZoneCount => _zones.Length;
+    public int ZoneCount => _zones.Count;
 
-    /// <summary>Bytes written to a zone, and how often it was reset.</summary>
+    /// <summary>Bytes written to a zone, and how often it was reset; nothing for one that there is not.</summary>
     public (long BytesWritten, long Resets) OfZone(int zone)
-        => (Volatile.Read(ref _zones[zone].Written), Volatile.Read(ref _zones[zone].Resets));
+    {
+        var zones = _zones;
+        if ((uint)zone >= (uint)zones.Count)
+        {
+            return default;
+        }
+
+        ref var counters = ref zones.Of(zone);
+        return (Volatile.Read(ref counters.Written), Volatile.Read(ref counters.Resets));
+    }
+
+    /// <summary>Counts so many zones from now on; what is counted of those that stay goes on. One caller at a time.</summary>
+    internal void Resize(int zones)
+    {
+        var before = _zones;
+        if (zones == before.Count)
+        {
+            return;
+        }
+
+        var pieces = new ZoneCounters[(zones + (1 << PieceShift) - 1) >> PieceShift][];
+        Array.Copy(before.Pieces, pieces, Math.Min(before.Pieces.Length, pieces.Length));
+        for (int i = before.Pieces.Length; i < pieces.Length; i++)
+        {
+            pieces[i] = new ZoneCounters[1 << PieceShift];
+        }
+
+        _zones = new Zones(zones, pieces);
+    }
 
     internal void CountRead(long bytes)
     {
@@ -43,23 +74,30 @@ public sealed class NamespaceStatistics
     {
         Interlocked.Increment(ref _writes);
         Interlocked.Add(ref _bytesWritten, bytes);
-        if ((uint)zone < (uint)_zones.Length)
+        var zones = _zones;
+        if ((uint)zone < (uint)zones.Count)
         {
-            Interlocked.Add(ref _zones[zone].Written, bytes);
+            Interlocked.Add(ref zones.Of(zone).Written, bytes);
         }
     }
 
     internal void CountReset(int zone)
     {
-        if ((uint)zone < (uint)_zones.Length)
+        var zones = _zones;
+        if ((uint)zone < (uint)zones.Count)
         {
-            Interlocked.Increment(ref _zones[zone].Resets);
+            Interlocked.Increment(ref zones.Of(zone).Resets);
         }
     }
 
     internal void CountOther() => Interlocked.Increment(ref _others);
 
     internal void CountError() => Interlocked.Increment(ref _errors);
+
+    private sealed record Zones(int Count, ZoneCounters[][] Pieces)
+    {
+        public ref ZoneCounters Of(int zone) => ref Pieces[zone >> PieceShift][zone & ((1 << PieceShift) - 1)];
+    }
 
     private struct ZoneCounters
     {

@@ -10,6 +10,8 @@ namespace Paddock.Nvme;
 /// <summary>A block device as a namespace of a subsystem: zoned with the ZNS command set, plain with the NVM command set.</summary>
 public sealed class NvmeNamespace
 {
+    private long _length;
+
     /// <param name="id">Its identifier, from 1 on.</param>
     /// <param name="device">The disk, with bounds and alignment checked; all zones of a zoned one are sequential.</param>
     /// <param name="blockSize">Bytes of a logical block: 512 or 4096.</param>
@@ -36,6 +38,7 @@ public sealed class NvmeNamespace
         BlockShift = int.Log2(blockSize);
         ExtensionBytes = Zoned?.Attributes?.ExtensionBytes ?? 0;
         Statistics = new NamespaceStatistics(Zoned?.Zoned.ZoneCount ?? 0);
+        _length = device.Length;
     }
 
     /// <summary>The identifier, from 1 on.</summary>
@@ -68,6 +71,15 @@ public sealed class NvmeNamespace
     internal byte CommandSet => Zoned is null ? IdentifyNamespace.NvmCommandSet : IdentifyNamespace.ZonedCommandSet;
 
     internal int ExtensionBytes { get; }
+
+    /// <summary>Looks at the disk's size, and counts as many zones as there are now.</summary>
+    /// <returns>Whether it is another size than when this was asked last.</returns>
+    internal bool TakeSize()
+    {
+        Statistics.Resize(Zoned?.Zoned.ZoneCount ?? 0);
+        long length = Device.Length;
+        return Interlocked.Exchange(ref _length, length) != length;
+    }
 
     /// <summary>What a command is known by to the rules that may hold it back.</summary>
     internal CancellationToken TokenOf(Command command) => Faults is null ? CancellationToken.None : command.Token;

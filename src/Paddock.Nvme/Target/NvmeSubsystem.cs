@@ -76,9 +76,21 @@ public sealed class NvmeSubsystem
             _namespaces = [.. _namespaces.Append(ns).OrderBy(n => n.Id)];
         }
 
-        foreach (var controller in Controllers())
+        TellChanged(ns);
+    }
+
+    /// <summary>Tells the hosts of a namespace's new size, where its disk has one.</summary>
+    public void Resized(NvmeNamespace ns)
+    {
+        bool changed;
+        lock (_lock)
         {
-            controller.Events.NamespaceChanged(ns.Id);
+            changed = ns.TakeSize();
+        }
+
+        if (changed)
+        {
+            TellChanged(ns);
         }
     }
 
@@ -88,6 +100,14 @@ public sealed class NvmeSubsystem
         foreach (var controller in Controllers())
         {
             controller.Events.ZoneChanged(ns, zone);
+        }
+    }
+
+    private void TellChanged(NvmeNamespace ns)
+    {
+        foreach (var controller in Controllers())
+        {
+            controller.Events.NamespaceChanged(ns.Id);
         }
     }
 

@@ -17,6 +17,7 @@ internal static class StatusMap
         { Error: BlockError.NoSpace } => NvmeStatus.CapacityExceeded,
         { Error: BlockError.ReadOnly } => NvmeStatus.NamespaceWriteProtected,
         { Error: BlockError.InvalidArgument or BlockError.NotSupported } => NvmeStatus.InvalidField,
+        { Error: BlockError.OutOfRange } => NvmeStatus.LbaOutOfRange,
         { Error: BlockError.NoMedium or BlockError.Cancelled } => NvmeStatus.NamespaceNotReady,
         _ => writing ? NvmeStatus.WriteFault : NvmeStatus.UnrecoveredReadError,
     };

@@ -16,17 +16,10 @@ internal static class ResizeCommand
 
         var preallocation = CreateOptions.ParsePreallocation(given["preallocation"])
             ?? throw new ToolException($"Invalid preallocation mode '{given["preallocation"]}'");
-        int sign = size.Length == 0 ? 0 : size[0] == '+' ? 1 : size[0] == '-' ? -1 : 0;
-        long amount = (long)Math.Min(SizeParser.Option("size", sign == 0 ? size : size[1..]), long.MaxValue);
+        var change = SizeChange.Parse(size);
         await using var node = await new ImageOpener(ctx).OpenAsync(
             given.Operands[0], given.Settings(readOnly: false), given.Has("image-opts"));
-        long old = node.Device.Length;
-        long wanted = sign == 0 ? amount : old + (sign * amount);
-        if (wanted <= 0)
-        {
-            throw new ToolException("New image size must be positive");
-        }
-
+        long old = node.Device.Length, wanted = change.Of(old);
         if (wanted < old && !given.Has("shrink"))
         {
             ctx.Report("Use the --shrink option to perform a shrink operation.");

@@ -25,7 +25,9 @@ internal enum ZeroDetection
 internal sealed class ExportDevice(
     IBlockDevice device, long offset, bool unmap, ZeroDetection zeroes, long dataEnd = long.MaxValue, int alignment = 1) : IBlockDevice
 {
-    public long Length => device.Length - offset;
+    private long _dataEnd = dataEnd;
+
+    public long Length => Math.Max(0, device.Length - offset);
 
     public bool IsReadOnly => device.IsReadOnly;
 
@@ -59,19 +61,30 @@ internal sealed class ExportDevice(
 
     public ValueTask FlushAsync(CancellationToken cancellationToken = default) => device.FlushAsync(cancellationToken);
 
-    public ValueTask ResizeAsync(
+    public async ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        => throw new BlockException(BlockError.NotSupported, "an export keeps its size");
+    {
+        if (length > long.MaxValue - offset)
+        {
+            throw new BlockException(BlockError.TooLarge, $"a size of {length} bytes behind an offset of {offset}");
+        }
+
+        await device.ResizeAsync(offset + length, preallocation, cancellationToken);
+
+        // whole sectors from now on
+        Volatile.Write(ref _dataEnd, long.MaxValue);
+    }
 
     public ValueTask<BlockStatus> GetStatusAsync(long at, long length, CancellationToken cancellationToken = default)
     {
         long from = offset + at;
-        if (from >= dataEnd)
+        long end = Volatile.Read(ref _dataEnd);
+        if (from >= end)
         {
             return new(new BlockStatus(length, BlockStatusFlags.Zero | BlockStatusFlags.Allocated));
         }
 
-        return device.GetStatusAsync(from, Math.Min(length, dataEnd - from), cancellationToken);
+        return device.GetStatusAsync(from, Math.Min(length, end - from), cancellationToken);
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;

@@ -17,7 +17,7 @@ internal sealed class NbdArguments
         new('v', "verbose", false), new('\0', "object", true), new('x', "export-name", true), new('D', "description", true),
         new('\0', "tls-creds", true), new('\0', "tls-hostname", true), new('\0', "tls-authz", true), new('\0', "image-opts", false),
         new('T', "trace", true), new('\0', "fork", false), new('\0', "pid-file", true), new('L', "list", false),
-        new('\0', "handshake-limit", true), new('\0', "selinux-label", true),
+        new('\0', "handshake-limit", true), new('\0', "selinux-label", true), new('\0', "resize", false),
     ];
 
     private NbdArguments()
@@ -35,6 +35,9 @@ internal sealed class NbdArguments
     public bool ReadOnly { get; private set; }
 
     public bool AllocationDepth { get; private set; }
+
+    /// <summary>Whether clients may change the size: our own word, which qemu-nbd does not have.</summary>
+    public bool Resize { get; private set; }
 
     public bool Snapshot { get; private set; }
 
@@ -239,6 +242,9 @@ internal sealed class NbdArguments
                 break;
             case "image-opts":
                 ImageOpts = true;
+                break;
+            case "resize":
+                Resize = true;
                 break;
             case "fork":
                 Fork = true;

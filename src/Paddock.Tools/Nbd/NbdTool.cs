@@ -75,6 +75,7 @@ public static class NbdTool
             Device = Shown(node, given),
             ReadOnly = given.ReadOnly,
             AllocationDepth = given.AllocationDepth,
+            OffersResize = given.Resize,
         };
         var options = new NbdServerOptions
         {
@@ -126,7 +127,8 @@ public static class NbdTool
         // a raw image that was only guessed to be one is served in whole sectors
         bool isRaw = node.Driver == "raw", isGuess = isRaw && given.Format is null && !given.ImageOpts;
         long end = isRaw && !isGuess && node.Storage.Length < node.Device.Length ? node.Storage.Length : long.MaxValue;
-        var shown = new ExportDevice(node.Device, given.Offset, given.Unmap, given.DetectZeroes, end, isGuess ? 512 : 1);
+        var device = given.Resize ? ResizableDevice.Wrap(node.Device) : node.Device;
+        var shown = new ExportDevice(device, given.Offset, given.Unmap, given.DetectZeroes, end, isGuess ? 512 : 1);
         return isGuess ? CheckedBlockDevice.Wrap(shown) : shown;
     }
 

@@ -54,7 +54,8 @@ internal sealed class NbdStorage(NbdClient client) : IStorage
 
     public ValueTask SetLengthAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        => length <= Length ? default : throw new BlockException(BlockError.NotSupported, "Cannot grow NBD nodes");
+        => client.CanResize ? client.ResizeAsync(length, preallocation, cancellationToken)
+            : length <= Length ? default : throw new BlockException(BlockError.NotSupported, "Cannot grow NBD nodes: the server does not offer it");
 
     public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
         => client.GetStatusAsync(offset, length, cancellationToken);

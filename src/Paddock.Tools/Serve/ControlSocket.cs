@@ -1,12 +1,11 @@
 using System.Net.Sockets;
 using System.Text;
 using Paddock.Tools.Serve.Doors;
-using Paddock.Tools.Serve.Faults;
 
 namespace Paddock.Tools.Serve;
 
 /// <summary>
-/// The server's Unix socket for faults on demand: a line in, a line back that begins with <c>ok</c> or <c>error</c>. Who may write to the
+/// The server's Unix socket for faults on demand and changes of size: a line in, a line back that begins with <c>ok</c> or <c>error</c>. Who may write to the
 /// socket's file may use it: it is made for its owner alone.
 /// </summary>
 internal sealed class ControlSocket : IDisposable
@@ -93,7 +92,7 @@ internal sealed class ControlSocket : IDisposable
         try
         {
             await using var stream = new NetworkStream(client, ownsSocket: true);
-            byte[] line = new byte[FaultLine.MaxLength + 1];
+            byte[] line = new byte[ControlLine.MaxLength + 1];
             int length = 0, got;
             using (var limit = new CancellationTokenSource(Patience))
             {
@@ -114,7 +113,7 @@ internal sealed class ControlSocket : IDisposable
             }
 
             string text = Encoding.UTF8.GetString(line, 0, end < 0 ? length : end).Trim();
-            string answer = end < 0 ? $"error: a line has at most {FaultLine.MaxLength} characters" : await _execute(text);
+            string answer = end < 0 ? $"error: a line has at most {ControlLine.MaxLength} characters" : await _execute(text);
             _log.Write("control", ("line", text), ("answer", answer));
             using var patience = new CancellationTokenSource(Patience);
             await stream.WriteAsync(Encoding.UTF8.GetBytes(answer + "\n"), patience.Token);

@@ -2,11 +2,14 @@ using Paddock.Block;
 
 namespace Paddock.Tools.Serve;
 
-/// <summary>A part of a disk as a disk of its own; it does not own the whole.</summary>
-internal class DiskWindow(IBlockDevice disk, long start, long length) : IBlockDevice
+/// <summary>A part of a disk as a disk of its own; it does not own the whole, and ends where the whole ends, whatever size that has.</summary>
+/// <param name="disk">The whole.</param>
+/// <param name="start">Where the part begins.</param>
+/// <param name="longest">How long it may be.</param>
+internal class DiskWindow(IBlockDevice disk, long start, long longest = long.MaxValue) : IBlockDevice
 {
     /// <inheritdoc/>
-    public long Length => length;
+    public long Length => Math.Clamp(disk.Length - start, 0, longest);
 
     /// <inheritdoc/>
     public bool IsReadOnly => disk.IsReadOnly;
@@ -27,9 +30,9 @@ internal class DiskWindow(IBlockDevice disk, long start, long length) : IBlockDe
             return [disk];
         }
 
-        long border = Math.Min(conventional * limits.ZoneSize, disk.Length);
+        long border = conventional * limits.ZoneSize;
         var plain = CheckedBlockDevice.Wrap(new DiskWindow(disk, 0, border));
-        return border == disk.Length ? [plain] : [plain, CheckedBlockDevice.Wrap(new ZonedWindow(zoned, border))];
+        return border >= disk.Length ? [plain] : [plain, CheckedBlockDevice.Wrap(new ZonedWindow(zoned, border))];
     }
 
     /// <inheritdoc/>
@@ -56,7 +59,7 @@ internal class DiskWindow(IBlockDevice disk, long start, long length) : IBlockDe
     /// <inheritdoc/>
     public ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        => throw new BlockException(BlockError.NotSupported, "a part of a disk cannot be resized");
+        => throw new BlockException(BlockError.NotSupported, "a part of a disk has the size that the disk leaves it");
 
     /// <inheritdoc/>
     public async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
@@ -74,7 +77,7 @@ internal class DiskWindow(IBlockDevice disk, long start, long length) : IBlockDe
 
     /// <summary>The sequential zones of a disk, counted from 0.</summary>
     private sealed class ZonedWindow(IZonedBlockDevice zoned, long border)
-        : DiskWindow(zoned, border, zoned.Length - border), IZonedBlockDevice
+        : DiskWindow(zoned, border), IZonedBlockDevice
     {
         private readonly IZonedBlockDevice _zoned = zoned;
 

@@ -13,10 +13,10 @@ public static class FaultVerb
     /// <exception cref="ToolException">The line is wrong (exit code 64), or the server is not there or refuses.</exception>
     public static async Task RunAsync(string socket, string line, bool json, NativeConsole console, CancellationToken cancellationToken)
     {
-        FaultLine parsed;
+        ControlLine parsed;
         try
         {
-            parsed = FaultLine.Parse(line);
+            parsed = FaultWords.Parse(line);
         }
         catch (ToolException e)
         {

@@ -62,7 +62,7 @@ internal sealed class MetricsPage(IReadOnlyList<IDoor> doors, IReadOnlyList<Serv
 
     private static async ValueTask WriteZonesAsync(MetricsText page, ServedDisk disk)
     {
-        if (disk.Node.Device is not IZonedBlockDevice zoned)
+        if (disk.Resizable is not IZonedBlockDevice zoned)
         {
             return;
         }

@@ -53,6 +53,9 @@ public sealed record ServeSettings
     /// <summary><c>required</c>: an NBD client over TLS shows a certificate that <c>ca-cert.pem</c> vouches for; <c>none</c>: it need not.</summary>
     public string NbdTlsClients { get; set; } = "required";
 
+    /// <summary>Whether NBD clients may change the sizes of exports that they may write.</summary>
+    public bool NbdResize { get; set; }
+
     /// <summary>The Unix socket by which vhost-user offers the image, or a folder in which each image gets one, NAME.sock; null: none.</summary>
     public string? VhostUser { get; set; }
 
@@ -62,7 +65,7 @@ public sealed record ServeSettings
     /// <summary>Where metrics are served over HTTP, as HOST:PORT; null: nowhere.</summary>
     public string? Metrics { get; set; }
 
-    /// <summary>The Unix socket that `paddock fault` talks to; null: none.</summary>
+    /// <summary>The Unix socket that `paddock fault` and `paddock resize` talk to; null: none.</summary>
     public string? Control { get; set; }
 
     /// <summary>Scripts of faults that are run from the start; a path, or an array of them.</summary>

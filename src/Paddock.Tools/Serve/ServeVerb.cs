@@ -6,6 +6,7 @@ using Paddock.Block.Faults;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve.Doors;
 using Paddock.Tools.Serve.Faults;
+using Paddock.Tools.Serve.Resize;
 
 namespace Paddock.Tools.Serve;
 
@@ -21,6 +22,7 @@ public sealed class ServeVerb : IAsyncDisposable
     private readonly List<ServedDisk> _disks = [];
     private readonly List<IDoor> _doors = [];
     private FaultCommands? _faults;
+    private ResizeCommands? _sizes;
     private FaultSchedule? _schedule;
     private MetricsServer? _metrics;
     private readonly List<ControlSocket> _controls = [];
@@ -168,6 +170,7 @@ public sealed class ServeVerb : IAsyncDisposable
                 ? new VhostUserDoor(_settings, _disks, _manager.Take("vhost-user"), _buffers, _log) : throw new ToolException("--vhost-user needs Linux"));
         }
 
+        _sizes = new ResizeCommands(_disks, _doors, _log);
         await StartFaultsAsync();
         foreach (var door in _doors)
         {
@@ -201,6 +204,7 @@ public sealed class ServeVerb : IAsyncDisposable
             }
         }
 
+        var commands = new ControlCommands(_faults!, _sizes!);
         var control = _manager.Take("control").ToList();
         if (_settings.Control is { } path)
         {
@@ -209,7 +213,7 @@ public sealed class ServeVerb : IAsyncDisposable
 
         foreach (var place in control)
         {
-            _controls.Add(new ControlSocket(place, _faults!.ExecuteAsync, _log));
+            _controls.Add(new ControlSocket(place, commands.ExecuteAsync, _log));
             _log.Write("listening", ("door", "control"), ("address", place.Address));
         }
     }

@@ -37,6 +37,14 @@ internal interface IDoor : IAsyncDisposable
     /// <summary>Writes its counters.</summary>
     void WriteMetrics(MetricsText page);
 
+    /// <summary>Why a disk cannot have another size while this door shows it; null: it can. <paramref name="length"/> is in bytes.</summary>
+    string? CannotResize(ServedDisk disk, long length) => null;
+
+    /// <summary>Tells its clients that a disk may have another size now.</summary>
+    void Resized(ServedDisk disk)
+    {
+    }
+
     /// <summary>Takes over what may change while it is open; says what did change, each in a few words.</summary>
     IEnumerable<string> Reload(ServeSettings settings) => [];
 }

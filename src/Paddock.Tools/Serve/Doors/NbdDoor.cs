@@ -22,7 +22,7 @@ internal sealed class NbdDoor : IDoor
             throw new ToolException($"two images would be the export '{twice.Key}': give one of them another name (export)");
         }
 
-        _exports = disks.ToDictionary(d => d, ExportOf);
+        _exports = disks.ToDictionary(d => d, d => ExportOf(d, settings.NbdResize));
         var credentials = Credentials(settings);
         var options = new NbdServerOptions
         {
@@ -131,12 +131,13 @@ internal sealed class NbdDoor : IDoor
         return before == after ? [] : [$"certificate {after}"];
     }
 
-    private static NbdExport ExportOf(ServedDisk disk) => new()
+    private static NbdExport ExportOf(ServedDisk disk, bool resize) => new()
     {
         Name = disk.Name,
         Description = disk.Settings.Description ?? "",
         Device = disk.Device,
         ReadOnly = disk.Settings.ReadOnly,
+        OffersResize = resize,
     };
 
     private TlsCredentials? Credentials(ServeSettings settings)
@@ -162,7 +163,8 @@ internal sealed class NbdDoor : IDoor
         {
             yield return new NbdExport
             {
-                Name = "", Description = only.Description, Device = only.Device, ReadOnly = only.ReadOnly, Statistics = only.Statistics,
+                Name = "", Description = only.Description, Device = only.Device, ReadOnly = only.ReadOnly, OffersResize = only.OffersResize,
+                Statistics = only.Statistics,
             };
         }
     }

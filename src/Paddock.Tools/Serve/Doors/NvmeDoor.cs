@@ -98,6 +98,31 @@ internal sealed class NvmeDoor : IDoor
     public Task GoneAsync(TimeSpan limit) => _server.GoneAsync(limit);
 
     /// <inheritdoc/>
+    /// <remarks>Namespaces neither come nor go: the conventional zones are one, the others another.</remarks>
+    public string? CannotResize(ServedDisk disk, long length)
+    {
+        var parts = _namespaces.Where(n => n.Disk == disk).ToArray();
+        if (disk.Zoned is not { Zoned: { ConventionalZones: > 0 and var conventional, ZoneSize: var size } } || parts.Length == 0)
+        {
+            return null;
+        }
+
+        return parts is [.., { Namespace: { Zoned: not null, Id: var id }, Start: var border }]
+            ? length > border ? null : $"namespace {id} would have no zones left: it begins at {border}"
+            : length <= conventional * size ? null
+                : $"behind {conventional * size} bytes there would be sequential zones, for which NVMe hosts have no namespace: resize it while it is not served";
+    }
+
+    /// <inheritdoc/>
+    public void Resized(ServedDisk disk)
+    {
+        foreach (var ns in _namespaces.Where(n => n.Disk == disk))
+        {
+            ns.Subsystem.Resized(ns.Namespace);
+        }
+    }
+
+    /// <inheritdoc/>
     public long BytesWritten(ServedDisk disk) => _namespaces.Where(n => n.Disk == disk).Sum(n => n.Namespace.Statistics.BytesWritten);
 
     /// <inheritdoc/>

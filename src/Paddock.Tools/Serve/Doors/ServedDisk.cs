@@ -19,7 +19,8 @@ internal sealed class ServedDisk
         _node = node;
         Power = power;
         Written = written;
-        Device = FaultDevice.Wrap(power?.Device ?? node!.Device, Faults);
+        Resizable = ResizableDevice.Wrap(power?.Device ?? node!.Device);
+        Device = FaultDevice.Wrap(Resizable, Faults);
     }
 
     /// <summary>What was asked for.</summary>
@@ -31,7 +32,10 @@ internal sealed class ServedDisk
     /// <summary>What doors serve; it stays when the image is opened anew.</summary>
     public IBlockDevice Device { get; }
 
-    /// <summary>The same as a zoned device; null for a plain one.</summary>
+    /// <summary>What changes its size, behind the faults.</summary>
+    public ResizableDevice Resizable { get; }
+
+    /// <summary><see cref="Device"/> as a zoned one; null for a plain one.</summary>
     public IZonedBlockDevice? Zoned => Device as IZonedBlockDevice;
 
     /// <summary>The image of now, without faults; the server owns it, not the door.</summary>

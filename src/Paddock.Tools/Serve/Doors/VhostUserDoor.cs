@@ -99,6 +99,15 @@ internal sealed class VhostUserDoor : IDoor
     public Task GoneAsync(TimeSpan limit) => Task.WhenAll(_servers.Select(s => s.Server.GoneAsync(limit)));
 
     /// <inheritdoc/>
+    public void Resized(ServedDisk disk)
+    {
+        foreach (var (server, _, _) in _servers.Where(s => s.Name == disk.Name))
+        {
+            server.ConfigChanged();
+        }
+    }
+
+    /// <inheritdoc/>
     public long BytesWritten(ServedDisk disk) => _servers.Where(s => s.Name == disk.Name).Sum(s => s.Server.Statistics.BytesWritten);
 
     /// <inheritdoc/>

@@ -15,7 +15,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
     {
         try
         {
-            return await RunAsync(FaultLine.Parse(line));
+            return await RunAsync(FaultWords.Parse(line));
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
@@ -23,7 +23,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
         }
     }
 
-    private async Task<string> RunAsync(FaultLine line)
+    private async Task<string> RunAsync(ControlLine line)
     {
         switch (line.Word)
         {
@@ -54,15 +54,15 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
         }
     }
 
-    private static int? IdOf(FaultLine line) => line["id"] is null ? null : (int)line.Number("id", 0, 1, int.MaxValue);
+    private static int? IdOf(ControlLine line) => line["id"] is null ? null : (int)line.Number("id", 0, 1, int.MaxValue);
 
-    private IEnumerable<ServedDisk> Chosen(FaultLine line)
+    private IEnumerable<ServedDisk> Chosen(ControlLine line)
         => line["image"] is null && line["ns"] is null && line["nqn"] is null ? disks : [Find(line).Disk];
 
     private IEnumerable<ServedNamespace> Namespaces() => doors.OfType<NvmeDoor>().SelectMany(d => d.Namespaces);
 
     // the disk that a line is for: the part of an image, and which bytes of it
-    private (ServedDisk Disk, long Start, long Length) Find(FaultLine line)
+    private (ServedDisk Disk, long Start, long Length) Find(ControlLine line)
     {
         if (line["image"] is { } name)
         {
@@ -96,7 +96,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
 
     private static string Names(string option, IEnumerable<string> names) => string.Join(" or ", names.Distinct().Select(n => $"{option}={n}"));
 
-    private async Task<string> WearAsync(FaultLine line)
+    private async Task<string> WearAsync(ControlLine line)
     {
         var (disk, start, length) = Find(line);
         if (disk.Zoned is not { Attributes: { } attributes } zoned || start + length <= zoned.Zoned.ConventionalZones * zoned.Zoned.ZoneSize)

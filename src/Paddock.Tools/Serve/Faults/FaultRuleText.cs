@@ -33,7 +33,7 @@ internal static class FaultRuleText
     /// <param name="length">Its length.</param>
     /// <param name="zoneSize">Bytes of a zone; 0: it has none.</param>
     /// <exception cref="ToolException">A value that cannot be.</exception>
-    public static DeviceFault Parse(FaultLine line, long start, long length, long zoneSize)
+    public static DeviceFault Parse(ControlLine line, long start, long length, long zoneSize)
     {
         var (from, run) = RangeOf(line, start, length, zoneSize);
         bool fails = line.Word == "fail";
@@ -122,7 +122,7 @@ internal static class FaultRuleText
             : double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value is > 0 and <= 1 ? value
             : throw new ToolException($"probability={text}: a number above 0, to 1, is wanted");
 
-    private static (long Start, long Length) RangeOf(FaultLine line, long start, long length, long zoneSize)
+    private static (long Start, long Length) RangeOf(ControlLine line, long start, long length, long zoneSize)
     {
         if (line["zone"] is { } zones)
         {

@@ -100,6 +100,8 @@ internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList
         var failures = new List<string>();
         foreach (var disk in disks)
         {
+            // a change of size fails without power, but may not have got there yet
+            await disk.Resizable.SettledAsync();
             try
             {
                 await (disk.Power?.RestoreAsync() ?? Task.CompletedTask);
@@ -108,6 +110,12 @@ internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList
             {
                 log.Write("image lost", ("image", disk.Name), ("why", e.Message));
                 failures.Add(e.Message);
+            }
+
+            // that change may have been done or not
+            foreach (var door in doors)
+            {
+                door.Resized(disk);
             }
         }
 

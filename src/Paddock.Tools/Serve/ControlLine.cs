@@ -1,38 +1,19 @@
-using System.Collections.Frozen;
 using System.Globalization;
 
-namespace Paddock.Tools.Serve.Faults;
+namespace Paddock.Tools.Serve;
 
 /// <summary>
-/// One line in the words of `paddock fault`: a word, then <c>name=value</c> in any order. The control socket and a script at start take the
-/// same lines; what a line may say is checked here, what it means for the images is not.
+/// One line of the control socket or of a script: a word, then <c>name=value</c> in any order. What a line may say is checked here, what it
+/// means for the images is not.
 /// </summary>
-internal sealed class FaultLine
+internal sealed class ControlLine
 {
     /// <summary>Longest line, in bytes.</summary>
     public const int MaxLength = 1024;
 
-    private static readonly string[] Target = ["image", "ns", "nqn"];
-    private static readonly string[] Which = [.. Target, "command", "nth", "every", "count", "probability", "seed", "zone", "offset", "length"];
-
-    private static readonly FrozenDictionary<string, string[]> Words = new Dictionary<string, string[]>
-    {
-        ["fail"] = [.. Which, "error", "status", "ms"],
-        ["delay"] = [.. Which, "ms"],
-        ["hang"] = Which,
-        ["release"] = [.. Target, "id"],
-        ["clear"] = [.. Target, "id"],
-        ["status"] = [],
-        ["drop"] = [],
-        ["powercut"] = ["keep", "seed", "hold"],
-        ["readonly"] = [.. Target, "zone"],
-        ["offline"] = [.. Target, "zone"],
-        ["restore"] = [.. Target, "zone"],
-    }.ToFrozenDictionary(StringComparer.Ordinal);
-
     private readonly Dictionary<string, string> _options;
 
-    private FaultLine(string word, Dictionary<string, string> options)
+    private ControlLine(string word, Dictionary<string, string> options)
     {
         Word = word;
         _options = options;
@@ -42,8 +23,10 @@ internal sealed class FaultLine
     public string Word { get; }
 
     /// <summary>Reads a line.</summary>
+    /// <param name="line">The line.</param>
+    /// <param name="words">The words that there are, and what each may have behind it.</param>
     /// <exception cref="ToolException">A word or an option that there is not, one twice, or one without a value; the message says what there is.</exception>
-    public static FaultLine Parse(string line)
+    public static ControlLine Parse(string line, IReadOnlyDictionary<string, string[]> words)
     {
         if (line.Length > MaxLength)
         {
@@ -51,10 +34,10 @@ internal sealed class FaultLine
         }
 
         string[] parts = line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-        string word = parts is [] ? "" : parts[0] == "list" ? "status" : parts[0];
-        if (!Words.TryGetValue(word, out string[]? known))
+        string word = parts is [] ? "" : parts[0];
+        if (!words.TryGetValue(word, out string[]? known))
         {
-            throw new ToolException($"there is no word '{word}'{Hint(word, Words.Keys)}: say {string.Join(", ", Words.Keys.Order())}");
+            throw new ToolException($"there is no word '{word}'{Hint(word, words.Keys)}: say {string.Join(", ", words.Keys.Order())}");
         }
 
         var options = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -80,7 +63,7 @@ internal sealed class FaultLine
             }
         }
 
-        return new FaultLine(word, options);
+        return new ControlLine(word, options);
     }
 
     /// <summary>An option's text; null where it is not there.</summary>

@@ -1,0 +1,95 @@
+namespace Paddock.Block.Concurrency;
+
+/// <summary>
+/// Lets requests through side by side, and closes for what no request may see half done: new ones wait then, and those inside come out first.
+/// To pass costs two additions in memory that the processor has to itself; nothing is allocated while it is open.
+/// </summary>
+public sealed class RequestGate
+{
+    // counters of several processors, each in cache lines of its own
+    private const int Counters = 8, Apart = 16;
+
+    private readonly long[] _inside = new long[(Counters + 1) * Apart];
+    private readonly AsyncMutex _closing = new();
+    private TaskCompletionSource? _opened;
+    private TaskCompletionSource? _empty;
+
+    /// <summary>Completes when the gate is open; it may be closed again by then.</summary>
+    public Task Opened => Volatile.Read(ref _opened)?.Task ?? Task.CompletedTask;
+
+    /// <summary>Enters, unless the gate is closed.</summary>
+    /// <returns>A ticket for <see cref="Leave"/>; negative when it is closed: wait for <see cref="Opened"/>, and try again.</returns>
+    public int TryEnter()
+    {
+        // counted first, looked second, with a full barrier between: whoever closes sees the count, or we see that it is closed
+        int ticket = Thread.GetCurrentProcessorId() & (Counters - 1);
+        Interlocked.Increment(ref Counter(ticket));
+        if (Volatile.Read(ref _opened) is null)
+        {
+            return ticket;
+        }
+
+        Leave(ticket);
+        return -1;
+    }
+
+    /// <summary>Enters, and waits where the gate is closed.</summary>
+    public async ValueTask<int> EnterAsync()
+    {
+        while (true)
+        {
+            if (TryEnter() is >= 0 and var ticket)
+            {
+                return ticket;
+            }
+
+            await Opened;
+        }
+    }
+
+    /// <summary>Leaves; may be called from any thread, once for each ticket.</summary>
+    public void Leave(int ticket)
+    {
+        Interlocked.Decrement(ref Counter(ticket));
+        if (Volatile.Read(ref _opened) is not null)
+        {
+            TellIfEmpty();
+        }
+    }
+
+    /// <summary>Closes the gate; completes when nobody is inside. One caller after the other; each must <see cref="Open"/> it again.</summary>
+    public async ValueTask CloseAsync()
+    {
+        await _closing.AcquireAsync();
+
+        // continuations must not run on the thread of a request that leaves
+        var empty = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Volatile.Write(ref _empty, empty);
+        Interlocked.Exchange(ref _opened, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        TellIfEmpty();
+        await empty.Task;
+    }
+
+    /// <summary>Opens the gate that the caller closed.</summary>
+    public void Open()
+    {
+        Interlocked.Exchange(ref _opened, null)!.SetResult();
+        _closing.Release();
+    }
+
+    // since the gate was closed a counter only falls, but for those who look in and leave, and each of them comes here again
+    private void TellIfEmpty()
+    {
+        for (int i = 0; i < Counters; i++)
+        {
+            if (Interlocked.Read(ref Counter(i)) != 0)
+            {
+                return;
+            }
+        }
+
+        Volatile.Read(ref _empty)?.TrySetResult();
+    }
+
+    private ref long Counter(int ticket) => ref _inside[(ticket + 1) * Apart];
+}

@@ -1,0 +1,28 @@
+using Paddock.Block;
+using Paddock.Tools.Serve.Faults;
+using Paddock.Tools.Serve.Resize;
+
+namespace Paddock.Tools.Serve;
+
+/// <summary>Runs what comes in on the control socket.</summary>
+internal sealed class ControlCommands(FaultCommands faults, ResizeCommands sizes)
+{
+    /// <summary>Runs a line.</summary>
+    /// <returns>An answer of one line that begins with <c>ok</c> or <c>error: </c>.</returns>
+    public async Task<string> ExecuteAsync(string line)
+    {
+        if (!ResizeLine.Owns(line))
+        {
+            return await faults.ExecuteAsync(line);
+        }
+
+        try
+        {
+            return "ok: " + await sizes.RunAsync(ResizeLine.Parse(line));
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            return "error: " + e.Message.ReplaceLineEndings(" ");
+        }
+    }
+}

@@ -1,0 +1,283 @@
+using Paddock.Block.Concurrency;
+
+namespace Paddock.Block.Tests;
+
+/// <summary>A device whose size changes under requests.</summary>
+public class ResizableDeviceTests
+{
+    private const int Large = 1 << 20, Small = 64 << 10;
+
+    [Fact]
+    public async Task No_request_is_inside_while_the_size_changes_and_what_grew_is_zeroes()
+    {
+        var inner = new WatchedDevice(Large);
+        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(inner));
+        bool ends = false;
+        int refused = 0;
+        var workers = Enumerable.Range(0, 4).Select(seed => Task.Run(async () =>
+        {
+            var random = new Random(seed);
+            byte[] data = [.. Enumerable.Repeat((byte)1, 512)];
+            while (!Volatile.Read(ref ends))
+            {
+                long at = random.Next(Large / 512) * 512L;
+                try
+                {
+                    await (random.Next(4) switch
+                    {
+                        0 => device.WriteAsync(at, data),
+                        1 => device.WriteZeroesAsync(at, 512),
+                        2 => device.FlushAsync(),
+                        _ => device.ReadAsync(at, new byte[512]),
+                    });
+                }
+                catch (BlockException e) when (e.Error == BlockError.OutOfRange)
+                {
+                    Interlocked.Increment(ref refused);
+                }
+            }
+        })).ToArray();
+        for (int i = 0; i < 200 || Volatile.Read(ref refused) == 0; i++)
+        {
+            await device.ResizeAsync(Small);
+            await Task.Yield();
+            await device.ReadAsync(0, new byte[512]);
+            await device.ResizeAsync(Large);
+        }
+
+        await device.ResizeAsync(Small);
+        Volatile.Write(ref ends, true);
+        await Task.WhenAll(workers);
+        Assert.Equal(0, inner.Met);
+        await device.ResizeAsync(Large);
+        byte[] rest = new byte[Large - Small];
+        await device.ReadAsync(Small, rest);
+        Assert.False(rest.AsSpan().ContainsAnyExcept((byte)0));
+    }
+
+    [Fact]
+    public async Task A_request_under_way_ends_first_and_one_that_comes_meanwhile_sees_the_size_of_after()
+    {
+        var inner = new WatchedDevice(Large) { Hold = new TaskCompletionSource() };
+        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(inner));
+        var first = device.WriteAsync(Large - 512, new byte[512]).AsTask();
+        var resize = device.ResizeAsync(Small).AsTask();
+        var outside = device.WriteAsync(Large - 512, new byte[512]).AsTask();
+        var inside = device.ReadAsync(0, new byte[512]).AsTask();
+        Assert.False(resize.IsCompleted || outside.IsCompleted || inside.IsCompleted);
+        Assert.Equal(Large, device.Length);
+        inner.Hold.SetResult();
+        await first;
+        await resize;
+        await inside;
+        Assert.Equal(BlockError.OutOfRange, (await Assert.ThrowsAsync<BlockException>(() => outside)).Error);
+        Assert.Equal(Small, inner.Length);
+    }
+
+    [Fact]
+    public async Task Every_kind_of_request_beyond_a_cut_is_out_of_range()
+    {
+        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(new WatchedDevice(Large)));
+        await device.ResizeAsync(Small);
+        foreach (var request in new Func<ValueTask>[]
+        {
+            () => device.ReadAsync(Small, new byte[1]), () => device.WriteAsync(Small - 512, new byte[1024]), () => device.WriteZeroesAsync(Large, 1),
+            () => device.DiscardAsync(Small + 1, 0), async () => await device.GetStatusAsync(Small + 1, 1),
+        })
+        {
+            Assert.Equal(BlockError.OutOfRange, (await Assert.ThrowsAsync<BlockException>(() => request().AsTask())).Error);
+        }
+
+        await device.ReadAsync(Small, new byte[0]);
+    }
+
+    [Fact]
+    public async Task Whoever_listens_is_told_of_changes_and_of_nothing_else()
+    {
+        var inner = new WatchedDevice(Large);
+        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(inner));
+        int told = 0;
+        device.Resized += () => told++;
+        await device.ResizeAsync(Large);
+        Assert.Equal(0, told);
+        await device.ResizeAsync(Small);
+        Assert.Equal((1, 1), (told, inner.FlushesAtSize(Small)));
+        device.Objection = length => length > Large ? "too long" : null;
+        Assert.Equal("too long", (await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(Large + 512).AsTask())).Message);
+        inner.Failure = new BlockException(BlockError.NoSpace, "full");
+        Assert.Equal(BlockError.NoSpace, (await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(Large).AsTask())).Error);
+        Assert.Equal((1, (long)Small), (told, device.Length));
+
+        // after a refusal and a failure it is open
+        await device.SettledAsync();
+        await device.ReadAsync(0, new byte[512]);
+    }
+
+    [Fact]
+    public async Task A_device_that_takes_no_changes_keeps_its_size()
+    {
+        var storage = new MemoryStorage();
+        await storage.SetLengthAsync(Large);
+        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(new RawDevice(storage, readOnly: true)));
+        Assert.Equal(BlockError.ReadOnly, (await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(Small).AsTask())).Error);
+        await device.ReadAsync(Large - 512, new byte[512]);
+    }
+
+    [Fact]
+    public async Task Who_closes_a_gate_waits_for_those_inside_and_for_who_closed_it_before()
+    {
+        var gate = new RequestGate();
+        int ticket = gate.TryEnter();
+        Assert.True(ticket >= 0);
+        var first = gate.CloseAsync().AsTask();
+        var second = gate.CloseAsync().AsTask();
+        Assert.Equal(-1, gate.TryEnter());
+        var entering = gate.EnterAsync().AsTask();
+        Assert.False(first.IsCompleted || entering.IsCompleted);
+        gate.Leave(ticket);
+        await first;
+        Assert.False(second.IsCompleted);
+        gate.Open();
+
+        // of who closes and who enters, either may be first; the other waits
+        if (await Task.WhenAny(entering, second) == second)
+        {
+            Assert.False(entering.IsCompleted);
+            gate.Open();
+            gate.Leave(await entering);
+        }
+        else
+        {
+            Assert.False(second.IsCompleted);
+            gate.Leave(await entering);
+            await second;
+            gate.Open();
+        }
+
+        ticket = gate.TryEnter();
+        Assert.True(ticket >= 0);
+        gate.Leave(ticket);
+    }
+
+    [Fact]
+    public async Task An_open_gate_costs_no_memory()
+    {
+        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(new WatchedDevice(Large)));
+        byte[] data = new byte[512];
+        long least = long.MaxValue;
+        for (int window = 0; window < 6 && least > 0; window++)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < 10_000; i++)
+            {
+                Assert.True(device.ReadAsync(0, data).IsCompletedSuccessfully);
+                Assert.True(device.WriteAsync(0, data).IsCompletedSuccessfully);
+            }
+
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+
+        Assert.Equal(0, least);
+        await device.DisposeAsync();
+    }
+
+    /// <summary>A disk in memory that counts requests which a change of its size meets.</summary>
+    private sealed class WatchedDevice : IBlockDevice
+    {
+        private readonly RawDevice _disk;
+        private readonly List<long> _flushes = [];
+        private int _inside, _met;
+
+        public WatchedDevice(long size)
+        {
+            var storage = new MemoryStorage();
+            storage.SetLengthAsync(size).AsTask().Wait();
+            _disk = new RawDevice(storage);
+        }
+
+        public TaskCompletionSource? Hold { get; init; }
+
+        public BlockException? Failure { get; set; }
+
+        public int Met => Volatile.Read(ref _met);
+
+        public long Length => _disk.Length;
+
+        public bool IsReadOnly => false;
+
+        public BlockLimits Limits => _disk.Limits;
+
+        public int FlushesAtSize(long size)
+        {
+            lock (_flushes)
+            {
+                return _flushes.Count(f => f == size);
+            }
+        }
+
+        public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            Interlocked.Increment(ref _inside);
+            var reading = _disk.ReadAsync(offset, buffer, cancellationToken);
+            Interlocked.Decrement(ref _inside);
+            return reading;
+        }
+
+        public ValueTask WriteAsync(
+            long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+            => Hold is null ? Write(offset, data) : WriteHeldAsync(offset, data);
+
+        public async ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
+        {
+            Interlocked.Increment(ref _inside);
+            await Task.Yield();
+            await _disk.WriteZeroesAsync(offset, length, flags, cancellationToken);
+            Interlocked.Decrement(ref _inside);
+        }
+
+        public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default) => default;
+
+        public ValueTask FlushAsync(CancellationToken cancellationToken = default)
+        {
+            lock (_flushes)
+            {
+                _flushes.Add(Length);
+            }
+
+            return default;
+        }
+
+        public async ValueTask ResizeAsync(
+            long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+        {
+            if (Failure is not null)
+            {
+                throw Failure;
+            }
+
+            Interlocked.Add(ref _met, Volatile.Read(ref _inside));
+            await Task.Yield();
+            await _disk.ResizeAsync(length, preallocation, cancellationToken);
+            Interlocked.Add(ref _met, Volatile.Read(ref _inside));
+        }
+
+        public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+            => _disk.GetStatusAsync(offset, length, cancellationToken);
+
+        public ValueTask DisposeAsync() => _disk.DisposeAsync();
+
+        private ValueTask Write(long offset, ReadOnlyMemory<byte> data)
+        {
+            Interlocked.Increment(ref _inside);
+            var writing = _disk.WriteAsync(offset, data);
+            Interlocked.Decrement(ref _inside);
+            return writing;
+        }
+
+        private async ValueTask WriteHeldAsync(long offset, ReadOnlyMemory<byte> data)
+        {
+            await Hold!.Task;
+            await Write(offset, data);
+        }
+    }
+}

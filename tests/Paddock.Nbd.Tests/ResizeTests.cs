@@ -1,0 +1,268 @@
+using Paddock.Block;
+using Paddock.Nbd.Wire;
+
+namespace Paddock.Nbd.Tests;
+
+/// <summary>Exports whose size changes: the experimental RESIZE extension byte for byte, its hostile users, and our client.</summary>
+public sealed class ResizeTests : IDisposable
+{
+    private const int Size = 1 << 20;
+    private const ushort Offered = 1 << 9;
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("nbdresize-").FullName;
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task A_resize_has_the_new_size_in_its_offset_and_a_plain_answer()
+    {
+        await using var bench = Serve();
+        using var client = bench.Connect();
+        client.Handshake();
+        client.Send(Convert.FromHexString("25609513" + "0000" + "0008" + "0000000000000007" + "0000000000200000" + "00000000"));
+        Assert.Equal("67446698" + "00000000" + "0000000000000007", Convert.ToHexString(client.Take(16)));
+        client.Send([.. RawClient.Compact(NbdCommand.Write, 8, (2 << 20) - 1, 1), 9]);
+        Assert.Equal(new SimpleReply(NbdError.None, 8), client.Simple());
+    }
+
+    [Fact]
+    public async Task It_is_answered_in_each_form_of_replies()
+    {
+        await using var bench = Serve();
+        using var structured = bench.Connect();
+        structured.Handshake(HeaderForm.Structured);
+        structured.Ask(NbdCommand.Resize, 1, 2 << 20, 0);
+        Assert.Equal("67446698" + "00000000" + "0000000000000001", Convert.ToHexString(structured.Take(16)));
+        structured.Ask(NbdCommand.Resize, 2, 1000, 0);
+        var (head, payload) = structured.Chunk();
+        Assert.Equal((ChunkType.Error, true), (head.Type, head.IsLast));
+        Assert.Equal(new ErrorPayload(NbdError.Invalid, "a size of 1000 bytes: it must be a multiple of 512, and not 0"), ErrorPayload.Parse(payload));
+        using var extended = bench.Connect();
+        extended.Handshake(HeaderForm.Extended);
+        extended.Send(Convert.FromHexString("21E41C71" + "0000" + "0008" + "0000000000000003" + "0000000000300000" + "0000000000000000"));
+        Assert.Equal(
+            "6E8A278C" + "0001" + "0000" + "0000000000000003" + "0000000000300000" + "0000000000000000", Convert.ToHexString(extended.Take(32)));
+    }
+
+    [Theory]
+    [InlineData(true, false, true)]
+    [InlineData(false, false, false)]
+    [InlineData(true, true, false)]
+    public async Task The_flag_says_whether_it_is_offered(bool asked, bool readOnly, bool offered)
+    {
+        await using var bench = Serve(asked, readOnly);
+        Assert.Equal(offered, (await InfoAsync(bench)).Offers);
+    }
+
+    [Theory]
+    [InlineData(0UL, 0u, 0, 22u)]
+    [InlineData(1UL, 0u, 0, 22u)]
+    [InlineData(1048577UL, 0u, 0, 22u)]
+    [InlineData(0x8000_0000_0000_0000UL, 0u, 0, 75u)]
+    [InlineData(0xFFFF_FFFF_FFFF_FE00UL, 0u, 0, 75u)]
+    [InlineData(2097152UL, 512u, 0, 22u)]
+    [InlineData(2097152UL, 0xFFFF_FFFFu, 0, 22u)]
+    [InlineData(2097152UL, 0u, 2, 22u)]
+    [InlineData(2097152UL, 0u, 32, 22u)]
+    public async Task What_is_no_size_is_refused_alone(ulong size, uint length, ushort flags, uint error)
+    {
+        await using var bench = Serve();
+        using var client = bench.Connect();
+        client.Handshake();
+        client.Ask(NbdCommand.Resize, 5, size, length, (CommandFlags)flags);
+        Assert.Equal(new SimpleReply((NbdError)error, 5), client.Simple());
+        client.Ask(NbdCommand.Read, 6, Size - 512, 512);
+        Assert.Equal(new SimpleReply(NbdError.None, 6), client.Simple());
+        client.Take(512);
+        Assert.Equal(Size, (await InfoAsync(bench)).Size);
+    }
+
+    [Theory]
+    [InlineData(false, false, 22u)]
+    [InlineData(true, true, 1u)]
+    public async Task Where_it_is_not_offered_nothing_changes(bool asked, bool readOnly, uint error)
+    {
+        await using var bench = Serve(asked, readOnly);
+        using var client = bench.Connect();
+        client.Handshake();
+        client.Ask(NbdCommand.Resize, 5, 2 << 20, 0);
+        Assert.Equal(new SimpleReply((NbdError)error, 5), client.Simple());
+        Assert.Equal(Size, (await InfoAsync(bench)).Size);
+    }
+
+    [Fact]
+    public async Task Another_connection_is_held_to_the_size_of_now()
+    {
+        await using var bench = Serve();
+        using var first = bench.Connect();
+        first.Handshake();
+        using var second = bench.Connect();
+        second.Handshake(HeaderForm.Structured, "", "base:allocation");
+        Resize(first, 2 * Size);
+        second.Send([.. RawClient.Compact(NbdCommand.Write, 1, Size, 1), 7]);
+        Assert.Equal(NbdError.None, second.Simple().Error);
+        second.Ask(NbdCommand.BlockStatus, 2, 2 * Size - 4096, 4096);
+        Assert.False(second.Chunk().Head.IsError);
+        Resize(first, Size / 2);
+        foreach (var (command, error) in new[] { (NbdCommand.Read, NbdError.Invalid), (NbdCommand.WriteZeroes, NbdError.NoSpace), (NbdCommand.Trim, NbdError.Invalid) })
+        {
+            second.Ask(command, 3, Size / 2, 4096);
+            Assert.Equal(error, ErrorPayload.Parse(second.Chunk().Payload).Error);
+        }
+
+        // what was cut off reads as zeroes when it is back
+        Resize(first, 2 * Size);
+        first.Ask(NbdCommand.Read, 4, Size, 1);
+        first.Simple();
+        Assert.Equal([0], first.Take(1));
+    }
+
+    [Fact]
+    public async Task Our_client_asks_for_it_and_knows_the_size_of_then()
+    {
+        await using var bench = Serve();
+        await using var client = await NbdClient.ConnectAsync(bench.Target, Token);
+        Assert.True(client.CanResize);
+        await client.ResizeAsync(2 * Size, cancellationToken: Token);
+        Assert.Equal(2 * Size, client.Length);
+        await client.WriteAsync(2 * Size - 512, new byte[512], cancellationToken: Token);
+        await client.ResizeAsync(512, cancellationToken: Token);
+        Assert.Equal(512, client.Length);
+        Assert.Equal((1000L, BlockError.InvalidArgument), await RefusedAsync(client, 1000));
+        Assert.Equal(BlockError.NotSupported, (await Assert.ThrowsAsync<BlockException>(
+            () => client.ResizeAsync(Size, Preallocation.Full, Token).AsTask())).Error);
+        Assert.Equal(512, client.Length);
+        await using var other = await NbdClient.ConnectAsync(bench.Target, Token);
+        Assert.Equal(512, other.Length);
+    }
+
+    [Fact]
+    public async Task Our_client_says_that_a_server_does_not_offer_it()
+    {
+        await using var bench = Serve(offers: false);
+        await using var client = await NbdClient.ConnectAsync(bench.Target, Token);
+        await client.ResizeAsync(Size, cancellationToken: Token);
+        var refused = await Assert.ThrowsAsync<BlockException>(() => client.ResizeAsync(2 * Size, cancellationToken: Token).AsTask());
+        Assert.Equal("Cannot resize NBD nodes: the server does not offer it", refused.Message);
+    }
+
+    [Fact]
+    public async Task A_client_that_comes_back_finds_the_export_grown()
+    {
+        await using var bench = Serve();
+        await using var client = await NbdClient.ConnectAsync(bench.Target with { ReconnectDelay = TimeSpan.FromSeconds(30) }, Token);
+        using var other = bench.Connect();
+        other.Handshake();
+        Resize(other, 2 * Size);
+        Assert.Equal(Size, client.Length);
+        bench.Server.DropConnections();
+        await client.ReadAsync(0, new byte[512], Token);
+        Assert.Equal(2 * Size, client.Length);
+    }
+
+    [Fact]
+    public async Task Requests_fly_while_the_size_goes_up_and_down()
+    {
+        await using var bench = Serve();
+        bool ends = false;
+        int refused = 0;
+        var workers = Enumerable.Range(0, 3).Select(i => Task.Run(async () =>
+        {
+            var random = new Random(i);
+            await using var client = await NbdClient.ConnectAsync(bench.Target, Token);
+            while (!Volatile.Read(ref ends))
+            {
+                long at = random.Next(Size / 4096) * 4096L;
+                int length = random.Next(8) == 0 ? 512 << 10 : 4096;
+                length = (int)Math.Min(length, Size - at);
+                try
+                {
+                    await (random.Next(3) == 0 ? client.WriteAsync(at, new byte[length]) : client.ReadAsync(at, new byte[length]));
+                }
+                catch (BlockException e) when (e.Error is BlockError.InvalidArgument or BlockError.NoSpace)
+                {
+                    Interlocked.Increment(ref refused);
+                }
+            }
+        })).ToArray();
+        await using var boss = await NbdClient.ConnectAsync(bench.Target, Token);
+        for (int i = 0; i < 150 || Volatile.Read(ref refused) == 0; i++)
+        {
+            await boss.ResizeAsync(Size / 4, cancellationToken: Token);
+            await boss.ResizeAsync(Size, cancellationToken: Token);
+        }
+
+        Volatile.Write(ref ends, true);
+        await Task.WhenAll(workers);
+    }
+
+    [Fact]
+    public async Task Paddock_nbd_offers_it_when_told_and_our_qemu_img_resizes_what_is_behind_it()
+    {
+        string image = At("a.qcow2"), socket = At("s"), uri = $"nbd+unix:///?socket={socket}";
+        await Peer.OursAsync("create", "-q", "-f", "qcow2", image, "8M");
+        using var stop = new CancellationTokenSource();
+        var served = Peer.NbdAsync(stop.Token, "-t", "-e", "4", "--resize", "-o", "1M", "-k", socket, "-f", "qcow2", image);
+        await Peer.ListensAsync(socket);
+        Assert.Equal("Image resized.\n", await Peer.OursAsync("resize", "-f", "raw", uri, "+8M"));
+        Assert.Equal($"{15 << 20}\n", await Peer.MustAsync("nbdinfo", "--size", uri));
+        await Peer.OursAsync("resize", "-f", "raw", "--shrink", uri, "2M");
+        Assert.Contains("resize", await Peer.MustAsync("qemu-nbd", "-L", "-k", socket), StringComparison.Ordinal);
+        await Peer.MustAsync("qemu-io", "-f", "raw", "-c", "write -P 3 0 2M", uri);
+        Assert.Equal(0, (await Peer.RunAsync("qemu-img", "compare", "-f", "raw", "-F", "raw", uri, uri)).Code);
+        await stop.CancelAsync();
+        Assert.Equal(0, (await served).Code);
+        Assert.Contains("\"virtual-size\": 3145728", await Peer.MustAsync("qemu-img", "info", "--output=json", image), StringComparison.Ordinal);
+        await Peer.MustAsync("qemu-img", "check", image);
+    }
+
+    [Fact]
+    public async Task A_server_of_others_keeps_its_size_and_our_qemu_img_says_so()
+    {
+        string image = At("a.raw"), socket = At("s"), uri = $"nbd+unix:///?socket={socket}";
+        await File.WriteAllBytesAsync(image, new byte[Size], Token);
+        using var process = Peer.Start("qemu-nbd", "-t", "-k", socket, "-f", "raw", image);
+        try
+        {
+            await Peer.ListensAsync(socket);
+            foreach (string size in new[] { "+1M", "512k" })
+            {
+                var (output, error) = (new StringWriter(), new StringWriter());
+                int code = await Tools.ImgTool.RunAsync(
+                    ["resize", "-f", "raw", "--shrink", uri, size], new Tools.ToolContext { Program = "qemu-img", Out = output, Error = error });
+                Assert.Equal((1, ""), (code, output.ToString()));
+                Assert.Contains("Cannot resize NBD nodes: the server does not offer it", error.ToString(), StringComparison.Ordinal);
+            }
+        }
+        finally
+        {
+            process.Kill();
+        }
+
+        Assert.Equal(Size, new FileInfo(image).Length);
+    }
+
+    private static Bench Serve(bool offers = true, bool readOnly = false) => new(null, new NbdExport
+    {
+        Name = "", Device = ResizableDevice.Wrap(Bench.Disk(Size).Device), OffersResize = offers, ReadOnly = readOnly,
+    });
+
+    private static void Resize(RawClient client, ulong size)
+    {
+        client.Ask(NbdCommand.Resize, 99, size, 0);
+        Assert.Equal(new SimpleReply(NbdError.None, 99), client.Simple());
+    }
+
+    private static async Task<(long Asked, BlockError Error)> RefusedAsync(NbdClient client, long size)
+        => (size, (await Assert.ThrowsAsync<BlockException>(() => client.ResizeAsync(size, cancellationToken: Token).AsTask())).Error);
+
+    private static async Task<(long Size, bool Offers)> InfoAsync(Bench bench)
+    {
+        var only = Assert.Single(await NbdClient.ListAsync(bench.Target));
+        return (only.Size, (only.Flags & Offered) != 0);
+    }
+
+    private string At(string name) => Path.Combine(_folder, name);
+}
