@@ -274,15 +274,23 @@ public class ResizableDevice : IBlockDevice
             }
         }
 
-        [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-        public async ValueTask<long> AppendAsync(
+        public ValueTask<long> AppendAsync(
             long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+            => AppendAsync(zoneStart, data, flags, null, cancellationToken);
+
+        public ValueTask<long> AppendObservedAsync(long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, IAppendObserver observer)
+            => AppendAsync(zoneStart, data, flags, observer, CancellationToken.None);
+
+        [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+        private async ValueTask<long> AppendAsync(
+            long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, IAppendObserver? observer, CancellationToken cancellationToken)
         {
             int ticket = await _gate.EnterAsync();
             try
             {
                 CheckZones(zoneStart, data.Length);
-                return await zoned.AppendAsync(zoneStart, data, flags, cancellationToken);
+                return await (observer is null ? zoned.AppendAsync(zoneStart, data, flags, cancellationToken)
+                    : zoned.AppendObservedAsync(zoneStart, data, flags, observer));
             }
             finally
             {

@@ -1,0 +1,41 @@
+using Paddock.Block;
+using Paddock.Tools;
+using Paddock.Tools.Serve;
+using Paddock.Tools.Serve.Doors;
+
+namespace Paddock.VhostUser.Tests.Serve;
+
+/// <summary>What stands between a door and an image passes on what the door relies on.</summary>
+public class ServedDiskTests
+{
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task An_appends_place_is_told_through_all_that_stands_over_the_image(bool cached)
+    {
+        string image = Path.GetTempFileName();
+        try
+        {
+            File.Delete(image);
+            await DoorServer.CreateAsync(image, zoned: true);
+            var opener = new ImageOpener(new ToolContext { Program = "paddock", Out = TextWriter.Null, Error = TextWriter.Null });
+            var disk = await ServedDisk.OpenAsync(opener, new ServedImage { Path = image }, "disk", cached ? 1 << 20 : null);
+            var observer = new Observer();
+            long place = await disk.Zoned!.AppendObservedAsync(3 * DoorServer.Zone, new byte[4096], WriteFlags.None, observer);
+            Assert.Equal(3 * DoorServer.Zone, place);
+            Assert.Equal(place, observer.Place);
+            Assert.Null(await disk.CloseAsync());
+        }
+        finally
+        {
+            File.Delete(image);
+        }
+    }
+
+    private sealed class Observer : IAppendObserver
+    {
+        public long Place { get; private set; } = -1;
+
+        public void Assigned(long offset) => Place = offset;
+    }
+}
