@@ -11,11 +11,12 @@ public sealed class RequestGate
 
     private readonly long[] _inside = new long[(Counters + 1) * Apart];
     private readonly AsyncMutex _closing = new();
-    private TaskCompletionSource? _opened;
-    private TaskCompletionSource? _empty;
+
+    // what those who come and those who leave see of a gate that is closed; null while it is open
+    private volatile Closed? _closed;
 
     /// <summary>Completes when the gate is open; it may be closed again by then.</summary>
-    public Task Opened => Volatile.Read(ref _opened)?.Task ?? Task.CompletedTask;
+    public Task Opened => _closed?.Opened.Task ?? Task.CompletedTask;
 
     /// <summary>Enters, unless the gate is closed.</summary>
     /// <returns>A ticket for <see cref="Leave"/>; negative when it is closed: wait for <see cref="Opened"/>, and try again.</returns>
@@ -24,7 +25,7 @@ public sealed class RequestGate
         // counted first, looked second, with a full barrier between: whoever closes sees the count, or we see that it is closed
         int ticket = Thread.GetCurrentProcessorId() & (Counters - 1);
         Interlocked.Increment(ref Counter(ticket));
-        if (Volatile.Read(ref _opened) is null)
+        if (_closed is null)
         {
             return ticket;
         }
@@ -51,9 +52,9 @@ public sealed class RequestGate
     public void Leave(int ticket)
     {
         Interlocked.Decrement(ref Counter(ticket));
-        if (Volatile.Read(ref _opened) is not null)
+        if (_closed is { } closed)
         {
-            TellIfEmpty();
+            TellIfEmpty(closed);
         }
     }
 
@@ -61,24 +62,22 @@ public sealed class RequestGate
     public async ValueTask CloseAsync()
     {
         await _closing.AcquireAsync();
-
-        // continuations must not run on the thread of a request that leaves
-        var empty = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        Volatile.Write(ref _empty, empty);
-        Interlocked.Exchange(ref _opened, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
-        TellIfEmpty();
-        await empty.Task;
+        var closed = new Closed();
+        Interlocked.Exchange(ref _closed, closed);
+        TellIfEmpty(closed);
+        await closed.Empty.Task;
     }
 
     /// <summary>Opens the gate that the caller closed.</summary>
     public void Open()
     {
-        Interlocked.Exchange(ref _opened, null)!.SetResult();
+        Interlocked.Exchange(ref _closed, null)!.Opened.SetResult();
         _closing.Release();
     }
 
-    // since the gate was closed a counter only falls, but for those who look in and leave, and each of them comes here again
-    private void TellIfEmpty()
+    // since the gate was closed a counter only falls, but for those who look in and leave, and each of them comes here again. One who comes late,
+    // when the gate is closed anew, tells those of his own time, who know already
+    private void TellIfEmpty(Closed closed)
     {
         for (int i = 0; i < Counters; i++)
         {
@@ -88,8 +87,16 @@ public sealed class RequestGate
             }
         }
 
-        Volatile.Read(ref _empty)?.TrySetResult();
+        closed.Empty.TrySetResult();
     }
 
     private ref long Counter(int ticket) => ref _inside[(ticket + 1) * Apart];
+
+    /// <summary>One time of being closed; continuations must not run on the thread of a request that leaves.</summary>
+    private sealed class Closed
+    {
+        public TaskCompletionSource Opened { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public TaskCompletionSource Empty { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
 }

@@ -30,10 +30,11 @@ public static class ServeCheck
         }
 
         string tls = settings.NbdTlsCreds is null ? "" : $", TLS {settings.NbdTls}, client certificates {settings.NbdTlsClients}";
+        string sizes = settings.NbdResize ? ", clients may change sizes" : "";
         string hosts = settings.AllowHosts.Count == 0 ? ", all hosts" : $", {settings.AllowHosts.Count} hosts";
         foreach (var (door, where) in new[]
         {
-            ("nvme", settings.Nvme is { } nvme ? nvme + hosts : null), ("nbd", settings.Nbd is { } nbd ? nbd + tls : null),
+            ("nvme", settings.Nvme is { } nvme ? nvme + hosts : null), ("nbd", settings.Nbd is { } nbd ? nbd + tls + sizes : null),
             ("vhost-user", settings.VhostUser), ("metrics", settings.Metrics), ("control", settings.Control),
         })
         {

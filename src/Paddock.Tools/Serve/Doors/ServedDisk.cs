@@ -74,6 +74,8 @@ internal sealed class ServedDisk
     public async Task<string?> CloseAsync()
     {
         Faults.GiveUpAll();
+        Resizable.Objection = _ => "the server stops";
+        await Resizable.SettledAsync();
         string? why = null;
         try
         {
