@@ -219,6 +219,22 @@ public sealed class ResizeTests : IDisposable
     }
 
     [Fact]
+    public async Task An_image_that_is_made_on_a_server_that_resizes_never_cuts_what_is_there()
+    {
+        string image = At("a.raw"), socket = At("s"), uri = $"nbd+unix:///?socket={socket}";
+        await File.WriteAllBytesAsync(image, new byte[8 << 20], Token);
+        using var stop = new CancellationTokenSource();
+        var served = Peer.NbdAsync(stop.Token, "-t", "-e", "4", "--resize", "-k", socket, "-f", "raw", image);
+        await Peer.ListensAsync(socket);
+        await Peer.OursAsync("create", "-q", "-f", "qcow2", uri, "64M");
+        Assert.Equal(8 << 20, new FileInfo(image).Length);
+        await Peer.OursAsync("create", "-q", "-f", "raw", uri, "4M");
+        Assert.Equal(8 << 20, new FileInfo(image).Length);
+        await stop.CancelAsync();
+        Assert.Equal(0, (await served).Code);
+    }
+
+    [Fact]
     public async Task A_server_of_others_keeps_its_size_and_our_qemu_img_says_so()
     {
         string image = At("a.raw"), socket = At("s"), uri = $"nbd+unix:///?socket={socket}";

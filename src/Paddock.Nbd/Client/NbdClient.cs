@@ -141,8 +141,19 @@ public sealed class NbdClient : IBlockDevice
                 : "Cannot resize NBD nodes: the server does not offer it");
         }
 
-        Volatile.Write(ref _least, Math.Min(length, Length));
-        await AskAsync(new NbdRequest(0, NbdCommand.Resize, 0, (ulong)length, 0), default, default);
+        long before = Length;
+        Volatile.Write(ref _least, Math.Min(length, before));
+        try
+        {
+            await AskAsync(new NbdRequest(0, NbdCommand.Resize, 0, (ulong)length, 0), default, default);
+        }
+        catch (BlockException e) when (e.Errno != 0)
+        {
+            // an answer of the server: it is as it was
+            Volatile.Write(ref _least, before);
+            throw;
+        }
+
         Volatile.Write(ref _length, length);
         Volatile.Write(ref _least, length);
     }
@@ -282,6 +293,7 @@ public sealed class NbdClient : IBlockDevice
 
             // it may have grown meanwhile
             Volatile.Write(ref _length, found.Info.Size);
+            Volatile.Write(ref _least, found.Info.Size);
             await Task.Run(_connection.Dispose);
             return _connection = found;
         }

@@ -18,19 +18,19 @@ public sealed partial class NvmeTcpHost
     private readonly List<RemoteNamespace> _followers = [];
     private Task _listening = Task.CompletedTask;
 
-    /// <summary>Raised after a namespace was found to have another size; its number of bytes is that of its devices by then.</summary>
+    /// <summary>
+    /// Raised after a namespace was found to have another size; its number of bytes is that of its devices by then. A handler must not wait for
+    /// requests of this host: it may run while the host connects anew.
+    /// </summary>
     public event Action<uint>? Resized;
 
     /// <summary>Tells a device from now on when its namespace has another size.</summary>
-    /// <returns>The device.</returns>
-    internal RemoteNamespace Followed(RemoteNamespace device)
+    internal void Follow(RemoteNamespace device)
     {
         lock (_followers)
         {
             _followers.Add(device);
         }
-
-        return device;
     }
 
     /// <summary>Tells it no more.</summary>
@@ -77,10 +77,16 @@ public sealed partial class NvmeTcpHost
 
         foreach (uint id in followers.Select(f => f.Id).Distinct())
         {
-            byte[] page = await IdentifyAsync(0x00, id, 0, cancellationToken);
-            Remember(id, page);
-            TakeSize(id, BinaryPrimitives.ReadUInt64LittleEndian(page));
+            await LookAgainAsync(id, cancellationToken);
         }
+    }
+
+    /// <summary>Asks for a namespace's size of now.</summary>
+    internal async ValueTask LookAgainAsync(uint id, CancellationToken cancellationToken)
+    {
+        byte[] page = await IdentifyAsync(0x00, id, 0, cancellationToken);
+        Remember(id, page);
+        TakeSize(id, BinaryPrimitives.ReadUInt64LittleEndian(page));
     }
 
     private void TakeSize(uint id, ulong blocks)

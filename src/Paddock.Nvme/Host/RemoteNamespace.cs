@@ -33,6 +33,9 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
 
     protected int BlockShift => blockShift;
 
+    /// <summary>The largest size that it may get, in bytes.</summary>
+    protected virtual long MaxLength => long.MaxValue;
+
     public static async ValueTask<IBlockDevice> OpenAsync(NvmeTcpHost host, uint id, bool ownsHost, CancellationToken cancellationToken)
     {
         byte[] page = await host.IdentifyAsync(0x00, id, 0, cancellationToken);
@@ -47,9 +50,14 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         long length = (long)(blocks << shift);
         bool readOnly = (page[99] & 1) != 0;
         byte[] descriptors = await host.IdentifyAsync(0x03, id, 0, cancellationToken);
-        return CommandSetOf(descriptors) == IdentifyNamespace.ZonedCommandSet
+        var device = CommandSetOf(descriptors) == IdentifyNamespace.ZonedCommandSet
             ? await OpenZonedAsync(host, id, length, shift, readOnly, ownsHost, cancellationToken)
-            : host.Followed(new RemoteNamespace(host, id, length, shift, readOnly, ownsHost));
+            : new RemoteNamespace(host, id, length, shift, readOnly, ownsHost);
+
+        // an event that came before the device was listed said nothing to it
+        host.Follow(device);
+        await host.LookAgainAsync(id, cancellationToken);
+        return device;
     }
 
     /// <inheritdoc/>
@@ -185,7 +193,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     /// <returns>Whether it had another number before.</returns>
     internal bool TakeSize(ulong blocks)
     {
-        long now = blocks > (ulong)(long.MaxValue >> blockShift) ? Length : (long)(blocks << blockShift);
+        long now = blocks > (ulong)(MaxLength >> blockShift) ? Length : (long)(blocks << blockShift);
         return Interlocked.Exchange(ref _length, now) != now;
     }
 
@@ -261,7 +269,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         return 0;
     }
 
-    private static async ValueTask<IBlockDevice> OpenZonedAsync(
+    private static async ValueTask<RemoteNamespace> OpenZonedAsync(
         NvmeTcpHost host, uint id, long length, int shift, bool readOnly, bool ownsHost, CancellationToken cancellationToken)
     {
         byte[] page = await host.IdentifyAsync(0x05, id, IdentifyNamespace.ZonedCommandSet, cancellationToken);
@@ -277,7 +285,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         var device = new RemoteZonedNamespace(host, id, length, shift, readOnly, ownsHost, limits);
         var first = new ZoneDescriptor[1];
         return await device.ReportZonesAsync(0, first, cancellationToken) == 1
-            ? host.Followed(new RemoteZonedNamespace(host, id, length, shift, readOnly, ownsHost, limits with { ZoneCapacity = first[0].Capacity }))
+            ? new RemoteZonedNamespace(host, id, length, shift, readOnly, ownsHost, limits with { ZoneCapacity = first[0].Capacity })
             : throw new BlockException(BlockError.NoDevice, $"namespace {id} reports no zones");
     }
 }

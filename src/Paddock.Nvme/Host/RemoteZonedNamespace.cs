@@ -18,6 +18,9 @@ internal sealed partial class RemoteZonedNamespace(
     public ZonedLimits Zoned => limits with { ZoneCount = (int)((Length + limits.ZoneSize - 1) / limits.ZoneSize) };
 
     /// <inheritdoc/>
+    protected override long MaxLength => limits.ZoneSize > long.MaxValue / int.MaxValue ? long.MaxValue : limits.ZoneSize * int.MaxValue;
+
+    /// <inheritdoc/>
     public async ValueTask<int> ReportZonesAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
     {
         const uint partial = 1 << 16;

@@ -4,7 +4,7 @@ using Paddock.Nbd;
 
 namespace Paddock.Tools;
 
-/// <summary>The bytes under an image, at an NBD server. They cannot grow.</summary>
+/// <summary>The bytes under an image, at an NBD server. They grow where the server offers it, and are never cut: they are not the image's alone.</summary>
 /// <param name="client">The connection; owned.</param>
 internal sealed class NbdStorage(NbdClient client) : IStorage
 {
@@ -54,8 +54,9 @@ internal sealed class NbdStorage(NbdClient client) : IStorage
 
     public ValueTask SetLengthAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        => client.CanResize ? client.ResizeAsync(length, preallocation, cancellationToken)
-            : length <= Length ? default : throw new BlockException(BlockError.NotSupported, "Cannot grow NBD nodes: the server does not offer it");
+        => length <= Length ? default
+            : client.CanResize ? client.ResizeAsync(length, preallocation, cancellationToken)
+            : throw new BlockException(BlockError.NotSupported, "Cannot grow NBD nodes: the server does not offer it");
 
     public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
         => client.GetStatusAsync(offset, length, cancellationToken);

@@ -31,11 +31,12 @@ internal static class FaultRuleText
     /// <param name="line">A line whose word is <c>fail</c>, <c>delay</c> or <c>hang</c>.</param>
     /// <param name="start">Where the disk that the line's offsets and zones are of begins in the image, in bytes.</param>
     /// <param name="length">Its length.</param>
+    /// <param name="isLast">Whether the image ends where it does.</param>
     /// <param name="zoneSize">Bytes of a zone; 0: it has none.</param>
     /// <exception cref="ToolException">A value that cannot be.</exception>
-    public static DeviceFault Parse(ControlLine line, long start, long length, long zoneSize)
+    public static DeviceFault Parse(ControlLine line, long start, long length, bool isLast, long zoneSize)
     {
-        var (from, run) = RangeOf(line, start, length, zoneSize);
+        var (from, run) = RangeOf(line, start, length, isLast, zoneSize);
         bool fails = line.Word == "fail";
         long number = fails ? ErrorOf(line["error"]) : 0;
         return new DeviceFault
@@ -122,7 +123,7 @@ internal static class FaultRuleText
             : double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value is > 0 and <= 1 ? value
             : throw new ToolException($"probability={text}: a number above 0, to 1, is wanted");
 
-    private static (long Start, long Length) RangeOf(ControlLine line, long start, long length, long zoneSize)
+    private static (long Start, long Length) RangeOf(ControlLine line, long start, long length, bool isLast, long zoneSize)
     {
         if (line["zone"] is { } zones)
         {
@@ -148,7 +149,8 @@ internal static class FaultRuleText
             throw new ToolException($"offset={line["offset"]} is behind the end of the disk of {length} bytes");
         }
 
-        long run2 = line["length"] is { } l ? SizeText.Parse("length", l) : length - from;
-        return start == 0 && from == 0 && line["length"] is null ? (0, long.MaxValue) : (start + from, Math.Min(run2, length - from));
+        // without a length to the end, also of what grows; where a part of the image ends before the image does, to the end of that part
+        return line["length"] is { } l ? (start + from, Math.Min(SizeText.Parse("length", l), length - from))
+            : isLast ? (start + from, long.MaxValue - start - from) : (start + from, length - from);
     }
 }
