@@ -32,7 +32,7 @@ public sealed partial class Qcow2Image
     private async Task StopUpkeepAsync()
     {
         await _upkeepEnds.CancelAsync();
-        await _upkeep;
+        await _upkeep.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _upkeepEnds.Dispose();
     }
 
@@ -61,11 +61,6 @@ public sealed partial class Qcow2Image
         try
         {
             return !_failed && await _refcounts.PunchDueAsync(PunchBytesAStep);
-        }
-        catch (BlockException)
-        {
-            // the clusters are free all the same; only their space stays taken
-            return false;
         }
         finally
         {

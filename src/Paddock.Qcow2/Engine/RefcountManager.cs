@@ -228,9 +228,18 @@ internal sealed partial class RefcountManager
 
     private async ValueTask DiscardRunAsync(long first, long end)
     {
-        if (first < end && Discard is not null)
+        if (first >= end || Discard is null)
+        {
+            return;
+        }
+
+        try
         {
             await Discard(first << _geometry.ClusterBits, (end - first) << _geometry.ClusterBits);
+        }
+        catch (BlockException)
+        {
+            // the clusters are free all the same; only their space stays taken
         }
     }
 

@@ -20,6 +20,9 @@ internal sealed class BlkQueue
     private readonly Stack<BlkRequest> _free = new();
     private InlinePace _pace;
 
+    // the ring's thread alone: it has waited in vain for memory, and must look whether it is to stop
+    private bool _starved;
+
     /// <param name="device">The device.</param>
     /// <param name="ring">The ring.</param>
     /// <param name="features">The feature bits that were agreed on: without VIRTIO_BLK_F_FLUSH, every write is made durable.</param>
@@ -41,12 +44,13 @@ internal sealed class BlkQueue
     /// <see cref="Virtqueue.ShouldNotify"/> once. Waits where requests hold as much memory as they may.
     /// </summary>
     /// <param name="budget">Most requests to take.</param>
-    /// <returns>How many were taken; less than the budget when nothing is available any more.</returns>
+    /// <returns>How many were taken; less than the budget when nothing is available any more, or no memory came free for the last.</returns>
     /// <exception cref="RingException">The ring is damaged: close it. What was taken before still ends.</exception>
     public int Run(int budget)
     {
         int taken = 0;
-        while (taken < budget && _ring.TryTake(out var chain))
+        _starved = false;
+        while (taken < budget && !_starved && _ring.TryTake(out var chain))
         {
             taken++;
             Dispatch(chain);
@@ -80,6 +84,9 @@ internal sealed class BlkQueue
         }
     }
 
+    /// <summary>Wakes the driver for what has ended, since the ring's thread is about to wait.</summary>
+    internal void Tell() => _late.Completed(_ring);
+
     /// <summary>An append of ours is about to land.</summary>
     internal void Note(DescriptorChain chain, AppendNote note) => _ring.NoteAppend(chain, note);
 
@@ -88,7 +95,7 @@ internal sealed class BlkQueue
         var request = Rent();
         if (!request.Begin(chain))
         {
-            request.Refuse();
+            request.Refuse(here: true);
             return;
         }
 
@@ -179,12 +186,13 @@ internal sealed class BlkQueue
         }
     }
 
-    private static bool Reserve(BlkRequest request, bool away)
+    private bool Reserve(BlkRequest request, bool away)
     {
         bool has = request.Reserve(away);
         if (!has)
         {
-            request.Refuse();
+            _starved = true;
+            request.Refuse(here: false);
         }
 
         return has;

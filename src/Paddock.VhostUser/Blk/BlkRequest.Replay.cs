@@ -13,6 +13,7 @@ internal sealed partial class BlkRequest
         if (_chain.Note is { } note && note.Length == _length && note.Offset >= Offset && note.Offset - Offset <= _device.Zoned!.Zoned.ZoneSize - _length
             && await WrittenAsync(note.Offset) == _length && await HoldsAsync(note.Offset, _length))
         {
+            await SettleAsync();
             return note.Offset;
         }
 
@@ -30,8 +31,18 @@ internal sealed partial class BlkRequest
             return;
         }
 
-        await RunPartsAsync(done);
+        if (done < _length)
+        {
+            await RunPartsAsync(done);
+        }
+        else
+        {
+            await SettleAsync();
+        }
     }
+
+    // what is there already may not be durable yet, and a driver that does not flush counts on that
+    private ValueTask SettleAsync() => _queue.IsWriteThrough ? _device.Device.FlushAsync() : default;
 
     // how much of this request's length, from an offset on, lies before the zone's write pointer
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]

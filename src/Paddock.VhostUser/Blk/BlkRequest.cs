@@ -49,8 +49,8 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
     /// <summary>Bytes of data.</summary>
     public long Length => _length;
 
-    /// <summary>Whether its data goes to the disk in parts: what must come after it must wait for its end.</summary>
-    public bool IsParted => _way == DataWay.Parts;
+    /// <summary>Whether its data goes to the disk in parts, or may turn out to: what must come after it must wait for its end.</summary>
+    public bool IsParted => _way == DataWay.Parts || (_chain.IsReplay && _header.Type == RequestType.Out);
 
     /// <summary>Which zone it is for, on a zoned disk.</summary>
     public long Zone => Offset / _device.Zoned!.Zoned.ZoneSize;
@@ -84,9 +84,10 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
     }
 
     /// <summary>Ends what <see cref="Begin"/> or <see cref="Reserve"/> refused.</summary>
-    public void Refuse()
+    /// <param name="here">The ring's thread wakes the driver soon; else it is woken now.</param>
+    public void Refuse(bool here)
     {
-        _here = true;
+        _here = here;
         End();
     }
 
@@ -98,10 +99,21 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
         if (away || buffer > 0)
         {
             _cost = BlkLimits.RequestCost + (long)BitOperations.RoundUpToPowerOf2((ulong)buffer);
-            _device.Budget.Enter(_cost);
+            if (!_device.Budget.TryEnter(_cost))
+            {
+                _queue.Tell();
+                _device.Budget.Enter(_cost);
+            }
         }
 
-        if (buffer == 0 || (_slab = _device.Rent(buffer)) is not null)
+        if (buffer == 0 || (_slab = _device.Buffers.TryRent(buffer)) is not null)
+        {
+            return true;
+        }
+
+        _queue.Tell();
+        _slab = _device.Rent(buffer);
+        if (_slab is not null)
         {
             return true;
         }
@@ -210,7 +222,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
     private RequestStatus CheckWrite(ulong sectors)
     {
         var status = CheckTransfer(sectors);
-        return status == RequestStatus.Ok && _device.Zoned?.Zoned is { } zones && _length > _device.LongestGathered
+        return status == RequestStatus.Ok && _device.Zoned?.Zoned is { } zones && _length > Math.Min(_device.Device.Limits.MaxTransfer, _device.LongestGathered)
             && Offset >= zones.ConventionalZones * zones.ZoneSize && (Offset % zones.ZoneSize) + _length > zones.ZoneCapacity
             ? RequestStatus.ZoneInvalid : status;
     }

@@ -22,6 +22,21 @@ internal sealed class RequestBudget(long limit)
         }
     }
 
+    /// <summary>Takes room where there is some.</summary>
+    public bool TryEnter(long bytes)
+    {
+        lock (_gate)
+        {
+            if (_held > 0 && _held + bytes > limit)
+            {
+                return false;
+            }
+
+            _held += bytes;
+            return true;
+        }
+    }
+
     /// <summary>Takes room, and waits for it where there is none.</summary>
     public void Enter(long bytes)
     {

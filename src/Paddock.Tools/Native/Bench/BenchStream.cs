@@ -45,7 +45,7 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
             }
 
             long begun = due != 0 ? due : Stopwatch.GetTimestamp();
-            await RequestAsync(buffer, budget);
+            await RequestAsync(buffer);
             long took = Stopwatch.GetTimestamp() - begun;
             lock (_lock)
             {
@@ -54,11 +54,11 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
         }
     }
 
-    private ValueTask RequestAsync(byte[] buffer, BenchBudget budget)
+    private ValueTask RequestAsync(byte[] buffer)
     {
         if (plan.Operation is BenchOperation.Write or BenchOperation.Append && _zoned is not null)
         {
-            return InTurnAsync(buffer, budget);
+            return InTurnAsync(buffer);
         }
 
         long offset;
@@ -72,7 +72,7 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
 
     // writes to a zone must leave in the order of their places
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask InTurnAsync(byte[] buffer, BenchBudget budget)
+    private async ValueTask InTurnAsync(byte[] buffer)
     {
         ValueTask write = default;
         ValueTask<long> append = default;
@@ -83,7 +83,7 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
             long start = offset / _zoned!.Zoned.ZoneSize * _zoned.Zoned.ZoneSize;
             if (startsAgain)
             {
-                await EmptyAsync(start, budget);
+                await EmptyAsync(start);
             }
 
             Interlocked.Increment(ref _running);
@@ -112,9 +112,9 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
         }
     }
 
-    private async ValueTask EmptyAsync(long start, BenchBudget budget)
+    private async ValueTask EmptyAsync(long start)
     {
-        while (Volatile.Read(ref _running) > 0 && !budget.IsOver)
+        while (Volatile.Read(ref _running) > 0)
         {
             await Task.Yield();
         }
