@@ -174,8 +174,8 @@ public class ServeResizeTests
     public async Task A_cut_that_fails_says_what_it_may_have_taken()
     {
         await using var server = await FailingAsync("flush_to_disk", errno: 5);
-        Assert.EndsWith(
-            "; 'disk' still has 8388608 bytes, but what lies behind 1048576 may be gone", await server.RefusalAsync("resize size=1M shrink=yes"), StringComparison.Ordinal);
+        string why = await server.RefusalAsync("resize size=1M shrink=yes");
+        Assert.EndsWith("; 'disk' still has 8388608 bytes, but what lies behind 1048576 may be gone", why, StringComparison.Ordinal);
         Assert.Equal("ok: disk has 1048576 bytes (1 MiB); it had 8388608", await server.AskAsync("resize size=1M shrink=yes"));
         await server.CheckAsync();
     }

@@ -54,5 +54,5 @@ internal sealed class KeptStorage(IStorage storage) : IStorage
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     private ValueTask? MayFail()
-        => FailIn < 0 || FailIn-- > 0 ? null : ValueTask.FromException(new BlockException(BlockError.NoSpace, "injected: the disk is full"));
+        => FailIn < 0 || FailIn-- > 0 ? null : new ValueTask(Task.FromException(new BlockException(BlockError.NoSpace, "injected: the disk is full")));
 }

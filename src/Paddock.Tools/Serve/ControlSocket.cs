@@ -9,7 +9,7 @@ namespace Paddock.Tools.Serve;
 /// The server's Unix socket for faults on demand and changes of size: a line in, a line back that begins with <c>ok</c> or <c>error</c>. Who may write to the
 /// socket's file may use it: it is made for its owner alone.
 /// </summary>
-internal sealed class ControlSocket
+internal sealed class ControlSocket : IDisposable
 {
     private const int MaxClients = 16;
 
@@ -35,13 +35,18 @@ internal sealed class ControlSocket
         _ = Task.Run(RunAsync);
     }
 
-    /// <summary>Takes no more clients, and no more lines of those that are there.</summary>
-    /// <param name="limit">How long it waits for lines that run; they go on after that.</param>
-    public async Task CloseAsync(TimeSpan limit)
+    public void Dispose()
     {
         _closed = true;
         _listener.Dispose();
         _place.Remove();
+    }
+
+    /// <summary>Takes no more clients, and no more lines of those that are there.</summary>
+    /// <param name="limit">How long it waits for lines that run; they go on after that.</param>
+    public async Task CloseAsync(TimeSpan limit)
+    {
+        Dispose();
 
         // it stays closed
         await Task.WhenAny(_lines.CloseAsync().AsTask(), Task.Delay(limit));
