@@ -13,10 +13,13 @@ public class ResizableDevice : IBlockDevice
     private readonly RequestGate _gate = new();
     private volatile bool _shrunk;
 
+    // a change of the size is under way, or has failed
+    private volatile bool _unsettled;
+
     /// <param name="device">The device, with bounds and alignment checked; owned.</param>
     protected ResizableDevice(IBlockDevice device) => _device = device;
 
-    /// <summary>Raised after the size has changed, when requests run again.</summary>
+    /// <summary>Raised after the size has changed, when requests run again; also where the change failed after that, and may not be durable.</summary>
     public event Action? Resized;
 
     /// <summary>Asked before a change, with the new size in bytes: why it cannot be, or null. Requests stand still meanwhile.</summary>
@@ -136,34 +139,46 @@ public class ResizableDevice : IBlockDevice
     }
 
     /// <inheritdoc/>
-    /// <remarks>The new size is durable when this completes. The same size changes nothing, and nobody is told.</remarks>
+    /// <remarks>The new size is durable when this completes. The same size changes nothing, stops no request, and nobody is told.</remarks>
     public async ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
     {
-        bool changed;
+        if (length != Length || _unsettled)
+        {
+            await ResizeAsync(_ => length, preallocation, cancellationToken);
+        }
+    }
+
+    /// <summary>Changes the size to one that depends on what it is when no other change can come between.</summary>
+    /// <param name="sizeOf">Gives the new size for the one of now, both in bytes; what it throws, the caller gets, and nothing is changed.</param>
+    /// <param name="preallocation">What is reserved for the new part.</param>
+    /// <param name="cancellationToken">Ends it early.</param>
+    /// <returns>The size of before, in bytes.</returns>
+    /// <exception cref="BlockException">It failed; a change of <see cref="Length"/> that was made before that stays, and <see cref="Resized"/> is raised.</exception>
+    public async ValueTask<long> ResizeAsync(Func<long, long> sizeOf, Preallocation preallocation, CancellationToken cancellationToken = default)
+    {
+        bool changed = false;
         await _gate.CloseAsync();
         try
         {
             long before = Length;
-            if (Objection?.Invoke(length) is { } why)
+            try
             {
-                throw new BlockException(BlockError.NotSupported, why);
+                await ResizeClosedAsync(sizeOf(before), preallocation, cancellationToken);
+                return before;
             }
-
-            // set first: whatever fails half way, no request runs into what may be gone
-            _shrunk |= length < before;
-            await _device.ResizeAsync(length, preallocation, cancellationToken);
-            await _device.FlushAsync(cancellationToken);
-            changed = Length != before;
+            finally
+            {
+                changed = Length != before;
+            }
         }
         finally
         {
             _gate.Open();
-        }
-
-        if (changed)
-        {
-            Resized?.Invoke();
+            if (changed)
+            {
+                Resized?.Invoke();
+            }
         }
     }
 
@@ -190,6 +205,31 @@ public class ResizableDevice : IBlockDevice
     {
         GC.SuppressFinalize(this);
         return _device.DisposeAsync();
+    }
+
+    private async ValueTask ResizeClosedAsync(long length, Preallocation preallocation, CancellationToken cancellationToken)
+    {
+        if (Objection?.Invoke(length) is { } why)
+        {
+            throw new BlockException(BlockError.NotSupported, why);
+        }
+
+        bool changes = length != Length;
+        if (!changes && !_unsettled)
+        {
+            return;
+        }
+
+        // set first: whatever fails half way, no request runs into what may be gone, and the same size again is not taken for durable
+        _shrunk |= length < Length;
+        _unsettled = true;
+        if (changes)
+        {
+            await _device.ResizeAsync(length, preallocation, cancellationToken);
+        }
+
+        await _device.FlushAsync(cancellationToken);
+        _unsettled = false;
     }
 
     private async ValueTask ReadLaterAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)

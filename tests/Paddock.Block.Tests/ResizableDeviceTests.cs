@@ -113,6 +113,57 @@ public class ResizableDeviceTests
         await device.ReadAsync(0, new byte[512]);
     }
 
+    [Theory]
+    [InlineData(Small)]
+    [InlineData(2 * Large)]
+    public async Task A_change_that_fails_after_the_size_is_told_and_made_durable_by_asking_again(int size)
+    {
+        var inner = new WatchedDevice(Large) { FlushFailure = new BlockException(BlockError.Io, "no medium") };
+        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(inner));
+        int told = 0;
+        device.Resized += () => told += device.Length == size ? 1 : 0;
+        await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(size).AsTask());
+        Assert.Equal((1, (long)size), (told, device.Length));
+        await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(size).AsTask());
+        inner.FlushFailure = null;
+        await device.ResizeAsync(size);
+        Assert.Equal((1, 1, 1), (told, inner.Resizes, inner.FlushesAtSize(size)));
+        await device.ResizeAsync(size);
+        Assert.Equal((1, 1), (inner.Resizes, inner.FlushesAtSize(size)));
+    }
+
+    [Fact]
+    public async Task The_same_size_stops_nobody_and_touches_nothing()
+    {
+        var inner = new WatchedDevice(Large) { Hold = new TaskCompletionSource() };
+        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(inner));
+        var held = device.WriteAsync(0, new byte[512]).AsTask();
+
+        // a request is inside: were the gate closed, this would wait for it
+        await device.ResizeAsync(Large);
+        inner.Hold.SetResult();
+        await held;
+        Assert.Equal(Large, await device.ResizeAsync(now => now, Preallocation.Full));
+        Assert.Equal((0, 0), (inner.Resizes, inner.FlushesAtSize(Large)));
+    }
+
+    [Fact]
+    public async Task A_size_that_depends_on_the_one_of_now_finds_no_other_change_between()
+    {
+        var inner = new WatchedDevice(Large) { Hold = new TaskCompletionSource() };
+        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(inner));
+        var held = device.WriteAsync(0, new byte[512]).AsTask();
+        var first = device.ResizeAsync(2 * Large).AsTask();
+        var second = device.ResizeAsync(now => now + Small, Preallocation.Off).AsTask();
+        var third = device.ResizeAsync(now => throw new InvalidOperationException($"{now}"), Preallocation.Off).AsTask();
+        inner.Hold.SetResult();
+        await held;
+        await first;
+        Assert.Equal(2 * Large, await second);
+        Assert.Equal($"{(2 * Large) + Small}", (await Assert.ThrowsAsync<InvalidOperationException>(() => third)).Message);
+        await device.ReadAsync(2 * Large, new byte[Small]);
+    }
+
     [Fact]
     public async Task A_device_that_takes_no_changes_keeps_its_size()
     {
@@ -233,6 +284,10 @@ public class ResizableDeviceTests
 
         public BlockException? Failure { get; set; }
 
+        public BlockException? FlushFailure { get; set; }
+
+        public int Resizes { get; private set; }
+
         public int Met => Volatile.Read(ref _met);
 
         public long Length => _disk.Length;
@@ -273,6 +328,11 @@ public class ResizableDeviceTests
 
         public ValueTask FlushAsync(CancellationToken cancellationToken = default)
         {
+            if (FlushFailure is not null)
+            {
+                throw FlushFailure;
+            }
+
             lock (_flushes)
             {
                 _flushes.Add(Length);
@@ -289,6 +349,7 @@ public class ResizableDeviceTests
                 throw Failure;
             }
 
+            Resizes++;
             Interlocked.Add(ref _met, Volatile.Read(ref _inside));
             await Task.Yield();
             await _disk.ResizeAsync(length, preallocation, cancellationToken);

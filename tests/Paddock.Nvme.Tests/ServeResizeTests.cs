@@ -3,6 +3,9 @@ using System.Net.Sockets;
 using Paddock.Block;
 using Paddock.Nvme.Wire;
 using Paddock.Tools;
+using Paddock.Tools.Native;
+using Paddock.Tools.Serve;
+using Paddock.Tools.Serve.Doors;
 
 namespace Paddock.Nvme.Tests;
 
@@ -110,6 +113,138 @@ public class ServeResizeTests
         Assert.Contains(why, await server.RefusalAsync("resize " + line), StringComparison.Ordinal);
         await using var disk = await server.NvmeAsync();
         Assert.Equal(Zones * Zone, disk.Length);
+    }
+
+    [Fact]
+    public async Task A_host_of_blocks_of_4096_bytes_gets_no_part_of_one()
+    {
+        await using var server = await FaultServer.StartAsync(with: s => s with { BlockSize = 4096 });
+        Assert.Contains("blocks of 4096", await server.RefusalAsync("resize size=+512"), StringComparison.Ordinal);
+        await server.AskAsync("resize size=+4k");
+        await using var disk = await server.NvmeAsync();
+        Assert.Equal((Zones * Zone) + 4096, disk.Length);
+    }
+
+    [Fact]
+    public async Task Words_may_have_any_white_space_between()
+    {
+        await using var server = await FaultServer.StartAsync();
+        Assert.StartsWith("ok: disk has 9437184 bytes", await server.AskAsync("resize\tsize=+1M"), StringComparison.Ordinal);
+        Assert.Contains("there is no word 'resizes'", await server.RefusalAsync("resizes size=+1M"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_name_that_two_images_have_is_none_and_their_paths_are()
+    {
+        string other = Directory.CreateTempSubdirectory("paddock-resize-").FullName;
+        string twin = Path.Combine(other, "disk.qcow2");
+        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
+        await CreateVerb.RunAsync(twin, new Qcow2.Qcow2CreateOptions { Size = 1 << 20 }, force: false, console);
+        await using (var server = await FaultServer.StartAsync(cache: null, with: s => s with { Nbd = null, Images = [s.Images[0], new() { Path = twin }] }))
+        {
+            string why = await server.RefusalAsync("resize size=+1M image=disk");
+            Assert.Contains("several images are called 'disk'", why, StringComparison.Ordinal);
+            Assert.Contains(twin, why, StringComparison.Ordinal);
+            Assert.Equal("ok: disk has 2097152 bytes (2 MiB); it had 1048576", await server.AskAsync("resize size=+1M image=" + Uri.EscapeDataString(twin)));
+            await using var first = await server.NvmeAsync();
+            Assert.Equal(Zones * Zone, first.Length);
+        }
+
+        Directory.Delete(other, recursive: true);
+    }
+
+    [Fact]
+    public async Task A_change_that_fails_after_the_size_says_so_and_every_door_knows_the_size()
+    {
+        // the first table that is allocated is one of those that are reserved for the new part
+        await using var server = await FailingAsync("l2_alloc_write", errno: 28);
+        await using var host = await ConnectAsync(server);
+        await using var disk = (IZonedBlockDevice)await host.OpenAsync(1, ownsHost: false, Token);
+        var seen = Seen(host);
+        string why = await server.RefusalAsync("resize size=+1M preallocation=metadata");
+        Assert.Contains("'disk' has 9437184 bytes now, perhaps not durably", why, StringComparison.Ordinal);
+        await seen;
+        Assert.Equal((Zones + 1) * Zone, disk.Length);
+        await disk.AppendAsync(Zones * Zone, Block, cancellationToken: Token);
+        Assert.EndsWith("as before", await server.AskAsync("resize size=9M"), StringComparison.Ordinal);
+        await server.CheckAsync();
+    }
+
+    [Fact]
+    public async Task A_cut_that_fails_says_what_it_may_have_taken()
+    {
+        await using var server = await FailingAsync("flush_to_disk", errno: 5);
+        string why = await server.RefusalAsync("resize size=1M shrink=yes");
+        Assert.EndsWith("; 'disk' still has 8388608 bytes, but what lies behind 1048576 may be gone", why, StringComparison.Ordinal);
+        Assert.Equal("ok: disk has 1048576 bytes (1 MiB); it had 8388608", await server.AskAsync("resize size=1M shrink=yes"));
+        await server.CheckAsync();
+    }
+
+    [Fact]
+    public async Task A_change_that_runs_when_the_server_stops_is_done_before_the_image_is_closed()
+    {
+        string image = Path.Combine(Directory.CreateTempSubdirectory("paddock-resize-").FullName, "disk.qcow2");
+        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
+        await CreateVerb.RunAsync(image, new Qcow2.Qcow2CreateOptions { Size = 1 << 20 }, force: false, console);
+        var opener = new ImageOpener(new ToolContext { Program = "t", Out = TextWriter.Null, Error = TextWriter.Null });
+        var disk = await ServedDisk.OpenAsync(opener, new() { Path = image }, "disk", null);
+        using var running = new SemaphoreSlim(0);
+        using var hold = new ManualResetEventSlim();
+        disk.Resizable.Objection = _ =>
+        {
+            running.Release();
+            hold.Wait();
+            return null;
+        };
+        var change = Task.Run(() => disk.Resizable.ResizeAsync(2 << 20).AsTask(), Token);
+        await running.WaitAsync(Token);
+        var close = disk.CloseAsync();
+        Assert.False(close.IsCompleted);
+        hold.Set();
+        await change;
+        Assert.Null(await close);
+        var late = await Assert.ThrowsAsync<BlockException>(() => disk.Resizable.ResizeAsync(3 << 20).AsTask());
+        Assert.Equal("the server stops", late.Message);
+        await using (var file = ImageOpener.OpenFile(image, readOnly: true))
+        await using (var closed = await Qcow2.Qcow2Image.OpenAsync(file, new Qcow2.Qcow2OpenOptions { ReadOnly = true }))
+        {
+            Assert.Equal(2 << 20, closed.Length);
+        }
+
+        Directory.Delete(Path.GetDirectoryName(image)!, recursive: true);
+    }
+
+    [Fact]
+    public async Task A_control_socket_that_closes_ends_its_line_and_takes_no_other()
+    {
+        string path = Path.Combine(Directory.CreateTempSubdirectory("paddock-control-").FullName, "c");
+        var running = new TaskCompletionSource<string>();
+        var hold = new TaskCompletionSource<string>();
+        var control = new ControlSocket(
+            DoorListener.Owned(path, "--control"),
+            line =>
+            {
+                running.TrySetResult(line);
+                return hold.Task;
+            },
+            new ServeLog(TextWriter.Null, TimeProvider.System, json: true));
+
+        // clients are taken in the order in which they come: half of a line is there when the socket closes
+        using var late = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 30_000 };
+        await late.ConnectAsync(new UnixDomainSocketEndPoint(path), Token);
+        late.Send("tw"u8);
+        var asked = ControlSocket.AskAsync(path, "one", Token);
+        Assert.Equal("one", await running.Task);
+        var closing = control.CloseAsync(TimeSpan.FromMinutes(5));
+        Assert.False(closing.IsCompleted);
+        late.Send("o\n"u8);
+        using var reader = new StreamReader(new NetworkStream(late));
+        Assert.Equal("error: the server stops", await reader.ReadLineAsync(Token));
+        hold.SetResult("ok: done");
+        Assert.Equal("ok: done", await asked);
+        await closing;
+        Assert.Equal("one", await running.Task);
+        Directory.Delete(Path.GetDirectoryName(path)!, recursive: true);
     }
 
     [Fact]
@@ -285,6 +420,14 @@ public class ServeResizeTests
             return BinaryPrimitives.ReadInt64LittleEndian(reply.AsSpan(24));
         }
     }
+
+    // its image's file fails once, at an event of the engine
+    private static Task<FaultServer> FailingAsync(string atEvent, int errno) => FaultServer.StartAsync(cache: null, with: s =>
+    {
+        string rules = Path.Combine(Path.GetDirectoryName(s.Control)!, "rules");
+        File.WriteAllText(rules, $"[inject-error]\nevent = \"{atEvent}\"\nerrno = \"{errno}\"\nonce = \"on\"\n");
+        return s with { Images = [s.Images[0] with { Path = $"blkdebug:{rules}:{s.Images[0].Path}" }] };
+    });
 
     private static byte[] Fetch(RawHost host, byte opcode, uint id, uint dword10)
     {

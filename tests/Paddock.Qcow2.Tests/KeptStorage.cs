@@ -17,25 +17,28 @@ internal sealed class KeptStorage(IStorage storage) : IStorage
         => storage.ReadAsync(offset, buffer, cancellationToken);
 
     public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
-        => storage.WriteAsync(offset, data, cancellationToken);
+        => MayFail() ?? storage.WriteAsync(offset, data, cancellationToken);
 
     public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
-        => storage.WriteZeroesAsync(offset, length, flags, cancellationToken);
+        => MayFail() ?? storage.WriteZeroesAsync(offset, length, flags, cancellationToken);
 
     public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
         => storage.DiscardAsync(offset, length, cancellationToken);
 
-    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => storage.FlushAsync(cancellationToken);
+    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => MayFail() ?? storage.FlushAsync(cancellationToken);
 
     public ValueTask SetLengthAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        => storage.SetLengthAsync(length, preallocation, cancellationToken);
+        => MayFail() ?? storage.SetLengthAsync(length, preallocation, cancellationToken);
 
     public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
         => storage.GetStatusAsync(offset, length, cancellationToken);
 
     /// <summary>The engine's named event at which to fail once, with an I/O error; null never fails.</summary>
     public string? FailAt { get; set; }
+
+    /// <summary>How many changes and flushes still work before one fails, once, with "no space"; negative never fails.</summary>
+    public int FailIn { get; set; } = -1;
 
     public ValueTask OnEventAsync(string eventName)
     {
@@ -49,4 +52,7 @@ internal sealed class KeptStorage(IStorage storage) : IStorage
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    private ValueTask? MayFail()
+        => FailIn < 0 || FailIn-- > 0 ? null : new ValueTask(Task.FromException(new BlockException(BlockError.NoSpace, "injected: the disk is full")));
 }

@@ -7,7 +7,7 @@ namespace Paddock.Qcow2;
 // changing the virtual size, and reserving clusters ahead
 public sealed partial class Qcow2Image
 {
-    private (uint Type, byte[] Data)? _pendingExtension;
+    private PendingExtension? _pendingExtension;
 
     /// <inheritdoc/>
     public async ValueTask ResizeAsync(
@@ -32,6 +32,7 @@ public sealed partial class Qcow2Image
             return;
         }
 
+        CheckSize(length);
         await GrowL1Async(_geometry.L1EntriesFor(length));
         await SetSizeAsync(length);
         if (Backing is not null && Backing.Length > old && length > old)
@@ -54,43 +55,55 @@ public sealed partial class Qcow2Image
         await StartWritingAsync();
         long highest = 0;
         start = _geometry.AlignDown(start);
-        while (start < end)
+        try
         {
-            long pieceEnd = Math.Min(end, SliceEnd(start));
-            long first = start >> _geometry.ClusterBits;
-            long last = (pieceEnd - 1) >> _geometry.ClusterBits;
-            await _ranges.AcquireAsync(first, last, exclusive: true);
-            try
+            while (start < end)
             {
-                var map = await MapAsync(start, pieceEnd - start);
-                if (map.Kind == ClusterKind.Unallocated)
-                {
-                    long count = _geometry.ClustersFor(map.Length);
-                    var (cluster, knownZero) = await AllocateForAsync(start, count);
-                    long host = cluster << _geometry.ClusterBits;
-                    if (!knownZero)
-                    {
-                        await _storage.WriteZeroesAsync(host, count << _geometry.ClusterBits, ZeroFlags.None);
-                    }
-
-                    await LinkAsync(start, count, host);
-                    highest = Math.Max(highest, host + (count << _geometry.ClusterBits));
-                    start += count << _geometry.ClusterBits;
-                }
-                else
-                {
-                    start = _geometry.ClustersFor(start + map.Length) << _geometry.ClusterBits;
-                }
+                (start, long reserved) = await PreallocatePieceAsync(start, Math.Min(end, SliceEnd(start)));
+                highest = Math.Max(highest, reserved);
             }
-            finally
+
+            if (highest > _storage.Length)
             {
-                _ranges.Release(first, last, exclusive: true);
+                await _storage.SetLengthAsync(highest, preallocation);
             }
         }
-
-        if (highest > _storage.Length)
+        catch when (highest > _storage.Length)
         {
-            await _storage.SetLengthAsync(highest, preallocation);
+            // clusters that are mapped must not lie behind the file's end; a hole takes no space
+            await _storage.SetLengthAsync(highest);
+            throw;
+        }
+    }
+
+    // the first clusters of a piece that are alike; gives where they end, and where in the file those end that were reserved
+    private async ValueTask<(long Next, long Reserved)> PreallocatePieceAsync(long start, long pieceEnd)
+    {
+        long first = start >> _geometry.ClusterBits;
+        long last = (pieceEnd - 1) >> _geometry.ClusterBits;
+        await _ranges.AcquireAsync(first, last, exclusive: true);
+        try
+        {
+            var map = await MapAsync(start, pieceEnd - start);
+            if (map.Kind != ClusterKind.Unallocated)
+            {
+                return (_geometry.ClustersFor(start + map.Length) << _geometry.ClusterBits, 0);
+            }
+
+            long count = _geometry.ClustersFor(map.Length);
+            var (cluster, knownZero) = await AllocateForAsync(start, count);
+            long host = cluster << _geometry.ClusterBits, bytes = count << _geometry.ClusterBits;
+            if (!knownZero)
+            {
+                await _storage.WriteZeroesAsync(host, bytes, ZeroFlags.None);
+            }
+
+            await LinkAsync(start, count, host);
+            return (start + bytes, host + bytes);
+        }
+        finally
+        {
+            _ranges.Release(first, last, exclusive: true);
         }
     }
 
@@ -130,14 +143,22 @@ public sealed partial class Qcow2Image
         await FlushAsync();
     }
 
+    /// <summary>Refuses a size for which no L1 table can be long enough.</summary>
+    internal void CheckSize(long length)
+    {
+        if (_geometry.L1EntriesFor(length) * 8 > Qcow2Limits.MaxL1Bytes)
+        {
+            throw new BlockException(BlockError.TooLarge, "The image size is too large (try using a larger cluster size)");
+        }
+    }
+
     /// <summary>Writes a table of the zoned device to a place where it fits: the old one, or new clusters.</summary>
-    /// <returns>Where it is now, and the old place's clusters if they are to be freed.</returns>
+    /// <returns>Where it is now.</returns>
     /// <param name="oldOffset">Where it was.</param>
     /// <param name="oldBytes">How long it was.</param>
     /// <param name="table">The table.</param>
     /// <param name="move">Whether the old one must stay as it is until the header names the new one.</param>
-    internal async ValueTask<(long Offset, (long First, long Count)? Freed)> ReplaceTableAsync(
-        long oldOffset, long oldBytes, byte[] table, bool move)
+    internal async ValueTask<TablePlace> ReplaceTableAsync(long oldOffset, long oldBytes, byte[] table, bool move)
     {
         await _meta.AcquireAsync();
         try
@@ -147,13 +168,22 @@ public sealed partial class Qcow2Image
             if (clusters <= oldClusters && !move)
             {
                 await _storage.WriteAsync(oldOffset, table);
-                return (oldOffset, clusters < oldClusters ? (oldFirst + clusters, oldClusters - clusters) : null);
+                return new TablePlace(oldOffset, (oldFirst + clusters, oldClusters - clusters), default);
             }
 
-            long offset = (await _refcounts.AllocateAsync(clusters)).First << _geometry.ClusterBits;
-            await CheckOverlapAsync(offset, table.Length);
-            await _storage.WriteAsync(offset, table);
-            return (offset, (oldFirst, oldClusters));
+            long first = (await _refcounts.AllocateAsync(clusters)).First, offset = first << _geometry.ClusterBits;
+            try
+            {
+                await CheckOverlapAsync(offset, table.Length);
+                await _storage.WriteAsync(offset, table);
+            }
+            catch
+            {
+                _refcounts.FreeLater(first, clusters);
+                throw;
+            }
+
+            return new TablePlace(offset, (oldFirst, oldClusters), (first, clusters));
         }
         finally
         {
@@ -162,51 +192,79 @@ public sealed partial class Qcow2Image
     }
 
     /// <summary>Resizes, and changes a header extension in the same sector as the size: both or neither survive a crash.</summary>
+    /// <param name="length">The new size.</param>
+    /// <param name="preallocation">What is reserved for the new part.</param>
+    /// <param name="extension">The extension; one of its type is there.</param>
+    /// <param name="place">Of the table that it names.</param>
+    /// <param name="named">
+    /// Called under the metadata mutex as soon as the header has the new size and names the table: both stand from then on, whatever fails later.
+    /// </param>
+    /// <param name="cancellationToken">Ends it early.</param>
     internal async ValueTask ResizeWithExtensionAsync(
-        long length, Preallocation preallocation, uint type, byte[] data, (long First, long Count)? freed, CancellationToken cancellationToken)
+        long length, Preallocation preallocation, HeaderExtension extension, TablePlace place, Action named, CancellationToken cancellationToken)
     {
-        _pendingExtension = (type, data);
-        await ResizeAsync(length, preallocation, cancellationToken);
-        if (freed is var (first, count))
+        _pendingExtension = new PendingExtension(extension, place, named);
+        try
         {
-            _refcounts.FreeLater(first, count);
+            await ResizeAsync(length, preallocation, cancellationToken);
+        }
+        catch when (_pendingExtension is not null)
+        {
+            // the header was not reached: nothing names the new place, nor will
+            _pendingExtension = null;
+            await FreeLaterAsync(place.Fresh);
+            throw;
         }
 
         await FlushAsync(cancellationToken);
     }
 
+    private async ValueTask FreeLaterAsync((long First, long Count) clusters)
+    {
+        await _meta.AcquireAsync();
+        if (clusters.Count > 0)
+        {
+            _refcounts.FreeLater(clusters.First, clusters.Count);
+        }
+
+        _meta.Release();
+    }
+
     private async ValueTask WriteSizeAsync(long length)
     {
         var header = _header with { VirtualSize = (ulong)length };
-        if (_pendingExtension is not var (type, data))
+        if (_pendingExtension is not { } pending)
         {
             await WriteHeaderAsync(header);
+            Length = length;
             return;
         }
 
+        // should this write fail, nobody knows which the header names: no place is free again
         _pendingExtension = null;
         var cluster = new byte[_geometry.ClusterSize];
         await _storage.ReadAsync(0, cluster);
-        int at = (int)header.HeaderLength;
-        for (int i = 0; i < _extensions.Count; i++)
+        int at = (int)header.HeaderLength, index = 0;
+        while (_extensions[index].Type != pending.Extension.Type)
         {
-            int size = _extensions[i].TotalSize;
-            if (_extensions[i].Type == type)
-            {
-                // as long as the old one when padded, so that what follows stays where it is
-                _extensions[i] = new HeaderExtension(type, data);
-                cluster.AsSpan(at, size).Clear();
-                _extensions[i].WriteTo(cluster.AsSpan(at, size));
-                at += size;
-                break;
-            }
-
-            at += size;
+            at += _extensions[index++].TotalSize;
         }
 
+        // as long as the old one when padded, so that what follows stays where it is
+        int size = _extensions[index].TotalSize;
+        cluster.AsSpan(at, size).Clear();
+        pending.Extension.WriteTo(cluster.AsSpan(at, size));
         header.WriteTo(cluster);
-        await _storage.WriteAsync(0, cluster.AsMemory(0, (at + 511) & ~511));
+        await _storage.WriteAsync(0, cluster.AsMemory(0, (at + size + 511) & ~511));
         _header = header;
+        _extensions[index] = pending.Extension;
+        Length = length;
+        if (pending.Place.Freed is { Count: > 0 } freed)
+        {
+            _refcounts.FreeLater(freed.First, freed.Count);
+        }
+
+        pending.Named();
     }
 
     private async ValueTask SetSizeAsync(long length)
@@ -216,7 +274,6 @@ public sealed partial class Qcow2Image
         {
             await FlushLockedAsync();
             await WriteSizeAsync(length);
-            Length = length;
         }
         finally
         {
@@ -230,11 +287,6 @@ public sealed partial class Qcow2Image
         if (entries <= _l1.Length)
         {
             return;
-        }
-
-        if (entries * 8 > Qcow2Limits.MaxL1Bytes)
-        {
-            throw new BlockException(BlockError.TooLarge, "The image size is too large (try using a larger cluster size)");
         }
 
         await _meta.AcquireAsync();
@@ -271,4 +323,13 @@ public sealed partial class Qcow2Image
             _meta.Release();
         }
     }
+
+    /// <summary>Where a table of the zoned device is.</summary>
+    /// <param name="Offset">In the image's file.</param>
+    /// <param name="Freed">Clusters that nothing needs once the header names it.</param>
+    /// <param name="Fresh">Clusters that nothing needs should the header never name it.</param>
+    internal readonly record struct TablePlace(long Offset, (long First, long Count) Freed, (long First, long Count) Fresh);
+
+    /// <summary>What the header gets together with its next size.</summary>
+    private sealed record PendingExtension(HeaderExtension Extension, TablePlace Place, Action Named);
 }

@@ -106,6 +106,7 @@ internal sealed partial class ZonedImage
             await DrainAsync(zone, cancellationToken);
         }
 
+        _image.CheckSize(length);
         await _image.StartWritingAsync();
         await _image.FlushAsync(cancellationToken);
         var stored = new byte[count * ZoneTableFormat.EntrySize];
@@ -119,20 +120,26 @@ internal sealed partial class ZonedImage
         await SwitchTableAsync(parameters, stored, _table.Format, length, preallocation, cancellationToken);
     }
 
-    // the new table first, then size, zones and the table's place in one sector of the header, then the old table's clusters
+    // the new table first, then size, zones and the table's place in one sector of the header, then the old table's clusters. Memory follows the
+    // header at once: should what comes after it fail, pointers go where the next opening looks for them
     private async ValueTask SwitchTableAsync(
         ZonedParameters parameters, byte[] stored, ZoneTableFormat format, long length, Preallocation preallocation,
         CancellationToken cancellationToken)
     {
-        var (offset, freed) = await _image.ReplaceTableAsync(_table.Offset, _table.Stored.Length, stored, move: format != _table.Format);
-        parameters = parameters with { TableOffset = (ulong)offset };
-        await _image.ResizeWithExtensionAsync(length, preallocation, Format.HeaderExtension.Zoned, ZonedExtension.Write(parameters), freed, cancellationToken);
-        lock (_state)
+        var place = await _image.ReplaceTableAsync(_table.Offset, _table.Stored.Length, stored, move: format != _table.Format);
+        parameters = parameters with { TableOffset = (ulong)place.Offset };
+        var extension = new Format.HeaderExtension(Format.HeaderExtension.Zoned, ZonedExtension.Write(parameters));
+        await _image.ResizeWithExtensionAsync(length, preallocation, extension, place, Follow, cancellationToken);
+
+        void Follow()
         {
-            _parameters = parameters;
-            _zones.Resize(length);
-            _table.Move(offset, stored, format);
-            _image.RegisterZoneTable(offset, stored.Length);
+            lock (_state)
+            {
+                _parameters = parameters;
+                _zones.Resize(length);
+                _table.Move(place.Offset, stored, format);
+                _image.RegisterZoneTable(place.Offset, stored.Length);
+            }
         }
     }
 

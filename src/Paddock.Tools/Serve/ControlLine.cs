@@ -22,6 +22,9 @@ internal sealed class ControlLine
     /// <summary>What to do.</summary>
     public string Word { get; }
 
+    /// <summary>The word that a line begins with; empty where there is none.</summary>
+    public static string WordOf(string line) => line.Split((char[]?)null, 2, StringSplitOptions.RemoveEmptyEntries) is [var word, ..] ? word : "";
+
     /// <summary>Reads a line.</summary>
     /// <param name="line">The line.</param>
     /// <param name="words">The words that there are, and what each may have behind it.</param>

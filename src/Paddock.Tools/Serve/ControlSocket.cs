@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Text;
+using Paddock.Block.Concurrency;
 using Paddock.Tools.Serve.Doors;
 
 namespace Paddock.Tools.Serve;
@@ -17,9 +18,10 @@ internal sealed class ControlSocket : IDisposable
     private readonly DoorListener _place;
     private readonly Socket _listener;
     private readonly SemaphoreSlim _places = new(MaxClients);
+    private readonly RequestGate _lines = new();
     private readonly Func<string, Task<string>> _execute;
     private readonly ServeLog _log;
-    private volatile bool _disposed;
+    private volatile bool _closed;
 
     /// <param name="place">Where it is; owned.</param>
     /// <param name="execute">Runs a line.</param>
@@ -35,9 +37,19 @@ internal sealed class ControlSocket : IDisposable
 
     public void Dispose()
     {
-        _disposed = true;
+        _closed = true;
         _listener.Dispose();
         _place.Remove();
+    }
+
+    /// <summary>Takes no more clients, and no more lines of those that are there.</summary>
+    /// <param name="limit">How long it waits for lines that run; they go on after that.</param>
+    public async Task CloseAsync(TimeSpan limit)
+    {
+        Dispose();
+
+        // it stays closed
+        await Task.WhenAny(_lines.CloseAsync().AsTask(), Task.Delay(limit));
     }
 
     /// <summary>Sends one line to a server and gives its answer, which begins with <c>ok</c>.</summary>
@@ -74,13 +86,34 @@ internal sealed class ControlSocket : IDisposable
             catch (Exception e) when (e is SocketException or ObjectDisposedException)
             {
                 _places.Release();
-                if (_disposed)
+                if (_closed)
                 {
                     return;
                 }
 
                 // no descriptor is free, perhaps: asking again at once would spin
                 await Task.Delay(Pause);
+            }
+        }
+    }
+
+    // who closes the socket waits for the answer too
+    private async Task AnswerAsync(NetworkStream stream, string line, bool tooLong)
+    {
+        int ticket = _lines.TryEnter();
+        try
+        {
+            string answer = tooLong ? $"error: a line has at most {ControlLine.MaxLength} characters"
+                : ticket < 0 ? "error: the server stops" : await _execute(line);
+            _log.Write("control", ("line", line), ("answer", answer));
+            using var patience = new CancellationTokenSource(Patience);
+            await stream.WriteAsync(Encoding.UTF8.GetBytes(answer + "\n"), patience.Token);
+        }
+        finally
+        {
+            if (ticket >= 0)
+            {
+                _lines.Leave(ticket);
             }
         }
     }
@@ -113,10 +146,7 @@ internal sealed class ControlSocket : IDisposable
             }
 
             string text = Encoding.UTF8.GetString(line, 0, end < 0 ? length : end).Trim();
-            string answer = end < 0 ? $"error: a line has at most {ControlLine.MaxLength} characters" : await _execute(text);
-            _log.Write("control", ("line", text), ("answer", answer));
-            using var patience = new CancellationTokenSource(Patience);
-            await stream.WriteAsync(Encoding.UTF8.GetBytes(answer + "\n"), patience.Token);
+            await AnswerAsync(stream, text, end < 0);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or SocketException or ObjectDisposedException)
         {

@@ -110,7 +110,8 @@ public sealed class ServeVerb : IAsyncDisposable
         }
 
         _closed = true;
-        _controls.ForEach(c => c.Dispose());
+        var limit = TimeSpan.FromSeconds(_settings.DrainTimeout);
+        var lines = _controls.ConvertAll(c => c.CloseAsync(limit));
         await (_metrics?.DisposeAsync() ?? ValueTask.CompletedTask);
         _schedule?.Dispose();
         foreach (var disk in _disks)
@@ -119,7 +120,7 @@ public sealed class ServeVerb : IAsyncDisposable
             disk.Faults.Clear();
         }
 
-        await Task.WhenAll(_doors.Select(door => door.CloseAsync(TimeSpan.FromSeconds(_settings.DrainTimeout))));
+        await Task.WhenAll([.. lines, .. _doors.Select(door => door.CloseAsync(limit))]);
         foreach (var door in _doors)
         {
             await door.DisposeAsync();

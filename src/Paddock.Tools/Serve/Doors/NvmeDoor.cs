@@ -102,6 +102,11 @@ internal sealed class NvmeDoor : IDoor
     public string? CannotResize(ServedDisk disk, long length)
     {
         var parts = _namespaces.Where(n => n.Disk == disk).ToArray();
+        if (parts.Length > 0 && length % _settings.BlockSize != 0)
+        {
+            return $"NVMe hosts have blocks of {_settings.BlockSize} bytes here, and {length} bytes are no whole number of them";
+        }
+
         if (disk.Zoned is not { Zoned: { ConventionalZones: > 0 and var conventional, ZoneSize: var size } } || parts.Length == 0)
         {
             return null;

@@ -29,7 +29,8 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
         {
             case "fail" or "delay" or "hang":
                 var place = Find(line);
-                var rule = FaultRuleText.Parse(line, place.Start, place.Length, place.Start + place.Length == place.Disk.Device.Length, place.Disk.Zoned?.Zoned.ZoneSize ?? 0);
+                bool isLast = place.Start + place.Length == place.Disk.Device.Length;
+                var rule = FaultRuleText.Parse(line, place.Start, place.Length, isLast, place.Disk.Zoned?.Zoned.ZoneSize ?? 0);
                 return $"ok: rule {place.Disk.Faults.Add(rule)} of {place.Disk.Name}";
             case "release":
                 return $"ok: {Chosen(line).Sum(d => d.Faults.Release(IdOf(line)))} requests go on";

@@ -21,7 +21,7 @@ internal sealed record ResizeLine(string Size, string? Image, bool Shrink, Preal
     };
 
     /// <summary>Whether a line is of this kind.</summary>
-    public static bool Owns(string line) => line == Word || line.StartsWith(Word + " ", StringComparison.Ordinal);
+    public static bool Owns(string line) => ControlLine.WordOf(line) == Word;
 
     /// <summary>Reads a line, and holds what it says against what can be said; whether there is such an image is another question.</summary>
     /// <exception cref="ToolException">It cannot be read; the message says why.</exception>
