@@ -16,7 +16,8 @@ public sealed class SlabPool(long limit = long.MaxValue, long keeps = 256L << 20
     private readonly long _keeps = Math.Min(limit / 4, keeps);
     private readonly Lock _lock = new();
     private readonly Stack<Slab>[] _free = [.. Enumerable.Range(0, Classes).Select(_ => new Stack<Slab>())];
-    private long _lent, _kept;
+    private readonly long[] _lastRent = new long[Classes];
+    private long _lent, _kept, _rents;
 
     /// <summary>Most bytes that are lent at once.</summary>
     public long Limit => limit;
@@ -41,6 +42,7 @@ public sealed class SlabPool(long limit = long.MaxValue, long keeps = 256L << 20
             }
 
             _lent += (long)SmallestSize << index;
+            _lastRent[index] = ++_rents;
             if (_free[index].TryPop(out slab))
             {
                 _kept -= slab.Bytes.Length;
@@ -59,12 +61,37 @@ public sealed class SlabPool(long limit = long.MaxValue, long keeps = 256L << 20
         lock (_lock)
         {
             _lent -= slab.Bytes.Length;
+            while (_kept + slab.Bytes.Length > _keeps && TryDropOlderThan(index))
+            {
+            }
+
             if (_kept + slab.Bytes.Length <= _keeps)
             {
                 _kept += slab.Bytes.Length;
                 _free[index].Push(slab);
             }
         }
+    }
+
+    // sizes that nobody asks for any more make room for those that are asked for. Under the lock
+    private bool TryDropOlderThan(int index)
+    {
+        int oldest = -1;
+        for (int i = 0; i < Classes; i++)
+        {
+            if (_free[i].Count > 0 && _lastRent[i] < _lastRent[index] && (oldest < 0 || _lastRent[i] < _lastRent[oldest]))
+            {
+                oldest = i;
+            }
+        }
+
+        if (oldest < 0)
+        {
+            return false;
+        }
+
+        _kept -= _free[oldest].Pop().Bytes.Length;
+        return true;
     }
 
     private static int ClassOf(int size)
