@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net.Sockets;
 using Paddock.VhostUser.Blk;
 
 namespace Paddock.VhostUser.Tests.Serve;
@@ -38,7 +37,7 @@ public sealed class ActivationTests : IDisposable
         string log = "";
         try
         {
-            await UntilAsync(() => File.Exists(At("b")) && Listens(At("b")), server);
+            await UntilAsync(() => File.Exists(At("b")) && UnixListener.Listens(At("b")), server);
             using (var guest = Guest.Connect(At("a"), rings: 4, packed: false, memory: 8 << 20))
             {
                 Assert.Equal((byte)0, guest.Run(RequestType.ZoneAppend, DoorServer.Zone, new byte[4096], ring: 3));
@@ -71,20 +70,6 @@ public sealed class ActivationTests : IDisposable
             "python3", ["-c", Launcher, string.Join(':', sockets), Environment.ProcessPath is { } host && Path.GetFileName(host) == "dotnet" ? host : "dotnet",
                 program, "serve", .. images])
         { RedirectStandardError = true, RedirectStandardOutput = true })!;
-    }
-
-    private static bool Listens(string path)
-    {
-        try
-        {
-            using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            socket.Connect(new UnixDomainSocketEndPoint(path));
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
     }
 
     private static async Task UntilAsync(Func<bool> holds, Process server)

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
-using System.Net.Sockets;
 using Microsoft.Win32.SafeHandles;
 using Paddock.Qcow2;
 using Paddock.Tools.Native;
@@ -201,27 +200,13 @@ public sealed class KilledServerTests : IDisposable
         _servers.Add(server);
         server.ErrorDataReceived += static (_, _) => { };
         server.BeginErrorReadLine();
-        for (int i = 0; i < 3000 && !Listens(At("s")); i++)
+        for (int i = 0; i < 3000 && !UnixListener.Listens(At("s")); i++)
         {
             Assert.False(server.HasExited, "it has ended");
             await Task.Delay(10, TestContext.Current.CancellationToken);
         }
 
         return server;
-    }
-
-    private static bool Listens(string path)
-    {
-        try
-        {
-            using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            socket.Connect(new UnixDomainSocketEndPoint(path));
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
     }
 
     private string At(string name) => Path.Combine(_folder, name);
