@@ -17,18 +17,13 @@ internal static class InfoCommand
         }
 
         var opener = new ImageOpener(ctx);
-        var settings = given.Settings() with { NoBacking = true };
+        var settings = given.Settings() with { NoBacking = true, Chain = new ImageChain(BackingPolicy.Any) };
         string? name = given.Operands[0];
         bool imageOpts = given.Has("image-opts");
         var layers = new List<object?>();
-        var seen = new HashSet<string>();
-        while (name is not null)
+        for (int depth = 0; name is not null; depth++)
         {
-            if (!seen.Add(name))
-            {
-                throw new ToolException($"Backing file '{name}' creates an infinite loop.");
-            }
-
+            ImageChain.CheckDepth(depth);
             await using var node = await opener.OpenAsync(name, settings, imageOpts);
             if (given.Json)
             {
@@ -36,12 +31,17 @@ internal static class InfoCommand
             }
             else
             {
-                Print(ctx, node, first: seen.Count == 1);
+                Print(ctx, node, first: depth == 0);
             }
 
             var info = node.Qcow2?.Info;
             name = given.Has("b") && info?.BackingFile is { } backing ? BackingName.Resolve(backing, node.Filename) : null;
-            settings = settings with { Format = info?.BackingFormat };
+            settings = settings with
+            {
+                Format = info?.BackingFormat,
+                Admit = name is null ? null : settings.Chain.Admit(name, info?.BackingFormat),
+                Objects = [],
+            };
             imageOpts = false;
         }
 
