@@ -69,6 +69,9 @@ internal static class InfoCommand
         return $"{digits} {Units[unit]}";
     }
 
+    // in whole sectors, as the peer counts
+    private static long FileLength(ImageNode node) => (node.Storage.Length + 511) & -512;
+
     private static void Print(ToolContext ctx, ImageNode node, bool first)
     {
         if (!first)
@@ -95,7 +98,7 @@ internal static class InfoCommand
         ctx.Line("Child node '/file':");
         ctx.Line($"    filename: {node.Storage.Name}");
         ctx.Line($"    protocol type: {node.Protocol}");
-        ctx.Line($"    file length: {Human(node.Storage.Length)} ({node.Storage.Length} bytes)");
+        ctx.Line($"    file length: {Human(FileLength(node))} ({FileLength(node)} bytes)");
         ctx.Line($"    disk size: {disk}");
     }
 
@@ -177,7 +180,7 @@ internal static class InfoCommand
         long allocated = node.Storage.AllocatedBytes;
         var file = new QDict()
             .With("children", new List<object?>())
-            .With("virtual-size", node.Storage.Length)
+            .With("virtual-size", FileLength(node))
             .With("filename", node.Storage.Name)
             .With("format", node.Protocol)
             .WithIf(allocated >= 0, "actual-size", allocated)

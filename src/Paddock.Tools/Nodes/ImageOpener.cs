@@ -242,6 +242,7 @@ public sealed class ImageOpener(ToolContext context)
 
         string given = JsonText.Compact(driver is null ? options : options.Clone().With("driver", driver));
         var file = name is not null || driver is "file" or Null ? options : options.TakePrefix("file");
+        bool isGiven = file.Count > 0;
         foreach (string harmless in HarmlessOptions)
         {
             file.Take(harmless);
@@ -255,7 +256,7 @@ public sealed class ImageOpener(ToolContext context)
 
         return protocol != "file" ? throw new ToolException($"Unknown driver '{protocol}'")
             : file.Take("filename") is not string named
-            ? throw new ToolException("A block device must be specified for \"file\"")
+            ? throw new ToolException(isGiven ? "The 'file' block driver requires a file name" : "A block device must be specified for \"file\"")
             : (PathOf(named), OpenFile(PathOf(named), settings));
     }
 
@@ -350,7 +351,8 @@ public sealed class ImageOpener(ToolContext context)
 
     private async ValueTask<ImageNode> OpenQcow2Async(string path, IStorage storage, OpenSettings settings, QDict options, int depth)
     {
-        bool noBacking = settings.NoBacking || (options.Contains("backing") && options.Take("backing") is null or "");
+        bool isCut = IsBackingCut(options, settings);
+        bool noBacking = settings.NoBacking || isCut;
         var backing = options.TakePrefix("backing");
         var gate = new BackingGate(this, settings with { Options = backing, Storage = null, StorageFacts = null }, depth);
         var open = Qcow2Options.Apply(options, new Qcow2OpenOptions
@@ -378,6 +380,23 @@ public sealed class ImageOpener(ToolContext context)
             Device = Cached(CheckedBlockDevice.Wrap(image), settings),
             Backing = gate.Opened,
         };
+    }
+
+    // "backing": null ends the chain at this image; an empty name is the older way to say it
+    private bool IsBackingCut(QDict options, OpenSettings settings)
+    {
+        if (!options.Contains("backing") || (settings is { NoBacking: true, ForCheck: false } && options["backing"] is not (null or "")))
+        {
+            return false;
+        }
+
+        object? node = options.Take("backing");
+        if (node is "")
+        {
+            context.Warn("Use of \"backing\": \"\" is deprecated; use \"backing\": null instead");
+        }
+
+        return node is null or "" ? true : throw new ToolException($"Could not open backing file: Cannot find device='{node}' nor node-name='{node}'");
     }
 
     private void WarnProbedRaw(string name)
