@@ -83,6 +83,7 @@ public sealed partial class Qcow2Image
             await _storage.FlushAsync();
         }
 
+        _refcounts.TablesReachStorage();
         await _l2.WriteBackAsync(null);
     }
 
