@@ -1,8 +1,9 @@
+using System.Buffers.Binary;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
 
-// what a smaller disk no longer needs: refcount blocks that count nothing, and the file's end
+// what a smaller disk no longer needs: refcount blocks that count nothing, the table's distance, and the file's end
 internal sealed partial class RefcountManager
 {
     /// <summary>Removes empty refcount blocks and cuts the storage behind the last cluster in use. All pending frees must have been applied.</summary>
@@ -10,6 +11,11 @@ internal sealed partial class RefcountManager
     {
         await WriteBackAsync();
         await RemoveEmptyBlocksAsync();
+        if (await MoveTableDownAsync())
+        {
+            await RemoveEmptyBlocksAsync();
+        }
+
         await _storage.FlushAsync();
         long end = await EndOfUseAsync();
         if (end << _geometry.ClusterBits >= _storage.Length)
@@ -23,6 +29,45 @@ internal sealed partial class RefcountManager
 
         // a storage that cannot be cut keeps its length, and its old bytes
         HighWater = _geometry.ClustersFor(_storage.Length);
+    }
+
+    /// <summary>A table that grew lies behind all that the shorter one counted, and would keep the file long.</summary>
+    /// <returns>True when it lies further down now.</returns>
+    private async ValueTask<bool> MoveTableDownAsync()
+    {
+        int bits = _geometry.ClusterBits;
+        long clusters = _geometry.ClustersFor((long)_table.Length * 8), old = _tableOffset >> bits;
+        if (clusters >= 1L << _geometry.RefcountBlockBits)
+        {
+            return false;
+        }
+
+        long first = (await AllocateAsync(clusters)).First;
+        if (first >= old)
+        {
+            await FreeNowAsync(first, clusters);
+            return false;
+        }
+
+        await WriteBackAsync();
+        var bytes = new byte[clusters << bits];
+        for (int i = 0; i < _table.Length; i++)
+        {
+            BinaryPrimitives.WriteUInt64BigEndian(bytes.AsSpan(i * 8), _table[i]);
+        }
+
+        await _storage.WriteAsync(first << bits, bytes);
+        await _storage.FlushAsync();
+        if (TableMoved is not null)
+        {
+            await TableMoved(first << bits, (uint)clusters);
+        }
+
+        _tableOffset = first << bits;
+        await _storage.FlushAsync();
+        await FreeNowAsync(old, clusters);
+        await WriteBackAsync();
+        return true;
     }
 
     private async ValueTask RemoveEmptyBlocksAsync()
