@@ -99,7 +99,8 @@ public class ProbeTests
         for (int round = 0; round < 50; round++)
         {
             await using var node = await RawAsync(peer);
-            var parts = Enumerable.Range(0, magic.Length).Select(i => Task.Run(() => node.Device.WriteAsync(i, magic.AsMemory(i, 1), WriteFlags.None, Token).AsTask(), Token));
+            var parts = Enumerable.Range(0, magic.Length).Select(i => Task.Run(
+                () => node.Device.WriteAsync(i, magic.AsMemory(i, 1), WriteFlags.None, Token).AsTask(), Token));
             await Assert.ThrowsAsync<BlockException>(() => Task.WhenAll(parts));
         }
     }
