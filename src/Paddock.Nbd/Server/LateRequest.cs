@@ -187,7 +187,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         }
 
         var format = _session.Format;
-        _session.Counters.Took(_request.Command, _since);
+        _session.Counters.DoneElsewhere(_request, _since);
         if (_reply.IsEmpty)
         {
             format.WriteDone(_small, _request);

@@ -168,7 +168,7 @@ internal sealed class NbdSession : IDisposable
 
     private void Dispatch(NbdRequest request, ReadOnlyMemory<byte> payload)
     {
-        _counters.Count(request);
+        _counters.Came();
         uint[]? contexts = null;
         if (request.Command == NbdCommand.BlockStatus && (request.Flags & CommandFlags.PayloadLength) != 0)
         {
@@ -227,7 +227,7 @@ internal sealed class NbdSession : IDisposable
                 reading.GetAwaiter().GetResult();
                 _format.WriteReadHead(reply.Span, request);
                 _pace.Took(since);
-                _counters.Took(NbdCommand.Read, since);
+                _counters.Done(request, since);
                 return;
             }
         }
@@ -257,6 +257,7 @@ internal sealed class NbdSession : IDisposable
             if (status.IsZero && status.Length == length)
             {
                 _ = _format.WriteHole(_writer.Take(_format.ChunkHead + ReadPayload.HoleSize).Span, request);
+                _counters.Done(request, since);
                 return;
             }
 
@@ -272,7 +273,7 @@ internal sealed class NbdSession : IDisposable
                 taken = 0;
             }
 
-            _counters.Took(NbdCommand.Read, since);
+            _counters.Done(request, since);
         }
         catch (Exception e)
         {
@@ -325,7 +326,7 @@ internal sealed class NbdSession : IDisposable
             {
                 writing.GetAwaiter().GetResult();
                 _pace.Took(since);
-                _counters.Took(NbdCommand.Write, since);
+                _counters.Done(request, since);
                 _format.WriteDone(_writer.Take(_format.DoneSize).Span, request);
                 return;
             }
@@ -350,6 +351,7 @@ internal sealed class NbdSession : IDisposable
         }
 
         var late = Late(request, payload);
+        _counters.Came();
         if (!late.HasMemoryFor(payload))
         {
             late.Release();
@@ -365,7 +367,6 @@ internal sealed class NbdSession : IDisposable
             return false;
         }
 
-        _counters.Count(request);
         if (RequestCheck.Check(request, _export, _format.Form, hasContexts: false, out string message) is var error and not NbdError.None)
         {
             late.Release();
