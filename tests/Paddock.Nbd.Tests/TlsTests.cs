@@ -137,11 +137,11 @@ public sealed class TlsTests(TlsTests.Certificates made) : IClassFixture<TlsTest
             }
 
             string key = Path.Combine(folder, who + "-key.pem");
-            File.SetUnixFileMode(key, mode);
+            Restrict(key, mode);
             var refused = Assert.Throws<IOException>(() => TlsCredentials.FromFolder(folder, isServer));
             Assert.Contains(key, refused.Message, StringComparison.Ordinal);
             Assert.Contains("chmod 600", refused.Message, StringComparison.Ordinal);
-            File.SetUnixFileMode(key, UnixFileMode.UserRead);
+            Restrict(key, UnixFileMode.UserRead);
             TlsCredentials.FromFolder(folder, isServer).Dispose();
         }
     }
@@ -171,8 +171,16 @@ public sealed class TlsTests(TlsTests.Certificates made) : IClassFixture<TlsTest
         Directory.CreateDirectory(at);
         File.WriteAllText(Path.Combine(at, who + "-cert.pem"), certificate.ExportCertificatePem());
         File.WriteAllText(keyFile, key.ExportPkcs8PrivateKeyPem());
-        File.SetUnixFileMode(keyFile, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        Restrict(keyFile, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         return at;
+    }
+
+    private static void Restrict(string file, UnixFileMode mode)
+    {
+        if (!OperatingSystem.IsWindows())
+        {
+            File.SetUnixFileMode(file, mode);
+        }
     }
 
     private static NbdTarget Listen(NbdServer server)
