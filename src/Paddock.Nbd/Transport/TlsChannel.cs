@@ -26,6 +26,9 @@ internal sealed class TlsChannel : IByteChannel
         => Open(plain, stream => stream.AuthenticateAsClient(options));
 
     /// <inheritdoc/>
+    public bool IsPeerGone => _plain.IsPeerGone;
+
+    /// <inheritdoc/>
     public int Receive(Span<byte> into)
     {
         try

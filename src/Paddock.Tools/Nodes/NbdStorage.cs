@@ -43,6 +43,8 @@ internal sealed class NbdStorage(NbdDisk disk) : IStorage
 
     public ValueTask FlushAsync(CancellationToken cancellationToken = default) => disk.FlushAsync(cancellationToken);
 
+    public void ThrowIfFlushFailed() => disk.Client.ThrowIfFlushFailed();
+
     public ValueTask SetLengthAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
         => length <= Length ? default
