@@ -97,6 +97,34 @@ public sealed class TlsTests(TlsTests.Certificates made) : IClassFixture<TlsTest
     }
 
     [Fact]
+    public async Task An_nbds_name_brings_its_certificates_along()
+    {
+        var (server, target) = Serve(TlsMode.Required);
+        await using var _ = server;
+        string name = $"nbds://localhost:{target.Port}/?tls-certificates={Uri.EscapeDataString(made.Folder("client"))}";
+        await UseAsync(NbdTarget.Parse(name)!);
+        var other = await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(NbdTarget.Parse(name + "&tls-hostname=elsewhere.example")!));
+        Assert.EndsWith("the peer's certificate is for another name", other.Message, StringComparison.Ordinal);
+        await UseAsync(NbdTarget.Parse(name + "&tls-hostname=elsewhere.example&tls-verify-peer=false")!);
+
+        // without certificates the system's authorities are asked, which do not know ours
+        await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(NbdTarget.Parse($"nbds://localhost:{target.Port}/")!));
+        Assert.Contains("virtual size: 4 MiB", await Peer.OursAsync(["info", name]), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Nbds_names_are_read_whole_or_refused()
+    {
+        var parsed = NbdTarget.Parse("nbds+unix:///a%20b?socket=/tmp/a%26b&tls-verify-peer=false")!;
+        Assert.Equal(("/tmp/a&b", "a b", false), (parsed.SocketPath, parsed.ExportName, parsed.Tls!.VerifyPeer));
+        Assert.Equal((10809, "h", ""), (NbdTarget.Parse("nbds://h")!.Port, NbdTarget.Parse("nbds://h")!.Host, NbdTarget.Parse("nbds://h")!.ExportName));
+        foreach (string wrong in new[] { "nbds://", "nbds+unix:///e", "nbds://h/?tls-psk-file=x", "nbds://h/?tls-verify-peer=maybe", "nbd://h/?tls-hostname=x" })
+        {
+            Assert.Throws<FormatException>(() => NbdTarget.Parse(wrong));
+        }
+    }
+
+    [Fact]
     public async Task A_certificate_never_makes_the_other_side_connect_to_an_address_of_its_choice()
     {
         var (issuers, port) = Peer.Loopback();

@@ -242,7 +242,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
             throw new NbdProtocolException("StartTls", 0, "the server went on in the clear");
         }
 
-        input.Channel = TlsChannel.Connect(plain, credentials.ForClient(target.TlsHostname ?? target.Host));
+        input.Channel = TlsChannel.Connect(plain, credentials, target.TlsHostname ?? target.Host);
     }
 
     private bool IsTaken(NbdOption option)

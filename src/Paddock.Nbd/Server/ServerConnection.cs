@@ -109,7 +109,7 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
                 case HandshakeStep.Close:
                     return false;
                 case HandshakeStep.StartTls:
-                    channel = input.Channel = TlsChannel.Accept(_plain, server.Credentials!.ForServer());
+                    channel = input.Channel = TlsChannel.Accept(_plain, server.Credentials!);
                     handshake.Secured();
                     break;
                 case HandshakeStep.MoreInput when !input.Fill(handshake.Wanted):

@@ -64,20 +64,20 @@ public sealed class TlsCredentials : IDisposable
     /// <summary>This side's certificate with those between it and its authority.</summary>
     private SslStreamCertificateContext? Own { get; init; }
 
-    internal SslServerAuthenticationOptions ForServer() => new()
+    internal SslServerAuthenticationOptions ForServer(TlsVerdict verdict) => new()
     {
         ServerCertificateContext = Own,
         ClientCertificateRequired = VerifyPeer,
         CertificateChainPolicy = Policy(),
-        RemoteCertificateValidationCallback = (_, _, _, errors) => !VerifyPeer || (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == 0,
+        RemoteCertificateValidationCallback = (_, _, _, errors) => !VerifyPeer || verdict.Accepts(errors & ~SslPolicyErrors.RemoteCertificateNameMismatch),
     };
 
-    internal SslClientAuthenticationOptions ForClient(string host) => new()
+    internal SslClientAuthenticationOptions ForClient(string host, TlsVerdict verdict) => new()
     {
         TargetHost = host,
         ClientCertificateContext = Own,
         CertificateChainPolicy = Policy(),
-        RemoteCertificateValidationCallback = (_, _, _, errors) => !VerifyPeer || errors == SslPolicyErrors.None,
+        RemoteCertificateValidationCallback = (_, _, _, errors) => !VerifyPeer || verdict.Accepts(errors),
     };
 
     // offline: the certificate's own chain is not completed by downloads either
@@ -102,5 +102,22 @@ public sealed class TlsCredentials : IDisposable
         }
 
         return policy;
+    }
+}
+
+/// <summary>Why the peer's certificate was refused in a handshake, in words.</summary>
+internal sealed class TlsVerdict
+{
+    /// <summary>The reason; null where it was not refused.</summary>
+    public string? Why { get; private set; }
+
+    /// <summary>Accepts a certificate without errors; keeps the reason otherwise.</summary>
+    public bool Accepts(SslPolicyErrors errors)
+    {
+        Why = errors == SslPolicyErrors.None ? null
+            : (errors & SslPolicyErrors.RemoteCertificateNotAvailable) != 0 ? "the peer shows no certificate"
+            : (errors & SslPolicyErrors.RemoteCertificateNameMismatch) != 0 ? "the peer's certificate is for another name"
+            : "the peer's certificate is not signed by a trusted authority, not valid now, or not meant for this use";
+        return Why is null;
     }
 }
