@@ -30,9 +30,10 @@ public static class SecretFile
             return count <= MaxBytes ? Encoding.UTF8.GetString(bytes, 0, count)
                 : throw new IOException($"'{path}' is longer than {MaxBytes} bytes, too long for a file of keys");
         }
-        catch (UnauthorizedAccessException e)
+        catch (Exception e) when (e is UnauthorizedAccessException or NotSupportedException or FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new IOException($"cannot read '{path}': {e.Message}", e);
+            string why = e is UnauthorizedAccessException ? "Permission denied" : e is NotSupportedException ? e.Message : "No such file or directory";
+            throw new IOException($"cannot read '{path}': {why}", e);
         }
         finally
         {

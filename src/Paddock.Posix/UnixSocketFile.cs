@@ -75,7 +75,8 @@ public sealed class UnixSocketFile
             throw new IOException("a file that is not a socket has this name: remove it or choose another path");
         }
 
-        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        // without blocking: a listener whose queue is full would keep us waiting
+        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { Blocking = false };
         try
         {
             probe.Connect(new UnixDomainSocketEndPoint(path));
