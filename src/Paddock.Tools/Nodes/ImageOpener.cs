@@ -61,7 +61,6 @@ public sealed class ImageOpener(ToolContext context)
             Path = path,
             ReadOnly = readOnly,
             Create = create,
-            Truncate = create,
             DirectIo = direct,
             Lock = forceShare ? ImageLock.ForceShare : readOnly ? ImageLock.ReadShared : ImageLock.Write,
         };
