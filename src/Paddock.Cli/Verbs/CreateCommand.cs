@@ -46,7 +46,7 @@ internal static class CreateCommand
     private static async Task<int> RunAsync(ParseResult parsed, NativeConsole console, CancellationToken cancellationToken)
     {
         var zoned = Zoned(parsed);
-        long cluster = SizeOr(parsed, ClusterSize, "cluster size", DefaultCluster(zoned, console));
+        long cluster = parsed.GetValue(ClusterSize) is { } given ? SizeText.Parse("cluster size", given) : DefaultCluster(zoned, console);
         var options = new Qcow2CreateOptions
         {
             Size = SizeText.Parse("disk size", parsed.GetRequiredValue(Size)),
