@@ -8,7 +8,7 @@ public interface IQcow2Device : IBlockDevice
     /// <summary>What the header says.</summary>
     Qcow2ImageInfo Info { get; }
 
-    /// <summary>Warnings from opening it, for people (spec 1.2, 1.3); empty mostly.</summary>
+    /// <summary>Warnings from opening it, for people (zoned-qcow2.md 1.2, 1.3); empty mostly.</summary>
     IReadOnlyList<string> Warnings { get; }
 
     /// <summary>The storage under the image.</summary>

@@ -12,7 +12,7 @@ public enum Qcow2Compression : byte
     Zstd = 1,
 }
 
-/// <summary>Which of the three zoned layouts an image has (spec 1.2).</summary>
+/// <summary>Which of the three zoned layouts an image has (zoned-qcow2.md 1.2).</summary>
 public enum ZoneLayout
 {
     /// <summary>The mission's own, 48 bytes.</summary>

@@ -41,7 +41,7 @@ public sealed record Qcow2SnapshotInfo(
 /// <summary>The zoned part of an image.</summary>
 public sealed record ZonedImageInfo(ZoneLayout Layout, ZonedLimits Limits, long TableOffset, long TableBytes)
 {
-    /// <summary>True when the zone table stands in the order or with the flag of another layout (spec 1.3).</summary>
+    /// <summary>True when the zone table stands in the order or with the flag of another layout (zoned-qcow2.md 1.3).</summary>
     public bool TableInForeignOrder { get; init; }
 
     /// <summary>Zones that the image keeps READ ONLY.</summary>

@@ -7,7 +7,7 @@ namespace Paddock.Zones;
 /// 1.3).</summary>
 public readonly struct ZoneGeometry
 {
-    /// <summary>Most zones that a disk may have (spec 1.2): what one table of 8 MiB describes.</summary>
+    /// <summary>Most zones that a disk may have (zoned-qcow2.md 1.2): what one table of 8 MiB describes.</summary>
     public const int MaxZones = 1_048_576;
 
     /// <summary>Unit of writes to sequential zones, in bytes.</summary>
@@ -65,7 +65,7 @@ public readonly struct ZoneGeometry
     public long EndOf(int zone) => Math.Min(StartOf(zone) + ZoneSize, DiskLength);
 
     /// <summary>
-    /// Writable bytes from a zone's start. A conventional zone is writable anywhere (spec 3; the standards demand capacity =
+    /// Writable bytes from a zone's start. A conventional zone is writable anywhere (zoned-qcow2.md 3; the standards demand capacity =
     /// length of it);
     /// a last, smaller zone has no more than its length.
     /// </summary>

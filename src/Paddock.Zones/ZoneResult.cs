@@ -25,7 +25,7 @@ public readonly record struct ZoneResult
     /// <summary>Index of the zone that the answer is about: the first one that stands in the way, or the one written.</summary>
     public int Zone { get; }
 
-    /// <summary>Success, but a close met an EMPTY zone, which has no such transition (spec 3, note 1): the first one is
+    /// <summary>Success, but a close met an EMPTY zone, which has no such transition (zoned-qcow2.md 3, note 1): the first one is
     /// <see cref="Zone"/>.</summary>
     public bool NoTransition { get; }
 

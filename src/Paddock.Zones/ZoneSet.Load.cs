@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Zones;
 
-/// <summary>Conditions from stored write pointers (spec 1.3), and conditions that only an administrator sets (spec 1.4).</summary>
+/// <summary>Conditions from stored write pointers (zoned-qcow2.md 1.3), and conditions that only an administrator sets (zoned-qcow2.md 1.4).</summary>
 public sealed partial class ZoneSet
 {
     /// <summary>

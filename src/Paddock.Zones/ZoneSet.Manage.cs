@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Zones;
 
-/// <summary>Open, close, finish and reset over ranges: checked whole, then applied (spec 3, range requests).</summary>
+/// <summary>Open, close, finish and reset over ranges: checked whole, then applied (zoned-qcow2.md 3, range requests).</summary>
 public sealed partial class ZoneSet
 {
     /// <summary>

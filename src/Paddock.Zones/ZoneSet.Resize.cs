@@ -3,7 +3,7 @@ using Paddock.Block;
 namespace Paddock.Zones;
 
 /// <summary>
-/// A disk that changes its length (spec 3, Resize). Growing adds EMPTY zones and enlarges a smaller last one: if that one is FULL
+/// A disk that changes its length (zoned-qcow2.md 3, Resize). Growing adds EMPTY zones and enlarges a smaller last one: if that one is FULL
 /// it stays FULL
 /// (its new part reads as zeroes until a reset), since a finished zone must not become writable again by itself, nor take a resource.
 /// Shrinking is refused unless the zones that go are EMPTY; a zone that is cut keeps what is written, and is FULL if that fills it now.

@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Zones;
 
-/// <summary>Writes and appends: the write rule, and the resources that a write takes and gives back (spec 3).</summary>
+/// <summary>Writes and appends: the write rule, and the resources that a write takes and gives back (zoned-qcow2.md 3).</summary>
 public sealed partial class ZoneSet
 {
     /// <summary>
@@ -118,7 +118,7 @@ public sealed partial class ZoneSet
     /// <summary>
     /// Whether a range may be discarded. Never in a sequential zone: there a discard could only punch below a pointer, where data
     /// must stay, or lie
-    /// above it, where nothing is (spec 3). Conventional zones take it anywhere.
+    /// above it, where nothing is (zoned-qcow2.md 3). Conventional zones take it anywhere.
     /// </summary>
     public ZoneResult CheckDiscard(long offset, long length)
     {

@@ -108,14 +108,14 @@ public sealed partial class ZoneSet
     public long PointerOf(int zone) => _pointers[zone];
 
     /// <summary>
-    /// The pointer as a zone table stores it: that of a FULL zone is start + zone size (spec 1.3), past the end of the disk even, so that
+    /// The pointer as a zone table stores it: that of a FULL zone is start + zone size (zoned-qcow2.md 1.3), past the end of the disk even, so that
     /// a smaller last zone stays FULL when the disk grows.
     /// </summary>
     public long StoredPointerOf(int zone)
         => _conditions[zone] == (byte)ZoneCondition.Full ? _geometry.StartOf(zone) + _geometry.ZoneSize : _pointers[zone];
 
     /// <summary>
-    /// Where a zone's data ends: what lies there or after it reads as zeroes, whatever the image holds (spec 3). An OFFLINE zone's whole
+    /// Where a zone's data ends: what lies there or after it reads as zeroes, whatever the image holds (zoned-qcow2.md 3). An OFFLINE zone's whole
     /// range is "data": whether it may be read at all is the device's decision.
     /// </summary>
     public long DataEndOf(int zone) => ConditionOf(zone) switch
@@ -142,7 +142,7 @@ public sealed partial class ZoneSet
         ConditionOf(zone),
         _geometry.IsSequential(zone) ? ZoneType.SequentialWriteRequired : ZoneType.Conventional);
 
-    /// <summary>Describes the zones from the one that holds an offset on, as many as there are and fit (spec 3, Report).</summary>
+    /// <summary>Describes the zones from the one that holds an offset on, as many as there are and fit (zoned-qcow2.md 3, Report).</summary>
     /// <returns>How many were described; 0 when the offset is outside the disk.</returns>
     public int Report(long offset, Span<ZoneDescriptor> zones)
     {

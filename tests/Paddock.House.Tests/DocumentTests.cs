@@ -66,6 +66,23 @@ public partial class DocumentTests
         }
     }
 
+    /// <summary>A comment that cites "zoned-qcow2.md 1.2" names a heading "1.2 ..." of a page under docs/.</summary>
+    [Fact]
+    public void Every_citation_of_a_page_resolves_to_a_section()
+    {
+        var pages = Repository.Files("docs", "*.md").ToLookup(p => Path.GetFileName(p)!, StringComparer.Ordinal);
+        var sections = pages.ToDictionary(p => p.Key, p => p.SelectMany(file => Section().Matches(Repository.Read(file)))
+            .Select(m => m.Groups[1].Value).ToHashSet(StringComparer.Ordinal), StringComparer.Ordinal);
+        var files = Repository.Sources("src").Concat(Repository.Sources("tests")).ToList();
+        var citations = files.SelectMany(file => Citation().Matches(Repository.Read(file)).Select(m => (file, m))).ToList();
+        Assert.NotEmpty(citations);
+        Repository.AssertNone(citations
+            .Where(c => !sections.TryGetValue(c.m.Groups[1].Value, out var known) || !known.Contains(c.m.Groups[2].Value))
+            .Select(c => $"{c.file}: {c.m.Value}"));
+        Repository.AssertNone(files.SelectMany(file => AnonymousCitation().Matches(Repository.Read(file))
+            .Select(m => $"{file}: {m.Value}: name the page")));
+    }
+
     [Fact]
     public void The_licence_is_in_full()
         => Assert.Contains("END OF TERMS AND CONDITIONS", Repository.Read("LICENSE"), StringComparison.Ordinal);
@@ -78,6 +95,15 @@ public partial class DocumentTests
     }
 
     private static NativeConsole Console(Stream output) => new(output, Stream.Null, Stream.Null);
+
+    [GeneratedRegex(@"^#+ (\d+(?:\.\d+)*)\.? ", RegexOptions.Multiline)]
+    private static partial Regex Section();
+
+    [GeneratedRegex(@"\b([\w-]+\.md),? (\d+(?:\.\d+)*)")]
+    private static partial Regex Citation();
+
+    [GeneratedRegex(@"///?.*\bspec(ification)? \d")]
+    private static partial Regex AnonymousCitation();
 
     [GeneratedRegex(@"\]\(([^)\s]+)\)")]
     private static partial Regex Link();

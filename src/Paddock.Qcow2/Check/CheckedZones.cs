@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace Paddock.Qcow2.Check;
 
-/// <summary>The zoned extension as the checker reads it by itself (spec 1.2), and the entries of its table (spec 1.3).</summary>
+/// <summary>The zoned extension as the checker reads it by itself (zoned-qcow2.md 1.2), and the entries of its table (zoned-qcow2.md 1.3).</summary>
 internal sealed record CheckedZones(
     char Layout, long ZoneSize, long Capacity, uint Conventional, uint Count, long TableOffset)
 {

@@ -1,7 +1,7 @@
 namespace Paddock.Qcow2.Check;
 
 /// <summary>
-/// What zones have beside their pointers (spec 1.4): the tables are counted where they are what they should be. One that is not, since others
+/// What zones have beside their pointers (zoned-qcow2.md 1.4): the tables are counted where they are what they should be. One that is not, since others
 /// wrote over it, is unlinked by a repair, and its clusters belong to whoever else refers to them.
 /// </summary>
 internal sealed partial class ImageChecker

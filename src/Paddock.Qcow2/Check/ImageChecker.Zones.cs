@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace Paddock.Qcow2.Check;
 
-/// <summary>The zoned part (spec 1.1 to 1.4). Its lines are ours: QEMU has no such check.</summary>
+/// <summary>The zoned part (zoned-qcow2.md 1.1 to 1.4). Its lines are ours: QEMU has no such check.</summary>
 internal sealed partial class ImageChecker
 {
     private const ulong ZonedBit = 1UL << 5;

@@ -31,6 +31,6 @@ public static class Qcow2Limits
     /// <summary>Bytes of the backing file's name.</summary>
     public const int MaxBackingNameBytes = 1023;
 
-    /// <summary>Zones on a disk (spec 1.2): an 8 MiB zone table.</summary>
+    /// <summary>Zones on a disk (zoned-qcow2.md 1.2): an 8 MiB zone table.</summary>
     public const int MaxZones = 1_048_576;
 }

@@ -4,7 +4,7 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
-/// Paddock's own header extension, 0x5044434b (spec 1.4; docs/formats/paddock-extension.md), big-endian:
+/// Paddock's own header extension, 0x5044434b (zoned-qcow2.md 1.4; docs/formats/paddock-extension.md), big-endian:
 /// <code>
 /// OFFSET  SIZE  MEANING
 /// 0       4     version: 1

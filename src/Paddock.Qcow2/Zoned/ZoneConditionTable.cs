@@ -4,7 +4,7 @@ using Paddock.Block;
 namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
-/// Zones that are READ ONLY or OFFLINE (spec 1.4; docs/formats/paddock-extension.md), big-endian:
+/// Zones that are READ ONLY or OFFLINE (zoned-qcow2.md 1.4; docs/formats/paddock-extension.md), big-endian:
 /// <code>
 /// OFFSET  SIZE  MEANING
 /// 0       8     magic: "PDKZCOND"

@@ -5,7 +5,7 @@ using Paddock.Zones;
 namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
-/// How the entries of a zone table are written (spec 1.3), 8 bytes a zone:
+/// How the entries of a zone table are written (zoned-qcow2.md 1.3), 8 bytes a zone:
 /// <code>
 /// layout  byte order     bit of a conventional zone
 /// A       little-endian  59

@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Qcow2.Zoned;
 
-/// <summary>Tells which of the three layouts a zoned header extension has (spec 1.2, decision), and reads and writes it.</summary>
+/// <summary>Tells which of the three layouts a zoned header extension has (zoned-qcow2.md 1.2, Choice), and reads and writes it.</summary>
 internal static class ZonedExtension
 {
     /// <summary>Reads the extension; null when it says "not zoned".</summary>

@@ -4,7 +4,7 @@ using Paddock.Zones;
 
 namespace Paddock.Qcow2.Zoned;
 
-// one layout of the extension and its table becomes another (spec 1.2, decision)
+// one layout of the extension and its table becomes another (zoned-qcow2.md 1.2, Choice)
 internal sealed partial class ZonedImage
 {
     /// <inheritdoc/>

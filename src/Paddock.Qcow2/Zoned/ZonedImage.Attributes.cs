@@ -3,7 +3,7 @@ using Paddock.Zones;
 
 namespace Paddock.Qcow2.Zoned;
 
-// what a zone has beside its pointer: READ ONLY and OFFLINE, and its descriptor extension (spec 1.4)
+// what a zone has beside its pointer: READ ONLY and OFFLINE, and its descriptor extension (zoned-qcow2.md 1.4)
 internal sealed partial class ZonedImage : IZoneAttributes
 {
     /// <inheritdoc/>

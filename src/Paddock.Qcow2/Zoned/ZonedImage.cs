@@ -78,7 +78,7 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
 
     private bool IsTableForeign => _table.Format != ZoneTableFormat.Of(_parameters.Layout);
 
-    /// <summary>Gives the zoned device where the image has zones, else the image itself; with the warnings of spec 1.1.</summary>
+    /// <summary>Gives the zoned device where the image has zones, else the image itself; with the warnings of zoned-qcow2.md 1.1.</summary>
     public static async ValueTask<IQcow2Device> AttachAsync(Qcow2Image image, CancellationToken cancellationToken)
     {
         bool flagged = (image.Header.Incompatible & IncompatibleFeatures.Zoned) != 0;

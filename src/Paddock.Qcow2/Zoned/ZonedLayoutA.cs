@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
-/// The zoned header extension in layout A (spec 1.2), big-endian:
+/// The zoned header extension in layout A (zoned-qcow2.md 1.2), big-endian:
 /// <code>
 /// OFFSET  SIZE  MEANING
 /// 0       1     zoned: 1 host-managed, 0 not zoned

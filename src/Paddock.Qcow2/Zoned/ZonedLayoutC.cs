@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
-/// The zoned header extension in layout C, the newest (spec 1.2), big-endian; it has no append limit:
+/// The zoned header extension in layout C, the newest (zoned-qcow2.md 1.2), big-endian; it has no append limit:
 /// <code>
 /// OFFSET  SIZE  MEANING
 /// 0       1     zoned

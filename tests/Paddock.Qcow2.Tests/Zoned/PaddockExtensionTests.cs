@@ -6,7 +6,7 @@ using Paddock.Qcow2.Zoned;
 
 namespace Paddock.Qcow2.Tests.Zoned;
 
-/// <summary>READ ONLY and OFFLINE zones, kept in Paddock's own extension (spec 1.4).</summary>
+/// <summary>READ ONLY and OFFLINE zones, kept in Paddock's own extension (zoned-qcow2.md 1.4).</summary>
 public class PaddockExtensionTests
 {
     private const int Zone = 1 << 20;

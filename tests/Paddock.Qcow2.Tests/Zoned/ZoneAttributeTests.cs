@@ -5,7 +5,7 @@ using static Paddock.Qcow2.Tests.Zoned.AttributeBench;
 
 namespace Paddock.Qcow2.Tests.Zoned;
 
-/// <summary>Conditions and descriptor extensions of zones, kept in the image (spec 1.4).</summary>
+/// <summary>Conditions and descriptor extensions of zones, kept in the image (zoned-qcow2.md 1.4).</summary>
 public class ZoneAttributeTests
 {
     [Theory]

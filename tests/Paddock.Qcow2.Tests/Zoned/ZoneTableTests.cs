@@ -5,7 +5,7 @@ using Paddock.Zones;
 
 namespace Paddock.Qcow2.Tests.Zoned;
 
-/// <summary>The entries of the zone table in each order and with each flag, sound and not (spec 1.3).</summary>
+/// <summary>The entries of the zone table in each order and with each flag, sound and not (zoned-qcow2.md 1.3).</summary>
 public class ZoneTableTests
 {
     private const long Zone = 1 << 20;
