@@ -63,7 +63,7 @@ internal static class NewImage
         }
 
         string path = ImageOpener.PathOf(name);
-        bool isNew = !File.Exists(path) && new FileInfo(path).LinkTarget is null;
+        bool isNew = !FileStorage.IsTaken(path);
         await using var storage = ImageOpener.OpenFile(path, readOnly: false, create: true);
         try
         {
