@@ -67,7 +67,6 @@ public sealed class ImageOpener(ToolContext context)
             Path = path,
             ReadOnly = readOnly,
             Create = create,
-            Truncate = create,
             DirectIo = direct,
             Admit = admit,
             Lock = forceShare ? ImageLock.ForceShare : readOnly ? ImageLock.ReadShared : ImageLock.Write,
