@@ -110,7 +110,17 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         bool hasPlace = _places.Wait(0);
         if (!hasPlace && _whenFull == WhenFull.Wait)
         {
-            _places.Wait(_stop.Token);
+            try
+            {
+                _places.Wait(_stop.Token);
+            }
+            catch
+            {
+                // the server stops: the connection is ours, and nobody will serve it
+                socket.Dispose();
+                throw;
+            }
+
             hasPlace = true;
         }
 

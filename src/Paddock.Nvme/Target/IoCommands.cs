@@ -47,6 +47,7 @@ internal static class IoCommands
         }
         catch (ObjectDisposedException)
         {
+            ns.Statistics.CountError();
             return NvmeStatus.NamespaceNotReady;
         }
     }
@@ -120,8 +121,8 @@ internal static class IoCommands
         if (status == NvmeStatus.Success)
         {
             await ns.Device.WriteAsync(offset, command.Data, cancellationToken: ns.TokenOf(command));
-            CountWrite(ns, offset, command.Data.Length);
             await SettleAsync(controller, ns, command);
+            CountWrite(ns, offset, command.Data.Length);
         }
 
         return status;
@@ -137,8 +138,8 @@ internal static class IoCommands
             var flags = (command.Entry.Dword12 & mayDeallocate) != 0 ? ZeroFlags.MayUnmap : ZeroFlags.None;
             await (length > LongCommands.ShortZeroes && ns.Zoned is null ? LongCommands.WriteZeroesAsync(ns, command, offset, length, flags)
                 : ns.Device.WriteZeroesAsync(offset, length, flags, ns.TokenOf(command)));
-            CountWrite(ns, offset, length);
             await SettleAsync(controller, ns, command);
+            CountWrite(ns, offset, length);
         }
 
         return status;
@@ -165,6 +166,7 @@ internal static class IoCommands
             }
             catch (BlockException e)
             {
+                ns.Statistics.CountError();
                 return command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested : StatusMap.Of(e, writing: true);
             }
         }

@@ -131,8 +131,13 @@ internal static class LongCommands
         {
             var stored = buffer.Data(command.Data.Length);
             await ns.Device.ReadAsync(offset, stored, ns.TokenOf(command));
+            if (!stored.Span.SequenceEqual(command.Data.Span))
+            {
+                return NvmeStatus.CompareFailure;
+            }
+
             ns.Statistics.CountOther();
-            return stored.Span.SequenceEqual(command.Data.Span) ? NvmeStatus.Success : NvmeStatus.CompareFailure;
+            return NvmeStatus.Success;
         }
         finally
         {
