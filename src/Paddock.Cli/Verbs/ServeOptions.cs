@@ -48,7 +48,12 @@ internal sealed class ServeOptions
     private readonly Option<int?> _block = new("--block-size") { Description = "Bytes of an NVMe logical block: 512 (default) or 4096.", HelpName = "BYTES" };
     private readonly Option<int?> _connections = new("--max-connections") { Description = "Connections at once by each door (default 256).", HelpName = "N" };
     private readonly Option<string?> _memory = new("--max-memory") { Description = "Memory for the data of requests (default 1G).", HelpName = "SIZE" };
-    private readonly Option<int?> _idle = new("--idle-timeout") { Description = "Seconds of silence until a client is dropped; 0: never (default: 600 for NVMe hosts without keep alive, and for NBD clients when all connections are taken).", HelpName = "S" };
+    private readonly Option<int?> _idle = new("--idle-timeout")
+    {
+        Description = "Seconds of silence until a client is dropped; 0: never (default 600, for NVMe hosts without keep alive, "
+            + "and for NBD clients when all connections are taken).",
+        HelpName = "S",
+    };
     private readonly Option<int?> _drain = new("--drain-timeout") { Description = "Seconds that a stop waits for requests under way (default 10).", HelpName = "S" };
     private readonly Option<bool> _check = new("--check-config") { Description = "Say what would be served, and end." };
     private readonly Option<string?> _cache = new("--volatile-cache")

@@ -45,9 +45,10 @@ public static class ServeCheck
         }
 
         console.Out.WriteLine($"backing files: {settings.Backing}");
+        int idle = settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds;
         console.Out.WriteLine(
             $"limits: {settings.MaxConnections} connections by each door, {settings.MaxMemory} of memory, "
-            + $"idle after {(settings.IdleTimeout == 0 ? "no time" : $"{settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds} s")}, {settings.DrainTimeout} s to drain");
+            + $"idle after {(idle == 0 ? "no time" : $"{idle} s")}, {settings.DrainTimeout} s to drain");
     }
 
     /// <summary>The limit of memory, in bytes.</summary>
