@@ -53,6 +53,7 @@ public sealed partial class Qcow2Image : IQcow2Device
         _refcounts = new Engine.RefcountManager(storage, _geometry, options.RefcountCacheBytes, new Engine.FreedSpace(options.KeepFreedSpace, options.Clock))
         {
             TableMoved = MoveRefcountTableAsync,
+            Corrupted = message => FailAsync(message, 0),
             BlockChanged = (offset, added) => map.Set(offset, added ? Engine.MetadataKind.RefcountBlock : Engine.MetadataKind.None),
         };
         if (options.PassDiscards)

@@ -329,6 +329,9 @@ public sealed class ImageOpener(ToolContext context)
             NoBacking = noBacking,
             Gate = gate,
             KeepFreedSpace = settings.KeepFreedSpace,
+            OnRepair = line => context.Error.Write(line + "\n"),
+            OnCorruption = message => context.Error.Write(
+                $"qcow2: Marking image as corrupt: {message}; further corruption events will be suppressed\n"),
         });
         var image = await Qcow2Image.OpenAsync(storage, open);
         foreach (string warning in image.Warnings)
