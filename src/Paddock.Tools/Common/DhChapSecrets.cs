@@ -1,4 +1,5 @@
 using Paddock.Nvme;
+using Paddock.Posix;
 
 namespace Paddock.Tools;
 
@@ -87,7 +88,7 @@ internal static class DhChapSecrets
     {
         try
         {
-            using var file = new FileStream(path, FileMode.Open, FileAccess.Read);
+            using var file = FileNames.OpenRead(path);
             if (!OperatingSystem.IsWindows() && File.GetUnixFileMode(file.SafeFileHandle) is var mode && (mode & Others) != 0)
             {
                 throw new ToolException($"'{path}' holds keys, and others than its owner may use it (mode {Convert.ToString((int)mode, 8)}): chmod 600 it");

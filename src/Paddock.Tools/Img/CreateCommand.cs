@@ -1,5 +1,6 @@
 using System.Text;
 using Paddock.Block;
+using Paddock.Posix;
 using Paddock.Qcow2;
 
 namespace Paddock.Tools;
@@ -70,7 +71,7 @@ internal static class CreateCommand
         }
 
         string path = ImageOpener.PathOf(name);
-        bool isNew = !File.Exists(path);
+        bool isNew = !FileNames.Exists(path);
         var storage = ImageOpener.OpenFile(path, readOnly: false, create: true);
         try
         {
@@ -82,7 +83,7 @@ internal static class CreateCommand
             await storage.DisposeAsync();
             if (isNew)
             {
-                File.Delete(path);
+                FileNames.Delete(path);
             }
 
             throw;

@@ -16,7 +16,7 @@ public static class CreateVerb
     public static async ValueTask RunAsync(
         string path, Qcow2CreateOptions options, bool force, NativeConsole console, CancellationToken cancellationToken = default)
     {
-        if (File.Exists(path) && !force)
+        if (FileNames.Exists(path) && !force)
         {
             throw new ToolException($"'{path}' is there already; choose another name, or add --force to replace it");
         }
@@ -27,7 +27,7 @@ public static class CreateVerb
             await Qcow2Image.CreateAsync(trial, options with { Preallocation = Preallocation.Off }, cancellationToken);
         }
 
-        bool existed = File.Exists(path);
+        bool existed = FileNames.Exists(path);
         var storage = FileStorage.Open(new FileOpenOptions { Path = path, Create = true, Truncate = true, Lock = ImageLock.Write });
         try
         {
@@ -35,7 +35,7 @@ public static class CreateVerb
         }
         catch when (!existed)
         {
-            File.Delete(path);
+            FileNames.Delete(path);
             throw;
         }
         finally

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Paddock.Block;
 using Paddock.Nbd;
+using Paddock.Posix;
 
 namespace Paddock.Tools.Nbd;
 
@@ -22,6 +23,7 @@ public static class NbdTool
     {
         try
         {
+            args = Background.Words(ctx) ?? args;
             var given = NbdArguments.Parse(args);
             if (given.Help || given.Version)
             {
@@ -35,7 +37,7 @@ public static class NbdTool
             }
 
             return given.Fork && !Background.IsHere(ctx)
-                ? await Background.StartAsync(ctx, [.. respawn, .. args])
+                ? await Background.StartAsync(ctx, respawn, args)
                 : await ServeAsync(given, ctx, stop);
         }
         catch (UsageException e)
@@ -103,7 +105,7 @@ public static class NbdTool
             server.Listen(Bind(given));
             if (given.PidFile is { } file)
             {
-                await WritePidAsync(file);
+                WritePid(file);
             }
 
             if (Background.IsHere(ctx) && given.Fork)
@@ -170,11 +172,11 @@ public static class NbdTool
             ended.TrySetResult();
         });
 
-    private static async Task WritePidAsync(string file)
+    private static void WritePid(string file)
     {
         try
         {
-            await File.WriteAllTextAsync(file, Environment.ProcessId + "\n");
+            FileNames.WriteAllText(file, Environment.ProcessId + "\n");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -188,7 +190,7 @@ public static class NbdTool
         {
             if (file is not null)
             {
-                File.Delete(file);
+                FileNames.Delete(file);
             }
         }
     }
