@@ -38,6 +38,20 @@ public static class FileNames
         }
     }
 
+    /// <summary>Sets who may use a file.</summary>
+    [System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
+    public static void SetMode(string path, UnixFileMode mode)
+    {
+        if (!NeedsBytes(path) || !OperatingSystem.IsLinux())
+        {
+            File.SetUnixFileMode(path, mode);
+        }
+        else if (Native.ChangeMode(path, (uint)mode) != 0)
+        {
+            throw new IOException(Errno.Describe(Marshal.GetLastPInvokeError()));
+        }
+    }
+
     /// <summary>Opens a file for reading.</summary>
     public static FileStream OpenRead(string path) => NeedsBytes(path) && OperatingSystem.IsLinux()
         ? new FileStream(Open(path, Native.OpenCloseOnExec), FileAccess.Read)

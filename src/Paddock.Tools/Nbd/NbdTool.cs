@@ -100,12 +100,16 @@ public static class NbdTool
         using var interrupt = EndOn(PosixSignal.SIGINT, ended);
         using var terminate = EndOn(PosixSignal.SIGTERM, ended);
         using var hangup = EndOn(PosixSignal.SIGHUP, ended);
+        UnixSocketFile? socketFile = null;
+        bool hasPidFile = false;
         try
         {
-            server.Listen(Bind(given));
+            (var listener, socketFile) = Bind(given);
+            server.Listen(listener);
             if (given.PidFile is { } file)
             {
                 WritePid(file);
+                hasPidFile = true;
             }
 
             if (Background.IsHere(ctx) && given.Fork)
@@ -118,7 +122,11 @@ public static class NbdTool
         }
         finally
         {
-            Clean(given);
+            socketFile?.Remove();
+            if (hasPidFile)
+            {
+                FileNames.Delete(given.PidFile!);
+            }
         }
 
         return 0;
@@ -146,7 +154,7 @@ public static class NbdTool
         }
     }
 
-    private static Socket Bind(NbdArguments given)
+    private static (Socket Listener, UnixSocketFile? File) Bind(NbdArguments given)
     {
         try
         {
@@ -156,12 +164,12 @@ public static class NbdTool
             }
 
             var address = given.Bind is null ? IPAddress.Any : Dns.GetHostAddresses(given.Bind)[0];
-            return Listeners.Tcp(new IPEndPoint(address, given.Port ?? DefaultPort));
+            return (Listeners.Tcp(new IPEndPoint(address, given.Port ?? DefaultPort)), null);
         }
         catch (Exception e) when (e is SocketException or ArgumentException or IOException or UnauthorizedAccessException)
         {
-            string where = given.SocketPath ?? $"{given.Bind ?? "0.0.0.0"}:{given.Port ?? DefaultPort}";
-            throw new ToolException($"Failed to listen on '{where}': {e.Message}");
+            throw new ToolException(given.SocketPath is { } path ? $"Failed to bind socket to {path}: {e.Message}"
+                : $"Failed to listen on '{given.Bind ?? "0.0.0.0"}:{given.Port ?? DefaultPort}': {e.Message}");
         }
     }
 
@@ -181,17 +189,6 @@ public static class NbdTool
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new ToolException($"cannot create PID file: {e.Message}");
-        }
-    }
-
-    private static void Clean(NbdArguments given)
-    {
-        foreach (string? file in new[] { given.SocketPath, given.PidFile })
-        {
-            if (file is not null)
-            {
-                FileNames.Delete(file);
-            }
         }
     }
 }
