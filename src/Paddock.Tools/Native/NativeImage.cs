@@ -18,6 +18,7 @@ internal static class NativeImage
     {
         var storage = OpenFile(path, writable);
         IQcow2Device device;
+        int repaired = 0;
         try
         {
             if (await FormatProbe.DetectAsync(storage, cancellationToken) is not FormatProbe.Qcow2 and var format)
@@ -28,12 +29,23 @@ internal static class NativeImage
             }
 
             device = await Qcow2Image.OpenAsync(
-                storage, new Qcow2OpenOptions { ReadOnly = !writable, NoBacking = !writable, ForInfo = forInfo }, cancellationToken);
+                storage,
+                new Qcow2OpenOptions
+                {
+                    ReadOnly = !writable, NoBacking = !writable, ForInfo = forInfo, OnRepair = _ => repaired++,
+                    OnCorruption = message => console.Error.WriteLine($"paddock: '{path}' is corrupt and closed for writing: {message}"),
+                },
+                cancellationToken);
         }
         catch
         {
             await storage.DisposeAsync();
             throw;
+        }
+
+        if (repaired > 0)
+        {
+            console.Error.WriteLine($"paddock: '{path}' was not closed properly; its reference counts were repaired");
         }
 
         foreach (string warning in device.Warnings)
