@@ -36,6 +36,12 @@ internal static partial class Native
     [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Stat(SafeFileHandle directory, string path, int flags, uint mask, Span<byte> result);
 
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    public static partial int ControlDescriptor(int descriptor, int command, int argument);
+
+    [LibraryImport("libc", EntryPoint = "close")]
+    public static partial int CloseDescriptor(int descriptor);
+
     [LibraryImport("libc", EntryPoint = "isatty")]
     public static partial int IsTerminal(int descriptor);
 

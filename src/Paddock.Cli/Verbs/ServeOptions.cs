@@ -26,6 +26,10 @@ internal sealed class ServeOptions
     };
     private readonly Option<int?> _queues = new("--vhost-user-queues") { Description = "Queues of a vhost-user disk (default 4).", HelpName = "N" };
     private readonly Option<string?> _metrics = new("--metrics") { Description = "Serve Prometheus metrics at /metrics.", HelpName = "HOST:PORT|unix:PATH" };
+    private readonly Option<string[]> _metricsHosts = new("--metrics-host")
+    {
+        Description = "Host name by which HTTP clients may ask for the metrics, beside localhost and the addresses; may be repeated.", HelpName = "NAME",
+    };
     private readonly Option<string?> _control = new("--control") { Description = "Unix socket for 'paddock fault' and 'paddock resize'.", HelpName = "PATH" };
     private readonly Option<string?> _nqn = new("--nqn") { Description = "Qualified name of the NVMe subsystem.", HelpName = "NQN" };
     private readonly Option<string[]> _hosts = new("--allow-host") { Description = "Qualified name of a host that may connect; may be repeated.", HelpName = "NQN" };
@@ -64,7 +68,7 @@ internal sealed class ServeOptions
         command.Add(_images);
         foreach (var option in new Option[]
         {
-            _config, _check, _nvme, _nbd, _tls, _tlsMode, _tlsClients, _nbdResize, _vhostUser, _queues, _metrics, _control, _nqn, _hosts, _keys, _format, _readOnly,
+            _config, _check, _nvme, _nbd, _tls, _tlsMode, _tlsClients, _nbdResize, _vhostUser, _queues, _metrics, _metricsHosts, _control, _nqn, _hosts, _keys, _format, _readOnly,
             _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog,
         })
         {
@@ -96,6 +100,7 @@ internal sealed class ServeOptions
             IdleTimeout = parsed.GetValue(_idle) ?? given.IdleTimeout,
             DrainTimeout = parsed.GetValue(_drain) ?? given.DrainTimeout,
             Metrics = parsed.GetValue(_metrics) ?? given.Metrics,
+            MetricsHosts = [.. parsed.GetValue(_metricsHosts) ?? [], .. given.MetricsHosts],
             Control = parsed.GetValue(_control) ?? given.Control,
             Nqn = parsed.GetValue(_nqn) ?? given.Nqn,
             AllowHosts = [.. allowed, .. given.AllowHosts],

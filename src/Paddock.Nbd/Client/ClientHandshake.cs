@@ -177,7 +177,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
     };
 
     private static string Reported(Reply reply)
-        => reply.Payload.Length == 0 ? "" : "\nserver reported: " + Encoding.UTF8.GetString(reply.Payload);
+        => reply.Payload.Length == 0 ? "" : "\nserver reported: " + EscapedText.Escape(Encoding.UTF8.GetString(reply.Payload));
 
     // all replies to one option: the last is an acknowledgement or a refusal
     private List<Reply> Replies(NbdOption option)

@@ -28,7 +28,7 @@ public static class CreateVerb
         }
 
         bool existed = File.Exists(path);
-        var storage = FileStorage.Open(new FileOpenOptions { Path = path, Create = true, Truncate = true, Lock = ImageLock.Write });
+        var storage = NativeImage.OpenFile(new FileOpenOptions { Path = path, Create = true, Truncate = true, Lock = ImageLock.Write });
         try
         {
             await Qcow2Image.CreateAsync(storage, options, cancellationToken);
