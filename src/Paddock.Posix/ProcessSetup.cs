@@ -5,7 +5,9 @@ namespace Paddock.Posix;
 /// <summary>What every command does before anything else, so that the system's refusals become errors instead of ending the process.</summary>
 public static class ProcessSetup
 {
-    private const int FileSizeSignal = 25, Ignore = 1, GetDescriptorFlags = 1, WriteOnly = 1;
+    private const int FileSizeSignal = 25, Ignore = 1, GetDescriptorFlags = 1, CloseOnExec = 1;
+
+    private static int _closed;
 
     /// <summary>Prepares signals, the three standard descriptors, and the runtime's diagnostics.</summary>
     public static void Run()
@@ -25,12 +27,27 @@ public static class ProcessSetup
         RemoveDiagnosticSockets();
     }
 
-    // A file that is opened later must not become standard output by its number. Opened the wrong way round, so that its use is still an error.
+    /// <summary>Whether the process was started without this standard descriptor.</summary>
+    internal static bool IsClosed(int descriptor) => (Volatile.Read(ref _closed) & (1 << descriptor)) != 0;
+
+    // A file that is opened later must not become standard output by its number. Where the runtime was faster, the descriptor is its own: what
+    // was inherited from another program is never close-on-exec.
     private static void OccupyIfClosed(int descriptor)
     {
-        if (OperatingSystem.IsLinux() && Native.ControlDescriptor(descriptor, GetDescriptorFlags, 0) < 0)
+        if (!OperatingSystem.IsLinux())
         {
-            _ = Native.Open("/dev/null", descriptor == 0 ? WriteOnly : 0, 0);
+            return;
+        }
+
+        int flags = Native.ControlDescriptor(descriptor, GetDescriptorFlags, 0);
+        if (flags < 0)
+        {
+            _ = Native.Open("/dev/null", Native.OpenReadWrite, 0);
+        }
+
+        if (flags < 0 || (flags & CloseOnExec) != 0)
+        {
+            Interlocked.Or(ref _closed, 1 << descriptor);
         }
     }
 
@@ -38,7 +55,7 @@ public static class ProcessSetup
     // be told not to by environment variables alone: without its files nobody can connect to it.
     private static void RemoveDiagnosticSockets()
     {
-        if (!System.Runtime.CompilerServices.RuntimeFeature.IsDynamicCodeCompiled
+        if (AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES") is null
             || Environment.GetEnvironmentVariable("DOTNET_EnableDiagnostics") == "0")
         {
             return;

@@ -12,12 +12,13 @@ namespace Paddock.Posix;
 public sealed class StandardStream : Stream
 {
     private readonly SafeFileHandle _file;
-    private readonly bool _isInput;
+    private readonly bool _isInput, _isClosed;
 
     internal StandardStream(int descriptor)
     {
         _file = new SafeFileHandle(descriptor, ownsHandle: false);
         _isInput = descriptor == 0;
+        _isClosed = ProcessSetup.IsClosed(descriptor);
     }
 
     /// <inheritdoc/>
@@ -42,6 +43,7 @@ public sealed class StandardStream : Stream
     /// <inheritdoc/>
     public override unsafe int Read(Span<byte> buffer)
     {
+        ThrowIfClosed();
         fixed (byte* start = buffer)
         {
             while (true)
@@ -64,7 +66,7 @@ public sealed class StandardStream : Stream
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        if (IsReady())
+        if (_isClosed || IsReady())
         {
             return Read(buffer.Span);
         }
@@ -83,6 +85,7 @@ public sealed class StandardStream : Stream
     /// <inheritdoc/>
     public override unsafe void Write(ReadOnlySpan<byte> buffer)
     {
+        ThrowIfClosed();
         fixed (byte* start = buffer)
         {
             for (nint done = 0; done < buffer.Length;)
@@ -154,6 +157,16 @@ public sealed class StandardStream : Stream
         else if (errno != Native.Interrupted)
         {
             throw Failure();
+        }
+    }
+
+    // the descriptor's number may be that of a file of the runtime by now
+    private void ThrowIfClosed()
+    {
+        const int badDescriptor = 9;
+        if (_isClosed)
+        {
+            throw new IOException(Errno.Describe(badDescriptor));
         }
     }
 

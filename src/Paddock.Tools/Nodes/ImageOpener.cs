@@ -32,7 +32,7 @@ public sealed class ImageOpener(ToolContext context)
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
-            throw new ToolException($"Could not open '{name}': {MessageOf(e)}");
+            throw new ToolException($"Could not open '{EscapedText.Escape(name)}': {MessageOf(e)}");
         }
     }
 
