@@ -42,7 +42,7 @@ public static class ProcessSetup
         int flags = Native.ControlDescriptor(descriptor, GetDescriptorFlags, 0);
         if (flags < 0)
         {
-            _ = Native.Open("/dev/null", Native.OpenReadWrite, 0);
+            _ = Native.Open("/dev/null\0"u8, Native.OpenReadWrite, 0);
         }
 
         if (flags < 0 || (flags & CloseOnExec) != 0)

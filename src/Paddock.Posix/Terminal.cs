@@ -24,7 +24,7 @@ public static class Terminal
             return false;
         }
 
-        int descriptor = Native.Open("/dev/tty", noControl | Native.OpenCloseOnExec, 0);
+        int descriptor = Native.Open("/dev/tty\0"u8, noControl | Native.OpenCloseOnExec, 0);
         if (descriptor < 0)
         {
             return false;

@@ -247,6 +247,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
             NvmeStatus.InvalidZoneStateTransition => new ZoneException(ZoneError.InvalidTransition, zone, message),
             NvmeStatus.CapacityExceeded => new BlockException(BlockError.NoSpace, message),
             NvmeStatus.NamespaceWriteProtected => new BlockException(BlockError.ReadOnly, message),
+            NvmeStatus.AccessDenied => new BlockException(BlockError.NotPermitted, message),
             NvmeStatus.InvalidField or NvmeStatus.LbaOutOfRange => new BlockException(BlockError.InvalidArgument, message),
             _ => new BlockException(BlockError.Io, message),
         };
