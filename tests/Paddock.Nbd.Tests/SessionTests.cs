@@ -393,4 +393,11 @@ public class SessionTests
 
         public void Dispose() => inner.Dispose();
     }
+
+    [Theory]
+    [InlineData(BlockError.TooLarge, NbdCommand.Write, NbdError.NoSpace)]
+    [InlineData(BlockError.TooLarge, NbdCommand.WriteZeroes, NbdError.NoSpace)]
+    [InlineData(BlockError.TooLarge, NbdCommand.Read, NbdError.Overflow)]
+    public void File_size_limit_is_answered_as_qemu_nbd_answers_it(BlockError error, NbdCommand command, NbdError expected)
+        => Assert.Equal(expected, ReplyFormat.Map(new BlockException(error, "x"), command));
 }
