@@ -10,6 +10,10 @@ internal static partial class Native
 {
     public const int OpenReadWrite = 2, OpenCreate = 0x40, OpenExclusive = 0x80, OpenTruncate = 0x200;
     public const int OpenNonBlocking = 0x800, OpenCloseOnExec = 0x80000, OpenPathOnly = 0x200000;
+
+    /// <summary>O_NOFOLLOW, which Arm numbers differently.</summary>
+    public static int OpenNoFollow => RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? 0x8000 : 0x20000;
+
     public const int FallocKeepSize = 1, FallocPunchHole = 2, FallocZeroRange = 16;
     public const int SeekEnd = 2, SeekData = 3, SeekHole = 4;
     public const int OfdGetLock = 36, OfdSetLock = 37;

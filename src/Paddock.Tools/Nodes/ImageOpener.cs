@@ -67,7 +67,6 @@ public sealed class ImageOpener(ToolContext context)
             Path = path,
             ReadOnly = readOnly,
             Create = create,
-            Truncate = create,
             DirectIo = direct,
             Admit = admit,
             Lock = forceShare ? ImageLock.ForceShare : readOnly ? ImageLock.ReadShared : ImageLock.Write,
@@ -324,7 +323,7 @@ public sealed class ImageOpener(ToolContext context)
 
         // a remote disk whose bytes are the image's own takes the requests as they are
         return window is NbdStorage remote && (!settings.ReadOnly || remote.IsReadOnly)
-            ? remote.Client : new RawDevice(window, settings.ReadOnly, start);
+            ? remote.Disk : new RawDevice(window, settings.ReadOnly, start);
     }
 
     private static IStorage Window(IStorage storage, long start, QDict options)
