@@ -11,7 +11,7 @@ public sealed class MetricsRequestTests
     [Theory]
     [InlineData("127.0.0.1", "127.0.0.1:9100")]
     [InlineData("127.0.0.1", "localhost:9100")]
-    [InlineData("127.0.0.1", "LOCALHOST", false)]
+    [InlineData("127.0.0.1", "LOCALHOST")]
     [InlineData("127.0.0.1", "[::1]:9100")]
     [InlineData("192.0.2.7", "192.0.2.7")]
     [InlineData("::ffff:192.0.2.7", "192.0.2.7:9100")]
@@ -32,7 +32,8 @@ public sealed class MetricsRequestTests
         => Assert.Equal("200 OK", StatusOf("GET /metrics HTTP/1.1\r\nHost: anything\r\n\r\n", null));
 
     [Theory]
-    [InlineData("GET /metrics HTTP/1.1\r\n\r\n", "400 Bad Request")]
+    [InlineData("GET /metrics HTTP/1.1\r\n\r\n", "200 OK")]
+    [InlineData("\0\r\n\r\n", "405 Method Not Allowed")]
     [InlineData("GET /metrics HTTP/1.0\r\n\r\n", "200 OK")]
     [InlineData("GET /metrics HTTP/1.1\r\nHost: localhost\r\nhost: attacker.example\r\n\r\n", "400 Bad Request")]
     [InlineData("GET /metrics HTTP/1.1\r\nHost: localhost", "400 Bad Request")]

@@ -29,20 +29,22 @@ internal static class MetricsRequest
         }
 
         string[] lines = Encoding.Latin1.GetString(head[..end]).Split("\r\n");
-        if (lines[0].Split(' ') is not [var method, var target, var version] || !version.StartsWith("HTTP/1.", StringComparison.Ordinal))
+        string[] start = lines[0].Split(' ');
+        if (start[0] is not ("GET" or "HEAD"))
+        {
+            return "405 Method Not Allowed";
+        }
+
+        if (start.Length != 3 || !start[2].StartsWith("HTTP/1.", StringComparison.Ordinal))
         {
             return "400 Bad Request";
         }
 
+        // browsers always say which host they mean; a simple script need not
         string[] named = [.. lines.Skip(1).Where(static l => l.StartsWith("host:", StringComparison.OrdinalIgnoreCase)).Select(static l => l[5..].Trim())];
-        if (named.Length > 1 || (named.Length == 0 && version != "HTTP/1.0"))
-        {
-            return "400 Bad Request";
-        }
-
-        return named is [var host] && local is not null && !IsOurs(host, local, hosts) ? "421 Misdirected Request"
-            : method is not ("GET" or "HEAD") ? "405 Method Not Allowed"
-            : target.Split('?')[0] == "/metrics" ? Ok : "404 Not Found";
+        return named.Length > 1 ? "400 Bad Request"
+            : named is [var host] && local is not null && !IsOurs(host, local, hosts) ? "421 Misdirected Request"
+            : start[1].Split('?')[0] == "/metrics" ? Ok : "404 Not Found";
     }
 
     /// <summary>Whether the request asks for the head of the answer alone.</summary>
@@ -54,7 +56,7 @@ internal static class MetricsRequest
         int colon = host.LastIndexOf(':');
         string name = colon > host.LastIndexOf(']') ? host[..colon] : host;
         string bare = name.StartsWith('[') && name.EndsWith(']') ? name[1..^1] : name;
-        if (name == "localhost" || hosts.Contains(bare, StringComparer.OrdinalIgnoreCase))
+        if (name.Equals("localhost", StringComparison.OrdinalIgnoreCase) || hosts.Contains(bare, StringComparer.OrdinalIgnoreCase))
         {
             return true;
         }
