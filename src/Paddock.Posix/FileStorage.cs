@@ -27,6 +27,7 @@ public sealed partial class FileStorage : IStorage, IDisposable
         _flushFailure = new FlushFailure(Name);
         IsReadOnly = options.ReadOnly;
         _isBlockDevice = isBlockDevice;
+        _spaceUnit = Math.Max(options.SpaceUnit, isBlockDevice ? LogicalBlockSize() : 1);
         _direct = options.DirectIo;
 
         // a reader that lets others write must see the file grow

@@ -16,6 +16,7 @@ internal static partial class Native
 
     public const int FallocKeepSize = 1, FallocPunchHole = 2, FallocZeroRange = 16;
     public const int SeekEnd = 2, SeekData = 3, SeekHole = 4;
+    public const nuint GetLogicalBlockSize = 0x1268;
     public const int OfdGetLock = 36, OfdSetLock = 37;
     public const short ReadLock = 0, WriteLock = 1, Unlock = 2;
     public const int Interrupted = 4, NoSuchAddress = 6, Invalid = 22, NoSystemCall = 38, NotSupported = 95;
@@ -47,6 +48,9 @@ internal static partial class Native
 
     [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Stat(SafeFileHandle directory, string path, int flags, uint mask, Span<byte> result);
+
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    public static partial int DeviceControl(SafeFileHandle file, nuint request, ref int result);
 
     [LibraryImport("libc", EntryPoint = "isatty")]
     public static partial int IsTerminal(int descriptor);

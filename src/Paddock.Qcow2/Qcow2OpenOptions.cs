@@ -44,6 +44,9 @@ public sealed record Qcow2OpenOptions
     /// <summary>Told, once, when the image is found corrupt and closed for writing.</summary>
     public Action<string>? OnCorruption { get; init; }
 
+    /// <summary>Told each line of the repair of an image that was not closed, when it is opened for writing.</summary>
+    public Action<string>? OnRepair { get; init; }
+
     /// <summary>Accept an image that misses its backing file, for `info` and the like.</summary>
     public bool NoBacking { get; init; }
 }

@@ -31,7 +31,12 @@ public sealed partial class Qcow2Image
         CheckFeatures(header, extensions, writable && !options.ForCheck);
         if (writable && !options.ForCheck && (header.Incompatible & IncompatibleFeatures.Dirty) != 0)
         {
-            await CheckAsync(storage, Qcow2Repair.All, null, null, cancellationToken);
+            var report = await CheckAsync(storage, Qcow2Repair.All, options.OnRepair, null, cancellationToken);
+            if (report.CheckErrors > 0)
+            {
+                throw new BlockException(BlockError.Io, "Could not repair dirty image: Input/output error");
+            }
+
             (header, extensions, first) = await ReadHeaderAsync(storage, cancellationToken);
         }
 

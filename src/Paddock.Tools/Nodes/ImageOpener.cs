@@ -361,6 +361,9 @@ public sealed class ImageOpener(ToolContext context)
             NoBacking = noBacking,
             Gate = gate,
             KeepFreedSpace = settings.KeepFreedSpace,
+            OnRepair = line => context.Error.Write(line + "\n"),
+            OnCorruption = message => context.Error.Write(
+                $"qcow2: Marking image as corrupt: {message}; further corruption events will be suppressed\n"),
             Tables = settings.Chain!.Tables,
             L2CacheBytes = ImageChain.L2CacheOf(depth),
         });
