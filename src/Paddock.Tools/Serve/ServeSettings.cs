@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Paddock.Posix;
 
 namespace Paddock.Tools.Serve;
 
@@ -126,7 +127,7 @@ public sealed record ServeSettings
     {
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(path), ServeJson.Default.ServeSettings)
+            return JsonSerializer.Deserialize(FileNames.ReadAllBytes(path), ServeJson.Default.ServeSettings)
                 ?? throw new ToolException($"'{path}' holds no settings");
         }
         catch (JsonException e)
