@@ -22,7 +22,7 @@ public static class ImgTool
         catch (ToolException e)
         {
             string who = e is UsageException { IsFromGetOpt: true } && command.Length != 0 ? $"{ctx.Program} {command}" : ctx.Program;
-            ctx.Error.Write($"{who}: {e.Message}\n");
+            ctx.Error.Write(EscapedText.EscapeLines($"{who}: {e.Message}\n"));
             if (e is UsageException)
             {
                 ctx.Error.Write($"Try '{ctx.Program}{(command.Length == 0 ? "" : " " + command)} --help' for more info\n");
