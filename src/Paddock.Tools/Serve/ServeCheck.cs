@@ -1,3 +1,4 @@
+using Paddock.Posix;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve.Doors;
 
@@ -19,7 +20,7 @@ public static class ServeCheck
         NbdDoor.CredentialsOf(settings)?.Dispose();
         foreach (var image in settings.Images)
         {
-            if (!image.Path.Contains(':', StringComparison.Ordinal) && !File.Exists(image.Path))
+            if (!image.Path.Contains(':', StringComparison.Ordinal) && !FileNames.Exists(image.Path))
             {
                 throw new ToolException($"images: there is no '{image.Path}'");
             }

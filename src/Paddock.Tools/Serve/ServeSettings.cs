@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Paddock.Posix;
 
 namespace Paddock.Tools.Serve;
 
@@ -71,6 +72,9 @@ public sealed record ServeSettings
     /// <summary>Where metrics are served over HTTP, as HOST:PORT; null: nowhere.</summary>
     public string? Metrics { get; set; }
 
+    /// <summary>Names by which HTTP clients may address the metrics, beyond localhost and the server's own addresses.</summary>
+    public IReadOnlyList<string> MetricsHosts { get; set; } = [];
+
     /// <summary>The Unix socket that `paddock fault` and `paddock resize` talk to; null: none.</summary>
     public string? Control { get; set; }
 
@@ -126,7 +130,7 @@ public sealed record ServeSettings
     {
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(path), ServeJson.Default.ServeSettings)
+            return JsonSerializer.Deserialize(FileNames.ReadAllBytes(path), ServeJson.Default.ServeSettings)
                 ?? throw new ToolException($"'{path}' holds no settings");
         }
         catch (JsonException e)
