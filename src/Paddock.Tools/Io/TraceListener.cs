@@ -17,6 +17,10 @@ internal sealed class TraceListener : EventListener
         EnableEvents(Qcow2EventSource.Log, EventLevel.Informational);
     }
 
+    /// <summary>The patterns of an option: commas between them, and each may begin with <c>enable=</c>.</summary>
+    public static IEnumerable<string> Patterns(string option)
+        => option.Split(',').Select(static p => p.StartsWith("enable=", StringComparison.Ordinal) ? p[7..] : p);
+
     protected override void OnEventWritten(EventWrittenEventArgs eventData)
     {
         if (eventData.Payload is not [var first, var second])
