@@ -35,10 +35,13 @@ public static class Errno
         (24, BlockError.Io, "Too many open files"),
         (26, BlockError.Io, "Text file busy"),
         (29, BlockError.Io, "Illegal seek"),
+        (32, BlockError.Io, "Broken pipe"),
         (38, BlockError.Io, "Function not implemented"),
         (40, BlockError.Io, "Too many levels of symbolic links"),
         (71, BlockError.Io, "Protocol error"),
         (75, BlockError.Io, "Value too large for defined data type"),
+        (98, BlockError.Busy, "Address already in use"),
+        (108, BlockError.Io, "Cannot send after transport endpoint shutdown"),
         (110, BlockError.Io, "Connection timed out"),
         (111, BlockError.Io, "Connection refused"),
         (125, BlockError.Cancelled, "Operation canceled"),
@@ -107,6 +110,10 @@ public static class Errno
         {
             UnauthorizedAccessException => 13,
             FileNotFoundException or DirectoryNotFoundException => 2,
+            PathTooLongException => 36,
+
+            // what the runtime makes of EFBIG: past the file-size limit of the process or of the file system
+            ArgumentOutOfRangeException => 27,
             ArgumentException => 22,
             NotSupportedException => 95,
             IOException io when OperatingSystem.IsLinux() && io.HResult is > 0 and < 4096 => io.HResult,

@@ -385,6 +385,8 @@ public class SessionTests
             return inner.Receive(into);
         }
 
+        public bool IsPeerGone => inner.IsPeerGone;
+
         public bool Send(ReadOnlySpan<byte> data) => inner.Send(data);
 
         public void StopReceiving() => inner.StopReceiving();
@@ -392,5 +394,14 @@ public class SessionTests
         public void Abort() => inner.Abort();
 
         public void Dispose() => inner.Dispose();
+    }
+
+    [Fact]
+    public void File_size_limit_is_answered_as_qemu_nbd_answers_it()
+    {
+        var failure = new BlockException(BlockError.TooLarge, "File too large");
+        Assert.Equal(NbdError.NoSpace, Paddock.Nbd.Server.ReplyFormat.Map(failure, NbdCommand.Write));
+        Assert.Equal(NbdError.NoSpace, Paddock.Nbd.Server.ReplyFormat.Map(failure, NbdCommand.WriteZeroes));
+        Assert.Equal(NbdError.Overflow, Paddock.Nbd.Server.ReplyFormat.Map(failure, NbdCommand.Read));
     }
 }

@@ -11,7 +11,8 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
     private readonly SocketChannel _plain = new(socket);
     private readonly Lock _lock = new();
     private NbdSession? _session;
-    private bool _stopped;
+    private readonly long _came = Environment.TickCount64;
+    private bool _stopped, _isTrusted;
 
     /// <summary>Runs to the end; never throws.</summary>
     public void Run()
@@ -53,6 +54,20 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
     }
 
     /// <inheritdoc/>
+    public ClientStanding Standing
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _session is null ? new(ClientTrust.Stranger, Environment.TickCount64 - _came) : new(
+                    _isTrusted ? ClientTrust.Kept : _session.HasBegun ? ClientTrust.Served : ClientTrust.Introduced,
+                    (long)_session.IdleTime.TotalMilliseconds);
+            }
+        }
+    }
+
+    /// <inheritdoc/>
     public void Finish()
     {
         lock (_lock)
@@ -70,7 +85,15 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
     }
 
     /// <inheritdoc/>
-    public void Abort() => _plain.Abort();
+    public void Abort()
+    {
+        lock (_lock)
+        {
+            _session?.Abort();
+        }
+
+        _plain.Abort();
+    }
 
     /// <summary>It is never run: gives its memory back.</summary>
     public void GiveUp() => buffer.Release();
@@ -101,7 +124,9 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
                 case HandshakeStep.Close:
                     return false;
                 case HandshakeStep.StartTls:
-                    channel = input.Channel = TlsChannel.Accept(_plain, server.Credentials!.ForServer());
+                    var credentials = server.Credentials!;
+                    channel = input.Channel = TlsChannel.Accept(_plain, credentials);
+                    _isTrusted = credentials.VerifyPeer;
                     handshake.Secured();
                     break;
                 case HandshakeStep.MoreInput when !input.Fill(handshake.Wanted):
@@ -117,7 +142,7 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
     {
         var latencies = server.LatencyLedger.Open();
         using var session = new NbdSession(
-            handshake, input, server.Pool, new NbdCounters(server.Statistics, handshake.Export!.Statistics, latencies));
+            handshake, input, server.Pool, new NbdCounters(server.Statistics, handshake.Export!.Statistics, latencies), server.Options.Time);
         lock (_lock)
         {
             if (_stopped)

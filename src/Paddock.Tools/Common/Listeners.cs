@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Paddock.Posix;
 
 namespace Paddock.Tools;
 
@@ -14,7 +15,7 @@ internal static class Listeners
         var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+            ReuseAddress(socket);
             return Listen(socket, address);
         }
         catch
@@ -24,31 +25,24 @@ internal static class Listeners
         }
     }
 
-    /// <summary>Listens on a path; a socket that a server left behind there, and that nobody answers, is taken away first.</summary>
+    /// <summary>Listens on a path; a socket that a server left behind there, and that nobody listens on, is replaced.</summary>
     /// <param name="path">The socket's file.</param>
     /// <param name="mode">Who may connect, from the first moment on; null: as the process makes files.</param>
-    public static Socket Unix(string path, UnixFileMode? mode = null)
-    {
-        var address = new UnixDomainSocketEndPoint(path);
-        RemoveStale(path, address);
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            socket.Bind(address);
-            if (mode is { } wanted && !OperatingSystem.IsWindows())
-            {
-                // nobody can connect before it listens
-                File.SetUnixFileMode(path, wanted);
-            }
+    /// <exception cref="IOException">The path is taken or cannot be used.</exception>
+    public static (Socket Listener, UnixSocketFile File) Unix(string path, UnixFileMode? mode = null) => UnixSocketFile.Listen(path, mode, Backlog);
 
-            socket.Listen(Backlog);
-            return socket;
-        }
-        catch
+    // A port in TIME_WAIT can be listened on again at once, one that another server listens on cannot. The runtime's own option of this name
+    // sets SO_REUSEPORT too, with which two servers share a port and each gets a part of the clients.
+    private static void ReuseAddress(Socket socket)
+    {
+        if (OperatingSystem.IsWindows())
         {
-            socket.Dispose();
-            throw;
+            socket.ExclusiveAddressUse = true;
+            return;
         }
+
+        (int level, int option) = OperatingSystem.IsLinux() ? (1, 2) : (0xffff, 4);
+        socket.SetRawSocketOption(level, option, BitConverter.GetBytes(1));
     }
 
     private static Socket Listen(Socket socket, EndPoint address)
@@ -56,24 +50,5 @@ internal static class Listeners
         socket.Bind(address);
         socket.Listen(Backlog);
         return socket;
-    }
-
-    private static void RemoveStale(string path, UnixDomainSocketEndPoint address)
-    {
-        // a socket has no length: a file with something in it is not ours to take away
-        if (new FileInfo(path) is not { Exists: true, Length: 0 })
-        {
-            return;
-        }
-
-        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            probe.Connect(address);
-        }
-        catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionRefused)
-        {
-            File.Delete(path);
-        }
     }
 }

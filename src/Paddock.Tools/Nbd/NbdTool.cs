@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Paddock.Block;
 using Paddock.Nbd;
+using Paddock.Posix;
 
 namespace Paddock.Tools.Nbd;
 
@@ -22,6 +23,7 @@ public static class NbdTool
     {
         try
         {
+            args = Background.Words(ctx) ?? args;
             var given = NbdArguments.Parse(args);
             if (given.Help || given.Version)
             {
@@ -35,7 +37,7 @@ public static class NbdTool
             }
 
             return given.Fork && !Background.IsHere(ctx)
-                ? await Background.StartAsync(ctx, [.. respawn, .. args])
+                ? await Background.StartAsync(ctx, respawn, args)
                 : await ServeAsync(given, ctx, stop);
         }
         catch (UsageException e)
@@ -98,12 +100,16 @@ public static class NbdTool
         using var interrupt = EndOn(PosixSignal.SIGINT, ended);
         using var terminate = EndOn(PosixSignal.SIGTERM, ended);
         using var hangup = EndOn(PosixSignal.SIGHUP, ended);
+        UnixSocketFile? socketFile = null;
+        bool hasPidFile = false;
         try
         {
-            server.Listen(Bind(given));
+            (var listener, socketFile) = Bind(given);
+            server.Listen(listener);
             if (given.PidFile is { } file)
             {
-                await WritePidAsync(file);
+                WritePid(file);
+                hasPidFile = true;
             }
 
             if (Background.IsHere(ctx) && given.Fork)
@@ -116,7 +122,11 @@ public static class NbdTool
         }
         finally
         {
-            Clean(given);
+            socketFile?.Remove();
+            if (hasPidFile)
+            {
+                FileNames.Delete(given.PidFile!);
+            }
         }
 
         return 0;
@@ -144,7 +154,7 @@ public static class NbdTool
         }
     }
 
-    private static Socket Bind(NbdArguments given)
+    private static (Socket Listener, UnixSocketFile? File) Bind(NbdArguments given)
     {
         try
         {
@@ -154,12 +164,12 @@ public static class NbdTool
             }
 
             var address = given.Bind is null ? IPAddress.Any : Dns.GetHostAddresses(given.Bind)[0];
-            return Listeners.Tcp(new IPEndPoint(address, given.Port ?? DefaultPort));
+            return (Listeners.Tcp(new IPEndPoint(address, given.Port ?? DefaultPort)), null);
         }
         catch (Exception e) when (e is SocketException or ArgumentException or IOException or UnauthorizedAccessException)
         {
-            string where = given.SocketPath ?? $"{given.Bind ?? "0.0.0.0"}:{given.Port ?? DefaultPort}";
-            throw new ToolException($"Failed to listen on '{where}': {e.Message}");
+            throw new ToolException(given.SocketPath is { } path ? $"Failed to bind socket to {path}: {e.Message}"
+                : $"Failed to listen on '{given.Bind ?? "0.0.0.0"}:{given.Port ?? DefaultPort}': {e.Message}");
         }
     }
 
@@ -170,26 +180,15 @@ public static class NbdTool
             ended.TrySetResult();
         });
 
-    private static async Task WritePidAsync(string file)
+    private static void WritePid(string file)
     {
         try
         {
-            await File.WriteAllTextAsync(file, Environment.ProcessId + "\n");
+            FileNames.WriteAllText(file, Environment.ProcessId + "\n");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new ToolException($"cannot create PID file: {e.Message}");
-        }
-    }
-
-    private static void Clean(NbdArguments given)
-    {
-        foreach (string? file in new[] { given.SocketPath, given.PidFile })
-        {
-            if (file is not null)
-            {
-                File.Delete(file);
-            }
         }
     }
 }
