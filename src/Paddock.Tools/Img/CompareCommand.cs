@@ -46,7 +46,8 @@ internal static class CompareCommand
         try
         {
             return new ImgArguments(
-                args, "image-opts object progress quiet force-share", new('f', "a-format", true), new('F', "b-format", true), new('s', "strict", false), new('T', "cache", true));
+                args, "image-opts object progress quiet force-share",
+                new('f', "a-format", true), new('F', "b-format", true), new('s', "strict", false), new('T', "cache", true));
         }
         catch (ToolException e) when (e is not UsageException)
         {

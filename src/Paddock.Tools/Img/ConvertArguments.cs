@@ -56,7 +56,8 @@ internal sealed class ConvertArguments
     public static ConvertArguments Parse(string[] args)
     {
         var given = new ImgArguments(
-            args, "image-opts object progress quiet force-share", new('O', "target-format", true), new('o', "target-options", true), new('c', "compress", false), new('t', "target-cache", true),
+            args, "image-opts object progress quiet force-share",
+            new('O', "target-format", true), new('o', "target-options", true), new('c', "compress", false), new('t', "target-cache", true),
             new('T', "source-cache", true), new('B', "backing", true), new('F', "backing-format", true), new('n', "no-create", false),
             new('S', "sparse-size", true), new('\0', "target-is-zero", false), new('\0', "bitmaps", false),
             new('\0', "skip-broken-bitmaps", false), new('W', "oob-writes", false), new('m', "parallel", true),

@@ -11,7 +11,8 @@ internal static class ImgHelp
     private static readonly Dictionary<string, (string Does, string Usage, string Options, string Example)> Commands = new()
     {
         ["amend"] = ("Change an image's options.", "[OPTION]... -o OPTIONS FILENAME", Input
-            + "-o OPTIONS|zone_layout=a or zone_layout=c, and size\n-t CACHE|cache mode\n--force|accepted: no change needs it\n-p|show progress\n-q|print nothing\n", "-o zone_layout=c disk.qcow2"),
+            + "-o OPTIONS|zone_layout=a or zone_layout=c, and size\n-t CACHE|cache mode\n--force|accepted: no change needs it\n"
+            + "-p|show progress\n-q|print nothing\n", "-o zone_layout=c disk.qcow2"),
         ["bench"] = ("Time requests of one kind.", "[OPTION]... FILENAME", Input
             + "-c COUNT|requests to send (75000)\n-d DEPTH|requests under way at once (64)\n-s SIZE|bytes in a request (4096)\n"
             + "-S STEP|bytes from one request to the next (the size)\n-o OFFSET|where the first begins (0)\n-w|write instead of read\n"
