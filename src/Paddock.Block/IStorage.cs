@@ -40,7 +40,24 @@ public interface IStorage : IAsyncDisposable
     ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default);
 
     /// <summary>Makes what was written before this call durable (fdatasync).</summary>
+    /// <remarks>
+    /// A storage that may have lost data in a failed flush fails every later flush with the same error (<see cref="FlushFailure"/>). One that
+    /// still holds what it could not write (a cache in memory, a fault injector) may succeed the next time.
+    /// </remarks>
     ValueTask FlushAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>Throws if an earlier flush failed and may have lost data: nothing written from now on can be made durable.</summary>
+    /// <exception cref="BlockException">The error of that flush.</exception>
+    void ThrowIfFlushFailed()
+    {
+    }
+
+    /// <summary>
+    /// Takes space for a range, so that later writes to it do not fail for want of it. What the range reads as and the length stay as they are.
+    /// </summary>
+    /// <returns>False where this storage cannot do that: then only writing takes the space.</returns>
+    /// <exception cref="BlockException">No space is left.</exception>
+    ValueTask<bool> ReserveAsync(long offset, long length, CancellationToken cancellationToken = default) => ValueTask.FromResult(false);
 
     /// <summary>Cuts or grows the storage; new bytes read as zeroes. <see cref="Preallocation.Metadata"/> is taken as off.</summary>
     ValueTask SetLengthAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default);

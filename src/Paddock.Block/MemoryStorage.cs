@@ -109,6 +109,9 @@ public sealed class MemoryStorage(string name = "memory") : IStorage
     public ValueTask FlushAsync(CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
 
     /// <inheritdoc/>
+    public ValueTask<bool> ReserveAsync(long offset, long length, CancellationToken cancellationToken = default) => ValueTask.FromResult(true);
+
+    /// <inheritdoc/>
     public ValueTask SetLengthAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
     {

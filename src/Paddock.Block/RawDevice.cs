@@ -43,6 +43,7 @@ public sealed class RawDevice : IBlockDevice
     public ValueTask WriteAsync(
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
     {
+        _storage.ThrowIfFlushFailed();
         var told = _storage.OnEventAsync("write_aio");
         return told.IsCompletedSuccessfully && (flags & WriteFlags.Fua) == 0
             ? _storage.WriteAsync(offset, data, cancellationToken)
@@ -53,6 +54,7 @@ public sealed class RawDevice : IBlockDevice
     public async ValueTask WriteZeroesAsync(
         long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
     {
+        _storage.ThrowIfFlushFailed();
         await _storage.WriteZeroesAsync(offset, length, flags, cancellationToken);
         if ((flags & ZeroFlags.Fua) != 0)
         {
@@ -62,7 +64,10 @@ public sealed class RawDevice : IBlockDevice
 
     /// <inheritdoc/>
     public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => _storage.DiscardAsync(offset, length, cancellationToken);
+    {
+        _storage.ThrowIfFlushFailed();
+        return _storage.DiscardAsync(offset, length, cancellationToken);
+    }
 
     /// <inheritdoc/>
     public ValueTask FlushAsync(CancellationToken cancellationToken = default)
@@ -81,7 +86,10 @@ public sealed class RawDevice : IBlockDevice
     /// <inheritdoc/>
     public ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        => _storage.SetLengthAsync(length, preallocation, cancellationToken);
+    {
+        _storage.ThrowIfFlushFailed();
+        return _storage.SetLengthAsync(length, preallocation, cancellationToken);
+    }
 
     /// <inheritdoc/>
     public async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)

@@ -24,6 +24,7 @@ public sealed partial class FileStorage : IStorage
     {
         _file = file;
         Name = options.Name ?? options.Path;
+        _flushFailure = new FlushFailure(Name);
         IsReadOnly = options.ReadOnly;
         _isBlockDevice = isBlockDevice;
         _direct = options.DirectIo;
@@ -114,28 +115,6 @@ public sealed partial class FileStorage : IStorage
         }
 
         WriteSpan(offset, data.Span);
-        return ValueTask.CompletedTask;
-    }
-
-    /// <inheritdoc/>
-    public ValueTask FlushAsync(CancellationToken cancellationToken = default)
-    {
-        if (IsReadOnly)
-        {
-            return ValueTask.CompletedTask;
-        }
-
-        if (OperatingSystem.IsLinux())
-        {
-            if (Native.SyncData(_file) != 0)
-            {
-                throw Errno.Failure(Marshal.GetLastPInvokeError(), $"flush of '{Name}' failed");
-            }
-
-            return ValueTask.CompletedTask;
-        }
-
-        RandomAccess.FlushToDisk(_file);
         return ValueTask.CompletedTask;
     }
 

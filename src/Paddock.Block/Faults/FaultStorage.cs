@@ -85,6 +85,13 @@ public sealed partial class FaultStorage : IStorage
         => _fails ? CheckedFlushAsync(cancellationToken) : _inner.FlushAsync(cancellationToken);
 
     /// <inheritdoc/>
+    public void ThrowIfFlushFailed() => _inner.ThrowIfFlushFailed();
+
+    /// <inheritdoc/>
+    public ValueTask<bool> ReserveAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => _inner.ReserveAsync(offset, length, cancellationToken);
+
+    /// <inheritdoc/>
     public ValueTask SetLengthAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
         => _inner.SetLengthAsync(length, preallocation, cancellationToken);

@@ -7,8 +7,10 @@ namespace Paddock.Qcow2;
 // the order in which tables reach the storage
 public sealed partial class Qcow2Image
 {
-    /// <summary>True when dirty L2 entries may point at data that no flush has covered. Under the metadata mutex.</summary>
-    private bool _newData;
+    /// <summary>
+    /// True when dirty L2 entries may point at data, or need counts, that no successful flush has covered. Under the metadata mutex.
+    /// </summary>
+    private bool _barrierDue;
 
     /// <inheritdoc/>
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
@@ -68,19 +70,21 @@ public sealed partial class Qcow2Image
     /// <summary>Counts and L2 tables, with the barrier between them, which covers new data too. Under the metadata mutex.</summary>
     private async ValueTask WriteBackTablesAsync()
     {
-        bool counts = !LazyRefcounts && _refcounts.HasDirty;
-        if (counts)
+        if (!LazyRefcounts && _refcounts.HasDirty)
         {
+            _barrierDue = true;
             await _refcounts.WriteBackAsync();
         }
 
         // entries must not outlive what they point at: with lazy counts, or a zero cluster put to use again, no count went up, and what was
         // copied around the client's data (durable before) would be lost with the copy
-        if ((counts || _newData) && (_l2.HasDirty || _dirtyL1.Count > 0))
+        if (_barrierDue && (_l2.HasDirty || _dirtyL1.Count > 0))
         {
-            _newData = false;
             await _storage.OnEventAsync("flush_to_disk");
             await _storage.FlushAsync();
+
+            // not before: after a flush that failed, the next one must not write the entries without their data
+            _barrierDue = false;
         }
 
         await _l2.WriteBackAsync(null);

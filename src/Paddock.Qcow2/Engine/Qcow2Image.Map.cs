@@ -186,7 +186,7 @@ public sealed partial class Qcow2Image
         if (old != entry)
         {
             _l2.Set64(slice, index, entry.Raw);
-            _newData |= entry.Kind is ClusterKind.Normal or ClusterKind.Compressed;
+            _barrierDue |= entry.Kind is ClusterKind.Normal or ClusterKind.Compressed;
         }
 
         return old;

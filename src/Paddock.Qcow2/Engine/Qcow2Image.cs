@@ -185,6 +185,8 @@ public sealed partial class Qcow2Image : IQcow2Device
         {
             throw new BlockException(BlockError.ReadOnly, "the image is open for reading only");
         }
+
+        _storage.ThrowIfFlushFailed();
     }
 
     private static ulong ReadEntry(ReadOnlySpan<byte> slice, int index) => BinaryPrimitives.ReadUInt64BigEndian(slice[(index * 8)..]);

@@ -45,6 +45,11 @@ internal sealed class WindowStorage(IStorage storage, long start = 0, long? size
     public ValueTask FlushAsync(CancellationToken cancellationToken = default)
         => flushes ? storage.FlushAsync(cancellationToken) : ValueTask.CompletedTask;
 
+    public void ThrowIfFlushFailed() => storage.ThrowIfFlushFailed();
+
+    public ValueTask<bool> ReserveAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => storage.ReserveAsync(start + offset, length, cancellationToken);
+
     public ValueTask SetLengthAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
         => size is null

@@ -63,6 +63,11 @@ internal sealed class CountingStorage(IStorage storage, StorageCounters counters
         return storage.FlushAsync(cancellationToken);
     }
 
+    public void ThrowIfFlushFailed() => storage.ThrowIfFlushFailed();
+
+    public ValueTask<bool> ReserveAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => storage.ReserveAsync(offset, length, cancellationToken);
+
     public ValueTask SetLengthAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
         => storage.SetLengthAsync(length, preallocation, cancellationToken);
