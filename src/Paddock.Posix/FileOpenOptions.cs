@@ -23,4 +23,7 @@ public sealed record FileOpenOptions
 
     /// <summary>Which lock to take. Taken on Linux only.</summary>
     public ImageLock Lock { get; init; }
+
+    /// <summary>Decides by what the file is, before it is opened, whether it may be; throws to refuse. Not with <see cref="Create"/>.</summary>
+    public Action<FileFacts>? Admit { get; init; }
 }

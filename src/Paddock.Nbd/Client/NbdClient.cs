@@ -31,12 +31,18 @@ public sealed class NbdClient : IBlockDevice
     private int _failures;
     private bool _disposed;
 
+    // the number of the connection that acknowledged the oldest write that no flush followed, and that no flush has begun for; 0: there is none
+    private int _unflushed, _beingFlushed;
+    private readonly AsyncMutex _flushing = new();
+    private readonly FlushFailure _flushFailure;
+
     private NbdClient(NbdTarget target, ClientConnection connection)
     {
         _target = target;
         _connection = connection;
         _info = connection.Info;
         _length = _least = _info.Size;
+        _flushFailure = new FlushFailure(target.ToString());
     }
 
     /// <summary>Where it is.</summary>
@@ -61,6 +67,10 @@ public sealed class NbdClient : IBlockDevice
     /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>
     public static async ValueTask<NbdClient> ConnectAsync(NbdTarget target, CancellationToken cancellationToken = default)
         => new(target, await OpenAsync(target, target.OpenTimeout, cancellationToken));
+
+    /// <summary>Throws if a flush failed, or writes may be lost that no flush followed: nothing can be made durable until the device is reopened.</summary>
+    /// <exception cref="BlockException">The error of that flush.</exception>
+    public void ThrowIfFlushFailed() => _flushFailure.ThrowIfFailed();
 
     /// <summary>Asks a server what it has.</summary>
     /// <exception cref="BlockException">The server cannot be reached, or does not tell.</exception>
@@ -117,12 +127,45 @@ public sealed class NbdClient : IBlockDevice
 
     /// <inheritdoc/>
     public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => Can(TransmissionFlags.SendTrim) ? RangeAsync(NbdCommand.Trim, 0, offset, length) : default;
+    {
+        _flushFailure.ThrowIfFailed();
+        return Can(TransmissionFlags.SendTrim) ? RangeAsync(NbdCommand.Trim, 0, offset, length) : default;
+    }
 
     /// <inheritdoc/>
-    public ValueTask FlushAsync(CancellationToken cancellationToken = default)
-        => Can(TransmissionFlags.SendFlush) && !IsReadOnly
-            ? AskAsync(new NbdRequest(0, NbdCommand.Flush, 0, 0, 0), default, default) : default;
+    /// <remarks>
+    /// A flush that the server failed, or that follows a reconnect with acknowledged writes in between, fails, and so does every later one: what
+    /// the server lost is not there to be flushed again. NBD has no way to tell whether the same server, with the same cache, came back.
+    /// </remarks>
+    public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    {
+        if (IsReadOnly)
+        {
+            return;
+        }
+
+        // one at a time: a second must not report success while the first finds out that writes may be lost
+        await _flushing.AcquireAsync();
+        try
+        {
+            _flushFailure.ThrowIfFailed();
+            int newer = Interlocked.Exchange(ref _unflushed, 0);
+            _beingFlushed = _beingFlushed != 0 ? _beingFlushed : newer;
+            int flushed = Can(TransmissionFlags.SendFlush) ? await AskFlushAsync() : _beingFlushed;
+            if (_beingFlushed != 0 && _beingFlushed != flushed)
+            {
+                throw _flushFailure.Record(new BlockException(
+                    BlockError.Io, "the connection was lost, and with it perhaps writes that the server had acknowledged and no flush had followed"));
+            }
+
+            // after success, never before: a flush that fails leaves the note
+            _beingFlushed = 0;
+        }
+        finally
+        {
+            _flushing.Release();
+        }
+    }
 
     /// <inheritdoc/>
     /// <remarks>By the experimental RESIZE extension, where the server offers it: a multiple of 512 and of the server's smallest block.</remarks>
@@ -232,16 +275,49 @@ public sealed class NbdClient : IBlockDevice
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask AskAsync(NbdRequest request, Memory<byte> buffer, ReadOnlyMemory<byte> data)
     {
+        bool changes = request.Command is NbdCommand.Write or NbdCommand.WriteZeroes;
+        if (changes)
+        {
+            _flushFailure.ThrowIfFailed();
+        }
+
         for (var connection = _connection; ;)
         {
             try
             {
                 await connection.AskAsync(request, buffer, data);
+                if (changes && (request.Flags & CommandFlags.Fua) == 0 && Volatile.Read(ref _unflushed) == 0)
+                {
+                    Interlocked.CompareExchange(ref _unflushed, connection.Number, 0);
+                }
+
                 return;
             }
             catch (ConnectionLostException e)
             {
                 connection = await ReconnectAsync(connection, e);
+            }
+        }
+    }
+
+    // gives the number of the connection whose server flushed
+    private async ValueTask<int> AskFlushAsync()
+    {
+        for (var connection = _connection; ;)
+        {
+            try
+            {
+                await connection.AskAsync(new NbdRequest(0, NbdCommand.Flush, 0, 0, 0), default, default);
+                return connection.Number;
+            }
+            catch (ConnectionLostException e)
+            {
+                connection = await ReconnectAsync(connection, e);
+            }
+            catch (BlockException e) when (e.Errno is not (0 or (int)NbdError.Shutdown))
+            {
+                // the server has tried and failed; one that shuts down has not tried
+                throw _flushFailure.Record(e);
             }
         }
     }
@@ -295,6 +371,7 @@ public sealed class NbdClient : IBlockDevice
             Volatile.Write(ref _length, found.Info.Size);
             Volatile.Write(ref _least, found.Info.Size);
             await Task.Run(_connection.Dispose);
+            found.Number = lost.Number + 1;
             return _connection = found;
         }
         catch (OperationCanceledException e)

@@ -35,6 +35,7 @@ public sealed partial class Qcow2Image
             (header, extensions, first) = await ReadHeaderAsync(storage, cancellationToken);
         }
 
+        options.Tables?.Take(header);
         var image = new Qcow2Image(storage, options, header) { _extensions = extensions };
         await image.LoadTablesAsync(first, cancellationToken);
         if (image._backingName is not null && !options.NoBacking)

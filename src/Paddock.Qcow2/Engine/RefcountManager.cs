@@ -15,6 +15,9 @@ internal sealed partial class RefcountManager
 {
     private const ulong TableOffsetMask = 0xffff_ffff_ffff_fe00;
 
+    /// <summary>A gap of so many bytes, or clusters, is worth a request of its own; shorter ones are left to shorter requests.</summary>
+    private const long UsefulBytes = 64 << 10, MaxUsefulRun = 8;
+
     private readonly IStorage _storage;
     private readonly MetadataCache _cache;
     private readonly ClusterGeometry _geometry;
@@ -23,7 +26,10 @@ internal sealed partial class RefcountManager
     private readonly Func<ValueTask> _makeRoom;
     private ulong[] _table = [];
     private long _tableOffset;
-    private long _cursor;
+    private readonly GapCursors _gaps = new();
+    private readonly FreshClusters _fresh = new();
+    private readonly List<long> _unreferenced = [];
+    private readonly long _usefulRun;
     private long _freeByte;
     private long _pendingFreeClusters;
 
@@ -34,6 +40,7 @@ internal sealed partial class RefcountManager
         _geometry = geometry;
         _cache = new MetadataCache(storage, Math.Min(geometry.ClusterSize, 4096), cacheBytes, "refblock_load", "refblock_update_part");
         _makeRoom = MakeRoomAsync;
+        _usefulRun = Math.Clamp(UsefulBytes >> geometry.ClusterBits, 1, MaxUsefulRun);
         HighWater = geometry.ClustersFor(storage.Length);
     }
 
@@ -96,9 +103,28 @@ internal sealed partial class RefcountManager
             return await AllocateLongRunAsync(count);
         }
 
+        var run = await AllocateRunAsync(count, count);
+        return (run.First, run.KnownZero);
+    }
+
+    /// <summary>
+    /// Allocates adjoining clusters for data, with a count of one: as many as asked for, or the next gap of a useful length. Gaps that are passed
+    /// over would be lost to a client that writes in long requests.
+    /// </summary>
+    public async ValueTask<ClusterRun> AllocateUpToAsync(long count)
+    {
+        count = Math.Min(count, (1L << _geometry.RefcountBlockBits) - 1);
+        var run = await AllocateRunAsync(count, count < _usefulRun ? 1 : _usefulRun);
+        _fresh.Add(run.First, run.Count);
+        return run;
+    }
+
+    private async ValueTask<ClusterRun> AllocateRunAsync(long most, long least)
+    {
+        await FreeUnreferencedAsync();
         while (true)
         {
-            long first = await FindFreeAsync(count);
+            var (first, count) = await FindRunAsync(most, least);
             if (first + count > long.MaxValue >> _geometry.ClusterBits)
             {
                 throw new BlockException(BlockError.TooLarge, "the image is full: no host offset is left");
@@ -118,8 +144,8 @@ internal sealed partial class RefcountManager
             await AddAsync(first, count, 1);
             bool knownZero = first >= HighWater;
             HighWater = Math.Max(HighWater, first + count);
-            _cursor = first + count;
-            return (first, knownZero);
+            _gaps.Allocated(first, count, least, _usefulRun);
+            return new ClusterRun(first, count, knownZero);
         }
     }
 
@@ -160,6 +186,13 @@ internal sealed partial class RefcountManager
     public void FreeLater(long firstCluster, long count)
     {
         _pendingFreeClusters += count;
+        if (count == 1 && _fresh.TryTake(firstCluster))
+        {
+            // no table on the storage has ever pointed there: the next allocation may have it
+            _unreferenced.Add(firstCluster);
+            return;
+        }
+
         if (_pendingFrees.Count > 0 && _pendingFrees[^1] is var (first, length) && first + length == firstCluster)
         {
             _pendingFrees[^1] = (first, length + count);
@@ -169,9 +202,13 @@ internal sealed partial class RefcountManager
         _pendingFrees.Add((firstCluster, count));
     }
 
+    /// <summary>L2 tables are about to be written: whatever they point at is not fresh any more.</summary>
+    public void TablesReachStorage() => _fresh.Clear();
+
     /// <summary>Lowers the counts that wait; what pointed there is durably gone.</summary>
     public async ValueTask ApplyFreesAsync()
     {
+        await FreeUnreferencedAsync();
         var frees = _pendingFrees.ToArray();
         _pendingFrees.Clear();
         _pendingFreeClusters = 0;
@@ -195,14 +232,26 @@ internal sealed partial class RefcountManager
                 continue;
             }
 
-            _cursor = Math.Min(_cursor, cluster);
+            _gaps.Freed(cluster);
             if (_freeByte >> _geometry.ClusterBits == cluster)
             {
                 _freeByte = 0;
             }
         }
 
+        _fresh.Remove(first, first + count);
         await PunchLaterAsync(runStart, first + count);
+    }
+
+    private async ValueTask FreeUnreferencedAsync()
+    {
+        while (_unreferenced.Count > 0)
+        {
+            long cluster = _unreferenced[^1];
+            _unreferenced.RemoveAt(_unreferenced.Count - 1);
+            _pendingFreeClusters--;
+            await FreeNowAsync(cluster, 1);
+        }
     }
 
     /// <summary>Writes counts, then the table entries that point at new blocks.</summary>
