@@ -15,8 +15,6 @@ public sealed class NbdClient : IBlockDevice
     // the longest range of one request without a payload, where lengths have 32 bits; a multiple of any block size
     private const long MaxCompactRange = 1L << 30;
 
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
     private static readonly byte[] Zeroes = new byte[1 << 20];
 
     private readonly NbdTarget _target;
@@ -66,7 +64,7 @@ public sealed class NbdClient : IBlockDevice
     /// <summary>Connects.</summary>
     /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>
     public static async ValueTask<NbdClient> ConnectAsync(NbdTarget target, CancellationToken cancellationToken = default)
-        => new(target, await OpenAsync(target, target.OpenTimeout, cancellationToken));
+        => new(target, await ClientConnecting.OpenAsync(target, target.OpenTimeout, cancellationToken));
 
     /// <summary>Throws if a flush failed, or writes may be lost that no flush followed: nothing can be made durable until the device is reopened.</summary>
     /// <exception cref="BlockException">The error of that flush.</exception>
@@ -253,23 +251,6 @@ public sealed class NbdClient : IBlockDevice
 
     private static CommandFlags Fua(bool durable) => durable ? CommandFlags.Fua : 0;
 
-    private static async Task<ClientConnection> OpenAsync(NbdTarget target, TimeSpan limit, CancellationToken stop)
-    {
-        long started = target.Time.GetTimestamp();
-        for (var pause = FirstPause; ; pause = pause < LongestPause ? pause * 2 : LongestPause)
-        {
-            try
-            {
-                // the handshake blocks
-                return await Task.Run(() => ClientConnection.Open(target), stop);
-            }
-            catch (BlockException) when (target.Time.GetElapsedTime(started) < limit)
-            {
-                await Task.Delay(pause, target.Time, stop);
-            }
-        }
-    }
-
     private bool Can(TransmissionFlags flag) => (_info.Can & flag) != 0;
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
@@ -360,7 +341,7 @@ public sealed class NbdClient : IBlockDevice
                 throw new BlockException(BlockError.Io, why.Message, why);
             }
 
-            var found = await OpenAsync(_target, _target.ReconnectDelay, _closed.Token);
+            var found = await ClientConnecting.OpenAsync(_target, _target.ReconnectDelay, _closed.Token);
             if (found.Info.Size < Volatile.Read(ref _least) || found.Info.Flags != _info.Flags || found.Info.Headers != _info.Headers)
             {
                 found.Dispose();

@@ -127,7 +127,7 @@ public sealed partial class Qcow2Image
             return old;
         }
 
-        var (cluster, knownZero) = await _refcounts.AllocateAsync(1);
+        var (cluster, knownZero) = await _refcounts.AllocateAsync(1, "L2 table");
         long table = cluster << _geometry.ClusterBits;
         await CheckOverlapAsync(table, _geometry.ClusterSize);
         await FillNewL2TableAsync(table, old, knownZero);

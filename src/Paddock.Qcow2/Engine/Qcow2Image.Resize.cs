@@ -25,6 +25,7 @@ public sealed partial class Qcow2Image
         }
 
         await StartWritingAsync();
+        _sparse.Reset();
         if (length < Length)
         {
             await ShrinkAsync(length);

@@ -26,6 +26,7 @@ public sealed partial class Qcow2Image : IQcow2Device
     private readonly Engine.MetadataCache _l2;
     private readonly Engine.RefcountManager _refcounts;
     private readonly AsyncMutex _meta = new();
+    private readonly Engine.SparseClusters _sparse;
     private readonly RangeLock _ranges = new();
     private readonly List<string> _warnings = [];
     private readonly SortedSet<int> _dirtyL1 = [];
@@ -34,6 +35,7 @@ public sealed partial class Qcow2Image : IQcow2Device
     private Qcow2Header _header;
     private ulong[] _l1 = [];
     private List<SnapshotEntry> _snapshots = [];
+    private List<Qcow2BitmapInfo> _bitmaps = [];
     private string? _backingName;
     private bool _writing;
     private bool _failed;
@@ -48,11 +50,13 @@ public sealed partial class Qcow2Image : IQcow2Device
         IsReadOnly = options.ReadOnly || storage.IsReadOnly;
         Length = (long)header.VirtualSize;
         _metadataMap = new Engine.MetadataMap(_geometry);
+        _sparse = new Engine.SparseClusters(storage, _geometry);
         var map = _metadataMap;
         _l2 = new Engine.MetadataCache(storage, Math.Min(_geometry.ClusterSize, 4096), options.L2CacheBytes, "l2_load", "l2_update");
         _refcounts = new Engine.RefcountManager(storage, _geometry, options.RefcountCacheBytes, new Engine.FreedSpace(options.KeepFreedSpace, options.Clock))
         {
             TableMoved = MoveRefcountTableAsync,
+            Corrupted = message => FailAsync(message, 0),
             BlockChanged = (offset, added) => map.Set(offset, added ? Engine.MetadataKind.RefcountBlock : Engine.MetadataKind.None),
         };
         if (options.PassDiscards)
@@ -92,6 +96,11 @@ public sealed partial class Qcow2Image : IQcow2Device
         LazyRefcounts = (_header.Compatible & CompatibleFeatures.LazyRefcounts) != 0,
         Dirty = (_header.Incompatible & IncompatibleFeatures.Dirty) != 0 && !_writing,
         Corrupt = (_header.Incompatible & IncompatibleFeatures.Corrupt) != 0,
+        ExtendedL2 = (_header.Incompatible & IncompatibleFeatures.ExtendedL2) != 0,
+        ExternalDataFile = (_header.Incompatible & IncompatibleFeatures.ExternalDataFile) != 0,
+        Encryption = _header.EncryptionName,
+        Bitmaps = _bitmaps,
+        BitmapCount = BitmapDirectory.Count(_header, _extensions),
         BackingFile = _backingName,
         BackingFormat = BackingFormat,
         Snapshots = _snapshots.ConvertAll(s => s.ToInfo(Length)),
@@ -117,7 +126,7 @@ public sealed partial class Qcow2Image : IQcow2Device
     internal Func<ValueTask<bool>>? WriteZonePointers { get; set; }
 
     private string? BackingFormat
-        => _extensions.Find(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? System.Text.Encoding.UTF8.GetString(e.Data) : null;
+        => _extensions.Find(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? ByteText.FromBytes(e.Data) : null;
 
     private bool LazyRefcounts
         => _header.Version >= 3 && (_options.LazyRefcounts ?? (_header.Compatible & CompatibleFeatures.LazyRefcounts) != 0);

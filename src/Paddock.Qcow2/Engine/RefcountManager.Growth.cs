@@ -78,6 +78,7 @@ internal sealed partial class RefcountManager
         if (tableIndex == 0)
         {
             // a block lies in the first cluster that it counts: this one would lie on the header, and its entry would say "none"
+            await Corrupted("Preventing invalid allocation of refcount block at offset 0");
             throw new ImageCorruptException("refcount table", new HostOffset(_tableOffset), "no block counts the first clusters, where the header lies");
         }
 

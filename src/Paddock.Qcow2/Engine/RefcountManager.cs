@@ -59,6 +59,9 @@ internal sealed partial class RefcountManager
     /// <summary>Told of clusters that become or cease to be refcount blocks.</summary>
     public Action<long, bool>? BlockChanged { get; init; }
 
+    /// <summary>Marks the image corrupt and closes it for writing; throws.</summary>
+    public Func<string, ValueTask> Corrupted { get; init; } = static _ => default;
+
     /// <summary>Gives the space of freed clusters back, when set.</summary>
     public Func<long, long, ValueTask>? Discard { get; set; }
 
@@ -95,7 +98,9 @@ internal sealed partial class RefcountManager
 
     /// <summary>Allocates adjoining clusters with a count of one.</summary>
     /// <returns>The first, and whether all of them are known to read as zeroes.</returns>
-    public async ValueTask<(long First, bool KnownZero)> AllocateAsync(long count)
+    /// <param name="count">How many.</param>
+    /// <param name="what">What they are for, in messages.</param>
+    public async ValueTask<(long First, bool KnownZero)> AllocateAsync(long count, string what = "metadata")
     {
         if (count >= 1L << _geometry.RefcountBlockBits)
         {
@@ -103,7 +108,7 @@ internal sealed partial class RefcountManager
             return await AllocateLongRunAsync(count);
         }
 
-        var run = await AllocateRunAsync(count, count);
+        var run = await AllocateRunAsync(count, count, $"Preventing invalid allocation of {what} at offset 0");
         return (run.First, run.KnownZero);
     }
 
@@ -114,12 +119,13 @@ internal sealed partial class RefcountManager
     public async ValueTask<ClusterRun> AllocateUpToAsync(long count)
     {
         count = Math.Min(count, (1L << _geometry.RefcountBlockBits) - 1);
-        var run = await AllocateRunAsync(count, count < _usefulRun ? 1 : _usefulRun);
+        var run = await AllocateRunAsync(
+            count, count < _usefulRun ? 1 : _usefulRun, "Preventing invalid write on metadata (overlaps with qcow2_header)");
         _fresh.Add(run.First, run.Count);
         return run;
     }
 
-    private async ValueTask<ClusterRun> AllocateRunAsync(long most, long least)
+    private async ValueTask<ClusterRun> AllocateRunAsync(long most, long least, string invalid)
     {
         await FreeUnreferencedAsync();
         while (true)
@@ -138,7 +144,9 @@ internal sealed partial class RefcountManager
 
             if (first == 0)
             {
-                throw new ImageCorruptException("refcount block", new HostOffset(0), "the header's cluster is counted as free");
+                // the header's cluster is counted as free: nothing that is allocated here is safe
+                await Corrupted(invalid);
+                throw new ImageCorruptException("refcount block", new HostOffset(0), invalid);
             }
 
             await AddAsync(first, count, 1);
@@ -169,7 +177,7 @@ internal sealed partial class RefcountManager
         }
         else
         {
-            long next = (await AllocateAsync(1)).First;
+            long next = (await AllocateAsync(1, "compressed cluster")).First;
             at = next << _geometry.ClusterBits;
             if (canShare && next == current + 1)
             {
