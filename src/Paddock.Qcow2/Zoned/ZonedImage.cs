@@ -146,6 +146,16 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
         }
     }
 
+    /// <inheritdoc/>
+    public ValueTask<ZoneFindings> FindZonesAsync(
+        long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
+    {
+        lock (_state)
+        {
+            return ValueTask.FromResult(_zones.Find(offset, which, zones.Span, count));
+        }
+    }
+
     private int Count(Func<int, bool> belongs)
     {
         lock (_state)

@@ -1,11 +1,12 @@
 using System.Text;
+using Paddock.Block;
 
 namespace Paddock.Tools;
 
 /// <summary>What a run of a compatible tool sees of the world: where its lines go and what it may ask.</summary>
 public sealed class ToolContext
 {
-    private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false);
+    private static readonly Encoding Utf8 = ByteText.Printing;
 
     /// <summary>The name that messages begin with, such as <c>qemu-img</c>.</summary>
     public required string Program { get; init; }

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Posix;
 
 namespace Paddock.Tools.Io;
 
@@ -236,7 +237,7 @@ internal static class TransferCommands
         byte[] source;
         try
         {
-            source = File.ReadAllBytes(arguments.Value('s'));
+            source = FileNames.ReadAllBytes(arguments.Value('s'));
         }
         catch (IOException e)
         {

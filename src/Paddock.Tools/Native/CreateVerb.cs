@@ -30,7 +30,7 @@ public static class CreateVerb
         }
         catch when (!existed)
         {
-            File.Delete(path);
+            FileNames.Delete(path);
             throw;
         }
         finally

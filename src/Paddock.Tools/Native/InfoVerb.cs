@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Paddock.Block;
 using Paddock.Qcow2;
 
 namespace Paddock.Tools.Native;
@@ -9,7 +10,7 @@ public static class InfoVerb
     /// <summary>Prints the facts of the image at <paramref name="path"/>.</summary>
     public static async ValueTask RunAsync(string path, bool json, NativeConsole console, CancellationToken cancellationToken = default)
     {
-        await using var device = await NativeImage.OpenAsync(path, writable: false, console, cancellationToken);
+        await using var device = await NativeImage.OpenAsync(path, writable: false, console, cancellationToken, forInfo: true);
         if (json)
         {
             WriteJson(path, device, console);
@@ -38,6 +39,16 @@ public static class InfoVerb
         foreach (var snapshot in info.Snapshots)
         {
             Line("snapshot", $"{snapshot.Id} {snapshot.Name}");
+        }
+
+        foreach (var bitmap in info.Bitmaps)
+        {
+            Line("bitmap", EscapedText.Escape(bitmap.Name) + (bitmap.InUse ? " (not saved)" : ""));
+        }
+
+        if (info.Unsupported is { } unsupported)
+        {
+            Line("not supported", unsupported);
         }
 
         if (info.Zoned is not { } zoned)
@@ -74,7 +85,8 @@ public static class InfoVerb
         using var json = new Utf8JsonWriter(console.OutStream, new JsonWriterOptions { Indented = true });
         var info = device.Info;
         json.WriteStartObject();
-        json.WriteString("image", path);
+        json.WritePropertyName("image");
+        json.WriteRawValue(JsonText.Compact(path));
         json.WriteString("format", "qcow2");
         json.WriteNumber("version", info.Version);
         json.WriteNumber("size", info.VirtualSize);
@@ -85,7 +97,13 @@ public static class InfoVerb
         json.WriteBoolean("corrupt", info.Corrupt);
         if (info.BackingFile is { } backing)
         {
-            json.WriteString("backing_file", backing);
+            json.WritePropertyName("backing_file");
+            json.WriteRawValue(JsonText.Compact(backing));
+        }
+
+        if (info.Unsupported is { } unsupported)
+        {
+            json.WriteString("not_supported", unsupported);
         }
 
         if (info.Zoned is { } zoned)

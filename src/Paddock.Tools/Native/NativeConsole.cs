@@ -1,4 +1,5 @@
 using System.Text;
+using Paddock.Block;
 using Paddock.Posix;
 
 namespace Paddock.Tools.Native;
@@ -7,7 +8,7 @@ namespace Paddock.Tools.Native;
 /// used.</summary>
 public sealed class NativeConsole
 {
-    private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false);
+    private static readonly Encoding Utf8 = ByteText.Printing;
 
     /// <param name="output">Takes what the verb prints; also used for bytes (JSON).</param>
     /// <param name="error">Takes messages and progress.</param>

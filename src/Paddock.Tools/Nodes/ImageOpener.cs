@@ -358,6 +358,7 @@ public sealed class ImageOpener(ToolContext context)
         {
             ReadOnly = settings.ReadOnly,
             ForCheck = settings.ForCheck,
+            ForInfo = settings.ForInfo,
             NoBacking = noBacking,
             Gate = gate,
             KeepFreedSpace = settings.KeepFreedSpace,

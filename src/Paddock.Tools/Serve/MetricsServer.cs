@@ -109,7 +109,11 @@ internal sealed class MetricsServer : IAsyncDisposable
     /// <summary>One who reads the page.</summary>
     private sealed class Reader(Socket socket) : IServedClient
     {
+        private readonly long _came = Environment.TickCount64;
+
         public Socket Socket => socket;
+
+        public ClientStanding Standing => new(ClientTrust.Stranger, Environment.TickCount64 - _came);
 
         public void Finish()
         {
