@@ -54,6 +54,12 @@ internal static partial class Native
         StringMarshallingCustomType = typeof(PathMarshaller))]
     public static partial int Stat(SafeFileHandle directory, string path, int flags, uint mask, Span<byte> result);
 
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    public static partial int ControlDescriptor(int descriptor, int command, int argument);
+
+    [LibraryImport("libc", EntryPoint = "close")]
+    public static partial int CloseDescriptor(int descriptor);
+
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     public static partial int DeviceControl(SafeFileHandle file, nuint request, ref int result);
 

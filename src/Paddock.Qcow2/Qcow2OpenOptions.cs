@@ -108,5 +108,5 @@ public sealed class DenyGate : IImageGate
     /// <inheritdoc/>
     public ValueTask<IBlockDevice?> OpenBackingAsync(string name, string? format, IStorage overlay, CancellationToken cancellationToken)
         => throw new BlockException(
-            BlockError.NotPermitted, $"the image names a backing file, '{name}', and was opened without leave to open it");
+            BlockError.NotPermitted, $"the image names a backing file, '{EscapedText.Escape(name)}', and was opened without leave to open it");
 }

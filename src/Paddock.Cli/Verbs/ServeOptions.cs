@@ -30,6 +30,10 @@ internal sealed class ServeOptions
         Description = "Refuse guest memory that cannot be sealed: its owner could end the server by cutting it short (default true).", HelpName = "true|false",
     };
     private readonly Option<string?> _metrics = new("--metrics") { Description = "Serve Prometheus metrics at /metrics.", HelpName = "HOST:PORT|unix:PATH" };
+    private readonly Option<string[]> _metricsHosts = new("--metrics-host")
+    {
+        Description = "Host name by which HTTP clients may ask for the metrics, beside localhost and the addresses; may be repeated.", HelpName = "NAME",
+    };
     private readonly Option<string?> _control = new("--control") { Description = "Unix socket for 'paddock fault' and 'paddock resize'.", HelpName = "PATH" };
     private readonly Option<string?> _nqn = new("--nqn") { Description = "Qualified name of the NVMe subsystem.", HelpName = "NQN" };
     private readonly Option<string[]> _hosts = new("--allow-host") { Description = "Qualified name of a host that may connect; may be repeated.", HelpName = "NQN" };
@@ -77,8 +81,8 @@ internal sealed class ServeOptions
         command.Add(_images);
         foreach (var option in new Option[]
         {
-            _config, _check, _nvme, _nbd, _tls, _tlsMode, _tlsClients, _nbdResize, _vhostUser, _queues, _sealed, _metrics, _control, _nqn, _hosts, _keys, _format,
-            _backing, _readOnly, _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog,
+            _config, _check, _nvme, _nbd, _tls, _tlsMode, _tlsClients, _nbdResize, _vhostUser, _queues, _sealed, _metrics, _metricsHosts, _control, _nqn, _hosts,
+            _keys, _format, _backing, _readOnly, _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog,
         })
         {
             command.Add(option);
@@ -110,6 +114,7 @@ internal sealed class ServeOptions
             IdleTimeout = parsed.GetValue(_idle) ?? given.IdleTimeout,
             DrainTimeout = parsed.GetValue(_drain) ?? given.DrainTimeout,
             Metrics = parsed.GetValue(_metrics) ?? given.Metrics,
+            MetricsHosts = [.. parsed.GetValue(_metricsHosts) ?? [], .. given.MetricsHosts],
             Control = parsed.GetValue(_control) ?? given.Control,
             Nqn = parsed.GetValue(_nqn) ?? given.Nqn,
             AllowHosts = [.. allowed, .. given.AllowHosts],

@@ -135,9 +135,15 @@ public sealed partial class Qcow2Image
             _l1[i] = BinaryPrimitives.ReadUInt64BigEndian(bytes.AsSpan(i * 8));
         }
 
+        if (!_options.ForCheck && !_options.NoBacking)
+        {
+            TableSharing.Refuse(_l1, new HostOffset((long)_header.L1Offset), _header.Geometry, _storage.Length);
+        }
+
         if (!_options.ForCheck)
         {
             _snapshots = await SnapshotTable.ReadAsync(_storage, _header, cancellationToken);
+            _options.Tables?.Take(_snapshots.Sum(static s => s.Header.EntrySize));
             _bitmaps = await BitmapDirectory.ReadAsync(_storage, _header, _extensions, cancellationToken);
             if (!IsReadOnly && BitmapDirectory.Count(_header, _extensions) is > 0 and var count)
             {

@@ -195,9 +195,9 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
     /// <summary>Raises the trace event when a request changed the number of implicitly open zones. Under the device's lock.</summary>
     private void TraceOpen(string operation, int before)
     {
-        if (before != _zones.ImplicitlyOpenCount && Qcow2EventSource.Log.IsEnabled())
+        if (before != _zones.ImplicitlyOpenCount && Qcow2Trace.IsEnabled)
         {
-            Qcow2EventSource.Log.ImpOpenZones(operation, _zones.ImplicitlyOpenCount);
+            Qcow2Trace.ImpOpenZones(operation, _zones.ImplicitlyOpenCount);
         }
     }
 }

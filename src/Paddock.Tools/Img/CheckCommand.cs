@@ -10,7 +10,8 @@ internal static class CheckCommand
 
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
-        var given = new ImgArguments(args, new('r', "repair", true), new('T', "cache", true));
+        var given = new ImgArguments(args, ImgArguments.Input + " output quiet force-share", new('r', "repair", true), new('T', "cache", true));
+        ImageOpener.CheckSourceCache(given["T"]);
         if (given.Operands.Count != 1)
         {
             throw new UsageException("Expecting one image file name");
@@ -63,7 +64,12 @@ internal static class CheckCommand
     }
 
     private static async ValueTask<Qcow2CheckReport> CheckAsync(ToolContext ctx, IStorage storage, Qcow2Repair repair)
-        => await Qcow2Image.CheckAsync(storage, repair, line => ctx.Error.Write(line + "\n"));
+    {
+        var findings = new BoundedLines(line => ctx.Error.Write(line + "\n"), BoundedLines.Findings);
+        var report = await Qcow2Image.CheckAsync(storage, repair, findings.Add);
+        findings.End();
+        return report;
+    }
 
     private static void Print(ToolContext ctx, Qcow2CheckReport report)
     {

@@ -11,7 +11,7 @@ internal static class InfoCommand
 
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
-        var given = new ImgArguments(args, new OptionSpec('b', "backing-chain", false));
+        var given = new ImgArguments(args, ImgArguments.Input + " output force-share", new OptionSpec('b', "backing-chain", false));
         if (given.Operands.Count != 1)
         {
             throw new UsageException("Expecting one image file name");
@@ -87,7 +87,7 @@ internal static class InfoCommand
 
         long length = node.Device.Length;
         string disk = node.Storage.AllocatedBytes < 0 ? "unavailable" : Human(node.Storage.AllocatedBytes);
-        ctx.Line($"image: {node.Filename}");
+        ctx.Line($"image: {EscapedText.Escape(node.Filename)}");
         ctx.Line($"file format: {node.Driver}");
         ctx.Line($"virtual size: {Human(length)} ({length} bytes)");
         ctx.Line($"disk size: {disk}");
@@ -107,7 +107,7 @@ internal static class InfoCommand
         }
 
         ctx.Line("Child node '/file':");
-        ctx.Line($"    filename: {node.Storage.Name}");
+        ctx.Line($"    filename: {EscapedText.Escape(node.Storage.Name)}");
         ctx.Line($"    protocol type: {node.Protocol}");
         ctx.Line($"    file length: {Human(FileLength(node))} ({FileLength(node)} bytes)");
         ctx.Line($"    disk size: {disk}");
@@ -124,10 +124,10 @@ internal static class InfoCommand
         if (info.BackingFile is { } backing)
         {
             string full = BackingName.Resolve(backing, node.Filename);
-            ctx.Line($"backing file: {backing}{(full == backing ? "" : $" (actual path: {full})")}");
+            ctx.Line(EscapedText.Escape($"backing file: {backing}{(full == backing ? "" : $" (actual path: {full})")}"));
             if (info.BackingFormat is { } format)
             {
-                ctx.Line($"backing file format: {format}");
+                ctx.Line($"backing file format: {EscapedText.Escape(format)}");
             }
         }
 

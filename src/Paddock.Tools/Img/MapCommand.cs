@@ -7,7 +7,7 @@ internal static class MapCommand
 {
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
-        var given = new ImgArguments(args, new('s', "start-offset", true), new('l', "max-length", true));
+        var given = new ImgArguments(args, ImgArguments.Input + " output force-share", new('s', "start-offset", true), new('l', "max-length", true));
         if (given.Operands.Count != 1)
         {
             throw new UsageException("Expecting one image file name");
@@ -49,6 +49,7 @@ internal static class MapCommand
 
             first = false;
             at += run.Length;
+            ctx.Sink?.ThrowIfFailed();
         }
 
         if (given.Json)
@@ -86,7 +87,7 @@ internal static class MapCommand
             throw new ToolException("File contains external, encrypted or compressed clusters.");
         }
 
-        ctx.Line($"{Hex(at),-16}{Hex(run.Length),-16}{Hex(run.HostOffset),-16}{run.Layer.Filename}");
+        ctx.Line($"{Hex(at),-16}{Hex(run.Length),-16}{Hex(run.HostOffset),-16}{EscapedText.Escape(run.Layer.Filename)}");
     }
 
     private static string Json(long at, ChainStatus run)

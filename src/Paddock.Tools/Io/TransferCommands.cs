@@ -11,7 +11,7 @@ internal static class TransferCommands
 
     public static async ValueTask<bool> ReadAsync(IoSession session, IReadOnlyList<string> words)
     {
-        var arguments = new IoArguments(words, "abCl:pP:qrs:v", session.Complain);
+        var arguments = new IoArguments(words, "bCl:pP:qrs:v", session.Complain);
         Require(arguments.Count == 2);
         long offset = arguments.Number(0);
         long count = Length(arguments, 1);
@@ -40,6 +40,12 @@ internal static class TransferCommands
         Require(arguments.Count >= 2);
         long count = VectorLength(arguments);
         arguments.Pattern(0);
+        if (arguments.Has('i'))
+        {
+            session.Print("injecting invalid read request\n");
+            return new(true);
+        }
+
         session.Start(ReadCoreAsync(session, arguments, "aio_read", arguments.Number(0), count, (0, count)).AsTask());
         return new(true);
     }
@@ -74,6 +80,12 @@ internal static class TransferCommands
         long offset = arguments.Number(0);
         long count = arguments.Has('z') ? arguments.Number(1) : VectorLength(arguments);
         arguments.Pattern(0);
+        if (arguments.Has('i'))
+        {
+            session.Print("injecting invalid write request\n");
+            return new(true);
+        }
+
         session.Start(WriteCoreAsync(session, arguments, "aio_write", offset, count).AsTask());
         return new(true);
     }
@@ -119,7 +131,7 @@ internal static class TransferCommands
             return false;
         }
 
-        Report(session, arguments, "discard", start, offset, count);
+        session.Print(Report(session, arguments, "discard", start, offset, count));
         return true;
     }
 
@@ -145,23 +157,12 @@ internal static class TransferCommands
             return false;
         }
 
-        bool good = true;
-        if (arguments.Has('P') && buffer.AsSpan((int)verified.At, (int)verified.Count).IndexOfAnyExcept(pattern) >= 0)
-        {
-            session.Print($"Pattern verification failed at offset {offset + verified.At}, {verified.Count} bytes\n");
-            good = false;
-        }
+        bool good = !arguments.Has('P') || buffer.AsSpan((int)verified.At, (int)verified.Count).IndexOfAnyExcept(pattern) < 0;
+        string failed = good ? "" : $"Pattern verification failed at offset {offset + verified.At}, {verified.Count} bytes\n";
+        string dump = arguments.Has('v') && !arguments.Has('q') ? IoText.Dump(buffer, offset) : "";
 
-        if (!arguments.Has('q'))
-        {
-            if (arguments.Has('v'))
-            {
-                session.Print(IoText.Dump(buffer, offset));
-            }
-
-            Report(session, arguments, "read", start, offset, count);
-        }
-
+        // one print: the lines of another request that ends now do not come between them
+        session.Print(failed + dump + Report(session, arguments, "read", start, offset, count));
         return good;
     }
 
@@ -179,7 +180,7 @@ internal static class TransferCommands
             return false;
         }
 
-        Report(session, arguments, "wrote", start, offset, count);
+        session.Print(Report(session, arguments, "wrote", start, offset, count));
         return true;
     }
 
@@ -272,13 +273,9 @@ internal static class TransferCommands
         return total;
     }
 
-    private static void Report(IoSession session, IoArguments arguments, string verb, long start, long offset, long count)
-    {
-        if (!arguments.Has('q'))
-        {
-            session.Print(IoText.Report(verb, session.Context.Time.GetElapsedTime(start), offset, count, count, 1, arguments.Has('C')));
-        }
-    }
+    private static string Report(IoSession session, IoArguments arguments, string verb, long start, long offset, long count)
+        => arguments.Has('q') ? ""
+            : IoText.Report(verb, session.Context.Time.GetElapsedTime(start), offset, count, count, 1, arguments.Has('C'));
 
     private static void Require(bool holds)
     {

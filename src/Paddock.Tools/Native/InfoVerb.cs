@@ -25,7 +25,7 @@ public static class InfoVerb
     {
         var info = device.Info;
         void Line(string name, string value) => console.Out.WriteLine($"{name + ':',-20} {value}");
-        Line("image", path);
+        Line("image", EscapedText.Escape(path));
         Line("format", $"qcow2, version {info.Version}");
         Line("disk", $"{SizeText.Human(info.VirtualSize)} ({info.VirtualSize} bytes)");
         Line("file takes", device.Storage.AllocatedBytes < 0 ? "unknown" : SizeText.Human(device.Storage.AllocatedBytes));
@@ -33,22 +33,27 @@ public static class InfoVerb
         Line("state", info.Corrupt ? "marked corrupt: run 'paddock check --repair all'" : info.Dirty ? "not closed cleanly" : "clean");
         if (info.BackingFile is { } backing)
         {
-            Line("backing file", backing + (info.BackingFormat is { } format ? $" ({format})" : ""));
+            Line("backing file", EscapedText.Escape(backing + (info.BackingFormat is { } format ? $" ({format})" : "")));
         }
 
+        var snapshots = new BoundedLines(value => Line("snapshot", value), BoundedLines.Snapshots);
         foreach (var snapshot in info.Snapshots)
         {
-            Line("snapshot", $"{snapshot.Id} {snapshot.Name}");
+            snapshots.Add($"{BoundedLines.Name(snapshot.Id)} {BoundedLines.Name(snapshot.Name)}");
         }
 
+        snapshots.End();
+
+        var bitmaps = new BoundedLines(value => Line("bitmap", value), BoundedLines.Snapshots);
         foreach (var bitmap in info.Bitmaps)
         {
-            Line("bitmap", EscapedText.Escape(bitmap.Name) + (bitmap.InUse ? " (not saved)" : ""));
+            bitmaps.Add(BoundedLines.Name(bitmap.Name) + (bitmap.InUse ? " (not saved)" : ""));
         }
 
+        bitmaps.End();
         if (info.Unsupported is { } unsupported)
         {
-            Line("not supported", unsupported);
+            Line("not supported", EscapedText.Escape(unsupported));
         }
 
         if (info.Zoned is not { } zoned)

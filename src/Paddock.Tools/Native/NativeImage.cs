@@ -70,10 +70,26 @@ internal static class NativeImage
             ?? throw new ToolException($"'{path}' has no zones; 'paddock create FILE SIZE --zone-size 64M' makes an image with zones");
 
     /// <summary>Opens the file under an image.</summary>
-    public static FileStorage OpenFile(string path, bool writable) => FileStorage.Open(new FileOpenOptions
+    /// <exception cref="ToolException">Another process uses the image; the message names it and says what to do.</exception>
+    public static FileStorage OpenFile(string path, bool writable) => OpenFile(new FileOpenOptions
     {
         Path = path,
         ReadOnly = !writable,
         Lock = writable ? ImageLock.Write : ImageLock.ReadShared,
     });
+
+    /// <summary>Opens the file under an image as it is asked for.</summary>
+    /// <exception cref="ToolException">Another process uses the image; the message names it and says what to do.</exception>
+    public static FileStorage OpenFile(FileOpenOptions options)
+    {
+        try
+        {
+            return FileStorage.Open(options);
+        }
+        catch (ImageLockedException e)
+        {
+            throw new ToolException(
+                $"'{options.Path}': {e.Message}. {e.Hint} Stop it first; a disk that 'paddock serve --nvme' serves can be used by its nvme+tcp:// name");
+        }
+    }
 }

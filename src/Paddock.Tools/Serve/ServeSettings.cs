@@ -72,6 +72,9 @@ public sealed record ServeSettings
     /// <summary>Where metrics are served over HTTP, as HOST:PORT; null: nowhere.</summary>
     public string? Metrics { get; set; }
 
+    /// <summary>Names by which HTTP clients may address the metrics, beyond localhost and the server's own addresses.</summary>
+    public IReadOnlyList<string> MetricsHosts { get; set; } = [];
+
     /// <summary>The Unix socket that `paddock fault` and `paddock resize` talk to; null: none.</summary>
     public string? Control { get; set; }
 
