@@ -28,8 +28,8 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     // while a client waits for a slot: how often the others are looked at again
     private static readonly TimeSpan Recheck = TimeSpan.FromMilliseconds(100);
 
-    // what a client that needs no longer than that for its handshake, or to ask for something, has nothing to fear from
-    private const long StrangerMilliseconds = 1000, IntroducedMilliseconds = 10_000;
+    // so long a client has for its handshake, and then to ask for something, before it may be evicted
+    private const long StrangerMilliseconds = 3000, IntroducedMilliseconds = 10_000;
 
     private readonly Lock _lock = new();
     private readonly HashSet<TClient> _clients = [];
