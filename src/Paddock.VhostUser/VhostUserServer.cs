@@ -96,12 +96,17 @@ public sealed class VhostUserServer : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        if (!_reception.Stopping.IsCancellationRequested)
+        try
         {
-            await StopAsync();
+            if (!_reception.Stopping.IsCancellationRequested)
+            {
+                await StopAsync();
+            }
         }
-
-        await _reception.DisposeAsync();
+        finally
+        {
+            await _reception.DisposeAsync();
+        }
     }
 
     private void Begin(FrontEndConnection connection)

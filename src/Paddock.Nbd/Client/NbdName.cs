@@ -11,7 +11,7 @@ internal static class NbdName
 {
     private const string UnixForm = "nbd+unix:///EXPORT?socket=PATH";
     private const string TcpForm = "nbd://HOST:PORT/EXPORT";
-    private const string Socket = "socket", Folder = "tls-certificates", Hostname = "tls-hostname", Verify = "tls-verify-peer";
+    private const string Socket = "socket", Folder = NbdTarget.CertificatesKey, Hostname = "tls-hostname", Verify = "tls-verify-peer";
 
     /// <summary>Whether a name has the form of one, whole or not.</summary>
     public static bool IsOne(string name) => SchemeOf(name) is "nbd" or "nbd+tcp" or "nbd+unix" or "nbds" or "nbds+tcp" or "nbds+unix";

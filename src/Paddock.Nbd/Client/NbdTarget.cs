@@ -12,6 +12,9 @@ public sealed record NbdTarget
     /// <summary>The protocol's registered port.</summary>
     public const int DefaultPort = 10809;
 
+    /// <summary>The key in a name that names a folder with certificates.</summary>
+    public const string CertificatesKey = "tls-certificates";
+
     /// <summary>The server's name or address; not used with <see cref="SocketPath"/>.</summary>
     public string Host { get; init; } = "localhost";
 

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Runtime.ExceptionServices;
 using Paddock.Block;
 using Paddock.Block.Buffers;
 using Paddock.Block.Serving;
@@ -73,13 +74,25 @@ public sealed class NbdServer : IAsyncDisposable
     /// Takes no more clients and no more requests, answers those under way, hangs up, and flushes every export that can be written.
     /// </summary>
     /// <param name="limit">How long it may take before the rest are cut off; <see cref="NbdServerOptions.DrainLimit"/> unless given.</param>
+    /// <exception cref="BlockException">An export could not be flushed: the first of them. The others are flushed all the same.</exception>
     public async Task StopAsync(TimeSpan? limit = null)
     {
         await _reception.StopAsync(limit ?? Options.DrainLimit);
+        ExceptionDispatchInfo? failure = null;
         foreach (var export in _exports.Values.Where(e => !e.IsReadOnly))
         {
-            await export.Device.FlushAsync();
+            try
+            {
+                await export.Device.FlushAsync();
+            }
+            catch (Exception e)
+            {
+                // whatever a device throws must not keep the next one from being flushed
+                failure ??= ExceptionDispatchInfo.Capture(e);
+            }
         }
+
+        failure?.Throw();
     }
 
     /// <summary>Ends every connection at once, as a power cut would; clients may come back.</summary>
@@ -94,12 +107,17 @@ public sealed class NbdServer : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        if (!_reception.Stopping.IsCancellationRequested)
+        try
         {
-            await StopAsync();
+            if (!_reception.Stopping.IsCancellationRequested)
+            {
+                await StopAsync();
+            }
         }
-
-        await _reception.DisposeAsync();
+        finally
+        {
+            await _reception.DisposeAsync();
+        }
     }
 
     private ServerConnection? Meet(Socket socket)

@@ -22,7 +22,13 @@ internal static class ConvertCommand
             isZero = await CreateAsync(given, source.Device.Length, ctx);
         }
 
-        await using var output = await opener.OpenAsync(given.Target, given.TargetSettings, given.TargetIsOptions);
+        var output = await opener.OpenAsync(given.Target, given.TargetSettings, given.TargetIsOptions);
+        await output.UseAsync(() => CopyAsync(given, source, output, isZero, ctx));
+        return 0;
+    }
+
+    private static async ValueTask CopyAsync(ConvertArguments given, ImageNode source, ImageNode output, bool isZero, ToolContext ctx)
+    {
         if (given.IsCompressed && output.Qcow2 is null)
         {
             throw new ToolException("Compression not supported for this file format");
@@ -45,7 +51,6 @@ internal static class ConvertCommand
 
         progress?.End();
         await output.Device.FlushAsync();
-        return 0;
     }
 
     /// <summary>Refuses to overwrite the source, or what it reads from.</summary>

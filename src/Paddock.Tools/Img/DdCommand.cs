@@ -33,7 +33,7 @@ internal static class DdCommand
         long start = isPastEnd ? end : skip * block;
         ConvertCommand.RequireOther(to, input);
         bool isZero = await CreateAsync(format, to, end - start);
-        await using var output = await new ImageOpener(ctx).OpenAsync(to, new OpenSettings { ReadOnly = false, Format = format });
+        var output = await new ImageOpener(ctx).OpenAsync(to, new OpenSettings { ReadOnly = false, Format = format });
         if (isPastEnd)
         {
             ctx.Report($"{from}: cannot skip to specified offset");
@@ -44,8 +44,8 @@ internal static class DdCommand
             ctx.Warn($"'{from}' has zones, and '{to}' has none: its data is copied, its zones and write pointers are not");
         }
 
-        await CopyAsync(input.Device, output.Device, new CopyOptions { Start = start, Length = end - start, TargetIsZero = isZero });
-        await output.Device.FlushAsync();
+        var options = new CopyOptions { Start = start, Length = end - start, TargetIsZero = isZero };
+        await output.UseAsync(() => CopyAsync(input.Device, output.Device, options));
         return 0;
     }
 
@@ -84,6 +84,7 @@ internal static class DdCommand
         try
         {
             await DiskCopy.RunAsync(input, output, options);
+            await output.FlushAsync();
         }
         catch (CopyException e)
         {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using Paddock.Block;
 using Paddock.Block.Faults;
 using Paddock.Posix;
@@ -22,24 +23,27 @@ internal sealed record BlkdebugNode(string? Name, string? Image, QDict ImageOpti
     private static readonly string[] Limits = ["align", "max-transfer", "opt-write-zero", "max-write-zero", "opt-discard", "max-discard"];
     private static readonly string[] Sections = [FaultConfig.InjectError, FaultConfig.SetState];
 
+    // a configuration that an image names
+    private const int MostConfigBytes = 1 << 20;
+
     /// <summary>What a name or options ask for; null when they ask for another driver. Takes its options out.</summary>
     /// <exception cref="ToolException">They ask for it in a wrong way, or the configuration cannot be read.</exception>
-    public static BlkdebugNode? Find(string? name, QDict options, string? driver)
+    public static BlkdebugNode? Find(string? name, QDict options, string? driver, OpenSettings settings)
     {
         if (name is not null)
         {
-            return !name.StartsWith(Scheme, StringComparison.Ordinal) ? null : Named(name, options.TakePrefix("file"));
+            return !name.StartsWith(Scheme, StringComparison.Ordinal) ? null : Named(name, options.TakePrefix("file"), settings);
         }
 
         if (driver == Driver)
         {
-            return FromOptions(null, options);
+            return FromOptions(null, options, settings);
         }
 
-        return options["file.driver"] as string == Driver ? FromOptions(null, options.TakePrefix("file")) : null;
+        return options["file.driver"] as string == Driver ? FromOptions(null, options.TakePrefix("file"), settings) : null;
     }
 
-    private static BlkdebugNode Named(string name, QDict options)
+    private static BlkdebugNode Named(string name, QDict options, OpenSettings settings)
     {
         int colon = name.IndexOf(':', Scheme.Length);
         if (colon < 0)
@@ -53,13 +57,13 @@ internal sealed record BlkdebugNode(string? Name, string? Image, QDict ImageOpti
             options["config"] = config;
         }
 
-        return FromOptions(name[(colon + 1)..], options) with { Name = name };
+        return FromOptions(name[(colon + 1)..], options, settings) with { Name = name };
     }
 
-    private static BlkdebugNode FromOptions(string? image, QDict options)
+    private static BlkdebugNode FromOptions(string? image, QDict options, OpenSettings settings)
     {
         options.Take("driver");
-        var rules = RulesOf(options.Take("config") as string, options);
+        var rules = RulesOf(options.Take("config") as string, options, settings);
         ulong align = 1;
         foreach (string limit in Limits)
         {
@@ -87,12 +91,12 @@ internal sealed record BlkdebugNode(string? Name, string? Image, QDict ImageOpti
             : new BlkdebugNode(null, image, below, rules);
     }
 
-    private static List<FaultRule> RulesOf(string? config, QDict options)
+    private static List<FaultRule> RulesOf(string? config, QDict options, OpenSettings settings)
     {
         var rules = new List<FaultRule>();
         if (config is not null)
         {
-            rules.AddRange(FaultConfig.Parse(ReadConfig(config), Errno.ToBlockError));
+            rules.AddRange(FaultConfig.Parse(settings.Admit is null ? ReadConfig(config) : ReadStoredConfig(config), Errno.ToBlockError));
         }
 
         foreach (string section in Sections)
@@ -127,6 +131,26 @@ internal sealed record BlkdebugNode(string? Name, string? Image, QDict ImageOpti
         {
             throw new ToolException($"Could not read blkdebug config file: {e.Message}");
         }
+    }
+
+    // an image names it: a FIFO must not make us wait, nor /dev/zero fill the memory
+    private static string ReadStoredConfig(string path)
+    {
+        using var file = ImageOpener.OpenStored(path, readOnly: true, forceShare: true, admit: facts =>
+        {
+            if (!facts.IsStored)
+            {
+                throw new ToolException($"Could not read blkdebug config file: '{path}' is not a regular file");
+            }
+        });
+        if (file.Length > MostConfigBytes)
+        {
+            throw new ToolException($"Could not read blkdebug config file: '{path}' has {file.Length} bytes, and {MostConfigBytes} are allowed");
+        }
+
+        byte[] bytes = new byte[file.Length];
+        file.ReadAsync(0, bytes).AsTask().GetAwaiter().GetResult();
+        return Encoding.UTF8.GetString(bytes);
     }
 
     private static string Text(object? value) => value switch

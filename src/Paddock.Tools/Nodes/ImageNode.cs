@@ -40,6 +40,30 @@ public sealed class ImageNode : IAsyncDisposable
 
     /// <summary>Closes the image; an image closes its backing image itself.</summary>
     public ValueTask DisposeAsync() => Device.DisposeAsync();
+
+    /// <summary>Does work on the image, then closes it. When the work fails, its failure is reported, not one of closing after it.</summary>
+    internal async ValueTask UseAsync(Func<ValueTask> work)
+    {
+        try
+        {
+            await work();
+        }
+        catch
+        {
+            try
+            {
+                await DisposeAsync();
+            }
+            catch (BlockException)
+            {
+                // a consequence of the first failure, mostly
+            }
+
+            throw;
+        }
+
+        await DisposeAsync();
+    }
 }
 
 /// <summary>How a tool opens an image.</summary>
@@ -95,4 +119,7 @@ public sealed record OpenSettings
 
     /// <summary>Decides whether the file that the name leads to may be opened. Null: the user typed the name; else it stands in an image.</summary>
     internal Action<FileFacts>? Admit { get; init; }
+
+    /// <summary>Whether <see cref="Options"/> stand in an image (in a <c>json:</c> name), so that they are trusted no more than names that stand there.</summary>
+    internal bool AreOptionsStored { get; init; }
 }

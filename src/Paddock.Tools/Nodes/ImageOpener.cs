@@ -143,6 +143,7 @@ public sealed class ImageOpener(ToolContext context)
         {
             options = ParseJson(name);
             name = null;
+            settings = settings with { AreOptionsStored = settings.Admit is not null };
         }
 
         if (settings is { ForceShare: true, ReadOnly: false })
@@ -220,7 +221,7 @@ public sealed class ImageOpener(ToolContext context)
     private static async ValueTask<(string Path, IStorage Storage)> OpenBytesAsync(
         string? name, QDict options, string? driver, OpenSettings settings, int depth)
     {
-        if (BlkdebugNode.Find(name, options, driver) is not { } debug)
+        if (BlkdebugNode.Find(name, options, driver, settings) is not { } debug)
         {
             return await NbdNode.TryOpenAsync(name, options, driver, settings) ?? OpenStorage(name, options, driver, settings);
         }
@@ -438,13 +439,15 @@ public sealed class ImageOpener(ToolContext context)
         {
             ImageChain.CheckDepth(depth + 1);
             var options = overlay.Options is { Count: > 0 } given ? given : null;
-            bool isTyped = options?.InOrder.Any(static o => o.Key.StartsWith("file.", StringComparison.Ordinal)
+            bool isReplaced = options?.InOrder.Any(static o => o.Key.StartsWith("file.", StringComparison.Ordinal)
                 || (o.Key == "driver" && o.Value is not ("raw" or "qcow2"))) == true;
+            bool isTyped = isReplaced && !overlay.AreOptionsStored;
             var settings = new OpenSettings
             {
                 Format = format,
                 ForceShare = overlay.ForceShare,
                 Options = options,
+                AreOptionsStored = overlay.AreOptionsStored,
                 Cache = overlay.Cache,
                 Chain = overlay.Chain,
                 Admit = isTyped ? null : overlay.Chain!.Admit(name, format),
@@ -452,7 +455,7 @@ public sealed class ImageOpener(ToolContext context)
             };
             try
             {
-                Opened = await opener.OpenNodeAsync(isTyped ? null : BackingName.Resolve(name, overlayStorage.Name), settings, depth + 1);
+                Opened = await opener.OpenNodeAsync(isReplaced ? null : BackingName.Resolve(name, overlayStorage.Name), settings, depth + 1);
                 return Opened.Device;
             }
             catch (ToolException e)

@@ -34,7 +34,7 @@ internal static class NbdNode
     {
         if (name is not null)
         {
-            return Parse(name) is not { } named ? null
+            return Parse(name, settings) is not { } named ? null
                 : driver is null or "raw" or "qcow2" or Driver ? named : throw new ToolException($"'{driver}' driver cannot open '{name}'");
         }
 
@@ -44,12 +44,18 @@ internal static class NbdNode
         }
 
         return options["file.driver"] as string == Driver ? FromOptions(options.TakePrefix("file"), settings)
-            : !options.Contains("file.driver") && options["file.filename"] is string file && Parse(file) is { } target
+            : !options.Contains("file.driver") && options["file.filename"] is string file && Parse(file, settings) is { } target
                 ? WithRest(target, options.TakePrefix("file"), settings) : null;
     }
 
-    private static NbdTarget? Parse(string name)
+    private static NbdTarget? Parse(string name, OpenSettings settings)
     {
+        // whoever wrote an image must not choose who is shown a certificate of the user's
+        if (settings.Admit is not null && name.Contains(NbdTarget.CertificatesKey + "=", StringComparison.Ordinal) && NbdTarget.IsName(name))
+        {
+            throw new ToolException($"'{name}': a name that stands in an image must not name a folder of certificates ({NbdTarget.CertificatesKey})");
+        }
+
         try
         {
             return NbdTarget.Parse(name);
