@@ -36,6 +36,7 @@ public sealed partial class Qcow2Image
     internal async ValueTask FlushLockedAsync()
     {
         await _storage.OnEventAsync("flush_to_os");
+        await _inPlace.SettleAsync();
         CaptureZonePointers?.Invoke();
         if (PrepareZonePointers is not null)
         {

@@ -55,6 +55,10 @@ internal sealed partial class RefcountManager
                 await MakeBlockAsync((int)index);
                 made = true;
             }
+            else
+            {
+                await _reservation.EnsureAsync(BlockOf(index << _geometry.RefcountBlockBits), _geometry.ClusterSize);
+            }
         }
 
         return made;
@@ -110,22 +114,15 @@ internal sealed partial class RefcountManager
     {
         long offset = cluster << _geometry.ClusterBits;
         await _storage.OnEventAsync("refblock_alloc");
+        await _reservation.EnsureEntryAsync(_tableOffset, _table.Length * 8L, tableIndex * 8L);
         await _storage.OnEventAsync("refblock_alloc_write");
-        await ZeroClusterAsync(cluster);
+        await _reservation.CreateAsync(offset, knownZero: cluster >= HighWater);
         BlockChanged?.Invoke(offset, true);
         _ = await _cache.CreateAsync(offset, _makeRoom);
         _cache.MarkDirty(offset);
         _table[tableIndex] = (ulong)offset;
         _dirtyTableEntries.Add(tableIndex);
         HighWater = Math.Max(HighWater, cluster + 1);
-    }
-
-    private async ValueTask ZeroClusterAsync(long cluster)
-    {
-        if (cluster < HighWater)
-        {
-            await _storage.WriteZeroesAsync(cluster << _geometry.ClusterBits, _geometry.ClusterSize, ZeroFlags.None);
-        }
     }
 
     /// <summary>
@@ -204,7 +201,6 @@ internal sealed partial class RefcountManager
         HighWater = Math.Max(HighWater, area + blocks + tableClusters);
         _table = table;
         _tableOffset = tableOffset;
-        await _storage.FlushAsync();
         await FreeNowAsync(oldOffset >> bits, oldClusters);
     }
 }
