@@ -14,7 +14,7 @@ namespace Paddock.Qcow2.Engine;
 /// <param name="clusterBits">Of the image.</param>
 internal sealed class MetadataReservation(IStorage storage, int clusterBits)
 {
-    /// <summary>A new table up to this size is written whole: a call less than taking its space and writing its end.</summary>
+    /// <summary>A new table up to this size is written whole: that costs as much as taking its space.</summary>
     private const int SmallTable = 4096;
 
     private static readonly byte[] Zeroes = new byte[SmallTable];
@@ -43,12 +43,7 @@ internal sealed class MetadataReservation(IStorage storage, int clusterBits)
         {
             await storage.WriteAsync(offset, Zeroes.AsMemory(0, size));
         }
-        else if (knownZero && await storage.ReserveAsync(offset, size))
-        {
-            // a table reaches to its end, so that no reader of the file finds it cut short
-            await storage.WriteAsync(offset + size - sizeof(ulong), Zeroes.AsMemory(0, sizeof(ulong)));
-        }
-        else
+        else if (!knownZero || !await storage.ReserveAsync(offset, size, grows: true))
         {
             await storage.WriteZeroesAsync(offset, size, ZeroFlags.None);
         }
@@ -73,7 +68,7 @@ internal sealed class MetadataReservation(IStorage storage, int clusterBits)
 
     private async ValueTask TakePieceAsync(long offset, int length)
     {
-        if (!await storage.ReserveAsync(offset, length))
+        if (!await storage.ReserveAsync(offset, length, grows: false))
         {
             // only writing takes space here; nobody else changes tables meanwhile
             var bytes = new byte[length];

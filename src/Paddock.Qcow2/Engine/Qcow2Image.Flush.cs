@@ -17,6 +17,7 @@ public sealed partial class Qcow2Image
     {
         if (!Volatile.Read(ref _writing))
         {
+            _storage.ThrowIfFlushFailed();
             return;
         }
 

@@ -115,7 +115,7 @@ public sealed partial class Qcow2Image
     private async ValueTask<bool> ReserveHostAsync(long host, long length)
     {
         await CheckOverlapAsync(host, length);
-        if (!await _storage.ReserveAsync(host, length))
+        if (!await _storage.ReserveAsync(host, length, grows: true))
         {
             await _storage.WriteZeroesAsync(host, length, ZeroFlags.None);
         }
