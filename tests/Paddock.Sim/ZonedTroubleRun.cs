@@ -108,7 +108,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
         SimFailure.Unless(outcome != Outcome.Done || !_disk.IsLost, "a write was accepted after a failed flush");
 
         // where only its flush failed the data are written
-        bool written = outcome == Outcome.Done || (fua && outcome == Outcome.Failed && await PointerAsync(zone) == end);
+        bool written = outcome == Outcome.Done || (fua && outcome == Outcome.Failed && await PointerAsync(zone) >= end);
         states.HasWritten(written ? end : states.Written);
         await VerifyAsync(zone);
         if (outcome == Outcome.Done && fua)
