@@ -40,6 +40,15 @@ public sealed class CrashStorage : IStorage
     /// <summary>True when half of the writes that fail take effect all the same.</summary>
     public bool FaultsMayTakeEffect { get; set; }
 
+    /// <summary>The changing request, counted from 1 over those that write, zero or flush, that fails; 0 is none.</summary>
+    public int FailChange { get; set; }
+
+    /// <summary>Changing requests so far.</summary>
+    public int Changes { get; private set; }
+
+    /// <summary>False when space can only be taken by writing.</summary>
+    public bool CanReserve { get; set; } = true;
+
     /// <summary>
     /// Bytes of the file system: what needs more fails with "no space". Holes count nothing, what is written over space that is taken always
     /// works, and a write takes what there is before it fails. 0 is no limit.
@@ -153,6 +162,11 @@ public sealed class CrashStorage : IStorage
     public async ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
     {
         await EnterAsync(changing: Capacity > 0);
+        if (!CanReserve)
+        {
+            return false;
+        }
+
         ThrowIfFull(RoomFor(offset, length) < length);
         if (grows && offset + length > Length)
         {
@@ -237,10 +251,11 @@ public sealed class CrashStorage : IStorage
             throw new BlockException(BlockError.Io, "the power is gone");
         }
 
-        if (changing && FaultOneIn > 0 && _faults?.Next(FaultOneIn) == 0)
+        Changes += changing ? 1 : 0;
+        if (changing && (Changes == FailChange || (FaultOneIn > 0 && _faults?.Next(FaultOneIn) == 0)))
         {
             Faults++;
-            if (FaultsMayTakeEffect && entry is { } effect && _faults.Next(2) == 0)
+            if (FaultsMayTakeEffect && entry is { } effect && (Changes == FailChange || _faults?.Next(2) == 0))
             {
                 Do(effect);
             }

@@ -7,38 +7,53 @@ namespace Paddock.Qcow2.Engine;
 /// and a full file system cannot keep accepted data from becoming durable. Under the image's metadata mutex.
 /// </summary>
 /// <remarks>
-/// A cluster of a table costs one call a session. Tables of other programs, and of files that were copied sparsely, may lie in holes. An
-/// entry that only becomes zero needs no space: its block is not a hole.
+/// Space is taken in pieces of up to 64 KiB, each by one call a session: enough for the entries of 512 MiB with clusters of 64 KiB, and little
+/// where clusters are large. Tables of other programs, and of files that were copied sparsely, may lie in holes. An entry that only becomes
+/// zero needs no space: its block is not a hole.
 /// </remarks>
 /// <param name="storage">Where the tables lie.</param>
 /// <param name="clusterBits">Of the image.</param>
 internal sealed class MetadataReservation(IStorage storage, int clusterBits)
 {
+    private const int MaxPieceBits = 16;
+
     /// <summary>A new table up to this size is written whole: that costs as much as taking its space.</summary>
     private const int SmallTable = 4096;
 
     private static readonly byte[] Zeroes = new byte[SmallTable];
 
-    private readonly HashSet<long> _clusters = [];
+    private readonly int _pieceBits = Math.Min(clusterBits, MaxPieceBits);
+    private readonly HashSet<long> _pieces = [];
 
-    /// <summary>Takes the space of a table, or of a part of one.</summary>
+    /// <summary>Takes the space of a part of a table.</summary>
     /// <exception cref="BlockException">No space is left.</exception>
     public ValueTask EnsureAsync(long offset, long length)
-        => length <= 1L << clusterBits && _clusters.Contains(offset >> clusterBits) ? default : TakeAsync(offset, length);
-
-    /// <summary>Takes the space of the cluster in which an entry of a table lies, as far as the table reaches.</summary>
-    public ValueTask EnsureEntryAsync(long tableOffset, long tableBytes, long entryAt)
     {
-        long piece = entryAt >> clusterBits << clusterBits;
-        return EnsureAsync(tableOffset + piece, Math.Min(tableBytes - piece, 1L << clusterBits));
+        long piece = offset >> _pieceBits;
+        return piece == (offset + length - 1) >> _pieceBits && _pieces.Contains(piece) ? default : TakeAsync(offset, length);
     }
 
-    /// <summary>Makes a table that is to begin in a cluster read as zeroes, up to its end, with all its space.</summary>
+    /// <summary>Takes the space of the piece in which an entry of a table lies, as far as the table reaches.</summary>
+    public ValueTask EnsureEntryAsync(long tableOffset, long tableBytes, long entryAt)
+    {
+        long start = entryAt >> _pieceBits << _pieceBits;
+        return EnsureAsync(tableOffset + start, Math.Min(tableBytes - start, 1L << _pieceBits));
+    }
+
+    /// <summary>Makes a table that is to begin in a cluster read as zeroes, up to its end, with the space of its first piece.</summary>
     /// <param name="offset">Of the cluster.</param>
     /// <param name="knownZero">Whether it reads as zeroes already.</param>
     public async ValueTask CreateAsync(long offset, bool knownZero)
     {
         int size = 1 << clusterBits;
+        if (clusterBits > MaxPieceBits)
+        {
+            // so that no reader of the file finds the table cut short
+            await storage.WriteZeroesAsync(offset, size, ZeroFlags.MayUnmap);
+            await EnsureAsync(offset, 1L << _pieceBits);
+            return;
+        }
+
         if (knownZero && size <= SmallTable)
         {
             await storage.WriteAsync(offset, Zeroes.AsMemory(0, size));
@@ -48,18 +63,19 @@ internal sealed class MetadataReservation(IStorage storage, int clusterBits)
             await storage.WriteZeroesAsync(offset, size, ZeroFlags.None);
         }
 
-        _clusters.Add(offset >> clusterBits);
+        _pieces.Add(offset >> _pieceBits);
     }
 
     private async ValueTask TakeAsync(long offset, long length)
     {
         for (long at = offset; at < offset + length;)
         {
-            long next = Math.Min(offset + length, ((at >> clusterBits) + 1) << clusterBits);
-            if (!_clusters.Contains(at >> clusterBits))
+            long piece = at >> _pieceBits;
+            long next = Math.Min(offset + length, (piece + 1) << _pieceBits);
+            if (!_pieces.Contains(piece))
             {
                 await TakePieceAsync(at, (int)(next - at));
-                _clusters.Add(at >> clusterBits);
+                _pieces.Add(piece);
             }
 
             at = next;

@@ -129,7 +129,7 @@ public sealed partial class Qcow2Image
         {
             if (reserve)
             {
-                await _reservation.EnsureAsync(old, _geometry.ClusterSize);
+                await _reservation.EnsureEntryAsync(old, _geometry.ClusterSize, _geometry.L2Index(offset) * 8L);
             }
 
             return old;
@@ -142,6 +142,7 @@ public sealed partial class Qcow2Image
         try
         {
             await FillNewL2TableAsync(table, old, knownZero);
+            await _reservation.EnsureEntryAsync(table, _geometry.ClusterSize, _geometry.L2Index(offset) * 8L);
         }
         catch (BlockException)
         {

@@ -57,11 +57,36 @@ internal sealed partial class RefcountManager
             }
             else
             {
-                await _reservation.EnsureAsync(BlockOf(index << _geometry.RefcountBlockBits), _geometry.ClusterSize);
+                await ReserveCountsAsync(index, first, count);
             }
         }
 
         return made;
+    }
+
+    /// <summary>Takes the space of what a block counts of a run, in whole pieces where the block is larger than one.</summary>
+    private ValueTask ReserveCountsAsync(long index, long first, long count)
+    {
+        const long OnePiece = 64 << 10, FewCounts = 4096;
+        int bits = _geometry.RefcountBlockBits;
+        long start = index << bits;
+        long from = (Math.Max(first, start) - start) << _geometry.RefcountOrder >> 3;
+        long to = (((Math.Min(first + count, start + (1L << bits)) - start) << _geometry.RefcountOrder) + 7) >> 3;
+        long block = BlockOf(start);
+        if (_geometry.ClusterSize <= OnePiece)
+        {
+            return _reservation.EnsureAsync(block, _geometry.ClusterSize);
+        }
+
+        return to - from <= FewCounts
+            ? EnsureBothAsync(block, from, to - 1)
+            : _reservation.EnsureAsync(block, _geometry.ClusterSize);
+    }
+
+    private async ValueTask EnsureBothAsync(long block, long firstByte, long lastByte)
+    {
+        await _reservation.EnsureEntryAsync(block, _geometry.ClusterSize, firstByte);
+        await _reservation.EnsureEntryAsync(block, _geometry.ClusterSize, lastByte);
     }
 
     private async ValueTask MakeBlockAsync(int tableIndex)
@@ -101,6 +126,7 @@ internal sealed partial class RefcountManager
         for (int i = 0; i < blocks; i++)
         {
             await MakeBlockAtAsync(firstIndex + i, start + i);
+            await _reservation.EnsureAsync((start + i) << _geometry.ClusterBits, _geometry.ClusterSize);
         }
 
         await AddAsync(start, blocks + count, 1);
