@@ -51,7 +51,13 @@ public sealed partial class FileStorage
         if (_direct)
         {
             // a write past the end cuts the file back to its length: nobody may grow it meanwhile
-            await AloneAsync(offset, () => Take(offset, length, grows));
+            await AloneAsync(offset, () =>
+            {
+                // writes go out as whole blocks, however small those of the file system are
+                long start = offset & -DirectBlock;
+                Take(start, RoundUp(offset + length) - start, grows: false);
+                Take(offset, length, grows);
+            });
         }
         else
         {
