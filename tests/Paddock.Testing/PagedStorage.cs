@@ -150,7 +150,7 @@ public sealed class PagedStorage : IStorage
     {
         if (offset < _length)
         {
-            Clear(offset, Math.Min(length, _length - offset));
+            Clear(offset, length);
         }
     }
 

@@ -6,7 +6,7 @@ namespace Paddock.Qcow2.Tests.Zoned;
 /// <summary>A command fails at each of its requests, with and without effect on the storage: memory and storage agree afterwards.</summary>
 public class ZoneAgreementTests
 {
-    private const int Zone = 64 << 10, Zones = 8, Written = 8192;
+    private const int Zone = 256 << 10, Zones = 8, Written = 8192;
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -59,7 +59,9 @@ public class ZoneAgreementTests
         disk.FaultOneIn = 0;
         long pointer = (await ReportAsync(device))[1].WritePointer;
         int from = disk.Log.Count;
-        await device.WriteAsync(pointer, Enumerable.Repeat((byte)9, 2 * Written).ToArray(), cancellationToken: Token);
+
+        // more than the zone's buffer takes, so that it reaches the storage
+        await device.WriteAsync(pointer, Enumerable.Repeat((byte)9, 128 << 10).ToArray(), cancellationToken: Token);
         var cut = new PowerCut(disk.Log);
         for (int position = from; position <= disk.Log.Count; position++)
         {
