@@ -39,6 +39,8 @@ public static class Errno
         (40, BlockError.Io, "Too many levels of symbolic links"),
         (71, BlockError.Io, "Protocol error"),
         (75, BlockError.Io, "Value too large for defined data type"),
+        (98, BlockError.Busy, "Address already in use"),
+        (108, BlockError.Io, "Cannot send after transport endpoint shutdown"),
         (110, BlockError.Io, "Connection timed out"),
         (111, BlockError.Io, "Connection refused"),
         (125, BlockError.Cancelled, "Operation canceled"),

@@ -9,6 +9,9 @@ public sealed partial class FileStorage
 {
     private static readonly byte[] Zeroes = new byte[ZeroChunk];
 
+    /// <summary>Holes and zeroes begin and end at multiples of it: 1 in a file, a logical block of a device.</summary>
+    private readonly int _spaceUnit;
+
     /// <inheritdoc/>
     public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
     {
@@ -37,20 +40,37 @@ public sealed partial class FileStorage
 
     private void Zero(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
     {
-        if (!(OperatingSystem.IsLinux() && ZeroByAllocating(offset, length, (flags & ZeroFlags.MayUnmap) != 0)))
+        // a device takes whole logical blocks; what is left at either end is written
+        long first = SpaceUnitsFrom(offset), end = offset + length, last = Math.Max(first, end / _spaceUnit * _spaceUnit);
+        bool mayWrite = (flags & ZeroFlags.NoFallback) == 0, exact = offset == first && last == end;
+        bool done = (exact || mayWrite) && first < last && OperatingSystem.IsLinux()
+            && ZeroByAllocating(first, last - first, (flags & ZeroFlags.MayUnmap) != 0);
+        if (!mayWrite)
         {
-            if ((flags & ZeroFlags.NoFallback) != 0)
-            {
-                throw Errno.Failure(95, $"zeroing '{Name}' without writing failed");
-            }
-
-            WriteZeroBuffers(offset, length, cancellationToken);
+            _ = done ? true : throw Errno.Failure(95, $"zeroing '{Name}' without writing failed");
         }
+        else
+        {
+            WriteZeroBuffers(offset, (done ? first : end) - offset, cancellationToken);
+            WriteZeroBuffers(last, (done ? end : last) - last, cancellationToken);
+        }
+    }
+
+    private long SpaceUnitsFrom(long offset) => (offset + _spaceUnit - 1) / _spaceUnit * _spaceUnit;
+
+    private int LogicalBlockSize()
+    {
+        int size = 0;
+        return OperatingSystem.IsLinux() && Native.DeviceControl(_file, Native.GetLogicalBlockSize, ref size) == 0 && size > 0 ? size : 512;
     }
 
     /// <inheritdoc/>
     public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
+        // parts of a device's blocks keep their contents
+        long end = (offset + length) / _spaceUnit * _spaceUnit;
+        offset = SpaceUnitsFrom(offset);
+        length = end - offset;
         if (OperatingSystem.IsLinux() && length > 0 && offset < Length)
         {
             if (_direct)

@@ -9,10 +9,10 @@ namespace Paddock.Posix;
 /// A file or block device as storage. Buffered requests complete synchronously (the page cache answers) and allocate nothing.
 /// Holes, space accounting and locks need Linux; elsewhere zeroes are written and nothing is locked.
 /// </summary>
-public sealed partial class FileStorage : IStorage
+public sealed partial class FileStorage : IStorage, IDisposable
 {
     private const int ZeroChunk = 1 << 20;
-    private const ushort TypeMask = 0xF000, TypeDirectory = 0x4000, TypeBlock = 0x6000;
+    private const ushort TypeMask = 0xF000, TypeFifo = 0x1000, TypeDirectory = 0x4000, TypeBlock = 0x6000, TypeRegular = 0x8000, TypeSocket = 0xC000;
 
     private readonly SafeFileHandle _file;
     private readonly bool _isBlockDevice;
@@ -27,6 +27,7 @@ public sealed partial class FileStorage : IStorage
         _flushFailure = new FlushFailure(Name);
         IsReadOnly = options.ReadOnly;
         _isBlockDevice = isBlockDevice;
+        _spaceUnit = Math.Max(options.SpaceUnit, isBlockDevice ? LogicalBlockSize() : 1);
         _direct = options.DirectIo;
 
         // a reader that lets others write must see the file grow
@@ -58,21 +59,15 @@ public sealed partial class FileStorage : IStorage
             return OpenPortable(options, what);
         }
 
-        int flags = Native.OpenCloseOnExec | (options.ReadOnly ? 0 : Native.OpenReadWrite)
+        // a FIFO would wait for its other end; regular files and block devices do not heed this
+        int flags = Native.OpenCloseOnExec | Native.OpenNonBlocking | (options.ReadOnly ? 0 : Native.OpenReadWrite)
             | (options.Create ? Native.OpenCreate : 0) | (options.DirectIo ? Native.OpenDirect : 0);
-        int descriptor;
-        do
-        {
-            descriptor = Native.Open(options.Path, flags, 0x1A4);
-        }
-        while (descriptor < 0 && Marshal.GetLastPInvokeError() == Native.Interrupted);
-        if (descriptor < 0)
-        {
-            throw Errno.Failure(Marshal.GetLastPInvokeError(), what);
-        }
-
-        return Finish(new SafeFileHandle(descriptor, ownsHandle: true), options, what);
+        byte[] path = ByteText.ToPath(options.Path);
+        return Finish(options.Admit is null ? OpenPath(path, flags, what) : OpenAdmitted(path, flags, options.Admit, what), options, what);
     }
+
+    /// <summary>What the file is.</summary>
+    public FileFacts Facts => OperatingSystem.IsLinux() ? FactsOf(_file, Name) : PortableFacts(Name);
 
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
@@ -121,9 +116,12 @@ public sealed partial class FileStorage : IStorage
     /// <inheritdoc/>
     public ValueTask DisposeAsync()
     {
-        _file.Dispose();
+        Dispose();
         return ValueTask.CompletedTask;
     }
+
+    /// <summary>Closes the file.</summary>
+    public void Dispose() => _file.Dispose();
 
     private static FileStorage OpenPortable(FileOpenOptions options, string what)
     {
@@ -134,6 +132,7 @@ public sealed partial class FileStorage : IStorage
 
         try
         {
+            options.Admit?.Invoke(PortableFacts(options.Path));
             var file = File.OpenHandle(
                 options.Path,
                 options.Create ? FileMode.OpenOrCreate : FileMode.Open,
@@ -153,6 +152,50 @@ public sealed partial class FileStorage : IStorage
     }
 
     [SupportedOSPlatform("linux")]
+    private static SafeFileHandle OpenPath(ReadOnlySpan<byte> path, int flags, string what)
+    {
+        int descriptor;
+        do
+        {
+            descriptor = Native.Open(path, flags, 0x1A4);
+        }
+        while (descriptor < 0 && Marshal.GetLastPInvokeError() == Native.Interrupted);
+        return descriptor >= 0 ? new SafeFileHandle(descriptor, ownsHandle: true) : throw Errno.Failure(Marshal.GetLastPInvokeError(), what);
+    }
+
+    // finding a file has no effect on it, while opening a device may; what was found is what is opened then, whatever its name leads to by now
+    [SupportedOSPlatform("linux")]
+    private static SafeFileHandle OpenAdmitted(byte[] path, int flags, Action<FileFacts> admit, string what)
+    {
+        using var found = OpenPath(path, Native.OpenCloseOnExec | Native.OpenPathOnly, what);
+        admit(FactsOf(found, what));
+        return OpenPath(ByteText.ToPath($"/proc/self/fd/{found.DangerousGetHandle()}"), flags, what);
+    }
+
+    [SupportedOSPlatform("linux")]
+    private static FileFacts FactsOf(SafeFileHandle file, string what)
+    {
+        const int longest = 65536;
+        var path = new byte[longest];
+        nint length = Native.ReadLink(ByteText.ToPath($"/proc/self/fd/{file.DangerousGetHandle()}"), path, longest);
+        if (length < 0)
+        {
+            throw Errno.Failure(Marshal.GetLastPInvokeError(), $"{what}: resolving its name by /proc failed");
+        }
+
+        var status = Stat(file, what);
+        int type = status.Mode & TypeMask;
+        string identity = type == TypeBlock ? $"device {status.Target}" : $"{status.Device}:{status.Inode}";
+        return new FileFacts(ByteText.FromBytes(path.AsSpan(0, (int)length)), identity, type is TypeBlock or TypeRegular);
+    }
+
+    private static FileFacts PortableFacts(string path)
+    {
+        string real = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? Path.GetFullPath(path);
+        return new FileFacts(real, real, File.Exists(real));
+    }
+
+    [SupportedOSPlatform("linux")]
     private static FileStorage Finish(SafeFileHandle file, FileOpenOptions options, string what)
     {
         try
@@ -161,6 +204,11 @@ public sealed partial class FileStorage : IStorage
             if (type == TypeDirectory)
             {
                 throw Errno.Failure(21, what);
+            }
+
+            if (type is TypeFifo or TypeSocket)
+            {
+                throw new WrongFileTypeException(options.Path);
             }
 
             OfdLocks.Take(file, options.Lock, options.Path);
@@ -184,13 +232,15 @@ public sealed partial class FileStorage : IStorage
     }
 
     [SupportedOSPlatform("linux")]
-    private static (ushort Mode, long Blocks) Stat(SafeFileHandle file, string name)
+    private static FileStatus Stat(SafeFileHandle file, string name)
     {
-        // struct statx, the same on every architecture: mode at byte 28, blocks of 512 bytes at byte 48
+        // struct statx, the same on every architecture
         const int emptyPath = 0x1000, basicStats = 0x7FF;
         Span<byte> result = stackalloc byte[256];
         return Native.Stat(file, "", emptyPath, basicStats, result) == 0
-            ? (MemoryMarshal.Read<ushort>(result[28..]), MemoryMarshal.Read<long>(result[48..]))
+            ? new FileStatus(
+                MemoryMarshal.Read<ushort>(result[28..]), MemoryMarshal.Read<ulong>(result[32..]), MemoryMarshal.Read<long>(result[48..]),
+                MemoryMarshal.Read<ulong>(result[128..]), MemoryMarshal.Read<ulong>(result[136..]))
             : throw Errno.Failure(Marshal.GetLastPInvokeError(), $"Could not stat '{name}'");
     }
 
@@ -234,4 +284,12 @@ public sealed partial class FileStorage : IStorage
             seen = before;
         }
     }
+
+    /// <summary>What the system says of a file.</summary>
+    /// <param name="Mode">Type and permissions.</param>
+    /// <param name="Inode">Its number on its file system.</param>
+    /// <param name="Blocks">512-byte units that it takes.</param>
+    /// <param name="Target">The device that it stands for.</param>
+    /// <param name="Device">The device that it lies on.</param>
+    private readonly record struct FileStatus(ushort Mode, ulong Inode, long Blocks, ulong Target, ulong Device);
 }

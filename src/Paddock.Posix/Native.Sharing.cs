@@ -17,6 +17,7 @@ internal static partial class Native
     public const uint EpollIn = 1, EpollEdge = 1u << 31;
     public const short PollIn = 1, PollOut = 4;
     public const int WouldBlock = 11;
+    public const int FamilyUnix = 1, TypeStream = 1, SocketCloseOnExec = 0x80000;
 
     [LibraryImport("libc", EntryPoint = "recvmsg", SetLastError = true)]
     public static unsafe partial nint ReceiveMessage(SafeHandle socket, MessageHeader* message, int flags);
@@ -59,6 +60,12 @@ internal static partial class Native
 
     [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
     public static unsafe partial int Poll(PollEntry* entries, nuint count, int milliseconds);
+
+    [LibraryImport("libc", EntryPoint = "socket", SetLastError = true)]
+    public static partial int CreateSocket(int family, int type, int protocol);
+
+    [LibraryImport("libc", EntryPoint = "bind", SetLastError = true)]
+    public static unsafe partial int Bind(SafeHandle socket, byte* address, uint length);
 
     /// <summary>struct msghdr.</summary>
     [StructLayout(LayoutKind.Sequential)]

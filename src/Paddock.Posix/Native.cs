@@ -8,9 +8,15 @@ namespace Paddock.Posix;
 [SupportedOSPlatform("linux")]
 internal static partial class Native
 {
-    public const int OpenReadWrite = 2, OpenCreate = 0x40, OpenExclusive = 0x80, OpenTruncate = 0x200, OpenCloseOnExec = 0x80000;
+    public const int OpenReadWrite = 2, OpenCreate = 0x40, OpenExclusive = 0x80, OpenTruncate = 0x200;
+    public const int OpenNonBlocking = 0x800, OpenCloseOnExec = 0x80000, OpenPathOnly = 0x200000;
+
+    /// <summary>O_NOFOLLOW, which Arm numbers differently.</summary>
+    public static int OpenNoFollow => RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? 0x8000 : 0x20000;
+
     public const int FallocKeepSize = 1, FallocPunchHole = 2, FallocZeroRange = 16;
     public const int SeekEnd = 2, SeekData = 3, SeekHole = 4;
+    public const nuint GetLogicalBlockSize = 0x1268;
     public const int OfdGetLock = 36, OfdSetLock = 37;
     public const short ReadLock = 0, WriteLock = 1, Unlock = 2;
     public const int Interrupted = 4, NoSuchAddress = 6, Invalid = 22, NoSystemCall = 38, NotSupported = 95;
@@ -18,8 +24,15 @@ internal static partial class Native
     /// <summary>O_DIRECT, which Arm numbers differently.</summary>
     public static int OpenDirect => RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? 0x10000 : 0x4000;
 
-    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    public static partial int Open(string path, int flags, int mode);
+    /// <summary>The path ends with a zero (<see cref="Paddock.Block.ByteText.ToPath"/>).</summary>
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true)]
+    public static partial int Open(ReadOnlySpan<byte> path, int flags, int mode);
+
+    [LibraryImport("libc", EntryPoint = "readlink", SetLastError = true)]
+    public static partial nint ReadLink(ReadOnlySpan<byte> path, Span<byte> target, nuint size);
+
+    [LibraryImport("libc", EntryPoint = "unlink", SetLastError = true)]
+    public static partial int Remove(ReadOnlySpan<byte> path);
 
     [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
     public static partial int Allocate(SafeFileHandle file, int mode, long offset, long length);
@@ -35,6 +48,9 @@ internal static partial class Native
 
     [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Stat(SafeFileHandle directory, string path, int flags, uint mask, Span<byte> result);
+
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    public static partial int DeviceControl(SafeFileHandle file, nuint request, ref int result);
 
     [LibraryImport("libc", EntryPoint = "isatty")]
     public static partial int IsTerminal(int descriptor);

@@ -11,6 +11,9 @@ public sealed record Qcow2OpenOptions
     /// <summary>Opens what the header names (backing file). The default opens nothing: paths in an image are not to be trusted.</summary>
     public IImageGate Gate { get; init; } = DenyGate.Instance;
 
+    /// <summary>What is left of the memory for tables of all images of a chain; null: each image's own limits alone.</summary>
+    public TableBudget? Tables { get; init; }
+
     /// <summary>Bytes of memory for cached L2 tables; the default covers 256 GiB at 64 KiB clusters.</summary>
     public long L2CacheBytes { get; init; } = 32 << 20;
 
@@ -40,6 +43,9 @@ public sealed record Qcow2OpenOptions
 
     /// <summary>Told, once, when the image is found corrupt and closed for writing.</summary>
     public Action<string>? OnCorruption { get; init; }
+
+    /// <summary>Told each line of the repair of an image that was not closed, when it is opened for writing.</summary>
+    public Action<string>? OnRepair { get; init; }
 
     /// <summary>Accept an image that misses its backing file, for `info` and the like.</summary>
     public bool NoBacking { get; init; }

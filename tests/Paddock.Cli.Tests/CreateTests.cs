@@ -65,6 +65,18 @@ public class CreateTests
         await bench.MustAsync("check z.qcow2");
     }
 
+    [Fact]
+    public async Task Small_zones_in_layout_c_get_smaller_clusters_and_the_line_tells_it()
+    {
+        using var bench = new Workbench();
+        var made = await bench.MustAsync("create z.qcow2 1M --zone-size 16k --layout c");
+        Assert.Contains("cluster size 16 KiB", made.Out, StringComparison.Ordinal);
+        Assert.Equal(16384, (await bench.MustAsync("info z.qcow2 --json")).Json().GetProperty("cluster_size").GetInt32());
+        string refusal = await bench.RefusedAsync("create y.qcow2 1M --zone-size 16k --layout c --cluster-size 64k");
+        Assert.Contains("multiple of the cluster size, 65536", refusal, StringComparison.Ordinal);
+        Assert.False(File.Exists(bench["y.qcow2"]));
+    }
+
     [Theory]
     [InlineData("a")]
     [InlineData("c")]

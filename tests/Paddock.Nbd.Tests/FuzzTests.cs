@@ -121,6 +121,8 @@ public class FuzzTests
             return filled;
         }
 
+        public bool IsPeerGone => false;
+
         public bool Send(ReadOnlySpan<byte> data) => true;
 
         public void StopReceiving()

@@ -385,6 +385,8 @@ public class SessionTests
             return inner.Receive(into);
         }
 
+        public bool IsPeerGone => inner.IsPeerGone;
+
         public bool Send(ReadOnlySpan<byte> data) => inner.Send(data);
 
         public void StopReceiving() => inner.StopReceiving();

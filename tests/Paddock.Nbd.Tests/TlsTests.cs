@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using Paddock.Block;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
@@ -94,6 +96,128 @@ public sealed class TlsTests(TlsTests.Certificates made) : IClassFixture<TlsTest
         }
     }
 
+    [Fact]
+    public async Task An_nbds_name_brings_its_certificates_along()
+    {
+        var (server, target) = Serve(TlsMode.Required);
+        await using var _ = server;
+        string name = $"nbds://localhost:{target.Port}/?tls-certificates={Uri.EscapeDataString(made.Folder("client"))}";
+        await UseAsync(NbdTarget.Parse(name)!);
+        var other = await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(NbdTarget.Parse(name + "&tls-hostname=elsewhere.example")!));
+        Assert.EndsWith("the peer's certificate is for another name", other.Message, StringComparison.Ordinal);
+        await UseAsync(NbdTarget.Parse(name + "&tls-hostname=elsewhere.example&tls-verify-peer=false")!);
+
+        // without certificates the system's authorities are asked, which do not know ours
+        await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(NbdTarget.Parse($"nbds://localhost:{target.Port}/")!));
+        Assert.Contains("virtual size: 4 MiB", await Peer.OursAsync(["info", name]), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Nbds_names_are_read_whole_or_refused()
+    {
+        var parsed = NbdTarget.Parse("nbds+unix:///a%20b?socket=/tmp/a%26b&tls-verify-peer=false")!;
+        Assert.Equal(("/tmp/a&b", "a b", false), (parsed.SocketPath, parsed.ExportName, parsed.Tls!.VerifyPeer));
+        Assert.Equal((10809, "h", ""), (NbdTarget.Parse("nbds://h")!.Port, NbdTarget.Parse("nbds://h")!.Host, NbdTarget.Parse("nbds://h")!.ExportName));
+        foreach (string wrong in new[] { "nbds://", "nbds+unix:///e", "nbds://h/?tls-psk-file=x", "nbds://h/?tls-verify-peer=maybe", "nbd://h/?tls-hostname=x" })
+        {
+            Assert.Throws<FormatException>(() => NbdTarget.Parse(wrong));
+        }
+    }
+
+    [Fact]
+    public async Task A_certificate_never_makes_the_other_side_connect_to_an_address_of_its_choice()
+    {
+        var (issuers, port) = Peer.Loopback();
+        using var _ = issuers;
+        using var server = TlsCredentials.FromFolder(Unvouched("aia-server", "server", port), isServer: true, verifyPeer: false);
+        using var client = TlsCredentials.FromFolder(Unvouched("aia-client", "client", port), isServer: false, verifyPeer: false);
+        await using (var open = new NbdServer(
+            new NbdServerOptions { Tls = TlsMode.Required, Credentials = server }, new NbdExport { Name = "", Device = Bench.Disk().Device }))
+        {
+            // with verification off on both sides the handshake is done; then each side refuses the other
+            var target = Listen(open);
+            await UseAsync(target with { Tls = client });
+            await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target with { Tls = made.Client }));
+        }
+
+        var (strict, strictTarget) = Serve(TlsMode.Required);
+        await using (strict)
+        {
+            await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(strictTarget with { Tls = client }));
+        }
+
+        Assert.Equal(1, strict.Statistics.Refused);
+        Assert.False(issuers.Poll(0, System.Net.Sockets.SelectMode.SelectRead), "somebody connected to the address in the certificate");
+    }
+
+    [Theory]
+    [InlineData(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.OtherRead)]
+    [InlineData(UnixFileMode.UserRead | UnixFileMode.GroupRead)]
+    public void A_private_key_that_others_may_use_is_refused(UnixFileMode mode)
+    {
+        foreach (bool isServer in new[] { true, false })
+        {
+            string who = isServer ? "server" : "client", folder = made.Folder($"open-{who}-{(int)mode}");
+            Directory.CreateDirectory(folder);
+            foreach (string file in Directory.GetFiles(made.Folder(who)))
+            {
+                File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+            }
+
+            string key = Path.Combine(folder, who + "-key.pem");
+            Restrict(key, mode);
+            var refused = Assert.Throws<IOException>(() => TlsCredentials.FromFolder(folder, isServer));
+            Assert.Contains(key, refused.Message, StringComparison.Ordinal);
+            Assert.Contains("chmod 600", refused.Message, StringComparison.Ordinal);
+            Restrict(key, UnixFileMode.UserRead);
+            TlsCredentials.FromFolder(folder, isServer).Dispose();
+        }
+    }
+
+    [Fact]
+    public void A_revocation_list_is_refused_rather_than_ignored()
+    {
+        string folder = made.Folder("revoked");
+        Directory.CreateDirectory(folder);
+        File.WriteAllText(Path.Combine(folder, "ca-crl.pem"), "");
+        Assert.Contains("ca-crl.pem", Assert.Throws<IOException>(() => TlsCredentials.FromFolder(folder, isServer: false)).Message, StringComparison.Ordinal);
+    }
+
+    // a certificate of an authority that nobody knows, which says where that authority's own certificate can be downloaded
+    private string Unvouched(string folder, string who, int port)
+    {
+        using var authorityKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        using var authority = new CertificateRequest("CN=unknown", authorityKey, HashAlgorithmName.SHA256)
+            .CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(9));
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256);
+        string[] uris = [$"http://127.0.0.1:{port}/"];
+        request.CertificateExtensions.Add(new X509AuthorityInformationAccessExtension(uris, uris));
+        using var certificate = request.Create(
+            authority.SubjectName, X509SignatureGenerator.CreateForECDsa(authorityKey), DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(8), [7]);
+        string at = made.Folder(folder), keyFile = Path.Combine(at, who + "-key.pem");
+        Directory.CreateDirectory(at);
+        File.WriteAllText(Path.Combine(at, who + "-cert.pem"), certificate.ExportCertificatePem());
+        File.WriteAllText(keyFile, key.ExportPkcs8PrivateKeyPem());
+        Restrict(keyFile, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        return at;
+    }
+
+    private static void Restrict(string file, UnixFileMode mode)
+    {
+        if (!OperatingSystem.IsWindows())
+        {
+            File.SetUnixFileMode(file, mode);
+        }
+    }
+
+    private static NbdTarget Listen(NbdServer server)
+    {
+        var (listener, port) = Peer.Loopback();
+        server.Listen(listener);
+        return new NbdTarget { Host = "localhost", Port = port };
+    }
+
     private static async Task UseAsync(NbdTarget target)
     {
         await using var client = await NbdClient.ConnectAsync(target, Token);
@@ -107,9 +231,7 @@ public sealed class TlsTests(TlsTests.Certificates made) : IClassFixture<TlsTest
     {
         var options = new NbdServerOptions { Tls = mode, Credentials = made.Server };
         var server = new NbdServer(options, new NbdExport { Name = "", Device = Bench.Disk(4 << 20).Device });
-        var (listener, port) = Peer.Loopback();
-        server.Listen(listener);
-        return (server, new NbdTarget { Host = "localhost", Port = port });
+        return (server, Listen(server));
     }
 
     /// <summary>An authority, a server, a client, a client without a certificate, and a client of another authority.</summary>

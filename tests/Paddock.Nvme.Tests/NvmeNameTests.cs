@@ -10,7 +10,7 @@ public class NvmeNameTests
     [Fact]
     public void A_bare_name_leaves_the_rest_to_the_usual()
     {
-        var name = NvmeName.Parse($"nvme+tcp://drive.lab/{Nqn}");
+        var name = NvmeName.Parse($"nvme+tcp://drive.lab/{Nqn}", isTyped: true);
         Assert.Equal(("drive.lab", 4420, Nqn, 1u), (name.Options.Host, name.Options.Port, name.Options.SubsystemNqn, name.Namespace));
         Assert.Equal(TimeSpan.FromSeconds(5), name.Options.ReconnectTime);
     }
@@ -21,14 +21,14 @@ public class NvmeNameTests
     [InlineData("hostnqn=nqn.2014-08.org.example:host&reconnect=0&ns=3")]
     public void Keys_come_in_any_order(string query)
     {
-        var name = NvmeName.Parse($"nvme+tcp://[::1]:9/{Nqn}?{query}");
+        var name = NvmeName.Parse($"nvme+tcp://[::1]:9/{Nqn}?{query}", isTyped: true);
         Assert.Equal(("::1", 9, 3u, TimeSpan.Zero), (name.Options.Host, name.Options.Port, name.Namespace, name.Options.ReconnectTime));
         Assert.Equal("nqn.2014-08.org.example:host", name.Options.HostNqn);
     }
 
     [Fact]
     public void A_question_mark_may_stand_in_a_subsystems_name()
-        => Assert.Equal(Nqn + "?x", NvmeName.Parse($"nvme+tcp://h/{Nqn}?x?ns=2").Options.SubsystemNqn);
+        => Assert.Equal(Nqn + "?x", NvmeName.Parse($"nvme+tcp://h/{Nqn}?x?ns=2", isTyped: true).Options.SubsystemNqn);
 
     [Fact]
     public void Options_say_the_same()
@@ -39,7 +39,7 @@ public class NvmeNameTests
             options.With(key, value);
         }
 
-        var name = NvmeName.Parse(NvmeName.Of(options));
+        var name = NvmeName.Parse(NvmeName.Of(options), isTyped: true);
         Assert.Equal(("h", 7, Nqn, 2u), (name.Options.Host, name.Options.Port, name.Options.SubsystemNqn, name.Namespace));
         Assert.Equal((TimeSpan.FromMinutes(1), "nqn.a:b&c"), (name.Options.ReconnectTime, name.Options.HostNqn));
     }
@@ -55,5 +55,5 @@ public class NvmeNameTests
     [InlineData("nvme+tcp://h/n?reconnect=soon", "no number of seconds")]
     [InlineData("nvme+tcp://h/n?reconnect=86401", "no number of seconds")]
     public void Another_name_is_refused(string name, string says)
-        => Assert.Contains(says, Assert.Throws<ToolException>(() => NvmeName.Parse(name)).Message, StringComparison.Ordinal);
+        => Assert.Contains(says, Assert.Throws<ToolException>(() => NvmeName.Parse(name, isTyped: true)).Message, StringComparison.Ordinal);
 }

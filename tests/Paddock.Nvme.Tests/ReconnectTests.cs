@@ -1,5 +1,6 @@
 using System.Net;
 using Paddock.Block;
+using Paddock.Block.Faults;
 using Paddock.Testing;
 using Paddock.Tools;
 
@@ -101,7 +102,7 @@ public class ReconnectTests
     }
 
     [Fact]
-    public async Task A_flush_tells_once_that_a_new_server_may_have_lost_writes()
+    public async Task A_flush_after_a_server_lost_its_cache_fails_until_the_namespace_is_reopened()
     {
         await using var bench = await Bench.StartAsync();
         await using var relay = new Relay(bench.Server.Address.Port);
@@ -121,9 +122,37 @@ public class ReconnectTests
         relay.Target = second.Address.Port;
         relay.Cut();
         var told = await Assert.ThrowsAsync<BlockException>(() => disk.FlushAsync().AsTask());
-        Assert.Contains("may be gone", told.Message, StringComparison.Ordinal);
-        await disk.FlushAsync();
+        Assert.Contains("may be lost", told.Message, StringComparison.Ordinal);
+        foreach (var later in Later(disk))
+        {
+            Assert.Contains("reopen", (await Assert.ThrowsAsync<BlockException>(() => later().AsTask())).Message, StringComparison.Ordinal);
+        }
+
+        await disk.ReadAsync(0, new byte[4096]);
+        await using var again = await host.OpenAsync(1, ownsHost: false);
+        await again.WriteAsync(8192, new byte[4096]);
+        await again.FlushAsync();
     }
+
+    [Fact]
+    public async Task A_flush_that_the_controller_failed_fails_every_later_one()
+    {
+        await using var bench = await Bench.StartAsync();
+        await bench.Zoned.WriteAsync(0, new byte[4096]);
+        bench.Faults.Add(new DeviceFault { Operations = DeviceOperations.Flush });
+        await Assert.ThrowsAsync<BlockException>(() => bench.Zoned.FlushAsync().AsTask());
+        foreach (var later in Later(bench.Zoned))
+        {
+            Assert.Contains("reopen", (await Assert.ThrowsAsync<BlockException>(() => later().AsTask())).Message, StringComparison.Ordinal);
+        }
+    }
+
+    private static Func<ValueTask>[] Later(IBlockDevice disk) =>
+    [
+        () => disk.FlushAsync(), () => disk.FlushAsync(), () => disk.WriteAsync(8192, new byte[4096]), () => disk.WriteZeroesAsync(8192, 4096),
+        () => disk.DiscardAsync(0, 4096), async () => await ((IZonedBlockDevice)disk).AppendAsync(1 << 20, new byte[4096]),
+        () => ((IZonedBlockDevice)disk).ManageZonesAsync(ZoneAction.Reset, 0, 1 << 20),
+    ];
 
     [Fact]
     public async Task A_server_that_stays_away_fails_all_that_wait_together()

@@ -62,7 +62,20 @@ internal sealed class ImageRecipe : IImageGate
             return new ImageRecipe(create, open) { Start = start };
         }
 
-        return await WithBackingAsync(random, create, open, start);
+        return await WithBackingAsync(random, create, open, start, extraSectors: 8);
+    }
+
+    /// <summary>Makes a recipe with a backing file that is often much longer than the image.</summary>
+    public static async Task<ImageRecipe> MakeForResizeAsync(Random random, params int[] sizes)
+    {
+        ImageRecipe recipe;
+        do
+        {
+            recipe = await MakeAsync(random, sizes);
+        }
+        while (recipe.Create.Size > 1 << 20);
+        var start = new uint[recipe.Start.Length];
+        return random.Next(4) == 0 ? recipe : await WithBackingAsync(random, recipe.Create, recipe.Open, start, extraSectors: 2048);
     }
 
     /// <summary>The image, new, on a durable disk.</summary>
@@ -99,10 +112,11 @@ internal sealed class ImageRecipe : IImageGate
         return (sectors - (random.Next(3) == 0 ? random.Next((int)Math.Min(sectors, 8)) : 0)) * SectorPattern.Sector;
     }
 
-    private static async Task<ImageRecipe> WithBackingAsync(Random random, Qcow2CreateOptions create, Qcow2OpenOptions open, uint[] start)
+    private static async Task<ImageRecipe> WithBackingAsync(
+        Random random, Qcow2CreateOptions create, Qcow2OpenOptions open, uint[] start, int extraSectors)
     {
         // as long as the overlay, shorter or longer; written in places
-        long sectors = Math.Max(1, start.Length + random.Next(-start.Length / 2, 9));
+        long sectors = Math.Max(1, start.Length + random.Next(-start.Length / 2, extraSectors + 1));
         bool qcow2 = random.Next(2) == 0;
         var storage = new PagedStorage("backing");
         if (qcow2)

@@ -217,7 +217,7 @@ internal sealed class TroubleRun(int seed, SimOptions options, Trouble trouble) 
         }
         catch (BlockException e) when (e is not ImageCorruptException)
         {
-            Trace($"  failed: {e.Message}");
+            Trace($"  failed: {e}");
             return false;
         }
     }

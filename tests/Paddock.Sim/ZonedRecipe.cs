@@ -97,6 +97,6 @@ internal sealed class ZonedRecipe
             1 => unit / 2 * random.Next(1, 6),
             _ => random.Next(1, (int)(unit * 2 / Sector)) * Sector,
         };
-        return layout == ZoneLayout.C ? (long)BitOperations.RoundUpToPowerOf2((ulong)size) : size;
+        return layout == ZoneLayout.C ? Math.Max(cluster, (long)BitOperations.RoundUpToPowerOf2((ulong)size)) : size;
     }
 }

@@ -295,7 +295,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
         }
         catch (BlockException e) when (e is not ImageCorruptException)
         {
-            Trace($"  failed: {e.Message}");
+            Trace($"  failed: {e}");
             return e is ZoneException ? Outcome.Refused : Outcome.Failed;
         }
     }

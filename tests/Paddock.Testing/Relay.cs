@@ -3,10 +3,11 @@ using System.Net.Sockets;
 
 namespace Paddock.Testing;
 
-/// <summary>Stands between a host and a server, and cuts their connections when it is told.</summary>
+/// <summary>Forwards connections from a host to a server, and cuts them when told to.</summary>
 public sealed class Relay : IAsyncDisposable
 {
-    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+    // a plain socket: TcpListener throws InvalidOperationException when an accept begins after Stop
+    private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
     private readonly CancellationTokenSource _stop = new();
     private readonly List<Socket> _sockets = [];
     private readonly Task _accepting;
@@ -15,17 +16,19 @@ public sealed class Relay : IAsyncDisposable
     public Relay(int target)
     {
         Target = target;
-        _listener.Start();
+        _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        _listener.Listen();
+        Port = ((IPEndPoint)_listener.LocalEndPoint!).Port;
         _accepting = AcceptAsync();
     }
 
     /// <summary>Where hosts connect.</summary>
-    public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
+    public int Port { get; }
 
     /// <summary>The server's port; 0: new connections are closed at once.</summary>
     public int Target { get; set; }
 
-    /// <summary>Ends all connections of now.</summary>
+    /// <summary>Ends all current connections.</summary>
     public void Cut()
     {
         lock (_sockets)
@@ -43,41 +46,56 @@ public sealed class Relay : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
-        Cut();
-        _listener.Stop();
+
+        // the loop ends before the listener goes: it may be between two accepts, or add a connection after a cut
         await _accepting;
+        _listener.Dispose();
+        Cut();
         _stop.Dispose();
     }
 
     private async Task AcceptAsync()
     {
-        try
+        while (!_stop.IsCancellationRequested)
         {
-            while (true)
+            try
             {
-                var from = await _listener.AcceptSocketAsync(_stop.Token);
-                var to = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-                from.NoDelay = true;
-                if (Target == 0)
-                {
-                    from.Dispose();
-                    continue;
-                }
-
-                await to.ConnectAsync(IPAddress.Loopback, Target, _stop.Token);
-                lock (_sockets)
-                {
-                    _sockets.AddRange([from, to]);
-                }
-
-                _ = PumpAsync(from, to);
-                _ = PumpAsync(to, from);
+                await ForwardAsync(await _listener.AcceptAsync(_stop.Token));
+            }
+            catch (Exception e) when (e is OperationCanceledException or SocketException)
+            {
+                // the test is over, a client left at once, or the server is down: the next client is accepted all the same
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
+    }
+
+    private async Task ForwardAsync(Socket from)
+    {
+        var to = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
         {
-            // the test is over
+            if (Target == 0)
+            {
+                throw new SocketException((int)SocketError.ConnectionRefused);
+            }
+
+            from.NoDelay = true;
+            await to.ConnectAsync(IPAddress.Loopback, Target, _stop.Token);
         }
+        catch
+        {
+            from.Dispose();
+            to.Dispose();
+            throw;
+        }
+
+        lock (_sockets)
+        {
+            _sockets.AddRange([from, to]);
+        }
+
+        _ = PumpAsync(from, to);
+        _ = PumpAsync(to, from);
     }
 
     private static async Task PumpAsync(Socket from, Socket to)

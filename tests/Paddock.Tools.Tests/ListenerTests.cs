@@ -9,25 +9,131 @@ public sealed class ListenerTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public void A_socket_that_nobody_answers_is_replaced_and_one_that_is_in_use_is_not()
+    public void A_socket_that_nobody_listens_on_is_replaced_and_one_in_use_is_not()
     {
-        string path = Path.Combine(_folder, "s");
-        using (var first = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))
+        string path = At("s");
+        Listeners.Unix(path).Listener.Dispose();
+        Assert.True(File.Exists(path), "a listener that is disposed of leaves its file");
+        var (second, file) = Listeners.Unix(path);
+        using (second)
         {
-            first.Bind(new UnixDomainSocketEndPoint(path));
+            Assert.Contains("in use", Assert.Throws<IOException>(() => Listeners.Unix(path)).Message, StringComparison.Ordinal);
+            using var client = Connect(path);
         }
 
-        using var second = Listeners.Unix(path);
-        Assert.Throws<SocketException>(() => Listeners.Unix(path));
-        Assert.True(File.Exists(path));
+        file.Remove();
+        Assert.False(File.Exists(path));
     }
 
     [Fact]
-    public void A_file_with_something_in_it_is_left_alone()
+    public void A_socket_whose_queue_is_full_is_in_use()
     {
-        string path = Path.Combine(_folder, "disk");
+        string path = At("s");
+        using var busy = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        busy.Bind(new UnixDomainSocketEndPoint(path));
+        busy.Listen(0);
+        var waiting = new List<Socket>();
+        try
+        {
+            bool full = false;
+            for (int i = 0; i < 16 && !full; i++)
+            {
+                waiting.Add(new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { Blocking = false });
+                try
+                {
+                    waiting[^1].Connect(new UnixDomainSocketEndPoint(path));
+                }
+                catch (SocketException)
+                {
+                    full = true;
+                }
+            }
+
+            Assert.True(full);
+            Assert.Throws<IOException>(() => Listeners.Unix(path));
+            Assert.True(File.Exists(path));
+        }
+        finally
+        {
+            waiting.ForEach(s => s.Dispose());
+        }
+    }
+
+    [Theory]
+    [InlineData("data")]
+    [InlineData("")]
+    public void An_ordinary_file_at_a_sockets_path_is_left_alone(string content)
+    {
+        string path = At("disk");
+        File.WriteAllText(path, content);
+        Assert.Contains("not a socket", Assert.Throws<IOException>(() => Listeners.Unix(path)).Message, StringComparison.Ordinal);
+        Assert.Equal(content, File.ReadAllText(path));
+    }
+
+    [Fact]
+    public async Task A_fifo_and_a_link_to_a_stale_socket_are_left_alone()
+    {
+        using (var made = System.Diagnostics.Process.Start("mkfifo", At("fifo")))
+        {
+            await made.WaitForExitAsync(TestContext.Current.CancellationToken);
+        }
+
+        Listeners.Unix(At("stale")).Listener.Dispose();
+        File.CreateSymbolicLink(At("link"), At("stale"));
+        foreach (string name in new[] { "fifo", "link" })
+        {
+            Assert.Throws<IOException>(() => Listeners.Unix(At(name)));
+            Assert.True(File.Exists(At(name)), name);
+        }
+
+        Assert.True(File.Exists(At("stale")));
+    }
+
+    [Fact]
+    public void A_file_that_took_the_sockets_name_outlives_the_listener()
+    {
+        string path = At("s");
+        var (listener, file) = Listeners.Unix(path);
+        File.Delete(path);
         File.WriteAllText(path, "data");
-        Assert.Throws<SocketException>(() => Listeners.Unix(path));
+        listener.Dispose();
+        file.Remove();
         Assert.Equal("data", File.ReadAllText(path));
+
+        // another server's socket of the same name is not ours either
+        File.Delete(path);
+        var (first, mine) = Listeners.Unix(path);
+        File.Delete(path);
+        using var other = Listeners.Unix(path).Listener;
+        first.Dispose();
+        mine.Remove();
+        using var client = Connect(path);
+    }
+
+    [Theory]
+    [InlineData("data")]
+    [InlineData("")]
+    public async Task Qemu_nbd_refuses_an_ordinary_file_for_its_socket_and_keeps_it_and_the_pid_file(string content)
+    {
+        File.WriteAllText(At("x"), content);
+        File.WriteAllText(At("pid"), "1");
+        await File.WriteAllBytesAsync(At("disk.raw"), new byte[4096], TestContext.Current.CancellationToken);
+        var error = new StringWriter();
+        int code = await Nbd.NbdTool.RunAsync(
+            ["-f", "raw", "-k", At("x"), "--pid-file", At("pid"), At("disk.raw")],
+            new ToolContext { Program = "qemu-nbd", Out = TextWriter.Null, Error = error }, ["nbd"], new CancellationToken(canceled: true));
+        Assert.Equal(1, code);
+        Assert.Contains($"Failed to bind socket to {At("x")}: a file that is not a socket", error.ToString(), StringComparison.Ordinal);
+        Assert.Equal(content, File.ReadAllText(At("x")));
+        Assert.Equal("1", File.ReadAllText(At("pid")));
+    }
+
+    private string At(string name) => Path.Combine(_folder, name);
+
+    private static Socket Connect(string path)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Connect(new UnixDomainSocketEndPoint(path));
+        return socket;
     }
 }

@@ -55,6 +55,28 @@ public class MeasureTests
         await peer.SameAsync(line);
     }
 
+    [Theory]
+    [InlineData("measure -O qcow2 @q")]
+    [InlineData("measure -O qcow2 -o cluster_size=4k @q")]
+    [InlineData("map --output=json @q")]
+    [InlineData("map @q")]
+    public async Task Clusters_that_lie_in_holes_of_the_file_count_as_the_peer_counts_them(string line)
+    {
+        using var peer = new ImgPeer();
+        await peer.TheirsAsync("create -q -f qcow2 -o preallocation=metadata @q 3G");
+        await peer.SameAsync(line);
+        await peer.IoAsync("q", "write 5M 777k", "write 1G 1M", "write 2G 3k");
+        await peer.SameAsync(line);
+    }
+
+    [Fact]
+    public async Task An_image_of_1_TiB_with_preallocated_metadata_measures_as_its_tables()
+    {
+        using var peer = new ImgPeer();
+        await peer.TheirsAsync("create -q -f qcow2 -o preallocation=metadata @q 1T");
+        await peer.SameAsync("measure -O qcow2 @q");
+    }
+
     [Fact]
     public async Task A_zoned_image_with_all_data_is_no_larger_than_measured()
     {

@@ -27,6 +27,28 @@ public class NodeTests
     }
 
     [Theory]
+    [InlineData("{'driver':'qcow2','file':{'driver':'file','filename':'@top'},'backing':null}")]
+    [InlineData("{'driver':'qcow2','file':{'driver':'file','filename':'@top'},'backing':''}")]
+    [InlineData("{'driver':'qcow2','file':{'driver':'file','filename':'@top'},'backing':'x'}")]
+    [InlineData("{'driver':'qcow2','file.filename':'@top','backing':null}")]
+    [InlineData("{'file':{'driver':'file','filename':'@top'},'backing':null,'lazy-refcounts':true,'l2-cache-size':1048576,'cache':{'direct':false}}")]
+    [InlineData("{'driver':'qcow2','file':null}")]
+    [InlineData("{'driver':'qcow2','file':[]}")]
+    [InlineData("{'driver':'qcow2','file':{'driver':'file','filename':null}}")]
+    [InlineData("{'driver':'qcow2','file':{'driver':'file','filename':'@top'},'bogus':{'a':null}}")]
+    [InlineData("{'driver':'raw','offset':65536.5,'size':512,'file':{'driver':'file','filename':'@top'}}")]
+    public async Task A_json_name_with_null_numbers_and_nested_objects_means_what_it_means_to_the_peer(string json)
+    {
+        using var peer = new ImgPeer();
+        await peer.TheirsAsync("create -q -f qcow2 @base 1M");
+        await peer.TheirsAsync("create -q -f qcow2 -F qcow2 -b @base @top");
+        foreach (string command in new[] { "info", "info --output=json", "map", "check", "measure -O qcow2", "convert -O raw" })
+        {
+            await peer.SameAsync($"{command} json:{json}{(command.StartsWith("convert", StringComparison.Ordinal) ? " @out" : "")}");
+        }
+    }
+
+    [Theory]
     [InlineData("none")]
     [InlineData("off")]
     [InlineData("directsync")]

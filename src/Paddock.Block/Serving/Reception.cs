@@ -93,7 +93,16 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     {
         if (_whenFull == WhenFull.Wait)
         {
-            _places.Wait(_stop.Token);
+            try
+            {
+                _places.Wait(_stop.Token);
+            }
+            catch
+            {
+                // the server stops: the connection is ours, and nobody will serve it
+                socket.Dispose();
+                throw;
+            }
         }
 
         Start(socket, hasPlace: _whenFull == WhenFull.Wait);

@@ -29,7 +29,7 @@ internal static class CreateCommand
         new Option<string?>("--layout") { Description = "How the zones are stored: a (default) or c, the newest.", HelpName = "a|c" }
             .AcceptOnlyFromAmong("a", "c");
 
-    private static readonly Option<string?> ClusterSize = Text("--cluster-size", "Bytes in a cluster, 512 to 2M; 64k by default.");
+    private static readonly Option<string?> ClusterSize = Text("--cluster-size", "Bytes in a cluster, 512 to 2M (64k; with --layout c at most the zone size).");
 
     private static readonly Option<bool> Force = new("--force") { Description = "Replace a file that is there." };
 
@@ -45,15 +45,30 @@ internal static class CreateCommand
 
     private static async Task<int> RunAsync(ParseResult parsed, NativeConsole console, CancellationToken cancellationToken)
     {
-        long cluster = SizeOr(parsed, ClusterSize, "cluster size", 65536);
+        var zoned = Zoned(parsed);
+        long cluster = parsed.GetValue(ClusterSize) is { } given ? SizeText.Parse("cluster size", given) : DefaultCluster(zoned, console);
         var options = new Qcow2CreateOptions
         {
             Size = SizeText.Parse("disk size", parsed.GetRequiredValue(Size)),
             ClusterSize = (int)Math.Min(cluster, int.MaxValue),
-            Zoned = Zoned(parsed),
+            Zoned = zoned,
         };
         await CreateVerb.RunAsync(parsed.GetRequiredValue(File), options, parsed.GetValue(Force), console, cancellationToken);
         return NativeExit.Success;
+    }
+
+    // layout c takes zones of whole clusters only: small zones get smaller clusters
+    private static long DefaultCluster(ZonedCreateOptions? zoned, NativeConsole console)
+    {
+        const long Usual = 65536, Smallest = 512;
+        if (zoned is not { Layout: ZoneLayout.C } || zoned.ZoneSize % Usual == 0 || zoned.ZoneSize < Smallest)
+        {
+            return Usual;
+        }
+
+        long cluster = Math.Max(Smallest, zoned.ZoneSize & -zoned.ZoneSize);
+        console.Out.WriteLine($"cluster size {SizeText.Human(cluster)}: in layout c a zone is a multiple of it");
+        return cluster;
     }
 
     private static ZonedCreateOptions? Zoned(ParseResult parsed)

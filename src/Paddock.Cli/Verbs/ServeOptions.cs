@@ -36,6 +36,10 @@ internal sealed class ServeOptions
         HelpName = "FILE",
     };
     private readonly Option<string?> _format = new("--format") { Description = "Format of the images; probed unless given.", HelpName = "qcow2|raw" };
+    private readonly Option<string?> _backing = new("--backing")
+    {
+        Description = "Backing files that images may name (default same-directory).", HelpName = "none|same-directory|any",
+    };
     private readonly Option<bool> _readOnly = new("--read-only") { Description = "Take no writes." };
     private readonly Option<int?> _block = new("--block-size") { Description = "Bytes of an NVMe logical block: 512 (default) or 4096.", HelpName = "BYTES" };
     private readonly Option<int?> _connections = new("--max-connections") { Description = "Connections at once by each door (default 256).", HelpName = "N" };
@@ -64,8 +68,8 @@ internal sealed class ServeOptions
         command.Add(_images);
         foreach (var option in new Option[]
         {
-            _config, _check, _nvme, _nbd, _tls, _tlsMode, _tlsClients, _nbdResize, _vhostUser, _queues, _metrics, _control, _nqn, _hosts, _keys, _format, _readOnly,
-            _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog,
+            _config, _check, _nvme, _nbd, _tls, _tlsMode, _tlsClients, _nbdResize, _vhostUser, _queues, _metrics, _control, _nqn, _hosts, _keys, _format,
+            _backing, _readOnly, _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog,
         })
         {
             command.Add(option);
@@ -100,6 +104,7 @@ internal sealed class ServeOptions
             Nqn = parsed.GetValue(_nqn) ?? given.Nqn,
             AllowHosts = [.. allowed, .. given.AllowHosts],
             DhchapKeys = parsed.GetValue(_keys) ?? given.DhchapKeys,
+            Backing = parsed.GetValue(_backing) ?? given.Backing,
             BlockSize = parsed.GetValue(_block) ?? given.BlockSize,
             VolatileCache = parsed.GetValue(_cache) ?? given.VolatileCache,
             Faults = [.. parsed.GetValue(_faults) ?? [], .. given.Faults],

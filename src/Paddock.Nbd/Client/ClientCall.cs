@@ -70,8 +70,7 @@ internal sealed class ClientCall : IValueTaskSource
 
     public void Tell(BlockStatusExtent status) => Status = status;
 
-    public void Fail(NbdError error, string message)
-        => _failure ??= new BlockException(ClassOf(error), message.Length > 0 ? message : $"the NBD server says error {(uint)error}") { Errno = (int)error };
+    public void Fail(NbdError error, string message) => _failure ??= NbdErrorText.Failure(error, message);
 
     /// <summary>The last of its reply came.</summary>
     public void Complete()
@@ -109,15 +108,4 @@ internal sealed class ClientCall : IValueTaskSource
 
     void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
         => _done.OnCompleted(continuation, state, token, flags);
-
-    private static BlockError ClassOf(NbdError error) => error switch
-    {
-        NbdError.NotPermitted => BlockError.NotPermitted,
-        NbdError.NoMemory => BlockError.NoMemory,
-        NbdError.Invalid => BlockError.InvalidArgument,
-        NbdError.NoSpace => BlockError.NoSpace,
-        NbdError.Overflow => BlockError.TooLarge,
-        NbdError.NotSupported => BlockError.NotSupported,
-        _ => BlockError.Io,
-    };
 }

@@ -47,6 +47,9 @@ internal sealed class ClientConnection : IDisposable
     /// <summary>What was agreed on.</summary>
     public NbdExportInfo Info { get; }
 
+    /// <summary>Counts the connections of a client, from 1: who has two numbers knows whether a connection was lost in between.</summary>
+    public int Number { get; set; } = 1;
+
     /// <summary>Whether the server tells holes and zeroes.</summary>
     public bool HasStatus => _allocationId is not null;
 

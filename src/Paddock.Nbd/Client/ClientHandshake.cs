@@ -12,6 +12,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
 
     private HandshakeFlags _server;
     private HeaderForm _form;
+    private OldstyleGreeting? _oldstyle;
 
     /// <summary>The number of base:allocation in block status chunks; null when the server has no such context.</summary>
     public uint? AllocationId { get; private set; }
@@ -19,28 +20,46 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
     /// <summary>Greets, goes through TLS where certificates were given, and agrees on the form of replies.</summary>
     public void Begin()
     {
-        _server = Greeting.Parse(Next(Greeting.Size)).Flags;
-        input.Consume(Greeting.Size);
-        if ((_server & HandshakeFlags.FixedNewstyle) == 0)
+        if (OldstyleGreeting.IsIt(Next(OldstyleGreeting.Begin)))
         {
-            throw new BlockException(BlockError.NotSupported, "the server does not speak fixed newstyle NBD");
+            TakeOldstyle();
+            return;
         }
 
+        _server = Greeting.Parse(Next(Greeting.Size)).Flags;
+        input.Consume(Greeting.Size);
         byte[] flags = new byte[ClientFlags.Size];
         new ClientFlags(_server & (HandshakeFlags.FixedNewstyle | HandshakeFlags.NoZeroes)).WriteTo(flags);
         Send(flags);
         if (target.Tls is { } tls)
         {
+            if (!IsFixed)
+            {
+                throw NoTls();
+            }
+
             StartTls(tls);
         }
 
-        _form = IsTaken(NbdOption.ExtendedHeaders) ? HeaderForm.Extended
+        // a server without the "fixed" form hangs up on every option that it does not know, and may know one only
+        _form = !IsFixed ? HeaderForm.Simple : IsTaken(NbdOption.ExtendedHeaders) ? HeaderForm.Extended
             : IsTaken(NbdOption.StructuredReply) ? HeaderForm.Structured : HeaderForm.Simple;
     }
 
     /// <summary>Chooses the export: requests may follow.</summary>
     public NbdExportInfo Go()
     {
+        if (_oldstyle is { } old)
+        {
+            return target.ExportName.Length == 0 ? OldstyleInfo(old)
+                : throw new BlockException(BlockError.InvalidArgument, "Server does not support non-empty export names");
+        }
+
+        if (!IsFixed)
+        {
+            return TakeExportName();
+        }
+
         string[] contexts = [];
         if (_form != HeaderForm.Simple)
         {
@@ -49,12 +68,22 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
         }
 
         Send(NbdOption.Go, new InfoRequest(target.ExportName, Wanted).ToBytes());
-        return TakeInfo(NbdOption.Go, target.ExportName, contexts);
+        return TakeInfo(NbdOption.Go, target.ExportName, contexts) ?? TakeExportName();
     }
 
     /// <summary>Asks for all exports, and for what each is.</summary>
     public List<NbdExportInfo> List()
     {
+        if (_oldstyle is { } old)
+        {
+            return [OldstyleInfo(old)];
+        }
+
+        if (!IsFixed)
+        {
+            throw new BlockException(BlockError.NotSupported, "Server does not support export lists");
+        }
+
         Send(NbdOption.List, []);
         var names = Replies(NbdOption.List).Where(r => r.Head.Type == OptionReplyType.Server).Select(TakeListed).ToList();
         var found = new List<NbdExportInfo>();
@@ -69,7 +98,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
             }
 
             Send(NbdOption.Info, new InfoRequest(name, Wanted).ToBytes());
-            var info = TakeInfo(NbdOption.Info, name, contexts);
+            var info = TakeInfo(NbdOption.Info, name, contexts) ?? new NbdExportInfo(name, "", 0, 0, 1, 0, 0, (int)_form, contexts);
             found.Add(info with { Description = description.Length > 0 ? description : info.Description });
         }
 
@@ -94,42 +123,109 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
         return context.Name;
     }
 
-    private NbdExportInfo TakeInfo(NbdOption option, string name, string[] contexts)
+    // a fixed newstyle server; the others know nothing but the choice of an export by its name
+    private bool IsFixed => (_server & HandshakeFlags.FixedNewstyle) != 0;
+
+    private static BlockException NoTls() => new(BlockError.NotSupported, "Server does not support STARTTLS");
+
+    private void TakeOldstyle()
     {
-        var info = new NbdExportInfo(name, "", -1, 0, 1, 0, NbdLimits.MaxPayload, (int)_form, contexts);
+        if (target.Tls is not null)
+        {
+            throw NoTls();
+        }
+
+        _oldstyle = OldstyleGreeting.Parse(Next(OldstyleGreeting.Size));
+        input.Consume(OldstyleGreeting.Size);
+    }
+
+    private NbdExportInfo OldstyleInfo(OldstyleGreeting greeting) => Whole(Unknown("", []) with
+    {
+        Size = SizeOf(nameof(OldstyleGreeting), greeting.ExportSize), Flags = (ushort)greeting.Flags,
+    });
+
+    // the way of servers that know no GO: there is no refusal but that they hang up
+    private NbdExportInfo TakeExportName()
+    {
+        Send(NbdOption.ExportName, Encoding.UTF8.GetBytes(target.ExportName));
+        int size = ExportNameReply.Size + ((_server & HandshakeFlags.NoZeroes) == 0 ? ExportNameReply.Zeroes : 0);
+        if (!input.Ensure(size))
+        {
+            throw new BlockException(BlockError.InvalidArgument, "Requested export not available");
+        }
+
+        var export = ExportNameReply.Parse(input.Available);
+        input.Consume(size);
+        return Whole(Unknown(target.ExportName, []) with
+        {
+            Size = SizeOf(nameof(ExportNameReply), export.ExportSize), Flags = (ushort)export.Flags,
+        });
+    }
+
+    private NbdExportInfo Unknown(string name, string[] contexts) => new(name, "", -1, 0, 0, 0, NbdLimits.MaxPayload, (int)_form, contexts);
+
+    private static long SizeOf(string structure, ulong size)
+        => size <= long.MaxValue - 511 ? (long)size : throw new NbdProtocolException(structure, 0, $"an export of {size} bytes");
+
+    private static NbdExportInfo Whole(NbdExportInfo info)
+    {
+        if (info.Size < 0)
+        {
+            throw new NbdProtocolException("InfoReply", 0, "the server did not tell the export's size");
+        }
+
+        if (info.MinimumBlock == 0)
+        {
+            // a server that says nothing takes sectors; where its size has none, it must take bytes
+            return info with { MinimumBlock = info.Size % 512 == 0 ? 512u : 1 };
+        }
+
+        return info.Size % info.MinimumBlock == 0 ? info : throw new BlockException(
+            BlockError.InvalidArgument, $"export size {info.Size} is not multiple of minimum block size {info.MinimumBlock}");
+    }
+
+    // null: the server knows no such option
+    private NbdExportInfo? TakeInfo(NbdOption option, string name, string[] contexts)
+    {
+        var info = Unknown(name, contexts);
         foreach (var reply in Replies(option))
         {
+            if (reply.Head.Type == OptionReplyType.ErrorUnsupported)
+            {
+                return null;
+            }
+
             if (reply.Head.IsError)
             {
                 throw Refused(option, reply, name);
             }
 
-            if (reply.Head.Type != OptionReplyType.Info)
+            if (reply.Head.Type == OptionReplyType.Info)
             {
-                continue;
-            }
-
-            NbdProtocolException.ExpectAtLeast("InfoReply", sizeof(ushort), reply.Payload.Length);
-            switch ((InfoType)((reply.Payload[0] << 8) | reply.Payload[1]))
-            {
-                case InfoType.Export:
-                    var export = ExportInfo.Parse(reply.Payload);
-                    info = export.ExportSize <= long.MaxValue
-                        ? info with { Size = (long)export.ExportSize, Flags = (ushort)export.Flags }
-                        : throw new NbdProtocolException(nameof(ExportInfo), 2, $"an export of {export.ExportSize} bytes");
-                    break;
-                case InfoType.BlockSize:
-                    var size = BlockSizeInfo.Parse(reply.Payload);
-                    uint most = Math.Min(size.Maximum, NbdLimits.MaxPayload) & ~(size.Minimum - 1);
-                    info = info with { MinimumBlock = size.Minimum, PreferredBlock = size.Preferred, MaximumPayload = Math.Max(most, size.Minimum) };
-                    break;
-                case InfoType.Description:
-                    info = info with { Description = NbdString.Text("InfoReply", sizeof(ushort), reply.Payload.AsSpan(sizeof(ushort))) };
-                    break;
+                info = With(info, reply.Payload);
             }
         }
 
-        return info.Size >= 0 ? info : throw new NbdProtocolException("InfoReply", 0, "the server did not tell the export's size");
+        return Whole(info);
+    }
+
+    private static NbdExportInfo With(NbdExportInfo info, byte[] payload)
+    {
+        NbdProtocolException.ExpectAtLeast("InfoReply", sizeof(ushort), payload.Length);
+        switch ((InfoType)((payload[0] << 8) | payload[1]))
+        {
+            case InfoType.Export:
+                var export = ExportInfo.Parse(payload);
+                return info with { Size = SizeOf(nameof(ExportInfo), export.ExportSize), Flags = (ushort)export.Flags };
+            case InfoType.BlockSize:
+                var size = BlockSizeInfo.Parse(payload);
+                uint most = Math.Min(size.Maximum, NbdLimits.MaxPayload) & ~(size.Minimum - 1);
+                return info with { MinimumBlock = size.Minimum, PreferredBlock = size.Preferred, MaximumPayload = Math.Max(most, size.Minimum) };
+            case InfoType.Description:
+                return info with { Description = NbdString.Text("InfoReply", sizeof(ushort), payload.AsSpan(sizeof(ushort))) };
+            default:
+                return info;
+        }
     }
 
     private void StartTls(TlsCredentials credentials)
@@ -146,7 +242,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
             throw new NbdProtocolException("StartTls", 0, "the server went on in the clear");
         }
 
-        input.Channel = TlsChannel.Connect(plain, credentials.ForClient(target.TlsHostname ?? target.Host));
+        input.Channel = TlsChannel.Connect(plain, credentials, target.TlsHostname ?? target.Host);
     }
 
     private bool IsTaken(NbdOption option)
@@ -166,7 +262,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
         OptionReplyType.ErrorUnknown => new BlockException(BlockError.InvalidArgument, "Requested export not available" + Reported(reply)),
         OptionReplyType.ErrorTlsRequired => new BlockException(
             BlockError.InvalidArgument, $"Server requires TLS for option {(uint)option} ({Words(option)})\nDid you forget a valid tls-creds?" + Reported(reply)),
-        _ => new BlockException(BlockError.InvalidArgument, $"the server refused export '{name}' ({reply.Head.Type})" + Reported(reply)),
+        _ => new BlockException(BlockError.InvalidArgument, $"the server refused export '{EscapedText.Escape(name)}' ({reply.Head.Type})" + Reported(reply)),
     };
 
     private static string Words(NbdOption option) => option switch
@@ -177,7 +273,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
     };
 
     private static string Reported(Reply reply)
-        => reply.Payload.Length == 0 ? "" : "\nserver reported: " + Encoding.UTF8.GetString(reply.Payload);
+        => reply.Payload.Length == 0 ? "" : "\nserver reported: " + NbdErrorText.Shown(Encoding.UTF8.GetString(reply.Payload));
 
     // all replies to one option: the last is an acknowledgement or a refusal
     private List<Reply> Replies(NbdOption option)

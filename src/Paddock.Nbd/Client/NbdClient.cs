@@ -15,8 +15,6 @@ public sealed class NbdClient : IBlockDevice
     // the longest range of one request without a payload, where lengths have 32 bits; a multiple of any block size
     private const long MaxCompactRange = 1L << 30;
 
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
     private static readonly byte[] Zeroes = new byte[1 << 20];
 
     private readonly NbdTarget _target;
@@ -31,12 +29,18 @@ public sealed class NbdClient : IBlockDevice
     private int _failures;
     private bool _disposed;
 
+    // the number of the connection that acknowledged the oldest write that no flush followed, and that no flush has begun for; 0: there is none
+    private int _unflushed, _beingFlushed;
+    private readonly AsyncMutex _flushing = new();
+    private readonly FlushFailure _flushFailure;
+
     private NbdClient(NbdTarget target, ClientConnection connection)
     {
         _target = target;
         _connection = connection;
         _info = connection.Info;
         _length = _least = _info.Size;
+        _flushFailure = new FlushFailure(target.ToString());
     }
 
     /// <summary>Where it is.</summary>
@@ -60,7 +64,11 @@ public sealed class NbdClient : IBlockDevice
     /// <summary>Connects.</summary>
     /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>
     public static async ValueTask<NbdClient> ConnectAsync(NbdTarget target, CancellationToken cancellationToken = default)
-        => new(target, await OpenAsync(target, target.OpenTimeout, cancellationToken));
+        => new(target, await ClientConnecting.OpenAsync(target, target.OpenTimeout, cancellationToken));
+
+    /// <summary>Throws if a flush failed, or writes may be lost that no flush followed: nothing can be made durable until the device is reopened.</summary>
+    /// <exception cref="BlockException">The error of that flush.</exception>
+    public void ThrowIfFlushFailed() => _flushFailure.ThrowIfFailed();
 
     /// <summary>Asks a server what it has.</summary>
     /// <exception cref="BlockException">The server cannot be reached, or does not tell.</exception>
@@ -117,12 +125,45 @@ public sealed class NbdClient : IBlockDevice
 
     /// <inheritdoc/>
     public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => Can(TransmissionFlags.SendTrim) ? RangeAsync(NbdCommand.Trim, 0, offset, length) : default;
+    {
+        _flushFailure.ThrowIfFailed();
+        return Can(TransmissionFlags.SendTrim) ? RangeAsync(NbdCommand.Trim, 0, offset, length) : default;
+    }
 
     /// <inheritdoc/>
-    public ValueTask FlushAsync(CancellationToken cancellationToken = default)
-        => Can(TransmissionFlags.SendFlush) && !IsReadOnly
-            ? AskAsync(new NbdRequest(0, NbdCommand.Flush, 0, 0, 0), default, default) : default;
+    /// <remarks>
+    /// A flush that the server failed, or that follows a reconnect with acknowledged writes in between, fails, and so does every later one: what
+    /// the server lost is not there to be flushed again. NBD has no way to tell whether the same server, with the same cache, came back.
+    /// </remarks>
+    public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    {
+        if (IsReadOnly)
+        {
+            return;
+        }
+
+        // one at a time: a second must not report success while the first finds out that writes may be lost
+        await _flushing.AcquireAsync();
+        try
+        {
+            _flushFailure.ThrowIfFailed();
+            int newer = Interlocked.Exchange(ref _unflushed, 0);
+            _beingFlushed = _beingFlushed != 0 ? _beingFlushed : newer;
+            int flushed = Can(TransmissionFlags.SendFlush) ? await AskFlushAsync() : _beingFlushed;
+            if (_beingFlushed != 0 && _beingFlushed != flushed)
+            {
+                throw _flushFailure.Record(new BlockException(
+                    BlockError.Io, "the connection was lost, and with it perhaps writes that the server had acknowledged and no flush had followed"));
+            }
+
+            // after success, never before: a flush that fails leaves the note
+            _beingFlushed = 0;
+        }
+        finally
+        {
+            _flushing.Release();
+        }
+    }
 
     /// <inheritdoc/>
     /// <remarks>By the experimental RESIZE extension, where the server offers it: a multiple of 512 and of the server's smallest block.</remarks>
@@ -210,38 +251,54 @@ public sealed class NbdClient : IBlockDevice
 
     private static CommandFlags Fua(bool durable) => durable ? CommandFlags.Fua : 0;
 
-    private static async Task<ClientConnection> OpenAsync(NbdTarget target, TimeSpan limit, CancellationToken stop)
-    {
-        long started = target.Time.GetTimestamp();
-        for (var pause = FirstPause; ; pause = pause < LongestPause ? pause * 2 : LongestPause)
-        {
-            try
-            {
-                // the handshake blocks
-                return await Task.Run(() => ClientConnection.Open(target), stop);
-            }
-            catch (BlockException) when (target.Time.GetElapsedTime(started) < limit)
-            {
-                await Task.Delay(pause, target.Time, stop);
-            }
-        }
-    }
-
     private bool Can(TransmissionFlags flag) => (_info.Can & flag) != 0;
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask AskAsync(NbdRequest request, Memory<byte> buffer, ReadOnlyMemory<byte> data)
     {
+        bool changes = request.Command is NbdCommand.Write or NbdCommand.WriteZeroes;
+        if (changes)
+        {
+            _flushFailure.ThrowIfFailed();
+        }
+
         for (var connection = _connection; ;)
         {
             try
             {
                 await connection.AskAsync(request, buffer, data);
+                if (changes && (request.Flags & CommandFlags.Fua) == 0 && Volatile.Read(ref _unflushed) == 0)
+                {
+                    Interlocked.CompareExchange(ref _unflushed, connection.Number, 0);
+                }
+
                 return;
             }
             catch (ConnectionLostException e)
             {
                 connection = await ReconnectAsync(connection, e);
+            }
+        }
+    }
+
+    // gives the number of the connection whose server flushed
+    private async ValueTask<int> AskFlushAsync()
+    {
+        for (var connection = _connection; ;)
+        {
+            try
+            {
+                await connection.AskAsync(new NbdRequest(0, NbdCommand.Flush, 0, 0, 0), default, default);
+                return connection.Number;
+            }
+            catch (ConnectionLostException e)
+            {
+                connection = await ReconnectAsync(connection, e);
+            }
+            catch (BlockException e) when (e.Errno is not (0 or (int)NbdError.Shutdown))
+            {
+                // the server has tried and failed; one that shuts down has not tried
+                throw _flushFailure.Record(e);
             }
         }
     }
@@ -284,7 +341,7 @@ public sealed class NbdClient : IBlockDevice
                 throw new BlockException(BlockError.Io, why.Message, why);
             }
 
-            var found = await OpenAsync(_target, _target.ReconnectDelay, _closed.Token);
+            var found = await ClientConnecting.OpenAsync(_target, _target.ReconnectDelay, _closed.Token);
             if (found.Info.Size < Volatile.Read(ref _least) || found.Info.Flags != _info.Flags || found.Info.Headers != _info.Headers)
             {
                 found.Dispose();
@@ -295,6 +352,7 @@ public sealed class NbdClient : IBlockDevice
             Volatile.Write(ref _length, found.Info.Size);
             Volatile.Write(ref _least, found.Info.Size);
             await Task.Run(_connection.Dispose);
+            found.Number = lost.Number + 1;
             return _connection = found;
         }
         catch (OperationCanceledException e)

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Paddock.Nbd.Client;
 using Paddock.Nbd.Transport;
 
 namespace Paddock.Nbd;
@@ -47,21 +48,18 @@ public sealed record NbdTarget
             : $"{scheme}+unix://{export}?socket={SocketPath}";
     }
 
-    /// <summary>Reads a name: <c>nbd://host:port/export</c>, <c>nbd+unix:///export?socket=PATH</c>, <c>nbd:host:port:exportname=NAME</c>
-    /// or <c>nbd:unix:PATH:exportname=NAME</c>.</summary>
-    /// <returns>Null when it is no such name at all.</returns>
-    /// <exception cref="FormatException">It is one, but not a whole one.</exception>
-    public static NbdTarget? Parse(string name)
-    {
-        int colon = name.IndexOf(':', StringComparison.Ordinal);
-        return (colon < 0 ? "" : name[..colon]) switch
-        {
-            "nbd" when name.StartsWith("nbd://", StringComparison.Ordinal) => ParseUri(name),
-            "nbd+tcp" or "nbd+unix" => ParseUri(name),
-            "nbd" => ParseOld(name[(colon + 1)..]),
-            _ => null,
-        };
-    }
+    /// <summary>Whether a name means an NBD server, so that nothing else may take it for a file's.</summary>
+    public static bool IsName(string name) => NbdName.IsOne(name);
+
+    /// <summary>
+    /// Reads a name: <c>nbd://HOST:PORT/EXPORT</c>, <c>nbd+unix:///EXPORT?socket=PATH</c>, the same with <c>nbds</c> for TLS (certificates from
+    /// <c>tls-certificates=FOLDER</c>, the peer's name from <c>tls-hostname=NAME</c>), <c>nbd:HOST:PORT:exportname=NAME</c> or
+    /// <c>nbd:unix:PATH:exportname=NAME</c>.
+    /// </summary>
+    /// <returns>Null when the name does not mean an NBD server.</returns>
+    /// <exception cref="FormatException">It is not a whole name.</exception>
+    /// <exception cref="IOException">Its certificates cannot be read.</exception>
+    public static NbdTarget? Parse(string name) => IsName(name) ? NbdName.Parse(name) : null;
 
     internal Socket Connect()
     {
@@ -87,48 +85,5 @@ public sealed record NbdTarget
             socket?.Dispose();
             throw;
         }
-    }
-
-    private static NbdTarget ParseUri(string name)
-    {
-        // a path of no length may be left out
-        if (!Uri.TryCreate(name.Replace("://?", ":///?", StringComparison.Ordinal), UriKind.Absolute, out var uri))
-        {
-            throw new FormatException($"'{name}' is no NBD address");
-        }
-
-        string export = Uri.UnescapeDataString(uri.AbsolutePath.Length > 0 && uri.AbsolutePath[0] == '/' ? uri.AbsolutePath[1..] : uri.AbsolutePath);
-        if (uri.Scheme == "nbd+unix")
-        {
-            const string socket = "?socket=";
-            return uri.Host.Length == 0 && uri.Query.StartsWith(socket, StringComparison.Ordinal)
-                ? new NbdTarget { SocketPath = Uri.UnescapeDataString(uri.Query[socket.Length..]), ExportName = export }
-                : throw new FormatException("an NBD address with a Unix socket is nbd+unix:///EXPORT?socket=PATH");
-        }
-
-        return uri.Host.Length > 0 && uri.Query.Length == 0
-            ? new NbdTarget { Host = uri.Host.Trim('[', ']'), Port = uri.Port < 0 ? DefaultPort : uri.Port, ExportName = export }
-            : throw new FormatException("an NBD address is nbd://HOST:PORT/EXPORT");
-    }
-
-    private static NbdTarget ParseOld(string rest)
-    {
-        const string exportMark = ":exportname=";
-        string export = "";
-        int at = rest.IndexOf(exportMark, StringComparison.Ordinal);
-        if (at >= 0)
-        {
-            (rest, export) = (rest[..at], rest[(at + exportMark.Length)..]);
-        }
-
-        if (rest.StartsWith("unix:", StringComparison.Ordinal))
-        {
-            return new NbdTarget { SocketPath = rest[5..], ExportName = export };
-        }
-
-        int colon = rest.LastIndexOf(':');
-        return colon > 0 && int.TryParse(rest[(colon + 1)..], out int port) && port is > 0 and <= IPEndPoint.MaxPort
-            ? new NbdTarget { Host = rest[..colon].Trim('[', ']'), Port = port, ExportName = export }
-            : throw new FormatException("an NBD name is nbd:HOST:PORT or nbd:unix:PATH, and may end with :exportname=NAME");
     }
 }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Block.Buffers;
+using Paddock.Block.Serving;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
 
@@ -59,7 +60,14 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         }
 
         _reply = _slab!.Bytes.AsMemory(0, size);
-        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        if (LongRequests.IsLong(_request))
+        {
+            RunLong(null);
+        }
+        else
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        }
     }
 
     /// <summary>Writes elsewhere what stands in the receive buffer.</summary>
@@ -75,6 +83,13 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
     {
         _contexts = contexts;
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    /// <summary>Runs a request of <see cref="LongRequests"/>.</summary>
+    public void RunLong(uint[]? contexts)
+    {
+        _contexts = contexts;
+        Track(new ValueTask(_session.Long.RunAsync(LongAsync)));
     }
 
     /// <summary>Takes memory for a long read or write, where the server's limit leaves some.</summary>
@@ -139,7 +154,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         switch (_request.Command)
         {
             case NbdCommand.Read:
-                return ReadAsync();
+                return ReadAsync(null);
             case NbdCommand.Write:
                 return device.WriteAsync(offset, _payload, durable ? WriteFlags.Fua : WriteFlags.None);
             case NbdCommand.Flush:
@@ -149,14 +164,11 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
             case NbdCommand.Resize:
                 return device.ResizeAsync(offset);
             case NbdCommand.Cache:
-                return PrefetchAsync();
+                return PrefetchAsync(null);
             case NbdCommand.BlockStatus:
-                return StatusAsync();
+                return StatusAsync(null);
             default:
-                var flags = (durable ? ZeroFlags.Fua : 0)
-                    | ((_request.Flags & CommandFlags.NoHole) == 0 ? ZeroFlags.MayUnmap : 0)
-                    | ((_request.Flags & CommandFlags.FastZero) != 0 ? ZeroFlags.NoFallback : 0);
-                return device.WriteZeroesAsync(offset, length, flags);
+                return device.WriteZeroesAsync(offset, length, ZeroFlagsOf(_request.Flags));
         }
     }
 
@@ -187,7 +199,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         }
 
         var format = _session.Format;
-        _session.Counters.Took(_request.Command, _since);
+        _session.Counters.DoneElsewhere(_request, _since);
         if (_reply.IsEmpty)
         {
             format.WriteDone(_small, _request);
@@ -210,7 +222,15 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         _session.Queue.AddLate(_session.Format.Error(_request, ReplyFormat.Map(failure, _request.Command), failure.Message), this);
     }
 
-    private async ValueTask ReadAsync()
+    private Task LongAsync(LongTurn turn) => _request.Command switch
+    {
+        NbdCommand.Read => ReadAsync(turn).AsTask(),
+        NbdCommand.Cache => PrefetchAsync(turn).AsTask(),
+        NbdCommand.BlockStatus => StatusAsync(turn).AsTask(),
+        _ => ChangeRangeAsync(turn),
+    };
+
+    private async ValueTask ReadAsync(LongTurn? turn)
     {
         long offset = (long)_request.Offset, length = (long)_request.Length;
         var format = _session.Format;
@@ -224,7 +244,16 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
             }
         }
 
-        await _session.Device.ReadAsync(offset, _reply[format.ReadHead..]);
+        int piece = turn is null ? (int)length : LongRequests.ShortRead;
+        for (int done = 0, count; done < length; done += count)
+        {
+            count = (int)Math.Min(piece, length - done);
+            await _session.Device.ReadAsync(offset + done, _reply.Slice(format.ReadHead + done, count));
+            if (turn is not null && done + count < length)
+            {
+                await turn.NextAsync();
+            }
+        }
     }
 
     private async ValueTask TrimDurablyAsync()
@@ -233,20 +262,62 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         await _session.Device.FlushAsync();
     }
 
-    // brings the bytes nearer: they pass through the page cache and are dropped here
-    private async ValueTask PrefetchAsync()
+    // zeroes or discards in pieces whose ends are those of large clusters
+    private async Task ChangeRangeAsync(LongTurn turn)
     {
-        _slab = _session.Pool.Rent();
+        var device = _session.Device;
+        var flags = ZeroFlagsOf(_request.Flags) & ~ZeroFlags.Fua;
         long end = (long)(_request.Offset + _request.Length);
-        for (long at = (long)_request.Offset; at < end && !_session.Queue.IsBroken;)
+        for (long at = (long)_request.Offset; at < end;)
         {
-            int count = (int)Math.Min(_slab.Bytes.Length, end - at);
-            await _session.Device.ReadAsync(at, _slab.Bytes.AsMemory(0, count));
+            // a fast zero is done or refused as a whole, and costs little
+            long count = (flags & ZeroFlags.NoFallback) != 0 && _request.Command == NbdCommand.WriteZeroes
+                ? end - at : Math.Min(end - at, LongRequests.RangePiece - (at % LongRequests.RangePiece));
+            await (_request.Command == NbdCommand.Trim ? device.DiscardAsync(at, count) : device.WriteZeroesAsync(at, count, flags));
             at += count;
+            if (at < end)
+            {
+                await turn.NextAsync();
+            }
+        }
+
+        if ((_request.Flags & CommandFlags.Fua) != 0)
+        {
+            await device.FlushAsync();
         }
     }
 
-    private async ValueTask StatusAsync()
+    private static ZeroFlags ZeroFlagsOf(CommandFlags flags)
+        => ((flags & CommandFlags.Fua) != 0 ? ZeroFlags.Fua : 0)
+            | ((flags & CommandFlags.NoHole) == 0 ? ZeroFlags.MayUnmap : 0)
+            | ((flags & CommandFlags.FastZero) != 0 ? ZeroFlags.NoFallback : 0);
+
+    // brings the bytes nearer: they pass through the page cache and are dropped here. Nobody misses the rest when the server stops
+    private async ValueTask PrefetchAsync(LongTurn? turn)
+    {
+        _slab = _session.Pool.Rent();
+        long end = (long)(_request.Offset + _request.Length);
+        int inPiece = 0;
+        for (long at = (long)_request.Offset; at < end;)
+        {
+            if (_session.Queue.IsBroken || _session.IsStopping)
+            {
+                throw new BlockException(BlockError.Cancelled, "the server stops");
+            }
+
+            int count = (int)Math.Min(_slab.Bytes.Length, end - at);
+            await _session.Device.ReadAsync(at, _slab.Bytes.AsMemory(0, count));
+            at += count;
+            inPiece += count;
+            if (turn is not null && inPiece >= LongRequests.ShortRead)
+            {
+                inPiece = 0;
+                await turn.NextAsync();
+            }
+        }
+    }
+
+    private async ValueTask StatusAsync(LongTurn? turn)
     {
         var wanted = _session.Contexts.Select(MetaContexts.IdOf).Where(id => _contexts is null || _contexts.Contains(id)).ToArray();
         if (_contexts is not null && wanted.Length != _contexts.Length)
@@ -263,7 +334,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         int at = 0;
         for (int i = 0; i < wanted.Length; i++)
         {
-            int count = await FillAsync(wanted[i], _slab.Bytes.AsMemory(at + head), most, size, extended);
+            int count = await FillAsync(wanted[i], _slab.Bytes.AsMemory(at + head), most, size, turn);
             var chunk = _slab.Bytes.AsSpan(at);
             var type = extended ? ChunkType.BlockStatusExtended : ChunkType.BlockStatus;
             format.WriteChunk(chunk, _request, type, i == wanted.Length - 1, (ulong)(head - format.ChunkHead + (count * size)));
@@ -274,8 +345,10 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         _reply = _slab.Bytes.AsMemory(0, at);
     }
 
-    private async ValueTask<int> FillAsync(uint context, Memory<byte> to, int most, int size, bool extended)
+    private async ValueTask<int> FillAsync(uint context, Memory<byte> to, int most, int size, LongTurn? turn)
     {
+        bool extended = _session.Format.Form == HeaderForm.Extended;
+        int runs = 0;
         long end = (long)(_request.Offset + _request.Length);
         int count = 0;
         var run = default(BlockStatusExtent);
@@ -297,6 +370,10 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
             // a compact extent has 32 bits for its length; the request that it answers has no more
             run = new BlockStatusExtent(run.Length + (ulong)status.Length, flags);
             at += status.Length;
+            if (turn is not null && ++runs % LongRequests.RunsPiece == 0)
+            {
+                await turn.NextAsync();
+            }
         }
 
         run.WriteTo(to.Span[(count++ * size)..], extended);

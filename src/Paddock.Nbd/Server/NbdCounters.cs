@@ -13,21 +13,28 @@ internal sealed class NbdCounters(NbdStatistics server, NbdStatistics export, La
     private long _bytesRead;
     private long _bytesWritten;
 
-    public void Count(in NbdRequest request)
+    /// <summary>A request came. For the receive loop alone, as <see cref="Done"/> and <see cref="Publish"/>.</summary>
+    public void Came() => _requests++;
+
+    /// <summary>A request was done that began at a <see cref="System.Diagnostics.Stopwatch"/> time: its bytes count, which those of a failed one do not.</summary>
+    public void Done(in NbdRequest request, long since)
     {
-        _requests++;
-        if (request.Command == NbdCommand.Read)
-        {
-            _bytesRead += (long)Math.Min(request.Length, NbdLimits.MaxPayload);
-        }
-        else if (request.Command == NbdCommand.Write)
-        {
-            _bytesWritten += (long)request.Length;
-        }
+        latencies.Count(NbdStatistics.KindOf(request.Command), since);
+        _bytesRead += request.Command == NbdCommand.Read ? (long)request.Length : 0;
+        _bytesWritten += request.Command == NbdCommand.Write ? (long)request.Length : 0;
     }
 
-    /// <summary>A request is answered that began at a <see cref="System.Diagnostics.Stopwatch"/> time.</summary>
-    public void Took(NbdCommand command, long since) => latencies.Count(NbdStatistics.KindOf(command), since);
+    /// <summary>As <see cref="Done"/>, from any thread.</summary>
+    public void DoneElsewhere(in NbdRequest request, long since)
+    {
+        latencies.Count(NbdStatistics.KindOf(request.Command), since);
+        long read = request.Command == NbdCommand.Read ? (long)request.Length : 0, written = request.Command == NbdCommand.Write ? (long)request.Length : 0;
+        if (read + written > 0)
+        {
+            server.Add(0, read, written);
+            export.Add(0, read, written);
+        }
+    }
 
     /// <summary>A request was refused.</summary>
     public void Failed()
@@ -38,7 +45,7 @@ internal sealed class NbdCounters(NbdStatistics server, NbdStatistics export, La
 
     public void Publish()
     {
-        if (_requests != 0)
+        if (_requests + _bytesRead + _bytesWritten != 0)
         {
             server.Add(_requests, _bytesRead, _bytesWritten);
             export.Add(_requests, _bytesRead, _bytesWritten);

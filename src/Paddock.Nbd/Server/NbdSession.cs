@@ -39,8 +39,9 @@ internal sealed class NbdSession : IDisposable
     private volatile bool _stopping;
     private long _lastCame = Stopwatch.GetTimestamp();
 
-    public NbdSession(ServerHandshake agreed, ReceiveBuffer input, SlabPool pool, NbdCounters counters)
+    public NbdSession(ServerHandshake agreed, ReceiveBuffer input, SlabPool pool, NbdCounters counters, TimeProvider time)
     {
+        Long = new LongRequests(input.Channel, time);
         _export = agreed.Export!;
         _device = _export.Device;
         _input = input;
@@ -69,6 +70,12 @@ internal sealed class NbdSession : IDisposable
 
     public SlabPool Pool => _pool;
 
+    /// <summary>Requests that take long.</summary>
+    public LongRequests Long { get; }
+
+    /// <summary>Whether no more requests are taken.</summary>
+    public bool IsStopping => _stopping;
+
     public InFlight InFlight { get; } = new(NbdLimits.MaxInFlight, NbdLimits.MaxInFlightBytes);
 
     /// <summary>Serves until the client leaves, breaks the protocol, or <see cref="Stop"/>; requests under way are answered first.</summary>
@@ -90,17 +97,24 @@ internal sealed class NbdSession : IDisposable
                 _writer.Rewind();
                 if (_ended || _queue.IsBroken)
                 {
+                    Leave();
                     return;
                 }
 
                 _queue.WaitForRoom(NbdLimits.MaxInFlightBytes);
                 if (!_input.Fill(_wanted))
                 {
+                    Leave();
                     return;
                 }
 
                 Volatile.Write(ref _lastCame, Stopwatch.GetTimestamp());
             }
+        }
+        catch (NbdProtocolException)
+        {
+            Long.Dispose();
+            throw;
         }
         finally
         {
@@ -119,11 +133,21 @@ internal sealed class NbdSession : IDisposable
     public void Stop()
     {
         _stopping = true;
+        Long.CancelWaiting();
         _input.Channel.StopReceiving();
+    }
+
+    /// <summary>Ends at once: long requests are cancelled, and nobody can be answered; may be called from any thread.</summary>
+    public void Abort()
+    {
+        _stopping = true;
+        Long.Dispose();
+        _input.Channel.Abort();
     }
 
     public void Dispose()
     {
+        Long.Dispose();
         _queue.Dispose();
         _writer.Dispose();
     }
@@ -134,6 +158,19 @@ internal sealed class NbdSession : IDisposable
         lock (_free)
         {
             _free.Push(request);
+        }
+    }
+
+    // a client that said goodbye, or hung up, waits for no more than its short requests; a stop of the server lets all finish
+    private void Leave()
+    {
+        if (_queue.IsBroken || (!_ended && !_stopping))
+        {
+            Long.Dispose();
+        }
+        else if (_ended)
+        {
+            Long.CancelWaiting();
         }
     }
 
@@ -168,18 +205,17 @@ internal sealed class NbdSession : IDisposable
 
     private void Dispatch(NbdRequest request, ReadOnlyMemory<byte> payload)
     {
-        _counters.Count(request);
-        uint[]? contexts = null;
-        if (request.Command == NbdCommand.BlockStatus && (request.Flags & CommandFlags.PayloadLength) != 0)
-        {
-            var chosen = BlockStatusPayload.Parse(payload.Span);
-            contexts = chosen.Contexts;
-            request = request with { Length = chosen.Effect };
-        }
-
-        if (RequestCheck.Check(request, _export, _format.Form, Contexts.Count > 0, out string message) is var error and not NbdError.None)
+        _counters.Came();
+        var error = Check(ref request, payload.Span, out var contexts, out string message);
+        if (error != NbdError.None)
         {
             Refuse(request, error, message);
+            return;
+        }
+
+        if (request.Length == 0 && request.Command is not (NbdCommand.Disconnect or NbdCommand.Flush or NbdCommand.Resize))
+        {
+            AnswerEmpty(request);
             return;
         }
 
@@ -204,8 +240,60 @@ internal sealed class NbdSession : IDisposable
                 Late(request, 0).Write(payload, _input.Slab);
                 break;
             default:
-                Late(request, 0).Run(contexts);
+                var late = Late(request, 0);
+                if (LongRequests.IsLong(request))
+                {
+                    late.RunLong(contexts);
+                }
+                else
+                {
+                    late.Run(contexts);
+                }
+
                 break;
+        }
+    }
+
+    // holds a request against the protocol and the export; takes the parts of a block status request's payload
+    private NbdError Check(ref NbdRequest request, ReadOnlySpan<byte> payload, out uint[]? contexts, out string message)
+    {
+        contexts = null;
+        try
+        {
+            if (request.Command == NbdCommand.BlockStatus && (request.Flags & CommandFlags.PayloadLength) != 0)
+            {
+                var chosen = BlockStatusPayload.Parse(payload);
+                contexts = chosen.Contexts;
+                request = request with { Length = chosen.Effect };
+            }
+
+            return RequestCheck.Check(request, _export, _format.Form, Contexts.Count > 0, out message);
+        }
+        catch (NbdProtocolException e)
+        {
+            // the payload was received whole: the next request can be found
+            message = e.Message;
+            return NbdError.Invalid;
+        }
+        catch (Exception e)
+        {
+            // a device that cannot tell its size, or no longer: that ends the request, and the request only
+            message = e.Message;
+            return ReplyFormat.Map(e, request.Command);
+        }
+    }
+
+    // nothing is asked of the device; a read's answer has no chunk of data, which could not be empty
+    private void AnswerEmpty(in NbdRequest request)
+    {
+        _counters.Done(request, InlinePace.Now);
+        if (_format.Form == HeaderForm.Structured && request.Command == NbdCommand.Read)
+        {
+            _format.WriteChunk(_writer.Take(_format.ChunkHead).Span, request, ChunkType.None, isLast: true, 0);
+        }
+        else
+        {
+            _format.WriteDone(_writer.Take(_format.DoneSize).Span, request);
         }
     }
 
@@ -227,7 +315,7 @@ internal sealed class NbdSession : IDisposable
                 reading.GetAwaiter().GetResult();
                 _format.WriteReadHead(reply.Span, request);
                 _pace.Took(since);
-                _counters.Took(NbdCommand.Read, since);
+                _counters.Done(request, since);
                 return;
             }
         }
@@ -257,6 +345,7 @@ internal sealed class NbdSession : IDisposable
             if (status.IsZero && status.Length == length)
             {
                 _ = _format.WriteHole(_writer.Take(_format.ChunkHead + ReadPayload.HoleSize).Span, request);
+                _counters.Done(request, since);
                 return;
             }
 
@@ -272,7 +361,7 @@ internal sealed class NbdSession : IDisposable
                 taken = 0;
             }
 
-            _counters.Took(NbdCommand.Read, since);
+            _counters.Done(request, since);
         }
         catch (Exception e)
         {
@@ -325,7 +414,7 @@ internal sealed class NbdSession : IDisposable
             {
                 writing.GetAwaiter().GetResult();
                 _pace.Took(since);
-                _counters.Took(NbdCommand.Write, since);
+                _counters.Done(request, since);
                 _format.WriteDone(_writer.Take(_format.DoneSize).Span, request);
                 return;
             }
@@ -350,6 +439,7 @@ internal sealed class NbdSession : IDisposable
         }
 
         var late = Late(request, payload);
+        _counters.Came();
         if (!late.HasMemoryFor(payload))
         {
             late.Release();
@@ -365,8 +455,8 @@ internal sealed class NbdSession : IDisposable
             return false;
         }
 
-        _counters.Count(request);
-        if (RequestCheck.Check(request, _export, _format.Form, hasContexts: false, out string message) is var error and not NbdError.None)
+        var checkedRequest = request;
+        if (Check(ref checkedRequest, default, out _, out string message) is var error and not NbdError.None)
         {
             late.Release();
             Refuse(request, error, message);

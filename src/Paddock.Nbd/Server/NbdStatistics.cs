@@ -31,10 +31,10 @@ public sealed class NbdStatistics
     /// <summary>Requests that were taken, refused ones among them.</summary>
     public long Requests => Interlocked.Read(ref _requests);
 
-    /// <summary>Bytes that clients asked to read.</summary>
+    /// <summary>Bytes that clients read; requests that failed do not count.</summary>
     public long BytesRead => Interlocked.Read(ref _bytesRead);
 
-    /// <summary>Bytes that clients asked to write.</summary>
+    /// <summary>Bytes that clients wrote; requests that failed do not count.</summary>
     public long BytesWritten => Interlocked.Read(ref _bytesWritten);
 
     internal void Add(long requests, long bytesRead, long bytesWritten)

@@ -70,7 +70,15 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
     }
 
     /// <inheritdoc/>
-    public void Abort() => _plain.Abort();
+    public void Abort()
+    {
+        lock (_lock)
+        {
+            _session?.Abort();
+        }
+
+        _plain.Abort();
+    }
 
     /// <summary>It is never run: gives its memory back.</summary>
     public void GiveUp() => buffer.Release();
@@ -101,7 +109,7 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
                 case HandshakeStep.Close:
                     return false;
                 case HandshakeStep.StartTls:
-                    channel = input.Channel = TlsChannel.Accept(_plain, server.Credentials!.ForServer());
+                    channel = input.Channel = TlsChannel.Accept(_plain, server.Credentials!);
                     handshake.Secured();
                     break;
                 case HandshakeStep.MoreInput when !input.Fill(handshake.Wanted):
@@ -117,7 +125,7 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
     {
         var latencies = server.LatencyLedger.Open();
         using var session = new NbdSession(
-            handshake, input, server.Pool, new NbdCounters(server.Statistics, handshake.Export!.Statistics, latencies));
+            handshake, input, server.Pool, new NbdCounters(server.Statistics, handshake.Export!.Statistics, latencies), server.Options.Time);
         lock (_lock)
         {
             if (_stopped)

@@ -21,6 +21,33 @@ internal sealed class SocketChannel : IByteChannel
     public Socket Socket => _socket;
 
     /// <inheritdoc/>
+    public bool IsPeerGone
+    {
+        get
+        {
+            try
+            {
+                if (OperatingSystem.IsLinux() && _socket.ProtocolType == ProtocolType.Tcp)
+                {
+                    // the first byte of struct tcp_info is the state: all but ESTABLISHED are ends
+                    const int tcpLevel = 6, tcpInfo = 11, established = 1;
+                    Span<byte> state = stackalloc byte[1];
+                    _ = _socket.GetRawSocketOption(tcpLevel, tcpInfo, state);
+                    return state[0] != established;
+                }
+
+                // fails where nobody can receive it
+                _ = _socket.Send(ReadOnlySpan<byte>.Empty, SocketFlags.None);
+                return _socket.Poll(0, SelectMode.SelectRead) && _socket.Available == 0;
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                return true;
+            }
+        }
+    }
+
+    /// <inheritdoc/>
     public int Receive(Span<byte> into)
     {
         try

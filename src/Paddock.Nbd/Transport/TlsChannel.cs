@@ -17,13 +17,16 @@ internal sealed class TlsChannel : IByteChannel
 
     /// <summary>Goes through the server's side of a TLS handshake.</summary>
     /// <exception cref="IOException">The peer failed it.</exception>
-    public static TlsChannel Accept(SocketChannel plain, SslServerAuthenticationOptions options)
-        => Open(plain, stream => stream.AuthenticateAsServer(options));
+    public static TlsChannel Accept(SocketChannel plain, TlsCredentials credentials)
+        => Open(plain, (stream, verdict) => stream.AuthenticateAsServer(credentials.ForServer(verdict)));
 
     /// <summary>Goes through the client's side of a TLS handshake.</summary>
     /// <exception cref="IOException">The peer failed it.</exception>
-    public static TlsChannel Connect(SocketChannel plain, SslClientAuthenticationOptions options)
-        => Open(plain, stream => stream.AuthenticateAsClient(options));
+    public static TlsChannel Connect(SocketChannel plain, TlsCredentials credentials, string host)
+        => Open(plain, (stream, verdict) => stream.AuthenticateAsClient(credentials.ForClient(host, verdict)));
+
+    /// <inheritdoc/>
+    public bool IsPeerGone => _plain.IsPeerGone;
 
     /// <inheritdoc/>
     public int Receive(Span<byte> into)
@@ -75,18 +78,19 @@ internal sealed class TlsChannel : IByteChannel
         _plain.Dispose();
     }
 
-    private static TlsChannel Open(SocketChannel plain, Action<SslStream> authenticate)
+    private static TlsChannel Open(SocketChannel plain, Action<SslStream, TlsVerdict> authenticate)
     {
+        var verdict = new TlsVerdict();
         var stream = new SslStream(new System.Net.Sockets.NetworkStream(plain.Socket, ownsSocket: false));
         try
         {
-            authenticate(stream);
+            authenticate(stream, verdict);
             return new TlsChannel(plain, stream);
         }
         catch (Exception e) when (IsEnd(e))
         {
             stream.Dispose();
-            throw new IOException("the TLS handshake failed: " + (e.InnerException ?? e).Message, e);
+            throw new IOException("the TLS handshake failed: " + (verdict.Why ?? (e.InnerException ?? e).Message), e);
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using Paddock.Block;
 
 namespace Paddock.Nbd.Transport;
 
@@ -8,7 +9,7 @@ namespace Paddock.Nbd.Transport;
 public sealed class TlsCredentials : IDisposable
 {
     /// <summary>This side's certificate with its key; null where a client shows none.</summary>
-    public X509Certificate2? Certificate { get; init; }
+    public X509Certificate2? Certificate => Own?.TargetCertificate;
 
     /// <summary>The authorities that the peer's certificate must come from; null to trust those of the system.</summary>
     public X509Certificate2Collection? Authorities { get; init; }
@@ -25,7 +26,7 @@ public sealed class TlsCredentials : IDisposable
     {
         string who = isServer ? "server" : "client";
         string certificate = Path.Combine(folder, who + "-cert.pem"), key = Path.Combine(folder, who + "-key.pem");
-        string authorities = Path.Combine(folder, "ca-cert.pem");
+        string authorities = Path.Combine(folder, "ca-cert.pem"), revoked = Path.Combine(folder, "ca-crl.pem");
         try
         {
             X509Certificate2Collection? roots = null;
@@ -39,9 +40,14 @@ public sealed class TlsCredentials : IDisposable
                 throw new IOException($"'{authorities}' is missing: clients cannot be verified without it");
             }
 
+            if (File.Exists(revoked))
+            {
+                throw new IOException($"'{revoked}': revocation lists are not supported, and nothing else would keep revoked certificates out");
+            }
+
             return new TlsCredentials
             {
-                Certificate = isServer || File.Exists(certificate) ? X509Certificate2.CreateFromPemFile(certificate, key) : null,
+                Own = isServer || File.Exists(certificate) ? ReadOwn(certificate, key) : null,
                 Authorities = roots,
                 VerifyPeer = verifyPeer,
             };
@@ -55,41 +61,63 @@ public sealed class TlsCredentials : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Certificate?.Dispose();
 
-    internal SslServerAuthenticationOptions ForServer() => new()
+    /// <summary>This side's certificate with those between it and its authority.</summary>
+    private SslStreamCertificateContext? Own { get; init; }
+
+    internal SslServerAuthenticationOptions ForServer(TlsVerdict verdict) => new()
     {
-        ServerCertificate = Certificate,
+        ServerCertificateContext = Own,
         ClientCertificateRequired = VerifyPeer,
-        CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-        RemoteCertificateValidationCallback = (_, peer, _, errors) => !VerifyPeer || IsTrusted(peer, errors, nameMatters: false),
+        CertificateChainPolicy = Policy(),
+        RemoteCertificateValidationCallback = (_, _, _, errors) => !VerifyPeer || verdict.Accepts(errors & ~SslPolicyErrors.RemoteCertificateNameMismatch),
     };
 
-    internal SslClientAuthenticationOptions ForClient(string host) => new()
+    internal SslClientAuthenticationOptions ForClient(string host, TlsVerdict verdict) => new()
     {
         TargetHost = host,
-        ClientCertificates = Certificate is null ? null : [Certificate],
-        CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-        RemoteCertificateValidationCallback = (_, peer, _, errors) => !VerifyPeer || IsTrusted(peer, errors, nameMatters: true),
+        ClientCertificateContext = Own,
+        CertificateChainPolicy = Policy(),
+        RemoteCertificateValidationCallback = (_, _, _, errors) => !VerifyPeer || verdict.Accepts(errors),
     };
 
-    private bool IsTrusted(X509Certificate? peer, SslPolicyErrors errors, bool nameMatters)
+    // offline: the certificate's own chain is not completed by downloads either
+    private static SslStreamCertificateContext ReadOwn(string certificate, string key)
     {
-        if (peer is not X509Certificate2 certificate || (nameMatters && (errors & SslPolicyErrors.RemoteCertificateNameMismatch) != 0))
+        var chain = new X509Certificate2Collection();
+        chain.ImportFromPemFile(certificate);
+        var own = X509Certificate2.CreateFromPem(File.ReadAllText(certificate), SecretFile.ReadText(key));
+        return SslStreamCertificateContext.Create(own, [.. chain.Skip(1)], offline: true);
+    }
+
+    // for the chain of the peer's certificate. A peer that is not known yet must not make this side connect to addresses of its choice, so
+    // nothing is downloaded: no issuer's certificate (AIA), no revocation list, no OCSP answer. Who may be a server and who a client stands in
+    // the certificate; the runtime asks for that
+    private X509ChainPolicy Policy()
+    {
+        var policy = new X509ChainPolicy { RevocationMode = X509RevocationMode.NoCheck, DisableCertificateDownloads = true };
+        if (Authorities is not null)
         {
-            return false;
+            policy.TrustMode = X509ChainTrustMode.CustomRootTrust;
+            policy.CustomTrustStore.AddRange(Authorities);
         }
 
-        if (Authorities is null)
-        {
-            return errors == SslPolicyErrors.None;
-        }
+        return policy;
+    }
+}
 
-        using var chain = new X509Chain();
-        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.AddRange(Authorities);
+/// <summary>Why the peer's certificate was refused in a handshake, in words.</summary>
+internal sealed class TlsVerdict
+{
+    /// <summary>The reason; null where it was not refused.</summary>
+    public string? Why { get; private set; }
 
-        // who may be a server and who a client stands in the certificate
-        chain.ChainPolicy.ApplicationPolicy.Add(new Oid(nameMatters ? "1.3.6.1.5.5.7.3.1" : "1.3.6.1.5.5.7.3.2"));
-        return chain.Build(certificate);
+    /// <summary>Accepts a certificate without errors; keeps the reason otherwise.</summary>
+    public bool Accepts(SslPolicyErrors errors)
+    {
+        Why = errors == SslPolicyErrors.None ? null
+            : (errors & SslPolicyErrors.RemoteCertificateNotAvailable) != 0 ? "the peer shows no certificate"
+            : (errors & SslPolicyErrors.RemoteCertificateNameMismatch) != 0 ? "the peer's certificate is for another name"
+            : "the peer's certificate is not signed by a trusted authority, not valid now, or not meant for this use";
+        return Why is null;
     }
 }

@@ -9,6 +9,9 @@ internal static class NbdMagic
     /// <summary>"IHAVEOPT": the next eight, and the start of each option.</summary>
     public const ulong Option = 0x49484156454F5054;
 
+    /// <summary>The next eight of a server that speaks the old handshake.</summary>
+    public const ulong Oldstyle = 0x00420281861253;
+
     /// <summary>The start of each reply to an option.</summary>
     public const ulong OptionReply = 0x0003E889045565A9;
 

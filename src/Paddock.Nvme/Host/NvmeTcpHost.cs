@@ -97,6 +97,9 @@ public sealed partial class NvmeTcpHost : IAsyncDisposable
         }
     }
 
+    /// <summary>A namespace's name for messages.</summary>
+    internal string NameOf(uint id) => $"nvme+tcp://{_options.Host}:{_options.Port}/{_options.SubsystemNqn}?ns={id}";
+
     /// <summary>The identifiers of the active namespaces.</summary>
     public async ValueTask<IReadOnlyList<uint>> ListAsync(CancellationToken cancellationToken = default)
     {

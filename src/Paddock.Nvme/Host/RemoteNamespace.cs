@@ -13,10 +13,11 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
 {
     private const uint ForceUnitAccess = 1u << 30;
 
-    // the server's incarnation, plus one, at the oldest acknowledged write that no flush followed; 0: there is none
-    private int _unflushed;
+    // the server's incarnation, plus one, at the oldest acknowledged write that no flush followed, and that no flush has begun for; 0: there is none
+    private int _unflushed, _beingFlushed;
 
     private readonly AsyncMutex _flushing = new();
+    private readonly FlushFailure _flushFailure = new(host.NameOf(id));
     private long _length = length;
 
     /// <inheritdoc/>
@@ -78,6 +79,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     public async ValueTask WriteAsync(
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
     {
+        ThrowIfFlushFailed();
         while (data.Length > 0)
         {
             int count = Math.Min(data.Length, host.MaxTransfer);
@@ -95,6 +97,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
     {
         const uint mayDeallocate = 1u << 25;
+        ThrowIfFlushFailed();
         while (length > 0)
         {
             int count = (int)Math.Min(length, 65536L << blockShift);
@@ -112,6 +115,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     public async ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
         byte[] range = new byte[16];
+        ThrowIfFlushFailed();
         while (length > 0)
         {
             uint blocks = (uint)Math.Min(length >> blockShift, uint.MaxValue);
@@ -126,8 +130,9 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
 
     /// <inheritdoc/>
     /// <remarks>
-    /// A flush that succeeds says that all writes acknowledged before it are durable. Where the server was started anew in between they may be
-    /// gone, which no flush can mend: that one fails, once, and whoever wrote must write again.
+    /// A flush that succeeds says that all writes acknowledged before it are durable. Where the server has failed one, or was started again with
+    /// acknowledged writes in between, they may be lost, and no later flush brings them back: it fails, and every later one does, until the
+    /// namespace is opened again.
     /// </remarks>
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
@@ -145,27 +150,29 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
 
     private async ValueTask FlushAloneAsync(CancellationToken cancellationToken)
     {
-        int unflushed = Interlocked.Exchange(ref _unflushed, 0);
+        ThrowIfFlushFailed();
+        int newer = Interlocked.Exchange(ref _unflushed, 0);
+        _beingFlushed = _beingFlushed != 0 ? _beingFlushed : newer;
+        var answer = await host.RunAsync(new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = id }, default, default, cancellationToken);
         try
         {
-            var run = host.RunAsync(new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = id }, default, default, cancellationToken);
-            Check(await run, "flush", 0, 0);
+            Check(answer, "flush", 0, 0);
         }
-        catch
+        catch (BlockException e) when (answer.Status is not (
+            NvmeStatus.AbortRequested or NvmeStatus.CommandInterrupted or NvmeStatus.TransientTransportError or NvmeStatus.NamespaceNotReady))
         {
-            if (unflushed != 0)
-            {
-                Volatile.Write(ref _unflushed, unflushed);
-            }
-
-            throw;
+            // the controller has tried and failed; with the other answers it has not tried
+            throw _flushFailure.Record(e);
         }
 
-        if (unflushed != 0 && unflushed != host.Incarnation + 1)
+        if (_beingFlushed != 0 && _beingFlushed != host.Incarnation + 1)
         {
-            throw new BlockException(
-                BlockError.Io, "the server was started anew after a lost connection: writes that it acknowledged and nobody flushed may be gone");
+            throw _flushFailure.Record(new BlockException(
+                BlockError.Io, "the server was started again after a lost connection: writes that it had acknowledged and no flush had followed may be lost"));
         }
+
+        // after success, never before: a flush that fails leaves the note
+        _beingFlushed = 0;
     }
 
     /// <inheritdoc/>
@@ -201,6 +208,10 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     protected virtual ValueTask<CompletionEntry> RunWriteAsync(
         SubmissionEntry entry, ReadOnlyMemory<byte> data, long offset, int length, CancellationToken cancellationToken)
         => host.RunAsync(entry, data, default, cancellationToken);
+
+    /// <summary>Throws if writes may be lost: nothing can be made durable until the namespace is opened again.</summary>
+    /// <exception cref="BlockException">The error of the flush that found it out.</exception>
+    protected void ThrowIfFlushFailed() => _flushFailure.ThrowIfFailed();
 
     /// <summary>Notes that a write was acknowledged which the server may keep in a volatile cache.</summary>
     protected void Acknowledged(int incarnation, bool isDurable)
@@ -247,6 +258,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
             NvmeStatus.InvalidZoneStateTransition => new ZoneException(ZoneError.InvalidTransition, zone, message),
             NvmeStatus.CapacityExceeded => new BlockException(BlockError.NoSpace, message),
             NvmeStatus.NamespaceWriteProtected => new BlockException(BlockError.ReadOnly, message),
+            NvmeStatus.AccessDenied => new BlockException(BlockError.NotPermitted, message),
             NvmeStatus.InvalidField or NvmeStatus.LbaOutOfRange => new BlockException(BlockError.InvalidArgument, message),
             _ => new BlockException(BlockError.Io, message),
         };

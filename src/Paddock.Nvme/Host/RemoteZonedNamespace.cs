@@ -62,6 +62,7 @@ internal sealed partial class RemoteZonedNamespace(
     public async ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
     {
         const uint all = 1 << 8;
+        ThrowIfFlushFailed();
         byte code = action switch { ZoneAction.Close => 1, ZoneAction.Finish => 2, ZoneAction.Open => 3, _ => 4 };
         bool whole = action == ZoneAction.Reset && offset == 0 && length == Length;
         for (long at = offset; at < offset + length; at = whole ? offset + length : at + limits.ZoneSize)
@@ -75,7 +76,11 @@ internal sealed partial class RemoteZonedNamespace(
                 Dword11 = (uint)(lba >> 32),
                 Dword13 = code | (whole ? all : 0),
             };
+            int incarnation = _host.Incarnation;
             Check(await _host.RunAsync(entry, default, default, cancellationToken), $"zone {action}", at, ZoneOf(at));
+
+            // a pointer that was moved is not durable before a flush either
+            Acknowledged(incarnation, isDurable: action is not (ZoneAction.Reset or ZoneAction.Finish));
         }
     }
 
@@ -89,6 +94,7 @@ internal sealed partial class RemoteZonedNamespace(
             throw new ZoneException(ZoneError.AppendTooLong, ZoneOf(zoneStart), $"an append of {data.Length} bytes is longer than the limit of {limits.MaxAppendBytes}");
         }
 
+        ThrowIfFlushFailed();
         uint fua = (flags & WriteFlags.Fua) != 0 ? 1u << 30 : 0;
         int incarnation = _host.Incarnation;
         var completion = await _host.RunAsync(Blocks(Opcode.ZoneAppend, zoneStart, data.Length, fua), data, default, cancellationToken);

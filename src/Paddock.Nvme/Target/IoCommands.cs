@@ -50,6 +50,7 @@ internal static class IoCommands
         }
         catch (ObjectDisposedException)
         {
+            ns.Statistics.CountError();
             return NvmeStatus.NamespaceNotReady;
         }
     }
@@ -122,8 +123,8 @@ internal static class IoCommands
         if (status == NvmeStatus.Success)
         {
             await ns.Device.WriteAsync(offset, command.Data, cancellationToken: ns.TokenOf(command));
-            CountWrite(ns, offset, command.Data.Length);
             await SettleAsync(controller, ns, command);
+            CountWrite(ns, offset, command.Data.Length);
         }
 
         return status;
@@ -138,8 +139,8 @@ internal static class IoCommands
         {
             await ns.Device.WriteZeroesAsync(
                 offset, length, (command.Entry.Dword12 & mayDeallocate) != 0 ? ZeroFlags.MayUnmap : ZeroFlags.None, ns.TokenOf(command));
-            CountWrite(ns, offset, length);
             await SettleAsync(controller, ns, command);
+            CountWrite(ns, offset, length);
         }
 
         return status;
@@ -166,6 +167,7 @@ internal static class IoCommands
             }
             catch (BlockException e)
             {
+                ns.Statistics.CountError();
                 return command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested : StatusMap.Of(e, writing: true);
             }
         }
@@ -226,8 +228,13 @@ internal static class IoCommands
         {
             var stored = buffer.Data(command.Data.Length);
             await ns.Device.ReadAsync(offset, stored, ns.TokenOf(command));
+            if (!stored.Span.SequenceEqual(command.Data.Span))
+            {
+                return NvmeStatus.CompareFailure;
+            }
+
             ns.Statistics.CountOther();
-            return stored.Span.SequenceEqual(command.Data.Span) ? NvmeStatus.Success : NvmeStatus.CompareFailure;
+            return NvmeStatus.Success;
         }
         finally
         {

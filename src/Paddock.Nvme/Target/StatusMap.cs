@@ -16,6 +16,7 @@ internal static class StatusMap
         ZoneException zone => Of(zone.Reason),
         { Error: BlockError.NoSpace } => NvmeStatus.CapacityExceeded,
         { Error: BlockError.ReadOnly } => NvmeStatus.NamespaceWriteProtected,
+        { Error: BlockError.NotPermitted } => NvmeStatus.AccessDenied,
         { Error: BlockError.InvalidArgument or BlockError.NotSupported } => NvmeStatus.InvalidField,
         { Error: BlockError.OutOfRange } => NvmeStatus.LbaOutOfRange,
         { Error: BlockError.NoMedium or BlockError.Cancelled } => NvmeStatus.NamespaceNotReady,

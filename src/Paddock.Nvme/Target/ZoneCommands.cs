@@ -28,8 +28,8 @@ internal static class ZoneCommands
 
         long landed = await ns.Zoned!.AppendAsync(start, command.Data, cancellationToken: ns.TokenOf(command));
         command.Result = (ulong)(landed >> ns.BlockShift);
-        ns.Statistics.CountWrite(command.Data.Length, (int)(start / ns.Zoned.Zoned.ZoneSize));
         await IoCommands.SettleAsync(controller, ns, command);
+        ns.Statistics.CountWrite(command.Data.Length, (int)(start / ns.Zoned.Zoned.ZoneSize));
         return NvmeStatus.Success;
     }
 

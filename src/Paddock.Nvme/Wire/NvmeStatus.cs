@@ -118,4 +118,7 @@ public enum NvmeStatus : ushort
 
     /// <summary>Compare found a difference.</summary>
     CompareFailure = 0x285,
+
+    /// <summary>The change is not permitted.</summary>
+    AccessDenied = 0x286,
 }

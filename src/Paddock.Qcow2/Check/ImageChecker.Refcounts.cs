@@ -232,7 +232,8 @@ internal sealed partial class ImageChecker
 
     private async ValueTask CheckCopiedFlagsAsync()
     {
-        bool mend = FixErrors && _report is { CheckErrors: 0, Corruptions: 0, Leaks: 0 };
+        // counts are right by now as far as they can be; a repair of leaks alone must be sure of it
+        bool mend = FixErrors || (repair == Qcow2Repair.Leaks && _report is { CheckErrors: 0, Corruptions: 0, Leaks: 0 });
         var table = await ReadL1Async(image.L1Offset, image.L1Entries);
         var done = new HashSet<long>();
         for (int i = 0; i < image.L1Entries; i++)
@@ -258,7 +259,8 @@ internal sealed partial class ImageChecker
             // a table that stands in L1 twice has its lines printed once: it is reported as over-referenced already
             if (done.Add(l2) && await LoadL2Async(l2))
             {
-                await CheckCopiedInL2Async(l2, mend);
+                // what does not begin at a cluster is no table, and other tables may lie in it
+                await CheckCopiedInL2Async(l2, mend && (l2 & (image.ClusterSize - 1)) == 0);
             }
         }
 

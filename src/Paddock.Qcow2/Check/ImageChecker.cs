@@ -13,6 +13,11 @@ internal sealed partial class ImageChecker(
     /// <summary>More lines than anybody reads; a hostile image would fill a disk with them.</summary>
     private const long MaxLines = 1_000_000;
 
+    private const long IncompatibleField = 72, AutoclearField = 88;
+
+    /// <summary>Bitmaps and raw external data: a repair keeps what they vouch for.</summary>
+    private const ulong KnownAutoclear = 3;
+
     private readonly IStorage _storage = image.Storage;
     private readonly ReferenceMap _references = new();
     private Qcow2CheckReport _report = new();
@@ -77,6 +82,12 @@ internal sealed partial class ImageChecker(
 
         await _storage.FlushAsync(cancellationToken);
         await DiscardFreedAsync();
+        if ((image.Autoclear & ~KnownAutoclear) != 0)
+        {
+            // whatever they vouch for may be untrue after a repair
+            await WriteFeaturesAsync(AutoclearField, image.Autoclear & KnownAutoclear);
+        }
+
         if (_report.CheckErrors == 0 && _report.Corruptions == 0 && (image.Incompatible & 3) != 0)
         {
             // dirty (bit 0) and corrupt (bit 1) go last, when all that they warned of is durable
@@ -87,9 +98,14 @@ internal sealed partial class ImageChecker(
     private async ValueTask WriteIncompatibleAsync(ulong bits)
     {
         image.Incompatible = bits;
+        await WriteFeaturesAsync(IncompatibleField, bits);
+    }
+
+    private async ValueTask WriteFeaturesAsync(long field, ulong bits)
+    {
         var bytes = new byte[8];
         BinaryPrimitives.WriteUInt64BigEndian(bytes, bits);
-        await _storage.WriteAsync(72, bytes, cancellationToken);
+        await _storage.WriteAsync(field, bytes, cancellationToken);
         await _storage.FlushAsync(cancellationToken);
     }
 

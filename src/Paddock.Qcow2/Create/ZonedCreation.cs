@@ -34,7 +34,7 @@ internal static class ZonedCreation
             $"{options.InitialWritePointers?.Count} write pointers were given for a disk of {count} zones");
         if (zoned.Layout == ZoneLayout.C)
         {
-            CheckLayoutC(zoned, count);
+            CheckLayoutC(zoned, count, options.ClusterSize);
         }
     }
 
@@ -93,16 +93,21 @@ internal static class ZonedCreation
         Refuse(size <= 0, "a zoned disk must not be empty");
     }
 
-    private static void CheckLayoutC(ZonedCreateOptions zoned, long count)
+    private static void CheckLayoutC(ZonedCreateOptions zoned, long count, int clusterSize)
     {
         Refuse(
             !BitOperations.IsPow2(zoned.ZoneSize) || zoned.ZoneSize > MaxZoneSizeC,
             $"zone_size is {zoned.ZoneSize}; zone_layout=c takes a power of two up to 2 TiB");
+        Refuse(zoned.ZoneSize % clusterSize != 0, WholeClusters(zoned.ZoneSize, clusterSize));
         Refuse(zoned.MaxAppendBytes != 0, "zone_layout=c has no max_append_bytes");
         Refuse(
             zoned.MaxOpenZones > count - zoned.ConventionalZones,
             $"max_open_zones is {zoned.MaxOpenZones}, more than the {count - zoned.ConventionalZones} sequential zones");
     }
+
+    /// <summary>Why layout C does not take a zone size (docs: the newest proposal's rule; what exists opens).</summary>
+    public static string WholeClusters(long zoneSize, int clusterSize)
+        => $"zone_size is {zoneSize}; zone_layout=c takes a multiple of the cluster size, {clusterSize}: use larger zones or a smaller cluster_size";
 
     private static void Refuse(bool bad, string message)
     {

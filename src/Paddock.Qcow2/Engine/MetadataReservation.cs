@@ -48,8 +48,13 @@ internal sealed class MetadataReservation(IStorage storage, int clusterBits)
         int size = 1 << clusterBits;
         if (clusterBits > MaxPieceBits)
         {
-            // so that no reader of the file finds the table cut short
+            // so that no reader of the file finds the table cut short; what was taken for an earlier one is a hole again
             await storage.WriteZeroesAsync(offset, size, ZeroFlags.MayUnmap);
+            for (long piece = offset >> _pieceBits; piece < (offset + size) >> _pieceBits; piece++)
+            {
+                _pieces.Remove(piece);
+            }
+
             await EnsureAsync(offset, 1L << _pieceBits);
             return;
         }

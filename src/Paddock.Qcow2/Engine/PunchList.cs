@@ -45,6 +45,16 @@ internal sealed class PunchList
         return true;
     }
 
+    /// <summary>Whether a cluster is in a run.</summary>
+    public bool Contains(long cluster)
+    {
+        int at = IndexOfEndAbove(cluster);
+        return at < _runs.Count && _runs[at].First <= cluster;
+    }
+
+    /// <summary>Takes all out.</summary>
+    public void Clear() => _runs.Clear();
+
     /// <summary>Takes clusters out, whichever of them are in.</summary>
     public void Remove(long first, long end)
     {

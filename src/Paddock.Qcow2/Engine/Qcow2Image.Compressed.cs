@@ -8,6 +8,8 @@ namespace Paddock.Qcow2;
 // compressed clusters
 public sealed partial class Qcow2Image
 {
+    private const int SectorSize = 512;
+
     private readonly Lock _decompressedLock = new();
     private byte[]? _decompressed;
     private L2Entry _decompressedEntry;
@@ -34,7 +36,7 @@ public sealed partial class Qcow2Image
     private async ValueTask WriteCompressedClusterAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
         int size = _geometry.ClusterSize;
-        var buffers = ArrayPool<byte>.Shared.Rent(size * 2);
+        var buffers = ArrayPool<byte>.Shared.Rent((size * 2) + SectorSize);
         try
         {
             data.CopyTo(buffers);
@@ -47,7 +49,8 @@ public sealed partial class Qcow2Image
                 return;
             }
 
-            await StoreCompressedAsync(offset, buffers.AsMemory(size, packed), cancellationToken);
+            buffers.AsSpan(size + packed, SectorSize).Clear();
+            await StoreCompressedAsync(offset, packed, buffers.AsMemory(size, packed + SectorSize), cancellationToken);
         }
         finally
         {
@@ -55,7 +58,11 @@ public sealed partial class Qcow2Image
         }
     }
 
-    private async ValueTask StoreCompressedAsync(long offset, ReadOnlyMemory<byte> packed, CancellationToken cancellationToken)
+    /// <param name="offset">The cluster's offset on the disk.</param>
+    /// <param name="length">Bytes of compressed data.</param>
+    /// <param name="padded">The data, and a sector of zeroes behind it.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    private async ValueTask StoreCompressedAsync(long offset, int length, ReadOnlyMemory<byte> padded, CancellationToken cancellationToken)
     {
         long cluster = offset >> _geometry.ClusterBits;
         await _ranges.AcquireAsync(cluster, cluster, exclusive: true);
@@ -70,15 +77,15 @@ public sealed partial class Qcow2Image
                 throw new BlockException(BlockError.Io, "a compressed write cannot replace a cluster that is allocated");
             }
 
-            long host = await _refcounts.AllocateBytesAsync(packed.Length);
-            if (host + packed.Length > CompressedDescriptor.OffsetLimit(_geometry.ClusterBits))
+            long host = await _refcounts.AllocateBytesAsync(length);
+            if (host + length > CompressedDescriptor.OffsetLimit(_geometry.ClusterBits))
             {
                 throw new BlockException(BlockError.TooLarge, "the image is too large for another compressed cluster");
             }
 
             await _storage.OnEventAsync("write_compressed");
-            await _storage.WriteAsync(host, packed, cancellationToken);
-            await SetEntryAsync(table, offset, CompressedDescriptor.Encode(new HostOffset(host), packed.Length, _geometry.ClusterBits));
+            await _storage.WriteAsync(host, PackedWithEnd(host, length, padded), cancellationToken);
+            await SetEntryAsync(table, offset, CompressedDescriptor.Encode(new HostOffset(host), length, _geometry.ClusterBits));
             Release(old);
             DropDecompressed();
         }
@@ -87,6 +94,13 @@ public sealed partial class Qcow2Image
             _meta.Release();
             _ranges.Release(cluster, cluster, exclusive: true);
         }
+    }
+
+    // a file ends at a whole sector: direct I/O and block stores read no other
+    private ReadOnlyMemory<byte> PackedWithEnd(long host, int length, ReadOnlyMemory<byte> padded)
+    {
+        long end = host + length;
+        return end >= _storage.Length ? padded[..(length + (int)(-end & (SectorSize - 1)))] : padded[..length];
     }
 
     private async ValueTask ReadCompressedAsync(L2Entry entry, long offset, Memory<byte> buffer, CancellationToken cancellationToken)

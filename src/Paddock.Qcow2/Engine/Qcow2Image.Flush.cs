@@ -89,6 +89,7 @@ public sealed partial class Qcow2Image
             _barrierDue = false;
         }
 
+        _refcounts.TablesReachStorage();
         await _l2.WriteBackAsync(null);
     }
 

@@ -136,7 +136,7 @@ public sealed partial class Qcow2Image
         }
 
         await _reservation.EnsureEntryAsync((long)_header.L1Offset, _l1.Length * 8L, l1Index * 8L);
-        var (cluster, knownZero) = await _refcounts.AllocateAsync(1);
+        var (cluster, knownZero) = await _refcounts.AllocateAsync(1, "L2 table");
         long table = cluster << _geometry.ClusterBits;
         await CheckOverlapAsync(table, _geometry.ClusterSize);
         try

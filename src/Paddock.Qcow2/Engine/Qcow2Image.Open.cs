@@ -31,10 +31,16 @@ public sealed partial class Qcow2Image
         CheckFeatures(header, extensions, writable && !options.ForCheck);
         if (writable && !options.ForCheck && (header.Incompatible & IncompatibleFeatures.Dirty) != 0)
         {
-            await CheckAsync(storage, Qcow2Repair.All, null, null, cancellationToken);
+            var report = await CheckAsync(storage, Qcow2Repair.All, options.OnRepair, null, cancellationToken);
+            if (report.CheckErrors > 0)
+            {
+                throw new BlockException(BlockError.Io, "Could not repair dirty image: Input/output error");
+            }
+
             (header, extensions, first) = await ReadHeaderAsync(storage, cancellationToken);
         }
 
+        options.Tables?.Take(header);
         var image = new Qcow2Image(storage, options, header) { _extensions = extensions };
         await image.LoadTablesAsync(first, cancellationToken);
         if (image._backingName is not null && !options.NoBacking)

@@ -61,10 +61,19 @@ public sealed partial class Qcow2Image
             run += next.Length;
         }
 
+        var hole = BlockStatusFlags.None;
+        if (map.Kind == ClusterKind.Normal && await _sparse.IsSparseAsync(_header, cancellationToken))
+        {
+            // what the file has not stored reads as zeroes, although the cluster is allocated
+            var below = await _storage.GetStatusAsync(map.Host, run, cancellationToken);
+            run = below.Length > 0 ? Math.Min(run, below.Length) : run;
+            hole = below.Flags & BlockStatusFlags.Zero;
+        }
+
         var end = offset + run == Length ? BlockStatusFlags.EndOfDevice : BlockStatusFlags.None;
         return map.Kind switch
         {
-            ClusterKind.Normal => new(run, end | BlockStatusFlags.Data | BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid, map.Host),
+            ClusterKind.Normal => new(run, end | hole | BlockStatusFlags.Data | BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid, map.Host),
             ClusterKind.Compressed => new(run, end | BlockStatusFlags.Data | BlockStatusFlags.Allocated | BlockStatusFlags.Compressed),
             ClusterKind.ZeroAllocated => new(run, end | BlockStatusFlags.Zero | BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid, map.Host),
             ClusterKind.ZeroPlain => new(run, end | BlockStatusFlags.Zero | BlockStatusFlags.Allocated),

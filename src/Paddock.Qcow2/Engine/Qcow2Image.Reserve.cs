@@ -32,19 +32,19 @@ public sealed partial class Qcow2Image
             for (long end = offset + length; offset < end;)
             {
                 var map = await MapAsync(offset, Math.Min(end, SliceEnd(offset)) - offset);
-                bool reserved = map.Kind switch
+                long reserved = map.Kind switch
                 {
-                    ClusterKind.Normal => map.Writable && await ReserveHostAsync(map.Host, map.Length),
-                    ClusterKind.ZeroAllocated => map.Entry.IsCopied && await ReserveWholeAsync(map, offset),
-                    ClusterKind.Compressed => false,
-                    _ => Backing is null && await AllocateAheadAsync(offset, map.Length),
+                    ClusterKind.Normal when map.Writable => await ReserveHostAsync(map.Host, map.Length),
+                    ClusterKind.ZeroAllocated when map.Entry.IsCopied => await ReserveWholeAsync(map, offset),
+                    ClusterKind.Unallocated or ClusterKind.ZeroPlain when Backing is null => await AllocateAheadAsync(offset, map.Length),
+                    _ => 0,
                 };
-                if (!reserved)
+                if (reserved == 0)
                 {
                     return false;
                 }
 
-                offset += map.Length;
+                offset += reserved;
             }
 
             return true;
@@ -105,14 +105,15 @@ public sealed partial class Qcow2Image
         }
     }
 
-    private ValueTask<bool> ReserveWholeAsync(Engine.Mapping map, long offset)
+    private async ValueTask<long> ReserveWholeAsync(Engine.Mapping map, long offset)
     {
         // what a write does not cover of such a cluster is zeroed then
         int head = _geometry.InCluster(offset);
-        return ReserveHostAsync(map.Host - head, _geometry.ClustersFor(head + map.Length) << _geometry.ClusterBits);
+        await ReserveHostAsync(map.Host - head, _geometry.ClustersFor(head + map.Length) << _geometry.ClusterBits);
+        return map.Length;
     }
 
-    private async ValueTask<bool> ReserveHostAsync(long host, long length)
+    private async ValueTask<long> ReserveHostAsync(long host, long length)
     {
         await CheckOverlapAsync(host, length);
         if (!await _storage.ReserveAsync(host, length, grows: true))
@@ -120,33 +121,34 @@ public sealed partial class Qcow2Image
             await _storage.WriteZeroesAsync(host, length, ZeroFlags.None);
         }
 
-        return true;
+        return length;
     }
 
-    private async ValueTask<bool> AllocateAheadAsync(long offset, long length)
+    /// <returns>Bytes that now have their space.</returns>
+    private async ValueTask<long> AllocateAheadAsync(long offset, long length)
     {
         long start = _geometry.AlignDown(offset);
-        long count = _geometry.ClustersFor(offset + length - start);
-        var (cluster, knownZero) = await AllocateForAsync(start, count);
-        long host = cluster << _geometry.ClusterBits;
+        var space = await AllocateForAsync(start, _geometry.ClustersFor(offset + length - start));
+        long host = space.First << _geometry.ClusterBits, bytes = space.Count << _geometry.ClusterBits;
+        length = Math.Min(length, start + bytes - offset);
         try
         {
-            if (knownZero)
+            if (space.KnownZero)
             {
                 await ReserveHostAsync(host + offset - start, length);
             }
             else
             {
                 // old data must not show: the clusters count as zero until they are written
-                await ReserveHostAsync(host, count << _geometry.ClusterBits);
+                await ReserveHostAsync(host, bytes);
             }
 
-            await LinkAsync(start, count, host, knownZero ? 0 : L2Entry.ZeroFlag);
-            return true;
+            await LinkAsync(start, space.Count, host, space.KnownZero ? 0 : L2Entry.ZeroFlag);
+            return length;
         }
         catch
         {
-            await GiveBackAsync(cluster, count);
+            await GiveBackAsync(space.First, space.Count);
             throw;
         }
     }

@@ -4,7 +4,7 @@ using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2;
 
-// changing the virtual size, and reserving clusters ahead
+// changing the virtual size: what growing and shrinking share
 public sealed partial class Qcow2Image
 {
     private PendingExtension? _pendingExtension;
@@ -25,122 +25,15 @@ public sealed partial class Qcow2Image
         }
 
         await StartWritingAsync();
-        long old = Length;
-        if (length < old)
+        _sparse.Reset();
+        if (length < Length)
         {
             await ShrinkAsync(length);
-            return;
         }
-
-        CheckSize(length);
-        await GrowL1Async(_geometry.L1EntriesFor(length));
-        await SetSizeAsync(length);
-        if (Backing is not null && Backing.Length > old && length > old)
+        else
         {
-            // what the longer backing image has there must not show
-            await WriteZeroesAsync(old, Math.Min(length, Backing.Length) - old, ZeroFlags.MayUnmap, cancellationToken);
+            await GrowAsync(length, preallocation, cancellationToken);
         }
-
-        if (preallocation != Preallocation.Off)
-        {
-            await PreallocateAsync(old, length, preallocation);
-        }
-
-        await FlushAsync(cancellationToken);
-    }
-
-    /// <summary>Reserves a cluster for every guest cluster of a range that has none.</summary>
-    internal async ValueTask PreallocateAsync(long start, long end, Preallocation preallocation)
-    {
-        await StartWritingAsync();
-        long highest = 0;
-        start = _geometry.AlignDown(start);
-        try
-        {
-            while (start < end)
-            {
-                (start, long reserved) = await PreallocatePieceAsync(start, Math.Min(end, SliceEnd(start)));
-                highest = Math.Max(highest, reserved);
-            }
-
-            if (highest > _storage.Length)
-            {
-                await _storage.SetLengthAsync(highest, preallocation);
-            }
-        }
-        catch when (highest > _storage.Length)
-        {
-            // clusters that are mapped must not lie behind the file's end; a hole takes no space
-            await _storage.SetLengthAsync(highest);
-            throw;
-        }
-    }
-
-    // the first clusters of a piece that are alike; gives where they end, and where in the file those end that were reserved
-    private async ValueTask<(long Next, long Reserved)> PreallocatePieceAsync(long start, long pieceEnd)
-    {
-        long first = start >> _geometry.ClusterBits;
-        long last = (pieceEnd - 1) >> _geometry.ClusterBits;
-        await _ranges.AcquireAsync(first, last, exclusive: true);
-        try
-        {
-            var map = await MapAsync(start, pieceEnd - start);
-            if (map.Kind != ClusterKind.Unallocated)
-            {
-                return (_geometry.ClustersFor(start + map.Length) << _geometry.ClusterBits, 0);
-            }
-
-            long count = _geometry.ClustersFor(map.Length);
-            var (cluster, knownZero) = await AllocateForAsync(start, count);
-            long host = cluster << _geometry.ClusterBits, bytes = count << _geometry.ClusterBits;
-            if (!knownZero)
-            {
-                await _storage.WriteZeroesAsync(host, bytes, ZeroFlags.None);
-            }
-
-            await LinkAsync(start, count, host);
-            return (start + bytes, host + bytes);
-        }
-        finally
-        {
-            _ranges.Release(first, last, exclusive: true);
-        }
-    }
-
-    private async ValueTask ShrinkAsync(long length)
-    {
-        await SetWholeClustersAsync(
-            _geometry.ClustersFor(length) << _geometry.ClusterBits, _geometry.ClustersFor(Length) << _geometry.ClusterBits, Deallocation.Remove);
-        if (_geometry.InCluster(length) != 0)
-        {
-            // what is cut off must read as zeroes should the disk grow again
-            await ZeroPartAsync(
-                length, Math.Min(Length, _geometry.ClustersFor(length) << _geometry.ClusterBits) - length, ZeroFlags.None, CancellationToken.None);
-        }
-
-        await _meta.AcquireAsync();
-        try
-        {
-            for (long i = _geometry.L1EntriesFor(length); i < _l1.Length; i++)
-            {
-                long table = L2TableOf(i << _geometry.L1Shift);
-                if (table != 0)
-                {
-                    _l2.Forget(table, _geometry.ClusterSize);
-                    _metadataMap.Set(table, Engine.MetadataKind.None);
-                    _refcounts.FreeLater(table >> _geometry.ClusterBits, 1);
-                    _l1[i] = 0;
-                    _dirtyL1.Add((int)i);
-                }
-            }
-        }
-        finally
-        {
-            _meta.Release();
-        }
-
-        await SetSizeAsync(length);
-        await FlushAsync();
     }
 
     /// <summary>Refuses a size for which no L1 table can be long enough.</summary>

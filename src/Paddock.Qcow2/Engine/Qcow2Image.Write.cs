@@ -93,7 +93,7 @@ public sealed partial class Qcow2Image
                 {
                     // one L2 slice at a time: a table's end is a slice's end
                     count = (int)Math.Min(count, SliceEnd(offset) - offset);
-                    await WriteNewClustersAsync(map, offset, data[..count], cancellationToken);
+                    count = await WriteNewClustersAsync(map, offset, data[..count], cancellationToken);
                 }
 
                 offset += count;
@@ -112,37 +112,43 @@ public sealed partial class Qcow2Image
         return ((offset >> shift) + 1) << shift;
     }
 
-    private async ValueTask WriteNewClustersAsync(
+    /// <returns>Bytes written: all, or what fits the clusters that could be had side by side.</returns>
+    private async ValueTask<int> WriteNewClustersAsync(
         Mapping map, long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
         long start = _geometry.AlignDown(offset);
-        long end = _geometry.ClustersFor(offset + data.Length) << _geometry.ClusterBits;
-        long count = (end - start) >> _geometry.ClusterBits;
+        long count = _geometry.ClustersFor(offset + data.Length - start);
         bool reuse = map.Kind == ClusterKind.ZeroAllocated && map.Entry.IsCopied;
-        var (cluster, knownZero) = reuse
-            ? (map.Entry.Offset.Value >> _geometry.ClusterBits, false)
+        var space = reuse
+            ? new ClusterRun(map.Entry.Offset.Value >> _geometry.ClusterBits, count, KnownZero: false)
             : await AllocateForAsync(start, count);
-        long host = cluster << _geometry.ClusterBits;
+        if (space.Count < count)
+        {
+            data = data[..(int)(start + (space.Count << _geometry.ClusterBits) - offset)];
+        }
+
+        long host = space.First << _geometry.ClusterBits;
         try
         {
-            await WriteWithRestAsync(map, offset, data, host, knownZero, cancellationToken);
-            await LinkAsync(start, count, host);
+            await WriteWithRestAsync(map, offset, data, host, space.KnownZero, cancellationToken);
+            await LinkAsync(start, space.Count, host);
+            return data.Length;
         }
         catch when (!reuse)
         {
-            await GiveBackAsync(cluster, count);
+            await GiveBackAsync(space.First, space.Count);
             throw;
         }
     }
 
-    private async ValueTask<(long First, bool KnownZero)> AllocateForAsync(long start, long count)
+    private async ValueTask<ClusterRun> AllocateForAsync(long start, long count)
     {
         await _meta.AcquireAsync();
         try
         {
             await EnsureL2TableAsync(start);
             await _storage.OnEventAsync("cluster_alloc");
-            return await _refcounts.AllocateAsync(count);
+            return await _refcounts.AllocateUpToAsync(count);
         }
         finally
         {

@@ -26,6 +26,7 @@ public sealed partial class Qcow2Image : IQcow2Device
     private readonly Engine.MetadataCache _l2;
     private readonly Engine.RefcountManager _refcounts;
     private readonly AsyncMutex _meta = new();
+    private readonly Engine.SparseClusters _sparse;
     private readonly RangeLock _ranges = new();
     private readonly List<string> _warnings = [];
     private readonly SortedSet<int> _dirtyL1 = [];
@@ -48,6 +49,7 @@ public sealed partial class Qcow2Image : IQcow2Device
         IsReadOnly = options.ReadOnly || storage.IsReadOnly;
         Length = (long)header.VirtualSize;
         _metadataMap = new Engine.MetadataMap(_geometry);
+        _sparse = new Engine.SparseClusters(storage, _geometry);
         var map = _metadataMap;
         _l2 = new Engine.MetadataCache(storage, Math.Min(_geometry.ClusterSize, 4096), options.L2CacheBytes, "l2_load", "l2_update");
         _reservation = new Engine.MetadataReservation(storage, _geometry.ClusterBits);
@@ -56,6 +58,7 @@ public sealed partial class Qcow2Image : IQcow2Device
         _refcounts = new Engine.RefcountManager(storage, _geometry, options.RefcountCacheBytes, _reservation, freed)
         {
             TableMoved = MoveRefcountTableAsync,
+            Corrupted = message => FailAsync(message, 0),
             BlockChanged = (offset, added) => map.Set(offset, added ? Engine.MetadataKind.RefcountBlock : Engine.MetadataKind.None),
         };
         if (options.PassDiscards)

@@ -7,17 +7,23 @@ namespace Paddock.Qcow2.Engine;
 // finding free clusters; new refcount blocks; a larger refcount table
 internal sealed partial class RefcountManager
 {
-    private async ValueTask<long> FindFreeAsync(long count)
+    /// <summary>The first gap of at least so many clusters, cut to the most that is asked for.</summary>
+    private async ValueTask<(long First, long Count)> FindRunAsync(long most, long least)
     {
         int order = _geometry.RefcountOrder;
         int perSlice = _cache.SliceBytes * 8 >> order;
-        long start = _cursor;
+        long start = _gaps.StartFor(least, _usefulRun);
         long cluster = start;
-        while (cluster - start < count)
+        while (cluster - start < most)
         {
             long block = BlockOf(cluster);
             if (block == 0)
             {
+                if (cluster > start && cluster - start >= least)
+                {
+                    break;
+                }
+
                 // a missing block counts only free clusters
                 cluster = ((cluster >> _geometry.RefcountBlockBits) + 1) << _geometry.RefcountBlockBits;
                 continue;
@@ -25,16 +31,23 @@ internal sealed partial class RefcountManager
 
             var (slice, index) = SliceOf(block, cluster);
             var bytes = await _cache.GetAsync(slice, _makeRoom);
-            for (; index < perSlice && cluster - start < count; index++, cluster++)
+            for (; index < perSlice && cluster - start < most; index++, cluster++)
             {
-                if (RefcountCodec.Get(bytes, index, order) != 0)
+                if (RefcountCodec.Get(bytes, index, order) == 0)
                 {
-                    start = cluster + 1;
+                    continue;
                 }
+
+                if (cluster > start && cluster - start >= least)
+                {
+                    return (start, cluster - start);
+                }
+
+                start = cluster + 1;
             }
         }
 
-        return start;
+        return (start, Math.Min(most, cluster - start));
     }
 
     /// <summary>True when a block or a larger table had to be made.</summary>
@@ -94,6 +107,7 @@ internal sealed partial class RefcountManager
         if (tableIndex == 0)
         {
             // a block lies in the first cluster that it counts: this one would lie on the header, and its entry would say "none"
+            await Corrupted("Preventing invalid allocation of refcount block at offset 0");
             throw new ImageCorruptException("refcount table", new HostOffset(_tableOffset), "no block counts the first clusters, where the header lies");
         }
 

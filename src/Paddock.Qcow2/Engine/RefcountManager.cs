@@ -15,6 +15,9 @@ internal sealed partial class RefcountManager
 {
     private const ulong TableOffsetMask = 0xffff_ffff_ffff_fe00;
 
+    /// <summary>A gap of so many bytes, or clusters, is worth a request of its own; shorter ones are left to shorter requests.</summary>
+    private const long UsefulBytes = 64 << 10, MaxUsefulRun = 8;
+
     private readonly IStorage _storage;
     private readonly MetadataCache _cache;
     private readonly MetadataReservation _reservation;
@@ -24,7 +27,10 @@ internal sealed partial class RefcountManager
     private readonly Func<ValueTask> _makeRoom;
     private ulong[] _table = [];
     private long _tableOffset;
-    private long _cursor;
+    private readonly GapCursors _gaps = new();
+    private readonly FreshClusters _fresh = new();
+    private readonly List<long> _unreferenced = [];
+    private readonly long _usefulRun;
     private long _freeByte;
     private long _pendingFreeClusters;
 
@@ -37,6 +43,7 @@ internal sealed partial class RefcountManager
         _geometry = geometry;
         _cache = new MetadataCache(storage, Math.Min(geometry.ClusterSize, 4096), cacheBytes, "refblock_load", "refblock_update_part");
         _makeRoom = MakeRoomAsync;
+        _usefulRun = Math.Clamp(UsefulBytes >> geometry.ClusterBits, 1, MaxUsefulRun);
         HighWater = geometry.ClustersFor(storage.Length);
     }
 
@@ -54,6 +61,9 @@ internal sealed partial class RefcountManager
 
     /// <summary>Told of clusters that become or cease to be refcount blocks.</summary>
     public Action<long, bool>? BlockChanged { get; init; }
+
+    /// <summary>Marks the image corrupt and closes it for writing; throws.</summary>
+    public Func<string, ValueTask> Corrupted { get; init; } = static _ => default;
 
     /// <summary>Gives the space of freed clusters back, when set.</summary>
     public Func<long, long, ValueTask>? Discard { get; set; }
@@ -91,7 +101,9 @@ internal sealed partial class RefcountManager
 
     /// <summary>Allocates adjoining clusters with a count of one.</summary>
     /// <returns>The first, and whether all of them are known to read as zeroes.</returns>
-    public async ValueTask<(long First, bool KnownZero)> AllocateAsync(long count)
+    /// <param name="count">How many.</param>
+    /// <param name="what">What they are for, in messages.</param>
+    public async ValueTask<(long First, bool KnownZero)> AllocateAsync(long count, string what = "metadata")
     {
         if (count >= 1L << _geometry.RefcountBlockBits)
         {
@@ -99,9 +111,29 @@ internal sealed partial class RefcountManager
             return await AllocateLongRunAsync(count);
         }
 
+        var run = await AllocateRunAsync(count, count, $"Preventing invalid allocation of {what} at offset 0");
+        return (run.First, run.KnownZero);
+    }
+
+    /// <summary>
+    /// Allocates adjoining clusters for data, with a count of one: as many as asked for, or the next gap of a useful length. Gaps that are passed
+    /// over would be lost to a client that writes in long requests.
+    /// </summary>
+    public async ValueTask<ClusterRun> AllocateUpToAsync(long count)
+    {
+        count = Math.Min(count, (1L << _geometry.RefcountBlockBits) - 1);
+        var run = await AllocateRunAsync(
+            count, count < _usefulRun ? 1 : _usefulRun, "Preventing invalid write on metadata (overlaps with qcow2_header)");
+        _fresh.Add(run.First, run.Count);
+        return run;
+    }
+
+    private async ValueTask<ClusterRun> AllocateRunAsync(long most, long least, string invalid)
+    {
+        await FreeUnreferencedAsync();
         while (true)
         {
-            long first = await FindFreeAsync(count);
+            var (first, count) = await FindRunAsync(most, least);
             if (first + count > long.MaxValue >> _geometry.ClusterBits)
             {
                 throw new BlockException(BlockError.TooLarge, "the image is full: no host offset is left");
@@ -115,14 +147,16 @@ internal sealed partial class RefcountManager
 
             if (first == 0)
             {
-                throw new ImageCorruptException("refcount block", new HostOffset(0), "the header's cluster is counted as free");
+                // the header's cluster is counted as free: nothing that is allocated here is safe
+                await Corrupted(invalid);
+                throw new ImageCorruptException("refcount block", new HostOffset(0), invalid);
             }
 
             await AddAsync(first, count, 1);
             bool knownZero = first >= HighWater;
             HighWater = Math.Max(HighWater, first + count);
-            _cursor = first + count;
-            return (first, knownZero);
+            _gaps.Allocated(first, count, least, _usefulRun);
+            return new ClusterRun(first, count, knownZero);
         }
     }
 
@@ -146,7 +180,7 @@ internal sealed partial class RefcountManager
         }
         else
         {
-            long next = (await AllocateAsync(1)).First;
+            long next = (await AllocateAsync(1, "compressed cluster")).First;
             at = next << _geometry.ClusterBits;
             if (canShare && next == current + 1)
             {
@@ -163,6 +197,13 @@ internal sealed partial class RefcountManager
     public void FreeLater(long firstCluster, long count)
     {
         _pendingFreeClusters += count;
+        if (count == 1 && _fresh.TryTake(firstCluster))
+        {
+            // no table on the storage has ever pointed there: the next allocation may have it
+            _unreferenced.Add(firstCluster);
+            return;
+        }
+
         if (_pendingFrees.Count > 0 && _pendingFrees[^1] is var (first, length) && first + length == firstCluster)
         {
             _pendingFrees[^1] = (first, length + count);
@@ -172,9 +213,13 @@ internal sealed partial class RefcountManager
         _pendingFrees.Add((firstCluster, count));
     }
 
+    /// <summary>L2 tables are about to be written: whatever they point at is not fresh any more.</summary>
+    public void TablesReachStorage() => _fresh.Clear();
+
     /// <summary>Lowers the counts that wait; what pointed there is durably gone.</summary>
     public async ValueTask ApplyFreesAsync()
     {
+        await FreeUnreferencedAsync();
         int done = 0;
         try
         {
@@ -206,14 +251,26 @@ internal sealed partial class RefcountManager
                 continue;
             }
 
-            _cursor = Math.Min(_cursor, cluster);
+            _gaps.Freed(cluster);
             if (_freeByte >> _geometry.ClusterBits == cluster)
             {
                 _freeByte = 0;
             }
         }
 
+        _fresh.Remove(first, first + count);
         await PunchLaterAsync(runStart, first + count);
+    }
+
+    private async ValueTask FreeUnreferencedAsync()
+    {
+        while (_unreferenced.Count > 0)
+        {
+            long cluster = _unreferenced[^1];
+            _unreferenced.RemoveAt(_unreferenced.Count - 1);
+            _pendingFreeClusters--;
+            await FreeNowAsync(cluster, 1);
+        }
     }
 
     /// <summary>Writes counts, then the table entries that point at new blocks.</summary>

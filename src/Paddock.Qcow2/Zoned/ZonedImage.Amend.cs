@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Qcow2.Create;
 using Paddock.Zones;
 
 namespace Paddock.Qcow2.Zoned;
@@ -35,6 +36,13 @@ internal sealed partial class ZonedImage
         {
             throw new BlockException(
                 BlockError.NotSupported, $"layout c has no place for the append limit of {_parameters.MaxAppendBytes} bytes, which would be lost");
+        }
+
+        // images in layout c with other zones open as before; none is made
+        int clusterSize = _image.Geometry.ClusterSize;
+        if (layout == ZoneLayout.C && _parameters.ZoneSize % (ulong)clusterSize != 0)
+        {
+            throw new BlockException(BlockError.NotSupported, ZonedCreation.WholeClusters((long)_parameters.ZoneSize, clusterSize));
         }
 
         var parameters = _parameters with { Layout = layout, TableBytes = layout == ZoneLayout.A ? (ulong)_table.Stored.Length : null };

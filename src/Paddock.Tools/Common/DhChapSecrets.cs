@@ -1,3 +1,4 @@
+using Paddock.Block;
 using Paddock.Nvme;
 
 namespace Paddock.Tools;
@@ -12,9 +13,6 @@ internal static class DhChapSecrets
     public const string ControllerVariable = "PADDOCK_DHCHAP_CTRL_SECRET";
 
     private const string NqnPrefix = "nqn.";
-    private const long MaxFile = 1 << 20;
-    private const UnixFileMode Others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute
-        | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
 
     /// <summary>The keys in the environment; null: there are none.</summary>
     /// <param name="variable">Gives a variable's value.</param>
@@ -87,23 +85,11 @@ internal static class DhChapSecrets
     {
         try
         {
-            using var file = new FileStream(path, FileMode.Open, FileAccess.Read);
-            if (!OperatingSystem.IsWindows() && File.GetUnixFileMode(file.SafeFileHandle) is var mode && (mode & Others) != 0)
-            {
-                throw new ToolException($"'{path}' holds keys, and others than its owner may use it (mode {Convert.ToString((int)mode, 8)}): chmod 600 it");
-            }
-
-            if (file.Length > MaxFile)
-            {
-                throw new ToolException($"'{path}' is too large to be a file of keys");
-            }
-
-            using var reader = new StreamReader(file);
-            return reader.ReadToEnd().Split('\n');
+            return SecretFile.ReadText(path).Split('\n');
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (IOException e)
         {
-            throw new ToolException($"cannot read '{path}': {e.Message}");
+            throw new ToolException(e.Message.Contains(path, StringComparison.Ordinal) ? e.Message : $"cannot read '{path}': {e.Message}");
         }
     }
 }

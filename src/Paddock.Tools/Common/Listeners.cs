@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Paddock.Posix;
 
 namespace Paddock.Tools;
 
@@ -24,56 +25,16 @@ internal static class Listeners
         }
     }
 
-    /// <summary>Listens on a path; a socket that a server left behind there, and that nobody answers, is taken away first.</summary>
+    /// <summary>Listens on a path; a socket that a server left behind there, and that nobody listens on, is replaced.</summary>
     /// <param name="path">The socket's file.</param>
     /// <param name="mode">Who may connect, from the first moment on; null: as the process makes files.</param>
-    public static Socket Unix(string path, UnixFileMode? mode = null)
-    {
-        var address = new UnixDomainSocketEndPoint(path);
-        RemoveStale(path, address);
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            socket.Bind(address);
-            if (mode is { } wanted && !OperatingSystem.IsWindows())
-            {
-                // nobody can connect before it listens
-                File.SetUnixFileMode(path, wanted);
-            }
-
-            socket.Listen(Backlog);
-            return socket;
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
-    }
+    /// <exception cref="IOException">The path is taken or cannot be used.</exception>
+    public static (Socket Listener, UnixSocketFile File) Unix(string path, UnixFileMode? mode = null) => UnixSocketFile.Listen(path, mode, Backlog);
 
     private static Socket Listen(Socket socket, EndPoint address)
     {
         socket.Bind(address);
         socket.Listen(Backlog);
         return socket;
-    }
-
-    private static void RemoveStale(string path, UnixDomainSocketEndPoint address)
-    {
-        // a socket has no length: a file with something in it is not ours to take away
-        if (new FileInfo(path) is not { Exists: true, Length: 0 })
-        {
-            return;
-        }
-
-        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            probe.Connect(address);
-        }
-        catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionRefused)
-        {
-            File.Delete(path);
-        }
     }
 }

@@ -1,6 +1,6 @@
 using System.Text;
 using Paddock.Block;
-using Paddock.Qcow2;
+using Paddock.Posix;
 
 namespace Paddock.Tools;
 
@@ -14,7 +14,7 @@ internal static class CreateCommand
         string format = given["f"] ?? "raw";
         if (given.All("o").Any(KeyValueOptions.AsksForHelp))
         {
-            RequireFormat(format, "");
+            NewImage.RequireFormat(format);
             CreateOptions.Help(ctx, format == "raw");
             return 0;
         }
@@ -33,7 +33,7 @@ internal static class CreateCommand
         long? size = given.Operands.Count == 2 ? SizeParser.Argument("image size", given.Operands[1]) : null;
         try
         {
-            RequireFormat(format, "");
+            NewImage.RequireFormat(format);
             var options = new CreateOptions();
             given.All("o").ToList().ForEach(o => options.Add(o, format == "raw"));
             if (format == "raw" && (given.Has("b") || given.Has("F")))
@@ -49,64 +49,6 @@ internal static class CreateCommand
         catch (Exception e) when (e is ToolException or BlockException)
         {
             throw new ToolException($"{name}: {e.Message}");
-        }
-    }
-
-    /// <summary>Makes the file; nothing is left behind when it is refused.</summary>
-    internal static async ValueTask MakeFileAsync(string format, string name, CreateOptions options, long size)
-    {
-        var qcow2 = format == "qcow2" ? options.ToQcow2(size) : null;
-        var preallocation = options.Preallocation();
-        if (await NbdNode.TryOpenAsync(name, new QDict(), null, new OpenSettings { ReadOnly = false }) is { } remote)
-        {
-            await using var there = remote.Storage;
-            await (qcow2 is null ? there.SetLengthAsync(WholeSectors(size)) : Qcow2Image.CreateAsync(there, qcow2));
-            return;
-        }
-
-        if (NvmeName.Is(name))
-        {
-            throw new ToolException("a remote drive is there already: say convert -n");
-        }
-
-        string path = ImageOpener.PathOf(name);
-        bool isNew = !File.Exists(path);
-        var storage = ImageOpener.OpenFile(path, readOnly: false, create: true);
-        try
-        {
-            await (qcow2 is null ? MakeRawAsync(storage, WholeSectors(size), preallocation) : Qcow2Image.CreateAsync(storage, qcow2));
-            await storage.DisposeAsync();
-        }
-        catch (BlockException)
-        {
-            await storage.DisposeAsync();
-            if (isNew)
-            {
-                File.Delete(path);
-            }
-
-            throw;
-        }
-    }
-
-    private static long WholeSectors(long size) => size > long.MaxValue - 511 ? size : (size + 511) & -512;
-
-    private static async ValueTask MakeRawAsync(IStorage storage, long size, Preallocation preallocation)
-    {
-        const int FirstBlock = 4096, Sector = 512;
-        await storage.SetLengthAsync(size, preallocation);
-        if (preallocation == Preallocation.Off && size > 0)
-        {
-            // the first block is there, so that alignment for direct I/O can be probed by reading it
-            await storage.WriteAsync(0, new byte[size >= FirstBlock ? FirstBlock : Math.Min(size, Sector)]);
-        }
-    }
-
-    private static void RequireFormat(string format, string prefix)
-    {
-        if (format is not ("raw" or "qcow2"))
-        {
-            throw new ToolException($"{prefix}Unknown file format '{format}'");
         }
     }
 
@@ -135,18 +77,14 @@ internal static class CreateCommand
             await ctx.Out.FlushAsync();
         }
 
-        if (options["backing_fmt"] is not null && options["backing_file"] is null)
-        {
-            throw new ToolException("Backing format cannot be used without backing file");
-        }
-
-        await MakeFileAsync(format, name, options, size.Value);
+        await NewImage.MakeAsync(format, name, options, size.Value);
     }
 
     private static async ValueTask<long?> CheckBackingAsync(
         ToolContext ctx, string name, string backing, CreateOptions options, long? size, bool unsafely)
     {
-        if (backing == name)
+        string resolved = BackingName.Resolve(backing, name);
+        if (backing == name || FileStorage.IsSameFile(resolved, name))
         {
             throw new ToolException("Error: Trying to create an image with the same filename as the backing file");
         }
@@ -160,7 +98,7 @@ internal static class CreateCommand
         try
         {
             var settings = new OpenSettings { Format = options["backing_fmt"], NoBacking = true };
-            await using var node = await new ImageOpener(ctx).OpenNodeAsync(BackingName.Resolve(backing, name), settings, 0);
+            await using var node = await new ImageOpener(ctx).OpenNodeAsync(resolved, settings, 0);
             size ??= node.Device.Length;
             detected = node.Driver;
         }

@@ -1,14 +1,11 @@
-using System.Buffers;
 using Paddock.Block;
+using Paddock.Tools.Copying;
 
 namespace Paddock.Tools;
 
 /// <summary><c>dd</c>: copies blocks of one image into a new one.</summary>
 internal static class DdCommand
 {
-    // the copy does not depend on the size of its steps: one that is cheap stands for a tiny or a huge one
-    private const int SmallestStep = 64 << 10, LongestStep = 16 << 20;
-
     private static readonly string[] Keys = ["bs", "count", "if", "of", "skip"];
 
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
@@ -34,14 +31,20 @@ internal static class DdCommand
         long end = count is { } n && n <= long.MaxValue / block ? Math.Min(n * block, input.Device.Length) : input.Device.Length;
         bool isPastEnd = skip > long.MaxValue / block || skip * block > end;
         long start = isPastEnd ? end : skip * block;
-        await CreateAsync(format, to, end - start);
+        ConvertCommand.RequireOther(to, input);
+        bool isZero = await CreateAsync(format, to, end - start);
         await using var output = await new ImageOpener(ctx).OpenAsync(to, new OpenSettings { ReadOnly = false, Format = format });
         if (isPastEnd)
         {
             ctx.Report($"{from}: cannot skip to specified offset");
         }
 
-        await CopyAsync(input.Device, output.Device, start, end, block);
+        if (input.Device is IZonedBlockDevice)
+        {
+            ctx.Warn($"'{from}' has zones, and '{to}' has none: its data is copied, its zones and write pointers are not");
+        }
+
+        await CopyAsync(input.Device, output.Device, new CopyOptions { Start = start, Length = end - start, TargetIsZero = isZero });
         await output.Device.FlushAsync();
         return 0;
     }
@@ -64,11 +67,11 @@ internal static class DdCommand
         return words;
     }
 
-    private static async ValueTask CreateAsync(string format, string name, long size)
+    private static async ValueTask<bool> CreateAsync(string format, string name, long size)
     {
         try
         {
-            await CreateCommand.MakeFileAsync(format, name, new CreateOptions(), size);
+            return await NewImage.MakeAsync(format, name, new CreateOptions(), size);
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
@@ -76,23 +79,15 @@ internal static class DdCommand
         }
     }
 
-    private static async ValueTask CopyAsync(IBlockDevice input, IBlockDevice output, long start, long end, int block)
+    private static async ValueTask CopyAsync(IBlockDevice input, IBlockDevice output, CopyOptions options)
     {
-        int step = Math.Clamp(block, SmallestStep, LongestStep);
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(step);
         try
         {
-            for (long at = start; at < end;)
-            {
-                var piece = buffer.AsMemory(0, (int)Math.Min(step, end - at));
-                await input.ReadAsync(at, piece);
-                await output.WriteAsync(at - start, piece);
-                at += piece.Length;
-            }
+            await DiskCopy.RunAsync(input, output, options);
         }
-        finally
+        catch (CopyException e)
         {
-            ArrayPool<byte>.Shared.Return(buffer);
+            throw new ToolException($"error while {(e.IsRead ? "reading from input" : "writing to output")} image file: {CopyText.Cause(e)}");
         }
     }
 }

@@ -17,18 +17,13 @@ internal static class InfoCommand
         }
 
         var opener = new ImageOpener(ctx);
-        var settings = given.Settings() with { NoBacking = true };
+        var settings = given.Settings() with { NoBacking = true, Chain = new ImageChain(BackingPolicy.Any) };
         string? name = given.Operands[0];
         bool imageOpts = given.Has("image-opts");
         var layers = new List<object?>();
-        var seen = new HashSet<string>();
-        while (name is not null)
+        for (int depth = 0; name is not null; depth++)
         {
-            if (!seen.Add(name))
-            {
-                throw new ToolException($"Backing file '{name}' creates an infinite loop.");
-            }
-
+            ImageChain.CheckDepth(depth);
             await using var node = await opener.OpenAsync(name, settings, imageOpts);
             if (given.Json)
             {
@@ -36,12 +31,17 @@ internal static class InfoCommand
             }
             else
             {
-                Print(ctx, node, first: seen.Count == 1);
+                Print(ctx, node, first: depth == 0);
             }
 
             var info = node.Qcow2?.Info;
             name = given.Has("b") && info?.BackingFile is { } backing ? BackingName.Resolve(backing, node.Filename) : null;
-            settings = settings with { Format = info?.BackingFormat };
+            settings = settings with
+            {
+                Format = info?.BackingFormat,
+                Admit = name is null ? null : settings.Chain.Admit(name, info?.BackingFormat),
+                Objects = [],
+            };
             imageOpts = false;
         }
 
@@ -69,6 +69,9 @@ internal static class InfoCommand
         return $"{digits} {Units[unit]}";
     }
 
+    // in whole sectors, as the peer counts
+    private static long FileLength(ImageNode node) => (node.Storage.Length + 511) & -512;
+
     private static void Print(ToolContext ctx, ImageNode node, bool first)
     {
         if (!first)
@@ -95,7 +98,7 @@ internal static class InfoCommand
         ctx.Line("Child node '/file':");
         ctx.Line($"    filename: {node.Storage.Name}");
         ctx.Line($"    protocol type: {node.Protocol}");
-        ctx.Line($"    file length: {Human(node.Storage.Length)} ({node.Storage.Length} bytes)");
+        ctx.Line($"    file length: {Human(FileLength(node))} ({FileLength(node)} bytes)");
         ctx.Line($"    disk size: {disk}");
     }
 
@@ -177,7 +180,7 @@ internal static class InfoCommand
         long allocated = node.Storage.AllocatedBytes;
         var file = new QDict()
             .With("children", new List<object?>())
-            .With("virtual-size", node.Storage.Length)
+            .With("virtual-size", FileLength(node))
             .With("filename", node.Storage.Name)
             .With("format", node.Protocol)
             .WithIf(allocated >= 0, "actual-size", allocated)

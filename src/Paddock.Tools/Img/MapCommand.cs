@@ -25,10 +25,10 @@ internal static class MapCommand
         bool first = true;
         for (long at = start; at < end;)
         {
-            var run = await ChainStatus.QueryAsync(node, at, end - at);
+            var run = await QueryAsync(node, at, end - at);
             while (at + run.Length < end)
             {
-                var next = await ChainStatus.QueryAsync(node, at + run.Length, end - at - run.Length);
+                var next = await QueryAsync(node, at + run.Length, end - at - run.Length);
                 if (!run.Continues(next))
                 {
                     break;
@@ -57,6 +57,21 @@ internal static class MapCommand
         }
 
         return 0;
+    }
+
+    // a file that ends within a sector: the rest of that sector is on the disk, and not in the file
+    private static async ValueTask<ChainStatus> QueryAsync(ImageNode node, long offset, long length)
+    {
+        var run = await ChainStatus.QueryLayersAsync(node, offset, length);
+        if (run.Layer is not { Qcow2: null, Protocol: "file" } || (run.Flags & BlockStatusFlags.OffsetValid) == 0)
+        {
+            return run;
+        }
+
+        long inFile = run.Layer.Storage.Length - run.HostOffset;
+        return inFile >= run.Length ? run
+            : inFile > 0 ? run with { Length = inFile }
+            : run with { Flags = (run.Flags & ~BlockStatusFlags.Data) | BlockStatusFlags.Zero };
     }
 
     private static void Human(ToolContext ctx, long at, ChainStatus run)

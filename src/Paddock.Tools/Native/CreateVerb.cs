@@ -1,4 +1,3 @@
-using Paddock.Block;
 using Paddock.Posix;
 using Paddock.Qcow2;
 
@@ -16,19 +15,15 @@ public static class CreateVerb
     public static async ValueTask RunAsync(
         string path, Qcow2CreateOptions options, bool force, NativeConsole console, CancellationToken cancellationToken = default)
     {
-        if (File.Exists(path) && !force)
+        bool existed = FileStorage.IsTaken(path);
+        if (existed && !force)
         {
             throw new ToolException($"'{path}' is there already; choose another name, or add --force to replace it");
         }
 
-        // checked on memory first: a refused option must not cost an existing file its contents
-        await using (var trial = new MemoryStorage())
-        {
-            await Qcow2Image.CreateAsync(trial, options with { Preallocation = Preallocation.Off }, cancellationToken);
-        }
-
-        bool existed = File.Exists(path);
-        var storage = FileStorage.Open(new FileOpenOptions { Path = path, Create = true, Truncate = true, Lock = ImageLock.Write });
+        // a refused option must not cost an existing file its contents
+        Qcow2Image.CheckCreateOptions(options);
+        var storage = FileStorage.Open(new FileOpenOptions { Path = path, Create = true, Lock = ImageLock.Write });
         try
         {
             await Qcow2Image.CreateAsync(storage, options, cancellationToken);

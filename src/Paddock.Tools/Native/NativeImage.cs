@@ -17,6 +17,7 @@ internal static class NativeImage
     {
         var storage = OpenFile(path, writable);
         IQcow2Device device;
+        int repaired = 0;
         try
         {
             if (!await Qcow2Image.ProbeAsync(storage, cancellationToken))
@@ -25,12 +26,23 @@ internal static class NativeImage
             }
 
             device = await Qcow2Image.OpenAsync(
-                storage, new Qcow2OpenOptions { ReadOnly = !writable, NoBacking = !writable }, cancellationToken);
+                storage,
+                new Qcow2OpenOptions
+                {
+                    ReadOnly = !writable, NoBacking = !writable, OnRepair = _ => repaired++,
+                    OnCorruption = message => console.Error.WriteLine($"paddock: '{path}' is corrupt and closed for writing: {message}"),
+                },
+                cancellationToken);
         }
         catch
         {
             await storage.DisposeAsync();
             throw;
+        }
+
+        if (repaired > 0)
+        {
+            console.Error.WriteLine($"paddock: '{path}' was not closed properly; its reference counts were repaired");
         }
 
         foreach (string warning in device.Warnings)

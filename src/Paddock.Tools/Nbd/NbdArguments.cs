@@ -18,6 +18,7 @@ internal sealed class NbdArguments
         new('\0', "tls-creds", true), new('\0', "tls-hostname", true), new('\0', "tls-authz", true), new('\0', "image-opts", false),
         new('T', "trace", true), new('\0', "fork", false), new('\0', "pid-file", true), new('L', "list", false),
         new('\0', "handshake-limit", true), new('\0', "selinux-label", true), new('\0', "resize", false),
+        new('\0', "backing", true),
     ];
 
     private NbdArguments()
@@ -38,6 +39,9 @@ internal sealed class NbdArguments
 
     /// <summary>Whether clients may change the size: our own word, which qemu-nbd does not have.</summary>
     public bool Resize { get; private set; }
+
+    /// <summary>Which backing files the image may name: an option that qemu-nbd does not have.</summary>
+    public BackingPolicy Backing { get; private set; } = BackingPolicy.SameDirectory;
 
     public bool Snapshot { get; private set; }
 
@@ -245,6 +249,9 @@ internal sealed class NbdArguments
                 break;
             case "resize":
                 Resize = true;
+                break;
+            case "backing":
+                Backing = ImageChain.ParsePolicy(option.Value);
                 break;
             case "fork":
                 Fork = true;

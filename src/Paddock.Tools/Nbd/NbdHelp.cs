@@ -20,6 +20,7 @@ internal static class NbdHelp
         "  -f, --format FMT         the image's format, instead of probing for it",
         "  -r, --read-only          take no changes",
         "      --resize             let clients change the size (an experimental extension; the file can grow)",
+        "      --backing POLICY     backing files that the image may name: none, same-directory or any (same-directory)",
         "  -s, --snapshot           keep changes in memory, and drop them at the end",
         "  -n, --nocache            short for --cache=none",
         "      --cache MODE         none, writeback, writethrough, directsync or unsafe",

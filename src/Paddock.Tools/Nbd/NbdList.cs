@@ -1,3 +1,4 @@
+using Paddock.Block;
 using Paddock.Nbd;
 
 namespace Paddock.Tools.Nbd;
@@ -34,10 +35,10 @@ internal static class NbdList
 
     private static void Print(ToolContext ctx, NbdExportInfo export)
     {
-        ctx.Line($" export: '{export.Name}'");
+        ctx.Line($" export: '{EscapedText.Escape(export.Name)}'");
         if (export.Description.Length > 0)
         {
-            ctx.Line($"  description: {export.Description}");
+            ctx.Line($"  description: {EscapedText.Escape(export.Description)}");
         }
 
         if ((export.Flags & 1) != 0)
@@ -60,7 +61,7 @@ internal static class NbdList
             ctx.Line($"  available meta contexts: {export.Contexts.Count}");
             foreach (string context in export.Contexts)
             {
-                ctx.Line($"   {context}");
+                ctx.Line($"   {EscapedText.Escape(context)}");
             }
         }
     }

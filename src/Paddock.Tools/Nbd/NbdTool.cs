@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Paddock.Block;
 using Paddock.Nbd;
+using Paddock.Posix;
 
 namespace Paddock.Tools.Nbd;
 
@@ -98,12 +99,16 @@ public static class NbdTool
         using var interrupt = EndOn(PosixSignal.SIGINT, ended);
         using var terminate = EndOn(PosixSignal.SIGTERM, ended);
         using var hangup = EndOn(PosixSignal.SIGHUP, ended);
+        UnixSocketFile? socketFile = null;
+        bool hasPidFile = false;
         try
         {
-            server.Listen(Bind(given));
+            (var listener, socketFile) = Bind(given);
+            server.Listen(listener);
             if (given.PidFile is { } file)
             {
                 await WritePidAsync(file);
+                hasPidFile = true;
             }
 
             if (Background.IsHere(ctx) && given.Fork)
@@ -116,7 +121,11 @@ public static class NbdTool
         }
         finally
         {
-            Clean(given);
+            socketFile?.Remove();
+            if (hasPidFile)
+            {
+                File.Delete(given.PidFile!);
+            }
         }
 
         return 0;
@@ -136,7 +145,7 @@ public static class NbdTool
     {
         try
         {
-            return await new ImageOpener(ctx).OpenBareAsync(given.Image!, settings, given.ImageOpts);
+            return await new ImageOpener(ctx) { Backing = given.Backing }.OpenBareAsync(given.Image!, settings, given.ImageOpts);
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
@@ -144,7 +153,7 @@ public static class NbdTool
         }
     }
 
-    private static Socket Bind(NbdArguments given)
+    private static (Socket Listener, UnixSocketFile? File) Bind(NbdArguments given)
     {
         try
         {
@@ -154,12 +163,12 @@ public static class NbdTool
             }
 
             var address = given.Bind is null ? IPAddress.Any : Dns.GetHostAddresses(given.Bind)[0];
-            return Listeners.Tcp(new IPEndPoint(address, given.Port ?? DefaultPort));
+            return (Listeners.Tcp(new IPEndPoint(address, given.Port ?? DefaultPort)), null);
         }
         catch (Exception e) when (e is SocketException or ArgumentException or IOException or UnauthorizedAccessException)
         {
-            string where = given.SocketPath ?? $"{given.Bind ?? "0.0.0.0"}:{given.Port ?? DefaultPort}";
-            throw new ToolException($"Failed to listen on '{where}': {e.Message}");
+            throw new ToolException(given.SocketPath is { } path ? $"Failed to bind socket to {path}: {e.Message}"
+                : $"Failed to listen on '{given.Bind ?? "0.0.0.0"}:{given.Port ?? DefaultPort}': {e.Message}");
         }
     }
 
@@ -179,17 +188,6 @@ public static class NbdTool
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new ToolException($"cannot create PID file: {e.Message}");
-        }
-    }
-
-    private static void Clean(NbdArguments given)
-    {
-        foreach (string? file in new[] { given.SocketPath, given.PidFile })
-        {
-            if (file is not null)
-            {
-                File.Delete(file);
-            }
         }
     }
 }

@@ -20,7 +20,12 @@ public readonly record struct ChainStatus(long Length, BlockStatusFlags Flags, l
     public bool IsData => (Flags & BlockStatusFlags.Data) != 0;
 
     /// <summary>Asks the chain for the run at an offset.</summary>
-    public static async ValueTask<ChainStatus> QueryAsync(ImageNode top, long offset, long length)
+    public static ValueTask<ChainStatus> QueryAsync(ImageNode top, long offset, long length) => QueryAsync(top, offset, length, false);
+
+    /// <summary>The same; behind a shorter backing image's end the zeroes are those of the layer above it, which has them not allocated.</summary>
+    public static ValueTask<ChainStatus> QueryLayersAsync(ImageNode top, long offset, long length) => QueryAsync(top, offset, length, true);
+
+    private static async ValueTask<ChainStatus> QueryAsync(ImageNode top, long offset, long length, bool endsAbove)
     {
         var layer = top;
         for (int depth = 0; ; depth++)
@@ -37,6 +42,13 @@ public readonly record struct ChainStatus(long Length, BlockStatusFlags Flags, l
                 return new ChainStatus(length, status.Flags, status.HostOffset, depth, layer);
             }
 
+            long below = layer.Backing.Device.Length - offset;
+            if (endsAbove && below <= 0)
+            {
+                return new ChainStatus(length, BlockStatusFlags.Zero, 0, depth, layer);
+            }
+
+            length = below > 0 ? Math.Min(length, below) : length;
             layer = layer.Backing;
         }
     }

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Block.Faults;
+using Paddock.Posix;
 using Paddock.Qcow2;
 
 namespace Paddock.Tools;
@@ -33,6 +34,9 @@ public sealed class ImageNode : IAsyncDisposable
 
     /// <summary>Bytes of a disk layer's cluster; 0 where it has none.</summary>
     public int ClusterSize => Qcow2?.Info.ClusterSize ?? 0;
+
+    /// <summary>Whether the format was only guessed to be raw and the disk is writable: changes that would make the guess another are refused.</summary>
+    public bool IsGuess { get; init; }
 
     /// <summary>Closes the image; an image closes its backing image itself.</summary>
     public ValueTask DisposeAsync() => Device.DisposeAsync();
@@ -76,4 +80,13 @@ public sealed record OpenSettings
 
     /// <summary>Cache mode as <c>-t</c> names it; null for the tool's own.</summary>
     public string? Cache { get; init; }
+
+    /// <summary>What <see cref="Storage"/> is, where it is a file.</summary>
+    public FileFacts? StorageFacts { get; init; }
+
+    /// <summary>The chain that the image belongs to; null: it begins one.</summary>
+    internal ImageChain? Chain { get; init; }
+
+    /// <summary>Decides whether the file that the name leads to may be opened. Null: the user typed the name; else it stands in an image.</summary>
+    internal Action<FileFacts>? Admit { get; init; }
 }

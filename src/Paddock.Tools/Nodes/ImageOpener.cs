@@ -10,7 +10,6 @@ namespace Paddock.Tools;
 /// <param name="context">Takes warnings.</param>
 public sealed class ImageOpener(ToolContext context)
 {
-    private const int MaxChain = 200;
     private const string Null = "null-co";
 
     private static readonly string[] CacheModes = ["none", "off", "writeback", "unsafe", "writethrough", "directsync"];
@@ -18,6 +17,9 @@ public sealed class ImageOpener(ToolContext context)
         ["locking", "aio", "node-name", "cache.direct", "cache.no-flush", "cache.writeback", "discard", "detect-zeroes", "read-only", "auto-read-only"];
 
     private static readonly string[] RawOptions = ["size", "offset"];
+
+    /// <summary>Which backing files images may name.</summary>
+    public BackingPolicy Backing { get; init; }
 
     /// <summary>Opens an image for a command; failures say <c>Could not open 'NAME'</c> first.</summary>
     /// <param name="name">File name, or, with <paramref name="imageOpts"/>, an option list.</param>
@@ -55,14 +57,18 @@ public sealed class ImageOpener(ToolContext context)
 
     /// <summary>Opens a file's bytes.</summary>
     public static IStorage OpenFile(string path, bool readOnly, bool forceShare = false, bool create = false, bool direct = false)
+        => OpenStored(path, readOnly, forceShare, create, direct);
+
+    internal static FileStorage OpenStored(
+        string path, bool readOnly, bool forceShare = false, bool create = false, bool direct = false, Action<FileFacts>? admit = null)
     {
         var options = new FileOpenOptions
         {
             Path = path,
             ReadOnly = readOnly,
             Create = create,
-            Truncate = create,
             DirectIo = direct,
+            Admit = admit,
             Lock = forceShare ? ImageLock.ForceShare : readOnly ? ImageLock.ReadShared : ImageLock.Write,
         };
         try
@@ -72,17 +78,17 @@ public sealed class ImageOpener(ToolContext context)
         catch (BlockException e) when (direct && e.Error == BlockError.NotSupported)
         {
             // where there is no direct I/O the page cache serves: slower to be durable, but the same bytes
-            return OpenFile(path, readOnly, forceShare, create);
+            return OpenStored(path, readOnly, forceShare, create, admit: admit);
         }
         catch (ImageLockedException e)
         {
             throw new ToolException($"{e.Message}\n{e.Hint}");
         }
-        catch (BlockException e) when (e.Error == BlockError.IsDirectory)
+        catch (BlockException e) when (e.Error == BlockError.IsDirectory || e is WrongFileTypeException)
         {
             throw new ToolException($"'file' driver requires '{path}' to be a regular file");
         }
-        catch (BlockException e)
+        catch (BlockException e) when (e.Errno != 0)
         {
             throw new ToolException($"Could not {(create ? "create" : "open")} '{path}': {ErrorText.Of(e)}");
         }
@@ -144,10 +150,16 @@ public sealed class ImageOpener(ToolContext context)
             throw new ToolException($"Unknown driver '{driver}'");
         }
 
-        settings = CacheOf(options, settings);
+        settings = CacheOf(options, settings) with { Chain = settings.Chain ?? new ImageChain(Backing) };
+        settings.Chain.Begin();
         if (await NvmeNode.TryOpenAsync(name, options, driver, settings) is { } remote)
         {
             return remote;
+        }
+
+        if (settings.StorageFacts is { } facts)
+        {
+            settings.Chain.Enter(facts);
         }
 
         var (path, storage) = settings.Storage is { } given ? (name!, given)
@@ -156,8 +168,9 @@ public sealed class ImageOpener(ToolContext context)
         try
         {
             bool probed = driver is null;
-            driver ??= await Qcow2Image.ProbeAsync(storage) ? "qcow2" : "raw";
-            if (probed && driver == "raw" && !settings.ReadOnly && storage is not NullStorage)
+            driver ??= await FormatProbe.DetectReadableAsync(storage);
+            bool isGuess = probed && driver == FormatProbe.Raw && !settings.ReadOnly && storage is not NullStorage;
+            if (isGuess)
             {
                 WarnProbedRaw(name ?? path);
             }
@@ -175,7 +188,7 @@ public sealed class ImageOpener(ToolContext context)
 
             var node = driver == "qcow2"
                 ? await OpenQcow2Async(path, storage, settings, options, depth)
-                : OpenRaw(path, storage, settings, options, driver is Null or NbdNode.Driver or BlkdebugNode.Driver ? driver : "raw", protocol);
+                : OpenRaw(path, storage, settings, options, driver is Null or NbdNode.Driver or BlkdebugNode.Driver ? driver : "raw", protocol, isGuess);
             node.Faults = faults;
             return node;
         }
@@ -213,11 +226,7 @@ public sealed class ImageOpener(ToolContext context)
             return await NbdNode.TryOpenAsync(name, options, driver, settings) ?? OpenStorage(name, options, driver, settings);
         }
 
-        if (depth >= MaxChain)
-        {
-            throw new ToolException($"more than {MaxChain} nodes over each other");
-        }
-
+        ImageChain.CheckDepth(depth + 1);
         var (path, below) = await OpenBytesAsync(debug.Image, debug.ImageOptions, null, settings, depth + 1);
         return (debug.Name ?? path, new FaultStorage(below, debug.Rules));
     }
@@ -227,11 +236,12 @@ public sealed class ImageOpener(ToolContext context)
         if (name is not null && name != Null + "://")
         {
             string path = PathOf(name);
-            return (path, OpenFile(path, settings.ReadOnly, settings.ForceShare, direct: IsDirect(settings.Cache)));
+            return (path, OpenFile(path, settings));
         }
 
         string given = JsonText.Compact(driver is null ? options : options.Clone().With("driver", driver));
         var file = name is not null || driver is "file" or Null ? options : options.TakePrefix("file");
+        bool isGiven = file.Count > 0;
         foreach (string harmless in HarmlessOptions)
         {
             file.Take(harmless);
@@ -245,8 +255,27 @@ public sealed class ImageOpener(ToolContext context)
 
         return protocol != "file" ? throw new ToolException($"Unknown driver '{protocol}'")
             : file.Take("filename") is not string named
-            ? throw new ToolException("A block device must be specified for \"file\"")
-            : (PathOf(named), OpenFile(PathOf(named), settings.ReadOnly, settings.ForceShare, direct: IsDirect(settings.Cache)));
+            ? throw new ToolException(isGiven ? "The 'file' block driver requires a file name" : "A block device must be specified for \"file\"")
+            : (PathOf(named), OpenFile(PathOf(named), settings));
+    }
+
+    private static FileStorage OpenFile(string path, OpenSettings settings)
+    {
+        var file = OpenStored(path, settings.ReadOnly, settings.ForceShare, direct: IsDirect(settings.Cache), admit: settings.Admit);
+        try
+        {
+            if (settings.Admit is null)
+            {
+                settings.Chain?.Enter(file.Facts);
+            }
+
+            return file;
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
     }
 
     private static NullStorage OpenNull(QDict options, bool readOnly)
@@ -263,7 +292,7 @@ public sealed class ImageOpener(ToolContext context)
         => (long)Math.Min(SizeParser.Option(name, Convert.ToString(value, CultureInfo.InvariantCulture) ?? ""), long.MaxValue);
 
     private static ImageNode OpenRaw(
-        string path, IStorage storage, OpenSettings settings, QDict options, string driver, string protocol)
+        string path, IStorage storage, OpenSettings settings, QDict options, string driver, string protocol, bool isGuess)
     {
         foreach (string harmless in HarmlessOptions)
         {
@@ -276,13 +305,15 @@ public sealed class ImageOpener(ToolContext context)
         }
 
         long start = options["offset"] is { } o ? Size("offset", o) : 0;
+        var device = RawOver(storage, settings, start, options);
         return new ImageNode
         {
             Driver = driver,
             Filename = path,
             Storage = storage,
             Protocol = protocol,
-            Device = Cached(CheckedBlockDevice.Wrap(RawOver(storage, settings, start, options)), settings),
+            Device = Cached(CheckedBlockDevice.Wrap(isGuess ? new ProbedRawDevice(device) : device), settings),
+            IsGuess = isGuess,
         };
     }
 
@@ -292,7 +323,7 @@ public sealed class ImageOpener(ToolContext context)
 
         // a remote disk whose bytes are the image's own takes the requests as they are
         return window is NbdStorage remote && (!settings.ReadOnly || remote.IsReadOnly)
-            ? remote.Client : new RawDevice(window, settings.ReadOnly, start);
+            ? remote.Disk : new RawDevice(window, settings.ReadOnly, start);
     }
 
     private static IStorage Window(IStorage storage, long start, QDict options)
@@ -319,9 +350,10 @@ public sealed class ImageOpener(ToolContext context)
 
     private async ValueTask<ImageNode> OpenQcow2Async(string path, IStorage storage, OpenSettings settings, QDict options, int depth)
     {
-        bool noBacking = settings.NoBacking || (options.Contains("backing") && options.Take("backing") is null or "");
+        bool isCut = IsBackingCut(options, settings);
+        bool noBacking = settings.NoBacking || isCut;
         var backing = options.TakePrefix("backing");
-        var gate = new BackingGate(this, settings with { Options = backing, Storage = null }, depth);
+        var gate = new BackingGate(this, settings with { Options = backing, Storage = null, StorageFacts = null }, depth);
         var open = Qcow2Options.Apply(options, new Qcow2OpenOptions
         {
             ReadOnly = settings.ReadOnly,
@@ -329,6 +361,11 @@ public sealed class ImageOpener(ToolContext context)
             NoBacking = noBacking,
             Gate = gate,
             KeepFreedSpace = settings.KeepFreedSpace,
+            OnRepair = line => context.Error.Write(line + "\n"),
+            OnCorruption = message => context.Error.Write(
+                $"qcow2: Marking image as corrupt: {message}; further corruption events will be suppressed\n"),
+            Tables = settings.Chain!.Tables,
+            L2CacheBytes = ImageChain.L2CacheOf(depth),
         });
         var image = await Qcow2Image.OpenAsync(storage, open);
         foreach (string warning in image.Warnings)
@@ -345,6 +382,23 @@ public sealed class ImageOpener(ToolContext context)
             Device = Cached(CheckedBlockDevice.Wrap(image), settings),
             Backing = gate.Opened,
         };
+    }
+
+    // "backing": null ends the chain at this image; an empty name is the older way to say it
+    private bool IsBackingCut(QDict options, OpenSettings settings)
+    {
+        if (!options.Contains("backing") || (settings is { NoBacking: true, ForCheck: false } && options["backing"] is not (null or "")))
+        {
+            return false;
+        }
+
+        object? node = options.Take("backing");
+        if (node is "")
+        {
+            context.Warn("Use of \"backing\": \"\" is deprecated; use \"backing\": null instead");
+        }
+
+        return node is null or "" ? true : throw new ToolException($"Could not open backing file: Cannot find device='{node}' nor node-name='{node}'");
     }
 
     private void WarnProbedRaw(string name)
@@ -365,19 +419,23 @@ public sealed class ImageOpener(ToolContext context)
         public async ValueTask<IBlockDevice?> OpenBackingAsync(
             string name, string? format, IStorage overlayStorage, CancellationToken cancellationToken)
         {
-            if (depth >= MaxChain)
-            {
-                throw new BlockException(BlockError.InvalidArgument, $"a chain of more than {MaxChain} backing files");
-            }
-
+            ImageChain.CheckDepth(depth + 1);
             var options = overlay.Options is { Count: > 0 } given ? given : null;
-            string? path = options?.Contains("file.filename") == true ? null : BackingName.Resolve(name, overlayStorage.Name);
+            bool isTyped = options?.InOrder.Any(static o => o.Key.StartsWith("file.", StringComparison.Ordinal)
+                || (o.Key == "driver" && o.Value is not ("raw" or "qcow2"))) == true;
+            var settings = new OpenSettings
+            {
+                Format = format,
+                ForceShare = overlay.ForceShare,
+                Options = options,
+                Cache = overlay.Cache,
+                Chain = overlay.Chain,
+                Admit = isTyped ? null : overlay.Chain!.Admit(name, format),
+                Objects = isTyped ? overlay.Objects : [],
+            };
             try
             {
-                Opened = await opener.OpenNodeAsync(
-                    path,
-                    new OpenSettings { Format = format, ForceShare = overlay.ForceShare, Options = options, Cache = overlay.Cache },
-                    depth + 1);
+                Opened = await opener.OpenNodeAsync(isTyped ? null : BackingName.Resolve(name, overlayStorage.Name), settings, depth + 1);
                 return Opened.Device;
             }
             catch (ToolException e)

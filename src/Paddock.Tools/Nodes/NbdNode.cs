@@ -27,7 +27,7 @@ internal static class NbdNode
             throw new ToolException("request on write denied without write permission");
         }
 
-        return (target.ToString(), new NbdStorage(client));
+        return (target.ToString(), new NbdStorage(new NbdDisk(client)));
     }
 
     private static NbdTarget? Find(string? name, QDict options, string? driver, OpenSettings settings)
@@ -57,6 +57,10 @@ internal static class NbdNode
         catch (FormatException e)
         {
             throw new ToolException(e.Message);
+        }
+        catch (IOException e)
+        {
+            throw new ToolException($"Unable to access credentials: {e.Message}");
         }
     }
 

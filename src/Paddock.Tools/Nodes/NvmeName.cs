@@ -43,8 +43,12 @@ internal readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namesp
     }
 
     /// <summary>Reads a name.</summary>
+    /// <param name="name">The name.</param>
+    /// <param name="isTyped">
+    /// Whether the user typed it. A name that stands in an image gets no secret: whoever wrote the image would choose who is told the proof.
+    /// </param>
     /// <exception cref="ToolException">It is not written as such names are, or its secret cannot be read.</exception>
-    public static NvmeName Parse(string name)
+    public static NvmeName Parse(string name, bool isTyped)
     {
         string rest = name[Scheme.Length..];
         int slash = rest.IndexOf('/', StringComparison.Ordinal), query = QueryOf(rest);
@@ -73,8 +77,14 @@ internal readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namesp
             options = options with { HostNqn = hostNqn };
         }
 
-        var keys = asked.TryGetValue(SecretKey, out string? file)
-            ? DhChapSecrets.ForHost(file, options.HostNqn)
+        bool namesSecret = asked.TryGetValue(SecretKey, out string? file);
+        if (namesSecret && !isTyped)
+        {
+            throw new ToolException($"'{name}': a name that stands in an image must not name a file of secrets ({SecretKey})");
+        }
+
+        var keys = !isTyped ? null : namesSecret
+            ? DhChapSecrets.ForHost(file!, options.HostNqn)
             : DhChapSecrets.FromEnvironment(Environment.GetEnvironmentVariable);
         return new NvmeName(options with { Keys = keys }, id);
     }

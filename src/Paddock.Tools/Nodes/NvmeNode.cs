@@ -19,15 +19,18 @@ internal static class NvmeNode
             throw new ToolException($"'{driver}' driver cannot open '{name}'");
         }
 
-        string path = name ?? NvmeName.Of(options);
-        var device = await OpenAsync(path, settings.ReadOnly);
+        string path = name is null ? NvmeName.Of(options) : NvmeName.Is(name) ? name : throw new ToolException($"'{name}' is not a name of the driver '{driver}'");
+        var device = await OpenAsync(NvmeName.Parse(path, isTyped: settings.Admit is null), settings.ReadOnly);
         return new ImageNode { Driver = "raw", Filename = path, Protocol = NvmeName.Driver, Storage = new DeviceStorage(device, path), Device = device };
     }
 
-    /// <summary>Connects to the namespace that a name names.</summary>
-    public static async ValueTask<IBlockDevice> OpenAsync(string name, bool readOnly, CancellationToken cancellationToken = default)
+    /// <summary>Connects to the namespace that a name on the command line names.</summary>
+    public static ValueTask<IBlockDevice> OpenAsync(string name, bool readOnly, CancellationToken cancellationToken = default)
+        => OpenAsync(NvmeName.Parse(name, isTyped: true), readOnly, cancellationToken);
+
+    private static async ValueTask<IBlockDevice> OpenAsync(NvmeName name, bool readOnly, CancellationToken cancellationToken = default)
     {
-        var (options, id) = NvmeName.Parse(name);
+        var (options, id) = name;
         var host = await ConnectAsync(options, cancellationToken);
         try
         {
@@ -51,7 +54,8 @@ internal static class NvmeNode
         }
         catch (BlockException e) when (e.Error == BlockError.NotPermitted && options.Keys is null)
         {
-            throw new ToolException($"{e.Message}: set {DhChapSecrets.HostVariable}, or write ?{NvmeName.SecretKey}=PATH behind the name");
+            throw new ToolException($"{e.Message}: set {DhChapSecrets.HostVariable}, or write ?{NvmeName.SecretKey}=PATH behind the name, "
+                + "on the command line (a name that stands in an image is given no key)");
         }
     }
 

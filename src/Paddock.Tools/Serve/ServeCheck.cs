@@ -44,6 +44,7 @@ public static class ServeCheck
             }
         }
 
+        console.Out.WriteLine($"backing files: {settings.Backing}");
         console.Out.WriteLine(
             $"limits: {settings.MaxConnections} connections by each door, {settings.MaxMemory} of memory, "
             + $"idle after {(settings.IdleTimeout == 0 ? "no time" : $"{settings.IdleTimeout} s")}, {settings.DrainTimeout} s to drain");
@@ -76,6 +77,7 @@ public static class ServeCheck
         OneOf("block-size", settings.BlockSize.ToString(System.Globalization.CultureInfo.InvariantCulture), "512", "4096");
         OneOf("nbd-tls", settings.NbdTls, "required", "allowed");
         OneOf("nbd-tls-clients", settings.NbdTlsClients, "required", "none");
+        ImageChain.ParsePolicy(settings.Backing);
         MemoryOf(settings);
         foreach (var (key, where) in new[] { ("--nvme", settings.Nvme), ("--nbd", settings.Nbd), ("--metrics", settings.Metrics) })
         {

@@ -105,6 +105,9 @@ public sealed record ServeSettings
     /// <summary>Seconds that a stop waits for requests under way, 0 to 600.</summary>
     public int DrainTimeout { get; set; } = 10;
 
+    /// <summary>Which backing files the images may name: <c>none</c>, <c>same-directory</c> or <c>any</c>.</summary>
+    public string Backing { get; set; } = "same-directory";
+
     /// <summary>Log lines as JSON.</summary>
     public bool JsonLog { get; set; }
 

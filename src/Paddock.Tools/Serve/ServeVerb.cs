@@ -145,11 +145,22 @@ public sealed class ServeVerb : IAsyncDisposable
 
     private async Task OpenImagesAsync()
     {
-        var opener = new ImageOpener(new ToolContext { Program = "paddock", Out = TextWriter.Null, Error = new LogWriter(_log) });
+        var opener = new ImageOpener(new ToolContext { Program = "paddock", Out = TextWriter.Null, Error = new LogWriter(_log) })
+        {
+            Backing = ImageChain.ParsePolicy(_settings.Backing),
+        };
         foreach (var image in _settings.Images)
         {
             long? cache = (image.VolatileCache ?? _settings.VolatileCache) is { } size ? CacheSize(size) : null;
-            _disks.Add(await ServedDisk.OpenAsync(opener, image, image.Export ?? StemOf(image.Path), cache));
+            var disk = await ServedDisk.OpenAsync(opener, image, image.Export ?? StemOf(image.Path), cache);
+            _disks.Add(disk);
+            if (disk.Node.IsGuess)
+            {
+                _log.Write(
+                    "format guessed",
+                    ("image", image.Path),
+                    ("why", "no format was specified: writes that would make it look like another format are refused; set format: raw (--format raw)"));
+            }
         }
     }
 

@@ -1,4 +1,7 @@
+using System.Buffers.Binary;
 using Paddock.Block;
+using Paddock.Qcow2.Format;
+using Paddock.Qcow2.Zoned;
 using Paddock.Testing;
 
 namespace Paddock.Qcow2.Tests.Zoned;
@@ -110,6 +113,50 @@ public class ZoneLayoutAmendTests
         await using var disk = await OpenAsync(storage);
         var refusal = await Assert.ThrowsAsync<BlockException>(async () => await ((IQcow2Device)disk).SetZoneLayoutAsync(ZoneLayout.C));
         Assert.Contains("power of two", refusal.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Zones_that_are_not_whole_clusters_cannot_go_to_layout_c()
+    {
+        await using var storage = new MemoryStorage();
+        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = 1 << 20, Zoned = new ZonedCreateOptions { ZoneSize = 1 << 15 } });
+        await using var disk = await OpenAsync(storage);
+        var refusal = await Assert.ThrowsAsync<BlockException>(async () => await ((IQcow2Device)disk).SetZoneLayoutAsync(ZoneLayout.C));
+        Assert.Contains("multiple of the cluster size, 65536", refusal.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Layout_c_images_of_others_with_zones_smaller_than_a_cluster_open_and_are_written()
+    {
+        // made as layout a, and its extension and table rewritten as another program would
+        await using var storage = new MemoryStorage();
+        var options = new Qcow2CreateOptions { Size = 1 << 20, Zoned = new ZonedCreateOptions { ZoneSize = 1 << 15 } };
+        await Qcow2Image.CreateAsync(storage, options);
+        byte[] cluster = new byte[65536];
+        await storage.ReadAsync(0, cluster);
+        int at = Qcow2Header.SizeV3 + HeaderExtension.HeadSize;
+        var parameters = ZonedExtension.Read(cluster.AsSpan(at, ZonedLayoutA.Size), 1 << 20, 65536, storage.Length)!;
+        byte[] data = ZonedExtension.Write(parameters with { Layout = ZoneLayout.C, TableBytes = null });
+        BinaryPrimitives.WriteInt32BigEndian(cluster.AsSpan(at - sizeof(int)), data.Length);
+        data.CopyTo(cluster, at);
+        await storage.WriteAsync(0, cluster);
+        byte[] table = new byte[32 * 8];
+        for (int zone = 0; zone < 32; zone++)
+        {
+            BinaryPrimitives.WriteInt64BigEndian(table.AsSpan(zone * 8), (long)zone << 15);
+        }
+
+        await storage.WriteAsync((long)parameters.TableOffset, table);
+        await using (var disk = await OpenAsync(storage))
+        {
+            Assert.Equal(ZoneLayout.C, ((IQcow2Device)disk).Info.Zoned!.Layout);
+            await disk.WriteAsync(3 << 15, Pattern(1024));
+        }
+
+        await using var again = await OpenAsync(storage);
+        byte[] found = new byte[1024];
+        await again.ReadAsync(3 << 15, found);
+        Assert.Equal(Pattern(1024), found);
     }
 
     [Fact]

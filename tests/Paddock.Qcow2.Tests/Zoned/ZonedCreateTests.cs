@@ -16,6 +16,7 @@ public class ZonedCreateTests
         { "zone_size", Plain with { ZoneSize = 1000 } },
         { "zone_size", Plain with { ZoneSize = 1L << 32 } },
         { "zone_size", Plain with { ZoneSize = 3 * MiB, Layout = ZoneLayout.C } },
+        { "zone_size", Plain with { ZoneSize = 32768, Layout = ZoneLayout.C } },
         { "zone_size", Plain with { ZoneSize = 1L << 42, Layout = ZoneLayout.C } },
         { "zone_capacity", Plain with { ZoneCapacity = 0 } },
         { "zone_capacity", Plain with { ZoneCapacity = 4097 } },

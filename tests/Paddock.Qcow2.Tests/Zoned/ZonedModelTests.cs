@@ -29,7 +29,7 @@ public class ZonedModelTests
     public async Task Random_requests_give_what_the_plain_model_gives(int seed, int cluster, ZoneLayout layout)
     {
         var random = new Random(seed);
-        var options = Shape(random, layout, out long length);
+        var options = Shape(random, layout, cluster, out long length);
         var storage = new KeptStorage(new MemoryStorage());
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = length, ClusterSize = cluster, Zoned = options });
         ZoneModel? model = null;
@@ -53,9 +53,9 @@ public class ZonedModelTests
         }
     }
 
-    private static ZonedCreateOptions Shape(Random random, ZoneLayout layout, out long length)
+    private static ZonedCreateOptions Shape(Random random, ZoneLayout layout, int cluster, out long length)
     {
-        long size = layout == ZoneLayout.C ? 1L << random.Next(12, 18) : 512L * random.Next(1, 300);
+        long size = layout == ZoneLayout.C ? Math.Max(cluster, 1L << random.Next(12, 18)) : 512L * random.Next(1, 300);
         int count = random.Next(2, 10);
         uint conventional = random.Next(2) == 0 ? 0 : (uint)random.Next(count);
         uint active = random.Next(2) == 0 ? 0 : (uint)random.Next(2, 5);

@@ -1,14 +1,15 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using Paddock.Posix;
 
 namespace Paddock.Tools.Serve.Doors;
 
 /// <summary>A socket that listens for a door.</summary>
 /// <param name="Socket">The socket; whoever accepts from it owns it.</param>
 /// <param name="Address">Where, as people write it.</param>
-/// <param name="Path">The file of a Unix socket that goes when the door is closed; null where there is none, or it is not ours.</param>
-internal sealed record DoorListener(Socket Socket, string Address, string? Path)
+/// <param name="File">The file of a Unix socket that is removed when the door is closed; null where there is none, or it is not ours.</param>
+internal sealed record DoorListener(Socket Socket, string Address, UnixSocketFile? File)
 {
     private const string UnixPrefix = "unix:";
 
@@ -20,8 +21,8 @@ internal sealed record DoorListener(Socket Socket, string Address, string? Path)
         {
             if (allowUnix && where.StartsWith(UnixPrefix, StringComparison.Ordinal))
             {
-                string path = where[UnixPrefix.Length..];
-                return new DoorListener(Listeners.Unix(path), where, path);
+                var (listener, file) = Listeners.Unix(where[UnixPrefix.Length..]);
+                return new DoorListener(listener, where, file);
             }
 
             var socket = Listeners.Tcp(Endpoint(where, flag));
@@ -51,7 +52,8 @@ internal sealed record DoorListener(Socket Socket, string Address, string? Path)
     {
         try
         {
-            return new DoorListener(Listeners.Unix(path, UnixFileMode.UserRead | UnixFileMode.UserWrite), path, path);
+            var (listener, file) = Listeners.Unix(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            return new DoorListener(listener, path, file);
         }
         catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException or ArgumentException)
         {
@@ -68,12 +70,6 @@ internal sealed record DoorListener(Socket Socket, string Address, string? Path)
                 ? new IPEndPoint(IPAddress.Loopback, port)
                 : throw new ToolException($"{flag} '{text}': an address is written 127.0.0.1:4420 or [::1]:4420");
 
-    /// <summary>Takes the file of a Unix socket away.</summary>
-    public void Remove()
-    {
-        if (Path is not null)
-        {
-            File.Delete(Path);
-        }
-    }
+    /// <summary>Removes the file of a Unix socket.</summary>
+    public void Remove() => File?.Remove();
 }

@@ -107,8 +107,8 @@ internal sealed class NbdDoor : IDoor
             var (label, s) = (("export", disk.Name), export.Statistics);
             page.Counter("paddock_nbd_requests_total", "Requests that NBD clients sent.", s.Requests, label);
             page.Counter("paddock_nbd_request_errors_total", "Requests of NBD clients that were answered with an error.", s.Errors, label);
-            page.Counter("paddock_nbd_bytes_total", "Bytes that NBD clients asked for.", s.BytesRead, label, ("kind", "read"));
-            page.Counter("paddock_nbd_bytes_total", "Bytes that NBD clients asked for.", s.BytesWritten, label, ("kind", "write"));
+            page.Counter("paddock_nbd_bytes_total", "Bytes that NBD clients read and wrote; failed requests do not count.", s.BytesRead, label, ("kind", "read"));
+            page.Counter("paddock_nbd_bytes_total", "Bytes that NBD clients read and wrote; failed requests do not count.", s.BytesWritten, label, ("kind", "write"));
         }
 
         NvmeMetrics.WriteLatencies(page, "paddock_nbd_latency_seconds", "From an NBD request's start to its answer.", _server.Latencies, NbdStatistics.Kinds);

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Block.Faults;
+using Paddock.Posix;
 using Paddock.Tools.Serve.Doors;
 
 namespace Paddock.Tools.Serve.Faults;
@@ -9,16 +10,20 @@ internal sealed class PoweredImage : IAsyncDisposable
 {
     private readonly ImageOpener _opener;
     private readonly ServedImage _image;
+    private readonly FileFacts _file;
     private readonly long _size;
     private readonly RestartableDevice _place;
     private VolatileStorage _cache;
     private ImageNode _node;
     private IStorage? _durable;
 
-    private PoweredImage(ImageOpener opener, ServedImage image, long size, VolatileStorage cache, ImageNode node)
+    private PoweredImage(ImageOpener opener, ServedImage image, FileFacts file, long size, VolatileStorage cache, ImageNode node)
     {
         _opener = opener;
-        _image = image;
+        _file = file;
+
+        // what was found at first stays: clients must not choose the format by what they write
+        _image = image with { Format = image.Format ?? (node.IsGuess ? null : node.Driver) };
         _size = size;
         _cache = cache;
         _node = node;
@@ -43,8 +48,9 @@ internal sealed class PoweredImage : IAsyncDisposable
             throw new ToolException($"'{image.Path}': a volatile cache goes under an image in a file");
         }
 
-        var cache = new VolatileStorage(over(ImageOpener.OpenFile(ImageOpener.PathOf(image.Path), readOnly: false)), size);
-        return new PoweredImage(opener, image, size, cache, await OpenOverAsync(opener, image, cache));
+        var storage = ImageOpener.OpenStored(ImageOpener.PathOf(image.Path), readOnly: false);
+        var cache = new VolatileStorage(over(storage), size);
+        return new PoweredImage(opener, image, storage.Facts, size, cache, await OpenOverAsync(opener, image, storage.Facts, cache));
     }
 
     /// <inheritdoc/>
@@ -64,7 +70,7 @@ internal sealed class PoweredImage : IAsyncDisposable
 
         _cache = new VolatileStorage(durable, _size);
         _durable = null;
-        _node = await OpenOverAsync(_opener, _image, _cache);
+        _node = await OpenOverAsync(_opener, _image, _file, _cache);
         try
         {
             // the old image has nothing left to write to
@@ -76,6 +82,9 @@ internal sealed class PoweredImage : IAsyncDisposable
         }
     }
 
-    private static ValueTask<ImageNode> OpenOverAsync(ImageOpener opener, ServedImage image, IStorage storage)
-        => opener.OpenAsync(image.Path, new OpenSettings { ReadOnly = false, Format = image.Format, Storage = storage, KeepFreedSpace = ServedDisk.KeepFreedSpace });
+    private static ValueTask<ImageNode> OpenOverAsync(ImageOpener opener, ServedImage image, FileFacts file, IStorage storage)
+        => opener.OpenAsync(image.Path, new OpenSettings
+        {
+            ReadOnly = false, Format = image.Format, Storage = storage, StorageFacts = file, KeepFreedSpace = ServedDisk.KeepFreedSpace,
+        });
 }

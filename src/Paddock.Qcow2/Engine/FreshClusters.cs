@@ -1,0 +1,37 @@
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>
+/// Clusters of data that were allocated since L2 tables were last written. No table on the storage points at them, so one that is freed again
+/// may be used at once, where any other must wait until the table without it is durable.
+/// </summary>
+internal sealed class FreshClusters
+{
+    private readonly PunchList _runs = new();
+
+    /// <summary>Adds clusters. Where they lie so scattered that no run is left to hold them, they are treated like all others.</summary>
+    public void Add(long first, long count) => _runs.TryAdd(first, first + count);
+
+    /// <summary>Takes a cluster out; false when it is not in.</summary>
+    public bool TryTake(long cluster)
+    {
+        if (_runs.Count == 0 || !_runs.Contains(cluster))
+        {
+            return false;
+        }
+
+        _runs.Remove(cluster, cluster + 1);
+        return true;
+    }
+
+    /// <summary>Takes out whichever clusters of a range are in.</summary>
+    public void Remove(long first, long end)
+    {
+        if (_runs.Count > 0)
+        {
+            _runs.Remove(first, end);
+        }
+    }
+
+    /// <summary>Takes all out.</summary>
+    public void Clear() => _runs.Clear();
+}

@@ -1,0 +1,133 @@
+using Paddock.Block;
+
+namespace Paddock.Nbd.Tests;
+
+/// <summary>The client as a disk for requests of any size, whatever the export's size and smallest block are.</summary>
+public class ClientDiskTests
+{
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Theory]
+    [InlineData(1_000_003, 1)]
+    [InlineData(70_000, 16)]
+    [InlineData(511, 1)]
+    public async Task An_export_that_is_no_whole_sectors_is_padded_with_zeroes(int size, int block)
+    {
+        var device = new BlocksDevice(size, block);
+        device.Bytes.AsSpan().Fill(7);
+        await using var bench = Bench.Of(device);
+        await using var disk = new NbdDisk(await NbdClient.ConnectAsync(bench.Target, Token));
+        Assert.Equal((size + 511) & ~511, disk.Length);
+        byte[] last = new byte[512];
+        long at = disk.Length - 512;
+        int inside = (int)(size - at);
+        last.AsSpan().Fill(9);
+        await disk.ReadAsync(at, last, Token);
+        Assert.All(last[..inside], b => Assert.Equal(7, b));
+        Assert.All(last[inside..], b => Assert.Equal(0, b));
+
+        // the sector goes back as it came; bytes that have no place are refused
+        last.AsSpan(0, inside).Fill(8);
+        await disk.WriteAsync(at, last, WriteFlags.None, Token);
+        Assert.All(device.Bytes[^inside..], b => Assert.Equal(8, b));
+        last[inside] = 1;
+        var refused = await Assert.ThrowsAsync<BlockException>(async () => await disk.WriteAsync(at, last));
+        Assert.Equal(BlockError.NoSpace, refused.Error);
+        await disk.WriteAsync(size, new byte[512 - inside], WriteFlags.None, Token);
+        await disk.DiscardAsync(at, 512, Token);
+        await disk.WriteZeroesAsync(at, 512, ZeroFlags.MayUnmap, Token);
+        Assert.All(device.Bytes[^inside..], b => Assert.Equal(0, b));
+        var pad = await disk.GetStatusAsync(size, 512 - inside, Token);
+        Assert.Equal((512L - inside, BlockStatusFlags.Zero), (pad.Length, pad.Flags & (BlockStatusFlags.Zero | BlockStatusFlags.Data)));
+    }
+
+    [Theory]
+    [InlineData(512)]
+    [InlineData(4096)]
+    [InlineData(65536)]
+    public async Task Requests_that_are_no_whole_blocks_of_the_server_change_their_bytes_alone(int block)
+    {
+        const int Size = 4 << 20, Seed = 91;
+        TestContext.Current.TestOutputHelper?.WriteLine($"seed {Seed}");
+        var random = new Random(Seed);
+        var device = new BlocksDevice(Size, block);
+        random.NextBytes(device.Bytes);
+        byte[] model = [.. device.Bytes];
+        await using var bench = Bench.Of(device);
+        await using var disk = new NbdDisk(await NbdClient.ConnectAsync(bench.Target, Token));
+        Assert.Equal((uint)block, disk.Client.Info.MinimumBlock);
+        for (int round = 0; round < 150; round++)
+        {
+            // up to beyond what one merge takes
+            int length = random.Next(1, random.Next(4) == 0 ? 3 << 20 : 2 * block), at = random.Next(Size - length + 1);
+            byte[] data = new byte[length];
+            switch (random.Next(4))
+            {
+                case 0:
+                    random.NextBytes(data);
+                    await disk.WriteAsync(at, data, random.Next(2) == 0 ? WriteFlags.Fua : WriteFlags.None, Token);
+                    data.CopyTo(model, at);
+                    break;
+                case 1:
+                    await disk.WriteZeroesAsync(at, length, random.Next(2) == 0 ? ZeroFlags.MayUnmap : ZeroFlags.Fua, Token);
+                    data.CopyTo(model, at);
+                    break;
+                case 2:
+                    await disk.DiscardAsync(at, length, Token);
+                    break;
+                default:
+                    await disk.ReadAsync(at, data, Token);
+                    Assert.True(model.AsSpan(at, length).SequenceEqual(data), $"round {round}: read of {length} at {at}");
+                    break;
+            }
+        }
+
+        Assert.True(model.AsSpan().SequenceEqual(device.Bytes));
+    }
+
+    [Fact]
+    public async Task Writes_to_parts_of_one_block_at_the_same_time_all_land()
+    {
+        const int Block = 4096, Part = 128;
+        var device = new BlocksDevice(4 * Block, Block);
+        await using var bench = Bench.Of(device);
+        await using var disk = new NbdDisk(await NbdClient.ConnectAsync(bench.Target, Token));
+        for (byte round = 1; round < 40; round++)
+        {
+            // the whole block beside its parts: it is written before all of them or after all of them
+            byte[] whole = new byte[Block];
+            byte value = round;
+            var all = Enumerable.Range(0, Block / Part).Select(i => disk.WriteAsync(Block + (i * Part), Enumerable.Repeat(value, Part).ToArray()).AsTask()).ToList();
+            all.Add(disk.WriteAsync(0, whole.AsMemory()).AsTask());
+            all.Add(disk.WriteZeroesAsync((2 * Block) - 1, 1).AsTask());
+            await Task.WhenAll(all);
+            Assert.All(device.Bytes[Block..((2 * Block) - Part)], b => Assert.Equal(value, b));
+        }
+    }
+
+    [Fact]
+    public async Task An_export_that_is_no_multiple_of_its_smallest_block_is_refused()
+    {
+        await using var bench = Bench.Of(new BlocksDevice(5000, 4096));
+        var refused = await Assert.ThrowsAsync<BlockException>(async () => await NbdClient.ConnectAsync(bench.Target));
+        Assert.Equal("export size 5000 is not multiple of minimum block size 4096", refused.Message);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task Errors_come_in_words_and_a_servers_text_cannot_draw_on_the_terminal(int form)
+    {
+        var device = new BlocksDevice(1 << 20, 1) { WriteFailure = new BlockException(BlockError.NoSpace, "full\n\u001b[31mall is well\u202e") };
+        await using var bench = Bench.Of(device, new NbdServerOptions { Newest = (Wire.HeaderForm)form });
+        await using var client = await NbdClient.ConnectAsync(bench.Target, Token);
+        var refused = await Assert.ThrowsAsync<BlockException>(async () => await client.WriteAsync(0, new byte[512]));
+        Assert.Equal((BlockError.NoSpace, 28), (refused.Error, refused.Errno));
+        Assert.Equal(
+            form == 0 ? "No space left on device (from the NBD server)"
+            : @"No space left on device (the NBD server says: full\n\x1b[31mall is well\u202e)", refused.Message);
+        var unknown = await Assert.ThrowsAsync<BlockException>(async () => await NbdClient.ConnectAsync(bench.Target with { ExportName = "a\u001b[2J" }));
+        Assert.DoesNotContain('\u001b', unknown.Message);
+    }
+}

@@ -1,0 +1,151 @@
+using Paddock.Block;
+using Paddock.Nbd.Wire;
+
+namespace Paddock.Nbd.Tests;
+
+/// <summary>Requests that ask for nothing, or for what cannot be: each is answered, and the connection goes on.</summary>
+public class OddRequestTests
+{
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task A_request_of_no_bytes_is_answered_and_asks_nothing_of_the_device(int form)
+    {
+        var device = new FakeDevice();
+        await using var bench = Bench.Of(device);
+        using var client = bench.Connect();
+        client.Handshake((HeaderForm)form, "", form == 0 ? [] : ["base:allocation"]);
+        foreach (var command in new[] { NbdCommand.Read, NbdCommand.Write, NbdCommand.Trim, NbdCommand.Cache, NbdCommand.WriteZeroes })
+        {
+            foreach (ulong offset in new ulong[] { 0, 512, 1 << 20 })
+            {
+                Ask(client, (HeaderForm)form, new NbdRequest(0, command, 77, offset, 0));
+                AssertDone(client, (HeaderForm)form, command);
+            }
+        }
+
+        Assert.Empty(device.Asked);
+
+        // a block status of no bytes has no extent to tell, and one byte behind the end is outside
+        if (form != 0)
+        {
+            Ask(client, (HeaderForm)form, new NbdRequest(0, NbdCommand.BlockStatus, 1, 0, 0));
+            Assert.Equal(NbdError.Invalid, Error(client, (HeaderForm)form));
+            Ask(client, (HeaderForm)form, new NbdRequest(0, NbdCommand.Read, 1, (1 << 20) + 1, 0));
+            Assert.Equal(NbdError.Invalid, Error(client, (HeaderForm)form));
+        }
+
+        Ask(client, (HeaderForm)form, new NbdRequest(0, NbdCommand.Flush, 3, 0, 0));
+        AssertDone(client, (HeaderForm)form, NbdCommand.Flush);
+        Assert.Equal(["flush"], device.Asked);
+    }
+
+    [Fact]
+    public async Task A_device_that_cannot_tell_its_size_fails_requests_and_ends_no_connection()
+    {
+        var device = new BlocksDevice(1 << 20, 1);
+        await using var bench = Bench.Of(device);
+        using var client = bench.Connect();
+        client.Handshake();
+        device.SizeFailure = new BlockException(BlockError.Io, "the file is gone");
+        client.Ask(NbdCommand.Read, 1, 0, 512);
+        Assert.Equal(NbdError.Io, client.Simple().Error);
+        client.Send([.. RawClient.Compact(NbdCommand.Write, 2, 0, 512), .. new byte[512]]);
+        Assert.Equal(NbdError.Io, client.Simple().Error);
+        client.Send([.. RawClient.Compact(NbdCommand.Write, 3, 0, 128 << 10), .. new byte[128 << 10]]);
+        Assert.Equal(NbdError.Io, client.Simple().Error);
+        device.SizeFailure = new InvalidOperationException("whatever");
+        client.Ask(NbdCommand.Trim, 4, 0, 512);
+        Assert.Equal(NbdError.Io, client.Simple().Error);
+        device.SizeFailure = null;
+        client.Ask(NbdCommand.Read, 5, 0, 512);
+        Assert.Equal(NbdError.None, client.Simple().Error);
+        client.Take(512);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(5)]
+    [InlineData(13)]
+    public async Task A_block_status_payload_of_a_wrong_size_is_refused_and_the_next_request_is_found(int size)
+    {
+        await using var bench = Bench.Of(Bench.Disk().Device);
+        using var client = bench.Connect();
+        client.Handshake(HeaderForm.Extended, "", "base:allocation");
+        byte[] request = new byte[ExtendedRequest.Size];
+        ExtendedRequest.Write(request, new NbdRequest(CommandFlags.PayloadLength, NbdCommand.BlockStatus, 5, 0, (ulong)size));
+        client.Send([.. request, .. new byte[size]]);
+        Assert.Equal(NbdError.Invalid, Error(client, HeaderForm.Extended));
+        Ask(client, HeaderForm.Extended, new NbdRequest(0, NbdCommand.Flush, 6, 0, 0));
+        AssertDone(client, HeaderForm.Extended, NbdCommand.Flush);
+    }
+
+    [Fact]
+    public async Task Requests_that_fail_count_as_errors_and_not_as_bytes()
+    {
+        var device = new BlocksDevice(1 << 20, 1);
+        await using var bench = Bench.Of(device);
+        using var client = bench.Connect();
+        client.Handshake();
+        Write(64 << 10, 0);
+        Write(200 << 10, 0);
+        device.WriteFailure = new BlockException(BlockError.NoSpace, "full");
+        Write(4096, 0, NbdError.NoSpace);
+        Write(200 << 10, 0, NbdError.NoSpace);
+        Write(4096, 1 << 20, NbdError.NoSpace);
+        Write(200 << 10, 1 << 20, NbdError.NoSpace);
+        client.Ask(NbdCommand.Read, 1, 1 << 20, 512);
+        Assert.Equal(NbdError.Invalid, client.Simple().Error);
+        client.Ask(NbdCommand.Read, 1, 0, 512);
+        Assert.Equal(NbdError.None, client.Simple().Error);
+        client.Take(512);
+
+        // the figures of a batch are there when its answers are
+        client.Ask(NbdCommand.Flush, 1, 0, 0);
+        client.Simple();
+        var all = bench.Server.Statistics;
+        Assert.Equal((264L << 10, 512L, 5L), (all.BytesWritten, all.BytesRead, all.Errors));
+
+        void Write(int length, uint offset, NbdError wanted = NbdError.None)
+        {
+            client.Send([.. RawClient.Compact(NbdCommand.Write, 1, offset, (uint)length), .. new byte[length]]);
+            Assert.Equal(wanted, client.Simple().Error);
+        }
+    }
+
+    private static void Ask(RawClient client, HeaderForm form, in NbdRequest request)
+    {
+        byte[] bytes = new byte[form == HeaderForm.Extended ? ExtendedRequest.Size : CompactRequest.Size];
+        if (form == HeaderForm.Extended)
+        {
+            ExtendedRequest.Write(bytes, request);
+        }
+        else
+        {
+            CompactRequest.Write(bytes, request);
+        }
+
+        client.Send(bytes);
+    }
+
+    // a read that is answered in chunks has one without data
+    private static void AssertDone(RawClient client, HeaderForm form, NbdCommand command)
+    {
+        if (form == HeaderForm.Simple || (form == HeaderForm.Structured && command != NbdCommand.Read))
+        {
+            Assert.Equal(NbdError.None, client.Simple().Error);
+            return;
+        }
+
+        var (head, _) = form == HeaderForm.Structured ? client.Chunk() : client.ExtendedChunk();
+        Assert.Equal((ChunkType.None, 0ul, true), (head.Type, head.Length, head.IsLast));
+    }
+
+    private static NbdError Error(RawClient client, HeaderForm form)
+    {
+        var (head, payload) = form == HeaderForm.Structured ? client.Chunk() : client.ExtendedChunk();
+        Assert.True(head.IsError);
+        return ErrorPayload.Parse(payload).Error;
+    }
+}

@@ -1,0 +1,231 @@
+using Paddock.Block;
+using Paddock.Qcow2;
+using Paddock.Testing;
+
+namespace Paddock.Sim;
+
+/// <summary>
+/// A plain image, often over a longer backing file, that grows and shrinks on a disk whose power is cut at every moment of the run. It has the
+/// old size or the new one afterwards, and what grew reads as zeroes.
+/// </summary>
+internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, options)
+{
+    private const int Sector = SectorPattern.Sector;
+    private const int MaxCuts = 300;
+    private const int MaxSectors = 3072;
+
+    private readonly List<Segment> _segments = [];
+    private ImageRecipe _recipe = null!;
+    private CrashStorage _disk = null!;
+    private CheckedBlockDevice _device = null!;
+    private Timeline _timeline = null!;
+    private uint _version = 1;
+
+    private Segment Now => _segments[^1];
+
+    /// <inheritdoc/>
+    protected override async Task RunAsync(SimContext context)
+    {
+        _recipe = await ImageRecipe.MakeForResizeAsync(Random, 512, 512, 4096, 4096, 65536);
+        Trace(_recipe.ToString());
+        _disk = new CrashStorage(await _recipe.BuildAsync());
+        _timeline = new Timeline(() => _disk.Log.Count);
+        _segments.Add(new Segment(new SectorHistory(_recipe.Start), 0));
+        _device = await _recipe.OpenAsync(_disk);
+        for (int i = 0; i < Options.Ops / 2; i++)
+        {
+            await StepAsync();
+        }
+
+        await ScanAsync(_device, Now.History.CheckNow);
+        await CloseAsync();
+        _timeline.Seal();
+        await CheckAsync(_disk.Live, leaksAllowed: false, "after the run");
+        await TryCutsAsync();
+    }
+
+    private async Task StepAsync()
+    {
+        int sectors = Now.History.Sectors;
+        int first = Random.Next(sectors), count = Math.Min(1 + Random.Next(Random.Next(3) == 0 ? 200 : 12), sectors - first);
+        long offset = (long)first * Sector;
+        int length = count * Sector;
+        switch (Random.Next(100))
+        {
+            case < 40:
+                uint version = ++_version;
+                Trace($"write {offset} {length} version {version} at log {_disk.Log.Count}");
+                await ChangeAsync(offset, length, version, () => _device.WriteAsync(offset, SectorPattern.Make(offset, length, version)));
+                break;
+            case < 50:
+                var flags = Pick(ZeroFlags.None, ZeroFlags.MayUnmap);
+                Trace($"zero {offset} {length} {flags} at log {_disk.Log.Count}");
+                await ChangeAsync(offset, length, 0, () => _device.WriteZeroesAsync(offset, length, flags));
+                break;
+            case < 60:
+                Trace($"flush at log {_disk.Log.Count}");
+                await FlushAsync(() => _device.FlushAsync());
+                break;
+            case < 65:
+                Trace($"reopen at log {_disk.Log.Count}");
+                await CloseAsync();
+                await CheckAsync(_disk.Live, leaksAllowed: false, "after closing");
+                _device = await _recipe.OpenAsync(_disk);
+                break;
+            case < 90:
+                await ResizeAsync();
+                break;
+            default:
+                await ScanAsync(_device, Now.History.CheckNow);
+                break;
+        }
+    }
+
+    private async Task ChangeAsync(long offset, int length, uint version, Func<ValueTask> request)
+    {
+        var op = _timeline.Begin();
+        Now.History.Write(op, offset, length, version);
+        await request();
+        _timeline.Acknowledge(op);
+        Now.History.Acknowledged(offset, length, version);
+    }
+
+    private async Task FlushAsync(Func<ValueTask> request)
+    {
+        var flush = _timeline.BeginFlush();
+        await request();
+        _timeline.Acknowledge(flush);
+    }
+
+    private Task CloseAsync() => FlushAsync(() => _device.DisposeAsync());
+
+    private async Task ResizeAsync()
+    {
+        var before = Now;
+        int sectors = RandomSize(before.History.Sectors);
+        var preallocation = Random.Next(4) == 0 ? Pick(Preallocation.Metadata, Preallocation.Falloc, Preallocation.Full) : Preallocation.Off;
+        Trace($"resize from {before.History.Sectors} to {sectors} sectors, {preallocation}, at log {_disk.Log.Count}");
+        before.Until = _disk.Log.Count;
+        await FlushAsync(() => _device.ResizeAsync((long)sectors * Sector, preallocation));
+        var start = new uint[sectors];
+        for (int i = 0; i < Math.Min(sectors, before.History.Sectors); i++)
+        {
+            start[i] = before.History.Now(i);
+        }
+
+        _segments.Add(new Segment(new SectorHistory(start), _disk.Log.Count));
+        await ScanAsync(_device, Now.History.CheckNow);
+    }
+
+    private int RandomSize(int sectors) => Random.Next(3) switch
+    {
+        0 => Math.Clamp(sectors + Random.Next(-20, 21), 1, MaxSectors),
+        1 => 1 + Random.Next(MaxSectors),
+        _ => Math.Clamp((sectors & -128) + (Random.Next(-2, 4) * 128), 1, MaxSectors),
+    };
+
+    private static async Task ScanAsync(CheckedBlockDevice device, Action<long, long> check)
+    {
+        var bytes = new byte[device.Length];
+        await device.ReadAsync(0, bytes);
+        for (int at = 0; at < bytes.Length; at += Sector)
+        {
+            check(at / Sector, SectorPattern.Identify(bytes.AsSpan(at, Sector), at));
+        }
+    }
+
+    private async Task TryCutsAsync()
+    {
+        int positions = _disk.Log.Count + 1;
+        var cut = new PowerCut(_disk.Log);
+        for (int position = 0; position < positions; position++)
+        {
+            if (positions > MaxCuts && Random.Next(positions) >= MaxCuts)
+            {
+                continue;
+            }
+
+            int cutSeed = Random.Next();
+            try
+            {
+                await TryCutAsync(cut.At(position, cutSeed), position);
+            }
+            catch (Exception e)
+            {
+                Dump(cut.At(position, cutSeed), $"cut{position}");
+                throw new SimFailure($"cut at {position} of {positions - 1}, cut seed {cutSeed}: {e}");
+            }
+
+            Cuts++;
+        }
+    }
+
+    private async Task TryCutAsync(PagedStorage image, int position)
+    {
+        if (!_recipe.Create.LazyRefcounts)
+        {
+            await CheckAsync(image, leaksAllowed: true, "after the cut");
+        }
+
+        int index = _segments.FindLastIndex(segment => segment.From <= position);
+        var device = await _recipe.OpenAsync(image);
+        bool resized = CheckSize(device.Length / Sector, index, position);
+        var history = _segments[index].History;
+        await ScanAsync(device, (sector, found) =>
+        {
+            if (sector < history.Sectors)
+            {
+                history.CheckAfterCut(sector, found, position);
+            }
+            else
+            {
+                SimFailure.Unless(resized && found == 0, $"sector {sector}, which grew, reads as {found} after a cut at {position}");
+            }
+        });
+        if (Random.Next(4) == 0)
+        {
+            await GrowAsync(device);
+        }
+
+        await device.DisposeAsync();
+        await CheckAsync(image, leaksAllowed: true, "after the cut, opened and closed again");
+    }
+
+    /// <returns>True when the disk has the size of a resize that was under way.</returns>
+    private bool CheckSize(long sectors, int index, int position)
+    {
+        var now = _segments[index];
+        bool underWay = position > now.Until && index + 1 < _segments.Count;
+        bool resized = underWay && sectors == _segments[index + 1].History.Sectors;
+        SimFailure.Unless(
+            sectors == now.History.Sectors || resized,
+            $"the disk has {sectors} sectors after a cut at {position}; it had {now.History.Sectors}{(underWay ? ", or was being resized" : "")}");
+        return resized;
+    }
+
+    // whatever the cut left behind the end must not show
+    private async Task GrowAsync(CheckedBlockDevice device)
+    {
+        var before = new byte[device.Length];
+        await device.ReadAsync(0, before);
+        await device.ResizeAsync(before.Length + ((1L + Random.Next(1024)) * Sector), Random.Next(4) == 0 ? Preallocation.Metadata : Preallocation.Off);
+        var after = new byte[device.Length];
+        await device.ReadAsync(0, after);
+        SimFailure.Unless(after.AsSpan(0, before.Length).SequenceEqual(before), "growing after the cut changed what was there");
+        int stray = after.AsSpan(before.Length).IndexOfAnyExcept((byte)0);
+        SimFailure.Unless(stray < 0, $"growing after the cut shows old bytes in sector {(before.Length + stray) / Sector}");
+    }
+
+    /// <summary>What happened between two changes of the size.</summary>
+    /// <param name="history">Of its sectors.</param>
+    /// <param name="from">The log's length when the first change was over.</param>
+    private sealed class Segment(SectorHistory history, int from)
+    {
+        public SectorHistory History => history;
+
+        public int From => from;
+
+        /// <summary>The log's length when the next change began.</summary>
+        public int Until { get; set; } = int.MaxValue;
+    }
+}
