@@ -6,6 +6,8 @@ mode=${PADDOCK_BUILD_MODE:-aot}
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd) || exit 1
 out=$here/artifacts/$mode
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+# packages are those of packages.lock.json, by their hashes, unless PADDOCK_UNLOCKED_RESTORE is set
+[ -n "${PADDOCK_UNLOCKED_RESTORE:-}" ] || export PADDOCK_LOCKED_RESTORE=1
 
 say() { echo "paddock: $*" >&2; }
 
@@ -42,6 +44,10 @@ started=$out/.started
 if ! dotnet "$1" "$here/src/Paddock.Cli/Paddock.Cli.csproj" -c Release -v q -nologo \
     --artifacts-path "$here/artifacts/obj-$mode" -o "$out" >"$log" 2>&1 9>&-; then
     grep -E 'error|warning' "$log" | sort -u | head -20 >&2
+    if grep -q NU1004 "$log"; then
+        say "the packages differ from packages.lock.json (another version of the SDK, or another processor, brings its own compiler packages);"
+        say "set PADDOCK_UNLOCKED_RESTORE=1 to build with what this SDK brings"
+    fi
     say "the build failed; all of its output is in $log"
     exit 1
 fi

@@ -11,6 +11,9 @@ public static class ByteText
     private const char First = '\udc80', Last = '\udcff';
     private const int Base = 0xdc00;
 
+    /// <summary>UTF-8 for terminals and logs: a byte of a name that is not UTF-8 is written as <c>\xNN</c>.</summary>
+    public static Encoding Printing { get; } = MakePrinting();
+
     /// <summary>Whether a character stands for a byte that is not UTF-8. In a surrogate pair it does not.</summary>
     public static bool IsByte(char c) => c is >= First and <= Last;
 
@@ -70,9 +73,49 @@ public static class ByteText
         return bytes[..(at + zeroes)];
     }
 
+    private static Encoding MakePrinting()
+    {
+        var encoding = (Encoding)new UTF8Encoding(encoderShouldEmitUTF8Identifier: false).Clone();
+        encoding.EncoderFallback = new EscapeFallback();
+        return encoding;
+    }
+
     private static int Put(byte[] bytes, int at, byte value)
     {
         bytes[at] = value;
         return 1;
+    }
+
+    private sealed class EscapeFallback : EncoderFallback
+    {
+        public override int MaxCharCount => 4;
+
+        public override EncoderFallbackBuffer CreateFallbackBuffer() => new EscapeBuffer();
+    }
+
+    private sealed class EscapeBuffer : EncoderFallbackBuffer
+    {
+        private string _text = "";
+        private int _at;
+
+        public override int Remaining => _text.Length - _at;
+
+        public override bool Fallback(char charUnknown, int index)
+        {
+            _text = IsByte(charUnknown) ? string.Create(null, $"\\x{charUnknown & 0xff:x2}") : "\ufffd";
+            _at = 0;
+            return true;
+        }
+
+        public override bool Fallback(char charUnknownHigh, char charUnknownLow, int index) => Fallback(charUnknownHigh, index);
+
+        public override char GetNextChar() => _at < _text.Length ? _text[_at++] : '\0';
+
+        public override bool MovePrevious()
+        {
+            bool moved = _at > 0;
+            _at -= moved ? 1 : 0;
+            return moved;
+        }
     }
 }

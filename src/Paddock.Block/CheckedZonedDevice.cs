@@ -16,6 +16,13 @@ internal sealed class CheckedZonedDevice(IZonedBlockDevice device) : CheckedBloc
             : device.ReportZonesAsync(offset, zones, cancellationToken);
 
     /// <inheritdoc/>
+    public ValueTask<ZoneFindings> FindZonesAsync(
+        long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
+        => offset < 0 || offset >= Length
+            ? throw new ZoneException(ZoneError.OutOfRange, 0, $"offset {offset} is outside the device of {Length} bytes")
+            : device.FindZonesAsync(offset, which, zones, count, cancellationToken);
+
+    /// <inheritdoc/>
     public ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
     {
         CheckWritable();

@@ -299,6 +299,20 @@ public class ResizableDevice : IBlockDevice
             }
         }
 
+        public async ValueTask<ZoneFindings> FindZonesAsync(
+            long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
+        {
+            int ticket = await _gate.EnterAsync();
+            try
+            {
+                return await zoned.FindZonesAsync(offset, which, zones, count, cancellationToken);
+            }
+            finally
+            {
+                _gate.Leave(ticket);
+            }
+        }
+
         [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
         public async ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
         {

@@ -28,6 +28,41 @@ public enum ZoneCondition : byte
     Offline = 15,
 }
 
+/// <summary>Zone conditions, as a set.</summary>
+[Flags]
+public enum ZoneConditionSet : ushort
+{
+    /// <summary>None.</summary>
+    None = 0,
+
+    /// <summary>EMPTY.</summary>
+    Empty = 1 << ZoneCondition.Empty,
+
+    /// <summary>Opened by a write.</summary>
+    ImplicitlyOpen = 1 << ZoneCondition.ImplicitlyOpen,
+
+    /// <summary>Opened by request.</summary>
+    ExplicitlyOpen = 1 << ZoneCondition.ExplicitlyOpen,
+
+    /// <summary>CLOSED.</summary>
+    Closed = 1 << ZoneCondition.Closed,
+
+    /// <summary>READ ONLY.</summary>
+    ReadOnly = 1 << ZoneCondition.ReadOnly,
+
+    /// <summary>FULL.</summary>
+    Full = 1 << ZoneCondition.Full,
+
+    /// <summary>OFFLINE.</summary>
+    Offline = 1 << ZoneCondition.Offline,
+
+    /// <summary>Open, by a write or by request.</summary>
+    Open = ImplicitlyOpen | ExplicitlyOpen,
+
+    /// <summary>Every condition, that of conventional zones included.</summary>
+    All = 0xFFFF,
+}
+
 /// <summary>Zone type; the numbers are those of reports.</summary>
 public enum ZoneType : byte
 {
@@ -75,6 +110,11 @@ public readonly record struct ZoneDescriptor(
 public readonly record struct ZonedLimits(
     long ZoneSize, long ZoneCapacity, int ZoneCount, int ConventionalZones, uint MaxOpenZones, uint MaxActiveZones, uint MaxAppendBytes);
 
+/// <summary>What a search for zones found.</summary>
+/// <param name="Filled">Descriptors that were filled in.</param>
+/// <param name="Matching">Zones that match, those that did not fit included, where they were to be counted.</param>
+public readonly record struct ZoneFindings(int Filled, int Matching);
+
 /// <summary>Wants to know where an append will land before any of it is there: who records that knows after a crash whether it was done.</summary>
 public interface IAppendObserver
 {
@@ -97,6 +137,15 @@ public interface IZonedBlockDevice : IBlockDevice
     /// </summary>
     /// <returns>How many descriptors were filled in.</returns>
     ValueTask<int> ReportZonesAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Describes the zones in some conditions, from the one that holds <paramref name="offset"/> on, as many as there are and fit; and counts all of
+    /// them on request.
+    /// </summary>
+    /// <remarks>This walks all zones; a device that can do better does.</remarks>
+    ValueTask<ZoneFindings> FindZonesAsync(
+        long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
+        => ZoneWalk.FindAsync(this, offset, which, zones, count, cancellationToken);
 
     /// <summary>Opens, closes, finishes or resets every zone of a range, all or none (spec section 3, range requests).</summary>
     ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default);

@@ -11,16 +11,14 @@ internal static class CompatibleTools
     /// <returns>Its exit code; null when the first argument names none.</returns>
     public static async ValueTask<int?> TryRunAsync(string[] args)
     {
-        switch (args[0])
+        return args[0] switch
         {
-            case "img":
-                return await ImgTool.RunAsync(args[1..], ToolContext.ForProcess("qemu-img"));
-            case "io":
-                return await IoTool.RunAsync(args[1..], ToolContext.ForProcess("qemu-io"));
-            case "nbd":
-                return await NbdTool.RunAsync(args[1..], ToolContext.ForProcess("qemu-nbd"), respawn: ["nbd"]);
-            default:
-                return null;
-        }
+            "img" => await GuardAsync("qemu-img", context => ImgTool.RunAsync(args[1..], context)),
+            "io" => await GuardAsync("qemu-io", context => IoTool.RunAsync(args[1..], context)),
+            "nbd" => await GuardAsync("qemu-nbd", context => NbdTool.RunAsync(args[1..], context, respawn: ["nbd"])),
+            _ => null,
+        };
     }
+
+    private static Task<int> GuardAsync(string program, Func<ToolContext, Task<int>> tool) => ToolRun.GuardAsync(ToolContext.ForProcess(program), tool);
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using System.Runtime.InteropServices;
 using Paddock.Block;
 using Paddock.Tools;
 using Paddock.Tools.Native;
@@ -16,6 +17,21 @@ public static class NativeTools
     /// <returns>One of <see cref="NativeExit"/>.</returns>
     public static async Task<int> RunAsync(string[] args, NativeConsole console)
     {
+        int code = await RunGuardedAsync(args, console);
+        console.Out.Flush();
+        if (console.OutStream.Failure is { } why)
+        {
+            console.Error.WriteLine("paddock: " + why);
+            code = code == NativeExit.Success ? NativeExit.Failure : code;
+        }
+
+        return code;
+    }
+
+    private static async Task<int> RunGuardedAsync(string[] args, NativeConsole console)
+    {
+        using var stop = new CancellationTokenSource();
+        using var hangup = OperatingSystem.IsWindows() ? null : StopOnHangup(console, stop);
         try
         {
             // '@file' is a file's name here, not a file of arguments
@@ -33,7 +49,13 @@ public static class NativeTools
                 new InvocationConfiguration
                 {
                     EnableDefaultExceptionHandler = false, Output = console.Out, Error = console.Error, ProcessTerminationTimeout = StopLimit,
-                });
+                },
+                stop.Token);
+        }
+        catch (OutputException)
+        {
+            // reported by the caller
+            return NativeExit.Failure;
         }
         catch (ToolException e)
         {
@@ -43,33 +65,30 @@ public static class NativeTools
         {
             return Fail(console, "stopped", NativeExit.Stopped);
         }
-        catch (Exception e) when (e is BlockException or IOException or UnauthorizedAccessException)
+        catch (Exception e)
         {
-            return Fail(console, e.Message, NativeExit.Failure);
-        }
-        finally
-        {
-            Flush(console);
+            return Fail(console, ToolRun.Describe(e, Environment.GetEnvironmentVariable), NativeExit.Failure);
         }
     }
+
+    // A closed terminal, and SIGHUP in general, is a stop like SIGTERM unless the verb has another use for it. Where the signal is ignored (nohup),
+    // the runtime leaves it so.
+    private static PosixSignalRegistration StopOnHangup(NativeConsole console, CancellationTokenSource stop)
+        => PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+        {
+            context.Cancel = true;
+            if (console.Hangup?.Invoke() != true && !stop.IsCancellationRequested)
+            {
+                stop.Cancel();
+                _ = Task.Delay(StopLimit).ContinueWith(_ => Environment.Exit(NativeExit.HungUp), TaskScheduler.Default);
+            }
+        });
 
     private static int Fail(NativeConsole console, string message, int code)
     {
         console.EndProgress();
-        Flush(console);
-        console.Error.WriteLine("paddock: " + message.ReplaceLineEndings(" "));
+        console.Out.Flush();
+        console.Error.WriteLine("paddock: " + EscapedText.EscapeLines(message.ReplaceLineEndings(" ")));
         return code;
-    }
-
-    private static void Flush(NativeConsole console)
-    {
-        try
-        {
-            console.Out.Flush();
-        }
-        catch (IOException)
-        {
-            // the reader of a pipe has gone ('paddock zones | head'): nobody is left to tell
-        }
     }
 }

@@ -1,5 +1,9 @@
 using Paddock.Cli;
+using Paddock.Posix;
 using Paddock.Tools.Native;
+
+ProcessSetup.Run();
+args = FileNames.ExactArguments(args);
 
 // the compatible tools come first and touch nothing else: test suites start them thousands of times
 if (args.Length > 0 && await CompatibleTools.TryRunAsync(args) is { } code)

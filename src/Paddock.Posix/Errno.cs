@@ -35,6 +35,7 @@ public static class Errno
         (24, BlockError.Io, "Too many open files"),
         (26, BlockError.Io, "Text file busy"),
         (29, BlockError.Io, "Illegal seek"),
+        (32, BlockError.Io, "Broken pipe"),
         (38, BlockError.Io, "Function not implemented"),
         (40, BlockError.Io, "Too many levels of symbolic links"),
         (71, BlockError.Io, "Protocol error"),
@@ -109,6 +110,10 @@ public static class Errno
         {
             UnauthorizedAccessException => 13,
             FileNotFoundException or DirectoryNotFoundException => 2,
+            PathTooLongException => 36,
+
+            // what the runtime makes of EFBIG: past the file-size limit of the process or of the file system
+            ArgumentOutOfRangeException => 27,
             ArgumentException => 22,
             NotSupportedException => 95,
             IOException io when OperatingSystem.IsLinux() && io.HResult is > 0 and < 4096 => io.HResult,

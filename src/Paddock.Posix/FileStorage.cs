@@ -53,7 +53,7 @@ public sealed partial class FileStorage : IStorage, IDisposable
     /// <summary>Opens a file. Errors: as the operating system says, with <see cref="BlockException.Errno"/> set.</summary>
     public static FileStorage Open(FileOpenOptions options)
     {
-        string what = $"Could not open '{options.Path}'";
+        string what = $"Could not open '{EscapedText.Escape(options.Path)}'";
         if (!OperatingSystem.IsLinux())
         {
             return OpenPortable(options, what);

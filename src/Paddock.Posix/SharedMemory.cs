@@ -69,8 +69,9 @@ public sealed class SharedMemory : SafeHandle
     /// <param name="file">A regular file: memfd, hugetlbfs or tmpfs.</param>
     /// <param name="offset">The part's first byte; any multiple of anything, huge pages too.</param>
     /// <param name="length">Its bytes, at least 1.</param>
+    /// <param name="mustBeSealed">Whether a file is refused that can be cut short: <see cref="MayShrink"/> is false then.</param>
     /// <exception cref="IOException">It is another kind of file, does not cover the part, or cannot be mapped.</exception>
-    public static SharedMemory Map(SafeFileHandle file, long offset, long length)
+    public static SharedMemory Map(SafeFileHandle file, long offset, long length, bool mustBeSealed = false)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(length);
@@ -90,6 +91,14 @@ public sealed class SharedMemory : SafeHandle
         }
 
         int seals = Native.Control(file, Native.AddSeals, Native.SealShrink) < 0 ? Native.Control(file, Native.GetSeals, 0) : Native.SealShrink;
+        bool mayShrink = seals < 0 || (seals & Native.SealShrink) == 0;
+        if (mayShrink && mustBeSealed)
+        {
+            throw new IOException(
+                "memory to share cannot be sealed, so its owner could cut it short and end this process: "
+                + "share a memfd that can be sealed (QEMU: memory-backend-memfd), or have the server accept such memory (--vhost-user-sealed false)");
+        }
+
         _ = Native.Stat(file, "", emptyPath, basicStats, facts);
         long size = MemoryMarshal.Read<long>(facts[40..]);
         if (offset > size || length > size - offset)
@@ -102,7 +111,7 @@ public sealed class SharedMemory : SafeHandle
         long skip = offset & (page - 1), whole = (skip + length + page - 1) & -page;
         nint start = Native.Map(0, (nuint)whole, Native.ProtectRead | Native.ProtectWrite, Native.MapShared, file, offset - skip);
         return start != -1
-            ? new SharedMemory(start, (nuint)whole, (int)skip, length, seals < 0 || (seals & Native.SealShrink) == 0)
+            ? new SharedMemory(start, (nuint)whole, (int)skip, length, mayShrink)
             : throw new IOException($"{length} bytes of memory to share cannot be mapped: {Errno.Describe(Marshal.GetLastPInvokeError())}");
     }
 

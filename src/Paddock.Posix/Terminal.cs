@@ -9,6 +9,31 @@ public static class Terminal
     /// <summary>True when standard output is a terminal.</summary>
     public static bool IsOutputTerminal => OperatingSystem.IsLinux() ? Native.IsTerminal(1) == 1 : !Console.IsOutputRedirected;
 
+    /// <summary>True when standard input is a terminal.</summary>
+    public static bool IsInputTerminal => OperatingSystem.IsLinux() ? Native.IsTerminal(0) == 1 : !Console.IsInputRedirected;
+
+    /// <summary>True when standard error is a terminal.</summary>
+    public static bool IsErrorTerminal => OperatingSystem.IsLinux() ? Native.IsTerminal(2) == 1 : !Console.IsErrorRedirected;
+
+    /// <summary>Whether the process has a terminal that can send it signals; false after that terminal was closed.</summary>
+    public static bool HasControllingTerminal()
+    {
+        const int noControl = 0x100;
+        if (!OperatingSystem.IsLinux())
+        {
+            return false;
+        }
+
+        int descriptor = Native.Open("/dev/tty\0"u8, noControl | Native.OpenCloseOnExec, 0);
+        if (descriptor < 0)
+        {
+            return false;
+        }
+
+        _ = Native.CloseDescriptor(descriptor);
+        return true;
+    }
+
     /// <summary>Columns of the terminal; <paramref name="otherwise"/> where there is none.</summary>
     public static int Width(int otherwise = 80)
     {

@@ -1,7 +1,7 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
-using System.Text;
 using Microsoft.Win32.SafeHandles;
+using Paddock.Block;
 
 namespace Paddock.Posix;
 
@@ -40,7 +40,7 @@ public sealed class UnixSocketFile
             if (mode is { } wanted && !OperatingSystem.IsWindows())
             {
                 // nobody can connect before it listens
-                File.SetUnixFileMode(path, wanted);
+                FileNames.SetMode(path, wanted);
             }
 
             socket.Listen(backlog);
@@ -59,13 +59,13 @@ public sealed class UnixSocketFile
     {
         if (_identity is not null && Find(Path) == _identity)
         {
-            File.Delete(Path);
+            FileNames.Delete(Path);
         }
     }
 
     private static void RemoveStale(string path)
     {
-        if (!OperatingSystem.IsLinux() || !System.IO.Path.Exists(path))
+        if (!OperatingSystem.IsLinux() || !FileNames.Exists(path))
         {
             return;
         }
@@ -79,11 +79,11 @@ public sealed class UnixSocketFile
         using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { Blocking = false };
         try
         {
-            probe.Connect(new UnixDomainSocketEndPoint(path));
+            probe.Connect(UnixAddress.Of(path));
         }
         catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionRefused)
         {
-            File.Delete(path);
+            FileNames.Delete(path);
             return;
         }
         catch (SocketException)
@@ -106,14 +106,15 @@ public sealed class UnixSocketFile
         // struct sockaddr_un: the family, then the name with its zero
         const int nameAt = sizeof(ushort), longest = 107;
         byte[] address = new byte[nameAt + longest + 1];
-        int length = Encoding.UTF8.GetByteCount(path);
+        byte[] name = ByteText.ToBytes(path);
+        int length = name.Length;
         if (length is 0 or > longest)
         {
             throw new IOException($"a socket's path is 1 to {longest} bytes long; this one has {length}");
         }
 
         address[0] = Native.FamilyUnix;
-        Encoding.UTF8.GetBytes(path, address.AsSpan(nameAt));
+        name.CopyTo(address, nameAt);
         int descriptor = Native.CreateSocket(Native.FamilyUnix, Native.TypeStream | Native.SocketCloseOnExec, 0);
         if (descriptor < 0)
         {

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2;
 
@@ -23,6 +24,23 @@ public sealed record Qcow2ImageInfo
 
     public bool ExtendedL2 { get; init; }
 
+    /// <summary>How the disk is encrypted; null: it is not.</summary>
+    public string? Encryption { get; init; }
+
+    /// <summary>True when the data is in a file of its own.</summary>
+    public bool ExternalDataFile { get; init; }
+
+    /// <summary>Persistent bitmaps that are valid, the first <see cref="BitmapDirectory.MaxListed"/> at most.</summary>
+    public IReadOnlyList<Qcow2BitmapInfo> Bitmaps { get; init; } = [];
+
+    /// <summary>How many persistent bitmaps there are.</summary>
+    public long BitmapCount { get; init; }
+
+    /// <summary>Why the disk cannot be read, in words; null: it can be.</summary>
+    public string? Unsupported => Encryption is { } method ? $"the image is encrypted ({method}): encryption is not supported"
+        : ExtendedL2 ? "extended L2 entries are not supported"
+        : ExternalDataFile ? "external data files are not supported" : null;
+
     public string? BackingFile { get; init; }
 
     public string? BackingFormat { get; init; }
@@ -37,6 +55,13 @@ public sealed record Qcow2ImageInfo
 /// <summary>One internal snapshot.</summary>
 public sealed record Qcow2SnapshotInfo(
     string Id, string Name, long DateSeconds, int DateNanoseconds, long VmClockNanoseconds, long VmStateSize, long DiskSize, long InstructionCount);
+
+/// <summary>One persistent bitmap.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Granularity">Bytes of the disk that a bit stands for.</param>
+/// <param name="InUse">Whether it was not saved: it cannot be trusted.</param>
+/// <param name="Auto">Whether it records writes.</param>
+public sealed record Qcow2BitmapInfo(string Name, long Granularity, bool InUse, bool Auto);
 
 /// <summary>The zoned part of an image.</summary>
 public sealed record ZonedImageInfo(ZoneLayout Layout, ZonedLimits Limits, long TableOffset, long TableBytes)

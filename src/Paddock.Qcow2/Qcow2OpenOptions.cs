@@ -41,6 +41,12 @@ public sealed record Qcow2OpenOptions
     /// <summary>Opens an image whose corrupt bit or dirty bit is set for repair: no automatic repair, writing allowed to the checker.</summary>
     public bool ForCheck { get; init; }
 
+    /// <summary>
+    /// Opens an image for its <see cref="Qcow2ImageInfo"/> alone: known features that Paddock does not support are reported there and not refused.
+    /// The disk must not be read then.
+    /// </summary>
+    public bool ForInfo { get; init; }
+
     /// <summary>Told, once, when the image is found corrupt and closed for writing.</summary>
     public Action<string>? OnCorruption { get; init; }
 
@@ -102,5 +108,5 @@ public sealed class DenyGate : IImageGate
     /// <inheritdoc/>
     public ValueTask<IBlockDevice?> OpenBackingAsync(string name, string? format, IStorage overlay, CancellationToken cancellationToken)
         => throw new BlockException(
-            BlockError.NotPermitted, $"the image names a backing file, '{name}', and was opened without leave to open it");
+            BlockError.NotPermitted, $"the image names a backing file, '{EscapedText.Escape(name)}', and was opened without leave to open it");
 }

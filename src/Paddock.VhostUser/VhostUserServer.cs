@@ -14,6 +14,9 @@ public sealed class VhostUserServer : IAsyncDisposable
 {
     private const int StackSize = 512 << 10;
 
+    // of front ends that have agreed on nothing; the others are virtual machines, which may be silent for ever
+    private static readonly TimeSpan IdleEviction = TimeSpan.FromSeconds(10);
+
     private readonly IBlockDevice _disk;
     private readonly VhostUserServerOptions _options;
     private readonly VirtioBlkDevice _device;
@@ -34,7 +37,11 @@ public sealed class VhostUserServer : IAsyncDisposable
         (_disk, _options) = (disk, options);
         _device = new VirtioBlkDevice(disk, new VirtioBlkOptions { Queues = options.Queues, Serial = options.Serial, Buffers = options.Buffers });
         _reception = new Reception<Socket, FrontEndConnection>(
-            1, WhenFull.Wait, socket => new FrontEndConnection(socket, _device, _options), Begin, options.Time);
+            1, WhenFull.Wait, socket => new FrontEndConnection(socket, _device, _options), Begin, options.Time)
+        {
+            IdleEviction = IdleEviction,
+        };
+        _reception.Evicted += _ => options.Log?.Invoke("a front end that agreed on nothing is hung up on: another waits");
     }
 
     /// <summary>What requests did, of all front ends so far.</summary>

@@ -14,6 +14,12 @@ public sealed record VhostUserServerOptions
     /// <summary>After so long a front end that has not agreed on features is sent away; zero: never.</summary>
     public TimeSpan HandshakeLimit { get; init; }
 
+    /// <summary>
+    /// Whether memory is refused that the front end could cut short: it would end the whole process, with every disk that it serves. A memfd that
+    /// can be sealed is accepted.
+    /// </summary>
+    public bool SealedMemoryOnly { get; init; } = true;
+
     /// <summary>What the disk answers when it is asked for its name: 20 bytes of ASCII; more is cut off.</summary>
     public string Serial { get; init; } = "paddock";
 

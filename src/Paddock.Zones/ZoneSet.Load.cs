@@ -159,6 +159,7 @@ public sealed partial class ZoneSet
         _conditions.AsSpan(from, sequential - from).Clear(); // that is NOT_WP, 0
         _conditions.AsSpan(sequential, to - sequential).Fill((byte)ZoneCondition.Empty);
         _flags.AsSpan(from, to - from).Clear();
+        _tally = new ZoneTally(_conditions);
     }
 
     private void RequireIdle(int zone)

@@ -71,6 +71,10 @@ public sealed partial class ZoneSet
         {
             Clear(before, after);
         }
+        else
+        {
+            _tally = new ZoneTally(_conditions);
+        }
 
         FitLast(last, filled);
         return result;

@@ -26,6 +26,7 @@ public sealed partial class ZoneSet
     private long[] _pointers;
     private byte[] _conditions;
     private byte[] _flags;
+    private ZoneTally _tally;
     private OpenList _implicit;
     private int _explicit;
     private int _closed;
@@ -46,6 +47,7 @@ public sealed partial class ZoneSet
         _conditions = new byte[limits.ZoneCount];
         _flags = new byte[limits.ZoneCount];
         _implicit = new OpenList(limits.ZoneCount);
+        _tally = new ZoneTally(_conditions);
         Clear();
     }
 
@@ -162,6 +164,4 @@ public sealed partial class ZoneSet
     }
 
     private static ZoneResult Refuse(ZoneError error, int zone) => ZoneResult.Refused(error, zone);
-
-    private void SetCondition(int zone, ZoneCondition condition) => _conditions[zone] = (byte)condition;
 }

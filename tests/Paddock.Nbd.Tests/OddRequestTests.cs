@@ -64,6 +64,34 @@ public class OddRequestTests
         client.Take(512);
     }
 
+    [Fact]
+    public async Task An_export_that_cannot_tell_its_size_is_refused_and_another_can_be_chosen()
+    {
+        var broken = new BlocksDevice(1 << 20, 1) { SizeFailure = new BlockException(BlockError.Io, "the file is gone") };
+        await using var bench = new Bench(
+            null, new NbdExport { Name = "broken", Device = broken }, new NbdExport { Name = "good", Device = Bench.Disk().Device });
+        using var client = bench.Connect();
+        client.Take(Greeting.Size);
+        client.Send(0, 0, 0, 3);
+        foreach (var option in new[] { NbdOption.Info, NbdOption.Go })
+        {
+            client.Option(option, new InfoRequest("broken", []).ToBytes());
+            OptionReplyHeader head;
+            do
+            {
+                head = client.Reply().Head;
+            }
+            while (head.Type == OptionReplyType.Info);
+            Assert.Equal(OptionReplyType.ErrorUnknown, head.Type);
+        }
+
+        client.Option(NbdOption.Go, new InfoRequest("good", []).ToBytes());
+        while (client.Reply().Head is var head && head.Type != OptionReplyType.Ack)
+        {
+            Assert.False(head.IsError);
+        }
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(5)]

@@ -53,6 +53,18 @@ public class ReconnectTests
         await server.StopAsync();
     }
 
+    [Fact]
+    public async Task A_relay_whose_clients_come_and_go_ends_without_a_failure()
+    {
+        // a connection that is accepted just then leaves the relay's loop between two accepts
+        for (int i = 0; i < 500; i++)
+        {
+            await using var relay = new Relay(0);
+            using var client = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            await client.ConnectAsync(IPAddress.Loopback, relay.Port, TestContext.Current.CancellationToken);
+        }
+    }
+
     private static ValueTask<NbdClient> ConnectAsync(Relay relay, TimeSpan delay)
         => NbdClient.ConnectAsync(new NbdTarget { Host = "127.0.0.1", Port = relay.Port, ReconnectDelay = delay });
 

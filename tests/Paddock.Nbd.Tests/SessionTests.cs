@@ -395,4 +395,13 @@ public class SessionTests
 
         public void Dispose() => inner.Dispose();
     }
+
+    [Fact]
+    public void File_size_limit_is_answered_as_qemu_nbd_answers_it()
+    {
+        var failure = new BlockException(BlockError.TooLarge, "File too large");
+        Assert.Equal(NbdError.NoSpace, Paddock.Nbd.Server.ReplyFormat.Map(failure, NbdCommand.Write));
+        Assert.Equal(NbdError.NoSpace, Paddock.Nbd.Server.ReplyFormat.Map(failure, NbdCommand.WriteZeroes));
+        Assert.Equal(NbdError.Overflow, Paddock.Nbd.Server.ReplyFormat.Map(failure, NbdCommand.Read));
+    }
 }

@@ -113,7 +113,7 @@ public sealed class AuthKeysTests : IDisposable
         Assert.Contains("AuthenticationFailed", (await Assert.ThrowsAsync<BlockException>(
             () => NvmeNode.OpenAsync($"{name}&dhchap-secret-file={wrong}", readOnly: false, stop).AsTask())).Message, StringComparison.Ordinal);
         string lines = log.ToString();
-        Assert.Contains($"authenticated host={HostNqn} by=Sha512, Ffdhe2048, both ways", lines, StringComparison.Ordinal);
+        Assert.Contains($"authenticated host={HostNqn} by=\"Sha512, Ffdhe2048, both ways\"", lines, StringComparison.Ordinal);
         Assert.DoesNotContain(_key[10..30], lines, StringComparison.Ordinal);
     }
 

@@ -22,6 +22,15 @@ internal sealed class RawHost : IDisposable
         Assert.Equal(PduType.InitializeResponse, PduHeader.Read(Receive(128)).Type);
     }
 
+    /// <summary>The same with a data digest.</summary>
+    public static byte[] DigestedCapsule(in SubmissionEntry entry, ReadOnlySpan<byte> data)
+    {
+        byte[] pdu = [.. Capsule(entry, data), 0, 0, 0, 0];
+        new PduHeader(PduType.Command, PduFlags.DataDigest, 72, 72, (uint)pdu.Length).WriteTo(pdu);
+        Block.Crc32C.Write(data, pdu.AsSpan(pdu.Length - 4));
+        return pdu;
+    }
+
     public static byte[] Capsule(in SubmissionEntry entry, ReadOnlySpan<byte> data = default)
     {
         byte[] pdu = new byte[72 + data.Length];
@@ -32,17 +41,16 @@ internal sealed class RawHost : IDisposable
     }
 
     /// <summary>Connects a queue; gives the controller's identifier, and in the bits above what authentication it asks for.</summary>
-    public long Connect(string nqn, ushort queue = 0, ushort controller = 0xFFFF, uint keepAlive = 0)
+    public long Connect(string nqn, ushort queue = 0, ushort controller = 0xFFFF, uint keepAlive = 0, bool digest = false)
     {
         byte[] data = new byte[1024];
         new ConnectData(1, controller, nqn, Secrets.RawHostNqn).WriteTo(data);
-        Send(Capsule(
-            new SubmissionEntry
-            {
-                Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 1, NamespaceId = FabricsType.Connect, DataLength = 1024, DataKind = SubmissionEntry.InCapsule,
-                Dword10 = (uint)queue << 16, Dword11 = 31, Dword12 = keepAlive,
-            },
-            data));
+        var entry = new SubmissionEntry
+        {
+            Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 1, NamespaceId = FabricsType.Connect, DataLength = 1024, DataKind = SubmissionEntry.InCapsule,
+            Dword10 = (uint)queue << 16, Dword11 = 31, Dword12 = keepAlive,
+        };
+        Send(digest ? DigestedCapsule(entry, data) : Capsule(entry, data));
         var completion = Response();
         Assert.Equal(NvmeStatus.Success, completion.Status);
         return (long)completion.Result;

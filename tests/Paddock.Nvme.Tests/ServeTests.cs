@@ -51,6 +51,63 @@ public sealed class ServeTests : IDisposable
         Assert.Equal(data, back);
     }
 
+    [Theory]
+    [InlineData(null)]
+    [InlineData("1M")]
+    public async Task A_probed_raw_disk_takes_no_qcow2_header_through_any_listener_and_keeps_its_format(string? cache)
+    {
+        string image = Path.Combine(_folder, "disk");
+        await File.WriteAllBytesAsync(image, new byte[1 << 20], TestContext.Current.CancellationToken);
+        var settings = new ServeSettings
+        {
+            Images = [new ServedImage { Path = image }], Nvme = "127.0.0.1:0", Nbd = "unix:" + Path.Combine(_folder, "n"), VolatileCache = cache,
+        };
+        await using var server = await ServeVerb.StartAsync(settings, new ServeLog(_log, TimeProvider.System, json: false));
+        Assert.Contains("set format: raw", _log.ToString(), StringComparison.Ordinal);
+        await using var nvme = await NvmeNode.OpenAsync(
+            $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk", readOnly: false, TestContext.Current.CancellationToken);
+        await using var nbd = await new ImageOpener(new ToolContext { Program = "t", Out = TextWriter.Null, Error = TextWriter.Null })
+            .OpenAsync($"nbd+unix:///disk?socket={Path.Combine(_folder, "n")}", new OpenSettings { Format = "raw", ReadOnly = false });
+        byte[] header = new byte[4096];
+        new byte[] { 0x51, 0x46, 0x49, 0xfb, 0, 0, 0, 3 }.CopyTo(header, 0);
+        foreach (var device in new[] { nvme, nbd.Device })
+        {
+            var failure = await Assert.ThrowsAsync<BlockException>(
+                () => device.WriteAsync(0, header, WriteFlags.None, TestContext.Current.CancellationToken).AsTask());
+            Assert.Equal(BlockError.NotPermitted, failure.Error);
+            await device.WriteAsync(512, header, WriteFlags.None, TestContext.Current.CancellationToken);
+        }
+    }
+
+    [Theory]
+    [InlineData("same-directory", false)]
+    [InlineData("none", false)]
+    [InlineData("any", true)]
+    public async Task The_backing_policy_of_a_configuration_is_kept_with_and_without_a_volatile_cache(string policy, bool opens)
+    {
+        string secret = Path.Combine(_folder, "secret"), image = Path.Combine(_folder, "disk.qcow2"), config = Path.Combine(_folder, "c.json");
+        await File.WriteAllBytesAsync(secret, new byte[4096], TestContext.Current.CancellationToken);
+        await using (var file = ImageOpener.OpenFile(image, readOnly: false, create: true))
+        {
+            await Qcow2.Qcow2Image.CreateAsync(
+                file, new Qcow2.Qcow2CreateOptions { Size = 4096, BackingFile = secret, BackingFormat = "raw" }, TestContext.Current.CancellationToken);
+        }
+
+        await File.WriteAllTextAsync(config, $"{{ \"backing\": \"{policy}\" }}", TestContext.Current.CancellationToken);
+        foreach (string? cache in new[] { null, "1M" })
+        {
+            var settings = ServeSettings.Load(config) with
+            {
+                Images = [new ServedImage { Path = image }], Nbd = "unix:" + Path.Combine(_folder, "n"), VolatileCache = cache,
+            };
+            var start = Record.ExceptionAsync(async () =>
+            {
+                await using var server = await ServeVerb.StartAsync(settings, new ServeLog(_log, TimeProvider.System, json: false));
+            });
+            Assert.Equal(opens, await start is null);
+        }
+    }
+
     [Fact]
     public async Task Faults_are_asked_for_over_the_control_socket_and_counted_in_the_metrics()
     {

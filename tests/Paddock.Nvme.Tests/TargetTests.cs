@@ -129,6 +129,24 @@ public class TargetTests
     }
 
     [Fact]
+    public async Task Commands_that_fail_count_as_errors_and_not_as_bytes()
+    {
+        await using var bench = await Bench.StartAsync();
+        var counted = bench.Namespace.Statistics;
+        await bench.Zoned.WriteAsync(0, new byte[4096]);
+        await Refused(ZoneError.NotAtWritePointer, () => bench.Zoned.WriteAsync(8192, new byte[4096]));
+        bench.Faults.Add(new DeviceFault { Operations = DeviceOperations.Write });
+        await Assert.ThrowsAsync<BlockException>(() => bench.Zoned.WriteAsync(4096, new byte[4096]).AsTask());
+
+        // written, but not durable as it was asked to be: it failed
+        bench.Faults.Add(new DeviceFault { Operations = DeviceOperations.Flush, Count = 2 });
+        await Assert.ThrowsAsync<BlockException>(() => bench.Zoned.WriteAsync(4096, new byte[4096], WriteFlags.Fua).AsTask());
+        await Assert.ThrowsAsync<BlockException>(async () => await bench.Zoned.AppendAsync(Zone, new byte[4096], WriteFlags.Fua));
+        Assert.Equal((1L, 4096L, 4L), (counted.Writes, counted.BytesWritten, counted.Errors));
+        Assert.Equal(4096, counted.OfZone(0).BytesWritten);
+    }
+
+    [Fact]
     public async Task A_host_that_is_not_on_the_list_may_not_in()
     {
         await using var bench = await Bench.StartAsync();

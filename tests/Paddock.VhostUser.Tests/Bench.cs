@@ -10,12 +10,13 @@ internal sealed class Bench : IAsyncDisposable
 
     private readonly string _folder = Directory.CreateTempSubdirectory("vhost-").FullName;
 
-    public Bench(int queues = 1, IBlockDevice? disk = null, TimeSpan handshakeLimit = default, TimeProvider? time = null)
+    public Bench(int queues = 1, IBlockDevice? disk = null, TimeSpan handshakeLimit = default, TimeProvider? time = null, bool sealedMemoryOnly = true)
     {
         Server = new VhostUserServer(disk ?? CheckedBlockDevice.Wrap(Disk), new VhostUserServerOptions
         {
             Queues = queues,
             HandshakeLimit = handshakeLimit,
+            SealedMemoryOnly = sealedMemoryOnly,
             Time = time ?? TimeProvider.System,
             Log = line =>
             {

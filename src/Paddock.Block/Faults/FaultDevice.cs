@@ -121,6 +121,11 @@ public class FaultDevice : IBlockDevice
             => Faults.IsIdle ? zoned.ReportZonesAsync(offset, zones, CancellationToken.None)
                 : ReportZonesSlowlyAsync(offset, zones, cancellationToken);
 
+        public ValueTask<ZoneFindings> FindZonesAsync(
+            long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
+            => Faults.IsIdle ? zoned.FindZonesAsync(offset, which, zones, count, CancellationToken.None)
+                : FindZonesSlowlyAsync(offset, which, zones, count, cancellationToken);
+
         public ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
             => Faults.IsIdle ? zoned.ManageZonesAsync(action, offset, length, CancellationToken.None)
                 : ManageZonesSlowlyAsync(action, offset, length, cancellationToken);
@@ -138,6 +143,13 @@ public class FaultDevice : IBlockDevice
         {
             await Faults.MeetAsync(DeviceOperations.Report, offset, zones.Length * zoned.Zoned.ZoneSize, cancellationToken);
             return await zoned.ReportZonesAsync(offset, zones, CancellationToken.None);
+        }
+
+        private async ValueTask<ZoneFindings> FindZonesSlowlyAsync(
+            long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken)
+        {
+            await Faults.MeetAsync(DeviceOperations.Report, offset, zones.Length * zoned.Zoned.ZoneSize, cancellationToken);
+            return await zoned.FindZonesAsync(offset, which, zones, count, CancellationToken.None);
         }
 
         private async ValueTask ManageZonesSlowlyAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken)

@@ -118,6 +118,10 @@ public class RestartableDevice : IBlockDevice
         public ValueTask<int> ReportZonesAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
             => Here.ReportZonesAsync(offset, zones, cancellationToken);
 
+        public ValueTask<ZoneFindings> FindZonesAsync(
+            long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
+            => Here.FindZonesAsync(offset, which, zones, count, cancellationToken);
+
         public ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
             => Here.ManageZonesAsync(action, offset, length, cancellationToken);
 

@@ -1,6 +1,6 @@
 namespace Paddock.Block.Serving;
 
-/// <summary>What becomes of a client for whom there is no place.</summary>
+/// <summary>What to do with a client when all slots are taken, and none can be freed.</summary>
 public enum WhenFull
 {
     /// <summary>It waits in the listener's queue until another leaves.</summary>
@@ -25,8 +25,15 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
 
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(2);
 
+    // while a client waits for a slot: how often the others are looked at again
+    private static readonly TimeSpan Recheck = TimeSpan.FromMilliseconds(100);
+
+    // what a client that needs no longer than that for its handshake, or to ask for something, has nothing to fear from
+    private const long StrangerMilliseconds = 1000, IntroducedMilliseconds = 10_000;
+
     private readonly Lock _lock = new();
     private readonly HashSet<TClient> _clients = [];
+    private readonly HashSet<TClient> _evicted = [];
     private readonly SemaphoreSlim _places;
     private readonly WhenFull _whenFull;
     private readonly TimeProvider _time;
@@ -54,6 +61,15 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
 
     /// <summary>Raised when a client was hung up on because there was no place or no memory for it.</summary>
     public event Action? Refused;
+
+    /// <summary>Raised when a client is about to be hung up on so that another gets its slot.</summary>
+    public event Action<TClient>? Evicted;
+
+    /// <summary>
+    /// After so long without a request a client that was served may be evicted, when all slots are taken and another waits; zero: never, and
+    /// neither is one that has introduced itself.
+    /// </summary>
+    public TimeSpan IdleEviction { get; init; }
 
     /// <summary>The clients of now.</summary>
     public TClient[] Clients
@@ -91,7 +107,8 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     /// <summary>Serves a client whose connection is there already; waits for a place where others would.</summary>
     public void Take(TSocket socket)
     {
-        if (_whenFull == WhenFull.Wait)
+        bool hasPlace = _places.Wait(0);
+        if (!hasPlace && _whenFull == WhenFull.Wait)
         {
             try
             {
@@ -103,9 +120,11 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
                 socket.Dispose();
                 throw;
             }
+
+            hasPlace = true;
         }
 
-        Start(socket, hasPlace: _whenFull == WhenFull.Wait);
+        Start(socket, hasPlace);
     }
 
     /// <summary>A client is gone.</summary>
@@ -117,6 +136,7 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         lock (_lock)
         {
             _clients.Remove(client);
+            _evicted.Remove(client);
             left = _clients.Count;
             last = _stopping && left == 0;
             _places.Release();
@@ -205,21 +225,16 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
 
     private async Task AcceptAsync(Func<CancellationToken, ValueTask<TSocket>> accept)
     {
-        bool waits = _whenFull == WhenFull.Wait;
         while (!_stop.IsCancellationRequested)
         {
-            bool hasPlace = false;
+            TSocket? socket = null;
             try
             {
-                if (waits)
-                {
-                    await _places.WaitAsync(_stop.Token);
-                    hasPlace = true;
-                }
-
-                var socket = await accept(_stop.Token);
-                (bool given, hasPlace) = (hasPlace, false);
-                Start(socket, given);
+                // taken before there is a slot for it: only who is here shows that one is wanted
+                socket = await accept(_stop.Token);
+                bool hasPlace = _admits && await PlaceAsync();
+                (var taken, socket) = (socket, null);
+                Start(taken, hasPlace);
             }
             catch (Exception) when (_stop.IsCancellationRequested)
             {
@@ -228,11 +243,76 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
             catch (Exception)
             {
                 // a client that left at once, or no descriptor or thread free: none of them may end the server
-                GiveBack(hasPlace);
                 await Task.Delay(Pause, _time, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+            finally
+            {
+                socket?.Dispose();
             }
         }
     }
+
+    // a slot for one who waits; false when there is none to be had, and whoever comes is not to wait
+    private async ValueTask<bool> PlaceAsync()
+    {
+        while (!_places.Wait(0))
+        {
+            bool freed = Evict();
+            if (!freed && _whenFull == WhenFull.Refuse)
+            {
+                return false;
+            }
+
+            if (await _places.WaitAsync(Recheck, _stop.Token))
+            {
+                return true;
+            }
+        }
+
+        return true;
+    }
+
+    private bool Evict()
+    {
+        TClient? victim = null;
+        ClientStanding least = default;
+        TClient[] candidates;
+        lock (_lock)
+        {
+            candidates = [.. _clients.Except(_evicted)];
+        }
+
+        foreach (var client in candidates)
+        {
+            var standing = client.Standing;
+            bool comesFirst = victim is null || standing.Trust < least.Trust
+                || (standing.Trust == least.Trust && standing.IdleMilliseconds > least.IdleMilliseconds);
+            if (comesFirst && MayGo(standing))
+            {
+                (victim, least) = (client, standing);
+            }
+        }
+
+        lock (_lock)
+        {
+            if (victim is null || !_clients.Contains(victim) || !_evicted.Add(victim))
+            {
+                return false;
+            }
+        }
+
+        Evicted?.Invoke(victim);
+        victim.Abort();
+        return true;
+    }
+
+    private bool MayGo(ClientStanding standing) => standing.Trust switch
+    {
+        ClientTrust.Stranger => standing.IdleMilliseconds >= StrangerMilliseconds,
+        ClientTrust.Introduced => IdleEviction > TimeSpan.Zero && standing.IdleMilliseconds >= IntroducedMilliseconds,
+        ClientTrust.Served => IdleEviction > TimeSpan.Zero && standing.IdleMilliseconds >= IdleEviction.TotalMilliseconds,
+        _ => false,
+    };
 
     private void Start(TSocket socket, bool hasPlace)
     {
@@ -243,7 +323,6 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
             return;
         }
 
-        hasPlace = hasPlace || _places.Wait(0);
         var client = hasPlace ? _meet(socket) : null;
         if (client is null || !Enter(client))
         {

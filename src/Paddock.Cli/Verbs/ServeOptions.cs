@@ -25,7 +25,15 @@ internal sealed class ServeOptions
         Description = "Unix socket for a virtual machine (vhost-user-blk); several images: a folder for one socket each, NAME.sock.", HelpName = "PATH",
     };
     private readonly Option<int?> _queues = new("--vhost-user-queues") { Description = "Queues of a vhost-user disk (default 4).", HelpName = "N" };
+    private readonly Option<bool?> _sealed = new("--vhost-user-sealed")
+    {
+        Description = "Refuse guest memory that cannot be sealed: its owner could end the server by cutting it short (default true).", HelpName = "true|false",
+    };
     private readonly Option<string?> _metrics = new("--metrics") { Description = "Serve Prometheus metrics at /metrics.", HelpName = "HOST:PORT|unix:PATH" };
+    private readonly Option<string[]> _metricsHosts = new("--metrics-host")
+    {
+        Description = "Host name by which HTTP clients may ask for the metrics, beside localhost and the addresses; may be repeated.", HelpName = "NAME",
+    };
     private readonly Option<string?> _control = new("--control") { Description = "Unix socket for 'paddock fault' and 'paddock resize'.", HelpName = "PATH" };
     private readonly Option<string?> _nqn = new("--nqn") { Description = "Qualified name of the NVMe subsystem.", HelpName = "NQN" };
     private readonly Option<string[]> _hosts = new("--allow-host") { Description = "Qualified name of a host that may connect; may be repeated.", HelpName = "NQN" };
@@ -44,7 +52,12 @@ internal sealed class ServeOptions
     private readonly Option<int?> _block = new("--block-size") { Description = "Bytes of an NVMe logical block: 512 (default) or 4096.", HelpName = "BYTES" };
     private readonly Option<int?> _connections = new("--max-connections") { Description = "Connections at once by each door (default 256).", HelpName = "N" };
     private readonly Option<string?> _memory = new("--max-memory") { Description = "Memory for the data of requests (default 1G).", HelpName = "SIZE" };
-    private readonly Option<int?> _idle = new("--idle-timeout") { Description = "Seconds of silence until a client is dropped (default 0: never).", HelpName = "S" };
+    private readonly Option<int?> _idle = new("--idle-timeout")
+    {
+        Description = "Seconds of silence until a client is dropped; 0: never (default 600, for NVMe hosts without keep alive, "
+            + "and for NBD clients when all connections are taken).",
+        HelpName = "S",
+    };
     private readonly Option<int?> _drain = new("--drain-timeout") { Description = "Seconds that a stop waits for requests under way (default 10).", HelpName = "S" };
     private readonly Option<bool> _check = new("--check-config") { Description = "Say what would be served, and end." };
     private readonly Option<string?> _cache = new("--volatile-cache")
@@ -68,8 +81,8 @@ internal sealed class ServeOptions
         command.Add(_images);
         foreach (var option in new Option[]
         {
-            _config, _check, _nvme, _nbd, _tls, _tlsMode, _tlsClients, _nbdResize, _vhostUser, _queues, _metrics, _control, _nqn, _hosts, _keys, _format,
-            _backing, _readOnly, _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog,
+            _config, _check, _nvme, _nbd, _tls, _tlsMode, _tlsClients, _nbdResize, _vhostUser, _queues, _sealed, _metrics, _metricsHosts, _control, _nqn, _hosts,
+            _keys, _format, _backing, _readOnly, _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog,
         })
         {
             command.Add(option);
@@ -91,6 +104,7 @@ internal sealed class ServeOptions
             Nbd = parsed.GetValue(_nbd) ?? given.Nbd,
             VhostUser = parsed.GetValue(_vhostUser) ?? given.VhostUser,
             VhostUserQueues = parsed.GetValue(_queues) ?? given.VhostUserQueues,
+            VhostUserSealed = parsed.GetValue(_sealed) ?? given.VhostUserSealed,
             NbdTlsCreds = parsed.GetValue(_tls) ?? given.NbdTlsCreds,
             NbdTls = parsed.GetValue(_tlsMode) ?? given.NbdTls,
             NbdTlsClients = parsed.GetValue(_tlsClients) ?? given.NbdTlsClients,
@@ -100,6 +114,7 @@ internal sealed class ServeOptions
             IdleTimeout = parsed.GetValue(_idle) ?? given.IdleTimeout,
             DrainTimeout = parsed.GetValue(_drain) ?? given.DrainTimeout,
             Metrics = parsed.GetValue(_metrics) ?? given.Metrics,
+            MetricsHosts = [.. parsed.GetValue(_metricsHosts) ?? [], .. given.MetricsHosts],
             Control = parsed.GetValue(_control) ?? given.Control,
             Nqn = parsed.GetValue(_nqn) ?? given.Nqn,
             AllowHosts = [.. allowed, .. given.AllowHosts],

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Paddock.Block;
 using Paddock.Nbd.Client;
 using Paddock.Nbd.Transport;
 
@@ -69,7 +70,7 @@ public sealed record NbdTarget
             if (SocketPath is { } path)
             {
                 socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-                socket.Connect(new UnixDomainSocketEndPoint(path));
+                socket.Connect(UnixAddress.Of(path));
             }
             else
             {

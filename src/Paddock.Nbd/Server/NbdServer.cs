@@ -30,7 +30,11 @@ public sealed class NbdServer : IAsyncDisposable
         Credentials = options.Credentials;
         Pool = options.Buffers ?? new SlabPool();
         _reception = new Reception<Socket, ServerConnection>(
-            options.MaxConnections, WhenFull.Wait, Meet, Begin, options.Time);
+            options.MaxConnections, WhenFull.Wait, Meet, Begin, options.Time)
+        {
+            IdleEviction = options.IdleEviction,
+        };
+        _reception.Evicted += _ => options.Log?.Invoke("an idle client was hung up on: all connections were taken, and another client waited");
         foreach (var export in exports)
         {
             _exports.Add(export.Name, export);
@@ -102,6 +106,7 @@ public sealed class NbdServer : IAsyncDisposable
     {
         if (Pool.TryRent(SlabPool.StandardSize) is { } buffer)
         {
+            ClientSocket.Prepare(socket);
             return new ServerConnection(socket, this, buffer);
         }
 

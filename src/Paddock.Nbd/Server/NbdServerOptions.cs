@@ -28,6 +28,12 @@ public sealed record NbdServerOptions
     /// <summary>After how much silence a client with nothing under way is taken for dead; zero: never.</summary>
     public TimeSpan IdleLimit { get; init; }
 
+    /// <summary>
+    /// After how much silence a client with nothing under way may be hung up on, when all connections are taken and another client waits; zero:
+    /// never. One that has presented a certificate never is.
+    /// </summary>
+    public TimeSpan IdleEviction { get; init; }
+
     /// <summary>Memory for requests and replies, where several servers share it; null for one without a limit.</summary>
     public SlabPool? Buffers { get; init; }
 

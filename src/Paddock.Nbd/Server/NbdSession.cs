@@ -31,6 +31,7 @@ internal sealed class NbdSession : IDisposable
     private readonly ReplyFormat _format;
     private readonly Stack<LateRequest> _free = new();
     private readonly int _headerSize;
+    private readonly long _began;
     private readonly NbdCounters _counters;
     private int _wanted;
     private bool _deviceWaits;
@@ -50,6 +51,7 @@ internal sealed class NbdSession : IDisposable
         _queue = new SendQueue(input.Channel, "nbd send");
         _writer = new ReplyWriter(pool, _queue);
         _format = new ReplyFormat(agreed.Form);
+        _began = _lastCame;
         _headerSize = agreed.Form == HeaderForm.Extended ? ExtendedRequest.Size : CompactRequest.Size;
         Contexts = [.. agreed.Contexts];
     }
@@ -128,6 +130,12 @@ internal sealed class NbdSession : IDisposable
 
     /// <summary>Whether nothing came for so long, and nothing is under way; may be asked from any thread.</summary>
     public bool IsIdleFor(TimeSpan limit) => InFlight.IsEmpty && Stopwatch.GetElapsedTime(Volatile.Read(ref _lastCame)) >= limit;
+
+    /// <summary>For how long nothing came; 0 while something is under way; may be asked from any thread.</summary>
+    public TimeSpan IdleTime => InFlight.IsEmpty ? Stopwatch.GetElapsedTime(Volatile.Read(ref _lastCame)) : TimeSpan.Zero;
+
+    /// <summary>Whether a request has come.</summary>
+    public bool HasBegun => Volatile.Read(ref _lastCame) != _began;
 
     /// <summary>Takes no more requests; may be called from any thread.</summary>
     public void Stop()

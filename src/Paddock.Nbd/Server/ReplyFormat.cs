@@ -96,7 +96,9 @@ internal readonly struct ReplyFormat(HeaderForm form)
         BlockError.InvalidArgument => NbdError.Invalid,
         BlockError.NotSupported => NbdError.NotSupported,
         BlockError.NoSpace or BlockError.TooManyZones => NbdError.NoSpace,
-        BlockError.TooLarge => NbdError.Overflow,
+
+        // a write beyond the file-size limit: the protocol has no EFBIG, and qemu-nbd answers it so
+        BlockError.TooLarge => command is NbdCommand.Write or NbdCommand.WriteZeroes ? NbdError.NoSpace : NbdError.Overflow,
         BlockError.ReadOnly or BlockError.NotPermitted => NbdError.NotPermitted,
         BlockError.NoMemory => NbdError.NoMemory,
         BlockError.Cancelled => NbdError.Shutdown,

@@ -11,7 +11,8 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
     private readonly SocketChannel _plain = new(socket);
     private readonly Lock _lock = new();
     private NbdSession? _session;
-    private bool _stopped;
+    private readonly long _came = Environment.TickCount64;
+    private bool _stopped, _isTrusted;
 
     /// <summary>Runs to the end; never throws.</summary>
     public void Run()
@@ -49,6 +50,20 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
         {
             input.Dispose();
             channel.Dispose();
+        }
+    }
+
+    /// <inheritdoc/>
+    public ClientStanding Standing
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _session is null ? new(ClientTrust.Stranger, Environment.TickCount64 - _came) : new(
+                    _isTrusted ? ClientTrust.Kept : _session.HasBegun ? ClientTrust.Served : ClientTrust.Introduced,
+                    (long)_session.IdleTime.TotalMilliseconds);
+            }
         }
     }
 
@@ -109,7 +124,9 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
                 case HandshakeStep.Close:
                     return false;
                 case HandshakeStep.StartTls:
-                    channel = input.Channel = TlsChannel.Accept(_plain, server.Credentials!);
+                    var credentials = server.Credentials!;
+                    channel = input.Channel = TlsChannel.Accept(_plain, credentials);
+                    _isTrusted = credentials.VerifyPeer;
                     handshake.Secured();
                     break;
                 case HandshakeStep.MoreInput when !input.Fill(handshake.Wanted):

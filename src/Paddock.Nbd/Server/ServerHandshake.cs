@@ -133,6 +133,12 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
             Refuse(head.Option, OptionReplyType.ErrorInvalid, e.Message);
             return HandshakeStep.Continue;
         }
+        catch (Exception e) when (isFixed && head.Option != NbdOption.ExportName && e is not NbdProtocolException)
+        {
+            // a device that cannot tell its size: the client may ask for another export
+            Refuse(head.Option, OptionReplyType.ErrorUnknown, "the export is not available now: " + e.Message);
+            return HandshakeStep.Continue;
+        }
     }
 
     private HandshakeStep Take(NbdOption option, ReadOnlySpan<byte> payload, bool moreBehind)

@@ -10,6 +10,7 @@ internal sealed partial class RemoteZonedNamespace(
     : RemoteNamespace(host, id, length, blockShift, readOnly, ownsHost), IZonedBlockDevice
 {
     private const int ReportBatch = 1024;
+    private const uint Partial = 1 << 16;
 
     private readonly NvmeTcpHost _host = host;
     private readonly uint _id = id;
@@ -22,40 +23,62 @@ internal sealed partial class RemoteZonedNamespace(
 
     /// <inheritdoc/>
     public async ValueTask<int> ReportZonesAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
-    {
-        const uint partial = 1 << 16;
-        int total = 0;
-        offset -= offset % limits.ZoneSize;
-        while (total < zones.Length && offset < Length)
-        {
-            byte[] page = new byte[ZoneReport.HeaderSize + (Math.Min(ReportBatch, zones.Length - total) * ZoneReport.DescriptorSize)];
-            ulong lba = (ulong)(offset >> BlockShift);
-            var entry = new SubmissionEntry
-            {
-                Opcode = Opcode.ZoneManagementReceive,
-                NamespaceId = _id,
-                Dword10 = (uint)lba,
-                Dword11 = (uint)(lba >> 32),
-                Dword12 = (uint)(page.Length / 4) - 1,
-                Dword13 = partial,
-            };
-            Check(await _host.RunAsync(entry, default, page, cancellationToken), "zone report", offset, ZoneOf(offset));
-            int count = (int)Math.Min(ZoneReport.ReadHeader(page), (ulong)(page.Length / ZoneReport.DescriptorSize) - 1);
-            for (int i = 0; i < count; i++)
-            {
-                zones.Span[total++] = ZoneReport.Read(
-                    page.AsSpan(ZoneReport.HeaderSize + (i * ZoneReport.DescriptorSize)), BlockShift, limits.ZoneSize, Length);
-            }
+        => (await FindZonesAsync(offset, ZoneConditionSet.All, zones, count: false, cancellationToken)).Filled;
 
-            if (count == 0)
+    /// <inheritdoc/>
+    public async ValueTask<ZoneFindings> FindZonesAsync(
+        long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
+    {
+        int selector = ZoneReport.SelectorOf(which);
+        if (selector < 0)
+        {
+            // a report lists one condition or all
+            return await ZoneWalk.FindAsync(this, offset, which, zones, count, cancellationToken);
+        }
+
+        long matching = 0;
+        int filled = 0;
+        for (offset -= offset % limits.ZoneSize; offset < Length && (filled < zones.Length || count); count = false)
+        {
+            int room = Math.Min(ReportBatch, zones.Length - filled);
+            var (found, listed) = await ReportAsync(offset, (byte)selector, zones.Slice(filled, room), partial: !count, cancellationToken);
+            matching = count ? found : matching;
+            filled += listed;
+            if (listed == 0)
             {
                 break;
             }
 
-            offset += count * limits.ZoneSize;
+            offset = zones.Span[filled - 1].Start + limits.ZoneSize;
         }
 
-        return total;
+        return new ZoneFindings(filled, (int)Math.Max(filled, Math.Min(matching, int.MaxValue)));
+    }
+
+    private async ValueTask<(long Matching, int Listed)> ReportAsync(
+        long offset, byte selector, Memory<ZoneDescriptor> zones, bool partial, CancellationToken cancellationToken)
+    {
+        byte[] page = new byte[ZoneReport.HeaderSize + (zones.Length * ZoneReport.DescriptorSize)];
+        ulong lba = (ulong)(offset >> BlockShift);
+        var entry = new SubmissionEntry
+        {
+            Opcode = Opcode.ZoneManagementReceive,
+            NamespaceId = _id,
+            Dword10 = (uint)lba,
+            Dword11 = (uint)(lba >> 32),
+            Dword12 = (uint)(page.Length / 4) - 1,
+            Dword13 = ((uint)selector << 8) | (partial ? Partial : 0),
+        };
+        Check(await _host.RunAsync(entry, default, page, cancellationToken), "zone report", offset, ZoneOf(offset));
+        ulong matching = ZoneReport.ReadHeader(page);
+        int listed = (int)Math.Min(matching, (ulong)zones.Length);
+        for (int i = 0; i < listed; i++)
+        {
+            zones.Span[i] = ZoneReport.Read(
+                page.AsSpan(ZoneReport.HeaderSize + (i * ZoneReport.DescriptorSize)), BlockShift, limits.ZoneSize, Length);
+        }
+
+        return ((long)Math.Min(matching, long.MaxValue), listed);
     }
 
     /// <inheritdoc/>

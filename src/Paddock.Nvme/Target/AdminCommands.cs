@@ -36,17 +36,23 @@ internal static class AdminCommands
                     return NvmeStatus.SglLengthInvalid;
                 }
 
-                return IdentifyCommand.Execute(controller, entry, command.Data.Span);
+                command.Written = IdentifyController.Size;
+                return IdentifyCommand.Execute(controller, entry, command.Data.Span[..command.Written]);
             case AdminOpcode.GetLogPage:
-                return command.Data.Length < LogPages.LengthOf(entry)
-                    ? NvmeStatus.SglLengthInvalid
-                    : LogPages.Execute(controller, entry, command.Data.Span);
+                long length = LogPages.LengthOf(entry);
+                if (command.Data.Length < length)
+                {
+                    return NvmeStatus.SglLengthInvalid;
+                }
+
+                command.Written = (int)length;
+                return LogPages.Execute(controller, entry, command.Data.Span[..command.Written]);
             case AdminOpcode.SetFeatures:
                 return controller.Features.Set(controller, command);
             case AdminOpcode.GetFeatures:
-                command.Data.Span.Clear();
                 return controller.Features.Get(controller, command);
             case AdminOpcode.KeepAlive:
+                controller.HasKeptAlive = true;
                 return NvmeStatus.Success;
             case AdminOpcode.AsyncEventRequest:
                 return controller.Events.Request(command);

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Paddock.Block.Buffers;
+using Paddock.Block.Serving;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;
@@ -7,6 +8,9 @@ namespace Paddock.Nvme.Target;
 /// <summary>Where a command goes when it is done: the queue that it came from.</summary>
 internal interface ICommandQueue
 {
+    /// <summary>The connection's share of what takes long.</summary>
+    LongWorkClient LongWork { get; }
+
     /// <summary>Sends the completion, with data where there is some, and takes the command back.</summary>
     void Complete(Command command);
 
@@ -23,6 +27,9 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
 
     /// <summary>Its place in the queue's table: the tag of its transfers.</summary>
     public int Slot => slot;
+
+    /// <summary>The connection's share of what takes long.</summary>
+    public LongWorkClient LongWork => queue.LongWork;
 
     /// <summary>What the host sent.</summary>
     public SubmissionEntry Entry { get; set; }
@@ -44,6 +51,15 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
 
     /// <summary>How it ended.</summary>
     public NvmeStatus Status { get; set; }
+
+    /// <summary>Bytes of <see cref="Data"/> that were written for the host; the answer's rest is cleared.</summary>
+    public int Written { get; set; }
+
+    /// <summary>Bytes that count against the connection's limit of memory until the command's end.</summary>
+    public int Held { get; set; }
+
+    /// <summary>Whether a part of its data was damaged on the way.</summary>
+    public bool IsBroken { get; set; }
 
     /// <summary>Bytes of data that have come so far.</summary>
     public int Received { get; set; }

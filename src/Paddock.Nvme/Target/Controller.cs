@@ -18,8 +18,14 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
     /// <summary>What Identify says of the program.</summary>
     public const string FirmwareRevision = "0.1";
 
+    // 10 minutes; the field has room for 49 days
+    private const uint LongestKeepAlive = 600_000;
+
     private readonly Lock _lock = new();
     private readonly Dictionary<ushort, IControllerQueue> _queues = [];
+
+    // connections of I/O queues that have not authenticated: anybody can open them
+    private readonly List<IControllerQueue> _expected = [];
     private long _lastSeen = Environment.TickCount64;
     private volatile bool _gone;
 
@@ -58,8 +64,17 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
 
     public bool IsReady => (StatusProperty & Properties.Ready) != 0;
 
+    /// <summary>Whether the host shows by itself that it is alive, within a time that deserves the name.</summary>
+    public bool HasKeepAlive => KeepAliveTimeout is > 0 and <= LongestKeepAlive;
+
+    /// <summary>Whether the host has ever sent Keep Alive: it does so once all of its queues are set up.</summary>
+    public bool HasKeptAlive { get; set; }
+
+    /// <summary>For how long nothing came from the host; what comes by queues that are not authenticated does not count.</summary>
+    public long SilentMilliseconds => Environment.TickCount64 - Volatile.Read(ref _lastSeen);
+
     /// <summary>Whether the host was silent for too long. A host that authenticates a queue computes in silence: that has a limit of its own.</summary>
-    public bool IsExpired => KeepAliveTimeout != 0 && Environment.TickCount64 - Volatile.Read(ref _lastSeen) > KeepAliveTimeout && !IsAuthenticating();
+    public bool IsExpired => KeepAliveTimeout != 0 && SilentMilliseconds is var silent && silent > KeepAliveTimeout && !IsAuthenticating(silent);
 
     public void Touch() => Volatile.Write(ref _lastSeen, Environment.TickCount64);
 
@@ -87,19 +102,40 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
     {
         lock (_lock)
         {
+            _expected.Remove(connection);
             return !_gone && _queues.TryAdd(queue, connection);
         }
     }
 
-    /// <summary>A queue's connection has ended; without its admin queue a controller is no more.</summary>
-    public void Detach(ushort queue)
+    /// <summary>
+    /// Notes a connection that is to be a queue once it has authenticated; until then it takes nobody's place. False when there is such a queue, or
+    /// the controller is gone.
+    /// </summary>
+    public bool Expect(ushort queue, IControllerQueue connection)
     {
         lock (_lock)
         {
-            _queues.Remove(queue);
+            if (_gone || _queues.ContainsKey(queue))
+            {
+                return false;
+            }
+
+            _expected.Add(connection);
+            return true;
+        }
+    }
+
+    /// <summary>A queue's connection has ended; without its admin queue a controller is no more.</summary>
+    public void Detach(ushort queue, IControllerQueue connection)
+    {
+        bool was;
+        lock (_lock)
+        {
+            _expected.Remove(connection);
+            was = ReferenceEquals(_queues.GetValueOrDefault(queue), connection) && _queues.Remove(queue);
         }
 
-        if (queue == 0)
+        if (was && queue == 0)
         {
             End();
         }
@@ -124,8 +160,9 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         lock (_lock)
         {
             _gone = true;
-            queues = [.. _queues.Values];
+            queues = [.. _queues.Values, .. _expected];
             _queues.Clear();
+            _expected.Clear();
         }
 
         Events.Clear();
@@ -178,11 +215,13 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         return NvmeStatus.Success;
     }
 
-    private bool IsAuthenticating()
+    // connections without a key count only while the host sets its queues up, and not for long: else anybody could keep a dead host's controller
+    private bool IsAuthenticating(long silent)
     {
         lock (_lock)
         {
-            return _queues.Values.Any(q => q.IsAuthenticating);
+            return _queues.Values.Any(q => q.IsAuthenticating)
+                || (!HasKeptAlive && silent < target.Options.AuthenticationTimeout.TotalMilliseconds && _expected.Exists(q => q.IsAuthenticating));
         }
     }
 
@@ -192,7 +231,7 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         IDisposable[] queues;
         lock (_lock)
         {
-            queues = [.. _queues.Where(q => q.Key != 0).Select(q => q.Value)];
+            queues = [.. _queues.Where(q => q.Key != 0).Select(q => q.Value), .. _expected];
         }
 
         StatusProperty = 0;

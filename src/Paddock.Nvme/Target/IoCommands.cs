@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Nvme.Wire;
@@ -9,8 +8,6 @@ namespace Paddock.Nvme.Target;
 internal static class IoCommands
 {
     private const uint AllNamespaces = 0xFFFFFFFF;
-    private const uint Deallocate = 1 << 2;
-    private const int RangeSize = 16, MaxRanges = 256;
 
     /// <summary>Whether the command may take long where reads and writes do not: it must not hold up the queue's other commands.</summary>
     /// <remarks>Write Zeroes on a zone moves its pointer: it keeps its place in the order.</remarks>
@@ -61,9 +58,9 @@ internal static class IoCommands
         Opcode.Write => WriteAsync(controller, ns, command),
         Opcode.Flush => FlushAsync(ns, command),
         Opcode.WriteZeroes => WriteZeroesAsync(controller, ns, command),
-        Opcode.DatasetManagement => DeallocateAsync(ns, command),
-        Opcode.Compare => CompareAsync(controller, ns, command),
-        Opcode.Verify => VerifyAsync(controller, ns, command),
+        Opcode.DatasetManagement => LongCommands.DeallocateAsync(ns, command),
+        Opcode.Compare => LongCommands.CompareAsync(controller, ns, command),
+        Opcode.Verify => LongCommands.VerifyAsync(controller, ns, command),
         Opcode.ZoneAppend when ns.Zoned is not null => ZoneCommands.AppendAsync(controller, ns, command),
         Opcode.ZoneManagementSend when ns.Zoned is not null => ZoneCommands.SendAsync(ns, command),
         Opcode.ZoneManagementReceive when ns.Zoned is not null => ZoneCommands.ReceiveAsync(ns, command),
@@ -110,6 +107,7 @@ internal static class IoCommands
         if (status == NvmeStatus.Success)
         {
             await ns.Device.ReadAsync(offset, command.Data, ns.TokenOf(command));
+            command.Written = command.Data.Length;
             ns.Statistics.CountRead(command.Data.Length);
         }
 
@@ -137,8 +135,9 @@ internal static class IoCommands
         var status = CheckRange(ns, command.Entry, out long offset, out int length);
         if (status == NvmeStatus.Success)
         {
-            await ns.Device.WriteZeroesAsync(
-                offset, length, (command.Entry.Dword12 & mayDeallocate) != 0 ? ZeroFlags.MayUnmap : ZeroFlags.None, ns.TokenOf(command));
+            var flags = (command.Entry.Dword12 & mayDeallocate) != 0 ? ZeroFlags.MayUnmap : ZeroFlags.None;
+            await (length > LongCommands.ShortZeroes && ns.Zoned is null ? LongCommands.WriteZeroesAsync(ns, command, offset, length, flags)
+                : ns.Device.WriteZeroesAsync(offset, length, flags, ns.TokenOf(command)));
             await SettleAsync(controller, ns, command);
             CountWrite(ns, offset, length);
         }
@@ -173,101 +172,5 @@ internal static class IoCommands
         }
 
         return NvmeStatus.Success;
-    }
-
-    // ranges of 16 bytes: attributes (4), blocks (4), first block (8). A hint: what a zone does not give back stays
-    private static async ValueTask<NvmeStatus> DeallocateAsync(NvmeNamespace ns, Command command)
-    {
-        int count = (int)(command.Entry.Dword10 & 0xFF) + 1;
-        if (command.Data.Length < count * RangeSize || count > MaxRanges)
-        {
-            return NvmeStatus.SglLengthInvalid;
-        }
-
-        for (int i = 0; i < count; i++)
-        {
-            var range = command.Data.Slice(i * RangeSize, RangeSize);
-            ulong first = BinaryPrimitives.ReadUInt64LittleEndian(range.Span[8..]);
-            uint blocks = BinaryPrimitives.ReadUInt32LittleEndian(range.Span[4..]);
-            if (first > ns.Blocks || blocks > ns.Blocks - first)
-            {
-                return NvmeStatus.LbaOutOfRange;
-            }
-
-            if ((command.Entry.Dword11 & Deallocate) != 0 && blocks > 0)
-            {
-                try
-                {
-                    await ns.Device.DiscardAsync((long)(first << ns.BlockShift), (long)blocks << ns.BlockShift, ns.TokenOf(command));
-                }
-                catch (ZoneException e) when (e.Reason == ZoneError.Sequential)
-                {
-                    // only a reset gives a zone's blocks back
-                }
-            }
-        }
-
-        ns.Statistics.CountOther();
-        return NvmeStatus.Success;
-    }
-
-    private static async ValueTask<NvmeStatus> CompareAsync(Controller controller, NvmeNamespace ns, Command command)
-    {
-        var status = CheckTransfer(ns, command, out long offset);
-        if (status != NvmeStatus.Success)
-        {
-            return status;
-        }
-
-        if (controller.Target.Buffers.TryRentTransfer(command.Data.Length) is not { } buffer)
-        {
-            return NvmeStatus.CommandInterrupted;
-        }
-
-        try
-        {
-            var stored = buffer.Data(command.Data.Length);
-            await ns.Device.ReadAsync(offset, stored, ns.TokenOf(command));
-            if (!stored.Span.SequenceEqual(command.Data.Span))
-            {
-                return NvmeStatus.CompareFailure;
-            }
-
-            ns.Statistics.CountOther();
-            return NvmeStatus.Success;
-        }
-        finally
-        {
-            buffer.Release();
-        }
-    }
-
-    private static async ValueTask<NvmeStatus> VerifyAsync(Controller controller, NvmeNamespace ns, Command command)
-    {
-        var status = CheckRange(ns, command.Entry, out long offset, out int length);
-        if (status != NvmeStatus.Success)
-        {
-            return status;
-        }
-
-        if (controller.Target.Buffers.TryRentTransfer(Math.Min(length, controller.MaxTransfer)) is not { } buffer)
-        {
-            return NvmeStatus.CommandInterrupted;
-        }
-
-        try
-        {
-            for (int done = 0; done < length; done += controller.MaxTransfer)
-            {
-                await ns.Device.ReadAsync(offset + done, buffer.Data(Math.Min(controller.MaxTransfer, length - done)), ns.TokenOf(command));
-            }
-
-            ns.Statistics.CountOther();
-            return NvmeStatus.Success;
-        }
-        finally
-        {
-            buffer.Release();
-        }
     }
 }

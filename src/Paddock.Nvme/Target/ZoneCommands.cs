@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Paddock.Block;
+using Paddock.Block.Serving;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;
@@ -9,7 +10,7 @@ internal static class ZoneCommands
 {
     private const byte SendClose = 1, SendFinish = 2, SendOpen = 3, SendReset = 4, SendOffline = 5, SendExtension = 0x10;
     private const uint SelectAll = 1 << 8, Partial = 1 << 16;
-    private const int Batch = 512;
+    private const int Batch = 512, ResetsAtOnce = 16;
 
     /// <summary>Zone Append: data goes to the pointer of the zone that dwords 10 and 11 name; the result is where it landed.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
@@ -51,7 +52,7 @@ internal static class ZoneCommands
             case SendExtension:
                 return all ? NvmeStatus.InvalidField : await ExtendAsync(ns, (int)(start / ns.Zoned!.Zoned.ZoneSize), command);
             case SendOpen or SendClose or SendFinish or SendReset or SendOffline:
-                status = all ? await ManageAllAsync(ns, code, command) : await ManageOneAsync(ns, code, start, command);
+                status = all ? await command.LongWork.RunAsync(turn => ManageAllAsync(ns, code, command, turn)) : await ManageOneAsync(ns, code, start, command);
                 ns.Statistics.CountOther();
                 return status;
             default:
@@ -83,6 +84,7 @@ internal static class ZoneCommands
 
         var page = command.Data[..(int)asked];
         page.Span.Clear();
+        command.Written = page.Length;
         await ReportAsync(ns, command, page, extended ? ns.ExtensionBytes : 0, wanted);
         ns.Statistics.CountOther();
         return NvmeStatus.Success;
@@ -92,54 +94,51 @@ internal static class ZoneCommands
     private static async ValueTask ReportAsync(NvmeNamespace ns, Command command, Memory<byte> page, int extension, byte wanted)
     {
         var entry = command.Entry;
+        var which = ZoneReport.Selected(wanted);
         var zones = System.Buffers.ArrayPool<ZoneDescriptor>.Shared.Rent(Batch);
         try
         {
             int size = ZoneReport.DescriptorSize + extension;
             int room = Math.Max(0, (page.Length - ZoneReport.HeaderSize) / size);
-            bool partial = (entry.Dword13 & Partial) != 0;
+            bool counts = (entry.Dword13 & Partial) == 0;
             long offset = (long)(entry.StartingLba << ns.BlockShift);
-            int written = 0;
-            long matching = 0;
-            while (offset < ns.Device.Length && (!partial || written < room))
+            int written = 0, matching = 0;
+            while (offset < ns.Device.Length && (counts || written < room))
             {
-                int got = await ns.Zoned!.ReportZonesAsync(offset, zones.AsMemory(0, Batch), ns.TokenOf(command));
-                for (int i = 0; i < got; i++)
-                {
-                    if (!ZoneReport.Selects(wanted, zones[i].Condition))
-                    {
-                        continue;
-                    }
-
-                    matching++;
-                    if (written < room)
-                    {
-                        var to = page.Slice(ZoneReport.HeaderSize + (written++ * size), size);
-                        int zone = (int)(zones[i].Start / ns.Zoned.Zoned.ZoneSize);
-                        bool extends = extension > 0
-                            ? await ns.Zoned.Attributes!.ReadExtensionAsync(zone, to[ZoneReport.DescriptorSize..])
-                            : ns.Zoned.Attributes?.HasExtension(zone) == true;
-                        ZoneReport.Write(to.Span, zones[i], ns.BlockShift, extends);
-                    }
-                }
-
-                if (got == 0)
+                var found = await ns.Zoned!.FindZonesAsync(offset, which, zones.AsMemory(0, Math.Min(Batch, room - written)), counts, ns.TokenOf(command));
+                matching = counts ? found.Matching : matching;
+                counts = false;
+                if (found.Filled == 0)
                 {
                     break;
                 }
 
-                offset = zones[got - 1].Start + zones[got - 1].Length;
+                for (int i = 0; i < found.Filled; i++)
+                {
+                    await WriteZoneAsync(ns, zones[i], page.Slice(ZoneReport.HeaderSize + (written++ * size), size));
+                }
+
+                offset = zones[found.Filled - 1].Start + zones[found.Filled - 1].Length;
             }
 
             if (page.Length >= ZoneReport.HeaderSize)
             {
-                ZoneReport.WriteHeader(page.Span, (ulong)(partial ? written : matching));
+                ZoneReport.WriteHeader(page.Span, (ulong)Math.Max(written, matching));
             }
         }
         finally
         {
             System.Buffers.ArrayPool<ZoneDescriptor>.Shared.Return(zones);
         }
+    }
+
+    private static async ValueTask WriteZoneAsync(NvmeNamespace ns, ZoneDescriptor zone, Memory<byte> to)
+    {
+        int index = (int)(zone.Start / ns.Zoned!.Zoned.ZoneSize);
+        bool extends = to.Length > ZoneReport.DescriptorSize
+            ? await ns.Zoned.Attributes!.ReadExtensionAsync(index, to[ZoneReport.DescriptorSize..])
+            : ns.Zoned.Attributes?.HasExtension(index) == true;
+        ZoneReport.Write(to.Span, zone, ns.BlockShift, extends);
     }
 
     private static NvmeStatus CheckZone(NvmeNamespace ns, in SubmissionEntry entry)
@@ -184,44 +183,68 @@ internal static class ZoneCommands
     }
 
     // each zone that the action is for; the others are passed over (3.4.3.1)
-    private static async ValueTask<NvmeStatus> ManageAllAsync(NvmeNamespace ns, byte code, Command command)
+    private static async Task<NvmeStatus> ManageAllAsync(NvmeNamespace ns, byte code, Command command, LongTurn turn)
     {
         var zoned = ns.Zoned!;
         var zones = new ZoneDescriptor[Batch];
         long offset = 0;
         while (offset < zoned.Length)
         {
-            int got = await zoned.ReportZonesAsync(offset, zones, ns.TokenOf(command));
-            if (got == 0)
+            var found = await zoned.FindZonesAsync(offset, ConcernedBy(code), zones, count: false, ns.TokenOf(command));
+            if (found.Filled == 0)
             {
                 break;
             }
 
-            for (int i = 0; i < got; i++)
+            for (int i = 0, run; i < found.Filled; i += run)
             {
-                if (Concerns(code, zones[i].Condition))
+                run = code == SendReset ? RunAt(zones.AsSpan(i, found.Filled - i)) : 1;
+                var status = run > 1 ? await ResetRunAsync(ns, zones.AsMemory(i, run), command)
+                    : await ManageOneAsync(ns, code, zones[i].Start, command);
+                if (status != NvmeStatus.Success)
                 {
-                    var status = await ManageOneAsync(ns, code, zones[i].Start, command);
-                    if (status != NvmeStatus.Success)
-                    {
-                        return status;
-                    }
+                    return status;
                 }
-            }
 
-            offset = zones[got - 1].Start + zones[got - 1].Length;
+                offset = zones[i + run - 1].Start + zones[i + run - 1].Length;
+                await turn.NextAsync();
+            }
         }
 
         return NvmeStatus.Success;
     }
 
-    private static bool Concerns(byte code, ZoneCondition condition) => code switch
+    // neighbours are reset together: each reset waits for the medium
+    private static int RunAt(ReadOnlySpan<ZoneDescriptor> zones)
     {
-        SendOpen => condition == ZoneCondition.Closed,
-        SendClose => condition is ZoneCondition.ImplicitlyOpen or ZoneCondition.ExplicitlyOpen,
-        SendFinish => condition is ZoneCondition.ImplicitlyOpen or ZoneCondition.ExplicitlyOpen or ZoneCondition.Closed,
-        SendReset => condition is ZoneCondition.ImplicitlyOpen or ZoneCondition.ExplicitlyOpen or ZoneCondition.Closed or ZoneCondition.Full,
-        _ => condition == ZoneCondition.ReadOnly,
+        int run = 1;
+        while (run < zones.Length && run < ResetsAtOnce && zones[run].Start == zones[run - 1].Start + zones[run - 1].Length)
+        {
+            run++;
+        }
+
+        return run;
+    }
+
+    private static async ValueTask<NvmeStatus> ResetRunAsync(NvmeNamespace ns, ReadOnlyMemory<ZoneDescriptor> zones, Command command)
+    {
+        long start = zones.Span[0].Start, end = zones.Span[^1].Start + zones.Span[^1].Length;
+        await ns.Zoned!.ManageZonesAsync(ZoneAction.Reset, start, end - start, ns.TokenOf(command));
+        for (int i = 0; i < zones.Length; i++)
+        {
+            ns.Statistics.CountReset((int)(zones.Span[i].Start / ns.Zoned.Zoned.ZoneSize));
+        }
+
+        return NvmeStatus.Success;
+    }
+
+    private static ZoneConditionSet ConcernedBy(byte code) => code switch
+    {
+        SendOpen => ZoneConditionSet.Closed,
+        SendClose => ZoneConditionSet.Open,
+        SendFinish => ZoneConditionSet.Open | ZoneConditionSet.Closed,
+        SendReset => ZoneConditionSet.Open | ZoneConditionSet.Closed | ZoneConditionSet.Full,
+        _ => ZoneConditionSet.ReadOnly,
     };
 
     private static async ValueTask<NvmeStatus> TakeOfflineAsync(NvmeNamespace ns, ZoneDescriptor zone)

@@ -7,7 +7,7 @@ using Paddock.Nvme.Tcp;
 namespace Paddock.Nvme;
 
 /// <summary>What a server tells of one connection.</summary>
-/// <param name="Host">The host's qualified name; empty before it connected.</param>
+/// <param name="Host">The host's qualified name; empty before it connected, and authenticated where it must.</param>
 /// <param name="Controller">The controller's identifier.</param>
 /// <param name="Queue">0: the admin queue.</param>
 /// <param name="Statistics">Counters.</param>
@@ -28,7 +28,11 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     public NvmeTcpServer(NvmeTarget target)
     {
         _target = target;
-        _reception = new Reception<Socket, TcpConnection>(target.Options.Connections, WhenFull.Refuse, Meet, connection => _ = ServeAsync(connection));
+        _reception = new Reception<Socket, TcpConnection>(target.Options.Connections, WhenFull.Refuse, Meet, connection => _ = ServeAsync(connection))
+        {
+            IdleEviction = target.Options.IdleTimeout,
+        };
+        _reception.Evicted += connection => connection.Fault ??= "it was idle, all connections were taken, and another host waited";
         _reception.Refused += () => Refused?.Invoke();
         _watching = WatchAsync();
     }
@@ -58,7 +62,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
 
     /// <summary>The connections of now.</summary>
     public IReadOnlyList<ConnectionInfo> Connections
-        => [.. _reception.Clients.Select(c => new ConnectionInfo(c.Host, c.Controller?.Id ?? 0, c.Queue, c.Statistics))];
+        => [.. _reception.Clients.Select(c => new ConnectionInfo(c.IsAdmitted ? c.Host : "", c.Controller?.Id ?? 0, c.Queue, c.Statistics))];
 
     /// <summary>Takes clients from a listener from now on.</summary>
     /// <param name="listener">A TCP socket that listens; the server owns it.</param>
@@ -98,8 +102,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
             return null;
         }
 
-        socket.NoDelay = true;
-        socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+        ClientSocket.Prepare(socket);
         Interlocked.Increment(ref _accepted);
         return new TcpConnection(socket, _target, buffer, _latencies.Open());
     }
@@ -151,7 +154,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
 
             var limit = connection.IsConnected ? _target.Options.IdleTimeout : _target.Options.HandshakeTimeout;
             if (limit > TimeSpan.Zero && connection.IdleMilliseconds > limit.TotalMilliseconds
-                && (!connection.IsConnected || connection.Controller!.KeepAliveTimeout == 0))
+                && (!connection.IsConnected || !connection.Controller!.HasKeepAlive))
             {
                 connection.Dispose();
             }

@@ -21,6 +21,9 @@ internal sealed partial class TcpConnection
     /// <inheritdoc/>
     public bool IsAuthenticating => AuthenticatingMilliseconds > 0;
 
+    /// <summary>Whether the queue is the controller's: the host has connected it, and authenticated it where it must.</summary>
+    public bool IsAdmitted => _controller is not null && _authentication is not { IsAuthenticated: false };
+
     /// <summary>Ends the connection of a host that did not authenticate its queue in time.</summary>
     public void GiveUpAuthentication()
     {
@@ -28,11 +31,19 @@ internal sealed partial class TcpConnection
         Dispose();
     }
 
+    private static bool IsConnect(in SubmissionEntry entry) => entry is { Opcode: Opcode.Fabrics, FabricsType: FabricsType.Connect };
+
     private static bool IsAuthentication(in SubmissionEntry entry)
         => entry is { Opcode: Opcode.Fabrics, FabricsType: FabricsType.AuthenticationSend or FabricsType.AuthenticationReceive };
 
-    /// <summary>Why a command may not even bring its data; null: it may.</summary>
-    private NvmeStatus? Admit(in SubmissionEntry entry) => !IsAuthentication(entry)
+    /// <summary>Why a command is refused on this queue as it is now; null: it is not.</summary>
+    /// <remarks>
+    /// Asked twice: when the command comes, before its data is fetched, and when it starts. Between the two, the data of a command can stay away
+    /// for as long as the host likes, and the queue can be connected or lose its authentication.
+    /// </remarks>
+    private NvmeStatus? Admit(in SubmissionEntry entry) => _controller is null
+        ? !IsConnect(entry) ? NvmeStatus.CommandSequence : entry.DataLength != ConnectData.Size ? NvmeStatus.SglLengthInvalid : null
+        : !IsAuthentication(entry)
         ? _authentication is { IsAuthenticated: false } ? NvmeStatus.AuthenticationRequired : null
         : _authentication is null ? NvmeStatus.InvalidOpcode
         : entry.Dword10 != AuthHeader.CommandProtocol || entry.Dword11 != entry.DataLength || entry.DataLength is 0 or > AuthHeader.MaxMessage
@@ -48,15 +59,16 @@ internal sealed partial class TcpConnection
             status = command.Entry.FabricsType == FabricsType.AuthenticationSend
                 ? await authentication.SendAsync(command.Data)
                 : await authentication.ReceiveAsync(command.Data);
+            command.Written = command.Data.Length;
         }
         catch (Exception e) when (e is OperationCanceledException or InvalidOperationException or ArgumentException or CryptographicException)
         {
             status = NvmeStatus.InternalError;
         }
 
-        if (!before && authentication.IsAuthenticated && _queue == 0)
+        if (!before && authentication.IsAuthenticated)
         {
-            _target.TellAuthenticated(Host, authentication.Agreed);
+            Join(authentication);
         }
 
         command.Finish(status);
@@ -65,6 +77,21 @@ internal sealed partial class TcpConnection
             Fault ??= why;
             Finish();
             await Task.Delay(FarewellLimit);
+            Dispose();
+        }
+    }
+
+    // the queue's number is taken only now: whoever has no key must not keep it from the host
+    private void Join(QueueAuthentication authentication)
+    {
+        _controller!.Touch();
+        if (_queue == 0)
+        {
+            _target.TellAuthenticated(Host, authentication.Agreed);
+        }
+        else if (!_controller.Attach(_queue, this))
+        {
+            Fault ??= $"queue {_queue} of controller {_controller.Id} has been connected by another connection";
             Dispose();
         }
     }

@@ -73,6 +73,9 @@ internal sealed partial class TcpConnection
         command.Received = 0;
         command.IsReady = false;
         command.IsAborted = false;
+        command.IsBroken = false;
+        command.Written = 0;
+        command.Held = 0;
         command.StartedAt = Stopwatch.GetTimestamp();
         if (conflict)
         {
@@ -94,12 +97,18 @@ internal sealed partial class TcpConnection
         bool answers = entry.Direction == 2 && command.Status == NvmeStatus.Success && data.Length > 0;
         var completion = new CompletionEntry(
             command.Result, (ushort)(_flowOff ? 0xFFFF : Volatile.Read(ref _head)), entry.CommandId, command.Status, IsTransient(command.Status));
-        if (command.Status != NvmeStatus.Success)
+        if (command.Status != NvmeStatus.Success && IsAdmitted)
         {
-            _controller?.Errors.Add(_queue, entry, completion);
+            _controller!.Errors.Add(_queue, entry, completion);
         }
 
-        int held = entry.Direction == 2 ? data.Length : 0;
+        if (answers && command.Written < data.Length)
+        {
+            // the one place that sees to it: the buffer is shared memory, with whatever its last user left
+            data.Span[command.Written..].Clear();
+        }
+
+        int held = command.Held;
         Free(command);
         if (answers && data.Length > SmallAnswer)
         {
@@ -238,7 +247,11 @@ internal sealed partial class TcpConnection
 
     private void Start(Command command)
     {
-        if (_authentication is not null && IsAuthentication(command.Entry))
+        if (Admit(command.Entry) is { } refused)
+        {
+            command.Finish(refused);
+        }
+        else if (_authentication is not null && IsAuthentication(command.Entry))
         {
             _ = RunAuthenticationAsync(command);
         }
@@ -246,7 +259,17 @@ internal sealed partial class TcpConnection
         {
             _ = RunAdminAsync(command);
         }
-        else if (IoCommands.IsSlow(command.Entry) || (command.Entry.Opcode == Opcode.Read && !_pace.IsHere))
+        else if (IoCommands.IsSlow(command.Entry))
+        {
+            if (command.Held == 0)
+            {
+                // its data stays in memory for as long as it waits
+                Hold(command.Held = command.Data.Length);
+            }
+
+            command.Defer(_runIo);
+        }
+        else if (command.Entry.Opcode == Opcode.Read && !_pace.IsHere)
         {
             command.Defer(_runIo);
         }
@@ -292,8 +315,7 @@ internal sealed partial class TcpConnection
         NvmeStatus? status;
         try
         {
-            bool connects = command.Entry is { Opcode: Opcode.Fabrics, FabricsType: FabricsType.Connect };
-            status = _controller is null || connects ? Connect(command)
+            status = _controller is null || IsConnect(command.Entry) ? Connect(command)
                 : _queue != 0 ? NvmeStatus.InvalidOpcode
                 : await AdminCommands.ExecuteAsync(_controller, command);
         }
@@ -368,10 +390,10 @@ internal sealed partial class TcpConnection
         }
     }
 
-    private void Received(Command command, bool broken)
+    private void Received(Command command)
     {
         Forget(command);
-        if (broken)
+        if (command.IsBroken)
         {
             _order.Remove(command);
             _unstarted--;

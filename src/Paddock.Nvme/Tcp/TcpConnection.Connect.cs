@@ -75,7 +75,8 @@ internal sealed partial class TcpConnection
             return Invalid(command, InData | ConnectData.HostField);
         }
 
-        if (!controller.Attach(queue, this))
+        bool authenticates = subsystem.Authentication is not null;
+        if (!(authenticates && queue != 0 ? controller.Expect(queue, this) : controller.Attach(queue, this)))
         {
             return Invalid(command, QueueIdField);
         }
@@ -88,7 +89,7 @@ internal sealed partial class TcpConnection
         _flowOff = (entry.Dword11 >> 16 & NoFlowControl) != 0;
         _queue = queue;
         command.Result = controller.Id;
-        if (subsystem.Authentication is not null)
+        if (authenticates)
         {
             _authentication = new QueueAuthentication(hostNqn, subsystemNqn, () => subsystem.Authentication, _gone.Token);
             command.Result |= AuthenticationRequired;

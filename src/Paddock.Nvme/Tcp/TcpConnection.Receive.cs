@@ -14,7 +14,6 @@ internal sealed partial class TcpConnection
     private long _pdus;
     private Command? _incoming;
     private int _incomingLeft;
-    private bool _incomingBroken;
     private uint _incomingDigest;
 
     /// <summary>PDUs that were taken so far.</summary>
@@ -180,7 +179,7 @@ internal sealed partial class TcpConnection
                     return NvmeStatus.CommandInterrupted;
                 }
 
-                Hold(length);
+                Hold(command.Held = length);
                 command.Buffer = buffer;
                 command.Data = buffer.Data(length);
                 break;
@@ -245,16 +244,14 @@ internal sealed partial class TcpConnection
 
             int pdu = (int)_incomingDigest;
             uint came = BinaryPrimitives.ReadUInt32LittleEndian(_in.Bytes.AsSpan(_start));
-            _incomingBroken |= came != Crc32C.Of(command.Data.Span.Slice(command.Received - pdu, pdu));
+            command.IsBroken |= came != Crc32C.Of(command.Data.Span.Slice(command.Received - pdu, pdu));
             _start += PduHeader.DigestSize;
         }
 
         _incoming = null;
         if (command.Received == command.Data.Length)
         {
-            bool broken = _incomingBroken;
-            _incomingBroken = false;
-            Received(command, broken);
+            Received(command);
         }
 
         return true;

@@ -62,11 +62,23 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
     public bool IsConnected => _controller is not null;
 
     /// <summary>Why the connection was ended by us; null while it was not.</summary>
-    public string? Fault { get; private set; }
+    public string? Fault { get; set; }
 
-    public long IdleMilliseconds => Environment.TickCount64 - Volatile.Read(ref _lastActivity);
+    /// <summary>For how long nothing has come, by any queue of the same controller; since the connection began, where it is not admitted.</summary>
+    public long IdleMilliseconds => Environment.TickCount64 - Volatile.Read(ref _lastActivity) is var own && IsAdmitted
+        ? Running > 0 ? 0 : Math.Min(own, _controller!.SilentMilliseconds) : own;
+
+    /// <inheritdoc/>
+    public ClientStanding Standing => new(
+        !IsAdmitted ? ClientTrust.Stranger
+            : _authentication is not null || (_controller!.HasKeepAlive && _controller.IsReady) ? ClientTrust.Kept
+            : _controller!.IsReady ? ClientTrust.Served : ClientTrust.Introduced,
+        IdleMilliseconds);
 
     public Controller? Controller => _controller;
+
+    /// <inheritdoc/>
+    public LongWorkClient LongWork { get; } = Block.Serving.LongWork.Shared.Open();
 
     /// <summary>Serves the connection until it ends. Never throws for what a client does.</summary>
     public async Task RunAsync()
@@ -88,8 +100,9 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
         {
             Dispose();
             _gone.Cancel();
+            LongWork.Dispose();
             _out.Close();
-            _controller?.Detach(_queue);
+            _controller?.Detach(_queue, this);
             ReleaseTransfers();
             _in.Release();
         }
@@ -111,6 +124,7 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
         if (!_draining)
         {
             _draining = true;
+            LongWork.CancelWaiting();
             _ = LetGoAsync();
         }
     }
@@ -186,11 +200,11 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
 
             Took(got, isDirect);
 
-            // a client that has not introduced itself gains no time by sending a byte now and then
-            if (_controller is not null)
+            // a client that has not introduced itself gains no time by sending a byte now and then, nor does one without a key for its controller
+            if (IsAdmitted)
             {
                 Volatile.Write(ref _lastActivity, Environment.TickCount64);
-                _controller.Touch();
+                _controller!.Touch();
             }
         }
 

@@ -24,6 +24,12 @@ internal static class ZoneReport
     /// <summary>The greatest value of the field that says which zones are wanted.</summary>
     public const byte LastSelector = 7;
 
+    private static ReadOnlySpan<ZoneConditionSet> Selectors =>
+    [
+        ZoneConditionSet.All, ZoneConditionSet.Empty, ZoneConditionSet.ImplicitlyOpen, ZoneConditionSet.ExplicitlyOpen, ZoneConditionSet.Closed,
+        ZoneConditionSet.Full, ZoneConditionSet.ReadOnly, ZoneConditionSet.Offline,
+    ];
+
     private const byte SequentialWriteRequired = 2, ExtensionValid = 0x80;
 
     /// <summary>Writes the header.</summary>
@@ -61,13 +67,9 @@ internal static class ZoneReport
             start, length, capacity, condition == ZoneCondition.Full ? start + length : pointer, condition, ZoneType.SequentialWriteRequired);
     }
 
-    /// <summary>Whether a report of this kind lists a zone: 0 all, 1 empty, 2 and 3 open, 4 closed, 5 full, 6 read only, 7 offline.</summary>
-    public static bool Selects(byte wanted, ZoneCondition condition) => wanted switch
-    {
-        0 => true,
-        5 => condition == ZoneCondition.Full,
-        6 => condition == ZoneCondition.ReadOnly,
-        7 => condition == ZoneCondition.Offline,
-        _ => wanted == (byte)condition,
-    };
+    /// <summary>The zones that a report lists: 0 all, 1 empty, 2 and 3 open, 4 closed, 5 full, 6 read only, 7 offline.</summary>
+    public static ZoneConditionSet Selected(byte selector) => Selectors[selector];
+
+    /// <summary>The selector of a set of zones; negative when there is none.</summary>
+    public static int SelectorOf(ZoneConditionSet zones) => Selectors.IndexOf(zones);
 }

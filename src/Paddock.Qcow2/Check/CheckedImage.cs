@@ -243,8 +243,8 @@ internal sealed class CheckedImage
             Snapshots.Add(new CheckedSnapshot(
                 unchecked((long)l1),
                 BinaryPrimitives.ReadUInt32BigEndian(fixedPart.AsSpan(8)),
-                System.Text.Encoding.UTF8.GetString(names, 0, idBytes),
-                System.Text.Encoding.UTF8.GetString(names, idBytes, nameBytes),
+                ByteText.FromBytes(names.AsSpan(0, idBytes)),
+                ByteText.FromBytes(names.AsSpan(idBytes, nameBytes)),
                 extra));
         }
 

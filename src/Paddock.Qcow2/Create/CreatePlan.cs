@@ -98,7 +98,7 @@ internal sealed class CreatePlan
     private void AddHeader()
     {
         var cluster = new byte[_geometry.ClusterSize];
-        var backing = Encoding.UTF8.GetBytes(_options.BackingFile ?? "");
+        var backing = ByteText.ToBytes(_options.BackingFile ?? "");
         bool v3 = _options.Version >= 3;
         int start = v3 ? Qcow2Header.SizeV3 : Qcow2Header.SizeV2;
         int end = start + HeaderExtension.WriteAll(Extensions(), cluster.AsSpan(start));
@@ -134,7 +134,7 @@ internal sealed class CreatePlan
         var list = new List<HeaderExtension>();
         if (_options.BackingFormat is not null)
         {
-            list.Add(new(HeaderExtension.BackingFormat, Encoding.UTF8.GetBytes(_options.BackingFormat)));
+            list.Add(new(HeaderExtension.BackingFormat, ByteText.ToBytes(_options.BackingFormat)));
         }
 
         // in the first sector, with the header: a resize changes both at once

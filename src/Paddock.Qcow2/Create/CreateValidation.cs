@@ -67,7 +67,7 @@ internal static class CreateValidation
             throw Invalid("Expected backing file name, got empty string");
         }
 
-        if (options.BackingFormat is { } format && Encoding.UTF8.GetByteCount(format) > Qcow2Limits.MaxBackingFormatBytes)
+        if (options.BackingFormat is { } format && ByteText.ToBytes(format).Length > Qcow2Limits.MaxBackingFormatBytes)
         {
             throw Invalid($"the backing format's name is longer than {Qcow2Limits.MaxBackingFormatBytes} bytes");
         }

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Text;
 using Paddock.Block;
 using Paddock.Qcow2.Format;
 
@@ -10,6 +9,9 @@ public sealed partial class Qcow2Image
 {
     private const IncompatibleFeatures Known =
         IncompatibleFeatures.Dirty | IncompatibleFeatures.Corrupt | IncompatibleFeatures.CompressionType | IncompatibleFeatures.Zoned;
+
+    /// <summary>What the specification has and Paddock does not support: reported of an image whose disk is not read.</summary>
+    private const IncompatibleFeatures Reported = IncompatibleFeatures.ExternalDataFile | IncompatibleFeatures.ExtendedL2;
 
     /// <summary>Opens an image. The returned device owns the storage once this succeeds.</summary>
     /// <returns>An <see cref="IQcow2Device"/>; for a zoned image it is an <see cref="IZonedBlockDevice"/> too.</returns>
@@ -26,9 +28,9 @@ public sealed partial class Qcow2Image
     internal static async ValueTask<Qcow2Image> OpenPlainAsync(
         IStorage storage, Qcow2OpenOptions options, CancellationToken cancellationToken = default)
     {
-        var (header, extensions, first) = await ReadHeaderAsync(storage, cancellationToken);
+        var (header, extensions, first) = await ReadHeaderAsync(storage, cancellationToken, options.ForInfo);
         bool writable = !options.ReadOnly && !storage.IsReadOnly;
-        CheckFeatures(header, extensions, writable && !options.ForCheck);
+        CheckFeatures(header, extensions, writable && !options.ForCheck, options.ForInfo);
         if (writable && !options.ForCheck && (header.Incompatible & IncompatibleFeatures.Dirty) != 0)
         {
             var report = await CheckAsync(storage, Qcow2Repair.All, options.OnRepair, null, cancellationToken);
@@ -53,12 +55,12 @@ public sealed partial class Qcow2Image
 
     /// <summary>Reads and validates the header; the third part is the bytes of the first cluster.</summary>
     internal static async ValueTask<(Qcow2Header Header, List<HeaderExtension> Extensions, byte[] First)> ReadHeaderAsync(
-        IStorage storage, CancellationToken cancellationToken)
+        IStorage storage, CancellationToken cancellationToken, bool forInfo = false)
     {
         var first = new byte[512];
         await storage.ReadAsync(0, first, cancellationToken);
         var header = Qcow2Header.Parse(first);
-        ValidateOrRefuseFeatures(header, first);
+        ValidateOrRefuseFeatures(header, first, forInfo);
         first = new byte[header.Geometry.ClusterSize];
         await storage.ReadAsync(0, first, cancellationToken);
         int start = header.Version == 2 ? Qcow2Header.SizeV2 : (int)header.HeaderLength;
@@ -68,11 +70,11 @@ public sealed partial class Qcow2Image
     }
 
     // an unknown feature may change the meaning of any field: it is the better message when a field looks wrong too
-    private static void ValidateOrRefuseFeatures(Qcow2Header header, byte[] first)
+    private static void ValidateOrRefuseFeatures(Qcow2Header header, byte[] first, bool forInfo)
     {
         try
         {
-            header.Validate();
+            header.Validate(forInfo);
         }
         catch (BlockException) when ((header.Incompatible & ~Known) != 0 && header.HeaderLength < first.Length)
         {
@@ -81,9 +83,9 @@ public sealed partial class Qcow2Image
         }
     }
 
-    private static void CheckFeatures(Qcow2Header header, List<HeaderExtension> extensions, bool writable)
+    private static void CheckFeatures(Qcow2Header header, List<HeaderExtension> extensions, bool writable, bool forInfo)
     {
-        if ((header.Incompatible & ~Known) != 0)
+        if ((header.Incompatible & ~(forInfo ? Known | Reported : Known)) != 0)
         {
             RefuseFeatures(header, extensions.Find(static e => e.Type == HeaderExtension.FeatureNames)?.Data ?? []);
         }
@@ -122,7 +124,7 @@ public sealed partial class Qcow2Image
     {
         if (_header.BackingOffset != 0)
         {
-            _backingName = Encoding.UTF8.GetString(first, (int)_header.BackingOffset, (int)_header.BackingLength);
+            _backingName = ByteText.FromBytes(first.AsSpan((int)_header.BackingOffset, (int)_header.BackingLength));
         }
 
         var bytes = new byte[(long)_header.L1Entries * 8];
@@ -133,9 +135,19 @@ public sealed partial class Qcow2Image
             _l1[i] = BinaryPrimitives.ReadUInt64BigEndian(bytes.AsSpan(i * 8));
         }
 
+        if (!_options.ForCheck && !_options.NoBacking)
+        {
+            TableSharing.Refuse(_l1, new HostOffset((long)_header.L1Offset), _header.Geometry, _storage.Length);
+        }
+
         if (!_options.ForCheck)
         {
             _snapshots = await SnapshotTable.ReadAsync(_storage, _header, cancellationToken);
+            _bitmaps = await BitmapDirectory.ReadAsync(_storage, _header, _extensions, cancellationToken);
+            if (!IsReadOnly && BitmapDirectory.Count(_header, _extensions) is > 0 and var count)
+            {
+                _warnings.Add($"the image has {count} persistent bitmap(s), which Paddock does not update: the first write invalidates them");
+            }
         }
 
         RegisterFixedMetadata();

@@ -35,6 +35,7 @@ public sealed partial class Qcow2Image : IQcow2Device
     private Qcow2Header _header;
     private ulong[] _l1 = [];
     private List<SnapshotEntry> _snapshots = [];
+    private List<Qcow2BitmapInfo> _bitmaps = [];
     private string? _backingName;
     private bool _writing;
     private bool _failed;
@@ -98,6 +99,11 @@ public sealed partial class Qcow2Image : IQcow2Device
         LazyRefcounts = (_header.Compatible & CompatibleFeatures.LazyRefcounts) != 0,
         Dirty = (_header.Incompatible & IncompatibleFeatures.Dirty) != 0 && !_writing,
         Corrupt = (_header.Incompatible & IncompatibleFeatures.Corrupt) != 0,
+        ExtendedL2 = (_header.Incompatible & IncompatibleFeatures.ExtendedL2) != 0,
+        ExternalDataFile = (_header.Incompatible & IncompatibleFeatures.ExternalDataFile) != 0,
+        Encryption = _header.EncryptionName,
+        Bitmaps = _bitmaps,
+        BitmapCount = BitmapDirectory.Count(_header, _extensions),
         BackingFile = _backingName,
         BackingFormat = BackingFormat,
         Snapshots = _snapshots.ConvertAll(s => s.ToInfo(Length)),
@@ -123,7 +129,7 @@ public sealed partial class Qcow2Image : IQcow2Device
     internal Func<ValueTask<bool>>? WriteZonePointers { get; set; }
 
     private string? BackingFormat
-        => _extensions.Find(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? System.Text.Encoding.UTF8.GetString(e.Data) : null;
+        => _extensions.Find(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? ByteText.FromBytes(e.Data) : null;
 
     private bool LazyRefcounts
         => _header.Version >= 3 && (_options.LazyRefcounts ?? (_header.Compatible & CompatibleFeatures.LazyRefcounts) != 0);

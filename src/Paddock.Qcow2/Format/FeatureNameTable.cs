@@ -1,4 +1,5 @@
 using System.Text;
+using Paddock.Block;
 
 namespace Paddock.Qcow2.Format;
 
@@ -54,7 +55,7 @@ public static class FeatureNameTable
             {
                 var name = table[NameAt..EntrySize];
                 int end = name.IndexOf((byte)0);
-                names.Add(Encoding.UTF8.GetString(end < 0 ? name : name[..end]));
+                names.Add(EscapedText.Escape(Encoding.UTF8.GetString(end < 0 ? name : name[..end])));
                 bits &= ~(1UL << table[1]);
             }
         }

@@ -78,6 +78,9 @@ public sealed record Qcow2Header
     /// <summary>Cluster size and refcount width; valid after <see cref="Validate"/>.</summary>
     public ClusterGeometry Geometry => new((int)ClusterBits, (int)RefcountOrder);
 
+    /// <summary>How the disk is encrypted; null: it is not.</summary>
+    public string? EncryptionName => EncryptionMethod switch { 0 => null, EncryptionLuks => "LUKS", _ => "AES" };
+
     /// <summary>True when the bytes begin with the magic.</summary>
     public static bool HasMagic(ReadOnlySpan<byte> bytes) => bytes.Length >= 4 && BinaryPrimitives.ReadUInt32BigEndian(bytes) == Magic;
 
@@ -160,7 +163,8 @@ public sealed record Qcow2Header
     }
 
     /// <summary>Checks every claim against its limit (see <see cref="Qcow2Limits"/>), except for the feature bits.</summary>
-    public void Validate()
+    /// <param name="forInfo">True to let encrypted images pass.</param>
+    public void Validate(bool forInfo = false)
     {
         if (ClusterBits is < Qcow2Limits.MinClusterBits or > Qcow2Limits.MaxClusterBits)
         {
@@ -193,7 +197,7 @@ public sealed record Qcow2Header
             throw Invalid("Reference count entry width too large; may not exceed 64 bits");
         }
 
-        ValidateEncryption();
+        ValidateEncryption(forInfo);
         ValidateTables(clusterSize);
         if (BackingOffset != 0 && BackingLength > Math.Min(Qcow2Limits.MaxBackingNameBytes, (uint)clusterSize - (uint)BackingOffset))
         {
@@ -201,16 +205,15 @@ public sealed record Qcow2Header
         }
     }
 
-    private void ValidateEncryption()
+    private void ValidateEncryption(bool forInfo)
     {
         if (EncryptionMethod > EncryptionLuks)
         {
             throw Invalid($"Unsupported encryption method {(int)EncryptionMethod}");
         }
 
-        if (EncryptionMethod != 0)
+        if (EncryptionName is { } name && !forInfo)
         {
-            string name = EncryptionMethod == EncryptionLuks ? "LUKS" : "AES";
             throw new BlockException(BlockError.NotSupported, $"the image is encrypted ({name}): encryption is not supported");
         }
     }

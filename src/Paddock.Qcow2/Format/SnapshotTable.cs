@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Text;
 using Paddock.Block;
 
 namespace Paddock.Qcow2.Format;
@@ -96,8 +95,8 @@ public static class SnapshotTable
             head.WriteTo(destination);
             entry.Extra.Span.CopyTo(destination[SnapshotHeader.Size..]);
             int text = SnapshotHeader.Size + entry.Extra.Length;
-            Encoding.UTF8.GetBytes(entry.Id, destination[text..]);
-            Encoding.UTF8.GetBytes(entry.Name, destination[(text + head.IdLength)..]);
+            ByteText.ToBytes(entry.Id).CopyTo(destination[text..]);
+            ByteText.ToBytes(entry.Name).CopyTo(destination[(text + head.IdLength)..]);
             at += (int)head.EntrySize;
         }
 
@@ -128,15 +127,15 @@ public static class SnapshotTable
         {
             Header = head,
             Extra = rest.AsSpan(0, extra).ToArray(),
-            Id = Encoding.UTF8.GetString(rest, extra, head.IdLength),
-            Name = Encoding.UTF8.GetString(rest, extra + head.IdLength, head.NameLength),
+            Id = ByteText.FromBytes(rest.AsSpan(extra, head.IdLength)),
+            Name = ByteText.FromBytes(rest.AsSpan(extra + head.IdLength, head.NameLength)),
         };
     }
 
     private static SnapshotHeader WithLengths(SnapshotEntry entry) => entry.Header with
     {
-        IdLength = checked((ushort)Encoding.UTF8.GetByteCount(entry.Id)),
-        NameLength = checked((ushort)Encoding.UTF8.GetByteCount(entry.Name)),
+        IdLength = checked((ushort)ByteText.ToBytes(entry.Id).Length),
+        NameLength = checked((ushort)ByteText.ToBytes(entry.Name).Length),
         ExtraLength = (uint)entry.Extra.Length,
     };
 }

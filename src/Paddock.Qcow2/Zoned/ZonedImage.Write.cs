@@ -289,9 +289,9 @@ internal sealed partial class ZonedImage
             _table.MarkDirty(zone);
         }
 
-        if (success && Qcow2EventSource.Log.IsEnabled())
+        if (success && Qcow2Trace.IsEnabled)
         {
-            Qcow2EventSource.Log.WpTracking(zone, _zones.PointerOf(zone) / 512);
+            Qcow2Trace.WpTracking(zone, _zones.PointerOf(zone) / 512);
         }
     }
 

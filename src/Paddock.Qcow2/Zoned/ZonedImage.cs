@@ -150,6 +150,16 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
         }
     }
 
+    /// <inheritdoc/>
+    public ValueTask<ZoneFindings> FindZonesAsync(
+        long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
+    {
+        lock (_state)
+        {
+            return ValueTask.FromResult(_zones.Find(offset, which, zones.Span, count));
+        }
+    }
+
     private int Count(Func<int, bool> belongs)
     {
         lock (_state)
@@ -189,9 +199,9 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
     /// <summary>Raises the trace event when a request changed the number of implicitly open zones. Under the device's lock.</summary>
     private void TraceOpen(string operation, int before)
     {
-        if (before != _zones.ImplicitlyOpenCount && Qcow2EventSource.Log.IsEnabled())
+        if (before != _zones.ImplicitlyOpenCount && Qcow2Trace.IsEnabled)
         {
-            Qcow2EventSource.Log.ImpOpenZones(operation, _zones.ImplicitlyOpenCount);
+            Qcow2Trace.ImpOpenZones(operation, _zones.ImplicitlyOpenCount);
         }
     }
 }

@@ -15,7 +15,7 @@ internal static class Listeners
         var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+            ReuseAddress(socket);
             return Listen(socket, address);
         }
         catch
@@ -30,6 +30,20 @@ internal static class Listeners
     /// <param name="mode">Who may connect, from the first moment on; null: as the process makes files.</param>
     /// <exception cref="IOException">The path is taken or cannot be used.</exception>
     public static (Socket Listener, UnixSocketFile File) Unix(string path, UnixFileMode? mode = null) => UnixSocketFile.Listen(path, mode, Backlog);
+
+    // A port in TIME_WAIT can be listened on again at once, one that another server listens on cannot. The runtime's own option of this name
+    // sets SO_REUSEPORT too, with which two servers share a port and each gets a part of the clients.
+    private static void ReuseAddress(Socket socket)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            socket.ExclusiveAddressUse = true;
+            return;
+        }
+
+        (int level, int option) = OperatingSystem.IsLinux() ? (1, 2) : (0xffff, 4);
+        socket.SetRawSocketOption(level, option, BitConverter.GetBytes(1));
+    }
 
     private static Socket Listen(Socket socket, EndPoint address)
     {

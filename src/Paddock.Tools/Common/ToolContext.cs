@@ -1,11 +1,13 @@
 using System.Text;
+using Paddock.Block;
+using Paddock.Posix;
 
 namespace Paddock.Tools;
 
 /// <summary>What a run of a compatible tool sees of the world: where its lines go and what it may ask.</summary>
 public sealed class ToolContext
 {
-    private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false);
+    private static readonly Encoding Utf8 = ByteText.Printing;
 
     /// <summary>The name that messages begin with, such as <c>qemu-img</c>.</summary>
     public required string Program { get; init; }
@@ -25,19 +27,34 @@ public sealed class ToolContext
     /// <summary>Looks up an environment variable.</summary>
     public Func<string, string?> GetVariable { get; init; } = Environment.GetEnvironmentVariable;
 
+    /// <summary>Why something could not be written to standard output; null while everything could.</summary>
+    public string? OutputFailure => Sink?.Failure;
+
+    /// <summary>The stream under <see cref="Out"/>; null where it is a writer of its own.</summary>
+    public OutputStream? Sink { get; private init; }
+
     /// <summary>A context on the process's own streams.</summary>
-    public static ToolContext ForProcess(string program) => new()
+    public static ToolContext ForProcess(string program)
+        => Over(program, StandardStreams.Input(), StandardStreams.Output(), StandardStreams.Error());
+
+    /// <summary>A context on streams. Each write is whole: several threads may print at once.</summary>
+    public static ToolContext Over(string program, Stream input, Stream output, Stream error)
     {
-        Program = program,
-        Out = new StreamWriter(Console.OpenStandardOutput(), Utf8, 8192) { AutoFlush = false },
-        Error = new StreamWriter(Console.OpenStandardError(), Utf8, 1024) { AutoFlush = true },
-        In = new StreamReader(Console.OpenStandardInput(), Utf8),
-    };
+        var sink = new OutputStream(output, "standard output");
+        return new()
+        {
+            Program = program,
+            Sink = sink,
+            Out = TextWriter.Synchronized(new StreamWriter(sink, Utf8, 8192) { AutoFlush = false }),
+            Error = TextWriter.Synchronized(new StreamWriter(new OutputStream(error, "standard error", retries: true), Utf8, 1024) { AutoFlush = true }),
+            In = new StreamReader(input, Utf8),
+        };
+    }
 
     /// <summary>Prints <c>PROGRAM: message</c> on standard error.</summary>
     public void Report(string message)
     {
-        Error.Write($"{Program}: {message}\n");
+        Error.Write(EscapedText.EscapeLines($"{Program}: {message}\n"));
         Error.Flush();
     }
 
@@ -45,9 +62,5 @@ public sealed class ToolContext
     public void Warn(string message) => Report("warning: " + message);
 
     /// <summary>Prints a line on standard output, ended by a line feed on every system.</summary>
-    public void Line(string text)
-    {
-        Out.Write(text);
-        Out.Write('\n');
-    }
+    public void Line(string text) => Out.Write(text + "\n");
 }

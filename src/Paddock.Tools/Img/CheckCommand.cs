@@ -63,7 +63,12 @@ internal static class CheckCommand
     }
 
     private static async ValueTask<Qcow2CheckReport> CheckAsync(ToolContext ctx, IStorage storage, Qcow2Repair repair)
-        => await Qcow2Image.CheckAsync(storage, repair, line => ctx.Error.Write(line + "\n"));
+    {
+        var findings = new BoundedLines(line => ctx.Error.Write(line + "\n"), BoundedLines.Findings);
+        var report = await Qcow2Image.CheckAsync(storage, repair, findings.Add);
+        findings.End();
+        return report;
+    }
 
     private static void Print(ToolContext ctx, Qcow2CheckReport report)
     {

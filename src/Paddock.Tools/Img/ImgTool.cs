@@ -7,6 +7,9 @@ public static class ImgTool
 {
     private static readonly string[] Commands = ["amend", "bench", "check", "compare", "convert", "create", "dd", "info", "map", "measure", "resize"];
 
+    // commands of the peer's that are refused by name
+    private static readonly string[] Missing = ["bitmap", "commit", "rebase", "snapshot"];
+
     /// <summary>Runs one command line (without the program's name).</summary>
     /// <returns>The exit code.</returns>
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
@@ -19,7 +22,7 @@ public static class ImgTool
         catch (ToolException e)
         {
             string who = e is UsageException { IsFromGetOpt: true } && command.Length != 0 ? $"{ctx.Program} {command}" : ctx.Program;
-            ctx.Error.Write($"{who}: {e.Message}\n");
+            ctx.Error.Write(EscapedText.EscapeLines($"{who}: {e.Message}\n"));
             if (e is UsageException)
             {
                 ctx.Error.Write($"Try '{ctx.Program}{(command.Length == 0 ? "" : " " + command)} --help' for more info\n");
@@ -62,6 +65,11 @@ public static class ImgTool
 
         string command = options.Operands[0];
         var rest = options.Operands.Skip(1).ToArray();
+        if (Missing.Contains(command))
+        {
+            throw new ToolException($"the command '{command}' is not supported yet");
+        }
+
         if (!Commands.Contains(command))
         {
             throw new UsageException($"Command not found: {command}");

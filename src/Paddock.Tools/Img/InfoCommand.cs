@@ -1,4 +1,5 @@
 using System.Globalization;
+using Paddock.Block;
 using Paddock.Qcow2;
 
 namespace Paddock.Tools;
@@ -17,7 +18,7 @@ internal static class InfoCommand
         }
 
         var opener = new ImageOpener(ctx);
-        var settings = given.Settings() with { NoBacking = true, Chain = new ImageChain(BackingPolicy.Any) };
+        var settings = given.Settings() with { NoBacking = true, ForInfo = true, Chain = new ImageChain(BackingPolicy.Any) };
         string? name = given.Operands[0];
         bool imageOpts = given.Has("image-opts");
         var layers = new List<object?>();
@@ -25,6 +26,11 @@ internal static class InfoCommand
         {
             ImageChain.CheckDepth(depth);
             await using var node = await opener.OpenAsync(name, settings, imageOpts);
+            if (node.Qcow2?.Info.Unsupported is { } unsupported)
+            {
+                ctx.Warn($"{name}: {unsupported}: the disk cannot be read");
+            }
+
             if (given.Json)
             {
                 layers.Add(Describe(node));
@@ -81,10 +87,15 @@ internal static class InfoCommand
 
         long length = node.Device.Length;
         string disk = node.Storage.AllocatedBytes < 0 ? "unavailable" : Human(node.Storage.AllocatedBytes);
-        ctx.Line($"image: {node.Filename}");
+        ctx.Line($"image: {EscapedText.Escape(node.Filename)}");
         ctx.Line($"file format: {node.Driver}");
         ctx.Line($"virtual size: {Human(length)} ({length} bytes)");
         ctx.Line($"disk size: {disk}");
+        if (node.Qcow2?.Info.Encryption is not null)
+        {
+            ctx.Line("encrypted: yes");
+        }
+
         if (node.Qcow2 is { } qcow2)
         {
             PrintQcow2(ctx, node, qcow2.Info);
@@ -96,7 +107,7 @@ internal static class InfoCommand
         }
 
         ctx.Line("Child node '/file':");
-        ctx.Line($"    filename: {node.Storage.Name}");
+        ctx.Line($"    filename: {EscapedText.Escape(node.Storage.Name)}");
         ctx.Line($"    protocol type: {node.Protocol}");
         ctx.Line($"    file length: {Human(FileLength(node))} ({FileLength(node)} bytes)");
         ctx.Line($"    disk size: {disk}");
@@ -113,28 +124,37 @@ internal static class InfoCommand
         if (info.BackingFile is { } backing)
         {
             string full = BackingName.Resolve(backing, node.Filename);
-            ctx.Line($"backing file: {backing}{(full == backing ? "" : $" (actual path: {full})")}");
+            ctx.Line(EscapedText.Escape($"backing file: {backing}{(full == backing ? "" : $" (actual path: {full})")}"));
             if (info.BackingFormat is { } format)
             {
-                ctx.Line($"backing file format: {format}");
+                ctx.Line($"backing file format: {EscapedText.Escape(format)}");
             }
+        }
+
+        foreach (string line in SnapshotList.Lines(info.Snapshots))
+        {
+            ctx.Line(line);
         }
 
         ctx.Line("Format specific information:");
         foreach (var (key, value) in Specific(info))
         {
-            if (value is QDict zones)
-            {
-                ctx.Line($"    {key}:");
-                foreach (var (name, field) in zones.InOrder)
-                {
-                    ctx.Line($"        {name.Replace('-', ' ')}: {Text(field)}");
-                }
-            }
-            else
-            {
-                ctx.Line($"    {key.Replace('-', ' ')}: {Text(value)}");
-            }
+            Dump(ctx, key.Replace('-', ' '), value, 1);
+        }
+    }
+
+    private static void Dump(ToolContext ctx, string key, object? value, int level)
+    {
+        var parts = value switch
+        {
+            QDict dict => dict.InOrder.Select(static e => (Key: e.Key.Replace('-', ' '), e.Value)),
+            List<object?> list => list.Select(static (v, i) => (Key: $"[{i}]", Value: v)),
+            _ => null,
+        };
+        ctx.Line($"{new string(' ', 4 * level)}{key}:{(parts is null ? " " + EscapedText.Escape(Text(value) ?? "") : "")}");
+        foreach (var (name, part) in parts ?? [])
+        {
+            Dump(ctx, name, part, level + 1);
         }
     }
 
@@ -149,7 +169,17 @@ internal static class InfoCommand
             yield return ("lazy-refcounts", info.LazyRefcounts);
         }
 
+        if (info.BitmapCount > 0)
+        {
+            yield return ("bitmaps", SnapshotList.Describe(info.Bitmaps));
+        }
+
         yield return ("refcount-bits", (long)info.RefcountBits);
+        if (info.Encryption is { } method)
+        {
+            yield return ("encrypt", new QDict().With("format", method.ToLowerInvariant()));
+        }
+
         if (info.Version > 2)
         {
             yield return ("corrupt", info.Corrupt);
@@ -193,6 +223,8 @@ internal static class InfoCommand
             .With("filename", node.Filename)
             .With("format", node.Driver)
             .WithIf(allocated >= 0, "actual-size", allocated)
+            .WithIf(info?.Encryption is not null, "encrypted", true)
+            .WithIf(info?.Snapshots.Count > 0, "snapshots", SnapshotList.Describe(info?.Snapshots ?? []))
             .With("dirty-flag", info?.Dirty ?? false);
         if (info is null)
         {

@@ -1,5 +1,6 @@
 using System.Numerics;
 using Paddock.Block;
+using Paddock.Qcow2;
 
 namespace Paddock.Tools;
 
@@ -26,11 +27,12 @@ internal static class MeasureCommand
         var options = Options(given, format, ctx.Program);
         long bytes = input?.Device.Length ?? size ?? 0;
         bool hasBitmaps = format == "qcow2" && input?.Qcow2 is { Info.Version: >= 3 };
+        long bitmaps = hasBitmaps ? BitmapSize(input!.Qcow2!.Info.Bitmaps, bytes, options.Number("cluster_size", 65536)) : 0;
         var (required, full) = format == "raw" ? RawSize(bytes) : await Qcow2SizeAsync(options, input, bytes);
         if (given.Json)
         {
             ctx.Line(JsonText.Pretty(
-                new QDict().With("required", required).With("fully-allocated", full).WithIf(hasBitmaps, "bitmaps", 0L)));
+                new QDict().With("required", required).With("fully-allocated", full).WithIf(hasBitmaps, "bitmaps", bitmaps)));
             return 0;
         }
 
@@ -38,7 +40,7 @@ internal static class MeasureCommand
         ctx.Line($"fully allocated size: {full}");
         if (hasBitmaps)
         {
-            ctx.Line("bitmaps size: 0");
+            ctx.Line($"bitmaps size: {bitmaps}");
         }
 
         return 0;
@@ -182,6 +184,21 @@ internal static class MeasureCommand
         }
 
         return (clusters + blocks + table) * cluster;
+    }
+
+    // each bitmap's bits and table in whole clusters, and the directory of all
+    private static long BitmapSize(IReadOnlyList<Qcow2BitmapInfo> bitmaps, long length, long cluster)
+    {
+        const int directoryEntry = 24;
+        ulong clusters = 0, directory = 0, size = (ulong)cluster;
+        foreach (var bitmap in bitmaps.Where(static b => !b.InUse))
+        {
+            ulong data = DivideUp(DivideUp(DivideUp((ulong)length, (ulong)bitmap.Granularity), 8), size);
+            clusters += data + DivideUp(data * 8, size);
+            directory += RoundUp((ulong)(directoryEntry + ByteText.ToBytes(bitmap.Name).Length), 8);
+        }
+
+        return (long)((clusters + DivideUp(directory, size)) * size);
     }
 
     private static ulong DivideUp(ulong value, ulong unit) => (value / unit) + (value % unit == 0 ? 0UL : 1);

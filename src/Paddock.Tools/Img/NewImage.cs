@@ -73,7 +73,7 @@ internal static class NewImage
         }
         catch (BlockException) when (isNew)
         {
-            File.Delete(path);
+            FileNames.Delete(path);
             throw;
         }
     }

@@ -8,6 +8,7 @@ namespace Paddock.Tools.Io;
 internal sealed class IoSession(ToolContext context)
 {
     private readonly List<Task> _pending = [];
+    private readonly Lock _printing = new();
 
     public ToolContext Context => context;
 
@@ -29,15 +30,24 @@ internal sealed class IoSession(ToolContext context)
     public IZonedBlockDevice Zoned
         => Device as IZonedBlockDevice ?? throw new BlockException(BlockError.NotSupported, "the image has no zones");
 
-    /// <summary>Prints to standard output.</summary>
-    public void Print(string text) => context.Out.Write(text);
+    /// <summary>Prints whole lines to standard output. Requests that end on other threads print too.</summary>
+    public void Print(string text)
+    {
+        lock (_printing)
+        {
+            context.Out.Write(text);
+        }
+    }
 
     /// <summary>Prints a line to standard error, in order with what went to standard output.</summary>
     public void Complain(string text)
     {
-        context.Out.Flush();
-        context.Error.Write(text + "\n");
-        context.Error.Flush();
+        lock (_printing)
+        {
+            context.Out.Flush();
+            context.Error.Write(EscapedText.EscapeLines(text + "\n"));
+            context.Error.Flush();
+        }
     }
 
     /// <summary>Opens an image; false, with a message, when that fails or one is open.</summary>

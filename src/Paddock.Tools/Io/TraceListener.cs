@@ -1,11 +1,10 @@
-using System.Diagnostics.Tracing;
 using System.IO.Enumeration;
 using Paddock.Qcow2;
 
 namespace Paddock.Tools.Io;
 
 /// <summary>Prints the trace events that -T asks for, as lines on standard error.</summary>
-internal sealed class TraceListener : EventListener
+internal sealed class TraceListener : IDisposable
 {
     private readonly Action<string> _print;
     private readonly List<string> _patterns;
@@ -14,20 +13,16 @@ internal sealed class TraceListener : EventListener
     {
         _print = print;
         _patterns = [.. patterns];
-        EnableEvents(Qcow2EventSource.Log, EventLevel.Informational);
+        Qcow2Trace.Event += OnEvent;
     }
 
-    protected override void OnEventWritten(EventWrittenEventArgs eventData)
-    {
-        if (eventData.Payload is not [var first, var second])
-        {
-            return;
-        }
+    public void Dispose() => Qcow2Trace.Event -= OnEvent;
 
-        string name = eventData.EventId == 1 ? "qcow2_wp_tracking" : "qcow2_imp_open_zones";
-        if (_patterns.Exists(p => FileSystemName.MatchesSimpleExpression(p, name, ignoreCase: false)))
+    private void OnEvent(Qcow2TraceEvent raised)
+    {
+        if (_patterns.Exists(p => FileSystemName.MatchesSimpleExpression(p, raised.Name, ignoreCase: false)))
         {
-            _print(eventData.EventId == 1 ? $"{name} index 0x{first:x}: wp 0x{second:x}" : $"{name} {first}: implicitly open zones {second}");
+            _print($"{raised.Name} {raised.Text}");
         }
     }
 }

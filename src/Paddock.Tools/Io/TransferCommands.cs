@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Posix;
 
 namespace Paddock.Tools.Io;
 
@@ -118,7 +119,7 @@ internal static class TransferCommands
             return false;
         }
 
-        Report(session, arguments, "discard", start, offset, count);
+        session.Print(Report(session, arguments, "discard", start, offset, count));
         return true;
     }
 
@@ -144,23 +145,12 @@ internal static class TransferCommands
             return false;
         }
 
-        bool good = true;
-        if (arguments.Has('P') && buffer.AsSpan((int)verified.At, (int)verified.Count).IndexOfAnyExcept(pattern) >= 0)
-        {
-            session.Print($"Pattern verification failed at offset {offset + verified.At}, {verified.Count} bytes\n");
-            good = false;
-        }
+        bool good = !arguments.Has('P') || buffer.AsSpan((int)verified.At, (int)verified.Count).IndexOfAnyExcept(pattern) < 0;
+        string failed = good ? "" : $"Pattern verification failed at offset {offset + verified.At}, {verified.Count} bytes\n";
+        string dump = arguments.Has('v') && !arguments.Has('q') ? IoText.Dump(buffer, offset) : "";
 
-        if (!arguments.Has('q'))
-        {
-            if (arguments.Has('v'))
-            {
-                session.Print(IoText.Dump(buffer, offset));
-            }
-
-            Report(session, arguments, "read", start, offset, count);
-        }
-
+        // one print: the lines of another request that ends now do not come between them
+        session.Print(failed + dump + Report(session, arguments, "read", start, offset, count));
         return good;
     }
 
@@ -178,7 +168,7 @@ internal static class TransferCommands
             return false;
         }
 
-        Report(session, arguments, "wrote", start, offset, count);
+        session.Print(Report(session, arguments, "wrote", start, offset, count));
         return true;
     }
 
@@ -236,7 +226,7 @@ internal static class TransferCommands
         byte[] source;
         try
         {
-            source = File.ReadAllBytes(arguments.Value('s'));
+            source = FileNames.ReadAllBytes(arguments.Value('s'));
         }
         catch (IOException e)
         {
@@ -271,13 +261,9 @@ internal static class TransferCommands
         return total;
     }
 
-    private static void Report(IoSession session, IoArguments arguments, string verb, long start, long offset, long count)
-    {
-        if (!arguments.Has('q'))
-        {
-            session.Print(IoText.Report(verb, session.Context.Time.GetElapsedTime(start), offset, count, count, 1, arguments.Has('C')));
-        }
-    }
+    private static string Report(IoSession session, IoArguments arguments, string verb, long start, long offset, long count)
+        => arguments.Has('q') ? ""
+            : IoText.Report(verb, session.Context.Time.GetElapsedTime(start), offset, count, count, 1, arguments.Has('C'));
 
     private static void Require(bool holds)
     {

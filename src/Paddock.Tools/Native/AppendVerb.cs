@@ -29,6 +29,7 @@ public static class AppendVerb
         long total = 0;
         byte[] buffer = new byte[ChunkSize(zoned.Zoned)];
         await RefuseWhatCannotFitAsync(zoned, start, console.Input, cancellationToken);
+        console.SayInputIsAwaited();
         try
         {
             int got;
@@ -40,10 +41,12 @@ public static class AppendVerb
                 total += length;
             }
         }
-        catch (Exception e) when (total > 0 && e is BlockException or ToolException)
+        catch (Exception e) when (total > 0 && e is BlockException or ToolException or IOException or OperationCanceledException)
         {
             await zoned.FlushAsync(CancellationToken.None);
-            throw new ToolException($"{e.Message} (the first {total} bytes were appended at 0x{landed:x})");
+            string why = total == 0 ? "" : $" (the first {total} bytes were appended at 0x{landed:x})";
+            bool stopped = e is OperationCanceledException;
+            throw new ToolException((stopped ? "stopped" : e.Message) + why, stopped ? NativeExit.Stopped : NativeExit.Failure);
         }
 
         await zoned.FlushAsync(cancellationToken);

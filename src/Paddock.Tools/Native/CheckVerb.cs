@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Paddock.Block;
 using Paddock.Qcow2;
 
 namespace Paddock.Tools.Native;
@@ -16,20 +17,22 @@ public static class CheckVerb
             throw new ToolException($"'{path}' is not a qcow2 image");
         }
 
+        var findings = new BoundedLines(console.Error.WriteLine, BoundedLines.Findings);
         var report = await Qcow2Image.CheckAsync(
             storage,
             repair,
-            line => console.Error.WriteLine(line),
+            findings.Add,
             share => console.Progress("checking", share),
             cancellationToken);
         console.EndProgress();
+        findings.End();
         if (json)
         {
             WriteJson(path, report, console);
         }
         else
         {
-            console.Out.WriteLine($"{path}: {Verdict(report)}");
+            console.Out.WriteLine($"{EscapedText.Escape(path)}: {Verdict(report)}");
         }
 
         return report.CheckErrors > 0 ? NativeExit.Failure

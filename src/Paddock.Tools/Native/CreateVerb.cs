@@ -23,14 +23,14 @@ public static class CreateVerb
 
         // a refused option must not cost an existing file its contents
         Qcow2Image.CheckCreateOptions(options);
-        var storage = FileStorage.Open(new FileOpenOptions { Path = path, Create = true, Lock = ImageLock.Write });
+        var storage = NativeImage.OpenFile(new FileOpenOptions { Path = path, Create = true, Lock = ImageLock.Write });
         try
         {
             await Qcow2Image.CreateAsync(storage, options, cancellationToken);
         }
         catch when (!existed)
         {
-            File.Delete(path);
+            FileNames.Delete(path);
             throw;
         }
         finally

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Paddock.Block;
 using Paddock.Qcow2;
 
 namespace Paddock.Tools.Native;
@@ -9,7 +10,7 @@ public static class InfoVerb
     /// <summary>Prints the facts of the image at <paramref name="path"/>.</summary>
     public static async ValueTask RunAsync(string path, bool json, NativeConsole console, CancellationToken cancellationToken = default)
     {
-        await using var device = await NativeImage.OpenAsync(path, writable: false, console, cancellationToken);
+        await using var device = await NativeImage.OpenAsync(path, writable: false, console, cancellationToken, forInfo: true);
         if (json)
         {
             WriteJson(path, device, console);
@@ -24,7 +25,7 @@ public static class InfoVerb
     {
         var info = device.Info;
         void Line(string name, string value) => console.Out.WriteLine($"{name + ':',-20} {value}");
-        Line("image", path);
+        Line("image", EscapedText.Escape(path));
         Line("format", $"qcow2, version {info.Version}");
         Line("disk", $"{SizeText.Human(info.VirtualSize)} ({info.VirtualSize} bytes)");
         Line("file takes", device.Storage.AllocatedBytes < 0 ? "unknown" : SizeText.Human(device.Storage.AllocatedBytes));
@@ -32,12 +33,27 @@ public static class InfoVerb
         Line("state", info.Corrupt ? "marked corrupt: run 'paddock check --repair all'" : info.Dirty ? "not closed cleanly" : "clean");
         if (info.BackingFile is { } backing)
         {
-            Line("backing file", backing + (info.BackingFormat is { } format ? $" ({format})" : ""));
+            Line("backing file", EscapedText.Escape(backing + (info.BackingFormat is { } format ? $" ({format})" : "")));
         }
 
+        var snapshots = new BoundedLines(value => Line("snapshot", value), BoundedLines.Snapshots);
         foreach (var snapshot in info.Snapshots)
         {
-            Line("snapshot", $"{snapshot.Id} {snapshot.Name}");
+            snapshots.Add($"{BoundedLines.Name(snapshot.Id)} {BoundedLines.Name(snapshot.Name)}");
+        }
+
+        snapshots.End();
+
+        var bitmaps = new BoundedLines(value => Line("bitmap", value), BoundedLines.Snapshots);
+        foreach (var bitmap in info.Bitmaps)
+        {
+            bitmaps.Add(BoundedLines.Name(bitmap.Name) + (bitmap.InUse ? " (not saved)" : ""));
+        }
+
+        bitmaps.End();
+        if (info.Unsupported is { } unsupported)
+        {
+            Line("not supported", EscapedText.Escape(unsupported));
         }
 
         if (info.Zoned is not { } zoned)
@@ -74,7 +90,8 @@ public static class InfoVerb
         using var json = new Utf8JsonWriter(console.OutStream, new JsonWriterOptions { Indented = true });
         var info = device.Info;
         json.WriteStartObject();
-        json.WriteString("image", path);
+        json.WritePropertyName("image");
+        json.WriteRawValue(JsonText.Compact(path));
         json.WriteString("format", "qcow2");
         json.WriteNumber("version", info.Version);
         json.WriteNumber("size", info.VirtualSize);
@@ -85,7 +102,13 @@ public static class InfoVerb
         json.WriteBoolean("corrupt", info.Corrupt);
         if (info.BackingFile is { } backing)
         {
-            json.WriteString("backing_file", backing);
+            json.WritePropertyName("backing_file");
+            json.WriteRawValue(JsonText.Compact(backing));
+        }
+
+        if (info.Unsupported is { } unsupported)
+        {
+            json.WriteString("not_supported", unsupported);
         }
 
         if (info.Zoned is { } zoned)

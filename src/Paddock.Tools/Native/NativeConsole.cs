@@ -1,4 +1,5 @@
 using System.Text;
+using Paddock.Block;
 using Paddock.Posix;
 
 namespace Paddock.Tools.Native;
@@ -7,16 +8,17 @@ namespace Paddock.Tools.Native;
 /// used.</summary>
 public sealed class NativeConsole
 {
-    private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false);
+    private static readonly Encoding Utf8 = ByteText.Printing;
 
     /// <param name="output">Takes what the verb prints; also used for bytes (JSON).</param>
     /// <param name="error">Takes messages and progress.</param>
     /// <param name="input">Data for the verb.</param>
     public NativeConsole(Stream output, Stream error, Stream input)
     {
-        OutStream = output;
-        Out = new StreamWriter(output, Utf8, 8192) { NewLine = "\n" };
-        Error = new StreamWriter(error, Utf8, 1024) { NewLine = "\n", AutoFlush = true };
+        OutStream = new OutputStream(output, "standard output");
+        Out = TextWriter.Synchronized(new StreamWriter(OutStream, Utf8, 8192) { NewLine = "\n" });
+        Error = TextWriter.Synchronized(
+            new StreamWriter(new OutputStream(error, "standard error", retries: true), Utf8, 1024) { NewLine = "\n", AutoFlush = true });
         Input = input;
     }
 
@@ -24,13 +26,21 @@ public sealed class NativeConsole
     public TextWriter Out { get; }
 
     /// <summary>The stream under <see cref="Out"/>.</summary>
-    public Stream OutStream { get; }
+    public OutputStream OutStream { get; }
 
     /// <summary>Standard error.</summary>
     public TextWriter Error { get; }
 
     /// <summary>Standard input.</summary>
     public Stream Input { get; }
+
+    /// <summary>Whether standard input is a terminal, where a person may not know that data is expected.</summary>
+    public bool InputIsTerminal { get; init; }
+
+    /// <summary>
+    /// Asked first when SIGHUP arrives: true when it means something else than a stop, such as reading the configuration again.
+    /// </summary>
+    public Func<bool>? Hangup { get; set; }
 
     /// <summary>Whether escape sequences for colour may be printed on <see cref="Out"/>.</summary>
     public bool Color { get; init; }
@@ -49,13 +59,23 @@ public sealed class NativeConsole
     {
         bool terminal = Terminal.IsOutputTerminal;
         string locale = FirstOf("LC_ALL", "LC_CTYPE", "LANG");
-        return new NativeConsole(Console.OpenStandardOutput(), Console.OpenStandardError(), Console.OpenStandardInput())
+        return new NativeConsole(StandardStreams.Output(), StandardStreams.Error(), StandardStreams.Input())
         {
             Color = terminal && FirstOf("NO_COLOR").Length == 0 && FirstOf("TERM") != "dumb",
             Unicode = terminal && locale.Replace("-", "", StringComparison.Ordinal).Contains("utf8", StringComparison.OrdinalIgnoreCase),
-            ShowsProgress = !Console.IsErrorRedirected && FirstOf("TERM") != "dumb",
+            InputIsTerminal = Terminal.IsInputTerminal,
+            ShowsProgress = Terminal.IsErrorTerminal && FirstOf("TERM") != "dumb",
             Width = Terminal.Width(80),
         };
+    }
+
+    /// <summary>Tells a person at a terminal that the command waits for data and how to end it; nothing elsewhere.</summary>
+    public void SayInputIsAwaited()
+    {
+        if (InputIsTerminal)
+        {
+            Error.WriteLine("paddock: waiting for data on standard input (Ctrl-D ends it, Ctrl-C stops)");
+        }
     }
 
     /// <summary>Draws the share that is done, 0 to 1, over the last one; nothing where there is no terminal.</summary>

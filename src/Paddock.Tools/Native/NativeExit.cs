@@ -18,6 +18,9 @@ public static class NativeExit
     /// <summary>The command line is wrong.</summary>
     public const int Usage = 64;
 
+    /// <summary>The terminal was closed (SIGHUP), and the command did not come to its end in time.</summary>
+    public const int HungUp = 129;
+
     /// <summary>Stopped by a signal, after flushing.</summary>
     public const int Stopped = 130;
 }

@@ -12,24 +12,27 @@ internal static class NativeImage
     /// <param name="writable">Whether the verb changes it.</param>
     /// <param name="console">Takes warnings.</param>
     /// <param name="cancellationToken">Stops the opening.</param>
+    /// <param name="forInfo">Whether only what the header says is wanted.</param>
     public static async ValueTask<IQcow2Device> OpenAsync(
-        string path, bool writable, NativeConsole console, CancellationToken cancellationToken)
+        string path, bool writable, NativeConsole console, CancellationToken cancellationToken, bool forInfo = false)
     {
         var storage = OpenFile(path, writable);
         IQcow2Device device;
         int repaired = 0;
         try
         {
-            if (!await Qcow2Image.ProbeAsync(storage, cancellationToken))
+            if (await FormatProbe.DetectAsync(storage, cancellationToken) is not FormatProbe.Qcow2 and var format)
             {
-                throw new ToolException($"'{path}' is not a qcow2 image; 'paddock create' makes one");
+                throw new ToolException(
+                    format == FormatProbe.Raw ? $"'{path}' is not a qcow2 image; 'paddock create' makes one"
+                        : $"'{path}' is a {format} image; this command needs a qcow2 image");
             }
 
             device = await Qcow2Image.OpenAsync(
                 storage,
                 new Qcow2OpenOptions
                 {
-                    ReadOnly = !writable, NoBacking = !writable, OnRepair = _ => repaired++,
+                    ReadOnly = !writable, NoBacking = !writable, ForInfo = forInfo, OnRepair = _ => repaired++,
                     OnCorruption = message => console.Error.WriteLine($"paddock: '{path}' is corrupt and closed for writing: {message}"),
                 },
                 cancellationToken);
@@ -67,10 +70,26 @@ internal static class NativeImage
             ?? throw new ToolException($"'{path}' has no zones; 'paddock create FILE SIZE --zone-size 64M' makes an image with zones");
 
     /// <summary>Opens the file under an image.</summary>
-    public static FileStorage OpenFile(string path, bool writable) => FileStorage.Open(new FileOpenOptions
+    /// <exception cref="ToolException">Another process uses the image; the message names it and says what to do.</exception>
+    public static FileStorage OpenFile(string path, bool writable) => OpenFile(new FileOpenOptions
     {
         Path = path,
         ReadOnly = !writable,
         Lock = writable ? ImageLock.Write : ImageLock.ReadShared,
     });
+
+    /// <summary>Opens the file under an image as it is asked for.</summary>
+    /// <exception cref="ToolException">Another process uses the image; the message names it and says what to do.</exception>
+    public static FileStorage OpenFile(FileOpenOptions options)
+    {
+        try
+        {
+            return FileStorage.Open(options);
+        }
+        catch (ImageLockedException e)
+        {
+            throw new ToolException(
+                $"'{options.Path}': {e.Message}. {e.Hint} Stop it first; a disk that 'paddock serve --nvme' serves can be used by its nvme+tcp:// name");
+        }
+    }
 }

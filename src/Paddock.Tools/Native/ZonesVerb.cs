@@ -54,6 +54,7 @@ public static class ZonesVerb
                 bool conventional = zone.Type == ZoneType.Conventional;
                 string written = conventional ? "-" : $"{Math.Min(zone.WritePointer - zone.Start, zone.Capacity)}";
                 string pointer = conventional ? "-" : $"0x{zone.WritePointer:x}";
+                console.OutStream.ThrowIfFailed();
                 console.Out.WriteLine(
                     $"{index,8} {$"0x{zone.Start:x}",18} {zone.Length,12} {zone.Capacity,12} {written,12} {pointer,18}  "
                     + ZoneNames.Name(zone.Condition));
@@ -77,6 +78,7 @@ public static class ZonesVerb
             {
                 open += ZoneNames.IsOpen(zone.Condition) ? 1 : 0;
                 active += ZoneNames.IsActive(zone.Condition) ? 1 : 0;
+                console.OutStream.ThrowIfFailed();
                 WriteZone(json, index, zone);
                 if (json.BytesPending > 1 << 16)
                 {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Paddock.Block;
 using Paddock.Posix;
 
 namespace Paddock.Tools.Nbd;
@@ -15,16 +16,21 @@ internal static class Background
     /// <summary>Whether this is the process in the background.</summary>
     public static bool IsHere(ToolContext context) => context.GetVariable(Variable) is not null;
 
+    /// <summary>The words of its command line, if this is the process in the background: they may hold bytes that are not UTF-8.</summary>
+    public static string[]? Words(ToolContext context) => context.GetVariable(Variable) is { } words
+        ? Array.ConvertAll(words.Split(','), static w => ByteText.FromBytes(Convert.FromHexString(w))) : null;
+
     /// <summary>Starts it and passes on what it says until it is ready.</summary>
     /// <returns>The exit code of the process in front.</returns>
-    public static async Task<int> StartAsync(ToolContext context, IEnumerable<string> words)
+    public static async Task<int> StartAsync(ToolContext context, IEnumerable<string> command, string[] words)
     {
         string program = Environment.ProcessPath ?? throw new ToolException("the program does not know where it is: run it without --fork");
-        var start = new ProcessStartInfo(program, words)
+        var start = new ProcessStartInfo(program, [.. command, .. words])
         {
             RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
         };
-        start.Environment[Variable] = "1";
+        // the runtime passes words on as UTF-8 alone
+        start.Environment[Variable] = string.Join(',', words.Select(static w => Convert.ToHexString(ByteText.ToBytes(w))));
         using var process = Process.Start(start)!;
         process.StandardInput.Close();
         var errors = PassOnAsync(process.StandardError, context);

@@ -23,6 +23,7 @@ public static class NbdTool
     {
         try
         {
+            args = Background.Words(ctx) ?? args;
             var given = NbdArguments.Parse(args);
             if (given.Help || given.Version)
             {
@@ -36,7 +37,7 @@ public static class NbdTool
             }
 
             return given.Fork && !Background.IsHere(ctx)
-                ? await Background.StartAsync(ctx, [.. respawn, .. args])
+                ? await Background.StartAsync(ctx, respawn, args)
                 : await ServeAsync(given, ctx, stop);
         }
         catch (UsageException e)
@@ -107,7 +108,7 @@ public static class NbdTool
             server.Listen(listener);
             if (given.PidFile is { } file)
             {
-                await WritePidAsync(file);
+                WritePid(file);
                 hasPidFile = true;
             }
 
@@ -124,7 +125,7 @@ public static class NbdTool
             socketFile?.Remove();
             if (hasPidFile)
             {
-                File.Delete(given.PidFile!);
+                FileNames.Delete(given.PidFile!);
             }
         }
 
@@ -179,11 +180,11 @@ public static class NbdTool
             ended.TrySetResult();
         });
 
-    private static async Task WritePidAsync(string file)
+    private static void WritePid(string file)
     {
         try
         {
-            await File.WriteAllTextAsync(file, Environment.ProcessId + "\n");
+            FileNames.WriteAllText(file, Environment.ProcessId + "\n");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

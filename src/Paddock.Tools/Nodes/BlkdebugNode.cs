@@ -117,7 +117,7 @@ internal sealed record BlkdebugNode(string? Name, string? Image, QDict ImageOpti
     {
         try
         {
-            return File.ReadAllText(path);
+            return FileNames.ReadAllText(path);
         }
         catch (FileNotFoundException)
         {

@@ -70,6 +70,10 @@ internal class CacheDevice(IBlockDevice device) : IBlockDevice
             long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
             => _zoned.ReportZonesAsync(offset, zones, cancellationToken);
 
+        public ValueTask<ZoneFindings> FindZonesAsync(
+            long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
+            => _zoned.FindZonesAsync(offset, which, zones, count, cancellationToken);
+
         public async ValueTask ManageZonesAsync(
             ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
         {

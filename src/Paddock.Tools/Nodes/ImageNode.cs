@@ -60,6 +60,9 @@ public sealed record OpenSettings
     /// <summary>Open for repair: faults in the image are not held against it.</summary>
     public bool ForCheck { get; init; }
 
+    /// <summary>Open for what the header says alone (<see cref="Qcow2OpenOptions.ForInfo"/>).</summary>
+    public bool ForInfo { get; init; }
+
     /// <summary>Options such as those of <c>--image-opts</c>, flat.</summary>
     public QDict? Options { get; init; }
 

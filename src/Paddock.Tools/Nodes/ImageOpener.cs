@@ -34,7 +34,7 @@ public sealed class ImageOpener(ToolContext context)
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
-            throw new ToolException($"Could not open '{name}': {MessageOf(e)}");
+            throw new ToolException($"Could not open '{EscapedText.Escape(name)}': {MessageOf(e)}");
         }
     }
 
@@ -358,6 +358,7 @@ public sealed class ImageOpener(ToolContext context)
         {
             ReadOnly = settings.ReadOnly,
             ForCheck = settings.ForCheck,
+            ForInfo = settings.ForInfo,
             NoBacking = noBacking,
             Gate = gate,
             KeepFreedSpace = settings.KeepFreedSpace,
@@ -405,7 +406,7 @@ public sealed class ImageOpener(ToolContext context)
     {
         const string Indent = "         ";
         context.Error.Write(
-            $"WARNING: Image format was not specified for '{name}' and probing guessed raw.\n"
+            $"WARNING: Image format was not specified for '{EscapedText.Escape(name)}' and probing guessed raw.\n"
             + Indent + "Automatically detecting the format is dangerous for raw images, write operations on block 0 will be restricted.\n"
             + Indent + "Specify the 'raw' format explicitly to remove the restrictions.\n");
         context.Error.Flush();
@@ -418,6 +419,19 @@ public sealed class ImageOpener(ToolContext context)
 
         public async ValueTask<IBlockDevice?> OpenBackingAsync(
             string name, string? format, IStorage overlayStorage, CancellationToken cancellationToken)
+        {
+            try
+            {
+                return await OpenStoredAsync(name, format, overlayStorage);
+            }
+            catch (BlockException e) when (name.StartsWith("json:", StringComparison.Ordinal) || EscapedText.Escape(name + format) != name + format)
+            {
+                // a part of the name is in the message, and must not make lines of its own there
+                throw new BlockException(e.Error, EscapedText.Escape(e.Message), e) { Errno = e.Errno };
+            }
+        }
+
+        private async ValueTask<IBlockDevice?> OpenStoredAsync(string name, string? format, IStorage overlayStorage)
         {
             ImageChain.CheckDepth(depth + 1);
             var options = overlay.Options is { Count: > 0 } given ? given : null;

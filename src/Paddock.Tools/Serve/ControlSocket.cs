@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Text;
 using Paddock.Block.Concurrency;
+using Paddock.Block;
 using Paddock.Tools.Serve.Doors;
 
 namespace Paddock.Tools.Serve;
@@ -59,7 +60,7 @@ internal sealed class ControlSocket : IDisposable
         using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
+            await socket.ConnectAsync(UnixAddress.Of(path), cancellationToken);
             await using var stream = new NetworkStream(socket);
             await stream.WriteAsync(Encoding.UTF8.GetBytes(line + "\n"), cancellationToken);
             using var reader = new StreamReader(stream, Encoding.UTF8);

@@ -98,12 +98,24 @@ internal class DiskWindow(IBlockDevice disk, long start, long longest = long.Max
             long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
         {
             int count = await _zoned.ReportZonesAsync(Start + offset, zones, cancellationToken);
-            foreach (ref var zone in zones.Span[..count])
+            Move(zones.Span[..count]);
+            return count;
+        }
+
+        public async ValueTask<ZoneFindings> FindZonesAsync(
+            long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
+        {
+            var found = await _zoned.FindZonesAsync(Start + offset, which, zones, count, cancellationToken);
+            Move(zones.Span[..found.Filled]);
+            return found;
+        }
+
+        private void Move(Span<ZoneDescriptor> zones)
+        {
+            foreach (ref var zone in zones)
             {
                 zone = zone with { Start = zone.Start - Start, WritePointer = zone.WritePointer - Start };
             }
-
-            return count;
         }
 
         public ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)

@@ -13,17 +13,21 @@ namespace Paddock.Tools.Serve;
 /// </summary>
 internal sealed class MetricsServer : IAsyncDisposable
 {
-    private const int MaxRequest = 8192;
     private const int MaxReaders = 16;
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     private readonly Func<ValueTask<string>> _render;
+    private readonly IReadOnlyList<string> _hosts;
     private readonly IReadOnlyList<DoorListener> _listeners;
     private readonly Reception<Socket, Reader> _reception;
 
-    public MetricsServer(IReadOnlyList<DoorListener> listeners, Func<ValueTask<string>> render)
+    /// <param name="listeners">Where it listens; owned.</param>
+    /// <param name="render">Makes the page.</param>
+    /// <param name="hosts">Names by which clients may address it, beyond localhost and its own addresses.</param>
+    public MetricsServer(IReadOnlyList<DoorListener> listeners, Func<ValueTask<string>> render, IReadOnlyList<string>? hosts = null)
     {
+        _hosts = hosts ?? [];
         _listeners = listeners;
         _render = render;
         _reception = new Reception<Socket, Reader>(MaxReaders, WhenFull.Wait, socket => new Reader(socket), reader => _ = ServeAsync(reader));
@@ -69,9 +73,9 @@ internal sealed class MetricsServer : IAsyncDisposable
 
     private async Task AnswerAsync(Socket socket, CancellationToken limit)
     {
-        byte[] request = new byte[MaxRequest];
+        byte[] request = new byte[MetricsRequest.MaxHead];
         int length = 0, got;
-        while (length < MaxRequest && request.AsSpan(0, length).IndexOf("\r\n\r\n"u8) < 0
+        while (length < request.Length && request.AsSpan(0, length).IndexOf("\r\n\r\n"u8) < 0
             && (got = await socket.ReceiveAsync(request.AsMemory(length), limit)) > 0)
         {
             length += got;
@@ -79,23 +83,15 @@ internal sealed class MetricsServer : IAsyncDisposable
 
         // a page of a million zones takes a while: not on the thread that all sockets wait for
         await Task.Yield();
-        var line = request.AsSpan(0, Math.Max(0, request.AsSpan(0, length).IndexOf((byte)'\r')));
-        bool head = line.StartsWith("HEAD "u8);
-        (string status, string body) = !head && !line.StartsWith("GET "u8) ? ("405 Method Not Allowed", "GET /metrics\n")
-            : IsPage(line) ? ("200 OK", await _render()) : ("404 Not Found", "see /metrics\n");
+        bool head = MetricsRequest.IsHead(request);
+        string status = MetricsRequest.StatusOf(request.AsSpan(0, length), (socket.LocalEndPoint as IPEndPoint)?.Address, _hosts);
+        string body = status == MetricsRequest.Ok ? await _render().AsTask().WaitAsync(limit) : $"{status}: GET /metrics\n";
         byte[] text = Encoding.UTF8.GetBytes(body);
         byte[] answer = Encoding.ASCII.GetBytes(
             $"HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {text.Length}\r\nConnection: close\r\n\r\n");
         await SendAsync(socket, answer, limit);
         await SendAsync(socket, head ? [] : text, limit);
         socket.Shutdown(SocketShutdown.Send);
-    }
-
-    private static bool IsPage(ReadOnlySpan<byte> line)
-    {
-        var path = line[(line.IndexOf((byte)' ') + 1)..];
-        int end = path.IndexOfAny((byte)' ', (byte)'?');
-        return (end < 0 ? path : path[..end]).SequenceEqual("/metrics"u8);
     }
 
     private static async Task SendAsync(Socket socket, ReadOnlyMemory<byte> bytes, CancellationToken limit)
@@ -109,7 +105,11 @@ internal sealed class MetricsServer : IAsyncDisposable
     /// <summary>One who reads the page.</summary>
     private sealed class Reader(Socket socket) : IServedClient
     {
+        private readonly long _came = Environment.TickCount64;
+
         public Socket Socket => socket;
+
+        public ClientStanding Standing => new(ClientTrust.Stranger, Environment.TickCount64 - _came);
 
         public void Finish()
         {

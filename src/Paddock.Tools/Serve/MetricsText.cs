@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Paddock.Block;
 
 namespace Paddock.Tools.Serve;
 
@@ -90,7 +91,8 @@ internal sealed class MetricsText
 
     private static void AppendEscaped(StringBuilder to, string text)
     {
-        foreach (char c in text)
+        // the page may be read on a terminal
+        foreach (char c in EscapedText.Escape(text))
         {
             _ = c switch { '\\' => to.Append("\\\\"), '"' => to.Append("\\\""), '\n' => to.Append("\\n"), _ => to.Append(c) };
         }

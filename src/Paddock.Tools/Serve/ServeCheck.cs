@@ -1,3 +1,4 @@
+using Paddock.Posix;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve.Doors;
 
@@ -19,7 +20,7 @@ public static class ServeCheck
         NbdDoor.CredentialsOf(settings)?.Dispose();
         foreach (var image in settings.Images)
         {
-            if (!image.Path.Contains(':', StringComparison.Ordinal) && !File.Exists(image.Path))
+            if (!image.Path.Contains(':', StringComparison.Ordinal) && !FileNames.Exists(image.Path))
             {
                 throw new ToolException($"images: there is no '{image.Path}'");
             }
@@ -45,9 +46,10 @@ public static class ServeCheck
         }
 
         console.Out.WriteLine($"backing files: {settings.Backing}");
+        int idle = settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds;
         console.Out.WriteLine(
             $"limits: {settings.MaxConnections} connections by each door, {settings.MaxMemory} of memory, "
-            + $"idle after {(settings.IdleTimeout == 0 ? "no time" : $"{settings.IdleTimeout} s")}, {settings.DrainTimeout} s to drain");
+            + $"idle after {(idle == 0 ? "no time" : $"{idle} s")}, {settings.DrainTimeout} s to drain");
     }
 
     /// <summary>The limit of memory, in bytes.</summary>
@@ -72,7 +74,7 @@ public static class ServeCheck
         }
 
         Within("max-connections", settings.MaxConnections, 1, MostConnections);
-        Within("idle-timeout", settings.IdleTimeout, 0, MostIdleSeconds);
+        Within("idle-timeout", settings.IdleTimeout ?? 0, 0, MostIdleSeconds);
         Within("drain-timeout", settings.DrainTimeout, 0, MostDrainSeconds);
         OneOf("block-size", settings.BlockSize.ToString(System.Globalization.CultureInfo.InvariantCulture), "512", "4096");
         OneOf("nbd-tls", settings.NbdTls, "required", "allowed");

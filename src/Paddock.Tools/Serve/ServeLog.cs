@@ -1,8 +1,13 @@
+using System.Text;
 using System.Text.Json;
+using Paddock.Block;
 
 namespace Paddock.Tools.Serve;
 
-/// <summary>The server's log: a line for each thing that happened, for people or as JSON.</summary>
+/// <summary>
+/// The server's log: one line for each event, for people or as JSON. Values may come from clients and images: they are quoted and escaped here,
+/// so that none can forge a line or reach a terminal.
+/// </summary>
 internal sealed class ServeLog(TextWriter writer, TimeProvider time, bool json)
 {
     private readonly Lock _lock = new();
@@ -19,7 +24,7 @@ internal sealed class ServeLog(TextWriter writer, TimeProvider time, bool json)
             line.Append($"{{\"time\":\"{now}\",\"event\":\"{JsonEncodedText.Encode(what)}\"");
             foreach (var (name, value) in facts)
             {
-                line.Append($",\"{name}\":\"{JsonEncodedText.Encode(value)}\"");
+                line.Append($",\"{name}\":\"{Encode(value)}\"");
             }
 
             line.Append('}');
@@ -29,7 +34,7 @@ internal sealed class ServeLog(TextWriter writer, TimeProvider time, bool json)
             line.Append($"{now} {what}");
             foreach (var (name, value) in facts)
             {
-                line.Append($" {name}={value}");
+                line.Append($" {name}={EscapedText.Quote(value)}");
             }
         }
 
@@ -38,5 +43,19 @@ internal sealed class ServeLog(TextWriter writer, TimeProvider time, bool json)
             writer.Write(line.Append('\n').ToString());
             writer.Flush();
         }
+    }
+
+    // JSON has escapes of its own, but none for what is no text at all (bytes of a file name)
+    private static JsonEncodedText Encode(string value)
+    {
+        foreach (var rune in value.EnumerateRunes())
+        {
+            if (rune == Rune.ReplacementChar)
+            {
+                return JsonEncodedText.Encode(EscapedText.Escape(value));
+            }
+        }
+
+        return JsonEncodedText.Encode(value);
     }
 }

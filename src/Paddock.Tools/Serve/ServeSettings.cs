@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Paddock.Posix;
 
 namespace Paddock.Tools.Serve;
 
@@ -35,6 +36,9 @@ public sealed record ServedImage
 /// <remarks>The properties can be set: generated code would give an init-only one that a file leaves out its type's default, not ours.</remarks>
 public sealed record ServeSettings
 {
+    /// <summary>Seconds of silence after which a client is idle, unless set.</summary>
+    public const int DefaultIdleSeconds = 600;
+
     /// <summary>The images.</summary>
     public IReadOnlyList<ServedImage> Images { get; set; } = [];
 
@@ -62,8 +66,14 @@ public sealed record ServeSettings
     /// <summary>Queues of a vhost-user disk.</summary>
     public int VhostUserQueues { get; set; } = 4;
 
+    /// <summary>Whether guest memory is refused that cannot be sealed: whoever shares it could cut it short, which would end the server.</summary>
+    public bool VhostUserSealed { get; set; } = true;
+
     /// <summary>Where metrics are served over HTTP, as HOST:PORT; null: nowhere.</summary>
     public string? Metrics { get; set; }
+
+    /// <summary>Names by which HTTP clients may address the metrics, beyond localhost and the server's own addresses.</summary>
+    public IReadOnlyList<string> MetricsHosts { get; set; } = [];
 
     /// <summary>The Unix socket that `paddock fault` and `paddock resize` talk to; null: none.</summary>
     public string? Control { get; set; }
@@ -99,8 +109,11 @@ public sealed record ServeSettings
     /// <summary>Memory for the data of all doors' requests, such as 1G; at least 16M.</summary>
     public string MaxMemory { get; set; } = "1G";
 
-    /// <summary>Seconds of silence after which a client is taken for dead (an NVMe host: one without keep alive); 0: never.</summary>
-    public int IdleTimeout { get; set; }
+    /// <summary>
+    /// Seconds of silence after which a client is dropped (an NVMe host: one without keep alive); 0: never. Null: <see cref="DefaultIdleSeconds"/> for
+    /// NVMe hosts; an NBD client is dropped then only when all connections are taken, since a kernel's client is silent for hours.
+    /// </summary>
+    public int? IdleTimeout { get; set; }
 
     /// <summary>Seconds that a stop waits for requests under way, 0 to 600.</summary>
     public int DrainTimeout { get; set; } = 10;
@@ -117,7 +130,7 @@ public sealed record ServeSettings
     {
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(path), ServeJson.Default.ServeSettings)
+            return JsonSerializer.Deserialize(FileNames.ReadAllBytes(path), ServeJson.Default.ServeSettings)
                 ?? throw new ToolException($"'{path}' holds no settings");
         }
         catch (JsonException e)

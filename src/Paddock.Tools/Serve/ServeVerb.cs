@@ -3,6 +3,7 @@ using System.Net;
 using System.Runtime.InteropServices;
 using Paddock.Block.Buffers;
 using Paddock.Block.Faults;
+using Paddock.Posix;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve.Doors;
 using Paddock.Tools.Serve.Faults;
@@ -26,7 +27,7 @@ public sealed class ServeVerb : IAsyncDisposable
     private FaultSchedule? _schedule;
     private MetricsServer? _metrics;
     private readonly List<ControlSocket> _controls = [];
-    private int _signals;
+    private readonly StopRequest _stops = new(TimeProvider.System);
     private bool _closed;
 
     private ServeVerb(ServeSettings settings, ServeLog log, ServiceManager manager)
@@ -57,13 +58,21 @@ public sealed class ServeVerb : IAsyncDisposable
         SocketThreads.Prepare();
         var log = new ServeLog(console.Error, TimeProvider.System, settings.JsonLog);
         var manager = ServiceManager.Of(Environment.GetEnvironmentVariable, Environment.ProcessId);
+        if (reload is not null)
+        {
+            // there is nothing to read again before everything is open
+            console.Hangup = static () => true;
+        }
+
+        bool hadTerminal = Terminal.HasControllingTerminal();
         await using var server = await StartAsync(settings, log, manager);
-        using var hangup = reload is null || OperatingSystem.IsWindows() ? null
-            : PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
-            {
-                context.Cancel = true;
-                server.Reload(reload);
-            });
+        if (reload is not null)
+        {
+            // a terminal that is closed sends the same signal
+            console.Hangup = () => (!hadTerminal || Terminal.HasControllingTerminal()) && server.Reload(reload);
+        }
+
+        using var hangup = OperatingSystem.IsWindows() || reload is not null ? null : server.CountSignal(PosixSignal.SIGHUP);
         using var interrupt = server.CountSignal(PosixSignal.SIGINT);
         using var terminate = server.CountSignal(PosixSignal.SIGTERM);
         manager.Ready();
@@ -209,7 +218,7 @@ public sealed class ServeVerb : IAsyncDisposable
     {
         if (DoorListener.All(_manager, "metrics", _settings.Metrics, allowUnix: true) is { Count: > 0 } metrics)
         {
-            _metrics = new MetricsServer(metrics, new MetricsPage(_doors, _disks, _buffers, ServeCheck.MemoryOf(_settings)).RenderAsync);
+            _metrics = new MetricsServer(metrics, new MetricsPage(_doors, _disks, _buffers, ServeCheck.MemoryOf(_settings)).RenderAsync, _settings.MetricsHosts);
             foreach (var listener in metrics)
             {
                 _log.Write("listening", ("door", "metrics"), ("address", $"http://{listener.Address}/metrics"));
@@ -230,12 +239,12 @@ public sealed class ServeVerb : IAsyncDisposable
         }
     }
 
-    // the first asks for the end and is the command line's own; the second does not wait for clients any more
+    // the first asks for the end and is the command line's own; a later one does not wait for clients any more
     private PosixSignalRegistration CountSignal(PosixSignal signal)
         => PosixSignalRegistration.Create(signal, context =>
         {
             context.Cancel = true;
-            if (Interlocked.Increment(ref _signals) == 2)
+            if (_stops.Signal())
             {
                 _log.Write("stopping at once");
                 StopNow();
@@ -256,7 +265,7 @@ public sealed class ServeVerb : IAsyncDisposable
         }
     }
 
-    private void Reload(Func<ServeSettings> reload)
+    private bool Reload(Func<ServeSettings> reload)
     {
         _manager.Reloading();
         try
@@ -278,6 +287,7 @@ public sealed class ServeVerb : IAsyncDisposable
         }
 
         _manager.Ready();
+        return true;
     }
 
     /// <summary>Warnings of the engine, as log lines.</summary>

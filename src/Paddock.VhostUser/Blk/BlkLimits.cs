@@ -27,6 +27,15 @@ internal static class BlkLimits
     /// <summary>Sectors of one range: 2 GiB.</summary>
     public const int RangeSectors = 1 << 22;
 
+    /// <summary>What the ranges of a request may have together to be discarded or zeroed at once, in bytes; more is done in pieces.</summary>
+    public const long ShortRanges = 4 << 20;
+
+    /// <summary>A piece of a long discard, in bytes.</summary>
+    public const long DiscardPiece = 256 << 20;
+
+    /// <summary>A piece of a long write zeroes, in bytes.</summary>
+    public const long ZeroesPiece = 16 << 20;
+
     /// <summary>Bytes that the requests of a disk may take at once, where memory allows.</summary>
     public const long Buffers = 256L << 20;
 

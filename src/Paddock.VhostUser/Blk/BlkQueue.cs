@@ -1,4 +1,5 @@
 using Paddock.Block.Concurrency;
+using Paddock.Block.Serving;
 using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Blk;
@@ -27,14 +28,19 @@ internal sealed class BlkQueue
     /// <param name="ring">The ring.</param>
     /// <param name="features">The feature bits that were agreed on: without VIRTIO_BLK_F_FLUSH, every write is made durable.</param>
     /// <param name="late">Told of requests that end later.</param>
-    public BlkQueue(VirtioBlkDevice device, Virtqueue ring, ulong features, ILateCompletion late)
+    /// <param name="longWork">The front end's share of what takes long; a share of its own unless given.</param>
+    public BlkQueue(VirtioBlkDevice device, Virtqueue ring, ulong features, ILateCompletion late, LongWorkClient? longWork = null)
     {
+        LongWork = longWork ?? Block.Serving.LongWork.Shared.Open();
         _device = device;
         _lanes = [.. Enumerable.Range(0, Lanes).Select(_ => new WriteLane(device.Writes))];
         _ring = ring;
         _late = late;
         IsWriteThrough = (features & BlkFeatures.Flush) == 0;
     }
+
+    /// <summary>The front end's share of what takes long.</summary>
+    internal LongWorkClient LongWork { get; }
 
     /// <summary>The driver will not flush.</summary>
     internal bool IsWriteThrough { get; }
@@ -82,6 +88,19 @@ internal sealed class BlkQueue
         {
             _ring.Release();
         }
+    }
+
+    /// <summary>
+    /// A request was cut off with its front end. Its chain stays the driver's: where requests in flight are recorded, the next back end takes it up.
+    /// </summary>
+    internal void Abandon(BlkRequest request)
+    {
+        lock (_lock)
+        {
+            _free.Push(request);
+        }
+
+        _ring.Release();
     }
 
     /// <summary>Wakes the driver for what has ended, since the ring's thread is about to wait.</summary>

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Runtime.CompilerServices;
 using Paddock.Block;
+using Paddock.Block.Serving;
 
 namespace Paddock.VhostUser.Blk;
 
@@ -21,7 +22,7 @@ internal sealed partial class BlkRequest
         RequestType.ZoneClose => ManageOne(ZoneAction.Close),
         RequestType.ZoneFinish => ManageOne(ZoneAction.Finish),
         RequestType.ZoneReset => ManageOne(ZoneAction.Reset),
-        _ => ResetAllAsync(_device.Zoned!),
+        _ => new ValueTask(_queue.LongWork.RunAsync(turn => ResetAllAsync(_device.Zoned!, turn))),
     };
 
     // one piece of guest memory goes to the disk as it is; several are read into one buffer first
@@ -84,17 +85,38 @@ internal sealed partial class BlkRequest
             _status = Check(BlkRange.Parse(ranges.Span[at..]));
         }
 
-        for (int at = 0; at < _length && _status == RequestStatus.Ok; at += BlkRange.Size)
+        if (_status != RequestStatus.Ok)
+        {
+            return;
+        }
+
+        long total = 0;
+        for (int at = 0; at < _length; at += BlkRange.Size)
+        {
+            total += BlkRange.Parse(ranges.Span[at..]).Sectors;
+        }
+
+        await (total << BlkLimits.SectorShift <= BlkLimits.ShortRanges ? RunRangesAsync(ranges, null)
+            : _queue.LongWork.RunAsync(turn => RunRangesAsync(ranges, turn)));
+    }
+
+    // in pieces, where others take turns with it
+    private async Task RunRangesAsync(ReadOnlyMemory<byte> ranges, LongTurn? turn)
+    {
+        long most = _header.Type == RequestType.Discard ? BlkLimits.DiscardPiece : BlkLimits.ZeroesPiece;
+        for (int at = 0; at < ranges.Length; at += BlkRange.Size)
         {
             var range = BlkRange.Parse(ranges.Span[at..]);
             long offset = (long)(range.Sector << BlkLimits.SectorShift), length = (long)range.Sectors << BlkLimits.SectorShift;
-            if (_header.Type == RequestType.Discard)
+            for (long done = 0, piece; done < length; done += piece)
             {
-                await _device.Device.DiscardAsync(offset, length);
-            }
-            else
-            {
-                await _device.Device.WriteZeroesAsync(offset, length, ZeroFlagsOf(range));
+                piece = Math.Min(most, length - done);
+                await (_header.Type == RequestType.Discard ? _device.Device.DiscardAsync(offset + done, piece)
+                    : _device.Device.WriteZeroesAsync(offset + done, piece, ZeroFlagsOf(range)));
+                if (turn is not null)
+                {
+                    await turn.NextAsync();
+                }
             }
         }
     }
@@ -161,7 +183,7 @@ internal sealed partial class BlkRequest
     }
 
     // a zone that can never be written again stands in the way of the whole range: the others are reset one by one then
-    private static async ValueTask ResetAllAsync(IZonedBlockDevice zoned)
+    private static async Task ResetAllAsync(IZonedBlockDevice zoned, LongTurn turn)
     {
         try
         {
@@ -176,23 +198,19 @@ internal sealed partial class BlkRequest
         var zones = new ZoneDescriptor[ZoneBatch];
         for (long offset = 0; offset < zoned.Length;)
         {
-            int got = await zoned.ReportZonesAsync(offset, zones);
-            if (got == 0)
+            var found = await zoned.FindZonesAsync(
+                offset, ZoneConditionSet.Open | ZoneConditionSet.Closed | ZoneConditionSet.Full, zones, count: false);
+            if (found.Filled == 0)
             {
                 return;
             }
 
-            for (int i = 0; i < got; i++)
+            for (int i = 0; i < found.Filled; i++)
             {
-                bool concerned = zones[i].Condition is ZoneCondition.ImplicitlyOpen or ZoneCondition.ExplicitlyOpen
-                    or ZoneCondition.Closed or ZoneCondition.Full;
-                if (concerned)
-                {
-                    await zoned.ManageZonesAsync(ZoneAction.Reset, zones[i].Start, zones[i].Length);
-                }
+                await zoned.ManageZonesAsync(ZoneAction.Reset, zones[i].Start, zones[i].Length);
+                offset = zones[i].Start + zones[i].Length;
+                await turn.NextAsync();
             }
-
-            offset = zones[got - 1].Start + zones[got - 1].Length;
         }
     }
 }

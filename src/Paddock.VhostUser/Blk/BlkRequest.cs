@@ -313,6 +313,13 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
 
     private void Fail(Exception failure)
     {
+        if (failure is BlockException { Error: BlockError.Cancelled } && _queue.LongWork.IsDisposed)
+        {
+            GiveBack();
+            _queue.Abandon(this);
+            return;
+        }
+
         // taken again after a crash, a write to a zone may find its own data already there
         if (_chain.IsReplay && !_verified && _header.Type == RequestType.Out && failure is ZoneException)
         {
@@ -335,8 +342,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
 
     private void End()
     {
-        var (chain, lane) = (_chain, _lane);
-        _lane = null;
+        var chain = _chain;
         uint written = 0;
         if (chain.WritableBytes > 0)
         {
@@ -346,16 +352,22 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
             Pieces.Scatter(chain.Writable, before, [(byte)_status]);
         }
 
+        GiveBack();
+        _device.Statistics.Count(_header.Type, _status, _length, _startedAt);
+        var lane = _lane;
+        _lane = null;
+        _queue.End(this, chain, written, _here);
+        lane?.GoOn();
+    }
+
+    private void GiveBack()
+    {
         _slab?.Release();
         _slab = null;
         if (_cost > 0)
         {
             _device.Budget.Leave(_cost);
         }
-
-        _device.Statistics.Count(_header.Type, _status, _length, _startedAt);
-        _queue.End(this, chain, written, _here);
-        lane?.GoOn();
     }
 }
 

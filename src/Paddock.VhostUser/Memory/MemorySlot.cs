@@ -27,9 +27,10 @@ internal sealed class MemorySlot : IDisposable
     /// <summary>Maps a region.</summary>
     /// <param name="description">What it is.</param>
     /// <param name="file">Its file; may be closed afterwards.</param>
+    /// <param name="mustBeSealed">Whether a file is refused that can be cut short.</param>
     /// <exception cref="IOException">The file is of the wrong kind or too short, or cannot be mapped.</exception>
-    public static MemorySlot Map(in RegionDescription description, Microsoft.Win32.SafeHandles.SafeFileHandle file)
-        => new(description, SharedMemory.Map(file, (long)description.FileOffset, (long)description.Length));
+    public static MemorySlot Map(in RegionDescription description, Microsoft.Win32.SafeHandles.SafeFileHandle file, bool mustBeSealed)
+        => new(description, SharedMemory.Map(file, (long)description.FileOffset, (long)description.Length, mustBeSealed));
 
     /// <summary>Whether this is the region that is to be taken away: where it begins in its file does not count.</summary>
     public bool Is(in RegionDescription other)

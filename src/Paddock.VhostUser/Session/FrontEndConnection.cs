@@ -11,6 +11,8 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
     private FrontEndSession? _session;
     private volatile bool _ended;
     private volatile bool _late;
+    private volatile bool _heard;
+    private readonly long _came = Environment.TickCount64;
 
     /// <summary>Runs to the end, and until nothing of the front end's is touched any more; never throws.</summary>
     /// <returns>What the front end did wrong; null where it just left.</returns>
@@ -19,7 +21,7 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
         FrontEndSession? session = null;
         try
         {
-            session = new FrontEndSession(device, options.Polling, Log);
+            session = new FrontEndSession(device, options.Polling, Log, options.SealedMemoryOnly);
             lock (_lock)
             {
                 _session = session;
@@ -55,6 +57,20 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
         lock (_lock)
         {
             _session?.BackEnd.ConfigChanged();
+        }
+    }
+
+    /// <inheritdoc/>
+    public ClientStanding Standing
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return new(
+                    _session is { HasAgreed: true } ? ClientTrust.Kept : _heard ? ClientTrust.Introduced : ClientTrust.Stranger,
+                    Environment.TickCount64 - _came);
+            }
         }
     }
 
@@ -97,12 +113,13 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
                 },
                 null, options.HandshakeLimit, Timeout.InfiniteTimeSpan);
 
-    private static void Serve(FrontEndSession session, MessageChannel channel)
+    private void Serve(FrontEndSession session, MessageChannel channel)
     {
         using var request = new Message();
         using var reply = new Message();
         while (channel.TryReceive(request))
         {
+            _heard = true;
             if (session.Handle(request, reply))
             {
                 channel.Send(reply);

@@ -21,7 +21,7 @@ internal sealed partial class FrontEndSession
         {
             for (int i = 0; i < regions.Length; i++)
             {
-                mapped.Add(MemorySlot.Map(regions[i], request.Descriptors[i]));
+                mapped.Add(MemorySlot.Map(regions[i], request.Descriptors[i], _mustBeSealed));
             }
 
             Replace(mapped);
@@ -48,7 +48,7 @@ internal sealed partial class FrontEndSession
             throw new RequestRefusedException($"all {VhostUserLimits.MemorySlots} slots of memory are taken");
         }
 
-        var slot = MemorySlot.Map(region, request.Descriptors[0]);
+        var slot = MemorySlot.Map(region, request.Descriptors[0], _mustBeSealed);
         try
         {
             Replace([.. _slots, slot]);
@@ -127,7 +127,7 @@ internal sealed partial class FrontEndSession
     {
         ExpectDescriptors(request, 1);
         var given = InflightDescription.Parse(request.Payload);
-        Replace(InflightMemory.Map(given, IsPacked, _device.Zoned is not null, request.Descriptors[0]));
+        Replace(InflightMemory.Map(given, IsPacked, _device.Zoned is not null, request.Descriptors[0], _mustBeSealed));
     }
 
     private bool IsPacked => (RingFeatureBits.Of(_features) & RingFeatures.Packed) != 0;

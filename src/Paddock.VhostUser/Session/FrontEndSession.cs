@@ -1,3 +1,4 @@
+using Paddock.Block.Serving;
 using Paddock.Posix;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Memory;
@@ -28,15 +29,19 @@ internal sealed partial class FrontEndSession : IDisposable
     private ulong _features;
     private byte _status;
     private bool _agreed;
+    private readonly bool _mustBeSealed;
+    private readonly LongWorkClient _longWork = LongWork.Shared.Open();
 
     /// <param name="device">The disk.</param>
     /// <param name="polling">How long an empty ring is looked at before its worker sleeps, at most.</param>
     /// <param name="log">Takes lines for people, on any thread.</param>
-    public FrontEndSession(VirtioBlkDevice device, TimeSpan polling, Action<string> log)
+    /// <param name="mustBeSealed">Whether memory that the front end could cut short is refused.</param>
+    public FrontEndSession(VirtioBlkDevice device, TimeSpan polling, Action<string> log, bool mustBeSealed = true)
     {
+        _mustBeSealed = mustBeSealed;
         _device = device;
         _log = log;
-        _rings = [.. Enumerable.Range(0, device.Options.Queues).Select(i => new RingSlot(i, device, polling, log))];
+        _rings = [.. Enumerable.Range(0, device.Options.Queues).Select(i => new RingSlot(i, device, polling, log, _longWork))];
     }
 
     /// <summary>Whether the front end has agreed on features: it is one, and may be silent from then on.</summary>
@@ -77,6 +82,8 @@ internal sealed partial class FrontEndSession : IDisposable
     /// <summary>Ends all rings after what is under way, closes every descriptor, lets go of the guest's memory.</summary>
     public void Dispose()
     {
+        // what takes long ends at the end of its piece, else the front end's memory would stay for as long
+        _longWork.Dispose();
         foreach (var ring in _rings)
         {
             ring.Dispose();

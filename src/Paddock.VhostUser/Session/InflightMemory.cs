@@ -71,16 +71,17 @@ internal sealed unsafe class InflightMemory : IDisposable
     /// <param name="packed">The rings' layout.</param>
     /// <param name="hasNotes">Whether notes of appends are of use, if there are some.</param>
     /// <param name="file">The file; may be closed afterwards.</param>
+    /// <param name="mustBeSealed">Whether a file is refused that can be cut short.</param>
     /// <exception cref="RequestRefusedException">It has no room for its rings.</exception>
     /// <exception cref="IOException">It cannot be mapped.</exception>
-    public static InflightMemory Map(in InflightDescription given, bool packed, bool hasNotes, SafeFileHandle file)
+    public static InflightMemory Map(in InflightDescription given, bool packed, bool hasNotes, SafeFileHandle file, bool mustBeSealed)
     {
         CheckCounts(given);
         long needed = BytesFor(given, packed, hasNotes: false), whole = BytesFor(given, packed, hasNotes: true);
         long length = hasNotes && given.Length >= (ulong)whole ? whole : needed;
         return given.Length < (ulong)needed || given.FileOffset > (ulong)(long.MaxValue - length)
             ? throw new RequestRefusedException($"a record of {given.Length} bytes has no room for {given.Rings} rings of {given.RingSize}")
-            : new InflightMemory(SharedMemory.Map(file, (long)given.FileOffset, length), given, packed, isNew: false);
+            : new InflightMemory(SharedMemory.Map(file, (long)given.FileOffset, length, mustBeSealed), given, packed, isNew: false);
     }
 
     /// <summary>A ring's part.</summary>

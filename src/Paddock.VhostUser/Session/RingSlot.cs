@@ -1,3 +1,4 @@
+using Paddock.Block.Serving;
 using Paddock.Posix;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Memory;
@@ -9,7 +10,7 @@ namespace Paddock.VhostUser.Session;
 /// What a front end has said of one ring, and the ring's worker while it runs: once all has been said, from its kick to
 /// GET_VRING_BASE ("Ring states"), and while it is enabled. All calls come from the session's thread.
 /// </summary>
-internal sealed class RingSlot(int number, VirtioBlkDevice device, TimeSpan polling, Action<string> log) : IDisposable
+internal sealed class RingSlot(int number, VirtioBlkDevice device, TimeSpan polling, Action<string> log, LongWorkClient longWork) : IDisposable
 {
     private readonly RingEvents _events = new();
     private EventDescriptor? _kick;
@@ -66,7 +67,7 @@ internal sealed class RingSlot(int number, VirtioBlkDevice device, TimeSpan poll
 
             var ring = Virtqueue.Create(
                 memory, kind, _size, addresses, Base, inflight?.Part(number, _size, (kind & RingFeatures.Packed) != 0));
-            _worker = new RingWorker(device, ring, features, _kick, _events, polling, Fail);
+            _worker = new RingWorker(device, ring, features, _kick, _events, polling, Fail, longWork);
             _worker.Start();
         }
         catch (Exception e) when (e is RingException or IOException or OutOfMemoryException)

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Paddock.Block.Serving;
 using Paddock.Posix;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Rings;
@@ -35,12 +36,14 @@ internal sealed class RingWorker : ILateCompletion, IDisposable
     /// <param name="events">What we wake the driver by.</param>
     /// <param name="polling">How long to look at an empty ring at most.</param>
     /// <param name="failed">Told when the thread has ended by itself, on that thread: the driver broke the ring.</param>
+    /// <param name="longWork">The front end's share of what takes long.</param>
     /// <exception cref="IOException">There is no descriptor left.</exception>
     public RingWorker(
-        VirtioBlkDevice device, Virtqueue ring, ulong features, EventDescriptor? kick, RingEvents events, TimeSpan polling, Action<Exception> failed)
+        VirtioBlkDevice device, Virtqueue ring, ulong features, EventDescriptor? kick, RingEvents events, TimeSpan polling, Action<Exception> failed,
+        LongWorkClient longWork)
     {
         (_ring, _events, _failed, _hasKick) = (ring, events, failed, kick is not null);
-        _requests = new BlkQueue(device, ring, features, this);
+        _requests = new BlkQueue(device, ring, features, this, longWork);
         _pace = new PollPace((long)(polling.TotalSeconds * Stopwatch.Frequency));
         try
         {

@@ -116,7 +116,7 @@ public class BlkTests
         Assert.Equal(IoError, rig.Run(RequestType.Out, 0).Status);
         Assert.Equal(IoError, rig.Run(RequestType.In, 0).Status);
         Assert.Equal(Ok, rig.Run(RequestType.In, 2047, default, 512).Status);
-        Assert.Equal(7, rig.Device.Statistics.Errors);
+        Assert.Equal((7, 0, 512), (rig.Device.Statistics.Errors, rig.Device.Statistics.BytesWritten, rig.Device.Statistics.BytesRead));
     }
 
     [Fact]

@@ -27,7 +27,8 @@ internal sealed class NbdDoor : IDoor
         var options = new NbdServerOptions
         {
             MaxConnections = settings.MaxConnections,
-            IdleLimit = TimeSpan.FromSeconds(settings.IdleTimeout),
+            IdleLimit = TimeSpan.FromSeconds(settings.IdleTimeout ?? 0),
+            IdleEviction = TimeSpan.FromSeconds(settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds),
             Buffers = buffers,
             Tls = credentials is null ? TlsMode.Off : settings.NbdTls == "allowed" ? TlsMode.Allowed : TlsMode.Required,
             Credentials = credentials,

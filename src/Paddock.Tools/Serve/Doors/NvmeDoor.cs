@@ -28,7 +28,7 @@ internal sealed class NvmeDoor : IDoor
         {
             Connections = settings.MaxConnections,
             Buffers = buffers,
-            IdleTimeout = TimeSpan.FromSeconds(settings.IdleTimeout),
+            IdleTimeout = TimeSpan.FromSeconds(settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds),
         });
         Target.Authenticated += (host, agreed) => _log.Write("authenticated", ("host", host), ("by", agreed));
         string first = settings.Nqn ?? DefaultNqn + ServeVerb.StemOf(disks[0].Settings.Path);

@@ -37,9 +37,10 @@ internal sealed class VhostUserDoor : IDoor
             var server = new VhostUserServer(disk.Device, new VhostUserServerOptions
             {
                 Queues = settings.VhostUserQueues,
+                SealedMemoryOnly = settings.VhostUserSealed,
                 Serial = disk.Name,
                 Buffers = buffers,
-                HandshakeLimit = TimeSpan.FromSeconds(settings.IdleTimeout),
+                HandshakeLimit = TimeSpan.FromSeconds(settings.IdleTimeout ?? 0),
                 Log = line => log.Write("vhost-user", ("image", disk.Node.Filename), ("what", line)),
             });
             _servers.Add((server, listener, disk.Name));

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Paddock.Posix;
 
 namespace Paddock.Tools.Serve.Faults;
 
@@ -26,7 +27,7 @@ internal static class FaultScript
         string[] lines;
         try
         {
-            lines = File.ReadAllLines(path);
+            lines = FileNames.ReadAllText(path).TrimEnd('\n').Split('\n');
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -1,0 +1,54 @@
+using System.Buffers;
+
+namespace Paddock.Block;
+
+/// <summary>Work on zones that goes from one to the next.</summary>
+public static class ZoneWalk
+{
+    private const int Batch = 512;
+
+    /// <summary>Whether a set has a condition.</summary>
+    public static bool Has(this ZoneConditionSet set, ZoneCondition condition) => ((uint)set >> (int)condition & 1) != 0;
+
+    /// <summary>Finds zones by reports of all: for devices that know no better way.</summary>
+    public static async ValueTask<ZoneFindings> FindAsync(
+        IZonedBlockDevice device, long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken)
+    {
+        var batch = ArrayPool<ZoneDescriptor>.Shared.Rent(Batch);
+        try
+        {
+            int filled = 0, matching = 0;
+            while (offset < device.Length && (count || filled < zones.Length))
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                int got = await device.ReportZonesAsync(offset, batch.AsMemory(0, Batch), cancellationToken);
+                for (int i = 0; i < got; i++)
+                {
+                    if (!which.Has(batch[i].Condition))
+                    {
+                        continue;
+                    }
+
+                    matching++;
+                    if (filled < zones.Length)
+                    {
+                        zones.Span[filled++] = batch[i];
+                    }
+                }
+
+                if (got == 0)
+                {
+                    break;
+                }
+
+                offset = batch[got - 1].Start + batch[got - 1].Length;
+            }
+
+            return new ZoneFindings(filled, count ? matching : filled);
+        }
+        finally
+        {
+            ArrayPool<ZoneDescriptor>.Shared.Return(batch);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+using System.Reflection;
+using Paddock.Block;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Tests;
+
+/// <summary>Commands that take long hold nobody up, and end with their client.</summary>
+public class LongCommandTests
+{
+    [Fact]
+    public async Task Verify_ends_with_its_host_and_other_hosts_are_served_meanwhile()
+    {
+        const int verifies = 20, pieces = 32;
+        await using var bench = await Bench.StartAsync();
+        var storage = new MemoryStorage();
+        await storage.SetLengthAsync(64 << 20);
+        var slow = new PacedDevice(new RawDevice(storage));
+        await using var disk = CheckedBlockDevice.Wrap(slow);
+        bench.Subsystem.Add(new NvmeNamespace(2, disk, 512, "slow"));
+        int before = bench.Server.Connections.Count;
+        using (RawHost admin = new(bench.Server.Address.Port), io = new(bench.Server.Address.Port))
+        {
+            admin.Initialize();
+            ushort controller = (ushort)admin.Connect(bench.Subsystem.Nqn);
+            admin.Enable();
+            io.Initialize();
+            io.Connect(bench.Subsystem.Nqn, 1, controller);
+            for (ushort i = 0; i < verifies; i++)
+            {
+                io.Send(RawHost.Capsule(AdmissionTests.Entry(Opcode.Verify, 2, 0, 0) with { CommandId = i, Dword12 = (pieces << 11) - 1 }));
+            }
+
+            await slow.Reading.Task.WaitAsync(TimeSpan.FromSeconds(60));
+            await bench.Zoned.WriteAsync(0, new byte[4096]);
+        }
+
+        while (bench.Server.Connections.Count > before)
+        {
+            slow.Permits.Release();
+            await Task.Delay(1);
+        }
+
+        Assert.InRange(slow.Reads, 1, (verifies * pieces) - 1);
+    }
+
+    [Fact]
+    public async Task A_report_that_does_not_fit_says_how_many_zones_there_are_for_every_selector()
+    {
+        await using var bench = await Bench.StartAsync(maxOpen: 0);
+        const long zone = 1 << 20;
+        await bench.Zoned.ManageZonesAsync(ZoneAction.Open, zone, zone);
+        await bench.Zoned.AppendAsync(2 * zone, new byte[4096]);
+        await bench.Zoned.ManageZonesAsync(ZoneAction.Finish, 3 * zone, 2 * zone);
+        await bench.Zoned.AppendAsync(5 * zone, new byte[4096]);
+        await bench.Zoned.ManageZonesAsync(ZoneAction.Close, 5 * zone, zone);
+        long[] expected = [8, 3, 1, 1, 1, 2, 0, 0];
+        for (uint selector = 0; selector < expected.Length; selector++)
+        {
+            foreach (bool partial in new[] { false, true })
+            {
+                byte[] page = new byte[128];
+                var completion = await bench.Host.RunAsync(
+                    new SubmissionEntry
+                    {
+                        Opcode = Opcode.ZoneManagementReceive, NamespaceId = 1, Dword12 = 31, Dword13 = (selector << 8) | (partial ? 1u << 16 : 0),
+                    },
+                    default, page, default);
+                Assert.Equal(NvmeStatus.Success, completion.Status);
+                Assert.Equal(partial ? Math.Min(expected[selector], 1) : expected[selector], (long)ZoneReport.ReadHeader(page));
+            }
+        }
+
+        var which = ZoneConditionSet.Full | ZoneConditionSet.Closed;
+        var zones = new ZoneDescriptor[2];
+        Assert.Equal(new ZoneFindings(2, 3), await bench.Zoned.FindZonesAsync(0, which, zones, count: true));
+        Assert.Equal(new ZoneFindings(2, 3), await bench.Zoned.FindZonesAsync(0, ZoneConditionSet.Empty, zones, count: true));
+        long[] found = [.. (await FindAllAsync(bench.Zoned, 2 * zone, ZoneConditionSet.Empty)).Select(z => z.Start)];
+        Assert.Equal([6 * zone, 7 * zone], found);
+    }
+
+    [Fact]
+    public async Task Reset_of_all_zones_resets_runs_and_single_zones()
+    {
+        await using var bench = await Bench.StartAsync();
+        const long zone = 1 << 20;
+        await bench.Zoned.ManageZonesAsync(ZoneAction.Finish, 0, 3 * zone);
+        await bench.Zoned.AppendAsync(5 * zone, new byte[4096]);
+        await bench.Zoned.ManageZonesAsync(ZoneAction.Finish, 7 * zone, zone);
+        await bench.Zoned.ManageZonesAsync(ZoneAction.Reset, 0, 8 * zone);
+        Assert.Equal(8, (await bench.Zoned.FindZonesAsync(0, ZoneConditionSet.Empty, default, count: true)).Matching);
+        Assert.Equal(5, Enumerable.Range(0, 8).Sum(z => bench.Namespace.Statistics.OfZone(z).Resets));
+    }
+
+    [Fact]
+    public async Task Large_ranges_are_zeroed_and_deallocated_whole()
+    {
+        await using var bench = await Bench.StartAsync();
+        var storage = new MemoryStorage();
+        await storage.SetLengthAsync(192 << 20);
+        await using var disk = CheckedBlockDevice.Wrap(new RawDevice(storage));
+        bench.Subsystem.Add(new NvmeNamespace(2, disk, 4096, "plain"));
+        long[] places = [0, 4096, 15 << 20, 16 << 20, (40 << 20) - 4096, 40 << 20, 100 << 20, (192 << 20) - 4096];
+        foreach (byte opcode in new[] { Opcode.WriteZeroes, Opcode.DatasetManagement })
+        {
+            byte[] block = new byte[4096];
+            block.AsSpan().Fill(0x5A);
+            foreach (long place in places)
+            {
+                await disk.WriteAsync(place, block);
+            }
+
+            long end = opcode == Opcode.WriteZeroes ? 40 << 20 : 192 << 20;
+            byte[] range = new byte[16];
+            System.Buffers.Binary.BinaryPrimitives.WriteUInt32LittleEndian(range.AsSpan(4), (uint)(end >> 12));
+            var completion = await bench.Host.RunAsync(
+                opcode == Opcode.WriteZeroes ? new SubmissionEntry { Opcode = opcode, NamespaceId = 2, Dword12 = (uint)(end >> 12) - 1 }
+                    : new SubmissionEntry { Opcode = opcode, NamespaceId = 2, Dword11 = 4 },
+                opcode == Opcode.WriteZeroes ? default : range, default, default);
+            Assert.Equal(NvmeStatus.Success, completion.Status);
+            foreach (long place in places)
+            {
+                byte[] stored = new byte[4096];
+                await disk.ReadAsync(place, stored);
+                Assert.True(stored.AsSpan().IndexOfAnyExcept(place < end ? (byte)0 : (byte)0x5A) < 0, $"opcode {opcode:x2}, byte {place}");
+            }
+        }
+    }
+
+    // a wrapper that forgets it would fall back to a walk over all zones
+    [Fact]
+    public void Every_zoned_device_passes_searches_on()
+    {
+        var devices = new[] { "Paddock.Block", "Paddock.Qcow2", "Paddock.Nvme", "Paddock.Tools" }.SelectMany(name => Assembly.Load(name).GetTypes())
+            .Where(t => t.IsClass && t.IsAssignableTo(typeof(IZonedBlockDevice))).ToArray();
+        Assert.True(devices.Length >= 8, $"{devices.Length} classes");
+        foreach (var device in devices)
+        {
+            var map = device.GetInterfaceMap(typeof(IZonedBlockDevice));
+            int at = Array.FindIndex(map.InterfaceMethods, m => m.Name == nameof(IZonedBlockDevice.FindZonesAsync));
+            Assert.True(map.TargetMethods[at].DeclaringType != typeof(IZonedBlockDevice), $"{device} walks over all zones");
+        }
+    }
+
+    private static async Task<ZoneDescriptor[]> FindAllAsync(IZonedBlockDevice disk, long offset, ZoneConditionSet which)
+    {
+        var zones = new ZoneDescriptor[64];
+        return zones[..(await disk.FindZonesAsync(offset, which, zones, count: false)).Filled];
+    }
+
+    /// <summary>Reads as often as it is permitted to.</summary>
+    private sealed class PacedDevice(RawDevice disk) : IBlockDevice
+    {
+        private int _reads;
+
+        public TaskCompletionSource Reading { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public SemaphoreSlim Permits { get; } = new(0);
+
+        public int Reads => Volatile.Read(ref _reads);
+
+        public long Length => disk.Length;
+
+        public bool IsReadOnly => disk.IsReadOnly;
+
+        public BlockLimits Limits => disk.Limits;
+
+        public async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            Interlocked.Increment(ref _reads);
+            Reading.TrySetResult();
+            await Permits.WaitAsync(CancellationToken.None);
+            await disk.ReadAsync(offset, buffer, CancellationToken.None);
+        }
+
+        public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+            => disk.WriteAsync(offset, data, flags, cancellationToken);
+
+        public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
+            => disk.WriteZeroesAsync(offset, length, flags, cancellationToken);
+
+        public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+            => disk.DiscardAsync(offset, length, cancellationToken);
+
+        public ValueTask FlushAsync(CancellationToken cancellationToken = default) => disk.FlushAsync(cancellationToken);
+
+        public ValueTask ResizeAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+            => disk.ResizeAsync(length, preallocation, cancellationToken);
+
+        public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+            => disk.GetStatusAsync(offset, length, cancellationToken);
+
+        public ValueTask DisposeAsync()
+        {
+            Permits.Dispose();
+            return disk.DisposeAsync();
+        }
+    }
+}

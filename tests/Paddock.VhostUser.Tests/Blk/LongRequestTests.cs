@@ -1,0 +1,51 @@
+using System.Buffers.Binary;
+using Paddock.VhostUser.Blk;
+
+namespace Paddock.VhostUser.Tests.Blk;
+
+/// <summary>Ranges that take long are done in pieces, and end with their front end.</summary>
+public class LongRequestTests
+{
+    private const int DiskBytes = 64 << 20;
+
+    [Theory]
+    [InlineData(RequestType.Discard)]
+    [InlineData(RequestType.WriteZeroes)]
+    public void Long_ranges_are_discarded_and_zeroed_whole(object type)
+    {
+        var rig = new BlkRig(BlkRig.Plain(DiskBytes));
+        byte[] ones = new byte[512];
+        ones.AsSpan().Fill(1);
+        ulong[] sectors = [0, 1, (16 << 11) - 1, 16 << 11, (33 << 11) - 1, 33 << 11, (DiskBytes >> 9) - 1];
+        foreach (ulong sector in sectors)
+        {
+            Assert.Equal(0, rig.Run(RequestType.Out, sector, ones).Status);
+        }
+
+        Assert.Equal(0, rig.Run((RequestType)type, 0, Range(0, 33 << 11)).Status);
+        foreach (ulong sector in sectors)
+        {
+            Assert.Equal(sector < 33 << 11 ? new byte[512] : ones, rig.Run(RequestType.In, sector, default, 512).Data);
+        }
+    }
+
+    [Fact]
+    public async Task A_long_request_whose_front_end_is_gone_stays_the_drivers_and_holds_nothing_up()
+    {
+        var rig = new BlkRig(BlkRig.Plain(DiskBytes));
+        rig.Queue.LongWork.Dispose();
+        rig.Submit((uint)RequestType.Discard, 0, Range(0, 33 << 11), 1);
+        rig.Queue.Run(16);
+        await rig.Ring.CloseAsync().WaitAsync(TimeSpan.FromSeconds(60));
+        Assert.False(rig.Driver.TryGetUsed(out _, out _));
+        Assert.Equal((0L, 0L), (rig.Device.Buffers.Lent, rig.Device.Budget.Held));
+    }
+
+    private static byte[] Range(ulong sector, uint sectors)
+    {
+        byte[] range = new byte[16];
+        BinaryPrimitives.WriteUInt64LittleEndian(range, sector);
+        BinaryPrimitives.WriteUInt32LittleEndian(range.AsSpan(8), sectors);
+        return range;
+    }
+}
