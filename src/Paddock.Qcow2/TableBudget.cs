@@ -11,13 +11,16 @@ public sealed class TableBudget(long limit)
 
     /// <summary>Counts the tables of an image, before they are read.</summary>
     /// <exception cref="BlockException">They do not fit the rest.</exception>
-    internal void Take(Qcow2Header header)
+    internal void Take(Qcow2Header header) => Take((header.L1Entries * 8L) + ((long)header.RefcountTableClusters << (int)header.ClusterBits));
+
+    /// <summary>Counts a table.</summary>
+    /// <exception cref="BlockException">It does not fit the rest.</exception>
+    internal void Take(long bytes)
     {
-        long bytes = (header.L1Entries * 8L) + ((long)header.RefcountTableClusters << (int)header.ClusterBits);
         if (bytes > limit - _taken)
         {
             throw new BlockException(
-                BlockError.TooLarge, $"the L1 and refcount tables of the image and its backing files take more than {limit} bytes");
+                BlockError.TooLarge, $"the L1, refcount and snapshot tables of the image and its backing files take more than {limit} bytes");
         }
 
         _taken += bytes;

@@ -18,7 +18,7 @@ public sealed class ReceptionTests : IAsyncDisposable
         Open(3, whenFull);
         var clients = new[]
         {
-            await ComeAsync(ClientTrust.Stranger, 2000), await ComeAsync(ClientTrust.Stranger, 3000), await ComeAsync(ClientTrust.Served, 99_000_000),
+            await ComeAsync(ClientTrust.Stranger, 5000), await ComeAsync(ClientTrust.Stranger, 6000), await ComeAsync(ClientTrust.Served, 99_000_000),
         };
         var last = await ComeAsync(ClientTrust.Stranger, 0);
 

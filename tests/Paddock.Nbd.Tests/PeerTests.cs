@@ -77,6 +77,22 @@ public sealed class PeerTests : IDisposable
     }
 
     [Theory]
+    [InlineData("raw", false)]
+    [InlineData("raw", true)]
+    [InlineData("qcow2", false)]
+    public async Task Old_bytes_of_an_export_do_not_come_through_a_copy(string format, bool noCreate)
+    {
+        await using var at = await StartAsync(theirs: false);
+        await Peer.MustAsync("qemu-io", "-f", "raw", "-c", "write -q -P 0xee 0 1M", at.Uri);
+        string sparse = At("sparse");
+        await Peer.OursAsync("create", "-q", "-f", "qcow2", sparse, "256k");
+        await Peer.MustAsync("qemu-io", "-c", "write -q -P 1 64k 64k", sparse);
+        string[] n = noCreate ? ["-n"] : [];
+        await Peer.OursAsync(["convert", .. n, "-f", "qcow2", "-O", format, sparse, at.Uri]);
+        await Peer.MustAsync("qemu-io", "-r", "-f", format, "-c", "read -P 0 0 64k", "-c", "read -P 1 64k 64k", "-c", "read -P 0 128k 128k", at.Uri);
+    }
+
+    [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public async Task Our_tools_are_clients_of_both_servers(bool theirs)

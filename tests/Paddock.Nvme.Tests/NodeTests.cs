@@ -73,6 +73,63 @@ public class NodeTests
         }
     }
 
+    [Fact]
+    public async Task A_zoned_image_goes_to_a_remote_drive_and_back_with_its_pointers_as_often_as_one_likes()
+    {
+        await using var bench = await Bench.StartAsync();
+        var limits = bench.Zoned.Zoned;
+        string folder = Directory.CreateTempSubdirectory("paddock-nvme-").FullName;
+        try
+        {
+            string image = Path.Combine(folder, "zoned"), back = Path.Combine(folder, "back");
+            string remote = $"nvme+tcp://127.0.0.1:{bench.Server.Address.Port}/{bench.Subsystem.Nqn}";
+            string zones = $"zone_model=host-managed,zone_size={limits.ZoneSize},zone_capacity={limits.ZoneCapacity}";
+            await RunAsync("create", "-q", "-f", "qcow2", "-o", zones, image, $"{bench.Zoned.Length}");
+            var io = new ToolContext { Program = "qemu-io", Out = new StringWriter(), Error = new StringWriter() };
+            string[] commands =
+            [
+                "write -P 1 0 64k", "write -z 64k 64k", "write -P 2 128k 64k", $"write -P 3 {limits.ZoneSize} 64k",
+                $"zone_finish {limits.ZoneSize} {limits.ZoneSize}", $"write -z {3 * limits.ZoneSize} 64k",
+            ];
+            Assert.Equal(0, await Tools.Io.IoTool.RunAsync([.. commands.SelectMany(c => new[] { "-c", c }), image], io));
+
+            // what the drive held before is in the way, and a second copy finds the first
+            await bench.Zoned.WriteAsync(2 * limits.ZoneSize, new byte[4096]);
+            await bench.Zoned.ManageZonesAsync(ZoneAction.Finish, 0, limits.ZoneSize);
+            long[] wanted = [192 << 10, -1, 0, 64 << 10];
+            for (int run = 0; run < 2; run++)
+            {
+                await RunAsync("convert", "-n", "-f", "qcow2", "-O", "raw", image, remote);
+                Assert.Equal(wanted, await FirstPointersAsync(bench.Zoned));
+            }
+
+            await RunAsync("convert", "-f", "raw", "-O", "qcow2", "-o", zones, remote, back);
+            await RunAsync("compare", image, back);
+            var opened = (IZonedBlockDevice)(await new ImageOpener(io).OpenAsync(back, new OpenSettings())).Device;
+            await using (opened)
+            {
+                Assert.Equal(wanted, await FirstPointersAsync(opened));
+            }
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static async Task<long[]> FirstPointersAsync(IZonedBlockDevice disk)
+    {
+        var zones = new ZoneDescriptor[4];
+        await disk.ReportZonesAsync(0, zones);
+        return [.. zones.Select(z => z.Condition == ZoneCondition.Full ? -1 : z.WritePointer - z.Start)];
+    }
+
+    private static async Task RunAsync(params string[] words)
+    {
+        var context = new ToolContext { Program = "qemu-img", Out = new StringWriter(), Error = new StringWriter() };
+        Assert.True(await ImgTool.RunAsync(words, context) == 0, $"{string.Join(' ', words)}: {context.Out} {context.Error}");
+    }
+
     [Theory]
     [InlineData("nvme+tcp://")]
     [InlineData("nvme+tcp://127.0.0.1:4420")]

@@ -79,6 +79,30 @@ public sealed class ServeTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task A_probed_raw_disk_that_looks_like_an_image_after_a_power_cut_is_not_opened()
+    {
+        string image = Path.Combine(_folder, "disk"), control = Path.Combine(_folder, "c");
+        await File.WriteAllBytesAsync(image, new byte[1 << 20], TestContext.Current.CancellationToken);
+        var settings = new ServeSettings
+        {
+            Images = [new ServedImage { Path = image }], Nbd = "unix:" + Path.Combine(_folder, "n"), Control = control, VolatileCache = "1M",
+        };
+        await using var server = await ServeVerb.StartAsync(settings, new ServeLog(_log, TimeProvider.System, json: false));
+        await using (var file = new FileStream(image, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+        {
+            file.Write([0x51, 0x46, 0x49, 0xfb, 0, 0, 0, 3]);
+        }
+
+        var failure = await Assert.ThrowsAsync<ToolException>(() => ControlSocket.AskAsync(control, "powercut", TestContext.Current.CancellationToken));
+        Assert.Contains("looks like a qcow2 image now", failure.Message, StringComparison.Ordinal);
+
+        // a disk that is gone does not keep the server from closing the others
+        await server.DisposeAsync();
+        Assert.Contains("flush failed", _log.ToString(), StringComparison.Ordinal);
+        Assert.Contains("stopped", _log.ToString(), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("same-directory", false)]
     [InlineData("none", false)]

@@ -179,6 +179,19 @@ public sealed class BackingTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task An_image_cannot_name_a_file_of_secrets_for_its_backing_drive()
+    {
+        await TopAsync("top", "nvme+tcp://127.0.0.1:1/nqn.2014-08.org.example:x?dhchap-secret-file=/etc/key", "raw");
+        await TopAsync("json", "json:{\"driver\":\"nvme-tcp\",\"host\":\"127.0.0.1\",\"port\":1,\"nqn\":\"nqn.2014-08.org.example:x\","
+            + "\"dhchap-secret-file\":\"/etc/key\"}", "raw");
+        foreach (string name in new[] { "top", "json" })
+        {
+            var failure = await Assert.ThrowsAsync<ToolException>(() => OpenAsync(name, BackingPolicy.Any));
+            Assert.Contains("must not name a file of secrets", failure.Message, StringComparison.Ordinal);
+        }
+    }
+
     private static ImageOpener Opener(BackingPolicy policy)
         => new(new ToolContext { Program = "t", Out = TextWriter.Null, Error = TextWriter.Null }) { Backing = policy };
 

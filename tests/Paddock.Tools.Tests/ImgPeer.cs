@@ -44,9 +44,11 @@ public sealed partial class ImgPeer : IDisposable
     }
 
     /// <summary>The same for qemu-io's commands, all in one run.</summary>
-    public async Task SameIoAsync(params string[] commands)
+    public Task SameIoAsync(params string[] commands) => SameIoWordsAsync([.. commands.SelectMany(c => new[] { "-c", Expand(c) })]);
+
+    /// <summary>The same for a whole command line of qemu-io.</summary>
+    public static async Task SameIoWordsAsync(string[] words)
     {
-        string[] words = [.. commands.SelectMany(c => new[] { "-c", Expand(c) })];
         var theirs = await RunAsync("qemu-io", words);
         var (output, error) = (new StringWriter(), new StringWriter());
         int code = await Io.IoTool.RunAsync(words, new ToolContext { Program = "qemu-io", Out = output, Error = error });

@@ -45,6 +45,14 @@ public sealed class LongWork
     /// <summary>The process's own: all servers and connections share it.</summary>
     public static LongWork Shared { get; } = new(Math.Max(2, Environment.ProcessorCount / 2));
 
+    /// <summary>
+    /// The bytes of the next piece of a range: it ends at a multiple of the longest piece, so that no cluster lies in two pieces and is freed by neither.
+    /// </summary>
+    /// <param name="offset">Where it begins.</param>
+    /// <param name="left">Bytes that are left of the range.</param>
+    /// <param name="longest">The longest piece, in bytes.</param>
+    public static long PieceAt(long offset, long left, long longest) => Math.Min(longest - (offset % longest), left);
+
     /// <summary>Guards this object and all its clients.</summary>
     internal object Lock => _lock;
 

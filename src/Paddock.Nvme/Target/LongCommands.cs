@@ -41,7 +41,7 @@ internal static class LongCommands
         {
             for (int done = 0, piece; done < length; done += piece)
             {
-                piece = Math.Min(ZeroesPiece, length - done);
+                piece = (int)LongWork.PieceAt(offset + done, length - done, ZeroesPiece);
                 await ns.Device.WriteZeroesAsync(offset + done, piece, flags, ns.TokenOf(command));
                 await turn.NextAsync();
             }
@@ -90,7 +90,7 @@ internal static class LongCommands
 
             for (long done = 0, piece; done < part.Length; done += piece)
             {
-                piece = Math.Min(DiscardPiece, part.Length - done);
+                piece = LongWork.PieceAt(part.Offset + done, part.Length - done, DiscardPiece);
                 try
                 {
                     await ns.Device.DiscardAsync(part.Offset + done, piece, ns.TokenOf(command));
@@ -147,7 +147,7 @@ internal static class LongCommands
 
     private static async Task<NvmeStatus> VerifyAsync(Controller controller, NvmeNamespace ns, Command command, Part part, LongTurn turn)
     {
-        int most = Math.Min(controller.MaxTransfer, Block.Serving.LongWork.PieceBytes);
+        int most = Math.Min(controller.MaxTransfer, LongWork.PieceBytes);
         if (controller.Target.Buffers.TryRentTransfer((int)Math.Min(part.Length, most)) is not { } buffer)
         {
             return NvmeStatus.CommandInterrupted;

@@ -143,6 +143,7 @@ public sealed partial class Qcow2Image
         if (!_options.ForCheck)
         {
             _snapshots = await SnapshotTable.ReadAsync(_storage, _header, cancellationToken);
+            _options.Tables?.Take(_snapshots.Sum(static s => s.Header.EntrySize));
             _bitmaps = await BitmapDirectory.ReadAsync(_storage, _header, _extensions, cancellationToken);
             if (!IsReadOnly && BitmapDirectory.Count(_header, _extensions) is > 0 and var count)
             {

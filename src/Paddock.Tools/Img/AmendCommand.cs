@@ -7,7 +7,8 @@ internal static class AmendCommand
 {
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
-        var given = new ImgArguments(args, new OptionSpec('o', "options", true), new OptionSpec('\0', "force", false));
+        var given = new ImgArguments(
+            args, ImgArguments.Input + " quiet progress", new('o', "options", true), new('t', "cache", true), new('\0', "force", false));
         if (given["o"] is null)
         {
             throw new UsageException("Must specify options (-o)");
@@ -25,24 +26,46 @@ internal static class AmendCommand
             throw new ToolException($"Changing '{other}' of an image is not supported");
         }
 
+        ZoneLayout? layout = options["zone_layout"] switch
+        {
+            null => null,
+            "a" => ZoneLayout.A,
+            "c" => ZoneLayout.C,
+            var unknown => throw new ToolException($"Invalid zone_layout '{unknown}': it is a or c"),
+        };
         await using var node = await new ImageOpener(ctx).OpenAsync(given.Operands[0], given.Settings(readOnly: false), given.Has("image-opts"));
         var image = node.Qcow2 ?? throw new ToolException("Format driver 'raw' does not support option amendment");
-        if (options["size"] is { } size)
+        var before = image.Info.Zoned?.Layout;
+        if (layout is { } wanted)
         {
-            await node.Device.ResizeAsync((long)Math.Min(SizeParser.Option("size", size), long.MaxValue));
+            await image.SetZoneLayoutAsync(wanted);
         }
 
-        if (options["zone_layout"] is { } layout)
+        if (options["size"] is { } size)
         {
-            await image.SetZoneLayoutAsync(layout switch
-            {
-                "a" => ZoneLayout.A,
-                "c" => ZoneLayout.C,
-                _ => throw new ToolException($"Invalid zone_layout '{layout}': it is a or c"),
-            });
+            await ResizeAsync(node, (long)Math.Min(SizeParser.Option("size", size), long.MaxValue), layout is null ? null : before);
         }
 
         await node.Device.FlushAsync();
+        if (given.Has("p") && !given.Has("q"))
+        {
+            ctx.Out.Write("    (0.00/100%)\r    (100.00/100%)\r\n");
+        }
+
         return 0;
+    }
+
+    // a refused size takes back the change of the layout: all of the options are applied, or none
+    private static async ValueTask ResizeAsync(ImageNode node, long size, ZoneLayout? before)
+    {
+        try
+        {
+            await node.Device.ResizeAsync(size);
+        }
+        catch (Block.BlockException) when (before is not null)
+        {
+            await node.Qcow2!.SetZoneLayoutAsync(before.Value);
+            throw;
+        }
     }
 }

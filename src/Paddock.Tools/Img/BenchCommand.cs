@@ -10,7 +10,7 @@ internal static class BenchCommand
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
         var given = new ImgArguments(
-            args, new('c', "count", true), new('d', "depth", true), new('n', "native", false), new('o', "offset", true),
+            args, "format image-opts force-share quiet", new('c', "count", true), new('d', "depth", true), new('n', "native", false), new('o', "offset", true),
             new('s', "buffer-size", true), new('S', "step-size", true), new('t', "cache", true), new('w', "write", false),
             new('\0', "pattern", true), new('\0', "flush-interval", true), new('\0', "no-drain", false), new('i', "aio", true));
         var plan = Plan(given);

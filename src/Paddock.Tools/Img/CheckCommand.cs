@@ -10,7 +10,8 @@ internal static class CheckCommand
 
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
-        var given = new ImgArguments(args, new('r', "repair", true), new('T', "cache", true));
+        var given = new ImgArguments(args, ImgArguments.Input + " output quiet force-share", new('r', "repair", true), new('T', "cache", true));
+        ImageOpener.CheckSourceCache(given["T"]);
         if (given.Operands.Count != 1)
         {
             throw new UsageException("Expecting one image file name");

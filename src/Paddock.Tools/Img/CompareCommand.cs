@@ -10,6 +10,11 @@ internal static class CompareCommand
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
         var given = Parse(args);
+        if (given.Has("image-opts") && given.Has("F"))
+        {
+            throw new ToolException("--image-opts and --format are mutually exclusive", Trouble);
+        }
+
         if (given.Operands.Count != 2)
         {
             throw new UsageException("Expecting two image file names");
@@ -17,6 +22,7 @@ internal static class CompareCommand
 
         try
         {
+            ImageOpener.CheckSourceCache(given["T"]);
             var opener = new ImageOpener(ctx);
             await using var a = await opener.OpenAsync(given.Operands[0], given.Settings(), given.Has("image-opts"));
             await using var b = await opener.OpenAsync(
@@ -40,7 +46,8 @@ internal static class CompareCommand
         try
         {
             return new ImgArguments(
-                args, new('f', "a-format", true), new('F', "b-format", true), new('s', "strict", false), new('T', "cache", true));
+                args, "image-opts object progress quiet force-share",
+                new('f', "a-format", true), new('F', "b-format", true), new('s', "strict", false), new('T', "cache", true));
         }
         catch (ToolException e) when (e is not UsageException)
         {
@@ -90,7 +97,24 @@ internal static class CompareCommand
         }
 
         var longer = a.Device.Length > common ? a : b;
-        return await MismatchAsync(longer, null, common, longer.Device.Length - common) is { } rest ? $"Content mismatch at offset {rest}!" : null;
+        return await TailAsync(longer, common) is { } rest ? $"Content mismatch at offset {rest}!" : null;
+    }
+
+    // what only one image has must be zero; what is known to be is not read
+    private static async ValueTask<long?> TailAsync(ImageNode longer, long at)
+    {
+        while (at < longer.Device.Length)
+        {
+            var run = await ChainStatus.QueryAsync(longer, at, longer.Device.Length - at);
+            if (!run.IsZero && await MismatchAsync(longer, null, at, run.Length) is { } place)
+            {
+                return place;
+            }
+
+            at += run.Length;
+        }
+
+        return null;
     }
 
     // the place is the 512-byte sector that holds the first byte that differs

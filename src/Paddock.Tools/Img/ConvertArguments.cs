@@ -56,7 +56,8 @@ internal sealed class ConvertArguments
     public static ConvertArguments Parse(string[] args)
     {
         var given = new ImgArguments(
-            args, new('O', "target-format", true), new('o', "target-options", true), new('c', "compress", false), new('t', "target-cache", true),
+            args, "image-opts object progress quiet force-share",
+            new('O', "target-format", true), new('o', "target-options", true), new('c', "compress", false), new('t', "target-cache", true),
             new('T', "source-cache", true), new('B', "backing", true), new('F', "backing-format", true), new('n', "no-create", false),
             new('S', "sparse-size", true), new('\0', "target-is-zero", false), new('\0', "bitmaps", false),
             new('\0', "skip-broken-bitmaps", false), new('W', "oob-writes", false), new('m', "parallel", true),
@@ -117,7 +118,7 @@ internal sealed class ConvertArguments
         Refuse(SkipsCreate && _given.Has("o"), "-o has no effect when skipping image creation");
         Refuse(TargetIsZero && !SkipsCreate, "--target-is-zero requires use of -n flag");
         Refuse(_given.Operands.Count < 2, "Must specify image file name");
-        Refuse(_given["T"] is { } cache && !ImageOpener.IsCacheMode(cache), $"Invalid source cache option: {_given["T"]}");
+        ImageOpener.CheckSourceCache(_given["T"]);
         Refuse(TargetIsZero && _given.Has("B"), "Cannot use --target-is-zero when the destination image has a backing file");
         Refuse(Options["backing_file"] is not null && Format == "raw", "Backing file not supported for file format 'raw'");
         Refuse(_given.Has("B") && Options["backing_fmt"] is null, "Use of backing file requires explicit backing format");

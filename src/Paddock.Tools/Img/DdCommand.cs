@@ -10,7 +10,7 @@ internal static class DdCommand
 
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
-        var given = new ImgArguments(args, new OptionSpec('O', "output-format", true));
+        var given = new ImgArguments(args, ImgArguments.Input + " force-share", new OptionSpec('O', "output-format", true));
         var words = Words(given.Operands);
         int block = words.TryGetValue("bs", out string? bs) ? (int)SizeParser.Argument("bs", bs, 1, int.MaxValue) : 512;
         long? count = words.TryGetValue("count", out string? c) ? SizeParser.Argument("count", c) : null;

@@ -3,6 +3,9 @@ namespace Paddock.Tools;
 /// <summary>A command's options as given, the last value of each, and its operands.</summary>
 public sealed class ImgArguments
 {
+    /// <summary>The options about the image that is opened.</summary>
+    public const string Input = "format image-opts object";
+
     private static readonly OptionSpec[] Common =
     [
         new('q', "quiet", false), new('f', "format", true), new('\0', "image-opts", false), new('U', "force-share", false),
@@ -13,10 +16,12 @@ public sealed class ImgArguments
 
     /// <summary>Parses what follows the command's name.</summary>
     /// <param name="args">The words.</param>
-    /// <param name="own">Options beside those that most commands take; one with the same key replaces the common one.</param>
-    public ImgArguments(string[] args, params OptionSpec[] own)
+    /// <param name="common">The long names of the common options that this command takes, with spaces between.</param>
+    /// <param name="own">Its own options.</param>
+    public ImgArguments(string[] args, string common, params OptionSpec[] own)
     {
-        var options = new GetOpt(args, Common.Where(c => !own.Any(o => o.Key == c.Key)).Concat(own));
+        string[] names = common.Split(' ');
+        var options = new GetOpt(args, Common.Where(c => names.Contains(c.Name)).Concat(own));
         while (options.TryNext(out var option))
         {
             if (!_given.TryGetValue(option.Key, out var values))

@@ -11,7 +11,8 @@ internal static class ImgHelp
     private static readonly Dictionary<string, (string Does, string Usage, string Options, string Example)> Commands = new()
     {
         ["amend"] = ("Change an image's options.", "[OPTION]... -o OPTIONS FILENAME", Input
-            + "-o OPTIONS|zone_layout=a or zone_layout=c, and size\n-q|print nothing\n", "-o zone_layout=c disk.qcow2"),
+            + "-o OPTIONS|zone_layout=a or zone_layout=c, and size\n-t CACHE|cache mode\n--force|accepted: no change needs it\n"
+            + "-p|show progress\n-q|print nothing\n", "-o zone_layout=c disk.qcow2"),
         ["bench"] = ("Time requests of one kind.", "[OPTION]... FILENAME", Input
             + "-c COUNT|requests to send (75000)\n-d DEPTH|requests under way at once (64)\n-s SIZE|bytes in a request (4096)\n"
             + "-S STEP|bytes from one request to the next (the size)\n-o OFFSET|where the first begins (0)\n-w|write instead of read\n"
@@ -22,8 +23,13 @@ internal static class ImgHelp
         ["compare"] = ("Say whether two images hold the same.", "[OPTION]... FILENAME1 FILENAME2", Input
             + "-F FMT|the second image's format\n-s|compare sizes and allocation too\n-p|show progress\n-q|print nothing\n", "disk.raw disk.qcow2"),
         ["convert"] = ("Copy an image into another format.", "[OPTION]... FILENAME OUTPUT", Input
-            + "-O FMT|the output's format (raw)\n-o OPTIONS|the output's options\n-c|compress it\n-n|the output is there already\n"
-            + "-B NAME, -F FMT|the output's backing file and its format\n-S SIZE|shortest run of zeroes to leave out (4k)\n-p|show progress\n",
+            + "-O FMT|format of the output (raw)\n-o OPTIONS|options of the output\n-c|compress the output\n"
+            + "-n|write to an existing output; its zones are reset where they are filled\n--target-is-zero|with -n: the output reads as zeroes\n"
+            + "-B NAME, -F FMT|backing file of the output, which supplies what the input's backing file supplies\n"
+            + "-S SIZE|shortest run of zeroes to leave out; 0 allocates all (4k)\n-t CACHE, -T CACHE|cache mode of the output (unsafe) and of the input\n"
+            + "-m N|requests in parallel, 1 to 16 (8)\n-W|writes may pass each other\n-r RATE|bytes per second at most\n"
+            + "-C|accepted: data is read and written, never copied by the kernel\n--salvage|unreadable sectors become zeroes, with a warning\n"
+            + "--target-image-opts|with -n: the output is a list of options\n-p|show progress\n-q|no warnings, no progress\n",
             "-p -O qcow2 disk.raw disk.qcow2"),
         ["create"] = ("Make an image.", "[OPTION]... FILENAME [SIZE]", "-f FMT|raw or qcow2 (raw)\n-o OPTIONS|format options; -o help lists them\n"
             + "-b NAME, -F FMT|backing file and its format\n-u|do not look at the backing file\n-q|print nothing\n",

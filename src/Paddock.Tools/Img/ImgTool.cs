@@ -45,10 +45,14 @@ public static class ImgTool
     private static async Task<int> DispatchAsync(string[] args, ToolContext ctx, Action<string> named)
     {
         var options = new GetOpt(args, [new('h', "help", false), new('V', "version", false), new('T', "trace", true)], permute: false);
+        var traces = new List<string>();
         while (options.TryNext(out var option))
         {
             switch (option.Key)
             {
+                case "T":
+                    traces.AddRange(Io.TraceListener.Patterns(option.Value));
+                    break;
                 case "h":
                     Help(ctx);
                     return 0;
@@ -63,6 +67,7 @@ public static class ImgTool
             throw new UsageException("Not enough arguments");
         }
 
+        using var listener = traces.Count == 0 ? null : new Io.TraceListener(traces, ctx.Report);
         string command = options.Operands[0];
         var rest = options.Operands.Skip(1).ToArray();
         if (Missing.Contains(command))

@@ -11,7 +11,7 @@ internal static class InfoCommand
 
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
-        var given = new ImgArguments(args, new OptionSpec('b', "backing-chain", false));
+        var given = new ImgArguments(args, ImgArguments.Input + " output force-share", new OptionSpec('b', "backing-chain", false));
         if (given.Operands.Count != 1)
         {
             throw new UsageException("Expecting one image file name");

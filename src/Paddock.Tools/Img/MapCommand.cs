@@ -7,7 +7,7 @@ internal static class MapCommand
 {
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
-        var given = new ImgArguments(args, new('s', "start-offset", true), new('l', "max-length", true));
+        var given = new ImgArguments(args, ImgArguments.Input + " output force-share", new('s', "start-offset", true), new('l', "max-length", true));
         if (given.Operands.Count != 1)
         {
             throw new UsageException("Expecting one image file name");

@@ -12,7 +12,8 @@ internal static class MeasureCommand
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
         var given = new ImgArguments(
-            args, new('O', "target-format", true), new('o', "options", true), new('l', "snapshot", true), new('\0', "size", true));
+            args, ImgArguments.Input + " output force-share",
+            new('O', "target-format", true), new('o', "options", true), new('l', "snapshot", true), new('\0', "size", true));
         long? size = given["size"] is { } s ? SizeParser.Argument("image size", s) : null;
         Refuse(given, size is not null);
         ImageNode? input = given.Operands.Count == 0

@@ -38,14 +38,11 @@ public static class IoTool
                         commands.Add(option.Value);
                         break;
                     case "T":
-                        traces.AddRange(option.Value.Split(',').Select(static p => p.StartsWith("enable=", StringComparison.Ordinal) ? p[7..] : p));
+                        traces.AddRange(TraceListener.Patterns(option.Value));
                         break;
                     case "image-opts":
                         imageOpts = true;
                         break;
-                    case "C":
-                        ctx.Report($"option '-{option.Key}' is not in this version");
-                        return 1;
                     default:
                         settings = Apply(settings, option);
                         break;
@@ -81,7 +78,13 @@ public static class IoTool
         "n" => settings with { Cache = "none" },
         "t" => settings with { Cache = CheckedCache(option.Value) },
         "object" => settings with { Objects = [.. settings.Objects, option.Value] },
-        _ => settings,
+        "d" => IoOptions.Discard(settings, option.Value),
+        "i" => IoOptions.Aio(settings, option.Value),
+        "k" => IoOptions.Aio(settings, "native"),
+
+        // how request buffers lie in memory has no effect that could be seen
+        "m" => settings,
+        _ => throw new ToolException($"option '-{option.Key}' is not in this version"),
     };
 
     private static string CheckedCache(string mode)
@@ -159,7 +162,12 @@ public static class IoTool
         ctx.Line("  -c, --cmd STRING     run a command; may be given several times");
         ctx.Line("  -f, --format FMT     the image's format, instead of probing for it");
         ctx.Line("  -r, --read-only      open for reading only");
+        ctx.Line("  -s, --snapshot       keep changes in a temporary overlay");
         ctx.Line("  -n, --nocache        short for -t none");
+        ctx.Line("  -d, --discard MODE   unmap (the default); ignore is not supported");
+        ctx.Line("  -i, --aio MODE, -k   threads, io_uring or native: checked, requests are made the same way");
+        ctx.Line("  -m, --misalign       accepted: buffers have no alignment that could be broken");
+        ctx.Line("  --object OBJECT      a secret or TLS credentials, for nodes that name them");
         ctx.Line("  -t, --cache MODE     none, writeback, writethrough, directsync or unsafe");
         ctx.Line("  -T, --trace PATTERN  print trace events: qcow2_wp_tracking, qcow2_imp_open_zones");
         ctx.Line("  -U, --force-share    share the image with whoever has it open");

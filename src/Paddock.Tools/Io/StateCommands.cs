@@ -138,6 +138,13 @@ internal static class StateCommands
             Cache = arguments.Has('t') ? arguments.Value('t') : arguments.Has('n') ? "none" : null,
             Options = options.Length == 0 || arguments.Count == 0 ? null : KeyValueOptions.ParseToDict(options),
         };
+        settings = arguments.Has('d') ? IoOptions.Discard(settings, arguments.Value('d')) : settings;
+        settings = arguments.Has('i') || arguments.Has('k') ? IoOptions.Aio(settings, arguments.Has('i') ? arguments.Value('i') : "native") : settings;
+        if (arguments.Has('C'))
+        {
+            throw new ToolException("option '-C' is not in this version");
+        }
+
         if (arguments.Count > 1 || (arguments.Count == 0 && options.Length == 0))
         {
             throw new IoArgumentException("", showUsage: true);
@@ -161,7 +168,22 @@ internal static class StateCommands
             settings = settings with { ReadOnly = arguments.Has('r') };
         }
 
-        return await session.CloseAsync() && await session.OpenAsync(name, settings, imageOpts);
+        var before = session.Opened;
+        (name, settings) = IoOptions.Reopened(
+            (name, settings, imageOpts), arguments.Has('c') ? arguments.Value('c') : null, arguments.Has('o') ? arguments.Value('o') : null);
+        if (!await session.CloseAsync())
+        {
+            return false;
+        }
+
+        if (await session.OpenAsync(name, settings, imageOpts))
+        {
+            return true;
+        }
+
+        // what is refused leaves the image open as it was
+        await session.OpenAsync(before.Name, before.Settings, before.ImageOpts);
+        return false;
     }
 
     public static ValueTask<bool> CloseAsync(IoSession session, IReadOnlyList<string> words) => session.CloseAsync();

@@ -16,6 +16,10 @@ internal sealed class TraceListener : IDisposable
         Qcow2Trace.Event += OnEvent;
     }
 
+    /// <summary>The patterns of an option: commas between them, and each may begin with <c>enable=</c>.</summary>
+    public static IEnumerable<string> Patterns(string option)
+        => option.Split(',').Select(static p => p.StartsWith("enable=", StringComparison.Ordinal) ? p[7..] : p);
+
     public void Dispose() => Qcow2Trace.Event -= OnEvent;
 
     private void OnEvent(Qcow2TraceEvent raised)

@@ -11,7 +11,7 @@ internal static class TransferCommands
 
     public static async ValueTask<bool> ReadAsync(IoSession session, IReadOnlyList<string> words)
     {
-        var arguments = new IoArguments(words, "abCl:pP:qrs:v", session.Complain);
+        var arguments = new IoArguments(words, "bCl:pP:qrs:v", session.Complain);
         Require(arguments.Count == 2);
         long offset = arguments.Number(0);
         long count = Length(arguments, 1);
@@ -40,6 +40,12 @@ internal static class TransferCommands
         Require(arguments.Count >= 2);
         long count = VectorLength(arguments);
         arguments.Pattern(0);
+        if (arguments.Has('i'))
+        {
+            session.Print("injecting invalid read request\n");
+            return new(true);
+        }
+
         session.Start(ReadCoreAsync(session, arguments, "aio_read", arguments.Number(0), count, (0, count)).AsTask());
         return new(true);
     }
@@ -74,6 +80,12 @@ internal static class TransferCommands
         long offset = arguments.Number(0);
         long count = arguments.Has('z') ? arguments.Number(1) : VectorLength(arguments);
         arguments.Pattern(0);
+        if (arguments.Has('i'))
+        {
+            session.Print("injecting invalid write request\n");
+            return new(true);
+        }
+
         session.Start(WriteCoreAsync(session, arguments, "aio_write", offset, count).AsTask());
         return new(true);
     }

@@ -168,6 +168,10 @@ internal sealed class NbdArguments
                 throw new ToolException($"the kernel's NBD device {NotHere}: use nbd-client, or a socket");
             case "l":
                 throw new ToolException($"loading an internal snapshot {NotHere}");
+            case "selinux-label":
+                throw new ToolException($"labels of sockets for SELinux {NotHere}");
+            case "T":
+                throw new ToolException($"trace events of the server {NotHere}");
             case "tls-authz":
                 throw new ToolException($"authorization of TLS names {NotHere}");
             default:

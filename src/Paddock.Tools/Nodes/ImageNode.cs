@@ -81,6 +81,9 @@ public sealed record OpenSettings
     /// <summary>How long a qcow2 image's freed clusters keep their space (<see cref="Qcow2OpenOptions.KeepFreedSpace"/>).</summary>
     public TimeSpan KeepFreedSpace { get; init; }
 
+    /// <summary>Mode of asynchronous I/O by name: checked against the cache mode, and the same to Paddock; null: none is named.</summary>
+    public string? Aio { get; init; }
+
     /// <summary>Cache mode as <c>-t</c> names it; null for the tool's own.</summary>
     public string? Cache { get; init; }
 

@@ -13,9 +13,6 @@ public sealed class ImageOpener(ToolContext context)
     private const string Null = "null-co";
 
     private static readonly string[] CacheModes = ["none", "off", "writeback", "unsafe", "writethrough", "directsync"];
-    private static readonly string[] HarmlessOptions =
-        ["locking", "aio", "node-name", "cache.direct", "cache.no-flush", "cache.writeback", "discard", "detect-zeroes", "read-only", "auto-read-only"];
-
     private static readonly string[] RawOptions = ["size", "offset"];
 
     /// <summary>Which backing files images may name.</summary>
@@ -103,6 +100,15 @@ public sealed class ImageOpener(ToolContext context)
         }
     }
 
+    /// <summary>The same for the image that is read.</summary>
+    public static void CheckSourceCache(string? mode)
+    {
+        if (mode is not null && !IsCacheMode(mode))
+        {
+            throw new ToolException($"Invalid source cache option: {mode}");
+        }
+    }
+
     /// <summary>Whether there is such a cache mode.</summary>
     public static bool IsCacheMode(string mode) => CacheModes.Contains(mode);
 
@@ -150,7 +156,7 @@ public sealed class ImageOpener(ToolContext context)
             throw new ToolException($"Unknown driver '{driver}'");
         }
 
-        settings = CacheOf(options, settings) with { Chain = settings.Chain ?? new ImageChain(Backing) };
+        settings = NodeOptions.ApplyCommon(options, settings) with { Chain = settings.Chain ?? new ImageChain(Backing) };
         settings.Chain.Begin();
         if (await NvmeNode.TryOpenAsync(name, options, driver, settings) is { } remote)
         {
@@ -211,13 +217,6 @@ public sealed class ImageOpener(ToolContext context)
         }
     }
 
-    // what the option list says of the cache stands where the command line says nothing
-    private static OpenSettings CacheOf(QDict options, OpenSettings settings)
-    {
-        bool direct = options.Take("cache.direct") is "on" or true, unsafely = options.Take("cache.no-flush") is "on" or true;
-        return settings with { Cache = settings.Cache ?? (unsafely ? "unsafe" : direct ? "none" : null) };
-    }
-
     private static async ValueTask<(string Path, IStorage Storage)> OpenBytesAsync(
         string? name, QDict options, string? driver, OpenSettings settings, int depth)
     {
@@ -242,10 +241,7 @@ public sealed class ImageOpener(ToolContext context)
         string given = JsonText.Compact(driver is null ? options : options.Clone().With("driver", driver));
         var file = name is not null || driver is "file" or Null ? options : options.TakePrefix("file");
         bool isGiven = file.Count > 0;
-        foreach (string harmless in HarmlessOptions)
-        {
-            file.Take(harmless);
-        }
+        NodeOptions.TakeFile(file, settings);
 
         string protocol = file.Take("driver") as string ?? (name is not null || driver == Null ? Null : "file");
         if (protocol == Null)
@@ -253,9 +249,18 @@ public sealed class ImageOpener(ToolContext context)
             return (name ?? "json:" + given, OpenNull(file, settings.ReadOnly));
         }
 
-        return protocol != "file" ? throw new ToolException($"Unknown driver '{protocol}'")
-            : file.Take("filename") is not string named
-            ? throw new ToolException(isGiven ? "The 'file' block driver requires a file name" : "A block device must be specified for \"file\"")
+        if (protocol != "file")
+        {
+            throw new ToolException($"Unknown driver '{protocol}'");
+        }
+
+        if (file.Take("filename") is not string named)
+        {
+            throw new ToolException(isGiven ? "The 'file' block driver requires a file name" : "A block device must be specified for \"file\"");
+        }
+
+        return file.InOrder.FirstOrDefault().Key is { } unknown
+            ? throw new ToolException($"Block protocol 'file' doesn't support the option '{unknown}'")
             : (PathOf(named), OpenFile(PathOf(named), settings));
     }
 
@@ -294,10 +299,7 @@ public sealed class ImageOpener(ToolContext context)
     private static ImageNode OpenRaw(
         string path, IStorage storage, OpenSettings settings, QDict options, string driver, string protocol, bool isGuess)
     {
-        foreach (string harmless in HarmlessOptions)
-        {
-            options.Take(harmless);
-        }
+        NodeOptions.TakeFile(options, settings);
 
         if (options.InOrder.FirstOrDefault(o => !RawOptions.Contains(o.Key)).Key is { } unknown)
         {
@@ -354,6 +356,7 @@ public sealed class ImageOpener(ToolContext context)
         bool noBacking = settings.NoBacking || isCut;
         var backing = options.TakePrefix("backing");
         var gate = new BackingGate(this, settings with { Options = backing, Storage = null, StorageFacts = null }, depth);
+        NodeOptions.TakeGeneric(options, settings);
         var open = Qcow2Options.Apply(options, new Qcow2OpenOptions
         {
             ReadOnly = settings.ReadOnly,

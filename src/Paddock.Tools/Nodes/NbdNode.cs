@@ -116,10 +116,7 @@ internal static class NbdNode
             ReconnectDelay = Seconds(options.Take("reconnect-delay")),
             OpenTimeout = Seconds(options.Take("open-timeout")),
         };
-        foreach (string harmless in new[] { "node-name", "read-only", "auto-read-only", "discard", "cache.direct", "cache.no-flush", "detect-zeroes" })
-        {
-            options.Take(harmless);
-        }
+        NodeOptions.TakeGeneric(options, settings);
 
         return options.InOrder.FirstOrDefault().Key is { } unknown
             ? throw new ToolException($"Block protocol '{Driver}' doesn't support the option '{unknown}'") : target;

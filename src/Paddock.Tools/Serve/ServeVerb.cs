@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Runtime.InteropServices;
+using Paddock.Block;
 using Paddock.Block.Buffers;
 using Paddock.Block.Faults;
 using Paddock.Posix;
@@ -129,7 +130,7 @@ public sealed class ServeVerb : IAsyncDisposable
             disk.Faults.Clear();
         }
 
-        await Task.WhenAll([.. lines, .. _doors.Select(door => door.CloseAsync(limit))]);
+        await Task.WhenAll([.. lines, .. _doors.Select(door => CloseAsync(door, limit))]);
         foreach (var door in _doors)
         {
             await door.DisposeAsync();
@@ -144,6 +145,19 @@ public sealed class ServeVerb : IAsyncDisposable
         }
 
         _log.Write("stopped");
+    }
+
+    // an image that cannot be flushed must not keep the others from being closed; its own closing says why
+    private async Task CloseAsync(IDoor door, TimeSpan limit)
+    {
+        try
+        {
+            await door.CloseAsync(limit);
+        }
+        catch (BlockException e)
+        {
+            _log.Write("flush failed", ("door", door.Name), ("why", e.Message));
+        }
     }
 
     private static long CacheSize(string text)

@@ -110,7 +110,7 @@ internal sealed partial class BlkRequest
             long offset = (long)(range.Sector << BlkLimits.SectorShift), length = (long)range.Sectors << BlkLimits.SectorShift;
             for (long done = 0, piece; done < length; done += piece)
             {
-                piece = Math.Min(most, length - done);
+                piece = LongWork.PieceAt(offset + done, length - done, most);
                 await (_header.Type == RequestType.Discard ? _device.Device.DiscardAsync(offset + done, piece)
                     : _device.Device.WriteZeroesAsync(offset + done, piece, ZeroFlagsOf(range)));
                 if (turn is not null)

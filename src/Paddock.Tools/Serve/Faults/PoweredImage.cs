@@ -68,6 +68,12 @@ internal sealed class PoweredImage : IAsyncDisposable
             return;
         }
 
+        // writes that each left a raw disk can leave something else together, once some of them are gone
+        if (_node.IsGuess && await FormatProbe.DetectAsync(durable) is not FormatProbe.Raw and var format)
+        {
+            throw new ToolException($"'{_image.Path}' looks like a {format} image now, and its format was not specified: set format: raw");
+        }
+
         _cache = new VolatileStorage(durable, _size);
         _durable = null;
         _node = await OpenOverAsync(_opener, _image, _file, _cache);
