@@ -107,6 +107,17 @@ public sealed partial class Qcow2Image
 
     private async ValueTask<long> ReserveWholeAsync(Engine.Mapping map, long offset)
     {
+        // its entry changes when it is written
+        await _meta.AcquireAsync();
+        try
+        {
+            await EnsureL2TableAsync(offset);
+        }
+        finally
+        {
+            _meta.Release();
+        }
+
         // what a write does not cover of such a cluster is zeroed then
         int head = _geometry.InCluster(offset);
         await ReserveHostAsync(map.Host - head, _geometry.ClustersFor(head + map.Length) << _geometry.ClusterBits);
