@@ -121,8 +121,13 @@ public class ZoneAgreementTests
     private static async Task<string> DescribeAsync(IZonedBlockDevice device, bool flushed)
     {
         var zones = await ReportAsync(device);
-        return $"{device.Length}: " + string.Join(" ", zones.Select((z, i) => !flushed && i == 1 ? "-"
-            : $"{(z.Condition is ZoneCondition.ImplicitlyOpen ? ZoneCondition.Closed : z.Condition)}@{z.WritePointer - z.Start}{(device.Attributes!.HasExtension(i) ? "x" : "")}"));
+        return $"{device.Length}: " + string.Join(" ", zones.Select((z, i) => !flushed && i == 1 ? "-" : Describe(z, device.Attributes!.HasExtension(i))));
+    }
+
+    private static string Describe(in ZoneDescriptor zone, bool extended)
+    {
+        var condition = zone.Condition == ZoneCondition.ImplicitlyOpen ? ZoneCondition.Closed : zone.Condition;
+        return $"{condition}@{zone.WritePointer - zone.Start}{(extended ? "x" : "")}";
     }
 
     private static async Task<ZoneDescriptor[]> ReportAsync(IZonedBlockDevice device)
