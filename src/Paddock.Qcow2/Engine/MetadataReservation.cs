@@ -59,7 +59,7 @@ internal sealed class MetadataReservation(IStorage storage, int clusterBits)
             return;
         }
 
-        if (knownZero && size <= SmallTable)
+        if (size <= SmallTable)
         {
             await storage.WriteAsync(offset, Zeroes.AsMemory(0, size));
         }
@@ -70,6 +70,9 @@ internal sealed class MetadataReservation(IStorage storage, int clusterBits)
 
         _pieces.Add(offset >> _pieceBits);
     }
+
+    /// <summary>The storage was cut: what lay behind its end is taken again when it is needed.</summary>
+    public void Forget() => _pieces.Clear();
 
     private async ValueTask TakeAsync(long offset, long length)
     {
