@@ -13,7 +13,8 @@ public class ReconnectTests
     {
         var (disk, _) = Bench.Disk(2 << 20);
         await using var server = new NbdServer(new NbdServerOptions(), new NbdExport { Name = "", Device = disk });
-        await using var relay = new Relay(Listen(server));
+        int port = Listen(server);
+        await using var relay = new Relay(port);
         await using var client = await ConnectAsync(relay, TimeSpan.FromSeconds(60));
         var workers = Enumerable.Range(0, 8).Select(i => Task.Run(async () =>
         {
@@ -30,7 +31,16 @@ public class ReconnectTests
         var all = Task.WhenAll(workers);
         for (int cuts = 0; cuts < 8 && await Task.WhenAny(all, Task.Delay(60, TestContext.Current.CancellationToken)) != all; cuts++)
         {
+            // nobody comes back before the server is done with the requests of the lost connection: one of them could otherwise land after a later one
+            relay.Target = 0;
             relay.Cut();
+            while (server.Statistics.Connections > 0)
+            {
+                await Task.Delay(1, TestContext.Current.CancellationToken);
+                relay.Cut();
+            }
+
+            relay.Target = port;
         }
 
         await all;

@@ -10,7 +10,9 @@ internal static class ServeCommand
     public static Command Serve(NativeConsole console)
     {
         var options = new ServeOptions();
-        var command = new Command("serve", "Serves images over NVMe/TCP, NBD and vhost-user until it is asked to stop (SIGINT, SIGTERM).");
+        var command = new Command(
+            "serve",
+            "Serves images over NVMe/TCP, NBD and vhost-user until it is asked to stop (SIGINT, SIGTERM; SIGHUP without a configuration file).");
         options.AddTo(command);
         command.SetAction(async (parsed, cancellationToken) =>
         {
