@@ -28,8 +28,8 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     // while a client waits for a slot: how often the others are looked at again
     private static readonly TimeSpan Recheck = TimeSpan.FromMilliseconds(100);
 
-    // so long a client has for its handshake, and then to ask for something, before it may be evicted
-    private const long StrangerMilliseconds = 3000, IntroducedMilliseconds = 10_000;
+    // so long a client has to ask for something after its handshake, before it may be evicted
+    private const long IntroducedMilliseconds = 10_000;
 
     private readonly Lock _lock = new();
     private readonly HashSet<TClient> _clients = [];
@@ -64,6 +64,9 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
 
     /// <summary>Raised when a client is about to be hung up on so that another gets its slot.</summary>
     public event Action<TClient>? Evicted;
+
+    /// <summary>So long a client has for its handshake before it may be evicted, when all slots are taken and another waits.</summary>
+    public TimeSpan HandshakePatience { get; init; } = TimeSpan.FromSeconds(3);
 
     /// <summary>
     /// After so long without a request a client that was served may be evicted, when all slots are taken and another waits; zero: never, and
@@ -308,7 +311,7 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
 
     private bool MayGo(ClientStanding standing) => standing.Trust switch
     {
-        ClientTrust.Stranger => standing.IdleMilliseconds >= StrangerMilliseconds,
+        ClientTrust.Stranger => standing.IdleMilliseconds >= HandshakePatience.TotalMilliseconds,
         ClientTrust.Introduced => IdleEviction > TimeSpan.Zero && standing.IdleMilliseconds >= IntroducedMilliseconds,
         ClientTrust.Served => IdleEviction > TimeSpan.Zero && standing.IdleMilliseconds >= IdleEviction.TotalMilliseconds,
         _ => false,

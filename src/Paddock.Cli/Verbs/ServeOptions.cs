@@ -54,8 +54,7 @@ internal sealed class ServeOptions
     private readonly Option<string?> _memory = new("--max-memory") { Description = "Memory for the data of requests (default 1G).", HelpName = "SIZE" };
     private readonly Option<int?> _idle = new("--idle-timeout")
     {
-        Description = "Seconds of silence until a client is dropped; 0: never (default 600, for NVMe hosts without keep alive, "
-            + "and for NBD clients when all connections are taken).",
+        Description = "Seconds of silence until a client is dropped; 0: never (default 600, for NBD only when full).",
         HelpName = "S",
     };
     private readonly Option<int?> _drain = new("--drain-timeout") { Description = "Seconds that a stop waits for requests under way (default 10).", HelpName = "S" };

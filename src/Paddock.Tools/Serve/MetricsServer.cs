@@ -30,7 +30,11 @@ internal sealed class MetricsServer : IAsyncDisposable
         _hosts = hosts ?? [];
         _listeners = listeners;
         _render = render;
-        _reception = new Reception<Socket, Reader>(MaxReaders, WhenFull.Wait, socket => new Reader(socket), reader => _ = ServeAsync(reader));
+        _reception = new Reception<Socket, Reader>(MaxReaders, WhenFull.Wait, socket => new Reader(socket), reader => _ = ServeAsync(reader))
+        {
+            // a request comes with its connection, and slots are few
+            HandshakePatience = TimeSpan.FromMilliseconds(500),
+        };
         foreach (var listener in listeners)
         {
             _reception.Listen(listener.Socket, listener.Socket.AcceptAsync);
