@@ -53,11 +53,15 @@ public interface IStorage : IAsyncDisposable
     }
 
     /// <summary>
-    /// Takes space for a range, so that later writes to it do not fail for want of it. What the range reads as and the length stay as they are.
+    /// Takes space for a range, so that later writes to it do not fail for want of it. What the range reads as stays; past the end it is zeroes.
     /// </summary>
+    /// <param name="offset">First byte.</param>
+    /// <param name="length">Number of bytes.</param>
+    /// <param name="grows">Whether the storage then reaches at least to the range's end.</param>
+    /// <param name="cancellationToken">Ends it early.</param>
     /// <returns>False where this storage cannot do that: then only writing takes the space.</returns>
     /// <exception cref="BlockException">No space is left.</exception>
-    ValueTask<bool> ReserveAsync(long offset, long length, CancellationToken cancellationToken = default) => ValueTask.FromResult(false);
+    ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default) => ValueTask.FromResult(false);
 
     /// <summary>Cuts or grows the storage; new bytes read as zeroes. <see cref="Preallocation.Metadata"/> is taken as off.</summary>
     ValueTask SetLengthAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default);

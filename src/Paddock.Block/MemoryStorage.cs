@@ -109,7 +109,15 @@ public sealed class MemoryStorage(string name = "memory") : IStorage
     public ValueTask FlushAsync(CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
 
     /// <inheritdoc/>
-    public ValueTask<bool> ReserveAsync(long offset, long length, CancellationToken cancellationToken = default) => ValueTask.FromResult(true);
+    public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
+    {
+        lock (_lock)
+        {
+            _length = grows ? Math.Max(_length, offset + length) : _length;
+        }
+
+        return ValueTask.FromResult(true);
+    }
 
     /// <inheritdoc/>
     public ValueTask SetLengthAsync(

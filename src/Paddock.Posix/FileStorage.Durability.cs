@@ -36,7 +36,7 @@ public sealed partial class FileStorage
     public void ThrowIfFlushFailed() => _flushFailure.ThrowIfFailed();
 
     /// <inheritdoc/>
-    public async ValueTask<bool> ReserveAsync(long offset, long length, CancellationToken cancellationToken = default)
+    public async ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
     {
         if (_isBlockDevice || length == 0)
         {
@@ -50,22 +50,32 @@ public sealed partial class FileStorage
 
         if (_direct)
         {
-            // waits for writes under way, as all that changes a file's blocks
-            await Task.Run(() => TryReserve(offset, length), cancellationToken);
+            // a write past the end cuts the file back to its length: nobody may grow it meanwhile
+            await AloneAsync(offset, () =>
+            {
+                // writes go out as whole blocks, however small those of the file system are
+                long start = offset & -DirectBlock;
+                Take(start, RoundUp(offset + length) - start, grows: false);
+                Take(offset, length, grows);
+            });
         }
         else
         {
-            TryReserve(offset, length);
+            Take(offset, length, grows);
         }
 
         return !_noReserve;
     }
 
-    private void TryReserve(long offset, long length)
+    private void Take(long offset, long length, bool grows)
     {
-        if (OperatingSystem.IsLinux() && !Allocate(Native.FallocKeepSize, offset, length))
+        if (!OperatingSystem.IsLinux() || !Allocate(grows ? 0 : Native.FallocKeepSize, offset, length))
         {
             _noReserve = true;
+        }
+        else if (grows)
+        {
+            Grew(offset + length);
         }
     }
 

@@ -58,6 +58,56 @@ public class VolatileStorageTests
     }
 
     [Fact]
+    public async Task A_cache_takes_no_more_than_there_is_space_for_below()
+    {
+        var disk = new CrashStorage { Capacity = 8 * 4096 };
+        var cache = new VolatileStorage(disk, 1 << 20);
+        int accepted = 0;
+        while (await AcceptsAsync(cache.WriteAsync(accepted * 4096L, Filled(4096, (byte)(accepted + 1)), Token)))
+        {
+            accepted++;
+        }
+
+        Assert.Equal(8, accepted);
+        await cache.FlushAsync(Token);
+        Assert.All(Enumerable.Range(0, accepted), i => Assert.Equal(i + 1, disk.Live.ToArray()[i * 4096]));
+    }
+
+    [Fact]
+    public async Task A_cache_keeps_what_it_cannot_write_and_refuses_more()
+    {
+        var disk = new CrashStorage { Capacity = 4 * 4096, CanReserve = false };
+        var cache = new VolatileStorage(disk, VolatileStorage.MinSize);
+        int accepted = 0;
+        while (await AcceptsAsync(cache.WriteAsync(accepted * 4096L, Filled(4096, (byte)(accepted + 1)), Token)))
+        {
+            accepted++;
+            Assert.InRange(accepted, 0, 64);
+        }
+
+        Assert.False(await AcceptsAsync(cache.FlushAsync(Token)));
+        Assert.False(await AcceptsAsync(cache.FlushAsync(Token)));
+        disk.Capacity = 1 << 20;
+        await cache.FlushAsync(Token);
+        Assert.All(Enumerable.Range(0, accepted), i => Assert.Equal(i + 1, disk.Live.ToArray()[i * 4096]));
+        Assert.True(await AcceptsAsync(cache.WriteAsync(0, new byte[512], Token)));
+    }
+
+    private static async Task<bool> AcceptsAsync(ValueTask request)
+    {
+        try
+        {
+            await request;
+            return true;
+        }
+        catch (BlockException e)
+        {
+            Assert.Equal(BlockError.NoSpace, e.Error);
+            return false;
+        }
+    }
+
+    [Fact]
     public async Task A_storage_that_shrinks_and_grows_reads_as_zeroes_where_it_was_cut()
     {
         var disk = PagedStorage.From(Filled(10_000, 7));

@@ -37,6 +37,9 @@ internal sealed class KeptStorage(IStorage storage) : IStorage
     /// <summary>The engine's named event at which to fail once, with an I/O error; null never fails.</summary>
     public string? FailAt { get; set; }
 
+    /// <summary>How many times it fails there.</summary>
+    public int FailTimes { get; set; } = 1;
+
     /// <summary>How many changes and flushes still work before one fails, once, with "no space"; negative never fails.</summary>
     public int FailIn { get; set; } = -1;
 
@@ -47,7 +50,7 @@ internal sealed class KeptStorage(IStorage storage) : IStorage
             return storage.OnEventAsync(eventName);
         }
 
-        FailAt = null;
+        FailAt = --FailTimes > 0 ? FailAt : null;
         throw new BlockException(BlockError.Io, $"injected at {eventName}");
     }
 

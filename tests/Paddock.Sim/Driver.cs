@@ -23,6 +23,7 @@ internal sealed class Driver(SimOptions options)
         {
             RunSimulations(options with { Runs = 160, Kind = "exact", Qemu = 8 });
             RunSimulations(options with { Minutes = 0.8, Kind = "all" });
+            RunSimulations(options with { Runs = 400, Kind = "trouble" });
             Fuzz(options, 20_000);
         }
         else if (options.Fuzz > 0)

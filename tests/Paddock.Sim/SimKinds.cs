@@ -2,7 +2,9 @@ namespace Paddock.Sim;
 
 /// <summary>A sort of simulation.</summary>
 /// <param name="Name">Its name on the command line.</param>
-/// <param name="Group">plain or zoned (power cuts), exact (no cuts), raw (the simulator itself).</param>
+/// <param name="Group">
+/// plain or zoned (power cuts), trouble (full storage, failing flushes), exact (no cuts), raw (the simulator itself).
+/// </param>
 /// <param name="Make">Makes one from a seed.</param>
 internal sealed record SimKind(string Name, string Group, Func<int, SimOptions, SimRun> Make);
 
@@ -18,6 +20,10 @@ internal static class SimKinds
         new("model", "exact", (seed, options) => new ModelRun(seed, options)),
         new("errors", "exact", (seed, options) => new ErrorsRun(seed, options)),
         new("threads", "exact", (seed, options) => new ThreadsRun(seed, options)),
+        new("full", "trouble", (seed, options) => new TroubleRun(seed, options, Trouble.Full)),
+        new("zonefull", "trouble", (seed, options) => new ZonedTroubleRun(seed, options, Trouble.Full)),
+        new("flushfail", "trouble", (seed, options) => new TroubleRun(seed, options, Trouble.FlushFails)),
+        new("zoneflushfail", "trouble", (seed, options) => new ZonedTroubleRun(seed, options, Trouble.FlushFails)),
         new("raw", "raw", (seed, options) => new PlainCutRun(seed, options, raw: true)),
     ];
 

@@ -19,7 +19,7 @@ internal sealed record SimOptions
     /// <summary>Minutes to go on; 0: no limit.</summary>
     public double Minutes { get; init; }
 
-    /// <summary>Which simulations: a kind's name, exact, zoned, plain or all.</summary>
+    /// <summary>Which simulations: a kind's name, exact, zoned, plain, trouble or all.</summary>
     public string Kind { get; init; } = "all";
 
     /// <summary>Hostile images to try; 0: none.</summary>
@@ -40,11 +40,13 @@ internal sealed record SimOptions
     public string? DumpFolder { get; init; }
 
     public const string Usage = """
-        usage: Paddock.Sim [--kind all|exact|plain|zoned|KIND] [--seed N] [--ops N] [--runs N] [--cuts N] [--minutes N] [--fuzz N]
+        usage: Paddock.Sim [--kind all|exact|plain|zoned|trouble|KIND] [--seed N] [--ops N] [--runs N] [--cuts N] [--minutes N] [--fuzz N]
                            [--workers N] [--qemu N] [--dump FOLDER] [--no-check] [--verbose] [--ci]
         kinds: cut, resizecut, zonecut (power cuts on plain images, while they are resized, and on zoned ones), and without cuts, all four called exact:
                mirror (plain images against an array of bytes), model (zones against the plain model),
                errors (requests that fail at named events), threads (parallel clients);
+               full, zonefull (a file system that fills up) and flushfail, zoneflushfail (a flush that fails), with
+               power cuts, all four called trouble;
                raw (power cuts on raw storage: tests the simulator alone)
         --qemu N: also ask qemu-img about one mirror image in N. --ci: a short run of everything, and hostile images.
         """;

@@ -11,6 +11,7 @@ public sealed class CrashStorage : IStorage
 {
     private readonly PagedStorage _live;
     private readonly Random? _faults;
+    private readonly FlushFailure _flushFailure = new("crash");
     private int _requests;
     private bool _cut;
 
@@ -35,6 +36,39 @@ public sealed class CrashStorage : IStorage
 
     /// <summary>One in how many changing requests and flushes fails; 0 is none.</summary>
     public int FaultOneIn { get; set; }
+
+    /// <summary>True when half of the writes that fail take effect all the same.</summary>
+    public bool FaultsMayTakeEffect { get; set; }
+
+    /// <summary>The changing request, counted from 1 over those that write, zero or flush, that fails; 0 is none.</summary>
+    public int FailChange { get; set; }
+
+    /// <summary>Changing requests so far.</summary>
+    public int Changes { get; private set; }
+
+    /// <summary>False when space can only be taken by writing.</summary>
+    public bool CanReserve { get; set; } = true;
+
+    /// <summary>
+    /// Bytes of the file system: what needs more fails with "no space". Holes count nothing, what is written over space that is taken always
+    /// works, and a write takes what there is before it fails. 0 is no limit.
+    /// </summary>
+    public long Capacity { get; set; }
+
+    /// <summary>The flush, counted from 1 over all flushes asked for, that fails; 0 is none.</summary>
+    public int FailFlush { get; set; }
+
+    /// <summary>
+    /// What a failed flush means. True: the system has forgotten the data, of which any part may be lost, and no later flush covers them; as
+    /// a file does, this storage refuses every later flush. False: nothing is lost, and the next flush covers everything.
+    /// </summary>
+    public bool FlushFailureLoses { get; set; } = true;
+
+    /// <summary>Flushes asked for so far.</summary>
+    public int FlushesAsked { get; private set; }
+
+    /// <summary>Requests that found no space.</summary>
+    public int Refusals { get; private set; }
 
     /// <summary>How many requests were made to fail.</summary>
     public int Faults { get; private set; }
@@ -70,16 +104,30 @@ public sealed class CrashStorage : IStorage
     /// <inheritdoc/>
     public async ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
     {
-        await EnterAsync(changing: true);
-        Do(new StorageLogEntry(StorageStep.Write, offset, data.Length, data.ToArray()));
+        var entry = new StorageLogEntry(StorageStep.Write, offset, data.Length, data.ToArray());
+        await EnterAsync(changing: true, entry);
+        int fits = (int)Math.Min(data.Length, RoomFor(offset, data.Length));
+        if (fits > 0)
+        {
+            Do(new StorageLogEntry(StorageStep.Write, offset, fits, data[..fits].ToArray()));
+        }
+
+        ThrowIfFull(fits < data.Length);
     }
 
     /// <inheritdoc/>
     public async ValueTask WriteZeroesAsync(
         long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
     {
-        await EnterAsync(changing: true);
-        Do(new StorageLogEntry(StorageStep.Zero, offset, length, null));
+        var entry = new StorageLogEntry(StorageStep.Zero, offset, length, null);
+        await EnterAsync(changing: true, entry);
+        bool unmaps = (flags & ZeroFlags.MayUnmap) != 0;
+        ThrowIfFull(!unmaps && RoomFor(offset, length) < length);
+        Do(entry);
+        if (!unmaps && Capacity > 0)
+        {
+            _live.Allocate(offset, length);
+        }
     }
 
     /// <inheritdoc/>
@@ -94,9 +142,43 @@ public sealed class CrashStorage : IStorage
     {
         // only what completed before the flush began is made durable by it
         int covered = Log.Count;
+        FlushesAsked++;
+        _flushFailure.ThrowIfFailed();
+        if (FlushesAsked == FailFlush)
+        {
+            var failure = new BlockException(BlockError.Io, "injected: the flush failed");
+            throw FlushFailureLoses ? _flushFailure.Record(failure) : failure;
+        }
+
         _cut |= CutAtSync > 0 && Log.Syncs + 1 >= CutAtSync;
         await EnterAsync(changing: true);
         Do(new StorageLogEntry(StorageStep.Sync, covered, 0, null));
+    }
+
+    /// <inheritdoc/>
+    public void ThrowIfFlushFailed() => _flushFailure.ThrowIfFailed();
+
+    /// <inheritdoc/>
+    public async ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
+    {
+        await EnterAsync(changing: Capacity > 0);
+        if (!CanReserve)
+        {
+            return false;
+        }
+
+        ThrowIfFull(RoomFor(offset, length) < length);
+        if (grows && offset + length > Length)
+        {
+            Do(new StorageLogEntry(StorageStep.SetLength, 0, offset + length, null));
+        }
+
+        if (Capacity > 0)
+        {
+            _live.Allocate(offset, length);
+        }
+
+        return true;
     }
 
     /// <inheritdoc/>
@@ -123,7 +205,39 @@ public sealed class CrashStorage : IStorage
         Log.Add(entry);
     }
 
-    private async ValueTask EnterAsync(bool changing)
+    /// <summary>Bytes of a range, from its start on, for which there is space.</summary>
+    private long RoomFor(long offset, long length)
+    {
+        if (Capacity == 0 || length == 0)
+        {
+            return length;
+        }
+
+        long free = Math.Max(0, (Capacity - _live.AllocatedBytes) / PagedStorage.PageSize);
+        if (_live.HolesIn(offset, length) <= free)
+        {
+            return length;
+        }
+
+        long at = offset;
+        for (; free > 0 || _live.HolesIn(at, 1) == 0; at = ((at / PagedStorage.PageSize) + 1) * PagedStorage.PageSize)
+        {
+            free -= _live.HolesIn(at, 1);
+        }
+
+        return Math.Min(length, at - offset);
+    }
+
+    private void ThrowIfFull(bool full)
+    {
+        if (full)
+        {
+            Refusals++;
+            throw new BlockException(BlockError.NoSpace, "injected: no space is left") { Errno = 28 };
+        }
+    }
+
+    private async ValueTask EnterAsync(bool changing, StorageLogEntry? entry = null)
     {
         if (Hold is { } hold)
         {
@@ -137,9 +251,15 @@ public sealed class CrashStorage : IStorage
             throw new BlockException(BlockError.Io, "the power is gone");
         }
 
-        if (changing && FaultOneIn > 0 && _faults?.Next(FaultOneIn) == 0)
+        Changes += changing ? 1 : 0;
+        if (changing && (Changes == FailChange || (FaultOneIn > 0 && _faults?.Next(FaultOneIn) == 0)))
         {
             Faults++;
+            if (FaultsMayTakeEffect && entry is { } effect && (Changes == FailChange || _faults?.Next(2) == 0))
+            {
+                Do(effect);
+            }
+
             throw new BlockException(BlockError.Io, "injected I/O error");
         }
     }

@@ -111,6 +111,28 @@ public sealed class PagedStorage : IStorage
         Clear(offset, length);
     }
 
+    /// <summary>How many pages of a range are holes.</summary>
+    public int HolesIn(long offset, long length)
+    {
+        int holes = 0;
+        for (long index = offset / PageSize; length > 0 && index <= (offset + length - 1) / PageSize; index++)
+        {
+            holes += index < _pages.Length && _pages[index] is not null ? 0 : 1;
+        }
+
+        return holes;
+    }
+
+    /// <summary>Gives every page of a range its memory; what it reads as and the length stay.</summary>
+    public void Allocate(long offset, long length)
+    {
+        CheckEnd(offset, length);
+        for (long index = offset / PageSize; length > 0 && index <= (offset + length - 1) / PageSize; index++)
+        {
+            _ = Own(index, whole: false);
+        }
+    }
+
     /// <summary>Cuts or grows.</summary>
     public void SetLength(long length)
     {
@@ -128,7 +150,7 @@ public sealed class PagedStorage : IStorage
     {
         if (offset < _length)
         {
-            Clear(offset, Math.Min(length, _length - offset));
+            Clear(offset, length);
         }
     }
 
@@ -170,6 +192,17 @@ public sealed class PagedStorage : IStorage
     {
         Count();
         return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
+    {
+        if (grows && offset + length > _length)
+        {
+            SetLength(offset + length);
+        }
+
+        return ValueTask.FromResult(true);
     }
 
     /// <inheritdoc/>

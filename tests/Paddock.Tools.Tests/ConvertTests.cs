@@ -219,6 +219,7 @@ public class ConvertTests
     [InlineData("map --output=json -f raw @tail")]
     [InlineData("map -f raw @tail")]
     [InlineData("map --output=json -f raw @hole")]
+    [InlineData("map --output=json --image-opts driver=raw,file.filename=@tail,cache.direct=on")]
     [InlineData("map --output=json @overtail")]
     public async Task Map_tells_what_the_peer_tells(string line)
     {

@@ -88,8 +88,8 @@ public sealed partial class FaultStorage : IStorage
     public void ThrowIfFlushFailed() => _inner.ThrowIfFlushFailed();
 
     /// <inheritdoc/>
-    public ValueTask<bool> ReserveAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => _inner.ReserveAsync(offset, length, cancellationToken);
+    public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
+        => _inner.ReserveAsync(offset, length, grows, cancellationToken);
 
     /// <inheritdoc/>
     public ValueTask SetLengthAsync(

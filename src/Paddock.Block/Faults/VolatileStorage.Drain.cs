@@ -98,10 +98,24 @@ public sealed partial class VolatileStorage
             }
         }
 
+        try
+        {
+            await DrainOldestAsync();
+        }
+        catch (BlockException) when (!Volatile.Read(ref _dead))
+        {
+            // what was written is kept here; the next write is refused until there is room
+            _overfull = true;
+        }
+    }
+
+    private async ValueTask DrainOldestAsync()
+    {
         await _draining.AcquireAsync();
         try
         {
             await DrainAsync(everything: false);
+            _overfull = false;
         }
         finally
         {
@@ -121,18 +135,19 @@ public sealed partial class VolatileStorage
             zeroes = everything ? _zeroes.Count > 0 : _zeroes.Count > MaxZeroRanges;
         }
 
-        if (zeroes)
+        try
         {
-            await DrainZeroesAsync();
-        }
+            if (zeroes)
+            {
+                await DrainZeroesAsync();
+            }
 
-        Array.Sort(order);
-        for (int i = 0; i < order.Length;)
+            await WriteBlocksAsync(order);
+        }
+        catch (BlockException) when (!everything)
         {
-            var (next, offset, length, held) = Stage(order, i);
-            i = next;
-            await WriteRunAsync(offset, length, held);
-            Settle();
+            Requeue(order);
+            throw;
         }
 
         long wanted;
@@ -145,6 +160,40 @@ public sealed partial class VolatileStorage
         if (everything && _below.Length != wanted)
         {
             await _below.SetLengthAsync(wanted);
+        }
+    }
+
+    private async ValueTask WriteBlocksAsync(long[] order)
+    {
+        Array.Sort(order);
+        for (int i = 0; i < order.Length;)
+        {
+            var (next, offset, length, held) = Stage(order, i);
+            i = next;
+            await WriteRunAsync(offset, length, held);
+            Settle();
+        }
+    }
+
+    // blocks that were to go and could not: they keep their place among the oldest
+    private void Requeue(long[] order)
+    {
+        lock (_lock)
+        {
+            var younger = _ages.ToArray();
+            _ages.Clear();
+            foreach (long index in order)
+            {
+                if (_blocks.TryGetValue(index, out var block))
+                {
+                    _ages.Enqueue((index, block.Birth));
+                }
+            }
+
+            foreach (var age in younger)
+            {
+                _ages.Enqueue(age);
+            }
         }
     }
 

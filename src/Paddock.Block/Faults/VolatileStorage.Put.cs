@@ -11,6 +11,12 @@ public sealed partial class VolatileStorage
             return;
         }
 
+        if (_overfull)
+        {
+            await DrainOldestAsync();
+        }
+
+        await ReserveBelowAsync(offset, length, cancellationToken);
         byte[]? edges = null;
         long seen = -1;
         while (!TryPut(offset, data.Span, length, edges, seen))
@@ -22,6 +28,25 @@ public sealed partial class VolatileStorage
         }
 
         await MakeRoomAsync();
+    }
+
+    // not for what the cache holds already: its space was taken when it came
+    private ValueTask<bool> ReserveBelowAsync(long offset, int length, CancellationToken cancellationToken)
+    {
+        long start = offset / Sector * Sector, end = RoundUp(offset + length);
+        lock (_lock)
+        {
+            ThrowIfDead();
+            for (long at = start; Locate(at, end) is { Place: Place.Block } held; at = held.End)
+            {
+                if (held.End >= end)
+                {
+                    return new ValueTask<bool>(true);
+                }
+            }
+        }
+
+        return _below.ReserveAsync(start, end - start, grows: false, cancellationToken);
     }
 
     // false: the edges are needed, or have changed since they were read

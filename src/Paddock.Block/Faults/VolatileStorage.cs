@@ -9,6 +9,7 @@ namespace Paddock.Block.Faults;
 /// <remarks>
 /// Blocks of 4 KiB, each with a mask of the sectors (512 bytes) that the cache holds. A sector is in a block, or in a range that waits to be
 /// zeroed, or in neither: then the storage below has it. Memory: the size, and what the requests under way bring.
+/// Space below is taken when data come into the cache. What cannot be written below stays here: a flush that fails may succeed later.
 /// </remarks>
 public sealed partial class VolatileStorage : IStorage
 {
@@ -30,6 +31,9 @@ public sealed partial class VolatileStorage : IStorage
     private readonly ZeroRanges _zeroes = new();
     private long _length, _clock, _drained;
     private bool _dead;
+
+    /// <summary>True while the storage below takes nothing more: the next write waits for room, and fails if there is none.</summary>
+    private volatile bool _overfull;
 
     /// <param name="below">What is durable once it is flushed; owned until <see cref="CutAsync"/> gives it back.</param>
     /// <param name="size">Bytes of data that the cache holds before it writes the oldest through; at least <see cref="MinSize"/>.</param>
@@ -104,13 +108,20 @@ public sealed partial class VolatileStorage : IStorage
         if (first >= last)
         {
             await PutAsync(offset, default, (int)length, cancellationToken);
-            return;
+        }
+        else
+        {
+            await PutAsync(offset, default, (int)(first - offset), cancellationToken);
+            await PutAsync(last, default, (int)(offset + length - last), cancellationToken);
+            if ((flags & ZeroFlags.MayUnmap) == 0)
+            {
+                await _below.ReserveAsync(first, last - first, grows: false, cancellationToken);
+            }
+
+            Zero(first, last, (flags & ZeroFlags.MayUnmap) != 0, grows: true);
+            await MakeRoomAsync();
         }
 
-        await PutAsync(offset, default, (int)(first - offset), cancellationToken);
-        await PutAsync(last, default, (int)(offset + length - last), cancellationToken);
-        Zero(first, last, (flags & ZeroFlags.MayUnmap) != 0, grows: true);
-        await MakeRoomAsync();
         if ((flags & ZeroFlags.Fua) != 0)
         {
             await FlushAsync(cancellationToken);
@@ -122,6 +133,23 @@ public sealed partial class VolatileStorage : IStorage
     {
         Zero(RoundUp(offset), Math.Min(offset + length, Length) / Sector * Sector, mayUnmap: true, grows: false);
         return MakeRoomAsync();
+    }
+
+    /// <inheritdoc/>
+    public void ThrowIfFlushFailed() => _below.ThrowIfFlushFailed();
+
+    /// <inheritdoc/>
+    public async ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
+    {
+        // the length below follows with the next flush, as with every other change
+        bool reserved = await _below.ReserveAsync(offset, length, grows: false, cancellationToken);
+        lock (_lock)
+        {
+            ThrowIfDead();
+            Volatile.Write(ref _length, reserved && grows ? Math.Max(_length, offset + length) : _length);
+        }
+
+        return reserved;
     }
 
     /// <inheritdoc/>

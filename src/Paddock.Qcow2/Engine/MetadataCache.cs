@@ -14,6 +14,9 @@ namespace Paddock.Qcow2.Engine;
 /// </remarks>
 internal sealed class MetadataCache
 {
+    /// <summary>Slices beyond the limit that are loaded while dirty ones cannot be written back.</summary>
+    private const int SpareSlots = 8;
+
     private readonly IStorage _storage;
     private readonly Lock _lock = new();
     private readonly Dictionary<long, int> _index = [];
@@ -200,11 +203,35 @@ internal sealed class MetadataCache
         var victim = FindVictim();
         if (victim.Dirty)
         {
-            await makeRoom();
+            try
+            {
+                await makeRoom();
+            }
+            catch (BlockException) when (TryFindSpare(out var spare))
+            {
+                // reads go on where nothing can be written
+                victim = spare;
+            }
         }
 
         Forget(victim.Offset);
         return victim;
+    }
+
+    // a slice that differs from the storage stays: nothing else has what is in it
+    private bool TryFindSpare(out Slot spare)
+    {
+        lock (_lock)
+        {
+            spare = _slots.Find(static s => !s.Dirty)!;
+            if (spare is null && _slots.Count < _maxSlots + SpareSlots)
+            {
+                spare = new Slot(_slots.Count, new byte[SliceBytes]);
+                _slots.Add(spare);
+            }
+
+            return spare is not null;
+        }
     }
 
     // second chance: a slice that was used since the hand passed stays for another round

@@ -39,8 +39,7 @@ public sealed partial class Qcow2Image
         {
             if (_extensions[i].Type == extension.Type && _extensions[i].Data.Length == extension.Data.Length)
             {
-                await _storage.WriteAsync(at + HeaderExtension.HeadSize, extension.Data);
-                await _storage.FlushAsync();
+                await _inPlace.WriteAsync(at + HeaderExtension.HeadSize, extension.Data);
                 _extensions[i] = extension;
                 return;
             }
@@ -65,8 +64,7 @@ public sealed partial class Qcow2Image
         HeaderExtension.WriteAll(added, bytes);
         await _storage.WriteAsync(end + HeaderExtension.HeadSize, bytes.AsMemory(HeaderExtension.HeadSize));
         await _storage.FlushAsync();
-        await _storage.WriteAsync(end, bytes.AsMemory(0, HeaderExtension.HeadSize));
-        await _storage.FlushAsync();
+        await _inPlace.WriteAsync(end, bytes.AsMemory(0, HeaderExtension.HeadSize));
         _extensions.AddRange(added);
     }
 
@@ -88,8 +86,7 @@ public sealed partial class Qcow2Image
             await _storage.ReadAsync(backing, name);
             await _storage.WriteAsync(place, name);
             await _storage.FlushAsync();
-            await WriteHeaderAsync(_header with { BackingOffset = (ulong)place });
-            await _storage.FlushAsync();
+            await PutHeaderAsync(_header with { BackingOffset = (ulong)place });
         }
     }
 }

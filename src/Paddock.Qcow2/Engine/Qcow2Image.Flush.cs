@@ -17,6 +17,7 @@ public sealed partial class Qcow2Image
     {
         if (!Volatile.Read(ref _writing))
         {
+            _storage.ThrowIfFlushFailed();
             return;
         }
 
@@ -36,6 +37,7 @@ public sealed partial class Qcow2Image
     internal async ValueTask FlushLockedAsync()
     {
         await _storage.OnEventAsync("flush_to_os");
+        await _inPlace.SettleAsync();
         CaptureZonePointers?.Invoke();
         if (PrepareZonePointers is not null)
         {

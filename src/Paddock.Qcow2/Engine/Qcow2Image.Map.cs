@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Paddock.Block;
 using Paddock.Qcow2.Engine;
 using Paddock.Qcow2.Format;
 
@@ -118,19 +119,38 @@ public sealed partial class Qcow2Image
     }
 
     /// <summary>Makes the L2 table of an offset present and this image's own. Under the metadata mutex.</summary>
-    private async ValueTask<long> EnsureL2TableAsync(long offset)
+    /// <param name="offset">Of the guest.</param>
+    /// <param name="reserve">Whether to take the table's space; entries that only become zero need none.</param>
+    private async ValueTask<long> EnsureL2TableAsync(long offset, bool reserve = true)
     {
         int l1Index = (int)(offset >> _geometry.L1Shift);
         long old = L2TableOf(offset);
         if (old != 0 && (_l1[l1Index] & L2Entry.CopiedFlag) != 0)
         {
+            if (reserve)
+            {
+                await _reservation.EnsureEntryAsync(old, _geometry.ClusterSize, _geometry.L2Index(offset) * 8L);
+            }
+
             return old;
         }
 
+        await _reservation.EnsureEntryAsync((long)_header.L1Offset, _l1.Length * 8L, l1Index * 8L);
         var (cluster, knownZero) = await _refcounts.AllocateAsync(1, "L2 table");
         long table = cluster << _geometry.ClusterBits;
         await CheckOverlapAsync(table, _geometry.ClusterSize);
-        await FillNewL2TableAsync(table, old, knownZero);
+        try
+        {
+            await FillNewL2TableAsync(table, old, knownZero);
+            await _reservation.EnsureEntryAsync(table, _geometry.ClusterSize, _geometry.L2Index(offset) * 8L);
+        }
+        catch (BlockException)
+        {
+            _l2.Forget(table, _geometry.ClusterSize);
+            await _refcounts.FreeNowAsync(cluster, 1);
+            throw;
+        }
+
         _metadataMap.Set(table, MetadataKind.ActiveL2);
         Volatile.Write(ref _l1[l1Index], (ulong)table | L2Entry.CopiedFlag);
         _dirtyL1.Add(l1Index);
@@ -150,18 +170,11 @@ public sealed partial class Qcow2Image
         {
             _l2.Forget(table, size);
             await _storage.OnEventAsync("l2_alloc_write");
-            if (!knownZero)
-            {
-                await _storage.WriteZeroesAsync(table, size, Block.ZeroFlags.None);
-            }
-            else
-            {
-                // a table reaches to its end, so that no reader of the file finds it cut short
-                await _storage.WriteAsync(table + size - 8, new byte[8]);
-            }
-
+            await _reservation.CreateAsync(table, knownZero);
             return;
         }
+
+        await _reservation.EnsureAsync(table, size);
 
         // a snapshot shares the old table: its dirty slices, if any, are the copy's too
         for (int at = 0; at < size; at += _l2.SliceBytes)
@@ -186,7 +199,7 @@ public sealed partial class Qcow2Image
         if (old != entry)
         {
             _l2.Set64(slice, index, entry.Raw);
-            _barrierDue |= entry.Kind is ClusterKind.Normal or ClusterKind.Compressed;
+            _barrierDue |= entry.Kind is not (ClusterKind.Unallocated or ClusterKind.ZeroPlain);
         }
 
         return old;

@@ -189,8 +189,7 @@ public sealed partial class Qcow2Image
 
             if (header != _header)
             {
-                await WriteHeaderAsync(header);
-                await _storage.FlushAsync();
+                await PutHeaderAsync(header);
             }
 
             StartUpkeep();

@@ -128,12 +128,12 @@ public sealed partial class Qcow2Image
         var header = _header with { VirtualSize = (ulong)length };
         if (_pendingExtension is not { } pending)
         {
-            await WriteHeaderAsync(header);
+            await PutHeaderAsync(header);
             Length = length;
             return;
         }
 
-        // should this write fail, nobody knows which the header names: no place is free again
+        // should this write fail, the header may name either place until the old one is written again: no place is free
         _pendingExtension = null;
         var cluster = new byte[_geometry.ClusterSize];
         await _storage.ReadAsync(0, cluster);
@@ -148,7 +148,7 @@ public sealed partial class Qcow2Image
         cluster.AsSpan(at, size).Clear();
         pending.Extension.WriteTo(cluster.AsSpan(at, size));
         header.WriteTo(cluster);
-        await _storage.WriteAsync(0, cluster.AsMemory(0, (at + size + 511) & ~511));
+        await _inPlace.WriteAsync(0, cluster.AsMemory(0, (at + size + 511) & ~511));
         _header = header;
         _extensions[index] = pending.Extension;
         Length = length;
@@ -202,8 +202,7 @@ public sealed partial class Qcow2Image
             await _storage.FlushAsync();
             var (oldOffset, oldBytes) = ((long)_header.L1Offset, (long)_header.L1Entries * 8);
             await _storage.OnEventAsync("l1_grow_activate_table");
-            await WriteHeaderAsync(_header with { L1Offset = (ulong)offset, L1Entries = (uint)entries });
-            await _storage.FlushAsync();
+            await PutHeaderAsync(_header with { L1Offset = (ulong)offset, L1Entries = (uint)entries });
             Volatile.Write(ref _l1, grown);
             RegisterFixedMetadata();
             if (oldBytes > 0)

@@ -170,7 +170,11 @@ public sealed partial class Qcow2Image
     }
 
     /// <summary>Points the guest clusters from <paramref name="start"/> on at adjoining host clusters, and queues what was there to be freed.</summary>
-    private async ValueTask LinkAsync(long start, long count, long host)
+    /// <param name="start">First guest byte.</param>
+    /// <param name="count">How many clusters.</param>
+    /// <param name="host">First host byte.</param>
+    /// <param name="flags">Bits that each entry has beside its offset.</param>
+    private async ValueTask LinkAsync(long start, long count, long host, ulong flags = 0)
     {
         await _meta.AcquireAsync();
         try
@@ -179,7 +183,7 @@ public sealed partial class Qcow2Image
             for (long i = 0; i < count; i++)
             {
                 long at = i << _geometry.ClusterBits;
-                var old = await SetEntryAsync(table, start + at, L2Entry.Normal(new HostOffset(host + at)));
+                var old = await SetEntryAsync(table, start + at, new L2Entry(L2Entry.Normal(new HostOffset(host + at)).Raw | flags));
                 if (old.IsCompressed || old.Offset.Value != host + at)
                 {
                     Release(old);

@@ -202,7 +202,8 @@ public sealed partial class Qcow2Image
         await _meta.AcquireAsync();
         try
         {
-            long table = await EnsureL2TableAsync(start);
+            bool onlyClears = how == Deallocation.Remove || (how == Deallocation.Discard && Backing is null);
+            long table = await EnsureL2TableAsync(start, reserve: !onlyClears);
             for (; start < end; start += _geometry.ClusterSize)
             {
                 await SetOneAsync(table, start, how);

@@ -53,7 +53,10 @@ public sealed partial class Qcow2Image : IQcow2Device
         _sparse = new Engine.SparseClusters(storage, _geometry);
         var map = _metadataMap;
         _l2 = new Engine.MetadataCache(storage, Math.Min(_geometry.ClusterSize, 4096), options.L2CacheBytes, "l2_load", "l2_update");
-        _refcounts = new Engine.RefcountManager(storage, _geometry, options.RefcountCacheBytes, new Engine.FreedSpace(options.KeepFreedSpace, options.Clock))
+        _reservation = new Engine.MetadataReservation(storage, _geometry.ClusterBits);
+        _inPlace = new Engine.InPlaceWrites(storage);
+        var freed = new Engine.FreedSpace(options.KeepFreedSpace, options.Clock);
+        _refcounts = new Engine.RefcountManager(storage, _geometry, options.RefcountCacheBytes, _reservation, freed)
         {
             TableMoved = MoveRefcountTableAsync,
             Corrupted = message => FailAsync(message, 0),
@@ -177,9 +180,18 @@ public sealed partial class Qcow2Image : IQcow2Device
         _header = header;
     }
 
+    /// <summary>Replaces header fields durably. After a failure the old ones stand, in memory and on the storage.</summary>
+    internal async ValueTask PutHeaderAsync(Qcow2Header header)
+    {
+        var bytes = new byte[Qcow2Header.SizeV3];
+        int length = header.WriteTo(bytes);
+        await _inPlace.WriteAsync(0, bytes.AsMemory(0, length));
+        _header = header;
+    }
+
     private async ValueTask MoveRefcountTableAsync(long offset, uint clusters)
     {
-        await WriteHeaderAsync(_header with { RefcountTableOffset = (ulong)offset, RefcountTableClusters = clusters });
+        await PutHeaderAsync(_header with { RefcountTableOffset = (ulong)offset, RefcountTableClusters = clusters });
         RegisterFixedMetadata();
     }
 

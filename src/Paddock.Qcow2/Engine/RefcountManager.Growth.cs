@@ -68,9 +68,38 @@ internal sealed partial class RefcountManager
                 await MakeBlockAsync((int)index);
                 made = true;
             }
+            else
+            {
+                await ReserveCountsAsync(index, first, count);
+            }
         }
 
         return made;
+    }
+
+    /// <summary>Takes the space of what a block counts of a run, in whole pieces where the block is larger than one.</summary>
+    private ValueTask ReserveCountsAsync(long index, long first, long count)
+    {
+        const long OnePiece = 64 << 10, FewCounts = 4096;
+        int bits = _geometry.RefcountBlockBits;
+        long start = index << bits;
+        long from = (Math.Max(first, start) - start) << _geometry.RefcountOrder >> 3;
+        long to = (((Math.Min(first + count, start + (1L << bits)) - start) << _geometry.RefcountOrder) + 7) >> 3;
+        long block = BlockOf(start);
+        if (_geometry.ClusterSize <= OnePiece)
+        {
+            return _reservation.EnsureAsync(block, _geometry.ClusterSize);
+        }
+
+        return to - from <= FewCounts
+            ? EnsureBothAsync(block, from, to - 1)
+            : _reservation.EnsureAsync(block, _geometry.ClusterSize);
+    }
+
+    private async ValueTask EnsureBothAsync(long block, long firstByte, long lastByte)
+    {
+        await _reservation.EnsureEntryAsync(block, _geometry.ClusterSize, firstByte);
+        await _reservation.EnsureEntryAsync(block, _geometry.ClusterSize, lastByte);
     }
 
     private async ValueTask MakeBlockAsync(int tableIndex)
@@ -111,6 +140,7 @@ internal sealed partial class RefcountManager
         for (int i = 0; i < blocks; i++)
         {
             await MakeBlockAtAsync(firstIndex + i, start + i);
+            await _reservation.EnsureAsync((start + i) << _geometry.ClusterBits, _geometry.ClusterSize);
         }
 
         await AddAsync(start, blocks + count, 1);
@@ -124,22 +154,15 @@ internal sealed partial class RefcountManager
     {
         long offset = cluster << _geometry.ClusterBits;
         await _storage.OnEventAsync("refblock_alloc");
+        await _reservation.EnsureEntryAsync(_tableOffset, _table.Length * 8L, tableIndex * 8L);
         await _storage.OnEventAsync("refblock_alloc_write");
-        await ZeroClusterAsync(cluster);
+        await _reservation.CreateAsync(offset, knownZero: cluster >= HighWater);
         BlockChanged?.Invoke(offset, true);
         _ = await _cache.CreateAsync(offset, _makeRoom);
         _cache.MarkDirty(offset);
         _table[tableIndex] = (ulong)offset;
         _dirtyTableEntries.Add(tableIndex);
         HighWater = Math.Max(HighWater, cluster + 1);
-    }
-
-    private async ValueTask ZeroClusterAsync(long cluster)
-    {
-        if (cluster < HighWater)
-        {
-            await _storage.WriteZeroesAsync(cluster << _geometry.ClusterBits, _geometry.ClusterSize, ZeroFlags.None);
-        }
     }
 
     /// <summary>
@@ -218,7 +241,6 @@ internal sealed partial class RefcountManager
         HighWater = Math.Max(HighWater, area + blocks + tableClusters);
         _table = table;
         _tableOffset = tableOffset;
-        await _storage.FlushAsync();
         await FreeNowAsync(oldOffset >> bits, oldClusters);
     }
 }

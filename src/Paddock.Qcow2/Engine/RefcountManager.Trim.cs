@@ -26,6 +26,7 @@ internal sealed partial class RefcountManager
         await _storage.SetLengthAsync(end << _geometry.ClusterBits);
         await _storage.FlushAsync();
         _freed.Remove(end, long.MaxValue);
+        _reservation.Forget();
 
         // a storage that cannot be cut keeps its length, and its old bytes
         HighWater = _geometry.ClustersFor(_storage.Length);

@@ -20,6 +20,7 @@ internal sealed partial class RefcountManager
 
     private readonly IStorage _storage;
     private readonly MetadataCache _cache;
+    private readonly MetadataReservation _reservation;
     private readonly ClusterGeometry _geometry;
     private readonly SortedSet<int> _dirtyTableEntries = [];
     private readonly List<(long First, long Count)> _pendingFrees = [];
@@ -33,8 +34,10 @@ internal sealed partial class RefcountManager
     private long _freeByte;
     private long _pendingFreeClusters;
 
-    public RefcountManager(IStorage storage, ClusterGeometry geometry, long cacheBytes, FreedSpace? freed = null)
+    public RefcountManager(
+        IStorage storage, ClusterGeometry geometry, long cacheBytes, MetadataReservation reservation, FreedSpace? freed = null)
     {
+        _reservation = reservation;
         _freed = freed ?? new FreedSpace(TimeSpan.Zero, TimeProvider.System);
         _storage = storage;
         _geometry = geometry;
@@ -217,12 +220,20 @@ internal sealed partial class RefcountManager
     public async ValueTask ApplyFreesAsync()
     {
         await FreeUnreferencedAsync();
-        var frees = _pendingFrees.ToArray();
-        _pendingFrees.Clear();
-        _pendingFreeClusters = 0;
-        foreach (var (first, count) in frees)
+        int done = 0;
+        try
         {
-            await FreeNowAsync(first, count);
+            while (done < _pendingFrees.Count)
+            {
+                var (first, count) = _pendingFrees[done++];
+                _pendingFreeClusters -= count;
+                await FreeNowAsync(first, count);
+            }
+        }
+        finally
+        {
+            // a run that failed half way is not tried again: it may leak; the others wait for the next flush
+            _pendingFrees.RemoveRange(0, done);
         }
     }
 

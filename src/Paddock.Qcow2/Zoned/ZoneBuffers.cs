@@ -10,7 +10,7 @@ internal sealed class ZoneBuffers
     public const int BufferBytes = 128 << 10;
 
     /// <summary>Zones that gather at once; writes to further ones go straight through.</summary>
-    private const int MaxBuffers = 128;
+    public const int MaxBuffers = 128;
 
     private readonly Dictionary<int, Buffer> _byZone = [];
     private readonly Stack<Buffer> _free = new();

@@ -103,8 +103,7 @@ internal sealed class ZoneExtensions
         {
             // should this fail, the slot may hold it all the same: the next flush clears it
             _stale.Add(zone);
-            await _image.Storage.WriteAsync(SlotAt(zone), slot);
-            await _image.Storage.FlushAsync();
+            await _image.InPlace.WriteAsync(SlotAt(zone), slot);
             _stale.Remove(zone);
         }
         else
@@ -139,26 +138,40 @@ internal sealed class ZoneExtensions
         }
     }
 
-    /// <summary>Forgets the extensions of a range that is reset.</summary>
-    /// <returns>Zones that lose theirs only by a write to their slots: nothing was ever written in them.</returns>
-    public List<int> TakeReset(ZoneRange range)
+    /// <summary>Zones of a range that lose their extensions only by a write to their slots: nothing was ever written in them.</summary>
+    public List<int> FreshIn(ZoneRange range)
     {
-        var gone = new List<int>();
+        var fresh = new List<int>();
+        for (int zone = range.First; _count > 0 && zone <= Math.Min(range.Last, _states.Length - 1); zone++)
+        {
+            if (_states[zone] == ZoneSlotState.Fresh)
+            {
+                fresh.Add(zone);
+            }
+        }
+
+        return fresh;
+    }
+
+    /// <summary>Whether a zone's slot holds no extension on the storage.</summary>
+    public async ValueTask<bool> IsClearAsync(int zone)
+    {
+        var slot = new byte[_slotBytes];
+        await _image.Storage.ReadAsync(SlotAt(zone), slot);
+        return ZoneExtensionSlot.Read(slot, zone) == ZoneSlotState.None;
+    }
+
+    /// <summary>Forgets the extensions of a range that is reset.</summary>
+    public void TakeReset(ZoneRange range)
+    {
         for (int zone = range.First; _count > 0 && zone <= Math.Min(range.Last, _states.Length - 1); zone++)
         {
             if (_states[zone] != ZoneSlotState.None)
             {
                 _stale.Add(zone);
-                if (_states[zone] == ZoneSlotState.Fresh)
-                {
-                    gone.Add(zone);
-                }
-
                 SetState(zone, ZoneSlotState.None);
             }
         }
-
-        return gone;
     }
 
     /// <summary>Empties the slots of zones.</summary>

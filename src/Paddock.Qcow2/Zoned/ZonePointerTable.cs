@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Paddock.Block;
 using Paddock.Zones;
 
@@ -84,7 +85,11 @@ internal sealed class ZonePointerTable
     }
 
     /// <summary>Sets only these zones' entries back to their starts; returns the sectors in which that changed anything.</summary>
-    public List<int> CaptureReset(int first, int last, ZoneSet zones)
+    /// <param name="first">First zone.</param>
+    /// <param name="last">Last zone.</param>
+    /// <param name="zones">The zones.</param>
+    /// <param name="replaced">Takes each zone whose entry changed, with the entry that it had.</param>
+    public List<int> CaptureReset(int first, int last, ZoneSet zones, List<(int Zone, ulong Entry)> replaced)
     {
         var sectors = new List<int>();
         Span<byte> entry = stackalloc byte[ZoneTableFormat.EntrySize];
@@ -94,6 +99,7 @@ internal sealed class ZonePointerTable
             var stored = _stored.AsSpan(zone * ZoneTableFormat.EntrySize, ZoneTableFormat.EntrySize);
             if (!stored.SequenceEqual(entry))
             {
+                replaced.Add((zone, MemoryMarshal.Read<ulong>(stored)));
                 entry.CopyTo(stored);
                 int sector = zone / ZonesPerSector;
                 if (sectors.Count == 0 || sectors[^1] != sector)
@@ -105,6 +111,18 @@ internal sealed class ZonePointerTable
 
         return sectors;
     }
+
+    /// <summary>Whether the storage has a zone's entry as it is in memory.</summary>
+    public async ValueTask<bool> IsStoredAsync(int zone)
+    {
+        int at = zone * ZoneTableFormat.EntrySize;
+        var entry = new byte[ZoneTableFormat.EntrySize];
+        await _storage.ReadAsync(Offset + at, entry);
+        return entry.AsSpan().SequenceEqual(_stored.AsSpan(at, ZoneTableFormat.EntrySize));
+    }
+
+    /// <summary>Puts an entry back that <see cref="CaptureReset"/> replaced.</summary>
+    public void Restore(int zone, ulong entry) => MemoryMarshal.Write(_stored.AsSpan(zone * ZoneTableFormat.EntrySize), entry);
 
     /// <summary>Puts captured sectors back to be written another time: their write failed.</summary>
     public void MarkSectorsDirty(List<int> sectors)

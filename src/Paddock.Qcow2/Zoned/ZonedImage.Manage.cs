@@ -39,7 +39,7 @@ internal sealed partial class ZonedImage
             }
             else if (range.First <= range.Last)
             {
-                await ResetAsync(range, cancellationToken);
+                await ResetAsync(range);
             }
         }
         finally
@@ -145,11 +145,11 @@ internal sealed partial class ZonedImage
 
     private async ValueTask FinishAsync(ZoneRange range, CancellationToken cancellationToken)
     {
+        await PrepareAsync();
         for (int zone = Next(range.First); zone >= 0; zone = Next(zone + 1))
         {
             await DrainAsync(zone, cancellationToken);
-            long written = _zones.DataEndOf(zone);
-            await ForgetAsync(written, _zones.StartOf(zone) + _zones.CapacityOf(zone), cancellationToken);
+            await _image.EraseAsync(_zones.DataEndOf(zone), _zones.StartOf(zone) + _zones.CapacityOf(zone));
         }
 
         lock (_state)
@@ -172,80 +172,89 @@ internal sealed partial class ZonedImage
         TraceOpen(action.ToString().ToLowerInvariant(), open);
     }
 
-    /// <summary>Pointers first, durably; then the data is given back.</summary>
-    private async ValueTask ResetAsync(ZoneRange range, CancellationToken cancellationToken)
+    /// <summary>Pointers first, durably; then memory follows, and the data's space is freed.</summary>
+    private async ValueTask ResetAsync(ZoneRange range)
     {
         await _image.MetadataMutex.AcquireAsync();
         try
         {
-            if (_captured.Count > 0)
+            if (_captured.Count > 0 || _isUncertain)
             {
                 // a flush failed: the table in memory holds pointers above data that is not durable, and the sectors of a reset
                 // would carry them
                 await _image.FlushLockedAsync();
+                _isUncertain = false;
             }
 
             await _extensions.TieToPointersAsync(range, zone => StoredPointer(zone) != _zones.StartOf(zone));
-            List<int> sectors, extended;
+            var reset = new ZoneReset(_image.Storage, _table, _extensions);
             lock (_state)
             {
-                foreach (int zone in _buffers.Zones())
-                {
-                    if (zone >= range.First && zone <= range.Last)
-                    {
-                        _buffers.Drop(zone);
-                    }
-                }
-
-                Apply(ZoneAction.Reset, range);
-                sectors = _table.CaptureReset(range.First, range.Last, _zones);
-                extended = _extensions.TakeReset(range);
+                reset.Begin(range, _zones);
             }
 
-            await WriteResetAsync(sectors, extended, cancellationToken);
+            try
+            {
+                await reset.WriteAsync();
+            }
+            catch
+            {
+                await FollowStorageAsync(reset);
+                throw;
+            }
+
+            ApplyReset(range);
         }
         finally
         {
             _image.MetadataMutex.Release();
         }
 
-        await ForgetAsync(_zones.StartOf(range.First), _zones.Geometry.EndOf(range.Last), cancellationToken);
+        await FreeResetAsync(_zones.StartOf(range.First), _zones.Geometry.EndOf(range.Last));
     }
 
-    // makes a range read as zeroes, and leaves no trace where nothing is stored
-    private async ValueTask ForgetAsync(long start, long end, CancellationToken cancellationToken)
+    /// <summary>A reset failed: a zone is EMPTY in memory only if it is on the storage. What is there is written again before zones change.</summary>
+    private async ValueTask FollowStorageAsync(ZoneReset reset)
     {
-        long firstWhole = Math.Min(end, _image.Geometry.ClustersFor(start) << _image.Geometry.ClusterBits);
-        long lastWhole = end == Length ? end : Math.Max(firstWhole, _image.Geometry.AlignDown(end));
-        await _image.WriteZeroesAsync(start, firstWhole - start, ZeroFlags.MayUnmap, cancellationToken);
-        await _image.DiscardAsync(firstWhole, lastWhole - firstWhole, cancellationToken);
-        await _image.WriteZeroesAsync(lastWhole, end - lastWhole, ZeroFlags.MayUnmap, cancellationToken);
+        _isUncertain = true;
+        var done = await reset.FindDoneAsync(_zones);
+        lock (_state)
+        {
+            _table.MarkSectorsDirty(reset.Sectors);
+        }
+
+        foreach (int zone in done)
+        {
+            ApplyReset(new ZoneRange(zone, zone));
+        }
     }
 
-    // The zones are EMPTY in memory by now. Should the write fail, the next flush takes their entries along; until then the old
-    // pointers stand,
-    // over data that is still there.
-    private async ValueTask WriteResetAsync(List<int> sectors, List<int> extended, CancellationToken cancellationToken)
+    private void ApplyReset(ZoneRange range)
     {
-        if (sectors.Count + extended.Count == 0)
+        lock (_state)
         {
-            return;
-        }
-
-        try
-        {
-            await _extensions.ClearAsync(extended);
-            await _table.WriteAsync(sectors);
-            await _image.Storage.FlushAsync(cancellationToken);
-        }
-        catch
-        {
-            lock (_state)
+            foreach (int zone in _buffers.Zones())
             {
-                _table.MarkSectorsDirty(sectors);
+                if (zone >= range.First && zone <= range.Last)
+                {
+                    _buffers.Drop(zone);
+                }
             }
 
-            throw;
+            Apply(ZoneAction.Reset, range);
+            _extensions.TakeReset(range);
+        }
+    }
+
+    private async ValueTask FreeResetAsync(long start, long end)
+    {
+        try
+        {
+            await _image.EraseAsync(start, end);
+        }
+        catch (BlockException)
+        {
+            // the zones are EMPTY, durably, and read as zeroes whatever lies there: only its space stays taken
         }
     }
 

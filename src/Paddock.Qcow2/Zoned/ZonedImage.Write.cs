@@ -122,6 +122,8 @@ internal sealed partial class ZonedImage
         {
             throw new BlockException(BlockError.ReadOnly, "the image is open for reading only");
         }
+
+        _image.Storage.ThrowIfFlushFailed();
     }
 
     /// <summary>Passes a write, which takes its resources, or throws.</summary>
@@ -148,11 +150,12 @@ internal sealed partial class ZonedImage
         bool stored = false;
         try
         {
-            var buffer = GatherInto(zone, offset, data.Span);
+            await PrepareAsync();
+            var buffer = GatherInto(zone, data.Span);
             if (buffer is null)
             {
                 await DrainAsync(zone, cancellationToken);
-                buffer = data.Length < ZoneBuffers.BufferBytes / 2 ? GatherInto(zone, offset, data.Span) : null;
+                buffer = await BeginBufferAsync(zone, offset, data);
                 if (buffer is null)
                 {
                     await _image.WriteAsync(offset, data, WriteFlags.None, cancellationToken);
@@ -172,22 +175,12 @@ internal sealed partial class ZonedImage
         }
     }
 
-    /// <summary>Puts data into the zone's buffer if it fits there.</summary>
-    private ZoneBuffers.Buffer? GatherInto(int zone, long offset, ReadOnlySpan<byte> data)
+    /// <summary>Puts data into the zone's buffer if there is one with room.</summary>
+    private ZoneBuffers.Buffer? GatherInto(int zone, ReadOnlySpan<byte> data)
     {
         lock (_state)
         {
             var buffer = _buffers.Find(zone);
-            if (buffer is null)
-            {
-                if (data.Length > ZoneBuffers.BufferBytes - (offset % ZoneBuffers.BufferBytes) || data.Length >= ZoneBuffers.BufferBytes / 2)
-                {
-                    return null;
-                }
-
-                buffer = _buffers.Take(zone, offset);
-            }
-
             if (buffer is null || buffer.Room < data.Length)
             {
                 return null;
@@ -196,6 +189,68 @@ internal sealed partial class ZonedImage
             data.CopyTo(buffer.Bytes.AsSpan(buffer.Length));
             buffer.Length += data.Length;
             return buffer;
+        }
+    }
+
+    /// <summary>
+    /// Begins a buffer for a zone that has none. Space for all that it can gather is taken first: what a buffer has accepted must reach the
+    /// image however full the file system is by then.
+    /// </summary>
+    /// <returns>Null where the data are to be written at once.</returns>
+    private async ValueTask<ZoneBuffers.Buffer?> BeginBufferAsync(int zone, long offset, ReadOnlyMemory<byte> data)
+    {
+        long room = ZoneBuffers.BufferBytes - (offset % ZoneBuffers.BufferBytes);
+        if (data.Length > room || data.Length >= ZoneBuffers.BufferBytes / 2 || _buffers.Count >= ZoneBuffers.MaxBuffers)
+        {
+            return null;
+        }
+
+        try
+        {
+            if (!await _image.ReserveDataAsync(offset, Math.Min(room, _zones.StartOf(zone) + _zones.CapacityOf(zone) - offset)))
+            {
+                return null;
+            }
+        }
+        catch (BlockException e) when (e.Error == BlockError.NoSpace)
+        {
+            // there may still be room for these data alone
+            return null;
+        }
+
+        lock (_state)
+        {
+            if (_buffers.Take(zone, offset) is null)
+            {
+                return null;
+            }
+        }
+
+        return GatherInto(zone, data.Span);
+    }
+
+    /// <summary>Before a zone changes: the zone table has its space, and a reset that failed has left nothing uncertain.</summary>
+    private ValueTask PrepareAsync() => _hasTableSpace && !_isUncertain ? default : PrepareTableAsync();
+
+    private async ValueTask PrepareTableAsync()
+    {
+        await _image.StartWritingAsync();
+        await _image.MetadataMutex.AcquireAsync();
+        try
+        {
+            if (_isUncertain)
+            {
+                // the sectors are marked: this writes them as memory has them, durably
+                await _image.FlushLockedAsync();
+                _isUncertain = false;
+            }
+
+            await _image.Reservation.EnsureAsync(_table.Offset, _table.Stored.Length);
+            _hasTableSpace = true;
+        }
+        finally
+        {
+            _image.MetadataMutex.Release();
         }
     }
 
@@ -245,6 +300,7 @@ internal sealed partial class ZonedImage
         bool done = false;
         try
         {
+            await PrepareAsync();
             await DrainAsync(zone, cancellationToken);
             await _image.WriteZeroesAsync(offset, length, flags, cancellationToken);
             done = true;
@@ -290,6 +346,7 @@ internal sealed partial class ZonedImage
             zones = _buffers.Zones();
         }
 
+        BlockException? failure = null;
         foreach (int zone in zones)
         {
             await _zoneLocks.AcquireAsync(zone, zone, exclusive: true);
@@ -297,10 +354,20 @@ internal sealed partial class ZonedImage
             {
                 await DrainAsync(zone, cancellationToken);
             }
+            catch (BlockException e)
+            {
+                // one zone that cannot be written keeps no other from being written
+                failure ??= e;
+            }
             finally
             {
                 _zoneLocks.Release(zone, zone, exclusive: true);
             }
+        }
+
+        if (failure is not null)
+        {
+            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
         }
     }
 }

@@ -25,6 +25,10 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
     private ZonedParameters _parameters;
     private readonly Func<int, long> _storedPointerOf;
     private List<int> _captured = ZonePointerTable.NoSectors;
+    private volatile bool _hasTableSpace;
+
+    /// <summary>After a reset that failed: the storage may have other pointers than memory until they have been written again.</summary>
+    private volatile bool _isUncertain;
 
     private ZonedImage(Qcow2Image image, ZonedParameters parameters, ZoneSet zones, ZonePointerTable table)
     {

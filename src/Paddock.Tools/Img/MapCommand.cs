@@ -69,7 +69,9 @@ internal static class MapCommand
             return run;
         }
 
-        long inFile = run.Layer.Storage.Length - run.HostOffset;
+        // direct I/O has no parts of blocks
+        long block = Math.Max(1, run.Layer.Storage.PreferredAlignment);
+        long inFile = ((run.Layer.Storage.Length + block - 1) / block * block) - run.HostOffset;
         return inFile >= run.Length ? run
             : inFile > 0 ? run with { Length = inFile }
             : run with { Flags = (run.Flags & ~BlockStatusFlags.Data) | BlockStatusFlags.Zero };

@@ -53,7 +53,7 @@ internal static class NewImage
         if (await NbdNode.TryOpenAsync(name, new QDict(), null, new OpenSettings { ReadOnly = false }) is { } remote)
         {
             await using var there = remote.Storage;
-            await (qcow2 is null ? there.SetLengthAsync(WholeSectors(size)) : Qcow2Image.CreateAsync(there, qcow2));
+            await (qcow2 is null ? there.SetLengthAsync(WholeSectors(size)) : FormatAsync(there, qcow2));
             return qcow2 is { Preallocation: Preallocation.Off };
         }
 
@@ -75,6 +75,19 @@ internal static class NewImage
         {
             FileNames.Delete(path);
             throw;
+        }
+    }
+
+    // the peer names the step that needs the room
+    private static async ValueTask FormatAsync(IStorage remote, Qcow2CreateOptions options)
+    {
+        try
+        {
+            await Qcow2Image.CreateAsync(remote, options);
+        }
+        catch (BlockException e) when (e.Error == BlockError.NotSupported && !e.Message.StartsWith("Could not resize image", StringComparison.Ordinal))
+        {
+            throw new BlockException(e.Error, "Could not resize image: " + e.Message, e);
         }
     }
 

@@ -49,7 +49,7 @@ internal sealed class NbdStorage(NbdDisk disk) : IStorage
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
         => length <= Length ? default
             : disk.Client.CanResize ? disk.ResizeAsync(length, preallocation, cancellationToken)
-            : throw new BlockException(BlockError.NotSupported, "Cannot grow NBD nodes: the server does not offer it");
+            : throw new BlockException(BlockError.NotSupported, "Cannot grow NBD nodes");
 
     public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
         => disk.GetStatusAsync(offset, length, cancellationToken);

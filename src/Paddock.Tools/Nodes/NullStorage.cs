@@ -39,7 +39,7 @@ internal sealed class NullStorage(long size, bool readZeroes, bool readOnly) : I
 
     public ValueTask FlushAsync(CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
 
-    public ValueTask<bool> ReserveAsync(long offset, long length, CancellationToken cancellationToken = default) => ValueTask.FromResult(true);
+    public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default) => ValueTask.FromResult(true);
 
     public ValueTask SetLengthAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)

@@ -47,8 +47,8 @@ internal sealed class WindowStorage(IStorage storage, long start = 0, long? size
 
     public void ThrowIfFlushFailed() => storage.ThrowIfFlushFailed();
 
-    public ValueTask<bool> ReserveAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => storage.ReserveAsync(start + offset, length, cancellationToken);
+    public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
+        => storage.ReserveAsync(start + offset, length, grows, cancellationToken);
 
     public ValueTask SetLengthAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)

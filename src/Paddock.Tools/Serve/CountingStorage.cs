@@ -65,8 +65,8 @@ internal sealed class CountingStorage(IStorage storage, StorageCounters counters
 
     public void ThrowIfFlushFailed() => storage.ThrowIfFlushFailed();
 
-    public ValueTask<bool> ReserveAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => storage.ReserveAsync(offset, length, cancellationToken);
+    public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
+        => storage.ReserveAsync(offset, length, grows, cancellationToken);
 
     public ValueTask SetLengthAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)

@@ -130,6 +130,8 @@ public class ResizeTests
 
     [Theory]
     [InlineData(65536, 16)]
+    [InlineData(4096, 64)]
+    [InlineData(512, 16)]
     public async Task Preallocation_that_exceeds_the_largest_file_leaves_the_old_disk_and_no_reference_behind_the_files_end(int cluster, int bits)
     {
         foreach (var preallocation in new[] { Preallocation.Metadata, Preallocation.Falloc, Preallocation.Full })

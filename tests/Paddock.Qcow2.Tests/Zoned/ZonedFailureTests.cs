@@ -54,12 +54,24 @@ public class ZonedFailureTests
         {
             await disk.AppendAsync(Zone, new byte[512]);
             await disk.FlushAsync();
-            storage.FailAt = "zone_table_update";
+            (storage.FailAt, storage.FailTimes) = ("zone_table_update", 2);
             await Assert.ThrowsAsync<BlockException>(async () => await disk.ManageZonesAsync(ZoneAction.Reset, Zone, Zone));
             var held = (await Report(disk))[1].Condition;
             await disk.FlushAsync();
             Assert.Equal(held == ZoneCondition.Empty ? Zone : Zone + 512, await StoredPointer(storage, disk, 1));
         }
+    }
+
+    [Fact]
+    public async Task Reset_is_tried_once_more_after_a_write_that_failed()
+    {
+        var storage = await Make();
+        await using var disk = await Open(storage);
+        await disk.AppendAsync(Zone, new byte[512]);
+        await disk.FlushAsync();
+        storage.FailAt = "zone_table_update";
+        await disk.ManageZonesAsync(ZoneAction.Reset, Zone, Zone);
+        Assert.Equal((ZoneCondition.Empty, (long)Zone), ((await Report(disk))[1].Condition, await StoredPointer(storage, disk, 1)));
     }
 
     [Fact]

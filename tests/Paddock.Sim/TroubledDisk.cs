@@ -1,0 +1,113 @@
+using Paddock.Block;
+using Paddock.Testing;
+
+namespace Paddock.Sim;
+
+/// <summary>What goes wrong under a simulated image.</summary>
+internal enum Trouble
+{
+    /// <summary>The file system fills up.</summary>
+    Full,
+
+    /// <summary>A flush fails; half of the time the data since the last good one may be lost, as a kernel may do.</summary>
+    FlushFails,
+}
+
+/// <summary>A simulated disk on which something goes wrong, and power cuts on it at any moment.</summary>
+internal sealed class TroubledDisk
+{
+    private readonly PowerCut _cut;
+    private int _from;
+
+    /// <param name="random">Decides everything.</param>
+    /// <param name="trouble">What goes wrong.</param>
+    /// <param name="start">What it holds, durably.</param>
+    /// <param name="size">Bytes that clients may write.</param>
+    public TroubledDisk(Random random, Trouble trouble, PagedStorage start, long size)
+    {
+        IsSparse = random.Next(2) == 0;
+        if (IsSparse)
+        {
+            Sparsify(start);
+        }
+
+        Storage = new CrashStorage(start, random.Next());
+        if (trouble == Trouble.Full)
+        {
+            int pages = (int)(size / PagedStorage.PageSize) + 8;
+            Storage.Capacity = start.AllocatedBytes + ((long)random.Next(pages) * PagedStorage.PageSize);
+        }
+        else
+        {
+            Storage.FailFlush = random.Next(1, 24);
+            Storage.FlushFailureLoses = random.Next(2) == 0;
+            Storage.FaultOneIn = random.Next(3) == 0 ? random.Next(8, 60) : 0;
+            Storage.FaultsMayTakeEffect = true;
+        }
+
+        _cut = new PowerCut(Storage.Log);
+    }
+
+    /// <summary>The storage under the image.</summary>
+    public CrashStorage Storage { get; }
+
+    /// <summary>True when the image was copied so that pages of zeroes, tables among them, are holes.</summary>
+    public bool IsSparse { get; }
+
+    /// <summary>True when nothing can become durable any more.</summary>
+    public bool IsLost
+    {
+        get
+        {
+            try
+            {
+                Storage.ThrowIfFlushFailed();
+                return false;
+            }
+            catch (BlockException)
+            {
+                return true;
+            }
+        }
+    }
+
+    public override string ToString()
+        => $"capacity {Storage.Capacity}, flush {Storage.FailFlush} fails{(Storage.FlushFailureLoses ? " and loses" : "")}, "
+            + $"one fault in {Storage.FaultOneIn}{(IsSparse ? ", sparse" : "")}";
+
+    /// <summary>A request begins: cuts are at this moment or later.</summary>
+    public void Begin() => _from = Storage.Log.Count;
+
+    /// <summary>The disk after power cuts at some moments since the request began.</summary>
+    public IEnumerable<PagedStorage> CutSince(Random random, int most)
+    {
+        int now = Storage.Log.Count;
+        var positions = Enumerable.Range(0, most).Select(_ => random.Next(_from, now + 1)).Order().ToArray();
+        _from = now;
+        foreach (int position in positions)
+        {
+            yield return _cut.At(position, random.Next());
+        }
+    }
+
+    /// <summary>The disk after a power cut now.</summary>
+    public PagedStorage CutNow(Random random)
+    {
+        Begin();
+        return _cut.At(_from, random.Next());
+    }
+
+    // as cp --sparse does
+    private static void Sparsify(PagedStorage storage)
+    {
+        var page = new byte[PagedStorage.PageSize];
+        for (long at = 0; at < storage.Length; at += page.Length)
+        {
+            storage.Read(at, page);
+            if (!page.AsSpan().ContainsAnyExcept((byte)0))
+            {
+                storage.Discard(at, page.Length);
+            }
+        }
+    }
+}
