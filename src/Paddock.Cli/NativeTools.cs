@@ -10,7 +10,7 @@ namespace Paddock.Cli;
 /// <summary>The verbs under Paddock's own name.</summary>
 public static class NativeTools
 {
-    // a server that is asked to stop answers what is running and flushes first
+    // a verb that is asked to stop ends what is running and flushes first
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(60);
 
     /// <summary>Parses a command line and runs its verb.</summary>
@@ -81,7 +81,7 @@ public static class NativeTools
             context.Cancel = true;
             if ((signal != PosixSignal.SIGHUP || console.Hangup?.Invoke() != true) && !stop.IsCancellationRequested)
             {
-                _ = Task.Delay(StopLimit).ContinueWith(_ => Environment.Exit(code), TaskScheduler.Default);
+                _ = Task.Delay(console.StopLimit ?? StopLimit).ContinueWith(_ => Environment.Exit(code), TaskScheduler.Default);
                 stop.Cancel();
             }
         });

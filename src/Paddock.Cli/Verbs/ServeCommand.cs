@@ -24,8 +24,7 @@ internal static class ServeCommand
             }
 
             Func<ServeSettings>? reload = options.HasFiles(parsed) ? () => options.SettingsOf(parsed) : null;
-            await ServeVerb.RunAsync(settings, reload, console, cancellationToken);
-            return NativeExit.Success;
+            return await ServeVerb.RunAsync(settings, reload, console, cancellationToken) ? NativeExit.Success : NativeExit.Failure;
         });
         return command;
     }

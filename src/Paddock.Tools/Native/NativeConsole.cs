@@ -42,6 +42,9 @@ public sealed class NativeConsole
     /// </summary>
     public Func<bool>? Hangup { get; set; }
 
+    /// <summary>How long the verb may take from a stop signal to its end before the process is ended without it; null: as long as most verbs may.</summary>
+    public TimeSpan? StopLimit { get; set; }
+
     /// <summary>Whether escape sequences for colour may be printed on <see cref="Out"/>.</summary>
     public bool Color { get; init; }
 

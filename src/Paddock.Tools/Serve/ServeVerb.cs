@@ -29,7 +29,7 @@ public sealed class ServeVerb : IAsyncDisposable
     private MetricsServer? _metrics;
     private readonly List<ControlSocket> _controls = [];
     private readonly StopRequest _stops = new(TimeProvider.System);
-    private bool _closed;
+    private bool _closed, _flushFailed;
 
     private ServeVerb(ServeSettings settings, ServeLog log, ServiceManager manager)
     {
@@ -53,7 +53,8 @@ public sealed class ServeVerb : IAsyncDisposable
     /// <param name="reload">Gives the settings anew after SIGHUP: the list of hosts is taken from them.</param>
     /// <param name="console">Takes the log on standard error.</param>
     /// <param name="cancellationToken">The end.</param>
-    public static async Task RunAsync(
+    /// <returns>Whether all that clients wrote is durable.</returns>
+    public static async Task<bool> RunAsync(
         ServeSettings settings, Func<ServeSettings>? reload, NativeConsole console, CancellationToken cancellationToken)
     {
         SocketThreads.Prepare();
@@ -67,6 +68,9 @@ public sealed class ServeVerb : IAsyncDisposable
 
         bool hadTerminal = Terminal.HasControllingTerminal();
         await using var server = await StartAsync(settings, log, manager);
+
+        // it has its own limit to how long clients are waited for, and must not end before the images are flushed
+        console.StopLimit = Timeout.InfiniteTimeSpan;
         if (reload is not null)
         {
             // a terminal that is closed sends the same signal
@@ -86,6 +90,10 @@ public sealed class ServeVerb : IAsyncDisposable
             manager.Stopping();
             log.Write("stopping");
         }
+
+        // here, while further signals are still heard
+        await server.DisposeAsync();
+        return !server._flushFailed;
     }
 
     /// <summary>Opens the images and the doors.</summary>
@@ -140,6 +148,7 @@ public sealed class ServeVerb : IAsyncDisposable
         {
             if (await disk.CloseAsync() is { } why)
             {
+                _flushFailed = true;
                 _log.Write("flush failed", ("image", disk.Node.Filename), ("why", why));
             }
         }
@@ -154,7 +163,7 @@ public sealed class ServeVerb : IAsyncDisposable
         {
             await door.CloseAsync(limit);
         }
-        catch (BlockException e)
+        catch (Exception e)
         {
             _log.Write("flush failed", ("door", door.Name), ("why", e.Message));
         }

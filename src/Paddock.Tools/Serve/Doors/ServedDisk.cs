@@ -81,8 +81,9 @@ internal sealed class ServedDisk
         {
             await Node.Device.FlushAsync();
         }
-        catch (BlockException e)
+        catch (Exception e)
         {
+            // whatever it is, the other images must be closed too
             why = e.Message;
         }
 
@@ -90,7 +91,7 @@ internal sealed class ServedDisk
         {
             await Node.DisposeAsync();
         }
-        catch (BlockException e)
+        catch (Exception e)
         {
             why ??= e.Message;
         }
