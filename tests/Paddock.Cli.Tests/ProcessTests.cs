@@ -1,5 +1,7 @@
+using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Globalization;
+using System.Net.Sockets;
 using Paddock.Posix;
 
 namespace Paddock.Cli.Tests;
@@ -99,6 +101,42 @@ public sealed class ProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task Second_signal_ends_a_stop_that_waits_for_a_client()
+    {
+        using var server = Start($"exec {Program} serve big.raw --format raw --drain-timeout 600 --nbd unix:{_bench["s"]}");
+        await ListeningAsync(server);
+        using var client = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await client.ConnectAsync(new UnixDomainSocketEndPoint(_bench["s"]), TestContext.Current.CancellationToken);
+        await AskAndTakeNothingAsync(client);
+        var reading = server.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        while (!server.HasExited)
+        {
+            // signals that follow fast count as one
+            await ShellAsync($"kill -TERM {server.Id} && sleep 0.3");
+        }
+
+        string log = await reading;
+        Assert.Contains(" stopping at once\n", log, StringComparison.Ordinal);
+        Assert.Contains(" stopped\n", log, StringComparison.Ordinal);
+        Assert.Equal(0, server.ExitCode);
+    }
+
+    [Fact]
+    public async Task Server_that_cannot_flush_at_its_end_exits_with_1_and_closes_its_other_images()
+    {
+        const string Image = """{"driver":"raw","file":{"driver":"blkdebug","image":{"driver":"file","filename":"big.raw"},"inject-error":[{"event":"flush_to_disk"}]}}""";
+        await _bench.MustAsync("create z.qcow2 8M --zone-size 1M");
+        using var server = Start($"exec {Program} serve 'json:{Image}' z.qcow2 --nbd unix:{_bench["s"]}");
+        await ListeningAsync(server);
+        await ShellAsync($"kill -TERM {server.Id}");
+        string log = await server.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await server.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(1, server.ExitCode);
+        Assert.Contains("flush failed image=", log, StringComparison.Ordinal);
+        Assert.Contains("clean", (await ShellAsync($"{Program} info z.qcow2")).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Signals_that_the_parent_ignores_stay_ignored_and_the_diagnostics_socket_is_not_there()
     {
         using var server = Start($"trap '' INT HUP; exec {Program} serve big.raw --format raw --nbd unix:{_bench["s"]}");
@@ -185,6 +223,35 @@ public sealed class ProcessTests : IDisposable
     {
         await _bench.MustAsync("create z.qcow2 8M --zone-size 1M");
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+    }
+
+    // reads of more than the socket's buffers hold: their answers stay at the server
+    private static async Task AskAndTakeNothingAsync(Socket client)
+    {
+        const int Requests = 64, Length = 1 << 20;
+        byte[] name = "big"u8.ToArray(), greeting = new byte[18], chosen = new byte[10];
+        await ReceiveAsync(client, greeting);
+        await client.SendAsync((byte[])[0, 0, 0, 3, .. "IHAVEOPT"u8, 0, 0, 0, 1, 0, 0, 0, (byte)name.Length, .. name], SocketFlags.None);
+        await ReceiveAsync(client, chosen);
+        for (int i = 0; i < Requests; i++)
+        {
+            byte[] request = new byte[28];
+            BinaryPrimitives.WriteUInt32BigEndian(request, 0x25609513);
+            BinaryPrimitives.WriteInt32BigEndian(request.AsSpan(24), Length);
+            await client.SendAsync(request, SocketFlags.None);
+        }
+
+        // the first answer has begun: the requests are under way
+        await ReceiveAsync(client, new byte[1]);
+    }
+
+    private static async Task ReceiveAsync(Socket client, byte[] bytes)
+    {
+        for (int done = 0, count; done < bytes.Length; done += count)
+        {
+            count = await client.ReceiveAsync(bytes.AsMemory(done), TestContext.Current.CancellationToken);
+            Assert.NotEqual(0, count);
+        }
     }
 
     private static async Task ListeningAsync(Process server)

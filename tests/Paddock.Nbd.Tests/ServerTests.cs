@@ -212,6 +212,18 @@ public class ServerTests
         Assert.All(client.Chunk().Payload.Skip(ReadPayload.DataHead), b => Assert.Equal(9, b));
     }
 
+    [Fact]
+    public async Task A_stop_flushes_every_export_and_reports_the_first_failure()
+    {
+        var devices = Enumerable.Range(0, 3).Select(_ => new BlocksDevice(512, 1)).ToArray();
+        devices[0].FlushFailure = new BlockException(BlockError.Io, "first");
+        devices[1].FlushFailure = new BlockException(BlockError.NoSpace, "second");
+        var server = new NbdServer(new NbdServerOptions(), devices.Select((d, i) => new NbdExport { Name = $"{i}", Device = d }));
+        var failure = await Assert.ThrowsAsync<BlockException>(() => server.StopAsync());
+        Assert.Equal(("first", 1, 1, 1), (failure.Message, devices[0].Flushes, devices[1].Flushes, devices[2].Flushes));
+        await server.DisposeAsync();
+    }
+
     private static IBlockDevice Filled()
     {
         var device = Bench.Disk().Device;

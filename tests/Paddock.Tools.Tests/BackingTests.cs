@@ -192,6 +192,40 @@ public sealed class BackingTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("{\"driver\":\"nvme-tcp\",\"host\":\"127.0.0.1\",\"port\":1,\"nqn\":\"nqn.a:x\",\"dhchap-secret-file\":\"/etc/key\"}", "name a file of secrets")]
+    [InlineData("{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\"filename\":\"/dev/zero\"}}", "neither a regular file nor a block device")]
+    [InlineData("{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\"filename\":\"@fifo\"}}", "neither a regular file nor a block device")]
+    [InlineData("{\"driver\":\"blkdebug\",\"config\":\"/dev/zero\",\"image\":{\"driver\":\"file\",\"filename\":\"@mid\"}}", "not a regular file")]
+    [InlineData("{\"driver\":\"raw\",\"file.filename\":\"nbds://127.0.0.1:1/?tls-certificates=/etc\"}", "name a folder of certificates")]
+    public async Task Options_inside_an_image_are_not_taken_for_typed_ones_however_deep_they_stand(string inner, string refusal)
+    {
+        await MakeFifoAsync();
+        await TopAsync("mid", "base", "raw");
+        string file = _peer.Path("mid");
+        inner = inner.Replace("@", _peer.Path("") + "/", StringComparison.Ordinal);
+        await TopAsync("top", $"json:{{\"driver\":\"qcow2\",\"file\":{{\"driver\":\"file\",\"filename\":\"{file}\"}},\"backing\":{inner}}}", "qcow2");
+        var failure = await Assert.ThrowsAsync<ToolException>(() => OpenAsync("top", BackingPolicy.Any));
+        Assert.True(failure.Message.Contains(refusal, StringComparison.Ordinal), failure.Message);
+    }
+
+    [Theory]
+    [InlineData("blkdebug:@fifo:base", "not a regular file")]
+    [InlineData("blkdebug:@big:base", "are allowed")]
+    [InlineData("nbds://127.0.0.1:1/?tls-certificates=/etc", "name a folder of certificates")]
+    public async Task A_name_in_an_image_leads_to_no_other_files_than_disks(string name, string refusal)
+    {
+        await MakeFifoAsync();
+        await using (var big = File.Create(_peer.Path("big")))
+        {
+            big.SetLength(1L << 40);
+        }
+
+        await TopAsync("top", name.Replace("@", _peer.Path("") + "/", StringComparison.Ordinal), "raw");
+        var failure = await Assert.ThrowsAsync<ToolException>(() => OpenAsync("top", BackingPolicy.Any).WaitAsync(TimeSpan.FromMinutes(1), Token));
+        Assert.True(failure.Message.Contains(refusal, StringComparison.Ordinal), failure.Message);
+    }
+
     private static ImageOpener Opener(BackingPolicy policy)
         => new(new ToolContext { Program = "t", Out = TextWriter.Null, Error = TextWriter.Null }) { Backing = policy };
 

@@ -104,6 +104,32 @@ public class DiskCopyTests
         Assert.DoesNotContain(found[(2 * Cluster)..], b => b != 0);
     }
 
+    [Fact]
+    public async Task A_failed_write_is_what_is_reported_also_when_the_target_cannot_be_closed_after_it()
+    {
+        await using var disk = await RawOfAsync(new byte[512]);
+        await using var storage = new MemoryStorage();
+        var node = new ImageNode { Driver = "raw", Filename = "x", Storage = storage, Device = new UnclosableDevice(disk) };
+        var failure = await Assert.ThrowsAsync<ToolException>(() => node.UseAsync(() => throw new ToolException("error while writing")).AsTask());
+        Assert.Equal("error while writing", failure.Message);
+        var closing = await Assert.ThrowsAsync<BlockException>(() => node.UseAsync(() => default).AsTask());
+        Assert.Equal("cannot close", closing.Message);
+    }
+
+    [Fact]
+    public async Task A_compressed_write_that_fails_names_the_cluster()
+    {
+        await using var source = await RawOfAsync([.. Enumerable.Repeat((byte)1, 256 << 10)]);
+        await using var target = await RawOfAsync(new byte[256 << 10]);
+        var options = new CopyOptions
+        {
+            CompressedUnit = 65536,
+            WriteCompressed = (offset, _, _) => offset < 131072 ? default : throw new BlockException(BlockError.NoSpace, "full"),
+        };
+        var failure = await Assert.ThrowsAsync<CopyException>(() => DiskCopy.RunAsync(source, target, options).AsTask());
+        Assert.Equal((131072, "full"), (failure.Offset, failure.Failure.Message));
+    }
+
     private static byte[] Sparse(int seed)
     {
         var random = new Random(seed);
@@ -157,6 +183,15 @@ public class DiskCopyTests
                 : new(new BlockStatus(length, BlockStatusFlags.Allocated | BlockStatusFlags.Zero));
     }
 
+    private sealed class UnclosableDevice(RawDevice data) : DeviceDouble(data, data.Length)
+    {
+        public override async ValueTask DisposeAsync()
+        {
+            await base.DisposeAsync();
+            throw new BlockException(BlockError.Io, "cannot close");
+        }
+    }
+
     /// <summary>A layer that holds nothing, over a backing image.</summary>
     private sealed class Overlay(RawDevice data, IBlockDevice backing) : DeviceDouble(data, data.Length)
     {
@@ -197,7 +232,7 @@ public class DiskCopyTests
         public virtual ValueTask<BlockStatus> GetStatusAsync(long offset, long count, CancellationToken cancellationToken = default)
             => data.GetStatusAsync(offset, count, cancellationToken);
 
-        public ValueTask DisposeAsync() => data.DisposeAsync();
+        public virtual ValueTask DisposeAsync() => data.DisposeAsync();
     }
 
     /// <summary>A clock on which every wait is over at once, and has taken its time.</summary>

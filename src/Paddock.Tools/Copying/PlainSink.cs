@@ -102,7 +102,14 @@ internal sealed class PlainSink : ICopySink
                 piece = padded;
             }
 
-            await _options.WriteCompressed!(offset + done, piece, cancellationToken);
+            try
+            {
+                await _options.WriteCompressed!(offset + done, piece, cancellationToken);
+            }
+            catch (BlockException e)
+            {
+                throw new CopyException(isRead: false, offset + done, e);
+            }
         }
     }
 

@@ -18,6 +18,7 @@ internal sealed record BlkdebugNode(string? Name, string? Image, QDict ImageOpti
 
     private const string Scheme = Driver + ":";
     private const string Below = "image";
+    private const string ConfigFailure = "Could not read blkdebug config file: ";
 
     // what requests may be like here does not show: they are split and padded where they are made
     private static readonly string[] Limits = ["align", "max-transfer", "opt-write-zero", "max-write-zero", "opt-discard", "max-discard"];
@@ -125,32 +126,44 @@ internal sealed record BlkdebugNode(string? Name, string? Image, QDict ImageOpti
         }
         catch (FileNotFoundException)
         {
-            throw new ToolException("Could not read blkdebug config file: No such file or directory");
+            throw new ToolException(ConfigFailure + "No such file or directory");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ToolException($"Could not read blkdebug config file: {e.Message}");
+            throw new ToolException(ConfigFailure + e.Message);
         }
     }
 
     // an image names it: a FIFO must not make us wait, nor /dev/zero fill the memory
     private static string ReadStoredConfig(string path)
     {
-        using var file = ImageOpener.OpenStored(path, readOnly: true, forceShare: true, admit: facts =>
-        {
-            if (!facts.IsStored)
-            {
-                throw new ToolException($"Could not read blkdebug config file: '{path}' is not a regular file");
-            }
-        });
+        using var file = OpenStoredConfig(path);
         if (file.Length > MostConfigBytes)
         {
-            throw new ToolException($"Could not read blkdebug config file: '{path}' has {file.Length} bytes, and {MostConfigBytes} are allowed");
+            throw new ToolException($"{ConfigFailure}'{path}' has {file.Length} bytes, and {MostConfigBytes} are allowed");
         }
 
         byte[] bytes = new byte[file.Length];
         file.ReadAsync(0, bytes).AsTask().GetAwaiter().GetResult();
         return Encoding.UTF8.GetString(bytes);
+    }
+
+    private static FileStorage OpenStoredConfig(string path)
+    {
+        try
+        {
+            return FileStorage.Open(new FileOpenOptions
+            {
+                Path = path,
+                ReadOnly = true,
+                Lock = ImageLock.None,
+                Admit = facts => _ = facts.IsStored ? true : throw new ToolException($"{ConfigFailure}'{path}' is not a regular file"),
+            });
+        }
+        catch (BlockException e)
+        {
+            throw new ToolException(ConfigFailure + ErrorText.Of(e));
+        }
     }
 
     private static string Text(object? value) => value switch
