@@ -7,16 +7,21 @@ namespace Paddock.Nbd.Client;
 /// <summary>A request that waits for its reply. Used again and again: asking allocates nothing.</summary>
 internal sealed class ClientCall : IValueTaskSource
 {
-    private readonly ClientConnection _connection;
+    private const int MostApart = 4096;
+
+    private readonly Action<ClientCall> _back;
     private ManualResetValueTaskSourceCore<bool> _done;
     private BlockException? _failure;
-    private int _covered;
 
-    /// <param name="connection">The connection that it is asked on.</param>
+    // the bytes that came: a beginning without gaps, and parts that came apart from it
+    private int _covered, _beginning;
+    private List<(int From, int To)>? _apart;
+
+    /// <param name="back">Takes it back when its reply was read.</param>
     /// <param name="index">Its place there.</param>
-    public ClientCall(ClientConnection connection, int index)
+    public ClientCall(Action<ClientCall> back, int index)
     {
-        _connection = connection;
+        _back = back;
         Index = index;
 
         // who waits may ask again at once: that must not happen on the thread that receives
@@ -45,7 +50,8 @@ internal sealed class ClientCall : IValueTaskSource
     {
         _done.Reset();
         _failure = null;
-        _covered = 0;
+        _covered = _beginning = 0;
+        _apart?.Clear();
         Status = default;
         Request = request;
         Buffer = buffer;
@@ -61,8 +67,33 @@ internal sealed class ClientCall : IValueTaskSource
             throw new NbdProtocolException("OffsetData", 0, $"offset {offset}, length {length} were not asked for");
         }
 
-        _covered += (int)length;
+        Cover((int)at, (int)(at + length));
         return Buffer.Slice((int)at, (int)length);
+    }
+
+    // a part that came twice would hide that another did not come: the caller would take old bytes of its memory for the disk's
+    private void Cover(int from, int to)
+    {
+        bool isNew = from >= _beginning && from < to;
+        for (int i = 0; isNew && i < _apart?.Count; i++)
+        {
+            isNew = from >= _apart[i].To || to <= _apart[i].From;
+        }
+
+        if (!isNew || _apart?.Count >= MostApart)
+        {
+            throw new NbdProtocolException("OffsetData", 0, $"offset {from}, length {to - from} of a read came twice, or its parts are too many or empty");
+        }
+
+        _covered += to - from;
+        if (from == _beginning)
+        {
+            _beginning = to;
+        }
+        else
+        {
+            (_apart ??= []).Add((from, to));
+        }
     }
 
     /// <summary>Keeps what was told for who asked.</summary>
@@ -100,7 +131,7 @@ internal sealed class ClientCall : IValueTaskSource
         finally
         {
             Buffer = default;
-            _connection.Return(this);
+            _back(this);
         }
     }
 

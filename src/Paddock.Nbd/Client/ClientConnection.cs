@@ -35,9 +35,10 @@ internal sealed class ClientConnection : IDisposable
         _queue = new SendQueue(input.Channel, "nbd client send");
         _allocationId = allocationId;
         Info = info;
+        Action<ClientCall> back = Return;
         for (int i = MaxCalls - 1; i >= 0; i--)
         {
-            _free.Push(_calls[i] = new ClientCall(this, i));
+            _free.Push(_calls[i] = new ClientCall(back, i));
         }
 
         _receiver = new Thread(Receive, 256 << 10) { IsBackground = true, Name = "nbd client" };

@@ -342,7 +342,8 @@ public sealed class NbdClient : IBlockDevice
             }
 
             var found = await ClientConnecting.OpenAsync(_target, _target.ReconnectDelay, _closed.Token);
-            if (found.Info.Size < Volatile.Read(ref _least) || found.Info.Flags != _info.Flags || found.Info.Headers != _info.Headers)
+            if (found.Info.Size < Volatile.Read(ref _least) || found.Info.Flags != _info.Flags || found.Info.Headers != _info.Headers
+                || found.Info.MinimumBlock > _info.MinimumBlock || found.Info.MaximumPayload < _info.MaximumPayload)
             {
                 found.Dispose();
                 throw new BlockException(BlockError.Io, "the NBD server came back with another export");
@@ -352,7 +353,9 @@ public sealed class NbdClient : IBlockDevice
             Volatile.Write(ref _length, found.Info.Size);
             Volatile.Write(ref _least, found.Info.Size);
             await Task.Run(_connection.Dispose);
-            found.Number = lost.Number + 1;
+
+            // not that of the caller's connection plus one: there may have been others since
+            found.Number = _connection.Number + 1;
             return _connection = found;
         }
         catch (OperationCanceledException e)

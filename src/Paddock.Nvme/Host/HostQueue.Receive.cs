@@ -116,6 +116,12 @@ internal sealed partial class HostQueue
             throw new PduException(FatalError.DataOutOfRange, DataPdu.OffsetField, "data outside the command's room");
         }
 
+        if (pdu.Offset != (uint)slot.Came)
+        {
+            throw new PduException(FatalError.DataOutOfRange, DataPdu.OffsetField, $"data at {pdu.Offset}, where those at {slot.Came} are next");
+        }
+
+        slot.Came += length;
         _filling = slot;
         _at = _pduStart = (int)pdu.Offset;
         _left = length;

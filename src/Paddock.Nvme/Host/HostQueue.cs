@@ -86,6 +86,9 @@ internal sealed partial class HostQueue : IAsyncDisposable
         }
     }
 
+    /// <summary>Whether it is an I/O queue: the opcodes of an admin queue mean other commands.</summary>
+    public bool IsIo { get; set; }
+
     /// <summary>Runs one command.</summary>
     /// <param name="entry">The command; identifier and data descriptor are filled in here.</param>
     /// <param name="toController">Data that goes with it; must stay as it is until the answer.</param>
@@ -125,7 +128,7 @@ internal sealed partial class HostQueue : IAsyncDisposable
             slot = _free.Pop();
         }
 
-        slot.Begin(toController, toHost);
+        slot.Begin(toController, toHost, wantsAll: IsIo && entry.Opcode == Opcode.Read);
         try
         {
             if (_closed)
@@ -243,6 +246,7 @@ internal sealed partial class HostQueue : IAsyncDisposable
     {
         private ManualResetValueTaskSourceCore<CompletionEntry> _source = new() { RunContinuationsAsynchronously = false };
         private int _state;
+        private bool _wantsAll;
 
         public ushort Id => id;
 
@@ -250,13 +254,18 @@ internal sealed partial class HostQueue : IAsyncDisposable
 
         public Memory<byte> ToHost { get; private set; }
 
+        /// <summary>Bytes that came for <see cref="ToHost"/> so far, from its beginning on.</summary>
+        public int Came { get; set; }
+
         public bool IsActive => Volatile.Read(ref _state) == 1;
 
         public ValueTask<CompletionEntry> Task => new(this, _source.Version);
 
-        public void Begin(ReadOnlyMemory<byte> toController, Memory<byte> toHost)
+        public void Begin(ReadOnlyMemory<byte> toController, Memory<byte> toHost, bool wantsAll)
         {
             _source.Reset();
+            _wantsAll = wantsAll;
+            Came = 0;
             ToController = toController;
             ToHost = toHost;
             Volatile.Write(ref _state, 1);
@@ -271,10 +280,15 @@ internal sealed partial class HostQueue : IAsyncDisposable
 
         public void Complete(in CompletionEntry completion)
         {
-            if (Interlocked.CompareExchange(ref _state, 2, 1) == 1)
+            if (Interlocked.CompareExchange(ref _state, 2, 1) != 1)
             {
-                _source.SetResult(completion);
+                return;
             }
+
+            // what did not come is never what the memory held before: a list that is shorter ends with zeroes, a read fails
+            ToHost.Span[Came..].Clear();
+            bool isShort = _wantsAll && Came < ToHost.Length && completion.Status == NvmeStatus.Success;
+            _source.SetResult(isShort ? completion with { Status = NvmeStatus.DataTransferError } : completion);
         }
 
         public void Fail()

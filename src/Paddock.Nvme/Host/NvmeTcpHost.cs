@@ -200,6 +200,7 @@ public sealed partial class NvmeTcpHost : IAsyncDisposable
                 io.Add(queue);
                 await ConnectQueueAsync(queue, i, _options.QueueDepth + 1, controller, cancellationToken);
                 queue.InCapsule = inCapsule;
+                queue.IsIo = true;
             }
 
             return [.. io];
