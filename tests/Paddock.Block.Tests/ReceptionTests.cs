@@ -81,7 +81,7 @@ public sealed class ReceptionTests : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await _reception.DisposeAsync();
+        await (_reception?.DisposeAsync() ?? default);
     }
 
     private void Open(int limit, WhenFull whenFull, TimeSpan idle = default)
