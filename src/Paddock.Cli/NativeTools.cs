@@ -31,7 +31,9 @@ public static class NativeTools
     private static async Task<int> RunGuardedAsync(string[] args, NativeConsole console)
     {
         using var stop = new CancellationTokenSource();
-        using var hangup = OperatingSystem.IsWindows() ? null : StopOnHangup(console, stop);
+        using var hangup = OperatingSystem.IsWindows() ? null : StopOn(PosixSignal.SIGHUP, NativeExit.HungUp, console, stop);
+        using var interrupt = StopOn(PosixSignal.SIGINT, NativeExit.Stopped, console, stop);
+        using var terminate = StopOn(PosixSignal.SIGTERM, NativeExit.Terminated, console, stop);
         try
         {
             // '@file' is a file's name here, not a file of arguments
@@ -48,7 +50,7 @@ public static class NativeTools
             return await parsed.InvokeAsync(
                 new InvocationConfiguration
                 {
-                    EnableDefaultExceptionHandler = false, Output = console.Out, Error = console.Error, ProcessTerminationTimeout = StopLimit,
+                    EnableDefaultExceptionHandler = false, Output = console.Out, Error = console.Error, ProcessTerminationTimeout = null,
                 },
                 stop.Token);
         }
@@ -71,16 +73,16 @@ public static class NativeTools
         }
     }
 
-    // A closed terminal, and SIGHUP in general, is a stop like SIGTERM unless the verb has another use for it. Where the signal is ignored (nohup),
-    // the runtime leaves it so.
-    private static PosixSignalRegistration StopOnHangup(NativeConsole console, CancellationTokenSource stop)
-        => PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+    // Registered before anything is opened: the parser's own handlers come only when the verb has begun, and a signal in between would end the
+    // process or be lost. A closed terminal (SIGHUP) is a stop too unless the verb has another use for it. A signal that is ignored (nohup) stays so.
+    private static PosixSignalRegistration StopOn(PosixSignal signal, int code, NativeConsole console, CancellationTokenSource stop)
+        => PosixSignalRegistration.Create(signal, context =>
         {
             context.Cancel = true;
-            if (console.Hangup?.Invoke() != true && !stop.IsCancellationRequested)
+            if ((signal != PosixSignal.SIGHUP || console.Hangup?.Invoke() != true) && !stop.IsCancellationRequested)
             {
+                _ = Task.Delay(StopLimit).ContinueWith(_ => Environment.Exit(code), TaskScheduler.Default);
                 stop.Cancel();
-                _ = Task.Delay(StopLimit).ContinueWith(_ => Environment.Exit(NativeExit.HungUp), TaskScheduler.Default);
             }
         });
 

@@ -21,6 +21,9 @@ public static class NativeExit
     /// <summary>The terminal was closed (SIGHUP), and the command did not come to its end in time.</summary>
     public const int HungUp = 129;
 
+    /// <summary>Asked to stop (SIGTERM), and the command did not come to its end in time.</summary>
+    public const int Terminated = 143;
+
     /// <summary>Stopped by a signal, after flushing.</summary>
     public const int Stopped = 130;
 }
