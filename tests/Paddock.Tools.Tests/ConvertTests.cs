@@ -18,6 +18,7 @@ public class ConvertTests
     [InlineData("convert -f raw -O qcow2 -B @base -F qcow2 -o zone_model=host-managed,zone_size=1M @in @there")]
     [InlineData("convert -f raw -O raw -o preallocation=metadata @in @there")]
     [InlineData("convert -c -f raw -O raw @in @there")]
+    [InlineData("convert -c -f raw -O qcow2 -o zone_model=host-managed,zone_size=1M @in @there")]
     [InlineData("convert -n -f raw -O raw -o size=1M @in @there")]
     [InlineData("convert -f raw -O qcow2 @missing @there")]
     [InlineData("convert -f raw @in @base @there")]
@@ -234,6 +235,43 @@ public class ConvertTests
 
         await peer.TheirsAsync("create -q -f qcow2 -b @tail -F raw @overtail 1M");
         await peer.SameAsync(line);
+    }
+
+    [Theory]
+    [InlineData("create -f qcow2 -b @middle -F qcow2 @there 1M")]
+    [InlineData("convert -f raw -O qcow2 -B @middle -F qcow2 @in @there")]
+    public async Task A_file_that_the_backing_image_reads_from_is_not_overwritten(string line)
+    {
+        using var peer = await InputsAsync();
+        await File.WriteAllTextAsync(peer.Path("there"), "precious", TestContext.Current.CancellationToken);
+        await peer.TheirsAsync("create -q -u -f qcow2 -b @there -F raw @middle 4M");
+        var run = await peer.OursAsync(line);
+        Assert.Equal(1, run.Code);
+        Assert.Contains("which would be lost", run.Error, StringComparison.Ordinal);
+        Assert.Equal("precious", await File.ReadAllTextAsync(peer.Path("there"), TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
+    public async Task Copy_into_an_existing_overlay_overwrites_what_it_holds_behind_its_backing_image()
+    {
+        using var peer = await InputsAsync();
+        await File.WriteAllBytesAsync(peer.Path("short"), new byte[1 << 20], TestContext.Current.CancellationToken);
+        await peer.TheirsAsync("create -q -f qcow2 -b @short -F raw @target 4M");
+        await peer.IoAsync("target", "write -P 5 2M 2M");
+        await peer.TheirsAsync("create -q -f qcow2 -b @short -F raw @source 4M");
+        await peer.OursAsync("convert -n -B @short -F raw -O qcow2 @source @target");
+        var run = await peer.OursAsync("compare @source @target");
+        Assert.Equal((0, "Images are identical.\n"), (run.Code, run.Out));
+    }
+
+    [Fact]
+    public async Task An_amendment_that_is_refused_changes_nothing()
+    {
+        using var peer = await InputsAsync();
+        await peer.OursAsync("create -q -f qcow2 -o zone_model=host-managed,zone_size=1M,zone_layout=a @zoned 4M");
+        byte[] before = await File.ReadAllBytesAsync(peer.Path("zoned"), TestContext.Current.CancellationToken);
+        Assert.Equal(1, (await peer.OursAsync("amend -f qcow2 -o zone_layout=c,size=nonsense @zoned")).Code);
+        Assert.Equal(before, await File.ReadAllBytesAsync(peer.Path("zoned"), TestContext.Current.CancellationToken));
     }
 
     [Fact]

@@ -62,6 +62,17 @@ public class DiskCopyTests
     }
 
     [Fact]
+    public async Task A_failure_of_an_unexpected_kind_ends_the_copy()
+    {
+        await using var source = new CountingDevice(await RawOfAsync(Sparse(5)), 32 << 20);
+        await using var target = new CountingDevice(await RawOfAsync([]), 32 << 20);
+
+        // the target throws what no device should
+        var copy = DiskCopy.RunAsync(source, target, new CopyOptions()).AsTask();
+        await Assert.ThrowsAsync<InvalidOperationException>(() => copy.WaitAsync(TimeSpan.FromMinutes(2), TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
     public async Task Sectors_that_cannot_be_read_become_zeroes_one_by_one()
     {
         byte[] bytes = new byte[4 << 20];

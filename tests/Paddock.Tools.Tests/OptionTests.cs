@@ -259,10 +259,26 @@ public sealed partial class OptionTests
     [InlineData("overlap-check.main-header=off")]
     [InlineData("cache-size=2M,l2-cache-size=1M")]
     [InlineData("node-name=disk,discard=unmap,file.locking=auto,file.aio=threads,cache.direct=on")]
+    [InlineData("cache.direct=on,cache.no-flush=on,file.aio=native")]
+    [InlineData("cache.direct=on,file.cache.direct=off,file.aio=native")]
+    [InlineData("cache.no-flush=on,file.cache.direct=on,file.aio=native")]
     public async Task Runtime_options_do_what_the_peers_do_or_are_refused_in_its_words(string options)
     {
         using var peer = await InputsAsync();
         string[] words = ["--image-opts", "-c", "length", $"driver=qcow2,file.filename={peer.Path("q")},{options}"];
+        await ImgPeer.SameIoWordsAsync(words);
+    }
+
+    [Theory]
+    [InlineData("none", "cache.direct=off")]
+    [InlineData("none", "file.cache.direct=off")]
+    [InlineData("none", "cache.no-flush=on")]
+    [InlineData("writeback", "cache.direct=on")]
+    [InlineData("unsafe", "cache.direct=on")]
+    public async Task Cache_options_of_a_node_replace_those_of_the_mode(string mode, string option)
+    {
+        using var peer = await InputsAsync();
+        string[] words = ["-t", mode, "--image-opts", "-c", "length", $"driver=qcow2,file.filename={peer.Path("q")},{option},file.aio=native"];
         await ImgPeer.SameIoWordsAsync(words);
     }
 

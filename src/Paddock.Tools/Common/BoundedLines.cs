@@ -11,7 +11,7 @@ namespace Paddock.Tools;
 internal sealed class BoundedLines(Action<string> print, int most)
 {
     /// <summary>Findings of a check.</summary>
-    public const int Findings = 1000;
+    public const int Findings = 4096;
 
     /// <summary>Snapshots of an image.</summary>
     public const int Snapshots = 100;

@@ -94,8 +94,9 @@ public sealed class DiskCopy
                 piece.Done.SetResult();
             }
         }
-        catch (Exception e) when (e is BlockException or OperationCanceledException)
+        catch (Exception e)
         {
+            // of any kind: a worker that ended without this would leave the others waiting for its piece
             queue.Fail(e);
             await stop.CancelAsync();
         }

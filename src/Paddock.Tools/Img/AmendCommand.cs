@@ -33,6 +33,7 @@ internal static class AmendCommand
             "c" => ZoneLayout.C,
             var unknown => throw new ToolException($"Invalid zone_layout '{unknown}': it is a or c"),
         };
+        long? size = options["size"] is { } text ? (long)Math.Min(SizeParser.Option("size", text), long.MaxValue) : null;
         await using var node = await new ImageOpener(ctx).OpenAsync(given.Operands[0], given.Settings(readOnly: false), given.Has("image-opts"));
         var image = node.Qcow2 ?? throw new ToolException("Format driver 'raw' does not support option amendment");
         var before = image.Info.Zoned?.Layout;
@@ -41,9 +42,9 @@ internal static class AmendCommand
             await image.SetZoneLayoutAsync(wanted);
         }
 
-        if (options["size"] is { } size)
+        if (size is { } bytes)
         {
-            await ResizeAsync(node, (long)Math.Min(SizeParser.Option("size", size), long.MaxValue), layout is null ? null : before);
+            await ResizeAsync(node, bytes, layout is null ? null : before);
         }
 
         await node.Device.FlushAsync();

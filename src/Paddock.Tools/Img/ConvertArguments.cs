@@ -123,6 +123,7 @@ internal sealed class ConvertArguments
         Refuse(Options["backing_file"] is not null && Format == "raw", "Backing file not supported for file format 'raw'");
         Refuse(_given.Has("B") && Options["backing_fmt"] is null, "Use of backing file requires explicit backing format");
         Refuse(IsCompressed && Format == "raw" && !TargetIsOptions, "Compression not supported for this file format");
+        Refuse(IsCompressed && Options.IsZoned, "a zoned disk takes no compressed data");
         Refuse(
             IsCompressed && Options["preallocation"] is not (null or "off"), "Compression and preallocation not supported at the same time");
         ImageOpener.CheckCache(_given["t"]);

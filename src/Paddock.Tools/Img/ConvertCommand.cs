@@ -100,6 +100,7 @@ internal static class ConvertCommand
         {
             var settings = new OpenSettings { Format = given.Options["backing_fmt"] };
             await using var node = await new ImageOpener(ctx).OpenBareAsync(path, settings);
+            RequireOther(given.Target, node);
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
@@ -115,7 +116,9 @@ internal static class ConvertCommand
             SparseBytes = given.SparseBytes,
             TargetIsZero = isZero,
             TopLayerOnly = hasBacking,
-            BackingLength = hasBacking && output.Backing is { } backing ? backing.Device.Length : long.MaxValue,
+
+            // a target that is there already may hold anything behind the end of its backing image
+            BackingLength = hasBacking && !given.SkipsCreate && output.Backing is { } backing ? backing.Device.Length : long.MaxValue,
             CompressedUnit = given.IsCompressed ? output.ClusterSize : 0,
             WriteCompressed = given.IsCompressed ? output.Qcow2!.WriteCompressedAsync : null,
             Parallel = given.Parallel,

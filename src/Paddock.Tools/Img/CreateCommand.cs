@@ -97,8 +97,9 @@ internal static class CreateCommand
         string detected;
         try
         {
-            var settings = new OpenSettings { Format = options["backing_fmt"], NoBacking = true };
+            var settings = new OpenSettings { Format = options["backing_fmt"] };
             await using var node = await new ImageOpener(ctx).OpenNodeAsync(resolved, settings, 0);
+            ConvertCommand.RequireOther(name, node);
             size ??= node.Device.Length;
             detected = node.Driver;
         }

@@ -44,9 +44,10 @@ public static class AppendVerb
         catch (Exception e) when (total > 0 && e is BlockException or ToolException or IOException or OperationCanceledException)
         {
             await zoned.FlushAsync(CancellationToken.None);
-            string why = total == 0 ? "" : $" (the first {total} bytes were appended at 0x{landed:x})";
             bool stopped = e is OperationCanceledException;
-            throw new ToolException((stopped ? "stopped" : e.Message) + why, stopped ? NativeExit.Stopped : NativeExit.Failure);
+            throw new ToolException(
+                $"{(stopped ? "stopped" : e.Message)} (the first {total} bytes were appended at 0x{landed:x})",
+                stopped ? NativeExit.Stopped : NativeExit.Failure);
         }
 
         await zoned.FlushAsync(cancellationToken);

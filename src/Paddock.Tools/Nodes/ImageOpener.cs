@@ -10,6 +10,9 @@ namespace Paddock.Tools;
 /// <param name="context">Takes warnings.</param>
 public sealed class ImageOpener(ToolContext context)
 {
+    /// <summary>Past the page cache and without flushes: <c>cache.direct=on,cache.no-flush=on</c>, which has no name for <c>-t</c>.</summary>
+    internal const string DirectUnsafe = "cache.direct,cache.no-flush";
+
     private const string Null = "null-co";
 
     private static readonly string[] CacheModes = ["none", "off", "writeback", "unsafe", "writethrough", "directsync"];
@@ -113,7 +116,13 @@ public sealed class ImageOpener(ToolContext context)
     public static bool IsCacheMode(string mode) => CacheModes.Contains(mode);
 
     /// <summary>Whether a cache mode goes past the page cache.</summary>
-    public static bool IsDirect(string? mode) => mode is "none" or "off" or "directsync";
+    public static bool IsDirect(string? mode) => mode is "none" or "off" or "directsync" or DirectUnsafe;
+
+    /// <summary>Whether a cache mode leaves out flushes.</summary>
+    public static bool IsUnsafe(string? mode) => mode is "unsafe" or DirectUnsafe;
+
+    /// <summary>Whether each change is durable when it completes.</summary>
+    public static bool IsWriteThrough(string? mode) => mode is "writethrough" or "directsync";
 
     /// <summary>The path of a name: <c>file:</c> is taken off, another protocol is refused.</summary>
     public static string PathOf(string name)
@@ -188,7 +197,7 @@ public sealed class ImageOpener(ToolContext context)
                 storage = over(storage);
             }
 
-            if (settings.Cache == "unsafe")
+            if (IsUnsafe(settings.Cache))
             {
                 storage = new WindowStorage(storage, flushes: false);
             }
@@ -349,7 +358,7 @@ public sealed class ImageOpener(ToolContext context)
     }
 
     private static IBlockDevice Cached(IBlockDevice device, OpenSettings settings)
-        => settings is { ReadOnly: false, Cache: "writethrough" or "directsync" } ? CacheDevice.WriteThrough(device) : device;
+        => !settings.ReadOnly && IsWriteThrough(settings.Cache) ? CacheDevice.WriteThrough(device) : device;
 
     private async ValueTask<ImageNode> OpenQcow2Async(string path, IStorage storage, OpenSettings settings, QDict options, int depth)
     {

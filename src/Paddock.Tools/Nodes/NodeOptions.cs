@@ -17,19 +17,32 @@ internal static class NodeOptions
             throw new ToolException("Block node is read-only");
         }
 
-        bool direct = (Flag(options, "cache.direct") ?? false) | (Flag(options, "file.cache.direct") ?? false);
-        bool unsafely = (Flag(options, "cache.no-flush") ?? false) | (Flag(options, "file.cache.no-flush") ?? false);
-        bool through = Flag(options, "cache.writeback") == false;
-        string? mode = unsafely ? "unsafe" : (direct, through) switch
-        {
-            (true, true) => "directsync",
-            (true, false) => "none",
-            (false, true) => "writethrough",
-            _ => null,
-        };
-        settings = settings with { Cache = settings.Cache ?? mode };
+        settings = settings with { Cache = CacheMode(options, settings.Cache) };
         CheckAio(settings.Aio, settings.Cache);
         return settings;
+    }
+
+    // each option replaces one property of the mode that -t names; the file's own options count before those of the image over it
+    private static string? CacheMode(QDict options, string? mode)
+    {
+        bool? direct = Flag(options, "cache.direct"), noFlush = Flag(options, "cache.no-flush");
+        direct = Flag(options, "file.cache.direct") ?? direct;
+        noFlush = Flag(options, "file.cache.no-flush") ?? noFlush;
+        bool? writeback = Flag(options, "cache.writeback");
+        if ((direct ?? noFlush ?? writeback) is null)
+        {
+            return mode;
+        }
+
+        bool isDirect = direct ?? ImageOpener.IsDirect(mode);
+        bool isWriteback = writeback ?? !ImageOpener.IsWriteThrough(mode);
+        return (noFlush ?? ImageOpener.IsUnsafe(mode)) ? isDirect ? ImageOpener.DirectUnsafe : "unsafe" : (isDirect, isWriteback) switch
+        {
+            (true, true) => "none",
+            (true, false) => "directsync",
+            (false, true) => "writeback",
+            (false, false) => "writethrough",
+        };
     }
 
     /// <summary>Takes the options that every node has out of the list.</summary>

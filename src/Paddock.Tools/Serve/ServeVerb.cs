@@ -58,6 +58,9 @@ public sealed class ServeVerb : IAsyncDisposable
         ServeSettings settings, Func<ServeSettings>? reload, NativeConsole console, CancellationToken cancellationToken)
     {
         SocketThreads.Prepare();
+
+        // flushing and closing begin when the requests under way have had their time
+        console.StopLimit += TimeSpan.FromSeconds(settings.DrainTimeout);
         var log = new ServeLog(console.Error, TimeProvider.System, settings.JsonLog);
         var manager = ServiceManager.Of(Environment.GetEnvironmentVariable, Environment.ProcessId);
         if (reload is not null)
@@ -68,9 +71,6 @@ public sealed class ServeVerb : IAsyncDisposable
 
         bool hadTerminal = Terminal.HasControllingTerminal();
         await using var server = await StartAsync(settings, log, manager);
-
-        // it has its own limit to how long clients are waited for, and must not end before the images are flushed
-        console.StopLimit = Timeout.InfiniteTimeSpan;
         if (reload is not null)
         {
             // a terminal that is closed sends the same signal
