@@ -10,9 +10,6 @@ namespace Paddock.Cli;
 /// <summary>The verbs under Paddock's own name.</summary>
 public static class NativeTools
 {
-    // a server that is asked to stop answers what is running and flushes first
-    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(60);
-
     /// <summary>Parses a command line and runs its verb.</summary>
     /// <returns>One of <see cref="NativeExit"/>.</returns>
     public static async Task<int> RunAsync(string[] args, NativeConsole console)
@@ -81,7 +78,7 @@ public static class NativeTools
             context.Cancel = true;
             if ((signal != PosixSignal.SIGHUP || console.Hangup?.Invoke() != true) && !stop.IsCancellationRequested)
             {
-                _ = Task.Delay(StopLimit).ContinueWith(_ => Environment.Exit(code), TaskScheduler.Default);
+                _ = Task.Delay(console.StopLimit).ContinueWith(_ => Environment.Exit(code), TaskScheduler.Default);
                 stop.Cancel();
             }
         });
@@ -90,7 +87,7 @@ public static class NativeTools
     {
         console.EndProgress();
         console.Out.Flush();
-        console.Error.WriteLine("paddock: " + EscapedText.EscapeLines(message.ReplaceLineEndings(" ")));
+        console.Tell(message.ReplaceLineEndings(" "));
         return code;
     }
 }

@@ -68,9 +68,20 @@ public sealed class ReceptionTests : IAsyncDisposable
         Assert.True(first.IsGone);
     }
 
+    [Fact]
+    public async Task One_who_waits_costs_one_client_its_slot_though_that_one_leaves_late()
+    {
+        // the second room shows that the first had the time to evict another
+        await using Room patient = new(TimeSpan.FromHours(1)), hasty = new(TimeSpan.FromMilliseconds(100));
+        await patient.FillAsync(2);
+        await hasty.FillAsync(2);
+        Assert.Equal(2, await hasty.EvictionsAsync(2));
+        Assert.Equal(1, await patient.EvictionsAsync(1));
+    }
+
     public async ValueTask DisposeAsync()
     {
-        await _reception.DisposeAsync();
+        await (_reception?.DisposeAsync() ?? default);
     }
 
     private void Open(int limit, WhenFull whenFull, TimeSpan idle = default)
@@ -86,6 +97,45 @@ public sealed class ReceptionTests : IAsyncDisposable
         return await _served.Reader.ReadAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(60));
     }
 
+    /// <summary>A reception full of strangers that leave late, with one who waits.</summary>
+    private sealed class Room(TimeSpan patience) : IAsyncDisposable
+    {
+        private readonly Channel<Line> _coming = Channel.CreateUnbounded<Line>();
+        private readonly Channel<Client> _evicted = Channel.CreateUnbounded<Client>();
+        private Reception<Line, Client> _reception = null!;
+
+        public async Task FillAsync(int places)
+        {
+            var served = Channel.CreateUnbounded<Client>();
+            Reception<Line, Client>? reception = null;
+            _reception = reception = new(
+                places, WhenFull.Refuse, line => new Client(line, c => reception!.Leave(c)) { LeavesLate = true }, c => served.Writer.TryWrite(c))
+            {
+                LeavingPatience = patience,
+            };
+            _reception.Evicted += c => _evicted.Writer.TryWrite(c);
+            _reception.Listen(new MemoryStream(), _coming.Reader.ReadAsync);
+            for (int i = 0; i <= places; i++)
+            {
+                _coming.Writer.TryWrite(new Line(ClientTrust.Stranger, 5000));
+                _ = i < places ? await served.Reader.ReadAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(60)) : null;
+            }
+        }
+
+        /// <summary>Waits for some evictions, and gives the number of all.</summary>
+        public async Task<int> EvictionsAsync(int count)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                await _evicted.Reader.ReadAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(60));
+            }
+
+            return count + _evicted.Reader.Count;
+        }
+
+        public ValueTask DisposeAsync() => _reception.DisposeAsync();
+    }
+
     private sealed class Line(ClientTrust trust, long idle) : IDisposable
     {
         public ClientStanding Standing => new(trust, idle);
@@ -97,19 +147,29 @@ public sealed class ReceptionTests : IAsyncDisposable
 
     private sealed class Client(Line line, Action<Client> leave) : IServedClient
     {
-        private int _gone;
+        private int _gone, _left;
+
+        public bool LeavesLate { get; init; }
 
         public ClientStanding Standing { get; set; } = line.Standing;
 
         public bool IsGone => Volatile.Read(ref _gone) != 0;
 
-        public void Finish() => Abort();
+        public void Finish()
+        {
+            Volatile.Write(ref _gone, 1);
+            if (Interlocked.Exchange(ref _left, 1) == 0)
+            {
+                leave(this);
+            }
+        }
 
         public void Abort()
         {
-            if (Interlocked.Exchange(ref _gone, 1) == 0)
+            Volatile.Write(ref _gone, 1);
+            if (!LeavesLate)
             {
-                leave(this);
+                Finish();
             }
         }
     }

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Paddock.Nvme.Host;
+using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Tests;
@@ -153,6 +154,61 @@ public class AdmissionTests
         Assert.Null(bench.Subsystem.FindController(admin.Controller));
     }
 
+    [Fact]
+    public async Task A_queue_whose_connection_ended_while_it_authenticated_leaves_its_number_to_the_host()
+    {
+        await using var bench = await Secrets.StartAsync();
+        using var admin = await AdminAsync(bench);
+        var controller = bench.Subsystem.FindController(admin.Controller)!;
+        using Queue ended = new(), next = new();
+        Assert.True(controller.Expect(1, ended));
+        controller.Detach(1, ended);
+        Assert.False(controller.Admit(1, ended));
+        Assert.True(controller.Expect(1, next));
+        Assert.True(controller.Admit(1, next));
+    }
+
+    [Fact]
+    public async Task Discovery_connections_make_room_for_a_host_however_alive_they_are()
+    {
+        const int slots = 12;
+        await using var bench = await Secrets.StartAsync(options: new NvmeTargetOptions { Connections = slots });
+        var evicted = System.Threading.Channels.Channel.CreateUnbounded<string>();
+        bench.Server.Evicted += host => evicted.Writer.TryWrite(host);
+        var strangers = new List<RawHost>();
+        try
+        {
+            while (bench.Server.Connections.Count < slots)
+            {
+                var raw = new RawHost(bench.Server.Address.Port);
+                strangers.Add(raw);
+                raw.Initialize();
+                raw.Connect(Identify.DiscoveryLog.WellKnownNqn, keepAlive: 600_000);
+                raw.Enable();
+            }
+
+            using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+            while (!evicted.Reader.TryRead(out string? host) || host != Secrets.RawHostNqn)
+            {
+                Assert.False(limit.IsCancellationRequested, "no host gets in while strangers keep discovery connections alive");
+                try
+                {
+                    using var raw = new RawHost(bench.Server.Address.Port);
+                    raw.Initialize();
+                }
+                catch (Exception e) when (e is SocketException or EndOfStreamException)
+                {
+                    // it was refused
+                    await Task.Yield();
+                }
+            }
+        }
+        finally
+        {
+            strangers.ForEach(s => s.Dispose());
+        }
+    }
+
     internal static SubmissionEntry Entry(byte opcode, uint ns, byte kind, uint length)
         => new() { Opcode = opcode, Flags = 0x40, CommandId = 9, NamespaceId = ns, DataKind = kind, DataLength = length };
 
@@ -176,6 +232,16 @@ public class AdmissionTests
         await raw.AuthenticateAsync(Secrets.OneWay);
         raw.Enable();
         return new Admin(raw, controller);
+    }
+
+    private sealed class Queue : IControllerQueue
+    {
+        public bool IsAuthenticating => true;
+
+        public void Dispose()
+        {
+            // nothing is behind it
+        }
     }
 
     private sealed record Admin(RawHost Raw, ushort Controller) : IDisposable

@@ -102,14 +102,42 @@ public sealed class LongWork
                 _ring.Enqueue(client);
             }
 
-            if (_threads < _turns)
-            {
-                _threads++;
-                new Thread(Run) { IsBackground = true, Name = "long work" }.Start();
-            }
-
+            AddThread();
             Monitor.Pulse(_lock);
         }
+    }
+
+    private void AddThread()
+    {
+        if (_threads == _turns)
+        {
+            return;
+        }
+
+        try
+        {
+            new Thread(Run) { IsBackground = true, Name = "long work" }.Start();
+            _threads++;
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        {
+            // the system has no more threads for us: those that there are do it all, or one of the pool where there are none
+            if (_threads == 0)
+            {
+                ThreadPool.UnsafeQueueUserWorkItem(static work => work.RunReady(), this, preferLocal: false);
+            }
+        }
+    }
+
+    private void RunReady()
+    {
+        LongTurn? turn;
+        lock (_lock)
+        {
+            _ = _ready.TryDequeue(out turn);
+        }
+
+        turn?.Begin();
     }
 
     // a piece that blocks in a system call blocks this thread alone; one that waits otherwise leaves the thread, and keeps its turn

@@ -74,6 +74,11 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     /// </summary>
     public TimeSpan IdleEviction { get; init; }
 
+    /// <summary>
+    /// So long one who waits for a slot waits for the client that was evicted for it, whose requests may end late, before another is evicted too.
+    /// </summary>
+    public TimeSpan LeavingPatience { get; init; } = TimeSpan.FromSeconds(5);
+
     /// <summary>The clients of now.</summary>
     public TClient[] Clients
     {
@@ -266,7 +271,7 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
                 return false;
             }
 
-            if (await _places.WaitAsync(Recheck, _stop.Token))
+            if (await _places.WaitAsync(freed ? LeavingPatience : Recheck, _stop.Token))
             {
                 return true;
             }

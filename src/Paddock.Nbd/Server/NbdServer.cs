@@ -34,7 +34,7 @@ public sealed class NbdServer : IAsyncDisposable
         {
             IdleEviction = options.IdleEviction,
         };
-        _reception.Evicted += _ => options.Log?.Invoke("an idle client was hung up on: all connections were taken, and another client waited");
+        _reception.Evicted += _ => options.Evicted?.Invoke();
         foreach (var export in exports)
         {
             _exports.Add(export.Name, export);

@@ -49,6 +49,9 @@ public sealed record NbdServerOptions
     /// <summary>The certificates; needed unless <see cref="Tls"/> is off.</summary>
     public TlsCredentials? Credentials { get; init; }
 
+    /// <summary>Called when a client is hung up on so that another gets its connection.</summary>
+    public Action? Evicted { get; init; }
+
     /// <summary>Takes a line for people about each client that came, left or was refused.</summary>
     public Action<string>? Log { get; init; }
 

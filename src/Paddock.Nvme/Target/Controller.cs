@@ -102,8 +102,19 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
     {
         lock (_lock)
         {
-            _expected.Remove(connection);
             return !_gone && _queues.TryAdd(queue, connection);
+        }
+    }
+
+    /// <summary>
+    /// Takes in a queue that has authenticated; false when another was faster, or its connection or the controller is gone: the end of the connection
+    /// may come while the last message of the exchange is computed.
+    /// </summary>
+    public bool Admit(ushort queue, IControllerQueue connection)
+    {
+        lock (_lock)
+        {
+            return _expected.Remove(connection) && !_gone && _queues.TryAdd(queue, connection);
         }
     }
 

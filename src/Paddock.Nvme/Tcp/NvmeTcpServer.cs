@@ -32,7 +32,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
         {
             IdleEviction = target.Options.IdleTimeout,
         };
-        _reception.Evicted += connection => connection.Fault ??= "it was idle, all connections were taken, and another host waited";
+        _reception.Evicted += connection => Evicted?.Invoke(connection.Host);
         _reception.Refused += () => Refused?.Invoke();
         _watching = WatchAsync();
     }
@@ -47,6 +47,9 @@ public sealed class NvmeTcpServer : IAsyncDisposable
 
     /// <summary>Raised when a client is refused because there are too many connections, or no memory for one more.</summary>
     public event Action? Refused;
+
+    /// <summary>Raised with its host when a connection is ended so that another host gets its slot.</summary>
+    public event Action<string>? Evicted;
 
     /// <summary>Where it listens: the first of its listeners.</summary>
     public IPEndPoint Address { get; private set; } = new(IPAddress.None, 0);

@@ -89,7 +89,7 @@ internal sealed partial class TcpConnection
         {
             _target.TellAuthenticated(Host, authentication.Agreed);
         }
-        else if (!_controller.Attach(_queue, this))
+        else if (!_controller.Admit(_queue, this))
         {
             Fault ??= $"queue {_queue} of controller {_controller.Id} has been connected by another connection";
             Dispose();

@@ -31,6 +31,7 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
     private bool _initialized;
     private TaskCompletionSource? _room;
     private long _held;
+    private readonly long _came = Environment.TickCount64;
     private long _lastActivity = Environment.TickCount64;
 
     public TcpConnection(Socket socket, NvmeTarget target, Slab buffer, LatencyTable latencies)
@@ -69,11 +70,13 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
         ? Running > 0 ? 0 : Math.Min(own, _controller!.SilentMilliseconds) : own;
 
     /// <inheritdoc/>
-    public ClientStanding Standing => new(
-        !IsAdmitted ? ClientTrust.Stranger
-            : _authentication is not null || (_controller!.HasKeepAlive && _controller.IsReady) ? ClientTrust.Kept
-            : _controller!.IsReady ? ClientTrust.Served : ClientTrust.Introduced,
-        IdleMilliseconds);
+    /// <remarks>Discovery asks nobody for a key: a connection to it keeps no slot from a host, whatever it sends.</remarks>
+    public ClientStanding Standing => !IsAdmitted || _controller!.IsDiscovery
+        ? new(ClientTrust.Stranger, Environment.TickCount64 - _came)
+        : new(
+            _authentication is not null || (_controller.HasKeepAlive && _controller.IsReady) ? ClientTrust.Kept
+                : _controller.IsReady ? ClientTrust.Served : ClientTrust.Introduced,
+            IdleMilliseconds);
 
     public Controller? Controller => _controller;
 

@@ -1,3 +1,4 @@
+using Paddock.Block;
 using Paddock.Posix;
 using Paddock.Qcow2;
 
@@ -38,7 +39,7 @@ public static class CreateVerb
             await storage.DisposeAsync();
         }
 
-        console.Out.WriteLine($"made '{path}': {Describe(options)}");
+        console.Out.WriteLine($"made '{EscapedText.Escape(path)}': {Describe(options)}");
     }
 
     private static string Describe(Qcow2CreateOptions options)

@@ -37,6 +37,9 @@ public sealed class NativeConsole
     /// <summary>Whether standard input is a terminal, where a person may not know that data is expected.</summary>
     public bool InputIsTerminal { get; init; }
 
+    /// <summary>How long a command that is asked to stop has to finish and flush; then the process ends without that.</summary>
+    public TimeSpan StopLimit { get; set; } = TimeSpan.FromMinutes(1);
+
     /// <summary>
     /// Asked first when SIGHUP arrives: true when it means something else than a stop, such as reading the configuration again.
     /// </summary>
@@ -68,6 +71,9 @@ public sealed class NativeConsole
             Width = Terminal.Width(80),
         };
     }
+
+    /// <summary>Prints a message on <see cref="Error"/>, on one line; what names and images put into it is escaped.</summary>
+    public void Tell(string message) => Error.WriteLine("paddock: " + EscapedText.Escape(message));
 
     /// <summary>Tells a person at a terminal that the command waits for data and how to end it; nothing elsewhere.</summary>
     public void SayInputIsAwaited()

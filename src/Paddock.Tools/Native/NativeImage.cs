@@ -33,7 +33,7 @@ internal static class NativeImage
                 new Qcow2OpenOptions
                 {
                     ReadOnly = !writable, NoBacking = !writable, ForInfo = forInfo, OnRepair = _ => repaired++,
-                    OnCorruption = message => console.Error.WriteLine($"paddock: '{path}' is corrupt and closed for writing: {message}"),
+                    OnCorruption = message => console.Tell($"'{path}' is corrupt and closed for writing: {message}"),
                 },
                 cancellationToken);
         }
@@ -45,12 +45,12 @@ internal static class NativeImage
 
         if (repaired > 0)
         {
-            console.Error.WriteLine($"paddock: '{path}' was not closed properly; its reference counts were repaired");
+            console.Tell($"'{path}' was not closed properly; its reference counts were repaired");
         }
 
         foreach (string warning in device.Warnings)
         {
-            console.Error.WriteLine($"paddock: warning: {warning}");
+            console.Tell($"warning: {warning}");
         }
 
         return device;

@@ -12,6 +12,7 @@ public static class NbdTool
 {
     private const int DefaultPort = 10809;
     private const int AnyNumber = 1024;
+    private const string Evicted = "a client was hung up on: all connections were taken, and another client waited";
 
     /// <summary>Runs one command line (without the program's name).</summary>
     /// <param name="args">The words.</param>
@@ -87,6 +88,7 @@ public static class NbdTool
             Tls = credentials is null ? TlsMode.Off : TlsMode.Required,
             Credentials = credentials,
             Log = given.Verbose ? ctx.Report : null,
+            Evicted = given.Verbose ? () => ctx.Report(Evicted) : null,
             Time = ctx.Time,
         };
         await using var server = new NbdServer(options, export);

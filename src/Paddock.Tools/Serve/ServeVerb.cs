@@ -57,6 +57,9 @@ public sealed class ServeVerb : IAsyncDisposable
         ServeSettings settings, Func<ServeSettings>? reload, NativeConsole console, CancellationToken cancellationToken)
     {
         SocketThreads.Prepare();
+
+        // flushing and closing begin when the requests under way have had their time
+        console.StopLimit += TimeSpan.FromSeconds(settings.DrainTimeout);
         var log = new ServeLog(console.Error, TimeProvider.System, settings.JsonLog);
         var manager = ServiceManager.Of(Environment.GetEnvironmentVariable, Environment.ProcessId);
         if (reload is not null)

@@ -316,7 +316,9 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
         if (failure is BlockException { Error: BlockError.Cancelled } && _queue.LongWork.IsDisposed)
         {
             GiveBack();
+            var held = TakeLane();
             _queue.Abandon(this);
+            held?.GoOn();
             return;
         }
 
@@ -354,10 +356,16 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
 
         GiveBack();
         _device.Statistics.Count(_header.Type, _status, _length, _startedAt);
-        var lane = _lane;
-        _lane = null;
+        var lane = TakeLane();
         _queue.End(this, chain, written, _here);
         lane?.GoOn();
+    }
+
+    private WriteLane? TakeLane()
+    {
+        var lane = _lane;
+        _lane = null;
+        return lane;
     }
 
     private void GiveBack()

@@ -26,6 +26,9 @@ internal sealed class DyingDevice(IZonedBlockDevice inner) : IZonedBlockDevice
     /// <summary>Every write ends on another thread.</summary>
     public bool Yields { get; init; }
 
+    /// <summary>What every write fails with, on another thread.</summary>
+    public Exception? Failure { get; init; }
+
     /// <summary>How many appends are stuck.</summary>
     public int Stuck => Volatile.Read(ref _stuck);
 
@@ -79,6 +82,12 @@ internal sealed class DyingDevice(IZonedBlockDevice inner) : IZonedBlockDevice
 
     public async ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellationToken)
     {
+        if (Failure is { } failure)
+        {
+            await Task.Yield();
+            throw failure;
+        }
+
         // the zone is the request's from the start, as with a real one
         var write = inner.WriteAsync(offset, data, flags, cancellationToken);
         if (Yields)

@@ -1,4 +1,7 @@
 using System.Buffers.Binary;
+using Paddock.Block;
+using Paddock.Block.Buffers;
+using Paddock.Qcow2;
 using Paddock.VhostUser.Blk;
 
 namespace Paddock.VhostUser.Tests.Blk;
@@ -35,6 +38,25 @@ public class LongRequestTests
         var rig = new BlkRig(BlkRig.Plain(DiskBytes));
         rig.Queue.LongWork.Dispose();
         rig.Submit((uint)RequestType.Discard, 0, Range(0, 33 << 11), 1);
+        rig.Queue.Run(16);
+        await rig.Ring.CloseAsync().WaitAsync(TimeSpan.FromSeconds(60));
+        Assert.False(rig.Driver.TryGetUsed(out _, out _));
+        Assert.Equal((0L, 0L), (rig.Device.Buffers.Lent, rig.Device.Budget.Held));
+    }
+
+    [Fact]
+    public async Task A_write_in_parts_that_is_cut_off_with_its_front_end_lets_those_behind_it_end()
+    {
+        const int length = 3 << 20;
+        var zoned = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = 8 << 20 }, 16 << 20);
+        var disk = new DyingDevice(zoned) { Failure = new BlockException(BlockError.Cancelled, "given up") };
+        var rig = new BlkRig(disk, options: new VirtioBlkOptions { Buffers = new SlabPool(64 << 20) }, memory: 16 << 20);
+        for (int i = 0; i < 3; i++)
+        {
+            rig.Submit((uint)RequestType.Out, (ulong)i * (length >> 9), new byte[length], 1, [16, length / 2]);
+        }
+
+        rig.Queue.LongWork.Dispose();
         rig.Queue.Run(16);
         await rig.Ring.CloseAsync().WaitAsync(TimeSpan.FromSeconds(60));
         Assert.False(rig.Driver.TryGetUsed(out _, out _));

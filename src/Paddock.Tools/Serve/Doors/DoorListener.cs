@@ -11,6 +11,9 @@ namespace Paddock.Tools.Serve.Doors;
 /// <param name="File">The file of a Unix socket that is removed when the door is closed; null where there is none, or it is not ours.</param>
 internal sealed record DoorListener(Socket Socket, string Address, UnixSocketFile? File)
 {
+    /// <summary>Why a door ends the connection of a client that did nothing wrong.</summary>
+    public const string EvictedWhy = "all connections were taken, and another client waited";
+
     private const string UnixPrefix = "unix:";
 
     /// <summary>Listens at <c>HOST:PORT</c>, or at <c>unix:PATH</c> where that is allowed.</summary>

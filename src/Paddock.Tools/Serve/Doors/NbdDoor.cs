@@ -32,6 +32,7 @@ internal sealed class NbdDoor : IDoor
             Buffers = buffers,
             Tls = credentials is null ? TlsMode.Off : settings.NbdTls == "allowed" ? TlsMode.Allowed : TlsMode.Required,
             Credentials = credentials,
+            Evicted = () => log.Write("evicted", ("door", "nbd"), ("why", DoorListener.EvictedWhy)),
             Log = line => log.Write("connection ended for a fault of the client", ("door", "nbd"), ("why", line)),
         };
         _server = new NbdServer(options, WithDefault());

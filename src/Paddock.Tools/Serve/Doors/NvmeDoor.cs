@@ -39,6 +39,7 @@ internal sealed class NvmeDoor : IDoor
 
         _server = new NvmeTcpServer(Target);
         _server.Ended += OnEnded;
+        _server.Evicted += host => _log.Write("evicted", ("door", Name), ("host", host), ("why", DoorListener.EvictedWhy));
         _server.Refused += () => _log.Write("refused", ("door", Name), ("why", "too many connections, or no memory for one more"));
     }
 
