@@ -6,16 +6,14 @@ namespace Paddock.Cli.Tests;
 public partial class OtherVerbTests
 {
     [Fact]
-    public async Task The_demo_shows_the_refusal_the_reset_and_the_pointers_and_leaves_nothing_behind()
+    public async Task The_demo_shows_the_refusal_the_reset_and_the_pointers()
     {
         using var bench = new Workbench();
-        int before = Leftovers();
         string shown = (await bench.MustAsync("demo")).Out;
         Assert.Contains("refused: ", shown, StringComparison.Ordinal);
         Assert.Contains("zone 9: empty", shown, StringComparison.Ordinal);
         Assert.Contains("zone 4: closed, pointer 0x1180000", shown, StringComparison.Ordinal);
         Assert.Contains("sound;", shown, StringComparison.Ordinal);
-        Assert.Equal(before, Leftovers());
     }
 
     [Fact]
@@ -107,8 +105,6 @@ public partial class OtherVerbTests
     [InlineData(long.MaxValue, "8 EiB")]
     [InlineData(1536, "1.5 KiB")]
     public void A_size_for_people_takes_the_largest_unit(long bytes, string text) => Assert.Equal(text, SizeText.Human(bytes));
-
-    private static int Leftovers() => Directory.GetDirectories(Path.GetTempPath(), "paddock-demo-*").Length;
 
     private static async Task WriteAsync(string path, long offset, byte[] data)
     {

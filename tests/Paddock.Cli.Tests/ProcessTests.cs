@@ -164,6 +164,18 @@ public sealed class ProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task Demo_leaves_nothing_behind()
+    {
+        // a folder of its own: other runs of the demo on this machine use the common one
+        string folder = Directory.CreateDirectory(_bench["tmp"]).FullName;
+        Directory.SetLastWriteTimeUtc(folder, DateTime.UnixEpoch);
+        var run = await ShellAsync($"DOTNET_EnableDiagnostics=0 TMPDIR='{folder}' {Program} demo");
+        Assert.Equal((0, ""), (run.Code, run.Error));
+        Assert.Empty(Directory.GetFileSystemEntries(folder));
+        Assert.NotEqual(DateTime.UnixEpoch, Directory.GetLastWriteTimeUtc(folder));
+    }
+
+    [Fact]
     public async Task Message_about_a_locked_image_names_it()
     {
         await CreateAsync();

@@ -103,6 +103,16 @@ public class DiskCopyTests
     }
 
     [Fact]
+    public async Task The_rate_limit_waits_longer_than_a_timer_can()
+    {
+        var clock = new LeapingClock();
+        var limit = new RateLimit(1, clock);
+        await limit.PassAsync(100_000_000, TestContext.Current.CancellationToken);
+        await limit.PassAsync(1, TestContext.Current.CancellationToken);
+        Assert.Equal(100_000_000, clock.Passed.TotalSeconds, 3);
+    }
+
+    [Fact]
     public async Task What_the_sources_own_layer_does_not_hold_is_left_to_the_targets_backing_image()
     {
         await using var source = new Overlay(await RawOfAsync(new byte[3 * Cluster]), await RawOfAsync(Sparse(9)[..(2 * Cluster)]));

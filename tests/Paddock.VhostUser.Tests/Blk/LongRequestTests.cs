@@ -50,15 +50,17 @@ public class LongRequestTests
         const int length = 3 << 20;
         var zoned = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = 8 << 20 }, 16 << 20);
         var disk = new DyingDevice(zoned) { Failure = new BlockException(BlockError.Cancelled, "given up") };
-        var rig = new BlkRig(disk, options: new VirtioBlkOptions { Buffers = new SlabPool(64 << 20) }, memory: 16 << 20);
-        for (int i = 0; i < 3; i++)
+        var rig = new BlkRig(disk, options: new VirtioBlkOptions { Buffers = new SlabPool(8 << 20) }, memory: 16 << 20);
+        for (int i = 0; i < 2; i++)
         {
             rig.Submit((uint)RequestType.Out, (ulong)i * (length >> 9), new byte[length], 1, [16, length / 2]);
         }
 
+        // longer than what is gathered: each goes in parts
+        Assert.True(length > rig.Device.LongestGathered);
         rig.Queue.LongWork.Dispose();
-        rig.Queue.Run(16);
-        await rig.Ring.CloseAsync().WaitAsync(TimeSpan.FromSeconds(60));
+        await Task.Run(() => rig.Queue.Run(16), TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+        await rig.Ring.CloseAsync().WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
         Assert.False(rig.Driver.TryGetUsed(out _, out _));
         Assert.Equal((0L, 0L), (rig.Device.Buffers.Lent, rig.Device.Budget.Held));
     }
