@@ -126,7 +126,8 @@ public sealed class ProcessTests : IDisposable
     [Fact]
     public async Task Server_that_cannot_flush_at_its_end_exits_with_1_and_closes_its_other_images()
     {
-        const string Image = """{"driver":"raw","file":{"driver":"blkdebug","image":{"driver":"file","filename":"big.raw"},"inject-error":[{"event":"flush_to_disk"}]}}""";
+        const string Below = """{"driver":"blkdebug","image":{"driver":"file","filename":"big.raw"},"inject-error":[{"event":"flush_to_disk"}]}""";
+        const string Image = "{\"driver\":\"raw\",\"file\":" + Below + "}";
         await _bench.MustAsync("create z.qcow2 8M --zone-size 1M");
         using var server = Start($"exec {Program} serve 'json:{Image}' z.qcow2 --nbd unix:{_bench["s"]}");
         await ListeningAsync(server);
