@@ -64,7 +64,10 @@ public class BenchTests
         await device.ResizeAsync(1 << 20, Preallocation.Off, TestContext.Current.CancellationToken);
         await AllocatedAsync(device, 1000);
         long few = await AllocatedAsync(device, 10), many = await AllocatedAsync(device, 100_010);
-        Assert.True(many - few < 1000, $"100,000 more requests took {many - few} bytes more");
+
+        // the least object takes 24 bytes: below one byte a request, no request allocates. What the runtime allocates beside it, for a
+        // lock's first contention or a timer, does not grow with the requests
+        Assert.True(many - few < 100_000, $"100,000 more requests took {many - few} bytes more");
     }
 
     [Theory]
