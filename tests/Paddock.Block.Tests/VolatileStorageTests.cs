@@ -93,6 +93,33 @@ public class VolatileStorageTests
         Assert.True(await AcceptsAsync(cache.WriteAsync(0, new byte[512], Token)));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Space_taken_where_a_discard_waits_stays_taken_below(bool byWriting)
+    {
+        var disk = new CrashStorage { Capacity = 4096 };
+        var cache = new VolatileStorage(disk, 1 << 20);
+        await cache.WriteAsync(0, Filled(4096, 1), Token);
+        await cache.FlushAsync(Token);
+        await cache.DiscardAsync(0, 4096, Token);
+        if (byWriting)
+        {
+            // the sectors around it still wait to be zeroed
+            await cache.WriteAsync(512, Filled(512, 2), Token);
+        }
+        else
+        {
+            Assert.True(await cache.ReserveAsync(0, 4096, grows: true, Token));
+        }
+
+        await cache.FlushAsync(Token);
+        Assert.False(await AcceptsAsync(disk.WriteAsync(8192, Filled(4096, 3), Token)));
+        Assert.True(await AcceptsAsync(cache.WriteAsync(0, Filled(512, 4), Token)));
+        await cache.FlushAsync(Token);
+        Assert.Equal([.. Filled(512, 4), .. byWriting ? Filled(512, 2) : new byte[512], .. new byte[3072]], disk.Live.ToArray());
+    }
+
     private static async Task<bool> AcceptsAsync(ValueTask request)
     {
         try

@@ -46,7 +46,38 @@ public sealed partial class VolatileStorage
             }
         }
 
-        return _below.ReserveAsync(start, end - start, grows: false, cancellationToken);
+        return TakeBelowAsync(start, end - start, cancellationToken);
+    }
+
+    /// <summary>Takes space below. A range that waits there to be unmapped must not give it back again.</summary>
+    private async ValueTask<bool> TakeBelowAsync(long offset, long length, CancellationToken cancellationToken)
+    {
+        bool waits;
+        lock (_lock)
+        {
+            waits = _zeroes.MayUnmapIn(offset, offset + length);
+        }
+
+        if (!waits)
+        {
+            return await _below.ReserveAsync(offset, length, grows: false, cancellationToken);
+        }
+
+        // a drain under way may be about to unmap it
+        await _draining.AcquireAsync();
+        try
+        {
+            lock (_lock)
+            {
+                _zeroes.KeepSpace(offset, offset + length);
+            }
+
+            return await _below.ReserveAsync(offset, length, grows: false, cancellationToken);
+        }
+        finally
+        {
+            _draining.Release();
+        }
     }
 
     // false: the edges are needed, or have changed since they were read

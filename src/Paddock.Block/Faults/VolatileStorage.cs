@@ -115,7 +115,7 @@ public sealed partial class VolatileStorage : IStorage
             await PutAsync(last, default, (int)(offset + length - last), cancellationToken);
             if ((flags & ZeroFlags.MayUnmap) == 0)
             {
-                await _below.ReserveAsync(first, last - first, grows: false, cancellationToken);
+                await TakeBelowAsync(first, last - first, cancellationToken);
             }
 
             Zero(first, last, (flags & ZeroFlags.MayUnmap) != 0, grows: true);
@@ -142,7 +142,7 @@ public sealed partial class VolatileStorage : IStorage
     public async ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
     {
         // the length below follows with the next flush, as with every other change
-        bool reserved = await _below.ReserveAsync(offset, length, grows: false, cancellationToken);
+        bool reserved = await TakeBelowAsync(offset, length, cancellationToken);
         lock (_lock)
         {
             ThrowIfDead();

@@ -71,6 +71,42 @@ internal sealed class ZeroRanges
             : (false, Math.Min(end, _ranges[at].Start));
     }
 
+    /// <summary>Whether some of a range may give its space back.</summary>
+    public bool MayUnmapIn(long start, long end)
+    {
+        for (int at = FirstBehind(start); at < _ranges.Count && _ranges[at].Start < end; at++)
+        {
+            if (_ranges[at].MayUnmap)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>What waits inside a range is zeroed in place: its space is needed.</summary>
+    public void KeepSpace(long start, long end)
+    {
+        while (start < end)
+        {
+            int at = FirstBehind(start);
+            if (at == _ranges.Count || _ranges[at].Start >= end)
+            {
+                return;
+            }
+
+            var (first, last, mayUnmap) = _ranges[at];
+            last = Math.Min(last, end);
+            if (mayUnmap)
+            {
+                Add(Math.Max(first, start), last, mayUnmap: false);
+            }
+
+            start = last;
+        }
+    }
+
     public void Clear() => _ranges.Clear();
 
     // the first range that ends behind a position

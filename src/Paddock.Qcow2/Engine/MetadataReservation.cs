@@ -50,11 +50,7 @@ internal sealed class MetadataReservation(IStorage storage, int clusterBits)
         {
             // so that no reader of the file finds the table cut short; what was taken for an earlier one is a hole again
             await storage.WriteZeroesAsync(offset, size, ZeroFlags.MayUnmap);
-            for (long piece = offset >> _pieceBits; piece < (offset + size) >> _pieceBits; piece++)
-            {
-                _pieces.Remove(piece);
-            }
-
+            Forget(offset, size);
             await EnsureAsync(offset, 1L << _pieceBits);
             return;
         }
@@ -73,6 +69,22 @@ internal sealed class MetadataReservation(IStorage storage, int clusterBits)
 
     /// <summary>The storage was cut: what lay behind its end is taken again when it is needed.</summary>
     public void Forget() => _pieces.Clear();
+
+    /// <summary>The space of a range was given back.</summary>
+    public void Forget(long offset, long length)
+    {
+        long first = offset >> _pieceBits, last = (offset + length - 1) >> _pieceBits;
+        if (last - first >= _pieces.Count)
+        {
+            _pieces.RemoveWhere(piece => piece >= first && piece <= last);
+            return;
+        }
+
+        for (long piece = first; piece <= last; piece++)
+        {
+            _pieces.Remove(piece);
+        }
+    }
 
     private async ValueTask TakeAsync(long offset, long length)
     {

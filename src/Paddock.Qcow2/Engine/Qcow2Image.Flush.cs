@@ -37,7 +37,6 @@ public sealed partial class Qcow2Image
     internal async ValueTask FlushLockedAsync()
     {
         await _storage.OnEventAsync("flush_to_os");
-        await _inPlace.SettleAsync();
         CaptureZonePointers?.Invoke();
         if (PrepareZonePointers is not null)
         {
@@ -72,6 +71,7 @@ public sealed partial class Qcow2Image
     /// <summary>Counts and L2 tables, with the barrier between them, which covers new data too. Under the metadata mutex.</summary>
     private async ValueTask WriteBackTablesAsync()
     {
+        await _inPlace.SettleAsync();
         if (!LazyRefcounts && _refcounts.HasDirty)
         {
             _barrierDue = true;

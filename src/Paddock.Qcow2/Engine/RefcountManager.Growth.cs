@@ -221,6 +221,9 @@ internal sealed partial class RefcountManager
 
         long tableOffset = (area + blocks) << bits;
         await _storage.OnEventAsync("refblock_alloc_write_blocks");
+
+        // before the writes: whatever fails, these clusters do not read as zeroes any more
+        HighWater = Math.Max(HighWater, area + blocks + tableClusters);
         await _storage.WriteAsync(area << bits, counts);
         await _storage.OnEventAsync("refblock_alloc_write_table");
         await _storage.WriteAsync(tableOffset, bytes);
@@ -238,7 +241,6 @@ internal sealed partial class RefcountManager
             BlockChanged?.Invoke((area + i) << bits, true);
         }
 
-        HighWater = Math.Max(HighWater, area + blocks + tableClusters);
         _table = table;
         _tableOffset = tableOffset;
         await FreeNowAsync(oldOffset >> bits, oldClusters);

@@ -85,6 +85,8 @@ internal sealed partial class RefcountManager
 
         foreach (var (index, block) in empty)
         {
+            // should this fail, the entry may be gone all the same: the next flush writes it again
+            _dirtyTableEntries.Add(index);
             await _storage.WriteAsync(_tableOffset + (index * 8L), new byte[8]);
             _table[index] = 0;
             _dirtyTableEntries.Remove(index);

@@ -301,6 +301,8 @@ internal sealed partial class RefcountManager
             return;
         }
 
+        // a table that lies here next needs the space again
+        _reservation.Forget(first << _geometry.ClusterBits, (end - first) << _geometry.ClusterBits);
         try
         {
             await Discard(first << _geometry.ClusterBits, (end - first) << _geometry.ClusterBits);

@@ -117,7 +117,7 @@ internal sealed class ZoneExtensions
     /// <summary>Before a reset: the extensions of zones that the zone table shows written go with their pointers from here on, durably.</summary>
     public async ValueTask TieToPointersAsync(ZoneRange range, Func<int, bool> isStoredAboveStart)
     {
-        bool any = false;
+        List<int> tied = [];
         for (int zone = range.First; _count > 0 && zone <= Math.Min(range.Last, _states.Length - 1); zone++)
         {
             if (_states[zone] == ZoneSlotState.Fresh && isStoredAboveStart(zone))
@@ -127,14 +127,19 @@ internal sealed class ZoneExtensions
                 var slot = new byte[_slotBytes];
                 ZoneExtensionSlot.Write(slot, zone, ZoneSlotState.Written, data);
                 await _image.Storage.WriteAsync(SlotAt(zone), slot);
-                _states[zone] = ZoneSlotState.Written;
-                any = true;
+                tied.Add(zone);
             }
         }
 
-        if (any)
+        if (tied.Count > 0)
         {
             await _image.Storage.FlushAsync();
+        }
+
+        // not before: after a flush that failed, the next attempt must not write the pointers without their slots
+        foreach (int zone in tied)
+        {
+            _states[zone] = ZoneSlotState.Written;
         }
     }
 
