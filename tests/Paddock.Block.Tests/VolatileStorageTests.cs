@@ -93,6 +93,20 @@ public class VolatileStorageTests
         Assert.True(await AcceptsAsync(cache.WriteAsync(0, new byte[512], Token)));
     }
 
+    [Fact]
+    public async Task Space_that_could_not_be_taken_where_a_discard_waits_is_not_needed_by_a_flush()
+    {
+        var disk = new CrashStorage { Capacity = 4096 };
+        var cache = new VolatileStorage(disk, 1 << 20);
+        await cache.WriteAsync(0, Filled(4096, 1), Token);
+        await cache.FlushAsync(Token);
+        await cache.SetLengthAsync(12288, cancellationToken: Token);
+        await cache.DiscardAsync(4096, 8192, Token);
+        Assert.False(await AcceptsAsync(cache.WriteAsync(4096, Filled(4096, 2), Token)));
+        await cache.FlushAsync(Token);
+        Assert.Equal([.. Filled(4096, 1), .. new byte[8192]], disk.Live.ToArray());
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

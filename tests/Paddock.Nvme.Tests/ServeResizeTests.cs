@@ -173,6 +173,23 @@ public class ServeResizeTests
     }
 
     [Fact]
+    public async Task A_change_that_fails_after_the_size_says_so_and_every_listener_knows_the_size()
+    {
+        // the third flush: one comes before the change, and one before the header names the new size
+        await using var server = await FailingAsync("flush_to_os", errno: 5, after: 2);
+        await using var host = await ConnectAsync(server);
+        await using var disk = (IZonedBlockDevice)await host.OpenAsync(1, ownsHost: false, Token);
+        var seen = Seen(host);
+        string why = await server.RefusalAsync("resize size=+1M preallocation=metadata");
+        Assert.Contains("'disk' has 9437184 bytes now, perhaps not durably", why, StringComparison.Ordinal);
+        await seen;
+        Assert.Equal((Zones + 1) * Zone, disk.Length);
+        await disk.AppendAsync(Zones * Zone, Block, cancellationToken: Token);
+        Assert.EndsWith("as before", await server.AskAsync("resize size=9M"), StringComparison.Ordinal);
+        await server.CheckAsync();
+    }
+
+    [Fact]
     public async Task A_cut_that_fails_says_what_it_may_have_taken()
     {
         await using var server = await FailingAsync("flush_to_disk", errno: 5);
@@ -423,11 +440,17 @@ public class ServeResizeTests
         }
     }
 
-    // its image's file fails once, at an event of the engine
-    private static Task<FaultServer> FailingAsync(string atEvent, int errno) => FaultServer.StartAsync(cache: null, with: s =>
+    /// <summary>A server whose image's file fails once, at an event of the engine.</summary>
+    /// <param name="atEvent">The event that fails once.</param>
+    /// <param name="errno">Its error.</param>
+    /// <param name="after">So many events of that name pass first.</param>
+    private static Task<FaultServer> FailingAsync(string atEvent, int errno, int after = 0) => FaultServer.StartAsync(cache: null, with: s =>
     {
         string rules = Path.Combine(Path.GetDirectoryName(s.Control)!, "rules");
-        File.WriteAllText(rules, $"[inject-error]\nevent = \"{atEvent}\"\nerrno = \"{errno}\"\nonce = \"on\"\n");
+        var passing = Enumerable.Range(1, after).Select(
+            state => $"[set-state]\nevent = \"{atEvent}\"\nstate = \"{state}\"\nnew_state = \"{state + 1}\"\n");
+        File.WriteAllText(rules, string.Concat(passing)
+            + $"[inject-error]\nevent = \"{atEvent}\"\nstate = \"{after + 1}\"\nerrno = \"{errno}\"\nonce = \"on\"\n");
         return s with { Images = [s.Images[0] with { Path = $"blkdebug:{rules}:{s.Images[0].Path}" }] };
     });
 

@@ -48,7 +48,7 @@ internal sealed class TroubleRun(int seed, SimOptions options, Trouble trouble) 
             Trace(_disk.ToString());
             try
             {
-                _device = await _recipe.OpenAsync(_disk.Storage);
+                _device = await _recipe.OpenAsync(_disk.Top);
                 return;
             }
             catch (BlockException e)

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Block.Faults;
 using Paddock.Testing;
 
 namespace Paddock.Sim;
@@ -45,11 +46,22 @@ internal sealed class TroubledDisk
             Storage.FaultsMayTakeEffect = true;
         }
 
+        // beside what the file system under it can do: a drive's cache, or space that only writing takes
+        int kind = random.Next(6);
+        IsCached = kind < 2;
+        Storage.CanReserve = kind != 2;
+        Top = IsCached ? new VolatileStorage(Storage, VolatileStorage.MinSize) : Storage;
         _cut = new PowerCut(Storage.Log);
     }
 
-    /// <summary>The storage under the image.</summary>
+    /// <summary>The disk.</summary>
     public CrashStorage Storage { get; }
+
+    /// <summary>The storage under the image: the disk, or a volatile cache in front of it.</summary>
+    public IStorage Top { get; }
+
+    /// <summary>True when what was not flushed may be in a volatile cache alone.</summary>
+    public bool IsCached { get; }
 
     /// <summary>True when the image was copied so that pages of zeroes, tables among them, are holes.</summary>
     public bool IsSparse { get; }
@@ -73,7 +85,8 @@ internal sealed class TroubledDisk
 
     public override string ToString()
         => $"capacity {Storage.Capacity}, flush {Storage.FailFlush} fails{(Storage.FlushFailureLoses ? " and loses" : "")}, "
-            + $"one fault in {Storage.FaultOneIn}{(IsSparse ? ", sparse" : "")}";
+            + $"one fault in {Storage.FaultOneIn}{(IsSparse ? ", sparse" : "")}{(IsCached ? ", cached" : "")}"
+            + (Storage.CanReserve ? "" : ", space by writing");
 
     /// <summary>A request begins: cuts are at this moment or later.</summary>
     public void Begin() => _from = Storage.Log.Count;

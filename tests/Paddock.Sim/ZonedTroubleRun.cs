@@ -63,7 +63,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
             Trace(_disk.ToString());
             try
             {
-                _device = await _recipe.OpenAsync(_disk.Storage);
+                _device = await _recipe.OpenAsync(_disk.Top);
                 return;
             }
             catch (BlockException e)
@@ -142,7 +142,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
             await VerifyAsync(zone);
         }
 
-        if (outcome != Outcome.Done)
+        if (outcome != Outcome.Done && !_disk.IsCached)
         {
             await CheckAgreementAsync(touched);
         }

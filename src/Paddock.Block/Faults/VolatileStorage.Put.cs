@@ -67,12 +67,14 @@ public sealed partial class VolatileStorage
         await _draining.AcquireAsync();
         try
         {
+            bool taken = await _below.ReserveAsync(offset, length, grows: false, cancellationToken);
             lock (_lock)
             {
-                _zeroes.KeepSpace(offset, offset + length);
+                // only space that is there can be kept: zeroing a hole in place would need some
+                _zeroes.KeepSpace(offset, taken ? offset + length : offset);
             }
 
-            return await _below.ReserveAsync(offset, length, grows: false, cancellationToken);
+            return taken;
         }
         finally
         {

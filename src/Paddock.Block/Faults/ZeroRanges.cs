@@ -90,20 +90,13 @@ internal sealed class ZeroRanges
     {
         while (start < end)
         {
-            int at = FirstBehind(start);
-            if (at == _ranges.Count || _ranges[at].Start >= end)
+            var (inside, next) = Locate(start, end);
+            if (inside)
             {
-                return;
+                Add(start, next, mayUnmap: false);
             }
 
-            var (first, last, mayUnmap) = _ranges[at];
-            last = Math.Min(last, end);
-            if (mayUnmap)
-            {
-                Add(Math.Max(first, start), last, mayUnmap: false);
-            }
-
-            start = last;
+            start = next;
         }
     }
 

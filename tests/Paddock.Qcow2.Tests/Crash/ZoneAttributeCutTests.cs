@@ -75,6 +75,31 @@ public class ZoneAttributeCutTests
         }
     }
 
+    [Fact]
+    public async Task A_reset_after_one_whose_flush_failed_takes_pointer_and_extension_away_at_once()
+    {
+        var disk = new CrashStorage(await MakeAsync()) { FlushFailureLoses = false };
+        await using var device = await OpenAsync(disk);
+        await device.Attributes!.WriteExtensionAsync(3, Extension(3));
+        await device.AppendAsync(3 * Zone, Extension(1, 2048), WriteFlags.Fua);
+        string before = await StateAsync(device);
+        int from = disk.Log.Count;
+        disk.FailFlush = disk.FlushesAsked + 1;
+        await Assert.ThrowsAsync<BlockException>(() => device.ManageZonesAsync(ZoneAction.Reset, 3 * Zone, Zone).AsTask());
+        Assert.Equal(before, await StateAsync(device));
+        await device.ManageZonesAsync(ZoneAction.Reset, 3 * Zone, Zone);
+        string[] possible = [before, await StateAsync(device)];
+        var cut = new PowerCut(disk.Log);
+        for (int position = from; position <= disk.Log.Count; position++)
+        {
+            for (int seed = 0; seed < 100; seed++)
+            {
+                await using var after = await OpenAsync(cut.At(position, seed));
+                Assert.Contains(await StateAsync(after), possible);
+            }
+        }
+    }
+
     private static async Task RunAsync(PagedStorage start, Func<IZonedBlockDevice, ValueTask>[] changes, bool lazy, string name)
     {
         var disk = new CrashStorage(start);

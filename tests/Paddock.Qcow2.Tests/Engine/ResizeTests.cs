@@ -94,6 +94,36 @@ public class ResizeTests
         Assert.Equal([old, grown], sizes.Order());
     }
 
+    [Fact]
+    public async Task After_a_shrink_that_failed_anywhere_the_open_image_goes_on_soundly()
+    {
+        const int size = 160 << 10;
+        var data = Bytes(11, size);
+        bool failed = true;
+        for (int change = 1; failed; change++)
+        {
+            var start = new PagedStorage();
+            await Qcow2Image.CreateAsync(start, new Qcow2CreateOptions { Size = size, ClusterSize = 512, RefcountBits = 64 });
+            var disk = new CrashStorage(start, faultSeed: 1) { FaultsMayTakeEffect = true };
+            await using (var image = await Qcow2Image.OpenAsync(disk, new Qcow2OpenOptions()))
+            {
+                await image.WriteAsync(0, data);
+                await image.FlushAsync();
+                disk.FailChange = disk.Changes + change;
+                var error = await Record.ExceptionAsync(() => image.ResizeAsync(4096).AsTask());
+                Assert.True(error is null or BlockException, $"change {change}: {error}");
+                failed = disk.Faults > 0;
+                disk.FailChange = 0;
+                await image.ResizeAsync(size);
+                await image.WriteAsync(0, data);
+            }
+
+            await AssertSoundAsync(disk.Live, leaks: int.MaxValue);
+            await using var after = await Qcow2Image.OpenAsync(disk.Live, new Qcow2OpenOptions { ReadOnly = true });
+            Assert.Equal(data, await ReadAsync(after));
+        }
+    }
+
     [Theory]
     [InlineData(2)]
     [InlineData(3)]
