@@ -7,7 +7,7 @@ namespace Paddock.Block;
 /// Any offset and length will do (a file opened for direct I/O bounces by itself). Requests may overlap in time and come from any thread.
 /// Reading past the end gives zeroes; writing past it grows the storage. All failures are <see cref="BlockException"/>.
 /// </remarks>
-public interface IStorage : IAsyncDisposable
+public interface IStorage : IFlushState, IAsyncDisposable
 {
     /// <summary>Name for messages: a file's path as it was given.</summary>
     string Name { get; }
@@ -46,12 +46,6 @@ public interface IStorage : IAsyncDisposable
     /// </remarks>
     ValueTask FlushAsync(CancellationToken cancellationToken = default);
 
-    /// <summary>Throws if an earlier flush failed and may have lost data: nothing written from now on can be made durable.</summary>
-    /// <exception cref="BlockException">The error of that flush.</exception>
-    void ThrowIfFlushFailed()
-    {
-    }
-
     /// <summary>
     /// Takes space for a range, so that later writes to it do not fail for want of it. What the range reads as stays; past the end it is zeroes.
     /// </summary>
@@ -61,7 +55,7 @@ public interface IStorage : IAsyncDisposable
     /// <param name="cancellationToken">Ends it early.</param>
     /// <returns>False where this storage cannot do that: then only writing takes the space.</returns>
     /// <exception cref="BlockException">No space is left.</exception>
-    ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default) => ValueTask.FromResult(false);
+    ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default);
 
     /// <summary>Cuts or grows the storage; new bytes read as zeroes. <see cref="Preallocation.Metadata"/> is taken as off.</summary>
     ValueTask SetLengthAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default);

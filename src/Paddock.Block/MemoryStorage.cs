@@ -106,6 +106,12 @@ public sealed class MemoryStorage(string name = "memory") : IStorage
     }
 
     /// <inheritdoc/>
+    public void ThrowIfFlushFailed()
+    {
+        // nothing is lost in memory
+    }
+
+    /// <inheritdoc/>
     public ValueTask FlushAsync(CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
 
     /// <inheritdoc/>

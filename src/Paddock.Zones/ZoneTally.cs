@@ -48,7 +48,7 @@ internal sealed class ZoneTally
         return total;
     }
 
-    /// <summary>The first zone from one on that is in some conditions; negative when there is none.</summary>
+    /// <summary>The first zone from one on whose condition is in a set; negative if no zone has one.</summary>
     public int Next(ReadOnlySpan<byte> conditions, int from, ZoneConditionSet which)
     {
         for (int zone = from; zone < conditions.Length; zone++)

@@ -63,7 +63,7 @@ public class VolatileStorageTests
         var disk = new CrashStorage { Capacity = 8 * 4096 };
         var cache = new VolatileStorage(disk, 1 << 20);
         int accepted = 0;
-        while (await AcceptsAsync(cache.WriteAsync(accepted * 4096L, Filled(4096, (byte)(accepted + 1)), Token)))
+        while (await FullDisk.AcceptsAsync(cache.WriteAsync(accepted * 4096L, Filled(4096, (byte)(accepted + 1)), Token)))
         {
             accepted++;
         }
@@ -79,18 +79,18 @@ public class VolatileStorageTests
         var disk = new CrashStorage { Capacity = 4 * 4096, CanReserve = false };
         var cache = new VolatileStorage(disk, VolatileStorage.MinSize);
         int accepted = 0;
-        while (await AcceptsAsync(cache.WriteAsync(accepted * 4096L, Filled(4096, (byte)(accepted + 1)), Token)))
+        while (await FullDisk.AcceptsAsync(cache.WriteAsync(accepted * 4096L, Filled(4096, (byte)(accepted + 1)), Token)))
         {
             accepted++;
             Assert.InRange(accepted, 0, 64);
         }
 
-        Assert.False(await AcceptsAsync(cache.FlushAsync(Token)));
-        Assert.False(await AcceptsAsync(cache.FlushAsync(Token)));
+        Assert.False(await FullDisk.AcceptsAsync(cache.FlushAsync(Token)));
+        Assert.False(await FullDisk.AcceptsAsync(cache.FlushAsync(Token)));
         disk.Capacity = 1 << 20;
         await cache.FlushAsync(Token);
         Assert.All(Enumerable.Range(0, accepted), i => Assert.Equal(i + 1, disk.Live.ToArray()[i * 4096]));
-        Assert.True(await AcceptsAsync(cache.WriteAsync(0, new byte[512], Token)));
+        Assert.True(await FullDisk.AcceptsAsync(cache.WriteAsync(0, new byte[512], Token)));
     }
 
     [Fact]
@@ -102,7 +102,7 @@ public class VolatileStorageTests
         await cache.FlushAsync(Token);
         await cache.SetLengthAsync(12288, cancellationToken: Token);
         await cache.DiscardAsync(4096, 8192, Token);
-        Assert.False(await AcceptsAsync(cache.WriteAsync(4096, Filled(4096, 2), Token)));
+        Assert.False(await FullDisk.AcceptsAsync(cache.WriteAsync(4096, Filled(4096, 2), Token)));
         await cache.FlushAsync(Token);
         Assert.Equal([.. Filled(4096, 1), .. new byte[8192]], disk.Live.ToArray());
     }
@@ -128,24 +128,10 @@ public class VolatileStorageTests
         }
 
         await cache.FlushAsync(Token);
-        Assert.False(await AcceptsAsync(disk.WriteAsync(8192, Filled(4096, 3), Token)));
-        Assert.True(await AcceptsAsync(cache.WriteAsync(0, Filled(512, 4), Token)));
+        Assert.False(await FullDisk.AcceptsAsync(disk.WriteAsync(8192, Filled(4096, 3), Token)));
+        Assert.True(await FullDisk.AcceptsAsync(cache.WriteAsync(0, Filled(512, 4), Token)));
         await cache.FlushAsync(Token);
         Assert.Equal([.. Filled(512, 4), .. byWriting ? Filled(512, 2) : new byte[512], .. new byte[3072]], disk.Live.ToArray());
-    }
-
-    private static async Task<bool> AcceptsAsync(ValueTask request)
-    {
-        try
-        {
-            await request;
-            return true;
-        }
-        catch (BlockException e)
-        {
-            Assert.Equal(BlockError.NoSpace, e.Error);
-            return false;
-        }
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Text;
 using Paddock.Block;
+using Paddock.Block.Faults;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 
@@ -71,6 +72,21 @@ public class NodeTests
         {
             File.Delete(file);
         }
+    }
+
+    [Fact]
+    public async Task A_failed_flush_of_a_remote_namespace_is_remembered_by_the_storage_of_its_node()
+    {
+        await using var bench = await Bench.StartAsync();
+        var io = new ToolContext { Program = "qemu-io", Out = new StringWriter(), Error = new StringWriter() };
+        string name = $"nvme+tcp://127.0.0.1:{bench.Server.Address.Port}/{bench.Subsystem.Nqn}";
+        var node = await new ImageOpener(io).OpenAsync(name, new OpenSettings());
+        await using var disk = node.Device;
+        await disk.WriteAsync(0, new byte[4096], cancellationToken: TestContext.Current.CancellationToken);
+        node.Storage!.ThrowIfFlushFailed();
+        bench.Faults.Add(new DeviceFault { Operations = DeviceOperations.Flush });
+        await Assert.ThrowsAsync<BlockException>(() => disk.FlushAsync(TestContext.Current.CancellationToken).AsTask());
+        Assert.Throws<BlockException>(node.Storage.ThrowIfFlushFailed);
     }
 
     [Fact]

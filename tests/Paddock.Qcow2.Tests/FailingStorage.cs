@@ -43,6 +43,11 @@ internal sealed class FailingStorage(IStorage storage, FailureMode mode, int fai
     public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
         => DoAsync(() => storage.DiscardAsync(offset, length, cancellationToken));
 
+    public void ThrowIfFlushFailed() => storage.ThrowIfFlushFailed();
+
+    public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
+        => ValueTask.FromResult(false);
+
     public ValueTask FlushAsync(CancellationToken cancellationToken = default) => DoAsync(() => storage.FlushAsync(cancellationToken));
 
     public ValueTask SetLengthAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)

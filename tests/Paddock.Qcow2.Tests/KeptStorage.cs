@@ -25,6 +25,11 @@ internal sealed class KeptStorage(IStorage storage) : IStorage
     public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
         => storage.DiscardAsync(offset, length, cancellationToken);
 
+    public void ThrowIfFlushFailed() => storage.ThrowIfFlushFailed();
+
+    public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
+        => ValueTask.FromResult(false);
+
     public ValueTask FlushAsync(CancellationToken cancellationToken = default) => MayFail() ?? storage.FlushAsync(cancellationToken);
 
     public ValueTask SetLengthAsync(

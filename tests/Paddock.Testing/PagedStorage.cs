@@ -188,6 +188,11 @@ public sealed class PagedStorage : IStorage
     }
 
     /// <inheritdoc/>
+    public void ThrowIfFlushFailed()
+    {
+    }
+
+    /// <inheritdoc/>
     public ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
         Count();

@@ -111,6 +111,13 @@ public class NodeTests
         public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
             => _memory.DiscardAsync(offset, length, cancellationToken);
 
+        public void ThrowIfFlushFailed()
+        {
+        }
+
+        public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
+            => ValueTask.FromResult(false);
+
         public ValueTask FlushAsync(CancellationToken cancellationToken = default)
         {
             Flushes++;

@@ -32,7 +32,7 @@ public sealed partial class VolatileStorage : IStorage
     private long _length, _clock, _drained;
     private bool _dead;
 
-    /// <summary>True while the storage below takes nothing more: the next write waits for room, and fails if there is none.</summary>
+    /// <summary>True while the storage below takes nothing more: the next write waits for room and fails if none appears.</summary>
     private volatile bool _overfull;
 
     /// <param name="below">What is durable once it is flushed; owned until <see cref="CutAsync"/> gives it back.</param>

@@ -75,7 +75,8 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     public TimeSpan IdleEviction { get; init; }
 
     /// <summary>
-    /// So long one who waits for a slot waits for the client that was evicted for it, whose requests may end late, before another is evicted too.
+    /// How long to wait for an evicted client, whose requests may end late, to free its slot before another client is
+    /// evicted.
     /// </summary>
     public TimeSpan LeavingPatience { get; init; } = TimeSpan.FromSeconds(5);
 
@@ -260,7 +261,7 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         }
     }
 
-    // a slot for one who waits; false when there is none to be had, and whoever comes is not to wait
+    // takes a slot for a waiting client; false if no slot can be had and new clients are not to wait
     private async ValueTask<bool> PlaceAsync()
     {
         while (!_places.Wait(0))

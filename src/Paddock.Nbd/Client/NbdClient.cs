@@ -10,7 +10,7 @@ namespace Paddock.Nbd;
 /// A disk at an NBD server. Requests longer than the server takes go in parts; what the server cannot do is done without it where that is
 /// possible. After a lost connection requests are asked again on a new one, as <see cref="NbdTarget.ReconnectDelay"/> says.
 /// </summary>
-public sealed class NbdClient : IBlockDevice
+public sealed class NbdClient : IBlockDevice, IFlushState
 {
     // the longest range of one request without a payload, where lengths have 32 bits; a multiple of any block size
     private const long MaxCompactRange = 1L << 30;
@@ -29,7 +29,8 @@ public sealed class NbdClient : IBlockDevice
     private int _failures;
     private bool _disposed;
 
-    // the number of the connection that acknowledged the oldest write that no flush followed, and that no flush has begun for; 0: there is none
+    // the connection that acknowledged the oldest write that no flush covers (first)
+    // or that the current flush covers (second); 0: no such write
     private int _unflushed, _beingFlushed;
     private readonly AsyncMutex _flushing = new();
     private readonly FlushFailure _flushFailure;
@@ -66,8 +67,7 @@ public sealed class NbdClient : IBlockDevice
     public static async ValueTask<NbdClient> ConnectAsync(NbdTarget target, CancellationToken cancellationToken = default)
         => new(target, await ClientConnecting.OpenAsync(target, target.OpenTimeout, cancellationToken));
 
-    /// <summary>Throws if a flush failed, or writes may be lost that no flush followed: nothing can be made durable until the device is reopened.</summary>
-    /// <exception cref="BlockException">The error of that flush.</exception>
+    /// <inheritdoc/>
     public void ThrowIfFlushFailed() => _flushFailure.ThrowIfFailed();
 
     /// <summary>Asks a server what it has.</summary>

@@ -9,11 +9,12 @@ using Paddock.Nvme.Wire;
 namespace Paddock.Nvme.Host;
 
 /// <summary>A namespace of a remote controller as a block device.</summary>
-internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int blockShift, bool readOnly, bool ownsHost) : IBlockDevice
+internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int blockShift, bool readOnly, bool ownsHost) : IBlockDevice, IFlushState
 {
     private const uint ForceUnitAccess = 1u << 30;
 
-    // the server's incarnation, plus one, at the oldest acknowledged write that no flush followed, and that no flush has begun for; 0: there is none
+    // the server's incarnation, plus one, at the oldest acknowledged write
+    // that no flush covers (first) or that the current flush covers (second); 0: no such write
     private int _unflushed, _beingFlushed;
 
     private readonly AsyncMutex _flushing = new();
@@ -209,9 +210,8 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         SubmissionEntry entry, ReadOnlyMemory<byte> data, long offset, int length, CancellationToken cancellationToken)
         => host.RunAsync(entry, data, default, cancellationToken);
 
-    /// <summary>Throws if writes may be lost: nothing can be made durable until the namespace is opened again.</summary>
-    /// <exception cref="BlockException">The error of the flush that found it out.</exception>
-    protected void ThrowIfFlushFailed() => _flushFailure.ThrowIfFailed();
+    /// <inheritdoc/>
+    public void ThrowIfFlushFailed() => _flushFailure.ThrowIfFailed();
 
     /// <summary>Notes that a write was acknowledged which the server may keep in a volatile cache.</summary>
     protected void Acknowledged(int incarnation, bool isDurable)

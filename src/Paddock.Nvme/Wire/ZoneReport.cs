@@ -70,6 +70,6 @@ internal static class ZoneReport
     /// <summary>The zones that a report lists: 0 all, 1 empty, 2 and 3 open, 4 closed, 5 full, 6 read only, 7 offline.</summary>
     public static ZoneConditionSet Selected(byte selector) => Selectors[selector];
 
-    /// <summary>The selector of a set of zones; negative when there is none.</summary>
+    /// <summary>The selector of a set of zones; negative if no selector means that set.</summary>
     public static int SelectorOf(ZoneConditionSet zones) => Selectors.IndexOf(zones);
 }

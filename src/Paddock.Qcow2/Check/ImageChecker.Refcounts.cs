@@ -170,10 +170,10 @@ internal sealed partial class ImageChecker
         }
 
         bool leak = stored > counted;
-        bool mend = leak ? fixLeaks : stored != 0 && fixErrors;
+        bool repairs = leak ? fixLeaks : stored != 0 && fixErrors;
         _rebuild |= stored == 0;
-        Say($"{(mend ? "Repairing" : leak ? "Leaked" : "ERROR")} cluster {cluster} refcount={stored} reference={counted}");
-        if (!mend)
+        Say($"{(repairs ? "Repairing" : leak ? "Leaked" : "ERROR")} cluster {cluster} refcount={stored} reference={counted}");
+        if (!repairs)
         {
             _ = leak ? _report.Leaks++ : _report.Corruptions++;
             return;
@@ -233,7 +233,7 @@ internal sealed partial class ImageChecker
     private async ValueTask CheckCopiedFlagsAsync()
     {
         // counts are right by now as far as they can be; a repair of leaks alone must be sure of it
-        bool mend = FixErrors || (repair == Qcow2Repair.Leaks && _report is { CheckErrors: 0, Corruptions: 0, Leaks: 0 });
+        bool repairs = FixErrors || (repair == Qcow2Repair.Leaks && _report is { CheckErrors: 0, Corruptions: 0, Leaks: 0 });
         var table = await ReadL1Async(image.L1Offset, image.L1Entries);
         var done = new HashSet<long>();
         for (int i = 0; i < image.L1Entries; i++)
@@ -247,8 +247,8 @@ internal sealed partial class ImageChecker
 
             if ((count == 1) != ((entry & Copied) != 0))
             {
-                SayCopied($"L2 cluster: l1_index={i} l1_entry={entry:x} refcount={count}", mend);
-                if (mend)
+                SayCopied($"L2 cluster: l1_index={i} l1_entry={entry:x} refcount={count}", repairs);
+                if (repairs)
                 {
                     var bytes = new byte[8];
                     BinaryPrimitives.WriteUInt64BigEndian(bytes, entry ^ Copied);
@@ -260,14 +260,14 @@ internal sealed partial class ImageChecker
             if (done.Add(l2) && await LoadL2Async(l2))
             {
                 // what does not begin at a cluster is no table, and other tables may lie in it
-                await CheckCopiedInL2Async(l2, mend && (l2 & (image.ClusterSize - 1)) == 0);
+                await CheckCopiedInL2Async(l2, repairs && (l2 & (image.ClusterSize - 1)) == 0);
             }
         }
 
         await _storage.FlushAsync(cancellationToken);
     }
 
-    private async ValueTask CheckCopiedInL2Async(long l2, bool mend)
+    private async ValueTask CheckCopiedInL2Async(long l2, bool repairs)
     {
         bool dirty = false;
         for (int i = 0; i < image.L2Entries; i++)
@@ -285,8 +285,8 @@ internal sealed partial class ImageChecker
                 continue;
             }
 
-            SayCopied($"data cluster: l2_entry={entry:x} refcount={count}", mend);
-            if (mend)
+            SayCopied($"data cluster: l2_entry={entry:x} refcount={count}", repairs);
+            if (repairs)
             {
                 BinaryPrimitives.WriteUInt64BigEndian(_l2.AsSpan(i * image.L2EntrySize), entry ^ Copied);
                 dirty = true;
@@ -299,9 +299,9 @@ internal sealed partial class ImageChecker
         }
     }
 
-    private void SayCopied(string what, bool mend)
+    private void SayCopied(string what, bool repairs)
     {
-        Say($"{(mend ? "Repairing" : "ERROR")} OFLAG_COPIED {what}");
-        _ = mend ? _report.CorruptionsFixed++ : _report.Corruptions++;
+        Say($"{(repairs ? "Repairing" : "ERROR")} OFLAG_COPIED {what}");
+        _ = repairs ? _report.CorruptionsFixed++ : _report.Corruptions++;
     }
 }

@@ -127,7 +127,7 @@ internal sealed partial class RefcountManager
         return 1;
     }
 
-    /// <summary>The last cluster in use of those that one table entry stands for; -1 when there is none.</summary>
+    /// <summary>The last cluster in use among those of one table entry; -1 if all are free.</summary>
     private async ValueTask<long> LastUsedAsync(int index, long except)
     {
         long first = (long)index << _geometry.RefcountBlockBits, block = BlockOf(first);

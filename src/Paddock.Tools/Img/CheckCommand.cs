@@ -39,8 +39,8 @@ internal static class CheckCommand
         await using var storage = (await NbdNode.TryOpenAsync(path, new QDict(), null, settings))?.Storage
             ?? ImageOpener.OpenFile(path, repair == Qcow2Repair.None, given.Has("U"));
         var report = await CheckAsync(ctx, storage, repair);
-        bool mended = report.CorruptionsFixed + report.LeaksFixed > 0;
-        if (mended && !given.Json && !given.Has("q"))
+        bool repaired = report.CorruptionsFixed + report.LeaksFixed > 0;
+        if (repaired && !given.Json && !given.Has("q"))
         {
             ctx.Line("The following inconsistencies were found and repaired:\n");
             ctx.Line($"    {report.LeaksFixed} leaked clusters\n    {report.CorruptionsFixed} corruptions\n");

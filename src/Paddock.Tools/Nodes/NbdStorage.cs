@@ -43,6 +43,9 @@ internal sealed class NbdStorage(NbdDisk disk) : IStorage
 
     public ValueTask FlushAsync(CancellationToken cancellationToken = default) => disk.FlushAsync(cancellationToken);
 
+    public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
+        => ValueTask.FromResult(false);
+
     public void ThrowIfFlushFailed() => disk.Client.ThrowIfFlushFailed();
 
     public ValueTask SetLengthAsync(

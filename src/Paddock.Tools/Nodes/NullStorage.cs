@@ -39,6 +39,10 @@ internal sealed class NullStorage(long size, bool readZeroes, bool readOnly) : I
 
     public ValueTask FlushAsync(CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
 
+    public void ThrowIfFlushFailed()
+    {
+    }
+
     public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default) => ValueTask.FromResult(true);
 
     public ValueTask SetLengthAsync(

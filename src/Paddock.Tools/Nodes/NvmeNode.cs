@@ -20,13 +20,15 @@ internal static class NvmeNode
         }
 
         string path = name is null ? NvmeName.Of(options) : NvmeName.Is(name) ? name : throw new ToolException($"'{name}' is not a name of the driver '{driver}'");
-        var device = await OpenAsync(NvmeName.Parse(path, isTyped: settings.Admit is null), settings.ReadOnly);
-        return new ImageNode { Driver = "raw", Filename = path, Protocol = NvmeName.Driver, Storage = new DeviceStorage(device, path), Device = device };
+        var remote = await OpenAsync(NvmeName.Parse(path, isTyped: settings.Admit is null), settings.ReadOnly);
+        var device = CheckedBlockDevice.Wrap(remote);
+        var storage = new DeviceStorage(device, remote as IFlushState, path);
+        return new ImageNode { Driver = "raw", Filename = path, Protocol = NvmeName.Driver, Storage = storage, Device = device };
     }
 
     /// <summary>Connects to the namespace that a name on the command line names.</summary>
-    public static ValueTask<IBlockDevice> OpenAsync(string name, bool readOnly, CancellationToken cancellationToken = default)
-        => OpenAsync(NvmeName.Parse(name, isTyped: true), readOnly, cancellationToken);
+    public static async ValueTask<IBlockDevice> OpenAsync(string name, bool readOnly, CancellationToken cancellationToken = default)
+        => CheckedBlockDevice.Wrap(await OpenAsync(NvmeName.Parse(name, isTyped: true), readOnly, cancellationToken));
 
     private static async ValueTask<IBlockDevice> OpenAsync(NvmeName name, bool readOnly, CancellationToken cancellationToken = default)
     {
@@ -37,7 +39,7 @@ internal static class NvmeNode
             var device = await host.OpenAsync(id, ownsHost: true, cancellationToken);
             return device.IsReadOnly && !readOnly
                 ? throw new ToolException($"namespace {id} of '{options.SubsystemNqn}' is write protected")
-                : CheckedBlockDevice.Wrap(device);
+                : device;
         }
         catch
         {
@@ -59,8 +61,8 @@ internal static class NvmeNode
         }
     }
 
-    /// <summary>A device where a node wants the bytes under it.</summary>
-    private sealed class DeviceStorage(IBlockDevice device, string name) : IStorage
+    /// <summary>A namespace where a node wants the bytes under it.</summary>
+    private sealed class DeviceStorage(IBlockDevice device, IFlushState? flushes, string name) : IStorage
     {
         public string Name => name;
 
@@ -81,6 +83,11 @@ internal static class NvmeNode
 
         public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
             => device.DiscardAsync(offset, length, cancellationToken);
+
+        public void ThrowIfFlushFailed() => flushes?.ThrowIfFlushFailed();
+
+        public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
+            => ValueTask.FromResult(false);
 
         public ValueTask FlushAsync(CancellationToken cancellationToken = default) => device.FlushAsync(cancellationToken);
 

@@ -30,7 +30,7 @@ public class FullStorageTests
             int accepted = 0;
             await using (var device = await Qcow2Image.OpenAsync(disk, new Qcow2OpenOptions(), Token))
             {
-                while (await AcceptsAsync(device.WriteAsync((long)accepted * Piece, Filled(accepted), cancellationToken: Token)))
+                while (await FullDisk.AcceptsAsync(device.WriteAsync((long)accepted * Piece, FullDisk.Filled(Piece, accepted), cancellationToken: Token)))
                 {
                     accepted++;
                 }
@@ -45,7 +45,7 @@ public class FullStorageTests
             for (int i = 0; i < accepted; i++)
             {
                 await again.ReadAsync((long)i * Piece, read, Token);
-                Assert.True(read.AsSpan().SequenceEqual(Filled(i)), $"{pages} pages: piece {i} of {accepted} is gone");
+                Assert.True(read.AsSpan().SequenceEqual(FullDisk.Filled(Piece, i)), $"{pages} pages: piece {i} of {accepted} is gone");
             }
 
             Assert.True(accepted * Piece <= disk.Capacity);
@@ -63,7 +63,7 @@ public class FullStorageTests
         await using var device = (IZonedBlockDevice)await Qcow2Image.OpenAsync(disk, new Qcow2OpenOptions(), Token);
         for (int zone = 0; zone < 10; zone++)
         {
-            await device.WriteAsync(zone * Zone, Filled(zone), cancellationToken: Token);
+            await device.WriteAsync(zone * Zone, FullDisk.Filled(Piece, zone), cancellationToken: Token);
         }
 
         await device.FlushAsync(Token);
@@ -97,27 +97,5 @@ public class FullStorageTests
         }
 
         return new CrashStorage(start);
-    }
-
-    private static async Task<bool> AcceptsAsync(ValueTask request)
-    {
-        try
-        {
-            await request;
-            return true;
-        }
-        catch (BlockException e)
-        {
-            Assert.Equal(BlockError.NoSpace, e.Error);
-            return false;
-        }
-    }
-
-    private static byte[] Filled(int number)
-    {
-        var bytes = new byte[Piece];
-        Array.Fill(bytes, (byte)(number + 1));
-        BitConverter.TryWriteBytes(bytes, number);
-        return bytes;
     }
 }

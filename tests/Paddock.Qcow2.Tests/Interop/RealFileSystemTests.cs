@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Testing;
 using Paddock.Block.Faults;
 using Paddock.Posix;
 
@@ -30,7 +31,7 @@ public class RealFileSystemTests
         storage = cached ? new VolatileStorage(storage, 1 << 20) : storage;
         await using (var device = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions(), Token))
         {
-            while (await AcceptsAsync(device.WriteAsync((long)accepted * Piece, Filled(accepted), cancellationToken: Token)))
+            while (await FullDisk.AcceptsAsync(device.WriteAsync((long)accepted * Piece, FullDisk.Filled(Piece, accepted), cancellationToken: Token)))
             {
                 accepted++;
             }
@@ -44,7 +45,7 @@ public class RealFileSystemTests
         for (int i = 0; i < accepted; i++)
         {
             await again.ReadAsync((long)i * Piece, read, Token);
-            Assert.True(read.AsSpan().SequenceEqual(Filled(i)), $"piece {i} of {accepted} is gone");
+            Assert.True(read.AsSpan().SequenceEqual(FullDisk.Filled(Piece, i)), $"piece {i} of {accepted} is gone");
         }
     }
 
@@ -61,7 +62,7 @@ public class RealFileSystemTests
         IBlockDevice device = raw ? new RawDevice(storage) : await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions(), Token);
         for (int i = 0; i < 1500; i++)
         {
-            await device.WriteAsync((long)i * Piece, Filled(i), cancellationToken: Token);
+            await device.WriteAsync((long)i * Piece, FullDisk.Filled(Piece, i), cancellationToken: Token);
         }
 
         var first = await Assert.ThrowsAsync<BlockException>(() => device.FlushAsync(Token).AsTask());
@@ -72,7 +73,7 @@ public class RealFileSystemTests
             Assert.Equal((first.Error, first.Errno), (again.Error, again.Errno));
         }
 
-        await Assert.ThrowsAsync<BlockException>(() => device.WriteAsync(1500L * Piece, Filled(0), WriteFlags.Fua, Token).AsTask());
+        await Assert.ThrowsAsync<BlockException>(() => device.WriteAsync(1500L * Piece, FullDisk.Filled(Piece, 0), WriteFlags.Fua, Token).AsTask());
         await device.ReadAsync(0, new byte[Piece], Token);
         await Record.ExceptionAsync(() => device.DisposeAsync().AsTask());
         await using var reopened = FileStorage.Open(new FileOpenOptions { Path = path });
@@ -89,26 +90,4 @@ public class RealFileSystemTests
 
     private static async Task<IBlockDevice> OpenAsync(string path)
         => await Qcow2Image.OpenAsync(FileStorage.Open(new FileOpenOptions { Path = path, ReadOnly = true }), new Qcow2OpenOptions { ReadOnly = true }, Token);
-
-    private static async Task<bool> AcceptsAsync(ValueTask request)
-    {
-        try
-        {
-            await request;
-            return true;
-        }
-        catch (BlockException e)
-        {
-            Assert.Equal(BlockError.NoSpace, e.Error);
-            return false;
-        }
-    }
-
-    private static byte[] Filled(int number)
-    {
-        var bytes = new byte[Piece];
-        Array.Fill(bytes, (byte)(number + 1));
-        BitConverter.TryWriteBytes(bytes, number);
-        return bytes;
-    }
 }
