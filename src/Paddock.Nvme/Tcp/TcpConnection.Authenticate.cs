@@ -14,6 +14,7 @@ internal sealed partial class TcpConnection
     private readonly CancellationTokenSource _gone = new();
     private QueueAuthentication? _authentication;
     private int _farewell;
+    private volatile bool _joined;
 
     /// <summary>For how long an authentication of the queue has been waited for, or been running; 0: none is.</summary>
     public long AuthenticatingMilliseconds => _controller is null ? 0 : _authentication?.WaitingMilliseconds ?? 0;
@@ -22,7 +23,8 @@ internal sealed partial class TcpConnection
     public bool IsAuthenticating => AuthenticatingMilliseconds > 0;
 
     /// <summary>Whether the queue is the controller's: the host has connected it, and authenticated it where it must.</summary>
-    public bool IsAdmitted => _controller is not null && _authentication is not { IsAuthenticated: false };
+    /// <remarks>A queue that has authenticated and whose number another connection has taken is not.</remarks>
+    public bool IsAdmitted => _controller is not null && (_authentication is null || (_joined && _authentication.IsAuthenticated));
 
     /// <summary>Ends the connection of a host that did not authenticate its queue in time.</summary>
     public void GiveUpAuthentication()
@@ -44,7 +46,7 @@ internal sealed partial class TcpConnection
     private NvmeStatus? Admit(in SubmissionEntry entry) => _controller is null
         ? !IsConnect(entry) ? NvmeStatus.CommandSequence : entry.DataLength != ConnectData.Size ? NvmeStatus.SglLengthInvalid : null
         : !IsAuthentication(entry)
-        ? _authentication is { IsAuthenticated: false } ? NvmeStatus.AuthenticationRequired : null
+        ? !IsAdmitted ? NvmeStatus.AuthenticationRequired : null
         : _authentication is null ? NvmeStatus.InvalidOpcode
         : entry.Dword10 != AuthHeader.CommandProtocol || entry.Dword11 != entry.DataLength || entry.DataLength is 0 or > AuthHeader.MaxMessage
             ? NvmeStatus.InvalidField : null;
@@ -93,6 +95,9 @@ internal sealed partial class TcpConnection
         {
             Fault ??= $"queue {_queue} of controller {_controller.Id} has been connected by another connection";
             Dispose();
+            return;
         }
+
+        _joined = true;
     }
 }
