@@ -5,8 +5,8 @@ using Paddock.Block;
 namespace Paddock.Posix;
 
 /// <summary>
-/// The space that a file takes: zeroes, holes, reservations, length. Each call runs to its end; with direct I/O the caller keeps writes away
-/// meanwhile (<see cref="DirectFile.RunAloneAsync"/>).
+/// The space that a file takes: zeroes, holes, reservations, length. Each call runs to its end; with direct I/O the caller keeps writes
+/// away meanwhile (<see cref="DirectFile.RunAloneAsync"/>).
 /// </summary>
 internal sealed class FileSpace
 {
@@ -73,7 +73,9 @@ internal sealed class FileSpace
         }
     }
 
-    /// <summary>Takes space for later writes; what the range reads as stays. Sets <see cref="CanReserve"/> to false where it cannot.</summary>
+    /// <summary>
+    /// Takes space for later writes; what the range reads as stays. Sets <see cref="CanReserve"/> to false where it cannot.
+    /// </summary>
     public void Reserve(long offset, long length, bool grows)
     {
         if (_direct is not null)
