@@ -4,9 +4,9 @@ failed=0
 
 # a case that hangs prints where the kernel's tasks are blocked; the guest then ends, because nothing can end such a task
 watch_case() {
-    sleep "${CASE_SECONDS:-600}"
-    echo "   no end after ${CASE_SECONDS:-600} s; blocked tasks:"
-    ps | grep -vE ' \[|ps$' | sed 's/^/   /'
+    sleep "${CASE_SECONDS:-7200}"
+    echo "   no end after ${CASE_SECONDS:-7200} s; blocked tasks:"
+    ps ax 2>/dev/null | grep -v '\[.*\]$' | sed 's/^/   /'
     dmesg -C
     echo w >/proc/sysrq-trigger
     sleep 2
