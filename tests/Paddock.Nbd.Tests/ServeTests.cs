@@ -110,8 +110,8 @@ public sealed class ServeTests(TlsTests.Certificates made) : IClassFixture<TlsTe
         return At("z.qcow2");
     }
 
-    private async Task<ServeVerb> StartAsync(ServeSettings settings, params ServedImage[] images)
-        => await ServeVerb.StartAsync(
+    private async Task<PaddockServer> StartAsync(ServeSettings settings, params ServedImage[] images)
+        => await PaddockServer.StartAsync(
             settings with { Images = images, Nbd = settings.Nbd ?? "unix:" + At("n") }, new ServeLog(TextWriter.Null, TimeProvider.System, json: false));
 
     /// <summary>A clock whose timers run when the test says so.</summary>

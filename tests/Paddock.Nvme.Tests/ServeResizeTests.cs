@@ -205,7 +205,7 @@ public class ServeResizeTests
         string image = Path.Combine(Directory.CreateTempSubdirectory("paddock-resize-").FullName, "disk.qcow2");
         var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
         await CreateVerb.RunAsync(image, new Qcow2.Qcow2CreateOptions { Size = 1 << 20 }, force: false, console);
-        var opener = new ImageOpener(new ToolContext { Program = "t", Out = TextWriter.Null, Error = TextWriter.Null });
+        var opener = new ImageOpener("t", TextWriter.Null);
         var disk = await ServedDisk.OpenAsync(opener, new() { Path = image }, "disk", null);
         using var running = new SemaphoreSlim(0);
         using var hold = new ManualResetEventSlim();

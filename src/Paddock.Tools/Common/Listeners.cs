@@ -5,7 +5,7 @@ using Paddock.Posix;
 namespace Paddock.Tools;
 
 /// <summary>Sockets that listen.</summary>
-internal static class Listeners
+public static class Listeners
 {
     private const int Backlog = 128;
 

@@ -13,10 +13,10 @@ internal sealed class DoorServer : IAsyncDisposable
     public const ulong GuestAt = 0x10_0000;
 
     private readonly string _folder;
-    private readonly ServeVerb _server;
+    private readonly PaddockServer _server;
     private bool _stopped;
 
-    private DoorServer(string folder, ServeVerb server)
+    private DoorServer(string folder, PaddockServer server)
     {
         _folder = folder;
         _server = server;
@@ -27,7 +27,7 @@ internal sealed class DoorServer : IAsyncDisposable
         string folder = Directory.CreateTempSubdirectory("vhost-door-").FullName;
         string image = Path.Combine(folder, "disk.qcow2");
         await CreateAsync(image, zoned);
-        var server = await ServeVerb.StartAsync(
+        var server = await PaddockServer.StartAsync(
             (settings ?? new ServeSettings()) with
             {
                 Images = [new ServedImage { Path = image }],

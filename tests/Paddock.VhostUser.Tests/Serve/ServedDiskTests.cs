@@ -18,7 +18,7 @@ public class ServedDiskTests
         {
             File.Delete(image);
             await DoorServer.CreateAsync(image, zoned: true);
-            var opener = new ImageOpener(new ToolContext { Program = "paddock", Out = TextWriter.Null, Error = TextWriter.Null });
+            var opener = new ImageOpener("paddock", TextWriter.Null);
             var disk = await ServedDisk.OpenAsync(opener, new ServedImage { Path = image }, "disk", cached ? 1 << 20 : null);
             var observer = new Observer();
             long place = await disk.Zoned!.AppendObservedAsync(3 * DoorServer.Zone, new byte[4096], WriteFlags.None, observer);
