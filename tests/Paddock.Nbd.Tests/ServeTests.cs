@@ -1,3 +1,4 @@
+using Paddock.Testing;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
@@ -5,7 +6,7 @@ using Paddock.Tools.Serve;
 namespace Paddock.Nbd.Tests;
 
 /// <summary>NBD as `paddock serve` offers it, with other people's clients.</summary>
-public sealed class ServeTests(TlsTests.Certificates made) : IClassFixture<TlsTests.Certificates>, IDisposable
+public sealed class ServeTests(TlsCertificates made) : IClassFixture<TlsCertificates>, IDisposable
 {
     private const int Zone = 1 << 20, Size = 8 << 20;
 
@@ -104,9 +105,8 @@ public sealed class ServeTests(TlsTests.Certificates made) : IClassFixture<TlsTe
 
     private async Task<string> ZonedAsync()
     {
-        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
         var zoned = new Qcow2.ZonedCreateOptions { ZoneSize = Zone };
-        await CreateVerb.RunAsync(At("z.qcow2"), new Qcow2.Qcow2CreateOptions { Size = Size, Zoned = zoned }, force: false, console);
+        await ImageFile.CreateAsync(At("z.qcow2"), Size, zoned);
         return At("z.qcow2");
     }
 

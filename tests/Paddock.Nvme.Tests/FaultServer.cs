@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Testing;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
@@ -30,9 +31,8 @@ internal sealed class FaultServer : IAsyncDisposable
     {
         string folder = Directory.CreateTempSubdirectory("paddock-faults-").FullName;
         string image = Path.Combine(folder, "disk.qcow2");
-        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
         var zoned = new Qcow2.ZonedCreateOptions { ZoneSize = Zone, ConventionalZones = (uint)conventional };
-        await CreateVerb.RunAsync(image, new Qcow2.Qcow2CreateOptions { Size = Zones * Zone, Zoned = zoned }, force: false, console);
+        await ImageFile.CreateAsync(image, Zones * Zone, zoned);
         if (script is not null)
         {
             await File.WriteAllTextAsync(Path.Combine(folder, "script"), script);

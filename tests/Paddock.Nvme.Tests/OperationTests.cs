@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Paddock.Block;
+using Paddock.Testing;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
@@ -279,7 +280,7 @@ public sealed class OperationTests : IDisposable
 
     private static string Name(PaddockServer server) => $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk";
 
-    private static ImageOpener OpenerOf() => new(new ToolContext { Program = "t", Out = TextWriter.Null, Error = TextWriter.Null });
+    private static ImageOpener OpenerOf() => new("t", TextWriter.Null);
 
     private string At(string name) => Path.Combine(_folder, name);
 
@@ -293,9 +294,8 @@ public sealed class OperationTests : IDisposable
         string image = At("disk.qcow2");
         if (!File.Exists(image))
         {
-            var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
             var zoned = new Qcow2.ZonedCreateOptions { ZoneSize = Zone };
-            await CreateVerb.RunAsync(image, new Qcow2.Qcow2CreateOptions { Size = 8 * Zone, Zoned = zoned }, force: false, console);
+            await ImageFile.CreateAsync(image, 8 * Zone, zoned);
         }
 
         return new ServedImage { Path = image };

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Testing;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
@@ -185,31 +186,16 @@ public sealed class ServeTests : IDisposable
         return [.. zones.Select(z => z.Condition)];
     }
 
-    [Fact]
-    public async Task A_stop_has_its_drain_time_and_a_minute_more_before_the_process_ends_without_a_flush()
-    {
-        string image = Path.Combine(_folder, "disk");
-        await File.WriteAllBytesAsync(image, new byte[1 << 20], TestContext.Current.CancellationToken);
-        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
-        var settings = new ServeSettings
-        {
-            Images = [new ServedImage { Path = image, Format = "raw" }], Nbd = "unix:" + Path.Combine(_folder, "n"), DrainTimeout = 300,
-        };
-        await ServeVerb.RunAsync(settings, null, console, new CancellationToken(canceled: true));
-        Assert.Equal(TimeSpan.FromSeconds(360), console.StopLimit);
-    }
-
     private async Task<string> RefusalAsync(string line) => (await Assert.ThrowsAsync<ToolException>(
         () => ControlSocket.AskAsync(Path.Combine(_folder, "c"), line, TestContext.Current.CancellationToken))).Message;
 
     private async Task<PaddockServer> StartAsync(int conventional = 0, bool make = true)
     {
         string image = Path.Combine(_folder, "disk.qcow2");
-        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
         var zoned = new Qcow2.ZonedCreateOptions { ZoneSize = 1 << 20, ConventionalZones = (uint)conventional };
         if (make)
         {
-            await CreateVerb.RunAsync(image, new Qcow2.Qcow2CreateOptions { Size = 8 << 20, Zoned = zoned }, force: false, console);
+            await ImageFile.CreateAsync(image, 8 << 20, zoned);
         }
 
         return await PaddockServer.StartAsync(

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Paddock.Qcow2;
+using Paddock.Testing;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
@@ -41,9 +42,8 @@ internal sealed class DoorServer : IAsyncDisposable
 
     public static async Task CreateAsync(string image, bool zoned)
     {
-        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
         var zones = zoned ? new ZonedCreateOptions { ZoneSize = Zone } : null;
-        await CreateVerb.RunAsync(image, new Qcow2CreateOptions { Size = Zones * Zone, Zoned = zones }, force: false, console);
+        await ImageFile.CreateAsync(image, Zones * Zone, zones);
     }
 
     public Task<string> AskAsync(string line)
