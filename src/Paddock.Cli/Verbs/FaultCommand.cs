@@ -17,7 +17,7 @@ internal static class FaultCommand
         "  release  lets go on what rules hold: all, or id=N",
         "  clear    takes rules away: all, or id=N; what they hold goes on",
         "  status   shows the rules, what they met, and what is not flushed ('list' is the same); --json for programs",
-        "  drop     ends every connection of every door",
+        "  drop     ends every connection of every listener",
         "  powercut drops what was not flushed, ends every connection, opens the images anew: keep=PERCENT of the lost",
         "           sectors survive, by seed=N; hold=SECONDS before clients are taken again. Wants serve --volatile-cache",
         "  readonly, offline, restore    wear zone=N out, for good, or give it its condition back",

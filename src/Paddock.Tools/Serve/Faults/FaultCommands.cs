@@ -1,11 +1,11 @@
 using System.Globalization;
 using Paddock.Block;
-using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve.Faults;
 
-/// <summary>Runs the lines of `paddock fault` on the images of a server, whatever door they are reached by.</summary>
-internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyList<IDoor> doors, PowerSwitch power)
+/// <summary>Runs the lines of `paddock fault` on the images of a server, whatever listener they are reached by.</summary>
+internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyList<IListener> listeners, PowerSwitch power)
 {
     private const long MaxHold = 3600;
 
@@ -39,9 +39,9 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
             case "status":
                 return "ok: " + JsonText.Compact(Status());
             case "drop":
-                foreach (var door in doors)
+                foreach (var listener in listeners)
                 {
-                    door.DropConnections();
+                    listener.DropConnections();
                 }
 
                 return "ok: every connection was ended";
@@ -60,7 +60,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
     private IEnumerable<ServedDisk> Chosen(ControlLine line)
         => line["image"] is null && line["ns"] is null && line["nqn"] is null ? disks : [Find(line).Disk];
 
-    private IEnumerable<ServedNamespace> Namespaces() => doors.OfType<NvmeDoor>().SelectMany(d => d.Namespaces);
+    private IEnumerable<ServedNamespace> Namespaces() => listeners.OfType<NvmeListener>().SelectMany(d => d.Namespaces);
 
     // the disk that a line is for: the part of an image, and which bytes of it
     private (ServedDisk Disk, long Start, long Length) Find(ControlLine line)
