@@ -8,9 +8,9 @@ namespace Paddock.Cli.Verbs;
 internal static class FaultCommand
 {
     /// <summary>What help says after the options.</summary>
-    public static readonly string[] Words =
+    public static readonly string[] Details =
     [
-        "Words:",
+        "Commands:",
         "  fail     a request fails: error=ERRNO (EIO unless given), status=HEX (what NVMe hosts see), ms=N (wait first)",
         "  delay    a request waits ms=N (1000 unless given) and holds up no other",
         "  hang     a request waits until 'release', 'clear', or its NVMe host's Abort",

@@ -8,7 +8,7 @@ namespace Paddock.Cli.Verbs;
 internal static class ResizeCommand
 {
     /// <summary>What help says after the options.</summary>
-    public static readonly string[] Words =
+    public static readonly string[] Details =
     [
         "IMAGE is its name as NBD exports it (the file's name without its ending, unless the server was told another), or its path as the",
         "server was given it; where one image is served, it is not needed.",

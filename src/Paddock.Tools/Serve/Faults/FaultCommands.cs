@@ -15,7 +15,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
     {
         try
         {
-            return await RunAsync(FaultWords.Parse(line));
+            return await RunAsync(FaultSyntax.Parse(line));
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
@@ -25,7 +25,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
 
     private async Task<string> RunAsync(ControlLine line)
     {
-        switch (line.Word)
+        switch (line.Command)
         {
             case "fail" or "delay" or "hang":
                 var place = Find(line);
@@ -51,7 +51,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
                     TimeSpan.FromSeconds(line.Number("hold", 0, 0, MaxHold)));
                 return "ok: the power was cut and is back";
             default:
-                return await WearAsync(line);
+                return await SetConditionAsync(line);
         }
     }
 
@@ -97,7 +97,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
 
     private static string Names(string option, IEnumerable<string> names) => string.Join(" or ", names.Distinct().Select(n => $"{option}={n}"));
 
-    private async Task<string> WearAsync(ControlLine line)
+    private async Task<string> SetConditionAsync(ControlLine line)
     {
         var (disk, start, length) = Find(line);
         if (disk.Zoned is not { Attributes: { } attributes } zoned || start + length <= zoned.Zoned.ConventionalZones * zoned.Zoned.ZoneSize)
@@ -117,7 +117,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
         }
 
         int shown = (int)line.Number("zone", 0, 0, count - 1), zone = shown + (int)(start / size);
-        var condition = line.Word switch
+        var condition = line.Command switch
         {
             "readonly" => ZoneCondition.ReadOnly,
             "offline" => ZoneCondition.Offline,
@@ -134,7 +134,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
             }
         }
 
-        return $"ok: zone {shown} is {(line.Word == "restore" ? "restored" : line.Word)}";
+        return $"ok: zone {shown} is {(line.Command == "restore" ? "restored" : line.Command)}";
     }
 
     private QDict Status()
