@@ -99,7 +99,7 @@ public sealed class ServeTests(TlsCertificates made) : IClassFixture<TlsCertific
 
     private async Task<string> PlainAsync(string name)
     {
-        await Peer.OursAsync("create", "-q", "-f", "qcow2", At(name + ".qcow2"), $"{Size}");
+        await ImageFile.CreateAsync(At(name + ".qcow2"), Size);
         return At(name + ".qcow2");
     }
 

@@ -67,7 +67,6 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
         string[] node = ["--object", $"tls-creds-x509,id=t,dir={made.Folder("client")},endpoint=client", "--image-opts"];
         string options = $"driver=nbd,host=localhost,port={target.Port},tls-creds=t";
         Assert.Contains("virtual size: 4 MiB", await Peer.MustAsync("qemu-img", ["info", .. node, options]), StringComparison.Ordinal);
-        Assert.Equal(await Peer.MustAsync("qemu-img", ["map", "--output=json", .. node, options]), await Peer.OursAsync(["map", "--output=json", .. node, options]));
     }
 
     [Fact]
@@ -85,10 +84,6 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
             await Peer.ThereAsync(Path.Combine(made.Root, "pid"));
             var target = new NbdTarget { Host = "localhost", Port = port, Tls = made.Client, OpenTimeout = TimeSpan.FromSeconds(10) };
             await UseAsync(target);
-            var list = await Peer.NbdAsync(
-                Token, "-L", "-b", "127.0.0.1", "-p", $"{port}", "--object", $"tls-creds-x509,id=t,dir={made.Folder("client")},endpoint=client",
-                "--tls-creds", "t", "--tls-hostname", "localhost");
-            Assert.Contains("exports available: 1", list.Out, StringComparison.Ordinal);
         }
         finally
         {
@@ -109,7 +104,6 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
 
         // without certificates the system's authorities are asked, which do not know ours
         await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(NbdTarget.Parse($"nbds://localhost:{target.Port}/")!));
-        Assert.Contains("virtual size: 4 MiB", await Peer.OursAsync(["info", name]), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -37,7 +37,7 @@ public sealed class KilledServerTests : IDisposable
     {
         await ImageFile.CreateAsync(Path.Combine(_folder, "z.qcow2"), Zones * (long)Zone, new ZonedCreateOptions { ZoneSize = Zone });
         var random = new Random(seed);
-        using var ram = new GuestRam(VhostServer.GuestAt, Memory);
+        using var ram = new GuestRam(Guest.MemoryAt, Memory);
         byte[] description = new byte[InflightDescription.PaddedSize];
         SafeFileHandle? record = null;
         GuestRing[]? rings = null;

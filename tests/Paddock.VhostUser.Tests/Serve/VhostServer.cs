@@ -10,9 +10,6 @@ namespace Paddock.VhostUser.Tests.Serve;
 /// <summary>`paddock serve` of one image by vhost-user, with a control socket, in this process.</summary>
 internal sealed class VhostServer : IAsyncDisposable
 {
-    public const int Zone = 1 << 20, Zones = 8;
-    public const ulong GuestAt = 0x10_0000;
-
     private readonly string _folder;
     private readonly PaddockServer _server;
     private bool _stopped;
@@ -27,7 +24,7 @@ internal sealed class VhostServer : IAsyncDisposable
     {
         string folder = Directory.CreateTempSubdirectory("vhost-server-").FullName;
         string image = Path.Combine(folder, "disk.qcow2");
-        await CreateAsync(image, zoned);
+        await ImageFile.CreateAsync(image, Guest.Zones * Guest.Zone, zoned ? new ZonedCreateOptions { ZoneSize = Guest.Zone } : null);
         var server = await PaddockServer.StartAsync(
             (settings ?? new ServeSettings()) with
             {
@@ -38,12 +35,6 @@ internal sealed class VhostServer : IAsyncDisposable
             },
             new ServeLog(TextWriter.Null, TimeProvider.System, json: true));
         return new VhostServer(folder, server);
-    }
-
-    public static async Task CreateAsync(string image, bool zoned)
-    {
-        var zones = zoned ? new ZonedCreateOptions { ZoneSize = Zone } : null;
-        await ImageFile.CreateAsync(image, Zones * Zone, zones);
     }
 
     public Task<string> AskAsync(string line)
