@@ -80,7 +80,7 @@ public sealed class ServeTests(TlsTests.Certificates made) : IClassFixture<TlsTe
         var time = new TestClock();
         await using var server = new NbdServer(
             new NbdServerOptions { IdleLimit = TimeSpan.FromMilliseconds(1), Time = time }, new NbdExport { Name = "", Device = Bench.Disk(1 << 20).Device });
-        server.Listen(Listeners.Unix(At("n")).Listener);
+        server.Listen(ServerSockets.Unix(At("n")).Listener);
         await using var client = await NbdClient.ConnectAsync(new NbdTarget { SocketPath = At("n") }, Token);
         await client.ReadAsync(0, new byte[512], Token);
         while (server.Statistics.Connections > 0)

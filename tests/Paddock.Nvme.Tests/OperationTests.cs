@@ -7,7 +7,7 @@ using Paddock.Tools.Serve;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>`paddock serve` as it is run: doors together, limits, metrics, a stop under load, sockets from a service manager.</summary>
+/// <summary>`paddock serve` as it is run: listeners together, limits, metrics, a stop under load, sockets from a service manager.</summary>
 public sealed class OperationTests : IDisposable
 {
     private const int Zone = 1 << 20, Piece = 4096;
@@ -20,7 +20,7 @@ public sealed class OperationTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public async Task What_one_door_writes_the_other_reads_and_the_page_counts_both()
+    public async Task What_one_listener_writes_the_other_reads_and_the_page_counts_both()
     {
         await using var server = await StartAsync(Settings());
         await using var nbd = await NbdAsync();
@@ -43,7 +43,7 @@ public sealed class OperationTests : IDisposable
         Assert.Equal(1, page["paddock_zones_open{image=\"disk\"}"]);
         Assert.Equal(1, page["paddock_nvme_latency_seconds_count{kind=\"write\"}"]);
         Assert.True(page["paddock_nbd_latency_seconds_count{kind=\"write\"}"] >= 1);
-        Assert.Equal(1, page["paddock_connections{door=\"nbd\"}"]);
+        Assert.Equal(1, page["paddock_connections{listener=\"nbd\"}"]);
         Assert.True(page["paddock_buffer_bytes"] > 0);
     }
 
@@ -92,7 +92,7 @@ public sealed class OperationTests : IDisposable
         await using var server = await StartAsync(Settings() with { MaxConnections = 2 });
         using var first = await ConnectAsync(server);
         using var second = await ConnectAsync(server);
-        await UntilAsync(async () => (await PageAsync(server))["paddock_connections{door=\"nvme\"}"] == 2);
+        await UntilAsync(async () => (await PageAsync(server))["paddock_connections{listener=\"nvme\"}"] == 2);
         using var third = await ConnectAsync(server);
         Assert.Equal(0, await third.ReceiveAsync(new byte[1], Token));
         await using var one = await NbdAsync();
@@ -144,7 +144,7 @@ public sealed class OperationTests : IDisposable
     {
         using var ear = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
         ear.Bind(new UnixDomainSocketEndPoint(At("notify")));
-        var handed = Listeners.Tcp(new IPEndPoint(IPAddress.Loopback, 0));
+        var handed = ServerSockets.Tcp(new IPEndPoint(IPAddress.Loopback, 0));
         int port = ((IPEndPoint)handed.LocalEndPoint!).Port;
         var manager = ServiceManager.Of(
             name => name switch

@@ -5,11 +5,11 @@ using Paddock.Nvme.Wire;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
-using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>An image whose size changes while it is served, as the clients of each door see it.</summary>
+/// <summary>An image whose size changes while it is served, as the clients of each listener see it.</summary>
 public class ServeResizeTests
 {
     private const int Zone = FaultServer.Zone, Zones = FaultServer.Zones;
@@ -240,7 +240,7 @@ public class ServeResizeTests
         var running = new TaskCompletionSource<string>();
         var hold = new TaskCompletionSource<string>();
         var control = new ControlSocket(
-            DoorListener.Owned(path, "--control"),
+            ListeningSocket.Owned(path, "--control"),
             line =>
             {
                 running.TrySetResult(line);
@@ -342,7 +342,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task Requests_of_every_door_fly_while_the_size_goes_up_and_down()
+    public async Task Requests_of_every_listener_fly_while_the_size_goes_up_and_down()
     {
         await using var server = await FaultServer.StartAsync(cache: "16M");
         bool ends = false;

@@ -5,7 +5,7 @@ using Paddock.Tools.Serve;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>`paddock serve` as it is configured: a file, several doors, faults, metrics, hosts.</summary>
+/// <summary>`paddock serve` as it is configured: a file, several listeners, faults, metrics, hosts.</summary>
 public sealed class ServeTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("paddock-serve-").FullName;
@@ -33,7 +33,7 @@ public sealed class ServeTests : IDisposable
     }
 
     [Fact]
-    public async Task Conventional_zones_are_a_namespace_of_their_own_and_all_doors_lead_to_one_disk()
+    public async Task Conventional_zones_are_a_namespace_of_their_own_and_all_listeners_lead_to_one_disk()
     {
         await using var server = await StartAsync(conventional: 2);
         string name = $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk";

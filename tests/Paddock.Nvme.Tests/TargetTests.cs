@@ -282,7 +282,7 @@ internal sealed class Bench : IAsyncDisposable
         var subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:test", "TEST");
         subsystem.Add(new NvmeNamespace(1, image, 512, "disk") { Faults = faults });
         target.Add(subsystem);
-        var server = new NvmeTcpServer(target, Listeners.Tcp(new IPEndPoint(IPAddress.Loopback, 0)));
+        var server = new NvmeTcpServer(target, ServerSockets.Tcp(new IPEndPoint(IPAddress.Loopback, 0)));
         var bench = new Bench(server, target, subsystem, image);
         bench.Host = await NvmeTcpHost.ConnectAsync(bench.HostOptions() with { HeaderDigest = headerDigest, DataDigest = dataDigest });
         bench.Zoned = (IZonedBlockDevice)await bench.Host.OpenAsync(1, ownsHost: false);

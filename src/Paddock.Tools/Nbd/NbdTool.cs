@@ -162,11 +162,11 @@ public static class NbdTool
         {
             if (given.SocketPath is { } path)
             {
-                return Listeners.Unix(path);
+                return ServerSockets.Unix(path);
             }
 
             var address = given.Bind is null ? IPAddress.Any : Dns.GetHostAddresses(given.Bind)[0];
-            return (Listeners.Tcp(new IPEndPoint(address, given.Port ?? DefaultPort)), null);
+            return (ServerSockets.Tcp(new IPEndPoint(address, given.Port ?? DefaultPort)), null);
         }
         catch (Exception e) when (e is SocketException or ArgumentException or IOException or UnauthorizedAccessException)
         {

@@ -1,6 +1,6 @@
 using Paddock.Posix;
 using Paddock.Tools.Native;
-using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve;
 
@@ -17,7 +17,7 @@ public static class ServeCheck
     public static void Run(ServeSettings settings, NativeConsole console)
     {
         Validate(settings, ServiceManager.None);
-        NbdDoor.CredentialsOf(settings)?.Dispose();
+        NbdListener.CredentialsOf(settings)?.Dispose();
         foreach (var image in settings.Images)
         {
             if (!image.Path.Contains(':', StringComparison.Ordinal) && !FileNames.Exists(image.Path))
@@ -33,7 +33,7 @@ public static class ServeCheck
         string tls = settings.NbdTlsCreds is null ? "" : $", TLS {settings.NbdTls}, client certificates {settings.NbdTlsClients}";
         string sizes = settings.NbdResize ? ", clients may change sizes" : "";
         string hosts = settings.AllowHosts.Count == 0 ? ", all hosts" : $", {settings.AllowHosts.Count} hosts";
-        foreach (var (door, where) in new[]
+        foreach (var (listener, where) in new[]
         {
             ("nvme", settings.Nvme is { } nvme ? nvme + hosts : null), ("nbd", settings.Nbd is { } nbd ? nbd + tls + sizes : null),
             ("vhost-user", settings.VhostUser), ("metrics", settings.Metrics), ("control", settings.Control),
@@ -41,14 +41,14 @@ public static class ServeCheck
         {
             if (where is not null)
             {
-                console.Out.WriteLine($"{door} {where}");
+                console.Out.WriteLine($"{listener} {where}");
             }
         }
 
         console.Out.WriteLine($"backing files: {settings.Backing}");
         int idle = settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds;
         console.Out.WriteLine(
-            $"limits: {settings.MaxConnections} connections by each door, {settings.MaxMemory} of memory, "
+            $"limits: {settings.MaxConnections} connections by each listener, {settings.MaxMemory} of memory, "
             + $"idle after {(idle == 0 ? "no time" : $"{idle} s")}, {settings.DrainTimeout} s to drain");
     }
 
@@ -85,7 +85,7 @@ public static class ServeCheck
         {
             if (where is not null && (key == "--nvme" || !where.StartsWith("unix:", StringComparison.Ordinal)))
             {
-                DoorListener.Endpoint(where, key);
+                ListeningSocket.Endpoint(where, key);
             }
         }
     }

@@ -6,13 +6,13 @@ using Paddock.Block.Buffers;
 using Paddock.Block.Faults;
 using Paddock.Posix;
 using Paddock.Tools.Native;
-using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Listeners;
 using Paddock.Tools.Serve.Faults;
 using Paddock.Tools.Serve.Resize;
 
 namespace Paddock.Tools.Serve;
 
-/// <summary>`paddock serve`: images behind one or several doors, until a signal asks for the end.</summary>
+/// <summary>`paddock serve`: images behind one or several listeners, until a signal asks for the end.</summary>
 public sealed class ServeVerb : IAsyncDisposable
 {
     private const int WorkerThreads = 32;
@@ -22,7 +22,7 @@ public sealed class ServeVerb : IAsyncDisposable
     private readonly ServiceManager _manager;
     private readonly SlabPool _buffers;
     private readonly List<ServedDisk> _disks = [];
-    private readonly List<IDoor> _doors = [];
+    private readonly List<IListener> _listeners = [];
     private FaultCommands? _faults;
     private ResizeCommands? _sizes;
     private FaultSchedule? _schedule;
@@ -40,10 +40,10 @@ public sealed class ServeVerb : IAsyncDisposable
     }
 
     /// <summary>Where NVMe/TCP listens; null: nowhere.</summary>
-    public IPEndPoint? NvmeAddress => _doors.OfType<NvmeDoor>().FirstOrDefault()?.Address;
+    public IPEndPoint? NvmeAddress => _listeners.OfType<NvmeListener>().FirstOrDefault()?.Address;
 
     /// <summary>Where NBD listens, as people write it; null: nowhere.</summary>
-    public string? NbdAddress => _doors.OfType<NbdDoor>().FirstOrDefault()?.Addresses[0];
+    public string? NbdAddress => _listeners.OfType<NbdListener>().FirstOrDefault()?.Addresses[0];
 
     /// <summary>Where metrics are; null: nowhere.</summary>
     public IPEndPoint? MetricsAddress => _metrics?.Address;
@@ -96,7 +96,7 @@ public sealed class ServeVerb : IAsyncDisposable
         return !server._flushFailed;
     }
 
-    /// <summary>Opens the images and the doors.</summary>
+    /// <summary>Opens the images and the listeners.</summary>
     internal static async Task<ServeVerb> StartAsync(ServeSettings settings, ServeLog log, ServiceManager? manager = null)
     {
         manager ??= ServiceManager.None;
@@ -109,7 +109,7 @@ public sealed class ServeVerb : IAsyncDisposable
         try
         {
             await server.OpenImagesAsync();
-            await server.OpenDoorsAsync();
+            await server.OpenListenersAsync();
             return server;
         }
         catch
@@ -138,10 +138,10 @@ public sealed class ServeVerb : IAsyncDisposable
             disk.Faults.Clear();
         }
 
-        await Task.WhenAll([.. lines, .. _doors.Select(door => CloseAsync(door, limit))]);
-        foreach (var door in _doors)
+        await Task.WhenAll([.. lines, .. _listeners.Select(listener => CloseAsync(listener, limit))]);
+        foreach (var listener in _listeners)
         {
-            await door.DisposeAsync();
+            await listener.DisposeAsync();
         }
 
         foreach (var disk in _disks)
@@ -157,15 +157,15 @@ public sealed class ServeVerb : IAsyncDisposable
     }
 
     // an image that cannot be flushed must not keep the others from being closed; its own closing says why
-    private async Task CloseAsync(IDoor door, TimeSpan limit)
+    private async Task CloseAsync(IListener listener, TimeSpan limit)
     {
         try
         {
-            await door.CloseAsync(limit);
+            await listener.CloseAsync(limit);
         }
         catch (Exception e)
         {
-            _log.Write("flush failed", ("door", door.Name), ("why", e.Message));
+            _log.Write("flush failed", ("listener", listener.Name), ("why", e.Message));
         }
     }
 
@@ -196,55 +196,55 @@ public sealed class ServeVerb : IAsyncDisposable
         }
     }
 
-    private async Task OpenDoorsAsync()
+    private async Task OpenListenersAsync()
     {
-        if (DoorListener.All(_manager, "nvme", _settings.Nvme, allowUnix: false) is { Count: > 0 } nvme)
+        if (ListeningSocket.All(_manager, "nvme", _settings.Nvme, allowUnix: false) is { Count: > 0 } nvme)
         {
-            _doors.Add(new NvmeDoor(_settings, _disks, nvme, _buffers, _log));
+            _listeners.Add(new NvmeListener(_settings, _disks, nvme, _buffers, _log));
         }
 
-        if (DoorListener.All(_manager, "nbd", _settings.Nbd, allowUnix: true) is { Count: > 0 } nbd)
+        if (ListeningSocket.All(_manager, "nbd", _settings.Nbd, allowUnix: true) is { Count: > 0 } nbd)
         {
-            _doors.Add(new NbdDoor(_settings, _disks, nbd, _buffers, _log));
+            _listeners.Add(new NbdListener(_settings, _disks, nbd, _buffers, _log));
         }
 
         if (_settings.VhostUser is not null || _settings.Images.Any(i => i.VhostUser is not null) || _manager.Has("vhost-user"))
         {
-            _doors.Add(OperatingSystem.IsLinux()
-                ? new VhostUserDoor(_settings, _disks, _manager.Take("vhost-user"), _buffers, _log) : throw new ToolException("--vhost-user needs Linux"));
+            _listeners.Add(OperatingSystem.IsLinux()
+                ? new VhostUserListener(_settings, _disks, _manager.Take("vhost-user"), _buffers, _log) : throw new ToolException("--vhost-user needs Linux"));
         }
 
-        _sizes = new ResizeCommands(_disks, _doors, _log);
+        _sizes = new ResizeCommands(_disks, _listeners, _log);
         await StartFaultsAsync();
-        foreach (var door in _doors)
+        foreach (var listener in _listeners)
         {
-            door.Open();
-            foreach (string address in door.Addresses)
+            listener.Open();
+            foreach (string address in listener.Addresses)
             {
-                _log.Write("listening", ("door", door.Name), ("address", address));
+                _log.Write("listening", ("listener", listener.Name), ("address", address));
             }
         }
 
-        OpenSideDoors();
+        OpenServiceSockets();
     }
 
     // the faults of a script are there before the first client
     private async Task StartFaultsAsync()
     {
-        var power = new PowerSwitch(_disks, _doors, _log, TimeProvider.System);
-        _faults = new FaultCommands(_disks, _doors, power);
+        var power = new PowerSwitch(_disks, _listeners, _log, TimeProvider.System);
+        _faults = new FaultCommands(_disks, _listeners, power);
         _schedule = new FaultSchedule([.. _settings.Faults.SelectMany(FaultScript.Load)], _faults, _disks, _log, TimeProvider.System);
         await _schedule.StartAsync();
     }
 
-    private void OpenSideDoors()
+    private void OpenServiceSockets()
     {
-        if (DoorListener.All(_manager, "metrics", _settings.Metrics, allowUnix: true) is { Count: > 0 } metrics)
+        if (ListeningSocket.All(_manager, "metrics", _settings.Metrics, allowUnix: true) is { Count: > 0 } metrics)
         {
-            _metrics = new MetricsServer(metrics, new MetricsPage(_doors, _disks, _buffers, ServeCheck.MemoryOf(_settings)).RenderAsync, _settings.MetricsHosts);
+            _metrics = new MetricsServer(metrics, new MetricsPage(_listeners, _disks, _buffers, ServeCheck.MemoryOf(_settings)).RenderAsync, _settings.MetricsHosts);
             foreach (var listener in metrics)
             {
-                _log.Write("listening", ("door", "metrics"), ("address", $"http://{listener.Address}/metrics"));
+                _log.Write("listening", ("listener", "metrics"), ("address", $"http://{listener.Address}/metrics"));
             }
         }
 
@@ -252,13 +252,13 @@ public sealed class ServeVerb : IAsyncDisposable
         var control = _manager.Take("control").ToList();
         if (_settings.Control is { } path)
         {
-            control.Add(DoorListener.Owned(path, "--control"));
+            control.Add(ListeningSocket.Owned(path, "--control"));
         }
 
         foreach (var place in control)
         {
             _controls.Add(new ControlSocket(place, commands.ExecuteAsync, _log));
-            _log.Write("listening", ("door", "control"), ("address", place.Address));
+            _log.Write("listening", ("listener", "control"), ("address", place.Address));
         }
     }
 
@@ -282,9 +282,9 @@ public sealed class ServeVerb : IAsyncDisposable
             disk.Faults.GiveUpAll();
         }
 
-        foreach (var door in _doors)
+        foreach (var listener in _listeners)
         {
-            door.DropConnections();
+            listener.DropConnections();
         }
     }
 
@@ -294,11 +294,11 @@ public sealed class ServeVerb : IAsyncDisposable
         try
         {
             var settings = reload();
-            foreach (var door in _doors)
+            foreach (var listener in _listeners)
             {
-                foreach (string change in door.Reload(settings))
+                foreach (string change in listener.Reload(settings))
                 {
-                    _log.Write("changed", ("door", door.Name), ("what", change));
+                    _log.Write("changed", ("listener", listener.Name), ("what", change));
                 }
             }
 

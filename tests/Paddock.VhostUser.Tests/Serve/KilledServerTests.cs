@@ -39,7 +39,7 @@ public sealed class KilledServerTests : IDisposable
             Path.Combine(_folder, "z.qcow2"),
             new Qcow2CreateOptions { Size = Zones * (long)Zone, Zoned = new ZonedCreateOptions { ZoneSize = Zone } }, force: false, console);
         var random = new Random(seed);
-        using var ram = new GuestRam(DoorServer.GuestAt, Memory);
+        using var ram = new GuestRam(VhostServer.GuestAt, Memory);
         byte[] description = new byte[InflightDescription.PaddedSize];
         SafeFileHandle? record = null;
         GuestRing[]? rings = null;

@@ -3,14 +3,14 @@ using System.Collections.Frozen;
 namespace Paddock.Tools.Serve.Faults;
 
 /// <summary>The words of `paddock fault`, and what each may have behind it; the control socket and a script at start take the same.</summary>
-internal static class FaultWords
+internal static class FaultSyntax
 {
     private const string Status = "status", List = "list";
 
     private static readonly string[] Target = ["image", "ns", "nqn"];
     private static readonly string[] Which = [.. Target, "command", "nth", "every", "count", "probability", "seed", "zone", "offset", "length"];
 
-    private static readonly FrozenDictionary<string, string[]> Words = new Dictionary<string, string[]>
+    private static readonly FrozenDictionary<string, string[]> Syntax = new Dictionary<string, string[]>
     {
         ["fail"] = [.. Which, "error", "status", "ms"],
         ["delay"] = [.. Which, "ms"],
@@ -30,6 +30,6 @@ internal static class FaultWords
     public static ControlLine Parse(string line)
     {
         string[] parts = line.Split((char[]?)null, 2, StringSplitOptions.RemoveEmptyEntries);
-        return ControlLine.Parse(parts is [List, ..] ? string.Join(' ', [Status, .. parts[1..]]) : line, Words);
+        return ControlLine.Parse(parts is [List, ..] ? string.Join(' ', [Status, .. parts[1..]]) : line, Syntax);
     }
 }

@@ -2,7 +2,7 @@ using System.Globalization;
 using Paddock.Block.Serving;
 using Paddock.Nvme;
 
-namespace Paddock.Tools.Serve.Doors;
+namespace Paddock.Tools.Serve.Listeners;
 
 /// <summary>What the NVMe target counts, as metrics.</summary>
 internal static class NvmeMetrics

@@ -2,9 +2,9 @@ using Paddock.Block;
 using Paddock.Block.Faults;
 using Paddock.Tools.Serve.Faults;
 
-namespace Paddock.Tools.Serve.Doors;
+namespace Paddock.Tools.Serve.Listeners;
 
-/// <summary>An opened image as the doors see it: one device for all of them, with its faults on demand before it.</summary>
+/// <summary>An opened image as the listeners see it: one device for all of them, with its faults on demand before it.</summary>
 internal sealed class ServedDisk
 {
     /// <summary>Clients that reset or trim write again soon, mostly; what they do not is given back to the file system after this.</summary>
@@ -29,7 +29,7 @@ internal sealed class ServedDisk
     /// <summary>What it is called: its NBD export, and its namespaces.</summary>
     public string Name { get; }
 
-    /// <summary>What doors serve; it stays when the image is opened anew.</summary>
+    /// <summary>What listeners serve; it stays when the image is opened anew.</summary>
     public IBlockDevice Device { get; }
 
     /// <summary>What changes its size, behind the faults.</summary>
@@ -38,7 +38,7 @@ internal sealed class ServedDisk
     /// <summary><see cref="Device"/> as a zoned one; null for a plain one.</summary>
     public IZonedBlockDevice? Zoned => Device as IZonedBlockDevice;
 
-    /// <summary>The image of now, without faults; the server owns it, not the door.</summary>
+    /// <summary>The image of now, without faults; the server owns it, not the listener.</summary>
     public ImageNode Node => Power?.Node ?? _node!;
 
     /// <summary>The rules before <see cref="Device"/>.</summary>

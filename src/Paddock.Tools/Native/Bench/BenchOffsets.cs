@@ -6,7 +6,7 @@ namespace Paddock.Tools.Native;
 /// Where a connection's requests go. Sequential loads of several connections take turns: zone by zone on a zoned disk, each connection a share of
 /// its own elsewhere. Guarded by its caller.
 /// </summary>
-internal sealed class BenchPlaces
+internal sealed class BenchOffsets
 {
     private readonly BenchPlan _plan;
     private readonly Random _random;
@@ -19,7 +19,7 @@ internal sealed class BenchPlaces
     /// <param name="plan">What is done.</param>
     /// <param name="runs">The parts of the disk that this connection uses; each at least a request long.</param>
     /// <param name="index">The connection.</param>
-    public BenchPlaces(BenchPlan plan, List<(long Start, long Length)> runs, int index)
+    public BenchOffsets(BenchPlan plan, List<(long Start, long Length)> runs, int index)
     {
         _plan = plan;
         _runs = runs;

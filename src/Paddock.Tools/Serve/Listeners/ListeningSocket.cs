@@ -3,33 +3,33 @@ using System.Net;
 using System.Net.Sockets;
 using Paddock.Posix;
 
-namespace Paddock.Tools.Serve.Doors;
+namespace Paddock.Tools.Serve.Listeners;
 
-/// <summary>A socket that listens for a door.</summary>
+/// <summary>A socket that listens for a listener.</summary>
 /// <param name="Socket">The socket; whoever accepts from it owns it.</param>
 /// <param name="Address">Where, as people write it.</param>
-/// <param name="File">The file of a Unix socket that is removed when the door is closed; null where there is none, or it is not ours.</param>
-internal sealed record DoorListener(Socket Socket, string Address, UnixSocketFile? File)
+/// <param name="File">The file of a Unix socket that is removed when the listener is closed; null where there is none, or it is not ours.</param>
+internal sealed record ListeningSocket(Socket Socket, string Address, UnixSocketFile? File)
 {
-    /// <summary>Why a door ends the connection of a client that did nothing wrong.</summary>
+    /// <summary>Why a listener ends the connection of a client that did nothing wrong.</summary>
     public const string EvictedWhy = "all connections were taken, and another client waited";
 
     private const string UnixPrefix = "unix:";
 
     /// <summary>Listens at <c>HOST:PORT</c>, or at <c>unix:PATH</c> where that is allowed.</summary>
     /// <exception cref="ToolException">The address is none, or is taken; the message names <paramref name="flag"/>.</exception>
-    public static DoorListener Open(string where, string flag, bool allowUnix)
+    public static ListeningSocket Open(string where, string flag, bool allowUnix)
     {
         try
         {
             if (allowUnix && where.StartsWith(UnixPrefix, StringComparison.Ordinal))
             {
-                var (listener, file) = Listeners.Unix(where[UnixPrefix.Length..]);
-                return new DoorListener(listener, where, file);
+                var (listener, file) = ServerSockets.Unix(where[UnixPrefix.Length..]);
+                return new ListeningSocket(listener, where, file);
             }
 
-            var socket = Listeners.Tcp(Endpoint(where, flag));
-            return new DoorListener(socket, socket.LocalEndPoint!.ToString()!, null);
+            var socket = ServerSockets.Tcp(Endpoint(where, flag));
+            return new ListeningSocket(socket, socket.LocalEndPoint!.ToString()!, null);
         }
         catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException or ArgumentException)
         {
@@ -37,8 +37,8 @@ internal sealed record DoorListener(Socket Socket, string Address, UnixSocketFil
         }
     }
 
-    /// <summary>The sockets of a door: those that were handed over under its name, and the one of its flag.</summary>
-    public static IReadOnlyList<DoorListener> All(ServiceManager manager, string name, string? where, bool allowUnix)
+    /// <summary>The sockets of a listener: those that were handed over under its name, and the one of its flag.</summary>
+    public static IReadOnlyList<ListeningSocket> All(ServiceManager manager, string name, string? where, bool allowUnix)
     {
         var all = manager.Take(name).ToList();
         if (where is not null)
@@ -51,12 +51,12 @@ internal sealed record DoorListener(Socket Socket, string Address, UnixSocketFil
 
     /// <summary>Listens at a path that only its owner may use.</summary>
     /// <exception cref="ToolException">It cannot; the message names <paramref name="flag"/>.</exception>
-    public static DoorListener Owned(string path, string flag)
+    public static ListeningSocket Owned(string path, string flag)
     {
         try
         {
-            var (listener, file) = Listeners.Unix(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-            return new DoorListener(listener, path, file);
+            var (listener, file) = ServerSockets.Unix(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            return new ListeningSocket(listener, path, file);
         }
         catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException or ArgumentException)
         {

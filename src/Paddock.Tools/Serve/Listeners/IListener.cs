@@ -1,10 +1,10 @@
-namespace Paddock.Tools.Serve.Doors;
+namespace Paddock.Tools.Serve.Listeners;
 
 /// <summary>
 /// One way into the served images: a protocol with its listeners and clients. `paddock serve` has a list of them and treats all alike; the
-/// images stay its own, and are flushed and closed after the last door.
+/// images stay its own, and are flushed and closed after the last listener.
 /// </summary>
-internal interface IDoor : IAsyncDisposable
+internal interface IListener : IAsyncDisposable
 {
     /// <summary>One word: <c>nvme</c>, <c>nbd</c>. It stands in the log, in metrics, and is the name of a socket that systemd hands over.</summary>
     string Name { get; }
@@ -22,7 +22,7 @@ internal interface IDoor : IAsyncDisposable
     /// <summary>Takes no more clients and no more requests, answers those under way, and hangs up; after the limit on whoever is left.</summary>
     Task CloseAsync(TimeSpan limit);
 
-    /// <summary>Ends every connection at once, as a power cut would; clients may come back. It may be called while the door closes.</summary>
+    /// <summary>Ends every connection at once, as a power cut would; clients may come back. It may be called while the listener closes.</summary>
     void DropConnections();
 
     /// <summary>Takes clients, or hangs up on those who come: a server without power.</summary>
@@ -37,7 +37,7 @@ internal interface IDoor : IAsyncDisposable
     /// <summary>Writes its counters.</summary>
     void WriteMetrics(MetricsText page);
 
-    /// <summary>Why a disk cannot have another size while this door shows it; null: it can. <paramref name="length"/> is in bytes.</summary>
+    /// <summary>Why a disk cannot have another size while this listener shows it; null: it can. <paramref name="length"/> is in bytes.</summary>
     string? CannotResize(ServedDisk disk, long length) => null;
 
     /// <summary>Tells its clients that a disk may have another size now.</summary>

@@ -3,17 +3,17 @@ using Paddock.Block.Buffers;
 using Paddock.VhostUser;
 using Paddock.VhostUser.Blk;
 
-namespace Paddock.Tools.Serve.Doors;
+namespace Paddock.Tools.Serve.Listeners;
 
 /// <summary>Each image as the disk of a virtual machine, behind a Unix socket of its own.</summary>
 [SupportedOSPlatform("linux")]
-internal sealed class VhostUserDoor : IDoor
+internal sealed class VhostUserListener : IListener
 {
     private const string Ending = ".sock";
 
-    private readonly List<(VhostUserServer Server, DoorListener Listener, string Name)> _servers = [];
+    private readonly List<(VhostUserServer Server, ListeningSocket Listener, string Name)> _servers = [];
 
-    public VhostUserDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> handed, SlabPool buffers, ServeLog log)
+    public VhostUserListener(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<ListeningSocket> handed, SlabPool buffers, ServeLog log)
     {
         if (settings.VhostUserQueues is < 1 or > VhostUserLimits.MaxQueues)
         {
@@ -21,7 +21,7 @@ internal sealed class VhostUserDoor : IDoor
         }
 
         // sockets that were handed over serve the images in their order
-        var left = new Queue<DoorListener>(handed);
+        var left = new Queue<ListeningSocket>(handed);
         foreach (var disk in disks)
         {
             if (!left.TryDequeue(out var listener))
@@ -31,7 +31,7 @@ internal sealed class VhostUserDoor : IDoor
                     continue;
                 }
 
-                listener = DoorListener.Open("unix:" + path, "--vhost-user", allowUnix: true);
+                listener = ListeningSocket.Open("unix:" + path, "--vhost-user", allowUnix: true);
             }
 
             var server = new VhostUserServer(disk.Device, new VhostUserServerOptions

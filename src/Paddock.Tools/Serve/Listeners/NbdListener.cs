@@ -2,19 +2,19 @@ using Paddock.Block.Buffers;
 using Paddock.Nbd;
 using Paddock.Nbd.Transport;
 
-namespace Paddock.Tools.Serve.Doors;
+namespace Paddock.Tools.Serve.Listeners;
 
 /// <summary>The images as NBD exports, each under its name.</summary>
-internal sealed class NbdDoor : IDoor
+internal sealed class NbdListener : IListener
 {
     private readonly NbdServer _server;
-    private readonly IReadOnlyList<DoorListener> _listeners;
+    private readonly IReadOnlyList<ListeningSocket> _listeners;
     private readonly Dictionary<ServedDisk, NbdExport> _exports;
 
     // certificates are read anew by Reload; connections of before may still look at the old ones
     private readonly List<TlsCredentials> _credentials = [];
 
-    public NbdDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> listeners, SlabPool buffers, ServeLog log)
+    public NbdListener(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<ListeningSocket> listeners, SlabPool buffers, ServeLog log)
     {
         _listeners = listeners;
         if (disks.GroupBy(d => d.Name).FirstOrDefault(g => g.Count() > 1) is { } twice)
@@ -32,8 +32,8 @@ internal sealed class NbdDoor : IDoor
             Buffers = buffers,
             Tls = credentials is null ? TlsMode.Off : settings.NbdTls == "allowed" ? TlsMode.Allowed : TlsMode.Required,
             Credentials = credentials,
-            Evicted = () => log.Write("evicted", ("door", "nbd"), ("why", DoorListener.EvictedWhy)),
-            Log = line => log.Write("connection ended for a fault of the client", ("door", "nbd"), ("why", line)),
+            Evicted = () => log.Write("evicted", ("listener", "nbd"), ("why", ListeningSocket.EvictedWhy)),
+            Log = line => log.Write("connection ended for a fault of the client", ("listener", "nbd"), ("why", line)),
         };
         _server = new NbdServer(options, WithDefault());
     }

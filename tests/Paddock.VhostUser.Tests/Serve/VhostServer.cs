@@ -7,7 +7,7 @@ using Paddock.Tools.Serve;
 namespace Paddock.VhostUser.Tests.Serve;
 
 /// <summary>`paddock serve` of one image by vhost-user, with a control socket, in this process.</summary>
-internal sealed class DoorServer : IAsyncDisposable
+internal sealed class VhostServer : IAsyncDisposable
 {
     public const int Zone = 1 << 20, Zones = 8;
     public const ulong GuestAt = 0x10_0000;
@@ -16,15 +16,15 @@ internal sealed class DoorServer : IAsyncDisposable
     private readonly ServeVerb _server;
     private bool _stopped;
 
-    private DoorServer(string folder, ServeVerb server)
+    private VhostServer(string folder, ServeVerb server)
     {
         _folder = folder;
         _server = server;
     }
 
-    public static async Task<DoorServer> StartAsync(ServeSettings? settings = null, bool zoned = true)
+    public static async Task<VhostServer> StartAsync(ServeSettings? settings = null, bool zoned = true)
     {
-        string folder = Directory.CreateTempSubdirectory("vhost-door-").FullName;
+        string folder = Directory.CreateTempSubdirectory("vhost-server-").FullName;
         string image = Path.Combine(folder, "disk.qcow2");
         await CreateAsync(image, zoned);
         var server = await ServeVerb.StartAsync(
@@ -36,7 +36,7 @@ internal sealed class DoorServer : IAsyncDisposable
                 Metrics = "unix:" + Path.Combine(folder, "m"),
             },
             new ServeLog(TextWriter.Null, TimeProvider.System, json: true));
-        return new DoorServer(folder, server);
+        return new VhostServer(folder, server);
     }
 
     public static async Task CreateAsync(string image, bool zoned)

@@ -4,21 +4,21 @@ using Paddock.Block;
 using Paddock.Block.Buffers;
 using Paddock.Nvme;
 
-namespace Paddock.Tools.Serve.Doors;
+namespace Paddock.Tools.Serve.Listeners;
 
 /// <summary>The images as namespaces of NVMe subsystems, over TCP.</summary>
-internal sealed class NvmeDoor : IDoor
+internal sealed class NvmeListener : IListener
 {
     private const string DefaultNqn = "nqn.2026-01.io.paddock:";
 
     private readonly ServeSettings _settings;
     private readonly ServeLog _log;
-    private readonly IReadOnlyList<DoorListener> _listeners;
+    private readonly IReadOnlyList<ListeningSocket> _listeners;
     private readonly NvmeTcpServer _server;
     private readonly DhChapPolicy? _keys;
     private readonly List<ServedNamespace> _namespaces = [];
 
-    public NvmeDoor(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<DoorListener> listeners, SlabPool buffers, ServeLog log)
+    public NvmeListener(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<ListeningSocket> listeners, SlabPool buffers, ServeLog log)
     {
         _settings = settings;
         _log = log;
@@ -39,8 +39,8 @@ internal sealed class NvmeDoor : IDoor
 
         _server = new NvmeTcpServer(Target);
         _server.Ended += OnEnded;
-        _server.Evicted += host => _log.Write("evicted", ("door", Name), ("host", host), ("why", DoorListener.EvictedWhy));
-        _server.Refused += () => _log.Write("refused", ("door", Name), ("why", "too many connections, or no memory for one more"));
+        _server.Evicted += host => _log.Write("evicted", ("listener", Name), ("host", host), ("why", ListeningSocket.EvictedWhy));
+        _server.Refused += () => _log.Write("refused", ("listener", Name), ("why", "too many connections, or no memory for one more"));
     }
 
     /// <inheritdoc/>

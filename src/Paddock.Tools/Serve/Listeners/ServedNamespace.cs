@@ -1,6 +1,6 @@
 using Paddock.Nvme;
 
-namespace Paddock.Tools.Serve.Doors;
+namespace Paddock.Tools.Serve.Listeners;
 
 /// <summary>A namespace and the image that it is a part of.</summary>
 /// <param name="Subsystem">Its subsystem.</param>
