@@ -118,7 +118,7 @@ public class ReconnectTests
         var subsystem = new NvmeSubsystem(bench.Subsystem.Nqn, "TEST");
         subsystem.Add(new NvmeNamespace(1, bench.Namespace.Device, 512, "disk"));
         target.Add(subsystem);
-        await using var second = new NvmeTcpServer(target, Listeners.Tcp(new IPEndPoint(IPAddress.Loopback, 0)));
+        await using var second = new NvmeTcpServer(target, ServerSockets.Tcp(new IPEndPoint(IPAddress.Loopback, 0)));
         relay.Target = second.Address.Port;
         relay.Cut();
         var told = await Assert.ThrowsAsync<BlockException>(() => disk.FlushAsync().AsTask());
