@@ -107,7 +107,7 @@ internal static class NewImage
 
     private static void CheckRaw(string? preallocation)
     {
-        switch (CreateOptions.ParsePreallocation(preallocation))
+        switch (PreallocationName.Parse(preallocation))
         {
             case null:
                 throw new ToolException($"invalid parameter value: {preallocation}");

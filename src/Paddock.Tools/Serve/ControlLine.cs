@@ -6,7 +6,7 @@ namespace Paddock.Tools.Serve;
 /// One line of the control socket or of a script: a word, then <c>name=value</c> in any order. What a line may say is checked here, what it
 /// means for the images is not.
 /// </summary>
-internal sealed class ControlLine
+public sealed class ControlLine
 {
     /// <summary>Longest line, in bytes.</summary>
     public const int MaxLength = 1024;

@@ -10,7 +10,7 @@ namespace Paddock.Tools.Serve;
 /// The server's Unix socket for faults on demand and changes of size: a line in, a line back that begins with <c>ok</c> or <c>error</c>. Who may write to the
 /// socket's file may use it: it is made for its owner alone.
 /// </summary>
-internal sealed class ControlSocket : IDisposable
+public sealed class ControlSocket : IDisposable
 {
     private const int MaxClients = 16;
 

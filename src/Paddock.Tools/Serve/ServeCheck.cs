@@ -14,7 +14,7 @@ public static class ServeCheck
 
     /// <summary>Says what would be served, to people; opens nothing.</summary>
     /// <exception cref="ToolException">It could not be; the message names the key.</exception>
-    public static void Run(ServeSettings settings, NativeConsole console)
+    public static void Run(ServeSettings settings, TextWriter output)
     {
         Validate(settings, ServiceManager.None);
         NbdListener.CredentialsOf(settings)?.Dispose();
@@ -25,9 +25,9 @@ public static class ServeCheck
                 throw new ToolException($"images: there is no '{image.Path}'");
             }
 
-            console.Out.WriteLine(
+            output.WriteLine(
                 $"image {image.Path}: {image.Format ?? "format probed"}{(image.ReadOnly ? ", read-only" : "")}, "
-                + $"named {image.Export ?? ServeVerb.StemOf(image.Path)}{(image.Nqn is { } nqn ? $", in {nqn}" : "")}");
+                + $"named {image.Export ?? PaddockServer.StemOf(image.Path)}{(image.Nqn is { } nqn ? $", in {nqn}" : "")}");
         }
 
         string tls = settings.NbdTlsCreds is null ? "" : $", TLS {settings.NbdTls}, client certificates {settings.NbdTlsClients}";
@@ -41,13 +41,13 @@ public static class ServeCheck
         {
             if (where is not null)
             {
-                console.Out.WriteLine($"{listener} {where}");
+                output.WriteLine($"{listener} {where}");
             }
         }
 
-        console.Out.WriteLine($"backing files: {settings.Backing}");
+        output.WriteLine($"backing files: {settings.Backing}");
         int idle = settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds;
-        console.Out.WriteLine(
+        output.WriteLine(
             $"limits: {settings.MaxConnections} connections by each listener, {settings.MaxMemory} of memory, "
             + $"idle after {(idle == 0 ? "no time" : $"{idle} s")}, {settings.DrainTimeout} s to drain");
     }

@@ -10,7 +10,7 @@ namespace Paddock.Tools.Serve;
 /// What a service manager such as systemd hands over and wants to hear: listening sockets (sd_listen_fds(3): <c>LISTEN_PID</c>,
 /// <c>LISTEN_FDS</c>, <c>LISTEN_FDNAMES</c>) and states (sd_notify(3): <c>NOTIFY_SOCKET</c>).
 /// </summary>
-internal sealed class ServiceManager
+public sealed class ServiceManager
 {
     /// <summary>The names that sockets may have: those of the listeners, of the metrics and of the control socket.</summary>
     public static readonly string[] Names = ["nvme", "nbd", "vhost-user", "metrics", "control"];

@@ -3,7 +3,7 @@ using System.Collections.Frozen;
 namespace Paddock.Tools.Serve.Faults;
 
 /// <summary>The words of `paddock fault`, and what each may have behind it; the control socket and a script at start take the same.</summary>
-internal static class FaultSyntax
+public static class FaultSyntax
 {
     private const string Status = "status", List = "list";
 

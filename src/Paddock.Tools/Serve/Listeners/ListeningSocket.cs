@@ -9,7 +9,7 @@ namespace Paddock.Tools.Serve.Listeners;
 /// <param name="Socket">The socket; whoever accepts from it owns it.</param>
 /// <param name="Address">Where, as people write it.</param>
 /// <param name="File">The file of a Unix socket that is removed when the listener is closed; null where there is none, or it is not ours.</param>
-internal sealed record ListeningSocket(Socket Socket, string Address, UnixSocketFile? File)
+public sealed record ListeningSocket(Socket Socket, string Address, UnixSocketFile? File)
 {
     /// <summary>Why a listener ends the connection of a client that did nothing wrong.</summary>
     public const string EvictedWhy = "all connections were taken, and another client waited";

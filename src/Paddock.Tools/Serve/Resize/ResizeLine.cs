@@ -8,7 +8,7 @@ namespace Paddock.Tools.Serve.Resize;
 /// <param name="Image">Which image, by its name or its path; null: the only one.</param>
 /// <param name="Shrink">Whether it may become smaller.</param>
 /// <param name="Preallocation">What is reserved for the new part.</param>
-internal sealed record ResizeLine(string Size, string? Image, bool Shrink, Preallocation Preallocation)
+public sealed record ResizeLine(string Size, string? Image, bool Shrink, Preallocation Preallocation)
 {
     /// <summary>The word that such a line begins with.</summary>
     public const string Command = "resize";
@@ -36,7 +36,7 @@ internal sealed record ResizeLine(string Size, string? Image, bool Shrink, Preal
             "yes" => true,
             var other => throw new ToolException($"{ShrinkKey}={other}: say yes or no"),
         };
-        var preallocation = CreateOptions.ParsePreallocation(line[PreallocationKey])
+        var preallocation = PreallocationName.Parse(line[PreallocationKey])
             ?? throw new ToolException($"Invalid preallocation mode '{line[PreallocationKey]}'");
         return new ResizeLine(size, line[ImageKey] is { } image ? Uri.UnescapeDataString(image) : null, shrink, preallocation);
     }

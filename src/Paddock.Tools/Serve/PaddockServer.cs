@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net;
-using System.Runtime.InteropServices;
 using Paddock.Block;
 using Paddock.Block.Buffers;
 using Paddock.Block.Faults;
@@ -12,8 +11,8 @@ using Paddock.Tools.Serve.Resize;
 
 namespace Paddock.Tools.Serve;
 
-/// <summary>`paddock serve`: images behind one or several listeners, until a signal asks for the end.</summary>
-public sealed class ServeVerb : IAsyncDisposable
+/// <summary>Images behind one or several protocols: opened together, closed together.</summary>
+public sealed class PaddockServer : IAsyncDisposable
 {
     private const int WorkerThreads = 32;
 
@@ -28,10 +27,9 @@ public sealed class ServeVerb : IAsyncDisposable
     private FaultSchedule? _schedule;
     private MetricsServer? _metrics;
     private readonly List<ControlSocket> _controls = [];
-    private readonly StopRequest _stops = new(TimeProvider.System);
-    private bool _closed, _flushFailed;
+    private bool _closed;
 
-    private ServeVerb(ServeSettings settings, ServeLog log, ServiceManager manager)
+    private PaddockServer(ServeSettings settings, ServeLog log, ServiceManager manager)
     {
         _settings = settings;
         _log = log;
@@ -48,56 +46,11 @@ public sealed class ServeVerb : IAsyncDisposable
     /// <summary>Where metrics are; null: nowhere.</summary>
     public IPEndPoint? MetricsAddress => _metrics?.Address;
 
-    /// <summary>Serves until <paramref name="cancellationToken"/> asks for the end; then drains, flushes and closes.</summary>
-    /// <param name="settings">What and where.</param>
-    /// <param name="reload">Gives the settings anew after SIGHUP: the list of hosts is taken from them.</param>
-    /// <param name="console">Takes the log on standard error.</param>
-    /// <param name="cancellationToken">The end.</param>
-    /// <returns>Whether all that clients wrote is durable.</returns>
-    public static async Task<bool> RunAsync(
-        ServeSettings settings, Func<ServeSettings>? reload, NativeConsole console, CancellationToken cancellationToken)
-    {
-        SocketThreads.Prepare();
-
-        // flushing and closing begin when the requests under way have had their time
-        console.StopLimit += TimeSpan.FromSeconds(settings.DrainTimeout);
-        var log = new ServeLog(console.Error, TimeProvider.System, settings.JsonLog);
-        var manager = ServiceManager.Of(Environment.GetEnvironmentVariable, Environment.ProcessId);
-        if (reload is not null)
-        {
-            // there is nothing to read again before everything is open
-            console.Hangup = static () => true;
-        }
-
-        bool hadTerminal = Terminal.HasControllingTerminal();
-        await using var server = await StartAsync(settings, log, manager);
-        if (reload is not null)
-        {
-            // a terminal that is closed sends the same signal
-            console.Hangup = () => (!hadTerminal || Terminal.HasControllingTerminal()) && server.Reload(reload);
-        }
-
-        using var hangup = OperatingSystem.IsWindows() || reload is not null ? null : server.CountSignal(PosixSignal.SIGHUP);
-        using var interrupt = server.CountSignal(PosixSignal.SIGINT);
-        using var terminate = server.CountSignal(PosixSignal.SIGTERM);
-        manager.Ready();
-        try
-        {
-            await Task.Delay(Timeout.Infinite, cancellationToken);
-        }
-        catch (OperationCanceledException)
-        {
-            manager.Stopping();
-            log.Write("stopping");
-        }
-
-        // here, while further signals are still heard
-        await server.DisposeAsync();
-        return !server._flushFailed;
-    }
+    /// <summary>Whether something that clients wrote could not be made durable when the server closed.</summary>
+    public bool FlushFailed { get; private set; }
 
     /// <summary>Opens the images and the listeners.</summary>
-    internal static async Task<ServeVerb> StartAsync(ServeSettings settings, ServeLog log, ServiceManager? manager = null)
+    public static async Task<PaddockServer> StartAsync(ServeSettings settings, ServeLog log, ServiceManager? manager = null)
     {
         manager ??= ServiceManager.None;
         ServeCheck.Validate(settings, manager);
@@ -105,7 +58,7 @@ public sealed class ServeVerb : IAsyncDisposable
         // a request that waits for the disk holds a thread; the others must not wait for a new one
         ThreadPool.GetMinThreads(out int workers, out int ports);
         ThreadPool.SetMinThreads(Math.Max(workers, WorkerThreads), ports);
-        var server = new ServeVerb(settings, log, manager);
+        var server = new PaddockServer(settings, log, manager);
         try
         {
             await server.OpenImagesAsync();
@@ -148,7 +101,7 @@ public sealed class ServeVerb : IAsyncDisposable
         {
             if (await disk.CloseAsync() is { } why)
             {
-                _flushFailed = true;
+                FlushFailed = true;
                 _log.Write("flush failed", ("image", disk.Node.Filename), ("why", why));
             }
         }
@@ -177,7 +130,7 @@ public sealed class ServeVerb : IAsyncDisposable
 
     private async Task OpenImagesAsync()
     {
-        var opener = new ImageOpener(new ToolContext { Program = "paddock", Out = TextWriter.Null, Error = new LogWriter(_log) })
+        var opener = new ImageOpener("paddock", new LogWriter(_log))
         {
             Backing = ImageChain.ParsePolicy(_settings.Backing),
         };
@@ -262,20 +215,8 @@ public sealed class ServeVerb : IAsyncDisposable
         }
     }
 
-    // the first asks for the end and is the command line's own; a later one does not wait for clients any more
-    private PosixSignalRegistration CountSignal(PosixSignal signal)
-        => PosixSignalRegistration.Create(signal, context =>
-        {
-            context.Cancel = true;
-            if (_stops.Signal())
-            {
-                _log.Write("stopping at once");
-                StopNow();
-            }
-        });
-
     /// <summary>Ends every connection, so that a stop has nothing left to wait for.</summary>
-    internal void StopNow()
+    public void StopNow()
     {
         foreach (var disk in _disks)
         {
@@ -288,7 +229,9 @@ public sealed class ServeVerb : IAsyncDisposable
         }
     }
 
-    private bool Reload(Func<ServeSettings> reload)
+    /// <summary>Takes what may change while the server runs from the settings as they are now.</summary>
+    /// <param name="reload">Reads the settings.</param>
+    public void Reload(Func<ServeSettings> reload)
     {
         _manager.Reloading();
         try
@@ -310,7 +253,6 @@ public sealed class ServeVerb : IAsyncDisposable
         }
 
         _manager.Ready();
-        return true;
     }
 
     /// <summary>Warnings of the engine, as log lines.</summary>
