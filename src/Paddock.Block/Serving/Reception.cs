@@ -23,8 +23,6 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     // after a failure to accept: no descriptor is free, perhaps, and asking again at once would spin
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
-    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(2);
-
     // while a client waits for a slot: how often the others are looked at again
     private static readonly TimeSpan Recheck = TimeSpan.FromMilliseconds(100);
 
@@ -41,8 +39,10 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     private readonly Action<TClient> _begin;
     private readonly CancellationTokenSource _stop = new();
     private readonly List<(IDisposable Listener, Task Loop)> _listeners = [];
-    private readonly TaskCompletionSource _allGone = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _stopping;
+
+    // not null while a caller waits for the last client to leave
+    private TaskCompletionSource? _empty;
     private volatile bool _admits = true;
 
     /// <param name="limit">Clients at once, at least 1.</param>
@@ -141,21 +141,21 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     public int Leave(TClient client)
     {
         int left;
-        bool last;
+        TaskCompletionSource? empty = null;
         lock (_lock)
         {
             _clients.Remove(client);
             _evicted.Remove(client);
             left = _clients.Count;
-            last = _stopping && left == 0;
+            if (left == 0)
+            {
+                (empty, _empty) = (_empty, null);
+            }
+
             _places.Release();
         }
 
-        if (last)
-        {
-            _allGone.TrySetResult();
-        }
-
+        empty?.TrySetResult();
         return left;
     }
 
@@ -170,10 +170,13 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     /// <param name="limit">After so long the wait ends all the same.</param>
     public async Task GoneAsync(TimeSpan limit)
     {
-        long start = _time.GetTimestamp();
-        while (Count > 0 && _time.GetElapsedTime(start) < limit)
+        try
         {
-            await Task.Delay(Step, _time);
+            await LastLeft().WaitAsync(limit, _time);
+        }
+        catch (TimeoutException)
+        {
+            // some are still there
         }
     }
 
@@ -201,12 +204,9 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         lock (_lock)
         {
             _stopping = true;
-            if (_clients.Count == 0)
-            {
-                _allGone.TrySetResult();
-            }
         }
 
+        var gone = LastLeft();
         foreach (var client in Clients)
         {
             client.Finish();
@@ -214,13 +214,13 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
 
         try
         {
-            await _allGone.Task.WaitAsync(limit, _time);
+            await gone.WaitAsync(limit, _time);
         }
         catch (TimeoutException)
         {
             // a client that takes no answers holds nobody up
             AbortAll();
-            await _allGone.Task;
+            await gone;
         }
     }
 
@@ -230,6 +230,14 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         await StopAsync(TimeSpan.Zero);
         _stop.Dispose();
         _places.Dispose();
+    }
+
+    private Task LastLeft()
+    {
+        lock (_lock)
+        {
+            return _clients.Count == 0 ? Task.CompletedTask : (_empty ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+        }
     }
 
     private async Task AcceptAsync(Func<CancellationToken, ValueTask<TSocket>> accept)
