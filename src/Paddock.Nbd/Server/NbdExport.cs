@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Block.Serving;
 using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd;
@@ -29,8 +30,8 @@ public sealed class NbdExport
     /// <summary>Offer the context <c>qemu:allocation-depth</c> too: how many layers down the image is that holds the bytes.</summary>
     public bool AllocationDepth { get; init; }
 
-    /// <summary>What clients did to it; its connections are not counted here.</summary>
-    public NbdStatistics Statistics { get; init; } = new();
+    /// <summary>The requests of its clients.</summary>
+    public RequestCounters Statistics { get; init; } = new();
 
     internal bool IsReadOnly => ReadOnly || Device.IsReadOnly;
 
