@@ -23,7 +23,7 @@ public sealed class NbdExport
 
     /// <summary>
     /// Offer the experimental RESIZE extension where the export can be written: clients may change its size, and so make what stores it grow. The
-    /// device must take that while requests run (<see cref="ResizableDevice"/>).
+    /// device must take that while requests run (as <c>ResizableDevice</c> does).
     /// </summary>
     public bool OffersResize { get; init; }
 
