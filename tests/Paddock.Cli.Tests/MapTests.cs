@@ -43,7 +43,7 @@ public partial class MapTests
         Assert.InRange(rows.Length, 1, 16);
         Assert.All(rows, row => Assert.True(row.Length <= Math.Max(width, 12), row));
         Assert.EndsWith("c", rows[^1], StringComparison.Ordinal);
-        Assert.Contains("a cell is ", string.Join('\n', lines), StringComparison.Ordinal);
+        Assert.Contains("each cell shows ", string.Join('\n', lines), StringComparison.Ordinal);
     }
 
     [Fact]

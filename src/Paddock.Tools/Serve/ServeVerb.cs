@@ -12,7 +12,7 @@ using Paddock.Tools.Serve.Resize;
 
 namespace Paddock.Tools.Serve;
 
-/// <summary>`paddock serve`: images behind one or several listeners, until a signal asks for the end.</summary>
+/// <summary>`paddock serve`: serves images on one or several listeners until a signal stops it.</summary>
 public sealed class ServeVerb : IAsyncDisposable
 {
     private const int WorkerThreads = 32;
@@ -39,33 +39,33 @@ public sealed class ServeVerb : IAsyncDisposable
         _buffers = new SlabPool(ServeCheck.MemoryOf(settings));
     }
 
-    /// <summary>Where NVMe/TCP listens; null: nowhere.</summary>
+    /// <summary>Address of NVMe/TCP; null: not served.</summary>
     public IPEndPoint? NvmeAddress => _listeners.OfType<NvmeListener>().FirstOrDefault()?.Address;
 
-    /// <summary>Where NBD listens, as people write it; null: nowhere.</summary>
+    /// <summary>Address of NBD, as shown to users; null: not served.</summary>
     public string? NbdAddress => _listeners.OfType<NbdListener>().FirstOrDefault()?.Addresses[0];
 
-    /// <summary>Where metrics are; null: nowhere.</summary>
+    /// <summary>Address of metrics; null: not served.</summary>
     public IPEndPoint? MetricsAddress => _metrics?.Address;
 
-    /// <summary>Serves until <paramref name="cancellationToken"/> asks for the end; then drains, flushes and closes.</summary>
-    /// <param name="settings">What and where.</param>
-    /// <param name="reload">Gives the settings anew after SIGHUP: the list of hosts is taken from them.</param>
-    /// <param name="console">Takes the log on standard error.</param>
-    /// <param name="cancellationToken">The end.</param>
-    /// <returns>Whether all that clients wrote is durable.</returns>
+    /// <summary>Serves until cancelled; then drains, flushes and closes.</summary>
+    /// <param name="settings">Images and listeners.</param>
+    /// <param name="reload">Reloads the settings on SIGHUP; null: SIGHUP stops the server.</param>
+    /// <param name="console">Receives the log on standard error.</param>
+    /// <param name="cancellationToken">Stops the server.</param>
+    /// <returns>Whether everything that clients wrote is durable.</returns>
     public static async Task<bool> RunAsync(
         ServeSettings settings, Func<ServeSettings>? reload, NativeConsole console, CancellationToken cancellationToken)
     {
         SocketThreads.Prepare();
 
-        // flushing and closing begin when the requests under way have had their time
+        // flushing and closing begin only after the drain timeout
         console.StopLimit += TimeSpan.FromSeconds(settings.DrainTimeout);
         var log = new ServeLog(console.Error, TimeProvider.System, settings.JsonLog);
         var manager = ServiceManager.Of(Environment.GetEnvironmentVariable, Environment.ProcessId);
         if (reload is not null)
         {
-            // there is nothing to read again before everything is open
+            // nothing to reload until everything is open
             console.Hangup = static () => true;
         }
 
@@ -73,7 +73,7 @@ public sealed class ServeVerb : IAsyncDisposable
         await using var server = await StartAsync(settings, log, manager);
         if (reload is not null)
         {
-            // a terminal that is closed sends the same signal
+            // closing the terminal sends the same signal
             console.Hangup = () => (!hadTerminal || Terminal.HasControllingTerminal()) && server.Reload(reload);
         }
 
@@ -91,7 +91,7 @@ public sealed class ServeVerb : IAsyncDisposable
             log.Write("stopping");
         }
 
-        // here, while further signals are still heard
+        // dispose here, while further signals are still handled
         await server.DisposeAsync();
         return !server._flushFailed;
     }
@@ -102,7 +102,7 @@ public sealed class ServeVerb : IAsyncDisposable
         manager ??= ServiceManager.None;
         ServeCheck.Validate(settings, manager);
 
-        // a request that waits for the disk holds a thread; the others must not wait for a new one
+        // requests that wait for the disk occupy threads; others must not wait for new ones to be created
         ThreadPool.GetMinThreads(out int workers, out int ports);
         ThreadPool.SetMinThreads(Math.Max(workers, WorkerThreads), ports);
         var server = new ServeVerb(settings, log, manager);
@@ -134,7 +134,7 @@ public sealed class ServeVerb : IAsyncDisposable
         _schedule?.Dispose();
         foreach (var disk in _disks)
         {
-            // a request that a fault holds has no end of its own
+            // requests held by a rule would never end
             disk.Faults.Clear();
         }
 
@@ -149,14 +149,14 @@ public sealed class ServeVerb : IAsyncDisposable
             if (await disk.CloseAsync() is { } why)
             {
                 _flushFailed = true;
-                _log.Write("flush failed", ("image", disk.Node.Filename), ("why", why));
+                _log.Write("flush failed", ("image", disk.Node.Filename), ("reason", why));
             }
         }
 
         _log.Write("stopped");
     }
 
-    // an image that cannot be flushed must not keep the others from being closed; its own closing says why
+    // a failed flush must not prevent the other images from being closed
     private async Task CloseAsync(IListener listener, TimeSpan limit)
     {
         try
@@ -165,13 +165,13 @@ public sealed class ServeVerb : IAsyncDisposable
         }
         catch (Exception e)
         {
-            _log.Write("flush failed", ("listener", listener.Name), ("why", e.Message));
+            _log.Write("flush failed", ("listener", listener.Name), ("reason", e.Message));
         }
     }
 
     private static long CacheSize(string text)
-        => SizeText.Parse("size of a volatile cache", text) is >= VolatileStorage.MinSize and var size ? size
-            : throw new ToolException($"--volatile-cache {text}: at least {VolatileStorage.MinSize} bytes are wanted", NativeExit.Usage);
+        => SizeText.Parse("volatile-cache", text) is >= VolatileStorage.MinSize and var size ? size
+            : throw new ToolException($"volatile-cache '{text}': the minimum is {VolatileStorage.MinSize} bytes", NativeExit.Usage);
 
     internal static string StemOf(string path) => Path.GetFileNameWithoutExtension(path);
 
@@ -189,9 +189,9 @@ public sealed class ServeVerb : IAsyncDisposable
             if (disk.Node.IsGuess)
             {
                 _log.Write(
-                    "format guessed",
+                    "format probed",
                     ("image", image.Path),
-                    ("why", "no format was specified: writes that would make it look like another format are refused; set format: raw (--format raw)"));
+                    ("reason", "no format was specified: writes to block 0 that would change the probed format are rejected; specify --format raw to allow them"));
             }
         }
     }
@@ -211,7 +211,7 @@ public sealed class ServeVerb : IAsyncDisposable
         if (_settings.VhostUser is not null || _settings.Images.Any(i => i.VhostUser is not null) || _manager.Has("vhost-user"))
         {
             _listeners.Add(OperatingSystem.IsLinux()
-                ? new VhostUserListener(_settings, _disks, _manager.Take("vhost-user"), _buffers, _log) : throw new ToolException("--vhost-user needs Linux"));
+                ? new VhostUserListener(_settings, _disks, _manager.Take("vhost-user"), _buffers, _log) : throw new ToolException("--vhost-user requires Linux"));
         }
 
         _sizes = new ResizeCommands(_disks, _listeners, _log);
@@ -228,7 +228,7 @@ public sealed class ServeVerb : IAsyncDisposable
         OpenServiceSockets();
     }
 
-    // the faults of a script are there before the first client
+    // fault scripts apply before the first client connects
     private async Task StartFaultsAsync()
     {
         var power = new PowerSwitch(_disks, _listeners, _log, TimeProvider.System);
@@ -255,26 +255,26 @@ public sealed class ServeVerb : IAsyncDisposable
             control.Add(ListeningSocket.Owned(path, "--control"));
         }
 
-        foreach (var place in control)
+        foreach (var socket in control)
         {
-            _controls.Add(new ControlSocket(place, commands.ExecuteAsync, _log));
-            _log.Write("listening", ("listener", "control"), ("address", place.Address));
+            _controls.Add(new ControlSocket(socket, commands.ExecuteAsync, _log));
+            _log.Write("listening", ("listener", "control"), ("address", socket.Address));
         }
     }
 
-    // the first asks for the end and is the command line's own; a later one does not wait for clients any more
+    // the first signal stops the server gracefully (handled by the command line); a second one stops it immediately
     private PosixSignalRegistration CountSignal(PosixSignal signal)
         => PosixSignalRegistration.Create(signal, context =>
         {
             context.Cancel = true;
             if (_stops.Signal())
             {
-                _log.Write("stopping at once");
+                _log.Write("stopping immediately");
                 StopNow();
             }
         });
 
-    /// <summary>Ends every connection, so that a stop has nothing left to wait for.</summary>
+    /// <summary>Closes every connection, so that stopping has nothing to wait for.</summary>
     internal void StopNow()
     {
         foreach (var disk in _disks)
@@ -298,7 +298,7 @@ public sealed class ServeVerb : IAsyncDisposable
             {
                 foreach (string change in listener.Reload(settings))
                 {
-                    _log.Write("changed", ("listener", listener.Name), ("what", change));
+                    _log.Write("changed", ("listener", listener.Name), ("detail", change));
                 }
             }
 
@@ -306,16 +306,16 @@ public sealed class ServeVerb : IAsyncDisposable
         }
         catch (ToolException e)
         {
-            _log.Write("not reloaded", ("why", e.Message));
+            _log.Write("reload failed", ("reason", e.Message));
         }
 
         _manager.Ready();
         return true;
     }
 
-    /// <summary>Warnings of the engine, as log lines.</summary>
+    /// <summary>Writes warnings of the engine to the log.</summary>
     private sealed class LogWriter(ServeLog log) : StringWriter(CultureInfo.InvariantCulture)
     {
-        public override void Write(string? value) => log.Write("warning", ("why", (value ?? "").Trim()));
+        public override void Write(string? value) => log.Write("warning", ("reason", (value ?? "").Trim()));
     }
 }
