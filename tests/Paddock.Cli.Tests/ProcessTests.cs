@@ -118,7 +118,7 @@ public sealed class ProcessTests : IDisposable
         }
 
         string log = await reading;
-        Assert.Contains(" stopping at once\n", log, StringComparison.Ordinal);
+        Assert.Contains(" stopping immediately\n", log, StringComparison.Ordinal);
         Assert.Contains(" stopped\n", log, StringComparison.Ordinal);
         Assert.Equal(0, server.ExitCode);
     }

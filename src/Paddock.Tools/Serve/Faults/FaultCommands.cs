@@ -33,9 +33,9 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
                 var rule = FaultRuleText.Parse(line, place.Start, place.Length, isLast, place.Disk.Zoned?.Zoned.ZoneSize ?? 0);
                 return $"ok: rule {place.Disk.Faults.Add(rule)} of {place.Disk.Name}";
             case "release":
-                return $"ok: {Chosen(line).Sum(d => d.Faults.Release(IdOf(line)))} requests resumed";
+                return $"ok: {Number(Chosen(line).Sum(d => d.Faults.Release(IdOf(line))), "request")} resumed";
             case "clear":
-                return $"ok: {Chosen(line).Sum(d => d.Faults.Clear(IdOf(line)))} rules removed";
+                return $"ok: {Number(Chosen(line).Sum(d => d.Faults.Clear(IdOf(line))), "rule")} removed";
             case "status":
                 return "ok: " + JsonText.Compact(Status());
             case "drop":
@@ -54,6 +54,8 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
                 return await SetConditionAsync(line);
         }
     }
+
+    private static string Number(int count, string noun) => $"{count} {noun}{(count == 1 ? "" : "s")}";
 
     private static int? IdOf(ControlLine line) => line["id"] is null ? null : (int)line.Number("id", 0, 1, int.MaxValue);
 
