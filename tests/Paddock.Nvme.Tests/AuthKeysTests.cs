@@ -78,7 +78,7 @@ public sealed class AuthKeysTests : IDisposable
         Refused(settings with { DhchapGroups = ["modp"] }, "dhchap-groups 'modp'");
         Refused(new ServeSettings { DhchapHashes = ["sha256"] }, "require keys");
         Refused(settings with { DhchapKeys = Write("# none") }, "contains no keys");
-        Refused(settings with { DhchapKeys = Write(_key) }, "no host's name");
+        Refused(settings with { DhchapKeys = Write(_key) }, "no host NQN");
         Assert.Null(ServeKeys.PolicyOf(new ServeSettings(), _ => null));
     }
 
@@ -90,7 +90,7 @@ public sealed class AuthKeysTests : IDisposable
         string image = Path.Combine(_folder, "disk.raw");
         await File.WriteAllBytesAsync(image, new byte[1 << 20], stop);
         var log = new StringWriter();
-        await using var server = await ServeVerb.StartAsync(
+        await using var server = await PaddockServer.StartAsync(
             new ServeSettings { Images = [new ServedImage { Path = image, Format = "raw" }], Nvme = "127.0.0.1:0", DhchapKeys = keys, DhchapGroups = ["ffdhe2048"] },
             new ServeLog(log, TimeProvider.System, json: false));
         int port = server.NvmeAddress!.Port;

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Paddock.Block;
+using Paddock.Testing;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
@@ -152,7 +153,7 @@ public sealed class OperationTests : IDisposable
                 "NOTIFY_SOCKET" => At("notify"), "LISTEN_PID" => "7", "LISTEN_FDS" => "1", "LISTEN_FDNAMES" => "nbd", _ => null,
             },
             process: 7, first: (int)handed.SafeHandle.DangerousGetHandle());
-        await using (var server = await ServeVerb.StartAsync(
+        await using (var server = await PaddockServer.StartAsync(
             new ServeSettings { Images = [await ImageAsync()], Metrics = "unix:" + At("m") }, new ServeLog(_log, TimeProvider.System, json: true), manager))
         {
             handed.SafeHandle.SetHandleAsInvalid();
@@ -182,11 +183,9 @@ public sealed class OperationTests : IDisposable
     public async Task A_check_says_what_would_be_served_and_names_the_key_that_is_wrong()
     {
         var image = await ImageAsync();
-        var output = new MemoryStream();
-        var console = new NativeConsole(output, new MemoryStream(), new MemoryStream());
-        ServeCheck.Run(Settings() with { Images = [image] }, console);
-        await console.Out.FlushAsync(Token);
-        string said = System.Text.Encoding.UTF8.GetString(output.ToArray());
+        var output = new StringWriter();
+        ServeCheck.Run(Settings() with { Images = [image] }, output);
+        string said = output.ToString();
         Assert.Contains("export disk", said, StringComparison.Ordinal);
         Assert.Contains("nvme 127.0.0.1:0, all hosts", said, StringComparison.Ordinal);
         foreach (var (wrong, key) in new (ServeSettings, string)[]
@@ -196,7 +195,7 @@ public sealed class OperationTests : IDisposable
             (Settings() with { NbdTlsCreds = At("none") }, "--nbd-tls-creds"),
         })
         {
-            Assert.Contains(key, Assert.Throws<ToolException>(() => ServeCheck.Run(wrong with { Images = [image] }, console)).Message, StringComparison.Ordinal);
+            Assert.Contains(key, Assert.Throws<ToolException>(() => ServeCheck.Run(wrong with { Images = [image] }, output)).Message, StringComparison.Ordinal);
         }
     }
 
@@ -260,13 +259,13 @@ public sealed class OperationTests : IDisposable
         }
     }
 
-    private static async Task<Exposition> PageAsync(ServeVerb server)
+    private static async Task<Exposition> PageAsync(PaddockServer server)
     {
         using var http = new HttpClient();
         return Exposition.Parse(await http.GetStringAsync($"http://{server.MetricsAddress}/metrics", Token));
     }
 
-    private static async Task<Socket> ConnectAsync(ServeVerb server)
+    private static async Task<Socket> ConnectAsync(PaddockServer server)
     {
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         await socket.ConnectAsync(server.NvmeAddress!, Token);
@@ -279,9 +278,9 @@ public sealed class OperationTests : IDisposable
         return System.Text.Encoding.ASCII.GetString(text, 0, await ear.ReceiveAsync(text, Token));
     }
 
-    private static string Name(ServeVerb server) => $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk";
+    private static string Name(PaddockServer server) => $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk";
 
-    private static ImageOpener OpenerOf() => new(new ToolContext { Program = "t", Out = TextWriter.Null, Error = TextWriter.Null });
+    private static ImageOpener OpenerOf() => new("t", TextWriter.Null);
 
     private string At(string name) => Path.Combine(_folder, name);
 
@@ -295,9 +294,8 @@ public sealed class OperationTests : IDisposable
         string image = At("disk.qcow2");
         if (!File.Exists(image))
         {
-            var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
             var zoned = new Qcow2.ZonedCreateOptions { ZoneSize = Zone };
-            await CreateVerb.RunAsync(image, new Qcow2.Qcow2CreateOptions { Size = 8 * Zone, Zoned = zoned }, force: false, console);
+            await ImageFile.CreateAsync(image, 8 * Zone, zoned);
         }
 
         return new ServedImage { Path = image };
@@ -308,6 +306,6 @@ public sealed class OperationTests : IDisposable
         Nvme = "127.0.0.1:0", Nbd = "unix:" + At("n"), Metrics = "127.0.0.1:0", Control = At("c"),
     };
 
-    private async Task<ServeVerb> StartAsync(ServeSettings settings)
-        => await ServeVerb.StartAsync(settings with { Images = [await ImageAsync()] }, new ServeLog(_log, TimeProvider.System, json: true));
+    private async Task<PaddockServer> StartAsync(ServeSettings settings)
+        => await PaddockServer.StartAsync(settings with { Images = [await ImageAsync()] }, new ServeLog(_log, TimeProvider.System, json: true));
 }

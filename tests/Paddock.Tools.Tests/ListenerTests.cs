@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Tests;
 
@@ -112,24 +111,6 @@ public sealed class ListenerTests : IDisposable
         using var client = Connect(path);
     }
 
-    [Theory]
-    [InlineData("data")]
-    [InlineData("")]
-    public async Task Qemu_nbd_refuses_an_ordinary_file_for_its_socket_and_keeps_it_and_the_pid_file(string content)
-    {
-        File.WriteAllText(At("x"), content);
-        File.WriteAllText(At("pid"), "1");
-        await File.WriteAllBytesAsync(At("disk.raw"), new byte[4096], TestContext.Current.CancellationToken);
-        var error = new StringWriter();
-        int code = await Nbd.NbdTool.RunAsync(
-            ["-f", "raw", "-k", At("x"), "--pid-file", At("pid"), At("disk.raw")],
-            new ToolContext { Program = "qemu-nbd", Out = TextWriter.Null, Error = error }, ["nbd"], new CancellationToken(canceled: true));
-        Assert.Equal(1, code);
-        Assert.Contains($"Failed to bind socket to {At("x")}: a file that is not a socket", error.ToString(), StringComparison.Ordinal);
-        Assert.Equal(content, File.ReadAllText(At("x")));
-        Assert.Equal("1", File.ReadAllText(At("pid")));
-    }
-
     private string At(string name) => Path.Combine(_folder, name);
 
     private static Socket Connect(string path)
@@ -150,8 +131,6 @@ public sealed class ListenerTests : IDisposable
         using var one = ServerSockets.Tcp(new IPEndPoint(IPAddress.Parse(first), 0));
         var taken = new IPEndPoint(IPAddress.Parse(second), ((IPEndPoint)one.LocalEndPoint!).Port);
         Assert.Equal(SocketError.AddressAlreadyInUse, Assert.Throws<SocketException>(() => ServerSockets.Tcp(taken)).SocketErrorCode);
-        var refused = Assert.Throws<ToolException>(() => ListeningSocket.Open(taken.ToString(), "--nvme", allowUnix: false));
-        Assert.Contains("in use", refused.Message, StringComparison.Ordinal);
     }
 
     [Fact]

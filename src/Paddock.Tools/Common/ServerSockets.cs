@@ -5,7 +5,7 @@ using Paddock.Posix;
 namespace Paddock.Tools;
 
 /// <summary>Sockets that listen.</summary>
-internal static class ServerSockets
+public static class ServerSockets
 {
     private const int Backlog = 128;
 

@@ -148,7 +148,7 @@ public static class NbdTool
     {
         try
         {
-            return await new ImageOpener(ctx) { Backing = given.Backing }.OpenBareAsync(given.Image!, settings, given.ImageOpts);
+            return await new ImageOpener(ctx.Program, ctx.Error) { Backing = given.Backing }.OpenBareAsync(given.Image!, settings, given.ImageOpts);
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {

@@ -6,7 +6,7 @@ namespace Paddock.Tools.Serve;
 /// One command line of the control socket or of a script: a command followed by <c>name=value</c> pairs in any order. Only the syntax is checked
 /// here.
 /// </summary>
-internal sealed class ControlLine
+public sealed class ControlLine
 {
     /// <summary>Maximum length of a line, in bytes.</summary>
     public const int MaxLength = 1024;

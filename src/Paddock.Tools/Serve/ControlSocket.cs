@@ -10,7 +10,7 @@ namespace Paddock.Tools.Serve;
 /// The server's Unix socket for fault injection and resizing. A client sends one line and receives one line that begins with <c>ok</c> or
 /// <c>error</c>. Access is controlled by the permissions of the socket file, which only its owner can use.
 /// </summary>
-internal sealed class ControlSocket : IDisposable
+public sealed class ControlSocket : IDisposable
 {
     private const int MaxClients = 16;
 

@@ -14,7 +14,7 @@ public static class ServeCheck
 
     /// <summary>Prints what would be served; opens nothing.</summary>
     /// <exception cref="ToolException">Invalid settings; the message names the key.</exception>
-    public static void Run(ServeSettings settings, NativeConsole console)
+    public static void Run(ServeSettings settings, TextWriter output)
     {
         Validate(settings, ServiceManager.None);
         NbdListener.CredentialsOf(settings)?.Dispose();
@@ -25,9 +25,9 @@ public static class ServeCheck
                 throw new ToolException($"images: '{image.Path}' not found");
             }
 
-            console.Out.WriteLine(
+            output.WriteLine(
                 $"image {image.Path}: {image.Format ?? "format probed"}{(image.ReadOnly ? ", read-only" : "")}, "
-                + $"export {image.Export ?? ServeVerb.StemOf(image.Path)}{(image.Nqn is { } nqn ? $", in {nqn}" : "")}");
+                + $"export {image.Export ?? PaddockServer.StemOf(image.Path)}{(image.Nqn is { } nqn ? $", in {nqn}" : "")}");
         }
 
         string tls = settings.NbdTlsCreds is null ? "" : $", TLS {settings.NbdTls}, client certificates {settings.NbdTlsClients}";
@@ -41,13 +41,13 @@ public static class ServeCheck
         {
             if (where is not null)
             {
-                console.Out.WriteLine($"{listener} {where}");
+                output.WriteLine($"{listener} {where}");
             }
         }
 
-        console.Out.WriteLine($"backing files: {settings.Backing}");
+        output.WriteLine($"backing files: {settings.Backing}");
         int idle = settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds;
-        console.Out.WriteLine(
+        output.WriteLine(
             $"limits: {settings.MaxConnections} connections per listener, {settings.MaxMemory} of memory, "
             + $"{(idle == 0 ? "no idle timeout" : $"idle timeout {idle} s")}, drain timeout {settings.DrainTimeout} s");
     }

@@ -8,7 +8,7 @@ namespace Paddock.Tools.Serve;
 /// The server's log: one line per event, as text or JSON. Values may come from clients and images; they are quoted and escaped, so that they
 /// cannot forge a line or control a terminal.
 /// </summary>
-internal sealed class ServeLog(TextWriter writer, TimeProvider time, bool json)
+public sealed class ServeLog(TextWriter writer, TimeProvider time, bool json)
 {
     private readonly Lock _lock = new();
 

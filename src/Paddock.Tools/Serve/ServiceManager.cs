@@ -10,7 +10,7 @@ namespace Paddock.Tools.Serve;
 /// Protocols of a service manager such as systemd: passed listening sockets (sd_listen_fds(3): <c>LISTEN_PID</c>,
 /// <c>LISTEN_FDS</c>, <c>LISTEN_FDNAMES</c>) and notifications (sd_notify(3): <c>NOTIFY_SOCKET</c>).
 /// </summary>
-internal sealed class ServiceManager
+public sealed class ServiceManager
 {
     /// <summary>Valid names of sockets.</summary>
     public static readonly string[] Names = ["nvme", "nbd", "vhost-user", "metrics", "control"];

@@ -6,7 +6,7 @@ namespace Paddock.VhostUser.Tests.Serve;
 /// <summary>Faults on demand, as a virtual machine sees them.</summary>
 public class FaultTests
 {
-    private const int Zone = VhostServer.Zone, ReadOnlyState = 13, OfflineState = 15;
+    private const int Zone = Guest.Zone, ReadOnlyState = 13, OfflineState = 15;
     private const byte Ok = 0, IoError = 1, Unsupported = 2, Invalid = 3;
 
     private static readonly byte[] Block = new byte[4096];

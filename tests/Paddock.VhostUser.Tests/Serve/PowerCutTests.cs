@@ -6,7 +6,7 @@ namespace Paddock.VhostUser.Tests.Serve;
 /// <summary>Power cuts while a virtual machine writes: what was flushed is there, the rest is lost from the zones' ends only.</summary>
 public class PowerCutTests
 {
-    private const int Zone = VhostServer.Zone, Zones = VhostServer.Zones, Rings = 2, Batch = 6, Longest = 32;
+    private const int Zone = Guest.Zone, Zones = Guest.Zones, Rings = 2, Batch = 6, Longest = 32;
     private const byte Ok = 0, Empty = 1, Closed = 4;
 
     [Fact]

@@ -1,4 +1,6 @@
 using Paddock.Block;
+using Paddock.Qcow2;
+using Paddock.Testing;
 using Paddock.Tools;
 using Paddock.Tools.Serve;
 using Paddock.Tools.Serve.Listeners;
@@ -17,12 +19,12 @@ public class ServedDiskTests
         try
         {
             File.Delete(image);
-            await VhostServer.CreateAsync(image, zoned: true);
-            var opener = new ImageOpener(new ToolContext { Program = "paddock", Out = TextWriter.Null, Error = TextWriter.Null });
+            await ImageFile.CreateAsync(image, Guest.Zones * Guest.Zone, new ZonedCreateOptions { ZoneSize = Guest.Zone });
+            var opener = new ImageOpener("paddock", TextWriter.Null);
             var disk = await ServedDisk.OpenAsync(opener, new ServedImage { Path = image }, "disk", cached ? 1 << 20 : null);
             var observer = new Observer();
-            long place = await disk.Zoned!.AppendObservedAsync(3 * VhostServer.Zone, new byte[4096], WriteFlags.None, observer);
-            Assert.Equal(3 * VhostServer.Zone, place);
+            long place = await disk.Zoned!.AppendObservedAsync(3 * Guest.Zone, new byte[4096], WriteFlags.None, observer);
+            Assert.Equal(3 * Guest.Zone, place);
             Assert.Equal(place, observer.Place);
             Assert.Null(await disk.CloseAsync());
         }

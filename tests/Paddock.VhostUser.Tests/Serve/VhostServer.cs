@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Paddock.Qcow2;
+using Paddock.Testing;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
@@ -9,14 +10,11 @@ namespace Paddock.VhostUser.Tests.Serve;
 /// <summary>`paddock serve` of one image by vhost-user, with a control socket, in this process.</summary>
 internal sealed class VhostServer : IAsyncDisposable
 {
-    public const int Zone = 1 << 20, Zones = 8;
-    public const ulong GuestAt = 0x10_0000;
-
     private readonly string _folder;
-    private readonly ServeVerb _server;
+    private readonly PaddockServer _server;
     private bool _stopped;
 
-    private VhostServer(string folder, ServeVerb server)
+    private VhostServer(string folder, PaddockServer server)
     {
         _folder = folder;
         _server = server;
@@ -26,8 +24,8 @@ internal sealed class VhostServer : IAsyncDisposable
     {
         string folder = Directory.CreateTempSubdirectory("vhost-server-").FullName;
         string image = Path.Combine(folder, "disk.qcow2");
-        await CreateAsync(image, zoned);
-        var server = await ServeVerb.StartAsync(
+        await ImageFile.CreateAsync(image, Guest.Zones * Guest.Zone, zoned ? new ZonedCreateOptions { ZoneSize = Guest.Zone } : null);
+        var server = await PaddockServer.StartAsync(
             (settings ?? new ServeSettings()) with
             {
                 Images = [new ServedImage { Path = image }],
@@ -37,13 +35,6 @@ internal sealed class VhostServer : IAsyncDisposable
             },
             new ServeLog(TextWriter.Null, TimeProvider.System, json: true));
         return new VhostServer(folder, server);
-    }
-
-    public static async Task CreateAsync(string image, bool zoned)
-    {
-        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
-        var zones = zoned ? new ZonedCreateOptions { ZoneSize = Zone } : null;
-        await CreateVerb.RunAsync(image, new Qcow2CreateOptions { Size = Zones * Zone, Zoned = zones }, force: false, console);
     }
 
     public Task<string> AskAsync(string line)

@@ -18,7 +18,7 @@ public static class BenchVerb
         var nodes = new List<ImageNode>();
         try
         {
-            var opener = new ImageOpener(new ToolContext { Program = "paddock", Out = console.Out, Error = console.Error });
+            var opener = new ImageOpener("paddock", console.Error);
             for (int i = 0; i < plan.Connections; i++)
             {
                 nodes.Add(await opener.OpenAsync(plan.Target, Settings(plan)));

@@ -3,7 +3,7 @@ using System.Collections.Frozen;
 namespace Paddock.Tools.Serve.Faults;
 
 /// <summary>The commands of `paddock fault` and their options, for the control socket and for scripts.</summary>
-internal static class FaultSyntax
+public static class FaultSyntax
 {
     private const string Status = "status", List = "list";
 

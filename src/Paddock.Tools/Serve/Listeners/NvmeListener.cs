@@ -31,7 +31,7 @@ internal sealed class NvmeListener : IListener
             IdleTimeout = TimeSpan.FromSeconds(settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds),
         });
         Target.Authenticated += (host, agreed) => _log.Write("authenticated", ("host", host), ("by", agreed));
-        string first = settings.Nqn ?? DefaultNqn + ServeVerb.StemOf(disks[0].Settings.Path);
+        string first = settings.Nqn ?? DefaultNqn + PaddockServer.StemOf(disks[0].Settings.Path);
         foreach (var disk in disks)
         {
             AddNamespaces(SubsystemOf(disk.Settings.Nqn ?? first), disk);

@@ -8,7 +8,7 @@ namespace Paddock.Tools.Serve.Resize;
 /// <param name="Image">Name or path of the image; null: the only one.</param>
 /// <param name="Shrink">Whether shrinking is allowed.</param>
 /// <param name="Preallocation">Preallocation of the new space.</param>
-internal sealed record ResizeLine(string Size, string? Image, bool Shrink, Preallocation Preallocation)
+public sealed record ResizeLine(string Size, string? Image, bool Shrink, Preallocation Preallocation)
 {
     /// <summary>Name of the command.</summary>
     public const string Command = "resize";
@@ -36,7 +36,7 @@ internal sealed record ResizeLine(string Size, string? Image, bool Shrink, Preal
             "yes" => true,
             var other => throw new ToolException($"{ShrinkKey}={other}: expected yes or no"),
         };
-        var preallocation = CreateOptions.ParsePreallocation(line[PreallocationKey])
+        var preallocation = PreallocationName.Parse(line[PreallocationKey])
             ?? throw new ToolException($"Invalid preallocation mode '{line[PreallocationKey]}'");
         return new ResizeLine(size, line[ImageKey] is { } image ? Uri.UnescapeDataString(image) : null, shrink, preallocation);
     }
