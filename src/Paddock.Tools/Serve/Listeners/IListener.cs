@@ -38,14 +38,12 @@ internal interface IListener : IAsyncDisposable
     void WriteMetrics(MetricsText page);
 
     /// <summary>Reason why a disk cannot be resized to <paramref name="length"/> bytes while this listener serves it; null: it can.</summary>
-    string? CannotResize(ServedDisk disk, long length) => null;
+    string? CannotResize(ServedDisk disk, long length);
 
     /// <summary>Notifies clients that the size of a disk may have changed.</summary>
-    void Resized(ServedDisk disk)
-    {
-    }
+    void Resized(ServedDisk disk);
 
     /// <summary>Applies the settings that can change at run time.</summary>
     /// <returns>A short description of each change.</returns>
-    IEnumerable<string> Reload(ServeSettings settings) => [];
+    IEnumerable<string> Reload(ServeSettings settings);
 }
