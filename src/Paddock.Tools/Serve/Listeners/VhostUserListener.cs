@@ -1,5 +1,6 @@
 using System.Runtime.Versioning;
 using Paddock.Block.Buffers;
+using Paddock.Block.Serving;
 using Paddock.VhostUser;
 using Paddock.VhostUser.Blk;
 
@@ -122,20 +123,18 @@ internal sealed class VhostUserListener : IListener
         foreach (var (server, _, name) in _servers)
         {
             var done = server.Statistics;
-            foreach (var (kind, count) in new[]
+            foreach (var (kind, operations) in RequestMetrics.DiskKinds)
             {
-                ("read", done.Reads), ("write", done.Writes), ("append", done.Appends), ("flush", done.Flushes), ("zone", done.ZoneRequests),
-                ("other", done.Others),
-            })
-            {
-                page.Counter("paddock_vhost_user_requests_total", "Successful requests of virtual machines.", count, ("disk", name), ("kind", kind));
+                page.Counter(
+                    "paddock_vhost_user_requests_total", "Successful requests of virtual machines.", done.Sum(operations), ("disk", name), ("kind", kind));
             }
 
             page.Counter("paddock_vhost_user_request_errors_total", "Failed requests of virtual machines.", done.Errors, ("disk", name));
             page.Counter("paddock_vhost_user_bytes_total", "Bytes read and written by virtual machines.", done.BytesRead, ("disk", name), ("kind", "read"));
             page.Counter("paddock_vhost_user_bytes_total", "Bytes read and written by virtual machines.", done.BytesWritten, ("disk", name), ("kind", "write"));
-            NvmeMetrics.WriteLatencies(
-                page, "paddock_vhost_user_latency_seconds", "Time from fetching a request to its completion.", done.Latencies, BlkStatistics.Kinds, ("disk", name));
+            RequestMetrics.WriteLatencies(
+                page, "paddock_vhost_user_latency_seconds", "Time from fetching a request to its completion.", server.Latencies, RequestMetrics.DiskKinds,
+                ("disk", name));
             page.Counter("paddock_vhost_user_connections_accepted_total", "Front-end connections accepted.", server.Accepted, ("disk", name));
             page.Counter(
                 "paddock_vhost_user_connections_refused_total", "Front-end connections closed because of a front-end error.", server.Refused, ("disk", name));
