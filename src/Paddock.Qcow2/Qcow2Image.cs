@@ -8,8 +8,8 @@ using Paddock.Qcow2.Zoned;
 namespace Paddock.Qcow2;
 
 /// <summary>
-/// An open qcow2 image without regard to zones. It only composes the objects of the engine; docs/ARCHITECTURE.md tells how requests go through them.
-/// Clients open images through <see cref="OpenAsync"/>, which gives the zoned device where the image has zones.
+/// An open qcow2 image without regard to zones. It only composes the objects of the engine; docs/ARCHITECTURE.md tells how requests
+/// go through them. Clients open images through <see cref="OpenAsync"/>, which gives the zoned device where the image has zones.
 /// </summary>
 public sealed class Qcow2Image : IQcow2Device
 {
@@ -101,21 +101,25 @@ public sealed class Qcow2Image : IQcow2Device
     /// <exception cref="BlockException">An option is out of range, or two do not go together.</exception>
     public static void CheckCreateOptions(Qcow2CreateOptions options) => CreatePlan.Make(options);
 
-    /// <summary>Writes a new, empty image into an empty storage, which stays open. Options are checked whole before the first write.</summary>
+    /// <summary>
+    /// Writes a new, empty image into an empty storage, which stays open. Options are checked whole before the first write.
+    /// </summary>
     public static ValueTask CreateAsync(IStorage storage, Qcow2CreateOptions options, CancellationToken cancellationToken = default)
         => ImageCreation.RunAsync(storage, options, cancellationToken);
 
     /// <summary>Checks, and repairs where asked, the image in a storage that no device is open on.</summary>
     /// <param name="storage">Where the image lies; writable when something is to be repaired.</param>
     /// <param name="repair">What may be repaired.</param>
-    /// <param name="line">Takes each line that qemu-img check would print while checking ("Leaked cluster 3 refcount=1 reference=0").</param>
+    /// <param name="line">Takes each line that qemu-img check would print while checking ("Leaked cluster 3 refcount=1
+    /// reference=0").</param>
     /// <param name="progress">Takes the done share, 0 to 1.</param>
     /// <param name="cancellationToken">Stops the check; what is repaired by then stays repaired.</param>
     /// <returns>What was found and what of it was repaired; a second check without repair tells what the image is like now.</returns>
     /// <exception cref="BlockException">Not a qcow2 image, an unknown feature, or more than a check may take in memory.</exception>
     /// <exception cref="ImageCorruptException">The header or a top-level table contradicts the format beyond repair.</exception>
     public static async ValueTask<Qcow2CheckReport> CheckAsync(
-        IStorage storage, Qcow2Repair repair, Action<string>? line = null, Action<double>? progress = null, CancellationToken cancellationToken = default)
+        IStorage storage, Qcow2Repair repair, Action<string>? line = null, Action<double>? progress = null,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(storage);
         if (repair != Qcow2Repair.None && storage.IsReadOnly)

@@ -4,8 +4,8 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Finds free clusters, and frees clusters at the moment when that is safe: their counts go down only after whatever referred to them is durably gone
-/// (<see cref="FreeLater"/>). Under the image's metadata mutex.
+/// Finds free clusters, and frees clusters at the moment when that is safe: their counts go down only after whatever referred to
+/// them is durably gone (<see cref="FreeLater"/>). Under the image's metadata mutex.
 /// </summary>
 internal sealed class Allocator : IFlushStage
 {
@@ -38,8 +38,8 @@ internal sealed class Allocator : IFlushStage
     /// <param name="holes">Takes the space of freed clusters.</param>
     /// <param name="punchesAtFlush">Whether a flush returns that space: nothing else does.</param>
     public Allocator(
-        ClusterGeometry geometry, MetadataGuard guard, MetadataReservation reservation, Refcounts counts, RefcountTableGrowth growth, HolePuncher holes,
-        bool punchesAtFlush)
+        ClusterGeometry geometry, MetadataGuard guard, MetadataReservation reservation, Refcounts counts, RefcountTableGrowth growth,
+        HolePuncher holes, bool punchesAtFlush)
     {
         _geometry = geometry;
         _guard = guard;
@@ -71,8 +71,8 @@ internal sealed class Allocator : IFlushStage
             : await AllocateRunAsync(count, count, $"Preventing invalid allocation of {what} at offset 0");
 
     /// <summary>
-    /// Allocates adjacent clusters for data, with a count of one: as many as asked for, or the next gap of a useful length. Gaps that are passed
-    /// over would be lost to a client that writes in long requests.
+    /// Allocates adjacent clusters for data, with a count of one: as many as asked for, or the next gap of a useful length. Gaps
+    /// that are passed over would be lost to a client that writes in long requests.
     /// </summary>
     public async ValueTask<ClusterRun> AllocateUpToAsync(long count)
     {
@@ -139,7 +139,9 @@ internal sealed class Allocator : IFlushStage
     /// <summary>L2 tables are about to be written: what they refer to is not fresh any more.</summary>
     public void TablesReachStorage() => _fresh.Clear();
 
-    /// <summary>In a flush: lowers the counts that wait, as what referred to the clusters is durably gone; returns space that is due.</summary>
+    /// <summary>
+    /// In a flush: lowers the counts that wait, as what referred to the clusters is durably gone; returns space that is due.
+    /// </summary>
     public async ValueTask WriteAsync()
     {
         if (_pendingFreeClusters > 0)

@@ -7,12 +7,12 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// From guest clusters to where their data are: the L1 table and the L2 tables, which are cached in slices. Looked up at any time by whoever holds the
-/// guest range; changed under the image's metadata mutex.
+/// From guest clusters to where their data are: the L1 table and the L2 tables, which are cached in slices. Looked up at any time
+/// by whoever holds the guest range; changed under the image's metadata mutex.
 /// </summary>
 /// <remarks>
-/// Extended L2 entries (subclusters) would change <see cref="MapInSlice"/>, the position of an entry in <see cref="SliceOf"/>, and the values that
-/// <see cref="SetAsync"/> takes; callers see runs of bytes of one kind, whatever their granularity.
+/// Extended L2 entries (subclusters) would change <see cref="MapInSlice"/>, the position of an entry in <see cref="SliceOf"/>, and
+/// the values that <see cref="SetAsync"/> takes; callers see runs of bytes of one kind, whatever their granularity.
 /// </remarks>
 internal sealed class ClusterMap : IFlushStage
 {
@@ -74,7 +74,9 @@ internal sealed class ClusterMap : IFlushStage
     public ValueTask<Mapping> FindAsync(GuestOffset offset, long length)
         => TryFind(offset, length, out var mapping) ? ValueTask.FromResult(mapping) : LoadAndFindAsync(offset, length);
 
-    /// <summary>Where the part of an L2 table ends that is changed as one: entries of different slices are set in different calls.</summary>
+    /// <summary>
+    /// Where the part of an L2 table ends that is changed as one: entries of different slices are set in different calls.
+    /// </summary>
     public GuestOffset SliceEnd(GuestOffset offset)
     {
         int shift = _geometry.ClusterBits + BitOperations.Log2((uint)_cache.SliceBytes) - 3;

@@ -4,9 +4,12 @@ using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
 
-/// <summary>Reads guest data, wherever they are: in clusters, compressed, in the backing image, or nowhere, which reads as zeroes.</summary>
+/// <summary>
+/// Reads guest data, wherever they are: in clusters, compressed, in the backing image, or nowhere, which reads as zeroes.
+/// </summary>
 internal sealed class ClusterReader(
-    IStorage storage, ImageHeader header, EngineLocks locks, ClusterMap map, DataLayer data, DecompressedCluster decompressed, IBlockDevice? backing)
+    IStorage storage, ImageHeader header, EngineLocks locks, ClusterMap map, DataLayer data, DecompressedCluster decompressed,
+    IBlockDevice? backing)
 {
     private readonly ClusterGeometry _geometry = header.Geometry;
 
@@ -81,7 +84,8 @@ internal sealed class ClusterReader(
             var whole = new byte[_geometry.ClusterSize];
             if (!ClusterCompression.TryDecompress(header.Compression, packed.AsSpan(0, descriptor.Length), whole))
             {
-                throw new ImageCorruptException("compressed cluster", descriptor.Offset, $"its data does not unpack to a cluster (entry 0x{entry.Raw:x16})");
+                throw new ImageCorruptException(
+                    "compressed cluster", descriptor.Offset, $"its data does not unpack to a cluster (entry 0x{entry.Raw:x16})");
             }
 
             whole.AsSpan(at, buffer.Length).CopyTo(buffer.Span);

@@ -6,8 +6,8 @@ namespace Paddock.Qcow2.Engine;
 
 /// <summary>Writes guest data: in place where the clusters are the image's alone, else into new clusters with the rest copied.</summary>
 internal sealed class ClusterWriter(
-    IStorage storage, ClusterGeometry geometry, EngineLocks locks, WriteSession session, ClusterMap map, NewClusters clusters, Allocator allocator,
-    DataLayer data, ClusterReader reader, ImageFlush flush, IBlockDevice? backing)
+    IStorage storage, ClusterGeometry geometry, EngineLocks locks, WriteSession session, ClusterMap map, NewClusters clusters,
+    Allocator allocator, DataLayer data, ClusterReader reader, ImageFlush flush, IBlockDevice? backing)
 {
     /// <summary>A new cluster's head, data and tail go out as one request up to this many bytes.</summary>
     private const int MergeBytes = 256 << 10;
@@ -134,7 +134,8 @@ internal sealed class ClusterWriter(
 
     /// <summary>Writes data into new clusters at <paramref name="host"/>, and before and after it what the guest had there.</summary>
     private async ValueTask WriteWithRestAsync(
-        Mapping mapping, GuestOffset offset, ReadOnlyMemory<byte> bytes, HostOffset host, bool knownZero, CancellationToken cancellationToken)
+        Mapping mapping, GuestOffset offset, ReadOnlyMemory<byte> bytes, HostOffset host, bool knownZero,
+        CancellationToken cancellationToken)
     {
         int head = geometry.InCluster(offset);
         int tail = (int)(geometry.AlignUp(offset + bytes.Length) - offset - bytes.Length);

@@ -6,8 +6,8 @@ namespace Paddock.Qcow2.Engine;
 
 /// <summary>Writes whole clusters compressed, side by side in host clusters that they share.</summary>
 internal sealed class CompressedWriter(
-    IStorage storage, ImageHeader header, EngineLocks locks, WriteSession session, ClusterMap map, Allocator allocator, ClusterWriter writer,
-    DecompressedCluster decompressed)
+    IStorage storage, ImageHeader header, EngineLocks locks, WriteSession session, ClusterMap map, Allocator allocator,
+    ClusterWriter writer, DecompressedCluster decompressed)
 {
     private const int SectorSize = 512;
 

@@ -5,8 +5,8 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Where guest data lie: in the image's own file, between its tables. An external data file or encryption would take their place here; nothing else of
-/// the engine reads or writes guest data.
+/// Where guest data lie: in the image's own file, between its tables. An external data file or encryption would take their place
+/// here; nothing else of the engine reads or writes guest data.
 /// </summary>
 internal sealed class DataLayer(IStorage storage, MetadataGuard guard)
 {
@@ -27,7 +27,9 @@ internal sealed class DataLayer(IStorage storage, MetadataGuard guard)
         await storage.WriteAsync(host.Value, data, cancellationToken);
     }
 
-    /// <summary>Makes a range of data read as zeroes; with <see cref="ZeroFlags.MayUnmap"/> by a hole where the storage can make one.</summary>
+    /// <summary>
+    /// Makes a range of data read as zeroes; with <see cref="ZeroFlags.MayUnmap"/> by a hole where the storage can make one.
+    /// </summary>
     public async ValueTask ZeroAsync(HostOffset host, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
     {
         await guard.CheckAsync(host, length);

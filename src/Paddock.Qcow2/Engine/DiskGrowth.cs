@@ -4,12 +4,12 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Grows the disk. Everything between the old and the new end is made to read as zeroes, durably, before the header has the new size: a crash
-/// or an error leaves the old size.
+/// Grows the disk. Everything between the old and the new end is made to read as zeroes, durably, before the header has the new
+/// size: a crash or an error leaves the old size.
 /// </summary>
 internal sealed class DiskGrowth(
-    ImageHeader header, DiskSize size, L1Growth l1, DiskTail tail, ClusterClearing clearing, ZeroWriter zeroes, SpaceAhead space, ImageFlush flush,
-    IBlockDevice? backing)
+    ImageHeader header, DiskSize size, L1Growth l1, DiskTail tail, ClusterClearing clearing, ZeroWriter zeroes, SpaceAhead space,
+    ImageFlush flush, IBlockDevice? backing)
 {
     private readonly ClusterGeometry _geometry = header.Geometry;
 
@@ -66,7 +66,9 @@ internal sealed class DiskGrowth(
         }
     }
 
-    /// <summary>Frees what a failed growth stored after the end; whatever cannot be freed now is freed by the next change of the size.</summary>
+    /// <summary>
+    /// Frees what a failed growth stored after the end; whatever cannot be freed now is freed by the next change of the size.
+    /// </summary>
     private async ValueTask AbandonAsync(GuestOffset old, GuestOffset end)
     {
         try

@@ -3,11 +3,12 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Shrinks the disk: the new size first, durably, so that a crash leaves the old disk or the new one, then the clusters, then the file's end.
+/// Shrinks the disk: the new size first, durably, so that a crash leaves the old disk or the new one, then the clusters, then the
+/// file's end.
 /// </summary>
 internal sealed class DiskShrink(
-    ImageHeader header, EngineLocks locks, DiskSize size, DiskTail tail, ClusterMap map, ClusterClearing clearing, RefcountTrimming trimming,
-    ImageFlush flush)
+    ImageHeader header, EngineLocks locks, DiskSize size, DiskTail tail, ClusterMap map, ClusterClearing clearing,
+    RefcountTrimming trimming, ImageFlush flush)
 {
     private readonly ClusterGeometry _geometry = header.Geometry;
 

@@ -4,8 +4,8 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// The size in the header, and the table that changes with it: the table is written first, where nothing refers to it yet; then size and table are
-/// named in one sector, so that a crash leaves both or neither.
+/// The size in the header, and the table that changes with it: the table is written first, where nothing refers to it yet; then
+/// size and table are named in one sector, so that a crash leaves both or neither.
 /// </summary>
 internal sealed class DiskSize(
     IStorage storage, ImageHeader header, EngineLocks locks, FlushOrder order, Allocator allocator, MetadataGuard guard)

@@ -5,14 +5,16 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// The locks of an open image, in the order in which they are taken: a range of guest clusters (shared for reads and writes in place, exclusive where
-/// the mapping changes), then the metadata mutex, then the short locks inside the caches and lists.
+/// The locks of an open image, in the order in which they are taken: a range of guest clusters (shared for reads and writes in
+/// place, exclusive where the mapping changes), then the metadata mutex, then the short locks inside the caches and lists.
 /// </summary>
 internal sealed class EngineLocks
 {
     private readonly RangeLock _clusters = new();
 
-    /// <summary>Tables are loaded, changed and written under it. Data never move under it, so requests do not wait for each other's data.</summary>
+    /// <summary>
+    /// Tables are loaded, changed and written under it. Data never move under it, so requests do not wait for each other's data.
+    /// </summary>
     public AsyncMutex Metadata { get; } = new();
 
     /// <summary>Completes when the caller holds the clusters.</summary>

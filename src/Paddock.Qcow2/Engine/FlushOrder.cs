@@ -3,13 +3,13 @@ using Paddock.Block;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// The order in which a flush writes an image: data, reference counts, L2 tables, the L1 table, bitmaps, zone attributes, the zone table, freed space.
-/// Whatever refers to something is written after it, with a barrier (a flush of the storage) between them, so that a crash at any point leaves a
-/// sound image with leaked clusters at most. Under the image's metadata mutex.
+/// The order in which a flush writes an image: data, reference counts, L2 tables, the L1 table, bitmaps, zone attributes, the zone
+/// table, freed space. Whatever refers to something is written after it, with a barrier (a flush of the storage) between them, so
+/// that a crash at any point leaves a sound image with leaked clusters at most. Under the image's metadata mutex.
 /// </summary>
 /// <remarks>
-/// Data has no stage: requests write it to the storage themselves, and the first barrier makes it durable. After a failure the later stages are not
-/// written, and the barrier stays due.
+/// Data has no stage: requests write it to the storage themselves, and the first barrier makes it durable. After a failure the
+/// later stages are not written, and the barrier stays due.
 /// </remarks>
 internal sealed class FlushOrder(IStorage storage)
 {
@@ -61,8 +61,8 @@ internal sealed class FlushOrder(IStorage storage)
             await WriteAsync(FlushPlace.Refcounts);
         }
 
-        // entries must not outlive what they refer to: with lazy counts, or a zero cluster put to use again, no count went up, and what was copied
-        // around the client's data (durable before) would be lost with the copy
+        // entries must not outlive what they refer to: with lazy counts, or a zero cluster put to use again, no count went up, and
+        // what was copied around the client's data (durable before) would be lost with the copy
         if (_barrierDue && (IsDue(FlushPlace.L2) || IsDue(FlushPlace.L1)))
         {
             await storage.OnEventAsync("flush_to_disk");

@@ -3,7 +3,9 @@ using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
 
-/// <summary>Reads and validates the first cluster of an image, and refuses features that are not supported, before anything is written.</summary>
+/// <summary>
+/// Reads and validates the first cluster of an image, and refuses features that are not supported, before anything is written.
+/// </summary>
 internal static class HeaderReader
 {
     private const IncompatibleFeatures Known =

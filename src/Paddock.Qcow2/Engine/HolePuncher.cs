@@ -34,18 +34,19 @@ internal sealed class HolePuncher(IStorage storage, ClusterGeometry geometry, Me
     public void RemoveFrom(HostCluster end) => freed.Remove(end.Index, long.MaxValue);
 
     /// <summary>
-    /// Returns space that is due. A file system may tell its disk of a hole while everybody waits: the reset of a large zone must not stop the writes
-    /// after it for seconds.
+    /// Returns space that is due. A file system may tell its disk of a hole while everybody waits: the reset of a large zone must
+    /// not stop the writes after it for seconds.
     /// </summary>
     /// <param name="bytes">Of so many bytes at most.</param>
     /// <returns>False when nothing was due.</returns>
     public async ValueTask<bool> PunchDueAsync(long bytes)
     {
         bool any = false;
-        for (long clusters = Math.Max(1, bytes >> geometry.ClusterBits); clusters > 0 && freed.TryTakeDue(clusters, out long first, out long end);)
+        long left = Math.Max(1, bytes >> geometry.ClusterBits);
+        while (left > 0 && freed.TryTakeDue(left, out long first, out long end))
         {
             any = true;
-            clusters -= end - first;
+            left -= end - first;
             await DiscardAsync(new(first), new(end));
         }
 

@@ -1,8 +1,8 @@
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// A part of an image that a flush writes. Called under the image's metadata mutex. A stage that fails keeps what it had to write: it is due again in
-/// the next flush.
+/// A part of an image that a flush writes. Called under the image's metadata mutex. A stage that fails keeps what it had to write:
+/// it is due again in the next flush.
 /// </summary>
 internal interface IFlushStage
 {

@@ -4,8 +4,8 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// The header and its extensions, in memory and on the storage. The fields share the first sector, which is written at once or not at all. Changed
-/// under the image's metadata mutex.
+/// The header and its extensions, in memory and on the storage. The fields share the first sector, which is written at once or not
+/// at all. Changed under the image's metadata mutex.
 /// </summary>
 internal sealed class ImageHeader(
     IStorage storage, InPlaceWrites inPlace, Qcow2Header fields, List<HeaderExtension> extensions, string? backingName)
@@ -115,7 +115,8 @@ internal sealed class ImageHeader(
         if ((data % SectorSize) + extension.Data.Length > SectorSize)
         {
             int nextSector = (data / SectorSize * SectorSize) + SectorSize;
-            added.Insert(0, new HeaderExtension(HeaderExtension.PaddockFiller, new byte[nextSector - end - (2 * HeaderExtension.HeadSize)]));
+            int filler = nextSector - end - (2 * HeaderExtension.HeadSize);
+            added.Insert(0, new HeaderExtension(HeaderExtension.PaddockFiller, new byte[filler]));
         }
 
         int size = added.Sum(static e => e.TotalSize) + HeaderExtension.HeadSize;

@@ -43,7 +43,8 @@ internal static class ImageOpening
         var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, backing), snapshots, bitmaps);
         if (writable && bitmapCount > 0)
         {
-            image.Parts.Warnings.Add($"the image has {bitmapCount} persistent bitmap(s), which Paddock does not update: the first write invalidates them");
+            image.Parts.Warnings.Add(
+                $"the image has {bitmapCount} persistent bitmap(s), which Paddock does not update: the first write invalidates them");
         }
 
         return image;

@@ -3,7 +3,9 @@ using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
 
-/// <summary>Further tables in free clusters, which header extensions name: what zones have beside their pointers. Under the metadata mutex.</summary>
+/// <summary>
+/// Further tables in free clusters, which header extensions name: what zones have beside their pointers. Under the metadata mutex.
+/// </summary>
 internal sealed class ImageTables(IStorage storage, ClusterGeometry geometry, MetadataGuard guard, Allocator allocator)
 {
     /// <summary>Puts a table into free clusters. Nothing refers to it until the caller, after a flush, makes something do so.</summary>

@@ -5,7 +5,8 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// The active L1 table: which L2 table maps which part of the disk. All of it is in memory. Read at any time; changed under the image's metadata mutex.
+/// The active L1 table: which L2 table maps which part of the disk. All of it is in memory. Read at any time; changed under the
+/// image's metadata mutex.
 /// </summary>
 internal sealed class L1Table(IStorage storage, ImageHeader header, ulong[] entries) : IFlushStage
 {

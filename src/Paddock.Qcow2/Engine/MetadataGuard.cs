@@ -4,8 +4,8 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Keeps data and new tables off the image's own tables (QEMU's overlap checks). An image where a write would land there is marked corrupt and closed
-/// for writing, as is one in which any other corruption is found while it is written.
+/// Keeps data and new tables off the image's own tables (QEMU's overlap checks). An image where a write would land there is marked
+/// corrupt and closed for writing, as is one in which any other corruption is found while it is written.
 /// </summary>
 internal sealed class MetadataGuard(IStorage storage, ImageHeader header, MetadataMap map, Qcow2OpenOptions options)
 {
@@ -25,7 +25,8 @@ internal sealed class MetadataGuard(IStorage storage, ImageHeader header, Metada
         map.SetRange(MetadataKind.Header, default, header.Geometry.ClusterSize);
         map.SetRange(MetadataKind.ActiveL1, new HostOffset((long)fields.L1Offset), (long)fields.L1Entries * 8);
         map.SetRange(
-            MetadataKind.RefcountTable, new HostOffset((long)fields.RefcountTableOffset), header.Geometry.BytesIn(fields.RefcountTableClusters));
+            MetadataKind.RefcountTable, new HostOffset((long)fields.RefcountTableOffset),
+            header.Geometry.BytesIn(fields.RefcountTableClusters));
     }
 
     /// <summary>Before data is written, or a new table is put somewhere.</summary>

@@ -15,7 +15,10 @@ internal enum MetadataKind : byte
     ZoneTable,
 }
 
-/// <summary>Knows which host clusters hold the image's own tables, so that no write of data or of another table lands there (QEMU's overlap checks).</summary>
+/// <summary>
+/// Knows which host clusters hold the image's own tables, so that no write of data or of another table lands there (QEMU's overlap
+/// checks).
+/// </summary>
 /// <param name="geometry">The image's.</param>
 internal sealed class MetadataMap(ClusterGeometry geometry)
 {

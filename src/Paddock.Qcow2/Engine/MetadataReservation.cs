@@ -8,9 +8,9 @@ namespace Paddock.Qcow2.Engine;
 /// and a full file system cannot keep accepted data from becoming durable. Under the image's metadata mutex.
 /// </summary>
 /// <remarks>
-/// Space is taken in pieces of up to 64 KiB, each by one call in a session. That covers the entries of 512 MiB with clusters of 64 KiB, and little
-/// where clusters are large. Tables of other programs, and of files that were copied sparsely, may lie in holes. An entry that only becomes
-/// zero needs no space: its block is not a hole.
+/// Space is taken in pieces of up to 64 KiB, each by one call in a session. That covers the entries of 512 MiB with clusters of 64
+/// KiB, and little where clusters are large. Tables of other programs, and of files that were copied sparsely, may lie in holes. An
+/// entry that only becomes zero needs no space: its block is not a hole.
 /// </remarks>
 /// <param name="storage">Where the tables lie.</param>
 /// <param name="clusterBits">Of the image.</param>

@@ -4,8 +4,8 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Clusters for guest data that has none: allocated before the data is written, mapped after it. Takes the metadata mutex; the caller holds the guest
-/// clusters exclusively.
+/// Clusters for guest data that has none: allocated before the data is written, mapped after it. Takes the metadata mutex; the
+/// caller holds the guest clusters exclusively.
 /// </summary>
 internal sealed class NewClusters(IStorage storage, ClusterGeometry geometry, EngineLocks locks, ClusterMap map, Allocator allocator)
 {
@@ -39,7 +39,9 @@ internal sealed class NewClusters(IStorage storage, ClusterGeometry geometry, En
         }
     }
 
-    /// <summary>Maps the guest clusters from <paramref name="start"/> on to a run, and frees, when that is safe, what they had before.</summary>
+    /// <summary>
+    /// Maps the guest clusters from <paramref name="start"/> on to a run, and frees, when that is safe, what they had before.
+    /// </summary>
     /// <param name="start">First guest byte.</param>
     /// <param name="run">The clusters.</param>
     /// <param name="flags">Bits that each entry has beside its offset.</param>

@@ -3,7 +3,9 @@ using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
 
-/// <summary>Makes guest ranges that cannot be read (above write pointers) hold zeroes, without taking space where that is possible.</summary>
+/// <summary>
+/// Makes guest ranges that cannot be read (above write pointers) hold zeroes, without taking space where that is possible.
+/// </summary>
 internal sealed class RangeEraser(
     ImageHeader header, EngineLocks locks, WriteSession session, ClusterMap map, DataLayer data, ZeroWriter zeroes, IBlockDevice? backing)
 {

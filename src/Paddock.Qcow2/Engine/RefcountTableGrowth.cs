@@ -5,8 +5,8 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Moves the refcount table to a larger place right after all that the old one can count: first the blocks that count the new area, then the table,
-/// durably, then the header. Under the image's metadata mutex.
+/// Moves the refcount table to a larger place right after all that the old one can count: first the blocks that count the new area,
+/// then the table, durably, then the header. Under the image's metadata mutex.
 /// </summary>
 internal sealed class RefcountTableGrowth(IStorage storage, ImageHeader header, MetadataGuard guard, Refcounts counts)
 {

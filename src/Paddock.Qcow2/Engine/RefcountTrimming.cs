@@ -4,14 +4,16 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Removes what a smaller disk no longer needs: refcount blocks that count nothing, the distance of the refcount table, and the file's end. Under the
-/// image's metadata mutex.
+/// Removes what a smaller disk no longer needs: refcount blocks that count nothing, the distance of the refcount table, and the
+/// file's end. Under the image's metadata mutex.
 /// </summary>
 internal sealed class RefcountTrimming(
-    IStorage storage, ClusterGeometry geometry, MetadataReservation reservation, Refcounts counts, RefcountTableGrowth growth, Allocator allocator,
-    HolePuncher holes)
+    IStorage storage, ClusterGeometry geometry, MetadataReservation reservation, Refcounts counts, RefcountTableGrowth growth,
+    Allocator allocator, HolePuncher holes)
 {
-    /// <summary>Removes empty refcount blocks and cuts the storage after the last cluster in use. All pending frees must have been applied.</summary>
+    /// <summary>
+    /// Removes empty refcount blocks and cuts the storage after the last cluster in use. All pending frees must have been applied.
+    /// </summary>
     public async ValueTask TrimAsync()
     {
         await counts.WriteAsync();

@@ -5,8 +5,8 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// The reference counts of an image's clusters: the refcount table, which is all in memory, and the blocks, which are cached in slices. Under the
-/// image's metadata mutex.
+/// The reference counts of an image's clusters: the refcount table, which is all in memory, and the blocks, which are cached in
+/// slices. Under the image's metadata mutex.
 /// </summary>
 /// <remarks>Counts go up in the cache and reach the storage before anything refers to the clusters.</remarks>
 internal sealed class Refcounts : IFlushStage
@@ -33,7 +33,8 @@ internal sealed class Refcounts : IFlushStage
     /// <param name="cacheBytes">Memory for cached blocks.</param>
     /// <param name="isLazy">Whether flushes leave the counts alone, which are then written when the image is closed.</param>
     public Refcounts(
-        IStorage storage, ClusterGeometry geometry, MetadataReservation reservation, MetadataGuard guard, HolePuncher holes, long cacheBytes, bool isLazy)
+        IStorage storage, ClusterGeometry geometry, MetadataReservation reservation, MetadataGuard guard, HolePuncher holes,
+        long cacheBytes, bool isLazy)
     {
         _storage = storage;
         _geometry = geometry;

@@ -4,12 +4,12 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Takes the space of data before they are there: for zones, whose buffers accept data that must reach the image however full the file system is by
-/// then; and for preallocated images.
+/// Takes the space of data before they are there: for zones, whose buffers accept data that must reach the image however full the
+/// file system is by then; and for preallocated images.
 /// </summary>
 internal sealed class SpaceAhead(
-    IStorage storage, ClusterGeometry geometry, EngineLocks locks, WriteSession session, ClusterMap map, NewClusters clusters, DataLayer data,
-    IBlockDevice? backing)
+    IStorage storage, ClusterGeometry geometry, EngineLocks locks, WriteSession session, ClusterMap map, NewClusters clusters,
+    DataLayer data, IBlockDevice? backing)
 {
     /// <summary>
     /// Takes the space of a guest range that holds nothing that can be read, so that a later write there needs none: host clusters, their

@@ -4,12 +4,12 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Whether an image may be written, and the start of writing: the first change of a session loads what only writers need and sets the feature bits
-/// that a writer must set.
+/// Whether an image may be written, and the start of writing: the first change of a session loads what only writers need and sets
+/// the feature bits that a writer must set.
 /// </summary>
 internal sealed class WriteSession(
-    IStorage storage, ImageHeader header, EngineLocks locks, MetadataGuard guard, L1Table l1, Refcounts counts, FreedSpaceUpkeep upkeep, bool isReadOnly,
-    bool isLazy)
+    IStorage storage, ImageHeader header, EngineLocks locks, MetadataGuard guard, L1Table l1, Refcounts counts, FreedSpaceUpkeep upkeep,
+    bool isReadOnly, bool isLazy)
 {
     private IncompatibleFeatures _required;
     private bool _isOpen;
@@ -53,7 +53,8 @@ internal sealed class WriteSession(
             }
 
             var fields = header.Fields;
-            await counts.LoadTableAsync(new HostOffset((long)fields.RefcountTableOffset), fields.RefcountTableClusters, CancellationToken.None);
+            var tableOffset = new HostOffset((long)fields.RefcountTableOffset);
+            await counts.LoadTableAsync(tableOffset, fields.RefcountTableClusters, CancellationToken.None);
             RegisterTables();
             if (header.HasVersion3)
             {

@@ -5,8 +5,8 @@ namespace Paddock.Qcow2.Engine;
 
 /// <summary>Write-zeroes and discard: whole clusters by their L2 entries, the rest by writing.</summary>
 internal sealed class ZeroWriter(
-    ImageHeader header, EngineLocks locks, WriteSession session, ClusterMap map, ClusterClearing clearing, ClusterWriter writer, ImageFlush flush,
-    IBlockDevice? backing)
+    ImageHeader header, EngineLocks locks, WriteSession session, ClusterMap map, ClusterClearing clearing, ClusterWriter writer,
+    ImageFlush flush, IBlockDevice? backing)
 {
     private const int ZeroBufferBytes = 64 << 10;
 
@@ -50,7 +50,8 @@ internal sealed class ZeroWriter(
         session.EnsureWritable();
         if (!header.HasVersion3 && backing is not null)
         {
-            throw new BlockException(BlockError.NotSupported, "a version 2 image with a backing file cannot discard: it would show through");
+            throw new BlockException(
+                BlockError.NotSupported, "a version 2 image with a backing file cannot discard: it would show through");
         }
 
         await session.StartAsync();

@@ -5,8 +5,8 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
-/// Paddock's header extension of an open image, and the way to its tables. Changes are made under the image's metadata mutex: a table first,
-/// durably, then the header that points at it.
+/// Paddock's header extension of an open image, and the way to its tables. Changes are made under the image's metadata mutex: a
+/// table first, durably, then the header that points at it.
 /// </summary>
 internal sealed class PaddockTables
 {

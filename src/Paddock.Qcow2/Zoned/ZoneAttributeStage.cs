@@ -2,7 +2,9 @@ using Paddock.Qcow2.Engine;
 
 namespace Paddock.Qcow2.Zoned;
 
-/// <summary>The part of a flush that writes what zones have beside their pointers, where a change failed or a reset left something stale.</summary>
+/// <summary>
+/// The part of a flush that writes what zones have beside their pointers, where a change failed or a reset left something stale.
+/// </summary>
 internal sealed class ZoneAttributeStage(PaddockTables tables, ZoneExtensions extensions) : IFlushStage
 {
     /// <inheritdoc/>

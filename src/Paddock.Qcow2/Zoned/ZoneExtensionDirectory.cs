@@ -27,7 +27,9 @@ internal static class ZoneExtensionDirectory
     /// <summary>Where an entry lies in it.</summary>
     public static long EntryAt(int index) => EntriesAt + ((long)index * sizeof(ulong));
 
-    /// <summary>Reads a directory; null, with the reason, when it is none. Entries that no cluster can have are left to the caller.</summary>
+    /// <summary>
+    /// Reads a directory; null, with the reason, when it is none. Entries that no cluster can have are left to the caller.
+    /// </summary>
     public static HostOffset[]? TryParse(ReadOnlySpan<byte> directory, out string? problem)
     {
         int entries = (directory.Length - EntriesAt) / sizeof(ulong);

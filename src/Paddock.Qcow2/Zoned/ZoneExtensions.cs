@@ -7,13 +7,13 @@ using Paddock.Zones;
 namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
-/// The zone descriptor extensions that an image keeps, each in a slot that one write of a sector changes. Changed under the image's metadata
-/// mutex; read by whoever holds the zone.
+/// The zone descriptor extensions that an image keeps, each in a slot that one write of a sector changes. Changed under the image's
+/// metadata mutex; read by whoever holds the zone.
 /// </summary>
 /// <remarks>
-/// A reset must take pointer and extension away at once, and they lie in different sectors. So before the pointer goes back to the start, the
-/// slot is made to say that it holds only above the start ("written"); then the pointer's write decides both. What the slot still holds is
-/// stale, and is cleared before a later flush lets the pointer of that zone rise again.
+/// A reset must take pointer and extension away at once, and they lie in different sectors. So before the pointer goes back to the
+/// start, the slot is made to say that it holds only above the start ("written"); then the pointer's write decides both. What the
+/// slot still holds is stale, and is cleared before a later flush lets the pointer of that zone rise again.
 /// </remarks>
 internal sealed class ZoneExtensions
 {
@@ -51,7 +51,9 @@ internal sealed class ZoneExtensions
     /// <summary>Bytes of each extension.</summary>
     public int Bytes { get; }
 
-    /// <summary>Reads the directory and its clusters, if there are any, and tells the zones; what is faulty is ignored with a warning.</summary>
+    /// <summary>
+    /// Reads the directory and its clusters, if there are any, and tells the zones; what is faulty is ignored with a warning.
+    /// </summary>
     public async ValueTask LoadAsync(ZoneSet zones, CancellationToken cancellationToken)
     {
         var (offset, bytes) = (_tables.Extension.DirectoryOffset, _tables.Extension.DirectoryBytes);
@@ -124,7 +126,9 @@ internal sealed class ZoneExtensions
         SetState(zone, ZoneSlotState.Fresh);
     }
 
-    /// <summary>Before a reset: the extensions of zones that the zone table shows written go with their pointers from here on, durably.</summary>
+    /// <summary>
+    /// Before a reset: the extensions of zones that the zone table shows written go with their pointers from here on, durably.
+    /// </summary>
     public async ValueTask TieToPointersAsync(ZoneRange range, Func<int, bool> isStoredAboveStart)
     {
         List<int> tied = [];
@@ -205,7 +209,9 @@ internal sealed class ZoneExtensions
     /// <summary>True when slots are stale, or the write of an entry failed.</summary>
     public bool IsUnsettled => _stale.Count + _uncertainEntries.Count > 0;
 
-    /// <summary>In a flush, before pointers rise: clears what is stale, and makes entries whose write failed what they are meant to be.</summary>
+    /// <summary>
+    /// In a flush, before pointers rise: clears what is stale, and makes entries whose write failed what they are meant to be.
+    /// </summary>
     public async ValueTask SettleAsync()
     {
         if (_stale.Count > 0)

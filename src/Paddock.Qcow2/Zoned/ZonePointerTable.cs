@@ -78,7 +78,8 @@ internal sealed class ZonePointerTable
             {
                 if (zones.ConditionOf(zone) is not (ZoneCondition.Offline or ZoneCondition.ReadOnly))
                 {
-                    _format.Write(_stored.AsSpan(zone * ZoneTableFormat.EntrySize), pointerOf(context, zone), !zones.Geometry.IsSequential(zone));
+                    var entry = _stored.AsSpan(zone * ZoneTableFormat.EntrySize);
+                    _format.Write(entry, pointerOf(context, zone), !zones.Geometry.IsSequential(zone));
                 }
             }
         }

@@ -4,8 +4,9 @@ using Paddock.Zones;
 namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
-/// The zone table's part of a flush. When the flush begins, it takes the write pointers that have moved, as far as their data is in the image. It
-/// writes them when the data below them, and all tables, are durable: a crash never leaves a pointer above data that is gone.
+/// The zone table's part of a flush. When the flush begins, it takes the write pointers that have moved, as far as their data is in
+/// the image. It writes them when the data below them, and all tables, are durable: a crash never leaves a pointer above data that
+/// is gone.
 /// </summary>
 /// <param name="table">The table.</param>
 /// <param name="zones">The zones.</param>

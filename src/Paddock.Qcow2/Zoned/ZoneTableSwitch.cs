@@ -10,7 +10,8 @@ namespace Paddock.Qcow2.Zoned;
 /// <param name="format">Its format.</param>
 /// <param name="follow">Makes memory follow once the header names the next table.</param>
 internal sealed class ZoneTableSwitch(
-    ZonePointerTable table, ZonedParameters parameters, byte[] stored, ZoneTableFormat format, Action<ZonedParameters, HostOffset> follow) : IMovedTable
+    ZonePointerTable table, ZonedParameters parameters, byte[] stored, ZoneTableFormat format,
+    Action<ZonedParameters, HostOffset> follow) : IMovedTable
 {
     /// <inheritdoc/>
     public HostOffset Offset => table.Offset;

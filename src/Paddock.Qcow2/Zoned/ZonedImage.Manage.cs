@@ -121,8 +121,8 @@ internal sealed partial class ZonedImage
         await SwitchTableAsync(parameters, stored, _table.Format, length, preallocation, cancellationToken);
     }
 
-    // the new table first, then size, zones and the table's place in one sector of the header, then the old table's clusters. Memory follows the
-    // header at once: should what comes after it fail, pointers go where the next opening looks for them
+    // the new table first, then size, zones and the table's place in one sector of the header, then the old table's clusters.
+    // Memory follows the header at once: should what comes after it fail, pointers go where the next opening looks for them
     private async ValueTask SwitchTableAsync(
         ZonedParameters parameters, byte[] stored, ZoneTableFormat format, long length, Preallocation preallocation,
         CancellationToken cancellationToken)
@@ -213,7 +213,9 @@ internal sealed partial class ZonedImage
         await FreeResetAsync(_zones.StartOf(range.First), _zones.Geometry.EndOf(range.Last));
     }
 
-    /// <summary>A reset failed: a zone is EMPTY in memory only if it is on the storage. What is there is written again before zones change.</summary>
+    /// <summary>
+    /// A reset failed: a zone is EMPTY in memory only if it is on the storage. What is there is written again before zones change.
+    /// </summary>
     private async ValueTask FollowStorageAsync(ZoneReset reset)
     {
         _isUncertain = true;

@@ -6,11 +6,14 @@ using Paddock.Zones;
 
 namespace Paddock.Qcow2.Zoned;
 
-/// <summary>A zoned disk on a qcow2 image: joins the zone state machine to the engine, and keeps the zone table (spec sections 3 and 4).</summary>
+/// <summary>
+/// A zoned disk on a qcow2 image: joins the zone state machine to the engine, and keeps the zone table (spec sections 3 and 4).
+/// </summary>
 /// <remarks>
-/// Writes to one zone go one after another, in order of arrival; different zones run at once. Small writes gather in <see cref="ZoneBuffers"/>:
-/// the drive's volatile cache. A flush drains it, makes data and tables durable, and only then writes the pointers as they were when it began.
-/// A reset writes the pointers first, so that no pointer is ever left standing above data that is gone.
+/// Writes to one zone go one after another, in order of arrival; different zones run at once. Small writes gather in <see
+/// cref="ZoneBuffers"/>: the drive's volatile cache. A flush drains it, makes data and tables durable, and only then writes the
+/// pointers as they were when it began. A reset writes the pointers first, so that no pointer is ever left standing above data that
+/// is gone.
 /// </remarks>
 internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
 {
