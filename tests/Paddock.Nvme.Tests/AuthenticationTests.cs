@@ -62,7 +62,7 @@ public class AuthenticationTests
     public async Task A_host_without_a_key_may_not_in()
     {
         await using var bench = await Secrets.StartAsync();
-        Assert.Contains("no key for it", await RefusalAsync(bench.HostOptions()), StringComparison.Ordinal);
+        Assert.Contains("no key is configured", await RefusalAsync(bench.HostOptions()), StringComparison.Ordinal);
         await Secrets.WorksAsync(bench);
     }
 

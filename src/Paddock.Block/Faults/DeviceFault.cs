@@ -22,7 +22,7 @@ public enum DeviceOperations
     /// <summary>Discards.</summary>
     Discard = 16,
 
-    /// <summary>Flushes; a door also flushes for a write with FUA.</summary>
+    /// <summary>Flushes; a listener also flushes for a write with FUA.</summary>
     Flush = 32,
 
     /// <summary>Zones opened.</summary>
@@ -37,7 +37,7 @@ public enum DeviceOperations
     /// <summary>Zones reset.</summary>
     Reset = 512,
 
-    /// <summary>Reports of zones; a door may also look at a zone's condition before it manages it.</summary>
+    /// <summary>Reports of zones; a listener may also look at a zone's condition before it manages it.</summary>
     Report = 1024,
 
     /// <summary>What changes a zone's condition by request.</summary>
@@ -99,7 +99,7 @@ public sealed record DeviceFault
     /// <summary>The operating system's number for it; 0: the class's own.</summary>
     public int Errno { get; init; }
 
-    /// <summary>The status that a door of NVMe answers with; null: the one of <see cref="Error"/>.</summary>
+    /// <summary>The status that a listener of NVMe answers with; null: the one of <see cref="Error"/>.</summary>
     public int? NvmeStatus { get; init; }
 
     /// <summary>How long a request waits first.</summary>

@@ -1,6 +1,6 @@
 namespace Paddock.Block.Faults;
 
-/// <summary>A device whose requests fail, wait or hang on demand, by whatever door they come (<see cref="DeviceFaults"/>).</summary>
+/// <summary>A device whose requests fail, wait or hang on demand, by whatever listener they come (<see cref="DeviceFaults"/>).</summary>
 /// <remarks>
 /// A caller's token ends the wait that a fault imposes and goes no further: a request that has reached the device is not left half done.
 /// </remarks>

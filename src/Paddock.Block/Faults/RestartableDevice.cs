@@ -1,7 +1,7 @@
 namespace Paddock.Block.Faults;
 
 /// <summary>
-/// A place for a device that goes away and comes back, as a drive does when its power is cut: doors keep this object and see whatever device
+/// A place for a device that goes away and comes back, as a drive does when its power is cut: listeners keep this object and see whatever device
 /// is in it. A request runs on the device that was there when it began.
 /// </summary>
 public class RestartableDevice : IBlockDevice

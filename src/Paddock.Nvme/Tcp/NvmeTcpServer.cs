@@ -151,7 +151,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
         {
             if (connection.AuthenticatingMilliseconds > _target.Options.AuthenticationTimeout.TotalMilliseconds)
             {
-                connection.GiveUpAuthentication();
+                connection.End("authentication took too long");
                 continue;
             }
 

@@ -29,7 +29,7 @@ public static class AppendVerb
         long total = 0;
         byte[] buffer = new byte[ChunkSize(zoned.Zoned)];
         await RefuseWhatCannotFitAsync(zoned, start, console.Input, cancellationToken);
-        console.SayInputIsAwaited();
+        console.PromptForInput();
         try
         {
             int got;

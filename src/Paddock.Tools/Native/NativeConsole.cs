@@ -76,7 +76,7 @@ public sealed class NativeConsole
     public void Tell(string message) => Error.WriteLine("paddock: " + EscapedText.Escape(message));
 
     /// <summary>Tells a person at a terminal that the command waits for data and how to end it; nothing elsewhere.</summary>
-    public void SayInputIsAwaited()
+    public void PromptForInput()
     {
         if (InputIsTerminal)
         {

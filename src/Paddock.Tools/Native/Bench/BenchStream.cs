@@ -6,7 +6,7 @@ using Paddock.Block.Concurrency;
 namespace Paddock.Tools.Native;
 
 /// <summary>One connection's load: a number of requests in flight, each of which starts the next.</summary>
-internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlaces places)
+internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchOffsets offsets)
 {
     private readonly IZonedBlockDevice? _zoned = device as IZonedBlockDevice;
     private readonly Lock _lock = new();
@@ -64,13 +64,13 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
         long offset;
         lock (_lock)
         {
-            offset = places.Next().Offset;
+            offset = offsets.Next().Offset;
         }
 
         return plan.Writes ? device.WriteAsync(offset, buffer) : device.ReadAsync(offset, buffer);
     }
 
-    // writes to a zone must leave in the order of their places
+    // writes to a zone must leave in the order of their offsets
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask InTurnAsync(byte[] buffer)
     {
@@ -79,7 +79,7 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
         await _turn.AcquireAsync();
         try
         {
-            var (offset, startsAgain) = places.Next();
+            var (offset, startsAgain) = offsets.Next();
             long start = offset / _zoned!.Zoned.ZoneSize * _zoned.Zoned.ZoneSize;
             if (startsAgain)
             {
