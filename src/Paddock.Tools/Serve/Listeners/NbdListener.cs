@@ -119,6 +119,15 @@ internal sealed class NbdListener : IListener
     }
 
     /// <inheritdoc/>
+    public string? CannotResize(ServedDisk disk, long length) => null;
+
+    /// <inheritdoc/>
+    public void Resized(ServedDisk disk)
+    {
+        // NBD has no message for it: a client asks for the size when it connects
+    }
+
+    /// <inheritdoc/>
     public IEnumerable<string> Reload(ServeSettings settings)
     {
         // whether there is TLS at all stays as it was

@@ -109,6 +109,11 @@ internal sealed class VhostUserListener : IListener
     }
 
     /// <inheritdoc/>
+    public string? CannotResize(ServedDisk disk, long length) => null;
+
+    /// <inheritdoc/>
+    public IEnumerable<string> Reload(ServeSettings settings) => [];
+    /// <inheritdoc/>
     public long BytesWritten(ServedDisk disk) => _servers.Where(s => s.Name == disk.Name).Sum(s => s.Server.Statistics.BytesWritten);
 
     /// <inheritdoc/>
