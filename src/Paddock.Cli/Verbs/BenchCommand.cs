@@ -20,15 +20,15 @@ internal static class BenchCommand
     public static Command Build(NativeConsole console)
     {
         var target = new Argument<string>("TARGET") { Description = "Image file, nvme+tcp://HOST:PORT/NQN or nbd://HOST:PORT/EXPORT." };
-        var rw = new Option<string>("--rw") { Description = "Workload; writing destroys the data on the disk (default: randread).", HelpName = "LOAD" }
-            .AcceptOnlyFromAmong([.. Operations.Keys]);
+        var rw = new Option<string>("--rw") { HelpName = "LOAD" }.AcceptOnlyFromAmong([.. Operations.Keys]);
+        rw.Description = "Workload; writing destroys the data on the disk (default: randread).";
         var block = Text("--bs", "Request size (default: 4k).", "SIZE");
-        var depth = new Option<int?>("--depth") { Description = "Queue depth of each connection (default: 32).", HelpName = "N", CustomParser = Numbers.Whole };
-        var connections = new Option<int?>("--connections") { Description = "Number of connections to a server (default: 1).", HelpName = "N", CustomParser = Numbers.Whole };
-        var time = new Option<double?>("--time") { Description = "Duration in seconds (default: 5, with --size 60).", HelpName = "SECONDS", CustomParser = Numbers.Real };
-        var warmUp = new Option<double?>("--warm-up") { Description = "Duration of the unmeasured warm-up in seconds (default: 0).", HelpName = "SECONDS", CustomParser = Numbers.Real };
+        var depth = Number("--depth", "Queue depth of each connection (default: 32).");
+        var connections = Number("--connections", "Number of connections to a server (default: 1).");
+        var time = Real("--time", "Duration in seconds (default: 5, with --size 60).", "SECONDS");
+        var warmUp = Real("--warm-up", "Duration of the unmeasured warm-up in seconds (default: 0).", "SECONDS");
         var size = Text("--size", "Total bytes to transfer over all connections (default: no limit).", "SIZE");
-        var rate = new Option<double?>("--rate") { Description = "Total requests per second; latency includes delay (default: no limit).", HelpName = "IOPS", CustomParser = Numbers.Real };
+        var rate = Real("--rate", "Total requests per second; latency includes delay (default: no limit).", "IOPS");
         var format = Text("--format", "Format of an image file, qcow2 or raw (default: probed).", "FORMAT");
         var metrics = Text("--metrics", "Server metrics to read for its CPU time and memory allocations.", "HOST:PORT");
         var json = new Option<bool>("--json") { Description = "Prints JSON." };
@@ -61,6 +61,12 @@ internal static class BenchCommand
     }
 
     private static Option<string?> Text(string name, string description, string value) => new(name) { Description = description, HelpName = value };
+
+    private static Option<int?> Number(string name, string description)
+        => new(name) { Description = description, HelpName = "N", CustomParser = Numbers.Whole };
+
+    private static Option<double?> Real(string name, string description, string value)
+        => new(name) { Description = description, HelpName = value, CustomParser = Numbers.Real };
 
     private static TimeSpan Seconds(string option, double value) => value is > 0 and <= 86400 ? TimeSpan.FromSeconds(value)
         : throw new ToolException(

@@ -44,7 +44,9 @@ public sealed class ServiceManager
         string[] names = variable("LISTEN_FDNAMES")?.Split(':') ?? [];
         if (count is < 0 or > MaxDescriptors || names.Length != count)
         {
-            throw new ToolException($"the service manager passed {count} sockets with {names.Length} names: set FileDescriptorName= of each to one of {string.Join(", ", Names)}");
+            throw new ToolException(
+                $"the service manager passed {count} sockets with {names.Length} names: "
+                + $"set FileDescriptorName= of each to one of {string.Join(", ", Names)}");
         }
 
         for (int i = 0; i < count; i++)
