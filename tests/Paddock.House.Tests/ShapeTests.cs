@@ -11,16 +11,12 @@ public partial class ShapeTests
     private static readonly string[] TooLongYet =
     [
         "src/Paddock.Block VolatileStorage",
-        "src/Paddock.Qcow2 Qcow2Image",
-        "src/Paddock.Qcow2 RefcountManager",
         "src/Paddock.Qcow2 ZonedImage",
         "src/Paddock.VhostUser BlkRequest",
     ];
 
     private static readonly string[] UnusedYet =
     [
-        "src/Paddock.Qcow2 GuestCluster",
-        "src/Paddock.Qcow2 HostCluster",
     ];
 
     private static readonly string[] DefaultYet =
@@ -35,10 +31,6 @@ public partial class ShapeTests
     [
         "ResizableDevice.Objection",
         "Command.Deferred",
-        "Qcow2Image.CaptureZonePointers",
-        "Qcow2Image.PrepareZonePointers",
-        "Qcow2Image.WriteZonePointers",
-        "RefcountManager.Discard",
     ];
 
     private static IEnumerable<string> Code

@@ -39,10 +39,10 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     private readonly Action<TClient> _begin;
     private readonly CancellationTokenSource _stop = new();
     private readonly List<(IDisposable Listener, Task Loop)> _listeners = [];
-    private bool _stopping;
-
-    // not null while a caller waits for the last client to leave
+    private readonly TaskCompletionSource _allGone = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TaskCompletionSource? _empty;
+    private long _accepted;
+    private bool _stopping;
     private volatile bool _admits = true;
 
     /// <param name="limit">Clients at once, at least 1.</param>
@@ -104,6 +104,9 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         }
     }
 
+    /// <summary>Clients that were taken so far.</summary>
+    public long Accepted => Interlocked.Read(ref _accepted);
+
     /// <summary>Cancelled when the server stops.</summary>
     public CancellationToken Stopping => _stop.Token;
 
@@ -141,12 +144,14 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     public int Leave(TClient client)
     {
         int left;
+        bool last;
         TaskCompletionSource? empty = null;
         lock (_lock)
         {
             _clients.Remove(client);
             _evicted.Remove(client);
             left = _clients.Count;
+            last = _stopping && left == 0;
             if (left == 0)
             {
                 (empty, _empty) = (_empty, null);
@@ -155,7 +160,12 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
             _places.Release();
         }
 
-        empty?.TrySetResult();
+        if (last)
+        {
+            _allGone.TrySetResult();
+        }
+
+        empty?.SetResult();
         return left;
     }
 
@@ -170,13 +180,24 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     /// <param name="limit">After so long the wait ends all the same.</param>
     public async Task GoneAsync(TimeSpan limit)
     {
+        Task empty;
+        lock (_lock)
+        {
+            if (_clients.Count == 0)
+            {
+                return;
+            }
+
+            empty = (_empty ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+        }
+
         try
         {
-            await LastLeft().WaitAsync(limit, _time);
+            await empty.WaitAsync(limit, _time);
         }
         catch (TimeoutException)
         {
-            // some are still there
+            // the caller goes on with the clients that remain
         }
     }
 
@@ -204,9 +225,12 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         lock (_lock)
         {
             _stopping = true;
+            if (_clients.Count == 0)
+            {
+                _allGone.TrySetResult();
+            }
         }
 
-        var gone = LastLeft();
         foreach (var client in Clients)
         {
             client.Finish();
@@ -214,13 +238,13 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
 
         try
         {
-            await gone.WaitAsync(limit, _time);
+            await _allGone.Task.WaitAsync(limit, _time);
         }
         catch (TimeoutException)
         {
             // a client that takes no answers holds nobody up
             AbortAll();
-            await gone;
+            await _allGone.Task;
         }
     }
 
@@ -230,14 +254,6 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         await StopAsync(TimeSpan.Zero);
         _stop.Dispose();
         _places.Dispose();
-    }
-
-    private Task LastLeft()
-    {
-        lock (_lock)
-        {
-            return _clients.Count == 0 ? Task.CompletedTask : (_empty ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
-        }
     }
 
     private async Task AcceptAsync(Func<CancellationToken, ValueTask<TSocket>> accept)
@@ -349,6 +365,7 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
             return;
         }
 
+        Interlocked.Increment(ref _accepted);
         try
         {
             _begin(client);
