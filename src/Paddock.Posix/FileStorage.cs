@@ -48,6 +48,9 @@ public sealed partial class FileStorage : IStorage, IDisposable
     public int PreferredAlignment => _direct ? DirectBlock : 1;
 
     /// <inheritdoc/>
+    public ValueTask OnEventAsync(string eventName) => default;
+
+    /// <inheritdoc/>
     public long AllocatedBytes => OperatingSystem.IsLinux() ? Stat(_file, Name).Blocks * 512 : -1;
 
     /// <summary>Opens a file. Errors: as the operating system says, with <see cref="BlockException.Errno"/> set.</summary>

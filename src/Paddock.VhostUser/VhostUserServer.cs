@@ -24,7 +24,7 @@ public sealed class VhostUserServer : IAsyncDisposable
     private long _accepted;
     private long _refused;
 
-    /// <param name="disk">The disk; bounds and alignment are checked there (<see cref="CheckedBlockDevice"/>).</param>
+    /// <param name="disk">The disk; bounds and alignment are checked there (<see cref="CheckedDevice"/>).</param>
     /// <param name="options">How.</param>
     /// <exception cref="ArgumentException">No queue, or too many.</exception>
     public VhostUserServer(IBlockDevice disk, VhostUserServerOptions options)

@@ -11,7 +11,7 @@ public sealed class NbdExport
     /// <summary>The name by which clients ask for it; empty for the default one.</summary>
     public required string Name { get; init; }
 
-    /// <summary>The disk, guarded by <see cref="CheckedBlockDevice"/>; not owned.</summary>
+    /// <summary>The disk, guarded by <see cref="CheckedDevice"/>; not owned.</summary>
     public required IBlockDevice Device { get; init; }
 
     /// <summary>A text for people.</summary>
@@ -22,7 +22,7 @@ public sealed class NbdExport
 
     /// <summary>
     /// Offer the experimental RESIZE extension where the export can be written: clients may change its size, and so make what stores it grow. The
-    /// device must take that while requests run (<see cref="ResizableDevice"/>).
+    /// device must take that while requests run (<see cref="Block.Serving.ServedDevice"/>).
     /// </summary>
     public bool OffersResize { get; init; }
 

@@ -43,8 +43,8 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
     /// <summary>Dwords 0 and 1 of the completion.</summary>
     public ulong Result { get; set; }
 
-    /// <summary>Its name to the faults on demand that may hold it back; the same for every command in this place.</summary>
-    public CancellationToken Token { get; } = new CancellationTokenSource().Token;
+    /// <summary>Cancels the command while a fault rule holds it. Every command in this slot has the same one, until one is cancelled.</summary>
+    public CancellationTokenSource Cancellation { get; private set; } = new();
 
     /// <summary>Whether the host asked for its end while a fault held it back.</summary>
     public bool IsAborted { get; set; }
@@ -72,6 +72,15 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
 
     /// <summary>The queue's code for it, run on a thread of the pool.</summary>
     public Action<Command>? Deferred { get; set; }
+
+    /// <summary>Prepares the slot for another command.</summary>
+    public void Renew()
+    {
+        if (Cancellation.IsCancellationRequested)
+        {
+            Cancellation = new CancellationTokenSource();
+        }
+    }
 
     /// <summary>Runs the command's slow part away from the thread that receives.</summary>
     public void Defer(Action<Command> run)

@@ -61,9 +61,9 @@ internal static class IoCommands
         Opcode.DatasetManagement => LongCommands.DeallocateAsync(ns, command),
         Opcode.Compare => LongCommands.CompareAsync(controller, ns, command),
         Opcode.Verify => LongCommands.VerifyAsync(controller, ns, command),
-        Opcode.ZoneAppend when ns.Zoned is not null => ZoneCommands.AppendAsync(controller, ns, command),
-        Opcode.ZoneManagementSend when ns.Zoned is not null => ZoneCommands.SendAsync(ns, command),
-        Opcode.ZoneManagementReceive when ns.Zoned is not null => ZoneCommands.ReceiveAsync(ns, command),
+        Opcode.ZoneAppend when ns.Zones is not null => ZoneCommands.AppendAsync(controller, ns, command),
+        Opcode.ZoneManagementSend when ns.Zones is not null => ZoneCommands.SendAsync(ns, command),
+        Opcode.ZoneManagementReceive when ns.Zones is not null => ZoneCommands.ReceiveAsync(ns, command),
         _ => new(NvmeStatus.InvalidOpcode),
     };
 
@@ -136,7 +136,7 @@ internal static class IoCommands
         if (status == NvmeStatus.Success)
         {
             var flags = (command.Entry.Dword12 & mayDeallocate) != 0 ? ZeroFlags.MayUnmap : ZeroFlags.None;
-            await (length > LongCommands.ShortZeroes && ns.Zoned is null ? LongCommands.WriteZeroesAsync(ns, command, offset, length, flags)
+            await (length > LongCommands.ShortZeroes && ns.Zones is null ? LongCommands.WriteZeroesAsync(ns, command, offset, length, flags)
                 : ns.Device.WriteZeroesAsync(offset, length, flags, ns.TokenOf(command)));
             await SettleAsync(controller, ns, command);
             CountWrite(ns, offset, length);
@@ -146,7 +146,7 @@ internal static class IoCommands
     }
 
     private static void CountWrite(NvmeNamespace ns, long offset, int length)
-        => ns.Statistics.CountWrite(length, ns.Zoned is null ? -1 : (int)(offset / ns.Zoned.Zoned.ZoneSize));
+        => ns.Statistics.CountWrite(length, ns.Zones is null ? -1 : (int)(offset / ns.Zones.Limits.ZoneSize));
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private static async ValueTask<NvmeStatus> FlushAsync(NvmeNamespace ns, Command command)

@@ -73,6 +73,7 @@ internal sealed partial class TcpConnection
         command.Received = 0;
         command.IsReady = false;
         command.IsAborted = false;
+        command.Renew();
         command.IsBroken = false;
         command.Written = 0;
         command.Held = 0;
@@ -143,7 +144,7 @@ internal sealed partial class TcpConnection
     private bool GiveUp(Command command, bool aborted)
     {
         command.IsAborted = aborted;
-        return _controller?.Subsystem.Namespaces.Any(ns => ns.Faults?.GiveUp(command.Token) == true) == true;
+        return _controller?.Subsystem.Namespaces.Any(ns => ns.Faults?.CancelHeld(command.Cancellation) == true) == true;
     }
 
     /// <summary>Waits, after the connection's end, for the commands that still run; those that a fault holds back are given up.</summary>
@@ -232,16 +233,16 @@ internal sealed partial class TcpConnection
     }
 
     private bool IsOrdered(Command command) => _queue != 0 && command.Entry.Opcode is Opcode.Write or Opcode.WriteZeroes
-        && _controller!.Subsystem.Find(command.Entry.NamespaceId) is { Zoned: not null };
+        && _controller!.Subsystem.Find(command.Entry.NamespaceId) is { Zones: not null };
 
     private bool SameZone(Command a, Command b)
     {
-        if (a.Entry.NamespaceId != b.Entry.NamespaceId || _controller!.Subsystem.Find(a.Entry.NamespaceId) is not { Zoned: { } zoned } ns)
+        if (a.Entry.NamespaceId != b.Entry.NamespaceId || _controller!.Subsystem.Find(a.Entry.NamespaceId) is not { Zones: { } zoned } ns)
         {
             return false;
         }
 
-        ulong blocks = (ulong)(zoned.Zoned.ZoneSize >> ns.BlockShift);
+        ulong blocks = (ulong)(zoned.Limits.ZoneSize >> ns.BlockShift);
         return a.Entry.StartingLba / blocks == b.Entry.StartingLba / blocks;
     }
 

@@ -14,14 +14,14 @@ public sealed partial class Qcow2Image
     private const IncompatibleFeatures Reported = IncompatibleFeatures.ExternalDataFile | IncompatibleFeatures.ExtendedL2;
 
     /// <summary>Opens an image. The returned device owns the storage once this succeeds.</summary>
-    /// <returns>An <see cref="IQcow2Device"/>; for a zoned image it is an <see cref="IZonedBlockDevice"/> too.</returns>
+    /// <returns>The image, guarded by <see cref="CheckedDevice"/>; a zoned one has <see cref="IBlockDevice.Zones"/>.</returns>
     /// <exception cref="BlockException">Not a qcow2 image, an unknown feature, or a header beyond the limits.</exception>
     /// <exception cref="ImageCorruptException">The header or a top-level table contradicts the format.</exception>
     public static async ValueTask<IQcow2Device> OpenAsync(
         IStorage storage, Qcow2OpenOptions options, CancellationToken cancellationToken = default)
     {
         var image = await OpenPlainAsync(storage, options, cancellationToken);
-        return await Zoned.ZonedImage.AttachAsync(image, cancellationToken);
+        return new CheckedQcow2Device(await Zoned.ZonedImage.AttachAsync(image, cancellationToken));
     }
 
     /// <summary>Opens the engine alone, without zones.</summary>

@@ -83,6 +83,9 @@ public sealed partial class Qcow2Image : IQcow2Device
     public IBlockDevice? Backing { get; private set; }
 
     /// <inheritdoc/>
+    public IZones? Zones => null;
+
+    /// <inheritdoc/>
     public IStorage Storage => _storage;
 
     /// <inheritdoc/>
@@ -133,6 +136,13 @@ public sealed partial class Qcow2Image : IQcow2Device
 
     private bool LazyRefcounts
         => _header.Version >= 3 && (_options.LazyRefcounts ?? (_header.Compatible & CompatibleFeatures.LazyRefcounts) != 0);
+
+    /// <inheritdoc/>
+    public void ThrowIfFlushFailed() => _storage.ThrowIfFlushFailed();
+
+    /// <inheritdoc/>
+    public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
+        => throw new BlockException(BlockError.NotSupported, "the image has no zones, and so no zone layout");
 
     /// <summary>True when the storage begins with the qcow2 magic.</summary>
     public static async ValueTask<bool> ProbeAsync(IStorage storage, CancellationToken cancellationToken = default)

@@ -63,10 +63,10 @@ internal static class NativeImage
             ? await NvmeNode.OpenAsync(path, readOnly: !writable, cancellationToken)
             : await OpenAsync(path, writable, console, cancellationToken);
 
-    /// <summary>The image as a zoned device.</summary>
+    /// <summary>The zones of an image.</summary>
     /// <exception cref="ToolException">It has no zones.</exception>
-    public static IZonedBlockDevice Zoned(IBlockDevice device, string path)
-        => device as IZonedBlockDevice
+    public static IZones Zones(IBlockDevice device, string path)
+        => device.Zones
             ?? throw new ToolException($"'{path}' has no zones; 'paddock create FILE SIZE --zone-size 64M' makes an image with zones");
 
     /// <summary>Opens the file under an image.</summary>

@@ -324,7 +324,7 @@ public sealed class ImageOpener(ToolContext context)
             Filename = path,
             Storage = storage,
             Protocol = protocol,
-            Device = Cached(CheckedBlockDevice.Wrap(isGuess ? new ProbedRawDevice(device) : device), settings),
+            Device = Cached(CheckedDevice.Wrap(isGuess ? new ProbedRawDevice(device) : device), settings),
             IsGuess = isGuess,
         };
     }
@@ -358,7 +358,7 @@ public sealed class ImageOpener(ToolContext context)
     }
 
     private static IBlockDevice Cached(IBlockDevice device, OpenSettings settings)
-        => !settings.ReadOnly && IsWriteThrough(settings.Cache) ? CacheDevice.WriteThrough(device) : device;
+        => !settings.ReadOnly && IsWriteThrough(settings.Cache) ? CheckedDevice.Wrap(new CacheDevice(CheckedDevice.Unwrap(device))) : device;
 
     private async ValueTask<ImageNode> OpenQcow2Async(string path, IStorage storage, OpenSettings settings, QDict options, int depth)
     {
@@ -393,7 +393,7 @@ public sealed class ImageOpener(ToolContext context)
             Filename = path,
             Storage = storage,
             Qcow2 = image,
-            Device = Cached(CheckedBlockDevice.Wrap(image), settings),
+            Device = Cached(image, settings),
             Backing = gate.Opened,
         };
     }

@@ -108,12 +108,12 @@ internal sealed class NvmeDoor : IDoor
             return $"NVMe hosts have blocks of {_settings.BlockSize} bytes here, and {length} bytes are no whole number of them";
         }
 
-        if (disk.Zoned is not { Zoned: { ConventionalZones: > 0 and var conventional, ZoneSize: var size } } || parts.Length == 0)
+        if (disk.Zones is not { Limits: { ConventionalZones: > 0 and var conventional, ZoneSize: var size } } || parts.Length == 0)
         {
             return null;
         }
 
-        return parts is [.., { Namespace: { Zoned: not null, Id: var id }, Start: var border }]
+        return parts is [.., { Namespace: { Zones: not null, Id: var id }, Start: var border }]
             ? length > border ? null : $"namespace {id} would have no zones left: it begins at {border}"
             : length <= conventional * size ? null
                 : $"behind {conventional * size} bytes there would be sequential zones, for which NVMe hosts have no namespace: resize it while it is not served";
@@ -206,10 +206,10 @@ internal sealed class NvmeDoor : IDoor
                 throw new ToolException($"'{disk.Node.Filename}' cannot be an NVMe namespace: it has {e.Message}");
             }
 
-            string kind = part is IZonedBlockDevice ? "zoned" : parts.Count > 1 ? "plain (the conventional zones)" : "plain";
+            string kind = part.Zones is not null ? "zoned" : parts.Count > 1 ? "plain (the conventional zones)" : "plain";
             _log.Write(
                 "namespace", ("nqn", subsystem.Nqn), ("id", id.ToString(CultureInfo.InvariantCulture)), ("image", disk.Node.Filename), ("kind", kind));
-            if (part is IZonedBlockDevice zoned && !long.IsPow2(zoned.Zoned.ZoneSize))
+            if (part.Zones is { } zones && !long.IsPow2(zones.Limits.ZoneSize))
             {
                 _log.Write("warning", ("image", disk.Node.Filename), ("why", "Linux takes no zones whose size is no power of two"));
             }

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Block.Faults;
+using Paddock.Block.Serving;
 using Paddock.Tools.Serve.Faults;
 
 namespace Paddock.Tools.Serve.Doors;
@@ -19,8 +20,8 @@ internal sealed class ServedDisk
         _node = node;
         Power = power;
         Written = written;
-        Resizable = ResizableDevice.Wrap(power?.Device ?? node!.Device);
-        Device = FaultDevice.Wrap(Resizable, Faults);
+        Served = new ServedDevice(Node.Device);
+        Device = CheckedDevice.Wrap(Served);
     }
 
     /// <summary>What was asked for.</summary>
@@ -32,17 +33,17 @@ internal sealed class ServedDisk
     /// <summary>What doors serve; it stays when the image is opened anew.</summary>
     public IBlockDevice Device { get; }
 
-    /// <summary>What changes its size, behind the faults.</summary>
-    public ResizableDevice Resizable { get; }
+    /// <summary>What is below the check of <see cref="Device"/>: the rules, the gate for changes of the size, and the image that is open.</summary>
+    public ServedDevice Served { get; }
 
-    /// <summary><see cref="Device"/> as a zoned one; null for a plain one.</summary>
-    public IZonedBlockDevice? Zoned => Device as IZonedBlockDevice;
+    /// <summary>The zones of <see cref="Device"/>; null for a plain one.</summary>
+    public IZones? Zones => Device.Zones;
 
     /// <summary>The image of now, without faults; the server owns it, not the door.</summary>
     public ImageNode Node => Power?.Node ?? _node!;
 
-    /// <summary>The rules before <see cref="Device"/>.</summary>
-    public DeviceFaults Faults { get; } = new();
+    /// <summary>The rules that requests to <see cref="Device"/> meet.</summary>
+    public DeviceFaults Faults => Served.Faults;
 
     /// <summary>What was written to the image's file.</summary>
     public StorageCounters Written { get; }
@@ -74,8 +75,8 @@ internal sealed class ServedDisk
     public async Task<string?> CloseAsync()
     {
         Faults.GiveUpAll();
-        Resizable.Objection = _ => "the server stops";
-        await Resizable.SettledAsync();
+        Served.Objection = _ => "the server stops";
+        await Served.SettledAsync();
         string? why = null;
         try
         {

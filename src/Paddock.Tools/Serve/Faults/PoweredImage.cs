@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Block.Faults;
+using Paddock.Block.Serving;
 using Paddock.Posix;
 using Paddock.Tools.Serve.Doors;
 
@@ -12,7 +13,6 @@ internal sealed class PoweredImage : IAsyncDisposable
     private readonly ServedImage _image;
     private readonly FileFacts _file;
     private readonly long _size;
-    private readonly RestartableDevice _place;
     private VolatileStorage _cache;
     private ImageNode _node;
     private IStorage? _durable;
@@ -27,11 +27,7 @@ internal sealed class PoweredImage : IAsyncDisposable
         _size = size;
         _cache = cache;
         _node = node;
-        _place = RestartableDevice.Hold(node.Device);
     }
-
-    /// <summary>The device that stays while images come and go.</summary>
-    public IBlockDevice Device => _place;
 
     /// <summary>The image as it was opened last.</summary>
     public ImageNode Node => _node;
@@ -59,9 +55,10 @@ internal sealed class PoweredImage : IAsyncDisposable
     /// <summary>Drops what was not flushed; every request fails from here on.</summary>
     public async Task CutAsync(int keepPercent, int seed) => _durable = await _cache.CutAsync(keepPercent, seed);
 
-    /// <summary>Opens the image from what survived. Nobody may be in the old one any more.</summary>
+    /// <summary>Opens the image from what survived. No request may be inside the old one any more.</summary>
+    /// <param name="served">Gets the new image in place of the old one.</param>
     /// <exception cref="ToolException">It cannot be opened: its requests go on to fail.</exception>
-    public async Task RestoreAsync()
+    public async Task RestoreAsync(ServedDevice served)
     {
         if (_durable is not { } durable)
         {
@@ -80,7 +77,7 @@ internal sealed class PoweredImage : IAsyncDisposable
         try
         {
             // the old image has nothing left to write to
-            await _place.Replace(_node.Device).DisposeAsync();
+            await served.Replace(_node.Device).DisposeAsync();
         }
         catch (BlockException e) when (e.Error == BlockError.NoMedium)
         {
