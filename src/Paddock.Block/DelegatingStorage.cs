@@ -1,8 +1,9 @@
 namespace Paddock.Block;
 
 /// <summary>A storage that passes everything on to another: the base of every decorator, which overrides only what it changes.</summary>
-/// <param name="inner">The storage that takes what is passed on; owned.</param>
-public abstract class DelegatingStorage(IStorage inner) : IStorage
+/// <param name="inner">The storage that takes what is passed on.</param>
+/// <param name="owns">Whether it is closed with this one.</param>
+public abstract class DelegatingStorage(IStorage inner, bool owns = true) : IStorage
 {
     /// <inheritdoc/>
     public virtual string Name => inner.Name;
@@ -64,6 +65,6 @@ public abstract class DelegatingStorage(IStorage inner) : IStorage
     public virtual ValueTask DisposeAsync()
     {
         GC.SuppressFinalize(this);
-        return inner.DisposeAsync();
+        return owns ? inner.DisposeAsync() : default;
     }
 }

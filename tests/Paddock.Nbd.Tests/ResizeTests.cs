@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Block.Serving;
 using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd.Tests;
@@ -262,7 +263,7 @@ public sealed class ResizeTests : IDisposable
 
     private static Bench Serve(bool offers = true, bool readOnly = false) => new(null, new NbdExport
     {
-        Name = "", Device = ResizableDevice.Wrap(Bench.Disk(Size).Device), OffersResize = offers, ReadOnly = readOnly,
+        Name = "", Device = new ServedDevice(Bench.Disk(Size).Device), OffersResize = offers, ReadOnly = readOnly,
     });
 
     private static void Resize(RawClient client, ulong size)

@@ -21,7 +21,7 @@ public class ServedDiskTests
             var opener = new ImageOpener(new ToolContext { Program = "paddock", Out = TextWriter.Null, Error = TextWriter.Null });
             var disk = await ServedDisk.OpenAsync(opener, new ServedImage { Path = image }, "disk", cached ? 1 << 20 : null);
             var observer = new Observer();
-            long place = await disk.Zoned!.AppendObservedAsync(3 * DoorServer.Zone, new byte[4096], WriteFlags.None, observer);
+            long place = await disk.Zones!.AppendAsync(3 * DoorServer.Zone, new byte[4096], WriteFlags.None, observer);
             Assert.Equal(3 * DoorServer.Zone, place);
             Assert.Equal(place, observer.Place);
             Assert.Null(await disk.CloseAsync());
