@@ -16,10 +16,10 @@ public class CheckedDeviceTests
     {
         var inner = new Stub();
         await using var device = CheckedDevice.Wrap(inner);
-        Refused(BlockError.Io, () => device.ReadAsync(offset, new byte[length], Token));
-        Refused(BlockError.Io, () => device.WriteAsync(offset, new byte[length], cancellationToken: Token));
-        Refused(BlockError.Io, () => device.WriteZeroesAsync(offset, length, cancellationToken: Token));
-        Refused(BlockError.Io, () => device.DiscardAsync(offset, length, Token));
+        Refused(BlockError.OutOfRange, () => device.ReadAsync(offset, new byte[length], Token));
+        Refused(BlockError.OutOfRange, () => device.WriteAsync(offset, new byte[length], cancellationToken: Token));
+        Refused(BlockError.OutOfRange, () => device.WriteZeroesAsync(offset, length, cancellationToken: Token));
+        Refused(BlockError.OutOfRange, () => device.DiscardAsync(offset, length, Token));
         Assert.Equal(0, inner.Requests);
     }
 
@@ -43,8 +43,8 @@ public class CheckedDeviceTests
     public async Task A_length_near_the_limit_of_numbers_does_not_wrap_around()
     {
         await using var device = CheckedDevice.Wrap(new Stub());
-        Refused(BlockError.Io, () => device.WriteZeroesAsync(512, long.MaxValue & ~511, cancellationToken: Token));
-        Refused(BlockError.Io, () => device.DiscardAsync(512, -512, Token));
+        Refused(BlockError.OutOfRange, () => device.WriteZeroesAsync(512, long.MaxValue & ~511, cancellationToken: Token));
+        Refused(BlockError.OutOfRange, () => device.DiscardAsync(512, -512, Token));
         var status = await device.GetStatusAsync(512, long.MaxValue, Token);
         Assert.Equal(Size - 512, status.Length);
         Assert.Equal(0, (await device.GetStatusAsync(Size, 1, Token)).Length);

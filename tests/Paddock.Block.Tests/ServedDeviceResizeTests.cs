@@ -13,7 +13,7 @@ public class ServedDeviceResizeTests
     public async Task No_request_is_inside_while_the_size_changes_and_what_grew_is_zeroes()
     {
         var inner = new WatchedDevice(Large);
-        var device = new ServedDevice(CheckedDevice.Wrap(inner));
+        var device = new ServedDevice(inner);
         bool ends = false;
         int refused = 0;
         var workers = Enumerable.Range(0, 4).Select(seed => Task.Run(async () =>
@@ -61,7 +61,7 @@ public class ServedDeviceResizeTests
     public async Task A_request_under_way_ends_first_and_one_that_comes_meanwhile_sees_the_size_of_after()
     {
         var inner = new WatchedDevice(Large) { Hold = new TaskCompletionSource() };
-        var device = new ServedDevice(CheckedDevice.Wrap(inner));
+        var device = new ServedDevice(inner);
         var first = device.WriteAsync(Large - 512, new byte[512]).AsTask();
         var resize = device.ResizeAsync(Small).AsTask();
         var outside = device.WriteAsync(Large - 512, new byte[512]).AsTask();
@@ -79,7 +79,7 @@ public class ServedDeviceResizeTests
     [Fact]
     public async Task Every_kind_of_request_beyond_a_cut_is_out_of_range()
     {
-        var device = new ServedDevice(CheckedDevice.Wrap(new WatchedDevice(Large)));
+        var device = new ServedDevice(new WatchedDevice(Large));
         await device.ResizeAsync(Small);
         foreach (var request in new Func<ValueTask>[]
         {
@@ -97,7 +97,7 @@ public class ServedDeviceResizeTests
     public async Task Whoever_listens_is_told_of_changes_and_of_nothing_else()
     {
         var inner = new WatchedDevice(Large);
-        var device = new ServedDevice(CheckedDevice.Wrap(inner));
+        var device = new ServedDevice(inner);
         int told = 0;
         device.Resized += () => told++;
         await device.ResizeAsync(Large);
@@ -121,7 +121,7 @@ public class ServedDeviceResizeTests
     public async Task A_change_that_fails_after_the_size_is_told_and_made_durable_by_asking_again(int size)
     {
         var inner = new WatchedDevice(Large) { FlushFailure = new BlockException(BlockError.Io, "no medium") };
-        var device = new ServedDevice(CheckedDevice.Wrap(inner));
+        var device = new ServedDevice(inner);
         int told = 0;
         device.Resized += () => told += device.Length == size ? 1 : 0;
         await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(size).AsTask());
@@ -138,7 +138,7 @@ public class ServedDeviceResizeTests
     public async Task The_same_size_stops_nobody_and_touches_nothing()
     {
         var inner = new WatchedDevice(Large) { Hold = new TaskCompletionSource() };
-        var device = new ServedDevice(CheckedDevice.Wrap(inner));
+        var device = new ServedDevice(inner);
         var held = device.WriteAsync(0, new byte[512]).AsTask();
 
         // a request is inside: were the gate closed, this would wait for it
@@ -153,7 +153,7 @@ public class ServedDeviceResizeTests
     public async Task A_size_that_depends_on_the_one_of_now_finds_no_other_change_between()
     {
         var inner = new WatchedDevice(Large) { Hold = new TaskCompletionSource() };
-        var device = new ServedDevice(CheckedDevice.Wrap(inner));
+        var device = new ServedDevice(inner);
         var held = device.WriteAsync(0, new byte[512]).AsTask();
         var first = device.ResizeAsync(2 * Large).AsTask();
         var second = device.ResizeAsync(now => now + Small, Preallocation.Off).AsTask();
@@ -171,7 +171,7 @@ public class ServedDeviceResizeTests
     {
         var storage = new MemoryStorage();
         await storage.SetLengthAsync(Large);
-        var device = new ServedDevice(CheckedDevice.Wrap(new RawDevice(storage, readOnly: true)));
+        var device = CheckedDevice.Wrap(new ServedDevice(new RawDevice(storage, readOnly: true)));
         Assert.Equal(BlockError.ReadOnly, (await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(Small).AsTask())).Error);
         await device.ReadAsync(Large - 512, new byte[512]);
     }
@@ -248,7 +248,7 @@ public class ServedDeviceResizeTests
     [Fact]
     public async Task An_open_gate_costs_no_memory()
     {
-        var device = new ServedDevice(CheckedDevice.Wrap(new WatchedDevice(Large)));
+        var device = new ServedDevice(new WatchedDevice(Large));
         byte[] data = new byte[512];
         long least = long.MaxValue;
         for (int window = 0; window < 6 && least > 0; window++)

@@ -263,7 +263,7 @@ public sealed class ResizeTests : IDisposable
 
     private static Bench Serve(bool offers = true, bool readOnly = false) => new(null, new NbdExport
     {
-        Name = "", Device = new ServedDevice(Bench.Disk(Size).Device), OffersResize = offers, ReadOnly = readOnly,
+        Name = "", Device = CheckedDevice.Wrap(new ServedDevice(Bench.Disk(Size).Device)), OffersResize = offers, ReadOnly = readOnly,
     });
 
     private static void Resize(RawClient client, ulong size)

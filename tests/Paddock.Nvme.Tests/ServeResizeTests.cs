@@ -358,8 +358,8 @@ public class ServeResizeTests
                     long zone = random.Next(Zones) * (long)Zone;
                     await (random.Next(4) switch
                     {
-                        0 when disk is IBlockDevice zoned => new ValueTask(zoned.Zones!.AppendAsync(zone, Block).AsTask()),
-                        1 when disk is IBlockDevice zoned => zoned.Zones!.ManageAsync(ZoneAction.Reset, zone, Zone),
+                        0 when disk.Zones is { } zones => new ValueTask(zones.AppendAsync(zone, Block).AsTask()),
+                        1 when disk.Zones is { } zones => zones.ManageAsync(ZoneAction.Reset, zone, Zone),
                         2 => disk.WriteAsync(zone, Block),
                         _ => disk.ReadAsync(zone, new byte[4096]),
                     });

@@ -67,13 +67,13 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
         var raw = await Qcow2Image.OpenAsync(image, new Qcow2OpenOptions { ReadOnly = !write, NoBacking = Random.Next(2) == 0 });
         _ = raw.Info;
         _ = raw.Warnings.Count;
-        var device = CheckedDevice.Wrap(raw);
+        IBlockDevice device = raw;
         try
         {
             await ReadAsync(device);
-            if (device is IBlockDevice zoned)
+            if (device.Zones is not null)
             {
-                await ZonesAsync(zoned, write);
+                await ZonesAsync(device, write);
             }
 
             if (write)
@@ -87,7 +87,7 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
         }
     }
 
-    private async Task ReadAsync(CheckedDevice device)
+    private async Task ReadAsync(IBlockDevice device)
     {
         for (int i = 0; i < 6; i++)
         {
@@ -122,7 +122,7 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
         }
     }
 
-    private async Task WriteAsync(CheckedDevice device)
+    private async Task WriteAsync(IBlockDevice device)
     {
         for (int i = 0; i < 5; i++)
         {

@@ -48,11 +48,11 @@ internal static class HostileCorpus
         var storage = new PagedStorage("hostile") { MaxLength = FuzzRun.MaxFile, MaxRequests = FuzzRun.MaxRequests };
         await Qcow2Image.CreateAsync(storage, create);
         var raw = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true });
-        var device = CheckedDevice.Wrap(raw);
+        IBlockDevice device = raw;
         int cluster = create.ClusterSize;
-        if (device is IBlockDevice zoned)
+        if (device.Zones is not null)
         {
-            await FillZonesAsync(zoned);
+            await FillZonesAsync(device);
         }
         else
         {

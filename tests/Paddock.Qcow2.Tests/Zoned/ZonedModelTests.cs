@@ -134,6 +134,10 @@ public class ZonedModelTests
         {
             actual = refused.Reason;
         }
+        catch (BlockException outside) when (outside.Error == BlockError.OutOfRange)
+        {
+            actual = ZoneError.OutOfRange;
+        }
         catch (BlockException other)
         {
             Assert.Fail($"{what}: {other.Message}, the model says {expected}");
