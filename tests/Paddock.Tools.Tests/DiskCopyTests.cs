@@ -229,6 +229,10 @@ public class DiskCopyTests
         public override bool IsReadOnly => true;
 
         protected RawDevice Data => data;
+
+        public override ValueTask WriteAsync(
+            long offset, ReadOnlyMemory<byte> bytes, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+            => throw new InvalidOperationException();
     }
 
     /// <summary>A clock on which every wait is over at once, and has taken its time.</summary>

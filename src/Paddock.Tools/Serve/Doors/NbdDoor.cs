@@ -119,6 +119,15 @@ internal sealed class NbdDoor : IDoor
     }
 
     /// <inheritdoc/>
+    public string? CannotResize(ServedDisk disk, long length) => null;
+
+    /// <inheritdoc/>
+    /// <remarks>NBD has no message for it: a client asks when it connects.</remarks>
+    public void Resized(ServedDisk disk)
+    {
+    }
+
+    /// <inheritdoc/>
     public IEnumerable<string> Reload(ServeSettings settings)
     {
         // whether there is TLS at all stays as it was

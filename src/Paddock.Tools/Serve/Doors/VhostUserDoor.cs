@@ -100,6 +100,12 @@ internal sealed class VhostUserDoor : IDoor
     public Task GoneAsync(TimeSpan limit) => Task.WhenAll(_servers.Select(s => s.Server.GoneAsync(limit)));
 
     /// <inheritdoc/>
+    public string? CannotResize(ServedDisk disk, long length) => null;
+
+    /// <inheritdoc/>
+    public IEnumerable<string> Reload(ServeSettings settings) => [];
+
+    /// <inheritdoc/>
     public void Resized(ServedDisk disk)
     {
         foreach (var (server, _, _) in _servers.Where(s => s.Name == disk.Name))
