@@ -110,8 +110,8 @@ public static class CommandTree
     /// <summary>What help of a command says between its options and its examples.</summary>
     public static string[] DetailsOf(Command command) => command.Name switch
     {
-        "fault" => FaultCommand.Words,
-        "resize" => ResizeCommand.Words,
+        "fault" => FaultCommand.Details,
+        "resize" => ResizeCommand.Details,
         _ => [],
     };
 

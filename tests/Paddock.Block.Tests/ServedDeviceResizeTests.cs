@@ -104,7 +104,7 @@ public class ServedDeviceResizeTests
         Assert.Equal(0, told);
         await device.ResizeAsync(Small);
         Assert.Equal((1, 1), (told, inner.FlushesAtSize(Small)));
-        device.Objection = length => length > Large ? "too long" : null;
+        device.Resizing += length => length > Large ? "too long" : null;
         Assert.Equal("too long", (await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(Large + 512).AsTask())).Message);
         inner.Failure = new BlockException(BlockError.NoSpace, "full");
         Assert.Equal(BlockError.NoSpace, (await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(Large).AsTask())).Error);

@@ -62,12 +62,6 @@ public class DecoratorTests
     }
 
     [Fact]
-    public void Interfaces_of_the_seam_have_no_default_members()
-        => Assert.Empty(Assemblies.SelectMany(a => a.GetTypes()).Where(t => t.IsInterface)
-            .SelectMany(t => t.GetMethods(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic).Where(m => !m.IsAbstract))
-            .Select(m => $"{m.DeclaringType}.{m.Name}"));
-
-    [Fact]
     public void Forgotten_member_is_found()
     {
         Assert.Equal(["DiscardAsync", "ThrowIfFlushFailed"], MissingFrom(typeof(ForgetfulDevice)).Order());

@@ -1,15 +1,13 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
-using Paddock.Tools;
-using Paddock.Tools.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
 /// <summary>What a run of a program gave.</summary>
 internal sealed record PeerRun(int Code, string Out, string Error);
 
-/// <summary>Runs programs of the system and our own tools beside each other.</summary>
+/// <summary>Runs programs of the system.</summary>
 internal static class Peer
 {
     /// <summary>Runs a program that must be installed; <c>./test</c> installs them.</summary>
@@ -40,23 +38,6 @@ internal static class Peer
         var run = await RunAsync(program, words);
         Assert.True(run.Code == 0, $"{program} {string.Join(' ', words)}: {run.Code}\n{run.Out}{run.Error}");
         return run.Out;
-    }
-
-    /// <summary>Runs our qemu-img, which must succeed.</summary>
-    public static async Task<string> OursAsync(params string[] words)
-    {
-        var (output, error) = (new StringWriter(), new StringWriter());
-        int code = await ImgTool.RunAsync(words, new ToolContext { Program = "qemu-img", Out = output, Error = error });
-        Assert.True(code == 0, $"{string.Join(' ', words)}: {code}\n{output}{error}");
-        return output.ToString();
-    }
-
-    /// <summary>Runs our qemu-nbd.</summary>
-    public static async Task<PeerRun> NbdAsync(CancellationToken stop, params string[] words)
-    {
-        var (output, error) = (new StringWriter(), new StringWriter());
-        int code = await NbdTool.RunAsync(words, new ToolContext { Program = "qemu-nbd", Out = output, Error = error }, ["nbd"], stop);
-        return new PeerRun(code, output.ToString(), error.ToString());
     }
 
     public static Process Start(string program, params string[] words)

@@ -85,10 +85,10 @@ public sealed class PeerTests : IDisposable
         await using var at = await StartAsync(theirs: false);
         await Peer.MustAsync("qemu-io", "-f", "raw", "-c", "write -q -P 0xee 0 1M", at.Uri);
         string sparse = At("sparse");
-        await Peer.OursAsync("create", "-q", "-f", "qcow2", sparse, "256k");
+        await Ours.ImgAsync("create", "-q", "-f", "qcow2", sparse, "256k");
         await Peer.MustAsync("qemu-io", "-c", "write -q -P 1 64k 64k", sparse);
         string[] n = noCreate ? ["-n"] : [];
-        await Peer.OursAsync(["convert", .. n, "-f", "qcow2", "-O", format, sparse, at.Uri]);
+        await Ours.ImgAsync(["convert", .. n, "-f", "qcow2", "-O", format, sparse, at.Uri]);
         await Peer.MustAsync("qemu-io", "-r", "-f", format, "-c", "read -P 0 0 64k", "-c", "read -P 1 64k 64k", "-c", "read -P 0 128k 128k", at.Uri);
     }
 
@@ -99,16 +99,16 @@ public sealed class PeerTests : IDisposable
     {
         await using var at = await StartAsync(theirs);
         string copy = At("copy.qcow2");
-        Assert.Contains($"image: nbd+unix://?socket={at.Socket}", await Peer.OursAsync("info", at.Uri), StringComparison.Ordinal);
-        Assert.Equal(await Peer.MustAsync("qemu-img", "info", at.Uri), await Peer.OursAsync("info", at.Uri));
+        Assert.Contains($"image: nbd+unix://?socket={at.Socket}", await Ours.ImgAsync("info", at.Uri), StringComparison.Ordinal);
+        Assert.Equal(await Peer.MustAsync("qemu-img", "info", at.Uri), await Ours.ImgAsync("info", at.Uri));
         Assert.Equal(
-            await Peer.MustAsync("qemu-img", "map", "--output=json", "-f", "raw", at.Uri), await Peer.OursAsync("map", "--output=json", "-f", "raw", at.Uri));
-        await Peer.OursAsync("convert", "-f", "raw", "-O", "qcow2", at.Uri, copy);
-        await Peer.OursAsync("compare", "-f", "raw", "-F", "qcow2", at.Uri, copy);
-        await Peer.OursAsync("bench", "-f", "raw", "-c", "2000", "-d", "32", at.Uri);
-        await Peer.OursAsync("bench", "-w", "-f", "raw", "-c", "500", "-d", "8", at.Uri);
-        await Peer.OursAsync("convert", "-n", "-f", "qcow2", "-O", "raw", copy, at.Uri);
-        await Peer.OursAsync(
+            await Peer.MustAsync("qemu-img", "map", "--output=json", "-f", "raw", at.Uri), await Ours.ImgAsync("map", "--output=json", "-f", "raw", at.Uri));
+        await Ours.ImgAsync("convert", "-f", "raw", "-O", "qcow2", at.Uri, copy);
+        await Ours.ImgAsync("compare", "-f", "raw", "-F", "qcow2", at.Uri, copy);
+        await Ours.ImgAsync("bench", "-f", "raw", "-c", "2000", "-d", "32", at.Uri);
+        await Ours.ImgAsync("bench", "-w", "-f", "raw", "-c", "500", "-d", "8", at.Uri);
+        await Ours.ImgAsync("convert", "-n", "-f", "qcow2", "-O", "raw", copy, at.Uri);
+        await Ours.ImgAsync(
             "compare", "--image-opts", $"driver=raw,file.driver=nbd,file.server.type=unix,file.server.path={at.Socket}", $"driver=qcow2,file.filename={copy}");
         Assert.Contains("identical", await Peer.MustAsync("qemu-img", "compare", "-f", "raw", "-F", "qcow2", at.Uri, copy), StringComparison.Ordinal);
     }
@@ -119,7 +119,7 @@ public sealed class PeerTests : IDisposable
         foreach (bool theirs in new[] { false, true })
         {
             await using var at = await StartAsync(theirs);
-            var ours = await Peer.NbdAsync(Token, "-L", "-k", at.Socket);
+            var ours = await Ours.NbdAsync(Token, "-L", "-k", at.Socket);
             Assert.Equal((0, await Peer.MustAsync("qemu-nbd", "-L", "-k", at.Socket), ""), (ours.Code, ours.Out, ours.Error));
         }
     }
@@ -128,7 +128,7 @@ public sealed class PeerTests : IDisposable
     public async Task Our_qemu_nbd_ends_when_its_client_has_left()
     {
         string image = await ImageAsync(), socket = At("n.sock");
-        var served = Peer.NbdAsync(Token, "-k", socket, "-f", "qcow2", "-x", "disk", "-D", "a disk", "--pid-file", At("pid"), image);
+        var served = Ours.NbdAsync(Token, "-k", socket, "-f", "qcow2", "-x", "disk", "-D", "a disk", "--pid-file", At("pid"), image);
         await Peer.ThereAsync(At("pid"));
         Assert.Contains("description: a disk", await Peer.MustAsync("nbdinfo", $"nbd+unix:///disk?socket={socket}"), StringComparison.Ordinal);
         var run = await served;
@@ -146,7 +146,7 @@ public sealed class PeerTests : IDisposable
     [InlineData("-k @s --tls-creds t @disk", "No TLS credentials with id 't'")]
     public async Task What_cannot_be_is_refused_in_words(string line, string message)
     {
-        var run = await Peer.NbdAsync(Token, [.. line.Split(' ').Select(w => w.Replace("@", _folder + "/", StringComparison.Ordinal))]);
+        var run = await Ours.NbdAsync(Token, [.. line.Split(' ').Select(w => w.Replace("@", _folder + "/", StringComparison.Ordinal))]);
         Assert.Equal((1, $"qemu-nbd: {message}\n"), (run.Code, run.Error));
     }
 
@@ -155,7 +155,7 @@ public sealed class PeerTests : IDisposable
     {
         string image = await ImageAsync(), socket = At("n.sock");
         using var stop = new CancellationTokenSource();
-        var served = Peer.NbdAsync(stop.Token, "-t", "-k", socket, "-f", "qcow2", "-o", "1M", "--discard=unmap", "--detect-zeroes=unmap", "-A", image);
+        var served = Ours.NbdAsync(stop.Token, "-t", "-k", socket, "-f", "qcow2", "-o", "1M", "--discard=unmap", "--detect-zeroes=unmap", "-A", image);
         await Peer.ListensAsync(socket);
         string uri = $"nbd+unix:///?socket={socket}";
         Assert.Equal($"{Size - (1 << 20)}\n", await Peer.MustAsync("nbdinfo", "--size", uri));
@@ -175,7 +175,7 @@ public sealed class PeerTests : IDisposable
         string image = At("odd.raw"), socket = At("n.sock");
         await File.WriteAllBytesAsync(image, [.. Enumerable.Repeat((byte)1, 1000)], Token);
         using var stop = new CancellationTokenSource();
-        var served = Peer.NbdAsync(stop.Token, ["-t", "-k", socket, .. options.Split(' ', StringSplitOptions.RemoveEmptyEntries), image]);
+        var served = Ours.NbdAsync(stop.Token, ["-t", "-k", socket, .. options.Split(' ', StringSplitOptions.RemoveEmptyEntries), image]);
         await Peer.ListensAsync(socket);
         string map = await Peer.MustAsync("nbdinfo", "--json", "--map", $"nbd+unix:///?socket={socket}");
         using var parsed = System.Text.Json.JsonDocument.Parse(map);
@@ -191,7 +191,7 @@ public sealed class PeerTests : IDisposable
         string image = await ImageAsync(), socket = At("n.sock");
         byte[] before = await File.ReadAllBytesAsync(image, Token);
         using var stop = new CancellationTokenSource();
-        var served = Peer.NbdAsync(stop.Token, "-t", "-s", "-k", socket, "-f", "qcow2", image);
+        var served = Ours.NbdAsync(stop.Token, "-t", "-s", "-k", socket, "-f", "qcow2", image);
         await Peer.ListensAsync(socket);
         string said = await Peer.MustAsync("qemu-io", "-f", "raw", "-c", "write -P 7 0 64k", "-c", "read -P 7 0 64k", $"nbd+unix:///?socket={socket}");
         Assert.DoesNotContain("failed", said, StringComparison.Ordinal);
@@ -205,15 +205,15 @@ public sealed class PeerTests : IDisposable
     {
         string image = await ImageAsync(), socket = At("n.sock"), overlay = At("overlay.qcow2");
         using var stop = new CancellationTokenSource();
-        var served = Peer.NbdAsync(stop.Token, "-t", "-e", "4", "-k", socket, "-f", "raw", image);
+        var served = Ours.NbdAsync(stop.Token, "-t", "-e", "4", "-k", socket, "-f", "raw", image);
         await Peer.ListensAsync(socket);
         string uri = $"nbd+unix:///?socket={socket}";
-        Assert.Contains("file format: qcow2", await Peer.OursAsync("info", uri), StringComparison.Ordinal);
-        await Peer.OursAsync("check", uri);
-        await Peer.OursAsync("create", "-q", "-f", "qcow2", "-b", uri, "-F", "qcow2", overlay);
+        Assert.Contains("file format: qcow2", await Ours.ImgAsync("info", uri), StringComparison.Ordinal);
+        await Ours.ImgAsync("check", uri);
+        await Ours.ImgAsync("create", "-q", "-f", "qcow2", "-b", uri, "-F", "qcow2", overlay);
         Assert.Equal(
-            await Peer.MustAsync("qemu-img", "map", "--output=json", overlay), await Peer.OursAsync("map", "--output=json", overlay));
-        await Peer.OursAsync("convert", "-O", "raw", overlay, At("flat.raw"));
+            await Peer.MustAsync("qemu-img", "map", "--output=json", overlay), await Ours.ImgAsync("map", "--output=json", overlay));
+        await Ours.ImgAsync("convert", "-O", "raw", overlay, At("flat.raw"));
         Assert.Equal(Content(), await File.ReadAllBytesAsync(At("flat.raw"), Token));
         await stop.CancelAsync();
         Assert.Equal(0, (await served).Code);
@@ -235,7 +235,7 @@ public sealed class PeerTests : IDisposable
     private async Task<string> ImageAsync()
     {
         string image = At("image.qcow2");
-        await Peer.OursAsync("create", "-q", "-f", "qcow2", image, $"{Size}");
+        await Ours.ImgAsync("create", "-q", "-f", "qcow2", image, $"{Size}");
         await using var device = CheckedDevice.Wrap(await Qcow2Image.OpenAsync(
             FileStorage.Open(new FileOpenOptions { Path = image }), new Qcow2OpenOptions()));
         byte[] content = Content();
@@ -257,7 +257,7 @@ public sealed class PeerTests : IDisposable
         string[] words = ["-t", "-e", "4", "-k", socket, "-f", "qcow2", image];
         var stop = new CancellationTokenSource();
         var process = theirs ? Peer.Start("qemu-nbd", words) : null;
-        var ours = theirs ? Task.CompletedTask : Peer.NbdAsync(stop.Token, words);
+        var ours = theirs ? Task.CompletedTask : Ours.NbdAsync(stop.Token, words);
         await Peer.ListensAsync(socket);
         return new Running(socket, process, ours, stop);
     }

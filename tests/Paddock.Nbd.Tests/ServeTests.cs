@@ -1,3 +1,5 @@
+using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
@@ -5,7 +7,7 @@ using Paddock.Tools.Serve;
 namespace Paddock.Nbd.Tests;
 
 /// <summary>NBD as `paddock serve` offers it, with other people's clients.</summary>
-public sealed class ServeTests(TlsTests.Certificates made) : IClassFixture<TlsTests.Certificates>, IDisposable
+public sealed class ServeTests(TlsCertificates made) : IClassFixture<TlsCertificates>, IDisposable
 {
     private const int Zone = 1 << 20, Size = 8 << 20;
 
@@ -80,10 +82,10 @@ public sealed class ServeTests(TlsTests.Certificates made) : IClassFixture<TlsTe
         var time = new TestClock();
         await using var server = new NbdServer(
             new NbdServerOptions { IdleLimit = TimeSpan.FromMilliseconds(1), Time = time }, new NbdExport { Name = "", Device = Bench.Disk(1 << 20).Device });
-        server.Listen(Listeners.Unix(At("n")).Listener);
+        server.Listen(ServerSockets.Unix(At("n")).Listener);
         await using var client = await NbdClient.ConnectAsync(new NbdTarget { SocketPath = At("n") }, Token);
         await client.ReadAsync(0, new byte[512], Token);
-        while (server.Statistics.Connections > 0)
+        while (server.Connections > 0)
         {
             time.Fire();
             await Task.Delay(5, Token);
@@ -98,20 +100,19 @@ public sealed class ServeTests(TlsTests.Certificates made) : IClassFixture<TlsTe
 
     private async Task<string> PlainAsync(string name)
     {
-        await Peer.OursAsync("create", "-q", "-f", "qcow2", At(name + ".qcow2"), $"{Size}");
+        await ImageFile.CreateAsync(At(name + ".qcow2"), Size);
         return At(name + ".qcow2");
     }
 
     private async Task<string> ZonedAsync()
     {
-        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
         var zoned = new Qcow2.ZonedCreateOptions { ZoneSize = Zone };
-        await CreateVerb.RunAsync(At("z.qcow2"), new Qcow2.Qcow2CreateOptions { Size = Size, Zoned = zoned }, force: false, console);
+        await ImageFile.CreateAsync(At("z.qcow2"), Size, zoned);
         return At("z.qcow2");
     }
 
-    private async Task<ServeVerb> StartAsync(ServeSettings settings, params ServedImage[] images)
-        => await ServeVerb.StartAsync(
+    private async Task<PaddockServer> StartAsync(ServeSettings settings, params ServedImage[] images)
+        => await PaddockServer.StartAsync(
             settings with { Images = images, Nbd = settings.Nbd ?? "unix:" + At("n") }, new ServeLog(TextWriter.Null, TimeProvider.System, json: false));
 
     /// <summary>A clock whose timers run when the test says so.</summary>

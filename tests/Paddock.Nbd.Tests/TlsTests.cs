@@ -7,7 +7,7 @@ using Paddock.Nbd.Wire;
 namespace Paddock.Nbd.Tests;
 
 /// <summary>TLS with certificates that certtool made, both ways and with other people's clients and servers.</summary>
-public sealed class TlsTests(TlsTests.Certificates made) : IClassFixture<TlsTests.Certificates>
+public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificates>
 {
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -67,7 +67,6 @@ public sealed class TlsTests(TlsTests.Certificates made) : IClassFixture<TlsTest
         string[] node = ["--object", $"tls-creds-x509,id=t,dir={made.Folder("client")},endpoint=client", "--image-opts"];
         string options = $"driver=nbd,host=localhost,port={target.Port},tls-creds=t";
         Assert.Contains("virtual size: 4 MiB", await Peer.MustAsync("qemu-img", ["info", .. node, options]), StringComparison.Ordinal);
-        Assert.Equal(await Peer.MustAsync("qemu-img", ["map", "--output=json", .. node, options]), await Peer.OursAsync(["map", "--output=json", .. node, options]));
     }
 
     [Fact]
@@ -85,10 +84,6 @@ public sealed class TlsTests(TlsTests.Certificates made) : IClassFixture<TlsTest
             await Peer.ThereAsync(Path.Combine(made.Root, "pid"));
             var target = new NbdTarget { Host = "localhost", Port = port, Tls = made.Client, OpenTimeout = TimeSpan.FromSeconds(10) };
             await UseAsync(target);
-            var list = await Peer.NbdAsync(
-                Token, "-L", "-b", "127.0.0.1", "-p", $"{port}", "--object", $"tls-creds-x509,id=t,dir={made.Folder("client")},endpoint=client",
-                "--tls-creds", "t", "--tls-hostname", "localhost");
-            Assert.Contains("exports available: 1", list.Out, StringComparison.Ordinal);
         }
         finally
         {
@@ -109,7 +104,6 @@ public sealed class TlsTests(TlsTests.Certificates made) : IClassFixture<TlsTest
 
         // without certificates the system's authorities are asked, which do not know ours
         await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(NbdTarget.Parse($"nbds://localhost:{target.Port}/")!));
-        Assert.Contains("virtual size: 4 MiB", await Peer.OursAsync(["info", name]), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -146,7 +140,7 @@ public sealed class TlsTests(TlsTests.Certificates made) : IClassFixture<TlsTest
             await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(strictTarget with { Tls = client }));
         }
 
-        Assert.Equal(1, strict.Statistics.Refused);
+        Assert.Equal(1, strict.Refused);
         Assert.False(issuers.Poll(0, System.Net.Sockets.SelectMode.SelectRead), "somebody connected to the address in the certificate");
     }
 
@@ -232,75 +226,5 @@ public sealed class TlsTests(TlsTests.Certificates made) : IClassFixture<TlsTest
         var options = new NbdServerOptions { Tls = mode, Credentials = made.Server };
         var server = new NbdServer(options, new NbdExport { Name = "", Device = Bench.Disk(4 << 20).Device });
         return (server, Listen(server));
-    }
-
-    /// <summary>An authority, a server, a client, a client without a certificate, and a client of another authority.</summary>
-    public sealed class Certificates : IDisposable
-    {
-        private readonly string _root = Directory.CreateTempSubdirectory("nbdtls-").FullName;
-
-        public Certificates()
-        {
-            foreach (string folder in new[] { "server", "client", "nobody", "stranger" })
-            {
-                Directory.CreateDirectory(Folder(folder));
-            }
-
-            Authority("ca", "client");
-            Sign("ca", "client", "server", "server", "cn = localhost\ndns_name = localhost\nip_address = 127.0.0.1\ntls_www_server\n");
-            Sign("ca", "client", "client", "client", "cn = a client\ntls_www_client\n");
-            Authority("other", "stranger");
-            Sign("other", "stranger", "stranger", "client", "cn = a stranger\ntls_www_client\n");
-            foreach (string folder in new[] { "server", "nobody" })
-            {
-                File.Copy(Path.Combine(Folder("client"), "ca-cert.pem"), Path.Combine(Folder(folder), "ca-cert.pem"));
-            }
-
-            Server = TlsCredentials.FromFolder(Folder("server"), isServer: true);
-            Client = TlsCredentials.FromFolder(Folder("client"), isServer: false);
-        }
-
-        public string Root => _root;
-
-        public TlsCredentials Server { get; }
-
-        public TlsCredentials Client { get; }
-
-        public string Folder(string name) => Path.Combine(_root, name);
-
-        public void Dispose()
-        {
-            Server.Dispose();
-            Client.Dispose();
-            Directory.Delete(_root, recursive: true);
-        }
-
-        private void Authority(string name, string folder)
-        {
-            Key(Path.Combine(_root, name + "-key.pem"));
-            string template = Template("cn = an authority " + name + "\nca\ncert_signing_key\n");
-            Run("--generate-self-signed", "--load-privkey", Path.Combine(_root, name + "-key.pem"), "--template", template,
-                "--outfile", Path.Combine(Folder(folder), "ca-cert.pem"));
-        }
-
-        private void Sign(string authority, string authorityFolder, string folder, string who, string template)
-        {
-            string key = Path.Combine(Folder(folder), who + "-key.pem");
-            Key(key);
-            Run("--generate-certificate", "--load-ca-certificate", Path.Combine(Folder(authorityFolder), "ca-cert.pem"),
-                "--load-ca-privkey", Path.Combine(_root, authority + "-key.pem"), "--load-privkey", key,
-                "--template", Template(template + "encryption_key\nsigning_key\n"), "--outfile", Path.Combine(Folder(folder), who + "-cert.pem"));
-        }
-
-        private static void Key(string file) => Run("--generate-privkey", "--key-type", "rsa", "--bits", "2048", "--outfile", file);
-
-        private string Template(string text)
-        {
-            string file = Path.Combine(_root, "template");
-            File.WriteAllText(file, text + "expiration_days = 30\n");
-            return file;
-        }
-
-        private static void Run(params string[] words) => Peer.MustAsync("certtool", words).GetAwaiter().GetResult();
     }
 }

@@ -238,6 +238,8 @@ public class AdmissionTests
     {
         public bool IsAuthenticating => true;
 
+        public bool TryAbort(ushort commandId) => false;
+
         public void Dispose()
         {
             // nothing is behind it

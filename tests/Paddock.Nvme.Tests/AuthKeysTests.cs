@@ -90,7 +90,7 @@ public sealed class AuthKeysTests : IDisposable
         string image = Path.Combine(_folder, "disk.raw");
         await File.WriteAllBytesAsync(image, new byte[1 << 20], stop);
         var log = new StringWriter();
-        await using var server = await ServeVerb.StartAsync(
+        await using var server = await PaddockServer.StartAsync(
             new ServeSettings { Images = [new ServedImage { Path = image, Format = "raw" }], Nvme = "127.0.0.1:0", DhchapKeys = keys, DhchapGroups = ["ffdhe2048"] },
             new ServeLog(log, TimeProvider.System, json: false));
         int port = server.NvmeAddress!.Port;

@@ -1,4 +1,6 @@
 using Paddock.Block;
+using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
@@ -11,10 +13,10 @@ internal sealed class FaultServer : IAsyncDisposable
     public const int Zone = 1 << 20, Zones = 8;
 
     private readonly string _folder;
-    private readonly ServeVerb _server;
+    private readonly PaddockServer _server;
     private bool _stopped;
 
-    private FaultServer(string folder, ServeVerb server)
+    private FaultServer(string folder, PaddockServer server)
     {
         _folder = folder;
         _server = server;
@@ -30,9 +32,8 @@ internal sealed class FaultServer : IAsyncDisposable
     {
         string folder = Directory.CreateTempSubdirectory("paddock-faults-").FullName;
         string image = Path.Combine(folder, "disk.qcow2");
-        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
         var zoned = new Qcow2.ZonedCreateOptions { ZoneSize = Zone, ConventionalZones = (uint)conventional };
-        await CreateVerb.RunAsync(image, new Qcow2.Qcow2CreateOptions { Size = Zones * Zone, Zoned = zoned }, force: false, console);
+        await ImageFile.CreateAsync(image, Zones * Zone, zoned);
         if (script is not null)
         {
             await File.WriteAllTextAsync(Path.Combine(folder, "script"), script);
@@ -47,7 +48,7 @@ internal sealed class FaultServer : IAsyncDisposable
             VolatileCache = cache,
             Faults = script is null ? [] : [Path.Combine(folder, "script")],
         };
-        var server = await ServeVerb.StartAsync(with?.Invoke(settings) ?? settings, new ServeLog(TextWriter.Null, TimeProvider.System, json: true));
+        var server = await PaddockServer.StartAsync(with?.Invoke(settings) ?? settings, new ServeLog(TextWriter.Null, TimeProvider.System, json: true));
         return new FaultServer(folder, server);
     }
 
@@ -60,7 +61,7 @@ internal sealed class FaultServer : IAsyncDisposable
         => await NvmeNode.OpenAsync($"nvme+tcp://127.0.0.1:{Port}/nqn.2026-01.io.paddock:disk?ns={ns}&reconnect=0", readOnly: false);
 
     public async Task<IBlockDevice> NbdAsync()
-        => (await new ImageOpener(new ToolContext { Program = "t", Out = TextWriter.Null, Error = TextWriter.Null })
+        => (await new ImageOpener("t", TextWriter.Null)
             .OpenAsync($"nbd+unix:///disk?socket={Path.Combine(_folder, "n")}", new OpenSettings { Format = "raw", ReadOnly = false })).Device;
 
     public Task<IBlockDevice> OpenAsync(bool nbd) => nbd ? NbdAsync() : Task.Run(async () => (IBlockDevice)await NvmeAsync());

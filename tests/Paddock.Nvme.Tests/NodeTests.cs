@@ -80,7 +80,7 @@ public class NodeTests
         await using var bench = await Bench.StartAsync();
         var io = new ToolContext { Program = "qemu-io", Out = new StringWriter(), Error = new StringWriter() };
         string name = $"nvme+tcp://127.0.0.1:{bench.Server.Address.Port}/{bench.Subsystem.Nqn}";
-        var node = await new ImageOpener(io).OpenAsync(name, new OpenSettings());
+        var node = await new ImageOpener(io.Program, io.Error).OpenAsync(name, new OpenSettings());
         await using var disk = node.Device;
         await disk.WriteAsync(0, new byte[4096], cancellationToken: TestContext.Current.CancellationToken);
         node.Storage!.ThrowIfFlushFailed();
@@ -121,7 +121,7 @@ public class NodeTests
 
             await RunAsync("convert", "-f", "raw", "-O", "qcow2", "-o", zones, remote, back);
             await RunAsync("compare", image, back);
-            var opened = (await new ImageOpener(io).OpenAsync(back, new OpenSettings())).Device;
+            var opened = (await new ImageOpener(io.Program, io.Error).OpenAsync(back, new OpenSettings())).Device;
             await using (opened)
             {
                 Assert.Equal(wanted, await FirstPointersAsync(opened));

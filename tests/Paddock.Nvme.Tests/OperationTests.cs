@@ -1,13 +1,15 @@
 using System.Net;
 using System.Net.Sockets;
 using Paddock.Block;
+using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>`paddock serve` as it is run: doors together, limits, metrics, a stop under load, sockets from a service manager.</summary>
+/// <summary>`paddock serve` as it is run: listeners together, limits, metrics, a stop under load, sockets from a service manager.</summary>
 public sealed class OperationTests : IDisposable
 {
     private const int Zone = 1 << 20, Piece = 4096;
@@ -20,7 +22,7 @@ public sealed class OperationTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public async Task What_one_door_writes_the_other_reads_and_the_page_counts_both()
+    public async Task What_one_listener_writes_the_other_reads_and_the_page_counts_both()
     {
         await using var server = await StartAsync(Settings());
         await using var nbd = await NbdAsync();
@@ -43,7 +45,7 @@ public sealed class OperationTests : IDisposable
         Assert.Equal(1, page["paddock_zones_open{image=\"disk\"}"]);
         Assert.Equal(1, page["paddock_nvme_latency_seconds_count{kind=\"write\"}"]);
         Assert.True(page["paddock_nbd_latency_seconds_count{kind=\"write\"}"] >= 1);
-        Assert.Equal(1, page["paddock_connections{door=\"nbd\"}"]);
+        Assert.Equal(1, page["paddock_connections{listener=\"nbd\"}"]);
         Assert.True(page["paddock_buffer_bytes"] > 0);
     }
 
@@ -92,7 +94,7 @@ public sealed class OperationTests : IDisposable
         await using var server = await StartAsync(Settings() with { MaxConnections = 2 });
         using var first = await ConnectAsync(server);
         using var second = await ConnectAsync(server);
-        await UntilAsync(async () => (await PageAsync(server))["paddock_connections{door=\"nvme\"}"] == 2);
+        await UntilAsync(async () => (await PageAsync(server))["paddock_connections{listener=\"nvme\"}"] == 2);
         using var third = await ConnectAsync(server);
         Assert.Equal(0, await third.ReceiveAsync(new byte[1], Token));
         await using var one = await NbdAsync();
@@ -144,7 +146,7 @@ public sealed class OperationTests : IDisposable
     {
         using var ear = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
         ear.Bind(new UnixDomainSocketEndPoint(At("notify")));
-        var handed = Listeners.Tcp(new IPEndPoint(IPAddress.Loopback, 0));
+        var handed = ServerSockets.Tcp(new IPEndPoint(IPAddress.Loopback, 0));
         int port = ((IPEndPoint)handed.LocalEndPoint!).Port;
         var manager = ServiceManager.Of(
             name => name switch
@@ -152,7 +154,7 @@ public sealed class OperationTests : IDisposable
                 "NOTIFY_SOCKET" => At("notify"), "LISTEN_PID" => "7", "LISTEN_FDS" => "1", "LISTEN_FDNAMES" => "nbd", _ => null,
             },
             process: 7, first: (int)handed.SafeHandle.DangerousGetHandle());
-        await using (var server = await ServeVerb.StartAsync(
+        await using (var server = await PaddockServer.StartAsync(
             new ServeSettings { Images = [await ImageAsync()], Metrics = "unix:" + At("m") }, new ServeLog(_log, TimeProvider.System, json: true), manager))
         {
             handed.SafeHandle.SetHandleAsInvalid();
@@ -182,11 +184,9 @@ public sealed class OperationTests : IDisposable
     public async Task A_check_says_what_would_be_served_and_names_the_key_that_is_wrong()
     {
         var image = await ImageAsync();
-        var output = new MemoryStream();
-        var console = new NativeConsole(output, new MemoryStream(), new MemoryStream());
-        ServeCheck.Run(Settings() with { Images = [image] }, console);
-        await console.Out.FlushAsync(Token);
-        string said = System.Text.Encoding.UTF8.GetString(output.ToArray());
+        var output = new StringWriter();
+        ServeCheck.Run(Settings() with { Images = [image] }, output);
+        string said = output.ToString();
         Assert.Contains("named disk", said, StringComparison.Ordinal);
         Assert.Contains("nvme 127.0.0.1:0, all hosts", said, StringComparison.Ordinal);
         foreach (var (wrong, key) in new (ServeSettings, string)[]
@@ -196,7 +196,7 @@ public sealed class OperationTests : IDisposable
             (Settings() with { NbdTlsCreds = At("none") }, "--nbd-tls-creds"),
         })
         {
-            Assert.Contains(key, Assert.Throws<ToolException>(() => ServeCheck.Run(wrong with { Images = [image] }, console)).Message, StringComparison.Ordinal);
+            Assert.Contains(key, Assert.Throws<ToolException>(() => ServeCheck.Run(wrong with { Images = [image] }, output)).Message, StringComparison.Ordinal);
         }
     }
 
@@ -260,13 +260,13 @@ public sealed class OperationTests : IDisposable
         }
     }
 
-    private static async Task<Exposition> PageAsync(ServeVerb server)
+    private static async Task<Exposition> PageAsync(PaddockServer server)
     {
         using var http = new HttpClient();
         return Exposition.Parse(await http.GetStringAsync($"http://{server.MetricsAddress}/metrics", Token));
     }
 
-    private static async Task<Socket> ConnectAsync(ServeVerb server)
+    private static async Task<Socket> ConnectAsync(PaddockServer server)
     {
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         await socket.ConnectAsync(server.NvmeAddress!, Token);
@@ -279,9 +279,9 @@ public sealed class OperationTests : IDisposable
         return System.Text.Encoding.ASCII.GetString(text, 0, await ear.ReceiveAsync(text, Token));
     }
 
-    private static string Name(ServeVerb server) => $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk";
+    private static string Name(PaddockServer server) => $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk";
 
-    private static ImageOpener OpenerOf() => new(new ToolContext { Program = "t", Out = TextWriter.Null, Error = TextWriter.Null });
+    private static ImageOpener OpenerOf() => new("t", TextWriter.Null);
 
     private string At(string name) => Path.Combine(_folder, name);
 
@@ -295,9 +295,8 @@ public sealed class OperationTests : IDisposable
         string image = At("disk.qcow2");
         if (!File.Exists(image))
         {
-            var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
             var zoned = new Qcow2.ZonedCreateOptions { ZoneSize = Zone };
-            await CreateVerb.RunAsync(image, new Qcow2.Qcow2CreateOptions { Size = 8 * Zone, Zoned = zoned }, force: false, console);
+            await ImageFile.CreateAsync(image, 8 * Zone, zoned);
         }
 
         return new ServedImage { Path = image };
@@ -308,6 +307,6 @@ public sealed class OperationTests : IDisposable
         Nvme = "127.0.0.1:0", Nbd = "unix:" + At("n"), Metrics = "127.0.0.1:0", Control = At("c"),
     };
 
-    private async Task<ServeVerb> StartAsync(ServeSettings settings)
-        => await ServeVerb.StartAsync(settings with { Images = [await ImageAsync()] }, new ServeLog(_log, TimeProvider.System, json: true));
+    private async Task<PaddockServer> StartAsync(ServeSettings settings)
+        => await PaddockServer.StartAsync(settings with { Images = [await ImageAsync()] }, new ServeLog(_log, TimeProvider.System, json: true));
 }

@@ -32,7 +32,7 @@ public class PowerCutTests
     }
 
     [Fact]
-    public async Task Connections_of_every_door_end_and_none_are_taken_while_the_power_is_off()
+    public async Task Connections_of_every_listener_end_and_none_are_taken_while_the_power_is_off()
     {
         await using var server = await FaultServer.StartAsync();
         await using var nbd = await server.NbdAsync();

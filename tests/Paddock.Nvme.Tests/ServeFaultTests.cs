@@ -6,7 +6,7 @@ using Paddock.Tools.Serve.Faults;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>Faults on demand against a running server, by each door.</summary>
+/// <summary>Faults on demand against a running server, by each listener.</summary>
 public class ServeFaultTests
 {
     private const int Zone = FaultServer.Zone;
@@ -16,7 +16,7 @@ public class ServeFaultTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task The_second_read_fails_whatever_door_it_comes_by(bool nbd)
+    public async Task The_second_read_fails_whatever_listener_it_comes_by(bool nbd)
     {
         await using var server = await FaultServer.StartAsync();
         await using var disk = await server.OpenAsync(nbd);
@@ -28,7 +28,7 @@ public class ServeFaultTests
     }
 
     [Fact]
-    public async Task One_rule_counts_the_requests_of_all_doors()
+    public async Task One_rule_counts_the_requests_of_all_listeners()
     {
         await using var server = await FaultServer.StartAsync();
         await using var nvme = await server.NvmeAsync();

@@ -2,14 +2,16 @@ using System.Buffers.Binary;
 using System.Net.Sockets;
 using Paddock.Block;
 using Paddock.Nvme.Wire;
+using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
-using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>An image whose size changes while it is served, as the clients of each door see it.</summary>
+/// <summary>An image whose size changes while it is served, as the clients of each listener see it.</summary>
 public class ServeResizeTests
 {
     private const int Zone = FaultServer.Zone, Zones = FaultServer.Zones;
@@ -138,8 +140,7 @@ public class ServeResizeTests
     {
         string other = Directory.CreateTempSubdirectory("paddock-resize-").FullName;
         string twin = Path.Combine(other, "disk.qcow2");
-        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
-        await CreateVerb.RunAsync(twin, new Qcow2.Qcow2CreateOptions { Size = 1 << 20 }, force: false, console);
+        await ImageFile.CreateAsync(twin, 1 << 20);
         await using (var server = await FaultServer.StartAsync(cache: null, with: s => s with { Nbd = null, Images = [s.Images[0], new() { Path = twin }] }))
         {
             string why = await server.RefusalAsync("resize size=+1M image=disk");
@@ -203,13 +204,12 @@ public class ServeResizeTests
     public async Task A_change_that_runs_when_the_server_stops_is_done_before_the_image_is_closed()
     {
         string image = Path.Combine(Directory.CreateTempSubdirectory("paddock-resize-").FullName, "disk.qcow2");
-        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
-        await CreateVerb.RunAsync(image, new Qcow2.Qcow2CreateOptions { Size = 1 << 20 }, force: false, console);
-        var opener = new ImageOpener(new ToolContext { Program = "t", Out = TextWriter.Null, Error = TextWriter.Null });
+        await ImageFile.CreateAsync(image, 1 << 20);
+        var opener = new ImageOpener("t", TextWriter.Null);
         var disk = await ServedDisk.OpenAsync(opener, new() { Path = image }, "disk", null);
         using var running = new SemaphoreSlim(0);
         using var hold = new ManualResetEventSlim();
-        disk.Served.Objection = _ =>
+        disk.Served.Resizing += _ =>
         {
             running.Release();
             hold.Wait();
@@ -240,7 +240,7 @@ public class ServeResizeTests
         var running = new TaskCompletionSource<string>();
         var hold = new TaskCompletionSource<string>();
         var control = new ControlSocket(
-            DoorListener.Owned(path, "--control"),
+            ListeningSocket.Owned(path, "--control"),
             line =>
             {
                 running.TrySetResult(line);
@@ -342,7 +342,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task Requests_of_every_door_fly_while_the_size_goes_up_and_down()
+    public async Task Requests_of_every_listener_fly_while_the_size_goes_up_and_down()
     {
         await using var server = await FaultServer.StartAsync(cache: "16M");
         bool ends = false;

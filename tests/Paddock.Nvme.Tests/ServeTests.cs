@@ -1,11 +1,13 @@
 using Paddock.Block;
+using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>`paddock serve` as it is configured: a file, several doors, faults, metrics, hosts.</summary>
+/// <summary>`paddock serve` as it is configured: a file, several listeners, faults, metrics, hosts.</summary>
 public sealed class ServeTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("paddock-serve-").FullName;
@@ -33,7 +35,7 @@ public sealed class ServeTests : IDisposable
     }
 
     [Fact]
-    public async Task Conventional_zones_are_a_namespace_of_their_own_and_all_doors_lead_to_one_disk()
+    public async Task Conventional_zones_are_a_namespace_of_their_own_and_all_listeners_lead_to_one_disk()
     {
         await using var server = await StartAsync(conventional: 2);
         string name = $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk";
@@ -44,7 +46,7 @@ public sealed class ServeTests : IDisposable
         data.AsSpan().Fill(7);
         await plain.WriteAsync(4096, data, cancellationToken: TestContext.Current.CancellationToken);
         Assert.Equal(1 << 20, await zoned.Zones!.AppendAsync(1 << 20, data, cancellationToken: TestContext.Current.CancellationToken));
-        await using var nbd = await new ImageOpener(new ToolContext { Program = "t", Out = TextWriter.Null, Error = TextWriter.Null })
+        await using var nbd = await new ImageOpener("t", TextWriter.Null)
             .OpenAsync($"nbd+unix:///disk?socket={Path.Combine(_folder, "n")}", new OpenSettings { Format = "raw" });
         byte[] back = new byte[4096];
         await nbd.Device.ReadAsync(3 << 20, back, TestContext.Current.CancellationToken);
@@ -62,11 +64,11 @@ public sealed class ServeTests : IDisposable
         {
             Images = [new ServedImage { Path = image }], Nvme = "127.0.0.1:0", Nbd = "unix:" + Path.Combine(_folder, "n"), VolatileCache = cache,
         };
-        await using var server = await ServeVerb.StartAsync(settings, new ServeLog(_log, TimeProvider.System, json: false));
+        await using var server = await PaddockServer.StartAsync(settings, new ServeLog(_log, TimeProvider.System, json: false));
         Assert.Contains("set format: raw", _log.ToString(), StringComparison.Ordinal);
         await using var nvme = await NvmeNode.OpenAsync(
             $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk", readOnly: false, TestContext.Current.CancellationToken);
-        await using var nbd = await new ImageOpener(new ToolContext { Program = "t", Out = TextWriter.Null, Error = TextWriter.Null })
+        await using var nbd = await new ImageOpener("t", TextWriter.Null)
             .OpenAsync($"nbd+unix:///disk?socket={Path.Combine(_folder, "n")}", new OpenSettings { Format = "raw", ReadOnly = false });
         byte[] header = new byte[4096];
         new byte[] { 0x51, 0x46, 0x49, 0xfb, 0, 0, 0, 3 }.CopyTo(header, 0);
@@ -88,7 +90,7 @@ public sealed class ServeTests : IDisposable
         {
             Images = [new ServedImage { Path = image }], Nbd = "unix:" + Path.Combine(_folder, "n"), Control = control, VolatileCache = "1M",
         };
-        await using var server = await ServeVerb.StartAsync(settings, new ServeLog(_log, TimeProvider.System, json: false));
+        await using var server = await PaddockServer.StartAsync(settings, new ServeLog(_log, TimeProvider.System, json: false));
         await using (var file = new FileStream(image, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
         {
             file.Write([0x51, 0x46, 0x49, 0xfb, 0, 0, 0, 3]);
@@ -126,7 +128,7 @@ public sealed class ServeTests : IDisposable
             };
             var start = Record.ExceptionAsync(async () =>
             {
-                await using var server = await ServeVerb.StartAsync(settings, new ServeLog(_log, TimeProvider.System, json: false));
+                await using var server = await PaddockServer.StartAsync(settings, new ServeLog(_log, TimeProvider.System, json: false));
             });
             Assert.Equal(opens, await start is null);
         }
@@ -175,7 +177,7 @@ public sealed class ServeTests : IDisposable
         Assert.Equal([ZoneCondition.Empty, ZoneCondition.Empty, ZoneCondition.Empty], await ConditionsAsync(again));
     }
 
-    private static async Task<ZoneCondition[]> ConditionsAsync(ServeVerb server)
+    private static async Task<ZoneCondition[]> ConditionsAsync(PaddockServer server)
     {
         var stop = TestContext.Current.CancellationToken;
         string name = $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk?ns=2";
@@ -185,34 +187,19 @@ public sealed class ServeTests : IDisposable
         return [.. zones.Select(z => z.Condition)];
     }
 
-    [Fact]
-    public async Task A_stop_has_its_drain_time_and_a_minute_more_before_the_process_ends_without_a_flush()
-    {
-        string image = Path.Combine(_folder, "disk");
-        await File.WriteAllBytesAsync(image, new byte[1 << 20], TestContext.Current.CancellationToken);
-        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
-        var settings = new ServeSettings
-        {
-            Images = [new ServedImage { Path = image, Format = "raw" }], Nbd = "unix:" + Path.Combine(_folder, "n"), DrainTimeout = 300,
-        };
-        await ServeVerb.RunAsync(settings, null, console, new CancellationToken(canceled: true));
-        Assert.Equal(TimeSpan.FromSeconds(360), console.StopLimit);
-    }
-
     private async Task<string> RefusalAsync(string line) => (await Assert.ThrowsAsync<ToolException>(
         () => ControlSocket.AskAsync(Path.Combine(_folder, "c"), line, TestContext.Current.CancellationToken))).Message;
 
-    private async Task<ServeVerb> StartAsync(int conventional = 0, bool make = true)
+    private async Task<PaddockServer> StartAsync(int conventional = 0, bool make = true)
     {
         string image = Path.Combine(_folder, "disk.qcow2");
-        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
         var zoned = new Qcow2.ZonedCreateOptions { ZoneSize = 1 << 20, ConventionalZones = (uint)conventional };
         if (make)
         {
-            await CreateVerb.RunAsync(image, new Qcow2.Qcow2CreateOptions { Size = 8 << 20, Zoned = zoned }, force: false, console);
+            await ImageFile.CreateAsync(image, 8 << 20, zoned);
         }
 
-        return await ServeVerb.StartAsync(
+        return await PaddockServer.StartAsync(
             new ServeSettings
             {
                 Images = [new ServedImage { Path = image }],

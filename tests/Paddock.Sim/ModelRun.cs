@@ -44,7 +44,7 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         < 50 => AppendAsync(),
         < 56 => ZeroAsync(),
         < 73 => ManageAsync(),
-        < 75 => WearAsync(),
+        < 75 => SetConditionAsync(),
         < 77 => ExtendAsync(),
         < 79 => DiscardAsync(),
         < 90 => CompareBytesAsync(Random.NextInt64(_model.Length), 64 << 10),
@@ -99,7 +99,7 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         Same(expected, end > start ? await TryAsync(() => _device.Zones!.ManageAsync(action, start, end - start)) : ZoneError.Unaligned);
     }
 
-    private async Task WearAsync()
+    private async Task SetConditionAsync()
     {
         var zones = _model.Report();
         int zone = Random.Next(zones.Length);

@@ -226,8 +226,7 @@ public sealed class BackingTests : IDisposable
         Assert.True(failure.Message.Contains(refusal, StringComparison.Ordinal), failure.Message);
     }
 
-    private static ImageOpener Opener(BackingPolicy policy)
-        => new(new ToolContext { Program = "t", Out = TextWriter.Null, Error = TextWriter.Null }) { Backing = policy };
+    private static ImageOpener Opener(BackingPolicy policy) => new("t", TextWriter.Null) { Backing = policy };
 
     private static async Task Peer(string program, params string[] words)
     {

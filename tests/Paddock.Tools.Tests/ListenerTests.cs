@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using Paddock.Tools.Serve.Doors;
 
 namespace Paddock.Tools.Tests;
 
@@ -14,12 +13,12 @@ public sealed class ListenerTests : IDisposable
     public void A_socket_that_nobody_listens_on_is_replaced_and_one_in_use_is_not()
     {
         string path = At("s");
-        Listeners.Unix(path).Listener.Dispose();
+        ServerSockets.Unix(path).Listener.Dispose();
         Assert.True(File.Exists(path), "a listener that is disposed of leaves its file");
-        var (second, file) = Listeners.Unix(path);
+        var (second, file) = ServerSockets.Unix(path);
         using (second)
         {
-            Assert.Contains("in use", Assert.Throws<IOException>(() => Listeners.Unix(path)).Message, StringComparison.Ordinal);
+            Assert.Contains("in use", Assert.Throws<IOException>(() => ServerSockets.Unix(path)).Message, StringComparison.Ordinal);
             using var client = Connect(path);
         }
 
@@ -52,7 +51,7 @@ public sealed class ListenerTests : IDisposable
             }
 
             Assert.True(full);
-            Assert.Throws<IOException>(() => Listeners.Unix(path));
+            Assert.Throws<IOException>(() => ServerSockets.Unix(path));
             Assert.True(File.Exists(path));
         }
         finally
@@ -68,7 +67,7 @@ public sealed class ListenerTests : IDisposable
     {
         string path = At("disk");
         File.WriteAllText(path, content);
-        Assert.Contains("not a socket", Assert.Throws<IOException>(() => Listeners.Unix(path)).Message, StringComparison.Ordinal);
+        Assert.Contains("not a socket", Assert.Throws<IOException>(() => ServerSockets.Unix(path)).Message, StringComparison.Ordinal);
         Assert.Equal(content, File.ReadAllText(path));
     }
 
@@ -80,11 +79,11 @@ public sealed class ListenerTests : IDisposable
             await made.WaitForExitAsync(TestContext.Current.CancellationToken);
         }
 
-        Listeners.Unix(At("stale")).Listener.Dispose();
+        ServerSockets.Unix(At("stale")).Listener.Dispose();
         File.CreateSymbolicLink(At("link"), At("stale"));
         foreach (string name in new[] { "fifo", "link" })
         {
-            Assert.Throws<IOException>(() => Listeners.Unix(At(name)));
+            Assert.Throws<IOException>(() => ServerSockets.Unix(At(name)));
             Assert.True(File.Exists(At(name)), name);
         }
 
@@ -95,7 +94,7 @@ public sealed class ListenerTests : IDisposable
     public void A_file_that_took_the_sockets_name_outlives_the_listener()
     {
         string path = At("s");
-        var (listener, file) = Listeners.Unix(path);
+        var (listener, file) = ServerSockets.Unix(path);
         File.Delete(path);
         File.WriteAllText(path, "data");
         listener.Dispose();
@@ -104,30 +103,12 @@ public sealed class ListenerTests : IDisposable
 
         // another server's socket of the same name is not ours either
         File.Delete(path);
-        var (first, mine) = Listeners.Unix(path);
+        var (first, mine) = ServerSockets.Unix(path);
         File.Delete(path);
-        using var other = Listeners.Unix(path).Listener;
+        using var other = ServerSockets.Unix(path).Listener;
         first.Dispose();
         mine.Remove();
         using var client = Connect(path);
-    }
-
-    [Theory]
-    [InlineData("data")]
-    [InlineData("")]
-    public async Task Qemu_nbd_refuses_an_ordinary_file_for_its_socket_and_keeps_it_and_the_pid_file(string content)
-    {
-        File.WriteAllText(At("x"), content);
-        File.WriteAllText(At("pid"), "1");
-        await File.WriteAllBytesAsync(At("disk.raw"), new byte[4096], TestContext.Current.CancellationToken);
-        var error = new StringWriter();
-        int code = await Nbd.NbdTool.RunAsync(
-            ["-f", "raw", "-k", At("x"), "--pid-file", At("pid"), At("disk.raw")],
-            new ToolContext { Program = "qemu-nbd", Out = TextWriter.Null, Error = error }, ["nbd"], new CancellationToken(canceled: true));
-        Assert.Equal(1, code);
-        Assert.Contains($"Failed to bind socket to {At("x")}: a file that is not a socket", error.ToString(), StringComparison.Ordinal);
-        Assert.Equal(content, File.ReadAllText(At("x")));
-        Assert.Equal("1", File.ReadAllText(At("pid")));
     }
 
     private string At(string name) => Path.Combine(_folder, name);
@@ -147,16 +128,15 @@ public sealed class ListenerTests : IDisposable
     [InlineData("::", "::1")]
     public void Second_listener_on_a_port_is_refused(string first, string second)
     {
-        using var one = Listeners.Tcp(new IPEndPoint(IPAddress.Parse(first), 0));
+        using var one = ServerSockets.Tcp(new IPEndPoint(IPAddress.Parse(first), 0));
         var taken = new IPEndPoint(IPAddress.Parse(second), ((IPEndPoint)one.LocalEndPoint!).Port);
-        Assert.Equal(SocketError.AddressAlreadyInUse, Assert.Throws<SocketException>(() => Listeners.Tcp(taken)).SocketErrorCode);
-        Assert.Contains("in use", Assert.Throws<ToolException>(() => DoorListener.Open(taken.ToString(), "--nvme", allowUnix: false)).Message, StringComparison.Ordinal);
+        Assert.Equal(SocketError.AddressAlreadyInUse, Assert.Throws<SocketException>(() => ServerSockets.Tcp(taken)).SocketErrorCode);
     }
 
     [Fact]
     public async Task Port_of_a_server_that_ended_with_clients_is_free_at_once()
     {
-        var first = Listeners.Tcp(new IPEndPoint(IPAddress.Loopback, 0));
+        var first = ServerSockets.Tcp(new IPEndPoint(IPAddress.Loopback, 0));
         var address = (IPEndPoint)first.LocalEndPoint!;
         using var client = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         await client.ConnectAsync(address, TestContext.Current.CancellationToken);
@@ -165,7 +145,7 @@ public sealed class ListenerTests : IDisposable
         (await first.AcceptAsync(TestContext.Current.CancellationToken)).Dispose();
         first.Dispose();
         Assert.Equal(0, await client.ReceiveAsync(new byte[1], TestContext.Current.CancellationToken));
-        using var second = Listeners.Tcp(address);
+        using var second = ServerSockets.Tcp(address);
         Assert.Equal(address, second.LocalEndPoint);
     }
 }

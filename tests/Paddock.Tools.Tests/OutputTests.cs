@@ -1,11 +1,9 @@
 using System.Text;
-using Microsoft.Extensions.Time.Testing;
 using Paddock.Tools.Io;
-using Paddock.Tools.Serve;
 
 namespace Paddock.Tools.Tests;
 
-/// <summary>What reaches standard output, standard error and the log, and how.</summary>
+/// <summary>What reaches standard output and standard error, and how.</summary>
 public sealed class OutputTests
 {
     [Fact]
@@ -96,62 +94,6 @@ public sealed class OutputTests
         string print = Assert.Single(writer.Writes, static w => w.Contains("00000000:", StringComparison.Ordinal));
         Assert.StartsWith("Pattern verification failed", print, StringComparison.Ordinal);
         Assert.Contains("read 32/32 bytes at offset 0\n", print, StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public void Log_values_are_quoted_and_cannot_forge_a_line()
-    {
-        Assert.Equal(
-            "2000-01-01T00:00:00.000Z connection ended host=\"x\\n2000 authenticated host=admin\\x1b[2J\" address=127.0.0.1:1\n",
-            Logged(json: false, ("host", "x\n2000 authenticated host=admin\u001b[2J"), ("address", "127.0.0.1:1")));
-        Assert.Equal(
-            "2000-01-01T00:00:00.000Z connection ended a=\"\\u202eb\\x9b\\x80\" b=\"\"\n",
-            Logged(json: false, ("a", "\u202eb\u009b" + (char)0xdc80), ("b", "")));
-    }
-
-    [Fact]
-    public void Json_log_is_JSON_for_any_value()
-    {
-        string line = Logged(json: true, ("host", "a\"\n\u001b\u009b\u202e" + (char)0xdcff));
-        Assert.Equal(1, line.Count(static c => c == '\n'));
-        Assert.DoesNotContain(line, static c => c is < ' ' and not '\n' or > '~');
-        Assert.Equal(
-            "a\"\\n\\x1b\\x9b\\u202e\\xff", System.Text.Json.JsonDocument.Parse(line).RootElement.GetProperty("host").GetString());
-    }
-
-    [Fact]
-    public void Second_stop_signal_counts_only_after_a_second()
-    {
-        var time = new FakeTimeProvider();
-        var stop = new StopRequest(time);
-        Assert.False(stop.Signal());
-        Assert.False(stop.Signal());
-        time.Advance(TimeSpan.FromMilliseconds(999));
-        Assert.False(stop.Signal());
-        time.Advance(TimeSpan.FromMilliseconds(1));
-        Assert.True(stop.Signal());
-        Assert.False(stop.Signal());
-    }
-
-    [Fact]
-    public void Lists_of_an_image_are_cut_and_counted()
-    {
-        var lines = new List<string>();
-        var bounded = new BoundedLines(lines.Add, 2);
-        bounded.Add("one");
-        bounded.Add("two\n\u001b");
-        bounded.Add("three");
-        bounded.Add("four");
-        bounded.End();
-        Assert.Equal(["one", "two\\n\\x1b", "... and 2 more"], lines);
-        Assert.Equal(new string('x', 256) + "...", BoundedLines.Name(new string('x', 60000)));
-    }
-
-    private static string Logged(bool json, params (string, string)[] facts)
-    {
-        var text = new StringWriter();
-        new ServeLog(text, new FakeTimeProvider(new DateTimeOffset(2000, 1, 1, 0, 0, 0, TimeSpan.Zero)), json).Write("connection ended", facts);
-        return text.ToString();
     }
 
     private sealed class FullStream : MemoryStream

@@ -150,5 +150,5 @@ public class ProbeTests
         return await Opener().OpenAsync(peer.Path("r"), new OpenSettings { ReadOnly = false });
     }
 
-    private static ImageOpener Opener() => new(new ToolContext { Program = "t", Out = TextWriter.Null, Error = TextWriter.Null });
+    private static ImageOpener Opener() => new("t", TextWriter.Null);
 }

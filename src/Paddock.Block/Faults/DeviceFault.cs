@@ -22,7 +22,7 @@ public enum DeviceOperations
     /// <summary>Discards.</summary>
     Discard = 16,
 
-    /// <summary>Flushes; a door also flushes for a write with FUA.</summary>
+    /// <summary>Flushes; a listener also flushes for a write with FUA.</summary>
     Flush = 32,
 
     /// <summary>Zones opened.</summary>
@@ -37,7 +37,7 @@ public enum DeviceOperations
     /// <summary>Zones reset.</summary>
     Reset = 512,
 
-    /// <summary>Reports of zones; a door may also look at a zone's condition before it manages it.</summary>
+    /// <summary>Reports of zones; a listener may also look at a zone's condition before it manages it.</summary>
     Report = 1024,
 
     /// <summary>What changes a zone's condition by request.</summary>
@@ -99,7 +99,7 @@ public sealed record DeviceFault
     /// <summary>The operating system's number for it; 0: the class's own.</summary>
     public int Errno { get; init; }
 
-    /// <summary>A protocol's own answer, which only that protocol's server understands; null: every one answers as <see cref="Error"/> maps.</summary>
+    /// <summary>A protocol's own answer, which only its server understands; null: the one that <see cref="Error"/> maps to.</summary>
     public Enum? Answer { get; init; }
 
     /// <summary>How long a request waits first.</summary>

@@ -24,13 +24,13 @@ internal sealed class ResizeGate
     /// <summary>Changes the size with the gate closed.</summary>
     /// <param name="device">The device.</param>
     /// <param name="sizeOf">Returns the new size for the current one; what it throws reaches the caller, and nothing is changed.</param>
-    /// <param name="objection">Returns why a new size is impossible, or null.</param>
+    /// <param name="objections">Each returns why a new size is impossible, or null.</param>
     /// <param name="preallocation">What is reserved for the new part.</param>
     /// <param name="changed">Called when requests run again, if the size is another, even where the change failed after that.</param>
     /// <param name="cancellationToken">Ends it early.</param>
     /// <returns>The previous size.</returns>
     public async ValueTask<long> ResizeAsync(
-        IBlockDevice device, Func<long, long> sizeOf, Func<long, string?>? objection, Preallocation preallocation, Action? changed,
+        IBlockDevice device, Func<long, long> sizeOf, Func<long, string?>? objections, Preallocation preallocation, Action? changed,
         CancellationToken cancellationToken)
     {
         bool isChanged = false;
@@ -40,7 +40,7 @@ internal sealed class ResizeGate
             long before = device.Length;
             try
             {
-                await ResizeClosedAsync(device, sizeOf(before), objection, preallocation, cancellationToken);
+                await ResizeClosedAsync(device, sizeOf(before), objections, preallocation, cancellationToken);
                 return before;
             }
             finally
@@ -65,11 +65,14 @@ internal sealed class ResizeGate
     public void Replaced(long before, long now) => _shrunk |= now < before;
 
     private async ValueTask ResizeClosedAsync(
-        IBlockDevice device, long length, Func<long, string?>? objection, Preallocation preallocation, CancellationToken cancellationToken)
+        IBlockDevice device, long length, Func<long, string?>? objections, Preallocation preallocation, CancellationToken cancellationToken)
     {
-        if (objection?.Invoke(length) is { } why)
+        foreach (var objection in Delegate.EnumerateInvocationList(objections))
         {
-            throw new BlockException(BlockError.NotSupported, why);
+            if (objection(length) is { } why)
+            {
+                throw new BlockException(BlockError.NotSupported, why);
+            }
         }
 
         bool changes = length != device.Length;

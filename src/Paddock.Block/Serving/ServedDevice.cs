@@ -29,8 +29,11 @@ public sealed class ServedDevice : DelegatingDevice
     /// <summary>Raised after the size has changed, when requests run again; also where the change failed after that, and may not be durable.</summary>
     public event Action? Resized;
 
-    /// <summary>Asked before a change of the size, with the new one in bytes: why it is impossible, or null. Requests stand still meanwhile.</summary>
-    public Func<long, string?>? Objection { get; set; }
+    /// <summary>
+    /// Raised before a change of the size, with the new one in bytes, while requests stand still. A handler returns null, or why the change is
+    /// impossible: then it is refused.
+    /// </summary>
+    public event Func<long, string?>? Resizing;
 
     /// <summary>The rules.</summary>
     public DeviceFaults Faults { get; }
@@ -108,7 +111,7 @@ public sealed class ServedDevice : DelegatingDevice
     /// <returns>The previous size, in bytes.</returns>
     /// <exception cref="BlockException">It failed; a change of the size made before that stays, and <see cref="Resized"/> is raised.</exception>
     public ValueTask<long> ResizeAsync(Func<long, long> sizeOf, Preallocation preallocation, CancellationToken cancellationToken = default)
-        => _resizing.ResizeAsync(Inner, sizeOf, Objection, preallocation, Resized, cancellationToken);
+        => _resizing.ResizeAsync(Inner, sizeOf, Resizing, preallocation, Resized, cancellationToken);
 
     /// <summary>Completes when no change of the size is under way.</summary>
     public ValueTask SettledAsync() => _resizing.SettledAsync();

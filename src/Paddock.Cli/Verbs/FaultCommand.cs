@@ -8,16 +8,16 @@ namespace Paddock.Cli.Verbs;
 internal static class FaultCommand
 {
     /// <summary>What help says after the options.</summary>
-    public static readonly string[] Words =
+    public static readonly string[] Details =
     [
-        "Words:",
+        "Commands:",
         "  fail     a request fails: error=ERRNO (EIO unless given), status=HEX (what NVMe hosts see), ms=N (wait first)",
         "  delay    a request waits ms=N (1000 unless given) and holds up no other",
         "  hang     a request waits until 'release', 'clear', or its NVMe host's Abort",
         "  release  lets go on what rules hold: all, or id=N",
         "  clear    takes rules away: all, or id=N; what they hold goes on",
         "  status   shows the rules, what they met, and what is not flushed ('list' is the same); --json for programs",
-        "  drop     ends every connection of every door",
+        "  drop     ends every connection of every listener",
         "  powercut drops what was not flushed, ends every connection, opens the images anew: keep=PERCENT of the lost",
         "           sectors survive, by seed=N; hold=SECONDS before clients are taken again. Wants serve --volatile-cache",
         "  readonly, offline, restore    wear zone=N out, for good, or give it its condition back",

@@ -8,7 +8,7 @@ namespace Paddock.Cli.Verbs;
 internal static class ResizeCommand
 {
     /// <summary>What help says after the options.</summary>
-    public static readonly string[] Words =
+    public static readonly string[] Details =
     [
         "IMAGE is its name as NBD exports it (the file's name without its ending, unless the server was told another), or its path as the",
         "server was given it; where one image is served, it is not needed.",
@@ -17,7 +17,7 @@ internal static class ResizeCommand
         "It is a multiple of 512. A zoned disk gets or loses sequential zones at its end, and its last zone may be smaller; it becomes",
         "smaller only where the zones that go, or are cut, are empty.",
         "",
-        "The clients of all doors see the change: NVMe hosts are told by an event and look again, a virtual machine is told by its",
+        "The clients of all listeners see the change: NVMe hosts are told by an event and look again, a virtual machine is told by its",
         "configuration's change, NBD clients see it when they connect again. What grows reads as zeroes. Requests that are under way end",
         "first; those that come meanwhile wait, and fail as out of range where the disk has no such place any more.",
         "",

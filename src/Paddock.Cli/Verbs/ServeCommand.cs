@@ -19,7 +19,7 @@ internal static class ServeCommand
             var settings = options.SettingsOf(parsed);
             if (options.IsCheck(parsed))
             {
-                ServeCheck.Run(settings, console);
+                ServeCheck.Run(settings, console.Out);
                 return NativeExit.Success;
             }
 

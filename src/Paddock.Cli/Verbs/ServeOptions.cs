@@ -50,7 +50,7 @@ internal sealed class ServeOptions
     };
     private readonly Option<bool> _readOnly = new("--read-only") { Description = "Take no writes." };
     private readonly Option<int?> _block = new("--block-size") { Description = "Bytes of an NVMe logical block: 512 (default) or 4096.", HelpName = "BYTES" };
-    private readonly Option<int?> _connections = new("--max-connections") { Description = "Connections at once by each door (default 256).", HelpName = "N" };
+    private readonly Option<int?> _connections = new("--max-connections") { Description = "Connections at once by each listener (default 256).", HelpName = "N" };
     private readonly Option<string?> _memory = new("--max-memory") { Description = "Memory for the data of requests (default 1G).", HelpName = "SIZE" };
     private readonly Option<int?> _idle = new("--idle-timeout")
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Paddock.Block.Buffers;
 using Paddock.Block.Serving;
@@ -11,12 +12,8 @@ internal interface ICommandQueue
     /// <summary>The connection's share of what takes long.</summary>
     LongWorkClient LongWork { get; }
 
-    /// <summary>Sends the completion, with data where there is some, and takes the command back.</summary>
+    /// <summary>Sends the completion, with data where there is some, and frees the command's slot.</summary>
     void Complete(Command command);
-
-    /// <summary>Ends a command that a fault on demand holds back.</summary>
-    /// <returns>False when there is none such: it is unknown, or ends by itself.</returns>
-    bool TryAbort(ushort commandId);
 }
 
 /// <summary>A command in flight. Each queue keeps as many as it has entries and uses them again and again.</summary>
@@ -64,8 +61,8 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
     /// <summary>Bytes of data that have come so far.</summary>
     public int Received { get; set; }
 
-    /// <summary>Whether its data has come and it only waits for its turn.</summary>
-    public bool IsReady { get; set; }
+    /// <summary>Whether its slot is taken; written under the table's lock.</summary>
+    public bool IsInFlight { get; set; }
 
     /// <summary>When its capsule came.</summary>
     public long StartedAt { get; set; }
@@ -73,13 +70,25 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
     /// <summary>The queue's code for it, run on a thread of the pool.</summary>
     public Action<Command>? Deferred { get; set; }
 
-    /// <summary>Prepares the slot for another command.</summary>
-    public void Renew()
+    /// <summary>Starts a new command in this slot.</summary>
+    public void Begin(in SubmissionEntry entry)
     {
+        Entry = entry;
+        Data = default;
+        Result = 0;
+        Received = 0;
+        IsInFlight = true;
+        IsAborted = false;
         if (Cancellation.IsCancellationRequested)
         {
             Cancellation = new CancellationTokenSource();
         }
+
+        IsBroken = false;
+        Written = 0;
+        Held = 0;
+        Status = NvmeStatus.Success;
+        StartedAt = Stopwatch.GetTimestamp();
     }
 
     /// <summary>Runs the command's slow part away from the thread that receives.</summary>

@@ -10,6 +10,10 @@ internal interface IControllerQueue : IDisposable
 {
     /// <summary>Whether the host has still to authenticate it, or does so again.</summary>
     bool IsAuthenticating { get; }
+
+    /// <summary>Ends a command of the queue that an injected fault holds.</summary>
+    /// <returns>False when there is no such command: it is unknown, or ends by itself.</returns>
+    bool TryAbort(ushort commandId);
 }
 
 /// <summary>A controller: what one host sees of a subsystem, over one admin queue and some I/O queues.</summary>
@@ -152,16 +156,16 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         }
     }
 
-    /// <summary>Ends a command of an I/O queue that a fault on demand holds back; false when there is none such.</summary>
+    /// <summary>Ends a command of an I/O queue that an injected fault holds; false when there is no such command.</summary>
     public bool TryAbort(ushort queue, ushort commandId)
     {
-        IDisposable? connection;
+        IControllerQueue? connection;
         lock (_lock)
         {
             connection = _queues.GetValueOrDefault(queue);
         }
 
-        return connection is ICommandQueue found && found.TryAbort(commandId);
+        return connection?.TryAbort(commandId) == true;
     }
 
     /// <summary>Ends the controller and its connections.</summary>

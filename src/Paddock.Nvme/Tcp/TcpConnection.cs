@@ -8,82 +8,113 @@ using Paddock.Nvme.Wire;
 namespace Paddock.Nvme.Tcp;
 
 /// <summary>
-/// One connection, which carries one queue. A single loop receives, and runs what can be run at once in order of arrival; slow commands go to
-/// other threads and answer from there.
+/// One connection, which carries one queue: its socket, the loop that receives, and its lifetime. What it receives goes to
+/// <see cref="PduReader"/>, and from there through <see cref="CommandIntake"/> and <see cref="CommandRunner"/> to <see cref="CommandQueue"/>.
 /// </summary>
-internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, IServedClient
+internal sealed class TcpConnection : IQueueConnection, IServedClient
 {
     private const int LingerMilliseconds = 2000;
 
-    // receives that found data at once, before the thread is given up
+    // receive calls that found data at once, before the thread is yielded
     private const int TurnsAtOnce = 32;
 
     private readonly Socket _socket;
-    private readonly NvmeTarget _target;
-    private readonly NvmeTargetOptions _options;
-    private readonly SendQueue _out;
-    private readonly Lock _lock = new();
-    private readonly Action<Command> _runIo;
-    private PduRules _rules;
-    private Slab _in;
-    private int _start, _end;
-    private volatile bool _batching, _draining, _disposed;
-    private bool _initialized;
-    private TaskCompletionSource? _room;
-    private long _held;
-    private readonly long _came = Environment.TickCount64;
+    private readonly SendQueue _output;
+    private readonly PduBuffer _input;
+    private readonly PduReader _reader;
+    private readonly PduWriter _writer;
+    private readonly QueueAdmission _admission = new();
+    private readonly MemoryBudget _memory;
+    private readonly CommandQueue _queue;
+    private readonly CommandIntake _intake;
+
+    // without a timer, so that nothing is left of it when it is not disposed
+    private readonly CancellationTokenSource _gone = new();
+    private readonly TaskCompletionSource _disposed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly long _since = Environment.TickCount64;
     private long _lastActivity = Environment.TickCount64;
+    private volatile bool _draining;
+    private int _ending;
 
     public TcpConnection(Socket socket, NvmeTarget target, Slab buffer, LatencyTable latencies)
     {
         _socket = socket;
         Latencies = latencies;
-        Statistics = new QueueStatistics(latencies);
-        _target = target;
-        _options = target.Options;
-        _in = buffer;
-        _rules = new PduRules(false, false, _options.InCapsuleBytes, _options.MaxTransferBytes);
-        _out = new SendQueue(socket, Unhold, Hold);
-        _runIo = RunIo;
+        _memory = new MemoryBudget(target.Options.ConnectionBytes);
+        _output = new SendQueue(socket, _memory.Return, _memory.Take);
+        _writer = new PduWriter(_output);
+        _queue = new CommandQueue(_admission, _writer, _memory, latencies);
+        var runner = new CommandRunner(
+            _admission,
+            new ConnectCommand(target, _admission, _queue.Table, this),
+            new AuthenticationCommands(target, _admission, this),
+            _memory);
+        _intake = new CommandIntake(target, _admission, _queue, runner, _writer, _memory);
+        _input = new PduBuffer(target.Buffers, buffer);
+        _reader = new PduReader(_input, _intake, target.Options);
     }
 
-    /// <summary>Counters.</summary>
-    public QueueStatistics Statistics { get; }
-
-    /// <summary>Where they are kept.</summary>
+    /// <summary>The completed commands and how long they took.</summary>
     public LatencyTable Latencies { get; }
 
+    /// <summary>PDUs that were parsed so far.</summary>
+    public long Pdus => _reader.Pdus;
+
     /// <summary>The host's name; empty before it connected.</summary>
-    public string Host => _controller?.Host ?? "";
+    public string Host => Controller?.Host ?? "";
+
+    /// <summary>The controller; null before the host connected.</summary>
+    public Controller? Controller => _admission.Controller;
 
     /// <summary>The number of the queue.</summary>
-    public ushort Queue => _queue;
+    public ushort Queue => _admission.Queue;
 
-    /// <summary>Whether the client has introduced itself.</summary>
-    public bool IsConnected => _controller is not null;
+    /// <summary>Whether the host has connected.</summary>
+    public bool IsConnected => Controller is not null;
 
-    /// <summary>Why the connection was ended by us; null while it was not.</summary>
-    public string? Fault { get; set; }
+    /// <inheritdoc cref="QueueAdmission.IsAdmitted"/>
+    public bool IsAdmitted => _admission.IsAdmitted;
 
-    /// <summary>For how long nothing has come, by any queue of the same controller; since the connection began, where it is not admitted.</summary>
-    public long IdleMilliseconds => Environment.TickCount64 - Volatile.Read(ref _lastActivity) is var own && IsAdmitted
-        ? Running > 0 ? 0 : Math.Min(own, _controller!.SilentMilliseconds) : own;
+    /// <summary>Milliseconds for which an authentication of the queue has been due or running; 0 when none is.</summary>
+    public long AuthenticatingMilliseconds => _admission.AuthenticatingMilliseconds;
 
     /// <inheritdoc/>
-    /// <remarks>Discovery asks nobody for a key: a connection to it keeps no slot from a host, whatever it sends.</remarks>
-    public ClientStanding Standing => !IsAdmitted || _controller!.IsDiscovery
-        ? new(ClientTrust.Stranger, Environment.TickCount64 - _came)
+    public bool IsAuthenticating => AuthenticatingMilliseconds > 0;
+
+    /// <summary>Why the server ended the connection; null when it did not.</summary>
+    public string? Fault { get; private set; }
+
+    /// <inheritdoc/>
+    public IPEndPoint? LocalAddress => _socket.LocalEndPoint as IPEndPoint;
+
+    /// <inheritdoc/>
+    public CancellationToken Gone => _gone.Token;
+
+    /// <summary>Milliseconds since anything was received on a queue of the same controller; since the connection began when it is not admitted.</summary>
+    public long IdleMilliseconds
+    {
+        get
+        {
+            long own = Environment.TickCount64 - Volatile.Read(ref _lastActivity);
+            return !IsAdmitted ? own : Running > 0 ? 0 : Math.Min(own, Controller!.SilentMilliseconds);
+        }
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>Discovery requires no key: a connection to it keeps no slot from a host, whatever it sends.</remarks>
+    public ClientStanding Standing => !IsAdmitted || Controller!.IsDiscovery
+        ? new(ClientTrust.Stranger, Environment.TickCount64 - _since)
         : new(
-            _authentication is not null || (_controller.HasKeepAlive && _controller.IsReady) ? ClientTrust.Kept
-                : _controller.IsReady ? ClientTrust.Served : ClientTrust.Introduced,
+            _admission.Authentication is not null || (Controller.HasKeepAlive && Controller.IsReady) ? ClientTrust.Kept
+                : Controller.IsReady ? ClientTrust.Served : ClientTrust.Introduced,
             IdleMilliseconds);
 
-    public Controller? Controller => _controller;
+    private bool IsDisposed => _disposed.Task.IsCompleted;
 
-    /// <inheritdoc/>
-    public LongWorkClient LongWork { get; } = Block.Serving.LongWork.Shared.Open();
+    /// <summary>Commands that run. A stop waits for them, but not for requests for events or for data, which may never come.</summary>
+    private int Running => _queue.Table.InFlight - _intake.Unstarted - (Queue == 0 ? Controller?.Events.Waiting ?? 0 : 0);
 
-    /// <summary>Serves the connection until it ends. Never throws for what a client does.</summary>
+    /// <summary>Serves the connection until it ends. Throws nothing for what a client does.</summary>
     public async Task RunAsync()
     {
         try
@@ -95,30 +126,35 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
             Fault = e.Message;
             await TerminateAsync(e);
         }
+        catch (HostTerminatedException e)
+        {
+            Fault = e.Message;
+        }
         catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException)
         {
-            // the client is gone, or we let it go
+            // the client is gone, or the server ended the connection
         }
         finally
         {
             Dispose();
             _gone.Cancel();
-            LongWork.Dispose();
-            _out.Close();
-            _controller?.Detach(_queue, this);
-            ReleaseTransfers();
-            _in.Release();
+            _queue.LongWork.Dispose();
+            _output.Close();
+            Controller?.Detach(Queue, this);
+            _intake.Abandon();
+            _input.Release();
         }
 
-        await QuietAsync();
+        await _queue.QuietAsync();
     }
 
     /// <summary>Ends the connection at once.</summary>
     public void Dispose()
     {
-        _disposed = true;
+        _disposed.TrySetResult();
         _socket.Dispose();
-        LetIn();
+        _memory.Close();
+        _queue.Table.Wake();
     }
 
     /// <inheritdoc/>
@@ -127,25 +163,58 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
         if (!_draining)
         {
             _draining = true;
-            LongWork.CancelWaiting();
-            _ = LetGoAsync();
+            _queue.LongWork.CancelWaiting();
+            _ = DrainAsync();
         }
     }
 
     /// <inheritdoc/>
     public void Abort() => Dispose();
 
-    private async Task LetGoAsync()
+    /// <inheritdoc/>
+    public void End(string why)
     {
-        while (!_disposed && Running > 0)
+        Fault ??= why;
+        Dispose();
+    }
+
+    /// <inheritdoc/>
+    public void EndAfterAnswers(string why)
+    {
+        if (Interlocked.Exchange(ref _ending, 1) == 0)
         {
-            await Task.Delay(5);
+            Fault ??= why;
+            Finish();
+            _ = DisposeLaterAsync();
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool TryAbort(ushort commandId) => _queue.TryAbort(commandId);
+
+    private async Task DisposeLaterAsync()
+    {
+        await Task.Delay(LingerMilliseconds);
+        Dispose();
+    }
+
+    private async Task DrainAsync()
+    {
+        while (!IsDisposed)
+        {
+            var change = _queue.Table.NextChangeAsync();
+            if (IsDisposed || Running <= 0)
+            {
+                break;
+            }
+
+            await change;
         }
 
-        if (!_disposed)
+        if (!IsDisposed)
         {
-            // whoever takes no answers is cut off by the server, and that ends this wait too
-            await _out.DrainAsync();
+            // the server cuts off a client that reads no answers, and that ends this wait too
+            await _output.DrainAsync();
         }
 
         Dispose();
@@ -156,35 +225,35 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
         int turns = 0;
         while (!_draining)
         {
-            _batching = true;
+            _writer.IsGathering = true;
             try
             {
-                while (!_draining && Step())
+                while (!_draining && _reader.Step())
                 {
-                    if (Volatile.Read(ref _held) > _options.ConnectionBytes)
+                    if (_memory.IsExceeded)
                     {
-                        _batching = false;
-                        _out.Kick();
-                        await RoomAsync();
-                        _batching = true;
+                        _writer.IsGathering = false;
+                        _writer.Send();
+                        await _memory.WaitAsync();
+                        _writer.IsGathering = true;
                     }
                 }
             }
             finally
             {
-                _batching = false;
+                _writer.IsGathering = false;
             }
 
-            _out.Kick();
+            _writer.Send();
             if (_draining)
             {
                 break;
             }
 
-            // awaited here and nowhere deeper: a wait allocates nothing
-            var receiving = _socket.ReceiveAsync(NextTarget(out bool isDirect), SocketFlags.None);
+            // awaited here and nowhere deeper: waiting allocates nothing
+            var receiving = _socket.ReceiveAsync(_reader.NextTarget(out bool isDirect), SocketFlags.None);
             bool waits = !receiving.IsCompleted;
-            int got = await receiving;
+            int received = await receiving;
             if (waits)
             {
                 turns = 0;
@@ -196,150 +265,40 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
                 await Task.Yield();
             }
 
-            if (got == 0)
+            if (received == 0)
             {
                 break;
             }
 
-            Took(got, isDirect);
+            _reader.Receive(received, isDirect);
 
             // a client that has not introduced itself gains no time by sending a byte now and then, nor does one without a key for its controller
             if (IsAdmitted)
             {
                 Volatile.Write(ref _lastActivity, Environment.TickCount64);
-                _controller!.Touch();
+                Controller!.Touch();
             }
         }
 
-        while (_draining && !_disposed)
+        if (_draining)
         {
-            await Task.Delay(20);
+            // commands that have not started will not: DrainAsync must see that
+            _queue.Table.Wake();
+            await _disposed.Task;
         }
     }
 
-    /// <summary>Where the next bytes go: the rest of the buffer, or straight into the command that is being filled.</summary>
-    private Memory<byte> NextTarget(out bool isDirect)
-    {
-        if (_start == _end && DirectTarget() is { Length: > 0 } target)
-        {
-            isDirect = true;
-            return target;
-        }
-
-        isDirect = false;
-        MakeRoom();
-        return _in.Bytes.AsMemory(_end);
-    }
-
-    private void Took(int bytes, bool isDirect)
-    {
-        if (isDirect)
-        {
-            Account(bytes);
-        }
-        else
-        {
-            _end += bytes;
-        }
-    }
-
-    // a PDU that has begun must fit whole behind _start; a buffer that commands still use is left to them
-    private void MakeRoom()
-    {
-        int rest = _end - _start;
-        if (rest == 0 && _in.IsMine)
-        {
-            _start = _end = 0;
-            return;
-        }
-
-        if (_in.Bytes.Length - _end >= Math.Max(8 << 10, PendingLength() - rest))
-        {
-            return;
-        }
-
-        if (_in.IsMine)
-        {
-            _in.Bytes.AsSpan(_start, rest).CopyTo(_in.Bytes);
-        }
-        else
-        {
-            var fresh = _target.Buffers.TryRent(SlabPool.StandardSize)
-                ?? throw new PduException(FatalError.DataLimit, 0, "the server's limit of memory is reached");
-            _in.Bytes.AsSpan(_start, rest).CopyTo(fresh.Bytes);
-            _in.Release();
-            _in = fresh;
-        }
-
-        _start = 0;
-        _end = rest;
-    }
-
-    private int PendingLength() => _end - _start < PduHeader.Size || _incoming is not null
-        ? PduHeader.InitializeSize
-        : (int)Math.Min(PduHeader.Read(_in.Bytes.AsSpan(_start)).Length, (uint)_in.Bytes.Length);
-
-    private async ValueTask RoomAsync()
-    {
-        TaskCompletionSource waiter;
-        lock (_lock)
-        {
-            if (_held <= _options.ConnectionBytes)
-            {
-                return;
-            }
-
-            _room = waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        }
-
-        // who lets go after this sees that somebody waits; who did before is seen here
-        Interlocked.MemoryBarrier();
-        if (_disposed || Volatile.Read(ref _held) <= _options.ConnectionBytes)
-        {
-            LetIn();
-        }
-
-        await waiter.Task;
-    }
-
-    private void Hold(int bytes) => Interlocked.Add(ref _held, bytes);
-
-    private void Unhold(int bytes)
-    {
-        if (bytes == 0)
-        {
-            return;
-        }
-
-        long held = Interlocked.Add(ref _held, -bytes);
-        if (held <= _options.ConnectionBytes && Volatile.Read(ref _room) is not null)
-        {
-            LetIn();
-        }
-    }
-
-    private void LetIn()
-    {
-        lock (_lock)
-        {
-            _room?.TrySetResult();
-            _room = null;
-        }
-    }
-
-    // says why, then gives the client time to read it before the socket goes
+    // sends the reason, then gives the client time to read it before the socket is closed
     private async Task TerminateAsync(PduException fault)
     {
-        var culprit = _in.Bytes.AsMemory(_start, Math.Min(_end - _start, PduHeader.MaxTerminate - PduHeader.ShortSize));
-        byte[] pdu = new byte[PduHeader.MaxTerminate];
-        int length = new TerminatePdu(fault.Error, fault.Information).WriteTo(pdu, PduType.ControllerTerminate, culprit.Span);
-        _out.Put(length, pdu.AsSpan(0, length), static (to, from) => from.CopyTo(to));
+        _writer.WriteTerminate(fault, _reader.Peek(PduHeader.MaxTerminate - PduHeader.ShortSize));
         try
         {
-            await _out.DrainAsync().WaitAsync(TimeSpan.FromMilliseconds(LingerMilliseconds));
+            await _output.DrainAsync().WaitAsync(TimeSpan.FromMilliseconds(LingerMilliseconds));
             _socket.Shutdown(SocketShutdown.Send);
             using var limit = new CancellationTokenSource(LingerMilliseconds);
-            while (await _socket.ReceiveAsync(pdu, SocketFlags.None, limit.Token) > 0)
+            byte[] ignored = new byte[PduHeader.MaxTerminate];
+            while (await _socket.ReceiveAsync(ignored, SocketFlags.None, limit.Token) > 0)
             {
                 // what a client still sends must not keep the thread
                 await Task.Yield();
@@ -347,7 +306,7 @@ internal sealed partial class TcpConnection : ICommandQueue, IControllerQueue, I
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException or TimeoutException)
         {
-            // it went first
+            // the client was faster
         }
     }
 }

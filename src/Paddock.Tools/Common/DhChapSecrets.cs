@@ -4,7 +4,7 @@ using Paddock.Nvme;
 namespace Paddock.Tools;
 
 /// <summary>Where keys for NVMe's in-band authentication come from: files that only their owner can read, and the environment.</summary>
-internal static class DhChapSecrets
+public static class DhChapSecrets
 {
     /// <summary>The environment's name of the host's key.</summary>
     public const string HostVariable = "PADDOCK_DHCHAP_SECRET";

@@ -99,4 +99,4 @@ public sealed class OutputStream(Stream inner, string name, bool retries = false
 
 /// <summary>Standard output takes nothing any more.</summary>
 /// <param name="message">Why.</param>
-public sealed class OutputException(string message) : ToolException(message);
+public sealed class OutputException(string message) : IOException(message);

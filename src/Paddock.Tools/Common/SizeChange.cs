@@ -1,7 +1,7 @@
 namespace Paddock.Tools;
 
 /// <summary>A new size as qemu-img's resize takes it: a size, or with a sign in front how much more or less than now.</summary>
-internal readonly record struct SizeChange
+public readonly record struct SizeChange
 {
     private readonly int _sign;
     private readonly long _amount;

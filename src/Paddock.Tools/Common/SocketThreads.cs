@@ -3,7 +3,7 @@ using Paddock.Posix;
 namespace Paddock.Tools;
 
 /// <summary>How the threads run that wait for sockets.</summary>
-internal static class SocketThreads
+public static class SocketThreads
 {
     // read by the runtime once, before the process's first wait for a socket
     private const string Switch = "DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS";

@@ -15,7 +15,7 @@ internal static class BenchCommand
             new('\0', "pattern", true), new('\0', "flush-interval", true), new('\0', "no-drain", false), new('i', "aio", true));
         var plan = Plan(given);
         var settings = given.Settings(readOnly: !plan.IsWrite);
-        await using var node = await new ImageOpener(ctx).OpenAsync(given.Operands[0], settings, given.Has("image-opts"));
+        await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenAsync(given.Operands[0], settings, given.Has("image-opts"));
         ctx.Line($"Sending {plan.Count} {(plan.IsWrite ? "write" : "read")} requests, {plan.Size} bytes each, {plan.Depth} in parallel "
             + $"(starting at offset {plan.Offset}, step size {plan.Step})");
         if (plan.FlushInterval != 0)

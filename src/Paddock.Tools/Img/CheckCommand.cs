@@ -26,7 +26,7 @@ internal static class CheckCommand
         };
         var settings = given.Settings(readOnly: repair == Qcow2Repair.None) with { NoBacking = true, ForCheck = true };
         string path;
-        await using (var node = await new ImageOpener(ctx).OpenAsync(given.Operands[0], settings, given.Has("image-opts")))
+        await using (var node = await new ImageOpener(ctx.Program, ctx.Error).OpenAsync(given.Operands[0], settings, given.Has("image-opts")))
         {
             if (node.Qcow2 is null)
             {

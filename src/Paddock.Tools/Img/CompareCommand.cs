@@ -23,7 +23,7 @@ internal static class CompareCommand
         try
         {
             ImageOpener.CheckSourceCache(given["T"]);
-            var opener = new ImageOpener(ctx);
+            var opener = new ImageOpener(ctx.Program, ctx.Error);
             await using var a = await opener.OpenAsync(given.Operands[0], given.Settings(), given.Has("image-opts"));
             await using var b = await opener.OpenAsync(
                 given.Operands[1], given.Settings() with { Format = given["F"] }, given.Has("image-opts"));

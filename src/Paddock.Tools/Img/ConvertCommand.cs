@@ -9,7 +9,7 @@ internal static class ConvertCommand
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
         var given = ConvertArguments.Parse(args);
-        var opener = new ImageOpener(ctx);
+        var opener = new ImageOpener(ctx.Program, ctx.Error);
         await using var source = await opener.OpenAsync(given.Source, given.SourceSettings, given.SourceIsOptions);
         if (!given.TargetIsOptions)
         {
@@ -99,7 +99,7 @@ internal static class ConvertCommand
         try
         {
             var settings = new OpenSettings { Format = given.Options["backing_fmt"] };
-            await using var node = await new ImageOpener(ctx).OpenBareAsync(path, settings);
+            await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenBareAsync(path, settings);
             RequireOther(given.Target, node);
         }
         catch (Exception e) when (e is ToolException or BlockException)

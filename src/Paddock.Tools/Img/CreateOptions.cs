@@ -101,18 +101,8 @@ public sealed class CreateOptions
         => this[name] is { } text ? (long)Math.Min(ulong.Parse(text, null), long.MaxValue) : fallback;
 
     /// <summary>The preallocation mode.</summary>
-    public Preallocation Preallocation() => ParsePreallocation(this["preallocation"])
+    public Preallocation Preallocation() => PreallocationName.Parse(this["preallocation"])
         ?? throw new ToolException($"Parameter 'preallocation' does not accept value '{this["preallocation"]}'");
-
-    /// <summary>A preallocation mode by its name; null for a name that there is not.</summary>
-    public static Preallocation? ParsePreallocation(string? name) => name switch
-    {
-        null or "off" => Block.Preallocation.Off,
-        "metadata" => Block.Preallocation.Metadata,
-        "falloc" => Block.Preallocation.Falloc,
-        "full" => Block.Preallocation.Full,
-        _ => null,
-    };
 
     /// <summary>What the engine's create takes.</summary>
     public Qcow2CreateOptions ToQcow2(long size)

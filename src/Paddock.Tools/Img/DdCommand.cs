@@ -21,7 +21,7 @@ internal static class DdCommand
         }
 
         string format = given["O"] ?? "raw";
-        await using var input = await new ImageOpener(ctx).OpenAsync(from, given.Settings(), given.Has("image-opts"));
+        await using var input = await new ImageOpener(ctx.Program, ctx.Error).OpenAsync(from, given.Settings(), given.Has("image-opts"));
         if (format is not ("raw" or "qcow2"))
         {
             throw new ToolException("Unknown file format");
@@ -33,7 +33,7 @@ internal static class DdCommand
         long start = isPastEnd ? end : skip * block;
         ConvertCommand.RequireOther(to, input);
         bool isZero = await CreateAsync(format, to, end - start);
-        var output = await new ImageOpener(ctx).OpenAsync(to, new OpenSettings { ReadOnly = false, Format = format });
+        var output = await new ImageOpener(ctx.Program, ctx.Error).OpenAsync(to, new OpenSettings { ReadOnly = false, Format = format });
         if (isPastEnd)
         {
             ctx.Report($"{from}: cannot skip to specified offset");

@@ -17,7 +17,7 @@ internal static class InfoCommand
             throw new UsageException("Expecting one image file name");
         }
 
-        var opener = new ImageOpener(ctx);
+        var opener = new ImageOpener(ctx.Program, ctx.Error);
         var settings = given.Settings() with { NoBacking = true, ForInfo = true, Chain = new ImageChain(BackingPolicy.Any) };
         string? name = given.Operands[0];
         bool imageOpts = given.Has("image-opts");

@@ -15,7 +15,7 @@ internal static class MapCommand
 
         long start = given["s"] is { } s ? SizeParser.Argument("start offset", s) : 0;
         long max = given["l"] is { } l ? SizeParser.Argument("max length", l) : long.MaxValue;
-        await using var node = await new ImageOpener(ctx).OpenAsync(given.Operands[0], given.Settings(), given.Has("image-opts"));
+        await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenAsync(given.Operands[0], given.Settings(), given.Has("image-opts"));
         if (!given.Json)
         {
             ctx.Line($"{"Offset",-16}{"Length",-16}{"Mapped to",-16}File");

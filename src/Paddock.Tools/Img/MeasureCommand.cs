@@ -17,7 +17,7 @@ internal static class MeasureCommand
         long? size = given["size"] is { } s ? SizeParser.Argument("image size", s) : null;
         Refuse(given, size is not null);
         ImageNode? input = given.Operands.Count == 0
-            ? null : await new ImageOpener(ctx).OpenAsync(given.Operands[0], given.Settings(), given.Has("image-opts"));
+            ? null : await new ImageOpener(ctx.Program, ctx.Error).OpenAsync(given.Operands[0], given.Settings(), given.Has("image-opts"));
         await using var owned = input;
         string format = given["O"] ?? "raw";
         if (format is not ("raw" or "qcow2"))
@@ -123,7 +123,7 @@ internal static class MeasureCommand
             throw new ToolException("Cluster size must be a power of two between 512 and 2048k");
         }
 
-        if (CreateOptions.ParsePreallocation(options["preallocation"]) is null)
+        if (PreallocationName.Parse(options["preallocation"]) is null)
         {
             throw new ToolException($"invalid parameter value: {options["preallocation"]}");
         }

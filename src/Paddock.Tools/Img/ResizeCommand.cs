@@ -14,10 +14,10 @@ internal static class ResizeCommand
             throw new UsageException("Expecting image file name and size");
         }
 
-        var preallocation = CreateOptions.ParsePreallocation(given["preallocation"])
+        var preallocation = PreallocationName.Parse(given["preallocation"])
             ?? throw new ToolException($"Invalid preallocation mode '{given["preallocation"]}'");
         var change = SizeChange.Parse(size);
-        await using var node = await new ImageOpener(ctx).OpenAsync(
+        await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenAsync(
             given.Operands[0], given.Settings(readOnly: false), given.Has("image-opts"));
         long old = node.Device.Length, wanted = change.Of(old);
         if (wanted < old && !given.Has("shrink"))

@@ -61,7 +61,7 @@ internal sealed class IoSession(ToolContext context)
 
         try
         {
-            var node = await new ImageOpener(context).OpenBareAsync(name, settings, imageOpts);
+            var node = await new ImageOpener(context.Program, context.Error).OpenBareAsync(name, settings, imageOpts);
             Image = settings.Snapshot ? await ScratchOverlay.OverAsync(node) : node;
             Faults = node.Faults;
             if (Faults is not null)

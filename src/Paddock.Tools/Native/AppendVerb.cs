@@ -29,7 +29,7 @@ public static class AppendVerb
         long total = 0;
         byte[] buffer = new byte[ChunkSize(zoned.Limits)];
         await RefuseWhatCannotFitAsync(device, start, console.Input, cancellationToken);
-        console.SayInputIsAwaited();
+        console.PromptForInput();
         try
         {
             int got;

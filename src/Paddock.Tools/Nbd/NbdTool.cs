@@ -149,7 +149,7 @@ public static class NbdTool
     {
         try
         {
-            return await new ImageOpener(ctx) { Backing = given.Backing }.OpenBareAsync(given.Image!, settings, given.ImageOpts);
+            return await new ImageOpener(ctx.Program, ctx.Error) { Backing = given.Backing }.OpenBareAsync(given.Image!, settings, given.ImageOpts);
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
@@ -163,11 +163,11 @@ public static class NbdTool
         {
             if (given.SocketPath is { } path)
             {
-                return Listeners.Unix(path);
+                return ServerSockets.Unix(path);
             }
 
             var address = given.Bind is null ? IPAddress.Any : Dns.GetHostAddresses(given.Bind)[0];
-            return (Listeners.Tcp(new IPEndPoint(address, given.Port ?? DefaultPort)), null);
+            return (ServerSockets.Tcp(new IPEndPoint(address, given.Port ?? DefaultPort)), null);
         }
         catch (Exception e) when (e is SocketException or ArgumentException or IOException or UnauthorizedAccessException)
         {

@@ -19,7 +19,7 @@ public enum BackingPolicy
 
 /// <summary>One image with its backing files while they are opened: what they may name, and how much they may take together.</summary>
 /// <param name="policy">Which backing files they may name.</param>
-internal sealed class ImageChain(BackingPolicy policy)
+public sealed class ImageChain(BackingPolicy policy)
 {
     /// <summary>Most images over each other.</summary>
     public const int MaxDepth = 64;

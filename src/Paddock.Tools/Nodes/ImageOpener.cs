@@ -7,11 +7,12 @@ using Paddock.Qcow2;
 namespace Paddock.Tools;
 
 /// <summary>Builds the graph of an image from a file name, a <c>json:</c> name or an option list.</summary>
-/// <param name="context">Takes warnings.</param>
-public sealed class ImageOpener(ToolContext context)
+/// <param name="program">What warnings begin with.</param>
+/// <param name="messages">Takes warnings and what the engine reports.</param>
+public sealed class ImageOpener(string program, TextWriter messages)
 {
     /// <summary>Past the page cache and without flushes: <c>cache.direct=on,cache.no-flush=on</c>, which has no name for <c>-t</c>.</summary>
-    internal const string DirectUnsafe = "cache.direct,cache.no-flush";
+    public const string DirectUnsafe = "cache.direct,cache.no-flush";
 
     private const string Null = "null-co";
 
@@ -59,7 +60,7 @@ public sealed class ImageOpener(ToolContext context)
     public static IStorage OpenFile(string path, bool readOnly, bool forceShare = false, bool create = false, bool direct = false)
         => OpenStored(path, readOnly, forceShare, create, direct);
 
-    internal static FileStorage OpenStored(
+    public static FileStorage OpenStored(
         string path, bool readOnly, bool forceShare = false, bool create = false, bool direct = false, Action<FileFacts>? admit = null)
     {
         var options = new FileOpenOptions
@@ -145,7 +146,7 @@ public sealed class ImageOpener(ToolContext context)
     /// <summary>What a failure says to people; an error of the system in its own words.</summary>
     public static string MessageOf(Exception e) => e.Message;
 
-    internal async ValueTask<ImageNode> OpenNodeAsync(string? name, OpenSettings settings, int depth)
+    public async ValueTask<ImageNode> OpenNodeAsync(string? name, OpenSettings settings, int depth)
     {
         var options = settings.Options?.Clone() ?? new QDict();
         if (name is not null && name.StartsWith("json:", StringComparison.Ordinal))
@@ -375,8 +376,8 @@ public sealed class ImageOpener(ToolContext context)
             NoBacking = noBacking,
             Gate = gate,
             KeepFreedSpace = settings.KeepFreedSpace,
-            OnRepair = line => context.Error.Write(line + "\n"),
-            OnCorruption = message => context.Error.Write(
+            OnRepair = line => messages.Write(line + "\n"),
+            OnCorruption = message => messages.Write(
                 $"qcow2: Marking image as corrupt: {message}; further corruption events will be suppressed\n"),
             Tables = settings.Chain!.Tables,
             L2CacheBytes = ImageChain.L2CacheOf(depth),
@@ -384,7 +385,7 @@ public sealed class ImageOpener(ToolContext context)
         var image = await Qcow2Image.OpenAsync(storage, open);
         foreach (string warning in image.Warnings)
         {
-            context.Warn(warning);
+            Warn(warning);
         }
 
         return new ImageNode
@@ -409,20 +410,26 @@ public sealed class ImageOpener(ToolContext context)
         object? node = options.Take("backing");
         if (node is "")
         {
-            context.Warn("Use of \"backing\": \"\" is deprecated; use \"backing\": null instead");
+            Warn("Use of \"backing\": \"\" is deprecated; use \"backing\": null instead");
         }
 
         return node is null or "" ? true : throw new ToolException($"Could not open backing file: Cannot find device='{node}' nor node-name='{node}'");
     }
 
+    private void Warn(string warning)
+    {
+        messages.Write(EscapedText.EscapeLines($"{program}: warning: {warning}\n"));
+        messages.Flush();
+    }
+
     private void WarnProbedRaw(string name)
     {
         const string Indent = "         ";
-        context.Error.Write(
+        messages.Write(
             $"WARNING: Image format was not specified for '{EscapedText.Escape(name)}' and probing guessed raw.\n"
             + Indent + "Automatically detecting the format is dangerous for raw images, write operations on block 0 will be restricted.\n"
             + Indent + "Specify the 'raw' format explicitly to remove the restrictions.\n");
-        context.Error.Flush();
+        messages.Flush();
     }
 
     /// <summary>Opens the backing image that an overlay names, relative to the overlay.</summary>

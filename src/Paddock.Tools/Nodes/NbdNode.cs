@@ -5,7 +5,7 @@ using Paddock.Nbd;
 namespace Paddock.Tools;
 
 /// <summary>The driver nbd: an export of a server as a node, by name or by options.</summary>
-internal static class NbdNode
+public static class NbdNode
 {
     /// <summary>Its name.</summary>
     public const string Driver = "nbd";

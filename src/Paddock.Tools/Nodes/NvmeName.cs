@@ -6,7 +6,7 @@ namespace Paddock.Tools;
 /// <summary>What <c>nvme+tcp://HOST:PORT/NQN?ns=1&amp;hostnqn=NQN</c>, or the options of the driver nvme-tcp, name.</summary>
 /// <param name="Options">The subsystem, and how to connect to it.</param>
 /// <param name="Namespace">The namespace's id.</param>
-internal readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namespace)
+public readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namespace)
 {
     /// <summary>The driver's name.</summary>
     public const string Driver = "nvme-tcp";

@@ -6,7 +6,7 @@ namespace Paddock.Tools.Serve;
 /// One line of the control socket or of a script: a word, then <c>name=value</c> in any order. What a line may say is checked here, what it
 /// means for the images is not.
 /// </summary>
-internal sealed class ControlLine
+public sealed class ControlLine
 {
     /// <summary>Longest line, in bytes.</summary>
     public const int MaxLength = 1024;
@@ -15,15 +15,15 @@ internal sealed class ControlLine
 
     private ControlLine(string word, Dictionary<string, string> options)
     {
-        Word = word;
+        Command = word;
         _options = options;
     }
 
     /// <summary>What to do.</summary>
-    public string Word { get; }
+    public string Command { get; }
 
     /// <summary>The word that a line begins with; empty where there is none.</summary>
-    public static string WordOf(string line) => line.Split((char[]?)null, 2, StringSplitOptions.RemoveEmptyEntries) is [var word, ..] ? word : "";
+    public static string CommandOf(string line) => line.Split((char[]?)null, 2, StringSplitOptions.RemoveEmptyEntries) is [var word, ..] ? word : "";
 
     /// <summary>Reads a line.</summary>
     /// <param name="line">The line.</param>

@@ -2,7 +2,7 @@ using System.Net.Sockets;
 using System.Text;
 using Paddock.Block.Concurrency;
 using Paddock.Block;
-using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve;
 
@@ -10,13 +10,13 @@ namespace Paddock.Tools.Serve;
 /// The server's Unix socket for faults on demand and changes of size: a line in, a line back that begins with <c>ok</c> or <c>error</c>. Who may write to the
 /// socket's file may use it: it is made for its owner alone.
 /// </summary>
-internal sealed class ControlSocket : IDisposable
+public sealed class ControlSocket : IDisposable
 {
     private const int MaxClients = 16;
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10), Pause = TimeSpan.FromMilliseconds(100);
 
-    private readonly DoorListener _place;
+    private readonly ListeningSocket _place;
     private readonly Socket _listener;
     private readonly SemaphoreSlim _places = new(MaxClients);
     private readonly RequestGate _lines = new();
@@ -27,7 +27,7 @@ internal sealed class ControlSocket : IDisposable
     /// <param name="place">Where it is; owned.</param>
     /// <param name="execute">Runs a line.</param>
     /// <param name="log">Told of each line.</param>
-    public ControlSocket(DoorListener place, Func<string, Task<string>> execute, ServeLog log)
+    public ControlSocket(ListeningSocket place, Func<string, Task<string>> execute, ServeLog log)
     {
         _place = place;
         _execute = execute;

@@ -16,7 +16,7 @@ public static class FaultVerb
         ControlLine parsed;
         try
         {
-            parsed = FaultWords.Parse(line);
+            parsed = FaultSyntax.Parse(line);
         }
         catch (ToolException e)
         {
@@ -24,7 +24,7 @@ public static class FaultVerb
         }
 
         string answer = await ControlSocket.AskAsync(socket, line, cancellationToken);
-        if (parsed.Word == "status")
+        if (parsed.Command == "status")
         {
             PrintStatus(answer[Ok.Length..], json, console.Out);
         }

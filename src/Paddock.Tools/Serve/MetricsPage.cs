@@ -1,11 +1,11 @@
 using Paddock.Block;
 using Paddock.Block.Buffers;
-using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve;
 
 /// <summary>What the server counts, written as one page.</summary>
-internal sealed class MetricsPage(IReadOnlyList<IDoor> doors, IReadOnlyList<ServedDisk> disks, SlabPool buffers, long maxMemory)
+internal sealed class MetricsPage(IReadOnlyList<IListener> listeners, IReadOnlyList<ServedDisk> disks, SlabPool buffers, long maxMemory)
 {
     private const int ReportBatch = 4096;
 
@@ -13,10 +13,10 @@ internal sealed class MetricsPage(IReadOnlyList<IDoor> doors, IReadOnlyList<Serv
     public async ValueTask<string> RenderAsync()
     {
         var page = new MetricsText();
-        foreach (var door in doors)
+        foreach (var listener in listeners)
         {
-            page.Gauge("paddock_connections", "Connections of clients.", door.Connections, ("door", door.Name));
-            door.WriteMetrics(page);
+            page.Gauge("paddock_connections", "Connections of clients.", listener.Connections, ("listener", listener.Name));
+            listener.WriteMetrics(page);
         }
 
         foreach (var disk in disks)
@@ -25,7 +25,7 @@ internal sealed class MetricsPage(IReadOnlyList<IDoor> doors, IReadOnlyList<Serv
             await WriteZonesAsync(page, disk);
         }
 
-        page.Gauge("paddock_buffer_bytes", "Memory that requests of all doors hold.", buffers.Lent);
+        page.Gauge("paddock_buffer_bytes", "Memory that requests of all listeners hold.", buffers.Lent);
         page.Gauge("paddock_buffer_limit_bytes", "The most that they may hold.", maxMemory);
         WriteProcess(page);
         return page.ToString();
@@ -48,9 +48,9 @@ internal sealed class MetricsPage(IReadOnlyList<IDoor> doors, IReadOnlyList<Serv
     private void WriteStorage(MetricsText page, ServedDisk disk)
     {
         string image = disk.Name;
-        long stored = disk.Written.BytesWritten, asked = doors.Sum(d => d.BytesWritten(disk));
+        long stored = disk.Written.BytesWritten, asked = listeners.Sum(d => d.BytesWritten(disk));
         page.Gauge("paddock_image_file_bytes", "Bytes that the image takes where it is stored.", Math.Max(0, disk.Node.Storage.AllocatedBytes), ("image", image));
-        page.Counter("paddock_image_client_written_bytes_total", "Bytes that clients of all doors wrote to the image.", asked, ("image", image));
+        page.Counter("paddock_image_client_written_bytes_total", "Bytes that clients of all listeners wrote to the image.", asked, ("image", image));
         page.Counter("paddock_image_written_bytes_total", "Bytes that were written to the image's file, metadata among them.", stored, ("image", image));
         page.Counter("paddock_image_writes_total", "Writes to the image's file.", disk.Written.Writes, ("image", image));
         page.Counter("paddock_image_flushes_total", "Flushes of the image's file.", disk.Written.Flushes, ("image", image));

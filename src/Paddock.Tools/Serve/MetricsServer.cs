@@ -3,7 +3,7 @@ using System.Net.Sockets;
 using System.Text;
 using Paddock.Block;
 using Paddock.Block.Serving;
-using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve;
 
@@ -19,13 +19,13 @@ internal sealed class MetricsServer : IAsyncDisposable
 
     private readonly Func<ValueTask<string>> _render;
     private readonly IReadOnlyList<string> _hosts;
-    private readonly IReadOnlyList<DoorListener> _listeners;
+    private readonly IReadOnlyList<ListeningSocket> _listeners;
     private readonly Reception<Socket, Reader> _reception;
 
     /// <param name="listeners">Where it listens; owned.</param>
     /// <param name="render">Makes the page.</param>
     /// <param name="hosts">Names by which clients may address it, beyond localhost and its own addresses.</param>
-    public MetricsServer(IReadOnlyList<DoorListener> listeners, Func<ValueTask<string>> render, IReadOnlyList<string>? hosts = null)
+    public MetricsServer(IReadOnlyList<ListeningSocket> listeners, Func<ValueTask<string>> render, IReadOnlyList<string>? hosts = null)
     {
         _hosts = hosts ?? [];
         _listeners = listeners;

@@ -28,7 +28,7 @@ public static class ResizeVerb
         try
         {
             SizeChange.Parse(size);
-            var reserved = CreateOptions.ParsePreallocation(preallocation) ?? throw new ToolException($"Invalid preallocation mode '{preallocation}'");
+            var reserved = PreallocationName.Parse(preallocation) ?? throw new ToolException($"Invalid preallocation mode '{preallocation}'");
             return new ResizeLine(size.Trim(), image, shrink, reserved).Format();
         }
         catch (ToolException e)

@@ -1,6 +1,6 @@
 using Paddock.Posix;
 using Paddock.Tools.Native;
-using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve;
 
@@ -14,10 +14,10 @@ public static class ServeCheck
 
     /// <summary>Says what would be served, to people; opens nothing.</summary>
     /// <exception cref="ToolException">It could not be; the message names the key.</exception>
-    public static void Run(ServeSettings settings, NativeConsole console)
+    public static void Run(ServeSettings settings, TextWriter output)
     {
         Validate(settings, ServiceManager.None);
-        NbdDoor.CredentialsOf(settings)?.Dispose();
+        NbdListener.CredentialsOf(settings)?.Dispose();
         foreach (var image in settings.Images)
         {
             if (!image.Path.Contains(':', StringComparison.Ordinal) && !FileNames.Exists(image.Path))
@@ -25,15 +25,15 @@ public static class ServeCheck
                 throw new ToolException($"images: there is no '{image.Path}'");
             }
 
-            console.Out.WriteLine(
+            output.WriteLine(
                 $"image {image.Path}: {image.Format ?? "format probed"}{(image.ReadOnly ? ", read-only" : "")}, "
-                + $"named {image.Export ?? ServeVerb.StemOf(image.Path)}{(image.Nqn is { } nqn ? $", in {nqn}" : "")}");
+                + $"named {image.Export ?? PaddockServer.StemOf(image.Path)}{(image.Nqn is { } nqn ? $", in {nqn}" : "")}");
         }
 
         string tls = settings.NbdTlsCreds is null ? "" : $", TLS {settings.NbdTls}, client certificates {settings.NbdTlsClients}";
         string sizes = settings.NbdResize ? ", clients may change sizes" : "";
         string hosts = settings.AllowHosts.Count == 0 ? ", all hosts" : $", {settings.AllowHosts.Count} hosts";
-        foreach (var (door, where) in new[]
+        foreach (var (listener, where) in new[]
         {
             ("nvme", settings.Nvme is { } nvme ? nvme + hosts : null), ("nbd", settings.Nbd is { } nbd ? nbd + tls + sizes : null),
             ("vhost-user", settings.VhostUser), ("metrics", settings.Metrics), ("control", settings.Control),
@@ -41,14 +41,14 @@ public static class ServeCheck
         {
             if (where is not null)
             {
-                console.Out.WriteLine($"{door} {where}");
+                output.WriteLine($"{listener} {where}");
             }
         }
 
-        console.Out.WriteLine($"backing files: {settings.Backing}");
+        output.WriteLine($"backing files: {settings.Backing}");
         int idle = settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds;
-        console.Out.WriteLine(
-            $"limits: {settings.MaxConnections} connections by each door, {settings.MaxMemory} of memory, "
+        output.WriteLine(
+            $"limits: {settings.MaxConnections} connections by each listener, {settings.MaxMemory} of memory, "
             + $"idle after {(idle == 0 ? "no time" : $"{idle} s")}, {settings.DrainTimeout} s to drain");
     }
 
@@ -85,7 +85,7 @@ public static class ServeCheck
         {
             if (where is not null && (key == "--nvme" || !where.StartsWith("unix:", StringComparison.Ordinal)))
             {
-                DoorListener.Endpoint(where, key);
+                ListeningSocket.Endpoint(where, key);
             }
         }
     }

@@ -8,7 +8,7 @@ namespace Paddock.Tools.Serve;
 /// The server's log: one line for each event, for people or as JSON. Values may come from clients and images: they are quoted and escaped here,
 /// so that none can forge a line or reach a terminal.
 /// </summary>
-internal sealed class ServeLog(TextWriter writer, TimeProvider time, bool json)
+public sealed class ServeLog(TextWriter writer, TimeProvider time, bool json)
 {
     private readonly Lock _lock = new();
 

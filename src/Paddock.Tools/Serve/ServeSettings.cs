@@ -103,10 +103,10 @@ public sealed record ServeSettings
     /// <summary>Bytes of an NVMe logical block: 512 or 4096.</summary>
     public int BlockSize { get; set; } = 512;
 
-    /// <summary>Connections at once by each door, 1 to 65536.</summary>
+    /// <summary>Connections at once by each listener, 1 to 65536.</summary>
     public int MaxConnections { get; set; } = 256;
 
-    /// <summary>Memory for the data of all doors' requests, such as 1G; at least 16M.</summary>
+    /// <summary>Memory for the data of all listeners' requests, such as 1G; at least 16M.</summary>
     public string MaxMemory { get; set; } = "1G";
 
     /// <summary>

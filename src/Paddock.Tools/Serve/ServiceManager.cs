@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
-using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve;
 
@@ -10,9 +10,9 @@ namespace Paddock.Tools.Serve;
 /// What a service manager such as systemd hands over and wants to hear: listening sockets (sd_listen_fds(3): <c>LISTEN_PID</c>,
 /// <c>LISTEN_FDS</c>, <c>LISTEN_FDNAMES</c>) and states (sd_notify(3): <c>NOTIFY_SOCKET</c>).
 /// </summary>
-internal sealed class ServiceManager
+public sealed class ServiceManager
 {
-    /// <summary>The names that sockets may have: those of the doors, of the metrics and of the control socket.</summary>
+    /// <summary>The names that sockets may have: those of the listeners, of the metrics and of the control socket.</summary>
     public static readonly string[] Names = ["nvme", "nbd", "vhost-user", "metrics", "control"];
 
     // the first descriptor that is handed over, by agreement
@@ -62,7 +62,7 @@ internal sealed class ServiceManager
 
     /// <summary>Takes the sockets of a name; they can be taken once.</summary>
     /// <exception cref="ToolException">A descriptor is no socket that listens.</exception>
-    public IReadOnlyList<DoorListener> Take(string name)
+    public IReadOnlyList<ListeningSocket> Take(string name)
     {
         var mine = _handed.Where(h => h.Name == name).ToArray();
         _handed.RemoveAll(h => h.Name == name);
@@ -79,7 +79,7 @@ internal sealed class ServiceManager
     public void Reloading()
         => Tell($"RELOADING=1\nMONOTONIC_USEC={(long)(Stopwatch.GetTimestamp() * (1e6 / Stopwatch.Frequency))}");
 
-    private static DoorListener Open(string name, int descriptor)
+    private static ListeningSocket Open(string name, int descriptor)
     {
         try
         {
@@ -89,7 +89,7 @@ internal sealed class ServiceManager
                 throw new ToolException($"descriptor {descriptor} ('{name}') is no stream socket");
             }
 
-            return new DoorListener(socket, socket.AddressFamily == AddressFamily.Unix ? "unix:" + at : at.ToString()!, null);
+            return new ListeningSocket(socket, socket.AddressFamily == AddressFamily.Unix ? "unix:" + at : at.ToString()!, null);
         }
         catch (SocketException e)
         {

@@ -5,7 +5,7 @@ using Paddock.VhostUser.Blk;
 
 namespace Paddock.VhostUser.Tests.Blk;
 
-/// <summary>Memory that a disk shares with other doors, and requests that are longer than their share of it.</summary>
+/// <summary>Memory that a disk shares with other listeners, and requests that are longer than their share of it.</summary>
 public class MemoryTests
 {
     private const byte Ok = 0, IoError = 1, Invalid = 3;

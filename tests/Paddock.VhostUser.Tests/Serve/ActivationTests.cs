@@ -1,5 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
+using Paddock.Qcow2;
+using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.VhostUser.Blk;
 
 namespace Paddock.VhostUser.Tests.Serve;
@@ -31,8 +34,8 @@ public sealed class ActivationTests : IDisposable
     [Fact]
     public async Task Sockets_that_were_handed_over_serve_the_images_in_their_order()
     {
-        await DoorServer.CreateAsync(At("a.qcow2"), zoned: true);
-        await DoorServer.CreateAsync(At("b.qcow2"), zoned: false);
+        await ImageFile.CreateAsync(At("a.qcow2"), Guest.Zones * Guest.Zone, new ZonedCreateOptions { ZoneSize = Guest.Zone });
+        await ImageFile.CreateAsync(At("b.qcow2"), Guest.Zones * Guest.Zone);
         using var server = Start([At("a"), At("b")], At("a.qcow2"), At("b.qcow2"));
         string log = "";
         try
@@ -40,8 +43,8 @@ public sealed class ActivationTests : IDisposable
             await UntilAsync(() => File.Exists(At("b")) && UnixListener.Listens(At("b")), server);
             using (var guest = Guest.Connect(At("a"), rings: 4, packed: false, memory: 8 << 20))
             {
-                Assert.Equal((byte)0, guest.Run(RequestType.ZoneAppend, DoorServer.Zone, new byte[4096], ring: 3));
-                Assert.Equal((2, DoorServer.Zone + 4096L), guest.Report()[1]);
+                Assert.Equal((byte)0, guest.Run(RequestType.ZoneAppend, Guest.Zone, new byte[4096], ring: 3));
+                Assert.Equal((2, Guest.Zone + 4096L), guest.Report()[1]);
             }
 
             using (var guest = Guest.Connect(At("b"), rings: 1, packed: true, memory: 8 << 20))

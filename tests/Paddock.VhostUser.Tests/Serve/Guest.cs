@@ -6,6 +6,9 @@ namespace Paddock.VhostUser.Tests.Serve;
 /// <summary>A virtual machine with its memory, its front end and rings that run.</summary>
 internal sealed class Guest : IDisposable
 {
+    public const int Zone = 1 << 20, Zones = 8;
+    public const ulong MemoryAt = 0x10_0000;
+
     private const int RingSize = 64;
 
     // what a request is answered while nothing has answered it
@@ -26,7 +29,7 @@ internal sealed class Guest : IDisposable
 
     public static Guest Connect(string path, int rings, bool packed, long memory)
     {
-        var ram = new GuestRam(DoorServer.GuestAt, memory);
+        var ram = new GuestRam(MemoryAt, memory);
         var guest = new Guest(ram, FrontEnd.Connect(path, ram));
         guest.FrontEnd.Negotiate(FrontEnd.Version1 | (packed ? FrontEnd.Packed : 0));
         guest.FrontEnd.ShareMemory();
@@ -80,10 +83,10 @@ internal sealed class Guest : IDisposable
     public (byte State, long Pointer)[] Report()
     {
         const int size = 64;
-        var asked = Ask(RequestType.ZoneReport, 0, length: size * (DoorServer.Zones + 1));
+        var asked = Ask(RequestType.ZoneReport, 0, length: size * (Zones + 1));
         Assert.Equal((byte)0, Wait(asked));
-        byte[] page = _ram.Span(asked.Data, size * (DoorServer.Zones + 1)).ToArray();
-        return [.. Enumerable.Range(1, DoorServer.Zones).Select(z =>
+        byte[] page = _ram.Span(asked.Data, size * (Zones + 1)).ToArray();
+        return [.. Enumerable.Range(1, Zones).Select(z =>
             (page[(z * size) + 25], BinaryPrimitives.ReadInt64LittleEndian(page.AsSpan((z * size) + 16)) * 512))];
     }
 

@@ -2,6 +2,8 @@ using System.Buffers.Binary;
 using System.Diagnostics;
 using Microsoft.Win32.SafeHandles;
 using Paddock.Qcow2;
+using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.Tools.Native;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Wire;
@@ -34,12 +36,9 @@ public sealed class KilledServerTests : IDisposable
     [InlineData(true, 20264)]
     public async Task Nothing_is_there_twice_and_nothing_that_was_flushed_or_in_flight_is_lost(bool packed, int seed)
     {
-        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
-        await CreateVerb.RunAsync(
-            Path.Combine(_folder, "z.qcow2"),
-            new Qcow2CreateOptions { Size = Zones * (long)Zone, Zoned = new ZonedCreateOptions { ZoneSize = Zone } }, force: false, console);
+        await ImageFile.CreateAsync(Path.Combine(_folder, "z.qcow2"), Zones * (long)Zone, new ZonedCreateOptions { ZoneSize = Zone });
         var random = new Random(seed);
-        using var ram = new GuestRam(DoorServer.GuestAt, Memory);
+        using var ram = new GuestRam(Guest.MemoryAt, Memory);
         byte[] description = new byte[InflightDescription.PaddedSize];
         SafeFileHandle? record = null;
         GuestRing[]? rings = null;

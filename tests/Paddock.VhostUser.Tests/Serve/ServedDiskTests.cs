@@ -1,11 +1,14 @@
 using Paddock.Block;
+using Paddock.Qcow2;
+using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.Tools;
 using Paddock.Tools.Serve;
-using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.VhostUser.Tests.Serve;
 
-/// <summary>What stands between a door and an image passes on what the door relies on.</summary>
+/// <summary>What stands between a listener and an image passes on what the listener relies on.</summary>
 public class ServedDiskTests
 {
     [Theory]
@@ -17,12 +20,12 @@ public class ServedDiskTests
         try
         {
             File.Delete(image);
-            await DoorServer.CreateAsync(image, zoned: true);
-            var opener = new ImageOpener(new ToolContext { Program = "paddock", Out = TextWriter.Null, Error = TextWriter.Null });
+            await ImageFile.CreateAsync(image, Guest.Zones * Guest.Zone, new ZonedCreateOptions { ZoneSize = Guest.Zone });
+            var opener = new ImageOpener("paddock", TextWriter.Null);
             var disk = await ServedDisk.OpenAsync(opener, new ServedImage { Path = image }, "disk", cached ? 1 << 20 : null);
             var observer = new Observer();
-            long place = await disk.Zones!.AppendAsync(3 * DoorServer.Zone, new byte[4096], WriteFlags.None, observer);
-            Assert.Equal(3 * DoorServer.Zone, place);
+            long place = await disk.Zones!.AppendAsync(3 * Guest.Zone, new byte[4096], WriteFlags.None, observer);
+            Assert.Equal(3 * Guest.Zone, place);
             Assert.Equal(place, observer.Place);
             Assert.Null(await disk.CloseAsync());
         }

@@ -103,7 +103,7 @@ internal sealed class BenchPace : IDisposable
         return false;
     }
 
-    private void GiveBack(Waiter waiter)
+    private void Return(Waiter waiter)
     {
         lock (_lock)
         {
@@ -123,7 +123,7 @@ internal sealed class BenchPace : IDisposable
         {
             long due = _core.GetResult(token);
             _core.Reset();
-            pace.GiveBack(this);
+            pace.Return(this);
             return due;
         }
 

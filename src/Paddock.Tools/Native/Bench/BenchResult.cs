@@ -19,7 +19,7 @@ internal sealed record BenchResult(BenchPlan Plan, double Seconds, LatencyHistog
     {
         void Line(string name, FormattableString value) => to.WriteLine($"{name + ':',-10} {value.ToString(CultureInfo.InvariantCulture)}");
         string connections = Plan.Connections == 1 ? "1 connection" : $"{Plan.Connections} connections";
-        string what = $"{WordOf(Plan.Operation)} of {SizeText.Human(Plan.BlockSize)}, depth {Plan.Depth}, {connections}";
+        string what = $"{NameOf(Plan.Operation)} of {SizeText.Human(Plan.BlockSize)}, depth {Plan.Depth}, {connections}";
         Line("load", $"{what}{(Plan.Rate > 0 ? FormattableString.Invariant($", at {Plan.Rate:0} requests a second") : "")}");
         Line("speed", $"{Iops:0} IOPS, {MibPerSecond:0.0} MiB/s, {Latencies.Count} requests in {Seconds:0.00} s");
         Line(
@@ -37,7 +37,7 @@ internal sealed record BenchResult(BenchPlan Plan, double Seconds, LatencyHistog
         using var json = new Utf8JsonWriter(to, new JsonWriterOptions { Indented = true });
         json.WriteStartObject();
         json.WriteString("target", Plan.Target);
-        json.WriteString("rw", WordOf(Plan.Operation));
+        json.WriteString("rw", NameOf(Plan.Operation));
         json.WriteNumber("block_size", Plan.BlockSize);
         json.WriteNumber("depth", Plan.Depth);
         json.WriteNumber("connections", Plan.Connections);
@@ -63,7 +63,7 @@ internal sealed record BenchResult(BenchPlan Plan, double Seconds, LatencyHistog
         to.WriteByte((byte)'\n');
     }
 
-    private static string WordOf(BenchOperation operation) => operation switch
+    private static string NameOf(BenchOperation operation) => operation switch
     {
         BenchOperation.RandomRead => "randread",
         BenchOperation.RandomWrite => "randwrite",

@@ -6,7 +6,7 @@ using Paddock.Block.Concurrency;
 namespace Paddock.Tools.Native;
 
 /// <summary>One connection's load: a number of requests in flight, each of which starts the next.</summary>
-internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlaces places)
+internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchOffsets offsets)
 {
     private readonly Lock _lock = new();
     private readonly AsyncMutex _turn = new();
@@ -63,13 +63,13 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
         long offset;
         lock (_lock)
         {
-            offset = places.Next().Offset;
+            offset = offsets.Next().Offset;
         }
 
         return plan.Writes ? device.WriteAsync(offset, buffer) : device.ReadAsync(offset, buffer);
     }
 
-    // writes to a zone must leave in the order of their places
+    // writes to a zone must leave in the order of their offsets
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask InTurnAsync(byte[] buffer)
     {
@@ -78,8 +78,8 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchPlac
         await _turn.AcquireAsync();
         try
         {
-            var (offset, startsAgain) = places.Next();
-            long start = offset / device.Zones!.Limits.ZoneSize * device.Zones!.Limits.ZoneSize;
+            var (offset, startsAgain) = offsets.Next();
+            long size = device.Zones!.Limits.ZoneSize, start = offset / size * size;
             if (startsAgain)
             {
                 await EmptyAsync(start);

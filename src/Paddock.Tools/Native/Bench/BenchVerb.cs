@@ -18,7 +18,7 @@ public static class BenchVerb
         var nodes = new List<ImageNode>();
         try
         {
-            var opener = new ImageOpener(new ToolContext { Program = "paddock", Out = console.Out, Error = console.Error });
+            var opener = new ImageOpener("paddock", console.Error);
             for (int i = 0; i < plan.Connections; i++)
             {
                 nodes.Add(await opener.OpenAsync(plan.Target, Settings(plan)));
@@ -70,7 +70,7 @@ public static class BenchVerb
     private static async ValueTask<BenchResult> MeasureAsync(BenchPlan plan, List<ImageNode> nodes, CancellationToken cancellationToken)
     {
         var zones = await PrepareAsync(plan, nodes[0].Device, cancellationToken);
-        var streams = nodes.Select((node, i) => new BenchStream(node.Device, plan, PlacesOf(plan, node.Device, zones, i))).ToList();
+        var streams = nodes.Select((node, i) => new BenchStream(node.Device, plan, OffsetsOf(plan, node.Device, zones, i))).ToList();
         if (plan.WarmUp > TimeSpan.Zero)
         {
             await LoadAsync(plan with { Time = plan.WarmUp, Size = 0 }, streams, cancellationToken);
@@ -131,8 +131,8 @@ public static class BenchVerb
         return zones[..got];
     }
 
-    private static BenchPlaces PlacesOf(BenchPlan plan, IBlockDevice device, ZoneDescriptor[] zones, int index)
-        => new(plan, zones.Length == 0 ? BenchPlaces.OfDisk(plan, device.Length, index)
-            : plan.Writes ? BenchPlaces.ToWrite(plan, zones, index)
-            : BenchPlaces.ToRead(plan, zones, device.Length, index), index);
+    private static BenchOffsets OffsetsOf(BenchPlan plan, IBlockDevice device, ZoneDescriptor[] zones, int index)
+        => new(plan, zones.Length == 0 ? BenchOffsets.OfDisk(plan, device.Length, index)
+            : plan.Writes ? BenchOffsets.ToWrite(plan, zones, index)
+            : BenchOffsets.ToRead(plan, zones, device.Length, index), index);
 }

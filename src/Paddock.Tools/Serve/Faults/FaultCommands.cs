@@ -1,11 +1,11 @@
 using System.Globalization;
 using Paddock.Block;
-using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve.Faults;
 
-/// <summary>Runs the lines of `paddock fault` on the images of a server, whatever door they are reached by.</summary>
-internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyList<IDoor> doors, PowerSwitch power)
+/// <summary>Runs the lines of `paddock fault` on the images of a server, whatever listener they are reached by.</summary>
+internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyList<IListener> listeners, PowerSwitch power)
 {
     private const long MaxHold = 3600;
 
@@ -15,7 +15,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
     {
         try
         {
-            return await RunAsync(FaultWords.Parse(line));
+            return await RunAsync(FaultSyntax.Parse(line));
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
@@ -25,7 +25,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
 
     private async Task<string> RunAsync(ControlLine line)
     {
-        switch (line.Word)
+        switch (line.Command)
         {
             case "fail" or "delay" or "hang":
                 var place = Find(line);
@@ -39,9 +39,9 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
             case "status":
                 return "ok: " + JsonText.Compact(Status());
             case "drop":
-                foreach (var door in doors)
+                foreach (var listener in listeners)
                 {
-                    door.DropConnections();
+                    listener.DropConnections();
                 }
 
                 return "ok: every connection was ended";
@@ -51,7 +51,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
                     TimeSpan.FromSeconds(line.Number("hold", 0, 0, MaxHold)));
                 return "ok: the power was cut and is back";
             default:
-                return await WearAsync(line);
+                return await SetConditionAsync(line);
         }
     }
 
@@ -60,7 +60,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
     private IEnumerable<ServedDisk> Chosen(ControlLine line)
         => line["image"] is null && line["ns"] is null && line["nqn"] is null ? disks : [Find(line).Disk];
 
-    private IEnumerable<ServedNamespace> Namespaces() => doors.OfType<NvmeDoor>().SelectMany(d => d.Namespaces);
+    private IEnumerable<ServedNamespace> Namespaces() => listeners.OfType<NvmeListener>().SelectMany(d => d.Namespaces);
 
     // the disk that a line is for: the part of an image, and which bytes of it
     private (ServedDisk Disk, long Start, long Length) Find(ControlLine line)
@@ -97,7 +97,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
 
     private static string Names(string option, IEnumerable<string> names) => string.Join(" or ", names.Distinct().Select(n => $"{option}={n}"));
 
-    private async Task<string> WearAsync(ControlLine line)
+    private async Task<string> SetConditionAsync(ControlLine line)
     {
         var (disk, start, length) = Find(line);
         if (disk.Zones is not { Attributes: { } attributes } zoned || start + length <= zoned.Limits.ConventionalZones * zoned.Limits.ZoneSize)
@@ -117,7 +117,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
         }
 
         int shown = (int)line.Number("zone", 0, 0, count - 1), zone = shown + (int)(start / size);
-        var condition = line.Word switch
+        var condition = line.Command switch
         {
             "readonly" => ZoneCondition.ReadOnly,
             "offline" => ZoneCondition.Offline,
@@ -134,7 +134,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
             }
         }
 
-        return $"ok: zone {shown} is {(line.Word == "restore" ? "restored" : line.Word)}";
+        return $"ok: zone {shown} is {(line.Command == "restore" ? "restored" : line.Command)}";
     }
 
     private QDict Status()

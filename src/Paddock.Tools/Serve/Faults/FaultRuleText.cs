@@ -38,11 +38,11 @@ internal static class FaultRuleText
     public static DeviceFault Parse(ControlLine line, long start, long length, bool isLast, long zoneSize)
     {
         var (from, run) = RangeOf(line, start, length, isLast, zoneSize);
-        bool fails = line.Word == "fail";
+        bool fails = line.Command == "fail";
         long number = fails ? ErrorOf(line["error"]) : 0;
         return new DeviceFault
         {
-            Action = fails ? DeviceFaultAction.Fail : line.Word == "delay" ? DeviceFaultAction.Delay : DeviceFaultAction.Hang,
+            Action = fails ? DeviceFaultAction.Fail : line.Command == "delay" ? DeviceFaultAction.Delay : DeviceFaultAction.Hang,
             Operations = OperationsOf(line["command"]),
             Nth = line.Number("nth", 1, 1, long.MaxValue),
             Every = line.Number("every", 1, 1, long.MaxValue),
@@ -54,7 +54,7 @@ internal static class FaultRuleText
             Error = Errno.ToBlockError((int)number),
             Errno = (int)number,
             Answer = StatusOf(line["status"]),
-            Delay = TimeSpan.FromMilliseconds(line.Number("ms", line.Word == "delay" ? 1000 : 0, 0, MostMilliseconds)),
+            Delay = TimeSpan.FromMilliseconds(line.Number("ms", line.Command == "delay" ? 1000 : 0, 0, MostMilliseconds)),
         };
     }
 

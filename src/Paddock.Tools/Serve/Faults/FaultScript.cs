@@ -59,7 +59,7 @@ internal static class FaultScript
                 ["at" or "after", ..] => throw new ToolException("a moment is written 'after 10s' or 'at command 1000'"),
                 _ => new ScriptedFault(place, string.Join(' ', words), null, null),
             };
-            return FaultWords.Parse(fault.Text).Word == "status" ? throw new ToolException("a script has nobody to tell the status to") : fault;
+            return FaultSyntax.Parse(fault.Text).Command == "status" ? throw new ToolException("a script has nobody to tell the status to") : fault;
         }
         catch (ToolException e)
         {

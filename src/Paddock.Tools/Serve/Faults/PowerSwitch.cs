@@ -1,14 +1,14 @@
 using Paddock.Block;
-using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve.Faults;
 
 /// <summary>Cuts the power of the whole server, as far as clients and images can tell, and gives it back.</summary>
 /// <remarks>
-/// In this order: no door takes clients, every connection is gone (no answer leaves any more), requests that faults held fail, what was not
-/// flushed is dropped, nobody is left in the old images, the images are opened anew, the doors take clients.
+/// In this order: no listener takes clients, every connection is gone (no answer leaves any more), requests that faults held fail, what was not
+/// flushed is dropped, nobody is left in the old images, the images are opened anew, the listeners take clients.
 /// </remarks>
-internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList<IDoor> doors, ServeLog log, TimeProvider time)
+internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList<IListener> listeners, ServeLog log, TimeProvider time)
 {
     private static readonly TimeSpan LeaveLimit = TimeSpan.FromSeconds(15), Step = TimeSpan.FromMilliseconds(10);
 
@@ -54,17 +54,17 @@ internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList
 
     private void Admit(bool clients)
     {
-        foreach (var door in doors)
+        foreach (var listener in listeners)
         {
-            door.Admit(clients);
+            listener.Admit(clients);
         }
     }
 
     private async Task DropAsync(int keepPercent, int seed)
     {
-        foreach (var door in doors)
+        foreach (var listener in listeners)
         {
-            door.DropConnections();
+            listener.DropConnections();
         }
 
         GiveUp();
@@ -76,7 +76,7 @@ internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList
             }
         }
 
-        var gone = Task.WhenAll(doors.Select(d => d.GoneAsync(LeaveLimit)));
+        var gone = Task.WhenAll(listeners.Select(d => d.GoneAsync(LeaveLimit)));
         while (!gone.IsCompleted)
         {
             // a request that came late may meet a rule that holds it
@@ -113,9 +113,9 @@ internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList
             }
 
             // that change may have been done or not
-            foreach (var door in doors)
+            foreach (var listener in listeners)
             {
-                door.Resized(disk);
+                listener.Resized(disk);
             }
         }
 

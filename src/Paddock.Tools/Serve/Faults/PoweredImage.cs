@@ -2,7 +2,7 @@ using Paddock.Block;
 using Paddock.Block.Faults;
 using Paddock.Block.Serving;
 using Paddock.Posix;
-using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve.Faults;
 

@@ -1,29 +1,29 @@
 using System.Globalization;
 using Paddock.Block;
 using Paddock.Tools.Native;
-using Paddock.Tools.Serve.Doors;
+using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve.Resize;
 
-/// <summary>Changes the sizes of images that are served, and sees to it that every door knows, whoever changed them.</summary>
+/// <summary>Changes the sizes of images that are served, and sees to it that every listener knows, whoever changed them.</summary>
 internal sealed class ResizeCommands
 {
     private const int SectorBytes = 512;
 
     private readonly IReadOnlyList<ServedDisk> _disks;
 
-    public ResizeCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyList<IDoor> doors, ServeLog log)
+    public ResizeCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyList<IListener> listeners, ServeLog log)
     {
         _disks = disks;
         foreach (var disk in disks)
         {
-            disk.Served.Objection = length => doors.Select(d => d.CannotResize(disk, length)).FirstOrDefault(why => why is not null);
+            disk.Served.Resizing += length => listeners.Select(d => d.CannotResize(disk, length)).FirstOrDefault(why => why is not null);
             disk.Served.Resized += () =>
             {
                 log.Write("resized", ("image", disk.Node.Filename), ("bytes", disk.Device.Length.ToString(CultureInfo.InvariantCulture)));
-                foreach (var door in doors)
+                foreach (var listener in listeners)
                 {
-                    door.Resized(disk);
+                    listener.Resized(disk);
                 }
             };
         }
@@ -86,7 +86,7 @@ internal sealed class ResizeCommands
             return _disks is [var only] ? only : throw new ToolException($"there are several images: say which, of {names}");
         }
 
-        // a path is of one image; a name may be of several that have doors of their own
+        // a path is of one image; a name may be of several that have listeners of their own
         return (_disks.Where(d => d.Name == image).ToList(), _disks.FirstOrDefault(d => d.Settings.Path == image)) switch
         {
             ([var named], _) => named,

@@ -1,0 +1,112 @@
+using Paddock.Block.Serving;
+using Paddock.Nvme.Target;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Tcp;
+
+/// <summary>Begins and completes the commands of one connection: slots, counters, error log, and the answer to the host.</summary>
+internal sealed class CommandQueue : ICommandQueue
+{
+    // until Connect
+    private const int InitialEntries = 32;
+    private const int QuietMilliseconds = 10_000;
+
+    private readonly QueueAdmission _admission;
+    private readonly PduWriter _writer;
+    private readonly MemoryBudget _memory;
+    private readonly LatencyTable _latencies;
+
+    public CommandQueue(QueueAdmission admission, PduWriter writer, MemoryBudget memory, LatencyTable latencies)
+    {
+        _admission = admission;
+        _writer = writer;
+        _memory = memory;
+        _latencies = latencies;
+        Table = new CommandTable(this, InitialEntries);
+    }
+
+    /// <summary>The commands in flight.</summary>
+    public CommandTable Table { get; }
+
+    /// <inheritdoc/>
+    public LongWorkClient LongWork { get; } = Block.Serving.LongWork.Shared.Open();
+
+    /// <summary>Begins a command; null when its identifier is in use and it has been answered already.</summary>
+    /// <exception cref="PduException">More commands are in flight than the queue has entries.</exception>
+    public Command? Begin(in SubmissionEntry entry)
+    {
+        var command = Table.Begin(entry, out bool isConflict);
+        if (isConflict)
+        {
+            command.Finish(NvmeStatus.CommandIdConflict);
+            return null;
+        }
+
+        return command;
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>Slot and identifier are freed before the answer can leave: the host may use both again as soon as it has the answer.</remarks>
+    public void Complete(Command command)
+    {
+        _latencies.Count(_admission.Queue == 0 ? ServedOperation.Admin : IoCommands.OperationOf(command.Entry.Opcode), command.StartedAt);
+        var (entry, data, buffer, held) = (command.Entry, command.Data, command.Buffer, command.Held);
+        bool omits = _admission.IsFlowControlOff;
+        var completion = new CompletionEntry(
+            command.Result, omits ? ushort.MaxValue : (ushort)Table.Head, entry.CommandId, command.Status, IsTransient(command.Status));
+        if (command.Status != NvmeStatus.Success && _admission.IsAdmitted)
+        {
+            _admission.Controller!.Errors.Add(_admission.Queue, entry, completion);
+        }
+
+        if (entry.Direction != 2 || command.Status != NvmeStatus.Success)
+        {
+            data = default;
+        }
+        else if (command.Written < data.Length)
+        {
+            // the buffer is shared memory: the host must not see what its last user left there
+            data.Span[command.Written..].Clear();
+        }
+
+        command.Buffer = null;
+        Table.End(command);
+        if (!_writer.WriteAnswer(data, buffer, completion, omits, held))
+        {
+            _memory.Return(held);
+        }
+
+        if (!_writer.IsGathering)
+        {
+            _writer.Send();
+        }
+    }
+
+    /// <summary>Ends a command that an injected fault holds, because the host aborts it.</summary>
+    /// <returns>False when there is no such command: it is unknown, or ends by itself.</returns>
+    public bool TryAbort(ushort commandId) => Table.Find(commandId) is { } found && GiveUp(found, aborted: true);
+
+    /// <summary>Waits, after the connection's end, for the commands that still run; those that an injected fault holds are given up.</summary>
+    public async Task QuietAsync()
+    {
+        long end = Environment.TickCount64 + QuietMilliseconds;
+        while (Environment.TickCount64 < end && _admission.Queue != 0 && Table.InFlight > 0)
+        {
+            foreach (var command in Table.Snapshot())
+            {
+                GiveUp(command, aborted: false);
+            }
+
+            await Task.Delay(2);
+        }
+    }
+
+    private bool GiveUp(Command command, bool aborted)
+    {
+        command.IsAborted = aborted;
+        return _admission.Controller?.Subsystem.Namespaces.Any(ns => ns.Faults?.CancelHeld(command.Cancellation) == true) == true;
+    }
+
+    private static bool IsTransient(NvmeStatus status)
+        => status is NvmeStatus.TransientTransportError or NvmeStatus.CommandInterrupted or NvmeStatus.NamespaceNotReady;
+}

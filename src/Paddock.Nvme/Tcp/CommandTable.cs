@@ -1,0 +1,139 @@
+using Paddock.Nvme.Target;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Tcp;
+
+/// <summary>
+/// The commands in flight of one queue: a slot and an identifier each. Slots are reused, so that a command allocates nothing.
+/// Commands begin on the receiving thread and end on any.
+/// </summary>
+/// <param name="owner">The queue that completes the commands.</param>
+/// <param name="entries">Size of the queue.</param>
+internal sealed class CommandTable(ICommandQueue owner, int entries)
+{
+    private readonly Lock _lock = new();
+    private readonly List<Command> _slots = [];
+    private readonly Stack<Command> _free = new();
+    private readonly ulong[] _identifiers = new ulong[65536 / 64];
+    private TaskCompletionSource? _change;
+    private int _entries = entries, _head, _inFlight;
+
+    /// <summary>Position of the next submission entry (SQHD).</summary>
+    public int Head => Volatile.Read(ref _head);
+
+    /// <summary>Number of commands in flight.</summary>
+    public int InFlight => Volatile.Read(ref _inFlight);
+
+    /// <summary>Sets the size of the queue; called by the receiving thread.</summary>
+    public void Resize(int entries)
+    {
+        lock (_lock)
+        {
+            _entries = entries;
+        }
+    }
+
+    /// <summary>Gives a command a slot.</summary>
+    /// <param name="entry">The command.</param>
+    /// <param name="isConflict">Whether another command in flight has the same identifier: this one must fail.</param>
+    /// <exception cref="PduException">More commands are in flight than the queue has entries.</exception>
+    public Command Begin(in SubmissionEntry entry, out bool isConflict)
+    {
+        Command? command;
+        lock (_lock)
+        {
+            _head = (_head + 1) % _entries;
+            if (!_free.TryPop(out command))
+            {
+                if (_slots.Count >= _entries)
+                {
+                    throw new PduException(FatalError.Sequence, 0, $"more commands than the queue's {_entries} entries");
+                }
+
+                _slots.Add(command = new Command(owner, _slots.Count));
+            }
+
+            ref ulong word = ref _identifiers[entry.CommandId >> 6];
+            ulong bit = 1UL << (entry.CommandId & 63);
+            isConflict = (word & bit) != 0;
+            word |= bit;
+            _inFlight++;
+            command.Begin(entry);
+        }
+
+        return command;
+    }
+
+    /// <summary>Frees a command's slot, and its identifier.</summary>
+    public void End(Command command)
+    {
+        TaskCompletionSource? change;
+        lock (_lock)
+        {
+            ushort id = command.Entry.CommandId;
+            if (command.Status != NvmeStatus.CommandIdConflict)
+            {
+                _identifiers[id >> 6] &= ~(1UL << (id & 63));
+            }
+
+            command.IsInFlight = false;
+            _inFlight--;
+            _free.Push(command);
+            (change, _change) = (_change, null);
+        }
+
+        change?.SetResult();
+    }
+
+    /// <summary>Removes a command that will never end, because its data cannot come any more. Its slot is not used again.</summary>
+    public void Abandon(Command command)
+    {
+        lock (_lock)
+        {
+            if (command.IsInFlight)
+            {
+                command.IsInFlight = false;
+                _inFlight--;
+            }
+        }
+    }
+
+    /// <summary>The command in flight with an identifier; null when there is none.</summary>
+    public Command? Find(ushort commandId)
+    {
+        lock (_lock)
+        {
+            return _slots.Find(c => c.IsInFlight && c.Entry.CommandId == commandId);
+        }
+    }
+
+    /// <summary>The commands in flight.</summary>
+    public Command[] Snapshot()
+    {
+        lock (_lock)
+        {
+            return [.. _slots.Where(c => c.IsInFlight)];
+        }
+    }
+
+    /// <summary>Completes at the next <see cref="End"/> or <see cref="Wake"/>.</summary>
+    public Task NextChangeAsync()
+    {
+        lock (_lock)
+        {
+            return (_change ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+        }
+    }
+
+    /// <summary>Completes <see cref="NextChangeAsync"/>.</summary>
+    public void Wake()
+    {
+        TaskCompletionSource? change;
+        lock (_lock)
+        {
+            (change, _change) = (_change, null);
+        }
+
+        change?.SetResult();
+    }
+}

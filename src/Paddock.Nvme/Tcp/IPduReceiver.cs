@@ -1,0 +1,27 @@
+using Paddock.Block.Buffers;
+using Paddock.Nvme.Target;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Tcp;
+
+/// <summary>Takes what <see cref="PduReader"/> has parsed; called on the receiving thread only.</summary>
+internal interface IPduReceiver
+{
+    /// <summary>The connection is initialized.</summary>
+    /// <param name="response">The answer to the host.</param>
+    /// <param name="rules">What holds for every later PDU.</param>
+    void Initialize(in InitializePdu response, in PduRules rules);
+
+    /// <summary>A command has been received.</summary>
+    /// <param name="entry">The command.</param>
+    /// <param name="buffer">Holds <paramref name="data"/>; must be held by whoever keeps the data.</param>
+    /// <param name="data">The capsule's data.</param>
+    /// <param name="isDamaged">Whether the data does not match its digest.</param>
+    void TakeCommand(in SubmissionEntry entry, Slab buffer, Memory<byte> data, bool isDamaged);
+
+    /// <summary>The command that was granted a transfer with this tag; null when no such transfer is open.</summary>
+    Command? FindTransfer(ushort tag);
+
+    /// <summary>All data of a transfer has been received.</summary>
+    void CompleteTransfer(Command command);
+}

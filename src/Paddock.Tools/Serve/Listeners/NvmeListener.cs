@@ -1,0 +1,230 @@
+using System.Globalization;
+using System.Net;
+using Paddock.Block;
+using Paddock.Block.Buffers;
+using Paddock.Nvme;
+
+namespace Paddock.Tools.Serve.Listeners;
+
+/// <summary>The images as namespaces of NVMe subsystems, over TCP.</summary>
+internal sealed class NvmeListener : IListener
+{
+    private const string DefaultNqn = "nqn.2026-01.io.paddock:";
+
+    private readonly ServeSettings _settings;
+    private readonly ServeLog _log;
+    private readonly IReadOnlyList<ListeningSocket> _listeners;
+    private readonly NvmeTcpServer _server;
+    private readonly DhChapPolicy? _keys;
+    private readonly List<ServedNamespace> _namespaces = [];
+
+    public NvmeListener(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<ListeningSocket> listeners, SlabPool buffers, ServeLog log)
+    {
+        _settings = settings;
+        _log = log;
+        _listeners = listeners;
+        _keys = ServeKeys.PolicyOf(settings, Environment.GetEnvironmentVariable);
+        Target = new NvmeTarget(new NvmeTargetOptions
+        {
+            Connections = settings.MaxConnections,
+            Buffers = buffers,
+            IdleTimeout = TimeSpan.FromSeconds(settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds),
+        });
+        Target.Authenticated += (host, agreed) => _log.Write("authenticated", ("host", host), ("by", agreed));
+        string first = settings.Nqn ?? DefaultNqn + PaddockServer.StemOf(disks[0].Settings.Path);
+        foreach (var disk in disks)
+        {
+            AddNamespaces(SubsystemOf(disk.Settings.Nqn ?? first), disk);
+        }
+
+        _server = new NvmeTcpServer(Target);
+        _server.Ended += OnEnded;
+        _server.Evicted += host => _log.Write("evicted", ("listener", Name), ("host", host), ("why", ListeningSocket.EvictedWhy));
+        _server.Refused += () => _log.Write("refused", ("listener", Name), ("why", "too many connections, or no memory for one more"));
+    }
+
+    /// <inheritdoc/>
+    public string Name => "nvme";
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> Addresses => [.. _listeners.Select(l => l.Address)];
+
+    /// <inheritdoc/>
+    public int Connections => _server.Connections.Count;
+
+    /// <summary>The subsystems.</summary>
+    public NvmeTarget Target { get; }
+
+    /// <summary>The namespaces of all subsystems.</summary>
+    public IReadOnlyList<ServedNamespace> Namespaces => _namespaces;
+
+    /// <summary>Where it listens first.</summary>
+    public IPEndPoint Address => _server.Address;
+
+    /// <inheritdoc/>
+    public void Open()
+    {
+        foreach (var listener in _listeners)
+        {
+            _server.Listen(listener.Socket);
+        }
+    }
+
+    /// <inheritdoc/>
+    public Task CloseAsync(TimeSpan limit) => _server.StopAsync(limit);
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => _server.DisposeAsync();
+
+    /// <inheritdoc/>
+    public void DropConnections()
+    {
+        Target.DropControllers();
+        _server.DropConnections();
+    }
+
+    /// <inheritdoc/>
+    public void Admit(bool clients)
+    {
+        if (!clients)
+        {
+            // the power goes
+            Target.ForgetUnflushed();
+        }
+
+        _server.Admit(clients);
+    }
+
+    /// <inheritdoc/>
+    public Task GoneAsync(TimeSpan limit) => _server.GoneAsync(limit);
+
+    /// <inheritdoc/>
+    /// <remarks>Namespaces neither come nor go: the conventional zones are one, the others another.</remarks>
+    public string? CannotResize(ServedDisk disk, long length)
+    {
+        var parts = _namespaces.Where(n => n.Disk == disk).ToArray();
+        if (parts.Length > 0 && length % _settings.BlockSize != 0)
+        {
+            return $"NVMe hosts have blocks of {_settings.BlockSize} bytes here, and {length} bytes are no whole number of them";
+        }
+
+        if (disk.Zones is not { Limits: { ConventionalZones: > 0 and var conventional, ZoneSize: var size } } || parts.Length == 0)
+        {
+            return null;
+        }
+
+        return parts is [.., { Namespace: { Zones: not null, Id: var id }, Start: var border }]
+            ? length > border ? null : $"namespace {id} would have no zones left: it begins at {border}"
+            : length <= conventional * size ? null
+                : $"behind {conventional * size} bytes there would be sequential zones, for which NVMe hosts have no namespace: resize it while it is not served";
+    }
+
+    /// <inheritdoc/>
+    public void Resized(ServedDisk disk)
+    {
+        foreach (var ns in _namespaces.Where(n => n.Disk == disk))
+        {
+            ns.Subsystem.Resized(ns.Namespace);
+        }
+    }
+
+    /// <inheritdoc/>
+    public long BytesWritten(ServedDisk disk) => _namespaces.Where(n => n.Disk == disk).Sum(n => n.Namespace.Statistics.BytesWritten);
+
+    /// <inheritdoc/>
+    public void WriteMetrics(MetricsText page) => NvmeMetrics.Write(page, Target, _server);
+
+    /// <inheritdoc/>
+    public IEnumerable<string> Reload(ServeSettings settings)
+    {
+        var changes = new List<string>();
+        var (hosts, keys) = (HostsOf(settings), ServeKeys.PolicyOf(settings, Environment.GetEnvironmentVariable));
+        foreach (var subsystem in Target.Subsystems)
+        {
+            changes.AddRange(ChangesOf(subsystem.AllowedHosts, hosts).Select(change => $"{subsystem.Nqn}: {change}"));
+            subsystem.AllowedHosts = hosts;
+            subsystem.Authentication = keys;
+        }
+
+        if (keys is not null)
+        {
+            changes.Add($"keys of {keys.Hosts.Count} hosts read again");
+        }
+
+        return changes;
+    }
+
+    private static IEnumerable<string> ChangesOf(IReadOnlySet<string>? before, IReadOnlySet<string>? after)
+        => (before, after) switch
+        {
+            (null, null) => [],
+            (null, { } only) => [$"from all hosts to {only.Count}"],
+            (_, null) => ["all hosts may connect"],
+            _ => [.. after.Except(before).Select(h => "added " + h), .. before.Except(after).Select(h => "removed " + h)],
+        };
+
+    private static HashSet<string>? HostsOf(ServeSettings settings) => settings.AllowHosts.Count == 0 ? null : [.. settings.AllowHosts];
+
+    private NvmeSubsystem SubsystemOf(string nqn)
+    {
+        if (Target.Subsystems.FirstOrDefault(s => s.Nqn == nqn) is { } known)
+        {
+            return known;
+        }
+
+        try
+        {
+            var subsystem = new NvmeSubsystem(nqn, $"PADDOCK{Target.Subsystems.Count:D8}")
+            {
+                AllowedHosts = HostsOf(_settings), Authentication = _keys,
+            };
+            Target.Add(subsystem);
+            return subsystem;
+        }
+        catch (ArgumentException e)
+        {
+            throw new ToolException(e.Message);
+        }
+    }
+
+    private void AddNamespaces(NvmeSubsystem subsystem, ServedDisk disk)
+    {
+        var parts = DiskWindow.Part(disk.Device);
+        long start = 0;
+        foreach (var part in parts)
+        {
+            uint id = (uint)subsystem.Namespaces.Count + 1;
+            try
+            {
+                var ns = new NvmeNamespace(id, part, _settings.BlockSize, disk.Name) { Faults = disk.Faults };
+                subsystem.Add(ns);
+                _namespaces.Add(new ServedNamespace(subsystem, ns, disk, start));
+                start += part.Length;
+            }
+            catch (ArgumentException e)
+            {
+                throw new ToolException($"'{disk.Node.Filename}' cannot be an NVMe namespace: it has {e.Message}");
+            }
+
+            string kind = part.Zones is not null ? "zoned" : parts.Count > 1 ? "plain (the conventional zones)" : "plain";
+            _log.Write(
+                "namespace", ("nqn", subsystem.Nqn), ("id", id.ToString(CultureInfo.InvariantCulture)), ("image", disk.Node.Filename), ("kind", kind));
+            if (part.Zones is { } zones && !long.IsPow2(zones.Limits.ZoneSize))
+            {
+                _log.Write("warning", ("image", disk.Node.Filename), ("why", "Linux takes no zones whose size is no power of two"));
+            }
+        }
+    }
+
+    private void OnEnded(string host, string? why)
+    {
+        if (why is not null)
+        {
+            _log.Write("connection ended for a fault of the client", ("host", host), ("why", why));
+        }
+        else if (host.Length > 0)
+        {
+            _log.Write("connection ended", ("host", host));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+using Paddock.Tools.Native;
+using Paddock.Tools.Serve;
+
+namespace Paddock.Cli.Tests;
+
+/// <summary>How `paddock serve` ends.</summary>
+public sealed class ServeVerbTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("paddock-serve-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task Stop_is_given_the_drain_time_and_a_minute()
+    {
+        string image = Path.Combine(_folder, "disk");
+        await File.WriteAllBytesAsync(image, new byte[1 << 20], TestContext.Current.CancellationToken);
+        var console = new NativeConsole(new MemoryStream(), new MemoryStream(), new MemoryStream());
+        var settings = new ServeSettings
+        {
+            Images = [new ServedImage { Path = image, Format = "raw" }], Nbd = "unix:" + Path.Combine(_folder, "n"), DrainTimeout = 300,
+        };
+        await ServeVerb.RunAsync(settings, null, console, new CancellationToken(canceled: true));
+        Assert.Equal(TimeSpan.FromSeconds(360), console.StopLimit);
+    }
+}

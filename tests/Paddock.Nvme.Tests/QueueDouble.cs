@@ -1,0 +1,23 @@
+using Paddock.Block.Serving;
+using Paddock.Nvme.Target;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Tests;
+
+/// <summary>A queue without a connection: records which commands were completed.</summary>
+internal sealed class QueueDouble : ICommandQueue
+{
+    public List<Command> Completed { get; } = [];
+
+    public LongWorkClient LongWork => throw new NotSupportedException("no long commands run here");
+
+    public void Complete(Command command) => Completed.Add(command);
+
+    /// <summary>A command of this queue that asks for a transfer of so many bytes.</summary>
+    public Command Command(int slot, uint length = 4096)
+    {
+        var command = new Command(this, slot);
+        command.Begin(new SubmissionEntry { CommandId = (ushort)(100 + slot), Opcode = Opcode.Write, DataLength = length });
+        return command;
+    }
+}
