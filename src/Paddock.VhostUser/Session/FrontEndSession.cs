@@ -238,7 +238,7 @@ internal sealed class FrontEndSession : IDisposable
     {
         request.ExpectDescriptors(0);
         var wanted = InflightDescription.Parse(request.Payload);
-        var made = InflightMemory.Create(wanted, _rings.IsPacked, _device.Zoned is not null, out var description, out SafeFileHandle file);
+        var made = InflightMemory.Create(wanted, _rings.IsPacked, _device.Zones is not null, out var description, out SafeFileHandle file);
         description.WriteTo(reply.BeginReply(request, request.Header.Length));
         reply.Descriptors.Add(file);
         _rings.SetInflight(made);
@@ -248,7 +248,7 @@ internal sealed class FrontEndSession : IDisposable
     {
         request.ExpectDescriptors(1);
         var given = InflightDescription.Parse(request.Payload);
-        _rings.SetInflight(InflightMemory.Map(given, _rings.IsPacked, _device.Zoned is not null, request.Descriptors[0], _mustBeSealed));
+        _rings.SetInflight(InflightMemory.Map(given, _rings.IsPacked, _device.Zones is not null, request.Descriptors[0], _mustBeSealed));
     }
 
     private void GetConfig(Message request, Message reply)

@@ -82,7 +82,7 @@ internal sealed class RingSet : IDisposable
         Pause();
         _inflight?.Dispose();
         _inflight = inflight;
-        if (_device.Zoned is not null)
+        if (_device.Zones is not null)
         {
             inflight.KeepNotes(_rings.Length, _device.Holds);
         }
