@@ -1,5 +1,6 @@
-using Paddock.Block.Serving;
 using Paddock.Posix;
+using Paddock.Serving;
+using Paddock.Testing.Protocols.VhostUser;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Rings;
 using Paddock.VhostUser.Session;

@@ -1,5 +1,3 @@
-using Paddock.Block;
-
 namespace Paddock.VhostUser.Blk;
 
 /// <summary>

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using Paddock.Block;
-using Paddock.Block.Buffers;
-using Paddock.Block.Serving;
+using Paddock.Serving;
 using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Blk;

@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 using Paddock.Block;
-using Paddock.Block.Serving;
+using Paddock.Serving;
 
 namespace Paddock.VhostUser.Blk;
 

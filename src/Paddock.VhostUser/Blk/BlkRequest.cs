@@ -1,7 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using Paddock.Block;
-using Paddock.Block.Serving;
+using Paddock.Serving;
 using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Blk;

@@ -1,5 +1,5 @@
 using Microsoft.Win32.SafeHandles;
-using Paddock.Block.Serving;
+using Paddock.Serving;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Wire;
 

@@ -1,4 +1,4 @@
-using Paddock.Block.Serving;
+using Paddock.Serving;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Memory;
 using Paddock.VhostUser.Rings;
