@@ -1,7 +1,8 @@
 using Paddock.Block;
-using Paddock.Block.Buffers;
 using Paddock.Nbd.Wire;
+using Paddock.Serving;
 using Paddock.Testing;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 

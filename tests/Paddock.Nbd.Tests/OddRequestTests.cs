@@ -1,7 +1,7 @@
 using Paddock.Block;
-using Paddock.Block.Serving;
 using Paddock.Nbd.Wire;
 using Paddock.Testing;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 

@@ -1,6 +1,7 @@
 using Paddock.Block;
 using Paddock.Nvme.Wire;
 using Paddock.Testing;
+using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 

@@ -4,6 +4,7 @@ using Microsoft.Win32.SafeHandles;
 using Paddock.Block;
 using Paddock.Posix;
 using Paddock.Testing;
+using Paddock.Testing.Protocols.VhostUser;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Session;
 using Paddock.VhostUser.Wire;

@@ -1,7 +1,8 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
-using Paddock.Block.Serving;
+using Paddock.Serving;
 using Paddock.Testing;
+using Paddock.Testing.Protocols.VhostUser;
 using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Tests;
