@@ -1,11 +1,10 @@
+// Zone appends a second, in process: paddock-bench FOLDER [MIB]. One line a case: name, appends a second, bytes
+// allocated an append. Loads on images and servers: paddock bench.
 using System.Diagnostics;
 using System.Globalization;
-using Paddock.Block;
 using Paddock.Posix;
 using Paddock.Qcow2;
 
-// Zone appends a second, in process: paddock-bench FOLDER [MIB]. One line a case: name, appends a second, bytes
-// allocated an append. Loads on images and servers: paddock bench.
 const int AppendBytes = 4096;
 const long FlushEvery = 64 << 20;
 const long Mib = 1 << 20;
@@ -33,7 +32,7 @@ async Task RunAsync(string name, long zoneSize, int zones, int inTurn)
         }
 
         long opening = Stopwatch.GetTimestamp();
-        var disk = (IZonedBlockDevice)await Qcow2Image.OpenAsync(
+        var disk = await Qcow2Image.OpenAsync(
             FileStorage.Open(new FileOpenOptions { Path = path }), new Qcow2OpenOptions());
         var opened = Stopwatch.GetElapsedTime(opening);
         var data = new byte[AppendBytes];
@@ -45,7 +44,7 @@ async Task RunAsync(string name, long zoneSize, int zones, int inTurn)
         for (long i = 0; i < count; i++)
         {
             long zone = (i / (perZone * inTurn) * inTurn) + (i % inTurn);
-            await disk.AppendAsync(zone * zoneSize, data);
+            await disk.Zones!.AppendAsync(zone * zoneSize, data);
             if ((i + 1) * AppendBytes % FlushEvery == 0)
             {
                 await disk.FlushAsync();

@@ -2,9 +2,10 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
-using Paddock.Block;
-using Paddock.Tools;
-using Paddock.Tools.Native;
+using Paddock.Cli.Native;
+using Paddock.Compat;
+using Paddock.Images;
+using Paddock.Posix;
 
 namespace Paddock.Cli;
 

@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
-using Paddock.Tools.Serve;
+using Paddock.Server;
 
 namespace Paddock.Cli;
 

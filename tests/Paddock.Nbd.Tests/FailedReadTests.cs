@@ -1,6 +1,7 @@
 using Paddock.Block;
-using Paddock.Block.Buffers;
 using Paddock.Nbd.Wire;
+using Paddock.Serving;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
@@ -80,6 +81,14 @@ public class FailedReadTests
     private sealed class HalfDevice(bool later) : IBlockDevice
     {
         public long Length => Size;
+
+        public IBlockDevice? Backing => null;
+
+        public IZones? Zones => null;
+
+        public void ThrowIfFlushFailed()
+        {
+        }
 
         public bool IsReadOnly => true;
 

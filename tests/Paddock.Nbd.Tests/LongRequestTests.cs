@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Nbd.Wire;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
@@ -137,6 +138,14 @@ public class LongRequestTests
         public int MostReadsAtOnce => Volatile.Read(ref _most);
 
         public long Length => Size;
+
+        public IBlockDevice? Backing => null;
+
+        public IZones? Zones => null;
+
+        public void ThrowIfFlushFailed()
+        {
+        }
 
         public bool IsReadOnly => false;
 

@@ -1,6 +1,7 @@
 using Paddock.Block;
 using Paddock.Nbd.Wire;
 using Paddock.Qcow2;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
@@ -181,7 +182,7 @@ public class ServerTests
         {
             Size = 8 << 20, Zoned = new ZonedCreateOptions { ZoneSize = 1 << 20, MaxOpenZones = 2, MaxActiveZones = 2 },
         });
-        await using var device = CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()));
+        await using var device = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
         await using var bench = Bench.Of(device);
         using var client = bench.Connect();
         client.Handshake(HeaderForm.Structured);

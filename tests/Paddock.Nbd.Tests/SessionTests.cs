@@ -1,9 +1,10 @@
 using System.Net;
 using System.Net.Sockets;
 using Paddock.Block;
-using Paddock.Block.Buffers;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
+using Paddock.Serving;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
@@ -207,7 +208,7 @@ public class SessionTests
     {
         var top = new FakeDevice
         {
-            Backing = new FakeDevice(131072) { Status = (_, length) => new BlockStatus(length, BlockStatusFlags.Data | BlockStatusFlags.Allocated) },
+            Below = new FakeDevice(131072) { Status = (_, length) => new BlockStatus(length, BlockStatusFlags.Data | BlockStatusFlags.Allocated) },
             Status = (offset, length) => offset < 65536
                 ? new BlockStatus(Math.Min(length, 65536 - offset), BlockStatusFlags.Data | BlockStatusFlags.Allocated) : new BlockStatus(length, 0),
         };

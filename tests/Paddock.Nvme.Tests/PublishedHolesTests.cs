@@ -1,5 +1,7 @@
 using System.Net.Sockets;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
+using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
@@ -77,7 +79,7 @@ public class PublishedHolesTests
         Assert.Equal(NvmeStatus.Success, pair.Io.Response().Status);
         Assert.Equal(FatalError.InvalidHeaderField, pair.Io.Terminated().Error);
         var zone = new Block.ZoneDescriptor[1];
-        await bench.Zoned.ReportZonesAsync(0, zone);
+        await bench.Zoned.Zones!.ReportAsync(0, zone);
         Assert.Equal(4096, zone[0].WritePointer);
     }
 
@@ -248,7 +250,7 @@ public class PublishedHolesTests
 
         // 20,000 answers of 4 KiB would be 80 MB; what was read fits the limit and the sockets' own buffers. A slow machine still runs a command
         // when its identifier comes again, and refuses the second: those answers are small
-        Assert.InRange(bench.Namespace.Statistics[Block.Serving.ServedOperation.Read], 1, 12_000);
+        Assert.InRange(bench.Namespace.Statistics[ServedOperation.Read], 1, 12_000);
         await Serves(bench);
     }
 
@@ -275,7 +277,7 @@ public class PublishedHolesTests
         }
 
         var zone = new Block.ZoneDescriptor[1];
-        await bench.Zoned.ReportZonesAsync(0, zone);
+        await bench.Zoned.Zones!.ReportAsync(0, zone);
         Assert.Equal(3 * 4096, zone[0].WritePointer);
     }
 
@@ -330,7 +332,7 @@ public class PublishedHolesTests
 
     private static async Task Serves(Bench bench)
     {
-        await bench.Zoned.AppendAsync(0, new byte[4096]);
+        await bench.Zoned.Zones!.AppendAsync(0, new byte[4096]);
         await using var fresh = await NvmeTcpHost.ConnectAsync(bench.HostOptions());
         Assert.Equal([1u], await fresh.ListAsync());
     }

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Microsoft.Win32.SafeHandles;
 using Paddock.Block;
 using Paddock.Qcow2;
+using Paddock.Testing.Protocols.VhostUser;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Tests.Blk;
 using Paddock.VhostUser.Wire;
@@ -69,7 +70,7 @@ public class ReconnectTests
         Assert.Equal(undone.Id, rings[1].Get(TestContext.Current.CancellationToken).Id);
         Assert.Equal(2 * Block, Landed(ram, undone.Status));
         var zones = new ZoneDescriptor[1];
-        await left.ReportZonesAsync(0, zones, TestContext.Current.CancellationToken);
+        await left.Zones!.ReportAsync(0, zones, TestContext.Current.CancellationToken);
         Assert.Equal(3 * Block, zones[0].WritePointer);
         Array.ForEach(rings, r => r.Dispose());
     }

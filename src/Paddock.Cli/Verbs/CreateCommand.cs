@@ -1,8 +1,9 @@
 using System.CommandLine;
 using Paddock.Block;
+using Paddock.Cli.Native;
+using Paddock.Images;
+using Paddock.Images.Text;
 using Paddock.Qcow2;
-using Paddock.Tools;
-using Paddock.Tools.Native;
 
 namespace Paddock.Cli.Verbs;
 

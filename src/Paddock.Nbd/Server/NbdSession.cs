@@ -1,9 +1,8 @@
 using System.Diagnostics;
 using Paddock.Block;
-using Paddock.Block.Buffers;
-using Paddock.Block.Concurrency;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nbd.Server;
 
@@ -78,7 +77,8 @@ internal sealed class NbdSession : IDisposable
     /// <summary>Whether no more requests are taken.</summary>
     public bool IsStopping => _stopping;
 
-    public InFlight InFlight { get; } = new(NbdLimits.MaxInFlight, NbdLimits.MaxInFlightBytes);
+    /// <summary>The requests that are away from the receive loop.</summary>
+    public RequestBudget InFlight { get; } = new(NbdLimits.MaxInFlightBytes, NbdLimits.MaxInFlight);
 
     /// <summary>Serves until the client leaves, breaks the protocol, or <see cref="Stop"/>; requests under way are answered first.</summary>
     /// <exception cref="NbdProtocolException">The client broke the protocol.</exception>

@@ -1,6 +1,6 @@
-using Paddock.Block.Serving;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nvme.Tcp;
 
@@ -29,7 +29,7 @@ internal sealed class CommandQueue : ICommandQueue
     public CommandTable Table { get; }
 
     /// <inheritdoc/>
-    public LongWorkClient LongWork { get; } = Block.Serving.LongWork.Shared.Open();
+    public LongWorkClient LongWork { get; } = Serving.LongWork.Shared.Open();
 
     /// <summary>Begins a command; null when its identifier is in use and it has been answered already.</summary>
     /// <exception cref="PduException">More commands are in flight than the queue has entries.</exception>
@@ -104,7 +104,7 @@ internal sealed class CommandQueue : ICommandQueue
     private bool GiveUp(Command command, bool aborted)
     {
         command.IsAborted = aborted;
-        return _admission.Controller?.Subsystem.Namespaces.Any(ns => ns.Faults?.GiveUp(command.Token) == true) == true;
+        return _admission.Controller?.Subsystem.Namespaces.Any(ns => ns.Faults?.CancelHeld(command.Cancellation) == true) == true;
     }
 
     private static bool IsTransient(NvmeStatus status)

@@ -81,7 +81,7 @@ public class ReplayTests
     public async Task A_long_write_that_was_done_in_part_is_done_to_its_end()
     {
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = 32 << 20 }, 96 << 20);
-        var options = new VirtioBlkOptions { Buffers = new Paddock.Block.Buffers.SlabPool(16 << 20) };
+        var options = new VirtioBlkOptions { Buffers = new Paddock.Serving.SlabPool(16 << 20) };
         var rig = new BlkRig(disk, options: options, memory: 32 << 20);
         var region = rig.Arena.Inflight(RingSize, false);
         rig.Open(rig.Device.Features, region);
@@ -111,9 +111,9 @@ public class ReplayTests
         private readonly Dictionary<int, BlkRig.Answer> _answers = [];
         private long[] _found = [];
         private int _stored;
-        private IZonedBlockDevice _disk;
+        private IBlockDevice _disk;
 
-        private Crash(MemoryStorage storage, IZonedBlockDevice disk, bool packed, int flushes, bool differ, bool hasNotes)
+        private Crash(MemoryStorage storage, IBlockDevice disk, bool packed, int flushes, bool differ, bool hasNotes)
         {
             (_storage, _disk, _differ) = (storage, disk, differ);
             _dying = new DyingDevice(disk) { Stored = () => ++_stored <= flushes ? disk.FlushAsync().AsTask() : Task.CompletedTask };
@@ -195,7 +195,7 @@ public class ReplayTests
         public async Task<long> PointerAsync(int zone)
         {
             var zones = new ZoneDescriptor[1];
-            await _disk.ReportZonesAsync(zone * (long)Zone, zones, TestContext.Current.CancellationToken);
+            await _disk.Zones!.ReportAsync(zone * (long)Zone, zones, TestContext.Current.CancellationToken);
             return zones[0].WritePointer - zones[0].Start;
         }
 

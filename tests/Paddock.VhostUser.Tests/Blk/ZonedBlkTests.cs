@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using Paddock.Block;
-using Paddock.Block.Serving;
 using Paddock.Qcow2;
+using Paddock.Serving;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Rings;
 
@@ -226,10 +226,10 @@ public class ZonedBlkTests
         Assert.Equal(0, rig.Device.Buffers.Lent);
     }
 
-    private static async Task<int[]> ConditionsAsync(IZonedBlockDevice disk)
+    private static async Task<int[]> ConditionsAsync(IBlockDevice disk)
     {
         var zones = new ZoneDescriptor[4];
-        await disk.ReportZonesAsync(0, zones, TestContext.Current.CancellationToken);
+        await disk.Zones!.ReportAsync(0, zones, TestContext.Current.CancellationToken);
         return [.. zones.Select(z => (int)z.Condition)];
     }
 
