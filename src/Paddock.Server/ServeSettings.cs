@@ -136,11 +136,13 @@ public sealed record ServeSettings
         }
         catch (JsonException e)
         {
-            throw new ToolException($"'{path}', {SettingsErrors.Of(e)}");
+            string error = SettingsErrors.Of(e);
+            throw new ToolException($"'{path}', {error}");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ToolException($"cannot read '{path}': {FileErrorText.Of(e, path)}");
+            string reason = FileErrorText.Of(e, path);
+            throw new ToolException($"cannot read '{path}': {reason}");
         }
     }
 }
