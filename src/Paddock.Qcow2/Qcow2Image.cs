@@ -86,7 +86,7 @@ public sealed class Qcow2Image : IQcow2Device
         IStorage storage, Qcow2OpenOptions options, CancellationToken cancellationToken = default)
     {
         var image = await ImageOpening.OpenAsync(storage, options, cancellationToken);
-        return await ZonedImage.AttachAsync(image, cancellationToken);
+        return await ZonedOpening.AttachAsync(image, cancellationToken);
     }
 
     /// <summary>True when the storage begins with the qcow2 magic.</summary>
