@@ -14,7 +14,7 @@ namespace Paddock.Qcow2.Zoned;
 /// durable, and only then writes the pointers as they were when it began (<see cref="ZoneTableStage"/>). A reset writes the
 /// pointers first (<see cref="ZoneResets"/>).
 /// </remarks>
-internal sealed class ZonedImage : IQcow2Device, IZonedBlockDevice
+internal sealed class ZonedImage : IQcow2Device, IZones
 {
     private readonly Qcow2Image _image;
     private readonly ZonedState _state;
@@ -73,7 +73,10 @@ internal sealed class ZonedImage : IQcow2Device, IZonedBlockDevice
     public IReadOnlyList<string> Warnings => _image.Warnings;
 
     /// <inheritdoc/>
-    public ZonedLimits Zoned => _state.Zones.Limits;
+    public IZones Zones => this;
+
+    /// <inheritdoc/>
+    ZonedLimits IZones.Limits => _state.Zones.Limits;
 
     /// <inheritdoc/>
     public IZoneAttributes Attributes => _attributes;
@@ -117,12 +120,12 @@ internal sealed class ZonedImage : IQcow2Device, IZonedBlockDevice
 
     /// <inheritdoc/>
     public ValueTask<long> AppendAsync(
-        long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
-        => AppendAsync(zoneStart, data, flags, null, cancellationToken);
-
-    /// <inheritdoc/>
-    public ValueTask<long> AppendObservedAsync(long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, IAppendObserver observer)
-        => AppendAsync(zoneStart, data, flags, observer, CancellationToken.None);
+        long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
+        CancellationToken cancellationToken = default)
+    {
+        var appended = _writer.AppendAsync(zoneStart, data, observer, cancellationToken);
+        return (flags & WriteFlags.Fua) == 0 ? appended : FlushAfterAsync(appended, cancellationToken);
+    }
 
     /// <inheritdoc/>
     public ValueTask WriteZeroesAsync(
@@ -163,7 +166,7 @@ internal sealed class ZonedImage : IQcow2Device, IZonedBlockDevice
     }
 
     /// <inheritdoc/>
-    public ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
+    public ValueTask ManageAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
         => _manager.ManageAsync(action, offset, length, cancellationToken);
 
     /// <inheritdoc/>
@@ -176,7 +179,7 @@ internal sealed class ZonedImage : IQcow2Device, IZonedBlockDevice
         => _layout.RunAsync(layout, cancellationToken);
 
     /// <inheritdoc/>
-    public ValueTask<int> ReportZonesAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
+    public ValueTask<int> ReportAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
     {
         lock (_state.Lock)
         {
@@ -185,7 +188,7 @@ internal sealed class ZonedImage : IQcow2Device, IZonedBlockDevice
     }
 
     /// <inheritdoc/>
-    public ValueTask<ZoneFindings> FindZonesAsync(
+    public ValueTask<ZoneFindings> FindAsync(
         long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
     {
         lock (_state.Lock)
@@ -193,6 +196,9 @@ internal sealed class ZonedImage : IQcow2Device, IZonedBlockDevice
             return ValueTask.FromResult(_state.Zones.Find(offset, which, zones.Span, count));
         }
     }
+
+    /// <inheritdoc/>
+    public void ThrowIfFlushFailed() => _image.ThrowIfFlushFailed();
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
@@ -208,13 +214,6 @@ internal sealed class ZonedImage : IQcow2Device, IZonedBlockDevice
         {
             await _image.DisposeAsync();
         }
-    }
-
-    private ValueTask<long> AppendAsync(
-        long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, IAppendObserver? observer, CancellationToken cancellationToken)
-    {
-        var appended = _writer.AppendAsync(zoneStart, data, observer, cancellationToken);
-        return (flags & WriteFlags.Fua) == 0 ? appended : FlushAfterAsync(appended, cancellationToken);
     }
 
     private async ValueTask<long> FlushAfterAsync(ValueTask<long> appended, CancellationToken cancellationToken)
