@@ -18,7 +18,7 @@ public class ClusterWriterTests
         var (kit, parts) = await ComposeAsync(backing);
         await parts.Writer.WriteAsync(new GuestOffset(100), Filled(10, 0xaa), WriteFlags.None, CancellationToken.None);
         Assert.Equal(1, kit.Storage.Log.Count(static line => line == "write_aio"));
-        Assert.Equal($"write {5 * Cluster}+{Cluster}", kit.Storage.Log[^1]);
+        Assert.Contains($"write {5 * Cluster}+{Cluster}", kit.Storage.Log);
         var read = new byte[Cluster];
         await parts.Reader.ReadAsync(default, read, CancellationToken.None);
         Assert.Equal([.. Filled(100, 0xbb), .. Filled(10, 0xaa), .. Filled(Cluster - 110, 0xbb)], read);
