@@ -5,7 +5,7 @@ using Paddock.Qcow2.Tests.Engine;
 using Paddock.Qcow2.Zoned;
 using Paddock.Zones;
 
-namespace Paddock.Qcow2.Tests;
+namespace Paddock.Qcow2.Tests.Zoned;
 
 /// <summary>The zone table's part of a flush, without an image around it.</summary>
 public class ZoneTableStageTests
