@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Text.RegularExpressions;
 using Paddock.Cli;
-using Paddock.Tools.Native;
+using Paddock.Cli.Native;
 
 namespace Paddock.House.Tests;
 
@@ -63,6 +63,15 @@ public partial class DocumentTests
             Assert.Contains(Path.GetFileNameWithoutExtension(project), map, StringComparison.Ordinal);
         }
     }
+
+    [Fact]
+    public void Every_path_in_the_map_exists()
+        => Repository.AssertNone(
+            from Match path in MapPath().Matches(Repository.Read("docs/ARCHITECTURE.md"))
+            let name = path.Groups[1].Value
+            let folder = Path.Combine(Repository.Root, Path.GetDirectoryName(name)!)
+            where !Directory.Exists(folder) || (Path.GetFileName(name) is { Length: > 0 } last && Directory.GetFileSystemEntries(folder, last).Length == 0)
+            select name);
 
     [Fact]
     public async Task Help_names_every_verb_and_every_verb_has_examples()
@@ -143,6 +152,9 @@ public partial class DocumentTests
 
     [GeneratedRegex(@"///?.*\bspec(ification)? \d")]
     private static partial Regex AnonymousCitation();
+
+    [GeneratedRegex(@"`((?:src|tests|bench|docs|build)/[^`\s]+)`")]
+    private static partial Regex MapPath();
 
     [GeneratedRegex(@"\]\(([^)\s]+)\)")]
     private static partial Regex Link();
