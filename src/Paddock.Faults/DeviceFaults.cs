@@ -20,6 +20,9 @@ public sealed class DeviceFaults : IHeldRequests
     /// <param name="time">Measures delays.</param>
     public DeviceFaults(TimeProvider? time = null) => _time = time ?? TimeProvider.System;
 
+    /// <summary>Raised when a rule has begun to hold a request.</summary>
+    public event Action? Held;
+
     /// <summary>Called for each request, before the rules; null: none are counted.</summary>
     public Action? Counter
     {
@@ -169,6 +172,7 @@ public sealed class DeviceFaults : IHeldRequests
             _waits.Add(wait);
         }
 
+        Held?.Invoke();
         try
         {
             using var timer = _time.CreateTimer(static w => ((Wait)w!).Ended.TrySetResult(true), wait, time, Timeout.InfiniteTimeSpan);

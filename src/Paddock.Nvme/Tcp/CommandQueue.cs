@@ -1,3 +1,4 @@
+using Paddock.Faults;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 using Paddock.Serving;
@@ -9,7 +10,8 @@ internal sealed class CommandQueue : ICommandQueue
 {
     // until Connect
     private const int InitialEntries = 32;
-    private const int QuietMilliseconds = 10_000;
+
+    private static readonly TimeSpan QuietLimit = TimeSpan.FromSeconds(10);
 
     private readonly QueueAdmission _admission;
     private readonly PduWriter _writer;
@@ -89,15 +91,45 @@ internal sealed class CommandQueue : ICommandQueue
     /// <summary>Waits, after the connection's end, for the commands that still run; those that an injected fault holds are given up.</summary>
     public async Task QuietAsync()
     {
-        long end = Environment.TickCount64 + QuietMilliseconds;
-        while (Environment.TickCount64 < end && _admission.Queue != 0 && Table.InFlight > 0)
+        if (_admission.Queue == 0 || _admission.Controller is not { } controller)
         {
-            foreach (var command in Table.Snapshot())
+            return;
+        }
+
+        // a fault may hold a command only now
+        DeviceFaults[] faults = [.. controller.Subsystem.Namespaces.Select(ns => ns.Faults).OfType<DeviceFaults>()];
+        Array.ForEach(faults, f => f.Held += Table.Wake);
+        try
+        {
+            await EndAllAsync().WaitAsync(QuietLimit);
+        }
+        catch (TimeoutException)
+        {
+            // the device does not answer: the connection's slot must not wait for it any longer
+        }
+        finally
+        {
+            Array.ForEach(faults, f => f.Held -= Table.Wake);
+        }
+    }
+
+    private async Task EndAllAsync()
+    {
+        while (true)
+        {
+            var change = Table.NextChangeAsync();
+            var running = Table.Snapshot();
+            if (running.Length == 0)
+            {
+                return;
+            }
+
+            foreach (var command in running)
             {
                 GiveUp(command, aborted: false);
             }
 
-            await Task.Delay(2);
+            await change;
         }
     }
 
