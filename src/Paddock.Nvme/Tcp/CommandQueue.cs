@@ -1,4 +1,3 @@
-using Paddock.Faults;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 using Paddock.Serving;
