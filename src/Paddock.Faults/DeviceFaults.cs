@@ -20,7 +20,7 @@ public sealed class DeviceFaults : IHeldRequests
     /// <param name="time">Measures delays.</param>
     public DeviceFaults(TimeProvider? time = null) => _time = time ?? TimeProvider.System;
 
-    /// <summary>Raised when a rule has begun to hold a request.</summary>
+    /// <inheritdoc/>
     public event Action? Held;
 
     /// <summary>Called for each request, before the rules; null: none are counted.</summary>

@@ -60,7 +60,7 @@ public sealed class NvmeNamespace
     public ZoneTraffic ZoneTraffic { get; }
 
     /// <summary>What may hold a command back before <see cref="Device"/>; null: nothing does, and no command can be aborted.</summary>
-    public IHeldRequests? Held { get; init; }
+    public IHeldRequests? HeldRequests { get; init; }
 
     /// <summary>A globally unique identifier; set when the namespace joins its subsystem.</summary>
     public Guid Identifier { get; private set; }
@@ -85,7 +85,7 @@ public sealed class NvmeNamespace
     }
 
     /// <summary>Ends the wait of a command that a rule holds; without rules a command runs to its end.</summary>
-    internal CancellationToken TokenOf(Command command) => Held is null ? CancellationToken.None : command.Cancellation.Token;
+    internal CancellationToken TokenOf(Command command) => HeldRequests is null ? CancellationToken.None : command.Cancellation.Token;
 
     // the same image under the same name keeps its identifier, so that a host that comes back knows it again
     internal void Join(string subsystem)
