@@ -23,7 +23,7 @@ public sealed class SessionPartsTests : IDisposable
 
     public SessionPartsTests()
     {
-        var device = new VirtioBlkDevice(new TestDisk(1 << 20), new VirtioBlkOptions { Queues = 2 });
+        var device = new VirtioBlkDevice(Blk.BlkRig.Plain(), new VirtioBlkOptions { Queues = 2 });
         _rings = new RingSet(device, TimeSpan.Zero, _log.Add, _longWork);
         _ringRequests = new RingRequests(_rings);
         _memory = new MemoryRequests(_rings, mustBeSealed: false, _log.Add);
