@@ -5,11 +5,11 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Check;
 
 /// <summary>One snapshot table entry, as far as a check needs it.</summary>
-internal readonly record struct CheckedSnapshot(long L1Offset, uint L1Entries, string Id, string Name, uint ExtraBytes);
+internal readonly record struct CheckedSnapshot(HostOffset L1Offset, uint L1Entries, string Id, string Name, uint ExtraBytes);
 
 /// <summary>
-/// The top-level facts of an image, read by the checker itself: it shares no parser with the engine, so that an error of one shows in the
-/// other. What makes a check meaningless is refused here; everything else is the check's to report.
+/// The header and the top-level tables of an image. The checker shares no parser with the engine, so that an error of one shows in the
+/// other. What makes a check meaningless is rejected here; everything else the passes report.
 /// </summary>
 internal sealed class CheckedImage
 {
@@ -17,6 +17,7 @@ internal sealed class CheckedImage
     public const long MaxL1Bytes = 32 << 20;
 
     private const long MaxRefcountTableBytes = 8 << 20;
+    private const int IncompatibleField = 72, AutoclearField = 88;
     private const uint MaxSnapshots = 65536;
     private const long MaxSnapshotTableBytes = 64 << 20;
     private const uint MaxSnapshotExtraBytes = 1024;
@@ -42,11 +43,11 @@ internal sealed class CheckedImage
 
     public long VirtualSize { get; private set; }
 
-    public long L1Offset { get; private set; }
+    public HostOffset L1Offset { get; private set; }
 
     public uint L1Entries { get; private set; }
 
-    public long RefcountTableOffset { get; set; }
+    public HostOffset RefcountTableOffset { get; set; }
 
     public uint RefcountTableClusters { get; set; }
 
@@ -54,7 +55,7 @@ internal sealed class CheckedImage
 
     public ulong RefcountMax => RefcountOrder == 6 ? ulong.MaxValue : (1UL << (1 << RefcountOrder)) - 1;
 
-    public ulong Incompatible { get; set; }
+    public ulong Incompatible { get; private set; }
 
     public ulong Autoclear { get; private set; }
 
@@ -68,7 +69,7 @@ internal sealed class CheckedImage
 
     public int L2Entries => ClusterSize / L2EntrySize;
 
-    public long SnapshotTableOffset { get; private set; }
+    public HostOffset SnapshotTableOffset { get; private set; }
 
     public long SnapshotTableBytes { get; private set; }
 
@@ -77,7 +78,7 @@ internal sealed class CheckedImage
     /// <summary>Header extensions that the check looks into: type and data.</summary>
     public Dictionary<uint, byte[]> Extensions { get; } = [];
 
-    /// <summary>Where the data of each of them lie in the header.</summary>
+    /// <summary>Where the data of each of them begins in the header.</summary>
     public Dictionary<uint, long> ExtensionOffsets { get; } = [];
 
     public static async ValueTask<CheckedImage> ReadAsync(IStorage storage, CancellationToken cancellationToken)
@@ -94,6 +95,33 @@ internal sealed class CheckedImage
     }
 
     public long ClustersOf(long bytes) => (bytes >> ClusterBits) + ((bytes & (ClusterSize - 1)) != 0 ? 1 : 0);
+
+    /// <summary>The index of the cluster of the storage that an offset lies in.</summary>
+    public long ClusterOf(HostOffset offset) => offset.Value >> ClusterBits;
+
+    public bool IsAligned(HostOffset offset) => (offset.Value & (ClusterSize - 1)) == 0;
+
+    /// <summary>Changes the incompatible feature bits, durably.</summary>
+    public async ValueTask WriteIncompatibleAsync(ulong bits, CancellationToken cancellationToken)
+    {
+        await WriteFeaturesAsync(IncompatibleField, bits, cancellationToken);
+        Incompatible = bits;
+    }
+
+    /// <summary>Changes the autoclear feature bits, durably.</summary>
+    public async ValueTask WriteAutoclearAsync(ulong bits, CancellationToken cancellationToken)
+    {
+        await WriteFeaturesAsync(AutoclearField, bits, cancellationToken);
+        Autoclear = bits;
+    }
+
+    private async ValueTask WriteFeaturesAsync(long field, ulong bits, CancellationToken cancellationToken)
+    {
+        var bytes = new byte[8];
+        BinaryPrimitives.WriteUInt64BigEndian(bytes, bits);
+        await Storage.WriteAsync(field, bytes, cancellationToken);
+        await Storage.FlushAsync(cancellationToken);
+    }
 
     private static BlockException Invalid(string message) => new(BlockError.InvalidArgument, message);
 
@@ -123,12 +151,13 @@ internal sealed class CheckedImage
         IsVersion3 = version == 3;
         ClusterBits = (int)bits;
         HasBackingFile = U64(8) != 0;
-        Incompatible = IsVersion3 ? U64(72) : 0;
-        Autoclear = IsVersion3 ? U64(88) : 0;
+        Incompatible = IsVersion3 ? U64(IncompatibleField) : 0;
+        Autoclear = IsVersion3 ? U64(AutoclearField) : 0;
         if ((Incompatible & ~KnownIncompatible) != 0)
         {
             throw new BlockException(
-                BlockError.NotSupported, $"Unsupported qcow2 feature(s): Unknown incompatible feature: {Incompatible & ~KnownIncompatible:x}");
+                BlockError.NotSupported,
+                $"Unsupported qcow2 feature(s): Unknown incompatible feature: {Incompatible & ~KnownIncompatible:x}");
         }
 
         uint order = IsVersion3 ? U32(96) : 4;
@@ -165,10 +194,10 @@ internal sealed class CheckedImage
             throw Invalid("Snapshot table too large");
         }
 
-        SnapshotTableOffset = U32(60) == 0 ? 0 : TableOffset(64, U32(60) * 40L, MaxSnapshotTableBytes, "Snapshot table");
+        SnapshotTableOffset = U32(60) == 0 ? default : TableOffset(64, U32(60) * 40L, MaxSnapshotTableBytes, "Snapshot table");
     }
 
-    private long TableOffset(int at, long bytes, long limit, string what)
+    private HostOffset TableOffset(int at, long bytes, long limit, string what)
     {
         ulong offset = U64(at);
         if (bytes > limit)
@@ -177,7 +206,7 @@ internal sealed class CheckedImage
         }
 
         return offset < OffsetLimit && (offset & (ulong)(ClusterSize - 1)) == 0
-            ? (long)offset
+            ? new HostOffset((long)offset)
             : throw Invalid($"{what} offset invalid");
     }
 
@@ -202,7 +231,8 @@ internal sealed class CheckedImage
 
             if (bytes > end - at)
             {
-                throw new ImageCorruptException("header extension", new HostOffset((long)at - 8), $"type {type:x} is {bytes} bytes long: too large");
+                throw new ImageCorruptException(
+                    "header extension", new HostOffset((long)at - 8), $"type {type:x} is {bytes} bytes long: too large");
             }
 
             if (Extensions.TryAdd(type, Header.AsSpan((int)at, (int)bytes).ToArray()))
@@ -218,7 +248,7 @@ internal sealed class CheckedImage
     {
         var fixedPart = new byte[40];
         uint count = U32(60);
-        long at = SnapshotTableOffset;
+        long at = SnapshotTableOffset.Value;
         for (uint i = 0; i < count; i++)
         {
             at = (at + 7) & ~7L;
@@ -234,20 +264,20 @@ internal sealed class CheckedImage
             var names = new byte[idBytes + nameBytes];
             await Storage.ReadAsync(at + 40 + extra, names, cancellationToken);
             at += 40 + extra + names.Length;
-            if (at - SnapshotTableOffset > MaxSnapshotTableBytes)
+            if (at - SnapshotTableOffset.Value > MaxSnapshotTableBytes)
             {
                 throw new BlockException(BlockError.TooLarge, "Snapshot table is too big");
             }
 
             ulong l1 = BinaryPrimitives.ReadUInt64BigEndian(fixedPart);
             Snapshots.Add(new CheckedSnapshot(
-                unchecked((long)l1),
+                new HostOffset(unchecked((long)l1)),
                 BinaryPrimitives.ReadUInt32BigEndian(fixedPart.AsSpan(8)),
                 ByteText.FromBytes(names.AsSpan(0, idBytes)),
                 ByteText.FromBytes(names.AsSpan(idBytes, nameBytes)),
                 extra));
         }
 
-        SnapshotTableBytes = at - SnapshotTableOffset;
+        SnapshotTableBytes = at - SnapshotTableOffset.Value;
     }
 }

@@ -1,10 +1,11 @@
 using System.Buffers.Binary;
+using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Check;
 
-/// <summary>The zoned extension as the checker reads it by itself (zoned-qcow2.md 1.2), and the entries of its table (zoned-qcow2.md 1.3).</summary>
+/// <summary>The zoned extension and the entries of its table, parsed by the checker itself (zoned-qcow2.md 1.2 and 1.3).</summary>
 internal sealed record CheckedZones(
-    char Layout, long ZoneSize, long Capacity, uint Conventional, uint Count, long TableOffset)
+    char Layout, long ZoneSize, long Capacity, uint Conventional, uint Count, HostOffset TableOffset)
 {
     public const uint ExtensionType = 0x007a6264;
     public const uint MaxZones = 1_048_576;
@@ -17,7 +18,7 @@ internal sealed record CheckedZones(
     /// <summary>The bit that marks a conventional zone.</summary>
     public ulong Flag { get; init; }
 
-    /// <summary>The layout of an extension under which it fits the image; null with the reason where none does.</summary>
+    /// <summary>The extension in the layout that fits the image; null, and the reason, if none does.</summary>
     public static CheckedZones? Read(byte[] data, CheckedImage image, long fileLength, out string? reason)
     {
         reason = $"is {data.Length} bytes long; 44 or 48 are known";
@@ -34,12 +35,15 @@ internal sealed record CheckedZones(
 
         if (data.Length == 44)
         {
-            var c = new CheckedZones('C', I64(data, 8), I64(data, 16), U32(data, 32), U32(data, 4), I64(data, 24)) { Flag = 1UL << 63 };
+            var c = new CheckedZones('C', I64(data, 8), I64(data, 16), U32(data, 32), U32(data, 4), new(I64(data, 24)))
+            {
+                Flag = 1UL << 63,
+            };
             reason = c.Problem(image, fileLength);
             return reason is null ? c : null;
         }
 
-        var a = new CheckedZones('A', U32(data, 4), U32(data, 8), U32(data, 12), U32(data, 16), I64(data, 40))
+        var a = new CheckedZones('A', U32(data, 4), U32(data, 8), U32(data, 12), U32(data, 16), new(I64(data, 40)))
         {
             LittleEndian = true, Flag = 1UL << 59,
         };
@@ -49,7 +53,7 @@ internal sealed record CheckedZones(
             return a;
         }
 
-        var b = new CheckedZones('B', I64(data, 8), I64(data, 16), U32(data, 24), U32(data, 4), I64(data, 40)) { Flag = 1UL << 63 };
+        var b = new CheckedZones('B', I64(data, 8), I64(data, 16), U32(data, 24), U32(data, 4), new(I64(data, 40))) { Flag = 1UL << 63 };
         return b.Problem(image, fileLength) is null ? b : null;
     }
 
@@ -74,7 +78,7 @@ internal sealed record CheckedZones(
         }
     }
 
-    /// <summary>True when the entry can be the zone's: flagged and at the start where conventional; else inside the zone, whole sectors.</summary>
+    /// <summary>True when the entry can be the zone's: a conventional zone's flag and start, else whole sectors inside the zone.</summary>
     public bool IsValid(ulong entry, long zone)
     {
         ulong start = (ulong)Start(zone);
@@ -139,8 +143,8 @@ internal sealed record CheckedZones(
             return $"has conventional_zones {Conventional}; nr_zones is {Count}";
         }
 
-        return TableOffset <= 0 || (TableOffset & (image.ClusterSize - 1)) != 0 || TableOffset >= fileLength
-            ? $"has zonedmeta_offset 0x{TableOffset:x}; a cluster inside the file of 0x{fileLength:x} bytes is needed"
+        return TableOffset.Value <= 0 || !image.IsAligned(TableOffset) || TableOffset.Value >= fileLength
+            ? $"has zonedmeta_offset {TableOffset}; a cluster inside the file of 0x{fileLength:x} bytes is needed"
             : null;
     }
 }

@@ -1,5 +1,5 @@
 using System.Buffers.Binary;
-using Paddock.Block;
+using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Check;
 
@@ -10,7 +10,7 @@ internal sealed class StoredRefcounts
 
     private readonly CheckedImage _image;
     private readonly byte[] _block;
-    private long _loaded = -1;
+    private HostOffset? _loaded;
     private bool _dirty;
 
     private StoredRefcounts(CheckedImage image, ulong[] table)
@@ -29,7 +29,7 @@ internal sealed class StoredRefcounts
     public static async ValueTask<StoredRefcounts> ReadAsync(CheckedImage image, CancellationToken cancellationToken)
     {
         var bytes = new byte[(long)image.RefcountTableClusters << image.ClusterBits];
-        await image.Storage.ReadAsync(image.RefcountTableOffset, bytes, cancellationToken);
+        await image.Storage.ReadAsync(image.RefcountTableOffset.Value, bytes, cancellationToken);
         var table = new ulong[bytes.Length / 8];
         for (int i = 0; i < table.Length; i++)
         {
@@ -40,22 +40,22 @@ internal sealed class StoredRefcounts
     }
 
     /// <summary>The offset of the block that counts <paramref name="cluster"/>; 0: none, all its counts are 0.</summary>
-    public long BlockOffset(long cluster)
+    public HostOffset BlockOffset(long cluster)
     {
         long index = cluster >> BlockBits;
-        return index < Table.Length ? unchecked((long)(Table[index] & OffsetMask)) : 0;
+        return index < Table.Length ? new(unchecked((long)(Table[index] & OffsetMask))) : default;
     }
 
     /// <summary>The stored refcount; null when its block cannot be where the table says.</summary>
     public async ValueTask<ulong?> GetAsync(long cluster, CancellationToken cancellationToken)
     {
-        long offset = BlockOffset(cluster);
-        if (offset == 0)
+        var offset = BlockOffset(cluster);
+        if (offset.Value == 0)
         {
             return 0;
         }
 
-        if (offset < 0 || (offset & (_image.ClusterSize - 1)) != 0)
+        if (offset.Value < 0 || !_image.IsAligned(offset))
         {
             return null;
         }
@@ -74,21 +74,21 @@ internal sealed class StoredRefcounts
 
     public async ValueTask WriteBackAsync(CancellationToken cancellationToken)
     {
-        if (_dirty)
+        if (_dirty && _loaded is { } offset)
         {
-            await _image.Storage.WriteAsync(_loaded, _block, cancellationToken);
+            await _image.Storage.WriteAsync(offset.Value, _block, cancellationToken);
             _dirty = false;
         }
     }
 
     private int IndexInBlock(long cluster) => (int)(cluster & ((1L << BlockBits) - 1));
 
-    private async ValueTask LoadAsync(long offset, CancellationToken cancellationToken)
+    private async ValueTask LoadAsync(HostOffset offset, CancellationToken cancellationToken)
     {
         if (offset != _loaded)
         {
             await WriteBackAsync(cancellationToken);
-            await _image.Storage.ReadAsync(offset, _block, cancellationToken);
+            await _image.Storage.ReadAsync(offset.Value, _block, cancellationToken);
             _loaded = offset;
         }
     }
