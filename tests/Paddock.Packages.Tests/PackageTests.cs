@@ -1,6 +1,8 @@
+[assembly: AssemblyFixture(typeof(Paddock.Packages.Tests.PackageFeed))]
+
 namespace Paddock.Packages.Tests;
 
-public class PackageTests(PackageFeed feed) : IClassFixture<PackageFeed>
+public class PackageTests(PackageFeed feed)
 {
     private static readonly string[] Expected =
     [
