@@ -118,7 +118,8 @@ internal sealed partial class HostQueue
 
         if (pdu.Offset != (uint)slot.Came)
         {
-            throw new PduException(FatalError.DataOutOfRange, DataPdu.OffsetField, $"data at {pdu.Offset}, where those at {slot.Came} are next");
+            throw new PduException(
+                FatalError.DataOutOfRange, DataPdu.OffsetField, $"data at {pdu.Offset}, where those at {slot.Came} are next");
         }
 
         slot.Came += length;
@@ -171,7 +172,8 @@ internal sealed partial class HostQueue
         int length = (int)ready.Length;
         if (_rules.DataDigestSize == 0)
         {
-            _out.Put(header, new DataHeader(this, ready), static (to, h) => h.WriteTo(to), slot.ToController.Slice((int)ready.Offset, length));
+            _out.Put(header, new DataHeader(this, ready), static (to, h)
+                => h.WriteTo(to), slot.ToController.Slice((int)ready.Offset, length));
             Kick();
             return;
         }
