@@ -90,7 +90,7 @@ public sealed partial class Qcow2Image
         }
 
         _refcounts.TablesReachStorage();
-        await _l2.WriteBackAsync(null);
+        await _l2.WriteBackAsync();
     }
 
     private async ValueTask WriteL1Async()

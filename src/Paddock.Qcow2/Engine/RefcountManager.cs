@@ -276,7 +276,7 @@ internal sealed partial class RefcountManager
     /// <summary>Writes counts, then the table entries that point at new blocks.</summary>
     public async ValueTask WriteBackAsync()
     {
-        await _cache.WriteBackAsync(null);
+        await _cache.WriteBackAsync();
         if (_dirtyTableEntries.Count == 0)
         {
             return;
@@ -365,5 +365,5 @@ internal sealed partial class RefcountManager
     }
 
     // nothing depends on a count being written late: when room is needed, all of them may go
-    private ValueTask MakeRoomAsync() => _cache.WriteBackAsync(null);
+    private ValueTask MakeRoomAsync() => _cache.WriteBackAsync();
 }
