@@ -76,7 +76,7 @@ public static class NativeTools
         => PosixSignalRegistration.Create(signal, context =>
         {
             context.Cancel = true;
-            if ((signal != PosixSignal.SIGHUP || console.Hangup?.Invoke() != true) && !stop.IsCancellationRequested)
+            if ((signal != PosixSignal.SIGHUP || !console.Hangup()) && !stop.IsCancellationRequested)
             {
                 _ = Task.Delay(console.StopLimit).ContinueWith(_ => Environment.Exit(code), TaskScheduler.Default);
                 stop.Cancel();

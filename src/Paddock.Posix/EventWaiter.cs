@@ -5,8 +5,8 @@ using Microsoft.Win32.SafeHandles;
 namespace Paddock.Posix;
 
 /// <summary>
-/// Waits for any of some events to be signalled since the last wait (epoll(7), edge-triggered): none is read, so that one which another process
-/// reads as well cannot hold us up, and a wake costs one call.
+/// Waits for any of some events to be signalled since the last wait (epoll(7), edge-triggered): none is read, so that one which another
+/// process reads as well cannot hold us up, and a wake costs one call.
 /// </summary>
 [SupportedOSPlatform("linux")]
 public sealed unsafe class EventWaiter : IDisposable

@@ -6,7 +6,8 @@ using Paddock.Block;
 namespace Paddock.Posix;
 
 /// <summary>
-/// Files by names that need not be UTF-8 (<see cref="ByteText"/>), which the runtime's own calls would not find. Other names go to those calls.
+/// Files by names that need not be UTF-8 (<see cref="ByteText"/>), which the runtime's own calls would not find. Other names go to those
+/// calls.
 /// </summary>
 public static class FileNames
 {

@@ -21,12 +21,16 @@ public sealed record FileOpenOptions
     /// <summary>Bypass the page cache (O_DIRECT). Linux only: refused elsewhere.</summary>
     public bool DirectIo { get; init; }
 
-    /// <summary>Holes and zeroes begin and end at multiples of it, a power of two; a block device has at least its logical blocks.</summary>
+    /// <summary>
+    /// Holes and zeroes begin and end at multiples of it, a power of two; a block device has at least its logical blocks.
+    /// </summary>
     public int SpaceUnit { get; init; } = 1;
 
     /// <summary>Which lock to take. Taken on Linux only.</summary>
     public ImageLock Lock { get; init; }
 
-    /// <summary>Decides by what the file is, before it is opened, whether it may be; throws to refuse. Not with <see cref="Create"/>.</summary>
+    /// <summary>
+    /// Decides by what the file is, before it is opened, whether it may be; throws to refuse. Not with <see cref="Create"/>.
+    /// </summary>
     public Action<FileFacts>? Admit { get; init; }
 }

@@ -68,7 +68,8 @@ internal static class OfdLocks
         Probe(file, unshared, UsedBase, "shared ", path);
     }
 
-    // A process that was just started holds the files of its parent until it runs its program: a lock that goes within moments was no one's.
+    // A process that was just started holds the files of its parent until it runs its program: a lock that goes within moments was no
+    // one's.
     private static bool IsFree(SafeFileHandle file, int at) => IsFreeNow(file, at) || SpinWait.SpinUntil(() => IsFreeNow(file, at), StartingMilliseconds);
 
     private static bool IsFreeNow(SafeFileHandle file, int at)

@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace Paddock.Posix;
 
-/// <summary>What every command does before anything else, so that the system's refusals become errors instead of ending the process.</summary>
+/// <summary>
+/// What every command does before anything else, so that the system's refusals become errors instead of ending the process.
+/// </summary>
 public static class ProcessSetup
 {
     private const int FileSizeSignal = 25, Ignore = 1, GetDescriptorFlags = 1, CloseOnExec = 1;
@@ -30,8 +32,8 @@ public static class ProcessSetup
     /// <summary>Whether the process was started without this standard descriptor.</summary>
     internal static bool IsClosed(int descriptor) => (Volatile.Read(ref _closed) & (1 << descriptor)) != 0;
 
-    // A file that is opened later must not become standard output by its number. Where the runtime was faster, the descriptor is its own: what
-    // was inherited from another program is never close-on-exec.
+    // A file that is opened later must not become standard output by its number. Where the runtime was faster, the descriptor is its own:
+    // what was inherited from another program is never close-on-exec.
     private static void OccupyIfClosed(int descriptor)
     {
         if (!OperatingSystem.IsLinux())
@@ -51,8 +53,8 @@ public static class ProcessSetup
         }
     }
 
-    // The native executable has no diagnostics server. The runtime's listens for debuggers and profilers before any of our code runs, and can
-    // be told not to by environment variables alone: without its files nobody can connect to it.
+    // The native executable has no diagnostics server. The runtime's listens for debuggers and profilers before any of our code runs, and
+    // can be told not to by environment variables alone: without its files nobody can connect to it.
     private static void RemoveDiagnosticSockets()
     {
         if (AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES") is null

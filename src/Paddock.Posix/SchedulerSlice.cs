@@ -7,9 +7,9 @@ namespace Paddock.Posix;
 public static class SchedulerSlice
 {
     /// <summary>
-    /// Asks that all threads of this process, and those that they start, run in slices of this length. A thread that woke for a short while then
-    /// need not wait for the whole slice, mostly 3 ms, of one that computes. Linux takes it from 6.12 on, 0.1 to 100 ms, without privileges;
-    /// elsewhere nothing changes.
+    /// Asks that all threads of this process, and those that they start, run in slices of this length. A thread that woke for a short while
+    /// then need not wait for the whole slice, mostly 3 ms, of one that computes. Linux takes it from 6.12 on, 0.1 to 100 ms, without
+    /// privileges; elsewhere nothing changes.
     /// </summary>
     public static void AskFor(TimeSpan slice)
     {

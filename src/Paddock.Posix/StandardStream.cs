@@ -5,8 +5,8 @@ using Microsoft.Win32.SafeHandles;
 namespace Paddock.Posix;
 
 /// <summary>
-/// Standard input, output or error, unbuffered. Unlike the runtime's own streams a write to a pipe without a reader, or to a descriptor that is
-/// closed, is an error, and a read that waits can be cancelled.
+/// Standard input, output or error, unbuffered. Unlike the runtime's own streams a write to a pipe without a reader, or to a descriptor
+/// that is closed, is an error, and a read that waits can be cancelled.
 /// </summary>
 [SupportedOSPlatform("linux")]
 public sealed class StandardStream : Stream

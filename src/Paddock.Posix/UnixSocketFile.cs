@@ -6,8 +6,8 @@ using Paddock.Block;
 namespace Paddock.Posix;
 
 /// <summary>
-/// The file of a Unix socket that this process listens on. Files are removed only when lstat says that they are sockets and nobody listens on
-/// them; the runtime's own listener deletes whatever has its name by then.
+/// The file of a Unix socket that this process listens on. Files are removed only when lstat says that they are sockets and nobody listens
+/// on them; the runtime's own listener deletes whatever has its name by then.
 /// </summary>
 public sealed class UnixSocketFile
 {

@@ -21,7 +21,6 @@ public sealed class VhostUserServer : IAsyncDisposable
     private readonly VhostUserServerOptions _options;
     private readonly VirtioBlkDevice _device;
     private readonly Reception<Socket, FrontEndConnection> _reception;
-    private long _accepted;
     private long _refused;
 
     /// <param name="disk">The disk; bounds and alignment are checked there (<see cref="CheckedBlockDevice"/>).</param>
@@ -44,14 +43,17 @@ public sealed class VhostUserServer : IAsyncDisposable
         _reception.Evicted += _ => options.Log?.Invoke("a front end that agreed on nothing is hung up on: another waits");
     }
 
-    /// <summary>What requests did, of all front ends so far.</summary>
-    public BlkStatistics Statistics => _device.Statistics;
+    /// <summary>The requests of all front ends so far.</summary>
+    public RequestCounters Statistics => _device.Statistics;
+
+    /// <summary>How long requests took from the ring to the ring, including failed ones.</summary>
+    public LatencyTable Latencies => _device.Latencies;
 
     /// <summary>Front ends at this moment: 0 or 1.</summary>
     public int Connections => _reception.Count;
 
     /// <summary>Front ends that were taken.</summary>
-    public long Accepted => Interlocked.Read(ref _accepted);
+    public long Accepted => _reception.Accepted;
 
     /// <summary>Front ends whose connection ended for a fault of theirs.</summary>
     public long Refused => Interlocked.Read(ref _refused);
@@ -114,7 +116,6 @@ public sealed class VhostUserServer : IAsyncDisposable
 
     private void Run(FrontEndConnection connection)
     {
-        Interlocked.Increment(ref _accepted);
         _options.Log?.Invoke("a front end has come");
         string? why = connection.Run();
         if (why is not null)

@@ -3,8 +3,9 @@ using Paddock.Block;
 
 namespace Paddock.Zones;
 
-/// <summary>Where zones lie on the disk: arithmetic only, all in bytes. Zone <c>i</c> starts at <c>i x zone size</c> (spec
-/// 1.3).</summary>
+/// <summary>
+/// Where zones lie on the disk: arithmetic only, all in bytes. Zone <c>i</c> starts at <c>i x zone size</c> (zoned-qcow2.md 1.3).
+/// </summary>
 public readonly struct ZoneGeometry
 {
     /// <summary>Most zones that a disk may have (zoned-qcow2.md 1.2): what one table of 8 MiB describes.</summary>
@@ -65,9 +66,8 @@ public readonly struct ZoneGeometry
     public long EndOf(int zone) => Math.Min(StartOf(zone) + ZoneSize, DiskLength);
 
     /// <summary>
-    /// Writable bytes from a zone's start. A conventional zone is writable anywhere (zoned-qcow2.md 3; the standards demand capacity =
-    /// length of it);
-    /// a last, smaller zone has no more than its length.
+    /// Writable bytes from a zone's start. A conventional zone is writable anywhere (zoned-qcow2.md 3; the standards require its capacity
+    /// to equal its length); a last, smaller zone has no more than its length.
     /// </summary>
     public long CapacityOf(int zone) => zone < ConventionalZones ? LengthOf(zone) : Math.Min(_capacity, DiskLength - StartOf(zone));
 

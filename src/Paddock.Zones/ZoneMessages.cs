@@ -2,13 +2,13 @@ using Paddock.Block;
 
 namespace Paddock.Zones;
 
-/// <summary>Words for refusals: the one place where the state machine's answers become messages for people.</summary>
+/// <summary>Messages for refusals: the one place where results of the state machine become text.</summary>
 public static class ZoneMessages
 {
     /// <summary>The exception for a refused request.</summary>
     /// <param name="result">A refusal.</param>
     /// <param name="zones">The zones that refused.</param>
-    /// <param name="what">What was asked, such as "write" or "zone append".</param>
+    /// <param name="what">The request, such as "write" or "zone append".</param>
     /// <param name="offset">Byte offset of the request.</param>
     /// <param name="length">Bytes of the request.</param>
     public static ZoneException Exception(ZoneResult result, ZoneSet zones, string what, long offset, long length)

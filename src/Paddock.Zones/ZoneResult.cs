@@ -3,9 +3,8 @@ using Paddock.Block;
 namespace Paddock.Zones;
 
 /// <summary>
-/// Answer of the state machine: done, or refused with a reason. A refusal is ordinary and changes nothing, so it is a value and
-/// no exception;
-/// <see cref="ZoneMessages"/> words it for people.
+/// Result of a request to the state machine: done, or refused with a reason. A refusal is ordinary and changes nothing, so it is a value
+/// and not an exception; <see cref="ZoneMessages"/> turns it into a message.
 /// </summary>
 public readonly record struct ZoneResult
 {
@@ -22,14 +21,16 @@ public readonly record struct ZoneResult
     /// <summary>Why the request is refused; <see cref="ZoneError.None"/> when it is not.</summary>
     public ZoneError Error { get; }
 
-    /// <summary>Index of the zone that the answer is about: the first one that stands in the way, or the one written.</summary>
+    /// <summary>Index of the zone concerned: the first one that prevents the request, or the one to be written.</summary>
     public int Zone { get; }
 
-    /// <summary>Success, but a close met an EMPTY zone, which has no such transition (zoned-qcow2.md 3, note 1): the first one is
-    /// <see cref="Zone"/>.</summary>
+    /// <summary>
+    /// Success, but the range of a close has EMPTY zones, which have no such transition (zoned-qcow2.md 3, note 1); <see cref="Zone"/> is
+    /// the first of them.
+    /// </summary>
     public bool NoTransition { get; }
 
-    /// <summary>The implicitly open zone that was closed to make room; -1: none.</summary>
+    /// <summary>The implicitly open zone that was closed to free an open resource; -1 if none was.</summary>
     public int Evicted => _evictedPlusOne - 1;
 
     /// <summary>True unless refused.</summary>

@@ -3,165 +3,237 @@ using Paddock.Block;
 namespace Paddock.Zones;
 
 /// <summary>
-/// The zones of one disk: conditions, write pointers and the resources in use, and every rule of spec section 3. It does no I/O, takes no
-/// lock and throws for no refusal: the caller serialises calls, moves the data, and words the answers (<see cref="ZoneMessages"/>).
+/// The zones of one disk: conditions, write pointers and the resources in use, and every rule of zoned-qcow2.md 3. It does no I/O, takes no
+/// lock and throws for no refusal: the caller serialises calls, moves the data, and turns refusals into messages
+/// (<see cref="ZoneMessages"/>).
 /// </summary>
 /// <remarks>
 /// A write is two calls, since data goes to the image between them: <see cref="BeginWrite"/> (or <see cref="BeginAppend"/>) and
-/// <see cref="EndWrite"/>. Between the two the zone is <em>busy</em>. The caller has at most one write at a time in a sequential
-/// zone, and
-/// neither finishes, resets nor resizes away a busy zone; anything may happen to other zones meanwhile, and another zone's write
-/// may evict
-/// this one. Cost of a write, an append, a transition: constant, whatever the number of zones.
+/// <see cref="EndWrite"/>. Between the two the zone is <em>busy</em>. The caller has at most one write at a time in a sequential zone, and
+/// neither finishes, resets nor resizes away a busy zone; anything may happen to other zones meanwhile, and another zone's write may evict
+/// this one. A write, an append and a transition take constant time, whatever the number of zones.
 /// </remarks>
-public sealed partial class ZoneSet
+public sealed class ZoneSet
 {
-    private readonly uint _maxOpen;
-    private readonly uint _maxActive;
-    private readonly uint _maxAppend;
-    private readonly long _zoneCapacity;
-    private ZoneGeometry _geometry;
-
-    // Where the next write of a zone must start; for a FULL zone its end, for a conventional one its start.
-    private long[] _pointers;
-    private byte[] _conditions;
-    private byte[] _flags;
-    private ZoneTally _tally;
-    private OpenList _implicit;
-    private int _explicit;
-    private int _closed;
+    private readonly ZoneStates _states;
+    private readonly ZoneWrites _writes;
+    private readonly ZoneRanges _ranges;
+    private readonly ZoneLoading _loading;
+    private readonly ZoneResizing _resizing;
+    private readonly ZoneReports _reports;
 
     /// <summary>A disk with all sequential zones EMPTY.</summary>
     /// <param name="limits">Geometry and limits; 0 in a limit is "no limit".</param>
     /// <param name="diskLength">Bytes on the disk.</param>
-    /// <exception cref="ArgumentException">The geometry contradicts itself or the length: callers check images and options
-    /// first.</exception>
+    /// <exception cref="ArgumentException">
+    /// The geometry contradicts itself or the length: callers check images and options first.
+    /// </exception>
     public ZoneSet(in ZonedLimits limits, long diskLength)
     {
-        _geometry = new ZoneGeometry(limits, diskLength);
-        _maxOpen = limits.MaxOpenZones;
-        _maxActive = limits.MaxActiveZones;
-        _maxAppend = limits.MaxAppendBytes;
-        _zoneCapacity = limits.ZoneCapacity;
-        _pointers = new long[limits.ZoneCount];
-        _conditions = new byte[limits.ZoneCount];
-        _flags = new byte[limits.ZoneCount];
-        _implicit = new OpenList(limits.ZoneCount);
-        _tally = new ZoneTally(_conditions);
-        Clear();
-    }
-
-    [Flags]
-    private enum ZoneFlags : byte
-    {
-        None = 0,
-
-        /// <summary>A write has begun and has not ended.</summary>
-        Busy = 1,
-
-        /// <summary>That write opened the zone: when it fails, the zone goes back.</summary>
-        OpenedByWrite = 2,
-
-        /// <summary>The zone has an extension: while it has, it is not EMPTY, and keeps its active resource until it is full.</summary>
-        Extended = 4,
+        _states = new ZoneStates(limits, diskLength);
+        _writes = new ZoneWrites(_states);
+        _ranges = new ZoneRanges(_states);
+        _loading = new ZoneLoading(_states);
+        _resizing = new ZoneResizing(_states);
+        _reports = new ZoneReports(_states);
     }
 
     /// <summary>Where the zones lie.</summary>
-    public ZoneGeometry Geometry => _geometry;
+    public ZoneGeometry Geometry => _states.Geometry;
 
-    /// <summary>Geometry and limits, as they stand after any resize.</summary>
-    public ZonedLimits Limits => new(
-        _geometry.ZoneSize, _zoneCapacity, _geometry.ZoneCount, _geometry.ConventionalZones, _maxOpen, _maxActive, _maxAppend);
+    /// <summary>Geometry and limits, as they are after any resize.</summary>
+    public ZonedLimits Limits => _states.Limits;
 
     /// <summary>Number of zones.</summary>
-    public int Count => _geometry.ZoneCount;
+    public int Count => _states.Count;
 
     /// <summary>Zones that a write opened.</summary>
-    public int ImplicitlyOpenCount => _implicit.Count;
+    public int ImplicitlyOpenCount => _states.Resources.ImplicitlyOpen;
 
     /// <summary>Zones that a request opened.</summary>
-    public int ExplicitlyOpenCount => _explicit;
+    public int ExplicitlyOpenCount => _states.Resources.ExplicitlyOpen;
 
     /// <summary>Zones that are CLOSED.</summary>
-    public int ClosedCount => _closed;
+    public int ClosedCount => _states.Resources.Closed;
 
     /// <summary>Open resources in use: implicitly + explicitly open zones.</summary>
-    public int OpenCount => _implicit.Count + _explicit;
+    public int OpenCount => _states.Resources.Open;
 
     /// <summary>Active resources in use: open + closed zones.</summary>
-    public int ActiveCount => _implicit.Count + _explicit + _closed;
+    public int ActiveCount => _states.Resources.Active;
 
     /// <summary>Index of the zone that holds a byte of the disk.</summary>
-    public int ZoneOf(long offset) => _geometry.ZoneOf(offset);
+    public int ZoneOf(long offset) => _states.Geometry.ZoneOf(offset);
 
     /// <summary>Where a zone starts.</summary>
-    public long StartOf(int zone) => _geometry.StartOf(zone);
+    public long StartOf(int zone) => _states.Geometry.StartOf(zone);
 
     /// <summary>A zone's length in bytes.</summary>
-    public long LengthOf(int zone) => _geometry.LengthOf(zone);
+    public long LengthOf(int zone) => _states.Geometry.LengthOf(zone);
 
     /// <summary>Writable bytes of a zone.</summary>
-    public long CapacityOf(int zone) => _geometry.CapacityOf(zone);
+    public long CapacityOf(int zone) => _states.Geometry.CapacityOf(zone);
 
     /// <summary>A zone's condition.</summary>
-    public ZoneCondition ConditionOf(int zone) => (ZoneCondition)_conditions[zone];
+    public ZoneCondition ConditionOf(int zone) => _states.ConditionOf(zone);
 
     /// <summary>Where a zone's next write must start; for a FULL zone its end, for a conventional one its start.</summary>
-    public long PointerOf(int zone) => _pointers[zone];
+    public long PointerOf(int zone) => _states.PointerOf(zone);
 
     /// <summary>
-    /// The pointer as a zone table stores it: that of a FULL zone is start + zone size (zoned-qcow2.md 1.3), past the end of the disk even, so that
-    /// a smaller last zone stays FULL when the disk grows.
+    /// The pointer as a zone table stores it: that of a FULL zone is start + zone size (zoned-qcow2.md 1.3), even past the end of the disk,
+    /// so that a smaller last zone stays FULL when the disk grows.
     /// </summary>
     public long StoredPointerOf(int zone)
-        => _conditions[zone] == (byte)ZoneCondition.Full ? _geometry.StartOf(zone) + _geometry.ZoneSize : _pointers[zone];
+        => ConditionOf(zone) == ZoneCondition.Full ? StartOf(zone) + _states.Geometry.ZoneSize : PointerOf(zone);
 
     /// <summary>
-    /// Where a zone's data ends: what lies there or after it reads as zeroes, whatever the image holds (zoned-qcow2.md 3). An OFFLINE zone's whole
+    /// Where a zone's data ends: the rest of the zone reads as zeroes, whatever the image holds (zoned-qcow2.md 3). An OFFLINE zone's whole
     /// range is "data": whether it may be read at all is the device's decision.
     /// </summary>
-    public long DataEndOf(int zone) => ConditionOf(zone) switch
-    {
-        // a conventional zone that became READ ONLY has no pointer either
-        _ when !_geometry.IsSequential(zone) => _geometry.EndOf(zone),
-        ZoneCondition.Offline => _geometry.EndOf(zone),
-        ZoneCondition.Full => _geometry.StartOf(zone) + _geometry.CapacityOf(zone),
-        _ => _pointers[zone],
-    };
+    public long DataEndOf(int zone) => _states.DataEndOf(zone);
 
     /// <summary>True between the begin and the end of a write to a sequential zone.</summary>
-    public bool IsBusy(int zone) => (_flags[zone] & (byte)ZoneFlags.Busy) != 0;
+    public bool IsBusy(int zone) => _states.IsBusy(zone);
 
     /// <summary>True for a zone that has a zone descriptor extension: it is CLOSED where another would be EMPTY, until a reset.</summary>
-    public bool IsExtended(int zone) => (_flags[zone] & (byte)ZoneFlags.Extended) != 0;
+    public bool IsExtended(int zone) => _states.IsExtended(zone);
 
     /// <summary>Describes one zone.</summary>
-    public ZoneDescriptor Describe(int zone) => new(
-        _geometry.StartOf(zone),
-        _geometry.LengthOf(zone),
-        _geometry.CapacityOf(zone),
-        _pointers[zone],
-        ConditionOf(zone),
-        _geometry.IsSequential(zone) ? ZoneType.SequentialWriteRequired : ZoneType.Conventional);
+    public ZoneDescriptor Describe(int zone) => _states.Describe(zone);
 
-    /// <summary>Describes the zones from the one that holds an offset on, as many as there are and fit (zoned-qcow2.md 3, Report).</summary>
+    /// <summary>Describes as many zones as fit, from the one that holds an offset on (zoned-qcow2.md 3, Report).</summary>
     /// <returns>How many were described; 0 when the offset is outside the disk.</returns>
-    public int Report(long offset, Span<ZoneDescriptor> zones)
+    public int Report(long offset, Span<ZoneDescriptor> zones) => _reports.Report(offset, zones);
+
+    /// <summary>Describes as many zones in given conditions as fit, from the one that holds an offset on.</summary>
+    /// <param name="offset">A byte of the first zone to consider.</param>
+    /// <param name="which">The conditions.</param>
+    /// <param name="zones">Filled from its start.</param>
+    /// <param name="count">Whether all matching zones are counted, or only those that fit.</param>
+    public ZoneFindings Find(long offset, ZoneConditionSet which, Span<ZoneDescriptor> zones, bool count)
+        => _reports.Find(offset, which, zones, count);
+
+    /// <summary>
+    /// Checks a write (or write-zeroes: the same rule) whole and takes its resources. If refused, nothing has changed. If accepted,
+    /// <see cref="EndWrite"/> must follow, for the zone that the result names.
+    /// </summary>
+    /// <param name="offset">Byte offset on the disk.</param>
+    /// <param name="length">Bytes, above 0.</param>
+    public ZoneResult BeginWrite(long offset, long length) => _writes.BeginWrite(offset, length);
+
+    /// <summary>
+    /// Checks an append whole, takes its resources, and returns where its data goes. Otherwise as <see cref="BeginWrite"/>.
+    /// </summary>
+    /// <param name="zoneStart">Where the zone starts: it names the zone.</param>
+    /// <param name="length">Bytes, above 0.</param>
+    /// <param name="offset">Where the data goes: the zone's write pointer.</param>
+    public ZoneResult BeginAppend(long zoneStart, long length, out long offset) => _writes.BeginAppend(zoneStart, length, out offset);
+
+    /// <summary>
+    /// Ends a write. Success moves the pointer, and at the capacity makes the zone FULL and frees both resources. Failure leaves the zone
+    /// as it was before, as far as other requests in the meantime allow; a zone without data that is not open becomes EMPTY. Zones that the
+    /// write evicted stay closed.
+    /// </summary>
+    /// <param name="zone">The zone that the begin named; for a conventional one nothing is done.</param>
+    /// <param name="length">Bytes, as given to the begin.</param>
+    /// <param name="success">Whether all data reached the image.</param>
+    public void EndWrite(int zone, long length, bool success) => _writes.EndWrite(zone, length, success);
+
+    /// <summary>
+    /// Whether a range may be discarded. Never in a sequential zone: below the write pointer data must stay, and above it there is none
+    /// (zoned-qcow2.md 3). Conventional zones allow it anywhere.
+    /// </summary>
+    public ZoneResult CheckDiscard(long offset, long length) => _writes.CheckDiscard(offset, length);
+
+    /// <summary>
+    /// Checks a range request whole: zone-aligned, inside the disk, every zone able to make the transition, enough resources. It changes
+    /// nothing.
+    /// </summary>
+    /// <param name="action">The requested action.</param>
+    /// <param name="offset">Where the first zone starts.</param>
+    /// <param name="length">Bytes: whole zones; only a last, smaller zone may end it elsewhere.</param>
+    /// <param name="range">
+    /// The zones to pass to <see cref="Apply"/>; without conventional ones when the whole disk is reset (note 2). Empty when refused.
+    /// </param>
+    /// <remarks>
+    /// Finish and reset may await data work between this and <see cref="Apply"/>: they need no resources, so what other zones do meanwhile
+    /// cannot make them fail. Open must be applied before any other call.
+    /// </remarks>
+    public ZoneResult CheckRange(ZoneAction action, long offset, long length, out ZoneRange range)
+        => _ranges.Check(action, offset, length, out range);
+
+    /// <summary>
+    /// The first zone of a checked range, from <paramref name="from"/> on, that the action changes; -1 when there is none left. To walk the
+    /// zones whose data a finish or reset must clear: <c>for (z = NextChange(a, r, r.First); z >= 0; z = NextChange(a, r, z + 1))</c>.
+    /// </summary>
+    public int NextChange(ZoneAction action, ZoneRange range, int from) => _ranges.NextChange(action, range, from);
+
+    /// <summary>Makes the transitions of a checked range, or of a part of it.</summary>
+    /// <returns>Number of zones that changed.</returns>
+    public int Apply(ZoneAction action, ZoneRange range) => _ranges.Apply(action, range);
+
+    /// <summary>Checks and applies in one go, for actions without data work (open, close) and for tests.</summary>
+    public ZoneResult Manage(ZoneAction action, long offset, long length)
     {
-        if (offset < 0 || offset >= _geometry.DiskLength)
+        ZoneResult result = CheckRange(action, offset, length, out ZoneRange range);
+        if (result.IsOk)
         {
-            return 0;
+            Apply(action, range);
         }
 
-        int first = _geometry.ZoneOf(offset);
-        int count = Math.Min(zones.Length, Count - first);
-        for (int i = 0; i < count; i++)
-        {
-            zones[i] = Describe(first + i);
-        }
-
-        return count;
+        return result;
     }
 
-    private static ZoneResult Refuse(ZoneError error, int zone) => ZoneResult.Refused(error, zone);
+    /// <summary>
+    /// Loads the pointers of an image or of a snapshot; whatever was open or busy is forgotten. Conditions follow from the pointers: at the
+    /// start EMPTY, at or after the capacity FULL, between them CLOSED. A pointer that no zone can have makes its zone OFFLINE.
+    /// </summary>
+    /// <param name="pointers">One per zone, absolute, in bytes; those of conventional zones are ignored.</param>
+    /// <param name="fixedConditions">
+    /// One per zone, or none at all: READ ONLY and OFFLINE hold, anything else follows from the pointer.
+    /// </param>
+    public void Load(ReadOnlySpan<long> pointers, ReadOnlySpan<ZoneCondition> fixedConditions = default)
+        => _loading.Load(pointers, fixedConditions);
+
+    /// <summary>
+    /// Sets one zone's stored pointer, as <see cref="Load"/> does, for a zone that is repaired or copied. The zone is not busy.
+    /// </summary>
+    /// <param name="zone">The zone.</param>
+    /// <param name="writePointer">Absolute, in bytes.</param>
+    /// <param name="extended">Whether it has an extension: then it is CLOSED, not EMPTY, when its pointer is at its start.</param>
+    public void SetLoaded(int zone, long writePointer, bool extended = false) => _loading.SetLoaded(zone, writePointer, extended);
+
+    /// <summary>
+    /// Makes a zone READ ONLY or OFFLINE, and frees its resources. Its pointer stays (a READ ONLY zone's data ends there).
+    /// <see cref="SetLoaded"/> takes it out of that condition.
+    /// </summary>
+    public void SetFixed(int zone, ZoneCondition condition) => _loading.SetFixed(zone, condition);
+
+    /// <summary>
+    /// Whether a zone that is READ ONLY or OFFLINE can return to the condition that its pointer implies: a CLOSED one needs an active
+    /// resource.
+    /// </summary>
+    public ZoneResult CheckRestore(int zone, long writePointer) => _loading.CheckRestore(zone, writePointer);
+
+    /// <summary>
+    /// Gives an EMPTY zone an extension: it becomes CLOSED, which takes an active resource, and stays so with nothing written in it until a
+    /// reset. Refused: <see cref="ZoneError.Conventional"/>, <see cref="ZoneError.InvalidTransition"/> (it is not EMPTY),
+    /// <see cref="ZoneError.TooManyActive"/>.
+    /// </summary>
+    public ZoneResult Extend(int zone) => _loading.Extend(zone);
+
+    /// <summary>Whether the disk can take another length; changes nothing.</summary>
+    /// <param name="length">Bytes, a multiple of 512.</param>
+    /// <returns>
+    /// Refused: <see cref="ZoneError.Unaligned"/>, <see cref="ZoneError.OutOfRange"/> (below 0 or too many zones),
+    /// <see cref="ZoneError.Conventional"/> (a conventional zone would be removed or cut), <see cref="ZoneError.InvalidTransition"/> (a
+    /// zone to be removed is not EMPTY, or one that is cut holds data past the new end), <see cref="ZoneError.ReadOnly"/>,
+    /// <see cref="ZoneError.Offline"/>.
+    /// </returns>
+    public ZoneResult CheckResize(long length) => _resizing.Check(length);
+
+    /// <summary>Changes the length; no zone that is removed or cut is busy.</summary>
+    /// <returns>The result of <see cref="CheckResize"/>; if refused, nothing has changed.</returns>
+    public ZoneResult Resize(long length) => _resizing.Apply(length);
 }

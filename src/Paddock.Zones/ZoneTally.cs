@@ -4,8 +4,8 @@ using Paddock.Block;
 namespace Paddock.Zones;
 
 /// <summary>
-/// How many zones of each group are in each condition, so that zones in a rare condition are counted and found among a million without a walk
-/// over all. Keeping it costs a change of condition two additions.
+/// Number of zones in each condition, per group of zones, so that zones in a rare condition are counted and found among a million without
+/// visiting all of them. It costs a change of condition two additions.
 /// </summary>
 internal sealed class ZoneTally
 {
@@ -13,7 +13,7 @@ internal sealed class ZoneTally
 
     private readonly byte[] _counts;
 
-    /// <param name="conditions">The zones' conditions at this moment; kept by the caller, and given to each search.</param>
+    /// <param name="conditions">The zones' current conditions; the caller keeps them and passes them to each search.</param>
     public ZoneTally(ReadOnlySpan<byte> conditions)
     {
         _counts = new byte[((conditions.Length + GroupSize - 1) >> GroupShift) * Conditions];

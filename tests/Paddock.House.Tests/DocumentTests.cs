@@ -8,6 +8,8 @@ namespace Paddock.House.Tests;
 /// <summary>What is written down is there, and what is there is written down.</summary>
 public partial class DocumentTests
 {
+    private const int MaxLine = 120;
+
     [Fact]
     public void No_relative_link_is_dead()
     {
@@ -28,6 +30,27 @@ public partial class DocumentTests
         Repository.AssertNone(Package().Matches(Repository.Read("Directory.Packages.props")).Select(m => m.Groups[1].Value)
             .Where(name => !explained.Contains(name, StringComparison.Ordinal)));
     }
+
+    // packages that will be referenced soon; an entry that is referenced fails the test
+    private static readonly string[] UnreferencedYet = ["Microsoft.CodeAnalysis.PublicApiAnalyzers"];
+
+    [Fact]
+    public void Every_package_is_referenced()
+    {
+        var projects = Repository.Files("", "*.csproj").Concat(Repository.Files("", "*.props")).Concat(Repository.Files("", "*.targets"));
+        var referenced = projects.SelectMany(f => PackageReference().Matches(Repository.Read(f))).Select(m => m.Groups[1].Value).ToHashSet();
+        Repository.AssertNone(Package().Matches(Repository.Read("Directory.Packages.props")).Select(m => m.Groups[1].Value)
+            .Where(name => referenced.Contains(name) == UnreferencedYet.Contains(name)));
+    }
+
+    /// <summary>Tables, code and lines without a space cannot be wrapped; entries of the change log stay as they were released.</summary>
+    [Fact]
+    public void No_line_of_a_document_is_over_120_characters()
+        => Repository.AssertNone(
+            from file in Repository.Files("", "*.md")
+            from line in Prose(Repository.Lines(file))
+            where file != "CHANGELOG.md" && line.Text.Length > MaxLine && line.Text.Trim().Contains(' ', StringComparison.Ordinal)
+            select $"{file}:{line.Number}");
 
     [Fact]
     public void Every_project_is_in_the_solution_and_in_the_map()
@@ -87,6 +110,22 @@ public partial class DocumentTests
     public void The_licence_is_in_full()
         => Assert.Contains("END OF TERMS AND CONDITIONS", Repository.Read("LICENSE"), StringComparison.Ordinal);
 
+    private static IEnumerable<(string Text, int Number)> Prose(string[] lines)
+    {
+        bool code = false;
+        foreach (var (index, line) in lines.Index())
+        {
+            if (line.TrimStart().StartsWith("```", StringComparison.Ordinal))
+            {
+                code = !code;
+            }
+            else if (!code && !line.TrimStart().StartsWith('|'))
+            {
+                yield return (line, index + 1);
+            }
+        }
+    }
+
     private static async Task<string> HelpAsync(params string[] verb)
     {
         await using var output = new MemoryStream();
@@ -110,4 +149,7 @@ public partial class DocumentTests
 
     [GeneratedRegex(@"<(?:Global)?Package(?:Version|Reference) Include=""([^""]+)""")]
     private static partial Regex Package();
+
+    [GeneratedRegex(@"<(?:Global)?PackageReference (?:Include|Update)=""([^""]+)""")]
+    private static partial Regex PackageReference();
 }

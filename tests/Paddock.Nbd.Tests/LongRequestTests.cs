@@ -24,7 +24,7 @@ public class LongRequestTests
             await UntilAsync(() => device.Reads > 8);
         }
 
-        await UntilAsync(() => bench.Server.Statistics.Connections == 0);
+        await UntilAsync(() => bench.Server.Connections == 0);
     }
 
     [Fact]
@@ -40,7 +40,7 @@ public class LongRequestTests
             client.Send(Extended(NbdCommand.Disconnect, 2, 0));
         }
 
-        await UntilAsync(() => bench.Server.Statistics.Connections == 0);
+        await UntilAsync(() => bench.Server.Connections == 0);
     }
 
     [Theory]

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Block.Serving;
 using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd.Tests;
@@ -132,7 +133,7 @@ public class OddRequestTests
         // the figures of a batch are there when its answers are
         client.Ask(NbdCommand.Flush, 1, 0, 0);
         client.Simple();
-        var all = bench.Server.Statistics;
+        var all = bench.Server.Exports[""].Statistics;
         Assert.Equal((264L << 10, 512L, 5L), (all.BytesWritten, all.BytesRead, all.Errors));
 
         void Write(int length, uint offset, NbdError wanted = NbdError.None)

@@ -34,7 +34,7 @@ public class ReconnectTests
             // nobody comes back before the server is done with the requests of the lost connection: one of them could otherwise land after a later one
             relay.Target = 0;
             relay.Cut();
-            while (server.Statistics.Connections > 0)
+            while (server.Connections > 0)
             {
                 await Task.Delay(1, TestContext.Current.CancellationToken);
                 relay.Cut();

@@ -84,7 +84,7 @@ public sealed class ServeTests(TlsCertificates made) : IClassFixture<TlsCertific
         server.Listen(ServerSockets.Unix(At("n")).Listener);
         await using var client = await NbdClient.ConnectAsync(new NbdTarget { SocketPath = At("n") }, Token);
         await client.ReadAsync(0, new byte[512], Token);
-        while (server.Statistics.Connections > 0)
+        while (server.Connections > 0)
         {
             time.Fire();
             await Task.Delay(5, Token);

@@ -41,7 +41,7 @@ public class ServerTests
             good.Take(512);
         }
 
-        Assert.Equal(attacks.Count, bench.Server.Statistics.Refused);
+        Assert.Equal(attacks.Count, bench.Server.Refused);
     }
 
     [Theory]

@@ -88,7 +88,7 @@ public class LongCommandTests
         await bench.Zoned.ManageZonesAsync(ZoneAction.Finish, 7 * zone, zone);
         await bench.Zoned.ManageZonesAsync(ZoneAction.Reset, 0, 8 * zone);
         Assert.Equal(8, (await bench.Zoned.FindZonesAsync(0, ZoneConditionSet.Empty, default, count: true)).Matching);
-        Assert.Equal(5, Enumerable.Range(0, 8).Sum(z => bench.Namespace.Statistics.OfZone(z).Resets));
+        Assert.Equal(5, Enumerable.Range(0, 8).Sum(z => bench.Namespace.ZoneTraffic[z].Resets));
     }
 
     [Fact]

@@ -135,6 +135,35 @@ public class ReconnectTests
     }
 
     [Fact]
+    public async Task Restart_of_the_server_is_noticed_even_if_the_first_attempt_to_reconnect_fails()
+    {
+        await using var bench = await Bench.StartAsync();
+        await using var relay = new Relay(bench.Server.Address.Port);
+        await using var host = await ConnectAsync(bench, relay);
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
+        await disk.WriteAsync(0, new byte[4096]);
+
+        // a server that lacks the namespace until an attempt has failed for that
+        var target = new NvmeTarget(new NvmeTargetOptions());
+        var subsystem = new NvmeSubsystem(bench.Subsystem.Nqn, "TEST");
+        target.Add(subsystem);
+        await using var second = new NvmeTcpServer(target, ServerSockets.Tcp(new IPEndPoint(IPAddress.Loopback, 0)));
+        int ended = 0;
+        second.Ended += (_, _) =>
+        {
+            if (Interlocked.Increment(ref ended) == 1)
+            {
+                subsystem.Add(new NvmeNamespace(1, bench.Namespace.Device, 512, "disk"));
+            }
+        };
+        relay.Target = second.Address.Port;
+        relay.Cut();
+        var e = await Assert.ThrowsAsync<BlockException>(() => disk.FlushAsync().AsTask());
+        Assert.Contains("may be lost", e.Message, StringComparison.Ordinal);
+        Assert.True(ended > 0);
+    }
+
+    [Fact]
     public async Task A_flush_that_the_controller_failed_fails_every_later_one()
     {
         await using var bench = await Bench.StartAsync();

@@ -1,6 +1,7 @@
 using System.Net;
 using Paddock.Block;
 using Paddock.Block.Faults;
+using Paddock.Block.Serving;
 using Paddock.Nvme.Wire;
 using Paddock.Qcow2;
 using Paddock.Tools;
@@ -142,8 +143,8 @@ public class TargetTests
         bench.Faults.Add(new DeviceFault { Operations = DeviceOperations.Flush, Count = 2 });
         await Assert.ThrowsAsync<BlockException>(() => bench.Zoned.WriteAsync(4096, new byte[4096], WriteFlags.Fua).AsTask());
         await Assert.ThrowsAsync<BlockException>(async () => await bench.Zoned.AppendAsync(Zone, new byte[4096], WriteFlags.Fua));
-        Assert.Equal((1L, 4096L, 4L), (counted.Writes, counted.BytesWritten, counted.Errors));
-        Assert.Equal(4096, counted.OfZone(0).BytesWritten);
+        Assert.Equal((1L, 4096L, 4L), (counted[ServedOperation.Write], counted.BytesWritten, counted.Errors));
+        Assert.Equal(4096, bench.Namespace.ZoneTraffic[0].BytesWritten);
     }
 
     [Fact]

@@ -40,7 +40,7 @@ public sealed class CrashStorage : IStorage
     /// <summary>True when half of the writes that fail take effect all the same.</summary>
     public bool FaultsMayTakeEffect { get; set; }
 
-    /// <summary>True when a write that fails with an effect (<see cref="FaultsMayTakeEffect"/>) writes only the first half of its bytes.</summary>
+    /// <summary>True when a failing write that takes effect (<see cref="FaultsMayTakeEffect"/>) writes only half of its bytes.</summary>
     public bool FaultsTearWrites { get; set; }
 
     /// <summary>The changing request, counted from 1 over those that write, zero or flush, that fails; 0 is none.</summary>

@@ -280,9 +280,9 @@ public class ConvertTests
         using var peer = await InputsAsync();
         Assert.Equal(1, (await peer.OursAsync("create -q -f raw @new 8E")).Code);
         Assert.False(File.Exists(peer.Path("new")));
-        Assert.True(FileStorage.IsSameFile(peer.Path("in"), peer.Path("./in")));
-        Assert.False(FileStorage.IsSameFile(peer.Path("in"), peer.Path("base")));
-        Assert.False(FileStorage.IsSameFile(peer.Path("nowhere"), peer.Path("nowhere")));
+        Assert.True(FileIdentity.IsSameFile(peer.Path("in"), peer.Path("./in")));
+        Assert.False(FileIdentity.IsSameFile(peer.Path("in"), peer.Path("base")));
+        Assert.False(FileIdentity.IsSameFile(peer.Path("nowhere"), peer.Path("nowhere")));
     }
 
     private static (int Code, string Error) Brief(ToolRun run) => (run.Code, run.Error);

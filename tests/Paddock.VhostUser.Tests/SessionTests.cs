@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
+using Paddock.Block.Serving;
 using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Tests;
@@ -63,8 +64,8 @@ public class SessionTests
         }
 
         Assert.Equal(100, bench.Disk.Writes.Count);
-        Assert.Equal((100L, 100L), (bench.Server.Statistics.Reads, bench.Server.Statistics.Writes));
-        Assert.Equal(100, bench.Server.Statistics.Latencies.CountsOf(1).Sum());
+        Assert.Equal((100L, 100L), (bench.Server.Statistics[ServedOperation.Read], bench.Server.Statistics[ServedOperation.Write]));
+        Assert.Equal(100, bench.Server.Latencies.CountsOf(ServedOperation.Write).Sum());
     }
 
     [Fact]

@@ -3,17 +3,16 @@ namespace Paddock.Block.Serving;
 /// <summary>
 /// The latencies of a server: each connection counts in a table of its own, so that they do not contend, and leaves it here at its end.
 /// </summary>
-/// <param name="kinds">How many kinds of requests there are.</param>
-public sealed class LatencyLedger(int kinds)
+public sealed class LatencyLedger
 {
     private readonly Lock _lock = new();
     private readonly HashSet<LatencyTable> _open = [];
-    private readonly LatencyTable _closed = new(kinds);
+    private readonly LatencyTable _closed = new();
 
     /// <summary>A table for a connection.</summary>
     public LatencyTable Open()
     {
-        var table = new LatencyTable(kinds);
+        var table = new LatencyTable();
         lock (_lock)
         {
             _open.Add(table);
@@ -37,7 +36,7 @@ public sealed class LatencyLedger(int kinds)
     /// <summary>All that was counted so far.</summary>
     public LatencyTable Sum()
     {
-        var sum = new LatencyTable(kinds);
+        var sum = new LatencyTable();
         lock (_lock)
         {
             sum.Add(_closed);

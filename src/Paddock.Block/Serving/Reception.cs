@@ -23,8 +23,6 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     // after a failure to accept: no descriptor is free, perhaps, and asking again at once would spin
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
-    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(2);
-
     // while a client waits for a slot: how often the others are looked at again
     private static readonly TimeSpan Recheck = TimeSpan.FromMilliseconds(100);
 
@@ -42,6 +40,8 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly List<(IDisposable Listener, Task Loop)> _listeners = [];
     private readonly TaskCompletionSource _allGone = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource? _empty;
+    private long _accepted;
     private bool _stopping;
     private volatile bool _admits = true;
 
@@ -104,6 +104,9 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         }
     }
 
+    /// <summary>Clients that were taken so far.</summary>
+    public long Accepted => Interlocked.Read(ref _accepted);
+
     /// <summary>Cancelled when the server stops.</summary>
     public CancellationToken Stopping => _stop.Token;
 
@@ -142,12 +145,18 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     {
         int left;
         bool last;
+        TaskCompletionSource? empty = null;
         lock (_lock)
         {
             _clients.Remove(client);
             _evicted.Remove(client);
             left = _clients.Count;
             last = _stopping && left == 0;
+            if (left == 0)
+            {
+                (empty, _empty) = (_empty, null);
+            }
+
             _places.Release();
         }
 
@@ -156,6 +165,7 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
             _allGone.TrySetResult();
         }
 
+        empty?.SetResult();
         return left;
     }
 
@@ -170,10 +180,24 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     /// <param name="limit">After so long the wait ends all the same.</param>
     public async Task GoneAsync(TimeSpan limit)
     {
-        long start = _time.GetTimestamp();
-        while (Count > 0 && _time.GetElapsedTime(start) < limit)
+        Task empty;
+        lock (_lock)
         {
-            await Task.Delay(Step, _time);
+            if (_clients.Count == 0)
+            {
+                return;
+            }
+
+            empty = (_empty ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+        }
+
+        try
+        {
+            await empty.WaitAsync(limit, _time);
+        }
+        catch (TimeoutException)
+        {
+            // the caller goes on with the clients that remain
         }
     }
 
@@ -341,6 +365,7 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
             return;
         }
 
+        Interlocked.Increment(ref _accepted);
         try
         {
             _begin(client);

@@ -1,55 +1,82 @@
+using System.Runtime.CompilerServices;
 using Paddock.Block.Serving;
 using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd.Server;
 
 /// <summary>
-/// What one connection did, gathered without a lock and given to the figures of the server and of the export once a batch; latencies are
-/// counted at once, from any thread.
+/// Counts the requests of one connection. The receive loop gathers them without a lock and publishes them once a batch; latencies are counted at
+/// once, from any thread.
 /// </summary>
-internal sealed class NbdCounters(NbdStatistics server, NbdStatistics export, LatencyTable latencies)
+internal sealed class NbdCounters(RequestCounters export, LatencyTable latencies)
 {
-    private long _requests;
-    private long _bytesRead;
-    private long _bytesWritten;
+    private Gathered _requests, _bytes;
+    private bool _any;
 
-    /// <summary>A request came. For the receive loop alone, as <see cref="Done"/> and <see cref="Publish"/>.</summary>
-    public void Came() => _requests++;
-
-    /// <summary>A request was done that began at a <see cref="System.Diagnostics.Stopwatch"/> time: its bytes count, which those of a failed one do not.</summary>
+    /// <summary>Counts a successful request that started at a <see cref="System.Diagnostics.Stopwatch"/> time. For the receive loop, as <see cref="Publish"/>.</summary>
     public void Done(in NbdRequest request, long since)
     {
-        latencies.Count(NbdStatistics.KindOf(request.Command), since);
-        _bytesRead += request.Command == NbdCommand.Read ? (long)request.Length : 0;
-        _bytesWritten += request.Command == NbdCommand.Write ? (long)request.Length : 0;
+        var operation = OperationOf(request.Command);
+        latencies.Count(operation, since);
+        _requests[(int)operation]++;
+        _bytes[(int)operation] += BytesOf(request);
+        _any = true;
+    }
+
+    /// <summary>Counts the request that ends a connection; it has no answer, and so no latency.</summary>
+    public void Disconnected()
+    {
+        _requests[(int)ServedOperation.Other]++;
+        _any = true;
     }
 
     /// <summary>As <see cref="Done"/>, from any thread.</summary>
     public void DoneElsewhere(in NbdRequest request, long since)
     {
-        latencies.Count(NbdStatistics.KindOf(request.Command), since);
-        long read = request.Command == NbdCommand.Read ? (long)request.Length : 0, written = request.Command == NbdCommand.Write ? (long)request.Length : 0;
-        if (read + written > 0)
-        {
-            server.Add(0, read, written);
-            export.Add(0, read, written);
-        }
+        var operation = OperationOf(request.Command);
+        latencies.Count(operation, since);
+        export.Count(operation, BytesOf(request));
     }
 
-    /// <summary>A request was refused.</summary>
-    public void Failed()
-    {
-        server.Fail();
-        export.Fail();
-    }
+    /// <summary>Counts a request that failed, from any thread.</summary>
+    public void Failed() => export.CountError();
 
+    /// <summary>Adds what was gathered to the counters of the export.</summary>
     public void Publish()
     {
-        if (_requests + _bytesRead + _bytesWritten != 0)
+        if (!_any)
         {
-            server.Add(_requests, _bytesRead, _bytesWritten);
-            export.Add(_requests, _bytesRead, _bytesWritten);
-            _requests = _bytesRead = _bytesWritten = 0;
+            return;
         }
+
+        for (int i = 0; i < Gathered.Operations; i++)
+        {
+            if (_requests[i] > 0)
+            {
+                export.Count((ServedOperation)i, _requests[i], _bytes[i]);
+            }
+        }
+
+        (_requests, _bytes, _any) = (default, default, false);
+    }
+
+    private static long BytesOf(in NbdRequest request) => request.Command is NbdCommand.Read or NbdCommand.Write ? (long)request.Length : 0;
+
+    private static ServedOperation OperationOf(NbdCommand command) => command switch
+    {
+        NbdCommand.Read => ServedOperation.Read,
+        NbdCommand.Write => ServedOperation.Write,
+        NbdCommand.Flush => ServedOperation.Flush,
+        NbdCommand.Trim => ServedOperation.Trim,
+        NbdCommand.WriteZeroes => ServedOperation.Zeroes,
+        _ => ServedOperation.Other,
+    };
+
+    [InlineArray(Operations)]
+    private struct Gathered
+    {
+        public const int Operations = (int)ServedOperation.Admin + 1;
+
+        private long _first;
     }
 }

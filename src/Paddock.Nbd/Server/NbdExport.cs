@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Block.Serving;
 using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd;
@@ -22,15 +23,15 @@ public sealed class NbdExport
 
     /// <summary>
     /// Offer the experimental RESIZE extension where the export can be written: clients may change its size, and so make what stores it grow. The
-    /// device must take that while requests run (<see cref="ResizableDevice"/>).
+    /// device must take that while requests run (as <c>ResizableDevice</c> does).
     /// </summary>
     public bool OffersResize { get; init; }
 
     /// <summary>Offer the context <c>qemu:allocation-depth</c> too: how many layers down the image is that holds the bytes.</summary>
     public bool AllocationDepth { get; init; }
 
-    /// <summary>What clients did to it; its connections are not counted here.</summary>
-    public NbdStatistics Statistics { get; init; } = new();
+    /// <summary>The requests of its clients.</summary>
+    public RequestCounters Statistics { get; init; } = new();
 
     internal bool IsReadOnly => ReadOnly || Device.IsReadOnly;
 

@@ -17,6 +17,7 @@ public sealed class NbdServer : IAsyncDisposable
 
     private readonly Dictionary<string, NbdExport> _exports = new(StringComparer.Ordinal);
     private readonly Reception<Socket, ServerConnection> _reception;
+    private long _refused;
 
     /// <param name="options">How to serve.</param>
     /// <param name="exports">What to serve; no name twice.</param>
@@ -45,8 +46,14 @@ public sealed class NbdServer : IAsyncDisposable
     /// <summary>Told after a client left, with how many are left.</summary>
     public event Action<int>? ClientLeft;
 
-    /// <summary>What was done so far.</summary>
-    public NbdStatistics Statistics { get; } = new();
+    /// <summary>Clients at this moment.</summary>
+    public int Connections => _reception.Count;
+
+    /// <summary>Clients that were taken.</summary>
+    public long Accepted => _reception.Accepted;
+
+    /// <summary>Connections that ended because the client broke the protocol, failed TLS, or took too long, or that found no memory.</summary>
+    public long Refused => Interlocked.Read(ref _refused);
 
     internal NbdServerOptions Options { get; }
 
@@ -55,10 +62,10 @@ public sealed class NbdServer : IAsyncDisposable
     /// <summary>The certificates for clients from now on; may be changed while the server runs, where there are some.</summary>
     public TlsCredentials? Credentials { get; set; }
 
-    /// <summary>How long requests took so far, by <see cref="NbdStatistics.Kinds"/>.</summary>
+    /// <summary>How long successful requests took so far.</summary>
     public LatencyTable Latencies => LatencyLedger.Sum();
 
-    internal LatencyLedger LatencyLedger { get; } = new(NbdStatistics.Kinds.Count);
+    internal LatencyLedger LatencyLedger { get; } = new();
 
     internal SlabPool Pool { get; }
 
@@ -120,6 +127,8 @@ public sealed class NbdServer : IAsyncDisposable
         }
     }
 
+    internal void CountRefused() => Interlocked.Increment(ref _refused);
+
     private ServerConnection? Meet(Socket socket)
     {
         if (Pool.TryRent(SlabPool.StandardSize) is { } buffer)
@@ -128,21 +137,19 @@ public sealed class NbdServer : IAsyncDisposable
             return new ServerConnection(socket, this, buffer);
         }
 
-        Statistics.Refuse();
+        CountRefused();
         Options.Log?.Invoke("no memory is left for one more client");
         return null;
     }
 
     private void Begin(ServerConnection connection)
     {
-        Statistics.Came();
         try
         {
             new Thread(() => Run(connection), StackSize) { IsBackground = true, Name = "nbd client" }.Start();
         }
         catch (Exception)
         {
-            Statistics.Left();
             connection.GiveUp();
             throw;
         }
@@ -152,7 +159,6 @@ public sealed class NbdServer : IAsyncDisposable
     {
         connection.Run();
         connection.Dispose();
-        Statistics.Left();
         int left = _reception.Leave(connection);
         ClientLeft?.Invoke(left);
     }

@@ -213,7 +213,6 @@ internal sealed class NbdSession : IDisposable
 
     private void Dispatch(NbdRequest request, ReadOnlyMemory<byte> payload)
     {
-        _counters.Came();
         var error = Check(ref request, payload.Span, out var contexts, out string message);
         if (error != NbdError.None)
         {
@@ -230,6 +229,7 @@ internal sealed class NbdSession : IDisposable
         switch (request.Command)
         {
             case NbdCommand.Disconnect:
+                _counters.Disconnected();
                 _ended = true;
                 break;
             case NbdCommand.Read when request.Length <= InlineLimit && (AlwaysHere || _pace.IsHere):
@@ -447,7 +447,6 @@ internal sealed class NbdSession : IDisposable
         }
 
         var late = Late(request, payload);
-        _counters.Came();
         if (!late.HasMemoryFor(payload))
         {
             late.Release();

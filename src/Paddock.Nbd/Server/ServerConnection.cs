@@ -37,13 +37,13 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
         }
         catch (IOException e)
         {
-            server.Statistics.Refuse();
+            server.CountRefused();
             server.Options.Log?.Invoke(e.Message);
         }
         catch (Exception e)
         {
             // whatever a client brings about ends its own connection and nothing else
-            server.Statistics.Refuse();
+            server.CountRefused();
             server.Options.Log?.Invoke("a connection failed: " + e.Message);
         }
         finally
@@ -142,7 +142,7 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
     {
         var latencies = server.LatencyLedger.Open();
         using var session = new NbdSession(
-            handshake, input, server.Pool, new NbdCounters(server.Statistics, handshake.Export!.Statistics, latencies), server.Options.Time);
+            handshake, input, server.Pool, new NbdCounters(handshake.Export!.Statistics, latencies), server.Options.Time);
         lock (_lock)
         {
             if (_stopped)

@@ -58,7 +58,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
 
         // an event that came before the device was listed said nothing to it
         host.Follow(device);
-        await host.LookAgainAsync(id, cancellationToken);
+        await host.RefreshAsync(id, cancellationToken);
         return device;
     }
 

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Paddock.Block;
+using Paddock.Block.Serving;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;
@@ -13,6 +14,19 @@ internal static class IoCommands
     /// <remarks>Write Zeroes on a zone moves its pointer: it keeps its place in the order.</remarks>
     public static bool IsSlow(in SubmissionEntry entry) => entry.Opcode is Opcode.Flush or Opcode.Compare or Opcode.Verify
         or Opcode.DatasetManagement or Opcode.ZoneManagementSend or Opcode.ZoneManagementReceive;
+
+    /// <summary>What a command is counted as.</summary>
+    public static ServedOperation OperationOf(byte opcode) => opcode switch
+    {
+        Opcode.Read => ServedOperation.Read,
+        Opcode.Write => ServedOperation.Write,
+        Opcode.ZoneAppend => ServedOperation.Append,
+        Opcode.Flush => ServedOperation.Flush,
+        Opcode.ZoneManagementSend or Opcode.ZoneManagementReceive => ServedOperation.Zone,
+        Opcode.DatasetManagement => ServedOperation.Trim,
+        Opcode.WriteZeroes => ServedOperation.Zeroes,
+        _ => ServedOperation.Other,
+    };
 
     /// <summary>Runs a command; its data has come, or is to be filled.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
@@ -33,11 +47,7 @@ internal static class IoCommands
         try
         {
             var status = await RunAsync(controller, ns, command);
-            if (status != NvmeStatus.Success)
-            {
-                ns.Statistics.CountError();
-            }
-
+            Count(ns, command, status);
             return status;
         }
         catch (BlockException e)
@@ -108,7 +118,6 @@ internal static class IoCommands
         {
             await ns.Device.ReadAsync(offset, command.Data, ns.TokenOf(command));
             command.Written = command.Data.Length;
-            ns.Statistics.CountRead(command.Data.Length);
         }
 
         return status;
@@ -122,7 +131,6 @@ internal static class IoCommands
         {
             await ns.Device.WriteAsync(offset, command.Data, cancellationToken: ns.TokenOf(command));
             await SettleAsync(controller, ns, command);
-            CountWrite(ns, offset, command.Data.Length);
         }
 
         return status;
@@ -139,20 +147,38 @@ internal static class IoCommands
             await (length > LongCommands.ShortZeroes && ns.Zoned is null ? LongCommands.WriteZeroesAsync(ns, command, offset, length, flags)
                 : ns.Device.WriteZeroesAsync(offset, length, flags, ns.TokenOf(command)));
             await SettleAsync(controller, ns, command);
-            CountWrite(ns, offset, length);
         }
 
         return status;
     }
 
-    private static void CountWrite(NvmeNamespace ns, long offset, int length)
-        => ns.Statistics.CountWrite(length, ns.Zoned is null ? -1 : (int)(offset / ns.Zoned.Zoned.ZoneSize));
+    private static void Count(NvmeNamespace ns, Command command, NvmeStatus status)
+    {
+        var entry = command.Entry;
+        if (status != NvmeStatus.Success)
+        {
+            ns.Statistics.CountError();
+            return;
+        }
+
+        var operation = OperationOf(entry.Opcode);
+        long bytes = operation switch
+        {
+            ServedOperation.Read or ServedOperation.Write or ServedOperation.Append => command.Data.Length,
+            ServedOperation.Zeroes => (long)entry.BlockCount << ns.BlockShift,
+            _ => 0,
+        };
+        ns.Statistics.Count(operation, bytes);
+        if (bytes > 0 && operation != ServedOperation.Read && ns.Zoned is { } zoned)
+        {
+            ns.ZoneTraffic.CountWrite((int)((long)(entry.StartingLba << ns.BlockShift) / zoned.Zoned.ZoneSize), bytes);
+        }
+    }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private static async ValueTask<NvmeStatus> FlushAsync(NvmeNamespace ns, Command command)
     {
         await ns.Device.FlushAsync(ns.TokenOf(command));
-        ns.Statistics.CountOther();
         return NvmeStatus.Success;
     }
 
@@ -162,7 +188,7 @@ internal static class IoCommands
         {
             try
             {
-                await FlushAsync(ns, command);
+                Count(ns, command, await FlushAsync(ns, command));
             }
             catch (BlockException e)
             {

@@ -69,14 +69,8 @@ internal static class LongCommands
             isShort = PartAt(ns, command, i) is not { Length: > ShortDiscard };
         }
 
-        var status = isShort ? await DeallocateAsync(ns, command, count, null)
+        return isShort ? await DeallocateAsync(ns, command, count, null)
             : await command.LongWork.RunAsync(turn => DeallocateAsync(ns, command, count, turn));
-        if (status == NvmeStatus.Success)
-        {
-            ns.Statistics.CountOther();
-        }
-
-        return status;
     }
 
     private static async Task<NvmeStatus> DeallocateAsync(NvmeNamespace ns, Command command, int count, LongTurn? turn)
@@ -136,7 +130,6 @@ internal static class LongCommands
                 return NvmeStatus.CompareFailure;
             }
 
-            ns.Statistics.CountOther();
             return NvmeStatus.Success;
         }
         finally
@@ -162,7 +155,6 @@ internal static class LongCommands
                 await turn.NextAsync();
             }
 
-            ns.Statistics.CountOther();
             return NvmeStatus.Success;
         }
         finally

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Paddock.Block;
 using Paddock.Block.Faults;
+using Paddock.Block.Serving;
 using Paddock.Nvme.Identify;
 using Paddock.Nvme.Target;
 
@@ -37,7 +38,7 @@ public sealed class NvmeNamespace
         Name = name;
         BlockShift = int.Log2(blockSize);
         ExtensionBytes = Zoned?.Attributes?.ExtensionBytes ?? 0;
-        Statistics = new NamespaceStatistics(Zoned?.Zoned.ZoneCount ?? 0);
+        ZoneTraffic = new ZoneTraffic(Zoned?.Zoned.ZoneCount ?? 0);
         _length = device.Length;
     }
 
@@ -53,8 +54,11 @@ public sealed class NvmeNamespace
     /// <summary>What people call it.</summary>
     public string Name { get; }
 
-    /// <summary>What has been done to it.</summary>
-    public NamespaceStatistics Statistics { get; }
+    /// <summary>The commands that hosts ran on it. Write Zeroes counts the bytes of its range.</summary>
+    public RequestCounters Statistics { get; } = new();
+
+    /// <summary>What was written to its zones.</summary>
+    public ZoneTraffic ZoneTraffic { get; }
 
     /// <summary>The rules in front of <see cref="Device"/>, which may hold a command back; null: there are none, and no command can be aborted.</summary>
     public DeviceFaults? Faults { get; init; }
@@ -76,7 +80,7 @@ public sealed class NvmeNamespace
     /// <returns>Whether it is another size than when this was asked last.</returns>
     internal bool TakeSize()
     {
-        Statistics.Resize(Zoned?.Zoned.ZoneCount ?? 0);
+        ZoneTraffic.Resize(Zoned?.Zoned.ZoneCount ?? 0);
         long length = Device.Length;
         return Interlocked.Exchange(ref _length, length) != length;
     }

@@ -1,3 +1,4 @@
+using Paddock.Block.Serving;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
@@ -144,7 +145,8 @@ public sealed class NvmeSubsystem
         (long Reads, long Writes, long BytesRead, long BytesWritten) sum = default;
         foreach (var s in _namespaces.Select(n => n.Statistics))
         {
-            sum = (sum.Reads + s.Reads, sum.Writes + s.Writes, sum.BytesRead + s.BytesRead, sum.BytesWritten + s.BytesWritten);
+            long writes = s.Sum(ServedOperation.Write, ServedOperation.Append, ServedOperation.Zeroes);
+            sum = (sum.Reads + s[ServedOperation.Read], sum.Writes + writes, sum.BytesRead + s.BytesRead, sum.BytesWritten + s.BytesWritten);
         }
 
         return sum;

@@ -30,7 +30,6 @@ internal static class ZoneCommands
         long landed = await ns.Zoned!.AppendAsync(start, command.Data, cancellationToken: ns.TokenOf(command));
         command.Result = (ulong)(landed >> ns.BlockShift);
         await IoCommands.SettleAsync(controller, ns, command);
-        ns.Statistics.CountWrite(command.Data.Length, (int)(start / ns.Zoned.Zoned.ZoneSize));
         return NvmeStatus.Success;
     }
 
@@ -52,9 +51,7 @@ internal static class ZoneCommands
             case SendExtension:
                 return all ? NvmeStatus.InvalidField : await ExtendAsync(ns, (int)(start / ns.Zoned!.Zoned.ZoneSize), command);
             case SendOpen or SendClose or SendFinish or SendReset or SendOffline:
-                status = all ? await command.LongWork.RunAsync(turn => ManageAllAsync(ns, code, command, turn)) : await ManageOneAsync(ns, code, start, command);
-                ns.Statistics.CountOther();
-                return status;
+                return all ? await command.LongWork.RunAsync(turn => ManageAllAsync(ns, code, command, turn)) : await ManageOneAsync(ns, code, start, command);
             default:
                 return NvmeStatus.InvalidField;
         }
@@ -86,7 +83,6 @@ internal static class ZoneCommands
         page.Span.Clear();
         command.Written = page.Length;
         await ReportAsync(ns, command, page, extended ? ns.ExtensionBytes : 0, wanted);
-        ns.Statistics.CountOther();
         return NvmeStatus.Success;
     }
 
@@ -176,7 +172,7 @@ internal static class ZoneCommands
         await ns.Zoned.ManageZonesAsync(ActionOf(code), start, one[0].Length, ns.TokenOf(command));
         if (code == SendReset)
         {
-            ns.Statistics.CountReset((int)(start / ns.Zoned.Zoned.ZoneSize));
+            ns.ZoneTraffic.CountReset((int)(start / ns.Zoned.Zoned.ZoneSize));
         }
 
         return NvmeStatus.Success;
@@ -232,7 +228,7 @@ internal static class ZoneCommands
         await ns.Zoned!.ManageZonesAsync(ZoneAction.Reset, start, end - start, ns.TokenOf(command));
         for (int i = 0; i < zones.Length; i++)
         {
-            ns.Statistics.CountReset((int)(zones.Span[i].Start / ns.Zoned.Zoned.ZoneSize));
+            ns.ZoneTraffic.CountReset((int)(zones.Span[i].Start / ns.Zoned.Zoned.ZoneSize));
         }
 
         return NvmeStatus.Success;

@@ -14,14 +14,14 @@ internal sealed class CommandQueue : ICommandQueue
     private readonly QueueAdmission _admission;
     private readonly PduWriter _writer;
     private readonly MemoryBudget _memory;
-    private readonly QueueStatistics _statistics;
+    private readonly LatencyTable _latencies;
 
-    public CommandQueue(QueueAdmission admission, PduWriter writer, MemoryBudget memory, QueueStatistics statistics)
+    public CommandQueue(QueueAdmission admission, PduWriter writer, MemoryBudget memory, LatencyTable latencies)
     {
         _admission = admission;
         _writer = writer;
         _memory = memory;
-        _statistics = statistics;
+        _latencies = latencies;
         Table = new CommandTable(this, InitialEntries);
     }
 
@@ -49,7 +49,7 @@ internal sealed class CommandQueue : ICommandQueue
     /// <remarks>Slot and identifier are freed before the answer can leave: the host may use both again as soon as it has the answer.</remarks>
     public void Complete(Command command)
     {
-        _statistics.Count(command.Entry.Opcode, _admission.Queue == 0, command.StartedAt);
+        _latencies.Count(_admission.Queue == 0 ? ServedOperation.Admin : IoCommands.OperationOf(command.Entry.Opcode), command.StartedAt);
         var (entry, data, buffer, held) = (command.Entry, command.Data, command.Buffer, command.Held);
         bool omits = _admission.IsFlowControlOff;
         var completion = new CompletionEntry(

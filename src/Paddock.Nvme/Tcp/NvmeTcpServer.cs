@@ -10,8 +10,8 @@ namespace Paddock.Nvme;
 /// <param name="Host">The host's qualified name; empty before it connected, and authenticated where it must.</param>
 /// <param name="Controller">The controller's identifier.</param>
 /// <param name="Queue">0: the admin queue.</param>
-/// <param name="Statistics">Counters.</param>
-public sealed record ConnectionInfo(string Host, int Controller, int Queue, QueueStatistics Statistics);
+/// <param name="Latencies">The completed commands and how long they took.</param>
+public sealed record ConnectionInfo(string Host, int Controller, int Queue, LatencyTable Latencies);
 
 /// <summary>Serves a target over TCP: takes connections in, watches over silent ones, lets them go.</summary>
 public sealed class NvmeTcpServer : IAsyncDisposable
@@ -20,9 +20,9 @@ public sealed class NvmeTcpServer : IAsyncDisposable
 
     private readonly NvmeTarget _target;
     private readonly Reception<Socket, TcpConnection> _reception;
-    private readonly LatencyLedger _latencies = new(QueueStatistics.Kinds.Count);
+    private readonly LatencyLedger _latencies = new();
     private readonly Task _watching;
-    private long _accepted, _pdusOfEnded;
+    private long _pdusOfEnded;
 
     /// <param name="target">What is served.</param>
     public NvmeTcpServer(NvmeTarget target)
@@ -55,17 +55,17 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     public IPEndPoint Address { get; private set; } = new(IPAddress.None, 0);
 
     /// <summary>Connections that were taken so far.</summary>
-    public long Accepted => Interlocked.Read(ref _accepted);
+    public long Accepted => _reception.Accepted;
 
     /// <summary>PDUs that were taken so far and kept the rules of a header, those of connections that ended among them.</summary>
     public long Pdus => Interlocked.Read(ref _pdusOfEnded) + _reception.Clients.Sum(c => c.Pdus);
 
-    /// <summary>How long commands took so far, by <see cref="QueueStatistics.Kinds"/>, those of connections that ended among them.</summary>
+    /// <summary>How long commands took so far, those of connections that ended among them.</summary>
     public LatencyTable Latencies => _latencies.Sum();
 
     /// <summary>The connections of now.</summary>
     public IReadOnlyList<ConnectionInfo> Connections
-        => [.. _reception.Clients.Select(c => new ConnectionInfo(c.IsAdmitted ? c.Host : "", c.Controller?.Id ?? 0, c.Queue, c.Statistics))];
+        => [.. _reception.Clients.Select(c => new ConnectionInfo(c.IsAdmitted ? c.Host : "", c.Controller?.Id ?? 0, c.Queue, c.Latencies))];
 
     /// <summary>Takes clients from a listener from now on.</summary>
     /// <param name="listener">A TCP socket that listens; the server owns it.</param>
@@ -106,7 +106,6 @@ public sealed class NvmeTcpServer : IAsyncDisposable
         }
 
         ClientSocket.Prepare(socket);
-        Interlocked.Increment(ref _accepted);
         return new TcpConnection(socket, _target, buffer, _latencies.Open());
     }
 

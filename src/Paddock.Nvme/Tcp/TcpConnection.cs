@@ -40,11 +40,10 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
     {
         _socket = socket;
         Latencies = latencies;
-        Statistics = new QueueStatistics(latencies);
         _memory = new MemoryBudget(target.Options.ConnectionBytes);
         _output = new SendQueue(socket, _memory.Return, _memory.Take);
         _writer = new PduWriter(_output);
-        _queue = new CommandQueue(_admission, _writer, _memory, Statistics);
+        _queue = new CommandQueue(_admission, _writer, _memory, latencies);
         var runner = new CommandRunner(
             _admission,
             new ConnectCommand(target, _admission, _queue.Table, this),
@@ -55,10 +54,7 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
         _reader = new PduReader(_input, _intake, target.Options);
     }
 
-    /// <summary>Counters.</summary>
-    public QueueStatistics Statistics { get; }
-
-    /// <summary>The latencies behind <see cref="Statistics"/>.</summary>
+    /// <summary>The completed commands and how long they took.</summary>
     public LatencyTable Latencies { get; }
 
     /// <summary>PDUs that were parsed so far.</summary>

@@ -1,8 +1,8 @@
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Clusters of data that were allocated since L2 tables were last written. No table on the storage points at them, so one that is freed again
-/// may be used at once, where any other must wait until the table without it is durable.
+/// Clusters of data that were allocated since L2 tables were last written. No table on the storage points at them, so one that is
+/// freed again may be used at once, where any other must wait until the table without it is durable.
 /// </summary>
 internal sealed class FreshClusters
 {

@@ -1,6 +1,8 @@
 namespace Paddock.Qcow2.Engine;
 
-/// <summary>Where the searches for free clusters begin: below the first there is no gap at all, below the second none of a useful length.</summary>
+/// <summary>
+/// Where the searches for free clusters begin: below the first there is no gap at all, below the second none of a useful length.
+/// </summary>
 internal sealed class GapCursors
 {
     private long _any;

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
 
@@ -7,44 +8,52 @@ namespace Paddock.Qcow2.Engine;
 /// the old values: so the old bytes are written again, at once or before the next flush. Under the image's metadata mutex.
 /// </summary>
 /// <param name="storage">Where the metadata lie.</param>
-internal sealed class InPlaceWrites(IStorage storage)
+internal sealed class InPlaceWrites(IStorage storage) : IFlushStage
 {
-    private readonly List<(long Offset, byte[] Bytes)> _uncertain = [];
+    private readonly List<(HostOffset Offset, byte[] Bytes)> _uncertain = [];
+
+    /// <inheritdoc/>
+    public bool IsDue => _uncertain.Count > 0;
+
+    /// <inheritdoc/>
+    public void Begin()
+    {
+    }
 
     /// <summary>Writes and flushes. When this fails, the old bytes count.</summary>
-    public async ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> next)
+    public async ValueTask WriteAsync(HostOffset offset, ReadOnlyMemory<byte> next)
     {
-        await SettleAsync();
+        await WriteAsync();
         var before = new byte[next.Length];
-        await storage.ReadAsync(offset, before);
+        await storage.ReadAsync(offset.Value, before);
         try
         {
-            await storage.WriteAsync(offset, next);
+            await storage.WriteAsync(offset.Value, next);
             await storage.FlushAsync();
         }
         catch (BlockException)
         {
             _uncertain.Add((offset, before));
-            await TrySettleAsync();
+            await TryRestoreAsync();
             throw;
         }
     }
 
-    /// <summary>Writes again what failed writes may have changed. Nothing that depends on it may become durable before.</summary>
-    public async ValueTask SettleAsync()
+    /// <summary>Writes the old bytes again where a write failed. Nothing that depends on them may become durable before.</summary>
+    public async ValueTask WriteAsync()
     {
         while (_uncertain.Count > 0)
         {
-            await storage.WriteAsync(_uncertain[^1].Offset, _uncertain[^1].Bytes);
+            await storage.WriteAsync(_uncertain[^1].Offset.Value, _uncertain[^1].Bytes);
             _uncertain.RemoveAt(_uncertain.Count - 1);
         }
     }
 
-    private async ValueTask TrySettleAsync()
+    private async ValueTask TryRestoreAsync()
     {
         try
         {
-            await SettleAsync();
+            await WriteAsync();
         }
         catch (BlockException)
         {

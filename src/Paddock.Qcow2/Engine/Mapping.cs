@@ -8,4 +8,4 @@ namespace Paddock.Qcow2.Engine;
 /// <param name="Host">For kinds with a cluster, where the run's first byte lies (not its cluster's).</param>
 /// <param name="Writable">The clusters hold data that nothing else refers to: it may be overwritten in place.</param>
 /// <param name="Entry">The first cluster's L2 entry.</param>
-internal readonly record struct Mapping(ClusterKind Kind, long Length, long Host, bool Writable, L2Entry Entry);
+internal readonly record struct Mapping(ClusterKind Kind, long Length, HostOffset Host, bool Writable, L2Entry Entry);

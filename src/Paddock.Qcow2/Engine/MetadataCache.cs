@@ -6,12 +6,13 @@ using Paddock.Block;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// A bounded cache of table slices (parts of L2 tables or refcount blocks), keyed by their offset in the storage, kept as the big-endian bytes
-/// that lie there.
+/// A bounded cache of table slices (parts of L2 tables or refcount blocks), keyed by their offset in the storage, kept as the
+/// big-endian bytes of the storage.
 /// </summary>
 /// <remarks>
-/// Two locks guard it. Loading, changing, evicting and writing back need the image's metadata mutex (see <see cref="Qcow2Image"/>); I/O happens
-/// under that mutex only. The short <see cref="Lock"/> in here lets readers look up entries without the mutex while slices come and go.
+/// Two locks guard it. Loading, changing, evicting and writing back need the image's metadata mutex (see <see cref="EngineLocks"/>); I/O
+/// happens under that mutex only. The short <see cref="Lock"/> in here lets readers look up entries without the mutex while slices come
+/// and go.
 /// </remarks>
 internal sealed class MetadataCache
 {
@@ -54,7 +55,7 @@ internal sealed class MetadataCache
     /// <summary>True when a slice differs from the storage.</summary>
     public bool HasDirty => Volatile.Read(ref _dirtyCount) > 0;
 
-    /// <summary>The bytes of a slice, if it is cached. The span may be used only inside <paramref name="scope"/>, which the caller disposes.</summary>
+    /// <summary>The bytes of a cached slice. The span may be used only inside <paramref name="scope"/>, which the caller disposes.</summary>
     public bool TryGet(long offset, out ReadOnlySpan<byte> bytes, out Lock.Scope scope)
     {
         scope = _lock.EnterScope();
@@ -140,11 +141,12 @@ internal sealed class MetadataCache
     }
 
     /// <summary>
-    /// Writes every dirty slice in ascending order; adjacent slices go out in one request. A slice stays dirty until its request has succeeded.
+    /// Writes every dirty slice in ascending order; adjacent slices go out in one request. A slice stays dirty until its request has
+    /// succeeded.
     /// </summary>
     /// <remarks>
-    /// The slices are gathered in one buffer: copying them costs less than the vector of a gather write, allocates nothing, and serves storages
-    /// that need aligned buffers too.
+    /// The slices are gathered in one buffer: copying them costs less than the vector of a gather write, allocates nothing, and serves
+    /// direct I/O too.
     /// </remarks>
     public async ValueTask WriteBackAsync()
     {

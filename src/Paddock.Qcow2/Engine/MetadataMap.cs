@@ -15,16 +15,19 @@ internal enum MetadataKind : byte
     ZoneTable,
 }
 
-/// <summary>Knows which host clusters hold the image's own tables, so that no write of data or of another table lands there (QEMU's overlap checks).</summary>
+/// <summary>
+/// Knows which host clusters hold the image's own tables, so that no write of data or of another table lands there (QEMU's overlap
+/// checks).
+/// </summary>
 /// <param name="geometry">The image's.</param>
 internal sealed class MetadataMap(ClusterGeometry geometry)
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<long, MetadataKind> _clusters = [];
-    private readonly Dictionary<MetadataKind, (long Offset, long Length)> _ranges = [];
+    private readonly Dictionary<MetadataKind, (HostOffset Offset, long Length)> _ranges = [];
 
-    /// <summary>Sets a table that takes a range; a former place of the same kind is forgotten.</summary>
-    public void SetRange(MetadataKind kind, long offset, long length)
+    /// <summary>Sets a table that takes a range; the previous range of that kind is forgotten.</summary>
+    public void SetRange(MetadataKind kind, HostOffset offset, long length)
     {
         lock (_lock)
         {
@@ -33,23 +36,23 @@ internal sealed class MetadataMap(ClusterGeometry geometry)
     }
 
     /// <summary>Sets the kind of one cluster; <see cref="MetadataKind.None"/> forgets it.</summary>
-    public void Set(long offset, MetadataKind kind)
+    public void Set(HostCluster cluster, MetadataKind kind)
     {
         lock (_lock)
         {
             if (kind == MetadataKind.None)
             {
-                _clusters.Remove(offset >> geometry.ClusterBits);
+                _clusters.Remove(cluster.Index);
             }
             else
             {
-                _clusters[offset >> geometry.ClusterBits] = kind;
+                _clusters[cluster.Index] = kind;
             }
         }
     }
 
     /// <summary>The first metadata that a range touches.</summary>
-    public MetadataKind Find(long offset, long length)
+    public MetadataKind Find(HostOffset offset, long length)
     {
         lock (_lock)
         {
@@ -61,8 +64,8 @@ internal sealed class MetadataMap(ClusterGeometry geometry)
                 }
             }
 
-            long last = (offset + length - 1) >> geometry.ClusterBits;
-            for (long cluster = offset >> geometry.ClusterBits; cluster <= last; cluster++)
+            long last = geometry.ClusterOf(offset + (length - 1)).Index;
+            for (long cluster = geometry.ClusterOf(offset).Index; cluster <= last; cluster++)
             {
                 if (_clusters.TryGetValue(cluster, out var kind))
                 {

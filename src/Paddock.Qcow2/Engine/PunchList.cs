@@ -1,8 +1,8 @@
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Runs of clusters that are free and whose space the file still takes. A run leaves when its space is given back, or when its clusters are used
-/// again, which saves the file system giving them up and finding others. Disjoint and in order.
+/// Runs of clusters that are free and whose space the file still takes. A run leaves when its space is given back, or when its
+/// clusters are used again, which saves the file system giving them up and finding others. Disjoint and in order.
 /// </summary>
 internal sealed class PunchList
 {

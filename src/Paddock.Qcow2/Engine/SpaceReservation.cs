@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
 
@@ -9,15 +10,15 @@ internal static class SpaceReservation
 
     private static readonly byte[] Zeroes = new byte[WriteBytes];
 
-    /// <summary>Makes the storage reach over a range that reads as zeroes, with as much space behind it as asked for.</summary>
+    /// <summary>Makes the storage reach over a range that reads as zeroes, with as much space as asked for.</summary>
     /// <param name="storage">The image's.</param>
-    /// <param name="offset">Start of the range.</param>
+    /// <param name="start">Start of the range.</param>
     /// <param name="length">Its length.</param>
     /// <param name="knownZero">Whether it reads as zeroes already.</param>
     /// <param name="preallocation">Metadata or off: none; falloc: reserved; full: written.</param>
-    public static async ValueTask ReserveAsync(IStorage storage, long offset, long length, bool knownZero, Preallocation preallocation)
+    public static async ValueTask ReserveAsync(IStorage storage, HostOffset start, long length, bool knownZero, Preallocation preallocation)
     {
-        long end = offset + length;
+        long offset = start.Value, end = offset + length;
         if (preallocation == Preallocation.Full)
         {
             for (long at = offset; at < end; at += WriteBytes)

@@ -5,8 +5,9 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Whether many clusters in use lie in holes of the file, as after preallocation of metadata. Only then is the file asked for the holes below
-/// allocated clusters; in other images that would cut clusters that are written in parts into small runs. The rule is QEMU's.
+/// Whether many clusters in use lie in holes of the file, as after preallocation of metadata. Only then is the file asked for the
+/// holes below allocated clusters; in other images that would cut clusters that are written in parts into small runs. The rule is
+/// QEMU's.
 /// </summary>
 /// <param name="storage">Where the image lies.</param>
 /// <param name="geometry">The image's.</param>

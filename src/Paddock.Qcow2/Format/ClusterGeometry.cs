@@ -23,15 +23,48 @@ public readonly record struct ClusterGeometry(int ClusterBits, int RefcountOrder
     /// <summary>How many clusters hold this many bytes.</summary>
     public long ClustersFor(long bytes) => (long)(((ulong)bytes + (ulong)ClusterSize - 1) >> ClusterBits);
 
+    /// <summary>Bytes in this many clusters.</summary>
+    public long BytesIn(long clusters) => clusters << ClusterBits;
+
     /// <summary>Entries that an L1 table needs for a disk of this size.</summary>
     public long L1EntriesFor(long virtualSize) => (long)(((ulong)virtualSize + (1UL << L1Shift) - 1) >> L1Shift);
 
     /// <summary>The offset rounded down to its cluster.</summary>
-    public long AlignDown(long offset) => offset & ~((long)ClusterSize - 1);
+    public GuestOffset AlignDown(GuestOffset offset) => new(offset.Value & ~((long)ClusterSize - 1));
+
+    /// <summary>The offset rounded up to a cluster's start.</summary>
+    public GuestOffset AlignUp(GuestOffset offset) => new(ClustersFor(offset.Value) << ClusterBits);
 
     /// <summary>Position inside its cluster.</summary>
     public int InCluster(long offset) => (int)(offset & (ClusterSize - 1));
 
+    /// <summary>Position inside its cluster.</summary>
+    public int InCluster(GuestOffset offset) => InCluster(offset.Value);
+
+    /// <summary>Position inside its cluster.</summary>
+    public int InCluster(HostOffset offset) => InCluster(offset.Value);
+
+    /// <summary>The cluster that holds an offset.</summary>
+    public GuestCluster ClusterOf(GuestOffset offset) => new(offset.Value >> ClusterBits);
+
+    /// <summary>The cluster that holds an offset.</summary>
+    public HostCluster ClusterOf(HostOffset offset) => new(offset.Value >> ClusterBits);
+
+    /// <summary>The clusters that hold a range of at least one byte.</summary>
+    public GuestClusters ClustersOf(GuestOffset offset, long length) => new(ClusterOf(offset), ClusterOf(offset + (length - 1)));
+
+    /// <summary>The clusters that hold a table; it starts at a cluster's start.</summary>
+    public HostClusters ClustersOf(HostOffset offset, long length) => new(ClusterOf(offset), ClustersFor(length));
+
+    /// <summary>Where a cluster starts.</summary>
+    public HostOffset OffsetOf(HostCluster cluster) => new(cluster.Index << ClusterBits);
+
+    /// <summary>Index of the L1 entry that maps an offset.</summary>
+    public long L1Index(GuestOffset offset) => offset.Value >> L1Shift;
+
+    /// <summary>The first guest byte that an L1 entry maps.</summary>
+    public GuestOffset MappedBy(long l1Index) => new(l1Index << L1Shift);
+
     /// <summary>Index of an offset's entry in its L2 table.</summary>
-    public int L2Index(long guestOffset) => (int)(guestOffset >> ClusterBits) & ((1 << L2Bits) - 1);
+    public int L2Index(GuestOffset offset) => (int)(offset.Value >> ClusterBits) & ((1 << L2Bits) - 1);
 }

@@ -1,37 +1,51 @@
 using Paddock.Block;
+using Paddock.Qcow2.Engine;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
-/// Paddock's header extension of an open image, and the way to its tables. Changes are made under the image's metadata mutex: a table first,
-/// durably, then the header that points at it.
+/// Paddock's header extension of an open image, and the way to its tables. Changes are made under the image's metadata mutex: a
+/// table first, durably, then the header that points at it.
 /// </summary>
 internal sealed class PaddockTables
 {
-    private readonly Qcow2Image _image;
+    private readonly IStorage _storage;
+    private readonly ImageHeader _header;
+    private readonly ImageTables _tables;
+    private readonly List<string> _warnings;
     private readonly string? _problem;
     private byte[]? _data;
     private bool _uncertain;
 
-    public PaddockTables(Qcow2Image image)
+    /// <param name="storage">Where the image lies.</param>
+    /// <param name="header">The image's.</param>
+    /// <param name="tables">Knows where other metadata are.</param>
+    /// <param name="warnings">Takes warnings from opening the image.</param>
+    public PaddockTables(IStorage storage, ImageHeader header, ImageTables tables, List<string> warnings)
     {
-        _image = image;
-        _data = image.Extensions.Find(static e => e.Type == HeaderExtension.Paddock)?.Data;
+        _storage = storage;
+        _header = header;
+        _tables = tables;
+        _warnings = warnings;
+        _data = header.Find(HeaderExtension.Paddock)?.Data;
         if (_data is null)
         {
             return;
         }
 
-        Extension = PaddockExtension.Parse(_data, image.Geometry.ClusterSize, image.Storage.Length, out _problem) ?? default;
+        Extension = PaddockExtension.Parse(_data, header.Geometry.ClusterSize, storage.Length, out _problem) ?? default;
         if (_problem is not null)
         {
-            image.AddWarning($"Paddock's header extension is ignored: {_problem}");
+            Warn($"Paddock's header extension is ignored: {_problem}");
         }
     }
 
     /// <summary>What the header says; all zero without the extension.</summary>
     public PaddockExtension Extension { get; private set; }
+
+    /// <summary>A warning from opening the image.</summary>
+    public void Warn(string text) => _warnings.Add(text);
 
     /// <summary>Refuses a change where the extension is one that must be kept as it is.</summary>
     public void RequireKnown()
@@ -50,14 +64,14 @@ internal sealed class PaddockTables
             return null;
         }
 
-        if (_image.IsMetadata(offset.Value, bytes))
+        if (_tables.IsMetadata(offset, bytes))
         {
-            _image.AddWarning($"the {name} at {offset} is ignored: it overlaps other metadata");
+            Warn($"the {name} at {offset} is ignored: it overlaps other metadata");
             return null;
         }
 
         var table = new byte[bytes];
-        await _image.Storage.ReadAsync(offset.Value, table, cancellationToken);
+        await _storage.ReadAsync(offset.Value, table, cancellationToken);
         return table;
     }
 
@@ -74,12 +88,15 @@ internal sealed class PaddockTables
 
         known.AsSpan(0, Math.Min(known.Length, data.Length)).CopyTo(data);
         _uncertain = true;
-        await _image.PutHeaderExtensionAsync(new HeaderExtension(HeaderExtension.Paddock, data));
+        await _header.PutAsync(new HeaderExtension(HeaderExtension.Paddock, data));
         _uncertain = false;
         _data = data;
         Extension = next;
     }
 
-    /// <summary>After a write of the header that failed, and may have had its effect: makes it say again what it is meant to say.</summary>
-    public ValueTask SettleAsync() => _uncertain && _data is not null ? PutAsync(Extension) : ValueTask.CompletedTask;
+    /// <summary>True after a write of the header that failed, and may have had its effect.</summary>
+    public bool IsUncertain => _uncertain && _data is not null;
+
+    /// <summary>After such a write: gives the header the contents that it should have.</summary>
+    public ValueTask SettleAsync() => IsUncertain ? PutAsync(Extension) : ValueTask.CompletedTask;
 }

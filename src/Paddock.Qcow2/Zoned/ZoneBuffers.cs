@@ -1,8 +1,8 @@
 namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
-/// The drive's volatile write cache: small writes to a zone gather here until an aligned piece is whole, since a page cache takes 64 KiB far
-/// quicker than sixteen times 4 KiB. Guarded by the device's lock.
+/// The drive's volatile write cache: small writes to a zone gather here until an aligned piece is whole, since a page cache takes
+/// 64 KiB far quicker than sixteen times 4 KiB. Guarded by the device's lock.
 /// </summary>
 internal sealed class ZoneBuffers
 {

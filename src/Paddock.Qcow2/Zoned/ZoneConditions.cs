@@ -1,14 +1,15 @@
 using Paddock.Block;
+using Paddock.Qcow2.Engine;
 using Paddock.Qcow2.Format;
 using Paddock.Zones;
 
 namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
-/// The READ ONLY and OFFLINE zones that an image keeps. A change writes the whole table anew into free clusters: conditions change when a drive
-/// wears out, or a test says so, and one byte a zone is little. Changed under the image's metadata mutex.
+/// The READ ONLY and OFFLINE zones that an image keeps. A change writes the whole table into free clusters: conditions change
+/// when a drive wears out, or in a test, and one byte per zone is little. Changed under the image's metadata mutex.
 /// </summary>
-internal sealed class ZoneConditions(Qcow2Image image, PaddockTables tables)
+internal sealed class ZoneConditions(ImageTables places, FlushOrder order, PaddockTables tables)
 {
     private ZoneCondition[] _kept = [];
     private bool _hasTable;
@@ -28,11 +29,11 @@ internal sealed class ZoneConditions(Qcow2Image image, PaddockTables tables)
         var conditions = new ZoneCondition[zones.Count];
         if (!ZoneConditionTable.TryParse(table, conditions, out string? problem))
         {
-            image.AddWarning($"the zone condition table at {offset} is ignored: {problem}");
+            tables.Warn($"the zone condition table at {offset} is ignored: {problem}");
             return;
         }
 
-        image.RegisterZoneAttributes(offset.Value, bytes);
+        places.Register(offset, bytes);
         (_kept, _hasTable) = (conditions, true);
         for (int zone = 0; zone < zones.Count; zone++)
         {
@@ -55,27 +56,27 @@ internal sealed class ZoneConditions(Qcow2Image image, PaddockTables tables)
         next[zone] = condition;
         bool any = next.AsSpan().ContainsAnyExcept((ZoneCondition)0);
         var before = tables.Extension;
-        long offset = any ? await PlaceAsync(ZoneConditionTable.Build(next)) : 0;
-        await tables.PutAsync(before with { ConditionZones = any ? (uint)zoneCount : 0, ConditionOffset = new HostOffset(offset) });
+        var offset = any ? await PlaceAsync(ZoneConditionTable.Build(next)) : default;
+        await tables.PutAsync(before with { ConditionZones = any ? (uint)zoneCount : 0, ConditionOffset = offset });
         if (_hasTable)
         {
-            image.FreeTable(before.ConditionOffset.Value, before.ConditionBytes);
+            places.Free(before.ConditionOffset, before.ConditionBytes);
         }
 
         (_kept, _hasTable) = (next, any);
     }
 
-    private async ValueTask<long> PlaceAsync(byte[] table)
+    private async ValueTask<HostOffset> PlaceAsync(byte[] table)
     {
-        long offset = await image.PlaceTableAsync(table);
+        var offset = await places.PlaceAsync(table);
         try
         {
-            await image.FlushLockedAsync();
+            await order.RunAsync();
             return offset;
         }
         catch
         {
-            image.FreeTable(offset, table.Length);
+            places.Free(offset, table.Length);
             throw;
         }
     }

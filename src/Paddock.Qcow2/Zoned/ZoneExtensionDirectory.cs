@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Zoned;
 
@@ -26,8 +27,10 @@ internal static class ZoneExtensionDirectory
     /// <summary>Where an entry lies in it.</summary>
     public static long EntryAt(int index) => EntriesAt + ((long)index * sizeof(ulong));
 
-    /// <summary>Reads a directory; null, with the reason, when it is none. Entries that no cluster can have are left to the caller.</summary>
-    public static long[]? TryParse(ReadOnlySpan<byte> directory, out string? problem)
+    /// <summary>
+    /// Reads a directory; null, with the reason, when it is none. Entries that no cluster can have are left to the caller.
+    /// </summary>
+    public static HostOffset[]? TryParse(ReadOnlySpan<byte> directory, out string? problem)
     {
         int entries = (directory.Length - EntriesAt) / sizeof(ulong);
         ulong magic = BinaryPrimitives.ReadUInt64BigEndian(directory[MagicAt..]);
@@ -40,24 +43,24 @@ internal static class ZoneExtensionDirectory
             return null;
         }
 
-        var clusters = new long[entries];
+        var clusters = new HostOffset[entries];
         for (int i = 0; i < entries; i++)
         {
-            clusters[i] = BinaryPrimitives.ReadInt64BigEndian(directory[(int)EntryAt(i)..]);
+            clusters[i] = new(BinaryPrimitives.ReadInt64BigEndian(directory[(int)EntryAt(i)..]));
         }
 
         return clusters;
     }
 
     /// <summary>The directory of these clusters.</summary>
-    public static byte[] Build(ReadOnlySpan<long> clusters)
+    public static byte[] Build(ReadOnlySpan<HostOffset> clusters)
     {
         var directory = new byte[SizeOf((uint)clusters.Length)];
         BinaryPrimitives.WriteUInt64BigEndian(directory.AsSpan(MagicAt), Magic);
         BinaryPrimitives.WriteUInt32BigEndian(directory.AsSpan(CountAt), (uint)clusters.Length);
         for (int i = 0; i < clusters.Length; i++)
         {
-            BinaryPrimitives.WriteInt64BigEndian(directory.AsSpan((int)EntryAt(i)), clusters[i]);
+            BinaryPrimitives.WriteInt64BigEndian(directory.AsSpan((int)EntryAt(i)), clusters[i].Value);
         }
 
         return directory;

@@ -1,47 +1,59 @@
 using System.Buffers.Binary;
 using Paddock.Block;
+using Paddock.Qcow2.Engine;
 using Paddock.Qcow2.Format;
 using Paddock.Zones;
 
 namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
-/// The zone descriptor extensions that an image keeps, each in a slot that one write of a sector changes. Changed under the image's metadata
-/// mutex; read by whoever holds the zone.
+/// The zone descriptor extensions that an image keeps, each in a slot that one write of a sector changes. Changed under the image's
+/// metadata mutex; read by whoever holds the zone.
 /// </summary>
 /// <remarks>
-/// A reset must take pointer and extension away at once, and they lie in different sectors. So before the pointer goes back to the start, the
-/// slot is made to say that it holds only above the start ("written"); then the pointer's write decides both. What the slot still holds is
-/// stale, and is cleared before a later flush lets the pointer of that zone rise again.
+/// A reset must take pointer and extension away at once, and they lie in different sectors. So before the pointer goes back to the
+/// start, the slot is made to say that it holds only above the start ("written"); then the pointer's write decides both. What the
+/// slot still holds is stale, and is cleared before a later flush lets the pointer of that zone rise again.
 /// </remarks>
 internal sealed class ZoneExtensions
 {
     private const int DefaultBytes = ZoneExtensionSlot.Unit;
 
-    private readonly Qcow2Image _image;
+    private readonly IStorage _storage;
+    private readonly ClusterGeometry _geometry;
+    private readonly InPlaceWrites _inPlace;
+    private readonly ImageTables _places;
+    private readonly FlushOrder _order;
     private readonly PaddockTables _tables;
     private readonly int _slotBytes;
     private readonly int _perCluster;
     private readonly HashSet<int> _stale = [];
     private readonly HashSet<int> _uncertainEntries = [];
-    private long[] _clusters = [];
+    private HostOffset[] _clusters = [];
     private ZoneSlotState[] _states = [];
     private bool _hasDirectory;
     private int _count;
 
-    public ZoneExtensions(Qcow2Image image, PaddockTables tables)
+    public ZoneExtensions(
+        IStorage storage, ClusterGeometry geometry, InPlaceWrites inPlace, ImageTables places, FlushOrder order, PaddockTables tables)
     {
-        _image = image;
+        _storage = storage;
+        _geometry = geometry;
+        _inPlace = inPlace;
+        _places = places;
+        _order = order;
         _tables = tables;
         Bytes = tables.Extension.ExtensionBytes is > 0 and var bytes ? (int)bytes : DefaultBytes;
         _slotBytes = ZoneExtensionSlot.SizeFor(Bytes);
-        _perCluster = ZoneExtensionSlot.ZonesPerCluster(Bytes, image.Geometry.ClusterSize);
+        _perCluster = ZoneExtensionSlot.ZonesPerCluster(Bytes, geometry.ClusterSize);
     }
 
     /// <summary>Bytes of each extension.</summary>
     public int Bytes { get; }
 
-    /// <summary>Reads the directory and its clusters, if there are any, and tells the zones; what is faulty is ignored with a warning.</summary>
+    /// <summary>
+    /// Reads the directory and its clusters, if there are any, and tells the zones; what is faulty is ignored with a warning.
+    /// </summary>
     public async ValueTask LoadAsync(ZoneSet zones, CancellationToken cancellationToken)
     {
         var (offset, bytes) = (_tables.Extension.DirectoryOffset, _tables.Extension.DirectoryBytes);
@@ -52,24 +64,24 @@ internal sealed class ZoneExtensions
 
         if (ZoneExtensionDirectory.TryParse(directory, out string? problem) is not { } clusters)
         {
-            _image.AddWarning($"the zone extension directory at {offset} is ignored: {problem}");
+            _tables.Warn($"the zone extension directory at {offset} is ignored: {problem}");
             return;
         }
 
-        _image.RegisterZoneAttributes(offset.Value, bytes);
+        _places.Register(offset, bytes);
         _hasDirectory = true;
         _clusters = clusters;
         _states = new ZoneSlotState[zones.Count];
         int bad = 0;
-        var cluster = new byte[_image.Geometry.ClusterSize];
+        var cluster = new byte[_geometry.ClusterSize];
         for (int i = 0; i < clusters.Length; i++)
         {
-            if (clusters[i] != 0 && !await ReadClusterAsync(i, cluster, cancellationToken))
+            if (!clusters[i].IsNone && !await ReadClusterAsync(i, cluster, cancellationToken))
             {
-                clusters[i] = 0;
+                clusters[i] = default;
                 bad++;
             }
-            else if (clusters[i] != 0)
+            else if (!clusters[i].IsNone)
             {
                 bad += TakeSlots(i, cluster, zones);
             }
@@ -77,7 +89,7 @@ internal sealed class ZoneExtensions
 
         if (bad > 0)
         {
-            _image.AddWarning($"{bad} zone descriptor extensions, or clusters of them, are corrupt and ignored (check -r all removes them)");
+            _tables.Warn($"{bad} zone descriptor extensions, or clusters of them, are corrupt and ignored (check -r all removes them)");
         }
     }
 
@@ -85,10 +97,10 @@ internal sealed class ZoneExtensions
     public async ValueTask ReadAsync(int zone, Memory<byte> buffer, CancellationToken cancellationToken)
     {
         var slot = new byte[_slotBytes];
-        await _image.Storage.ReadAsync(SlotAt(zone), slot, cancellationToken);
+        await _storage.ReadAsync(SlotAt(zone).Value, slot, cancellationToken);
         if (ZoneExtensionSlot.Read(slot, zone) is not (ZoneSlotState.Fresh or ZoneSlotState.Written))
         {
-            throw new ImageCorruptException("zone extension", new HostOffset(SlotAt(zone)), $"the extension of zone {zone} has changed under the image");
+            throw new ImageCorruptException("zone extension", SlotAt(zone), $"the extension of zone {zone} has changed under the image");
         }
 
         slot.AsMemory(ZoneExtensionSlot.DataAt, Bytes).CopyTo(buffer);
@@ -103,7 +115,7 @@ internal sealed class ZoneExtensions
         {
             // should this fail, the slot may hold it all the same: the next flush clears it
             _stale.Add(zone);
-            await _image.InPlace.WriteAsync(SlotAt(zone), slot);
+            await _inPlace.WriteAsync(SlotAt(zone), slot);
             _stale.Remove(zone);
         }
         else
@@ -114,7 +126,9 @@ internal sealed class ZoneExtensions
         SetState(zone, ZoneSlotState.Fresh);
     }
 
-    /// <summary>Before a reset: the extensions of zones that the zone table shows written go with their pointers from here on, durably.</summary>
+    /// <summary>
+    /// Before a reset: the extensions of zones that the zone table shows written go with their pointers from here on, durably.
+    /// </summary>
     public async ValueTask TieToPointersAsync(ZoneRange range, Func<int, bool> isStoredAboveStart)
     {
         List<int> tied = [];
@@ -126,14 +140,14 @@ internal sealed class ZoneExtensions
                 await ReadAsync(zone, data, CancellationToken.None);
                 var slot = new byte[_slotBytes];
                 ZoneExtensionSlot.Write(slot, zone, ZoneSlotState.Written, data);
-                await _image.Storage.WriteAsync(SlotAt(zone), slot);
+                await _storage.WriteAsync(SlotAt(zone).Value, slot);
                 tied.Add(zone);
             }
         }
 
         if (tied.Count > 0)
         {
-            await _image.Storage.FlushAsync();
+            await _storage.FlushAsync();
         }
 
         // not before: after a flush that failed, the next attempt must not write the pointers without their slots
@@ -162,7 +176,7 @@ internal sealed class ZoneExtensions
     public async ValueTask<bool> IsClearAsync(int zone)
     {
         var slot = new byte[_slotBytes];
-        await _image.Storage.ReadAsync(SlotAt(zone), slot);
+        await _storage.ReadAsync(SlotAt(zone).Value, slot);
         return ZoneExtensionSlot.Read(slot, zone) == ZoneSlotState.None;
     }
 
@@ -187,12 +201,17 @@ internal sealed class ZoneExtensions
         {
             if (HasSlot(zone))
             {
-                await _image.Storage.WriteAsync(SlotAt(zone), empty);
+                await _storage.WriteAsync(SlotAt(zone).Value, empty);
             }
         }
     }
 
-    /// <summary>In a flush, before pointers rise: clears what is stale, and makes entries whose write failed what they are meant to be.</summary>
+    /// <summary>True when slots are stale, or the write of an entry failed.</summary>
+    public bool IsUnsettled => _stale.Count + _uncertainEntries.Count > 0;
+
+    /// <summary>
+    /// In a flush, before pointers rise: clears what is stale, and makes entries whose write failed what they are meant to be.
+    /// </summary>
     public async ValueTask SettleAsync()
     {
         if (_stale.Count > 0)
@@ -209,13 +228,13 @@ internal sealed class ZoneExtensions
         _uncertainEntries.Clear();
     }
 
-    private bool HasSlot(int zone) => zone / _perCluster < _clusters.Length && _clusters[zone / _perCluster] != 0;
+    private bool HasSlot(int zone) => zone / _perCluster < _clusters.Length && !_clusters[zone / _perCluster].IsNone;
 
     private int EntriesFor(int zoneCount) => (zoneCount + _perCluster - 1) / _perCluster;
 
     private int SlotIn(int zone) => ((zone % _perCluster) + 1) * _slotBytes;
 
-    private long SlotAt(int zone) => _clusters[zone / _perCluster] + SlotIn(zone);
+    private HostOffset SlotAt(int zone) => _clusters[zone / _perCluster] + SlotIn(zone);
 
     private void SetState(int zone, ZoneSlotState state)
     {
@@ -230,20 +249,20 @@ internal sealed class ZoneExtensions
 
     private async ValueTask<bool> ReadClusterAsync(int index, byte[] cluster, CancellationToken cancellationToken)
     {
-        long offset = _clusters[index];
-        if (offset < 0 || _image.Geometry.InCluster(offset) != 0 || offset > _image.Storage.Length - cluster.Length
-            || _image.IsMetadata(offset, cluster.Length))
+        var offset = _clusters[index];
+        if (offset.Value < 0 || _geometry.InCluster(offset) != 0 || offset.Value > _storage.Length - cluster.Length
+            || _places.IsMetadata(offset, cluster.Length))
         {
             return false;
         }
 
-        await _image.Storage.ReadAsync(offset, cluster, cancellationToken);
+        await _storage.ReadAsync(offset.Value, cluster, cancellationToken);
         if (!ZoneExtensionSlot.IsHead(cluster, index))
         {
             return false;
         }
 
-        _image.RegisterZoneAttributes(offset, cluster.Length);
+        _places.Register(offset, cluster.Length);
         return true;
     }
 
@@ -293,46 +312,46 @@ internal sealed class ZoneExtensions
     private async ValueTask AddClusterAsync(int zone, byte[] slot, int zoneCount)
     {
         int index = zone / _perCluster;
-        var cluster = new byte[_image.Geometry.ClusterSize];
+        var cluster = new byte[_geometry.ClusterSize];
         ZoneExtensionSlot.WriteHead(cluster, index);
         slot.CopyTo(cluster, SlotIn(zone));
-        long offset = await _image.PlaceTableAsync(cluster);
+        var offset = await _places.PlaceAsync(cluster);
         if (index >= _clusters.Length || !_hasDirectory)
         {
             await MoveDirectoryAsync(index, offset, EntriesFor(zoneCount));
             return;
         }
 
-        await _image.FlushLockedAsync();
+        await _order.RunAsync();
         _uncertainEntries.Add(index);
         await WriteEntryAsync(index, offset);
-        await _image.Storage.FlushAsync();
+        await _storage.FlushAsync();
         _uncertainEntries.Remove(index);
         _clusters[index] = offset;
     }
 
-    private async ValueTask WriteEntryAsync(int index, long offset)
+    private async ValueTask WriteEntryAsync(int index, HostOffset offset)
     {
         var entry = new byte[sizeof(ulong)];
-        BinaryPrimitives.WriteInt64BigEndian(entry, offset);
-        await _image.Storage.WriteAsync(_tables.Extension.DirectoryOffset.Value + ZoneExtensionDirectory.EntryAt(index), entry);
+        BinaryPrimitives.WriteInt64BigEndian(entry, offset.Value);
+        await _storage.WriteAsync(_tables.Extension.DirectoryOffset.Value + ZoneExtensionDirectory.EntryAt(index), entry);
     }
 
-    private async ValueTask MoveDirectoryAsync(int index, long cluster, int entries)
+    private async ValueTask MoveDirectoryAsync(int index, HostOffset cluster, int entries)
     {
-        var clusters = new long[Math.Max(entries, _clusters.Length)];
+        var clusters = new HostOffset[Math.Max(entries, _clusters.Length)];
         _clusters.CopyTo(clusters, 0);
         clusters[index] = cluster;
         var before = _tables.Extension;
-        long offset = await _image.PlaceTableAsync(ZoneExtensionDirectory.Build(clusters));
-        await _image.FlushLockedAsync();
+        var offset = await _places.PlaceAsync(ZoneExtensionDirectory.Build(clusters));
+        await _order.RunAsync();
         await _tables.PutAsync(before with
         {
-            ExtensionBytes = (uint)Bytes, DirectoryEntries = (uint)clusters.Length, DirectoryOffset = new HostOffset(offset),
+            ExtensionBytes = (uint)Bytes, DirectoryEntries = (uint)clusters.Length, DirectoryOffset = offset,
         });
         if (_hasDirectory)
         {
-            _image.FreeTable(before.DirectoryOffset.Value, before.DirectoryBytes);
+            _places.Free(before.DirectoryOffset, before.DirectoryBytes);
         }
 
         (_clusters, _hasDirectory) = (clusters, true);

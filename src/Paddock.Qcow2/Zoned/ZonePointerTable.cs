@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Paddock.Block;
+using Paddock.Qcow2.Format;
 using Paddock.Zones;
 
 namespace Paddock.Qcow2.Zoned;
@@ -23,7 +24,7 @@ internal sealed class ZonePointerTable
     private bool[] _isDirty;
     private byte[] _stored;
 
-    public ZonePointerTable(IStorage storage, long offset, byte[] stored, ZoneTableFormat format)
+    public ZonePointerTable(IStorage storage, HostOffset offset, byte[] stored, ZoneTableFormat format)
     {
         _storage = storage;
         _format = format;
@@ -33,7 +34,7 @@ internal sealed class ZonePointerTable
     }
 
     /// <summary>Where the table lies.</summary>
-    public long Offset { get; private set; }
+    public HostOffset Offset { get; private set; }
 
     /// <summary>The bytes that the storage has, or will have when the writes under way are done.</summary>
     public ReadOnlySpan<byte> Stored => _stored;
@@ -57,9 +58,10 @@ internal sealed class ZonePointerTable
     /// <summary>
     /// Takes the sectors that differ, with their pointers as they are now: to be written once everything below those pointers is durable.
     /// </summary>
+    /// <param name="context">Passed to <paramref name="pointerOf"/>.</param>
     /// <param name="pointerOf">A zone's pointer as far as its data is in the image.</param>
     /// <param name="zones">The zones.</param>
-    public List<int> Capture(Func<int, long> pointerOf, ZoneSet zones)
+    public List<int> Capture<T>(T context, Func<T, int, long> pointerOf, ZoneSet zones)
     {
         if (_dirty.Count == 0)
         {
@@ -76,7 +78,8 @@ internal sealed class ZonePointerTable
             {
                 if (zones.ConditionOf(zone) is not (ZoneCondition.Offline or ZoneCondition.ReadOnly))
                 {
-                    _format.Write(_stored.AsSpan(zone * ZoneTableFormat.EntrySize), pointerOf(zone), !zones.Geometry.IsSequential(zone));
+                    var entry = _stored.AsSpan(zone * ZoneTableFormat.EntrySize);
+                    _format.Write(entry, pointerOf(context, zone), !zones.Geometry.IsSequential(zone));
                 }
             }
         }
@@ -117,7 +120,7 @@ internal sealed class ZonePointerTable
     {
         int at = zone * ZoneTableFormat.EntrySize;
         var entry = new byte[ZoneTableFormat.EntrySize];
-        await _storage.ReadAsync(Offset + at, entry);
+        await _storage.ReadAsync(Offset.Value + at, entry);
         return entry.AsSpan().SequenceEqual(_stored.AsSpan(at, ZoneTableFormat.EntrySize));
     }
 
@@ -148,13 +151,13 @@ internal sealed class ZonePointerTable
             int at = sectors[i] * SectorBytes;
             int length = Math.Min(run * SectorBytes, _stored.Length - at);
             await _storage.OnEventAsync("zone_table_update");
-            await _storage.WriteAsync(Offset + at, _stored.AsMemory(at, length));
+            await _storage.WriteAsync(Offset.Value + at, _stored.AsMemory(at, length));
             i += run;
         }
     }
 
     /// <summary>Takes the table's new place, size and format.</summary>
-    public void Move(long offset, byte[] stored, ZoneTableFormat format)
+    public void Move(HostOffset offset, byte[] stored, ZoneTableFormat format)
     {
         _format = format;
         Offset = offset;

@@ -22,7 +22,9 @@ internal sealed class ZoneReset(IStorage storage, ZonePointerTable table, ZoneEx
         _extended = extensions.FreshIn(range);
     }
 
-    /// <summary>Makes it durable. One more attempt follows a failure, so that a transient one does not leave zones between two states.</summary>
+    /// <summary>
+    /// Makes it durable. One more attempt follows a failure, so that a transient one does not leave zones between two states.
+    /// </summary>
     public async ValueTask WriteAsync()
     {
         if (Sectors.Count + _extended.Count == 0)
@@ -40,7 +42,9 @@ internal sealed class ZoneReset(IStorage storage, ZonePointerTable table, ZoneEx
         }
     }
 
-    /// <summary>After a failure: the zones whose reset has taken effect on the storage. The entries of the others are what they were.</summary>
+    /// <summary>
+    /// After a failure: the zones whose reset has taken effect on the storage. The entries of the others are what they were.
+    /// </summary>
     public async ValueTask<List<int>> FindDoneAsync(ZoneSet zones)
     {
         var done = new List<int>();

@@ -39,20 +39,20 @@ internal sealed partial class ZonedImage
         }
 
         // images in layout c with other zones open as before; none is made
-        int clusterSize = _image.Geometry.ClusterSize;
+        int clusterSize = _parts.Header.Geometry.ClusterSize;
         if (layout == ZoneLayout.C && _parameters.ZoneSize % (ulong)clusterSize != 0)
         {
             throw new BlockException(BlockError.NotSupported, ZonedCreation.WholeClusters((long)_parameters.ZoneSize, clusterSize));
         }
 
         var parameters = _parameters with { Layout = layout, TableBytes = layout == ZoneLayout.A ? (ulong)_table.Stored.Length : null };
-        parameters.Validate(Length, _image.Geometry.ClusterSize, _image.Storage.Length);
+        parameters.Validate(Length, _parts.Header.Geometry.ClusterSize, _image.Storage.Length);
         foreach (int zone in _buffers.Zones())
         {
             await DrainAsync(zone, cancellationToken);
         }
 
-        await _image.StartWritingAsync();
+        await _parts.Session.StartAsync();
         await _image.FlushAsync(cancellationToken);
         var format = ZoneTableFormat.Of(layout);
         byte[] stored = Translate(format);

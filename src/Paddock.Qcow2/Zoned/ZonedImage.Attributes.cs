@@ -37,7 +37,7 @@ internal sealed partial class ZonedImage : IZoneAttributes
             if (kept != _conditions[zone])
             {
                 await DrainAsync(zone, cancellationToken);
-                await _image.StartWritingAsync();
+                await _parts.Session.StartAsync();
                 await KeepConditionAsync(zone, kept);
             }
         }
@@ -97,7 +97,7 @@ internal sealed partial class ZonedImage : IZoneAttributes
 
             try
             {
-                await _image.StartWritingAsync();
+                await _parts.Session.StartAsync();
                 await KeepExtensionAsync(zone, data);
                 written = true;
             }
@@ -121,7 +121,7 @@ internal sealed partial class ZonedImage : IZoneAttributes
     private void CheckAttributes(int zone)
     {
         CheckWritable();
-        _image.EnsureWritable();
+        _parts.Session.EnsureWritable();
         _tables.RequireKnown();
         if (zone < 0 || zone >= _zones.Count)
         {
@@ -131,11 +131,11 @@ internal sealed partial class ZonedImage : IZoneAttributes
 
     private async ValueTask KeepConditionAsync(int zone, ZoneCondition kept)
     {
-        await _image.MetadataMutex.AcquireAsync();
+        await _parts.Locks.Metadata.AcquireAsync();
         try
         {
             // the stored pointer is what a READ ONLY zone ends at, and what a restored one goes on from
-            await _image.FlushLockedAsync();
+            await _parts.Order.RunAsync();
             var before = _conditions[zone];
             long pointer = StoredPointer(zone);
             SetCondition(zone, kept, pointer);
@@ -155,7 +155,7 @@ internal sealed partial class ZonedImage : IZoneAttributes
         }
         finally
         {
-            _image.MetadataMutex.Release();
+            _parts.Locks.Metadata.Release();
         }
     }
 
@@ -187,26 +187,20 @@ internal sealed partial class ZonedImage : IZoneAttributes
 
     private async ValueTask KeepExtensionAsync(int zone, ReadOnlyMemory<byte> data)
     {
-        await _image.MetadataMutex.AcquireAsync();
+        await _parts.Locks.Metadata.AcquireAsync();
         try
         {
-            if (_captured.Count > 0 || _table.IsDirty(zone))
+            if (_tableStage.HasCaptured || _table.IsDirty(zone))
             {
                 // a reset that failed on its way may have left the old pointer in the storage
-                await _image.FlushLockedAsync();
+                await _parts.Order.RunAsync();
             }
 
             await _extensions.WriteAsync(zone, data, _zones.Count);
         }
         finally
         {
-            _image.MetadataMutex.Release();
+            _parts.Locks.Metadata.Release();
         }
-    }
-
-    private async ValueTask SettleAttributesAsync()
-    {
-        await _tables.SettleAsync();
-        await _extensions.SettleAsync();
     }
 }

@@ -1,4 +1,6 @@
 using Paddock.Block;
+using Paddock.Qcow2.Engine;
+using Paddock.Qcow2.Format;
 using Paddock.Zones;
 
 namespace Paddock.Qcow2.Zoned;
@@ -32,7 +34,7 @@ internal sealed partial class ZonedImage
                 }
             }
 
-            await _image.StartWritingAsync();
+            await _parts.Session.StartAsync();
             if (action == ZoneAction.Finish)
             {
                 await FinishAsync(range, cancellationToken);
@@ -106,8 +108,7 @@ internal sealed partial class ZonedImage
             await DrainAsync(zone, cancellationToken);
         }
 
-        _image.CheckSize(length);
-        await _image.StartWritingAsync();
+        await _parts.Session.StartAsync();
         await _image.FlushAsync(cancellationToken);
         var stored = new byte[count * ZoneTableFormat.EntrySize];
         _table.Stored[..Math.Min(stored.Length, _table.Stored.Length)].CopyTo(stored);
@@ -120,25 +121,23 @@ internal sealed partial class ZonedImage
         await SwitchTableAsync(parameters, stored, _table.Format, length, preallocation, cancellationToken);
     }
 
-    // the new table first, then size, zones and the table's place in one sector of the header, then the old table's clusters. Memory follows the
-    // header at once: should what comes after it fail, pointers go where the next opening looks for them
+    // the new table first, then size, zones and the table's place in one sector of the header, then the old table's clusters.
+    // Memory follows the header at once: should what comes after it fail, pointers go where the next opening looks for them
     private async ValueTask SwitchTableAsync(
         ZonedParameters parameters, byte[] stored, ZoneTableFormat format, long length, Preallocation preallocation,
         CancellationToken cancellationToken)
     {
-        var place = await _image.ReplaceTableAsync(_table.Offset, _table.Stored.Length, stored, move: format != _table.Format);
-        parameters = parameters with { TableOffset = (ulong)place.Offset };
-        var extension = new Format.HeaderExtension(Format.HeaderExtension.Zoned, ZonedExtension.Write(parameters));
-        await _image.ResizeWithExtensionAsync(length, preallocation, extension, place, Follow, cancellationToken);
+        var table = new ZoneTableSwitch(_table, parameters, stored, format, Follow);
+        await _parts.Resize.RunAsync(length, preallocation, table, cancellationToken);
 
-        void Follow()
+        void Follow(ZonedParameters next, HostOffset place)
         {
             lock (_state)
             {
-                _parameters = parameters;
+                _parameters = next;
                 _zones.Resize(length);
-                _table.Move(place.Offset, stored, format);
-                _image.RegisterZoneTable(place.Offset, stored.Length);
+                _table.Move(place, stored, format);
+                _parts.Guard.Map.SetRange(MetadataKind.ZoneTable, place, stored.Length);
             }
         }
     }
@@ -149,7 +148,8 @@ internal sealed partial class ZonedImage
         for (int zone = Next(range.First); zone >= 0; zone = Next(zone + 1))
         {
             await DrainAsync(zone, cancellationToken);
-            await _image.EraseAsync(_zones.DataEndOf(zone), _zones.StartOf(zone) + _zones.CapacityOf(zone));
+            await _parts.Eraser.EraseAsync(
+                new GuestOffset(_zones.DataEndOf(zone)), new GuestOffset(_zones.StartOf(zone) + _zones.CapacityOf(zone)));
         }
 
         lock (_state)
@@ -175,14 +175,14 @@ internal sealed partial class ZonedImage
     /// <summary>Pointers first, durably; then memory follows, and the data's space is freed.</summary>
     private async ValueTask ResetAsync(ZoneRange range)
     {
-        await _image.MetadataMutex.AcquireAsync();
+        await _parts.Locks.Metadata.AcquireAsync();
         try
         {
-            if (_captured.Count > 0 || _isUncertain)
+            if (_tableStage.HasCaptured || _isUncertain)
             {
                 // a flush failed: the table in memory holds pointers above data that is not durable, and the sectors of a reset
                 // would carry them
-                await _image.FlushLockedAsync();
+                await _parts.Order.RunAsync();
                 _isUncertain = false;
             }
 
@@ -207,13 +207,15 @@ internal sealed partial class ZonedImage
         }
         finally
         {
-            _image.MetadataMutex.Release();
+            _parts.Locks.Metadata.Release();
         }
 
         await FreeResetAsync(_zones.StartOf(range.First), _zones.Geometry.EndOf(range.Last));
     }
 
-    /// <summary>A reset failed: a zone is EMPTY in memory only if it is on the storage. What is there is written again before zones change.</summary>
+    /// <summary>
+    /// A reset failed: a zone is EMPTY in memory only if it is on the storage. What is there is written again before zones change.
+    /// </summary>
     private async ValueTask FollowStorageAsync(ZoneReset reset)
     {
         _isUncertain = true;
@@ -250,49 +252,11 @@ internal sealed partial class ZonedImage
     {
         try
         {
-            await _image.EraseAsync(start, end);
+            await _parts.Eraser.EraseAsync(new GuestOffset(start), new GuestOffset(end));
         }
         catch (BlockException)
         {
             // the zones are EMPTY, durably, and read as zeroes whatever lies there: only its space stays taken
-        }
-    }
-
-    // at the start of a flush: what is below these pointers is in the image, and this flush makes it durable
-    private void CapturePointers()
-    {
-        lock (_state)
-        {
-            // left over where a flush failed between its capture and its write
-            _table.MarkSectorsDirty(_captured);
-            _captured = _table.Capture(_storedPointerOf, _zones);
-        }
-    }
-
-    private long StoredPointerOf(int zone) => _buffers.Find(zone) is { } buffer ? buffer.Start : _zones.StoredPointerOf(zone);
-
-    private async ValueTask<bool> WritePointersAsync()
-    {
-        var sectors = _captured;
-        _captured = ZonePointerTable.NoSectors;
-        if (sectors.Count == 0)
-        {
-            return false;
-        }
-
-        try
-        {
-            await _table.WriteAsync(sectors);
-            return true;
-        }
-        catch
-        {
-            lock (_state)
-            {
-                _table.MarkSectorsDirty(sectors);
-            }
-
-            throw;
         }
     }
 }

@@ -1,5 +1,5 @@
 using Paddock.Block;
-using Paddock.Qcow2.Engine;
+using Paddock.Qcow2.Format;
 using Paddock.Zones;
 
 namespace Paddock.Qcow2.Zoned;
@@ -207,7 +207,8 @@ internal sealed partial class ZonedImage
 
         try
         {
-            if (!await _image.ReserveDataAsync(offset, Math.Min(room, _zones.StartOf(zone) + _zones.CapacityOf(zone) - offset)))
+            if (!await _parts.Space.TryReserveAsync(
+                new GuestOffset(offset), Math.Min(room, _zones.StartOf(zone) + _zones.CapacityOf(zone) - offset)))
             {
                 return null;
             }
@@ -234,23 +235,23 @@ internal sealed partial class ZonedImage
 
     private async ValueTask PrepareTableAsync()
     {
-        await _image.StartWritingAsync();
-        await _image.MetadataMutex.AcquireAsync();
+        await _parts.Session.StartAsync();
+        await _parts.Locks.Metadata.AcquireAsync();
         try
         {
             if (_isUncertain)
             {
                 // the sectors are marked: this writes them as memory has them, durably
-                await _image.FlushLockedAsync();
+                await _parts.Order.RunAsync();
                 _isUncertain = false;
             }
 
-            await _image.Reservation.EnsureAsync(_table.Offset, _table.Stored.Length);
+            await _parts.Reservation.EnsureAsync(_table.Offset, _table.Stored.Length);
             _hasTableSpace = true;
         }
         finally
         {
-            _image.MetadataMutex.Release();
+            _parts.Locks.Metadata.Release();
         }
     }
 

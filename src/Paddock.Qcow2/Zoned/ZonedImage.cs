@@ -1,19 +1,24 @@
 using Paddock.Block;
 using Paddock.Block.Concurrency;
+using Paddock.Qcow2.Engine;
 using Paddock.Qcow2.Format;
 using Paddock.Zones;
 
 namespace Paddock.Qcow2.Zoned;
 
-/// <summary>A zoned disk on a qcow2 image: joins the zone state machine to the engine, and keeps the zone table (spec sections 3 and 4).</summary>
+/// <summary>
+/// A zoned disk on a qcow2 image: joins the zone state machine to the engine, and keeps the zone table (spec sections 3 and 4).
+/// </summary>
 /// <remarks>
-/// Writes to one zone go one after another, in order of arrival; different zones run at once. Small writes gather in <see cref="ZoneBuffers"/>:
-/// the drive's volatile cache. A flush drains it, makes data and tables durable, and only then writes the pointers as they were when it began.
-/// A reset writes the pointers first, so that no pointer is ever left standing above data that is gone.
+/// Writes to one zone go one after another, in order of arrival; different zones run at once. Small writes gather in <see
+/// cref="ZoneBuffers"/>: the drive's volatile cache. A flush drains it, makes data and tables durable, and only then writes the
+/// pointers as they were when it began. A reset writes the pointers first, so that no pointer is ever left standing above data that
+/// is gone.
 /// </remarks>
 internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
 {
     private readonly Qcow2Image _image;
+    private readonly ImageParts _parts;
     private readonly ZoneSet _zones;
     private readonly ZonePointerTable _table;
     private readonly PaddockTables _tables;
@@ -23,8 +28,7 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
     private readonly RangeLock _zoneLocks = new();
     private readonly Lock _state = new();
     private ZonedParameters _parameters;
-    private readonly Func<int, long> _storedPointerOf;
-    private List<int> _captured = ZonePointerTable.NoSectors;
+    private readonly ZoneTableStage _tableStage;
     private volatile bool _hasTableSpace;
 
     /// <summary>After a reset that failed: the storage may have other pointers than memory until they have been written again.</summary>
@@ -33,17 +37,19 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
     private ZonedImage(Qcow2Image image, ZonedParameters parameters, ZoneSet zones, ZonePointerTable table)
     {
         _image = image;
+        _parts = image.Parts;
         _parameters = parameters;
         _zones = zones;
         _table = table;
-        _storedPointerOf = StoredPointerOf;
-        _tables = new PaddockTables(image);
-        _conditions = new ZoneConditions(image, _tables);
-        _extensions = new ZoneExtensions(image, _tables);
-        image.CaptureZonePointers = CapturePointers;
-        image.PrepareZonePointers = SettleAttributesAsync;
-        image.WriteZonePointers = WritePointersAsync;
-        image.RegisterZoneTable(table.Offset, table.Stored.Length);
+        _tables = new PaddockTables(image.Storage, _parts.Header, _parts.Tables, _parts.Warnings);
+        _conditions = new ZoneConditions(_parts.Tables, _parts.Order, _tables);
+        _extensions = new ZoneExtensions(
+            image.Storage, _parts.Header.Geometry, _parts.InPlace, _parts.Tables, _parts.Order, _tables);
+        _tableStage = new ZoneTableStage(table, zones, _buffers, _state);
+        _parts.Order.Register(FlushPlace.ZoneAttributes, new ZoneAttributeStage(_tables, _extensions));
+        _parts.Order.Register(FlushPlace.ZoneTable, _tableStage);
+        _parts.Session.Require(IncompatibleFeatures.Zoned);
+        _parts.Guard.Map.SetRange(MetadataKind.ZoneTable, table.Offset, table.Stored.Length);
     }
 
     /// <inheritdoc/>
@@ -70,7 +76,7 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
     /// <inheritdoc/>
     public Qcow2ImageInfo Info => _image.Info with
     {
-        Zoned = new ZonedImageInfo(_parameters.Layout, _zones.Limits, _table.Offset, _table.Stored.Length)
+        Zoned = new ZonedImageInfo(_parameters.Layout, _zones.Limits, _table.Offset.Value, _table.Stored.Length)
         {
             TableInForeignOrder = IsTableForeign,
             ReadOnlyZones = Count(zone => _conditions[zone] == ZoneCondition.ReadOnly),
@@ -85,29 +91,29 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
     /// <summary>Gives the zoned device where the image has zones, else the image itself; with the warnings of zoned-qcow2.md 1.1.</summary>
     public static async ValueTask<IQcow2Device> AttachAsync(Qcow2Image image, CancellationToken cancellationToken)
     {
-        bool flagged = (image.Header.Incompatible & IncompatibleFeatures.Zoned) != 0;
-        var extension = image.Extensions.Find(static e => e.Type == HeaderExtension.Zoned);
+        bool flagged = image.Parts.Header.Has(IncompatibleFeatures.Zoned);
+        var extension = image.Parts.Header.Find(HeaderExtension.Zoned);
         var parameters = extension is null
             ? null
-            : ZonedExtension.Read(extension.Data, image.Length, image.Geometry.ClusterSize, image.Storage.Length);
+            : ZonedExtension.Read(extension.Data, image.Length, image.Parts.Header.Geometry.ClusterSize, image.Storage.Length);
         if (parameters is null)
         {
             if (flagged)
             {
-                image.AddWarning("the image has the zoned feature bit and no zones: opened as a regular image (check -r all clears the bit)");
+                image.Parts.Warnings.Add("the image has the zoned feature bit and no zones: opened as a regular image (check -r all clears the bit)");
             }
 
             return image;
         }
 
-        if (image.Header.Version < 3)
+        if (!image.Parts.Header.HasVersion3)
         {
             throw new BlockException(BlockError.NotSupported, "a version 2 image cannot be zoned: it has no feature bit that keeps other programs from writing it");
         }
 
         if (!flagged)
         {
-            image.AddWarning("the image has zones and not the zoned feature bit, which will be set before the first write");
+            image.Parts.Warnings.Add("the image has zones and not the zoned feature bit, which will be set before the first write");
         }
 
         var stored = new byte[parameters.ZoneCount * (long)ZoneTableFormat.EntrySize];
@@ -115,7 +121,7 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
         var zones = new ZoneSet(parameters.Limits, image.Length);
         var format = ZoneTableFormat.Detect(stored, parameters.Layout, zones);
         LoadZones(image, stored, format, zones);
-        var zoned = new ZonedImage(image, parameters, zones, new ZonePointerTable(image.Storage, (long)parameters.TableOffset, stored, format));
+        var zoned = new ZonedImage(image, parameters, zones, new ZonePointerTable(image.Storage, new HostOffset((long)parameters.TableOffset), stored, format));
         await zoned._extensions.LoadAsync(zones, cancellationToken);
         await zoned._conditions.LoadAsync(zones, cancellationToken);
         return zoned;
@@ -187,7 +193,7 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
 
         if (bad > 0)
         {
-            image.AddWarning(
+            image.Parts.Warnings.Add(
                 $"the zone table is corrupt: {bad} of its entries, the first that of zone {firstBad}, "
                 + "point outside their zones, which are OFFLINE (check -r all mends them)");
         }

@@ -84,7 +84,7 @@ internal static class CreateCommand
         ToolContext ctx, string name, string backing, CreateOptions options, long? size, bool unsafely)
     {
         string resolved = BackingName.Resolve(backing, name);
-        if (backing == name || FileStorage.IsSameFile(resolved, name))
+        if (backing == name || FileIdentity.IsSameFile(resolved, name))
         {
             throw new ToolException("Error: Trying to create an image with the same filename as the backing file");
         }

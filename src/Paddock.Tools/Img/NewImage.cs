@@ -38,7 +38,7 @@ internal static class NewImage
     /// <summary>Refuses a target that is one of the files that the command reads.</summary>
     public static void RequireOther(string target, string source)
     {
-        if (Path(target) is { } to && Path(source) is { } from && FileStorage.IsSameFile(to, from))
+        if (Path(target) is { } to && Path(source) is { } from && FileIdentity.IsSameFile(to, from))
         {
             throw new ToolException($"'{target}' is the same file as '{source}', which would be lost");
         }
@@ -63,7 +63,7 @@ internal static class NewImage
         }
 
         string path = ImageOpener.PathOf(name);
-        bool isNew = !FileStorage.IsTaken(path);
+        bool isNew = !FileIdentity.IsTaken(path);
         await using var storage = ImageOpener.OpenFile(path, readOnly: false, create: true);
         try
         {

@@ -16,7 +16,7 @@ public static class CreateVerb
     public static async ValueTask RunAsync(
         string path, Qcow2CreateOptions options, bool force, NativeConsole console, CancellationToken cancellationToken = default)
     {
-        bool existed = FileStorage.IsTaken(path);
+        bool existed = FileIdentity.IsTaken(path);
         if (existed && !force)
         {
             throw new ToolException($"'{path}' is there already; choose another name, or add --force to replace it");

@@ -10,6 +10,8 @@ public sealed class NativeConsole
 {
     private static readonly Encoding Utf8 = ByteText.Printing;
 
+    private Func<bool>? _hangup;
+
     /// <param name="output">Takes what the verb prints; also used for bytes (JSON).</param>
     /// <param name="error">Takes messages and progress.</param>
     /// <param name="input">Data for the verb.</param>
@@ -40,11 +42,6 @@ public sealed class NativeConsole
     /// <summary>How long a command that is asked to stop has to finish and flush; then the process ends without that.</summary>
     public TimeSpan StopLimit { get; set; } = TimeSpan.FromMinutes(1);
 
-    /// <summary>
-    /// Asked first when SIGHUP arrives: true when it means something else than a stop, such as reading the configuration again.
-    /// </summary>
-    public Func<bool>? Hangup { get; set; }
-
     /// <summary>Whether escape sequences for colour may be printed on <see cref="Out"/>.</summary>
     public bool Color { get; init; }
 
@@ -71,6 +68,14 @@ public sealed class NativeConsole
             Width = Terminal.Width(80),
         };
     }
+
+    /// <summary>Sets what SIGHUP does. Without it, SIGHUP stops the command.</summary>
+    /// <param name="handler">Returns false if the signal means a stop after all.</param>
+    public void HandleHangup(Func<bool> handler) => _hangup = handler;
+
+    /// <summary>SIGHUP has arrived.</summary>
+    /// <returns>Whether it was handled; otherwise the command is to stop.</returns>
+    public bool Hangup() => _hangup?.Invoke() == true;
 
     /// <summary>Prints a message on <see cref="Error"/>, on one line; what names and images put into it is escaped.</summary>
     public void Tell(string message) => Error.WriteLine("paddock: " + EscapedText.Escape(message));

@@ -25,7 +25,7 @@ public static class ServeVerb
         if (reload is not null)
         {
             // there is nothing to read again before everything is open
-            console.Hangup = static () => true;
+            console.HandleHangup(static () => true);
         }
 
         bool hadTerminal = Terminal.HasControllingTerminal();
@@ -33,7 +33,7 @@ public static class ServeVerb
         if (reload is not null)
         {
             // a terminal that is closed sends the same signal
-            console.Hangup = () =>
+            console.HandleHangup(() =>
             {
                 if (hadTerminal && !Terminal.HasControllingTerminal())
                 {
@@ -42,7 +42,7 @@ public static class ServeVerb
 
                 server.Reload(reload);
                 return true;
-            };
+            });
         }
 
         var stops = new StopRequest(TimeProvider.System);

@@ -42,7 +42,7 @@ public sealed class ImageNode : IAsyncDisposable
     public ValueTask DisposeAsync() => Device.DisposeAsync();
 
     /// <summary>Does work on the image, then closes it. When the work fails, its failure is reported, not one of closing after it.</summary>
-    internal async ValueTask UseAsync(Func<ValueTask> work)
+    public async ValueTask UseAsync(Func<ValueTask> work)
     {
         try
         {
@@ -115,11 +115,11 @@ public sealed record OpenSettings
     public FileFacts? StorageFacts { get; init; }
 
     /// <summary>The chain that the image belongs to; null: it begins one.</summary>
-    internal ImageChain? Chain { get; init; }
+    public ImageChain? Chain { get; init; }
 
     /// <summary>Decides whether the file that the name leads to may be opened. Null: the user typed the name; else it stands in an image.</summary>
-    internal Action<FileFacts>? Admit { get; init; }
+    public Action<FileFacts>? Admit { get; init; }
 
     /// <summary>Whether <see cref="Options"/> stand in an image (in a <c>json:</c> name), so that they are trusted no more than names that stand there.</summary>
-    internal bool AreOptionsStored { get; init; }
+    public bool AreOptionsStored { get; init; }
 }

@@ -12,7 +12,7 @@ namespace Paddock.Tools;
 public sealed class ImageOpener(string program, TextWriter messages)
 {
     /// <summary>Past the page cache and without flushes: <c>cache.direct=on,cache.no-flush=on</c>, which has no name for <c>-t</c>.</summary>
-    internal const string DirectUnsafe = "cache.direct,cache.no-flush";
+    public const string DirectUnsafe = "cache.direct,cache.no-flush";
 
     private const string Null = "null-co";
 
@@ -60,7 +60,7 @@ public sealed class ImageOpener(string program, TextWriter messages)
     public static IStorage OpenFile(string path, bool readOnly, bool forceShare = false, bool create = false, bool direct = false)
         => OpenStored(path, readOnly, forceShare, create, direct);
 
-    internal static FileStorage OpenStored(
+    public static FileStorage OpenStored(
         string path, bool readOnly, bool forceShare = false, bool create = false, bool direct = false, Action<FileFacts>? admit = null)
     {
         var options = new FileOpenOptions
@@ -146,7 +146,7 @@ public sealed class ImageOpener(string program, TextWriter messages)
     /// <summary>What a failure says to people; an error of the system in its own words.</summary>
     public static string MessageOf(Exception e) => e.Message;
 
-    internal async ValueTask<ImageNode> OpenNodeAsync(string? name, OpenSettings settings, int depth)
+    public async ValueTask<ImageNode> OpenNodeAsync(string? name, OpenSettings settings, int depth)
     {
         var options = settings.Options?.Clone() ?? new QDict();
         if (name is not null && name.StartsWith("json:", StringComparison.Ordinal))

@@ -4,6 +4,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Block.Buffers;
+using Paddock.Block.Serving;
 using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Blk;
@@ -355,10 +356,34 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
         }
 
         GiveBack();
-        _device.Statistics.Count(_header.Type, _status, _length, _startedAt);
+        Count();
         var lane = TakeLane();
         _queue.End(this, chain, written, _here);
         lane?.GoOn();
+    }
+
+    private void Count()
+    {
+        var operation = _header.Type switch
+        {
+            RequestType.In => ServedOperation.Read,
+            RequestType.Out => ServedOperation.Write,
+            RequestType.ZoneAppend => ServedOperation.Append,
+            RequestType.Flush => ServedOperation.Flush,
+            RequestType.Discard => ServedOperation.Trim,
+            RequestType.WriteZeroes => ServedOperation.Zeroes,
+            RequestType.GetId => ServedOperation.Other,
+            _ => ServedOperation.Zone,
+        };
+        _device.Latencies.Count(operation, _startedAt);
+        if (_status != RequestStatus.Ok)
+        {
+            _device.Statistics.CountError();
+            return;
+        }
+
+        bool moves = operation is ServedOperation.Read or ServedOperation.Write or ServedOperation.Append;
+        _device.Statistics.Count(operation, moves ? _length : 0);
     }
 
     private WriteLane? TakeLane()

@@ -3,6 +3,7 @@ using System.Numerics;
 using System.Text;
 using Paddock.Block;
 using Paddock.Block.Buffers;
+using Paddock.Block.Serving;
 using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Blk;
@@ -49,8 +50,11 @@ internal sealed class VirtioBlkDevice
     /// <summary>What it says of itself.</summary>
     public VirtioBlkOptions Options { get; }
 
-    /// <summary>What its requests did.</summary>
-    public BlkStatistics Statistics { get; } = new();
+    /// <summary>Its requests.</summary>
+    public RequestCounters Statistics { get; } = new();
+
+    /// <summary>How long requests took from the ring to the ring, including failed ones.</summary>
+    public LatencyTable Latencies { get; } = new();
 
     /// <summary>
     /// The feature bits to offer: those of the device and of its rings. VHOST_USER_F_PROTOCOL_FEATURES (30) is the session's. Discard is for

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Paddock.Block;
+using Paddock.Block.Serving;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Rings;
 
@@ -31,7 +32,7 @@ public class BlkTests
             Assert.Equal(data, answer.Data);
         }
 
-        Assert.Equal((527, 527, 0), (rig.Device.Statistics.Reads, rig.Device.Statistics.Writes, rig.Device.Statistics.Errors));
+        Assert.Equal((527, 527, 0), (rig.Device.Statistics[ServedOperation.Read], rig.Device.Statistics[ServedOperation.Write], rig.Device.Statistics.Errors));
         Assert.Equal(527 * 512, rig.Device.Statistics.BytesRead);
     }
 
@@ -271,7 +272,7 @@ public class BlkTests
 
         await rig.Ring.CloseAsync().WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
         Assert.Equal((0, 0), (rig.Device.Budget.Held, rig.Device.Buffers.Lent));
-        Assert.Equal((1200, 1200), (rig.Device.Statistics.Reads, rig.Device.Statistics.Writes));
+        Assert.Equal((1200, 1200), (rig.Device.Statistics[ServedOperation.Read], rig.Device.Statistics[ServedOperation.Write]));
     }
 
     [Fact]

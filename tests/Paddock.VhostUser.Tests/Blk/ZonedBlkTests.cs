@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Paddock.Block;
+using Paddock.Block.Serving;
 using Paddock.Qcow2;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Rings;
@@ -98,7 +99,7 @@ public class ZonedBlkTests
             Assert.Equal(data, rig.Run(RequestType.In, ZoneSectors + (8 * i), default, 4096).Data);
         }
 
-        Assert.Equal((5, 5 * 4096), (rig.Device.Statistics.Appends, rig.Device.Statistics.BytesWritten));
+        Assert.Equal((5, 5 * 4096), (rig.Device.Statistics[ServedOperation.Append], rig.Device.Statistics.BytesWritten));
     }
 
     [Fact]

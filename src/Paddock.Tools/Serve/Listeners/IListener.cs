@@ -38,13 +38,12 @@ internal interface IListener : IAsyncDisposable
     void WriteMetrics(MetricsText page);
 
     /// <summary>Why a disk cannot have another size while this listener shows it; null: it can. <paramref name="length"/> is in bytes.</summary>
-    string? CannotResize(ServedDisk disk, long length) => null;
+    string? CannotResize(ServedDisk disk, long length);
 
     /// <summary>Tells its clients that a disk may have another size now.</summary>
-    void Resized(ServedDisk disk)
-    {
-    }
+    void Resized(ServedDisk disk);
 
-    /// <summary>Takes over what may change while it is open; says what did change, each in a few words.</summary>
-    IEnumerable<string> Reload(ServeSettings settings) => [];
+    /// <summary>Applies settings that may change while it is open.</summary>
+    /// <returns>What has changed, each in a few words.</returns>
+    IEnumerable<string> Reload(ServeSettings settings);
 }

@@ -1,4 +1,5 @@
 using Paddock.Block.Buffers;
+using Paddock.Block.Serving;
 using Paddock.Nbd;
 using Paddock.Nbd.Transport;
 
@@ -7,6 +8,16 @@ namespace Paddock.Tools.Serve.Listeners;
 /// <summary>The images as NBD exports, each under its name.</summary>
 internal sealed class NbdListener : IListener
 {
+    private static readonly RequestKind[] _kinds =
+    [
+        new("read", ServedOperation.Read),
+        new("write", ServedOperation.Write),
+        new("flush", ServedOperation.Flush),
+        new("trim", ServedOperation.Trim),
+        new("zeroes", ServedOperation.Zeroes),
+        new("other", ServedOperation.Other),
+    ];
+
     private readonly NbdServer _server;
     private readonly IReadOnlyList<ListeningSocket> _listeners;
     private readonly Dictionary<ServedDisk, NbdExport> _exports;
@@ -45,7 +56,7 @@ internal sealed class NbdListener : IListener
     public IReadOnlyList<string> Addresses => [.. _listeners.Select(l => l.Address)];
 
     /// <inheritdoc/>
-    public int Connections => _server.Statistics.Connections;
+    public int Connections => _server.Connections;
 
     /// <summary>Reads the certificates that settings name; null where they name none.</summary>
     /// <exception cref="ToolException">They cannot be read.</exception>
@@ -113,9 +124,19 @@ internal sealed class NbdListener : IListener
             page.Counter("paddock_nbd_bytes_total", "Bytes that NBD clients read and wrote; failed requests do not count.", s.BytesWritten, label, ("kind", "write"));
         }
 
-        NvmeMetrics.WriteLatencies(page, "paddock_nbd_latency_seconds", "From an NBD request's start to its answer.", _server.Latencies, NbdStatistics.Kinds);
-        page.Counter("paddock_nbd_connections_accepted_total", "Connections that NBD clients made.", _server.Statistics.Accepted);
-        page.Counter("paddock_nbd_connections_refused_total", "NBD connections that were ended for a fault of the client.", _server.Statistics.Refused);
+        RequestMetrics.WriteLatencies(
+            page, "paddock_nbd_latency_seconds", "From an NBD request's start to its answer.", _server.Latencies, _kinds);
+        page.Counter("paddock_nbd_connections_accepted_total", "Connections that NBD clients made.", _server.Accepted);
+        page.Counter("paddock_nbd_connections_refused_total", "NBD connections that were ended for a fault of the client.", _server.Refused);
+    }
+
+    /// <inheritdoc/>
+    public string? CannotResize(ServedDisk disk, long length) => null;
+
+    /// <inheritdoc/>
+    public void Resized(ServedDisk disk)
+    {
+        // NBD has no message for it: a client asks for the size when it connects
     }
 
     /// <inheritdoc/>

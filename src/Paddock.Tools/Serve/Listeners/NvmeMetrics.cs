@@ -13,6 +13,13 @@ internal static class NvmeMetrics
     /// </summary>
     public const int MaxZones = 4096;
 
+    private static readonly RequestKind[] _namespaceKinds =
+    [
+        new("read", ServedOperation.Read),
+        new("write", ServedOperation.Write, ServedOperation.Append, ServedOperation.Zeroes),
+        new("other", ServedOperation.Flush, ServedOperation.Zone, ServedOperation.Trim, ServedOperation.Other),
+    ];
+
     public static void Write(MetricsText page, NvmeTarget target, NvmeTcpServer server)
     {
         foreach (var subsystem in target.Subsystems)
@@ -27,33 +34,25 @@ internal static class NvmeMetrics
         foreach (var queue in server.Connections.Where(q => q.Host.Length > 0))
         {
             var (host, controller, id) = (("host", queue.Host), ("controller", Text(queue.Controller)), ("queue", Text(queue.Queue)));
-            page.Counter("paddock_nvme_queue_commands_total", "Commands that a queue completed.", queue.Statistics.Commands, host, controller, id);
+            page.Counter("paddock_nvme_queue_commands_total", "Commands that a queue completed.", queue.Latencies.Requests, host, controller, id);
             page.Counter(
                 "paddock_nvme_queue_seconds_total", "Time that the commands of a queue took together.",
-                queue.Statistics.TotalLatency.TotalSeconds, host, controller, id);
+                queue.Latencies.Total.TotalSeconds, host, controller, id);
         }
 
-        WriteLatencies(page, "paddock_nvme_latency_seconds", "From an NVMe command's arrival to its answer.", server.Latencies, QueueStatistics.Kinds);
+        RequestMetrics.WriteLatencies(
+            page, "paddock_nvme_latency_seconds", "From an NVMe command's arrival to its answer.", server.Latencies,
+            [.. RequestMetrics.DiskKinds, new("admin", ServedOperation.Admin)]);
         page.Counter("paddock_nvme_pdus_received_total", "PDUs that NVMe hosts sent.", server.Pdus);
         page.Counter("paddock_nvme_connections_accepted_total", "Connections that NVMe hosts made.", server.Accepted);
-    }
-
-    /// <summary>Writes histograms of latencies, one for each kind of request.</summary>
-    public static void WriteLatencies(
-        MetricsText page, string name, string help, LatencyTable table, IReadOnlyList<string> kinds, params ReadOnlySpan<(string Name, string Value)> labels)
-    {
-        for (int kind = 0; kind < kinds.Count; kind++)
-        {
-            page.Histogram(name, help, [.. LatencyTable.Bounds], table.CountsOf(kind), table.SumOf(kind).TotalSeconds, [.. labels, ("kind", kinds[kind])]);
-        }
     }
 
     private static void WriteNamespace(MetricsText page, string nqn, NvmeNamespace ns)
     {
         var (subsystem, id, s) = (("nqn", nqn), ("namespace", Text((long)ns.Id)), ns.Statistics);
-        foreach (var (kind, count) in new[] { ("read", s.Reads), ("write", s.Writes), ("other", s.Others) })
+        foreach (var (kind, operations) in _namespaceKinds)
         {
-            page.Counter("paddock_nvme_commands_total", "NVMe commands that succeeded.", count, subsystem, id, ("kind", kind));
+            page.Counter("paddock_nvme_commands_total", "NVMe commands that succeeded.", s.Sum(operations), subsystem, id, ("kind", kind));
         }
 
         page.Counter("paddock_nvme_command_errors_total", "NVMe commands that failed.", s.Errors, subsystem, id);
@@ -63,12 +62,12 @@ internal static class NvmeMetrics
 
     private static void WriteZones(MetricsText page, string nqn, NvmeNamespace ns)
     {
-        var (subsystem, id, s) = (("nqn", nqn), ("namespace", Text((long)ns.Id)), ns.Statistics);
+        var (subsystem, id, s) = (("nqn", nqn), ("namespace", Text((long)ns.Id)), ns.ZoneTraffic);
         int shown = 0;
         long left = 0;
         for (int zone = 0; zone < s.ZoneCount; zone++)
         {
-            var (written, resets) = s.OfZone(zone);
+            var (written, resets) = s[zone];
             if (written == 0 && resets == 0)
             {
                 continue;

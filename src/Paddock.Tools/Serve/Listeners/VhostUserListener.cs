@@ -1,5 +1,6 @@
 using System.Runtime.Versioning;
 using Paddock.Block.Buffers;
+using Paddock.Block.Serving;
 using Paddock.VhostUser;
 using Paddock.VhostUser.Blk;
 
@@ -109,6 +110,11 @@ internal sealed class VhostUserListener : IListener
     }
 
     /// <inheritdoc/>
+    public string? CannotResize(ServedDisk disk, long length) => null;
+
+    /// <inheritdoc/>
+    public IEnumerable<string> Reload(ServeSettings settings) => [];
+    /// <inheritdoc/>
     public long BytesWritten(ServedDisk disk) => _servers.Where(s => s.Name == disk.Name).Sum(s => s.Server.Statistics.BytesWritten);
 
     /// <inheritdoc/>
@@ -117,20 +123,18 @@ internal sealed class VhostUserListener : IListener
         foreach (var (server, _, name) in _servers)
         {
             var done = server.Statistics;
-            foreach (var (kind, count) in new[]
+            foreach (var (kind, operations) in RequestMetrics.DiskKinds)
             {
-                ("read", done.Reads), ("write", done.Writes), ("append", done.Appends), ("flush", done.Flushes), ("zone", done.ZoneRequests),
-                ("other", done.Others),
-            })
-            {
-                page.Counter("paddock_vhost_user_requests_total", "Requests of virtual machines that succeeded.", count, ("disk", name), ("kind", kind));
+                page.Counter(
+                    "paddock_vhost_user_requests_total", "Requests of virtual machines that succeeded.", done.Sum(operations), ("disk", name), ("kind", kind));
             }
 
             page.Counter("paddock_vhost_user_request_errors_total", "Requests of virtual machines that failed.", done.Errors, ("disk", name));
             page.Counter("paddock_vhost_user_bytes_total", "Bytes that virtual machines moved.", done.BytesRead, ("disk", name), ("kind", "read"));
             page.Counter("paddock_vhost_user_bytes_total", "Bytes that virtual machines moved.", done.BytesWritten, ("disk", name), ("kind", "write"));
-            NvmeMetrics.WriteLatencies(
-                page, "paddock_vhost_user_latency_seconds", "From a request's taking to its answer.", done.Latencies, BlkStatistics.Kinds, ("disk", name));
+            RequestMetrics.WriteLatencies(
+                page, "paddock_vhost_user_latency_seconds", "From a request's taking to its answer.", server.Latencies, RequestMetrics.DiskKinds,
+                ("disk", name));
             page.Counter("paddock_vhost_user_connections_accepted_total", "Front ends that came.", server.Accepted, ("disk", name));
             page.Counter(
                 "paddock_vhost_user_connections_refused_total", "Front ends that were sent away for a fault of theirs.", server.Refused, ("disk", name));

@@ -1,0 +1,224 @@
+using System.Buffers.Binary;
+using Paddock.Block;
+using Paddock.Block.Buffers;
+using Paddock.Nvme.Identify;
+using Paddock.Nvme.Target;
+using Paddock.Nvme.Wire;
+
+namespace Paddock.Nvme.Host;
+
+/// <summary>
+/// A controller in use: its admin queue and I/O queues, and what it says of itself. It lives until a connection of it is lost; after that a
+/// new one takes its place.
+/// </summary>
+internal sealed class ControllerConnection : IAsyncDisposable
+{
+    /// <summary>After so many milliseconds of silence the controller takes the host for dead.</summary>
+    public const uint KeepAliveMilliseconds = 15000;
+
+    private const int AdminDepth = 8;
+
+    private readonly HostQueue _admin;
+    private volatile HostQueue[] _io = [];
+    private int _next;
+
+    private ControllerConnection(HostQueue admin) => _admin = admin;
+
+    /// <summary>Longest transfer of one command, in bytes.</summary>
+    public int MaxTransfer { get; private set; } = 1 << 20;
+
+    /// <summary>Longest zone append, in bytes; 0 when there are no zoned namespaces.</summary>
+    public int MaxAppend { get; private set; }
+
+    /// <summary>Whether an acknowledged write is not durable before a flush.</summary>
+    public bool HasWriteCache { get; private set; } = true;
+
+    /// <summary>Identifies the run of the server: another number after a restart; 0 when the server does not tell.</summary>
+    public ulong ServerRun { get; private set; }
+
+    /// <summary>Whether the I/O queues are open.</summary>
+    public bool IsOpen => _io.Length > 0;
+
+    /// <summary>Connects all queues and enables the controller.</summary>
+    /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static async ValueTask<ControllerConnection> OpenAsync(NvmeTcpHostOptions options, SlabPool pool, CancellationToken cancellationToken)
+    {
+        var connection = new ControllerConnection(await HostQueue.OpenAsync(options, pool, AdminDepth, cancellationToken));
+        try
+        {
+            // a command that was sent does not watch the token
+            await using var abort = cancellationToken.Register(static queue => ((HostQueue)queue!).Abort(), connection._admin);
+            await connection.BringUpAsync(options, pool, cancellationToken);
+            return connection;
+        }
+        catch
+        {
+            await connection.DisposeAsync();
+            cancellationToken.ThrowIfCancellationRequested();
+            throw;
+        }
+    }
+
+    /// <summary>Runs a command on the next I/O queue in turn.</summary>
+    /// <exception cref="ConnectionLostException">The connection was lost before the answer arrived.</exception>
+    public ValueTask<CompletionEntry> RunAsync(
+        in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
+    {
+        var io = _io;
+        return io.Length == 0
+            ? throw new ConnectionLostException(wasSent: false)
+            : io[io.Length == 1 ? 0 : (int)((uint)Interlocked.Increment(ref _next) % (uint)io.Length)].RunAsync(entry, toController, toHost, cancellationToken);
+    }
+
+    /// <summary>Runs a command on the admin queue.</summary>
+    public ValueTask<CompletionEntry> RunAdminAsync(SubmissionEntry entry, Memory<byte> toHost, CancellationToken cancellationToken)
+        => _admin.RunAsync(entry, default, toHost, cancellationToken);
+
+    /// <summary>Reads an Identify page.</summary>
+    public async ValueTask<byte[]> IdentifyAsync(byte cns, uint namespaceId, byte commandSet, CancellationToken cancellationToken)
+    {
+        byte[] page = new byte[IdentifyController.Size];
+        (await RunAdminAsync(Identify(cns, namespaceId, commandSet), page, cancellationToken)).Check($"identify {cns:x2}h");
+        return page;
+    }
+
+    /// <summary>Reads a log page.</summary>
+    public async ValueTask<byte[]> ReadLogAsync(byte page, uint namespaceId, int length, CancellationToken cancellationToken)
+    {
+        byte[] data = new byte[length];
+        uint dwords = (uint)(length / 4) - 1;
+        var entry = new SubmissionEntry
+        {
+            Opcode = AdminOpcode.GetLogPage, NamespaceId = namespaceId, Dword10 = page | (dwords << 16), Dword11 = dwords >> 16,
+        };
+        (await RunAdminAsync(entry, data, cancellationToken)).Check($"log page {page:x2}h");
+        return data;
+    }
+
+    /// <summary>Sends Keep Alive. A controller that does not answer is as good as gone: then all commands fail now, and can run elsewhere.</summary>
+    public async ValueTask KeepAliveAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await RunAdminAsync(new SubmissionEntry { Opcode = AdminOpcode.KeepAlive }, default, cancellationToken)
+                .AsTask().WaitAsync(TimeSpan.FromMilliseconds(KeepAliveMilliseconds), TimeProvider.System, cancellationToken);
+        }
+        catch (Exception e) when (e is BlockException or TimeoutException)
+        {
+            // the next request finds the connection lost
+            Abort();
+        }
+    }
+
+    /// <summary>Ends all connections at once; commands in flight fail.</summary>
+    public void Abort()
+    {
+        _admin.Abort();
+        foreach (var queue in _io)
+        {
+            queue.Abort();
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        var io = _io;
+        _io = [];
+        foreach (var queue in io)
+        {
+            await queue.DisposeAsync();
+        }
+
+        await _admin.DisposeAsync();
+    }
+
+    private static SubmissionEntry Identify(byte cns, uint namespaceId, byte commandSet) => new()
+    {
+        Opcode = AdminOpcode.Identify, NamespaceId = namespaceId, Dword10 = cns, Dword11 = (uint)commandSet << 24,
+    };
+
+    private async ValueTask BringUpAsync(NvmeTcpHostOptions options, SlabPool pool, CancellationToken cancellationToken)
+    {
+        var login = new QueueLogin(options);
+        ushort controller = await login.ConnectAsync(
+            _admin, 0, AdminDepth * 4, ConnectData.AnyController, KeepAliveMilliseconds, cancellationToken);
+        await EnableAsync(cancellationToken);
+        int inCapsule = Learn(await IdentifyAsync(0x01, 0, 0, cancellationToken));
+        byte[] zoned = new byte[IdentifyController.Size];
+        bool hasZones = (await RunAdminAsync(Identify(6, 0, IdentifyNamespace.ZonedCommandSet), zoned, cancellationToken)).Status == NvmeStatus.Success;
+        MaxAppend = !hasZones ? 0 : zoned[0] == 0 ? MaxTransfer : 4096 << Math.Min((int)zoned[0], 12);
+        uint wanted = (uint)options.IoQueues - 1;
+        var queues = await RunAdminAsync(
+            new SubmissionEntry { Opcode = AdminOpcode.SetFeatures, Dword10 = 7, Dword11 = wanted | (wanted << 16) }, default, cancellationToken);
+        queues.Check("number of queues");
+        await OpenQueuesAsync(login, options, pool, Math.Min(options.IoQueues, (int)(queues.Result & 0xFFFF) + 1), controller, inCapsule, cancellationToken);
+    }
+
+    // the queues; nobody uses them before all of them are connected
+    private async ValueTask OpenQueuesAsync(
+        QueueLogin login, NvmeTcpHostOptions options, SlabPool pool, int count, ushort controller, int inCapsule, CancellationToken cancellationToken)
+    {
+        var io = new List<HostQueue>();
+        try
+        {
+            for (ushort i = 1; i <= count; i++)
+            {
+                var queue = await HostQueue.OpenAsync(options, pool, options.QueueDepth, cancellationToken);
+                io.Add(queue);
+                await login.ConnectAsync(queue, i, options.QueueDepth + 1, controller, keepAlive: 0, cancellationToken);
+                queue.InCapsule = inCapsule;
+                queue.IsIo = true;
+            }
+
+            _io = [.. io];
+        }
+        catch
+        {
+            foreach (var queue in io)
+            {
+                await queue.DisposeAsync();
+            }
+
+            throw;
+        }
+    }
+
+    private async ValueTask EnableAsync(CancellationToken cancellationToken)
+    {
+        const uint enable = 0x00460061;
+        var set = new SubmissionEntry
+        {
+            Opcode = Opcode.Fabrics, NamespaceId = FabricsType.PropertySet, Dword11 = Properties.Configuration, Dword12 = enable,
+        };
+        (await RunAdminAsync(set, default, cancellationToken)).Check($"property {Properties.Configuration:x}h");
+
+        // a controller does not signal that it is ready: the specification has hosts poll
+        var get = new SubmissionEntry { Opcode = Opcode.Fabrics, NamespaceId = FabricsType.PropertyGet, Dword11 = Properties.Status };
+        for (int tries = 0; tries < 750; tries++)
+        {
+            var answer = await RunAdminAsync(get, default, cancellationToken);
+            answer.Check("controller status");
+            if ((answer.Result & Properties.Ready) != 0)
+            {
+                return;
+            }
+
+            await Task.Delay(10, cancellationToken);
+        }
+
+        throw new BlockException(BlockError.Io, "the controller does not become ready");
+    }
+
+    /// <returns>Most bytes of data in a capsule.</returns>
+    private int Learn(ReadOnlySpan<byte> identify)
+    {
+        const byte volatileCache = 1;
+        HasWriteCache = (identify[525] & volatileCache) != 0;
+        bool tells = BinaryPrimitives.ReadUInt64LittleEndian(identify[IdentifyController.MarkField..]) == IdentifyController.Mark;
+        ServerRun = tells ? BinaryPrimitives.ReadUInt64LittleEndian(identify[IdentifyController.IncarnationField..]) : 0;
+        MaxTransfer = identify[77] == 0 ? MaxTransfer : Math.Min(1 << 24, 4096 << Math.Min((int)identify[77], 12));
+        return (int)Math.Clamp((BinaryPrimitives.ReadUInt32LittleEndian(identify[1792..]) * 16L) - SubmissionEntry.Size, 0, 1 << 20);
+    }
+}

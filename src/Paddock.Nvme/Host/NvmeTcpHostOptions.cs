@@ -1,0 +1,41 @@
+namespace Paddock.Nvme;
+
+/// <summary>Where a subsystem is, and how to be its host.</summary>
+public sealed record NvmeTcpHostOptions
+{
+    /// <summary>Name or address of the server.</summary>
+    public required string Host { get; init; }
+
+    /// <summary>TCP port.</summary>
+    public int Port { get; init; } = 4420;
+
+    /// <summary>The subsystem's qualified name.</summary>
+    public required string SubsystemNqn { get; init; }
+
+    /// <summary>The host's own qualified name.</summary>
+    public string HostNqn { get; init; } = "nqn.2014-08.org.nvmexpress:uuid:00000000-0000-0000-0000-7061646f636b";
+
+    /// <summary>I/O queues, each a connection.</summary>
+    public int IoQueues { get; init; } = 1;
+
+    /// <summary>Commands in flight on one queue.</summary>
+    public int QueueDepth { get; init; } = 128;
+
+    /// <summary>Protect headers by digests.</summary>
+    public bool HeaderDigest { get; init; }
+
+    /// <summary>Protect data by digests.</summary>
+    public bool DataDigest { get; init; }
+
+    /// <summary>Keys to authenticate with; null: none. With a controller's key, the controller must prove itself, whether it asks for it or not.</summary>
+    public DhChapKeys? Keys { get; init; }
+
+    /// <summary>The hashes that are offered.</summary>
+    public IReadOnlyList<DhChapHash> Hashes { get; init; } = DhChapPolicy.DefaultHashes;
+
+    /// <summary>The groups that are offered: all of them, since a target may know no other than NULL.</summary>
+    public IReadOnlyList<DhChapGroup> Groups { get; init; } = [.. DhChapPolicy.DefaultGroups, DhChapGroup.Null];
+
+    /// <summary>How long a lost connection is tried again, before those who wait are told; zero: not at all.</summary>
+    public TimeSpan ReconnectTime { get; init; }
+}

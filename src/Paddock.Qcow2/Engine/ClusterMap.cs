@@ -1,0 +1,323 @@
+using System.Buffers.Binary;
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>
+/// From guest clusters to where their data are: the L1 table and the L2 tables, which are cached in slices. Looked up at any time
+/// by whoever holds the guest range; changed under the image's metadata mutex.
+/// </summary>
+/// <remarks>
+/// Extended L2 entries (subclusters) would change <see cref="MapInSlice"/>, the position of an entry in <see cref="SliceOf"/>, and
+/// the values that <see cref="SetAsync"/> takes; callers see runs of bytes of one kind, whatever their granularity.
+/// </remarks>
+internal sealed class ClusterMap : IFlushStage
+{
+    private readonly IStorage _storage;
+    private readonly ClusterGeometry _geometry;
+    private readonly EngineLocks _locks;
+    private readonly L1Table _l1;
+    private readonly Allocator _allocator;
+    private readonly MetadataGuard _guard;
+    private readonly MetadataReservation _reservation;
+    private readonly FlushOrder _order;
+    private readonly DecompressedCluster _decompressed;
+    private readonly MetadataCache _cache;
+    private readonly Func<ValueTask> _makeRoom;
+
+    /// <param name="storage">Where the image lies.</param>
+    /// <param name="geometry">The image's.</param>
+    /// <param name="locks">The image's.</param>
+    /// <param name="l1">The L1 table.</param>
+    /// <param name="allocator">Allocates L2 tables, and frees what replaced entries referred to.</param>
+    /// <param name="guard">Told where L2 tables are.</param>
+    /// <param name="reservation">Takes the space of entries that change.</param>
+    /// <param name="order">Makes room in the cache, and puts a barrier before entries.</param>
+    /// <param name="decompressed">Dropped when a compressed cluster is replaced.</param>
+    /// <param name="cacheBytes">Memory for cached L2 tables.</param>
+    public ClusterMap(
+        IStorage storage, ClusterGeometry geometry, EngineLocks locks, L1Table l1, Allocator allocator, MetadataGuard guard,
+        MetadataReservation reservation, FlushOrder order, DecompressedCluster decompressed, long cacheBytes)
+    {
+        _storage = storage;
+        _geometry = geometry;
+        _locks = locks;
+        _l1 = l1;
+        _allocator = allocator;
+        _guard = guard;
+        _reservation = reservation;
+        _order = order;
+        _decompressed = decompressed;
+        _cache = new MetadataCache(storage, Math.Min(geometry.ClusterSize, 4096), cacheBytes, "l2_load", "l2_update");
+        _makeRoom = order.WriteTablesAsync;
+    }
+
+    /// <inheritdoc/>
+    public bool IsDue => _cache.HasDirty;
+
+    /// <inheritdoc/>
+    public void Begin()
+    {
+    }
+
+    /// <inheritdoc/>
+    public ValueTask WriteAsync()
+    {
+        _allocator.TablesReachStorage();
+        return _cache.WriteBackAsync();
+    }
+
+    /// <summary>The run of equally mapped bytes at <paramref name="offset"/>. The caller holds the guest range at least shared.</summary>
+    public ValueTask<Mapping> FindAsync(GuestOffset offset, long length)
+        => TryFind(offset, length, out var mapping) ? ValueTask.FromResult(mapping) : LoadAndFindAsync(offset, length);
+
+    /// <summary>
+    /// Where the part of an L2 table ends that is changed as one: entries of different slices are set in different calls.
+    /// </summary>
+    public GuestOffset SliceEnd(GuestOffset offset)
+    {
+        int shift = _geometry.ClusterBits + BitOperations.Log2((uint)_cache.SliceBytes) - 3;
+        return new(((offset.Value >> shift) + 1) << shift);
+    }
+
+    /// <summary>Whether an offset has an L2 table.</summary>
+    public bool HasTable(GuestOffset offset) => !_l1.Get(offset).IsNone;
+
+    /// <summary>Makes the L2 table of an offset present and this image's own.</summary>
+    /// <param name="offset">Of the guest.</param>
+    /// <param name="reserve">Whether to take the table's space; entries that only become zero need none.</param>
+    public async ValueTask<HostOffset> EnsureTableAsync(GuestOffset offset, bool reserve = true)
+    {
+        var old = _l1.Get(offset);
+        if (!old.IsNone && _l1.IsOwn(offset))
+        {
+            if (reserve)
+            {
+                await _reservation.EnsureEntryAsync(old, _geometry.ClusterSize, _geometry.L2Index(offset) * 8L);
+            }
+
+            return old;
+        }
+
+        await _reservation.EnsureEntryAsync(_l1.Offset, _l1.Count * 8L, _geometry.L1Index(offset) * 8L);
+        var (cluster, _, knownZero) = await _allocator.AllocateAsync(1, "L2 table");
+        var table = _geometry.OffsetOf(cluster);
+        await _guard.CheckAsync(table, _geometry.ClusterSize);
+        try
+        {
+            await FillNewTableAsync(table, old, knownZero);
+            await _reservation.EnsureEntryAsync(table, _geometry.ClusterSize, _geometry.L2Index(offset) * 8L);
+        }
+        catch (BlockException)
+        {
+            _cache.Forget(table.Value, _geometry.ClusterSize);
+            await _allocator.FreeNowAsync(new(cluster, 1));
+            throw;
+        }
+
+        _guard.Map.Set(cluster, MetadataKind.ActiveL2);
+        _l1.Set(offset, table);
+        if (!old.IsNone)
+        {
+            var oldCluster = _geometry.ClusterOf(old);
+            _guard.Map.Set(oldCluster, MetadataKind.None);
+            _allocator.FreeLater(new(oldCluster, 1));
+        }
+
+        return table;
+    }
+
+    /// <summary>One entry of a table.</summary>
+    public async ValueTask<L2Entry> GetAsync(HostOffset table, GuestOffset offset)
+    {
+        var (slice, index) = SliceOf(table, offset);
+        return EntryAt(await _cache.GetAsync(slice, _makeRoom), index);
+    }
+
+    /// <summary>Sets one entry of a table that is this image's own.</summary>
+    /// <returns>The entry before. What it referred to is not freed.</returns>
+    public async ValueTask<L2Entry> SetAsync(HostOffset table, GuestOffset offset, L2Entry entry)
+    {
+        var (slice, index) = SliceOf(table, offset);
+        var old = EntryAt(await _cache.GetAsync(slice, _makeRoom), index);
+        if (old != entry)
+        {
+            _cache.Set64(slice, index, entry.Raw);
+            if (RefersToMore(entry, old))
+            {
+                _order.RequireBarrier();
+            }
+        }
+
+        return old;
+    }
+
+    /// <summary>Frees, when that is safe, the cluster or sectors of an entry that was replaced.</summary>
+    public void Release(L2Entry old)
+    {
+        if (old.IsCompressed)
+        {
+            var compressed = CompressedDescriptor.Decode(old, _geometry.ClusterBits);
+            var first = _geometry.ClusterOf(compressed.Offset);
+            var last = _geometry.ClusterOf(compressed.Offset + (compressed.Length - 1));
+            _allocator.FreeLater(new(first, last - first + 1));
+            _decompressed.Drop();
+        }
+        else if (!old.Offset.IsNone)
+        {
+            _allocator.FreeLater(new(_geometry.ClusterOf(old.Offset), 1));
+        }
+    }
+
+    /// <summary>Removes all L2 tables from an L1 entry on: the disk ends before what they map.</summary>
+    public void RemoveTables(long fromL1Index)
+    {
+        for (long i = fromL1Index; i < _l1.Count; i++)
+        {
+            var offset = _geometry.MappedBy(i);
+            var table = _l1.Get(offset);
+            if (!table.IsNone)
+            {
+                var cluster = _geometry.ClusterOf(table);
+                _cache.Forget(table.Value, _geometry.ClusterSize);
+                _guard.Map.Set(cluster, MetadataKind.None);
+                _allocator.FreeLater(new(cluster, 1));
+                _l1.Set(offset, default);
+            }
+        }
+    }
+
+    // data, or a cluster, that the entry before did not refer to
+    private static bool RefersToMore(L2Entry entry, L2Entry old)
+        => entry.Kind switch
+        {
+            ClusterKind.Unallocated or ClusterKind.ZeroPlain => false,
+            ClusterKind.ZeroAllocated => entry.Offset != old.Offset,
+            _ => true,
+        };
+
+    private static L2Entry EntryAt(ReadOnlySpan<byte> slice, int index) => new(BinaryPrimitives.ReadUInt64BigEndian(slice[(index * 8)..]));
+
+    private async ValueTask<Mapping> LoadAndFindAsync(GuestOffset offset, long length)
+    {
+        await _locks.Metadata.AcquireAsync();
+        try
+        {
+            Mapping mapping;
+            while (!TryFind(offset, length, out mapping))
+            {
+                await _cache.GetAsync(SliceOf(_l1.Get(offset), offset).Slice, _makeRoom);
+            }
+
+            return mapping;
+        }
+        finally
+        {
+            _locks.Metadata.Release();
+        }
+    }
+
+    /// <summary>Looks up in memory alone; false when a table must be loaded first.</summary>
+    private bool TryFind(GuestOffset offset, long length, out Mapping mapping)
+    {
+        var table = _l1.Find(offset);
+        if (table.IsNone)
+        {
+            long rest = _geometry.MappedBy(_geometry.L1Index(offset) + 1) - offset;
+            mapping = new Mapping(ClusterKind.Unallocated, Math.Min(length, rest), default, false, default);
+            return true;
+        }
+
+        if (_geometry.InCluster(table) != 0)
+        {
+            mapping = default;
+            return false;
+        }
+
+        var (slice, index) = SliceOf(table, offset);
+        bool found = _cache.TryGet(slice, out var bytes, out var scope);
+        try
+        {
+            mapping = found ? MapInSlice(bytes, index, offset, length, slice) : default;
+            return found;
+        }
+        finally
+        {
+            scope.Dispose();
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private Mapping MapInSlice(ReadOnlySpan<byte> slice, int index, GuestOffset offset, long length, long sliceOffset)
+    {
+        int bits = _geometry.ClusterBits;
+        int inCluster = _geometry.InCluster(offset);
+        var entry = EntryAt(slice, index);
+        var kind = entry.Kind;
+        long run = (1L << bits) - inCluster;
+        if (kind == ClusterKind.Compressed)
+        {
+            return new Mapping(kind, Math.Min(run, length), default, false, entry);
+        }
+
+        bool hasHost = kind is ClusterKind.Normal or ClusterKind.ZeroAllocated;
+        if (hasHost && _geometry.InCluster(entry.Offset) != 0)
+        {
+            throw new ImageCorruptException(
+                "L2 table", new HostOffset(sliceOffset),
+                $"entry {index} is 0x{entry.Raw:x16}: the cluster's offset {entry.Offset} is not aligned to {1 << bits}");
+        }
+
+        ulong step = hasHost ? 1UL << bits : 0;
+        ulong expected = entry.Raw;
+        for (int next = index + 1; run < length && next * 8 < slice.Length; next++)
+        {
+            expected += step;
+            if (EntryAt(slice, next).Raw != expected)
+            {
+                break;
+            }
+
+            run += 1L << bits;
+        }
+
+        return new Mapping(kind, Math.Min(run, length), entry.Offset + inCluster, kind == ClusterKind.Normal && entry.IsCopied, entry);
+    }
+
+    private (long Slice, int Index) SliceOf(HostOffset table, GuestOffset offset)
+    {
+        int at = _geometry.L2Index(offset) * 8;
+        int mask = _cache.SliceBytes - 1;
+        return (table.Value + (at & ~mask), (at & mask) / 8);
+    }
+
+    private async ValueTask FillNewTableAsync(HostOffset table, HostOffset old, bool knownZero)
+    {
+        int size = _geometry.ClusterSize;
+        if (old.IsNone)
+        {
+            _cache.Forget(table.Value, size);
+            await _storage.OnEventAsync("l2_alloc_write");
+            await _reservation.CreateAsync(table, knownZero);
+            return;
+        }
+
+        await _reservation.EnsureAsync(table, size);
+
+        // a snapshot shares the old table: its dirty slices, if any, are the copy's too
+        for (int at = 0; at < size; at += _cache.SliceBytes)
+        {
+            var bytes = (await _cache.GetAsync(old.Value + at, _makeRoom)).ToArray();
+            await _storage.OnEventAsync("l2_alloc_cow_read");
+            var copy = await _cache.CreateAsync(table.Value + at, _makeRoom);
+            bytes.CopyTo(copy, 0);
+            _cache.MarkDirty(table.Value + at);
+        }
+
+        await _storage.OnEventAsync("l2_alloc_write");
+        _cache.Forget(old.Value, size);
+    }
+}

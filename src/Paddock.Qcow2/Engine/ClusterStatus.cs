@@ -1,0 +1,57 @@
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>Tells how ranges of the disk are stored (block status).</summary>
+internal sealed class ClusterStatus(IStorage storage, ImageHeader header, ClusterMap map, SparseClusters sparse, IBlockDevice? backing)
+{
+    /// <summary>The first run of one kind in a range, at most <paramref name="length"/> bytes.</summary>
+    public async ValueTask<BlockStatus> GetAsync(GuestOffset offset, long length, CancellationToken cancellationToken)
+    {
+        long diskEnd = header.VirtualSize;
+        length = Math.Min(length, diskEnd - offset.Value);
+        if (length <= 0)
+        {
+            return new BlockStatus(0, BlockStatusFlags.EndOfDevice);
+        }
+
+        var mapping = await map.FindAsync(offset, length);
+        long run = mapping.Length;
+
+        // runs end at slices; go on while the next is alike, so that callers see long runs
+        while (run < length)
+        {
+            var next = await map.FindAsync(offset + run, length - run);
+            bool same = next.Kind == mapping.Kind && next.Kind != ClusterKind.Compressed
+                && (mapping.Host.IsNone || next.Host == mapping.Host + run);
+            if (!same)
+            {
+                break;
+            }
+
+            run += next.Length;
+        }
+
+        var hole = BlockStatusFlags.None;
+        if (mapping.Kind == ClusterKind.Normal && await sparse.IsSparseAsync(header.Fields, cancellationToken))
+        {
+            // what the file has not stored reads as zeroes, although the cluster is allocated
+            var below = await storage.GetStatusAsync(mapping.Host.Value, run, cancellationToken);
+            run = below.Length > 0 ? Math.Min(run, below.Length) : run;
+            hole = below.Flags & BlockStatusFlags.Zero;
+        }
+
+        var end = offset.Value + run == diskEnd ? BlockStatusFlags.EndOfDevice : BlockStatusFlags.None;
+        return mapping.Kind switch
+        {
+            ClusterKind.Normal => new(
+                run, end | hole | BlockStatusFlags.Data | BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid, mapping.Host.Value),
+            ClusterKind.Compressed => new(run, end | BlockStatusFlags.Data | BlockStatusFlags.Allocated | BlockStatusFlags.Compressed),
+            ClusterKind.ZeroAllocated => new(
+                run, end | BlockStatusFlags.Zero | BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid, mapping.Host.Value),
+            ClusterKind.ZeroPlain => new(run, end | BlockStatusFlags.Zero | BlockStatusFlags.Allocated),
+            _ => new(run, end | (backing is null ? BlockStatusFlags.Zero : BlockStatusFlags.None)),
+        };
+    }
+}

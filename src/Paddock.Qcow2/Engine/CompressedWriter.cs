@@ -1,0 +1,103 @@
+using System.Buffers;
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>Writes whole clusters compressed, side by side in host clusters that they share.</summary>
+internal sealed class CompressedWriter(
+    IStorage storage, ImageHeader header, EngineLocks locks, WriteSession session, ClusterMap map, Allocator allocator,
+    ClusterWriter writer, DecompressedCluster decompressed)
+{
+    private const int SectorSize = 512;
+
+    private readonly ClusterGeometry _geometry = header.Geometry;
+
+    /// <summary>Writes clusters that are not allocated; what does not become smaller is written as it is.</summary>
+    public async ValueTask WriteAsync(GuestOffset offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    {
+        session.EnsureWritable();
+        await session.StartAsync();
+        if (_geometry.InCluster(offset) != 0
+            || (_geometry.InCluster(data.Length) != 0 && offset.Value + data.Length != header.VirtualSize))
+        {
+            throw new BlockException(BlockError.InvalidArgument, "compressed writes are of whole clusters");
+        }
+
+        while (data.Length > 0)
+        {
+            int count = Math.Min(data.Length, _geometry.ClusterSize);
+            await WriteClusterAsync(offset, data[..count], cancellationToken);
+            offset += count;
+            data = data[count..];
+        }
+    }
+
+    private async ValueTask WriteClusterAsync(GuestOffset offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    {
+        int size = _geometry.ClusterSize;
+        var buffers = ArrayPool<byte>.Shared.Rent((size * 2) + SectorSize);
+        try
+        {
+            data.CopyTo(buffers);
+            buffers.AsSpan(data.Length, size - data.Length).Clear();
+            int packed = ClusterCompression.Compress(header.Compression, buffers.AsSpan(0, size), buffers.AsSpan(size, size - 1));
+            if (packed < 0)
+            {
+                await writer.WriteAsync(offset, data, WriteFlags.None, cancellationToken);
+                return;
+            }
+
+            buffers.AsSpan(size + packed, SectorSize).Clear();
+            await StoreAsync(offset, packed, buffers.AsMemory(size, packed + SectorSize), cancellationToken);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffers);
+        }
+    }
+
+    /// <param name="offset">The cluster's offset on the disk.</param>
+    /// <param name="length">Bytes of compressed data.</param>
+    /// <param name="padded">The data, and a sector of zeroes after it.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    private async ValueTask StoreAsync(GuestOffset offset, int length, ReadOnlyMemory<byte> padded, CancellationToken cancellationToken)
+    {
+        var held = _geometry.ClustersOf(offset, 1);
+        await locks.AcquireAsync(held, exclusive: true);
+        await locks.Metadata.AcquireAsync();
+        try
+        {
+            var table = await map.EnsureTableAsync(offset);
+            var old = await map.GetAsync(table, offset);
+            if (old.Kind is ClusterKind.Normal or ClusterKind.Compressed)
+            {
+                throw new BlockException(BlockError.Io, "a compressed write cannot replace a cluster that is allocated");
+            }
+
+            var host = await allocator.AllocateBytesAsync(length);
+            if (host.Value + length > CompressedDescriptor.OffsetLimit(_geometry.ClusterBits))
+            {
+                throw new BlockException(BlockError.TooLarge, "the image is too large for another compressed cluster");
+            }
+
+            await storage.OnEventAsync("write_compressed");
+            await storage.WriteAsync(host.Value, PackedWithEnd(host, length, padded), cancellationToken);
+            await map.SetAsync(table, offset, CompressedDescriptor.Encode(host, length, _geometry.ClusterBits));
+            map.Release(old);
+            decompressed.Drop();
+        }
+        finally
+        {
+            locks.Metadata.Release();
+            locks.Release(held, exclusive: true);
+        }
+    }
+
+    // a file ends at a whole sector: direct I/O and block stores read no other
+    private ReadOnlyMemory<byte> PackedWithEnd(HostOffset host, int length, ReadOnlyMemory<byte> padded)
+    {
+        long end = host.Value + length;
+        return end >= storage.Length ? padded[..(length + (int)(-end & (SectorSize - 1)))] : padded[..length];
+    }
+}

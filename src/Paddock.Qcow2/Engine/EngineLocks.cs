@@ -1,0 +1,28 @@
+using System.Runtime.CompilerServices;
+using Paddock.Block.Concurrency;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>
+/// The locks of an open image, in the order in which they are taken: a range of guest clusters (shared for reads and writes in
+/// place, exclusive where the mapping changes), then the metadata mutex, then the short locks inside the caches and lists.
+/// </summary>
+internal sealed class EngineLocks
+{
+    private readonly RangeLock _clusters = new();
+
+    /// <summary>
+    /// Tables are loaded, changed and written under it. Data never move under it, so requests do not wait for each other's data.
+    /// </summary>
+    public AsyncMutex Metadata { get; } = new();
+
+    /// <summary>Completes when the caller holds the clusters.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public ValueTask AcquireAsync(GuestClusters clusters, bool exclusive)
+        => _clusters.AcquireAsync(clusters.First.Index, clusters.Last.Index, exclusive);
+
+    /// <summary>Gives up a hold taken with the same arguments.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Release(GuestClusters clusters, bool exclusive) => _clusters.Release(clusters.First.Index, clusters.Last.Index, exclusive);
+}

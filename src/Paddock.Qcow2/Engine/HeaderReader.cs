@@ -1,0 +1,93 @@
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>
+/// Reads and validates the first cluster of an image, and refuses features that are not supported, before anything is written.
+/// </summary>
+internal static class HeaderReader
+{
+    private const IncompatibleFeatures Known =
+        IncompatibleFeatures.Dirty | IncompatibleFeatures.Corrupt | IncompatibleFeatures.CompressionType | IncompatibleFeatures.Zoned;
+
+    /// <summary>What the specification has and Paddock does not support: reported of an image whose disk is not read.</summary>
+    private const IncompatibleFeatures Reported = IncompatibleFeatures.ExternalDataFile | IncompatibleFeatures.ExtendedL2;
+
+    /// <summary>Reads and validates the header.</summary>
+    public static async ValueTask<LoadedHeader> ReadAsync(IStorage storage, CancellationToken cancellationToken, bool forInfo = false)
+    {
+        var first = new byte[512];
+        await storage.ReadAsync(0, first, cancellationToken);
+        var header = Qcow2Header.Parse(first);
+        ValidateOrRefuseFeatures(header, first, forInfo);
+        first = new byte[header.Geometry.ClusterSize];
+        await storage.ReadAsync(0, first, cancellationToken);
+        int start = header.Version == 2 ? Qcow2Header.SizeV2 : (int)header.HeaderLength;
+        int end = header.BackingOffset == 0 ? first.Length : (int)header.BackingOffset;
+        var extensions = start <= end ? HeaderExtension.ParseAll(first.AsSpan(start, end - start)) : [];
+        string? backing = header.BackingOffset == 0
+            ? null
+            : ByteText.FromBytes(first.AsSpan((int)header.BackingOffset, (int)header.BackingLength));
+        return new LoadedHeader(header, extensions, backing);
+    }
+
+    /// <summary>Refuses an image whose features forbid what is intended.</summary>
+    public static void CheckFeatures(LoadedHeader loaded, bool writable, bool forInfo)
+    {
+        var header = loaded.Fields;
+        if ((header.Incompatible & ~(forInfo ? Known | Reported : Known)) != 0)
+        {
+            RefuseFeatures(header, loaded.Extensions.Find(static e => e.Type == HeaderExtension.FeatureNames)?.Data ?? []);
+        }
+
+        if (writable && (header.Incompatible & IncompatibleFeatures.Corrupt) != 0)
+        {
+            throw new BlockException(BlockError.ReadOnly, "qcow2: Image is corrupt; cannot be opened read/write");
+        }
+
+        if (header.CompressionType > 1)
+        {
+            throw new BlockException(BlockError.NotSupported, $"qcow2: unknown compression type: {header.CompressionType}");
+        }
+
+        bool flagged = (header.Incompatible & IncompatibleFeatures.CompressionType) != 0;
+        if (flagged != (header.CompressionType != 0))
+        {
+            throw new BlockException(
+                BlockError.InvalidArgument,
+                $"qcow2: Compression type incompatible feature bit must {(flagged ? "not " : "")}be set");
+        }
+
+        if (header.RefcountTableClusters == 0)
+        {
+            throw new BlockException(BlockError.InvalidArgument, "Image does not contain a reference count table");
+        }
+    }
+
+    // an unknown feature may change the meaning of any field: it is the better message when a field looks wrong too
+    private static void ValidateOrRefuseFeatures(Qcow2Header header, byte[] first, bool forInfo)
+    {
+        try
+        {
+            header.Validate(forInfo);
+        }
+        catch (BlockException) when ((header.Incompatible & ~Known) != 0 && header.HeaderLength < first.Length)
+        {
+            RefuseFeatures(header, []);
+            throw;
+        }
+    }
+
+    private static void RefuseFeatures(Qcow2Header header, byte[] names)
+        => throw new BlockException(
+            BlockError.NotSupported,
+            "Unsupported qcow2 feature(s): " + FeatureNameTable.Describe(
+                names.Length == 0 ? FeatureNameTable.Build(zoned: true) : names, 0, (ulong)(header.Incompatible & ~Known)));
+}
+
+/// <summary>What the first cluster of an image has.</summary>
+/// <param name="Fields">The header.</param>
+/// <param name="Extensions">Its extensions.</param>
+/// <param name="BackingName">The backing file's name; null without one.</param>
+internal sealed record LoadedHeader(Qcow2Header Fields, List<HeaderExtension> Extensions, string? BackingName);

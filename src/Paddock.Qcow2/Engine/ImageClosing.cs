@@ -1,0 +1,52 @@
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>Closes an image: everything becomes durable, and nothing of it is left for the next session to do.</summary>
+internal static class ImageClosing
+{
+    /// <summary>Ends what runs by itself, writes everything, and closes the storage and the backing image, whatever fails.</summary>
+    public static async ValueTask CloseAsync(ImageParts parts)
+    {
+        try
+        {
+            await parts.Upkeep.DisposeAsync();
+            if (parts.Session.IsOpen && !parts.Guard.HasFailed)
+            {
+                await WriteAsync(parts);
+            }
+        }
+        finally
+        {
+            await parts.Storage.DisposeAsync();
+            if (parts.Backing is not null)
+            {
+                await parts.Backing.DisposeAsync();
+            }
+        }
+    }
+
+    /// <summary>Writes everything, counts that were left for later included.</summary>
+    public static async ValueTask WriteAsync(ImageParts parts)
+    {
+        await parts.Locks.Metadata.AcquireAsync();
+        try
+        {
+            await parts.Order.RunAsync();
+            await parts.Holes.PunchAllAsync();
+            await parts.Counts.WriteAsync();
+            var header = parts.Header;
+            if (header.Has(IncompatibleFeatures.Dirty))
+            {
+                await parts.Storage.FlushAsync();
+                await header.WriteAsync(header.Fields with { Incompatible = header.Fields.Incompatible & ~IncompatibleFeatures.Dirty });
+            }
+
+            await parts.Storage.FlushAsync();
+        }
+        finally
+        {
+            parts.Locks.Metadata.Release();
+        }
+    }
+}

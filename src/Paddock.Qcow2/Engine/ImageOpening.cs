@@ -1,0 +1,64 @@
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>Opens images: everything is validated before the first write.</summary>
+internal static class ImageOpening
+{
+    /// <summary>Opens the engine alone, without zones.</summary>
+    public static async ValueTask<Qcow2Image> OpenAsync(IStorage storage, Qcow2OpenOptions options, CancellationToken cancellationToken)
+    {
+        var loaded = await HeaderReader.ReadAsync(storage, cancellationToken, options.ForInfo);
+        bool writable = !options.ReadOnly && !storage.IsReadOnly;
+        HeaderReader.CheckFeatures(loaded, writable && !options.ForCheck, options.ForInfo);
+        if (writable && !options.ForCheck && (loaded.Fields.Incompatible & IncompatibleFeatures.Dirty) != 0)
+        {
+            await RepairAsync(storage, options, cancellationToken);
+            loaded = await HeaderReader.ReadAsync(storage, cancellationToken);
+        }
+
+        var header = loaded.Fields;
+        options.Tables?.Take(header);
+        var l1 = await L1Table.ReadAsync(storage, header, cancellationToken);
+        if (!options.ForCheck && !options.NoBacking)
+        {
+            TableSharing.Refuse(l1, new HostOffset((long)header.L1Offset), header.Geometry, storage.Length);
+        }
+
+        List<SnapshotEntry> snapshots = [];
+        List<Qcow2BitmapInfo> bitmaps = [];
+        uint bitmapCount = 0;
+        if (!options.ForCheck)
+        {
+            snapshots = await SnapshotTable.ReadAsync(storage, header, cancellationToken);
+            options.Tables?.Take(snapshots.Sum(static s => s.Header.EntrySize));
+            bitmapCount = BitmapDirectory.Count(header, loaded.Extensions);
+            bitmaps = await BitmapDirectory.ReadAsync(storage, header, loaded.Extensions, cancellationToken);
+        }
+
+        var backing = loaded.BackingName is null || options.NoBacking
+            ? null
+            : await options.Gate.OpenBackingAsync(loaded.BackingName, FormatOf(loaded), storage, cancellationToken);
+        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, backing), snapshots, bitmaps);
+        if (writable && bitmapCount > 0)
+        {
+            image.Parts.Warnings.Add(
+                $"the image has {bitmapCount} persistent bitmap(s), which Paddock does not update: the first write invalidates them");
+        }
+
+        return image;
+    }
+
+    private static string? FormatOf(LoadedHeader loaded)
+        => loaded.Extensions.Find(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? ByteText.FromBytes(e.Data) : null;
+
+    private static async ValueTask RepairAsync(IStorage storage, Qcow2OpenOptions options, CancellationToken cancellationToken)
+    {
+        var report = await Qcow2Image.CheckAsync(storage, Qcow2Repair.All, options.OnRepair, null, cancellationToken);
+        if (report.CheckErrors > 0)
+        {
+            throw new BlockException(BlockError.Io, "Could not repair dirty image: Input/output error");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>The objects of an open image, put together: what each one needs is in its constructor, and nothing is set later.</summary>
+internal sealed class ImageParts
+{
+    public ImageParts(IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, IBlockDevice? backing)
+    {
+        Storage = storage;
+        Backing = backing;
+        InPlace = new InPlaceWrites(storage);
+        Header = new ImageHeader(storage, InPlace, loaded.Fields, loaded.Extensions, loaded.BackingName);
+        var geometry = Header.Geometry;
+        bool isReadOnly = options.ReadOnly || storage.IsReadOnly;
+        bool isLazy = Header.HasVersion3 && (options.LazyRefcounts ?? Header.AsksForLazyRefcounts);
+        bool keepsSpace = options.KeepFreedSpace > TimeSpan.Zero;
+        Reservation = new MetadataReservation(storage, geometry.ClusterBits);
+        Guard = new MetadataGuard(storage, Header, new MetadataMap(geometry), options);
+        Order = new FlushOrder(storage);
+
+        var freed = new FreedSpace(options.KeepFreedSpace, options.Clock);
+        Holes = new HolePuncher(storage, geometry, Reservation, freed, options.PassDiscards);
+        Counts = new Refcounts(storage, geometry, Reservation, Guard, Holes, options.RefcountCacheBytes, isLazy);
+        var tableGrowth = new RefcountTableGrowth(storage, Header, Guard, Counts);
+        var allocator = new Allocator(geometry, Guard, Reservation, Counts, tableGrowth, Holes, punchesAtFlush: !keepsSpace);
+        Upkeep = new FreedSpaceUpkeep(Holes, Guard, Locks, options.Clock, keepsSpace && options.PassDiscards);
+
+        var table = new L1Table(storage, Header, l1);
+        var decompressed = new DecompressedCluster();
+        var map = new ClusterMap(
+            storage, geometry, Locks, table, allocator, Guard, Reservation, Order, decompressed, options.L2CacheBytes);
+        Session = new WriteSession(storage, Header, Locks, Guard, table, Counts, Upkeep, isReadOnly, isLazy);
+        Flush = new ImageFlush(storage, Locks, Session, Order);
+
+        var data = new DataLayer(storage, Guard);
+        var sparse = new SparseClusters(storage, geometry);
+        Reader = new ClusterReader(storage, Header, Locks, map, data, decompressed, backing);
+        Status = new ClusterStatus(storage, Header, map, sparse, backing);
+        var clusters = new NewClusters(storage, geometry, Locks, map, allocator);
+        Writer = new ClusterWriter(storage, geometry, Locks, Session, map, clusters, allocator, data, Reader, Flush, backing);
+        Compressed = new CompressedWriter(storage, Header, Locks, Session, map, allocator, Writer, decompressed);
+        var clearing = new ClusterClearing(Header, Locks, map, backing);
+        Zeroes = new ZeroWriter(Header, Locks, Session, map, clearing, Writer, Flush, backing);
+        Space = new SpaceAhead(storage, geometry, Locks, Session, map, clusters, data, backing);
+        Eraser = new RangeEraser(Header, Locks, Session, map, data, Zeroes, backing);
+        Tables = new ImageTables(storage, geometry, Guard, allocator);
+
+        Size = new DiskSize(storage, Header, Locks, Order, allocator, Guard);
+        var l1Growth = new L1Growth(storage, Header, Locks, table, allocator, Guard, Order);
+        var tail = new DiskTail(Header, Locks, map, Zeroes, backing);
+        var growth = new DiskGrowth(Header, Size, l1Growth, tail, clearing, Zeroes, Space, Flush, backing);
+        var trimming = new RefcountTrimming(storage, geometry, Reservation, Counts, tableGrowth, allocator, Holes);
+        var shrink = new DiskShrink(Header, Locks, Size, tail, map, clearing, trimming, Flush);
+        Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush);
+
+        Order.Register(FlushPlace.InPlace, InPlace);
+        Order.Register(FlushPlace.Refcounts, Counts);
+        Order.Register(FlushPlace.L2, map);
+        Order.Register(FlushPlace.L1, table);
+        Order.Register(FlushPlace.FreedSpace, allocator);
+        Guard.RegisterFixed();
+    }
+
+    public IStorage Storage { get; }
+
+    public IBlockDevice? Backing { get; }
+
+    /// <summary>Warnings from opening the image.</summary>
+    public List<string> Warnings { get; } = [];
+
+    public EngineLocks Locks { get; } = new();
+
+    public ImageHeader Header { get; }
+
+    public InPlaceWrites InPlace { get; }
+
+    public MetadataReservation Reservation { get; }
+
+    public MetadataGuard Guard { get; }
+
+    public FlushOrder Order { get; }
+
+    public HolePuncher Holes { get; }
+
+    public Refcounts Counts { get; }
+
+    public FreedSpaceUpkeep Upkeep { get; }
+
+    public WriteSession Session { get; }
+
+    public ImageFlush Flush { get; }
+
+    public ClusterReader Reader { get; }
+
+    public ClusterStatus Status { get; }
+
+    public ClusterWriter Writer { get; }
+
+    public CompressedWriter Compressed { get; }
+
+    public ZeroWriter Zeroes { get; }
+
+    public SpaceAhead Space { get; }
+
+    public RangeEraser Eraser { get; }
+
+    public ImageTables Tables { get; }
+
+    public DiskSize Size { get; }
+
+    public ImageResize Resize { get; }
+}

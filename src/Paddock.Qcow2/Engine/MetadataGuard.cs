@@ -1,0 +1,65 @@
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>
+/// Keeps data and new tables off the image's own tables (QEMU's overlap checks). An image where a write would land there is marked
+/// corrupt and closed for writing, as is one in which any other corruption is found while it is written.
+/// </summary>
+internal sealed class MetadataGuard(IStorage storage, ImageHeader header, MetadataMap map, Qcow2OpenOptions options)
+{
+    private readonly bool _isOn = options.OverlapChecks != OverlapChecks.None;
+    private bool _hasFailed;
+
+    /// <summary>True once the image was found corrupt.</summary>
+    public bool HasFailed => _hasFailed;
+
+    /// <summary>Which clusters hold metadata.</summary>
+    public MetadataMap Map => map;
+
+    /// <summary>Takes note of where the header says that tables are.</summary>
+    public void RegisterFixed()
+    {
+        var fields = header.Fields;
+        map.SetRange(MetadataKind.Header, default, header.Geometry.ClusterSize);
+        map.SetRange(MetadataKind.ActiveL1, new HostOffset((long)fields.L1Offset), (long)fields.L1Entries * 8);
+        map.SetRange(
+            MetadataKind.RefcountTable, new HostOffset((long)fields.RefcountTableOffset),
+            header.Geometry.BytesIn(fields.RefcountTableClusters));
+    }
+
+    /// <summary>Before data is written, or a new table is put somewhere.</summary>
+    /// <exception cref="ImageCorruptException">Metadata are there.</exception>
+    public ValueTask CheckAsync(HostOffset offset, long length)
+    {
+        if (!_isOn)
+        {
+            return ValueTask.CompletedTask;
+        }
+
+        var kind = map.Find(offset, length);
+        return kind == MetadataKind.None
+            ? ValueTask.CompletedTask
+            : FailAsync($"Preventing invalid write on metadata (overlaps with {MetadataMap.Describe(kind)})", offset);
+    }
+
+    /// <summary>Marks the image corrupt, durably, and closes it for writing.</summary>
+    /// <exception cref="ImageCorruptException">Always.</exception>
+    public async ValueTask FailAsync(string message, HostOffset offset)
+    {
+        bool first = !_hasFailed;
+        _hasFailed = true;
+        if (first)
+        {
+            options.OnCorruption?.Invoke(message);
+            if (header.HasVersion3 && !options.ReadOnly && !storage.IsReadOnly)
+            {
+                await header.WriteAsync(header.Fields with { Incompatible = header.Fields.Incompatible | IncompatibleFeatures.Corrupt });
+                await storage.FlushAsync();
+            }
+        }
+
+        throw new ImageCorruptException("image", offset, message);
+    }
+}

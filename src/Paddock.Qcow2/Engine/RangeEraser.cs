@@ -1,0 +1,61 @@
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>
+/// Makes guest ranges that cannot be read (above write pointers) hold zeroes, without taking space where that is possible.
+/// </summary>
+internal sealed class RangeEraser(
+    ImageHeader header, EngineLocks locks, WriteSession session, ClusterMap map, DataLayer data, ZeroWriter zeroes, IBlockDevice? backing)
+{
+    private readonly ClusterGeometry _geometry = header.Geometry;
+
+    /// <summary>Erases a range. Whole clusters are unmapped.</summary>
+    public async ValueTask EraseAsync(GuestOffset start, GuestOffset end)
+    {
+        var firstWhole = GuestOffset.Min(end, _geometry.AlignUp(start));
+        var lastWhole = end.Value == header.VirtualSize ? end : GuestOffset.Max(firstWhole, _geometry.AlignDown(end));
+        await ErasePartAsync(start, firstWhole);
+        await zeroes.DiscardAsync(firstWhole, lastWhole - firstWhole);
+        await ErasePartAsync(lastWhole, end);
+    }
+
+    private async ValueTask ErasePartAsync(GuestOffset start, GuestOffset end)
+    {
+        if (start >= end)
+        {
+            return;
+        }
+
+        session.EnsureWritable();
+        await session.StartAsync();
+        bool erased = false;
+        var held = _geometry.ClustersOf(start, 1);
+        await locks.AcquireAsync(held, exclusive: true);
+        try
+        {
+            var mapping = await map.FindAsync(start, end - start);
+            if (mapping.Kind == ClusterKind.Normal && mapping.Writable)
+            {
+                // in place, by a hole where the storage can make one: writing zeroes into a hole would take space
+                await data.ZeroAsync(mapping.Host, mapping.Length, ZeroFlags.MayUnmap);
+                erased = true;
+            }
+            else
+            {
+                erased = mapping.Kind is ClusterKind.ZeroPlain or ClusterKind.ZeroAllocated
+                    || (mapping.Kind == ClusterKind.Unallocated && backing is null);
+            }
+        }
+        finally
+        {
+            locks.Release(held, exclusive: true);
+        }
+
+        if (!erased)
+        {
+            await zeroes.WriteZeroesAsync(start, end - start, ZeroFlags.MayUnmap, CancellationToken.None);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>
+/// Takes the space of data before they are there: for zones, whose buffers accept data that must reach the image however full the
+/// file system is by then; and for preallocated images.
+/// </summary>
+internal sealed class SpaceAhead(
+    IStorage storage, ClusterGeometry geometry, EngineLocks locks, WriteSession session, ClusterMap map, NewClusters clusters,
+    DataLayer data, IBlockDevice? backing)
+{
+    /// <summary>
+    /// Takes the space of a guest range that holds nothing that can be read, so that a later write there needs none: host clusters, their
+    /// tables, and the file's blocks.
+    /// </summary>
+    /// <returns>False where writing must find the space: over a backing file, a snapshot or compressed clusters.</returns>
+    public async ValueTask<bool> TryReserveAsync(GuestOffset offset, long length)
+    {
+        session.EnsureWritable();
+        await session.StartAsync();
+        var held = geometry.ClustersOf(offset, length);
+        await locks.AcquireAsync(held, exclusive: true);
+        try
+        {
+            for (var end = offset + length; offset < end;)
+            {
+                var mapping = await map.FindAsync(offset, GuestOffset.Min(end, map.SliceEnd(offset)) - offset);
+                long reserved = mapping.Kind switch
+                {
+                    ClusterKind.Normal when mapping.Writable => await ReserveAsync(mapping.Host, mapping.Length),
+                    ClusterKind.ZeroAllocated when mapping.Entry.IsCopied => await ReserveWholeAsync(mapping, offset),
+                    ClusterKind.Unallocated or ClusterKind.ZeroPlain when backing is null => await AllocateAsync(offset, mapping.Length),
+                    _ => 0,
+                };
+                if (reserved == 0)
+                {
+                    return false;
+                }
+
+                offset += reserved;
+            }
+
+            return true;
+        }
+        finally
+        {
+            locks.Release(held, exclusive: true);
+        }
+    }
+
+    /// <summary>Allocates a cluster for every guest cluster of a range that has none, and takes space in the file for it.</summary>
+    public async ValueTask PreallocateAsync(GuestOffset start, GuestOffset end, Preallocation preallocation)
+    {
+        await session.StartAsync();
+        start = geometry.AlignDown(start);
+        while (start < end)
+        {
+            start = await PreallocatePieceAsync(start, GuestOffset.Min(end, map.SliceEnd(start)), preallocation);
+        }
+    }
+
+    // the first clusters of a piece that are alike; gives where they end
+    private async ValueTask<GuestOffset> PreallocatePieceAsync(GuestOffset start, GuestOffset pieceEnd, Preallocation preallocation)
+    {
+        var held = geometry.ClustersOf(start, pieceEnd - start);
+        await locks.AcquireAsync(held, exclusive: true);
+        try
+        {
+            var mapping = await map.FindAsync(start, pieceEnd - start);
+            if (mapping.Kind != ClusterKind.Unallocated)
+            {
+                return geometry.AlignUp(start + mapping.Length);
+            }
+
+            var run = await clusters.AllocateAsync(start, geometry.ClustersFor(mapping.Length));
+            long bytes = geometry.BytesIn(run.Count);
+            try
+            {
+                // before anything refers to it: entries must not point after the file's end
+                await SpaceReservation.ReserveAsync(storage, geometry.OffsetOf(run.First), bytes, run.KnownZero, preallocation);
+                await clusters.MapAsync(start, run);
+            }
+            catch
+            {
+                await clusters.FreeAsync(run);
+                throw;
+            }
+
+            return start + bytes;
+        }
+        finally
+        {
+            locks.Release(held, exclusive: true);
+        }
+    }
+
+    private async ValueTask<long> ReserveWholeAsync(Mapping mapping, GuestOffset offset)
+    {
+        // its entry changes when it is written
+        await locks.Metadata.AcquireAsync();
+        try
+        {
+            await map.EnsureTableAsync(offset);
+        }
+        finally
+        {
+            locks.Metadata.Release();
+        }
+
+        // what a write does not cover of such a cluster is zeroed then
+        int head = geometry.InCluster(offset);
+        await ReserveAsync(mapping.Host + -head, geometry.BytesIn(geometry.ClustersFor(head + mapping.Length)));
+        return mapping.Length;
+    }
+
+    private async ValueTask<long> ReserveAsync(HostOffset host, long length)
+    {
+        await data.ReserveAsync(host, length);
+        return length;
+    }
+
+    /// <returns>Bytes that now have their space.</returns>
+    private async ValueTask<long> AllocateAsync(GuestOffset offset, long length)
+    {
+        var start = geometry.AlignDown(offset);
+        var run = await clusters.AllocateAsync(start, geometry.ClustersFor(offset + length - start));
+        var host = geometry.OffsetOf(run.First);
+        long bytes = geometry.BytesIn(run.Count);
+        length = Math.Min(length, start + bytes - offset);
+        try
+        {
+            if (run.KnownZero)
+            {
+                await data.ReserveAsync(host + (offset - start), length);
+            }
+            else
+            {
+                // old data must not show: the clusters count as zero until they are written
+                await data.ReserveAsync(host, bytes);
+            }
+
+            await clusters.MapAsync(start, run, run.KnownZero ? 0 : L2Entry.ZeroFlag);
+            return length;
+        }
+        catch
+        {
+            await clusters.FreeAsync(run);
+            throw;
+        }
+    }
+}

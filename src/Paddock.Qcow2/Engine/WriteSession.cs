@@ -1,0 +1,97 @@
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>
+/// Whether an image may be written, and the start of writing: the first change of a session loads what only writers need and sets
+/// the feature bits that a writer must set.
+/// </summary>
+internal sealed class WriteSession(
+    IStorage storage, ImageHeader header, EngineLocks locks, MetadataGuard guard, L1Table l1, Refcounts counts, FreedSpaceUpkeep upkeep,
+    bool isReadOnly, bool isLazy)
+{
+    private IncompatibleFeatures _required;
+    private bool _isOpen;
+
+    /// <summary>Whether the image is open for reading only.</summary>
+    public bool IsReadOnly => isReadOnly;
+
+    /// <summary>True after the first change.</summary>
+    public bool IsOpen => Volatile.Read(ref _isOpen);
+
+    /// <summary>A feature bit that the first write sets: programs that do not know the feature must not write the image.</summary>
+    public void Require(IncompatibleFeatures features) => _required |= features;
+
+    /// <summary>Refuses a change of an image that is corrupt, open for reading only, or whose last flush may have lost data.</summary>
+    public void EnsureWritable()
+    {
+        if (guard.HasFailed)
+        {
+            throw new BlockException(BlockError.NoMedium, "the image is corrupt and closed for writing");
+        }
+
+        if (isReadOnly)
+        {
+            throw new BlockException(BlockError.ReadOnly, "the image is open for reading only");
+        }
+
+        storage.ThrowIfFlushFailed();
+    }
+
+    /// <summary>Before each change.</summary>
+    public ValueTask StartAsync() => IsOpen ? default : OpenAsync();
+
+    private async ValueTask OpenAsync()
+    {
+        await locks.Metadata.AcquireAsync();
+        try
+        {
+            if (_isOpen)
+            {
+                return;
+            }
+
+            var fields = header.Fields;
+            var tableOffset = new HostOffset((long)fields.RefcountTableOffset);
+            await counts.LoadTableAsync(tableOffset, fields.RefcountTableClusters, CancellationToken.None);
+            RegisterTables();
+            if (header.HasVersion3)
+            {
+                fields = fields with
+                {
+                    Autoclear = AutoclearFeatures.None,
+                    Incompatible = fields.Incompatible | _required | (isLazy ? IncompatibleFeatures.Dirty : IncompatibleFeatures.None),
+                };
+            }
+
+            if (fields != header.Fields)
+            {
+                await header.PutAsync(fields);
+            }
+
+            upkeep.Start();
+            Volatile.Write(ref _isOpen, true);
+        }
+        finally
+        {
+            locks.Metadata.Release();
+        }
+    }
+
+    private void RegisterTables()
+    {
+        foreach (var table in l1.Tables)
+        {
+            if (!table.IsNone)
+            {
+                guard.Map.Set(header.Geometry.ClusterOf(table), MetadataKind.ActiveL2);
+            }
+        }
+
+        foreach (var block in counts.Blocks)
+        {
+            guard.Map.Set(header.Geometry.ClusterOf(block), MetadataKind.RefcountBlock);
+        }
+    }
+}
