@@ -5,7 +5,7 @@ using Paddock.Tools.Native;
 
 namespace Paddock.Cli;
 
-/// <summary>All commands, and the examples that their help shows.</summary>
+/// <summary>The command tree and the examples in its help.</summary>
 public static class CommandTree
 {
     private static readonly Dictionary<string, string[]> Examples = new()
@@ -39,7 +39,8 @@ public static class CommandTree
         ["serve"] =
         [
             "paddock serve disk.qcow2 --nvme 127.0.0.1:4420",
-            "paddock serve zns.qcow2 plain.raw --nvme 127.0.0.1:4420 --nbd 127.0.0.1:10809 --metrics 127.0.0.1:9100 --control /run/p.sock",
+            "paddock serve zns.qcow2 plain.raw --nvme 127.0.0.1:4420 --nbd 127.0.0.1:10809",
+            "paddock serve disk.qcow2 --nbd unix:/run/nbd.sock --metrics 127.0.0.1:9100 --control /run/p.sock",
             "paddock serve disk.qcow2 --vhost-user /run/disk.sock",
             "paddock serve disk.qcow2 --nvme 0.0.0.0:4420 --dhchap-keys /etc/paddock/keys",
         ],
@@ -63,7 +64,7 @@ public static class CommandTree
         ["bench"] =
         [
             "paddock bench disk.qcow2 --rw append --depth 1",
-            "paddock bench nvme+tcp://127.0.0.1:4420/nqn.2026-01.io.paddock:disk --rw write --bs 128k --connections 4",
+            "paddock bench nvme+tcp://127.0.0.1:4420/nqn.2026-01.io.paddock:disk --rw write --bs 128k",
             "paddock bench nbd://127.0.0.1 --rate 20000 --time 10 --json",
         ],
         ["demo"] = ["paddock demo"],
@@ -73,10 +74,10 @@ public static class CommandTree
         ["io"] = ["paddock io -c 'write -P 7 0 64k' -c 'zrp 0 4' disk.qcow2", "paddock io -c help"],
     };
 
-    /// <summary>Builds the tree of commands; their actions use <paramref name="console"/>.</summary>
+    /// <summary>Builds the command tree; actions print to <paramref name="console"/>.</summary>
     public static RootCommand Build(NativeConsole console)
     {
-        var root = new RootCommand("Paddock makes, checks and uses zoned disks in qcow2 images.")
+        var root = new RootCommand("Creates, checks and serves qcow2 images with and without zones.")
         {
             CreateCommand.Build(console),
             InspectCommands.Info(console),
@@ -91,9 +92,9 @@ public static class CommandTree
             BenchCommand.Build(console),
             OtherCommands.Demo(console),
             OtherCommands.Completion(console),
-            OtherCommands.Compatible("img", "Takes qemu-img's words and prints its lines: 'paddock img --help'."),
-            OtherCommands.Compatible("io", "Takes qemu-io's words and prints its lines: 'paddock io --help'."),
-            OtherCommands.Compatible("nbd", "Takes qemu-nbd's words and serves images over NBD: 'paddock nbd --help'."),
+            OtherCommands.Compatible("img", "Drop-in replacement for qemu-img (same options, same output)."),
+            OtherCommands.Compatible("io", "Drop-in replacement for qemu-io (same options, same output)."),
+            OtherCommands.Compatible("nbd", "Drop-in replacement for qemu-nbd (same options, same output)."),
         };
         foreach (var help in root.Options.OfType<HelpOption>())
         {
@@ -103,19 +104,20 @@ public static class CommandTree
         return root;
     }
 
-    /// <summary>The examples of a command, one a line.</summary>
+    /// <summary>Examples for a command, one per line.</summary>
     public static string[] ExamplesOf(Command command)
         => Examples.GetValueOrDefault(command is RootCommand ? "" : command.Name, []);
 
-    /// <summary>What help of a command says between its options and its examples.</summary>
+    /// <summary>Help text between a command's options and its examples.</summary>
     public static string[] DetailsOf(Command command) => command.Name switch
     {
+        "serve" => ServeCommand.Details,
         "fault" => FaultCommand.Details,
         "resize" => ResizeCommand.Details,
         _ => [],
     };
 
-    /// <summary>How a command is typed, from <c>paddock</c> on.</summary>
+    /// <summary>Full name of a command, starting with <c>paddock</c>.</summary>
     public static string PathOf(Command command)
         => command is RootCommand ? "paddock" : PathOf(command.Parents.OfType<Command>().First()) + " " + command.Name;
 }

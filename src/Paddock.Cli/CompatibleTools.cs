@@ -4,11 +4,11 @@ using Paddock.Tools.Nbd;
 
 namespace Paddock.Cli;
 
-/// <summary>The verbs that take QEMU's words: each parses its own command line, as getopt does.</summary>
+/// <summary>The drop-in replacements for QEMU's tools; each parses its own command line, as getopt does.</summary>
 internal static class CompatibleTools
 {
-    /// <summary>Runs the tool that the first argument names.</summary>
-    /// <returns>Its exit code; null when the first argument names none.</returns>
+    /// <summary>Runs the tool named by the first argument.</summary>
+    /// <returns>Its exit code; null if the first argument does not name a tool.</returns>
     public static async ValueTask<int?> TryRunAsync(string[] args)
     {
         return args[0] switch

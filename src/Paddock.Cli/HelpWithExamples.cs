@@ -1,17 +1,22 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using Paddock.Cli.Verbs;
 
 namespace Paddock.Cli;
 
-/// <summary>The usual help, with the examples of the command after it.</summary>
+/// <summary>The default help, followed by the command's details and examples.</summary>
 internal sealed class HelpWithExamples(HelpAction usual) : SynchronousCommandLineAction
 {
     /// <inheritdoc/>
     public override int Invoke(ParseResult parseResult)
     {
-        int code = usual.Invoke(parseResult);
         var output = parseResult.InvocationConfiguration.Output;
+        using var text = new StringWriter { NewLine = output.NewLine };
+        parseResult.InvocationConfiguration.Output = text;
+        int code = usual.Invoke(parseResult);
+        parseResult.InvocationConfiguration.Output = output;
+        output.Write(Plain(text.ToString()));
         foreach (string line in CommandTree.DetailsOf(parseResult.CommandResult.Command))
         {
             output.WriteLine(line);
@@ -31,10 +36,21 @@ internal sealed class HelpWithExamples(HelpAction usual) : SynchronousCommandLin
         if (parseResult.CommandResult.Command is RootCommand)
         {
             output.WriteLine(
-                "Exit codes: 0 done, 1 failed or refused, 64 wrong command line; check: 2 corruption is left, 3 leaks are left.");
+                "Exit codes: 0 success, 1 failure, 64 unknown command or option; check: 2 corruption, 3 leaks.");
             output.WriteLine();
         }
 
         return code;
+    }
+
+    // one argument takes both words of `paddock resize`, since the first may be left out
+    private static string Plain(string help)
+    {
+        const string Given = $"<{ResizeCommand.Arguments}>", Wanted = "[<IMAGE>] <SIZE>";
+        string padding = new(' ', Wanted.Length - Given.Length);
+        return help
+            .Replace(Given + "...", Wanted, StringComparison.Ordinal)
+            .Replace(Given + padding + "  ", Wanted + "  ", StringComparison.Ordinal)
+            .Replace(Given, Wanted, StringComparison.Ordinal);
     }
 }

@@ -7,10 +7,10 @@ using Paddock.Tools.Native;
 
 namespace Paddock.Cli;
 
-/// <summary>The verbs under Paddock's own name.</summary>
+/// <summary>Runs the native commands.</summary>
 public static class NativeTools
 {
-    /// <summary>Parses a command line and runs its verb.</summary>
+    /// <summary>Parses a command line and runs its command.</summary>
     /// <returns>One of <see cref="NativeExit"/>.</returns>
     public static async Task<int> RunAsync(string[] args, NativeConsole console)
     {
@@ -33,15 +33,15 @@ public static class NativeTools
         using var terminate = StopOn(PosixSignal.SIGTERM, NativeExit.Terminated, console, stop);
         try
         {
-            // '@file' is a file's name here, not a file of arguments
+            // '@file' is a file name, not a response file
             var parsed = CommandTree.Build(console).Parse(
                 args.Length == 0 ? ["--help"] : args, new ParserConfiguration { ResponseFileTokenReplacer = null });
             if (parsed.Errors.Count > 0 && parsed.Action is not (HelpAction or HelpWithExamples))
             {
                 string verb = CommandTree.PathOf(parsed.CommandResult.Command);
-                // a mistyped verb gives two errors, of which the last names it
+                // a mistyped command yields two errors; the last one names it
                 return Fail(
-                    console, $"{parsed.Errors[^1].Message.TrimEnd('.')}; '{verb} --help' shows how it is written", NativeExit.Usage);
+                    console, $"{parsed.Errors[^1].Message.TrimEnd('.')}; see '{verb} --help'", NativeExit.Usage);
             }
 
             return await parsed.InvokeAsync(

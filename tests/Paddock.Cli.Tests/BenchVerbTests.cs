@@ -54,11 +54,11 @@ public class BenchVerbTests
     }
 
     [Theory]
-    [InlineData("bench p.qcow2 --warm-up -1", NativeExit.Usage, "no number of seconds")]
-    [InlineData("bench z.qcow2 --rw randwrite", NativeExit.Failure, "in order")]
+    [InlineData("bench p.qcow2 --warm-up -1", NativeExit.Usage, "--warm-up -1: expected more than 0")]
+    [InlineData("bench z.qcow2 --rw randwrite", NativeExit.Failure, "sequentially")]
     [InlineData("bench p.qcow2 --rw append", NativeExit.Failure, "no zones")]
     [InlineData("bench p.qcow2 --connections 2", NativeExit.Usage, "is a file")]
-    [InlineData("bench p.qcow2 --bs 1000", NativeExit.Usage, "multiples of 512")]
+    [InlineData("bench p.qcow2 --bs 1000", NativeExit.Usage, "multiple of 512")]
     [InlineData("bench p.qcow2 --depth 0", NativeExit.Usage, "depth")]
     [InlineData("bench p.qcow2 --bs 8M", NativeExit.Failure, "too small")]
     public async Task What_does_not_fit_the_disk_is_refused(string line, int code, string says)

@@ -10,7 +10,7 @@ public sealed class FileNameTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Theory]
-    [InlineData("p create \"$n\" 1M && p create \"$n\" 1M", 1, "", "'n\\xffw' is there already")]
+    [InlineData("p create \"$n\" 1M && p create \"$n\" 1M", 1, "", "'n\\xffw' exists")]
     [InlineData("p img create -f qcow2 \"$n\" 1M && p img info \"$n\"", 0, "image: n\\xffw\n", "")]
     [InlineData("p img create -q -f qcow2 \"$n\" 1M && p img info --output=json \"$n\"", 0, "\"filename\": \"n\\uDCFFw\"", "")]
     [InlineData("p create \"$n\" 1M && p info \"$n\" --json", 0, "\"image\": \"n\\uDCFFw\"", "")]

@@ -43,7 +43,7 @@ public partial class MapTests
         Assert.InRange(rows.Length, 1, 16);
         Assert.All(rows, row => Assert.True(row.Length <= Math.Max(width, 12), row));
         Assert.EndsWith("c", rows[^1], StringComparison.Ordinal);
-        Assert.Contains("a cell is ", string.Join('\n', lines), StringComparison.Ordinal);
+        Assert.Contains("each cell shows ", string.Join('\n', lines), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -55,7 +55,7 @@ public partial class MapTests
         Assert.Equal(9, lines.Length);
         Assert.EndsWith("-  conventional", lines[1], StringComparison.Ordinal);
         Assert.EndsWith("0x1a00000  closed", lines[4], StringComparison.Ordinal);
-        Assert.Contains("cannot be had at once", await bench.RefusedAsync("zones z.qcow2 --table --json", code: 64), StringComparison.Ordinal);
+        Assert.Contains("cannot be combined", await bench.RefusedAsync("zones z.qcow2 --table --json", code: 64), StringComparison.Ordinal);
     }
 
     // conventional, empty, full, half written, then empty ones

@@ -118,7 +118,7 @@ public sealed class ProcessTests : IDisposable
         }
 
         string log = await reading;
-        Assert.Contains(" stopping at once\n", log, StringComparison.Ordinal);
+        Assert.Contains(" stopping immediately\n", log, StringComparison.Ordinal);
         Assert.Contains(" stopped\n", log, StringComparison.Ordinal);
         Assert.Equal(0, server.ExitCode);
     }
@@ -160,7 +160,7 @@ public sealed class ProcessTests : IDisposable
         await File.WriteAllTextAsync(_bench["terminal.py"], Terminal, TestContext.Current.CancellationToken);
         var run = await ShellAsync($"python3 terminal.py {Program} append z.qcow2 1");
         Assert.StartsWith("130 ", run.Out, StringComparison.Ordinal);
-        Assert.Contains("waiting for data on standard input", run.Out, StringComparison.Ordinal);
+        Assert.Contains("reading data from standard input", run.Out, StringComparison.Ordinal);
         Assert.Contains("paddock: stopped", run.Out, StringComparison.Ordinal);
     }
 

@@ -53,7 +53,7 @@ public class ResizeVerbTests
         string help = (await bench.MustAsync("resize --help")).Out;
         foreach (string part in new[]
         {
-            "[IMAGE] SIZE", "a multiple of 512", "Exit codes: 0 done and durable", "paddock resize --control /run/p.sock +16G", "off|metadata|falloc|full",
+            "[<IMAGE>] <SIZE>", "a multiple of 512", "Exit codes: 0 success", "paddock resize --control /run/p.sock +16G", "off|metadata|falloc|full",
         })
         {
             Assert.Contains(part, help, StringComparison.Ordinal);

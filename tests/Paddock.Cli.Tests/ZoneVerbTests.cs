@@ -33,7 +33,7 @@ public class ZoneVerbTests
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 64M --zone-size 8M --zone-capacity 1M");
         string message = await bench.RefusedAsync("append z.qcow2 0", Workbench.Bytes((1 << 20) + 512, 7));
-        Assert.Contains("room for 1048576", message, StringComparison.Ordinal);
+        Assert.Contains("1048576 bytes are left", message, StringComparison.Ordinal);
         Assert.Equal("empty", await ConditionAsync(bench, 0));
     }
 
@@ -42,17 +42,17 @@ public class ZoneVerbTests
     {
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 64M --zone-size 8M");
-        Assert.Contains("nothing to append", (await bench.MustAsync("append z.qcow2 0")).Out, StringComparison.Ordinal);
+        Assert.Contains("nothing appended", (await bench.MustAsync("append z.qcow2 0")).Out, StringComparison.Ordinal);
         Assert.Equal("empty", await ConditionAsync(bench, 0));
     }
 
     [Theory]
-    [InlineData("append z.qcow2 8", "there is no zone 8")]
-    [InlineData("append z.qcow2 -1", "no zone -1")]
+    [InlineData("append z.qcow2 8", "zone 8 does not exist: this disk has zones 0 to 7")]
+    [InlineData("append z.qcow2 -1", "zone -1 does not exist")]
     [InlineData("append z.qcow2 0", "conventional")]
-    [InlineData("zone reset z.qcow2 9", "there is no zone 9")]
-    [InlineData("zone reset z.qcow2 3-1", "ends before it starts")]
-    [InlineData("zone reset z.qcow2 1,,2", "no list of zones")]
+    [InlineData("zone reset z.qcow2 9", "zone 9 does not exist")]
+    [InlineData("zone reset z.qcow2 3-1", "the first zone must not be above the last")]
+    [InlineData("zone reset z.qcow2 1,,2", "expected indices such as 0,3-5, or all")]
     [InlineData("zone open z.qcow2 0", "conventional")]
     [InlineData("zone open missing.qcow2 0", "missing.qcow2")]
     public async Task What_cannot_be_done_is_said_in_one_line(string line, string part)
@@ -100,7 +100,7 @@ public class ZoneVerbTests
     {
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 16M --zone-size 8M --conventional 2");
-        Assert.Contains("every zone", await bench.RefusedAsync("zone reset z.qcow2 all"), StringComparison.Ordinal);
+        Assert.Contains("all zones of this disk are conventional", await bench.RefusedAsync("zone reset z.qcow2 all"), StringComparison.Ordinal);
     }
 
     [Fact]

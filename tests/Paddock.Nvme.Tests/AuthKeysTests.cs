@@ -76,9 +76,9 @@ public sealed class AuthKeysTests : IDisposable
         Assert.Null(policy.Find("nqn.x"));
         Refused(settings with { DhchapHashes = ["1"] }, "dhchap-hashes '1'");
         Refused(settings with { DhchapGroups = ["modp"] }, "dhchap-groups 'modp'");
-        Refused(new ServeSettings { DhchapHashes = ["sha256"] }, "without keys");
-        Refused(settings with { DhchapKeys = Write("# none") }, "holds no keys");
-        Refused(settings with { DhchapKeys = Write(_key) }, "no host's name");
+        Refused(new ServeSettings { DhchapHashes = ["sha256"] }, "require keys");
+        Refused(settings with { DhchapKeys = Write("# none") }, "contains no keys");
+        Refused(settings with { DhchapKeys = Write(_key) }, "no host NQN");
         Assert.Null(ServeKeys.PolicyOf(new ServeSettings(), _ => null));
     }
 

@@ -170,8 +170,8 @@ public sealed class OperationTests : IDisposable
     }
 
     [Theory]
-    [InlineData("1", "telnet", "names are nvme")]
-    [InlineData("2", "nbd", "2 sockets were handed over with 1 names")]
+    [InlineData("1", "telnet", "one of nvme")]
+    [InlineData("2", "nbd", "passed 2 sockets with 1 names")]
     public void Sockets_with_names_that_mean_nothing_are_refused(string count, string names, string message)
     {
         string? Variable(string name) => name switch { "LISTEN_PID" => "7", "LISTEN_FDS" => count, "LISTEN_FDNAMES" => names, _ => null };
@@ -186,7 +186,7 @@ public sealed class OperationTests : IDisposable
         var output = new StringWriter();
         ServeCheck.Run(Settings() with { Images = [image] }, output);
         string said = output.ToString();
-        Assert.Contains("named disk", said, StringComparison.Ordinal);
+        Assert.Contains("export disk", said, StringComparison.Ordinal);
         Assert.Contains("nvme 127.0.0.1:0, all hosts", said, StringComparison.Ordinal);
         foreach (var (wrong, key) in new (ServeSettings, string)[]
         {

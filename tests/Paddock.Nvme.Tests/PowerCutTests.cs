@@ -17,7 +17,7 @@ public class PowerCutTests
             await disk.FlushAsync();
             await disk.WriteAsync(8192, Filled(4096, 2));
             await disk.ManageZonesAsync(ZoneAction.Open, Zone, Zone);
-            Assert.Equal("ok: the power was cut and is back", await server.AskAsync("powercut"));
+            Assert.Equal("ok: power cut and restored", await server.AskAsync("powercut"));
             await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.ReadAsync(0, new byte[512]));
         }
 
@@ -41,7 +41,7 @@ public class PowerCutTests
         var hangs = nvme.ReadAsync(0, new byte[512]).AsTask();
         var cut = server.AskAsync("powercut hold=1");
         await Assert.ThrowsAnyAsync<BlockException>(() => hangs);
-        Assert.Contains("off already", await server.RefusalAsync("powercut"), StringComparison.Ordinal);
+        Assert.Contains("another power cut", await server.RefusalAsync("powercut"), StringComparison.Ordinal);
         await Assert.ThrowsAnyAsync<Exception>(async () => await server.NvmeAsync());
         await cut;
         await using var again = await server.NvmeAsync();

@@ -56,7 +56,7 @@ public class ServeFaultTests
         }
 
         Assert.False(hangs.IsCompleted);
-        Assert.Equal("ok: 1 requests go on", await server.AskAsync("release"));
+        Assert.Equal("ok: 1 request resumed", await server.AskAsync("release"));
         await hangs;
     }
 
@@ -70,7 +70,7 @@ public class ServeFaultTests
         await server.AskAsync("delay command=write ms=50");
         await disk.WriteAsync(0, Block);
         Assert.Contains("delay command=write ms=50", await server.AskAsync("list"), StringComparison.Ordinal);
-        Assert.Equal("ok: 1 rules are gone", await server.AskAsync("clear id=1"));
+        Assert.Equal("ok: 1 rule removed", await server.AskAsync("clear id=1"));
     }
 
     [Fact]
@@ -116,28 +116,28 @@ public class ServeFaultTests
     }
 
     [Theory]
-    [InlineData("", "say clear, delay")]
+    [InlineData("", "expected one of clear, delay")]
     [InlineData("fial", "did you mean 'fail'")]
     [InlineData("fail comand=read", "did you mean 'command'")]
-    [InlineData("fail command=reed", "say any, read")]
+    [InlineData("fail command=reed", "expected one of any, read")]
     [InlineData("fail nth=0", "from 1")]
     [InlineData("fail nth=99999999999999999999", "from 1")]
-    [InlineData("fail nth", "takes a value")]
+    [InlineData("fail nth", "requires a value")]
     [InlineData("fail nth=1 nth=2", "twice")]
-    [InlineData("fail error=EWHAT", "say EPERM")]
+    [InlineData("fail error=EWHAT", "expected one of EPERM")]
     [InlineData("fail status=800", "hexadecimal")]
-    [InlineData("fail probability=2", "above 0, to 1")]
-    [InlineData("fail zone=8", "no zone 8")]
-    [InlineData("fail zone=1 offset=5", "range is given by")]
-    [InlineData("fail image=other", "say image=disk")]
-    [InlineData("fail ns=7", "no namespace 7")]
-    [InlineData("fail offset=1T", "behind the end")]
-    [InlineData("delay error=EIO", "has no 'error'")]
-    [InlineData("drop now", "takes nothing")]
+    [InlineData("fail probability=2", "above 0 and at most 1")]
+    [InlineData("fail zone=8", "zone 8 does not exist")]
+    [InlineData("fail zone=1 offset=5", "cannot be combined with offset=")]
+    [InlineData("fail image=other", "expected image=disk")]
+    [InlineData("fail ns=7", "namespace 7 does not exist")]
+    [InlineData("fail offset=1T", "beyond the end")]
+    [InlineData("delay error=EIO", "unknown option 'error'")]
+    [InlineData("drop now", "has no options")]
     [InlineData("powercut keep=101", "from 0 to 100")]
     [InlineData("powercut", "--volatile-cache")]
-    [InlineData("offline zone=8", "zones of this disk are 0 to 7")]
-    [InlineData("offline", "say which zone")]
+    [InlineData("offline zone=8", "this disk has zones 0 to 7")]
+    [InlineData("offline", "the zone is missing")]
     public async Task A_line_that_says_nothing_sensible_is_refused_and_says_what_would(string line, string hint)
     {
         await using var server = await FaultServer.StartAsync(cache: null);
@@ -149,7 +149,7 @@ public class ServeFaultTests
     {
         await using var server = await FaultServer.StartAsync();
         Assert.True(OperatingSystem.IsWindows() || File.GetUnixFileMode(server.Control) == (UnixFileMode.UserRead | UnixFileMode.UserWrite));
-        Assert.Contains("at most 1024", await server.RefusalAsync(new string('x', 5000)), StringComparison.Ordinal);
+        Assert.Contains("longer than 1024", await server.RefusalAsync(new string('x', 5000)), StringComparison.Ordinal);
         var random = new Random(1024);
         for (int i = 0; i < 300; i++)
         {
@@ -175,7 +175,7 @@ public class ServeFaultTests
         {
             try
             {
-                Assert.Equal("ok: 0 rules are gone", await server.AskAsync("clear"));
+                Assert.Equal("ok: 0 rules removed", await server.AskAsync("clear"));
                 return;
             }
             catch (ToolException)
@@ -218,11 +218,11 @@ public class ServeFaultTests
     }
 
     [Theory]
-    [InlineData("fail\nfial", "script:2: there is no word 'fial'")]
-    [InlineData("after 5 drop", "script:1: '5' is no time")]
-    [InlineData("\nat 5 drop", "script:2: a moment is written")]
-    [InlineData("at command 0 drop", "script:1: '0' is no count")]
-    [InlineData("fail zone=99", "script:1: there is no zone 99")]
+    [InlineData("fail\nfial", "script:2: unknown command 'fial'")]
+    [InlineData("after 5 drop", "script:1: time '5'")]
+    [InlineData("\nat 5 drop", "script:2: expected 'after TIME COMMAND'")]
+    [InlineData("at command 0 drop", "script:1: number of commands '0'")]
+    [InlineData("fail zone=99", "script:1: zone 99 does not exist")]
     public async Task A_wrong_line_of_a_script_is_named_by_file_and_number(string script, string message)
     {
         var e = await Assert.ThrowsAsync<ToolException>(() => FaultServer.StartAsync(script: script));

@@ -30,7 +30,7 @@ public class ServeResizeTests
         host.Enable();
         Assert.Equal(NvmeStatus.Success, host.Run(new SubmissionEntry { Opcode = AdminOpcode.SetFeatures, Dword10 = 0x0B, Dword11 = 1 << 8 }).Status);
         host.Send(RawHost.Capsule(new SubmissionEntry { Opcode = AdminOpcode.AsyncEventRequest, Flags = 0x40, CommandId = 9 }));
-        Assert.Equal("ok: disk has 9437184 bytes (9 MiB); it had 8388608", await server.AskAsync("resize size=+1M"));
+        Assert.Equal("ok: disk has 9437184 bytes (9 MiB); previously 8388608", await server.AskAsync("resize size=+1M"));
         var told = host.Response();
 
         // a notice (2) of namespace attributes (0), in the changed namespace list (04h)
@@ -82,7 +82,7 @@ public class ServeResizeTests
         var zones = new ZoneDescriptor[Zones + 1];
         Assert.Equal(Zones, await zoned.ReportZonesAsync(0, zones, Token));
         Assert.Equal([2U], told);
-        Assert.Equal("namespace 2 would have no zones left: it begins at 2097152", await server.RefusalAsync("resize size=2M shrink=yes"));
+        Assert.Equal("NVMe namespace 2 would have no zones left: the size must be above 2097152 bytes", await server.RefusalAsync("resize size=2M shrink=yes"));
         await zoned.WriteAsync((Zones - 1) * Zone, Block, cancellationToken: Token);
         await server.CheckAsync();
     }
@@ -91,23 +91,23 @@ public class ServeResizeTests
     public async Task Sequential_zones_behind_conventional_ones_alone_would_have_no_namespace()
     {
         await using var server = await FaultServer.StartAsync(conventional: Zones);
-        Assert.Contains("no namespace", await server.RefusalAsync("resize size=+1M"), StringComparison.Ordinal);
+        Assert.Contains("a new NVMe namespace", await server.RefusalAsync("resize size=+1M"), StringComparison.Ordinal);
         Assert.Contains("conventional", await server.RefusalAsync("resize size=-1M shrink=yes"), StringComparison.Ordinal);
     }
 
     [Theory]
     [InlineData("size=-1M", "--shrink")]
-    [InlineData("size=1000 shrink=yes", "whole sectors of 512")]
+    [InlineData("size=1000 shrink=yes", "multiple of 512")]
     [InlineData("size=0", "must be positive")]
     [InlineData("size=-9M shrink=yes", "must be positive")]
     [InlineData("size=+8E", "must be positive")]
     [InlineData("size=4E", "resize of 4611686018427387904 bytes")]
     [InlineData("size=x", "expects a non-negative number")]
-    [InlineData("", "say the new size")]
-    [InlineData("size=+1M image=other", "there is no image 'other': there are disk")]
+    [InlineData("", "the new size is missing")]
+    [InlineData("size=+1M image=other", "unknown image 'other'; expected one of disk")]
     [InlineData("size=+1M preallocation=much", "Invalid preallocation mode 'much'")]
     [InlineData("size=+1M shrinks=yes", "did you mean 'shrink'?")]
-    [InlineData("size=+1M shrink=1", "say yes or no")]
+    [InlineData("size=+1M shrink=1", "expected yes or no")]
     public async Task What_cannot_be_is_refused_and_changes_nothing(string line, string why)
     {
         await using var server = await FaultServer.StartAsync();
@@ -120,7 +120,7 @@ public class ServeResizeTests
     public async Task A_host_of_blocks_of_4096_bytes_gets_no_part_of_one()
     {
         await using var server = await FaultServer.StartAsync(with: s => s with { BlockSize = 4096 });
-        Assert.Contains("blocks of 4096", await server.RefusalAsync("resize size=+512"), StringComparison.Ordinal);
+        Assert.Contains("the NVMe block size, 4096", await server.RefusalAsync("resize size=+512"), StringComparison.Ordinal);
         await server.AskAsync("resize size=+4k");
         await using var disk = await server.NvmeAsync();
         Assert.Equal((Zones * Zone) + 4096, disk.Length);
@@ -131,11 +131,11 @@ public class ServeResizeTests
     {
         await using var server = await FaultServer.StartAsync();
         Assert.StartsWith("ok: disk has 9437184 bytes", await server.AskAsync("resize\tsize=+1M"), StringComparison.Ordinal);
-        Assert.Contains("there is no word 'resizes'", await server.RefusalAsync("resizes size=+1M"), StringComparison.Ordinal);
+        Assert.Contains("unknown command 'resizes'", await server.RefusalAsync("resizes size=+1M"), StringComparison.Ordinal);
     }
 
     [Fact]
-    public async Task A_name_that_two_images_have_is_none_and_their_paths_are()
+    public async Task Ambiguous_image_name_is_rejected_and_path_selects_it()
     {
         string other = Directory.CreateTempSubdirectory("paddock-resize-").FullName;
         string twin = Path.Combine(other, "disk.qcow2");
@@ -143,9 +143,9 @@ public class ServeResizeTests
         await using (var server = await FaultServer.StartAsync(cache: null, with: s => s with { Nbd = null, Images = [s.Images[0], new() { Path = twin }] }))
         {
             string why = await server.RefusalAsync("resize size=+1M image=disk");
-            Assert.Contains("several images are called 'disk'", why, StringComparison.Ordinal);
+            Assert.Contains("image name 'disk' is ambiguous", why, StringComparison.Ordinal);
             Assert.Contains(twin, why, StringComparison.Ordinal);
-            Assert.Equal("ok: disk has 2097152 bytes (2 MiB); it had 1048576", await server.AskAsync("resize size=+1M image=" + Uri.EscapeDataString(twin)));
+            Assert.Equal("ok: disk has 2097152 bytes (2 MiB); previously 1048576", await server.AskAsync("resize size=+1M image=" + Uri.EscapeDataString(twin)));
             await using var first = await server.NvmeAsync();
             Assert.Equal(Zones * Zone, first.Length);
         }
@@ -165,7 +165,7 @@ public class ServeResizeTests
         Assert.DoesNotContain("9437184", why, StringComparison.Ordinal);
         Assert.Equal(Zones * Zone, disk.Length);
         var seen = Seen(host);
-        Assert.Equal("ok: disk has 9437184 bytes (9 MiB); it had 8388608", await server.AskAsync("resize size=+1M preallocation=metadata"));
+        Assert.Equal("ok: disk has 9437184 bytes (9 MiB); previously 8388608", await server.AskAsync("resize size=+1M preallocation=metadata"));
         await seen;
         Assert.Equal((Zones + 1) * Zone, disk.Length);
         await disk.AppendAsync(Zones * Zone, Block, cancellationToken: Token);
@@ -181,11 +181,11 @@ public class ServeResizeTests
         await using var disk = (IZonedBlockDevice)await host.OpenAsync(1, ownsHost: false, Token);
         var seen = Seen(host);
         string why = await server.RefusalAsync("resize size=+1M preallocation=metadata");
-        Assert.Contains("'disk' has 9437184 bytes now, perhaps not durably", why, StringComparison.Ordinal);
+        Assert.Contains("'disk' now has 9437184 bytes, which may not be durable", why, StringComparison.Ordinal);
         await seen;
         Assert.Equal((Zones + 1) * Zone, disk.Length);
         await disk.AppendAsync(Zones * Zone, Block, cancellationToken: Token);
-        Assert.EndsWith("as before", await server.AskAsync("resize size=9M"), StringComparison.Ordinal);
+        Assert.EndsWith("unchanged", await server.AskAsync("resize size=9M"), StringComparison.Ordinal);
         await server.CheckAsync();
     }
 
@@ -194,8 +194,8 @@ public class ServeResizeTests
     {
         await using var server = await FailingAsync("flush_to_disk", errno: 5);
         string why = await server.RefusalAsync("resize size=1M shrink=yes");
-        Assert.EndsWith("; 'disk' still has 8388608 bytes, but what lies behind 1048576 may be gone", why, StringComparison.Ordinal);
-        Assert.Equal("ok: disk has 1048576 bytes (1 MiB); it had 8388608", await server.AskAsync("resize size=1M shrink=yes"));
+        Assert.EndsWith("; 'disk' still has 8388608 bytes, but data beyond 1048576 may be lost", why, StringComparison.Ordinal);
+        Assert.Equal("ok: disk has 1048576 bytes (1 MiB); previously 8388608", await server.AskAsync("resize size=1M shrink=yes"));
         await server.CheckAsync();
     }
 
@@ -222,7 +222,7 @@ public class ServeResizeTests
         await change;
         Assert.Null(await close);
         var late = await Assert.ThrowsAsync<BlockException>(() => disk.Resizable.ResizeAsync(3 << 20).AsTask());
-        Assert.Equal("the server stops", late.Message);
+        Assert.Equal("the server is stopping", late.Message);
         await using (var file = ImageOpener.OpenFile(image, readOnly: true))
         await using (var closed = await Qcow2.Qcow2Image.OpenAsync(file, new Qcow2.Qcow2OpenOptions { ReadOnly = true }))
         {
@@ -257,7 +257,7 @@ public class ServeResizeTests
         Assert.False(closing.IsCompleted);
         late.Send("o\n"u8);
         using var reader = new StreamReader(new NetworkStream(late));
-        Assert.Equal("error: the server stops", await reader.ReadLineAsync(Token));
+        Assert.Equal("error: the server is stopping", await reader.ReadLineAsync(Token));
         hold.SetResult("ok: done");
         Assert.Equal("ok: done", await asked);
         await closing;
@@ -270,7 +270,7 @@ public class ServeResizeTests
     {
         await using (var server = await FaultServer.StartAsync())
         {
-            Assert.Equal("ok: disk has 8388608 bytes (8 MiB), as before", await server.AskAsync("resize size=8M"));
+            Assert.Equal("ok: disk has 8388608 bytes (8 MiB), unchanged", await server.AskAsync("resize size=8M"));
         }
 
         await using var closed = await FaultServer.StartAsync(cache: null, with: s => s with { Images = [s.Images[0] with { ReadOnly = true }] });

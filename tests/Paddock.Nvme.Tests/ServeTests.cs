@@ -64,7 +64,7 @@ public sealed class ServeTests : IDisposable
             Images = [new ServedImage { Path = image }], Nvme = "127.0.0.1:0", Nbd = "unix:" + Path.Combine(_folder, "n"), VolatileCache = cache,
         };
         await using var server = await PaddockServer.StartAsync(settings, new ServeLog(_log, TimeProvider.System, json: false));
-        Assert.Contains("set format: raw", _log.ToString(), StringComparison.Ordinal);
+        Assert.Contains("specify --format raw", _log.ToString(), StringComparison.Ordinal);
         await using var nvme = await NvmeNode.OpenAsync(
             $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk", readOnly: false, TestContext.Current.CancellationToken);
         await using var nbd = await new ImageOpener("t", TextWriter.Null)
@@ -96,7 +96,7 @@ public sealed class ServeTests : IDisposable
         }
 
         var failure = await Assert.ThrowsAsync<ToolException>(() => ControlSocket.AskAsync(control, "powercut", TestContext.Current.CancellationToken));
-        Assert.Contains("looks like a qcow2 image now", failure.Message, StringComparison.Ordinal);
+        Assert.Contains("now looks like a qcow2 image", failure.Message, StringComparison.Ordinal);
 
         // a disk that is gone does not keep the server from closing the others
         await server.DisposeAsync();
@@ -147,7 +147,7 @@ public sealed class ServeTests : IDisposable
         string page = await http.GetStringAsync($"http://{server.MetricsAddress}/metrics", stop);
         Assert.Contains("paddock_nvme_command_errors_total{nqn=\"nqn.2026-01.io.paddock:disk\",namespace=\"1\"} 1\n", page, StringComparison.Ordinal);
         Assert.Contains("namespace=\"1\",zone=\"0\"} 4096\n", page, StringComparison.Ordinal);
-        Assert.Contains("say clear", await RefusalAsync("nonsense"), StringComparison.Ordinal);
+        Assert.Contains("expected one of clear", await RefusalAsync("nonsense"), StringComparison.Ordinal);
         await ControlSocket.AskAsync(control, "drop", stop);
         await Assert.ThrowsAnyAsync<BlockException>(() => disk.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
     }
@@ -165,8 +165,8 @@ public sealed class ServeTests : IDisposable
             Assert.Equal("ok: zone 2 is offline", await ControlSocket.AskAsync(control, "offline zone=2 ns=2", stop));
             Assert.Equal([ZoneCondition.Empty, ZoneCondition.ReadOnly, ZoneCondition.Offline], await ConditionsAsync(server));
             Assert.Equal(2, (await host.ReadLogAsync(0xBF, 2, 4096, stop))[0]);
-            Assert.Contains("no zone", await RefusalAsync("offline zone=6 ns=2"), StringComparison.Ordinal);
-            Assert.Contains("cannot keep", await RefusalAsync("offline zone=1 ns=1"), StringComparison.Ordinal);
+            Assert.Contains("zone 6 does not exist", await RefusalAsync("offline zone=6 ns=2"), StringComparison.Ordinal);
+            Assert.Contains("no sequential zones", await RefusalAsync("offline zone=1 ns=1"), StringComparison.Ordinal);
         }
 
         await using var again = await StartAsync(conventional: 2, make: false);

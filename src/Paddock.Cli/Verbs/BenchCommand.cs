@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 
@@ -18,20 +19,20 @@ internal static class BenchCommand
 
     public static Command Build(NativeConsole console)
     {
-        var target = new Argument<string>("TARGET") { Description = "An image file, nvme+tcp://HOST:PORT/NQN or nbd://HOST:PORT/EXPORT." };
-        var rw = new Option<string>("--rw") { Description = "The load; randread by default. Writing loads destroy what the disk holds.", HelpName = "LOAD" }
-            .AcceptOnlyFromAmong([.. Operations.Keys]);
-        var block = Text("--bs", "Bytes of a request; 4k by default.", "SIZE");
-        var depth = new Option<int?>("--depth") { Description = "Requests in flight on each connection; 32 by default.", HelpName = "N" };
-        var connections = new Option<int?>("--connections") { Description = "Connections to a server; 1 by default.", HelpName = "N" };
-        var time = new Option<double?>("--time") { Description = "Seconds that it lasts; 5 by default, with --size at most 60.", HelpName = "SECONDS" };
-        var warmUp = new Option<double?>("--warm-up") { Description = "Seconds of the same load before the measure begins; 0 by default.", HelpName = "SECONDS" };
-        var size = Text("--size", "Bytes to move, all connections together.", "SIZE");
-        var rate = new Option<double?>("--rate") { Description = "Requests a second, all together; latency counts from when one is due.", HelpName = "IOPS" };
-        var format = Text("--format", "Format of an image file; probed unless given.", "qcow2|raw");
-        var metrics = Text("--metrics", "The server's metrics, to tell what the load cost it.", "HOST:PORT");
-        var json = new Option<bool>("--json") { Description = "Print JSON." };
-        var command = new Command("bench", "Measures how fast a disk takes requests of one kind.")
+        var target = new Argument<string>("TARGET") { Description = "Image file, nvme+tcp://HOST:PORT/NQN or nbd://HOST:PORT/EXPORT." };
+        var rw = new Option<string>("--rw") { HelpName = "LOAD" }.AcceptOnlyFromAmong([.. Operations.Keys]);
+        rw.Description = "Workload; writing destroys the data on the disk (default: randread).";
+        var block = Text("--bs", "Request size (default: 4k).", "SIZE");
+        var depth = Number("--depth", "Queue depth of each connection (default: 32).");
+        var connections = Number("--connections", "Number of connections to a server (default: 1).");
+        var time = Real("--time", "Duration in seconds (default: 5, with --size 60).", "SECONDS");
+        var warmUp = Real("--warm-up", "Duration of the unmeasured warm-up in seconds (default: 0).", "SECONDS");
+        var size = Text("--size", "Total bytes to transfer over all connections (default: no limit).", "SIZE");
+        var rate = Real("--rate", "Total requests per second; latency includes delay (default: no limit).", "IOPS");
+        var format = Text("--format", "Format of an image file, qcow2 or raw (default: probed).", "FORMAT");
+        var metrics = Text("--metrics", "Server metrics to read for its CPU time and memory allocations.", "HOST:PORT");
+        var json = new Option<bool>("--json") { Description = "Prints JSON." };
+        var command = new Command("bench", "Measures the throughput and latency of an image or of a served disk.")
         {
             target, rw, block, depth, connections, time, warmUp, size, rate, format, metrics, json,
         };
@@ -45,8 +46,8 @@ internal static class BenchCommand
                 BlockSize = (int)Math.Min(SizeText.Parse("request size", parsed.GetValue(block) ?? "4k"), int.MaxValue),
                 Depth = parsed.GetValue(depth) ?? 32,
                 Connections = parsed.GetValue(connections) ?? 1,
-                Time = Seconds(parsed.GetValue(time) ?? (bytes == 0 ? 5 : 60)),
-                WarmUp = parsed.GetValue(warmUp) is { } warm and not 0 ? Seconds(warm) : default,
+                Time = Seconds(time.Name, parsed.GetValue(time) ?? (bytes == 0 ? 5 : 60)),
+                WarmUp = parsed.GetValue(warmUp) is { } warm and not 0 ? Seconds(warmUp.Name, warm) : default,
                 Size = bytes,
                 Rate = parsed.GetValue(rate) ?? 0,
                 Format = parsed.GetValue(format),
@@ -61,6 +62,13 @@ internal static class BenchCommand
 
     private static Option<string?> Text(string name, string description, string value) => new(name) { Description = description, HelpName = value };
 
-    private static TimeSpan Seconds(double value)
-        => value is > 0 and < 1e6 ? TimeSpan.FromSeconds(value) : throw new ToolException($"{value} is no number of seconds", NativeExit.Usage);
+    private static Option<int?> Number(string name, string description)
+        => new(name) { Description = description, HelpName = "N", CustomParser = Numbers.Whole };
+
+    private static Option<double?> Real(string name, string description, string value)
+        => new(name) { Description = description, HelpName = value, CustomParser = Numbers.Real };
+
+    private static TimeSpan Seconds(string option, double value) => value is > 0 and <= 86400 ? TimeSpan.FromSeconds(value)
+        : throw new ToolException(
+            string.Create(CultureInfo.InvariantCulture, $"{option} {value}: expected more than 0 and at most 86400 seconds"), NativeExit.Usage);
 }

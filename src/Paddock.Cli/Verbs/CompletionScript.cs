@@ -1,6 +1,6 @@
 namespace Paddock.Cli.Verbs;
 
-/// <summary>Shell scripts that ask paddock itself for the words that may follow.</summary>
+/// <summary>Shell completion scripts; they run paddock to get the candidates.</summary>
 internal static class CompletionScript
 {
     private const string Bash =
@@ -17,9 +17,9 @@ internal static class CompletionScript
         """
         #compdef paddock
         _paddock() {
-            local -a words_here
-            words_here=("${(@f)$(paddock "[suggest:$CURSOR]" "$BUFFER" 2>/dev/null)}")
-            [[ -n "$words_here" ]] && compadd -- $words_here
+            local -a candidates
+            candidates=("${(@f)$(paddock "[suggest:$CURSOR]" "$BUFFER" 2>/dev/null)}")
+            [[ -n "$candidates" ]] && compadd -- $candidates
             _files
         }
         compdef _paddock paddock
@@ -28,11 +28,11 @@ internal static class CompletionScript
 
     private const string Fish =
         """
-        function __paddock_words
+        function __paddock_candidates
             set -l line (commandline -cp)
             paddock "[suggest:"(string length -- "$line")"]" "$line" 2>/dev/null
         end
-        complete -c paddock -a '(__paddock_words)'
+        complete -c paddock -a '(__paddock_candidates)'
 
         """;
 

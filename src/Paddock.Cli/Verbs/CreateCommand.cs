@@ -8,34 +8,34 @@ namespace Paddock.Cli.Verbs;
 /// <summary>The command line of `paddock create`.</summary>
 internal static class CreateCommand
 {
-    private static readonly Argument<string> File = new("FILE") { Description = "The new image." };
+    private static readonly Argument<string> File = new("FILE") { Description = "New image file." };
 
     private static readonly Argument<string> Size =
-        new("SIZE") { Description = "Size of the disk: bytes, or a number with k, M, G or T." };
+        new("SIZE") { Description = "Size of the disk, in bytes or with a suffix k, M, G, T, P or E." };
 
-    private static readonly Option<string?> ZoneSize = Text("--zone-size", "Bytes in a zone; without it the disk has no zones.");
+    private static readonly Option<string?> ZoneSize = Text("--zone-size", "Zone size (default: not a zoned disk).");
 
-    private static readonly Option<string?> ZoneCapacity = Text("--zone-capacity", "Writable bytes in a zone; the zone size by default.");
+    private static readonly Option<string?> ZoneCapacity = Text("--zone-capacity", "Writable bytes per zone (default: zone size).");
 
-    private static readonly Option<uint?> Conventional = Count("--conventional", "How many leading zones may be written anywhere.");
+    private static readonly Option<uint?> Conventional = Count("--conventional", "Number of conventional zones at the start of the disk (default: 0).");
 
-    private static readonly Option<uint?> MaxOpen = Count("--max-open", "Most zones open at once; 0 is no limit.");
+    private static readonly Option<uint?> MaxOpen = Count("--max-open", "Maximum number of open zones; 0: no limit (default: --max-active).");
 
-    private static readonly Option<uint?> MaxActive = Count("--max-active", "Most zones open or closed at once; 0 is no limit.");
+    private static readonly Option<uint?> MaxActive = Count("--max-active", "Maximum number of active (open or closed) zones; 0: no limit (default: 0).");
 
-    private static readonly Option<string?> MaxAppend = Text("--max-append", "Longest zone append in bytes; 0 is no limit.");
+    private static readonly Option<string?> MaxAppend = Text("--max-append", "Maximum size of a zone append; 0: no limit (default: 0).");
 
     private static readonly Option<string?> Layout =
-        new Option<string?>("--layout") { Description = "How the zones are stored: a (default) or c, the newest.", HelpName = "a|c" }
+        new Option<string?>("--layout") { Description = "On-disk layout of the zone metadata (default: a).", HelpName = "a|c" }
             .AcceptOnlyFromAmong("a", "c");
 
-    private static readonly Option<string?> ClusterSize = Text("--cluster-size", "Bytes in a cluster, 512 to 2M (64k; with --layout c at most the zone size).");
+    private static readonly Option<string?> ClusterSize = Text("--cluster-size", "Cluster size, 512 to 2M (default: 64k, or less if --layout c requires it).");
 
-    private static readonly Option<bool> Force = new("--force") { Description = "Replace a file that is there." };
+    private static readonly Option<bool> Force = new("--force") { Description = "Overwrites an existing file." };
 
     public static Command Build(NativeConsole console)
     {
-        var command = new Command("create", "Makes a new qcow2 image, zoned where --zone-size is given.")
+        var command = new Command("create", "Creates a qcow2 image, zoned with --zone-size.")
         {
             File, Size, ZoneSize, ZoneCapacity, Conventional, MaxOpen, MaxActive, MaxAppend, Layout, ClusterSize, Force,
         };
@@ -57,7 +57,7 @@ internal static class CreateCommand
         return NativeExit.Success;
     }
 
-    // layout c takes zones of whole clusters only: small zones get smaller clusters
+    // layout c requires a zone size that is a multiple of the cluster size
     private static long DefaultCluster(ZonedCreateOptions? zoned, NativeConsole console)
     {
         const long Usual = 65536, Smallest = 512;
@@ -67,7 +67,7 @@ internal static class CreateCommand
         }
 
         long cluster = Math.Max(Smallest, zoned.ZoneSize & -zoned.ZoneSize);
-        console.Out.WriteLine($"cluster size {SizeText.Human(cluster)}: in layout c a zone is a multiple of it");
+        console.Out.WriteLine($"cluster size {SizeText.Human(cluster)}: layout c requires a zone size that is a multiple of it");
         return cluster;
     }
 
@@ -77,7 +77,7 @@ internal static class CreateCommand
         {
             Option[] zoneOptions = [ZoneCapacity, Conventional, MaxOpen, MaxActive, MaxAppend, Layout];
             return zoneOptions.FirstOrDefault(o => parsed.GetResult(o) is not null) is { } stray
-                ? throw new ToolException($"{stray.Name} says how zones are, but the disk has none: add --zone-size", NativeExit.Usage)
+                ? throw new ToolException($"{stray.Name} requires --zone-size: without it the disk has no zones", NativeExit.Usage)
                 : null;
         }
 
@@ -101,5 +101,6 @@ internal static class CreateCommand
 
     private static Option<string?> Text(string name, string description) => new(name) { Description = description, HelpName = "SIZE" };
 
-    private static Option<uint?> Count(string name, string description) => new(name) { Description = description, HelpName = "N" };
+    private static Option<uint?> Count(string name, string description)
+        => new(name) { Description = description, HelpName = "N", CustomParser = Numbers.Count };
 }

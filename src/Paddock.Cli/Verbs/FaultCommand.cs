@@ -7,40 +7,48 @@ namespace Paddock.Cli.Verbs;
 /// <summary>The command line of `paddock fault`.</summary>
 internal static class FaultCommand
 {
-    /// <summary>What help says after the options.</summary>
+    /// <summary>Help text after the options.</summary>
     public static readonly string[] Details =
     [
         "Commands:",
-        "  fail     a request fails: error=ERRNO (EIO unless given), status=HEX (what NVMe hosts see), ms=N (wait first)",
-        "  delay    a request waits ms=N (1000 unless given) and holds up no other",
-        "  hang     a request waits until 'release', 'clear', or its NVMe host's Abort",
-        "  release  lets go on what rules hold: all, or id=N",
-        "  clear    takes rules away: all, or id=N; what they hold goes on",
-        "  status   shows the rules, what they met, and what is not flushed ('list' is the same); --json for programs",
-        "  drop     ends every connection of every listener",
-        "  powercut drops what was not flushed, ends every connection, opens the images anew: keep=PERCENT of the lost",
-        "           sectors survive, by seed=N; hold=SECONDS before clients are taken again. Wants serve --volatile-cache",
-        "  readonly, offline, restore    wear zone=N out, for good, or give it its condition back",
+        "  fail      rejects requests: error=ERRNO (default: EIO), status=HEX (for NVMe hosts), ms=N (delay)",
+        "  delay     delays requests by ms=N (default: 1000)",
+        "  hang      holds requests until 'release', 'clear' or an Abort by the NVMe host",
+        "  release   resumes requests held by a rule: id=N (default: all rules)",
+        "  clear     removes a rule and resumes the requests it holds: id=N (default: all rules)",
+        "  status    shows the rules, their matches and the unflushed data; 'list' is an alias",
+        "  drop      closes every connection of every listener",
+        "  powercut  drops unflushed data, closes every connection and reopens the images; requires",
+        "            serve --volatile-cache: keep=PERCENT of the unflushed sectors, chosen by seed=N,",
+        "            survive (default: 0); hold=SECONDS until clients are accepted again (default: 0)",
+        "  readonly, offline, restore",
+        "            make zone N read-only or offline permanently, or restore it: zone=N",
         "",
-        "Which requests (fail, delay, hang):",
-        "  command=any|read|write|append|zeroes|discard|flush|zone|open|close|finish|reset|report   (zone: open to reset)",
-        "  nth=N    the first that is met, counted from now (1)       every=K   from then on each K-th (1)",
-        "  count=N  how many are met, 0 for good (1)                  probability=P seed=N   met by chance, above 0 to 1",
-        "  zone=N or zone=N-M, or offset=SIZE length=SIZE             only requests that touch these",
+        "Requests that fail, delay and hang apply to (default: the next request):",
+        "  command=any|read|write|append|zeroes|discard|flush|zone|open|close|finish|reset|report",
+        "            kind of request; zone: open, close, finish or reset (default: any)",
+        "  nth=N     first matching request, counted from now (default: 1)",
+        "  every=K   every K-th matching request after that (default: 1)",
+        "  count=N   number of requests, 0: unlimited (default: 1)",
+        "  probability=P seed=N",
+        "            random choice with a probability above 0, up to 1 (default: 1)",
+        "  zone=N, zone=N-M or offset=SIZE length=SIZE",
+        "            only requests that overlap these zones or bytes",
         "",
-        "Which disk: image=NAME, the image's name as NBD exports it, or ns=N (and nqn=NQN), an NVMe namespace, whose offsets",
-        "and zones are meant then. Where there is one image, neither is needed.",
+        "Disk (required if the server has several images):",
+        "  image=NAME     NBD export name of the image",
+        "  ns=N nqn=NQN   NVMe namespace; offsets and zones are those of the namespace",
         "",
-        "Exit codes: 0 done, 1 no server answers or it refuses, 64 a word or an option that there is not.",
+        "Exit codes: 0 success, 1 no server or command rejected, 64 unknown command or option.",
         "",
     ];
 
     public static Command Create(NativeConsole console)
     {
-        var socket = new Argument<string>("SOCKET") { Description = "The server's control socket (serve --control)." };
-        var what = new Argument<string[]>("WHAT") { Description = "A word and its NAME=VALUE pairs; see below.", Arity = ArgumentArity.OneOrMore };
-        var json = new Option<bool>("--json") { Description = "Print the answer as JSON." };
-        var command = new Command("fault", "Makes a running server fail, delay, wear out zones, drop its clients or lose its power, to test the software above it.")
+        var socket = new Argument<string>("SOCKET") { Description = "Control socket of the server (serve --control)." };
+        var what = new Argument<string[]>("COMMAND") { Description = "Command and its NAME=VALUE pairs; see below.", Arity = ArgumentArity.OneOrMore };
+        var json = new Option<bool>("--json") { Description = "Prints the answer as JSON." };
+        var command = new Command("fault", "Injects faults into a running server, to test its clients.")
         {
             socket, what, json,
         };

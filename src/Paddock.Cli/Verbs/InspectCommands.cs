@@ -11,7 +11,7 @@ internal static class InspectCommands
     {
         var image = Image();
         var json = Json();
-        var command = new Command("info", "Says what an image is.") { image, json };
+        var command = new Command("info", "Shows the format, size, features and zones of an image.") { image, json };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await InfoVerb.RunAsync(parsed.GetRequiredValue(image), parsed.GetValue(json), console, cancellationToken);
@@ -24,13 +24,13 @@ internal static class InspectCommands
     {
         var image = Image();
         var json = Json();
-        var table = new Option<bool>("--table") { Description = "A line for each zone." };
-        var command = new Command("zones", "Draws the zones of an image as a map, with the resources in use.") { image, table, json };
+        var table = new Option<bool>("--table") { Description = "Prints one line per zone." };
+        var command = new Command("zones", "Shows a map of the zones of an image.") { image, table, json };
         command.Validators.Add(result =>
         {
             if (result.GetValue(table) && result.GetValue(json))
             {
-                result.AddError("--table and --json cannot be had at once");
+                result.AddError("--table and --json cannot be combined");
             }
         });
         command.SetAction(async (parsed, cancellationToken) =>
@@ -46,9 +46,9 @@ internal static class InspectCommands
     {
         var image = Image();
         var json = Json();
-        var repair = new Option<string?>("--repair") { Description = "What to mend: leaks, or all.", HelpName = "leaks|all" };
+        var repair = new Option<string?>("--repair") { Description = "What to repair (default: nothing).", HelpName = "leaks|all" };
         repair.AcceptOnlyFromAmong("leaks", "all");
-        var command = new Command("check", "Checks an image's tables, zone table included, and mends them where asked.")
+        var command = new Command("check", "Checks the metadata of an image, and repairs it with --repair.")
         {
             image, repair, json,
         };
@@ -57,7 +57,7 @@ internal static class InspectCommands
         return command;
     }
 
-    internal static Argument<string> Image() => new("IMAGE") { Description = "The image file." };
+    internal static Argument<string> Image() => new("IMAGE") { Description = "Image file." };
 
     private static Qcow2Repair Repair(string? word) => word switch
     {
@@ -66,5 +66,5 @@ internal static class InspectCommands
         _ => Qcow2Repair.None,
     };
 
-    private static Option<bool> Json() => new("--json") { Description = "For programs." };
+    private static Option<bool> Json() => new("--json") { Description = "Prints JSON." };
 }

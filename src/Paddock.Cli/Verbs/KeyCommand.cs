@@ -10,11 +10,18 @@ internal static class KeyCommand
     {
         var hmac = new Option<int>("--hmac", "-m")
         {
-            Description = "Binds the key to its owner's name: 0 not (default), 1 by SHA-256, 2 by SHA-384, 3 by SHA-512.", HelpName = "N",
+            Description = "Transformation: 0 none, 1 SHA-256, 2 SHA-384, 3 SHA-512 (default: 0).", HelpName = "N",
+            CustomParser = result => Numbers.Whole(result) ?? 0,
         };
-        var length = new Option<int?>("--key-length", "-l") { Description = "Bytes of the key: 32, 48 or 64; with --hmac those of the hash.", HelpName = "BYTES" };
-        var nqn = new Option<string?>("--nqn", "-n") { Description = "With --hmac, a name that the random key is bound to before it is printed.", HelpName = "NQN" };
-        var command = new Command("gen-dhchap-key", "Prints a new key for NVMe's in-band authentication (serve --dhchap-keys).") { hmac, length, nqn };
+        var length = new Option<int?>("--key-length", "-l")
+        {
+            Description = "Key length: 32, 48 or 64 (default: 32, with --hmac the hash length).", HelpName = "BYTES", CustomParser = Numbers.Whole,
+        };
+        var nqn = new Option<string?>("--nqn", "-n")
+        {
+            Description = "NQN that the key is transformed for; requires --hmac 1, 2 or 3.", HelpName = "NQN",
+        };
+        var command = new Command("gen-dhchap-key", "Generates a key for NVMe in-band authentication (serve --dhchap-keys).") { hmac, length, nqn };
         command.SetAction(parsed => KeyVerb.Generate(parsed.GetValue(hmac), parsed.GetValue(length), parsed.GetValue(nqn), console));
         return command;
     }

@@ -3,12 +3,12 @@ using Paddock.Tools.Native;
 
 namespace Paddock.Cli.Verbs;
 
-/// <summary>The command lines of `paddock demo` and `completion`, and places in the help for the compatible tools.</summary>
+/// <summary>The command lines of `paddock demo` and `completion`, and help entries for the QEMU-compatible tools.</summary>
 internal static class OtherCommands
 {
     public static Command Demo(NativeConsole console)
     {
-        var command = new Command("demo", "Shows the life of a zoned image, step by step, in a temporary folder.");
+        var command = new Command("demo", "Demonstrates a zoned image step by step, in a temporary directory.");
         command.SetAction(async (_, cancellationToken) =>
         {
             await Tools.Native.Demo.RunAsync(console, cancellationToken);
@@ -19,13 +19,13 @@ internal static class OtherCommands
 
     public static Command Completion(NativeConsole console)
     {
-        var shell = new Argument<string>("SHELL") { Description = "bash, zsh or fish." };
+        var shell = new Argument<string>("SHELL") { Description = "Name of the shell." };
         shell.AcceptOnlyFromAmong("bash", "zsh", "fish");
-        var command = new Command("completion", "Prints the script that completes paddock's words in a shell.") { shell };
+        var command = new Command("completion", "Prints a shell completion script.") { shell };
         command.SetAction(parsed => console.Out.Write(CompletionScript.For(parsed.GetRequiredValue(shell))));
         return command;
     }
 
-    /// <summary>A command that parses its own line before this tree is built; here so that help and completion know it.</summary>
+    /// <summary>An entry for help and completion; the tool itself parses its command line before this tree is built.</summary>
     public static Command Compatible(string name, string description) => new(name, description) { TreatUnmatchedTokensAsErrors = false };
 }

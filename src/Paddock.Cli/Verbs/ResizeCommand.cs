@@ -7,41 +7,44 @@ namespace Paddock.Cli.Verbs;
 /// <summary>The command line of `paddock resize`.</summary>
 internal static class ResizeCommand
 {
-    /// <summary>What help says after the options.</summary>
+    /// <summary>How the arguments are written in the usage line.</summary>
+    public const string Arguments = "[IMAGE] SIZE";
+
+    /// <summary>Help text after the options.</summary>
     public static readonly string[] Details =
     [
-        "IMAGE is its name as NBD exports it (the file's name without its ending, unless the server was told another), or its path as the",
-        "server was given it; where one image is served, it is not needed.",
+        "IMAGE is the NBD export name of the image (by default the file name without extension), or the path",
+        "given to the server. It is required if the server has several images.",
         "",
-        "SIZE is a number of bytes, or one with k, M, G, T, P or E behind it. With + or - in front: so much more or less than now.",
-        "It is a multiple of 512. A zoned disk gets or loses sequential zones at its end, and its last zone may be smaller; it becomes",
-        "smaller only where the zones that go, or are cut, are empty.",
+        "SIZE is in bytes or has a suffix k, M, G, T, P or E; with + or - it is relative to the current size.",
+        "It must be a multiple of 512. A zoned disk grows or shrinks by sequential zones at its end; the last",
+        "zone may be smaller. Zones that are removed or cut must be empty.",
         "",
-        "The clients of all listeners see the change: NVMe hosts are told by an event and look again, a virtual machine is told by its",
-        "configuration's change, NBD clients see it when they connect again. What grows reads as zeroes. Requests that are under way end",
-        "first; those that come meanwhile wait, and fail as out of range where the disk has no such place any more.",
+        "All clients see the new size: NVMe hosts and virtual machines are notified; NBD clients see it when",
+        "they reconnect. New space reads as zeroes. Requests in flight are completed first; later requests",
+        "wait until the size has changed, and fail if they are beyond the new end.",
         "",
-        "An image that is not served is resized by 'paddock img resize'.",
+        "An image that no server has open is resized with 'paddock img resize'.",
         "",
-        "Exit codes: 0 done and durable, 1 no server answers or it refuses, 64 no size, or a mode that there is not.",
+        "Exit codes: 0 success, 1 no server or command rejected, 64 unknown command or option.",
         "",
     ];
 
     public static Command Create(NativeConsole console)
     {
-        var control = new Option<string>("--control") { Description = "The server's control socket (serve --control).", HelpName = "PATH", Required = true };
-        var what = new Argument<string[]>("[IMAGE] SIZE")
+        var control = new Option<string>("--control") { Description = "Control socket of the server (serve --control).", HelpName = "PATH", Required = true };
+        var what = new Argument<string[]>(Arguments)
         {
-            Description = "Which image, where there are several, and its new size; see below.", Arity = new ArgumentArity(1, 2),
+            Description = "Image to resize and its new size; see below.", Arity = new ArgumentArity(1, 2),
         };
-        var shrink = new Option<bool>("--shrink") { Description = "The disk may become smaller; what is cut off is lost." };
+        var shrink = new Option<bool>("--shrink") { Description = "Allows shrinking; data beyond the new end is lost." };
         var preallocation = new Option<string?>("--preallocation")
         {
-            Description = "What is reserved of the new part (default off).", HelpName = "off|metadata|falloc|full",
+            Description = "Preallocation of the new space (default: off).", HelpName = "off|metadata|falloc|full",
         };
         preallocation.CompletionSources.Add("off", "metadata", "falloc", "full");
-        var json = new Option<bool>("--json") { Description = "Print the answer as JSON." };
-        var command = new Command("resize", "Changes the size of an image that a running server serves, under its clients.")
+        var json = new Option<bool>("--json") { Description = "Prints the answer as JSON." };
+        var command = new Command("resize", "Resizes an image of a running server.")
         {
             control, what, shrink, preallocation, json,
         };

@@ -7,12 +7,31 @@ namespace Paddock.Cli.Verbs;
 /// <summary>The command line of `paddock serve`.</summary>
 internal static class ServeCommand
 {
+    /// <summary>Help text after the options.</summary>
+    public static readonly string[] Details =
+    [
+        "ADDRESS is HOST:PORT or unix:PATH. --nbd-tls is required or allowed; --nbd-tls-clients is required",
+        "or none. POLICY is none, same-directory or any.",
+        "",
+        "--vhost-user with several images creates a socket NAME.sock for each of them in the directory.",
+        "Unsealed guest memory can be truncated by its owner, which would terminate the server.",
+        "",
+        "--dhchap-keys: one 'HOSTNQN KEY [CONTROLLERKEY]' per line, readable by the owner only. Environment",
+        "variables PADDOCK_DHCHAP_SECRET and PADDOCK_DHCHAP_CTRL_SECRET hold the keys of all other hosts.",
+        "",
+        "--idle-timeout: by default, idle NBD clients are disconnected only if another client needs the slot.",
+        "",
+        "SIGINT and SIGTERM stop the server. SIGHUP reloads the configuration file, keys and certificates; if",
+        "none of them is given, it stops the server as well.",
+        "",
+    ];
+
     public static Command Serve(NativeConsole console)
     {
         var options = new ServeOptions();
         var command = new Command(
             "serve",
-            "Serves images over NVMe/TCP, NBD and vhost-user until it is asked to stop (SIGINT, SIGTERM; SIGHUP without a configuration file).");
+            "Serves images over NVMe/TCP, NBD and vhost-user until stopped.");
         options.AddTo(command);
         command.SetAction(async (parsed, cancellationToken) =>
         {

@@ -3,78 +3,83 @@ using Paddock.Tools.Serve;
 
 namespace Paddock.Cli.Verbs;
 
-/// <summary>The options of `paddock serve`; each has its key in a configuration file.</summary>
+/// <summary>The options of `paddock serve`; each has a key in the configuration file.</summary>
 internal sealed class ServeOptions
 {
     private readonly Argument<string[]> _images = new("IMAGE") { Description = "Images to serve.", Arity = ArgumentArity.ZeroOrMore };
-    private readonly Option<string?> _config = new("--config") { Description = "A JSON file with the same settings; flags go before it.", HelpName = "FILE" };
-    private readonly Option<string?> _nvme = new("--nvme") { Description = "Listen for NVMe/TCP.", HelpName = "HOST:PORT" };
-    private readonly Option<string?> _nbd = new("--nbd") { Description = "Listen for NBD.", HelpName = "HOST:PORT|unix:PATH" };
-    private readonly Option<string?> _tls = new("--nbd-tls-creds") { Description = "Folder of NBD's certificates, named as QEMU names them.", HelpName = "DIR" };
-    private readonly Option<string?> _tlsMode = new("--nbd-tls")
-    {
-        Description = "Whether NBD clients must use TLS (default, given certificates).", HelpName = "required|allowed",
-    };
-    private readonly Option<string?> _tlsClients = new("--nbd-tls-clients") { Description = "Whether they must show one too (default).", HelpName = "required|none" };
-    private readonly Option<bool> _nbdResize = new("--nbd-resize")
-    {
-        Description = "Let NBD clients change an export's size (an experimental extension of the protocol): they can make the file grow.",
-    };
-    private readonly Option<string?> _vhostUser = new("--vhost-user")
-    {
-        Description = "Unix socket for a virtual machine (vhost-user-blk); several images: a folder for one socket each, NAME.sock.", HelpName = "PATH",
-    };
-    private readonly Option<int?> _queues = new("--vhost-user-queues") { Description = "Queues of a vhost-user disk (default 4).", HelpName = "N" };
-    private readonly Option<bool?> _sealed = new("--vhost-user-sealed")
-    {
-        Description = "Refuse guest memory that cannot be sealed: its owner could end the server by cutting it short (default true).", HelpName = "true|false",
-    };
-    private readonly Option<string?> _metrics = new("--metrics") { Description = "Serve Prometheus metrics at /metrics.", HelpName = "HOST:PORT|unix:PATH" };
-    private readonly Option<string[]> _metricsHosts = new("--metrics-host")
-    {
-        Description = "Host name by which HTTP clients may ask for the metrics, beside localhost and the addresses; may be repeated.", HelpName = "NAME",
-    };
-    private readonly Option<string?> _control = new("--control") { Description = "Unix socket for 'paddock fault' and 'paddock resize'.", HelpName = "PATH" };
-    private readonly Option<string?> _nqn = new("--nqn") { Description = "Qualified name of the NVMe subsystem.", HelpName = "NQN" };
-    private readonly Option<string[]> _hosts = new("--allow-host") { Description = "Qualified name of a host that may connect; may be repeated.", HelpName = "NQN" };
-    private readonly Option<string?> _keys = new("--dhchap-keys")
-    {
-        Description = "File of keys by which NVMe hosts must authenticate, one 'HOSTNQN KEY [CONTROLLERKEY]' a line, readable by its owner alone. "
-            + "PADDOCK_DHCHAP_SECRET and PADDOCK_DHCHAP_CTRL_SECRET are the keys of every other host.",
-        HelpName = "FILE",
-    };
-    private readonly Option<string?> _format = new("--format") { Description = "Format of the images; probed unless given.", HelpName = "qcow2|raw" };
-    private readonly Option<string?> _backing = new("--backing")
-    {
-        Description = "Backing files that images may name (default same-directory).", HelpName = "none|same-directory|any",
-    };
-    private readonly Option<bool> _readOnly = new("--read-only") { Description = "Take no writes." };
-    private readonly Option<int?> _block = new("--block-size") { Description = "Bytes of an NVMe logical block: 512 (default) or 4096.", HelpName = "BYTES" };
-    private readonly Option<int?> _connections = new("--max-connections") { Description = "Connections at once by each listener (default 256).", HelpName = "N" };
-    private readonly Option<string?> _memory = new("--max-memory") { Description = "Memory for the data of requests (default 1G).", HelpName = "SIZE" };
-    private readonly Option<int?> _idle = new("--idle-timeout")
-    {
-        Description = "Seconds of silence until a client is dropped; 0: never (default 600, for NBD only when full).",
-        HelpName = "S",
-    };
-    private readonly Option<int?> _drain = new("--drain-timeout") { Description = "Seconds that a stop waits for requests under way (default 10).", HelpName = "S" };
-    private readonly Option<bool> _check = new("--check-config") { Description = "Say what would be served, and end." };
-    private readonly Option<string?> _cache = new("--volatile-cache")
-    {
-        Description = "Keep what is not flushed in memory alone, up to SIZE for each image, as a drive does; 'paddock fault ... powercut' drops it.",
-        HelpName = "SIZE",
-    };
-    private readonly Option<string[]> _faults = new("--faults") { Description = "A script of faults, run from the start; may be repeated.", HelpName = "FILE" };
-    private readonly Option<bool> _jsonLog = new("--json-log") { Description = "Write the log as JSON lines." };
 
-    /// <summary>Whether only what would be served is asked for.</summary>
+    private readonly Option<string?> _config = Text("--config", "FILE", "JSON configuration file; command-line options override it.");
+
+    private readonly Option<bool> _check = Flag("--check-config", "Checks the settings, prints what would be served, and exits.");
+
+    private readonly Option<string?> _nvme = Text("--nvme", "HOST:PORT", "Address to listen on for NVMe/TCP hosts.");
+
+    private readonly Option<string?> _nbd = Text("--nbd", "ADDRESS", "Address to listen on for NBD clients.");
+
+    private readonly Option<string?> _tls = Text("--nbd-tls-creds", "DIR", "Directory of the TLS certificates for NBD, named as QEMU names them.");
+
+    private readonly Option<string?> _tlsMode = Text("--nbd-tls", "MODE", "Whether NBD clients must use TLS (default: required).");
+
+    private readonly Option<string?> _tlsClients =
+        Text("--nbd-tls-clients", "MODE", "Whether NBD clients must present a certificate (default: required).");
+
+    private readonly Option<bool> _nbdResize =
+        Flag("--nbd-resize", "Allows NBD clients to resize exports (experimental extension).");
+
+    private readonly Option<string?> _vhostUser =
+        Text("--vhost-user", "PATH", "Unix socket for a virtual machine; for several images, a directory.");
+
+    private readonly Option<int?> _queues = Number("--vhost-user-queues", "N", "Number of queues of a vhost-user disk (default: 4).");
+
+    private readonly Option<bool?> _sealed = Boolean("--vhost-user-sealed", "Whether guest memory must be sealed (default: true).");
+
+    private readonly Option<string?> _metrics = Text("--metrics", "ADDRESS", "Address of the Prometheus metrics page, /metrics.");
+
+    private readonly Option<string[]> _metricsHosts =
+        Repeated("--metrics-host", "NAME", "Host name accepted in requests for metrics; repeatable.");
+
+    private readonly Option<string?> _control = Text("--control", "PATH", "Unix socket for 'paddock fault' and 'paddock resize'.");
+
+    private readonly Option<string?> _nqn = Text("--nqn", "NQN", "Name of the NVMe subsystem (default: from the first image's name).");
+
+    private readonly Option<string[]> _hosts = Repeated("--allow-host", "NQN", "NVMe host that may connect; repeatable (default: all hosts).");
+
+    private readonly Option<string?> _keys = Text("--dhchap-keys", "FILE", "Keys with which NVMe hosts must authenticate.");
+
+    private readonly Option<string?> _format = Text("--format", "FORMAT", "Format of the images, qcow2 or raw (default: probed).");
+
+    private readonly Option<string?> _backing =
+        Text("--backing", "POLICY", "Backing files that images may use (default: same-directory).");
+
+    private readonly Option<bool> _readOnly = Flag("--read-only", "Rejects writes.");
+
+    private readonly Option<int?> _block = Number("--block-size", "BYTES", "NVMe logical block size, 512 or 4096 (default: 512).");
+
+    private readonly Option<int?> _connections =
+        Number("--max-connections", "N", "Maximum number of connections per listener (default: 256).");
+
+    private readonly Option<string?> _memory = Text("--max-memory", "SIZE", "Maximum memory for request data (default: 1G).");
+
+    private readonly Option<int?> _idle =
+        Number("--idle-timeout", "S", "Seconds until an idle client is disconnected; 0: never (default: 600).");
+
+    private readonly Option<int?> _drain =
+        Number("--drain-timeout", "S", "Seconds to wait for requests in flight when stopping (default: 10).");
+
+    private readonly Option<string?> _cache = Text("--volatile-cache", "SIZE", "Volatile write cache per image, to test power cuts (default: none).");
+
+    private readonly Option<string[]> _faults = Repeated("--faults", "FILE", "Script of fault commands, run from the start; repeatable.");
+
+    private readonly Option<bool> _jsonLog = Flag("--json-log", "Writes the log as JSON lines.");
+
+    /// <summary>Whether to check the settings without serving.</summary>
     public bool IsCheck(ParseResult parsed) => parsed.GetValue(_check);
 
-    /// <summary>Whether a file stands behind the settings, so that reading them again may give others.</summary>
+    /// <summary>Whether the settings refer to files, so that a reload may change them.</summary>
     public bool HasFiles(ParseResult parsed) => parsed.GetValue(_config) is not null || parsed.GetValue(_keys) is not null
         || parsed.GetValue(_tls) is not null;
 
-    /// <summary>Gives a command these options.</summary>
+    /// <summary>Adds these options to a command.</summary>
     public void AddTo(Command command)
     {
         command.Add(_images);
@@ -88,7 +93,7 @@ internal sealed class ServeOptions
         }
     }
 
-    /// <summary>The settings: the file's, with the flags before them.</summary>
+    /// <summary>The settings: those of the file, overridden by command-line options.</summary>
     public ServeSettings SettingsOf(ParseResult parsed)
     {
         var given = parsed.GetValue(_config) is { } file ? ServeSettings.Load(file) : new ServeSettings();
@@ -125,4 +130,16 @@ internal sealed class ServeOptions
             JsonLog = parsed.GetValue(_jsonLog) || given.JsonLog,
         };
     }
+
+    private static Option<string?> Text(string name, string value, string description) => new(name) { Description = description, HelpName = value };
+
+    private static Option<string[]> Repeated(string name, string value, string description) => new(name) { Description = description, HelpName = value };
+
+    private static Option<bool> Flag(string name, string description) => new(name) { Description = description };
+
+    private static Option<int?> Number(string name, string value, string description)
+        => new(name) { Description = description, HelpName = value, CustomParser = Numbers.Whole };
+
+    private static Option<bool?> Boolean(string name, string description)
+        => new(name) { Description = description, HelpName = "BOOL", CustomParser = Numbers.TrueOrFalse };
 }

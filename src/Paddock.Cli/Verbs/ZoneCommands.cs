@@ -7,23 +7,23 @@ namespace Paddock.Cli.Verbs;
 /// <summary>The command lines of `paddock zone ...` and `paddock append`.</summary>
 internal static class ZoneCommands
 {
-    public static Command Zone(NativeConsole console) => new("zone", "Opens, closes, finishes or resets zones; makes them read-only or offline.")
+    public static Command Zone(NativeConsole console) => new("zone", "Opens, closes, finishes, resets or retires zones.")
     {
-        Action(ZoneAction.Open, "open", "Opens zones by request; they stay open while the image is in use.", console),
+        Action(ZoneAction.Open, "open", "Opens zones explicitly; they are closed when the image is closed.", console),
         Action(ZoneAction.Close, "close", "Closes open zones.", console),
-        Action(ZoneAction.Finish, "finish", "Makes zones full; what is unwritten reads as zeroes for good.", console),
-        Action(ZoneAction.Reset, "reset", "Empties zones and gives their space back.", console),
-        Condition(ZoneCondition.ReadOnly, "readonly", "Makes zones read-only, as a worn drive does; the image keeps it.", console),
-        Condition(ZoneCondition.Offline, "offline", "Makes zones offline: neither readable nor writable; the image keeps it.", console),
-        Condition(ZoneCondition.Empty, "restore", "Gives read-only and offline zones back the condition that their pointers tell.", console),
+        Action(ZoneAction.Finish, "finish", "Makes zones full; unwritten blocks read as zeroes.", console),
+        Action(ZoneAction.Reset, "reset", "Empties zones and frees their space.", console),
+        Condition(ZoneCondition.ReadOnly, "readonly", "Makes zones read-only permanently, as on a worn drive.", console),
+        Condition(ZoneCondition.Offline, "offline", "Makes zones offline permanently: neither readable nor writable.", console),
+        Condition(ZoneCondition.Empty, "restore", "Makes read-only and offline zones usable again.", console),
     };
 
     public static Command Append(NativeConsole console)
     {
         var image = InspectCommands.Image();
-        var zone = new Argument<int>("ZONE") { Description = "Index of the zone." };
-        var pad = new Option<bool>("--pad") { Description = "Fill the last sector up with zeroes." };
-        var command = new Command("append", "Writes standard input at a zone's write pointer and prints where it landed.")
+        var zone = new Argument<int>("ZONE") { Description = "Zone index.", CustomParser = result => Numbers.Whole(result) ?? 0 };
+        var pad = new Option<bool>("--pad") { Description = "Pads the last sector with zeroes." };
+        var command = new Command("append", "Appends standard input to a zone and prints the offset of the data.")
         {
             image, zone, pad,
         };
@@ -39,7 +39,7 @@ internal static class ZoneCommands
     private static Command Condition(ZoneCondition condition, string name, string description, NativeConsole console)
     {
         var image = InspectCommands.Image();
-        var zones = new Argument<string>("ZONES") { Description = "Indices such as 0,3-5, or all." };
+        var zones = new Argument<string>("ZONES") { Description = "Zone indices, such as 0,3-5, or all." };
         var command = new Command(name, description) { image, zones };
         command.SetAction(async (parsed, cancellationToken) =>
         {
@@ -53,7 +53,7 @@ internal static class ZoneCommands
     private static Command Action(ZoneAction action, string name, string description, NativeConsole console)
     {
         var image = InspectCommands.Image();
-        var zones = new Argument<string>("ZONES") { Description = "Indices such as 0,3-5, or all." };
+        var zones = new Argument<string>("ZONES") { Description = "Zone indices, such as 0,3-5, or all." };
         var command = new Command(name, description) { image, zones };
         command.SetAction(async (parsed, cancellationToken) =>
         {

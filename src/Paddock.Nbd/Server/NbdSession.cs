@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Paddock.Block;
 using Paddock.Block.Buffers;
 using Paddock.Block.Concurrency;
+using Paddock.Block.Serving;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
 
@@ -78,7 +79,8 @@ internal sealed class NbdSession : IDisposable
     /// <summary>Whether no more requests are taken.</summary>
     public bool IsStopping => _stopping;
 
-    public InFlight InFlight { get; } = new(NbdLimits.MaxInFlight, NbdLimits.MaxInFlightBytes);
+    /// <summary>The requests that are away from the receive loop.</summary>
+    public RequestBudget InFlight { get; } = new(NbdLimits.MaxInFlightBytes, NbdLimits.MaxInFlight);
 
     /// <summary>Serves until the client leaves, breaks the protocol, or <see cref="Stop"/>; requests under way are answered first.</summary>
     /// <exception cref="NbdProtocolException">The client broke the protocol.</exception>

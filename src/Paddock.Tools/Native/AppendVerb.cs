@@ -2,18 +2,18 @@ using Paddock.Block;
 
 namespace Paddock.Tools.Native;
 
-/// <summary>`paddock append`: standard input goes to a zone's write pointer.</summary>
+/// <summary>`paddock append`: appends standard input to a zone.</summary>
 public static class AppendVerb
 {
     private const int Sector = 512;
     private const int MaxChunk = 1 << 20;
 
-    /// <summary>Appends all of the input and prints where it landed.</summary>
+    /// <summary>Appends all input and prints the offset of the data.</summary>
     /// <param name="path">The image.</param>
     /// <param name="zone">The zone's index.</param>
-    /// <param name="pad">Whether a last, part-filled sector is filled up with zeroes; else it is refused.</param>
-    /// <param name="console">Its input is the data.</param>
-    /// <param name="cancellationToken">Stops between two appends; what was appended is flushed.</param>
+    /// <param name="pad">Whether a partial last sector is padded with zeroes; otherwise it is rejected.</param>
+    /// <param name="console">Provides the data as standard input.</param>
+    /// <param name="cancellationToken">Stops between two appends; appended data is flushed.</param>
     public static async ValueTask RunAsync(
         string path, int zone, bool pad, NativeConsole console, CancellationToken cancellationToken = default)
     {
@@ -21,7 +21,7 @@ public static class AppendVerb
         var zoned = NativeImage.Zoned(device, path);
         if (zone < 0 || zone >= zoned.Zoned.ZoneCount)
         {
-            throw new ToolException($"there is no zone {zone}: the zones of this disk are 0 to {zoned.Zoned.ZoneCount - 1}");
+            throw new ToolException($"zone {zone} does not exist: this disk has zones 0 to {zoned.Zoned.ZoneCount - 1}");
         }
 
         long start = zone * zoned.Zoned.ZoneSize;
@@ -46,13 +46,13 @@ public static class AppendVerb
             await zoned.FlushAsync(CancellationToken.None);
             bool stopped = e is OperationCanceledException;
             throw new ToolException(
-                $"{(stopped ? "stopped" : e.Message)} (the first {total} bytes were appended at 0x{landed:x})",
+                $"{(stopped ? "stopped" : e.Message)} ({total} bytes were appended at 0x{landed:x})",
                 stopped ? NativeExit.Stopped : NativeExit.Failure);
         }
 
         await zoned.FlushAsync(cancellationToken);
         console.Out.WriteLine(total == 0
-            ? "nothing to append: standard input was empty"
+            ? "standard input was empty: nothing appended"
             : $"appended {total} bytes to zone {zone} at {landed} (0x{landed:x})");
     }
 
@@ -62,7 +62,7 @@ public static class AppendVerb
         return (int)Math.Max(Sector, Math.Min(most, limits.ZoneCapacity) / Sector * Sector);
     }
 
-    // a file tells its length beforehand, so that it is appended whole or not at all; a pipe does not
+    // the length of a file is known beforehand: append all of it or nothing
     private static async ValueTask RefuseWhatCannotFitAsync(
         IZonedBlockDevice device, long start, Stream input, CancellationToken cancellationToken)
     {
@@ -77,7 +77,7 @@ public static class AppendVerb
         long length = input.Length - input.Position;
         if (report[0].Type != ZoneType.Conventional && length > room)
         {
-            throw new ToolException($"{length} bytes do not fit: the zone has room for {room}");
+            throw new ToolException($"{length} bytes do not fit into zone {start / device.Zoned.ZoneSize}: {room} bytes are left");
         }
     }
 
@@ -91,7 +91,7 @@ public static class AppendVerb
 
         if (!pad)
         {
-            throw new ToolException($"the data ends {rest} bytes into a sector of {Sector}; add --pad to fill the sector up with zeroes");
+            throw new ToolException($"the data is not a multiple of {Sector} bytes: the last sector has {rest}; pad it with zeroes with --pad");
         }
 
         int length = got - rest + Sector;

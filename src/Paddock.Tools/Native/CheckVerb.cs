@@ -4,10 +4,11 @@ using Paddock.Qcow2;
 
 namespace Paddock.Tools.Native;
 
-/// <summary>`paddock check`: are an image's tables sound, and if not, mend them where asked.</summary>
+/// <summary>`paddock check`: checks the metadata of an image and repairs it on request.</summary>
 public static class CheckVerb
 {
-    /// <summary>Checks, prints what was found, and gives the exit code.</summary>
+    /// <summary>Checks the image and prints the findings.</summary>
+    /// <returns>The exit code.</returns>
     public static async ValueTask<int> RunAsync(
         string path, Qcow2Repair repair, bool json, NativeConsole console, CancellationToken cancellationToken = default)
     {
@@ -52,12 +53,12 @@ public static class CheckVerb
             }
         }
 
-        Add(report.CorruptionsFixed, "corruptions mended");
-        Add(report.LeaksFixed, "leaked clusters given back");
-        Add(report.Corruptions, "corruptions (--repair all mends what can be mended)");
-        Add(report.Leaks, "leaked clusters (harmless; --repair leaks gives them back)");
-        Add(report.CheckErrors, "parts that could not be checked");
-        string found = parts.Count == 0 ? "sound" : string.Join(", ", parts);
+        Add(report.CorruptionsFixed, "corruptions repaired");
+        Add(report.LeaksFixed, "leaked clusters freed");
+        Add(report.Corruptions, "corruptions (--repair all repairs what can be repaired)");
+        Add(report.Leaks, "leaked clusters (harmless; --repair leaks frees them)");
+        Add(report.CheckErrors, "parts that could not be read");
+        string found = parts.Count == 0 ? "no errors" : string.Join(", ", parts);
         return $"{found}; {report.AllocatedClusters} of {report.TotalClusters} clusters in use";
     }
 

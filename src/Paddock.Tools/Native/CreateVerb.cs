@@ -4,14 +4,14 @@ using Paddock.Qcow2;
 
 namespace Paddock.Tools.Native;
 
-/// <summary>`paddock create`: a new qcow2 image, zoned where a zone size is given.</summary>
+/// <summary>`paddock create`: creates a qcow2 image, zoned if a zone size is given.</summary>
 public static class CreateVerb
 {
-    /// <summary>Makes the image; nothing is left behind when it is refused.</summary>
+    /// <summary>Creates the image; on failure no file is left behind.</summary>
     /// <param name="path">The new file; it must not exist unless <paramref name="force"/>.</param>
-    /// <param name="options">What the image is like.</param>
-    /// <param name="force">Whether a file that is there is replaced.</param>
-    /// <param name="console">Takes the line that says what was made.</param>
+    /// <param name="options">Properties of the image.</param>
+    /// <param name="force">Whether an existing file is overwritten.</param>
+    /// <param name="console">Receives the summary.</param>
     /// <param name="cancellationToken">Stops it.</param>
     public static async ValueTask RunAsync(
         string path, Qcow2CreateOptions options, bool force, NativeConsole console, CancellationToken cancellationToken = default)
@@ -19,10 +19,10 @@ public static class CreateVerb
         bool existed = FileIdentity.IsTaken(path);
         if (existed && !force)
         {
-            throw new ToolException($"'{path}' is there already; choose another name, or add --force to replace it");
+            throw new ToolException($"'{path}' exists; choose another name, or overwrite it with --force");
         }
 
-        // a refused option must not cost an existing file its contents
+        // an invalid option must not destroy an existing file
         Qcow2Image.CheckCreateOptions(options);
         var storage = NativeImage.OpenFile(new FileOpenOptions { Path = path, Create = true, Lock = ImageLock.Write });
         try
@@ -39,7 +39,7 @@ public static class CreateVerb
             await storage.DisposeAsync();
         }
 
-        console.Out.WriteLine($"made '{EscapedText.Escape(path)}': {Describe(options)}");
+        console.Out.WriteLine($"created '{EscapedText.Escape(path)}': {Describe(options)}");
     }
 
     private static string Describe(Qcow2CreateOptions options)

@@ -3,7 +3,7 @@ using Paddock.Qcow2;
 
 namespace Paddock.Tools.Native;
 
-/// <summary>`paddock demo`: the life of a zoned image, step by step, in a folder that is gone afterwards.</summary>
+/// <summary>`paddock demo`: demonstrates a zoned image step by step, in a temporary directory.</summary>
 public sealed class Demo
 {
     private const long Mebibyte = 1 << 20;
@@ -19,7 +19,7 @@ public sealed class Demo
     }
 
     /// <summary>Runs the demo.</summary>
-    /// <exception cref="ToolException">A step did not do what it is to show.</exception>
+    /// <exception cref="ToolException">A step did not have the expected result.</exception>
     public static async ValueTask RunAsync(NativeConsole console, CancellationToken cancellationToken = default)
     {
         string folder = Directory.CreateTempSubdirectory("paddock-demo-").FullName;
@@ -35,32 +35,32 @@ public sealed class Demo
 
     private async ValueTask PlayAsync(CancellationToken cancellationToken)
     {
-        Say("A new disk of 256 MiB: 64 zones of 4 MiB (3 MiB writable), the first 4 conventional, at most 3 open and 6 active.");
+        Say("Create a disk of 256 MiB: 64 zones of 4 MiB (capacity 3 MiB), 4 of them conventional; at most 3 open and 6 active.");
         await CreateVerb.RunAsync(_path, Options(), force: false, _console, cancellationToken);
         await using (var device = await OpenAsync(cancellationToken))
         {
             await WriteAsync(device, cancellationToken);
             await AppendAsync(device, cancellationToken);
             await FillAndResetAsync(device, cancellationToken);
-            Say("The zones now, while the disk is in use:");
+            Say("The zones at this point:");
             await MapAsync(device, cancellationToken);
         }
 
-        Say("The image is closed and opened again: the write pointers stand where they stood, and open zones are closed.");
+        Say("Close and reopen the image: write pointers are unchanged, open zones are closed.");
         await using (var device = await OpenAsync(cancellationToken))
         {
             await CheckReopenedAsync(device, cancellationToken);
             await MapAsync(device, cancellationToken);
         }
 
-        Say("The image is checked, zone table included.");
+        Say("Check the image, including its zone table.");
         if (await CheckVerb.RunAsync(_path, Qcow2Repair.None, json: false, _console, cancellationToken) != NativeExit.Success)
         {
-            throw new ToolException("the demo's image is not sound: this is a fault of Paddock; please report it");
+            throw new ToolException("the image of the demo has errors: this is a bug in Paddock; please report it");
         }
 
         _console.Out.WriteLine();
-        _console.Out.WriteLine("That is all: the folder with the image is removed. 'paddock --help' lists the commands.");
+        _console.Out.WriteLine("End of the demo; its image was removed. 'paddock --help' lists the commands.");
     }
 
     private static Qcow2CreateOptions Options() => new()
@@ -78,7 +78,7 @@ public sealed class Demo
 
     private async ValueTask WriteAsync(IZonedBlockDevice device, CancellationToken cancellationToken)
     {
-        Say("Zone 4 is written in order: three writes of 512 KiB, each where the last one ended.");
+        Say("Write zone 4 sequentially: three writes of 512 KiB at the write pointer.");
         byte[] data = Pattern(512 * 1024, 0x5a);
         for (int i = 0; i < 3; i++)
         {
@@ -86,34 +86,34 @@ public sealed class Demo
         }
 
         await ShowAsync(device, 4, cancellationToken);
-        Say("Written out of order, 1 MiB beyond the pointer, it is refused:");
+        Say("A write 1 MiB beyond the write pointer is rejected:");
         try
         {
             await device.WriteAsync((4 * ZoneSize) + (5 * Mebibyte / 2), data.AsMemory(0, 4096), WriteFlags.None, cancellationToken);
         }
         catch (ZoneException e)
         {
-            _console.Out.WriteLine($"   refused: {e.Message}");
+            _console.Out.WriteLine($"   rejected: {e.Message}");
             await ShowAsync(device, 4, cancellationToken);
             return;
         }
 
-        throw new ToolException("a write beyond the write pointer was taken: this is a fault of Paddock; please report it");
+        throw new ToolException("a write beyond the write pointer was accepted: this is a bug in Paddock; please report it");
     }
 
     private async ValueTask AppendAsync(IZonedBlockDevice device, CancellationToken cancellationToken)
     {
-        Say("Two appends to zone 5 name the zone only; the disk says where the data landed.");
+        Say("Two appends to zone 5 specify only the zone; the disk returns the offset of the data.");
         for (int i = 0; i < 2; i++)
         {
             long at = await device.AppendAsync(5 * ZoneSize, Pattern(65536, 0x11), WriteFlags.None, cancellationToken);
-            _console.Out.WriteLine($"   landed at {at} (0x{at:x})");
+            _console.Out.WriteLine($"   appended at {at} (0x{at:x})");
         }
     }
 
     private async ValueTask FillAndResetAsync(IZonedBlockDevice device, CancellationToken cancellationToken)
     {
-        Say("Zones 6 to 9 are filled, zone 10 is finished early, and zone 11 is opened by request.");
+        Say("Fill zones 6 to 9, finish zone 10 early, and open zone 11 explicitly.");
         for (int zone = 6; zone <= 9; zone++)
         {
             await device.AppendAsync(zone * ZoneSize, Pattern(3 * (int)Mebibyte, 0x22), WriteFlags.None, cancellationToken);
@@ -124,13 +124,13 @@ public sealed class Demo
         await device.ManageZonesAsync(ZoneAction.Open, 11 * ZoneSize, ZoneSize, cancellationToken);
         await ShowAsync(device, 9, cancellationToken);
 
-        Say("Zone 9 is reset: empty again, and it reads as zeroes.");
+        Say("Reset zone 9: it is empty and reads as zeroes.");
         await device.ManageZonesAsync(ZoneAction.Reset, 9 * ZoneSize, ZoneSize, cancellationToken);
         byte[] read = new byte[4096];
         await device.ReadAsync(9 * ZoneSize, read, cancellationToken);
         if (read.AsSpan().ContainsAnyExcept((byte)0))
         {
-            throw new ToolException("a reset zone does not read as zeroes: this is a fault of Paddock; please report it");
+            throw new ToolException("a reset zone does not read as zeroes: this is a bug in Paddock; please report it");
         }
 
         await ShowAsync(device, 9, cancellationToken);
@@ -143,7 +143,7 @@ public sealed class Demo
         await device.ReadAsync(zone.WritePointer - read.Length, read, cancellationToken);
         if (zone.WritePointer != (4 * ZoneSize) + (3 * Mebibyte / 2) || read.AsSpan().ContainsAnyExcept((byte)0x5a))
         {
-            throw new ToolException("zone 4 lost data or its pointer: this is a fault of Paddock; please report it");
+            throw new ToolException("zone 4 lost data or its write pointer: this is a bug in Paddock; please report it");
         }
 
         await ShowAsync(device, 4, cancellationToken);

@@ -4,10 +4,10 @@ using Paddock.Qcow2;
 
 namespace Paddock.Tools.Native;
 
-/// <summary>`paddock info`: what an image is, for people or as JSON.</summary>
+/// <summary>`paddock info`: shows the properties of an image as text or JSON.</summary>
 public static class InfoVerb
 {
-    /// <summary>Prints the facts of the image at <paramref name="path"/>.</summary>
+    /// <summary>Prints the properties of the image at <paramref name="path"/>.</summary>
     public static async ValueTask RunAsync(string path, bool json, NativeConsole console, CancellationToken cancellationToken = default)
     {
         await using var device = await NativeImage.OpenAsync(path, writable: false, console, cancellationToken, forInfo: true);
@@ -27,9 +27,9 @@ public static class InfoVerb
         void Line(string name, string value) => console.Out.WriteLine($"{name + ':',-20} {value}");
         Line("image", EscapedText.Escape(path));
         Line("format", $"qcow2, version {info.Version}");
-        Line("disk", $"{SizeText.Human(info.VirtualSize)} ({info.VirtualSize} bytes)");
-        Line("file takes", device.Storage.AllocatedBytes < 0 ? "unknown" : SizeText.Human(device.Storage.AllocatedBytes));
-        Line("cluster", SizeText.Human(info.ClusterSize));
+        Line("virtual size", $"{SizeText.Human(info.VirtualSize)} ({info.VirtualSize} bytes)");
+        Line("disk usage", device.Storage.AllocatedBytes < 0 ? "unknown" : SizeText.Human(device.Storage.AllocatedBytes));
+        Line("cluster size", SizeText.Human(info.ClusterSize));
         Line("state", info.Corrupt ? "marked corrupt: run 'paddock check --repair all'" : info.Dirty ? "not closed cleanly" : "clean");
         if (info.BackingFile is { } backing)
         {
@@ -65,20 +65,20 @@ public static class InfoVerb
         var limits = zoned.Limits;
         Line("zones", $"{limits.ZoneCount} of {SizeText.Human(limits.ZoneSize)}, capacity {SizeText.Human(limits.ZoneCapacity)}");
         Line("conventional zones", limits.ConventionalZones.ToString(System.Globalization.CultureInfo.InvariantCulture));
-        Line("open limit", Limit(limits.MaxOpenZones));
-        Line("active limit", Limit(limits.MaxActiveZones));
-        Line("longest append", limits.MaxAppendBytes == 0 ? "no limit" : SizeText.Human(limits.MaxAppendBytes));
+        Line("max open zones", Limit(limits.MaxOpenZones));
+        Line("max active zones", Limit(limits.MaxActiveZones));
+        Line("max append", limits.MaxAppendBytes == 0 ? "no limit" : SizeText.Human(limits.MaxAppendBytes));
         if (zoned.ReadOnlyZones + zoned.OfflineZones > 0)
         {
-            Line("worn zones", $"{zoned.ReadOnlyZones} read-only, {zoned.OfflineZones} offline");
+            Line("retired zones", $"{zoned.ReadOnlyZones} read-only, {zoned.OfflineZones} offline");
         }
 
         if (zoned.ExtendedZones > 0)
         {
-            Line("zone extensions", $"{zoned.ExtendedZones}, of {zoned.ExtensionBytes} bytes each");
+            Line("zone extensions", $"{zoned.ExtendedZones} descriptor extensions of {zoned.ExtensionBytes} bytes");
         }
 
-        Line("zone layout", zoned.Layout + (zoned.TableInForeignOrder ? ", its table in another layout's byte order" : ""));
+        Line("zone layout", zoned.Layout + (zoned.TableInForeignOrder ? ", zone table in the byte order of another layout" : ""));
     }
 
     private static string Limit(uint limit)

@@ -85,7 +85,7 @@ public sealed class NativeConsole
     {
         if (InputIsTerminal)
         {
-            Error.WriteLine("paddock: waiting for data on standard input (Ctrl-D ends it, Ctrl-C stops)");
+            Error.WriteLine("paddock: reading data from standard input (Ctrl-D: end of data, Ctrl-C: stop)");
         }
     }
 

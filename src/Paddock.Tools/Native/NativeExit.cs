@@ -1,27 +1,27 @@
 namespace Paddock.Tools.Native;
 
-/// <summary>Exit codes of the native verbs. Those of `check` are qemu-img's.</summary>
+/// <summary>Exit codes of the native commands; `check` uses those of qemu-img.</summary>
 public static class NativeExit
 {
-    /// <summary>Done.</summary>
+    /// <summary>Success.</summary>
     public const int Success = 0;
 
-    /// <summary>The request failed or was refused; a line on standard error says why.</summary>
+    /// <summary>Failure; the reason is on standard error.</summary>
     public const int Failure = 1;
 
-    /// <summary>`check` found corruption that is left.</summary>
+    /// <summary>`check` found corruption and did not repair all of it.</summary>
     public const int Corrupt = 2;
 
-    /// <summary>`check` found leaked clusters that are left, and nothing worse.</summary>
+    /// <summary>`check` found leaked clusters, but no corruption, and did not repair all of them.</summary>
     public const int Leaks = 3;
 
-    /// <summary>The command line is wrong.</summary>
+    /// <summary>Unknown command or option, or an invalid value.</summary>
     public const int Usage = 64;
 
-    /// <summary>The terminal was closed (SIGHUP), and the command did not come to its end in time.</summary>
+    /// <summary>The terminal was closed (SIGHUP) and the command did not finish in time.</summary>
     public const int HungUp = 129;
 
-    /// <summary>Asked to stop (SIGTERM), and the command did not come to its end in time.</summary>
+    /// <summary>The command got SIGTERM and did not finish in time.</summary>
     public const int Terminated = 143;
 
     /// <summary>Stopped by a signal, after flushing.</summary>

@@ -4,15 +4,15 @@ using Paddock.Qcow2;
 
 namespace Paddock.Tools.Native;
 
-/// <summary>Opens image files for the native verbs, which serve qcow2 alone.</summary>
+/// <summary>Opens image files for the native commands, which support only qcow2.</summary>
 internal static class NativeImage
 {
     /// <summary>Opens an image; warnings go to standard error.</summary>
     /// <param name="path">The file.</param>
-    /// <param name="writable">Whether the verb changes it.</param>
-    /// <param name="console">Takes warnings.</param>
-    /// <param name="cancellationToken">Stops the opening.</param>
-    /// <param name="forInfo">Whether only what the header says is wanted.</param>
+    /// <param name="writable">Whether the command changes it.</param>
+    /// <param name="console">Receives warnings.</param>
+    /// <param name="cancellationToken">Cancels opening.</param>
+    /// <param name="forInfo">Whether only the header is needed.</param>
     public static async ValueTask<IQcow2Device> OpenAsync(
         string path, bool writable, NativeConsole console, CancellationToken cancellationToken, bool forInfo = false)
     {
@@ -24,7 +24,7 @@ internal static class NativeImage
             if (await FormatProbe.DetectAsync(storage, cancellationToken) is not FormatProbe.Qcow2 and var format)
             {
                 throw new ToolException(
-                    format == FormatProbe.Raw ? $"'{path}' is not a qcow2 image; 'paddock create' makes one"
+                    format == FormatProbe.Raw ? $"'{path}' is not a qcow2 image; create one with 'paddock create', or convert it with 'paddock img convert -O qcow2'"
                         : $"'{path}' is a {format} image; this command needs a qcow2 image");
             }
 
@@ -33,7 +33,7 @@ internal static class NativeImage
                 new Qcow2OpenOptions
                 {
                     ReadOnly = !writable, NoBacking = !writable, ForInfo = forInfo, OnRepair = _ => repaired++,
-                    OnCorruption = message => console.Tell($"'{path}' is corrupt and closed for writing: {message}"),
+                    OnCorruption = message => console.Tell($"'{path}' is corrupt and was set read-only: {message}"),
                 },
                 cancellationToken);
         }
@@ -45,7 +45,7 @@ internal static class NativeImage
 
         if (repaired > 0)
         {
-            console.Tell($"'{path}' was not closed properly; its reference counts were repaired");
+            console.Tell($"'{path}' was not closed cleanly; its reference counts were repaired");
         }
 
         foreach (string warning in device.Warnings)
@@ -64,13 +64,13 @@ internal static class NativeImage
             : await OpenAsync(path, writable, console, cancellationToken);
 
     /// <summary>The image as a zoned device.</summary>
-    /// <exception cref="ToolException">It has no zones.</exception>
+    /// <exception cref="ToolException">The image has no zones.</exception>
     public static IZonedBlockDevice Zoned(IBlockDevice device, string path)
         => device as IZonedBlockDevice
-            ?? throw new ToolException($"'{path}' has no zones; 'paddock create FILE SIZE --zone-size 64M' makes an image with zones");
+            ?? throw new ToolException($"'{path}' has no zones; create a zoned image with 'paddock create FILE SIZE --zone-size 64M'");
 
-    /// <summary>Opens the file under an image.</summary>
-    /// <exception cref="ToolException">Another process uses the image; the message names it and says what to do.</exception>
+    /// <summary>Opens the file of an image.</summary>
+    /// <exception cref="ToolException">Another process uses the image; the message names it and the remedy.</exception>
     public static FileStorage OpenFile(string path, bool writable) => OpenFile(new FileOpenOptions
     {
         Path = path,
@@ -78,8 +78,8 @@ internal static class NativeImage
         Lock = writable ? ImageLock.Write : ImageLock.ReadShared,
     });
 
-    /// <summary>Opens the file under an image as it is asked for.</summary>
-    /// <exception cref="ToolException">Another process uses the image; the message names it and says what to do.</exception>
+    /// <summary>Opens the file of an image with the given options.</summary>
+    /// <exception cref="ToolException">Another process uses the image; the message names it and the remedy.</exception>
     public static FileStorage OpenFile(FileOpenOptions options)
     {
         try
@@ -89,7 +89,7 @@ internal static class NativeImage
         catch (ImageLockedException e)
         {
             throw new ToolException(
-                $"'{options.Path}': {e.Message}. {e.Hint} Stop it first; a disk that 'paddock serve --nvme' serves can be used by its nvme+tcp:// name");
+                $"'{options.Path}': {e.Message}. {e.Hint} Stop that process, or use nvme+tcp://HOST:PORT/NQN if 'paddock serve' serves the image");
         }
     }
 }

@@ -4,27 +4,27 @@ using Paddock.Tools.Serve;
 
 namespace Paddock.Tools.Native;
 
-/// <summary>`paddock serve`: runs a server until a signal asks for the end.</summary>
+/// <summary>`paddock serve`: runs a server until a signal stops it.</summary>
 public static class ServeVerb
 {
-    /// <summary>Serves until <paramref name="cancellationToken"/> asks for the end; then drains, flushes and closes.</summary>
-    /// <param name="settings">What and where.</param>
-    /// <param name="reload">Reads the settings again after SIGHUP: the list of hosts is taken from them.</param>
-    /// <param name="console">Takes the log on standard error.</param>
-    /// <param name="cancellationToken">The end.</param>
-    /// <returns>Whether all that clients wrote is durable.</returns>
+    /// <summary>Serves until cancelled; then drains, flushes and closes.</summary>
+    /// <param name="settings">Images and listeners.</param>
+    /// <param name="reload">Reloads the settings on SIGHUP; null: SIGHUP stops the server.</param>
+    /// <param name="console">Receives the log on standard error.</param>
+    /// <param name="cancellationToken">Stops the server.</param>
+    /// <returns>Whether everything that clients wrote is durable.</returns>
     public static async Task<bool> RunAsync(
         ServeSettings settings, Func<ServeSettings>? reload, NativeConsole console, CancellationToken cancellationToken)
     {
         SocketThreads.Prepare();
 
-        // flushing and closing begin when the requests under way have had their time
+        // flushing and closing begin only after the drain timeout
         console.StopLimit += TimeSpan.FromSeconds(settings.DrainTimeout);
         var log = new ServeLog(console.Error, TimeProvider.System, settings.JsonLog);
         var manager = ServiceManager.Of(Environment.GetEnvironmentVariable, Environment.ProcessId);
         if (reload is not null)
         {
-            // there is nothing to read again before everything is open
+            // nothing to reload until everything is open
             console.HandleHangup(static () => true);
         }
 
@@ -32,7 +32,7 @@ public static class ServeVerb
         await using var server = await PaddockServer.StartAsync(settings, log, manager);
         if (reload is not null)
         {
-            // a terminal that is closed sends the same signal
+            // closing the terminal sends the same signal
             console.HandleHangup(() =>
             {
                 if (hadTerminal && !Terminal.HasControllingTerminal())
@@ -60,19 +60,19 @@ public static class ServeVerb
             log.Write("stopping");
         }
 
-        // here, while further signals are still heard
+        // dispose here, while further signals are still handled
         await server.DisposeAsync();
         return !server.FlushFailed;
     }
 
-    // the first signal asks for the end and belongs to the command line; a later one ends the connections of clients
+    // the first signal stops the server gracefully (handled by the command line); a second one closes the connections
     private static PosixSignalRegistration CountSignal(PosixSignal signal, PaddockServer server, StopRequest stops, ServeLog log)
         => PosixSignalRegistration.Create(signal, context =>
         {
             context.Cancel = true;
             if (stops.Signal())
             {
-                log.Write("stopping at once");
+                log.Write("stopping immediately");
                 server.StopNow();
             }
         });

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Paddock.Tools.Native;
 
-/// <summary>Sizes as the native verbs take and print them.</summary>
+/// <summary>Sizes as the native commands parse and print them.</summary>
 public static class SizeText
 {
     private static readonly string[] Units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -22,9 +22,9 @@ public static class SizeText
     }
 
     /// <summary>Parses a size with an optional suffix k, M, G, T, P or E.</summary>
-    /// <exception cref="ToolException">Not a size, or above 2^63 - 1.</exception>
+    /// <exception cref="ToolException">Not a size, or above 2^63 - 1; the message begins with <paramref name="what"/>.</exception>
     public static long Parse(string what, string text)
         => SizeParser.TryParse(text, out ulong value) == NumberFault.None && value <= long.MaxValue
             ? (long)value
-            : throw new ToolException($"'{text}' is no {what}; write bytes, or a number with k, M, G or T, such as 64M", NativeExit.Usage);
+            : throw new ToolException($"{what} '{text}': expected bytes or a number with suffix k, M, G, T, P or E, such as 64M", NativeExit.Usage);
 }

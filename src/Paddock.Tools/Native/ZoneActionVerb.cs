@@ -5,7 +5,7 @@ namespace Paddock.Tools.Native;
 /// <summary>`paddock zone open|close|finish|reset`.</summary>
 public static class ZoneActionVerb
 {
-    /// <summary>Does it to each run of zones, each run whole or not at all, and says how many zones that were.</summary>
+    /// <summary>Applies an action to runs of zones and prints the number of zones; a run is changed as a whole or not at all.</summary>
     public static async ValueTask RunAsync(
         ZoneAction action, string path, string zones, NativeConsole console, CancellationToken cancellationToken = default)
     {
@@ -23,7 +23,7 @@ public static class ZoneActionVerb
             }
             catch (ZoneException e) when (done > 0)
             {
-                throw new ToolException($"{e.Message} (the {done} zones named before it are done)");
+                throw new ToolException($"{e.Message} ({done} {(done == 1 ? "zone" : "zones")} listed before it {(done == 1 ? "was" : "were")} changed)");
             }
 
             done += target.Count;
@@ -33,15 +33,15 @@ public static class ZoneActionVerb
         console.Out.WriteLine($"{done} {(done == 1 ? "zone" : "zones")} {Done(action)}");
     }
 
-    // "all" means all that have a write pointer: a conventional zone could only refuse
+    // "all" means all sequential zones: an action on a conventional zone would fail
     private static ZoneRun Sequential(ZoneRun all, ZonedLimits limits)
         => limits.ConventionalZones < all.Count
             ? new ZoneRun(limits.ConventionalZones, all.Count - limits.ConventionalZones)
-            : throw new ToolException("every zone of this disk is conventional: there is nothing to open, close, finish or reset");
+            : throw new ToolException("all zones of this disk are conventional: only sequential zones can be opened, closed, finished or reset");
 
     private static string Done(ZoneAction action) => action switch
     {
-        ZoneAction.Open => "opened; a zone stays open while its image is, so this command's end closes it",
+        ZoneAction.Open => "opened; closed again when the command closed the image",
         ZoneAction.Close => "closed",
         ZoneAction.Finish => "finished",
         _ => "reset",

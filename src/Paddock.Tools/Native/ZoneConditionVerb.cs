@@ -3,11 +3,11 @@ using Paddock.Zones;
 
 namespace Paddock.Tools.Native;
 
-/// <summary>`paddock zone readonly|offline|restore`: conditions that the image keeps, to test what runs on the disk.</summary>
+/// <summary>`paddock zone readonly|offline|restore`: retires zones permanently, to test the software that uses the disk.</summary>
 public static class ZoneConditionVerb
 {
-    /// <summary>Sets the zones one after another, and says how many that were.</summary>
-    /// <param name="condition">READ ONLY, OFFLINE, or EMPTY to give each the condition back that its write pointer tells.</param>
+    /// <summary>Sets the condition of zones one after another and prints their number.</summary>
+    /// <param name="condition">READ ONLY, OFFLINE, or EMPTY to restore the condition given by each write pointer.</param>
     /// <param name="path">The image.</param>
     /// <param name="zones">Indices such as 0,3-5, or all.</param>
     /// <param name="console">Takes the answer.</param>
@@ -19,7 +19,7 @@ public static class ZoneConditionVerb
         var zoned = NativeImage.Zoned(device, path);
         if (zoned.Attributes is not { } attributes)
         {
-            throw new ToolException($"'{path}' cannot keep conditions of zones; ask the server that has the image: 'paddock fault'");
+            throw new ToolException($"'{path}' is on a server: use 'paddock fault SOCKET readonly|offline|restore zone=N' on the server's control socket");
         }
 
         int done = 0;
@@ -33,7 +33,7 @@ public static class ZoneConditionVerb
                 }
                 catch (ZoneException e) when (done > 0)
                 {
-                    throw new ToolException($"{e.Message} (the {done} zones named before it are done)");
+                    throw new ToolException($"{e.Message} ({done} {(done == 1 ? "zone" : "zones")} listed before it {(done == 1 ? "was" : "were")} changed)");
                 }
             }
         }

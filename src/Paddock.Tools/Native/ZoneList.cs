@@ -7,14 +7,14 @@ namespace Paddock.Tools.Native;
 /// <param name="Count">How many, at least 1.</param>
 public readonly record struct ZoneRun(int First, int Count);
 
-/// <summary>Zones as people name them: <c>0,3-5</c> or <c>all</c>.</summary>
+/// <summary>Parses lists of zones: <c>0,3-5</c> or <c>all</c>.</summary>
 public static class ZoneList
 {
     /// <summary>Parses a list.</summary>
     /// <param name="text">Indices and ranges, both ends included, with commas between; or <c>all</c>.</param>
     /// <param name="zoneCount">Zones on the disk.</param>
     /// <returns>Sorted runs that neither overlap nor touch.</returns>
-    /// <exception cref="ToolException">Not a list, or a zone that is not there.</exception>
+    /// <exception cref="ToolException">Not a list, or a zone that does not exist.</exception>
     public static IReadOnlyList<ZoneRun> Parse(string text, int zoneCount)
     {
         if (text == "all")
@@ -30,7 +30,7 @@ public static class ZoneList
             int last = dash < 0 ? first : Index(part[(dash + 1)..], text, zoneCount);
             if (last < first)
             {
-                throw new ToolException($"the range '{part}' ends before it starts; write the lower zone first");
+                throw new ToolException($"zone range '{part}': the first zone must not be above the last");
             }
 
             runs.Add(new ZoneRun(first, last - first + 1));
@@ -63,11 +63,11 @@ public static class ZoneList
     {
         if (!int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int index))
         {
-            throw new ToolException($"'{list}' is no list of zones; write indices such as 0,3-5 or the word all");
+            throw new ToolException($"zone list '{list}': expected indices such as 0,3-5, or all");
         }
 
         return index < zoneCount
             ? index
-            : throw new ToolException($"there is no zone {index}: the zones of this disk are 0 to {zoneCount - 1}");
+            : throw new ToolException($"zone {index} does not exist: this disk has zones 0 to {zoneCount - 1}");
     }
 }

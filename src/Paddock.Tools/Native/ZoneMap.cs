@@ -26,7 +26,7 @@ public static class ZoneMap
         console.Out.WriteLine(Heading(title, device.Length, zoned));
         if (perCell > 1)
         {
-            console.Out.WriteLine($"a cell is {perCell} zones and shows the one that most deserves to be seen");
+            console.Out.WriteLine($"each cell shows the most important state of {perCell} zones");
         }
 
         console.Out.WriteLine();

@@ -4,10 +4,10 @@ using Paddock.Tools.Serve.Resize;
 
 namespace Paddock.Tools.Serve;
 
-/// <summary>Runs what comes in on the control socket.</summary>
+/// <summary>Executes the commands of the control socket.</summary>
 internal sealed class ControlCommands(FaultCommands faults, ResizeCommands sizes)
 {
-    /// <summary>Runs a line.</summary>
+    /// <summary>Executes a command line.</summary>
     /// <returns>An answer of one line that begins with <c>ok</c> or <c>error: </c>.</returns>
     public async Task<string> ExecuteAsync(string line)
     {

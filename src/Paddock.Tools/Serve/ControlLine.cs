@@ -3,12 +3,12 @@ using System.Globalization;
 namespace Paddock.Tools.Serve;
 
 /// <summary>
-/// One line of the control socket or of a script: a word, then <c>name=value</c> in any order. What a line may say is checked here, what it
-/// means for the images is not.
+/// One command line of the control socket or of a script: a command followed by <c>name=value</c> pairs in any order. Only the syntax is checked
+/// here.
 /// </summary>
 public sealed class ControlLine
 {
-    /// <summary>Longest line, in bytes.</summary>
+    /// <summary>Maximum length of a line, in bytes.</summary>
     public const int MaxLength = 1024;
 
     private readonly Dictionary<string, string> _options;
@@ -19,28 +19,28 @@ public sealed class ControlLine
         _options = options;
     }
 
-    /// <summary>What to do.</summary>
+    /// <summary>Name of the command.</summary>
     public string Command { get; }
 
-    /// <summary>The word that a line begins with; empty where there is none.</summary>
+    /// <summary>First word of a line; empty for a blank line.</summary>
     public static string CommandOf(string line) => line.Split((char[]?)null, 2, StringSplitOptions.RemoveEmptyEntries) is [var word, ..] ? word : "";
 
-    /// <summary>Reads a line.</summary>
+    /// <summary>Parses a line.</summary>
     /// <param name="line">The line.</param>
-    /// <param name="words">The words that there are, and what each may have behind it.</param>
-    /// <exception cref="ToolException">A word or an option that there is not, one twice, or one without a value; the message says what there is.</exception>
+    /// <param name="words">The commands and their options.</param>
+    /// <exception cref="ToolException">Unknown command or option, repeated option, or missing value; the message lists the valid ones.</exception>
     public static ControlLine Parse(string line, IReadOnlyDictionary<string, string[]> words)
     {
         if (line.Length > MaxLength)
         {
-            throw new ToolException($"a line has at most {MaxLength} characters");
+            throw new ToolException($"the command line has {line.Length} characters; the limit is {MaxLength}");
         }
 
         string[] parts = line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
         string word = parts is [] ? "" : parts[0];
         if (!words.TryGetValue(word, out string[]? known))
         {
-            throw new ToolException($"there is no word '{word}'{Hint(word, words.Keys)}: say {string.Join(", ", words.Keys.Order())}");
+            throw new ToolException($"unknown command '{word}'{Hint(word, words.Keys)}; expected one of {string.Join(", ", words.Keys.Order())}");
         }
 
         var options = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -51,42 +51,42 @@ public sealed class ControlLine
             if (!known.Contains(name))
             {
                 throw new ToolException(known.Length == 0
-                    ? $"'{word}' takes nothing behind it, not '{part}'"
-                    : $"'{word}' has no '{name}'{Hint(name, known)}: it takes {string.Join(", ", known.Select(k => k + "="))}");
+                    ? $"unknown option '{part}'; '{word}' has no options"
+                    : $"unknown option '{name}' of '{word}'{Hint(name, known)}; expected one of {string.Join(", ", known.Select(k => k + "="))}");
             }
 
             if (equals < 0 || equals == part.Length - 1)
             {
-                throw new ToolException($"'{name}' takes a value: {name}=...");
+                throw new ToolException($"option '{name}' requires a value: {name}=VALUE");
             }
 
             if (!options.TryAdd(name, part[(equals + 1)..]))
             {
-                throw new ToolException($"'{name}' is there twice");
+                throw new ToolException($"option '{name}' is given twice");
             }
         }
 
         return new ControlLine(word, options);
     }
 
-    /// <summary>An option's text; null where it is not there.</summary>
+    /// <summary>Value of an option; null if it is not given.</summary>
     public string? this[string name] => _options.GetValueOrDefault(name);
 
-    /// <summary>A whole number within limits.</summary>
-    /// <exception cref="ToolException">It is none, or outside.</exception>
+    /// <summary>Value of a numeric option.</summary>
+    /// <exception cref="ToolException">Not a number, or out of range.</exception>
     public long Number(string name, long otherwise, long least, long most)
         => this[name] is not { } text ? otherwise
             : long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long value) && value >= least && value <= most ? value
-            : throw new ToolException($"{name}={text}: a number from {least} to {most} is wanted");
+            : throw new ToolException($"{name}={text}: expected a number from {least} to {most}");
 
-    // the nearest word, where one is near
+    // suggests the nearest known word
     private static string Hint(string given, IEnumerable<string> known)
     {
         var (near, distance) = known.Select(k => (k, Distance(given, k))).MinBy(static p => p.Item2);
         return given.Length > 0 && distance <= (near.Length + 2) / 3 ? $" (did you mean '{near}'?)" : "";
     }
 
-    // Levenshtein's, over words of a few letters
+    // Levenshtein distance; words are short
     private static int Distance(string a, string b)
     {
         a = a.Length > 32 ? a[..32] : a;

@@ -7,8 +7,8 @@ using Paddock.Tools.Serve.Listeners;
 namespace Paddock.Tools.Serve;
 
 /// <summary>
-/// The server's Unix socket for faults on demand and changes of size: a line in, a line back that begins with <c>ok</c> or <c>error</c>. Who may write to the
-/// socket's file may use it: it is made for its owner alone.
+/// The server's Unix socket for fault injection and resizing. A client sends one line and receives one line that begins with <c>ok</c> or
+/// <c>error</c>. Access is controlled by the permissions of the socket file, which only its owner can use.
 /// </summary>
 public sealed class ControlSocket : IDisposable
 {
@@ -16,23 +16,23 @@ public sealed class ControlSocket : IDisposable
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10), Pause = TimeSpan.FromMilliseconds(100);
 
-    private readonly ListeningSocket _place;
+    private readonly ListeningSocket _socket;
     private readonly Socket _listener;
-    private readonly SemaphoreSlim _places = new(MaxClients);
+    private readonly SemaphoreSlim _slots = new(MaxClients);
     private readonly RequestGate _lines = new();
     private readonly Func<string, Task<string>> _execute;
     private readonly ServeLog _log;
     private volatile bool _closed;
 
-    /// <param name="place">Where it is; owned.</param>
-    /// <param name="execute">Runs a line.</param>
-    /// <param name="log">Told of each line.</param>
-    public ControlSocket(ListeningSocket place, Func<string, Task<string>> execute, ServeLog log)
+    /// <param name="socket">Listening socket; owned.</param>
+    /// <param name="execute">Executes a line.</param>
+    /// <param name="log">Receives each line and its answer.</param>
+    public ControlSocket(ListeningSocket socket, Func<string, Task<string>> execute, ServeLog log)
     {
-        _place = place;
+        _socket = socket;
         _execute = execute;
         _log = log;
-        _listener = place.Socket;
+        _listener = socket.Socket;
         _ = Task.Run(RunAsync);
     }
 
@@ -40,21 +40,21 @@ public sealed class ControlSocket : IDisposable
     {
         _closed = true;
         _listener.Dispose();
-        _place.Remove();
+        _socket.Remove();
     }
 
-    /// <summary>Takes no more clients, and no more lines of those that are there.</summary>
-    /// <param name="limit">How long it waits for lines that run; they go on after that.</param>
+    /// <summary>Stops accepting clients and lines.</summary>
+    /// <param name="limit">Time to wait for running commands; later they continue in the background.</param>
     public async Task CloseAsync(TimeSpan limit)
     {
         Dispose();
 
-        // it stays closed
+        // the gate stays closed
         await Task.WhenAny(_lines.CloseAsync().AsTask(), Task.Delay(limit));
     }
 
-    /// <summary>Sends one line to a server and gives its answer, which begins with <c>ok</c>.</summary>
-    /// <exception cref="ToolException">There is no server, or it refuses; the message says why.</exception>
+    /// <summary>Sends one line to a server and returns its answer, which begins with <c>ok</c>.</summary>
+    /// <exception cref="ToolException">No server is listening, or it rejected the command; the message gives the reason.</exception>
     public static async Task<string> AskAsync(string path, string line, CancellationToken cancellationToken)
     {
         using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
@@ -79,33 +79,33 @@ public sealed class ControlSocket : IDisposable
     {
         while (true)
         {
-            await _places.WaitAsync();
+            await _slots.WaitAsync();
             try
             {
                 _ = ServeAsync(await _listener.AcceptAsync());
             }
             catch (Exception e) when (e is SocketException or ObjectDisposedException)
             {
-                _places.Release();
+                _slots.Release();
                 if (_closed)
                 {
                     return;
                 }
 
-                // no descriptor is free, perhaps: asking again at once would spin
+                // probably out of descriptors: an immediate retry would spin
                 await Task.Delay(Pause);
             }
         }
     }
 
-    // who closes the socket waits for the answer too
+    // closing the socket waits for the answer too
     private async Task AnswerAsync(NetworkStream stream, string line, bool tooLong)
     {
         int ticket = _lines.TryEnter();
         try
         {
-            string answer = tooLong ? $"error: a line has at most {ControlLine.MaxLength} characters"
-                : ticket < 0 ? "error: the server stops" : await _execute(line);
+            string answer = tooLong ? $"error: the command line is longer than {ControlLine.MaxLength} characters"
+                : ticket < 0 ? "error: the server is stopping" : await _execute(line);
             _log.Write("control", ("line", line), ("answer", answer));
             using var patience = new CancellationTokenSource(Patience);
             await stream.WriteAsync(Encoding.UTF8.GetBytes(answer + "\n"), patience.Token);
@@ -119,7 +119,7 @@ public sealed class ControlSocket : IDisposable
         }
     }
 
-    // one line of one client; whatever becomes of it, the others go on
+    // one client, one line; its failure does not affect other clients
     private async Task ServeAsync(Socket client)
     {
         await Task.Yield();
@@ -137,12 +137,12 @@ public sealed class ControlSocket : IDisposable
                 }
             }
 
-            // a power cut reads and writes images: not on the thread that all sockets wait for
+            // a power cut reads and writes images, which must not block the thread that polls the sockets
             await Task.Yield();
             int end = line.AsSpan(0, length).IndexOf((byte)'\n');
             if (end < 0 && length < line.Length)
             {
-                // it left in the middle of a line, which may say something else than it was to say
+                // the client left in the middle of a line: a truncated command must not run
                 return;
             }
 
@@ -151,11 +151,11 @@ public sealed class ControlSocket : IDisposable
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or SocketException or ObjectDisposedException)
         {
-            // that client left
+            // the client disconnected
         }
         finally
         {
-            _places.Release();
+            _slots.Release();
         }
     }
 }

@@ -4,13 +4,13 @@ using Paddock.Tools.Serve.Faults;
 
 namespace Paddock.Tools.Serve;
 
-/// <summary>`paddock fault`: tells a running server to fail, delay, wear out, drop or cut.</summary>
+/// <summary>`paddock fault`: injects faults into a running server.</summary>
 public static class FaultVerb
 {
     private const string Ok = "ok: ";
 
-    /// <summary>Sends a line to the server's control socket and prints what it answers; a status as a table, or as JSON.</summary>
-    /// <exception cref="ToolException">The line is wrong (exit code 64), or the server is not there or refuses.</exception>
+    /// <summary>Sends a command to the server's control socket and prints the answer; a status as text or JSON.</summary>
+    /// <exception cref="ToolException">Invalid command (exit code 64), no server, or the server rejected the command.</exception>
     public static async Task RunAsync(string socket, string line, bool json, NativeConsole console, CancellationToken cancellationToken)
     {
         ControlLine parsed;
@@ -45,14 +45,14 @@ public static class FaultVerb
         foreach (var image in ItemsOf(JsonReader.Parse(text) as QDict, "images"))
         {
             string unflushed = image["unflushed-bytes"] is { } bytes
-                ? $", {SizeText.Human(Convert.ToInt64(bytes, CultureInfo.InvariantCulture))} not flushed" : "";
+                ? $", {SizeText.Human(Convert.ToInt64(bytes, CultureInfo.InvariantCulture))} unflushed" : "";
             var rules = ItemsOf(image, "rules").ToArray();
             output.WriteLine($"{image["image"]}: {(rules.Length == 0 ? "no rules" : rules.Length == 1 ? "1 rule" : $"{rules.Length} rules")}{unflushed}");
             foreach (var rule in rules)
             {
                 string state = rule["spent"] is true ? ", spent" : Convert.ToInt64(rule["waiting"], CultureInfo.InvariantCulture) is > 0 and var waiting
                     ? $", holds {waiting}" : "";
-                output.WriteLine($"  {rule["id"],3}  {rule["rule"]}: met {rule["hits"]} of {rule["seen"]}{state}");
+                output.WriteLine($"  {rule["id"],3}  {rule["rule"]}: applied to {rule["hits"]} of {rule["seen"]} requests{state}");
             }
         }
     }

@@ -4,7 +4,7 @@ using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve;
 
-/// <summary>What the server counts, written as one page.</summary>
+/// <summary>The metrics page of the server.</summary>
 internal sealed class MetricsPage(IReadOnlyList<IListener> listeners, IReadOnlyList<ServedDisk> disks, SlabPool buffers, long maxMemory)
 {
     private const int ReportBatch = 4096;
@@ -15,7 +15,7 @@ internal sealed class MetricsPage(IReadOnlyList<IListener> listeners, IReadOnlyL
         var page = new MetricsText();
         foreach (var listener in listeners)
         {
-            page.Gauge("paddock_connections", "Connections of clients.", listener.Connections, ("listener", listener.Name));
+            page.Gauge("paddock_connections", "Current client connections.", listener.Connections, ("listener", listener.Name));
             listener.WriteMetrics(page);
         }
 
@@ -25,18 +25,18 @@ internal sealed class MetricsPage(IReadOnlyList<IListener> listeners, IReadOnlyL
             await WriteZonesAsync(page, disk);
         }
 
-        page.Gauge("paddock_buffer_bytes", "Memory that requests of all listeners hold.", buffers.Lent);
-        page.Gauge("paddock_buffer_limit_bytes", "The most that they may hold.", maxMemory);
+        page.Gauge("paddock_buffer_bytes", "Memory in use for request data.", buffers.Lent);
+        page.Gauge("paddock_buffer_limit_bytes", "Maximum memory for request data (--max-memory).", maxMemory);
         WriteProcess(page);
         return page.ToString();
     }
 
     private static void WriteProcess(MetricsText page)
     {
-        page.Gauge("process_resident_memory_bytes", "Memory of the process.", Environment.WorkingSet);
-        page.Counter("process_cpu_seconds_total", "Processor time of the process.", Environment.CpuUsage.TotalTime.TotalSeconds);
+        page.Gauge("process_resident_memory_bytes", "Resident memory of the process.", Environment.WorkingSet);
+        page.Counter("process_cpu_seconds_total", "User and system CPU time of the process.", Environment.CpuUsage.TotalTime.TotalSeconds);
         page.Gauge("dotnet_heap_bytes", "Managed memory in use.", GC.GetTotalMemory(forceFullCollection: false));
-        page.Counter("dotnet_total_allocated_bytes_total", "Managed memory that was ever allocated.", GC.GetTotalAllocatedBytes(precise: true));
+        page.Counter("dotnet_total_allocated_bytes_total", "Total managed memory allocated.", GC.GetTotalAllocatedBytes(precise: true));
         for (int generation = 0; generation <= GC.MaxGeneration; generation++)
         {
             page.Counter(
@@ -49,14 +49,14 @@ internal sealed class MetricsPage(IReadOnlyList<IListener> listeners, IReadOnlyL
     {
         string image = disk.Name;
         long stored = disk.Written.BytesWritten, asked = listeners.Sum(d => d.BytesWritten(disk));
-        page.Gauge("paddock_image_file_bytes", "Bytes that the image takes where it is stored.", Math.Max(0, disk.Node.Storage.AllocatedBytes), ("image", image));
-        page.Counter("paddock_image_client_written_bytes_total", "Bytes that clients of all listeners wrote to the image.", asked, ("image", image));
-        page.Counter("paddock_image_written_bytes_total", "Bytes that were written to the image's file, metadata among them.", stored, ("image", image));
-        page.Counter("paddock_image_writes_total", "Writes to the image's file.", disk.Written.Writes, ("image", image));
-        page.Counter("paddock_image_flushes_total", "Flushes of the image's file.", disk.Written.Flushes, ("image", image));
+        page.Gauge("paddock_image_file_bytes", "Space allocated by the image file.", Math.Max(0, disk.Node.Storage.AllocatedBytes), ("image", image));
+        page.Counter("paddock_image_client_written_bytes_total", "Bytes written to the image by clients.", asked, ("image", image));
+        page.Counter("paddock_image_written_bytes_total", "Bytes written to the image file, including metadata.", stored, ("image", image));
+        page.Counter("paddock_image_writes_total", "Writes to the image file.", disk.Written.Writes, ("image", image));
+        page.Counter("paddock_image_flushes_total", "Flushes of the image file.", disk.Written.Flushes, ("image", image));
         if (asked > 0)
         {
-            page.Gauge("paddock_image_write_amplification", "Bytes written to the file for each byte that clients wrote.", (double)stored / asked, ("image", image));
+            page.Gauge("paddock_image_write_amplification", "Bytes written to the image file per byte written by clients.", (double)stored / asked, ("image", image));
         }
     }
 
@@ -91,9 +91,9 @@ internal sealed class MetricsPage(IReadOnlyList<IListener> listeners, IReadOnlyL
         }
 
         long open = counts[(int)ZoneCondition.ImplicitlyOpen] + counts[(int)ZoneCondition.ExplicitlyOpen];
-        page.Gauge("paddock_zones_open", "Zones that hold an open resource.", open, ("image", image));
-        page.Gauge("paddock_zones_active", "Zones that hold an active resource.", open + counts[(int)ZoneCondition.Closed], ("image", image));
-        page.Gauge("paddock_zones_open_limit", "Most zones that may be open; 0: no limit.", limits.MaxOpenZones, ("image", image));
-        page.Gauge("paddock_zones_active_limit", "Most zones that may be active; 0: no limit.", limits.MaxActiveZones, ("image", image));
+        page.Gauge("paddock_zones_open", "Open zones.", open, ("image", image));
+        page.Gauge("paddock_zones_active", "Active zones.", open + counts[(int)ZoneCondition.Closed], ("image", image));
+        page.Gauge("paddock_zones_open_limit", "Maximum number of open zones; 0: no limit.", limits.MaxOpenZones, ("image", image));
+        page.Gauge("paddock_zones_active_limit", "Maximum number of active zones; 0: no limit.", limits.MaxActiveZones, ("image", image));
     }
 }

@@ -5,27 +5,27 @@ using Paddock.Block;
 namespace Paddock.Tools.Serve;
 
 /// <summary>
-/// A page in the text form that Prometheus reads (exposition format 0.0.4): samples may be added in any order, and come out family by family,
+/// A page in the Prometheus text format (exposition format 0.0.4): samples may be added in any order, and come out family by family,
 /// each with its HELP and TYPE.
 /// </summary>
 internal sealed class MetricsText
 {
     private readonly Dictionary<string, (string Head, StringBuilder Samples)> _families = new(StringComparer.Ordinal);
 
-    /// <summary>Adds a sample of a figure that only grows; its name ends in <c>_total</c>.</summary>
+    /// <summary>Adds a counter sample; the name ends in <c>_total</c>.</summary>
     public void Counter(string name, string help, double value, params ReadOnlySpan<(string Name, string Value)> labels)
         => Line(Family(name, "counter", help), name, labels, "", value);
 
-    /// <summary>Adds a sample of a figure that goes up and down.</summary>
+    /// <summary>Adds a gauge sample.</summary>
     public void Gauge(string name, string help, double value, params ReadOnlySpan<(string Name, string Value)> labels)
         => Line(Family(name, "gauge", help), name, labels, "", value);
 
     /// <summary>Adds a histogram.</summary>
     /// <param name="name">Its name, without <c>_bucket</c>.</param>
     /// <param name="help">What it measures.</param>
-    /// <param name="bounds">Upper bounds of the buckets, rising; one without a bound follows them.</param>
-    /// <param name="counts">What each bucket holds alone; one more than there are bounds.</param>
-    /// <param name="sum">The sum of what was measured.</param>
+    /// <param name="bounds">Upper bounds of the buckets, ascending; an unbounded bucket follows.</param>
+    /// <param name="counts">Count of each bucket, not cumulative; one more than bounds.</param>
+    /// <param name="sum">Sum of all measurements.</param>
     /// <param name="labels">Names and values.</param>
     public void Histogram(
         string name, string help, ReadOnlySpan<double> bounds, ReadOnlySpan<long> counts, double sum, params ReadOnlySpan<(string Name, string Value)> labels)
@@ -40,7 +40,7 @@ internal sealed class MetricsText
 
         Line(samples, name + "_sum", labels, "", sum);
 
-        // the count is that of the last bucket, whatever was added meanwhile
+        // consistent with the last bucket even if measurements were added meanwhile
         Line(samples, name + "_count", labels, "", below);
     }
 

@@ -11,7 +11,7 @@ using Paddock.Tools.Serve.Resize;
 
 namespace Paddock.Tools.Serve;
 
-/// <summary>Images behind one or several protocols: opened together, closed together.</summary>
+/// <summary>Serves images on one or several listeners.</summary>
 public sealed class PaddockServer : IAsyncDisposable
 {
     private const int WorkerThreads = 32;
@@ -37,16 +37,16 @@ public sealed class PaddockServer : IAsyncDisposable
         _buffers = new SlabPool(ServeCheck.MemoryOf(settings));
     }
 
-    /// <summary>Where NVMe/TCP listens; null: nowhere.</summary>
+    /// <summary>Address of NVMe/TCP; null: not served.</summary>
     public IPEndPoint? NvmeAddress => _listeners.OfType<NvmeListener>().FirstOrDefault()?.Address;
 
-    /// <summary>Where NBD listens, as people write it; null: nowhere.</summary>
+    /// <summary>Address of NBD, as shown to users; null: not served.</summary>
     public string? NbdAddress => _listeners.OfType<NbdListener>().FirstOrDefault()?.Addresses[0];
 
-    /// <summary>Where metrics are; null: nowhere.</summary>
+    /// <summary>Address of metrics; null: not served.</summary>
     public IPEndPoint? MetricsAddress => _metrics?.Address;
 
-    /// <summary>Whether something that clients wrote could not be made durable when the server closed.</summary>
+    /// <summary>Whether data that clients wrote could not be made durable when the server closed.</summary>
     public bool FlushFailed { get; private set; }
 
     /// <summary>Opens the images and the listeners.</summary>
@@ -55,7 +55,7 @@ public sealed class PaddockServer : IAsyncDisposable
         manager ??= ServiceManager.None;
         ServeCheck.Validate(settings, manager);
 
-        // a request that waits for the disk holds a thread; the others must not wait for a new one
+        // requests that wait for the disk occupy threads; others must not wait for new ones to be created
         ThreadPool.GetMinThreads(out int workers, out int ports);
         ThreadPool.SetMinThreads(Math.Max(workers, WorkerThreads), ports);
         var server = new PaddockServer(settings, log, manager);
@@ -87,7 +87,7 @@ public sealed class PaddockServer : IAsyncDisposable
         _schedule?.Dispose();
         foreach (var disk in _disks)
         {
-            // a request that a fault holds has no end of its own
+            // requests held by a rule would never end
             disk.Faults.Clear();
         }
 
@@ -102,14 +102,14 @@ public sealed class PaddockServer : IAsyncDisposable
             if (await disk.CloseAsync() is { } why)
             {
                 FlushFailed = true;
-                _log.Write("flush failed", ("image", disk.Node.Filename), ("why", why));
+                _log.Write("flush failed", ("image", disk.Node.Filename), ("reason", why));
             }
         }
 
         _log.Write("stopped");
     }
 
-    // an image that cannot be flushed must not keep the others from being closed; its own closing says why
+    // a failed flush must not prevent the other images from being closed
     private async Task CloseAsync(IListener listener, TimeSpan limit)
     {
         try
@@ -118,13 +118,13 @@ public sealed class PaddockServer : IAsyncDisposable
         }
         catch (Exception e)
         {
-            _log.Write("flush failed", ("listener", listener.Name), ("why", e.Message));
+            _log.Write("flush failed", ("listener", listener.Name), ("reason", e.Message));
         }
     }
 
     private static long CacheSize(string text)
-        => SizeText.Parse("size of a volatile cache", text) is >= VolatileStorage.MinSize and var size ? size
-            : throw new ToolException($"--volatile-cache {text}: at least {VolatileStorage.MinSize} bytes are wanted", NativeExit.Usage);
+        => SizeText.Parse("volatile-cache", text) is >= VolatileStorage.MinSize and var size ? size
+            : throw new ToolException($"volatile-cache '{text}': the minimum is {VolatileStorage.MinSize} bytes", NativeExit.Usage);
 
     internal static string StemOf(string path) => Path.GetFileNameWithoutExtension(path);
 
@@ -142,9 +142,9 @@ public sealed class PaddockServer : IAsyncDisposable
             if (disk.Node.IsGuess)
             {
                 _log.Write(
-                    "format guessed",
+                    "format probed",
                     ("image", image.Path),
-                    ("why", "no format was specified: writes that would make it look like another format are refused; set format: raw (--format raw)"));
+                    ("reason", "no format was specified: writes to block 0 that would change the probed format are rejected; specify --format raw to allow them"));
             }
         }
     }
@@ -164,7 +164,7 @@ public sealed class PaddockServer : IAsyncDisposable
         if (_settings.VhostUser is not null || _settings.Images.Any(i => i.VhostUser is not null) || _manager.Has("vhost-user"))
         {
             _listeners.Add(OperatingSystem.IsLinux()
-                ? new VhostUserListener(_settings, _disks, _manager.Take("vhost-user"), _buffers, _log) : throw new ToolException("--vhost-user needs Linux"));
+                ? new VhostUserListener(_settings, _disks, _manager.Take("vhost-user"), _buffers, _log) : throw new ToolException("--vhost-user requires Linux"));
         }
 
         _sizes = new ResizeCommands(_disks, _listeners, _log);
@@ -181,7 +181,7 @@ public sealed class PaddockServer : IAsyncDisposable
         OpenServiceSockets();
     }
 
-    // the faults of a script are there before the first client
+    // fault scripts apply before the first client connects
     private async Task StartFaultsAsync()
     {
         var power = new PowerSwitch(_disks, _listeners, _log, TimeProvider.System);
@@ -208,14 +208,14 @@ public sealed class PaddockServer : IAsyncDisposable
             control.Add(ListeningSocket.Owned(path, "--control"));
         }
 
-        foreach (var place in control)
+        foreach (var socket in control)
         {
-            _controls.Add(new ControlSocket(place, commands.ExecuteAsync, _log));
-            _log.Write("listening", ("listener", "control"), ("address", place.Address));
+            _controls.Add(new ControlSocket(socket, commands.ExecuteAsync, _log));
+            _log.Write("listening", ("listener", "control"), ("address", socket.Address));
         }
     }
 
-    /// <summary>Ends every connection, so that a stop has nothing left to wait for.</summary>
+    /// <summary>Closes every connection, so that stopping has nothing to wait for.</summary>
     public void StopNow()
     {
         foreach (var disk in _disks)
@@ -241,7 +241,7 @@ public sealed class PaddockServer : IAsyncDisposable
             {
                 foreach (string change in listener.Reload(settings))
                 {
-                    _log.Write("changed", ("listener", listener.Name), ("what", change));
+                    _log.Write("changed", ("listener", listener.Name), ("detail", change));
                 }
             }
 
@@ -249,15 +249,15 @@ public sealed class PaddockServer : IAsyncDisposable
         }
         catch (ToolException e)
         {
-            _log.Write("not reloaded", ("why", e.Message));
+            _log.Write("reload failed", ("reason", e.Message));
         }
 
         _manager.Ready();
     }
 
-    /// <summary>Warnings of the engine, as log lines.</summary>
+    /// <summary>Writes warnings of the engine to the log.</summary>
     private sealed class LogWriter(ServeLog log) : StringWriter(CultureInfo.InvariantCulture)
     {
-        public override void Write(string? value) => log.Write("warning", ("why", (value ?? "").Trim()));
+        public override void Write(string? value) => log.Write("warning", ("reason", (value ?? "").Trim()));
     }
 }

@@ -3,19 +3,19 @@ using Paddock.Tools.Serve.Resize;
 
 namespace Paddock.Tools.Serve;
 
-/// <summary>`paddock resize`: has a running server change the size of an image that it serves.</summary>
+/// <summary>`paddock resize`: resizes an image of a running server.</summary>
 public static class ResizeVerb
 {
-    /// <summary>Sends the change to the server's control socket and prints what it answers.</summary>
+    /// <summary>Sends the command to the server's control socket and prints the answer.</summary>
     /// <param name="socket">The control socket.</param>
-    /// <param name="image">The image's name or path; null: the only one.</param>
-    /// <param name="size">The new size, in qemu-img's words.</param>
-    /// <param name="shrink">Whether it may become smaller.</param>
+    /// <param name="image">Name or path of the image; null: the only one.</param>
+    /// <param name="size">The new size, in qemu-img's syntax.</param>
+    /// <param name="shrink">Whether shrinking is allowed.</param>
     /// <param name="preallocation">Off, metadata, falloc or full; null: off.</param>
-    /// <param name="json">Print the answer as JSON.</param>
-    /// <param name="console">Takes the answer.</param>
-    /// <param name="cancellationToken">Ends the wait, not the change.</param>
-    /// <exception cref="ToolException">The words are wrong (exit code 64), or the server is not there or refuses.</exception>
+    /// <param name="json">Whether to print the answer as JSON.</param>
+    /// <param name="console">Receives the answer.</param>
+    /// <param name="cancellationToken">Cancels waiting, not the command.</param>
+    /// <exception cref="ToolException">Invalid arguments (exit code 64), no server, or the server rejected the command.</exception>
     public static async Task RunAsync(
         string socket, string? image, string size, bool shrink, string? preallocation, bool json, NativeConsole console, CancellationToken cancellationToken)
     {

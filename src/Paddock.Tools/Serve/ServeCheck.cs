@@ -4,16 +4,16 @@ using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve;
 
-/// <summary>Settings held against what can be: once, before anything is opened.</summary>
+/// <summary>Validates the settings before anything is opened.</summary>
 public static class ServeCheck
 {
     private const int MostConnections = 65536, MostDrainSeconds = 600, MostIdleSeconds = 7 * 24 * 3600;
 
-    // two standard buffers a connection, and room for the longest requests
+    // two standard buffers per connection, and room for the longest requests
     private const long LeastMemory = 16L << 20;
 
-    /// <summary>Says what would be served, to people; opens nothing.</summary>
-    /// <exception cref="ToolException">It could not be; the message names the key.</exception>
+    /// <summary>Prints what would be served; opens nothing.</summary>
+    /// <exception cref="ToolException">Invalid settings; the message names the key.</exception>
     public static void Run(ServeSettings settings, TextWriter output)
     {
         Validate(settings, ServiceManager.None);
@@ -22,16 +22,16 @@ public static class ServeCheck
         {
             if (!image.Path.Contains(':', StringComparison.Ordinal) && !FileNames.Exists(image.Path))
             {
-                throw new ToolException($"images: there is no '{image.Path}'");
+                throw new ToolException($"images: '{image.Path}' not found");
             }
 
             output.WriteLine(
                 $"image {image.Path}: {image.Format ?? "format probed"}{(image.ReadOnly ? ", read-only" : "")}, "
-                + $"named {image.Export ?? PaddockServer.StemOf(image.Path)}{(image.Nqn is { } nqn ? $", in {nqn}" : "")}");
+                + $"export {image.Export ?? PaddockServer.StemOf(image.Path)}{(image.Nqn is { } nqn ? $", in {nqn}" : "")}");
         }
 
         string tls = settings.NbdTlsCreds is null ? "" : $", TLS {settings.NbdTls}, client certificates {settings.NbdTlsClients}";
-        string sizes = settings.NbdResize ? ", clients may change sizes" : "";
+        string sizes = settings.NbdResize ? ", resizable by clients" : "";
         string hosts = settings.AllowHosts.Count == 0 ? ", all hosts" : $", {settings.AllowHosts.Count} hosts";
         foreach (var (listener, where) in new[]
         {
@@ -48,29 +48,29 @@ public static class ServeCheck
         output.WriteLine($"backing files: {settings.Backing}");
         int idle = settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds;
         output.WriteLine(
-            $"limits: {settings.MaxConnections} connections by each listener, {settings.MaxMemory} of memory, "
-            + $"idle after {(idle == 0 ? "no time" : $"{idle} s")}, {settings.DrainTimeout} s to drain");
+            $"limits: {settings.MaxConnections} connections per listener, {settings.MaxMemory} of memory, "
+            + $"{(idle == 0 ? "no idle timeout" : $"idle timeout {idle} s")}, drain timeout {settings.DrainTimeout} s");
     }
 
-    /// <summary>The limit of memory, in bytes.</summary>
-    /// <exception cref="ToolException">It is none.</exception>
+    /// <summary>The memory limit, in bytes.</summary>
+    /// <exception cref="ToolException">Not a size, or too small.</exception>
     internal static long MemoryOf(ServeSettings settings)
-        => SizeText.Parse("limit of memory (max-memory)", settings.MaxMemory) is >= LeastMemory and var size ? size
-            : throw new ToolException($"max-memory {settings.MaxMemory}: at least {LeastMemory >> 20}M are wanted", NativeExit.Usage);
+        => SizeText.Parse("max-memory", settings.MaxMemory) is >= LeastMemory and var size ? size
+            : throw new ToolException($"max-memory '{settings.MaxMemory}': the minimum is {LeastMemory >> 20}M", NativeExit.Usage);
 
-    /// <summary>Holds the settings against each other and against the limits.</summary>
+    /// <summary>Checks the settings against each other and against their limits.</summary>
     /// <exception cref="ToolException">They contradict each other, or exceed a limit; the message names the key.</exception>
     internal static void Validate(ServeSettings settings, ServiceManager manager)
     {
         if (settings is { Nvme: null, Nbd: null, VhostUser: null } && settings.Images.All(i => i.VhostUser is null)
             && !manager.Has("nvme") && !manager.Has("nbd") && !manager.Has("vhost-user"))
         {
-            throw new ToolException("nothing to serve by: give --nvme HOST:PORT, --nbd HOST:PORT, --vhost-user PATH, or several");
+            throw new ToolException("no listener configured: specify --nvme, --nbd or --vhost-user");
         }
 
         if (settings.Images.Count == 0)
         {
-            throw new ToolException("nothing to serve: name an image");
+            throw new ToolException("no image configured: specify at least one image");
         }
 
         Within("max-connections", settings.MaxConnections, 1, MostConnections);
@@ -94,7 +94,7 @@ public static class ServeCheck
     {
         if (value < least || value > most)
         {
-            throw new ToolException($"{key} {value}: {least} to {most} are possible", NativeExit.Usage);
+            throw new ToolException($"{key} {value}: expected {least} to {most}", NativeExit.Usage);
         }
     }
 
@@ -102,7 +102,7 @@ public static class ServeCheck
     {
         if (value != first && value != second)
         {
-            throw new ToolException($"{key} '{value}': say {first} or {second}", NativeExit.Usage);
+            throw new ToolException($"{key} '{value}': expected {first} or {second}", NativeExit.Usage);
         }
     }
 }

@@ -5,15 +5,15 @@ using Paddock.Block;
 namespace Paddock.Tools.Serve;
 
 /// <summary>
-/// The server's log: one line for each event, for people or as JSON. Values may come from clients and images: they are quoted and escaped here,
-/// so that none can forge a line or reach a terminal.
+/// The server's log: one line per event, as text or JSON. Values may come from clients and images; they are quoted and escaped, so that they
+/// cannot forge a line or control a terminal.
 /// </summary>
 public sealed class ServeLog(TextWriter writer, TimeProvider time, bool json)
 {
     private readonly Lock _lock = new();
 
     /// <summary>Writes a line.</summary>
-    /// <param name="what">What happened, in a few words that do not change.</param>
+    /// <param name="what">Name of the event; part of the interface.</param>
     /// <param name="facts">Names and values.</param>
     public void Write(string what, params ReadOnlySpan<(string Name, string Value)> facts)
     {
@@ -45,7 +45,7 @@ public sealed class ServeLog(TextWriter writer, TimeProvider time, bool json)
         }
     }
 
-    // JSON has escapes of its own, but none for what is no text at all (bytes of a file name)
+    // JSON cannot represent bytes of a file name that are not valid UTF-8
     private static JsonEncodedText Encode(string value)
     {
         foreach (var rune in value.EnumerateRunes())

@@ -7,15 +7,15 @@ using Paddock.Tools.Serve.Listeners;
 namespace Paddock.Tools.Serve;
 
 /// <summary>
-/// What a service manager such as systemd hands over and wants to hear: listening sockets (sd_listen_fds(3): <c>LISTEN_PID</c>,
-/// <c>LISTEN_FDS</c>, <c>LISTEN_FDNAMES</c>) and states (sd_notify(3): <c>NOTIFY_SOCKET</c>).
+/// Protocols of a service manager such as systemd: passed listening sockets (sd_listen_fds(3): <c>LISTEN_PID</c>,
+/// <c>LISTEN_FDS</c>, <c>LISTEN_FDNAMES</c>) and notifications (sd_notify(3): <c>NOTIFY_SOCKET</c>).
 /// </summary>
 public sealed class ServiceManager
 {
-    /// <summary>The names that sockets may have: those of the listeners, of the metrics and of the control socket.</summary>
+    /// <summary>Valid names of sockets.</summary>
     public static readonly string[] Names = ["nvme", "nbd", "vhost-user", "metrics", "control"];
 
-    // the first descriptor that is handed over, by agreement
+    // SD_LISTEN_FDS_START
     private const int FirstDescriptor = 3;
     private const int MaxDescriptors = 64;
 
@@ -24,14 +24,14 @@ public sealed class ServiceManager
 
     private ServiceManager(string? notify) => _notify = notify;
 
-    /// <summary>Nobody handed anything over, and nobody listens.</summary>
+    /// <summary>No sockets were passed and nobody is notified.</summary>
     public static ServiceManager None { get; } = new(null);
 
     /// <summary>Reads the environment of a process.</summary>
-    /// <param name="variable">Gives a variable's value.</param>
-    /// <param name="process">The process's number: sockets that are meant for another are not taken.</param>
-    /// <param name="first">The first descriptor that is handed over.</param>
-    /// <exception cref="ToolException">The variables contradict each other, or a socket has a name that means nothing here.</exception>
+    /// <param name="variable">Reads an environment variable.</param>
+    /// <param name="process">Process ID: sockets meant for another process are ignored.</param>
+    /// <param name="first">First descriptor passed.</param>
+    /// <exception cref="ToolException">Inconsistent variables, or an unknown socket name.</exception>
     public static ServiceManager Of(Func<string, string?> variable, int process, int first = FirstDescriptor)
     {
         var manager = new ServiceManager(variable("NOTIFY_SOCKET") is { Length: > 1 } path ? path : null);
@@ -44,24 +44,26 @@ public sealed class ServiceManager
         string[] names = variable("LISTEN_FDNAMES")?.Split(':') ?? [];
         if (count is < 0 or > MaxDescriptors || names.Length != count)
         {
-            throw new ToolException($"{count} sockets were handed over with {names.Length} names: each needs one of {string.Join(", ", Names)} (FileDescriptorName=)");
+            throw new ToolException(
+                $"the service manager passed {count} sockets with {names.Length} names: "
+                + $"set FileDescriptorName= of each to one of {string.Join(", ", Names)}");
         }
 
         for (int i = 0; i < count; i++)
         {
             manager._handed.Add(Names.Contains(names[i])
                 ? (names[i], first + i)
-                : throw new ToolException($"a socket was handed over as '{names[i]}': names are {string.Join(", ", Names)} (FileDescriptorName=)"));
+                : throw new ToolException($"unknown socket name '{names[i]}': set FileDescriptorName= to one of {string.Join(", ", Names)}"));
         }
 
         return manager;
     }
 
-    /// <summary>Whether a socket of this name was handed over.</summary>
+    /// <summary>Whether a socket of this name was passed.</summary>
     public bool Has(string name) => _handed.Any(h => h.Name == name);
 
-    /// <summary>Takes the sockets of a name; they can be taken once.</summary>
-    /// <exception cref="ToolException">A descriptor is no socket that listens.</exception>
+    /// <summary>Takes the sockets of a name, once.</summary>
+    /// <exception cref="ToolException">A descriptor is not a listening socket.</exception>
     public IReadOnlyList<ListeningSocket> Take(string name)
     {
         var mine = _handed.Where(h => h.Name == name).ToArray();
@@ -69,15 +71,15 @@ public sealed class ServiceManager
         return [.. mine.Select(h => Open(h.Name, h.Descriptor))];
     }
 
-    /// <summary>Clients may come.</summary>
-    public void Ready() => Tell("READY=1");
+    /// <summary>Reports that the server accepts clients.</summary>
+    public void Ready() => Notify("READY=1");
 
-    /// <summary>The server stops.</summary>
-    public void Stopping() => Tell("STOPPING=1");
+    /// <summary>Reports that the server is stopping.</summary>
+    public void Stopping() => Notify("STOPPING=1");
 
-    /// <summary>Settings are read anew; <see cref="Ready"/> ends it.</summary>
+    /// <summary>Reports that settings are being reloaded, until <see cref="Ready"/>.</summary>
     public void Reloading()
-        => Tell($"RELOADING=1\nMONOTONIC_USEC={(long)(Stopwatch.GetTimestamp() * (1e6 / Stopwatch.Frequency))}");
+        => Notify($"RELOADING=1\nMONOTONIC_USEC={(long)(Stopwatch.GetTimestamp() * (1e6 / Stopwatch.Frequency))}");
 
     private static ListeningSocket Open(string name, int descriptor)
     {
@@ -86,18 +88,18 @@ public sealed class ServiceManager
             var socket = new Socket(new SafeSocketHandle(descriptor, ownsHandle: true));
             if (socket.SocketType != SocketType.Stream || socket.LocalEndPoint is not { } at)
             {
-                throw new ToolException($"descriptor {descriptor} ('{name}') is no stream socket");
+                throw new ToolException($"descriptor {descriptor} ('{name}') is not a stream socket");
             }
 
             return new ListeningSocket(socket, socket.AddressFamily == AddressFamily.Unix ? "unix:" + at : at.ToString()!, null);
         }
         catch (SocketException e)
         {
-            throw new ToolException($"descriptor {descriptor} ('{name}') is no socket: {e.Message}");
+            throw new ToolException($"descriptor {descriptor} ('{name}') is not a socket: {e.Message}");
         }
     }
 
-    private void Tell(string state)
+    private void Notify(string state)
     {
         if (_notify is null)
         {
@@ -106,14 +108,14 @@ public sealed class ServiceManager
 
         try
         {
-            // a name that begins with @ is one without a file
+            // a name that begins with @ is an abstract socket
             string path = _notify[0] == '@' ? "\0" + _notify[1..] : _notify;
             using var socket = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
             socket.SendTo(Encoding.ASCII.GetBytes(state), new UnixDomainSocketEndPoint(path));
         }
         catch (Exception e) when (e is SocketException or ArgumentException)
         {
-            // who wants to hear and does not listen is no reason not to serve
+            // a service manager that does not listen must not stop the server
         }
     }
 }

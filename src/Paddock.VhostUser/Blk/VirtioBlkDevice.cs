@@ -90,7 +90,7 @@ internal sealed class VirtioBlkDevice
         var slab = Buffers.TryRent(size);
         for (long since = Stopwatch.GetTimestamp(); slab is null && Stopwatch.GetElapsedTime(since) < Options.Patience; slab = Buffers.TryRent(size))
         {
-            Budget.Await(Look);
+            Budget.AwaitLeave(Look);
         }
 
         return slab;

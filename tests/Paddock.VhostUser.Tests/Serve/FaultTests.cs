@@ -77,7 +77,7 @@ public class FaultTests
         }
 
         Assert.False(guest.IsAnswered(hangs));
-        Assert.Equal("ok: 1 requests go on", await server.AskAsync("release"));
+        Assert.Equal("ok: 1 request resumed", await server.AskAsync("release"));
         Assert.Equal(Ok, guest.Wait(hangs));
     }
 

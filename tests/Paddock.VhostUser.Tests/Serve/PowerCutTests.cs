@@ -21,7 +21,7 @@ public class PowerCutTests
             Assert.Equal(Ok, guest.Run(RequestType.Flush, 0));
             Assert.Equal(Ok, guest.Run(RequestType.Out, 8192, new byte[4096]));
             Assert.Equal(Ok, guest.Run(RequestType.ZoneOpen, Zone));
-            Assert.Equal("ok: the power was cut and is back", await server.AskAsync("powercut"));
+            Assert.Equal("ok: power cut and restored", await server.AskAsync("powercut"));
             Assert.True(guest.FrontEnd.IsHungUp());
         }
 

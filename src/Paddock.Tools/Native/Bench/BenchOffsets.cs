@@ -62,7 +62,8 @@ internal sealed class BenchOffsets
         bool random = plan.Operation is BenchOperation.RandomRead or BenchOperation.RandomWrite;
         long share = random ? length : length / plan.Connections / plan.BlockSize * plan.BlockSize;
         return share < plan.BlockSize
-            ? throw new ToolException($"a disk of {length} bytes is too small for {plan.Connections} connections with requests of {plan.BlockSize} bytes")
+            ? throw new ToolException(
+                $"the disk ({length} bytes) is too small for {plan.Connections} connections with requests of {plan.BlockSize} bytes")
             : [(random ? 0 : index * share, share)];
     }
 
@@ -81,7 +82,10 @@ internal sealed class BenchOffsets
             }
         }
 
-        return runs.Count > 0 ? runs : throw new ToolException($"{plan.Connections} connections need as many zones to write to: there are {turn}");
+        return runs.Count > 0
+            ? runs
+            : throw new ToolException(
+                $"{plan.Connections} connections require {plan.Connections} writable zones of at least {plan.BlockSize} bytes: the disk has {turn}");
     }
 
     /// <summary>What is written on a zoned disk; the whole disk where nothing is.</summary>

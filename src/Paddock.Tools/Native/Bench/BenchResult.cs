@@ -25,7 +25,7 @@ internal sealed record BenchResult(BenchPlan Plan, double Seconds, LatencyHistog
         Line(
             "latency",
             $"mean {Latencies.Mean / 1e3:0} us, p50 {Quantile(0.5):0} us, p99 {Quantile(0.99):0} us, p99.9 {Quantile(0.999):0} us, max {Latencies.Max / 1e3:0} us");
-        Line("here", $"{Describe(Used)}");
+        Line("client", $"{Describe(Used)}");
         if (Server is { } server)
         {
             Line("server", $"{Describe(server)}");

@@ -48,13 +48,13 @@ public static class BenchVerb
     private static void Check(BenchPlan plan)
     {
         string? wrong = plan.BlockSize is < Sector or > MaxBlock || plan.BlockSize % Sector != 0
-                ? $"a request of {plan.BlockSize} bytes: requests are multiples of {Sector}, up to {MaxBlock}"
-            : plan.Depth is < 1 or > MaxDepth ? $"a depth of {plan.Depth}: it is 1 to {MaxDepth}"
-            : plan.Connections is < 1 or > MaxConnections ? $"{plan.Connections} connections: there may be 1 to {MaxConnections}"
-            : plan.Connections > 1 && !IsRemote(plan) ? $"several connections need a server: '{plan.Target}' is a file"
-            : plan.Rate is < 0 or > 1e8 ? $"{plan.Rate} requests a second"
-            : plan.Time <= TimeSpan.Zero || plan.Time > TimeSpan.FromDays(1) ? "the time is more than 0 s and at most a day"
-            : plan.WarmUp < TimeSpan.Zero || plan.WarmUp > TimeSpan.FromDays(1) ? "the warm-up is 0 s to a day"
+                ? $"--bs {plan.BlockSize}: expected a multiple of {Sector}, at most {MaxBlock}"
+            : plan.Depth is < 1 or > MaxDepth ? $"--depth {plan.Depth}: expected 1 to {MaxDepth}"
+            : plan.Connections is < 1 or > MaxConnections ? $"--connections {plan.Connections}: expected 1 to {MaxConnections}"
+            : plan.Connections > 1 && !IsRemote(plan) ? $"--connections {plan.Connections}: '{plan.Target}' is a file; several connections require a server"
+            : plan.Rate is < 0 or > 1e8 ? $"--rate {plan.Rate}: expected 0 to 100000000 requests per second"
+            : plan.Time <= TimeSpan.Zero || plan.Time > TimeSpan.FromDays(1) ? "--time: expected more than 0 and at most 86400 seconds"
+            : plan.WarmUp < TimeSpan.Zero || plan.WarmUp > TimeSpan.FromDays(1) ? "--warm-up: expected 0 to 86400 seconds"
             : null;
         if (wrong is not null)
         {
@@ -113,12 +113,12 @@ public static class BenchVerb
     {
         if (device is not IZonedBlockDevice zoned)
         {
-            return plan.Operation == BenchOperation.Append ? throw new ToolException($"'{plan.Target}' has no zones to append to") : [];
+            return plan.Operation == BenchOperation.Append ? throw new ToolException($"'{plan.Target}' has no zones: --rw append requires a zoned disk") : [];
         }
 
         if (plan.Operation == BenchOperation.RandomWrite)
         {
-            throw new ToolException("zones are written in order: use write or append");
+            throw new ToolException("--rw randwrite: zones are written sequentially; use write or append");
         }
 
         if (plan.Writes)

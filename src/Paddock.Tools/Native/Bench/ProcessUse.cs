@@ -27,7 +27,7 @@ internal readonly record struct ProcessUse(double CpuSeconds, double AllocatedBy
     {
         if (!IPEndPoint.TryParse(address, out var at))
         {
-            throw new ToolException($"'{address}' is not an address with a port, as 'paddock serve --metrics' takes it", NativeExit.Usage);
+            throw new ToolException($"--metrics '{address}': expected IP-ADDRESS:PORT", NativeExit.Usage);
         }
 
         try
@@ -42,7 +42,7 @@ internal readonly record struct ProcessUse(double CpuSeconds, double AllocatedBy
         }
         catch (Exception e) when (e is SocketException or IOException)
         {
-            throw new ToolException($"cannot read metrics at {address}: {e.Message}");
+            throw new ToolException($"cannot read metrics from {address}: {e.Message}");
         }
     }
 
@@ -52,6 +52,6 @@ internal readonly record struct ProcessUse(double CpuSeconds, double AllocatedBy
         int start = at + name.Length + 2, end = at < 0 ? -1 : page.IndexOf('\n', start);
         return end > 0 && double.TryParse(page.AsSpan(start, end - start), CultureInfo.InvariantCulture, out double value)
             ? value
-            : throw new ToolException($"the server's metrics do not tell {name}");
+            : throw new ToolException($"the metrics of the server do not contain {name}");
     }
 }

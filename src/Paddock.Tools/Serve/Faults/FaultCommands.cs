@@ -4,12 +4,12 @@ using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve.Faults;
 
-/// <summary>Runs the lines of `paddock fault` on the images of a server, whatever listener they are reached by.</summary>
+/// <summary>Executes the commands of `paddock fault` on the images of a server, for all listeners.</summary>
 internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyList<IListener> listeners, PowerSwitch power)
 {
     private const long MaxHold = 3600;
 
-    /// <summary>Runs a line.</summary>
+    /// <summary>Executes a command line.</summary>
     /// <returns>An answer of one line that begins with <c>ok</c> or <c>error: </c>.</returns>
     public async Task<string> ExecuteAsync(string line)
     {
@@ -33,9 +33,9 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
                 var rule = FaultRuleText.Parse(line, place.Start, place.Length, isLast, place.Disk.Zoned?.Zoned.ZoneSize ?? 0);
                 return $"ok: rule {place.Disk.Faults.Add(rule)} of {place.Disk.Name}";
             case "release":
-                return $"ok: {Chosen(line).Sum(d => d.Faults.Release(IdOf(line)))} requests go on";
+                return $"ok: {Number(Chosen(line).Sum(d => d.Faults.Release(IdOf(line))), "request")} resumed";
             case "clear":
-                return $"ok: {Chosen(line).Sum(d => d.Faults.Clear(IdOf(line)))} rules are gone";
+                return $"ok: {Number(Chosen(line).Sum(d => d.Faults.Clear(IdOf(line))), "rule")} removed";
             case "status":
                 return "ok: " + JsonText.Compact(Status());
             case "drop":
@@ -44,16 +44,18 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
                     listener.DropConnections();
                 }
 
-                return "ok: every connection was ended";
+                return "ok: all connections closed";
             case "powercut":
                 await power.CutAsync(
                     (int)line.Number("keep", 0, 0, 100), (int)line.Number("seed", 0, 0, int.MaxValue),
                     TimeSpan.FromSeconds(line.Number("hold", 0, 0, MaxHold)));
-                return "ok: the power was cut and is back";
+                return "ok: power cut and restored";
             default:
                 return await SetConditionAsync(line);
         }
     }
+
+    private static string Number(int count, string noun) => $"{count} {noun}{(count == 1 ? "" : "s")}";
 
     private static int? IdOf(ControlLine line) => line["id"] is null ? null : (int)line.Number("id", 0, 1, int.MaxValue);
 
@@ -62,15 +64,15 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
 
     private IEnumerable<ServedNamespace> Namespaces() => listeners.OfType<NvmeListener>().SelectMany(d => d.Namespaces);
 
-    // the disk that a line is for: the part of an image, and which bytes of it
+    // the disk that a command applies to: an image and a range of its bytes
     private (ServedDisk Disk, long Start, long Length) Find(ControlLine line)
     {
         if (line["image"] is { } name)
         {
             return line["ns"] is not null || line["nqn"] is not null
-                ? throw new ToolException("a disk is named by image=, or by ns= and nqn=")
+                ? throw new ToolException("image= cannot be combined with ns= and nqn=")
                 : disks.FirstOrDefault(d => d.Name == name) is { } found ? (found, 0, found.Node.Device.Length)
-                : throw new ToolException($"there is no image '{name}': say {Names("image", disks.Select(d => d.Name))}");
+                : throw new ToolException($"unknown image '{name}'; expected {Names("image", disks.Select(d => d.Name))}");
         }
 
         if (line["ns"] is not null || line["nqn"] is not null)
@@ -81,7 +83,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
 
         return disks is [var only]
             ? (only, 0, only.Node.Device.Length)
-            : throw new ToolException($"there are several images: say {Names("image", disks.Select(d => d.Name))}, or ns=N");
+            : throw new ToolException($"the server has several images: specify {Names("image", disks.Select(d => d.Name))}, or ns=N");
     }
 
     private ServedNamespace FindNamespace(uint id, string? nqn)
@@ -90,8 +92,8 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
         return all switch
         {
             [var one] => one,
-            [] => throw new ToolException($"there is no namespace {id}" + (nqn is null ? "" : $" in subsystem '{nqn}'")),
-            _ => throw new ToolException($"several subsystems have a namespace {id}: say {Names("nqn", all.Select(n => n.Subsystem.Nqn))}"),
+            [] => throw new ToolException($"namespace {id} does not exist" + (nqn is null ? "" : $" in subsystem '{nqn}'")),
+            _ => throw new ToolException($"several subsystems have a namespace {id}: specify {Names("nqn", all.Select(n => n.Subsystem.Nqn))}"),
         };
     }
 
@@ -102,18 +104,18 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
         var (disk, start, length) = Find(line);
         if (disk.Zoned is not { Attributes: { } attributes } zoned || start + length <= zoned.Zoned.ConventionalZones * zoned.Zoned.ZoneSize)
         {
-            throw new ToolException($"'{disk.Name}' cannot keep conditions of zones here: it has no sequential ones");
+            throw new ToolException($"'{disk.Name}' has no sequential zones here");
         }
 
         long size = zoned.Zoned.ZoneSize, count = (length + size - 1) / size;
         if (line.Number("zone", 0, 0, int.MaxValue) >= count)
         {
-            throw new ToolException($"there is no zone {line["zone"]}: the zones of this disk are 0 to {count - 1}");
+            throw new ToolException($"zone {line["zone"]} does not exist: this disk has zones 0 to {count - 1}");
         }
 
         if (line["zone"] is null)
         {
-            throw new ToolException($"say which zone: zone=0 to zone={count - 1}");
+            throw new ToolException($"the zone is missing: expected zone=0 to zone={count - 1}");
         }
 
         int shown = (int)line.Number("zone", 0, 0, count - 1), zone = shown + (int)(start / size);
@@ -126,7 +128,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
         await attributes.SetConditionAsync(zone, condition);
         foreach (var ns in Namespaces().Where(n => n.Disk == disk && n.Namespace.Zoned is not null))
         {
-            // its zones are counted from its own start
+            // zone indices are relative to the namespace
             int its = zone - (int)(ns.Start / size);
             if (its >= 0 && its < ns.Namespace.Zoned!.Zoned.ZoneCount)
             {

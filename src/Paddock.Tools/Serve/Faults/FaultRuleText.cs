@@ -6,7 +6,7 @@ using Paddock.Tools.Native;
 
 namespace Paddock.Tools.Serve.Faults;
 
-/// <summary>The words of <c>fail</c>, <c>delay</c> and <c>hang</c> as a rule, and a rule as words.</summary>
+/// <summary>Parses <c>fail</c>, <c>delay</c> and <c>hang</c> commands into fault rules, and formats rules.</summary>
 internal static class FaultRuleText
 {
     private const long Eio = 5, MostMilliseconds = 3_600_000, MostStatus = 0x7FF;
@@ -27,13 +27,13 @@ internal static class FaultRuleText
         ("EDQUOT", 122), ("ENOMEDIUM", 123), ("ECANCELED", 125),
     ];
 
-    /// <summary>The rule of a line.</summary>
-    /// <param name="line">A line whose word is <c>fail</c>, <c>delay</c> or <c>hang</c>.</param>
-    /// <param name="start">Where the disk that the line's offsets and zones are of begins in the image, in bytes.</param>
-    /// <param name="length">Its length.</param>
-    /// <param name="isLast">Whether the image ends where it does.</param>
-    /// <param name="zoneSize">Bytes of a zone; 0: it has none.</param>
-    /// <exception cref="ToolException">A value that cannot be.</exception>
+    /// <summary>Parses a command into a rule.</summary>
+    /// <param name="line">A <c>fail</c>, <c>delay</c> or <c>hang</c> command.</param>
+    /// <param name="start">Offset in the image of the disk that offsets and zones refer to, in bytes.</param>
+    /// <param name="length">Length of that disk.</param>
+    /// <param name="isLast">Whether the disk ends at the end of the image.</param>
+    /// <param name="zoneSize">Zone size in bytes; 0: not zoned.</param>
+    /// <exception cref="ToolException">Invalid value.</exception>
     public static DeviceFault Parse(ControlLine line, long start, long length, bool isLast, long zoneSize)
     {
         var (from, run) = RangeOf(line, start, length, isLast, zoneSize);
@@ -57,7 +57,7 @@ internal static class FaultRuleText
         };
     }
 
-    /// <summary>A rule in the words of a line, as short as it can be said; offsets are the image's.</summary>
+    /// <summary>Formats a rule as a command, without default values; offsets are relative to the image.</summary>
     public static string Format(DeviceFault fault)
     {
         var words = new List<string> { Invariant($"{fault.Action}").ToLowerInvariant() };
@@ -95,7 +95,7 @@ internal static class FaultRuleText
 
         var found = Array.Find(Commands, c => c.Name == name);
         return found.Name is null
-            ? throw new ToolException($"there is no command '{name}': say {string.Join(", ", Commands.Select(c => c.Name))}")
+            ? throw new ToolException($"command={name}: expected one of {string.Join(", ", Commands.Select(c => c.Name))}")
             : found.Operations;
     }
 
@@ -109,19 +109,19 @@ internal static class FaultRuleText
         var found = Array.Find(Errors, e => e.Name.Equals(text, StringComparison.OrdinalIgnoreCase));
         return found.Name is not null ? found.Number
             : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number is > 0 and < 4096 ? number
-            : throw new ToolException($"there is no error '{text}': say {string.Join(", ", Errors.Select(e => e.Name))}, or a number");
+            : throw new ToolException($"error={text}: expected one of {string.Join(", ", Errors.Select(e => e.Name))}, or a number below 4096");
     }
 
     private static int? StatusOf(string? text)
         => text is null ? null
             : int.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out int status) && status is > 0 and <= (int)MostStatus
             ? status
-            : throw new ToolException("a status is a hexadecimal number from 1 to 7ff: its type in bits 10:8, its code in bits 7:0");
+            : throw new ToolException($"status={text}: expected a hexadecimal number from 1 to 7ff (status code type in bits 10:8, status code in bits 7:0)");
 
     private static double ProbabilityOf(string? text)
         => text is null ? 1
             : double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value is > 0 and <= 1 ? value
-            : throw new ToolException($"probability={text}: a number above 0, to 1, is wanted");
+            : throw new ToolException($"probability={text}: expected a number above 0 and at most 1");
 
     private static (long Start, long Length) RangeOf(ControlLine line, long start, long length, bool isLast, long zoneSize)
     {
@@ -129,27 +129,27 @@ internal static class FaultRuleText
         {
             if (line["offset"] is not null || line["length"] is not null)
             {
-                throw new ToolException("a range is given by zone=, or by offset= and length=");
+                throw new ToolException("zone= cannot be combined with offset= and length=");
             }
 
             if (zoneSize == 0)
             {
-                throw new ToolException("the image has no zones");
+                throw new ToolException($"zone={zones}: the image has no zones");
             }
 
             var runs = ZoneList.Parse(zones, (int)((length + zoneSize - 1) / zoneSize));
             return runs is [var run]
                 ? (start + (run.First * zoneSize), run.Count * zoneSize)
-                : throw new ToolException($"zone={zones}: one zone, or a range such as 3-5, is wanted");
+                : throw new ToolException($"zone={zones}: expected one zone, or one range such as 3-5");
         }
 
         long from = line["offset"] is { } o ? SizeText.Parse("offset", o) : 0;
         if (from >= length)
         {
-            throw new ToolException($"offset={line["offset"]} is behind the end of the disk of {length} bytes");
+            throw new ToolException($"offset={line["offset"]} is beyond the end of the disk ({length} bytes)");
         }
 
-        // without a length to the end, also of what grows; where a part of the image ends before the image does, to the end of that part
+        // without a length, to the end of the disk; if that is the end of the image, including space added later
         return line["length"] is { } l ? (start + from, Math.Min(SizeText.Parse("length", l), length - from))
             : isLast ? (start + from, long.MaxValue - start - from) : (start + from, length - from);
     }

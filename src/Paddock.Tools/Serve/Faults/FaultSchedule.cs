@@ -2,7 +2,7 @@ using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve.Faults;
 
-/// <summary>Runs the lines of scripts when their moment has come.</summary>
+/// <summary>Runs the commands of scripts when they are due.</summary>
 internal sealed class FaultSchedule : IDisposable
 {
     private readonly FaultCommands _commands;
@@ -15,10 +15,10 @@ internal sealed class FaultSchedule : IDisposable
     private readonly IReadOnlyList<ScriptedFault> _lines;
     private long _count, _next;
 
-    /// <param name="lines">The lines of all scripts, in order.</param>
-    /// <param name="commands">Runs them.</param>
-    /// <param name="disks">Whose requests are counted.</param>
-    /// <param name="log">Told what came of each.</param>
+    /// <param name="lines">The commands of all scripts, in order.</param>
+    /// <param name="commands">Executes the commands.</param>
+    /// <param name="disks">Disks whose requests are counted.</param>
+    /// <param name="log">Receives the result of each command.</param>
     /// <param name="time">The clock.</param>
     public FaultSchedule(
         IReadOnlyList<ScriptedFault> lines, FaultCommands commands, IReadOnlyList<ServedDisk> disks, ServeLog log, TimeProvider time)
@@ -31,8 +31,8 @@ internal sealed class FaultSchedule : IDisposable
         _byCount = new Queue<ScriptedFault>(lines.Where(l => l.AtCommand is not null).OrderBy(l => l.AtCommand));
     }
 
-    /// <summary>Runs the lines without a moment, and starts to wait for the others.</summary>
-    /// <exception cref="ToolException">A line without a moment is refused.</exception>
+    /// <summary>Runs the commands without a time, and schedules the others.</summary>
+    /// <exception cref="ToolException">A command without a time failed.</exception>
     public async Task StartAsync()
     {
         foreach (var line in _lines.Where(l => l.After is null && l.AtCommand is null))
@@ -116,14 +116,14 @@ internal sealed class FaultSchedule : IDisposable
         }
         catch (OperationCanceledException)
         {
-            // the server stops first
+            // the server is stopping
         }
     }
 
     private async Task<string> RunAsync(ScriptedFault line)
     {
         string answer = await _commands.ExecuteAsync(line.Text);
-        _log.Write("script", ("place", line.Place), ("line", line.Text), ("answer", answer));
+        _log.Write("script", ("source", line.Place), ("line", line.Text), ("answer", answer));
         return answer;
     }
 }

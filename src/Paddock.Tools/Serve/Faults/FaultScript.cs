@@ -20,8 +20,8 @@ internal static class FaultScript
 
     private static readonly (string Ending, double Seconds)[] Units = [("ms", 0.001), ("s", 1), ("m", 60)];
 
-    /// <summary>Reads a file; every line is checked before the first is used.</summary>
-    /// <exception cref="ToolException">It cannot be read, or a line is wrong; the message begins with file and line.</exception>
+    /// <summary>Reads a file and checks the syntax of every line.</summary>
+    /// <exception cref="ToolException">The file cannot be read, or a line is invalid; the message begins with file and line.</exception>
     public static IReadOnlyList<ScriptedFault> Load(string path)
     {
         string[] lines;
@@ -35,12 +35,12 @@ internal static class FaultScript
         }
 
         return lines.Length > MaxLines
-            ? throw new ToolException($"'{path}' has more than {MaxLines} lines")
+            ? throw new ToolException($"'{path}' has {lines.Length} lines; the limit is {MaxLines}")
             : [.. lines.Select((line, i) => Parse(line, FormattableString.Invariant($"{path}:{i + 1}"))).OfType<ScriptedFault>()];
     }
 
-    /// <summary>Reads a line; null for one without words.</summary>
-    /// <exception cref="ToolException">It is wrong; the message begins with <paramref name="place"/>.</exception>
+    /// <summary>Parses a line; null for a blank line or a comment.</summary>
+    /// <exception cref="ToolException">The line is invalid; the message begins with <paramref name="place"/>.</exception>
     public static ScriptedFault? Parse(string line, string place)
     {
         int comment = line.IndexOf('#', StringComparison.Ordinal);
@@ -56,10 +56,10 @@ internal static class FaultScript
             {
                 ["after", var time, .. var rest] => new ScriptedFault(place, string.Join(' ', rest), TimeOf(time), null),
                 ["at", "command", var count, .. var rest] => new ScriptedFault(place, string.Join(' ', rest), null, CountOf(count)),
-                ["at" or "after", ..] => throw new ToolException("a moment is written 'after 10s' or 'at command 1000'"),
+                ["at" or "after", ..] => throw new ToolException("expected 'after TIME COMMAND' or 'at command N COMMAND', such as 'after 10s drop'"),
                 _ => new ScriptedFault(place, string.Join(' ', words), null, null),
             };
-            return FaultSyntax.Parse(fault.Text).Command == "status" ? throw new ToolException("a script has nobody to tell the status to") : fault;
+            return FaultSyntax.Parse(fault.Text).Command == "status" ? throw new ToolException("'status' cannot be used in a script") : fault;
         }
         catch (ToolException e)
         {
@@ -79,11 +79,11 @@ internal static class FaultScript
             }
         }
 
-        throw new ToolException($"'{text}' is no time: write 10s, 500ms or 2m");
+        throw new ToolException($"time '{text}': expected a number with ms, s or m, such as 10s, up to 30 days");
     }
 
     private static long CountOf(string text)
         => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long count) && count > 0
             ? count
-            : throw new ToolException($"'{text}' is no count of commands: a number from 1 on is wanted");
+            : throw new ToolException($"number of commands '{text}': expected a number above 0");
 }

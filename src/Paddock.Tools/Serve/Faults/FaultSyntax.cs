@@ -2,7 +2,7 @@ using System.Collections.Frozen;
 
 namespace Paddock.Tools.Serve.Faults;
 
-/// <summary>The words of `paddock fault`, and what each may have behind it; the control socket and a script at start take the same.</summary>
+/// <summary>The commands of `paddock fault` and their options, for the control socket and for scripts.</summary>
 public static class FaultSyntax
 {
     private const string Status = "status", List = "list";
@@ -25,8 +25,8 @@ public static class FaultSyntax
         ["restore"] = [.. Target, "zone"],
     }.ToFrozenDictionary(StringComparer.Ordinal);
 
-    /// <summary>Reads a line; <c>list</c> is another word for <c>status</c>.</summary>
-    /// <exception cref="ToolException">It cannot be read; the message says what there is.</exception>
+    /// <summary>Parses a line; <c>list</c> is an alias of <c>status</c>.</summary>
+    /// <exception cref="ToolException">Unknown command or option; the message lists the valid ones.</exception>
     public static ControlLine Parse(string line)
     {
         string[] parts = line.Split((char[]?)null, 2, StringSplitOptions.RemoveEmptyEntries);

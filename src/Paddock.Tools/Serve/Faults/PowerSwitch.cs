@@ -3,10 +3,10 @@ using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve.Faults;
 
-/// <summary>Cuts the power of the whole server, as far as clients and images can tell, and gives it back.</summary>
+/// <summary>Simulates a power cut of the whole server, as seen by clients and images, and restores the power.</summary>
 /// <remarks>
-/// In this order: no listener takes clients, every connection is gone (no answer leaves any more), requests that faults held fail, what was not
-/// flushed is dropped, nobody is left in the old images, the images are opened anew, the listeners take clients.
+/// In this order: listeners stop accepting clients, all connections are closed (no reply is sent after that), requests held by rules fail,
+/// unflushed data is dropped, running requests leave the old images, the images are reopened, listeners accept clients again.
 /// </remarks>
 internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList<IListener> listeners, ServeLog log, TimeProvider time)
 {
@@ -15,20 +15,20 @@ internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList
     private int _busy;
 
     /// <summary>Cuts the power.</summary>
-    /// <param name="keepPercent">How likely a sector that was not flushed survives, 0 to 100.</param>
-    /// <param name="seed">Of that choice.</param>
-    /// <param name="hold">How long the power stays off.</param>
-    /// <exception cref="ToolException">It cannot be cut, or an image does not open afterwards.</exception>
+    /// <param name="keepPercent">Probability that an unflushed sector survives, 0 to 100.</param>
+    /// <param name="seed">Seed of the random choice.</param>
+    /// <param name="hold">Duration of the power cut.</param>
+    /// <exception cref="ToolException">Not possible, or an image cannot be reopened.</exception>
     public async Task CutAsync(int keepPercent, int seed, TimeSpan hold)
     {
         if (disks.FirstOrDefault(d => d.Power is null && !d.Settings.ReadOnly) is { } bare)
         {
-            throw new ToolException($"'{bare.Name}' has no volatile cache to lose: start the server with --volatile-cache SIZE, such as 64M");
+            throw new ToolException($"'{bare.Name}' has no volatile cache: start the server with --volatile-cache SIZE, such as 64M");
         }
 
         if (Interlocked.Exchange(ref _busy, 1) != 0)
         {
-            throw new ToolException("the power is off already");
+            throw new ToolException("another power cut is in progress");
         }
 
         try
@@ -43,7 +43,7 @@ internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList
             }
 
             await RestoreAsync();
-            log.Write("power back");
+            log.Write("power restored");
         }
         finally
         {
@@ -79,7 +79,7 @@ internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList
         var gone = Task.WhenAll(listeners.Select(d => d.GoneAsync(LeaveLimit)));
         while (!gone.IsCompleted)
         {
-            // a request that came late may meet a rule that holds it
+            // a late request may be held by a rule
             GiveUp();
             await Task.WhenAny(gone, Task.Delay(Step, time));
         }
@@ -100,7 +100,7 @@ internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList
         var failures = new List<string>();
         foreach (var disk in disks)
         {
-            // a change of size fails without power, but may not have got there yet
+            // a resize fails without power, but may still be running
             await disk.Resizable.SettledAsync();
             try
             {
@@ -108,11 +108,11 @@ internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList
             }
             catch (Exception e) when (e is ToolException or BlockException)
             {
-                log.Write("image lost", ("image", disk.Name), ("why", e.Message));
+                log.Write("image not reopened", ("image", disk.Name), ("reason", e.Message));
                 failures.Add(e.Message);
             }
 
-            // that change may have been done or not
+            // the resize may or may not have taken effect
             foreach (var listener in listeners)
             {
                 listener.Resized(disk);
@@ -121,7 +121,7 @@ internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList
 
         if (failures.Count > 0)
         {
-            throw new ToolException("the power is back, but " + string.Join("; ", failures));
+            throw new ToolException("power restored, but " + string.Join("; ", failures));
         }
     }
 }

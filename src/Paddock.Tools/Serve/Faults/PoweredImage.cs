@@ -5,7 +5,7 @@ using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve.Faults;
 
-/// <summary>An image over a volatile write cache, so that its power can be cut: what was not flushed is dropped, and the image opens anew.</summary>
+/// <summary>An image over a volatile write cache: a power cut drops unflushed data and the image is reopened.</summary>
 internal sealed class PoweredImage : IAsyncDisposable
 {
     private readonly ImageOpener _opener;
@@ -22,7 +22,7 @@ internal sealed class PoweredImage : IAsyncDisposable
         _opener = opener;
         _file = file;
 
-        // what was found at first stays: clients must not choose the format by what they write
+        // keep the format probed at first: clients must not choose the format by the data they write
         _image = image with { Format = image.Format ?? (node.IsGuess ? null : node.Driver) };
         _size = size;
         _cache = cache;
@@ -30,22 +30,22 @@ internal sealed class PoweredImage : IAsyncDisposable
         _place = RestartableDevice.Hold(node.Device);
     }
 
-    /// <summary>The device that stays while images come and go.</summary>
+    /// <summary>The device that clients use across reopening.</summary>
     public IBlockDevice Device => _place;
 
-    /// <summary>The image as it was opened last.</summary>
+    /// <summary>The current image.</summary>
     public ImageNode Node => _node;
 
-    /// <summary>Bytes that a cut would drop now.</summary>
+    /// <summary>Bytes that a power cut would drop.</summary>
     public long UnflushedBytes => _cache.UnflushedBytes;
 
-    /// <summary>Opens an image; <paramref name="over"/> puts something over its file.</summary>
-    /// <exception cref="ToolException">It cannot be opened, or is no file.</exception>
+    /// <summary>Opens an image; <paramref name="over"/> decorates its file.</summary>
+    /// <exception cref="ToolException">The image cannot be opened, or is not a file.</exception>
     public static async Task<PoweredImage> OpenAsync(ImageOpener opener, ServedImage image, long size, Func<IStorage, IStorage> over)
     {
         if (image.Path.Contains("://", StringComparison.Ordinal) || image.Path.StartsWith("json:", StringComparison.Ordinal))
         {
-            throw new ToolException($"'{image.Path}': a volatile cache goes under an image in a file");
+            throw new ToolException($"'{image.Path}': a volatile cache requires an image in a local file");
         }
 
         var storage = ImageOpener.OpenStored(ImageOpener.PathOf(image.Path), readOnly: false);
@@ -56,11 +56,11 @@ internal sealed class PoweredImage : IAsyncDisposable
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => _node.DisposeAsync();
 
-    /// <summary>Drops what was not flushed; every request fails from here on.</summary>
+    /// <summary>Drops unflushed data; every later request fails.</summary>
     public async Task CutAsync(int keepPercent, int seed) => _durable = await _cache.CutAsync(keepPercent, seed);
 
-    /// <summary>Opens the image from what survived. Nobody may be in the old one any more.</summary>
-    /// <exception cref="ToolException">It cannot be opened: its requests go on to fail.</exception>
+    /// <summary>Reopens the image from the surviving data. No request may be running on the old one.</summary>
+    /// <exception cref="ToolException">The image cannot be opened; its requests keep failing.</exception>
     public async Task RestoreAsync()
     {
         if (_durable is not { } durable)
@@ -68,10 +68,10 @@ internal sealed class PoweredImage : IAsyncDisposable
             return;
         }
 
-        // writes that each left a raw disk can leave something else together, once some of them are gone
+        // writes that were each acceptable for a raw disk may form another format once some of them are lost
         if (_node.IsGuess && await FormatProbe.DetectAsync(durable) is not FormatProbe.Raw and var format)
         {
-            throw new ToolException($"'{_image.Path}' looks like a {format} image now, and its format was not specified: set format: raw");
+            throw new ToolException($"'{_image.Path}' now looks like a {format} image and no format was specified: specify --format raw");
         }
 
         _cache = new VolatileStorage(durable, _size);
@@ -79,12 +79,12 @@ internal sealed class PoweredImage : IAsyncDisposable
         _node = await OpenOverAsync(_opener, _image, _file, _cache);
         try
         {
-            // the old image has nothing left to write to
+            // the old image cannot write any more
             await _place.Replace(_node.Device).DisposeAsync();
         }
         catch (BlockException e) when (e.Error == BlockError.NoMedium)
         {
-            // as it must
+            // expected
         }
     }
 

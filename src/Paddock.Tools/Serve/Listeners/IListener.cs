@@ -1,49 +1,49 @@
 namespace Paddock.Tools.Serve.Listeners;
 
 /// <summary>
-/// One way into the served images: a protocol with its listeners and clients. `paddock serve` has a list of them and treats all alike; the
-/// images stay its own, and are flushed and closed after the last listener.
+/// A protocol with its listening sockets and clients. `paddock serve` owns the images; it flushes and closes them after the last listener is
+/// closed.
 /// </summary>
 internal interface IListener : IAsyncDisposable
 {
-    /// <summary>One word: <c>nvme</c>, <c>nbd</c>. It stands in the log, in metrics, and is the name of a socket that systemd hands over.</summary>
+    /// <summary>Name in the log, in metrics and of sockets passed by systemd: <c>nvme</c>, <c>nbd</c> or <c>vhost-user</c>.</summary>
     string Name { get; }
 
-    /// <summary>Where it listens, as people write it.</summary>
+    /// <summary>Addresses, as shown to users.</summary>
     IReadOnlyList<string> Addresses { get; }
 
-    /// <summary>Clients' connections at this moment.</summary>
+    /// <summary>Current number of connections.</summary>
     int Connections { get; }
 
-    /// <summary>Takes clients from now on.</summary>
-    /// <exception cref="ToolException">It cannot listen there.</exception>
+    /// <summary>Starts accepting clients.</summary>
+    /// <exception cref="ToolException">Cannot listen on an address.</exception>
     void Open();
 
-    /// <summary>Takes no more clients and no more requests, answers those under way, and hangs up; after the limit on whoever is left.</summary>
+    /// <summary>Stops accepting clients and requests, completes requests in flight and disconnects; at the limit, disconnects the rest.</summary>
     Task CloseAsync(TimeSpan limit);
 
-    /// <summary>Ends every connection at once, as a power cut would; clients may come back. It may be called while the listener closes.</summary>
+    /// <summary>Closes every connection immediately, as a power cut does; clients may reconnect. Can be called during <see cref="CloseAsync"/>.</summary>
     void DropConnections();
 
-    /// <summary>Takes clients, or hangs up on those who come: a server without power.</summary>
+    /// <summary>Accepts new clients, or disconnects them at once (the server has no power).</summary>
     void Admit(bool clients);
 
-    /// <summary>Waits until all clients are gone, and no request of theirs runs any more; no longer than the limit.</summary>
+    /// <summary>Waits, up to the limit, until all clients are disconnected and none of their requests is running.</summary>
     Task GoneAsync(TimeSpan limit);
 
-    /// <summary>Bytes that its clients wrote to a disk so far.</summary>
+    /// <summary>Total bytes that clients of this listener have written to a disk.</summary>
     long BytesWritten(ServedDisk disk);
 
     /// <summary>Writes its counters.</summary>
     void WriteMetrics(MetricsText page);
 
-    /// <summary>Why a disk cannot have another size while this listener shows it; null: it can. <paramref name="length"/> is in bytes.</summary>
+    /// <summary>Reason why a disk cannot be resized to <paramref name="length"/> bytes while this listener serves it; null: it can.</summary>
     string? CannotResize(ServedDisk disk, long length);
 
-    /// <summary>Tells its clients that a disk may have another size now.</summary>
+    /// <summary>Notifies clients that the size of a disk may have changed.</summary>
     void Resized(ServedDisk disk);
 
-    /// <summary>Applies settings that may change while it is open.</summary>
-    /// <returns>What has changed, each in a few words.</returns>
+    /// <summary>Applies the settings that can change at run time.</summary>
+    /// <returns>A short description of each change.</returns>
     IEnumerable<string> Reload(ServeSettings settings);
 }

@@ -5,19 +5,19 @@ using Paddock.Posix;
 
 namespace Paddock.Tools.Serve.Listeners;
 
-/// <summary>A socket that listens for a listener.</summary>
-/// <param name="Socket">The socket; whoever accepts from it owns it.</param>
-/// <param name="Address">Where, as people write it.</param>
-/// <param name="File">The file of a Unix socket that is removed when the listener is closed; null where there is none, or it is not ours.</param>
+/// <summary>A listening socket.</summary>
+/// <param name="Socket">The socket; owned by the server that accepts from it.</param>
+/// <param name="Address">Address, as shown to users.</param>
+/// <param name="File">File of a Unix socket, removed when the listener closes; null if there is none or we did not create it.</param>
 public sealed record ListeningSocket(Socket Socket, string Address, UnixSocketFile? File)
 {
-    /// <summary>Why a listener ends the connection of a client that did nothing wrong.</summary>
-    public const string EvictedWhy = "all connections were taken, and another client waited";
+    /// <summary>Reason logged when an idle client is disconnected in favour of another.</summary>
+    public const string EvictedWhy = "the connection limit was reached and another client was waiting";
 
     private const string UnixPrefix = "unix:";
 
-    /// <summary>Listens at <c>HOST:PORT</c>, or at <c>unix:PATH</c> where that is allowed.</summary>
-    /// <exception cref="ToolException">The address is none, or is taken; the message names <paramref name="flag"/>.</exception>
+    /// <summary>Listens on <c>HOST:PORT</c>, or on <c>unix:PATH</c> if that is allowed.</summary>
+    /// <exception cref="ToolException">The address is invalid or in use; the message names <paramref name="flag"/>.</exception>
     public static ListeningSocket Open(string where, string flag, bool allowUnix)
     {
         try
@@ -33,11 +33,11 @@ public sealed record ListeningSocket(Socket Socket, string Address, UnixSocketFi
         }
         catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException or ArgumentException)
         {
-            throw new ToolException($"{flag} '{where}': cannot listen: {e.Message}");
+            throw new ToolException($"{flag} {where}: cannot listen: {e.Message}");
         }
     }
 
-    /// <summary>The sockets of a listener: those that were handed over under its name, and the one of its flag.</summary>
+    /// <summary>The sockets of a listener: those passed by the service manager under its name, and the one of its option.</summary>
     public static IReadOnlyList<ListeningSocket> All(ServiceManager manager, string name, string? where, bool allowUnix)
     {
         var all = manager.Take(name).ToList();
@@ -49,8 +49,8 @@ public sealed record ListeningSocket(Socket Socket, string Address, UnixSocketFi
         return all;
     }
 
-    /// <summary>Listens at a path that only its owner may use.</summary>
-    /// <exception cref="ToolException">It cannot; the message names <paramref name="flag"/>.</exception>
+    /// <summary>Listens on a Unix socket that only its owner can use.</summary>
+    /// <exception cref="ToolException">Cannot listen; the message names <paramref name="flag"/>.</exception>
     public static ListeningSocket Owned(string path, string flag)
     {
         try
@@ -60,12 +60,12 @@ public sealed record ListeningSocket(Socket Socket, string Address, UnixSocketFi
         }
         catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException or ArgumentException)
         {
-            throw new ToolException($"{flag} '{path}': cannot listen: {e.Message}");
+            throw new ToolException($"{flag} {path}: cannot listen: {e.Message}");
         }
     }
 
-    /// <summary>Reads <c>HOST:PORT</c>.</summary>
-    /// <exception cref="ToolException">It is none.</exception>
+    /// <summary>Parses <c>HOST:PORT</c>.</summary>
+    /// <exception cref="ToolException">Not an address.</exception>
     public static IPEndPoint Endpoint(string text, string flag)
         => IPEndPoint.TryParse(text, out var parsed) && text.Contains(':', StringComparison.Ordinal)
             ? parsed

@@ -5,7 +5,7 @@ using Paddock.Nbd.Transport;
 
 namespace Paddock.Tools.Serve.Listeners;
 
-/// <summary>The images as NBD exports, each under its name.</summary>
+/// <summary>Serves images as NBD exports.</summary>
 internal sealed class NbdListener : IListener
 {
     private static readonly RequestKind[] _kinds =
@@ -22,7 +22,7 @@ internal sealed class NbdListener : IListener
     private readonly IReadOnlyList<ListeningSocket> _listeners;
     private readonly Dictionary<ServedDisk, NbdExport> _exports;
 
-    // certificates are read anew by Reload; connections of before may still look at the old ones
+    // Reload replaces the certificates; existing connections may still use the old ones
     private readonly List<TlsCredentials> _credentials = [];
 
     public NbdListener(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<ListeningSocket> listeners, SlabPool buffers, ServeLog log)
@@ -30,7 +30,7 @@ internal sealed class NbdListener : IListener
         _listeners = listeners;
         if (disks.GroupBy(d => d.Name).FirstOrDefault(g => g.Count() > 1) is { } twice)
         {
-            throw new ToolException($"two images would be the export '{twice.Key}': give one of them another name (export)");
+            throw new ToolException($"two images have the export name '{twice.Key}': set \"export\" of one of them in the configuration file");
         }
 
         _exports = disks.ToDictionary(d => d, d => ExportOf(d, settings.NbdResize));
@@ -43,8 +43,8 @@ internal sealed class NbdListener : IListener
             Buffers = buffers,
             Tls = credentials is null ? TlsMode.Off : settings.NbdTls == "allowed" ? TlsMode.Allowed : TlsMode.Required,
             Credentials = credentials,
-            Evicted = () => log.Write("evicted", ("listener", "nbd"), ("why", ListeningSocket.EvictedWhy)),
-            Log = line => log.Write("connection ended for a fault of the client", ("listener", "nbd"), ("why", line)),
+            Evicted = () => log.Write("evicted", ("listener", "nbd"), ("reason", ListeningSocket.EvictedWhy)),
+            Log = line => log.Write("client error", ("listener", "nbd"), ("reason", line)),
         };
         _server = new NbdServer(options, WithDefault());
     }
@@ -58,8 +58,8 @@ internal sealed class NbdListener : IListener
     /// <inheritdoc/>
     public int Connections => _server.Connections;
 
-    /// <summary>Reads the certificates that settings name; null where they name none.</summary>
-    /// <exception cref="ToolException">They cannot be read.</exception>
+    /// <summary>Reads the certificates; null if none are configured.</summary>
+    /// <exception cref="ToolException">The certificates cannot be read.</exception>
     public static TlsCredentials? CredentialsOf(ServeSettings settings)
     {
         try
@@ -69,7 +69,7 @@ internal sealed class NbdListener : IListener
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ToolException($"--nbd-tls-creds '{settings.NbdTlsCreds}': {e.Message}");
+            throw new ToolException($"--nbd-tls-creds {settings.NbdTlsCreds}: {e.Message}");
         }
     }
 
@@ -118,16 +118,16 @@ internal sealed class NbdListener : IListener
         foreach (var (disk, export) in _exports)
         {
             var (label, s) = (("export", disk.Name), export.Statistics);
-            page.Counter("paddock_nbd_requests_total", "Requests that NBD clients sent.", s.Requests, label);
-            page.Counter("paddock_nbd_request_errors_total", "Requests of NBD clients that were answered with an error.", s.Errors, label);
-            page.Counter("paddock_nbd_bytes_total", "Bytes that NBD clients read and wrote; failed requests do not count.", s.BytesRead, label, ("kind", "read"));
-            page.Counter("paddock_nbd_bytes_total", "Bytes that NBD clients read and wrote; failed requests do not count.", s.BytesWritten, label, ("kind", "write"));
+            page.Counter("paddock_nbd_requests_total", "NBD requests received.", s.Requests, label);
+            page.Counter("paddock_nbd_request_errors_total", "NBD requests answered with an error.", s.Errors, label);
+            page.Counter("paddock_nbd_bytes_total", "Bytes read and written by successful NBD requests.", s.BytesRead, label, ("kind", "read"));
+            page.Counter("paddock_nbd_bytes_total", "Bytes read and written by successful NBD requests.", s.BytesWritten, label, ("kind", "write"));
         }
 
         RequestMetrics.WriteLatencies(
-            page, "paddock_nbd_latency_seconds", "From an NBD request's start to its answer.", _server.Latencies, _kinds);
-        page.Counter("paddock_nbd_connections_accepted_total", "Connections that NBD clients made.", _server.Accepted);
-        page.Counter("paddock_nbd_connections_refused_total", "NBD connections that were ended for a fault of the client.", _server.Refused);
+            page, "paddock_nbd_latency_seconds", "Time from the start of an NBD request to its reply.", _server.Latencies, _kinds);
+        page.Counter("paddock_nbd_connections_accepted_total", "NBD connections accepted.", _server.Accepted);
+        page.Counter("paddock_nbd_connections_refused_total", "NBD connections closed because of a client error.", _server.Refused);
     }
 
     /// <inheritdoc/>
@@ -142,7 +142,7 @@ internal sealed class NbdListener : IListener
     /// <inheritdoc/>
     public IEnumerable<string> Reload(ServeSettings settings)
     {
-        // whether there is TLS at all stays as it was
+        // TLS cannot be turned on or off at run time
         if (_server.Credentials is null || settings.NbdTlsCreds is null)
         {
             return [];
@@ -181,7 +181,7 @@ internal sealed class NbdListener : IListener
             yield return export;
         }
 
-        // a client that names no export gets the only one
+        // a client that does not name an export gets the only one
         if (_exports.Values.ToArray() is [{ Name.Length: > 0 } only])
         {
             yield return new NbdExport

@@ -6,7 +6,7 @@ using Paddock.Nvme;
 
 namespace Paddock.Tools.Serve.Listeners;
 
-/// <summary>The images as namespaces of NVMe subsystems, over TCP.</summary>
+/// <summary>Serves images as namespaces of NVMe subsystems over TCP.</summary>
 internal sealed class NvmeListener : IListener
 {
     private const string DefaultNqn = "nqn.2026-01.io.paddock:";
@@ -39,8 +39,8 @@ internal sealed class NvmeListener : IListener
 
         _server = new NvmeTcpServer(Target);
         _server.Ended += OnEnded;
-        _server.Evicted += host => _log.Write("evicted", ("listener", Name), ("host", host), ("why", ListeningSocket.EvictedWhy));
-        _server.Refused += () => _log.Write("refused", ("listener", Name), ("why", "too many connections, or no memory for one more"));
+        _server.Evicted += host => _log.Write("evicted", ("listener", Name), ("host", host), ("reason", ListeningSocket.EvictedWhy));
+        _server.Refused += () => _log.Write("refused", ("listener", Name), ("reason", "connection limit reached or out of memory"));
     }
 
     /// <inheritdoc/>
@@ -58,7 +58,7 @@ internal sealed class NvmeListener : IListener
     /// <summary>The namespaces of all subsystems.</summary>
     public IReadOnlyList<ServedNamespace> Namespaces => _namespaces;
 
-    /// <summary>Where it listens first.</summary>
+    /// <summary>Address of the first listening socket.</summary>
     public IPEndPoint Address => _server.Address;
 
     /// <inheritdoc/>
@@ -88,7 +88,7 @@ internal sealed class NvmeListener : IListener
     {
         if (!clients)
         {
-            // the power goes
+            // power is cut
             Target.ForgetUnflushed();
         }
 
@@ -99,13 +99,13 @@ internal sealed class NvmeListener : IListener
     public Task GoneAsync(TimeSpan limit) => _server.GoneAsync(limit);
 
     /// <inheritdoc/>
-    /// <remarks>Namespaces neither come nor go: the conventional zones are one, the others another.</remarks>
+    /// <remarks>Namespaces are not added or removed: conventional zones form one namespace, sequential zones another.</remarks>
     public string? CannotResize(ServedDisk disk, long length)
     {
         var parts = _namespaces.Where(n => n.Disk == disk).ToArray();
         if (parts.Length > 0 && length % _settings.BlockSize != 0)
         {
-            return $"NVMe hosts have blocks of {_settings.BlockSize} bytes here, and {length} bytes are no whole number of them";
+            return $"{length} bytes are not a multiple of the NVMe block size, {_settings.BlockSize} bytes";
         }
 
         if (disk.Zoned is not { Zoned: { ConventionalZones: > 0 and var conventional, ZoneSize: var size } } || parts.Length == 0)
@@ -114,9 +114,9 @@ internal sealed class NvmeListener : IListener
         }
 
         return parts is [.., { Namespace: { Zoned: not null, Id: var id }, Start: var border }]
-            ? length > border ? null : $"namespace {id} would have no zones left: it begins at {border}"
+            ? length > border ? null : $"NVMe namespace {id} would have no zones left: the size must be above {border} bytes"
             : length <= conventional * size ? null
-                : $"behind {conventional * size} bytes there would be sequential zones, for which NVMe hosts have no namespace: resize it while it is not served";
+                : $"sequential zones, beyond {conventional * size} bytes, would need a new NVMe namespace: stop the server and use 'paddock img resize'";
     }
 
     /// <inheritdoc/>
@@ -148,7 +148,7 @@ internal sealed class NvmeListener : IListener
 
         if (keys is not null)
         {
-            changes.Add($"keys of {keys.Hosts.Count} hosts read again");
+            changes.Add($"reloaded keys of {keys.Hosts.Count} hosts");
         }
 
         return changes;
@@ -158,7 +158,7 @@ internal sealed class NvmeListener : IListener
         => (before, after) switch
         {
             (null, null) => [],
-            (null, { } only) => [$"from all hosts to {only.Count}"],
+            (null, { } only) => [$"only {only.Count} hosts may connect"],
             (_, null) => ["all hosts may connect"],
             _ => [.. after.Except(before).Select(h => "added " + h), .. before.Except(after).Select(h => "removed " + h)],
         };
@@ -203,15 +203,15 @@ internal sealed class NvmeListener : IListener
             }
             catch (ArgumentException e)
             {
-                throw new ToolException($"'{disk.Node.Filename}' cannot be an NVMe namespace: it has {e.Message}");
+                throw new ToolException($"'{disk.Node.Filename}' cannot be served over NVMe: it has {e.Message}");
             }
 
-            string kind = part is IZonedBlockDevice ? "zoned" : parts.Count > 1 ? "plain (the conventional zones)" : "plain";
+            string kind = part is IZonedBlockDevice ? "zoned" : parts.Count > 1 ? "plain (conventional zones)" : "plain";
             _log.Write(
                 "namespace", ("nqn", subsystem.Nqn), ("id", id.ToString(CultureInfo.InvariantCulture)), ("image", disk.Node.Filename), ("kind", kind));
             if (part is IZonedBlockDevice zoned && !long.IsPow2(zoned.Zoned.ZoneSize))
             {
-                _log.Write("warning", ("image", disk.Node.Filename), ("why", "Linux takes no zones whose size is no power of two"));
+                _log.Write("warning", ("image", disk.Node.Filename), ("reason", "the zone size is not a power of two: Linux will not use the namespace"));
             }
         }
     }
@@ -220,11 +220,11 @@ internal sealed class NvmeListener : IListener
     {
         if (why is not null)
         {
-            _log.Write("connection ended for a fault of the client", ("host", host), ("why", why));
+            _log.Write("client error", ("host", host), ("reason", why));
         }
         else if (host.Length > 0)
         {
-            _log.Write("connection ended", ("host", host));
+            _log.Write("disconnected", ("host", host));
         }
     }
 }

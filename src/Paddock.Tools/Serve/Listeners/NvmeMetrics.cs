@@ -4,12 +4,12 @@ using Paddock.Nvme;
 
 namespace Paddock.Tools.Serve.Listeners;
 
-/// <summary>What the NVMe target counts, as metrics.</summary>
+/// <summary>Metrics of the NVMe target.</summary>
 internal static class NvmeMetrics
 {
     /// <summary>
-    /// Zones of a namespace that have samples of their own: those with traffic, the lowest first. A disk of a million zones would make a page
-    /// of many megabytes; what is left out is counted.
+    /// Maximum number of zones per namespace with samples of their own: those with traffic, lowest index first. A disk with a million zones
+    /// would make a page of many megabytes; the zones left out are counted.
     /// </summary>
     public const int MaxZones = 4096;
 
@@ -34,17 +34,17 @@ internal static class NvmeMetrics
         foreach (var queue in server.Connections.Where(q => q.Host.Length > 0))
         {
             var (host, controller, id) = (("host", queue.Host), ("controller", Text(queue.Controller)), ("queue", Text(queue.Queue)));
-            page.Counter("paddock_nvme_queue_commands_total", "Commands that a queue completed.", queue.Latencies.Requests, host, controller, id);
+            page.Counter("paddock_nvme_queue_commands_total", "Commands completed by a queue.", queue.Latencies.Requests, host, controller, id);
             page.Counter(
-                "paddock_nvme_queue_seconds_total", "Time that the commands of a queue took together.",
+                "paddock_nvme_queue_seconds_total", "Total latency of the commands of a queue.",
                 queue.Latencies.Total.TotalSeconds, host, controller, id);
         }
 
         RequestMetrics.WriteLatencies(
-            page, "paddock_nvme_latency_seconds", "From an NVMe command's arrival to its answer.", server.Latencies,
+            page, "paddock_nvme_latency_seconds", "Time from the arrival of an NVMe command to its completion.", server.Latencies,
             [.. RequestMetrics.DiskKinds, new("admin", ServedOperation.Admin)]);
-        page.Counter("paddock_nvme_pdus_received_total", "PDUs that NVMe hosts sent.", server.Pdus);
-        page.Counter("paddock_nvme_connections_accepted_total", "Connections that NVMe hosts made.", server.Accepted);
+        page.Counter("paddock_nvme_pdus_received_total", "PDUs received from NVMe hosts.", server.Pdus);
+        page.Counter("paddock_nvme_connections_accepted_total", "NVMe/TCP connections accepted.", server.Accepted);
     }
 
     private static void WriteNamespace(MetricsText page, string nqn, NvmeNamespace ns)
@@ -52,12 +52,12 @@ internal static class NvmeMetrics
         var (subsystem, id, s) = (("nqn", nqn), ("namespace", Text((long)ns.Id)), ns.Statistics);
         foreach (var (kind, operations) in _namespaceKinds)
         {
-            page.Counter("paddock_nvme_commands_total", "NVMe commands that succeeded.", s.Sum(operations), subsystem, id, ("kind", kind));
+            page.Counter("paddock_nvme_commands_total", "Successful NVMe commands.", s.Sum(operations), subsystem, id, ("kind", kind));
         }
 
-        page.Counter("paddock_nvme_command_errors_total", "NVMe commands that failed.", s.Errors, subsystem, id);
-        page.Counter("paddock_nvme_bytes_total", "Bytes that NVMe hosts moved.", s.BytesRead, subsystem, id, ("kind", "read"));
-        page.Counter("paddock_nvme_bytes_total", "Bytes that NVMe hosts moved.", s.BytesWritten, subsystem, id, ("kind", "write"));
+        page.Counter("paddock_nvme_command_errors_total", "Failed NVMe commands.", s.Errors, subsystem, id);
+        page.Counter("paddock_nvme_bytes_total", "Bytes read and written by NVMe hosts.", s.BytesRead, subsystem, id, ("kind", "read"));
+        page.Counter("paddock_nvme_bytes_total", "Bytes read and written by NVMe hosts.", s.BytesWritten, subsystem, id, ("kind", "write"));
     }
 
     private static void WriteZones(MetricsText page, string nqn, NvmeNamespace ns)
@@ -80,13 +80,13 @@ internal static class NvmeMetrics
             }
 
             var number = ("zone", Text(zone));
-            page.Counter("paddock_zone_written_bytes_total", "Bytes that NVMe hosts wrote to a zone.", written, subsystem, id, number);
-            page.Counter("paddock_zone_resets_total", "How often NVMe hosts reset a zone.", resets, subsystem, id, number);
+            page.Counter("paddock_zone_written_bytes_total", "Bytes written to a zone by NVMe hosts.", written, subsystem, id, number);
+            page.Counter("paddock_zone_resets_total", "Resets of a zone by NVMe hosts.", resets, subsystem, id, number);
         }
 
         if (s.ZoneCount > 0)
         {
-            page.Gauge("paddock_zones_left_out", "Zones with traffic beyond those that have samples.", left, subsystem, id);
+            page.Gauge("paddock_zones_left_out", "Zones with traffic that have no samples of their own.", left, subsystem, id);
         }
     }
 

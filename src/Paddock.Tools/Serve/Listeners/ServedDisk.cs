@@ -4,10 +4,10 @@ using Paddock.Tools.Serve.Faults;
 
 namespace Paddock.Tools.Serve.Listeners;
 
-/// <summary>An opened image as the listeners see it: one device for all of them, with its faults on demand before it.</summary>
+/// <summary>An open image as the listeners see it: one device, shared by all of them, behind the fault rules.</summary>
 internal sealed class ServedDisk
 {
-    /// <summary>Clients that reset or trim write again soon, mostly; what they do not is given back to the file system after this.</summary>
+    /// <summary>How long freed space is kept before it is released to the file system: clients that reset or trim usually write again soon.</summary>
     internal static readonly TimeSpan KeepFreedSpace = TimeSpan.FromSeconds(10);
 
     private readonly ImageNode? _node;
@@ -23,39 +23,39 @@ internal sealed class ServedDisk
         Device = FaultDevice.Wrap(Resizable, Faults);
     }
 
-    /// <summary>What was asked for.</summary>
+    /// <summary>Its settings.</summary>
     public ServedImage Settings { get; }
 
-    /// <summary>What it is called: its NBD export, and its namespaces.</summary>
+    /// <summary>Name of the NBD export and of the namespaces.</summary>
     public string Name { get; }
 
-    /// <summary>What listeners serve; it stays when the image is opened anew.</summary>
+    /// <summary>The served device; it stays the same when the image is reopened.</summary>
     public IBlockDevice Device { get; }
 
-    /// <summary>What changes its size, behind the faults.</summary>
+    /// <summary>The resizable device, behind the fault rules.</summary>
     public ResizableDevice Resizable { get; }
 
-    /// <summary><see cref="Device"/> as a zoned one; null for a plain one.</summary>
+    /// <summary><see cref="Device"/> as a zoned device; null for a plain one.</summary>
     public IZonedBlockDevice? Zoned => Device as IZonedBlockDevice;
 
-    /// <summary>The image of now, without faults; the server owns it, not the listener.</summary>
+    /// <summary>The current image, without fault rules; owned by the server, not by the listener.</summary>
     public ImageNode Node => Power?.Node ?? _node!;
 
-    /// <summary>The rules before <see cref="Device"/>.</summary>
+    /// <summary>Fault rules of <see cref="Device"/>.</summary>
     public DeviceFaults Faults { get; } = new();
 
-    /// <summary>What was written to the image's file.</summary>
+    /// <summary>Writes to the image file.</summary>
     public StorageCounters Written { get; }
 
-    /// <summary>Its power; null where it has no volatile cache, and so nothing to lose.</summary>
+    /// <summary>The image behind its volatile cache; null if it has none.</summary>
     public PoweredImage? Power { get; }
 
     /// <summary>Opens an image.</summary>
     /// <param name="opener">Opens images.</param>
-    /// <param name="settings">Which, and how.</param>
-    /// <param name="name">What it is called.</param>
-    /// <param name="cache">Bytes of its volatile write cache; null: none.</param>
-    /// <exception cref="ToolException">It cannot be opened.</exception>
+    /// <param name="settings">Settings of the image.</param>
+    /// <param name="name">Name of the disk.</param>
+    /// <param name="cache">Size of the volatile write cache in bytes; null: none.</param>
+    /// <exception cref="ToolException">The image cannot be opened.</exception>
     public static async Task<ServedDisk> OpenAsync(ImageOpener opener, ServedImage settings, string name, long? cache)
     {
         var written = new StorageCounters();
@@ -69,12 +69,12 @@ internal sealed class ServedDisk
         return new ServedDisk(settings, name, await opener.OpenAsync(settings.Path, open), null, written);
     }
 
-    /// <summary>Makes everything durable and closes the image.</summary>
-    /// <returns>Why not everything is durable; null when it is.</returns>
+    /// <summary>Flushes and closes the image.</summary>
+    /// <returns>Why flushing failed; null on success.</returns>
     public async Task<string?> CloseAsync()
     {
         Faults.GiveUpAll();
-        Resizable.Objection = _ => "the server stops";
+        Resizable.Objection = _ => "the server is stopping";
         await Resizable.SettledAsync();
         string? why = null;
         try
@@ -83,7 +83,7 @@ internal sealed class ServedDisk
         }
         catch (Exception e)
         {
-            // whatever it is, the other images must be closed too
+            // the other images must be closed whatever happens
             why = e.Message;
         }
 

@@ -6,7 +6,7 @@ using Paddock.VhostUser.Blk;
 
 namespace Paddock.Tools.Serve.Listeners;
 
-/// <summary>Each image as the disk of a virtual machine, behind a Unix socket of its own.</summary>
+/// <summary>Serves each image as a disk of a virtual machine, on a Unix socket of its own.</summary>
 [SupportedOSPlatform("linux")]
 internal sealed class VhostUserListener : IListener
 {
@@ -18,10 +18,10 @@ internal sealed class VhostUserListener : IListener
     {
         if (settings.VhostUserQueues is < 1 or > VhostUserLimits.MaxQueues)
         {
-            throw new ToolException($"--vhost-user-queues {settings.VhostUserQueues}: 1 to {VhostUserLimits.MaxQueues} are possible");
+            throw new ToolException($"--vhost-user-queues {settings.VhostUserQueues}: expected 1 to {VhostUserLimits.MaxQueues}");
         }
 
-        // sockets that were handed over serve the images in their order
+        // sockets passed by the service manager are assigned to the images in order
         var left = new Queue<ListeningSocket>(handed);
         foreach (var disk in disks)
         {
@@ -42,7 +42,7 @@ internal sealed class VhostUserListener : IListener
                 Serial = disk.Name,
                 Buffers = buffers,
                 HandshakeLimit = TimeSpan.FromSeconds(settings.IdleTimeout ?? 0),
-                Log = line => log.Write("vhost-user", ("image", disk.Node.Filename), ("what", line)),
+                Log = line => log.Write("vhost-user", ("image", disk.Node.Filename), ("detail", line)),
             });
             _servers.Add((server, listener, disk.Name));
         }
@@ -126,18 +126,18 @@ internal sealed class VhostUserListener : IListener
             foreach (var (kind, operations) in RequestMetrics.DiskKinds)
             {
                 page.Counter(
-                    "paddock_vhost_user_requests_total", "Requests of virtual machines that succeeded.", done.Sum(operations), ("disk", name), ("kind", kind));
+                    "paddock_vhost_user_requests_total", "Successful requests of virtual machines.", done.Sum(operations), ("disk", name), ("kind", kind));
             }
 
-            page.Counter("paddock_vhost_user_request_errors_total", "Requests of virtual machines that failed.", done.Errors, ("disk", name));
-            page.Counter("paddock_vhost_user_bytes_total", "Bytes that virtual machines moved.", done.BytesRead, ("disk", name), ("kind", "read"));
-            page.Counter("paddock_vhost_user_bytes_total", "Bytes that virtual machines moved.", done.BytesWritten, ("disk", name), ("kind", "write"));
+            page.Counter("paddock_vhost_user_request_errors_total", "Failed requests of virtual machines.", done.Errors, ("disk", name));
+            page.Counter("paddock_vhost_user_bytes_total", "Bytes read and written by virtual machines.", done.BytesRead, ("disk", name), ("kind", "read"));
+            page.Counter("paddock_vhost_user_bytes_total", "Bytes read and written by virtual machines.", done.BytesWritten, ("disk", name), ("kind", "write"));
             RequestMetrics.WriteLatencies(
-                page, "paddock_vhost_user_latency_seconds", "From a request's taking to its answer.", server.Latencies, RequestMetrics.DiskKinds,
+                page, "paddock_vhost_user_latency_seconds", "Time from fetching a request to its completion.", server.Latencies, RequestMetrics.DiskKinds,
                 ("disk", name));
-            page.Counter("paddock_vhost_user_connections_accepted_total", "Front ends that came.", server.Accepted, ("disk", name));
+            page.Counter("paddock_vhost_user_connections_accepted_total", "Front-end connections accepted.", server.Accepted, ("disk", name));
             page.Counter(
-                "paddock_vhost_user_connections_refused_total", "Front ends that were sent away for a fault of theirs.", server.Refused, ("disk", name));
+                "paddock_vhost_user_connections_refused_total", "Front-end connections closed because of a front-end error.", server.Refused, ("disk", name));
         }
     }
 
@@ -158,6 +158,6 @@ internal sealed class VhostUserListener : IListener
             return Path.Combine(path, disk.Name + Ending);
         }
 
-        return disks.Count == 1 ? path : throw new ToolException($"--vhost-user '{path}': with several images it must be a folder that exists");
+        return disks.Count == 1 ? path : throw new ToolException($"--vhost-user {path}: not an existing directory; several images require one");
     }
 }

@@ -5,7 +5,7 @@ using Paddock.Tools.Serve.Listeners;
 
 namespace Paddock.Tools.Serve.Resize;
 
-/// <summary>Changes the sizes of images that are served, and sees to it that every listener knows, whoever changed them.</summary>
+/// <summary>Resizes served images and notifies every listener, whichever client changed the size.</summary>
 internal sealed class ResizeCommands
 {
     private const int SectorBytes = 512;
@@ -29,10 +29,10 @@ internal sealed class ResizeCommands
         }
     }
 
-    /// <summary>Runs a line.</summary>
-    /// <returns>What was done, in words.</returns>
+    /// <summary>Executes a command line.</summary>
+    /// <returns>The result, as text.</returns>
     /// <exception cref="ToolException">
-    /// It cannot be done. The image is as it was, or the message says what became of it: its file failed half way, or it takes no such size.
+    /// Failed. The image is unchanged, or the message describes its state: the file failed half way, or the size is not possible.
     /// </exception>
     public async Task<string> RunAsync(ResizeLine line)
     {
@@ -42,7 +42,7 @@ internal sealed class ResizeCommands
             throw new ToolException($"'{disk.Name}' is served read-only");
         }
 
-        // "+1G" twice at the same time is 2G: both are counted from what is there when nobody else can change it
+        // two concurrent "+1G" add 2G: each is relative to the size at the time it has exclusive access
         long before = 0, wanted = 0;
         try
         {
@@ -59,23 +59,23 @@ internal sealed class ResizeCommands
             throw new ToolException(e.Message + LeftBy(disk, before, wanted, e));
         }
 
-        return $"{disk.Name} has {wanted} bytes ({SizeText.Human(wanted)})" + (wanted == before ? ", as before" : $"; it had {before}");
+        return $"{disk.Name} has {wanted} bytes ({SizeText.Human(wanted)})" + (wanted == before ? ", unchanged" : $"; previously {before}");
     }
 
     private static long WantedOf(ServedDisk disk, ResizeLine line, long now)
     {
         long wanted = SizeChange.Parse(line.Size).Of(now);
-        return wanted % SectorBytes != 0 ? throw new ToolException($"a size of {wanted} bytes: a disk has whole sectors of {SectorBytes} bytes")
+        return wanted % SectorBytes != 0 ? throw new ToolException($"size {wanted}: expected a multiple of {SectorBytes} bytes")
             : wanted < now && !line.Shrink
-                ? throw new ToolException($"'{disk.Name}' has {now} bytes, and loses what lies behind {wanted}: give --shrink if that is meant")
+                ? throw new ToolException($"'{disk.Name}' has {now} bytes and would lose all data beyond {wanted}: specify --shrink to shrink it")
             : wanted;
     }
 
-    // a refusal comes before anything is done; a failure may come in the middle
+    // a rejected size changes nothing; an I/O error may occur half way
     private static string LeftBy(ServedDisk disk, long before, long wanted, BlockException failure)
-        => disk.Device.Length != before ? $"; '{disk.Name}' has {disk.Device.Length} bytes now, perhaps not durably"
+        => disk.Device.Length != before ? $"; '{disk.Name}' now has {disk.Device.Length} bytes, which may not be durable"
             : wanted < before && failure is { Error: BlockError.Io or BlockError.NoSpace or BlockError.NoMedium } and not ZoneException
-                ? $"; '{disk.Name}' still has {before} bytes, but what lies behind {wanted} may be gone"
+                ? $"; '{disk.Name}' still has {before} bytes, but data beyond {wanted} may be lost"
             : "";
 
     private ServedDisk Find(string? image)
@@ -83,17 +83,17 @@ internal sealed class ResizeCommands
         string names = string.Join(", ", _disks.Select(d => d.Name));
         if (image is null)
         {
-            return _disks is [var only] ? only : throw new ToolException($"there are several images: say which, of {names}");
+            return _disks is [var only] ? only : throw new ToolException($"the server has several images: specify one of {names}");
         }
 
-        // a path is of one image; a name may be of several that have listeners of their own
+        // paths are unique; a name may be shared by images that are not exported over NBD
         return (_disks.Where(d => d.Name == image).ToList(), _disks.FirstOrDefault(d => d.Settings.Path == image)) switch
         {
             ([var named], _) => named,
             (_, { } placed) => placed,
-            ([], _) => throw new ToolException($"there is no image '{image}': there are {names}"),
+            ([], _) => throw new ToolException($"unknown image '{image}'; expected one of {names}"),
             var (several, _) => throw new ToolException(
-                $"several images are called '{image}': say which by its path, of {string.Join(", ", several.Select(d => d.Settings.Path))}"),
+                $"image name '{image}' is ambiguous: specify one of the paths {string.Join(", ", several.Select(d => d.Settings.Path))}"),
         };
     }
 }
