@@ -117,6 +117,7 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
         }
 
         var stored = new byte[parameters.ZoneCount * (long)ZoneTableFormat.EntrySize];
+        await image.Storage.OnEventAsync("zone_table_load");
         await image.Storage.ReadAsync((long)parameters.TableOffset, stored, cancellationToken);
         var zones = new ZoneSet(parameters.Limits, image.Length);
         var format = ZoneTableFormat.Detect(stored, parameters.Layout, zones);
