@@ -33,7 +33,7 @@ async Task RunAsync(string name, long zoneSize, int zones, int inTurn)
         }
 
         long opening = Stopwatch.GetTimestamp();
-        var disk = (IZonedBlockDevice)await Qcow2Image.OpenAsync(
+        var disk = await Qcow2Image.OpenAsync(
             FileStorage.Open(new FileOpenOptions { Path = path }), new Qcow2OpenOptions());
         var opened = Stopwatch.GetElapsedTime(opening);
         var data = new byte[AppendBytes];
@@ -45,7 +45,7 @@ async Task RunAsync(string name, long zoneSize, int zones, int inTurn)
         for (long i = 0; i < count; i++)
         {
             long zone = (i / (perZone * inTurn) * inTurn) + (i % inTurn);
-            await disk.AppendAsync(zone * zoneSize, data);
+            await disk.Zones!.AppendAsync(zone * zoneSize, data);
             if ((i + 1) * AppendBytes % FlushEvery == 0)
             {
                 await disk.FlushAsync();

@@ -51,6 +51,6 @@ public enum BlockError
     /// <summary>ECANCELED.</summary>
     Cancelled,
 
-    /// <summary>EIO: it lies where the device ended before its size was changed.</summary>
+    /// <summary>EIO: the range lies outside the device, which may have become smaller.</summary>
     OutOfRange,
 }

@@ -319,7 +319,7 @@ public sealed class BlockStream : Stream
     // a block of a sequential zone is written once: it cannot be completed later
     private void CheckZone(int count)
     {
-        if (_device is IZonedBlockDevice { Zoned: var zoned } && _position / zoned.ZoneSize >= zoned.ConventionalZones)
+        if (_device.Zones is { Limits: var zoned } && _position / zoned.ZoneSize >= zoned.ConventionalZones)
         {
             throw new ZoneException(
                 ZoneError.Unaligned,

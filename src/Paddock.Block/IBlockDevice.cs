@@ -6,10 +6,10 @@ namespace Paddock.Block;
 /// </summary>
 /// <remarks>
 /// Requests may overlap in time and come from any thread. Every method completes synchronously when it can. Implementations may
-/// assume that bounds and alignment were checked: open devices for clients through <see cref="CheckedBlockDevice"/>.
-/// All failures are <see cref="BlockException"/>.
+/// assume that bounds, alignment and read-only were checked: <see cref="CheckedDevice"/> is the outermost layer of every device that is
+/// given to a client. Decorators derive from <see cref="DelegatingDevice"/>. All failures are <see cref="BlockException"/>.
 /// </remarks>
-public interface IBlockDevice : IAsyncDisposable
+public interface IBlockDevice : IFlushState, IAsyncDisposable
 {
     /// <summary>Size in bytes; changes only by <see cref="ResizeAsync"/>.</summary>
     long Length { get; }
@@ -21,7 +21,10 @@ public interface IBlockDevice : IAsyncDisposable
     BlockLimits Limits { get; }
 
     /// <summary>The image that supplies what this layer does not hold; null when this layer is the last.</summary>
-    IBlockDevice? Backing => null;
+    IBlockDevice? Backing { get; }
+
+    /// <summary>The zones; null for a plain disk. The same object for as long as the device is open.</summary>
+    IZones? Zones { get; }
 
     /// <summary>Fills <paramref name="buffer"/> from byte <paramref name="offset"/> on.</summary>
     ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default);

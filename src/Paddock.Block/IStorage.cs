@@ -19,10 +19,10 @@ public interface IStorage : IFlushState, IAsyncDisposable
     bool IsReadOnly { get; }
 
     /// <summary>Bytes that the storage really takes ("disk size"); -1 where that is not known.</summary>
-    long AllocatedBytes => -1;
+    long AllocatedBytes { get; }
 
     /// <summary>The unit in which requests cost least: 1, or the logical block size of direct I/O.</summary>
-    int PreferredAlignment => 1;
+    int PreferredAlignment { get; }
 
     /// <summary>Fills <paramref name="buffer"/>; bytes past the end read as zeroes.</summary>
     ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default);
@@ -71,5 +71,5 @@ public interface IStorage : IFlushState, IAsyncDisposable
     /// blkdebug (<c>l2_update</c>, <c>refblock_alloc</c>, ...).
     /// </summary>
     /// <returns>A task that may be held back, to stop the engine at that step.</returns>
-    ValueTask OnEventAsync(string eventName) => ValueTask.CompletedTask;
+    ValueTask OnEventAsync(string eventName);
 }

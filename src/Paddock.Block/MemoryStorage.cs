@@ -20,6 +20,12 @@ public sealed class MemoryStorage(string name = "memory") : IStorage
     public bool IsReadOnly => false;
 
     /// <inheritdoc/>
+    public int PreferredAlignment => 1;
+
+    /// <inheritdoc/>
+    public ValueTask OnEventAsync(string eventName) => default;
+
+    /// <inheritdoc/>
     public long AllocatedBytes
     {
         get

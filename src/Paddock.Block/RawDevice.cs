@@ -27,6 +27,12 @@ public sealed class RawDevice : IBlockDevice
     /// <inheritdoc/>
     public BlockLimits Limits => BlockLimits.Bytes;
 
+    /// <inheritdoc/>
+    public IBlockDevice? Backing => null;
+
+    /// <inheritdoc/>
+    public IZones? Zones => null;
+
     /// <summary>The bytes.</summary>
     public IStorage Storage => _storage;
 
@@ -82,6 +88,9 @@ public sealed class RawDevice : IBlockDevice
         return told.IsCompletedSuccessfully
             ? _storage.FlushAsync(cancellationToken) : FlushAsync(told, isLast: true, cancellationToken);
     }
+
+    /// <inheritdoc/>
+    public void ThrowIfFlushFailed() => _storage.ThrowIfFlushFailed();
 
     /// <inheritdoc/>
     public ValueTask ResizeAsync(

@@ -12,7 +12,7 @@ public static class ZoneWalk
 
     /// <summary>Finds zones by reports of all: for devices that know no better way.</summary>
     public static async ValueTask<ZoneFindings> FindAsync(
-        IZonedBlockDevice device, long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken)
+        IBlockDevice device, long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken)
     {
         var batch = ArrayPool<ZoneDescriptor>.Shared.Rent(Batch);
         try
@@ -21,7 +21,7 @@ public static class ZoneWalk
             while (offset < device.Length && (count || filled < zones.Length))
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                int got = await device.ReportZonesAsync(offset, batch.AsMemory(0, Batch), cancellationToken);
+                int got = await device.Zones!.ReportAsync(offset, batch.AsMemory(0, Batch), cancellationToken);
                 for (int i = 0; i < got; i++)
                 {
                     if (!which.Has(batch[i].Condition))

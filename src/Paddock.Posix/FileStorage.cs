@@ -39,6 +39,9 @@ public sealed class FileStorage : IStorage, IDisposable
     public int PreferredAlignment => _direct is null ? 1 : DirectFile.BlockSize;
 
     /// <inheritdoc/>
+    public ValueTask OnEventAsync(string eventName) => default;
+
+    /// <inheritdoc/>
     public long AllocatedBytes => _file.AllocatedBytes;
 
     /// <summary>Name without symbolic links, identity and kind of the file.</summary>

@@ -21,6 +21,5 @@ public interface IQcow2Device : IBlockDevice
     /// <param name="layout">The layout that is wanted; nothing happens when the image has it.</param>
     /// <param name="cancellationToken">Stops it before the switch.</param>
     /// <exception cref="BlockException">The image has no zones, or the layout cannot hold what it says.</exception>
-    ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
-        => throw new BlockException(BlockError.NotSupported, "the image has no zones, and so no zone layout");
+    ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default);
 }

@@ -42,6 +42,9 @@ public sealed class Qcow2Image : IQcow2Device
     public IBlockDevice? Backing => _parts.Backing;
 
     /// <inheritdoc/>
+    public IZones? Zones => null;
+
+    /// <inheritdoc/>
     public IStorage Storage => _parts.Storage;
 
     /// <inheritdoc/>
@@ -79,14 +82,14 @@ public sealed class Qcow2Image : IQcow2Device
     internal ImageParts Parts => _parts;
 
     /// <summary>Opens an image. The returned device owns the storage once this succeeds.</summary>
-    /// <returns>An <see cref="IQcow2Device"/>; for a zoned image it is an <see cref="IZonedBlockDevice"/> too.</returns>
+    /// <returns>The image, guarded by <see cref="CheckedDevice"/>; a zoned one has <see cref="IBlockDevice.Zones"/>.</returns>
     /// <exception cref="BlockException">Not a qcow2 image, an unknown feature, or a header beyond the limits.</exception>
     /// <exception cref="ImageCorruptException">The header or a top-level table contradicts the format.</exception>
     public static async ValueTask<IQcow2Device> OpenAsync(
         IStorage storage, Qcow2OpenOptions options, CancellationToken cancellationToken = default)
     {
         var image = await ImageOpening.OpenAsync(storage, options, cancellationToken);
-        return await ZonedImage.AttachAsync(image, cancellationToken);
+        return new CheckedQcow2Device(await ZonedImage.AttachAsync(image, cancellationToken));
     }
 
     /// <summary>True when the storage begins with the qcow2 magic.</summary>
@@ -129,6 +132,13 @@ public sealed class Qcow2Image : IQcow2Device
         var image = await CheckedImage.ReadAsync(storage, cancellationToken);
         return await new CheckPasses(new CheckContext(image, repair, line, progress)).RunAsync(cancellationToken);
     }
+
+    /// <inheritdoc/>
+    public void ThrowIfFlushFailed() => Storage.ThrowIfFlushFailed();
+
+    /// <inheritdoc/>
+    public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
+        => throw new BlockException(BlockError.NotSupported, "the image has no zones, and so no zone layout");
 
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)

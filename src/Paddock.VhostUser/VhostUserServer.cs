@@ -23,7 +23,7 @@ public sealed class VhostUserServer : IAsyncDisposable
     private readonly Reception<Socket, FrontEndConnection> _reception;
     private long _refused;
 
-    /// <param name="disk">The disk; bounds and alignment are checked there (<see cref="CheckedBlockDevice"/>).</param>
+    /// <param name="disk">The disk; bounds and alignment are checked there (<see cref="CheckedDevice"/>).</param>
     /// <param name="options">How.</param>
     /// <exception cref="ArgumentException">No queue, or too many.</exception>
     public VhostUserServer(IBlockDevice disk, VhostUserServerOptions options)

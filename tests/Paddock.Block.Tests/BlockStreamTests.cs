@@ -230,9 +230,9 @@ public class BlockStreamTests
     }
 
     /// <summary>A disk in memory that takes whole blocks only, completes half of its requests later, and counts them.</summary>
-    private sealed class BlockDisk(MemoryStorage storage, int block, int maxTransfer, bool isReadOnly) : IBlockDevice
+    private sealed class BlockDisk(MemoryStorage storage, int block, int maxTransfer, bool isReadOnly)
+        : DelegatingDevice(new RawDevice(storage))
     {
-        private readonly RawDevice _raw = new(storage);
         private int _turn;
 
         public int Reads { get; private set; }
@@ -245,53 +245,37 @@ public class BlockStreamTests
 
         public BlockException? FlushError { get; set; }
 
-        public long Length => _raw.Length;
+        public override bool IsReadOnly => isReadOnly;
 
-        public bool IsReadOnly => isReadOnly;
+        public override BlockLimits Limits => new(block, maxTransfer, 0);
 
-        public BlockLimits Limits => new(block, maxTransfer, 0);
-
-        public async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        public override async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
         {
             Check(offset, buffer.Length);
             Reads++;
             await TurnAsync();
-            await _raw.ReadAsync(offset, buffer, cancellationToken);
+            await Inner.ReadAsync(offset, buffer, cancellationToken);
         }
 
-        public async ValueTask WriteAsync(
+        public override async ValueTask WriteAsync(
             long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
         {
             Check(offset, data.Length);
             Writes++;
             await TurnAsync();
-            await _raw.WriteAsync(offset, data, flags, cancellationToken);
+            await Inner.WriteAsync(offset, data, flags, cancellationToken);
         }
 
-        public ValueTask WriteZeroesAsync(
-            long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
-            => _raw.WriteZeroesAsync(offset, length, flags, cancellationToken);
-
-        public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
-            => _raw.DiscardAsync(offset, length, cancellationToken);
-
-        public ValueTask FlushAsync(CancellationToken cancellationToken = default)
+        public override ValueTask FlushAsync(CancellationToken cancellationToken = default)
         {
             Flushes++;
-            return FlushError is { } error ? ValueTask.FromException(error) : _raw.FlushAsync(cancellationToken);
+            return FlushError is { } error ? ValueTask.FromException(error) : Inner.FlushAsync(cancellationToken);
         }
 
-        public ValueTask ResizeAsync(
-            long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-            => _raw.ResizeAsync(length, preallocation, cancellationToken);
-
-        public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
-            => _raw.GetStatusAsync(offset, length, cancellationToken);
-
-        public ValueTask DisposeAsync()
+        public override ValueTask DisposeAsync()
         {
             Disposals++;
-            return _raw.DisposeAsync();
+            return base.DisposeAsync();
         }
 
         private void Check(long offset, int length)

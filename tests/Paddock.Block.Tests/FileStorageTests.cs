@@ -107,7 +107,7 @@ public sealed class FileStorageTests : IDisposable
     public async Task Reads_and_writes_through_the_checked_device_allocate_nothing()
     {
         var token = TestContext.Current.CancellationToken;
-        await using var device = CheckedBlockDevice.Wrap(new RawDevice(Open("a", ImageLock.None)));
+        await using var device = CheckedDevice.Wrap(new RawDevice(Open("a", ImageLock.None)));
         await device.ResizeAsync(65536, cancellationToken: token);
         var buffer = new byte[4096];
         Transfer(device, buffer, 100);
@@ -120,7 +120,7 @@ public sealed class FileStorageTests : IDisposable
         Assert.True(synchronous);
     }
 
-    private static bool Transfer(CheckedBlockDevice device, byte[] buffer, int times)
+    private static bool Transfer(CheckedDevice device, byte[] buffer, int times)
     {
         bool synchronous = true;
         for (int i = 0; i < times; i++)

@@ -21,15 +21,10 @@ public partial class ShapeTests
 
     private static readonly string[] DefaultYet =
     [
-        "IBlockDevice",
-        "IQcow2Device",
-        "IStorage",
-        "IZonedBlockDevice",
     ];
 
     private static readonly string[] SettableYet =
     [
-        "ResizableDevice.Objection",
         "Command.Deferred",
     ];
 

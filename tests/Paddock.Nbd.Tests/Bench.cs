@@ -32,7 +32,7 @@ internal sealed class Bench : IAsyncDisposable
     {
         var storage = new MemoryStorage();
         storage.SetLengthAsync(size).AsTask().Wait();
-        return (CheckedBlockDevice.Wrap(new RawDevice(storage)), storage);
+        return (CheckedDevice.Wrap(new RawDevice(storage)), storage);
     }
 
     public static Bench Of(IBlockDevice device, NbdServerOptions? options = null)

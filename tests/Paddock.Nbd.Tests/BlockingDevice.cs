@@ -12,6 +12,14 @@ internal sealed class BlockingDevice : IBlockDevice
 
     public long Length => 1 << 20;
 
+    public IBlockDevice? Backing => null;
+
+    public IZones? Zones => null;
+
+    public void ThrowIfFlushFailed()
+    {
+    }
+
     public bool IsReadOnly => false;
 
     public BlockLimits Limits => BlockLimits.Bytes;

@@ -11,6 +11,14 @@ internal sealed class BlocksDevice(long size, int block) : IBlockDevice
 
     public long Length => SizeFailure is { } failure ? throw failure : size;
 
+    public IBlockDevice? Backing => null;
+
+    public IZones? Zones => null;
+
+    public void ThrowIfFlushFailed()
+    {
+    }
+
     public bool IsReadOnly => false;
 
     public BlockLimits Limits => new(block, 1 << 20, 0);

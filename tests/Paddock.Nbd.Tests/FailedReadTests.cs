@@ -81,6 +81,14 @@ public class FailedReadTests
     {
         public long Length => Size;
 
+        public IBlockDevice? Backing => null;
+
+        public IZones? Zones => null;
+
+        public void ThrowIfFlushFailed()
+        {
+        }
+
         public bool IsReadOnly => true;
 
         public BlockLimits Limits { get; } = Bench.Disk().Device.Limits;

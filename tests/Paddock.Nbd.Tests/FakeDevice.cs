@@ -3,10 +3,8 @@ using Paddock.Block;
 namespace Paddock.Nbd.Tests;
 
 /// <summary>A disk in memory that writes down what it was asked, and can hold requests back or refuse them.</summary>
-internal sealed class FakeDevice(long size = 1 << 20) : IBlockDevice
+internal sealed class FakeDevice(long size = 1 << 20) : DelegatingDevice(Bench.Disk(size).Device)
 {
-    private readonly IBlockDevice _disk = Bench.Disk(size).Device;
-
     public List<string> Asked { get; } = [];
 
     /// <summary>When set, reads wait for it.</summary>
@@ -15,18 +13,15 @@ internal sealed class FakeDevice(long size = 1 << 20) : IBlockDevice
     /// <summary>When set, every request fails with it.</summary>
     public Exception? Failure { get; set; }
 
-    public long Length => _disk.Length;
+    /// <summary>The backing image.</summary>
+    public IBlockDevice? Below { get; init; }
 
-    public bool IsReadOnly => false;
-
-    public BlockLimits Limits => _disk.Limits;
-
-    public IBlockDevice? Backing { get; init; }
+    public override IBlockDevice? Backing => Below;
 
     /// <summary>What the block status says.</summary>
     public Func<long, long, BlockStatus>? Status { get; init; }
 
-    public async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+    public override async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         Note($"read {offset} {buffer.Length}");
         if (Hold is { } hold && offset == 0)
@@ -34,10 +29,10 @@ internal sealed class FakeDevice(long size = 1 << 20) : IBlockDevice
             await hold.Task;
         }
 
-        await _disk.ReadAsync(offset, buffer, cancellationToken);
+        await Inner.ReadAsync(offset, buffer, cancellationToken);
     }
 
-    public async ValueTask WriteAsync(
+    public override async ValueTask WriteAsync(
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
     {
         Note($"write {offset} {data.Length} {flags}");
@@ -46,36 +41,34 @@ internal sealed class FakeDevice(long size = 1 << 20) : IBlockDevice
             await hold.Task;
         }
 
-        await _disk.WriteAsync(offset, data, flags, cancellationToken);
+        await Inner.WriteAsync(offset, data, flags, cancellationToken);
     }
 
-    public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
+    public override ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
     {
         Note($"zero {offset} {length} {flags}");
         return (flags & ZeroFlags.NoFallback) != 0
             ? throw new BlockException(BlockError.NotSupported, "zeroes would have to be written")
-            : _disk.WriteZeroesAsync(offset, length, flags, cancellationToken);
+            : Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
     }
 
-    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+    public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
         Note($"discard {offset} {length}");
         return default;
     }
 
-    public ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    public override ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
         Note("flush");
         return default;
     }
 
-    public ValueTask ResizeAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+    public override ValueTask ResizeAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
         => throw new BlockException(BlockError.NotSupported, "no");
 
-    public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => Status is null ? _disk.GetStatusAsync(offset, length, cancellationToken) : new(Status(offset, length));
-
-    public ValueTask DisposeAsync() => default;
+    public override ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => Status is null ? Inner.GetStatusAsync(offset, length, cancellationToken) : new(Status(offset, length));
 
     private void Note(string what)
     {

@@ -138,6 +138,14 @@ public class LongRequestTests
 
         public long Length => Size;
 
+        public IBlockDevice? Backing => null;
+
+        public IZones? Zones => null;
+
+        public void ThrowIfFlushFailed()
+        {
+        }
+
         public bool IsReadOnly => false;
 
         public BlockLimits Limits => BlockLimits.Bytes;

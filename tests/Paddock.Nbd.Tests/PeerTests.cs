@@ -236,7 +236,7 @@ public sealed class PeerTests : IDisposable
     {
         string image = At("image.qcow2");
         await Ours.ImgAsync("create", "-q", "-f", "qcow2", image, $"{Size}");
-        await using var device = CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(
+        await using var device = CheckedDevice.Wrap(await Qcow2Image.OpenAsync(
             FileStorage.Open(new FileOpenOptions { Path = image }), new Qcow2OpenOptions()));
         byte[] content = Content();
         await device.WriteAsync(0, content.AsMemory(0, Size / 4));
@@ -246,7 +246,7 @@ public sealed class PeerTests : IDisposable
 
     private async Task<Bench> ServeAsync()
     {
-        var device = CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(
+        var device = CheckedDevice.Wrap(await Qcow2Image.OpenAsync(
             FileStorage.Open(new FileOpenOptions { Path = await ImageAsync() }), new Qcow2OpenOptions()));
         return Bench.Of(device);
     }

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Block.Serving;
 using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd.Tests;
@@ -196,7 +197,7 @@ public sealed class ResizeTests
 
     private static Bench Serve(bool offers = true, bool readOnly = false) => new(null, new NbdExport
     {
-        Name = "", Device = ResizableDevice.Wrap(Bench.Disk(Size).Device), OffersResize = offers, ReadOnly = readOnly,
+        Name = "", Device = CheckedDevice.Wrap(new ServedDevice(Bench.Disk(Size).Device)), OffersResize = offers, ReadOnly = readOnly,
     });
 
     private static void Resize(RawClient client, ulong size)

@@ -1,4 +1,5 @@
 using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;

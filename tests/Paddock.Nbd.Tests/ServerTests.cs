@@ -181,7 +181,7 @@ public class ServerTests
         {
             Size = 8 << 20, Zoned = new ZonedCreateOptions { ZoneSize = 1 << 20, MaxOpenZones = 2, MaxActiveZones = 2 },
         });
-        await using var device = CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()));
+        await using var device = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
         await using var bench = Bench.Of(device);
         using var client = bench.Connect();
         client.Handshake(HeaderForm.Structured);

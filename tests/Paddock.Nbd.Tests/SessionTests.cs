@@ -207,7 +207,7 @@ public class SessionTests
     {
         var top = new FakeDevice
         {
-            Backing = new FakeDevice(131072) { Status = (_, length) => new BlockStatus(length, BlockStatusFlags.Data | BlockStatusFlags.Allocated) },
+            Below = new FakeDevice(131072) { Status = (_, length) => new BlockStatus(length, BlockStatusFlags.Data | BlockStatusFlags.Allocated) },
             Status = (offset, length) => offset < 65536
                 ? new BlockStatus(Math.Min(length, 65536 - offset), BlockStatusFlags.Data | BlockStatusFlags.Allocated) : new BlockStatus(length, 0),
         };

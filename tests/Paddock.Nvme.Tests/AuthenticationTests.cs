@@ -35,8 +35,8 @@ public class AuthenticationTests
         string agreed = "";
         bench.Target.Authenticated += (_, text) => agreed = text;
         await using var host = await NvmeTcpHost.ConnectAsync(bench.HostOptions() with { Keys = both ? Secrets.Both : Secrets.OneWay });
-        await using var disk = (IZonedBlockDevice)await host.OpenAsync(1, ownsHost: false);
-        Assert.Equal(0, await disk.AppendAsync(0, new byte[4096]));
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
+        Assert.Equal(0, await disk.Zones!.AppendAsync(0, new byte[4096]));
         Assert.Equal($"{hash}, {group}, {(both ? "both ways" : "one way")}", agreed);
     }
 
@@ -45,8 +45,8 @@ public class AuthenticationTests
     {
         await using var bench = await Secrets.StartAsync();
         await using var host = await NvmeTcpHost.ConnectAsync(bench.HostOptions() with { Keys = Secrets.Both, IoQueues = 4 });
-        await using var disk = (IZonedBlockDevice)await host.OpenAsync(1, ownsHost: false);
-        await Task.WhenAll(Enumerable.Range(0, 64).Select(_ => disk.AppendAsync(0, new byte[4096]).AsTask()));
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
+        await Task.WhenAll(Enumerable.Range(0, 64).Select(_ => disk.Zones!.AppendAsync(0, new byte[4096]).AsTask()));
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Net;
 using Paddock.Block;
 using Paddock.Block.Faults;
+using Paddock.Block.Serving;
 using Paddock.Nvme.Wire;
 using Paddock.Qcow2;
 using Paddock.Tools;
@@ -33,7 +34,7 @@ internal sealed class Bench : IAsyncDisposable
 
     public NvmeTcpHost Host { get; private set; } = null!;
 
-    public IZonedBlockDevice Zoned { get; private set; } = null!;
+    public IBlockDevice Zoned { get; private set; } = null!;
 
     public static async Task<Bench> StartAsync(
         bool headerDigest = false, bool dataDigest = false, uint maxOpen = 0, uint maxActive = 0, NvmeTargetOptions? options = null)
@@ -45,15 +46,15 @@ internal sealed class Bench : IAsyncDisposable
             Zoned = new ZonedCreateOptions { ZoneSize = 1 << 20, MaxOpenZones = maxOpen, MaxActiveZones = maxActive },
         });
         var faults = new DeviceFaults();
-        var image = FaultDevice.Wrap(CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions())), faults);
+        var image = new ServedDevice(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()), faults);
         var target = new NvmeTarget(options ?? new NvmeTargetOptions());
         var subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:test", "TEST");
-        subsystem.Add(new NvmeNamespace(1, image, 512, "disk") { Faults = faults });
+        subsystem.Add(new NvmeNamespace(1, CheckedDevice.Wrap(image), 512, "disk") { Faults = faults });
         target.Add(subsystem);
         var server = new NvmeTcpServer(target, ServerSockets.Tcp(new IPEndPoint(IPAddress.Loopback, 0)));
         var bench = new Bench(server, target, subsystem, image);
         bench.Host = await NvmeTcpHost.ConnectAsync(bench.HostOptions() with { HeaderDigest = headerDigest, DataDigest = dataDigest });
-        bench.Zoned = (IZonedBlockDevice)await bench.Host.OpenAsync(1, ownsHost: false);
+        bench.Zoned = await bench.Host.OpenAsync(1, ownsHost: false);
         return bench;
     }
 

@@ -17,7 +17,7 @@ public class DigestTests
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
         var random = new Random(seed);
         await using var bench = await Bench.StartAsync();
-        await using var disk = CheckedBlockDevice.Wrap(new RawDevice(await StorageAsync()));
+        await using var disk = CheckedDevice.Wrap(new RawDevice(await StorageAsync()));
         bench.Subsystem.Add(new NvmeNamespace(2, disk, 512, "plain"));
         using var admin = new RawHost(bench.Server.Address.Port);
         admin.Initialize();
@@ -39,7 +39,7 @@ public class DigestTests
         return storage;
     }
 
-    private static async Task RunAsync(RawHost host, CheckedBlockDevice disk, Random random, string where)
+    private static async Task RunAsync(RawHost host, CheckedDevice disk, Random random, string where)
     {
         int count = random.Next(2, 8);
         var open = new List<Sending>();

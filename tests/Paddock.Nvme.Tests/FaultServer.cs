@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
@@ -56,8 +57,8 @@ internal sealed class FaultServer : IAsyncDisposable
     public async Task<string> RefusalAsync(string line) => (await Assert.ThrowsAsync<ToolException>(() => AskAsync(line))).Message;
 
     /// <summary>A host that does not come back by itself: what it wrote before a cut it must not take for written after.</summary>
-    public async Task<IZonedBlockDevice> NvmeAsync(int ns = 1)
-        => (IZonedBlockDevice)await NvmeNode.OpenAsync($"nvme+tcp://127.0.0.1:{Port}/nqn.2026-01.io.paddock:disk?ns={ns}&reconnect=0", readOnly: false);
+    public async Task<IBlockDevice> NvmeAsync(int ns = 1)
+        => await NvmeNode.OpenAsync($"nvme+tcp://127.0.0.1:{Port}/nqn.2026-01.io.paddock:disk?ns={ns}&reconnect=0", readOnly: false);
 
     public async Task<IBlockDevice> NbdAsync()
         => (await new ImageOpener("t", TextWriter.Null)

@@ -137,7 +137,7 @@ public class HostileTests
             // it takes no more: that is its right
         }
 
-        await Task.WhenAll(Enumerable.Range(0, 100).Select(i => bench.Zoned.AppendAsync(0, new byte[4096]).AsTask())).WaitAsync(TimeSpan.FromSeconds(20));
+        await Task.WhenAll(Enumerable.Range(0, 100).Select(i => bench.Zoned.Zones!.AppendAsync(0, new byte[4096]).AsTask())).WaitAsync(TimeSpan.FromSeconds(20));
     }
 
     [Fact]

@@ -22,7 +22,7 @@ public class NodeTests
         Assert.Contains("appended 8192 bytes to zone 2 at 2097152", text, StringComparison.Ordinal);
         await ZoneActionVerb.RunAsync(ZoneAction.Reset, name, "2", console);
         var zone = new ZoneDescriptor[1];
-        await bench.Zoned.ReportZonesAsync(2 << 20, zone);
+        await bench.Zoned.Zones!.ReportAsync(2 << 20, zone);
         Assert.Equal(ZoneCondition.Empty, zone[0].Condition);
     }
 
@@ -93,7 +93,7 @@ public class NodeTests
     public async Task A_zoned_image_goes_to_a_remote_drive_and_back_with_its_pointers_as_often_as_one_likes()
     {
         await using var bench = await Bench.StartAsync();
-        var limits = bench.Zoned.Zoned;
+        var limits = bench.Zoned.Zones!.Limits;
         string folder = Directory.CreateTempSubdirectory("paddock-nvme-").FullName;
         try
         {
@@ -111,7 +111,7 @@ public class NodeTests
 
             // what the drive held before is in the way, and a second copy finds the first
             await bench.Zoned.WriteAsync(2 * limits.ZoneSize, new byte[4096]);
-            await bench.Zoned.ManageZonesAsync(ZoneAction.Finish, 0, limits.ZoneSize);
+            await bench.Zoned.Zones!.ManageAsync(ZoneAction.Finish, 0, limits.ZoneSize);
             long[] wanted = [192 << 10, -1, 0, 64 << 10];
             for (int run = 0; run < 2; run++)
             {
@@ -121,7 +121,7 @@ public class NodeTests
 
             await RunAsync("convert", "-f", "raw", "-O", "qcow2", "-o", zones, remote, back);
             await RunAsync("compare", image, back);
-            var opened = (IZonedBlockDevice)(await new ImageOpener(io.Program, io.Error).OpenAsync(back, new OpenSettings())).Device;
+            var opened = (await new ImageOpener(io.Program, io.Error).OpenAsync(back, new OpenSettings())).Device;
             await using (opened)
             {
                 Assert.Equal(wanted, await FirstPointersAsync(opened));
@@ -133,10 +133,10 @@ public class NodeTests
         }
     }
 
-    private static async Task<long[]> FirstPointersAsync(IZonedBlockDevice disk)
+    private static async Task<long[]> FirstPointersAsync(IBlockDevice disk)
     {
         var zones = new ZoneDescriptor[4];
-        await disk.ReportZonesAsync(0, zones);
+        await disk.Zones!.ReportAsync(0, zones);
         return [.. zones.Select(z => z.Condition == ZoneCondition.Full ? -1 : z.WritePointer - z.Start)];
     }
 

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using Paddock.Block;
 using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;

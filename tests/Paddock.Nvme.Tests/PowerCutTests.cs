@@ -16,14 +16,14 @@ public class PowerCutTests
             await disk.WriteAsync(0, Filled(8192, 1));
             await disk.FlushAsync();
             await disk.WriteAsync(8192, Filled(4096, 2));
-            await disk.ManageZonesAsync(ZoneAction.Open, Zone, Zone);
+            await disk.Zones!.ManageAsync(ZoneAction.Open, Zone, Zone);
             Assert.Equal("ok: power cut and restored", await server.AskAsync("powercut"));
             await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.ReadAsync(0, new byte[512]));
         }
 
         await using var again = await server.NvmeAsync();
         var zones = new ZoneDescriptor[2];
-        await again.ReportZonesAsync(0, zones);
+        await again.Zones!.ReportAsync(0, zones);
         Assert.Equal((8192, ZoneCondition.Closed, ZoneCondition.Empty), (zones[0].WritePointer, zones[0].Condition, zones[1].Condition));
         var back = new byte[8192];
         await again.ReadAsync(0, back);
@@ -45,7 +45,7 @@ public class PowerCutTests
         await Assert.ThrowsAnyAsync<Exception>(async () => await server.NvmeAsync());
         await cut;
         await using var again = await server.NvmeAsync();
-        await again.AppendAsync(0, new byte[4096]);
+        await again.Zones!.AppendAsync(0, new byte[4096]);
     }
 
     [Theory]
@@ -101,7 +101,7 @@ public class PowerCutTests
         }
     }
 
-    private static async Task StepAsync(IZonedBlockDevice disk, Written zone, int index, Random random)
+    private static async Task StepAsync(IBlockDevice disk, Written zone, int index, Random random)
     {
         int length = random.Next(1, 32) * 512;
         if (zone.Bytes.Length + length > Zone || random.Next(40) == 0)
@@ -110,7 +110,7 @@ public class PowerCutTests
             zone.Before ??= zone.Bytes;
             zone.Flushed = 0;
             zone.Bytes = [];
-            await disk.ManageZonesAsync(ZoneAction.Reset, index * (long)Zone, Zone);
+            await disk.Zones!.ManageAsync(ZoneAction.Reset, index * (long)Zone, Zone);
             return;
         }
 
@@ -125,7 +125,7 @@ public class PowerCutTests
     {
         await using var disk = await server.NvmeAsync();
         var found = new ZoneDescriptor[Zones];
-        Assert.Equal(Zones, await disk.ReportZonesAsync(0, found));
+        Assert.Equal(Zones, await disk.Zones!.ReportAsync(0, found));
         var left = new byte[Zones][];
         for (int z = 0; z < Zones; z++)
         {

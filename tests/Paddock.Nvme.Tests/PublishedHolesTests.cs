@@ -77,7 +77,7 @@ public class PublishedHolesTests
         Assert.Equal(NvmeStatus.Success, pair.Io.Response().Status);
         Assert.Equal(FatalError.InvalidHeaderField, pair.Io.Terminated().Error);
         var zone = new Block.ZoneDescriptor[1];
-        await bench.Zoned.ReportZonesAsync(0, zone);
+        await bench.Zoned.Zones!.ReportAsync(0, zone);
         Assert.Equal(4096, zone[0].WritePointer);
     }
 
@@ -275,7 +275,7 @@ public class PublishedHolesTests
         }
 
         var zone = new Block.ZoneDescriptor[1];
-        await bench.Zoned.ReportZonesAsync(0, zone);
+        await bench.Zoned.Zones!.ReportAsync(0, zone);
         Assert.Equal(3 * 4096, zone[0].WritePointer);
     }
 
@@ -330,7 +330,7 @@ public class PublishedHolesTests
 
     private static async Task Serves(Bench bench)
     {
-        await bench.Zoned.AppendAsync(0, new byte[4096]);
+        await bench.Zoned.Zones!.AppendAsync(0, new byte[4096]);
         await using var fresh = await NvmeTcpHost.ConnectAsync(bench.HostOptions());
         Assert.Equal([1u], await fresh.ListAsync());
     }

@@ -71,14 +71,14 @@ public class ReconnectTests
         await using var bench = await Bench.StartAsync();
         await using var relay = new Relay(bench.Server.Address.Port);
         await using var host = await ConnectAsync(bench, relay);
-        await using var disk = (IZonedBlockDevice)await host.OpenAsync(1, ownsHost: false);
+        await using var disk = await host.OpenAsync(1, ownsHost: false);
         var offsets = new List<long>();
         int unknown = 0;
         var appending = Task.Run(async () =>
         {
             for (int round = 0; round < 16; round++)
             {
-                var all = Enumerable.Range(0, 8).Select(_ => disk.AppendAsync(0, new byte[4096]).AsTask()).ToArray();
+                var all = Enumerable.Range(0, 8).Select(_ => disk.Zones!.AppendAsync(0, new byte[4096]).AsTask()).ToArray();
                 foreach (var one in all)
                 {
                     try
@@ -95,7 +95,7 @@ public class ReconnectTests
         });
         await CutUntilAsync(relay, appending);
         var zone = new ZoneDescriptor[1];
-        await bench.Zoned.ReportZonesAsync(0, zone);
+        await bench.Zoned.Zones!.ReportAsync(0, zone);
         long landed = zone[0].WritePointer / 4096;
         Assert.Equal(offsets.Count, offsets.Distinct().Count());
         Assert.InRange(landed, offsets.Count, offsets.Count + unknown);
@@ -179,8 +179,8 @@ public class ReconnectTests
     private static Func<ValueTask>[] Later(IBlockDevice disk) =>
     [
         () => disk.FlushAsync(), () => disk.FlushAsync(), () => disk.WriteAsync(8192, new byte[4096]), () => disk.WriteZeroesAsync(8192, 4096),
-        () => disk.DiscardAsync(0, 4096), async () => await ((IZonedBlockDevice)disk).AppendAsync(1 << 20, new byte[4096]),
-        () => ((IZonedBlockDevice)disk).ManageZonesAsync(ZoneAction.Reset, 0, 1 << 20),
+        () => disk.DiscardAsync(0, 4096), async () => await disk.Zones!.AppendAsync(1 << 20, new byte[4096]),
+        () => disk.Zones!.ManageAsync(ZoneAction.Reset, 0, 1 << 20),
     ];
 
     [Fact]

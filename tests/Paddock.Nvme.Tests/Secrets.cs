@@ -25,7 +25,7 @@ internal static class Secrets
     /// <summary>The server goes on serving: the host that was there, and one that comes in.</summary>
     public static async Task WorksAsync(Bench bench)
     {
-        await bench.Zoned.AppendAsync(0, new byte[4096]).AsTask().WaitAsync(TimeSpan.FromSeconds(20));
+        await bench.Zoned.Zones!.AppendAsync(0, new byte[4096]).AsTask().WaitAsync(TimeSpan.FromSeconds(20));
         var keys = bench.Subsystem.Authentication!.Find(bench.HostOptions().HostNqn)!;
         await using var host = await NvmeTcpHost.ConnectAsync(bench.HostOptions() with { Keys = keys });
     }

@@ -192,8 +192,8 @@ public class ServeFaultTests
         await using var server = await FaultServer.StartAsync(conventional: 2);
         await using var disk = await server.NvmeAsync(ns: 2);
         await server.AskAsync("fail command=append ns=2 zone=1");
-        await disk.AppendAsync(0, Block);
-        await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.AppendAsync(Zone, Block));
+        await disk.Zones!.AppendAsync(0, Block);
+        await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.Zones!.AppendAsync(Zone, Block));
         Assert.Contains($"offset={3 * Zone} length={Zone}", await server.AskAsync("status"), StringComparison.Ordinal);
     }
 

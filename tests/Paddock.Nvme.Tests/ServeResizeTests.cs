@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Paddock.Block;
 using Paddock.Nvme.Wire;
 using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
@@ -49,21 +50,21 @@ public class ServeResizeTests
     {
         await using var server = await FaultServer.StartAsync();
         await using var host = await ConnectAsync(server);
-        await using var disk = (IZonedBlockDevice)await host.OpenAsync(1, ownsHost: false, Token);
+        await using var disk = await host.OpenAsync(1, ownsHost: false, Token);
         await ResizeAsync(server, host, "size=+1536k");
         Assert.Equal((Zones + 1) * Zone + (512 << 10), disk.Length);
-        Assert.Equal(Zones + 2, disk.Zoned.ZoneCount);
+        Assert.Equal(Zones + 2, disk.Zones!.Limits.ZoneCount);
         var zones = new ZoneDescriptor[Zones + 3];
-        Assert.Equal(Zones + 2, await disk.ReportZonesAsync(0, zones, Token));
+        Assert.Equal(Zones + 2, await disk.Zones!.ReportAsync(0, zones, Token));
         Assert.Equal(512 << 10, zones[Zones + 1].Capacity);
-        Assert.Equal((Zones + 1) * Zone, await disk.AppendAsync((Zones + 1) * Zone, Block, cancellationToken: Token));
+        Assert.Equal((Zones + 1) * Zone, await disk.Zones!.AppendAsync((Zones + 1) * Zone, Block, cancellationToken: Token));
 
         // what holds data stays, whatever is said
         Assert.Contains("zone", await server.RefusalAsync("resize size=8M shrink=yes"), StringComparison.Ordinal);
         Assert.Equal((Zones + 1) * Zone + (512 << 10), disk.Length);
-        await disk.ManageZonesAsync(ZoneAction.Reset, (Zones + 1) * Zone, 512 << 10, Token);
+        await disk.Zones!.ManageAsync(ZoneAction.Reset, (Zones + 1) * Zone, 512 << 10, Token);
         await ResizeAsync(server, host, "size=4M shrink=yes");
-        Assert.Equal((4 * Zone, 4), ((int)disk.Length, disk.Zoned.ZoneCount));
+        Assert.Equal((4 * Zone, 4), ((int)disk.Length, disk.Zones!.Limits.ZoneCount));
         await Assert.ThrowsAnyAsync<BlockException>(() => disk.ReadAsync(4 * Zone, new byte[512], Token).AsTask());
         await server.CheckAsync();
     }
@@ -74,13 +75,13 @@ public class ServeResizeTests
         await using var server = await FaultServer.StartAsync(conventional: 2);
         await using var host = await ConnectAsync(server);
         await using var plain = await host.OpenAsync(1, ownsHost: false, Token);
-        await using var zoned = (IZonedBlockDevice)await host.OpenAsync(2, ownsHost: false, Token);
+        await using var zoned = await host.OpenAsync(2, ownsHost: false, Token);
         var told = new List<uint>();
         host.Resized += told.Add;
         await ResizeAsync(server, host, "size=+2M");
         Assert.Equal((2 * Zone, Zones * Zone), (plain.Length, zoned.Length));
         var zones = new ZoneDescriptor[Zones + 1];
-        Assert.Equal(Zones, await zoned.ReportZonesAsync(0, zones, Token));
+        Assert.Equal(Zones, await zoned.Zones!.ReportAsync(0, zones, Token));
         Assert.Equal([2U], told);
         Assert.Equal("NVMe namespace 2 would have no zones left: the size must be above 2097152 bytes", await server.RefusalAsync("resize size=2M shrink=yes"));
         await zoned.WriteAsync((Zones - 1) * Zone, Block, cancellationToken: Token);
@@ -159,7 +160,7 @@ public class ServeResizeTests
         // the first table that is allocated is one of those that are reserved for the new part, before the header names the size
         await using var server = await FailingAsync("l2_alloc_write", errno: 28);
         await using var host = await ConnectAsync(server);
-        await using var disk = (IZonedBlockDevice)await host.OpenAsync(1, ownsHost: false, Token);
+        await using var disk = await host.OpenAsync(1, ownsHost: false, Token);
         string why = await server.RefusalAsync("resize size=+1M preallocation=metadata");
         Assert.Contains("injected error 28 at event l2_alloc_write", why, StringComparison.Ordinal);
         Assert.DoesNotContain("9437184", why, StringComparison.Ordinal);
@@ -168,7 +169,7 @@ public class ServeResizeTests
         Assert.Equal("ok: disk has 9437184 bytes (9 MiB); previously 8388608", await server.AskAsync("resize size=+1M preallocation=metadata"));
         await seen;
         Assert.Equal((Zones + 1) * Zone, disk.Length);
-        await disk.AppendAsync(Zones * Zone, Block, cancellationToken: Token);
+        await disk.Zones!.AppendAsync(Zones * Zone, Block, cancellationToken: Token);
         await server.CheckAsync();
     }
 
@@ -178,13 +179,13 @@ public class ServeResizeTests
         // the third flush: one comes before the change, and one before the header names the new size
         await using var server = await FailingAsync("flush_to_os", errno: 5, after: 2);
         await using var host = await ConnectAsync(server);
-        await using var disk = (IZonedBlockDevice)await host.OpenAsync(1, ownsHost: false, Token);
+        await using var disk = await host.OpenAsync(1, ownsHost: false, Token);
         var seen = Seen(host);
         string why = await server.RefusalAsync("resize size=+1M preallocation=metadata");
         Assert.Contains("'disk' now has 9437184 bytes, which may not be durable", why, StringComparison.Ordinal);
         await seen;
         Assert.Equal((Zones + 1) * Zone, disk.Length);
-        await disk.AppendAsync(Zones * Zone, Block, cancellationToken: Token);
+        await disk.Zones!.AppendAsync(Zones * Zone, Block, cancellationToken: Token);
         Assert.EndsWith("unchanged", await server.AskAsync("resize size=9M"), StringComparison.Ordinal);
         await server.CheckAsync();
     }
@@ -208,20 +209,20 @@ public class ServeResizeTests
         var disk = await ServedDisk.OpenAsync(opener, new() { Path = image }, "disk", null);
         using var running = new SemaphoreSlim(0);
         using var hold = new ManualResetEventSlim();
-        disk.Resizable.Objection = _ =>
+        disk.Served.Resizing += _ =>
         {
             running.Release();
             hold.Wait();
             return null;
         };
-        var change = Task.Run(() => disk.Resizable.ResizeAsync(2 << 20).AsTask(), Token);
+        var change = Task.Run(() => disk.Served.ResizeAsync(2 << 20).AsTask(), Token);
         await running.WaitAsync(Token);
         var close = disk.CloseAsync();
         Assert.False(close.IsCompleted);
         hold.Set();
         await change;
         Assert.Null(await close);
-        var late = await Assert.ThrowsAsync<BlockException>(() => disk.Resizable.ResizeAsync(3 << 20).AsTask());
+        var late = await Assert.ThrowsAsync<BlockException>(() => disk.Served.ResizeAsync(3 << 20).AsTask());
         Assert.Equal("the server is stopping", late.Message);
         await using (var file = ImageOpener.OpenFile(image, readOnly: true))
         await using (var closed = await Qcow2.Qcow2Image.OpenAsync(file, new Qcow2.Qcow2OpenOptions { ReadOnly = true }))
@@ -357,8 +358,8 @@ public class ServeResizeTests
                     long zone = random.Next(Zones) * (long)Zone;
                     await (random.Next(4) switch
                     {
-                        0 when disk is IZonedBlockDevice zoned => new ValueTask(zoned.AppendAsync(zone, Block).AsTask()),
-                        1 when disk is IZonedBlockDevice zoned => zoned.ManageZonesAsync(ZoneAction.Reset, zone, Zone),
+                        0 when disk.Zones is { } zones => new ValueTask(zones.AppendAsync(zone, Block).AsTask()),
+                        1 when disk.Zones is { } zones => zones.ManageAsync(ZoneAction.Reset, zone, Zone),
                         2 => disk.WriteAsync(zone, Block),
                         _ => disk.ReadAsync(zone, new byte[4096]),
                     });
@@ -388,7 +389,7 @@ public class ServeResizeTests
         await Task.WhenAll(workers);
         await using (var disk = await server.NvmeAsync())
         {
-            await disk.ManageZonesAsync(ZoneAction.Reset, 0, disk.Length, Token);
+            await disk.Zones!.ManageAsync(ZoneAction.Reset, 0, disk.Length, Token);
         }
 
         await server.AskAsync("resize size=1M shrink=yes");

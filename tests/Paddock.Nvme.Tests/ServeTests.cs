@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;
@@ -39,12 +40,12 @@ public sealed class ServeTests : IDisposable
         await using var server = await StartAsync(conventional: 2);
         string name = $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk";
         await using var plain = await NvmeNode.OpenAsync(name, readOnly: false, TestContext.Current.CancellationToken);
-        await using var zoned = (CheckedBlockDevice)await NvmeNode.OpenAsync(name + "?ns=2", readOnly: false, TestContext.Current.CancellationToken);
+        await using var zoned = (CheckedDevice)await NvmeNode.OpenAsync(name + "?ns=2", readOnly: false, TestContext.Current.CancellationToken);
         Assert.Equal((2 << 20, 6 << 20), (plain.Length, zoned.Length));
         byte[] data = new byte[4096];
         data.AsSpan().Fill(7);
         await plain.WriteAsync(4096, data, cancellationToken: TestContext.Current.CancellationToken);
-        Assert.Equal(1 << 20, await ((IZonedBlockDevice)zoned).AppendAsync(1 << 20, data, cancellationToken: TestContext.Current.CancellationToken));
+        Assert.Equal(1 << 20, await zoned.Zones!.AppendAsync(1 << 20, data, cancellationToken: TestContext.Current.CancellationToken));
         await using var nbd = await new ImageOpener("t", TextWriter.Null)
             .OpenAsync($"nbd+unix:///disk?socket={Path.Combine(_folder, "n")}", new OpenSettings { Format = "raw" });
         byte[] back = new byte[4096];
@@ -140,16 +141,16 @@ public sealed class ServeTests : IDisposable
         string control = Path.Combine(_folder, "c"), name = $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk?reconnect=0";
         var stop = TestContext.Current.CancellationToken;
         Assert.Equal("ok: rule 1 of disk", await ControlSocket.AskAsync(control, "fail command=append status=281", stop));
-        await using var disk = (IZonedBlockDevice)await NvmeNode.OpenAsync(name, readOnly: false, stop);
-        await Assert.ThrowsAsync<BlockException>(() => disk.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
-        await disk.AppendAsync(0, new byte[4096], cancellationToken: stop);
+        await using var disk = await NvmeNode.OpenAsync(name, readOnly: false, stop);
+        await Assert.ThrowsAsync<BlockException>(() => disk.Zones!.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
+        await disk.Zones!.AppendAsync(0, new byte[4096], cancellationToken: stop);
         using var http = new HttpClient();
         string page = await http.GetStringAsync($"http://{server.MetricsAddress}/metrics", stop);
         Assert.Contains("paddock_nvme_command_errors_total{nqn=\"nqn.2026-01.io.paddock:disk\",namespace=\"1\"} 1\n", page, StringComparison.Ordinal);
         Assert.Contains("namespace=\"1\",zone=\"0\"} 4096\n", page, StringComparison.Ordinal);
         Assert.Contains("expected one of clear", await RefusalAsync("nonsense"), StringComparison.Ordinal);
         await ControlSocket.AskAsync(control, "drop", stop);
-        await Assert.ThrowsAnyAsync<BlockException>(() => disk.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
+        await Assert.ThrowsAnyAsync<BlockException>(() => disk.Zones!.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
     }
 
     [Fact]
@@ -180,9 +181,9 @@ public sealed class ServeTests : IDisposable
     {
         var stop = TestContext.Current.CancellationToken;
         string name = $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk?ns=2";
-        await using var disk = (IZonedBlockDevice)await NvmeNode.OpenAsync(name, readOnly: true, stop);
+        await using var disk = await NvmeNode.OpenAsync(name, readOnly: true, stop);
         var zones = new ZoneDescriptor[3];
-        await disk.ReportZonesAsync(0, zones, stop);
+        await disk.Zones!.ReportAsync(0, zones, stop);
         return [.. zones.Select(z => z.Condition)];
     }
 

@@ -36,7 +36,7 @@ public class TargetTests
         await disk.ReadAsync(0, back);
         Assert.Equal(image, back);
         var zones = new ZoneDescriptor[2];
-        Assert.Equal(2, await disk.ReportZonesAsync(0, zones));
+        Assert.Equal(2, await disk.Zones!.ReportAsync(0, zones));
         Assert.Equal(ZoneCondition.Full, zones[0].Condition);
         Assert.Equal(ZoneCondition.Empty, zones[1].Condition);
     }
@@ -57,7 +57,7 @@ public class TargetTests
 
         await Task.WhenAll(writes);
         var zone = new ZoneDescriptor[1];
-        await bench.Zoned.ReportZonesAsync(Zone, zone);
+        await bench.Zoned.Zones!.ReportAsync(Zone, zone);
         Assert.Equal(position, zone[0].WritePointer);
     }
 
@@ -65,7 +65,7 @@ public class TargetTests
     public async Task Appends_in_parallel_all_land_and_never_overlap()
     {
         await using var bench = await Bench.StartAsync();
-        var landed = await Task.WhenAll(Enumerable.Range(0, 256).Select(i => bench.Zoned.AppendAsync(0, new byte[4096]).AsTask()));
+        var landed = await Task.WhenAll(Enumerable.Range(0, 256).Select(i => bench.Zoned.Zones!.AppendAsync(0, new byte[4096]).AsTask()));
         Assert.Equal(Enumerable.Range(0, 256).Select(i => i * 4096L), landed.Order());
     }
 
@@ -80,10 +80,10 @@ public class TargetTests
             int next = 0;
             await Task.WhenAll(Enumerable.Range(0, 256).Select(i => Task.Run(async () =>
             {
-                await using var disk = (IZonedBlockDevice)await hosts[i % hosts.Length].OpenAsync(1, ownsHost: false);
+                await using var disk = await hosts[i % hosts.Length].OpenAsync(1, ownsHost: false);
                 for (int n = Interlocked.Increment(ref next); n <= 8 * 2048; n = Interlocked.Increment(ref next))
                 {
-                    await disk.AppendAsync((n - 1) / 2048 * (long)Zone, new byte[512]);
+                    await disk.Zones!.AppendAsync((n - 1) / 2048 * (long)Zone, new byte[512]);
                 }
             })));
         }
@@ -104,15 +104,15 @@ public class TargetTests
         await disk.WriteAsync(0, new byte[4096]);
         await Refused(ZoneError.NotAtWritePointer, () => disk.WriteAsync(8192, new byte[4096]));
         await Refused(ZoneError.BoundaryCrossed, () => disk.WriteAsync(4096, new byte[Zone]));
-        await disk.ManageZonesAsync(ZoneAction.Open, Zone, Zone);
-        await Refused(ZoneError.TooManyOpen, () => disk.ManageZonesAsync(ZoneAction.Open, 0, Zone));
+        await disk.Zones!.ManageAsync(ZoneAction.Open, Zone, Zone);
+        await Refused(ZoneError.TooManyOpen, () => disk.Zones!.ManageAsync(ZoneAction.Open, 0, Zone));
         await Refused(ZoneError.TooManyActive, () => disk.WriteAsync(2 * Zone, new byte[4096]));
-        await disk.ManageZonesAsync(ZoneAction.Finish, 0, Zone);
+        await disk.Zones!.ManageAsync(ZoneAction.Finish, 0, Zone);
         await Refused(ZoneError.Full, () => disk.WriteAsync(4096, new byte[4096]));
-        await Refused(ZoneError.InvalidTransition, () => disk.ManageZonesAsync(ZoneAction.Close, 3 * Zone, Zone));
-        await disk.ManageZonesAsync(ZoneAction.Reset, 0, disk.Length);
+        await Refused(ZoneError.InvalidTransition, () => disk.Zones!.ManageAsync(ZoneAction.Close, 3 * Zone, Zone));
+        await disk.Zones!.ManageAsync(ZoneAction.Reset, 0, disk.Length);
         var zones = new ZoneDescriptor[8];
-        Assert.Equal(8, await disk.ReportZonesAsync(0, zones));
+        Assert.Equal(8, await disk.Zones!.ReportAsync(0, zones));
         Assert.All(zones, z => Assert.Equal(ZoneCondition.Empty, z.Condition));
     }
 
@@ -120,7 +120,7 @@ public class TargetTests
     public async Task A_fault_on_demand_meets_the_nth_command_and_no_other()
     {
         await using var bench = await Bench.StartAsync();
-        bench.Faults.Add(new DeviceFault { Operations = DeviceOperations.Write, Nth = 3, NvmeStatus = (int)NvmeStatus.CapacityExceeded });
+        bench.Faults.Add(new DeviceFault { Operations = DeviceOperations.Write, Nth = 3, Answer = NvmeStatus.CapacityExceeded });
         await bench.Zoned.WriteAsync(0, new byte[4096]);
         await bench.Zoned.WriteAsync(4096, new byte[4096]);
         var e = await Assert.ThrowsAsync<BlockException>(() => bench.Zoned.WriteAsync(8192, new byte[4096]).AsTask());
@@ -142,7 +142,7 @@ public class TargetTests
         // written, but not durable as it was asked to be: it failed
         bench.Faults.Add(new DeviceFault { Operations = DeviceOperations.Flush, Count = 2 });
         await Assert.ThrowsAsync<BlockException>(() => bench.Zoned.WriteAsync(4096, new byte[4096], WriteFlags.Fua).AsTask());
-        await Assert.ThrowsAsync<BlockException>(async () => await bench.Zoned.AppendAsync(Zone, new byte[4096], WriteFlags.Fua));
+        await Assert.ThrowsAsync<BlockException>(async () => await bench.Zoned.Zones!.AppendAsync(Zone, new byte[4096], WriteFlags.Fua));
         Assert.Equal((1L, 4096L, 4L), (counted[ServedOperation.Write], counted.BytesWritten, counted.Errors));
         Assert.Equal(4096, bench.Namespace.ZoneTraffic[0].BytesWritten);
     }
@@ -188,7 +188,7 @@ public class TargetTests
         byte[] plain = await ReportAsync(bench, 0, 64 + (2 * 64));
         Assert.Equal((0, 0x80), (plain[66], plain[130]));
 
-        await bench.Zoned.ManageZonesAsync(ZoneAction.Reset, Zone, Zone);
+        await bench.Zoned.Zones!.ManageAsync(ZoneAction.Reset, Zone, Zone);
         extended = await ReportAsync(bench, 1, 64 + (2 * 128));
         Assert.Equal((0x10, 0), (extended[193], extended[194]));
         Assert.Equal(new byte[64], extended[256..320]);
@@ -198,7 +198,7 @@ public class TargetTests
     public async Task Only_a_read_only_zone_is_taken_offline_and_all_that_are_when_all_are_asked_for()
     {
         await using var bench = await Bench.StartAsync();
-        var attributes = bench.Namespace.Zoned!.Attributes!;
+        var attributes = bench.Namespace.Zones!.Attributes!;
         Assert.Equal(NvmeStatus.InvalidZoneStateTransition, await SendAsync(bench, 5, 0, []));
         await attributes.SetConditionAsync(0, ZoneCondition.ReadOnly);
         await attributes.SetConditionAsync(2, ZoneCondition.ReadOnly);
@@ -208,13 +208,13 @@ public class TargetTests
         Assert.Equal(NvmeStatus.Success, await SendAsync(bench, 5, 0, []));
         Assert.Equal(NvmeStatus.Success, await SendAsync(bench, 0x105, 0, []));
         var zones = new ZoneDescriptor[4];
-        await bench.Zoned.ReportZonesAsync(0, zones);
+        await bench.Zoned.Zones!.ReportAsync(0, zones);
         Assert.Equal([ZoneCondition.Offline, ZoneCondition.Empty, ZoneCondition.Offline, ZoneCondition.Offline], zones.Select(z => z.Condition));
         await Refused(ZoneError.Offline, () => bench.Zoned.ReadAsync(0, new byte[512]));
         await Refused(ZoneError.Offline, () => bench.Zoned.WriteAsync(0, new byte[512]));
         await bench.Zoned.WriteAsync(Zone, new byte[512]);
         Assert.Equal(NvmeStatus.Success, await SendAsync(bench, 0x104, 0, []));
-        await bench.Zoned.ReportZonesAsync(0, zones);
+        await bench.Zoned.Zones!.ReportAsync(0, zones);
         Assert.Equal([ZoneCondition.Offline, ZoneCondition.Empty, ZoneCondition.Offline, ZoneCondition.Offline], zones.Select(z => z.Condition));
     }
 

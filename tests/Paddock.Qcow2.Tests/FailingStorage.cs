@@ -17,49 +17,37 @@ public enum FailureMode
 }
 
 /// <summary>Lets one call of a storage fail, of any kind. It outlives the device that is closed on it.</summary>
-internal sealed class FailingStorage(IStorage storage, FailureMode mode, int failAt) : IStorage
+internal sealed class FailingStorage(IStorage storage, FailureMode mode, int failAt) : DelegatingStorage(storage, owns: false)
 {
     private int _calls;
 
     public bool HasFailed { get; private set; }
 
-    public string Name => storage.Name;
+    public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => DoAsync(() => Inner.ReadAsync(offset, buffer, cancellationToken));
 
-    public long Length => storage.Length;
+    public override ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+        => DoAsync(() => Inner.WriteAsync(offset, data, cancellationToken));
 
-    public bool IsReadOnly => storage.IsReadOnly;
+    public override ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
+        => DoAsync(() => Inner.WriteZeroesAsync(offset, length, flags, cancellationToken));
 
-    public long AllocatedBytes => storage.AllocatedBytes;
+    public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => DoAsync(() => Inner.DiscardAsync(offset, length, cancellationToken));
 
-    public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
-        => DoAsync(() => storage.ReadAsync(offset, buffer, cancellationToken));
-
-    public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
-        => DoAsync(() => storage.WriteAsync(offset, data, cancellationToken));
-
-    public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
-        => DoAsync(() => storage.WriteZeroesAsync(offset, length, flags, cancellationToken));
-
-    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => DoAsync(() => storage.DiscardAsync(offset, length, cancellationToken));
-
-    public void ThrowIfFlushFailed() => storage.ThrowIfFlushFailed();
-
-    public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
+    public override ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
         => ValueTask.FromResult(false);
 
-    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => DoAsync(() => storage.FlushAsync(cancellationToken));
+    public override ValueTask FlushAsync(CancellationToken cancellationToken = default) => DoAsync(() => Inner.FlushAsync(cancellationToken));
 
-    public ValueTask SetLengthAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        => DoAsync(() => storage.SetLengthAsync(length, preallocation, cancellationToken));
+    public override ValueTask SetLengthAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+        => DoAsync(() => Inner.SetLengthAsync(length, preallocation, cancellationToken));
 
-    public async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+    public override async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
         await DoAsync(() => default);
-        return await storage.GetStatusAsync(offset, length, cancellationToken);
+        return await Inner.GetStatusAsync(offset, length, cancellationToken);
     }
-
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     private async ValueTask DoAsync(Func<ValueTask> call)
     {

@@ -15,7 +15,7 @@ internal sealed class ErrorsRun(int seed, SimOptions options) : SimRun(seed, opt
 
     private ImageRecipe _recipe = null!;
     private PagedStorage _storage = null!;
-    private CheckedBlockDevice _device = null!;
+    private CheckedDevice _device = null!;
 
     /// <summary>For each sector what it may read as; the last is what it should.</summary>
     private List<uint>[] _allowed = [];
@@ -143,7 +143,7 @@ internal sealed class ErrorsRun(int seed, SimOptions options) : SimRun(seed, opt
         }
     }
 
-    private async Task ReadAsync(CheckedBlockDevice device, int first, int count, bool settle = false)
+    private async Task ReadAsync(CheckedDevice device, int first, int count, bool settle = false)
     {
         byte[] found = new byte[count * Sector];
         if (!await TryAsync(() => device.ReadAsync((long)first * Sector, found)))

@@ -67,13 +67,13 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
         var raw = await Qcow2Image.OpenAsync(image, new Qcow2OpenOptions { ReadOnly = !write, NoBacking = Random.Next(2) == 0 });
         _ = raw.Info;
         _ = raw.Warnings.Count;
-        var device = CheckedBlockDevice.Wrap(raw);
+        IBlockDevice device = raw;
         try
         {
             await ReadAsync(device);
-            if (device is IZonedBlockDevice zoned)
+            if (device.Zones is not null)
             {
-                await ZonesAsync(zoned, write);
+                await ZonesAsync(device, write);
             }
 
             if (write)
@@ -87,7 +87,7 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
         }
     }
 
-    private async Task ReadAsync(CheckedBlockDevice device)
+    private async Task ReadAsync(IBlockDevice device)
     {
         for (int i = 0; i < 6; i++)
         {
@@ -99,30 +99,30 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
         }
     }
 
-    private async Task ZonesAsync(IZonedBlockDevice device, bool write)
+    private async Task ZonesAsync(IBlockDevice device, bool write)
     {
         var zones = new ZoneDescriptor[64];
-        int count = await device.ReportZonesAsync(0, zones);
+        int count = await device.Zones!.ReportAsync(0, zones);
         for (int i = 0; write && i < Math.Min(count, 8); i++)
         {
             var zone = zones[i];
             switch (Random.Next(4))
             {
                 case 0:
-                    await AttemptAsync(async () => await device.AppendAsync(zone.Start, _buffer.AsMemory(0, 4096)));
+                    await AttemptAsync(async () => await device.Zones!.AppendAsync(zone.Start, _buffer.AsMemory(0, 4096)));
                     break;
                 case 1:
                     await AttemptAsync(() => device.WriteAsync(zone.WritePointer, _buffer.AsMemory(0, 512)));
                     break;
                 default:
                     var action = Pick(ZoneAction.Open, ZoneAction.Close, ZoneAction.Finish, ZoneAction.Reset);
-                    await AttemptAsync(() => device.ManageZonesAsync(action, zone.Start, zone.Length));
+                    await AttemptAsync(() => device.Zones!.ManageAsync(action, zone.Start, zone.Length));
                     break;
             }
         }
     }
 
-    private async Task WriteAsync(CheckedBlockDevice device)
+    private async Task WriteAsync(IBlockDevice device)
     {
         for (int i = 0; i < 5; i++)
         {

@@ -48,11 +48,11 @@ internal static class HostileCorpus
         var storage = new PagedStorage("hostile") { MaxLength = FuzzRun.MaxFile, MaxRequests = FuzzRun.MaxRequests };
         await Qcow2Image.CreateAsync(storage, create);
         var raw = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true });
-        var device = CheckedBlockDevice.Wrap(raw);
+        IBlockDevice device = raw;
         int cluster = create.ClusterSize;
-        if (device is IZonedBlockDevice zoned)
+        if (device.Zones is not null)
         {
-            await FillZonesAsync(zoned);
+            await FillZonesAsync(device);
         }
         else
         {
@@ -66,12 +66,12 @@ internal static class HostileCorpus
         return storage;
     }
 
-    private static async Task FillZonesAsync(IZonedBlockDevice device)
+    private static async Task FillZonesAsync(IBlockDevice device)
     {
-        long size = device.Zoned.ZoneSize;
+        long size = device.Zones!.Limits.ZoneSize;
         await device.WriteAsync(512, SectorPattern.Make(512, 1024, 1));
-        await device.AppendAsync(size, SectorPattern.Make(size, 1536, 2));
-        await device.ManageZonesAsync(ZoneAction.Finish, 2 * size, size);
-        await device.AppendAsync(3 * size, SectorPattern.Make(3 * size, 512, 3));
+        await device.Zones!.AppendAsync(size, SectorPattern.Make(size, 1536, 2));
+        await device.Zones!.ManageAsync(ZoneAction.Finish, 2 * size, size);
+        await device.Zones!.AppendAsync(3 * size, SectorPattern.Make(3 * size, 512, 3));
     }
 }

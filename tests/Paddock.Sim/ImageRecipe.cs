@@ -87,8 +87,8 @@ internal sealed class ImageRecipe : IImageGate
     }
 
     /// <summary>Opens the image in a storage for requests that are checked first.</summary>
-    public async Task<CheckedBlockDevice> OpenAsync(IStorage storage, bool readOnly = false)
-        => CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, Open with { ReadOnly = readOnly }));
+    public async Task<CheckedDevice> OpenAsync(IStorage storage, bool readOnly = false)
+        => CheckedDevice.Wrap(await Qcow2Image.OpenAsync(storage, Open with { ReadOnly = readOnly }));
 
     /// <inheritdoc/>
     public async ValueTask<IBlockDevice?> OpenBackingAsync(string name, string? format, IStorage overlay, CancellationToken cancellationToken)

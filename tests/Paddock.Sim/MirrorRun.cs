@@ -12,7 +12,7 @@ internal sealed class MirrorRun(int seed, SimOptions options) : SimRun(seed, opt
 
     private ImageRecipe _recipe = null!;
     private PagedStorage _storage = null!;
-    private CheckedBlockDevice _device = null!;
+    private CheckedDevice _device = null!;
     private byte[] _mirror = [];
 
     /// <inheritdoc/>
@@ -128,7 +128,7 @@ internal sealed class MirrorRun(int seed, SimOptions options) : SimRun(seed, opt
         }
 
         _mirror.AsSpan(offset, length).Fill((byte)Random.Next(256));
-        await ((IQcow2Device)_device.Inner).WriteCompressedAsync(offset, _mirror.AsMemory(offset, length).ToArray());
+        await ((IQcow2Device)_device).WriteCompressedAsync(offset, _mirror.AsMemory(offset, length).ToArray());
     }
 
     private async Task ResizeAsync()

@@ -14,7 +14,7 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
 
     private ZonedRecipe _recipe = null!;
     private PagedStorage _storage = null!;
-    private IZonedBlockDevice _device = null!;
+    private IBlockDevice _device = null!;
     private ZoneModel _model = null!;
     private uint _version;
 
@@ -25,7 +25,7 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         Trace(_recipe.ToString());
         _storage = await _recipe.BuildAsync();
         _device = await _recipe.OpenAsync(_storage);
-        _model = new ZoneModel(_device.Zoned, _device.Length);
+        _model = new ZoneModel(_device.Zones!.Limits, _device.Length);
         for (int i = 0; i < Options.Ops; i++)
         {
             await StepAsync();
@@ -69,7 +69,7 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         Trace($"append {start} {data.Length}");
         var expected = _model.Append(start, data, out long at);
         long landed = 0;
-        Same(expected, await TryAsync(async () => landed = await _device.AppendAsync(start, data)));
+        Same(expected, await TryAsync(async () => landed = await _device.Zones!.AppendAsync(start, data)));
         SimFailure.Unless(expected != ZoneError.None || landed == at, $"an append landed at {landed}, not at {at}");
     }
 
@@ -96,7 +96,7 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         var action = Pick(ZoneAction.Open, ZoneAction.Close, ZoneAction.Finish, ZoneAction.Reset);
         Trace($"{action} {start} {end - start}");
         var expected = end > start ? _model.Manage(action, start, end - start) : ZoneError.Unaligned;
-        Same(expected, end > start ? await TryAsync(() => _device.ManageZonesAsync(action, start, end - start)) : ZoneError.Unaligned);
+        Same(expected, end > start ? await TryAsync(() => _device.Zones!.ManageAsync(action, start, end - start)) : ZoneError.Unaligned);
     }
 
     private async Task SetConditionAsync()
@@ -113,24 +113,24 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         int worn = Array.FindIndex(zones, z => z.Condition is ZoneCondition.ReadOnly or ZoneCondition.Offline);
         zone = condition == ZoneCondition.Empty && worn >= 0 ? worn : zone;
         Trace($"condition of zone {zone}: {condition}");
-        Same(_model.SetCondition(zone, condition), await TryAsync(() => _device.Attributes!.SetConditionAsync(zone, condition)));
+        Same(_model.SetCondition(zone, condition), await TryAsync(() => _device.Zones!.Attributes!.SetConditionAsync(zone, condition)));
     }
 
     private async Task ExtendAsync()
     {
         int zone = Random.Next(_model.Count);
-        byte[] data = new byte[_device.Attributes!.ExtensionBytes];
+        byte[] data = new byte[_device.Zones!.Attributes!.ExtensionBytes];
         Random.NextBytes(data);
         Trace($"extension of zone {zone}");
-        Same(_model.Extend(zone, data), await TryAsync(() => _device.Attributes.WriteExtensionAsync(zone, data)));
+        Same(_model.Extend(zone, data), await TryAsync(() => _device.Zones!.Attributes.WriteExtensionAsync(zone, data)));
     }
 
     private async Task CompareExtensionsAsync()
     {
-        byte[] data = new byte[_device.Attributes!.ExtensionBytes];
+        byte[] data = new byte[_device.Zones!.Attributes!.ExtensionBytes];
         for (int zone = 0; zone < _model.Count; zone++)
         {
-            bool has = await _device.Attributes.ReadExtensionAsync(zone, data);
+            bool has = await _device.Zones!.Attributes.ReadExtensionAsync(zone, data);
             byte[]? expected = _model.ExtensionOf(zone);
             SimFailure.Unless(has ? data.AsSpan().SequenceEqual(expected) : expected is null, $"the extension of zone {zone} is not what the model says");
         }
@@ -161,7 +161,7 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         long length = Math.Max(Sector, _model.Length + (Random.Next(-64, 128) * (long)Sector));
         if (Random.Next(2) == 0)
         {
-            length = Math.Max(1, (length / _device.Zoned.ZoneSize) + Random.Next(2)) * _device.Zoned.ZoneSize;
+            length = Math.Max(1, (length / _device.Zones!.Limits.ZoneSize) + Random.Next(2)) * _device.Zones!.Limits.ZoneSize;
         }
 
         Trace($"resize {_model.Length} to {length}");
@@ -216,7 +216,7 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
     {
         var expected = _model.Report();
         var found = new ZoneDescriptor[expected.Length + 1];
-        int count = await _device.ReportZonesAsync(0, found);
+        int count = await _device.Zones!.ReportAsync(0, found);
         SimFailure.Unless(count == expected.Length && _device.Length == _model.Length, $"{count} zones, not {expected.Length}");
         for (int i = 0; i < count; i++)
         {

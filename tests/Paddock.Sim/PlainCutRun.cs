@@ -17,7 +17,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
 
     private ImageRecipe _recipe = null!;
     private CrashStorage _disk = null!;
-    private CheckedBlockDevice _device = null!;
+    private CheckedDevice _device = null!;
     private Timeline _timeline = null!;
     private SectorHistory _history = null!;
     private uint _version = 1;
@@ -69,8 +69,8 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
         return storage;
     }
 
-    private async Task<CheckedBlockDevice> OpenAsync(IStorage storage)
-        => raw ? CheckedBlockDevice.Wrap(new RawDevice(storage)) : await _recipe.OpenAsync(storage);
+    private async Task<CheckedDevice> OpenAsync(IStorage storage)
+        => raw ? CheckedDevice.Wrap(new RawDevice(storage)) : await _recipe.OpenAsync(storage);
 
     private async Task CheckImageAsync(PagedStorage image, bool leaksAllowed, string when)
     {
@@ -181,7 +181,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
         Trace($"compressed write {offset} {length} version {version} at log {_disk.Log.Count}");
         var op = _timeline.Begin();
         _history.Write(op, offset, length, version);
-        await ((IQcow2Device)_device.Inner).WriteCompressedAsync(offset, SectorPattern.Make(offset, length, version));
+        await ((IQcow2Device)_device).WriteCompressedAsync(offset, SectorPattern.Make(offset, length, version));
         _timeline.Acknowledge(op);
         _history.Acknowledged(offset, length, version);
     }
@@ -250,9 +250,9 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
         }
     }
 
-    private Task VerifyNowAsync(CheckedBlockDevice device) => ScanAsync(device, _history.CheckNow);
+    private Task VerifyNowAsync(CheckedDevice device) => ScanAsync(device, _history.CheckNow);
 
-    private async Task ScanAsync(CheckedBlockDevice device, Action<long, long> check)
+    private async Task ScanAsync(CheckedDevice device, Action<long, long> check)
     {
         SimFailure.Unless(device.Length == _recipe.Create.Size, $"the disk has {device.Length} bytes");
         var buffer = System.Buffers.ArrayPool<byte>.Shared.Rent((int)device.Length);

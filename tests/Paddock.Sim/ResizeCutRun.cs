@@ -17,7 +17,7 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
     private readonly List<Segment> _segments = [];
     private ImageRecipe _recipe = null!;
     private CrashStorage _disk = null!;
-    private CheckedBlockDevice _device = null!;
+    private CheckedDevice _device = null!;
     private Timeline _timeline = null!;
     private uint _version = 1;
 
@@ -124,7 +124,7 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
         _ => Math.Clamp((sectors & -128) + (Random.Next(-2, 4) * 128), 1, MaxSectors),
     };
 
-    private static async Task ScanAsync(CheckedBlockDevice device, Action<long, long> check)
+    private static async Task ScanAsync(CheckedDevice device, Action<long, long> check)
     {
         var bytes = new byte[device.Length];
         await device.ReadAsync(0, bytes);
@@ -204,7 +204,7 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
     }
 
     // whatever the cut left behind the end must not show
-    private async Task GrowAsync(CheckedBlockDevice device)
+    private async Task GrowAsync(CheckedDevice device)
     {
         var before = new byte[device.Length];
         await device.ReadAsync(0, before);

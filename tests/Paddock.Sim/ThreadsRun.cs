@@ -24,7 +24,7 @@ internal sealed class ThreadsRun(int seed, SimOptions options) : SimRun(seed, op
         Trace($"plain, clusters of {create.ClusterSize}");
         var storage = new MemoryStorage();
         await Qcow2Image.CreateAsync(storage, create);
-        var device = CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, SmallCaches()));
+        var device = await Qcow2Image.OpenAsync(storage, SmallCaches());
         var mirror = new byte[create.Size];
 
         // interleaved stripes that are no multiple of a cluster: clients meet in clusters, never in bytes
@@ -38,7 +38,7 @@ internal sealed class ThreadsRun(int seed, SimOptions options) : SimRun(seed, op
         await CheckAsync(storage, leaksAllowed: false, "after parallel requests");
     }
 
-    private async Task StripesAsync(CheckedBlockDevice device, byte[] mirror, int client, int stripe)
+    private async Task StripesAsync(IBlockDevice device, byte[] mirror, int client, int stripe)
     {
         var random = new Random(unchecked((Seed * 31) + client));
         int stripes = mirror.Length / stripe;
@@ -87,21 +87,21 @@ internal sealed class ThreadsRun(int seed, SimOptions options) : SimRun(seed, op
         Trace($"zoned, zones of {create.Zoned.ZoneSize}, clusters of {create.ClusterSize}, {create.Zoned.MaxOpenZones} open");
         var storage = new MemoryStorage();
         await Qcow2Image.CreateAsync(storage, create);
-        var device = (IZonedBlockDevice)CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, SmallCaches()));
+        var device = await Qcow2Image.OpenAsync(storage, SmallCaches());
         var landed = new long[Clients][];
         await Task.WhenAll(Enumerable.Range(0, Clients).Select(client => Task.Run(async () => landed[client] = await ZoneClientAsync(device, client))));
         await device.DisposeAsync();
-        device = (IZonedBlockDevice)CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, SmallCaches()));
+        device = await Qcow2Image.OpenAsync(storage, SmallCaches());
         await VerifyAppendsAsync(device, landed);
         await device.DisposeAsync();
         await CheckAsync(storage, leaksAllowed: false, "after parallel appends");
     }
 
     // writes its own zone in order, resets it when full, and appends to the two shared ones; gives where its appends landed
-    private async Task<long[]> ZoneClientAsync(IZonedBlockDevice device, int client)
+    private async Task<long[]> ZoneClientAsync(IBlockDevice device, int client)
     {
         var random = new Random(unchecked((Seed * 31) + client));
-        long size = device.Zoned.ZoneSize, start = (client + 2) * size, pointer = start;
+        long size = device.Zones!.Limits.ZoneSize, start = (client + 2) * size, pointer = start;
         var landed = new List<long>();
         byte[] mine = new byte[size];
         for (int i = 0; i < Options.Ops; i++)
@@ -115,7 +115,7 @@ internal sealed class ThreadsRun(int seed, SimOptions options) : SimRun(seed, op
                     pointer += length;
                     break;
                 case 4 when length == 0:
-                    await device.ManageZonesAsync(ZoneAction.Reset, start, size);
+                    await device.Zones!.ManageAsync(ZoneAction.Reset, start, size);
                     Array.Clear(mine);
                     pointer = start;
                     break;
@@ -136,13 +136,13 @@ internal sealed class ThreadsRun(int seed, SimOptions options) : SimRun(seed, op
         return [.. landed];
     }
 
-    private static async Task AppendAsync(IZonedBlockDevice device, long zone, int client, List<long> landed)
+    private static async Task AppendAsync(IBlockDevice device, long zone, int client, List<long> landed)
     {
         try
         {
             byte[] data = new byte[Sector];
             data.AsSpan().Fill((byte)(client + 1));
-            landed.Add(await device.AppendAsync(zone, data));
+            landed.Add(await device.Zones!.AppendAsync(zone, data));
         }
         catch (ZoneException e) when (e.Reason == ZoneError.Full)
         {
@@ -150,10 +150,10 @@ internal sealed class ThreadsRun(int seed, SimOptions options) : SimRun(seed, op
         }
     }
 
-    private static async Task VerifyAppendsAsync(IZonedBlockDevice device, long[][] landed)
+    private static async Task VerifyAppendsAsync(IBlockDevice device, long[][] landed)
     {
         var zones = new ZoneDescriptor[2];
-        await device.ReportZonesAsync(0, zones);
+        await device.Zones!.ReportAsync(0, zones);
         long written = zones.Sum(z => Math.Min(z.WritePointer - z.Start, z.Capacity));
         SimFailure.Unless(
             written == landed.Sum(l => (long)l.Length) * Sector && landed.SelectMany(l => l).Distinct().Count() * (long)Sector == written,

@@ -14,7 +14,7 @@ internal sealed class TroubleRun(int seed, SimOptions options, Trouble trouble) 
 
     private ImageRecipe _recipe = null!;
     private TroubledDisk _disk = null!;
-    private CheckedBlockDevice _device = null!;
+    private CheckedDevice _device = null!;
 
     /// <summary>What each sector reads as.</summary>
     private uint[] _now = [];

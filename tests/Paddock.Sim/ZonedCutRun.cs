@@ -15,7 +15,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
 
     private ZonedRecipe _recipe = null!;
     private CrashStorage _disk = null!;
-    private IZonedBlockDevice _device = null!;
+    private IBlockDevice _device = null!;
     private Timeline _timeline = null!;
     private ZoneHistory[] _zones = [];
     private SectorHistory _conventional = null!;
@@ -29,7 +29,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
         _disk = new CrashStorage(await _recipe.BuildAsync());
         _timeline = new Timeline(() => _disk.Log.Count);
         _device = await _recipe.OpenAsync(_disk);
-        var limits = _device.Zoned;
+        var limits = _device.Zones!.Limits;
         _zones = [.. Enumerable.Range(0, limits.ZoneCount).Select(zone => new ZoneHistory(CapacityOf(zone)))];
         _conventional = new SectorHistory(new uint[Math.Min(limits.ConventionalZones * limits.ZoneSize, _recipe.Create.Size) / Sector]);
         int clients = Random.Next(3) == 0 ? Random.Next(2, 5) : 1;
@@ -69,7 +69,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
             {
                 await ReopenAsync();
             }
-            else if (zone < _device.Zoned.ConventionalZones)
+            else if (zone < _device.Zones!.Limits.ConventionalZones)
             {
                 await OverwriteAsync(zone);
             }
@@ -127,7 +127,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
         {
             if (append)
             {
-                long landed = await _device.AppendAsync(start, data, flags);
+                long landed = await _device.Zones!.AppendAsync(start, data, flags);
                 SimFailure.Unless(landed == start + at, $"append landed at {landed}, not {start + at}");
             }
             else
@@ -163,7 +163,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
         history.Wrote(op, at + Sector);
         if (await TryAsync(op, async () =>
         {
-            long landed = await _device.AppendAsync(start, SectorPattern.Make(start + at, Sector, history.Epoch));
+            long landed = await _device.Zones!.AppendAsync(start, SectorPattern.Make(start + at, Sector, history.Epoch));
             SimFailure.Unless(landed == start + at, $"append landed at {landed}, not {start + at} by order of arrival");
         }))
         {
@@ -195,7 +195,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
         long length = Math.Min(count * _recipe.Zones.ZoneSize, _recipe.Create.Size - start);
         Trace($"{action} zones {first}+{count} at log {_disk.Log.Count}");
         var op = _timeline.Begin();
-        var touched = _zones.Skip(first).Take(count).Where((_, i) => first + i >= _device.Zoned.ConventionalZones).ToArray();
+        var touched = _zones.Skip(first).Take(count).Where((_, i) => first + i >= _device.Zones!.Limits.ConventionalZones).ToArray();
         foreach (var zone in touched)
         {
             if (action == ZoneAction.Reset)
@@ -208,7 +208,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
             }
         }
 
-        if (!await TryAsync(op, () => _device.ManageZonesAsync(action, start, length)))
+        if (!await TryAsync(op, () => _device.Zones!.ManageAsync(action, start, length)))
         {
             return;
         }
@@ -264,7 +264,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
     {
         long start = zone * _recipe.Zones.ZoneSize;
         var report = new ZoneDescriptor[1];
-        SimFailure.Unless(await _device.ReportZonesAsync(start, report) == 1, "a report of one zone gives none");
+        SimFailure.Unless(await _device.Zones!.ReportAsync(start, report) == 1, "a report of one zone gives none");
         var history = _zones[zone];
         long written = report[0].WritePointer - start;
         SimFailure.Unless(history.Full ? report[0].Condition == ZoneCondition.Full : written == history.Written,
@@ -335,8 +335,8 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
         var data = new byte[device.Length];
         await device.ReadAsync(0, data);
         var zones = new ZoneDescriptor[_zones.Length];
-        SimFailure.Unless(await device.ReportZonesAsync(0, zones) == zones.Length, "zones are missing from the report");
-        for (int zone = device.Zoned.ConventionalZones; zone < zones.Length; zone++)
+        SimFailure.Unless(await device.Zones!.ReportAsync(0, zones) == zones.Length, "zones are missing from the report");
+        for (int zone = device.Zones!.Limits.ConventionalZones; zone < zones.Length; zone++)
         {
             _zones[zone].CheckAfterCut(position, zones[zone], data.AsSpan((int)zones[zone].Start, (int)zones[zone].Length));
         }
@@ -356,9 +356,9 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
     }
 
     /// <summary>Life goes on: nothing that the crash left behind may be hit by new writes.</summary>
-    private async Task GoOnAsync(IZonedBlockDevice device, ZoneDescriptor[] zones, byte[] before)
+    private async Task GoOnAsync(IBlockDevice device, ZoneDescriptor[] zones, byte[] before)
     {
-        await device.ManageZonesAsync(ZoneAction.Reset, 0, device.Length);
+        await device.Zones!.ManageAsync(ZoneAction.Reset, 0, device.Length);
         var zone = zones[Random.Next(zones.Length)];
         var data = SectorPattern.Make(zone.Start, (int)zone.Capacity, 99);
         await device.WriteAsync(zone.Start, data);

@@ -79,8 +79,8 @@ internal sealed class ZonedRecipe
     }
 
     /// <summary>Opens the image in a storage for requests that are checked first.</summary>
-    public async Task<IZonedBlockDevice> OpenAsync(IStorage storage)
-        => (IZonedBlockDevice)CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, Open));
+    public async Task<IBlockDevice> OpenAsync(IStorage storage)
+        => await Qcow2Image.OpenAsync(storage, Open);
 
     public override string ToString()
         => $"{Create.Size} bytes, clusters of {Create.ClusterSize}, refcounts of {Create.RefcountBits} bits{(Create.LazyRefcounts ? ", lazy" : "")}, "

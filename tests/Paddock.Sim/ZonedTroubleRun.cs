@@ -14,7 +14,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
 
     private ZonedRecipe _recipe = null!;
     private TroubledDisk _disk = null!;
-    private IZonedBlockDevice _device = null!;
+    private IBlockDevice _device = null!;
     private ZoneStates[] _zones = [];
     private int _firstZone;
 
@@ -127,7 +127,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
         }
 
         long length = Math.Min(count * ZoneSize, _recipe.Create.Size - (first * ZoneSize));
-        var outcome = await TryAsync(() => _device.ManageZonesAsync(ZoneAction.Reset, first * ZoneSize, length));
+        var outcome = await TryAsync(() => _device.Zones!.ManageAsync(ZoneAction.Reset, first * ZoneSize, length));
         SimFailure.Unless(outcome == Outcome.Done || trouble != Trouble.Full, "a reset failed because the file system is full");
         await TryCutsAsync();
         foreach (int zone in touched)
@@ -153,7 +153,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
     {
         var device = await _recipe.OpenAsync(_disk.Storage.Live.Clone());
         var zones = new ZoneDescriptor[_zones.Length];
-        await device.ReportZonesAsync(0, zones);
+        await device.Zones!.ReportAsync(0, zones);
         foreach (int zone in touched)
         {
             bool emptyThere = zones[zone].Condition == ZoneCondition.Empty;
@@ -170,7 +170,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
     {
         Trace($"finish zone {zone} at log {_disk.Storage.Log.Count}");
         _zones[zone].Finishing();
-        var outcome = await TryAsync(() => _device.ManageZonesAsync(ZoneAction.Finish, zone * ZoneSize, LengthOf(zone)));
+        var outcome = await TryAsync(() => _device.Zones!.ManageAsync(ZoneAction.Finish, zone * ZoneSize, LengthOf(zone)));
         SimFailure.Unless(
             outcome != Outcome.Failed || trouble != Trouble.Full || _disk.IsSparse, "a finish failed because the file system is full");
         await TryCutsAsync();
@@ -180,7 +180,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
 
     private async Task OpenOrCloseAsync(int zone)
     {
-        await TryAsync(() => _device.ManageZonesAsync(Pick(ZoneAction.Open, ZoneAction.Close), zone * ZoneSize, LengthOf(zone)));
+        await TryAsync(() => _device.Zones!.ManageAsync(Pick(ZoneAction.Open, ZoneAction.Close), zone * ZoneSize, LengthOf(zone)));
         await VerifyAsync(zone);
     }
 
@@ -227,7 +227,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
     private async Task<long> PointerAsync(int zone)
     {
         var report = new ZoneDescriptor[1];
-        await _device.ReportZonesAsync(zone * ZoneSize, report);
+        await _device.Zones!.ReportAsync(zone * ZoneSize, report);
         return report[0].WritePointer - report[0].Start;
     }
 
@@ -235,7 +235,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
     {
         var states = _zones[zone];
         var report = new ZoneDescriptor[1];
-        SimFailure.Unless(await _device.ReportZonesAsync(zone * ZoneSize, report) == 1, "a report of one zone gives none");
+        SimFailure.Unless(await _device.Zones!.ReportAsync(zone * ZoneSize, report) == 1, "a report of one zone gives none");
         long written = report[0].WritePointer - report[0].Start;
         SimFailure.Unless(
             states.IsFull ? report[0].Condition == ZoneCondition.Full : written == states.Written,
@@ -275,7 +275,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
         var data = new byte[device.Length];
         await device.ReadAsync(0, data);
         var zones = new ZoneDescriptor[_zones.Length];
-        SimFailure.Unless(await device.ReportZonesAsync(0, zones) == zones.Length, "zones are missing from the report");
+        SimFailure.Unless(await device.Zones!.ReportAsync(0, zones) == zones.Length, "zones are missing from the report");
         for (int zone = _firstZone; zone < zones.Length; zone++)
         {
             _zones[zone].Check(zones[zone], data.AsSpan((int)zones[zone].Start, (int)zones[zone].Length), when);

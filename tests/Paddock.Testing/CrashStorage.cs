@@ -94,6 +94,12 @@ public sealed class CrashStorage : IStorage
     /// <inheritdoc/>
     public long AllocatedBytes => _live.AllocatedBytes;
 
+    /// <inheritdoc/>
+    public int PreferredAlignment => 1;
+
+    /// <inheritdoc/>
+    public ValueTask OnEventAsync(string eventName) => default;
+
     /// <summary>The disk after the power came back: what was flushed, and of the rest what the seed lets survive.</summary>
     public PagedStorage Reboot(int seed) => new PowerCut(Log).At(Log.Count, seed);
 

@@ -33,6 +33,12 @@ public sealed class PagedStorage : IStorage
     /// <inheritdoc/>
     public long AllocatedBytes => (long)_pages.Count(page => page is not null) * PageSize;
 
+    /// <inheritdoc/>
+    public int PreferredAlignment => 1;
+
+    /// <inheritdoc/>
+    public ValueTask OnEventAsync(string eventName) => default;
+
     /// <summary>How many requests of any kind came in.</summary>
     public long Requests { get; private set; }
 

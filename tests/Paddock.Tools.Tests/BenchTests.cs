@@ -99,7 +99,7 @@ public class BenchTests
     private static Task<byte[]> BytesAsync(ImgPeer peer, string name)
         => File.ReadAllBytesAsync(peer.Path(name), TestContext.Current.CancellationToken);
 
-    private sealed class SlowDevice : IBlockDevice
+    private sealed class SlowDevice() : DelegatingDevice(new RawDevice(new MemoryStorage()))
     {
         private int _underWay;
         private int _done;
@@ -112,16 +112,9 @@ public class BenchTests
 
         public int UnderWayAtFlush { get; private set; }
 
-        public long Length => 1 << 20;
+        public override long Length => 1 << 20;
 
-        public bool IsReadOnly => false;
-
-        public BlockLimits Limits => BlockLimits.Bytes;
-
-        public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
-            => throw new NotSupportedException();
-
-        public async ValueTask WriteAsync(
+        public override async ValueTask WriteAsync(
             long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
         {
             Most = Math.Max(Most, Interlocked.Increment(ref _underWay));
@@ -130,27 +123,11 @@ public class BenchTests
             Interlocked.Decrement(ref _underWay);
         }
 
-        public ValueTask WriteZeroesAsync(
-            long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
-            => throw new NotSupportedException();
-
-        public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
-            => throw new NotSupportedException();
-
-        public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+        public override async ValueTask FlushAsync(CancellationToken cancellationToken = default)
         {
             Flushes++;
             UnderWayAtFlush += Volatile.Read(ref _underWay);
             await Task.Yield();
         }
-
-        public ValueTask ResizeAsync(
-            long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-            => throw new NotSupportedException();
-
-        public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
-            => throw new NotSupportedException();
-
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 }

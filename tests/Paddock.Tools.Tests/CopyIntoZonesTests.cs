@@ -30,7 +30,7 @@ public class CopyIntoZonesTests
         await source.WriteAsync(Zone, Bytes(2));
         await source.WriteZeroesAsync(Zone + Piece, 2 * Piece);
         await source.WriteAsync(2 * Zone, Bytes(3));
-        await source.ManageZonesAsync(ZoneAction.Finish, 2 * Zone, 2 * Zone);
+        await source.Zones!.ManageAsync(ZoneAction.Finish, 2 * Zone, 2 * Zone);
         await source.WriteAsync(5 * Zone, Bytes(4));
         await using var target = await MakeAsync(options, 6);
         await DiskCopy.RunAsync(source, target, new CopyOptions { TargetIsZero = true });
@@ -48,11 +48,11 @@ public class CopyIntoZonesTests
     {
         await using var source = await MakeAsync(Plain, 5);
         await source.WriteAsync(Zone, Bytes(2));
-        await source.Attributes!.SetConditionAsync(1, ZoneCondition.ReadOnly);
+        await source.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.ReadOnly);
         await source.WriteAsync(2 * Zone, Bytes(3));
-        await source.Attributes.SetConditionAsync(2, ZoneCondition.Offline);
-        byte[] extension = Bytes(9)[..source.Attributes.ExtensionBytes];
-        await source.Attributes.WriteExtensionAsync(3, extension);
+        await source.Zones!.Attributes.SetConditionAsync(2, ZoneCondition.Offline);
+        byte[] extension = Bytes(9)[..source.Zones!.Attributes!.ExtensionBytes];
+        await source.Zones!.Attributes.WriteExtensionAsync(3, extension);
         await source.WriteAsync(3 * Zone, Bytes(4));
         await using var target = await MakeAsync(Plain, 5);
 
@@ -65,7 +65,7 @@ public class CopyIntoZonesTests
             Assert.Equal((await ReportAsync(source)).Select(z => z.Condition is ZoneCondition.ImplicitlyOpen ? ZoneCondition.Closed : z.Condition),
                 (await ReportAsync(target)).Select(z => z.Condition));
             byte[] found = new byte[extension.Length];
-            Assert.True(await target.Attributes!.ReadExtensionAsync(3, found, TestContext.Current.CancellationToken));
+            Assert.True(await target.Zones!.Attributes!.ReadExtensionAsync(3, found, TestContext.Current.CancellationToken));
             Assert.Equal(extension, found);
             byte[] data = new byte[Piece];
             await target.ReadAsync(Zone, data);
@@ -83,7 +83,7 @@ public class CopyIntoZonesTests
             await target.WriteAsync(zone * Zone, Bytes(0xEE));
         }
 
-        await target.ManageZonesAsync(ZoneAction.Finish, Zone, Zone);
+        await target.Zones!.ManageAsync(ZoneAction.Finish, Zone, Zone);
         for (int run = 0; run < 2; run++)
         {
             await DiskCopy.RunAsync(source, target, new CopyOptions());
@@ -103,7 +103,7 @@ public class CopyIntoZonesTests
             await source.WriteAsync(zone * Zone, Bytes(zone + 1));
         }
 
-        await source.ManageZonesAsync(ZoneAction.Finish, 2 * Zone, 2 * Zone);
+        await source.Zones!.ManageAsync(ZoneAction.Finish, 2 * Zone, 2 * Zone);
         await using var target = await MakeAsync(limited, 5);
         await DiskCopy.RunAsync(source, target, new CopyOptions());
         await AssertSameAsync(source, target);
@@ -158,7 +158,7 @@ public class CopyIntoZonesTests
         await using var source = RawOf(3 * Zone, (0, 1));
         await using var target = await MakeAsync(Plain, 3);
         await target.WriteAsync(0, Bytes(0xEE));
-        await target.Attributes!.SetConditionAsync(2, ZoneCondition.ReadOnly);
+        await target.Zones!.Attributes!.SetConditionAsync(2, ZoneCondition.ReadOnly);
         var refusal = await Assert.ThrowsAsync<BlockException>(async () => await DiskCopy.RunAsync(source, target, new CopyOptions()));
         Assert.Contains("zone 2 of the target is read-only", refusal.Message, StringComparison.Ordinal);
         Assert.Equal(Piece, (await PointersAsync(target))[0]);
@@ -203,9 +203,9 @@ public class CopyIntoZonesTests
 
     private static bool IsFull(ZoneDescriptor zone) => zone.Condition == ZoneCondition.Full;
 
-    private static async Task StepAsync(IZonedBlockDevice disk, Random random)
+    private static async Task StepAsync(IBlockDevice disk, Random random)
     {
-        var zone = (await ReportAsync(disk))[random.Next(disk.Zoned.ZoneCount)];
+        var zone = (await ReportAsync(disk))[random.Next(disk.Zones!.Limits.ZoneCount)];
         long room = zone.Type == ZoneType.Conventional ? zone.Length : zone.Condition == ZoneCondition.Full ? 0 : zone.Start + zone.Capacity - zone.WritePointer;
         long length = Math.Min(room, 512 * random.Next(1, 300));
         if (room > 0 && random.Next(4) > 0)
@@ -224,7 +224,7 @@ public class CopyIntoZonesTests
         }
         else if (zone.Type != ZoneType.Conventional)
         {
-            await disk.ManageZonesAsync(random.Next(3) == 0 ? ZoneAction.Reset : ZoneAction.Finish, zone.Start, zone.Length);
+            await disk.Zones!.ManageAsync(random.Next(3) == 0 ? ZoneAction.Reset : ZoneAction.Finish, zone.Start, zone.Length);
         }
     }
 
@@ -248,21 +248,21 @@ public class CopyIntoZonesTests
         return new RawDevice(storage);
     }
 
-    private static async Task<IZonedBlockDevice> MakeAsync(ZonedCreateOptions zoned, int count)
+    private static async Task<IBlockDevice> MakeAsync(ZonedCreateOptions zoned, int count)
     {
         var storage = new MemoryStorage();
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = count * zoned.ZoneSize, Zoned = zoned });
-        return (IZonedBlockDevice)CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()));
+        return await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
     }
 
-    private static async Task<ZoneDescriptor[]> ReportAsync(IZonedBlockDevice disk)
+    private static async Task<ZoneDescriptor[]> ReportAsync(IBlockDevice disk)
     {
-        var zones = new ZoneDescriptor[disk.Zoned.ZoneCount];
-        await disk.ReportZonesAsync(0, zones);
+        var zones = new ZoneDescriptor[disk.Zones!.Limits.ZoneCount];
+        await disk.Zones!.ReportAsync(0, zones);
         return zones;
     }
 
-    private static async Task<long[]> PointersAsync(IZonedBlockDevice disk)
+    private static async Task<long[]> PointersAsync(IBlockDevice disk)
         => [.. (await ReportAsync(disk)).Select(z => z.WritePointer - z.Start)];
 
     private static async Task AssertSameAsync(IBlockDevice source, IBlockDevice target)

@@ -222,38 +222,17 @@ public class DiskCopyTests
             => new(new BlockStatus(length, BlockStatusFlags.None));
     }
 
-    private abstract class DeviceDouble(RawDevice data, long length) : IBlockDevice
+    private abstract class DeviceDouble(RawDevice data, long length) : DelegatingDevice(data)
     {
-        public long Length => length;
+        public override long Length => length;
 
-        public bool IsReadOnly => true;
-
-        public BlockLimits Limits => data.Limits;
-
-        public virtual IBlockDevice? Backing => null;
+        public override bool IsReadOnly => true;
 
         protected RawDevice Data => data;
 
-        public virtual ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
-            => data.ReadAsync(offset, buffer, cancellationToken);
-
-        public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> bytes, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+        public override ValueTask WriteAsync(
+            long offset, ReadOnlyMemory<byte> bytes, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
             => throw new InvalidOperationException();
-
-        public ValueTask WriteZeroesAsync(long offset, long count, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
-            => throw new InvalidOperationException();
-
-        public ValueTask DiscardAsync(long offset, long count, CancellationToken cancellationToken = default) => throw new InvalidOperationException();
-
-        public ValueTask FlushAsync(CancellationToken cancellationToken = default) => default;
-
-        public ValueTask ResizeAsync(long size, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-            => throw new InvalidOperationException();
-
-        public virtual ValueTask<BlockStatus> GetStatusAsync(long offset, long count, CancellationToken cancellationToken = default)
-            => data.GetStatusAsync(offset, count, cancellationToken);
-
-        public virtual ValueTask DisposeAsync() => data.DisposeAsync();
     }
 
     /// <summary>A clock on which every wait is over at once, and has taken its time.</summary>

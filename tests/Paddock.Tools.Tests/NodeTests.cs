@@ -69,7 +69,7 @@ public class NodeTests
     public async Task Writethrough_flushes_after_each_write_and_unsafe_never()
     {
         var through = new FlushCounter();
-        var device = CacheDevice.WriteThrough(CheckedBlockDevice.Wrap(new RawDevice(through)));
+        var device = new CacheDevice(CheckedDevice.Wrap(new RawDevice(through)));
         await device.ResizeAsync(4096, Preallocation.Off, TestContext.Current.CancellationToken);
         await device.WriteAsync(0, new byte[512], WriteFlags.None, TestContext.Current.CancellationToken);
         await device.WriteZeroesAsync(512, 512, ZeroFlags.None, TestContext.Current.CancellationToken);
@@ -87,50 +87,14 @@ public class NodeTests
         return bytes;
     }
 
-    private sealed class FlushCounter : IStorage
+    private sealed class FlushCounter() : DelegatingStorage(new MemoryStorage())
     {
-        private readonly MemoryStorage _memory = new();
-
         public int Flushes { get; private set; }
 
-        public string Name => "counter";
-
-        public long Length => _memory.Length;
-
-        public bool IsReadOnly => false;
-
-        public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
-            => _memory.ReadAsync(offset, buffer, cancellationToken);
-
-        public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
-            => _memory.WriteAsync(offset, data, cancellationToken);
-
-        public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
-            => _memory.WriteZeroesAsync(offset, length, flags, cancellationToken);
-
-        public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
-            => _memory.DiscardAsync(offset, length, cancellationToken);
-
-        public void ThrowIfFlushFailed()
-        {
-        }
-
-        public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
-            => ValueTask.FromResult(false);
-
-        public ValueTask FlushAsync(CancellationToken cancellationToken = default)
+        public override ValueTask FlushAsync(CancellationToken cancellationToken = default)
         {
             Flushes++;
-            return ValueTask.CompletedTask;
+            return base.FlushAsync(cancellationToken);
         }
-
-        public ValueTask SetLengthAsync(
-            long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-            => _memory.SetLengthAsync(length, preallocation, cancellationToken);
-
-        public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
-            => _memory.GetStatusAsync(offset, length, cancellationToken);
-
-        public ValueTask DisposeAsync() => _memory.DisposeAsync();
     }
 }

@@ -12,7 +12,7 @@ internal sealed class Bench : IAsyncDisposable
 
     public Bench(int queues = 1, IBlockDevice? disk = null, TimeSpan handshakeLimit = default, TimeProvider? time = null, bool sealedMemoryOnly = true)
     {
-        Server = new VhostUserServer(disk ?? CheckedBlockDevice.Wrap(Disk), new VhostUserServerOptions
+        Server = new VhostUserServer(disk ?? CheckedDevice.Wrap(Disk), new VhostUserServerOptions
         {
             Queues = queues,
             HandshakeLimit = handshakeLimit,

@@ -69,7 +69,7 @@ public class ReconnectTests
         Assert.Equal(undone.Id, rings[1].Get(TestContext.Current.CancellationToken).Id);
         Assert.Equal(2 * Block, Landed(ram, undone.Status));
         var zones = new ZoneDescriptor[1];
-        await left.ReportZonesAsync(0, zones, TestContext.Current.CancellationToken);
+        await left.Zones!.ReportAsync(0, zones, TestContext.Current.CancellationToken);
         Assert.Equal(3 * Block, zones[0].WritePointer);
         Array.ForEach(rings, r => r.Dispose());
     }

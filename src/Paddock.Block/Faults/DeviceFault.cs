@@ -99,8 +99,8 @@ public sealed record DeviceFault
     /// <summary>The operating system's number for it; 0: the class's own.</summary>
     public int Errno { get; init; }
 
-    /// <summary>The status that a listener of NVMe answers with; null: the one of <see cref="Error"/>.</summary>
-    public int? NvmeStatus { get; init; }
+    /// <summary>A protocol's own answer, which only its server understands; null: the one that <see cref="Error"/> maps to.</summary>
+    public Enum? Answer { get; init; }
 
     /// <summary>How long a request waits first.</summary>
     public TimeSpan Delay { get; init; }
@@ -120,6 +120,6 @@ public sealed record DeviceFaultState(int Id, DeviceFault Fault, long Seen, long
 /// <param name="message">A phrase for people.</param>
 public sealed class InjectedFaultException(BlockError error, string message) : BlockException(error, message)
 {
-    /// <summary>The status that NVMe is to answer with; null: the one of the class.</summary>
-    public int? NvmeStatus { get; init; }
+    /// <summary>A protocol's own answer (<see cref="DeviceFault.Answer"/>); null: the one that the class maps to.</summary>
+    public Enum? Answer { get; init; }
 }

@@ -94,9 +94,27 @@ public sealed class DeviceFaults
     /// <returns>How many.</returns>
     public int GiveUpAll() => End(static _ => true, proceed: false);
 
-    /// <summary>Gives up the request that was made with this token, if it waits here: it fails with <see cref="BlockError.Cancelled"/>.</summary>
-    /// <returns>False when no such request waits: it will end by itself.</returns>
-    public bool GiveUp(CancellationToken request) => request.CanBeCanceled && End(w => w.Request == request, proceed: false) > 0;
+    /// <summary>Cancels a request while a rule holds it: it fails with <see cref="BlockError.Cancelled"/>.</summary>
+    /// <param name="request">The source of the token that it was made with; cancelled if the request is held.</param>
+    /// <returns>False when no rule holds it: it runs to its end, and the source is left alone.</returns>
+    public bool CancelHeld(CancellationTokenSource request)
+    {
+        var token = request.Token;
+        Wait? held;
+        lock (_lock)
+        {
+            held = _waits.Find(w => w.Request == token);
+        }
+
+        if (held is null)
+        {
+            return false;
+        }
+
+        // cancelled before the wait ends: whoever uses the source again sees that it is spent
+        request.Cancel();
+        return held.Ended.TrySetResult(false) || held.Ended.Task is { IsCompletedSuccessfully: true, Result: false };
+    }
 
     /// <summary>Runs a request through the rules.</summary>
     /// <exception cref="BlockException">It fails on demand, or was given up.</exception>
@@ -116,7 +134,7 @@ public sealed class DeviceFaults
 
         if (fault.Action == DeviceFaultAction.Fail)
         {
-            throw new InjectedFaultException(fault.Error, "failed on demand") { Errno = fault.Errno, NvmeStatus = fault.NvmeStatus };
+            throw new InjectedFaultException(fault.Error, "failed on demand") { Errno = fault.Errno, Answer = fault.Answer };
         }
     }
 

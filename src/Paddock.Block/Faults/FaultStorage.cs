@@ -4,11 +4,10 @@ namespace Paddock.Block.Faults;
 /// A storage that fails where it is told to, and can stop its user there: QEMU's blkdebug. Rules wait for named events, which the engine
 /// above tells through <see cref="OnEventAsync"/>; a rule whose event came fails the next request that fits.
 /// </summary>
-public sealed partial class FaultStorage : IStorage
+public sealed partial class FaultStorage : DelegatingStorage
 {
     private const int SectorSize = 512;
 
-    private readonly IStorage _inner;
     private readonly Lock _lock = new();
     private readonly List<FaultRule> _rules;
     private readonly List<InjectErrorRule> _active = [];
@@ -22,8 +21,8 @@ public sealed partial class FaultStorage : IStorage
     /// <param name="inner">The storage that takes the requests that pass; owned by this one.</param>
     /// <param name="rules">What to do at which event. The event <see cref="FaultEvents.None"/> happens now.</param>
     public FaultStorage(IStorage inner, IEnumerable<FaultRule> rules)
+        : base(inner)
     {
-        _inner = inner;
         _rules = [.. rules];
         _waits = _rules.Count > 0;
         lock (_lock)
@@ -31,9 +30,6 @@ public sealed partial class FaultStorage : IStorage
             Apply(FaultEvents.None);
         }
     }
-
-    /// <summary>The storage underneath.</summary>
-    public IStorage Inner => _inner;
 
     /// <summary>The state that rules may ask for; 1 at first.</summary>
     public int State
@@ -48,64 +44,37 @@ public sealed partial class FaultStorage : IStorage
     }
 
     /// <inheritdoc/>
-    public string Name => _inner.Name;
+    public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => _fails ? CheckedReadAsync(offset, buffer, cancellationToken) : Inner.ReadAsync(offset, buffer, cancellationToken);
 
     /// <inheritdoc/>
-    public long Length => _inner.Length;
+    public override ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+        => _fails || _waits ? CheckedWriteAsync(offset, data, cancellationToken) : Inner.WriteAsync(offset, data, cancellationToken);
 
     /// <inheritdoc/>
-    public bool IsReadOnly => _inner.IsReadOnly;
-
-    /// <inheritdoc/>
-    public long AllocatedBytes => _inner.AllocatedBytes;
-
-    /// <inheritdoc/>
-    public int PreferredAlignment => _inner.PreferredAlignment;
-
-    /// <inheritdoc/>
-    public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
-        => _fails ? CheckedReadAsync(offset, buffer, cancellationToken) : _inner.ReadAsync(offset, buffer, cancellationToken);
-
-    /// <inheritdoc/>
-    public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
-        => _fails || _waits ? CheckedWriteAsync(offset, data, cancellationToken) : _inner.WriteAsync(offset, data, cancellationToken);
-
-    /// <inheritdoc/>
-    public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
+    public override ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
         => _fails || _waits
             ? CheckedWriteZeroesAsync(offset, length, flags, cancellationToken)
-            : _inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
+            : Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
 
     /// <inheritdoc/>
-    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => _fails ? CheckedDiscardAsync(offset, length, cancellationToken) : _inner.DiscardAsync(offset, length, cancellationToken);
+    public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => _fails ? CheckedDiscardAsync(offset, length, cancellationToken) : Inner.DiscardAsync(offset, length, cancellationToken);
 
     /// <inheritdoc/>
-    public ValueTask FlushAsync(CancellationToken cancellationToken = default)
-        => _fails ? CheckedFlushAsync(cancellationToken) : _inner.FlushAsync(cancellationToken);
+    public override ValueTask FlushAsync(CancellationToken cancellationToken = default)
+        => _fails ? CheckedFlushAsync(cancellationToken) : Inner.FlushAsync(cancellationToken);
 
     /// <inheritdoc/>
-    public void ThrowIfFlushFailed() => _inner.ThrowIfFlushFailed();
+    public override ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => _fails ? CheckedGetStatusAsync(offset, length, cancellationToken) : Inner.GetStatusAsync(offset, length, cancellationToken);
 
     /// <inheritdoc/>
-    public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
-        => _inner.ReserveAsync(offset, length, grows, cancellationToken);
-
-    /// <inheritdoc/>
-    public ValueTask SetLengthAsync(
-        long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        => _inner.SetLengthAsync(length, preallocation, cancellationToken);
-
-    /// <inheritdoc/>
-    public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => _fails ? CheckedGetStatusAsync(offset, length, cancellationToken) : _inner.GetStatusAsync(offset, length, cancellationToken);
-
-    /// <inheritdoc/>
-    public ValueTask OnEventAsync(string eventName)
+    public override ValueTask OnEventAsync(string eventName)
     {
         if (!_waits)
         {
-            return _inner.OnEventAsync(eventName);
+            return Inner.OnEventAsync(eventName);
         }
 
         Task stopped;
@@ -115,14 +84,14 @@ public sealed partial class FaultStorage : IStorage
             stopped = StopAt(eventName);
         }
 
-        return stopped.IsCompleted ? _inner.OnEventAsync(eventName) : StoppedAsync(stopped, eventName);
+        return stopped.IsCompleted ? Inner.OnEventAsync(eventName) : StoppedAsync(stopped, eventName);
     }
 
     /// <summary>Lets every stopped request go on, then closes the storage underneath.</summary>
-    public ValueTask DisposeAsync()
+    public override ValueTask DisposeAsync()
     {
         ReleaseAll();
-        return _inner.DisposeAsync();
+        return base.DisposeAsync();
     }
 
     /// <summary>Sets rules off. Under the lock.</summary>
@@ -208,7 +177,7 @@ public sealed partial class FaultStorage : IStorage
     private async ValueTask CheckedReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
     {
         await FailAsync(FaultIo.Read, offset, buffer.Length, cancellationToken);
-        await _inner.ReadAsync(offset, buffer, cancellationToken);
+        await Inner.ReadAsync(offset, buffer, cancellationToken);
     }
 
     private async ValueTask CheckedWriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
@@ -217,7 +186,7 @@ public sealed partial class FaultStorage : IStorage
         try
         {
             await FailAsync(FaultIo.Write, offset, data.Length, cancellationToken);
-            await _inner.WriteAsync(offset, data, cancellationToken);
+            await Inner.WriteAsync(offset, data, cancellationToken);
         }
         finally
         {
@@ -231,7 +200,7 @@ public sealed partial class FaultStorage : IStorage
         try
         {
             await FailAsync(FaultIo.WriteZeroes, offset, length, cancellationToken);
-            await _inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
+            await Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
         }
         finally
         {
@@ -242,26 +211,26 @@ public sealed partial class FaultStorage : IStorage
     private async ValueTask CheckedDiscardAsync(long offset, long length, CancellationToken cancellationToken)
     {
         await FailAsync(FaultIo.Discard, offset, length, cancellationToken);
-        await _inner.DiscardAsync(offset, length, cancellationToken);
+        await Inner.DiscardAsync(offset, length, cancellationToken);
     }
 
     private async ValueTask CheckedFlushAsync(CancellationToken cancellationToken)
     {
         // no bytes: a rule that names a sector fits no flush
         await FailAsync(FaultIo.Flush, 0, 0, cancellationToken);
-        await _inner.FlushAsync(cancellationToken);
+        await Inner.FlushAsync(cancellationToken);
     }
 
     private async ValueTask<BlockStatus> CheckedGetStatusAsync(long offset, long length, CancellationToken cancellationToken)
     {
         await FailAsync(FaultIo.BlockStatus, offset, length, cancellationToken);
-        return await _inner.GetStatusAsync(offset, length, cancellationToken);
+        return await Inner.GetStatusAsync(offset, length, cancellationToken);
     }
 
     private async ValueTask StoppedAsync(Task stopped, string eventName)
     {
         await stopped;
-        await _inner.OnEventAsync(eventName);
+        await Inner.OnEventAsync(eventName);
     }
 
     private static bool Touches(long sector, long offset, long length)

@@ -10,7 +10,7 @@ namespace Paddock.Nbd;
 /// A disk at an NBD server. Requests longer than the server takes go in parts; what the server cannot do is done without it where that is
 /// possible. After a lost connection requests are asked again on a new one, as <see cref="NbdTarget.ReconnectDelay"/> says.
 /// </summary>
-public sealed class NbdClient : IBlockDevice, IFlushState
+public sealed class NbdClient : IBlockDevice
 {
     // the longest range of one request without a payload, where lengths have 32 bits; a multiple of any block size
     private const long MaxCompactRange = 1L << 30;
@@ -61,6 +61,12 @@ public sealed class NbdClient : IBlockDevice, IFlushState
 
     /// <inheritdoc/>
     public BlockLimits Limits => new((int)_info.MinimumBlock, int.MaxValue & ~65535, 0);
+
+    /// <inheritdoc/>
+    public IBlockDevice? Backing => null;
+
+    /// <inheritdoc/>
+    public IZones? Zones => null;
 
     /// <summary>Connects.</summary>
     /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>

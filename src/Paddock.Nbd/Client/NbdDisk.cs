@@ -10,7 +10,7 @@ namespace Paddock.Nbd;
 /// and written back. A size that is not whole sectors is rounded up; the missing bytes read as zeroes and take nothing else.
 /// </summary>
 /// <param name="client">The connection; owned.</param>
-public sealed class NbdDisk(NbdClient client) : IBlockDevice
+public sealed class NbdDisk(NbdClient client) : DelegatingDevice(client)
 {
     private const int SectorSize = 512;
 
@@ -26,55 +26,42 @@ public sealed class NbdDisk(NbdClient client) : IBlockDevice
     public NbdClient Client => client;
 
     /// <inheritdoc/>
-    public long Length => (client.Length + SectorSize - 1) & -SectorSize;
+    public override long Length => (client.Length + SectorSize - 1) & -SectorSize;
 
     /// <inheritdoc/>
-    public bool IsReadOnly => client.IsReadOnly;
+    public override BlockLimits Limits => client.Limits with { RequestAlignment = 1, OptimalTransfer = _block };
 
     /// <inheritdoc/>
-    public BlockLimits Limits => client.Limits with { RequestAlignment = 1, OptimalTransfer = _block };
-
-    /// <inheritdoc/>
-    public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+    public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
         => IsWhole(offset, buffer.Length) ? client.ReadAsync(offset, buffer, cancellationToken) : ReadPartsAsync(offset, buffer, cancellationToken);
 
     /// <inheritdoc/>
-    public ValueTask WriteAsync(
+    public override ValueTask WriteAsync(
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
         => _block == 1 && IsWhole(offset, data.Length)
             ? client.WriteAsync(offset, data, flags, cancellationToken) : WriteLockedAsync(offset, data, flags, cancellationToken);
 
     /// <inheritdoc/>
-    public ValueTask WriteZeroesAsync(
+    public override ValueTask WriteZeroesAsync(
         long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
         => _block == 1 && IsWhole(offset, length)
             ? client.WriteZeroesAsync(offset, length, flags, cancellationToken) : ZeroLockedAsync(offset, length, flags, cancellationToken);
 
     /// <inheritdoc/>
     /// <remarks>A hint: parts of blocks stay as they are.</remarks>
-    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+    public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
         long from = (offset + _block - 1) & -(long)_block, end = Math.Min(offset + length, client.Length) & -(long)_block;
         return end > from ? client.DiscardAsync(from, end - from, cancellationToken) : default;
     }
 
     /// <inheritdoc/>
-    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => client.FlushAsync(cancellationToken);
-
-    /// <inheritdoc/>
-    public ValueTask ResizeAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        => client.ResizeAsync(length, preallocation, cancellationToken);
-
-    /// <inheritdoc/>
-    public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+    public override ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
         long size = client.Length;
         return offset < size ? client.GetStatusAsync(offset, Math.Min(length, size - offset), cancellationToken)
             : new(new BlockStatus(length, BlockStatusFlags.Zero | BlockStatusFlags.Allocated | BlockStatusFlags.EndOfDevice));
     }
-
-    /// <inheritdoc/>
-    public ValueTask DisposeAsync() => client.DisposeAsync();
 
     private bool IsWhole(long offset, long length) => ((offset | length) & (_block - 1)) == 0 && offset + length <= client.Length;
 

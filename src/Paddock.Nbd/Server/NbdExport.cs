@@ -12,7 +12,7 @@ public sealed class NbdExport
     /// <summary>The name by which clients ask for it; empty for the default one.</summary>
     public required string Name { get; init; }
 
-    /// <summary>The disk, guarded by <see cref="CheckedBlockDevice"/>; not owned.</summary>
+    /// <summary>The disk, guarded by <see cref="CheckedDevice"/>; not owned.</summary>
     public required IBlockDevice Device { get; init; }
 
     /// <summary>A text for people.</summary>
@@ -23,7 +23,7 @@ public sealed class NbdExport
 
     /// <summary>
     /// Offer the experimental RESIZE extension where the export can be written: clients may change its size, and so make what stores it grow. The
-    /// device must take that while requests run (as <c>ResizableDevice</c> does).
+    /// device must take that while requests run (as <c>ServedDevice</c> does).
     /// </summary>
     public bool OffersResize { get; init; }
 

@@ -69,12 +69,12 @@ public sealed class NvmeTcpHost : IAsyncDisposable
         return list;
     }
 
-    /// <summary>A namespace as a device; a zoned one is an <see cref="IZonedBlockDevice"/>.</summary>
+    /// <summary>A namespace as a device, guarded by <see cref="CheckedDevice"/>; a zoned one has <see cref="IBlockDevice.Zones"/>.</summary>
     /// <param name="id">Its identifier.</param>
     /// <param name="ownsHost">Whether closing the device ends the host.</param>
     /// <param name="cancellationToken">Stops.</param>
-    public ValueTask<IBlockDevice> OpenAsync(uint id, bool ownsHost, CancellationToken cancellationToken = default)
-        => RemoteNamespace.OpenAsync(this, id, ownsHost, cancellationToken);
+    public async ValueTask<IBlockDevice> OpenAsync(uint id, bool ownsHost, CancellationToken cancellationToken = default)
+        => CheckedDevice.Wrap(await RemoteNamespace.OpenAsync(this, id, ownsHost, cancellationToken));
 
     /// <summary>Reads a log page.</summary>
     public ValueTask<byte[]> ReadLogAsync(byte page, uint namespaceId, int length, CancellationToken cancellationToken = default)

@@ -9,7 +9,7 @@ using Paddock.Nvme.Wire;
 namespace Paddock.Nvme.Host;
 
 /// <summary>A namespace of a remote controller as a block device.</summary>
-internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int blockShift, bool readOnly, bool ownsHost) : IBlockDevice, IFlushState
+internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int blockShift, bool readOnly, bool ownsHost) : IBlockDevice
 {
     private const uint ForceUnitAccess = 1u << 30;
 
@@ -32,6 +32,12 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
 
     /// <inheritdoc/>
     public BlockLimits Limits => new(1 << blockShift, int.MaxValue & ~4095, host.MaxTransfer);
+
+    /// <inheritdoc/>
+    public IBlockDevice? Backing => null;
+
+    /// <inheritdoc/>
+    public virtual IZones? Zones => null;
 
     protected int BlockShift => blockShift;
 
@@ -296,7 +302,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         var limits = new ZonedLimits(zoneSize, zoneSize, (int)count, 0, maxOpen, maxActive, (uint)host.MaxAppend);
         var device = new RemoteZonedNamespace(host, id, length, shift, readOnly, ownsHost, limits);
         var first = new ZoneDescriptor[1];
-        return await device.ReportZonesAsync(0, first, cancellationToken) == 1
+        return await device.ReportAsync(0, first, cancellationToken) == 1
             ? new RemoteZonedNamespace(host, id, length, shift, readOnly, ownsHost, limits with { ZoneCapacity = first[0].Capacity })
             : throw new BlockException(BlockError.NoDevice, $"namespace {id} reports no zones");
     }

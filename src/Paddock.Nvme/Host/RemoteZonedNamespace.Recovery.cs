@@ -116,7 +116,7 @@ internal sealed partial class RemoteZonedNamespace
         {
             int generation = _host.Generation;
             var zone = new ZoneDescriptor[1];
-            await ReportZonesAsync(write.Offset, zone);
+            await ReportAsync(write.Offset, zone);
             long dataEnd = zone[0].Condition == ZoneCondition.Full ? zone[0].Start + zone[0].Capacity : zone[0].WritePointer;
             if (dataEnd >= write.Offset + write.Length)
             {

@@ -7,7 +7,7 @@ namespace Paddock.Nvme.Host;
 /// <summary>A zoned namespace of a remote controller.</summary>
 internal sealed partial class RemoteZonedNamespace(
     NvmeTcpHost host, uint id, long length, int blockShift, bool readOnly, bool ownsHost, ZonedLimits limits)
-    : RemoteNamespace(host, id, length, blockShift, readOnly, ownsHost), IZonedBlockDevice
+    : RemoteNamespace(host, id, length, blockShift, readOnly, ownsHost), IZones
 {
     private const int ReportBatch = 1024;
     private const uint Partial = 1 << 16;
@@ -16,17 +16,23 @@ internal sealed partial class RemoteZonedNamespace(
     private readonly uint _id = id;
 
     /// <inheritdoc/>
-    public ZonedLimits Zoned => limits with { ZoneCount = (int)((Length + limits.ZoneSize - 1) / limits.ZoneSize) };
+    ZonedLimits IZones.Limits => limits with { ZoneCount = (int)((Length + limits.ZoneSize - 1) / limits.ZoneSize) };
+
+    /// <inheritdoc/>
+    public override IZones Zones => this;
+
+    // the host has not been taught zone descriptor extensions
+    IZoneAttributes? IZones.Attributes => null;
 
     /// <inheritdoc/>
     protected override long MaxLength => limits.ZoneSize > long.MaxValue / int.MaxValue ? long.MaxValue : limits.ZoneSize * int.MaxValue;
 
     /// <inheritdoc/>
-    public async ValueTask<int> ReportZonesAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
-        => (await FindZonesAsync(offset, ZoneConditionSet.All, zones, count: false, cancellationToken)).Filled;
+    public async ValueTask<int> ReportAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
+        => (await FindAsync(offset, ZoneConditionSet.All, zones, count: false, cancellationToken)).Filled;
 
     /// <inheritdoc/>
-    public async ValueTask<ZoneFindings> FindZonesAsync(
+    public async ValueTask<ZoneFindings> FindAsync(
         long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
     {
         int selector = ZoneReport.SelectorOf(which);
@@ -82,7 +88,7 @@ internal sealed partial class RemoteZonedNamespace(
     }
 
     /// <inheritdoc/>
-    public async ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
+    public async ValueTask ManageAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
     {
         const uint all = 1 << 8;
         ThrowIfFlushFailed();
@@ -110,7 +116,8 @@ internal sealed partial class RemoteZonedNamespace(
     /// <inheritdoc/>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<long> AppendAsync(
-        long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+        long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
+        CancellationToken cancellationToken = default)
     {
         if (data.Length > limits.MaxAppendBytes)
         {
@@ -130,7 +137,7 @@ internal sealed partial class RemoteZonedNamespace(
     public override async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
         var zone = new ZoneDescriptor[1];
-        if (await ReportZonesAsync(offset, zone, cancellationToken) == 0)
+        if (await ReportAsync(offset, zone, cancellationToken) == 0)
         {
             return new BlockStatus(0, BlockStatusFlags.EndOfDevice);
         }

@@ -70,7 +70,7 @@ internal static class IdentifyCommand
                 IdentifyNamespace.WriteIndependent(to, ns, controller.Subsystem.Shared);
                 return NvmeStatus.Success;
             default:
-                if (commandSet == IdentifyNamespace.ZonedCommandSet && ns.Zoned is not null)
+                if (commandSet == IdentifyNamespace.ZonedCommandSet && ns.Zones is not null)
                 {
                     IdentifyNamespace.WriteZoned(to, ns);
                     return NvmeStatus.Success;

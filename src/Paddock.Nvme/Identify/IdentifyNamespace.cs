@@ -54,13 +54,13 @@ internal static class IdentifyNamespace
     /// </remarks>
     public static void WriteZoned(Span<byte> to, NvmeNamespace ns)
     {
-        var zoned = ns.Zoned!;
+        var zoned = ns.Zones!;
         to[..Size].Clear();
         var f = new Fields(to);
         f.U16(2, 1);
-        f.U32(4, zoned.Zoned.MaxActiveZones - 1);
-        f.U32(8, zoned.Zoned.MaxOpenZones - 1);
-        f.U64(2816, (ulong)(zoned.Zoned.ZoneSize >> ns.BlockShift));
+        f.U32(4, zoned.Limits.MaxActiveZones - 1);
+        f.U32(8, zoned.Limits.MaxOpenZones - 1);
+        f.U64(2816, (ulong)(zoned.Limits.ZoneSize >> ns.BlockShift));
         f.U8(2824, (byte)(ns.ExtensionBytes / 64));
     }
 

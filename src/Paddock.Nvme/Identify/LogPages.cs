@@ -32,7 +32,7 @@ internal static class LogPages
             Firmware => FirmwareOf(),
             ChangedNamespaces => controller.Events.TakeChangedNamespaces((entry.Dword10 & KeepEvent) == 0),
             Effects => EffectsOf(commandSet),
-            ChangedZones => controller.Subsystem.Find(entry.NamespaceId) is { Zoned: not null } ns
+            ChangedZones => controller.Subsystem.Find(entry.NamespaceId) is { Zones: not null } ns
                 ? controller.Events.TakeChangedZones(ns, (entry.Dword10 & KeepEvent) == 0)
                 : null,
             _ => null,

@@ -40,8 +40,8 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
     /// <summary>Dwords 0 and 1 of the completion.</summary>
     public ulong Result { get; set; }
 
-    /// <summary>Its name to the faults on demand that may hold it back; the same for every command in this place.</summary>
-    public CancellationToken Token { get; } = new CancellationTokenSource().Token;
+    /// <summary>Cancels the command while a fault rule holds it. Every command in this slot has the same one, until one is cancelled.</summary>
+    public CancellationTokenSource Cancellation { get; private set; } = new();
 
     /// <summary>Whether the host asked for its end while a fault held it back.</summary>
     public bool IsAborted { get; set; }
@@ -79,6 +79,11 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
         Received = 0;
         IsInFlight = true;
         IsAborted = false;
+        if (Cancellation.IsCancellationRequested)
+        {
+            Cancellation = new CancellationTokenSource();
+        }
+
         IsBroken = false;
         Written = 0;
         Held = 0;

@@ -118,7 +118,7 @@ internal sealed class ControllerEvents
             // one more than the log holds: then it says that it cannot name them all
             if (list.Count <= MaxChangedZones)
             {
-                list.Add((ulong)((zone * ns.Zoned!.Zoned.ZoneSize) >> ns.BlockShift));
+                list.Add((ulong)((zone * ns.Zones!.Limits.ZoneSize) >> ns.BlockShift));
             }
         }
 

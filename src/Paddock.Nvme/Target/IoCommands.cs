@@ -71,9 +71,9 @@ internal static class IoCommands
         Opcode.DatasetManagement => LongCommands.DeallocateAsync(ns, command),
         Opcode.Compare => LongCommands.CompareAsync(controller, ns, command),
         Opcode.Verify => LongCommands.VerifyAsync(controller, ns, command),
-        Opcode.ZoneAppend when ns.Zoned is not null => ZoneCommands.AppendAsync(controller, ns, command),
-        Opcode.ZoneManagementSend when ns.Zoned is not null => ZoneCommands.SendAsync(ns, command),
-        Opcode.ZoneManagementReceive when ns.Zoned is not null => ZoneCommands.ReceiveAsync(ns, command),
+        Opcode.ZoneAppend when ns.Zones is not null => ZoneCommands.AppendAsync(controller, ns, command),
+        Opcode.ZoneManagementSend when ns.Zones is not null => ZoneCommands.SendAsync(ns, command),
+        Opcode.ZoneManagementReceive when ns.Zones is not null => ZoneCommands.ReceiveAsync(ns, command),
         _ => new(NvmeStatus.InvalidOpcode),
     };
 
@@ -144,7 +144,7 @@ internal static class IoCommands
         if (status == NvmeStatus.Success)
         {
             var flags = (command.Entry.Dword12 & mayDeallocate) != 0 ? ZeroFlags.MayUnmap : ZeroFlags.None;
-            await (length > LongCommands.ShortZeroes && ns.Zoned is null ? LongCommands.WriteZeroesAsync(ns, command, offset, length, flags)
+            await (length > LongCommands.ShortZeroes && ns.Zones is null ? LongCommands.WriteZeroesAsync(ns, command, offset, length, flags)
                 : ns.Device.WriteZeroesAsync(offset, length, flags, ns.TokenOf(command)));
             await SettleAsync(controller, ns, command);
         }
@@ -169,9 +169,9 @@ internal static class IoCommands
             _ => 0,
         };
         ns.Statistics.Count(operation, bytes);
-        if (bytes > 0 && operation != ServedOperation.Read && ns.Zoned is { } zoned)
+        if (bytes > 0 && operation != ServedOperation.Read && ns.Zones is { } zones)
         {
-            ns.ZoneTraffic.CountWrite((int)((long)(entry.StartingLba << ns.BlockShift) / zoned.Zoned.ZoneSize), bytes);
+            ns.ZoneTraffic.CountWrite((int)((long)(entry.StartingLba << ns.BlockShift) / zones.Limits.ZoneSize), bytes);
         }
     }
 

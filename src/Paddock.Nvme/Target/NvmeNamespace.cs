@@ -20,15 +20,15 @@ public sealed class NvmeNamespace
     /// <exception cref="ArgumentException">The device does not fit a namespace; the message says why.</exception>
     public NvmeNamespace(uint id, IBlockDevice device, int blockSize, string name)
     {
-        Zoned = device as IZonedBlockDevice;
+        Zones = device.Zones;
         if (blockSize is not (512 or 4096))
         {
             throw new ArgumentException($"a logical block of {blockSize} bytes: 512 and 4096 are offered");
         }
 
-        if (Zoned is { } zoned && ((zoned.Zoned.ZoneSize | zoned.Zoned.ZoneCapacity) % blockSize != 0 || zoned.Zoned.ConventionalZones != 0))
+        if (Zones is { Limits: var limits } && ((limits.ZoneSize | limits.ZoneCapacity) % blockSize != 0 || limits.ConventionalZones != 0))
         {
-            throw new ArgumentException(zoned.Zoned.ConventionalZones != 0
+            throw new ArgumentException(limits.ConventionalZones != 0
                 ? "conventional zones, which a zoned namespace cannot have"
                 : $"zones that are no multiple of the logical block of {blockSize} bytes");
         }
@@ -37,8 +37,8 @@ public sealed class NvmeNamespace
         Device = device;
         Name = name;
         BlockShift = int.Log2(blockSize);
-        ExtensionBytes = Zoned?.Attributes?.ExtensionBytes ?? 0;
-        ZoneTraffic = new ZoneTraffic(Zoned?.Zoned.ZoneCount ?? 0);
+        ExtensionBytes = Zones?.Attributes?.ExtensionBytes ?? 0;
+        ZoneTraffic = new ZoneTraffic(Zones?.Limits.ZoneCount ?? 0);
         _length = device.Length;
     }
 
@@ -48,8 +48,8 @@ public sealed class NvmeNamespace
     /// <summary>The disk.</summary>
     public IBlockDevice Device { get; }
 
-    /// <summary>The disk as a zoned one; null for a plain one.</summary>
-    public IZonedBlockDevice? Zoned { get; }
+    /// <summary>The zones of the disk; null for a plain one.</summary>
+    public IZones? Zones { get; }
 
     /// <summary>What people call it.</summary>
     public string Name { get; }
@@ -72,7 +72,7 @@ public sealed class NvmeNamespace
 
     internal ulong Blocks => (ulong)(Device.Length >> BlockShift);
 
-    internal byte CommandSet => Zoned is null ? IdentifyNamespace.NvmCommandSet : IdentifyNamespace.ZonedCommandSet;
+    internal byte CommandSet => Zones is null ? IdentifyNamespace.NvmCommandSet : IdentifyNamespace.ZonedCommandSet;
 
     internal int ExtensionBytes { get; }
 
@@ -80,13 +80,13 @@ public sealed class NvmeNamespace
     /// <returns>Whether it is another size than when this was asked last.</returns>
     internal bool TakeSize()
     {
-        ZoneTraffic.Resize(Zoned?.Zoned.ZoneCount ?? 0);
+        ZoneTraffic.Resize(Zones?.Limits.ZoneCount ?? 0);
         long length = Device.Length;
         return Interlocked.Exchange(ref _length, length) != length;
     }
 
-    /// <summary>What a command is known by to the rules that may hold it back.</summary>
-    internal CancellationToken TokenOf(Command command) => Faults is null ? CancellationToken.None : command.Token;
+    /// <summary>Ends the wait of a command that a rule holds; without rules a command runs to its end.</summary>
+    internal CancellationToken TokenOf(Command command) => Faults is null ? CancellationToken.None : command.Cancellation.Token;
 
     // the same image under the same name keeps its identifier, so that a host that comes back knows it again
     internal void Join(string subsystem)

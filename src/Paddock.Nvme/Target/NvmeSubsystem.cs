@@ -131,7 +131,7 @@ public sealed class NvmeSubsystem
         long most = maxTransfer;
         foreach (var ns in _namespaces)
         {
-            if (ns.Zoned is { Zoned.MaxAppendBytes: > 0 and var limit })
+            if (ns.Zones is { Limits.MaxAppendBytes: > 0 and var limit })
             {
                 most = Math.Min(most, limit);
             }

@@ -12,7 +12,7 @@ internal static class StatusMap
     /// <param name="writing">Whether the command was to change something.</param>
     public static NvmeStatus Of(BlockException failure, bool writing) => failure switch
     {
-        InjectedFaultException { NvmeStatus: { } wanted } => (NvmeStatus)wanted,
+        InjectedFaultException { Answer: NvmeStatus wanted } => wanted,
         ZoneException zone => Of(zone.Reason),
         { Error: BlockError.NoSpace } => NvmeStatus.CapacityExceeded,
         { Error: BlockError.ReadOnly } => NvmeStatus.NamespaceWriteProtected,

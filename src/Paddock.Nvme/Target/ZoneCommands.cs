@@ -27,7 +27,7 @@ internal static class ZoneCommands
             return NvmeStatus.InvalidField;
         }
 
-        long landed = await ns.Zoned!.AppendAsync(start, command.Data, cancellationToken: ns.TokenOf(command));
+        long landed = await ns.Zones!.AppendAsync(start, command.Data, cancellationToken: ns.TokenOf(command));
         command.Result = (ulong)(landed >> ns.BlockShift);
         await IoCommands.SettleAsync(controller, ns, command);
         return NvmeStatus.Success;
@@ -49,7 +49,7 @@ internal static class ZoneCommands
         switch (code)
         {
             case SendExtension:
-                return all ? NvmeStatus.InvalidField : await ExtendAsync(ns, (int)(start / ns.Zoned!.Zoned.ZoneSize), command);
+                return all ? NvmeStatus.InvalidField : await ExtendAsync(ns, (int)(start / ns.Zones!.Limits.ZoneSize), command);
             case SendOpen or SendClose or SendFinish or SendReset or SendOffline:
                 return all ? await command.LongWork.RunAsync(turn => ManageAllAsync(ns, code, command, turn)) : await ManageOneAsync(ns, code, start, command);
             default:
@@ -101,7 +101,7 @@ internal static class ZoneCommands
             int written = 0, matching = 0;
             while (offset < ns.Device.Length && (counts || written < room))
             {
-                var found = await ns.Zoned!.FindZonesAsync(offset, which, zones.AsMemory(0, Math.Min(Batch, room - written)), counts, ns.TokenOf(command));
+                var found = await ns.Zones!.FindAsync(offset, which, zones.AsMemory(0, Math.Min(Batch, room - written)), counts, ns.TokenOf(command));
                 matching = counts ? found.Matching : matching;
                 counts = false;
                 if (found.Filled == 0)
@@ -130,16 +130,16 @@ internal static class ZoneCommands
 
     private static async ValueTask WriteZoneAsync(NvmeNamespace ns, ZoneDescriptor zone, Memory<byte> to)
     {
-        int index = (int)(zone.Start / ns.Zoned!.Zoned.ZoneSize);
+        int index = (int)(zone.Start / ns.Zones!.Limits.ZoneSize);
         bool extends = to.Length > ZoneReport.DescriptorSize
-            ? await ns.Zoned.Attributes!.ReadExtensionAsync(index, to[ZoneReport.DescriptorSize..])
-            : ns.Zoned.Attributes?.HasExtension(index) == true;
+            ? await ns.Zones.Attributes!.ReadExtensionAsync(index, to[ZoneReport.DescriptorSize..])
+            : ns.Zones.Attributes?.HasExtension(index) == true;
         ZoneReport.Write(to.Span, zone, ns.BlockShift, extends);
     }
 
     private static NvmeStatus CheckZone(NvmeNamespace ns, in SubmissionEntry entry)
         => entry.StartingLba >= ns.Blocks ? NvmeStatus.LbaOutOfRange
-            : (long)(entry.StartingLba << ns.BlockShift) % ns.Zoned!.Zoned.ZoneSize != 0 ? NvmeStatus.InvalidField
+            : (long)(entry.StartingLba << ns.BlockShift) % ns.Zones!.Limits.ZoneSize != 0 ? NvmeStatus.InvalidField
             : NvmeStatus.Success;
 
     private static async ValueTask<NvmeStatus> ExtendAsync(NvmeNamespace ns, int zone, Command command)
@@ -149,14 +149,14 @@ internal static class ZoneCommands
             return ns.ExtensionBytes == 0 ? NvmeStatus.InvalidField : NvmeStatus.SglLengthInvalid;
         }
 
-        await ns.Zoned!.Attributes!.WriteExtensionAsync(zone, command.Data[..ns.ExtensionBytes]);
+        await ns.Zones!.Attributes!.WriteExtensionAsync(zone, command.Data[..ns.ExtensionBytes]);
         return NvmeStatus.Success;
     }
 
     private static async ValueTask<NvmeStatus> ManageOneAsync(NvmeNamespace ns, byte code, long start, Command command)
     {
         var one = new ZoneDescriptor[1];
-        await ns.Zoned!.ReportZonesAsync(start, one, ns.TokenOf(command));
+        await ns.Zones!.ReportAsync(start, one, ns.TokenOf(command));
         var condition = one[0].Condition;
         if (code == SendOffline)
         {
@@ -169,10 +169,10 @@ internal static class ZoneCommands
             return NvmeStatus.InvalidZoneStateTransition;
         }
 
-        await ns.Zoned.ManageZonesAsync(ActionOf(code), start, one[0].Length, ns.TokenOf(command));
+        await ns.Zones.ManageAsync(ActionOf(code), start, one[0].Length, ns.TokenOf(command));
         if (code == SendReset)
         {
-            ns.ZoneTraffic.CountReset((int)(start / ns.Zoned.Zoned.ZoneSize));
+            ns.ZoneTraffic.CountReset((int)(start / ns.Zones.Limits.ZoneSize));
         }
 
         return NvmeStatus.Success;
@@ -181,12 +181,12 @@ internal static class ZoneCommands
     // each zone that the action is for; the others are passed over (3.4.3.1)
     private static async Task<NvmeStatus> ManageAllAsync(NvmeNamespace ns, byte code, Command command, LongTurn turn)
     {
-        var zoned = ns.Zoned!;
+        var zoned = ns.Zones!;
         var zones = new ZoneDescriptor[Batch];
         long offset = 0;
-        while (offset < zoned.Length)
+        while (offset < ns.Device.Length)
         {
-            var found = await zoned.FindZonesAsync(offset, ConcernedBy(code), zones, count: false, ns.TokenOf(command));
+            var found = await zoned.FindAsync(offset, ConcernedBy(code), zones, count: false, ns.TokenOf(command));
             if (found.Filled == 0)
             {
                 break;
@@ -225,10 +225,10 @@ internal static class ZoneCommands
     private static async ValueTask<NvmeStatus> ResetRunAsync(NvmeNamespace ns, ReadOnlyMemory<ZoneDescriptor> zones, Command command)
     {
         long start = zones.Span[0].Start, end = zones.Span[^1].Start + zones.Span[^1].Length;
-        await ns.Zoned!.ManageZonesAsync(ZoneAction.Reset, start, end - start, ns.TokenOf(command));
+        await ns.Zones!.ManageAsync(ZoneAction.Reset, start, end - start, ns.TokenOf(command));
         for (int i = 0; i < zones.Length; i++)
         {
-            ns.ZoneTraffic.CountReset((int)(zones.Span[i].Start / ns.Zoned.Zoned.ZoneSize));
+            ns.ZoneTraffic.CountReset((int)(zones.Span[i].Start / ns.Zones.Limits.ZoneSize));
         }
 
         return NvmeStatus.Success;
@@ -250,12 +250,12 @@ internal static class ZoneCommands
             return NvmeStatus.Success;
         }
 
-        if (zone.Condition != ZoneCondition.ReadOnly || ns.Zoned!.Attributes is not { } attributes)
+        if (zone.Condition != ZoneCondition.ReadOnly || ns.Zones!.Attributes is not { } attributes)
         {
             return NvmeStatus.InvalidZoneStateTransition;
         }
 
-        await attributes.SetConditionAsync((int)(zone.Start / ns.Zoned.Zoned.ZoneSize), ZoneCondition.Offline);
+        await attributes.SetConditionAsync((int)(zone.Start / ns.Zones.Limits.ZoneSize), ZoneCondition.Offline);
         return NvmeStatus.Success;
     }
 

@@ -189,8 +189,8 @@ internal sealed class CommandIntake : IPduReceiver
     // null for everything but a write to a zoned namespace
     private ZoneKey? ZoneOf(in SubmissionEntry entry)
         => _admission.Queue != 0 && entry.Opcode is Opcode.Write or Opcode.WriteZeroes
-            && _admission.Controller!.Subsystem.Find(entry.NamespaceId) is { Zoned: { } zoned } ns
-            ? new ZoneKey(entry.NamespaceId, entry.StartingLba / (ulong)(zoned.Zoned.ZoneSize >> ns.BlockShift))
+            && _admission.Controller!.Subsystem.Find(entry.NamespaceId) is { Zones: { } zones } ns
+            ? new ZoneKey(entry.NamespaceId, entry.StartingLba / (ulong)(zones.Limits.ZoneSize >> ns.BlockShift))
             : null;
 
     /// <summary>Requests the data of a command from the host, once that fits the connection's limit.</summary>

@@ -104,7 +104,7 @@ internal sealed class CommandQueue : ICommandQueue
     private bool GiveUp(Command command, bool aborted)
     {
         command.IsAborted = aborted;
-        return _admission.Controller?.Subsystem.Namespaces.Any(ns => ns.Faults?.GiveUp(command.Token) == true) == true;
+        return _admission.Controller?.Subsystem.Namespaces.Any(ns => ns.Faults?.CancelHeld(command.Cancellation) == true) == true;
     }
 
     private static bool IsTransient(NvmeStatus status)

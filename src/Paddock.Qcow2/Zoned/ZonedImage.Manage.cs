@@ -9,7 +9,7 @@ namespace Paddock.Qcow2.Zoned;
 internal sealed partial class ZonedImage
 {
     /// <inheritdoc/>
-    public async ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
+    public async ValueTask ManageAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
     {
         CheckWritable();
         string what = $"zone {action.ToString().ToLowerInvariant()}";

@@ -38,16 +38,9 @@ internal sealed partial class ZonedImage
     }
 
     /// <inheritdoc/>
-    public ValueTask<long> AppendAsync(
-        long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
-        => AppendAsync(zoneStart, data, flags, null, cancellationToken);
-
-    /// <inheritdoc/>
-    public ValueTask<long> AppendObservedAsync(long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, IAppendObserver observer)
-        => AppendAsync(zoneStart, data, flags, observer, CancellationToken.None);
-
-    private async ValueTask<long> AppendAsync(
-        long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, IAppendObserver? observer, CancellationToken cancellationToken)
+    public async ValueTask<long> AppendAsync(
+        long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
+        CancellationToken cancellationToken = default)
     {
         int zone = zoneStart >= 0 && zoneStart < Length ? _zones.ZoneOf(zoneStart) : 0;
         long offset;

@@ -15,7 +15,7 @@ namespace Paddock.Qcow2.Zoned;
 /// pointers as they were when it began. A reset writes the pointers first, so that no pointer is ever left standing above data that
 /// is gone.
 /// </remarks>
-internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
+internal sealed partial class ZonedImage : IQcow2Device, IZones
 {
     private readonly Qcow2Image _image;
     private readonly ImageParts _parts;
@@ -71,7 +71,10 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
     public IReadOnlyList<string> Warnings => _image.Warnings;
 
     /// <inheritdoc/>
-    public ZonedLimits Zoned => _zones.Limits;
+    public IZones Zones => this;
+
+    /// <inheritdoc/>
+    ZonedLimits IZones.Limits => _zones.Limits;
 
     /// <inheritdoc/>
     public Qcow2ImageInfo Info => _image.Info with
@@ -149,7 +152,7 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
     }
 
     /// <inheritdoc/>
-    public ValueTask<int> ReportZonesAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
+    public ValueTask<int> ReportAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
     {
         lock (_state)
         {
@@ -158,7 +161,7 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
     }
 
     /// <inheritdoc/>
-    public ValueTask<ZoneFindings> FindZonesAsync(
+    public ValueTask<ZoneFindings> FindAsync(
         long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
     {
         lock (_state)
@@ -166,6 +169,9 @@ internal sealed partial class ZonedImage : IQcow2Device, IZonedBlockDevice
             return ValueTask.FromResult(_zones.Find(offset, which, zones.Span, count));
         }
     }
+
+    /// <inheritdoc/>
+    public void ThrowIfFlushFailed() => _image.ThrowIfFlushFailed();
 
     private int Count(Func<int, bool> belongs)
     {

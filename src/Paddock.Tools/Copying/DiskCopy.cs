@@ -42,9 +42,9 @@ public sealed class DiskCopy
             throw new BlockException(BlockError.InvalidArgument, "output file is smaller than input file");
         }
 
-        if (target is IZonedBlockDevice zoned)
+        if (target.Zones is not null)
         {
-            await new ZoneCopy(source, zoned, options, length).RunAsync(cancellationToken);
+            await new ZoneCopy(source, target, options, length).RunAsync(cancellationToken);
             return;
         }
 

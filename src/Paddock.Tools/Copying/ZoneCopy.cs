@@ -7,7 +7,7 @@ namespace Paddock.Tools.Copying;
 /// Zones that the copy reaches are reset first, so that a copy can be repeated, and then filled in order. Where the source has the same
 /// zones its write pointers, FULL conditions and attributes are kept. From any other source a zone is written up to the last data in it.
 /// </remarks>
-internal sealed class ZoneCopy(IBlockDevice source, IZonedBlockDevice target, CopyOptions options, long length)
+internal sealed class ZoneCopy(IBlockDevice source, IBlockDevice target, CopyOptions options, long length)
 {
     public async ValueTask RunAsync(CancellationToken cancellationToken)
     {

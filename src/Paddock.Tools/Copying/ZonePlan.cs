@@ -7,11 +7,11 @@ internal sealed class ZonePlan
 {
     private const int ReportBatch = 4096;
 
-    private readonly IZonedBlockDevice _target;
+    private readonly IBlockDevice _target;
     private readonly CopyOptions _options;
     private int _othersActive;
 
-    private ZonePlan(IZonedBlockDevice target, CopyOptions options)
+    private ZonePlan(IBlockDevice target, CopyOptions options)
     {
         _target = target;
         _options = options;
@@ -31,15 +31,15 @@ internal sealed class ZonePlan
 
     /// <exception cref="BlockException">The target cannot take the copy.</exception>
     public static async ValueTask<ZonePlan> MakeAsync(
-        IBlockDevice source, IZonedBlockDevice target, CopyOptions options, long length, CancellationToken cancellationToken)
+        IBlockDevice source, IBlockDevice target, CopyOptions options, long length, CancellationToken cancellationToken)
     {
         var plan = new ZonePlan(target, options);
         var all = await ReportAsync(target, target.Length, cancellationToken);
         plan.Target = [.. all.TakeWhile(z => z.Start < length)];
         plan._othersActive = all.Skip(plan.Target.Length).Count(IsActive);
-        if (source is IZonedBlockDevice zoned)
+        if (source.Zones is not null)
         {
-            await plan.CompareAsync(zoned, length, cancellationToken);
+            await plan.CompareAsync(source, length, cancellationToken);
         }
 
         plan.CheckConditions();
@@ -54,7 +54,7 @@ internal sealed class ZonePlan
         {
             if (IsFixed(Target[zone].Condition))
             {
-                await _target.Attributes!.SetConditionAsync(zone, ZoneCondition.Empty, cancellationToken);
+                await _target.Zones!.Attributes!.SetConditionAsync(zone, ZoneCondition.Empty, cancellationToken);
                 Target[zone] = Target[zone] with { Condition = ZoneCondition.Closed };
             }
         }
@@ -70,7 +70,7 @@ internal sealed class ZonePlan
             if (zone > first)
             {
                 long start = Target[first].Start, end = Target[zone - 1].Start + Target[zone - 1].Length;
-                await _target.ManageZonesAsync(ZoneAction.Reset, start, end - start, cancellationToken);
+                await _target.Zones!.ManageAsync(ZoneAction.Reset, start, end - start, cancellationToken);
             }
         }
     }
@@ -87,7 +87,7 @@ internal sealed class ZonePlan
         }
 
         var ranges = new List<(long Start, long End)>();
-        bool fullFirst = _target.Zoned.MaxActiveZones != 0;
+        bool fullFirst = _target.Zones!.Limits.MaxActiveZones != 0;
         for (int pass = fullFirst ? 0 : 1; pass < 2; pass++)
         {
             foreach (var zone in Source)
@@ -121,13 +121,13 @@ internal sealed class ZonePlan
 
     private static bool IsFixed(ZoneCondition condition) => condition is ZoneCondition.ReadOnly or ZoneCondition.Offline;
 
-    private static async ValueTask<ZoneDescriptor[]> ReportAsync(IZonedBlockDevice device, long length, CancellationToken cancellationToken)
+    private static async ValueTask<ZoneDescriptor[]> ReportAsync(IBlockDevice device, long length, CancellationToken cancellationToken)
     {
         var zones = new List<ZoneDescriptor>();
         var batch = new ZoneDescriptor[ReportBatch];
         for (long at = 0; at < length;)
         {
-            int count = await device.ReportZonesAsync(at, batch, cancellationToken);
+            int count = await device.Zones!.ReportAsync(at, batch, cancellationToken);
             if (count == 0)
             {
                 break;
@@ -140,10 +140,10 @@ internal sealed class ZonePlan
         return [.. zones];
     }
 
-    private async ValueTask CompareAsync(IZonedBlockDevice source, long length, CancellationToken cancellationToken)
+    private async ValueTask CompareAsync(IBlockDevice source, long length, CancellationToken cancellationToken)
     {
         var zones = await ReportAsync(source, length, cancellationToken);
-        bool same = source.Zoned.ZoneSize == _target.Zoned.ZoneSize && _options.Start == 0 && zones.Length <= Target.Length;
+        bool same = source.Zones!.Limits.ZoneSize == _target.Zones!.Limits.ZoneSize && _options.Start == 0 && zones.Length <= Target.Length;
         int alignment = Math.Max(1, _target.Limits.RequestAlignment);
         for (int i = 0; same && i < zones.Length; i++)
         {
@@ -154,28 +154,28 @@ internal sealed class ZonePlan
         if (same)
         {
             Source = zones;
-            SourceAttributes = source.Attributes;
+            SourceAttributes = source.Zones!.Attributes;
             WarnOfAttributes(source);
             return;
         }
 
-        var (from, to) = (source.Zoned, _target.Zoned);
+        var (from, to) = (source.Zones!.Limits, _target.Zones!.Limits);
         _options.Warn?.Invoke(
             $"the zones of the source (zone size {from.ZoneSize}, capacity {from.ZoneCapacity}, {from.ConventionalZones} conventional) are not those "
             + $"of the target (zone size {to.ZoneSize}, capacity {to.ZoneCapacity}, {to.ConventionalZones} conventional): "
             + "the data is copied, the write pointers are not");
     }
 
-    private void WarnOfAttributes(IZonedBlockDevice source)
+    private void WarnOfAttributes(IBlockDevice source)
     {
         int zones = Source!.Count(z => IsFixed(z.Condition));
-        if (zones > 0 && _target.Attributes is null)
+        if (zones > 0 && _target.Zones!.Attributes is null)
         {
             _options.Warn?.Invoke($"the target has no read-only or offline zones: this condition of {zones} zones is not copied");
         }
 
-        int extended = source.Attributes is { } from ? Enumerable.Range(0, Source!.Length).Count(from.HasExtension) : 0;
-        if (extended > 0 && _target.Attributes?.ExtensionBytes != source.Attributes!.ExtensionBytes)
+        int extended = source.Zones!.Attributes is { } from ? Enumerable.Range(0, Source!.Length).Count(from.HasExtension) : 0;
+        if (extended > 0 && _target.Zones!.Attributes?.ExtensionBytes != source.Zones!.Attributes!.ExtensionBytes)
         {
             SourceAttributes = null;
             _options.Warn?.Invoke($"the target has no room for zone descriptor extensions: those of {extended} zones are not copied");
@@ -187,13 +187,13 @@ internal sealed class ZonePlan
         for (int i = 0; i < Target.Length; i++)
         {
             var wanted = Source is not null && i < Source.Length ? Source[i].Condition : ZoneCondition.Empty;
-            if (IsFixed(Target[i].Condition) && (Target[i].Condition != wanted || _target.Attributes is null))
+            if (IsFixed(Target[i].Condition) && (Target[i].Condition != wanted || _target.Zones!.Attributes is null))
             {
                 string word = Target[i].Condition == ZoneCondition.ReadOnly ? "read-only" : "offline";
                 throw new BlockException(BlockError.ReadOnly, $"zone {i} of the target is {word}: it cannot be filled");
             }
 
-            if (wanted == ZoneCondition.Offline && _target.Attributes is null)
+            if (wanted == ZoneCondition.Offline && _target.Zones!.Attributes is null)
             {
                 throw _options.Unreadable is null
                     ? new BlockException(BlockError.Io, $"zone {i} of the source is offline: its data cannot be read")
@@ -204,7 +204,7 @@ internal sealed class ZonePlan
 
     private void CheckActive()
     {
-        uint most = _target.Zoned.MaxActiveZones;
+        uint most = _target.Zones!.Limits.MaxActiveZones;
         if (most == 0 || Source is null)
         {
             return;

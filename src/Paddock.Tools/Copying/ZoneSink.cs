@@ -7,7 +7,7 @@ internal sealed class ZoneSink : ICopySink
 {
     private const int Sector = 512, ZeroPiece = 1 << 20;
 
-    private readonly IZonedBlockDevice _target;
+    private readonly IBlockDevice _target;
     private readonly ZonePlan _plan;
     private readonly CopyOptions _options;
     private readonly List<int> _partlyFilled = [];
@@ -18,12 +18,12 @@ internal sealed class ZoneSink : ICopySink
     private int _zone = -1;
     private long _pointer;
 
-    public ZoneSink(IZonedBlockDevice target, ZonePlan plan, CopyOptions options)
+    public ZoneSink(IBlockDevice target, ZonePlan plan, CopyOptions options)
     {
         _target = target;
         _plan = plan;
         _options = options;
-        _maxActive = target.Zoned.MaxActiveZones;
+        _maxActive = target.Zones!.Limits.MaxActiveZones;
         _active = plan.OthersActive;
         Unit = Math.Max(Sector, target.Limits.RequestAlignment);
         ZeroBlock = options.SparseBytes == 0 ? 0 : (options.SparseBytes + Unit - 1) / Unit * Unit;
@@ -93,7 +93,7 @@ internal sealed class ZoneSink : ICopySink
 
     private async ValueTask<ZoneDescriptor> EnterAsync(long offset, CancellationToken cancellationToken)
     {
-        int index = (int)(offset / _target.Zoned.ZoneSize);
+        int index = (int)(offset / _target.Zones!.Limits.ZoneSize);
         if (index != _zone)
         {
             await LeaveAsync(cancellationToken);
@@ -194,7 +194,7 @@ internal sealed class ZoneSink : ICopySink
         if (_maxActive != 0 && _active >= _maxActive && _plan.Source is null && _partlyFilled.Count > 0)
         {
             var last = _plan.Target[_partlyFilled[^1]];
-            await _target.ManageZonesAsync(ZoneAction.Finish, last.Start, last.Length, cancellationToken);
+            await _target.Zones!.ManageAsync(ZoneAction.Finish, last.Start, last.Length, cancellationToken);
             _partlyFilled.RemoveAt(_partlyFilled.Count - 1);
             _active--;
             _finished++;
@@ -251,16 +251,16 @@ internal sealed class ZoneSink : ICopySink
             bool isFull = _pointer == zone.Start + zone.Capacity;
             if (wanted.Condition == ZoneCondition.Full && !isFull)
             {
-                await _target.ManageZonesAsync(ZoneAction.Finish, zone.Start, zone.Length, cancellationToken);
+                await _target.Zones!.ManageAsync(ZoneAction.Finish, zone.Start, zone.Length, cancellationToken);
                 Release();
             }
             else if (_pointer > zone.Start && !isFull)
             {
-                await _target.ManageZonesAsync(ZoneAction.Close, zone.Start, zone.Length, cancellationToken);
+                await _target.Zones!.ManageAsync(ZoneAction.Close, zone.Start, zone.Length, cancellationToken);
             }
         }
 
-        if (wanted.Condition == ZoneCondition.ReadOnly && _target.Attributes is { } attributes)
+        if (wanted.Condition == ZoneCondition.ReadOnly && _target.Zones!.Attributes is { } attributes)
         {
             await attributes.SetConditionAsync(_zone, ZoneCondition.ReadOnly, cancellationToken);
             Release();
@@ -274,7 +274,7 @@ internal sealed class ZoneSink : ICopySink
             byte[] extension = new byte[from.ExtensionBytes];
             if (await from.ReadExtensionAsync(zone, extension, cancellationToken))
             {
-                await _target.Attributes!.WriteExtensionAsync(zone, extension, cancellationToken);
+                await _target.Zones!.Attributes!.WriteExtensionAsync(zone, extension, cancellationToken);
                 _partlyFilled.Add(zone);
                 _active++;
             }
@@ -284,7 +284,7 @@ internal sealed class ZoneSink : ICopySink
     // zones whose data cannot be read were not copied
     private async ValueTask SetOfflineAsync(CancellationToken cancellationToken)
     {
-        if (_plan.Source is not { } source || _target.Attributes is not { } attributes)
+        if (_plan.Source is not { } source || _target.Zones!.Attributes is not { } attributes)
         {
             return;
         }

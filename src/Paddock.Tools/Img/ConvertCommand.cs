@@ -34,7 +34,7 @@ internal static class ConvertCommand
             throw new ToolException("Compression not supported for this file format");
         }
 
-        if (source.Device is IZonedBlockDevice && output.Device is not IZonedBlockDevice && !given.IsQuiet)
+        if (source.Device.Zones is not null && output.Device.Zones is null && !given.IsQuiet)
         {
             ctx.Warn($"'{given.Source}' has zones, and '{given.Target}' has none: its data is copied, its zones and write pointers are not");
         }

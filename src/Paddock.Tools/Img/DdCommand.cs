@@ -39,7 +39,7 @@ internal static class DdCommand
             ctx.Report($"{from}: cannot skip to specified offset");
         }
 
-        if (input.Device is IZonedBlockDevice)
+        if (input.Device.Zones is not null)
         {
             ctx.Warn($"'{from}' has zones, and '{to}' has none: its data is copied, its zones and write pointers are not");
         }

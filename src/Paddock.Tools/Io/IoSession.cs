@@ -27,8 +27,8 @@ internal sealed class IoSession(ToolContext context)
     public IBlockDevice Device => Image!.Device;
 
     /// <summary>The zoned device, or a refusal as a drive without zones gives it.</summary>
-    public IZonedBlockDevice Zoned
-        => Device as IZonedBlockDevice ?? throw new BlockException(BlockError.NotSupported, "the image has no zones");
+    public IZones Zones
+        => Device.Zones ?? throw new BlockException(BlockError.NotSupported, "the image has no zones");
 
     /// <summary>Prints whole lines to standard output. Requests that end on other threads print too.</summary>
     public void Print(string text)

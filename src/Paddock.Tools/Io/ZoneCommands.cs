@@ -16,9 +16,9 @@ internal static class ZoneCommands
         long wanted = arguments.Number(1);
         try
         {
-            var device = session.Zoned;
-            var zones = new ZoneDescriptor[(int)Math.Clamp(wanted, 0, device.Zoned.ZoneCount)];
-            int count = await device.ReportZonesAsync(offset, zones);
+            var zoned = session.Zones;
+            var zones = new ZoneDescriptor[(int)Math.Clamp(wanted, 0, zoned.Limits.ZoneCount)];
+            int count = await zoned.ReportAsync(offset, zones);
             foreach (var zone in zones.AsSpan(0, count))
             {
                 session.Print(string.Create(
@@ -43,7 +43,7 @@ internal static class ZoneCommands
         long length = arguments.Number(1);
         try
         {
-            await session.Zoned.ManageZonesAsync(action, offset, length);
+            await session.Zones.ManageAsync(action, offset, length);
             return true;
         }
         catch (BlockException e)
@@ -70,15 +70,15 @@ internal static class ZoneCommands
 
         try
         {
-            var device = session.Zoned;
-            if (length > device.Zoned.ZoneSize)
+            var zoned = session.Zones;
+            if (length > zoned.Limits.ZoneSize)
             {
                 throw new BlockException(BlockError.NotSupported, "an append is longer than a zone");
             }
 
             var data = new byte[length];
             Array.Fill(data, AppendPattern);
-            long at = await device.AppendAsync(offset, data);
+            long at = await zoned.AppendAsync(offset, data);
             if (arguments.Has('p'))
             {
                 session.Print(string.Create(CultureInfo.InvariantCulture, $"After zap done, the append sector is 0x{at / Sector:x}\n"));

@@ -18,17 +18,17 @@ public static class AppendVerb
         string path, int zone, bool pad, NativeConsole console, CancellationToken cancellationToken = default)
     {
         await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken);
-        var zoned = NativeImage.Zoned(device, path);
-        if (zone < 0 || zone >= zoned.Zoned.ZoneCount)
+        var zoned = NativeImage.Zones(device, path);
+        if (zone < 0 || zone >= zoned.Limits.ZoneCount)
         {
-            throw new ToolException($"zone {zone} does not exist: this disk has zones 0 to {zoned.Zoned.ZoneCount - 1}");
+            throw new ToolException($"zone {zone} does not exist: this disk has zones 0 to {zoned.Limits.ZoneCount - 1}");
         }
 
-        long start = zone * zoned.Zoned.ZoneSize;
+        long start = zone * zoned.Limits.ZoneSize;
         long landed = -1;
         long total = 0;
-        byte[] buffer = new byte[ChunkSize(zoned.Zoned)];
-        await RefuseWhatCannotFitAsync(zoned, start, console.Input, cancellationToken);
+        byte[] buffer = new byte[ChunkSize(zoned.Limits)];
+        await RefuseWhatCannotFitAsync(device, start, console.Input, cancellationToken);
         console.PromptForInput();
         try
         {
@@ -36,21 +36,21 @@ public static class AppendVerb
             while ((got = await FillAsync(console.Input, buffer, cancellationToken)) > 0)
             {
                 int length = WholeSectors(buffer, got, pad);
-                long at = await zoned.AppendAsync(start, buffer.AsMemory(0, length), WriteFlags.None, cancellationToken);
+                long at = await zoned.AppendAsync(start, buffer.AsMemory(0, length), cancellationToken: cancellationToken);
                 landed = landed < 0 ? at : landed;
                 total += length;
             }
         }
         catch (Exception e) when (total > 0 && e is BlockException or ToolException or IOException or OperationCanceledException)
         {
-            await zoned.FlushAsync(CancellationToken.None);
+            await device.FlushAsync(CancellationToken.None);
             bool stopped = e is OperationCanceledException;
             throw new ToolException(
                 $"{(stopped ? "stopped" : e.Message)} ({total} bytes were appended at 0x{landed:x})",
                 stopped ? NativeExit.Stopped : NativeExit.Failure);
         }
 
-        await zoned.FlushAsync(cancellationToken);
+        await device.FlushAsync(cancellationToken);
         console.Out.WriteLine(total == 0
             ? "standard input was empty: nothing appended"
             : $"appended {total} bytes to zone {zone} at {landed} (0x{landed:x})");
@@ -64,7 +64,7 @@ public static class AppendVerb
 
     // the length of a file is known beforehand: append all of it or nothing
     private static async ValueTask RefuseWhatCannotFitAsync(
-        IZonedBlockDevice device, long start, Stream input, CancellationToken cancellationToken)
+        IBlockDevice device, long start, Stream input, CancellationToken cancellationToken)
     {
         if (!input.CanSeek)
         {
@@ -72,12 +72,12 @@ public static class AppendVerb
         }
 
         var report = new ZoneDescriptor[1];
-        await device.ReportZonesAsync(start, report, cancellationToken);
+        await device.Zones!.ReportAsync(start, report, cancellationToken);
         long room = report[0].Condition == ZoneCondition.Full ? 0 : report[0].Start + report[0].Capacity - report[0].WritePointer;
         long length = input.Length - input.Position;
         if (report[0].Type != ZoneType.Conventional && length > room)
         {
-            throw new ToolException($"{length} bytes do not fit into zone {start / device.Zoned.ZoneSize}: {room} bytes are left");
+            throw new ToolException($"{length} bytes do not fit into zone {start / device.Zones!.Limits.ZoneSize}: {room} bytes are left");
         }
     }
 

@@ -76,7 +76,7 @@ public sealed class Demo
         },
     };
 
-    private async ValueTask WriteAsync(IZonedBlockDevice device, CancellationToken cancellationToken)
+    private async ValueTask WriteAsync(IBlockDevice device, CancellationToken cancellationToken)
     {
         Say("Write zone 4 sequentially: three writes of 512 KiB at the write pointer.");
         byte[] data = Pattern(512 * 1024, 0x5a);
@@ -101,31 +101,31 @@ public sealed class Demo
         throw new ToolException("a write beyond the write pointer was accepted: this is a bug in Paddock; please report it");
     }
 
-    private async ValueTask AppendAsync(IZonedBlockDevice device, CancellationToken cancellationToken)
+    private async ValueTask AppendAsync(IBlockDevice device, CancellationToken cancellationToken)
     {
         Say("Two appends to zone 5 specify only the zone; the disk returns the offset of the data.");
         for (int i = 0; i < 2; i++)
         {
-            long at = await device.AppendAsync(5 * ZoneSize, Pattern(65536, 0x11), WriteFlags.None, cancellationToken);
+            long at = await device.Zones!.AppendAsync(5 * ZoneSize, Pattern(65536, 0x11), cancellationToken: cancellationToken);
             _console.Out.WriteLine($"   appended at {at} (0x{at:x})");
         }
     }
 
-    private async ValueTask FillAndResetAsync(IZonedBlockDevice device, CancellationToken cancellationToken)
+    private async ValueTask FillAndResetAsync(IBlockDevice device, CancellationToken cancellationToken)
     {
         Say("Fill zones 6 to 9, finish zone 10 early, and open zone 11 explicitly.");
         for (int zone = 6; zone <= 9; zone++)
         {
-            await device.AppendAsync(zone * ZoneSize, Pattern(3 * (int)Mebibyte, 0x22), WriteFlags.None, cancellationToken);
+            await device.Zones!.AppendAsync(zone * ZoneSize, Pattern(3 * (int)Mebibyte, 0x22), cancellationToken: cancellationToken);
         }
 
-        await device.AppendAsync(10 * ZoneSize, Pattern(4096, 0x33), WriteFlags.None, cancellationToken);
-        await device.ManageZonesAsync(ZoneAction.Finish, 10 * ZoneSize, ZoneSize, cancellationToken);
-        await device.ManageZonesAsync(ZoneAction.Open, 11 * ZoneSize, ZoneSize, cancellationToken);
+        await device.Zones!.AppendAsync(10 * ZoneSize, Pattern(4096, 0x33), cancellationToken: cancellationToken);
+        await device.Zones!.ManageAsync(ZoneAction.Finish, 10 * ZoneSize, ZoneSize, cancellationToken);
+        await device.Zones!.ManageAsync(ZoneAction.Open, 11 * ZoneSize, ZoneSize, cancellationToken);
         await ShowAsync(device, 9, cancellationToken);
 
         Say("Reset zone 9: it is empty and reads as zeroes.");
-        await device.ManageZonesAsync(ZoneAction.Reset, 9 * ZoneSize, ZoneSize, cancellationToken);
+        await device.Zones!.ManageAsync(ZoneAction.Reset, 9 * ZoneSize, ZoneSize, cancellationToken);
         byte[] read = new byte[4096];
         await device.ReadAsync(9 * ZoneSize, read, cancellationToken);
         if (read.AsSpan().ContainsAnyExcept((byte)0))
@@ -136,7 +136,7 @@ public sealed class Demo
         await ShowAsync(device, 9, cancellationToken);
     }
 
-    private async ValueTask CheckReopenedAsync(IZonedBlockDevice device, CancellationToken cancellationToken)
+    private async ValueTask CheckReopenedAsync(IBlockDevice device, CancellationToken cancellationToken)
     {
         var zone = (await ReportAsync(device, 4, cancellationToken))[0];
         byte[] read = new byte[4096];
@@ -149,13 +149,13 @@ public sealed class Demo
         await ShowAsync(device, 4, cancellationToken);
     }
 
-    private async ValueTask<IZonedBlockDevice> OpenAsync(CancellationToken cancellationToken)
+    private async ValueTask<IBlockDevice> OpenAsync(CancellationToken cancellationToken)
     {
         var device = await NativeImage.OpenAsync(_path, writable: true, _console, cancellationToken);
-        return (IZonedBlockDevice)CheckedBlockDevice.Wrap(device);
+        return device;
     }
 
-    private async ValueTask ShowAsync(IZonedBlockDevice device, int index, CancellationToken cancellationToken)
+    private async ValueTask ShowAsync(IBlockDevice device, int index, CancellationToken cancellationToken)
     {
         var zone = (await ReportAsync(device, index, cancellationToken))[0];
         _console.Out.WriteLine(
@@ -163,14 +163,14 @@ public sealed class Demo
             + $"{SizeText.Human(Math.Min(zone.WritePointer - zone.Start, zone.Capacity))} of {SizeText.Human(zone.Capacity)} written");
     }
 
-    private static async ValueTask<ZoneDescriptor[]> ReportAsync(IZonedBlockDevice device, int index, CancellationToken cancellationToken)
+    private static async ValueTask<ZoneDescriptor[]> ReportAsync(IBlockDevice device, int index, CancellationToken cancellationToken)
     {
         var report = new ZoneDescriptor[1];
-        await device.ReportZonesAsync(index * ZoneSize, report, cancellationToken);
+        await device.Zones!.ReportAsync(index * ZoneSize, report, cancellationToken);
         return report;
     }
 
-    private async ValueTask MapAsync(IZonedBlockDevice device, CancellationToken cancellationToken)
+    private async ValueTask MapAsync(IBlockDevice device, CancellationToken cancellationToken)
     {
         _console.Out.WriteLine();
         await ZoneMap.DrawAsync(device, "demo.qcow2", _console, cancellationToken);

@@ -63,10 +63,10 @@ internal static class NativeImage
             ? await NvmeNode.OpenAsync(path, readOnly: !writable, cancellationToken)
             : await OpenAsync(path, writable, console, cancellationToken);
 
-    /// <summary>The image as a zoned device.</summary>
+    /// <summary>The zones of an image.</summary>
     /// <exception cref="ToolException">The image has no zones.</exception>
-    public static IZonedBlockDevice Zoned(IBlockDevice device, string path)
-        => device as IZonedBlockDevice
+    public static IZones Zones(IBlockDevice device, string path)
+        => device.Zones
             ?? throw new ToolException($"'{path}' has no zones; create a zoned image with 'paddock create FILE SIZE --zone-size 64M'");
 
     /// <summary>Opens the file of an image.</summary>

@@ -10,16 +10,16 @@ public static class ZoneActionVerb
         ZoneAction action, string path, string zones, NativeConsole console, CancellationToken cancellationToken = default)
     {
         await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken);
-        var zoned = NativeImage.Zoned(device, path);
+        var zoned = NativeImage.Zones(device, path);
         int done = 0;
-        foreach (var run in ZoneList.Parse(zones, zoned.Zoned.ZoneCount))
+        foreach (var run in ZoneList.Parse(zones, zoned.Limits.ZoneCount))
         {
-            var target = zones == "all" ? Sequential(run, zoned.Zoned) : run;
-            long start = target.First * zoned.Zoned.ZoneSize;
-            long end = Math.Min((target.First + (long)target.Count) * zoned.Zoned.ZoneSize, zoned.Length);
+            var target = zones == "all" ? Sequential(run, zoned.Limits) : run;
+            long start = target.First * zoned.Limits.ZoneSize;
+            long end = Math.Min((target.First + (long)target.Count) * zoned.Limits.ZoneSize, device.Length);
             try
             {
-                await zoned.ManageZonesAsync(action, start, end - start, cancellationToken);
+                await zoned.ManageAsync(action, start, end - start, cancellationToken);
             }
             catch (ZoneException e) when (done > 0)
             {
@@ -29,7 +29,7 @@ public static class ZoneActionVerb
             done += target.Count;
         }
 
-        await zoned.FlushAsync(cancellationToken);
+        await device.FlushAsync(cancellationToken);
         console.Out.WriteLine($"{done} {(done == 1 ? "zone" : "zones")} {Done(action)}");
     }
 

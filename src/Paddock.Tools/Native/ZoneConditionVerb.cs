@@ -16,14 +16,14 @@ public static class ZoneConditionVerb
         ZoneCondition condition, string path, string zones, NativeConsole console, CancellationToken cancellationToken = default)
     {
         await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken);
-        var zoned = NativeImage.Zoned(device, path);
+        var zoned = NativeImage.Zones(device, path);
         if (zoned.Attributes is not { } attributes)
         {
             throw new ToolException($"'{path}' is on a server: use 'paddock fault SOCKET readonly|offline|restore zone=N' on the server's control socket");
         }
 
         int done = 0;
-        foreach (var run in ZoneList.Parse(zones, zoned.Zoned.ZoneCount))
+        foreach (var run in ZoneList.Parse(zones, zoned.Limits.ZoneCount))
         {
             for (int zone = run.First; zone < run.First + run.Count; zone++, done++)
             {

@@ -15,9 +15,9 @@ public static class ZoneMap
 
     /// <summary>Writes the map with its heading, legend and resources in use.</summary>
     public static async ValueTask DrawAsync(
-        IZonedBlockDevice device, string title, NativeConsole console, CancellationToken cancellationToken = default)
+        IBlockDevice device, string title, NativeConsole console, CancellationToken cancellationToken = default)
     {
-        var zoned = device.Zoned;
+        var zoned = device.Zones!.Limits;
         int label = Math.Max(4, (zoned.ZoneCount - 1).ToString(CultureInfo.InvariantCulture).Length);
         int columns = Columns(console.Width - label - 3);
         int perCell = (int)(((long)zoned.ZoneCount + (columns * MaxRows) - 1) / (columns * MaxRows));

@@ -28,7 +28,7 @@ internal sealed class ZoneSurvey
     public int this[ZoneCondition condition] => _counts[(int)condition];
 
     /// <summary>Counts the zones and folds them into cells.</summary>
-    public static async ValueTask<ZoneSurvey> TakeAsync(IZonedBlockDevice device, int zonesPerCell, CancellationToken cancellationToken)
+    public static async ValueTask<ZoneSurvey> TakeAsync(IBlockDevice device, int zonesPerCell, CancellationToken cancellationToken)
     {
         var survey = new ZoneSurvey(zonesPerCell);
         var cell = default(ZoneCell);
@@ -56,12 +56,12 @@ internal sealed class ZoneSurvey
 
     /// <summary>Calls <paramref name="visit"/> with the index and description of each zone, in order.</summary>
     public static async ValueTask ForEachAsync(
-        IZonedBlockDevice device, Action<int, ZoneDescriptor> visit, CancellationToken cancellationToken)
+        IBlockDevice device, Action<int, ZoneDescriptor> visit, CancellationToken cancellationToken)
     {
-        var batch = new ZoneDescriptor[Math.Min(Batch, device.Zoned.ZoneCount)];
-        for (int index = 0; index < device.Zoned.ZoneCount;)
+        var batch = new ZoneDescriptor[Math.Min(Batch, device.Zones!.Limits.ZoneCount)];
+        for (int index = 0; index < device.Zones!.Limits.ZoneCount;)
         {
-            int count = await device.ReportZonesAsync(index * device.Zoned.ZoneSize, batch, cancellationToken);
+            int count = await device.Zones!.ReportAsync(index * device.Zones!.Limits.ZoneSize, batch, cancellationToken);
             for (int i = 0; i < count; i++)
             {
                 visit(index + i, batch[i]);

@@ -24,12 +24,12 @@ public static class ZonesVerb
         string path, ZonesView view, NativeConsole console, CancellationToken cancellationToken = default)
     {
         await using var device = await NativeImage.OpenDiskAsync(path, writable: false, console, cancellationToken);
-        var zoned = NativeImage.Zoned(device, path);
+        NativeImage.Zones(device, path);
         await (view switch
         {
-            ZonesView.Table => WriteTableAsync(zoned, console, cancellationToken),
-            ZonesView.Json => WriteJsonAsync(zoned, console, cancellationToken),
-            _ => ZoneMap.DrawAsync(zoned, Path.GetFileName(path), console, cancellationToken),
+            ZonesView.Table => WriteTableAsync(device, console, cancellationToken),
+            ZonesView.Json => WriteJsonAsync(device, console, cancellationToken),
+            _ => ZoneMap.DrawAsync(device, Path.GetFileName(path), console, cancellationToken),
         });
     }
 
@@ -44,7 +44,7 @@ public static class ZonesVerb
         json.WriteNumber("max_append_bytes", limits.MaxAppendBytes);
     }
 
-    private static ValueTask WriteTableAsync(IZonedBlockDevice device, NativeConsole console, CancellationToken cancellationToken)
+    private static ValueTask WriteTableAsync(IBlockDevice device, NativeConsole console, CancellationToken cancellationToken)
     {
         console.Out.WriteLine($"{"zone",8} {"start",18} {"length",12} {"capacity",12} {"written",12} {"pointer",18}  condition");
         return ZoneSurvey.ForEachAsync(
@@ -62,7 +62,7 @@ public static class ZonesVerb
             cancellationToken);
     }
 
-    private static async ValueTask WriteJsonAsync(IZonedBlockDevice device, NativeConsole console, CancellationToken cancellationToken)
+    private static async ValueTask WriteJsonAsync(IBlockDevice device, NativeConsole console, CancellationToken cancellationToken)
     {
         console.Out.Flush();
         await using var json = new Utf8JsonWriter(console.OutStream, new JsonWriterOptions { Indented = true });
@@ -70,7 +70,7 @@ public static class ZonesVerb
         int active = 0;
         json.WriteStartObject();
         json.WriteNumber("size", device.Length);
-        WriteLimits(json, device.Zoned);
+        WriteLimits(json, device.Zones!.Limits);
         json.WriteStartArray("zones");
         await ZoneSurvey.ForEachAsync(
             device,

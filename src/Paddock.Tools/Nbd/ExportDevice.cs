@@ -23,45 +23,44 @@ internal enum ZeroDetection
 /// <param name="dataEnd">Where the stored bytes end, if that is inside the last sector: what follows reads as zeroes and is told so.</param>
 /// <param name="alignment">Requests are multiples of it, if the disk does not want more.</param>
 internal sealed class ExportDevice(
-    IBlockDevice device, long offset, bool unmap, ZeroDetection zeroes, long dataEnd = long.MaxValue, int alignment = 1) : IBlockDevice
+    IBlockDevice device, long offset, bool unmap, ZeroDetection zeroes, long dataEnd = long.MaxValue, int alignment = 1)
+    : DelegatingDevice(device, owns: false)
 {
     private long _dataEnd = dataEnd;
 
-    public long Length => Math.Max(0, device.Length - offset);
+    public override long Length => Math.Max(0, Inner.Length - offset);
 
-    public bool IsReadOnly => device.IsReadOnly;
-
-    public BlockLimits Limits => device.Limits with { RequestAlignment = Math.Max(alignment, device.Limits.RequestAlignment) };
+    public override BlockLimits Limits => Inner.Limits with { RequestAlignment = Math.Max(alignment, Inner.Limits.RequestAlignment) };
 
     // with an offset, its own status cannot be asked for at the same place: the chain is walked here
-    public IBlockDevice? Backing => device.Backing is { } backing ? offset == 0 ? backing : new ExportDevice(backing, offset, unmap, zeroes) : null;
+    public override IBlockDevice? Backing => Inner.Backing is { } backing ? offset == 0 ? backing : new ExportDevice(backing, offset, unmap, zeroes) : null;
 
-    public ValueTask ReadAsync(long at, Memory<byte> buffer, CancellationToken cancellationToken = default)
-        => device.ReadAsync(offset + at, buffer, cancellationToken);
+    // NBD knows no zones
+    public override IZones? Zones => null;
 
-    public ValueTask WriteAsync(
+    public override ValueTask ReadAsync(long at, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => Inner.ReadAsync(offset + at, buffer, cancellationToken);
+
+    public override ValueTask WriteAsync(
         long at, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
     {
         if (zeroes != ZeroDetection.Off && !data.Span.ContainsAnyExcept((byte)0))
         {
             var how = ((flags & WriteFlags.Fua) != 0 ? ZeroFlags.Fua : 0) | (zeroes == ZeroDetection.Unmap && unmap ? ZeroFlags.MayUnmap : 0);
-            return device.WriteZeroesAsync(offset + at, data.Length, how, cancellationToken);
+            return Inner.WriteZeroesAsync(offset + at, data.Length, how, cancellationToken);
         }
 
-        return device.WriteAsync(offset + at, data, flags, cancellationToken);
+        return Inner.WriteAsync(offset + at, data, flags, cancellationToken);
     }
 
-    public ValueTask WriteZeroesAsync(
+    public override ValueTask WriteZeroesAsync(
         long at, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
-        => device.WriteZeroesAsync(offset + at, length, unmap ? flags : flags & ~ZeroFlags.MayUnmap, cancellationToken);
+        => Inner.WriteZeroesAsync(offset + at, length, unmap ? flags : flags & ~ZeroFlags.MayUnmap, cancellationToken);
 
-    public ValueTask DiscardAsync(long at, long length, CancellationToken cancellationToken = default)
-        => unmap ? device.DiscardAsync(offset + at, length, cancellationToken)
-            : device.IsReadOnly ? throw new BlockException(BlockError.ReadOnly, "the device is open for reading only") : ValueTask.CompletedTask;
+    public override ValueTask DiscardAsync(long at, long length, CancellationToken cancellationToken = default)
+        => unmap ? Inner.DiscardAsync(offset + at, length, cancellationToken) : ValueTask.CompletedTask;
 
-    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => device.FlushAsync(cancellationToken);
-
-    public async ValueTask ResizeAsync(
+    public override async ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
     {
         if (length > long.MaxValue - offset)
@@ -69,13 +68,13 @@ internal sealed class ExportDevice(
             throw new BlockException(BlockError.TooLarge, $"a size of {length} bytes behind an offset of {offset}");
         }
 
-        await device.ResizeAsync(offset + length, preallocation, cancellationToken);
+        await Inner.ResizeAsync(offset + length, preallocation, cancellationToken);
 
         // whole sectors from now on
         Volatile.Write(ref _dataEnd, long.MaxValue);
     }
 
-    public ValueTask<BlockStatus> GetStatusAsync(long at, long length, CancellationToken cancellationToken = default)
+    public override ValueTask<BlockStatus> GetStatusAsync(long at, long length, CancellationToken cancellationToken = default)
     {
         long from = offset + at;
         long end = Volatile.Read(ref _dataEnd);
@@ -84,8 +83,6 @@ internal sealed class ExportDevice(
             return new(new BlockStatus(length, BlockStatusFlags.Zero | BlockStatusFlags.Allocated));
         }
 
-        return device.GetStatusAsync(from, Math.Min(length, end - from), cancellationToken);
+        return Inner.GetStatusAsync(from, Math.Min(length, end - from), cancellationToken);
     }
-
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 }

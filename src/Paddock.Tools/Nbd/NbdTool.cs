@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Paddock.Block;
+using Paddock.Block.Serving;
 using Paddock.Nbd;
 using Paddock.Posix;
 
@@ -134,14 +135,14 @@ public static class NbdTool
         return 0;
     }
 
-    private static IBlockDevice Shown(ImageNode node, NbdArguments given)
+    private static CheckedDevice Shown(ImageNode node, NbdArguments given)
     {
         // a raw image that was only guessed to be one is served in whole sectors
         bool isRaw = node.Driver == "raw", isGuess = isRaw && given.Format is null && !given.ImageOpts;
         long end = isRaw && !isGuess && node.Storage.Length < node.Device.Length ? node.Storage.Length : long.MaxValue;
-        var device = given.Resize ? ResizableDevice.Wrap(node.Device) : node.Device;
-        var shown = new ExportDevice(device, given.Offset, given.Unmap, given.DetectZeroes, end, isGuess ? 512 : 1);
-        return isGuess ? CheckedBlockDevice.Wrap(shown) : shown;
+        var device = CheckedDevice.Unwrap(node.Device);
+        return CheckedDevice.Wrap(new ExportDevice(
+            given.Resize ? new ServedDevice(device) : device, given.Offset, given.Unmap, given.DetectZeroes, end, isGuess ? 512 : 1));
     }
 
     private static async Task<ImageNode> OpenAsync(NbdArguments given, ToolContext ctx, OpenSettings settings)

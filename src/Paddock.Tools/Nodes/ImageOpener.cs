@@ -325,7 +325,7 @@ public sealed class ImageOpener(string program, TextWriter messages)
             Filename = path,
             Storage = storage,
             Protocol = protocol,
-            Device = Cached(CheckedBlockDevice.Wrap(isGuess ? new ProbedRawDevice(device) : device), settings),
+            Device = Cached(CheckedDevice.Wrap(isGuess ? new ProbedRawDevice(device) : device), settings),
             IsGuess = isGuess,
         };
     }
@@ -359,7 +359,7 @@ public sealed class ImageOpener(string program, TextWriter messages)
     }
 
     private static IBlockDevice Cached(IBlockDevice device, OpenSettings settings)
-        => !settings.ReadOnly && IsWriteThrough(settings.Cache) ? CacheDevice.WriteThrough(device) : device;
+        => !settings.ReadOnly && IsWriteThrough(settings.Cache) ? CheckedDevice.Wrap(new CacheDevice(CheckedDevice.Unwrap(device))) : device;
 
     private async ValueTask<ImageNode> OpenQcow2Async(string path, IStorage storage, OpenSettings settings, QDict options, int depth)
     {
@@ -394,7 +394,7 @@ public sealed class ImageOpener(string program, TextWriter messages)
             Filename = path,
             Storage = storage,
             Qcow2 = image,
-            Device = Cached(CheckedBlockDevice.Wrap(image), settings),
+            Device = Cached(image, settings),
             Backing = gate.Opened,
         };
     }

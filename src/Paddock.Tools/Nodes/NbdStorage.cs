@@ -5,57 +5,36 @@ namespace Paddock.Tools;
 
 /// <summary>The bytes under an image, at an NBD server. They grow where the server offers it, and are never cut: they are not the image's alone.</summary>
 /// <param name="disk">The remote disk; owned.</param>
-internal sealed class NbdStorage(NbdDisk disk) : IStorage
+internal sealed class NbdStorage(NbdDisk disk) : DeviceStorage(disk, disk.Client.Target.ToString())
 {
     /// <summary>The remote disk.</summary>
     public NbdDisk Disk => disk;
 
-    public string Name { get; } = disk.Client.Target.ToString();
+    // not rounded up to whole sectors; bytes behind the end read as zeroes
+    public override long Length => disk.Client.Length;
 
-    public long Length => disk.Client.Length;
+    public override int PreferredAlignment => disk.Client.Limits.RequestAlignment;
 
-    public bool IsReadOnly => disk.IsReadOnly;
+    // the last sector may be shorter at the server than here
+    public override ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+        => IsInside(offset, data.Length)
+            ? base.WriteAsync(offset, data, cancellationToken)
+            : throw new BlockException(
+                BlockError.NoSpace, $"offset {offset}, length {data.Length}: outside the NBD export of {Length} bytes");
 
-    public int PreferredAlignment => disk.Client.Limits.RequestAlignment;
-
-    // bytes behind the end read as zeroes
-    public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
-        => disk.ReadAsync(offset, buffer, cancellationToken);
-
-    public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
-    {
-        // the last sector may be shorter at the server than here
-        if (offset > disk.Length || data.Length > disk.Length - offset)
-        {
-            throw new BlockException(BlockError.NoSpace, $"offset {offset}, length {data.Length}: outside the NBD export of {Length} bytes");
-        }
-
-        return disk.WriteAsync(offset, data, WriteFlags.None, cancellationToken);
-    }
-
-    public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
-        => offset <= disk.Length && length <= disk.Length - offset
-            ? disk.WriteZeroesAsync(offset, length, flags, cancellationToken)
+    public override ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
+        => IsInside(offset, length)
+            ? base.WriteZeroesAsync(offset, length, flags, cancellationToken)
             : throw new BlockException(BlockError.NotSupported, "Could not resize image: Cannot grow NBD nodes");
 
-    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => offset <= disk.Length && length <= disk.Length - offset ? disk.DiscardAsync(offset, length, cancellationToken) : default;
+    public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => IsInside(offset, length) ? base.DiscardAsync(offset, length, cancellationToken) : default;
 
-    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => disk.FlushAsync(cancellationToken);
-
-    public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
-        => ValueTask.FromResult(false);
-
-    public void ThrowIfFlushFailed() => disk.Client.ThrowIfFlushFailed();
-
-    public ValueTask SetLengthAsync(
+    public override ValueTask SetLengthAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
         => length <= Length ? default
             : disk.Client.CanResize ? disk.ResizeAsync(length, preallocation, cancellationToken)
             : throw new BlockException(BlockError.NotSupported, "Cannot grow NBD nodes");
 
-    public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => disk.GetStatusAsync(offset, length, cancellationToken);
-
-    public ValueTask DisposeAsync() => disk.DisposeAsync();
+    private bool IsInside(long offset, long length) => offset <= disk.Length && length <= disk.Length - offset;
 }

@@ -19,6 +19,10 @@ internal sealed class NullStorage(long size, bool readZeroes, bool readOnly) : I
 
     public long AllocatedBytes => 0;
 
+    public int PreferredAlignment => 1;
+
+    public ValueTask OnEventAsync(string eventName) => default;
+
     public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         if (readZeroes)

@@ -8,45 +8,29 @@ namespace Paddock.Tools;
 /// otherwise decide how its file is opened next time, and so which other files are read for it.
 /// </summary>
 /// <param name="device">The disk; owned.</param>
-internal sealed class ProbedRawDevice(IBlockDevice device) : IBlockDevice
+internal sealed class ProbedRawDevice(IBlockDevice device) : DelegatingDevice(device)
 {
     // changes at the ends of the disk take turns, so that each is judged by the bytes that it leaves
     private readonly AsyncMutex _ends = new();
 
     /// <inheritdoc/>
-    public long Length => device.Length;
-
-    /// <inheritdoc/>
-    public bool IsReadOnly => device.IsReadOnly;
-
-    /// <inheritdoc/>
-    public BlockLimits Limits => device.Limits;
-
-    /// <inheritdoc/>
-    public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
-        => device.ReadAsync(offset, buffer, cancellationToken);
-
-    /// <inheritdoc/>
-    public ValueTask WriteAsync(
+    public override ValueTask WriteAsync(
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
         => TouchesEnds(offset, data.Length)
-            ? WriteEndsAsync(offset, data, flags, cancellationToken) : device.WriteAsync(offset, data, flags, cancellationToken);
+            ? WriteEndsAsync(offset, data, flags, cancellationToken) : Inner.WriteAsync(offset, data, flags, cancellationToken);
 
     /// <inheritdoc/>
-    public ValueTask WriteZeroesAsync(
+    public override ValueTask WriteZeroesAsync(
         long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
         => TouchesEnds(offset, length)
-            ? ZeroEndsAsync(offset, length, flags, cancellationToken) : device.WriteZeroesAsync(offset, length, flags, cancellationToken);
+            ? ZeroEndsAsync(offset, length, flags, cancellationToken) : Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
 
     /// <inheritdoc/>
-    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => TouchesEnds(offset, length) ? DiscardEndsAsync(offset, length, cancellationToken) : device.DiscardAsync(offset, length, cancellationToken);
+    public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => TouchesEnds(offset, length) ? DiscardEndsAsync(offset, length, cancellationToken) : Inner.DiscardAsync(offset, length, cancellationToken);
 
     /// <inheritdoc/>
-    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => device.FlushAsync(cancellationToken);
-
-    /// <inheritdoc/>
-    public async ValueTask ResizeAsync(
+    public override async ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
     {
         await _ends.AcquireAsync();
@@ -56,28 +40,21 @@ internal sealed class ProbedRawDevice(IBlockDevice device) : IBlockDevice
             if (length < Length)
             {
                 var head = new byte[FormatProbe.HeadSize];
-                await device.ReadAsync(0, head.AsMemory(0, (int)Math.Min(length, head.Length)), cancellationToken);
+                await Inner.ReadAsync(0, head.AsMemory(0, (int)Math.Min(length, head.Length)), cancellationToken);
                 Refuse(FormatProbe.OfHead(head));
                 var tail = new byte[FormatProbe.TailSize];
                 long from = FormatProbe.TailStart(length);
-                await device.ReadAsync(from, tail.AsMemory(0, (int)(length - from)), cancellationToken);
+                await Inner.ReadAsync(from, tail.AsMemory(0, (int)(length - from)), cancellationToken);
                 Refuse(FormatProbe.OfTail(tail));
             }
 
-            await device.ResizeAsync(length, preallocation, cancellationToken);
+            await Inner.ResizeAsync(length, preallocation, cancellationToken);
         }
         finally
         {
             _ends.Release();
         }
     }
-
-    /// <inheritdoc/>
-    public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => device.GetStatusAsync(offset, length, cancellationToken);
-
-    /// <inheritdoc/>
-    public ValueTask DisposeAsync() => device.DisposeAsync();
 
     private static void Refuse(string format)
     {
@@ -103,7 +80,7 @@ internal sealed class ProbedRawDevice(IBlockDevice device) : IBlockDevice
             // a copy: the memory may be a guest's, which can change it between the check and the write
             byte[] copy = data.ToArray();
             await CheckAsync(offset, copy.Length, copy, cancellationToken);
-            await device.WriteAsync(offset, copy, flags, cancellationToken);
+            await Inner.WriteAsync(offset, copy, flags, cancellationToken);
         }
         finally
         {
@@ -117,7 +94,7 @@ internal sealed class ProbedRawDevice(IBlockDevice device) : IBlockDevice
         try
         {
             await CheckAsync(offset, length, null, cancellationToken);
-            await device.WriteZeroesAsync(offset, length, flags, cancellationToken);
+            await Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
         }
         finally
         {
@@ -131,7 +108,7 @@ internal sealed class ProbedRawDevice(IBlockDevice device) : IBlockDevice
         try
         {
             await CheckAsync(offset, length, null, cancellationToken);
-            await device.DiscardAsync(offset, length, cancellationToken);
+            await Inner.DiscardAsync(offset, length, cancellationToken);
         }
         finally
         {
@@ -164,7 +141,7 @@ internal sealed class ProbedRawDevice(IBlockDevice device) : IBlockDevice
     {
         if (offset > at || offset + length < at + bytes.Length)
         {
-            await device.ReadAsync(at, bytes.AsMemory(0, (int)Math.Min(bytes.Length, Length - at)), cancellationToken);
+            await Inner.ReadAsync(at, bytes.AsMemory(0, (int)Math.Min(bytes.Length, Length - at)), cancellationToken);
         }
 
         long from = Math.Max(offset, at), to = Math.Min(offset + length, at + bytes.Length);

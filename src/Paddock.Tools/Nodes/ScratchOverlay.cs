@@ -20,7 +20,7 @@ public static class ScratchOverlay
             Filename = below.Filename,
             Storage = storage,
             Qcow2 = image,
-            Device = CheckedBlockDevice.Wrap(image),
+            Device = image,
             Backing = below,
         };
     }

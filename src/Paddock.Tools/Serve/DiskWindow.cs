@@ -6,127 +6,116 @@ namespace Paddock.Tools.Serve;
 /// <param name="disk">The whole.</param>
 /// <param name="start">Where the part begins.</param>
 /// <param name="longest">How long it may be.</param>
-internal class DiskWindow(IBlockDevice disk, long start, long longest = long.MaxValue) : IBlockDevice
+/// <param name="zones">The zones of the part; null: it is a plain disk.</param>
+internal sealed class DiskWindow(IBlockDevice disk, long start, long longest = long.MaxValue, IZones? zones = null)
+    : DelegatingDevice(disk, owns: false)
 {
-    /// <inheritdoc/>
-    public long Length => Math.Clamp(disk.Length - start, 0, longest);
+    public override long Length => Math.Clamp(Inner.Length - start, 0, longest);
 
-    /// <inheritdoc/>
-    public bool IsReadOnly => disk.IsReadOnly;
+    // what the whole reads as is told by its own status
+    public override IBlockDevice? Backing => null;
 
-    /// <inheritdoc/>
-    public BlockLimits Limits => disk.Limits;
-
-    protected long Start => start;
+    public override IZones? Zones => zones;
 
     /// <summary>
     /// The parts of a zoned disk that a protocol without conventional zones can serve: its conventional zones as a plain disk, the
-    /// others as a zoned one. A disk that needs no parting is given back as it is.
+    /// others as a zoned one. A disk that needs no division is returned as it is.
     /// </summary>
     public static IReadOnlyList<IBlockDevice> Part(IBlockDevice disk)
     {
-        if (disk is not IZonedBlockDevice { Zoned: { ConventionalZones: > 0 and var conventional } limits } zoned)
+        var whole = CheckedDevice.Unwrap(disk);
+        if (whole.Zones is not { Limits: { ConventionalZones: > 0 and var conventional } limits } zones)
         {
             return [disk];
         }
 
         long border = conventional * limits.ZoneSize;
-        var plain = CheckedBlockDevice.Wrap(new DiskWindow(disk, 0, border));
-        return border >= disk.Length ? [plain] : [plain, CheckedBlockDevice.Wrap(new ZonedWindow(zoned, border))];
+        var plain = CheckedDevice.Wrap(new DiskWindow(whole, 0, border));
+        return border >= disk.Length
+            ? [plain] : [plain, CheckedDevice.Wrap(new DiskWindow(whole, border, zones: new ZoneWindow(zones, border, conventional)))];
     }
 
-    /// <inheritdoc/>
-    public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
-        => disk.ReadAsync(start + offset, buffer, cancellationToken);
+    public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => Inner.ReadAsync(start + offset, buffer, cancellationToken);
 
-    /// <inheritdoc/>
-    public ValueTask WriteAsync(
+    public override ValueTask WriteAsync(
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
-        => disk.WriteAsync(start + offset, data, flags, cancellationToken);
+        => Inner.WriteAsync(start + offset, data, flags, cancellationToken);
 
-    /// <inheritdoc/>
-    public ValueTask WriteZeroesAsync(
+    public override ValueTask WriteZeroesAsync(
         long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
-        => disk.WriteZeroesAsync(start + offset, length, flags, cancellationToken);
+        => Inner.WriteZeroesAsync(start + offset, length, flags, cancellationToken);
 
-    /// <inheritdoc/>
-    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => disk.DiscardAsync(start + offset, length, cancellationToken);
+    public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => Inner.DiscardAsync(start + offset, length, cancellationToken);
 
-    /// <inheritdoc/>
-    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => disk.FlushAsync(cancellationToken);
-
-    /// <inheritdoc/>
-    public ValueTask ResizeAsync(
+    public override ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
         => throw new BlockException(BlockError.NotSupported, "a part of a disk has the size that the disk leaves it");
 
-    /// <inheritdoc/>
-    public async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+    public override async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
-        var status = await disk.GetStatusAsync(start + offset, Math.Min(length, Length - offset), cancellationToken);
+        var status = await Inner.GetStatusAsync(start + offset, Math.Min(length, Length - offset), cancellationToken);
         return offset + status.Length == Length ? status with { Flags = status.Flags | BlockStatusFlags.EndOfDevice } : status;
     }
 
-    /// <inheritdoc/>
-    public ValueTask DisposeAsync()
-    {
-        GC.SuppressFinalize(this);
-        return ValueTask.CompletedTask;
-    }
-
     /// <summary>The sequential zones of a disk, counted from 0.</summary>
-    private sealed class ZonedWindow(IZonedBlockDevice zoned, long border)
-        : DiskWindow(zoned, border), IZonedBlockDevice
+    private sealed class ZoneWindow(IZones zones, long start, int first) : DelegatingZones(zones)
     {
-        private readonly IZonedBlockDevice _zoned = zoned;
-
-        public IZoneAttributes? Attributes { get; } = zoned.Attributes is { } attributes
-            ? new AttributeWindow(attributes, zoned.Zoned.ConventionalZones)
-            : null;
-
-        public ZonedLimits Zoned
+        public override ZonedLimits Limits
         {
             get
             {
-                var all = _zoned.Zoned;
-                return all with { ZoneCount = all.ZoneCount - all.ConventionalZones, ConventionalZones = 0 };
+                var all = Inner.Limits;
+                return all with { ZoneCount = all.ZoneCount - first, ConventionalZones = 0 };
             }
         }
 
-        public async ValueTask<int> ReportZonesAsync(
+        public override IZoneAttributes? Attributes { get; } = zones.Attributes is { } attributes ? new AttributeWindow(attributes, first) : null;
+
+        public override async ValueTask<int> ReportAsync(
             long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
         {
-            int count = await _zoned.ReportZonesAsync(Start + offset, zones, cancellationToken);
+            int count = await Inner.ReportAsync(start + offset, zones, cancellationToken);
             Move(zones.Span[..count]);
             return count;
         }
 
-        public async ValueTask<ZoneFindings> FindZonesAsync(
+        public override async ValueTask<ZoneFindings> FindAsync(
             long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
         {
-            var found = await _zoned.FindZonesAsync(Start + offset, which, zones, count, cancellationToken);
+            var found = await Inner.FindAsync(start + offset, which, zones, count, cancellationToken);
             Move(zones.Span[..found.Filled]);
             return found;
+        }
+
+        public override ValueTask ManageAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
+            => Inner.ManageAsync(action, start + offset, length, cancellationToken);
+
+        public override async ValueTask<long> AppendAsync(
+            long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
+            CancellationToken cancellationToken = default)
+        {
+            var moved = observer is null ? null : new ObserverWindow(observer, start);
+            return await Inner.AppendAsync(start + zoneStart, data, flags, moved, cancellationToken) - start;
         }
 
         private void Move(Span<ZoneDescriptor> zones)
         {
             foreach (ref var zone in zones)
             {
-                zone = zone with { Start = zone.Start - Start, WritePointer = zone.WritePointer - Start };
+                zone = zone with { Start = zone.Start - start, WritePointer = zone.WritePointer - start };
             }
         }
-
-        public ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
-            => _zoned.ManageZonesAsync(action, Start + offset, length, cancellationToken);
-
-        public async ValueTask<long> AppendAsync(
-            long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
-            => await _zoned.AppendAsync(Start + zoneStart, data, flags, cancellationToken) - Start;
     }
 
-    /// <summary>What the zones of a window have beside their pointers.</summary>
+    /// <summary>An observer of appends to a part.</summary>
+    private sealed class ObserverWindow(IAppendObserver observer, long start) : IAppendObserver
+    {
+        public void Assigned(long offset) => observer.Assigned(offset - start);
+    }
+
+    /// <summary>What the zones of a part have beside their pointers.</summary>
     private sealed class AttributeWindow(IZoneAttributes attributes, int first) : IZoneAttributes
     {
         public int ExtensionBytes => attributes.ExtensionBytes;

@@ -62,18 +62,18 @@ internal sealed class MetricsPage(IReadOnlyList<IListener> listeners, IReadOnlyL
 
     private static async ValueTask WriteZonesAsync(MetricsText page, ServedDisk disk)
     {
-        if (disk.Resizable is not IZonedBlockDevice zoned)
+        if (disk.Served.ZonesWithoutFaults is not { } zoned)
         {
             return;
         }
 
-        var (limits, image) = (zoned.Zoned, disk.Name);
+        var (limits, image) = (zoned.Limits, disk.Name);
         long[] counts = new long[(int)ZoneCondition.Offline + 1];
         var batch = new ZoneDescriptor[Math.Min(ReportBatch, limits.ZoneCount)];
         int got;
         for (int done = 0; done < limits.ZoneCount; done += got)
         {
-            got = await zoned.ReportZonesAsync(done * limits.ZoneSize, batch);
+            got = await zoned.ReportAsync(done * limits.ZoneSize, batch);
             foreach (var zone in batch.AsSpan(0, got))
             {
                 counts[(int)zone.Condition]++;

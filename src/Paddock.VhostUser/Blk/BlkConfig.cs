@@ -54,10 +54,10 @@ internal static class BlkConfig
         Put32(to, SegmentsOffset, options.Segments);
         Put32(to, BlockSizeOffset, blockSize);
         BinaryPrimitives.WriteUInt16LittleEndian(to[QueuesOffset..], (ushort)options.Queues);
-        if (disk is IZonedBlockDevice zoned)
+        if (disk.Zones is { } zones)
         {
             BinaryPrimitives.WriteUInt16LittleEndian(to[MinimumOffset..], 1);
-            WriteZones(to, zoned.Zoned, blockSize, longestAppend);
+            WriteZones(to, zones.Limits, blockSize, longestAppend);
             return;
         }
 

@@ -123,11 +123,11 @@ internal sealed class BlkQueue
             case RequestType.GetId:
                 request.Run(here: true);
                 break;
-            case RequestType.Out when _device.Zoned is null && request.Length >= BlkLimits.ShortestInTurn:
+            case RequestType.Out when _device.Zones is null && request.Length >= BlkLimits.ShortestInTurn:
                 RunInTurn(request);
                 break;
             case RequestType.In:
-            case RequestType.Out when _device.Zoned is null:
+            case RequestType.Out when _device.Zones is null:
                 RunTransfer(request);
                 break;
             case RequestType.Out or RequestType.ZoneAppend:

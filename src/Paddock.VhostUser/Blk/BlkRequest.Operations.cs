@@ -22,7 +22,7 @@ internal sealed partial class BlkRequest
         RequestType.ZoneClose => ManageOne(ZoneAction.Close),
         RequestType.ZoneFinish => ManageOne(ZoneAction.Finish),
         RequestType.ZoneReset => ManageOne(ZoneAction.Reset),
-        _ => new ValueTask(_queue.LongWork.RunAsync(turn => ResetAllAsync(_device.Zoned!, turn))),
+        _ => new ValueTask(_queue.LongWork.RunAsync(turn => ResetAllAsync(_device.Device, turn))),
     };
 
     // one piece of guest memory goes to the disk as it is; several are read into one buffer first
@@ -38,7 +38,7 @@ internal sealed partial class BlkRequest
 
     private ValueTask Write() => _way == DataWay.Parts ? RunPartsAsync(0) : _device.Device.WriteAsync(Offset, Collect(), Flags);
 
-    private ValueTask<long> Append() => _device.Zoned!.AppendObservedAsync(Offset, Collect(), Flags, this);
+    private ValueTask<long> Append() => _device.Zones!.AppendAsync(Offset, Collect(), Flags, this);
 
     private ReadOnlyMemory<byte> Collect()
     {
@@ -152,7 +152,7 @@ internal sealed partial class BlkRequest
             int room = (page.Length - ZoneReport.HeaderSize) / ZoneReport.ZoneSize, count = 0;
             for (long offset = Offset; offset < _device.Device.Length && count < room;)
             {
-                int got = await _device.Zoned!.ReportZonesAsync(offset, zones.AsMemory(0, Math.Min(ZoneBatch, room - count)));
+                int got = await _device.Zones!.ReportAsync(offset, zones.AsMemory(0, Math.Min(ZoneBatch, room - count)));
                 if (got == 0)
                 {
                     break;
@@ -178,16 +178,17 @@ internal sealed partial class BlkRequest
 
     private ValueTask ManageOne(ZoneAction action)
     {
-        var zoned = _device.Zoned!;
-        return zoned.ManageZonesAsync(action, Offset, Math.Min(zoned.Zoned.ZoneSize, zoned.Length - Offset));
+        var zones = _device.Zones!;
+        return zones.ManageAsync(action, Offset, Math.Min(zones.Limits.ZoneSize, _device.Device.Length - Offset));
     }
 
     // a zone that can never be written again stands in the way of the whole range: the others are reset one by one then
-    private static async Task ResetAllAsync(IZonedBlockDevice zoned, LongTurn turn)
+    private static async Task ResetAllAsync(IBlockDevice device, LongTurn turn)
     {
+        var zoned = device.Zones!;
         try
         {
-            await zoned.ManageZonesAsync(ZoneAction.Reset, 0, zoned.Length);
+            await zoned.ManageAsync(ZoneAction.Reset, 0, device.Length);
             return;
         }
         catch (ZoneException e) when (e.Reason is ZoneError.ReadOnly or ZoneError.Offline)
@@ -196,9 +197,9 @@ internal sealed partial class BlkRequest
         }
 
         var zones = new ZoneDescriptor[ZoneBatch];
-        for (long offset = 0; offset < zoned.Length;)
+        for (long offset = 0; offset < device.Length;)
         {
-            var found = await zoned.FindZonesAsync(
+            var found = await zoned.FindAsync(
                 offset, ZoneConditionSet.Open | ZoneConditionSet.Closed | ZoneConditionSet.Full, zones, count: false);
             if (found.Filled == 0)
             {
@@ -207,7 +208,7 @@ internal sealed partial class BlkRequest
 
             for (int i = 0; i < found.Filled; i++)
             {
-                await zoned.ManageZonesAsync(ZoneAction.Reset, zones[i].Start, zones[i].Length);
+                await zoned.ManageAsync(ZoneAction.Reset, zones[i].Start, zones[i].Length);
                 offset = zones[i].Start + zones[i].Length;
                 await turn.NextAsync();
             }

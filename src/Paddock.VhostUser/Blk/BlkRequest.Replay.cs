@@ -10,7 +10,7 @@ internal sealed partial class BlkRequest
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<long> AppendAgainAsync()
     {
-        if (_chain.Note is { } note && note.Length == _length && note.Offset >= Offset && note.Offset - Offset <= _device.Zoned!.Zoned.ZoneSize - _length
+        if (_chain.Note is { } note && note.Length == _length && note.Offset >= Offset && note.Offset - Offset <= _device.Zones!.Limits.ZoneSize - _length
             && await WrittenAsync(note.Offset) == _length && await HoldsAsync(note.Offset, _length))
         {
             await SettleAsync();
@@ -49,7 +49,7 @@ internal sealed partial class BlkRequest
     private async ValueTask<long> WrittenAsync(long offset)
     {
         var zones = new ZoneDescriptor[1];
-        await _device.Zoned!.ReportZonesAsync(offset, zones);
+        await _device.Zones!.ReportAsync(offset, zones);
         return zones[0].Condition == ZoneCondition.Full ? _length : Math.Clamp(zones[0].WritePointer - offset, 0, _length);
     }
 

@@ -54,7 +54,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
     public bool IsParted => _way == DataWay.Parts || (_chain.IsReplay && _header.Type == RequestType.Out);
 
     /// <summary>Which zone it is for, on a zoned disk.</summary>
-    public long Zone => Offset / _device.Zoned!.Zoned.ZoneSize;
+    public long Zone => Offset / _device.Zones!.Limits.ZoneSize;
 
     private long Offset => (long)(_header.Sector << BlkLimits.SectorShift);
 
@@ -184,7 +184,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
         };
 
         // what it takes to look whether it was done
-        bool looks = _chain.IsReplay && _device.Zoned is not null && _header.Type is RequestType.Out or RequestType.ZoneAppend;
+        bool looks = _chain.IsReplay && _device.Zones is not null && _header.Type is RequestType.Out or RequestType.ZoneAppend;
         return looks ? Math.Max(buffer, 2 * BlkLimits.Part) : buffer;
     }
 
@@ -195,7 +195,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
 
     private RequestStatus Check()
     {
-        bool onZones = _device.Zoned is not null;
+        bool onZones = _device.Zones is not null;
         ulong sectors = (ulong)_device.Device.Length >> BlkLimits.SectorShift;
         bool inside = _header.Sector < sectors;
         return _header.Type switch
@@ -223,7 +223,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
     private RequestStatus CheckWrite(ulong sectors)
     {
         var status = CheckTransfer(sectors);
-        return status == RequestStatus.Ok && _device.Zoned?.Zoned is { } zones && _length > Math.Min(_device.Device.Limits.MaxTransfer, _device.LongestGathered)
+        return status == RequestStatus.Ok && _device.Zones?.Limits is { } zones && _length > Math.Min(_device.Device.Limits.MaxTransfer, _device.LongestGathered)
             && Offset >= zones.ConventionalZones * zones.ZoneSize && (Offset % zones.ZoneSize) + _length > zones.ZoneCapacity
             ? RequestStatus.ZoneInvalid : status;
     }
@@ -235,7 +235,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
     private RequestStatus CheckAppend()
         => _chain.WritableBytes < sizeof(ulong) + StatusSize ? RequestStatus.ZoneInvalid
             : _length == 0 || _length % _device.BlockSize != 0 ? RequestStatus.ZoneUnaligned
-            : _length >> BlkLimits.SectorShift > BlkConfig.AppendSectors(_device.Zoned!.Zoned, _device.BlockSize, _device.LongestGathered) ? RequestStatus.ZoneInvalid
+            : _length >> BlkLimits.SectorShift > BlkConfig.AppendSectors(_device.Zones!.Limits, _device.BlockSize, _device.LongestGathered) ? RequestStatus.ZoneInvalid
             : RequestStatus.Ok;
 
     private bool TryGetRun(out Memory<byte> run) => _header.Type == RequestType.In

@@ -19,18 +19,18 @@ internal sealed class VirtioBlkDevice
 
     private readonly int _blockSize;
 
-    /// <param name="device">The disk; bounds and alignment are checked there (<see cref="CheckedBlockDevice"/>).</param>
+    /// <param name="device">The disk; bounds and alignment are checked there (<see cref="CheckedDevice"/>).</param>
     /// <param name="options">What it says of itself.</param>
     public VirtioBlkDevice(IBlockDevice device, VirtioBlkOptions options)
     {
         Device = device;
-        Zoned = device as IZonedBlockDevice;
+        Zones = device.Zones;
         Options = options;
         _blockSize = Math.Max(options.BlockSize, device.Limits.RequestAlignment);
         Features = RingFeatureBits.Offered | BlkFeatures.SegmentLimit | BlkFeatures.BlockSize | BlkFeatures.Flush | BlkFeatures.Topology
             | (options.Queues > 1 ? BlkFeatures.MultiQueue : 0)
             | (device.IsReadOnly ? BlkFeatures.ReadOnly : 0)
-            | (Zoned is not null ? BlkFeatures.Zoned : device.IsReadOnly ? 0 : BlkFeatures.Discard | BlkFeatures.WriteZeroes);
+            | (Zones is not null ? BlkFeatures.Zoned : device.IsReadOnly ? 0 : BlkFeatures.Discard | BlkFeatures.WriteZeroes);
         Buffers = options.Buffers ?? new SlabPool(keeps: BlkLimits.KeptBuffers);
         Budget = new RequestBudget(Math.Min(BlkLimits.Buffers, Buffers.Limit / BlkLimits.Share));
         long share = Math.Max(2 * BlkLimits.Part, Buffers.Limit / (2 * BlkLimits.Share));
@@ -45,7 +45,7 @@ internal sealed class VirtioBlkDevice
     public IBlockDevice Device { get; }
 
     /// <summary>The disk, when it has zones.</summary>
-    public IZonedBlockDevice? Zoned { get; }
+    public IZones? Zones { get; }
 
     /// <summary>What it says of itself.</summary>
     public VirtioBlkOptions Options { get; }
@@ -107,7 +107,7 @@ internal sealed class VirtioBlkDevice
         try
         {
             var zone = new ZoneDescriptor[1];
-            Zoned!.ReportZonesAsync(note.Offset, zone).AsTask().GetAwaiter().GetResult();
+            Zones!.ReportAsync(note.Offset, zone).AsTask().GetAwaiter().GetResult();
             return zone[0].Condition == ZoneCondition.Full || zone[0].WritePointer - note.Offset >= note.Length;
         }
         catch (BlockException)

@@ -117,7 +117,7 @@ internal sealed partial class FrontEndSession
     {
         ExpectDescriptors(request, 0);
         var wanted = InflightDescription.Parse(request.Payload);
-        var made = InflightMemory.Create(wanted, IsPacked, _device.Zoned is not null, out var description, out SafeFileHandle file);
+        var made = InflightMemory.Create(wanted, IsPacked, _device.Zones is not null, out var description, out SafeFileHandle file);
         description.WriteTo(BeginReply(request, reply, request.Header.Length));
         reply.Descriptors.Add(file);
         Replace(made);
@@ -127,7 +127,7 @@ internal sealed partial class FrontEndSession
     {
         ExpectDescriptors(request, 1);
         var given = InflightDescription.Parse(request.Payload);
-        Replace(InflightMemory.Map(given, IsPacked, _device.Zoned is not null, request.Descriptors[0], _mustBeSealed));
+        Replace(InflightMemory.Map(given, IsPacked, _device.Zones is not null, request.Descriptors[0], _mustBeSealed));
     }
 
     private bool IsPacked => (RingFeatureBits.Of(_features) & RingFeatures.Packed) != 0;
@@ -137,7 +137,7 @@ internal sealed partial class FrontEndSession
         PauseRings();
         _inflight?.Dispose();
         _inflight = inflight;
-        if (_device.Zoned is not null)
+        if (_device.Zones is not null)
         {
             inflight.KeepNotes(_rings.Length, _device.Holds);
         }

@@ -39,8 +39,8 @@ public class ZoneAttributeCheckTests
         var storage = await MakeAsync(cluster: 512);
         await using (var disk = await OpenAsync(storage))
         {
-            await disk.Attributes!.SetConditionAsync(1, ZoneCondition.Offline);
-            await disk.Attributes.WriteExtensionAsync(0, Extension(1));
+            await disk.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.Offline);
+            await disk.Zones!.Attributes.WriteExtensionAsync(0, Extension(1));
         }
 
         var extension = await ReadAsync(storage);
@@ -60,8 +60,8 @@ public class ZoneAttributeCheckTests
             Assert.NotEmpty(((IQcow2Device)disk).Warnings);
             Assert.Equal(part == Part.Conditions ? 1 : -1, await ExtensionAsync(disk, 0));
             Assert.Equal(part == Part.Conditions ? ZoneCondition.Empty : ZoneCondition.Offline, await ConditionAsync(disk, 1));
-            await disk.Attributes!.SetConditionAsync(2, ZoneCondition.ReadOnly);
-            await disk.Attributes.WriteExtensionAsync(3, Extension(3));
+            await disk.Zones!.Attributes!.SetConditionAsync(2, ZoneCondition.ReadOnly);
+            await disk.Zones!.Attributes.WriteExtensionAsync(3, Extension(3));
             Assert.Equal(3, await ExtensionAsync(disk, 3));
         }
 
@@ -85,8 +85,8 @@ public class ZoneAttributeCheckTests
         var storage = await MakeAsync(cluster: 512);
         await using (var disk = await OpenAsync(storage))
         {
-            await disk.Attributes!.SetConditionAsync(1, ZoneCondition.Offline);
-            await disk.Attributes.WriteExtensionAsync(0, Extension(1));
+            await disk.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.Offline);
+            await disk.Zones!.Attributes.WriteExtensionAsync(0, Extension(1));
         }
 
         long zoneTable;
@@ -101,9 +101,9 @@ public class ZoneAttributeCheckTests
         await using (var disk = await OpenAsync(storage))
         {
             Assert.NotEmpty(((IQcow2Device)disk).Warnings);
-            await disk.AppendAsync(3 * Zone, new byte[512]);
-            await disk.Attributes!.SetConditionAsync(2, ZoneCondition.ReadOnly);
-            await disk.Attributes.WriteExtensionAsync(5, Extension(5));
+            await disk.Zones!.AppendAsync(3 * Zone, new byte[512]);
+            await disk.Zones!.Attributes!.SetConditionAsync(2, ZoneCondition.ReadOnly);
+            await disk.Zones!.Attributes.WriteExtensionAsync(5, Extension(5));
         }
 
         await using var again = await OpenAsync(storage);
@@ -119,15 +119,15 @@ public class ZoneAttributeCheckTests
         var storage = await MakeAsync(cluster: 512);
         await using (var disk = await OpenAsync(storage))
         {
-            await disk.Attributes!.SetConditionAsync(1, ZoneCondition.Offline);
-            await disk.Attributes.WriteExtensionAsync(0, Extension(1));
+            await disk.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.Offline);
+            await disk.Zones!.Attributes.WriteExtensionAsync(0, Extension(1));
         }
 
         await storage.WriteAsync(await FindAsync(storage) + field, new byte[] { 0xff, 0xff, 0xff, 0xff });
         await using (var disk = await OpenAsync(storage))
         {
             Assert.NotEmpty(((IQcow2Device)disk).Warnings);
-            await Assert.ThrowsAsync<BlockException>(() => disk.Attributes!.SetConditionAsync(2, ZoneCondition.Offline).AsTask());
+            await Assert.ThrowsAsync<BlockException>(() => disk.Zones!.Attributes!.SetConditionAsync(2, ZoneCondition.Offline).AsTask());
         }
 
         Assert.Equal(0, (await Qcow2Image.CheckAsync(storage, Qcow2Repair.All)).LeaksFixed);

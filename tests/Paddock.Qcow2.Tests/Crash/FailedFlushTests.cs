@@ -78,7 +78,7 @@ public class FailedFlushTests
     private static async Task<long> PointerAsync(IBlockDevice device)
     {
         var zone = new ZoneDescriptor[1];
-        await ((IZonedBlockDevice)device).ReportZonesAsync(0, zone, Token);
+        await device.Zones!.ReportAsync(0, zone, Token);
         return zone[0].WritePointer;
     }
 

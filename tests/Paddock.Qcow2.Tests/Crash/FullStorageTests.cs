@@ -60,7 +60,7 @@ public class FullStorageTests
         // zones that share clusters with their neighbours
         const int Zone = 700 << 10;
         var disk = await MakeAsync(cluster, true, 10 * Zone, Zone);
-        await using var device = (IZonedBlockDevice)await Qcow2Image.OpenAsync(disk, new Qcow2OpenOptions(), Token);
+        await using var device = await Qcow2Image.OpenAsync(disk, new Qcow2OpenOptions(), Token);
         for (int zone = 0; zone < 10; zone++)
         {
             await device.WriteAsync(zone * Zone, FullDisk.Filled(Piece, zone), cancellationToken: Token);
@@ -68,13 +68,13 @@ public class FullStorageTests
 
         await device.FlushAsync(Token);
         disk.Capacity = disk.AllocatedBytes;
-        await device.ManageZonesAsync(ZoneAction.Finish, 2 * Zone, Zone, Token);
-        await device.ManageZonesAsync(ZoneAction.Reset, Zone, Zone, Token);
-        await device.ManageZonesAsync(ZoneAction.Reset, 4 * Zone, 3 * Zone, Token);
+        await device.Zones!.ManageAsync(ZoneAction.Finish, 2 * Zone, Zone, Token);
+        await device.Zones!.ManageAsync(ZoneAction.Reset, Zone, Zone, Token);
+        await device.Zones!.ManageAsync(ZoneAction.Reset, 4 * Zone, 3 * Zone, Token);
         await device.FlushAsync(Token);
         Assert.Equal(0, disk.Refusals);
         var zones = new ZoneDescriptor[10];
-        await device.ReportZonesAsync(0, zones, Token);
+        await device.Zones!.ReportAsync(0, zones, Token);
         Assert.Equal([1, 4, 5, 6], Enumerable.Range(0, 10).Where(zone => zones[zone].Condition == ZoneCondition.Empty));
         Assert.Equal(ZoneCondition.Full, zones[2].Condition);
     }

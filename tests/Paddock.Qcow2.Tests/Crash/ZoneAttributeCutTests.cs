@@ -14,25 +14,25 @@ public class ZoneAttributeCutTests
     [InlineData(ZoneLayout.C, 65536, false)]
     public async Task A_cut_at_any_write_leaves_the_old_or_the_new_state(ZoneLayout layout, int cluster, bool lazy)
     {
-        Func<IZonedBlockDevice, ValueTask>[] changes =
+        Func<IBlockDevice, ValueTask>[] changes =
         [
-            d => d.Attributes!.SetConditionAsync(1, ZoneCondition.ReadOnly),
-            d => d.Attributes!.SetConditionAsync(1, ZoneCondition.Offline),
-            d => d.Attributes!.SetConditionAsync(2, ZoneCondition.Offline),
-            d => d.Attributes!.SetConditionAsync(1, ZoneCondition.Empty),
-            d => d.Attributes!.WriteExtensionAsync(3, Extension(3)),
-            d => d.Attributes!.WriteExtensionAsync(7, Extension(7)),
-            d => d.ManageZonesAsync(ZoneAction.Reset, 3 * Zone, Zone),
-            d => d.Attributes!.WriteExtensionAsync(3, Extension(4)),
-            async d => await d.AppendAsync(3 * Zone, Extension(1, 2048), WriteFlags.Fua),
-            d => d.ManageZonesAsync(ZoneAction.Reset, 3 * Zone, Zone),
-            async d => await d.AppendAsync(3 * Zone, Extension(1, 512), WriteFlags.Fua),
-            d => d.ManageZonesAsync(ZoneAction.Reset, 3 * Zone, Zone),
-            d => d.Attributes!.WriteExtensionAsync(3, Extension(5)),
-            d => d.ManageZonesAsync(ZoneAction.Finish, 3 * Zone, Zone),
+            d => d.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.ReadOnly),
+            d => d.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.Offline),
+            d => d.Zones!.Attributes!.SetConditionAsync(2, ZoneCondition.Offline),
+            d => d.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.Empty),
+            d => d.Zones!.Attributes!.WriteExtensionAsync(3, Extension(3)),
+            d => d.Zones!.Attributes!.WriteExtensionAsync(7, Extension(7)),
+            d => d.Zones!.ManageAsync(ZoneAction.Reset, 3 * Zone, Zone),
+            d => d.Zones!.Attributes!.WriteExtensionAsync(3, Extension(4)),
+            async d => await d.Zones!.AppendAsync(3 * Zone, Extension(1, 2048), WriteFlags.Fua),
+            d => d.Zones!.ManageAsync(ZoneAction.Reset, 3 * Zone, Zone),
+            async d => await d.Zones!.AppendAsync(3 * Zone, Extension(1, 512), WriteFlags.Fua),
+            d => d.Zones!.ManageAsync(ZoneAction.Reset, 3 * Zone, Zone),
+            d => d.Zones!.Attributes!.WriteExtensionAsync(3, Extension(5)),
+            d => d.Zones!.ManageAsync(ZoneAction.Finish, 3 * Zone, Zone),
             d => d.FlushAsync(),
-            d => d.ManageZonesAsync(ZoneAction.Reset, 3 * Zone, Zone),
-            d => d.Attributes!.SetConditionAsync(2, ZoneCondition.Empty),
+            d => d.Zones!.ManageAsync(ZoneAction.Reset, 3 * Zone, Zone),
+            d => d.Zones!.Attributes!.SetConditionAsync(2, ZoneCondition.Empty),
         ];
         await RunAsync(await MakeAsync(layout, cluster, lazy: lazy), changes, lazy, "");
     }
@@ -44,7 +44,7 @@ public class ZoneAttributeCutTests
         var random = new Random(seed);
         for (int run = 0; run < 6; run++)
         {
-            var changes = new Func<IZonedBlockDevice, ValueTask>[24];
+            var changes = new Func<IBlockDevice, ValueTask>[24];
             for (int i = 0; i < changes.Length; i++)
             {
                 int zone = random.Next(8), length = 512 * random.Next(1, 40);
@@ -57,10 +57,10 @@ public class ZoneAttributeCutTests
                     {
                         await (kind switch
                         {
-                            < 2 => disk.Attributes!.SetConditionAsync(zone, condition),
-                            < 5 => disk.Attributes!.WriteExtensionAsync(zone, Extension(value)),
-                            < 7 => disk.ManageZonesAsync(ZoneAction.Reset, zone * Zone, Zone),
-                            _ => new ValueTask(disk.AppendAsync(zone * Zone, Extension(value, length), WriteFlags.Fua).AsTask()),
+                            < 2 => disk.Zones!.Attributes!.SetConditionAsync(zone, condition),
+                            < 5 => disk.Zones!.Attributes!.WriteExtensionAsync(zone, Extension(value)),
+                            < 7 => disk.Zones!.ManageAsync(ZoneAction.Reset, zone * Zone, Zone),
+                            _ => new ValueTask(disk.Zones!.AppendAsync(zone * Zone, Extension(value, length), WriteFlags.Fua).AsTask()),
                         });
                     }
                     catch (ZoneException)
@@ -80,14 +80,14 @@ public class ZoneAttributeCutTests
     {
         var disk = new CrashStorage(await MakeAsync()) { FlushFailureLoses = false };
         await using var device = await OpenAsync(disk);
-        await device.Attributes!.WriteExtensionAsync(3, Extension(3));
-        await device.AppendAsync(3 * Zone, Extension(1, 2048), WriteFlags.Fua);
+        await device.Zones!.Attributes!.WriteExtensionAsync(3, Extension(3));
+        await device.Zones!.AppendAsync(3 * Zone, Extension(1, 2048), WriteFlags.Fua);
         string before = await StateAsync(device);
         int from = disk.Log.Count;
         disk.FailFlush = disk.FlushesAsked + 1;
-        await Assert.ThrowsAsync<BlockException>(() => device.ManageZonesAsync(ZoneAction.Reset, 3 * Zone, Zone).AsTask());
+        await Assert.ThrowsAsync<BlockException>(() => device.Zones!.ManageAsync(ZoneAction.Reset, 3 * Zone, Zone).AsTask());
         Assert.Equal(before, await StateAsync(device));
-        await device.ManageZonesAsync(ZoneAction.Reset, 3 * Zone, Zone);
+        await device.Zones!.ManageAsync(ZoneAction.Reset, 3 * Zone, Zone);
         string[] possible = [before, await StateAsync(device)];
         var cut = new PowerCut(disk.Log);
         for (int position = from; position <= disk.Log.Count; position++)
@@ -100,7 +100,7 @@ public class ZoneAttributeCutTests
         }
     }
 
-    private static async Task RunAsync(PagedStorage start, Func<IZonedBlockDevice, ValueTask>[] changes, bool lazy, string name)
+    private static async Task RunAsync(PagedStorage start, Func<IBlockDevice, ValueTask>[] changes, bool lazy, string name)
     {
         var disk = new CrashStorage(start);
         var device = await OpenAsync(disk);
@@ -144,10 +144,10 @@ public class ZoneAttributeCutTests
     }
 
     /// <summary>Conditions as they are after reopening, pointers and extensions.</summary>
-    private static async Task<string> StateAsync(IZonedBlockDevice device)
+    private static async Task<string> StateAsync(IBlockDevice device)
     {
         var zones = new ZoneDescriptor[8];
-        await device.ReportZonesAsync(0, zones);
+        await device.Zones!.ReportAsync(0, zones);
         var text = new List<string>();
         for (int i = 0; i < zones.Length; i++)
         {

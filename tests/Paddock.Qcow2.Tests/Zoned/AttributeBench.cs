@@ -25,8 +25,8 @@ internal static class AttributeBench
         return storage;
     }
 
-    public static async Task<IZonedBlockDevice> OpenAsync(IStorage storage)
-        => (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
+    public static async Task<IBlockDevice> OpenAsync(IStorage storage)
+        => await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
 
     public static byte[] Extension(byte value, int bytes = 64)
     {
@@ -35,19 +35,19 @@ internal static class AttributeBench
         return data;
     }
 
-    public static async Task<ZoneCondition> ConditionAsync(IZonedBlockDevice disk, int zone)
+    public static async Task<ZoneCondition> ConditionAsync(IBlockDevice disk, int zone)
     {
         var report = new ZoneDescriptor[1];
-        await disk.ReportZonesAsync(zone * disk.Zoned.ZoneSize, report);
+        await disk.Zones!.ReportAsync(zone * disk.Zones!.Limits.ZoneSize, report);
         return report[0].Condition;
     }
 
     /// <summary>The first byte of a zone's extension; -1 when it has none.</summary>
-    public static async Task<int> ExtensionAsync(IZonedBlockDevice disk, int zone)
+    public static async Task<int> ExtensionAsync(IBlockDevice disk, int zone)
     {
-        var data = new byte[disk.Attributes!.ExtensionBytes];
-        bool has = await disk.Attributes.ReadExtensionAsync(zone, data);
-        Assert.Equal(has, disk.Attributes.HasExtension(zone));
+        var data = new byte[disk.Zones!.Attributes!.ExtensionBytes];
+        bool has = await disk.Zones!.Attributes.ReadExtensionAsync(zone, data);
+        Assert.Equal(has, disk.Zones!.Attributes.HasExtension(zone));
         Assert.True(data.AsSpan().IndexOfAnyExcept(data[0]) < 0);
         return has ? data[0] : -1;
     }

@@ -59,16 +59,16 @@ public class PaddockExtensionTests
         var storage = await Make(ZoneConditionTable.Build([0, ZoneCondition.ReadOnly, 0, ZoneCondition.Offline]));
         for (int session = 0; session < 2; session++)
         {
-            await using var disk = (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
+            await using var disk = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
             var zones = new ZoneDescriptor[4];
-            await disk.ReportZonesAsync(0, zones);
+            await disk.Zones!.ReportAsync(0, zones);
             var first = session == 0 ? ZoneCondition.Empty : ZoneCondition.Closed;
             Assert.Equal(
                 [first, ZoneCondition.ReadOnly, ZoneCondition.Empty, ZoneCondition.Offline],
                 zones.Select(z => z.Condition));
             Assert.Equal(ZoneError.ReadOnly, await Refusal(disk, Zone));
             Assert.Equal(ZoneError.Offline, await Refusal(disk, 3 * Zone));
-            await disk.AppendAsync(0, new byte[512]);
+            await disk.Zones!.AppendAsync(0, new byte[512]);
         }
 
         var report = await Qcow2Image.CheckAsync(storage, Qcow2Repair.None, Assert.Fail);
@@ -104,8 +104,8 @@ public class PaddockExtensionTests
         return ~crc;
     }
 
-    private static async Task<ZoneError> Refusal(IZonedBlockDevice disk, long zone)
-        => (await Assert.ThrowsAsync<ZoneException>(async () => await disk.AppendAsync(zone, new byte[512]))).Reason;
+    private static async Task<ZoneError> Refusal(IBlockDevice disk, long zone)
+        => (await Assert.ThrowsAsync<ZoneException>(async () => await disk.Zones!.AppendAsync(zone, new byte[512]))).Reason;
 
     /// <summary>A disk of four zones to which a condition table was added at the end of the file, counted, and named in the
     /// header.</summary>

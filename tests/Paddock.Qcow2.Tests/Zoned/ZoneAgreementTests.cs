@@ -55,7 +55,7 @@ public class ZoneAgreementTests
     {
         var (disk, device) = await MakeAsync(seed);
         (disk.FaultOneIn, disk.FaultsMayTakeEffect) = (1, true);
-        await Assert.ThrowsAsync<BlockException>(() => device.ManageZonesAsync(ZoneAction.Reset, Zone, Zone, Token).AsTask());
+        await Assert.ThrowsAsync<BlockException>(() => device.Zones!.ManageAsync(ZoneAction.Reset, Zone, Zone, Token).AsTask());
         disk.FaultOneIn = 0;
         long pointer = (await ReportAsync(device))[1].WritePointer;
         int from = disk.Log.Count;
@@ -76,7 +76,7 @@ public class ZoneAgreementTests
         }
     }
 
-    private static async Task<(CrashStorage Disk, IZonedBlockDevice Device)> MakeAsync(int seed = 0)
+    private static async Task<(CrashStorage Disk, IBlockDevice Device)> MakeAsync(int seed = 0)
     {
         var start = new PagedStorage();
         await Qcow2Image.CreateAsync(
@@ -92,17 +92,17 @@ public class ZoneAgreementTests
         return (disk, device);
     }
 
-    private static async Task<IZonedBlockDevice> OpenAsync(IStorage storage)
-        => (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions(), Token);
+    private static async Task<IBlockDevice> OpenAsync(IStorage storage)
+        => await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions(), Token);
 
-    private static ValueTask RunAsync(IZonedBlockDevice device, string command)
+    private static ValueTask RunAsync(IBlockDevice device, string command)
     {
-        var attributes = device.Attributes!;
+        var attributes = device.Zones!.Attributes!;
         return command switch
         {
-            "reset" => device.ManageZonesAsync(ZoneAction.Reset, Zone, Zone, Token),
-            "reset all" => device.ManageZonesAsync(ZoneAction.Reset, 0, Zones * Zone, Token),
-            "finish" => device.ManageZonesAsync(ZoneAction.Finish, Zone, Zone, Token),
+            "reset" => device.Zones!.ManageAsync(ZoneAction.Reset, Zone, Zone, Token),
+            "reset all" => device.Zones!.ManageAsync(ZoneAction.Reset, 0, Zones * Zone, Token),
+            "finish" => device.Zones!.ManageAsync(ZoneAction.Finish, Zone, Zone, Token),
             "grow" => device.ResizeAsync(2 * Zones * Zone, cancellationToken: Token),
             "shrink" => device.ResizeAsync(6 * Zone, cancellationToken: Token),
             "read-only" => attributes.SetConditionAsync(1, ZoneCondition.ReadOnly, Token),
@@ -118,10 +118,10 @@ public class ZoneAgreementTests
     }
 
     // a zone that is open in memory is closed after opening; a finish reaches the storage with the next flush
-    private static async Task<string> DescribeAsync(IZonedBlockDevice device, bool flushed)
+    private static async Task<string> DescribeAsync(IBlockDevice device, bool flushed)
     {
         var zones = await ReportAsync(device);
-        return $"{device.Length}: " + string.Join(" ", zones.Select((z, i) => !flushed && i == 1 ? "-" : Describe(z, device.Attributes!.HasExtension(i))));
+        return $"{device.Length}: " + string.Join(" ", zones.Select((z, i) => !flushed && i == 1 ? "-" : Describe(z, device.Zones!.Attributes!.HasExtension(i))));
     }
 
     private static string Describe(in ZoneDescriptor zone, bool extended)
@@ -130,9 +130,9 @@ public class ZoneAgreementTests
         return $"{condition}@{zone.WritePointer - zone.Start}{(extended ? "x" : "")}";
     }
 
-    private static async Task<ZoneDescriptor[]> ReportAsync(IZonedBlockDevice device)
+    private static async Task<ZoneDescriptor[]> ReportAsync(IBlockDevice device)
     {
         var zones = new ZoneDescriptor[4 * Zones];
-        return zones[..await device.ReportZonesAsync(0, zones, Token)];
+        return zones[..await device.Zones!.ReportAsync(0, zones, Token)];
     }
 }

@@ -18,12 +18,12 @@ public class ZoneAttributeTests
         var storage = await MakeAsync(layout, cluster);
         await using (var disk = await OpenAsync(storage))
         {
-            await disk.AppendAsync(Zone, Extension(9, 4096));
-            await disk.Attributes!.SetConditionAsync(1, ZoneCondition.ReadOnly);
-            await disk.Attributes.SetConditionAsync(2, ZoneCondition.Offline);
-            await disk.Attributes.WriteExtensionAsync(3, Extension(3));
-            await disk.Attributes.WriteExtensionAsync(4, Extension(4));
-            await disk.AppendAsync(4 * Zone, new byte[512]);
+            await disk.Zones!.AppendAsync(Zone, Extension(9, 4096));
+            await disk.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.ReadOnly);
+            await disk.Zones!.Attributes.SetConditionAsync(2, ZoneCondition.Offline);
+            await disk.Zones!.Attributes.WriteExtensionAsync(3, Extension(3));
+            await disk.Zones!.Attributes.WriteExtensionAsync(4, Extension(4));
+            await disk.Zones!.AppendAsync(4 * Zone, new byte[512]);
             Assert.Equal(ZoneCondition.Closed, await ConditionAsync(disk, 3));
         }
 
@@ -39,13 +39,13 @@ public class ZoneAttributeTests
             Assert.Equal(Extension(9, 4096), read);
             Assert.Equal(ZoneError.ReadOnly, await RefusalAsync(() => disk.WriteAsync(Zone + 4096, new byte[512])));
             Assert.Equal(ZoneError.Offline, await RefusalAsync(() => disk.ReadAsync(2 * Zone, new byte[512])));
-            Assert.Equal(ZoneError.ReadOnly, await RefusalAsync(() => disk.ManageZonesAsync(ZoneAction.Reset, 0, disk.Length)));
-            await disk.Attributes!.SetConditionAsync(1, ZoneCondition.Empty);
-            await disk.Attributes.SetConditionAsync(2, ZoneCondition.Empty);
-            await disk.AppendAsync(Zone, new byte[512]);
-            await disk.ManageZonesAsync(ZoneAction.Reset, 0, disk.Length);
+            Assert.Equal(ZoneError.ReadOnly, await RefusalAsync(() => disk.Zones!.ManageAsync(ZoneAction.Reset, 0, disk.Length)));
+            await disk.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.Empty);
+            await disk.Zones!.Attributes.SetConditionAsync(2, ZoneCondition.Empty);
+            await disk.Zones!.AppendAsync(Zone, new byte[512]);
+            await disk.Zones!.ManageAsync(ZoneAction.Reset, 0, disk.Length);
             Assert.Equal((-1, -1), (await ExtensionAsync(disk, 3), await ExtensionAsync(disk, 4)));
-            await disk.AppendAsync(4 * Zone, new byte[512]);
+            await disk.Zones!.AppendAsync(4 * Zone, new byte[512]);
         }
 
         await CheckCleanAsync(storage);
@@ -60,19 +60,19 @@ public class ZoneAttributeTests
         var storage = await MakeAsync(active: 1);
         await using (var disk = await OpenAsync(storage))
         {
-            await disk.AppendAsync(0, Extension(7, 1024));
-            await disk.Attributes!.SetConditionAsync(0, ZoneCondition.ReadOnly);
-            await disk.AppendAsync(Zone, new byte[512]);
-            Assert.Equal(ZoneError.TooManyActive, await RefusalAsync(() => disk.Attributes.SetConditionAsync(0, ZoneCondition.Empty)));
+            await disk.Zones!.AppendAsync(0, Extension(7, 1024));
+            await disk.Zones!.Attributes!.SetConditionAsync(0, ZoneCondition.ReadOnly);
+            await disk.Zones!.AppendAsync(Zone, new byte[512]);
+            Assert.Equal(ZoneError.TooManyActive, await RefusalAsync(() => disk.Zones!.Attributes.SetConditionAsync(0, ZoneCondition.Empty)));
         }
 
         await using var again = await OpenAsync(storage);
         var read = new byte[1536];
         await again.ReadAsync(0, read);
         Assert.Equal([.. Extension(7, 1024), .. new byte[512]], read);
-        await again.ManageZonesAsync(ZoneAction.Reset, Zone, Zone);
-        await again.Attributes!.SetConditionAsync(0, ZoneCondition.Empty);
-        Assert.Equal(1024, await again.AppendAsync(0, new byte[512]));
+        await again.Zones!.ManageAsync(ZoneAction.Reset, Zone, Zone);
+        await again.Zones!.Attributes!.SetConditionAsync(0, ZoneCondition.Empty);
+        Assert.Equal(1024, await again.Zones!.AppendAsync(0, new byte[512]));
     }
 
     [Fact]
@@ -81,23 +81,23 @@ public class ZoneAttributeTests
         var storage = await MakeAsync(active: 1);
         await using (var disk = await OpenAsync(storage))
         {
-            await disk.Attributes!.WriteExtensionAsync(0, Extension(1));
-            Assert.Equal(ZoneError.TooManyActive, await RefusalAsync(() => disk.Attributes.WriteExtensionAsync(1, Extension(1))));
-            Assert.Equal(ZoneError.InvalidTransition, await RefusalAsync(() => disk.Attributes.WriteExtensionAsync(0, Extension(2))));
-            await disk.ManageZonesAsync(ZoneAction.Open, 0, Zone);
-            await disk.ManageZonesAsync(ZoneAction.Close, 0, Zone);
+            await disk.Zones!.Attributes!.WriteExtensionAsync(0, Extension(1));
+            Assert.Equal(ZoneError.TooManyActive, await RefusalAsync(() => disk.Zones!.Attributes.WriteExtensionAsync(1, Extension(1))));
+            Assert.Equal(ZoneError.InvalidTransition, await RefusalAsync(() => disk.Zones!.Attributes.WriteExtensionAsync(0, Extension(2))));
+            await disk.Zones!.ManageAsync(ZoneAction.Open, 0, Zone);
+            await disk.Zones!.ManageAsync(ZoneAction.Close, 0, Zone);
             Assert.Equal(ZoneCondition.Closed, await ConditionAsync(disk, 0));
         }
 
         await using var again = await OpenAsync(storage);
-        Assert.Equal(ZoneError.TooManyActive, await RefusalAsync(async () => await again.AppendAsync(Zone, new byte[512])));
-        await again.ManageZonesAsync(ZoneAction.Reset, 0, Zone);
-        await again.AppendAsync(Zone, new byte[512]);
-        await again.ManageZonesAsync(ZoneAction.Finish, Zone, Zone);
-        await again.Attributes!.WriteExtensionAsync(0, Extension(5));
-        await again.ManageZonesAsync(ZoneAction.Finish, 0, Zone);
+        Assert.Equal(ZoneError.TooManyActive, await RefusalAsync(async () => await again.Zones!.AppendAsync(Zone, new byte[512])));
+        await again.Zones!.ManageAsync(ZoneAction.Reset, 0, Zone);
+        await again.Zones!.AppendAsync(Zone, new byte[512]);
+        await again.Zones!.ManageAsync(ZoneAction.Finish, Zone, Zone);
+        await again.Zones!.Attributes!.WriteExtensionAsync(0, Extension(5));
+        await again.Zones!.ManageAsync(ZoneAction.Finish, 0, Zone);
         Assert.Equal((ZoneCondition.Full, 5), (await ConditionAsync(again, 0), await ExtensionAsync(again, 0)));
-        await again.AppendAsync(2 * Zone, new byte[512]);
+        await again.Zones!.AppendAsync(2 * Zone, new byte[512]);
     }
 
     [Fact]
@@ -107,14 +107,14 @@ public class ZoneAttributeTests
         await using (var disk = await OpenAsync(storage))
         {
             await disk.WriteAsync(4096, Extension(9, 1024));
-            await disk.Attributes!.SetConditionAsync(0, ZoneCondition.ReadOnly);
+            await disk.Zones!.Attributes!.SetConditionAsync(0, ZoneCondition.ReadOnly);
             Assert.Equal(Extension(9, 1024), await ReadAsync(disk));
         }
 
         await using var again = await OpenAsync(storage);
         Assert.Equal(Extension(9, 1024), await ReadAsync(again));
 
-        static async Task<byte[]> ReadAsync(IZonedBlockDevice disk)
+        static async Task<byte[]> ReadAsync(IBlockDevice disk)
         {
             var read = new byte[1024];
             await disk.ReadAsync(4096, read);
@@ -126,11 +126,11 @@ public class ZoneAttributeTests
     public async Task Wrong_zones_and_sizes_are_refused()
     {
         await using var disk = await OpenAsync(await MakeAsync(conventional: 1));
-        Assert.Equal(ZoneError.OutOfRange, await RefusalAsync(() => disk.Attributes!.SetConditionAsync(8, ZoneCondition.Offline)));
-        Assert.Equal(ZoneError.OutOfRange, await RefusalAsync(() => disk.Attributes!.WriteExtensionAsync(-1, Extension(1))));
-        Assert.Equal(ZoneError.Conventional, await RefusalAsync(() => disk.Attributes!.WriteExtensionAsync(0, Extension(1))));
-        await Assert.ThrowsAsync<BlockException>(() => disk.Attributes!.WriteExtensionAsync(1, Extension(1, 63)).AsTask());
-        await Assert.ThrowsAsync<ArgumentException>(() => disk.Attributes!.SetConditionAsync(1, ZoneCondition.Full).AsTask());
+        Assert.Equal(ZoneError.OutOfRange, await RefusalAsync(() => disk.Zones!.Attributes!.SetConditionAsync(8, ZoneCondition.Offline)));
+        Assert.Equal(ZoneError.OutOfRange, await RefusalAsync(() => disk.Zones!.Attributes!.WriteExtensionAsync(-1, Extension(1))));
+        Assert.Equal(ZoneError.Conventional, await RefusalAsync(() => disk.Zones!.Attributes!.WriteExtensionAsync(0, Extension(1))));
+        await Assert.ThrowsAsync<BlockException>(() => disk.Zones!.Attributes!.WriteExtensionAsync(1, Extension(1, 63)).AsTask());
+        await Assert.ThrowsAsync<ArgumentException>(() => disk.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.Full).AsTask());
         Assert.Equal(-1, await ExtensionAsync(disk, 1000));
     }
 
@@ -140,15 +140,15 @@ public class ZoneAttributeTests
         var storage = await MakeAsync(cluster: 512, zones: 4);
         await using (var disk = await OpenAsync(storage))
         {
-            await disk.Attributes!.WriteExtensionAsync(0, Extension(1));
-            await disk.Attributes.WriteExtensionAsync(3, Extension(2));
-            await disk.Attributes.SetConditionAsync(1, ZoneCondition.Offline);
+            await disk.Zones!.Attributes!.WriteExtensionAsync(0, Extension(1));
+            await disk.Zones!.Attributes.WriteExtensionAsync(3, Extension(2));
+            await disk.Zones!.Attributes.SetConditionAsync(1, ZoneCondition.Offline);
             Assert.Equal(ZoneError.InvalidTransition, await RefusalAsync(() => disk.ResizeAsync(3 * Zone)));
-            await disk.ManageZonesAsync(ZoneAction.Reset, 3 * Zone, Zone);
+            await disk.Zones!.ManageAsync(ZoneAction.Reset, 3 * Zone, Zone);
             await disk.ResizeAsync(3 * Zone);
             await disk.ResizeAsync(40 * Zone);
-            await disk.Attributes.WriteExtensionAsync(38, Extension(3));
-            await disk.Attributes.SetConditionAsync(39, ZoneCondition.ReadOnly);
+            await disk.Zones!.Attributes.WriteExtensionAsync(38, Extension(3));
+            await disk.Zones!.Attributes.SetConditionAsync(39, ZoneCondition.ReadOnly);
             Assert.Equal(ZoneError.ReadOnly, await RefusalAsync(() => disk.ResizeAsync(38 * Zone)));
         }
 
@@ -164,8 +164,8 @@ public class ZoneAttributeTests
         var storage = await MakeAsync();
         await using (var disk = await OpenAsync(storage))
         {
-            await disk.Attributes!.WriteExtensionAsync(0, Extension(1));
-            await disk.Attributes.SetConditionAsync(1, ZoneCondition.Offline);
+            await disk.Zones!.Attributes!.WriteExtensionAsync(0, Extension(1));
+            await disk.Zones!.Attributes.SetConditionAsync(1, ZoneCondition.Offline);
             await ((IQcow2Device)disk).SetZoneLayoutAsync(ZoneLayout.C);
             var info = ((IQcow2Device)disk).Info.Zoned!;
             Assert.Equal((0, 1, 1, 64), (info.ReadOnlyZones, info.OfflineZones, info.ExtendedZones, info.ExtensionBytes));
@@ -198,8 +198,8 @@ public class ZoneAttributeTests
         await storage.WriteAsync(0, header);
         await using (var disk = await OpenAsync(storage))
         {
-            await disk.Attributes!.SetConditionAsync(1, ZoneCondition.Offline);
-            await disk.Attributes.WriteExtensionAsync(0, Extension(1));
+            await disk.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.Offline);
+            await disk.Zones!.Attributes.WriteExtensionAsync(0, Extension(1));
         }
 
         await CheckCleanAsync(storage);
@@ -224,9 +224,9 @@ public class ZoneAttributeTests
         {
             Size = 4 * Zone, ClusterSize = 4096, BackingFile = "the/file/beneath", BackingFormat = "raw", Zoned = new ZonedCreateOptions { ZoneSize = Zone },
         });
-        await using (var disk = (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true }))
+        await using (var disk = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true }))
         {
-            await disk.Attributes!.SetConditionAsync(1, ZoneCondition.ReadOnly);
+            await disk.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.ReadOnly);
         }
 
         await using var again = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true });
@@ -249,7 +249,7 @@ public class ZoneAttributeTests
         await storage.WriteAsync(0, header);
         await using (var disk = await OpenAsync(storage))
         {
-            await disk.Attributes!.SetConditionAsync(1, ZoneCondition.Offline);
+            await disk.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.Offline);
         }
 
         await storage.ReadAsync(0, header);
@@ -261,7 +261,7 @@ public class ZoneAttributeTests
         HeaderExtension.WriteAll(extensions, header.AsSpan(Qcow2Header.SizeV3));
         await storage.WriteAsync(0, header);
         await using var other = await OpenAsync(storage);
-        var refused = await Assert.ThrowsAsync<BlockException>(() => other.Attributes!.SetConditionAsync(1, ZoneCondition.Offline).AsTask());
+        var refused = await Assert.ThrowsAsync<BlockException>(() => other.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.Offline).AsTask());
         Assert.Contains("version is 2", refused.Message, StringComparison.Ordinal);
     }
 }

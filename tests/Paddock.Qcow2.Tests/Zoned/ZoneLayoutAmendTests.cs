@@ -21,10 +21,10 @@ public class ZoneLayoutAmendTests
         await using (var disk = await OpenAsync(storage))
         {
             await disk.WriteAsync(2 << 17, Pattern(5 * 512));
-            await disk.ManageZonesAsync(ZoneAction.Finish, 3 << 17, 1 << 17);
+            await disk.Zones!.ManageAsync(ZoneAction.Finish, 3 << 17, 1 << 17);
             await ((IQcow2Device)disk).SetZoneLayoutAsync(to, TestContext.Current.CancellationToken);
             await disk.WriteAsync((2 << 17) + (5 * 512), Pattern(512));
-            await disk.ManageZonesAsync(ZoneAction.Close, 2 << 17, 1 << 17);
+            await disk.Zones!.ManageAsync(ZoneAction.Close, 2 << 17, 1 << 17);
             before = await ReportAsync(disk);
         }
 
@@ -60,7 +60,7 @@ public class ZoneLayoutAmendTests
         await using (var disk = await OpenAsync(image))
         {
             await disk.WriteAsync(2 << 17, Pattern(512));
-            await disk.ManageZonesAsync(ZoneAction.Close, 2 << 17, 1 << 17);
+            await disk.Zones!.ManageAsync(ZoneAction.Close, 2 << 17, 1 << 17);
             before = await ReportAsync(disk);
         }
 
@@ -183,13 +183,13 @@ public class ZoneLayoutAmendTests
         return storage;
     }
 
-    private static async Task<IZonedBlockDevice> OpenAsync(IStorage storage)
-        => (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
+    private static async Task<IBlockDevice> OpenAsync(IStorage storage)
+        => await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
 
-    private static async Task<ZoneDescriptor[]> ReportAsync(IZonedBlockDevice disk)
+    private static async Task<ZoneDescriptor[]> ReportAsync(IBlockDevice disk)
     {
         var zones = new ZoneDescriptor[8];
-        Assert.Equal(8, await disk.ReportZonesAsync(0, zones));
+        Assert.Equal(8, await disk.Zones!.ReportAsync(0, zones));
         return zones;
     }
 

@@ -72,14 +72,14 @@ public class ZoneTableTests
         var storage = new KeptStorage(new MemoryStorage());
         var zoned = new ZonedCreateOptions { ZoneSize = 4096 };
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = Count * 4096L, Zoned = zoned });
-        await using (var disk = (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()))
+        await using (var disk = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()))
         {
-            Assert.Equal((Count - 1) * 4096L, await disk.AppendAsync((Count - 1) * 4096L, new byte[512]));
+            Assert.Equal((Count - 1) * 4096L, await disk.Zones!.AppendAsync((Count - 1) * 4096L, new byte[512]));
         }
 
-        await using var again = (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
+        await using var again = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
         var last = new ZoneDescriptor[2];
-        Assert.Equal(1, await again.ReportZonesAsync((Count - 1) * 4096L, last));
+        Assert.Equal(1, await again.Zones!.ReportAsync((Count - 1) * 4096L, last));
         Assert.Equal(ZoneCondition.Closed, last[0].Condition);
     }
 
@@ -103,7 +103,7 @@ public class ZoneTableTests
         await using (var disk = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()))
         {
             Assert.True(disk.Info.Zoned!.TableInForeignOrder);
-            await ((IZonedBlockDevice)disk).AppendAsync(2 * Zone, new byte[512]);
+            await disk.Zones!.AppendAsync(2 * Zone, new byte[512]);
         }
 
         var entry = new byte[8];
@@ -118,9 +118,9 @@ public class ZoneTableTests
     {
         var storage = await Qcow2.Tests.Check.SampleTests.LoadAsync("z64-leakfixed");
         var kept = new KeptStorage(storage);
-        await using (var disk = (IZonedBlockDevice)await Qcow2Image.OpenAsync(kept, new Qcow2OpenOptions()))
+        await using (var disk = await Qcow2Image.OpenAsync(kept, new Qcow2OpenOptions()))
         {
-            await disk.AppendAsync(0, new byte[512]);
+            await disk.Zones!.AppendAsync(0, new byte[512]);
             await disk.FlushAsync();
         }
 

@@ -104,7 +104,7 @@ public class ZonedCreateTests
     {
         var storage = new MemoryStorage();
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = size, Zoned = zoned });
-        await using var disk = (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
-        return disk.Zoned;
+        await using var disk = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
+        return disk.Zones!.Limits;
     }
 }

@@ -15,7 +15,7 @@ public class ZonedFailureTests
         var storage = await Make();
         await using (var disk = await Open(storage))
         {
-            await disk.AppendAsync(0, new byte[4096]);
+            await disk.Zones!.AppendAsync(0, new byte[4096]);
             storage.FailAt = at;
             await Assert.ThrowsAsync<BlockException>(async () => await disk.FlushAsync());
             Assert.Null(storage.FailAt);
@@ -32,17 +32,17 @@ public class ZonedFailureTests
     {
         var storage = await Make();
         await using var disk = await Open(storage);
-        await disk.AppendAsync(Zone, new byte[512]);
+        await disk.Zones!.AppendAsync(Zone, new byte[512]);
         await disk.FlushAsync();
-        await disk.AppendAsync(0, new byte[4096]);
+        await disk.Zones!.AppendAsync(0, new byte[4096]);
         storage.FailAt = "flush_to_disk";
         await Assert.ThrowsAsync<BlockException>(async () => await disk.FlushAsync());
 
         // The reset's sector holds zone 0 too: its data must be durable before, or its old pointer written.
         storage.FailAt = "flush_to_disk";
-        await Assert.ThrowsAsync<BlockException>(async () => await disk.ManageZonesAsync(ZoneAction.Reset, Zone, Zone));
+        await Assert.ThrowsAsync<BlockException>(async () => await disk.Zones!.ManageAsync(ZoneAction.Reset, Zone, Zone));
         Assert.Equal(0, await StoredPointer(storage, disk, 0));
-        await disk.ManageZonesAsync(ZoneAction.Reset, Zone, Zone);
+        await disk.Zones!.ManageAsync(ZoneAction.Reset, Zone, Zone);
         Assert.Equal(Zone, await StoredPointer(storage, disk, 1));
     }
 
@@ -52,10 +52,10 @@ public class ZonedFailureTests
         var storage = await Make();
         await using (var disk = await Open(storage))
         {
-            await disk.AppendAsync(Zone, new byte[512]);
+            await disk.Zones!.AppendAsync(Zone, new byte[512]);
             await disk.FlushAsync();
             (storage.FailAt, storage.FailTimes) = ("zone_table_update", 2);
-            await Assert.ThrowsAsync<BlockException>(async () => await disk.ManageZonesAsync(ZoneAction.Reset, Zone, Zone));
+            await Assert.ThrowsAsync<BlockException>(async () => await disk.Zones!.ManageAsync(ZoneAction.Reset, Zone, Zone));
             var held = (await Report(disk))[1].Condition;
             await disk.FlushAsync();
             Assert.Equal(held == ZoneCondition.Empty ? Zone : Zone + 512, await StoredPointer(storage, disk, 1));
@@ -67,10 +67,10 @@ public class ZonedFailureTests
     {
         var storage = await Make();
         await using var disk = await Open(storage);
-        await disk.AppendAsync(Zone, new byte[512]);
+        await disk.Zones!.AppendAsync(Zone, new byte[512]);
         await disk.FlushAsync();
         storage.FailAt = "zone_table_update";
-        await disk.ManageZonesAsync(ZoneAction.Reset, Zone, Zone);
+        await disk.Zones!.ManageAsync(ZoneAction.Reset, Zone, Zone);
         Assert.Equal((ZoneCondition.Empty, (long)Zone), ((await Report(disk))[1].Condition, await StoredPointer(storage, disk, 1)));
     }
 
@@ -78,13 +78,13 @@ public class ZonedFailureTests
     public async Task A_read_only_disk_keeps_its_pointers_in_memory_too()
     {
         var storage = await Make();
-        await using var disk = (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { ReadOnly = true });
+        await using var disk = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { ReadOnly = true });
         await Refused(() => disk.WriteAsync(0, new byte[512]));
-        await Refused(async () => await disk.AppendAsync(0, new byte[512]));
+        await Refused(async () => await disk.Zones!.AppendAsync(0, new byte[512]));
         await Refused(() => disk.WriteZeroesAsync(0, 512));
         foreach (var action in Enum.GetValues<ZoneAction>())
         {
-            await Refused(() => disk.ManageZonesAsync(action, 0, Zone));
+            await Refused(() => disk.Zones!.ManageAsync(action, 0, Zone));
         }
 
         Assert.All(await Report(disk), z => Assert.Equal((ZoneCondition.Empty, z.Start), (z.Condition, z.WritePointer)));
@@ -98,15 +98,15 @@ public class ZonedFailureTests
     public async Task A_range_of_any_numbers_is_refused_and_not_more(long offset, long length)
     {
         await using var disk = await Open(await Make());
-        var refused = await Assert.ThrowsAsync<ZoneException>(async () => await disk.ManageZonesAsync(ZoneAction.Reset, offset, length));
+        var refused = await Assert.ThrowsAsync<ZoneException>(async () => await disk.Zones!.ManageAsync(ZoneAction.Reset, offset, length));
         Assert.Equal(ZoneError.OutOfRange, refused.Reason);
-        await disk.ManageZonesAsync(ZoneAction.Reset, 0, disk.Length);
+        await disk.Zones!.ManageAsync(ZoneAction.Reset, 0, disk.Length);
     }
 
     private static async Task Refused(Func<ValueTask> request)
         => Assert.Equal(BlockError.ReadOnly, (await Assert.ThrowsAsync<BlockException>(async () => await request())).Error);
 
-    private static async Task<long> StoredPointer(KeptStorage storage, IZonedBlockDevice disk, int zone)
+    private static async Task<long> StoredPointer(KeptStorage storage, IBlockDevice disk, int zone)
     {
         var entry = new byte[8];
         await storage.ReadAsync(((IQcow2Device)disk).Info.Zoned!.TableOffset + (zone * 8), entry);
@@ -121,12 +121,12 @@ public class ZonedFailureTests
         return storage;
     }
 
-    private static async Task<IZonedBlockDevice> Open(IStorage storage)
-        => (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
+    private static async Task<IBlockDevice> Open(IStorage storage)
+        => await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
 
-    private static async Task<ZoneDescriptor[]> Report(IZonedBlockDevice disk)
+    private static async Task<ZoneDescriptor[]> Report(IBlockDevice disk)
     {
         var zones = new ZoneDescriptor[8];
-        return zones[..await disk.ReportZonesAsync(0, zones)];
+        return zones[..await disk.Zones!.ReportAsync(0, zones)];
     }
 }

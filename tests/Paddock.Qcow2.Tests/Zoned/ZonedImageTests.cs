@@ -13,9 +13,9 @@ public class ZonedImageTests
         await using (var disk = await Open(storage))
         {
             await disk.WriteAsync(0, Data(4096, 1));
-            Assert.Equal(4096, await disk.AppendAsync(0, Data(8192, 2)));
-            await disk.ManageZonesAsync(ZoneAction.Open, Zone, Zone);
-            await disk.ManageZonesAsync(ZoneAction.Finish, 2 * Zone, Zone);
+            Assert.Equal(4096, await disk.Zones!.AppendAsync(0, Data(8192, 2)));
+            await disk.Zones!.ManageAsync(ZoneAction.Open, Zone, Zone);
+            await disk.Zones!.ManageAsync(ZoneAction.Finish, 2 * Zone, Zone);
             Assert.Equal([ZoneCondition.ImplicitlyOpen, ZoneCondition.ExplicitlyOpen, ZoneCondition.Full], await Conditions(disk, 3));
         }
 
@@ -51,7 +51,7 @@ public class ZonedImageTests
         {
             await disk.WriteAsync(0, Data(Zone, 7));
             await disk.FlushAsync();
-            await disk.ManageZonesAsync(ZoneAction.Reset, 0, Zone);
+            await disk.Zones!.ManageAsync(ZoneAction.Reset, 0, Zone);
             var read = new byte[Zone];
             await disk.ReadAsync(0, read);
             Assert.Equal(-1, read.AsSpan().IndexOfAnyExcept((byte)0));
@@ -65,13 +65,13 @@ public class ZonedImageTests
     {
         var storage = await Make(5, open: 2, active: 3);
         await using var disk = await Open(storage);
-        await disk.AppendAsync(0, Data(512, 1));
-        await disk.AppendAsync(Zone, Data(512, 1));
-        await disk.AppendAsync(0, Data(512, 1));
-        await disk.AppendAsync(2 * Zone, Data(512, 1));
+        await disk.Zones!.AppendAsync(0, Data(512, 1));
+        await disk.Zones!.AppendAsync(Zone, Data(512, 1));
+        await disk.Zones!.AppendAsync(0, Data(512, 1));
+        await disk.Zones!.AppendAsync(2 * Zone, Data(512, 1));
         Assert.Equal(
             [ZoneCondition.ImplicitlyOpen, ZoneCondition.Closed, ZoneCondition.ImplicitlyOpen, ZoneCondition.Empty], await Conditions(disk, 4));
-        var refused = await Assert.ThrowsAsync<ZoneException>(async () => await disk.AppendAsync(3 * Zone, Data(512, 1)));
+        var refused = await Assert.ThrowsAsync<ZoneException>(async () => await disk.Zones!.AppendAsync(3 * Zone, Data(512, 1)));
         Assert.Equal(ZoneError.TooManyActive, refused.Reason);
     }
 
@@ -108,18 +108,18 @@ public class ZonedImageTests
         }
     }
 
-    private static async Task Step(IZonedBlockDevice disk, byte[] model, Random random)
+    private static async Task Step(IBlockDevice disk, byte[] model, Random random)
     {
         var zones = await Report(disk, 100);
         var zone = zones[random.Next(zones.Length)];
         switch (random.Next(12))
         {
             case 0 when zone.Type != ZoneType.Conventional:
-                await disk.ManageZonesAsync(ZoneAction.Reset, zone.Start, zone.Length);
+                await disk.Zones!.ManageAsync(ZoneAction.Reset, zone.Start, zone.Length);
                 model.AsSpan((int)zone.Start, (int)zone.Length).Clear();
                 break;
             case 1 when zone.Type != ZoneType.Conventional && random.Next(4) == 0:
-                await disk.ManageZonesAsync(ZoneAction.Finish, zone.Start, zone.Length);
+                await disk.Zones!.ManageAsync(ZoneAction.Finish, zone.Start, zone.Length);
                 break;
             case 2:
                 await disk.FlushAsync();
@@ -160,15 +160,15 @@ public class ZonedImageTests
         return storage;
     }
 
-    private static async Task<IZonedBlockDevice> Open(IStorage storage)
-        => (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
+    private static async Task<IBlockDevice> Open(IStorage storage)
+        => await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
 
-    private static async Task<ZoneDescriptor[]> Report(IZonedBlockDevice disk, int count)
+    private static async Task<ZoneDescriptor[]> Report(IBlockDevice disk, int count)
     {
         var zones = new ZoneDescriptor[count];
-        return zones[..await disk.ReportZonesAsync(0, zones)];
+        return zones[..await disk.Zones!.ReportAsync(0, zones)];
     }
 
-    private static async Task<ZoneCondition[]> Conditions(IZonedBlockDevice disk, int count)
+    private static async Task<ZoneCondition[]> Conditions(IBlockDevice disk, int count)
         => [.. (await Report(disk, count)).Select(static z => z.Condition)];
 }

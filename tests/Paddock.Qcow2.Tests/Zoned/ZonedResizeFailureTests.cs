@@ -23,7 +23,7 @@ public class ZonedResizeFailureTests
             var storage = await Make(before);
             await using (var disk = await Open(storage))
             {
-                await disk.AppendAsync(0, new byte[512]);
+                await disk.Zones!.AppendAsync(0, new byte[512]);
                 storage.FailIn = step;
                 failed = await Record.ExceptionAsync(() => disk.ResizeAsync((long)after * Zone, Preallocation.Falloc).AsTask()) is not null;
                 storage.FailIn = -1;
@@ -101,9 +101,9 @@ public class ZonedResizeFailureTests
         await CheckAsync(storage, leaks: 0);
     }
 
-    private static async Task Use(IZonedBlockDevice disk)
+    private static async Task Use(IBlockDevice disk)
     {
-        await disk.AppendAsync(disk.Length - Zone, new byte[512]);
+        await disk.Zones!.AppendAsync(disk.Length - Zone, new byte[512]);
         await disk.FlushAsync();
     }
 
@@ -122,12 +122,12 @@ public class ZonedResizeFailureTests
         return storage;
     }
 
-    private static async Task<IZonedBlockDevice> Open(IStorage storage)
-        => (IZonedBlockDevice)await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
+    private static async Task<IBlockDevice> Open(IStorage storage)
+        => await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
 
-    private static ZoneDescriptor[] Report(IZonedBlockDevice disk)
+    private static ZoneDescriptor[] Report(IBlockDevice disk)
     {
         var zones = new ZoneDescriptor[disk.Length / Zone];
-        return zones[..disk.ReportZonesAsync(0, zones).AsTask().Result];
+        return zones[..disk.Zones!.ReportAsync(0, zones).AsTask().Result];
     }
 }

@@ -36,19 +36,19 @@ internal sealed class BlkRig : ILateCompletion
     {
         var storage = new MemoryStorage("disk");
         storage.SetLengthAsync(size).AsTask().GetAwaiter().GetResult();
-        return CheckedBlockDevice.Wrap(new RawDevice(storage, readOnly));
+        return CheckedDevice.Wrap(new RawDevice(storage, readOnly));
     }
 
-    public static async Task<IZonedBlockDevice> ZonedAsync(ZonedCreateOptions zones, long size = 8 << 20, MemoryStorage? storage = null)
+    public static async Task<IBlockDevice> ZonedAsync(ZonedCreateOptions zones, long size = 8 << 20, MemoryStorage? storage = null)
     {
         storage ??= new MemoryStorage("disk");
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = size, Zoned = zones });
         return await OpenAsync(storage);
     }
 
-    public static async Task<IZonedBlockDevice> OpenAsync(IStorage storage)
+    public static async Task<IBlockDevice> OpenAsync(IStorage storage)
     {
-        return (IZonedBlockDevice)CheckedBlockDevice.Wrap(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()));
+        return await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
     }
 
     public void Open(ulong features, InflightRegion? inflight)

@@ -12,7 +12,7 @@ internal enum Death
 }
 
 /// <summary>A zoned disk in front of another, whose appends get stuck where they are told to; writes may end on other threads.</summary>
-internal sealed class DyingDevice(IZonedBlockDevice inner) : IZonedBlockDevice
+internal sealed class DyingDevice(IBlockDevice inner) : DelegatingDevice(inner)
 {
     private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _stuck;
@@ -32,55 +32,12 @@ internal sealed class DyingDevice(IZonedBlockDevice inner) : IZonedBlockDevice
     /// <summary>How many appends are stuck.</summary>
     public int Stuck => Volatile.Read(ref _stuck);
 
+    public override IZones? Zones => field ??= new DyingZones(this, Inner.Zones!);
+
     /// <summary>Lets go of what is stuck: its process ended long ago, and nobody looks.</summary>
     public void Release() => _released.TrySetResult();
 
-    public ZonedLimits Zoned => inner.Zoned;
-
-    public long Length => inner.Length;
-
-    public bool IsReadOnly => inner.IsReadOnly;
-
-    public BlockLimits Limits => inner.Limits;
-
-    public ValueTask<int> ReportZonesAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken)
-        => inner.ReportZonesAsync(offset, zones, cancellationToken);
-
-    public ValueTask ManageZonesAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken)
-        => inner.ManageZonesAsync(action, offset, length, cancellationToken);
-
-    public ValueTask<long> AppendAsync(long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellationToken)
-        => inner.AppendAsync(zoneStart, data, flags, cancellationToken);
-
-    public async ValueTask<long> AppendObservedAsync(long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, IAppendObserver observer)
-    {
-        long landed = 0;
-        var death = Next(zoneStart);
-        if (death == Death.BeforeItLanded)
-        {
-            var zone = new ZoneDescriptor[1];
-            await inner.ReportZonesAsync(zoneStart, zone);
-            observer.Assigned(zone[0].WritePointer);
-        }
-        else if (death != Death.BeforeItBegan)
-        {
-            landed = await inner.AppendObservedAsync(zoneStart, data, flags, observer);
-            await Stored();
-        }
-
-        if (death != Death.None)
-        {
-            Interlocked.Increment(ref _stuck);
-            await _released.Task;
-        }
-
-        return landed;
-    }
-
-    public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
-        => inner.ReadAsync(offset, buffer, cancellationToken);
-
-    public async ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellationToken)
+    public override async ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellationToken)
     {
         if (Failure is { } failure)
         {
@@ -89,7 +46,7 @@ internal sealed class DyingDevice(IZonedBlockDevice inner) : IZonedBlockDevice
         }
 
         // the zone is the request's from the start, as with a real one
-        var write = inner.WriteAsync(offset, data, flags, cancellationToken);
+        var write = Inner.WriteAsync(offset, data, flags, cancellationToken);
         if (Yields)
         {
             await Task.Yield();
@@ -98,19 +55,35 @@ internal sealed class DyingDevice(IZonedBlockDevice inner) : IZonedBlockDevice
         await write;
     }
 
-    public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
-        => inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
+    private sealed class DyingZones(DyingDevice device, IZones zones) : DelegatingZones(zones)
+    {
+        public override async ValueTask<long> AppendAsync(
+            long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags, IAppendObserver? observer, CancellationToken cancellationToken)
+        {
+            long landed = 0;
+            var death = observer is null ? Death.None : device.Next(zoneStart);
+            if (death == Death.BeforeItLanded)
+            {
+                var zone = new ZoneDescriptor[1];
+                await Inner.ReportAsync(zoneStart, zone, cancellationToken);
+                observer!.Assigned(zone[0].WritePointer);
+            }
+            else if (death != Death.BeforeItBegan)
+            {
+                landed = await Inner.AppendAsync(zoneStart, data, flags, observer, cancellationToken);
+                if (observer is not null)
+                {
+                    await device.Stored();
+                }
+            }
 
-    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken)
-        => inner.DiscardAsync(offset, length, cancellationToken);
+            if (death != Death.None)
+            {
+                Interlocked.Increment(ref device._stuck);
+                await device._released.Task;
+            }
 
-    public ValueTask FlushAsync(CancellationToken cancellationToken) => inner.FlushAsync(cancellationToken);
-
-    public ValueTask ResizeAsync(long length, Preallocation preallocation, CancellationToken cancellationToken)
-        => inner.ResizeAsync(length, preallocation, cancellationToken);
-
-    public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken)
-        => inner.GetStatusAsync(offset, length, cancellationToken);
-
-    public ValueTask DisposeAsync() => inner.DisposeAsync();
+            return landed;
+        }
+    }
 }

@@ -111,9 +111,9 @@ public class ReplayTests
         private readonly Dictionary<int, BlkRig.Answer> _answers = [];
         private long[] _found = [];
         private int _stored;
-        private IZonedBlockDevice _disk;
+        private IBlockDevice _disk;
 
-        private Crash(MemoryStorage storage, IZonedBlockDevice disk, bool packed, int flushes, bool differ, bool hasNotes)
+        private Crash(MemoryStorage storage, IBlockDevice disk, bool packed, int flushes, bool differ, bool hasNotes)
         {
             (_storage, _disk, _differ) = (storage, disk, differ);
             _dying = new DyingDevice(disk) { Stored = () => ++_stored <= flushes ? disk.FlushAsync().AsTask() : Task.CompletedTask };
@@ -195,7 +195,7 @@ public class ReplayTests
         public async Task<long> PointerAsync(int zone)
         {
             var zones = new ZoneDescriptor[1];
-            await _disk.ReportZonesAsync(zone * (long)Zone, zones, TestContext.Current.CancellationToken);
+            await _disk.Zones!.ReportAsync(zone * (long)Zone, zones, TestContext.Current.CancellationToken);
             return zones[0].WritePointer - zones[0].Start;
         }
 

@@ -73,9 +73,9 @@ public unsafe class RingFuzzTests
 
     private static void ResetZones(VirtioBlkDevice[] devices)
     {
-        foreach (var zoned in devices.Select(d => d.Zoned).OfType<IZonedBlockDevice>())
+        foreach (var zoned in devices.Select(d => d.Device).Where(d => d.Zones is not null))
         {
-            zoned.ManageZonesAsync(ZoneAction.Reset, 0, zoned.Length).AsTask().GetAwaiter().GetResult();
+            zoned.Zones!.ManageAsync(ZoneAction.Reset, 0, zoned.Length).AsTask().GetAwaiter().GetResult();
         }
     }
 
@@ -134,7 +134,7 @@ public unsafe class RingFuzzTests
             notes.Set(entry, (ulong)random.Next(4), new AppendNote(offset, random.Next(4) == 0 ? random.Next(int.MinValue, int.MaxValue) : 512 << random.Next(5)));
         }
 
-        if (device.Zoned is not null && random.Next(2) == 0)
+        if (device.Zones is not null && random.Next(2) == 0)
         {
             notes.Keep(device.Holds);
         }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Paddock.Qcow2;
 using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.VhostUser.Blk;
 
 namespace Paddock.VhostUser.Tests.Serve;

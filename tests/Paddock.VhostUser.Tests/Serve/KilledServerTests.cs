@@ -3,6 +3,7 @@ using System.Diagnostics;
 using Microsoft.Win32.SafeHandles;
 using Paddock.Qcow2;
 using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.Tools.Native;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Wire;

@@ -1,6 +1,7 @@
 using Paddock.Block;
 using Paddock.Qcow2;
 using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.Tools;
 using Paddock.Tools.Serve;
 using Paddock.Tools.Serve.Listeners;
@@ -23,7 +24,7 @@ public class ServedDiskTests
             var opener = new ImageOpener("paddock", TextWriter.Null);
             var disk = await ServedDisk.OpenAsync(opener, new ServedImage { Path = image }, "disk", cached ? 1 << 20 : null);
             var observer = new Observer();
-            long place = await disk.Zoned!.AppendObservedAsync(3 * Guest.Zone, new byte[4096], WriteFlags.None, observer);
+            long place = await disk.Zones!.AppendAsync(3 * Guest.Zone, new byte[4096], WriteFlags.None, observer);
             Assert.Equal(3 * Guest.Zone, place);
             Assert.Equal(place, observer.Place);
             Assert.Null(await disk.CloseAsync());

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Paddock.Qcow2;
 using Paddock.Testing;
+using Paddock.Testing.Images;
 using Paddock.Tools;
 using Paddock.Tools.Native;
 using Paddock.Tools.Serve;

@@ -8,7 +8,6 @@ namespace Paddock.Tools.Native;
 /// <summary>One connection's load: a number of requests in flight, each of which starts the next.</summary>
 internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchOffsets offsets)
 {
-    private readonly IZonedBlockDevice? _zoned = device as IZonedBlockDevice;
     private readonly Lock _lock = new();
     private readonly AsyncMutex _turn = new();
     private int _running;
@@ -56,7 +55,7 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchOffs
 
     private ValueTask RequestAsync(byte[] buffer)
     {
-        if (plan.Operation is BenchOperation.Write or BenchOperation.Append && _zoned is not null)
+        if (plan.Operation is BenchOperation.Write or BenchOperation.Append && device.Zones is not null)
         {
             return InTurnAsync(buffer);
         }
@@ -80,7 +79,7 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchOffs
         try
         {
             var (offset, startsAgain) = offsets.Next();
-            long start = offset / _zoned!.Zoned.ZoneSize * _zoned.Zoned.ZoneSize;
+            long size = device.Zones!.Limits.ZoneSize, start = offset / size * size;
             if (startsAgain)
             {
                 await EmptyAsync(start);
@@ -89,11 +88,11 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchOffs
             Interlocked.Increment(ref _running);
             if (plan.Operation == BenchOperation.Append)
             {
-                append = _zoned.AppendAsync(start, buffer);
+                append = device.Zones!.AppendAsync(start, buffer);
             }
             else
             {
-                write = _zoned.WriteAsync(offset, buffer);
+                write = device.WriteAsync(offset, buffer);
             }
         }
         finally
@@ -119,6 +118,6 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchOffs
             await Task.Yield();
         }
 
-        await _zoned!.ManageZonesAsync(ZoneAction.Reset, start, Math.Min(_zoned.Zoned.ZoneSize, _zoned.Length - start));
+        await device.Zones!.ManageAsync(ZoneAction.Reset, start, Math.Min(device.Zones!.Limits.ZoneSize, device.Length - start));
     }
 }

@@ -111,7 +111,7 @@ public static class BenchVerb
     /// <summary>Reports the zones, where there are some; those that will be written are empty afterwards.</summary>
     private static async ValueTask<ZoneDescriptor[]> PrepareAsync(BenchPlan plan, IBlockDevice device, CancellationToken cancellationToken)
     {
-        if (device is not IZonedBlockDevice zoned)
+        if (device.Zones is not { } zoned)
         {
             return plan.Operation == BenchOperation.Append ? throw new ToolException($"'{plan.Target}' has no zones: --rw append requires a zoned disk") : [];
         }
@@ -123,11 +123,11 @@ public static class BenchVerb
 
         if (plan.Writes)
         {
-            await zoned.ManageZonesAsync(ZoneAction.Reset, 0, zoned.Length, cancellationToken);
+            await zoned.ManageAsync(ZoneAction.Reset, 0, device.Length, cancellationToken);
         }
 
-        var zones = new ZoneDescriptor[zoned.Zoned.ZoneCount];
-        int got = await zoned.ReportZonesAsync(0, zones, cancellationToken);
+        var zones = new ZoneDescriptor[zoned.Limits.ZoneCount];
+        int got = await zoned.ReportAsync(0, zones, cancellationToken);
         return zones[..got];
     }
 

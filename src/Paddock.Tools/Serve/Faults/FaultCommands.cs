@@ -30,7 +30,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
             case "fail" or "delay" or "hang":
                 var place = Find(line);
                 bool isLast = place.Start + place.Length == place.Disk.Device.Length;
-                var rule = FaultRuleText.Parse(line, place.Start, place.Length, isLast, place.Disk.Zoned?.Zoned.ZoneSize ?? 0);
+                var rule = FaultRuleText.Parse(line, place.Start, place.Length, isLast, place.Disk.Zones?.Limits.ZoneSize ?? 0);
                 return $"ok: rule {place.Disk.Faults.Add(rule)} of {place.Disk.Name}";
             case "release":
                 return $"ok: {Number(Chosen(line).Sum(d => d.Faults.Release(IdOf(line))), "request")} resumed";
@@ -102,12 +102,12 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
     private async Task<string> SetConditionAsync(ControlLine line)
     {
         var (disk, start, length) = Find(line);
-        if (disk.Zoned is not { Attributes: { } attributes } zoned || start + length <= zoned.Zoned.ConventionalZones * zoned.Zoned.ZoneSize)
+        if (disk.Zones is not { Attributes: { } attributes } zoned || start + length <= zoned.Limits.ConventionalZones * zoned.Limits.ZoneSize)
         {
             throw new ToolException($"'{disk.Name}' has no sequential zones here");
         }
 
-        long size = zoned.Zoned.ZoneSize, count = (length + size - 1) / size;
+        long size = zoned.Limits.ZoneSize, count = (length + size - 1) / size;
         if (line.Number("zone", 0, 0, int.MaxValue) >= count)
         {
             throw new ToolException($"zone {line["zone"]} does not exist: this disk has zones 0 to {count - 1}");
@@ -126,11 +126,11 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
             _ => ZoneCondition.Empty,
         };
         await attributes.SetConditionAsync(zone, condition);
-        foreach (var ns in Namespaces().Where(n => n.Disk == disk && n.Namespace.Zoned is not null))
+        foreach (var ns in Namespaces().Where(n => n.Disk == disk && n.Namespace.Zones is not null))
         {
             // zone indices are relative to the namespace
             int its = zone - (int)(ns.Start / size);
-            if (its >= 0 && its < ns.Namespace.Zoned!.Zoned.ZoneCount)
+            if (its >= 0 && its < ns.Namespace.Zones!.Limits.ZoneCount)
             {
                 ns.Subsystem.ZoneChanged(ns.Namespace, its);
             }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Paddock.Block;
 using Paddock.Block.Faults;
+using Paddock.Nvme.Wire;
 using Paddock.Posix;
 using Paddock.Tools.Native;
 
@@ -52,7 +53,7 @@ internal static class FaultRuleText
             Length = run,
             Error = Errno.ToBlockError((int)number),
             Errno = (int)number,
-            NvmeStatus = StatusOf(line["status"]),
+            Answer = StatusOf(line["status"]),
             Delay = TimeSpan.FromMilliseconds(line.Number("ms", line.Command == "delay" ? 1000 : 0, 0, MostMilliseconds)),
         };
     }
@@ -76,7 +77,7 @@ internal static class FaultRuleText
         Say(fault.Probability < 1, $"probability={fault.Probability} seed={fault.Seed}");
         Say(fault.Offset != 0 || fault.Length != long.MaxValue, $"offset={fault.Offset} length={fault.Length}");
         Say(fault.Action == DeviceFaultAction.Fail, $"error={NameOf(fault.Errno)}");
-        Say(fault.NvmeStatus is not null, $"status={fault.NvmeStatus:x}");
+        Say(fault.Answer is NvmeStatus, $"status={Convert.ToInt32(fault.Answer, CultureInfo.InvariantCulture):x}");
         Say(fault.Delay > TimeSpan.Zero, $"ms={fault.Delay.TotalMilliseconds}");
         return string.Join(' ', words);
     }
@@ -112,10 +113,10 @@ internal static class FaultRuleText
             : throw new ToolException($"error={text}: expected one of {string.Join(", ", Errors.Select(e => e.Name))}, or a number below 4096");
     }
 
-    private static int? StatusOf(string? text)
+    private static NvmeStatus? StatusOf(string? text)
         => text is null ? null
             : int.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out int status) && status is > 0 and <= (int)MostStatus
-            ? status
+            ? (NvmeStatus)status
             : throw new ToolException($"status={text}: expected a hexadecimal number from 1 to 7ff (status code type in bits 10:8, status code in bits 7:0)");
 
     private static double ProbabilityOf(string? text)

@@ -101,10 +101,10 @@ internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList
         foreach (var disk in disks)
         {
             // a resize fails without power, but may still be running
-            await disk.Resizable.SettledAsync();
+            await disk.Served.SettledAsync();
             try
             {
-                await (disk.Power?.RestoreAsync() ?? Task.CompletedTask);
+                await (disk.Power?.RestoreAsync(disk.Served) ?? Task.CompletedTask);
             }
             catch (Exception e) when (e is ToolException or BlockException)
             {

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Block.Faults;
+using Paddock.Block.Serving;
 using Paddock.Posix;
 using Paddock.Tools.Serve.Listeners;
 
@@ -12,7 +13,6 @@ internal sealed class PoweredImage : IAsyncDisposable
     private readonly ServedImage _image;
     private readonly FileFacts _file;
     private readonly long _size;
-    private readonly RestartableDevice _place;
     private VolatileStorage _cache;
     private ImageNode _node;
     private IStorage? _durable;
@@ -27,11 +27,7 @@ internal sealed class PoweredImage : IAsyncDisposable
         _size = size;
         _cache = cache;
         _node = node;
-        _place = RestartableDevice.Hold(node.Device);
     }
-
-    /// <summary>The device that clients use across reopening.</summary>
-    public IBlockDevice Device => _place;
 
     /// <summary>The current image.</summary>
     public ImageNode Node => _node;
@@ -60,8 +56,9 @@ internal sealed class PoweredImage : IAsyncDisposable
     public async Task CutAsync(int keepPercent, int seed) => _durable = await _cache.CutAsync(keepPercent, seed);
 
     /// <summary>Reopens the image from the surviving data. No request may be running on the old one.</summary>
+    /// <param name="served">The device in which the new image replaces the old one.</param>
     /// <exception cref="ToolException">The image cannot be opened; its requests keep failing.</exception>
-    public async Task RestoreAsync()
+    public async Task RestoreAsync(ServedDevice served)
     {
         if (_durable is not { } durable)
         {
@@ -80,7 +77,7 @@ internal sealed class PoweredImage : IAsyncDisposable
         try
         {
             // the old image cannot write any more
-            await _place.Replace(_node.Device).DisposeAsync();
+            await served.Replace(_node.Device).DisposeAsync();
         }
         catch (BlockException e) when (e.Error == BlockError.NoMedium)
         {

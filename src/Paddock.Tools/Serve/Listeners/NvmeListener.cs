@@ -108,12 +108,12 @@ internal sealed class NvmeListener : IListener
             return $"{length} bytes are not a multiple of the NVMe block size, {_settings.BlockSize} bytes";
         }
 
-        if (disk.Zoned is not { Zoned: { ConventionalZones: > 0 and var conventional, ZoneSize: var size } } || parts.Length == 0)
+        if (disk.Zones is not { Limits: { ConventionalZones: > 0 and var conventional, ZoneSize: var size } } || parts.Length == 0)
         {
             return null;
         }
 
-        return parts is [.., { Namespace: { Zoned: not null, Id: var id }, Start: var border }]
+        return parts is [.., { Namespace: { Zones: not null, Id: var id }, Start: var border }]
             ? length > border ? null : $"NVMe namespace {id} would have no zones left: the size must be above {border} bytes"
             : length <= conventional * size ? null
                 : $"sequential zones, beyond {conventional * size} bytes, would need a new NVMe namespace: stop the server and use 'paddock img resize'";
@@ -206,10 +206,10 @@ internal sealed class NvmeListener : IListener
                 throw new ToolException($"'{disk.Node.Filename}' cannot be served over NVMe: it has {e.Message}");
             }
 
-            string kind = part is IZonedBlockDevice ? "zoned" : parts.Count > 1 ? "plain (conventional zones)" : "plain";
+            string kind = part.Zones is not null ? "zoned" : parts.Count > 1 ? "plain (conventional zones)" : "plain";
             _log.Write(
                 "namespace", ("nqn", subsystem.Nqn), ("id", id.ToString(CultureInfo.InvariantCulture)), ("image", disk.Node.Filename), ("kind", kind));
-            if (part is IZonedBlockDevice zoned && !long.IsPow2(zoned.Zoned.ZoneSize))
+            if (part.Zones is { } zones && !long.IsPow2(zones.Limits.ZoneSize))
             {
                 _log.Write("warning", ("image", disk.Node.Filename), ("reason", "the zone size is not a power of two: Linux will not use the namespace"));
             }

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Block.Faults;
+using Paddock.Block.Serving;
 using Paddock.Tools.Serve.Faults;
 
 namespace Paddock.Tools.Serve.Listeners;
@@ -19,8 +20,8 @@ internal sealed class ServedDisk
         _node = node;
         Power = power;
         Written = written;
-        Resizable = ResizableDevice.Wrap(power?.Device ?? node!.Device);
-        Device = FaultDevice.Wrap(Resizable, Faults);
+        Served = new ServedDevice(Node.Device);
+        Device = CheckedDevice.Wrap(Served);
     }
 
     /// <summary>Its settings.</summary>
@@ -32,17 +33,17 @@ internal sealed class ServedDisk
     /// <summary>The served device; it stays the same when the image is reopened.</summary>
     public IBlockDevice Device { get; }
 
-    /// <summary>The resizable device, behind the fault rules.</summary>
-    public ResizableDevice Resizable { get; }
+    /// <summary>What is below the check of <see cref="Device"/>: the fault rules, the gate for resizes, and the current image.</summary>
+    public ServedDevice Served { get; }
 
-    /// <summary><see cref="Device"/> as a zoned device; null for a plain one.</summary>
-    public IZonedBlockDevice? Zoned => Device as IZonedBlockDevice;
+    /// <summary>The zones of <see cref="Device"/>; null for a plain one.</summary>
+    public IZones? Zones => Device.Zones;
 
     /// <summary>The current image, without fault rules; owned by the server, not by the listener.</summary>
     public ImageNode Node => Power?.Node ?? _node!;
 
     /// <summary>Fault rules of <see cref="Device"/>.</summary>
-    public DeviceFaults Faults { get; } = new();
+    public DeviceFaults Faults => Served.Faults;
 
     /// <summary>Writes to the image file.</summary>
     public StorageCounters Written { get; }
@@ -74,8 +75,8 @@ internal sealed class ServedDisk
     public async Task<string?> CloseAsync()
     {
         Faults.GiveUpAll();
-        Resizable.Objection = _ => "the server is stopping";
-        await Resizable.SettledAsync();
+        Served.Resizing += _ => "the server is stopping";
+        await Served.SettledAsync();
         string? why = null;
         try
         {

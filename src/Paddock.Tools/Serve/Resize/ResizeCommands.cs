@@ -17,8 +17,8 @@ internal sealed class ResizeCommands
         _disks = disks;
         foreach (var disk in disks)
         {
-            disk.Resizable.Objection = length => listeners.Select(d => d.CannotResize(disk, length)).FirstOrDefault(why => why is not null);
-            disk.Resizable.Resized += () =>
+            disk.Served.Resizing += length => listeners.Select(d => d.CannotResize(disk, length)).FirstOrDefault(why => why is not null);
+            disk.Served.Resized += () =>
             {
                 log.Write("resized", ("image", disk.Node.Filename), ("bytes", disk.Device.Length.ToString(CultureInfo.InvariantCulture)));
                 foreach (var listener in listeners)
@@ -46,7 +46,7 @@ internal sealed class ResizeCommands
         long before = 0, wanted = 0;
         try
         {
-            await disk.Resizable.ResizeAsync(
+            await disk.Served.ResizeAsync(
                 now =>
                 {
                     before = now;

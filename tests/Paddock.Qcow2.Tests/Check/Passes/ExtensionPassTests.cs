@@ -123,7 +123,7 @@ public class ExtensionPassTests
     private static async Task OfflineAsync(Paddock.Testing.PagedStorage image)
     {
         await using var disk = await Zoned.AttributeBench.OpenAsync(image.Kept());
-        await disk.Attributes!.SetConditionAsync(1, ZoneCondition.Offline);
+        await disk.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.Offline);
     }
 
     /// <summary>Adds a directory of one bitmap, its table and its data after the end of the file; the parsed header names them.</summary>

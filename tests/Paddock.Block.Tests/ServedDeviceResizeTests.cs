@@ -1,9 +1,11 @@
 using Paddock.Block.Concurrency;
+using Paddock.Block.Serving;
+using Paddock.Testing;
 
 namespace Paddock.Block.Tests;
 
 /// <summary>A device whose size changes under requests.</summary>
-public class ResizableDeviceTests
+public class ServedDeviceResizeTests
 {
     private const int Large = 1 << 20, Small = 64 << 10;
 
@@ -11,7 +13,7 @@ public class ResizableDeviceTests
     public async Task No_request_is_inside_while_the_size_changes_and_what_grew_is_zeroes()
     {
         var inner = new WatchedDevice(Large);
-        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(inner));
+        var device = new ServedDevice(inner);
         bool ends = false;
         int refused = 0;
         var workers = Enumerable.Range(0, 4).Select(seed => Task.Run(async () =>
@@ -59,7 +61,7 @@ public class ResizableDeviceTests
     public async Task A_request_under_way_ends_first_and_one_that_comes_meanwhile_sees_the_size_of_after()
     {
         var inner = new WatchedDevice(Large) { Hold = new TaskCompletionSource() };
-        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(inner));
+        var device = new ServedDevice(inner);
         var first = device.WriteAsync(Large - 512, new byte[512]).AsTask();
         var resize = device.ResizeAsync(Small).AsTask();
         var outside = device.WriteAsync(Large - 512, new byte[512]).AsTask();
@@ -77,7 +79,7 @@ public class ResizableDeviceTests
     [Fact]
     public async Task Every_kind_of_request_beyond_a_cut_is_out_of_range()
     {
-        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(new WatchedDevice(Large)));
+        var device = new ServedDevice(new WatchedDevice(Large));
         await device.ResizeAsync(Small);
         foreach (var request in new Func<ValueTask>[]
         {
@@ -95,14 +97,14 @@ public class ResizableDeviceTests
     public async Task Whoever_listens_is_told_of_changes_and_of_nothing_else()
     {
         var inner = new WatchedDevice(Large);
-        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(inner));
+        var device = new ServedDevice(inner);
         int told = 0;
         device.Resized += () => told++;
         await device.ResizeAsync(Large);
         Assert.Equal(0, told);
         await device.ResizeAsync(Small);
         Assert.Equal((1, 1), (told, inner.FlushesAtSize(Small)));
-        device.Objection = length => length > Large ? "too long" : null;
+        device.Resizing += length => length > Large ? "too long" : null;
         Assert.Equal("too long", (await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(Large + 512).AsTask())).Message);
         inner.Failure = new BlockException(BlockError.NoSpace, "full");
         Assert.Equal(BlockError.NoSpace, (await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(Large).AsTask())).Error);
@@ -119,7 +121,7 @@ public class ResizableDeviceTests
     public async Task A_change_that_fails_after_the_size_is_told_and_made_durable_by_asking_again(int size)
     {
         var inner = new WatchedDevice(Large) { FlushFailure = new BlockException(BlockError.Io, "no medium") };
-        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(inner));
+        var device = new ServedDevice(inner);
         int told = 0;
         device.Resized += () => told += device.Length == size ? 1 : 0;
         await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(size).AsTask());
@@ -136,7 +138,7 @@ public class ResizableDeviceTests
     public async Task The_same_size_stops_nobody_and_touches_nothing()
     {
         var inner = new WatchedDevice(Large) { Hold = new TaskCompletionSource() };
-        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(inner));
+        var device = new ServedDevice(inner);
         var held = device.WriteAsync(0, new byte[512]).AsTask();
 
         // a request is inside: were the gate closed, this would wait for it
@@ -151,7 +153,7 @@ public class ResizableDeviceTests
     public async Task A_size_that_depends_on_the_one_of_now_finds_no_other_change_between()
     {
         var inner = new WatchedDevice(Large) { Hold = new TaskCompletionSource() };
-        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(inner));
+        var device = new ServedDevice(inner);
         var held = device.WriteAsync(0, new byte[512]).AsTask();
         var first = device.ResizeAsync(2 * Large).AsTask();
         var second = device.ResizeAsync(now => now + Small, Preallocation.Off).AsTask();
@@ -169,7 +171,7 @@ public class ResizableDeviceTests
     {
         var storage = new MemoryStorage();
         await storage.SetLengthAsync(Large);
-        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(new RawDevice(storage, readOnly: true)));
+        var device = CheckedDevice.Wrap(new ServedDevice(new RawDevice(storage, readOnly: true)));
         Assert.Equal(BlockError.ReadOnly, (await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(Small).AsTask())).Error);
         await device.ReadAsync(Large - 512, new byte[512]);
     }
@@ -246,7 +248,7 @@ public class ResizableDeviceTests
     [Fact]
     public async Task An_open_gate_costs_no_memory()
     {
-        var device = ResizableDevice.Wrap(CheckedBlockDevice.Wrap(new WatchedDevice(Large)));
+        var device = new ServedDevice(new WatchedDevice(Large));
         byte[] data = new byte[512];
         long least = long.MaxValue;
         for (int window = 0; window < 6 && least > 0; window++)
@@ -267,18 +269,10 @@ public class ResizableDeviceTests
     }
 
     /// <summary>A disk in memory that counts requests which a change of its size meets.</summary>
-    private sealed class WatchedDevice : IBlockDevice
+    private sealed class WatchedDevice(long size) : DelegatingDevice(MemoryDisk.Of(size))
     {
-        private readonly RawDevice _disk;
         private readonly List<long> _flushes = [];
         private int _inside, _met;
-
-        public WatchedDevice(long size)
-        {
-            var storage = new MemoryStorage();
-            storage.SetLengthAsync(size).AsTask().Wait();
-            _disk = new RawDevice(storage);
-        }
 
         public TaskCompletionSource? Hold { get; init; }
 
@@ -290,12 +284,6 @@ public class ResizableDeviceTests
 
         public int Met => Volatile.Read(ref _met);
 
-        public long Length => _disk.Length;
-
-        public bool IsReadOnly => false;
-
-        public BlockLimits Limits => _disk.Limits;
-
         public int FlushesAtSize(long size)
         {
             lock (_flushes)
@@ -304,29 +292,29 @@ public class ResizableDeviceTests
             }
         }
 
-        public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
         {
             Interlocked.Increment(ref _inside);
-            var reading = _disk.ReadAsync(offset, buffer, cancellationToken);
+            var reading = Inner.ReadAsync(offset, buffer, cancellationToken);
             Interlocked.Decrement(ref _inside);
             return reading;
         }
 
-        public ValueTask WriteAsync(
+        public override ValueTask WriteAsync(
             long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
             => Hold is null ? Write(offset, data) : WriteHeldAsync(offset, data);
 
-        public async ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
+        public override async ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
         {
             Interlocked.Increment(ref _inside);
             await Task.Yield();
-            await _disk.WriteZeroesAsync(offset, length, flags, cancellationToken);
+            await Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
             Interlocked.Decrement(ref _inside);
         }
 
-        public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default) => default;
+        public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default) => default;
 
-        public ValueTask FlushAsync(CancellationToken cancellationToken = default)
+        public override ValueTask FlushAsync(CancellationToken cancellationToken = default)
         {
             if (FlushFailure is not null)
             {
@@ -341,7 +329,7 @@ public class ResizableDeviceTests
             return default;
         }
 
-        public async ValueTask ResizeAsync(
+        public override async ValueTask ResizeAsync(
             long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
         {
             if (Failure is not null)
@@ -352,19 +340,14 @@ public class ResizableDeviceTests
             Resizes++;
             Interlocked.Add(ref _met, Volatile.Read(ref _inside));
             await Task.Yield();
-            await _disk.ResizeAsync(length, preallocation, cancellationToken);
+            await Inner.ResizeAsync(length, preallocation, cancellationToken);
             Interlocked.Add(ref _met, Volatile.Read(ref _inside));
         }
-
-        public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
-            => _disk.GetStatusAsync(offset, length, cancellationToken);
-
-        public ValueTask DisposeAsync() => _disk.DisposeAsync();
 
         private ValueTask Write(long offset, ReadOnlyMemory<byte> data)
         {
             Interlocked.Increment(ref _inside);
-            var writing = _disk.WriteAsync(offset, data);
+            var writing = Inner.WriteAsync(offset, data);
             Interlocked.Decrement(ref _inside);
             return writing;
         }

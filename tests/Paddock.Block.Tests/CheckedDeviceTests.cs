@@ -1,6 +1,6 @@
 namespace Paddock.Block.Tests;
 
-public class CheckedBlockDeviceTests
+public class CheckedDeviceTests
 {
     private const int Size = 4096;
 
@@ -15,11 +15,11 @@ public class CheckedBlockDeviceTests
     public async Task Requests_outside_the_device_are_refused(long offset, int length)
     {
         var inner = new Stub();
-        await using var device = CheckedBlockDevice.Wrap(inner);
-        Refused(BlockError.Io, () => device.ReadAsync(offset, new byte[length], Token));
-        Refused(BlockError.Io, () => device.WriteAsync(offset, new byte[length], cancellationToken: Token));
-        Refused(BlockError.Io, () => device.WriteZeroesAsync(offset, length, cancellationToken: Token));
-        Refused(BlockError.Io, () => device.DiscardAsync(offset, length, Token));
+        await using var device = CheckedDevice.Wrap(inner);
+        Refused(BlockError.OutOfRange, () => device.ReadAsync(offset, new byte[length], Token));
+        Refused(BlockError.OutOfRange, () => device.WriteAsync(offset, new byte[length], cancellationToken: Token));
+        Refused(BlockError.OutOfRange, () => device.WriteZeroesAsync(offset, length, cancellationToken: Token));
+        Refused(BlockError.OutOfRange, () => device.DiscardAsync(offset, length, Token));
         Assert.Equal(0, inner.Requests);
     }
 
@@ -31,7 +31,7 @@ public class CheckedBlockDeviceTests
     public async Task Requests_that_just_fit_pass(long offset, int length)
     {
         var inner = new Stub();
-        await using var device = CheckedBlockDevice.Wrap(inner);
+        await using var device = CheckedDevice.Wrap(inner);
         await device.ReadAsync(offset, new byte[length], Token);
         await device.WriteAsync(offset, new byte[length], cancellationToken: Token);
         await device.WriteZeroesAsync(offset, length, cancellationToken: Token);
@@ -42,9 +42,9 @@ public class CheckedBlockDeviceTests
     [Fact]
     public async Task A_length_near_the_limit_of_numbers_does_not_wrap_around()
     {
-        await using var device = CheckedBlockDevice.Wrap(new Stub());
-        Refused(BlockError.Io, () => device.WriteZeroesAsync(512, long.MaxValue & ~511, cancellationToken: Token));
-        Refused(BlockError.Io, () => device.DiscardAsync(512, -512, Token));
+        await using var device = CheckedDevice.Wrap(new Stub());
+        Refused(BlockError.OutOfRange, () => device.WriteZeroesAsync(512, long.MaxValue & ~511, cancellationToken: Token));
+        Refused(BlockError.OutOfRange, () => device.DiscardAsync(512, -512, Token));
         var status = await device.GetStatusAsync(512, long.MaxValue, Token);
         Assert.Equal(Size - 512, status.Length);
         Assert.Equal(0, (await device.GetStatusAsync(Size, 1, Token)).Length);
@@ -54,7 +54,7 @@ public class CheckedBlockDeviceTests
     [Fact]
     public async Task What_is_misaligned_or_too_long_is_refused()
     {
-        await using var device = CheckedBlockDevice.Wrap(new Stub());
+        await using var device = CheckedDevice.Wrap(new Stub());
         Refused(BlockError.InvalidArgument, () => device.ReadAsync(1, new byte[512], Token));
         Refused(BlockError.InvalidArgument, () => device.WriteAsync(0, new byte[511], cancellationToken: Token));
         Refused(BlockError.InvalidArgument, () => device.ReadAsync(0, new byte[2560], Token));
@@ -67,7 +67,7 @@ public class CheckedBlockDeviceTests
     public async Task A_device_for_reading_takes_no_changes_and_a_flush_is_nothing()
     {
         var inner = new Stub { IsReadOnly = true };
-        await using var device = CheckedBlockDevice.Wrap(inner);
+        await using var device = CheckedDevice.Wrap(inner);
         Refused(BlockError.ReadOnly, () => device.WriteAsync(0, new byte[512], cancellationToken: Token));
         Refused(BlockError.ReadOnly, () => device.WriteZeroesAsync(0, 512, cancellationToken: Token));
         Refused(BlockError.ReadOnly, () => device.DiscardAsync(0, 512, Token));
@@ -85,6 +85,14 @@ public class CheckedBlockDeviceTests
         public int Requests { get; private set; }
 
         public long Length => Size;
+
+        public IBlockDevice? Backing => null;
+
+        public IZones? Zones => null;
+
+        public void ThrowIfFlushFailed()
+        {
+        }
 
         public bool IsReadOnly { get; init; }
 

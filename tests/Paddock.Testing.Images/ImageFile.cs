@@ -1,7 +1,7 @@
 using Paddock.Posix;
 using Paddock.Qcow2;
 
-namespace Paddock.Testing;
+namespace Paddock.Testing.Images;
 
 /// <summary>Makes qcow2 files for tests.</summary>
 public static class ImageFile

@@ -1,21 +1,24 @@
 using Paddock.Block.Faults;
+using Paddock.Block.Serving;
 
 namespace Paddock.Block.Tests;
 
-public class FaultDeviceTests
+public sealed class ServedDeviceFaultTests : IAsyncDisposable
 {
     private const int Moves = 1000;
 
     private readonly DeviceFaults _faults = new();
-    private readonly FaultDevice _device;
+    private readonly ServedDevice _device;
 
-    public FaultDeviceTests()
+    public ServedDeviceFaultTests()
     {
         var storage = new MemoryStorage();
-        _device = FaultDevice.Wrap(new RawDevice(storage, readOnly: false, 0), _faults);
+        _device = new ServedDevice(new RawDevice(storage, readOnly: false, 0), _faults);
     }
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    public ValueTask DisposeAsync() => _device.DisposeAsync();
 
     [Fact]
     public async Task The_third_write_and_each_second_after_it_fail_three_times()
@@ -85,17 +88,18 @@ public class FaultDeviceTests
     }
 
     [Fact]
-    public async Task A_request_that_waits_can_be_given_up_by_its_token_and_no_other()
+    public async Task Held_request_is_cancelled_by_its_source_and_no_other()
     {
         using var mine = new CancellationTokenSource();
         using var other = new CancellationTokenSource();
         _faults.Add(new DeviceFault { Action = DeviceFaultAction.Hang });
         var hangs = _device.FlushAsync(mine.Token).AsTask();
-        Assert.False(_faults.GiveUp(other.Token));
-        Assert.False(_faults.GiveUp(CancellationToken.None));
-        Assert.True(_faults.GiveUp(mine.Token));
+        Assert.False(_faults.CancelHeld(other));
+        Assert.False(other.IsCancellationRequested);
+        Assert.True(_faults.CancelHeld(mine));
         Assert.Equal(BlockError.Cancelled, (await Assert.ThrowsAsync<BlockException>(() => hangs)).Error);
-        Assert.False(_faults.GiveUp(mine.Token));
+        Assert.True(mine.IsCancellationRequested);
+        Assert.False(_faults.CancelHeld(mine));
     }
 
     [Fact]

@@ -1,0 +1,161 @@
+namespace Paddock.Block;
+
+/// <summary>
+/// The outermost layer of every device that is given to a client, and the one place where bounds, alignment and read-only are checked: what
+/// passes here, the layers below may trust. The rules of zones (write pointer, ranges of whole zones) are the zoned device's own.
+/// </summary>
+public class CheckedDevice : DelegatingDevice
+{
+    private readonly CheckedZones? _zones;
+
+    /// <param name="device">The device to guard; owned.</param>
+    protected CheckedDevice(IBlockDevice device)
+        : base(device)
+        => _zones = device.Zones is { } zones ? new CheckedZones(this, zones) : null;
+
+    /// <inheritdoc/>
+    public override IZones? Zones => _zones;
+
+    /// <summary>Guards a device; one that is guarded already is returned as it is.</summary>
+    public static CheckedDevice Wrap(IBlockDevice device) => device as CheckedDevice ?? new CheckedDevice(device);
+
+    /// <summary>The device below the check: a decorator goes between the two, so that the check stays outermost.</summary>
+    public static IBlockDevice Unwrap(IBlockDevice device) => device is CheckedDevice guarded ? guarded.Inner : device;
+
+    /// <inheritdoc/>
+    public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        CheckTransfer(offset, buffer.Length);
+        return Inner.ReadAsync(offset, buffer, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask WriteAsync(
+        long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+    {
+        CheckWritable();
+        CheckTransfer(offset, data.Length);
+        return Inner.WriteAsync(offset, data, flags, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask WriteZeroesAsync(
+        long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
+    {
+        CheckWritable();
+        CheckRange(offset, length);
+        return Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        CheckWritable();
+        CheckRange(offset, length);
+        return Inner.DiscardAsync(offset, length, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask FlushAsync(CancellationToken cancellationToken = default)
+        => Inner.IsReadOnly ? ValueTask.CompletedTask : Inner.FlushAsync(cancellationToken);
+
+    /// <inheritdoc/>
+    public override ValueTask ResizeAsync(
+        long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+    {
+        CheckWritable();
+        return length < 0
+            ? throw new BlockException(BlockError.InvalidArgument, $"a device cannot be {length} bytes long")
+            : Inner.ResizeAsync(length, preallocation, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        long size = Inner.Length;
+        return offset < 0 || length < 0 || offset > size
+            ? throw OutOfRange(offset, length, size)
+            : Inner.GetStatusAsync(offset, Math.Min(length, size - offset), cancellationToken);
+    }
+
+    /// <summary>Throws unless changing requests are taken.</summary>
+    protected void CheckWritable()
+    {
+        if (Inner.IsReadOnly)
+        {
+            throw new BlockException(BlockError.ReadOnly, "the device is open for reading only");
+        }
+    }
+
+    /// <summary>Throws unless the range is aligned and inside the device.</summary>
+    protected void CheckRange(long offset, long length) => CheckRange(offset, length, Inner.Limits.RequestAlignment - 1);
+
+    private void CheckTransfer(long offset, int length)
+    {
+        var limits = Inner.Limits;
+        if (length > limits.MaxTransfer)
+        {
+            throw new BlockException(
+                BlockError.InvalidArgument, $"a request of {length} bytes is longer than the limit of {limits.MaxTransfer}");
+        }
+
+        CheckRange(offset, length, limits.RequestAlignment - 1);
+    }
+
+    private void CheckRange(long offset, long length, int mask)
+    {
+        long size = Inner.Length;
+        if (offset < 0 || length < 0 || offset > size || length > size - offset)
+        {
+            throw OutOfRange(offset, length, size);
+        }
+
+        if (((offset | length) & mask) != 0)
+        {
+            throw new BlockException(
+                BlockError.InvalidArgument, $"offset {offset} and length {length} are no multiples of {mask + 1}");
+        }
+    }
+
+    private static BlockException OutOfRange(long offset, long length, long size)
+        => new(BlockError.OutOfRange, $"offset {offset}, length {length}: outside the device of {size} bytes");
+
+    private sealed class CheckedZones(CheckedDevice device, IZones zones) : DelegatingZones(zones)
+    {
+        public override ValueTask<int> ReportAsync(
+            long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
+        {
+            CheckStart(offset);
+            return Inner.ReportAsync(offset, zones, cancellationToken);
+        }
+
+        public override ValueTask<ZoneFindings> FindAsync(
+            long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
+        {
+            CheckStart(offset);
+            return Inner.FindAsync(offset, which, zones, count, cancellationToken);
+        }
+
+        public override ValueTask ManageAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
+        {
+            device.CheckWritable();
+            return Inner.ManageAsync(action, offset, length, cancellationToken);
+        }
+
+        public override ValueTask<long> AppendAsync(
+            long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
+            CancellationToken cancellationToken = default)
+        {
+            device.CheckWritable();
+            return Inner.AppendAsync(zoneStart, data, flags, observer, cancellationToken);
+        }
+
+        private void CheckStart(long offset)
+        {
+            if (offset < 0 || offset >= device.Length)
+            {
+                throw new ZoneException(ZoneError.OutOfRange, 0, $"offset {offset} is outside the device of {device.Length} bytes");
+            }
+        }
+    }
+}
