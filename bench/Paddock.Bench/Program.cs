@@ -1,11 +1,10 @@
+// Zone appends a second, in process: paddock-bench FOLDER [MIB]. One line a case: name, appends a second, bytes
+// allocated an append. Loads on images and servers: paddock bench.
 using System.Diagnostics;
 using System.Globalization;
-using Paddock.Block;
 using Paddock.Posix;
 using Paddock.Qcow2;
 
-// Zone appends a second, in process: paddock-bench FOLDER [MIB]. One line a case: name, appends a second, bytes
-// allocated an append. Loads on images and servers: paddock bench.
 const int AppendBytes = 4096;
 const long FlushEvery = 64 << 20;
 const long Mib = 1 << 20;

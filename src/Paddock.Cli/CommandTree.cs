@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using Paddock.Cli.Native;
 using Paddock.Cli.Verbs;
-using Paddock.Tools.Native;
 
 namespace Paddock.Cli;
 

@@ -1,6 +1,7 @@
-using Paddock.Tools;
-using Paddock.Tools.Io;
-using Paddock.Tools.Nbd;
+using Paddock.Compat;
+using Paddock.Compat.Img;
+using Paddock.Compat.Io;
+using Paddock.Compat.Nbd;
 
 namespace Paddock.Cli;
 

@@ -1,9 +1,10 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.Runtime.InteropServices;
-using Paddock.Block;
-using Paddock.Tools;
-using Paddock.Tools.Native;
+using Paddock.Cli.Native;
+using Paddock.Compat;
+using Paddock.Images;
+using Paddock.Posix;
 
 namespace Paddock.Cli;
 

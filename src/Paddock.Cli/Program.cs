@@ -1,6 +1,6 @@
 using Paddock.Cli;
+using Paddock.Cli.Native;
 using Paddock.Posix;
-using Paddock.Tools.Native;
 
 ProcessSetup.Run();
 args = FileNames.ExactArguments(args);

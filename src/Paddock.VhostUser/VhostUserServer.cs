@@ -1,6 +1,6 @@
 using System.Net.Sockets;
 using Paddock.Block;
-using Paddock.Block.Serving;
+using Paddock.Serving;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Session;
 

@@ -1,4 +1,4 @@
-using Paddock.Block.Buffers;
+using Paddock.Serving;
 
 namespace Paddock.VhostUser;
 

@@ -1,4 +1,4 @@
-using Paddock.Tools.Native;
+using Paddock.Images;
 
 namespace Paddock.Cli.Tests;
 

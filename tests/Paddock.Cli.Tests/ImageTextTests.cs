@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using System.Text;
-using Paddock.Tools;
+using Paddock.Compat;
+using Paddock.Compat.Img;
+using Paddock.Compat.Io;
 
 namespace Paddock.Cli.Tests;
 
@@ -135,7 +137,7 @@ public sealed class ImageTextTests : IDisposable
         using var error = new MemoryStream();
         var context = ToolContext.Over("qemu-" + words[0], new MemoryStream(), output, error);
         int code = await ToolRun.GuardAsync(
-            context, given => words[0] == "img" ? ImgTool.RunAsync(words[1..], given) : Tools.Io.IoTool.RunAsync(words[1..], given));
+            context, given => words[0] == "img" ? ImgTool.RunAsync(words[1..], given) : IoTool.RunAsync(words[1..], given));
         return new Outcome(code, Encoding.UTF8.GetString(output.ToArray()), Encoding.UTF8.GetString(error.ToArray()));
     }
 

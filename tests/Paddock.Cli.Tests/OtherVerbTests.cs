@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
-using Paddock.Tools.Native;
+using Paddock.Images;
+using Paddock.Images.Text;
 
 namespace Paddock.Cli.Tests;
 

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Text;
+using Paddock.Images;
 
 namespace Paddock.Cli.Tests;
 
@@ -43,7 +44,7 @@ public class ResizeVerbTests
     public async Task Wrong_words_reach_no_server(string line, string why)
     {
         using var bench = new Workbench();
-        Assert.Contains(why, await bench.RefusedAsync(line, code: Tools.Native.NativeExit.Usage), StringComparison.Ordinal);
+        Assert.Contains(why, await bench.RefusedAsync(line, code: NativeExit.Usage), StringComparison.Ordinal);
     }
 
     [Fact]

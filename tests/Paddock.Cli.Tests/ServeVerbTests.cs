@@ -1,5 +1,5 @@
-using Paddock.Tools.Native;
-using Paddock.Tools.Serve;
+using Paddock.Cli.Native;
+using Paddock.Server;
 
 namespace Paddock.Cli.Tests;
 

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
-using Paddock.Tools.Native;
+using Paddock.Cli.Native;
+using Paddock.Images;
 
 namespace Paddock.Cli.Tests;
 

@@ -1,5 +1,5 @@
-using Paddock.Tools;
-using Paddock.Tools.Native;
+using Paddock.Images;
+using Paddock.Images.Text;
 
 namespace Paddock.Cli.Tests;
 

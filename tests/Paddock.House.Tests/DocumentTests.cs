@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Text.RegularExpressions;
 using Paddock.Cli;
-using Paddock.Tools.Native;
+using Paddock.Cli.Native;
 
 namespace Paddock.House.Tests;
 

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using Paddock.Block;
 using Paddock.Testing;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Paddock.Block;
 using Paddock.Nbd.Wire;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 

@@ -1,6 +1,7 @@
 using Paddock.Block;
-using Paddock.Block.Buffers;
 using Paddock.Nbd.Wire;
+using Paddock.Serving;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 

@@ -1,9 +1,10 @@
 using System.Buffers.Binary;
 using System.Globalization;
-using Paddock.Block.Buffers;
 using Paddock.Nbd.Server;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
+using Paddock.Serving;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 

@@ -1,6 +1,7 @@
 using System.Text;
 using Paddock.Nbd.Server;
 using Paddock.Nbd.Wire;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 

@@ -1,6 +1,6 @@
 using Paddock.Block;
-using Paddock.Block.Serving;
 using Paddock.Nbd.Wire;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Net.Sockets;
 using Paddock.Block;
 using Paddock.Nbd.Wire;
+using Paddock.Testing.Protocols;
 
 namespace Paddock.Nbd.Tests;
 

@@ -1,6 +1,7 @@
 using Paddock.Block;
-using Paddock.Block.Serving;
+using Paddock.Faults;
 using Paddock.Nbd.Wire;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 

@@ -1,6 +1,7 @@
 using Paddock.Block;
 using Paddock.Nbd.Wire;
 using Paddock.Qcow2;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 

@@ -1,9 +1,10 @@
 using System.Net;
 using System.Net.Sockets;
 using Paddock.Block;
-using Paddock.Block.Buffers;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
+using Paddock.Serving;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 

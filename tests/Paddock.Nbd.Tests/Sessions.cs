@@ -1,8 +1,7 @@
-using Paddock.Block.Buffers;
-using Paddock.Block.Serving;
 using Paddock.Nbd.Server;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nbd.Tests;
 

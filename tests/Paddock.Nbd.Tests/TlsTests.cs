@@ -3,6 +3,8 @@ using System.Security.Cryptography.X509Certificates;
 using Paddock.Block;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
+using Paddock.Testing.Protocols;
+using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 

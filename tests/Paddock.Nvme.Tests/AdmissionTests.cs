@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using Paddock.Nvme.Host;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
+using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 

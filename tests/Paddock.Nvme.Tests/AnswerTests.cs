@@ -1,6 +1,6 @@
-using Paddock.Block;
-using Paddock.Block.Buffers;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
+using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Nvme.Wire;
+using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 

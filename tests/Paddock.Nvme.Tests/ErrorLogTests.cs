@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Paddock.Block;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
+using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net.Sockets;
 using Paddock.Nvme.Wire;
+using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Paddock.Nvme.Wire;
+using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 

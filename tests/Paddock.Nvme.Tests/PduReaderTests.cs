@@ -1,7 +1,8 @@
-using Paddock.Block.Buffers;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Tcp;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
+using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 

@@ -1,5 +1,7 @@
 using System.Net.Sockets;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
+using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
@@ -248,7 +250,7 @@ public class PublishedHolesTests
 
         // 20,000 answers of 4 KiB would be 80 MB; what was read fits the limit and the sockets' own buffers. A slow machine still runs a command
         // when its identifier comes again, and refuses the second: those answers are small
-        Assert.InRange(bench.Namespace.Statistics[Block.Serving.ServedOperation.Read], 1, 12_000);
+        Assert.InRange(bench.Namespace.Statistics[ServedOperation.Read], 1, 12_000);
         await Serves(bench);
     }
 

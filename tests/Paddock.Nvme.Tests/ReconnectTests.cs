@@ -1,8 +1,9 @@
 using System.Net;
 using Paddock.Block;
-using Paddock.Block.Faults;
+using Paddock.Faults;
+using Paddock.Posix;
 using Paddock.Testing;
-using Paddock.Tools;
+using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 

@@ -1,10 +1,9 @@
 using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
-using Paddock.Block;
-using Paddock.Block.Buffers;
 using Paddock.Nvme.Host;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nvme.Tests;
 

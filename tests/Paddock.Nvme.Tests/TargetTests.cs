@@ -1,10 +1,10 @@
 using System.Net;
 using Paddock.Block;
-using Paddock.Block.Faults;
-using Paddock.Block.Serving;
+using Paddock.Faults;
 using Paddock.Nvme.Wire;
 using Paddock.Qcow2;
-using Paddock.Tools;
+using Paddock.Serving;
+using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 

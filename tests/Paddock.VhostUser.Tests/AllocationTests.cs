@@ -1,3 +1,5 @@
+using Paddock.Testing.Protocols.VhostUser;
+
 namespace Paddock.VhostUser.Tests;
 
 /// <summary>What a request costs the collector: nothing.</summary>

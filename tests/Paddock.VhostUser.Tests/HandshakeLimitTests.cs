@@ -1,3 +1,4 @@
+using Paddock.Testing.Protocols.VhostUser;
 using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Tests;

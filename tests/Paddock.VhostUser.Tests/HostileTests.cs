@@ -1,5 +1,6 @@
 using Microsoft.Win32.SafeHandles;
 using Paddock.Posix;
+using Paddock.Testing.Protocols.VhostUser;
 using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Tests;

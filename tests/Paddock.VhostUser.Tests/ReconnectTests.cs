@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Microsoft.Win32.SafeHandles;
 using Paddock.Block;
 using Paddock.Qcow2;
+using Paddock.Testing.Protocols.VhostUser;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Tests.Blk;
 using Paddock.VhostUser.Wire;

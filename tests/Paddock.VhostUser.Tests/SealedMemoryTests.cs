@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using Paddock.Testing.Protocols.VhostUser;
 using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Tests;

@@ -3,6 +3,7 @@ using System.Globalization;
 using Microsoft.Win32.SafeHandles;
 using Paddock.Block;
 using Paddock.Posix;
+using Paddock.Testing.Protocols.VhostUser;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Session;
 using Paddock.VhostUser.Wire;

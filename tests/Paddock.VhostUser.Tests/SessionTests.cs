@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
-using Paddock.Block.Serving;
+using Paddock.Serving;
+using Paddock.Testing.Protocols.VhostUser;
 using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Tests;

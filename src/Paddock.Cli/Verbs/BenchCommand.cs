@@ -1,7 +1,9 @@
 using System.CommandLine;
 using System.Globalization;
-using Paddock.Tools;
-using Paddock.Tools.Native;
+using Paddock.Cli.Native;
+using Paddock.Cli.Native.Bench;
+using Paddock.Images;
+using Paddock.Images.Text;
 
 namespace Paddock.Cli.Verbs;
 

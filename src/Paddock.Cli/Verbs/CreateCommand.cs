@@ -1,7 +1,8 @@
 using System.CommandLine;
+using Paddock.Cli.Native;
+using Paddock.Images;
+using Paddock.Images.Text;
 using Paddock.Qcow2;
-using Paddock.Tools;
-using Paddock.Tools.Native;
 
 namespace Paddock.Cli.Verbs;
 

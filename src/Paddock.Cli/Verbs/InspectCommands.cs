@@ -1,6 +1,7 @@
 using System.CommandLine;
+using Paddock.Cli.Native;
+using Paddock.Images;
 using Paddock.Qcow2;
-using Paddock.Tools.Native;
 
 namespace Paddock.Cli.Verbs;
 

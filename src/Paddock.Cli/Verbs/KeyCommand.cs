@@ -1,5 +1,5 @@
 using System.CommandLine;
-using Paddock.Tools.Native;
+using Paddock.Cli.Native;
 
 namespace Paddock.Cli.Verbs;
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
-using Paddock.Tools.Native;
+using Paddock.Cli.Native;
+using Paddock.Images;
 
 namespace Paddock.Cli.Verbs;
 
@@ -11,7 +12,7 @@ internal static class OtherCommands
         var command = new Command("demo", "Demonstrates a zoned image step by step, in a temporary directory.");
         command.SetAction(async (_, cancellationToken) =>
         {
-            await Tools.Native.Demo.RunAsync(console, cancellationToken);
+            await Cli.Native.Demo.RunAsync(console, cancellationToken);
             return NativeExit.Success;
         });
         return command;

@@ -1,6 +1,6 @@
 using System.CommandLine;
-using Paddock.Tools.Native;
-using Paddock.Tools.Serve;
+using Paddock.Cli.Native;
+using Paddock.Images;
 
 namespace Paddock.Cli.Verbs;
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
-using Paddock.Tools.Native;
-using Paddock.Tools.Serve;
+using Paddock.Cli.Native;
+using Paddock.Images;
+using Paddock.Server;
 
 namespace Paddock.Cli.Verbs;
 

@@ -1,5 +1,5 @@
 using System.CommandLine;
-using Paddock.Tools.Serve;
+using Paddock.Server;
 
 namespace Paddock.Cli.Verbs;
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Paddock.Block;
-using Paddock.Tools.Native;
+using Paddock.Cli.Native;
+using Paddock.Images;
 
 namespace Paddock.Cli.Verbs;
 

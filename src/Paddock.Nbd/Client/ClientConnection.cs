@@ -1,9 +1,9 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
 using Paddock.Block;
-using Paddock.Block.Buffers;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nbd.Client;
 

@@ -1,10 +1,9 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Paddock.Block;
-using Paddock.Block.Buffers;
-using Paddock.Block.Serving;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nbd.Server;
 

@@ -1,7 +1,7 @@
 using Paddock.Block;
-using Paddock.Block.Serving;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nbd.Server;
 

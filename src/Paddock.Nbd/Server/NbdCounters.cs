@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
-using Paddock.Block.Serving;
 using Paddock.Nbd.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nbd.Server;
 

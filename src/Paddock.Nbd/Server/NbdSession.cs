@@ -1,10 +1,8 @@
 using System.Diagnostics;
 using Paddock.Block;
-using Paddock.Block.Buffers;
-using Paddock.Block.Concurrency;
-using Paddock.Block.Serving;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nbd.Server;
 

@@ -1,5 +1,5 @@
-using Paddock.Block.Buffers;
 using Paddock.Nbd.Transport;
+using Paddock.Serving;
 
 namespace Paddock.Nbd.Server;
 

@@ -1,7 +1,6 @@
 using System.Net.Sockets;
-using Paddock.Block.Buffers;
-using Paddock.Block.Serving;
 using Paddock.Nbd.Transport;
+using Paddock.Serving;
 
 namespace Paddock.Nbd.Server;
 

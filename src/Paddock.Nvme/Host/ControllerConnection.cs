@@ -1,9 +1,9 @@
 using System.Buffers.Binary;
 using Paddock.Block;
-using Paddock.Block.Buffers;
 using Paddock.Nvme.Identify;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nvme.Host;
 

@@ -1,8 +1,8 @@
 using System.Runtime.CompilerServices;
 using Paddock.Block;
-using Paddock.Block.Buffers;
 using Paddock.Block.Concurrency;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nvme.Host;
 

@@ -1,10 +1,10 @@
 using System.Net.Sockets;
 using System.Threading.Tasks.Sources;
 using Paddock.Block;
-using Paddock.Block.Buffers;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Tcp;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nvme.Host;
 

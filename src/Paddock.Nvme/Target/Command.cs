@@ -1,8 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
-using Paddock.Block.Buffers;
-using Paddock.Block.Serving;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nvme.Target;
 

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using Paddock.Block;
-using Paddock.Block.Serving;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nvme.Target;
 

@@ -1,5 +1,5 @@
 using Paddock.Block;
-using Paddock.Block.Faults;
+using Paddock.Faults;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;

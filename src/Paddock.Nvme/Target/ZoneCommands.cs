@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using Paddock.Block;
-using Paddock.Block.Serving;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nvme.Target;
 

@@ -1,6 +1,6 @@
-using Paddock.Block.Serving;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nvme.Tcp;
 
@@ -29,7 +29,7 @@ internal sealed class CommandQueue : ICommandQueue
     public CommandTable Table { get; }
 
     /// <inheritdoc/>
-    public LongWorkClient LongWork { get; } = Block.Serving.LongWork.Shared.Open();
+    public LongWorkClient LongWork { get; } = Serving.LongWork.Shared.Open();
 
     /// <summary>Begins a command; null when its identifier is in use and it has been answered already.</summary>
     /// <exception cref="PduException">More commands are in flight than the queue has entries.</exception>

@@ -1,6 +1,6 @@
-using Paddock.Block.Concurrency;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nvme.Tcp;
 

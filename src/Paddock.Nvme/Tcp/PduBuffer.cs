@@ -1,5 +1,5 @@
-using Paddock.Block.Buffers;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nvme.Tcp;
 

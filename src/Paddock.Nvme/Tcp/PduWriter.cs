@@ -1,7 +1,7 @@
 using Paddock.Block;
-using Paddock.Block.Buffers;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nvme.Tcp;
 

@@ -1,6 +1,6 @@
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
-using Paddock.Block.Buffers;
+using Paddock.Serving;
 
 namespace Paddock.Nvme.Tcp;
 

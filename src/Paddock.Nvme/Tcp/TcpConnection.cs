@@ -1,9 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
-using Paddock.Block.Buffers;
-using Paddock.Block.Serving;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
+using Paddock.Serving;
 
 namespace Paddock.Nvme.Tcp;
 

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using Paddock.Block;
 using Paddock.Zones;
 
 namespace Paddock.Qcow2.Zoned;

@@ -1,5 +1,4 @@
-using Paddock.Block.Concurrency;
-using Paddock.Block.Serving;
+using Paddock.Serving;
 using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Blk;
@@ -31,7 +30,7 @@ internal sealed class BlkQueue
     /// <param name="longWork">The front end's share of what takes long; a share of its own unless given.</param>
     public BlkQueue(VirtioBlkDevice device, Virtqueue ring, ulong features, ILateCompletion late, LongWorkClient? longWork = null)
     {
-        LongWork = longWork ?? Block.Serving.LongWork.Shared.Open();
+        LongWork = longWork ?? Serving.LongWork.Shared.Open();
         _device = device;
         _lanes = [.. Enumerable.Range(0, Lanes).Select(_ => new WriteLane(device.Writes))];
         _ring = ring;

@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Runtime.CompilerServices;
 using Paddock.Block;
-using Paddock.Block.Serving;
+using Paddock.Serving;
 
 namespace Paddock.VhostUser.Blk;
 

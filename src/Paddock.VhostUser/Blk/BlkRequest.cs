@@ -3,8 +3,7 @@ using System.Diagnostics;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using Paddock.Block;
-using Paddock.Block.Buffers;
-using Paddock.Block.Serving;
+using Paddock.Serving;
 using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Blk;

@@ -2,8 +2,7 @@ using System.Diagnostics;
 using System.Numerics;
 using System.Text;
 using Paddock.Block;
-using Paddock.Block.Buffers;
-using Paddock.Block.Serving;
+using Paddock.Serving;
 using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Blk;

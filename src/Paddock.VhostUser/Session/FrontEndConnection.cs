@@ -1,5 +1,5 @@
 using System.Net.Sockets;
-using Paddock.Block.Serving;
+using Paddock.Serving;
 using Paddock.VhostUser.Blk;
 
 namespace Paddock.VhostUser.Session;

@@ -1,5 +1,5 @@
-using Paddock.Block.Serving;
 using Paddock.Posix;
+using Paddock.Serving;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Memory;
 using Paddock.VhostUser.Rings;

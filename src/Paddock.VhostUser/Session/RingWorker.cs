@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using Paddock.Block.Serving;
 using Paddock.Posix;
+using Paddock.Serving;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Rings;
 

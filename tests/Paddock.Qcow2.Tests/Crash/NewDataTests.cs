@@ -1,4 +1,3 @@
-using Paddock.Block;
 using Paddock.Testing;
 
 namespace Paddock.Qcow2.Tests.Crash;

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Time.Testing;
 using Paddock.Block;
 using Paddock.Qcow2.Engine;
 
-namespace Paddock.Qcow2.Tests;
+namespace Paddock.Qcow2.Tests.Engine;
 
 /// <summary>When the space of freed clusters goes back to the storage.</summary>
 public class FreedSpaceTests

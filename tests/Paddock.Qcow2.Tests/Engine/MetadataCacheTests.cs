@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 using Paddock.Block;
-using Paddock.Block.Faults;
+using Paddock.Faults;
 using Paddock.Qcow2.Engine;
 using Paddock.Testing;
 

@@ -1,6 +1,6 @@
 using Paddock.Qcow2.Engine;
 
-namespace Paddock.Qcow2.Tests;
+namespace Paddock.Qcow2.Tests.Engine;
 
 /// <summary>Free clusters whose space the file still takes.</summary>
 public class PunchListTests

@@ -1,7 +1,7 @@
 using Paddock.Block;
-using Paddock.Testing;
-using Paddock.Block.Faults;
+using Paddock.Faults;
 using Paddock.Posix;
+using Paddock.Testing;
 
 namespace Paddock.Qcow2.Tests.Interop;
 

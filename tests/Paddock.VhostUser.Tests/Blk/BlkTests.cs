@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 using Paddock.Block;
-using Paddock.Block.Serving;
+using Paddock.Serving;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Rings;
 

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using Paddock.Block;
-using Paddock.Block.Buffers;
 using Paddock.Qcow2;
+using Paddock.Serving;
 using Paddock.VhostUser.Blk;
 
 namespace Paddock.VhostUser.Tests.Blk;

@@ -1,6 +1,5 @@
-using Paddock.Block;
-using Paddock.Block.Buffers;
 using Paddock.Qcow2;
+using Paddock.Serving;
 using Paddock.VhostUser.Blk;
 
 namespace Paddock.VhostUser.Tests.Blk;

@@ -81,7 +81,7 @@ public class ReplayTests
     public async Task A_long_write_that_was_done_in_part_is_done_to_its_end()
     {
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = 32 << 20 }, 96 << 20);
-        var options = new VirtioBlkOptions { Buffers = new Paddock.Block.Buffers.SlabPool(16 << 20) };
+        var options = new VirtioBlkOptions { Buffers = new Paddock.Serving.SlabPool(16 << 20) };
         var rig = new BlkRig(disk, options: options, memory: 32 << 20);
         var region = rig.Arena.Inflight(RingSize, false);
         rig.Open(rig.Device.Features, region);

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using Paddock.Block;
-using Paddock.Block.Serving;
 using Paddock.Qcow2;
+using Paddock.Serving;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Rings;
 

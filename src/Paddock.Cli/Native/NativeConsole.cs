@@ -1,0 +1,122 @@
+using System.Text;
+using Paddock.Block;
+using Paddock.Posix;
+
+namespace Paddock.Cli.Native;
+
+/// <summary>What a native verb sees of the terminal: where its lines go, how wide they may be, and whether colour and blocks may be
+/// used.</summary>
+public sealed class NativeConsole
+{
+    private static readonly Encoding Utf8 = ByteText.Printing;
+
+    private Func<bool>? _hangup;
+
+    /// <param name="output">Takes what the verb prints; also used for bytes (JSON).</param>
+    /// <param name="error">Takes messages and progress.</param>
+    /// <param name="input">Data for the verb.</param>
+    public NativeConsole(Stream output, Stream error, Stream input)
+    {
+        OutStream = new OutputStream(output, "standard output");
+        Out = TextWriter.Synchronized(new StreamWriter(OutStream, Utf8, 8192) { NewLine = "\n" });
+        Error = TextWriter.Synchronized(
+            new StreamWriter(new OutputStream(error, "standard error", retries: true), Utf8, 1024) { NewLine = "\n", AutoFlush = true });
+        Input = input;
+    }
+
+    /// <summary>Standard output, buffered: flush before the process ends.</summary>
+    public TextWriter Out { get; }
+
+    /// <summary>The stream under <see cref="Out"/>.</summary>
+    public OutputStream OutStream { get; }
+
+    /// <summary>Standard error.</summary>
+    public TextWriter Error { get; }
+
+    /// <summary>Standard input.</summary>
+    public Stream Input { get; }
+
+    /// <summary>Whether standard input is a terminal, where a person may not know that data is expected.</summary>
+    public bool InputIsTerminal { get; init; }
+
+    /// <summary>How long a command that is asked to stop has to finish and flush; then the process ends without that.</summary>
+    public TimeSpan StopLimit { get; set; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>Whether escape sequences for colour may be printed on <see cref="Out"/>.</summary>
+    public bool Color { get; init; }
+
+    /// <summary>Whether block characters may be printed; else ASCII only.</summary>
+    public bool Unicode { get; init; }
+
+    /// <summary>Whether progress may be drawn on <see cref="Error"/>.</summary>
+    public bool ShowsProgress { get; init; }
+
+    /// <summary>Columns of the terminal.</summary>
+    public int Width { get; init; } = 80;
+
+    /// <summary>The process's own streams; NO_COLOR, TERM=dumb and redirection are respected.</summary>
+    public static NativeConsole ForProcess()
+    {
+        bool terminal = Terminal.IsOutputTerminal;
+        string locale = FirstOf("LC_ALL", "LC_CTYPE", "LANG");
+        return new NativeConsole(StandardStreams.Output(), StandardStreams.Error(), StandardStreams.Input())
+        {
+            Color = terminal && FirstOf("NO_COLOR").Length == 0 && FirstOf("TERM") != "dumb",
+            Unicode = terminal && locale.Replace("-", "", StringComparison.Ordinal).Contains("utf8", StringComparison.OrdinalIgnoreCase),
+            InputIsTerminal = Terminal.IsInputTerminal,
+            ShowsProgress = Terminal.IsErrorTerminal && FirstOf("TERM") != "dumb",
+            Width = Terminal.Width(80),
+        };
+    }
+
+    /// <summary>Sets what SIGHUP does. Without it, SIGHUP stops the command.</summary>
+    /// <param name="handler">Returns false if the signal means a stop after all.</param>
+    public void HandleHangup(Func<bool> handler) => _hangup = handler;
+
+    /// <summary>SIGHUP has arrived.</summary>
+    /// <returns>Whether it was handled; otherwise the command is to stop.</returns>
+    public bool Hangup() => _hangup?.Invoke() == true;
+
+    /// <summary>Prints a message on <see cref="Error"/>, on one line; what names and images put into it is escaped.</summary>
+    public void Tell(string message) => Error.WriteLine("paddock: " + EscapedText.Escape(message));
+
+    /// <summary>Tells a person at a terminal that the command waits for data and how to end it; nothing elsewhere.</summary>
+    public void PromptForInput()
+    {
+        if (InputIsTerminal)
+        {
+            Error.WriteLine("paddock: reading data from standard input (Ctrl-D: end of data, Ctrl-C: stop)");
+        }
+    }
+
+    /// <summary>Draws the share that is done, 0 to 1, over the last one; nothing where there is no terminal.</summary>
+    public void Progress(string what, double share)
+    {
+        if (ShowsProgress)
+        {
+            Error.Write($"\r{what}: {Math.Clamp(share, 0, 1) * 100:0}% ");
+        }
+    }
+
+    /// <summary>Wipes the progress line.</summary>
+    public void EndProgress()
+    {
+        if (ShowsProgress)
+        {
+            Error.Write("\r\u001b[K");
+        }
+    }
+
+    private static string FirstOf(params string[] names)
+    {
+        foreach (string name in names)
+        {
+            if (Environment.GetEnvironmentVariable(name) is { Length: > 0 } value)
+            {
+                return value;
+            }
+        }
+
+        return "";
+    }
+}

@@ -1,0 +1,97 @@
+using Paddock.Block;
+using Paddock.Images;
+using Paddock.Images.Nodes;
+using Paddock.Posix;
+using Paddock.Qcow2;
+
+namespace Paddock.Cli.Native;
+
+/// <summary>Opens image files for the native commands, which support only qcow2.</summary>
+internal static class NativeImage
+{
+    /// <summary>Opens an image; warnings go to standard error.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="writable">Whether the command changes it.</param>
+    /// <param name="console">Receives warnings.</param>
+    /// <param name="cancellationToken">Cancels opening.</param>
+    /// <param name="forInfo">Whether only the header is needed.</param>
+    public static async ValueTask<IQcow2Device> OpenAsync(
+        string path, bool writable, NativeConsole console, CancellationToken cancellationToken, bool forInfo = false)
+    {
+        var storage = OpenFile(path, writable);
+        IQcow2Device device;
+        int repaired = 0;
+        try
+        {
+            if (await FormatProbe.DetectAsync(storage, cancellationToken) is not FormatProbe.Qcow2 and var format)
+            {
+                throw new ToolException(
+                    format == FormatProbe.Raw ? $"'{path}' is not a qcow2 image; create one with 'paddock create', or convert it with 'paddock img convert -O qcow2'"
+                        : $"'{path}' is a {format} image; this command needs a qcow2 image");
+            }
+
+            device = await Qcow2Image.OpenAsync(
+                storage,
+                new Qcow2OpenOptions
+                {
+                    ReadOnly = !writable, NoBacking = !writable, ForInfo = forInfo, OnRepair = _ => repaired++,
+                    OnCorruption = message => console.Tell($"'{path}' is corrupt and was set read-only: {message}"),
+                },
+                cancellationToken);
+        }
+        catch
+        {
+            await storage.DisposeAsync();
+            throw;
+        }
+
+        if (repaired > 0)
+        {
+            console.Tell($"'{path}' was not closed cleanly; its reference counts were repaired");
+        }
+
+        foreach (string warning in device.Warnings)
+        {
+            console.Tell($"warning: {warning}");
+        }
+
+        return device;
+    }
+
+    /// <summary>Opens an image file, or a remote drive by its <c>nvme+tcp://</c> name.</summary>
+    public static async ValueTask<IBlockDevice> OpenDiskAsync(
+        string path, bool writable, NativeConsole console, CancellationToken cancellationToken)
+        => NvmeName.Is(path)
+            ? await NvmeNode.OpenAsync(path, readOnly: !writable, cancellationToken)
+            : await OpenAsync(path, writable, console, cancellationToken);
+
+    /// <summary>The zones of an image.</summary>
+    /// <exception cref="ToolException">The image has no zones.</exception>
+    public static IZones Zones(IBlockDevice device, string path)
+        => device.Zones
+            ?? throw new ToolException($"'{path}' has no zones; create a zoned image with 'paddock create FILE SIZE --zone-size 64M'");
+
+    /// <summary>Opens the file of an image.</summary>
+    /// <exception cref="ToolException">Another process uses the image; the message names it and the remedy.</exception>
+    public static FileStorage OpenFile(string path, bool writable) => OpenFile(new FileOpenOptions
+    {
+        Path = path,
+        ReadOnly = !writable,
+        Lock = writable ? ImageLock.Write : ImageLock.ReadShared,
+    });
+
+    /// <summary>Opens the file of an image with the given options.</summary>
+    /// <exception cref="ToolException">Another process uses the image; the message names it and the remedy.</exception>
+    public static FileStorage OpenFile(FileOpenOptions options)
+    {
+        try
+        {
+            return FileStorage.Open(options);
+        }
+        catch (ImageLockedException e)
+        {
+            throw new ToolException(
+                $"'{options.Path}': {e.Message}. {e.Hint} Stop that process, or use nvme+tcp://HOST:PORT/NQN if 'paddock serve' serves the image");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+using Paddock.Images;
+using Paddock.Images.Text;
+using Paddock.Server.Control;
+using Paddock.Server.Resize;
+
+namespace Paddock.Cli.Native;
+
+/// <summary>`paddock resize`: resizes an image of a running server.</summary>
+public static class ResizeVerb
+{
+    /// <summary>Sends the command to the server's control socket and prints the answer.</summary>
+    /// <param name="socket">The control socket.</param>
+    /// <param name="image">Name or path of the image; null: the only one.</param>
+    /// <param name="size">The new size, in qemu-img's syntax.</param>
+    /// <param name="shrink">Whether shrinking is allowed.</param>
+    /// <param name="preallocation">Off, metadata, falloc or full; null: off.</param>
+    /// <param name="json">Whether to print the answer as JSON.</param>
+    /// <param name="console">Receives the answer.</param>
+    /// <param name="cancellationToken">Cancels waiting, not the command.</param>
+    /// <exception cref="ToolException">Invalid arguments (exit code 64), no server, or the server rejected the command.</exception>
+    public static async Task RunAsync(
+        string socket, string? image, string size, bool shrink, string? preallocation, bool json, NativeConsole console, CancellationToken cancellationToken)
+    {
+        string answer = await ControlSocket.AskAsync(socket, LineOf(image, size, shrink, preallocation), cancellationToken);
+        console.Out.WriteLine(json ? JsonText.Compact(new QDict().With("answer", answer)) : answer);
+    }
+
+    private static string LineOf(string? image, string size, bool shrink, string? preallocation)
+    {
+        try
+        {
+            SizeChange.Parse(size);
+            var reserved = PreallocationName.Parse(preallocation) ?? throw new ToolException($"Invalid preallocation mode '{preallocation}'");
+            return new ResizeLine(size.Trim(), image, shrink, reserved).Format();
+        }
+        catch (ToolException e)
+        {
+            throw new ToolException(e.Message.ReplaceLineEndings(" "), NativeExit.Usage);
+        }
+    }
+}

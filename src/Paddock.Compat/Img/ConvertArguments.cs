@@ -1,0 +1,148 @@
+using Paddock.Images;
+using Paddock.Images.Text;
+
+namespace Paddock.Compat.Img;
+
+/// <summary><c>convert</c>'s command line, parsed and checked before any file is opened.</summary>
+internal sealed class ConvertArguments
+{
+    private const int Sector = 512, MostSparse = 16 << 20, MostParallel = 16, DefaultSparse = 4096, DefaultParallel = 8;
+
+    private readonly ImgArguments _given;
+
+    private ConvertArguments(ImgArguments given) => _given = given;
+
+    public string Source => _given.Operands[0];
+
+    public string Target => _given.Operands[1];
+
+    public string Format => _given["O"] ?? "raw";
+
+    public bool IsCompressed => _given.Has("c");
+
+    /// <summary>The target is there already (-n).</summary>
+    public bool SkipsCreate => _given.Has("n");
+
+    public bool TargetIsZero => _given.Has("target-is-zero");
+
+    public bool Salvages => _given.Has("salvage");
+
+    public bool OutOfOrder => _given.Has("W");
+
+    public bool IsQuiet => _given.Has("q");
+
+    public bool ShowsProgress => _given.Has("p") && !IsQuiet;
+
+    public int SparseBytes { get; private init; }
+
+    public int Parallel { get; private init; }
+
+    /// <summary>Bytes in a second; 0: no limit.</summary>
+    public long Rate { get; private init; }
+
+    /// <summary>The new image's options, its backing file among them.</summary>
+    public CreateOptions Options { get; private init; } = new();
+
+    public bool SourceIsOptions => _given.Has("image-opts") || _given.Has("source-image-opts");
+
+    public bool TargetIsOptions => _given.Has("target-image-opts");
+
+    public OpenSettings SourceSettings => _given.Settings() with { Cache = _given["T"] };
+
+    // as the peer does: an interrupted convert leaves nothing of use, so that flushes on the way gain nothing
+    public OpenSettings TargetSettings => new()
+    {
+        ReadOnly = false, Format = TargetIsOptions ? null : Format, Cache = _given["t"] ?? "unsafe", Objects = _given.All("object"),
+    };
+
+    /// <exception cref="ToolException">An option that cannot be, or two that exclude each other.</exception>
+    public static ConvertArguments Parse(string[] args)
+    {
+        var given = new ImgArguments(
+            args, "image-opts object progress quiet force-share",
+            new('O', "target-format", true), new('o', "target-options", true), new('c', "compress", false), new('t', "target-cache", true),
+            new('T', "source-cache", true), new('B', "backing", true), new('F', "backing-format", true), new('n', "no-create", false),
+            new('S', "sparse-size", true), new('\0', "target-is-zero", false), new('\0', "bitmaps", false),
+            new('\0', "skip-broken-bitmaps", false), new('W', "oob-writes", false), new('m', "parallel", true),
+            new('C', "copy-range-offloading", false), new('r', "rate", true), new('\0', "target-image-opts", false),
+            new('\0', "source-image-opts", false), new('l', "source-snapshot", true), new('\0', "salvage", false), new('f', "source-format", true));
+        var arguments = new ConvertArguments(given)
+        {
+            SparseBytes = given["S"] is { } sparse ? Sparse(sparse) : DefaultSparse,
+            Parallel = given["m"] is { } parallel ? Count(parallel) : DefaultParallel,
+            Rate = given["r"] is { } rate ? RateOf(rate) : 0,
+            Options = OptionsOf(given),
+        };
+        arguments.CheckCombinations();
+        arguments.CheckSupport();
+        return arguments;
+    }
+
+    private static int Sparse(string text)
+    {
+        if (SizeParser.TryParse(text, out ulong value) != NumberFault.None)
+        {
+            throw new ToolException($"Invalid buffer size for sparse output specified: '{text}'.");
+        }
+
+        return value % Sector == 0 && value <= MostSparse ? (int)value
+            : throw new ToolException(
+                $"Invalid buffer size for sparse output specified. Valid sizes are multiples of {Sector} up to {MostSparse}. "
+                + "Select 0 to disable sparse detection (fully allocates output).");
+    }
+
+    private static int Count(string text)
+        => SizeParser.TryParseInteger(text, out ulong value) != NumberFault.None
+            ? throw new ToolException($"Invalid number of coroutines specified: '{text}'.")
+            : value is < 1 or > MostParallel
+                ? throw new ToolException($"Invalid number of coroutines specified. Must be between 1 and {MostParallel}.") : (int)value;
+
+    private static long RateOf(string text)
+        => SizeParser.TryParse(text, out ulong value) == NumberFault.None && value <= long.MaxValue
+            ? (long)value : throw new ToolException($"Invalid rate limit specified: '{text}'.");
+
+    private static CreateOptions OptionsOf(ImgArguments given)
+    {
+        var options = new CreateOptions();
+        NewImage.RequireFormat(given["O"] ?? "raw");
+        given.All("o").ToList().ForEach(o => options.Add(o, (given["O"] ?? "raw") == "raw"));
+        options["backing_file"] = given["B"];
+        options["backing_fmt"] = given["F"];
+        return options;
+    }
+
+    private void CheckCombinations()
+    {
+        Refuse(_given.Has("C") && _given.Has("c"), "Cannot enable copy offloading when -c is used");
+        Refuse(_given.Has("C") && _given.Has("S"), "Cannot enable copy offloading when -S is used");
+        Refuse(_given.Has("skip-broken-bitmaps") && !_given.Has("bitmaps"), "Use of --skip-broken-bitmaps requires --bitmaps");
+        Refuse((SourceIsOptions && _given.Has("f")) || (TargetIsOptions && _given.Has("O")), "--image-opts and --format are mutually exclusive");
+        Refuse(TargetIsOptions && !SkipsCreate, "--target-image-opts requires use of -n flag");
+        Refuse(SkipsCreate && _given.Has("o"), "-o has no effect when skipping image creation");
+        Refuse(TargetIsZero && !SkipsCreate, "--target-is-zero requires use of -n flag");
+        Refuse(_given.Operands.Count < 2, "Must specify image file name");
+        ImageOpener.CheckSourceCache(_given["T"]);
+        Refuse(TargetIsZero && _given.Has("B"), "Cannot use --target-is-zero when the destination image has a backing file");
+        Refuse(Options["backing_file"] is not null && Format == "raw", "Backing file not supported for file format 'raw'");
+        Refuse(_given.Has("B") && Options["backing_fmt"] is null, "Use of backing file requires explicit backing format");
+        Refuse(IsCompressed && Format == "raw" && !TargetIsOptions, "Compression not supported for this file format");
+        Refuse(IsCompressed && Options.IsZoned, "a zoned disk takes no compressed data");
+        Refuse(
+            IsCompressed && Options["preallocation"] is not (null or "off"), "Compression and preallocation not supported at the same time");
+        ImageOpener.CheckCache(_given["t"]);
+    }
+
+    private void CheckSupport()
+    {
+        Refuse(_given.Operands.Count > 2, "concatenating several source images is not supported yet");
+        Refuse(_given.Has("bitmaps") || _given.Has("l"), "copying bitmaps or a snapshot is not supported yet");
+    }
+
+    private static void Refuse(bool bad, string message)
+    {
+        if (bad)
+        {
+            throw new ToolException(message);
+        }
+    }
+}

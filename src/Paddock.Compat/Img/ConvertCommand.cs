@@ -1,0 +1,134 @@
+using Paddock.Block;
+using Paddock.Images;
+
+namespace Paddock.Compat.Img;
+
+/// <summary><c>convert</c>: copies an image into another format.</summary>
+internal static class ConvertCommand
+{
+    public static async Task<int> RunAsync(string[] args, ToolContext ctx)
+    {
+        var given = ConvertArguments.Parse(args);
+        var opener = new ImageOpener(ctx.Program, ctx.Error);
+        await using var source = await opener.OpenAsync(given.Source, given.SourceSettings, given.SourceIsOptions);
+        if (!given.TargetIsOptions)
+        {
+            RequireOther(given.Target, source);
+        }
+
+        bool isZero = given.TargetIsZero;
+        if (!given.SkipsCreate)
+        {
+            isZero = await CreateAsync(given, source.Device.Length, ctx);
+        }
+
+        var output = await opener.OpenAsync(given.Target, given.TargetSettings, given.TargetIsOptions);
+        await output.UseAsync(() => CopyAsync(given, source, output, isZero, ctx));
+        return 0;
+    }
+
+    private static async ValueTask CopyAsync(ConvertArguments given, ImageNode source, ImageNode output, bool isZero, ToolContext ctx)
+    {
+        if (given.IsCompressed && output.Qcow2 is null)
+        {
+            throw new ToolException("Compression not supported for this file format");
+        }
+
+        if (source.Device.Zones is not null && output.Device.Zones is null && !given.IsQuiet)
+        {
+            ctx.Warn($"'{given.Source}' has zones, and '{given.Target}' has none: its data is copied, its zones and write pointers are not");
+        }
+
+        var progress = given.ShowsProgress ? new CopyProgress(ctx) : null;
+        try
+        {
+            await DiskCopy.RunAsync(source.Device, output.Device, OptionsOf(given, ctx, output, isZero, progress));
+        }
+        catch (CopyException e)
+        {
+            throw new ToolException(CopyText.Of(e));
+        }
+
+        progress?.End();
+        await output.Device.FlushAsync();
+    }
+
+    /// <summary>Refuses to overwrite the source, or what it reads from.</summary>
+    internal static void RequireOther(string target, ImageNode source)
+    {
+        for (var layer = source; layer is not null; layer = layer.Backing)
+        {
+            if (layer.Protocol == "file")
+            {
+                NewImage.RequireOther(target, layer.Storage.Name);
+            }
+        }
+    }
+
+    private static async ValueTask<bool> CreateAsync(ConvertArguments given, long size, ToolContext ctx)
+    {
+        try
+        {
+            NewImage.Check(given.Format, given.Options, size);
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            throw new ToolException($"{given.Target}: error while converting {given.Format}: {e.Message}");
+        }
+
+        if (given.Options["backing_file"] is { } backing)
+        {
+            await CheckBackingAsync(given, backing, ctx);
+        }
+
+        try
+        {
+            return await NewImage.MakeAsync(given.Format, given.Target, given.Options, size) && given.Options["backing_file"] is null;
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            throw new ToolException($"{given.Target}: error while converting {given.Format}: {e.Message}");
+        }
+    }
+
+    // opened before the target is touched, with the message that opening the finished target would give
+    private static async ValueTask CheckBackingAsync(ConvertArguments given, string backing, ToolContext ctx)
+    {
+        string path = BackingName.Resolve(backing, given.Target);
+        NewImage.RequireOther(given.Target, path);
+        try
+        {
+            var settings = new OpenSettings { Format = given.Options["backing_fmt"] };
+            await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenBareAsync(path, settings);
+            RequireOther(given.Target, node);
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            throw new ToolException($"Could not open '{given.Target}': Could not open backing file: {e.Message}");
+        }
+    }
+
+    private static CopyOptions OptionsOf(ConvertArguments given, ToolContext ctx, ImageNode output, bool isZero, CopyProgress? progress)
+    {
+        bool hasBacking = given.Options["backing_file"] is not null;
+        return new CopyOptions
+        {
+            SparseBytes = given.SparseBytes,
+            TargetIsZero = isZero,
+            TopLayerOnly = hasBacking,
+
+            // a target that is there already may hold anything behind the end of its backing image
+            BackingLength = hasBacking && !given.SkipsCreate && output.Backing is { } backing ? backing.Device.Length : long.MaxValue,
+            CompressedUnit = given.IsCompressed ? output.ClusterSize : 0,
+            WriteCompressed = given.IsCompressed ? output.Qcow2!.WriteCompressedAsync : null,
+            Parallel = given.Parallel,
+            OutOfOrder = given.OutOfOrder,
+            BytesPerSecond = given.Rate,
+            Unreadable = !given.Salvages ? null
+                : (offset, e) => CopyText.WarnUnreadable(ctx, given.IsQuiet, offset, e),
+            Warn = given.IsQuiet ? null : ctx.Warn,
+            Progress = progress is null ? null : progress.Show,
+            Time = ctx.Time,
+        };
+    }
+}

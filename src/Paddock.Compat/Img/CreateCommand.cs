@@ -1,0 +1,149 @@
+using System.Text;
+using Paddock.Block;
+using Paddock.Images;
+using Paddock.Images.Text;
+using Paddock.Posix;
+
+namespace Paddock.Compat.Img;
+
+/// <summary><c>create</c>: a new image.</summary>
+internal static class CreateCommand
+{
+    public static async Task<int> RunAsync(string[] args, ToolContext ctx)
+    {
+        var given = new ImgArguments(
+            args, "format quiet object", new('o', "options", true), new('b', "backing", true), new('F', "backing-format", true), new('u', "backing-unsafe", false));
+        string format = given["f"] ?? "raw";
+        if (given.All("o").Any(KeyValueOptions.AsksForHelp))
+        {
+            NewImage.RequireFormat(format);
+            CreateOptions.Help(ctx, format == "raw");
+            return 0;
+        }
+
+        if (given.Operands.Count == 0)
+        {
+            throw new UsageException("Expecting image file name");
+        }
+
+        if (given.Operands.Count > 2)
+        {
+            throw new UsageException($"Unexpected argument: {given.Operands[2]}");
+        }
+
+        string name = given.Operands[0];
+        long? size = given.Operands.Count == 2 ? SizeParser.Argument("image size", given.Operands[1]) : null;
+        try
+        {
+            NewImage.RequireFormat(format);
+            var options = new CreateOptions();
+            given.All("o").ToList().ForEach(o => options.Add(o, format == "raw"));
+            if (format == "raw" && (given.Has("b") || given.Has("F")))
+            {
+                throw new ToolException("Backing file not supported for file format 'raw'");
+            }
+
+            options["backing_file"] = given["b"];
+            options["backing_fmt"] = given["F"];
+            await CreateAsync(ctx, format, name, options, size, given.Has("u"), given.Has("q"));
+            return 0;
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            throw new ToolException($"{name}: {e.Message}");
+        }
+    }
+
+    private static async ValueTask CreateAsync(
+        ToolContext ctx, string format, string name, CreateOptions options, long? size, bool unsafely, bool quiet)
+    {
+        if (size is not null && options["size"] is not null)
+        {
+            throw new ToolException("The image size must be specified only once");
+        }
+
+        size ??= options["size"] is null ? null : options.Number("size");
+        if (options["backing_file"] is { } backing)
+        {
+            size = await CheckBackingAsync(ctx, name, backing, options, size, unsafely);
+        }
+
+        if (size is null)
+        {
+            throw new ToolException("Image creation needs a size parameter");
+        }
+
+        if (!quiet)
+        {
+            ctx.Line(Line(format, name, options, size.Value));
+            await ctx.Out.FlushAsync();
+        }
+
+        await NewImage.MakeAsync(format, name, options, size.Value);
+    }
+
+    private static async ValueTask<long?> CheckBackingAsync(
+        ToolContext ctx, string name, string backing, CreateOptions options, long? size, bool unsafely)
+    {
+        string resolved = BackingName.Resolve(backing, name);
+        if (backing == name || FileIdentity.IsSameFile(resolved, name))
+        {
+            throw new ToolException("Error: Trying to create an image with the same filename as the backing file");
+        }
+
+        if (unsafely)
+        {
+            return size;
+        }
+
+        string detected;
+        try
+        {
+            var settings = new OpenSettings { Format = options["backing_fmt"] };
+            await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenNodeAsync(resolved, settings, 0);
+            ConvertCommand.RequireOther(name, node);
+            size ??= node.Device.Length;
+            detected = node.Driver;
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            throw new ToolException(e.Message + "\nCould not open backing image.");
+        }
+
+        return options["backing_fmt"] is null
+            ? throw new ToolException($"Backing file specified without backing format\nDetected format of {detected}.")
+            : size;
+    }
+
+    private static string Line(string format, string name, CreateOptions options, long size)
+    {
+        var line = new StringBuilder($"Formatting '{name}', fmt={format}");
+        if (format == "raw")
+        {
+            line.Append(null, $" size={size}");
+            return options["preallocation"] is { } mode ? line.Append(null, $" preallocation={mode}").ToString() : line.ToString();
+        }
+
+        foreach (string key in CreateOptions.LineOrder)
+        {
+            string? value = key switch
+            {
+                "cluster_size" => options[key] ?? "65536",
+                "extended_l2" or "lazy_refcounts" => options[key] ?? "off",
+                "compression_type" => options[key] ?? "zlib",
+                "refcount_bits" => options[key] ?? "16",
+                "size" => size.ToString(null, null),
+                "zone_capacity" when options.IsZoned => options[key] ?? options["zone_size"],
+                "conventional_zones" or "max_append_bytes" or "max_active_zones" or "max_open_zones" when options.IsZoned
+                    => options[key] ?? "0",
+                _ => options[key],
+            };
+            if (value is not null)
+            {
+                line.Append(null, $" {key}={KeyValueOptions.Escape(value)}");
+            }
+        }
+
+        return line.ToString();
+    }
+}

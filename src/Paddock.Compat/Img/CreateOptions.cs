@@ -1,0 +1,191 @@
+using Paddock.Block;
+using Paddock.Images;
+using Paddock.Images.Nodes;
+using Paddock.Images.Text;
+using Paddock.Qcow2;
+
+namespace Paddock.Compat.Img;
+
+/// <summary>The <c>-o</c> options of a new image: names, aliases (spec section 2) and types.</summary>
+public sealed class CreateOptions
+{
+    private static readonly (string Name, char Type, string Help)[] Known =
+    [
+        ("backing_file", 's', "File name of a base image"),
+        ("backing_fmt", 's', "Image format of the base image"),
+        ("cluster_size", 'z', "qcow2 cluster size"),
+        ("compat", 's', "Compatibility level (v2 [0.10] or v3 [1.1])"),
+        ("compression_type", 's', "Compression method used for image cluster compression"),
+        ("conventional_zones", 'n', "Number of leading zones that are conventional"),
+        ("extended_l2", 'b', "Extended L2 tables"),
+        ("lazy_refcounts", 'b', "Postpone refcount updates"),
+        ("max_active_zones", 'n', "Limit on open and closed zones, 0 for none"),
+        ("max_append_bytes", 'z', "Longest zone append"),
+        ("max_open_zones", 'n', "Limit on open zones, 0 for none"),
+        ("preallocation", 's', "Preallocation mode (allowed values: off, metadata, falloc, full)"),
+        ("refcount_bits", 'n', "Width of a reference count entry in bits"),
+        ("size", 'z', "Virtual disk size"),
+        ("zone_capacity", 'z', "Writable bytes in a zone"),
+        ("zone_layout", 's', "On-disk layout of the zoned extension (allowed values: a, c)"),
+        ("zone_model", 's', "Zone model (allowed values: host-managed, non-zoned)"),
+        ("zone_size", 'z', "Bytes in a zone"),
+    ];
+
+    private static readonly Dictionary<string, string> Aliases = new()
+    {
+        ["zone.mode"] = "zone_model",
+        ["zone.size"] = "zone_size",
+        ["zone.capacity"] = "zone_capacity",
+        ["zone.conventional_zones"] = "conventional_zones",
+        ["zone.max_open_zones"] = "max_open_zones",
+        ["zone.max_active_zones"] = "max_active_zones",
+        ["zone.max_append_bytes"] = "max_append_bytes",
+        ["zone_nr_conv"] = "conventional_zones",
+    };
+
+    private readonly Dictionary<string, string> _values = [];
+
+    /// <summary>Names in the order in which the line of a new qcow2 image lists them; the first three numbers are its defaults.</summary>
+    public static IReadOnlyList<string> LineOrder { get; } =
+    [
+        "cluster_size", "extended_l2", "preallocation", "compression_type", "zone_model", "zone_layout", "zone_size", "zone_capacity",
+        "conventional_zones", "max_append_bytes", "max_active_zones", "max_open_zones", "size", "compat", "backing_file",
+        "backing_fmt", "lazy_refcounts", "refcount_bits",
+    ];
+
+    /// <summary>An option's value as text; null when it was not given.</summary>
+    public string? this[string name]
+    {
+        get => _values.GetValueOrDefault(name);
+        set
+        {
+            if (value is not null)
+            {
+                _values[name] = value;
+            }
+        }
+    }
+
+    /// <summary>Whether the zones part has anything.</summary>
+    public bool IsZoned => this["zone_model"] == "host-managed";
+
+    /// <summary>Adds an <c>-o</c> list.</summary>
+    public void Add(string list, bool raw)
+    {
+        foreach (var (given, text) in KeyValueOptions.Parse(list))
+        {
+            var (name, value) = Canonical(given, text);
+            var known = Known.FirstOrDefault(k => k.Name == name && (!raw || name is "size" or "preallocation"));
+            _values[name] = known.Type switch
+            {
+                'z' => SizeParser.Option(name, value).ToString(null, null),
+                'n' => SizeParser.TryParseInteger(value, out ulong n) == NumberFault.None
+                    ? n.ToString(null, null) : throw new ToolException($"Parameter '{name}' expects a number"),
+                'b' => Qcow2Options.Flag(name, value) ? "on" : "off",
+                's' => value,
+                _ => throw new ToolException($"Invalid parameter '{given}'"),
+            };
+        }
+    }
+
+    /// <summary>The option list for people.</summary>
+    public static void Help(ToolContext ctx, bool raw)
+    {
+        ctx.Line("Supported options:");
+        foreach (var (name, type, help) in Known.Where(k => !raw || k.Name is "size" or "preallocation"))
+        {
+            string kind = type switch { 'z' => "size", 'n' => "num", 'b' => "bool (on/off)", _ => "str" };
+            ctx.Line($"  {$"{name}=<{kind}>",-22} - {help}");
+        }
+    }
+
+    /// <summary>A number option.</summary>
+    public long Number(string name, long fallback = 0)
+        => this[name] is { } text ? (long)Math.Min(ulong.Parse(text, null), long.MaxValue) : fallback;
+
+    /// <summary>The preallocation mode.</summary>
+    public Preallocation Preallocation() => PreallocationName.Parse(this["preallocation"])
+        ?? throw new ToolException($"Parameter 'preallocation' does not accept value '{this["preallocation"]}'");
+
+    /// <summary>What the engine's create takes.</summary>
+    public Qcow2CreateOptions ToQcow2(long size)
+    {
+        if (this["extended_l2"] == "on")
+        {
+            throw new ToolException("extended L2 entries are not supported yet");
+        }
+
+        return new Qcow2CreateOptions
+        {
+            Size = size,
+            Version = this["compat"] switch
+            {
+                null or "1.1" or "v3" => 3,
+                "0.10" or "v2" => 2,
+                var other => throw new ToolException($"Parameter 'version' does not accept value '{other}'"),
+            },
+            ClusterSize = (int)Math.Min(Number("cluster_size", 65536), int.MaxValue),
+            RefcountBits = (int)Math.Min(Number("refcount_bits", 16), int.MaxValue),
+            LazyRefcounts = this["lazy_refcounts"] == "on",
+            Compression = this["compression_type"] switch
+            {
+                null or "zlib" => Qcow2Compression.Zlib,
+                "zstd" => Qcow2Compression.Zstd,
+                var other => throw new ToolException($"Parameter 'compression-type' does not accept value '{other}'"),
+            },
+            Preallocation = Preallocation(),
+            BackingFile = this["backing_file"],
+            BackingFormat = this["backing_fmt"],
+            Zoned = Zones(),
+        };
+    }
+
+    private static (string Name, string Value) Canonical(string name, string value) => name switch
+    {
+        "zoned" => ("zone_model", value switch
+        {
+            "on" or "1" => "host-managed",
+            "off" or "0" => "non-zoned",
+            _ => throw new ToolException("Parameter 'zoned' expects 'on' or 'off'"),
+        }),
+        "max_append_sectors" => ("max_append_bytes", SizeParser.TryParseInteger(value, out ulong n) == NumberFault.None
+            ? (n * 512).ToString(null, null) : throw new ToolException("Parameter 'max_append_sectors' expects a number")),
+        _ => (Aliases.GetValueOrDefault(name, name), value),
+    };
+
+    private ZonedCreateOptions? Zones()
+    {
+        string[] names = ["zone_size", "zone_capacity", "conventional_zones", "max_open_zones", "max_active_zones", "max_append_bytes"];
+        if (this["zone_model"] is not (null or "host-managed" or "non-zoned"))
+        {
+            throw new ToolException($"Parameter 'zone_model' does not accept value '{this["zone_model"]}'");
+        }
+
+        if (!IsZoned)
+        {
+            return names.FirstOrDefault(n => this[n] is not null) is { } stray
+                ? throw new ToolException($"Option '{stray}' needs zone_model=host-managed")
+                : null;
+        }
+
+        return new ZonedCreateOptions
+        {
+            Layout = this["zone_layout"] switch
+            {
+                null or "a" => ZoneLayout.A,
+                "c" => ZoneLayout.C,
+                var other => throw new ToolException($"Parameter 'zone_layout' does not accept value '{other}'"),
+            },
+            ZoneSize = this["zone_size"] is null
+                ? throw new ToolException("zone_model=host-managed needs a zone_size") : Number("zone_size"),
+            ZoneCapacity = this["zone_capacity"] is null ? null : Number("zone_capacity"),
+            ConventionalZones = Count("conventional_zones"),
+            MaxOpenZones = Count("max_open_zones"),
+            MaxActiveZones = Count("max_active_zones"),
+            MaxAppendBytes = Number("max_append_bytes"),
+        };
+    }
+
+    private uint Count(string name)
+        => Number(name) is var n && n <= uint.MaxValue ? (uint)n : throw new ToolException($"'{name}' is too large: {n}");
+}

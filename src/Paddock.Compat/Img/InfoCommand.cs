@@ -1,0 +1,252 @@
+using System.Globalization;
+using Paddock.Block;
+using Paddock.Images;
+using Paddock.Images.Text;
+using Paddock.Qcow2;
+
+namespace Paddock.Compat.Img;
+
+/// <summary><c>info</c>: what an image is.</summary>
+internal static class InfoCommand
+{
+    private static readonly string[] Units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
+    public static async Task<int> RunAsync(string[] args, ToolContext ctx)
+    {
+        var given = new ImgArguments(args, ImgArguments.Input + " output force-share", new OptionSpec('b', "backing-chain", false));
+        if (given.Operands.Count != 1)
+        {
+            throw new UsageException("Expecting one image file name");
+        }
+
+        var opener = new ImageOpener(ctx.Program, ctx.Error);
+        var settings = given.Settings() with { NoBacking = true, ForInfo = true, Chain = new ImageChain(BackingPolicy.Any) };
+        string? name = given.Operands[0];
+        bool imageOpts = given.Has("image-opts");
+        var layers = new List<object?>();
+        for (int depth = 0; name is not null; depth++)
+        {
+            ImageChain.CheckDepth(depth);
+            await using var node = await opener.OpenAsync(name, settings, imageOpts);
+            if (node.Qcow2?.Info.Unsupported is { } unsupported)
+            {
+                ctx.Warn($"{name}: {unsupported}: the disk cannot be read");
+            }
+
+            if (given.Json)
+            {
+                layers.Add(Describe(node));
+            }
+            else
+            {
+                Print(ctx, node, first: depth == 0);
+            }
+
+            var info = node.Qcow2?.Info;
+            name = given.Has("b") && info?.BackingFile is { } backing ? BackingName.Resolve(backing, node.Filename) : null;
+            settings = settings with
+            {
+                Format = info?.BackingFormat,
+                Admit = name is null ? null : settings.Chain.Admit(name, info?.BackingFormat),
+                Objects = [],
+            };
+            imageOpts = false;
+        }
+
+        if (given.Json)
+        {
+            ctx.Line(JsonText.Pretty(given.Has("b") ? layers : layers[0]));
+        }
+
+        return 0;
+    }
+
+    /// <summary>A size with a binary unit, three digits of it.</summary>
+    internal static string Human(long bytes)
+    {
+        int unit = 0;
+        double value = bytes;
+        while (unit < Units.Length - 1 && value / 1000 >= 1)
+        {
+            value /= 1024;
+            unit++;
+        }
+
+        string digits = value >= 100 || value == Math.Floor(value) ? value.ToString("F0", CultureInfo.InvariantCulture)
+            : value.ToString(value >= 10 ? "0.#" : "0.##", CultureInfo.InvariantCulture);
+        return $"{digits} {Units[unit]}";
+    }
+
+    // in whole sectors, as the peer counts
+    private static long FileLength(ImageNode node) => (node.Storage.Length + 511) & -512;
+
+    private static void Print(ToolContext ctx, ImageNode node, bool first)
+    {
+        if (!first)
+        {
+            ctx.Line("");
+        }
+
+        long length = node.Device.Length;
+        string disk = node.Storage.AllocatedBytes < 0 ? "unavailable" : Human(node.Storage.AllocatedBytes);
+        ctx.Line($"image: {EscapedText.Escape(node.Filename)}");
+        ctx.Line($"file format: {node.Driver}");
+        ctx.Line($"virtual size: {Human(length)} ({length} bytes)");
+        ctx.Line($"disk size: {disk}");
+        if (node.Qcow2?.Info.Encryption is not null)
+        {
+            ctx.Line("encrypted: yes");
+        }
+
+        if (node.Qcow2 is { } qcow2)
+        {
+            PrintQcow2(ctx, node, qcow2.Info);
+        }
+
+        if (node.Driver == node.Protocol)
+        {
+            return;
+        }
+
+        ctx.Line("Child node '/file':");
+        ctx.Line($"    filename: {EscapedText.Escape(node.Storage.Name)}");
+        ctx.Line($"    protocol type: {node.Protocol}");
+        ctx.Line($"    file length: {Human(FileLength(node))} ({FileLength(node)} bytes)");
+        ctx.Line($"    disk size: {disk}");
+    }
+
+    private static void PrintQcow2(ToolContext ctx, ImageNode node, Qcow2ImageInfo info)
+    {
+        if (info.Dirty)
+        {
+            ctx.Line("cleanly shut down: no");
+        }
+
+        ctx.Line($"cluster_size: {info.ClusterSize}");
+        if (info.BackingFile is { } backing)
+        {
+            string full = BackingName.Resolve(backing, node.Filename);
+            ctx.Line(EscapedText.Escape($"backing file: {backing}{(full == backing ? "" : $" (actual path: {full})")}"));
+            if (info.BackingFormat is { } format)
+            {
+                ctx.Line($"backing file format: {EscapedText.Escape(format)}");
+            }
+        }
+
+        foreach (string line in SnapshotList.Lines(info.Snapshots))
+        {
+            ctx.Line(line);
+        }
+
+        ctx.Line("Format specific information:");
+        foreach (var (key, value) in Specific(info))
+        {
+            Dump(ctx, key.Replace('-', ' '), value, 1);
+        }
+    }
+
+    private static void Dump(ToolContext ctx, string key, object? value, int level)
+    {
+        var parts = value switch
+        {
+            QDict dict => dict.InOrder.Select(static e => (Key: e.Key.Replace('-', ' '), e.Value)),
+            List<object?> list => list.Select(static (v, i) => (Key: $"[{i}]", Value: v)),
+            _ => null,
+        };
+        ctx.Line($"{new string(' ', 4 * level)}{key}:{(parts is null ? " " + EscapedText.Escape(Text(value) ?? "") : "")}");
+        foreach (var (name, part) in parts ?? [])
+        {
+            Dump(ctx, name, part, level + 1);
+        }
+    }
+
+    private static string? Text(object? value) => value is bool b ? (b ? "true" : "false") : Convert.ToString(value, CultureInfo.InvariantCulture);
+
+    private static IEnumerable<(string Key, object? Value)> Specific(Qcow2ImageInfo info)
+    {
+        yield return ("compat", info.Version == 2 ? "0.10" : "1.1");
+        yield return ("compression-type", info.Compression == Qcow2Compression.Zlib ? "zlib" : "zstd");
+        if (info.Version > 2)
+        {
+            yield return ("lazy-refcounts", info.LazyRefcounts);
+        }
+
+        if (info.BitmapCount > 0)
+        {
+            yield return ("bitmaps", SnapshotList.Describe(info.Bitmaps));
+        }
+
+        yield return ("refcount-bits", (long)info.RefcountBits);
+        if (info.Encryption is { } method)
+        {
+            yield return ("encrypt", new QDict().With("format", method.ToLowerInvariant()));
+        }
+
+        if (info.Version > 2)
+        {
+            yield return ("corrupt", info.Corrupt);
+            yield return ("extended-l2", info.ExtendedL2);
+        }
+
+        if (info.Zoned is { } zoned)
+        {
+            yield return ("zoned", Zones(zoned));
+        }
+    }
+
+    private static QDict Zones(ZonedImageInfo zoned) => new QDict()
+        .With("layout", zoned.Layout.ToString())
+        .With("model", "host-managed")
+        .With("zone-size", zoned.Limits.ZoneSize)
+        .With("zone-capacity", zoned.Limits.ZoneCapacity)
+        .With("zones", (long)zoned.Limits.ZoneCount)
+        .With("conventional-zones", (long)zoned.Limits.ConventionalZones)
+        .With("max-open-zones", (long)zoned.Limits.MaxOpenZones)
+        .With("max-active-zones", (long)zoned.Limits.MaxActiveZones)
+        .With("max-append-bytes", (long)zoned.Limits.MaxAppendBytes)
+        .With("table-offset", zoned.TableOffset)
+        .WithIf(zoned.TableInForeignOrder, "table-in-foreign-order", true);
+
+    private static QDict Describe(ImageNode node)
+    {
+        long allocated = node.Storage.AllocatedBytes;
+        var file = new QDict()
+            .With("children", new List<object?>())
+            .With("virtual-size", FileLength(node))
+            .With("filename", node.Storage.Name)
+            .With("format", node.Protocol)
+            .WithIf(allocated >= 0, "actual-size", allocated)
+            .With("format-specific", new QDict().With("type", node.Protocol).With("data", new QDict()))
+            .With("dirty-flag", false);
+        var info = node.Qcow2?.Info;
+        var children = new List<object?> { new QDict().With("name", "file").With("info", file) };
+        var described = new QDict()
+            .With("virtual-size", node.Device.Length)
+            .With("filename", node.Filename)
+            .With("format", node.Driver)
+            .WithIf(allocated >= 0, "actual-size", allocated)
+            .WithIf(info?.Encryption is not null, "encrypted", true)
+            .WithIf(info?.Snapshots.Count > 0, "snapshots", SnapshotList.Describe(info?.Snapshots ?? []))
+            .With("dirty-flag", info?.Dirty ?? false);
+        if (info is null)
+        {
+            return described.With("children", children);
+        }
+
+        var data = new QDict();
+        foreach (var (key, value) in Specific(info))
+        {
+            data[key] = value;
+        }
+
+        described.With("cluster-size", (long)info.ClusterSize).With("format-specific", new QDict().With("type", "qcow2").With("data", data));
+        if (info.BackingFile is { } backing)
+        {
+            described.With("backing-filename", backing).With("full-backing-filename", BackingName.Resolve(backing, node.Filename))
+                .WithIf(info.BackingFormat is not null, "backing-filename-format", info.BackingFormat);
+        }
+
+        // last: it shares a bucket of the key order with another, and the newest comes first
+        return described.With("children", children);
+    }
+}

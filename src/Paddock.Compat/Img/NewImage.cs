@@ -1,0 +1,149 @@
+using Paddock.Block;
+using Paddock.Images;
+using Paddock.Images.Nodes;
+using Paddock.Images.Text;
+using Paddock.Posix;
+using Paddock.Qcow2;
+
+namespace Paddock.Compat.Img;
+
+/// <summary>Makes the file of a new image. Everything that can be refused is refused before a file that exists is touched.</summary>
+internal static class NewImage
+{
+    /// <summary>Refuses a format that there is not.</summary>
+    public static void RequireFormat(string format)
+    {
+        if (format is not ("raw" or "qcow2"))
+        {
+            throw new ToolException($"Unknown file format '{format}'");
+        }
+    }
+
+    /// <summary>Refuses options that make no image; nothing is opened for it.</summary>
+    public static void Check(string format, CreateOptions options, long size)
+    {
+        RequireFormat(format);
+        if (format == "raw")
+        {
+            CheckRaw(options["preallocation"]);
+            return;
+        }
+
+        if (options.IsZoned && options["backing_file"] is { } backing)
+        {
+            throw new ToolException(
+                $"a zoned image cannot have a backing file: its zones begin empty, so that nothing of '{backing}' could be read");
+        }
+
+        Qcow2Image.CheckCreateOptions(options.ToQcow2(size));
+    }
+
+    /// <summary>Refuses a target that is one of the files that the command reads.</summary>
+    public static void RequireOther(string target, string source)
+    {
+        if (Path(target) is { } to && Path(source) is { } from && FileIdentity.IsSameFile(to, from))
+        {
+            throw new ToolException($"'{target}' is the same file as '{source}', which would be lost");
+        }
+    }
+
+    /// <summary>Makes the file. When that fails, a file that existed keeps its contents where nothing could be written, and no new one is left.</summary>
+    /// <returns>Whether the new image is known to read as zeroes.</returns>
+    public static async ValueTask<bool> MakeAsync(string format, string name, CreateOptions options, long size)
+    {
+        Check(format, options, size);
+        var qcow2 = format == "qcow2" ? options.ToQcow2(size) : null;
+        if (await NbdNode.TryOpenAsync(name, new QDict(), null, new OpenSettings { ReadOnly = false }) is { } remote)
+        {
+            await using var there = remote.Storage;
+            await (qcow2 is null ? there.SetLengthAsync(WholeSectors(size)) : FormatAsync(there, qcow2));
+            return qcow2 is { Preallocation: Preallocation.Off };
+        }
+
+        if (NvmeName.Is(name))
+        {
+            throw new ToolException("a remote drive cannot be created: use convert -n to write to it");
+        }
+
+        string path = ImageOpener.PathOf(name);
+        bool isNew = !FileIdentity.IsTaken(path);
+        await using var storage = ImageOpener.OpenFile(path, readOnly: false, create: true);
+        try
+        {
+            await (qcow2 is null ? MakeRawAsync(storage, WholeSectors(size), options.Preallocation()) : Qcow2Image.CreateAsync(storage, qcow2));
+            bool keepsBytes = storage is not FileStorage { IsBlockDevice: false };
+            return qcow2 is null ? !keepsBytes : !keepsBytes || qcow2.Preallocation == Preallocation.Off;
+        }
+        catch (BlockException) when (isNew)
+        {
+            FileNames.Delete(path);
+            throw;
+        }
+    }
+
+    // the peer names the step that needs the room
+    private static async ValueTask FormatAsync(IStorage remote, Qcow2CreateOptions options)
+    {
+        try
+        {
+            await Qcow2Image.CreateAsync(remote, options);
+        }
+        catch (BlockException e) when (e.Error == BlockError.NotSupported && !e.Message.StartsWith("Could not resize image", StringComparison.Ordinal))
+        {
+            throw new BlockException(e.Error, "Could not resize image: " + e.Message, e);
+        }
+    }
+
+    private static long WholeSectors(long size) => size > long.MaxValue - 511 ? size : (size + 511) & -512;
+
+    private static string? Path(string name)
+    {
+        try
+        {
+            return NvmeName.Is(name) || name.StartsWith("json:", StringComparison.Ordinal) ? null : ImageOpener.PathOf(name);
+        }
+        catch (ToolException)
+        {
+            return null;
+        }
+    }
+
+    private static void CheckRaw(string? preallocation)
+    {
+        switch (PreallocationName.Parse(preallocation))
+        {
+            case null:
+                throw new ToolException($"invalid parameter value: {preallocation}");
+            case Preallocation.Metadata:
+                throw new ToolException("Unsupported preallocation mode: metadata");
+        }
+    }
+
+    private static async ValueTask MakeRawAsync(IStorage storage, long size, Preallocation preallocation)
+    {
+        const int FirstBlock = 4096, Sector = 512;
+        if (size > storage.Length)
+        {
+            // a size that the file system does not take is refused before the old contents go
+            await GrowAsync(storage, size);
+        }
+
+        await storage.SetLengthAsync(0);
+        await storage.SetLengthAsync(size, preallocation);
+        if (preallocation == Preallocation.Off && size > 0)
+        {
+            // the first block is there, so that alignment for direct I/O can be probed by reading it
+            await storage.WriteAsync(0, new byte[size >= FirstBlock ? FirstBlock : Math.Min(size, Sector)]);
+        }
+    }
+
+    private static async ValueTask GrowAsync(IStorage storage, long size)
+    {
+        if (storage is FileStorage { IsBlockDevice: true })
+        {
+            throw new BlockException(BlockError.NotSupported, "Cannot grow device files");
+        }
+
+        await storage.SetLengthAsync(size);
+    }
+}

@@ -1,0 +1,277 @@
+using System.Globalization;
+using Paddock.Images;
+using Paddock.Images.Text;
+
+namespace Paddock.Compat.Nbd;
+
+/// <summary>qemu-nbd's command line, parsed and checked.</summary>
+internal sealed class NbdArguments
+{
+    private const string NotHere = "is not in this version";
+
+    private static readonly OptionSpec[] Options =
+    [
+        new('h', "help", false), new('V', "version", false), new('b', "bind", true), new('p', "port", true), new('k', "socket", true),
+        new('o', "offset", true), new('r', "read-only", false), new('A', "allocation-depth", false), new('B', "bitmap", true),
+        new('c', "connect", true), new('d', "disconnect", false), new('s', "snapshot", false), new('l', "load-snapshot", true),
+        new('n', "nocache", false), new('\0', "cache", true), new('\0', "aio", true), new('\0', "discard", true),
+        new('\0', "detect-zeroes", true), new('e', "shared", true), new('f', "format", true), new('t', "persistent", false),
+        new('v', "verbose", false), new('\0', "object", true), new('x', "export-name", true), new('D', "description", true),
+        new('\0', "tls-creds", true), new('\0', "tls-hostname", true), new('\0', "tls-authz", true), new('\0', "image-opts", false),
+        new('T', "trace", true), new('\0', "fork", false), new('\0', "pid-file", true), new('L', "list", false),
+        new('\0', "handshake-limit", true), new('\0', "selinux-label", true), new('\0', "resize", false),
+        new('\0', "backing", true),
+    ];
+
+    private NbdArguments()
+    {
+    }
+
+    public string? Bind { get; private set; }
+
+    public int? Port { get; private set; }
+
+    public string? SocketPath { get; private set; }
+
+    public long Offset { get; private set; }
+
+    public bool ReadOnly { get; private set; }
+
+    public bool AllocationDepth { get; private set; }
+
+    /// <summary>Whether clients may change the size: our own word, which qemu-nbd does not have.</summary>
+    public bool Resize { get; private set; }
+
+    /// <summary>Which backing files the image may name: an option that qemu-nbd does not have.</summary>
+    public BackingPolicy Backing { get; private set; } = BackingPolicy.SameDirectory;
+
+    public bool Snapshot { get; private set; }
+
+    public string? Cache { get; private set; }
+
+    public bool Unmap { get; private set; }
+
+    public ZeroDetection DetectZeroes { get; private set; }
+
+    /// <summary>Clients at a time; 0 for any number.</summary>
+    public int Shared { get; private set; } = 1;
+
+    public string? Format { get; private set; }
+
+    public bool Persistent { get; private set; }
+
+    public bool Verbose { get; private set; }
+
+    public List<string> Objects { get; } = [];
+
+    public string? ExportName { get; private set; }
+
+    public string? Description { get; private set; }
+
+    public string? TlsCreds { get; private set; }
+
+    public string? TlsHostname { get; private set; }
+
+    public bool ImageOpts { get; private set; }
+
+    public bool Fork { get; private set; }
+
+    public string? PidFile { get; private set; }
+
+    public bool List { get; private set; }
+
+    public int HandshakeSeconds { get; private set; } = 10;
+
+    public bool Help { get; private set; }
+
+    public bool Version { get; private set; }
+
+    /// <summary>The image; null with <see cref="List"/>.</summary>
+    public string? Image { get; private set; }
+
+    /// <exception cref="ToolException">Words that cannot be, or not together.</exception>
+    public static NbdArguments Parse(string[] args)
+    {
+        var given = new NbdArguments();
+        var parser = new GetOpt(args, Options);
+        while (parser.TryNext(out var option))
+        {
+            given.Take(option);
+        }
+
+        if (given.Help || given.Version)
+        {
+            return given;
+        }
+
+        if (given.SocketPath is not null && (given.Bind is not null || given.Port is not null))
+        {
+            throw new ToolException("-p and -b can not be used together with -k");
+        }
+
+        if (given.List)
+        {
+            return given.CheckList(parser.Operands);
+        }
+
+        given.Image = parser.Operands.Count == 1 ? parser.Operands[0] : throw new UsageException("Invalid number of arguments");
+        if (given.ImageOpts && given.Format is not null)
+        {
+            throw new ToolException("--image-opts and -f are mutually exclusive");
+        }
+
+        return given.TlsHostname is null ? given : throw new ToolException("TLS hostname is only supported with -L");
+    }
+
+    private NbdArguments CheckList(IReadOnlyList<string> operands)
+    {
+        if (operands.Count > 0)
+        {
+            throw new ToolException("List mode is incompatible with a file name");
+        }
+
+        return ExportName is not null || Description is not null || Snapshot || PidFile is not null || Offset != 0
+            ? throw new ToolException("List mode is incompatible with per-device settings")
+            : Fork ? throw new ToolException("List mode is incompatible with forking") : this;
+    }
+
+    private void Take(ParsedOption option)
+    {
+        switch (option.Key)
+        {
+            case "h":
+                Help = true;
+                break;
+            case "V":
+                Version = true;
+                break;
+            case "b":
+                Bind = option.Value;
+                break;
+            case "p":
+                Port = Number(option.Value, 1, 65535, $"Invalid port '{option.Value}'", $"Port out of range '{option.Value}'");
+                break;
+            case "k":
+                SocketPath = option.Value.StartsWith('/') ? option.Value : throw new ToolException("socket path must be absolute");
+                break;
+            case "o":
+                Offset = SizeParser.TryParse(option.Value, out ulong offset) == NumberFault.None && offset <= long.MaxValue
+                    ? (long)offset : throw new ToolException($"Invalid offset '{option.Value}'");
+                break;
+            case "e":
+                Shared = Number(option.Value, 0, int.MaxValue, $"Invalid shared device number '{option.Value}'", null);
+                break;
+            case "handshake-limit":
+                HandshakeSeconds = Number(option.Value, 0, 86400, $"Invalid handshake limit '{option.Value}'", null);
+                break;
+            case "B":
+                throw new ToolException($"dirty bitmap '{option.Value}' cannot be exposed: reading persistent bitmaps {NotHere}");
+            case "c" or "d":
+                throw new ToolException($"the kernel's NBD device {NotHere}: use nbd-client, or a socket");
+            case "l":
+                throw new ToolException($"loading an internal snapshot {NotHere}");
+            case "selinux-label":
+                throw new ToolException($"labels of sockets for SELinux {NotHere}");
+            case "T":
+                throw new ToolException($"trace events of the server {NotHere}");
+            case "tls-authz":
+                throw new ToolException($"authorization of TLS names {NotHere}");
+            default:
+                TakeSimple(option);
+                break;
+        }
+    }
+
+    private void TakeSimple(ParsedOption option)
+    {
+        switch (option.Key)
+        {
+            case "r":
+                ReadOnly = true;
+                break;
+            case "A":
+                AllocationDepth = true;
+                break;
+            case "s":
+                Snapshot = true;
+                break;
+            case "n":
+                Cache = "none";
+                break;
+            case "cache":
+                Cache = ImageOpener.IsCacheMode(option.Value) ? option.Value : throw new ToolException($"Invalid cache mode `{option.Value}'");
+                break;
+            case "discard":
+                Unmap = option.Value is "unmap" or "on" || (option.Value is "ignore" or "off"
+                    ? false : throw new ToolException($"Invalid discard mode `{option.Value}'"));
+                break;
+            case "detect-zeroes":
+                DetectZeroes = option.Value switch
+                {
+                    "off" => ZeroDetection.Off,
+                    "on" => ZeroDetection.On,
+                    "unmap" => ZeroDetection.Unmap,
+                    _ => throw new ToolException($"Failed to parse detect_zeroes mode: invalid parameter value: {option.Value}"),
+                };
+                break;
+            case "aio" when option.Value is not ("native" or "threads" or "io_uring"):
+                throw new ToolException($"invalid aio mode `{option.Value}'");
+            case "f":
+                Format = option.Value;
+                break;
+            case "t":
+                Persistent = true;
+                break;
+            case "v":
+                Verbose = true;
+                break;
+            case "object":
+                Objects.Add(option.Value);
+                break;
+            case "tls-creds":
+                TlsCreds = option.Value;
+                break;
+            default:
+                TakeName(option);
+                break;
+        }
+    }
+
+    private void TakeName(ParsedOption option)
+    {
+        switch (option.Key)
+        {
+            case "x":
+                ExportName = option.Value.Length <= 4096 ? option.Value : throw new ToolException($"export name '{option.Value}' too long");
+                break;
+            case "D":
+                Description = option.Value.Length <= 4096 ? option.Value : throw new ToolException($"export description '{option.Value}' too long");
+                break;
+            case "tls-hostname":
+                TlsHostname = option.Value;
+                break;
+            case "image-opts":
+                ImageOpts = true;
+                break;
+            case "resize":
+                Resize = true;
+                break;
+            case "backing":
+                Backing = ImageChain.ParsePolicy(option.Value);
+                break;
+            case "fork":
+                Fork = true;
+                break;
+            case "pid-file":
+                PidFile = option.Value;
+                break;
+            case "L":
+                List = true;
+                break;
+        }
+    }
+
+    private static int Number(string text, int least, int most, string invalid, string? outside)
+        => !int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) ? throw new ToolException(invalid)
+            : value < least || value > most ? throw new ToolException(outside ?? invalid) : value;
+}

@@ -1,0 +1,69 @@
+using Paddock.Block;
+using Paddock.Images.Nodes;
+using Paddock.Nbd;
+
+namespace Paddock.Compat.Nbd;
+
+/// <summary><c>-L</c>: what a server has.</summary>
+internal static class NbdList
+{
+    // by the bits of the transmission flags, from bit 1 on
+    private static readonly string[] FlagNames =
+    [
+        "readonly", "flush", "fua", "rotational", "trim", "zeroes", "df", "multi", "resize", "cache", "fast-zero", "block-status-payload",
+    ];
+
+    public static async Task<int> RunAsync(NbdArguments given, ToolContext ctx)
+    {
+        using var credentials = given.TlsCreds is { } id ? TlsObjects.Load(given.Objects, id, isServer: false) : null;
+        var target = new NbdTarget
+        {
+            SocketPath = given.SocketPath,
+            Host = given.Bind ?? "0.0.0.0",
+            Port = given.Port ?? NbdTarget.DefaultPort,
+            Tls = credentials,
+            TlsHostname = given.TlsHostname,
+        };
+        var exports = await NbdClient.ListAsync(target);
+        ctx.Line($"exports available: {exports.Count}");
+        foreach (var export in exports)
+        {
+            Print(ctx, export);
+        }
+
+        return 0;
+    }
+
+    private static void Print(ToolContext ctx, NbdExportInfo export)
+    {
+        ctx.Line($" export: '{EscapedText.Escape(export.Name)}'");
+        if (export.Description.Length > 0)
+        {
+            ctx.Line($"  description: {EscapedText.Escape(export.Description)}");
+        }
+
+        if ((export.Flags & 1) != 0)
+        {
+            var names = FlagNames.Where((_, bit) => (export.Flags & (2 << bit)) != 0);
+            ctx.Line($"  size:  {export.Size}");
+            ctx.Line($"  flags: 0x{export.Flags:x} ( {string.Join(' ', names)} )");
+        }
+
+        if (export.PreferredBlock != 0)
+        {
+            ctx.Line($"  min block: {export.MinimumBlock}");
+            ctx.Line($"  opt block: {export.PreferredBlock}");
+            ctx.Line($"  max block: {export.MaximumPayload}");
+        }
+
+        ctx.Line($"  transaction size: {(export.Headers == 2 ? "64" : "32")}-bit");
+        if (export.Contexts.Count > 0)
+        {
+            ctx.Line($"  available meta contexts: {export.Contexts.Count}");
+            foreach (string context in export.Contexts)
+            {
+                ctx.Line($"   {EscapedText.Escape(context)}");
+            }
+        }
+    }
+}

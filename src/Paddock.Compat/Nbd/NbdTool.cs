@@ -1,0 +1,199 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Paddock.Block;
+using Paddock.Faults;
+using Paddock.Images;
+using Paddock.Images.Nodes;
+using Paddock.Nbd;
+using Paddock.Posix;
+
+namespace Paddock.Compat.Nbd;
+
+/// <summary>qemu-nbd's behaviour: serves one image until its clients have left, or a signal comes.</summary>
+public static class NbdTool
+{
+    private const int DefaultPort = 10809;
+    private const int AnyNumber = 1024;
+    private const string Evicted = "a client was hung up on: all connections were taken, and another client waited";
+
+    /// <summary>Runs one command line (without the program's name).</summary>
+    /// <param name="args">The words.</param>
+    /// <param name="ctx">Streams and the clock.</param>
+    /// <param name="respawn">The words before them by which this program starts itself again, for --fork.</param>
+    /// <param name="stop">Ends the server as a signal does.</param>
+    /// <returns>The exit code.</returns>
+    public static async Task<int> RunAsync(string[] args, ToolContext ctx, string[] respawn, CancellationToken stop = default)
+    {
+        try
+        {
+            args = Background.Words(ctx) ?? args;
+            var given = NbdArguments.Parse(args);
+            if (given.Help || given.Version)
+            {
+                NbdHelp.Print(ctx, given.Version);
+                return 0;
+            }
+
+            if (given.List)
+            {
+                return await NbdList.RunAsync(given, ctx);
+            }
+
+            return given.Fork && !Background.IsHere(ctx)
+                ? await Background.StartAsync(ctx, respawn, args)
+                : await ServeAsync(given, ctx, stop);
+        }
+        catch (UsageException e)
+        {
+            ctx.Report($"{e.Message}\nTry `{ctx.Program} --help' for more information.");
+            return 1;
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            ctx.Report(e.Message);
+            return 1;
+        }
+        finally
+        {
+            await ctx.Out.FlushAsync(CancellationToken.None);
+            await ctx.Error.FlushAsync(CancellationToken.None);
+        }
+    }
+
+    private static async Task<int> ServeAsync(NbdArguments given, ToolContext ctx, CancellationToken stop)
+    {
+        using var credentials = given.TlsCreds is { } id ? TlsObjects.Load(given.Objects, id, isServer: true) : null;
+        bool readOnly = given.ReadOnly || given.Snapshot;
+        var settings = new OpenSettings { ReadOnly = readOnly, Format = given.Format, Cache = given.Cache };
+        var node = await OpenAsync(given, ctx, settings);
+        node = given.Snapshot ? await ScratchOverlay.OverAsync(node) : node;
+        await using var opened = node;
+        if (given.Offset > node.Device.Length)
+        {
+            throw new ToolException($"Offset ({given.Offset}) has to be smaller than the image size ({node.Device.Length})");
+        }
+
+        var export = new NbdExport
+        {
+            Name = given.ExportName ?? "",
+            Description = given.Description ?? "",
+            Device = Shown(node, given),
+            ReadOnly = given.ReadOnly,
+            AllocationDepth = given.AllocationDepth,
+            OffersResize = given.Resize,
+        };
+        var options = new NbdServerOptions
+        {
+            MaxConnections = given.Shared == 0 ? AnyNumber : given.Shared,
+            MultiConn = given.Shared != 1,
+            HandshakeLimit = given.HandshakeSeconds == 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(given.HandshakeSeconds),
+            Tls = credentials is null ? TlsMode.Off : TlsMode.Required,
+            Credentials = credentials,
+            Log = given.Verbose ? ctx.Report : null,
+            Evicted = given.Verbose ? () => ctx.Report(Evicted) : null,
+            Time = ctx.Time,
+        };
+        await using var server = new NbdServer(options, export);
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (!given.Persistent)
+        {
+            server.ClientLeft += left => _ = left == 0 && ended.TrySetResult();
+        }
+
+        using var stopped = stop.Register(() => ended.TrySetResult());
+        using var interrupt = EndOn(PosixSignal.SIGINT, ended);
+        using var terminate = EndOn(PosixSignal.SIGTERM, ended);
+        using var hangup = EndOn(PosixSignal.SIGHUP, ended);
+        UnixSocketFile? socketFile = null;
+        bool hasPidFile = false;
+        try
+        {
+            (var listener, socketFile) = Bind(given);
+            server.Listen(listener);
+            if (given.PidFile is { } file)
+            {
+                WritePid(file);
+                hasPidFile = true;
+            }
+
+            if (Background.IsHere(ctx) && given.Fork)
+            {
+                await Background.TellReadyAsync(ctx);
+            }
+
+            await ended.Task;
+            await server.StopAsync();
+        }
+        finally
+        {
+            socketFile?.Remove();
+            if (hasPidFile)
+            {
+                FileNames.Delete(given.PidFile!);
+            }
+        }
+
+        return 0;
+    }
+
+    private static CheckedDevice Shown(ImageNode node, NbdArguments given)
+    {
+        // a raw image that was only guessed to be one is served in whole sectors
+        bool isRaw = node.Driver == "raw", isGuess = isRaw && given.Format is null && !given.ImageOpts;
+        long end = isRaw && !isGuess && node.Storage.Length < node.Device.Length ? node.Storage.Length : long.MaxValue;
+        var device = CheckedDevice.Unwrap(node.Device);
+        return CheckedDevice.Wrap(new ExportDevice(
+            given.Resize ? new ServedDevice(device) : device, given.Offset, given.Unmap, given.DetectZeroes, end, isGuess ? 512 : 1));
+    }
+
+    private static async Task<ImageNode> OpenAsync(NbdArguments given, ToolContext ctx, OpenSettings settings)
+    {
+        try
+        {
+            return await new ImageOpener(ctx.Program, ctx.Error) { Backing = given.Backing }.OpenBareAsync(given.Image!, settings, given.ImageOpts);
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            throw new ToolException($"Failed to blk_new_open '{given.Image}': {ImageOpener.MessageOf(e)}");
+        }
+    }
+
+    private static (Socket Listener, UnixSocketFile? File) Bind(NbdArguments given)
+    {
+        try
+        {
+            if (given.SocketPath is { } path)
+            {
+                return ServerSockets.Unix(path);
+            }
+
+            var address = given.Bind is null ? IPAddress.Any : Dns.GetHostAddresses(given.Bind)[0];
+            return (ServerSockets.Tcp(new IPEndPoint(address, given.Port ?? DefaultPort)), null);
+        }
+        catch (Exception e) when (e is SocketException or ArgumentException or IOException or UnauthorizedAccessException)
+        {
+            throw new ToolException(given.SocketPath is { } path ? $"Failed to bind socket to {path}: {e.Message}"
+                : $"Failed to listen on '{given.Bind ?? "0.0.0.0"}:{given.Port ?? DefaultPort}': {e.Message}");
+        }
+    }
+
+    private static PosixSignalRegistration EndOn(PosixSignal signal, TaskCompletionSource ended)
+        => PosixSignalRegistration.Create(signal, context =>
+        {
+            context.Cancel = true;
+            ended.TrySetResult();
+        });
+
+    private static void WritePid(string file)
+    {
+        try
+        {
+            FileNames.WriteAllText(file, Environment.ProcessId + "\n");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ToolException($"cannot create PID file: {e.Message}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+using Paddock.Block;
+
+namespace Paddock.Faults;
+
+/// <summary>The faults on demand of one device, whoever asks it: rules, and the requests that they hold now.</summary>
+/// <remarks>Without rules a request costs one volatile read. Every rule counts on its own; the oldest that meets a request decides.</remarks>
+public sealed class DeviceFaults
+{
+    /// <summary>Rules at once; a spent one makes room for a new one.</summary>
+    public const int MaxRules = 256;
+
+    private readonly Lock _lock = new();
+    private readonly TimeProvider _time;
+    private readonly List<Rule> _rules = [];
+    private readonly List<Wait> _waits = [];
+    private volatile bool _any;
+    private Action? _counter;
+    private int _lastId;
+
+    /// <param name="time">Measures delays.</param>
+    public DeviceFaults(TimeProvider? time = null) => _time = time ?? TimeProvider.System;
+
+    /// <summary>Called for each request, before the rules; null: none are counted.</summary>
+    public Action? Counter
+    {
+        get => _counter;
+        set
+        {
+            lock (_lock)
+            {
+                _counter = value;
+                Settle();
+            }
+        }
+    }
+
+    /// <summary>The rules, oldest first.</summary>
+    public IReadOnlyList<DeviceFaultState> Rules
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _rules.Select(r => new DeviceFaultState(
+                    r.Id, r.Fault, r.Seen, r.Hits, _waits.Count(w => w.Rule == r.Id), r.IsSpent))];
+            }
+        }
+    }
+
+    internal bool IsIdle => !_any;
+
+    /// <summary>Adds a rule.</summary>
+    /// <returns>Its number.</returns>
+    /// <exception cref="BlockException">There are too many.</exception>
+    public int Add(DeviceFault fault)
+    {
+        lock (_lock)
+        {
+            if (_rules.Count >= MaxRules)
+            {
+                int spent = _rules.FindIndex(r => r.IsSpent);
+                if (spent < 0)
+                {
+                    throw new BlockException(BlockError.Busy, $"there are {MaxRules} rules already: clear some");
+                }
+
+                _rules.RemoveAt(spent);
+            }
+
+            _rules.Add(new Rule(++_lastId, fault));
+            Settle();
+            return _lastId;
+        }
+    }
+
+    /// <summary>Takes a rule away, or all; the requests that it holds go on.</summary>
+    /// <returns>How many rules went.</returns>
+    public int Clear(int? id = null)
+    {
+        int gone;
+        lock (_lock)
+        {
+            gone = _rules.RemoveAll(r => id is null || r.Id == id);
+            Settle();
+        }
+
+        Release(id);
+        return gone;
+    }
+
+    /// <summary>Lets the requests go on that a rule, or any rule, holds.</summary>
+    /// <returns>How many.</returns>
+    public int Release(int? id = null) => End(w => id is null || w.Rule == id, proceed: true);
+
+    /// <summary>Fails every request that waits: the device goes away beneath them.</summary>
+    /// <returns>How many.</returns>
+    public int GiveUpAll() => End(static _ => true, proceed: false);
+
+    /// <summary>Cancels a request while a rule holds it: it fails with <see cref="BlockError.Cancelled"/>.</summary>
+    /// <param name="request">The source of the token that it was made with; cancelled if the request is held.</param>
+    /// <returns>False when no rule holds it: it runs to its end, and the source is left alone.</returns>
+    public bool CancelHeld(CancellationTokenSource request)
+    {
+        var token = request.Token;
+        Wait? held;
+        lock (_lock)
+        {
+            held = _waits.Find(w => w.Request == token);
+        }
+
+        if (held is null)
+        {
+            return false;
+        }
+
+        // cancelled before the wait ends: whoever uses the source again sees that it is spent
+        request.Cancel();
+        return held.Ended.TrySetResult(false) || held.Ended.Task is { IsCompletedSuccessfully: true, Result: false };
+    }
+
+    /// <summary>Runs a request through the rules.</summary>
+    /// <exception cref="BlockException">It fails on demand, or was given up.</exception>
+    internal async ValueTask MeetAsync(DeviceOperations operation, long offset, long length, CancellationToken request)
+    {
+        _counter?.Invoke();
+        if (Find(operation, offset, length) is not { } met)
+        {
+            return;
+        }
+
+        var fault = met.Fault;
+        if (fault.Action == DeviceFaultAction.Hang || fault.Delay > TimeSpan.Zero)
+        {
+            await WaitAsync(met.Id, fault.Action == DeviceFaultAction.Hang ? Timeout.InfiniteTimeSpan : fault.Delay, request);
+        }
+
+        if (fault.Action == DeviceFaultAction.Fail)
+        {
+            throw new InjectedFaultException(fault.Error, "failed on demand") { Errno = fault.Errno, Answer = fault.Answer };
+        }
+    }
+
+    private Rule? Find(DeviceOperations operation, long offset, long length)
+    {
+        Rule? met = null;
+        lock (_lock)
+        {
+            foreach (var rule in _rules)
+            {
+                if (rule.Fits(operation, offset, length) && rule.Counts() && met is null)
+                {
+                    rule.Hits++;
+                    met = rule;
+                }
+            }
+
+            if (met is { IsSpent: true })
+            {
+                Settle();
+            }
+        }
+
+        return met;
+    }
+
+    private async Task WaitAsync(int rule, TimeSpan time, CancellationToken request)
+    {
+        var wait = new Wait(rule, request);
+        lock (_lock)
+        {
+            _waits.Add(wait);
+        }
+
+        try
+        {
+            using var timer = _time.CreateTimer(static w => ((Wait)w!).Ended.TrySetResult(true), wait, time, Timeout.InfiniteTimeSpan);
+            using var cancelled = request.UnsafeRegister(static w => ((Wait)w!).Ended.TrySetResult(false), wait);
+            if (!await wait.Ended.Task)
+            {
+                throw new BlockException(BlockError.Cancelled, "the request was given up while a fault held it");
+            }
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                _waits.Remove(wait);
+            }
+        }
+    }
+
+    private int End(Predicate<Wait> which, bool proceed)
+    {
+        Wait[] chosen;
+        lock (_lock)
+        {
+            chosen = [.. _waits.FindAll(which)];
+        }
+
+        return chosen.Count(w => w.Ended.TrySetResult(proceed));
+    }
+
+    private void Settle() => _any = _counter is not null || _rules.Exists(static r => !r.IsSpent);
+
+    /// <summary>A request that waits.</summary>
+    private sealed record Wait(int Rule, CancellationToken Request)
+    {
+        /// <summary>True: it goes on.</summary>
+        public TaskCompletionSource<bool> Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public bool Equals(Wait? other) => ReferenceEquals(this, other);
+
+        public override int GetHashCode() => Ended.GetHashCode();
+    }
+
+    /// <summary>A rule with its counts.</summary>
+    private sealed class Rule(int id, DeviceFault fault)
+    {
+        private readonly Random _random = new(fault.Seed);
+
+        public int Id => id;
+
+        public DeviceFault Fault => fault;
+
+        public long Seen { get; private set; }
+
+        public long Hits { get; set; }
+
+        public bool IsSpent => fault.Count != 0 && Hits >= fault.Count;
+
+        public bool Fits(DeviceOperations operation, long offset, long length)
+            => !IsSpent && (fault.Operations & operation) != 0
+                && (operation == DeviceOperations.Flush || (offset < fault.Offset + Math.Min(fault.Length, long.MaxValue - fault.Offset)
+                    && offset + length > fault.Offset));
+
+        // one more that fits: whether it is met
+        public bool Counts()
+        {
+            long past = ++Seen - fault.Nth;
+            return past >= 0 && past % fault.Every == 0 && (fault.Probability >= 1 || _random.NextDouble() < fault.Probability);
+        }
+    }
+}

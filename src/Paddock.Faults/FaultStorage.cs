@@ -1,0 +1,254 @@
+using Paddock.Block;
+
+namespace Paddock.Faults;
+
+/// <summary>
+/// A storage that fails where it is told to, and can stop its user there: QEMU's blkdebug. Rules wait for named events, which the engine
+/// above tells through <see cref="OnEventAsync"/>; a rule whose event came fails the next request that fits.
+/// </summary>
+public sealed partial class FaultStorage : DelegatingStorage
+{
+    private const int SectorSize = 512;
+
+    private readonly Lock _lock = new();
+    private readonly List<FaultRule> _rules;
+    private readonly List<InjectErrorRule> _active = [];
+    private readonly List<Break> _breaks = [];
+    private readonly List<Stop> _stops = [];
+    private readonly PaddedWrites? _padding;
+
+    // read without the lock: requests and events of a storage with nothing to do must cost nothing
+    private volatile bool _waits, _fails;
+    private int _state = 1;
+
+    /// <param name="inner">The storage that takes the requests that pass; owned by this one.</param>
+    /// <param name="rules">What to do at which event. The event <see cref="FaultEvents.None"/> happens now.</param>
+    /// <param name="alignment">Size of the blocks that writes cover whole, by reading what they lack: a power of two; 1 changes nothing.</param>
+    public FaultStorage(IStorage inner, IEnumerable<FaultRule> rules, int alignment = 1)
+        : base(inner)
+    {
+        _padding = alignment > 1 ? new PaddedWrites(this, alignment) : null;
+        _rules = [.. rules];
+        _waits = _rules.Count > 0;
+        lock (_lock)
+        {
+            Apply(FaultEvents.None);
+        }
+    }
+
+    /// <summary>The state that rules may ask for; 1 at first.</summary>
+    public int State
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _state;
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => _padding is null ? ReadUnpaddedAsync(offset, buffer, cancellationToken) : _padding.ReadAsync(offset, buffer, cancellationToken);
+
+    /// <inheritdoc/>
+    public override ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+        => _padding is null ? WriteUnpaddedAsync(offset, data, cancellationToken) : _padding.WriteAsync(offset, data, cancellationToken);
+
+    /// <inheritdoc/>
+    public override ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
+        => _padding is null
+            ? WriteZeroesUnpaddedAsync(offset, length, flags, cancellationToken)
+            : _padding.WriteZeroesAsync(offset, length, flags, cancellationToken);
+
+    /// <inheritdoc/>
+    public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => _fails ? CheckedDiscardAsync(offset, length, cancellationToken) : Inner.DiscardAsync(offset, length, cancellationToken);
+
+    /// <inheritdoc/>
+    public override ValueTask FlushAsync(CancellationToken cancellationToken = default)
+        => _fails ? CheckedFlushAsync(cancellationToken) : Inner.FlushAsync(cancellationToken);
+
+    /// <inheritdoc/>
+    public override ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => _fails ? CheckedGetStatusAsync(offset, length, cancellationToken) : Inner.GetStatusAsync(offset, length, cancellationToken);
+
+    /// <inheritdoc/>
+    public override ValueTask OnEventAsync(string eventName)
+    {
+        if (!_waits)
+        {
+            return Inner.OnEventAsync(eventName);
+        }
+
+        Task stopped;
+        lock (_lock)
+        {
+            Apply(eventName);
+            stopped = StopAt(eventName);
+        }
+
+        return stopped.IsCompleted ? Inner.OnEventAsync(eventName) : StoppedAsync(stopped, eventName);
+    }
+
+    /// <summary>Lets every stopped request go on, then closes the storage underneath.</summary>
+    public override ValueTask DisposeAsync()
+    {
+        ReleaseAll();
+        return base.DisposeAsync();
+    }
+
+    internal ValueTask ReadUnpaddedAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
+        => _fails ? CheckedReadAsync(offset, buffer, cancellationToken) : Inner.ReadAsync(offset, buffer, cancellationToken);
+
+    internal ValueTask WriteUnpaddedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+        => _fails || _waits ? CheckedWriteAsync(offset, data, cancellationToken) : Inner.WriteAsync(offset, data, cancellationToken);
+
+    internal ValueTask WriteZeroesUnpaddedAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+        => _fails || _waits
+            ? CheckedWriteZeroesAsync(offset, length, flags, cancellationToken)
+            : Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
+
+    /// <summary>Sets rules off. Under the lock.</summary>
+    private void Apply(string eventName)
+    {
+        int? next = null;
+        bool replaced = false;
+        foreach (var rule in _rules)
+        {
+            if (rule.Event != eventName || (rule.State != 0 && rule.State != _state))
+            {
+                continue;
+            }
+
+            if (rule is InjectErrorRule inject)
+            {
+                if (!replaced)
+                {
+                    _active.Clear();
+                    replaced = true;
+                }
+
+                _active.Add(inject);
+            }
+            else if (rule is SetStateRule set)
+            {
+                // of several, QEMU obeys the first: it goes through its list backwards
+                next ??= set.NewState;
+            }
+        }
+
+        _state = next ?? _state;
+        _fails = _active.Count > 0;
+    }
+
+    private async ValueTask FailAsync(FaultIo io, long offset, long length, CancellationToken cancellationToken)
+    {
+        if (Take(io, offset, length) is not { } rule)
+        {
+            return;
+        }
+
+        if (rule.Delay > TimeSpan.Zero)
+        {
+            await Task.Delay(rule.Delay, cancellationToken);
+        }
+
+        if (!rule.Immediately)
+        {
+            await Task.Yield();
+        }
+
+        if (rule.Errno != 0)
+        {
+            string what = io == FaultIo.Flush ? "flush" : $"{io} of {length} bytes at {offset}";
+            throw new BlockException(rule.Error, $"injected error {rule.Errno} at event {rule.Event}: {what}") { Errno = rule.Errno };
+        }
+    }
+
+    private InjectErrorRule? Take(FaultIo io, long offset, long length)
+    {
+        lock (_lock)
+        {
+            int at = _active.FindIndex(rule => (rule.Io & io) != 0 && Touches(rule.Sector, offset, length));
+            if (at < 0)
+            {
+                return null;
+            }
+
+            var rule = _active[at];
+            if (rule.Once)
+            {
+                _active.RemoveAt(at);
+                _rules.RemoveAt(_rules.FindIndex(other => ReferenceEquals(other, rule)));
+                _fails = _active.Count > 0;
+                _waits = _rules.Count > 0 || _breaks.Count > 0;
+            }
+
+            return rule;
+        }
+    }
+
+    private async ValueTask CheckedReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        await FailAsync(FaultIo.Read, offset, buffer.Length, cancellationToken);
+        await Inner.ReadAsync(offset, buffer, cancellationToken);
+    }
+
+    private async ValueTask CheckedWriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    {
+        await OnEventAsync(FaultEvents.Write);
+        try
+        {
+            await FailAsync(FaultIo.Write, offset, data.Length, cancellationToken);
+            await Inner.WriteAsync(offset, data, cancellationToken);
+        }
+        finally
+        {
+            await OnEventAsync(FaultEvents.WriteDone);
+        }
+    }
+
+    private async ValueTask CheckedWriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+    {
+        await OnEventAsync(FaultEvents.WriteZeroes);
+        try
+        {
+            await FailAsync(FaultIo.WriteZeroes, offset, length, cancellationToken);
+            await Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
+        }
+        finally
+        {
+            await OnEventAsync(FaultEvents.WriteDone);
+        }
+    }
+
+    private async ValueTask CheckedDiscardAsync(long offset, long length, CancellationToken cancellationToken)
+    {
+        await FailAsync(FaultIo.Discard, offset, length, cancellationToken);
+        await Inner.DiscardAsync(offset, length, cancellationToken);
+    }
+
+    private async ValueTask CheckedFlushAsync(CancellationToken cancellationToken)
+    {
+        // no bytes: a rule that names a sector fits no flush
+        await FailAsync(FaultIo.Flush, 0, 0, cancellationToken);
+        await Inner.FlushAsync(cancellationToken);
+    }
+
+    private async ValueTask<BlockStatus> CheckedGetStatusAsync(long offset, long length, CancellationToken cancellationToken)
+    {
+        await FailAsync(FaultIo.BlockStatus, offset, length, cancellationToken);
+        return await Inner.GetStatusAsync(offset, length, cancellationToken);
+    }
+
+    private async ValueTask StoppedAsync(Task stopped, string eventName)
+    {
+        await stopped;
+        await Inner.OnEventAsync(eventName);
+    }
+
+    private static bool Touches(long sector, long offset, long length)
+        => sector == -1 || (length > 0 && sector >= 0 && sector * SectorSize >= offset && sector * SectorSize < offset + length);
+}

@@ -1,0 +1,76 @@
+using Paddock.Block;
+
+namespace Paddock.Faults;
+
+/// <summary>The zones of whatever device is in a <see cref="ServedDevice"/>, behind its rules and its gate.</summary>
+/// <param name="served">The device.</param>
+/// <param name="operations">What the rules see of its requests.</param>
+internal sealed class ServedZones(ServedDevice served, DeviceOperations operations) : IZones
+{
+    public ZonedLimits Limits => Inner.Limits;
+
+    // clients keep it while devices come and go
+    public IZoneAttributes? Attributes => field ??= Inner.Attributes is null ? null : new ServedAttributes(served);
+
+    // only devices of the same kind come here
+    private IZones Inner => served.Device.Zones!;
+
+    public ValueTask<int> ReportAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
+        => served.RunAsync(
+            new ServedRange(operations & DeviceOperations.Report, offset, 1, zones.Length * Limits.ZoneSize), (offset, zones),
+            static (device, r) => device.Zones!.ReportAsync(r.offset, r.zones, CancellationToken.None), cancellationToken);
+
+    public ValueTask<ZoneFindings> FindAsync(
+        long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
+        => served.RunAsync(
+            new ServedRange(operations & DeviceOperations.Report, offset, 1, zones.Length * Limits.ZoneSize), (offset, which, zones, count),
+            static (device, r) => device.Zones!.FindAsync(r.offset, r.which, r.zones, r.count, CancellationToken.None), cancellationToken);
+
+    public ValueTask ManageAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
+        => served.RunAsync(
+            new ServedRange(operations & OperationOf(action), offset, length), (action, offset, length),
+            static (device, r) => device.Zones!.ManageAsync(r.action, r.offset, r.length, CancellationToken.None), cancellationToken);
+
+    // a rule that names any part of the zone meets an append to it: nobody knows yet where it lands
+    public ValueTask<long> AppendAsync(
+        long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
+        CancellationToken cancellationToken = default)
+        => served.RunAsync(
+            new ServedRange(operations & DeviceOperations.Append, zoneStart, data.Length, Limits.ZoneSize), (zoneStart, data, flags, observer),
+            static (device, r) => device.Zones!.AppendAsync(r.zoneStart, r.data, r.flags, r.observer, CancellationToken.None), cancellationToken);
+
+    private static DeviceOperations OperationOf(ZoneAction action) => action switch
+    {
+        ZoneAction.Open => DeviceOperations.Open,
+        ZoneAction.Close => DeviceOperations.Close,
+        ZoneAction.Finish => DeviceOperations.Finish,
+        _ => DeviceOperations.Reset,
+    };
+
+    /// <summary>No rule meets them: they are how a rule's effect is set up, and what reports are made of.</summary>
+    private sealed class ServedAttributes(ServedDevice served) : IZoneAttributes
+    {
+        private static readonly ServedRange Anywhere = new(DeviceOperations.None, 0, 0);
+
+        public int ExtensionBytes => Inner.ExtensionBytes;
+
+        private IZoneAttributes Inner => served.Device.Zones!.Attributes!;
+
+        public bool HasExtension(int zone) => Inner.HasExtension(zone);
+
+        public ValueTask SetConditionAsync(int zone, ZoneCondition condition, CancellationToken cancellationToken = default)
+            => served.RunAsync(
+                Anywhere, (zone, condition, cancellationToken),
+                static (device, r) => device.Zones!.Attributes!.SetConditionAsync(r.zone, r.condition, r.cancellationToken), cancellationToken);
+
+        public ValueTask<bool> ReadExtensionAsync(int zone, Memory<byte> buffer, CancellationToken cancellationToken = default)
+            => served.RunAsync(
+                Anywhere, (zone, buffer, cancellationToken),
+                static (device, r) => device.Zones!.Attributes!.ReadExtensionAsync(r.zone, r.buffer, r.cancellationToken), cancellationToken);
+
+        public ValueTask WriteExtensionAsync(int zone, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+            => served.RunAsync(
+                Anywhere, (zone, data, cancellationToken),
+                static (device, r) => device.Zones!.Attributes!.WriteExtensionAsync(r.zone, r.data, r.cancellationToken), cancellationToken);
+    }
+}

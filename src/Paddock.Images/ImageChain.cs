@@ -1,0 +1,116 @@
+using Paddock.Block;
+using Paddock.Posix;
+using Paddock.Qcow2;
+
+namespace Paddock.Images;
+
+/// <summary>Which backing files an image may name.</summary>
+public enum BackingPolicy
+{
+    /// <summary>Whatever the user may open: other directories, <c>json:</c> names, remote disks.</summary>
+    Any,
+
+    /// <summary>Files in the image's own directory.</summary>
+    SameDirectory,
+
+    /// <summary>No backing files.</summary>
+    None,
+}
+
+/// <summary>One image with its backing files while they are opened: what they may name, and how much they may take together.</summary>
+/// <param name="policy">Which backing files they may name.</param>
+public sealed class ImageChain(BackingPolicy policy)
+{
+    /// <summary>Most images over each other.</summary>
+    public const int MaxDepth = 64;
+
+    /// <summary>Most bytes of L1, refcount and snapshot tables of all images together: the L1 and refcount tables of one image may have 40 MiB.</summary>
+    public const long MaxTableBytes = 128 << 20;
+
+    /// <summary>Memory for cached L2 tables of the first image; the ones below get less, and together not more than 6 times as much.</summary>
+    private const long L2CacheBytes = 32 << 20, MinL2CacheBytes = 1 << 20;
+
+    private readonly HashSet<string> _files = [];
+    private FileFacts? _current;
+
+    /// <summary>What the tables may take.</summary>
+    public TableBudget Tables { get; } = new(MaxTableBytes);
+
+    /// <summary>Parses the value of <c>--backing</c>.</summary>
+    /// <exception cref="ToolException">There is no such policy.</exception>
+    public static BackingPolicy ParsePolicy(string text) => text switch
+    {
+        "any" => BackingPolicy.Any,
+        "same-directory" => BackingPolicy.SameDirectory,
+        "none" => BackingPolicy.None,
+        _ => throw new ToolException($"backing '{text}': expected none, same-directory or any"),
+    };
+
+    /// <summary>Memory for cached L2 tables of the image that has so many above it.</summary>
+    public static long L2CacheOf(int depth) => Math.Max(L2CacheBytes / (depth + 1), MinL2CacheBytes);
+
+    /// <summary>Refuses an image that has too many above it.</summary>
+    public static void CheckDepth(int depth)
+    {
+        if (depth >= MaxDepth)
+        {
+            throw new BlockException(BlockError.InvalidArgument, $"a chain of more than {MaxDepth} images");
+        }
+    }
+
+    /// <summary>The next image of the chain begins.</summary>
+    public void Begin() => _current = null;
+
+    /// <summary>Takes an image's file in.</summary>
+    /// <exception cref="BlockException">It is in the chain already.</exception>
+    public void Enter(FileFacts file)
+    {
+        if (!_files.Add(file.Identity))
+        {
+            throw new BlockException(BlockError.InvalidArgument, $"Backing file '{file.RealPath}' creates an infinite loop.");
+        }
+
+        _current = file;
+    }
+
+    /// <summary>Refuses a backing file by its name, as it stands in the current image.</summary>
+    /// <returns>What decides by the file that the name leads to.</returns>
+    /// <exception cref="BlockException">The policy forbids it.</exception>
+    public Action<FileFacts> Admit(string name, string? format)
+    {
+        if (policy == BackingPolicy.Any)
+        {
+            return file => EnterStored(file, name);
+        }
+
+        // a path is refused even if it leads to the same directory: such a name means that directory, not the image's
+        string bare = name.StartsWith("./", StringComparison.Ordinal) ? name[2..] : name;
+        if (policy == BackingPolicy.None || _current?.Directory is not { } folder || bare.AsSpan().ContainsAny('/', ':')
+            || format is not (null or "raw" or "qcow2"))
+        {
+            throw Forbidden(name);
+        }
+
+        return file =>
+        {
+            _ = file.Directory == folder ? true : throw Forbidden(name);
+            EnterStored(file, name);
+        };
+    }
+
+    private void EnterStored(FileFacts file, string name)
+    {
+        _ = file.IsStored ? true : throw new BlockException(
+            BlockError.InvalidArgument, $"'{name}' is neither a regular file nor a block device, which a backing file must be");
+        Enter(file);
+    }
+
+    private BlockException Forbidden(string name)
+    {
+        string image = _current is { } file ? $"'{file.RealPath}'" : "the image";
+        return new(
+            BlockError.NotPermitted,
+            policy == BackingPolicy.None ? $"{image} names the backing file '{name}': backing files are not allowed here (see --backing)"
+                : $"{image} names the backing file '{name}', which is not a file in the image's own directory (--backing any allows it)");
+    }
+}

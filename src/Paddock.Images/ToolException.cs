@@ -1,0 +1,19 @@
+namespace Paddock.Images;
+
+/// <summary>Ends a tool's run with a message on standard error and an exit code.</summary>
+/// <param name="message">What follows <c>PROGRAM: </c>; may have several lines; empty to print nothing.</param>
+/// <param name="exitCode">The process's exit code.</param>
+public class ToolException(string message, int exitCode = 1) : Exception(message)
+{
+    /// <summary>The process's exit code.</summary>
+    public int ExitCode { get; } = exitCode;
+}
+
+/// <summary>The command line itself is wrong: the message is followed by a pointer to the help.</summary>
+/// <param name="message">What is wrong.</param>
+/// <param name="isFromGetOpt">True when the message names the command as getopt does (<c>qemu-img create: ...</c>).</param>
+public sealed class UsageException(string message, bool isFromGetOpt = false) : ToolException(message)
+{
+    /// <summary>True when the message names the command as getopt does.</summary>
+    public bool IsFromGetOpt { get; } = isFromGetOpt;
+}

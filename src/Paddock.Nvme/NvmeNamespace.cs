@@ -1,0 +1,100 @@
+using System.Security.Cryptography;
+using System.Text;
+using Paddock.Block;
+using Paddock.Faults;
+using Paddock.Nvme.Identify;
+using Paddock.Nvme.Target;
+using Paddock.Serving;
+
+namespace Paddock.Nvme;
+
+/// <summary>A block device as a namespace of a subsystem: zoned with the ZNS command set, plain with the NVM command set.</summary>
+public sealed class NvmeNamespace
+{
+    private long _length;
+
+    /// <param name="id">Its identifier, from 1 on.</param>
+    /// <param name="device">The disk, with bounds and alignment checked; all zones of a zoned one are sequential.</param>
+    /// <param name="blockSize">Bytes of a logical block: 512 or 4096.</param>
+    /// <param name="name">What the namespace is called where people read of it.</param>
+    /// <exception cref="ArgumentException">The device does not fit a namespace; the message says why.</exception>
+    public NvmeNamespace(uint id, IBlockDevice device, int blockSize, string name)
+    {
+        Zones = device.Zones;
+        if (blockSize is not (512 or 4096))
+        {
+            throw new ArgumentException($"a logical block of {blockSize} bytes: 512 and 4096 are offered");
+        }
+
+        if (Zones is { Limits: var limits } && ((limits.ZoneSize | limits.ZoneCapacity) % blockSize != 0 || limits.ConventionalZones != 0))
+        {
+            throw new ArgumentException(limits.ConventionalZones != 0
+                ? "conventional zones, which a zoned namespace cannot have"
+                : $"zones that are no multiple of the logical block of {blockSize} bytes");
+        }
+
+        Id = id;
+        Device = device;
+        Name = name;
+        BlockShift = int.Log2(blockSize);
+        ExtensionBytes = Zones?.Attributes?.ExtensionBytes ?? 0;
+        ZoneTraffic = new ZoneTraffic(Zones?.Limits.ZoneCount ?? 0);
+        _length = device.Length;
+    }
+
+    /// <summary>The identifier, from 1 on.</summary>
+    public uint Id { get; }
+
+    /// <summary>The disk.</summary>
+    public IBlockDevice Device { get; }
+
+    /// <summary>The zones of the disk; null for a plain one.</summary>
+    public IZones? Zones { get; }
+
+    /// <summary>What people call it.</summary>
+    public string Name { get; }
+
+    /// <summary>The commands that hosts ran on it. Write Zeroes counts the bytes of its range.</summary>
+    public RequestCounters Statistics { get; } = new();
+
+    /// <summary>What was written to its zones.</summary>
+    public ZoneTraffic ZoneTraffic { get; }
+
+    /// <summary>The rules in front of <see cref="Device"/>, which may hold a command back; null: there are none, and no command can be aborted.</summary>
+    public DeviceFaults? Faults { get; init; }
+
+    /// <summary>A globally unique identifier; set when the namespace joins its subsystem.</summary>
+    public Guid Identifier { get; private set; }
+
+    internal int BlockShift { get; }
+
+    internal int BlockSize => 1 << BlockShift;
+
+    internal ulong Blocks => (ulong)(Device.Length >> BlockShift);
+
+    internal byte CommandSet => Zones is null ? IdentifyNamespace.NvmCommandSet : IdentifyNamespace.ZonedCommandSet;
+
+    internal int ExtensionBytes { get; }
+
+    /// <summary>Looks at the disk's size, and counts as many zones as there are now.</summary>
+    /// <returns>Whether it is another size than when this was asked last.</returns>
+    internal bool TakeSize()
+    {
+        ZoneTraffic.Resize(Zones?.Limits.ZoneCount ?? 0);
+        long length = Device.Length;
+        return Interlocked.Exchange(ref _length, length) != length;
+    }
+
+    /// <summary>Ends the wait of a command that a rule holds; without rules a command runs to its end.</summary>
+    internal CancellationToken TokenOf(Command command) => Faults is null ? CancellationToken.None : command.Cancellation.Token;
+
+    // the same image under the same name keeps its identifier, so that a host that comes back knows it again
+    internal void Join(string subsystem)
+    {
+        Span<byte> hash = stackalloc byte[32];
+        SHA256.HashData(Encoding.UTF8.GetBytes($"{subsystem}\n{Id}"), hash);
+        hash[6] = (byte)((hash[6] & 0x0F) | 0x80);
+        hash[8] = (byte)((hash[8] & 0x3F) | 0x80);
+        Identifier = new Guid(hash[..16], bigEndian: true);
+    }
+}

@@ -1,0 +1,164 @@
+using System.Net;
+using System.Net.Sockets;
+using Paddock.Nvme.Tcp;
+using Paddock.Serving;
+
+namespace Paddock.Nvme;
+
+/// <summary>What a server tells of one connection.</summary>
+/// <param name="Host">The host's qualified name; empty before it connected, and authenticated where it must.</param>
+/// <param name="Controller">The controller's identifier.</param>
+/// <param name="Queue">0: the admin queue.</param>
+/// <param name="Latencies">The completed commands and how long they took.</param>
+public sealed record ConnectionInfo(string Host, int Controller, int Queue, LatencyTable Latencies);
+
+/// <summary>Serves a target over TCP: takes connections in, watches over silent ones, lets them go.</summary>
+public sealed class NvmeTcpServer : IAsyncDisposable
+{
+    private static readonly TimeSpan WatchPeriod = TimeSpan.FromMilliseconds(250);
+
+    private readonly NvmeTarget _target;
+    private readonly Reception<Socket, TcpConnection> _reception;
+    private readonly LatencyLedger _latencies = new();
+    private readonly Task _watching;
+    private long _pdusOfEnded;
+
+    /// <param name="target">What is served.</param>
+    public NvmeTcpServer(NvmeTarget target)
+    {
+        _target = target;
+        _reception = new Reception<Socket, TcpConnection>(target.Options.Connections, WhenFull.Refuse, Meet, connection => _ = ServeAsync(connection))
+        {
+            IdleEviction = target.Options.IdleTimeout,
+        };
+        _reception.Evicted += connection => Evicted?.Invoke(connection.Host);
+        _reception.Refused += () => Refused?.Invoke();
+        _watching = WatchAsync();
+    }
+
+    /// <param name="target">What is served.</param>
+    /// <param name="listener">A socket that listens; the server owns it.</param>
+    public NvmeTcpServer(NvmeTarget target, Socket listener)
+        : this(target) => Listen(listener);
+
+    /// <summary>Raised when a connection ended, with the host and, where we ended it, why.</summary>
+    public event Action<string, string?>? Ended;
+
+    /// <summary>Raised when a client is refused because there are too many connections, or no memory for one more.</summary>
+    public event Action? Refused;
+
+    /// <summary>Raised with its host when a connection is ended so that another host gets its slot.</summary>
+    public event Action<string>? Evicted;
+
+    /// <summary>Where it listens: the first of its listeners.</summary>
+    public IPEndPoint Address { get; private set; } = new(IPAddress.None, 0);
+
+    /// <summary>Connections that were taken so far.</summary>
+    public long Accepted => _reception.Accepted;
+
+    /// <summary>PDUs that were taken so far and kept the rules of a header, those of connections that ended among them.</summary>
+    public long Pdus => Interlocked.Read(ref _pdusOfEnded) + _reception.Clients.Sum(c => c.Pdus);
+
+    /// <summary>How long commands took so far, those of connections that ended among them.</summary>
+    public LatencyTable Latencies => _latencies.Sum();
+
+    /// <summary>The connections of now.</summary>
+    public IReadOnlyList<ConnectionInfo> Connections
+        => [.. _reception.Clients.Select(c => new ConnectionInfo(c.IsAdmitted ? c.Host : "", c.Controller?.Id ?? 0, c.Queue, c.Latencies))];
+
+    /// <summary>Takes clients from a listener from now on.</summary>
+    /// <param name="listener">A TCP socket that listens; the server owns it.</param>
+    public void Listen(Socket listener)
+    {
+        Address = Address.Port == 0 ? (IPEndPoint)listener.LocalEndPoint! : Address;
+        _reception.Listen(listener, listener.AcceptAsync);
+    }
+
+    /// <summary>Takes no more clients, answers what is running, and ends the connections.</summary>
+    public async Task StopAsync(TimeSpan limit)
+    {
+        await _reception.StopAsync(limit);
+        await _watching;
+    }
+
+    /// <summary>Ends every connection at once, as a power cut would; clients may come back.</summary>
+    public void DropConnections() => _reception.AbortAll();
+
+    /// <summary>Takes clients, or hangs up on those who come.</summary>
+    public void Admit(bool clients) => _reception.Admits = clients;
+
+    /// <summary>Waits until all clients are gone, and what they began is done; no longer than the limit.</summary>
+    public Task GoneAsync(TimeSpan limit) => _reception.GoneAsync(limit);
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync(TimeSpan.FromSeconds(1));
+        await _reception.DisposeAsync();
+    }
+
+    private TcpConnection? Meet(Socket socket)
+    {
+        if (_target.Buffers.TryRent(SlabPool.StandardSize) is not { } buffer)
+        {
+            return null;
+        }
+
+        ClientSocket.Prepare(socket);
+        return new TcpConnection(socket, _target, buffer, _latencies.Open());
+    }
+
+    private async Task ServeAsync(TcpConnection connection)
+    {
+        // the loop must not run on the thread that accepts
+        await Task.Yield();
+        try
+        {
+            await connection.RunAsync();
+        }
+        finally
+        {
+            _latencies.Close(connection.Latencies);
+            Interlocked.Add(ref _pdusOfEnded, connection.Pdus);
+            _reception.Leave(connection);
+        }
+
+        Ended?.Invoke(connection.Host, connection.Fault);
+    }
+
+    private async Task WatchAsync()
+    {
+        using var timer = new PeriodicTimer(WatchPeriod);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(_reception.Stopping))
+            {
+                _target.DropExpired();
+                DropSilent();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // the server stops
+        }
+    }
+
+    private void DropSilent()
+    {
+        foreach (var connection in _reception.Clients)
+        {
+            if (connection.AuthenticatingMilliseconds > _target.Options.AuthenticationTimeout.TotalMilliseconds)
+            {
+                connection.End("authentication took too long");
+                continue;
+            }
+
+            var limit = connection.IsConnected ? _target.Options.IdleTimeout : _target.Options.HandshakeTimeout;
+            if (limit > TimeSpan.Zero && connection.IdleMilliseconds > limit.TotalMilliseconds
+                && (!connection.IsConnected || !connection.Controller!.HasKeepAlive))
+            {
+                connection.Dispose();
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace Paddock.Posix;
+
+/// <summary>Sockets that listen.</summary>
+public static class ServerSockets
+{
+    private const int Backlog = 128;
+
+    /// <summary>Listens on an address.</summary>
+    public static Socket Tcp(IPEndPoint address)
+    {
+        var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            ReuseAddress(socket);
+            return Listen(socket, address);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Listens on a path; a socket that a server left behind there, and that nobody listens on, is replaced.</summary>
+    /// <param name="path">The socket's file.</param>
+    /// <param name="mode">Who may connect, from the first moment on; null: as the process makes files.</param>
+    /// <exception cref="IOException">The path is taken or cannot be used.</exception>
+    public static (Socket Listener, UnixSocketFile File) Unix(string path, UnixFileMode? mode = null) => UnixSocketFile.Listen(path, mode, Backlog);
+
+    // A port in TIME_WAIT can be listened on again at once, one that another server listens on cannot. The runtime's own option of this name
+    // sets SO_REUSEPORT too, with which two servers share a port and each gets a part of the clients.
+    private static void ReuseAddress(Socket socket)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            socket.ExclusiveAddressUse = true;
+            return;
+        }
+
+        (int level, int option) = OperatingSystem.IsLinux() ? (1, 2) : (0xffff, 4);
+        socket.SetRawSocketOption(level, option, BitConverter.GetBytes(1));
+    }
+
+    private static Socket Listen(Socket socket, EndPoint address)
+    {
+        socket.Bind(address);
+        socket.Listen(Backlog);
+        return socket;
+    }
+}

@@ -1,0 +1,162 @@
+using System.Net.Sockets;
+using System.Text;
+using Paddock.Block;
+using Paddock.Block.Concurrency;
+using Paddock.Images;
+using Paddock.Server.Listeners;
+
+namespace Paddock.Server.Control;
+
+/// <summary>
+/// The server's Unix socket for fault injection and resizing. A client sends one line and receives one line that begins with <c>ok</c> or
+/// <c>error</c>. Access is controlled by the permissions of the socket file, which only its owner can use.
+/// </summary>
+public sealed class ControlSocket : IDisposable
+{
+    private const int MaxClients = 16;
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10), Pause = TimeSpan.FromMilliseconds(100);
+
+    private readonly ListeningSocket _socket;
+    private readonly Socket _listener;
+    private readonly SemaphoreSlim _slots = new(MaxClients);
+    private readonly RequestGate _lines = new();
+    private readonly Func<string, Task<string>> _execute;
+    private readonly ServeLog _log;
+    private volatile bool _closed;
+
+    /// <param name="socket">Listening socket; owned.</param>
+    /// <param name="execute">Executes a line.</param>
+    /// <param name="log">Receives each line and its answer.</param>
+    public ControlSocket(ListeningSocket socket, Func<string, Task<string>> execute, ServeLog log)
+    {
+        _socket = socket;
+        _execute = execute;
+        _log = log;
+        _listener = socket.Socket;
+        _ = Task.Run(RunAsync);
+    }
+
+    public void Dispose()
+    {
+        _closed = true;
+        _listener.Dispose();
+        _socket.Remove();
+    }
+
+    /// <summary>Stops accepting clients and lines.</summary>
+    /// <param name="limit">Time to wait for running commands; later they continue in the background.</param>
+    public async Task CloseAsync(TimeSpan limit)
+    {
+        Dispose();
+
+        // the gate stays closed
+        await Task.WhenAny(_lines.CloseAsync().AsTask(), Task.Delay(limit));
+    }
+
+    /// <summary>Sends one line to a server and returns its answer, which begins with <c>ok</c>.</summary>
+    /// <exception cref="ToolException">No server is listening, or it rejected the command; the message gives the reason.</exception>
+    public static async Task<string> AskAsync(string path, string line, CancellationToken cancellationToken)
+    {
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await socket.ConnectAsync(UnixAddress.Of(path), cancellationToken);
+            await using var stream = new NetworkStream(socket);
+            await stream.WriteAsync(Encoding.UTF8.GetBytes(line + "\n"), cancellationToken);
+            using var reader = new StreamReader(stream, Encoding.UTF8);
+            string answer = await reader.ReadLineAsync(cancellationToken) ?? "error: the server closed the connection";
+            return answer.StartsWith("ok", StringComparison.Ordinal)
+                ? answer
+                : throw new ToolException(answer.Replace("error: ", "", StringComparison.Ordinal));
+        }
+        catch (Exception e) when (e is SocketException or IOException or ArgumentException)
+        {
+            throw new ToolException($"no server answers at '{path}': {e.Message}");
+        }
+    }
+
+    private async Task RunAsync()
+    {
+        while (true)
+        {
+            await _slots.WaitAsync();
+            try
+            {
+                _ = ServeAsync(await _listener.AcceptAsync());
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                _slots.Release();
+                if (_closed)
+                {
+                    return;
+                }
+
+                // probably out of descriptors: an immediate retry would spin
+                await Task.Delay(Pause);
+            }
+        }
+    }
+
+    // closing the socket waits for the answer too
+    private async Task AnswerAsync(NetworkStream stream, string line, bool tooLong)
+    {
+        int ticket = _lines.TryEnter();
+        try
+        {
+            string answer = tooLong ? $"error: the command line is longer than {ControlLine.MaxLength} characters"
+                : ticket < 0 ? "error: the server is stopping" : await _execute(line);
+            _log.Write("control", ("line", line), ("answer", answer));
+            using var patience = new CancellationTokenSource(Patience);
+            await stream.WriteAsync(Encoding.UTF8.GetBytes(answer + "\n"), patience.Token);
+        }
+        finally
+        {
+            if (ticket >= 0)
+            {
+                _lines.Leave(ticket);
+            }
+        }
+    }
+
+    // one client, one line; its failure does not affect other clients
+    private async Task ServeAsync(Socket client)
+    {
+        await Task.Yield();
+        try
+        {
+            await using var stream = new NetworkStream(client, ownsSocket: true);
+            byte[] line = new byte[ControlLine.MaxLength + 1];
+            int length = 0, got;
+            using (var limit = new CancellationTokenSource(Patience))
+            {
+                while (length < line.Length && line.AsSpan(0, length).IndexOf((byte)'\n') < 0
+                    && (got = await stream.ReadAsync(line.AsMemory(length), limit.Token)) > 0)
+                {
+                    length += got;
+                }
+            }
+
+            // a power cut reads and writes images, which must not block the thread that polls the sockets
+            await Task.Yield();
+            int end = line.AsSpan(0, length).IndexOf((byte)'\n');
+            if (end < 0 && length < line.Length)
+            {
+                // the client left in the middle of a line: a truncated command must not run
+                return;
+            }
+
+            string text = Encoding.UTF8.GetString(line, 0, end < 0 ? length : end).Trim();
+            await AnswerAsync(stream, text, end < 0);
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException or SocketException or ObjectDisposedException)
+        {
+            // the client disconnected
+        }
+        finally
+        {
+            _slots.Release();
+        }
+    }
+}

@@ -1,0 +1,102 @@
+using Paddock.Block;
+using Paddock.Faults;
+using Paddock.Images;
+using Paddock.Server.Faults;
+
+namespace Paddock.Server.Disks;
+
+/// <summary>An open image as the listeners see it: one device, shared by all of them, behind the fault rules.</summary>
+internal sealed class ServedDisk
+{
+    /// <summary>How long freed space is kept before it is released to the file system: clients that reset or trim usually write again soon.</summary>
+    internal static readonly TimeSpan KeepFreedSpace = TimeSpan.FromSeconds(10);
+
+    private readonly ImageNode? _node;
+
+    private ServedDisk(ServedImage settings, string name, ImageNode? node, PoweredImage? power, StorageCounters written)
+    {
+        Settings = settings;
+        Name = name;
+        _node = node;
+        Power = power;
+        Written = written;
+        Served = new ServedDevice(Node.Device);
+        Device = CheckedDevice.Wrap(Served);
+    }
+
+    /// <summary>Its settings.</summary>
+    public ServedImage Settings { get; }
+
+    /// <summary>Name of the NBD export and of the namespaces.</summary>
+    public string Name { get; }
+
+    /// <summary>The served device; it stays the same when the image is reopened.</summary>
+    public IBlockDevice Device { get; }
+
+    /// <summary>What is below the check of <see cref="Device"/>: the fault rules, the gate for resizes, and the current image.</summary>
+    public ServedDevice Served { get; }
+
+    /// <summary>The zones of <see cref="Device"/>; null for a plain one.</summary>
+    public IZones? Zones => Device.Zones;
+
+    /// <summary>The current image, without fault rules; owned by the server, not by the listener.</summary>
+    public ImageNode Node => Power?.Node ?? _node!;
+
+    /// <summary>Fault rules of <see cref="Device"/>.</summary>
+    public DeviceFaults Faults => Served.Faults;
+
+    /// <summary>Writes to the image file.</summary>
+    public StorageCounters Written { get; }
+
+    /// <summary>The image behind its volatile cache; null if it has none.</summary>
+    public PoweredImage? Power { get; }
+
+    /// <summary>Opens an image.</summary>
+    /// <param name="opener">Opens images.</param>
+    /// <param name="settings">Settings of the image.</param>
+    /// <param name="name">Name of the disk.</param>
+    /// <param name="cache">Size of the volatile write cache in bytes; null: none.</param>
+    /// <exception cref="ToolException">The image cannot be opened.</exception>
+    public static async Task<ServedDisk> OpenAsync(ImageOpener opener, ServedImage settings, string name, long? cache)
+    {
+        var written = new StorageCounters();
+        IStorage Over(IStorage storage) => new CountingStorage(storage, written);
+        if (cache is { } size && !settings.ReadOnly)
+        {
+            return new ServedDisk(settings, name, null, await PoweredImage.OpenAsync(opener, settings, size, Over), written);
+        }
+
+        var open = new OpenSettings { ReadOnly = settings.ReadOnly, Format = settings.Format, Over = Over, KeepFreedSpace = KeepFreedSpace };
+        return new ServedDisk(settings, name, await opener.OpenAsync(settings.Path, open), null, written);
+    }
+
+    /// <summary>Flushes and closes the image.</summary>
+    /// <returns>Why flushing failed; null on success.</returns>
+    public async Task<string?> CloseAsync()
+    {
+        Faults.GiveUpAll();
+        Served.Resizing += _ => "the server is stopping";
+        await Served.SettledAsync();
+        string? why = null;
+        try
+        {
+            await Node.Device.FlushAsync();
+        }
+        catch (Exception e)
+        {
+            // the other images must be closed whatever happens
+            why = e.Message;
+        }
+
+        try
+        {
+            await Node.DisposeAsync();
+        }
+        catch (Exception e)
+        {
+            why ??= e.Message;
+        }
+
+        return why;
+    }
+}

@@ -1,0 +1,79 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using Paddock.Images;
+using Paddock.Posix;
+
+namespace Paddock.Server.Listeners;
+
+/// <summary>A listening socket.</summary>
+/// <param name="Socket">The socket; owned by the server that accepts from it.</param>
+/// <param name="Address">Address, as shown to users.</param>
+/// <param name="File">File of a Unix socket, removed when the listener closes; null if there is none or we did not create it.</param>
+public sealed record ListeningSocket(Socket Socket, string Address, UnixSocketFile? File)
+{
+    /// <summary>Reason logged when an idle client is disconnected in favour of another.</summary>
+    public const string EvictedWhy = "the connection limit was reached and another client was waiting";
+
+    private const string UnixPrefix = "unix:";
+
+    /// <summary>Listens on <c>HOST:PORT</c>, or on <c>unix:PATH</c> if that is allowed.</summary>
+    /// <exception cref="ToolException">The address is invalid or in use; the message names <paramref name="flag"/>.</exception>
+    public static ListeningSocket Open(string where, string flag, bool allowUnix)
+    {
+        try
+        {
+            if (allowUnix && where.StartsWith(UnixPrefix, StringComparison.Ordinal))
+            {
+                var (listener, file) = ServerSockets.Unix(where[UnixPrefix.Length..]);
+                return new ListeningSocket(listener, where, file);
+            }
+
+            var socket = ServerSockets.Tcp(Endpoint(where, flag));
+            return new ListeningSocket(socket, socket.LocalEndPoint!.ToString()!, null);
+        }
+        catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            throw new ToolException($"{flag} {where}: cannot listen: {e.Message}");
+        }
+    }
+
+    /// <summary>The sockets of a listener: those passed by the service manager under its name, and the one of its option.</summary>
+    public static IReadOnlyList<ListeningSocket> All(ServiceManager manager, string name, string? where, bool allowUnix)
+    {
+        var all = manager.Take(name).ToList();
+        if (where is not null)
+        {
+            all.Add(Open(where, "--" + name, allowUnix));
+        }
+
+        return all;
+    }
+
+    /// <summary>Listens on a Unix socket that only its owner can use.</summary>
+    /// <exception cref="ToolException">Cannot listen; the message names <paramref name="flag"/>.</exception>
+    public static ListeningSocket Owned(string path, string flag)
+    {
+        try
+        {
+            var (listener, file) = ServerSockets.Unix(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            return new ListeningSocket(listener, path, file);
+        }
+        catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            throw new ToolException($"{flag} {path}: cannot listen: {e.Message}");
+        }
+    }
+
+    /// <summary>Parses <c>HOST:PORT</c>.</summary>
+    /// <exception cref="ToolException">Not an address.</exception>
+    public static IPEndPoint Endpoint(string text, string flag)
+        => IPEndPoint.TryParse(text, out var parsed) && text.Contains(':', StringComparison.Ordinal)
+            ? parsed
+            : text.StartsWith("localhost:", StringComparison.Ordinal) && ushort.TryParse(text[10..], CultureInfo.InvariantCulture, out ushort port)
+                ? new IPEndPoint(IPAddress.Loopback, port)
+                : throw new ToolException($"{flag} '{text}': an address is written 127.0.0.1:4420 or [::1]:4420");
+
+    /// <summary>Removes the file of a Unix socket.</summary>
+    public void Remove() => File?.Remove();
+}

@@ -1,0 +1,165 @@
+using System.Runtime.Versioning;
+using Paddock.Images;
+using Paddock.Server.Disks;
+using Paddock.Server.Metrics;
+using Paddock.Serving;
+using Paddock.VhostUser;
+using Paddock.VhostUser.Blk;
+
+namespace Paddock.Server.Listeners;
+
+/// <summary>Serves each image as a disk of a virtual machine, on a Unix socket of its own.</summary>
+[SupportedOSPlatform("linux")]
+internal sealed class VhostUserListener : IListener
+{
+    private const string Ending = ".sock";
+
+    private readonly List<(VhostUserServer Server, ListeningSocket Listener, string Name)> _servers = [];
+
+    public VhostUserListener(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<ListeningSocket> handed, SlabPool buffers, ServeLog log)
+    {
+        if (settings.VhostUserQueues is < 1 or > VhostUserLimits.MaxQueues)
+        {
+            throw new ToolException($"--vhost-user-queues {settings.VhostUserQueues}: expected 1 to {VhostUserLimits.MaxQueues}");
+        }
+
+        // sockets passed by the service manager are assigned to the images in order
+        var left = new Queue<ListeningSocket>(handed);
+        foreach (var disk in disks)
+        {
+            if (!left.TryDequeue(out var listener))
+            {
+                if (PathOf(settings, disks, disk) is not { } path)
+                {
+                    continue;
+                }
+
+                listener = ListeningSocket.Open("unix:" + path, "--vhost-user", allowUnix: true);
+            }
+
+            var server = new VhostUserServer(disk.Device, new VhostUserServerOptions
+            {
+                Queues = settings.VhostUserQueues,
+                SealedMemoryOnly = settings.VhostUserSealed,
+                Serial = disk.Name,
+                Buffers = buffers,
+                HandshakeLimit = TimeSpan.FromSeconds(settings.IdleTimeout ?? 0),
+                Log = line => log.Write("vhost-user", ("image", disk.Node.Filename), ("detail", line)),
+            });
+            _servers.Add((server, listener, disk.Name));
+        }
+    }
+
+    /// <inheritdoc/>
+    public string Name => "vhost-user";
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> Addresses => [.. _servers.Select(s => s.Listener.Address)];
+
+    /// <inheritdoc/>
+    public int Connections => _servers.Sum(s => s.Server.Connections);
+
+    /// <inheritdoc/>
+    public void Open()
+    {
+        foreach (var (server, listener, _) in _servers)
+        {
+            server.Listen(listener.Socket);
+        }
+    }
+
+    /// <inheritdoc/>
+    public Task CloseAsync(TimeSpan limit) => Task.WhenAll(_servers.Select(s => s.Server.StopAsync()));
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var (server, listener, _) in _servers)
+        {
+            await server.DisposeAsync();
+            listener.Remove();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void DropConnections()
+    {
+        foreach (var (server, _, _) in _servers)
+        {
+            server.DropConnections();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Admit(bool clients)
+    {
+        foreach (var (server, _, _) in _servers)
+        {
+            server.Admit(clients);
+        }
+    }
+
+    /// <inheritdoc/>
+    public Task GoneAsync(TimeSpan limit) => Task.WhenAll(_servers.Select(s => s.Server.GoneAsync(limit)));
+
+    /// <inheritdoc/>
+    public void Resized(ServedDisk disk)
+    {
+        foreach (var (server, _, _) in _servers.Where(s => s.Name == disk.Name))
+        {
+            server.ConfigChanged();
+        }
+    }
+
+    /// <inheritdoc/>
+    public string? CannotResize(ServedDisk disk, long length) => null;
+
+    /// <inheritdoc/>
+    public IEnumerable<string> Reload(ServeSettings settings) => [];
+    /// <inheritdoc/>
+    public long BytesWritten(ServedDisk disk) => _servers.Where(s => s.Name == disk.Name).Sum(s => s.Server.Statistics.BytesWritten);
+
+    /// <inheritdoc/>
+    public void WriteMetrics(MetricsText page)
+    {
+        foreach (var (server, _, name) in _servers)
+        {
+            var done = server.Statistics;
+            foreach (var (kind, operations) in RequestMetrics.DiskKinds)
+            {
+                page.Counter(
+                    "paddock_vhost_user_requests_total", "Successful requests of virtual machines.", done.Sum(operations), ("disk", name), ("kind", kind));
+            }
+
+            page.Counter("paddock_vhost_user_request_errors_total", "Failed requests of virtual machines.", done.Errors, ("disk", name));
+            page.Counter("paddock_vhost_user_bytes_total", "Bytes read and written by virtual machines.", done.BytesRead, ("disk", name), ("kind", "read"));
+            page.Counter("paddock_vhost_user_bytes_total", "Bytes read and written by virtual machines.", done.BytesWritten, ("disk", name), ("kind", "write"));
+            RequestMetrics.WriteLatencies(
+                page, "paddock_vhost_user_latency_seconds", "Time from fetching a request to its completion.", server.Latencies, RequestMetrics.DiskKinds,
+                ("disk", name));
+            page.Counter("paddock_vhost_user_connections_accepted_total", "Front-end connections accepted.", server.Accepted, ("disk", name));
+            page.Counter(
+                "paddock_vhost_user_connections_refused_total", "Front-end connections closed because of a front-end error.", server.Refused, ("disk", name));
+        }
+    }
+
+    private static string? PathOf(ServeSettings settings, IReadOnlyList<ServedDisk> disks, ServedDisk disk)
+    {
+        if (disk.Settings.VhostUser is { } own)
+        {
+            return own;
+        }
+
+        if (settings.VhostUser is not { } path)
+        {
+            return null;
+        }
+
+        if (Directory.Exists(path))
+        {
+            return Path.Combine(path, disk.Name + Ending);
+        }
+
+        return disks.Count == 1 ? path : throw new ToolException($"--vhost-user {path}: not an existing directory; several images require one");
+    }
+}

@@ -1,0 +1,267 @@
+using System.Globalization;
+using System.Net;
+using Paddock.Block;
+using Paddock.Faults;
+using Paddock.Images;
+using Paddock.Images.Text;
+using Paddock.Posix;
+using Paddock.Server.Control;
+using Paddock.Server.Disks;
+using Paddock.Server.Faults;
+using Paddock.Server.Listeners;
+using Paddock.Server.Metrics;
+using Paddock.Server.Resize;
+using Paddock.Serving;
+
+namespace Paddock.Server;
+
+/// <summary>Serves images on one or several listeners.</summary>
+public sealed class PaddockServer : IAsyncDisposable
+{
+    private const int WorkerThreads = 32;
+
+    private readonly ServeSettings _settings;
+    private readonly ServeLog _log;
+    private readonly ServiceManager _manager;
+    private readonly SlabPool _buffers;
+    private readonly List<ServedDisk> _disks = [];
+    private readonly List<IListener> _listeners = [];
+    private FaultCommands? _faults;
+    private ResizeCommands? _sizes;
+    private FaultSchedule? _schedule;
+    private MetricsServer? _metrics;
+    private readonly List<ControlSocket> _controls = [];
+    private bool _closed;
+
+    private PaddockServer(ServeSettings settings, ServeLog log, ServiceManager manager)
+    {
+        _settings = settings;
+        _log = log;
+        _manager = manager;
+        _buffers = new SlabPool(ServeCheck.MemoryOf(settings));
+    }
+
+    /// <summary>Address of NVMe/TCP; null: not served.</summary>
+    public IPEndPoint? NvmeAddress => _listeners.OfType<NvmeListener>().FirstOrDefault()?.Address;
+
+    /// <summary>Address of NBD, as shown to users; null: not served.</summary>
+    public string? NbdAddress => _listeners.OfType<NbdListener>().FirstOrDefault()?.Addresses[0];
+
+    /// <summary>Address of metrics; null: not served.</summary>
+    public IPEndPoint? MetricsAddress => _metrics?.Address;
+
+    /// <summary>Whether data that clients wrote could not be made durable when the server closed.</summary>
+    public bool FlushFailed { get; private set; }
+
+    /// <summary>Opens the images and the listeners.</summary>
+    public static async Task<PaddockServer> StartAsync(ServeSettings settings, ServeLog log, ServiceManager? manager = null)
+    {
+        manager ??= ServiceManager.None;
+        ServeCheck.Validate(settings, manager);
+
+        // requests that wait for the disk occupy threads; others must not wait for new ones to be created
+        ThreadPool.GetMinThreads(out int workers, out int ports);
+        ThreadPool.SetMinThreads(Math.Max(workers, WorkerThreads), ports);
+        var server = new PaddockServer(settings, log, manager);
+        try
+        {
+            await server.OpenImagesAsync();
+            await server.OpenListenersAsync();
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        if (_closed)
+        {
+            return;
+        }
+
+        _closed = true;
+        var limit = TimeSpan.FromSeconds(_settings.DrainTimeout);
+        var lines = _controls.ConvertAll(c => c.CloseAsync(limit));
+        await (_metrics?.DisposeAsync() ?? ValueTask.CompletedTask);
+        _schedule?.Dispose();
+        foreach (var disk in _disks)
+        {
+            // requests held by a rule would never end
+            disk.Faults.Clear();
+        }
+
+        await Task.WhenAll([.. lines, .. _listeners.Select(listener => CloseAsync(listener, limit))]);
+        foreach (var listener in _listeners)
+        {
+            await listener.DisposeAsync();
+        }
+
+        foreach (var disk in _disks)
+        {
+            if (await disk.CloseAsync() is { } why)
+            {
+                FlushFailed = true;
+                _log.Write("flush failed", ("image", disk.Node.Filename), ("reason", why));
+            }
+        }
+
+        _log.Write("stopped");
+    }
+
+    // a failed flush must not prevent the other images from being closed
+    private async Task CloseAsync(IListener listener, TimeSpan limit)
+    {
+        try
+        {
+            await listener.CloseAsync(limit);
+        }
+        catch (Exception e)
+        {
+            _log.Write("flush failed", ("listener", listener.Name), ("reason", e.Message));
+        }
+    }
+
+    private static long CacheSize(string text)
+        => SizeText.Parse("volatile-cache", text) is >= VolatileStorage.MinSize and var size ? size
+            : throw new ToolException($"volatile-cache '{text}': the minimum is {VolatileStorage.MinSize} bytes", NativeExit.Usage);
+
+    internal static string StemOf(string path) => Path.GetFileNameWithoutExtension(path);
+
+    private async Task OpenImagesAsync()
+    {
+        var opener = new ImageOpener("paddock", new LogWriter(_log))
+        {
+            Backing = ImageChain.ParsePolicy(_settings.Backing),
+        };
+        foreach (var image in _settings.Images)
+        {
+            long? cache = (image.VolatileCache ?? _settings.VolatileCache) is { } size ? CacheSize(size) : null;
+            var disk = await ServedDisk.OpenAsync(opener, image, image.Export ?? StemOf(image.Path), cache);
+            _disks.Add(disk);
+            if (disk.Node.IsGuess)
+            {
+                _log.Write(
+                    "format probed",
+                    ("image", image.Path),
+                    ("reason", "no format was specified: writes to block 0 that would change the probed format are rejected; specify --format raw to allow them"));
+            }
+        }
+    }
+
+    private async Task OpenListenersAsync()
+    {
+        if (ListeningSocket.All(_manager, "nvme", _settings.Nvme, allowUnix: false) is { Count: > 0 } nvme)
+        {
+            _listeners.Add(new NvmeListener(_settings, _disks, nvme, _buffers, _log));
+        }
+
+        if (ListeningSocket.All(_manager, "nbd", _settings.Nbd, allowUnix: true) is { Count: > 0 } nbd)
+        {
+            _listeners.Add(new NbdListener(_settings, _disks, nbd, _buffers, _log));
+        }
+
+        if (_settings.VhostUser is not null || _settings.Images.Any(i => i.VhostUser is not null) || _manager.Has("vhost-user"))
+        {
+            _listeners.Add(OperatingSystem.IsLinux()
+                ? new VhostUserListener(_settings, _disks, _manager.Take("vhost-user"), _buffers, _log) : throw new ToolException("--vhost-user requires Linux"));
+        }
+
+        _sizes = new ResizeCommands(_disks, _listeners, _log);
+        await StartFaultsAsync();
+        foreach (var listener in _listeners)
+        {
+            listener.Open();
+            foreach (string address in listener.Addresses)
+            {
+                _log.Write("listening", ("listener", listener.Name), ("address", address));
+            }
+        }
+
+        OpenServiceSockets();
+    }
+
+    // fault scripts apply before the first client connects
+    private async Task StartFaultsAsync()
+    {
+        var power = new PowerSwitch(_disks, _listeners, _log, TimeProvider.System);
+        _faults = new FaultCommands(_disks, _listeners, power);
+        _schedule = new FaultSchedule([.. _settings.Faults.SelectMany(FaultScript.Load)], _faults, _disks, _log, TimeProvider.System);
+        await _schedule.StartAsync();
+    }
+
+    private void OpenServiceSockets()
+    {
+        if (ListeningSocket.All(_manager, "metrics", _settings.Metrics, allowUnix: true) is { Count: > 0 } metrics)
+        {
+            _metrics = new MetricsServer(metrics, new MetricsPage(_listeners, _disks, _buffers, ServeCheck.MemoryOf(_settings)).RenderAsync, _settings.MetricsHosts);
+            foreach (var listener in metrics)
+            {
+                _log.Write("listening", ("listener", "metrics"), ("address", $"http://{listener.Address}/metrics"));
+            }
+        }
+
+        var commands = new ControlCommands(_faults!, _sizes!);
+        var control = _manager.Take("control").ToList();
+        if (_settings.Control is { } path)
+        {
+            control.Add(ListeningSocket.Owned(path, "--control"));
+        }
+
+        foreach (var socket in control)
+        {
+            _controls.Add(new ControlSocket(socket, commands.ExecuteAsync, _log));
+            _log.Write("listening", ("listener", "control"), ("address", socket.Address));
+        }
+    }
+
+    /// <summary>Closes every connection, so that stopping has nothing to wait for.</summary>
+    public void StopNow()
+    {
+        foreach (var disk in _disks)
+        {
+            disk.Faults.GiveUpAll();
+        }
+
+        foreach (var listener in _listeners)
+        {
+            listener.DropConnections();
+        }
+    }
+
+    /// <summary>Takes what may change while the server runs from the settings as they are now.</summary>
+    /// <param name="reload">Reads the settings.</param>
+    public void Reload(Func<ServeSettings> reload)
+    {
+        _manager.Reloading();
+        try
+        {
+            var settings = reload();
+            foreach (var listener in _listeners)
+            {
+                foreach (string change in listener.Reload(settings))
+                {
+                    _log.Write("changed", ("listener", listener.Name), ("detail", change));
+                }
+            }
+
+            _log.Write("reloaded");
+        }
+        catch (ToolException e)
+        {
+            _log.Write("reload failed", ("reason", e.Message));
+        }
+
+        _manager.Ready();
+    }
+
+    /// <summary>Writes warnings of the engine to the log.</summary>
+    private sealed class LogWriter(ServeLog log) : StringWriter(CultureInfo.InvariantCulture)
+    {
+        public override void Write(string? value) => log.Write("warning", ("reason", (value ?? "").Trim()));
+    }
+}

@@ -1,0 +1,51 @@
+namespace Paddock.Serving;
+
+/// <summary>
+/// The latencies of a server: each connection counts in a table of its own, so that they do not contend, and leaves it here at its end.
+/// </summary>
+public sealed class LatencyLedger
+{
+    private readonly Lock _lock = new();
+    private readonly HashSet<LatencyTable> _open = [];
+    private readonly LatencyTable _closed = new();
+
+    /// <summary>A table for a connection.</summary>
+    public LatencyTable Open()
+    {
+        var table = new LatencyTable();
+        lock (_lock)
+        {
+            _open.Add(table);
+        }
+
+        return table;
+    }
+
+    /// <summary>The connection is gone; what it counted stays.</summary>
+    public void Close(LatencyTable table)
+    {
+        lock (_lock)
+        {
+            if (_open.Remove(table))
+            {
+                _closed.Add(table);
+            }
+        }
+    }
+
+    /// <summary>All that was counted so far.</summary>
+    public LatencyTable Sum()
+    {
+        var sum = new LatencyTable();
+        lock (_lock)
+        {
+            sum.Add(_closed);
+            foreach (var table in _open)
+            {
+                sum.Add(table);
+            }
+        }
+
+        return sum;
+    }
+}

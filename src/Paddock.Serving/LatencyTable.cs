@@ -1,0 +1,85 @@
+using System.Diagnostics;
+
+namespace Paddock.Serving;
+
+/// <summary>How long requests took, by operation and by powers of two of microseconds; every member may be used from any thread.</summary>
+public sealed class LatencyTable
+{
+    /// <summary>Class i holds requests that took less than 2^i microseconds, the last all others.</summary>
+    public const int Classes = 24;
+
+    private readonly long[] _counts = new long[RequestCounters.Operations * Classes];
+    private readonly long[] _ticks = new long[RequestCounters.Operations];
+
+    /// <summary>Upper bounds of the classes, in seconds; the last has none.</summary>
+    public static IReadOnlyList<double> Bounds { get; } = [.. Enumerable.Range(0, Classes - 1).Select(i => Math.Pow(2, i) / 1e6)];
+
+    /// <summary>Number of all requests.</summary>
+    public long Requests
+    {
+        get
+        {
+            long sum = 0;
+            for (int i = 0; i < _counts.Length; i++)
+            {
+                sum += Volatile.Read(ref _counts[i]);
+            }
+
+            return sum;
+        }
+    }
+
+    /// <summary>What all requests took together.</summary>
+    public TimeSpan Total => SumOf(Enum.GetValues<ServedOperation>());
+
+    /// <summary>Counts a request that began at a <see cref="Stopwatch"/> time and ends now.</summary>
+    public void Count(ServedOperation operation, long startedAt)
+    {
+        long ticks = Stopwatch.GetTimestamp() - startedAt;
+        long microseconds = ticks * 1_000_000 / Stopwatch.Frequency;
+        int index = microseconds <= 0 ? 0 : Math.Min((int)long.Log2(microseconds) + 1, Classes - 1);
+        Interlocked.Add(ref _ticks[(int)operation], ticks);
+        Interlocked.Increment(ref _counts[((int)operation * Classes) + index]);
+    }
+
+    /// <summary>Requests of some operations, by class.</summary>
+    public long[] CountsOf(params ReadOnlySpan<ServedOperation> operations)
+    {
+        long[] counts = new long[Classes];
+        foreach (var operation in operations)
+        {
+            for (int i = 0; i < Classes; i++)
+            {
+                counts[i] += Volatile.Read(ref _counts[((int)operation * Classes) + i]);
+            }
+        }
+
+        return counts;
+    }
+
+    /// <summary>What the requests of some operations took together.</summary>
+    public TimeSpan SumOf(params ReadOnlySpan<ServedOperation> operations)
+    {
+        long ticks = 0;
+        foreach (var operation in operations)
+        {
+            ticks += Volatile.Read(ref _ticks[(int)operation]);
+        }
+
+        return Stopwatch.GetElapsedTime(0, ticks);
+    }
+
+    /// <summary>Adds what another table has counted; what that one counts meanwhile may be missed.</summary>
+    public void Add(LatencyTable other)
+    {
+        for (int i = 0; i < _counts.Length; i++)
+        {
+            Interlocked.Add(ref _counts[i], Volatile.Read(ref other._counts[i]));
+        }
+
+        for (int i = 0; i < _ticks.Length; i++)
+        {
+            Interlocked.Add(ref _ticks[i], Volatile.Read(ref other._ticks[i]));
+        }
+    }
+}

@@ -1,0 +1,32 @@
+namespace Paddock.Serving;
+
+/// <summary>What a request asks for: all servers count by the same operations.</summary>
+public enum ServedOperation
+{
+    /// <summary>Reads data.</summary>
+    Read,
+
+    /// <summary>Writes data.</summary>
+    Write,
+
+    /// <summary>Zone append.</summary>
+    Append,
+
+    /// <summary>Makes data durable.</summary>
+    Flush,
+
+    /// <summary>Reports or changes the state of zones.</summary>
+    Zone,
+
+    /// <summary>Discards data (trim, deallocate).</summary>
+    Trim,
+
+    /// <summary>Writes zeroes.</summary>
+    Zeroes,
+
+    /// <summary>Anything else that concerns the disk.</summary>
+    Other,
+
+    /// <summary>Concerns the connection or the controller, not the disk.</summary>
+    Admin,
+}

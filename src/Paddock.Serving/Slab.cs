@@ -1,0 +1,39 @@
+namespace Paddock.Serving;
+
+/// <summary>What is given back when a piece was sent.</summary>
+public interface IReleasable
+{
+    /// <summary>Gives it back.</summary>
+    void Release();
+}
+
+/// <summary>A pinned array that several requests may hold; the last to let go gives it back to its pool.</summary>
+public sealed class Slab : IReleasable
+{
+    private readonly SlabPool _pool;
+    private int _holders;
+
+    internal Slab(SlabPool pool, int size)
+    {
+        _pool = pool;
+        Bytes = GC.AllocateUninitializedArray<byte>(size, pinned: true);
+    }
+
+    /// <summary>The bytes; what they hold is whatever the last user left.</summary>
+    public byte[] Bytes { get; }
+
+    /// <summary>True when nobody but the caller holds it.</summary>
+    public bool IsMine => Volatile.Read(ref _holders) == 1;
+
+    /// <summary>Adds a holder.</summary>
+    public void Hold() => Interlocked.Increment(ref _holders);
+
+    /// <inheritdoc/>
+    public void Release()
+    {
+        if (Interlocked.Decrement(ref _holders) == 0)
+        {
+            _pool.Return(this);
+        }
+    }
+}

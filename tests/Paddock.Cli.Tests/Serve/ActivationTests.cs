@@ -1,0 +1,95 @@
+using System.Diagnostics;
+using System.Globalization;
+using Paddock.Qcow2;
+using Paddock.Testing.Protocols;
+using Paddock.Testing.Protocols.VhostUser;
+using Paddock.VhostUser.Blk;
+
+namespace Paddock.Cli.Tests.Serve;
+
+/// <summary>The executable, started as systemd starts it: with sockets that listen already.</summary>
+public sealed class ActivationTests : IDisposable
+{
+    // binds the paths that it is given, puts the sockets where a service manager does, and becomes the program
+    private const string Launcher = """
+        import os, socket, sys
+        paths, program = sys.argv[1].split(':'), sys.argv[2:]
+        listeners = []
+        for path in paths:
+            listeners.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            listeners[-1].bind(path)
+            listeners[-1].listen()
+        high = [os.dup2(l.fileno(), 60 + i) for i, l in enumerate(listeners)]
+        for i, fd in enumerate(high):
+            os.dup2(fd, 3 + i, inheritable=True)
+            os.close(fd)
+        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(paths)), LISTEN_FDNAMES=':'.join(['vhost-user'] * len(paths)))
+        os.execvp(program[0], program)
+        """;
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("vhost-activation-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task Sockets_that_were_handed_over_serve_the_images_in_their_order()
+    {
+        await ImageFile.CreateAsync(At("a.qcow2"), Guest.Zones * Guest.Zone, new ZonedCreateOptions { ZoneSize = Guest.Zone });
+        await ImageFile.CreateAsync(At("b.qcow2"), Guest.Zones * Guest.Zone);
+        using var server = Start([At("a"), At("b")], At("a.qcow2"), At("b.qcow2"));
+        string log = "";
+        try
+        {
+            await UntilAsync(() => File.Exists(At("b")) && UnixListener.Listens(At("b")), server);
+            using (var guest = Guest.Connect(At("a"), rings: 4, packed: false, memory: 8 << 20))
+            {
+                Assert.Equal((byte)0, guest.Run(RequestType.ZoneAppend, Guest.Zone, new byte[4096], ring: 3));
+                Assert.Equal((2, Guest.Zone + 4096L), guest.Report()[1]);
+            }
+
+            using (var guest = Guest.Connect(At("b"), rings: 1, packed: true, memory: 8 << 20))
+            {
+                Assert.Equal((byte)0, guest.Run(RequestType.Out, 3 * 4096, [.. Enumerable.Repeat((byte)7, 512)]));
+                Assert.Equal((byte)2, guest.Run(RequestType.ZoneReport, 0, length: 640));
+            }
+
+            Assert.Equal(0, await StopAsync(server));
+        }
+        finally
+        {
+            server.Kill();
+            log = await server.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        }
+
+        // what it was handed is not its to take away
+        Assert.True(File.Exists(At("a")) && File.Exists(At("b")), log);
+        Assert.Contains($"unix:{At("b")}", log, StringComparison.Ordinal);
+    }
+
+    private static Process Start(string[] sockets, params string[] images)
+    {
+        string program = Path.Combine(AppContext.BaseDirectory, "paddock.dll");
+        return Process.Start(new ProcessStartInfo(
+            "python3", ["-c", Launcher, string.Join(':', sockets), Environment.ProcessPath is { } host && Path.GetFileName(host) == "dotnet" ? host : "dotnet",
+                program, "serve", .. images])
+        { RedirectStandardError = true, RedirectStandardOutput = true })!;
+    }
+
+    private static async Task UntilAsync(Func<bool> holds, Process server)
+    {
+        for (int i = 0; i < 3000 && !holds(); i++)
+        {
+            Assert.False(server.HasExited, "it has ended");
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        }
+    }
+
+    private static async Task<int> StopAsync(Process server)
+    {
+        Process.Start("kill", ["-TERM", server.Id.ToString(CultureInfo.InvariantCulture)]).WaitForExit();
+        await server.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        return server.ExitCode;
+    }
+
+    private string At(string name) => Path.Combine(_folder, name);
+}

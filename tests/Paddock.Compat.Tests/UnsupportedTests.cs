@@ -1,0 +1,112 @@
+namespace Paddock.Compat.Tests;
+
+/// <summary>Images with what Paddock does not support: reported by info, refused elsewhere, and never lost without a word.</summary>
+public class UnsupportedTests
+{
+    private static readonly string[] Readers =
+        ["map @i", "convert -O raw @i @out", "compare @i @i", "measure -O qcow2 @i", "resize @i 2M", "bench -c 1 @i"];
+
+    [Theory]
+    [InlineData("info @i")]
+    [InlineData("info --output=json @i")]
+    [InlineData("measure -O qcow2 @i")]
+    [InlineData("measure -O qcow2 --output=json @i")]
+    [InlineData("measure -O qcow2 -o cluster_size=512 @i")]
+    [InlineData("measure -O qcow2 -o cluster_size=2M @i")]
+    public async Task Snapshots_and_bitmaps_are_listed_as_by_the_peer(string line)
+    {
+        using var peer = new ImgPeer();
+        foreach (string step in new[]
+        {
+            "create -q -f qcow2 @i 5M", "snapshot -c before @i", "snapshot -c a-name-that-is-longer-than-its-column @i",
+            "bitmap --add @i backup1", "bitmap --add --disable -g 4096 @i b2",
+        })
+        {
+            Assert.Equal(0, (await peer.TheirsAsync(step)).Code);
+        }
+
+        await peer.SameAsync(line);
+    }
+
+    [Fact]
+    public async Task Names_of_snapshots_and_bitmaps_are_escaped_for_people()
+    {
+        using var peer = new ImgPeer();
+        await peer.TheirsAsync("create -q -f qcow2 @i 1M");
+        await peer.TheirsAsync("snapshot -c \u001b[31mred @i");
+        await peer.TheirsAsync("bitmap --add @i \u001b[31mred");
+        var run = await peer.OursAsync("info @i");
+        Assert.DoesNotContain('\u001b', run.Out);
+        Assert.Equal(2, run.Out.Split("\\x1b[31mred").Length - 1);
+    }
+
+    [Fact]
+    public async Task Extended_L2_entries_are_reported_by_info_and_refused_by_name_elsewhere()
+    {
+        using var peer = new ImgPeer();
+        await peer.TheirsAsync("create -q -f qcow2 -o extended_l2=on @i 1M");
+        var theirs = await peer.TheirsAsync("info @i");
+        var ours = await peer.OursAsync("info @i");
+        Assert.Equal((0, theirs.Out), (ours.Code, ours.Out));
+        Assert.Contains("extended L2 entries are not supported: the disk cannot be read", ours.Error, StringComparison.Ordinal);
+        await AllRefuseAsync(peer, "extended L2 entries");
+    }
+
+    [Fact]
+    public async Task An_encrypted_image_is_reported_by_info_without_a_key_and_refused_elsewhere()
+    {
+        using var peer = new ImgPeer();
+        var made = await peer.TheirsAsync(
+            "create -q -f qcow2 --object secret,id=s,data=abc -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 @i 1M");
+        Assert.Equal("", made.Error);
+        var run = await peer.OursAsync("info @i");
+        Assert.Equal(0, run.Code);
+        Assert.Contains("virtual size: 1 MiB (1048576 bytes)", run.Out, StringComparison.Ordinal);
+        Assert.Contains("encrypted: yes", run.Out, StringComparison.Ordinal);
+        Assert.Contains("encryption is not supported", run.Error, StringComparison.Ordinal);
+        Assert.Contains("\"encrypted\": true", (await peer.OursAsync("info --output=json @i")).Out, StringComparison.Ordinal);
+        await AllRefuseAsync(peer, "encrypted (LUKS)");
+    }
+
+    [Fact]
+    public async Task Opening_an_image_with_bitmaps_for_writing_warns_and_a_write_leaves_them_marked_stale()
+    {
+        using var peer = new ImgPeer();
+        await peer.TheirsAsync("create -q -f qcow2 @i 1M");
+        await peer.TheirsAsync("bitmap --add @i backup1");
+        Assert.DoesNotContain("bitmap", (await peer.OursAsync("map @i")).Error, StringComparison.Ordinal);
+        var run = await peer.OursAsync("bench -w -f qcow2 -c 1 @i");
+        Assert.Contains("1 persistent bitmap(s)", run.Error, StringComparison.Ordinal);
+        Assert.Contains("invalidates them", run.Error, StringComparison.Ordinal);
+        Assert.Contains("inconsistent", (await peer.TheirsAsync("info @i")).Error, StringComparison.Ordinal);
+
+        // they are stale by now, and nothing is lost any more
+        Assert.DoesNotContain("bitmap", (await peer.OursAsync("bench -w -f qcow2 -c 1 @i")).Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("backup1", (await peer.OursAsync("info @i")).Out, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("snapshot -l @i")]
+    [InlineData("convert -l before -O raw @i @out")]
+    [InlineData("convert --bitmaps -O qcow2 @i @out")]
+    [InlineData("bitmap --add @i b")]
+    public async Task What_needs_a_feature_that_is_missing_ends_with_1_and_says_so(string line)
+    {
+        using var peer = new ImgPeer();
+        await peer.OursAsync("create -q -f qcow2 @i 1M");
+        var run = await peer.OursAsync(line);
+        Assert.NotEqual(0, run.Code);
+        Assert.NotEqual("", run.Error);
+        Assert.False(File.Exists(peer.Path("out")));
+    }
+
+    private static async Task AllRefuseAsync(ImgPeer peer, string says)
+    {
+        foreach (string line in Readers)
+        {
+            var run = await peer.OursAsync(line);
+            Assert.True(run.Code != 0 && run.Error.Contains(says, StringComparison.Ordinal), $"{line}: {run.Code} {run.Error}");
+            Assert.False(File.Exists(peer.Path("out")), line);
+        }
+    }
+}

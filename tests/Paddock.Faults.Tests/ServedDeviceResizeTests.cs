@@ -1,0 +1,361 @@
+using Paddock.Block;
+using Paddock.Block.Concurrency;
+using Paddock.Testing;
+
+namespace Paddock.Faults.Tests;
+
+/// <summary>A device whose size changes under requests.</summary>
+public class ServedDeviceResizeTests
+{
+    private const int Large = 1 << 20, Small = 64 << 10;
+
+    [Fact]
+    public async Task No_request_is_inside_while_the_size_changes_and_what_grew_is_zeroes()
+    {
+        var inner = new WatchedDevice(Large);
+        var device = new ServedDevice(inner);
+        bool ends = false;
+        int refused = 0;
+        var workers = Enumerable.Range(0, 4).Select(seed => Task.Run(async () =>
+        {
+            var random = new Random(seed);
+            byte[] data = [.. Enumerable.Repeat((byte)1, 512)];
+            while (!Volatile.Read(ref ends))
+            {
+                long at = random.Next(Large / 512) * 512L;
+                try
+                {
+                    await (random.Next(4) switch
+                    {
+                        0 => device.WriteAsync(at, data),
+                        1 => device.WriteZeroesAsync(at, 512),
+                        2 => device.FlushAsync(),
+                        _ => device.ReadAsync(at, new byte[512]),
+                    });
+                }
+                catch (BlockException e) when (e.Error == BlockError.OutOfRange)
+                {
+                    Interlocked.Increment(ref refused);
+                }
+            }
+        })).ToArray();
+        for (int i = 0; i < 200 || Volatile.Read(ref refused) == 0; i++)
+        {
+            await device.ResizeAsync(Small);
+            await Task.Yield();
+            await device.ReadAsync(0, new byte[512]);
+            await device.ResizeAsync(Large);
+        }
+
+        await device.ResizeAsync(Small);
+        Volatile.Write(ref ends, true);
+        await Task.WhenAll(workers);
+        Assert.Equal(0, inner.Met);
+        await device.ResizeAsync(Large);
+        byte[] rest = new byte[Large - Small];
+        await device.ReadAsync(Small, rest);
+        Assert.False(rest.AsSpan().ContainsAnyExcept((byte)0));
+    }
+
+    [Fact]
+    public async Task A_request_under_way_ends_first_and_one_that_comes_meanwhile_sees_the_size_of_after()
+    {
+        var inner = new WatchedDevice(Large) { Hold = new TaskCompletionSource() };
+        var device = new ServedDevice(inner);
+        var first = device.WriteAsync(Large - 512, new byte[512]).AsTask();
+        var resize = device.ResizeAsync(Small).AsTask();
+        var outside = device.WriteAsync(Large - 512, new byte[512]).AsTask();
+        var inside = device.ReadAsync(0, new byte[512]).AsTask();
+        Assert.False(resize.IsCompleted || outside.IsCompleted || inside.IsCompleted);
+        Assert.Equal(Large, device.Length);
+        inner.Hold.SetResult();
+        await first;
+        await resize;
+        await inside;
+        Assert.Equal(BlockError.OutOfRange, (await Assert.ThrowsAsync<BlockException>(() => outside)).Error);
+        Assert.Equal(Small, inner.Length);
+    }
+
+    [Fact]
+    public async Task Every_kind_of_request_beyond_a_cut_is_out_of_range()
+    {
+        var device = new ServedDevice(new WatchedDevice(Large));
+        await device.ResizeAsync(Small);
+        foreach (var request in new Func<ValueTask>[]
+        {
+            () => device.ReadAsync(Small, new byte[1]), () => device.WriteAsync(Small - 512, new byte[1024]), () => device.WriteZeroesAsync(Large, 1),
+            () => device.DiscardAsync(Small + 1, 0), async () => await device.GetStatusAsync(Small + 1, 1),
+        })
+        {
+            Assert.Equal(BlockError.OutOfRange, (await Assert.ThrowsAsync<BlockException>(() => request().AsTask())).Error);
+        }
+
+        await device.ReadAsync(Small, Memory<byte>.Empty);
+    }
+
+    [Fact]
+    public async Task Whoever_listens_is_told_of_changes_and_of_nothing_else()
+    {
+        var inner = new WatchedDevice(Large);
+        var device = new ServedDevice(inner);
+        int told = 0;
+        device.Resized += () => told++;
+        await device.ResizeAsync(Large);
+        Assert.Equal(0, told);
+        await device.ResizeAsync(Small);
+        Assert.Equal((1, 1), (told, inner.FlushesAtSize(Small)));
+        device.Resizing += length => length > Large ? "too long" : null;
+        Assert.Equal("too long", (await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(Large + 512).AsTask())).Message);
+        inner.Failure = new BlockException(BlockError.NoSpace, "full");
+        Assert.Equal(BlockError.NoSpace, (await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(Large).AsTask())).Error);
+        Assert.Equal((1, (long)Small), (told, device.Length));
+
+        // after a refusal and a failure it is open
+        await device.SettledAsync();
+        await device.ReadAsync(0, new byte[512]);
+    }
+
+    [Theory]
+    [InlineData(Small)]
+    [InlineData(2 * Large)]
+    public async Task A_change_that_fails_after_the_size_is_told_and_made_durable_by_asking_again(int size)
+    {
+        var inner = new WatchedDevice(Large) { FlushFailure = new BlockException(BlockError.Io, "no medium") };
+        var device = new ServedDevice(inner);
+        int told = 0;
+        device.Resized += () => told += device.Length == size ? 1 : 0;
+        await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(size).AsTask());
+        Assert.Equal((1, (long)size), (told, device.Length));
+        await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(size).AsTask());
+        inner.FlushFailure = null;
+        await device.ResizeAsync(size);
+        Assert.Equal((1, 1, 1), (told, inner.Resizes, inner.FlushesAtSize(size)));
+        await device.ResizeAsync(size);
+        Assert.Equal((1, 1), (inner.Resizes, inner.FlushesAtSize(size)));
+    }
+
+    [Fact]
+    public async Task The_same_size_stops_nobody_and_touches_nothing()
+    {
+        var inner = new WatchedDevice(Large) { Hold = new TaskCompletionSource() };
+        var device = new ServedDevice(inner);
+        var held = device.WriteAsync(0, new byte[512]).AsTask();
+
+        // a request is inside: were the gate closed, this would wait for it
+        await device.ResizeAsync(Large);
+        inner.Hold.SetResult();
+        await held;
+        Assert.Equal(Large, await device.ResizeAsync(now => now, Preallocation.Full));
+        Assert.Equal((0, 0), (inner.Resizes, inner.FlushesAtSize(Large)));
+    }
+
+    [Fact]
+    public async Task A_size_that_depends_on_the_one_of_now_finds_no_other_change_between()
+    {
+        var inner = new WatchedDevice(Large) { Hold = new TaskCompletionSource() };
+        var device = new ServedDevice(inner);
+        var held = device.WriteAsync(0, new byte[512]).AsTask();
+        var first = device.ResizeAsync(2 * Large).AsTask();
+        var second = device.ResizeAsync(now => now + Small, Preallocation.Off).AsTask();
+        var third = device.ResizeAsync(now => throw new InvalidOperationException($"{now}"), Preallocation.Off).AsTask();
+        inner.Hold.SetResult();
+        await held;
+        await first;
+        Assert.Equal(2 * Large, await second);
+        Assert.Equal($"{(2 * Large) + Small}", (await Assert.ThrowsAsync<InvalidOperationException>(() => third)).Message);
+        await device.ReadAsync(2 * Large, new byte[Small]);
+    }
+
+    [Fact]
+    public async Task A_device_that_takes_no_changes_keeps_its_size()
+    {
+        var storage = new MemoryStorage();
+        await storage.SetLengthAsync(Large);
+        var device = CheckedDevice.Wrap(new ServedDevice(new RawDevice(storage, readOnly: true)));
+        Assert.Equal(BlockError.ReadOnly, (await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(Small).AsTask())).Error);
+        await device.ReadAsync(Large - 512, new byte[512]);
+    }
+
+    [Fact]
+    public async Task Who_closes_a_gate_waits_for_those_inside_and_for_who_closed_it_before()
+    {
+        var gate = new RequestGate();
+        int ticket = gate.TryEnter();
+        Assert.True(ticket >= 0);
+        var first = gate.CloseAsync().AsTask();
+        var second = gate.CloseAsync().AsTask();
+        Assert.Equal(-1, gate.TryEnter());
+        var entering = gate.EnterAsync().AsTask();
+        Assert.False(first.IsCompleted || entering.IsCompleted);
+        gate.Leave(ticket);
+        await first;
+        Assert.False(second.IsCompleted);
+        gate.Open();
+
+        // of who closes and who enters, either may be first; the other waits
+        if (await Task.WhenAny(entering, second) == second)
+        {
+            Assert.False(entering.IsCompleted);
+            gate.Open();
+            gate.Leave(await entering);
+        }
+        else
+        {
+            Assert.False(second.IsCompleted);
+            gate.Leave(await entering);
+            await second;
+            gate.Open();
+        }
+
+        ticket = gate.TryEnter();
+        Assert.True(ticket >= 0);
+        gate.Leave(ticket);
+    }
+
+    [Fact]
+    public async Task A_gate_that_opens_and_closes_all_the_time_never_has_both_sides_inside()
+    {
+        var gate = new RequestGate();
+        int inside = 0, met = 0;
+        bool ends = false;
+        var workers = Enumerable.Range(0, 4).Select(_ => Task.Run(async () =>
+        {
+            while (!Volatile.Read(ref ends))
+            {
+                if (gate.TryEnter() is not (>= 0 and var ticket))
+                {
+                    await gate.Opened;
+                    continue;
+                }
+
+                Interlocked.Increment(ref inside);
+                Interlocked.Decrement(ref inside);
+                gate.Leave(ticket);
+            }
+        })).ToArray();
+        for (int i = 0; i < 20_000; i++)
+        {
+            await gate.CloseAsync();
+            met += Volatile.Read(ref inside);
+            gate.Open();
+        }
+
+        Volatile.Write(ref ends, true);
+        await Task.WhenAll(workers);
+        Assert.Equal(0, met);
+    }
+
+    [Fact]
+    public async Task An_open_gate_costs_no_memory()
+    {
+        var device = new ServedDevice(new WatchedDevice(Large));
+        byte[] data = new byte[512];
+        long least = long.MaxValue;
+        for (int window = 0; window < 6 && least > 0; window++)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < 10_000; i++)
+            {
+                // a disk in memory answers at once, and on this thread
+                await device.ReadAsync(0, data);
+                await device.WriteAsync(0, data);
+            }
+
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+
+        Assert.Equal(0, least);
+        await device.DisposeAsync();
+    }
+
+    /// <summary>A disk in memory that counts requests which a change of its size meets.</summary>
+    private sealed class WatchedDevice(long size) : DelegatingDevice(MemoryDisk.Of(size))
+    {
+        private readonly List<long> _flushes = [];
+        private int _inside, _met;
+
+        public TaskCompletionSource? Hold { get; init; }
+
+        public BlockException? Failure { get; set; }
+
+        public BlockException? FlushFailure { get; set; }
+
+        public int Resizes { get; private set; }
+
+        public int Met => Volatile.Read(ref _met);
+
+        public int FlushesAtSize(long size)
+        {
+            lock (_flushes)
+            {
+                return _flushes.Count(f => f == size);
+            }
+        }
+
+        public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            Interlocked.Increment(ref _inside);
+            var reading = Inner.ReadAsync(offset, buffer, cancellationToken);
+            Interlocked.Decrement(ref _inside);
+            return reading;
+        }
+
+        public override ValueTask WriteAsync(
+            long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+            => Hold is null ? Write(offset, data) : WriteHeldAsync(offset, data);
+
+        public override async ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
+        {
+            Interlocked.Increment(ref _inside);
+            await Task.Yield();
+            await Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
+            Interlocked.Decrement(ref _inside);
+        }
+
+        public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default) => default;
+
+        public override ValueTask FlushAsync(CancellationToken cancellationToken = default)
+        {
+            if (FlushFailure is not null)
+            {
+                throw FlushFailure;
+            }
+
+            lock (_flushes)
+            {
+                _flushes.Add(Length);
+            }
+
+            return default;
+        }
+
+        public override async ValueTask ResizeAsync(
+            long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+        {
+            if (Failure is not null)
+            {
+                throw Failure;
+            }
+
+            Resizes++;
+            Interlocked.Add(ref _met, Volatile.Read(ref _inside));
+            await Task.Yield();
+            await Inner.ResizeAsync(length, preallocation, cancellationToken);
+            Interlocked.Add(ref _met, Volatile.Read(ref _inside));
+        }
+
+        private ValueTask Write(long offset, ReadOnlyMemory<byte> data)
+        {
+            Interlocked.Increment(ref _inside);
+            var writing = Inner.WriteAsync(offset, data);
+            Interlocked.Decrement(ref _inside);
+            return writing;
+        }
+
+        private async ValueTask WriteHeldAsync(long offset, ReadOnlyMemory<byte> data)
+        {
+            await Hold!.Task;
+            await Write(offset, data);
+        }
+    }
+}

@@ -1,0 +1,245 @@
+using System.Net.Sockets;
+using Paddock.Block;
+using Paddock.Images;
+using Paddock.Nvme.Wire;
+using Paddock.Server.Faults;
+using Paddock.Testing.Protocols.Nvme;
+
+namespace Paddock.Server.Tests.Nvme;
+
+/// <summary>Faults on demand against a running server, by each listener.</summary>
+public class ServeFaultTests
+{
+    private const int Zone = FaultServer.Zone;
+
+    private static readonly byte[] Block = new byte[4096];
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task The_second_read_fails_whatever_listener_it_comes_by(bool nbd)
+    {
+        await using var server = await FaultServer.StartAsync();
+        await using var disk = await server.OpenAsync(nbd);
+        Assert.Equal("ok: rule 1 of disk", await server.AskAsync("fail command=read nth=2 error=ENOSPC"));
+        await disk.ReadAsync(0, new byte[512]);
+        Assert.Equal(BlockError.NoSpace, (await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.ReadAsync(0, new byte[512]))).Error);
+        await disk.ReadAsync(0, new byte[512]);
+        Assert.Contains("\"hits\": 1", await server.AskAsync("status"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task One_rule_counts_the_requests_of_all_listeners()
+    {
+        await using var server = await FaultServer.StartAsync();
+        await using var nvme = await server.NvmeAsync();
+        await using var nbd = await server.NbdAsync();
+        await server.AskAsync("fail command=write zone=1 nth=2");
+        await nvme.WriteAsync(0, Block);
+        await nvme.WriteAsync(Zone, Block);
+        await Assert.ThrowsAnyAsync<BlockException>(async () => await nbd.WriteAsync(Zone + 4096, Block));
+        await nbd.WriteAsync(Zone + 4096, Block);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_request_that_hangs_stalls_no_other_and_goes_on_when_released(bool nbd)
+    {
+        await using var server = await FaultServer.StartAsync();
+        await using var disk = await server.OpenAsync(nbd);
+        await server.AskAsync("hang command=write zone=2");
+        var hangs = disk.WriteAsync(2 * Zone, Block).AsTask();
+        for (int i = 0; i < 100; i++)
+        {
+            await disk.WriteAsync(i * 512, new byte[512]);
+            await disk.ReadAsync(0, Block);
+        }
+
+        Assert.False(hangs.IsCompleted);
+        Assert.Equal("ok: 1 request resumed", await server.AskAsync("release"));
+        await hangs;
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_delayed_request_is_done_in_the_end(bool nbd)
+    {
+        await using var server = await FaultServer.StartAsync();
+        await using var disk = await server.OpenAsync(nbd);
+        await server.AskAsync("delay command=write ms=50");
+        await disk.WriteAsync(0, Block);
+        Assert.Contains("delay command=write ms=50", await server.AskAsync("list"), StringComparison.Ordinal);
+        Assert.Equal("ok: 1 rule removed", await server.AskAsync("clear id=1"));
+    }
+
+    [Fact]
+    public async Task A_server_with_a_hanging_request_stops()
+    {
+        var server = await FaultServer.StartAsync();
+        await using var disk = await server.NbdAsync();
+        await server.AskAsync("hang command=read");
+        var hangs = disk.ReadAsync(0, Block).AsTask();
+        while (!(await server.AskAsync("status")).Contains("\"waiting\": 1", StringComparison.Ordinal))
+        {
+            await Task.Delay(5, TestContext.Current.CancellationToken);
+        }
+
+        await server.DisposeAsync();
+        await hangs.ContinueWith(static _ => { }, TaskScheduler.Default);
+    }
+
+    [Fact]
+    public async Task Abort_ends_a_command_that_hangs_and_no_other()
+    {
+        await using var bench = await Bench.StartAsync();
+        using var admin = new RawHost(bench.Server.Address.Port);
+        admin.Initialize();
+        ushort controller = (ushort)admin.Connect(bench.Subsystem.Nqn);
+        admin.Enable();
+        using var queue = new RawHost(bench.Server.Address.Port);
+        queue.Initialize();
+        queue.Connect(bench.Subsystem.Nqn, 1, controller);
+        bench.Faults.Add(new Paddock.Faults.DeviceFault { Action = Paddock.Faults.DeviceFaultAction.Hang });
+        queue.Send(RawHost.Capsule(new SubmissionEntry { Opcode = Opcode.Flush, Flags = 0x40, CommandId = 77, NamespaceId = 1 }));
+        while (bench.Faults.Rules[0].Waiting == 0)
+        {
+            await Task.Delay(2, TestContext.Current.CancellationToken);
+        }
+
+        Assert.Equal(1u, Abort(admin, queue: 1, id: 76));
+        Assert.Equal(1u, Abort(admin, queue: 2, id: 77));
+        Assert.Equal(0u, Abort(admin, queue: 1, id: 77));
+        var ended = queue.Response();
+        Assert.Equal((77, NvmeStatus.AbortRequested), (ended.CommandId, ended.Status));
+        Assert.Equal(1u, Abort(admin, queue: 1, id: 77));
+    }
+
+    [Theory]
+    [InlineData("", "expected one of clear, delay")]
+    [InlineData("fial", "did you mean 'fail'")]
+    [InlineData("fail comand=read", "did you mean 'command'")]
+    [InlineData("fail command=reed", "expected one of any, read")]
+    [InlineData("fail nth=0", "from 1")]
+    [InlineData("fail nth=99999999999999999999", "from 1")]
+    [InlineData("fail nth", "requires a value")]
+    [InlineData("fail nth=1 nth=2", "twice")]
+    [InlineData("fail error=EWHAT", "expected one of EPERM")]
+    [InlineData("fail status=800", "hexadecimal")]
+    [InlineData("fail probability=2", "above 0 and at most 1")]
+    [InlineData("fail zone=8", "zone 8 does not exist")]
+    [InlineData("fail zone=1 offset=5", "cannot be combined with offset=")]
+    [InlineData("fail image=other", "expected image=disk")]
+    [InlineData("fail ns=7", "namespace 7 does not exist")]
+    [InlineData("fail offset=1T", "beyond the end")]
+    [InlineData("delay error=EIO", "unknown option 'error'")]
+    [InlineData("drop now", "has no options")]
+    [InlineData("powercut keep=101", "from 0 to 100")]
+    [InlineData("powercut", "--volatile-cache")]
+    [InlineData("offline zone=8", "this disk has zones 0 to 7")]
+    [InlineData("offline", "the zone is missing")]
+    public async Task A_line_that_says_nothing_sensible_is_refused_and_says_what_would(string line, string hint)
+    {
+        await using var server = await FaultServer.StartAsync(cache: null);
+        Assert.Contains(hint, await server.RefusalAsync(line), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Hostile_clients_of_the_control_socket_harm_nobody()
+    {
+        await using var server = await FaultServer.StartAsync();
+        Assert.True(OperatingSystem.IsWindows() || File.GetUnixFileMode(server.Control) == (UnixFileMode.UserRead | UnixFileMode.UserWrite));
+        Assert.Contains("longer than 1024", await server.RefusalAsync(new string('x', 5000)), StringComparison.Ordinal);
+        var random = new Random(1024);
+        for (int i = 0; i < 300; i++)
+        {
+            using var client = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            var bytes = new byte[random.Next(2000)];
+            random.NextBytes(bytes);
+            try
+            {
+                await client.ConnectAsync(new UnixDomainSocketEndPoint(server.Control));
+                await client.SendAsync(bytes);
+                if (i % 2 == 0)
+                {
+                    await client.SendAsync("\n"u8.ToArray());
+                }
+            }
+            catch (SocketException)
+            {
+                // answered and gone already, or the queue of those who want in is full
+            }
+        }
+
+        while (true)
+        {
+            try
+            {
+                Assert.Equal("ok: 0 rules removed", await server.AskAsync("clear"));
+                return;
+            }
+            catch (ToolException)
+            {
+                // not yet: those before are still being answered
+                await Task.Delay(20, TestContext.Current.CancellationToken);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Zones_and_offsets_of_a_namespace_count_from_its_own_start()
+    {
+        await using var server = await FaultServer.StartAsync(conventional: 2);
+        await using var disk = await server.NvmeAsync(ns: 2);
+        await server.AskAsync("fail command=append ns=2 zone=1");
+        await disk.Zones!.AppendAsync(0, Block);
+        await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.Zones!.AppendAsync(Zone, Block));
+        Assert.Contains($"offset={3 * Zone} length={Zone}", await server.AskAsync("status"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_script_is_there_before_the_first_client_and_waits_for_its_moments()
+    {
+        await using var server = await FaultServer.StartAsync(
+            script: "# a comment\nfail command=read nth=1   # the first\n\nat command 3 fail command=write count=0\nafter 60m drop\n");
+        await using var disk = await server.NvmeAsync();
+        await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.ReadAsync(0, new byte[512]));
+        for (int i = 0; i < 3; i++)
+        {
+            await disk.ReadAsync(0, new byte[512]);
+        }
+
+        while (!(await server.AskAsync("status")).Contains("\"id\": 2", StringComparison.Ordinal))
+        {
+            await Task.Delay(5, TestContext.Current.CancellationToken);
+        }
+
+        await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.WriteAsync(0, Block));
+    }
+
+    [Theory]
+    [InlineData("fail\nfial", "script:2: unknown command 'fial'")]
+    [InlineData("after 5 drop", "script:1: time '5'")]
+    [InlineData("\nat 5 drop", "script:2: expected 'after TIME COMMAND'")]
+    [InlineData("at command 0 drop", "script:1: number of commands '0'")]
+    [InlineData("fail zone=99", "script:1: zone 99 does not exist")]
+    public async Task A_wrong_line_of_a_script_is_named_by_file_and_number(string script, string message)
+    {
+        var e = await Assert.ThrowsAsync<ToolException>(() => FaultServer.StartAsync(script: script));
+        Assert.Contains(message, e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_time_of_a_script_has_a_unit()
+        => Assert.Equal(
+            [0.5, 10, 120], new[] { "after 500ms drop", "after 10s drop", "after 2m drop" }.Select(l => FaultScript.Parse(l, "x:1")!.After!.Value.TotalSeconds));
+
+    private static uint Abort(RawHost admin, ushort queue, ushort id)
+    {
+        admin.Send(RawHost.Capsule(new SubmissionEntry { Opcode = AdminOpcode.Abort, Flags = 0x40, CommandId = 9, Dword10 = queue | ((uint)id << 16) }));
+        var completion = admin.Response();
+        Assert.Equal(NvmeStatus.Success, completion.Status);
+        return (uint)completion.Result;
+    }
+}

@@ -1,0 +1,175 @@
+using System.Threading.Channels;
+
+namespace Paddock.Serving.Tests;
+
+/// <summary>Who gets a slot when all are taken.</summary>
+public sealed class ReceptionTests : IAsyncDisposable
+{
+    private readonly Channel<Line> _coming = Channel.CreateUnbounded<Line>();
+    private readonly Channel<Client> _served = Channel.CreateUnbounded<Client>();
+    private Reception<Line, Client> _reception = null!;
+
+    [Theory]
+    [InlineData(WhenFull.Wait)]
+    [InlineData(WhenFull.Refuse)]
+    public async Task The_stranger_that_is_there_longest_makes_room(WhenFull whenFull)
+    {
+        Open(3, whenFull);
+        var clients = new[]
+        {
+            await ComeAsync(ClientTrust.Stranger, 5000), await ComeAsync(ClientTrust.Stranger, 6000), await ComeAsync(ClientTrust.Served, 99_000_000),
+        };
+        var last = await ComeAsync(ClientTrust.Stranger, 0);
+
+        Assert.Equal([false, true, false, false], [.. clients.Append(last).Select(c => c.IsGone)]);
+    }
+
+    [Theory]
+    [InlineData(WhenFull.Wait)]
+    [InlineData(WhenFull.Refuse)]
+    public async Task Of_those_who_introduced_themselves_one_that_asked_for_nothing_goes_first_then_the_longest_idle(WhenFull whenFull)
+    {
+        Open(4, whenFull, idle: TimeSpan.FromSeconds(60));
+        var clients = new[]
+        {
+            await ComeAsync(ClientTrust.Served, 90_000), await ComeAsync(ClientTrust.Introduced, 11_000), await ComeAsync(ClientTrust.Served, 70_000),
+            await ComeAsync(ClientTrust.Kept, 99_000_000),
+        };
+        await ComeAsync(ClientTrust.Kept, 0);
+        Assert.Equal([false, true, false, false], [.. clients.Select(c => c.IsGone)]);
+        await ComeAsync(ClientTrust.Kept, 0);
+        Assert.Equal([true, true, false, false], [.. clients.Select(c => c.IsGone)]);
+    }
+
+    [Fact]
+    public async Task Nobody_is_evicted_who_may_stay_and_who_comes_is_refused()
+    {
+        Open(4, WhenFull.Refuse);
+        foreach (var trust in Enum.GetValues<ClientTrust>())
+        {
+            await ComeAsync(trust, trust == ClientTrust.Stranger ? 0 : 99_000_000);
+        }
+
+        var line = new Line(ClientTrust.Stranger, 0);
+        _coming.Writer.TryWrite(line);
+        await line.Closed.Task.WaitAsync(TimeSpan.FromSeconds(60));
+        Assert.DoesNotContain(_reception.Clients, c => c.IsGone);
+    }
+
+    [Fact]
+    public async Task Who_waits_is_served_when_a_client_becomes_idle()
+    {
+        Open(1, WhenFull.Wait, idle: TimeSpan.FromSeconds(60));
+        var first = await ComeAsync(ClientTrust.Served, 0);
+        var second = ComeAsync(ClientTrust.Served, 0);
+        first.Standing = new(ClientTrust.Served, 61_000);
+        await second;
+        Assert.True(first.IsGone);
+    }
+
+    [Fact]
+    public async Task One_who_waits_costs_one_client_its_slot_though_that_one_leaves_late()
+    {
+        // the second room shows that the first had the time to evict another
+        await using Room patient = new(TimeSpan.FromHours(1)), hasty = new(TimeSpan.FromMilliseconds(100));
+        await patient.FillAsync(2);
+        await hasty.FillAsync(2);
+        Assert.Equal(2, await hasty.EvictionsAsync(2));
+        Assert.Equal(1, await patient.EvictionsAsync(1));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await (_reception?.DisposeAsync() ?? default);
+    }
+
+    private void Open(int limit, WhenFull whenFull, TimeSpan idle = default)
+    {
+        Reception<Line, Client>? reception = null;
+        _reception = reception = new(limit, whenFull, line => new Client(line, c => reception!.Leave(c)), c => _served.Writer.TryWrite(c)) { IdleEviction = idle };
+        _reception.Listen(new MemoryStream(), _coming.Reader.ReadAsync);
+    }
+
+    private async Task<Client> ComeAsync(ClientTrust trust, long idle)
+    {
+        _coming.Writer.TryWrite(new Line(trust, idle));
+        return await _served.Reader.ReadAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(60));
+    }
+
+    /// <summary>A reception full of strangers that leave late, with one who waits.</summary>
+    private sealed class Room(TimeSpan patience) : IAsyncDisposable
+    {
+        private readonly Channel<Line> _coming = Channel.CreateUnbounded<Line>();
+        private readonly Channel<Client> _evicted = Channel.CreateUnbounded<Client>();
+        private Reception<Line, Client> _reception = null!;
+
+        public async Task FillAsync(int places)
+        {
+            var served = Channel.CreateUnbounded<Client>();
+            Reception<Line, Client>? reception = null;
+            _reception = reception = new(
+                places, WhenFull.Refuse, line => new Client(line, c => reception!.Leave(c)) { LeavesLate = true }, c => served.Writer.TryWrite(c))
+            {
+                LeavingPatience = patience,
+            };
+            _reception.Evicted += c => _evicted.Writer.TryWrite(c);
+            _reception.Listen(new MemoryStream(), _coming.Reader.ReadAsync);
+            for (int i = 0; i <= places; i++)
+            {
+                _coming.Writer.TryWrite(new Line(ClientTrust.Stranger, 5000));
+                _ = i < places ? await served.Reader.ReadAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(60)) : null;
+            }
+        }
+
+        /// <summary>Waits for some evictions, and gives the number of all.</summary>
+        public async Task<int> EvictionsAsync(int count)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                await _evicted.Reader.ReadAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(60));
+            }
+
+            return count + _evicted.Reader.Count;
+        }
+
+        public ValueTask DisposeAsync() => _reception.DisposeAsync();
+    }
+
+    private sealed class Line(ClientTrust trust, long idle) : IDisposable
+    {
+        public ClientStanding Standing => new(trust, idle);
+
+        public TaskCompletionSource Closed { get; } = new();
+
+        public void Dispose() => Closed.TrySetResult();
+    }
+
+    private sealed class Client(Line line, Action<Client> leave) : IServedClient
+    {
+        private int _gone, _left;
+
+        public bool LeavesLate { get; init; }
+
+        public ClientStanding Standing { get; set; } = line.Standing;
+
+        public bool IsGone => Volatile.Read(ref _gone) != 0;
+
+        public void Finish()
+        {
+            Volatile.Write(ref _gone, 1);
+            if (Interlocked.Exchange(ref _left, 1) == 0)
+            {
+                leave(this);
+            }
+        }
+
+        public void Abort()
+        {
+            Volatile.Write(ref _gone, 1);
+            if (!LeavesLate)
+            {
+                Finish();
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+using Paddock.Block;
+
+namespace Paddock.Serving.Tests;
+
+/// <summary>What a pool of slabs lends and keeps.</summary>
+public class SlabPoolTests
+{
+    private const int Small = 8 << 10, Large = 64 << 10;
+
+    [Fact]
+    public void Sizes_that_nobody_asks_for_any_more_make_room_for_those_that_are_asked_for()
+    {
+        var pool = new SlabPool(keeps: 4 * Large);
+        Turn(pool, Large, 4);
+        var first = Turn(pool, Small, 32);
+        var second = Turn(pool, Small, 32);
+        Assert.True(first.SetEquals(second));
+    }
+
+    [Fact]
+    public void No_more_is_kept_than_may_be()
+    {
+        var pool = new SlabPool(keeps: 2 * Large);
+        var first = Turn(pool, Large, 5);
+        var second = Turn(pool, Large, 5);
+        Assert.Equal(2, second.Count(first.Contains));
+        Assert.Equal(0, pool.Lent);
+    }
+
+    [Fact]
+    public void No_more_is_lent_than_may_be()
+    {
+        var pool = new SlabPool(limit: 3 * Small);
+        var slabs = Enumerable.Range(0, 3).Select(_ => pool.Rent(Small)).ToList();
+        Assert.Null(pool.TryRent(1));
+        Assert.Equal(BlockError.NoMemory, Assert.Throws<BlockException>(() => pool.Rent(Small)).Error);
+        slabs[0].Release();
+        Assert.NotNull(pool.TryRent(Small));
+    }
+
+    // rents so many at once and gives them back
+    private static HashSet<Slab> Turn(SlabPool pool, int size, int count)
+    {
+        var slabs = Enumerable.Range(0, count).Select(_ => pool.Rent(size)).ToHashSet();
+        foreach (var slab in slabs)
+        {
+            slab.Release();
+        }
+
+        return slabs;
+    }
+}

@@ -1,0 +1,69 @@
+using System.Net;
+using Paddock.Block;
+using Paddock.Faults;
+using Paddock.Nvme;
+using Paddock.Nvme.Wire;
+using Paddock.Posix;
+using Paddock.Qcow2;
+
+namespace Paddock.Testing.Protocols.Nvme;
+
+/// <summary>A server on loopback with one zoned namespace in memory, and a host of it.</summary>
+internal sealed class Bench : IAsyncDisposable
+{
+    private readonly NvmeTcpServer _server;
+    private readonly IBlockDevice _image;
+
+    private Bench(NvmeTcpServer server, NvmeTarget target, NvmeSubsystem subsystem, IBlockDevice image)
+    {
+        _server = server;
+        Target = target;
+        Subsystem = subsystem;
+        _image = image;
+    }
+
+    public NvmeTarget Target { get; }
+
+    public NvmeSubsystem Subsystem { get; }
+
+    public NvmeNamespace Namespace => Subsystem.Namespaces[0];
+
+    public DeviceFaults Faults => Namespace.Faults!;
+
+    public NvmeTcpServer Server => _server;
+
+    public NvmeTcpHost Host { get; private set; } = null!;
+
+    public IBlockDevice Zoned { get; private set; } = null!;
+
+    public static async Task<Bench> StartAsync(
+        bool headerDigest = false, bool dataDigest = false, uint maxOpen = 0, uint maxActive = 0, NvmeTargetOptions? options = null)
+    {
+        var storage = new MemoryStorage("disk");
+        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions
+        {
+            Size = 8 << 20,
+            Zoned = new ZonedCreateOptions { ZoneSize = 1 << 20, MaxOpenZones = maxOpen, MaxActiveZones = maxActive },
+        });
+        var faults = new DeviceFaults();
+        var image = new ServedDevice(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()), faults);
+        var target = new NvmeTarget(options ?? new NvmeTargetOptions());
+        var subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:test", "TEST");
+        subsystem.Add(new NvmeNamespace(1, CheckedDevice.Wrap(image), 512, "disk") { Faults = faults });
+        target.Add(subsystem);
+        var server = new NvmeTcpServer(target, ServerSockets.Tcp(new IPEndPoint(IPAddress.Loopback, 0)));
+        var bench = new Bench(server, target, subsystem, image);
+        bench.Host = await NvmeTcpHost.ConnectAsync(bench.HostOptions() with { HeaderDigest = headerDigest, DataDigest = dataDigest });
+        bench.Zoned = await bench.Host.OpenAsync(1, ownsHost: false);
+        return bench;
+    }
+
+    public NvmeTcpHostOptions HostOptions() => new() { Host = "127.0.0.1", Port = _server.Address.Port, SubsystemNqn = Subsystem.Nqn };
+
+    public async ValueTask DisposeAsync()
+    {
+        await Host.DisposeAsync();
+        await _server.DisposeAsync();
+        await _image.DisposeAsync();
+    }
+}
