@@ -2,75 +2,132 @@ using System.Text.RegularExpressions;
 
 namespace Paddock.House.Tests;
 
-/// <summary>References go one way, and what needs an operating system stands in one project.</summary>
+/// <summary>References go one way, in tests too; native calls are in one project; a namespace is its project and folder.</summary>
 public partial class ArchitectureTests
 {
-    // what each project may use; a project that is not here is new: decide where it stands and say so in docs/ARCHITECTURE.md
+    private const string Prefix = "Paddock.";
+
+    // What each project may use. A project that is missing here is new: decide what it may use, and add it to docs/ARCHITECTURE.md.
     private static readonly Dictionary<string, string[]> MayUse = new()
     {
         ["Block"] = [],
+        ["Faults"] = ["Block"],
         ["Posix"] = ["Block"],
         ["Zones"] = ["Block"],
         ["Qcow2"] = ["Block", "Zones"],
-        ["Nbd"] = ["Block"],
-        ["Nvme"] = ["Block", "Zones"],
-        ["VhostUser"] = ["Block", "Posix"],
-        ["Tools"] = ["Block", "Posix", "Zones", "Qcow2", "Nbd", "Nvme", "VhostUser"],
-        ["Cli"] = ["Block", "Posix", "Zones", "Qcow2", "Nbd", "Nvme", "VhostUser", "Tools"],
+        ["Serving"] = ["Block"],
+        ["Nvme"] = ["Block", "Serving", "Faults"],
+        ["Nbd"] = ["Block", "Serving"],
+        ["VhostUser"] = ["Block", "Posix", "Serving"],
+        ["Images"] = ["Block", "Faults", "Posix", "Zones", "Qcow2", "Nvme", "Nbd"],
+        ["Compat"] = ["Block", "Faults", "Posix", "Zones", "Qcow2", "Nvme", "Nbd", "Images"],
+        ["Server"] = ["Block", "Faults", "Posix", "Zones", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images"],
+        ["Cli"] = ["Block", "Faults", "Posix", "Zones", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images", "Compat", "Server"],
     };
 
+    // What X.Tests may use beyond X, what X may use, and Testing; and what else is not a product may use.
+    private static readonly Dictionary<string, string[]> TestsMayUse = new()
+    {
+        ["Testing"] = ["Block", "Zones"],
+        ["Testing.Protocols"] = ["Block", "Faults", "Posix", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Testing"],
+        ["Sim"] = ["Block", "Faults", "Zones", "Qcow2", "Testing"],
+        ["Bench"] = ["Block", "Posix", "Qcow2"],
+        // faults stand for errors of the system, by its numbers
+        ["Faults.Tests"] = ["Posix"],
+        ["Qcow2.Tests"] = ["Posix", "Faults"],
+        // a disk with zones to serve is an image in memory
+        ["Nvme.Tests"] = ["Testing.Protocols", "Faults", "Posix", "Qcow2"],
+        ["Nbd.Tests"] = ["Testing.Protocols", "Faults", "Posix", "Qcow2"],
+        ["VhostUser.Tests"] = ["Testing.Protocols", "Qcow2"],
+        ["Compat.Tests"] = ["Testing.Protocols"],
+        ["Server.Tests"] = ["Testing.Protocols"],
+        ["Cli.Tests"] = ["Testing.Protocols"],
+        ["House.Tests"] = ["Cli", "Block"],
+        // these make packages of the projects and use the packages
+        ["Packages.Tests"] = ["Qcow2", "Nvme", "Nbd", "VhostUser"],
+    };
+
+    private static readonly string[] Folders = ["src", "tests", "bench"];
+
+    private static IEnumerable<string> Projects => Folders.SelectMany(folder => Repository.Files(folder, "*.csproj"));
+
     [Fact]
-    public void Every_project_under_src_has_its_place()
-        => Repository.AssertNone(Repository.Files("src", "*.csproj").Select(NameOf).Where(n => !MayUse.ContainsKey(n)));
+    public void Every_project_is_in_the_table()
+        => Repository.AssertNone(Projects.Select(NameOf).Where(name => AllowedTo(name) is null));
 
     [Fact]
     public void Project_references_go_one_way()
-    {
-        var wrong = from project in Repository.Files("src", "*.csproj")
-                    from Match reference in ProjectReference().Matches(Repository.Read(project))
-                    where !MayUse[NameOf(project)].Contains(reference.Groups[1].Value)
-                    select $"{project} refers to {reference.Groups[1].Value}";
-        Repository.AssertNone(wrong);
-    }
+        => Repository.AssertNone(
+            from project in Projects
+            from Match reference in ProjectReference().Matches(Repository.Read(project))
+            where AllowedTo(NameOf(project))?.Contains(reference.Groups[1].Value) != true
+            select $"{project} refers to {reference.Groups[1].Value}");
 
     [Fact]
     public void Using_directives_go_the_same_way()
     {
-        var wrong = from file in Repository.Sources("src")
-                    let owner = file.Split('/')[1]["Paddock.".Length..]
-                    from line in Repository.Lines(file)
-                    let match = UsingPaddock().Match(line)
-                    where match.Success && match.Groups[1].Value != owner && !MayUse[owner].Contains(match.Groups[1].Value)
-                    select $"{file}: {line}";
-        Repository.AssertNone(wrong);
+        string[] names = [.. Projects.Select(NameOf).OrderByDescending(name => name.Length)];
+        Repository.AssertNone(
+            from file in Folders.SelectMany(Repository.Sources)
+            let owner = file.Split('/')[1]
+            where owner.StartsWith(Prefix, StringComparison.Ordinal)
+            let allowed = AllowedTo(owner[Prefix.Length..])
+            from line in Repository.Lines(file)
+            let match = UsingPaddock().Match(line)
+            where match.Success
+            let used = names.FirstOrDefault(name => (match.Groups[1].Value + ".").StartsWith(name + ".", StringComparison.Ordinal))
+            where used is not null && used != owner[Prefix.Length..] && allowed?.Contains(used) != true
+            select $"{file}: {line}");
     }
 
     [Fact]
-    public void Native_calls_stand_in_Posix_only()
-    {
-        var wrong = from file in Repository.Sources("src")
-                    where !file.StartsWith("src/Paddock.Posix/", StringComparison.Ordinal) && NativeImport().IsMatch(Repository.Read(file))
-                    select file;
-        Repository.AssertNone(wrong);
-    }
+    public void Namespace_is_project_and_folder()
+        => Repository.AssertNone(
+            from file in Folders.SelectMany(Repository.Sources)
+            where file.Split('/')[1].StartsWith(Prefix, StringComparison.Ordinal)
+            let expected = string.Join('.', file.Split('/')[1..^1])
+            from Match declared in Namespace().Matches(Repository.Read(file))
+            where declared.Groups[1].Value != expected
+            select $"{file}: namespace {declared.Groups[1].Value}, not {expected}");
+
+    [Fact]
+    public void Native_calls_are_in_Posix_only()
+        => Repository.AssertNone(
+            from file in Repository.Sources("src")
+            where !file.StartsWith("src/Paddock.Posix/", StringComparison.Ordinal) && NativeImport().IsMatch(Repository.Read(file))
+            select file);
 
     [Fact]
     public void Wire_code_has_no_socket_in_it()
+        => Repository.AssertNone(
+            from folder in new[] { "src/Paddock.Nbd/Wire", "src/Paddock.Nvme/Wire", "src/Paddock.VhostUser/Wire" }
+            from file in Repository.Sources(folder)
+            where Repository.Read(file).Contains("System.Net.Sockets", StringComparison.Ordinal)
+            select file);
+
+    // null: the project is not in the table
+    private static string[]? AllowedTo(string project)
     {
-        var wrong = from folder in new[] { "src/Paddock.Nbd/Wire", "src/Paddock.Nvme/Wire", "src/Paddock.VhostUser/Wire" }
-                    from file in Repository.Sources(folder)
-                    where Repository.Read(file).Contains("System.Net.Sockets", StringComparison.Ordinal)
-                    select file;
-        Repository.AssertNone(wrong);
+        if (MayUse.TryGetValue(project, out string[]? product))
+        {
+            return product;
+        }
+
+        string[]? more = TestsMayUse.GetValueOrDefault(project);
+        return project.EndsWith(".Tests", StringComparison.Ordinal) && MayUse.TryGetValue(project[..^".Tests".Length], out string[]? below)
+            ? [project[..^".Tests".Length], .. below, .. more ?? [], "Testing"] : more;
     }
 
-    private static string NameOf(string project) => Path.GetFileNameWithoutExtension(project)["Paddock.".Length..];
+    private static string NameOf(string project) => Path.GetFileNameWithoutExtension(project)[Prefix.Length..];
 
-    [GeneratedRegex(@"<ProjectReference Include=""[^""]*Paddock\.(\w+)\.csproj""")]
+    [GeneratedRegex(@"<ProjectReference Include=""[^""]*/Paddock\.([\w.]+)\.csproj""")]
     private static partial Regex ProjectReference();
 
-    [GeneratedRegex(@"^(?:global )?using (?:static )?(?:\w+ = )?Paddock\.(\w+)")]
+    [GeneratedRegex(@"^(?:global )?using (?:static )?(?:\w+ = )?Paddock\.([\w.]+)")]
     private static partial Regex UsingPaddock();
+
+    [GeneratedRegex(@"^namespace ([\w.]+)", RegexOptions.Multiline)]
+    private static partial Regex Namespace();
 
     [GeneratedRegex(@"\[(?:DllImport|LibraryImport)\b")]
     private static partial Regex NativeImport();

@@ -65,6 +65,15 @@ public partial class DocumentTests
     }
 
     [Fact]
+    public void Every_path_in_the_map_exists()
+        => Repository.AssertNone(
+            from Match path in MapPath().Matches(Repository.Read("docs/ARCHITECTURE.md"))
+            let name = path.Groups[1].Value
+            let folder = Path.Combine(Repository.Root, Path.GetDirectoryName(name)!)
+            where !Directory.Exists(folder) || (Path.GetFileName(name) is { Length: > 0 } last && Directory.GetFileSystemEntries(folder, last).Length == 0)
+            select name);
+
+    [Fact]
     public async Task Help_names_every_verb_and_every_verb_has_examples()
     {
         var verbs = CommandTree.Build(Console(new MemoryStream())).Subcommands;
@@ -143,6 +152,9 @@ public partial class DocumentTests
 
     [GeneratedRegex(@"///?.*\bspec(ification)? \d")]
     private static partial Regex AnonymousCitation();
+
+    [GeneratedRegex(@"`((?:src|tests|bench|docs|build)/[^`\s]+)`")]
+    private static partial Regex MapPath();
 
     [GeneratedRegex(@"\]\(([^)\s]+)\)")]
     private static partial Regex Link();
