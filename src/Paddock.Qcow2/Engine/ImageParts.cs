@@ -21,12 +21,13 @@ internal sealed class ImageParts
         Order = new FlushOrder(storage);
 
         var freed = new FreedSpace(options.KeepFreedSpace, options.Clock);
-        Holes = new HolePuncher(storage, geometry, Reservation, freed, options.PassDiscards);
+        var timer = new PunchTimer(options.Clock, FreedSpaceUpkeep.Period);
+        Holes = new HolePuncher(storage, geometry, Reservation, freed, timer, options.PassDiscards);
         Counts = new Refcounts(storage, geometry, Reservation, Guard, Holes, options.RefcountCacheBytes, isLazy);
         var tableGrowth = new RefcountTableGrowth(storage, Header, Guard, Counts);
         var allocator = new Allocator(
             storage, geometry, Guard, Reservation, Counts, tableGrowth, Holes, punchesAtFlush: !keepsSpace);
-        Upkeep = new FreedSpaceUpkeep(Holes, Guard, Locks, options.Clock, keepsSpace && options.PassDiscards);
+        Upkeep = new FreedSpaceUpkeep(Holes, Guard, Locks, timer, keepsSpace && options.PassDiscards);
 
         var table = new L1Table(storage, Header, l1);
         var decompressed = new DecompressedCluster();
