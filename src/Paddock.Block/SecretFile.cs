@@ -9,26 +9,26 @@ public static class SecretFile
     private const UnixFileMode Others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute
         | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
 
-    /// <summary>Reads a file that nobody but its owner may use.</summary>
+    /// <summary>Reads a file that only its owner can access.</summary>
     /// <param name="path">The file.</param>
-    /// <exception cref="IOException">It cannot be read, is too long, or others may use it; the message names it.</exception>
+    /// <exception cref="IOException">The file cannot be read, is too large, or is accessible by others; the message names it.</exception>
     public static string ReadText(string path)
     {
         byte[] bytes = [];
         try
         {
-            // the mode is that of the open file: the name may lead elsewhere by then
+            // check the open file, not the path: the path may be replaced meanwhile
             using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
             if (!OperatingSystem.IsWindows() && File.GetUnixFileMode(file.SafeFileHandle) is var mode && (mode & Others) != 0)
             {
                 throw new IOException(
-                    $"'{path}' holds keys, and others than its owner may use it (mode {Convert.ToString((int)mode, 8)}): chmod 600 it");
+                    $"'{path}' contains keys, but other users can access it (mode {Convert.ToString((int)mode, 8)}): restrict it with 'chmod 600'");
             }
 
             bytes = new byte[MaxBytes + 1];
             int count = file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
             return count <= MaxBytes ? Encoding.UTF8.GetString(bytes, 0, count)
-                : throw new IOException($"'{path}' is longer than {MaxBytes} bytes, too long for a file of keys");
+                : throw new IOException($"'{path}' is larger than {MaxBytes} bytes, the limit for key files");
         }
         catch (Exception e) when (e is UnauthorizedAccessException or NotSupportedException or FileNotFoundException or DirectoryNotFoundException)
         {

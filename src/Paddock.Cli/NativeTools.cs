@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
 using Paddock.Cli.Native;
 using Paddock.Compat;
 using Paddock.Images;
@@ -9,7 +10,7 @@ using Paddock.Posix;
 namespace Paddock.Cli;
 
 /// <summary>Runs the native commands.</summary>
-public static class NativeTools
+public static partial class NativeTools
 {
     /// <summary>Parses a command line and runs its command.</summary>
     /// <returns>One of <see cref="NativeExit"/>.</returns>
@@ -37,12 +38,10 @@ public static class NativeTools
             // '@file' is a file name, not a response file
             var parsed = CommandTree.Build(console).Parse(
                 args.Length == 0 ? ["--help"] : args, new ParserConfiguration { ResponseFileTokenReplacer = null });
-            if (parsed.Errors.Count > 0 && parsed.Action is not (HelpAction or HelpWithExamples))
+            bool runs = parsed.Errors.Count > 0 || parsed.Action == parsed.CommandResult.Command.Action;
+            if (runs && parsed.Action is not (HelpAction or HelpWithExamples) && ParseErrors.Find(parsed) is { } error)
             {
-                string verb = CommandTree.PathOf(parsed.CommandResult.Command);
-                // a mistyped command yields two errors; the last one names it
-                return Fail(
-                    console, $"{parsed.Errors[^1].Message.TrimEnd('.')}; see '{verb} --help'", NativeExit.Usage);
+                return Fail(console, error, NativeExit.Usage);
             }
 
             return await parsed.InvokeAsync(
@@ -84,11 +83,22 @@ public static class NativeTools
             }
         });
 
+    // QEMU's texts have sentences on lines of their own, and name a file once for each layer
+    private static string OneLine(string message)
+    {
+        string[] lines = message.ReplaceLineEndings("\n").Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        string text = string.Join(' ', lines.Select((line, i) => i < lines.Length - 1 && char.IsLetterOrDigit(line[^1]) ? line + "." : line));
+        return RepeatedName().Replace(text, "$1");
+    }
+
+    [GeneratedRegex(@"^(Could not open '.*': )\1")]
+    private static partial Regex RepeatedName();
+
     private static int Fail(NativeConsole console, string message, int code)
     {
         console.EndProgress();
         console.Out.Flush();
-        console.Tell(message.ReplaceLineEndings(" "));
+        console.Tell(OneLine(message));
         return code;
     }
 }

@@ -18,7 +18,7 @@ public static class FaultEvents
     /// <summary>After a write of either kind, failed or not; raised by <see cref="FaultStorage"/> itself.</summary>
     public const string WriteDone = "pwritev_done";
 
-    /// <summary>Before the first block of a write that covers it in part is read; as the next three, of a storage with an alignment.</summary>
+    /// <summary>Before the first block of a write that covers it in part is read, in a storage with an alignment.</summary>
     public const string RmwHead = "pwritev_rmw_head";
 
     /// <summary>After the first block has been read.</summary>

@@ -23,7 +23,7 @@ public sealed partial class FaultStorage : DelegatingStorage
 
     /// <param name="inner">The storage that takes the requests that pass; owned by this one.</param>
     /// <param name="rules">What to do at which event. The event <see cref="FaultEvents.None"/> happens now.</param>
-    /// <param name="alignment">Size of the blocks that writes cover whole, by reading what they lack: a power of two; 1 changes nothing.</param>
+    /// <param name="alignment">Size of the blocks that are always written whole: a power of two; 1 changes nothing.</param>
     public FaultStorage(IStorage inner, IEnumerable<FaultRule> rules, int alignment = 1)
         : base(inner)
     {

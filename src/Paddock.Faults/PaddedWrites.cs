@@ -4,8 +4,8 @@ using Paddock.Block.Concurrency;
 namespace Paddock.Faults;
 
 /// <summary>
-/// Requests of a <see cref="FaultStorage"/> with an alignment (blkdebug's option <c>align</c>): a write that covers blocks in part reads them
-/// first and writes them whole. Other requests to those blocks wait meanwhile.
+/// Requests of a <see cref="FaultStorage"/> with an alignment (blkdebug's option <c>align</c>): a write that covers blocks in part
+/// reads them first and writes them whole. Other requests to those blocks wait meanwhile.
 /// </summary>
 /// <param name="storage">Takes whole blocks, and is told of each step.</param>
 /// <param name="alignment">Size of a block: a power of two.</param>
@@ -69,7 +69,7 @@ internal sealed class PaddedWrites(FaultStorage storage, int alignment)
     private (long First, long Last) BlocksOf(long offset, long length)
         => (offset / alignment, (offset + Math.Max(length, 1) - 1) / alignment);
 
-    /// <summary>Reads the first block, the last block, or both, with the events in QEMU's order: one read where the blocks adjoin.</summary>
+    /// <summary>Reads the first block, the last block, or both, with QEMU's events: in one read if they adjoin.</summary>
     private async ValueTask ReadAroundAsync(long offset, Memory<byte> whole, bool head, bool tail, CancellationToken cancellationToken)
     {
         bool merged = whole.Length == alignment || (whole.Length == 2 * alignment && head && tail);

@@ -36,7 +36,7 @@ public sealed class DhChapKey
         string[] parts = text.Split(':');
         if (parts is not ["DHHC-1", { Length: 2 } hash, var encoded, ""])
         {
-            throw new FormatException("it is not written DHHC-1:HH:base64:");
+            throw new FormatException("expected DHHC-1:HH:BASE64:");
         }
 
         if (hash[0] != '0' || hash[1] is < '0' or > '3')

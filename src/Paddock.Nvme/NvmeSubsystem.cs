@@ -25,7 +25,7 @@ public sealed class NvmeSubsystem
     {
         if (System.Text.Encoding.UTF8.GetByteCount(nqn) > MaxNqn || !nqn.StartsWith("nqn.", StringComparison.Ordinal))
         {
-            throw new ArgumentException($"'{nqn}' is no NVMe qualified name: it begins with 'nqn.' and has at most {MaxNqn} bytes");
+            throw new ArgumentException($"invalid NVMe qualified name '{nqn}': it must begin with 'nqn.' and have at most {MaxNqn} bytes");
         }
 
         Nqn = nqn;

@@ -89,7 +89,7 @@ public sealed class Qcow2Image : IQcow2Device
         IStorage storage, Qcow2OpenOptions options, CancellationToken cancellationToken = default)
     {
         var image = await ImageOpening.OpenAsync(storage, options, cancellationToken);
-        return new CheckedQcow2Device(await ZonedImage.AttachAsync(image, cancellationToken));
+        return new CheckedQcow2Device(await ZonedOpening.AttachAsync(image, cancellationToken));
     }
 
     /// <summary>True when the storage begins with the qcow2 magic.</summary>

@@ -31,7 +31,7 @@ public sealed class PaddockServer : IAsyncDisposable
     private FaultSchedule? _schedule;
     private MetricsServer? _metrics;
     private readonly List<ControlSocket> _controls = [];
-    private bool _closed;
+    private bool _closed, _started;
 
     private PaddockServer(ServeSettings settings, ServeLog log, ServiceManager manager)
     {
@@ -67,6 +67,7 @@ public sealed class PaddockServer : IAsyncDisposable
         {
             await server.OpenImagesAsync();
             await server.OpenListenersAsync();
+            server._started = true;
             return server;
         }
         catch
@@ -110,7 +111,10 @@ public sealed class PaddockServer : IAsyncDisposable
             }
         }
 
-        _log.Write("stopped");
+        if (_started)
+        {
+            _log.Write("stopped");
+        }
     }
 
     // a failed flush must not prevent the other images from being closed

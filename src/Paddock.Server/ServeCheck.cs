@@ -86,7 +86,7 @@ public static class ServeCheck
         {
             if (where is not null && (key == "--nvme" || !where.StartsWith("unix:", StringComparison.Ordinal)))
             {
-                ListeningSocket.Endpoint(where, key);
+                ListeningSocket.Endpoint(where, key, allowUnix: key != "--nvme");
             }
         }
     }

@@ -132,21 +132,22 @@ public sealed record ServeSettings
         try
         {
             return JsonSerializer.Deserialize(FileNames.ReadAllBytes(path), ServeJson.Default.ServeSettings)
-                ?? throw new ToolException($"'{path}' holds no settings");
+                ?? throw new ToolException($"'{path}' contains no settings; expected an object");
         }
         catch (JsonException e)
         {
-            string key = e.Path is null or "$" ? "" : $", at {e.Path}";
-            throw new ToolException($"'{path}', line {e.LineNumber + 1}{key}: {e.Message}");
+            string error = SettingsErrors.Of(e);
+            throw new ToolException($"'{path}', {error}");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ToolException($"cannot read '{path}': {e.Message}");
+            string reason = FileErrorText.Of(e, path);
+            throw new ToolException($"cannot read '{path}': {reason}");
         }
     }
 }
 
-/// <summary>A text, or an array of texts.</summary>
+/// <summary>A string or an array of strings.</summary>
 internal sealed class OneOrMore : JsonConverter<IReadOnlyList<string>>
 {
     /// <inheritdoc/>
@@ -164,7 +165,7 @@ internal sealed class OneOrMore : JsonConverter<IReadOnlyList<string>>
             all.Add(reader.GetString()!);
         }
 
-        return reader.TokenType == JsonTokenType.EndArray ? all : throw new JsonException("a text, or an array of texts, is wanted");
+        return reader.TokenType == JsonTokenType.EndArray ? all : throw new JsonException("expected a string or an array of strings");
     }
 
     /// <inheritdoc/>
@@ -180,7 +181,7 @@ internal sealed class OneOrMore : JsonConverter<IReadOnlyList<string>>
     }
 }
 
-/// <summary>How settings stand in JSON.</summary>
+/// <summary>JSON format of the settings.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.KebabCaseLower,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,

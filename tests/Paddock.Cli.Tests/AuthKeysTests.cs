@@ -30,12 +30,12 @@ public sealed class AuthKeysTests : IDisposable
     }
 
     [Theory]
-    [InlineData("nqn.a", "line 1: a line is")]
-    [InlineData("\nnqn.a KEY KEY KEY", "line 2: a line is")]
-    [InlineData("nqn.a KEY\nnqn.a KEY", "line 2: this host has keys already")]
-    [InlineData("nqn.a DHHC-1:07:AAAA:", "line 1: no key: its hash is '07'")]
-    [InlineData("nqn.a KEYx", "line 1: no key")]
-    [InlineData("nqn.a DHHC-1:00:BAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+KfiaR:", "line 1: no key: its checksum")]
+    [InlineData("nqn.a", "line 1: expected HOSTNQN KEY")]
+    [InlineData("\nnqn.a KEY KEY KEY", "line 2: expected HOSTNQN KEY")]
+    [InlineData("nqn.a KEY\nnqn.a KEY", "line 2: duplicate keys for this host")]
+    [InlineData("nqn.a DHHC-1:07:AAAA:", "line 1: invalid key: its hash is '07'")]
+    [InlineData("nqn.a KEYx", "line 1: invalid key")]
+    [InlineData("nqn.a DHHC-1:00:BAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+KfiaR:", "line 1: invalid key: its checksum")]
     public void A_wrong_line_is_named_and_no_key_is_repeated(string text, string why)
     {
         string file = Write(text.Replace("KEY", _key, StringComparison.Ordinal));
@@ -51,7 +51,7 @@ public sealed class AuthKeysTests : IDisposable
         {
             string file = Write($"{HostNqn} {_key}");
             File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead);
-            Assert.Contains("(mode 640): chmod 600", Assert.Throws<ToolException>(() => DhChapSecrets.ReadFile(file)).Message, StringComparison.Ordinal);
+            Assert.Contains("(mode 640)", Assert.Throws<ToolException>(() => DhChapSecrets.ReadFile(file)).Message, StringComparison.Ordinal);
         }
 
         Assert.Contains("cannot read", Assert.Throws<ToolException>(() => DhChapSecrets.ReadFile(_folder + "/none")).Message, StringComparison.Ordinal);
@@ -65,7 +65,7 @@ public sealed class AuthKeysTests : IDisposable
         Assert.Equal((_key, _controller), (both!.Host.Export(), both.Controller!.Export()));
         Assert.Throws<ToolException>(() => DhChapSecrets.FromEnvironment(name => name == DhChapSecrets.HostVariable ? null : _controller));
         string message = Assert.Throws<ToolException>(() => DhChapSecrets.FromEnvironment(_ => "secret")).Message;
-        Assert.Contains("PADDOCK_DHCHAP_SECRET: no key", message, StringComparison.Ordinal);
+        Assert.Contains("PADDOCK_DHCHAP_SECRET: invalid key", message, StringComparison.Ordinal);
         var policy = ServeKeys.PolicyOf(new ServeSettings { DhchapKeys = Write($"{HostNqn} {_controller}") }, n => n == DhChapSecrets.HostVariable ? _key : null);
         Assert.Equal((_controller, _key), (policy!.Find(HostNqn)!.Host.Export(), policy.Find("nqn.x")!.Host.Export()));
     }

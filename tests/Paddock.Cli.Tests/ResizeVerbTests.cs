@@ -28,16 +28,16 @@ public class ResizeVerbTests
         var asked = AnswerAsync(bench["c"], "error: 'disk' is served read-only");
         Assert.Equal("paddock: 'disk' is served read-only\n", await bench.RefusedAsync($"resize --control {bench["c"]} 1G"));
         await asked;
-        Assert.Contains("no server answers", await bench.RefusedAsync($"resize --control {bench["none"]} 1G"), StringComparison.Ordinal);
+        Assert.Contains("no server is listening", await bench.RefusedAsync($"resize --control {bench["none"]} 1G"), StringComparison.Ordinal);
         asked = AnswerAsync(bench["d"], "ok: done");
         Assert.Equal("ok: done", (await bench.MustAsync($"resize --control {bench["d"]} 1G --json")).Json().GetProperty("answer").GetString());
         await asked;
     }
 
     [Theory]
-    [InlineData("resize --control c much", "expects a non-negative number")]
-    [InlineData("resize --control c disk", "expects a non-negative number")]
-    [InlineData("resize --control c 1G --preallocation all", "Invalid preallocation mode 'all'")]
+    [InlineData("resize --control c much", "expected bytes or a number with suffix")]
+    [InlineData("resize --control c disk", "expected bytes or a number with suffix")]
+    [InlineData("resize --control c 1G --preallocation all", "--preallocation all: expected off, metadata, falloc or full")]
     [InlineData("resize --control c", "SIZE")]
     [InlineData("resize --control c a b 1G", "1G")]
     [InlineData("resize 1G", "--control")]

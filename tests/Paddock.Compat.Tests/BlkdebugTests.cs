@@ -12,7 +12,9 @@ public class BlkdebugTests
     [InlineData("open blkdebug:@missing:@i")]
     [InlineData("open blkdebug::@missing")]
     [InlineData("open blkdebug:@rules:@i|read 0 4k|read 0 4k|flush|flush")]
-    [InlineData("open -o file.inject-error.0.event=l2_load,file.inject-error.0.errno=28,file.inject-error.0.once=on blkdebug::@i|read 0 4k|read 0 4k")]
+    [InlineData(
+        "open -o file.inject-error.0.event=l2_load,file.inject-error.0.errno=28,file.inject-error.0.once=on "
+        + "blkdebug::@i|read 0 4k|read 0 4k")]
     [InlineData("open -o file.colour=red blkdebug::@i")]
     [InlineData("open -o file.align=3 blkdebug::@i")]
     [InlineData("open -o file.max-transfer=100 blkdebug::@i|read 0 512")]
@@ -26,10 +28,18 @@ public class BlkdebugTests
 
     // the peer's run comes first, on the same image: what is allocated is discarded again
     [InlineData("open blkdebug::@i|break vmstate_load A|break refblock_update B|break cor_write C|break zone_table_updates D|read 0 4k")]
-    [InlineData("open -o file.inject-error.0.event=cluster_alloc_space,file.inject-error.0.once=on blkdebug::@i|write 2M 512|write 2M 512|discard 2M 64k")]
-    [InlineData("open -o file.inject-error.0.event=cluster_alloc_bytes,file.inject-error.0.once=on blkdebug::@i|write -c 2M 64k|write -c 2M 64k|discard 2M 64k")]
-    [InlineData("open -o file.inject-error.0.event=l2_update_compressed,file.inject-error.0.once=on blkdebug::@i|write -c 2M 64k|discard 2M 64k")]
-    [InlineData("open blkdebug::@i|break cluster_alloc_space A|aio_write -q 2M 512|wait_break A|resume A|aio_flush|read -P 205 2M 512|discard 2M 64k")]
+    [InlineData(
+        "open -o file.inject-error.0.event=cluster_alloc_space,file.inject-error.0.once=on "
+        + "blkdebug::@i|write 2M 512|write 2M 512|discard 2M 64k")]
+    [InlineData(
+        "open -o file.inject-error.0.event=cluster_alloc_bytes,file.inject-error.0.once=on "
+        + "blkdebug::@i|write -c 2M 64k|write -c 2M 64k|discard 2M 64k")]
+    [InlineData(
+        "open -o file.inject-error.0.event=l2_update_compressed,file.inject-error.0.once=on "
+        + "blkdebug::@i|write -c 2M 64k|discard 2M 64k")]
+    [InlineData(
+        "open blkdebug::@i|break cluster_alloc_space A|aio_write -q 2M 512|"
+        + "wait_break A|resume A|aio_flush|read -P 205 2M 512|discard 2M 64k")]
     [InlineData("open blkdebug::@i|break cluster_free A|remove_break A|discard 0 64k|flush")]
     [InlineData("break l2_load A")]
     public async Task It_says_what_the_peer_says(string lines)

@@ -11,7 +11,6 @@ public partial class ShapeTests
     private static readonly string[] TooLongYet =
     [
         "src/Paddock.Faults VolatileStorage",
-        "src/Paddock.Qcow2 ZonedImage",
         "src/Paddock.VhostUser BlkRequest",
     ];
 

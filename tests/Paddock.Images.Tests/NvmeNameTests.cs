@@ -46,13 +46,13 @@ public class NvmeNameTests
     }
 
     [Theory]
-    [InlineData("nvme+tcp://", "is not written")]
-    [InlineData("nvme+tcp://h", "is not written")]
-    [InlineData("nvme+tcp://h:70000/n", "is not written")]
-    [InlineData("nvme+tcp:///n", "is not written")]
-    [InlineData("nvme+tcp://h/n?ns=-1", "is not written")]
-    [InlineData("nvme+tcp://h/n?ns=1&ns=2", "is not written")]
-    [InlineData("nvme+tcp://h/n?ns=1&colour=red", "is not written")]
+    [InlineData("nvme+tcp://", "expected nvme+tcp://HOST:PORT/NQN")]
+    [InlineData("nvme+tcp://h", "expected nvme+tcp://HOST:PORT/NQN")]
+    [InlineData("nvme+tcp://h:70000/n", "expected nvme+tcp://HOST:PORT/NQN")]
+    [InlineData("nvme+tcp:///n", "expected nvme+tcp://HOST:PORT/NQN")]
+    [InlineData("nvme+tcp://h/n?ns=-1", "expected nvme+tcp://HOST:PORT/NQN")]
+    [InlineData("nvme+tcp://h/n?ns=1&ns=2", "expected nvme+tcp://HOST:PORT/NQN")]
+    [InlineData("nvme+tcp://h/n?ns=1&colour=red", "expected nvme+tcp://HOST:PORT/NQN")]
     [InlineData("nvme+tcp://h/n?reconnect=soon", "no number of seconds")]
     [InlineData("nvme+tcp://h/n?reconnect=86401", "no number of seconds")]
     public void Another_name_is_refused(string name, string says)

@@ -91,11 +91,11 @@ public class DhChapTests
     }
 
     [Theory]
-    [InlineData("", "not written")]
-    [InlineData("DHHC-1:00", "not written")]
-    [InlineData("DHHC-1:00:" + Key32, "not written")]
-    [InlineData("DHHC-1:00:" + Key32 + "::", "not written")]
-    [InlineData("DHHC-2:00:" + Key32 + ":", "not written")]
+    [InlineData("", "expected DHHC-1:HH:BASE64:")]
+    [InlineData("DHHC-1:00", "expected DHHC-1:HH:BASE64:")]
+    [InlineData("DHHC-1:00:" + Key32, "expected DHHC-1:HH:BASE64:")]
+    [InlineData("DHHC-1:00:" + Key32 + "::", "expected DHHC-1:HH:BASE64:")]
+    [InlineData("DHHC-2:00:" + Key32 + ":", "expected DHHC-1:HH:BASE64:")]
     [InlineData("DHHC-1:04:" + Key32 + ":", "hash is '04'")]
     [InlineData("DHHC-1:1a:" + Key32 + ":", "hash is '1a'")]
     [InlineData("DHHC-1:00:!" + Key32 + ":", "no base64")]

@@ -39,6 +39,11 @@ internal static class NativeImage
                 },
                 cancellationToken);
         }
+        catch (BlockException e) when (!e.Message.Contains(path, StringComparison.Ordinal))
+        {
+            await storage.DisposeAsync();
+            throw new ToolException($"'{path}': {e.Message}");
+        }
         catch
         {
             await storage.DisposeAsync();
@@ -84,6 +89,11 @@ internal static class NativeImage
     /// <exception cref="ToolException">Another process uses the image; the message names it and the remedy.</exception>
     public static FileStorage OpenFile(FileOpenOptions options)
     {
+        if (options.Path.Contains("://", StringComparison.Ordinal) && !FileNames.Exists(options.Path))
+        {
+            throw new ToolException($"'{options.Path}' is on a server; this command requires an image file");
+        }
+
         try
         {
             return FileStorage.Open(options);

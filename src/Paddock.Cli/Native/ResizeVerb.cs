@@ -29,13 +29,25 @@ public static class ResizeVerb
     {
         try
         {
-            SizeChange.Parse(size);
-            var reserved = PreallocationName.Parse(preallocation) ?? throw new ToolException($"Invalid preallocation mode '{preallocation}'");
+            CheckSize(size);
+            var reserved = PreallocationName.Parse(preallocation) ?? throw new ToolException($"--preallocation {preallocation}: expected off, metadata, falloc or full");
             return new ResizeLine(size.Trim(), image, shrink, reserved).Format();
         }
         catch (ToolException e)
         {
-            throw new ToolException(e.Message.ReplaceLineEndings(" "), NativeExit.Usage);
+            throw new ToolException(e.Message, NativeExit.Usage);
+        }
+    }
+
+    private static void CheckSize(string size)
+    {
+        try
+        {
+            SizeChange.Parse(size);
+        }
+        catch (ToolException)
+        {
+            throw new ToolException($"size '{size}': expected bytes or a number with suffix k, M, G, T, P or E, such as 64M, +16G or -1G");
         }
     }
 }

@@ -22,7 +22,7 @@ internal static class BenchCommand
     public static Command Build(NativeConsole console)
     {
         var target = new Argument<string>("TARGET") { Description = "Image file, nvme+tcp://HOST:PORT/NQN or nbd://HOST:PORT/EXPORT." };
-        var rw = new Option<string>("--rw") { HelpName = "LOAD" }.AcceptOnlyFromAmong([.. Operations.Keys]);
+        var rw = new Option<string>("--rw") { HelpName = "LOAD" }.OneOf([.. Operations.Keys]);
         rw.Description = "Workload; writing destroys the data on the disk (default: randread).";
         var block = Text("--bs", "Request size (default: 4k).", "SIZE");
         var depth = Number("--depth", "Queue depth of each connection (default: 32).");
@@ -40,12 +40,12 @@ internal static class BenchCommand
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            long bytes = parsed.GetValue(size) is { } text ? SizeText.Parse("size", text) : 0;
+            long bytes = parsed.GetValue(size) is { } text ? SizeText.Parse("--size", text) : 0;
             var plan = new BenchPlan
             {
                 Target = parsed.GetRequiredValue(target),
                 Operation = Operations[parsed.GetValue(rw) ?? "randread"],
-                BlockSize = (int)Math.Min(SizeText.Parse("request size", parsed.GetValue(block) ?? "4k"), int.MaxValue),
+                BlockSize = (int)Math.Min(SizeText.Parse("--bs", parsed.GetValue(block) ?? "4k"), int.MaxValue),
                 Depth = parsed.GetValue(depth) ?? 32,
                 Connections = parsed.GetValue(connections) ?? 1,
                 Time = Seconds(time.Name, parsed.GetValue(time) ?? (bytes == 0 ? 5 : 60)),

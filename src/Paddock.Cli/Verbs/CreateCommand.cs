@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Paddock.Block;
 using Paddock.Cli.Native;
 using Paddock.Images;
 using Paddock.Images.Text;
@@ -28,11 +29,18 @@ internal static class CreateCommand
 
     private static readonly Option<string?> Layout =
         new Option<string?>("--layout") { Description = "On-disk layout of the zone metadata (default: a).", HelpName = "a|c" }
-            .AcceptOnlyFromAmong("a", "c");
+            .OneOf("a", "c");
 
     private static readonly Option<string?> ClusterSize = Text("--cluster-size", "Cluster size, 512 to 2M (default: 64k, or less if --layout c requires it).");
 
     private static readonly Option<bool> Force = new("--force") { Description = "Overwrites an existing file." };
+
+    // the image library names the options of the format
+    private static readonly (string Key, string Option)[] OptionNames =
+    [
+        ("zone_size", "--zone-size"), ("zone_capacity", "--zone-capacity"), ("conventional_zones", "--conventional"), ("max_open_zones", "--max-open"),
+        ("max_active_zones", "--max-active"), ("max_append_bytes", "--max-append"), ("zone_layout=c", "--layout c"), ("cluster_size", "--cluster-size"),
+    ];
 
     public static Command Build(NativeConsole console)
     {
@@ -47,14 +55,22 @@ internal static class CreateCommand
     private static async Task<int> RunAsync(ParseResult parsed, NativeConsole console, CancellationToken cancellationToken)
     {
         var zoned = Zoned(parsed);
-        long cluster = parsed.GetValue(ClusterSize) is { } given ? SizeText.Parse("cluster size", given) : DefaultCluster(zoned, console);
+        long cluster = parsed.GetValue(ClusterSize) is { } given ? SizeText.Parse("--cluster-size", given) : DefaultCluster(zoned, console);
         var options = new Qcow2CreateOptions
         {
-            Size = SizeText.Parse("disk size", parsed.GetRequiredValue(Size)),
+            Size = SizeText.Parse("SIZE", parsed.GetRequiredValue(Size)),
             ClusterSize = (int)Math.Min(cluster, int.MaxValue),
             Zoned = zoned,
         };
-        await CreateVerb.RunAsync(parsed.GetRequiredValue(File), options, parsed.GetValue(Force), console, cancellationToken);
+        try
+        {
+            await CreateVerb.RunAsync(parsed.GetRequiredValue(File), options, parsed.GetValue(Force), console, cancellationToken);
+        }
+        catch (BlockException e) when (e.Error == BlockError.InvalidArgument)
+        {
+            throw new ToolException(OptionNames.Aggregate(e.Message, (text, name) => text.Replace(name.Key, name.Option, StringComparison.Ordinal)));
+        }
+
         return NativeExit.Success;
     }
 
@@ -86,13 +102,13 @@ internal static class CreateCommand
         uint open = parsed.GetValue(MaxOpen) ?? 0;
         return new ZonedCreateOptions
         {
-            ZoneSize = SizeText.Parse("zone size", zoneSize),
-            ZoneCapacity = parsed.GetValue(ZoneCapacity) is { } capacity ? SizeText.Parse("zone capacity", capacity) : null,
+            ZoneSize = SizeText.Parse("--zone-size", zoneSize),
+            ZoneCapacity = parsed.GetValue(ZoneCapacity) is { } capacity ? SizeText.Parse("--zone-capacity", capacity) : null,
             ConventionalZones = parsed.GetValue(Conventional) ?? 0,
             // an open zone is active, so the active limit bounds both (spec section 2)
             MaxOpenZones = open == 0 ? active : open,
             MaxActiveZones = active,
-            MaxAppendBytes = SizeOr(parsed, MaxAppend, "append length", 0),
+            MaxAppendBytes = SizeOr(parsed, MaxAppend, "--max-append", 0),
             Layout = parsed.GetValue(Layout) == "c" ? ZoneLayout.C : ZoneLayout.A,
         };
     }

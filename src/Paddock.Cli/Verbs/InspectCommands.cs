@@ -48,7 +48,7 @@ internal static class InspectCommands
         var image = Image();
         var json = Json();
         var repair = new Option<string?>("--repair") { Description = "What to repair (default: nothing).", HelpName = "leaks|all" };
-        repair.AcceptOnlyFromAmong("leaks", "all");
+        repair.OneOf("leaks", "all");
         var command = new Command("check", "Checks the metadata of an image, and repairs it with --repair.")
         {
             image, repair, json,

@@ -19,7 +19,7 @@ internal static class KeyCommand
         };
         var nqn = new Option<string?>("--nqn", "-n")
         {
-            Description = "NQN that the key is transformed for; requires --hmac 1, 2 or 3.", HelpName = "NQN",
+            Description = "NQN that the key is transformed for (with --hmac 1, 2 or 3).", HelpName = "NQN",
         };
         var command = new Command("gen-dhchap-key", "Generates a key for NVMe in-band authentication (serve --dhchap-keys).") { hmac, length, nqn };
         command.SetAction(parsed => KeyVerb.Generate(parsed.GetValue(hmac), parsed.GetValue(length), parsed.GetValue(nqn), console));

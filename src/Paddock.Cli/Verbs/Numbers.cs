@@ -14,12 +14,6 @@ internal static class Numbers
     public static double? Real(ArgumentResult result)
         => Parse<double>(result, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, "a number such as 10 or 0.5");
 
-    public static bool? TrueOrFalse(ArgumentResult result)
-    {
-        bool known = bool.TryParse(TextOf(result), out bool value);
-        return known ? value : Fail<bool>(result, "true or false");
-    }
-
     private static T? Parse<T>(ArgumentResult result, NumberStyles styles, string expected)
         where T : struct, INumberBase<T>
         => T.TryParse(TextOf(result), styles, CultureInfo.InvariantCulture, out var value) ? value : Fail<T>(result, expected);

@@ -21,7 +21,7 @@ internal static class OtherCommands
     public static Command Completion(NativeConsole console)
     {
         var shell = new Argument<string>("SHELL") { Description = "Name of the shell." };
-        shell.AcceptOnlyFromAmong("bash", "zsh", "fish");
+        shell.OneOf("bash", "zsh", "fish");
         var command = new Command("completion", "Prints a shell completion script.") { shell };
         command.SetAction(parsed => console.Out.Write(CompletionScript.For(parsed.GetRequiredValue(shell))));
         return command;

@@ -31,7 +31,8 @@ internal sealed class ServeOptions
 
     private readonly Option<int?> _queues = Number("--vhost-user-queues", "N", "Number of queues of a vhost-user disk (default: 4).");
 
-    private readonly Option<bool?> _sealed = Boolean("--vhost-user-sealed", "Whether guest memory must be sealed (default: true).");
+    private readonly Option<string?> _sealed =
+        Text("--vhost-user-sealed", "BOOL", "Whether guest memory must be sealed (default: true).").OneOf("true", "false");
 
     private readonly Option<string?> _metrics = Text("--metrics", "ADDRESS", "Address of the Prometheus metrics page, /metrics.");
 
@@ -108,7 +109,7 @@ internal sealed class ServeOptions
             Nbd = parsed.GetValue(_nbd) ?? given.Nbd,
             VhostUser = parsed.GetValue(_vhostUser) ?? given.VhostUser,
             VhostUserQueues = parsed.GetValue(_queues) ?? given.VhostUserQueues,
-            VhostUserSealed = parsed.GetValue(_sealed) ?? given.VhostUserSealed,
+            VhostUserSealed = parsed.GetValue(_sealed) is { } isSealed ? isSealed == "true" : given.VhostUserSealed,
             NbdTlsCreds = parsed.GetValue(_tls) ?? given.NbdTlsCreds,
             NbdTls = parsed.GetValue(_tlsMode) ?? given.NbdTls,
             NbdTlsClients = parsed.GetValue(_tlsClients) ?? given.NbdTlsClients,
@@ -139,7 +140,4 @@ internal sealed class ServeOptions
 
     private static Option<int?> Number(string name, string value, string description)
         => new(name) { Description = description, HelpName = value, CustomParser = Numbers.Whole };
-
-    private static Option<bool?> Boolean(string name, string description)
-        => new(name) { Description = description, HelpName = "BOOL", CustomParser = Numbers.TrueOrFalse };
 }

@@ -3,30 +3,30 @@ using Paddock.Nvme;
 
 namespace Paddock.Images.Nodes;
 
-/// <summary>Where keys for NVMe's in-band authentication come from: files that only their owner can read, and the environment.</summary>
+/// <summary>Keys for NVMe in-band authentication, from files that only their owner can read and from the environment.</summary>
 public static class DhChapSecrets
 {
-    /// <summary>The environment's name of the host's key.</summary>
+    /// <summary>Environment variable with the host key.</summary>
     public const string HostVariable = "PADDOCK_DHCHAP_SECRET";
 
-    /// <summary>The environment's name of the controller's key.</summary>
+    /// <summary>Environment variable with the controller key.</summary>
     public const string ControllerVariable = "PADDOCK_DHCHAP_CTRL_SECRET";
 
     private const string NqnPrefix = "nqn.";
 
-    /// <summary>The keys in the environment; null: there are none.</summary>
-    /// <param name="variable">Gives a variable's value.</param>
+    /// <summary>The keys in the environment; null if there are none.</summary>
+    /// <param name="variable">Reads an environment variable.</param>
     public static DhChapKeys? FromEnvironment(Func<string, string?> variable)
     {
         string? host = variable(HostVariable), controller = variable(ControllerVariable);
         return string.IsNullOrEmpty(host)
             ? string.IsNullOrEmpty(controller) ? null
-                : throw new ToolException($"{ControllerVariable} is set and {HostVariable} is not: a controller that proves itself wants a host that does")
+                : throw new ToolException($"{ControllerVariable} requires {HostVariable}: the controller authenticates only to hosts that authenticate")
             : new DhChapKeys(Parse(host, HostVariable), string.IsNullOrEmpty(controller) ? null : Parse(controller, ControllerVariable));
     }
 
-    /// <summary>The keys in a file: <c>HOSTNQN KEY [CONTROLLERKEY]</c> a line, # begins a comment.</summary>
-    /// <returns>By the host's name; that of a line without a name is empty.</returns>
+    /// <summary>Reads a key file: <c>HOSTNQN KEY [CONTROLLERKEY]</c> per line; # begins a comment.</summary>
+    /// <returns>Keys by host NQN; empty for a line without one.</returns>
     public static Dictionary<string, DhChapKeys> ReadFile(string path)
     {
         var found = new Dictionary<string, DhChapKeys>();
@@ -48,24 +48,24 @@ public static class DhChapSecrets
 
             if (words.Length is not (1 or 2))
             {
-                throw new ToolException($"{place}: a line is HOSTNQN KEY, or HOSTNQN KEY CONTROLLERKEY");
+                throw new ToolException($"{place}: expected HOSTNQN KEY [CONTROLLERKEY]");
             }
 
             var keys = new DhChapKeys(Parse(words[0], place), words.Length == 2 ? Parse(words[1], place) : null);
             if (!found.TryAdd(host, keys))
             {
-                throw new ToolException($"{place}: this host has keys already");
+                throw new ToolException($"{place}: duplicate keys for this host");
             }
         }
 
         return found;
     }
 
-    /// <summary>The keys in a file for one host: the line with its name, or the line without a name.</summary>
+    /// <summary>The keys of one host: from the line with its NQN, or from the line without NQN.</summary>
     public static DhChapKeys ForHost(string path, string hostNqn)
     {
         var all = ReadFile(path);
-        return all.GetValueOrDefault(hostNqn) ?? all.GetValueOrDefault("") ?? throw new ToolException($"'{path}' has no key of {hostNqn}");
+        return all.GetValueOrDefault(hostNqn) ?? all.GetValueOrDefault("") ?? throw new ToolException($"'{path}' has no key for {hostNqn}");
     }
 
     private static DhChapKey Parse(string text, string place)
@@ -77,7 +77,7 @@ public static class DhChapSecrets
         catch (FormatException e)
         {
             // the message never repeats the key
-            throw new ToolException($"{place}: no key: {e.Message}");
+            throw new ToolException($"{place}: invalid key: {e.Message}");
         }
     }
 

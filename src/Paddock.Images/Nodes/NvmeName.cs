@@ -48,7 +48,7 @@ public readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namespac
     /// <param name="isTyped">
     /// Whether the user typed it. A name that stands in an image gets no secret: whoever wrote the image would choose who is told the proof.
     /// </param>
-    /// <exception cref="ToolException">It is not written as such names are, or its secret cannot be read.</exception>
+    /// <exception cref="ToolException">Invalid name, or its secret cannot be read.</exception>
     public static NvmeName Parse(string name, bool isTyped)
     {
         string rest = name[Scheme.Length..];
@@ -65,8 +65,8 @@ public readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namespac
             && (!hasPort || ushort.TryParse(server[(colon + 1)..], CultureInfo.InvariantCulture, out port));
         if (!sound)
         {
-            throw new ToolException($"'{name}' is not written {Scheme}HOST:PORT/NQN, "
-                + $"with ?{NamespaceKey}=1&{HostKey}=NQN&{SecretKey}=PATH&{ReconnectKey}=SECONDS or some of it behind it");
+            throw new ToolException($"'{name}': expected {Scheme}HOST:PORT/NQN"
+                + $"[?{NamespaceKey}=1][&{HostKey}=NQN][&{SecretKey}=PATH][&{ReconnectKey}=SECONDS]");
         }
 
         var options = new NvmeTcpHostOptions

@@ -24,7 +24,11 @@ public static class SizeText
     /// <summary>Parses a size with an optional suffix k, M, G, T, P or E.</summary>
     /// <exception cref="ToolException">Not a size, or above 2^63 - 1; the message begins with <paramref name="what"/>.</exception>
     public static long Parse(string what, string text)
-        => SizeParser.TryParse(text, out ulong value) == NumberFault.None && value <= long.MaxValue
-            ? (long)value
+    {
+        var fault = SizeParser.TryParse(text, out ulong value);
+        return fault == NumberFault.OutOfRange || (fault == NumberFault.None && value > long.MaxValue)
+                ? throw new ToolException($"{what} '{text}': the limit is {long.MaxValue} bytes", NativeExit.Usage)
+            : fault == NumberFault.None ? (long)value
             : throw new ToolException($"{what} '{text}': expected bytes or a number with suffix k, M, G, T, P or E, such as 64M", NativeExit.Usage);
+    }
 }

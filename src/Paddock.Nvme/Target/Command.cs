@@ -18,6 +18,7 @@ internal interface ICommandQueue
 /// <summary>A command in flight. Each queue keeps as many as it has entries and uses them again and again.</summary>
 internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkItem
 {
+    private SubmissionEntry _entry;
     private ValueTaskAwaiter<NvmeStatus> _running;
     private Action? _finishRun;
 
@@ -28,7 +29,7 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
     public LongWorkClient LongWork => queue.LongWork;
 
     /// <summary>What the host sent.</summary>
-    public SubmissionEntry Entry { get; set; }
+    public ref readonly SubmissionEntry Entry => ref _entry;
 
     /// <summary>The command's data: from the host, or to be filled for it.</summary>
     public Memory<byte> Data { get; set; }
@@ -72,7 +73,7 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
     /// <summary>Starts a new command in this slot.</summary>
     public void Begin(in SubmissionEntry entry)
     {
-        Entry = entry;
+        _entry = entry;
         Data = default;
         Result = 0;
         Received = 0;

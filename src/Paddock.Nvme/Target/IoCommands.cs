@@ -154,13 +154,13 @@ internal static class IoCommands
 
     private static void Count(NvmeNamespace ns, Command command, NvmeStatus status)
     {
-        var entry = command.Entry;
         if (status != NvmeStatus.Success)
         {
             ns.Statistics.CountError();
             return;
         }
 
+        ref readonly var entry = ref command.Entry;
         var operation = OperationOf(entry.Opcode);
         long bytes = operation switch
         {

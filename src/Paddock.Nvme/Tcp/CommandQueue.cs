@@ -1,3 +1,4 @@
+using Paddock.Block;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 using Paddock.Serving;
@@ -9,7 +10,8 @@ internal sealed class CommandQueue : ICommandQueue
 {
     // until Connect
     private const int InitialEntries = 32;
-    private const int QuietMilliseconds = 10_000;
+
+    private static readonly TimeSpan QuietLimit = TimeSpan.FromSeconds(10);
 
     private readonly QueueAdmission _admission;
     private readonly PduWriter _writer;
@@ -89,22 +91,52 @@ internal sealed class CommandQueue : ICommandQueue
     /// <summary>Waits, after the connection's end, for the commands that still run; those that an injected fault holds are given up.</summary>
     public async Task QuietAsync()
     {
-        long end = Environment.TickCount64 + QuietMilliseconds;
-        while (Environment.TickCount64 < end && _admission.Queue != 0 && Table.InFlight > 0)
+        if (_admission.Queue == 0 || _admission.Controller is not { } controller)
         {
-            foreach (var command in Table.Snapshot())
+            return;
+        }
+
+        // a fault may hold a command only now
+        IHeldRequests[] holders = [.. controller.Subsystem.Namespaces.Select(ns => ns.HeldRequests).OfType<IHeldRequests>()];
+        Array.ForEach(holders, h => h.Held += Table.Wake);
+        try
+        {
+            await EndAllAsync().WaitAsync(QuietLimit);
+        }
+        catch (TimeoutException)
+        {
+            // the device does not answer: the connection's slot must not wait for it any longer
+        }
+        finally
+        {
+            Array.ForEach(holders, h => h.Held -= Table.Wake);
+        }
+    }
+
+    private async Task EndAllAsync()
+    {
+        while (true)
+        {
+            var change = Table.NextChangeAsync();
+            var running = Table.Snapshot();
+            if (running.Length == 0)
+            {
+                return;
+            }
+
+            foreach (var command in running)
             {
                 GiveUp(command, aborted: false);
             }
 
-            await Task.Delay(2);
+            await change;
         }
     }
 
     private bool GiveUp(Command command, bool aborted)
     {
         command.IsAborted = aborted;
-        return _admission.Controller?.Subsystem.Namespaces.Any(ns => ns.Faults?.CancelHeld(command.Cancellation) == true) == true;
+        return _admission.Controller?.Subsystem.Namespaces.Any(ns => ns.HeldRequests?.CancelHeld(command.Cancellation) == true) == true;
     }
 
     private static bool IsTransient(NvmeStatus status)

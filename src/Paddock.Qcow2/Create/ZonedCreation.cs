@@ -107,7 +107,7 @@ internal static class ZonedCreation
 
     /// <summary>Why layout C does not take a zone size (docs: the newest proposal's rule; what exists opens).</summary>
     public static string WholeClusters(long zoneSize, int clusterSize)
-        => $"zone_size is {zoneSize}; zone_layout=c takes a multiple of the cluster size, {clusterSize}: use larger zones or a smaller cluster_size";
+        => $"zone_size is {zoneSize}; zone_layout=c requires a multiple of the cluster size, {clusterSize}: use larger zones or a smaller cluster_size";
 
     private static void Refuse(bool bad, string message)
     {

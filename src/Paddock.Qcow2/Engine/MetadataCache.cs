@@ -55,7 +55,7 @@ internal sealed class MetadataCache
     /// <summary>True when a slice differs from the storage.</summary>
     public bool HasDirty => Volatile.Read(ref _dirtyCount) > 0;
 
-    /// <summary>The bytes of a cached slice. The span may be used only inside <paramref name="scope"/>, which the caller disposes.</summary>
+    /// <summary>The bytes of a cached slice, to be used only inside <paramref name="scope"/>, which the caller disposes.</summary>
     public bool TryGet(long offset, out ReadOnlySpan<byte> bytes, out Lock.Scope scope)
     {
         scope = _lock.EnterScope();

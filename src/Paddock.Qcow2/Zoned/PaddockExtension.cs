@@ -73,10 +73,15 @@ internal readonly record struct PaddockExtension(uint ConditionZones, HostOffset
             uint entries = BinaryPrimitives.ReadUInt32BigEndian(data[EntriesAt..]);
             ulong directory = BinaryPrimitives.ReadUInt64BigEndian(data[DirectoryAt..]);
             problem = !ZoneExtensionSlot.IsSize(bytes, clusterSize) && (bytes != 0 || directory != 0)
-                    ? $"extension_bytes is {bytes}, and must be a multiple of {ZoneExtensionSlot.Unit} up to {ZoneExtensionSlot.MaxBytes(clusterSize)}"
-                : entries > MostEntries(bytes, clusterSize) ? $"directory_entries is {entries}, and must be at most {MostEntries(bytes, clusterSize)}"
+                    ? $"extension_bytes is {bytes}, and must be a multiple of {ZoneExtensionSlot.Unit} "
+                        + $"up to {ZoneExtensionSlot.MaxBytes(clusterSize)}"
+                : entries > MostEntries(bytes, clusterSize)
+                    ? $"directory_entries is {entries}, and must be at most {MostEntries(bytes, clusterSize)}"
                 : Misplaced("directory_offset", directory, ZoneExtensionDirectory.SizeOf(entries), clusterSize, fileLength);
-            extension = extension with { ExtensionBytes = bytes, DirectoryEntries = entries, DirectoryOffset = new HostOffset((long)directory) };
+            extension = extension with
+            {
+                ExtensionBytes = bytes, DirectoryEntries = entries, DirectoryOffset = new HostOffset((long)directory),
+            };
         }
 
         return problem is null ? extension : null;

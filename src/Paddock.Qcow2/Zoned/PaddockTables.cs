@@ -83,7 +83,8 @@ internal sealed class PaddockTables
         byte[] data = _data is null ? known : [.. _data];
         if (data.Length < known.Length && next.DirectoryOffset.Value != 0)
         {
-            throw new BlockException(BlockError.NotSupported, "Paddock's header extension in this image is too short to name zone descriptor extensions");
+            throw new BlockException(
+                BlockError.NotSupported, "Paddock's header extension in this image is too short to name zone descriptor extensions");
         }
 
         known.AsSpan(0, Math.Min(known.Length, data.Length)).CopyTo(data);

@@ -115,6 +115,15 @@ internal sealed class ZonePointerTable
         return sectors;
     }
 
+    /// <summary>A zone's pointer as the storage has it, or will have it when the writes under way are done.</summary>
+    /// <exception cref="ZoneException">The entry is corrupt.</exception>
+    public long PointerOf(int zone, ZoneSet zones)
+        => _format.TryRead(_stored, zone, zones, out long pointer)
+            ? pointer
+            : throw new ZoneException(
+                ZoneError.Offline, zone,
+                $"zone {zone} is offline because its entry in the zone table is corrupt: repair the image with 'check -r all'");
+
     /// <summary>Whether the storage has a zone's entry as it is in memory.</summary>
     public async ValueTask<bool> IsStoredAsync(int zone)
     {

@@ -1,5 +1,4 @@
 using Paddock.Qcow2.Engine;
-using Paddock.Zones;
 
 namespace Paddock.Qcow2.Zoned;
 
@@ -8,11 +7,7 @@ namespace Paddock.Qcow2.Zoned;
 /// the image. It writes them when the data below them, and all tables, are durable: a crash never leaves a pointer above data that
 /// is gone.
 /// </summary>
-/// <param name="table">The table.</param>
-/// <param name="zones">The zones.</param>
-/// <param name="buffers">What zones have accepted and the image has not.</param>
-/// <param name="state">Guards all three.</param>
-internal sealed class ZoneTableStage(ZonePointerTable table, ZoneSet zones, ZoneBuffers buffers, Lock state) : IFlushStage
+internal sealed class ZoneTableStage(ZonedState state) : IFlushStage
 {
     private List<int> _captured = ZonePointerTable.NoSectors;
 
@@ -25,11 +20,11 @@ internal sealed class ZoneTableStage(ZonePointerTable table, ZoneSet zones, Zone
     /// <inheritdoc/>
     public void Begin()
     {
-        lock (state)
+        lock (state.Lock)
         {
             // left over where a flush failed between its beginning and this write
-            table.MarkSectorsDirty(_captured);
-            _captured = table.Capture(this, static (stage, zone) => stage.StoredPointerOf(zone), zones);
+            state.Table.MarkSectorsDirty(_captured);
+            _captured = state.Table.Capture(this, static (stage, zone) => stage.StoredPointerOf(zone), state.Zones);
         }
     }
 
@@ -40,18 +35,18 @@ internal sealed class ZoneTableStage(ZonePointerTable table, ZoneSet zones, Zone
         _captured = ZonePointerTable.NoSectors;
         try
         {
-            await table.WriteAsync(sectors);
+            await state.Table.WriteAsync(sectors);
         }
         catch
         {
-            lock (state)
+            lock (state.Lock)
             {
-                table.MarkSectorsDirty(sectors);
+                state.Table.MarkSectorsDirty(sectors);
             }
 
             throw;
         }
     }
 
-    private long StoredPointerOf(int zone) => buffers.Find(zone) is { } buffer ? buffer.Start : zones.StoredPointerOf(zone);
+    private long StoredPointerOf(int zone) => state.Buffers.Find(zone) is { } buffer ? buffer.Start : state.Zones.StoredPointerOf(zone);
 }

@@ -12,7 +12,8 @@ internal static class ZonedExtension
         if (data.Length is not (ZonedLayoutA.Size or ZonedLayoutC.Size))
         {
             throw new BlockException(
-                BlockError.InvalidArgument, $"zoned header extension: its length is {data.Length}, and must be {ZonedLayoutC.Size} or {ZonedLayoutA.Size}");
+                BlockError.InvalidArgument,
+                $"zoned header extension: its length is {data.Length}, and must be {ZonedLayoutC.Size} or {ZonedLayoutA.Size}");
         }
 
         if (data[0] == 0)
@@ -22,7 +23,8 @@ internal static class ZonedExtension
 
         if (data[0] != 1)
         {
-            throw new BlockException(BlockError.NotSupported, $"zoned header extension: zoned is {data[0]}, and must be 0 or 1 (host-managed)");
+            throw new BlockException(
+                BlockError.NotSupported, $"zoned header extension: zoned is {data[0]}, and must be 0 or 1 (host-managed)");
         }
 
         var zoned = Choose(data, virtualSize, clusterSize, fileLength);

@@ -1,5 +1,4 @@
 using Paddock.Block;
-using Paddock.Block.Concurrency;
 using Paddock.Qcow2.Engine;
 using Paddock.Qcow2.Format;
 using Paddock.Zones;
@@ -7,49 +6,52 @@ using Paddock.Zones;
 namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
-/// A zoned disk on a qcow2 image: joins the zone state machine to the engine, and keeps the zone table (spec sections 3 and 4).
+/// A zoned disk on a qcow2 image: joins the zone state machine to the engine, and keeps the zone table (zoned-qcow2.md 3 and 4). It
+/// only composes the objects that do so.
 /// </summary>
 /// <remarks>
-/// Writes to one zone go one after another, in order of arrival; different zones run at once. Small writes gather in <see
-/// cref="ZoneBuffers"/>: the drive's volatile cache. A flush drains it, makes data and tables durable, and only then writes the
-/// pointers as they were when it began. A reset writes the pointers first, so that no pointer is ever left standing above data that
-/// is gone.
+/// Small writes gather in the <see cref="ZoneCache"/>, the drive's volatile cache. A flush drains it, makes data and tables
+/// durable, and only then writes the pointers as they were when it began (<see cref="ZoneTableStage"/>). A reset writes the
+/// pointers first (<see cref="ZoneResets"/>).
 /// </remarks>
-internal sealed partial class ZonedImage : IQcow2Device, IZones
+internal sealed class ZonedImage : IQcow2Device, IZones
 {
     private readonly Qcow2Image _image;
-    private readonly ImageParts _parts;
-    private readonly ZoneSet _zones;
-    private readonly ZonePointerTable _table;
-    private readonly PaddockTables _tables;
+    private readonly ZonedState _state;
     private readonly ZoneConditions _conditions;
     private readonly ZoneExtensions _extensions;
-    private readonly ZoneBuffers _buffers = new();
-    private readonly RangeLock _zoneLocks = new();
-    private readonly Lock _state = new();
-    private ZonedParameters _parameters;
-    private readonly ZoneTableStage _tableStage;
-    private volatile bool _hasTableSpace;
+    private readonly ZoneCache _cache;
+    private readonly ZoneReader _reader;
+    private readonly ZoneWriter _writer;
+    private readonly ZoneManager _manager;
+    private readonly ZoneAttributes _attributes;
+    private readonly ZonedResize _resize;
+    private readonly ZoneLayoutChange _layout;
 
-    /// <summary>After a reset that failed: the storage may have other pointers than memory until they have been written again.</summary>
-    private volatile bool _isUncertain;
-
-    private ZonedImage(Qcow2Image image, ZonedParameters parameters, ZoneSet zones, ZonePointerTable table)
+    public ZonedImage(Qcow2Image image, ZonedState state)
     {
+        var parts = image.Parts;
         _image = image;
-        _parts = image.Parts;
-        _parameters = parameters;
-        _zones = zones;
-        _table = table;
-        _tables = new PaddockTables(image.Storage, _parts.Header, _parts.Tables, _parts.Warnings);
-        _conditions = new ZoneConditions(_parts.Tables, _parts.Order, _tables);
-        _extensions = new ZoneExtensions(
-            image.Storage, _parts.Header.Geometry, _parts.InPlace, _parts.Tables, _parts.Order, _tables);
-        _tableStage = new ZoneTableStage(table, zones, _buffers, _state);
-        _parts.Order.Register(FlushPlace.ZoneAttributes, new ZoneAttributeStage(_tables, _extensions));
-        _parts.Order.Register(FlushPlace.ZoneTable, _tableStage);
-        _parts.Session.Require(IncompatibleFeatures.Zoned);
-        _parts.Guard.Map.SetRange(MetadataKind.ZoneTable, table.Offset, table.Stored.Length);
+        _state = state;
+        var tables = new PaddockTables(parts.Storage, parts.Header, parts.Tables, parts.Warnings);
+        _conditions = new ZoneConditions(parts.Tables, parts.Order, tables);
+        _extensions = new ZoneExtensions(parts.Storage, parts.Header.Geometry, parts.InPlace, parts.Tables, parts.Order, tables);
+        var tableStage = new ZoneTableStage(state);
+        var tableSpace = new ZoneTableSpace(state, parts.Locks, parts.Session, parts.Order, parts.Reservation);
+        _cache = new ZoneCache(state, parts.Writer, parts.Space);
+        _reader = new ZoneReader(state, _cache, parts.Reader, parts.Status, parts.Backing);
+        _writer = new ZoneWriter(state, parts.Session, tableSpace, _cache, parts.Writer, parts.Zeroes, parts.Storage);
+        var resets = new ZoneResets(state, parts.Locks, tableStage, tableSpace, _extensions, parts.Eraser, parts.Storage);
+        _manager = new ZoneManager(state, parts.Session, tableSpace, _cache, _writer, resets, parts.Eraser);
+        _attributes = new ZoneAttributes(
+            state, parts.Locks, parts.Session, parts.Order, _cache, _writer, tableStage, tables, _conditions, _extensions);
+        _resize = new ZonedResize(state, _cache, parts.Session, parts.Flush, parts.Resize, parts.Guard);
+        _layout = new ZoneLayoutChange(state, parts.Session, _resize, parts.Header, parts.Storage);
+
+        parts.Order.Register(FlushPlace.ZoneAttributes, new ZoneAttributeStage(tables, _extensions));
+        parts.Order.Register(FlushPlace.ZoneTable, tableStage);
+        parts.Session.Require(IncompatibleFeatures.Zoned);
+        parts.Guard.Map.SetRange(MetadataKind.ZoneTable, state.Table.Offset, state.Table.Stored.Length);
     }
 
     /// <inheritdoc/>
@@ -74,66 +76,129 @@ internal sealed partial class ZonedImage : IQcow2Device, IZones
     public IZones Zones => this;
 
     /// <inheritdoc/>
-    ZonedLimits IZones.Limits => _zones.Limits;
+    ZonedLimits IZones.Limits => _state.Zones.Limits;
+
+    /// <inheritdoc/>
+    public IZoneAttributes Attributes => _attributes;
 
     /// <inheritdoc/>
     public Qcow2ImageInfo Info => _image.Info with
     {
-        Zoned = new ZonedImageInfo(_parameters.Layout, _zones.Limits, _table.Offset.Value, _table.Stored.Length)
+        Zoned = new ZonedImageInfo(
+            _state.Parameters.Layout, _state.Zones.Limits, _state.Table.Offset.Value, _state.Table.Stored.Length)
         {
-            TableInForeignOrder = IsTableForeign,
+            TableInForeignOrder = _state.Table.Format != ZoneTableFormat.Of(_state.Parameters.Layout),
             ReadOnlyZones = Count(zone => _conditions[zone] == ZoneCondition.ReadOnly),
-            OfflineZones = Count(zone => _zones.ConditionOf(zone) == ZoneCondition.Offline),
-            ExtendedZones = Count(_zones.IsExtended),
+            OfflineZones = Count(zone => _state.Zones.ConditionOf(zone) == ZoneCondition.Offline),
+            ExtendedZones = Count(_state.Zones.IsExtended),
             ExtensionBytes = _extensions.Bytes,
         },
     };
 
-    private bool IsTableForeign => _table.Format != ZoneTableFormat.Of(_parameters.Layout);
-
-    /// <summary>Gives the zoned device where the image has zones, else the image itself; with the warnings of zoned-qcow2.md 1.1.</summary>
-    public static async ValueTask<IQcow2Device> AttachAsync(Qcow2Image image, CancellationToken cancellationToken)
+    /// <summary>Reads what zones have beside their pointers, once, when the image is opened.</summary>
+    public async ValueTask LoadAttributesAsync(CancellationToken cancellationToken)
     {
-        bool flagged = image.Parts.Header.Has(IncompatibleFeatures.Zoned);
-        var extension = image.Parts.Header.Find(HeaderExtension.Zoned);
-        var parameters = extension is null
-            ? null
-            : ZonedExtension.Read(extension.Data, image.Length, image.Parts.Header.Geometry.ClusterSize, image.Storage.Length);
-        if (parameters is null)
-        {
-            if (flagged)
-            {
-                image.Parts.Warnings.Add("the image has the zoned feature bit and no zones: opened as a regular image (check -r all clears the bit)");
-            }
+        await _extensions.LoadAsync(_state.Zones, cancellationToken);
+        await _conditions.LoadAsync(_state.Zones, cancellationToken);
+    }
 
-            return image;
-        }
+    /// <inheritdoc/>
+    public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => _reader.ReadAsync(offset, buffer, cancellationToken);
 
-        if (!image.Parts.Header.HasVersion3)
-        {
-            throw new BlockException(BlockError.NotSupported, "a version 2 image cannot be zoned: it has no feature bit that keeps other programs from writing it");
-        }
+    /// <inheritdoc/>
+    public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+        => _reader.GetStatusAsync(offset, length, cancellationToken);
 
-        if (!flagged)
-        {
-            image.Parts.Warnings.Add("the image has zones and not the zoned feature bit, which will be set before the first write");
-        }
+    /// <inheritdoc/>
+    public ValueTask WriteAsync(
+        long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
+    {
+        var written = _writer.WriteAsync(offset, data, cancellationToken);
+        return (flags & WriteFlags.Fua) == 0 ? written : FlushAfterAsync(written, cancellationToken);
+    }
 
-        var stored = new byte[parameters.ZoneCount * (long)ZoneTableFormat.EntrySize];
-        await image.Storage.OnEventAsync("zone_table_load");
-        await image.Storage.ReadAsync((long)parameters.TableOffset, stored, cancellationToken);
-        var zones = new ZoneSet(parameters.Limits, image.Length);
-        var format = ZoneTableFormat.Detect(stored, parameters.Layout, zones);
-        LoadZones(image, stored, format, zones);
-        var zoned = new ZonedImage(image, parameters, zones, new ZonePointerTable(image.Storage, new HostOffset((long)parameters.TableOffset), stored, format));
-        await zoned._extensions.LoadAsync(zones, cancellationToken);
-        await zoned._conditions.LoadAsync(zones, cancellationToken);
-        return zoned;
+    /// <inheritdoc/>
+    public ValueTask<long> AppendAsync(
+        long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
+        CancellationToken cancellationToken = default)
+    {
+        var appended = _writer.AppendAsync(zoneStart, data, observer, cancellationToken);
+        return (flags & WriteFlags.Fua) == 0 ? appended : FlushAfterAsync(appended, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask WriteZeroesAsync(
+        long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
+    {
+        var written = _writer.WriteZeroesAsync(offset, length, flags & ~ZeroFlags.Fua, cancellationToken);
+        return (flags & ZeroFlags.Fua) == 0 ? written : FlushAfterAsync(written, cancellationToken);
     }
 
     /// <inheritdoc/>
     public ValueTask WriteCompressedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
         => throw new BlockException(BlockError.NotSupported, "a zoned image takes no compressed writes");
+
+    /// <inheritdoc/>
+    public async ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        lock (_state.Lock)
+        {
+            var result = _state.Zones.CheckDiscard(offset, length);
+            if (!result.IsOk)
+            {
+                throw _state.Refuse(result, "discard", offset, length);
+            }
+        }
+
+        long inConventional = Math.Min(Math.Min(Length, _state.ConventionalEnd), offset + length) - offset;
+        if (inConventional > 0)
+        {
+            await _image.DiscardAsync(offset, inConventional, cancellationToken);
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    {
+        await _cache.DrainAllAsync(cancellationToken);
+        await _image.FlushAsync(cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask ManageAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
+        => _manager.ManageAsync(action, offset, length, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask ResizeAsync(
+        long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+        => _resize.ResizeAsync(length, preallocation, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
+        => _layout.RunAsync(layout, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask<int> ReportAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
+    {
+        lock (_state.Lock)
+        {
+            return ValueTask.FromResult(_state.Zones.Report(offset, zones.Span));
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<ZoneFindings> FindAsync(
+        long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
+    {
+        lock (_state.Lock)
+        {
+            return ValueTask.FromResult(_state.Zones.Find(offset, which, zones.Span, count));
+        }
+    }
+
+    /// <inheritdoc/>
+    public void ThrowIfFlushFailed() => _image.ThrowIfFlushFailed();
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
@@ -142,7 +207,7 @@ internal sealed partial class ZonedImage : IQcow2Device, IZones
         {
             if (!IsReadOnly)
             {
-                await DrainAllAsync(CancellationToken.None);
+                await _cache.DrainAllAsync(CancellationToken.None);
             }
         }
         finally
@@ -151,70 +216,24 @@ internal sealed partial class ZonedImage : IQcow2Device, IZones
         }
     }
 
-    /// <inheritdoc/>
-    public ValueTask<int> ReportAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
+    private async ValueTask<long> FlushAfterAsync(ValueTask<long> appended, CancellationToken cancellationToken)
     {
-        lock (_state)
-        {
-            return ValueTask.FromResult(_zones.Report(offset, zones.Span));
-        }
+        long offset = await appended;
+        await FlushAsync(cancellationToken);
+        return offset;
     }
 
-    /// <inheritdoc/>
-    public ValueTask<ZoneFindings> FindAsync(
-        long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default)
+    private async ValueTask FlushAfterAsync(ValueTask written, CancellationToken cancellationToken)
     {
-        lock (_state)
-        {
-            return ValueTask.FromResult(_zones.Find(offset, which, zones.Span, count));
-        }
+        await written;
+        await FlushAsync(cancellationToken);
     }
-
-    /// <inheritdoc/>
-    public void ThrowIfFlushFailed() => _image.ThrowIfFlushFailed();
 
     private int Count(Func<int, bool> belongs)
     {
-        lock (_state)
+        lock (_state.Lock)
         {
-            return Enumerable.Range(0, _zones.Count).Count(belongs);
-        }
-    }
-
-    private static void LoadZones(Qcow2Image image, byte[] stored, ZoneTableFormat format, ZoneSet zones)
-    {
-        int bad = 0;
-        int firstBad = -1;
-        for (int zone = 0; zone < zones.Count; zone++)
-        {
-            if (format.TryRead(stored, zone, zones, out long pointer))
-            {
-                zones.SetLoaded(zone, pointer);
-            }
-            else
-            {
-                zones.SetFixed(zone, ZoneCondition.Offline);
-                firstBad = bad++ == 0 ? zone : firstBad;
-            }
-        }
-
-        if (bad > 0)
-        {
-            image.Parts.Warnings.Add(
-                $"the zone table is corrupt: {bad} of its entries, the first that of zone {firstBad}, "
-                + "point outside their zones, which are OFFLINE (check -r all mends them)");
-        }
-    }
-
-    private ZoneException Refuse(ZoneResult result, string what, long offset, long length)
-        => ZoneMessages.Exception(result, _zones, what, offset, length);
-
-    /// <summary>Raises the trace event when a request changed the number of implicitly open zones. Under the device's lock.</summary>
-    private void TraceOpen(string operation, int before)
-    {
-        if (before != _zones.ImplicitlyOpenCount && Qcow2Trace.IsEnabled)
-        {
-            Qcow2Trace.ImpOpenZones(operation, _zones.ImplicitlyOpenCount);
+            return Enumerable.Range(0, _state.Zones.Count).Count(belongs);
         }
     }
 }

@@ -53,7 +53,9 @@ internal sealed record ZonedParameters
         Check(ZoneCount == ZonesFor(virtualSize), "nr_zones", ZoneCount, $"{ZonesFor(virtualSize)}, which the disk's size makes");
         Check(ZoneCount <= Qcow2Limits.MaxZones, "nr_zones", ZoneCount, $"at most {Qcow2Limits.MaxZones}");
         Check(ConventionalZones <= ZoneCount, "conventional_zones", ConventionalZones, $"at most nr_zones, {ZoneCount}");
-        Check(MaxActiveZones == 0 || MaxOpenZones <= MaxActiveZones, "max_open_zones", MaxOpenZones, $"at most max_active_zones, {MaxActiveZones}");
+        Check(
+            MaxActiveZones == 0 || MaxOpenZones <= MaxActiveZones, "max_open_zones", MaxOpenZones,
+            $"at most max_active_zones, {MaxActiveZones}");
         Check(
             Layout != ZoneLayout.C || MaxOpenZones <= ZoneCount - ConventionalZones,
             "max_open_zones", MaxOpenZones, $"at most the number of sequential zones, {ZoneCount - ConventionalZones}, in this layout");

@@ -41,7 +41,7 @@ public sealed class ControlLine
         string word = parts is [] ? "" : parts[0];
         if (!words.TryGetValue(word, out string[]? known))
         {
-            throw new ToolException($"unknown command '{word}'{Hint(word, words.Keys)}; expected one of {string.Join(", ", words.Keys.Order())}");
+            throw new ToolException($"unknown command '{word}'{Spelling.Hint(word, words.Keys)}; expected one of {string.Join(", ", words.Keys.Order())}");
         }
 
         var options = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -53,7 +53,7 @@ public sealed class ControlLine
             {
                 throw new ToolException(known.Length == 0
                     ? $"unknown option '{part}'; '{word}' has no options"
-                    : $"unknown option '{name}' of '{word}'{Hint(name, known)}; expected one of {string.Join(", ", known.Select(k => k + "="))}");
+                    : $"unknown option '{name}' of '{word}'{Spelling.Hint(name, known)}; expected one of {string.Join(", ", known.Select(k => k + "="))}");
             }
 
             if (equals < 0 || equals == part.Length - 1)
@@ -79,31 +79,4 @@ public sealed class ControlLine
         => this[name] is not { } text ? otherwise
             : long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long value) && value >= least && value <= most ? value
             : throw new ToolException($"{name}={text}: expected a number from {least} to {most}");
-
-    // suggests the nearest known word
-    private static string Hint(string given, IEnumerable<string> known)
-    {
-        var (near, distance) = known.Select(k => (k, Distance(given, k))).MinBy(static p => p.Item2);
-        return given.Length > 0 && distance <= (near.Length + 2) / 3 ? $" (did you mean '{near}'?)" : "";
-    }
-
-    // Levenshtein distance; words are short
-    private static int Distance(string a, string b)
-    {
-        a = a.Length > 32 ? a[..32] : a;
-        int[] row = [.. Enumerable.Range(0, b.Length + 1)];
-        for (int i = 1; i <= a.Length; i++)
-        {
-            int diagonal = row[0];
-            row[0] = i;
-            for (int j = 1; j <= b.Length; j++)
-            {
-                int change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-                diagonal = row[j];
-                row[j] = Math.Min(change, 1 + Math.Min(row[j], row[j - 1]));
-            }
-        }
-
-        return row[b.Length];
-    }
 }

@@ -72,7 +72,7 @@ public sealed class ControlSocket : IDisposable
         }
         catch (Exception e) when (e is SocketException or IOException or ArgumentException)
         {
-            throw new ToolException($"no server answers at '{path}': {e.Message}");
+            throw new ToolException($"no server is listening on '{path}': {FileErrorText.OfSocket(e, path)}");
         }
     }
 

@@ -32,7 +32,7 @@ internal static class FaultScript
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ToolException($"cannot read '{path}': {e.Message}");
+            throw new ToolException($"cannot read '{path}': {FileErrorText.Of(e, path)}");
         }
 
         return lines.Length > MaxLines

@@ -29,7 +29,7 @@ public sealed record ListeningSocket(Socket Socket, string Address, UnixSocketFi
                 return new ListeningSocket(listener, where, file);
             }
 
-            var socket = ServerSockets.Tcp(Endpoint(where, flag));
+            var socket = ServerSockets.Tcp(Endpoint(where, flag, allowUnix));
             return new ListeningSocket(socket, socket.LocalEndPoint!.ToString()!, null);
         }
         catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException or ArgumentException)
@@ -67,12 +67,22 @@ public sealed record ListeningSocket(Socket Socket, string Address, UnixSocketFi
 
     /// <summary>Parses <c>HOST:PORT</c>.</summary>
     /// <exception cref="ToolException">Not an address.</exception>
-    public static IPEndPoint Endpoint(string text, string flag)
-        => IPEndPoint.TryParse(text, out var parsed) && text.Contains(':', StringComparison.Ordinal)
-            ? parsed
-            : text.StartsWith("localhost:", StringComparison.Ordinal) && ushort.TryParse(text[10..], CultureInfo.InvariantCulture, out ushort port)
-                ? new IPEndPoint(IPAddress.Loopback, port)
-                : throw new ToolException($"{flag} '{text}': an address is written 127.0.0.1:4420 or [::1]:4420");
+    /// <param name="text">The address.</param>
+    /// <param name="flag">The option, for the message.</param>
+    /// <param name="allowUnix">Whether the option accepts <c>unix:PATH</c> as well.</param>
+    public static IPEndPoint Endpoint(string text, string flag, bool allowUnix)
+    {
+        int colon = text.LastIndexOf(':');
+        if (colon > 0 && ushort.TryParse(text[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out ushort port))
+        {
+            string host = text[..colon];
+            return host == "localhost" ? new IPEndPoint(IPAddress.Loopback, port)
+                : IPEndPoint.TryParse(text, out var parsed) ? parsed
+                : throw new ToolException($"{flag} {text}: HOST must be an IP address or localhost, such as 127.0.0.1:{port} or [::1]:{port}");
+        }
+
+        throw new ToolException($"{flag} {text}: expected HOST:PORT{(allowUnix ? " or unix:PATH" : "")}");
+    }
 
     /// <summary>Removes the file of a Unix socket.</summary>
     public void Remove() => File?.Remove();

@@ -39,7 +39,7 @@ public sealed record ResizeLine(string Size, string? Image, bool Shrink, Preallo
             var other => throw new ToolException($"{ShrinkKey}={other}: expected yes or no"),
         };
         var preallocation = PreallocationName.Parse(line[PreallocationKey])
-            ?? throw new ToolException($"Invalid preallocation mode '{line[PreallocationKey]}'");
+            ?? throw new ToolException($"{PreallocationKey}={line[PreallocationKey]}: expected off, metadata, falloc or full");
         return new ResizeLine(size, line[ImageKey] is { } image ? Uri.UnescapeDataString(image) : null, shrink, preallocation);
     }
 

@@ -107,7 +107,7 @@ public class ServeResizeTests
     [InlineData("size=x", "expects a non-negative number")]
     [InlineData("", "the new size is missing")]
     [InlineData("size=+1M image=other", "unknown image 'other'; expected one of disk")]
-    [InlineData("size=+1M preallocation=much", "Invalid preallocation mode 'much'")]
+    [InlineData("size=+1M preallocation=much", "preallocation=much: expected off")]
     [InlineData("size=+1M shrinks=yes", "did you mean 'shrink'?")]
     [InlineData("size=+1M shrink=1", "expected yes or no")]
     public async Task What_cannot_be_is_refused_and_changes_nothing(string line, string why)

@@ -1,0 +1,173 @@
+using Paddock.Block;
+using Paddock.Qcow2.Engine;
+using Paddock.Qcow2.Format;
+using Paddock.Zones;
+
+namespace Paddock.Qcow2.Zoned;
+
+/// <summary>
+/// Writes, appends and write-zeroes: each is checked by the state machine, stored, and reported to the state machine when it has
+/// ended.
+/// </summary>
+internal sealed class ZoneWriter(
+    ZonedState state, WriteSession session, ZoneTableSpace tableSpace, ZoneCache cache, ClusterWriter writer, ZeroWriter zeroes,
+    IStorage storage)
+{
+    /// <summary>Writes: anywhere in a conventional zone, at the write pointer of a sequential one.</summary>
+    public async ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    {
+        if (offset < state.ConventionalEnd)
+        {
+            Begin(offset, data.Length);
+            await writer.WriteAsync(new GuestOffset(offset), data, WriteFlags.None, cancellationToken);
+            return;
+        }
+
+        int zone = state.Zones.ZoneOf(offset);
+        await state.AcquireAsync(zone);
+        try
+        {
+            Begin(offset, data.Length);
+            await StoreAsync(zone, offset, data, cancellationToken);
+        }
+        finally
+        {
+            state.Release(zone);
+        }
+    }
+
+    /// <summary>Writes at the write pointer of the zone that starts at <paramref name="zoneStart"/>.</summary>
+    /// <returns>Where the data landed.</returns>
+    public async ValueTask<long> AppendAsync(
+        long zoneStart, ReadOnlyMemory<byte> data, IAppendObserver? observer, CancellationToken cancellationToken)
+    {
+        int zone = zoneStart >= 0 && zoneStart < state.Length ? state.Zones.ZoneOf(zoneStart) : 0;
+        await state.AcquireAsync(zone);
+        try
+        {
+            EnsureWritable();
+            long offset = BeginAppend(zoneStart, data.Length);
+            observer?.Assigned(offset);
+            await StoreAsync(zone, offset, data, cancellationToken);
+            return offset;
+        }
+        finally
+        {
+            state.Release(zone);
+        }
+    }
+
+    /// <summary>Makes a range read as zeroes; in a sequential zone that is a write at the write pointer.</summary>
+    public async ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+    {
+        if (offset < state.ConventionalEnd)
+        {
+            Begin(offset, length);
+            await zeroes.WriteZeroesAsync(new GuestOffset(offset), length, flags, cancellationToken);
+            return;
+        }
+
+        int zone = state.Zones.ZoneOf(offset);
+        await state.AcquireAsync(zone);
+        try
+        {
+            Begin(offset, length);
+            await ZeroAsync(zone, offset, length, flags, cancellationToken);
+        }
+        finally
+        {
+            state.Release(zone);
+        }
+    }
+
+    /// <summary>Refuses a change of a disk that is read-only, or whose last flush may have lost data.</summary>
+    public void EnsureWritable()
+    {
+        if (session.IsReadOnly)
+        {
+            throw new BlockException(BlockError.ReadOnly, "the image is open for reading only");
+        }
+
+        storage.ThrowIfFlushFailed();
+    }
+
+    /// <summary>Passes a write, which takes its resources, or throws.</summary>
+    private void Begin(long offset, long length)
+    {
+        EnsureWritable();
+        ZoneResult result;
+        lock (state.Lock)
+        {
+            int open = state.Zones.ImplicitlyOpenCount;
+            result = state.Zones.BeginWrite(offset, length);
+            state.TraceOpen("write", open);
+        }
+
+        if (!result.IsOk)
+        {
+            throw state.Refuse(result, "write", offset, length);
+        }
+    }
+
+    private long BeginAppend(long zoneStart, int length)
+    {
+        ZoneResult result;
+        long offset;
+        lock (state.Lock)
+        {
+            int open = state.Zones.ImplicitlyOpenCount;
+            result = state.Zones.BeginAppend(zoneStart, length, out offset);
+            state.TraceOpen("append", open);
+        }
+
+        return result.IsOk ? offset : throw state.Refuse(result, "zone append", zoneStart, length);
+    }
+
+    /// <summary>Stores data that was passed. The caller holds the zone.</summary>
+    private async ValueTask StoreAsync(int zone, long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    {
+        bool stored = false;
+        try
+        {
+            await tableSpace.PrepareAsync();
+            await cache.StoreAsync(zone, offset, data, cancellationToken);
+            stored = true;
+        }
+        finally
+        {
+            End(zone, data.Length, stored);
+        }
+    }
+
+    private async ValueTask ZeroAsync(int zone, long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+    {
+        bool done = false;
+        try
+        {
+            await tableSpace.PrepareAsync();
+            await cache.DrainAsync(zone, cancellationToken);
+            await zeroes.WriteZeroesAsync(new GuestOffset(offset), length, flags, cancellationToken);
+            done = true;
+        }
+        finally
+        {
+            End(zone, length, done);
+        }
+    }
+
+    private void End(int zone, long length, bool success)
+    {
+        lock (state.Lock)
+        {
+            int open = state.Zones.ImplicitlyOpenCount;
+            state.Zones.EndWrite(zone, length, success);
+            state.TraceOpen("write", open);
+            state.Table.MarkDirty(zone);
+        }
+
+        if (success && Qcow2Trace.IsEnabled)
+        {
+            Qcow2Trace.WpTracking(zone, state.Zones.PointerOf(zone) / 512);
+        }
+    }
+}
