@@ -1,8 +1,8 @@
 namespace Paddock.Block;
 
 /// <summary>
-/// A device that passes everything on to another, zones included: the base of every decorator, which overrides only what it changes. One that
-/// changes zones overrides <see cref="Zones"/> with a <see cref="DelegatingZones"/> of its own.
+/// A device that passes everything on to another, zones included: the base of every decorator, which overrides only what it changes.
+/// One that changes zones overrides <see cref="Zones"/> with a <see cref="DelegatingZones"/> of its own.
 /// </summary>
 public abstract class DelegatingDevice : IBlockDevice
 {

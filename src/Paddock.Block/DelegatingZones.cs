@@ -1,6 +1,8 @@
 namespace Paddock.Block;
 
-/// <summary>Zones that pass everything on to those of another device: what a <see cref="DelegatingDevice"/> that changes zones derives from.</summary>
+/// <summary>
+/// Zones that pass everything on to those of another device: what a <see cref="DelegatingDevice"/> that changes zones derives from.
+/// </summary>
 /// <param name="inner">The zones that take what is passed on.</param>
 public abstract class DelegatingZones(IZones inner) : IZones
 {

@@ -1,6 +1,8 @@
 namespace Paddock.Block;
 
-/// <summary>Learns where an append will land before any data is written: whoever records that knows after a crash whether it was done.</summary>
+/// <summary>
+/// Learns where an append will land before any data is written: whoever records that knows after a crash whether it was done.
+/// </summary>
 public interface IAppendObserver
 {
     /// <summary>The location is reserved, and nothing is written yet. Called under the zone's lock: it returns at once.</summary>
@@ -24,8 +26,8 @@ public interface IZones
     ValueTask<int> ReportAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default);
 
     /// <summary>
-    /// Describes the zones in some conditions, from the one that holds <paramref name="offset"/> on, as many as there are and fit; and counts all of
-    /// them on request.
+    /// Describes the zones in some conditions, from the one that holds <paramref name="offset"/> on, as many as there are and fit; and
+    /// counts all of them on request.
     /// </summary>
     ValueTask<ZoneFindings> FindAsync(
         long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken = default);

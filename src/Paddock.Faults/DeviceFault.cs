@@ -116,12 +116,3 @@ public sealed record DeviceFault
 /// <param name="Waiting">Requests that it holds now.</param>
 /// <param name="Spent">Whether it has met all that it was to meet.</param>
 public sealed record DeviceFaultState(int Id, DeviceFault Fault, long Seen, long Hits, int Waiting, bool Spent);
-
-/// <summary>A request failed on demand; the device is whole.</summary>
-/// <param name="error">The class.</param>
-/// <param name="message">A phrase for people.</param>
-public sealed class InjectedFaultException(BlockError error, string message) : BlockException(error, message)
-{
-    /// <summary>A protocol's own answer (<see cref="DeviceFault.Answer"/>); null: the one that the class maps to.</summary>
-    public Enum? Answer { get; init; }
-}

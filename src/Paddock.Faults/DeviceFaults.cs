@@ -4,7 +4,7 @@ namespace Paddock.Faults;
 
 /// <summary>The faults on demand of one device, whoever asks it: rules, and the requests that they hold now.</summary>
 /// <remarks>Without rules a request costs one volatile read. Every rule counts on its own; the oldest that meets a request decides.</remarks>
-public sealed class DeviceFaults
+public sealed class DeviceFaults : IHeldRequests
 {
     /// <summary>Rules at once; a spent one makes room for a new one.</summary>
     public const int MaxRules = 256;
@@ -20,7 +20,7 @@ public sealed class DeviceFaults
     /// <param name="time">Measures delays.</param>
     public DeviceFaults(TimeProvider? time = null) => _time = time ?? TimeProvider.System;
 
-    /// <summary>Raised when a rule has begun to hold a request.</summary>
+    /// <inheritdoc/>
     public event Action? Held;
 
     /// <summary>Called for each request, before the rules; null: none are counted.</summary>
@@ -99,9 +99,7 @@ public sealed class DeviceFaults
     /// <returns>How many.</returns>
     public int GiveUpAll() => End(static _ => true, proceed: false);
 
-    /// <summary>Cancels a request while a rule holds it: it fails with <see cref="BlockError.Cancelled"/>.</summary>
-    /// <param name="request">The source of the token that it was made with; cancelled if the request is held.</param>
-    /// <returns>False when no rule holds it: it runs to its end, and the source is left alone.</returns>
+    /// <inheritdoc/>
     public bool CancelHeld(CancellationTokenSource request)
     {
         var token = request.Token;

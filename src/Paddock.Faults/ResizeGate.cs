@@ -3,7 +3,9 @@ using Paddock.Block.Concurrency;
 
 namespace Paddock.Faults;
 
-/// <summary>Changes a device's size while no request is inside: those under way end first, new ones wait and see the device as it is afterwards.</summary>
+/// <summary>
+/// Changes a device's size while no request is inside: those under way end first, new ones wait and see the device as it is afterwards.
+/// </summary>
 internal sealed class ResizeGate
 {
     private volatile bool _shrunk;

@@ -4,8 +4,8 @@ using Paddock.Block;
 namespace Paddock.Faults;
 
 /// <summary>
-/// A device as servers share it between clients: requests first pass the rules of <see cref="DeviceFaults"/>, then the gate that stands closed
-/// while the size changes, and then reach the device, which may be replaced (a drive whose power was cut comes back as another one).
+/// A device as servers share it between clients: requests first pass the rules of <see cref="DeviceFaults"/>, then the gate that is
+/// closed while the size changes, and then reach the device, which may be replaced (as a drive is whose power was cut).
 /// </summary>
 /// <remarks>
 /// A client's token ends the wait that a rule imposes, and goes no further: a request that has reached the device is completed.
@@ -26,12 +26,14 @@ public sealed class ServedDevice : DelegatingDevice
         ZonesWithoutFaults = device.Zones is null ? null : new ServedZones(this, DeviceOperations.None);
     }
 
-    /// <summary>Raised after the size has changed, when requests run again; also where the change failed after that, and may not be durable.</summary>
+    /// <summary>
+    /// Raised after the size has changed, when requests run again; also where the change failed after that, and may not be durable.
+    /// </summary>
     public event Action? Resized;
 
     /// <summary>
-    /// Raised before a change of the size, with the new one in bytes, while requests stand still. A handler returns null, or why the change is
-    /// impossible: then it is refused.
+    /// Raised before a change of the size, with the new one in bytes, while requests stand still. A handler returns null, or why the
+    /// change is impossible: then it is refused.
     /// </summary>
     public event Func<long, string?>? Resizing;
 
@@ -46,7 +48,9 @@ public sealed class ServedDevice : DelegatingDevice
 
     internal IBlockDevice Device => Inner;
 
-    /// <summary>Replaces the device by another of the same kind and geometry; the size may differ. No request may be inside the old one.</summary>
+    /// <summary>
+    /// Replaces the device by another of the same kind and geometry; the size may differ. No request may be inside the old one.
+    /// </summary>
     /// <returns>The previous device, no longer owned.</returns>
     /// <exception cref="BlockException">The new one is of another kind, or has other zones.</exception>
     public IBlockDevice Replace(IBlockDevice device)
@@ -91,10 +95,13 @@ public sealed class ServedDevice : DelegatingDevice
     /// <inheritdoc/>
     public override ValueTask FlushAsync(CancellationToken cancellationToken = default)
         => RunAsync(
-            new ServedRange(DeviceOperations.Flush, 0, 0), 0, static (device, _) => device.FlushAsync(CancellationToken.None), cancellationToken);
+            new ServedRange(DeviceOperations.Flush, 0, 0), 0, static (device, _) => device.FlushAsync(CancellationToken.None),
+            cancellationToken);
 
     /// <inheritdoc/>
-    /// <remarks>The new size is durable when this completes. The same size changes nothing, stops no request, and raises no event.</remarks>
+    /// <remarks>
+    /// The new size is durable when this completes. The same size changes nothing, stops no request, and raises no event.
+    /// </remarks>
     public override async ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
     {
@@ -105,11 +112,13 @@ public sealed class ServedDevice : DelegatingDevice
     }
 
     /// <summary>Changes the size to one that depends on the current one, with no other change in between.</summary>
-    /// <param name="sizeOf">Returns the new size for the current one, both in bytes; what it throws reaches the caller, and nothing is changed.</param>
+    /// <param name="sizeOf">Returns the new size in bytes for the current one; if it throws, nothing is changed.</param>
     /// <param name="preallocation">What is reserved for the new part.</param>
     /// <param name="cancellationToken">Ends it early.</param>
     /// <returns>The previous size, in bytes.</returns>
-    /// <exception cref="BlockException">It failed; a change of the size made before that stays, and <see cref="Resized"/> is raised.</exception>
+    /// <exception cref="BlockException">
+    /// It failed; a change of the size made before that stays, and <see cref="Resized"/> is raised.
+    /// </exception>
     public ValueTask<long> ResizeAsync(Func<long, long> sizeOf, Preallocation preallocation, CancellationToken cancellationToken = default)
         => _resizing.ResizeAsync(Inner, sizeOf, Resizing, preallocation, Resized, cancellationToken);
 
@@ -166,7 +175,8 @@ public sealed class ServedDevice : DelegatingDevice
 
     /// <summary>The same for a request with a result.</summary>
     internal ValueTask<TResult> RunAsync<TRequest, TResult>(
-        in ServedRange range, in TRequest request, Func<IBlockDevice, TRequest, ValueTask<TResult>> send, CancellationToken cancellationToken)
+        in ServedRange range, in TRequest request, Func<IBlockDevice, TRequest, ValueTask<TResult>> send,
+        CancellationToken cancellationToken)
     {
         int ticket = range.IsFree || Faults.IsIdle ? _resizing.Gate.TryEnter() : -1;
         if (ticket < 0)

@@ -28,6 +28,7 @@ internal readonly record struct ServedRange(DeviceOperations Operation, long Off
         }
 
         string message = $"offset {Offset}, length {Length}: outside the device of {size} bytes";
-        throw (Operation & OfZones) != 0 ? new ZoneException(ZoneError.OutOfRange, 0, message) : new BlockException(BlockError.OutOfRange, message);
+        throw (Operation & OfZones) != 0
+            ? new ZoneException(ZoneError.OutOfRange, 0, message) : new BlockException(BlockError.OutOfRange, message);
     }
 }

@@ -36,8 +36,10 @@ internal sealed class ServedZones(ServedDevice served, DeviceOperations operatio
         long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
         CancellationToken cancellationToken = default)
         => served.RunAsync(
-            new ServedRange(operations & DeviceOperations.Append, zoneStart, data.Length, Limits.ZoneSize), (zoneStart, data, flags, observer),
-            static (device, r) => device.Zones!.AppendAsync(r.zoneStart, r.data, r.flags, r.observer, CancellationToken.None), cancellationToken);
+            new ServedRange(operations & DeviceOperations.Append, zoneStart, data.Length, Limits.ZoneSize),
+            (zoneStart, data, flags, observer),
+            static (device, r) => device.Zones!.AppendAsync(r.zoneStart, r.data, r.flags, r.observer, CancellationToken.None),
+            cancellationToken);
 
     private static DeviceOperations OperationOf(ZoneAction action) => action switch
     {
@@ -61,16 +63,19 @@ internal sealed class ServedZones(ServedDevice served, DeviceOperations operatio
         public ValueTask SetConditionAsync(int zone, ZoneCondition condition, CancellationToken cancellationToken = default)
             => served.RunAsync(
                 Anywhere, (zone, condition, cancellationToken),
-                static (device, r) => device.Zones!.Attributes!.SetConditionAsync(r.zone, r.condition, r.cancellationToken), cancellationToken);
+                static (device, r) => device.Zones!.Attributes!.SetConditionAsync(r.zone, r.condition, r.cancellationToken),
+                cancellationToken);
 
         public ValueTask<bool> ReadExtensionAsync(int zone, Memory<byte> buffer, CancellationToken cancellationToken = default)
             => served.RunAsync(
                 Anywhere, (zone, buffer, cancellationToken),
-                static (device, r) => device.Zones!.Attributes!.ReadExtensionAsync(r.zone, r.buffer, r.cancellationToken), cancellationToken);
+                static (device, r) => device.Zones!.Attributes!.ReadExtensionAsync(r.zone, r.buffer, r.cancellationToken),
+                cancellationToken);
 
         public ValueTask WriteExtensionAsync(int zone, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
             => served.RunAsync(
                 Anywhere, (zone, data, cancellationToken),
-                static (device, r) => device.Zones!.Attributes!.WriteExtensionAsync(r.zone, r.data, r.cancellationToken), cancellationToken);
+                static (device, r) => device.Zones!.Attributes!.WriteExtensionAsync(r.zone, r.data, r.cancellationToken),
+                cancellationToken);
     }
 }

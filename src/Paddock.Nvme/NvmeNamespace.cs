@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
 using Paddock.Block;
-using Paddock.Faults;
 using Paddock.Nvme.Identify;
 using Paddock.Nvme.Target;
 using Paddock.Serving;
@@ -60,8 +59,8 @@ public sealed class NvmeNamespace
     /// <summary>What was written to its zones.</summary>
     public ZoneTraffic ZoneTraffic { get; }
 
-    /// <summary>The rules in front of <see cref="Device"/>, which may hold a command back; null: there are none, and no command can be aborted.</summary>
-    public DeviceFaults? Faults { get; init; }
+    /// <summary>What may hold a command back before <see cref="Device"/>; null: nothing does, and no command can be aborted.</summary>
+    public IHeldRequests? HeldRequests { get; init; }
 
     /// <summary>A globally unique identifier; set when the namespace joins its subsystem.</summary>
     public Guid Identifier { get; private set; }
@@ -86,7 +85,7 @@ public sealed class NvmeNamespace
     }
 
     /// <summary>Ends the wait of a command that a rule holds; without rules a command runs to its end.</summary>
-    internal CancellationToken TokenOf(Command command) => Faults is null ? CancellationToken.None : command.Cancellation.Token;
+    internal CancellationToken TokenOf(Command command) => HeldRequests is null ? CancellationToken.None : command.Cancellation.Token;
 
     // the same image under the same name keeps its identifier, so that a host that comes back knows it again
     internal void Join(string subsystem)

@@ -1,3 +1,5 @@
+using Paddock.Testing;
+
 namespace Paddock.Block.Tests;
 
 public class BlockStreamTests
@@ -66,7 +68,7 @@ public class BlockStreamTests
         Assert.Equal(BlockError.InvalidArgument, e.Error);
         Assert.Equal($"a write of 513 bytes at {Size - 512} reaches past the end of the disk at {Size}: resize the disk first", e.Message);
         Assert.Throws<BlockException>(() => stream.Write(Bytes(2 << 20).AsSpan()));
-        Assert.Equal(0, disk.Writes);
+        Assert.Equal(0, disk.Count(DeviceCall.Write));
         Assert.Equal(Size - 512, stream.Position);
     }
 
@@ -92,7 +94,7 @@ public class BlockStreamTests
         await using var stream = new BlockStream(disk);
         stream.Position = 512;
         stream.Write(Bytes(1024), 0, 1024);
-        Assert.Equal((0, 1), (disk.Reads, disk.Writes));
+        Assert.Equal((0, 1), (disk.Count(DeviceCall.Read), disk.Count(DeviceCall.Write)));
     }
 
     [Fact]
@@ -107,8 +109,8 @@ public class BlockStreamTests
         Assert.Equal(Bytes(5000), found);
 
         // 2048 + 2048 + 512 bytes, and the last block with a read before its write
-        Assert.Equal(4, disk.Writes);
-        Assert.Equal(5, disk.Reads);
+        Assert.Equal(4, disk.Count(DeviceCall.Write));
+        Assert.Equal(5, disk.Count(DeviceCall.Read));
     }
 
     [Fact]
@@ -146,7 +148,7 @@ public class BlockStreamTests
         Assert.Throws<NotSupportedException>(() => stream.Write(Bytes(1), 0, 1));
         Assert.Throws<NotSupportedException>(() => stream.SetLength(0));
         await stream.FlushAsync(Token);
-        Assert.Equal(0, disk.Flushes);
+        Assert.Equal(0, disk.Count(DeviceCall.Flush));
     }
 
     [Fact]
@@ -156,8 +158,8 @@ public class BlockStreamTests
         await using var stream = new BlockStream(disk);
         stream.Flush();
         await stream.FlushAsync(Token);
-        Assert.Equal(2, disk.Flushes);
-        disk.FlushError = new BlockException(BlockError.NoSpace, "no space");
+        Assert.Equal(2, disk.Count(DeviceCall.Flush));
+        disk.Failures[DeviceCall.Flush] = new BlockException(BlockError.NoSpace, "no space");
         Assert.Equal(BlockError.NoSpace, Assert.Throws<BlockException>(stream.Flush).Error);
     }
 
@@ -170,14 +172,14 @@ public class BlockStreamTests
         var stream = new BlockStream(disk, leaveOpen);
         await stream.DisposeAsync();
         await stream.DisposeAsync();
-        Assert.Equal(leaveOpen ? 0 : 1, disk.Disposals);
+        Assert.Equal(leaveOpen ? 0 : 1, disk.Count(DeviceCall.Dispose));
         Assert.False(stream.CanRead || stream.CanWrite || stream.CanSeek);
         Assert.Throws<ObjectDisposedException>(() => stream.ReadByte());
         Assert.Throws<ObjectDisposedException>(() => stream.Length);
 
         disk = Disk(1);
         new BlockStream(disk, leaveOpen).Dispose();
-        Assert.Equal(leaveOpen ? 0 : 1, disk.Disposals);
+        Assert.Equal(leaveOpen ? 0 : 1, disk.Count(DeviceCall.Dispose));
     }
 
     [Fact]
@@ -222,76 +224,30 @@ public class BlockStreamTests
 
     private static byte[] Bytes(int count) => [.. Enumerable.Range(0, count).Select(static i => (byte)(i * 31 % 251))];
 
-    private static BlockDisk Disk(int block, int maxTransfer = 1 << 20, bool isReadOnly = false)
+    // takes whole blocks only, and completes half of its requests later
+    private static TestDevice Disk(int block, int maxTransfer = 1 << 20, bool isReadOnly = false)
     {
-        var disk = new BlockDisk(new MemoryStorage(), block, maxTransfer, isReadOnly);
-        disk.ResizeAsync(Size).AsTask().GetAwaiter().GetResult();
-        return disk;
-    }
-
-    /// <summary>A disk in memory that takes whole blocks only, completes half of its requests later, and counts them.</summary>
-    private sealed class BlockDisk(MemoryStorage storage, int block, int maxTransfer, bool isReadOnly)
-        : DelegatingDevice(new RawDevice(storage))
-    {
-        private int _turn;
-
-        public int Reads { get; private set; }
-
-        public int Writes { get; private set; }
-
-        public int Flushes { get; private set; }
-
-        public int Disposals { get; private set; }
-
-        public BlockException? FlushError { get; set; }
-
-        public override bool IsReadOnly => isReadOnly;
-
-        public override BlockLimits Limits => new(block, maxTransfer, 0);
-
-        public override async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        int turn = 0;
+        TestDevice disk = null!;
+        disk = new TestDevice(Size, new BlockLimits(block, maxTransfer, 0), isReadOnly)
         {
-            Check(offset, buffer.Length);
-            Reads++;
-            await TurnAsync();
-            await Inner.ReadAsync(offset, buffer, cancellationToken);
-        }
-
-        public override async ValueTask WriteAsync(
-            long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
-        {
-            Check(offset, data.Length);
-            Writes++;
-            await TurnAsync();
-            await Inner.WriteAsync(offset, data, flags, cancellationToken);
-        }
-
-        public override ValueTask FlushAsync(CancellationToken cancellationToken = default)
-        {
-            Flushes++;
-            return FlushError is { } error ? ValueTask.FromException(error) : Inner.FlushAsync(cancellationToken);
-        }
-
-        public override ValueTask DisposeAsync()
-        {
-            Disposals++;
-            return base.DisposeAsync();
-        }
-
-        private void Check(long offset, int length)
-        {
-            Assert.Equal(0, offset % block);
-            Assert.Equal(0, length % block);
-            Assert.InRange(length, 1, maxTransfer);
-            Assert.InRange(offset + length, 0, Length);
-        }
-
-        private async ValueTask TurnAsync()
-        {
-            if (_turn++ % 2 == 0)
+            Around = async (request, run) =>
             {
-                await Task.Yield();
-            }
-        }
+                if (request.Call is DeviceCall.Read or DeviceCall.Write)
+                {
+                    Assert.Equal(0, request.Offset % block);
+                    Assert.Equal(0, request.Length % block);
+                    Assert.InRange(request.Length, 1, maxTransfer);
+                    Assert.InRange(request.Offset + request.Length, 0, disk.Length);
+                    if (turn++ % 2 == 0)
+                    {
+                        await Task.Yield();
+                    }
+                }
+
+                await run();
+            },
+        };
+        return disk;
     }
 }

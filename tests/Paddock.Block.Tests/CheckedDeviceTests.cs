@@ -1,3 +1,5 @@
+using Paddock.Testing;
+
 namespace Paddock.Block.Tests;
 
 public class CheckedDeviceTests
@@ -14,13 +16,13 @@ public class CheckedDeviceTests
     [InlineData(long.MaxValue & ~511, 512)]
     public async Task Requests_outside_the_device_are_refused(long offset, int length)
     {
-        var inner = new Stub();
+        var inner = Disk();
         await using var device = CheckedDevice.Wrap(inner);
         Refused(BlockError.OutOfRange, () => device.ReadAsync(offset, new byte[length], Token));
         Refused(BlockError.OutOfRange, () => device.WriteAsync(offset, new byte[length], cancellationToken: Token));
         Refused(BlockError.OutOfRange, () => device.WriteZeroesAsync(offset, length, cancellationToken: Token));
         Refused(BlockError.OutOfRange, () => device.DiscardAsync(offset, length, Token));
-        Assert.Equal(0, inner.Requests);
+        Assert.Equal(0, Changes(inner));
     }
 
     [Theory]
@@ -30,19 +32,19 @@ public class CheckedDeviceTests
     [InlineData(Size - 2048, 2048)]
     public async Task Requests_that_just_fit_pass(long offset, int length)
     {
-        var inner = new Stub();
+        var inner = Disk();
         await using var device = CheckedDevice.Wrap(inner);
         await device.ReadAsync(offset, new byte[length], Token);
         await device.WriteAsync(offset, new byte[length], cancellationToken: Token);
         await device.WriteZeroesAsync(offset, length, cancellationToken: Token);
         await device.DiscardAsync(offset, length, Token);
-        Assert.Equal(4, inner.Requests);
+        Assert.Equal(4, Changes(inner));
     }
 
     [Fact]
     public async Task A_length_near_the_limit_of_numbers_does_not_wrap_around()
     {
-        await using var device = CheckedDevice.Wrap(new Stub());
+        await using var device = CheckedDevice.Wrap(Disk());
         Refused(BlockError.OutOfRange, () => device.WriteZeroesAsync(512, long.MaxValue & ~511, cancellationToken: Token));
         Refused(BlockError.OutOfRange, () => device.DiscardAsync(512, -512, Token));
         var status = await device.GetStatusAsync(512, long.MaxValue, Token);
@@ -54,7 +56,7 @@ public class CheckedDeviceTests
     [Fact]
     public async Task What_is_misaligned_or_too_long_is_refused()
     {
-        await using var device = CheckedDevice.Wrap(new Stub());
+        await using var device = CheckedDevice.Wrap(Disk());
         Refused(BlockError.InvalidArgument, () => device.ReadAsync(1, new byte[512], Token));
         Refused(BlockError.InvalidArgument, () => device.WriteAsync(0, new byte[511], cancellationToken: Token));
         Refused(BlockError.InvalidArgument, () => device.ReadAsync(0, new byte[2560], Token));
@@ -66,65 +68,22 @@ public class CheckedDeviceTests
     [Fact]
     public async Task A_device_for_reading_takes_no_changes_and_a_flush_is_nothing()
     {
-        var inner = new Stub { IsReadOnly = true };
+        var inner = Disk(readOnly: true);
         await using var device = CheckedDevice.Wrap(inner);
         Refused(BlockError.ReadOnly, () => device.WriteAsync(0, new byte[512], cancellationToken: Token));
         Refused(BlockError.ReadOnly, () => device.WriteZeroesAsync(0, 512, cancellationToken: Token));
         Refused(BlockError.ReadOnly, () => device.DiscardAsync(0, 512, Token));
         Refused(BlockError.ReadOnly, () => device.ResizeAsync(512, cancellationToken: Token));
         await device.FlushAsync(Token);
-        Assert.Equal(0, inner.Requests);
+        Assert.Equal(0, Changes(inner));
     }
 
     private static void Refused(BlockError error, Func<ValueTask> request)
         => Assert.Equal(error, Assert.Throws<BlockException>(() => { _ = request().AsTask(); }).Error);
 
-    /// <summary>Counts what gets through.</summary>
-    private sealed class Stub : IBlockDevice
-    {
-        public int Requests { get; private set; }
+    private static TestDevice Disk(bool readOnly = false) => new(Size, new BlockLimits(512, 2048, 0), readOnly);
 
-        public long Length => Size;
-
-        public IBlockDevice? Backing => null;
-
-        public IZones? Zones => null;
-
-        public void ThrowIfFlushFailed()
-        {
-        }
-
-        public bool IsReadOnly { get; init; }
-
-        public BlockLimits Limits => new(512, 2048, 0);
-
-        public ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default) => Count();
-
-        public ValueTask WriteAsync(
-            long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
-            => Count();
-
-        public ValueTask WriteZeroesAsync(
-            long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
-            => Count();
-
-        public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default) => Count();
-
-        public ValueTask FlushAsync(CancellationToken cancellationToken = default) => Count();
-
-        public ValueTask ResizeAsync(
-            long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-            => Count();
-
-        public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
-            => new(new BlockStatus(length, BlockStatusFlags.Data));
-
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
-
-        private ValueTask Count()
-        {
-            Requests++;
-            return ValueTask.CompletedTask;
-        }
-    }
+    private static int Changes(TestDevice device)
+        => device.Count(
+            DeviceCall.Read, DeviceCall.Write, DeviceCall.WriteZeroes, DeviceCall.Discard, DeviceCall.Flush, DeviceCall.Resize);
 }

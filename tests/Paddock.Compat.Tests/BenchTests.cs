@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Compat.Img;
+using Paddock.Testing;
 
 namespace Paddock.Compat.Tests;
 
@@ -76,16 +77,32 @@ public class BenchTests
     [InlineData(false)]
     public async Task Requests_that_take_time_run_side_by_side_up_to_the_depth(bool drains)
     {
-        await using var device = new SlowDevice();
+        int underWay = 0, most = 0, underWayAtFlush = 0;
+        await using var device = new TestDevice(1 << 20)
+        {
+            Around = async (request, run) =>
+            {
+                if (request.Call == DeviceCall.Flush)
+                {
+                    underWayAtFlush += Volatile.Read(ref underWay);
+                    await Task.Yield();
+                    return;
+                }
+
+                most = Math.Max(most, Interlocked.Increment(ref underWay));
+                await Task.Delay(2);
+                Interlocked.Decrement(ref underWay);
+            },
+        };
         var plan = new RequestPlan
         {
             Count = 64, Depth = 8, Offset = 0, Size = 512, Step = 512, IsWrite = true, FlushInterval = 16, DrainsOnFlush = drains,
         };
         using var loop = new RequestLoop(device, plan);
         await loop.RunAsync();
-        Assert.Equal((64, 4), (device.Done, device.Flushes));
-        Assert.InRange(device.Most, 2, 8);
-        Assert.Equal(0, drains ? device.UnderWayAtFlush : 0);
+        Assert.Equal((64, 4), (device.Count(DeviceCall.Write), device.Count(DeviceCall.Flush)));
+        Assert.InRange(most, 2, 8);
+        Assert.Equal(0, drains ? underWayAtFlush : 0);
     }
 
     private static async Task<long> AllocatedAsync(IBlockDevice device, int count)
@@ -99,36 +116,4 @@ public class BenchTests
 
     private static Task<byte[]> BytesAsync(ImgPeer peer, string name)
         => File.ReadAllBytesAsync(peer.Path(name), TestContext.Current.CancellationToken);
-
-    private sealed class SlowDevice() : DelegatingDevice(new RawDevice(new MemoryStorage()))
-    {
-        private int _underWay;
-        private int _done;
-
-        public int Done => _done;
-
-        public int Most { get; private set; }
-
-        public int Flushes { get; private set; }
-
-        public int UnderWayAtFlush { get; private set; }
-
-        public override long Length => 1 << 20;
-
-        public override async ValueTask WriteAsync(
-            long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
-        {
-            Most = Math.Max(Most, Interlocked.Increment(ref _underWay));
-            await Task.Delay(2, cancellationToken);
-            Interlocked.Increment(ref _done);
-            Interlocked.Decrement(ref _underWay);
-        }
-
-        public override async ValueTask FlushAsync(CancellationToken cancellationToken = default)
-        {
-            Flushes++;
-            UnderWayAtFlush += Volatile.Read(ref _underWay);
-            await Task.Yield();
-        }
-    }
 }

@@ -12,8 +12,8 @@ public class ServedDeviceResizeTests
     [Fact]
     public async Task No_request_is_inside_while_the_size_changes_and_what_grew_is_zeroes()
     {
-        var inner = new WatchedDevice(Large);
-        var device = new ServedDevice(inner);
+        var inner = new Watch(Large);
+        var device = new ServedDevice(inner.Device);
         bool ends = false;
         int refused = 0;
         var workers = Enumerable.Range(0, 4).Select(seed => Task.Run(async () =>
@@ -60,8 +60,8 @@ public class ServedDeviceResizeTests
     [Fact]
     public async Task A_request_under_way_ends_first_and_one_that_comes_meanwhile_sees_the_size_of_after()
     {
-        var inner = new WatchedDevice(Large) { Hold = new TaskCompletionSource() };
-        var device = new ServedDevice(inner);
+        var inner = new Watch(Large) { Hold = new TaskCompletionSource() };
+        var device = new ServedDevice(inner.Device);
         var first = device.WriteAsync(Large - 512, new byte[512]).AsTask();
         var resize = device.ResizeAsync(Small).AsTask();
         var outside = device.WriteAsync(Large - 512, new byte[512]).AsTask();
@@ -73,13 +73,13 @@ public class ServedDeviceResizeTests
         await resize;
         await inside;
         Assert.Equal(BlockError.OutOfRange, (await Assert.ThrowsAsync<BlockException>(() => outside)).Error);
-        Assert.Equal(Small, inner.Length);
+        Assert.Equal(Small, inner.Device.Length);
     }
 
     [Fact]
     public async Task Every_kind_of_request_beyond_a_cut_is_out_of_range()
     {
-        var device = new ServedDevice(new WatchedDevice(Large));
+        var device = new ServedDevice(new TestDevice(Large));
         await device.ResizeAsync(Small);
         foreach (var request in new Func<ValueTask>[]
         {
@@ -96,8 +96,8 @@ public class ServedDeviceResizeTests
     [Fact]
     public async Task Whoever_listens_is_told_of_changes_and_of_nothing_else()
     {
-        var inner = new WatchedDevice(Large);
-        var device = new ServedDevice(inner);
+        var inner = new Watch(Large);
+        var device = new ServedDevice(inner.Device);
         int told = 0;
         device.Resized += () => told++;
         await device.ResizeAsync(Large);
@@ -106,7 +106,7 @@ public class ServedDeviceResizeTests
         Assert.Equal((1, 1), (told, inner.FlushesAtSize(Small)));
         device.Resizing += length => length > Large ? "too long" : null;
         Assert.Equal("too long", (await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(Large + 512).AsTask())).Message);
-        inner.Failure = new BlockException(BlockError.NoSpace, "full");
+        inner.Device.Failures[DeviceCall.Resize] = new BlockException(BlockError.NoSpace, "full");
         Assert.Equal(BlockError.NoSpace, (await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(Large).AsTask())).Error);
         Assert.Equal((1, (long)Small), (told, device.Length));
 
@@ -120,14 +120,15 @@ public class ServedDeviceResizeTests
     [InlineData(2 * Large)]
     public async Task A_change_that_fails_after_the_size_is_told_and_made_durable_by_asking_again(int size)
     {
-        var inner = new WatchedDevice(Large) { FlushFailure = new BlockException(BlockError.Io, "no medium") };
-        var device = new ServedDevice(inner);
+        var inner = new Watch(Large);
+        inner.Device.Failures[DeviceCall.Flush] = new BlockException(BlockError.Io, "no medium");
+        var device = new ServedDevice(inner.Device);
         int told = 0;
         device.Resized += () => told += device.Length == size ? 1 : 0;
         await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(size).AsTask());
         Assert.Equal((1, (long)size), (told, device.Length));
         await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(size).AsTask());
-        inner.FlushFailure = null;
+        inner.Device.Failures.Clear();
         await device.ResizeAsync(size);
         Assert.Equal((1, 1, 1), (told, inner.Resizes, inner.FlushesAtSize(size)));
         await device.ResizeAsync(size);
@@ -137,8 +138,8 @@ public class ServedDeviceResizeTests
     [Fact]
     public async Task The_same_size_stops_nobody_and_touches_nothing()
     {
-        var inner = new WatchedDevice(Large) { Hold = new TaskCompletionSource() };
-        var device = new ServedDevice(inner);
+        var inner = new Watch(Large) { Hold = new TaskCompletionSource() };
+        var device = new ServedDevice(inner.Device);
         var held = device.WriteAsync(0, new byte[512]).AsTask();
 
         // a request is inside: were the gate closed, this would wait for it
@@ -152,8 +153,8 @@ public class ServedDeviceResizeTests
     [Fact]
     public async Task A_size_that_depends_on_the_one_of_now_finds_no_other_change_between()
     {
-        var inner = new WatchedDevice(Large) { Hold = new TaskCompletionSource() };
-        var device = new ServedDevice(inner);
+        var inner = new Watch(Large) { Hold = new TaskCompletionSource() };
+        var device = new ServedDevice(inner.Device);
         var held = device.WriteAsync(0, new byte[512]).AsTask();
         var first = device.ResizeAsync(2 * Large).AsTask();
         var second = device.ResizeAsync(now => now + Small, Preallocation.Off).AsTask();
@@ -248,7 +249,7 @@ public class ServedDeviceResizeTests
     [Fact]
     public async Task An_open_gate_costs_no_memory()
     {
-        var device = new ServedDevice(new WatchedDevice(Large));
+        var device = new ServedDevice(new TestDevice(Large));
         byte[] data = new byte[512];
         long least = long.MaxValue;
         for (int window = 0; window < 6 && least > 0; window++)
@@ -268,19 +269,20 @@ public class ServedDeviceResizeTests
         await device.DisposeAsync();
     }
 
-    /// <summary>A disk in memory that counts requests which a change of its size meets.</summary>
-    private sealed class WatchedDevice(long size) : DelegatingDevice(MemoryDisk.Of(size))
+    /// <summary>Counts the requests to a disk in memory that are inside while its size changes.</summary>
+    private sealed class Watch
     {
         private readonly List<long> _flushes = [];
         private int _inside, _met;
 
+        public Watch(long size) => Device = new TestDevice(size) { Around = RunAsync };
+
+        public TestDevice Device { get; }
+
+        /// <summary>Writes wait for it.</summary>
         public TaskCompletionSource? Hold { get; init; }
 
-        public BlockException? Failure { get; set; }
-
-        public BlockException? FlushFailure { get; set; }
-
-        public int Resizes { get; private set; }
+        public int Resizes => Device.Count(DeviceCall.Resize);
 
         public int Met => Volatile.Read(ref _met);
 
@@ -292,70 +294,38 @@ public class ServedDeviceResizeTests
             }
         }
 
-        public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        private async ValueTask RunAsync(DeviceRequest request, Func<ValueTask> run)
         {
-            Interlocked.Increment(ref _inside);
-            var reading = Inner.ReadAsync(offset, buffer, cancellationToken);
-            Interlocked.Decrement(ref _inside);
-            return reading;
-        }
-
-        public override ValueTask WriteAsync(
-            long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
-            => Hold is null ? Write(offset, data) : WriteHeldAsync(offset, data);
-
-        public override async ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
-        {
-            Interlocked.Increment(ref _inside);
-            await Task.Yield();
-            await Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
-            Interlocked.Decrement(ref _inside);
-        }
-
-        public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default) => default;
-
-        public override ValueTask FlushAsync(CancellationToken cancellationToken = default)
-        {
-            if (FlushFailure is not null)
+            if (request.Call == DeviceCall.Resize)
             {
-                throw FlushFailure;
+                Interlocked.Add(ref _met, Volatile.Read(ref _inside));
+                await Task.Yield();
+                await run();
+                Interlocked.Add(ref _met, Volatile.Read(ref _inside));
+                return;
             }
 
-            lock (_flushes)
+            if (request.Call == DeviceCall.Flush)
             {
-                _flushes.Add(Length);
+                lock (_flushes)
+                {
+                    _flushes.Add(Device.Length);
+                }
             }
 
-            return default;
-        }
-
-        public override async ValueTask ResizeAsync(
-            long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        {
-            if (Failure is not null)
+            if (request.Call == DeviceCall.Write && Hold is { } hold)
             {
-                throw Failure;
+                await hold.Task;
             }
 
-            Resizes++;
-            Interlocked.Add(ref _met, Volatile.Read(ref _inside));
-            await Task.Yield();
-            await Inner.ResizeAsync(length, preallocation, cancellationToken);
-            Interlocked.Add(ref _met, Volatile.Read(ref _inside));
-        }
-
-        private ValueTask Write(long offset, ReadOnlyMemory<byte> data)
-        {
             Interlocked.Increment(ref _inside);
-            var writing = Inner.WriteAsync(offset, data);
-            Interlocked.Decrement(ref _inside);
-            return writing;
-        }
+            if (request.Call == DeviceCall.WriteZeroes)
+            {
+                await Task.Yield();
+            }
 
-        private async ValueTask WriteHeldAsync(long offset, ReadOnlyMemory<byte> data)
-        {
-            await Hold!.Task;
-            await Write(offset, data);
+            await run();
+            Interlocked.Decrement(ref _inside);
         }
     }
 }

@@ -16,7 +16,7 @@ public partial class ArchitectureTests
         ["Zones"] = ["Block"],
         ["Qcow2"] = ["Block", "Zones"],
         ["Serving"] = ["Block"],
-        ["Nvme"] = ["Block", "Serving", "Faults"],
+        ["Nvme"] = ["Block", "Serving"],
         ["Nbd"] = ["Block", "Serving"],
         ["VhostUser"] = ["Block", "Posix", "Serving"],
         ["Images"] = ["Block", "Faults", "Posix", "Zones", "Qcow2", "Nvme", "Nbd"],

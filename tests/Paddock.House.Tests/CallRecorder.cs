@@ -3,7 +3,9 @@ using Paddock.Block;
 
 namespace Paddock.House.Tests;
 
-/// <summary>An object of any interface that records the calls it gets, and answers each with a value that can be told from a default.</summary>
+/// <summary>
+/// An object of any interface that records the calls it gets, and answers each with a value that can be told from a default.
+/// </summary>
 public class CallRecorder : DispatchProxy
 {
     private readonly Dictionary<MethodInfo, object?> _answers = [];

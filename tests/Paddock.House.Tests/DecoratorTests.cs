@@ -34,7 +34,8 @@ public class DecoratorTests
         [.. Directory.GetFiles(AppContext.BaseDirectory, "Paddock.*.dll").Select(Path.GetFileNameWithoutExtension)
             .Where(name => !name!.EndsWith(".Tests", StringComparison.Ordinal)).Select(name => Assembly.Load(name!))];
 
-    public static TheoryData<string> Decorators => [.. Types().Where(t => IsDecorator(t) && !Others.ContainsKey(t.Name)).Select(t => t.Name).Distinct()];
+    public static TheoryData<string> Decorators
+        => [.. Types().Where(t => IsDecorator(t) && !Others.ContainsKey(t.Name)).Select(t => t.Name).Distinct()];
 
     [Theory]
     [MemberData(nameof(Decorators))]
@@ -50,7 +51,8 @@ public class DecoratorTests
     [Fact]
     public void Class_with_a_device_or_storage_below_derives_from_the_delegating_base()
     {
-        var bare = Types().Where(t => !IsDecorator(t) && !Others.ContainsKey(t.Name) && Seam.Any(s => t.IsAssignableTo(s) && TakesOne(t, s)));
+        var bare = Types().Where(t => !IsDecorator(t) && !Others.ContainsKey(t.Name))
+            .Where(t => Seam.Any(s => t.IsAssignableTo(s) && TakesOne(t, s)));
         Assert.Empty(bare.Select(t => t.FullName));
     }
 
@@ -69,10 +71,12 @@ public class DecoratorTests
         Assert.Equal(["ReserveAsync"], MissingFrom(typeof(ForgetfulStorage)));
     }
 
-    private static IEnumerable<Type> Types() => Assemblies.SelectMany(a => a.GetTypes()).Where(t => t is { IsClass: true, IsAbstract: false });
+    private static IEnumerable<Type> Types()
+        => Assemblies.SelectMany(a => a.GetTypes()).Where(t => t is { IsClass: true, IsAbstract: false });
 
     private static bool IsDecorator(Type type)
-        => type.IsAssignableTo(typeof(DelegatingDevice)) || type.IsAssignableTo(typeof(DelegatingZones)) || type.IsAssignableTo(typeof(DelegatingStorage));
+        => type.IsAssignableTo(typeof(DelegatingDevice)) || type.IsAssignableTo(typeof(DelegatingZones))
+            || type.IsAssignableTo(typeof(DelegatingStorage));
 
     private static bool TakesOne(Type type, Type seam)
         => type.GetConstructors(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)
@@ -117,7 +121,8 @@ public class DecoratorTests
 
     private static void Send(Type seam, object upper, CallRecorder below, List<string> missing)
     {
-        foreach (var method in seam.GetInterfaces().Append(seam).SelectMany(i => i.GetMethods()).OrderBy(m => m.Name == nameof(IAsyncDisposable.DisposeAsync)))
+        foreach (var method in seam.GetInterfaces().Append(seam).SelectMany(i => i.GetMethods())
+            .OrderBy(m => m.Name == nameof(IAsyncDisposable.DisposeAsync)))
         {
             object?[] arguments = [.. method.GetParameters().Select(ArgumentOf)];
             int seen = below.Calls.Count;
@@ -147,7 +152,8 @@ public class DecoratorTests
     }
 
     private static object? ArgumentOf(ParameterInfo parameter)
-        => parameter.Name == "length" && parameter.Member.Name is "ResizeAsync" or "SetLengthAsync" ? 2L << 30 : CallRecorder.Sample(parameter.ParameterType);
+        => parameter.Name == "length" && parameter.Member.Name is "ResizeAsync" or "SetLengthAsync"
+            ? 2L << 30 : CallRecorder.Sample(parameter.ParameterType);
 
     private static bool Arrives((MethodInfo Method, object?[] Arguments) call, MethodInfo method, object?[] arguments)
         => call.Method == method && call.Arguments.Zip(arguments).All(a => Same(a.First, a.Second));
@@ -160,7 +166,8 @@ public class DecoratorTests
         _ => Equals(got, sent),
     };
 
-    private static string NameOf(MethodInfo method) => method.Name.StartsWith("get_", StringComparison.Ordinal) ? method.Name[4..] : method.Name;
+    private static string NameOf(MethodInfo method)
+        => method.Name.StartsWith("get_", StringComparison.Ordinal) ? method.Name[4..] : method.Name;
 
     private static void Wait(object? answer)
     {
@@ -195,6 +202,7 @@ public class DecoratorTests
 
     private sealed class ForgetfulStorage(IStorage storage) : DelegatingStorage(storage)
     {
-        public override ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default) => new(false);
+        public override ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
+            => new(false);
     }
 }

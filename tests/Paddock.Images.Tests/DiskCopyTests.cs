@@ -1,6 +1,7 @@
 using Paddock.Block;
 using Paddock.Images.Copying;
 using Paddock.Qcow2;
+using Paddock.Testing;
 
 namespace Paddock.Images.Tests;
 
@@ -35,15 +36,15 @@ public class DiskCopyTests
     [Fact]
     public async Task Holes_are_not_read_not_even_for_compression()
     {
-        await using var source = new CountingDevice(await RawOfAsync([]), 1L << 40);
+        await using var source = Source(await RawOfAsync([]), 1L << 40);
         var storage = new MemoryStorage();
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = 1L << 40 });
         await using var target = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
         var options = new CopyOptions { TargetIsZero = true, CompressedUnit = Cluster, WriteCompressed = target.WriteCompressedAsync };
         await DiskCopy.RunAsync(source, target, options);
-        Assert.Equal(0, source.Reads);
+        Assert.Equal(0, source.Count(DeviceCall.Read));
         await DiskCopy.RunAsync(source, target, new CopyOptions { TargetIsZero = true });
-        Assert.Equal(0, source.Reads);
+        Assert.Equal(0, source.Count(DeviceCall.Read));
     }
 
     [Fact]
@@ -64,8 +65,8 @@ public class DiskCopyTests
     [Fact]
     public async Task A_failure_of_an_unexpected_kind_ends_the_copy()
     {
-        await using var source = new CountingDevice(await RawOfAsync(Sparse(5)), 32 << 20);
-        await using var target = new CountingDevice(await RawOfAsync([]), 32 << 20);
+        await using var source = Source(await RawOfAsync(Sparse(5)), 32 << 20);
+        await using var target = Source(await RawOfAsync([]), 32 << 20);
 
         // the target throws what no device should
         var copy = DiskCopy.RunAsync(source, target, new CopyOptions()).AsTask();
@@ -77,12 +78,13 @@ public class DiskCopyTests
     {
         byte[] bytes = new byte[4 << 20];
         new Random(4).NextBytes(bytes);
-        await using var source = new CountingDevice(await RawOfAsync(bytes), bytes.Length) { Bad = [512 * 5, 512 * 5000, 512 * 5001] };
+        long[] bad = [512 * 5, 512 * 5000, 512 * 5001];
+        await using var source = Source(await RawOfAsync(bytes), bytes.Length, bad);
         await using var target = await RawOfAsync(new byte[bytes.Length]);
         var lost = new List<long>();
         await Assert.ThrowsAsync<CopyException>(async () => await DiskCopy.RunAsync(source, target, new CopyOptions()));
         await DiskCopy.RunAsync(source, target, new CopyOptions { Parallel = 1, Unreadable = (at, _) => lost.Add(at) });
-        Assert.Equal(source.Bad, lost);
+        Assert.Equal(bad, lost);
         lost.ForEach(at => bytes.AsSpan((int)at, 512).Clear());
         byte[] found = await AllAsync(target);
         Assert.True(bytes.AsSpan().SequenceEqual(found));
@@ -115,7 +117,10 @@ public class DiskCopyTests
     [Fact]
     public async Task What_the_sources_own_layer_does_not_hold_is_left_to_the_targets_backing_image()
     {
-        await using var source = new Overlay(await RawOfAsync(new byte[3 * Cluster]), await RawOfAsync(Sparse(9)[..(2 * Cluster)]));
+        await using var source = new TestDevice(await RawOfAsync(new byte[3 * Cluster]), backing: await RawOfAsync(Sparse(9)[..(2 * Cluster)]))
+        {
+            Status = (_, length) => new BlockStatus(length, BlockStatusFlags.None),
+        };
         byte[] old = new byte[3 * Cluster];
         Array.Fill(old, (byte)0xEE);
         await using var target = await RawOfAsync(old);
@@ -130,7 +135,8 @@ public class DiskCopyTests
     {
         await using var disk = await RawOfAsync(new byte[512]);
         await using var storage = new MemoryStorage();
-        var node = new ImageNode { Driver = "raw", Filename = "x", Storage = storage, Device = new UnclosableDevice(disk) };
+        var unclosable = new TestDevice(disk) { Failures = { [DeviceCall.Dispose] = new BlockException(BlockError.Io, "cannot close") } };
+        var node = new ImageNode { Driver = "raw", Filename = "x", Storage = storage, Device = unclosable };
         var failure = await Assert.ThrowsAsync<ToolException>(() => node.UseAsync(() => throw new ToolException("error while writing")).AsTask());
         Assert.Equal("error while writing", failure.Message);
         var closing = await Assert.ThrowsAsync<BlockException>(() => node.UseAsync(() => default).AsTask());
@@ -183,56 +189,19 @@ public class DiskCopyTests
         return bytes;
     }
 
-    /// <summary>A disk that is a hole behind its data, counts its reads and has bad sectors.</summary>
-    private sealed class CountingDevice(RawDevice data, long length) : DeviceDouble(data, length)
+    // a disk that is a hole behind its data, has bad sectors, and takes no writes
+    private static TestDevice Source(RawDevice data, long length, params long[] bad)
     {
-        private int _reads;
-
-        public int Reads => _reads;
-
-        public long[] Bad { get; init; } = [];
-
-        public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        long stored = data.Length;
+        return new TestDevice(data, readOnly: true, length: () => length)
         {
-            Interlocked.Increment(ref _reads);
-            return Bad.Any(b => b >= offset && b < offset + buffer.Length)
-                ? throw new BlockException(BlockError.Io, "bad sector") : base.ReadAsync(offset, buffer, cancellationToken);
-        }
-
-        public override ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
-            => offset < Data.Length ? base.GetStatusAsync(offset, Math.Min(length, Data.Length - offset), cancellationToken)
-                : new(new BlockStatus(length, BlockStatusFlags.Allocated | BlockStatusFlags.Zero));
-    }
-
-    private sealed class UnclosableDevice(RawDevice data) : DeviceDouble(data, data.Length)
-    {
-        public override async ValueTask DisposeAsync()
-        {
-            await base.DisposeAsync();
-            throw new BlockException(BlockError.Io, "cannot close");
-        }
-    }
-
-    /// <summary>A layer that holds nothing, over a backing image.</summary>
-    private sealed class Overlay(RawDevice data, IBlockDevice backing) : DeviceDouble(data, data.Length)
-    {
-        public override IBlockDevice? Backing => backing;
-
-        public override ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
-            => new(new BlockStatus(length, BlockStatusFlags.None));
-    }
-
-    private abstract class DeviceDouble(RawDevice data, long length) : DelegatingDevice(data)
-    {
-        public override long Length => length;
-
-        public override bool IsReadOnly => true;
-
-        protected RawDevice Data => data;
-
-        public override ValueTask WriteAsync(
-            long offset, ReadOnlyMemory<byte> bytes, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
-            => throw new InvalidOperationException();
+            Around = (request, run) => request.Call is DeviceCall.Write or DeviceCall.WriteZeroes ? throw new InvalidOperationException()
+                : request.Call == DeviceCall.Read && bad.Any(b => b >= request.Offset && b < request.Offset + request.Length)
+                    ? throw new BlockException(BlockError.Io, "bad sector") : run(),
+            Status = (offset, count) => offset < stored
+                ? data.GetStatusAsync(offset, Math.Min(count, stored - offset)).AsTask().Result
+                : new BlockStatus(count, BlockStatusFlags.Allocated | BlockStatusFlags.Zero),
+        };
     }
 
     /// <summary>A clock on which every wait is over at once, and has taken its time.</summary>

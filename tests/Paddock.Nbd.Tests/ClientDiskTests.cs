@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Testing;
 using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
@@ -14,8 +15,9 @@ public class ClientDiskTests
     [InlineData(511, 1)]
     public async Task An_export_that_is_no_whole_sectors_is_padded_with_zeroes(int size, int block)
     {
-        var device = new BlocksDevice(size, block);
-        device.Bytes.AsSpan().Fill(7);
+        var stored = MemoryDisk.Of(size);
+        await stored.WriteAsync(0, Enumerable.Repeat((byte)7, size).ToArray(), cancellationToken: Token);
+        var device = Devices.Blocks(stored, size, block);
         await using var bench = Bench.Of(device);
         await using var disk = new NbdDisk(await NbdClient.ConnectAsync(bench.Target, Token));
         Assert.Equal((size + 511) & ~511, disk.Length);
@@ -30,14 +32,14 @@ public class ClientDiskTests
         // the sector goes back as it came; bytes that have no place are refused
         last.AsSpan(0, inside).Fill(8);
         await disk.WriteAsync(at, last, WriteFlags.None, Token);
-        Assert.All(device.Bytes[^inside..], b => Assert.Equal(8, b));
+        Assert.All((await BytesOfAsync(stored, size))[^inside..], b => Assert.Equal(8, b));
         last[inside] = 1;
         var refused = await Assert.ThrowsAsync<BlockException>(async () => await disk.WriteAsync(at, last));
         Assert.Equal(BlockError.NoSpace, refused.Error);
         await disk.WriteAsync(size, new byte[512 - inside], WriteFlags.None, Token);
         await disk.DiscardAsync(at, 512, Token);
         await disk.WriteZeroesAsync(at, 512, ZeroFlags.MayUnmap, Token);
-        Assert.All(device.Bytes[^inside..], b => Assert.Equal(0, b));
+        Assert.All((await BytesOfAsync(stored, size))[^inside..], b => Assert.Equal(0, b));
         var pad = await disk.GetStatusAsync(size, 512 - inside, Token);
         Assert.Equal((512L - inside, BlockStatusFlags.Zero), (pad.Length, pad.Flags & (BlockStatusFlags.Zero | BlockStatusFlags.Data)));
     }
@@ -51,9 +53,11 @@ public class ClientDiskTests
         const int Size = 4 << 20, Seed = 91;
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {Seed}");
         var random = new Random(Seed);
-        var device = new BlocksDevice(Size, block);
-        random.NextBytes(device.Bytes);
-        byte[] model = [.. device.Bytes];
+        byte[] model = new byte[Size];
+        random.NextBytes(model);
+        var stored = MemoryDisk.Of(Size);
+        await stored.WriteAsync(0, model.ToArray(), cancellationToken: Token);
+        var device = Devices.Blocks(stored, Size, block);
         await using var bench = Bench.Of(device);
         await using var disk = new NbdDisk(await NbdClient.ConnectAsync(bench.Target, Token));
         Assert.Equal((uint)block, disk.Client.Info.MinimumBlock);
@@ -83,14 +87,15 @@ public class ClientDiskTests
             }
         }
 
-        Assert.True(model.AsSpan().SequenceEqual(device.Bytes));
+        Assert.Equal(model, await BytesOfAsync(stored, Size));
     }
 
     [Fact]
     public async Task Writes_to_parts_of_one_block_at_the_same_time_all_land()
     {
         const int Block = 4096, Part = 128;
-        var device = new BlocksDevice(4 * Block, Block);
+        var stored = MemoryDisk.Of(4 * Block);
+        var device = Devices.Blocks(stored, 4 * Block, Block);
         await using var bench = Bench.Of(device);
         await using var disk = new NbdDisk(await NbdClient.ConnectAsync(bench.Target, Token));
         for (byte round = 1; round < 40; round++)
@@ -102,14 +107,14 @@ public class ClientDiskTests
             all.Add(disk.WriteAsync(0, whole.AsMemory()).AsTask());
             all.Add(disk.WriteZeroesAsync((2 * Block) - 1, 1).AsTask());
             await Task.WhenAll(all);
-            Assert.All(device.Bytes[Block..((2 * Block) - Part)], b => Assert.Equal(value, b));
+            Assert.All((await BytesOfAsync(stored, 4 * Block))[Block..((2 * Block) - Part)], b => Assert.Equal(value, b));
         }
     }
 
     [Fact]
     public async Task An_export_that_is_no_multiple_of_its_smallest_block_is_refused()
     {
-        await using var bench = Bench.Of(new BlocksDevice(5000, 4096));
+        await using var bench = Bench.Of(Devices.Blocks(5000, 4096));
         var refused = await Assert.ThrowsAsync<BlockException>(async () => await NbdClient.ConnectAsync(bench.Target));
         Assert.Equal("export size 5000 is not multiple of minimum block size 4096", refused.Message);
     }
@@ -120,7 +125,8 @@ public class ClientDiskTests
     [InlineData(2)]
     public async Task Errors_come_in_words_and_a_servers_text_cannot_draw_on_the_terminal(int form)
     {
-        var device = new BlocksDevice(1 << 20, 1) { WriteFailure = new BlockException(BlockError.NoSpace, "full\n\u001b[31mall is well\u202e") };
+        var device = Devices.Blocks(1 << 20);
+        device.Failures[DeviceCall.Write] = new BlockException(BlockError.NoSpace, "full\n\u001b[31mall is well\u202e");
         await using var bench = Bench.Of(device, new NbdServerOptions { Newest = (Wire.HeaderForm)form });
         await using var client = await NbdClient.ConnectAsync(bench.Target, Token);
         var refused = await Assert.ThrowsAsync<BlockException>(async () => await client.WriteAsync(0, new byte[512]));
@@ -130,5 +136,12 @@ public class ClientDiskTests
             : @"No space left on device (the NBD server says: full\n\x1b[31mall is well\u202e)", refused.Message);
         var unknown = await Assert.ThrowsAsync<BlockException>(async () => await NbdClient.ConnectAsync(bench.Target with { ExportName = "a\u001b[2J" }));
         Assert.DoesNotContain('\u001b', unknown.Message);
+    }
+
+    private static async Task<byte[]> BytesOfAsync(RawDevice stored, int length)
+    {
+        byte[] bytes = new byte[length];
+        await stored.ReadAsync(0, bytes, Token);
+        return bytes;
     }
 }

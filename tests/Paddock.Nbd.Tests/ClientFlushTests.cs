@@ -14,14 +14,14 @@ public class ClientFlushTests
     [Fact]
     public async Task A_failed_flush_fails_every_later_one_until_the_disk_is_reopened()
     {
-        var device = new BlocksDevice(1 << 20, 1);
+        var device = Devices.Blocks(1 << 20);
         await using var bench = Bench.Of(device);
         await using (var client = await NbdClient.ConnectAsync(bench.Target, Token))
         {
             await client.WriteAsync(0, new byte[512], WriteFlags.None, Token);
-            device.FlushFailure = new BlockException(BlockError.Io, "the disk is broken");
+            device.Failures[DeviceCall.Flush] = new BlockException(BlockError.Io, "the disk is broken");
             Assert.Contains("broken", (await FailsAsync(client.FlushAsync(Token))).Message, StringComparison.Ordinal);
-            device.FlushFailure = null;
+            device.Failures.Clear();
             foreach (var later in new Func<ValueTask>[]
             {
                 () => client.FlushAsync(Token), () => client.FlushAsync(Token), () => client.WriteAsync(0, new byte[512]),
@@ -43,20 +43,21 @@ public class ClientFlushTests
     [Fact]
     public async Task A_server_that_stops_before_it_flushes_loses_nothing_by_that()
     {
-        var device = new BlocksDevice(1 << 20, 1) { FlushFailure = new BlockException(BlockError.Cancelled, "stopping") };
+        var device = Devices.Blocks(1 << 20);
+        device.Failures[DeviceCall.Flush] = new BlockException(BlockError.Cancelled, "stopping");
         await using var bench = Bench.Of(device);
         await using var client = await NbdClient.ConnectAsync(bench.Target, Token);
         await client.WriteAsync(0, new byte[512], WriteFlags.None, Token);
         await FailsAsync(client.FlushAsync(Token));
-        device.FlushFailure = null;
+        device.Failures.Clear();
         await client.FlushAsync(Token);
-        Assert.Equal(2, device.Flushes);
+        Assert.Equal(2, device.Count(DeviceCall.Flush));
     }
 
     [Fact]
     public async Task A_reconnect_between_a_write_and_its_flush_is_never_forgotten()
     {
-        await using var server = new NbdServer(new NbdServerOptions(), new NbdExport { Name = "", Device = new BlocksDevice(1 << 20, 1) });
+        await using var server = new NbdServer(new NbdServerOptions(), new NbdExport { Name = "", Device = Devices.Blocks(1 << 20) });
         await using var relay = new Relay(Listen(server));
         await using var client = await ConnectAsync(relay);
         await client.WriteAsync(0, new byte[512], WriteFlags.None, Token);
@@ -73,7 +74,7 @@ public class ClientFlushTests
     [Fact]
     public async Task A_reconnect_with_nothing_unflushed_loses_nothing()
     {
-        await using var server = new NbdServer(new NbdServerOptions(), new NbdExport { Name = "", Device = new BlocksDevice(1 << 20, 1) });
+        await using var server = new NbdServer(new NbdServerOptions(), new NbdExport { Name = "", Device = Devices.Blocks(1 << 20) });
         await using var relay = new Relay(Listen(server));
         await using var client = await ConnectAsync(relay);
         await client.WriteAsync(0, new byte[512], WriteFlags.None, Token);

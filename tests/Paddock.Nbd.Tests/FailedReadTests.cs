@@ -1,6 +1,7 @@
 using Paddock.Block;
 using Paddock.Nbd.Wire;
 using Paddock.Serving;
+using Paddock.Testing;
 using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
@@ -22,7 +23,7 @@ public class FailedReadTests
     public async Task A_read_that_fails_sends_its_error_and_nothing_that_it_did_not_read(int form, bool later)
     {
         var pool = new SlabPool(256 << 20);
-        await using var bench = Bench.Of(new HalfDevice(later), new NbdServerOptions { Buffers = pool });
+        await using var bench = Bench.Of(Half(later), new NbdServerOptions { Buffers = pool });
         foreach (int offset in new[] { 0, Good - 4096, Good })
         {
             foreach (int length in new[] { 512, 8192, 64 << 10, 128 << 10, 512 << 10 })
@@ -77,24 +78,10 @@ public class FailedReadTests
         }
     }
 
-    /// <summary>Reads what lies before <see cref="Good"/>; of what goes beyond it fills a part, and fails.</summary>
-    private sealed class HalfDevice(bool later) : IBlockDevice
+    // reads what lies before the limit; of what goes beyond it fills a part, and fails
+    private static TestDevice Half(bool later) => new(Size, readOnly: true)
     {
-        public long Length => Size;
-
-        public IBlockDevice? Backing => null;
-
-        public IZones? Zones => null;
-
-        public void ThrowIfFlushFailed()
-        {
-        }
-
-        public bool IsReadOnly => true;
-
-        public BlockLimits Limits { get; } = Bench.Disk().Device.Limits;
-
-        public async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        Reads = async (offset, buffer) =>
         {
             if (later)
             {
@@ -107,24 +94,6 @@ public class FailedReadTests
             {
                 throw new BlockException(BlockError.Io, "the medium is broken here");
             }
-        }
-
-        public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
-            => throw new NotSupportedException();
-
-        public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
-            => throw new NotSupportedException();
-
-        public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default) => throw new NotSupportedException();
-
-        public ValueTask FlushAsync(CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
-
-        public ValueTask ResizeAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-            => throw new NotSupportedException();
-
-        public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
-            => ValueTask.FromResult(new BlockStatus(length, BlockStatusFlags.Allocated | BlockStatusFlags.Data));
-
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
-    }
+        },
+    };
 }

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Nbd.Wire;
+using Paddock.Testing;
 using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
@@ -13,7 +14,7 @@ public class OddRequestTests
     [InlineData(2)]
     public async Task A_request_of_no_bytes_is_answered_and_asks_nothing_of_the_device(int form)
     {
-        var device = new FakeDevice();
+        var device = new TestDevice(1 << 20) { Records = true };
         await using var bench = Bench.Of(device);
         using var client = bench.Connect();
         client.Handshake((HeaderForm)form, "", form == 0 ? [] : ["base:allocation"]);
@@ -26,7 +27,7 @@ public class OddRequestTests
             }
         }
 
-        Assert.Empty(device.Asked);
+        Assert.Empty(device.Asked());
 
         // a block status of no bytes has no extent to tell, and one byte behind the end is outside
         if (form != 0)
@@ -39,27 +40,28 @@ public class OddRequestTests
 
         Ask(client, (HeaderForm)form, new NbdRequest(0, NbdCommand.Flush, 3, 0, 0));
         AssertDone(client, (HeaderForm)form, NbdCommand.Flush);
-        Assert.Equal(["flush"], device.Asked);
+        Assert.Equal(["flush"], device.Asked());
     }
 
     [Fact]
     public async Task A_device_that_cannot_tell_its_size_fails_requests_and_ends_no_connection()
     {
-        var device = new BlocksDevice(1 << 20, 1);
+        Exception? gone = null;
+        var device = new TestDevice(1 << 20, length: () => gone is null ? 1 << 20 : throw gone);
         await using var bench = Bench.Of(device);
         using var client = bench.Connect();
         client.Handshake();
-        device.SizeFailure = new BlockException(BlockError.Io, "the file is gone");
+        gone = new BlockException(BlockError.Io, "the file is gone");
         client.Ask(NbdCommand.Read, 1, 0, 512);
         Assert.Equal(NbdError.Io, client.Simple().Error);
         client.Send([.. RawClient.Compact(NbdCommand.Write, 2, 0, 512), .. new byte[512]]);
         Assert.Equal(NbdError.Io, client.Simple().Error);
         client.Send([.. RawClient.Compact(NbdCommand.Write, 3, 0, 128 << 10), .. new byte[128 << 10]]);
         Assert.Equal(NbdError.Io, client.Simple().Error);
-        device.SizeFailure = new InvalidOperationException("whatever");
+        gone = new InvalidOperationException("whatever");
         client.Ask(NbdCommand.Trim, 4, 0, 512);
         Assert.Equal(NbdError.Io, client.Simple().Error);
-        device.SizeFailure = null;
+        gone = null;
         client.Ask(NbdCommand.Read, 5, 0, 512);
         Assert.Equal(NbdError.None, client.Simple().Error);
         client.Take(512);
@@ -68,7 +70,7 @@ public class OddRequestTests
     [Fact]
     public async Task An_export_that_cannot_tell_its_size_is_refused_and_another_can_be_chosen()
     {
-        var broken = new BlocksDevice(1 << 20, 1) { SizeFailure = new BlockException(BlockError.Io, "the file is gone") };
+        var broken = new TestDevice(1 << 20, length: static () => throw new BlockException(BlockError.Io, "the file is gone"));
         await using var bench = new Bench(
             null, new NbdExport { Name = "broken", Device = broken }, new NbdExport { Name = "good", Device = Bench.Disk().Device });
         using var client = bench.Connect();
@@ -113,13 +115,13 @@ public class OddRequestTests
     [Fact]
     public async Task Requests_that_fail_count_as_errors_and_not_as_bytes()
     {
-        var device = new BlocksDevice(1 << 20, 1);
+        var device = new TestDevice(1 << 20);
         await using var bench = Bench.Of(device);
         using var client = bench.Connect();
         client.Handshake();
         Write(64 << 10, 0);
         Write(200 << 10, 0);
-        device.WriteFailure = new BlockException(BlockError.NoSpace, "full");
+        device.Failures[DeviceCall.Write] = new BlockException(BlockError.NoSpace, "full");
         Write(4096, 0, NbdError.NoSpace);
         Write(200 << 10, 0, NbdError.NoSpace);
         Write(4096, 1 << 20, NbdError.NoSpace);

@@ -1,6 +1,7 @@
 using Paddock.Block;
 using Paddock.Nbd.Wire;
 using Paddock.Qcow2;
+using Paddock.Testing;
 using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
@@ -154,24 +155,35 @@ public class ServerTests
     [Fact]
     public async Task A_stop_answers_what_is_under_way_and_flushes()
     {
-        var device = new FakeDevice { Hold = new TaskCompletionSource() };
+        TaskCompletionSource reading = new(), hold = new();
+        var device = new TestDevice(1 << 20)
+        {
+            Records = true,
+            Around = async (request, run) =>
+            {
+                if (request.Call == DeviceCall.Read)
+                {
+                    reading.SetResult();
+                    await hold.Task;
+                }
+
+                await run();
+            },
+        };
         await using var bench = Bench.Of(device);
         using var client = bench.Connect();
         client.Handshake();
         client.Ask(NbdCommand.Read, 1, 0, 512);
-        while (!device.Asked.Contains("read 0 512"))
-        {
-            await Task.Delay(5, TestContext.Current.CancellationToken);
-        }
+        await reading.Task.WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
 
         var stopping = bench.Server.StopAsync();
         Assert.False(stopping.IsCompleted);
-        device.Hold.SetResult();
+        hold.SetResult();
         await stopping;
         Assert.Equal(NbdError.None, client.Simple().Error);
         client.Take(512);
         Assert.True(client.IsHungUp());
-        Assert.Equal("flush", device.Asked[^1]);
+        Assert.Equal("flush", device.Asked()[^1]);
     }
 
     [Fact]
@@ -216,12 +228,12 @@ public class ServerTests
     [Fact]
     public async Task A_stop_flushes_every_export_and_reports_the_first_failure()
     {
-        var devices = Enumerable.Range(0, 3).Select(_ => new BlocksDevice(512, 1)).ToArray();
-        devices[0].FlushFailure = new BlockException(BlockError.Io, "first");
-        devices[1].FlushFailure = new BlockException(BlockError.NoSpace, "second");
+        var devices = Enumerable.Range(0, 3).Select(_ => Devices.Blocks(512)).ToArray();
+        devices[0].Failures[DeviceCall.Flush] = new BlockException(BlockError.Io, "first");
+        devices[1].Failures[DeviceCall.Flush] = new BlockException(BlockError.NoSpace, "second");
         var server = new NbdServer(new NbdServerOptions(), devices.Select((d, i) => new NbdExport { Name = $"{i}", Device = d }));
         var failure = await Assert.ThrowsAsync<BlockException>(() => server.StopAsync());
-        Assert.Equal(("first", 1, 1, 1), (failure.Message, devices[0].Flushes, devices[1].Flushes, devices[2].Flushes));
+        Assert.Equal(("first", 1, 1, 1), (failure.Message, devices[0].Count(DeviceCall.Flush), devices[1].Count(DeviceCall.Flush), devices[2].Count(DeviceCall.Flush)));
         await server.DisposeAsync();
     }
 

@@ -4,6 +4,7 @@ using Paddock.Block;
 using Paddock.Nbd.Transport;
 using Paddock.Nbd.Wire;
 using Paddock.Serving;
+using Paddock.Testing;
 using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
@@ -64,7 +65,12 @@ public class SessionTests
     [InlineData(0, 0, 512u, 128, 22u)]
     public async Task A_refused_request_ends_alone(ushort command, long offset, uint length, ushort flags, uint error)
     {
-        await using var bench = Bench.Of(new FakeDevice());
+        var device = new TestDevice(1 << 20)
+        {
+            Around = static (request, run) => (request.Zero & ZeroFlags.NoFallback) != 0
+                ? throw new BlockException(BlockError.NotSupported, "zeroes would have to be written") : run(),
+        };
+        await using var bench = Bench.Of(device);
         using var client = bench.Connect();
         client.Handshake();
         client.Ask((NbdCommand)command, 5, (ulong)offset, length, (CommandFlags)flags);
@@ -106,7 +112,7 @@ public class SessionTests
     [Fact]
     public async Task Flags_reach_the_device()
     {
-        var device = new FakeDevice();
+        var device = new TestDevice(1 << 20) { Records = true };
         await using var bench = Bench.Of(device);
         using var client = bench.Connect();
         client.Handshake();
@@ -123,7 +129,7 @@ public class SessionTests
         }
 
         Assert.Equal(
-            ["write 0 1 Fua", "zero 0 4096 MayUnmap", "zero 0 4096 Fua", "discard 0 4096", "flush", "read 0 4096", "flush"], device.Asked);
+            ["write 0 1 Fua", "zero 0 4096 MayUnmap", "zero 0 4096 Fua", "discard 0 4096", "flush", "read 0 4096", "flush"], device.Asked());
     }
 
     [Fact]
@@ -188,7 +194,7 @@ public class SessionTests
     [Fact]
     public async Task Block_status_tells_runs_and_one_where_one_is_wanted()
     {
-        var device = new FakeDevice
+        var device = new TestDevice(1 << 20)
         {
             Status = (offset, length) => new BlockStatus(
                 Math.Min(length, 65536 - (offset % 65536)),
@@ -206,9 +212,9 @@ public class SessionTests
     [Fact]
     public async Task The_depth_of_an_allocation_is_told_where_it_is_asked_for()
     {
-        var top = new FakeDevice
+        var below = new TestDevice(131072) { Status = (_, length) => new BlockStatus(length, BlockStatusFlags.Data | BlockStatusFlags.Allocated) };
+        var top = new TestDevice(1 << 20, backing: below)
         {
-            Below = new FakeDevice(131072) { Status = (_, length) => new BlockStatus(length, BlockStatusFlags.Data | BlockStatusFlags.Allocated) },
             Status = (offset, length) => offset < 65536
                 ? new BlockStatus(Math.Min(length, 65536 - offset), BlockStatusFlags.Data | BlockStatusFlags.Allocated) : new BlockStatus(length, 0),
         };
@@ -226,7 +232,15 @@ public class SessionTests
     [Fact]
     public async Task A_request_that_waits_holds_up_no_other()
     {
-        var device = new FakeDevice { Hold = new TaskCompletionSource() };
+        var hold = new TaskCompletionSource();
+        var device = new TestDevice(1 << 20)
+        {
+            Around = async (request, run) =>
+            {
+                await (request.Offset == 0 || request.Call == DeviceCall.Write ? hold.Task : Task.CompletedTask);
+                await run();
+            },
+        };
         await using var bench = Bench.Of(device);
         using var client = bench.Connect();
         client.Handshake();
@@ -234,7 +248,7 @@ public class SessionTests
         client.Ask(NbdCommand.Read, 2, 512, 512);
         Assert.Equal(2UL, client.Simple().Cookie);
         client.Take(512);
-        device.Hold.SetResult();
+        hold.SetResult();
         Assert.Equal(1UL, client.Simple().Cookie);
         client.Take(512);
     }
@@ -242,7 +256,28 @@ public class SessionTests
     [Fact]
     public async Task Requests_that_wait_for_a_disk_run_side_by_side()
     {
-        var device = new BlockingDevice();
+        int atWork = 0, most = 0;
+        var device = new TestDevice(1 << 20)
+        {
+            // reads keep their thread, as with a file that is not in memory
+            Reads = (_, buffer) =>
+            {
+                int now = Interlocked.Increment(ref atWork);
+                for (int seen = most; now > seen; seen = most)
+                {
+                    Interlocked.CompareExchange(ref most, now, seen);
+                }
+
+                using (var never = new ManualResetEventSlim())
+                {
+                    never.Wait(2);
+                }
+
+                Interlocked.Decrement(ref atWork);
+                buffer.Span.Clear();
+                return default;
+            },
+        };
         await using var bench = Bench.Of(device);
         using var client = bench.Connect();
         client.Handshake();
@@ -257,13 +292,21 @@ public class SessionTests
             client.Take(4096);
         }
 
-        Assert.InRange(device.MostAtOnce, 2, 200);
+        Assert.InRange(most, 2, 200);
     }
 
     [Fact]
     public async Task The_payload_of_a_write_that_waits_stays_as_it_is()
     {
-        var device = new FakeDevice { Hold = new TaskCompletionSource() };
+        var hold = new TaskCompletionSource();
+        var device = new TestDevice(1 << 20)
+        {
+            Around = async (request, run) =>
+            {
+                await (request.Offset == 0 || request.Call == DeviceCall.Write ? hold.Task : Task.CompletedTask);
+                await run();
+            },
+        };
         await using var bench = Bench.Of(device);
         using var client = bench.Connect();
         client.Handshake();
@@ -272,7 +315,7 @@ public class SessionTests
             client.Send([.. RawClient.Compact(NbdCommand.Write, i, i * 4096, 4096), .. Enumerable.Repeat((byte)(i + 1), 4096)]);
         }
 
-        device.Hold.SetResult();
+        hold.SetResult();
         for (int i = 0; i < 150; i++)
         {
             Assert.Equal(NbdError.None, client.Simple().Error);
@@ -289,9 +332,9 @@ public class SessionTests
     [InlineData(true)]
     public async Task Whatever_a_device_throws_ends_one_request(bool structured)
     {
-        var device = new FakeDevice
+        var device = new TestDevice(1 << 20)
         {
-            Failure = new InvalidOperationException("a fault of the device"),
+            Around = static (_, _) => ValueTask.FromException(new InvalidOperationException("a fault of the device")),
             Status = (_, length) => new BlockStatus(length, BlockStatusFlags.Data | BlockStatusFlags.Allocated),
         };
         await using var bench = Bench.Of(device);
@@ -310,7 +353,7 @@ public class SessionTests
             }
         }
 
-        device.Failure = null;
+        device.Around = null;
         client.Send([.. RawClient.Compact(NbdCommand.Write, 2, 0, 1), 1]);
         Assert.Equal(NbdError.None, client.Simple().Error);
     }

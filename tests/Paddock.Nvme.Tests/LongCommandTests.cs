@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Nvme.Wire;
+using Paddock.Testing;
 using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
@@ -12,9 +13,21 @@ public class LongCommandTests
     {
         const int verifies = 20, pieces = 32;
         await using var bench = await Bench.StartAsync();
-        var storage = new MemoryStorage();
-        await storage.SetLengthAsync(64 << 20);
-        var slow = new PacedDevice(new RawDevice(storage));
+        var reading = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var permits = new SemaphoreSlim(0);
+        var slow = new TestDevice(64 << 20)
+        {
+            Around = async (request, run) =>
+            {
+                if (request.Call == DeviceCall.Read)
+                {
+                    reading.TrySetResult();
+                    await permits.WaitAsync();
+                }
+
+                await run();
+            },
+        };
         await using var disk = CheckedDevice.Wrap(slow);
         bench.Subsystem.Add(new NvmeNamespace(2, disk, 512, "slow"));
         int before = bench.Server.Connections.Count;
@@ -30,17 +43,17 @@ public class LongCommandTests
                 io.Send(RawHost.Capsule(AdmissionTests.Entry(Opcode.Verify, 2, 0, 0) with { CommandId = i, Dword12 = (pieces << 11) - 1 }));
             }
 
-            await slow.Reading.Task.WaitAsync(TimeSpan.FromSeconds(60));
+            await reading.Task.WaitAsync(TimeSpan.FromSeconds(60));
             await bench.Zoned.WriteAsync(0, new byte[4096]);
         }
 
         while (bench.Server.Connections.Count > before)
         {
-            slow.Permits.Release();
+            permits.Release();
             await Task.Delay(1);
         }
 
-        Assert.InRange(slow.Reads, 1, (verifies * pieces) - 1);
+        Assert.InRange(slow.Count(DeviceCall.Read), 1, (verifies * pieces) - 1);
     }
 
     [Fact]
@@ -130,31 +143,5 @@ public class LongCommandTests
     {
         var zones = new ZoneDescriptor[64];
         return zones[..(await disk.Zones!.FindAsync(offset, which, zones, count: false)).Filled];
-    }
-
-    /// <summary>Reads as often as it is permitted to.</summary>
-    private sealed class PacedDevice(RawDevice disk) : DelegatingDevice(disk)
-    {
-        private int _reads;
-
-        public TaskCompletionSource Reading { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        public SemaphoreSlim Permits { get; } = new(0);
-
-        public int Reads => Volatile.Read(ref _reads);
-
-        public override async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
-        {
-            Interlocked.Increment(ref _reads);
-            Reading.TrySetResult();
-            await Permits.WaitAsync(CancellationToken.None);
-            await Inner.ReadAsync(offset, buffer, CancellationToken.None);
-        }
-
-        public override ValueTask DisposeAsync()
-        {
-            Permits.Dispose();
-            return base.DisposeAsync();
-        }
     }
 }

@@ -4,7 +4,7 @@ public class PackageTests(PackageFeed feed) : IClassFixture<PackageFeed>
 {
     private static readonly string[] Expected =
     [
-        "Paddock.Block", "Paddock.Faults", "Paddock.Nbd", "Paddock.Nvme", "Paddock.Posix", "Paddock.Qcow2", "Paddock.Serving", "Paddock.VhostUser", "Paddock.Zones",
+        "Paddock.Block", "Paddock.Nbd", "Paddock.Nvme", "Paddock.Posix", "Paddock.Qcow2", "Paddock.Serving", "Paddock.VhostUser", "Paddock.Zones",
     ];
 
     [Fact]

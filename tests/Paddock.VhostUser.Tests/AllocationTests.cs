@@ -15,6 +15,7 @@ public class AllocationTests
     public async Task Requests_allocate_nothing_in_steady_state(bool packed)
     {
         await using var bench = new Bench();
+        bench.Disk.Records = false;
         using var ram = new GuestRam(GuestAt, 4 << 20);
         var (frontEnd, ring) = bench.Start(ram, packed);
         using (frontEnd)

@@ -168,7 +168,7 @@ public class HostileTests
         frontEnd.Put(ring, 1, 0, new byte[512], 512);
         ring.Kick.Signal();
         frontEnd.ShareMemory();
-        Assert.Empty(bench.Disk.Writes);
+        Assert.Empty(bench.Writes);
         frontEnd.TellNumber(FrontEndRequest.SetFeatures, FrontEnd.Version1 | FrontEnd.Protocol);
         ring.Get(TestContext.Current.CancellationToken);
     }

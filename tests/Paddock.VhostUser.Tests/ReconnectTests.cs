@@ -24,12 +24,12 @@ public class ReconnectTests
     {
         var storage = new MemoryStorage("disk");
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone }, 2 * Zone, storage);
-        var dying = new DyingDevice(disk) { Stored = () => disk.FlushAsync().AsTask() };
+        var dying = new DyingProcess(disk, () => disk.FlushAsync().AsTask());
         using var ram = new GuestRam(GuestAt, RamBytes);
         byte[] description = new byte[InflightDescription.PaddedSize], record, memory;
         GuestRing[] rings;
         (int Id, ulong Data, ulong Status) done, undone;
-        await using (var bench = new Bench(Rings, dying))
+        await using (var bench = new Bench(Rings, dying.Device))
         using (var frontEnd = Begin(bench, ram, packed))
         {
             using var file = NewRecord(frontEnd, description);
@@ -119,7 +119,7 @@ public class ReconnectTests
         return file;
     }
 
-    private static async Task<(int Id, ulong Data, ulong Status)> StickAsync(FrontEnd frontEnd, GuestRing ring, DyingDevice disk, int stuck)
+    private static async Task<(int Id, ulong Data, ulong Status)> StickAsync(FrontEnd frontEnd, GuestRing ring, DyingProcess disk, int stuck)
     {
         var put = frontEnd.Put(ring, (uint)RequestType.ZoneAppend, 0, Data, Block);
         ring.Kick.Signal();

@@ -3,6 +3,7 @@ using System.Globalization;
 using Microsoft.Win32.SafeHandles;
 using Paddock.Block;
 using Paddock.Posix;
+using Paddock.Testing;
 using Paddock.Testing.Protocols.VhostUser;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Session;
@@ -34,7 +35,7 @@ public class SessionFuzzTests
         using var events = EventDescriptor.Create();
         using var nothing = File.OpenHandle("/dev/null", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
         SafeFileHandle[] handles = [ram.File, events.Handle, pair.Given, nothing];
-        var device = new VirtioBlkDevice(CheckedDevice.Wrap(new TestDisk(1 << 20)), new VirtioBlkOptions { Queues = 2 });
+        var device = new VirtioBlkDevice(CheckedDevice.Wrap(new TestDevice(1 << 20)), new VirtioBlkOptions { Queues = 2 });
         using var request = new Message();
         using var reply = new Message();
         long left = messages, refused = 0, answered = 0, memory = 0;

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using Paddock.Serving;
+using Paddock.Testing;
 using Paddock.Testing.Protocols.VhostUser;
 using Paddock.VhostUser.Wire;
 
@@ -64,7 +65,7 @@ public class SessionTests
             Assert.Equal(0UL, ring.Error.Take());
         }
 
-        Assert.Equal(100, bench.Disk.Writes.Count);
+        Assert.Equal(100, bench.Writes.Count);
         Assert.Equal((100L, 100L), (bench.Server.Statistics[ServedOperation.Read], bench.Server.Statistics[ServedOperation.Write]));
         Assert.Equal(100, bench.Server.Latencies.CountsOf(ServedOperation.Write).Sum());
     }
@@ -98,7 +99,7 @@ public class SessionTests
             }
         }
 
-        Assert.Equal(50 * queues, bench.Disk.Writes.Distinct().Count());
+        Assert.Equal(50 * queues, bench.Writes.Distinct().Count());
         Array.ForEach(rings, r => r.Dispose());
     }
 
@@ -118,7 +119,7 @@ public class SessionTests
             frontEnd.TellState(FrontEndRequest.SetVringEnable, 0, 0);
             (id, _, _) = frontEnd.Put(ring, 1, 512, new byte[512], 512);
             Assert.False(ring.TryGet(out _, out _));
-            Assert.Single(bench.Disk.Writes);
+            Assert.Single(bench.Writes);
             frontEnd.TellState(FrontEndRequest.SetVringEnable, 0, 1);
             Assert.Equal(id, ring.Get(TestContext.Current.CancellationToken).Id);
         }
@@ -207,24 +208,28 @@ public class SessionTests
             frontEnd.Write(ring, 0, new byte[512]);
 
             var hold = new TaskCompletionSource();
-            bench.Disk.Hold = hold;
+            bench.Disk.Around = async (_, run) =>
+            {
+                await hold.Task;
+                await run();
+            };
             for (int i = 1; i <= 3; i++)
             {
                 frontEnd.Put(ring, 1, i * 512, new byte[512], 512);
             }
 
             ring.Kick.Signal();
-            Assert.True(SpinWait.SpinUntil(() => bench.Disk.Count == 4, TimeSpan.FromSeconds(30)));
+            Assert.True(SpinWait.SpinUntil(() => bench.Disk.Count(DeviceCall.Write) == 4, TimeSpan.FromSeconds(30)));
 
             // what a server leaves that is killed now
             recordThen = GuestRam.CopyOf(file, (int)InflightDescription.Parse(description).Length);
             ramThen = ram.Span(GuestAt, RamBytes).ToArray();
-            bench.Disk.Hold = null;
+            bench.Disk.Around = null;
             hold.SetResult();
         }
 
         Assert.True(SpinWait.SpinUntil(() => bench.Server.Connections == 0, TimeSpan.FromSeconds(30)));
-        bench.Disk.Writes.Clear();
+        bench.Disk.Forget();
         ramThen.CopyTo(ram.Span(GuestAt, RamBytes));
         using var kept = GuestRam.FileOf(recordThen);
         using (var frontEnd = bench.Connect(ram))
@@ -239,7 +244,7 @@ public class SessionTests
             }
 
             frontEnd.Write(ring, 4 * 512, new byte[512]);
-            Assert.Equal([512, 1024, 1536, 2048], bench.Disk.Writes);
+            Assert.Equal([512, 1024, 1536, 2048], bench.Writes);
             Assert.False(ring.TryGet(out _, out _));
         }
     }
@@ -292,10 +297,10 @@ public class SessionTests
             frontEnd.Put(ring, 1, 0, new byte[512], 512);
             ring.Kick.Signal();
             frontEnd.TellNumber(FrontEndRequest.SetFeatures, FrontEnd.Version1 | FrontEnd.Protocol);
-            Assert.Empty(bench.Disk.Writes);
+            Assert.Empty(bench.Writes);
             frontEnd.Start(0, ring, 0);
             ring.Get(TestContext.Current.CancellationToken);
-            Assert.Single(bench.Disk.Writes);
+            Assert.Single(bench.Writes);
         }
     }
 

@@ -2,7 +2,9 @@ using Paddock.Block;
 
 namespace Paddock.Images.Nodes;
 
-/// <summary>A disk without a volatile write cache: cache modes writethrough and directsync. Each change is durable when it completes.</summary>
+/// <summary>
+/// A disk without a volatile write cache: cache modes writethrough and directsync. Each change is durable when it completes.
+/// </summary>
 internal sealed class CacheDevice(IBlockDevice device) : DelegatingDevice(device)
 {
     public override IZones? Zones { get; } = device.Zones is { } zones ? new CacheZones(device, zones) : null;

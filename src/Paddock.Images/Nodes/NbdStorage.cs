@@ -3,7 +3,9 @@ using Paddock.Nbd;
 
 namespace Paddock.Images.Nodes;
 
-/// <summary>The bytes under an image, at an NBD server. They grow where the server offers it, and are never cut: they are not the image's alone.</summary>
+/// <summary>
+/// The bytes under an image, at an NBD server. They grow where the server offers it, and are never cut: they are not the image's alone.
+/// </summary>
 /// <param name="disk">The remote disk; owned.</param>
 internal sealed class NbdStorage(NbdDisk disk) : DeviceStorage(disk, disk.Client.Target.ToString())
 {

@@ -1,5 +1,4 @@
 using Paddock.Block;
-using Paddock.Faults;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;

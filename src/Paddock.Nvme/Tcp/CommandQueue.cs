@@ -1,4 +1,4 @@
-using Paddock.Faults;
+using Paddock.Block;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 using Paddock.Serving;
@@ -97,8 +97,8 @@ internal sealed class CommandQueue : ICommandQueue
         }
 
         // a fault may hold a command only now
-        DeviceFaults[] faults = [.. controller.Subsystem.Namespaces.Select(ns => ns.Faults).OfType<DeviceFaults>()];
-        Array.ForEach(faults, f => f.Held += Table.Wake);
+        IHeldRequests[] holders = [.. controller.Subsystem.Namespaces.Select(ns => ns.HeldRequests).OfType<IHeldRequests>()];
+        Array.ForEach(holders, h => h.Held += Table.Wake);
         try
         {
             await EndAllAsync().WaitAsync(QuietLimit);
@@ -109,7 +109,7 @@ internal sealed class CommandQueue : ICommandQueue
         }
         finally
         {
-            Array.ForEach(faults, f => f.Held -= Table.Wake);
+            Array.ForEach(holders, h => h.Held -= Table.Wake);
         }
     }
 
@@ -136,7 +136,7 @@ internal sealed class CommandQueue : ICommandQueue
     private bool GiveUp(Command command, bool aborted)
     {
         command.IsAborted = aborted;
-        return _admission.Controller?.Subsystem.Namespaces.Any(ns => ns.Faults?.CancelHeld(command.Cancellation) == true) == true;
+        return _admission.Controller?.Subsystem.Namespaces.Any(ns => ns.HeldRequests?.CancelHeld(command.Cancellation) == true) == true;
     }
 
     private static bool IsTransient(NvmeStatus status)

@@ -2,7 +2,9 @@ using Paddock.Block;
 
 namespace Paddock.Server.Disks;
 
-/// <summary>A part of a disk as a disk of its own; it does not own the whole, and ends where the whole ends, whatever size that has.</summary>
+/// <summary>
+/// A part of a disk as a disk of its own; it does not own the whole, and ends where the whole ends, whatever size that has.
+/// </summary>
 /// <param name="disk">The whole.</param>
 /// <param name="start">Where the part begins.</param>
 /// <param name="longest">How long it may be.</param>
@@ -71,7 +73,8 @@ internal sealed class DiskWindow(IBlockDevice disk, long start, long longest = l
             }
         }
 
-        public override IZoneAttributes? Attributes { get; } = zones.Attributes is { } attributes ? new AttributeWindow(attributes, first) : null;
+        public override IZoneAttributes? Attributes { get; }
+            = zones.Attributes is { } attributes ? new AttributeWindow(attributes, first) : null;
 
         public override async ValueTask<int> ReportAsync(
             long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
@@ -131,6 +134,7 @@ internal sealed class DiskWindow(IBlockDevice disk, long start, long longest = l
         public ValueTask WriteExtensionAsync(int zone, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
             => attributes.WriteExtensionAsync(Inside(zone), data, cancellationToken);
 
-        private int Inside(int zone) => zone >= 0 ? first + zone : throw new ZoneException(ZoneError.OutOfRange, 0, $"there is no zone {zone}");
+        private int Inside(int zone)
+            => zone >= 0 ? first + zone : throw new ZoneException(ZoneError.OutOfRange, 0, $"there is no zone {zone}");
     }
 }

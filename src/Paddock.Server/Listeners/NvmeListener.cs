@@ -198,7 +198,7 @@ internal sealed class NvmeListener : IListener
             uint id = (uint)subsystem.Namespaces.Count + 1;
             try
             {
-                var ns = new NvmeNamespace(id, part, _settings.BlockSize, disk.Name) { Faults = disk.Faults };
+                var ns = new NvmeNamespace(id, part, _settings.BlockSize, disk.Name) { HeldRequests = disk.Faults };
                 subsystem.Add(ns);
                 _namespaces.Add(new ServedNamespace(subsystem, ns, disk, start));
                 start += part.Length;

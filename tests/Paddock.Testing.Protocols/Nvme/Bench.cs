@@ -28,7 +28,7 @@ internal sealed class Bench : IAsyncDisposable
 
     public NvmeNamespace Namespace => Subsystem.Namespaces[0];
 
-    public DeviceFaults Faults => Namespace.Faults!;
+    public DeviceFaults Faults => (DeviceFaults)Namespace.HeldRequests!;
 
     public NvmeTcpServer Server => _server;
 
@@ -49,7 +49,7 @@ internal sealed class Bench : IAsyncDisposable
         var image = new ServedDevice(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()), faults);
         var target = new NvmeTarget(options ?? new NvmeTargetOptions());
         var subsystem = new NvmeSubsystem("nqn.2026-01.io.paddock:test", "TEST");
-        subsystem.Add(new NvmeNamespace(1, CheckedDevice.Wrap(image), 512, "disk") { Faults = faults });
+        subsystem.Add(new NvmeNamespace(1, CheckedDevice.Wrap(image), 512, "disk") { HeldRequests = faults });
         target.Add(subsystem);
         var server = new NvmeTcpServer(target, ServerSockets.Tcp(new IPEndPoint(IPAddress.Loopback, 0)));
         var bench = new Bench(server, target, subsystem, image);

@@ -33,7 +33,10 @@ internal sealed class Bench : IAsyncDisposable
         Server.Listen(listener);
     }
 
-    public TestDisk Disk { get; } = new(DiskBytes);
+    public TestDevice Disk { get; } = new(DiskBytes) { Records = true };
+
+    /// <summary>Where writes began, in their order.</summary>
+    public IReadOnlyList<long> Writes => [.. Disk.Requests.Where(r => r.Call == DeviceCall.Write).Select(r => r.Offset)];
 
     public VhostUserServer Server { get; }
 

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Paddock.Block;
 using Paddock.Serving;
+using Paddock.Testing;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Rings;
 
@@ -200,19 +201,23 @@ public class BlkTests
     [Fact]
     public void Writes_are_durable_for_a_driver_that_does_not_flush()
     {
-        var disk = new GatedDevice(BlkRig.Plain());
+        var disk = new TestDevice(BlkRig.Plain()) { Records = true };
         var flushing = new BlkRig(disk);
         Assert.Equal(Ok, flushing.Run(RequestType.Out, 0, new byte[512]).Status);
-        Assert.Equal(WriteFlags.None, disk.LastFlags);
+        Assert.Equal(WriteFlags.None, disk.Requests[^1].Fua);
         var other = new BlkRig(disk, refused: BlkFeatures.Flush);
         Assert.Equal(Ok, other.Run(RequestType.Out, 0, new byte[512]).Status);
-        Assert.Equal(WriteFlags.Fua, disk.LastFlags);
+        Assert.Equal(WriteFlags.Fua, disk.Requests[^1].Fua);
     }
 
     [Fact]
     public async Task A_request_that_waits_holds_up_no_other()
     {
-        var disk = new GatedDevice(BlkRig.Plain()) { GatedSector = 8 };
+        var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var disk = new TestDevice(BlkRig.Plain())
+        {
+            Around = (request, run) => request is { Call: DeviceCall.Read, Offset: 8 * 512 } ? new ValueTask(gate.Task) : run(),
+        };
         var rig = new BlkRig(disk);
         var waiting = Enumerable.Range(0, 20).Select(_ => rig.Submit(0, 8, [], 513)).ToArray();
         for (int i = 0; i < 100; i++)
@@ -229,7 +234,7 @@ public class BlkTests
         Assert.Equal((20, 20L * BlkLimits.RequestCost), (rig.Ring.InFlight, rig.Device.Budget.Held));
         var closed = rig.Ring.CloseAsync();
         Assert.False(closed.IsCompleted);
-        disk.OpenGate();
+        gate.SetResult();
         Assert.All(waiting, t => Assert.Equal((Ok, 513u), Of(rig.Wait(t))));
         await closed.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
         Assert.Equal(0, rig.Device.Budget.Held);
@@ -240,7 +245,15 @@ public class BlkTests
     [InlineData((int)(RingFeatures.Indirect | RingFeatures.EventIndex | RingFeatures.Packed))]
     public async Task Requests_that_end_on_many_threads_end_once_each_with_their_own_data(int features)
     {
-        var rig = new BlkRig(new GatedDevice(BlkRig.Plain()) { Yields = true }, (RingFeatures)features);
+        var yielding = new TestDevice(BlkRig.Plain())
+        {
+            Around = async (_, run) =>
+            {
+                await Task.Yield();
+                await run();
+            },
+        };
+        var rig = new BlkRig(yielding, (RingFeatures)features);
         var random = new Random(11);
         byte[][] slots = new byte[60][];
         int mark = rig.Arena.Mark;
@@ -278,12 +291,12 @@ public class BlkTests
     [Fact]
     public void What_the_disk_throws_becomes_a_status()
     {
-        var disk = new GatedDevice(BlkRig.Plain()) { Failure = new BlockException(BlockError.NoSpace, "full") };
+        var disk = new TestDevice(BlkRig.Plain()) { Failures = { [DeviceCall.Read] = new BlockException(BlockError.NoSpace, "full") } };
         var rig = new BlkRig(disk);
         Assert.Equal((IoError, 0u), Of(rig.Run(RequestType.In, 0, default, 512)));
-        disk.Failure = new BlockException(BlockError.NotSupported, "no");
+        disk.Failures[DeviceCall.Read] = new BlockException(BlockError.NotSupported, "no");
         Assert.Equal(Unsupported, rig.Run(RequestType.In, 0, default, 512).Status);
-        disk.Failure = new InvalidOperationException("a bug");
+        disk.Failures[DeviceCall.Read] = new InvalidOperationException("a bug");
         Assert.Equal(IoError, rig.Run(RequestType.In, 0, default, 512, [100]).Status);
         Assert.Equal(0, rig.Device.Buffers.Lent);
     }

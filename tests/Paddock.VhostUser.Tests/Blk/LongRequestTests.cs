@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Paddock.Block;
 using Paddock.Qcow2;
 using Paddock.Serving;
+using Paddock.Testing;
 using Paddock.VhostUser.Blk;
 
 namespace Paddock.VhostUser.Tests.Blk;
@@ -49,7 +50,14 @@ public class LongRequestTests
     {
         const int length = 3 << 20;
         var zoned = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = 8 << 20 }, 16 << 20);
-        var disk = new DyingDevice(zoned) { Failure = new BlockException(BlockError.Cancelled, "given up") };
+        var disk = new TestDevice(zoned)
+        {
+            Around = async (_, _) =>
+            {
+                await Task.Yield();
+                throw new BlockException(BlockError.Cancelled, "given up");
+            },
+        };
         var rig = new BlkRig(disk, options: new VirtioBlkOptions { Buffers = new SlabPool(8 << 20) }, memory: 16 << 20);
         for (int i = 0; i < 2; i++)
         {

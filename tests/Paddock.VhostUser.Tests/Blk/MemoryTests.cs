@@ -1,5 +1,6 @@
 using Paddock.Qcow2;
 using Paddock.Serving;
+using Paddock.Testing;
 using Paddock.VhostUser.Blk;
 
 namespace Paddock.VhostUser.Tests.Blk;
@@ -86,7 +87,18 @@ public class MemoryTests
     {
         const int zone = 32 * Mebibyte;
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = zone, ZoneCapacity = 20 * Mebibyte }, 3 * zone);
-        var rig = new BlkRig(new DyingDevice(disk) { Yields = true }, options: new VirtioBlkOptions { Buffers = new SlabPool(memory) }, memory: 96 * Mebibyte);
+
+        // the zone is the request's from the start, as with a real one
+        var yielding = new TestDevice(disk)
+        {
+            Around = async (_, run) =>
+            {
+                var running = run();
+                await Task.Yield();
+                await running;
+            },
+        };
+        var rig = new BlkRig(yielding, options: new VirtioBlkOptions { Buffers = new SlabPool(memory) }, memory: 96 * Mebibyte);
         byte[] data = new byte[size], tail = new byte[4096];
         new Random(11).NextBytes(data);
         tail.AsSpan().Fill(9);

@@ -105,7 +105,7 @@ public class ReplayTests
         private readonly MemoryStorage _storage;
         private readonly BlkRig _rig;
         private readonly InflightRegion _region;
-        private readonly DyingDevice _dying;
+        private readonly DyingProcess _dying;
         private readonly bool _differ;
         private readonly List<(BlkRig.Ticket Ticket, int Zone, byte[] Data, bool Answered)> _all = [];
         private readonly Dictionary<int, BlkRig.Answer> _answers = [];
@@ -116,8 +116,8 @@ public class ReplayTests
         private Crash(MemoryStorage storage, IBlockDevice disk, bool packed, int flushes, bool differ, bool hasNotes)
         {
             (_storage, _disk, _differ) = (storage, disk, differ);
-            _dying = new DyingDevice(disk) { Stored = () => ++_stored <= flushes ? disk.FlushAsync().AsTask() : Task.CompletedTask };
-            _rig = new BlkRig(_dying, RingFeatures.Indirect | (packed ? RingFeatures.Packed : 0), memory: 4 << 20);
+            _dying = new DyingProcess(disk, () => ++_stored <= flushes ? disk.FlushAsync().AsTask() : Task.CompletedTask);
+            _rig = new BlkRig(_dying.Device, RingFeatures.Indirect | (packed ? RingFeatures.Packed : 0), memory: 4 << 20);
             _region = _rig.Arena.Inflight(RingSize, packed, hasNotes);
             _rig.Open(_rig.Device.Features, _region);
         }

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Paddock.Block;
 using Paddock.Qcow2;
 using Paddock.Serving;
+using Paddock.Testing;
 using Paddock.VhostUser.Blk;
 using Paddock.VhostUser.Rings;
 
@@ -161,7 +162,15 @@ public class ZonedBlkTests
         int[] conditions = await ConditionsAsync(disk);
         Assert.Equal([0, 1, 1, 1], conditions);
         Assert.Equal(block, rig.Run(RequestType.In, 0, default, 4096).Data);
-        rig = new BlkRig(new WornZoneDevice(disk, 1));
+
+        // zone 1 has become read-only
+        var worn = new TestDevice(disk)
+        {
+            ZoneReported = zone => zone.Start == Zone ? zone with { Condition = ZoneCondition.ReadOnly } : zone,
+            Around = (request, run) => request.Call == DeviceCall.Manage && request.Offset <= Zone && Zone < request.Offset + request.Length
+                ? throw new ZoneException(ZoneError.ReadOnly, 1, "the zone is read only") : run(),
+        };
+        rig = new BlkRig(worn);
         Assert.Equal(Ok, rig.Run(RequestType.Out, 2 * ZoneSectors, block).Status);
         Assert.Equal(Ok, rig.Run(RequestType.ZoneResetAll, 0).Status);
         conditions = await ConditionsAsync(disk);
