@@ -49,7 +49,7 @@ public sealed partial class VolatileStorage
         return TakeBelowAsync(start, end - start, cancellationToken);
     }
 
-    /// <summary>Takes space below. A range that waits there to be unmapped must not give it back again.</summary>
+    /// <summary>Reserves space below. A pending unmap of the range must not release it again.</summary>
     private async ValueTask<bool> TakeBelowAsync(long offset, long length, CancellationToken cancellationToken)
     {
         bool waits;

@@ -36,7 +36,7 @@ public sealed partial class VolatileStorage : IStorage
     /// <summary>True while the storage below takes nothing more: the next write waits for room and fails if none appears.</summary>
     private volatile bool _overfull;
 
-    /// <param name="below">What is durable once it is flushed; owned until <see cref="CutAsync"/> gives it back.</param>
+    /// <param name="below">What is durable once it is flushed; owned until <see cref="CutAsync"/> returns it.</param>
     /// <param name="size">Bytes of data that the cache holds before it writes the oldest through; at least <see cref="MinSize"/>.</param>
     public VolatileStorage(IStorage below, long size)
     {
@@ -222,7 +222,7 @@ public sealed partial class VolatileStorage : IStorage
         }
     }
 
-    // copies what the cache holds and gives back what it does not
+    // copies cached sectors and returns the ranges that are not cached
     private List<(int At, int Length)> Gather(long offset, Span<byte> buffer)
     {
         var gaps = new List<(int At, int Length)>();

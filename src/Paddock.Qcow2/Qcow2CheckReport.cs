@@ -1,6 +1,6 @@
 namespace Paddock.Qcow2;
 
-/// <summary>What a check may mend.</summary>
+/// <summary>What a check may repair.</summary>
 public enum Qcow2Repair
 {
     /// <summary>Nothing: report only.</summary>
@@ -9,7 +9,7 @@ public enum Qcow2Repair
     /// <summary>Clusters that nothing refers to.</summary>
     Leaks,
 
-    /// <summary>Everything that can be mended.</summary>
+    /// <summary>Everything that can be repaired.</summary>
     All,
 }
 

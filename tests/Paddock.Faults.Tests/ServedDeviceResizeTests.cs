@@ -151,7 +151,7 @@ public class ServedDeviceResizeTests
     }
 
     [Fact]
-    public async Task A_size_that_depends_on_the_one_of_now_finds_no_other_change_between()
+    public async Task Relative_size_is_computed_without_a_concurrent_change()
     {
         var inner = new Watch(Large) { Hold = new TaskCompletionSource() };
         var device = new ServedDevice(inner.Device);

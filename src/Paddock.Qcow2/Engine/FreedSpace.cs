@@ -2,7 +2,7 @@ namespace Paddock.Qcow2.Engine;
 
 /// <summary>
 /// Free clusters whose space the file still takes, by how long they have been free. Space that a client uses again soon (a zone
-/// that is reset and written anew) is not worth a hole: the file system would find other blocks for it, and a disk below hear of
+/// that is reset and rewritten) is not worth a hole: the file system would find other blocks for it, and a disk below hear of
 /// both.
 /// </summary>
 /// <param name="keep">How long a run stays before it is due: at least this long, at most twice, and longer while others are due.

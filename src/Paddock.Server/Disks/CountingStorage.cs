@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Server.Disks;
 
-/// <summary>What was done to the storage under an image; it stays when the image is opened anew.</summary>
+/// <summary>Counters of the storage of an image; they are kept when the image is reopened.</summary>
 internal sealed class StorageCounters
 {
     private long _bytesWritten;

@@ -60,7 +60,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
     private WriteFlags Flags => _queue.IsWriteThrough ? WriteFlags.Fua : WriteFlags.None;
 
     /// <summary>Reads the header and checks it: from here on, type, place and length are such as the disk may be asked for.</summary>
-    /// <returns>False when it is refused; <see cref="Refuse"/> says so to the driver.</returns>
+    /// <returns>False if it is rejected; <see cref="Refuse"/> reports that to the driver.</returns>
     public bool Begin(DescriptorChain chain)
     {
         _chain = chain;
@@ -92,7 +92,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
     }
 
     /// <summary>Takes the buffer that it needs, and room for itself when it is to run on; waits where there is none.</summary>
-    /// <returns>False when no memory came free; <see cref="Refuse"/> says so to the driver.</returns>
+    /// <returns>False if no memory became free; <see cref="Refuse"/> reports that to the driver.</returns>
     public bool Reserve(bool away)
     {
         int buffer = BufferSize();

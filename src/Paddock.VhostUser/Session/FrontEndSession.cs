@@ -55,7 +55,7 @@ internal sealed partial class FrontEndSession : IDisposable
     /// <param name="reply">Filled where one is due.</param>
     /// <returns>Whether one is due.</returns>
     /// <exception cref="VhostUserException">The request breaks the protocol: the session is to be ended.</exception>
-    /// <exception cref="IOException">It cannot be granted, and there is no way to say so: the same.</exception>
+    /// <exception cref="IOException">It cannot be granted and cannot be answered: the session ends as well.</exception>
     public bool Handle(Message request, Message reply)
     {
         try
@@ -79,7 +79,7 @@ internal sealed partial class FrontEndSession : IDisposable
         }
     }
 
-    /// <summary>Ends all rings after what is under way, closes every descriptor, lets go of the guest's memory.</summary>
+    /// <summary>Stops all rings after their requests in flight, closes every descriptor and unmaps the memory of the guest.</summary>
     public void Dispose()
     {
         // what takes long ends at the end of its piece, else the front end's memory would stay for as long
@@ -267,7 +267,7 @@ internal sealed partial class FrontEndSession : IDisposable
         }
     }
 
-    // the memory stays: front ends that add regions one by one do not add them anew
+    // keep the memory: front ends that add regions one by one do not add them again
     private void Reset()
     {
         foreach (var ring in _rings)
