@@ -74,6 +74,18 @@ public partial class DocumentTests
             select name);
 
     [Fact]
+    public void Every_type_and_member_in_the_map_exists()
+    {
+        var files = Repository.Sources("src").ToDictionary(f => f, f => Declarations.CodeOf(Repository.Read(f)));
+        var types = files.Keys.SelectMany(Declarations.Of).ToLookup(t => t.Name);
+        Repository.AssertNone(
+            from Match name in TypeName().Matches(Repository.Read("docs/ARCHITECTURE.md"))
+            let type = types[name.Groups["type"].Value]
+            where !type.Any() || !type.Any(t => files[t.File].Contains(name.Groups["member"].Value, StringComparison.Ordinal))
+            select name.Value);
+    }
+
+    [Fact]
     public async Task Help_names_every_verb_and_every_verb_has_examples()
     {
         var verbs = CommandTree.Build(Console(new MemoryStream())).Subcommands;
@@ -143,6 +155,10 @@ public partial class DocumentTests
     }
 
     private static NativeConsole Console(Stream output) => new(output, Stream.Null, Stream.Null);
+
+    // `FlushOrder` or `FlushOrder.RunAsync`, not a file's name
+    [GeneratedRegex(@"`(?<type>[A-Z][a-z]\w*)(?:\.(?!cs\b)(?<member>[A-Z]\w+))?`")]
+    private static partial Regex TypeName();
 
     [GeneratedRegex(@"^#+ (\d+(?:\.\d+)*)\.? ", RegexOptions.Multiline)]
     private static partial Regex Section();
