@@ -122,6 +122,9 @@ public class CheckedDevice : DelegatingDevice
 
     private sealed class CheckedZones(CheckedDevice device, IZones zones) : DelegatingZones(zones)
     {
+        public override IZoneAttributes? Attributes
+            => field ??= Inner.Attributes is { } attributes ? new CheckedAttributes(device, attributes) : null;
+
         public override ValueTask<int> ReportAsync(
             long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
         {
@@ -156,6 +159,28 @@ public class CheckedDevice : DelegatingDevice
             {
                 throw new ZoneException(ZoneError.OutOfRange, 0, $"offset {offset} is outside the device of {device.Length} bytes");
             }
+        }
+    }
+
+    private sealed class CheckedAttributes(CheckedDevice device, IZoneAttributes attributes) : IZoneAttributes
+    {
+        public int ExtensionBytes => attributes.ExtensionBytes;
+
+        public bool HasExtension(int zone) => attributes.HasExtension(zone);
+
+        public ValueTask SetConditionAsync(int zone, ZoneCondition condition, CancellationToken cancellationToken = default)
+        {
+            device.CheckWritable();
+            return attributes.SetConditionAsync(zone, condition, cancellationToken);
+        }
+
+        public ValueTask<bool> ReadExtensionAsync(int zone, Memory<byte> buffer, CancellationToken cancellationToken = default)
+            => attributes.ReadExtensionAsync(zone, buffer, cancellationToken);
+
+        public ValueTask WriteExtensionAsync(int zone, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+        {
+            device.CheckWritable();
+            return attributes.WriteExtensionAsync(zone, data, cancellationToken);
         }
     }
 }

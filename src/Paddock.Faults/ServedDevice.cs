@@ -68,16 +68,55 @@ public sealed class ServedDevice : DelegatingDevice
 
     /// <inheritdoc/>
     public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
-        => RunAsync(
-            new ServedRange(DeviceOperations.Read, offset, buffer.Length), (offset, buffer),
-            static (device, r) => device.ReadAsync(r.offset, r.buffer, CancellationToken.None), cancellationToken);
+    {
+        // the most frequent requests are written out: RunAsync costs some 20 ns more
+        int ticket = TryEnter();
+        if (ticket < 0)
+        {
+            return WaitAndRunAsync(
+                new ServedRange(DeviceOperations.Read, offset, buffer.Length), (offset, buffer),
+                static (device, r) => device.ReadAsync(r.offset, r.buffer, CancellationToken.None), cancellationToken);
+        }
+
+        ValueTask reading;
+        try
+        {
+            reading = Admit(offset, buffer.Length).ReadAsync(offset, buffer, CancellationToken.None);
+        }
+        catch
+        {
+            _resizing.Gate.Leave(ticket);
+            throw;
+        }
+
+        return Leave(ticket, reading);
+    }
 
     /// <inheritdoc/>
     public override ValueTask WriteAsync(
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
-        => RunAsync(
-            new ServedRange(DeviceOperations.Write, offset, data.Length), (offset, data, flags),
-            static (device, r) => device.WriteAsync(r.offset, r.data, r.flags, CancellationToken.None), cancellationToken);
+    {
+        int ticket = TryEnter();
+        if (ticket < 0)
+        {
+            return WaitAndRunAsync(
+                new ServedRange(DeviceOperations.Write, offset, data.Length), (offset, data, flags),
+                static (device, r) => device.WriteAsync(r.offset, r.data, r.flags, CancellationToken.None), cancellationToken);
+        }
+
+        ValueTask writing;
+        try
+        {
+            writing = Admit(offset, data.Length).WriteAsync(offset, data, flags, CancellationToken.None);
+        }
+        catch
+        {
+            _resizing.Gate.Leave(ticket);
+            throw;
+        }
+
+        return Leave(ticket, writing);
+    }
 
     /// <inheritdoc/>
     public override ValueTask WriteZeroesAsync(
@@ -163,14 +202,7 @@ public sealed class ServedDevice : DelegatingDevice
             throw;
         }
 
-        // most requests are complete already
-        if (!running.IsCompleted)
-        {
-            return LeaveAfterAsync(ticket, running);
-        }
-
-        _resizing.Gate.Leave(ticket);
-        return running;
+        return Leave(ticket, running);
     }
 
     /// <summary>The same for a request with a result.</summary>
@@ -202,6 +234,32 @@ public sealed class ServedDevice : DelegatingDevice
 
         _resizing.Gate.Leave(ticket);
         return running;
+    }
+
+    // fails where a rule or the gate may hold a request
+    private int TryEnter() => Faults.IsIdle ? _resizing.Gate.TryEnter() : -1;
+
+    // most requests are complete already
+    private ValueTask Leave(int ticket, ValueTask running)
+    {
+        if (!running.IsCompleted)
+        {
+            return LeaveAfterAsync(ticket, running);
+        }
+
+        _resizing.Gate.Leave(ticket);
+        return running;
+    }
+
+    private IBlockDevice Admit(long offset, long length)
+    {
+        var device = Inner;
+        if (_resizing.HasShrunk)
+        {
+            new ServedRange(DeviceOperations.None, offset, length).CheckInside(device.Length);
+        }
+
+        return device;
     }
 
     // the device for a request that is inside the gate, where the size is certain

@@ -22,6 +22,11 @@ public sealed class NbdDisk(NbdClient client) : DelegatingDevice(client)
     // in blocks: who changes a part of a block keeps everybody else from writing it meanwhile
     private readonly RangeLock _blocks = new();
 
+    /// <summary>Connects to the disk of a server; requests to it are checked (<see cref="CheckedDevice"/>).</summary>
+    /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>
+    public static async ValueTask<IBlockDevice> OpenAsync(NbdTarget target, CancellationToken cancellationToken = default)
+        => CheckedDevice.Wrap(new NbdDisk(await NbdClient.ConnectAsync(target, cancellationToken)));
+
     /// <summary>The connection.</summary>
     public NbdClient Client => client;
 

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 using Paddock.Posix;
+using Paddock.Testing.Protocols;
 
 namespace Paddock.Cli.Tests;
 
@@ -93,34 +94,28 @@ public sealed class ProcessTests : IDisposable
     public async Task Signal_stops_a_server_gracefully(string signal)
     {
         // whoever runs the tests in the background, or under nohup, ignores these signals
-        using var server = Start($"exec env --default-signal={signal} {Program} serve big.raw --format raw --nbd unix:{_bench["s"]}");
-        await ListeningAsync(server);
-        await ShellAsync($"kill -{signal} {server.Id}");
-        string log = await server.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
-        await server.WaitForExitAsync(TestContext.Current.CancellationToken);
-        Assert.Equal(0, server.ExitCode);
-        Assert.Contains(" stopped\n", log, StringComparison.Ordinal);
+        await using var server = await ServeAsync($"exec env --default-signal={signal} {Program} serve big.raw --format raw --nbd unix:{_bench["s"]}");
+        Assert.Equal(0, await server.StopAsync(signal));
+        Assert.Contains(" stopped\n", await server.LogAsync(), StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task Second_signal_ends_a_stop_that_waits_for_a_client()
     {
-        using var server = Start($"exec {Program} serve big.raw --format raw --drain-timeout 600 --nbd unix:{_bench["s"]}");
-        await ListeningAsync(server);
+        await using var server = await ServeAsync($"exec {Program} serve big.raw --format raw --drain-timeout 600 --nbd unix:{_bench["s"]}");
         using var client = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         await client.ConnectAsync(new UnixDomainSocketEndPoint(_bench["s"]), TestContext.Current.CancellationToken);
         await AskAndTakeNothingAsync(client);
-        var reading = server.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
         while (!server.HasExited)
         {
             // signals that follow fast count as one
             await ShellAsync($"kill -TERM {server.Id} && sleep 0.3");
         }
 
-        string log = await reading;
+        string log = await server.LogAsync();
         Assert.Contains(" stopping immediately\n", log, StringComparison.Ordinal);
         Assert.Contains(" stopped\n", log, StringComparison.Ordinal);
-        Assert.Equal(0, server.ExitCode);
+        Assert.Equal(0, await server.ExitAsync());
     }
 
     [Fact]
@@ -129,28 +124,21 @@ public sealed class ProcessTests : IDisposable
         const string Below = """{"driver":"blkdebug","image":{"driver":"file","filename":"big.raw"},"inject-error":[{"event":"flush_to_disk"}]}""";
         const string Image = "{\"driver\":\"raw\",\"file\":" + Below + "}";
         await _bench.MustAsync("create z.qcow2 8M --zone-size 1M");
-        using var server = Start($"exec {Program} serve 'json:{Image}' z.qcow2 --nbd unix:{_bench["s"]}");
-        await ListeningAsync(server);
-        await ShellAsync($"kill -TERM {server.Id}");
-        string log = await server.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
-        await server.WaitForExitAsync(TestContext.Current.CancellationToken);
-        Assert.Equal(1, server.ExitCode);
-        Assert.Contains("flush failed image=", log, StringComparison.Ordinal);
+        await using var server = await ServeAsync($"exec {Program} serve 'json:{Image}' z.qcow2 --nbd unix:{_bench["s"]}");
+        Assert.Equal(1, await server.StopAsync());
+        Assert.Contains("flush failed image=", await server.LogAsync(), StringComparison.Ordinal);
         Assert.Contains("clean", (await ShellAsync($"{Program} info z.qcow2")).Out, StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task Signals_that_the_parent_ignores_stay_ignored_and_the_diagnostics_socket_is_not_there()
     {
-        using var server = Start($"trap '' INT HUP; exec {Program} serve big.raw --format raw --nbd unix:{_bench["s"]}");
-        await ListeningAsync(server);
+        await using var server = await ServeAsync($"trap '' INT HUP; exec {Program} serve big.raw --format raw --nbd unix:{_bench["s"]}");
         string status = await File.ReadAllTextAsync($"/proc/{server.Id}/status", TestContext.Current.CancellationToken);
         string mask = status.Split('\n').Single(static l => l.StartsWith("SigIgn:", StringComparison.Ordinal))[7..].Trim();
         Assert.Equal(3UL, ulong.Parse(mask, NumberStyles.HexNumber, CultureInfo.InvariantCulture) & 3);
         Assert.Empty(Directory.GetFiles(Path.GetTempPath(), $"dotnet-diagnostic-{server.Id}-*"));
-        await ShellAsync($"kill -TERM {server.Id}");
-        await server.WaitForExitAsync(TestContext.Current.CancellationToken);
-        Assert.Equal(0, server.ExitCode);
+        Assert.Equal(0, await server.StopAsync());
     }
 
     [Fact]
@@ -269,17 +257,10 @@ public sealed class ProcessTests : IDisposable
         }
     }
 
-    private static async Task ListeningAsync(Process server)
+    private Task<ServerProcess> ServeAsync(string command)
     {
-        while (await server.StandardError.ReadLineAsync(TestContext.Current.CancellationToken) is { } line)
-        {
-            if (line.Contains(" listening ", StringComparison.Ordinal))
-            {
-                return;
-            }
-        }
-
-        Assert.Fail("the server ended before it listened");
+        File.WriteAllBytes(_bench["big.raw"], new byte[1 << 20]);
+        return ServerProcess.StartAsync(["bash", "-c", command], Path.GetDirectoryName(_bench["x"])!);
     }
 
     private async Task<Outcome> ShellAsync(string command)

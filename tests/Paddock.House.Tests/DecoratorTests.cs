@@ -26,7 +26,8 @@ public class DecoratorTests
         ["VolatileStorage"] = "a cache: changes arrive with a flush",
         ["ServedZones"] = "reached through ServedDevice",
         ["ServedAttributes"] = "reached through ServedDevice",
-        ["AttributeWindow"] = "reached through DiskWindow",
+        ["AttributeWindow"] = "reached through ZoneWindow",
+        ["CheckedAttributes"] = "reached through CheckedDevice",
         ["NbdDisk"] = "takes a connection, which needs a server",
     };
 

@@ -79,7 +79,7 @@ internal sealed class Allocator : IFlushStage
         count = Math.Min(count, (1L << _geometry.RefcountBlockBits) - 1);
         var run = await AllocateRunAsync(
             count, count < _usefulRun ? 1 : _usefulRun, "Preventing invalid write on metadata (overlaps with qcow2_header)");
-        _fresh.Add(run.First.Index, run.Count);
+        _fresh.Add(new(run.First, run.Count));
         return run;
     }
 
@@ -120,7 +120,7 @@ internal sealed class Allocator : IFlushStage
     public void FreeLater(HostClusters clusters)
     {
         _pendingFreeClusters += clusters.Count;
-        if (clusters.Count == 1 && _fresh.TryTake(clusters.First.Index))
+        if (clusters.Count == 1 && _fresh.TryTake(clusters.First))
         {
             // no table on the storage has ever referred to it: the next allocation may have it
             _unreferenced.Add(clusters.First);
@@ -164,20 +164,20 @@ internal sealed class Allocator : IFlushStage
             await _counts.AddAsync(new(cluster, 1), -1);
             if (await _counts.GetAsync(cluster) != 0)
             {
-                await _holes.AddAsync(runStart, cluster);
+                await _holes.AddAsync(new(runStart, cluster - runStart));
                 runStart = cluster + 1;
                 continue;
             }
 
-            _gaps.Freed(cluster.Index);
+            _gaps.Freed(cluster);
             if (_geometry.ClusterOf(_freeByte) == cluster)
             {
                 _freeByte = default;
             }
         }
 
-        _fresh.Remove(clusters.First.Index, clusters.End.Index);
-        await _holes.AddAsync(runStart, clusters.End);
+        _fresh.Remove(clusters);
+        await _holes.AddAsync(new(runStart, clusters.End - runStart));
     }
 
     private async ValueTask<ClusterRun> AllocateRunAsync(long most, long least, string invalid)
@@ -185,7 +185,7 @@ internal sealed class Allocator : IFlushStage
         await FreeUnreferencedAsync();
         while (true)
         {
-            var gap = await _counts.FindGapAsync(new(_gaps.StartFor(least, _usefulRun)), most, least);
+            var gap = await _counts.FindGapAsync(_gaps.StartFor(least, _usefulRun), most, least);
             if (gap.End.Index > long.MaxValue >> _geometry.ClusterBits)
             {
                 throw new BlockException(BlockError.TooLarge, "the image is full: no host offset is left");
@@ -206,7 +206,7 @@ internal sealed class Allocator : IFlushStage
             await _counts.AddAsync(gap, 1);
             bool knownZero = gap.First >= _counts.NeverUsed;
             _counts.Use(gap.End);
-            _gaps.Allocated(gap.First.Index, gap.Count, least, _usefulRun);
+            _gaps.Allocated(gap, least, _usefulRun);
             return new ClusterRun(gap.First, gap.Count, knownZero);
         }
     }

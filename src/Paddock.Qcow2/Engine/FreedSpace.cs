@@ -1,9 +1,11 @@
+using Paddock.Qcow2.Format;
+
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
 /// Free clusters whose space the file still takes, by how long they have been free. Space that a client uses again soon (a zone
-/// that is reset and rewritten) is not worth a hole: the file system would find other blocks for it, and a disk below hear of
-/// both.
+/// that is reset and written again) is not worth a hole: the file system would find other blocks for it, and a disk below it would
+/// receive a discard and then writes.
 /// </summary>
 /// <param name="keep">How long a run stays before it is due: at least this long, at most twice, and longer while others are due.
 /// Zero: at once.</param>
@@ -19,11 +21,13 @@ internal sealed class FreedSpace(TimeSpan keep, TimeProvider clock)
     public bool IsEmpty => _fresh.Count + _aged.Count + _due.Count == 0;
 
     /// <summary>Adds clusters that are in none; false when there are too many runs.</summary>
-    public bool TryAdd(long first, long end) => (keep == TimeSpan.Zero ? _due : _fresh).TryAdd(first, end);
+    public bool TryAdd(HostClusters clusters)
+        => (keep == TimeSpan.Zero ? _due : _fresh).TryAdd(clusters.First.Index, clusters.End.Index);
 
     /// <summary>Takes out clusters that are used again, whichever of them are in.</summary>
-    public void Remove(long first, long end)
+    public void Remove(HostClusters clusters)
     {
+        var (first, end) = (clusters.First.Index, clusters.End.Index);
         _fresh.Remove(first, end);
         _aged.Remove(first, end);
         _due.Remove(first, end);
@@ -31,9 +35,8 @@ internal sealed class FreedSpace(TimeSpan keep, TimeProvider clock)
 
     /// <summary>Takes clusters whose space is due; false when there are none.</summary>
     /// <param name="most">At most so many; above 0.</param>
-    /// <param name="first">The first.</param>
-    /// <param name="end">One behind the last.</param>
-    public bool TryTakeDue(long most, out long first, out long end)
+    /// <param name="clusters">The clusters.</param>
+    public bool TryTakeDue(long most, out HostClusters clusters)
     {
         if (_due.Count == 0 && clock.GetElapsedTime(_turned) >= keep)
         {
@@ -41,11 +44,18 @@ internal sealed class FreedSpace(TimeSpan keep, TimeProvider clock)
             (_due, _aged, _fresh) = (_aged, _fresh, _due);
         }
 
-        return _due.TryTakeLast(most, out first, out end);
+        return TryTakeLast(_due, most, out clusters);
     }
 
     /// <summary>Takes any clusters; false when there are none.</summary>
-    public bool TryTakeAny(out long first, out long end)
-        => _due.TryTakeLast(long.MaxValue, out first, out end) || _aged.TryTakeLast(long.MaxValue, out first, out end)
-            || _fresh.TryTakeLast(long.MaxValue, out first, out end);
+    public bool TryTakeAny(out HostClusters clusters)
+        => TryTakeLast(_due, long.MaxValue, out clusters) || TryTakeLast(_aged, long.MaxValue, out clusters)
+            || TryTakeLast(_fresh, long.MaxValue, out clusters);
+
+    private static bool TryTakeLast(PunchList list, long most, out HostClusters clusters)
+    {
+        bool any = list.TryTakeLast(most, out long first, out long end);
+        clusters = new(new(first), end - first);
+        return any;
+    }
 }

@@ -1,7 +1,9 @@
+using Paddock.Qcow2.Format;
+
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Clusters of data that were allocated since L2 tables were last written. No table on the storage points at them, so one that is
+/// Clusters of data that were allocated since L2 tables were last written. No table on the storage refers to them, so one that is
 /// freed again may be used at once, where any other must wait until the table without it is durable.
 /// </summary>
 internal sealed class FreshClusters
@@ -9,26 +11,26 @@ internal sealed class FreshClusters
     private readonly PunchList _runs = new();
 
     /// <summary>Adds clusters. Where they lie so scattered that no run is left to hold them, they are treated like all others.</summary>
-    public void Add(long first, long count) => _runs.TryAdd(first, first + count);
+    public void Add(HostClusters clusters) => _runs.TryAdd(clusters.First.Index, clusters.End.Index);
 
     /// <summary>Takes a cluster out; false when it is not in.</summary>
-    public bool TryTake(long cluster)
+    public bool TryTake(HostCluster cluster)
     {
-        if (_runs.Count == 0 || !_runs.Contains(cluster))
+        if (_runs.Count == 0 || !_runs.Contains(cluster.Index))
         {
             return false;
         }
 
-        _runs.Remove(cluster, cluster + 1);
+        _runs.Remove(cluster.Index, cluster.Index + 1);
         return true;
     }
 
     /// <summary>Takes out whichever clusters of a range are in.</summary>
-    public void Remove(long first, long end)
+    public void Remove(HostClusters clusters)
     {
         if (_runs.Count > 0)
         {
-            _runs.Remove(first, end);
+            _runs.Remove(clusters.First.Index, clusters.End.Index);
         }
     }
 

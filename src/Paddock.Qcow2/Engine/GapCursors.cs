@@ -1,3 +1,5 @@
+using Paddock.Qcow2.Format;
+
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
@@ -5,30 +7,30 @@ namespace Paddock.Qcow2.Engine;
 /// </summary>
 internal sealed class GapCursors
 {
-    private long _any;
-    private long _useful;
+    private HostCluster _any;
+    private HostCluster _useful;
 
     /// <summary>Where a search for a gap of at least so many clusters begins.</summary>
-    public long StartFor(long least, long usefulRun) => least >= usefulRun ? Math.Max(_any, _useful) : _any;
+    public HostCluster StartFor(long least, long usefulRun) => least >= usefulRun ? HostCluster.Max(_any, _useful) : _any;
 
     /// <summary>The first gap of at least <paramref name="least"/> clusters was found and taken.</summary>
-    public void Allocated(long first, long count, long least, long usefulRun)
+    public void Allocated(HostClusters gap, long least, long usefulRun)
     {
-        if (least == 1 || first == _any)
+        if (least == 1 || gap.First == _any)
         {
-            _any = first + count;
+            _any = gap.End;
         }
 
         if (least == usefulRun)
         {
-            _useful = first + count;
+            _useful = gap.End;
         }
     }
 
     /// <summary>A cluster became free.</summary>
-    public void Freed(long cluster)
+    public void Freed(HostCluster cluster)
     {
-        _any = Math.Min(_any, cluster);
-        _useful = Math.Min(_useful, cluster);
+        _any = HostCluster.Min(_any, cluster);
+        _useful = HostCluster.Min(_useful, cluster);
     }
 }

@@ -90,4 +90,9 @@ internal static class HeaderReader
 /// <param name="Fields">The header.</param>
 /// <param name="Extensions">Its extensions.</param>
 /// <param name="BackingName">The backing file's name; null without one.</param>
-internal sealed record LoadedHeader(Qcow2Header Fields, List<HeaderExtension> Extensions, string? BackingName);
+internal sealed record LoadedHeader(Qcow2Header Fields, List<HeaderExtension> Extensions, string? BackingName)
+{
+    /// <summary>Format of the backing file; null where the image does not tell.</summary>
+    public string? BackingFormat
+        => Extensions.Find(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? ByteText.FromBytes(e.Data) : null;
+}

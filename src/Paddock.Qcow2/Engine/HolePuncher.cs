@@ -18,20 +18,20 @@ internal sealed class HolePuncher(IStorage storage, ClusterGeometry geometry, Me
     public bool HoldsSpace => !freed.IsEmpty;
 
     /// <summary>Clusters were freed.</summary>
-    public ValueTask AddAsync(HostCluster first, HostCluster end)
-        => first >= end || !isOn || freed.TryAdd(first.Index, end.Index) ? default : DiscardAsync(first, end);
+    public ValueTask AddAsync(HostClusters clusters)
+        => clusters.Count <= 0 || !isOn || freed.TryAdd(clusters) ? default : DiscardAsync(clusters);
 
     /// <summary>Clusters are in use again.</summary>
     public void Remove(HostClusters clusters)
     {
         if (HoldsSpace)
         {
-            freed.Remove(clusters.First.Index, clusters.End.Index);
+            freed.Remove(clusters);
         }
     }
 
     /// <summary>The storage ends before a cluster.</summary>
-    public void RemoveFrom(HostCluster end) => freed.Remove(end.Index, long.MaxValue);
+    public void RemoveFrom(HostCluster end) => freed.Remove(new(end, long.MaxValue - end.Index));
 
     /// <summary>
     /// Returns space that is due. A file system may tell its disk of a hole while everybody waits: the reset of a large zone must
@@ -43,11 +43,11 @@ internal sealed class HolePuncher(IStorage storage, ClusterGeometry geometry, Me
     {
         bool any = false;
         long left = Math.Max(1, bytes >> geometry.ClusterBits);
-        while (left > 0 && freed.TryTakeDue(left, out long first, out long end))
+        while (left > 0 && freed.TryTakeDue(left, out var clusters))
         {
             any = true;
-            left -= end - first;
-            await DiscardAsync(new(first), new(end));
+            left -= clusters.Count;
+            await DiscardAsync(clusters);
         }
 
         return any;
@@ -56,16 +56,16 @@ internal sealed class HolePuncher(IStorage storage, ClusterGeometry geometry, Me
     /// <summary>Returns all of it.</summary>
     public async ValueTask PunchAllAsync()
     {
-        while (freed.TryTakeAny(out long first, out long end))
+        while (freed.TryTakeAny(out var clusters))
         {
-            await DiscardAsync(new(first), new(end));
+            await DiscardAsync(clusters);
         }
     }
 
-    private async ValueTask DiscardAsync(HostCluster first, HostCluster end)
+    private async ValueTask DiscardAsync(HostClusters clusters)
     {
-        var offset = geometry.OffsetOf(first);
-        long length = geometry.BytesIn(end - first);
+        var offset = geometry.OffsetOf(clusters.First);
+        long length = geometry.BytesIn(clusters.Count);
 
         // a table that lies here next needs the space again
         reservation.Forget(offset, length);

@@ -8,41 +8,42 @@ namespace Paddock.Qcow2.Engine;
 /// at all. Changed under the image's metadata mutex.
 /// </summary>
 internal sealed class ImageHeader(
-    IStorage storage, InPlaceWrites inPlace, Qcow2Header fields, List<HeaderExtension> extensions, string? backingName)
+    IStorage storage, InPlaceWrites inPlace, LoadedHeader loaded)
 {
     private const int SectorSize = 512;
 
-    private volatile Qcow2Header _fields = fields;
+    private readonly List<HeaderExtension> _extensions = loaded.Extensions;
+    private volatile Qcow2Header _fields = loaded.Fields;
 
     /// <summary>The fields as they are on the storage.</summary>
     public Qcow2Header Fields => _fields;
 
     /// <summary>What follows from the cluster size and the refcount width.</summary>
-    public ClusterGeometry Geometry { get; } = fields.Geometry;
+    public ClusterGeometry Geometry { get; } = loaded.Fields.Geometry;
 
     /// <summary>Bytes of the virtual disk.</summary>
     public long VirtualSize => (long)_fields.VirtualSize;
 
     /// <summary>Whether clusters can be marked to read as zeroes, and features can be flagged (version 3).</summary>
-    public bool HasVersion3 { get; } = fields.Version >= 3;
+    public bool HasVersion3 { get; } = loaded.Fields.Version >= 3;
 
     /// <summary>How compressed clusters are packed.</summary>
-    public Qcow2Compression Compression { get; } = (Qcow2Compression)fields.CompressionType;
+    public Qcow2Compression Compression { get; } = (Qcow2Compression)loaded.Fields.CompressionType;
 
     /// <summary>The extensions, in their order in the first cluster.</summary>
-    public List<HeaderExtension> Extensions => extensions;
+    public List<HeaderExtension> Extensions => _extensions;
 
     /// <summary>Name of the backing file; null without one.</summary>
-    public string? BackingName => backingName;
+    public string? BackingName => loaded.BackingName;
 
     /// <summary>Format of the backing file; null where the image does not tell.</summary>
-    public string? BackingFormat => Find(HeaderExtension.BackingFormat) is { } e ? ByteText.FromBytes(e.Data) : null;
+    public string? BackingFormat => loaded.BackingFormat;
 
     /// <summary>Whether the image asks for reference counts to be written when it is closed.</summary>
     public bool AsksForLazyRefcounts => (_fields.Compatible & CompatibleFeatures.LazyRefcounts) != 0;
 
     /// <summary>The extension of a type; null without one.</summary>
-    public HeaderExtension? Find(uint type) => extensions.Find(e => e.Type == type);
+    public HeaderExtension? Find(uint type) => _extensions.Find(e => e.Type == type);
 
     /// <summary>Whether an incompatible feature bit is set.</summary>
     public bool Has(IncompatibleFeatures feature) => (_fields.Incompatible & feature) != 0;
@@ -73,18 +74,18 @@ internal sealed class ImageHeader(
         var cluster = new byte[Geometry.ClusterSize];
         await storage.ReadAsync(0, cluster);
         int at = (int)next.HeaderLength, index = 0;
-        while (extensions[index].Type != extension.Type)
+        while (_extensions[index].Type != extension.Type)
         {
-            at += extensions[index++].TotalSize;
+            at += _extensions[index++].TotalSize;
         }
 
-        int size = extensions[index].TotalSize;
+        int size = _extensions[index].TotalSize;
         cluster.AsSpan(at, size).Clear();
         extension.WriteTo(cluster.AsSpan(at, size));
         next.WriteTo(cluster);
         await inPlace.WriteAsync(default, cluster.AsMemory(0, (at + size + SectorSize - 1) & -SectorSize));
         _fields = next;
-        extensions[index] = extension;
+        _extensions[index] = extension;
     }
 
     /// <summary>
@@ -95,12 +96,12 @@ internal sealed class ImageHeader(
     public async ValueTask PutAsync(HeaderExtension extension)
     {
         int at = (int)_fields.HeaderLength;
-        for (int i = 0; i < extensions.Count; at += extensions[i++].TotalSize)
+        for (int i = 0; i < _extensions.Count; at += _extensions[i++].TotalSize)
         {
-            if (extensions[i].Type == extension.Type && extensions[i].Data.Length == extension.Data.Length)
+            if (_extensions[i].Type == extension.Type && _extensions[i].Data.Length == extension.Data.Length)
             {
                 await inPlace.WriteAsync(new HostOffset(at + HeaderExtension.HeadSize), extension.Data);
-                extensions[i] = extension;
+                _extensions[i] = extension;
                 return;
             }
         }
@@ -126,7 +127,7 @@ internal sealed class ImageHeader(
         await storage.WriteAsync(end + HeaderExtension.HeadSize, bytes.AsMemory(HeaderExtension.HeadSize));
         await storage.FlushAsync();
         await inPlace.WriteAsync(new HostOffset(end), bytes.AsMemory(0, HeaderExtension.HeadSize));
-        extensions.AddRange(added);
+        _extensions.AddRange(added);
     }
 
     /// <summary>The backing file's name lies after the end mark; it is copied further on before the header names its new place.</summary>

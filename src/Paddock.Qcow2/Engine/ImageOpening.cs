@@ -39,7 +39,7 @@ internal static class ImageOpening
 
         var backing = loaded.BackingName is null || options.NoBacking
             ? null
-            : await options.Gate.OpenBackingAsync(loaded.BackingName, FormatOf(loaded), storage, cancellationToken);
+            : await options.Gate.OpenBackingAsync(loaded.BackingName, loaded.BackingFormat, storage, cancellationToken);
         var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, backing), snapshots, bitmaps);
         if (writable && bitmapCount > 0)
         {
@@ -49,9 +49,6 @@ internal static class ImageOpening
 
         return image;
     }
-
-    private static string? FormatOf(LoadedHeader loaded)
-        => loaded.Extensions.Find(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? ByteText.FromBytes(e.Data) : null;
 
     private static async ValueTask RepairAsync(IStorage storage, Qcow2OpenOptions options, CancellationToken cancellationToken)
     {

@@ -3,7 +3,10 @@ using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
 
-/// <summary>The objects of an open image, put together: what each one needs is in its constructor, and nothing is set later.</summary>
+/// <summary>
+/// The objects of an open image, put together: what each one needs is in its constructor. Only zones come later: they register
+/// their stages of a flush.
+/// </summary>
 internal sealed class ImageParts
 {
     public ImageParts(IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, IBlockDevice? backing)
@@ -11,7 +14,7 @@ internal sealed class ImageParts
         Storage = storage;
         Backing = backing;
         InPlace = new InPlaceWrites(storage);
-        Header = new ImageHeader(storage, InPlace, loaded.Fields, loaded.Extensions, loaded.BackingName);
+        Header = new ImageHeader(storage, InPlace, loaded);
         var geometry = Header.Geometry;
         bool isReadOnly = options.ReadOnly || storage.IsReadOnly;
         bool isLazy = Header.HasVersion3 && (options.LazyRefcounts ?? Header.AsksForLazyRefcounts);

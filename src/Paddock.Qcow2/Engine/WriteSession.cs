@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Paddock.Block;
 using Paddock.Qcow2.Format;
 
@@ -23,7 +24,7 @@ internal sealed class WriteSession(
     /// <summary>A feature bit that the first write sets: programs that do not know the feature must not write the image.</summary>
     public void Require(IncompatibleFeatures features) => _required |= features;
 
-    /// <summary>Refuses a change of an image that is corrupt, open for reading only, or whose last flush may have lost data.</summary>
+    /// <summary>Refuses a change of an image that is corrupt, or whose last flush may have lost data.</summary>
     public void EnsureWritable()
     {
         if (guard.HasFailed)
@@ -31,11 +32,7 @@ internal sealed class WriteSession(
             throw new BlockException(BlockError.NoMedium, "the image is corrupt and closed for writing");
         }
 
-        if (isReadOnly)
-        {
-            throw new BlockException(BlockError.ReadOnly, "the image is open for reading only");
-        }
-
+        Debug.Assert(!isReadOnly, "CheckedDevice refuses changes of an image that is open for reading only");
         storage.ThrowIfFlushFailed();
     }
 

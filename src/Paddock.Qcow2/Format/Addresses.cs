@@ -76,6 +76,8 @@ public readonly record struct HostCluster(long Index) : IComparable<HostCluster>
 
     public static bool operator >=(HostCluster left, HostCluster right) => left.Index >= right.Index;
 
+    public static HostCluster Min(HostCluster left, HostCluster right) => left < right ? left : right;
+
     public static HostCluster Max(HostCluster left, HostCluster right) => left > right ? left : right;
 
     public override string ToString() => $"{Index}";

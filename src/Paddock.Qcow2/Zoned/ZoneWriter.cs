@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Paddock.Block;
 using Paddock.Qcow2.Engine;
 using Paddock.Qcow2.Format;
@@ -80,14 +81,10 @@ internal sealed class ZoneWriter(
         }
     }
 
-    /// <summary>Refuses a change of a disk that is read-only, or whose last flush may have lost data.</summary>
+    /// <summary>Refuses a change of a disk whose last flush may have lost data.</summary>
     public void EnsureWritable()
     {
-        if (session.IsReadOnly)
-        {
-            throw new BlockException(BlockError.ReadOnly, "the image is open for reading only");
-        }
-
+        Debug.Assert(!session.IsReadOnly, "CheckedDevice refuses changes of an image that is open for reading only");
         storage.ThrowIfFlushFailed();
     }
 

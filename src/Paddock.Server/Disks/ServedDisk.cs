@@ -2,6 +2,7 @@ using Paddock.Block;
 using Paddock.Faults;
 using Paddock.Images;
 using Paddock.Server.Faults;
+using Paddock.Serving;
 
 namespace Paddock.Server.Disks;
 
@@ -13,7 +14,7 @@ internal sealed class ServedDisk
 
     private readonly ImageNode? _node;
 
-    private ServedDisk(ServedImage settings, string name, ImageNode? node, PoweredImage? power, StorageCounters written)
+    private ServedDisk(ServedImage settings, string name, ImageNode? node, PoweredImage? power, RequestCounters written)
     {
         Settings = settings;
         Name = name;
@@ -46,7 +47,7 @@ internal sealed class ServedDisk
     public DeviceFaults Faults => Served.Faults;
 
     /// <summary>Writes to the image file.</summary>
-    public StorageCounters Written { get; }
+    public RequestCounters Written { get; }
 
     /// <summary>The image behind its volatile cache; null if it has none.</summary>
     public PoweredImage? Power { get; }
@@ -59,7 +60,7 @@ internal sealed class ServedDisk
     /// <exception cref="ToolException">The image cannot be opened.</exception>
     public static async Task<ServedDisk> OpenAsync(ImageOpener opener, ServedImage settings, string name, long? cache)
     {
-        var written = new StorageCounters();
+        var written = new RequestCounters();
         IStorage Over(IStorage storage) => new CountingStorage(storage, written);
         if (cache is { } size && !settings.ReadOnly)
         {

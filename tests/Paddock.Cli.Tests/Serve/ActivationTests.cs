@@ -1,5 +1,3 @@
-using System.Diagnostics;
-using System.Globalization;
 using Paddock.Qcow2;
 using Paddock.Testing.Protocols;
 using Paddock.Testing.Protocols.VhostUser;
@@ -36,60 +34,29 @@ public sealed class ActivationTests : IDisposable
     {
         await ImageFile.CreateAsync(At("a.qcow2"), Guest.Zones * Guest.Zone, new ZonedCreateOptions { ZoneSize = Guest.Zone });
         await ImageFile.CreateAsync(At("b.qcow2"), Guest.Zones * Guest.Zone);
-        using var server = Start([At("a"), At("b")], At("a.qcow2"), At("b.qcow2"));
-        string log = "";
-        try
+        await using var server = await StartAsync([At("a"), At("b")], At("a.qcow2"), At("b.qcow2"));
+        using (var guest = Guest.Connect(At("a"), rings: 4, packed: false, memory: 8 << 20))
         {
-            await UntilAsync(() => File.Exists(At("b")) && UnixListener.Listens(At("b")), server);
-            using (var guest = Guest.Connect(At("a"), rings: 4, packed: false, memory: 8 << 20))
-            {
-                Assert.Equal((byte)0, guest.Run(RequestType.ZoneAppend, Guest.Zone, new byte[4096], ring: 3));
-                Assert.Equal((2, Guest.Zone + 4096L), guest.Report()[1]);
-            }
-
-            using (var guest = Guest.Connect(At("b"), rings: 1, packed: true, memory: 8 << 20))
-            {
-                Assert.Equal((byte)0, guest.Run(RequestType.Out, 3 * 4096, [.. Enumerable.Repeat((byte)7, 512)]));
-                Assert.Equal((byte)2, guest.Run(RequestType.ZoneReport, 0, length: 640));
-            }
-
-            Assert.Equal(0, await StopAsync(server));
+            Assert.Equal((byte)0, guest.Run(RequestType.ZoneAppend, Guest.Zone, new byte[4096], ring: 3));
+            Assert.Equal((2, Guest.Zone + 4096L), guest.Report()[1]);
         }
-        finally
+
+        using (var guest = Guest.Connect(At("b"), rings: 1, packed: true, memory: 8 << 20))
         {
-            server.Kill();
-            log = await server.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+            Assert.Equal((byte)0, guest.Run(RequestType.Out, 3 * 4096, [.. Enumerable.Repeat((byte)7, 512)]));
+            Assert.Equal((byte)2, guest.Run(RequestType.ZoneReport, 0, length: 640));
         }
+
+        Assert.Equal(0, await server.StopAsync());
 
         // what it was handed is not its to take away
+        string log = await server.LogAsync();
         Assert.True(File.Exists(At("a")) && File.Exists(At("b")), log);
         Assert.Contains($"unix:{At("b")}", log, StringComparison.Ordinal);
     }
 
-    private static Process Start(string[] sockets, params string[] images)
-    {
-        string program = Path.Combine(AppContext.BaseDirectory, "paddock.dll");
-        return Process.Start(new ProcessStartInfo(
-            "python3", ["-c", Launcher, string.Join(':', sockets), Environment.ProcessPath is { } host && Path.GetFileName(host) == "dotnet" ? host : "dotnet",
-                program, "serve", .. images])
-        { RedirectStandardError = true, RedirectStandardOutput = true })!;
-    }
-
-    private static async Task UntilAsync(Func<bool> holds, Process server)
-    {
-        for (int i = 0; i < 3000 && !holds(); i++)
-        {
-            Assert.False(server.HasExited, "it has ended");
-            await Task.Delay(10, TestContext.Current.CancellationToken);
-        }
-    }
-
-    private static async Task<int> StopAsync(Process server)
-    {
-        Process.Start("kill", ["-TERM", server.Id.ToString(CultureInfo.InvariantCulture)]).WaitForExit();
-        await server.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
-        return server.ExitCode;
-    }
+    private static Task<ServerProcess> StartAsync(string[] sockets, params string[] images)
+        => ServerProcess.StartAsync(["python3", "-c", Launcher, string.Join(':', sockets), .. ServerProcess.Program, "serve", .. images]);
 
     private string At(string name) => Path.Combine(_folder, name);
 }

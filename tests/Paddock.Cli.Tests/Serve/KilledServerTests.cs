@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Diagnostics;
 using Microsoft.Win32.SafeHandles;
 using Paddock.Qcow2;
 using Paddock.Testing.Protocols;
@@ -20,13 +19,10 @@ public sealed class KilledServerTests : IDisposable
     // every append has a number, which its block begins with
     private readonly List<Append> _all = [];
     private readonly List<Append> _open = [];
-    private readonly List<Process> _servers = [];
     private int _replayed;
 
     public void Dispose()
     {
-        _servers.ForEach(s => s.Kill());
-        _servers.ForEach(s => s.Dispose());
         Directory.Delete(_folder, recursive: true);
     }
 
@@ -43,7 +39,8 @@ public sealed class KilledServerTests : IDisposable
         GuestRing[]? rings = null;
         for (int kill = 0; kill <= Kills; kill++)
         {
-            var server = await StartAsync();
+            File.Delete(At("s"));
+            await using var server = await ServerProcess.ServeAsync(At("z.qcow2"), "--vhost-user", At("s"), "--vhost-user-queues", "2");
             using var frontEnd = FrontEnd.Connect(At("s"), ram);
             frontEnd.Negotiate(FrontEnd.Version1 | (packed ? FrontEnd.Packed : 0));
             frontEnd.ShareMemory();
@@ -62,8 +59,7 @@ public sealed class KilledServerTests : IDisposable
                 int patience = random.Next(20, 300), own = random.Next();
                 var guest = Task.Run(() => Work(frontEnd, ram, rings, new Random(own)), TestContext.Current.CancellationToken);
                 await Task.Delay(patience, TestContext.Current.CancellationToken);
-                server.Kill();
-                await server.WaitForExitAsync(TestContext.Current.CancellationToken);
+                await server.KillAsync();
                 await guest;
                 Reap(ram, rings);
             }
@@ -188,23 +184,6 @@ public sealed class KilledServerTests : IDisposable
 
         Assert.Equal(0UL, frontEnd.Tell(FrontEndRequest.SetInflightDescriptor, description, acknowledged: true, record));
         return record;
-    }
-
-    private async Task<Process> StartAsync()
-    {
-        File.Delete(At("s"));
-        string[] words = [Path.Combine(AppContext.BaseDirectory, "paddock.dll"), "serve", At("z.qcow2"), "--vhost-user", At("s"), "--vhost-user-queues", "2"];
-        var server = Process.Start(new ProcessStartInfo("dotnet", words) { RedirectStandardError = true })!;
-        _servers.Add(server);
-        server.ErrorDataReceived += static (_, _) => { };
-        server.BeginErrorReadLine();
-        for (int i = 0; i < 3000 && !UnixListener.Listens(At("s")); i++)
-        {
-            Assert.False(server.HasExited, "it has ended");
-            await Task.Delay(10, TestContext.Current.CancellationToken);
-        }
-
-        return server;
     }
 
     private string At(string name) => Path.Combine(_folder, name);

@@ -25,7 +25,7 @@ internal sealed class EngineKit
             RefcountTableClusters = 1,
         };
         InPlace = new InPlaceWrites(Storage);
-        Header = new ImageHeader(Storage, InPlace, Fields, [], null);
+        Header = new ImageHeader(Storage, InPlace, new LoadedHeader(Fields, [], null));
         Reservation = new MetadataReservation(Storage, 9);
         Guard = new MetadataGuard(Storage, Header, new MetadataMap(Header.Geometry), options);
         Guard.RegisterFixed();

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Time.Testing;
 using Paddock.Block;
 using Paddock.Qcow2.Engine;
+using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Tests.Engine;
 
@@ -15,22 +16,22 @@ public class FreedSpaceTests
     {
         var clock = new FakeTimeProvider();
         var freed = new FreedSpace(Keep, clock);
-        Assert.True(freed.TryAdd(10, 20));
+        Assert.True(freed.TryAdd(Run(10, 20)));
         clock.Advance(Keep);
-        Assert.False(freed.TryTakeDue(100, out _, out _));
-        Assert.True(freed.TryAdd(30, 40));
-        freed.Remove(12, 14);
+        Assert.False(freed.TryTakeDue(100, out _));
+        Assert.True(freed.TryAdd(Run(30, 40)));
+        freed.Remove(Run(12, 14));
         clock.Advance(Keep);
-        Assert.True(freed.TryTakeDue(100, out long first, out long end));
-        Assert.Equal((14, 20), (first, end));
-        Assert.True(freed.TryTakeDue(1, out first, out end));
-        Assert.Equal((11, 12), (first, end));
-        Assert.True(freed.TryTakeDue(100, out first, out end));
-        Assert.Equal((10, 11), (first, end));
-        Assert.False(freed.TryTakeDue(100, out _, out _));
+        Assert.True(freed.TryTakeDue(100, out var taken));
+        Assert.Equal(Run(14, 20), taken);
+        Assert.True(freed.TryTakeDue(1, out taken));
+        Assert.Equal(Run(11, 12), taken);
+        Assert.True(freed.TryTakeDue(100, out taken));
+        Assert.Equal(Run(10, 11), taken);
+        Assert.False(freed.TryTakeDue(100, out _));
         clock.Advance(Keep);
-        Assert.True(freed.TryTakeDue(100, out first, out end));
-        Assert.Equal((30, 40), (first, end));
+        Assert.True(freed.TryTakeDue(100, out taken));
+        Assert.Equal(Run(30, 40), taken);
         Assert.True(freed.IsEmpty);
     }
 
@@ -38,8 +39,8 @@ public class FreedSpaceTests
     public void Without_a_period_all_is_due_at_once()
     {
         var freed = new FreedSpace(TimeSpan.Zero, new FakeTimeProvider());
-        Assert.True(freed.TryAdd(1, 2));
-        Assert.True(freed.TryTakeDue(1, out _, out _));
+        Assert.True(freed.TryAdd(Run(1, 2)));
+        Assert.True(freed.TryTakeDue(1, out _));
         Assert.True(freed.IsEmpty);
     }
 
@@ -48,12 +49,12 @@ public class FreedSpaceTests
     {
         var clock = new FakeTimeProvider();
         var freed = new FreedSpace(Keep, clock);
-        Assert.True(freed.TryAdd(1, 2));
+        Assert.True(freed.TryAdd(Run(1, 2)));
         clock.Advance(Keep);
-        Assert.False(freed.TryTakeDue(1, out _, out _));
-        Assert.True(freed.TryAdd(3, 4));
-        Assert.True(freed.TryTakeAny(out _, out _) && freed.TryTakeAny(out _, out _));
-        Assert.False(freed.TryTakeAny(out _, out _));
+        Assert.False(freed.TryTakeDue(1, out _));
+        Assert.True(freed.TryAdd(Run(3, 4)));
+        Assert.True(freed.TryTakeAny(out _) && freed.TryTakeAny(out _));
+        Assert.False(freed.TryTakeAny(out _));
     }
 
     [Fact]
@@ -107,6 +108,8 @@ public class FreedSpaceTests
         await image.DisposeAsync();
         Assert.Equal(full - (Clusters * Cluster), storage.AllocatedBytes);
     }
+
+    private static HostClusters Run(long first, long end) => new(new(first), end - first);
 
     private static async Task<(IQcow2Device Image, KeptStorage Storage, long Full)> FilledAsync(Qcow2OpenOptions options)
     {

@@ -66,7 +66,7 @@ public sealed class ServeTests(TlsCertificates made) : IClassFixture<TlsCertific
     {
         var settings = new ServeSettings { Nbd = "127.0.0.1:0", NbdTlsCreds = made.Folder("server"), NbdTls = mode, NbdTlsClients = clients };
         await using var server = await StartAsync(settings, new ServedImage { Path = await PlainAsync("a") });
-        string port = server.NbdAddress!.Split(':')[1];
+        string port = server.Server.NbdAddress!.Split(':')[1];
         Assert.Equal(plain, (await Peer.RunAsync("nbdinfo", "--size", $"nbd://127.0.0.1:{port}/a")).Code == 0);
         foreach (var (folder, passes) in new[] { ("client", good), ("nobody", anybody) })
         {
@@ -110,9 +110,8 @@ public sealed class ServeTests(TlsCertificates made) : IClassFixture<TlsCertific
         return At("z.qcow2");
     }
 
-    private async Task<PaddockServer> StartAsync(ServeSettings settings, params ServedImage[] images)
-        => await PaddockServer.StartAsync(
-            settings with { Images = images, Nbd = settings.Nbd ?? "unix:" + At("n") }, new ServeLog(TextWriter.Null, TimeProvider.System, json: false));
+    private Task<TestServer> StartAsync(ServeSettings settings, params ServedImage[] images)
+        => TestServer.StartInAsync(_folder, settings with { Images = images, Nbd = settings.Nbd ?? "unix:" + At("n") });
 
     /// <summary>A clock whose timers are fired by the test.</summary>
     private sealed class TestClock : TimeProvider

@@ -16,7 +16,6 @@ public sealed class OperationTests : IDisposable
     private const int Zone = 1 << 20, Piece = 4096;
 
     private readonly string _folder = Directory.CreateTempSubdirectory("paddock-operation-").FullName;
-    private readonly StringWriter _log = new();
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -27,7 +26,7 @@ public sealed class OperationTests : IDisposable
     {
         await using var server = await StartAsync(Settings());
         await using var nbd = await NbdAsync();
-        await using var nvme = await NvmeNode.OpenAsync(Name(server), readOnly: false, Token);
+        await using var nvme = await NvmeNode.OpenAsync(server.NvmeName(), readOnly: false, Token);
         byte[] data = new byte[Piece], back = new byte[Piece];
         data.AsSpan().Fill(9);
         await nbd.Device.WriteAsync(0, data, cancellationToken: Token);
@@ -37,7 +36,7 @@ public sealed class OperationTests : IDisposable
         await nvme.WriteAsync(Piece, data, cancellationToken: Token);
         await nbd.Device.ReadAsync(Piece, back, Token);
         Assert.Equal(data, back);
-        var page = await PageAsync(server);
+        var page = await server.MetricsAsync();
         Assert.Equal(Piece, page["paddock_nbd_bytes_total{export=\"disk\",kind=\"write\"}"]);
         Assert.Equal(2 * Piece, page["paddock_image_client_written_bytes_total{image=\"disk\"}"]);
         double stored = page["paddock_image_written_bytes_total{image=\"disk\"}"];
@@ -61,7 +60,7 @@ public sealed class OperationTests : IDisposable
         Assert.Equal(BlockError.InvalidArgument, refused.Error);
         Assert.Contains("write pointer", refused.Message, StringComparison.OrdinalIgnoreCase);
         await nbd.Device.WriteAsync(Zone + Piece, data, cancellationToken: Token);
-        Assert.Equal(1, (await PageAsync(server))["paddock_nbd_request_errors_total{export=\"disk\"}"]);
+        Assert.Equal(1, (await server.MetricsAsync())["paddock_nbd_request_errors_total{export=\"disk\"}"]);
     }
 
     [Fact]
@@ -70,7 +69,7 @@ public sealed class OperationTests : IDisposable
         await using (var server = await StartAsync(Settings()))
         {
             await using var nbd = await NbdAsync();
-            await using var nvme = await NvmeNode.OpenAsync(Name(server), readOnly: false, Token);
+            await using var nvme = await NvmeNode.OpenAsync(server.NvmeName(), readOnly: false, Token);
             var started = new TaskCompletionSource();
             Task<int>[] writers = [WriteZoneAsync(nbd.Device, 2, 0x22, started), WriteZoneAsync(nvme, 4, 0x44, started)];
             await started.Task;
@@ -95,7 +94,7 @@ public sealed class OperationTests : IDisposable
         await using var server = await StartAsync(Settings() with { MaxConnections = 2 });
         using var first = await ConnectAsync(server);
         using var second = await ConnectAsync(server);
-        await UntilAsync(async () => (await PageAsync(server))["paddock_connections{listener=\"nvme\"}"] == 2);
+        await UntilAsync(async () => (await server.MetricsAsync())["paddock_connections{listener=\"nvme\"}"] == 2);
         using var third = await ConnectAsync(server);
         Assert.Equal(0, await third.ReceiveAsync(new byte[1], Token));
         await using var one = await NbdAsync();
@@ -111,19 +110,19 @@ public sealed class OperationTests : IDisposable
     {
         await using var server = await StartAsync(Settings() with { MaxMemory = "16M" });
         await using var nbd = await NbdAsync();
-        await using var nvme = await NvmeNode.OpenAsync(Name(server), readOnly: false, Token);
-        Assert.StartsWith("ok", await ControlSocket.AskAsync(At("c"), "hang command=write count=0", Token), StringComparison.Ordinal);
+        await using var nvme = await NvmeNode.OpenAsync(server.NvmeName(), readOnly: false, Token);
+        Assert.StartsWith("ok", await server.AskAsync("hang command=write count=0"), StringComparison.Ordinal);
         byte[] much = new byte[Zone];
         var all = Enumerable.Range(0, 24).Select(_ => Record.ExceptionAsync(() => nbd.Device.WriteAsync(0, much, cancellationToken: Token).AsTask()).AsTask()).ToArray();
         var first = Assert.IsType<BlockException>(await await Task.WhenAny(all));
         Assert.Equal(BlockError.NoMemory, first.Error);
-        Assert.StartsWith("ok", await ControlSocket.AskAsync(At("c"), "clear", Token), StringComparison.Ordinal);
+        Assert.StartsWith("ok", await server.AskAsync("clear"), StringComparison.Ordinal);
         var ends = await Task.WhenAll(all);
         Assert.Contains(ends, e => e is null);
         Assert.Contains(ends, e => e is BlockException { Error: BlockError.InvalidArgument });
         await nbd.Device.ReadAsync(0, much.AsMemory(0, Piece), Token);
         await nvme.ReadAsync(0, much.AsMemory(0, Piece), Token);
-        var page = await PageAsync(server);
+        var page = await server.MetricsAsync();
         Assert.Equal(16 << 20, page["paddock_buffer_limit_bytes"]);
         Assert.True(page["paddock_buffer_bytes"] <= 16 << 20);
     }
@@ -133,11 +132,11 @@ public sealed class OperationTests : IDisposable
     {
         var server = await StartAsync(Settings() with { DrainTimeout = 600 });
         await using var nbd = await NbdAsync();
-        Assert.StartsWith("ok", await ControlSocket.AskAsync(At("c"), "hang command=read", Token), StringComparison.Ordinal);
+        Assert.StartsWith("ok", await server.AskAsync("hang command=read"), StringComparison.Ordinal);
         var held = nbd.Device.ReadAsync(0, new byte[Piece], Token).AsTask();
-        await UntilAsync(async () => (await ControlSocket.AskAsync(At("c"), "status", Token)).Replace(" ", "", StringComparison.Ordinal)
+        await UntilAsync(async () => (await server.AskAsync("status")).Replace(" ", "", StringComparison.Ordinal)
             .Contains("\"waiting\":1", StringComparison.Ordinal));
-        server.StopNow();
+        server.Server.StopNow();
         await server.DisposeAsync();
         await Assert.ThrowsAnyAsync<BlockException>(() => held);
     }
@@ -155,11 +154,11 @@ public sealed class OperationTests : IDisposable
                 "NOTIFY_SOCKET" => At("notify"), "LISTEN_PID" => "7", "LISTEN_FDS" => "1", "LISTEN_FDNAMES" => "nbd", _ => null,
             },
             process: 7, first: (int)handed.SafeHandle.DangerousGetHandle());
-        await using (var server = await PaddockServer.StartAsync(
-            new ServeSettings { Images = [await ImageAsync()], Metrics = "unix:" + At("m") }, new ServeLog(_log, TimeProvider.System, json: true), manager))
+        await using (var server = await TestServer.StartInAsync(
+            _folder, new ServeSettings { Images = [await ImageAsync()], Metrics = "unix:" + At("m") }, manager))
         {
             handed.SafeHandle.SetHandleAsInvalid();
-            Assert.Equal($"127.0.0.1:{port}", server.NbdAddress);
+            Assert.Equal($"127.0.0.1:{port}", server.Server.NbdAddress);
             await using var nbd = await OpenerOf().OpenAsync($"nbd://127.0.0.1:{port}/disk", new OpenSettings { Format = "raw" });
             Assert.Equal(8 * Zone, nbd.Device.Length);
             manager.Ready();
@@ -221,7 +220,7 @@ public sealed class OperationTests : IDisposable
     {
         await using var server = await StartAsync(Settings());
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        await socket.ConnectAsync(server.MetricsAddress!, Token);
+        await socket.ConnectAsync(server.Server.MetricsAddress!, Token);
         await socket.SendAsync(System.Text.Encoding.ASCII.GetBytes(request), Token);
         await using var stream = new NetworkStream(socket);
         using var reader = new StreamReader(stream);
@@ -261,16 +260,10 @@ public sealed class OperationTests : IDisposable
         }
     }
 
-    private static async Task<Exposition> PageAsync(PaddockServer server)
-    {
-        using var http = new HttpClient();
-        return Exposition.Parse(await http.GetStringAsync($"http://{server.MetricsAddress}/metrics", Token));
-    }
-
-    private static async Task<Socket> ConnectAsync(PaddockServer server)
+    private static async Task<Socket> ConnectAsync(TestServer server)
     {
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        await socket.ConnectAsync(server.NvmeAddress!, Token);
+        await socket.ConnectAsync(server.NvmeAddress, Token);
         return socket;
     }
 
@@ -279,8 +272,6 @@ public sealed class OperationTests : IDisposable
         byte[] text = new byte[256];
         return System.Text.Encoding.ASCII.GetString(text, 0, await ear.ReceiveAsync(text, Token));
     }
-
-    private static string Name(PaddockServer server) => $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk";
 
     private static ImageOpener OpenerOf() => new("t", TextWriter.Null);
 
@@ -303,11 +294,8 @@ public sealed class OperationTests : IDisposable
         return new ServedImage { Path = image };
     }
 
-    private ServeSettings Settings() => new()
-    {
-        Nvme = "127.0.0.1:0", Nbd = "unix:" + At("n"), Metrics = "127.0.0.1:0", Control = At("c"),
-    };
+    private ServeSettings Settings() => TestServer.SettingsIn(_folder) with { Metrics = "127.0.0.1:0" };
 
-    private async Task<PaddockServer> StartAsync(ServeSettings settings)
-        => await PaddockServer.StartAsync(settings with { Images = [await ImageAsync()] }, new ServeLog(_log, TimeProvider.System, json: true));
+    private async Task<TestServer> StartAsync(ServeSettings settings)
+        => await TestServer.StartInAsync(_folder, settings with { Images = [await ImageAsync()] });
 }

@@ -6,12 +6,12 @@ namespace Paddock.Server.Tests.Nvme;
 /// <summary>Power cuts of a running server while hosts write: what was flushed is there, the rest is lost from the zones' ends only.</summary>
 public class PowerCutTests
 {
-    private const int Zone = FaultServer.Zone, Zones = FaultServer.Zones;
+    private const int Zone = TestServer.Zone, Zones = TestServer.Zones;
 
     [Fact]
     public async Task What_was_flushed_survives_and_what_was_not_is_gone()
     {
-        await using var server = await FaultServer.StartAsync();
+        await using var server = await TestServer.StartAsync(cache: "1M");
         await using (var disk = await server.NvmeAsync())
         {
             await disk.WriteAsync(0, Filled(8192, 1));
@@ -35,7 +35,7 @@ public class PowerCutTests
     [Fact]
     public async Task Connections_of_every_listener_end_and_none_are_taken_while_the_power_is_off()
     {
-        await using var server = await FaultServer.StartAsync();
+        await using var server = await TestServer.StartAsync(cache: "1M");
         await using var nbd = await server.NbdAsync();
         await server.AskAsync("hang command=read");
         await using var nvme = await server.NvmeAsync();
@@ -56,7 +56,7 @@ public class PowerCutTests
     public async Task Under_random_writers_a_zone_loses_its_end_only_and_nothing_that_was_flushed(string cache, int keep)
     {
         const int Seed = 20231;
-        await using var server = await FaultServer.StartAsync(cache);
+        await using var server = await TestServer.StartAsync(cache: cache);
         var random = new Random(Seed);
         var written = Enumerable.Range(0, Zones).Select(_ => Array.Empty<byte>()).ToArray();
         for (int round = 0; round < 25; round++)
@@ -74,7 +74,7 @@ public class PowerCutTests
     }
 
     // each writer has zones of its own; it writes, flushes and resets until its connection is lost
-    private static async Task WriteAsync(FaultServer server, Written[] zones, int writer, int seed)
+    private static async Task WriteAsync(TestServer server, Written[] zones, int writer, int seed)
     {
         var random = new Random(seed);
         try
@@ -122,7 +122,7 @@ public class PowerCutTests
         await disk.WriteAsync(at, data);
     }
 
-    private static async Task<byte[][]> VerifyAsync(FaultServer server, Written[] zones, string when)
+    private static async Task<byte[][]> VerifyAsync(TestServer server, Written[] zones, string when)
     {
         await using var disk = await server.NvmeAsync();
         var found = new ZoneDescriptor[Zones];

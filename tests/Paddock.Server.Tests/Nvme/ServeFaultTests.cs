@@ -10,7 +10,7 @@ namespace Paddock.Server.Tests.Nvme;
 /// <summary>Faults on demand against a running server, by each listener.</summary>
 public class ServeFaultTests
 {
-    private const int Zone = FaultServer.Zone;
+    private const int Zone = TestServer.Zone;
 
     private static readonly byte[] Block = new byte[4096];
 
@@ -19,7 +19,7 @@ public class ServeFaultTests
     [InlineData(true)]
     public async Task The_second_read_fails_whatever_listener_it_comes_by(bool nbd)
     {
-        await using var server = await FaultServer.StartAsync();
+        await using var server = await TestServer.StartAsync(cache: "1M");
         await using var disk = await server.OpenAsync(nbd);
         Assert.Equal("ok: rule 1 of disk", await server.AskAsync("fail command=read nth=2 error=ENOSPC"));
         await disk.ReadAsync(0, new byte[512]);
@@ -31,7 +31,7 @@ public class ServeFaultTests
     [Fact]
     public async Task One_rule_counts_the_requests_of_all_listeners()
     {
-        await using var server = await FaultServer.StartAsync();
+        await using var server = await TestServer.StartAsync(cache: "1M");
         await using var nvme = await server.NvmeAsync();
         await using var nbd = await server.NbdAsync();
         await server.AskAsync("fail command=write zone=1 nth=2");
@@ -46,7 +46,7 @@ public class ServeFaultTests
     [InlineData(true)]
     public async Task A_request_that_hangs_stalls_no_other_and_goes_on_when_released(bool nbd)
     {
-        await using var server = await FaultServer.StartAsync();
+        await using var server = await TestServer.StartAsync(cache: "1M");
         await using var disk = await server.OpenAsync(nbd);
         await server.AskAsync("hang command=write zone=2");
         var hangs = disk.WriteAsync(2 * Zone, Block).AsTask();
@@ -66,7 +66,7 @@ public class ServeFaultTests
     [InlineData(true)]
     public async Task A_delayed_request_is_done_in_the_end(bool nbd)
     {
-        await using var server = await FaultServer.StartAsync();
+        await using var server = await TestServer.StartAsync(cache: "1M");
         await using var disk = await server.OpenAsync(nbd);
         await server.AskAsync("delay command=write ms=50");
         await disk.WriteAsync(0, Block);
@@ -77,7 +77,7 @@ public class ServeFaultTests
     [Fact]
     public async Task A_server_with_a_hanging_request_stops()
     {
-        var server = await FaultServer.StartAsync();
+        var server = await TestServer.StartAsync(cache: "1M");
         await using var disk = await server.NbdAsync();
         await server.AskAsync("hang command=read");
         var hangs = disk.ReadAsync(0, Block).AsTask();
@@ -141,14 +141,14 @@ public class ServeFaultTests
     [InlineData("offline", "the zone is missing")]
     public async Task A_line_that_says_nothing_sensible_is_refused_and_says_what_would(string line, string hint)
     {
-        await using var server = await FaultServer.StartAsync(cache: null);
+        await using var server = await TestServer.StartAsync();
         Assert.Contains(hint, await server.RefusalAsync(line), StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task Hostile_clients_of_the_control_socket_harm_nobody()
     {
-        await using var server = await FaultServer.StartAsync();
+        await using var server = await TestServer.StartAsync(cache: "1M");
         Assert.True(OperatingSystem.IsWindows() || File.GetUnixFileMode(server.Control) == (UnixFileMode.UserRead | UnixFileMode.UserWrite));
         Assert.Contains("longer than 1024", await server.RefusalAsync(new string('x', 5000)), StringComparison.Ordinal);
         var random = new Random(1024);
@@ -190,7 +190,7 @@ public class ServeFaultTests
     [Fact]
     public async Task Zones_and_offsets_of_a_namespace_count_from_its_own_start()
     {
-        await using var server = await FaultServer.StartAsync(conventional: 2);
+        await using var server = await TestServer.StartAsync(cache: "1M", conventional: 2);
         await using var disk = await server.NvmeAsync(ns: 2);
         await server.AskAsync("fail command=append ns=2 zone=1");
         await disk.Zones!.AppendAsync(0, Block);
@@ -201,8 +201,8 @@ public class ServeFaultTests
     [Fact]
     public async Task A_script_is_there_before_the_first_client_and_waits_for_its_moments()
     {
-        await using var server = await FaultServer.StartAsync(
-            script: "# a comment\nfail command=read nth=1   # the first\n\nat command 3 fail command=write count=0\nafter 60m drop\n");
+        await using var server = await TestServer.StartAsync(
+            cache: "1M", script: "# a comment\nfail command=read nth=1   # the first\n\nat command 3 fail command=write count=0\nafter 60m drop\n");
         await using var disk = await server.NvmeAsync();
         await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.ReadAsync(0, new byte[512]));
         for (int i = 0; i < 3; i++)
@@ -226,7 +226,7 @@ public class ServeFaultTests
     [InlineData("fail zone=99", "script:1: zone 99 does not exist")]
     public async Task A_wrong_line_of_a_script_is_named_by_file_and_number(string script, string message)
     {
-        var e = await Assert.ThrowsAsync<ToolException>(() => FaultServer.StartAsync(script: script));
+        var e = await Assert.ThrowsAsync<ToolException>(() => TestServer.StartAsync(cache: "1M", script: script));
         Assert.Contains(message, e.Message, StringComparison.Ordinal);
     }
 

@@ -15,7 +15,7 @@ namespace Paddock.Server.Tests.Nvme;
 /// <summary>An image whose size changes while it is served, as the clients of each listener see it.</summary>
 public class ServeResizeTests
 {
-    private const int Zone = FaultServer.Zone, Zones = FaultServer.Zones;
+    private const int Zone = TestServer.Zone, Zones = TestServer.Zones;
     private const string Nqn = "nqn.2026-01.io.paddock:disk";
 
     private static readonly byte[] Block = new byte[4096];
@@ -25,8 +25,8 @@ public class ServeResizeTests
     [Fact]
     public async Task A_host_is_told_once_until_it_has_looked_and_finds_the_new_size_and_zones()
     {
-        await using var server = await FaultServer.StartAsync();
-        using var host = new RawHost(server.Port);
+        await using var server = await TestServer.StartAsync(cache: "1M");
+        using var host = new RawHost(server.NvmeAddress.Port);
         host.Initialize();
         host.Connect(Nqn);
         host.Enable();
@@ -49,7 +49,7 @@ public class ServeResizeTests
     [Fact]
     public async Task Our_host_follows_a_zoned_namespace_up_and_down()
     {
-        await using var server = await FaultServer.StartAsync();
+        await using var server = await TestServer.StartAsync(cache: "1M");
         await using var host = await ConnectAsync(server);
         await using var disk = await host.OpenAsync(1, ownsHost: false, Token);
         await ResizeAsync(server, host, "size=+1536k");
@@ -73,7 +73,7 @@ public class ServeResizeTests
     [Fact]
     public async Task Both_parts_of_a_disk_with_conventional_zones_have_the_size_that_is_theirs()
     {
-        await using var server = await FaultServer.StartAsync(conventional: 2);
+        await using var server = await TestServer.StartAsync(cache: "1M", conventional: 2);
         await using var host = await ConnectAsync(server);
         await using var plain = await host.OpenAsync(1, ownsHost: false, Token);
         await using var zoned = await host.OpenAsync(2, ownsHost: false, Token);
@@ -92,7 +92,7 @@ public class ServeResizeTests
     [Fact]
     public async Task Sequential_zones_behind_conventional_ones_alone_would_have_no_namespace()
     {
-        await using var server = await FaultServer.StartAsync(conventional: Zones);
+        await using var server = await TestServer.StartAsync(cache: "1M", conventional: Zones);
         Assert.Contains("a new NVMe namespace", await server.RefusalAsync("resize size=+1M"), StringComparison.Ordinal);
         Assert.Contains("conventional", await server.RefusalAsync("resize size=-1M shrink=yes"), StringComparison.Ordinal);
     }
@@ -112,7 +112,7 @@ public class ServeResizeTests
     [InlineData("size=+1M shrink=1", "expected yes or no")]
     public async Task What_cannot_be_is_refused_and_changes_nothing(string line, string why)
     {
-        await using var server = await FaultServer.StartAsync();
+        await using var server = await TestServer.StartAsync(cache: "1M");
         Assert.Contains(why, await server.RefusalAsync("resize " + line), StringComparison.Ordinal);
         await using var disk = await server.NvmeAsync();
         Assert.Equal(Zones * Zone, disk.Length);
@@ -121,7 +121,7 @@ public class ServeResizeTests
     [Fact]
     public async Task A_host_of_blocks_of_4096_bytes_gets_no_part_of_one()
     {
-        await using var server = await FaultServer.StartAsync(with: s => s with { BlockSize = 4096 });
+        await using var server = await TestServer.StartAsync(cache: "1M", with: s => s with { BlockSize = 4096 });
         Assert.Contains("the NVMe block size, 4096", await server.RefusalAsync("resize size=+512"), StringComparison.Ordinal);
         await server.AskAsync("resize size=+4k");
         await using var disk = await server.NvmeAsync();
@@ -131,7 +131,7 @@ public class ServeResizeTests
     [Fact]
     public async Task Words_may_have_any_white_space_between()
     {
-        await using var server = await FaultServer.StartAsync();
+        await using var server = await TestServer.StartAsync(cache: "1M");
         Assert.StartsWith("ok: disk has 9437184 bytes", await server.AskAsync("resize\tsize=+1M"), StringComparison.Ordinal);
         Assert.Contains("unknown command 'resizes'", await server.RefusalAsync("resizes size=+1M"), StringComparison.Ordinal);
     }
@@ -142,7 +142,7 @@ public class ServeResizeTests
         string other = Directory.CreateTempSubdirectory("paddock-resize-").FullName;
         string twin = Path.Combine(other, "disk.qcow2");
         await ImageFile.CreateAsync(twin, 1 << 20);
-        await using (var server = await FaultServer.StartAsync(cache: null, with: s => s with { Nbd = null, Images = [s.Images[0], new() { Path = twin }] }))
+        await using (var server = await TestServer.StartAsync(with: s => s with { Nbd = null, Images = [s.Images[0], new() { Path = twin }] }))
         {
             string why = await server.RefusalAsync("resize size=+1M image=disk");
             Assert.Contains("image name 'disk' is ambiguous", why, StringComparison.Ordinal);
@@ -270,19 +270,19 @@ public class ServeResizeTests
     [Fact]
     public async Task The_same_size_is_fine_and_a_read_only_image_keeps_its_own()
     {
-        await using (var server = await FaultServer.StartAsync())
+        await using (var server = await TestServer.StartAsync(cache: "1M"))
         {
             Assert.Equal("ok: disk has 8388608 bytes (8 MiB), unchanged", await server.AskAsync("resize size=8M"));
         }
 
-        await using var closed = await FaultServer.StartAsync(cache: null, with: s => s with { Images = [s.Images[0] with { ReadOnly = true }] });
+        await using var closed = await TestServer.StartAsync(with: s => s with { Images = [s.Images[0] with { ReadOnly = true }] });
         Assert.Equal("'disk' is served read-only", await closed.RefusalAsync("resize size=+1M"));
     }
 
     [Fact]
     public async Task A_new_size_is_durable_when_it_is_answered_whatever_becomes_of_the_power()
     {
-        await using var server = await FaultServer.StartAsync();
+        await using var server = await TestServer.StartAsync(cache: "1M");
         await server.AskAsync("resize size=+1M");
         await server.AskAsync("powercut");
         await using (var disk = await server.NvmeAsync())
@@ -305,7 +305,7 @@ public class ServeResizeTests
     [InlineData(2)]
     public async Task A_power_cut_in_the_middle_of_changes_leaves_one_of_their_sizes(int seed)
     {
-        await using var server = await FaultServer.StartAsync();
+        await using var server = await TestServer.StartAsync(cache: "1M");
         bool ends = false;
         var changes = Task.Run(async () =>
         {
@@ -345,7 +345,7 @@ public class ServeResizeTests
     [Fact]
     public async Task Requests_of_every_listener_fly_while_the_size_goes_up_and_down()
     {
-        await using var server = await FaultServer.StartAsync(cache: "16M");
+        await using var server = await TestServer.StartAsync(cache: "16M");
         bool ends = false;
         int done = 0;
         var workers = new[] { false, true, false, true }.Select((nbd, i) => Task.Run(async () =>
@@ -400,7 +400,7 @@ public class ServeResizeTests
     [Fact]
     public async Task An_nbd_client_that_may_resizes_it_for_the_hosts_of_nvme()
     {
-        await using var server = await FaultServer.StartAsync(with: s => s with { NbdResize = true });
+        await using var server = await TestServer.StartAsync(cache: "1M", with: s => s with { NbdResize = true });
         await using var host = await ConnectAsync(server);
         await using var disk = await host.OpenAsync(1, ownsHost: false, Token);
         await using var nbd = await server.NbdAsync();
@@ -415,9 +415,9 @@ public class ServeResizeTests
     [Fact]
     public async Task Configuration_space_of_a_virtual_machine_has_the_current_capacity()
     {
-        await using var server = await FaultServer.StartAsync(with: s => s with { VhostUser = Path.Combine(Path.GetDirectoryName(s.Control)!, "v") });
+        await using var server = await TestServer.StartAsync(cache: "1M", with: s => s with { VhostUser = Path.Combine(Path.GetDirectoryName(s.Control)!, "v") });
         using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 30_000 };
-        await socket.ConnectAsync(new UnixDomainSocketEndPoint(Path.Combine(Path.GetDirectoryName(server.Control)!, "v")), Token);
+        await socket.ConnectAsync(new UnixDomainSocketEndPoint(Path.Combine(server.Folder, "v")), Token);
 
         // SET_PROTOCOL_FEATURES with CONFIG (9)
         socket.Send(Convert.FromHexString("10000000" + "01000000" + "08000000" + "0002000000000000"));
@@ -445,7 +445,7 @@ public class ServeResizeTests
     /// <param name="atEvent">The event that fails once.</param>
     /// <param name="errno">Its error.</param>
     /// <param name="after">So many events of that name pass first.</param>
-    private static Task<FaultServer> FailingAsync(string atEvent, int errno, int after = 0) => FaultServer.StartAsync(cache: null, with: s =>
+    private static Task<TestServer> FailingAsync(string atEvent, int errno, int after = 0) => TestServer.StartAsync(with: s =>
     {
         string rules = Path.Combine(Path.GetDirectoryName(s.Control)!, "rules");
         var passing = Enumerable.Range(1, after).Select(
@@ -467,8 +467,8 @@ public class ServeResizeTests
         return page;
     }
 
-    private static ValueTask<NvmeTcpHost> ConnectAsync(FaultServer server)
-        => NvmeTcpHost.ConnectAsync(new NvmeTcpHostOptions { Host = "127.0.0.1", Port = server.Port, SubsystemNqn = Nqn }, Token);
+    private static ValueTask<NvmeTcpHost> ConnectAsync(TestServer server)
+        => NvmeTcpHost.ConnectAsync(new NvmeTcpHostOptions { Host = "127.0.0.1", Port = server.NvmeAddress.Port, SubsystemNqn = Nqn }, Token);
 
     private static Task Seen(NvmeTcpHost host)
     {
@@ -477,7 +477,7 @@ public class ServeResizeTests
         return seen.Task.WaitAsync(TimeSpan.FromSeconds(60), Token);
     }
 
-    private static async Task ResizeAsync(FaultServer server, NvmeTcpHost host, string line)
+    private static async Task ResizeAsync(TestServer server, NvmeTcpHost host, string line)
     {
         var seen = Seen(host);
         await server.AskAsync("resize " + line);

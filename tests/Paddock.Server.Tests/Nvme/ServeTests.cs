@@ -11,7 +11,6 @@ namespace Paddock.Server.Tests.Nvme;
 public sealed class ServeTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("paddock-serve-").FullName;
-    private readonly StringWriter _log = new();
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
@@ -38,7 +37,7 @@ public sealed class ServeTests : IDisposable
     public async Task Conventional_zones_are_a_namespace_of_their_own_and_all_listeners_lead_to_one_disk()
     {
         await using var server = await StartAsync(conventional: 2);
-        string name = $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk";
+        string name = server.NvmeName();
         await using var plain = await NvmeNode.OpenAsync(name, readOnly: false, TestContext.Current.CancellationToken);
         await using var zoned = (CheckedDevice)await NvmeNode.OpenAsync(name + "?ns=2", readOnly: false, TestContext.Current.CancellationToken);
         Assert.Equal((2 << 20, 6 << 20), (plain.Length, zoned.Length));
@@ -64,10 +63,10 @@ public sealed class ServeTests : IDisposable
         {
             Images = [new ServedImage { Path = image }], Nvme = "127.0.0.1:0", Nbd = "unix:" + Path.Combine(_folder, "n"), VolatileCache = cache,
         };
-        await using var server = await PaddockServer.StartAsync(settings, new ServeLog(_log, TimeProvider.System, json: false));
-        Assert.Contains("specify --format raw", _log.ToString(), StringComparison.Ordinal);
+        await using var server = await TestServer.StartInAsync(_folder, settings);
+        Assert.Contains("specify --format raw", server.Log, StringComparison.Ordinal);
         await using var nvme = await NvmeNode.OpenAsync(
-            $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk", readOnly: false, TestContext.Current.CancellationToken);
+            $"nvme+tcp://127.0.0.1:{server.NvmeAddress.Port}/nqn.2026-01.io.paddock:disk", readOnly: false, TestContext.Current.CancellationToken);
         await using var nbd = await new ImageOpener("t", TextWriter.Null)
             .OpenAsync($"nbd+unix:///disk?socket={Path.Combine(_folder, "n")}", new OpenSettings { Format = "raw", ReadOnly = false });
         byte[] header = new byte[4096];
@@ -84,25 +83,24 @@ public sealed class ServeTests : IDisposable
     [Fact]
     public async Task A_probed_raw_disk_that_looks_like_an_image_after_a_power_cut_is_not_opened()
     {
-        string image = Path.Combine(_folder, "disk"), control = Path.Combine(_folder, "c");
+        string image = Path.Combine(_folder, "disk");
         await File.WriteAllBytesAsync(image, new byte[1 << 20], TestContext.Current.CancellationToken);
         var settings = new ServeSettings
         {
-            Images = [new ServedImage { Path = image }], Nbd = "unix:" + Path.Combine(_folder, "n"), Control = control, VolatileCache = "1M",
+            Images = [new ServedImage { Path = image }], Nbd = "unix:" + Path.Combine(_folder, "n"), Control = Path.Combine(_folder, "c"), VolatileCache = "1M",
         };
-        await using var server = await PaddockServer.StartAsync(settings, new ServeLog(_log, TimeProvider.System, json: false));
+        await using var server = await TestServer.StartInAsync(_folder, settings);
         await using (var file = new FileStream(image, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
         {
             file.Write([0x51, 0x46, 0x49, 0xfb, 0, 0, 0, 3]);
         }
 
-        var failure = await Assert.ThrowsAsync<ToolException>(() => ControlSocket.AskAsync(control, "powercut", TestContext.Current.CancellationToken));
-        Assert.Contains("now looks like a qcow2 image", failure.Message, StringComparison.Ordinal);
+        Assert.Contains("now looks like a qcow2 image", await server.RefusalAsync("powercut"), StringComparison.Ordinal);
 
         // a disk that is gone does not keep the server from closing the others
         await server.DisposeAsync();
-        Assert.Contains("flush failed", _log.ToString(), StringComparison.Ordinal);
-        Assert.Contains("stopped", _log.ToString(), StringComparison.Ordinal);
+        Assert.Contains("flush failed", server.Log, StringComparison.Ordinal);
+        Assert.Contains("stopped", server.Log, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -128,7 +126,7 @@ public sealed class ServeTests : IDisposable
             };
             var start = Record.ExceptionAsync(async () =>
             {
-                await using var server = await PaddockServer.StartAsync(settings, new ServeLog(_log, TimeProvider.System, json: false));
+                await using var server = await TestServer.StartInAsync(_folder, settings);
             });
             Assert.Equal(opens, await start is null);
         }
@@ -138,18 +136,16 @@ public sealed class ServeTests : IDisposable
     public async Task Faults_are_asked_for_over_the_control_socket_and_counted_in_the_metrics()
     {
         await using var server = await StartAsync();
-        string control = Path.Combine(_folder, "c"), name = $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk?reconnect=0";
         var stop = TestContext.Current.CancellationToken;
-        Assert.Equal("ok: rule 1 of disk", await ControlSocket.AskAsync(control, "fail command=append status=281", stop));
-        await using var disk = await NvmeNode.OpenAsync(name, readOnly: false, stop);
+        Assert.Equal("ok: rule 1 of disk", await server.AskAsync("fail command=append status=281"));
+        await using var disk = await NvmeNode.OpenAsync(server.NvmeName("?reconnect=0"), readOnly: false, stop);
         await Assert.ThrowsAsync<BlockException>(() => disk.Zones!.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
         await disk.Zones!.AppendAsync(0, new byte[4096], cancellationToken: stop);
-        using var http = new HttpClient();
-        string page = await http.GetStringAsync($"http://{server.MetricsAddress}/metrics", stop);
-        Assert.Contains("paddock_nvme_command_errors_total{nqn=\"nqn.2026-01.io.paddock:disk\",namespace=\"1\"} 1\n", page, StringComparison.Ordinal);
-        Assert.Contains("namespace=\"1\",zone=\"0\"} 4096\n", page, StringComparison.Ordinal);
-        Assert.Contains("expected one of clear", await RefusalAsync("nonsense"), StringComparison.Ordinal);
-        await ControlSocket.AskAsync(control, "drop", stop);
+        var page = await server.MetricsAsync();
+        Assert.Equal(1, page["paddock_nvme_command_errors_total{nqn=\"nqn.2026-01.io.paddock:disk\",namespace=\"1\"}"]);
+        Assert.Contains(page.Samples, sample => sample.Key.EndsWith("namespace=\"1\",zone=\"0\"}", StringComparison.Ordinal) && sample.Value == 4096);
+        Assert.Contains("expected one of clear", await server.RefusalAsync("nonsense"), StringComparison.Ordinal);
+        await server.AskAsync("drop");
         await Assert.ThrowsAnyAsync<BlockException>(() => disk.Zones!.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
     }
 
@@ -157,57 +153,43 @@ public sealed class ServeTests : IDisposable
     public async Task A_zone_that_a_fault_wore_out_stays_so_when_the_server_comes_back_until_it_is_restored()
     {
         var stop = TestContext.Current.CancellationToken;
-        string control = Path.Combine(_folder, "c");
         await using (var server = await StartAsync(conventional: 2))
         {
             await using var host = await NvmeTcpHost.ConnectAsync(
-                new NvmeTcpHostOptions { Host = "127.0.0.1", Port = server.NvmeAddress!.Port, SubsystemNqn = "nqn.2026-01.io.paddock:disk" }, stop);
-            Assert.Equal("ok: zone 1 is readonly", await ControlSocket.AskAsync(control, "readonly zone=1 ns=2", stop));
-            Assert.Equal("ok: zone 2 is offline", await ControlSocket.AskAsync(control, "offline zone=2 ns=2", stop));
+                new NvmeTcpHostOptions { Host = "127.0.0.1", Port = server.NvmeAddress.Port, SubsystemNqn = "nqn.2026-01.io.paddock:disk" }, stop);
+            Assert.Equal("ok: zone 1 is readonly", await server.AskAsync("readonly zone=1 ns=2"));
+            Assert.Equal("ok: zone 2 is offline", await server.AskAsync("offline zone=2 ns=2"));
             Assert.Equal([ZoneCondition.Empty, ZoneCondition.ReadOnly, ZoneCondition.Offline], await ConditionsAsync(server));
             Assert.Equal(2, (await host.ReadLogAsync(0xBF, 2, 4096, stop))[0]);
-            Assert.Contains("zone 6 does not exist", await RefusalAsync("offline zone=6 ns=2"), StringComparison.Ordinal);
-            Assert.Contains("no sequential zones", await RefusalAsync("offline zone=1 ns=1"), StringComparison.Ordinal);
+            Assert.Contains("zone 6 does not exist", await server.RefusalAsync("offline zone=6 ns=2"), StringComparison.Ordinal);
+            Assert.Contains("no sequential zones", await server.RefusalAsync("offline zone=1 ns=1"), StringComparison.Ordinal);
         }
 
         await using var again = await StartAsync(conventional: 2, make: false);
         Assert.Equal([ZoneCondition.Empty, ZoneCondition.ReadOnly, ZoneCondition.Offline], await ConditionsAsync(again));
-        await ControlSocket.AskAsync(control, "restore zone=1 ns=2", stop);
-        await ControlSocket.AskAsync(control, "restore zone=2 ns=2", stop);
+        await again.AskAsync("restore zone=1 ns=2");
+        await again.AskAsync("restore zone=2 ns=2");
         Assert.Equal([ZoneCondition.Empty, ZoneCondition.Empty, ZoneCondition.Empty], await ConditionsAsync(again));
     }
 
-    private static async Task<ZoneCondition[]> ConditionsAsync(PaddockServer server)
+    private static async Task<ZoneCondition[]> ConditionsAsync(TestServer server)
     {
         var stop = TestContext.Current.CancellationToken;
-        string name = $"nvme+tcp://127.0.0.1:{server.NvmeAddress!.Port}/nqn.2026-01.io.paddock:disk?ns=2";
+        string name = server.NvmeName("?ns=2");
         await using var disk = await NvmeNode.OpenAsync(name, readOnly: true, stop);
         var zones = new ZoneDescriptor[3];
         await disk.Zones!.ReportAsync(0, zones, stop);
         return [.. zones.Select(z => z.Condition)];
     }
 
-    private async Task<string> RefusalAsync(string line) => (await Assert.ThrowsAsync<ToolException>(
-        () => ControlSocket.AskAsync(Path.Combine(_folder, "c"), line, TestContext.Current.CancellationToken))).Message;
-
-    private async Task<PaddockServer> StartAsync(int conventional = 0, bool make = true)
+    private async Task<TestServer> StartAsync(int conventional = 0, bool make = true)
     {
         string image = Path.Combine(_folder, "disk.qcow2");
-        var zoned = new Qcow2.ZonedCreateOptions { ZoneSize = 1 << 20, ConventionalZones = (uint)conventional };
         if (make)
         {
-            await ImageFile.CreateAsync(image, 8 << 20, zoned);
+            await ImageFile.CreateAsync(image, 8 << 20, new Qcow2.ZonedCreateOptions { ZoneSize = 1 << 20, ConventionalZones = (uint)conventional });
         }
 
-        return await PaddockServer.StartAsync(
-            new ServeSettings
-            {
-                Images = [new ServedImage { Path = image }],
-                Nvme = "127.0.0.1:0",
-                Nbd = "unix:" + Path.Combine(_folder, "n"),
-                Metrics = "127.0.0.1:0",
-                Control = Path.Combine(_folder, "c"),
-            },
-            new ServeLog(_log, TimeProvider.System, json: true));
+        return await TestServer.StartInAsync(_folder, TestServer.SettingsIn(_folder) with { Images = [new ServedImage { Path = image }] });
     }
 }

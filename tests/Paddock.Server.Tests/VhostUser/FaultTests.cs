@@ -17,7 +17,7 @@ public class FaultTests
     [InlineData("EOPNOTSUPP", Unsupported)]
     public async Task The_second_write_fails_with_the_status_of_its_error(string error, byte status)
     {
-        await using var server = await VhostServer.StartAsync();
+        await using var server = await TestServer.StartAsync(vhostUser: true);
         using var guest = server.Connect();
         Assert.Equal("ok: rule 1 of disk", await server.AskAsync($"fail command=write nth=2 error={error}"));
         Assert.Equal(Ok, guest.Run(RequestType.Out, 0, Block));
@@ -39,7 +39,7 @@ public class FaultTests
     {
         var type = (RequestType)kind;
         int length = type is RequestType.In or RequestType.ZoneReport or RequestType.ZoneAppend ? Block.Length : 0;
-        await using var server = await VhostServer.StartAsync();
+        await using var server = await TestServer.StartAsync(vhostUser: true);
         using var guest = server.Connect();
         Assert.Equal(Ok, guest.Run(RequestType.Out, 0, Block));
         await server.AskAsync($"fail command={command}");
@@ -50,7 +50,7 @@ public class FaultTests
     [Fact]
     public async Task A_plain_disk_fails_its_discards_and_zeroes()
     {
-        await using var server = await VhostServer.StartAsync(zoned: false);
+        await using var server = await TestServer.StartAsync(zoned: false, vhostUser: true);
         using var guest = server.Connect(packed: true);
         byte[] range = [0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0];
         foreach (var (command, type) in new[] { ("discard", RequestType.Discard), ("zeroes", RequestType.WriteZeroes) })
@@ -66,7 +66,7 @@ public class FaultTests
     [InlineData(true)]
     public async Task A_request_that_hangs_stalls_no_other_and_goes_on_when_released(bool packed)
     {
-        await using var server = await VhostServer.StartAsync();
+        await using var server = await TestServer.StartAsync(vhostUser: true);
         using var guest = server.Connect(packed: packed);
         await server.AskAsync("hang command=write zone=2");
         var hangs = guest.Ask(RequestType.Out, 2 * Zone, Block);
@@ -84,7 +84,7 @@ public class FaultTests
     [Fact]
     public async Task A_delayed_request_is_done_in_the_end()
     {
-        await using var server = await VhostServer.StartAsync();
+        await using var server = await TestServer.StartAsync(vhostUser: true);
         using var guest = server.Connect();
         await server.AskAsync("delay command=write ms=50");
         Assert.Equal(Ok, guest.Run(RequestType.Out, 0, Block));
@@ -95,7 +95,7 @@ public class FaultTests
     [Fact]
     public async Task A_worn_zone_has_its_state_and_refuses_as_zones_do()
     {
-        await using var server = await VhostServer.StartAsync();
+        await using var server = await TestServer.StartAsync(vhostUser: true);
         using var guest = server.Connect();
         Assert.Equal(Ok, guest.Run(RequestType.Out, Zone, Block));
         Assert.StartsWith("ok", await server.AskAsync("readonly zone=1"), StringComparison.Ordinal);
@@ -115,7 +115,7 @@ public class FaultTests
     public async Task Memory_of_requests_counts_for_the_server_and_is_released()
     {
         const int length = 1 << 20;
-        await using var server = await VhostServer.StartAsync(new ServeSettings { MaxMemory = "16M" });
+        await using var server = await TestServer.StartAsync(vhostUser: true, with: s => s with { MaxMemory = "16M" });
         using var guest = server.Connect(memory: 64 << 20);
         await server.AskAsync("hang command=read count=0");
         var held = Enumerable.Range(0, 8).Select(i => guest.Ask(RequestType.In, 0, length: length, pieces: 3)).ToArray();
@@ -136,7 +136,7 @@ public class FaultTests
     [Fact]
     public async Task A_drop_ends_the_connection_and_the_next_front_end_is_served()
     {
-        await using var server = await VhostServer.StartAsync();
+        await using var server = await TestServer.StartAsync(vhostUser: true);
         using (var guest = server.Connect())
         {
             Assert.Equal(Ok, guest.Run(RequestType.Out, 0, Block));

@@ -12,7 +12,7 @@ public class PowerCutTests
     [Fact]
     public async Task What_was_flushed_survives_and_what_was_not_is_gone()
     {
-        await using var server = await VhostServer.StartAsync(new ServeSettings { VolatileCache = "1M" });
+        await using var server = await TestServer.StartAsync(cache: "1M", vhostUser: true);
         byte[] kept = new byte[8192];
         kept.AsSpan().Fill(1);
         using (var guest = server.Connect())
@@ -34,7 +34,7 @@ public class PowerCutTests
     [Fact]
     public async Task No_front_end_is_taken_while_the_power_is_off_and_what_hangs_ends()
     {
-        await using var server = await VhostServer.StartAsync(new ServeSettings { VolatileCache = "1M" });
+        await using var server = await TestServer.StartAsync(cache: "1M", vhostUser: true);
         using var guest = server.Connect();
         await server.AskAsync("hang command=read");
         var hangs = guest.Ask(RequestType.In, 0, length: 512);
@@ -53,7 +53,7 @@ public class PowerCutTests
     public async Task Under_random_writes_a_zone_loses_its_end_only_and_nothing_that_was_flushed(string cache, int keep, bool packed)
     {
         const int seed = 20261;
-        await using var server = await VhostServer.StartAsync(new ServeSettings { VolatileCache = cache });
+        await using var server = await TestServer.StartAsync(cache: cache, vhostUser: true);
         var random = new Random(seed);
         var written = Enumerable.Range(0, Zones).Select(_ => Array.Empty<byte>()).ToArray();
         long lost = 0;

@@ -1,8 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
-using Paddock.Nvme;
 
-namespace Paddock.Server.Tests.Nvme;
+namespace Paddock.Server.Tests;
 
 /// <summary>
 /// Reads a page in Prometheus's text format 0.0.4 and holds it to every rule: HELP and TYPE once and before the samples, families in one

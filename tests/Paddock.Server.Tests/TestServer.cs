@@ -1,0 +1,170 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Paddock.Block;
+using Paddock.Images;
+using Paddock.Images.Nodes;
+using Paddock.Qcow2;
+using Paddock.Server.Control;
+using Paddock.Testing.Protocols;
+using Paddock.Testing.Protocols.VhostUser;
+
+namespace Paddock.Server.Tests;
+
+/// <summary>`paddock serve` in this process: ready when it is made, stopped and its folder deleted when it is disposed of.</summary>
+internal sealed class TestServer : IAsyncDisposable
+{
+    public const int Zone = 1 << 20, Zones = 8;
+
+    private readonly ServeSettings _settings;
+    private readonly StringWriter _log;
+    private readonly bool _ownsFolder;
+    private bool _stopped;
+
+    private TestServer(PaddockServer server, ServeSettings settings, string folder, bool ownsFolder, StringWriter log)
+    {
+        Server = server;
+        Folder = folder;
+        _settings = settings;
+        _ownsFolder = ownsFolder;
+        _log = log;
+    }
+
+    public PaddockServer Server { get; }
+
+    public string Folder { get; }
+
+    /// <summary>The image that <see cref="StartAsync"/> made.</summary>
+    public string Image => Path.Combine(Folder, "disk.qcow2");
+
+    /// <summary>Lines of the log, as JSON.</summary>
+    public string Log => _log.ToString();
+
+    /// <summary>The path of the control socket.</summary>
+    public string Control => _settings.Control!;
+
+    public IPEndPoint NvmeAddress => Server.NvmeAddress!;
+
+    /// <summary>One image, by NVMe/TCP and NBD, with a control socket and metrics, in a folder of its own.</summary>
+    /// <param name="cache">The size of the volatile cache; null: none.</param>
+    /// <param name="script">Faults that are there before the first client.</param>
+    /// <param name="zoned">Whether the image has zones.</param>
+    /// <param name="conventional">How many of them are conventional.</param>
+    /// <param name="vhostUser">Whether a virtual machine can connect too.</param>
+    /// <param name="with">Changes the settings.</param>
+    public static async Task<TestServer> StartAsync(
+        string? cache = null, string? script = null, bool zoned = true, int conventional = 0, bool vhostUser = false,
+        Func<ServeSettings, ServeSettings>? with = null)
+    {
+        string folder = Directory.CreateTempSubdirectory("paddock-server-").FullName;
+        string image = Path.Combine(folder, "disk.qcow2");
+        await ImageFile.CreateAsync(
+            image, Zones * Zone, zoned ? new ZonedCreateOptions { ZoneSize = Zone, ConventionalZones = (uint)conventional } : null);
+        if (script is not null)
+        {
+            await File.WriteAllTextAsync(Path.Combine(folder, "script"), script);
+        }
+
+        var settings = SettingsIn(folder) with
+        {
+            Images = [new ServedImage { Path = image }],
+            VhostUser = vhostUser ? Path.Combine(folder, "s") : null,
+            VolatileCache = cache,
+            Faults = script is null ? [] : [Path.Combine(folder, "script")],
+        };
+        return await StartAsync(with?.Invoke(settings) ?? settings, folder, ownsFolder: true, null);
+    }
+
+    /// <summary>What a test asks for, in the test's own folder.</summary>
+    public static Task<TestServer> StartInAsync(string folder, ServeSettings settings, ServiceManager? manager = null)
+        => StartAsync(settings, folder, ownsFolder: false, manager);
+
+    /// <summary>NVMe/TCP, NBD, metrics and a control socket, in a folder or on free ports.</summary>
+    public static ServeSettings SettingsIn(string folder) => new()
+    {
+        Nvme = "127.0.0.1:0",
+        Nbd = "unix:" + Path.Combine(folder, "n"),
+        Control = Path.Combine(folder, "c"),
+        Metrics = "unix:" + Path.Combine(folder, "m"),
+    };
+
+    public Task<string> AskAsync(string line) => ControlSocket.AskAsync(Control, line, TestContext.Current.CancellationToken);
+
+    public async Task<string> RefusalAsync(string line) => (await Assert.ThrowsAsync<ToolException>(() => AskAsync(line))).Message;
+
+    /// <summary>The name of a namespace for the tools.</summary>
+    public string NvmeName(string query = "") => $"nvme+tcp://127.0.0.1:{NvmeAddress.Port}/nqn.2026-01.io.paddock:disk{query}";
+
+    /// <summary>A host that does not reconnect by itself: what it wrote before a power cut it must not take for written after.</summary>
+    public async Task<IBlockDevice> NvmeAsync(int ns = 1) => await NvmeNode.OpenAsync(NvmeName($"?ns={ns}&reconnect=0"), readOnly: false);
+
+    public async Task<IBlockDevice> NbdAsync()
+        => (await new ImageOpener("t", TextWriter.Null)
+            .OpenAsync($"nbd+unix:///disk?socket={Path.Combine(Folder, "n")}", new OpenSettings { Format = "raw", ReadOnly = false })).Device;
+
+    public Task<IBlockDevice> OpenAsync(bool nbd) => nbd ? NbdAsync() : NvmeAsync();
+
+    /// <summary>A virtual machine with so many rings that run.</summary>
+    public Guest Connect(int rings = 1, bool packed = false, long memory = 8 << 20) => Guest.Connect(_settings.VhostUser!, rings, packed, memory);
+
+    /// <summary>The page of metrics.</summary>
+    public async Task<Exposition> MetricsAsync()
+    {
+        using var socket = Server.MetricsAddress is { } address
+            ? new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp)
+            : new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await socket.ConnectAsync(Server.MetricsAddress ?? (EndPoint)new UnixDomainSocketEndPoint(_settings.Metrics!["unix:".Length..]));
+        await socket.SendAsync("GET /metrics HTTP/1.1\r\n\r\n"u8.ToArray());
+        using var reader = new StreamReader(new NetworkStream(socket), Encoding.UTF8);
+        string answer = await reader.ReadToEndAsync();
+        Assert.StartsWith("HTTP/1.1 200 OK\r\n", answer, StringComparison.Ordinal);
+        return Exposition.Parse(answer[(answer.IndexOf("\r\n\r\n", StringComparison.Ordinal) + 4)..]);
+    }
+
+    /// <summary>One sample of the page of metrics.</summary>
+    public async Task<double> MetricAsync(string sample) => (await MetricsAsync())[sample];
+
+    /// <summary>Stops the server and checks the image.</summary>
+    public async Task CheckAsync()
+    {
+        await StopAsync();
+        await using var file = ImageOpener.OpenFile(Image, readOnly: true);
+        var lines = new List<string>();
+        var report = await Qcow2Image.CheckAsync(file, Qcow2Repair.None, lines.Add);
+        Assert.True(report.Corruptions == 0 && report.CheckErrors == 0, string.Join("\n", lines));
+    }
+
+    /// <summary>Stops the server; its folder stays until the end.</summary>
+    public async Task StopAsync()
+    {
+        if (!_stopped)
+        {
+            _stopped = true;
+            await Server.DisposeAsync();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync();
+        if (_ownsFolder && Directory.Exists(Folder))
+        {
+            Directory.Delete(Folder, recursive: true);
+        }
+    }
+
+    private static async Task<TestServer> StartAsync(ServeSettings settings, string folder, bool ownsFolder, ServiceManager? manager)
+    {
+        var log = new StringWriter();
+        try
+        {
+            var server = await PaddockServer.StartAsync(settings, new ServeLog(TextWriter.Synchronized(log), TimeProvider.System, json: true), manager);
+            return new TestServer(server, settings, folder, ownsFolder, log);
+        }
+        catch when (ownsFolder)
+        {
+            Directory.Delete(folder, recursive: true);
+            throw;
+        }
+    }
+}
