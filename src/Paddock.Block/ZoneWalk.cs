@@ -10,6 +10,29 @@ public static class ZoneWalk
     /// <summary>Whether a set has a condition.</summary>
     public static bool Has(this ZoneConditionSet set, ZoneCondition condition) => ((uint)set >> (int)condition & 1) != 0;
 
+    /// <summary>Describes all zones, in order.</summary>
+    /// <param name="zones">The zones.</param>
+    /// <param name="cancellationToken">Ends it early.</param>
+    /// <exception cref="BlockException">The device failed the report.</exception>
+    public static async ValueTask<ZoneDescriptor[]> ReportAllAsync(this IZones zones, CancellationToken cancellationToken = default)
+    {
+        var limits = zones.Limits;
+        var all = new ZoneDescriptor[limits.ZoneCount];
+        int filled = 0;
+        while (filled < all.Length)
+        {
+            int got = await zones.ReportAsync(filled * limits.ZoneSize, all.AsMemory(filled), cancellationToken);
+            if (got == 0)
+            {
+                break;
+            }
+
+            filled += got;
+        }
+
+        return filled == all.Length ? all : all[..filled];
+    }
+
     /// <summary>Finds zones by reports of all: for devices that know no better way.</summary>
     public static async ValueTask<ZoneFindings> FindAsync(
         IBlockDevice device, long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken)

@@ -23,6 +23,9 @@ public sealed record CopyOptions
     /// <summary>From here on the target's backing image supplies nothing but zeroes; used with <see cref="TopLayerOnly"/>.</summary>
     public long BackingLength { get; init; } = long.MaxValue;
 
+    /// <summary>Whether data is stored compressed; for copies into a new qcow2 image without zones.</summary>
+    public bool Compressed { get; init; }
+
     /// <summary>Writes one compressed unit; null: data is stored as it is.</summary>
     public Func<long, ReadOnlyMemory<byte>, CancellationToken, ValueTask>? WriteCompressed { get; init; }
 

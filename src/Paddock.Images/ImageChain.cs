@@ -19,7 +19,8 @@ public enum BackingPolicy
 
 /// <summary>One image with its backing files while they are opened: what they may name, and how much they may take together.</summary>
 /// <param name="policy">Which backing files they may name.</param>
-public sealed class ImageChain(BackingPolicy policy)
+/// <param name="option">Name of the option that sets the policy, for messages.</param>
+public sealed class ImageChain(BackingPolicy policy, string option = "--backing")
 {
     /// <summary>Most images over each other.</summary>
     public const int MaxDepth = 64;
@@ -110,7 +111,7 @@ public sealed class ImageChain(BackingPolicy policy)
         string image = _current is { } file ? $"'{file.RealPath}'" : "the image";
         return new(
             BlockError.NotPermitted,
-            policy == BackingPolicy.None ? $"{image} names the backing file '{name}': backing files are not allowed here (see --backing)"
-                : $"{image} names the backing file '{name}', which is not a file in the image's own directory (--backing any allows it)");
+            policy == BackingPolicy.None ? $"{image} names the backing file '{name}': backing files are not allowed here (see {option})"
+                : $"{image} names the backing file '{name}', which is not a file in the image's own directory ({option} any allows it)");
     }
 }

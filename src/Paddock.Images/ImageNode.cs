@@ -112,6 +112,9 @@ public sealed record OpenSettings
     /// <summary>Cache mode as <c>-t</c> names it; null for the tool's own.</summary>
     public string? Cache { get; init; }
 
+    /// <summary>Stops the opening.</summary>
+    public CancellationToken Stop { get; init; }
+
     /// <summary>What <see cref="Storage"/> is, where it is a file.</summary>
     public FileFacts? StorageFacts { get; init; }
 

@@ -9,9 +9,7 @@ using Paddock.Qcow2;
 namespace Paddock.Images;
 
 /// <summary>Builds the graph of an image from a file name, a <c>json:</c> name or an option list.</summary>
-/// <param name="program">What warnings begin with.</param>
-/// <param name="messages">Takes warnings and what the engine reports.</param>
-public sealed class ImageOpener(string program, TextWriter messages)
+public sealed class ImageOpener
 {
     /// <summary>Past the page cache and without flushes: <c>cache.direct=on,cache.no-flush=on</c>, which has no name for <c>-t</c>.</summary>
     public const string DirectUnsafe = "cache.direct,cache.no-flush";
@@ -21,8 +19,23 @@ public sealed class ImageOpener(string program, TextWriter messages)
     private static readonly string[] CacheModes = ["none", "off", "writeback", "unsafe", "writethrough", "directsync"];
     private static readonly string[] RawOptions = ["size", "offset"];
 
+    private readonly IOpenMessages _messages;
+
+    /// <param name="program">What warnings begin with.</param>
+    /// <param name="messages">Takes warnings and what the engine reports.</param>
+    public ImageOpener(string program, TextWriter messages)
+        : this(new TextMessages(program, messages))
+    {
+    }
+
+    /// <param name="messages">Takes warnings and what the engine reports.</param>
+    internal ImageOpener(IOpenMessages messages) => _messages = messages;
+
     /// <summary>Which backing files images may name.</summary>
     public BackingPolicy Backing { get; init; }
+
+    /// <summary>Name of the option that sets <see cref="Backing"/>, for messages.</summary>
+    internal string BackingOption { get; init; } = "--backing";
 
     /// <summary>Opens an image for a command; failures say <c>Could not open 'NAME'</c> first.</summary>
     /// <param name="name">File name, or, with <paramref name="imageOpts"/>, an option list.</param>
@@ -37,7 +50,7 @@ public sealed class ImageOpener(string program, TextWriter messages)
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
-            throw new ToolException($"Could not open '{EscapedText.Escape(name)}': {MessageOf(e)}");
+            throw new ToolException($"Could not open '{EscapedText.Escape(name)}': {MessageOf(e)}", inner: e);
         }
     }
 
@@ -85,15 +98,15 @@ public sealed class ImageOpener(string program, TextWriter messages)
         }
         catch (ImageLockedException e)
         {
-            throw new ToolException($"{e.Message}\n{e.Hint}");
+            throw new ToolException($"{e.Message}\n{e.Hint}", inner: e);
         }
         catch (BlockException e) when (e.Error == BlockError.IsDirectory || e is WrongFileTypeException)
         {
-            throw new ToolException($"'file' driver requires '{path}' to be a regular file");
+            throw new ToolException($"'file' driver requires '{path}' to be a regular file", inner: e);
         }
         catch (BlockException e) when (e.Errno != 0)
         {
-            throw new ToolException($"Could not {(create ? "create" : "open")} '{path}': {ErrorText.Of(e)}");
+            throw new ToolException($"Could not {(create ? "create" : "open")} '{path}': {ErrorText.Of(e)}", inner: e);
         }
     }
 
@@ -169,7 +182,7 @@ public sealed class ImageOpener(string program, TextWriter messages)
             throw new ToolException($"Unknown driver '{driver}'");
         }
 
-        settings = NodeOptions.ApplyCommon(options, settings) with { Chain = settings.Chain ?? new ImageChain(Backing) };
+        settings = NodeOptions.ApplyCommon(options, settings) with { Chain = settings.Chain ?? new ImageChain(Backing, BackingOption) };
         settings.Chain.Begin();
         if (await NvmeNode.TryOpenAsync(name, options, driver, settings) is { } remote)
         {
@@ -191,7 +204,7 @@ public sealed class ImageOpener(string program, TextWriter messages)
             bool isGuess = probed && driver == FormatProbe.Raw && !settings.ReadOnly && storage is not NullStorage;
             if (isGuess)
             {
-                WarnProbedRaw(name ?? path);
+                _messages.GuessedRaw(name ?? path);
             }
 
             string protocol = storage switch { NullStorage => Null, NbdStorage => NbdNode.Driver, FaultStorage => BlkdebugNode.Driver, _ => "file" };
@@ -378,16 +391,15 @@ public sealed class ImageOpener(string program, TextWriter messages)
             NoBacking = noBacking,
             Gate = gate,
             KeepFreedSpace = settings.KeepFreedSpace,
-            OnRepair = line => messages.Write(line + "\n"),
-            OnCorruption = message => messages.Write(
-                $"qcow2: Marking image as corrupt: {message}; further corruption events will be suppressed\n"),
+            OnRepair = _messages.Repaired,
+            OnCorruption = _messages.Corrupted,
             Tables = settings.Chain!.Tables,
             L2CacheBytes = ImageChain.L2CacheOf(depth),
         });
-        var image = await Qcow2Image.OpenAsync(storage, open);
+        var image = await Qcow2Image.OpenAsync(storage, open, settings.Stop);
         foreach (string warning in image.Warnings)
         {
-            Warn(warning);
+            _messages.Warn(warning);
         }
 
         return new ImageNode
@@ -412,26 +424,10 @@ public sealed class ImageOpener(string program, TextWriter messages)
         object? node = options.Take("backing");
         if (node is "")
         {
-            Warn("Use of \"backing\": \"\" is deprecated; use \"backing\": null instead");
+            _messages.Warn("Use of \"backing\": \"\" is deprecated; use \"backing\": null instead");
         }
 
         return node is null or "" ? true : throw new ToolException($"Could not open backing file: Cannot find device='{node}' nor node-name='{node}'");
-    }
-
-    private void Warn(string warning)
-    {
-        messages.Write(EscapedText.EscapeLines($"{program}: warning: {warning}\n"));
-        messages.Flush();
-    }
-
-    private void WarnProbedRaw(string name)
-    {
-        const string Indent = "         ";
-        messages.Write(
-            $"WARNING: Image format was not specified for '{EscapedText.Escape(name)}' and probing guessed raw.\n"
-            + Indent + "Automatically detecting the format is dangerous for raw images, write operations on block 0 will be restricted.\n"
-            + Indent + "Specify the 'raw' format explicitly to remove the restrictions.\n");
-        messages.Flush();
     }
 
     /// <summary>Opens the backing image that an overlay names, relative to the overlay.</summary>
@@ -468,6 +464,7 @@ public sealed class ImageOpener(string program, TextWriter messages)
                 AreOptionsStored = overlay.AreOptionsStored,
                 Cache = overlay.Cache,
                 Chain = overlay.Chain,
+                Stop = overlay.Stop,
                 Admit = isTyped ? null : overlay.Chain!.Admit(name, format),
                 Objects = isTyped ? overlay.Objects : [],
             };

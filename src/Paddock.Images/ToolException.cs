@@ -3,7 +3,8 @@ namespace Paddock.Images;
 /// <summary>Ends a tool's run with a message on standard error and an exit code.</summary>
 /// <param name="message">What follows <c>PROGRAM: </c>; may have several lines; empty to print nothing.</param>
 /// <param name="exitCode">The process's exit code.</param>
-public class ToolException(string message, int exitCode = 1) : Exception(message)
+/// <param name="inner">The cause; null: there is no other.</param>
+public class ToolException(string message, int exitCode = 1, Exception? inner = null) : Exception(message, inner)
 {
     /// <summary>The process's exit code.</summary>
     public int ExitCode { get; } = exitCode;

@@ -15,7 +15,7 @@ public enum Qcow2Compression : byte
 /// <summary>Which of the three zoned layouts an image has (zoned-qcow2.md 1.2).</summary>
 public enum ZoneLayout
 {
-    /// <summary>The mission's own, 48 bytes.</summary>
+    /// <summary>Paddock's own, 48 bytes.</summary>
     A,
 
     /// <summary>The proposal's version 13, 48 bytes.</summary>
@@ -25,53 +25,66 @@ public enum ZoneLayout
     C,
 }
 
-/// <summary>The zoned part of a new image (spec section 2); sizes in bytes, 0 in a limit is "no limit".</summary>
+/// <summary>The zones of a new image (zoned-qcow2.md 1.2). Sizes are in bytes; 0 in a limit means "no limit".</summary>
 public sealed record ZonedCreateOptions
 {
+    /// <summary>How the image stores its zones.</summary>
     public ZoneLayout Layout { get; init; } = ZoneLayout.A;
 
+    /// <summary>Bytes from one zone's start to the next: a multiple of 512, at most 1,048,576 zones on the disk.</summary>
     public required long ZoneSize { get; init; }
 
-    /// <summary>Writable bytes in a zone; null is the zone size.</summary>
+    /// <summary>Writable bytes in a sequential zone: a multiple of 512, at most the zone size; null: the zone size.</summary>
     public long? ZoneCapacity { get; init; }
 
+    /// <summary>Number of leading zones that can be written anywhere.</summary>
     public uint ConventionalZones { get; init; }
 
+    /// <summary>Maximum number of open zones; at most <see cref="MaxActiveZones"/>, unless that is 0.</summary>
     public uint MaxOpenZones { get; init; }
 
+    /// <summary>Maximum number of active (open or closed) zones.</summary>
     public uint MaxActiveZones { get; init; }
 
+    /// <summary>Longest zone append: a multiple of 512 below 4 GiB.</summary>
     public long MaxAppendBytes { get; init; }
 }
 
-/// <summary>What a new qcow2 image is like. <see cref="Qcow2Image.CreateAsync"/> checks it whole before it writes anything.</summary>
+/// <summary>Properties of a new qcow2 image. All are validated before anything is written.</summary>
 public sealed record Qcow2CreateOptions
 {
-    /// <summary>Virtual size in bytes; rounded up to a sector.</summary>
-    public required long Size { get; init; }
+    /// <summary>Size of the disk in bytes, rounded up to whole sectors of 512 bytes.</summary>
+    public long Size { get; init; }
 
-    /// <summary>2 (compat=0.10) or 3 (compat=1.1).</summary>
+    /// <summary>Version of the format, 2 or 3; QEMU calls them compat=0.10 and compat=1.1.</summary>
     public int Version { get; init; } = 3;
 
-    /// <summary>512 to 2 MiB, a power of two.</summary>
+    /// <summary>Bytes in a cluster: a power of two, 512 to 2 MiB.</summary>
     public int ClusterSize { get; init; } = 65536;
 
-    /// <summary>1, 2, 4, 8, 16, 32 or 64.</summary>
+    /// <summary>Bits in a reference count: 1, 2, 4, 8, 16, 32 or 64; 16 in version 2.</summary>
     public int RefcountBits { get; init; } = 16;
 
+    /// <summary>Whether reference counts may be written late, and rebuilt after a crash. Version 3 only.</summary>
     public bool LazyRefcounts { get; init; }
 
+    /// <summary>How compressed clusters are compressed; <see cref="Qcow2Compression.Zstd"/> in version 3 only.</summary>
     public Qcow2Compression Compression { get; init; }
 
+    /// <summary>How much space the image takes at once. With a backing file: none.</summary>
     public Preallocation Preallocation { get; init; }
 
+    /// <summary>Name of the image that supplies what this one does not hold, relative to this image's folder; null: none.</summary>
     public string? BackingFile { get; init; }
 
+    /// <summary>Format of the backing file, <c>qcow2</c> or <c>raw</c>; null: recognized when it is opened.</summary>
     public string? BackingFormat { get; init; }
 
-    /// <summary>Null for an image without zones.</summary>
+    /// <summary>The zones; null: none. Version 3 only.</summary>
     public ZonedCreateOptions? Zoned { get; init; }
 
-    /// <summary>Write pointers that the new image starts with, one a zone, taken over from a zoned backing image; null: all zones EMPTY.</summary>
+    /// <summary>
+    /// Write pointer of each zone, as an offset on the disk in bytes, taken over from a zoned backing image; null: all zones are empty.
+    /// </summary>
     public IReadOnlyList<long>? InitialWritePointers { get; init; }
 }

@@ -47,13 +47,13 @@ public sealed record Qcow2OpenOptions
     /// </summary>
     public bool ForInfo { get; init; }
 
-    /// <summary>Told, once, when the image is found corrupt and closed for writing.</summary>
+    /// <summary>Called once, when the image is found corrupt and closed for writing.</summary>
     public Action<string>? OnCorruption { get; init; }
 
-    /// <summary>Told each line of the repair of an image that was not closed, when it is opened for writing.</summary>
+    /// <summary>Called with each line of the repair of an image that was not closed, when it is opened for writing.</summary>
     public Action<string>? OnRepair { get; init; }
 
-    /// <summary>Accept an image that misses its backing file, for `info` and the like.</summary>
+    /// <summary>Opens no backing file: what the image itself does not hold must not be read.</summary>
     public bool NoBacking { get; init; }
 }
 
@@ -61,16 +61,37 @@ public sealed record Qcow2OpenOptions
 [Flags]
 public enum OverlapChecks
 {
+    /// <summary>No check.</summary>
     None = 0,
+
+    /// <summary>The header.</summary>
     MainHeader = 1,
+
+    /// <summary>The L1 table of the disk.</summary>
     ActiveL1 = 2,
+
+    /// <summary>L2 tables of the disk.</summary>
     ActiveL2 = 4,
+
+    /// <summary>The refcount table.</summary>
     RefcountTable = 8,
+
+    /// <summary>Refcount blocks.</summary>
     RefcountBlock = 16,
+
+    /// <summary>The snapshot table.</summary>
     SnapshotTable = 32,
+
+    /// <summary>L1 tables of snapshots.</summary>
     InactiveL1 = 64,
+
+    /// <summary>L2 tables of snapshots.</summary>
     InactiveL2 = 128,
+
+    /// <summary>The bitmap directory.</summary>
     BitmapDirectory = 256,
+
+    /// <summary>The zone table.</summary>
     ZoneTable = 512,
 
     /// <summary>What costs nothing: constant-time checks.</summary>

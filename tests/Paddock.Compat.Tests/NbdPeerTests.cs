@@ -131,7 +131,7 @@ public sealed class NbdPeerTests : IDisposable
     {
         string image = await ImageAsync(), socket = At("n.sock");
         var served = Ours.NbdAsync(Token, "-k", socket, "-f", "qcow2", "-x", "disk", "-D", "a disk", "--pid-file", At("pid"), image);
-        await Peer.ThereAsync(At("pid"));
+        await Peer.ThereAsync(At("pid"), served);
         Assert.Contains("description: a disk", await Peer.MustAsync("nbdinfo", $"nbd+unix:///disk?socket={socket}"), StringComparison.Ordinal);
         var run = await served;
         Assert.Equal((0, ""), (run.Code, run.Error));
@@ -156,16 +156,13 @@ public sealed class NbdPeerTests : IDisposable
     public async Task Options_of_the_export_do_what_they_say()
     {
         string image = await ImageAsync(), socket = At("n.sock");
-        using var stop = new CancellationTokenSource();
-        var served = Ours.NbdAsync(stop.Token, "-t", "-k", socket, "-f", "qcow2", "-o", "1M", "--discard=unmap", "--detect-zeroes=unmap", "-A", image);
-        await Peer.ListensAsync(socket);
+        await using var served = await Ours.ServeAsync("-t", "-k", socket, "-f", "qcow2", "-o", "1M", "--discard=unmap", "--detect-zeroes=unmap", "-A", image);
         string uri = $"nbd+unix:///?socket={socket}";
         Assert.Equal($"{Size - (1 << 20)}\n", await Peer.MustAsync("nbdinfo", "--size", uri));
         Assert.Contains("qemu:allocation-depth", await Peer.MustAsync("nbdinfo", uri), StringComparison.Ordinal);
         await Peer.MustAsync("qemu-io", "-f", "raw", "-c", "write -P 0 0 64k", "-c", "read -P 0 0 64k", uri);
         Assert.Contains("hole,zero", await Peer.MustAsync("nbdinfo", "--map", uri), StringComparison.Ordinal);
-        await stop.CancelAsync();
-        Assert.Equal(0, (await served).Code);
+        Assert.Equal(0, (await served.StopAsync()).Code);
         await Peer.MustAsync("qemu-img", "check", image);
     }
 
@@ -176,15 +173,12 @@ public sealed class NbdPeerTests : IDisposable
     {
         string image = At("odd.raw"), socket = At("n.sock");
         await File.WriteAllBytesAsync(image, [.. Enumerable.Repeat((byte)1, 1000)], Token);
-        using var stop = new CancellationTokenSource();
-        var served = Ours.NbdAsync(stop.Token, ["-t", "-k", socket, .. options.Split(' ', StringSplitOptions.RemoveEmptyEntries), image]);
-        await Peer.ListensAsync(socket);
+        await using var served = await Ours.ServeAsync(["-t", "-k", socket, .. options.Split(' ', StringSplitOptions.RemoveEmptyEntries), image]);
         string map = await Peer.MustAsync("nbdinfo", "--json", "--map", $"nbd+unix:///?socket={socket}");
         using var parsed = System.Text.Json.JsonDocument.Parse(map);
         Assert.Equal(status, string.Concat(parsed.RootElement.EnumerateArray().Select(e => $"[{e.GetProperty("length")}, {e.GetProperty("type")}]")));
         Assert.Contains($"block_size_minimum: {block}\n", await Peer.MustAsync("nbdinfo", $"nbd+unix:///?socket={socket}"), StringComparison.Ordinal);
-        await stop.CancelAsync();
-        Assert.Equal(0, (await served).Code);
+        Assert.Equal(0, (await served.StopAsync()).Code);
     }
 
     [Fact]
@@ -192,13 +186,10 @@ public sealed class NbdPeerTests : IDisposable
     {
         string image = await ImageAsync(), socket = At("n.sock");
         byte[] before = await File.ReadAllBytesAsync(image, Token);
-        using var stop = new CancellationTokenSource();
-        var served = Ours.NbdAsync(stop.Token, "-t", "-s", "-k", socket, "-f", "qcow2", image);
-        await Peer.ListensAsync(socket);
+        await using var served = await Ours.ServeAsync("-t", "-s", "-k", socket, "-f", "qcow2", image);
         string said = await Peer.MustAsync("qemu-io", "-f", "raw", "-c", "write -P 7 0 64k", "-c", "read -P 7 0 64k", $"nbd+unix:///?socket={socket}");
         Assert.DoesNotContain("failed", said, StringComparison.Ordinal);
-        await stop.CancelAsync();
-        Assert.Equal(0, (await served).Code);
+        Assert.Equal(0, (await served.StopAsync()).Code);
         Assert.Equal(before, await File.ReadAllBytesAsync(image, Token));
     }
 
@@ -206,9 +197,7 @@ public sealed class NbdPeerTests : IDisposable
     public async Task A_qcow2_image_behind_a_server_is_an_image_and_a_backing_image()
     {
         string image = await ImageAsync(), socket = At("n.sock"), overlay = At("overlay.qcow2");
-        using var stop = new CancellationTokenSource();
-        var served = Ours.NbdAsync(stop.Token, "-t", "-e", "4", "-k", socket, "-f", "raw", image);
-        await Peer.ListensAsync(socket);
+        await using var served = await Ours.ServeAsync("-t", "-e", "4", "-k", socket, "-f", "raw", image);
         string uri = $"nbd+unix:///?socket={socket}";
         Assert.Contains("file format: qcow2", await Ours.ImgAsync("info", uri), StringComparison.Ordinal);
         await Ours.ImgAsync("check", uri);
@@ -217,8 +206,7 @@ public sealed class NbdPeerTests : IDisposable
             await Peer.MustAsync("qemu-img", "map", "--output=json", overlay), await Ours.ImgAsync("map", "--output=json", overlay));
         await Ours.ImgAsync("convert", "-O", "raw", overlay, At("flat.raw"));
         Assert.Equal(Content(), await File.ReadAllBytesAsync(At("flat.raw"), Token));
-        await stop.CancelAsync();
-        Assert.Equal(0, (await served).Code);
+        Assert.Equal(0, (await served.StopAsync()).Code);
     }
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
@@ -257,27 +245,19 @@ public sealed class NbdPeerTests : IDisposable
     {
         string image = await ImageAsync(), socket = At("run.sock");
         string[] words = ["-t", "-e", "4", "-k", socket, "-f", "qcow2", image];
-        var stop = new CancellationTokenSource();
-        var process = theirs ? Peer.Start("qemu-nbd", words) : null;
-        var ours = theirs ? Task.CompletedTask : Ours.NbdAsync(stop.Token, words);
-        await Peer.ListensAsync(socket);
-        return new Running(socket, process, ours, stop);
+        return new Running(socket, theirs ? await NbdProcess.StartAsync(words) : await Ours.ServeAsync(words));
     }
 
     /// <summary>A server that ends with the test.</summary>
-    private sealed class Running(string socket, System.Diagnostics.Process? process, Task ours, CancellationTokenSource stop) : IAsyncDisposable
+    private sealed class Running(string socket, IAsyncDisposable server) : IAsyncDisposable
     {
         public string Socket => socket;
 
-        public string Uri => $"nbd+unix://?socket={socket}".Replace("://?", ":///?", StringComparison.Ordinal);
+        public string Uri => $"nbd+unix:///?socket={socket}";
 
         public async ValueTask DisposeAsync()
         {
-            process?.Kill();
-            await stop.CancelAsync();
-            await ours;
-            process?.Dispose();
-            stop.Dispose();
+            await server.DisposeAsync();
             File.Delete(socket);
         }
     }

@@ -19,17 +19,14 @@ public sealed class NbdResizeTests : IDisposable
     {
         string image = At("a.qcow2"), socket = At("s"), uri = $"nbd+unix:///?socket={socket}";
         await Ours.ImgAsync("create", "-q", "-f", "qcow2", image, "8M");
-        using var stop = new CancellationTokenSource();
-        var served = Ours.NbdAsync(stop.Token, "-t", "-e", "4", "--resize", "-o", "1M", "-k", socket, "-f", "qcow2", image);
-        await Peer.ListensAsync(socket);
+        await using var served = await Ours.ServeAsync("-t", "-e", "4", "--resize", "-o", "1M", "-k", socket, "-f", "qcow2", image);
         Assert.Equal("Image resized.\n", await Ours.ImgAsync("resize", "-f", "raw", uri, "+8M"));
         Assert.Equal($"{15 << 20}\n", await Peer.MustAsync("nbdinfo", "--size", uri));
         await Ours.ImgAsync("resize", "-f", "raw", "--shrink", uri, "2M");
         Assert.Contains("resize", await Peer.MustAsync("qemu-nbd", "-L", "-k", socket), StringComparison.Ordinal);
         await Peer.MustAsync("qemu-io", "-f", "raw", "-c", "write -P 3 0 2M", uri);
         Assert.Equal(0, (await Peer.RunAsync("qemu-img", "compare", "-f", "raw", "-F", "raw", uri, uri)).Code);
-        await stop.CancelAsync();
-        Assert.Equal(0, (await served).Code);
+        Assert.Equal(0, (await served.StopAsync()).Code);
         Assert.Contains("\"virtual-size\": 3145728", await Peer.MustAsync("qemu-img", "info", "--output=json", image), StringComparison.Ordinal);
         await Peer.MustAsync("qemu-img", "check", image);
     }
@@ -39,15 +36,12 @@ public sealed class NbdResizeTests : IDisposable
     {
         string image = At("a.raw"), socket = At("s"), uri = $"nbd+unix:///?socket={socket}";
         await File.WriteAllBytesAsync(image, new byte[8 << 20], Token);
-        using var stop = new CancellationTokenSource();
-        var served = Ours.NbdAsync(stop.Token, "-t", "-e", "4", "--resize", "-k", socket, "-f", "raw", image);
-        await Peer.ListensAsync(socket);
+        await using var served = await Ours.ServeAsync("-t", "-e", "4", "--resize", "-k", socket, "-f", "raw", image);
         await Ours.ImgAsync("create", "-q", "-f", "qcow2", uri, "64M");
         Assert.Equal(8 << 20, new FileInfo(image).Length);
         await Ours.ImgAsync("create", "-q", "-f", "raw", uri, "4M");
         Assert.Equal(8 << 20, new FileInfo(image).Length);
-        await stop.CancelAsync();
-        Assert.Equal(0, (await served).Code);
+        Assert.Equal(0, (await served.StopAsync()).Code);
     }
 
     [Fact]
@@ -55,22 +49,14 @@ public sealed class NbdResizeTests : IDisposable
     {
         string image = At("a.raw"), socket = At("s"), uri = $"nbd+unix:///?socket={socket}";
         await File.WriteAllBytesAsync(image, new byte[Size], Token);
-        using var process = Peer.Start("qemu-nbd", "-t", "-k", socket, "-f", "raw", image);
-        try
+        await using var server = await NbdProcess.StartAsync("-t", "-k", socket, "-f", "raw", image);
+        foreach (string size in new[] { "+1M", "512k" })
         {
-            await Peer.ListensAsync(socket);
-            foreach (string size in new[] { "+1M", "512k" })
-            {
-                var (output, error) = (new StringWriter(), new StringWriter());
-                int code = await ImgTool.RunAsync(
-                    ["resize", "-f", "raw", "--shrink", uri, size], new ToolContext { Program = "qemu-img", Out = output, Error = error });
-                Assert.Equal((1, ""), (code, output.ToString()));
-                Assert.Contains("Cannot resize NBD nodes: the server does not offer it", error.ToString(), StringComparison.Ordinal);
-            }
-        }
-        finally
-        {
-            process.Kill();
+            var (output, error) = (new StringWriter(), new StringWriter());
+            int code = await ImgTool.RunAsync(
+                ["resize", "-f", "raw", "--shrink", uri, size], new ToolContext { Program = "qemu-img", Out = output, Error = error });
+            Assert.Equal((1, ""), (code, output.ToString()));
+            Assert.Contains("Cannot resize NBD nodes: the server does not offer it", error.ToString(), StringComparison.Ordinal);
         }
 
         Assert.Equal(Size, new FileInfo(image).Length);

@@ -26,24 +26,16 @@ public sealed class NbdTlsTests(TlsCertificates made) : IClassFixture<TlsCertifi
     [Fact]
     public async Task Qemu_nbd_lists_the_exports_of_QEMUs_server()
     {
-        string image = Path.Combine(made.Root, "listed.raw"), pid = Path.Combine(made.Root, "listed.pid");
+        string image = Path.Combine(made.Root, "listed.raw");
         await File.WriteAllBytesAsync(image, new byte[1 << 20], Token);
         var (listener, port) = Peer.Loopback();
         listener.Dispose();
-        using var process = Peer.Start(
-            "qemu-nbd", "-t", "-b", "127.0.0.1", "-p", $"{port}", "-f", "raw", "--pid-file", pid,
+        await using var server = await NbdProcess.StartAsync(
+            "-t", "-b", "127.0.0.1", "-p", $"{port}", "-f", "raw",
             "--object", $"tls-creds-x509,id=t,dir={made.Folder("server")},endpoint=server,verify-peer=yes", "--tls-creds", "t", image);
-        try
-        {
-            await Peer.ThereAsync(pid);
-            var list = await Ours.NbdAsync(
-                Token, "-L", "-b", "127.0.0.1", "-p", $"{port}", "--object", $"tls-creds-x509,id=t,dir={made.Folder("client")},endpoint=client",
-                "--tls-creds", "t", "--tls-hostname", "localhost");
-            Assert.Contains("exports available: 1", list.Out, StringComparison.Ordinal);
-        }
-        finally
-        {
-            process.Kill();
-        }
+        var list = await Ours.NbdAsync(
+            Token, "-L", "-b", "127.0.0.1", "-p", $"{port}", "--object", $"tls-creds-x509,id=t,dir={made.Folder("client")},endpoint=client",
+            "--tls-creds", "t", "--tls-hostname", "localhost");
+        Assert.Contains("exports available: 1", list.Out, StringComparison.Ordinal);
     }
 }

@@ -23,4 +23,43 @@ internal static class Ours
         int code = await NbdTool.RunAsync(words, new ToolContext { Program = "qemu-nbd", Out = output, Error = error }, ["nbd"], stop);
         return new PeerRun(code, output.ToString(), error.ToString());
     }
+
+    /// <summary>Starts our qemu-nbd, and waits until it listens.</summary>
+    public static async Task<NbdRun> ServeAsync(params string[] words)
+    {
+        string folder = Directory.CreateTempSubdirectory("paddock-nbd-").FullName, pid = Path.Combine(folder, "pid");
+        var stop = new CancellationTokenSource();
+        var run = new NbdRun(NbdAsync(stop.Token, ["--pid-file", pid, .. words]), stop, folder);
+        try
+        {
+            await Peer.ThereAsync(pid, run.Ended);
+            return run;
+        }
+        catch
+        {
+            await run.DisposeAsync();
+            throw;
+        }
+    }
+}
+
+/// <summary>Our qemu-nbd while it serves; stopped when it is disposed of.</summary>
+internal sealed class NbdRun(Task<PeerRun> ended, CancellationTokenSource stop, string folder) : IAsyncDisposable
+{
+    /// <summary>What it gave at its end.</summary>
+    public Task<PeerRun> Ended => ended;
+
+    /// <summary>Stops it as a signal does.</summary>
+    public async Task<PeerRun> StopAsync()
+    {
+        await stop.CancelAsync();
+        return await ended;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync();
+        stop.Dispose();
+        Directory.Delete(folder, recursive: true);
+    }
 }

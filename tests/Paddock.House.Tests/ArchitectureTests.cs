@@ -44,7 +44,7 @@ public partial class ArchitectureTests
         ["Cli.Tests"] = ["Testing.Protocols"],
         ["House.Tests"] = ["Cli", "Block"],
         // these make packages of the projects and use the packages
-        ["Packages.Tests"] = ["Qcow2", "Nvme", "Nbd", "VhostUser"],
+        ["Packages.Tests"] = ["Images", "VhostUser"],
     };
 
     private static readonly string[] Folders = ["src", "tests", "bench"];

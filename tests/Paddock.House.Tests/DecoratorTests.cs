@@ -114,7 +114,8 @@ public class DecoratorTests
             : parameter.HasDefaultValue ? parameter.DefaultValue
             : type == typeof(bool) ? true
             : type.IsInterface && type.IsGenericType ? Array.CreateInstance(type.GetGenericArguments()[0], 0)
-            : type == typeof(IBlockDevice) ? CallRecorder.Of(type)
+            : type == typeof(string) ? ""
+            : type.IsInterface && type.IsAssignableTo(typeof(IBlockDevice)) ? CallRecorder.Of(type)
             : type.IsAssignableTo(typeof(DelegatingDevice)) ? Make(type, (CallRecorder)CallRecorder.Of(typeof(IBlockDevice)))
             : type.IsValueType || type.GetConstructor([]) is not null ? Activator.CreateInstance(type)
             : throw new InvalidOperationException($"no value for {parameter} of {parameter.Member.DeclaringType}");

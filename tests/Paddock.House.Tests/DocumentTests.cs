@@ -59,7 +59,8 @@ public partial class DocumentTests
         string map = Repository.Read("docs/ARCHITECTURE.md");
         foreach (string project in Repository.Files("", "*.csproj"))
         {
-            Assert.Contains(project, solution, StringComparison.Ordinal);
+            // a sample is built from the packages, which the solution makes
+            Assert.True(project.StartsWith("samples/", StringComparison.Ordinal) || solution.Contains(project, StringComparison.Ordinal), project);
             Assert.Contains(Path.GetFileNameWithoutExtension(project), map, StringComparison.Ordinal);
         }
     }

@@ -78,19 +78,11 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
         await File.WriteAllBytesAsync(image, new byte[1 << 20], Token);
         var (listener, port) = Peer.Loopback();
         listener.Dispose();
-        using var process = Peer.Start(
-            "qemu-nbd", "-t", "-b", "127.0.0.1", "-p", $"{port}", "-f", "raw", "--pid-file", Path.Combine(made.Root, "pid"),
+        await using var server = await NbdProcess.StartAsync(
+            "-t", "-b", "127.0.0.1", "-p", $"{port}", "-f", "raw",
             "--object", $"tls-creds-x509,id=t,dir={made.Folder("server")},endpoint=server,verify-peer=yes", "--tls-creds", "t", image);
-        try
-        {
-            await Peer.ThereAsync(Path.Combine(made.Root, "pid"));
-            var target = new NbdTarget { Host = "localhost", Port = port, Tls = made.Client, OpenTimeout = TimeSpan.FromSeconds(10) };
-            await UseAsync(target);
-        }
-        finally
-        {
-            process.Kill();
-        }
+        var target = new NbdTarget { Host = "localhost", Port = port, Tls = made.Client, OpenTimeout = TimeSpan.FromSeconds(10) };
+        await UseAsync(target);
     }
 
     [Fact]

@@ -1,10 +1,13 @@
+[assembly: AssemblyFixture(typeof(Paddock.Packages.Tests.PackageFeed))]
+
 namespace Paddock.Packages.Tests;
 
-public class PackageTests(PackageFeed feed) : IClassFixture<PackageFeed>
+public class PackageTests(PackageFeed feed)
 {
     private static readonly string[] Expected =
     [
-        "Paddock.Block", "Paddock.Nbd", "Paddock.Nvme", "Paddock.Posix", "Paddock.Qcow2", "Paddock.Serving", "Paddock.VhostUser", "Paddock.Zones",
+        "Paddock.Block", "Paddock.Faults", "Paddock.Images", "Paddock.Nbd", "Paddock.Nvme", "Paddock.Posix", "Paddock.Qcow2",
+        "Paddock.Serving", "Paddock.VhostUser", "Paddock.Zones",
     ];
 
     [Fact]

@@ -55,24 +55,19 @@ internal static class Peer
         return (listener, ((IPEndPoint)listener.LocalEndPoint!).Port);
     }
 
-    /// <summary>Waits until a file is there.</summary>
-    public static Task ThereAsync(string path) => UntilAsync(() => File.Exists(path));
-
-    /// <summary>Waits until a server listens on its Unix socket.</summary>
-    public static Task ListensAsync(string path)
+    /// <summary>Waits for the file by which a server says that it is ready.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="ended">The server's end.</param>
+    public static async Task ThereAsync(string path, Task ended)
     {
-        // the socket's file is there before anybody listens: who connects in between is refused. A try to connect would count as the one
-        // client that a server waits for; the kernel's list tells it without
-        const string listens = "00010000";
-        return UntilAsync(() => File.ReadLines("/proc/net/unix").Select(l => l.Split(' ', StringSplitOptions.RemoveEmptyEntries))
-            .Any(w => w.Length == 8 && w[7] == path && w[3] == listens));
-    }
-
-    private static async Task UntilAsync(Func<bool> isSo)
-    {
-        for (int i = 0; i < 1000 && !isSo(); i++)
+        var created = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var watcher = new FileSystemWatcher(Path.GetDirectoryName(path)!, Path.GetFileName(path));
+        watcher.Created += (_, _) => created.TrySetResult();
+        watcher.Renamed += (_, _) => created.TrySetResult();
+        watcher.EnableRaisingEvents = true;
+        if (!File.Exists(path) && await Task.WhenAny(created.Task, ended).WaitAsync(TimeSpan.FromSeconds(60)) == ended)
         {
-            await Task.Delay(10);
+            Assert.Fail("the server ended before it was ready");
         }
     }
 }

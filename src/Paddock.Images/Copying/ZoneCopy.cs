@@ -19,7 +19,7 @@ internal sealed class ZoneCopy(IBlockDevice source, IBlockDevice target, CopyOpt
         var plan = await ZonePlan.MakeAsync(source, target, options, length, cancellationToken);
         await plan.ResetAsync(cancellationToken);
         var sink = new ZoneSink(target, plan, options);
-        await new DiskCopy(source, sink, options, inOrder: true).RunAsync(
+        await new CopyWork(source, sink, options, inOrder: true).RunAsync(
             [.. plan.Ranges(length).Select(r => (r.Start + options.Start, r.End + options.Start))], cancellationToken);
         await sink.EndAsync(cancellationToken);
     }

@@ -21,7 +21,7 @@ public static class NbdNode
             return null;
         }
 
-        var client = await NbdClient.ConnectAsync(target);
+        var client = await NbdClient.ConnectAsync(target, settings.Stop);
         if (client.IsReadOnly && !settings.ReadOnly)
         {
             await client.DisposeAsync();

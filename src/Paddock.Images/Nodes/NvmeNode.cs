@@ -21,7 +21,7 @@ public static class NvmeNode
         }
 
         string path = name is null ? NvmeName.Of(options) : NvmeName.Is(name) ? name : throw new ToolException($"'{name}' is not a name of the driver '{driver}'");
-        var device = await OpenAsync(NvmeName.Parse(path, isTyped: settings.Admit is null), settings.ReadOnly);
+        var device = await OpenAsync(NvmeName.Parse(path, isTyped: settings.Admit is null), settings.ReadOnly, settings.Stop);
         return new ImageNode
         {
             Driver = "raw", Filename = path, Protocol = NvmeName.Driver, Storage = new DeviceStorage(device, path), Device = device,

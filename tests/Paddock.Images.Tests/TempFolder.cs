@@ -1,0 +1,11 @@
+namespace Paddock.Images.Tests;
+
+/// <summary>A folder for one test's files.</summary>
+internal sealed class TempFolder : IDisposable
+{
+    public string Path { get; } = Directory.CreateTempSubdirectory("paddock-images-").FullName;
+
+    public string File(string name) => System.IO.Path.Combine(Path, name);
+
+    public void Dispose() => Directory.Delete(Path, recursive: true);
+}
