@@ -62,7 +62,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     /// <summary>How long commands took so far, those of connections that ended among them.</summary>
     public LatencyTable Latencies => _latencies.Sum();
 
-    /// <summary>The connections of now.</summary>
+    /// <summary>Current connections.</summary>
     public IReadOnlyList<ConnectionInfo> Connections
         => [.. _reception.Clients.Select(c => new ConnectionInfo(c.IsAdmitted ? c.Host : "", c.Controller?.Id ?? 0, c.Queue, c.Latencies))];
 
