@@ -4,7 +4,7 @@ namespace Paddock.Faults;
 
 /// <summary>What a client may ask of a device, as a filter of <see cref="DeviceFault"/>.</summary>
 [Flags]
-public enum DeviceOperations
+internal enum DeviceOperations
 {
     /// <summary>Nothing.</summary>
     None = 0,
@@ -50,7 +50,7 @@ public enum DeviceOperations
 }
 
 /// <summary>What becomes of a request that a rule meets.</summary>
-public enum DeviceFaultAction
+internal enum DeviceFaultAction
 {
     /// <summary>It fails, after the rule's delay.</summary>
     Fail,
@@ -66,7 +66,7 @@ public enum DeviceFaultAction
 /// One fault on demand. Of the requests that fit, the <see cref="Nth"/> is met, and each <see cref="Every"/>-th after it, until
 /// <see cref="Count"/> were.
 /// </summary>
-public sealed record DeviceFault
+internal sealed record DeviceFault
 {
     /// <summary>Which requests fit.</summary>
     public DeviceOperations Operations { get; init; } = DeviceOperations.Any;
@@ -115,4 +115,4 @@ public sealed record DeviceFault
 /// <param name="Hits">Requests that were met.</param>
 /// <param name="Waiting">Requests that it holds now.</param>
 /// <param name="Spent">Whether it has met all that it was to meet.</param>
-public sealed record DeviceFaultState(int Id, DeviceFault Fault, long Seen, long Hits, int Waiting, bool Spent);
+internal sealed record DeviceFaultState(int Id, DeviceFault Fault, long Seen, long Hits, int Waiting, bool Spent);

@@ -4,7 +4,7 @@ namespace Paddock.Faults;
 
 /// <summary>The faults on demand of one device, whoever asks it: rules, and the requests that they hold now.</summary>
 /// <remarks>Without rules a request costs one volatile read. Every rule counts on its own; the oldest that meets a request decides.</remarks>
-public sealed class DeviceFaults : IHeldRequests
+internal sealed class DeviceFaults : IHeldRequests
 {
     /// <summary>Rules at once; a spent one makes room for a new one.</summary>
     public const int MaxRules = 256;

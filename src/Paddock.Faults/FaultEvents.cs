@@ -4,7 +4,7 @@ using Paddock.Block;
 namespace Paddock.Faults;
 
 /// <summary>The names that <see cref="IStorage.OnEventAsync"/> is told: those of QEMU's blkdebug, and the zone table's own.</summary>
-public static class FaultEvents
+internal static class FaultEvents
 {
     /// <summary>Happens once, when a <see cref="FaultStorage"/> is made.</summary>
     public const string None = "none";

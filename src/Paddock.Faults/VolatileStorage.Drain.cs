@@ -3,7 +3,7 @@ using Paddock.Block;
 namespace Paddock.Faults;
 
 // how data gets out of the cache: by a flush, for want of room, or never
-public sealed partial class VolatileStorage
+internal sealed partial class VolatileStorage
 {
     private const int RunBlocks = 64, MaxZeroRanges = 64 << 10, SpareAges = 4096;
 

@@ -1,7 +1,7 @@
 namespace Paddock.Faults;
 
 // how data gets into the cache
-public sealed partial class VolatileStorage
+internal sealed partial class VolatileStorage
 {
     /// <summary>Puts data (zeroes where there is none) into the cache; a sector that it covers in part is completed from below.</summary>
     private async ValueTask PutAsync(long offset, ReadOnlyMemory<byte> data, int length, CancellationToken cancellationToken)

@@ -12,7 +12,7 @@ namespace Paddock.Faults;
 /// zeroed, or in neither: then the storage below has it. Memory: the size, and what the requests under way bring.
 /// Space below is taken when data come into the cache. What cannot be written below stays here: a flush that fails may succeed later.
 /// </remarks>
-public sealed partial class VolatileStorage : IStorage
+internal sealed partial class VolatileStorage : IStorage
 {
     /// <summary>The smallest cache, in bytes.</summary>
     public const long MinSize = 64 << 10;

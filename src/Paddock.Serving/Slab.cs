@@ -1,14 +1,14 @@
 namespace Paddock.Serving;
 
 /// <summary>What is given back when a piece was sent.</summary>
-public interface IReleasable
+internal interface IReleasable
 {
     /// <summary>Gives it back.</summary>
     void Release();
 }
 
 /// <summary>A pinned array that several requests may hold; the last to let go gives it back to its pool.</summary>
-public sealed class Slab : IReleasable
+internal sealed class Slab : IReleasable
 {
     private readonly SlabPool _pool;
     private int _holders;
