@@ -14,7 +14,7 @@ internal sealed class DeviceFaults : IHeldRequests
     private readonly List<Rule> _rules = [];
     private readonly List<Wait> _waits = [];
     private volatile bool _any;
-    private Action? _counter;
+    private Action? _requested;
     private int _lastId;
 
     /// <param name="time">Measures delays.</param>
@@ -23,15 +23,23 @@ internal sealed class DeviceFaults : IHeldRequests
     /// <inheritdoc/>
     public event Action? Held;
 
-    /// <summary>Called for each request, before the rules; null: none are counted.</summary>
-    public Action? Counter
+    /// <summary>Raised for each request, before the rules. Without handlers and rules a request costs one volatile read.</summary>
+    public event Action? Requested
     {
-        get => _counter;
-        set
+        add
         {
             lock (_lock)
             {
-                _counter = value;
+                _requested += value;
+                Settle();
+            }
+        }
+
+        remove
+        {
+            lock (_lock)
+            {
+                _requested -= value;
                 Settle();
             }
         }
@@ -123,7 +131,7 @@ internal sealed class DeviceFaults : IHeldRequests
     /// <exception cref="BlockException">It fails on demand, or was given up.</exception>
     internal async ValueTask MeetAsync(DeviceOperations operation, long offset, long length, CancellationToken request)
     {
-        _counter?.Invoke();
+        _requested?.Invoke();
         if (Find(operation, offset, length) is not { } met)
         {
             return;
@@ -202,7 +210,7 @@ internal sealed class DeviceFaults : IHeldRequests
         return chosen.Count(w => w.Ended.TrySetResult(proceed));
     }
 
-    private void Settle() => _any = _counter is not null || _rules.Exists(static r => !r.IsSpent);
+    private void Settle() => _any = _requested is not null || _rules.Exists(static r => !r.IsSpent);
 
     /// <summary>A request that waits.</summary>
     private sealed record Wait(int Rule, CancellationToken Request)

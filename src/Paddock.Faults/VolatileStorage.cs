@@ -1,5 +1,4 @@
 using Paddock.Block;
-using Paddock.Block.Concurrency;
 
 namespace Paddock.Faults;
 
@@ -8,33 +7,21 @@ namespace Paddock.Faults;
 /// it, whole or but for some of its sectors. Beyond its size the oldest blocks are written through, as a drive does when its cache is full.
 /// </summary>
 /// <remarks>
-/// Blocks of 4 KiB, each with a mask of the sectors (512 bytes) that the cache holds. A sector is in a block, or in a range that waits to be
-/// zeroed, or in neither: then the storage below has it. Memory: the size, and what the requests under way bring.
-/// Space below is taken when data come into the cache. What cannot be written below stays here: a flush that fails may succeed later.
+/// The contents are in a <see cref="SectorCache"/>; a <see cref="CacheDrain"/> moves them below. Memory: the size, and the data of requests in
+/// flight. Space below is taken when data comes into the cache. Data that cannot be written below stays here: a flush that fails may succeed
+/// later.
 /// </remarks>
-internal sealed partial class VolatileStorage : IStorage
+internal sealed class VolatileStorage : IStorage
 {
     /// <summary>The smallest cache, in bytes.</summary>
     public const long MinSize = 64 << 10;
-
-    private const int Sector = 512, BlockSize = 4096, SectorsInBlock = BlockSize / Sector;
-    private const byte Whole = 0xFF;
 
     // a status is cheap for so much at once
     private const long StatusSpan = 4L << 20;
 
     private readonly IStorage _below;
-    private readonly long _size;
-    private readonly Lock _lock = new();
-    private readonly AsyncMutex _draining = new();
-    private readonly Dictionary<long, CachedBlock> _blocks = [];
-    private readonly Queue<(long Index, long Birth)> _ages = new();
-    private readonly ZeroRanges _zeroes = new();
-    private long _length, _clock, _drained;
-    private bool _dead;
-
-    /// <summary>True while the storage below takes nothing more: the next write waits for room and fails if none appears.</summary>
-    private volatile bool _overfull;
+    private readonly SectorCache _cache;
+    private readonly CacheDrain _drain;
 
     /// <param name="below">What is durable once it is flushed; owned until <see cref="CutAsync"/> gives it back.</param>
     /// <param name="size">Bytes of data that the cache holds before it writes the oldest through; at least <see cref="MinSize"/>.</param>
@@ -42,22 +29,15 @@ internal sealed partial class VolatileStorage : IStorage
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(size, MinSize);
         _below = below;
-        _size = size;
-        _length = below.Length;
-    }
-
-    private enum Place
-    {
-        Block,
-        Zeroes,
-        Below,
+        _cache = new SectorCache(below.Length);
+        _drain = new CacheDrain(below, _cache, size);
     }
 
     /// <inheritdoc/>
     public string Name => _below.Name;
 
     /// <inheritdoc/>
-    public long Length => Volatile.Read(ref _length);
+    public long Length => _cache.Length;
 
     /// <inheritdoc/>
     public bool IsReadOnly => _below.IsReadOnly;
@@ -73,9 +53,9 @@ internal sealed partial class VolatileStorage : IStorage
     {
         get
         {
-            lock (_lock)
+            lock (_cache.Gate)
             {
-                return (long)_blocks.Count * BlockSize;
+                return _cache.Bytes;
             }
         }
     }
@@ -84,10 +64,10 @@ internal sealed partial class VolatileStorage : IStorage
     public async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         List<(int At, int Length)>? gaps;
-        lock (_lock)
+        lock (_cache.Gate)
         {
-            ThrowIfDead();
-            gaps = _blocks.Count == 0 && _zeroes.Count == 0 ? [(0, buffer.Length)] : Gather(offset, buffer.Span);
+            _cache.ThrowIfDead();
+            gaps = _cache.Read(offset, buffer.Span);
         }
 
         // what the cache did not hold at that moment is below now, or newer: then a write overlapped this read
@@ -105,7 +85,7 @@ internal sealed partial class VolatileStorage : IStorage
     /// <remarks>Cheap in the cache; what the storage below makes of it shows when it is flushed.</remarks>
     public async ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
     {
-        long first = RoundUp(offset), last = (offset + length) / Sector * Sector;
+        long first = SectorCache.RoundUp(offset), last = SectorCache.RoundDown(offset + length);
         if (first >= last)
         {
             await PutAsync(offset, default, (int)length, cancellationToken);
@@ -116,11 +96,11 @@ internal sealed partial class VolatileStorage : IStorage
             await PutAsync(last, default, (int)(offset + length - last), cancellationToken);
             if ((flags & ZeroFlags.MayUnmap) == 0)
             {
-                await TakeBelowAsync(first, last - first, cancellationToken);
+                await _drain.ReserveAsync(first, last - first, cancellationToken);
             }
 
             Zero(first, last, (flags & ZeroFlags.MayUnmap) != 0, grows: true);
-            await MakeRoomAsync();
+            await _drain.MakeRoomAsync();
         }
 
         if ((flags & ZeroFlags.Fua) != 0)
@@ -132,8 +112,8 @@ internal sealed partial class VolatileStorage : IStorage
     /// <inheritdoc/>
     public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
-        Zero(RoundUp(offset), Math.Min(offset + length, Length) / Sector * Sector, mayUnmap: true, grows: false);
-        return MakeRoomAsync();
+        Zero(SectorCache.RoundUp(offset), SectorCache.RoundDown(Math.Min(offset + length, Length)), mayUnmap: true, grows: false);
+        return _drain.MakeRoomAsync();
     }
 
     /// <inheritdoc/>
@@ -143,11 +123,11 @@ internal sealed partial class VolatileStorage : IStorage
     public async ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
     {
         // the length below follows with the next flush, as with every other change
-        bool reserved = await TakeBelowAsync(offset, length, cancellationToken);
-        lock (_lock)
+        bool reserved = await _drain.ReserveAsync(offset, length, cancellationToken);
+        lock (_cache.Gate)
         {
-            ThrowIfDead();
-            Volatile.Write(ref _length, reserved && grows ? Math.Max(_length, offset + length) : _length);
+            _cache.ThrowIfDead();
+            _cache.Length = reserved && grows ? Math.Max(_cache.Length, offset + length) : _cache.Length;
         }
 
         return reserved;
@@ -164,23 +144,21 @@ internal sealed partial class VolatileStorage : IStorage
             await _below.SetLengthAsync(length, preallocation, cancellationToken);
         }
 
-        long edge = RoundUp(length);
+        long edge = SectorCache.RoundUp(length);
         if (length < Length && edge > length)
         {
             await PutAsync(length, default, (int)(Math.Min(edge, Length) - length), cancellationToken);
         }
 
-        lock (_lock)
+        lock (_cache.Gate)
         {
-            ThrowIfDead();
-            if (length < _length)
+            _cache.ThrowIfDead();
+            if (length < _cache.Length)
             {
-                long end = RoundUp(Math.Max(_length, _below.Length));
-                Forget(edge, end);
-                _zeroes.Add(edge, end, mayUnmap: true);
+                _cache.Zero(edge, SectorCache.RoundUp(Math.Max(_cache.Length, _below.Length)), mayUnmap: true);
             }
 
-            Volatile.Write(ref _length, length);
+            _cache.Length = length;
         }
     }
 
@@ -188,12 +166,12 @@ internal sealed partial class VolatileStorage : IStorage
     public async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
         long limit = offset + Math.Min(length, StatusSpan), end = offset;
-        Place place;
-        lock (_lock)
+        CachePlace place;
+        lock (_cache.Gate)
         {
-            ThrowIfDead();
-            (place, end) = Locate(offset, limit);
-            while (end < limit && Locate(end, limit) is var next && next.Place == place)
+            _cache.ThrowIfDead();
+            (place, end) = _cache.Locate(offset, limit);
+            while (end < limit && _cache.Locate(end, limit) is var next && next.Place == place)
             {
                 end = next.End;
             }
@@ -201,8 +179,8 @@ internal sealed partial class VolatileStorage : IStorage
 
         return place switch
         {
-            Place.Block => new BlockStatus(end - offset, BlockStatusFlags.Data),
-            Place.Zeroes => new BlockStatus(end - offset, BlockStatusFlags.Zero),
+            CachePlace.Block => new BlockStatus(end - offset, BlockStatusFlags.Data),
+            CachePlace.Zeroes => new BlockStatus(end - offset, BlockStatusFlags.Zero),
             _ => await _below.GetStatusAsync(offset, end - offset, cancellationToken),
         };
     }
@@ -210,104 +188,104 @@ internal sealed partial class VolatileStorage : IStorage
     /// <inheritdoc/>
     public ValueTask OnEventAsync(string eventName) => _below.OnEventAsync(eventName);
 
-    private static long RoundUp(long position) => (position + Sector - 1) / Sector * Sector;
+    /// <inheritdoc/>
+    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => _drain.FlushAsync(cancellationToken);
 
-    private static BlockException PowerIsGone() => new(BlockError.NoMedium, "the power was cut");
-
-    private void ThrowIfDead()
+    /// <summary>
+    /// Cuts the power. From now on every request fails; of the data that was not flushed a part survives below, in no order, as on a real drive.
+    /// </summary>
+    /// <param name="keepPercent">How likely a sector survives, 0 to 100.</param>
+    /// <param name="seed">Of the choice.</param>
+    /// <returns>The storage below, which the caller owns from now on.</returns>
+    public async ValueTask<IStorage> CutAsync(int keepPercent = 0, int seed = 0)
     {
-        if (_dead)
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)keepPercent, 100u, nameof(keepPercent));
+        lock (_cache.Gate)
         {
-            throw PowerIsGone();
+            _cache.Kill();
+        }
+
+        await _drain.DropAsync(keepPercent, new Random(seed));
+        return _below;
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        if (_cache.IsDead)
+        {
+            return;
+        }
+
+        try
+        {
+            await FlushAsync();
+        }
+        finally
+        {
+            await _below.DisposeAsync();
         }
     }
 
-    // copies what the cache holds and gives back what it does not
-    private List<(int At, int Length)> Gather(long offset, Span<byte> buffer)
+    /// <summary>Puts data (zeroes where there is none) into the cache; a sector that it covers in part is completed from below.</summary>
+    private async ValueTask PutAsync(long offset, ReadOnlyMemory<byte> data, int length, CancellationToken cancellationToken)
     {
-        var gaps = new List<(int At, int Length)>();
-        for (int at = 0; at < buffer.Length;)
+        if (length == 0)
         {
-            long position = offset + at;
-            var (place, end) = Locate(position, offset + buffer.Length);
-            int length = (int)(end - position);
-            var part = buffer.Slice(at, length);
-            if (place == Place.Block)
-            {
-                _blocks[position / BlockSize].Bytes.AsSpan((int)(position % BlockSize), length).CopyTo(part);
-            }
-            else if (place == Place.Zeroes)
-            {
-                part.Clear();
-            }
-            else if (gaps is [.., var last] && last.At + last.Length == at)
-            {
-                gaps[^1] = (last.At, last.Length + length);
-            }
-            else
-            {
-                gaps.Add((at, length));
-            }
-
-            at += length;
+            return;
         }
 
-        return gaps;
+        await _drain.AwaitRoomAsync();
+        await ReserveBelowAsync(offset, length, cancellationToken);
+        byte[]? edges = null;
+        long seen = -1;
+        while (!TryPut(offset, data.Span, length, edges, seen))
+        {
+            edges ??= new byte[2 * CachedBlock.SectorSize];
+            seen = _cache.Drained;
+            long head = SectorCache.RoundDown(offset), tail = SectorCache.RoundDown(offset + length);
+            await _below.ReadAsync(head, edges.AsMemory(0, CachedBlock.SectorSize), cancellationToken);
+            await _below.ReadAsync(tail, edges.AsMemory(CachedBlock.SectorSize), cancellationToken);
+        }
+
+        await _drain.MakeRoomAsync();
     }
 
-    // where the newest contents of a position are, and of how much behind it, inside its block, the same holds
-    private (Place Place, long End) Locate(long position, long end)
+    // not for data that replaces cached data: its space was taken before
+    private ValueTask<bool> ReserveBelowAsync(long offset, int length, CancellationToken cancellationToken)
     {
-        long start = position / BlockSize * BlockSize;
-        end = Math.Min(end, start + BlockSize);
-        if (_blocks.TryGetValue(position / BlockSize, out var block))
+        long start = SectorCache.RoundDown(offset), end = SectorCache.RoundUp(offset + length);
+        lock (_cache.Gate)
         {
-            int sector = (int)(position - start) / Sector, next = sector + 1;
-            bool held = block.Holds(sector);
-            while (next < SectorsInBlock && block.Holds(next) == held)
+            _cache.ThrowIfDead();
+            if (_cache.HoldsAll(start, end))
             {
-                next++;
-            }
-
-            end = Math.Min(end, start + (next * Sector));
-            if (held)
-            {
-                return (Place.Block, end);
+                return new ValueTask<bool>(true);
             }
         }
 
-        var (zero, run) = _zeroes.Locate(position, end);
-        return (zero ? Place.Zeroes : Place.Below, run);
+        return _drain.ReserveAsync(start, end - start, cancellationToken);
+    }
+
+    private bool TryPut(long offset, ReadOnlySpan<byte> data, int length, byte[]? edges, long seen)
+    {
+        lock (_cache.Gate)
+        {
+            _cache.ThrowIfDead();
+            return _cache.TryPut(offset, data, length, edges, seen);
+        }
     }
 
     private void Zero(long start, long end, bool mayUnmap, bool grows)
     {
-        lock (_lock)
+        lock (_cache.Gate)
         {
-            ThrowIfDead();
+            _cache.ThrowIfDead();
             if (start < end)
             {
-                Forget(start, end);
-                _zeroes.Add(start, end, mayUnmap);
-                Volatile.Write(ref _length, grows ? Math.Max(_length, end) : _length);
+                _cache.Zero(start, end, mayUnmap);
+                _cache.Length = grows ? Math.Max(_cache.Length, end) : _cache.Length;
             }
         }
-    }
-
-    /// <summary>A block of the cache.</summary>
-    private sealed class CachedBlock
-    {
-        public readonly byte[] Bytes = new byte[BlockSize];
-
-        /// <summary>Bit n: sector n is here.</summary>
-        public byte Held { get; set; }
-
-        /// <summary>When it came into the cache.</summary>
-        public long Birth { get; set; }
-
-        /// <summary>When it was last changed.</summary>
-        public long Changed { get; set; }
-
-        public bool Holds(int sector) => (Held & (1 << sector)) != 0;
     }
 }

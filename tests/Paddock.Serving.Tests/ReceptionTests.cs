@@ -80,6 +80,30 @@ public sealed class ReceptionTests : IAsyncDisposable
         Assert.Equal(1, await patient.EvictionsAsync(1));
     }
 
+    [Fact]
+    public async Task Wait_for_no_clients_ends_when_the_last_one_leaves()
+    {
+        Open(2, WhenFull.Refuse);
+        await _reception.GoneAsync(TimeSpan.FromSeconds(60));
+        var first = await ComeAsync(ClientTrust.Served, 0);
+        var second = await ComeAsync(ClientTrust.Served, 0);
+        var gone = _reception.GoneAsync(TimeSpan.FromSeconds(60));
+        first.Finish();
+        Assert.False(gone.IsCompleted);
+        second.Finish();
+        await gone.WaitAsync(TimeSpan.FromSeconds(30));
+        Assert.Equal(0, _reception.Count);
+    }
+
+    [Fact]
+    public async Task Wait_for_no_clients_ends_at_its_limit()
+    {
+        Open(2, WhenFull.Refuse);
+        await ComeAsync(ClientTrust.Served, 0);
+        await _reception.GoneAsync(TimeSpan.FromMilliseconds(1));
+        Assert.Equal(1, _reception.Count);
+    }
+
     public async ValueTask DisposeAsync()
     {
         await (_reception?.DisposeAsync() ?? default);

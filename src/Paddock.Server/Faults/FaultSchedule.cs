@@ -69,7 +69,14 @@ internal sealed class FaultSchedule : IDisposable
     {
         foreach (var disk in _disks)
         {
-            disk.Faults.Counter = counts ? CountOne : null;
+            if (counts)
+            {
+                disk.Faults.Requested += CountOne;
+            }
+            else
+            {
+                disk.Faults.Requested -= CountOne;
+            }
         }
     }
 

@@ -1,5 +1,3 @@
-using System.Buffers.Binary;
-using System.Diagnostics;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using Paddock.Block;
@@ -9,27 +7,22 @@ using Paddock.VhostUser.Rings;
 namespace Paddock.VhostUser.Blk;
 
 /// <summary>
-/// A request from its header to its status. Used again and again. It begins on its ring's thread; what the disk does not answer at once
-/// ends on another.
+/// The life of a request, from its header to its status: it takes memory, runs, and completes. It starts on its ring's thread; if the disk does
+/// not answer at once, it ends on another. It is used again for the next request.
 /// </summary>
-internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
+internal sealed class BlkRequest : IThreadPoolWorkItem, IAppendObserver
 {
-    private const int StatusSize = 1;
-
     private readonly BlkQueue _queue;
     private readonly VirtioBlkDevice _device;
+    private readonly BlkJob _job;
+    private readonly BlkTransfer _transfer;
+    private readonly BlkRanges _ranges;
+    private readonly BlkZones _zones;
+    private readonly BlkReplay _replay;
     private readonly Action _finish;
-    private DescriptorChain _chain = null!;
-    private RequestHeader _header;
-    private long _startedAt;
-    private RequestStatus _status;
-    private long _length;
-    private long _dataWritten;
     private long _cost;
     private bool _here;
     private bool _verified;
-    private DataWay _way;
-    private Slab? _slab;
     private WriteLane? _lane;
     private ValueTaskAwaiter _awaiter;
     private ValueTaskAwaiter<long> _appended;
@@ -40,47 +33,32 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
     {
         _queue = queue;
         _device = device;
+        _job = new BlkJob(queue, device);
+        _transfer = new BlkTransfer(_job);
+        _ranges = new BlkRanges(_job);
+        _zones = new BlkZones(_job);
+        _replay = new BlkReplay(_job, _transfer);
         _finish = Finish;
     }
 
     /// <summary>What is asked.</summary>
-    public RequestType Type => _header.Type;
+    public RequestType Type => _job.Type;
 
     /// <summary>Bytes of data.</summary>
-    public long Length => _length;
+    public long Length => _job.Length;
 
     /// <summary>Whether its data goes to the disk in parts, or may turn out to: what must come after it must wait for its end.</summary>
-    public bool IsParted => _way == DataWay.Parts || (_chain.IsReplay && _header.Type == RequestType.Out);
+    public bool IsParted => _job.Way == DataWay.Parts || (_job.Chain.IsReplay && _job.Type == RequestType.Out);
 
     /// <summary>Which zone it is for, on a zoned disk.</summary>
-    public long Zone => Offset / _device.Zones!.Limits.ZoneSize;
+    public long Zone => _job.Offset / _device.Zones!.Limits.ZoneSize;
 
-    private long Offset => (long)(_header.Sector << BlkLimits.SectorShift);
-
-    private WriteFlags Flags => _queue.IsWriteThrough ? WriteFlags.Fua : WriteFlags.None;
-
-    /// <summary>Reads the header and checks it: from here on, type, place and length are such as the disk may be asked for.</summary>
-    /// <returns>False when it is refused; <see cref="Refuse"/> says so to the driver.</returns>
+    /// <summary>Reads the header and checks it: afterwards type, offset and length are valid for the disk.</summary>
+    /// <returns>False when it is refused; <see cref="Refuse"/> then reports it to the driver.</returns>
     public bool Begin(DescriptorChain chain)
     {
-        _chain = chain;
-        _startedAt = Stopwatch.GetTimestamp();
-        _header = default;
-        (_status, _length, _dataWritten, _cost, _verified) = (RequestStatus.Ok, 0, 0, 0, false);
-        if (chain.ReadableBytes < RequestHeader.Size || chain.WritableBytes < StatusSize)
-        {
-            _status = RequestStatus.IoError;
-            return false;
-        }
-
-        Span<byte> header = stackalloc byte[RequestHeader.Size];
-        Pieces.Gather(chain.Readable, 0, header);
-        _header = RequestHeader.Parse(header);
-        _length = _header.Type is RequestType.In or RequestType.GetId or RequestType.ZoneReport
-            ? chain.WritableBytes - StatusSize : chain.ReadableBytes - RequestHeader.Size;
-        _status = Check();
-        _way = _status == RequestStatus.Ok && IsTransfer ? Way() : DataWay.None;
-        return _status == RequestStatus.Ok;
+        (_cost, _verified) = (0, false);
+        return _job.Begin(chain);
     }
 
     /// <summary>Ends what <see cref="Begin"/> or <see cref="Reserve"/> refused.</summary>
@@ -95,7 +73,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
     /// <returns>False when no memory came free; <see cref="Refuse"/> says so to the driver.</returns>
     public bool Reserve(bool away)
     {
-        int buffer = BufferSize();
+        int buffer = _job.BufferSize;
         if (away || buffer > 0)
         {
             _cost = BlkLimits.RequestCost + (long)BitOperations.RoundUpToPowerOf2((ulong)buffer);
@@ -106,19 +84,19 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
             }
         }
 
-        if (buffer == 0 || (_slab = _device.Buffers.TryRent(buffer)) is not null)
+        if (buffer == 0 || (_job.Slab = _device.Buffers.TryRent(buffer)) is not null)
         {
             return true;
         }
 
         _queue.Tell();
-        _slab = _device.Rent(buffer);
-        if (_slab is not null)
+        _job.Slab = _device.Rent(buffer);
+        if (_job.Slab is not null)
         {
             return true;
         }
 
-        _status = RequestStatus.IoError;
+        _job.Status = RequestStatus.IoError;
         return false;
     }
 
@@ -138,9 +116,9 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
         ValueTask<long> append = default;
         try
         {
-            if (_header.Type == RequestType.ZoneAppend)
+            if (_job.Type == RequestType.ZoneAppend)
             {
-                append = _chain.IsReplay ? AppendAgainAsync() : Append();
+                append = _job.Chain.IsReplay ? _replay.AppendAsync(this) : _transfer.Append(this);
             }
             else
             {
@@ -153,7 +131,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
             return;
         }
 
-        if (_header.Type == RequestType.ZoneAppend)
+        if (_job.Type == RequestType.ZoneAppend)
         {
             Track(append);
         }
@@ -166,80 +144,23 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
     /// <inheritdoc/>
     public void Execute() => Run(here: false);
 
-    private bool IsTransfer => _header.Type is RequestType.In or RequestType.Out or RequestType.ZoneAppend;
-
     /// <inheritdoc/>
-    public void Assigned(long offset) => _queue.Note(_chain, new AppendNote(offset, (int)_length));
+    public void Assigned(long offset) => _queue.Note(_job.Chain, new AppendNote(offset, (int)_job.Length));
 
-    private int BufferSize()
+    private ValueTask Start() => _job.Type switch
     {
-        int buffer = _way switch
-        {
-            DataWay.Buffer => (int)_length,
-            DataWay.Parts => BlkLimits.Part,
-            DataWay.Direct => 0,
-            _ when _header.Type is RequestType.ZoneReport => (int)Math.Min(_length, _device.LongestGathered),
-            _ => _header.Type is RequestType.Discard or RequestType.WriteZeroes ? (int)_length : 0,
-        };
-
-        // what it takes to look whether it was done
-        bool looks = _chain.IsReplay && _device.Zones is not null && _header.Type is RequestType.Out or RequestType.ZoneAppend;
-        return looks ? Math.Max(buffer, 2 * BlkLimits.Part) : buffer;
-    }
-
-    // an append is one request, whatever its pieces: its length was checked
-    private DataWay Way() => _length <= _device.Device.Limits.MaxTransfer && TryGetRun(out _) ? DataWay.Direct
-        : _length <= Math.Min(_device.Device.Limits.MaxTransfer, _device.LongestGathered) || _header.Type == RequestType.ZoneAppend ? DataWay.Buffer
-        : DataWay.Parts;
-
-    private RequestStatus Check()
-    {
-        bool onZones = _device.Zones is not null;
-        ulong sectors = (ulong)_device.Device.Length >> BlkLimits.SectorShift;
-        bool inside = _header.Sector < sectors;
-        return _header.Type switch
-        {
-            RequestType.In => CheckTransfer(sectors),
-            RequestType.Out => _device.Device.IsReadOnly ? RequestStatus.IoError : CheckWrite(sectors),
-            RequestType.Flush or RequestType.GetId => RequestStatus.Ok,
-            RequestType.Discard => (_device.Features & BlkFeatures.Discard) != 0 ? CheckRanges() : RequestStatus.Unsupported,
-            RequestType.WriteZeroes => (_device.Features & BlkFeatures.WriteZeroes) != 0 ? CheckRanges() : RequestStatus.Unsupported,
-            RequestType.ZoneAppend when onZones => inside ? CheckAppend() : RequestStatus.ZoneInvalid,
-            RequestType.ZoneReport when onZones
-                => inside && _length >= ZoneReport.HeaderSize + ZoneReport.ZoneSize ? RequestStatus.Ok : RequestStatus.ZoneInvalid,
-            RequestType.ZoneOpen or RequestType.ZoneClose or RequestType.ZoneFinish or RequestType.ZoneReset when onZones
-                => inside ? RequestStatus.Ok : RequestStatus.ZoneInvalid,
-            RequestType.ZoneResetAll when onZones => RequestStatus.Ok,
-            _ => RequestStatus.Unsupported,
-        };
-    }
-
-    private RequestStatus CheckTransfer(ulong sectors)
-        => _length > 0 && _length % BlkLimits.Sector == 0 && _header.Sector <= sectors
-            && (ulong)(_length >> BlkLimits.SectorShift) <= sectors - _header.Sector ? RequestStatus.Ok : RequestStatus.IoError;
-
-    // what goes in parts is looked at whole: else its first parts would be written before the last is refused
-    private RequestStatus CheckWrite(ulong sectors)
-    {
-        var status = CheckTransfer(sectors);
-        return status == RequestStatus.Ok && _device.Zones?.Limits is { } zones && _length > Math.Min(_device.Device.Limits.MaxTransfer, _device.LongestGathered)
-            && Offset >= zones.ConventionalZones * zones.ZoneSize && (Offset % zones.ZoneSize) + _length > zones.ZoneCapacity
-            ? RequestStatus.ZoneInvalid : status;
-    }
-
-    private RequestStatus CheckRanges()
-        => _length > 0 && _length % BlkRange.Size == 0 && _length <= BlkLimits.Ranges * BlkRange.Size
-            ? RequestStatus.Ok : RequestStatus.IoError;
-
-    private RequestStatus CheckAppend()
-        => _chain.WritableBytes < sizeof(ulong) + StatusSize ? RequestStatus.ZoneInvalid
-            : _length == 0 || _length % _device.BlockSize != 0 ? RequestStatus.ZoneUnaligned
-            : _length >> BlkLimits.SectorShift > BlkConfig.AppendSectors(_device.Zones!.Limits, _device.BlockSize, _device.LongestGathered) ? RequestStatus.ZoneInvalid
-            : RequestStatus.Ok;
-
-    private bool TryGetRun(out Memory<byte> run) => _header.Type == RequestType.In
-        ? Pieces.TryGetRun(_chain.Writable, 0, _length, out run)
-        : Pieces.TryGetRun(_chain.Readable, RequestHeader.Size, _length, out run);
+        RequestType.In => _transfer.Read(),
+        RequestType.Out => _transfer.Write(),
+        RequestType.Flush => _device.Device.FlushAsync(),
+        RequestType.GetId => _transfer.WriteId(),
+        RequestType.Discard or RequestType.WriteZeroes => _ranges.RunAsync(),
+        RequestType.ZoneReport => _zones.ReportAsync(),
+        RequestType.ZoneOpen => _zones.ManageOne(ZoneAction.Open),
+        RequestType.ZoneClose => _zones.ManageOne(ZoneAction.Close),
+        RequestType.ZoneFinish => _zones.ManageOne(ZoneAction.Finish),
+        RequestType.ZoneReset => _zones.ManageOne(ZoneAction.Reset),
+        _ => _zones.ResetAll(),
+    };
 
     private void Track(ValueTask operation)
     {
@@ -252,7 +173,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
 
         RunOn();
 
-        // from here on another thread may be at work on this object already
+        // from here on another thread may already be using this object
         awaiter.UnsafeOnCompleted(_finish);
     }
 
@@ -283,9 +204,9 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
     {
         try
         {
-            if (_header.Type == RequestType.ZoneAppend)
+            if (_job.Type == RequestType.ZoneAppend)
             {
-                PutLanded(_appended.GetResult());
+                _transfer.CompleteAppend(_appended.GetResult());
             }
             else
             {
@@ -298,16 +219,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
             return;
         }
 
-        if (_header.Type == RequestType.In && _status == RequestStatus.Ok)
-        {
-            if (_way == DataWay.Buffer)
-            {
-                Pieces.Scatter(_chain.Writable, 0, _slab!.Bytes.AsSpan(0, (int)_length));
-            }
-
-            _dataWritten = _length;
-        }
-
+        _transfer.CompleteRead();
         End();
     }
 
@@ -315,7 +227,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
     {
         if (failure is BlockException { Error: BlockError.Cancelled } && _queue.LongWork.IsDisposed)
         {
-            GiveBack();
+            FreeMemory();
             var held = TakeLane();
             _queue.Abandon(this);
             held?.GoOn();
@@ -323,38 +235,30 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
         }
 
         // taken again after a crash, a write to a zone may find its own data already there
-        if (_chain.IsReplay && !_verified && _header.Type == RequestType.Out && failure is ZoneException)
+        if (_job.Chain.IsReplay && !_verified && _job.Type == RequestType.Out && failure is ZoneException)
         {
             _verified = true;
-            Track(ResumeAsync(failure));
+            Track(_replay.ResumeAsync(failure));
             return;
         }
 
-        _status = StatusMap.Of(failure, _header.Type);
+        _job.Status = StatusMap.Of(failure, _job.Type);
         End();
-    }
-
-    private void PutLanded(long offset)
-    {
-        Span<byte> sector = stackalloc byte[sizeof(ulong)];
-        BinaryPrimitives.WriteInt64LittleEndian(sector, offset >> BlkLimits.SectorShift);
-        Pieces.Scatter(_chain.Writable, 0, sector);
-        _dataWritten = sector.Length;
     }
 
     private void End()
     {
-        var chain = _chain;
+        var chain = _job.Chain;
         uint written = 0;
         if (chain.WritableBytes > 0)
         {
-            // what is said to be written has no gap: the status counts where it follows the data at once
-            long before = chain.WritableBytes - StatusSize;
-            written = (uint)(_dataWritten == before ? before + StatusSize : _dataWritten);
-            Pieces.Scatter(chain.Writable, before, [(byte)_status]);
+            // the reported length has no gap: the status counts if it follows the data immediately
+            long before = chain.WritableBytes - BlkJob.StatusSize;
+            written = (uint)(_job.DataWritten == before ? before + BlkJob.StatusSize : _job.DataWritten);
+            Pieces.Scatter(chain.Writable, before, [(byte)_job.Status]);
         }
 
-        GiveBack();
+        FreeMemory();
         Count();
         var lane = TakeLane();
         _queue.End(this, chain, written, _here);
@@ -363,7 +267,7 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
 
     private void Count()
     {
-        var operation = _header.Type switch
+        var operation = _job.Type switch
         {
             RequestType.In => ServedOperation.Read,
             RequestType.Out => ServedOperation.Write,
@@ -374,15 +278,15 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
             RequestType.GetId => ServedOperation.Other,
             _ => ServedOperation.Zone,
         };
-        _device.Latencies.Count(operation, _startedAt);
-        if (_status != RequestStatus.Ok)
+        _device.Latencies.Count(operation, _job.StartedAt);
+        if (_job.Status != RequestStatus.Ok)
         {
             _device.Statistics.CountError();
             return;
         }
 
         bool moves = operation is ServedOperation.Read or ServedOperation.Write or ServedOperation.Append;
-        _device.Statistics.Count(operation, moves ? _length : 0);
+        _device.Statistics.Count(operation, moves ? _job.Length : 0);
     }
 
     private WriteLane? TakeLane()
@@ -392,29 +296,13 @@ internal sealed partial class BlkRequest : IThreadPoolWorkItem, IAppendObserver
         return lane;
     }
 
-    private void GiveBack()
+    private void FreeMemory()
     {
-        _slab?.Release();
-        _slab = null;
+        _job.Slab?.Release();
+        _job.Slab = null;
         if (_cost > 0)
         {
             _device.Budget.Leave(_cost);
         }
     }
-}
-
-/// <summary>How the data of a read, write or append goes between the guest's memory and the disk.</summary>
-internal enum DataWay : byte
-{
-    /// <summary>There is none, or it goes its own way.</summary>
-    None,
-
-    /// <summary>It is one piece, which the disk gets as it is.</summary>
-    Direct,
-
-    /// <summary>All of it is copied through one buffer.</summary>
-    Buffer,
-
-    /// <summary>It is copied through one buffer in parts, one after the other.</summary>
-    Parts,
 }

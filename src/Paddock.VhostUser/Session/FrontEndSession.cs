@@ -1,16 +1,15 @@
-using Paddock.Posix;
+using Microsoft.Win32.SafeHandles;
 using Paddock.Serving;
 using Paddock.VhostUser.Blk;
-using Paddock.VhostUser.Memory;
-using Paddock.VhostUser.Rings;
 using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Session;
 
 /// <summary>
-/// What one front end has agreed on and set up: its messages go in, replies come out, and rings run meanwhile. All calls come from one thread.
+/// What one front end has negotiated and set up: its messages go in, replies come out, and rings run meanwhile. All calls come from one
+/// thread.
 /// </summary>
-internal sealed partial class FrontEndSession : IDisposable
+internal sealed class FrontEndSession : IDisposable
 {
     private const ulong ProtocolFeaturesBit = 1UL << 30;
 
@@ -20,20 +19,18 @@ internal sealed partial class FrontEndSession : IDisposable
 
     private readonly VirtioBlkDevice _device;
     private readonly Action<string> _log;
-    private readonly RingSlot[] _rings;
-    private readonly List<MemorySlot> _slots = [];
+    private readonly bool _mustBeSealed;
+    private readonly RingSet _rings;
+    private readonly RingRequests _ringRequests;
+    private readonly MemoryRequests _memory;
     private readonly BackEndChannel _backEnd = new();
-    private GuestMemory _memory = GuestMemory.Empty;
-    private InflightMemory? _inflight;
+    private readonly LongWorkClient _longWork = LongWork.Shared.Open();
     private ProtocolFeatures _protocol;
-    private ulong _features;
     private byte _status;
     private bool _agreed;
-    private readonly bool _mustBeSealed;
-    private readonly LongWorkClient _longWork = LongWork.Shared.Open();
 
     /// <param name="device">The disk.</param>
-    /// <param name="polling">How long an empty ring is looked at before its worker sleeps, at most.</param>
+    /// <param name="polling">How long a worker polls an empty ring before it sleeps, at most.</param>
     /// <param name="log">Takes lines for people, on any thread.</param>
     /// <param name="mustBeSealed">Whether memory that the front end could cut short is refused.</param>
     public FrontEndSession(VirtioBlkDevice device, TimeSpan polling, Action<string> log, bool mustBeSealed = true)
@@ -41,7 +38,9 @@ internal sealed partial class FrontEndSession : IDisposable
         _mustBeSealed = mustBeSealed;
         _device = device;
         _log = log;
-        _rings = [.. Enumerable.Range(0, device.Options.Queues).Select(i => new RingSlot(i, device, polling, log, _longWork))];
+        _rings = new RingSet(device, polling, log, _longWork);
+        _ringRequests = new RingRequests(_rings);
+        _memory = new MemoryRequests(_rings, mustBeSealed, log);
     }
 
     /// <summary>Whether the front end has agreed on features: it is one, and may be silent from then on.</summary>
@@ -79,22 +78,14 @@ internal sealed partial class FrontEndSession : IDisposable
         }
     }
 
-    /// <summary>Ends all rings after what is under way, closes every descriptor, lets go of the guest's memory.</summary>
+    /// <summary>Ends all rings after the requests in flight, closes every descriptor, unmaps the guest's memory.</summary>
     public void Dispose()
     {
-        // what takes long ends at the end of its piece, else the front end's memory would stay for as long
+        // long requests end after their current piece: else the guest's memory would stay mapped until they are done
         _longWork.Dispose();
-        foreach (var ring in _rings)
-        {
-            ring.Dispose();
-        }
-
+        _rings.Dispose();
         _backEnd.Dispose();
-        _inflight?.Dispose();
-        foreach (var slot in _slots)
-        {
-            slot.Dispose();
-        }
+        _memory.Dispose();
     }
 
     // the requests that have a reply of their own
@@ -107,13 +98,13 @@ internal sealed partial class FrontEndSession : IDisposable
             case FrontEndRequest.GetProtocolFeatures:
                 return ReplyNumber(request, reply, (ulong)OfferedProtocol);
             case FrontEndRequest.GetQueueNum:
-                return ReplyNumber(request, reply, (ulong)_rings.Length);
+                return ReplyNumber(request, reply, (ulong)_rings.Count);
             case FrontEndRequest.GetMaxMemorySlots:
                 return ReplyNumber(request, reply, VhostUserLimits.MemorySlots);
             case FrontEndRequest.GetStatus:
                 return ReplyNumber(request, reply, _status);
             case FrontEndRequest.GetVringBase:
-                GetVringBase(request, reply);
+                _ringRequests.GetBase(request, reply);
                 return true;
             case FrontEndRequest.GetConfig:
                 GetConfig(request, reply);
@@ -131,45 +122,49 @@ internal sealed partial class FrontEndSession : IDisposable
         switch (request.Request)
         {
             case FrontEndRequest.SetFeatures:
-                SetFeatures(NumberOf(request));
+                SetFeatures(request.Number());
                 Volatile.Write(ref _agreed, true);
                 break;
             case FrontEndRequest.SetProtocolFeatures:
-                SetProtocolFeatures((ProtocolFeatures)NumberOf(request));
+                SetProtocolFeatures((ProtocolFeatures)request.Number());
                 Volatile.Write(ref _agreed, true);
                 break;
             case FrontEndRequest.SetOwner or FrontEndRequest.ResetOwner:
                 // nothing hangs on it; a session is its connection
-                Expect(request, 0, 0);
+                request.Expect(0, 0);
                 break;
             case FrontEndRequest.SetStatus:
-                SetStatus(NumberOf(request));
+                SetStatus(request.Number());
                 break;
             case FrontEndRequest.ResetDevice:
-                Expect(request, 0, 0);
+                request.Expect(0, 0);
                 Reset();
                 break;
             case FrontEndRequest.SetConfig:
                 SetConfig(request);
                 break;
             case FrontEndRequest.SetBackEndRequestDescriptor:
-                Expect(request, 0, 1);
+                request.Expect(0, 1);
                 _backEnd.Set(request.TakeDescriptor(0));
                 break;
             case FrontEndRequest.SetMemoryTable:
-                SetMemoryTable(request);
+                _memory.SetTable(request);
                 break;
             case FrontEndRequest.AddMemoryRegion:
-                AddMemoryRegion(request);
+                _memory.Add(request);
                 break;
             case FrontEndRequest.RemoveMemoryRegion:
-                RemoveMemoryRegion(request);
+                _memory.Remove(request);
                 break;
             case FrontEndRequest.SetInflightDescriptor:
                 SetInflight(request);
                 break;
             default:
-                RunForRing(request);
+                if (!_ringRequests.TryRun(request))
+                {
+                    throw new VhostUserException(nameof(MessageHeader), 0, $"unknown request {request.Header.Request}");
+                }
+
                 break;
         }
     }
@@ -183,38 +178,15 @@ internal sealed partial class FrontEndSession : IDisposable
             return false;
         }
 
-        U64Payload.Write(BeginReply(request, reply, U64Payload.Size), result);
+        reply.ReplyNumber(request, result);
         return true;
     }
 
     private static bool ReplyNumber(Message request, Message reply, ulong value)
     {
-        Expect(request, 0, 0);
-        U64Payload.Write(BeginReply(request, reply, U64Payload.Size), value);
+        request.Expect(0, 0);
+        reply.ReplyNumber(request, value);
         return true;
-    }
-
-    private static Span<byte> BeginReply(Message request, Message reply, int length)
-        => reply.Begin(request.Header.Request, HeaderFlags.Version | HeaderFlags.Reply, length);
-
-    private static ulong NumberOf(Message request)
-    {
-        Expect(request, U64Payload.Size, 0);
-        return U64Payload.Parse(request.Payload);
-    }
-
-    private static void Expect(Message request, int length, int descriptors)
-    {
-        VhostUserException.ExpectLength(request.Request.ToString(), length, request.Header.Length);
-        ExpectDescriptors(request, descriptors);
-    }
-
-    private static void ExpectDescriptors(Message request, int wanted)
-    {
-        if (request.Descriptors.Count != wanted)
-        {
-            throw new VhostUserException(request.Request.ToString(), 0, $"{request.Descriptors.Count} descriptors came where {wanted} must");
-        }
     }
 
     private void SetFeatures(ulong features)
@@ -224,23 +196,11 @@ internal sealed partial class FrontEndSession : IDisposable
             throw new RequestRefusedException($"features 0x{features & ~(_device.Features | ProtocolFeaturesBit):x} were not offered");
         }
 
-        if (features == _features)
+        if (features != _rings.Features)
         {
-            return;
+            // a front end without protocol features cannot enable rings: they are served once they are started
+            _rings.SetFeatures(features, enableAll: (features & ProtocolFeaturesBit) == 0);
         }
-
-        PauseRings();
-        _features = features;
-        if ((features & ProtocolFeaturesBit) == 0)
-        {
-            // such a front end knows of no switch: what is started is served
-            foreach (var ring in _rings)
-            {
-                ring.IsEnabled = true;
-            }
-        }
-
-        StartRings();
     }
 
     private void SetProtocolFeatures(ProtocolFeatures features)
@@ -267,24 +227,35 @@ internal sealed partial class FrontEndSession : IDisposable
         }
     }
 
-    // the memory stays: front ends that add regions one by one do not add them anew
+    // the memory stays: front ends that add regions one by one do not add them again
     private void Reset()
     {
-        foreach (var ring in _rings)
-        {
-            ring.Stop();
-            (ring.IsEnabled, ring.Base) = (false, 0);
-        }
+        _rings.Reset();
+        _status = 0;
+    }
 
-        _inflight?.Dispose();
-        (_inflight, _features, _status) = (null, 0, 0);
+    private void GetInflight(Message request, Message reply)
+    {
+        request.ExpectDescriptors(0);
+        var wanted = InflightDescription.Parse(request.Payload);
+        var made = InflightMemory.Create(wanted, _rings.IsPacked, _device.Zones is not null, out var description, out SafeFileHandle file);
+        description.WriteTo(reply.BeginReply(request, request.Header.Length));
+        reply.Descriptors.Add(file);
+        _rings.SetInflight(made);
+    }
+
+    private void SetInflight(Message request)
+    {
+        request.ExpectDescriptors(1);
+        var given = InflightDescription.Parse(request.Payload);
+        _rings.SetInflight(InflightMemory.Map(given, _rings.IsPacked, _device.Zones is not null, request.Descriptors[0], _mustBeSealed));
     }
 
     private void GetConfig(Message request, Message reply)
     {
-        ExpectDescriptors(request, 0);
+        request.ExpectDescriptors(0);
         var access = ConfigAccess.Parse(request.Payload);
-        var contents = BeginReply(request, reply, ConfigAccess.ContentsAt + access.Length);
+        var contents = reply.BeginReply(request, ConfigAccess.ContentsAt + access.Length);
         access.WriteTo(contents);
         _device.ReadConfig(access.Offset, contents[ConfigAccess.ContentsAt..]);
     }
@@ -292,7 +263,7 @@ internal sealed partial class FrontEndSession : IDisposable
     // no field can be written; what a guest writes to one that cannot has no effect (virtio 1.2, 4.1.4.6)
     private void SetConfig(Message request)
     {
-        ExpectDescriptors(request, 0);
+        request.ExpectDescriptors(0);
         _ = ConfigAccess.Parse(request.Payload);
         if (MayAcknowledge(request))
         {

@@ -42,6 +42,40 @@ internal sealed class Message : IDisposable
         return Payload;
     }
 
+    /// <summary>Begins the reply to a request.</summary>
+    /// <returns>The payload, of zeroes.</returns>
+    public Span<byte> BeginReply(Message request, int length)
+        => Begin(request.Header.Request, HeaderFlags.Version | HeaderFlags.Reply, length);
+
+    /// <summary>Makes it the reply to a request, with a number.</summary>
+    public void ReplyNumber(Message request, ulong value) => U64Payload.Write(BeginReply(request, U64Payload.Size), value);
+
+    /// <summary>The number of a message that has nothing else.</summary>
+    /// <exception cref="VhostUserException">It has another payload, or descriptors.</exception>
+    public ulong Number()
+    {
+        Expect(U64Payload.Size, 0);
+        return U64Payload.Parse(Payload);
+    }
+
+    /// <summary>Refuses any other payload length or number of descriptors.</summary>
+    /// <exception cref="VhostUserException">The message differs.</exception>
+    public void Expect(int length, int descriptors)
+    {
+        VhostUserException.ExpectLength(Request.ToString(), length, Header.Length);
+        ExpectDescriptors(descriptors);
+    }
+
+    /// <summary>Refuses any other number of descriptors.</summary>
+    /// <exception cref="VhostUserException">The message differs.</exception>
+    public void ExpectDescriptors(int wanted)
+    {
+        if (_descriptors.Count != wanted)
+        {
+            throw new VhostUserException(Request.ToString(), 0, $"{_descriptors.Count} descriptors came where {wanted} must");
+        }
+    }
+
     /// <summary>Makes a descriptor the caller's.</summary>
     public SafeFileHandle TakeDescriptor(int index)
     {

@@ -14,6 +14,9 @@ internal sealed class RecordingStorage() : DelegatingStorage(new MemoryStorage()
     /// <summary>The next write to this offset fails.</summary>
     public long? FailWriteAt { get; set; }
 
+    /// <summary>The next write of guest data fails.</summary>
+    public bool FailNextData { get; set; }
+
     /// <summary>Forgets what happened.</summary>
     public void Restart() => Log.Clear();
 
@@ -46,6 +49,12 @@ internal sealed class RecordingStorage() : DelegatingStorage(new MemoryStorage()
 
     public override ValueTask OnEventAsync(string eventName)
     {
+        if (FailNextData && eventName == "write_aio")
+        {
+            FailNextData = false;
+            throw new BlockException(BlockError.Io, "data write fails");
+        }
+
         Log.Add(eventName);
         return base.OnEventAsync(eventName);
     }

@@ -84,12 +84,13 @@ public sealed class ServeTests(TlsCertificates made) : IClassFixture<TlsCertific
         server.Listen(ServerSockets.Unix(At("n")).Listener);
         await using var client = await NbdClient.ConnectAsync(new NbdTarget { SocketPath = At("n") }, Token);
         await client.ReadAsync(0, new byte[512], Token);
-        while (server.Connections > 0)
-        {
-            time.Fire();
-            await Task.Delay(5, Token);
-        }
-
+        await Eventually.IsAsync(
+            () =>
+            {
+                time.Fire();
+                return Task.FromResult(server.Connections);
+            },
+            static connections => connections == 0);
         await Assert.ThrowsAnyAsync<Exception>(() => client.ReadAsync(0, new byte[512], Token).AsTask());
     }
 

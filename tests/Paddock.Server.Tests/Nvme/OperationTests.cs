@@ -94,7 +94,8 @@ public sealed class OperationTests : IDisposable
         await using var server = await StartAsync(Settings() with { MaxConnections = 2 });
         using var first = await ConnectAsync(server);
         using var second = await ConnectAsync(server);
-        await UntilAsync(async () => (await server.MetricsAsync())["paddock_connections{listener=\"nvme\"}"] == 2);
+        await Eventually.IsAsync(
+            () => server.MetricAsync("paddock_connections{listener=\"nvme\"}"), static connections => connections == 2);
         using var third = await ConnectAsync(server);
         Assert.Equal(0, await third.ReceiveAsync(new byte[1], Token));
         await using var one = await NbdAsync();
@@ -134,8 +135,8 @@ public sealed class OperationTests : IDisposable
         await using var nbd = await NbdAsync();
         Assert.StartsWith("ok", await server.AskAsync("hang command=read"), StringComparison.Ordinal);
         var held = nbd.Device.ReadAsync(0, new byte[Piece], Token).AsTask();
-        await UntilAsync(async () => (await server.AskAsync("status")).Replace(" ", "", StringComparison.Ordinal)
-            .Contains("\"waiting\":1", StringComparison.Ordinal));
+        await Eventually.IsAsync(async () => (await server.AskAsync("status")).Replace(" ", "", StringComparison.Ordinal)
+            .Contains("\"waiting\":1", StringComparison.Ordinal), static holds => holds);
         server.Server.StopNow();
         await server.DisposeAsync();
         await Assert.ThrowsAnyAsync<BlockException>(() => held);
@@ -250,14 +251,6 @@ public sealed class OperationTests : IDisposable
 
         started.TrySetResult();
         return done;
-    }
-
-    private static async Task UntilAsync(Func<Task<bool>> holds)
-    {
-        while (!await holds())
-        {
-            await Task.Delay(10, Token);
-        }
     }
 
     private static async Task<Socket> ConnectAsync(TestServer server)

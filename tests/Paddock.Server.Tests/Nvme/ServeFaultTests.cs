@@ -3,6 +3,7 @@ using Paddock.Block;
 using Paddock.Images;
 using Paddock.Nvme.Wire;
 using Paddock.Server.Faults;
+using Paddock.Testing.Protocols;
 using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Server.Tests.Nvme;
@@ -81,11 +82,8 @@ public class ServeFaultTests
         await using var disk = await server.NbdAsync();
         await server.AskAsync("hang command=read");
         var hangs = disk.ReadAsync(0, Block).AsTask();
-        while (!(await server.AskAsync("status")).Contains("\"waiting\": 1", StringComparison.Ordinal))
-        {
-            await Task.Delay(5, TestContext.Current.CancellationToken);
-        }
-
+        await Eventually.IsAsync(
+            () => server.AskAsync("status"), static status => status.Contains("\"waiting\": 1", StringComparison.Ordinal));
         await server.DisposeAsync();
         await hangs.ContinueWith(static _ => { }, TaskScheduler.Default);
     }
@@ -103,11 +101,7 @@ public class ServeFaultTests
         queue.Connect(bench.Subsystem.Nqn, 1, controller);
         bench.Faults.Add(new Paddock.Faults.DeviceFault { Action = Paddock.Faults.DeviceFaultAction.Hang });
         queue.Send(RawHost.Capsule(new SubmissionEntry { Opcode = Opcode.Flush, Flags = 0x40, CommandId = 77, NamespaceId = 1 }));
-        while (bench.Faults.Rules[0].Waiting == 0)
-        {
-            await Task.Delay(2, TestContext.Current.CancellationToken);
-        }
-
+        await Eventually.IsAsync(() => Task.FromResult(bench.Faults.Rules[0].Waiting), static waiting => waiting == 1);
         Assert.Equal(1u, Abort(admin, queue: 1, id: 76));
         Assert.Equal(1u, Abort(admin, queue: 2, id: 77));
         Assert.Equal(0u, Abort(admin, queue: 1, id: 77));
@@ -172,19 +166,21 @@ public class ServeFaultTests
             }
         }
 
-        while (true)
-        {
-            try
+        // those before are still being answered
+        string answer = await Eventually.IsAsync(
+            async () =>
             {
-                Assert.Equal("ok: 0 rules removed", await server.AskAsync("clear"));
-                return;
-            }
-            catch (ToolException)
-            {
-                // not yet: those before are still being answered
-                await Task.Delay(20, TestContext.Current.CancellationToken);
-            }
-        }
+                try
+                {
+                    return await server.AskAsync("clear");
+                }
+                catch (ToolException busy)
+                {
+                    return busy.Message;
+                }
+            },
+            static said => said.StartsWith("ok", StringComparison.Ordinal));
+        Assert.Equal("ok: 0 rules removed", answer);
     }
 
     [Fact]
@@ -210,11 +206,7 @@ public class ServeFaultTests
             await disk.ReadAsync(0, new byte[512]);
         }
 
-        while (!(await server.AskAsync("status")).Contains("\"id\": 2", StringComparison.Ordinal))
-        {
-            await Task.Delay(5, TestContext.Current.CancellationToken);
-        }
-
+        await Eventually.IsAsync(() => server.AskAsync("status"), static status => status.Contains("\"id\": 2", StringComparison.Ordinal));
         await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.WriteAsync(0, Block));
     }
 

@@ -1,3 +1,4 @@
+using Paddock.Testing.Protocols;
 using Paddock.Testing.Protocols.VhostUser;
 using Paddock.VhostUser.Blk;
 
@@ -121,12 +122,7 @@ public class FaultTests
         var held = Enumerable.Range(0, 8).Select(i => guest.Ask(RequestType.In, 0, length: length, pieces: 3)).ToArray();
 
         // as many as may be under way at once; the rest wait in the ring
-        double most = 0;
-        while (most < 7 * length)
-        {
-            most = await server.MetricAsync("paddock_buffer_bytes");
-        }
-
+        double most = await Eventually.IsAsync(() => server.MetricAsync("paddock_buffer_bytes"), static bytes => bytes >= 7 * length);
         Assert.True(most <= await server.MetricAsync("paddock_buffer_limit_bytes") / 2, $"{most}");
         Assert.StartsWith("ok", await server.AskAsync("clear"), StringComparison.Ordinal);
         Assert.All(held, h => Assert.Equal(Ok, guest.Wait(h)));

@@ -4,41 +4,65 @@ using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Session;
 
-/// <summary>What is said of rings.</summary>
-internal sealed partial class FrontEndSession
+/// <summary>Messages about one ring: its size, addresses, events, and whether it runs.</summary>
+internal sealed class RingRequests(RingSet rings)
 {
-    private void RunForRing(Message request)
+    /// <summary>Runs a request.</summary>
+    /// <returns>False if it is not about a ring.</returns>
+    public bool TryRun(Message request)
     {
         switch (request.Request)
         {
             case FrontEndRequest.SetVringNum:
                 SetSize(StateOf(request, out var ring), ring);
-                break;
+                return true;
             case FrontEndRequest.SetVringBase:
                 SetBase(StateOf(request, out ring), ring);
-                break;
+                return true;
             case FrontEndRequest.SetVringEnable:
                 Enable(StateOf(request, out ring), ring);
-                break;
+                return true;
             case FrontEndRequest.SetVringAddress:
                 SetAddress(request);
-                break;
+                return true;
             case FrontEndRequest.SetVringKick:
                 var kick = EventOf(request, out ring);
                 ring.Pause();
                 ring.SetKick(kick);
-                Start(ring);
-                break;
+                rings.Start(ring);
+                return true;
             case FrontEndRequest.SetVringCall:
-                ring = RingOf(VringDescriptor.Parse(request.Payload).Ring);
+                ring = rings[VringDescriptor.Parse(request.Payload).Ring];
                 ring.Events.SetCall(EventOf(request, out _));
-                break;
+                return true;
             case FrontEndRequest.SetVringError:
-                ring = RingOf(VringDescriptor.Parse(request.Payload).Ring);
+                ring = rings[VringDescriptor.Parse(request.Payload).Ring];
                 ring.Events.SetError(EventOf(request, out _));
-                break;
+                return true;
             default:
-                throw new VhostUserException(nameof(MessageHeader), 0, $"unknown request {request.Header.Request}");
+                return false;
+        }
+    }
+
+    /// <summary>Stops a ring, and replies where it is to go on.</summary>
+    public void GetBase(Message request, Message reply)
+    {
+        var state = StateOf(request, out var ring);
+        ring.Stop();
+        (state with { Number = ring.Base }).WriteTo(reply.BeginReply(request, VringState.Size));
+    }
+
+    private static void SetBase(VringState state, RingSlot ring)
+    {
+        ExpectStopped(ring, state.Ring);
+        ring.Base = state.Number;
+    }
+
+    private static void ExpectStopped(RingSlot ring, uint number)
+    {
+        if (ring.IsRunning)
+        {
+            throw new RequestRefusedException($"ring {number} is running");
         }
     }
 
@@ -51,13 +75,7 @@ internal sealed partial class FrontEndSession
 
         ExpectStopped(ring, state.Ring);
         ring.SetSize((int)state.Number);
-        Start(ring);
-    }
-
-    private static void SetBase(VringState state, RingSlot ring)
-    {
-        ExpectStopped(ring, state.Ring);
-        ring.Base = state.Number;
+        rings.Start(ring);
     }
 
     private void Enable(VringState state, RingSlot ring)
@@ -70,7 +88,7 @@ internal sealed partial class FrontEndSession
         ring.IsEnabled = state.Number == 1;
         if (ring.IsEnabled)
         {
-            Start(ring);
+            rings.Start(ring);
         }
         else
         {
@@ -80,65 +98,27 @@ internal sealed partial class FrontEndSession
 
     private void SetAddress(Message request)
     {
-        ExpectDescriptors(request, 0);
+        request.ExpectDescriptors(0);
         var address = VringAddress.Parse(request.Payload);
-        var ring = RingOf(address.Ring);
+        var ring = rings[address.Ring];
         ring.Pause();
         ring.SetAddresses(new RingAddresses(address.Descriptors, address.Available, address.Used));
-        Start(ring);
-    }
-
-    private void GetVringBase(Message request, Message reply)
-    {
-        var state = StateOf(request, out var ring);
-        ring.Stop();
-        (state with { Number = ring.Base }).WriteTo(BeginReply(request, reply, VringState.Size));
+        rings.Start(ring);
     }
 
     private VringState StateOf(Message request, out RingSlot ring)
     {
-        ExpectDescriptors(request, 0);
+        request.ExpectDescriptors(0);
         var state = VringState.Parse(request.Payload);
-        ring = RingOf(state.Ring);
+        ring = rings[state.Ring];
         return state;
     }
 
     private EventDescriptor? EventOf(Message request, out RingSlot ring)
     {
         var wanted = VringDescriptor.Parse(request.Payload);
-        ExpectDescriptors(request, wanted.HasDescriptor ? 1 : 0);
-        ring = RingOf(wanted.Ring);
+        request.ExpectDescriptors(wanted.HasDescriptor ? 1 : 0);
+        ring = rings[wanted.Ring];
         return wanted.HasDescriptor ? new EventDescriptor(request.TakeDescriptor(0)) : null;
-    }
-
-    private RingSlot RingOf(long number)
-        => number < _rings.Length
-            ? _rings[number]
-            : throw new VhostUserException("ring number", 0, $"ring {number} of {_rings.Length}");
-
-    private static void ExpectStopped(RingSlot ring, uint number)
-    {
-        if (ring.IsRunning)
-        {
-            throw new RequestRefusedException($"ring {number} is running");
-        }
-    }
-
-    private void Start(RingSlot ring) => ring.TryStart(_memory, _features, _inflight);
-
-    private void PauseRings()
-    {
-        foreach (var ring in _rings)
-        {
-            ring.Pause();
-        }
-    }
-
-    private void StartRings()
-    {
-        foreach (var ring in _rings)
-        {
-            Start(ring);
-        }
     }
 }
