@@ -35,7 +35,7 @@ public interface IBlockDevice : IFlushState, IAsyncDisposable
     /// <summary>Makes a range read as zeroes.</summary>
     ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default);
 
-    /// <summary>Says that a range's contents no longer matter. A hint: the device may keep, zero or give back any part of it.</summary>
+    /// <summary>Declares that the contents of a range no longer matter. A hint: the device may keep, zero or free any part of it.</summary>
     ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default);
 
     /// <summary>Makes every write that completed before this call durable.</summary>

@@ -36,7 +36,7 @@ public interface IStorage : IFlushState, IAsyncDisposable
     /// </summary>
     ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default);
 
-    /// <summary>Gives a range's space back where the storage can; afterwards it reads as zeroes or as before.</summary>
+    /// <summary>Frees the space of a range where the storage can; afterwards it reads as zeroes or as before.</summary>
     ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default);
 
     /// <summary>Makes what was written before this call durable (fdatasync).</summary>

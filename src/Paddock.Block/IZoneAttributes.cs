@@ -12,8 +12,8 @@ public interface IZoneAttributes
     bool HasExtension(int zone);
 
     /// <summary>
-    /// Makes a zone READ ONLY or OFFLINE, or, with <see cref="ZoneCondition.Empty"/>, gives it back the condition that its write pointer
-    /// tells; a zone that becomes CLOSED so needs an active resource (<see cref="ZoneError.TooManyActive"/>). Durable when it completes.
+    /// Makes a zone READ ONLY or OFFLINE, or, with <see cref="ZoneCondition.Empty"/>, restores the condition that its write pointer
+    /// implies; a zone that becomes CLOSED needs an active resource (<see cref="ZoneError.TooManyActive"/>). Durable on completion.
     /// </summary>
     ValueTask SetConditionAsync(int zone, ZoneCondition condition, CancellationToken cancellationToken = default);
 

@@ -85,7 +85,7 @@ public enum ZoneAction
     /// <summary>To FULL; the unwritten rest reads as zeroes.</summary>
     Finish,
 
-    /// <summary>To EMPTY; the data is given back.</summary>
+    /// <summary>Resets to EMPTY and frees the data.</summary>
     Reset,
 }
 

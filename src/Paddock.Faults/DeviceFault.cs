@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Faults;
 
-/// <summary>What a client may ask of a device, as a filter of <see cref="DeviceFault"/>.</summary>
+/// <summary>Kinds of requests, as a filter of <see cref="DeviceFault"/>.</summary>
 [Flags]
 internal enum DeviceOperations
 {
@@ -39,80 +39,80 @@ internal enum DeviceOperations
     /// <summary>Zones reset.</summary>
     Reset = 512,
 
-    /// <summary>Reports of zones; a listener may also look at a zone's condition before it manages it.</summary>
+    /// <summary>Zone reports; a listener may also inspect a zone before it manages it.</summary>
     Report = 1024,
 
-    /// <summary>What changes a zone's condition by request.</summary>
+    /// <summary>All zone management requests.</summary>
     Manage = Open | Close | Finish | Reset,
 
     /// <summary>Everything.</summary>
     Any = Read | Write | Append | Zeroes | Discard | Flush | Manage | Report,
 }
 
-/// <summary>What becomes of a request that a rule meets.</summary>
+/// <summary>What a rule does to a matching request.</summary>
 internal enum DeviceFaultAction
 {
-    /// <summary>It fails, after the rule's delay.</summary>
+    /// <summary>Fails it, after the delay.</summary>
     Fail,
 
-    /// <summary>It waits, then runs.</summary>
+    /// <summary>Delays it.</summary>
     Delay,
 
-    /// <summary>It waits until it is released, then runs.</summary>
+    /// <summary>Holds it until it is released.</summary>
     Hang,
 }
 
 /// <summary>
-/// One fault on demand. Of the requests that fit, the <see cref="Nth"/> is met, and each <see cref="Every"/>-th after it, until
-/// <see cref="Count"/> were.
+/// A fault rule. Of the requests that pass its filters, it matches the <see cref="Nth"/> and every <see cref="Every"/>-th after it,
+/// <see cref="Count"/> in all.
 /// </summary>
 internal sealed record DeviceFault
 {
-    /// <summary>Which requests fit.</summary>
+    /// <summary>Filter by kind.</summary>
     public DeviceOperations Operations { get; init; } = DeviceOperations.Any;
 
-    /// <summary>What becomes of those that are met.</summary>
+    /// <summary>What it does to matching requests.</summary>
     public DeviceFaultAction Action { get; init; }
 
-    /// <summary>The first that is met, counted from 1 since the rule was made.</summary>
+    /// <summary>First matching request, counted from 1 since the rule was added.</summary>
     public long Nth { get; init; } = 1;
 
-    /// <summary>From then on each such one; 1 is all.</summary>
+    /// <summary>Interval between matching requests; 1: all.</summary>
     public long Every { get; init; } = 1;
 
-    /// <summary>How many are met; 0: all from then on.</summary>
+    /// <summary>Number of matching requests; 0: unlimited.</summary>
     public long Count { get; init; } = 1;
 
-    /// <summary>How likely one that would be met is, above 0 to 1.</summary>
+    /// <summary>Probability that a request which would match does, above 0 to 1.</summary>
     public double Probability { get; init; } = 1;
 
-    /// <summary>Of the choice by <see cref="Probability"/>.</summary>
+    /// <summary>Seed of the choice by <see cref="Probability"/>.</summary>
     public int Seed { get; init; }
 
-    /// <summary>Only requests that touch the bytes from here on fit. A flush touches none: it fits whatever the range.</summary>
+    /// <summary>First byte of the range that a request must touch. A flush passes whatever the range.</summary>
     public long Offset { get; init; }
 
-    /// <summary>Length of that range; the default is all.</summary>
+    /// <summary>Length of that range (the rest of the device by default).</summary>
     public long Length { get; init; } = long.MaxValue;
 
-    /// <summary>The class that a failure has.</summary>
+    /// <summary>Error class of the failure.</summary>
     public BlockError Error { get; init; } = BlockError.Io;
 
-    /// <summary>The operating system's number for it; 0: the class's own.</summary>
+    /// <summary>Operating system error number; 0: that of the class.</summary>
     public int Errno { get; init; }
 
     /// <summary>A protocol's own answer, which only its server understands; null: the one that <see cref="Error"/> maps to.</summary>
     public Enum? Answer { get; init; }
 
-    /// <summary>How long a request waits first.</summary>
+    /// <summary>Delay before the action.</summary>
     public TimeSpan Delay { get; init; }
 }
 
-/// <summary>A rule and what it did so far.</summary>
+/// <summary>A rule and its counters.</summary>
 /// <param name="Id">Its number, from 1 on.</param>
 /// <param name="Fault">The rule.</param>
-/// <param name="Seen">Requests that fitted.</param>
-/// <param name="Hits">Requests that were met.</param>
-/// <param name="Waiting">Requests that it holds now.</param>
-/// <param name="Spent">Whether it has met all that it was to meet.</param>
+/// <param name="Seen">Requests that passed the filters.</param>
+/// <param name="Hits">Requests that matched.</param>
+/// <param name="Waiting">Requests currently held.</param>
+/// <param name="Spent">Whether it will match no more requests.</param>
 internal sealed record DeviceFaultState(int Id, DeviceFault Fault, long Seen, long Hits, int Waiting, bool Spent);

@@ -2,11 +2,11 @@ using Paddock.Block;
 
 namespace Paddock.Faults;
 
-/// <summary>The faults on demand of one device, whoever asks it: rules, and the requests that they hold now.</summary>
-/// <remarks>Without rules a request costs one volatile read. Every rule counts on its own; the oldest that meets a request decides.</remarks>
+/// <summary>Fault rules of one device, and the requests that they hold.</summary>
+/// <remarks>Without rules a request costs one volatile read. Rules count independently; the oldest that matches a request decides.</remarks>
 internal sealed class DeviceFaults : IHeldRequests
 {
-    /// <summary>Rules at once; a spent one makes room for a new one.</summary>
+    /// <summary>Maximum number of rules; a spent rule is replaced by a new one.</summary>
     public const int MaxRules = 256;
 
     private readonly Lock _lock = new();
@@ -84,8 +84,8 @@ internal sealed class DeviceFaults : IHeldRequests
         }
     }
 
-    /// <summary>Takes a rule away, or all; the requests that it holds go on.</summary>
-    /// <returns>How many rules went.</returns>
+    /// <summary>Removes a rule, or all; the requests held by it resume.</summary>
+    /// <returns>Number of removed rules.</returns>
     public int Clear(int? id = null)
     {
         int gone;
@@ -99,11 +99,11 @@ internal sealed class DeviceFaults : IHeldRequests
         return gone;
     }
 
-    /// <summary>Lets the requests go on that a rule, or any rule, holds.</summary>
+    /// <summary>Resumes the requests held by a rule, or by any.</summary>
     /// <returns>How many.</returns>
     public int Release(int? id = null) => End(w => id is null || w.Rule == id, proceed: true);
 
-    /// <summary>Fails every request that waits: the device goes away beneath them.</summary>
+    /// <summary>Fails every held request: the device is being closed or loses its power.</summary>
     /// <returns>How many.</returns>
     public int GiveUpAll() => End(static _ => true, proceed: false);
 
@@ -122,13 +122,13 @@ internal sealed class DeviceFaults : IHeldRequests
             return false;
         }
 
-        // cancelled before the wait ends: whoever uses the source again sees that it is spent
+        // cancelled before the wait ends, so that the slot replaces the source before it is used again
         request.Cancel();
         return held.Ended.TrySetResult(false) || held.Ended.Task is { IsCompletedSuccessfully: true, Result: false };
     }
 
     /// <summary>Runs a request through the rules.</summary>
-    /// <exception cref="BlockException">It fails on demand, or was given up.</exception>
+    /// <exception cref="BlockException">A rule failed the request, or it was cancelled while held.</exception>
     internal async ValueTask MeetAsync(DeviceOperations operation, long offset, long length, CancellationToken request)
     {
         _requested?.Invoke();
@@ -215,7 +215,7 @@ internal sealed class DeviceFaults : IHeldRequests
     /// <summary>A request that waits.</summary>
     private sealed record Wait(int Rule, CancellationToken Request)
     {
-        /// <summary>True: it goes on.</summary>
+        /// <summary>True: the request resumes.</summary>
         public TaskCompletionSource<bool> Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public bool Equals(Wait? other) => ReferenceEquals(this, other);
@@ -243,7 +243,7 @@ internal sealed class DeviceFaults : IHeldRequests
                 && (operation == DeviceOperations.Flush || (offset < fault.Offset + Math.Min(fault.Length, long.MaxValue - fault.Offset)
                     && offset + length > fault.Offset));
 
-        // one more that fits: whether it is met
+        // counts a request that passed the filters; returns whether it matches
         public bool Counts()
         {
             long past = ++Seen - fault.Nth;

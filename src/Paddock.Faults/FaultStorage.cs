@@ -15,6 +15,7 @@ internal sealed partial class FaultStorage : DelegatingStorage
     private readonly List<InjectErrorRule> _active = [];
     private readonly List<Break> _breaks = [];
     private readonly List<Stop> _stops = [];
+    private readonly PaddedWrites? _padding;
 
     // read without the lock: requests and events of a storage with nothing to do must cost nothing
     private volatile bool _waits, _fails;
@@ -22,9 +23,11 @@ internal sealed partial class FaultStorage : DelegatingStorage
 
     /// <param name="inner">The storage that takes the requests that pass; owned by this one.</param>
     /// <param name="rules">What to do at which event. The event <see cref="FaultEvents.None"/> happens now.</param>
-    public FaultStorage(IStorage inner, IEnumerable<FaultRule> rules)
+    /// <param name="alignment">Size of the blocks that are always written whole: a power of two; 1 changes nothing.</param>
+    public FaultStorage(IStorage inner, IEnumerable<FaultRule> rules, int alignment = 1)
         : base(inner)
     {
+        _padding = alignment > 1 ? new PaddedWrites(this, alignment) : null;
         _rules = [.. rules];
         _waits = _rules.Count > 0;
         lock (_lock)
@@ -47,17 +50,17 @@ internal sealed partial class FaultStorage : DelegatingStorage
 
     /// <inheritdoc/>
     public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
-        => _fails ? CheckedReadAsync(offset, buffer, cancellationToken) : Inner.ReadAsync(offset, buffer, cancellationToken);
+        => _padding is null ? ReadUnpaddedAsync(offset, buffer, cancellationToken) : _padding.ReadAsync(offset, buffer, cancellationToken);
 
     /// <inheritdoc/>
     public override ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
-        => _fails || _waits ? CheckedWriteAsync(offset, data, cancellationToken) : Inner.WriteAsync(offset, data, cancellationToken);
+        => _padding is null ? WriteUnpaddedAsync(offset, data, cancellationToken) : _padding.WriteAsync(offset, data, cancellationToken);
 
     /// <inheritdoc/>
     public override ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
-        => _fails || _waits
-            ? CheckedWriteZeroesAsync(offset, length, flags, cancellationToken)
-            : Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
+        => _padding is null
+            ? WriteZeroesUnpaddedAsync(offset, length, flags, cancellationToken)
+            : _padding.WriteZeroesAsync(offset, length, flags, cancellationToken);
 
     /// <inheritdoc/>
     public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
@@ -95,6 +98,17 @@ internal sealed partial class FaultStorage : DelegatingStorage
         ReleaseAll();
         return base.DisposeAsync();
     }
+
+    internal ValueTask ReadUnpaddedAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
+        => _fails ? CheckedReadAsync(offset, buffer, cancellationToken) : Inner.ReadAsync(offset, buffer, cancellationToken);
+
+    internal ValueTask WriteUnpaddedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+        => _fails || _waits ? CheckedWriteAsync(offset, data, cancellationToken) : Inner.WriteAsync(offset, data, cancellationToken);
+
+    internal ValueTask WriteZeroesUnpaddedAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+        => _fails || _waits
+            ? CheckedWriteZeroesAsync(offset, length, flags, cancellationToken)
+            : Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
 
     /// <summary>Sets rules off. Under the lock.</summary>
     private void Apply(string eventName)

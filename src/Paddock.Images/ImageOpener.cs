@@ -253,7 +253,7 @@ internal sealed class ImageOpener
 
         ImageChain.CheckDepth(depth + 1);
         var (path, below) = await OpenBytesAsync(debug.Image, debug.ImageOptions, null, settings, depth + 1);
-        return (debug.Name ?? path, new FaultStorage(below, debug.Rules));
+        return (debug.Name ?? path, new FaultStorage(below, debug.Rules, debug.Alignment));
     }
 
     private static (string Path, IStorage Storage) OpenStorage(string? name, QDict options, string? driver, OpenSettings settings)

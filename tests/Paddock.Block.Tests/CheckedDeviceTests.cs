@@ -14,7 +14,7 @@ public class CheckedDeviceTests
     [InlineData(Size - 512, 1024)]
     [InlineData(Size + 512, 0)]
     [InlineData(long.MaxValue & ~511, 512)]
-    public async Task Requests_outside_the_device_are_refused(long offset, int length)
+    public async Task Requests_outside_the_device_are_rejected(long offset, int length)
     {
         var inner = Disk();
         await using var device = CheckedDevice.Wrap(inner);
@@ -30,7 +30,7 @@ public class CheckedDeviceTests
     [InlineData(Size, 0)]
     [InlineData(0, 2048)]
     [InlineData(Size - 2048, 2048)]
-    public async Task Requests_that_just_fit_pass(long offset, int length)
+    public async Task Requests_up_to_the_end_pass(long offset, int length)
     {
         var inner = Disk();
         await using var device = CheckedDevice.Wrap(inner);
@@ -42,7 +42,7 @@ public class CheckedDeviceTests
     }
 
     [Fact]
-    public async Task A_length_near_the_limit_of_numbers_does_not_wrap_around()
+    public async Task Range_check_does_not_overflow()
     {
         await using var device = CheckedDevice.Wrap(Disk());
         Refused(BlockError.OutOfRange, () => device.WriteZeroesAsync(512, long.MaxValue & ~511, cancellationToken: Token));
@@ -54,7 +54,7 @@ public class CheckedDeviceTests
     }
 
     [Fact]
-    public async Task What_is_misaligned_or_too_long_is_refused()
+    public async Task Misaligned_and_too_long_requests_are_rejected()
     {
         await using var device = CheckedDevice.Wrap(Disk());
         Refused(BlockError.InvalidArgument, () => device.ReadAsync(1, new byte[512], Token));
@@ -66,7 +66,7 @@ public class CheckedDeviceTests
     }
 
     [Fact]
-    public async Task A_device_for_reading_takes_no_changes_and_a_flush_is_nothing()
+    public async Task Read_only_device_rejects_changes_and_ignores_flushes()
     {
         var inner = Disk(readOnly: true);
         await using var device = CheckedDevice.Wrap(inner);

@@ -20,7 +20,7 @@ public sealed class ServedDeviceFaultTests : IAsyncDisposable
     public ValueTask DisposeAsync() => _device.DisposeAsync();
 
     [Fact]
-    public async Task The_third_write_and_each_second_after_it_fail_three_times()
+    public async Task Nth_every_and_count_choose_the_failing_writes()
     {
         _faults.Add(new DeviceFault { Operations = DeviceOperations.Write, Nth = 3, Every = 2, Count = 3, Error = BlockError.NoSpace });
         Assert.Equal("..x.x.x..", await WritesAsync(9));
@@ -30,7 +30,7 @@ public sealed class ServedDeviceFaultTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_rule_with_count_0_fails_for_good_until_it_is_cleared()
+    public async Task Rule_with_count_0_fails_requests_until_cleared()
     {
         int id = _faults.Add(new DeviceFault { Operations = DeviceOperations.Write, Count = 0 });
         Assert.Equal("xxxx", await WritesAsync(4));
@@ -40,7 +40,7 @@ public sealed class ServedDeviceFaultTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Only_requests_that_touch_the_range_are_met_and_a_flush_always_is()
+    public async Task Rule_matches_requests_in_its_range_and_every_flush()
     {
         _faults.Add(new DeviceFault { Offset = 1024, Length = 512, Count = 0 });
         await _device.WriteAsync(0, new byte[1024], cancellationToken: Token);
@@ -51,7 +51,7 @@ public sealed class ServedDeviceFaultTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task The_same_seed_chooses_the_same_requests()
+    public async Task Same_seed_chooses_same_requests()
     {
         var fault = new DeviceFault { Operations = DeviceOperations.Write, Count = 0, Probability = 0.5, Seed = 7 };
         int id = _faults.Add(fault);
@@ -63,7 +63,7 @@ public sealed class ServedDeviceFaultTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Rules_count_on_their_own_and_the_oldest_decides()
+    public async Task Rules_count_independently_and_the_oldest_decides()
     {
         _faults.Add(new DeviceFault { Operations = DeviceOperations.Write, Error = BlockError.NoSpace });
         _faults.Add(new DeviceFault { Operations = DeviceOperations.Any, Nth = 2, Error = BlockError.Busy });
@@ -73,7 +73,7 @@ public sealed class ServedDeviceFaultTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_hanging_request_holds_up_no_other_and_goes_on_when_it_is_released()
+    public async Task Held_request_blocks_no_other_and_resumes_on_release()
     {
         _faults.Add(new DeviceFault { Operations = DeviceOperations.Write, Action = DeviceFaultAction.Hang });
         var hangs = _device.WriteAsync(0, new byte[512], cancellationToken: Token).AsTask();
@@ -102,7 +102,7 @@ public sealed class ServedDeviceFaultTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_token_that_is_cancelled_ends_the_wait()
+    public async Task Cancelled_token_ends_the_wait()
     {
         using var mine = new CancellationTokenSource();
         _faults.Add(new DeviceFault { Action = DeviceFaultAction.Delay, Delay = TimeSpan.FromHours(1) });
@@ -112,7 +112,7 @@ public sealed class ServedDeviceFaultTests : IAsyncDisposable
     }
 
     [Fact]
-    public void There_is_a_limit_of_rules_and_a_spent_one_makes_room()
+    public void Number_of_rules_is_limited()
     {
         for (int i = 0; i < DeviceFaults.MaxRules; i++)
         {

@@ -10,7 +10,7 @@ public class ServedDeviceResizeTests
     private const int Large = 1 << 20, Small = 64 << 10;
 
     [Fact]
-    public async Task No_request_is_inside_while_the_size_changes_and_what_grew_is_zeroes()
+    public async Task No_request_runs_during_a_resize_and_growth_reads_as_zeroes()
     {
         var inner = new Watch(Large);
         var device = new ServedDevice(inner.Device);
@@ -58,7 +58,7 @@ public class ServedDeviceResizeTests
     }
 
     [Fact]
-    public async Task A_request_under_way_ends_first_and_one_that_comes_meanwhile_sees_the_size_of_after()
+    public async Task Resize_waits_for_requests_in_flight_and_later_ones_see_the_new_size()
     {
         var inner = new Watch(Large) { Hold = new TaskCompletionSource() };
         var device = new ServedDevice(inner.Device);
@@ -77,7 +77,7 @@ public class ServedDeviceResizeTests
     }
 
     [Fact]
-    public async Task Every_kind_of_request_beyond_a_cut_is_out_of_range()
+    public async Task Every_request_beyond_the_end_of_a_shrunk_device_is_out_of_range()
     {
         var device = new ServedDevice(new TestDevice(Large));
         await device.ResizeAsync(Small);
@@ -94,7 +94,7 @@ public class ServedDeviceResizeTests
     }
 
     [Fact]
-    public async Task Whoever_listens_is_told_of_changes_and_of_nothing_else()
+    public async Task Resized_is_raised_only_if_the_size_changed()
     {
         var inner = new Watch(Large);
         var device = new ServedDevice(inner.Device);
@@ -118,7 +118,7 @@ public class ServedDeviceResizeTests
     [Theory]
     [InlineData(Small)]
     [InlineData(2 * Large)]
-    public async Task A_change_that_fails_after_the_size_is_told_and_made_durable_by_asking_again(int size)
+    public async Task Resize_with_a_failed_flush_is_reported_and_completed_by_a_retry(int size)
     {
         var inner = new Watch(Large);
         inner.Device.Failures[DeviceCall.Flush] = new BlockException(BlockError.Io, "no medium");
@@ -136,7 +136,7 @@ public class ServedDeviceResizeTests
     }
 
     [Fact]
-    public async Task The_same_size_stops_nobody_and_touches_nothing()
+    public async Task Resize_to_the_same_size_does_nothing()
     {
         var inner = new Watch(Large) { Hold = new TaskCompletionSource() };
         var device = new ServedDevice(inner.Device);
@@ -151,7 +151,7 @@ public class ServedDeviceResizeTests
     }
 
     [Fact]
-    public async Task A_size_that_depends_on_the_one_of_now_finds_no_other_change_between()
+    public async Task Relative_resizes_are_serialized()
     {
         var inner = new Watch(Large) { Hold = new TaskCompletionSource() };
         var device = new ServedDevice(inner.Device);
@@ -168,7 +168,7 @@ public class ServedDeviceResizeTests
     }
 
     [Fact]
-    public async Task A_device_that_takes_no_changes_keeps_its_size()
+    public async Task Read_only_device_cannot_be_resized()
     {
         var storage = new MemoryStorage();
         await storage.SetLengthAsync(Large);
@@ -178,7 +178,7 @@ public class ServedDeviceResizeTests
     }
 
     [Fact]
-    public async Task Who_closes_a_gate_waits_for_those_inside_and_for_who_closed_it_before()
+    public async Task Closing_a_gate_waits_for_requests_inside_and_for_an_earlier_close()
     {
         var gate = new RequestGate();
         int ticket = gate.TryEnter();
@@ -214,7 +214,7 @@ public class ServedDeviceResizeTests
     }
 
     [Fact]
-    public async Task A_gate_that_opens_and_closes_all_the_time_never_has_both_sides_inside()
+    public async Task Gate_never_admits_requests_while_closed()
     {
         var gate = new RequestGate();
         int inside = 0, met = 0;
@@ -247,7 +247,7 @@ public class ServedDeviceResizeTests
     }
 
     [Fact]
-    public async Task An_open_gate_costs_no_memory()
+    public async Task Open_gate_allocates_nothing()
     {
         var device = new ServedDevice(new TestDevice(Large));
         byte[] data = new byte[512];

@@ -13,7 +13,7 @@ public class ServedDeviceZoneTests
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Append_passes_its_observer_on()
+    public async Task Append_observer_reaches_the_device()
     {
         await using var device = CheckedDevice.Wrap(new ServedDevice(new ZonedMemoryDisk(Zone, 4)));
         var observer = new Observer();
@@ -23,7 +23,7 @@ public class ServedDeviceZoneTests
     }
 
     [Fact]
-    public async Task Rule_for_any_part_of_a_zone_meets_an_append_and_reports_of_the_server_meet_none()
+    public async Task Rule_for_part_of_a_zone_matches_appends_but_not_reports_of_the_server()
     {
         await using var device = new ServedDevice(new ZonedMemoryDisk(Zone, 4));
         device.Faults.Add(new DeviceFault { Offset = (2 * Zone) - 512, Length = 512, Count = 0, Error = BlockError.NoSpace });

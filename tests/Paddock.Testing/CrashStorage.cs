@@ -40,6 +40,9 @@ public sealed class CrashStorage : IStorage
     /// <summary>True when half of the writes that fail take effect all the same.</summary>
     public bool FaultsMayTakeEffect { get; set; }
 
+    /// <summary>True when a failing write that takes effect (<see cref="FaultsMayTakeEffect"/>) writes only half of its bytes.</summary>
+    public bool FaultsTearWrites { get; set; }
+
     /// <summary>The changing request, counted from 1 over those that write, zero or flush, that fails; 0 is none.</summary>
     public int FailChange { get; set; }
 
@@ -263,7 +266,9 @@ public sealed class CrashStorage : IStorage
             Faults++;
             if (FaultsMayTakeEffect && entry is { } effect && (Changes == FailChange || _faults?.Next(2) == 0))
             {
-                Do(effect);
+                Do(FaultsTearWrites && effect.Data is { } data
+                    ? effect with { Length = data.Length / 2, Data = data[..(data.Length / 2)] }
+                    : effect);
             }
 
             throw new BlockException(BlockError.Io, "injected I/O error");

@@ -12,7 +12,8 @@ namespace Paddock.Images.Nodes;
 /// <param name="Image">Name of the node below; null where <paramref name="ImageOptions"/> say it.</param>
 /// <param name="ImageOptions">Options of the node below.</param>
 /// <param name="Rules">What to do at which event.</param>
-internal sealed record BlkdebugNode(string? Name, string? Image, QDict ImageOptions, IReadOnlyList<FaultRule> Rules)
+/// <param name="Alignment">Size of the blocks that writes are padded to.</param>
+internal sealed record BlkdebugNode(string? Name, string? Image, QDict ImageOptions, IReadOnlyList<FaultRule> Rules, int Alignment)
 {
     /// <summary>Its name.</summary>
     public const string Driver = "blkdebug";
@@ -21,7 +22,7 @@ internal sealed record BlkdebugNode(string? Name, string? Image, QDict ImageOpti
     private const string Below = "image";
     private const string ConfigFailure = "Could not read blkdebug config file: ";
 
-    // what requests may be like here does not show: they are split and padded where they are made
+    // only the alignment shows: by the events of a write that is padded
     private static readonly string[] Limits = ["align", "max-transfer", "opt-write-zero", "max-write-zero", "opt-discard", "max-discard"];
     private static readonly string[] Sections = [FaultConfig.InjectError, FaultConfig.SetState];
 
@@ -90,7 +91,7 @@ internal sealed record BlkdebugNode(string? Name, string? Image, QDict ImageOpti
 
         return options.InOrder.FirstOrDefault().Key is { } unknown
             ? throw new ToolException($"Block protocol '{Driver}' doesn't support the option '{unknown}'")
-            : new BlkdebugNode(null, image, below, rules);
+            : new BlkdebugNode(null, image, below, rules, (int)align);
     }
 
     private static List<FaultRule> RulesOf(string? config, QDict options, OpenSettings settings)

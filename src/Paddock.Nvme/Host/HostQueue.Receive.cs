@@ -52,7 +52,7 @@ internal sealed partial class HostQueue
         }
     }
 
-    private Slot? _filling;
+    private HostSlot? _filling;
     private int _at, _left, _pduStart;
     private bool _succeeds;
 
@@ -103,7 +103,7 @@ internal sealed partial class HostQueue
         return true;
     }
 
-    private Slot Find(ushort id) => id < _slots.Length && _slots[id].IsActive
+    private HostSlot Find(ushort id) => id < _slots.Length && _slots[id].IsActive
         ? _slots[id]
         : throw new PduException(FatalError.InvalidHeaderField, 8, $"an answer to command {id}, which was not asked");
 
@@ -116,19 +116,19 @@ internal sealed partial class HostQueue
             throw new PduException(FatalError.DataOutOfRange, DataPdu.OffsetField, "data outside the command's room");
         }
 
-        if (pdu.Offset != (uint)slot.Came)
+        if (pdu.Offset != (uint)slot.Filled)
         {
-            throw new PduException(FatalError.DataOutOfRange, DataPdu.OffsetField, $"data at {pdu.Offset}, where those at {slot.Came} are next");
+            throw new PduException(FatalError.DataOutOfRange, DataPdu.OffsetField, $"data at {pdu.Offset}, where those at {slot.Filled} are next");
         }
 
-        slot.Came += length;
+        slot.Filled += length;
         _filling = slot;
         _at = _pduStart = (int)pdu.Offset;
         _left = length;
         _succeeds = (header.Flags & PduFlags.Success) != 0;
     }
 
-    private bool TakeData(Slot slot)
+    private bool TakeData(HostSlot slot)
     {
         int have = Math.Min(_left, _end - _start);
         _in.AsSpan(_start, have).CopyTo(slot.ToHost.Span[_at..]);
@@ -164,51 +164,10 @@ internal sealed partial class HostQueue
         var slot = Find(ready.CommandId);
         if (ready.Length == 0 || ready.Offset > (uint)slot.ToController.Length || ready.Length > slot.ToController.Length - ready.Offset)
         {
-            throw new PduException(FatalError.DataOutOfRange, DataPdu.OffsetField, "a request for data that there is not");
+            throw new PduException(FatalError.DataOutOfRange, DataPdu.OffsetField, "a request for data beyond that of the command");
         }
 
-        int header = PduHeader.ShortSize + _rules.HeaderDigestSize;
-        int length = (int)ready.Length;
-        if (_rules.DataDigestSize == 0)
-        {
-            _out.Put(header, new DataHeader(this, ready), static (to, h) => h.WriteTo(to), slot.ToController.Slice((int)ready.Offset, length));
-            Kick();
-            return;
-        }
-
-        var buffer = _pool.TryRentTransfer(length) ?? throw new PduException(FatalError.DataLimit, 0, "no memory for a transfer");
-        int start = TransferBuffer.Headroom - header;
-        var pdu = buffer.Bytes.AsSpan(start, header + length + _rules.DataDigestSize);
-        var flags = PduFlags.Last | (_rules.HeaderDigest ? PduFlags.HeaderDigest : 0) | (_rules.DataDigest ? PduFlags.DataDigest : 0);
-        new DataPdu(ready.CommandId, ready.TransferTag, ready.Offset, ready.Length).WriteTo(
-            pdu, new PduHeader(PduType.HostData, flags, PduHeader.ShortSize, (byte)header, (uint)pdu.Length));
-        if (_rules.HeaderDigest)
-        {
-            Crc32C.Write(pdu[..PduHeader.ShortSize], pdu[PduHeader.ShortSize..]);
-        }
-
-        slot.ToController.Span.Slice((int)ready.Offset, length).CopyTo(pdu[header..]);
-        if (_rules.DataDigest)
-        {
-            Crc32C.Write(pdu.Slice(header, length), pdu[(header + length)..]);
-        }
-
-        _out.Put(buffer, start, pdu.Length, 0);
-        _out.Kick();
-    }
-
-    /// <summary>The header of data that is sent from where it lies.</summary>
-    private readonly record struct DataHeader(HostQueue Queue, DataPdu Ready)
-    {
-        public void WriteTo(Span<byte> to)
-        {
-            var flags = PduFlags.Last | (Queue._rules.HeaderDigest ? PduFlags.HeaderDigest : 0);
-            new DataPdu(Ready.CommandId, Ready.TransferTag, Ready.Offset, Ready.Length).WriteTo(
-                to, new PduHeader(PduType.HostData, flags, PduHeader.ShortSize, (byte)to.Length, (uint)to.Length + Ready.Length));
-            if (Queue._rules.HeaderDigest)
-            {
-                Crc32C.Write(to[..PduHeader.ShortSize], to[PduHeader.ShortSize..]);
-            }
-        }
+        _writer.WriteData(ready, slot.ToController.Slice((int)ready.Offset, (int)ready.Length));
+        Kick();
     }
 }

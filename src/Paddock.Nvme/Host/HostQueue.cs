@@ -1,5 +1,4 @@
 using System.Net.Sockets;
-using System.Threading.Tasks.Sources;
 using Paddock.Block;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Tcp;
@@ -20,28 +19,29 @@ internal sealed partial class HostQueue : IAsyncDisposable
     private const int MaxData = 16 << 20;
 
     private readonly Socket _socket;
-    private readonly SlabPool _pool;
     private readonly SendQueue _out;
-    private readonly Slot[] _slots;
-    private readonly Stack<Slot> _free = new();
+    private readonly HostPduWriter _writer;
+    private readonly PduRules _rules;
+    private readonly HostSlot[] _slots;
+    private readonly Stack<HostSlot> _free = new();
     private readonly SemaphoreSlim _places;
     private readonly Lock _lock = new();
     private readonly byte[] _in = GC.AllocateUninitializedArray<byte>(ReceiveBytes, pinned: true);
-    private PduRules _rules;
     private int _start, _end;
     private volatile bool _closed;
     private int _batchThread, _batched;
     private Task _receiving = Task.CompletedTask;
 
-    private HostQueue(Socket socket, SlabPool pool, int depth)
+    private HostQueue(Socket socket, SlabPool pool, PduRules rules, int depth)
     {
         _socket = socket;
-        _pool = pool;
+        _rules = rules;
         _out = new SendQueue(socket, static _ => { });
-        _slots = new Slot[depth];
+        _writer = new HostPduWriter(_out, pool, rules);
+        _slots = new HostSlot[depth];
         for (int i = depth - 1; i >= 0; i--)
         {
-            _free.Push(_slots[i] = new Slot(this, (ushort)i));
+            _free.Push(_slots[i] = new HostSlot(this, (ushort)i));
         }
 
         _places = new SemaphoreSlim(depth);
@@ -70,7 +70,7 @@ internal sealed partial class HostQueue : IAsyncDisposable
             var rules = new PduRules(false, false, 0, 0);
             rules.CheckFromController(PduHeader.Read(pdu));
             var answer = InitializePdu.Read(pdu);
-            var queue = new HostQueue(socket, pool, depth) { _rules = new PduRules(answer.HeaderDigest, answer.DataDigest, 0, MaxData) };
+            var queue = new HostQueue(socket, pool, new PduRules(answer.HeaderDigest, answer.DataDigest, 0, MaxData), depth);
             queue._receiving = Task.Run(queue.ReceiveAsync, CancellationToken.None);
             return queue;
         }
@@ -122,7 +122,7 @@ internal sealed partial class HostQueue : IAsyncDisposable
 
     private ValueTask<CompletionEntry> Start(in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost)
     {
-        Slot slot;
+        HostSlot slot;
         lock (_lock)
         {
             slot = _free.Pop();
@@ -154,7 +154,8 @@ internal sealed partial class HostQueue : IAsyncDisposable
         return task;
     }
 
-    private void Return(Slot slot)
+    /// <summary>Frees a slot; its caller has the result.</summary>
+    internal void Return(HostSlot slot)
     {
         slot.End();
         lock (_lock)
@@ -165,7 +166,7 @@ internal sealed partial class HostQueue : IAsyncDisposable
         _places.Release();
     }
 
-    private void Send(Slot slot, in SubmissionEntry entry)
+    private void Send(HostSlot slot, in SubmissionEntry entry)
     {
         bool inline = slot.ToController.Length > 0 && slot.ToController.Length <= InCapsule;
         int data = inline ? slot.ToController.Length : 0;
@@ -184,24 +185,7 @@ internal sealed partial class HostQueue : IAsyncDisposable
             Dword14 = entry.Dword14,
             Dword15 = entry.Dword15,
         };
-        int header = PduHeader.CommandSize + _rules.HeaderDigestSize;
-        int length = header + data + (data > 0 ? _rules.DataDigestSize : 0);
-        if (length <= 16 << 10)
-        {
-            _out.Put(length, new Capsule(this, full, slot.ToController.Span[..data], data), static (to, c) => c.WriteTo(to));
-        }
-        else if (_rules.DataDigestSize == 0)
-        {
-            _out.Put(header, new Capsule(this, full, default, data), static (to, c) => c.WriteTo(to), slot.ToController[..data]);
-        }
-        else
-        {
-            var buffer = _pool.TryRentTransfer(length) ?? throw new BlockException(BlockError.NoMemory, "no memory for a transfer");
-            int start = TransferBuffer.Headroom;
-            new Capsule(this, full, slot.ToController.Span[..data], data).WriteTo(buffer.Bytes.AsSpan(start, length));
-            _out.Put(buffer, start, length, 0);
-        }
-
+        _writer.WriteCommand(full, slot.ToController[..data]);
         Kick();
     }
 
@@ -213,107 +197,5 @@ internal sealed partial class HostQueue : IAsyncDisposable
             _batched = 0;
             _out.Kick();
         }
-    }
-
-    /// <summary>A command's capsule; its data may be sent from where it lies, behind the header that is written here.</summary>
-    private readonly ref struct Capsule(HostQueue queue, SubmissionEntry entry, ReadOnlySpan<byte> data, int length)
-    {
-        private readonly ReadOnlySpan<byte> _data = data;
-
-        public void WriteTo(Span<byte> to)
-        {
-            int header = PduHeader.CommandSize + queue._rules.HeaderDigestSize;
-            var flags = (queue._rules.HeaderDigest ? PduFlags.HeaderDigest : 0)
-                | (queue._rules.DataDigest && length > 0 ? PduFlags.DataDigest : 0);
-            uint pdu = (uint)(to.Length + length - _data.Length);
-            new PduHeader(PduType.Command, flags, PduHeader.CommandSize, (byte)(length > 0 ? header : 0), pdu).WriteTo(to);
-            entry.WriteTo(to[PduHeader.Size..]);
-            if (queue._rules.HeaderDigest)
-            {
-                Crc32C.Write(to[..PduHeader.CommandSize], to[PduHeader.CommandSize..]);
-            }
-
-            _data.CopyTo(to[header..]);
-            if (queue._rules.DataDigest && _data.Length > 0)
-            {
-                Crc32C.Write(_data, to[(header + _data.Length)..]);
-            }
-        }
-    }
-
-    /// <summary>A command's place, and what its caller waits on.</summary>
-    private sealed class Slot(HostQueue queue, ushort id) : IValueTaskSource<CompletionEntry>
-    {
-        private ManualResetValueTaskSourceCore<CompletionEntry> _source = new() { RunContinuationsAsynchronously = false };
-        private int _state;
-        private bool _wantsAll;
-
-        public ushort Id => id;
-
-        public ReadOnlyMemory<byte> ToController { get; private set; }
-
-        public Memory<byte> ToHost { get; private set; }
-
-        /// <summary>Bytes that came for <see cref="ToHost"/> so far, from its beginning on.</summary>
-        public int Came { get; set; }
-
-        public bool IsActive => Volatile.Read(ref _state) == 1;
-
-        public ValueTask<CompletionEntry> Task => new(this, _source.Version);
-
-        public void Begin(ReadOnlyMemory<byte> toController, Memory<byte> toHost, bool wantsAll)
-        {
-            _source.Reset();
-            _wantsAll = wantsAll;
-            Came = 0;
-            ToController = toController;
-            ToHost = toHost;
-            Volatile.Write(ref _state, 1);
-        }
-
-        public void End()
-        {
-            Volatile.Write(ref _state, 0);
-            ToController = default;
-            ToHost = default;
-        }
-
-        public void Complete(in CompletionEntry completion)
-        {
-            if (Interlocked.CompareExchange(ref _state, 2, 1) != 1)
-            {
-                return;
-            }
-
-            // what did not come is never what the memory held before: a list that is shorter ends with zeroes, a read fails
-            ToHost.Span[Came..].Clear();
-            bool isShort = _wantsAll && Came < ToHost.Length && completion.Status == NvmeStatus.Success;
-            _source.SetResult(isShort ? completion with { Status = NvmeStatus.DataTransferError } : completion);
-        }
-
-        public void Fail()
-        {
-            if (Interlocked.CompareExchange(ref _state, 2, 1) == 1)
-            {
-                _source.SetException(new ConnectionLostException(wasSent: true));
-            }
-        }
-
-        public CompletionEntry GetResult(short token)
-        {
-            try
-            {
-                return _source.GetResult(token);
-            }
-            finally
-            {
-                queue.Return(this);
-            }
-        }
-
-        public ValueTaskSourceStatus GetStatus(short token) => _source.GetStatus(token);
-
-        public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
-            => _source.OnCompleted(continuation, state, token, flags);
     }
 }

@@ -77,7 +77,8 @@ internal sealed class ReferenceMap
         _bytes += bytes;
         if (_bytes > MaxBytes)
         {
-            throw new BlockException(BlockError.NoMemory, $"the image refers to more clusters than a check may count in {MaxBytes >> 20} MiB");
+            throw new BlockException(
+                BlockError.NoMemory, $"the image refers to more clusters than a check may count in {MaxBytes >> 20} MiB");
         }
     }
 

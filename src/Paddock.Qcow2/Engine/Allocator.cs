@@ -15,6 +15,7 @@ internal sealed class Allocator : IFlushStage
     /// <summary>Bytes whose space a flush returns where none is kept.</summary>
     private const long PunchBytesAFlush = 64 << 20;
 
+    private readonly IStorage _storage;
     private readonly ClusterGeometry _geometry;
     private readonly MetadataGuard _guard;
     private readonly MetadataReservation _reservation;
@@ -30,6 +31,7 @@ internal sealed class Allocator : IFlushStage
     private HostOffset _freeByte;
     private long _pendingFreeClusters;
 
+    /// <param name="storage">Told of each step, for fault rules.</param>
     /// <param name="geometry">The image's.</param>
     /// <param name="guard">Where a corruption is reported.</param>
     /// <param name="reservation">Takes the space of new refcount blocks.</param>
@@ -38,9 +40,10 @@ internal sealed class Allocator : IFlushStage
     /// <param name="holes">Takes the space of freed clusters.</param>
     /// <param name="punchesAtFlush">Whether a flush returns that space: nothing else does.</param>
     public Allocator(
-        ClusterGeometry geometry, MetadataGuard guard, MetadataReservation reservation, Refcounts counts, RefcountTableGrowth growth,
-        HolePuncher holes, bool punchesAtFlush)
+        IStorage storage, ClusterGeometry geometry, MetadataGuard guard, MetadataReservation reservation, Refcounts counts,
+        RefcountTableGrowth growth, HolePuncher holes, bool punchesAtFlush)
     {
+        _storage = storage;
         _geometry = geometry;
         _guard = guard;
         _reservation = reservation;
@@ -66,9 +69,12 @@ internal sealed class Allocator : IFlushStage
     /// <param name="count">How many.</param>
     /// <param name="what">What they are for, in messages.</param>
     public async ValueTask<ClusterRun> AllocateAsync(long count, string what = "metadata")
-        => count >= 1L << _geometry.RefcountBlockBits
+    {
+        await _storage.OnEventAsync("cluster_alloc");
+        return count >= 1L << _geometry.RefcountBlockBits
             ? await AllocateLongRunAsync(count) // blocks that describe themselves leave no run of this length between them
-            : await AllocateRunAsync(count, count, $"Preventing invalid allocation of {what} at offset 0");
+            : await AllocateRunAsync(count, count, InvalidAllocation(what));
+    }
 
     /// <summary>
     /// Allocates adjacent clusters for data, with a count of one: as many as asked for, or the next gap of a useful length. Gaps
@@ -76,6 +82,7 @@ internal sealed class Allocator : IFlushStage
     /// </summary>
     public async ValueTask<ClusterRun> AllocateUpToAsync(long count)
     {
+        await _storage.OnEventAsync("cluster_alloc");
         count = Math.Min(count, (1L << _geometry.RefcountBlockBits) - 1);
         var run = await AllocateRunAsync(
             count, count < _usefulRun ? 1 : _usefulRun, "Preventing invalid write on metadata (overlaps with qcow2_header)");
@@ -86,6 +93,7 @@ internal sealed class Allocator : IFlushStage
     /// <summary>Room for a compressed cluster; several share a host cluster and may reach into the next.</summary>
     public async ValueTask<HostOffset> AllocateBytesAsync(int bytes)
     {
+        await _storage.OnEventAsync("cluster_alloc_bytes");
         int clusterSize = _geometry.ClusterSize;
         int left = _freeByte.IsNone ? 0 : clusterSize - _geometry.InCluster(_freeByte);
         if (left == clusterSize)
@@ -103,7 +111,7 @@ internal sealed class Allocator : IFlushStage
         }
         else
         {
-            var next = (await AllocateAsync(1, "compressed cluster")).First;
+            var next = (await AllocateRunAsync(1, 1, InvalidAllocation("compressed cluster"))).First;
             at = _geometry.OffsetOf(next);
             if (canShare && next == current + 1)
             {
@@ -158,6 +166,7 @@ internal sealed class Allocator : IFlushStage
     /// <summary>Lowers counts of clusters that nothing durable refers to.</summary>
     public async ValueTask FreeNowAsync(HostClusters clusters)
     {
+        await _storage.OnEventAsync("cluster_free");
         var runStart = clusters.First;
         for (var cluster = clusters.First; cluster < clusters.End; cluster += 1)
         {
@@ -179,6 +188,8 @@ internal sealed class Allocator : IFlushStage
         _fresh.Remove(clusters);
         await _holes.AddAsync(new(runStart, clusters.End - runStart));
     }
+
+    private static string InvalidAllocation(string what) => $"Preventing invalid allocation of {what} at offset 0";
 
     private async ValueTask<ClusterRun> AllocateRunAsync(long most, long least, string invalid)
     {

@@ -67,7 +67,7 @@ internal sealed class ClusterMap : IFlushStage
     public ValueTask WriteAsync()
     {
         _allocator.TablesReachStorage();
-        return _cache.WriteBackAsync(null);
+        return _cache.WriteBackAsync();
     }
 
     /// <summary>The run of equally mapped bytes at <paramref name="offset"/>. The caller holds the guest range at least shared.</summary>
@@ -173,8 +173,10 @@ internal sealed class ClusterMap : IFlushStage
     }
 
     /// <summary>Removes all L2 tables from an L1 entry on: the disk ends before what they map.</summary>
-    public void RemoveTables(long fromL1Index)
+    /// <returns>Their clusters, to be freed once the L1 table is durable.</returns>
+    public List<HostCluster> RemoveTables(long fromL1Index)
     {
+        var removed = new List<HostCluster>();
         for (long i = fromL1Index; i < _l1.Count; i++)
         {
             var offset = _geometry.MappedBy(i);
@@ -184,10 +186,12 @@ internal sealed class ClusterMap : IFlushStage
                 var cluster = _geometry.ClusterOf(table);
                 _cache.Forget(table.Value, _geometry.ClusterSize);
                 _guard.Map.Set(cluster, MetadataKind.None);
-                _allocator.FreeLater(new(cluster, 1));
+                removed.Add(cluster);
                 _l1.Set(offset, default);
             }
         }
+
+        return removed;
     }
 
     // data, or a cluster, that the entry before did not refer to

@@ -19,7 +19,7 @@ internal sealed class ClusterStatus(IStorage storage, ImageHeader header, Cluste
         var mapping = await map.FindAsync(offset, length);
         long run = mapping.Length;
 
-        // runs end at slices; go on while the next is alike, so that callers see long runs
+        // runs end at slices; equal ones are joined, so that callers see long runs
         while (run < length)
         {
             var next = await map.FindAsync(offset + run, length - run);

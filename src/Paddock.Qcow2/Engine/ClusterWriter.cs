@@ -141,6 +141,11 @@ internal sealed class ClusterWriter(
         int tail = (int)(geometry.AlignUp(offset + bytes.Length) - offset - bytes.Length);
         bool zeroes = mapping.Kind is ClusterKind.ZeroPlain or ClusterKind.ZeroAllocated
             || (mapping.Kind == ClusterKind.Unallocated && backing is null);
+        if (zeroes && (head | tail) != 0)
+        {
+            await storage.OnEventAsync("cluster_alloc_space");
+        }
+
         if ((head | tail) == 0 || (zeroes && knownZero))
         {
             await data.WriteAsync(host + head, bytes, cancellationToken);
@@ -165,7 +170,11 @@ internal sealed class ClusterWriter(
             await ReadAsync(headPart, buffer.AsMemory(0, head), cancellationToken);
             bytes.CopyTo(buffer.AsMemory(head));
             await ReadAsync(tailPart, buffer.AsMemory(head + bytes.Length, tail), cancellationToken);
-            await storage.OnEventAsync("cow_write");
+            if (!zeroes)
+            {
+                await storage.OnEventAsync("cow_write");
+            }
+
             await data.WriteAsync(host, buffer.AsMemory(0, total), cancellationToken);
         }
         finally

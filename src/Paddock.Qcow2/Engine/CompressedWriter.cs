@@ -81,6 +81,8 @@ internal sealed class CompressedWriter(
                 throw new BlockException(BlockError.TooLarge, "the image is too large for another compressed cluster");
             }
 
+            // as in QEMU before the data, although the entry is set after them: a rule then fails the same request
+            await storage.OnEventAsync("l2_update_compressed");
             await storage.OnEventAsync("write_compressed");
             await storage.WriteAsync(host.Value, PackedWithEnd(host, length, padded), cancellationToken);
             await map.SetAsync(table, offset, CompressedDescriptor.Encode(host, length, _geometry.ClusterBits));

@@ -1,3 +1,4 @@
+using Paddock.Block;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
@@ -7,8 +8,8 @@ namespace Paddock.Qcow2.Engine;
 /// file's end.
 /// </summary>
 internal sealed class DiskShrink(
-    ImageHeader header, EngineLocks locks, DiskSize size, DiskTail tail, ClusterMap map, ClusterClearing clearing,
-    RefcountTrimming trimming, ImageFlush flush)
+    IStorage storage, ImageHeader header, EngineLocks locks, DiskSize size, DiskTail tail, ClusterMap map, Allocator allocator,
+    ClusterClearing clearing, RefcountTrimming trimming, ImageFlush flush)
 {
     private readonly ClusterGeometry _geometry = header.Geometry;
 
@@ -24,16 +25,47 @@ internal sealed class DiskShrink(
         // programs that do not clear what they grow over would show what was cut off
         await tail.ClearAsync(end, hideBacking: false, allocate: false, CancellationToken.None);
         await RemoveTablesAsync(_geometry.L1EntriesFor(length));
-        await flush.RunAsync();
         await TrimAsync();
     }
 
+    /// <summary>Removes L2 tables from the L1 table, and frees them once the L1 table is durable.</summary>
     private async ValueTask RemoveTablesAsync(long fromL1Index)
+    {
+        await storage.OnEventAsync("l1_shrink_write_table");
+        var tables = await UnlinkTablesAsync(fromL1Index);
+        try
+        {
+            await flush.RunAsync();
+        }
+        finally
+        {
+            // after a failure too: the next flush writes the L1 table first
+            await FreeLaterAsync(tables);
+        }
+
+        await storage.OnEventAsync("l1_shrink_free_l2_clusters");
+        await flush.RunAsync();
+    }
+
+    private async ValueTask<List<HostCluster>> UnlinkTablesAsync(long fromL1Index)
     {
         await locks.Metadata.AcquireAsync();
         try
         {
-            map.RemoveTables(fromL1Index);
+            return map.RemoveTables(fromL1Index);
+        }
+        finally
+        {
+            locks.Metadata.Release();
+        }
+    }
+
+    private async ValueTask FreeLaterAsync(List<HostCluster> tables)
+    {
+        await locks.Metadata.AcquireAsync();
+        try
+        {
+            tables.ForEach(table => allocator.FreeLater(new(table, 1)));
         }
         finally
         {

@@ -4,9 +4,9 @@ namespace Paddock.Qcow2.Engine;
 /// <param name="holes">Returns the space.</param>
 /// <param name="guard">Stops it when the image is corrupt.</param>
 /// <param name="locks">The image's.</param>
-/// <param name="clock">Tells the time.</param>
+/// <param name="timer">Wakes it while there is space to return.</param>
 /// <param name="isOn">False where flushes return the space, or nothing does.</param>
-internal sealed class FreedSpaceUpkeep(HolePuncher holes, MetadataGuard guard, EngineLocks locks, TimeProvider clock, bool isOn)
+internal sealed class FreedSpaceUpkeep(HolePuncher holes, MetadataGuard guard, EngineLocks locks, PunchTimer timer, bool isOn)
     : IAsyncDisposable
 {
     /// <summary>Bytes whose space is returned while the tables are held; requests that need them wait so long.</summary>
@@ -15,7 +15,8 @@ internal sealed class FreedSpaceUpkeep(HolePuncher holes, MetadataGuard guard, E
     /// <summary>Steps of one round: 2 GiB every period.</summary>
     private const int StepsARound = 256;
 
-    private static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
+    /// <summary>From one round to the next.</summary>
+    public static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
 
     private readonly CancellationTokenSource _ends = new();
     private Task _running = Task.CompletedTask;
@@ -25,6 +26,7 @@ internal sealed class FreedSpaceUpkeep(HolePuncher holes, MetadataGuard guard, E
     {
         if (isOn)
         {
+            timer.Start();
             _running = RunAsync();
         }
     }
@@ -35,15 +37,16 @@ internal sealed class FreedSpaceUpkeep(HolePuncher holes, MetadataGuard guard, E
         await _ends.CancelAsync();
         await _running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _ends.Dispose();
+        timer.Dispose();
     }
 
     private async Task RunAsync()
     {
-        using var timer = new PeriodicTimer(Period, clock);
         try
         {
-            while (await timer.WaitForNextTickAsync(_ends.Token))
+            while (true)
             {
+                await timer.WaitAsync(_ends.Token);
                 for (int i = 0; i < StepsARound && await PunchStepAsync(); i++)
                 {
                     _ends.Token.ThrowIfCancellationRequested();
@@ -61,7 +64,13 @@ internal sealed class FreedSpaceUpkeep(HolePuncher holes, MetadataGuard guard, E
         await locks.Metadata.AcquireAsync();
         try
         {
-            return !guard.HasFailed && await holes.PunchDueAsync(PunchBytesAStep);
+            bool any = !guard.HasFailed && await holes.PunchDueAsync(PunchBytesAStep);
+            if (!holes.HoldsSpace || guard.HasFailed)
+            {
+                timer.Disarm();
+            }
+
+            return any;
         }
         finally
         {

@@ -11,15 +11,30 @@ namespace Paddock.Qcow2.Engine;
 /// <param name="geometry">The image's.</param>
 /// <param name="reservation">Told which space is gone.</param>
 /// <param name="freed">Which space can be returned, and when.</param>
+/// <param name="timer">Armed while freed clusters take space.</param>
 /// <param name="isOn">False where freed clusters keep their space for good (discard=ignore).</param>
-internal sealed class HolePuncher(IStorage storage, ClusterGeometry geometry, MetadataReservation reservation, FreedSpace freed, bool isOn)
+internal sealed class HolePuncher(
+    IStorage storage, ClusterGeometry geometry, MetadataReservation reservation, FreedSpace freed, PunchTimer timer, bool isOn)
 {
     /// <summary>True when freed clusters still take space.</summary>
     public bool HoldsSpace => !freed.IsEmpty;
 
     /// <summary>Clusters were freed.</summary>
     public ValueTask AddAsync(HostClusters clusters)
-        => clusters.Count <= 0 || !isOn || freed.TryAdd(clusters) ? default : DiscardAsync(clusters);
+    {
+        if (clusters.Count <= 0 || !isOn)
+        {
+            return default;
+        }
+
+        if (!freed.TryAdd(clusters))
+        {
+            return DiscardAsync(clusters);
+        }
+
+        timer.Arm();
+        return default;
+    }
 
     /// <summary>Clusters are in use again.</summary>
     public void Remove(HostClusters clusters)

@@ -24,11 +24,13 @@ internal sealed class ImageParts
         Order = new FlushOrder(storage);
 
         var freed = new FreedSpace(options.KeepFreedSpace, options.Clock);
-        Holes = new HolePuncher(storage, geometry, Reservation, freed, options.PassDiscards);
+        var timer = new PunchTimer(options.Clock, FreedSpaceUpkeep.Period);
+        Holes = new HolePuncher(storage, geometry, Reservation, freed, timer, options.PassDiscards);
         Counts = new Refcounts(storage, geometry, Reservation, Guard, Holes, options.RefcountCacheBytes, isLazy);
         var tableGrowth = new RefcountTableGrowth(storage, Header, Guard, Counts);
-        var allocator = new Allocator(geometry, Guard, Reservation, Counts, tableGrowth, Holes, punchesAtFlush: !keepsSpace);
-        Upkeep = new FreedSpaceUpkeep(Holes, Guard, Locks, options.Clock, keepsSpace && options.PassDiscards);
+        var allocator = new Allocator(
+            storage, geometry, Guard, Reservation, Counts, tableGrowth, Holes, punchesAtFlush: !keepsSpace);
+        Upkeep = new FreedSpaceUpkeep(Holes, Guard, Locks, timer, keepsSpace && options.PassDiscards);
 
         var table = new L1Table(storage, Header, l1);
         var decompressed = new DecompressedCluster();
@@ -41,7 +43,7 @@ internal sealed class ImageParts
         var sparse = new SparseClusters(storage, geometry);
         Reader = new ClusterReader(storage, Header, Locks, map, data, decompressed, backing);
         Status = new ClusterStatus(storage, Header, map, sparse, backing);
-        var clusters = new NewClusters(storage, geometry, Locks, map, allocator);
+        var clusters = new NewClusters(geometry, Locks, map, allocator);
         Writer = new ClusterWriter(storage, geometry, Locks, Session, map, clusters, allocator, data, Reader, Flush, backing);
         Compressed = new CompressedWriter(storage, Header, Locks, Session, map, allocator, Writer, decompressed);
         var clearing = new ClusterClearing(Header, Locks, map, backing);
@@ -55,7 +57,7 @@ internal sealed class ImageParts
         var tail = new DiskTail(Header, Locks, map, Zeroes, backing);
         var growth = new DiskGrowth(Header, Size, l1Growth, tail, clearing, Zeroes, Space, Flush, backing);
         var trimming = new RefcountTrimming(storage, geometry, Reservation, Counts, tableGrowth, allocator, Holes);
-        var shrink = new DiskShrink(Header, Locks, Size, tail, map, clearing, trimming, Flush);
+        var shrink = new DiskShrink(storage, Header, Locks, Size, tail, map, allocator, clearing, trimming, Flush);
         Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush);
 
         Order.Register(FlushPlace.InPlace, InPlace);

@@ -4,7 +4,7 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Durable changes of metadata in place, such as the header. A write that fails may have taken effect all the same, and memory goes on with
+/// Durable changes of metadata in place, such as the header. A write that fails may have taken effect all the same, and memory keeps
 /// the old values: so the old bytes are written again, at once or before the next flush. Under the image's metadata mutex.
 /// </summary>
 /// <param name="storage">Where the metadata lie.</param>

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Paddock.Block;
@@ -5,22 +6,29 @@ using Paddock.Block;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// A bounded cache of table slices (parts of L2 tables or refcount blocks), keyed by their offset in the storage, kept as the big-endian bytes
-/// that lie there.
+/// A bounded cache of table slices (parts of L2 tables or refcount blocks), keyed by their offset in the storage, kept as the
+/// big-endian bytes of the storage.
 /// </summary>
 /// <remarks>
-/// Two locks guard it. Whoever loads, changes, evicts or writes back holds the image's metadata mutex (see <see cref="Qcow2Image"/>); I/O happens
-/// under that mutex only. The short <see cref="Lock"/> in here lets readers look entries up without the mutex while slices come and go.
+/// Two locks guard it. Loading, changing, evicting and writing back need the image's metadata mutex (see <see cref="EngineLocks"/>); I/O
+/// happens under that mutex only. The short <see cref="Lock"/> in here lets readers look up entries without the mutex while slices come
+/// and go.
 /// </remarks>
 internal sealed class MetadataCache
 {
     /// <summary>Slices beyond the limit that are loaded while dirty ones cannot be written back.</summary>
     private const int SpareSlots = 8;
 
+    /// <summary>Most bytes in one write: beyond 64 KiB a longer one is hardly faster.</summary>
+    private const int MaxRequestBytes = 256 << 10;
+
     private readonly IStorage _storage;
     private readonly Lock _lock = new();
     private readonly Dictionary<long, int> _index = [];
     private readonly List<Slot> _slots = [];
+
+    // the slices of the write-back that is running; the metadata mutex admits one
+    private readonly List<Slot> _writing = [];
     private readonly int _maxSlots;
     private readonly string _writeEvent;
     private readonly string _loadEvent;
@@ -47,7 +55,7 @@ internal sealed class MetadataCache
     /// <summary>True when a slice differs from the storage.</summary>
     public bool HasDirty => Volatile.Read(ref _dirtyCount) > 0;
 
-    /// <summary>The bytes of a slice, if it is here. The span may be used only inside <paramref name="scope"/>, which the caller disposes.</summary>
+    /// <summary>The bytes of a cached slice, to be used only inside <paramref name="scope"/>, which the caller disposes.</summary>
     public bool TryGet(long offset, out ReadOnlySpan<byte> bytes, out Lock.Scope scope)
     {
         scope = _lock.EnterScope();
@@ -91,7 +99,7 @@ internal sealed class MetadataCache
         return LoadAsync(offset, makeRoom, read: false);
     }
 
-    /// <summary>Changes one 8-byte big-endian entry of a slice that is here.</summary>
+    /// <summary>Changes one 8-byte big-endian entry of a cached slice.</summary>
     public void Set64(long offset, int entry, ulong value)
     {
         lock (_lock)
@@ -102,7 +110,7 @@ internal sealed class MetadataCache
         }
     }
 
-    /// <summary>Says that a slice that is here was changed in place.</summary>
+    /// <summary>Marks a cached slice that was changed in place.</summary>
     public void MarkDirty(long offset)
     {
         lock (_lock)
@@ -132,37 +140,92 @@ internal sealed class MetadataCache
         }
     }
 
-    /// <summary>Writes every dirty slice, in ascending order, adjoining ones in one request each.</summary>
-    /// <param name="guard">Called before each write with its offset and length.</param>
-    public async ValueTask WriteBackAsync(Func<long, long, ValueTask>? guard)
+    /// <summary>
+    /// Writes every dirty slice in ascending order; adjacent slices go out in one request. A slice stays dirty until its request has
+    /// succeeded.
+    /// </summary>
+    /// <remarks>
+    /// The slices are gathered in one buffer: copying them costs less than the vector of a gather write, allocates nothing, and serves
+    /// direct I/O too.
+    /// </remarks>
+    public async ValueTask WriteBackAsync()
     {
         if (!HasDirty)
         {
             return;
         }
 
-        var dirty = new List<Slot>();
+        CollectDirty();
+        byte[]? gathered = null;
+        try
+        {
+            for (int first = 0, count; first < _writing.Count; first += count)
+            {
+                count = AdjacentFrom(first);
+                await _storage.OnEventAsync(_writeEvent);
+                if (count == 1)
+                {
+                    await _storage.WriteAsync(_writing[first].Offset, _writing[first].Bytes);
+                }
+                else
+                {
+                    gathered ??= ArrayPool<byte>.Shared.Rent(MaxRequestBytes);
+                    for (int i = 0; i < count; i++)
+                    {
+                        _writing[first + i].Bytes.CopyTo(gathered, i * SliceBytes);
+                    }
+
+                    await _storage.WriteAsync(_writing[first].Offset, gathered.AsMemory(0, count * SliceBytes));
+                }
+
+                SetClean(first, count);
+            }
+        }
+        finally
+        {
+            _writing.Clear();
+            if (gathered is not null)
+            {
+                ArrayPool<byte>.Shared.Return(gathered);
+            }
+        }
+    }
+
+    /// <summary>Puts the dirty slices in <see cref="_writing"/>, sorted by offset.</summary>
+    private void CollectDirty()
+    {
         foreach (var slot in _slots)
         {
             if (slot.Dirty)
             {
-                dirty.Add(slot);
+                _writing.Add(slot);
             }
         }
 
-        dirty.Sort(static (a, b) => a.Offset.CompareTo(b.Offset));
-        foreach (var slot in dirty)
+        _writing.Sort(static (a, b) => a.Offset.CompareTo(b.Offset));
+    }
+
+    /// <summary>Number of slices from <paramref name="first"/> on that adjoin each other and fit one request.</summary>
+    private int AdjacentFrom(int first)
+    {
+        int last = Math.Min(_writing.Count, first + Math.Max(1, MaxRequestBytes / SliceBytes));
+        int next = first + 1;
+        while (next < last && _writing[next].Offset == _writing[next - 1].Offset + SliceBytes)
         {
-            if (guard is not null)
-            {
-                await guard(slot.Offset, SliceBytes);
-            }
-
-            await _storage.OnEventAsync(_writeEvent);
-            await _storage.WriteAsync(slot.Offset, slot.Bytes);
-            slot.Dirty = false;
-            _dirtyCount--;
+            next++;
         }
+
+        return next - first;
+    }
+
+    private void SetClean(int first, int count)
+    {
+        for (int i = first; i < first + count; i++)
+        {
+            _writing[i].Dirty = false;
+        }
+
+        _dirtyCount -= count;
     }
 
     private async ValueTask<byte[]> LoadAsync(long offset, Func<ValueTask> makeRoom, bool read)

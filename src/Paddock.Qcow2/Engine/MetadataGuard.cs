@@ -18,7 +18,7 @@ internal sealed class MetadataGuard(IStorage storage, ImageHeader header, Metada
     /// <summary>Which clusters hold metadata.</summary>
     public MetadataMap Map => map;
 
-    /// <summary>Takes note of where the header says that tables are.</summary>
+    /// <summary>Registers the tables that the header names.</summary>
     public void RegisterFixed()
     {
         var fields = header.Fields;

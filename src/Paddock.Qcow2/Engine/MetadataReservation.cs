@@ -68,7 +68,7 @@ internal sealed class MetadataReservation(IStorage storage, int clusterBits)
         _pieces.Add(offset.Value >> _pieceBits);
     }
 
-    /// <summary>The storage was cut: what lay behind its end is taken again when it is needed.</summary>
+    /// <summary>The storage was cut: space after its end is taken again when it is needed.</summary>
     public void Forget() => _pieces.Clear();
 
     /// <summary>The space of a range was freed.</summary>

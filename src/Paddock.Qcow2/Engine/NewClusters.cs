@@ -1,4 +1,3 @@
-using Paddock.Block;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
@@ -7,7 +6,7 @@ namespace Paddock.Qcow2.Engine;
 /// Clusters for guest data that has none: allocated before the data is written, mapped after it. Takes the metadata mutex; the
 /// caller holds the guest clusters exclusively.
 /// </summary>
-internal sealed class NewClusters(IStorage storage, ClusterGeometry geometry, EngineLocks locks, ClusterMap map, Allocator allocator)
+internal sealed class NewClusters(ClusterGeometry geometry, EngineLocks locks, ClusterMap map, Allocator allocator)
 {
     /// <summary>Allocates up to so many adjacent clusters for the guest clusters from <paramref name="start"/> on.</summary>
     public async ValueTask<ClusterRun> AllocateAsync(GuestOffset start, long count)
@@ -16,7 +15,6 @@ internal sealed class NewClusters(IStorage storage, ClusterGeometry geometry, En
         try
         {
             await map.EnsureTableAsync(start);
-            await storage.OnEventAsync("cluster_alloc");
             return await allocator.AllocateUpToAsync(count);
         }
         finally

@@ -291,7 +291,7 @@ internal sealed class Refcounts : IFlushStage
     /// <summary>Writes counts, then the table entries that refer to new blocks.</summary>
     public async ValueTask WriteAsync()
     {
-        await _cache.WriteBackAsync(null);
+        await _cache.WriteBackAsync();
         if (_dirtyTableEntries.Count == 0)
         {
             return;
@@ -355,5 +355,5 @@ internal sealed class Refcounts : IFlushStage
     }
 
     // nothing depends on a count being written late: when room is needed, all of them may go
-    private ValueTask MakeRoomAsync() => _cache.WriteBackAsync(null);
+    private ValueTask MakeRoomAsync() => _cache.WriteBackAsync();
 }

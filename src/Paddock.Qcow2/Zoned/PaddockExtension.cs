@@ -14,7 +14,7 @@ namespace Paddock.Qcow2.Zoned;
 /// 20      4     directory_entries: clusters that the extension directory can name
 /// 24      8     directory_offset: host offset of the extension directory, cluster-aligned; 0: there is none
 /// </code>
-/// The first 16 bytes are enough. Bytes behind these belong to later revisions of version 1: kept, and not looked at.
+/// The first 16 bytes are enough. Bytes after these belong to later revisions of version 1: they are kept and not read.
 /// </summary>
 /// <param name="ConditionZones">Entries of the condition table.</param>
 /// <param name="ConditionOffset">Where it lies; 0: nowhere.</param>
@@ -33,7 +33,7 @@ internal readonly record struct PaddockExtension(uint ConditionZones, HostOffset
 
     public const int Size = DirectoryAt + sizeof(ulong);
 
-    /// <summary>Bytes of a zone descriptor extension; 0: the image says nothing of them.</summary>
+    /// <summary>Bytes of a zone descriptor extension; 0: the image defines none.</summary>
     public uint ExtensionBytes { get; init; }
 
     /// <summary>Entries of the extension directory.</summary>

@@ -41,7 +41,7 @@ internal sealed class PaddockTables
         }
     }
 
-    /// <summary>What the header says; all zero without the extension.</summary>
+    /// <summary>The extension in the header; all zero without one.</summary>
     public PaddockExtension Extension { get; private set; }
 
     /// <summary>A warning from opening the image.</summary>
@@ -75,7 +75,7 @@ internal sealed class PaddockTables
         return table;
     }
 
-    /// <summary>Makes the header say this, durably. Bytes of a later revision stay.</summary>
+    /// <summary>Replaces the extension in the header, durably. Bytes of a later revision stay.</summary>
     public async ValueTask PutAsync(PaddockExtension next)
     {
         var known = new byte[PaddockExtension.Size];

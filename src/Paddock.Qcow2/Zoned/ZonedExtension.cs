@@ -5,7 +5,7 @@ namespace Paddock.Qcow2.Zoned;
 /// <summary>Tells which of the three layouts a zoned header extension has (zoned-qcow2.md 1.2, Choice), and reads and writes it.</summary>
 internal static class ZonedExtension
 {
-    /// <summary>Reads the extension; null when it says "not zoned".</summary>
+    /// <summary>Reads the extension; null when it means "not zoned".</summary>
     /// <exception cref="BlockException">It is of no layout, or a field is out of its limits.</exception>
     public static ZonedParameters? Read(ReadOnlySpan<byte> data, long virtualSize, int clusterSize, long fileLength)
     {

@@ -43,7 +43,7 @@ internal static class ZonedLayoutC
         MaxOpenZones = BinaryPrimitives.ReadUInt32BigEndian(data[MaxOpenAt..]),
     };
 
-    /// <summary>A limit that the sequential zones together cannot pass is stored as 0, as this layout's rules say.</summary>
+    /// <summary>A limit that the sequential zones together cannot pass is stored as 0, as this layout requires.</summary>
     public static void Write(ZonedParameters zoned, Span<byte> data)
     {
         uint sequential = zoned.ZoneCount - zoned.ConventionalZones;

@@ -40,6 +40,7 @@ internal static class ZonedOpening
 
         var offset = new HostOffset((long)parameters.TableOffset);
         var stored = new byte[parameters.ZoneCount * (long)ZoneTableFormat.EntrySize];
+        await image.Storage.OnEventAsync("zone_table_load");
         await image.Storage.ReadAsync(offset.Value, stored, cancellationToken);
         var zones = new ZoneSet(parameters.Limits, image.Length);
         var format = ZoneTableFormat.Detect(stored, parameters.Layout, zones);

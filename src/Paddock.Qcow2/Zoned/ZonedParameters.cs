@@ -4,7 +4,7 @@ using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Zoned;
 
-/// <summary>What a zoned header extension says, whatever its layout (zoned-qcow2.md 1.2).</summary>
+/// <summary>Fields of a zoned header extension, in any layout (zoned-qcow2.md 1.2).</summary>
 internal sealed record ZonedParameters
 {
     private const long Sector = 512;

@@ -16,7 +16,7 @@ public class CommandFailureTests
 
     [Theory]
     [MemberData(nameof(Modes))]
-    public async Task Create_leaves_an_empty_image_or_none(FailureMode mode)
+    public async Task Interrupted_create_leaves_an_empty_image_or_no_image(FailureMode mode)
     {
         int made = 0;
         foreach (var preallocation in new[] { Preallocation.Off, Preallocation.Metadata, Preallocation.Full })
@@ -41,7 +41,7 @@ public class CommandFailureTests
 
     [Theory]
     [MemberData(nameof(Modes))]
-    public async Task Convert_leaves_an_image_that_holds_what_was_written_or_zeroes(FailureMode mode)
+    public async Task Interrupted_convert_leaves_written_data_or_zeroes(FailureMode mode)
     {
         var data = new byte[40 * Cluster];
         new Random(5).NextBytes(data.AsSpan(0, 20 * Cluster));
@@ -93,7 +93,7 @@ public class CommandFailureTests
 
     [Theory]
     [MemberData(nameof(Modes))]
-    public async Task Resizing_zones_leaves_the_old_zones_or_the_new_ones(FailureMode mode)
+    public async Task Interrupted_zoned_resize_leaves_old_or_new_zones(FailureMode mode)
     {
         foreach (int after in new[] { 3, 70 })
         {
@@ -118,7 +118,7 @@ public class CommandFailureTests
     [InlineData(3, 17)]
     [InlineData(9, 18)]
     [InlineData(70, 19)]
-    public async Task Power_cuts_while_zones_are_resized_leave_the_old_zones_or_the_new_ones(int after, int seed)
+    public async Task Power_cut_during_zoned_resize_leaves_old_or_new_zones(int after, int seed)
     {
         var disk = new CrashStorage(await ZonedAsync());
         await using (var device = await Qcow2Image.OpenAsync(disk, new()))

@@ -42,7 +42,7 @@ public class FailedFlushTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task After_a_flush_that_lost_data_only_reads_go_on_until_the_image_is_reopened(bool zoned)
+    public async Task Flush_that_lost_data_rejects_all_but_reads_until_the_image_is_reopened(bool zoned)
     {
         var disk = new CrashStorage();
         await Qcow2Image.CreateAsync(disk, Options(zoned), Token);

@@ -20,7 +20,7 @@ public class FullStorageTests
     [InlineData(4096, true, true)]
     [InlineData(65536, true, true)]
     [InlineData(65536, true, false)]
-    public async Task What_was_accepted_before_the_storage_was_full_is_there_after_closing(int cluster, bool zoned, bool canReserve)
+    public async Task Data_accepted_before_the_storage_was_full_is_there_after_closing(int cluster, bool zoned, bool canReserve)
     {
         for (int pages = 0; pages < 400; pages += 7)
         {

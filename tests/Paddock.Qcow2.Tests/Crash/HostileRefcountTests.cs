@@ -7,11 +7,11 @@ public class HostileRefcountTests
 {
     // found by Paddock.Sim: the new block lay on the header, its entry said "none", and the engine made it again for ever
     [Fact]
-    public Task A_write_to_an_image_without_its_first_refcount_block_fails_and_spares_the_header()
+    public Task Write_without_a_first_refcount_block_fails_and_spares_the_header()
         => AssertRefusedAsync(storage => storage.Write(TableOffset(storage), new byte[8]));
 
     [Fact]
-    public Task A_write_to_an_image_whose_header_is_counted_as_free_fails_and_spares_the_header()
+    public Task Write_fails_and_spares_a_header_that_is_counted_as_free()
         => AssertRefusedAsync(storage =>
         {
             Span<byte> block = stackalloc byte[8];

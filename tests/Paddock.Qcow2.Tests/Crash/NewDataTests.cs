@@ -8,7 +8,7 @@ public class NewDataTests
 
     // found by Paddock.Sim: no reference count changes here, so no barrier stood between the data and the entry that makes it visible
     [Fact]
-    public async Task A_zero_cluster_put_to_use_again_never_shows_its_old_data_after_a_power_cut()
+    public async Task Reused_zero_cluster_never_shows_old_data_after_a_power_cut()
     {
         var token = TestContext.Current.CancellationToken;
         var disk = new CrashStorage();

@@ -12,7 +12,7 @@ public class ZoneAttributeCutTests
     [InlineData(ZoneLayout.A, 512, false)]
     [InlineData(ZoneLayout.B, 4096, true)]
     [InlineData(ZoneLayout.C, 65536, false)]
-    public async Task A_cut_at_any_write_leaves_the_old_or_the_new_state(ZoneLayout layout, int cluster, bool lazy)
+    public async Task Power_cut_at_any_write_leaves_old_or_new_attributes(ZoneLayout layout, int cluster, bool lazy)
     {
         Func<IBlockDevice, ValueTask>[] changes =
         [
@@ -38,7 +38,7 @@ public class ZoneAttributeCutTests
     }
 
     [Fact]
-    public async Task A_cut_in_random_changes_leaves_the_old_or_the_new_state()
+    public async Task Power_cut_in_random_changes_leaves_old_or_new_attributes()
     {
         int seed = Environment.TickCount;
         var random = new Random(seed);
@@ -76,7 +76,7 @@ public class ZoneAttributeCutTests
     }
 
     [Fact]
-    public async Task A_reset_after_one_whose_flush_failed_takes_pointer_and_extension_away_at_once()
+    public async Task Reset_after_failed_reset_removes_pointer_and_extension_together()
     {
         var disk = new CrashStorage(await MakeAsync()) { FlushFailureLoses = false };
         await using var device = await OpenAsync(disk);

@@ -10,7 +10,7 @@ public class CompressedSizeTests
     [InlineData(Qcow2Compression.Zstd, 65536)]
     [InlineData(Qcow2Compression.Zlib, 512)]
     [InlineData(Qcow2Compression.Zlib, 2 << 20)]
-    public async Task A_file_with_compressed_clusters_always_ends_at_a_whole_sector(Qcow2Compression compression, int cluster)
+    public async Task File_with_compressed_clusters_ends_at_a_whole_sector(Qcow2Compression compression, int cluster)
     {
         const int Clusters = 20;
         var storage = new MemoryStorage();

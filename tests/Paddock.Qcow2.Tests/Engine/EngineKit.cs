@@ -30,10 +30,12 @@ internal sealed class EngineKit
         Guard = new MetadataGuard(Storage, Header, new MetadataMap(Header.Geometry), options);
         Guard.RegisterFixed();
         Order = new FlushOrder(Storage);
-        Holes = new HolePuncher(Storage, Header.Geometry, Reservation, new FreedSpace(TimeSpan.Zero, TimeProvider.System), isOn: true);
+        var freed = new FreedSpace(TimeSpan.Zero, TimeProvider.System);
+        var timer = new PunchTimer(TimeProvider.System, FreedSpaceUpkeep.Period);
+        Holes = new HolePuncher(Storage, Header.Geometry, Reservation, freed, timer, isOn: true);
         Counts = new Refcounts(Storage, Header.Geometry, Reservation, Guard, Holes, options.RefcountCacheBytes, isLazy);
         Growth = new RefcountTableGrowth(Storage, Header, Guard, Counts);
-        Allocator = new Allocator(Header.Geometry, Guard, Reservation, Counts, Growth, Holes, punchesAtFlush: true);
+        Allocator = new Allocator(Storage, Header.Geometry, Guard, Reservation, Counts, Growth, Holes, punchesAtFlush: true);
         L1 = new L1Table(Storage, Header, new ulong[L1Entries]);
         Map = new ClusterMap(
             Storage, Header.Geometry, new EngineLocks(), L1, Allocator, Guard, Reservation, Order, new DecompressedCluster(), options.L2CacheBytes);

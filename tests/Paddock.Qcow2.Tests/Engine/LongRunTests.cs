@@ -10,7 +10,7 @@ public class LongRunTests
     [InlineData(512, 64, 4L << 30)]
     [InlineData(512, 1, 64L << 30)]
     [InlineData(4096, 64, 1L << 41)]
-    public async Task Growing_a_disk_to_an_L1_table_of_many_refcount_blocks_ends_and_is_sound(int cluster, int bits, long size)
+    public async Task Growing_to_an_L1_table_of_many_refcount_blocks_leaves_a_sound_image(int cluster, int bits, long size)
     {
         var storage = new MemoryStorage();
         await Qcow2Image.CreateAsync(storage, new() { Size = 1 << 20, ClusterSize = cluster, RefcountBits = bits });
@@ -28,7 +28,7 @@ public class LongRunTests
     [InlineData(512)]
     [InlineData(1024)]
     [InlineData(4096)]
-    public async Task A_write_as_long_as_a_refcount_block_counts_ends_and_is_sound(int cluster)
+    public async Task Write_as_long_as_a_refcount_block_counts_leaves_a_sound_image(int cluster)
     {
         var storage = new MemoryStorage();
         await Qcow2Image.CreateAsync(storage, new() { Size = 32 << 20, ClusterSize = cluster, RefcountBits = 64 });

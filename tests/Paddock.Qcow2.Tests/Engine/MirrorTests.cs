@@ -9,7 +9,7 @@ public class MirrorTests
 
     [Theory]
     [MemberData(nameof(Configurations))]
-    public async Task Random_requests_read_as_from_a_raw_disk(int clusterSize, int refcountBits, int version, bool backing, bool lazy)
+    public async Task Random_requests_match_a_raw_disk(int clusterSize, int refcountBits, int version, bool backing, bool lazy)
     {
         int seed = Environment.TickCount;
         TestContext.Current.SendDiagnosticMessage($"seed {seed}");

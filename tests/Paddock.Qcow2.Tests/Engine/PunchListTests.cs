@@ -17,7 +17,7 @@ public class PunchListTests
     }
 
     [Fact]
-    public void Too_many_runs_are_refused_and_one_that_adjoins_is_not()
+    public void Too_many_runs_are_rejected_unless_adjacent()
     {
         var list = new PunchList();
         for (int i = 0; i < PunchList.MaxRuns; i++)
@@ -33,7 +33,7 @@ public class PunchListTests
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(3)]
-    public void It_holds_what_a_set_holds(int seed)
+    public void Random_operations_match_a_set(int seed)
     {
         var random = new Random(seed);
         var list = new PunchList();

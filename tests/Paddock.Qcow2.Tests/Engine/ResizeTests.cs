@@ -15,7 +15,7 @@ public class ResizeTests
     [InlineData(65536, 65536 + 512, 300 << 10)]
     [InlineData(512, 5120, 5632)]
     [InlineData(4096, 4608, 1 << 20)]
-    public async Task Growing_over_what_another_program_left_behind_the_end_reads_as_zeroes(int cluster, long cut, long grown)
+    public async Task Growth_over_leftovers_of_another_program_reads_as_zeroes(int cluster, long cut, long grown)
     {
         var storage = new PagedStorage();
         await Qcow2Image.CreateAsync(storage, new() { Size = grown, ClusterSize = cluster });
@@ -65,7 +65,7 @@ public class ResizeTests
     [InlineData(3, Preallocation.Off)]
     [InlineData(3, Preallocation.Metadata)]
     [InlineData(2, Preallocation.Full)]
-    public async Task Whichever_storage_call_fails_a_growing_disk_has_the_old_size_or_zeroes(int version, Preallocation preallocation)
+    public async Task Failed_growth_leaves_the_old_size_or_zeroes(int version, Preallocation preallocation)
     {
         const int old = 9728, grown = 70144;
         var sizes = new HashSet<long>();
@@ -95,7 +95,7 @@ public class ResizeTests
     }
 
     [Fact]
-    public async Task After_a_shrink_that_failed_anywhere_the_open_image_goes_on_soundly()
+    public async Task Open_image_stays_sound_after_a_failed_shrink()
     {
         const int size = 160 << 10;
         var data = Bytes(11, size);
@@ -127,7 +127,7 @@ public class ResizeTests
     [Theory]
     [InlineData(2)]
     [InlineData(3)]
-    public async Task Whichever_storage_call_fails_a_shrinking_disk_is_the_old_or_the_new_one(int version)
+    public async Task Failed_shrink_leaves_the_old_or_the_new_disk(int version)
     {
         const int old = 270848, cut = 4608;
         var sizes = new HashSet<long>();

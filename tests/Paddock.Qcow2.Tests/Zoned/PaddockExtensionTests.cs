@@ -13,7 +13,7 @@ public class PaddockExtensionTests
     private const int Cluster = 65536;
 
     [Fact]
-    public void The_extension_stands_byte_for_byte_as_its_document_has_it()
+    public void Extension_matches_its_documentation_byte_for_byte()
     {
         var data = new byte[PaddockExtension.Size];
         new PaddockExtension(8, new HostOffset(0x50000)).WriteTo(data);
@@ -43,7 +43,7 @@ public class PaddockExtensionTests
     [InlineData(20, 2_054u, "directory_entries is 2054, and must be at most 2053")]
     [InlineData(28, 0x50200u, "directory_offset is 328192")]
     [InlineData(28, 0x100000u, "directory_offset is 1048576")]
-    public void A_field_beyond_its_limit_is_named(int at, uint value, string problem)
+    public void Field_beyond_its_limit_is_named(int at, uint value, string problem)
     {
         var data = new byte[PaddockExtension.Size];
         new PaddockExtension(8, new HostOffset(0x50000)) { ExtensionBytes = 64 }.WriteTo(data);
@@ -54,7 +54,7 @@ public class PaddockExtensionTests
     }
 
     [Fact]
-    public async Task Read_only_and_offline_zones_stay_so_over_reopening_and_the_check_finds_nothing()
+    public async Task Read_only_and_offline_zones_persist_and_check_finds_nothing()
     {
         var storage = await Make(ZoneConditionTable.Build([0, ZoneCondition.ReadOnly, 0, ZoneCondition.Offline]));
         for (int session = 0; session < 2; session++)
@@ -80,7 +80,7 @@ public class PaddockExtensionTests
     [InlineData(11)]
     [InlineData(12)]
     [InlineData(17)]
-    public async Task A_table_that_others_wrote_over_is_ignored_with_a_warning(int at)
+    public async Task Overwritten_table_is_ignored_with_a_warning(int at)
     {
         var table = ZoneConditionTable.Build([0, ZoneCondition.ReadOnly, 0, ZoneCondition.Offline]);
         table[at] ^= 0x40;

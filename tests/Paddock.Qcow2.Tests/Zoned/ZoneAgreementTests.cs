@@ -24,7 +24,7 @@ public class ZoneAgreementTests
 
     [Theory]
     [MemberData(nameof(Commands))]
-    public async Task After_a_command_that_failed_memory_and_storage_agree(string command, bool takesEffect)
+    public async Task Memory_and_storage_agree_after_a_failed_command(string command, bool takesEffect)
     {
         bool failed = true;
         for (int step = 1; failed; step++)

@@ -13,7 +13,7 @@ public class ZoneAttributeTests
     [InlineData(ZoneLayout.A, 65536)]
     [InlineData(ZoneLayout.B, 4096)]
     [InlineData(ZoneLayout.C, 4096)]
-    public async Task Conditions_and_extensions_outlive_reopening_and_the_check_counts_their_tables(ZoneLayout layout, int cluster)
+    public async Task Conditions_and_extensions_persist_and_check_counts_their_tables(ZoneLayout layout, int cluster)
     {
         var storage = await MakeAsync(layout, cluster);
         await using (var disk = await OpenAsync(storage))
@@ -55,7 +55,7 @@ public class ZoneAttributeTests
     }
 
     [Fact]
-    public async Task What_was_gathered_for_a_zone_is_there_when_it_becomes_read_only_and_its_resource_is_free()
+    public async Task Zone_that_becomes_read_only_keeps_buffered_data_and_frees_its_resource()
     {
         var storage = await MakeAsync(active: 1);
         await using (var disk = await OpenAsync(storage))
@@ -76,7 +76,7 @@ public class ZoneAttributeTests
     }
 
     [Fact]
-    public async Task An_extension_takes_an_active_resource_and_holds_it_over_reopening_until_a_reset()
+    public async Task Extension_holds_an_active_resource_until_a_reset()
     {
         var storage = await MakeAsync(active: 1);
         await using (var disk = await OpenAsync(storage))
@@ -101,7 +101,7 @@ public class ZoneAttributeTests
     }
 
     [Fact]
-    public async Task A_conventional_zone_that_becomes_read_only_keeps_what_it_holds()
+    public async Task Read_only_conventional_zone_keeps_its_data()
     {
         var storage = await MakeAsync(conventional: 1);
         await using (var disk = await OpenAsync(storage))
@@ -123,7 +123,7 @@ public class ZoneAttributeTests
     }
 
     [Fact]
-    public async Task Wrong_zones_and_sizes_are_refused()
+    public async Task Wrong_zones_and_sizes_are_rejected()
     {
         await using var disk = await OpenAsync(await MakeAsync(conventional: 1));
         Assert.Equal(ZoneError.OutOfRange, await RefusalAsync(() => disk.Zones!.Attributes!.SetConditionAsync(8, ZoneCondition.Offline)));
@@ -135,7 +135,7 @@ public class ZoneAttributeTests
     }
 
     [Fact]
-    public async Task A_disk_that_grows_has_room_for_the_extensions_of_its_new_zones_and_one_that_shrinks_forgets_none()
+    public async Task Resizing_makes_room_for_extensions_of_new_zones_and_loses_none()
     {
         var storage = await MakeAsync(cluster: 512, zones: 4);
         await using (var disk = await OpenAsync(storage))
@@ -159,7 +159,7 @@ public class ZoneAttributeTests
     }
 
     [Fact]
-    public async Task An_amended_layout_keeps_them()
+    public async Task Layout_change_keeps_attributes()
     {
         var storage = await MakeAsync();
         await using (var disk = await OpenAsync(storage))
@@ -181,7 +181,7 @@ public class ZoneAttributeTests
     [InlineData(328)]
     [InlineData(320)]
     [InlineData(304)]
-    public async Task The_header_keeps_what_others_put_there_and_the_fields_never_cross_a_sector(int foreign)
+    public async Task Header_keeps_foreign_extensions_and_fields_never_cross_a_sector(int foreign)
     {
         // the header, 112 bytes with layout A's 56 behind them, then a foreign extension that ends near the sector's end
         var storage = await MakeAsync();
@@ -217,7 +217,7 @@ public class ZoneAttributeTests
     }
 
     [Fact]
-    public async Task A_backing_files_name_moves_out_of_the_way()
+    public async Task Backing_file_name_is_moved_to_make_room_for_an_extension()
     {
         var storage = new PagedStorage("image");
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions
@@ -235,7 +235,7 @@ public class ZoneAttributeTests
     }
 
     [Fact]
-    public async Task An_extension_of_a_later_revision_keeps_its_further_fields_and_an_unknown_version_is_not_touched()
+    public async Task Later_revision_keeps_its_further_fields_and_unknown_version_is_unchanged()
     {
         var storage = await MakeAsync();
         var header = new byte[4096];

@@ -46,7 +46,7 @@ public class ZoneLayoutAmendTests
     [Theory]
     [InlineData(ZoneLayout.A, ZoneLayout.C)]
     [InlineData(ZoneLayout.C, ZoneLayout.A)]
-    public async Task A_power_cut_leaves_one_layout_or_the_other_and_the_same_zones(ZoneLayout from, ZoneLayout to)
+    public async Task Power_cut_leaves_old_or_new_layout_and_the_same_zones(ZoneLayout from, ZoneLayout to)
     {
         var image = new PagedStorage();
         await using (var made = await CreateAsync(from, 4096, maxAppend: 0))
@@ -92,7 +92,7 @@ public class ZoneLayoutAmendTests
     }
 
     [Fact]
-    public async Task A_layout_that_would_lose_the_append_limit_is_refused_and_nothing_changes()
+    public async Task Layout_that_would_lose_the_append_limit_is_rejected()
     {
         await using var storage = await CreateAsync(ZoneLayout.A, 4096, maxAppend: 8192);
         await using (var disk = await OpenAsync(storage))
@@ -126,7 +126,7 @@ public class ZoneLayoutAmendTests
     }
 
     [Fact]
-    public async Task Layout_c_images_of_others_with_zones_smaller_than_a_cluster_open_and_are_written()
+    public async Task Foreign_layout_C_image_with_zones_below_a_cluster_is_writable()
     {
         // made as layout a, and its extension and table rewritten as another program would
         await using var storage = new MemoryStorage();
@@ -160,7 +160,7 @@ public class ZoneLayoutAmendTests
     }
 
     [Fact]
-    public async Task An_image_without_zones_has_no_layout_to_change()
+    public async Task Layout_change_of_a_plain_image_is_rejected()
     {
         await using var storage = new MemoryStorage();
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = 1 << 20 });

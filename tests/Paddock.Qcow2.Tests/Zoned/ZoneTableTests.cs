@@ -14,7 +14,7 @@ public class ZoneTableTests
     [InlineData(ZoneLayout.A)]
     [InlineData(ZoneLayout.B)]
     [InlineData(ZoneLayout.C)]
-    public void A_table_in_any_order_and_with_either_flag_is_understood_and_its_own_format_is_taken_first(ZoneLayout layout)
+    public void Table_of_either_byte_order_and_flag_is_read_and_the_layouts_own_format_preferred(ZoneLayout layout)
     {
         var zones = Zones(conventional: 2);
         foreach (bool little in new[] { true, false })
@@ -52,7 +52,7 @@ public class ZoneTableTests
     [InlineData(Zone + 512, false)]
     [InlineData(1L << 59, false)]
     [InlineData(long.MinValue, false)]
-    public void An_entry_stands_in_its_zone_at_a_sector(long inside, bool valid)
+    public void Entry_is_a_sector_inside_its_zone(long inside, bool valid)
     {
         var zones = Zones(conventional: 0);
         foreach (var layout in Enum.GetValues<ZoneLayout>())
@@ -66,7 +66,7 @@ public class ZoneTableTests
     }
 
     [Fact]
-    public async Task A_disk_of_a_million_zones_opens_and_reports_its_last()
+    public async Task Disk_of_a_million_zones_opens_and_reports_its_last_zone()
     {
         const int Count = 1_048_576;
         var storage = new KeptStorage(new MemoryStorage());
@@ -114,7 +114,7 @@ public class ZoneTableTests
     }
 
     [Fact]
-    public async Task A_corrupt_entry_is_kept_as_it_is_when_its_neighbours_are_written_back()
+    public async Task Corrupt_entry_is_unchanged_when_its_neighbours_are_written_back()
     {
         var storage = await Qcow2.Tests.Check.SampleTests.LoadAsync("z64-leakfixed");
         var kept = new KeptStorage(storage);

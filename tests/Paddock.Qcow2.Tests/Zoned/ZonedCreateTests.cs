@@ -33,7 +33,7 @@ public class ZonedCreateTests
 
     [Theory]
     [MemberData(nameof(Refused))]
-    public async Task An_option_that_makes_no_disk_is_refused_by_name_and_nothing_is_written(string named, ZonedCreateOptions zoned)
+    public async Task Invalid_option_is_rejected_by_name_before_anything_is_written(string named, ZonedCreateOptions zoned)
     {
         var storage = new MemoryStorage();
         long size = named == "zones" ? 1 << 30 : 64 * MiB;
@@ -45,7 +45,7 @@ public class ZonedCreateTests
     }
 
     [Fact]
-    public async Task Each_refusal_has_a_message_of_its_own()
+    public async Task Each_rejection_has_its_own_message()
     {
         var messages = new List<string>();
         foreach (var row in Refused)
@@ -61,7 +61,7 @@ public class ZonedCreateTests
     }
 
     [Fact]
-    public async Task A_version_2_image_takes_no_zones()
+    public async Task Version_2_image_with_zones_cannot_be_created()
         => await Assert.ThrowsAsync<BlockException>(
             async () => await Qcow2Image.CreateAsync(
                 new MemoryStorage(), new Qcow2CreateOptions { Size = 64 * MiB, Version = 2, Zoned = Plain }));
@@ -71,7 +71,7 @@ public class ZonedCreateTests
     [InlineData(2, 3, 2, 3)]
     [InlineData(2, 0, 2, 0)]
     [InlineData(0, 0, 0, 0)]
-    public async Task The_open_limit_is_the_active_one_where_only_that_is_given(uint open, uint active, uint storedOpen, uint storedActive)
+    public async Task Open_limit_defaults_to_the_active_limit(uint open, uint active, uint storedOpen, uint storedActive)
     {
         var limits = await Make(Plain with { MaxOpenZones = open, MaxActiveZones = active });
         Assert.Equal((storedOpen, storedActive), (limits.MaxOpenZones, limits.MaxActiveZones));
@@ -83,7 +83,7 @@ public class ZonedCreateTests
     [InlineData(0, 100, 0, 0)] // the open limit follows, and must not make an image that is refused
     [InlineData(5, 6, 5, 0)]
     [InlineData(5, 5, 5, 5)]
-    public async Task Layout_C_knows_no_limit_that_limits_nothing(uint open, uint active, uint storedOpen, uint storedActive)
+    public async Task Layout_C_omits_a_limit_that_limits_nothing(uint open, uint active, uint storedOpen, uint storedActive)
     {
         var limits = await Make(Plain with { Layout = ZoneLayout.C, ConventionalZones = 2, MaxOpenZones = open, MaxActiveZones = active });
         Assert.Equal((storedOpen, storedActive), (limits.MaxOpenZones, limits.MaxActiveZones));
@@ -94,7 +94,7 @@ public class ZonedCreateTests
     [InlineData((64 * MiB) - 512, 8)]
     [InlineData((56 * MiB) + 512, 8)]
     [InlineData(512, 1)]
-    public async Task A_disk_that_is_no_multiple_of_its_zones_has_a_smaller_last_one(long size, int zones)
+    public async Task Last_zone_is_smaller_if_the_size_is_no_multiple_of_the_zone_size(long size, int zones)
     {
         var limits = await Make(Plain with { ZoneCapacity = 6 * MiB }, size);
         Assert.Equal((zones, 8 * MiB, 6 * MiB), (limits.ZoneCount, limits.ZoneSize, limits.ZoneCapacity));

@@ -31,7 +31,7 @@ public class ZonedExtensionTests
     [InlineData(ZoneLayout.A, "0100000000800000006000000000000200000008000000050000000400020000000000000000004000000000 00030000")]
     [InlineData(ZoneLayout.B, "01000000 00000008 0000000000800000 0000000000600000 00000002 00000005 00000004 00020000 0000000000030000")]
     [InlineData(ZoneLayout.C, "01000000 00000008 0000000000800000 0000000000600000 0000000000030000 00000002 00000005 00000004")]
-    public void Each_layout_stands_byte_for_byte_as_the_specification_has_it_and_is_told_from_the_others(ZoneLayout layout, string hex)
+    public void Each_layout_matches_the_specification_and_is_distinguished_from_the_others(ZoneLayout layout, string hex)
     {
         var expected = Convert.FromHexString(hex.Replace(" ", "", StringComparison.Ordinal));
         var zoned = Some with { Layout = layout };
@@ -50,7 +50,7 @@ public class ZonedExtensionTests
     [InlineData(47)]
     [InlineData(49)]
     [InlineData(1000)]
-    public void An_extension_of_another_size_is_refused(int size)
+    public void Extension_of_another_size_is_rejected(int size)
     {
         var data = new byte[size];
         data.AsSpan(0, Math.Min(1, size)).Fill(1);
@@ -61,7 +61,7 @@ public class ZonedExtensionTests
     [Theory]
     [InlineData(2)]
     [InlineData(255)]
-    public void An_unknown_zone_model_is_refused_and_named(byte model)
+    public void Unknown_zone_model_is_rejected_by_name(byte model)
     {
         foreach (int size in new[] { 44, 48 })
         {
@@ -96,7 +96,7 @@ public class ZonedExtensionTests
     [InlineData(40, 8, FileLength, "zonedmeta_offset")]
     [InlineData(40, 8, long.MinValue, "zonedmeta_offset")]
     [InlineData(40, 8, -65536, "zonedmeta_offset")]
-    public void A_field_of_layout_A_beyond_its_limit_is_refused_and_named(int at, int size, long value, string field)
+    public void Field_of_layout_A_beyond_its_limit_is_rejected_by_name(int at, int size, long value, string field)
         => Refuses(ZonedExtension.Write(Some), at, size, value, field);
 
     [Theory]
@@ -111,7 +111,7 @@ public class ZonedExtensionTests
     [InlineData(32, 4, 9, "conventional_zones")]
     [InlineData(36, 4, 3, "max_active_zones")]
     [InlineData(40, 4, 6, "max_open_zones")]
-    public void A_field_of_layout_C_beyond_its_limit_is_refused_and_named(int at, int size, long value, string field)
+    public void Field_of_layout_C_beyond_its_limit_is_rejected_by_name(int at, int size, long value, string field)
         => Refuses(ZonedExtension.Write(Some with { Layout = ZoneLayout.C }), at, size, value, field);
 
     [Fact]
@@ -125,7 +125,7 @@ public class ZonedExtensionTests
     }
 
     [Fact]
-    public void A_table_that_does_not_fit_between_its_offset_and_the_end_of_the_file_is_refused()
+    public void Table_beyond_the_end_of_the_file_is_rejected()
     {
         var data = ZonedExtension.Write(Some);
         Assert.NotNull(ZonedExtension.Read(data, DiskSize, Cluster, 0x30000 + 64));
@@ -154,7 +154,7 @@ public class ZonedExtensionTests
     }
 
     [Fact]
-    public void Random_extensions_are_read_or_refused_and_nothing_else()
+    public void Random_extensions_are_read_or_rejected()
     {
         const int Seed = 20231;
         var random = new Random(Seed);

@@ -28,7 +28,7 @@ public class ZonedFailureTests
     }
 
     [Fact]
-    public async Task A_reset_after_a_failed_flush_carries_no_pointer_that_the_flush_did_not_reach()
+    public async Task Reset_after_failed_flush_writes_no_pointer_of_that_flush()
     {
         var storage = await Make();
         await using var disk = await Open(storage);
@@ -47,7 +47,7 @@ public class ZonedFailureTests
     }
 
     [Fact]
-    public async Task A_reset_whose_table_write_failed_reaches_the_storage_with_the_next_flush()
+    public async Task Reset_whose_table_write_failed_is_written_by_the_next_flush()
     {
         var storage = await Make();
         await using (var disk = await Open(storage))
@@ -63,7 +63,7 @@ public class ZonedFailureTests
     }
 
     [Fact]
-    public async Task Reset_is_tried_once_more_after_a_write_that_failed()
+    public async Task Reset_is_retried_once_after_a_failed_write()
     {
         var storage = await Make();
         await using var disk = await Open(storage);
@@ -75,7 +75,7 @@ public class ZonedFailureTests
     }
 
     [Fact]
-    public async Task A_read_only_disk_keeps_its_pointers_in_memory_too()
+    public async Task Read_only_disk_leaves_its_pointers_unchanged()
     {
         var storage = await Make();
         await using var disk = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { ReadOnly = true });
@@ -95,7 +95,7 @@ public class ZonedFailureTests
     [InlineData(0, long.MaxValue)]
     [InlineData(long.MinValue, long.MinValue)]
     [InlineData(0, long.MinValue)]
-    public async Task A_range_of_any_numbers_is_refused_and_not_more(long offset, long length)
+    public async Task Extreme_ranges_are_rejected_without_other_failures(long offset, long length)
     {
         await using var disk = await Open(await Make());
         var refused = await Assert.ThrowsAsync<ZoneException>(async () => await disk.Zones!.ManageAsync(ZoneAction.Reset, offset, length));

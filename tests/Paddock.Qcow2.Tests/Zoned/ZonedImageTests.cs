@@ -29,7 +29,7 @@ public class ZonedImageTests
     }
 
     [Fact]
-    public async Task A_refused_write_changes_nothing_and_says_where_the_pointer_is()
+    public async Task Rejected_write_changes_nothing_and_reports_the_write_pointer()
     {
         var storage = await Make(2);
         await using var disk = await Open(storage);
@@ -61,7 +61,7 @@ public class ZonedImageTests
     }
 
     [Fact]
-    public async Task The_least_recently_written_open_zone_makes_room()
+    public async Task Least_recently_written_open_zone_is_closed_to_make_room()
     {
         var storage = await Make(5, open: 2, active: 3);
         await using var disk = await Open(storage);
@@ -80,7 +80,7 @@ public class ZonedImageTests
     [InlineData(Zone + 512, 65536)]
     [InlineData(1536, 512)]
     [InlineData(4096, 65536)]
-    public async Task Random_requests_keep_the_disk_as_a_model_has_it(int zoneSize, int clusterSize)
+    public async Task Random_requests_match_the_zone_model(int zoneSize, int clusterSize)
     {
         int seed = Environment.TickCount;
         var random = new Random(seed);

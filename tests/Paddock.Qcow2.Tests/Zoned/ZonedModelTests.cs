@@ -26,7 +26,7 @@ public class ZonedModelTests
 
     [Theory]
     [MemberData(nameof(Shapes))]
-    public async Task Random_requests_give_what_the_plain_model_gives(int seed, int cluster, ZoneLayout layout)
+    public async Task Random_requests_match_the_plain_model(int seed, int cluster, ZoneLayout layout)
     {
         var random = new Random(seed);
         var options = Shape(random, layout, cluster, out long length);

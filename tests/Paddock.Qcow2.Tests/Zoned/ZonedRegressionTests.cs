@@ -6,7 +6,7 @@ namespace Paddock.Qcow2.Tests.Zoned;
 public class ZonedRegressionTests
 {
     [Fact]
-    public async Task A_read_far_behind_the_pointer_gives_zeroes_while_data_gathers_in_the_zone()
+    public async Task Read_far_above_the_write_pointer_returns_zeroes_while_data_is_buffered()
     {
         await using var disk = await OpenAsync(await CreateAsync(1 << 20, 1 << 20, 65536));
         await disk.WriteAsync(0, new byte[512]);

@@ -14,7 +14,7 @@ public class ZonedResizeFailureTests
     [InlineData(Zones - 4, Zones)]
     [InlineData(Zones + 70, Zones)]
     [InlineData(Zones, 2)]
-    public async Task Whichever_step_fails_what_is_flushed_afterwards_is_there_when_it_is_opened_again(int before, int after)
+    public async Task Data_flushed_after_any_failed_step_is_there_after_reopening(int before, int after)
     {
         var failures = new List<long>();
         bool failed = true;
@@ -44,7 +44,7 @@ public class ZonedResizeFailureTests
     }
 
     [Fact]
-    public async Task What_grew_is_read_and_written_although_nothing_could_be_reserved_for_it()
+    public async Task Growth_is_usable_without_reserved_space()
     {
         var storage = await Make(4);
         await using var disk = await Open(storage);
@@ -61,7 +61,7 @@ public class ZonedResizeFailureTests
     }
 
     [Fact]
-    public async Task A_size_that_is_refused_leaves_no_clusters_behind()
+    public async Task Rejected_size_leaks_no_clusters()
     {
         const int large = 16 << 20;
         var storage = await Make(Zones, large);
@@ -83,7 +83,7 @@ public class ZonedResizeFailureTests
     [Theory]
     [InlineData("l1_grow_alloc_table", Zones + 100)]
     [InlineData("flush_to_os", Zones + 1)]
-    public async Task A_growth_that_fails_before_the_header_gives_the_new_tables_place_back(string at, int zones)
+    public async Task Growth_that_fails_before_the_header_frees_the_new_table(string at, int zones)
     {
         var storage = await Make(Zones);
         await using (var disk = await Open(storage))

@@ -37,7 +37,7 @@ public class ZonedSampleTests
 
     [Theory]
     [MemberData(nameof(Samples))]
-    public async Task A_sample_opens_with_the_conditions_and_pointers_of_its_table(string name, ZoneCondition[] conditions, long[] pointers)
+    public async Task Sample_opens_with_the_conditions_and_pointers_of_its_table(string name, ZoneCondition[] conditions, long[] pointers)
     {
         await using var disk = await Open(name);
         var zones = await Report(disk);
@@ -69,7 +69,7 @@ public class ZonedSampleTests
     }
 
     [Fact]
-    public async Task A_capacity_below_the_zone_size_is_enforced_on_what_the_proposal_wrote_beyond_it()
+    public async Task Zone_capacity_is_enforced_on_images_that_the_proposal_filled_beyond_it()
     {
         // Zone 4 took 7 MiB of data in a zone of 6 MiB capacity: FULL, and what lies beyond the capacity reads as zeroes.
         await using var disk = await Open("z64-cap6");
@@ -79,7 +79,7 @@ public class ZonedSampleTests
     }
 
     [Fact]
-    public async Task Data_that_lies_above_a_pointer_reads_as_zeroes()
+    public async Task Data_above_a_write_pointer_reads_as_zeroes()
     {
         await using var disk = await Open("z64-foreign");
         var read = new byte[65536];
@@ -88,11 +88,11 @@ public class ZonedSampleTests
     }
 
     [Fact]
-    public async Task A_version_2_image_with_zones_is_refused()
+    public async Task Version_2_image_with_zones_is_rejected()
         => await Assert.ThrowsAsync<BlockException>(async () => await Open("z64-v2"));
 
     [Fact]
-    public async Task An_image_with_the_bit_and_no_zones_is_an_ordinary_one_with_a_warning()
+    public async Task Image_with_the_zoned_bit_and_no_zones_opens_as_plain_with_a_warning()
     {
         await using var disk = await Open("nz64-bit5");
         Assert.Null(disk.Zones);
