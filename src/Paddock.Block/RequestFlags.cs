@@ -21,7 +21,7 @@ public enum ZeroFlags
     /// <summary>Durable on completion.</summary>
     Fua = 1,
 
-    /// <summary>The storage under the range may be given back.</summary>
+    /// <summary>The storage of the range may be released.</summary>
     MayUnmap = 2,
 
     /// <summary>Fail with <see cref="BlockError.NotSupported"/> rather than write buffers of zeroes.</summary>

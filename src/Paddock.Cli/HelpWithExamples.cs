@@ -43,7 +43,7 @@ internal sealed class HelpWithExamples(HelpAction usual) : SynchronousCommandLin
         return code;
     }
 
-    // one argument takes both words of `paddock resize`, since the first may be left out
+    // `paddock resize` has one argument for two values, since the first is optional
     private static string Plain(string help)
     {
         const string Given = $"<{ResizeCommand.Arguments}>", Wanted = "[<IMAGE>] <SIZE>";

@@ -12,7 +12,7 @@ public sealed class ToolContext
     /// <summary>The name that messages begin with, such as <c>qemu-img</c>.</summary>
     public required string Program { get; init; }
 
-    /// <summary>Standard output, buffered: flushed when full, at exit, and where a tool says so.</summary>
+    /// <summary>Standard output, buffered: flushed when full, at exit, and when a tool flushes it.</summary>
     public required TextWriter Out { get; init; }
 
     /// <summary>Standard error, flushed after each message.</summary>

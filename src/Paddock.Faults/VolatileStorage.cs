@@ -23,7 +23,7 @@ internal sealed class VolatileStorage : IStorage
     private readonly SectorCache _cache;
     private readonly CacheDrain _drain;
 
-    /// <param name="below">What is durable once it is flushed; owned until <see cref="CutAsync"/> gives it back.</param>
+    /// <param name="below">What is durable once it is flushed; owned until <see cref="CutAsync"/> returns it.</param>
     /// <param name="size">Bytes of data that the cache holds before it writes the oldest through; at least <see cref="MinSize"/>.</param>
     public VolatileStorage(IStorage below, long size)
     {

@@ -71,7 +71,7 @@ internal sealed class ZeroRanges
             : (false, Math.Min(end, _ranges[at].Start));
     }
 
-    /// <summary>Whether some of a range may give its space back.</summary>
+    /// <summary>Whether space of a part of the range may be released.</summary>
     public bool MayUnmapIn(long start, long end)
     {
         for (int at = FirstBehind(start); at < _ranges.Count && _ranges[at].Start < end; at++)

@@ -30,7 +30,7 @@ public sealed class DhChapKey
     public DhChapHash? Hash => _hash;
 
     /// <summary>Reads a key.</summary>
-    /// <exception cref="FormatException">It is none; the message says why, and does not repeat it.</exception>
+    /// <exception cref="FormatException">Not a key; the message gives the reason and does not repeat the key.</exception>
     public static DhChapKey Parse(string text)
     {
         string[] parts = text.Split(':');
@@ -87,7 +87,7 @@ public sealed class DhChapKey
     /// <summary>Says nothing of the secret.</summary>
     public override string ToString() => $"a key of {Length} bytes";
 
-    /// <summary>The key as its owner uses it: bound to the owner's name where the key says so.</summary>
+    /// <summary>The key as its owner uses it: transformed for the name of the owner if the key requires it.</summary>
     internal byte[] For(string nqn) => _hash is { } hash
         ? CryptographicOperations.HmacData(hash.Algorithm(), _secret, Encoding.UTF8.GetBytes(nqn + "NVMe-over-Fabrics"))
         : _secret;

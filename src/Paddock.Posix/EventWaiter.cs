@@ -24,7 +24,7 @@ internal sealed unsafe class EventWaiter : IDisposable
             : throw new IOException($"an epoll cannot be had: {Errno.Describe(Marshal.GetLastPInvokeError())}");
     }
 
-    /// <summary>Waits for this one too; if it stands above 0 already, the next wait ends at once. It outlives this object's use.</summary>
+    /// <summary>Adds an event; if its counter is above 0 already, the next wait ends at once. The event must outlive its use here.</summary>
     /// <exception cref="IOException">It cannot be waited for.</exception>
     public void Add(EventDescriptor waited)
     {

@@ -78,7 +78,7 @@ internal sealed class LongWorkClient : IDisposable
 
     internal static BlockException Cancelled() => new(BlockError.Cancelled, "the request was cancelled: its client is gone, or the server stops");
 
-    /// <summary>Gives the turn back and gets in line for the next.</summary>
+    /// <summary>Releases the turn and queues for the next one.</summary>
     internal void Wait(LongTurn turn)
     {
         lock (_work.Lock)

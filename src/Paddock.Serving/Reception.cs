@@ -80,7 +80,7 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
     /// </summary>
     public TimeSpan LeavingPatience { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>The clients of now.</summary>
+    /// <summary>Current clients.</summary>
     public TClient[] Clients
     {
         get

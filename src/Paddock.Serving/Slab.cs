@@ -1,13 +1,13 @@
 namespace Paddock.Serving;
 
-/// <summary>What is given back when a piece was sent.</summary>
+/// <summary>Memory to release after a piece was sent.</summary>
 internal interface IReleasable
 {
-    /// <summary>Gives it back.</summary>
+    /// <summary>Releases it.</summary>
     void Release();
 }
 
-/// <summary>A pinned array that several requests may hold; the last to let go gives it back to its pool.</summary>
+/// <summary>A pinned array that several requests may hold; the last one to release it returns it to its pool.</summary>
 internal sealed class Slab : IReleasable
 {
     private readonly SlabPool _pool;

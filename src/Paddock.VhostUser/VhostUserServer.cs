@@ -8,7 +8,7 @@ namespace Paddock.VhostUser;
 
 /// <summary>
 /// Serves a disk to virtual machines over vhost-user. One front end at a time: the next waits in the listener's queue until the one
-/// before has left, and takes up its requests in flight if it gives their record back. The disk is not owned.
+/// before has disconnected, and resumes its requests in flight if it passes their record. The disk is not owned.
 /// </summary>
 public sealed class VhostUserServer : IAsyncDisposable
 {

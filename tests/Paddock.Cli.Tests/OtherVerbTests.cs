@@ -18,7 +18,7 @@ public partial class OtherVerbTests
     }
 
     [Fact]
-    public async Task Check_names_leaks_and_corruptions_by_its_exit_code_and_mends_them()
+    public async Task Check_reports_leaks_and_corruptions_by_exit_code_and_repairs_them()
     {
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 64M --zone-size 8M");

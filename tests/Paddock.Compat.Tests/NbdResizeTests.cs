@@ -45,7 +45,7 @@ public sealed class NbdResizeTests : IDisposable
     }
 
     [Fact]
-    public async Task A_server_of_others_keeps_its_size_and_our_qemu_img_says_so()
+    public async Task Resize_of_another_server_is_rejected_by_our_qemu_img()
     {
         string image = At("a.raw"), socket = At("s"), uri = $"nbd+unix:///?socket={socket}";
         await File.WriteAllBytesAsync(image, new byte[Size], Token);

@@ -90,7 +90,7 @@ public class UnsupportedTests
     [InlineData("convert -l before -O raw @i @out")]
     [InlineData("convert --bitmaps -O qcow2 @i @out")]
     [InlineData("bitmap --add @i b")]
-    public async Task What_needs_a_feature_that_is_missing_ends_with_1_and_says_so(string line)
+    public async Task Unsupported_feature_is_reported_with_exit_code_1(string line)
     {
         using var peer = new ImgPeer();
         await peer.OursAsync("create -q -f qcow2 @i 1M");

@@ -91,7 +91,7 @@ public sealed class ResizeTests
     }
 
     [Fact]
-    public async Task Another_connection_is_held_to_the_size_of_now()
+    public async Task Another_connection_is_validated_against_the_current_size()
     {
         await using var bench = Serve();
         using var first = bench.Connect();

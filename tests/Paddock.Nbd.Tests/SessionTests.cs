@@ -98,7 +98,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task A_read_only_export_refuses_changes_and_says_so()
+    public async Task Read_only_export_reports_itself_and_rejects_changes()
     {
         await using var bench = new Bench(null, new NbdExport { Name = "", Device = Bench.Disk().Device, ReadOnly = true });
         using var client = bench.Connect();

@@ -137,7 +137,7 @@ public sealed class LongWorkTests
     }
 
     [Fact]
-    public async Task A_request_that_fails_gives_its_turn_back()
+    public async Task Failed_request_releases_its_turn()
     {
         using var client = new LongWork(1).Open();
         await Assert.ThrowsAsync<InvalidOperationException>(() => client.RunAsync(_ => throw new InvalidOperationException("broken")));

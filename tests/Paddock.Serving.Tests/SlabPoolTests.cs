@@ -38,7 +38,7 @@ public class SlabPoolTests
         Assert.NotNull(pool.TryRent(Small));
     }
 
-    // rents so many at once and gives them back
+    // rents that many at once and returns them
     private static HashSet<Slab> Turn(SlabPool pool, int size, int count)
     {
         var slabs = Enumerable.Range(0, count).Select(_ => pool.Rent(size)).ToHashSet();

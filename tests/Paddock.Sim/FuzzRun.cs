@@ -5,7 +5,7 @@ using Paddock.Testing;
 namespace Paddock.Sim;
 
 /// <summary>
-/// One hostile image: opened, described, read, checked, sometimes written and mended. Only <see cref="BlockException"/> may come out, in
+/// One hostile image: opened, described, read, checked, sometimes written and repaired. Only <see cref="BlockException"/> may come out, in
 /// bounded time and memory.
 /// </summary>
 internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedStorage> corpus) : SimRun(seed, options)

@@ -2,7 +2,7 @@ namespace Paddock.Sim;
 
 /// <summary>
 /// Runs the tasks of one simulation on one thread, so that a seed decides their order. Requests of the simulated disk wait here
-/// (<see cref="HoldAsync"/>) and are let go in random order when nothing else can run.
+/// (<see cref="HoldAsync"/>) and are released in random order when nothing else can run.
 /// </summary>
 /// <param name="seed">Decides which request goes next.</param>
 internal sealed class SimContext(int seed) : SynchronizationContext

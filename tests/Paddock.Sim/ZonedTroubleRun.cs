@@ -6,7 +6,7 @@ namespace Paddock.Sim;
 
 /// <summary>
 /// A zoned image on a file system that fills up, or whose flush fails. As for plain ones; and after a zone command that failed memory and
-/// storage agree, resets of a full disk succeed, and no pointer ever stands above data that is lost.
+/// storage agree, resets of a full disk succeed, and no write pointer is ever beyond lost data.
 /// </summary>
 internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trouble) : SimRun(seed, options)
 {

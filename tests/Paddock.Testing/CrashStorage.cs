@@ -34,7 +34,7 @@ public sealed class CrashStorage : IStorage
     /// <summary>The power goes when this flush, counted from 1, is to begin; 0 is never.</summary>
     public int CutAtSync { get; set; }
 
-    /// <summary>One in how many changing requests and flushes fails; 0 is none.</summary>
+    /// <summary>One in how many changing requests and flushes fails; 0: none.</summary>
     public int FaultOneIn { get; set; }
 
     /// <summary>True when half of the writes that fail take effect all the same.</summary>
@@ -58,7 +58,7 @@ public sealed class CrashStorage : IStorage
     /// </summary>
     public long Capacity { get; set; }
 
-    /// <summary>The flush, counted from 1 over all flushes asked for, that fails; 0 is none.</summary>
+    /// <summary>The flush, counted from 1 over all flushes asked for, that fails; 0: none.</summary>
     public int FailFlush { get; set; }
 
     /// <summary>

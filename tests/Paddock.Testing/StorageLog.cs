@@ -9,7 +9,7 @@ public enum StorageStep
     /// <summary>A range was made to read as zeroes.</summary>
     Zero,
 
-    /// <summary>A range's space was given back.</summary>
+    /// <summary>The space of a range was released.</summary>
     Discard,
 
     /// <summary>The length was set.</summary>

@@ -47,7 +47,7 @@ public class HandshakeLimitTests
         frontEnd.Write(ring, 0, new byte[512]);
     }
 
-    /// <summary>A clock whose timers run when the test says so.</summary>
+    /// <summary>A clock whose timers are fired by the test.</summary>
     private sealed class HandClock : TimeProvider
     {
         private readonly List<Handle> _timers = [];

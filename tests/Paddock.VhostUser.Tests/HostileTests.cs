@@ -132,7 +132,7 @@ public class HostileTests
     [InlineData(0x7f12_0019_0000UL, 32768u)]
     [InlineData(0x7f12_0010_0000UL, 3u)]
     [InlineData(0x7f12_0010_0001UL, 16u)]
-    public async Task A_ring_that_does_not_lie_in_memory_stands_still_and_says_so(ulong descriptors, uint size)
+    public async Task Ring_outside_of_memory_is_stopped_and_reported(ulong descriptors, uint size)
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);
@@ -174,7 +174,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task A_broken_ring_is_stopped_and_can_be_set_up_anew()
+    public async Task Broken_ring_is_stopped_and_can_be_set_up_again()
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);

@@ -46,7 +46,7 @@ public class ExtensionTests
     }
 
     [Fact]
-    public void A_full_zone_keeps_it_and_gives_its_resources_back()
+    public void Full_zone_keeps_its_extension_and_frees_its_resources()
     {
         var zones = Disk.Of(2, active: 1);
         zones.Extend(0);

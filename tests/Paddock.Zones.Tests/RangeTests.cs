@@ -118,7 +118,7 @@ public class RangeTests
     }
 
     [Fact]
-    public void A_close_that_meets_an_empty_zone_succeeds_and_says_so()
+    public void Close_of_an_empty_zone_succeeds_and_reports_it()
     {
         var zones = Disk.Of(3);
         zones.Put(0, ZoneCondition.ImplicitlyOpen);

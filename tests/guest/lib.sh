@@ -46,7 +46,7 @@ depmod() {
     "$tools/usr/lib64/ld-linux-x86-64.so.2" --argv0 depmod --library-path "$tools/usr/lib/x86_64-linux-gnu" "$tools/usr/bin/kmod" "$@"
 }
 
-# in_own_network SCRIPT ARGUMENT...: starts the script anew in a network namespace of its own, where a guest on a TAP device is about three times
+# in_own_network SCRIPT ARGUMENT...: restarts the script in a network namespace of its own, where a guest on a TAP device is about three times
 # as fast as on QEMU's user network. Root, or a kernel that lets users make namespaces, is needed: elsewhere the user network has to do.
 # It leaves in $listen the address where a server must listen for a guest to reach it at 10.0.2.2. PADDOCK_GUEST_NET=user|tap chooses.
 in_own_network() {

@@ -76,7 +76,7 @@ internal sealed class RequestGate
     }
 
     // since the gate was closed a counter only falls, but for those who look in and leave, and each of them comes here again. One who comes late,
-    // when the gate is closed anew, tells those of his own time, who know already
+    // a gate that is closed again has new waiters; only those of this closing are notified
     private void TellIfEmpty(Closed closed)
     {
         for (int i = 0; i < Counters; i++)

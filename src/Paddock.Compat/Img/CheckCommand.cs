@@ -6,7 +6,7 @@ using Paddock.Qcow2;
 
 namespace Paddock.Compat.Img;
 
-/// <summary><c>check</c>: finds, and mends where asked, faults in an image.</summary>
+/// <summary><c>check</c>: checks an image and repairs it on request.</summary>
 internal static class CheckCommand
 {
     private const int Failed = 1, Corrupt = 2, Leaky = 3, NotSupported = 63;

@@ -68,7 +68,7 @@ internal sealed class RequestLoop(IBlockDevice device, RequestPlan plan) : IDisp
         }
     }
 
-    /// <summary>Gives back what the loop waited with.</summary>
+    /// <summary>Releases the wait handles of the loop.</summary>
     public void Dispose() => _slots.Dispose();
 
     private async ValueTask SendAsync()

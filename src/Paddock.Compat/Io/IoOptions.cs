@@ -21,7 +21,7 @@ internal static class IoOptions
     /// <summary>The settings of a reopened image.</summary>
     /// <param name="opened">What it was opened with.</param>
     /// <param name="cache">The new cache mode; null keeps it.</param>
-    /// <param name="options">Options that replace those of before; null for none.</param>
+    /// <param name="options">Options that replace the previous ones; null for none.</param>
     public static (string Name, OpenSettings Settings) Reopened((string Name, OpenSettings Settings, bool ImageOpts) opened, string? cache, string? options)
     {
         var settings = opened.Settings;

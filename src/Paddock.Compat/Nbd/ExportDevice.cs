@@ -11,7 +11,7 @@ internal enum ZeroDetection
     /// <summary>They become zero ranges that keep their space.</summary>
     On,
 
-    /// <summary>They become zero ranges that may give their space back.</summary>
+    /// <summary>They become zero ranges whose space may be released.</summary>
     Unmap,
 }
 

@@ -17,7 +17,7 @@ internal readonly record struct SizeChange
     }
 
     /// <summary>The new size.</summary>
-    /// <param name="now">The size of now, in bytes.</param>
+    /// <param name="now">The current size, in bytes.</param>
     /// <exception cref="ToolException">It is not positive, or above 2^63 - 1.</exception>
     public long Of(long now)
     {

@@ -35,8 +35,8 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         _finish = Finish;
     }
 
-    /// <summary>Begins anew.</summary>
-    /// <param name="request">What is asked.</param>
+    /// <summary>Starts another request with this object.</summary>
+    /// <param name="request">The request.</param>
     /// <param name="bytes">Bytes that it counts for.</param>
     public void Begin(in NbdRequest request, int bytes)
     {

@@ -94,7 +94,7 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
         _plain.Abort();
     }
 
-    /// <summary>It is never run: gives its memory back.</summary>
+    /// <summary>Releases the memory of a request that is never run.</summary>
     public void GiveUp() => buffer.Release();
 
     /// <inheritdoc/>

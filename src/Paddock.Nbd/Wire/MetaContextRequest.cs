@@ -16,7 +16,7 @@ namespace Paddock.Nbd.Wire;
 /// <param name="Queries">Contexts, or leading parts of their names.</param>
 internal readonly record struct MetaContextRequest(string Name, string[] Queries)
 {
-    /// <exception cref="NbdProtocolException">Lengths that do not add up to the payload's, or texts that are none.</exception>
+    /// <exception cref="NbdProtocolException">Lengths that do not match the payload, or invalid text.</exception>
     public static MetaContextRequest Parse(ReadOnlySpan<byte> from)
     {
         string name = NbdString.Parse(nameof(MetaContextRequest), from, out int at);

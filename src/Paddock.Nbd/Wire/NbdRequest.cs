@@ -5,5 +5,5 @@ namespace Paddock.Nbd.Wire;
 /// <param name="Command">What is wanted.</param>
 /// <param name="Cookie">The client's own number, which the reply carries.</param>
 /// <param name="Offset">Where in the export.</param>
-/// <param name="Length">Bytes there, or bytes of payload where <see cref="CommandFlags.PayloadLength"/> says so.</param>
+/// <param name="Length">Bytes there, or payload length if <see cref="CommandFlags.PayloadLength"/> is set.</param>
 internal readonly record struct NbdRequest(CommandFlags Flags, NbdCommand Command, ulong Cookie, ulong Offset, ulong Length);

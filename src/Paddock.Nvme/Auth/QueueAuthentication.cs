@@ -5,7 +5,7 @@ namespace Paddock.Nvme.Auth;
 
 /// <summary>
 /// The controller's side of DH-HMAC-CHAP on one queue: takes the messages of Authentication Send, and gives those of Authentication Receive.
-/// It knows no connection: whoever runs it ends that when <see cref="Ended"/> says so.
+/// Independent of the connection, which its owner closes when <see cref="Ended"/> is set.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -16,7 +16,7 @@ namespace Paddock.Nvme.Auth;
 /// </remarks>
 /// <param name="hostNqn">The host's name, as it gave it when it connected.</param>
 /// <param name="subsystemNqn">The subsystem's name.</param>
-/// <param name="policyOfNow">Gives the keys and rules of now: they may be changed while the host is connected.</param>
+/// <param name="policyOfNow">Returns the current keys and rules, which may change while the host is connected.</param>
 /// <param name="gone">The connection is: what waits for its turn to compute leaves the line, or clients that come and go would make it endless.</param>
 internal sealed class QueueAuthentication(string hostNqn, string subsystemNqn, Func<DhChapPolicy?> policyOfNow, CancellationToken gone)
 {

@@ -33,7 +33,7 @@ internal sealed class HostAuthentication(NvmeTcpHostOptions options, DhChapKeys 
         if (pair is not null)
         {
             var value = message.Slice(ChapChallenge.HeaderSize + _hashLength, valueLength);
-            secret = await pair.AgreeAsync(value) ?? throw new AuthException(AuthFailure.GroupUnusable, "its public value is none of the group");
+            secret = await pair.AgreeAsync(value) ?? throw new AuthException(AuthFailure.GroupUnusable, "its public value is not in the group");
         }
 
         _ = ChapChallenge.TryRead(message.Span, out var challenge);

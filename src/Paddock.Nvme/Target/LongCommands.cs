@@ -48,7 +48,7 @@ internal static class LongCommands
         });
 
     /// <summary>
-    /// Dataset Management: ranges of 16 bytes, which are attributes (4), blocks (4), first block (8). A hint: what a zone does not give back stays.
+    /// Dataset Management: ranges of 16 bytes, which are attributes (4), blocks (4), first block (8). A hint: space that a zone cannot free is kept.
     /// </summary>
     public static async ValueTask<NvmeStatus> DeallocateAsync(NvmeNamespace ns, Command command)
     {

@@ -47,7 +47,7 @@ internal enum AuthFailure : byte
     /// <summary>No hash is known to both.</summary>
     HashUnusable = 4,
 
-    /// <summary>No group is known to both, or the value is none of the group.</summary>
+    /// <summary>No common group, or the value is not in the group.</summary>
     GroupUnusable = 5,
 
     /// <summary>A field or a length is wrong.</summary>

@@ -8,7 +8,7 @@ internal enum NvmeStatus : ushort
     /// <summary>The command did what was asked.</summary>
     Success = 0x000,
 
-    /// <summary>The operation code is none that this queue takes.</summary>
+    /// <summary>The operation code is not supported by this queue.</summary>
     InvalidOpcode = 0x001,
 
     /// <summary>A field has a value that it must not have.</summary>
@@ -35,7 +35,7 @@ internal enum NvmeStatus : ushort
     /// <summary>The SGL's length is not that of the data.</summary>
     SglLengthInvalid = 0x00F,
 
-    /// <summary>The SGL's type is none that is taken here.</summary>
+    /// <summary>The type of the SGL is not supported.</summary>
     SglTypeInvalid = 0x011,
 
     /// <summary>The SGL's offset lies outside the capsule.</summary>
@@ -71,7 +71,7 @@ internal enum NvmeStatus : ushort
     /// <summary>The feature cannot be changed.</summary>
     FeatureNotChangeable = 0x10E,
 
-    /// <summary>Connect: the record format is none that is known.</summary>
+    /// <summary>Connect: unknown record format.</summary>
     ConnectIncompatibleFormat = 0x180,
 
     /// <summary>Connect: no more controllers or queues.</summary>

@@ -22,7 +22,7 @@ internal enum FatalError : ushort
     UnsupportedParameter = 6,
 }
 
-/// <summary>The peer broke the transport's rules: the connection ends with a terminate request that says so.</summary>
+/// <summary>The peer violated the transport protocol: the connection is closed with a terminate request.</summary>
 internal sealed class PduException(FatalError error, uint information, string message) : Exception(message)
 {
     /// <summary>Why.</summary>

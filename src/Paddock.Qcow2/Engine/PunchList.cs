@@ -1,12 +1,12 @@
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Runs of clusters that are free and whose space the file still takes. A run leaves when its space is given back, or when its
+/// Runs of clusters that are free and whose space the file still takes. A run leaves when its space is released, or when its
 /// clusters are used again, which saves the file system giving them up and finding others. Disjoint and in order.
 /// </summary>
 internal sealed class PunchList
 {
-    /// <summary>Runs that are remembered; where freed clusters lie so scattered, the space of further ones is given back at once.</summary>
+    /// <summary>Maximum number of runs; if freed clusters are more scattered, the space of further ones is released at once.</summary>
     public const int MaxRuns = 4096;
 
     private readonly List<(long First, long End)> _runs = [];

@@ -61,7 +61,7 @@ internal sealed class ZoneBuffers
         /// <summary>Bytes that still fit before the piece is whole.</summary>
         public int Room => BufferBytes - (int)(Start % BufferBytes) - Length;
 
-        /// <summary>Begins anew, with nothing in it.</summary>
+        /// <summary>Resets the buffer to empty.</summary>
         public void Begin(long start) => (Start, Length) = (start, 0);
     }
 }

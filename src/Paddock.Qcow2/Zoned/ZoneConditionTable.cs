@@ -25,10 +25,10 @@ internal static class ZoneConditionTable
     /// <summary>Bytes of a table.</summary>
     public static long SizeOf(uint zones) => EntriesAt + (long)zones;
 
-    /// <summary>Reads a table; false, with the reason, when it is none.</summary>
+    /// <summary>Parses a table; false, with the reason, if it is invalid.</summary>
     /// <param name="table">All of it.</param>
     /// <param name="conditions">Takes an entry a zone; the table may have fewer or more. What is no known condition is OFFLINE.</param>
-    /// <param name="problem">Why it is none.</param>
+    /// <param name="problem">Why it is invalid.</param>
     public static bool TryParse(ReadOnlySpan<byte> table, Span<ZoneCondition> conditions, out string? problem)
     {
         conditions.Clear();

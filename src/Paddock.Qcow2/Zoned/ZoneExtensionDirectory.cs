@@ -28,7 +28,7 @@ internal static class ZoneExtensionDirectory
     public static long EntryAt(int index) => EntriesAt + ((long)index * sizeof(ulong));
 
     /// <summary>
-    /// Reads a directory; null, with the reason, when it is none. Entries that no cluster can have are left to the caller.
+    /// Parses a directory; null, with the reason, if it is invalid. Entries that no cluster can have are left to the caller.
     /// </summary>
     public static HostOffset[]? TryParse(ReadOnlySpan<byte> directory, out string? problem)
     {

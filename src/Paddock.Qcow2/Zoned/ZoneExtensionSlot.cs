@@ -13,7 +13,7 @@ internal enum ZoneSlotState : byte
     /// <summary>There is one, whatever the write pointer.</summary>
     Fresh = 1,
 
-    /// <summary>There is one as long as the write pointer stands above the zone's start: a reset takes both away in one write.</summary>
+    /// <summary>There is one as long as the write pointer is above the start of the zone: a reset removes both in one write.</summary>
     Written = 2,
 }
 

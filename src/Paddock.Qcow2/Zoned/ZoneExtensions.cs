@@ -296,7 +296,7 @@ internal sealed class ZoneExtensions
         }
         else if (zones.ConditionOf(zone) == ZoneCondition.Offline)
         {
-            // its pointer is corrupt: what the slot means is known when that is mended
+            // its pointer is corrupt: the meaning of the slot is known only after the repair
         }
         else if (state == ZoneSlotState.Written && zones.ConditionOf(zone) == ZoneCondition.Empty)
         {

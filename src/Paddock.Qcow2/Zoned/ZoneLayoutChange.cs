@@ -40,7 +40,7 @@ internal sealed class ZoneLayoutChange(ZonedState state, WriteSession session, Z
         {
             throw new BlockException(
                 BlockError.NotSupported,
-                $"layout c has no place for the append limit of {present.MaxAppendBytes} bytes, which would be lost");
+                $"layout c cannot store the append limit of {present.MaxAppendBytes} bytes, which would be lost");
         }
 
         // images in layout c with other zones open as before; none is made

@@ -8,7 +8,7 @@ namespace Paddock.VhostUser.Blk;
 /// OFFSET SIZE MEANING
 ///      0    8 first sector
 ///      8    4 sectors
-///     12    4 flags: bit 0 = the storage may be given back (write zeroes only)
+///     12    4 flags: bit 0 = the storage may be released (write zeroes only)
 /// </code>
 /// </summary>
 internal readonly record struct BlkRange(ulong Sector, uint Sectors, uint Flags)

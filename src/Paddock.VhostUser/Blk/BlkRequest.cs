@@ -70,7 +70,7 @@ internal sealed class BlkRequest : IThreadPoolWorkItem, IAppendObserver
     }
 
     /// <summary>Takes the buffer that it needs, and room for itself when it is to run on; waits where there is none.</summary>
-    /// <returns>False when no memory came free; <see cref="Refuse"/> says so to the driver.</returns>
+    /// <returns>False if no memory became free; <see cref="Refuse"/> reports that to the driver.</returns>
     public bool Reserve(bool away)
     {
         int buffer = _job.BufferSize;

@@ -6,7 +6,7 @@ namespace Paddock.VhostUser.Blk;
 internal interface ILateCompletion
 {
     /// <summary>
-    /// A request was given back to the driver: ask <see cref="Virtqueue.ShouldNotify"/> and wake it. Called from any thread, before the
+    /// A request was returned to the driver: ask <see cref="Virtqueue.ShouldNotify"/> and wake it. Called from any thread, before the
     /// ring counts as drained; throws nothing.
     /// </summary>
     void Completed(Virtqueue ring);

@@ -17,7 +17,7 @@ internal sealed class WriteTurn : IThreadPoolWorkItem
     private readonly Queue<IThreadPoolWorkItem> _waiting = new();
     private int _workers;
 
-    /// <summary>Takes the turn, if nobody has it; <see cref="Leave"/> gives it back.</summary>
+    /// <summary>Takes the turn if it is free; <see cref="Leave"/> releases it.</summary>
     public bool TryEnter()
     {
         lock (_lock)
@@ -32,7 +32,7 @@ internal sealed class WriteTurn : IThreadPoolWorkItem
         }
     }
 
-    /// <summary>Gives it back; what came meanwhile is run elsewhere.</summary>
+    /// <summary>Releases the turn; requests that arrived meanwhile run elsewhere.</summary>
     public void Leave()
     {
         lock (_lock)

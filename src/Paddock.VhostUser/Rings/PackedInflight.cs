@@ -220,7 +220,7 @@ internal sealed unsafe class PackedInflight
             }
             else
             {
-                // counters begin anew: what is noted of another request must not fit one to come
+                // counters restart: a record of an earlier request must not match a later one
                 Forget(entry);
             }
         }

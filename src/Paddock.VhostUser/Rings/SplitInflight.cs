@@ -91,7 +91,7 @@ internal sealed unsafe class SplitInflight
             }
             else
             {
-                // counters begin anew: what is noted of another request must not fit one to come
+                // counters restart: a record of an earlier request must not match a later one
                 Forget(head);
             }
         }
@@ -117,14 +117,14 @@ internal sealed unsafe class SplitInflight
         Volatile.Write(ref Flag(head), 1);
     }
 
-    /// <summary>A request's used entry is written; the ring's idx is about to say so.</summary>
+    /// <summary>The used entry of a request is written; the idx of the ring follows.</summary>
     public void BeginComplete(ushort head)
     {
         Next(head) = Short(BatchOffset);
         Volatile.Write(ref Short(BatchOffset), head);
     }
 
-    /// <summary>The ring's idx says so.</summary>
+    /// <summary>The idx of the ring is written.</summary>
     public void EndComplete(ushort head, ushort used)
     {
         Volatile.Write(ref Flag(head), 0);

@@ -107,7 +107,7 @@ internal abstract unsafe class Virtqueue
         }
     }
 
-    /// <summary>Gives a request back to the driver, which sees it at once; whether to wake it is <see cref="ShouldNotify"/>'s answer.</summary>
+    /// <summary>Returns a request to the driver, which sees it at once; <see cref="ShouldNotify"/> tells whether to wake it.</summary>
     /// <param name="chain">The request; the ring's again.</param>
     /// <param name="written">How many of its writable bytes were written, from the first on.</param>
     public void Complete(DescriptorChain chain, uint written)

@@ -99,7 +99,7 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
 
     private string? Lateness => _late ? $"it agreed on nothing for {options.HandshakeLimit.TotalSeconds} s" : null;
 
-    // a virtual machine may be silent for as long as it likes, but others wait while someone who is none holds its place
+    // a virtual machine may be idle indefinitely, but another client must not occupy its slot
     private ITimer? StartLimit(FrontEndSession session)
         => options.HandshakeLimit == TimeSpan.Zero ? null
             : options.Time.CreateTimer(

@@ -54,7 +54,7 @@ internal sealed class FrontEndSession : IDisposable
     /// <param name="reply">Filled where one is due.</param>
     /// <returns>Whether one is due.</returns>
     /// <exception cref="VhostUserException">The request breaks the protocol: the session is to be ended.</exception>
-    /// <exception cref="IOException">It cannot be granted, and there is no way to say so: the same.</exception>
+    /// <exception cref="IOException">It cannot be granted and cannot be answered: the session ends as well.</exception>
     public bool Handle(Message request, Message reply)
     {
         try

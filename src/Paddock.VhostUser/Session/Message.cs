@@ -28,7 +28,7 @@ internal sealed class Message : IDisposable
     public Span<byte> HeaderBytes => _bytes.AsSpan(0, MessageHeader.Size);
 
     /// <summary>Takes the header out of <see cref="HeaderBytes"/>.</summary>
-    /// <exception cref="VhostUserException">It is none.</exception>
+    /// <exception cref="VhostUserException">Not a valid message.</exception>
     public void ParseHeader() => Header = MessageHeader.Parse(HeaderBytes);
 
     /// <summary>Begins a message; the payload is to be filled in.</summary>

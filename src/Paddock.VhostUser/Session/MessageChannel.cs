@@ -9,7 +9,7 @@ internal sealed class MessageChannel(SafeHandle socket)
 {
     /// <summary>Waits for a message.</summary>
     /// <returns>False when the front end has left between two.</returns>
-    /// <exception cref="VhostUserException">What came is none.</exception>
+    /// <exception cref="VhostUserException">The received bytes are not a message.</exception>
     /// <exception cref="EndOfStreamException">The socket failed.</exception>
     public bool TryReceive(Message message)
     {

@@ -9,7 +9,7 @@ internal sealed class RingEvents : IDisposable
     private EventDescriptor? _call;
     private EventDescriptor? _error;
 
-    /// <summary>Wakes the driver: requests were given back.</summary>
+    /// <summary>Wakes the driver after requests were returned.</summary>
     public void Call()
     {
         lock (_lock)
@@ -27,7 +27,7 @@ internal sealed class RingEvents : IDisposable
         }
     }
 
-    /// <summary>Sets what <see cref="Call"/> signals; owned. It is signalled once: requests may have been given back before it came.</summary>
+    /// <summary>Sets what <see cref="Call"/> signals; owned. It is signalled once, since requests may have been returned before it was set.</summary>
     public void SetCall(EventDescriptor? call)
     {
         lock (_lock)

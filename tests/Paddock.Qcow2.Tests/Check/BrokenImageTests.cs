@@ -51,7 +51,7 @@ public class BrokenImageTests
     [InlineData("refcount table empty")]
     [InlineData("preallocated unaligned")]
     [InlineData("dirty bit")]
-    public async Task Broken_images_are_reported_and_mended_as_QEMU_does(string fault)
+    public async Task Broken_images_are_reported_and_repaired_as_by_QEMU(string fault)
     {
         using var peer = Broken(fault);
         await peer.AssertSameAsync();
@@ -64,10 +64,10 @@ public class BrokenImageTests
     [InlineData("L2 entry reserved bits")]
     [InlineData("L1 entry reserved bits")]
     [InlineData("L2 table past the end")]
-    public async Task What_cannot_be_mended_is_reported_as_QEMU_does(string fault)
+    public async Task Irreparable_damage_is_reported_as_by_QEMU(string fault)
     {
         using var peer = Broken(fault);
-        await peer.AssertSameAsync(mends: false);
+        await peer.AssertSameAsync(repairs: false);
     }
 
     [Theory]

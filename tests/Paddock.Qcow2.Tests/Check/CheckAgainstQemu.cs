@@ -68,7 +68,7 @@ internal sealed class CheckAgainstQemu : IDisposable
     }
 
     /// <summary>Our lines and counts are QEMU's; after our repair of everything QEMU finds nothing.</summary>
-    public async Task AssertSameAsync(bool mends = true, bool sameRepair = true)
+    public async Task AssertSameAsync(bool repairs = true, bool sameRepair = true)
     {
         var (_, json, error) = Run("qemu-img", "check", "-f", "qcow2", "--output=json", Path);
         var storage = await LoadAsync();
@@ -82,7 +82,7 @@ internal sealed class CheckAgainstQemu : IDisposable
                 Count("fragmented-clusters"), Count("compressed-clusters"), Count("image-end-offset")),
             (report.CheckErrors, report.Corruptions, report.Leaks, report.TotalClusters, report.AllocatedClusters,
                 report.FragmentedClusters, report.CompressedClusters, report.ImageEndOffset));
-        if (mends)
+        if (repairs)
         {
             await AssertMendsAsync(storage, sameRepair);
         }

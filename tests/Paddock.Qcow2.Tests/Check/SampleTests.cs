@@ -5,7 +5,7 @@ using Paddock.Block;
 
 namespace Paddock.Qcow2.Tests.Check;
 
-/// <summary>Images that the zoned proposal's own code wrote, with its faults: checked, mended, and shown to QEMU without their zones.</summary>
+/// <summary>Images that the zoned proposal's own code wrote, with its faults: checked, repaired, and compared with QEMU without their zones.</summary>
 public class SampleTests
 {
     public static TheoryData<string> Names =>
@@ -16,7 +16,7 @@ public class SampleTests
 
     [Theory]
     [MemberData(nameof(Names))]
-    public async Task A_mended_sample_is_sound_for_us_and_for_QEMU(string name)
+    public async Task Repaired_sample_has_no_errors_for_us_and_for_QEMU(string name)
     {
         var storage = await LoadAsync(name);
         await Qcow2Image.CheckAsync(storage, Qcow2Repair.All);
@@ -44,7 +44,7 @@ public class SampleTests
         await storage.ReadAsync(table, before);
         if (name == "z64-leakfixed")
         {
-            // its table's refcount is 0: a repair of leaks alone cannot mend that, and says so
+            // the refcount of its table is 0: a repair of leaks alone cannot fix that, and reports it
             await Assert.ThrowsAsync<BlockException>(async () => await Qcow2Image.CheckAsync(storage, Qcow2Repair.Leaks));
             return;
         }

@@ -7,7 +7,7 @@ using static Paddock.Qcow2.Tests.Zoned.AttributeBench;
 
 namespace Paddock.Qcow2.Tests.Check;
 
-/// <summary>Tables of conditions and extensions that are broken: opened with a warning, found by the check, mended by a repair.</summary>
+/// <summary>Tables of conditions and extensions that are broken: opened with a warning, found by the check, fixed by a repair.</summary>
 public class ZoneAttributeCheckTests
 {
     public enum Part
@@ -34,7 +34,7 @@ public class ZoneAttributeCheckTests
     [InlineData(Part.Slot, 7, 1)]
     [InlineData(Part.Slot, 8, 4)]
     [InlineData(Part.Slot, 20, 1)]
-    public async Task A_broken_table_warns_is_found_and_is_mended(Part part, int at, byte flip)
+    public async Task Broken_table_is_warned_about_found_and_repaired(Part part, int at, byte flip)
     {
         var storage = await MakeAsync(cluster: 512);
         await using (var disk = await OpenAsync(storage))
@@ -67,8 +67,8 @@ public class ZoneAttributeCheckTests
 
         Assert.True((await Qcow2Image.CheckAsync(storage, Qcow2Repair.None)).Corruptions > 0);
         var lines = new List<string>();
-        var mended = await Qcow2Image.CheckAsync(storage, Qcow2Repair.All, lines.Add);
-        Assert.True(mended.CorruptionsFixed > 0 && mended.Corruptions == 0, string.Join('\n', lines));
+        var repaired = await Qcow2Image.CheckAsync(storage, Qcow2Repair.All, lines.Add);
+        Assert.True(repaired.CorruptionsFixed > 0 && repaired.Corruptions == 0, string.Join('\n', lines));
         await CheckCleanAsync(storage);
         await using var again = await OpenAsync(storage);
         Assert.Empty(((IQcow2Device)again).Warnings);

@@ -102,7 +102,7 @@ public class FreedSpaceTests
     }
 
     [Fact]
-    public async Task Closing_gives_back_what_is_kept()
+    public async Task Closing_releases_kept_space()
     {
         var (image, storage, full) = await FilledAsync(new Qcow2OpenOptions { KeepFreedSpace = Keep, Clock = new FakeTimeProvider() });
         await image.DiscardAsync(0, Clusters * Cluster, TestContext.Current.CancellationToken);

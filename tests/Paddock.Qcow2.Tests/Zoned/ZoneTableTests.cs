@@ -84,7 +84,7 @@ public class ZoneTableTests
     }
 
     [Fact]
-    public async Task A_table_in_the_other_order_opens_keeps_its_order_and_says_so()
+    public async Task Table_in_the_other_byte_order_opens_with_a_warning_and_keeps_its_order()
     {
         var storage = new KeptStorage(new MemoryStorage());
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions

@@ -44,7 +44,7 @@ public class ZonedImageTests
     }
 
     [Fact]
-    public async Task Reset_gives_the_clusters_back()
+    public async Task Reset_frees_the_clusters()
     {
         var storage = await Make(4);
         await using (var disk = await Open(storage))

@@ -17,7 +17,7 @@ public class ZonedRegressionTests
     }
 
     [Fact]
-    public async Task A_zone_table_that_shrinks_gives_its_clusters_back()
+    public async Task Shrinking_zone_table_frees_its_clusters()
     {
         var storage = await CreateAsync(77 * 512, 512, 512);
         await using (var disk = await OpenAsync(storage))

@@ -114,7 +114,7 @@ public sealed class ServeTests(TlsCertificates made) : IClassFixture<TlsCertific
     private Task<TestServer> StartAsync(ServeSettings settings, params ServedImage[] images)
         => TestServer.StartInAsync(_folder, settings with { Images = images, Nbd = settings.Nbd ?? "unix:" + At("n") });
 
-    /// <summary>A clock whose timers run when the test says so.</summary>
+    /// <summary>A clock whose timers are fired by the test.</summary>
     private sealed class TestClock : TimeProvider
     {
         private readonly List<(TimerCallback Call, object? State, Handle Handle)> _timers = [];

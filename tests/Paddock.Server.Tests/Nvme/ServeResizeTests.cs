@@ -175,7 +175,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task A_change_that_fails_after_the_size_says_so_and_every_listener_knows_the_size()
+    public async Task Resize_that_fails_half_way_reports_the_size_and_notifies_every_listener()
     {
         // the third flush: one comes before the change, and one before the header names the new size
         await using var server = await FailingAsync("flush_to_os", errno: 5, after: 2);
@@ -413,7 +413,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task The_configuration_space_of_a_virtual_machine_has_the_capacity_of_now()
+    public async Task Configuration_space_of_a_virtual_machine_has_the_current_capacity()
     {
         await using var server = await TestServer.StartAsync(cache: "1M", with: s => s with { VhostUser = Path.Combine(Path.GetDirectoryName(s.Control)!, "v") });
         using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 30_000 };

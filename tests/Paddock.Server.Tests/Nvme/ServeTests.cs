@@ -26,7 +26,7 @@ public sealed class ServeTests : IDisposable
     }
 
     [Fact]
-    public void A_word_that_is_none_names_its_line()
+    public void Unknown_key_is_reported_with_its_line()
     {
         string file = Path.Combine(_folder, "c.json");
         File.WriteAllText(file, "{\n\"nvmee\": \"x\" }");

@@ -113,7 +113,7 @@ public class FaultTests
     }
 
     [Fact]
-    public async Task What_requests_hold_counts_as_memory_of_the_server_and_is_given_back()
+    public async Task Memory_of_requests_counts_for_the_server_and_is_released()
     {
         const int length = 1 << 20;
         await using var server = await TestServer.StartAsync(vhostUser: true, with: s => s with { MaxMemory = "16M" });

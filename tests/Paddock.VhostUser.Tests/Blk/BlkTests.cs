@@ -86,7 +86,7 @@ public class BlkTests
     }
 
     [Fact]
-    public async Task Configuration_space_is_read_anew_each_time()
+    public async Task Configuration_space_is_read_again_each_time()
     {
         var disk = BlkRig.Plain(1 << 20);
         var device = new VirtioBlkDevice(disk, new VirtioBlkOptions());
@@ -225,7 +225,7 @@ public class BlkTests
             Assert.Equal(Ok, rig.Run(RequestType.In, 0, default, 512).Status);
         }
 
-        // a guest sees its answer a moment before the request gives back what it held
+        // a guest sees its reply a moment before the request releases its memory
         for (int tries = 0; tries < 1000 && (rig.Ring.InFlight != 20 || rig.Device.Budget.Held != 20 * BlkLimits.RequestCost); tries++)
         {
             await Task.Delay(5, TestContext.Current.CancellationToken);

@@ -14,7 +14,7 @@ public class MemoryTests
     private static readonly int[] Halves = [16, 100_000];
 
     [Fact]
-    public async Task A_request_waits_for_memory_that_others_give_back()
+    public async Task Request_waits_for_memory_released_by_others()
     {
         var pool = new SlabPool(16 * Mebibyte);
         var rig = new BlkRig(BlkRig.Plain(), options: new VirtioBlkOptions { Buffers = pool, Patience = TimeSpan.FromMinutes(10) });

@@ -6,7 +6,7 @@ namespace Paddock.VhostUser.Tests.Blk;
 public class WriteTurnTests
 {
     [Fact]
-    public void What_comes_while_the_turn_is_taken_runs_when_it_is_given_back()
+    public void Requests_that_arrive_during_a_turn_run_when_it_is_released()
     {
         var turn = new WriteTurn();
         Assert.True(turn.TryEnter());

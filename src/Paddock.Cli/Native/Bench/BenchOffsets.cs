@@ -33,7 +33,7 @@ internal sealed class BenchOffsets
         }
     }
 
-    /// <summary>The next request's place; and whether it begins a part anew: a zone must be emptied first.</summary>
+    /// <summary>Offset of the next request, and whether it restarts a range: a zone must be reset first.</summary>
     public (long Offset, bool StartsAgain) Next()
     {
         if (_plan.Operation is BenchOperation.RandomRead or BenchOperation.RandomWrite)
