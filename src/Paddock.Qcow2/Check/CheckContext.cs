@@ -94,7 +94,7 @@ internal sealed class CheckContext(CheckedImage image, Qcow2Repair repair, Actio
     public void ReportProgress(double share) => progress?.Invoke(share);
 
     /// <summary>Includes a cluster in the comparison, even past the end of the file.</summary>
-    public void Include(long cluster) => Clusters = Math.Max(Clusters, cluster + 1);
+    public void Include(HostCluster cluster) => Clusters = Math.Max(Clusters, cluster.Index + 1);
 
     /// <summary>Reads the length of the storage again after it has grown.</summary>
     public void RefreshLength()
@@ -118,13 +118,13 @@ internal sealed class CheckContext(CheckedImage image, Qcow2Repair repair, Actio
             return;
         }
 
-        long last = Image.ClusterOf(offset + (bytes - 1));
-        for (long cluster = Image.ClusterOf(offset); cluster <= last; cluster++)
+        var last = Image.ClusterOf(offset + (bytes - 1));
+        for (var cluster = Image.ClusterOf(offset); cluster <= last; cluster += 1)
         {
             ulong count = References[cluster];
             if ((ulong)times > Image.RefcountMax - count)
             {
-                ReportCorruption($"ERROR: overflow cluster offset=0x{cluster << Image.ClusterBits:x}");
+                ReportCorruption($"ERROR: overflow cluster offset={Image.OffsetOf(cluster)}");
                 Print("Use qemu-img amend to increase the refcount entry width or qemu-img convert to create a clean copy " +
                     "if the image cannot be opened for writing");
                 References[cluster] = Image.RefcountMax;

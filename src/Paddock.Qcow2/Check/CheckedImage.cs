@@ -96,8 +96,11 @@ internal sealed class CheckedImage
 
     public long ClustersOf(long bytes) => (bytes >> ClusterBits) + ((bytes & (ClusterSize - 1)) != 0 ? 1 : 0);
 
-    /// <summary>The index of the cluster of the storage that an offset lies in.</summary>
-    public long ClusterOf(HostOffset offset) => offset.Value >> ClusterBits;
+    /// <summary>The cluster of the storage that an offset lies in.</summary>
+    public HostCluster ClusterOf(HostOffset offset) => new(offset.Value >> ClusterBits);
+
+    /// <summary>Where a cluster starts.</summary>
+    public HostOffset OffsetOf(HostCluster cluster) => new(cluster.Index << ClusterBits);
 
     public bool IsAligned(HostOffset offset) => (offset.Value & (ClusterSize - 1)) == 0;
 

@@ -10,7 +10,7 @@ internal sealed class RefcountComparison(CheckContext context, FreedClusters fre
     private const int MaxRepeatedBlocks = 256;
 
     private readonly CheckedImage _image = context.Image;
-    private long _highest;
+    private HostCluster _highest;
     private bool _reportedUnaligned;
 
     /// <summary>
@@ -19,14 +19,14 @@ internal sealed class RefcountComparison(CheckContext context, FreedClusters fre
     public async ValueTask RunAsync(bool fixesLeaks, bool fixesErrors, CancellationToken cancellationToken)
     {
         var stored = context.Stored;
-        _highest = 0;
+        _highest = default;
         var seen = new HashSet<HostOffset>();
         int repeated = 0;
         long indexes = ((context.Clusters - 1) >> stored.BlockBits) + 1;
         foreach (long index in InterestingBlocks(indexes))
         {
-            long from = index << stored.BlockBits;
-            long until = Math.Min(from + (1L << stored.BlockBits), context.Clusters);
+            var from = new HostCluster(index << stored.BlockBits);
+            var until = new HostCluster(Math.Min(from.Index + (1L << stored.BlockBits), context.Clusters));
             var offset = stored.BlockOffset(from);
             if (offset.Value != 0 && !seen.Add(offset) && ++repeated > MaxRepeatedBlocks)
             {
@@ -34,11 +34,11 @@ internal sealed class RefcountComparison(CheckContext context, FreedClusters fre
             }
 
             bool known = offset.Value != 0 && !await IsHoleAsync(offset, cancellationToken);
-            for (long cluster = from; cluster < until; cluster++)
+            for (var cluster = from; cluster < until; cluster += 1)
             {
                 if (!known && !context.References.HasPage(cluster))
                 {
-                    cluster |= ReferenceMap.PageClusters - 1;
+                    cluster = ReferenceMap.PageEnd(cluster);
                     continue;
                 }
 
@@ -47,7 +47,7 @@ internal sealed class RefcountComparison(CheckContext context, FreedClusters fre
         }
 
         await stored.WriteBackAsync(cancellationToken);
-        context.EndOfUsed = new HostOffset((_highest + 1) << _image.ClusterBits);
+        context.EndOfUsed = _image.OffsetOf(_highest + 1);
     }
 
     private SortedSet<long> InterestingBlocks(long limit)
@@ -94,12 +94,12 @@ internal sealed class RefcountComparison(CheckContext context, FreedClusters fre
         return (status.Flags & BlockStatusFlags.Zero) != 0 && status.Length >= rest;
     }
 
-    private async ValueTask CompareAsync(long cluster, bool fixesLeaks, bool fixesErrors, CancellationToken cancellationToken)
+    private async ValueTask CompareAsync(HostCluster cluster, bool fixesLeaks, bool fixesErrors, CancellationToken cancellationToken)
     {
         if (await context.Stored.GetAsync(cluster, cancellationToken) is not { } stored)
         {
             ReportUnaligned(cluster);
-            context.Print($"Can't get refcount for cluster {cluster}: Input/output error");
+            context.Print($"Can't get refcount for cluster {cluster.Index}: Input/output error");
             context.Report.CheckErrors++;
             return;
         }
@@ -119,7 +119,8 @@ internal sealed class RefcountComparison(CheckContext context, FreedClusters fre
         bool leak = stored > counted;
         bool repairs = leak ? fixesLeaks : stored != 0 && fixesErrors;
         context.NeedsRebuild |= stored == 0;
-        context.Print($"{(repairs ? "Repairing" : leak ? "Leaked" : "ERROR")} cluster {cluster} refcount={stored} reference={counted}");
+        string found = repairs ? "Repairing" : leak ? "Leaked" : "ERROR";
+        context.Print($"{found} cluster {cluster.Index} refcount={stored} reference={counted}");
         if (!repairs)
         {
             _ = leak ? context.Report.Leaks++ : context.Report.Corruptions++;
@@ -135,12 +136,12 @@ internal sealed class RefcountComparison(CheckContext context, FreedClusters fre
     }
 
     /// <summary>QEMU prints this once, when it first needs a block that cannot be where the table says.</summary>
-    private void ReportUnaligned(long cluster)
+    private void ReportUnaligned(HostCluster cluster)
     {
         if (!_reportedUnaligned)
         {
             string where = $"Refblock offset 0x{context.Stored.BlockOffset(cluster).Value:x} unaligned " +
-                $"(reftable index: {Hex(cluster >> context.Stored.BlockBits)})";
+                $"(reftable index: {Hex(cluster.Index >> context.Stored.BlockBits)})";
             context.Print(context.Repair == Qcow2Repair.None
                 ? $"qcow2: Image is corrupt: {where}; further non-fatal corruption events will be suppressed"
                 : $"qcow2: Marking image as corrupt: {where}; further corruption events will be suppressed");

@@ -15,19 +15,19 @@ internal sealed class RefcountRebuild(CheckContext context)
     private readonly CheckedImage _image = context.Image;
     private readonly ReferenceMap _references = context.References;
 
-    /// <summary>The offset of the new block (in clusters) for each index of the table that needs one.</summary>
-    private readonly SortedDictionary<long, long> _blocks = [];
+    /// <summary>The cluster of the new block for each index of the table that needs one.</summary>
+    private readonly SortedDictionary<long, HostCluster> _blocks = [];
 
     public async ValueTask RunAsync(CancellationToken cancellationToken)
     {
-        PlanBlocks(0, context.Clusters);
+        PlanBlocks(default, new(context.Clusters));
         long entries = TableEntries();
-        long start;
+        HostCluster start;
         long clusters;
         while (true)
         {
             clusters = entries * 8 >> _image.ClusterBits;
-            start = Allocate(clusters, 0);
+            start = Allocate(clusters, default);
             PlanBlocks(start, start + clusters);
             if (TableEntries() <= entries)
             {
@@ -50,15 +50,15 @@ internal sealed class RefcountRebuild(CheckContext context)
     }
 
     /// <summary>Plans a block for each block range that has a counted cluster in the given range; the new block is counted too.</summary>
-    private void PlanBlocks(long from, long until)
+    private void PlanBlocks(HostCluster from, HostCluster until)
     {
         int bits = context.Stored.BlockBits;
-        long firstFree = 0;
-        for (long cluster = from; cluster < until; cluster++)
+        HostCluster firstFree = default;
+        for (var cluster = from; cluster < until; cluster += 1)
         {
             if (!_references.HasPage(cluster))
             {
-                cluster |= ReferenceMap.PageClusters - 1;
+                cluster = ReferenceMap.PageEnd(cluster);
                 continue;
             }
 
@@ -67,36 +67,36 @@ internal sealed class RefcountRebuild(CheckContext context)
                 continue;
             }
 
-            long index = cluster >> bits;
+            long index = cluster.Index >> bits;
             if (!_blocks.ContainsKey(index))
             {
                 // never in a range whose block is planned already, and never searched twice: the search stays linear
-                _blocks[index] = Allocate(1, Math.Max(firstFree, index << bits));
+                _blocks[index] = Allocate(1, HostCluster.Max(firstFree, new(index << bits)));
                 firstFree = _blocks[index] + 1;
-                until = Math.Max(until, Math.Min(context.Clusters, _blocks[index] + 1));
+                until = HostCluster.Max(until, new(Math.Min(context.Clusters, firstFree.Index)));
             }
 
-            cluster = ((index + 1) << bits) - 1;
+            cluster = new(((index + 1) << bits) - 1);
         }
     }
 
     /// <summary>The first run of free clusters from <paramref name="from"/> on; past the end if there is none.</summary>
-    private long Allocate(long count, long from)
+    private HostCluster Allocate(long count, HostCluster from)
     {
         long run = 0;
-        long cluster = from;
-        for (; cluster < context.Clusters && run < count; cluster++)
+        var cluster = from;
+        for (; cluster.Index < context.Clusters && run < count; cluster += 1)
         {
             run = _references[cluster] == 0 ? run + 1 : 0;
         }
 
-        long start = cluster - run;
-        for (long i = start; i < start + count; i++)
+        var start = cluster + -run;
+        for (var i = start; i < start + count; i += 1)
         {
             _references[i] = 1;
         }
 
-        context.Include(start + count - 1);
+        context.Include(start + (count - 1));
         return start;
     }
 
@@ -107,19 +107,19 @@ internal sealed class RefcountRebuild(CheckContext context)
         foreach (var (index, at) in _blocks)
         {
             Array.Clear(block);
-            long first = index << bits;
-            for (long i = 0; i < 1L << bits && first + i < context.Clusters; i++)
+            var first = new HostCluster(index << bits);
+            for (long i = 0; i < 1L << bits && first.Index + i < context.Clusters; i++)
             {
                 RefcountBits.Set(block, _image.RefcountOrder, (int)i, _references[first + i]);
             }
 
-            await context.Storage.WriteAsync(at << _image.ClusterBits, block, cancellationToken);
+            await context.Storage.WriteAsync(_image.OffsetOf(at).Value, block, cancellationToken);
         }
 
         await context.Storage.FlushAsync(cancellationToken);
     }
 
-    private async ValueTask WriteTableAsync(long start, long clusters, CancellationToken cancellationToken)
+    private async ValueTask WriteTableAsync(HostCluster start, long clusters, CancellationToken cancellationToken)
     {
         if (clusters << _image.ClusterBits > MaxTableBytes)
         {
@@ -129,17 +129,18 @@ internal sealed class RefcountRebuild(CheckContext context)
         var table = new byte[clusters << _image.ClusterBits];
         foreach (var (index, at) in _blocks)
         {
-            BinaryPrimitives.WriteInt64BigEndian(table.AsSpan((int)index * 8), at << _image.ClusterBits);
+            BinaryPrimitives.WriteInt64BigEndian(table.AsSpan((int)index * 8), _image.OffsetOf(at).Value);
         }
 
-        await context.Storage.WriteAsync(start << _image.ClusterBits, table, cancellationToken);
+        var offset = _image.OffsetOf(start);
+        await context.Storage.WriteAsync(offset.Value, table, cancellationToken);
         await context.Storage.FlushAsync(cancellationToken);
         var fields = new byte[12];
-        BinaryPrimitives.WriteInt64BigEndian(fields, start << _image.ClusterBits);
+        BinaryPrimitives.WriteInt64BigEndian(fields, offset.Value);
         BinaryPrimitives.WriteUInt32BigEndian(fields.AsSpan(8), (uint)clusters);
         await context.Storage.WriteAsync(TableField, fields, cancellationToken);
         await context.Storage.FlushAsync(cancellationToken);
-        _image.RefcountTableOffset = new HostOffset(start << _image.ClusterBits);
+        _image.RefcountTableOffset = offset;
         _image.RefcountTableClusters = (uint)clusters;
     }
 }

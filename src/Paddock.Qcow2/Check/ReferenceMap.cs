@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Check;
 
@@ -20,20 +21,23 @@ internal sealed class ReferenceMap
     private Page? _last;
 
     /// <summary>The count of a cluster; 0 where nothing refers to it.</summary>
-    public ulong this[long cluster]
+    public ulong this[HostCluster cluster]
     {
-        get => Find(cluster / PageClusters)?.Get((int)(cluster % PageClusters)) ?? 0;
+        get => Find(PageOf(cluster))?.Get(InPage(cluster)) ?? 0;
         set
         {
-            var page = Find(cluster / PageClusters) ?? Add(cluster / PageClusters);
+            var page = Find(PageOf(cluster)) ?? Add(PageOf(cluster));
             int before = page.Bytes;
-            page.Set((int)(cluster % PageClusters), value);
+            page.Set(InPage(cluster), value);
             Charge(page.Bytes - before);
         }
     }
 
     /// <summary>True when any cluster of the page that holds <paramref name="cluster"/> has been counted.</summary>
-    public bool HasPage(long cluster) => Find(cluster / PageClusters) is not null;
+    public bool HasPage(HostCluster cluster) => Find(PageOf(cluster)) is not null;
+
+    /// <summary>The last cluster of the page that holds <paramref name="cluster"/>.</summary>
+    public static HostCluster PageEnd(HostCluster cluster) => new(cluster.Index | (PageClusters - 1));
 
     /// <summary>Numbers of the pages that exist, ascending.</summary>
     public List<long> PageIndexes()
@@ -50,6 +54,10 @@ internal sealed class ReferenceMap
         _last = null;
         _lastIndex = -1;
     }
+
+    private static long PageOf(HostCluster cluster) => cluster.Index / PageClusters;
+
+    private static int InPage(HostCluster cluster) => (int)(cluster.Index % PageClusters);
 
     private Page? Find(long index)
     {

@@ -40,14 +40,14 @@ internal sealed class StoredRefcounts
     }
 
     /// <summary>The offset of the block that counts <paramref name="cluster"/>; 0: none, all its counts are 0.</summary>
-    public HostOffset BlockOffset(long cluster)
+    public HostOffset BlockOffset(HostCluster cluster)
     {
-        long index = cluster >> BlockBits;
+        long index = cluster.Index >> BlockBits;
         return index < Table.Length ? new(unchecked((long)(Table[index] & OffsetMask))) : default;
     }
 
     /// <summary>The stored refcount; null when its block cannot be where the table says.</summary>
-    public async ValueTask<ulong?> GetAsync(long cluster, CancellationToken cancellationToken)
+    public async ValueTask<ulong?> GetAsync(HostCluster cluster, CancellationToken cancellationToken)
     {
         var offset = BlockOffset(cluster);
         if (offset.Value == 0)
@@ -65,7 +65,7 @@ internal sealed class StoredRefcounts
     }
 
     /// <summary>Changes a refcount that has a block; written with <see cref="WriteBackAsync"/> or when another block is loaded.</summary>
-    public async ValueTask SetAsync(long cluster, ulong value, CancellationToken cancellationToken)
+    public async ValueTask SetAsync(HostCluster cluster, ulong value, CancellationToken cancellationToken)
     {
         await LoadAsync(BlockOffset(cluster), cancellationToken);
         RefcountBits.Set(_block, _image.RefcountOrder, IndexInBlock(cluster), value);
@@ -81,7 +81,7 @@ internal sealed class StoredRefcounts
         }
     }
 
-    private int IndexInBlock(long cluster) => (int)(cluster & ((1L << BlockBits) - 1));
+    private int IndexInBlock(HostCluster cluster) => (int)(cluster.Index & ((1L << BlockBits) - 1));
 
     private async ValueTask LoadAsync(HostOffset offset, CancellationToken cancellationToken)
     {

@@ -88,28 +88,6 @@ public class ServeFaultTests
         await hangs.ContinueWith(static _ => { }, TaskScheduler.Default);
     }
 
-    [Fact]
-    public async Task Abort_ends_a_command_that_hangs_and_no_other()
-    {
-        await using var bench = await Bench.StartAsync();
-        using var admin = new RawHost(bench.Server.Address.Port);
-        admin.Initialize();
-        ushort controller = (ushort)admin.Connect(bench.Subsystem.Nqn);
-        admin.Enable();
-        using var queue = new RawHost(bench.Server.Address.Port);
-        queue.Initialize();
-        queue.Connect(bench.Subsystem.Nqn, 1, controller);
-        bench.Faults.Add(new Paddock.Faults.DeviceFault { Action = Paddock.Faults.DeviceFaultAction.Hang });
-        queue.Send(RawHost.Capsule(new SubmissionEntry { Opcode = Opcode.Flush, Flags = 0x40, CommandId = 77, NamespaceId = 1 }));
-        await Eventually.IsAsync(() => Task.FromResult(bench.Faults.Rules[0].Waiting), static waiting => waiting == 1);
-        Assert.Equal(1u, Abort(admin, queue: 1, id: 76));
-        Assert.Equal(1u, Abort(admin, queue: 2, id: 77));
-        Assert.Equal(0u, Abort(admin, queue: 1, id: 77));
-        var ended = queue.Response();
-        Assert.Equal((77, NvmeStatus.AbortRequested), (ended.CommandId, ended.Status));
-        Assert.Equal(1u, Abort(admin, queue: 1, id: 77));
-    }
-
     [Theory]
     [InlineData("", "expected one of clear, delay")]
     [InlineData("fial", "did you mean 'fail'")]
@@ -226,12 +204,4 @@ public class ServeFaultTests
     public void A_time_of_a_script_has_a_unit()
         => Assert.Equal(
             [0.5, 10, 120], new[] { "after 500ms drop", "after 10s drop", "after 2m drop" }.Select(l => FaultScript.Parse(l, "x:1")!.After!.Value.TotalSeconds));
-
-    private static uint Abort(RawHost admin, ushort queue, ushort id)
-    {
-        admin.Send(RawHost.Capsule(new SubmissionEntry { Opcode = AdminOpcode.Abort, Flags = 0x40, CommandId = 9, Dword10 = queue | ((uint)id << 16) }));
-        var completion = admin.Response();
-        Assert.Equal(NvmeStatus.Success, completion.Status);
-        return (uint)completion.Result;
-    }
 }

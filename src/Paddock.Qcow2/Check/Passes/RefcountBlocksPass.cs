@@ -29,7 +29,7 @@ internal sealed class RefcountBlocksPass(CheckContext context) : ICheckPass
                 context.ReportCorruption($"ERROR refcount block {i} is not cluster aligned; refcount table entry corrupted");
                 context.NeedsRebuild = true;
             }
-            else if (offset.Value < 0 || _image.ClusterOf(offset) >= context.Clusters)
+            else if (offset.Value < 0 || _image.ClusterOf(offset).Index >= context.Clusters)
             {
                 await GrowToBlockAsync(i, offset, cancellationToken);
             }

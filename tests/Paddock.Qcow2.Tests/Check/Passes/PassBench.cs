@@ -64,7 +64,7 @@ internal sealed class PassBench
         }
     }
 
-    public ulong CountOf(long offset) => Context.References[offset / Cluster];
+    public ulong CountOf(long offset) => Context.References[new(offset / Cluster)];
 
     public ulong Read64(long offset) => Read64(Storage.Live, offset);
 

@@ -110,8 +110,8 @@ public class RefcountPassTests
     {
         var bench = await CreateAsync(Qcow2Repair.Leaks, dataClusters: 8);
         var freed = new FreedClusters(bench.Context);
-        freed.Add(5);
-        freed.Add(6);
+        freed.Add(new(5));
+        freed.Add(new(6));
         await RunAsync(new CompletionPass(bench.Context, freed));
         Assert.Equal(StorageStep.Sync, bench.Storage.Log[0].Step);
         var discard = bench.Storage.Log[1];
