@@ -8,7 +8,7 @@ namespace Paddock.Block;
 /// Makes text that an image, a peer or a file name supplies safe to print on a terminal or in a text log: control characters, line breaks,
 /// escape sequences and characters that reorder or hide text are written as escapes; everything else stays as it is.
 /// </summary>
-public static class EscapedText
+internal static class EscapedText
 {
     // bytes of a file name that are not UTF-8, as lone surrogates (U+DC80 to U+DCFF, as Python's surrogateescape has them)
     private const int FirstByte = 0xdc80, LastByte = 0xdcff;

@@ -3,7 +3,7 @@ using System.Text;
 namespace Paddock.Block;
 
 /// <summary>Reads files that hold secrets: keys for authentication, private keys for TLS. Every such file is read here.</summary>
-public static class SecretFile
+internal static class SecretFile
 {
     private const int MaxBytes = 1 << 20;
     private const UnixFileMode Others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute

@@ -31,7 +31,7 @@ public sealed class ToolContext
     public string? OutputFailure => Sink?.Failure;
 
     /// <summary>The stream under <see cref="Out"/>; null where it is a writer of its own.</summary>
-    public OutputStream? Sink { get; private init; }
+    internal OutputStream? Sink { get; private init; }
 
     /// <summary>A context on the process's own streams.</summary>
     public static ToolContext ForProcess(string program)

@@ -11,7 +11,7 @@ namespace Paddock.Faults;
 /// flight. Space below is taken when data comes into the cache. Data that cannot be written below stays here: a flush that fails may succeed
 /// later.
 /// </remarks>
-public sealed class VolatileStorage : IStorage
+internal sealed class VolatileStorage : IStorage
 {
     /// <summary>The smallest cache, in bytes.</summary>
     public const long MinSize = 64 << 10;

@@ -8,7 +8,7 @@ namespace Paddock.Images;
 /// <param name="HostOffset">Where the bytes lie in that layer's file.</param>
 /// <param name="Depth">How many layers down that layer is.</param>
 /// <param name="Layer">The layer.</param>
-public readonly record struct ChainStatus(long Length, BlockStatusFlags Flags, long HostOffset, int Depth, ImageNode Layer)
+internal readonly record struct ChainStatus(long Length, BlockStatusFlags Flags, long HostOffset, int Depth, ImageNode Layer)
 {
     /// <summary>Whether some layer decides.</summary>
     public bool IsPresent => (Flags & BlockStatusFlags.Allocated) != 0;

@@ -20,7 +20,7 @@ public enum BackingPolicy
 /// <summary>One image with its backing files while they are opened: what they may name, and how much they may take together.</summary>
 /// <param name="policy">Which backing files they may name.</param>
 /// <param name="option">Name of the option that sets the policy, for messages.</param>
-public sealed class ImageChain(BackingPolicy policy, string option = "--backing")
+internal sealed class ImageChain(BackingPolicy policy, string option = "--backing")
 {
     /// <summary>Most images over each other.</summary>
     public const int MaxDepth = 64;

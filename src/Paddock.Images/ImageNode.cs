@@ -7,7 +7,7 @@ using Paddock.Qcow2;
 namespace Paddock.Images;
 
 /// <summary>One opened image with what lies under it: a node of the graph that a tool works on.</summary>
-public sealed class ImageNode : IAsyncDisposable
+internal sealed class ImageNode : IAsyncDisposable
 {
     /// <summary>The format's name: <c>qcow2</c>, <c>raw</c>.</summary>
     public required string Driver { get; init; }
@@ -68,7 +68,7 @@ public sealed class ImageNode : IAsyncDisposable
 }
 
 /// <summary>How a tool opens an image.</summary>
-public sealed record OpenSettings
+internal sealed record OpenSettings
 {
     /// <summary>Take no changes.</summary>
     public bool ReadOnly { get; init; } = true;

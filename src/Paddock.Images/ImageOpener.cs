@@ -9,7 +9,7 @@ using Paddock.Qcow2;
 namespace Paddock.Images;
 
 /// <summary>Builds the graph of an image from a file name, a <c>json:</c> name or an option list.</summary>
-public sealed class ImageOpener
+internal sealed class ImageOpener
 {
     /// <summary>Past the page cache and without flushes: <c>cache.direct=on,cache.no-flush=on</c>, which has no name for <c>-t</c>.</summary>
     public const string DirectUnsafe = "cache.direct,cache.no-flush";

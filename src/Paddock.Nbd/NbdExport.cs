@@ -31,7 +31,7 @@ public sealed class NbdExport
     public bool AllocationDepth { get; init; }
 
     /// <summary>The requests of its clients.</summary>
-    public RequestCounters Statistics { get; init; } = new();
+    internal RequestCounters Statistics { get; init; } = new();
 
     internal bool IsReadOnly => ReadOnly || Device.IsReadOnly;
 

@@ -62,7 +62,7 @@ public sealed class NbdServer : IAsyncDisposable
     public TlsCredentials? Credentials { get; set; }
 
     /// <summary>How long successful requests took so far.</summary>
-    public LatencyTable Latencies => LatencyLedger.Sum();
+    internal LatencyTable Latencies => LatencyLedger.Sum();
 
     internal LatencyLedger LatencyLedger { get; } = new();
 

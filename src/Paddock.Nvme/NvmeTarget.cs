@@ -32,7 +32,7 @@ public sealed record NvmeTargetOptions
     public long TotalBytes { get; init; } = 1L << 30;
 
     /// <summary>The memory for that data, where several servers share it: then its limit counts, not <see cref="TotalBytes"/>.</summary>
-    public SlabPool? Buffers { get; init; }
+    internal SlabPool? Buffers { get; init; }
 
     /// <summary>How long a client may take to introduce itself.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);

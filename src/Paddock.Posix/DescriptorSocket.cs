@@ -6,7 +6,7 @@ namespace Paddock.Posix;
 
 /// <summary>Bytes and descriptors over a connected Unix socket (unix(7), SCM_RIGHTS).</summary>
 [SupportedOSPlatform("linux")]
-public static unsafe class DescriptorSocket
+internal static unsafe class DescriptorSocket
 {
     /// <summary>The most descriptors that one call receives; the kernel closes those beyond it.</summary>
     public const int MostDescriptors = 16;

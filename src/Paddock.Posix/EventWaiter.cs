@@ -9,7 +9,7 @@ namespace Paddock.Posix;
 /// process reads as well cannot hold us up, and a wake costs one call.
 /// </summary>
 [SupportedOSPlatform("linux")]
-public sealed unsafe class EventWaiter : IDisposable
+internal sealed unsafe class EventWaiter : IDisposable
 {
     private const int EventSize = 16;
 

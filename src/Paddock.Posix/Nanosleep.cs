@@ -1,7 +1,7 @@
 namespace Paddock.Posix;
 
 /// <summary>Sleep that is finer than the runtime's timers, which count milliseconds.</summary>
-public static class Nanosleep
+internal static class Nanosleep
 {
     /// <summary>Gives the processor up for so long, and about 50 us more; returns early when a signal comes.</summary>
     public static void For(TimeSpan time)

@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace Paddock.Posix;
 
 /// <summary>How long a thread may run before others of its kind get their turn.</summary>
-public static class SchedulerSlice
+internal static class SchedulerSlice
 {
     /// <summary>
     /// Asks that all threads of this process, and those that they start, run in slices of this length. A thread that woke for a short while

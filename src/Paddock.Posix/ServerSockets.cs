@@ -4,7 +4,7 @@ using System.Net.Sockets;
 namespace Paddock.Posix;
 
 /// <summary>Sockets that listen.</summary>
-public static class ServerSockets
+internal static class ServerSockets
 {
     private const int Backlog = 128;
 

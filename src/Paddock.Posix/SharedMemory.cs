@@ -10,7 +10,7 @@ namespace Paddock.Posix;
 /// file permits it (memfd_create with MFD_ALLOW_SEALING) it is sealed against getting shorter; <see cref="MayShrink"/> tells of others.
 /// </remarks>
 [SupportedOSPlatform("linux")]
-public sealed class SharedMemory : SafeHandle
+internal sealed class SharedMemory : SafeHandle
 {
     /// <summary>The longest part that is mapped, in bytes: more than any machine's address space has room for.</summary>
     public const long Longest = 1L << 46;

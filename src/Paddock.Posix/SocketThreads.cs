@@ -1,7 +1,7 @@
 namespace Paddock.Posix;
 
 /// <summary>How the threads run that wait for sockets.</summary>
-public static class SocketThreads
+internal static class SocketThreads
 {
     // read by the runtime once, before the process's first wait for a socket
     private const string Switch = "DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS";

@@ -9,7 +9,7 @@ namespace Paddock.Posix;
 /// The file of a Unix socket that this process listens on. Files are removed only when lstat says that they are sockets and nobody listens
 /// on them; the runtime's own listener deletes whatever has its name by then.
 /// </summary>
-public sealed class UnixSocketFile
+internal sealed class UnixSocketFile
 {
     private const int WorkingDirectory = -100, NoFollow = 0x100, BasicStats = 0x7FF;
     private const int TypeMask = 0xF000, TypeSocket = 0xC000;

@@ -12,7 +12,7 @@ public sealed class ImageCorruptException : BlockException
     /// <param name="structure">The structure that is wrong, such as "L2 table".</param>
     /// <param name="at">Where it lies in the storage.</param>
     /// <param name="reason">What is wrong with it, with the value and the limit.</param>
-    public ImageCorruptException(string structure, HostOffset at, string reason)
+    internal ImageCorruptException(string structure, HostOffset at, string reason)
         : base(BlockError.Io, $"{structure} at {at}: {reason}")
     {
         Structure = structure;
@@ -22,6 +22,9 @@ public sealed class ImageCorruptException : BlockException
     /// <summary>The structure that is wrong.</summary>
     public string Structure { get; }
 
-    /// <summary>Where it lies in the storage.</summary>
-    public HostOffset At { get; }
+    /// <summary>Where it lies in the storage, in bytes.</summary>
+    public long Offset => At.Value;
+
+    /// <summary>The same, typed.</summary>
+    internal HostOffset At { get; }
 }

@@ -12,7 +12,7 @@ public sealed record Qcow2OpenOptions
     public IImageGate Gate { get; init; } = DenyGate.Instance;
 
     /// <summary>What is left of the memory for tables of all images of a chain; null: each image's own limits alone.</summary>
-    public TableBudget? Tables { get; init; }
+    internal TableBudget? Tables { get; init; }
 
     /// <summary>Bytes of memory for cached L2 tables; the default covers 256 GiB at 64 KiB clusters.</summary>
     public long L2CacheBytes { get; init; } = 32 << 20;
@@ -36,10 +36,10 @@ public sealed record Qcow2OpenOptions
     public TimeSpan KeepFreedSpace { get; init; }
 
     /// <summary>Tells the time for <see cref="KeepFreedSpace"/>.</summary>
-    public TimeProvider Clock { get; init; } = TimeProvider.System;
+    internal TimeProvider Clock { get; init; } = TimeProvider.System;
 
     /// <summary>Opens an image whose corrupt bit or dirty bit is set for repair: no automatic repair, writing allowed to the checker.</summary>
-    public bool ForCheck { get; init; }
+    internal bool ForCheck { get; init; }
 
     /// <summary>
     /// Opens an image for its <see cref="Qcow2ImageInfo"/> alone: known features that Paddock does not support are reported there and not refused.

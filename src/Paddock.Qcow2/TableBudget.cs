@@ -5,7 +5,7 @@ namespace Paddock.Qcow2;
 
 /// <summary>Limits the memory that the tables of several images take together, such as those of a chain of backing files.</summary>
 /// <param name="limit">Bytes.</param>
-public sealed class TableBudget(long limit)
+internal sealed class TableBudget(long limit)
 {
     private long _taken;
 

@@ -65,7 +65,7 @@ public sealed class ServiceManager
 
     /// <summary>Takes the sockets of a name, once.</summary>
     /// <exception cref="ToolException">A descriptor is not a listening socket.</exception>
-    public IReadOnlyList<ListeningSocket> Take(string name)
+    internal IReadOnlyList<ListeningSocket> Take(string name)
     {
         var mine = _handed.Where(h => h.Name == name).ToArray();
         _handed.RemoveAll(h => h.Name == name);

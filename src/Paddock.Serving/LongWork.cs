@@ -23,7 +23,7 @@ namespace Paddock.Serving;
 /// _longWork.Dispose();          // the client is gone: everything fails at the end of its piece
 /// </code>
 /// </example>
-public sealed class LongWork
+internal sealed class LongWork
 {
     /// <summary>A good size of a piece that moves data.</summary>
     public const int PieceBytes = 1 << 20;

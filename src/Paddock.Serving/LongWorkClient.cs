@@ -3,7 +3,7 @@ using Paddock.Block;
 namespace Paddock.Serving;
 
 /// <summary>One client's share of <see cref="LongWork"/>. Every member may be used from any thread.</summary>
-public sealed class LongWorkClient : IDisposable
+internal sealed class LongWorkClient : IDisposable
 {
     private readonly LongWork _work;
     private readonly int _limit;

@@ -1,7 +1,7 @@
 namespace Paddock.Serving;
 
 /// <summary>What to do with a client when all slots are taken, and none can be freed.</summary>
-public enum WhenFull
+internal enum WhenFull
 {
     /// <summary>It waits in the listener's queue until another leaves.</summary>
     Wait,
@@ -16,7 +16,7 @@ public enum WhenFull
 /// </summary>
 /// <typeparam name="TSocket">A connection that came in.</typeparam>
 /// <typeparam name="TClient">A client that is served.</typeparam>
-public sealed class Reception<TSocket, TClient> : IAsyncDisposable
+internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
     where TSocket : class, IDisposable
     where TClient : class, IServedClient
 {

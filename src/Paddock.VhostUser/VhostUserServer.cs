@@ -44,10 +44,10 @@ public sealed class VhostUserServer : IAsyncDisposable
     }
 
     /// <summary>The requests of all front ends so far.</summary>
-    public RequestCounters Statistics => _device.Statistics;
+    internal RequestCounters Statistics => _device.Statistics;
 
     /// <summary>How long requests took from the ring to the ring, including failed ones.</summary>
-    public LatencyTable Latencies => _device.Latencies;
+    internal LatencyTable Latencies => _device.Latencies;
 
     /// <summary>Front ends at this moment: 0 or 1.</summary>
     public int Connections => _reception.Count;

@@ -24,7 +24,7 @@ public sealed record VhostUserServerOptions
     public string Serial { get; init; } = "paddock";
 
     /// <summary>Memory for requests' data, shared with whoever else has it; null: memory of its own.</summary>
-    public SlabPool? Buffers { get; init; }
+    internal SlabPool? Buffers { get; init; }
 
     /// <summary>Takes a line for people about each front end that came, left or broke a rule; on any thread.</summary>
     public Action<string>? Log { get; init; }

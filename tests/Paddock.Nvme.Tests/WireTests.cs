@@ -63,13 +63,14 @@ public class WireTests
     [InlineData(NvmeStatus.ZoneInvalidWrite, false, 0x8378)]
     [InlineData(NvmeStatus.TransientTransportError, true, 0x0044)]
     [InlineData(NvmeStatus.CompareFailure, false, 0x850A)]
-    public void A_completion_says_whether_to_try_again(NvmeStatus status, bool retry, int field)
+    public void A_completion_says_whether_to_try_again(object status, bool retry, int field)
     {
+        var expected = (NvmeStatus)status;
         byte[] bytes = new byte[16];
-        new CompletionEntry(0x1122334455667788, 9, 0xABCD, status, retry).WriteTo(bytes);
+        new CompletionEntry(0x1122334455667788, 9, 0xABCD, expected, retry).WriteTo(bytes);
         Assert.Equal("887766554433221109000000CDAB", Convert.ToHexString(bytes.AsSpan(0, 14)));
         Assert.Equal(field, BinaryPrimitives.ReadUInt16LittleEndian(bytes.AsSpan(14)));
-        Assert.Equal(status, CompletionEntry.Read(bytes).Status);
+        Assert.Equal(expected, CompletionEntry.Read(bytes).Status);
     }
 
     [Fact]

@@ -12,8 +12,9 @@ public sealed class ReceptionTests : IAsyncDisposable
     [Theory]
     [InlineData(WhenFull.Wait)]
     [InlineData(WhenFull.Refuse)]
-    public async Task The_stranger_that_is_there_longest_makes_room(WhenFull whenFull)
+    public async Task The_stranger_that_is_there_longest_makes_room(object policy)
     {
+        var whenFull = (WhenFull)policy;
         Open(3, whenFull);
         var clients = new[]
         {
@@ -27,8 +28,9 @@ public sealed class ReceptionTests : IAsyncDisposable
     [Theory]
     [InlineData(WhenFull.Wait)]
     [InlineData(WhenFull.Refuse)]
-    public async Task Of_those_who_introduced_themselves_one_that_asked_for_nothing_goes_first_then_the_longest_idle(WhenFull whenFull)
+    public async Task Of_those_who_introduced_themselves_one_that_asked_for_nothing_goes_first_then_the_longest_idle(object policy)
     {
+        var whenFull = (WhenFull)policy;
         Open(4, whenFull, idle: TimeSpan.FromSeconds(60));
         var clients = new[]
         {

@@ -6,7 +6,7 @@ using System.Text;
 namespace Paddock.Testing.Protocols;
 
 /// <summary>
-/// The executable as a server: ready when it says so to its service manager (sd_notify(3)), so that nothing asks again and again, ended by
+/// The executable as a server: ready when it notifies its service manager (sd_notify(3)), so that nothing asks again and again, ended by
 /// its process, with what it wrote to standard error.
 /// </summary>
 internal sealed class ServerProcess : IAsyncDisposable

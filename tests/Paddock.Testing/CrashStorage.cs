@@ -43,7 +43,7 @@ public sealed class CrashStorage : IStorage
     /// <summary>True when a failing write that takes effect (<see cref="FaultsMayTakeEffect"/>) writes only half of its bytes.</summary>
     public bool FaultsTearWrites { get; set; }
 
-    /// <summary>The changing request, counted from 1 over those that write, zero or flush, that fails; 0 is none.</summary>
+    /// <summary>The changing request, counted from 1 over those that write, zero or flush, that fails; 0: none.</summary>
     public int FailChange { get; set; }
 
     /// <summary>Changing requests so far.</summary>

@@ -4,7 +4,7 @@ namespace Paddock.Block.Concurrency;
 /// Lets requests through side by side, and closes for what no request may see half done: new ones wait then, and those inside come out first.
 /// To pass costs two additions in memory that the processor has to itself; nothing is allocated while it is open.
 /// </summary>
-public sealed class RequestGate
+internal sealed class RequestGate
 {
     // counters of several processors, each in cache lines of its own
     private const int Counters = 8, Apart = 16;

@@ -4,7 +4,7 @@ using Paddock.Nvme;
 namespace Paddock.Images.Nodes;
 
 /// <summary>Keys for NVMe in-band authentication, from files that only their owner can read and from the environment.</summary>
-public static class DhChapSecrets
+internal static class DhChapSecrets
 {
     /// <summary>Environment variable with the host key.</summary>
     public const string HostVariable = "PADDOCK_DHCHAP_SECRET";

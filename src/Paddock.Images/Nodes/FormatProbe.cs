@@ -7,7 +7,7 @@ namespace Paddock.Images.Nodes;
 /// Recognizes image formats by their magic, as QEMU's drivers do in the first 512 bytes, and those that keep it in the last sector (dmg,
 /// fixed-size vpc). Formats that Paddock cannot read are recognized too, so that their files are never taken for raw disks.
 /// </summary>
-public static class FormatProbe
+internal static class FormatProbe
 {
     /// <summary>Bytes at the beginning of a file that decide about its format.</summary>
     public const int HeadSize = 512;

@@ -6,7 +6,7 @@ using Paddock.Nbd;
 namespace Paddock.Images.Nodes;
 
 /// <summary>The driver nbd: an export of a server as a node, by name or by options.</summary>
-public static class NbdNode
+internal static class NbdNode
 {
     /// <summary>Its name.</summary>
     public const string Driver = "nbd";

@@ -7,7 +7,7 @@ namespace Paddock.Images.Nodes;
 /// <summary>What <c>nvme+tcp://HOST:PORT/NQN?ns=1&amp;hostnqn=NQN</c>, or the options of the driver nvme-tcp, name.</summary>
 /// <param name="Options">The subsystem, and how to connect to it.</param>
 /// <param name="Namespace">The namespace's id.</param>
-public readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namespace)
+internal readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namespace)
 {
     /// <summary>The driver's name.</summary>
     public const string Driver = "nvme-tcp";

@@ -5,7 +5,7 @@ using Paddock.Nvme;
 namespace Paddock.Images.Nodes;
 
 /// <summary>The driver nvme-tcp: a namespace of a remote subsystem as a node.</summary>
-public static class NvmeNode
+internal static class NvmeNode
 {
     /// <summary>Connects where a name or options ask for this driver; null when they ask for another.</summary>
     public static async ValueTask<ImageNode?> TryOpenAsync(string? name, QDict options, string? driver, OpenSettings settings)

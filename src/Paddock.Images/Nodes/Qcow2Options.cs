@@ -4,7 +4,7 @@ using Paddock.Qcow2;
 namespace Paddock.Images.Nodes;
 
 /// <summary>Runtime options of the qcow2 driver (<c>driver=qcow2,lazy-refcounts=on,...</c>).</summary>
-public static class Qcow2Options
+internal static class Qcow2Options
 {
     private static readonly Dictionary<string, OverlapChecks> Checks = new()
     {

@@ -4,7 +4,7 @@ using Paddock.Nbd.Transport;
 namespace Paddock.Images.Nodes;
 
 /// <summary>The objects that <c>--object</c> makes: TLS credentials by their id.</summary>
-public static class TlsObjects
+internal static class TlsObjects
 {
     /// <summary>Finds the object with an id among those that were given, and reads its certificates.</summary>
     /// <exception cref="ToolException">There is none, it is of another kind, or its files cannot be read.</exception>

@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Paddock.Images.Text;
 
 /// <summary>Sizes as the native commands parse and print them.</summary>
-public static class SizeText
+internal static class SizeText
 {
     private static readonly string[] Units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 

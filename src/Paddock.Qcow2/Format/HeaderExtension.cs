@@ -14,7 +14,7 @@ namespace Paddock.Qcow2.Format;
 /// </summary>
 /// <param name="Type">What it is; unknown ones are kept as they are.</param>
 /// <param name="Data">The data without padding.</param>
-public sealed record HeaderExtension(uint Type, byte[] Data)
+internal sealed record HeaderExtension(uint Type, byte[] Data)
 {
     public const int HeadSize = 8;
     public const uint End = 0;

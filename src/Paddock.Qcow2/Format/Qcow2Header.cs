@@ -30,7 +30,7 @@ namespace Paddock.Qcow2.Format;
 /// 105     7     padding
 /// </code>
 /// </summary>
-public sealed record Qcow2Header
+internal sealed record Qcow2Header
 {
     public const uint Magic = 0x514649fb;
     public const int SizeV2 = 72;
