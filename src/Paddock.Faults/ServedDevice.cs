@@ -159,7 +159,7 @@ internal sealed class ServedDevice : DelegatingDevice
     /// It failed; a change of the size made before that stays, and <see cref="Resized"/> is raised.
     /// </exception>
     public ValueTask<long> ResizeAsync(Func<long, long> sizeOf, Preallocation preallocation, CancellationToken cancellationToken = default)
-        => _resizing.ResizeAsync(Inner, sizeOf, Resizing, preallocation, Resized, cancellationToken);
+        => _resizing.ResizeAsync(() => Inner, sizeOf, () => Resizing, preallocation, () => Resized?.Invoke(), cancellationToken);
 
     /// <summary>Completes when no change of the size is under way.</summary>
     public ValueTask SettledAsync() => _resizing.SettledAsync();

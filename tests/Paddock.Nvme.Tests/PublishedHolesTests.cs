@@ -204,6 +204,31 @@ public class PublishedHolesTests
         await Serves(bench);
     }
 
+    [Fact]
+    public async Task Reset_frees_the_slots_and_identifiers_of_event_requests()
+    {
+        await using var bench = await Bench.StartAsync();
+        using var pair = new Pair(bench);
+        var request = new SubmissionEntry { Opcode = AdminOpcode.AsyncEventRequest, Flags = 0x40, CommandId = 10 };
+        for (int i = 0; i < 3; i++)
+        {
+            pair.Admin.Send(RawHost.Capsule(request));
+            pair.Admin.Send(RawHost.Capsule(new SubmissionEntry
+            {
+                Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 11, NamespaceId = FabricsType.PropertySet,
+                Dword11 = Properties.Configuration, Dword12 = 0x460060,
+            }));
+            var answer = pair.Admin.Response();
+            Assert.Equal((11, NvmeStatus.Success), (answer.CommandId, answer.Status));
+            pair.Admin.Enable();
+        }
+
+        // a stop waits for no request for events
+        long since = Environment.TickCount64;
+        await bench.Server.StopAsync(TimeSpan.FromSeconds(20));
+        Assert.InRange(Environment.TickCount64 - since, 0, 10_000);
+    }
+
     // a host that asks for memory by granting itself transfers: what is granted at once is bounded
     [Fact]
     public async Task Transfers_are_granted_within_the_connections_limit()

@@ -13,6 +13,10 @@ internal sealed class QueueDouble : ICommandQueue
 
     public void Complete(Command command) => Completed.Add(command);
 
+    public void Drop(Command command)
+    {
+    }
+
     /// <summary>A command of this queue that asks for a transfer of so many bytes.</summary>
     public Command Command(int slot, uint length = 4096)
     {

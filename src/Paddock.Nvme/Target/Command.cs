@@ -13,6 +13,9 @@ internal interface ICommandQueue
 
     /// <summary>Sends the completion, with data where there is some, and frees the command's slot.</summary>
     void Complete(Command command);
+
+    /// <summary>Frees the command's slot without a completion.</summary>
+    void Drop(Command command);
 }
 
 /// <summary>A command in flight. Each queue keeps as many as it has entries and uses them again and again.</summary>
@@ -124,6 +127,9 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
         Status = status;
         queue.Complete(this);
     }
+
+    /// <summary>Ends the command without a completion: its controller is reset.</summary>
+    public void Drop() => queue.Drop(this);
 
     private void FinishRun()
     {

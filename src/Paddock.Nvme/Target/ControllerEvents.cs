@@ -80,17 +80,21 @@ internal sealed class ControllerEvents
         return found is not null;
     }
 
-    /// <summary>Forgets what waits: the controller is reset or gone.</summary>
+    /// <summary>Forgets what waits: the controller is reset or gone. Requests end without a completion.</summary>
     public void Clear()
     {
+        Command[] requests;
         lock (_lock)
         {
+            requests = [.. _requests];
             _requests.Clear();
             _waiting.Clear();
             _told.Clear();
             _namespaces.Clear();
             _zones.Clear();
         }
+
+        Array.ForEach(requests, r => r.Drop());
     }
 
     public void NamespaceChanged(uint id)

@@ -86,6 +86,16 @@ internal sealed class CommandQueue : ICommandQueue
         }
     }
 
+    /// <inheritdoc/>
+    public void Drop(Command command)
+    {
+        var (buffer, held) = (command.Buffer, command.Held);
+        command.Buffer = null;
+        Table.End(command);
+        buffer?.Release();
+        _memory.Return(held);
+    }
+
     /// <summary>Ends a command that an injected fault holds, because the host aborts it.</summary>
     /// <returns>False when there is no such command: it is unknown, or ends by itself.</returns>
     public bool TryAbort(ushort commandId) => Table.Find(commandId) is { } found && GiveUp(found, aborted: true);

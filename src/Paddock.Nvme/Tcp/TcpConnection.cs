@@ -202,10 +202,12 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
 
     private async Task DrainAsync()
     {
+        // pairs with the receiving loop: it sees that it must stop, or is seen here while it parses, and wakes this when it stops
+        Interlocked.MemoryBarrier();
         while (!IsDisposed)
         {
             var change = _queue.Table.NextChangeAsync();
-            if (IsDisposed || Running <= 0)
+            if (IsDisposed || (!_writer.IsGathering && Running <= 0))
             {
                 break;
             }
@@ -228,6 +230,7 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
         while (!_draining)
         {
             _writer.IsGathering = true;
+            Interlocked.MemoryBarrier();
             try
             {
                 while (!_draining && _reader.Step())
@@ -238,12 +241,14 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
                         _writer.Send();
                         await _memory.WaitAsync();
                         _writer.IsGathering = true;
+                        Interlocked.MemoryBarrier();
                     }
                 }
             }
             finally
             {
                 _writer.IsGathering = false;
+                Interlocked.MemoryBarrier();
             }
 
             _writer.Send();
