@@ -30,6 +30,8 @@ internal static class DiskCreation
     public static Task<Disk> CreateRawAsync(string path, long size, bool overwrite, CancellationToken cancellationToken)
         => CreateAsync(path, overwrite, new DiskOptions { Format = FormatProbe.Raw }, async file =>
         {
+            // a size that is too large fails here, with the old contents in place
+            await file.SetLengthAsync(size, cancellationToken: cancellationToken);
             await file.SetLengthAsync(0, cancellationToken: cancellationToken);
             await file.SetLengthAsync(size, cancellationToken: cancellationToken);
         }, cancellationToken);

@@ -48,6 +48,29 @@ public sealed class LibraryCopyTests : IDisposable
         Assert.Equal(Bytes(), await ReadAsync(copy));
     }
 
+    [Theory]
+    [InlineData(17 * MiB, null)]
+    [InlineData(-512L, null)]
+    [InlineData(0L, -512L)]
+    [InlineData(0L, long.MaxValue - 511)]
+    public async Task Impossible_part_leaves_an_existing_file_as_it_is(long start, long? length)
+    {
+        await using var disk = await FilledAsync("a.qcow2", zones: null);
+        string path = _folder.File("kept");
+        await File.WriteAllTextAsync(path, "kept", Token);
+        var options = new CopyOptions { Start = start, Length = length };
+        foreach (var copy in (Func<Task>[])
+            [
+                () => DiskCopy.CopyToRawAsync(disk, path, overwrite: true, options, cancellationToken: Token),
+                () => DiskCopy.CopyToQcow2Async(disk, path, overwrite: true, options: options, cancellationToken: Token),
+            ])
+        {
+            var e = await Assert.ThrowsAsync<BlockException>(copy);
+            Assert.True(e.Error is BlockError.InvalidArgument or BlockError.TooLarge, e.ToString());
+            Assert.Equal("kept", await File.ReadAllTextAsync(path, Token));
+        }
+    }
+
     [Fact]
     public async Task Copy_to_qcow2_can_compress()
     {
