@@ -29,8 +29,8 @@ public sealed record NbdServerOptions
     public TimeSpan IdleLimit { get; init; }
 
     /// <summary>
-    /// After how much silence a client with nothing under way may be hung up on, when all connections are taken and another client waits; zero:
-    /// never. One that has presented a certificate never is.
+    /// After how much silence a client with nothing under way may be hung up on, when all connections are taken and another client waits;
+    /// zero: never. One that has presented a certificate never is.
     /// </summary>
     public TimeSpan IdleEviction { get; init; }
 

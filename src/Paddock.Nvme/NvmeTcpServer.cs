@@ -27,7 +27,8 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     public NvmeTcpServer(NvmeTarget target)
     {
         _target = target;
-        _reception = new Reception<Socket, TcpConnection>(target.Options.Connections, WhenFull.Refuse, Meet, connection => _ = ServeAsync(connection))
+        _reception = new Reception<Socket,
+            TcpConnection>(target.Options.Connections, WhenFull.Refuse, Meet, connection => _ = ServeAsync(connection))
         {
             IdleEviction = target.Options.IdleTimeout,
         };

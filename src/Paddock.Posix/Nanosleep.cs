@@ -12,7 +12,8 @@ internal static class Nanosleep
             return;
         }
 
-        var wanted = new Native.TimeSpec { Seconds = time.Ticks / TimeSpan.TicksPerSecond, Nanoseconds = time.Ticks % TimeSpan.TicksPerSecond * 100 };
+        var wanted = new Native.TimeSpec { Seconds = time.Ticks / TimeSpan.TicksPerSecond,
+            Nanoseconds = time.Ticks % TimeSpan.TicksPerSecond * 100 };
         _ = Native.Sleep(in wanted, 0);
     }
 }

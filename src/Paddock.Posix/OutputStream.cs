@@ -1,8 +1,8 @@
 namespace Paddock.Posix;
 
 /// <summary>
-/// Standard output or error: a failure to write (a full disk, a pipe without a reader, a closed descriptor) is remembered and not thrown, so
-/// that it interrupts no command in the middle of its work. The command reports it in one line when it ends.
+/// Standard output or error: a failure to write (a full disk, a pipe without a reader, a closed descriptor) is remembered and not thrown,
+/// so that it interrupts no command in the middle of its work. The command reports it in one line when it ends.
 /// </summary>
 /// <param name="inner">Where the bytes go.</param>
 /// <param name="name">What it is called in the message.</param>

@@ -22,7 +22,8 @@ internal static class SchedulerSlice
         {
             int id = int.Parse(Path.GetFileName(task), CultureInfo.InvariantCulture);
             var now = default(Native.SchedulerAttributes);
-            if (Native.GetScheduler(get, id, ref now, Marshal.SizeOf<Native.SchedulerAttributes>(), 0) == 0 && now.Policy == Native.OrdinaryPolicy)
+            if (Native.GetScheduler(get, id, ref now, Marshal.SizeOf<Native.SchedulerAttributes>(), 0) == 0
+                && now.Policy == Native.OrdinaryPolicy)
             {
                 now.Size = (uint)Marshal.SizeOf<Native.SchedulerAttributes>();
                 now.Runtime = (ulong)(slice.Ticks * 100);

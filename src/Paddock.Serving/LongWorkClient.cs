@@ -76,7 +76,8 @@ internal sealed class LongWorkClient : IDisposable
         }
     }
 
-    internal static BlockException Cancelled() => new(BlockError.Cancelled, "the request was cancelled: its client is gone, or the server stops");
+    internal static BlockException Cancelled()
+        => new(BlockError.Cancelled, "the request was cancelled: its client is gone, or the server stops");
 
     /// <summary>Releases the turn and queues for the next one.</summary>
     internal void Wait(LongTurn turn)

@@ -69,8 +69,8 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
     public TimeSpan HandshakePatience { get; init; } = TimeSpan.FromSeconds(3);
 
     /// <summary>
-    /// After so long without a request a client that was served may be evicted, when all slots are taken and another waits; zero: never, and
-    /// neither is one that has introduced itself.
+    /// After so long without a request a client that was served may be evicted, when all slots are taken and another waits; zero: never,
+    /// and neither is one that has introduced itself.
     /// </summary>
     public TimeSpan IdleEviction { get; init; }
 

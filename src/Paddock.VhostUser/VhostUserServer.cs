@@ -34,7 +34,8 @@ public sealed class VhostUserServer : IAsyncDisposable
         }
 
         (_disk, _options) = (disk, options);
-        _device = new VirtioBlkDevice(disk, new VirtioBlkOptions { Queues = options.Queues, Serial = options.Serial, Buffers = options.Buffers });
+        _device = new VirtioBlkDevice(
+            disk, new VirtioBlkOptions { Queues = options.Queues, Serial = options.Serial, Buffers = options.Buffers });
         _reception = new Reception<Socket, FrontEndConnection>(
             1, WhenFull.Wait, socket => new FrontEndConnection(socket, _device, _options), Begin, options.Time)
         {

@@ -15,8 +15,8 @@ public sealed record VhostUserServerOptions
     public TimeSpan HandshakeLimit { get; init; }
 
     /// <summary>
-    /// Whether memory is refused that the front end could cut short: it would end the whole process, with every disk that it serves. A memfd that
-    /// can be sealed is accepted.
+    /// Whether memory is refused that the front end could cut short: it would end the whole process, with every disk that it serves. A
+    /// memfd that can be sealed is accepted.
     /// </summary>
     public bool SealedMemoryOnly { get; init; } = true;
 
