@@ -24,7 +24,9 @@ internal sealed unsafe class EventWaiter : IDisposable
             : throw new IOException($"an epoll cannot be had: {Errno.Describe(Marshal.GetLastPInvokeError())}");
     }
 
-    /// <summary>Adds an event; if its counter is above 0 already, the next wait ends at once. The event must outlive its use here.</summary>
+    /// <summary>
+    /// Adds an event; if its counter is above 0 already, the next wait ends at once. The event must outlive its use here.
+    /// </summary>
     /// <exception cref="IOException">It cannot be waited for.</exception>
     public void Add(EventDescriptor waited)
     {

@@ -35,7 +35,8 @@ public partial class DocumentTests
     public void Every_package_is_referenced()
     {
         var projects = Repository.Files("", "*.csproj").Concat(Repository.Files("", "*.props")).Concat(Repository.Files("", "*.targets"));
-        var referenced = projects.SelectMany(f => PackageReference().Matches(Repository.Read(f))).Select(m => m.Groups[1].Value).ToHashSet();
+        var referenced = projects.SelectMany(f => PackageReference().Matches(Repository.Read(f))).Select(m => m.Groups[1].Value)
+            .ToHashSet();
         Repository.AssertNone(Package().Matches(Repository.Read("Directory.Packages.props")).Select(m => m.Groups[1].Value)
             .Where(name => !referenced.Contains(name)));
     }
@@ -57,7 +58,8 @@ public partial class DocumentTests
         foreach (string project in Repository.Files("", "*.csproj"))
         {
             // a sample is built from the packages, which the solution makes
-            Assert.True(project.StartsWith("samples/", StringComparison.Ordinal) || solution.Contains(project, StringComparison.Ordinal), project);
+            Assert.True(project.StartsWith("samples/", StringComparison.Ordinal)
+                || solution.Contains(project, StringComparison.Ordinal), project);
             Assert.Contains(Path.GetFileNameWithoutExtension(project), map, StringComparison.Ordinal);
         }
     }
@@ -68,7 +70,8 @@ public partial class DocumentTests
             from Match path in MapPath().Matches(Repository.Read("docs/ARCHITECTURE.md"))
             let name = path.Groups[1].Value
             let folder = Path.Combine(Repository.Root, Path.GetDirectoryName(name)!)
-            where !Directory.Exists(folder) || (Path.GetFileName(name) is { Length: > 0 } last && Directory.GetFileSystemEntries(folder, last).Length == 0)
+            where !Directory.Exists(folder)
+            || (Path.GetFileName(name) is { Length: > 0 } last && Directory.GetFileSystemEntries(folder, last).Length == 0)
             select name);
 
     [Fact]

@@ -1,10 +1,13 @@
 namespace Paddock.House.Tests;
 
-/// <summary>What is public in a package is listed and documented; the compiler and an analyzer check both where this test says they do.</summary>
+/// <summary>
+/// What is public in a package is listed and documented; the compiler and an analyzer check both where this test says they do.
+/// </summary>
 public class PackageRulesTests
 {
     private static IEnumerable<string> Packages
-        => Repository.Files("src", "*.csproj").Where(p => Repository.Read(p).Contains("<IsPackable>true</IsPackable>", StringComparison.Ordinal));
+        => Repository.Files("src", "*.csproj")
+            .Where(p => Repository.Read(p).Contains("<IsPackable>true</IsPackable>", StringComparison.Ordinal));
 
     [Fact]
     public void Package_lists_its_public_members()
@@ -25,7 +28,8 @@ public class PackageRulesTests
     {
         string[] rules = ["CS1591", "RS0016", "RS0017", "RS0036", "RS0037"];
         Repository.AssertNone(
-            from file in Repository.Sources("src").Concat([".editorconfig", "build/Package.targets", "Directory.Build.props"]).Concat(Packages)
+            from file in Repository.Sources("src").Concat([".editorconfig", "build/Package.targets", "Directory.Build.props"])
+            .Concat(Packages)
             from rule in rules
             where Repository.Read(file).Contains(rule, StringComparison.Ordinal)
             select $"{file}: {rule}");
