@@ -16,10 +16,10 @@ internal static class EscapedText
     private static readonly SearchValues<char> Plain = SearchValues.Create(
         " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~");
 
-    // with these a value would not end where it seems to end
+    // these would make the end of a value ambiguous
     private static readonly SearchValues<char> NeedsQuotes = SearchValues.Create(" \"=\\");
 
-    /// <summary>The text with escapes such as <c>\n</c>, <c>\x1b</c> or <c>\u202e</c> in place of what must not be printed.</summary>
+    /// <summary>The text with escapes such as <c>\n</c>, <c>\x1b</c> or <c>\u202e</c> in place of unprintable characters.</summary>
     public static string Escape(string text)
         => text.AsSpan().IndexOfAnyExcept(Plain) < 0 ? text : Build(text, quoted: false, keepLines: false);
 

@@ -13,8 +13,8 @@ internal static unsafe class DescriptorSocket
 
     /// <summary>Receives some bytes, waiting for the first, and the descriptors that came with them.</summary>
     /// <param name="socket">The socket.</param>
-    /// <param name="into">Where the bytes go; not empty.</param>
-    /// <param name="descriptors">Gets what came, close-on-exec; the caller's from then on, also when this throws.</param>
+    /// <param name="into">Buffer for the bytes; not empty.</param>
+    /// <param name="descriptors">Receives the descriptors, close-on-exec; owned by the caller, also if this throws.</param>
     /// <returns>Bytes; 0 at the end of the stream.</returns>
     /// <exception cref="IOException">The socket failed.</exception>
     /// <exception cref="InvalidDataException">More than <see cref="MostDescriptors"/> descriptors came.</exception>

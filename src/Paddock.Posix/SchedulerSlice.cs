@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace Paddock.Posix;
 
-/// <summary>How long a thread may run before others of its kind get their turn.</summary>
+/// <summary>Time slice of threads.</summary>
 internal static class SchedulerSlice
 {
     /// <summary>
@@ -32,7 +32,7 @@ internal static class SchedulerSlice
         }
     }
 
-    /// <summary>The slice of the calling thread; zero where the kernel does not tell.</summary>
+    /// <summary>The slice of the calling thread; zero if the kernel does not report it.</summary>
     public static TimeSpan OfThisThread()
     {
         var now = default(Native.SchedulerAttributes);

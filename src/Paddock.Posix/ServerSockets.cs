@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace Paddock.Posix;
 
-/// <summary>Sockets that listen.</summary>
+/// <summary>Listening sockets.</summary>
 internal static class ServerSockets
 {
     private const int Backlog = 128;
@@ -24,9 +24,9 @@ internal static class ServerSockets
         }
     }
 
-    /// <summary>Listens on a path; a socket that a server left behind there, and that nobody listens on, is replaced.</summary>
+    /// <summary>Listens on a path; a stale socket of a previous server is replaced.</summary>
     /// <param name="path">The socket's file.</param>
-    /// <param name="mode">Who may connect, from the first moment on; null: as the process makes files.</param>
+    /// <param name="mode">Permissions from the start; null for the umask of the process.</param>
     /// <exception cref="IOException">The path is taken or cannot be used.</exception>
     public static (Socket Listener, UnixSocketFile File) Unix(string path, UnixFileMode? mode = null)
         => UnixSocketFile.Listen(path, mode, Backlog);

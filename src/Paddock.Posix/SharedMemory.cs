@@ -29,13 +29,13 @@ internal sealed class SharedMemory : SafeHandle
         MayShrink = mayShrink;
     }
 
-    /// <summary>Where the part's first byte stands.</summary>
+    /// <summary>Address of the first byte of the part.</summary>
     public nint Start { get; }
 
     /// <summary>The part's bytes.</summary>
     public long Length { get; }
 
-    /// <summary>Whether whoever else holds the file can cut it short under us.</summary>
+    /// <summary>Whether other holders of the file can truncate it.</summary>
     public bool MayShrink { get; }
 
     /// <inheritdoc/>

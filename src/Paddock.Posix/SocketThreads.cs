@@ -1,6 +1,6 @@
 namespace Paddock.Posix;
 
-/// <summary>How the threads run that wait for sockets.</summary>
+/// <summary>Configuration of the threads that wait for sockets.</summary>
 internal static class SocketThreads
 {
     // read by the runtime once, before the process's first wait for a socket
