@@ -9,11 +9,11 @@ using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>Requests and replies of one client, byte for byte where that tells most.</summary>
+/// <summary>Requests and replies of one client, most of them compared byte by byte.</summary>
 public class SessionTests
 {
     [Fact]
-    public async Task A_simple_read_gives_the_written_bytes()
+    public async Task Simple_read_returns_the_written_bytes()
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
         using var client = bench.Connect();
@@ -25,7 +25,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task A_structured_read_is_one_chunk()
+    public async Task Structured_read_is_one_chunk()
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
         using var client = bench.Connect();
@@ -38,7 +38,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task An_extended_read_tells_the_offset_twice()
+    public async Task Extended_read_carries_the_offset_in_header_and_chunk()
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
         using var client = bench.Connect();
@@ -65,7 +65,7 @@ public class SessionTests
     [InlineData(55, 0, 0u, 0, 22u)]
     [InlineData(0, 0, 512u, 4, 22u)]
     [InlineData(0, 0, 512u, 128, 22u)]
-    public async Task A_refused_request_ends_alone(ushort command, long offset, uint length, ushort flags, uint error)
+    public async Task Rejected_request_leaves_the_connection_open(ushort command, long offset, uint length, ushort flags, uint error)
     {
         var device = new TestDevice(1 << 20)
         {
@@ -82,7 +82,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task A_write_past_the_end_is_refused_and_its_payload_is_no_request()
+    public async Task Payload_of_a_write_beyond_the_end_is_skipped()
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
         using var client = bench.Connect();
@@ -136,7 +136,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task A_batch_in_one_packet_is_answered_whole()
+    public async Task Every_request_of_a_batch_in_one_packet_is_answered()
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
         using var client = bench.Connect();
@@ -157,7 +157,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task Long_requests_pass_through_whole()
+    public async Task Long_requests_transfer_all_their_data()
     {
         await using var bench = Bench.Of(Bench.Disk(64 << 20).Device);
         using var client = bench.Connect();
@@ -184,7 +184,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task A_long_read_of_a_hole_is_a_hole()
+    public async Task Long_read_of_a_hole_is_answered_as_a_hole()
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
         using var client = bench.Connect();
@@ -195,7 +195,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task Block_status_tells_runs_and_one_where_one_is_wanted()
+    public async Task Block_status_merges_extents_and_REQ_ONE_returns_one()
     {
         var device = new TestDevice(1 << 20)
         {
@@ -213,7 +213,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task The_depth_of_an_allocation_is_told_where_it_is_asked_for()
+    public async Task Allocation_depth_is_reported_if_negotiated()
     {
         var below = new TestDevice(
             131072) { Status = (_, length) => new BlockStatus(length, BlockStatusFlags.Data | BlockStatusFlags.Allocated) };
@@ -235,7 +235,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task A_request_that_waits_holds_up_no_other()
+    public async Task Waiting_request_blocks_no_other()
     {
         var hold = new TaskCompletionSource();
         var device = new TestDevice(1 << 20)
@@ -259,12 +259,12 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task Requests_that_wait_for_a_disk_run_side_by_side()
+    public async Task Requests_that_block_on_the_disk_run_in_parallel()
     {
         int atWork = 0, most = 0;
         var device = new TestDevice(1 << 20)
         {
-            // reads keep their thread, as with a file that is not in memory
+            // reads block their thread, as those of an uncached file do
             Reads = (_, buffer) =>
             {
                 int now = Interlocked.Increment(ref atWork);
@@ -301,7 +301,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task The_payload_of_a_write_that_waits_stays_as_it_is()
+    public async Task Payload_of_a_waiting_write_is_not_overwritten()
     {
         var hold = new TaskCompletionSource();
         var device = new TestDevice(1 << 20)
@@ -335,7 +335,7 @@ public class SessionTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Whatever_a_device_throws_ends_one_request(bool structured)
+    public async Task Device_exception_fails_only_its_request(bool structured)
     {
         var device = new TestDevice(1 << 20)
         {
@@ -367,7 +367,7 @@ public class SessionTests
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(2)]
-    public void A_small_request_allocates_nothing(int form)
+    public void Small_request_allocates_nothing(int form)
     {
         const int Windows = 5, Rounds = 150, Batch = 64;
         using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
@@ -399,8 +399,8 @@ public class SessionTests
             at += size + (i % 2 == 0 ? 0 : 4096);
         }
 
-        // what is made once in a life comes when it likes: a lock's wait event (56 bytes) when two threads first meet there.
-        // What a request or a batch allocates is in every window
+        // One-time allocations can fall into any window, such as a lock's wait event (56 bytes) at its first contention.
+        // An allocation per request or per batch is in every window.
         long least = long.MaxValue;
         for (int window = -1; window < Windows && least > 0; window++)
         {
@@ -422,7 +422,7 @@ public class SessionTests
         thread.Join();
     }
 
-    /// <summary>Tells what the thread that receives has allocated.</summary>
+    /// <summary>Records the allocations of the receiving thread.</summary>
     private sealed class CountingChannel(IByteChannel inner) : IByteChannel
     {
         private long _allocated;
@@ -447,7 +447,7 @@ public class SessionTests
     }
 
     [Fact]
-    public void File_size_limit_is_answered_as_qemu_nbd_answers_it()
+    public void File_size_limit_error_is_the_same_as_of_qemu_nbd()
     {
         var failure = new BlockException(BlockError.TooLarge, "File too large");
         Assert.Equal(NbdError.NoSpace, Paddock.Nbd.Server.ReplyFormat.Map(failure, NbdCommand.Write));

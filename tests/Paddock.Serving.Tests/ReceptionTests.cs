@@ -12,7 +12,7 @@ public sealed class ReceptionTests : IAsyncDisposable
     [Theory]
     [InlineData(WhenFull.Wait)]
     [InlineData(WhenFull.Refuse)]
-    public async Task The_stranger_that_is_there_longest_makes_room(object policy)
+    public async Task Longest_connected_unauthenticated_client_is_evicted(object policy)
     {
         var whenFull = (WhenFull)policy;
         Open(3, whenFull);
@@ -29,7 +29,7 @@ public sealed class ReceptionTests : IAsyncDisposable
     [Theory]
     [InlineData(WhenFull.Wait)]
     [InlineData(WhenFull.Refuse)]
-    public async Task Of_those_who_introduced_themselves_one_that_asked_for_nothing_goes_first_then_the_longest_idle(object policy)
+    public async Task Client_without_requests_is_evicted_before_the_longest_idle(object policy)
     {
         var whenFull = (WhenFull)policy;
         Open(4, whenFull, idle: TimeSpan.FromSeconds(60));
@@ -46,7 +46,7 @@ public sealed class ReceptionTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Nobody_is_evicted_who_may_stay_and_who_comes_is_refused()
+    public async Task New_client_is_rejected_if_none_can_be_evicted()
     {
         Open(4, WhenFull.Refuse);
         foreach (var trust in Enum.GetValues<ClientTrust>())
@@ -61,7 +61,7 @@ public sealed class ReceptionTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Who_waits_is_served_when_a_client_becomes_idle()
+    public async Task Waiting_client_is_served_when_another_becomes_idle()
     {
         Open(1, WhenFull.Wait, idle: TimeSpan.FromSeconds(60));
         var first = await ComeAsync(ClientTrust.Served, 0);
@@ -72,7 +72,7 @@ public sealed class ReceptionTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task One_who_waits_costs_one_client_its_slot_though_that_one_leaves_late()
+    public async Task Waiting_client_evicts_only_one_even_if_that_one_leaves_late()
     {
         // the second room shows that the first had the time to evict another
         await using Room patient = new(TimeSpan.FromHours(1)), hasty = new(TimeSpan.FromMilliseconds(100));
