@@ -8,10 +8,10 @@ namespace Paddock.Block;
 /// <remarks>
 /// <para>Nothing is buffered: each call is a request to the disk, so wrap the stream in a <see cref="BufferedStream"/> for many small
 /// reads. A <see cref="Flush"/> makes what was written durable; disposing the stream does not flush.</para>
-/// <para>Where the disk takes whole blocks only, the stream reads, changes and writes back the blocks at the ends of a write. Zone rules
+/// <para>If the disk accepts whole blocks only, the stream reads, changes and writes back the blocks at the ends of a write. Zone rules
 /// hold as for any other write: a sequential zone is written at its write pointer, in whole blocks, or the write fails with
 /// <see cref="ZoneException"/>.</para>
-/// <para>Like other streams, one is for one caller at a time. After a failure <see cref="Position"/> is where the failed request
+/// <para>Like other streams, it supports one caller at a time. After a failure <see cref="Position"/> is where the failed request
 /// began.</para>
 /// </remarks>
 public sealed class BlockStream : Stream

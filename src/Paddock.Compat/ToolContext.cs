@@ -46,7 +46,8 @@ public sealed class ToolContext
             Program = program,
             Sink = sink,
             Out = TextWriter.Synchronized(new StreamWriter(sink, Utf8, 8192) { AutoFlush = false }),
-            Error = TextWriter.Synchronized(new StreamWriter(new OutputStream(error, "standard error", retries: true), Utf8, 1024) { AutoFlush = true }),
+            Error = TextWriter.Synchronized(
+                new StreamWriter(new OutputStream(error, "standard error", retries: true), Utf8, 1024) { AutoFlush = true }),
             In = new StreamReader(input, Utf8),
         };
     }

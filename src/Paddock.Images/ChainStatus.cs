@@ -22,7 +22,9 @@ internal readonly record struct ChainStatus(long Length, BlockStatusFlags Flags,
     /// <summary>Asks the chain for the run at an offset.</summary>
     public static ValueTask<ChainStatus> QueryAsync(ImageNode top, long offset, long length) => QueryAsync(top, offset, length, false);
 
-    /// <summary>The same; behind a shorter backing image's end the zeroes are those of the layer above it, which has them not allocated.</summary>
+    /// <summary>
+    /// The same; behind a shorter backing image's end the zeroes are those of the layer above it, which has them not allocated.
+    /// </summary>
     public static ValueTask<ChainStatus> QueryLayersAsync(ImageNode top, long offset, long length) => QueryAsync(top, offset, length, true);
 
     private static async ValueTask<ChainStatus> QueryAsync(ImageNode top, long offset, long length, bool endsAbove)

@@ -11,7 +11,9 @@ public sealed record CopyOptions
     /// <summary>Bytes to copy; null: up to the source's end.</summary>
     public long? Length { get; init; }
 
-    /// <summary>Shortest run of zeroes, in data that was read, that is not written as data; 0: all is written as data, zeroes too.</summary>
+    /// <summary>
+    /// Shortest run of zeroes, in data that was read, that is not written as data; 0: all is written as data, zeroes too.
+    /// </summary>
     public int SparseBytes { get; init; } = 4096;
 
     /// <summary>The target reads as zeroes: what is zero in the source need not be written.</summary>
@@ -58,7 +60,8 @@ public sealed record CopyOptions
 /// <param name="isRead">Whether it was a read from the source.</param>
 /// <param name="offset">The request's offset.</param>
 /// <param name="failure">What the device reported.</param>
-public sealed class CopyException(bool isRead, long offset, BlockException failure) : BlockException(failure.Error, failure.Message, failure)
+public sealed class CopyException(bool isRead, long offset, BlockException failure)
+    : BlockException(failure.Error, failure.Message, failure)
 {
     /// <summary>Whether the source failed, and not the target.</summary>
     public bool IsRead { get; } = isRead;

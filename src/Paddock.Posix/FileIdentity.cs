@@ -16,7 +16,7 @@ internal static class FileIdentity
     public static bool IsSameFile(string one, string other)
         => IdentityOf(one) is { } identity && identity == IdentityOf(other);
 
-    /// <summary>Whether something has this name, be it a symbolic link that leads nowhere.</summary>
+    /// <summary>Whether the name exists, even as a dangling symbolic link.</summary>
     public static bool IsTaken(string path) => IdentityOf(path, follow: false) is not null;
 
     /// <summary>Describes an open file.</summary>

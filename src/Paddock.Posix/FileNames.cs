@@ -26,7 +26,7 @@ internal static class FileNames
         return Native.Stat(here, path, 0, BasicStats, result) == 0;
     }
 
-    /// <summary>Removes a file, where there is one.</summary>
+    /// <summary>Removes a file if it exists.</summary>
     public static void Delete(string path)
     {
         if (!NeedsBytes(path) || !OperatingSystem.IsLinux())
@@ -39,7 +39,7 @@ internal static class FileNames
         }
     }
 
-    /// <summary>Sets who may use a file.</summary>
+    /// <summary>Sets the permissions of a file.</summary>
     [System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
     public static void SetMode(string path, UnixFileMode mode)
     {

@@ -5,7 +5,7 @@ using Paddock.Block;
 
 namespace Paddock.Posix;
 
-/// <summary>Opens regular files and block devices, locks them, and refuses everything else.</summary>
+/// <summary>Opens regular files and block devices, locks them, and rejects everything else.</summary>
 internal static class FileOpener
 {
     /// <summary>Opens, locks and truncates as the options ask.</summary>

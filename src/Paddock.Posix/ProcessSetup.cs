@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Paddock.Posix;
 
 /// <summary>
-/// What every command does before anything else, so that the system's refusals become errors instead of ending the process.
+/// Initialization of every command, so that failures of system calls become errors instead of ending the process.
 /// </summary>
 internal static class ProcessSetup
 {
@@ -54,7 +54,7 @@ internal static class ProcessSetup
     }
 
     // The native executable has no diagnostics server. The runtime's listens for debuggers and profilers before any of our code runs, and
-    // can be told not to by environment variables alone: without its files nobody can connect to it.
+    // can be told not to by environment variables alone: without its files no one can connect to it.
     private static void RemoveDiagnosticSockets()
     {
         if (AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES") is null

@@ -145,7 +145,7 @@ internal sealed class StandardStream : Stream
         return Native.Poll(&entry, 1, 0) > 0;
     }
 
-    // whoever shares the descriptor may have made it non-blocking
+    // another holder of the descriptor may have made it non-blocking
     private unsafe void WaitOrThrow(short what)
     {
         int errno = Marshal.GetLastPInvokeError();

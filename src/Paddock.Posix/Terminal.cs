@@ -3,7 +3,7 @@ using System.Runtime.Versioning;
 
 namespace Paddock.Posix;
 
-/// <summary>The terminal and the process, as far as .NET does not say.</summary>
+/// <summary>Properties of the terminal and the process that .NET does not expose.</summary>
 internal static class Terminal
 {
     /// <summary>True when standard output is a terminal.</summary>

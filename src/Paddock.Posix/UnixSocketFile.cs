@@ -146,7 +146,8 @@ internal sealed class UnixSocketFile
         // struct statx: mode at byte 28, inode at 32, device at 136
         Span<byte> facts = stackalloc byte[256];
         using var here = new SafeFileHandle(WorkingDirectory, ownsHandle: false);
-        return Native.Stat(here, path, NoFollow, BasicStats, facts) == 0 && (MemoryMarshal.Read<ushort>(facts[28..]) & TypeMask) == TypeSocket
+        return Native.Stat(here, path, NoFollow, BasicStats, facts) == 0
+            && (MemoryMarshal.Read<ushort>(facts[28..]) & TypeMask) == TypeSocket
             ? (MemoryMarshal.Read<ulong>(facts[32..]), MemoryMarshal.Read<ulong>(facts[136..])) : null;
     }
 }

@@ -4,8 +4,8 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2;
 
 /// <summary>
-/// An image contradicts the format or itself. Every such finding of the engine goes through here: one place for a log line and a breakpoint.
-/// The image can still be read where other structures are sound; a found overlap marks it corrupt and closes it for writing.
+/// An image contradicts the format or itself. Every such finding of the engine goes through here: one place for a log line and a
+/// breakpoint. The image can still be read where other structures are sound; a found overlap marks it corrupt and closes it for writing.
 /// </summary>
 public sealed class ImageCorruptException : BlockException
 {

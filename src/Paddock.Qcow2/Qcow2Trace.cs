@@ -6,8 +6,8 @@ namespace Paddock.Qcow2;
 internal readonly record struct Qcow2TraceEvent(string Name, string Text);
 
 /// <summary>
-/// The engine's trace events, for `-T` of the compatible tools. Costs one test of a field while nobody listens. (The runtime's event source would
-/// need its diagnostics server, which the executable does not have.)
+/// The engine's trace events, for `-T` of the compatible tools. Costs one test of a field while nobody listens. (The runtime's event source
+/// would need its diagnostics server, which the executable does not have.)
 /// </summary>
 internal static class Qcow2Trace
 {

@@ -54,7 +54,8 @@ public sealed class ServiceManager
         {
             manager._handed.Add(Names.Contains(names[i])
                 ? (names[i], first + i)
-                : throw new ToolException($"unknown socket name '{names[i]}': set FileDescriptorName= to one of {string.Join(", ", Names)}"));
+                : throw new ToolException(
+                    $"unknown socket name '{names[i]}': set FileDescriptorName= to one of {string.Join(", ", Names)}"));
         }
 
         return manager;

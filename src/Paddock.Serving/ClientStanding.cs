@@ -18,5 +18,7 @@ internal enum ClientTrust
 
 /// <summary>How much a client has a claim to its slot.</summary>
 /// <param name="Trust">What it has shown of itself.</param>
-/// <param name="IdleMilliseconds">For how long nothing is under way; of a stranger: since it connected, so that it gains nothing by a byte now and then.</param>
+/// <param name="IdleMilliseconds">
+/// For how long nothing is under way; of a stranger: since it connected, so that it gains nothing by a byte now and then.
+/// </param>
 internal readonly record struct ClientStanding(ClientTrust Trust, long IdleMilliseconds);

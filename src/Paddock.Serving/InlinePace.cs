@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace Paddock.Serving;
 
 /// <summary>
-/// Whether requests run on the loop that receives them. They do while the device answers from memory; once one had to wait for a disk, those after it
-/// run elsewhere, side by side, and from time to time one is tried here again.
+/// Whether requests run on the loop that receives them. They do while the device answers from memory; once one had to wait for a disk,
+/// those after it run elsewhere, side by side, and from time to time one is tried here again.
 /// </summary>
 internal struct InlinePace
 {

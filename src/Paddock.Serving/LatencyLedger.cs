@@ -21,7 +21,7 @@ internal sealed class LatencyLedger
         return table;
     }
 
-    /// <summary>The connection is gone; what it counted stays.</summary>
+    /// <summary>Removes the table of a closed connection and keeps its counts.</summary>
     public void Close(LatencyTable table)
     {
         lock (_lock)

@@ -24,7 +24,7 @@ internal sealed class LongTurn : ICriticalNotifyCompletion
     internal bool HasBegun { get; set; }
 
     /// <summary>Ends a piece: lets other clients run theirs; awaiting it ends when it is this request's turn again.</summary>
-    /// <exception cref="BlockException"><see cref="BlockError.Cancelled"/>: the client is gone.</exception>
+    /// <exception cref="BlockException"><see cref="BlockError.Cancelled"/>: the client disconnected.</exception>
     public LongTurn NextAsync() => this;
 
     /// <summary>What awaits it.</summary>

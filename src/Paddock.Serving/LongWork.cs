@@ -46,7 +46,8 @@ internal sealed class LongWork
     public static LongWork Shared { get; } = new(Math.Max(2, Environment.ProcessorCount / 2));
 
     /// <summary>
-    /// The bytes of the next piece of a range: it ends at a multiple of the longest piece, so that no cluster lies in two pieces and is freed by neither.
+    /// The bytes of the next piece of a range: it ends at a multiple of the longest piece, so that no cluster lies in two pieces and is
+    /// freed by neither.
     /// </summary>
     /// <param name="offset">Where it begins.</param>
     /// <param name="left">Bytes that are left of the range.</param>

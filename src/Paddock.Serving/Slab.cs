@@ -22,7 +22,7 @@ internal sealed class Slab : IReleasable
     /// <summary>The bytes; what they hold is whatever the last user left.</summary>
     public byte[] Bytes { get; }
 
-    /// <summary>True when nobody but the caller holds it.</summary>
+    /// <summary>Whether the caller is the only holder.</summary>
     public bool IsMine => Volatile.Read(ref _holders) == 1;
 
     /// <summary>Adds a holder.</summary>

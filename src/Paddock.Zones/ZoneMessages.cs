@@ -5,9 +5,9 @@ namespace Paddock.Zones;
 /// <summary>Messages for refusals: the one place where results of the state machine become text.</summary>
 internal static class ZoneMessages
 {
-    /// <summary>The exception for a refused request.</summary>
+    /// <summary>The exception for a rejected request.</summary>
     /// <param name="result">A refusal.</param>
-    /// <param name="zones">The zones that refused.</param>
+    /// <param name="zones">The zones that rejected it.</param>
     /// <param name="what">The request, such as "write" or "zone append".</param>
     /// <param name="offset">Byte offset of the request.</param>
     /// <param name="length">Bytes of the request.</param>

@@ -6,7 +6,7 @@ using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>What a read that fails leaves in the server's memory, and what was there before, never reaches the client.</summary>
+/// <summary>Buffer contents never reach the client of a failed read.</summary>
 public class FailedReadTests
 {
     private const byte Secret = 0xA5, Data = 0x11;
@@ -21,7 +21,7 @@ public class FailedReadTests
 
     [Theory]
     [MemberData(nameof(Ways))]
-    public async Task A_read_that_fails_sends_its_error_and_nothing_that_it_did_not_read(int form, bool later)
+    public async Task Failed_read_sends_its_error_and_no_buffer_contents(int form, bool later)
     {
         var pool = new SlabPool(256 << 20);
         await using var bench = Bench.Of(Half(later), new NbdServerOptions { Buffers = pool });
@@ -81,7 +81,7 @@ public class FailedReadTests
         }
     }
 
-    // reads what lies before the limit; of what goes beyond it fills a part, and fails
+    // succeeds before the limit; a read across it fills a part of the buffer and fails
     private static TestDevice Half(bool later) => new(Size, readOnly: true)
     {
         Reads = async (offset, buffer) =>

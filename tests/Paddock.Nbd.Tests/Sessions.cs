@@ -5,7 +5,7 @@ using Paddock.Serving;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>Sessions whose handshake is done, on any channel.</summary>
+/// <summary>Creates sessions after the handshake, on any channel.</summary>
 internal static class Sessions
 {
     public static NbdSession Over(IByteChannel channel, SlabPool pool, HeaderForm form, Block.IBlockDevice device, bool alwaysHere = false)

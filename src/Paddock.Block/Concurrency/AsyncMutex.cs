@@ -18,7 +18,7 @@ internal sealed class AsyncMutex
                 return ValueTask.CompletedTask;
             }
 
-            // continuations must not run under the lock of whoever releases
+            // continuations must not run under the lock of the releasing caller
             var waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             _waiters.Enqueue(waiter);
             return new ValueTask(waiter.Task);

@@ -29,7 +29,7 @@ internal sealed class RangeLock
         }
     }
 
-    /// <summary>Gives up a hold taken with the same arguments.</summary>
+    /// <summary>Releases a hold acquired with the same arguments.</summary>
     public void Release(long first, long last, bool exclusive)
     {
         lock (_lock)
@@ -54,7 +54,7 @@ internal sealed class RangeLock
             }
         }
 
-        // behind whoever waits for the same range, or an exclusive request could starve
+        // behind earlier waiters for the same range, or an exclusive request could starve
         foreach (var waiter in _waiters)
         {
             if (waiter.Hold.ConflictsWith(hold))

@@ -68,5 +68,6 @@ public sealed class ImgArguments
 
     /// <summary>The settings to open the operand with.</summary>
     internal OpenSettings Settings(bool readOnly = true)
-        => new() { ReadOnly = readOnly, Format = this["f"], ForceShare = Has("U"), Cache = this["t"] ?? this["T"], Objects = All("object") };
+        => new() { ReadOnly = readOnly, Format = this["f"], ForceShare = Has("U"), Cache = this["t"]
+            ?? this["T"], Objects = All("object") };
 }

@@ -21,7 +21,8 @@ internal static class DhChapSecrets
         string? host = variable(HostVariable), controller = variable(ControllerVariable);
         return string.IsNullOrEmpty(host)
             ? string.IsNullOrEmpty(controller) ? null
-                : throw new ToolException($"{ControllerVariable} requires {HostVariable}: the controller authenticates only to hosts that authenticate")
+                : throw new ToolException(
+                    $"{ControllerVariable} requires {HostVariable}: the controller authenticates only to hosts that authenticate")
             : new DhChapKeys(Parse(host, HostVariable), string.IsNullOrEmpty(controller) ? null : Parse(controller, ControllerVariable));
     }
 

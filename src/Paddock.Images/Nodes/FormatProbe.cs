@@ -12,7 +12,9 @@ internal static class FormatProbe
     /// <summary>Bytes at the beginning of a file that decide about its format.</summary>
     public const int HeadSize = 512;
 
-    /// <summary>Bytes at the end of a file, rounded up to whole sectors, that decide about its format: a trailer need not begin at a sector.</summary>
+    /// <summary>
+    /// Bytes at the end of a file, rounded up to whole sectors, that decide about its format: a trailer need not begin at a sector.
+    /// </summary>
     public const int TailSize = 1024;
 
     /// <summary>The format without a magic.</summary>
@@ -73,7 +75,8 @@ internal static class FormatProbe
             : block.StartsWith("WithoutFreeSpace"u8) || block.StartsWith("WithouFreSpacExt"u8) ? "parallels"
             : block.StartsWith("Bochs Virtual HD Image"u8) ? "bochs"
             : block.StartsWith("#!/bin/sh\n#V2.0 Format\nmodprobe cloop"u8) ? "cloop"
-            : BinaryPrimitives.ReadUInt32BigEndian(block) == LuksMagic && BinaryPrimitives.ReadUInt16BigEndian(block[4..]) == LuksMagicEnd ? "luks"
+            : BinaryPrimitives.ReadUInt32BigEndian(block) == LuksMagic && BinaryPrimitives.ReadUInt16BigEndian(block[4..]) == LuksMagicEnd
+            ? "luks"
             : Raw;
     }
 

@@ -20,7 +20,8 @@ internal static class NvmeNode
             throw new ToolException($"'{driver}' driver cannot open '{name}'");
         }
 
-        string path = name is null ? NvmeName.Of(options) : NvmeName.Is(name) ? name : throw new ToolException($"'{name}' is not a name of the driver '{driver}'");
+        string path = name is null ? NvmeName.Of(options) : NvmeName.Is(name) ? name
+            : throw new ToolException($"'{name}' is not a name of the driver '{driver}'");
         var device = await OpenAsync(NvmeName.Parse(path, isTyped: settings.Admit is null), settings.ReadOnly, settings.Stop);
         return new ImageNode
         {

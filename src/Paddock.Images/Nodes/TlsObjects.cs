@@ -36,10 +36,12 @@ internal static class TlsObjects
             throw new ToolException($"Expecting TLS credentials with a {(isServer ? "server" : "client")} endpoint");
         }
 
-        string folder = options["dir"] as string ?? throw new ToolException($"Object '{id}' needs the folder of its certificates: dir=PATH");
+        string folder = options["dir"] as string
+            ?? throw new ToolException($"Object '{id}' needs the folder of its certificates: dir=PATH");
         try
         {
-            return TlsCredentials.FromFolder(folder, isServer, options["verify-peer"] is not string verify || Qcow2Options.Flag("verify-peer", verify));
+            return TlsCredentials.FromFolder(
+                folder, isServer, options["verify-peer"] is not string verify || Qcow2Options.Flag("verify-peer", verify));
         }
         catch (IOException e)
         {

@@ -29,6 +29,7 @@ internal static class SizeText
         return fault == NumberFault.OutOfRange || (fault == NumberFault.None && value > long.MaxValue)
                 ? throw new ToolException($"{what} '{text}': the limit is {long.MaxValue} bytes", NativeExit.Usage)
             : fault == NumberFault.None ? (long)value
-            : throw new ToolException($"{what} '{text}': expected bytes or a number with suffix k, M, G, T, P or E, such as 64M", NativeExit.Usage);
+            : throw new ToolException(
+                $"{what} '{text}': expected bytes or a number with suffix k, M, G, T, P or E, such as 64M", NativeExit.Usage);
     }
 }

@@ -28,7 +28,9 @@ internal sealed record HeaderExtension(uint Type, byte[] Data)
     /// <summary>Paddock's own (spec section 1.4).</summary>
     public const uint Paddock = 0x5044434b;
 
-    /// <summary>Paddock's filler, "PDKF": zeroes that keep its other extension inside one sector (docs/formats/paddock-extension.md).</summary>
+    /// <summary>
+    /// Paddock's filler, "PDKF": zeroes that keep its other extension inside one sector (docs/formats/paddock-extension.md).
+    /// </summary>
     public const uint PaddockFiller = 0x50444b46;
 
     /// <summary>Bytes that it takes in the header.</summary>

@@ -233,7 +233,8 @@ internal sealed record Qcow2Header
 
         // each entry is at least its fixed part long
         CheckTable(
-            "Snapshot table", SnapshotTableOffset, (long)SnapshotCount * SnapshotHeader.Size, Qcow2Limits.MaxSnapshotTableBytes, clusterSize);
+            "Snapshot table", SnapshotTableOffset, (long)SnapshotCount * SnapshotHeader.Size, Qcow2Limits.MaxSnapshotTableBytes,
+            clusterSize);
         CheckTable("Active L1 table", L1Offset, (long)L1Entries * 8, Qcow2Limits.MaxL1Bytes, clusterSize);
         if (VirtualSize > long.MaxValue || Geometry.L1EntriesFor((long)VirtualSize) > int.MaxValue)
         {

@@ -3,8 +3,8 @@ using System.Buffers.Binary;
 namespace Paddock.Qcow2.Format;
 
 /// <summary>
-/// Entries of a refcount block (qcow2 specification, "Host cluster management"): 1 to 64 bits wide, big-endian; entries below a byte fill it from
-/// its least significant bit.
+/// Entries of a refcount block (qcow2 specification, "Host cluster management"): 1 to 64 bits wide, big-endian; entries below a byte fill
+/// it from its least significant bit.
 /// </summary>
 internal static class RefcountCodec
 {

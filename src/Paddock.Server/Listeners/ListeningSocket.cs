@@ -78,7 +78,8 @@ internal sealed record ListeningSocket(Socket Socket, string Address, UnixSocket
             string host = text[..colon];
             return host == "localhost" ? new IPEndPoint(IPAddress.Loopback, port)
                 : IPEndPoint.TryParse(text, out var parsed) ? parsed
-                : throw new ToolException($"{flag} {text}: HOST must be an IP address or localhost, such as 127.0.0.1:{port} or [::1]:{port}");
+                : throw new ToolException(
+                    $"{flag} {text}: HOST must be an IP address or localhost, such as 127.0.0.1:{port} or [::1]:{port}");
         }
 
         throw new ToolException($"{flag} {text}: expected HOST:PORT{(allowUnix ? " or unix:PATH" : "")}");
