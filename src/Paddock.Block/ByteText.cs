@@ -3,10 +3,10 @@ using System.Text;
 namespace Paddock.Block;
 
 /// <summary>
-/// File names are bytes. As text they are UTF-8, and a byte that is not part of UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF, which turns
-/// into the same byte again (as Python's surrogateescape does).
+/// File names are bytes. As text they are UTF-8, and a byte that is not part of UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF, which
+/// turns into the same byte again (as Python's surrogateescape does).
 /// </summary>
-public static class ByteText
+internal static class ByteText
 {
     private const char First = '\udc80', Last = '\udcff';
     private const int Base = 0xdc00;

@@ -30,7 +30,8 @@ public interface IBlockDevice : IFlushState, IAsyncDisposable
     ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default);
 
     /// <summary>Writes <paramref name="data"/> from byte <paramref name="offset"/> on.</summary>
-    ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default);
+    ValueTask WriteAsync(
+        long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default);
 
     /// <summary>Makes a range read as zeroes.</summary>
     ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default);

@@ -41,13 +41,14 @@ public interface IStorage : IFlushState, IAsyncDisposable
 
     /// <summary>Makes what was written before this call durable (fdatasync).</summary>
     /// <remarks>
-    /// A storage that may have lost data in a failed flush fails every later flush with the same error (<see cref="FlushFailure"/>). One that
-    /// still holds what it could not write (a cache in memory, a fault injector) may succeed the next time.
+    /// A storage that may have lost data in a failed flush fails every later flush with the same error (<see cref="FlushFailure"/>). One
+    /// that still holds what it could not write (a cache in memory, a fault injector) may succeed the next time.
     /// </remarks>
     ValueTask FlushAsync(CancellationToken cancellationToken = default);
 
     /// <summary>
-    /// Takes space for a range, so that later writes to it do not fail for want of it. What the range reads as stays; past the end it is zeroes.
+    /// Takes space for a range, so that later writes to it do not fail for want of it. What the range reads as stays; past the end it is
+    /// zeroes.
     /// </summary>
     /// <param name="offset">First byte.</param>
     /// <param name="length">Number of bytes.</param>

@@ -35,7 +35,8 @@ public static class ZoneWalk
 
     /// <summary>Finds zones by reports of all: for devices that know no better way.</summary>
     public static async ValueTask<ZoneFindings> FindAsync(
-        IBlockDevice device, long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken)
+        IBlockDevice device, long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count,
+        CancellationToken cancellationToken)
     {
         var batch = ArrayPool<ZoneDescriptor>.Shared.Rent(Batch);
         try

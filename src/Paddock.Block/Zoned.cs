@@ -93,7 +93,9 @@ public enum ZoneAction
 /// <param name="Start">Where the zone starts.</param>
 /// <param name="Length">Its length (zone size; less for a smaller last zone).</param>
 /// <param name="Capacity">Writable bytes from the start.</param>
-/// <param name="WritePointer">Where the next write must start; for a FULL zone the end of the zone, for a conventional one its start.</param>
+/// <param name="WritePointer">
+/// Where the next write must start; for a FULL zone the end of the zone, for a conventional one its start.
+/// </param>
 /// <param name="Condition">Its condition.</param>
 /// <param name="Type">Its type.</param>
 public readonly record struct ZoneDescriptor(

@@ -11,7 +11,7 @@ namespace Paddock.Faults;
 /// A client's token ends the wait that a rule imposes, and goes no further: a request that has reached the device is completed.
 /// Without rules a request that the device completes at once costs no allocation and no lock.
 /// </remarks>
-public sealed class ServedDevice : DelegatingDevice
+internal sealed class ServedDevice : DelegatingDevice
 {
     private readonly ResizeGate _resizing = new();
     private readonly ServedZones? _zones;

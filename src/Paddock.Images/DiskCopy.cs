@@ -91,7 +91,7 @@ public static class DiskCopy
     /// <summary>Copies one disk to another; the caller flushes.</summary>
     /// <exception cref="CopyException">A request failed.</exception>
     /// <exception cref="BlockException">The copy is not possible.</exception>
-    public static async ValueTask RunAsync(
+    internal static async ValueTask RunAsync(
         IBlockDevice source, IBlockDevice target, CopyOptions options, CancellationToken cancellationToken = default)
     {
         long length = LengthOf(source, options);

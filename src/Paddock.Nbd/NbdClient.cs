@@ -93,7 +93,8 @@ public sealed class NbdClient : IBlockDevice
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
         => data.Length == 0 ? default
             : data.Length <= _info.MaximumPayload && ((flags & WriteFlags.Fua) == 0 || Can(TransmissionFlags.SendFua))
-                ? AskAsync(new NbdRequest(Fua((flags & WriteFlags.Fua) != 0), NbdCommand.Write, 0, (ulong)offset, (ulong)data.Length), default, data)
+                ? AskAsync(new NbdRequest(Fua((flags & WriteFlags.Fua) != 0), NbdCommand.Write, 0, (ulong)offset, (ulong)data.Length),
+                default, data)
                 : WriteLongAsync(offset, data, flags);
 
     /// <inheritdoc/>
@@ -138,8 +139,9 @@ public sealed class NbdClient : IBlockDevice
 
     /// <inheritdoc/>
     /// <remarks>
-    /// A flush that the server failed, or that follows a reconnect with acknowledged writes in between, fails, and so does every later one: what
-    /// the server lost is not there to be flushed again. NBD has no way to tell whether the same server, with the same cache, came back.
+    /// A flush that the server failed, or that follows a reconnect with acknowledged writes in between, fails, and so does every later one:
+    /// what the server lost is not there to be flushed again. NBD has no way to tell whether the same server, with the same cache, came
+    /// back.
     /// </remarks>
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
@@ -159,7 +161,8 @@ public sealed class NbdClient : IBlockDevice
             if (_beingFlushed != 0 && _beingFlushed != flushed)
             {
                 throw _flushFailure.Record(new BlockException(
-                    BlockError.Io, "the connection was lost, and with it perhaps writes that the server had acknowledged and no flush had followed"));
+                    BlockError.Io,
+                    "the connection was lost, and with it perhaps writes that the server had acknowledged and no flush had followed"));
             }
 
             // after success, never before: a flush that fails leaves the note
@@ -172,7 +175,9 @@ public sealed class NbdClient : IBlockDevice
     }
 
     /// <inheritdoc/>
-    /// <remarks>By the experimental RESIZE extension, where the server offers it: a multiple of 512 and of the server's smallest block.</remarks>
+    /// <remarks>
+    /// By the experimental RESIZE extension, where the server offers it: a multiple of 512 and of the server's smallest block.
+    /// </remarks>
     public async ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
     {

@@ -6,8 +6,8 @@ using Paddock.Block.Concurrency;
 namespace Paddock.Nbd;
 
 /// <summary>
-/// A disk at an NBD server for requests of any offset and length, whatever the server's smallest block is: parts of blocks are read, changed
-/// and written back. A size that is not whole sectors is rounded up; the missing bytes read as zeroes and take nothing else.
+/// A disk at an NBD server for requests of any offset and length, whatever the server's smallest block is: parts of blocks are read,
+/// changed and written back. A size that is not whole sectors is rounded up; the missing bytes read as zeroes and take nothing else.
 /// </summary>
 /// <param name="client">The connection; owned.</param>
 public sealed class NbdDisk(NbdClient client) : DelegatingDevice(client)
@@ -38,7 +38,8 @@ public sealed class NbdDisk(NbdClient client) : DelegatingDevice(client)
 
     /// <inheritdoc/>
     public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
-        => IsWhole(offset, buffer.Length) ? client.ReadAsync(offset, buffer, cancellationToken) : ReadPartsAsync(offset, buffer, cancellationToken);
+        => IsWhole(offset, buffer.Length) ? client.ReadAsync(offset, buffer, cancellationToken)
+            : ReadPartsAsync(offset, buffer, cancellationToken);
 
     /// <inheritdoc/>
     public override ValueTask WriteAsync(
@@ -112,7 +113,8 @@ public sealed class NbdDisk(NbdClient client) : DelegatingDevice(client)
         if (data.Span[inside..].ContainsAnyExcept((byte)0))
         {
             throw new BlockException(
-                BlockError.NoSpace, $"offset {offset}, length {data.Length}: data behind the end of the NBD export of {client.Length} bytes");
+                BlockError.NoSpace,
+                $"offset {offset}, length {data.Length}: data behind the end of the NBD export of {client.Length} bytes");
         }
 
         data = data[..inside];
@@ -199,7 +201,8 @@ public sealed class NbdDisk(NbdClient client) : DelegatingDevice(client)
     }
 
     // reads the blocks around a part, changes the part and writes them back; no data: zeroes
-    private async ValueTask MergeAsync(long offset, ReadOnlyMemory<byte> data, int count, WriteFlags flags, CancellationToken cancellationToken)
+    private async ValueTask MergeAsync(
+        long offset, ReadOnlyMemory<byte> data, int count, WriteFlags flags, CancellationToken cancellationToken)
     {
         var (from, whole) = Around(offset, count);
         byte[] rented = ArrayPool<byte>.Shared.Rent(whole);

@@ -22,8 +22,8 @@ public sealed class NbdExport
     public bool ReadOnly { get; init; }
 
     /// <summary>
-    /// Offer the experimental RESIZE extension where the export can be written: clients may change its size, and so make what stores it grow. The
-    /// device must take that while requests run (as <c>ServedDevice</c> does).
+    /// Offer the experimental RESIZE extension where the export can be written: clients may change its size, and so make what stores it
+    /// grow. The device must take that while requests run (as <c>ServedDevice</c> does).
     /// </summary>
     public bool OffersResize { get; init; }
 
@@ -31,7 +31,7 @@ public sealed class NbdExport
     public bool AllocationDepth { get; init; }
 
     /// <summary>The requests of its clients.</summary>
-    public RequestCounters Statistics { get; init; } = new();
+    internal RequestCounters Statistics { get; init; } = new();
 
     internal bool IsReadOnly => ReadOnly || Device.IsReadOnly;
 

@@ -1,7 +1,7 @@
 namespace Paddock.Nbd;
 
 /// <summary>What one side may ask of the other; each bounds memory or time that a hostile peer could take.</summary>
-public static class NbdLimits
+internal static class NbdLimits
 {
     /// <summary>The longest read or write, in bytes: what QEMU and the kernel's client take for granted.</summary>
     public const int MaxPayload = 32 << 20;

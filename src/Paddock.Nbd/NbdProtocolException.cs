@@ -1,7 +1,7 @@
 namespace Paddock.Nbd;
 
 /// <summary>The other side sent what the protocol does not allow; the connection is of no further use.</summary>
-public sealed class NbdProtocolException : IOException
+internal sealed class NbdProtocolException : IOException
 {
     /// <param name="structure">The structure that was being read.</param>
     /// <param name="offset">Where in it.</param>

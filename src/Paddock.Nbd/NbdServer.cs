@@ -51,7 +51,9 @@ public sealed class NbdServer : IAsyncDisposable
     /// <summary>Clients that were taken.</summary>
     public long Accepted => _reception.Accepted;
 
-    /// <summary>Connections that ended because the client broke the protocol, failed TLS, or took too long, or that found no memory.</summary>
+    /// <summary>
+    /// Connections that ended because the client broke the protocol, failed TLS, or took too long, or that found no memory.
+    /// </summary>
     public long Refused => Interlocked.Read(ref _refused);
 
     internal NbdServerOptions Options { get; }
@@ -62,7 +64,7 @@ public sealed class NbdServer : IAsyncDisposable
     public TlsCredentials? Credentials { get; set; }
 
     /// <summary>How long successful requests took so far.</summary>
-    public LatencyTable Latencies => LatencyLedger.Sum();
+    internal LatencyTable Latencies => LatencyLedger.Sum();
 
     internal LatencyLedger LatencyLedger { get; } = new();
 
@@ -79,7 +81,9 @@ public sealed class NbdServer : IAsyncDisposable
     /// <summary>
     /// Takes no more clients and no more requests, answers those under way, hangs up, and flushes every export that can be written.
     /// </summary>
-    /// <param name="limit">How long it may take before the rest are cut off; <see cref="NbdServerOptions.DrainLimit"/> unless given.</param>
+    /// <param name="limit">
+    /// How long it may take before the rest are cut off; <see cref="NbdServerOptions.DrainLimit"/> unless given.
+    /// </param>
     /// <exception cref="BlockException">An export could not be flushed: the first of them. The others are flushed all the same.</exception>
     public async Task StopAsync(TimeSpan? limit = null)
     {

@@ -29,13 +29,13 @@ public sealed record NbdServerOptions
     public TimeSpan IdleLimit { get; init; }
 
     /// <summary>
-    /// After how much silence a client with nothing under way may be hung up on, when all connections are taken and another client waits; zero:
-    /// never. One that has presented a certificate never is.
+    /// After how much silence a client with nothing under way may be hung up on, when all connections are taken and another client waits;
+    /// zero: never. One that has presented a certificate never is.
     /// </summary>
     public TimeSpan IdleEviction { get; init; }
 
     /// <summary>Memory for requests and replies, where several servers share it; null for one without a limit.</summary>
-    public SlabPool? Buffers { get; init; }
+    internal SlabPool? Buffers { get; init; }
 
     /// <summary>How long a stop waits for requests that are under way before it drops their connections.</summary>
     public TimeSpan DrainLimit { get; init; } = TimeSpan.FromSeconds(10);
@@ -50,7 +50,7 @@ public sealed record NbdServerOptions
     public TlsCredentials? Credentials { get; init; }
 
     /// <summary>Called when a client is hung up on so that another gets its connection.</summary>
-    public Action? Evicted { get; init; }
+    internal Action? Evicted { get; init; }
 
     /// <summary>Takes a line for people about each client that came, left or was refused.</summary>
     public Action<string>? Log { get; init; }

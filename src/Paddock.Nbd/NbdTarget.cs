@@ -56,8 +56,8 @@ public sealed record NbdTarget
     public static bool IsName(string name) => NbdName.IsOne(name);
 
     /// <summary>
-    /// Reads a name: <c>nbd://HOST:PORT/EXPORT</c>, <c>nbd+unix:///EXPORT?socket=PATH</c>, the same with <c>nbds</c> for TLS (certificates from
-    /// <c>tls-certificates=FOLDER</c>, the peer's name from <c>tls-hostname=NAME</c>), <c>nbd:HOST:PORT:exportname=NAME</c> or
+    /// Reads a name: <c>nbd://HOST:PORT/EXPORT</c>, <c>nbd+unix:///EXPORT?socket=PATH</c>, the same with <c>nbds</c> for TLS (certificates
+    /// from <c>tls-certificates=FOLDER</c>, the peer's name from <c>tls-hostname=NAME</c>), <c>nbd:HOST:PORT:exportname=NAME</c> or
     /// <c>nbd:unix:PATH:exportname=NAME</c>.
     /// </summary>
     /// <returns>Null when the name does not mean an NBD server.</returns>

@@ -5,8 +5,8 @@ using System.Text;
 namespace Paddock.Nvme;
 
 /// <summary>
-/// A key as `nvme gen-dhchap-key` writes it: <c>DHHC-1:HH:base64:</c>, where HH is 00 or the hash by which the key is bound to its owner's name,
-/// and the base64 is that of the key and of its CRC-32, little-endian (NVMe base 2.0, 8.13.5.8).
+/// A key as `nvme gen-dhchap-key` writes it: <c>DHHC-1:HH:base64:</c>, where HH is 00 or the hash by which the key is bound to its owner's
+/// name, and the base64 is that of the key and of its CRC-32, little-endian (NVMe base 2.0, 8.13.5.8).
 /// </summary>
 public sealed class DhChapKey
 {

@@ -54,13 +54,13 @@ public sealed class NvmeNamespace
     public string Name { get; }
 
     /// <summary>The commands that hosts ran on it. Write Zeroes counts the bytes of its range.</summary>
-    public RequestCounters Statistics { get; } = new();
+    internal RequestCounters Statistics { get; } = new();
 
     /// <summary>What was written to its zones.</summary>
-    public ZoneTraffic ZoneTraffic { get; }
+    internal ZoneTraffic ZoneTraffic { get; }
 
     /// <summary>What may hold a command back before <see cref="Device"/>; null: nothing does, and no command can be aborted.</summary>
-    public IHeldRequests? HeldRequests { get; init; }
+    internal IHeldRequests? HeldRequests { get; init; }
 
     /// <summary>A globally unique identifier; set when the namespace joins its subsystem.</summary>
     public Guid Identifier { get; private set; }

@@ -52,8 +52,8 @@ public sealed class NvmeSubsystem
     }
 
     /// <summary>
-    /// The keys by which hosts must authenticate; null: they need not. May change at any time; it rules new connections, and the next exchange on
-    /// those that there are. A host without a key may not connect.
+    /// The keys by which hosts must authenticate; null: they need not. May change at any time; it rules new connections, and the next
+    /// exchange on those that there are. A host without a key may not connect.
     /// </summary>
     public DhChapPolicy? Authentication
     {
@@ -146,7 +146,8 @@ public sealed class NvmeSubsystem
         foreach (var s in _namespaces.Select(n => n.Statistics))
         {
             long writes = s.Sum(ServedOperation.Write, ServedOperation.Append, ServedOperation.Zeroes);
-            sum = (sum.Reads + s[ServedOperation.Read], sum.Writes + writes, sum.BytesRead + s.BytesRead, sum.BytesWritten + s.BytesWritten);
+            sum = (sum.Reads + s[ServedOperation.Read], sum.Writes + writes, sum.BytesRead + s.BytesRead, sum.BytesWritten
+                + s.BytesWritten);
         }
 
         return sum;

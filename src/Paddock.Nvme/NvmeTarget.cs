@@ -32,12 +32,14 @@ public sealed record NvmeTargetOptions
     public long TotalBytes { get; init; } = 1L << 30;
 
     /// <summary>The memory for that data, where several servers share it: then its limit counts, not <see cref="TotalBytes"/>.</summary>
-    public SlabPool? Buffers { get; init; }
+    internal SlabPool? Buffers { get; init; }
 
     /// <summary>How long a client may take to introduce itself.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>How long a host may take to authenticate a queue: as long as Linux's target gives, since a slow machine computes for long.</summary>
+    /// <summary>
+    /// How long a host may take to authenticate a queue: as long as Linux's target gives, since a slow machine computes for long.
+    /// </summary>
     public TimeSpan AuthenticationTimeout { get; init; } = TimeSpan.FromSeconds(120);
 
     /// <summary>After how much silence a host without keep alive is taken for dead; zero: never.</summary>
@@ -97,7 +99,9 @@ public sealed class NvmeTarget
         }
     }
 
-    /// <summary>What was acknowledged and not flushed is gone, or will be before a host can come back: hosts are told by another incarnation.</summary>
+    /// <summary>
+    /// What was acknowledged and not flushed is gone, or will be before a host can come back: hosts are told by another incarnation.
+    /// </summary>
     public void ForgetUnflushed() => Incarnation = NewIncarnation();
 
     /// <summary>Ends every controller: hosts see their connections fail.</summary>

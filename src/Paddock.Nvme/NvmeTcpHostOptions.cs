@@ -27,7 +27,9 @@ public sealed record NvmeTcpHostOptions
     /// <summary>Protect data by digests.</summary>
     public bool DataDigest { get; init; }
 
-    /// <summary>Keys to authenticate with; null: none. With a controller's key, the controller must prove itself, whether it asks for it or not.</summary>
+    /// <summary>
+    /// Keys to authenticate with; null: none. With a controller's key, the controller must prove itself, whether it asks for it or not.
+    /// </summary>
     public DhChapKeys? Keys { get; init; }
 
     /// <summary>The hashes that are offered.</summary>

@@ -10,7 +10,7 @@ namespace Paddock.Nvme;
 /// <param name="Controller">The controller's identifier.</param>
 /// <param name="Queue">0: the admin queue.</param>
 /// <param name="Latencies">The completed commands and how long they took.</param>
-public sealed record ConnectionInfo(string Host, int Controller, int Queue, LatencyTable Latencies);
+internal sealed record ConnectionInfo(string Host, int Controller, int Queue, LatencyTable Latencies);
 
 /// <summary>Serves a target over TCP: takes connections in, watches over silent ones, lets them go.</summary>
 public sealed class NvmeTcpServer : IAsyncDisposable
@@ -27,7 +27,8 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     public NvmeTcpServer(NvmeTarget target)
     {
         _target = target;
-        _reception = new Reception<Socket, TcpConnection>(target.Options.Connections, WhenFull.Refuse, Meet, connection => _ = ServeAsync(connection))
+        _reception = new Reception<Socket,
+            TcpConnection>(target.Options.Connections, WhenFull.Refuse, Meet, connection => _ = ServeAsync(connection))
         {
             IdleEviction = target.Options.IdleTimeout,
         };
@@ -60,10 +61,10 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     public long Pdus => Interlocked.Read(ref _pdusOfEnded) + _reception.Clients.Sum(c => c.Pdus);
 
     /// <summary>How long commands took so far, those of connections that ended among them.</summary>
-    public LatencyTable Latencies => _latencies.Sum();
+    internal LatencyTable Latencies => _latencies.Sum();
 
     /// <summary>Current connections.</summary>
-    public IReadOnlyList<ConnectionInfo> Connections
+    internal IReadOnlyList<ConnectionInfo> Connections
         => [.. _reception.Clients.Select(c => new ConnectionInfo(c.IsAdmitted ? c.Host : "", c.Controller?.Id ?? 0, c.Queue, c.Latencies))];
 
     /// <summary>Takes clients from a listener from now on.</summary>

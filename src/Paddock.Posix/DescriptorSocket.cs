@@ -6,7 +6,7 @@ namespace Paddock.Posix;
 
 /// <summary>Bytes and descriptors over a connected Unix socket (unix(7), SCM_RIGHTS).</summary>
 [SupportedOSPlatform("linux")]
-public static unsafe class DescriptorSocket
+internal static unsafe class DescriptorSocket
 {
     /// <summary>The most descriptors that one call receives; the kernel closes those beyond it.</summary>
     public const int MostDescriptors = 16;
@@ -27,7 +27,8 @@ public static unsafe class DescriptorSocket
             var piece = new Native.Piece { Start = start, Length = (nuint)into.Length };
             while (true)
             {
-                var message = new Native.MessageHeader { Pieces = &piece, PieceCount = 1, Control = control, ControlLength = (nuint)controlSize };
+                var message = new Native.MessageHeader { Pieces = &piece, PieceCount = 1, Control = control,
+                    ControlLength = (nuint)controlSize };
                 nint count = Native.ReceiveMessage(socket, &message, Native.MessageCloseOnExec);
                 if (count >= 0)
                 {
@@ -48,7 +49,8 @@ public static unsafe class DescriptorSocket
         ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, 253);
         int rights = sizeof(Native.ControlHeader) + (descriptors.Length * sizeof(int));
         byte* control = stackalloc byte[rights + sizeof(ulong)];
-        *(Native.ControlHeader*)control = new Native.ControlHeader { Length = (nuint)rights, Level = Native.SocketLevel, Type = Native.SocketRights };
+        *(Native.ControlHeader*)control = new Native.ControlHeader { Length = (nuint)rights, Level = Native.SocketLevel,
+            Type = Native.SocketRights };
         for (int i = 0; i < descriptors.Length; i++)
         {
             ((int*)(control + sizeof(Native.ControlHeader)))[i] = (int)descriptors[i].DangerousGetHandle();

@@ -6,7 +6,7 @@ namespace Paddock.Posix;
 
 /// <summary>An eventfd (eventfd(2)): a counter that one process raises and another waits for.</summary>
 [SupportedOSPlatform("linux")]
-public sealed unsafe class EventDescriptor : IDisposable
+internal sealed unsafe class EventDescriptor : IDisposable
 {
     /// <param name="handle">An eventfd; owned from now on, also when this throws.</param>
     /// <exception cref="IOException">It is something else.</exception>

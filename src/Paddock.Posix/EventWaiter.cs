@@ -9,7 +9,7 @@ namespace Paddock.Posix;
 /// process reads as well cannot hold us up, and a wake costs one call.
 /// </summary>
 [SupportedOSPlatform("linux")]
-public sealed unsafe class EventWaiter : IDisposable
+internal sealed unsafe class EventWaiter : IDisposable
 {
     private const int EventSize = 16;
 
@@ -24,7 +24,9 @@ public sealed unsafe class EventWaiter : IDisposable
             : throw new IOException($"an epoll cannot be had: {Errno.Describe(Marshal.GetLastPInvokeError())}");
     }
 
-    /// <summary>Adds an event; if its counter is above 0 already, the next wait ends at once. The event must outlive its use here.</summary>
+    /// <summary>
+    /// Adds an event; if its counter is above 0 already, the next wait ends at once. The event must outlive its use here.
+    /// </summary>
     /// <exception cref="IOException">It cannot be waited for.</exception>
     public void Add(EventDescriptor waited)
     {

@@ -6,7 +6,7 @@ using Paddock.Block;
 namespace Paddock.Posix;
 
 /// <summary>Which file a name or a descriptor leads to.</summary>
-public static class FileIdentity
+internal static class FileIdentity
 {
     /// <summary>Bits of a mode that hold the type of the file, and their values.</summary>
     internal const ushort TypeMask = 0xF000, TypeFifo = 0x1000, TypeDirectory = 0x4000, TypeBlock = 0x6000, TypeRegular = 0x8000,

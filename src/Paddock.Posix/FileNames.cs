@@ -9,7 +9,7 @@ namespace Paddock.Posix;
 /// Files by names that need not be UTF-8 (<see cref="ByteText"/>), which the runtime's own calls would not find. Other names go to those
 /// calls.
 /// </summary>
-public static class FileNames
+internal static class FileNames
 {
     private const int WorkingDirectory = -100, BasicStats = 0x7FF, CreationMode = 0x1B6, Missing = 2;
 

@@ -35,7 +35,8 @@ internal static class FileOpener
             descriptor = Native.Open(path, flags, readableByAll);
         }
         while (descriptor < 0 && Marshal.GetLastPInvokeError() == Native.Interrupted);
-        return descriptor >= 0 ? new SafeFileHandle(descriptor, ownsHandle: true) : throw Errno.Failure(Marshal.GetLastPInvokeError(), what);
+        return descriptor >= 0 ? new SafeFileHandle(descriptor, ownsHandle: true)
+            : throw Errno.Failure(Marshal.GetLastPInvokeError(), what);
     }
 
     private static OpenedFile OpenPortable(FileOpenOptions options, string what)

@@ -70,7 +70,8 @@ internal static class OfdLocks
 
     // A process that was just started holds the files of its parent until it runs its program: a lock that goes within moments was no
     // one's.
-    private static bool IsFree(SafeFileHandle file, int at) => IsFreeNow(file, at) || SpinWait.SpinUntil(() => IsFreeNow(file, at), StartingMilliseconds);
+    private static bool IsFree(SafeFileHandle file, int at)
+        => IsFreeNow(file, at) || SpinWait.SpinUntil(() => IsFreeNow(file, at), StartingMilliseconds);
 
     private static bool IsFreeNow(SafeFileHandle file, int at)
     {

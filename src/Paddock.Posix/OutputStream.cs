@@ -1,13 +1,13 @@
 namespace Paddock.Posix;
 
 /// <summary>
-/// Standard output or error: a failure to write (a full disk, a pipe without a reader, a closed descriptor) is remembered and not thrown, so
-/// that it interrupts no command in the middle of its work. The command reports it in one line when it ends.
+/// Standard output or error: a failure to write (a full disk, a pipe without a reader, a closed descriptor) is remembered and not thrown,
+/// so that it interrupts no command in the middle of its work. The command reports it in one line when it ends.
 /// </summary>
 /// <param name="inner">Where the bytes go.</param>
 /// <param name="name">What it is called in the message.</param>
 /// <param name="retries">Whether later writes are tried again after a failure, as a log wants; otherwise they are dropped.</param>
-public sealed class OutputStream(Stream inner, string name, bool retries = false) : Stream
+internal sealed class OutputStream(Stream inner, string name, bool retries = false) : Stream
 {
     private readonly Lock _lock = new();
 
@@ -99,4 +99,4 @@ public sealed class OutputStream(Stream inner, string name, bool retries = false
 
 /// <summary>Standard output takes nothing any more.</summary>
 /// <param name="message">Why.</param>
-public sealed class OutputException(string message) : IOException(message);
+internal sealed class OutputException(string message) : IOException(message);

@@ -5,7 +5,7 @@ namespace Paddock.Posix;
 /// <summary>
 /// What every command does before anything else, so that the system's refusals become errors instead of ending the process.
 /// </summary>
-public static class ProcessSetup
+internal static class ProcessSetup
 {
     private const int FileSizeSignal = 25, Ignore = 1, GetDescriptorFlags = 1, CloseOnExec = 1;
 

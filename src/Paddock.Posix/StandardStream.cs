@@ -9,7 +9,7 @@ namespace Paddock.Posix;
 /// that is closed, is an error, and a read that waits can be cancelled.
 /// </summary>
 [SupportedOSPlatform("linux")]
-public sealed class StandardStream : Stream
+internal sealed class StandardStream : Stream
 {
     private readonly SafeFileHandle _file;
     private readonly bool _isInput, _isClosed;
@@ -174,7 +174,7 @@ public sealed class StandardStream : Stream
 }
 
 /// <summary>The three streams of the process.</summary>
-public static class StandardStreams
+internal static class StandardStreams
 {
     /// <summary>Standard input.</summary>
     public static Stream Input() => OperatingSystem.IsLinux() ? new StandardStream(0) : Console.OpenStandardInput();

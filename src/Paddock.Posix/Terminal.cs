@@ -4,7 +4,7 @@ using System.Runtime.Versioning;
 namespace Paddock.Posix;
 
 /// <summary>The terminal and the process, as far as .NET does not say.</summary>
-public static class Terminal
+internal static class Terminal
 {
     /// <summary>True when standard output is a terminal.</summary>
     public static bool IsOutputTerminal => OperatingSystem.IsLinux() ? Native.IsTerminal(1) == 1 : !Console.IsOutputRedirected;

@@ -1,7 +1,9 @@
 namespace Paddock.Serving;
 
-/// <summary>One client of a server, as far as the server's end concerns it. Both calls may come from any thread, and more than once.</summary>
-public interface IServedClient
+/// <summary>
+/// One client of a server, as far as the server's end concerns it. Both calls may come from any thread, and more than once.
+/// </summary>
+internal interface IServedClient
 {
     /// <summary>How much it has a claim to its slot, when another client waits for one.</summary>
     ClientStanding Standing { get; }

@@ -8,7 +8,7 @@ namespace Paddock.Serving;
 /// It is its own awaiter, and gets in line only when what follows is known: so the next piece always runs on a thread of
 /// <see cref="LongWork"/>, and never goes on at once on the thread where the last one happened to end.
 /// </remarks>
-public sealed class LongTurn : ICriticalNotifyCompletion
+internal sealed class LongTurn : ICriticalNotifyCompletion
 {
     private readonly LongWorkClient _client;
     private Action? _next;

@@ -3,7 +3,7 @@ using Paddock.Block;
 namespace Paddock.Serving;
 
 /// <summary>One client's share of <see cref="LongWork"/>. Every member may be used from any thread.</summary>
-public sealed class LongWorkClient : IDisposable
+internal sealed class LongWorkClient : IDisposable
 {
     private readonly LongWork _work;
     private readonly int _limit;
@@ -76,7 +76,8 @@ public sealed class LongWorkClient : IDisposable
         }
     }
 
-    internal static BlockException Cancelled() => new(BlockError.Cancelled, "the request was cancelled: its client is gone, or the server stops");
+    internal static BlockException Cancelled()
+        => new(BlockError.Cancelled, "the request was cancelled: its client is gone, or the server stops");
 
     /// <summary>Releases the turn and queues for the next one.</summary>
     internal void Wait(LongTurn turn)

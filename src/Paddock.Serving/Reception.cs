@@ -1,7 +1,7 @@
 namespace Paddock.Serving;
 
 /// <summary>What to do with a client when all slots are taken, and none can be freed.</summary>
-public enum WhenFull
+internal enum WhenFull
 {
     /// <summary>It waits in the listener's queue until another leaves.</summary>
     Wait,
@@ -16,7 +16,7 @@ public enum WhenFull
 /// </summary>
 /// <typeparam name="TSocket">A connection that came in.</typeparam>
 /// <typeparam name="TClient">A client that is served.</typeparam>
-public sealed class Reception<TSocket, TClient> : IAsyncDisposable
+internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
     where TSocket : class, IDisposable
     where TClient : class, IServedClient
 {
@@ -69,8 +69,8 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     public TimeSpan HandshakePatience { get; init; } = TimeSpan.FromSeconds(3);
 
     /// <summary>
-    /// After so long without a request a client that was served may be evicted, when all slots are taken and another waits; zero: never, and
-    /// neither is one that has introduced itself.
+    /// After so long without a request a client that was served may be evicted, when all slots are taken and another waits; zero: never,
+    /// and neither is one that has introduced itself.
     /// </summary>
     public TimeSpan IdleEviction { get; init; }
 

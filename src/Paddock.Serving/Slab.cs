@@ -1,14 +1,14 @@
 namespace Paddock.Serving;
 
 /// <summary>Memory to release after a piece was sent.</summary>
-public interface IReleasable
+internal interface IReleasable
 {
     /// <summary>Releases it.</summary>
     void Release();
 }
 
 /// <summary>A pinned array that several requests may hold; the last one to release it returns it to its pool.</summary>
-public sealed class Slab : IReleasable
+internal sealed class Slab : IReleasable
 {
     private readonly SlabPool _pool;
     private int _holders;

@@ -6,7 +6,7 @@ namespace Paddock.Serving;
 /// <summary>Slabs in sizes that are powers of two; keeps a bounded number of bytes for later.</summary>
 /// <param name="limit">Most bytes that are lent at once.</param>
 /// <param name="keeps">Most bytes that are kept for later: a burst must not leave the process large for good.</param>
-public sealed class SlabPool(long limit = long.MaxValue, long keeps = 256L << 20)
+internal sealed class SlabPool(long limit = long.MaxValue, long keeps = 256L << 20)
 {
     /// <summary>What a connection receives into and gathers replies in.</summary>
     public const int StandardSize = 256 << 10;

@@ -1,7 +1,7 @@
 namespace Paddock.VhostUser;
 
 /// <summary>The front end sent what the protocol does not allow; the connection is of no further use.</summary>
-public sealed class VhostUserException : IOException
+internal sealed class VhostUserException : IOException
 {
     /// <param name="structure">The structure that was being read.</param>
     /// <param name="offset">Where in it, in bytes.</param>

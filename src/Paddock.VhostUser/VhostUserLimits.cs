@@ -1,7 +1,7 @@
 namespace Paddock.VhostUser;
 
 /// <summary>What a front end may ask for; each bounds memory or time that a hostile one could take.</summary>
-public static class VhostUserLimits
+internal static class VhostUserLimits
 {
     /// <summary>The longest payload, in bytes: the longest known is a configuration space of 256 bytes with its header.</summary>
     public const int MaxPayload = 1024;

@@ -34,7 +34,8 @@ public sealed class VhostUserServer : IAsyncDisposable
         }
 
         (_disk, _options) = (disk, options);
-        _device = new VirtioBlkDevice(disk, new VirtioBlkOptions { Queues = options.Queues, Serial = options.Serial, Buffers = options.Buffers });
+        _device = new VirtioBlkDevice(
+            disk, new VirtioBlkOptions { Queues = options.Queues, Serial = options.Serial, Buffers = options.Buffers });
         _reception = new Reception<Socket, FrontEndConnection>(
             1, WhenFull.Wait, socket => new FrontEndConnection(socket, _device, _options), Begin, options.Time)
         {
@@ -44,10 +45,10 @@ public sealed class VhostUserServer : IAsyncDisposable
     }
 
     /// <summary>The requests of all front ends so far.</summary>
-    public RequestCounters Statistics => _device.Statistics;
+    internal RequestCounters Statistics => _device.Statistics;
 
     /// <summary>How long requests took from the ring to the ring, including failed ones.</summary>
-    public LatencyTable Latencies => _device.Latencies;
+    internal LatencyTable Latencies => _device.Latencies;
 
     /// <summary>Front ends at this moment: 0 or 1.</summary>
     public int Connections => _reception.Count;

@@ -15,8 +15,8 @@ public sealed record VhostUserServerOptions
     public TimeSpan HandshakeLimit { get; init; }
 
     /// <summary>
-    /// Whether memory is refused that the front end could cut short: it would end the whole process, with every disk that it serves. A memfd that
-    /// can be sealed is accepted.
+    /// Whether memory is refused that the front end could cut short: it would end the whole process, with every disk that it serves. A
+    /// memfd that can be sealed is accepted.
     /// </summary>
     public bool SealedMemoryOnly { get; init; } = true;
 
@@ -24,7 +24,7 @@ public sealed record VhostUserServerOptions
     public string Serial { get; init; } = "paddock";
 
     /// <summary>Memory for requests' data, shared with whoever else has it; null: memory of its own.</summary>
-    public SlabPool? Buffers { get; init; }
+    internal SlabPool? Buffers { get; init; }
 
     /// <summary>Takes a line for people about each front end that came, left or broke a rule; on any thread.</summary>
     public Action<string>? Log { get; init; }

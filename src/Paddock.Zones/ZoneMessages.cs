@@ -3,7 +3,7 @@ using Paddock.Block;
 namespace Paddock.Zones;
 
 /// <summary>Messages for refusals: the one place where results of the state machine become text.</summary>
-public static class ZoneMessages
+internal static class ZoneMessages
 {
     /// <summary>The exception for a refused request.</summary>
     /// <param name="result">A refusal.</param>

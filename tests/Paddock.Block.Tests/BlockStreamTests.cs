@@ -37,7 +37,8 @@ public class BlockStreamTests
             {
                 model.ReadExactly(expected, 0, count);
                 await ReadAsync(stream, data.AsMemory(0, count), isAsync);
-                Assert.True(expected.AsSpan(0, count).SequenceEqual(data.AsSpan(0, count)), $"seed {seed}, step {i}: {count} bytes at {at}");
+                Assert.True(expected.AsSpan(0, count)
+                    .SequenceEqual(data.AsSpan(0, count)), $"seed {seed}, step {i}: {count} bytes at {at}");
             }
 
             Assert.Equal(model.Position, stream.Position);
@@ -186,13 +187,15 @@ public class BlockStreamTests
     public async Task Other_streams_can_be_stacked_on_it()
     {
         await using var stream = new BlockStream(Disk(4096));
-        await using (var zip = new System.IO.Compression.GZipStream(stream, System.IO.Compression.CompressionLevel.Fastest, leaveOpen: true))
+        await using (
+            var zip = new System.IO.Compression.GZipStream(stream, System.IO.Compression.CompressionLevel.Fastest, leaveOpen: true))
         {
             await zip.WriteAsync(Bytes(30_000), Token);
         }
 
         stream.Position = 0;
-        await using var unzip = new System.IO.Compression.GZipStream(stream, System.IO.Compression.CompressionMode.Decompress, leaveOpen: true);
+        await using var unzip = new System.IO.Compression.GZipStream(
+            stream, System.IO.Compression.CompressionMode.Decompress, leaveOpen: true);
         byte[] found = new byte[30_000];
         await unzip.ReadExactlyAsync(found, Token);
         Assert.Equal(Bytes(30_000), found);

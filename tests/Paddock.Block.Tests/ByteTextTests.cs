@@ -18,7 +18,8 @@ public class ByteTextTests
                 Encoding.UTF8.GetBytes("aé€😀").AsSpan(0, Math.Min(bytes.Length, random.Next(10))).CopyTo(bytes);
             }
 
-            Assert.True(bytes.AsSpan().SequenceEqual(ByteText.ToBytes(ByteText.FromBytes(bytes))), $"seed {seed}, {Convert.ToHexString(bytes)}");
+            Assert.True(bytes.AsSpan()
+                .SequenceEqual(ByteText.ToBytes(ByteText.FromBytes(bytes))), $"seed {seed}, {Convert.ToHexString(bytes)}");
         }
     }
 

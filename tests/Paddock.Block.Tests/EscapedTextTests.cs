@@ -31,7 +31,8 @@ public sealed class EscapedTextTests
     [InlineData("a\\n", "\"a\\\\n\"")]
     [InlineData("a\n2026 forged", "\"a\\n2026 forged\"")]
     [InlineData("é", "\"é\"")]
-    public void A_log_value_is_quoted_unless_it_is_a_plain_word(string value, string expected) => Assert.Equal(expected, EscapedText.Quote(value));
+    public void A_log_value_is_quoted_unless_it_is_a_plain_word(string value, string expected)
+        => Assert.Equal(expected, EscapedText.Quote(value));
 
     [Fact]
     public void Lines_of_a_message_stay_and_nothing_else_that_moves_the_cursor()

@@ -16,7 +16,8 @@ public sealed class AuthKeysTests : IDisposable
     private const string HostNqn = "nqn.2014-08.org.example:host";
 
     private readonly string _folder = Directory.CreateTempSubdirectory("paddock-keys-").FullName;
-    private readonly string _key = DhChapKey.Generate(32, null, null).Export(), _controller = DhChapKey.Generate(48, DhChapHash.Sha384, null).Export();
+    private readonly string _key = DhChapKey.Generate(32, null, null)
+        .Export(), _controller = DhChapKey.Generate(48, DhChapHash.Sha384, null).Export();
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
@@ -51,10 +52,12 @@ public sealed class AuthKeysTests : IDisposable
         {
             string file = Write($"{HostNqn} {_key}");
             File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead);
-            Assert.Contains("(mode 640)", Assert.Throws<ToolException>(() => DhChapSecrets.ReadFile(file)).Message, StringComparison.Ordinal);
+            Assert.Contains(
+                "(mode 640)", Assert.Throws<ToolException>(() => DhChapSecrets.ReadFile(file)).Message, StringComparison.Ordinal);
         }
 
-        Assert.Contains("cannot read", Assert.Throws<ToolException>(() => DhChapSecrets.ReadFile(_folder + "/none")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "cannot read", Assert.Throws<ToolException>(() => DhChapSecrets.ReadFile(_folder + "/none")).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -66,14 +69,16 @@ public sealed class AuthKeysTests : IDisposable
         Assert.Throws<ToolException>(() => DhChapSecrets.FromEnvironment(name => name == DhChapSecrets.HostVariable ? null : _controller));
         string message = Assert.Throws<ToolException>(() => DhChapSecrets.FromEnvironment(_ => "secret")).Message;
         Assert.Contains("PADDOCK_DHCHAP_SECRET: invalid key", message, StringComparison.Ordinal);
-        var policy = ServeKeys.PolicyOf(new ServeSettings { DhchapKeys = Write($"{HostNqn} {_controller}") }, n => n == DhChapSecrets.HostVariable ? _key : null);
+        var policy = ServeKeys.PolicyOf(
+            new ServeSettings { DhchapKeys = Write($"{HostNqn} {_controller}") }, n => n == DhChapSecrets.HostVariable ? _key : null);
         Assert.Equal((_controller, _key), (policy!.Find(HostNqn)!.Host.Export(), policy.Find("nqn.x")!.Host.Export()));
     }
 
     [Fact]
     public void Hashes_and_groups_are_named_in_the_order_of_preference()
     {
-        var settings = new ServeSettings { DhchapKeys = Write($"{HostNqn} {_key}"), DhchapHashes = ["sha384", "sha256"], DhchapGroups = ["null", "ffdhe8192"] };
+        var settings = new ServeSettings { DhchapKeys = Write($"{HostNqn} {_key}"), DhchapHashes = ["sha384", "sha256"],
+            DhchapGroups = ["null", "ffdhe8192"] };
         var policy = ServeKeys.PolicyOf(settings, _ => null)!;
         Assert.Equal([DhChapHash.Sha384, DhChapHash.Sha256], policy.Hashes);
         Assert.Equal([DhChapGroup.Null, DhChapGroup.Ffdhe8192], policy.Groups);
@@ -95,7 +100,8 @@ public sealed class AuthKeysTests : IDisposable
         await File.WriteAllBytesAsync(image, new byte[1 << 20], stop);
         var log = new StringWriter();
         await using var server = await PaddockServer.StartAsync(
-            new ServeSettings { Images = [new ServedImage { Path = image, Format = "raw" }], Nvme = "127.0.0.1:0", DhchapKeys = keys, DhchapGroups = ["ffdhe2048"] },
+            new ServeSettings { Images = [new ServedImage { Path = image, Format = "raw" }], Nvme = "127.0.0.1:0", DhchapKeys = keys,
+            DhchapGroups = ["ffdhe2048"] },
             new ServeLog(log, TimeProvider.System, json: false));
         int port = server.NvmeAddress!.Port;
         string name = $"nvme+tcp://127.0.0.1:{port}/nqn.2026-01.io.paddock:disk?ns=1&hostnqn={HostNqn}";
@@ -110,12 +116,14 @@ public sealed class AuthKeysTests : IDisposable
         }
 
         var context = new ToolContext { Program = "qemu-img", Out = new StringWriter(), Error = new StringWriter() };
-        string options = $"driver=nvme-tcp,host=127.0.0.1,port={port},nqn=nqn.2026-01.io.paddock:disk,hostnqn={HostNqn},dhchap-secret-file={mine}";
+        string options = $"driver=nvme-tcp,host=127.0.0.1,port={port},nqn=nqn.2026-01.io.paddock:disk,hostnqn={HostNqn},"
+            + $"dhchap-secret-file={mine}";
         Assert.True(await ImgTool.RunAsync(["info", "--image-opts", options], context) == 0, context.Error.ToString());
         Assert.Contains("set PADDOCK_DHCHAP_SECRET", (await Assert.ThrowsAsync<ToolException>(
             () => NvmeNode.OpenAsync(name, readOnly: false, stop).AsTask())).Message, StringComparison.Ordinal);
         Assert.Contains("AuthenticationFailed", (await Assert.ThrowsAsync<BlockException>(
-            () => NvmeNode.OpenAsync($"{name}&dhchap-secret-file={wrong}", readOnly: false, stop).AsTask())).Message, StringComparison.Ordinal);
+            () => NvmeNode.OpenAsync($"{name}&dhchap-secret-file={wrong}", readOnly: false, stop).AsTask())).Message,
+            StringComparison.Ordinal);
         string lines = log.ToString();
         Assert.Contains($"authenticated host={HostNqn} by=\"Sha512, Ffdhe2048, both ways\"", lines, StringComparison.Ordinal);
         Assert.DoesNotContain(_key[10..30], lines, StringComparison.Ordinal);
@@ -147,7 +155,8 @@ public sealed class AuthKeysTests : IDisposable
             () => KeyVerb.Generate(hmac, length, null, new NativeConsole(Stream.Null, Stream.Null, Stream.Null))).ExitCode);
 
     private static void Refused(ServeSettings settings, string why)
-        => Assert.Contains(why, Assert.Throws<ToolException>(() => ServeKeys.PolicyOf(settings, _ => null)).Message, StringComparison.Ordinal);
+        => Assert.Contains(
+            why, Assert.Throws<ToolException>(() => ServeKeys.PolicyOf(settings, _ => null)).Message, StringComparison.Ordinal);
 
     private string Write(string text)
     {

@@ -14,8 +14,10 @@ public class BenchVerbTests
         await bench.MustAsync("create z.qcow2 8M --zone-size 1M --conventional 1 --max-open 2 --max-active 3");
         var json = (await bench.MustAsync($"bench z.qcow2 --rw {load} --bs 64k --depth 4 --size 10M --time 600 --json")).Json();
         Assert.Equal(160, json.GetProperty("requests").GetInt64());
-        Assert.True(json.GetProperty("latency_us").GetProperty("p99_9").GetDouble() <= json.GetProperty("latency_us").GetProperty("max").GetDouble());
-        Assert.Equal("full", (await bench.MustAsync("zones z.qcow2 --json")).Json().GetProperty("zones")[7].GetProperty("condition").GetString());
+        Assert.True(json.GetProperty("latency_us").GetProperty("p99_9").GetDouble() <= json.GetProperty("latency_us").GetProperty("max")
+            .GetDouble());
+        Assert.Equal(
+            "full", (await bench.MustAsync("zones z.qcow2 --json")).Json().GetProperty("zones")[7].GetProperty("condition").GetString());
     }
 
     [Theory]
@@ -49,7 +51,8 @@ public class BenchVerbTests
     {
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 8M --zone-size 1M");
-        var json = (await bench.MustAsync($"bench z.qcow2 --rw {load} --bs 64k --depth 4 --warm-up 0.05 --size 2M --time 600 --json")).Json();
+        var json = (await bench.MustAsync($"bench z.qcow2 --rw {load} --bs 64k --depth 4 --warm-up 0.05 --size 2M --time 600 --json"))
+            .Json();
         Assert.Equal(32, json.GetProperty("requests").GetInt64());
     }
 

@@ -9,7 +9,8 @@ public class CreateTests
     {
         using var bench = new Workbench();
         await bench.MustAsync(
-            "create z.qcow2 100M --zone-size 8M --zone-capacity 6M --conventional 2 --max-open 3 --max-active 5 --max-append 128k --layout a");
+            "create z.qcow2 100M --zone-size 8M --zone-capacity 6M --conventional 2 --max-open 3 --max-active 5 --max-append 128k --layout "
+                + "a");
         var info = (await bench.MustAsync("info z.qcow2 --json")).Json();
         Assert.Equal(100 << 20, info.GetProperty("size").GetInt64());
         var zones = (await bench.MustAsync("zones z.qcow2 --json")).Json();

@@ -79,7 +79,8 @@ public class ErrorTextTests
             $"paddock: Could not open '{bench["none.qcow2"]}': No such file or directory\n", await bench.RefusedAsync("bench none.qcow2"));
         string socket = bench["none"];
         Assert.Equal(
-            $"paddock: no server is listening on '{socket}': No such file or directory\n", await bench.RefusedAsync($"fault {socket} status"));
+            $"paddock: no server is listening on '{socket}': No such file or directory\n",
+            await bench.RefusedAsync($"fault {socket} status"));
     }
 
     [Fact]
@@ -88,7 +89,8 @@ public class ErrorTextTests
         using var bench = new Workbench();
         string[] commands =
         [
-            "", "create", "info", "zones", "zone", "zone reset", "append", "check", "serve", "fault", "resize", "gen-dhchap-key", "bench", "demo", "completion",
+            "", "create", "info", "zones", "zone", "zone reset", "append", "check", "serve", "fault", "resize", "gen-dhchap-key", "bench",
+                "demo", "completion",
         ];
         foreach (string command in commands)
         {

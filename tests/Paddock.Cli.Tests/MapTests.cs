@@ -25,7 +25,8 @@ public partial class MapTests
         string map = (await bench.MustAsync("zones z.qcow2")).Out;
         Assert.Contains("\u001b[0;34m█", map, StringComparison.Ordinal);
         Assert.Contains("\u001b[0;33m▅", map, StringComparison.Ordinal);
-        Assert.All(map.Split('\n').Where(l => l.Contains('\u001b', StringComparison.Ordinal)), l => Assert.Contains("\u001b[0m", l, StringComparison.Ordinal));
+        Assert.All(map.Split('\n')
+            .Where(l => l.Contains('\u001b', StringComparison.Ordinal)), l => Assert.Contains("\u001b[0m", l, StringComparison.Ordinal));
     }
 
     [Theory]

@@ -68,7 +68,8 @@ public class NvmeNodeTests
             await File.WriteAllBytesAsync(file, data, TestContext.Current.CancellationToken);
             var context = new ToolContext { Program = "qemu-img", Out = new StringWriter(), Error = new StringWriter() };
             string name = $"nvme+tcp://127.0.0.1:{bench.Server.Address.Port}/{bench.Subsystem.Nqn}";
-            Assert.True(await ImgTool.RunAsync(["convert", "-n", "-f", "raw", "-O", "raw", file, name], context) == 0, context.Error.ToString());
+            Assert.True(await ImgTool.RunAsync(["convert", "-n", "-f", "raw", "-O", "raw", file, name], context) == 0,
+                context.Error.ToString());
             byte[] back = new byte[data.Length];
             await bench.Zoned.ReadAsync(0, back);
             Assert.Equal(data, back);

@@ -28,9 +28,11 @@ public class ResizeVerbTests
         var asked = AnswerAsync(bench["c"], "error: 'disk' is served read-only");
         Assert.Equal("paddock: 'disk' is served read-only\n", await bench.RefusedAsync($"resize --control {bench["c"]} 1G"));
         await asked;
-        Assert.Contains("no server is listening", await bench.RefusedAsync($"resize --control {bench["none"]} 1G"), StringComparison.Ordinal);
+        Assert.Contains(
+            "no server is listening", await bench.RefusedAsync($"resize --control {bench["none"]} 1G"), StringComparison.Ordinal);
         asked = AnswerAsync(bench["d"], "ok: done");
-        Assert.Equal("ok: done", (await bench.MustAsync($"resize --control {bench["d"]} 1G --json")).Json().GetProperty("answer").GetString());
+        Assert.Equal(
+            "ok: done", (await bench.MustAsync($"resize --control {bench["d"]} 1G --json")).Json().GetProperty("answer").GetString());
         await asked;
     }
 
@@ -54,7 +56,8 @@ public class ResizeVerbTests
         string help = (await bench.MustAsync("resize --help")).Out;
         foreach (string part in new[]
         {
-            "[<IMAGE>] <SIZE>", "a multiple of 512", "Exit codes: 0 success", "paddock resize --control /run/p.sock +16G", "off|metadata|falloc|full",
+            "[<IMAGE>] <SIZE>", "a multiple of 512", "Exit codes: 0 success", "paddock resize --control /run/p.sock +16G",
+                "off|metadata|falloc|full",
         })
         {
             Assert.Contains(part, help, StringComparison.Ordinal);

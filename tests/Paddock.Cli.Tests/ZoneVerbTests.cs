@@ -10,8 +10,10 @@ public class ZoneVerbTests
     {
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 64M --zone-size 8M --conventional 1");
-        Assert.Contains("8388608 (0x800000)", (await bench.MustAsync("append z.qcow2 1", Workbench.Bytes(3 << 20, 7))).Out, StringComparison.Ordinal);
-        Assert.Contains("11534336 (0xb00000)", (await bench.MustAsync("append z.qcow2 1", Workbench.Bytes(512, 8))).Out, StringComparison.Ordinal);
+        Assert.Contains(
+            "8388608 (0x800000)", (await bench.MustAsync("append z.qcow2 1", Workbench.Bytes(3 << 20, 7))).Out, StringComparison.Ordinal);
+        Assert.Contains(
+            "11534336 (0xb00000)", (await bench.MustAsync("append z.qcow2 1", Workbench.Bytes(512, 8))).Out, StringComparison.Ordinal);
         var zone = (await bench.MustAsync("zones z.qcow2 --json")).Json().GetProperty("zones")[1];
         Assert.Equal((8 << 20) + (3 << 20) + 512, zone.GetProperty("write_pointer").GetInt64());
         Assert.Equal("closed", zone.GetProperty("condition").GetString());
@@ -24,7 +26,8 @@ public class ZoneVerbTests
         await bench.MustAsync("create z.qcow2 64M --zone-size 8M");
         Assert.Contains("--pad", await bench.RefusedAsync("append z.qcow2 0", Workbench.Bytes(700, 7)), StringComparison.Ordinal);
         Assert.Equal("empty", await ConditionAsync(bench, 0));
-        Assert.Contains("appended 1024 bytes", (await bench.MustAsync("append z.qcow2 0 --pad", Workbench.Bytes(700, 7))).Out, StringComparison.Ordinal);
+        Assert.Contains("appended 1024 bytes", (await bench.MustAsync("append z.qcow2 0 --pad", Workbench.Bytes(700, 7))).Out,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -100,7 +103,8 @@ public class ZoneVerbTests
     {
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 16M --zone-size 8M --conventional 2");
-        Assert.Contains("all zones of this disk are conventional", await bench.RefusedAsync("zone reset z.qcow2 all"), StringComparison.Ordinal);
+        Assert.Contains(
+            "all zones of this disk are conventional", await bench.RefusedAsync("zone reset z.qcow2 all"), StringComparison.Ordinal);
     }
 
     [Fact]

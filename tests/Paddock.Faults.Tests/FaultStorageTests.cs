@@ -73,7 +73,8 @@ public class FaultStorageTests
     public async Task Rules_of_a_later_event_take_the_place_of_those_of_an_earlier_one()
     {
         await using var storage = Make(
-            new InjectErrorRule { Event = "cow_read", Errno = 5 }, new InjectErrorRule { Event = "cow_write", Errno = 28, Io = FaultIo.Write });
+            new InjectErrorRule { Event = "cow_read", Errno = 5 },
+            new InjectErrorRule { Event = "cow_write", Errno = 28, Io = FaultIo.Write });
         await storage.OnEventAsync("cow_read");
         await storage.OnEventAsync("cow_write");
         await storage.ReadAsync(0, new byte[1], Token);

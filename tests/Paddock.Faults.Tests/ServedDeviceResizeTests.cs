@@ -83,7 +83,8 @@ public class ServedDeviceResizeTests
         await device.ResizeAsync(Small);
         foreach (var request in new Func<ValueTask>[]
         {
-            () => device.ReadAsync(Small, new byte[1]), () => device.WriteAsync(Small - 512, new byte[1024]), () => device.WriteZeroesAsync(Large, 1),
+            () => device.ReadAsync(Small, new byte[1]), () => device.WriteAsync(Small - 512, new byte[1024]), ()
+                => device.WriteZeroesAsync(Large, 1),
             () => device.DiscardAsync(Small + 1, 0), async () => await device.GetStatusAsync(Small + 1, 1),
         })
         {

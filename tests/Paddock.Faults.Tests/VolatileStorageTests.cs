@@ -166,7 +166,8 @@ public class VolatileStorageTests
     [InlineData(VolatileStorage.MinSize, 0)]
     [InlineData(VolatileStorage.MinSize, 50)]
     [InlineData(1 << 20, 90)]
-    public async Task Random_requests_read_as_written_and_a_cut_leaves_each_sector_as_it_was_at_some_moment_since_the_flush(long size, int keep)
+    public async Task Random_requests_read_as_written_and_a_cut_leaves_each_sector_as_it_was_at_some_moment_since_the_flush(
+        long size, int keep)
     {
         for (int seed = 0; seed < 150; seed++)
         {
@@ -192,7 +193,8 @@ public class VolatileStorageTests
                     int at = random.Next(Space), length = random.Next(1, 20_000);
                     var read = new byte[length];
                     await cache.ReadAsync(at, read, Token);
-                    Assert.True(read.AsSpan().SequenceEqual(model.Read(at, length)), $"seed {seed}, step {step}: reads otherwise than written");
+                    Assert.True(read.AsSpan()
+                        .SequenceEqual(model.Read(at, length)), $"seed {seed}, step {step}: reads otherwise than written");
                 }
 
                 Assert.Equal(model.Length, cache.Length);

@@ -36,7 +36,8 @@ public sealed class LibraryCopyTests : IDisposable
     [Fact]
     public async Task Copy_of_a_zoned_disk_to_qcow2_keeps_its_zones()
     {
-        await using var disk = await FilledAsync("z.qcow2", new ZonedCreateOptions { ZoneSize = 2 * MiB, MaxOpenZones = 3, MaxAppendBytes = 65536 });
+        await using var disk = await FilledAsync(
+            "z.qcow2", new ZonedCreateOptions { ZoneSize = 2 * MiB, MaxOpenZones = 3, MaxAppendBytes = 65536 });
         string path = _folder.File("copy.qcow2");
         await DiskCopy.CopyToQcow2Async(disk, path, cancellationToken: Token);
         await using var copy = await Qcow2Disk.OpenAsync(path, new() { ReadOnly = true }, Token);
@@ -85,7 +86,8 @@ public sealed class LibraryCopyTests : IDisposable
         Assert.Equal("precious", await File.ReadAllTextAsync(raw, Token));
 
         // the source itself is in use
-        e = await Assert.ThrowsAsync<BlockException>(() => DiskCopy.CopyToRawAsync(disk, disk.Name, overwrite: true, cancellationToken: Token));
+        e = await Assert.ThrowsAsync<BlockException>(
+            () => DiskCopy.CopyToRawAsync(disk, disk.Name, overwrite: true, cancellationToken: Token));
         Assert.Equal(BlockError.Busy, e.Error);
     }
 

@@ -103,7 +103,8 @@ public class ClientDiskTests
             // the whole block beside its parts: it is written before all of them or after all of them
             byte[] whole = new byte[Block];
             byte value = round;
-            var all = Enumerable.Range(0, Block / Part).Select(i => disk.WriteAsync(Block + (i * Part), Enumerable.Repeat(value, Part).ToArray()).AsTask()).ToList();
+            var all = Enumerable.Range(0, Block / Part)
+                .Select(i => disk.WriteAsync(Block + (i * Part), Enumerable.Repeat(value, Part).ToArray()).AsTask()).ToList();
             all.Add(disk.WriteAsync(0, whole.AsMemory()).AsTask());
             all.Add(disk.WriteZeroesAsync((2 * Block) - 1, 1).AsTask());
             await Task.WhenAll(all);
@@ -134,7 +135,8 @@ public class ClientDiskTests
         Assert.Equal(
             form == 0 ? "No space left on device (from the NBD server)"
             : @"No space left on device (the NBD server says: full\n\x1b[31mall is well\u202e)", refused.Message);
-        var unknown = await Assert.ThrowsAsync<BlockException>(async () => await NbdClient.ConnectAsync(bench.Target with { ExportName = "a\u001b[2J" }));
+        var unknown = await Assert.ThrowsAsync<BlockException>(
+            async () => await NbdClient.ConnectAsync(bench.Target with { ExportName = "a\u001b[2J" }));
         Assert.DoesNotContain('\u001b', unknown.Message);
     }
 

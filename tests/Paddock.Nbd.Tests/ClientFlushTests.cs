@@ -88,7 +88,8 @@ public class ClientFlushTests
         await server.StopAsync();
     }
 
-    private static async Task<BlockException> FailsAsync(ValueTask request) => await Assert.ThrowsAsync<BlockException>(() => request.AsTask());
+    private static async Task<BlockException> FailsAsync(ValueTask request)
+        => await Assert.ThrowsAsync<BlockException>(() => request.AsTask());
 
     private static ValueTask<NbdClient> ConnectAsync(Relay relay)
         => NbdClient.ConnectAsync(new NbdTarget { Host = "127.0.0.1", Port = relay.Port, ReconnectDelay = TimeSpan.FromSeconds(60) });

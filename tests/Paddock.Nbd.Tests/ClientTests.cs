@@ -87,7 +87,8 @@ public class ClientTests
     public async Task An_unknown_export_is_refused_in_words()
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
-        var refused = await Assert.ThrowsAsync<BlockException>(async () => await NbdClient.ConnectAsync(bench.Target with { ExportName = "x" }));
+        var refused = await Assert.ThrowsAsync<BlockException>(
+            async () => await NbdClient.ConnectAsync(bench.Target with { ExportName = "x" }));
         Assert.Equal("Requested export not available\nserver reported: export 'x' not present", refused.Message);
     }
 
@@ -134,7 +135,8 @@ public class ClientTests
         listener.Listen();
         int port = ((System.Net.IPEndPoint)listener.LocalEndPoint!).Port;
         var server = Task.Run(() => Misbehave(listener, Convert.FromHexString(reply)), TestContext.Current.CancellationToken);
-        await using var client = await NbdClient.ConnectAsync(new NbdTarget { Host = "127.0.0.1", Port = port }, TestContext.Current.CancellationToken);
+        await using var client = await NbdClient.ConnectAsync(
+            new NbdTarget { Host = "127.0.0.1", Port = port }, TestContext.Current.CancellationToken);
         await Assert.ThrowsAsync<BlockException>(async () => await client.ReadAsync(0, new byte[512]));
         await server;
     }

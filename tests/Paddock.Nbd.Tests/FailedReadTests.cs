@@ -14,7 +14,8 @@ public class FailedReadTests
 
     public static TheoryData<int, bool> Ways => new()
     {
-        { (int)HeaderForm.Simple, false }, { (int)HeaderForm.Simple, true }, { (int)HeaderForm.Structured, false }, { (int)HeaderForm.Structured, true },
+        { (int)HeaderForm.Simple, false }, { (int)HeaderForm.Simple, true }, { (int)HeaderForm.Structured, false },
+            { (int)HeaderForm.Structured, true },
         { (int)HeaderForm.Extended, false }, { (int)HeaderForm.Extended, true },
     };
 
@@ -32,7 +33,8 @@ public class FailedReadTests
                 {
                     byte[] came = Read(bench, pool, (HeaderForm)form, offset, length, form == (int)HeaderForm.Simple ? default : flags);
                     int at = came.AsSpan().IndexOf(Enumerable.Repeat(Secret, 8).ToArray());
-                    Assert.True(at < 0, $"{(HeaderForm)form}, {length} bytes at {offset}, {flags}: byte {at} of {came.Length} is another client's");
+                    Assert.True(at < 0,
+                        $"{(HeaderForm)form}, {length} bytes at {offset}, {flags}: byte {at} of {came.Length} is another client's");
                     Assert.InRange(came.Length, 16, length + 4096);
                 }
             }
@@ -44,7 +46,8 @@ public class FailedReadTests
         using var client = bench.Connect();
         client.Handshake(form);
         Poison(pool);
-        foreach (var (command, at, count, with) in new[] { (NbdCommand.Read, offset, length, flags), (NbdCommand.Disconnect, 0, 0, default) })
+        foreach (var (
+            command, at, count, with) in new[] { (NbdCommand.Read, offset, length, flags), (NbdCommand.Disconnect, 0, 0, default) })
         {
             if (form == HeaderForm.Extended)
             {

@@ -68,8 +68,10 @@ public class FuzzTests
         Action<byte[]>[] parsers =
         [
             b => InfoRequest.Parse(b), b => MetaContextRequest.Parse(b), b => MetaContextReply.Parse(b), b => ErrorPayload.Parse(b),
-            b => BlockStatusExtent.ParseRun(b, extended: false), b => BlockStatusExtent.ParseRun(b, extended: true), b => ExportInfo.Parse(b),
-            b => BlockSizeInfo.Parse(b), b => BlockStatusPayload.Parse(b), b => NbdString.Parse("text", b, out _), b => ReadPayload.ParseHole(b),
+            b => BlockStatusExtent.ParseRun(b, extended: false), b => BlockStatusExtent.ParseRun(b, extended: true), b
+                => ExportInfo.Parse(b),
+            b => BlockSizeInfo.Parse(b), b => BlockStatusPayload.Parse(b), b => NbdString.Parse("text", b, out _), b
+                => ReadPayload.ParseHole(b),
         ];
         for (long i = 0; i < Messages; i++)
         {

@@ -44,7 +44,8 @@ public class HandshakeTests
         var step = talk.Feed(Talk.Option(NbdOption.Go, new InfoRequest("disk", [InfoType.Name, InfoType.Description]).ToBytes()));
         Assert.Equal((HandshakeStep.Transmission, "disk"), (step, talk.Handshake.Export?.Name));
         Assert.Equal(
-            ["Info 00016469736B", "Info 0002" + Convert.ToHexString("a disk"u8), "Info 0003000000010000100002000000", "Info 000000000000001000000D6D", "Ack "],
+            ["Info 00016469736B", "Info 0002"
+            + Convert.ToHexString("a disk"u8), "Info 0003000000010000100002000000", "Info 000000000000001000000D6D", "Ack "],
             talk.Replies());
     }
 

@@ -63,7 +63,8 @@ public class LongRequestTests
         }
 
         await UntilAsync(() => device.Count(DeviceCall.Read) + Zeroes(device) > 8);
-        await bench.Server.StopAsync(TimeSpan.FromMilliseconds(100)).WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+        await bench.Server.StopAsync(TimeSpan.FromMilliseconds(100))
+            .WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
     }
 
     [Fact]
@@ -82,7 +83,8 @@ public class LongRequestTests
         await UntilAsync(() => device.Count(DeviceCall.Read) > 8);
         using var modest = bench.Connect();
         modest.Handshake(HeaderForm.Structured, "", "base:allocation");
-        foreach (var (command, length) in new[] { (NbdCommand.BlockStatus, 1u << 31), (NbdCommand.Cache, 4u << 20), (NbdCommand.Trim, 1u << 30) })
+        foreach (var (
+            command, length) in new[] { (NbdCommand.BlockStatus, 1u << 31), (NbdCommand.Cache, 4u << 20), (NbdCommand.Trim, 1u << 30) })
         {
             modest.Ask(command, 9, 0, length);
             Assert.False(command == NbdCommand.BlockStatus ? modest.Chunk().Head.IsError : modest.Simple().Error != NbdError.None);

@@ -18,7 +18,8 @@ public class OpenTimeoutTests
         {
             Host = "127.0.0.1", Port = ((IPEndPoint)silent.LocalEndPoint!).Port, OpenTimeout = TimeSpan.FromMilliseconds(200),
         };
-        var error = await Assert.ThrowsAsync<BlockException>(() => NbdClient.ConnectAsync(target, TestContext.Current.CancellationToken).AsTask());
+        var error = await Assert.ThrowsAsync<BlockException>(
+            () => NbdClient.ConnectAsync(target, TestContext.Current.CancellationToken).AsTask());
         Assert.Equal($"Failed to connect to '{target}': Connection timed out", error.Message);
         Assert.Equal(110, error.Errno);
     }
@@ -32,7 +33,8 @@ public class OpenTimeoutTests
         {
             Host = "127.0.0.1", Port = ((IPEndPoint)unused.LocalEndPoint!).Port, OpenTimeout = TimeSpan.FromMilliseconds(200),
         };
-        var error = await Assert.ThrowsAsync<BlockException>(() => NbdClient.ConnectAsync(target, TestContext.Current.CancellationToken).AsTask());
+        var error = await Assert.ThrowsAsync<BlockException>(
+            () => NbdClient.ConnectAsync(target, TestContext.Current.CancellationToken).AsTask());
         Assert.EndsWith("Connection refused", error.Message, StringComparison.Ordinal);
     }
 }

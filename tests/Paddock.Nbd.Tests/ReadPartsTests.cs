@@ -4,7 +4,9 @@ using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>The parts in which a server sends a read's data cover all of it, each byte once: old bytes of memory are never taken for the disk's.</summary>
+/// <summary>
+/// The parts in which a server sends a read's data cover all of it, each byte once: old bytes of memory are never taken for the disk's.
+/// </summary>
 public class ReadPartsTests
 {
     private const int Length = 4096;
@@ -14,7 +16,8 @@ public class ReadPartsTests
     [InlineData(0, 512, 512, 3584)]
     [InlineData(2048, 2048, 0, 2048)]
     [InlineData(3072, 1024, 1024, 1024, 0, 1024, 2048, 1024)]
-    public void Parts_in_any_order_make_a_read(params int[] parts) => Assert.Null(Record.Exception(() => Take(parts).GetAwaiter().GetResult()));
+    public void Parts_in_any_order_make_a_read(params int[] parts)
+        => Assert.Null(Record.Exception(() => Take(parts).GetAwaiter().GetResult()));
 
     [Theory]
     [InlineData(0, 2048, 0, 2048)]

@@ -32,7 +32,8 @@ public class ReconnectTests
         var all = Task.WhenAll(workers);
         for (int cuts = 0; cuts < 8 && await Task.WhenAny(all, Task.Delay(60, TestContext.Current.CancellationToken)) != all; cuts++)
         {
-            // nobody comes back before the server is done with the requests of the lost connection: one of them could otherwise land after a later one
+            // nobody comes back before the server is done with the requests of the lost connection: one of them could otherwise land after
+            // a later one
             relay.Target = 0;
             relay.Cut();
             while (server.Connections > 0)

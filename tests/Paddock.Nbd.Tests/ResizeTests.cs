@@ -36,12 +36,14 @@ public sealed class ResizeTests
         structured.Ask(NbdCommand.Resize, 2, 1000, 0);
         var (head, payload) = structured.Chunk();
         Assert.Equal((ChunkType.Error, true), (head.Type, head.IsLast));
-        Assert.Equal(new ErrorPayload(NbdError.Invalid, "a size of 1000 bytes: it must be a multiple of 512, and not 0"), ErrorPayload.Parse(payload));
+        Assert.Equal(new ErrorPayload(NbdError.Invalid, "a size of 1000 bytes: it must be a multiple of 512, and not 0"),
+            ErrorPayload.Parse(payload));
         using var extended = bench.Connect();
         extended.Handshake(HeaderForm.Extended);
         extended.Send(Convert.FromHexString("21E41C71" + "0000" + "0008" + "0000000000000003" + "0000000000300000" + "0000000000000000"));
         Assert.Equal(
-            "6E8A278C" + "0001" + "0000" + "0000000000000003" + "0000000000300000" + "0000000000000000", Convert.ToHexString(extended.Take(32)));
+            "6E8A278C" + "0001" + "0000" + "0000000000000003" + "0000000000300000"
+            + "0000000000000000", Convert.ToHexString(extended.Take(32)));
     }
 
     [Theory]
@@ -104,7 +106,8 @@ public sealed class ResizeTests
         second.Ask(NbdCommand.BlockStatus, 2, 2 * Size - 4096, 4096);
         Assert.False(second.Chunk().Head.IsError);
         Resize(first, Size / 2);
-        foreach (var (command, error) in new[] { (NbdCommand.Read, NbdError.Invalid), (NbdCommand.WriteZeroes, NbdError.NoSpace), (NbdCommand.Trim, NbdError.Invalid) })
+        foreach (var (command, error) in new[] { (NbdCommand.Read, NbdError.Invalid), (NbdCommand.WriteZeroes, NbdError.NoSpace),
+            (NbdCommand.Trim, NbdError.Invalid) })
         {
             second.Ask(command, 3, Size / 2, 4096);
             Assert.Equal(error, ErrorPayload.Parse(second.Chunk().Payload).Error);

@@ -13,7 +13,8 @@ public class ServerTests
     public async Task Several_exports_are_chosen_by_name()
     {
         await using var bench = new Bench(
-            null, new NbdExport { Name = "a", Device = Bench.Disk(512).Device }, new NbdExport { Name = "b", Device = Bench.Disk(1024).Device });
+            null, new NbdExport { Name = "a", Device = Bench.Disk(512).Device },
+            new NbdExport { Name = "b", Device = Bench.Disk(1024).Device });
         using var client = bench.Connect();
         client.Handshake(HeaderForm.Simple, "b");
         client.Ask(NbdCommand.Read, 1, 512, 512);
@@ -65,7 +66,8 @@ public class ServerTests
                 {
                     byte[] request = form == HeaderForm.Extended ? new byte[ExtendedRequest.Size] : new byte[CompactRequest.Size];
                     var what = new NbdRequest(
-                        (CommandFlags)random.Next(64), (NbdCommand)random.Next(9), (ulong)i, (ulong)random.Next(1 << 21), (ulong)random.Next(1 << random.Next(1, 27)));
+                        (CommandFlags)random.Next(64), (NbdCommand)random.Next(9), (ulong)i, (ulong)random.Next(1 << 21),
+                        (ulong)random.Next(1 << random.Next(1, 27)));
                     if (form == HeaderForm.Extended)
                     {
                         ExtendedRequest.Write(request, what);
@@ -233,7 +235,8 @@ public class ServerTests
         devices[1].Failures[DeviceCall.Flush] = new BlockException(BlockError.NoSpace, "second");
         var server = new NbdServer(new NbdServerOptions(), devices.Select((d, i) => new NbdExport { Name = $"{i}", Device = d }));
         var failure = await Assert.ThrowsAsync<BlockException>(() => server.StopAsync());
-        Assert.Equal(("first", 1, 1, 1), (failure.Message, devices[0].Count(DeviceCall.Flush), devices[1].Count(DeviceCall.Flush), devices[2].Count(DeviceCall.Flush)));
+        Assert.Equal(("first", 1, 1, 1),
+            (failure.Message, devices[0].Count(DeviceCall.Flush), devices[1].Count(DeviceCall.Flush), devices[2].Count(DeviceCall.Flush)));
         await server.DisposeAsync();
     }
 

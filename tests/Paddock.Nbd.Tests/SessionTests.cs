@@ -33,7 +33,8 @@ public class SessionTests
         client.Send([.. RawClient.Compact(NbdCommand.Write, 1, 512, 2), 7, 8]);
         client.Simple();
         client.Ask(NbdCommand.Read, 3, 512, 2, CommandFlags.DontFragment);
-        Assert.Equal("668E33EF" + "0001" + "0001" + "0000000000000003" + "0000000A" + "0000000000000200" + "0708", Convert.ToHexString(client.Take(30)));
+        Assert.Equal("668E33EF" + "0001" + "0001" + "0000000000000003" + "0000000A" + "0000000000000200"
+            + "0708", Convert.ToHexString(client.Take(30)));
     }
 
     [Fact]
@@ -45,7 +46,8 @@ public class SessionTests
         byte[] request = new byte[ExtendedRequest.Size];
         ExtendedRequest.Write(request, new NbdRequest(CommandFlags.PayloadLength, NbdCommand.Write, 9, 512, 2));
         client.Send([.. request, 7, 8]);
-        Assert.Equal("6E8A278C" + "0001" + "0000" + "0000000000000009" + "0000000000000200" + "0000000000000000", Convert.ToHexString(client.Take(32)));
+        Assert.Equal("6E8A278C" + "0001" + "0000" + "0000000000000009" + "0000000000000200"
+            + "0000000000000000", Convert.ToHexString(client.Take(32)));
         ExtendedRequest.Write(request, new NbdRequest(0, NbdCommand.Read, 10, 512, 2));
         client.Send(request);
         string head = "6E8A278C" + "0001" + "0001" + "000000000000000A" + "0000000000000200" + "000000000000000A";
@@ -129,7 +131,8 @@ public class SessionTests
         }
 
         Assert.Equal(
-            ["write 0 1 Fua", "zero 0 4096 MayUnmap", "zero 0 4096 Fua", "discard 0 4096", "flush", "read 0 4096", "flush"], device.Asked());
+            ["write 0 1 Fua", "zero 0 4096 MayUnmap", "zero 0 4096 Fua", "discard 0 4096", "flush", "read 0 4096", "flush"],
+            device.Asked());
     }
 
     [Fact]
@@ -212,11 +215,13 @@ public class SessionTests
     [Fact]
     public async Task The_depth_of_an_allocation_is_told_where_it_is_asked_for()
     {
-        var below = new TestDevice(131072) { Status = (_, length) => new BlockStatus(length, BlockStatusFlags.Data | BlockStatusFlags.Allocated) };
+        var below = new TestDevice(
+            131072) { Status = (_, length) => new BlockStatus(length, BlockStatusFlags.Data | BlockStatusFlags.Allocated) };
         var top = new TestDevice(1 << 20, backing: below)
         {
             Status = (offset, length) => offset < 65536
-                ? new BlockStatus(Math.Min(length, 65536 - offset), BlockStatusFlags.Data | BlockStatusFlags.Allocated) : new BlockStatus(length, 0),
+                ? new BlockStatus(Math.Min(length, 65536 - offset), BlockStatusFlags.Data | BlockStatusFlags.Allocated)
+                : new BlockStatus(length, 0),
         };
         await using var bench = new Bench(null, new NbdExport { Name = "", Device = top, AllocationDepth = true });
         using var client = bench.Connect();
@@ -376,7 +381,8 @@ public class SessionTests
         thread.Start();
         bool extended = form == 2;
         int size = extended ? ExtendedRequest.Size : CompactRequest.Size, done = extended ? ExtendedReply.Size : SimpleReply.Size;
-        int read = form switch { 0 => SimpleReply.Size, 1 => StructuredReply.Size + ReadPayload.DataHead, _ => ExtendedReply.Size + ReadPayload.DataHead };
+        int read = form switch { 0 => SimpleReply.Size, 1 => StructuredReply.Size + ReadPayload.DataHead, _ => ExtendedReply.Size
+            + ReadPayload.DataHead };
         byte[] requests = new byte[(Batch * size) + (Batch / 2 * 4096)], replies = new byte[Batch / 2 * (done + read + 4096)];
         for (int i = 0, at = 0; i < Batch; i++)
         {

@@ -46,7 +46,8 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
         var (server, target) = Serve(TlsMode.Required);
         await using var _ = server;
         using var stranger = TlsCredentials.FromFolder(made.Folder("stranger"), isServer: false);
-        await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target with { Tls = made.Client, TlsHostname = "elsewhere.example" }));
+        await Assert.ThrowsAsync<BlockException>(
+            async () => await UseAsync(target with { Tls = made.Client, TlsHostname = "elsewhere.example" }));
         await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target with { Tls = stranger }));
     }
 
@@ -92,7 +93,8 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
         await using var _ = server;
         string name = $"nbds://localhost:{target.Port}/?tls-certificates={Uri.EscapeDataString(made.Folder("client"))}";
         await UseAsync(NbdTarget.Parse(name)!);
-        var other = await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(NbdTarget.Parse(name + "&tls-hostname=elsewhere.example")!));
+        var other = await Assert.ThrowsAsync<BlockException>(
+            async () => await UseAsync(NbdTarget.Parse(name + "&tls-hostname=elsewhere.example")!));
         Assert.EndsWith("the peer's certificate is for another name", other.Message, StringComparison.Ordinal);
         await UseAsync(NbdTarget.Parse(name + "&tls-hostname=elsewhere.example&tls-verify-peer=false")!);
 
@@ -105,8 +107,10 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
     {
         var parsed = NbdTarget.Parse("nbds+unix:///a%20b?socket=/tmp/a%26b&tls-verify-peer=false")!;
         Assert.Equal(("/tmp/a&b", "a b", false), (parsed.SocketPath, parsed.ExportName, parsed.Tls!.VerifyPeer));
-        Assert.Equal((10809, "h", ""), (NbdTarget.Parse("nbds://h")!.Port, NbdTarget.Parse("nbds://h")!.Host, NbdTarget.Parse("nbds://h")!.ExportName));
-        foreach (string wrong in new[] { "nbds://", "nbds+unix:///e", "nbds://h/?tls-psk-file=x", "nbds://h/?tls-verify-peer=maybe", "nbd://h/?tls-hostname=x" })
+        Assert.Equal((10809, "h", ""),
+            (NbdTarget.Parse("nbds://h")!.Port, NbdTarget.Parse("nbds://h")!.Host, NbdTarget.Parse("nbds://h")!.ExportName));
+        foreach (string wrong in new[] { "nbds://", "nbds+unix:///e", "nbds://h/?tls-psk-file=x", "nbds://h/?tls-verify-peer=maybe",
+            "nbd://h/?tls-hostname=x" })
         {
             Assert.Throws<FormatException>(() => NbdTarget.Parse(wrong));
         }
@@ -120,7 +124,8 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
         using var server = TlsCredentials.FromFolder(Unvouched("aia-server", "server", port), isServer: true, verifyPeer: false);
         using var client = TlsCredentials.FromFolder(Unvouched("aia-client", "client", port), isServer: false, verifyPeer: false);
         await using (var open = new NbdServer(
-            new NbdServerOptions { Tls = TlsMode.Required, Credentials = server }, new NbdExport { Name = "", Device = Bench.Disk().Device }))
+            new NbdServerOptions { Tls = TlsMode.Required, Credentials = server },
+            new NbdExport { Name = "", Device = Bench.Disk().Device }))
         {
             // with verification off on both sides the handshake is done; then each side refuses the other
             var target = Listen(open);
@@ -168,7 +173,8 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
         string folder = made.Folder("revoked");
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "ca-crl.pem"), "");
-        Assert.Contains("ca-crl.pem", Assert.Throws<IOException>(() => TlsCredentials.FromFolder(folder, isServer: false)).Message, StringComparison.Ordinal);
+        Assert.Contains("ca-crl.pem", Assert.Throws<IOException>(() => TlsCredentials.FromFolder(folder, isServer: false)).Message,
+            StringComparison.Ordinal);
     }
 
     // a certificate of an authority that nobody knows, which says where that authority's own certificate can be downloaded
@@ -182,7 +188,8 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
         string[] uris = [$"http://127.0.0.1:{port}/"];
         request.CertificateExtensions.Add(new X509AuthorityInformationAccessExtension(uris, uris));
         using var certificate = request.Create(
-            authority.SubjectName, X509SignatureGenerator.CreateForECDsa(authorityKey), DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(8), [7]);
+            authority.SubjectName, X509SignatureGenerator.CreateForECDsa(authorityKey), DateTimeOffset.UtcNow.AddDays(-1),
+            DateTimeOffset.UtcNow.AddDays(8), [7]);
         string at = made.Folder(folder), keyFile = Path.Combine(at, who + "-key.pem");
         Directory.CreateDirectory(at);
         File.WriteAllText(Path.Combine(at, who + "-cert.pem"), certificate.ExportCertificatePem());

@@ -70,7 +70,8 @@ public class WireTests
         CompactRequest.Write(compact, request);
         ExtendedRequest.Write(extended, request);
         Assert.Equal("25609513" + "0001" + "0006" + "0102030405060708" + "0000000000001000" + "00002000", Convert.ToHexString(compact));
-        Assert.Equal("21E41C71" + "0001" + "0006" + "0102030405060708" + "0000000000001000" + "0000000000002000", Convert.ToHexString(extended));
+        Assert.Equal(
+            "21E41C71" + "0001" + "0006" + "0102030405060708" + "0000000000001000" + "0000000000002000", Convert.ToHexString(extended));
         Assert.Equal(request, CompactRequest.Parse(compact));
         Assert.Equal(request, ExtendedRequest.Parse(extended));
     }
@@ -85,7 +86,8 @@ public class WireTests
         ExtendedReply.Write(extended, chunk);
         Assert.Equal("67446698" + "00000016" + "0000000000000007", Convert.ToHexString(simple));
         Assert.Equal("668E33EF" + "0001" + "0001" + "0000000000000007" + "00000208", Convert.ToHexString(structured));
-        Assert.Equal("6E8A278C" + "0001" + "0001" + "0000000000000007" + "0000000000004000" + "0000000000000208", Convert.ToHexString(extended));
+        Assert.Equal(
+            "6E8A278C" + "0001" + "0001" + "0000000000000007" + "0000000000004000" + "0000000000000208", Convert.ToHexString(extended));
         Assert.Equal(chunk with { Offset = 0 }, StructuredReply.Parse(structured));
         Assert.Equal(chunk, ExtendedReply.Parse(extended));
         Assert.Equal(new SimpleReply(NbdError.Invalid, 7), SimpleReply.Parse(simple));
@@ -99,7 +101,8 @@ public class WireTests
         Assert.Equal(new ErrorPayload(NbdError.NoSpace, "full"), ErrorPayload.Parse(bytes));
         Assert.Throws<NbdProtocolException>(() => ErrorPayload.Parse(bytes.AsSpan(0, 8)));
         Assert.Throws<NbdProtocolException>(() => ErrorPayload.Parse(new byte[6]));
-        Assert.Equal(ErrorPayload.HeadSize + ErrorPayload.LongestMessage, new ErrorPayload(NbdError.Io, new string('x', 9999)).ToBytes().Length);
+        Assert.Equal(
+            ErrorPayload.HeadSize + ErrorPayload.LongestMessage, new ErrorPayload(NbdError.Io, new string('x', 9999)).ToBytes().Length);
     }
 
     [Fact]
@@ -140,6 +143,7 @@ public class WireTests
         ReadPayload.WriteHole(hole, 0x10000, 0x2000);
         Assert.Equal("0000000000010000" + "00002000", Convert.ToHexString(hole));
         Assert.Equal((0x10000UL, 0x2000u), ReadPayload.ParseHole(hole));
-        Assert.Equal(new uint[] { 1, 2 }, BlockStatusPayload.Parse(Convert.FromHexString("0000000000001000" + "00000001" + "00000002")).Contexts);
+        Assert.Equal(
+            new uint[] { 1, 2 }, BlockStatusPayload.Parse(Convert.FromHexString("0000000000001000" + "00000001" + "00000002")).Contexts);
     }
 }

@@ -70,7 +70,8 @@ public class AdmissionTests
                 raw.Initialize();
                 raw.Connect(bench.Subsystem.Nqn, queue, queue == 0 ? (ushort)0xFFFF : admin.Controller);
                 raw.Send(RawHost.Capsule(Entry((byte)opcode, 1, kind, length), new byte[kind == SubmissionEntry.InCapsule ? length : 0]));
-                Assert.True(raw.Response().Status == NvmeStatus.AuthenticationRequired, $"opcode {opcode:x2}, queue {queue}, data kind {kind:x2}");
+                Assert.True(raw.Response().Status == NvmeStatus.AuthenticationRequired,
+                    $"opcode {opcode:x2}, queue {queue}, data kind {kind:x2}");
             }
         }
     }
@@ -92,7 +93,8 @@ public class AdmissionTests
         io.SendMessage([0xFF, 0, 0, 0, 0, 0, 0, 0]);
         Assert.Equal(NvmeStatus.AuthenticationRequired, io.Run(Entry(Opcode.Flush, 1, 0, 0)).Status);
         byte[] pdu = new byte[24 + 512];
-        new DataPdu(77, DataPdu.Read(ready).TransferTag, 0, 512).WriteTo(pdu, new PduHeader(PduType.HostData, PduFlags.Last, 24, 24, (uint)pdu.Length));
+        new DataPdu(77, DataPdu.Read(ready).TransferTag, 0, 512)
+            .WriteTo(pdu, new PduHeader(PduType.HostData, PduFlags.Last, 24, 24, (uint)pdu.Length));
         pdu.AsSpan(24).Fill(0x5A);
         io.Send(pdu);
 
@@ -107,7 +109,8 @@ public class AdmissionTests
     {
         await using var bench = await Secrets.StartAsync();
         using var admin = await AdminAsync(bench);
-        using RawHost keyless = new(bench.Server.Address.Port), host = new(bench.Server.Address.Port), late = new(bench.Server.Address.Port);
+        using RawHost keyless = new(bench.Server.Address.Port), host = new(bench.Server.Address.Port),
+            late = new(bench.Server.Address.Port);
         foreach (var raw in new[] { keyless, host, late })
         {
             raw.Initialize();
@@ -142,7 +145,8 @@ public class AdmissionTests
         {
             while (bench.Subsystem.FindController(admin.Controller) is not null)
             {
-                Assert.False(limit.IsCancellationRequested, "the controller outlives its host for as long as somebody without a key sends something");
+                Assert.False(limit.IsCancellationRequested,
+                    "the controller outlives its host for as long as somebody without a key sends something");
                 Assert.Equal(NvmeStatus.AuthenticationRequired, keyless.Run(Entry(Opcode.Flush, 1, 0, 0)).Status);
                 Assert.Equal(errors, controller.Errors.Count);
             }

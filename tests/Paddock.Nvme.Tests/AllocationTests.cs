@@ -50,7 +50,8 @@ public class AllocationTests
         byte kind = opcode == Opcode.Write && length == InCapsule ? SubmissionEntry.InCapsule : SubmissionEntry.InTransport;
         var entry = new SubmissionEntry
         {
-            Opcode = opcode, Flags = 0x40, CommandId = 7, NamespaceId = 2, DataKind = kind, DataLength = (uint)length, Dword12 = ((uint)length / 512) - 1,
+            Opcode = opcode, Flags = 0x40, CommandId = 7, NamespaceId = 2, DataKind = kind, DataLength = (uint)length,
+                Dword12 = ((uint)length / 512) - 1,
         };
         byte[] command = RawHost.Capsule(entry, kind == SubmissionEntry.InCapsule ? new byte[length] : default);
         byte[] data = new byte[24 + length];

@@ -27,7 +27,8 @@ public class AnswerTests
         {
             for (uint cns = 0; cns < 0x20; cns++)
             {
-                answers += Ask(pool, admin, AdminOpcode.Identify, room, dword10: cns) + Ask(pool, admin, AdminOpcode.Identify, room, dword10: cns, dword11: 2u << 24);
+                answers += Ask(pool, admin, AdminOpcode.Identify, room, dword10: cns)
+                    + Ask(pool, admin, AdminOpcode.Identify, room, dword10: cns, dword11: 2u << 24);
             }
 
             for (uint page = 0; page <= 0xFF; page++)
@@ -106,7 +107,8 @@ public class AnswerTests
         Assert.Equal((int)room, data.Length);
         Assert.Equal(NvmeStatus.Success, raw.Response().Status);
         int at = data.AsSpan().IndexOf(Enumerable.Repeat(Secret, 8).ToArray());
-        Assert.True(at < 0, $"opcode {opcode:x2}, {room} bytes, dwords {dword10:x} {dword11:x} {dword12:x} {dword13:x}: byte {at} is another client's");
+        Assert.True(at < 0,
+            $"opcode {opcode:x2}, {room} bytes, dwords {dword10:x} {dword11:x} {dword12:x} {dword13:x}: byte {at} is another client's");
         return 1;
     }
 }

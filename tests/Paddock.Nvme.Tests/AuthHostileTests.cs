@@ -50,7 +50,8 @@ public class AuthHostileTests
     [Fact]
     public async Task Every_byte_of_a_reply_counts()
     {
-        // reserved bytes are ignored, as the specification wants; so are the sequence number and challenge where they only change the controller's answer
+        // reserved bytes are ignored, as the specification wants; so are the sequence number and challenge where they only change the
+        // controller's answer
         for (int at = 0; at < 16 + 64; at++)
         {
             var (target, host) = (Target(DhChapGroup.Null), Host(DhChapGroup.Null));
@@ -126,7 +127,8 @@ public class AuthHostileTests
         byte[] reply = await ReplyAsync(Target(DhChapGroup.Null), host);
         byte[] success = new byte[ChapSuccess2.Size];
         ChapSuccess2.Write(success, AuthHeader.Read(offer).Transaction);
-        foreach (byte[] first in new[] { reply, success, host.Refuse(AuthFailure.IncorrectMessage), [0x01, 0x01, 0, 0, 0, 0], [0xFF, 0, 0, 0, 0, 0, 0, 0] })
+        foreach (byte[] first in new[] { reply, success, host.Refuse(AuthFailure.IncorrectMessage), [0x01, 0x01, 0, 0, 0, 0],
+            [0xFF, 0, 0, 0, 0, 0, 0, 0] })
         {
             var target = Target(DhChapGroup.Null);
             await target.SendAsync(first);
@@ -179,7 +181,8 @@ public class AuthHostileTests
         foreach (var entry in new SubmissionEntry[]
         {
             new() { Opcode = Opcode.Fabrics, NamespaceId = FabricsType.PropertyGet, Dword11 = Properties.Status },
-            new() { Opcode = Opcode.Fabrics, NamespaceId = FabricsType.PropertySet, Dword11 = Properties.Configuration, Dword12 = 0x460061 },
+            new() { Opcode = Opcode.Fabrics, NamespaceId = FabricsType.PropertySet, Dword11 = Properties.Configuration,
+            Dword12 = 0x460061 },
             new() { Opcode = AdminOpcode.Identify, DataLength = 4096, DataKind = SubmissionEntry.InTransport, Dword10 = 1 },
             new() { Opcode = AdminOpcode.KeepAlive },
             new() { Opcode = AdminOpcode.AsyncEventRequest },
@@ -233,7 +236,8 @@ public class AuthHostileTests
         raw.Connect(bench.Subsystem.Nqn);
         Assert.Equal(NvmeStatus.Success, raw.SendMessage(new byte[3]).Status);
         byte[] failure = raw.ReceiveMessage();
-        Assert.Equal((AuthMessage.Failure1, AuthFailure.IncorrectPayload), (AuthHeader.Read(failure).Message, AuthFailureMessage.Read(failure)));
+        Assert.Equal(
+            (AuthMessage.Failure1, AuthFailure.IncorrectPayload), (AuthHeader.Read(failure).Message, AuthFailureMessage.Read(failure)));
         Assert.Equal(0, raw.Socket.Receive(new byte[1]));
         await Secrets.WorksAsync(bench);
     }
@@ -241,7 +245,8 @@ public class AuthHostileTests
     [Fact]
     public async Task Who_does_not_finish_runs_out_of_time()
     {
-        await using var bench = await Secrets.StartAsync(options: new NvmeTargetOptions { AuthenticationTimeout = TimeSpan.FromMilliseconds(300) });
+        await using var bench = await Secrets.StartAsync(
+            options: new NvmeTargetOptions { AuthenticationTimeout = TimeSpan.FromMilliseconds(300) });
         using var idle = new RawHost(bench.Server.Address.Port);
         idle.Initialize();
         idle.Connect(bench.Subsystem.Nqn);
@@ -290,13 +295,15 @@ public class AuthHostileTests
     {
         var policy = new DhChapPolicy
         {
-            Hosts = new Dictionary<string, DhChapKeys> { [Secrets.RawHostNqn] = Secrets.Both }, Hashes = [DhChapHash.Sha256], Groups = [group],
+            Hosts = new Dictionary<string, DhChapKeys> { [Secrets.RawHostNqn] = Secrets.Both }, Hashes = [DhChapHash.Sha256],
+                Groups = [group],
         };
         return new QueueAuthentication(Secrets.RawHostNqn, Nqn, () => policy, CancellationToken.None);
     }
 
     private static HostAuthentication Host(DhChapGroup group) => new(
-        new NvmeTcpHostOptions { Host = "", SubsystemNqn = Nqn, HostNqn = Secrets.RawHostNqn, Hashes = [DhChapHash.Sha256], Groups = [group] }, Secrets.Both);
+        new NvmeTcpHostOptions { Host = "", SubsystemNqn = Nqn, HostNqn = Secrets.RawHostNqn, Hashes = [DhChapHash.Sha256],
+        Groups = [group] }, Secrets.Both);
 
     private static async Task<byte[]> ReplyAsync(QueueAuthentication target, HostAuthentication host)
     {

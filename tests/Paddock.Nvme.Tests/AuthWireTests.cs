@@ -49,11 +49,13 @@ public class AuthWireTests
     public void A_challenge()
     {
         byte[] challenge = [.. Enumerable.Repeat((byte)0xC1, 32)], value = [0xD0, 0xD1, 0xD2, 0xD3];
-        var message = new ChapChallenge { Transaction = 0x0A0B, Hash = 1, Group = 2, Sequence = 0x11223344, Challenge = challenge, PublicValue = value };
+        var message = new ChapChallenge { Transaction = 0x0A0B, Hash = 1, Group = 2, Sequence = 0x11223344, Challenge = challenge,
+            PublicValue = value };
         byte[] bytes = new byte[message.Length];
         message.WriteTo(bytes);
         Assert.Equal(
-            "010100000B0A" + "2000" + "0102" + "0400" + "44332211" + string.Concat(Enumerable.Repeat("C1", 32)) + "D0D1D2D3", Convert.ToHexString(bytes));
+            "010100000B0A" + "2000" + "0102" + "0400" + "44332211" + string.Concat(Enumerable.Repeat("C1", 32))
+            + "D0D1D2D3", Convert.ToHexString(bytes));
         Assert.True(ChapChallenge.TryRead([.. bytes, 0, 0], out var back));
         Assert.True(back is { Transaction: 0x0A0B, Hash: 1, Group: 2, Sequence: 0x11223344 } && back.Challenge.SequenceEqual(challenge)
             && back.PublicValue.SequenceEqual(value));
@@ -66,7 +68,8 @@ public class AuthWireTests
     [Fact]
     public void A_reply()
     {
-        byte[] response = [.. Enumerable.Repeat((byte)0xA1, 32)], challenge = [.. Enumerable.Repeat((byte)0xC2, 32)], value = [0xE0, 0xE1, 0xE2, 0xE3];
+        byte[] response = [.. Enumerable.Repeat((byte)0xA1, 32)], challenge = [.. Enumerable.Repeat((byte)0xC2, 32)],
+            value = [0xE0, 0xE1, 0xE2, 0xE3];
         var message = new ChapReply
         {
             Transaction = 0x0A0B, Challenges = true, Sequence = 0x55667788, Response = response, Challenge = challenge, PublicValue = value,
@@ -92,7 +95,8 @@ public class AuthWireTests
         byte[] bytes = new byte[64];
         var success = new ChapSuccess1 { Transaction = 7, HashLength = 32, Response = Enumerable.Repeat((byte)0xA2, 32).ToArray() };
         success.WriteTo(bytes);
-        Assert.Equal("010300000700" + "2000" + "01" + "00000000000000" + string.Concat(Enumerable.Repeat("A2", 32)), Convert.ToHexString(bytes, 0, 48));
+        Assert.Equal("010300000700" + "2000" + "01" + "00000000000000"
+            + string.Concat(Enumerable.Repeat("A2", 32)), Convert.ToHexString(bytes, 0, 48));
         Assert.True(ChapSuccess1.TryRead(bytes, out var back));
         Assert.Equal(32, back.Response.Length);
         Assert.False(ChapSuccess1.TryRead(bytes.AsSpan(0, 47), out _));

@@ -55,7 +55,8 @@ public class AuthenticationTests
     {
         await using var bench = await Secrets.StartAsync();
         var wrong = new DhChapKeys(DhChapKey.Generate(48, DhChapHash.Sha384, null), null);
-        Assert.Contains("it refused: AuthenticationFailed", await RefusalAsync(bench.HostOptions() with { Keys = wrong }), StringComparison.Ordinal);
+        Assert.Contains(
+            "it refused: AuthenticationFailed", await RefusalAsync(bench.HostOptions() with { Keys = wrong }), StringComparison.Ordinal);
         await Secrets.WorksAsync(bench);
     }
 
@@ -90,7 +91,8 @@ public class AuthenticationTests
     [InlineData(false, "it refused: AuthenticationFailed")]
     public async Task A_controller_without_the_right_key_is_not_trusted(bool hasKey, string why)
     {
-        await using var bench = await Secrets.StartAsync(targetKeys: Secrets.OneWay with { Controller = hasKey ? DhChapKey.Generate(32, null, null) : null });
+        await using var bench = await Secrets.StartAsync(
+            targetKeys: Secrets.OneWay with { Controller = hasKey ? DhChapKey.Generate(32, null, null) : null });
         Assert.Contains(why, await RefusalAsync(bench.HostOptions() with { Keys = Secrets.Both }), StringComparison.Ordinal);
         await Secrets.WorksAsync(bench);
     }
@@ -120,7 +122,8 @@ public class AuthenticationTests
         await using var host = await NvmeTcpHost.ConnectAsync(bench.HostOptions() with { Keys = Secrets.OneWay });
         bench.Subsystem.Authentication = new DhChapPolicy { Hosts = new Dictionary<string, DhChapKeys> { ["nqn.a"] = Secrets.Both } };
         Assert.Equal([1u], await host.ListAsync());
-        Assert.Contains("ConnectInvalidHost", await RefusalAsync(bench.HostOptions() with { Keys = Secrets.OneWay }), StringComparison.Ordinal);
+        Assert.Contains(
+            "ConnectInvalidHost", await RefusalAsync(bench.HostOptions() with { Keys = Secrets.OneWay }), StringComparison.Ordinal);
     }
 
     private static async Task<string> RefusalAsync(NvmeTcpHostOptions options)

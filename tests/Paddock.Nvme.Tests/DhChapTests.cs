@@ -114,7 +114,8 @@ public class DhChapTests
     [InlineData("DHHC-1:00:vHWT1vTiMACwOPNK/4HtbO8ozVjz6DuzI7U/tmt4mE6xOLJwel1+Cx9H+fDZZI/qnm2wJA==:", 48, null)]
     [InlineData("DHHC-1:01:MvdwDdT8Rl2vtBhzwnX8WkxUZV/lr6ksNukXHRjZf1TK9qMa:", 32, DhChapHash.Sha256)]
     [InlineData("DHHC-1:02:VWsKhm38S/8RU/TPTtPLgiIvhuqqjCCxPsGcQ6MFOqsE8q797IPwRnSA/zIrzmK6mixxbg==:", 48, DhChapHash.Sha384)]
-    [InlineData("DHHC-1:03:vfLeHRBLxY6mNZBmXaIOf6JBpYj9M2K/IdbpG0shjqug7mVvZNu3CAX/6nNN15X98FEPuE8THmjL+sRRfyYi6LLPK/k=:", 64, DhChapHash.Sha512)]
+    [InlineData("DHHC-1:03:vfLeHRBLxY6mNZBmXaIOf6JBpYj9M2K/IdbpG0shjqug7mVvZNu3CAX/6nNN15X98FEPuE8THmjL+sRRfyYi6LLPK/k=:", 64,
+        DhChapHash.Sha512)]
     public void Keys_of_nvme_cli_are_read_and_written_as_they_were(string text, int length, DhChapHash? hash)
     {
         var key = DhChapKey.Parse(text);
@@ -125,7 +126,8 @@ public class DhChapTests
     [Fact]
     public void Keys_that_are_made_are_read_and_are_not_the_same()
     {
-        foreach (var (length, hash) in new (int, DhChapHash?)[] { (32, null), (48, null), (64, null), (32, DhChapHash.Sha256), (64, DhChapHash.Sha512) })
+        foreach (var (length, hash) in new (
+            int, DhChapHash?)[] { (32, null), (48, null), (64, null), (32, DhChapHash.Sha256), (64, DhChapHash.Sha512) })
         {
             string one = DhChapKey.Generate(length, hash, "nqn.a").Export(), two = DhChapKey.Generate(length, hash, null).Export();
             Assert.NotEqual(one, two);

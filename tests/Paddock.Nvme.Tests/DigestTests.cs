@@ -48,7 +48,8 @@ public class DigestTests
         {
             host.Send(RawHost.Capsule(new SubmissionEntry
             {
-                Opcode = Opcode.Write, Flags = 0x40, CommandId = i, NamespaceId = 2, DataKind = SubmissionEntry.InTransport, DataLength = Transfer,
+                Opcode = Opcode.Write, Flags = 0x40, CommandId = i, NamespaceId = 2, DataKind = SubmissionEntry.InTransport,
+                    DataLength = Transfer,
                 Dword10 = i * (Transfer / 512u), Dword12 = (Transfer / 512) - 1,
             }));
             byte[] ready = host.Receive(24);

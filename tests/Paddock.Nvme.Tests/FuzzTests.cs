@@ -96,7 +96,8 @@ public class FuzzTests
                 NamespaceId = random.Next(8) == 0 ? (uint)random.Next() : 1,
                 DataAddress = random.Next(10) == 0 ? (ulong)random.NextInt64() : 0,
                 DataLength = random.Next(10) == 0 ? (uint)random.Next() : (uint)length,
-                DataKind = random.Next(3) switch { 0 => SubmissionEntry.InCapsule, 1 => SubmissionEntry.InTransport, _ => data.Length > 0 ? (byte)1 : (byte)0x5A },
+                DataKind = random.Next(3) switch { 0 => SubmissionEntry.InCapsule, 1 => SubmissionEntry.InTransport, _ => data.Length > 0
+                ? (byte)1 : (byte)0x5A },
                 Dword10 = random.Next(3) == 0 ? (uint)random.Next() : (uint)random.Next(20000),
                 Dword11 = random.Next(10) == 0 ? (uint)random.Next() : 0,
                 Dword12 = random.Next(5) == 0 ? (uint)random.Next() : (uint)random.Next(16),

@@ -67,7 +67,8 @@ public class HostileTests
         using var raw = new RawHost(bench.Server.Address.Port);
         raw.Initialize(digests: 2);
         byte[] data = new byte[1024];
-        var connect = new SubmissionEntry { Opcode = Opcode.Fabrics, Flags = 0x40, NamespaceId = FabricsType.Connect, DataLength = 1024, DataKind = 1 };
+        var connect = new SubmissionEntry { Opcode = Opcode.Fabrics, Flags = 0x40, NamespaceId = FabricsType.Connect, DataLength = 1024,
+            DataKind = 1 };
         byte[] pdu = [.. RawHost.Capsule(connect, data), 1, 2, 3, 4];
         new PduHeader(PduType.Command, PduFlags.DataDigest, 72, 72, (uint)pdu.Length).WriteTo(pdu);
         raw.Send(pdu);
@@ -94,12 +95,14 @@ public class HostileTests
         raw.Connect(bench.Subsystem.Nqn, 1, controller);
         raw.Send(RawHost.Capsule(new SubmissionEntry
         {
-            Opcode = Opcode.Write, Flags = 0x40, CommandId = 9, NamespaceId = 1, DataLength = 4096, DataKind = SubmissionEntry.InTransport, Dword12 = 7,
+            Opcode = Opcode.Write, Flags = 0x40, CommandId = 9, NamespaceId = 1, DataLength = 4096, DataKind = SubmissionEntry.InTransport,
+                Dword12 = 7,
         }));
         var ready = DataPdu.Read(raw.Receive(24));
         Assert.Equal((9, 0u, 4096u), (ready.CommandId, ready.Offset, ready.Length));
         byte[] pdu = new byte[24 + length];
-        new DataPdu(9, ready.TransferTag, (uint)offset, (uint)claimed).WriteTo(pdu, new PduHeader(PduType.HostData, (PduFlags)flags, 24, 24, (uint)pdu.Length));
+        new DataPdu(9, ready.TransferTag, (uint)offset, (uint)claimed)
+            .WriteTo(pdu, new PduHeader(PduType.HostData, (PduFlags)flags, 24, 24, (uint)pdu.Length));
         raw.Send(pdu);
         if (error is null)
         {
@@ -129,7 +132,8 @@ public class HostileTests
             {
                 raw.Send(RawHost.Capsule(new SubmissionEntry
                 {
-                    Opcode = Opcode.Read, Flags = 0x40, CommandId = i, NamespaceId = 1, DataLength = 1 << 20, DataKind = SubmissionEntry.InTransport, Dword12 = 2047,
+                    Opcode = Opcode.Read, Flags = 0x40, CommandId = i, NamespaceId = 1, DataLength = 1 << 20,
+                        DataKind = SubmissionEntry.InTransport, Dword12 = 2047,
                 }));
             }
         }
@@ -138,7 +142,8 @@ public class HostileTests
             // it takes no more: that is its right
         }
 
-        await Task.WhenAll(Enumerable.Range(0, 100).Select(i => bench.Zoned.Zones!.AppendAsync(0, new byte[4096]).AsTask())).WaitAsync(TimeSpan.FromSeconds(20));
+        await Task.WhenAll(Enumerable.Range(0, 100).Select(i => bench.Zoned.Zones!.AppendAsync(0, new byte[4096]).AsTask()))
+            .WaitAsync(TimeSpan.FromSeconds(20));
     }
 
     [Fact]
@@ -159,7 +164,8 @@ public class HostileTests
             {
                 raw.Send(RawHost.Capsule(new SubmissionEntry
                 {
-                    Opcode = Opcode.Read, Flags = 0x40, CommandId = id, NamespaceId = 1, DataLength = 1 << 20, DataKind = SubmissionEntry.InTransport, Dword12 = 2047,
+                    Opcode = Opcode.Read, Flags = 0x40, CommandId = id, NamespaceId = 1, DataLength = 1 << 20,
+                        DataKind = SubmissionEntry.InTransport, Dword12 = 2047,
                 }));
             }
 
@@ -177,7 +183,8 @@ public class HostileTests
     [Fact]
     public async Task A_client_that_introduces_itself_byte_by_byte_runs_out_of_time()
     {
-        await using var bench = await Bench.StartAsync(options: new NvmeTargetOptions { HandshakeTimeout = TimeSpan.FromMilliseconds(400) });
+        await using var bench = await Bench.StartAsync(
+            options: new NvmeTargetOptions { HandshakeTimeout = TimeSpan.FromMilliseconds(400) });
         using var raw = new RawHost(bench.Server.Address.Port);
         var end = DateTimeOffset.UtcNow.AddSeconds(20);
         await Assert.ThrowsAsync<SocketException>(async () =>

@@ -75,7 +75,8 @@ public class LongCommandTests
                 var completion = await bench.Host.RunAsync(
                     new SubmissionEntry
                     {
-                        Opcode = Opcode.ZoneManagementReceive, NamespaceId = 1, Dword12 = 31, Dword13 = (selector << 8) | (partial ? 1u << 16 : 0),
+                        Opcode = Opcode.ZoneManagementReceive, NamespaceId = 1, Dword12 = 31, Dword13 = (selector << 8)
+                            | (partial ? 1u << 16 : 0),
                     },
                     default, page, default);
                 Assert.Equal(NvmeStatus.Success, completion.Status);

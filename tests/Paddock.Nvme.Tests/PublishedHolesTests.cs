@@ -6,13 +6,15 @@ using Paddock.Testing.Protocols.Nvme;
 namespace Paddock.Nvme.Tests;
 
 /// <summary>
-/// What brought other people's targets down, as published: the client at fault loses its connection or its command, and everybody else goes on.
+/// What brought other people's targets down, as published: the client at fault loses its connection or its command, and everybody else goes
+/// on.
 /// </summary>
 public class PublishedHolesTests
 {
     private static readonly SubmissionEntry Write = new()
     {
-        Opcode = Opcode.Write, Flags = 0x40, CommandId = 9, NamespaceId = 1, DataLength = 4096, DataKind = SubmissionEntry.InTransport, Dword12 = 7,
+        Opcode = Opcode.Write, Flags = 0x40, CommandId = 9, NamespaceId = 1, DataLength = 4096, DataKind = SubmissionEntry.InTransport,
+            Dword12 = 7,
     };
 
     // data PDUs that nobody asked for: CVE-2023-6356, CVE-2023-6535 and CVE-2023-6536 (Linux nvmet) are of this family
@@ -23,7 +25,8 @@ public class PublishedHolesTests
     {
         await using var bench = await Bench.StartAsync();
         using var pair = new Pair(bench);
-        pair.Io.Send(RawHost.Capsule(Write with { Opcode = opcode, DataLength = (uint)length, DataKind = length > 0 ? SubmissionEntry.InTransport : (byte)0 }));
+        pair.Io.Send(RawHost.Capsule(
+            Write with { Opcode = opcode, DataLength = (uint)length, DataKind = length > 0 ? SubmissionEntry.InTransport : (byte)0 }));
         Skip(pair.Io, length > 0 ? 24 + length : 0);
         Assert.Equal(NvmeStatus.Success, pair.Io.Response().Status);
         pair.Io.Send(Data(9, 0, 0, new byte[4096]));
@@ -139,7 +142,8 @@ public class PublishedHolesTests
     [Fact]
     public async Task A_flood_of_silent_clients_passes()
     {
-        await using var bench = await Bench.StartAsync(options: new NvmeTargetOptions { Connections = 16, HandshakeTimeout = TimeSpan.FromMilliseconds(500) });
+        await using var bench = await Bench.StartAsync(
+            options: new NvmeTargetOptions { Connections = 16, HandshakeTimeout = TimeSpan.FromMilliseconds(500) });
         var flood = new List<Socket>();
         try
         {
@@ -185,7 +189,8 @@ public class PublishedHolesTests
             pair.Io.Receive(24);
             pair.Admin.Send(RawHost.Capsule(new SubmissionEntry
             {
-                Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 2, NamespaceId = FabricsType.PropertySet, Dword11 = Properties.Configuration, Dword12 = 0x460060,
+                Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 2, NamespaceId = FabricsType.PropertySet,
+                    Dword11 = Properties.Configuration, Dword12 = 0x460060,
             }));
             Assert.Equal(NvmeStatus.Success, pair.Admin.Response().Status);
         }
@@ -226,7 +231,8 @@ public class PublishedHolesTests
         using var pair = new Pair(bench);
         pair.Io.Socket.ReceiveBufferSize = 4096;
         pair.Io.Socket.SendTimeout = 500;
-        byte[] batch = [.. Enumerable.Range(0, 31).SelectMany(i => RawHost.Capsule(Write with { Opcode = Opcode.Read, CommandId = (ushort)i }))];
+        byte[] batch = [.. Enumerable.Range(0, 31)
+            .SelectMany(i => RawHost.Capsule(Write with { Opcode = Opcode.Read, CommandId = (ushort)i }))];
         int sent = 0;
         try
         {
@@ -248,8 +254,8 @@ public class PublishedHolesTests
         }
         while (bench.Server.Pdus != taken);
 
-        // 20,000 answers of 4 KiB would be 80 MB; what was read fits the limit and the sockets' own buffers. A slow machine still runs a command
-        // when its identifier comes again, and refuses the second: those answers are small
+        // 20,000 answers of 4 KiB would be 80 MB; what was read fits the limit and the sockets' own buffers. A slow machine still runs a
+        // command when its identifier comes again, and refuses the second: those answers are small
         Assert.InRange(bench.Namespace.Statistics[ServedOperation.Read], 1, 12_000);
         await Serves(bench);
     }
@@ -308,7 +314,8 @@ public class PublishedHolesTests
 
     private static SubmissionEntry ConnectEntry(ushort queue) => new()
     {
-        Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 1, NamespaceId = FabricsType.Connect, DataLength = 1024, DataKind = SubmissionEntry.InCapsule,
+        Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 1, NamespaceId = FabricsType.Connect, DataLength = 1024,
+            DataKind = SubmissionEntry.InCapsule,
         Dword10 = (uint)queue << 16, Dword11 = 31,
     };
 
@@ -323,7 +330,8 @@ public class PublishedHolesTests
     private static byte[] Data(ushort command, ushort tag, uint offset, byte[] data)
     {
         byte[] pdu = new byte[24 + data.Length];
-        new DataPdu(command, tag, offset, (uint)data.Length).WriteTo(pdu, new PduHeader(PduType.HostData, PduFlags.Last, 24, 24, (uint)pdu.Length));
+        new DataPdu(command, tag, offset, (uint)data.Length)
+            .WriteTo(pdu, new PduHeader(PduType.HostData, PduFlags.Last, 24, 24, (uint)pdu.Length));
         data.CopyTo(pdu, 24);
         return pdu;
     }

@@ -12,11 +12,14 @@ public class QueueAdmissionTests
     {
         Assert.False(_admission.IsAdmitted);
         Assert.Equal(0, _admission.AuthenticatingMilliseconds);
-        Assert.Null(_admission.RefusalOf(AdmissionTests.Entry(Opcode.Fabrics, FabricsType.Connect, SubmissionEntry.InCapsule, ConnectData.Size)));
+        Assert.Null(_admission.RefusalOf(
+            AdmissionTests.Entry(Opcode.Fabrics, FabricsType.Connect, SubmissionEntry.InCapsule, ConnectData.Size)));
         Assert.Equal(
             NvmeStatus.SglLengthInvalid,
-            _admission.RefusalOf(AdmissionTests.Entry(Opcode.Fabrics, FabricsType.Connect, SubmissionEntry.InCapsule, ConnectData.Size + 1)));
-        Assert.Equal(NvmeStatus.CommandSequence, _admission.RefusalOf(AdmissionTests.Entry(Opcode.Read, 1, SubmissionEntry.InTransport, 512)));
+            _admission.RefusalOf(
+                AdmissionTests.Entry(Opcode.Fabrics, FabricsType.Connect, SubmissionEntry.InCapsule, ConnectData.Size + 1)));
+        Assert.Equal(
+            NvmeStatus.CommandSequence, _admission.RefusalOf(AdmissionTests.Entry(Opcode.Read, 1, SubmissionEntry.InTransport, 512)));
         Assert.Equal(
             NvmeStatus.CommandSequence,
             _admission.RefusalOf(AdmissionTests.Entry(Opcode.Fabrics, FabricsType.AuthenticationSend, SubmissionEntry.InCapsule, 512)));

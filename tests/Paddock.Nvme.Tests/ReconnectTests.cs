@@ -179,7 +179,8 @@ public class ReconnectTests
 
     private static Func<ValueTask>[] Later(IBlockDevice disk) =>
     [
-        () => disk.FlushAsync(), () => disk.FlushAsync(), () => disk.WriteAsync(8192, new byte[4096]), () => disk.WriteZeroesAsync(8192, 4096),
+        () => disk.FlushAsync(), () => disk.FlushAsync(), () => disk.WriteAsync(8192, new byte[4096]), ()
+            => disk.WriteZeroesAsync(8192, 4096),
         () => disk.DiscardAsync(0, 4096), async () => await disk.Zones!.AppendAsync(1 << 20, new byte[4096]),
         () => disk.Zones!.ManageAsync(ZoneAction.Reset, 0, 1 << 20),
     ];

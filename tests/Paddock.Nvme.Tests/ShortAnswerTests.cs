@@ -7,7 +7,9 @@ using Paddock.Serving;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>A controller that sends less than it was asked for does not make the host take old bytes of its memory for the disk's.</summary>
+/// <summary>
+/// A controller that sends less than it was asked for does not make the host take old bytes of its memory for the disk's.
+/// </summary>
 public class ShortAnswerTests
 {
     private const int Room = 4096;
@@ -47,7 +49,8 @@ public class ShortAnswerTests
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         listener.Listen();
         var serving = Task.Run(() => AnswerAsync(listener, data), Token);
-        var options = new NvmeTcpHostOptions { Host = "127.0.0.1", Port = (ushort)((IPEndPoint)listener.LocalEndPoint!).Port, SubsystemNqn = "nqn.a:x" };
+        var options = new NvmeTcpHostOptions { Host = "127.0.0.1", Port = (ushort)((IPEndPoint)listener.LocalEndPoint!).Port,
+            SubsystemNqn = "nqn.a:x" };
         await using var queue = await HostQueue.OpenAsync(options, new SlabPool(), 4, Token);
         queue.IsIo = isIo;
         byte[] room = [.. Enumerable.Repeat(Old, Room)];

@@ -209,18 +209,21 @@ public class TargetTests
         Assert.Equal(NvmeStatus.Success, await SendAsync(bench, 0x105, 0, []));
         var zones = new ZoneDescriptor[4];
         await bench.Zoned.Zones!.ReportAsync(0, zones);
-        Assert.Equal([ZoneCondition.Offline, ZoneCondition.Empty, ZoneCondition.Offline, ZoneCondition.Offline], zones.Select(z => z.Condition));
+        Assert.Equal(
+            [ZoneCondition.Offline, ZoneCondition.Empty, ZoneCondition.Offline, ZoneCondition.Offline], zones.Select(z => z.Condition));
         await Refused(ZoneError.Offline, () => bench.Zoned.ReadAsync(0, new byte[512]));
         await Refused(ZoneError.Offline, () => bench.Zoned.WriteAsync(0, new byte[512]));
         await bench.Zoned.WriteAsync(Zone, new byte[512]);
         Assert.Equal(NvmeStatus.Success, await SendAsync(bench, 0x104, 0, []));
         await bench.Zoned.Zones!.ReportAsync(0, zones);
-        Assert.Equal([ZoneCondition.Offline, ZoneCondition.Empty, ZoneCondition.Offline, ZoneCondition.Offline], zones.Select(z => z.Condition));
+        Assert.Equal(
+            [ZoneCondition.Offline, ZoneCondition.Empty, ZoneCondition.Offline, ZoneCondition.Offline], zones.Select(z => z.Condition));
     }
 
     private static async Task<NvmeStatus> SendAsync(Bench bench, uint dword13, long start, byte[] data)
     {
-        var entry = new SubmissionEntry { Opcode = Opcode.ZoneManagementSend, NamespaceId = 1, Dword10 = (uint)(start / 512), Dword13 = dword13 };
+        var entry = new SubmissionEntry { Opcode = Opcode.ZoneManagementSend, NamespaceId = 1, Dword10 = (uint)(start / 512),
+            Dword13 = dword13 };
         return (await bench.Host.RunAsync(entry, data, default, TestContext.Current.CancellationToken)).Status;
     }
 

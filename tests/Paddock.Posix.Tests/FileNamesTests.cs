@@ -26,7 +26,8 @@ public sealed class FileNamesTests : IDisposable
         }
 
         // the bytes themselves, as another program lists them
-        var start = new System.Diagnostics.ProcessStartInfo("ls", ["-b", _folder]) { RedirectStandardOutput = true, Environment = { ["LC_ALL"] = "C" } };
+        var start = new System.Diagnostics.ProcessStartInfo(
+            "ls", ["-b", _folder]) { RedirectStandardOutput = true, Environment = { ["LC_ALL"] = "C" } };
         using var list = System.Diagnostics.Process.Start(start)!;
         Assert.Equal("n\\377w\n", await list.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken));
         FileNames.WriteAllText(name, "new");

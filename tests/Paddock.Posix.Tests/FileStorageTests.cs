@@ -135,7 +135,8 @@ public sealed class FileStorageTests : IDisposable
     }
 
     private FileStorage Open(string name, ImageLock mode)
-        => FileStorage.Open(new() { Path = Path.Combine(_folder, name), Create = true, Lock = mode, ReadOnly = mode == ImageLock.ForceShare });
+        => FileStorage.Open(
+            new() { Path = Path.Combine(_folder, name), Create = true, Lock = mode, ReadOnly = mode == ImageLock.ForceShare });
 
     private ImageLockedException Refusal(ImageLock mode)
         => Assert.Throws<ImageLockedException>(

@@ -12,12 +12,14 @@ public sealed class ReceptionTests : IAsyncDisposable
     [Theory]
     [InlineData(WhenFull.Wait)]
     [InlineData(WhenFull.Refuse)]
-    public async Task The_stranger_that_is_there_longest_makes_room(WhenFull whenFull)
+    public async Task The_stranger_that_is_there_longest_makes_room(object policy)
     {
+        var whenFull = (WhenFull)policy;
         Open(3, whenFull);
         var clients = new[]
         {
-            await ComeAsync(ClientTrust.Stranger, 5000), await ComeAsync(ClientTrust.Stranger, 6000), await ComeAsync(ClientTrust.Served, 99_000_000),
+            await ComeAsync(ClientTrust.Stranger, 5000), await ComeAsync(ClientTrust.Stranger, 6000),
+                await ComeAsync(ClientTrust.Served, 99_000_000),
         };
         var last = await ComeAsync(ClientTrust.Stranger, 0);
 
@@ -27,12 +29,14 @@ public sealed class ReceptionTests : IAsyncDisposable
     [Theory]
     [InlineData(WhenFull.Wait)]
     [InlineData(WhenFull.Refuse)]
-    public async Task Of_those_who_introduced_themselves_one_that_asked_for_nothing_goes_first_then_the_longest_idle(WhenFull whenFull)
+    public async Task Of_those_who_introduced_themselves_one_that_asked_for_nothing_goes_first_then_the_longest_idle(object policy)
     {
+        var whenFull = (WhenFull)policy;
         Open(4, whenFull, idle: TimeSpan.FromSeconds(60));
         var clients = new[]
         {
-            await ComeAsync(ClientTrust.Served, 90_000), await ComeAsync(ClientTrust.Introduced, 11_000), await ComeAsync(ClientTrust.Served, 70_000),
+            await ComeAsync(ClientTrust.Served, 90_000), await ComeAsync(ClientTrust.Introduced, 11_000),
+                await ComeAsync(ClientTrust.Served, 70_000),
             await ComeAsync(ClientTrust.Kept, 99_000_000),
         };
         await ComeAsync(ClientTrust.Kept, 0);
@@ -110,7 +114,8 @@ public sealed class ReceptionTests : IAsyncDisposable
     private void Open(int limit, WhenFull whenFull, TimeSpan idle = default)
     {
         Reception<Line, Client>? reception = null;
-        _reception = reception = new(limit, whenFull, line => new Client(line, c => reception!.Leave(c)), c => _served.Writer.TryWrite(c)) { IdleEviction = idle };
+        _reception = reception = new(
+            limit, whenFull, line => new Client(line, c => reception!.Leave(c)), c => _served.Writer.TryWrite(c)) { IdleEviction = idle };
         _reception.Listen(new MemoryStream(), _coming.Reader.ReadAsync);
     }
 
@@ -132,7 +137,8 @@ public sealed class ReceptionTests : IAsyncDisposable
             var served = Channel.CreateUnbounded<Client>();
             Reception<Line, Client>? reception = null;
             _reception = reception = new(
-                places, WhenFull.Refuse, line => new Client(line, c => reception!.Leave(c)) { LeavesLate = true }, c => served.Writer.TryWrite(c))
+                places, WhenFull.Refuse, line
+                    => new Client(line, c => reception!.Leave(c)) { LeavesLate = true }, c => served.Writer.TryWrite(c))
             {
                 LeavingPatience = patience,
             };

@@ -119,7 +119,8 @@ public class ReconnectTests
         return file;
     }
 
-    private static async Task<(int Id, ulong Data, ulong Status)> StickAsync(FrontEnd frontEnd, GuestRing ring, DyingProcess disk, int stuck)
+    private static async Task<(int Id, ulong Data, ulong Status)> StickAsync(
+        FrontEnd frontEnd, GuestRing ring, DyingProcess disk, int stuck)
     {
         var put = frontEnd.Put(ring, (uint)RequestType.ZoneAppend, 0, Data, Block);
         ring.Kick.Signal();

@@ -78,7 +78,8 @@ public class SessionFuzzTests
         }
 
         Assert.True(refused > 0 && answered > 0);
-        TestContext.Current.TestOutputHelper?.WriteLine($"{answered} replies, {refused} sessions refused, {OpenDescriptors.Count} descriptors");
+        TestContext.Current.TestOutputHelper?.WriteLine(
+            $"{answered} replies, {refused} sessions refused, {OpenDescriptors.Count} descriptors");
         OpenDescriptors.AssertNoMoreThan(descriptors);
         if (memory > 0)
         {
@@ -95,8 +96,10 @@ public class SessionFuzzTests
         var random = new Random(seed);
         Action<byte[]>[] parsers =
         [
-            b => MessageHeader.Parse(b.AsSpan(0, MessageHeader.Size)), b => U64Payload.Parse(b), b => VringDescriptor.Parse(b), b => VringState.Parse(b),
-            b => VringAddress.Parse(b), b => MemoryTable.Parse(b), b => SingleRegion.Parse(b), b => ConfigAccess.Parse(b), b => InflightDescription.Parse(b),
+            b => MessageHeader.Parse(b.AsSpan(0, MessageHeader.Size)), b => U64Payload.Parse(b), b => VringDescriptor.Parse(b), b
+                => VringState.Parse(b),
+            b => VringAddress.Parse(b), b => MemoryTable.Parse(b), b => SingleRegion.Parse(b), b => ConfigAccess.Parse(b), b
+                => InflightDescription.Parse(b),
         ];
         int[] lengths = [12, 8, 8, 8, 40, 72, 40, 20, 24];
         for (long i = 0; i < messages; i++)
@@ -245,7 +248,8 @@ public class SessionFuzzTests
     {
         0 => ram.Description with { Length = (ulong)random.NextInt64() },
         1 => ram.Description with { FileOffset = (ulong)random.Next(1 << 20) },
-        2 => new RegionDescription((ulong)random.NextInt64(), (ulong)random.Next(1, 1 << 20), (ulong)random.NextInt64(), (ulong)random.Next(1 << 18)),
+        2 => new RegionDescription(
+            (ulong)random.NextInt64(), (ulong)random.Next(1, 1 << 20), (ulong)random.NextInt64(), (ulong)random.Next(1 << 18)),
         _ => ram.Description,
     };
 }

@@ -63,7 +63,8 @@ public class FindTests
         var all = Enumerable.Range(first, zones.Count - first).Where(z => which.Has(zones.ConditionOf(z))).Select(zones.Describe).ToArray();
         var found = new ZoneDescriptor[random.Next(0, 40)];
         var result = zones.Find(zones.StartOf(first) + random.Next(Size), which, found, count: true);
-        Assert.True(result == new ZoneFindings(Math.Min(all.Length, found.Length), all.Length), $"{where}: {result}, {all.Length} match {which}");
+        Assert.True(result == new ZoneFindings(Math.Min(all.Length, found.Length), all.Length),
+            $"{where}: {result}, {all.Length} match {which}");
         Assert.True(found.AsSpan(0, result.Filled).SequenceEqual(all.AsSpan(0, result.Filled)), $"{where}: other zones than {which}");
         Assert.Equal(result.Filled, zones.Find(zones.StartOf(first), which, found, count: false).Matching);
     }

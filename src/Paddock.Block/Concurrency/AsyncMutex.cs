@@ -1,7 +1,7 @@
 namespace Paddock.Block.Concurrency;
 
 /// <summary>Mutual exclusion across awaits, first come first served; taking it uncontended neither blocks nor allocates.</summary>
-public sealed class AsyncMutex
+internal sealed class AsyncMutex
 {
     private readonly Lock _lock = new();
     private readonly Queue<TaskCompletionSource> _waiters = new();

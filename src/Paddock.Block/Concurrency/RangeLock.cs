@@ -5,7 +5,7 @@ namespace Paddock.Block.Concurrency;
 /// unless both are shared; others never meet. Taking a free range neither blocks nor allocates in steady state.
 /// </summary>
 /// <remarks>The cost of a call grows with the number of holds at that moment, which the queue depth of the clients bounds.</remarks>
-public sealed class RangeLock
+internal sealed class RangeLock
 {
     private readonly Lock _lock = new();
     private readonly List<Hold> _holds = [];

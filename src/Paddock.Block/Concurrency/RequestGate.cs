@@ -1,10 +1,10 @@
 namespace Paddock.Block.Concurrency;
 
 /// <summary>
-/// Lets requests through side by side, and closes for what no request may see half done: new ones wait then, and those inside come out first.
-/// To pass costs two additions in memory that the processor has to itself; nothing is allocated while it is open.
+/// Lets requests through side by side, and closes for what no request may see half done: new ones wait then, and those inside come out
+/// first. To pass costs two additions in memory that the processor has to itself; nothing is allocated while it is open.
 /// </summary>
-public sealed class RequestGate
+internal sealed class RequestGate
 {
     // counters of several processors, each in cache lines of its own
     private const int Counters = 8, Apart = 16;
@@ -58,7 +58,9 @@ public sealed class RequestGate
         }
     }
 
-    /// <summary>Closes the gate; completes when nobody is inside. One caller after the other; each must <see cref="Open"/> it again.</summary>
+    /// <summary>
+    /// Closes the gate; completes when nobody is inside. One caller after the other; each must <see cref="Open"/> it again.
+    /// </summary>
     public async ValueTask CloseAsync()
     {
         await _closing.AcquireAsync();
@@ -75,8 +77,8 @@ public sealed class RequestGate
         _closing.Release();
     }
 
-    // since the gate was closed a counter only falls, but for those who look in and leave, and each of them comes here again. One who comes late,
-    // a gate that is closed again has new waiters; only those of this closing are notified
+    // since the gate was closed a counter only falls, but for those who look in and leave, and each of them comes here again. One who comes
+    // late, a gate that is closed again has new waiters; only those of this closing are notified
     private void TellIfEmpty(Closed closed)
     {
         for (int i = 0; i < Counters; i++)

@@ -62,7 +62,8 @@ internal sealed class ClientCall : IValueTaskSource
     public Memory<byte> Part(ulong offset, ulong length)
     {
         ulong at = offset - Request.Offset;
-        if (Request.Command != NbdCommand.Read || offset < Request.Offset || at > (ulong)Buffer.Length || length > (ulong)Buffer.Length - at)
+        if (Request.Command != NbdCommand.Read || offset < Request.Offset || at > (ulong)Buffer.Length
+            || length > (ulong)Buffer.Length - at)
         {
             throw new NbdProtocolException("OffsetData", 0, $"offset {offset}, length {length} were not asked for");
         }
@@ -82,7 +83,8 @@ internal sealed class ClientCall : IValueTaskSource
 
         if (!isNew || _apart?.Count >= MostApart)
         {
-            throw new NbdProtocolException("OffsetData", 0, $"offset {from}, length {to - from} of a read came twice, or its parts are too many or empty");
+            throw new NbdProtocolException(
+                "OffsetData", 0, $"offset {from}, length {to - from} of a read came twice, or its parts are too many or empty");
         }
 
         _covered += to - from;

@@ -62,7 +62,8 @@ internal static class ClientConnecting
         {
             // it ends by itself, as its server or its own limit says; nobody waits for it any more
             _ = opening.ContinueWith(
-                static late => late.Result.Dispose(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+                static late => late.Result.Dispose(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion,
+                TaskScheduler.Default);
             if (e is OperationCanceledException)
             {
                 throw;

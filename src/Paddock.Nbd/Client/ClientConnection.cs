@@ -135,7 +135,8 @@ internal sealed class ClientConnection : IDisposable
         catch (SocketException e)
         {
             channel?.Dispose();
-            string what = target.SocketPath is { } path ? $"Failed to connect to '{path}'" : $"Failed to connect to '{target.Host}:{target.Port}'";
+            string what = target.SocketPath is { } path ? $"Failed to connect to '{path}'"
+                : $"Failed to connect to '{target.Host}:{target.Port}'";
             throw new BlockException(BlockError.Io, $"{what}: {Words(e)}", e) { Errno = e.NativeErrorCode };
         }
         catch (Exception e) when (e is IOException and not BlockException)
@@ -349,7 +350,8 @@ internal sealed class ClientConnection : IDisposable
                     break;
                 default:
                     call.Fail(
-                        chunk.IsError ? NbdError.Io : throw new NbdProtocolException("chunk", 6, $"type {(ushort)chunk.Type} was not agreed on"), "");
+                        chunk.IsError ? NbdError.Io
+                        : throw new NbdProtocolException("chunk", 6, $"type {(ushort)chunk.Type} was not agreed on"), "");
                     break;
             }
 

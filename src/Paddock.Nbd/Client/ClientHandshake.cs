@@ -220,7 +220,8 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
             case InfoType.BlockSize:
                 var size = BlockSizeInfo.Parse(payload);
                 uint most = Math.Min(size.Maximum, NbdLimits.MaxPayload) & ~(size.Minimum - 1);
-                return info with { MinimumBlock = size.Minimum, PreferredBlock = size.Preferred, MaximumPayload = Math.Max(most, size.Minimum) };
+                return info with { MinimumBlock = size.Minimum, PreferredBlock = size.Preferred,
+                    MaximumPayload = Math.Max(most, size.Minimum) };
             case InfoType.Description:
                 return info with { Description = NbdString.Text("InfoReply", sizeof(ushort), payload.AsSpan(sizeof(ushort))) };
             default:
@@ -261,8 +262,10 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
     {
         OptionReplyType.ErrorUnknown => new BlockException(BlockError.InvalidArgument, "Requested export not available" + Reported(reply)),
         OptionReplyType.ErrorTlsRequired => new BlockException(
-            BlockError.InvalidArgument, $"Server requires TLS for option {(uint)option} ({Words(option)})\nDid you forget a valid tls-creds?" + Reported(reply)),
-        _ => new BlockException(BlockError.InvalidArgument, $"the server refused export '{EscapedText.Escape(name)}' ({reply.Head.Type})" + Reported(reply)),
+            BlockError.InvalidArgument,
+            $"Server requires TLS for option {(uint)option} ({Words(option)})\nDid you forget a valid tls-creds?" + Reported(reply)),
+        _ => new BlockException(
+            BlockError.InvalidArgument, $"the server refused export '{EscapedText.Escape(name)}' ({reply.Head.Type})" + Reported(reply)),
     };
 
     private static string Words(NbdOption option) => option switch
@@ -285,7 +288,8 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
             input.Consume(OptionReplyHeader.Size);
             if (head.Option != option || head.Length > NbdLimits.MaxOptionPayload || replies.Count > NbdLimits.MaxOptions)
             {
-                throw new NbdProtocolException(nameof(OptionReplyHeader), 8, $"reply to option {(uint)head.Option} of {head.Length} bytes to option {(uint)option}");
+                throw new NbdProtocolException(
+                    nameof(OptionReplyHeader), 8, $"reply to option {(uint)head.Option} of {head.Length} bytes to option {(uint)option}");
             }
 
             byte[] payload = Next((int)head.Length).ToArray();
@@ -299,7 +303,8 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
     }
 
     private ReadOnlySpan<byte> Next(int count)
-        => input.Ensure(count) ? input.Available[..count] : throw new BlockException(BlockError.Io, "the server hung up during the handshake");
+        => input.Ensure(count) ? input.Available[..count]
+            : throw new BlockException(BlockError.Io, "the server hung up during the handshake");
 
     private void Send(NbdOption option, byte[] payload)
     {

@@ -15,8 +15,10 @@ internal static class NbdErrorText
     {
         // a number that the protocol does not have counts as EINVAL, as in QEMU
         var (known, kind, words) = Of(error)
-            ?? (NbdError.Invalid, BlockError.InvalidArgument, $"Invalid argument (the NBD server answered with unknown error {(uint)error})");
-        return new BlockException(kind, said.Length == 0 ? $"{words} (from the NBD server)" : $"{words} (the NBD server says: {Shown(said)})")
+            ?? (NbdError.Invalid, BlockError.InvalidArgument,
+            $"Invalid argument (the NBD server answered with unknown error {(uint)error})");
+        return new BlockException(
+            kind, said.Length == 0 ? $"{words} (from the NBD server)" : $"{words} (the NBD server says: {Shown(said)})")
         {
             Errno = (int)known,
         };

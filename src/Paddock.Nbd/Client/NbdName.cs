@@ -31,7 +31,8 @@ internal static class NbdName
             throw new FormatException($"'{name}' is not an NBD address");
         }
 
-        bool isTls = uri.Scheme.StartsWith("nbds", StringComparison.Ordinal), isUnix = uri.Scheme.EndsWith("+unix", StringComparison.Ordinal);
+        bool isTls = uri.Scheme.StartsWith("nbds", StringComparison.Ordinal),
+            isUnix = uri.Scheme.EndsWith("+unix", StringComparison.Ordinal);
         string form = isUnix ? UnixForm : TcpForm;
         var asked = Query(uri, isTls ? [Folder, Hostname, Verify] : [], isUnix, form);
         string path = uri.AbsolutePath;
@@ -71,7 +72,8 @@ internal static class NbdName
             if (!isKnown || pair.Length != 2 || !found.TryAdd(pair[0], Uri.UnescapeDataString(pair[1])))
             {
                 throw new FormatException(
-                    $"'{part}' in an NBD address: the address is {form}" + (known.Length > 0 ? $", with {string.Join(", ", known)} behind the question mark" : ""));
+                    $"'{part}' in an NBD address: the address is {form}"
+                    + (known.Length > 0 ? $", with {string.Join(", ", known)} behind the question mark" : ""));
             }
         }
 

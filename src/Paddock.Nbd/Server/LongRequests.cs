@@ -6,8 +6,8 @@ using Paddock.Serving;
 namespace Paddock.Nbd.Server;
 
 /// <summary>
-/// One connection's requests whose cost has no bound but the size of the disk: CACHE, block status, zeroes and discards of long ranges, long
-/// reads. They run in pieces, in turn with those of other clients (<see cref="LongWork"/>), and end when the client is gone.
+/// One connection's requests whose cost has no bound but the size of the disk: CACHE, block status, zeroes and discards of long ranges,
+/// long reads. They run in pieces, in turn with those of other clients (<see cref="LongWork"/>), and end when the client is gone.
 /// </summary>
 internal sealed class LongRequests(IByteChannel channel, TimeProvider time) : IDisposable
 {

@@ -5,15 +5,18 @@ using Paddock.Serving;
 namespace Paddock.Nbd.Server;
 
 /// <summary>
-/// Counts the requests of one connection. The receive loop gathers them without a lock and publishes them once a batch; latencies are counted at
-/// once, from any thread.
+/// Counts the requests of one connection. The receive loop gathers them without a lock and publishes them once a batch; latencies are
+/// counted at once, from any thread.
 /// </summary>
 internal sealed class NbdCounters(RequestCounters export, LatencyTable latencies)
 {
     private Gathered _requests, _bytes;
     private bool _any;
 
-    /// <summary>Counts a successful request that started at a <see cref="System.Diagnostics.Stopwatch"/> time. For the receive loop, as <see cref="Publish"/>.</summary>
+    /// <summary>
+    /// Counts a successful request that started at a <see cref="System.Diagnostics.Stopwatch"/> time. For the receive loop, as
+    /// <see cref="Publish"/>.
+    /// </summary>
     public void Done(in NbdRequest request, long since)
     {
         var operation = OperationOf(request.Command);

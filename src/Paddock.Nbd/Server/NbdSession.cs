@@ -80,7 +80,9 @@ internal sealed class NbdSession : IDisposable
     /// <summary>The requests that are away from the receive loop.</summary>
     public RequestBudget InFlight { get; } = new(NbdLimits.MaxInFlightBytes, NbdLimits.MaxInFlight);
 
-    /// <summary>Serves until the client leaves, breaks the protocol, or <see cref="Stop"/>; requests under way are answered first.</summary>
+    /// <summary>
+    /// Serves until the client leaves, breaks the protocol, or <see cref="Stop"/>; requests under way are answered first.
+    /// </summary>
     /// <exception cref="NbdProtocolException">The client broke the protocol.</exception>
     public void Run()
     {
@@ -191,7 +193,8 @@ internal sealed class NbdSession : IDisposable
             return false;
         }
 
-        var request = _format.Form == HeaderForm.Extended ? ExtendedRequest.Parse(_input.Available) : CompactRequest.Parse(_input.Available);
+        var request = _format.Form == HeaderForm.Extended ? ExtendedRequest.Parse(_input.Available)
+            : CompactRequest.Parse(_input.Available);
         int payload = RequestCheck.PayloadOf(request, _format.Form);
         if (payload > InlineLimit)
         {

@@ -90,7 +90,8 @@ internal readonly struct ReplyFormat(HeaderForm form)
     }
 
     /// <summary>The error number on the wire for what a device said to a command.</summary>
-    public static NbdError Map(Exception failure, NbdCommand command) => failure is not BlockException block ? NbdError.Io : block.Error switch
+    public static NbdError Map(Exception failure, NbdCommand command)
+        => failure is not BlockException block ? NbdError.Io : block.Error switch
     {
         BlockError.OutOfRange => RequestCheck.Outside(command),
         BlockError.InvalidArgument => NbdError.Invalid,

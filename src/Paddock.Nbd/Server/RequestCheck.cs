@@ -56,7 +56,8 @@ internal static class RequestCheck
             return CheckResize(request, export, out message);
         }
 
-        if (request.Command > NbdCommand.BlockStatus || (request.Command == NbdCommand.BlockStatus && (!hasContexts || request.Length == 0)))
+        if (request.Command > NbdCommand.BlockStatus
+            || (request.Command == NbdCommand.BlockStatus && (!hasContexts || request.Length == 0)))
         {
             message = request.Command == NbdCommand.BlockStatus
                 ? "block status needs a context and a length" : $"command {(ushort)request.Command} is not offered";
@@ -83,7 +84,8 @@ internal static class RequestCheck
     }
 
     /// <summary>The error of a request that lies outside the export (protocol, "Request types").</summary>
-    public static NbdError Outside(NbdCommand command) => command is NbdCommand.Write or NbdCommand.WriteZeroes ? NbdError.NoSpace : NbdError.Invalid;
+    public static NbdError Outside(NbdCommand command)
+        => command is NbdCommand.Write or NbdCommand.WriteZeroes ? NbdError.NoSpace : NbdError.Invalid;
 
     // the new size stands in the offset: the length has 32 bits where no extended headers were agreed on
     private static NbdError CheckResize(in NbdRequest request, NbdExport export, out string message)

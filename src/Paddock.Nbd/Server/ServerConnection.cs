@@ -24,7 +24,8 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
             bool agreed;
 
             // whoever does not get through in time is cut off, however slowly it drips
-            using (server.Options.Time.CreateTimer(static c => ((SocketChannel)c!).Abort(), _plain, server.Options.HandshakeLimit, Timeout.InfiniteTimeSpan))
+            using (server.Options.Time.CreateTimer(
+                static c => ((SocketChannel)c!).Abort(), _plain, server.Options.HandshakeLimit, Timeout.InfiniteTimeSpan))
             {
                 agreed = Negotiate(handshake, input, ref channel);
             }

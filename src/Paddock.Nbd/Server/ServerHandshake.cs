@@ -220,7 +220,8 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
         NbdProtocolException.ExpectLength("List", 0, payload.Length);
         foreach (var export in exports.Values)
         {
-            Reply(NbdOption.List, OptionReplyType.Server, [.. NbdString.ToBytes(export.Name), .. Encoding.UTF8.GetBytes(export.Description)]);
+            Reply(NbdOption.List, OptionReplyType.Server,
+                [.. NbdString.ToBytes(export.Name), .. Encoding.UTF8.GetBytes(export.Description)]);
         }
 
         Reply(NbdOption.List, OptionReplyType.Ack, []);

@@ -14,7 +14,9 @@ internal interface IByteChannel : IDisposable
     /// <returns>False when the peer is gone.</returns>
     bool Send(ReadOnlySpan<byte> data);
 
-    /// <summary>Whether the peer has hung up, as far as that can be told without receiving what it sent before. May be asked from any thread.</summary>
+    /// <summary>
+    /// Whether the peer has hung up, as far as that can be told without receiving what it sent before. May be asked from any thread.
+    /// </summary>
     bool IsPeerGone { get; }
 
     /// <summary>Wakes whoever waits in <see cref="Receive"/>; replies can still be sent. May be called from any thread.</summary>

@@ -42,7 +42,8 @@ public sealed class TlsCredentials : IDisposable
 
             if (File.Exists(revoked))
             {
-                throw new IOException($"'{revoked}': revocation lists are not supported, and nothing else would keep revoked certificates out");
+                throw new IOException(
+                    $"'{revoked}': revocation lists are not supported, and nothing else would keep revoked certificates out");
             }
 
             return new TlsCredentials
@@ -69,7 +70,8 @@ public sealed class TlsCredentials : IDisposable
         ServerCertificateContext = Own,
         ClientCertificateRequired = VerifyPeer,
         CertificateChainPolicy = Policy(),
-        RemoteCertificateValidationCallback = (_, _, _, errors) => !VerifyPeer || verdict.Accepts(errors & ~SslPolicyErrors.RemoteCertificateNameMismatch),
+        RemoteCertificateValidationCallback = (_, _, _, errors)
+            => !VerifyPeer || verdict.Accepts(errors & ~SslPolicyErrors.RemoteCertificateNameMismatch),
     };
 
     internal SslClientAuthenticationOptions ForClient(string host, TlsVerdict verdict) => new()
@@ -90,8 +92,8 @@ public sealed class TlsCredentials : IDisposable
     }
 
     // for the chain of the peer's certificate. A peer that is not known yet must not make this side connect to addresses of its choice, so
-    // nothing is downloaded: no issuer's certificate (AIA), no revocation list, no OCSP answer. Who may be a server and who a client stands in
-    // the certificate; the runtime asks for that
+    // nothing is downloaded: no issuer's certificate (AIA), no revocation list, no OCSP answer. Who may be a server and who a client stands
+    // in the certificate; the runtime asks for that
     private X509ChainPolicy Policy()
     {
         var policy = new X509ChainPolicy { RevocationMode = X509RevocationMode.NoCheck, DisableCertificateDownloads = true };

@@ -69,11 +69,14 @@ internal readonly record struct BlockStatusExtent(ulong Length, ulong Flags)
         for (var rest = payload[head..]; rest.Length > 0; rest = rest[size..])
         {
             var next = extended
-                ? new BlockStatusExtent(BinaryPrimitives.ReadUInt64BigEndian(rest), BinaryPrimitives.ReadUInt64BigEndian(rest[sizeof(ulong)..]))
-                : new BlockStatusExtent(BinaryPrimitives.ReadUInt32BigEndian(rest), BinaryPrimitives.ReadUInt32BigEndian(rest[sizeof(uint)..]));
+                ? new BlockStatusExtent(
+                    BinaryPrimitives.ReadUInt64BigEndian(rest), BinaryPrimitives.ReadUInt64BigEndian(rest[sizeof(ulong)..]))
+                : new BlockStatusExtent(
+                    BinaryPrimitives.ReadUInt32BigEndian(rest), BinaryPrimitives.ReadUInt32BigEndian(rest[sizeof(uint)..]));
             if (next.Length is 0 or > long.MaxValue)
             {
-                throw new NbdProtocolException(nameof(BlockStatusExtent), payload.Length - rest.Length, $"an extent of {next.Length} bytes");
+                throw new NbdProtocolException(
+                    nameof(BlockStatusExtent), payload.Length - rest.Length, $"an extent of {next.Length} bytes");
             }
 
             if (run.Length != 0 && (next.Flags != run.Flags || run.Length + next.Length > long.MaxValue))

@@ -24,7 +24,8 @@ internal readonly record struct ExportInfo(ulong ExportSize, TransmissionFlags F
     public static ExportInfo Parse(ReadOnlySpan<byte> from)
     {
         NbdProtocolException.ExpectLength(nameof(ExportInfo), Size, from.Length);
-        return new(BinaryPrimitives.ReadUInt64BigEndian(from[SizeAt..]), (TransmissionFlags)BinaryPrimitives.ReadUInt16BigEndian(from[FlagsAt..]));
+        return new(BinaryPrimitives.ReadUInt64BigEndian(from[SizeAt..]),
+            (TransmissionFlags)BinaryPrimitives.ReadUInt16BigEndian(from[FlagsAt..]));
     }
 
     public void WriteTo(Span<byte> to)

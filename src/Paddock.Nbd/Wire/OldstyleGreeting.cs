@@ -37,6 +37,7 @@ internal readonly record struct OldstyleGreeting(ulong ExportSize, TransmissionF
     {
         NbdProtocolException.Expect(nameof(OldstyleGreeting), 0, NbdMagic.Greeting, BinaryPrimitives.ReadUInt64BigEndian(from));
         NbdProtocolException.Expect(nameof(OldstyleGreeting), UpperFlagsAt, 0, BinaryPrimitives.ReadUInt16BigEndian(from[UpperFlagsAt..]));
-        return new(BinaryPrimitives.ReadUInt64BigEndian(from[SizeAt..]), (TransmissionFlags)BinaryPrimitives.ReadUInt16BigEndian(from[FlagsAt..]));
+        return new(BinaryPrimitives.ReadUInt64BigEndian(from[SizeAt..]),
+            (TransmissionFlags)BinaryPrimitives.ReadUInt16BigEndian(from[FlagsAt..]));
     }
 }

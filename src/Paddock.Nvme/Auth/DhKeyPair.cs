@@ -8,8 +8,8 @@ using Org.BouncyCastle.Security;
 namespace Paddock.Nvme.Auth;
 
 /// <summary>
-/// A Diffie-Hellman key pair for one exchange. An exponentiation takes 2 to 50 ms of a core: they run on threads of the pool, half as many at
-/// once as there are cores, so that hosts which come in hold up no others.
+/// A Diffie-Hellman key pair for one exchange. An exponentiation takes 2 to 50 ms of a core: they run on threads of the pool, half as many
+/// at once as there are cores, so that hosts which come in hold up no others.
 /// </summary>
 internal sealed class DhKeyPair
 {
@@ -42,7 +42,9 @@ internal sealed class DhKeyPair
     }, gone);
 
     /// <summary>The secret shared with the peer, big-endian, as long as the group's prime: leading zeroes stay, as in Linux.</summary>
-    /// <returns>Null when the peer's value is too long, or no member of the group that may be used: 1 &lt; y &lt; p - 1, and of the right order.</returns>
+    /// <returns>
+    /// Null when the peer's value is too long, or no member of the group that may be used: 1 &lt; y &lt; p - 1, and of the right order.
+    /// </returns>
     public Task<byte[]?> AgreeAsync(ReadOnlyMemory<byte> peer, CancellationToken gone = default) => RunAsync(() =>
     {
         if (peer.Length == 0 || peer.Length > _group.Length())

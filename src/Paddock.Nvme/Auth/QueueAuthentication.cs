@@ -4,8 +4,8 @@ using Paddock.Nvme.Wire;
 namespace Paddock.Nvme.Auth;
 
 /// <summary>
-/// The controller's side of DH-HMAC-CHAP on one queue: takes the messages of Authentication Send, and gives those of Authentication Receive.
-/// Independent of the connection, which its owner closes when <see cref="Ended"/> is set.
+/// The controller's side of DH-HMAC-CHAP on one queue: takes the messages of Authentication Send, and gives those of Authentication
+/// Receive. Independent of the connection, which its owner closes when <see cref="Ended"/> is set.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -17,7 +17,9 @@ namespace Paddock.Nvme.Auth;
 /// <param name="hostNqn">The host's name, as it gave it when it connected.</param>
 /// <param name="subsystemNqn">The subsystem's name.</param>
 /// <param name="policyOfNow">Returns the current keys and rules, which may change while the host is connected.</param>
-/// <param name="gone">The connection is: what waits for its turn to compute leaves the line, or clients that come and go would make it endless.</param>
+/// <param name="gone">
+/// The connection is: what waits for its turn to compute leaves the line, or clients that come and go would make it endless.
+/// </param>
 internal sealed class QueueAuthentication(string hostNqn, string subsystemNqn, Func<DhChapPolicy?> policyOfNow, CancellationToken gone)
 {
     private enum Step
@@ -58,7 +60,9 @@ internal sealed class QueueAuthentication(string hostNqn, string subsystemNqn, F
     public long WaitingMilliseconds => Volatile.Read(ref _since) is > 0 and var since ? Math.Max(1, Environment.TickCount64 - since) : 0;
 
     /// <summary>Takes a message of the host.</summary>
-    /// <returns>The status of its command. A message at fault is no fault of the command: the host fetches a failure message afterwards.</returns>
+    /// <returns>
+    /// The status of its command. A message at fault is no fault of the command: the host fetches a failure message afterwards.
+    /// </returns>
     public async ValueTask<NvmeStatus> SendAsync(ReadOnlyMemory<byte> message)
     {
         if (Interlocked.Exchange(ref _busy, 1) != 0)

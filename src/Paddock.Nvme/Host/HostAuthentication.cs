@@ -5,7 +5,9 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Host;
 
-/// <summary>The host's side of DH-HMAC-CHAP for one queue: makes its messages from those of the controller. It knows no connection.</summary>
+/// <summary>
+/// The host's side of DH-HMAC-CHAP for one queue: makes its messages from those of the controller. It knows no connection.
+/// </summary>
 /// <param name="options">The keys and names, and what may be agreed.</param>
 /// <param name="keys">The host's key; the controller's where the controller must prove itself too.</param>
 internal sealed class HostAuthentication(NvmeTcpHostOptions options, DhChapKeys keys)
@@ -33,7 +35,8 @@ internal sealed class HostAuthentication(NvmeTcpHostOptions options, DhChapKeys 
         if (pair is not null)
         {
             var value = message.Slice(ChapChallenge.HeaderSize + _hashLength, valueLength);
-            secret = await pair.AgreeAsync(value) ?? throw new AuthException(AuthFailure.GroupUnusable, "its public value is not in the group");
+            secret = await pair.AgreeAsync(value)
+                ?? throw new AuthException(AuthFailure.GroupUnusable, "its public value is not in the group");
         }
 
         _ = ChapChallenge.TryRead(message.Span, out var challenge);
@@ -122,7 +125,8 @@ internal sealed class HostAuthentication(NvmeTcpHostOptions options, DhChapKeys 
 
         if (header.Message != due || header.Transaction != _transaction)
         {
-            throw new AuthException(AuthFailure.IncorrectMessage, $"it sent message {(int)header.Message:x4}h of transaction {header.Transaction}");
+            throw new AuthException(
+                AuthFailure.IncorrectMessage, $"it sent message {(int)header.Message:x4}h of transaction {header.Transaction}");
         }
     }
 }

@@ -118,7 +118,8 @@ internal sealed partial class HostQueue
 
         if (pdu.Offset != (uint)slot.Filled)
         {
-            throw new PduException(FatalError.DataOutOfRange, DataPdu.OffsetField, $"data at {pdu.Offset}, where those at {slot.Filled} are next");
+            throw new PduException(
+                FatalError.DataOutOfRange, DataPdu.OffsetField, $"data at {pdu.Offset}, where those at {slot.Filled} are next");
         }
 
         slot.Filled += length;

@@ -51,13 +51,15 @@ internal sealed partial class HostQueue : IAsyncDisposable
     public int InCapsule { get; set; } = ConnectData.Size;
 
     /// <summary>Connects the socket and agrees on digests.</summary>
-    public static async ValueTask<HostQueue> OpenAsync(NvmeTcpHostOptions options, SlabPool pool, int depth, CancellationToken cancellationToken)
+    public static async ValueTask<HostQueue> OpenAsync(
+        NvmeTcpHostOptions options, SlabPool pool, int depth, CancellationToken cancellationToken)
     {
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         try
         {
             await socket.ConnectAsync(options.Host, options.Port, cancellationToken);
-            byte digests = (byte)((options.HeaderDigest ? InitializePdu.HeaderDigestBit : 0) | (options.DataDigest ? InitializePdu.DataDigestBit : 0));
+            byte digests = (byte)(
+                (options.HeaderDigest ? InitializePdu.HeaderDigestBit : 0) | (options.DataDigest ? InitializePdu.DataDigestBit : 0));
             byte[] pdu = new byte[PduHeader.InitializeSize];
             new InitializePdu(0, 0, digests, 0).WriteTo(pdu, PduType.InitializeRequest);
             await socket.SendAsync(pdu, SocketFlags.None, cancellationToken);
@@ -97,7 +99,8 @@ internal sealed partial class HostQueue : IAsyncDisposable
     /// <exception cref="ConnectionLostException">The connection went before the answer came.</exception>
     public ValueTask<CompletionEntry> RunAsync(
         in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
-        => _places.Wait(0, CancellationToken.None) ? Start(entry, toController, toHost) : RunLaterAsync(entry, toController, toHost, cancellationToken);
+        => _places.Wait(0, CancellationToken.None) ? Start(entry, toController, toHost)
+            : RunLaterAsync(entry, toController, toHost, cancellationToken);
 
     /// <summary>Ends the connection; whoever waits is told by the loop that receives.</summary>
     public void Abort()

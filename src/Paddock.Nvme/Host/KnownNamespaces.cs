@@ -62,7 +62,9 @@ internal sealed class KnownNamespaces
     }
 
     /// <summary>Checks that a new connection has the namespaces that the previous one had, and reads their sizes.</summary>
-    /// <exception cref="BlockException">A namespace is another one, with <see cref="BlockError.NoDevice"/>; or the connection failed.</exception>
+    /// <exception cref="BlockException">
+    /// A namespace is another one, with <see cref="BlockError.NoDevice"/>; or the connection failed.
+    /// </exception>
     public async ValueTask CheckAsync(ControllerConnection connection, CancellationToken cancellationToken)
     {
         KeyValuePair<uint, Known>[] all;
@@ -146,6 +148,7 @@ internal sealed class KnownNamespaces
     /// <summary>What a namespace is: formats and global identifiers (NVM command set 1.0, figure 97), and its size.</summary>
     private readonly record struct Known(byte[] Mark, ulong Blocks)
     {
-        public static Known Of(ReadOnlySpan<byte> page) => new([page[26], .. page[104..128]], BinaryPrimitives.ReadUInt64LittleEndian(page));
+        public static Known Of(ReadOnlySpan<byte> page)
+            => new([page[26], .. page[104..128]], BinaryPrimitives.ReadUInt64LittleEndian(page));
     }
 }

@@ -47,7 +47,8 @@ internal sealed class QueueLogin(NvmeTcpHostOptions options)
     {
         if ((connected & SecureChannelRequired) != 0)
         {
-            throw new BlockException(BlockError.NotSupported, $"'{options.SubsystemNqn}' requires a secure channel, which is not supported");
+            throw new BlockException(
+                BlockError.NotSupported, $"'{options.SubsystemNqn}' requires a secure channel, which is not supported");
         }
 
         bool required = (connected & AuthenticationRequired) != 0;
@@ -55,7 +56,8 @@ internal sealed class QueueLogin(NvmeTcpHostOptions options)
         {
             if (required)
             {
-                throw new BlockException(BlockError.NotPermitted, $"'{options.SubsystemNqn}' requires authentication, and no key is configured for it");
+                throw new BlockException(
+                    BlockError.NotPermitted, $"'{options.SubsystemNqn}' requires authentication, and no key is configured for it");
             }
 
             return;

@@ -4,8 +4,9 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Host;
 
-// writes to zones whose connection was lost. A zone's pointer tells whether a write was done: it stands behind it, or where it begins. Those that
-// were not done are sent again, the lowest first, since each needs the one below it; writes that come meanwhile take their place among them
+// writes to zones whose connection was lost. A zone's pointer tells whether a write was done: it stands behind it, or where it begins.
+// Those that were not done are sent again, the lowest first, since each needs the one below it; writes that come meanwhile take their place
+// among them
 internal sealed partial class RemoteZonedNamespace
 {
     private readonly Lock _recovery = new();
@@ -122,13 +123,15 @@ internal sealed partial class RemoteZonedNamespace
             {
                 // it was done, but whether it was made durable nobody has said
                 return write.Entry.ForceUnitAccess
-                    ? await _host.RunAsync(new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = write.Entry.NamespaceId }, default, default, CancellationToken.None)
+                    ? await _host.RunAsync(new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = write.Entry.NamespaceId }, default,
+                    default, CancellationToken.None)
                     : new CompletionEntry(0, 0, 0, NvmeStatus.Success);
             }
 
             if (dataEnd > write.Offset)
             {
-                throw new BlockException(BlockError.Io, $"the connection was lost in a write at {write.Offset}: part of it was done, up to {dataEnd}");
+                throw new BlockException(
+                    BlockError.Io, $"the connection was lost in a write at {write.Offset}: part of it was done, up to {dataEnd}");
             }
 
             try

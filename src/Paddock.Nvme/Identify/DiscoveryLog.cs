@@ -4,7 +4,9 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Identify;
 
-/// <summary>The discovery log page, 70h (NVMe base 2.0, 5.16.1.23): a header of 1024 bytes, then 1024 bytes for each way to a subsystem.</summary>
+/// <summary>
+/// The discovery log page, 70h (NVMe base 2.0, 5.16.1.23): a header of 1024 bytes, then 1024 bytes for each way to a subsystem.
+/// </summary>
 /// <remarks>
 /// <code>
 /// header:  0 8 GENCTR, 8 8 NUMREC, 16 2 RECFMT

@@ -40,7 +40,9 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
     /// <summary>Dwords 0 and 1 of the completion.</summary>
     public ulong Result { get; set; }
 
-    /// <summary>Cancels the command while a fault rule holds it. Every command in this slot has the same one, until one is cancelled.</summary>
+    /// <summary>
+    /// Cancels the command while a fault rule holds it. Every command in this slot has the same one, until one is cancelled.
+    /// </summary>
     public CancellationTokenSource Cancellation { get; private set; } = new();
 
     /// <summary>Whether the host asked for its end while a fault held it back.</summary>

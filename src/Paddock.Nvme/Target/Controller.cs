@@ -77,8 +77,11 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
     /// <summary>For how long nothing came from the host; what comes by queues that are not authenticated does not count.</summary>
     public long SilentMilliseconds => Environment.TickCount64 - Volatile.Read(ref _lastSeen);
 
-    /// <summary>Whether the host was silent for too long. A host that authenticates a queue computes in silence: that has a limit of its own.</summary>
-    public bool IsExpired => KeepAliveTimeout != 0 && SilentMilliseconds is var silent && silent > KeepAliveTimeout && !IsAuthenticating(silent);
+    /// <summary>
+    /// Whether the host was silent for too long. A host that authenticates a queue computes in silence: that has a limit of its own.
+    /// </summary>
+    public bool IsExpired
+        => KeepAliveTimeout != 0 && SilentMilliseconds is var silent && silent > KeepAliveTimeout && !IsAuthenticating(silent);
 
     public void Touch() => Volatile.Write(ref _lastSeen, Environment.TickCount64);
 
@@ -111,8 +114,8 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
     }
 
     /// <summary>
-    /// Takes in a queue that has authenticated; false when another was faster, or its connection or the controller is gone: the end of the connection
-    /// may come while the last message of the exchange is computed.
+    /// Takes in a queue that has authenticated; false when another was faster, or its connection or the controller is gone: the end of the
+    /// connection may come while the last message of the exchange is computed.
     /// </summary>
     public bool Admit(ushort queue, IControllerQueue connection)
     {
@@ -123,8 +126,8 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
     }
 
     /// <summary>
-    /// Notes a connection that is to be a queue once it has authenticated; until then it takes nobody's place. False when there is such a queue, or
-    /// the controller is gone.
+    /// Notes a connection that is to be a queue once it has authenticated; until then it takes nobody's place. False when there is such a
+    /// queue, or the controller is gone.
     /// </summary>
     public bool Expect(ushort queue, IControllerQueue connection)
     {
@@ -230,13 +233,15 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         return NvmeStatus.Success;
     }
 
-    // connections without a key count only while the host sets its queues up, and not for long: else anybody could keep a dead host's controller
+    // connections without a key count only while the host sets its queues up, and not for long: else anybody could keep a dead host's
+    // controller
     private bool IsAuthenticating(long silent)
     {
         lock (_lock)
         {
             return _queues.Values.Any(q => q.IsAuthenticating)
-                || (!HasKeptAlive && silent < target.Options.AuthenticationTimeout.TotalMilliseconds && _expected.Exists(q => q.IsAuthenticating));
+                || (!HasKeptAlive && silent < target.Options.AuthenticationTimeout.TotalMilliseconds
+                && _expected.Exists(q => q.IsAuthenticating));
         }
     }
 

@@ -84,5 +84,6 @@ internal sealed class ErrorLog
         return page;
     }
 
-    private readonly record struct Record(ushort Queue, ushort CommandId, ushort StatusField, ulong FirstBlock, uint NamespaceId, byte Opcode);
+    private readonly record struct Record(
+        ushort Queue, ushort CommandId, ushort StatusField, ulong FirstBlock, uint NamespaceId, byte Opcode);
 }

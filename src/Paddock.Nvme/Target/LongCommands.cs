@@ -5,7 +5,9 @@ using Paddock.Serving;
 
 namespace Paddock.Nvme.Target;
 
-/// <summary>Commands that may take far longer than a read or a write: they run in pieces, in turn with those of other connections.</summary>
+/// <summary>
+/// Commands that may take far longer than a read or a write: they run in pieces, in turn with those of other connections.
+/// </summary>
 internal static class LongCommands
 {
     /// <summary>The longest Write Zeroes that runs at once, in bytes.</summary>
@@ -48,7 +50,8 @@ internal static class LongCommands
         });
 
     /// <summary>
-    /// Dataset Management: ranges of 16 bytes, which are attributes (4), blocks (4), first block (8). A hint: space that a zone cannot free is kept.
+    /// Dataset Management: ranges of 16 bytes, which are attributes (4), blocks (4), first block (8). A hint: space that a zone cannot free
+    /// is kept.
     /// </summary>
     public static async ValueTask<NvmeStatus> DeallocateAsync(NvmeNamespace ns, Command command)
     {

@@ -51,13 +51,16 @@ internal static class ZoneCommands
             case SendExtension:
                 return all ? NvmeStatus.InvalidField : await ExtendAsync(ns, (int)(start / ns.Zones!.Limits.ZoneSize), command);
             case SendOpen or SendClose or SendFinish or SendReset or SendOffline:
-                return all ? await command.LongWork.RunAsync(turn => ManageAllAsync(ns, code, command, turn)) : await ManageOneAsync(ns, code, start, command);
+                return all ? await command.LongWork.RunAsync(turn => ManageAllAsync(ns, code, command, turn))
+                    : await ManageOneAsync(ns, code, start, command);
             default:
                 return NvmeStatus.InvalidField;
         }
     }
 
-    /// <summary>Zone Management Receive: a report (dword 13: ZRA in 7:0, which zones in 15:8, partial in bit 16; dword 12: dwords, 0's based).</summary>
+    /// <summary>
+    /// Zone Management Receive: a report (dword 13: ZRA in 7:0, which zones in 15:8, partial in bit 16; dword 12: dwords, 0's based).
+    /// </summary>
     public static async ValueTask<NvmeStatus> ReceiveAsync(NvmeNamespace ns, Command command)
     {
         var entry = command.Entry;
@@ -101,7 +104,8 @@ internal static class ZoneCommands
             int written = 0, matching = 0;
             while (offset < ns.Device.Length && (counts || written < room))
             {
-                var found = await ns.Zones!.FindAsync(offset, which, zones.AsMemory(0, Math.Min(Batch, room - written)), counts, ns.TokenOf(command));
+                var found = await ns.Zones!.FindAsync(
+                    offset, which, zones.AsMemory(0, Math.Min(Batch, room - written)), counts, ns.TokenOf(command));
                 matching = counts ? found.Matching : matching;
                 counts = false;
                 if (found.Filled == 0)

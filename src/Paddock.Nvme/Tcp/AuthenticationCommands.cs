@@ -21,7 +21,8 @@ internal sealed class AuthenticationCommands(NvmeTarget target, QueueAdmission a
                 : await authentication.ReceiveAsync(command.Data);
             command.Written = command.Data.Length;
         }
-        catch (Exception e) when (e is OperationCanceledException or InvalidOperationException or ArgumentException or CryptographicException)
+        catch (Exception e) when (
+            e is OperationCanceledException or InvalidOperationException or ArgumentException or CryptographicException)
         {
             status = NvmeStatus.InternalError;
         }

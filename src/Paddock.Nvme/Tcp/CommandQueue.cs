@@ -48,7 +48,9 @@ internal sealed class CommandQueue : ICommandQueue
     }
 
     /// <inheritdoc/>
-    /// <remarks>Slot and identifier are freed before the answer can leave: the host may use both again as soon as it has the answer.</remarks>
+    /// <remarks>
+    /// Slot and identifier are freed before the answer can leave: the host may use both again as soon as it has the answer.
+    /// </remarks>
     public void Complete(Command command)
     {
         _latencies.Count(_admission.Queue == 0 ? ServedOperation.Admin : IoCommands.OperationOf(command.Entry.Opcode), command.StartedAt);
@@ -88,7 +90,9 @@ internal sealed class CommandQueue : ICommandQueue
     /// <returns>False when there is no such command: it is unknown, or ends by itself.</returns>
     public bool TryAbort(ushort commandId) => Table.Find(commandId) is { } found && GiveUp(found, aborted: true);
 
-    /// <summary>Waits, after the connection's end, for the commands that still run; those that an injected fault holds are given up.</summary>
+    /// <summary>
+    /// Waits, after the connection's end, for the commands that still run; those that an injected fault holds are given up.
+    /// </summary>
     public async Task QuietAsync()
     {
         if (_admission.Queue == 0 || _admission.Controller is not { } controller)

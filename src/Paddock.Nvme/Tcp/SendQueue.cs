@@ -33,7 +33,9 @@ internal sealed class SendQueue
     private ValueTaskAwaiter<int> _call;
 
     /// <param name="socket">Where it is sent; not owned.</param>
-    /// <param name="sent">Told what <see cref="Put(Slab, int, int, int)"/> was given to report, and of the bytes that <paramref name="took"/> was told of.</param>
+    /// <param name="sent">
+    /// Told what <see cref="Put(Slab, int, int, int)"/> was given to report, and of the bytes that <paramref name="took"/> was told of.
+    /// </param>
     /// <param name="took">Told of the bytes of each small PDU; null: nobody counts them.</param>
     public SendQueue(Socket socket, Action<int> sent, Action<int>? took = null)
     {
@@ -49,7 +51,9 @@ internal sealed class SendQueue
         where T : allows ref struct
         => Put(length, state, write, default);
 
-    /// <summary>The same, with bytes right behind it that are sent from where they lie: they must stay as they are until the answer.</summary>
+    /// <summary>
+    /// The same, with bytes right behind it that are sent from where they lie: they must stay as they are until the answer.
+    /// </summary>
     /// <typeparam name="T">What the writer needs.</typeparam>
     public void Put<T>(int length, T state, SpanWriter<T> write, ReadOnlyMemory<byte> data)
         where T : allows ref struct
@@ -146,8 +150,8 @@ internal sealed class SendQueue
     }
 
     /// <summary>
-    /// Sends until nothing waits, or until a call has to wait for the peer: it goes on here when that is over. An async method would allocate
-    /// for each such wait.
+    /// Sends until nothing waits, or until a call has to wait for the peer: it goes on here when that is over. An async method would
+    /// allocate for each such wait.
     /// </summary>
     private void Pump(bool hasResult)
     {
@@ -244,8 +248,8 @@ internal sealed class SendQueue
     private int HeldBy(int bytes) => _took is null ? 0 : bytes;
 
     /// <summary>
-    /// What was written to the open chunk since the last cut goes into the queue. Large parts between small ones leave the chunk open: it goes
-    /// back with its last piece, which may be empty.
+    /// What was written to the open chunk since the last cut goes into the queue. Large parts between small ones leave the chunk open: it
+    /// goes back with its last piece, which may be empty.
     /// </summary>
     private void CutChunk(bool isLast)
     {
@@ -254,7 +258,8 @@ internal sealed class SendQueue
             return;
         }
 
-        _parts.Enqueue(new Part(_open.AsMemory(_openStart, _openLength - _openStart), isLast ? _open : null, null, HeldBy(_openLength - _openStart)));
+        _parts.Enqueue(
+            new Part(_open.AsMemory(_openStart, _openLength - _openStart), isLast ? _open : null, null, HeldBy(_openLength - _openStart)));
         _openStart = _openLength;
         if (isLast)
         {

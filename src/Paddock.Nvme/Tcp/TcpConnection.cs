@@ -8,7 +8,8 @@ namespace Paddock.Nvme.Tcp;
 
 /// <summary>
 /// One connection, which carries one queue: its socket, the loop that receives, and its lifetime. What it receives goes to
-/// <see cref="PduReader"/>, and from there through <see cref="CommandIntake"/> and <see cref="CommandRunner"/> to <see cref="CommandQueue"/>.
+/// <see cref="PduReader"/>, and from there through <see cref="CommandIntake"/> and <see cref="CommandRunner"/> to
+/// <see cref="CommandQueue"/>.
 /// </summary>
 internal sealed class TcpConnection : IQueueConnection, IServedClient
 {
@@ -89,7 +90,9 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
     /// <inheritdoc/>
     public CancellationToken Gone => _gone.Token;
 
-    /// <summary>Milliseconds since anything was received on a queue of the same controller; since the connection began when it is not admitted.</summary>
+    /// <summary>
+    /// Milliseconds since anything was received on a queue of the same controller; since the connection began when it is not admitted.
+    /// </summary>
     public long IdleMilliseconds
     {
         get
@@ -271,7 +274,8 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
 
             _reader.Receive(received, isDirect);
 
-            // a client that has not introduced itself gains no time by sending a byte now and then, nor does one without a key for its controller
+            // a client that has not introduced itself gains no time by sending a byte now and then, nor does one without a key for its
+            // controller
             if (IsAdmitted)
             {
                 Volatile.Write(ref _lastActivity, Environment.TickCount64);

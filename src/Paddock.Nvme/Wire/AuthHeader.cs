@@ -19,7 +19,9 @@ internal readonly record struct AuthHeader(AuthMessage Message, ushort Transacti
     /// <summary>The longest message that either side may send: an AUTH_Negotiate with 255 protocol descriptors.</summary>
     public const int MaxMessage = 16 << 10;
 
-    /// <summary>What authentication commands carry in dword 10: security protocol E9h, its specific fields 01h and 01h (NVMe base 2.0, 6).</summary>
+    /// <summary>
+    /// What authentication commands carry in dword 10: security protocol E9h, its specific fields 01h and 01h (NVMe base 2.0, 6).
+    /// </summary>
     public const uint CommandProtocol = 0xE901_0100;
 
     private const int TransactionField = 4;

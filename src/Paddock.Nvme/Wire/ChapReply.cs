@@ -2,7 +2,9 @@ using System.Buffers.Binary;
 
 namespace Paddock.Nvme.Wire;
 
-/// <summary>DH-HMAC-CHAP_Reply: the host's response, its own challenge where it wants one answered, its public value (NVMe base 2.0, 8.13.5.4).</summary>
+/// <summary>
+/// DH-HMAC-CHAP_Reply: the host's response, its own challenge where it wants one answered, its public value (NVMe base 2.0, 8.13.5.4).
+/// </summary>
 /// <remarks>
 /// <code>
 /// 0   6    header

@@ -1,9 +1,10 @@
 namespace Paddock.Nvme.Wire;
 
 /// <summary>
-/// Status of a command: the status code type in bits 10:8, the status code in bits 7:0 (NVMe base 2.0, 3.3.3.2.1; ZNS command set 1.1, 3.1).
+/// Status of a command: the status code type in bits 10:8, the status code in bits 7:0 (NVMe base 2.0, 3.3.3.2.1; ZNS command set 1.1,
+/// 3.1).
 /// </summary>
-public enum NvmeStatus : ushort
+internal enum NvmeStatus : ushort
 {
     /// <summary>The command did what was asked.</summary>
     Success = 0x000,

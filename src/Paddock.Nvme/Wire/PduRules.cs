@@ -63,7 +63,8 @@ internal readonly record struct PduRules(bool HeaderDigest, bool DataDigest, int
     }
 
     /// <summary>Bytes of data in a PDU whose header was checked.</summary>
-    public int DataLength(in PduHeader header) => header.DataOffset == 0 || header.Length == (uint)header.HeaderLength + (uint)HeaderDigestSize
+    public int DataLength(in PduHeader header)
+        => header.DataOffset == 0 || header.Length == (uint)header.HeaderLength + (uint)HeaderDigestSize
         ? 0
         : (int)header.Length - header.DataOffset - DataDigestSize;
 

@@ -26,7 +26,8 @@ internal static class ZoneReport
 
     private static ReadOnlySpan<ZoneConditionSet> Selectors =>
     [
-        ZoneConditionSet.All, ZoneConditionSet.Empty, ZoneConditionSet.ImplicitlyOpen, ZoneConditionSet.ExplicitlyOpen, ZoneConditionSet.Closed,
+        ZoneConditionSet.All, ZoneConditionSet.Empty, ZoneConditionSet.ImplicitlyOpen, ZoneConditionSet.ExplicitlyOpen,
+            ZoneConditionSet.Closed,
         ZoneConditionSet.Full, ZoneConditionSet.ReadOnly, ZoneConditionSet.Offline,
     ];
 
@@ -64,7 +65,8 @@ internal static class ZoneReport
         var condition = (ZoneCondition)(from[1] >> 4);
         // a drive may say anything of the pointer of a full zone
         return new ZoneDescriptor(
-            start, length, capacity, condition == ZoneCondition.Full ? start + length : pointer, condition, ZoneType.SequentialWriteRequired);
+            start, length, capacity, condition == ZoneCondition.Full ? start + length
+            : pointer, condition, ZoneType.SequentialWriteRequired);
     }
 
     /// <summary>The zones that a report lists: 0 all, 1 empty, 2 and 3 open, 4 closed, 5 full, 6 read only, 7 offline.</summary>

@@ -29,7 +29,9 @@ internal sealed unsafe class GuestMemory
     /// <summary>No memory: every address is refused.</summary>
     public static GuestMemory Empty { get; } = new([]);
 
-    /// <summary>The run at a guest physical address; false where it is longer than <see cref="LongestRun"/> or not wholly inside one region.</summary>
+    /// <summary>
+    /// The run at a guest physical address; false where it is longer than <see cref="LongestRun"/> or not wholly inside one region.
+    /// </summary>
     public bool TryGet(ulong guestAddress, uint length, out Memory<byte> run)
     {
         if (length <= LongestRun && RegionAt(guestAddress) is { } region)

@@ -6,8 +6,8 @@ namespace Paddock.VhostUser.Rings;
 internal readonly record struct AppendNote(long Offset, int Length);
 
 /// <summary>
-/// Our own part behind the record of requests in flight: for each entry of a ring's record, where its append was about to land before any of
-/// it did. So a successor knows whether it was done, and where. Little-endian:
+/// Our own part behind the record of requests in flight: for each entry of a ring's record, where its append was about to land before any
+/// of it did. So a successor knows whether it was done, and where. Little-endian:
 /// <code>
 /// OFFSET      SIZE MEANING
 ///  0 24 x size     entries, numbered as the record's

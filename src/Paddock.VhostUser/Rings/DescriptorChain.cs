@@ -69,7 +69,8 @@ internal sealed class DescriptorChain
 
         if (!memory.TryGet(descriptor.Address, descriptor.Length, out var piece))
         {
-            throw new RingException($"a descriptor of {descriptor.Length} bytes at 0x{descriptor.Address:x}: not inside the guest's memory");
+            throw new RingException(
+                $"a descriptor of {descriptor.Length} bytes at 0x{descriptor.Address:x}: not inside the guest's memory");
         }
 
         if ((ulong)ReadableBytes + WritableBytes + descriptor.Length > uint.MaxValue)

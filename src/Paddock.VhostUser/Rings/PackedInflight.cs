@@ -27,7 +27,9 @@ namespace Paddock.VhostUser.Rings;
 ///     24         8   address
 /// </code>
 /// </summary>
-/// <remarks>A former process wrote it, and anyone who holds the file may: what is read is checked, and what can be is kept here too.</remarks>
+/// <remarks>
+/// A former process wrote it, and anyone who holds the file may: what is read is checked, and what can be is kept here too.
+/// </remarks>
 internal sealed unsafe class PackedInflight
 {
     private const int VersionOffset = 8, CountOffset = 10, FreeOffset = 12, OldFreeOffset = 14, UsedOffset = 16, OldUsedOffset = 18;
@@ -51,7 +53,8 @@ internal sealed unsafe class PackedInflight
         _region = (byte*)region.Start;
         if (region.Length < BytesFor(size) || ((nuint)_region & (sizeof(ulong) - 1)) != 0)
         {
-            throw new RingException($"the record of requests in flight has {region.Length} bytes: {BytesFor(size)} are needed, aligned to 8");
+            throw new RingException(
+                $"the record of requests in flight has {region.Length} bytes: {BytesFor(size)} are needed, aligned to 8");
         }
 
         ushort version = Volatile.Read(ref Short(VersionOffset));
@@ -69,7 +72,8 @@ internal sealed unsafe class PackedInflight
         _count = Short(CountOffset);
         if (_count < size || region.Length < BytesFor(_count))
         {
-            throw new RingException($"the record of requests in flight is of {_count} descriptors in {region.Length} bytes: the ring has {size}");
+            throw new RingException(
+                $"the record of requests in flight is of {_count} descriptors in {region.Length} bytes: the ring has {size}");
         }
 
         _last = new ushort[_count];
@@ -243,7 +247,8 @@ internal sealed unsafe class PackedInflight
         left -= count;
         if (count == 0 || left < 0)
         {
-            throw new RingException($"the record of requests in flight has one of {count} descriptors: too many for a ring of {_size}, or none");
+            throw new RingException(
+                $"the record of requests in flight has one of {count} descriptors: too many for a ring of {_size}, or none");
         }
 
         var list = new Descriptor[count];
@@ -251,7 +256,8 @@ internal sealed unsafe class PackedInflight
         for (int i = 0; i < count; i++)
         {
             Checked(entry);
-            list[i] = new Descriptor(Long(entry, AddressOffset), Word(entry, LengthOffset), Short(entry, IdOffset), Short(entry, FlagsOffset));
+            list[i] = new Descriptor(
+                Long(entry, AddressOffset), Word(entry, LengthOffset), Short(entry, IdOffset), Short(entry, FlagsOffset));
             _last[head] = (ushort)entry;
             entry = Short(entry, NextOffset);
         }

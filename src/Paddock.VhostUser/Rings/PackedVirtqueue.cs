@@ -4,8 +4,8 @@ using Paddock.VhostUser.Memory;
 namespace Paddock.VhostUser.Rings;
 
 /// <summary>
-/// A packed ring (virtio 1.2, 2.8), little-endian: one ring of <see cref="Descriptor"/>s, aligned to 16, in which the device overwrites what
-/// the driver made available; and for each side a place where it says when it wants to be notified, aligned to 4:
+/// A packed ring (virtio 1.2, 2.8), little-endian: one ring of <see cref="Descriptor"/>s, aligned to 16, in which the device overwrites
+/// what the driver made available; and for each side a place where it says when it wants to be notified, aligned to 4:
 /// <code>
 /// OFFSET SIZE MEANING
 ///      0    2 descriptor index in bits 14:0, wrap counter in bit 15

@@ -35,7 +35,8 @@ internal sealed unsafe class SplitInflight
         _region = (byte*)region.Start;
         if (region.Length < BytesFor(size) || ((nuint)_region & (EntrySize / 2 - 1)) != 0)
         {
-            throw new RingException($"the record of requests in flight has {region.Length} bytes: {BytesFor(size)} are needed, aligned to 8");
+            throw new RingException(
+                $"the record of requests in flight has {region.Length} bytes: {BytesFor(size)} are needed, aligned to 8");
         }
 
         ushort version = Volatile.Read(ref Short(VersionOffset));

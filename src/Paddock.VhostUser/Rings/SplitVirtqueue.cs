@@ -54,7 +54,8 @@ internal sealed unsafe class SplitVirtqueue : Virtqueue
         _eventIndex = (features & RingFeatures.EventIndex) != 0;
         int eventSize = _eventIndex ? EventSize : 0;
         _descriptors = Locate(memory, "the descriptor table", addresses.Descriptors, Descriptor.Size * size, Descriptor.Size);
-        _available = Locate(memory, "the available ring", addresses.Driver, RingOffset + (sizeof(ushort) * size) + eventSize, sizeof(ushort));
+        _available = Locate(
+            memory, "the available ring", addresses.Driver, RingOffset + (sizeof(ushort) * size) + eventSize, sizeof(ushort));
         _used = Locate(memory, "the used ring", addresses.Device, RingOffset + (EntrySize * size) + eventSize, sizeof(uint));
         _mask = size - 1;
         _taken = new ulong[(size + 63) / 64];
@@ -132,7 +133,8 @@ internal sealed unsafe class SplitVirtqueue : Virtqueue
 
         if (waiting > Size)
         {
-            throw new RingException($"the available ring's idx is {index}, {waiting} entries ahead of {_nextAvailable}: the ring has {Size}");
+            throw new RingException(
+                $"the available ring's idx is {index}, {waiting} entries ahead of {_nextAvailable}: the ring has {Size}");
         }
 
         ushort head = Volatile.Read(ref At(_available, RingOffset + (sizeof(ushort) * (_nextAvailable & _mask))));

@@ -7,8 +7,8 @@ namespace Paddock.VhostUser.Rings;
 /// <see cref="RingException"/>, after which the ring is to be closed.
 /// </summary>
 /// <remarks>
-/// One thread takes (<see cref="TryTake"/>, <see cref="EnableNotifications"/>, <see cref="DisableNotifications"/>); any thread completes and
-/// asks whether to notify. The memory, and the record of requests in flight, stay mapped until <see cref="CloseAsync"/> has completed.
+/// One thread takes (<see cref="TryTake"/>, <see cref="EnableNotifications"/>, <see cref="DisableNotifications"/>); any thread completes
+/// and asks whether to notify. The memory, and the record of requests in flight, stay mapped until <see cref="CloseAsync"/> has completed.
 /// Rings are little-endian (VIRTIO_F_VERSION_1), as is every processor that this runs on.
 /// </remarks>
 internal abstract unsafe class Virtqueue
@@ -44,7 +44,9 @@ internal abstract unsafe class Virtqueue
     /// <summary>What was agreed on.</summary>
     protected RingFeatures Features { get; }
 
-    /// <summary>Opens a ring, and brings back what was in flight when a former process ended: that is taken first, in its old order.</summary>
+    /// <summary>
+    /// Opens a ring, and brings back what was in flight when a former process ended: that is taken first, in its old order.
+    /// </summary>
     /// <param name="memory">The guest's memory.</param>
     /// <param name="features">What was agreed on.</param>
     /// <param name="size">Descriptors in the ring: a power of two for a split one, at most 32768.</param>
@@ -117,8 +119,8 @@ internal abstract unsafe class Virtqueue
     }
 
     /// <summary>
-    /// The first half of <see cref="Complete"/>: the driver sees the request, and the ring is not drained yet, so that a thread which is not
-    /// the ring's own may still ask <see cref="ShouldNotify"/>.
+    /// The first half of <see cref="Complete"/>: the driver sees the request, and the ring is not drained yet, so that a thread which is
+    /// not the ring's own may still ask <see cref="ShouldNotify"/>.
     /// </summary>
     public void Put(DescriptorChain chain, uint written)
     {
@@ -220,6 +222,7 @@ internal abstract unsafe class Virtqueue
 
         byte* table = Memory.Find(descriptor.Address, descriptor.Length);
         return table != null ? table
-            : throw new RingException($"an indirect table of {descriptor.Length} bytes at 0x{descriptor.Address:x}: not inside the guest's memory");
+            : throw new RingException(
+                $"an indirect table of {descriptor.Length} bytes at 0x{descriptor.Address:x}: not inside the guest's memory");
     }
 }

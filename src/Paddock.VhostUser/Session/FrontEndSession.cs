@@ -13,8 +13,10 @@ internal sealed class FrontEndSession : IDisposable
 {
     private const ulong ProtocolFeaturesBit = 1UL << 30;
 
-    private const ProtocolFeatures OfferedProtocol = ProtocolFeatures.MultiQueue | ProtocolFeatures.ReplyAck | ProtocolFeatures.BackEndRequest
-        | ProtocolFeatures.Config | ProtocolFeatures.InflightSharedMemory | ProtocolFeatures.ResetDevice | ProtocolFeatures.ConfigureMemorySlots
+    private const ProtocolFeatures OfferedProtocol = ProtocolFeatures.MultiQueue | ProtocolFeatures.ReplyAck
+        | ProtocolFeatures.BackEndRequest
+        | ProtocolFeatures.Config | ProtocolFeatures.InflightSharedMemory | ProtocolFeatures.ResetDevice
+            | ProtocolFeatures.ConfigureMemorySlots
         | ProtocolFeatures.Status;
 
     private readonly VirtioBlkDevice _device;

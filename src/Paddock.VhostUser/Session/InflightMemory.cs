@@ -95,8 +95,8 @@ internal sealed unsafe class InflightMemory : IDisposable
     }
 
     /// <summary>
-    /// Forgets the notes of appends that were not done. To be called before the first ring runs: what is written from then on may stand where
-    /// one of them was to land.
+    /// Forgets the notes of appends that were not done. To be called before the first ring runs: what is written from then on may stand
+    /// where one of them was to land.
     /// </summary>
     /// <param name="rings">Rings that may run.</param>
     /// <param name="isThere">Whether the disk holds something everywhere where a note says.</param>

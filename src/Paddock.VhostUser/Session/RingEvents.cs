@@ -27,7 +27,9 @@ internal sealed class RingEvents : IDisposable
         }
     }
 
-    /// <summary>Sets what <see cref="Call"/> signals; owned. It is signalled once, since requests may have been returned before it was set.</summary>
+    /// <summary>
+    /// Sets what <see cref="Call"/> signals; owned. It is signalled once, since requests may have been returned before it was set.
+    /// </summary>
     public void SetCall(EventDescriptor? call)
     {
         lock (_lock)

@@ -10,7 +10,8 @@ namespace Paddock.VhostUser.Session;
 /// What a front end has said of one ring, and the ring's worker while it runs: once all has been said, from its kick to
 /// GET_VRING_BASE ("Ring states"), and while it is enabled. All calls come from the session's thread.
 /// </summary>
-internal sealed class RingSlot(int number, VirtioBlkDevice device, TimeSpan polling, Action<string> log, LongWorkClient longWork) : IDisposable
+internal sealed class RingSlot(int number, VirtioBlkDevice device, TimeSpan polling, Action<string> log, LongWorkClient longWork)
+    : IDisposable
 {
     private readonly RingEvents _events = new();
     private EventDescriptor? _kick;

@@ -6,7 +6,9 @@ using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Session;
 
-/// <summary>The thread of a ring that runs: it takes requests while there are some, looks for more for a short time, then sleeps until kicked.</summary>
+/// <summary>
+/// The thread of a ring that runs: it takes requests while there are some, looks for more for a short time, then sleeps until kicked.
+/// </summary>
 internal sealed class RingWorker : ILateCompletion, IDisposable
 {
     private const int StackSize = 512 << 10;
@@ -39,7 +41,8 @@ internal sealed class RingWorker : ILateCompletion, IDisposable
     /// <param name="longWork">The front end's share of what takes long.</param>
     /// <exception cref="IOException">There is no descriptor left.</exception>
     public RingWorker(
-        VirtioBlkDevice device, Virtqueue ring, ulong features, EventDescriptor? kick, RingEvents events, TimeSpan polling, Action<Exception> failed,
+        VirtioBlkDevice device, Virtqueue ring, ulong features, EventDescriptor? kick, RingEvents events, TimeSpan polling,
+        Action<Exception> failed,
         LongWorkClient longWork)
     {
         (_ring, _events, _failed, _hasKick) = (ring, events, failed, kick is not null);
@@ -66,7 +69,9 @@ internal sealed class RingWorker : ILateCompletion, IDisposable
     /// <summary>Begins.</summary>
     public void Start() => _thread.Start();
 
-    /// <summary>Takes nothing more, and waits for what is under way: afterwards nothing touches the guest's memory on behalf of this ring.</summary>
+    /// <summary>
+    /// Takes nothing more, and waits for what is under way: afterwards nothing touches the guest's memory on behalf of this ring.
+    /// </summary>
     /// <returns>The ring's base, from which it can go on.</returns>
     public uint Stop()
     {

@@ -56,7 +56,8 @@ public sealed class OperationTests : IDisposable
         await using var nbd = await NbdAsync();
         byte[] data = new byte[Piece];
         await nbd.Device.WriteAsync(Zone, data, cancellationToken: Token);
-        var refused = await Assert.ThrowsAnyAsync<BlockException>(() => nbd.Device.WriteAsync(Zone + (4 * Piece), data, cancellationToken: Token).AsTask());
+        var refused = await Assert.ThrowsAnyAsync<BlockException>(
+            () => nbd.Device.WriteAsync(Zone + (4 * Piece), data, cancellationToken: Token).AsTask());
         Assert.Equal(BlockError.InvalidArgument, refused.Error);
         Assert.Contains("write pointer", refused.Message, StringComparison.OrdinalIgnoreCase);
         await nbd.Device.WriteAsync(Zone + Piece, data, cancellationToken: Token);
@@ -114,7 +115,8 @@ public sealed class OperationTests : IDisposable
         await using var nvme = await NvmeNode.OpenAsync(server.NvmeName(), readOnly: false, Token);
         Assert.StartsWith("ok", await server.AskAsync("hang command=write count=0"), StringComparison.Ordinal);
         byte[] much = new byte[Zone];
-        var all = Enumerable.Range(0, 24).Select(_ => Record.ExceptionAsync(() => nbd.Device.WriteAsync(0, much, cancellationToken: Token).AsTask()).AsTask()).ToArray();
+        var all = Enumerable.Range(0, 24)
+            .Select(_ => Record.ExceptionAsync(() => nbd.Device.WriteAsync(0, much, cancellationToken: Token).AsTask()).AsTask()).ToArray();
         var first = Assert.IsType<BlockException>(await await Task.WhenAny(all));
         Assert.Equal(BlockError.NoMemory, first.Error);
         Assert.StartsWith("ok", await server.AskAsync("clear"), StringComparison.Ordinal);
@@ -197,7 +199,8 @@ public sealed class OperationTests : IDisposable
             (Settings() with { NbdTlsCreds = At("none") }, "--nbd-tls-creds"),
         })
         {
-            Assert.Contains(key, Assert.Throws<ToolException>(() => ServeCheck.Run(wrong with { Images = [image] }, output)).Message, StringComparison.Ordinal);
+            Assert.Contains(key, Assert.Throws<ToolException>(() => ServeCheck.Run(wrong with { Images = [image] }, output)).Message,
+                StringComparison.Ordinal);
         }
     }
 

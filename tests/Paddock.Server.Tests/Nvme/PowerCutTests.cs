@@ -3,7 +3,9 @@ using Paddock.Nvme;
 
 namespace Paddock.Server.Tests.Nvme;
 
-/// <summary>Power cuts of a running server while hosts write: what was flushed is there, the rest is lost from the zones' ends only.</summary>
+/// <summary>
+/// Power cuts of a running server while hosts write: what was flushed is there, the rest is lost from the zones' ends only.
+/// </summary>
 public class PowerCutTests
 {
     private const int Zone = TestServer.Zone, Zones = TestServer.Zones;

@@ -24,7 +24,8 @@ public class ServeFaultTests
         await using var disk = await server.OpenAsync(nbd);
         Assert.Equal("ok: rule 1 of disk", await server.AskAsync("fail command=read nth=2 error=ENOSPC"));
         await disk.ReadAsync(0, new byte[512]);
-        Assert.Equal(BlockError.NoSpace, (await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.ReadAsync(0, new byte[512]))).Error);
+        Assert.Equal(
+            BlockError.NoSpace, (await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.ReadAsync(0, new byte[512]))).Error);
         await disk.ReadAsync(0, new byte[512]);
         Assert.Contains("\"hits\": 1", await server.AskAsync("status"), StringComparison.Ordinal);
     }
@@ -121,7 +122,8 @@ public class ServeFaultTests
     public async Task Hostile_clients_of_the_control_socket_harm_nobody()
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
-        Assert.True(OperatingSystem.IsWindows() || File.GetUnixFileMode(server.Control) == (UnixFileMode.UserRead | UnixFileMode.UserWrite));
+        Assert.True(OperatingSystem.IsWindows()
+            || File.GetUnixFileMode(server.Control) == (UnixFileMode.UserRead | UnixFileMode.UserWrite));
         Assert.Contains("longer than 1024", await server.RefusalAsync(new string('x', 5000)), StringComparison.Ordinal);
         var random = new Random(1024);
         for (int i = 0; i < 300; i++)
@@ -176,7 +178,8 @@ public class ServeFaultTests
     public async Task Script_applies_before_the_first_client_and_at_its_times()
     {
         await using var server = await TestServer.StartAsync(
-            cache: "1M", script: "# a comment\nfail command=read nth=1   # the first\n\nat command 3 fail command=write count=0\nafter 60m drop\n");
+            cache: "1M",
+            script: "# a comment\nfail command=read nth=1   # the first\n\nat command 3 fail command=write count=0\nafter 60m drop\n");
         await using var disk = await server.NvmeAsync();
         await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.ReadAsync(0, new byte[512]));
         for (int i = 0; i < 3; i++)
@@ -203,5 +206,6 @@ public class ServeFaultTests
     [Fact]
     public void A_time_of_a_script_has_a_unit()
         => Assert.Equal(
-            [0.5, 10, 120], new[] { "after 500ms drop", "after 10s drop", "after 2m drop" }.Select(l => FaultScript.Parse(l, "x:1")!.After!.Value.TotalSeconds));
+            [0.5, 10, 120], new[] { "after 500ms drop", "after 10s drop", "after 2m drop" }.Select(
+                l => FaultScript.Parse(l, "x:1")!.After!.Value.TotalSeconds));
 }

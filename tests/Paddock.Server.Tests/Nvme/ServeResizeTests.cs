@@ -30,7 +30,8 @@ public class ServeResizeTests
         host.Initialize();
         host.Connect(Nqn);
         host.Enable();
-        Assert.Equal(NvmeStatus.Success, host.Run(new SubmissionEntry { Opcode = AdminOpcode.SetFeatures, Dword10 = 0x0B, Dword11 = 1 << 8 }).Status);
+        Assert.Equal(NvmeStatus.Success,
+            host.Run(new SubmissionEntry { Opcode = AdminOpcode.SetFeatures, Dword10 = 0x0B, Dword11 = 1 << 8 }).Status);
         host.Send(RawHost.Capsule(new SubmissionEntry { Opcode = AdminOpcode.AsyncEventRequest, Flags = 0x40, CommandId = 9 }));
         Assert.Equal("ok: disk has 9437184 bytes (9 MiB); previously 8388608", await server.AskAsync("resize size=+1M"));
         var told = host.Response();
@@ -84,7 +85,8 @@ public class ServeResizeTests
         var zones = new ZoneDescriptor[Zones + 1];
         Assert.Equal(Zones, await zoned.Zones!.ReportAsync(0, zones, Token));
         Assert.Equal([2U], told);
-        Assert.Equal("NVMe namespace 2 would have no zones left: the size must be above 2097152 bytes", await server.RefusalAsync("resize size=2M shrink=yes"));
+        Assert.Equal("NVMe namespace 2 would have no zones left: the size must be above 2097152 bytes",
+            await server.RefusalAsync("resize size=2M shrink=yes"));
         await zoned.WriteAsync((Zones - 1) * Zone, Block, cancellationToken: Token);
         await server.CheckAsync();
     }
@@ -142,12 +144,14 @@ public class ServeResizeTests
         string other = Directory.CreateTempSubdirectory("paddock-resize-").FullName;
         string twin = Path.Combine(other, "disk.qcow2");
         await ImageFile.CreateAsync(twin, 1 << 20);
-        await using (var server = await TestServer.StartAsync(with: s => s with { Nbd = null, Images = [s.Images[0], new() { Path = twin }] }))
+        await using (
+            var server = await TestServer.StartAsync(with: s => s with { Nbd = null, Images = [s.Images[0], new() { Path = twin }] }))
         {
             string why = await server.RefusalAsync("resize size=+1M image=disk");
             Assert.Contains("image name 'disk' is ambiguous", why, StringComparison.Ordinal);
             Assert.Contains(twin, why, StringComparison.Ordinal);
-            Assert.Equal("ok: disk has 2097152 bytes (2 MiB); previously 1048576", await server.AskAsync("resize size=+1M image=" + Uri.EscapeDataString(twin)));
+            Assert.Equal("ok: disk has 2097152 bytes (2 MiB); previously 1048576",
+                await server.AskAsync("resize size=+1M image=" + Uri.EscapeDataString(twin)));
             await using var first = await server.NvmeAsync();
             Assert.Equal(Zones * Zone, first.Length);
         }
@@ -167,7 +171,8 @@ public class ServeResizeTests
         Assert.DoesNotContain("9437184", why, StringComparison.Ordinal);
         Assert.Equal(Zones * Zone, disk.Length);
         var seen = Seen(host);
-        Assert.Equal("ok: disk has 9437184 bytes (9 MiB); previously 8388608", await server.AskAsync("resize size=+1M preallocation=metadata"));
+        Assert.Equal(
+            "ok: disk has 9437184 bytes (9 MiB); previously 8388608", await server.AskAsync("resize size=+1M preallocation=metadata"));
         await seen;
         Assert.Equal((Zones + 1) * Zone, disk.Length);
         await disk.Zones!.AppendAsync(Zones * Zone, Block, cancellationToken: Token);
@@ -408,14 +413,16 @@ public class ServeResizeTests
         await nbd.ResizeAsync(10 * Zone, cancellationToken: Token);
         await seen;
         Assert.Equal(10 * Zone, disk.Length);
-        var refused = await Assert.ThrowsAnyAsync<BlockException>(() => nbd.ResizeAsync((10 * Zone) + 1, cancellationToken: Token).AsTask());
+        var refused = await Assert.ThrowsAnyAsync<BlockException>(
+            () => nbd.ResizeAsync((10 * Zone) + 1, cancellationToken: Token).AsTask());
         Assert.Equal(BlockError.InvalidArgument, refused.Error);
     }
 
     [Fact]
     public async Task Configuration_space_of_a_virtual_machine_has_the_current_capacity()
     {
-        await using var server = await TestServer.StartAsync(cache: "1M", with: s => s with { VhostUser = Path.Combine(Path.GetDirectoryName(s.Control)!, "v") });
+        await using var server = await TestServer.StartAsync(
+            cache: "1M", with: s => s with { VhostUser = Path.Combine(Path.GetDirectoryName(s.Control)!, "v") });
         using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 30_000 };
         await socket.ConnectAsync(new UnixDomainSocketEndPoint(Path.Combine(server.Folder, "v")), Token);
 
@@ -428,7 +435,8 @@ public class ServeResizeTests
         long Capacity()
         {
             // GET_CONFIG of 8 bytes at 0: offset, size, flags, payload
-            socket.Send(Convert.FromHexString("18000000" + "01000000" + "14000000" + "00000000" + "08000000" + "00000000" + "0000000000000000"));
+            socket.Send(Convert.FromHexString(
+                "18000000" + "01000000" + "14000000" + "00000000" + "08000000" + "00000000" + "0000000000000000"));
             byte[] reply = new byte[32];
             for (int at = 0; at < reply.Length;)
             {
@@ -459,7 +467,8 @@ public class ServeResizeTests
     {
         host.Send(RawHost.Capsule(new SubmissionEntry
         {
-            Opcode = opcode, Flags = 0x40, CommandId = 5, NamespaceId = id, DataLength = 4096, DataKind = SubmissionEntry.InTransport, Dword10 = dword10,
+            Opcode = opcode, Flags = 0x40, CommandId = 5, NamespaceId = id, DataLength = 4096, DataKind = SubmissionEntry.InTransport,
+                Dword10 = dword10,
         }));
         Assert.Equal(PduType.ControllerData, PduHeader.Read(host.Receive(24)).Type);
         byte[] page = host.Receive(4096);
@@ -468,7 +477,8 @@ public class ServeResizeTests
     }
 
     private static ValueTask<NvmeTcpHost> ConnectAsync(TestServer server)
-        => NvmeTcpHost.ConnectAsync(new NvmeTcpHostOptions { Host = "127.0.0.1", Port = server.NvmeAddress.Port, SubsystemNqn = Nqn }, Token);
+        => NvmeTcpHost.ConnectAsync(
+            new NvmeTcpHostOptions { Host = "127.0.0.1", Port = server.NvmeAddress.Port, SubsystemNqn = Nqn }, Token);
 
     private static Task Seen(NvmeTcpHost host)
     {

@@ -14,7 +14,8 @@ internal sealed class BlkRig : ILateCompletion
     private readonly Dictionary<int, uint> _used = [];
     private int _ended;
 
-    public BlkRig(IBlockDevice disk, RingFeatures features = RingFeatures.Indirect, ulong refused = 0, VirtioBlkOptions? options = null, int memory = 8 << 20)
+    public BlkRig(IBlockDevice disk, RingFeatures features = RingFeatures.Indirect, ulong refused = 0, VirtioBlkOptions? options = null,
+        int memory = 8 << 20)
     {
         Arena = new GuestArena(memory);
         Driver = RingDriver.Create(Arena, 64, features);

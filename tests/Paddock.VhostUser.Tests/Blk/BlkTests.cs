@@ -33,7 +33,8 @@ public class BlkTests
             Assert.Equal(data, answer.Data);
         }
 
-        Assert.Equal((527, 527, 0), (rig.Device.Statistics[ServedOperation.Read], rig.Device.Statistics[ServedOperation.Write], rig.Device.Statistics.Errors));
+        Assert.Equal((527, 527, 0),
+            (rig.Device.Statistics[ServedOperation.Read], rig.Device.Statistics[ServedOperation.Write], rig.Device.Statistics.Errors));
         Assert.Equal(527 * 512, rig.Device.Statistics.BytesRead);
     }
 
@@ -102,7 +103,8 @@ public class BlkTests
         const ulong rings = (1UL << 28) | (1UL << 29) | (1UL << 32) | (1UL << 34);
         const ulong common = rings | (1 << 2) | (1 << 6) | (1 << 9) | (1 << 10);
         Assert.Equal(common | (1 << 13) | (1 << 14), new VirtioBlkDevice(BlkRig.Plain(), new VirtioBlkOptions()).Features);
-        Assert.Equal(common | (1 << 5) | (1 << 12), new VirtioBlkDevice(BlkRig.Plain(readOnly: true), new VirtioBlkOptions { Queues = 2 }).Features);
+        Assert.Equal(
+            common | (1 << 5) | (1 << 12), new VirtioBlkDevice(BlkRig.Plain(readOnly: true), new VirtioBlkOptions { Queues = 2 }).Features);
     }
 
     [Fact]

@@ -67,7 +67,8 @@ public class LongRequestTests
         // longer than what is gathered: each goes in parts
         Assert.True(length > rig.Device.LongestGathered);
         rig.Queue.LongWork.Dispose();
-        await Task.Run(() => rig.Queue.Run(16), TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+        await Task.Run(() => rig.Queue.Run(16), TestContext.Current.CancellationToken)
+            .WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
         await rig.Ring.CloseAsync().WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
         Assert.False(rig.Driver.TryGetUsed(out _, out _));
         Assert.Equal((0L, 0L), (rig.Device.Buffers.Lent, rig.Device.Budget.Held));

@@ -60,13 +60,15 @@ public class MemoryTests
         const long limit = 16 * Mebibyte;
         var pool = new SlabPool(limit);
         await using var zoned = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = 8 * Mebibyte }, 64 * Mebibyte);
-        var rigs = new[] { zoned, BlkRig.Plain(8 * Mebibyte) }.Select(d => new BlkRig(d, options: Shared(), memory: 64 * Mebibyte)).ToArray();
+        var rigs = new[] { zoned, BlkRig.Plain(8 * Mebibyte) }.Select(d => new BlkRig(d, options: Shared(), memory: 64 * Mebibyte))
+            .ToArray();
         var runs = rigs.Select((rig, i) => Task.Run(
             () =>
             {
                 // longer than a request may gather here, and as long
                 var tickets = new[] { 5, 4, 4, 1, 5 }.Select((size, n) => rig.Submit(
-                    (uint)(i == 0 ? RequestType.ZoneReport : RequestType.In), 0, default, (size * Mebibyte) + 1, [100_000, 100_000])).ToArray();
+                    (uint)(i == 0 ? RequestType.ZoneReport : RequestType.In), 0, default, (size * Mebibyte) + 1, [100_000, 100_000]))
+                    .ToArray();
                 return tickets.Select(rig.Wait).ToArray();
             }, TestContext.Current.CancellationToken)).ToArray();
         while (!Task.WhenAll(runs).IsCompleted)
@@ -106,7 +108,8 @@ public class MemoryTests
         BlkRig.Ticket[] tickets =
         [
             rig.Submit((uint)RequestType.Out, 0, data, 1, cuts), rig.Submit((uint)RequestType.Out, (ulong)size / 512, tail, 1),
-            rig.Submit((uint)RequestType.Out, zone / 512, tail, 1), rig.Submit((uint)RequestType.Out, ((ulong)size + 4096) / 512, tail, 1, [16, 77]),
+            rig.Submit((uint)RequestType.Out, zone / 512, tail, 1),
+            rig.Submit((uint)RequestType.Out, ((ulong)size + 4096) / 512, tail, 1, [16, 77]),
         ];
         Assert.All(tickets.Select(rig.Wait).ToArray(), a => Assert.Equal(Ok, a.Status));
         byte[] back = new byte[size + 8192];
@@ -115,7 +118,8 @@ public class MemoryTests
         Assert.Equal(-1, back.AsSpan(size).IndexOfAnyExcept((byte)9));
 
         // what goes beyond the zone's capacity is refused before any of it is written
-        Assert.Equal(Invalid, rig.Wait(rig.Submit((uint)RequestType.Out, ((ulong)size + 8192) / 512, new byte[17 * Mebibyte], 1, cuts)).Status);
+        Assert.Equal(
+            Invalid, rig.Wait(rig.Submit((uint)RequestType.Out, ((ulong)size + 8192) / 512, new byte[17 * Mebibyte], 1, cuts)).Status);
         Assert.Equal(Ok, rig.Run(RequestType.Out, ((ulong)size + 8192) / 512, tail).Status);
         Assert.Equal(0, rig.Device.Buffers.Lent);
     }

@@ -21,7 +21,8 @@ public class ReplayTests
     [InlineData(true, (int)Death.BeforeItLanded, false, 4096)]
     [InlineData(true, (int)Death.BeforeItWasAnswered, false, 4096)]
     [InlineData(true, (int)Death.BeforeItWasAnswered, true, 8192)]
-    public async Task Wherever_the_process_ended_an_append_lands_once_and_is_told_where(bool packed, int death, bool flushed, int pointerThen)
+    public async Task Wherever_the_process_ended_an_append_lands_once_and_is_told_where(
+        bool packed, int death, bool flushed, int pointerThen)
     {
         await using var crash = await Crash.BeginAsync(packed, flushes: flushed ? 2 : 1);
         await crash.SubmitAsync([(0, Death.None)]);
@@ -46,7 +47,8 @@ public class ReplayTests
             for (int i = 0; i < random.Next(1, 16); i++)
             {
                 int zone = random.Next(2);
-                doomed.Add((zone, live[zone]-- switch { > 0 => Death.BeforeItWasAnswered, 0 => Death.BeforeItLanded, _ => Death.BeforeItBegan }));
+                doomed.Add((zone,
+                    live[zone]-- switch { > 0 => Death.BeforeItWasAnswered, 0 => Death.BeforeItLanded, _ => Death.BeforeItBegan }));
             }
 
             await crash.SubmitAsync(doomed);
@@ -67,7 +69,8 @@ public class ReplayTests
     [Fact]
     public async Task Notes_that_make_no_sense_are_not_believed()
     {
-        foreach (var note in new AppendNote[] { new(-4096, 4096), new(long.MaxValue, 4096), new(Zone, 4096), new(0, int.MaxValue), new(0, -1), new(0, 512) })
+        foreach (var note in new AppendNote[] { new(-4096, 4096), new(long.MaxValue, 4096), new(Zone, 4096), new(0, int.MaxValue),
+            new(0, -1), new(0, 512) })
         {
             await using var crash = await Crash.BeginAsync(packed: false, flushes: 9);
             await crash.SubmitAsync([(0, Death.BeforeItWasAnswered)]);
@@ -129,7 +132,8 @@ public class ReplayTests
         public static async Task<Crash> BeginAsync(bool packed, int flushes, bool differ = false, bool hasNotes = true)
         {
             var storage = new MemoryStorage("disk");
-            return new Crash(storage, await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone }, 2 * Zone, storage), packed, flushes, differ, hasNotes);
+            return new Crash(storage, await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone }, 2 * Zone, storage), packed,
+                flushes, differ, hasNotes);
         }
 
         /// <summary>Appends; those that live are waited for, the others until they are stuck.</summary>
@@ -216,10 +220,12 @@ public class ReplayTests
 
             for (int zone = 0; zone < 2; zone++)
             {
-                // what the next process finds are those that were answered and then those that were not; what is lacking comes behind it, once
+                // what the next process finds are those that were answered and then those that were not; what is lacking comes behind it,
+                // once
                 long found = _found[zone], pointer = await PointerAsync(zone);
                 long there = Math.Max(0, (found / Block) - _all.Count(a => a.Zone == zone && a.Answered));
-                long old = places.Count(p => p / Zone == zone && p % Zone < found), fresh = places.Count(p => p / Zone == zone && p % Zone >= found);
+                long old = places.Count(p => p / Zone == zone && p % Zone < found),
+                    fresh = places.Count(p => p / Zone == zone && p % Zone >= found);
                 Assert.True(old == there, $"{when}: zone {zone}: {there} were done, {old} were told so");
                 Assert.True(pointer == found + (fresh * Block), $"{when}: zone {zone} ends at {pointer}: {found} and {fresh} more");
             }

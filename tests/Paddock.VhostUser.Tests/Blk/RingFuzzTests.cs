@@ -9,8 +9,8 @@ using Paddock.VhostUser.Tests.Rings;
 namespace Paddock.VhostUser.Tests.Blk;
 
 /// <summary>
-/// Broken rings by seed: descriptors, tables, indices, headers, ranges and the record of requests in flight, some of them changed while they
-/// are read. PADDOCK_RING_FUZZ sets how many, PADDOCK_RING_SEED where to begin.
+/// Broken rings by seed: descriptors, tables, indices, headers, ranges and the record of requests in flight, some of them changed while
+/// they are read. PADDOCK_RING_FUZZ sets how many, PADDOCK_RING_SEED where to begin.
 /// </summary>
 [Collection(nameof(HostileTests))]
 public unsafe class RingFuzzTests
@@ -67,8 +67,10 @@ public unsafe class RingFuzzTests
     private static VirtioBlkDevice[] Devices()
     {
         var zoned = BlkRig.ZonedAsync(
-            new ZonedCreateOptions { ZoneSize = 1 << 20, MaxOpenZones = 3, MaxActiveZones = 4, ConventionalZones = 1 }).GetAwaiter().GetResult();
-        return [.. new[] { BlkRig.Plain(), zoned, BlkRig.Plain(readOnly: true) }.Select(d => new VirtioBlkDevice(d, new VirtioBlkOptions()))];
+            new ZonedCreateOptions { ZoneSize = 1 << 20, MaxOpenZones = 3, MaxActiveZones = 4, ConventionalZones = 1 }).GetAwaiter()
+            .GetResult();
+        return [.. new[] { BlkRig.Plain(), zoned, BlkRig.Plain(readOnly: true) }.Select(
+            d => new VirtioBlkDevice(d, new VirtioBlkOptions()))];
     }
 
     private static void ResetZones(VirtioBlkDevice[] devices)
@@ -130,8 +132,10 @@ public unsafe class RingFuzzTests
         var notes = new AppendNotes(region.Notes, size);
         for (int entry = 0; entry < size; entry++)
         {
-            long offset = random.Next(4) == 0 ? random.NextInt64(long.MinValue, long.MaxValue) : random.NextInt64(device.Device.Length) & -512;
-            notes.Set(entry, (ulong)random.Next(4), new AppendNote(offset, random.Next(4) == 0 ? random.Next(int.MinValue, int.MaxValue) : 512 << random.Next(5)));
+            long offset = random.Next(4) == 0 ? random.NextInt64(long.MinValue, long.MaxValue)
+                : random.NextInt64(device.Device.Length) & -512;
+            notes.Set(entry, (ulong)random.Next(4),
+                new AppendNote(offset, random.Next(4) == 0 ? random.Next(int.MinValue, int.MaxValue) : 512 << random.Next(5)));
         }
 
         if (device.Zones is not null && random.Next(2) == 0)
@@ -235,7 +239,8 @@ public unsafe class RingFuzzTests
                     *(ulong*)((nuint)at & ~(nuint)7) = GuestArena.Guest + (ulong)random.Next(ArenaSize);
                     break;
                 default:
-                    new Span<byte>(arena.Place(GuestArena.Guest) + random.Next(length), 16).CopyTo(new Span<byte>((byte*)((nuint)at & ~(nuint)15), 16));
+                    new Span<byte>(arena.Place(GuestArena.Guest) + random.Next(length), 16)
+                        .CopyTo(new Span<byte>((byte*)((nuint)at & ~(nuint)15), 16));
                     break;
             }
         }

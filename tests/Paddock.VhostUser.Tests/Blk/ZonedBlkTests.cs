@@ -20,7 +20,8 @@ public class ZonedBlkTests
     {
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions
         {
-            ZoneSize = Zone, ZoneCapacity = 3 * Zone / 4, MaxOpenZones = 3, MaxActiveZones = 5, MaxAppendBytes = 65536, ConventionalZones = 1,
+            ZoneSize = Zone, ZoneCapacity = 3 * Zone / 4, MaxOpenZones = 3, MaxActiveZones = 5, MaxAppendBytes = 65536,
+                ConventionalZones = 1,
         });
         var device = new VirtioBlkDevice(disk, new VirtioBlkOptions());
         const ulong rings = (1UL << 28) | (1UL << 29) | (1UL << 32) | (1UL << 34);
@@ -61,7 +62,8 @@ public class ZonedBlkTests
     [Fact]
     public async Task A_report_is_byte_exact_and_as_long_as_its_buffer()
     {
-        await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone, ZoneCapacity = Zone / 2, ConventionalZones = 1 });
+        await using var disk = await BlkRig.ZonedAsync(
+            new ZonedCreateOptions { ZoneSize = Zone, ZoneCapacity = Zone / 2, ConventionalZones = 1 });
         var rig = new BlkRig(disk);
         Assert.Equal(Ok, rig.Run(RequestType.Out, ZoneSectors, new byte[4096]).Status);
         Assert.Equal(Ok, rig.Run(RequestType.ZoneFinish, 2 * ZoneSectors).Status);
@@ -74,7 +76,8 @@ public class ZonedBlkTests
         // from within a zone on, and to the disk's end
         expected = new byte[64 * 10];
         Zones(expected, 2, (1024, 6 * 2048, 6 * 2048, 2, 1), (1024, 7 * 2048, 7 * 2048, 2, 1));
-        Assert.Equal(Convert.ToHexString(expected), Convert.ToHexString(rig.Run(RequestType.ZoneReport, (6 * 2048) + 9, default, 640).Data));
+        Assert.Equal(
+            Convert.ToHexString(expected), Convert.ToHexString(rig.Run(RequestType.ZoneReport, (6 * 2048) + 9, default, 640).Data));
         Assert.Equal(Invalid, rig.Run(RequestType.ZoneReport, 8 * 2048, default, 640).Status);
         Assert.Equal(Invalid, rig.Run(RequestType.ZoneReport, ulong.MaxValue, default, 640).Status);
         Assert.Equal(Invalid, rig.Run(RequestType.ZoneReport, 0, default, 127).Status);
@@ -106,7 +109,8 @@ public class ZonedBlkTests
     [Fact]
     public async Task Appends_that_break_a_rule_are_refused()
     {
-        await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone, MaxAppendBytes = 8192, ConventionalZones = 1 });
+        await using var disk = await BlkRig.ZonedAsync(
+            new ZonedCreateOptions { ZoneSize = Zone, MaxAppendBytes = 8192, ConventionalZones = 1 });
         var rig = new BlkRig(disk);
         Assert.Equal(Invalid, rig.Wait(rig.Submit(15, ZoneSectors, new byte[512], 8)).Status);
         Assert.Equal(Invalid, rig.Run(RequestType.ZoneAppend, ZoneSectors, new byte[8704], 8).Status);
@@ -201,7 +205,8 @@ public class ZonedBlkTests
 
                 if (pointers[zone] < ZoneSectors)
                 {
-                    tickets.Add(rig.Submit(1, ((ulong)zone * ZoneSectors) + pointers[zone], new byte[size], 1, i % 2 == 0 ? null : [11, 700]));
+                    tickets.Add(rig.Submit(
+                        1, ((ulong)zone * ZoneSectors) + pointers[zone], new byte[size], 1, i % 2 == 0 ? null : [11, 700]));
                     pointers[zone] += (ulong)size / 512;
                 }
             }

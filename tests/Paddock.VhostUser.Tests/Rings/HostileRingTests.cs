@@ -143,7 +143,8 @@ public unsafe class HostileRingTests
         Put(arena.Place(table), at, 16, 0, 0);
         Put(driver.Table, table, 16, Table | Next, 1);
         driver.Publish(0);
-        Assert.Contains("before the chain's end", Assert.Throws<RingException>(() => ring.TryTake(out _)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "before the chain's end", Assert.Throws<RingException>(() => ring.TryTake(out _)).Message, StringComparison.Ordinal);
 
         // before it there may be others
         var other = new SplitDriver(arena, 8, Indirect);

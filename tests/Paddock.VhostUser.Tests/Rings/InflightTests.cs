@@ -41,12 +41,15 @@ public unsafe class InflightTests
         byte* at = (byte*)region.Start;
         Assert.Equal(320, region.Length);
         var ring = driver.Open(region);
-        Assert.Equal("0000000000000000" + "0100" + "0800" + "0000" + "0000" + "0000" + "0000" + "01" + "01" + "00000000000000000000", Hex(at, 32));
+        Assert.Equal(
+            "0000000000000000" + "0100" + "0800" + "0000" + "0000" + "0000" + "0000" + "01" + "01" + "00000000000000000000", Hex(at, 32));
         driver.Add([new(GuestArena.Guest + 0x10, 1, false), new(GuestArena.Guest + 0x20, 2, true)]);
         Assert.True(ring.TryTake(out var chain));
         Assert.Equal("0200" + "0200", Hex(at + 12, 4));
-        Assert.Equal("01" + "00" + "0100" + "0100" + "0200" + "0000000000000000" + "0000" + "8100" + "01000000" + "1000004000000000", Hex(at + 32, 32));
-        Assert.Equal("00" + "00" + "0200" + "0000" + "0000" + "0000000000000000" + "0000" + "8200" + "02000000" + "2000004000000000", Hex(at + 64, 32));
+        Assert.Equal("01" + "00" + "0100" + "0100" + "0200" + "0000000000000000" + "0000" + "8100" + "01000000"
+            + "1000004000000000", Hex(at + 32, 32));
+        Assert.Equal("00" + "00" + "0200" + "0000" + "0000" + "0000000000000000" + "0000" + "8200" + "02000000"
+            + "2000004000000000", Hex(at + 64, 32));
         ring.Complete(chain, 0);
         Assert.Equal("0000" + "0000" + "0200" + "0200" + "01" + "01", Hex(at + 12, 10));
         Assert.Equal("00", Hex(at + 32, 1));
@@ -234,7 +237,8 @@ public unsafe class InflightTests
             if (!_packed)
             {
                 var split = (SplitDriver)_driver;
-                int used = (int)(split.Used - start), slot = used + 4 + (8 * (split.UsedIndex % Size)), entry = region + 16 + (16 * chain.Id);
+                int used = (int)(split.Used - start), slot = used + 4 + (8 * (split.UsedIndex % Size)), entry = region + 16
+                    + (16 * chain.Id);
                 _ring.Complete(chain, 0);
                 return [(slot, 8), (entry + 6, 2), (region + 12, 2), (used + 2, 2), (entry, 1), (region + 14, 2)];
             }
