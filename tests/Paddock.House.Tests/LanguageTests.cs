@@ -34,7 +34,8 @@ public partial class LanguageTests
     [InlineData("gives the clusters " + "back", "back")]
     [InlineData("it " + "mends the table", "mends")]
     [InlineData("takes qemu-img's " + "words", "words")]
-    public void Retired_word_is_found(string line, string word) => Assert.EndsWith(word, Retired().Match(Words(line)).Value, StringComparison.Ordinal);
+    public void Retired_word_is_found(string line, string word)
+        => Assert.EndsWith(word, Retired().Match(Words(line)).Value, StringComparison.Ordinal);
 
     [Theory]
     [InlineData("recommended")]
@@ -48,7 +49,8 @@ public partial class LanguageTests
         string[] folders = ["src", "tests", "bench", "build", "docs", "packaging", "samples", ".github", ".ci"];
         var files = folders.SelectMany(folder => Repository.Files(folder, "*"))
             .Concat(["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "test", "paddock"]);
-        return files.Where(f => Path.GetExtension(f) is "" or ".cs" or ".md" or ".sh" or ".py" or ".yml" or ".csproj" or ".service" or ".socket")
+        string[] kinds = ["", ".cs", ".md", ".sh", ".py", ".yml", ".csproj", ".service", ".socket"];
+        return files.Where(f => kinds.Contains(Path.GetExtension(f)))
             .Where(f => Path.GetFileName(f) != "LanguageTests.cs");
     }
 
