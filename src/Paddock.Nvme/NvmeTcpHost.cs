@@ -44,11 +44,11 @@ public sealed class NvmeTcpHost : IAsyncDisposable
     /// <summary>Whether an acknowledged write is not durable before a flush.</summary>
     internal bool HasWriteCache => _link.Current.HasWriteCache;
 
-    /// <summary>Whether there are queues to run commands on.</summary>
+    /// <summary>Whether I/O queues are open.</summary>
     internal bool IsConnected => _link.Current.IsOpen;
 
     /// <summary>Connects and enables the controller.</summary>
-    /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>
+    /// <exception cref="BlockException">The server cannot be reached or rejects the host.</exception>
     public static async ValueTask<NvmeTcpHost> ConnectAsync(NvmeTcpHostOptions options, CancellationToken cancellationToken = default)
     {
         var namespaces = new KnownNamespaces();
@@ -70,7 +70,7 @@ public sealed class NvmeTcpHost : IAsyncDisposable
     }
 
     /// <summary>
-    /// A namespace as a device, guarded by <see cref="CheckedDevice"/>; a zoned one has <see cref="IBlockDevice.Zones"/>.
+    /// Opens a namespace as a device, guarded by <see cref="CheckedDevice"/>; a zoned one has <see cref="IBlockDevice.Zones"/>.
     /// </summary>
     /// <param name="id">Its identifier.</param>
     /// <param name="ownsHost">Whether closing the device ends the host.</param>

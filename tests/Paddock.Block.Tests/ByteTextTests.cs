@@ -5,7 +5,7 @@ namespace Paddock.Block.Tests;
 public class ByteTextTests
 {
     [Fact]
-    public void Any_bytes_come_back_from_their_text()
+    public void Any_bytes_survive_conversion_to_text_and_back()
     {
         int seed = Environment.TickCount;
         var random = new Random(seed);

@@ -4,7 +4,7 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>What a command costs the collector: nothing. Nothing else may run meanwhile, since the whole process is measured.</summary>
+/// <summary>Allocations per command: none. Runs alone, since the whole process is measured.</summary>
 [Collection(nameof(AllocationTests))]
 [CollectionDefinition(nameof(AllocationTests), DisableParallelization = true)]
 public class AllocationTests
@@ -34,7 +34,7 @@ public class AllocationTests
         own = GC.GetAllocatedBytesForCurrentThread() - own;
         all = GC.GetTotalAllocatedBytes(precise: true) - all;
 
-        // the runtime's own threads allocate a little now and then
+        // runtime threads allocate a little occasionally
         Assert.InRange(all - own, long.MinValue, Measured * 8L);
     }
 

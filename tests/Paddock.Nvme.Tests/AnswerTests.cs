@@ -4,14 +4,14 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>An answer holds what its command wrote, and zeroes; never what others left in the memory that all share.</summary>
+/// <summary>A reply holds only bytes its command wrote and zeroes, never stale bytes of the shared buffers.</summary>
 public class AnswerTests
 {
     private const byte Secret = 0xA5;
     private const int Room = 256 << 10;
 
     [Fact]
-    public async Task No_answer_carries_bytes_that_its_command_did_not_write()
+    public async Task Replies_carry_only_bytes_that_their_command_wrote()
     {
         var pool = new SlabPool(256 << 20);
         await using var bench = await Bench.StartAsync(options: new NvmeTargetOptions { Buffers = pool });
@@ -65,7 +65,7 @@ public class AnswerTests
     }
 
     [Fact]
-    public async Task The_answer_of_an_authentication_holds_its_message_and_zeroes()
+    public async Task Authentication_reply_holds_its_message_and_zeroes()
     {
         var pool = new SlabPool(256 << 20);
         await using var bench = await Secrets.StartAsync(options: new NvmeTargetOptions { Buffers = pool });
@@ -77,7 +77,7 @@ public class AnswerTests
         Assert.True(failure.AsSpan(16).IndexOfAnyExcept((byte)0) < 0);
     }
 
-    /// <summary>Fills memory that is lent next with what nobody may see.</summary>
+    /// <summary>Fills the buffers allocated next with a marker that must not be sent.</summary>
     internal static void Poison(SlabPool pool)
     {
         var slabs = Enumerable.Range(0, 3).SelectMany(_ => new[] { 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10 })

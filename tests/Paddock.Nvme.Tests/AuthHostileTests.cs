@@ -6,7 +6,7 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>A client that breaks the rules of authentication is not let in, and disturbs nobody else.</summary>
+/// <summary>A client that violates the authentication protocol is rejected and does not affect other clients.</summary>
 public class AuthHostileTests
 {
     private const string Nqn = "nqn.2026-01.io.paddock:test";
@@ -14,7 +14,7 @@ public class AuthHostileTests
     [Theory]
     [InlineData(DhChapGroup.Null)]
     [InlineData(DhChapGroup.Ffdhe2048)]
-    public async Task Every_message_that_is_cut_short_fails(DhChapGroup group)
+    public async Task Truncated_authentication_message_fails(DhChapGroup group)
     {
         byte[] offer = Host(group).Negotiate();
         for (int length = 0; length < offer.Length; length++)
@@ -48,10 +48,10 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task Every_byte_of_a_reply_counts()
+    public async Task Reply_with_any_byte_changed_fails()
     {
-        // reserved bytes are ignored, as the specification wants; so are the sequence number and challenge where they only change the
-        // controller's answer
+        // the specification requires reserved bytes to be ignored; sequence number and challenge are skipped if they only change the
+        // reply of the controller
         for (int at = 0; at < 16 + 64; at++)
         {
             var (target, host) = (Target(DhChapGroup.Null), Host(DhChapGroup.Null));
@@ -72,7 +72,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task Broken_messages_by_seed_let_nobody_in()
+    public async Task Random_broken_messages_never_authenticate()
     {
         const int seed = 20261124;
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
@@ -97,7 +97,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task The_host_trusts_no_message_of_the_controller_either()
+    public async Task Host_rejects_broken_messages_of_the_controller()
     {
         const int seed = 4420;
         var random = new Random(seed);
@@ -120,7 +120,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task A_message_out_of_turn_fails()
+    public async Task Message_out_of_order_fails()
     {
         var host = Host(DhChapGroup.Null);
         byte[] offer = host.Negotiate();
@@ -143,7 +143,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task A_reply_that_was_recorded_and_one_of_another_transaction_fail()
+    public async Task Replayed_reply_and_reply_of_another_transaction_fail()
     {
         var (first, host) = (Target(DhChapGroup.Null), Host(DhChapGroup.Null));
         byte[] offer = host.Negotiate(), recorded = await ReplyAsync(first, host);
@@ -158,7 +158,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task A_public_value_that_gives_the_secret_away_fails()
+    public async Task Public_value_that_reveals_the_secret_fails()
     {
         foreach (byte value in new byte[] { 0, 1 })
         {
@@ -172,7 +172,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task Nothing_but_authentication_is_taken_before_it()
+    public async Task Only_authentication_commands_are_accepted_before_authentication()
     {
         await using var bench = await Secrets.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);
@@ -206,7 +206,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task Each_io_queue_is_authenticated_by_itself_and_an_admin_queue_may_be_again()
+    public async Task Each_io_queue_authenticates_separately_and_an_admin_queue_may_reauthenticate()
     {
         await using var bench = await Secrets.StartAsync(DhChapHash.Sha512, DhChapGroup.Ffdhe2048);
         using var admin = new RawHost(bench.Server.Address.Port);
@@ -228,7 +228,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task A_failure_is_told_and_then_the_connection_ends()
+    public async Task Authentication_failure_is_reported_before_the_connection_ends()
     {
         await using var bench = await Secrets.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);
@@ -243,7 +243,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task Who_does_not_finish_runs_out_of_time()
+    public async Task Unfinished_authentication_times_out()
     {
         await using var bench = await Secrets.StartAsync(
             options: new NvmeTargetOptions { AuthenticationTimeout = TimeSpan.FromMilliseconds(300) });
@@ -261,7 +261,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task A_host_that_computes_for_longer_than_its_keep_alive_timeout_is_not_dropped_for_that()
+    public async Task Authentication_may_take_longer_than_the_keep_alive_timeout()
     {
         await using var bench = await Secrets.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);

@@ -2,11 +2,11 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>Each message of in-band authentication, byte for byte.</summary>
+/// <summary>Byte layout of each in-band authentication message.</summary>
 public class AuthWireTests
 {
     [Fact]
-    public void An_offer_is_what_linux_sends()
+    public void Negotiate_message_equals_that_of_Linux()
     {
         byte[] message = new byte[AuthNegotiate.Size];
         AuthNegotiate.Write(message, 0x0102, [1, 2, 3], [0, 1, 2, 3, 4, 5]);
@@ -17,7 +17,7 @@ public class AuthWireTests
     }
 
     [Fact]
-    public void A_protocol_that_is_not_known_is_passed_over()
+    public void Unknown_authentication_protocol_is_ignored()
     {
         byte[] one = new byte[AuthNegotiate.Size];
         AuthNegotiate.Write(one, 1, [2], [1]);
@@ -37,7 +37,7 @@ public class AuthWireTests
     [InlineData(8, 2, (int)AuthFailure.NoUsableProtocol)]
     [InlineData(10, 31, (int)AuthFailure.IncorrectPayload)]
     [InlineData(11, 255, (int)AuthFailure.IncorrectPayload)]
-    public void A_wrong_offer_has_its_own_failure(int offset, byte value, int failure)
+    public void Each_invalid_negotiate_message_has_its_own_failure(int offset, byte value, int failure)
     {
         byte[] message = new byte[AuthNegotiate.Size];
         AuthNegotiate.Write(message, 1, [1], [1]);
@@ -46,7 +46,7 @@ public class AuthWireTests
     }
 
     [Fact]
-    public void A_challenge()
+    public void Challenge_message_has_its_specified_layout()
     {
         byte[] challenge = [.. Enumerable.Repeat((byte)0xC1, 32)], value = [0xD0, 0xD1, 0xD2, 0xD3];
         var message = new ChapChallenge { Transaction = 0x0A0B, Hash = 1, Group = 2, Sequence = 0x11223344, Challenge = challenge,
@@ -66,7 +66,7 @@ public class AuthWireTests
     }
 
     [Fact]
-    public void A_reply()
+    public void Reply_message_has_its_specified_layout()
     {
         byte[] response = [.. Enumerable.Repeat((byte)0xA1, 32)], challenge = [.. Enumerable.Repeat((byte)0xC2, 32)],
             value = [0xE0, 0xE1, 0xE2, 0xE3];
@@ -90,7 +90,7 @@ public class AuthWireTests
     }
 
     [Fact]
-    public void The_messages_of_success_and_of_failure()
+    public void Success_and_failure_messages_have_their_specified_layout()
     {
         byte[] bytes = new byte[64];
         var success = new ChapSuccess1 { Transaction = 7, HashLength = 32, Response = Enumerable.Repeat((byte)0xA2, 32).ToArray() };

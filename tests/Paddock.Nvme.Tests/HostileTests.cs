@@ -4,7 +4,7 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>A client that breaks a rule loses its own connection, with the status that says why, and disturbs nobody else.</summary>
+/// <summary>A client that violates the protocol loses only its own connection, with the status of the violation.</summary>
 public class HostileTests
 {
     public static TheoryData<string, byte[], int> BadHeaders => new()
@@ -25,7 +25,7 @@ public class HostileTests
 
     [Theory]
     [MemberData(nameof(BadHeaders))]
-    public async Task A_wrong_header_ends_its_connection(string what, byte[] bytes, int error)
+    public async Task Invalid_header_ends_its_connection(string what, byte[] bytes, int error)
     {
         await using var bench = await Bench.StartAsync();
         using (var raw = new RawHost(bench.Server.Address.Port))
@@ -39,7 +39,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task A_command_before_initialize_ends_the_connection()
+    public async Task Command_before_initialize_ends_the_connection()
     {
         await using var bench = await Bench.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);
@@ -48,7 +48,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task A_wrong_header_digest_ends_the_connection_and_comes_back_in_the_answer()
+    public async Task Wrong_header_digest_ends_the_connection_and_is_returned_in_the_terminate_request()
     {
         await using var bench = await Bench.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);
@@ -61,7 +61,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task A_wrong_data_digest_fails_the_command_alone()
+    public async Task Wrong_data_digest_fails_only_its_command()
     {
         await using var bench = await Bench.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);
@@ -83,7 +83,7 @@ public class HostileTests
     [InlineData(0, 4096, 2048, 4, FatalError.InvalidHeaderField)]
     [InlineData(0, 2048, 2048, 4, FatalError.InvalidHeaderField)]
     [InlineData(0, 4096, 4096, 0, FatalError.InvalidHeaderField)]
-    public async Task Data_must_be_what_was_asked_for(int offset, int length, int claimed, int flags, object? error)
+    public async Task Data_that_was_not_requested_ends_the_connection(int offset, int length, int claimed, int flags, object? error)
     {
         await using var bench = await Bench.StartAsync();
         using var admin = new RawHost(bench.Server.Address.Port);
@@ -115,7 +115,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task A_client_that_asks_and_never_reads_holds_nobody_up()
+    public async Task Client_that_never_reads_does_not_block_others()
     {
         await using var bench = await Bench.StartAsync();
         using var admin = new RawHost(bench.Server.Address.Port);
@@ -139,7 +139,7 @@ public class HostileTests
         }
         catch (SocketException)
         {
-            // it takes no more: that is its right
+            // the server may stop reading
         }
 
         await Task.WhenAll(Enumerable.Range(0, 100).Select(i => bench.Zoned.Zones!.AppendAsync(0, new byte[4096]).AsTask()))
@@ -147,7 +147,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task Memory_comes_back_when_a_client_goes_that_never_read()
+    public async Task Memory_is_freed_when_a_client_that_never_read_disconnects()
     {
         await using var bench = await Bench.StartAsync();
         long before = bench.Target.BytesInMemory;
@@ -181,7 +181,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task A_client_that_introduces_itself_byte_by_byte_runs_out_of_time()
+    public async Task Handshake_sent_byte_by_byte_times_out()
     {
         await using var bench = await Bench.StartAsync(
             options: new NvmeTargetOptions { HandshakeTimeout = TimeSpan.FromMilliseconds(400) });
@@ -198,7 +198,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task More_commands_than_entries_end_the_connection()
+    public async Task More_commands_than_queue_entries_end_the_connection()
     {
         await using var bench = await Bench.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);

@@ -8,7 +8,7 @@ public class QueueAdmissionTests
     private readonly QueueAdmission _admission = new();
 
     [Fact]
-    public void Unconnected_queue_admits_nothing_but_Connect()
+    public void Unconnected_queue_admits_only_Connect()
     {
         Assert.False(_admission.IsAdmitted);
         Assert.Equal(0, _admission.AuthenticatingMilliseconds);

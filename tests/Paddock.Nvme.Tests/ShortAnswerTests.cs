@@ -8,7 +8,7 @@ using Paddock.Serving;
 namespace Paddock.Nvme.Tests;
 
 /// <summary>
-/// A controller that sends less than it was asked for does not make the host take old bytes of its memory for the disk's.
+/// A short reply of a controller never exposes stale bytes of host memory as disk data.
 /// </summary>
 public class ShortAnswerTests
 {
@@ -21,7 +21,7 @@ public class ShortAnswerTests
     [InlineData(0, false)]
     [InlineData(512, false)]
     [InlineData(Room, true)]
-    public async Task A_read_that_brings_less_than_was_asked_for_fails(int length, bool succeeds)
+    public async Task Short_read_fails(int length, bool succeeds)
     {
         var (completion, room) = await AskAsync(isIo: true, (0, length));
         Assert.Equal(succeeds ? NvmeStatus.Success : NvmeStatus.DataTransferError, completion.Status);
@@ -29,7 +29,7 @@ public class ShortAnswerTests
     }
 
     [Fact]
-    public async Task A_page_that_is_shorter_ends_with_zeroes()
+    public async Task Short_log_page_is_padded_with_zeroes()
     {
         var (completion, room) = await AskAsync(isIo: false, (0, 512), (512, 512));
         Assert.Equal(NvmeStatus.Success, completion.Status);
@@ -37,7 +37,7 @@ public class ShortAnswerTests
     }
 
     [Fact]
-    public async Task Data_that_leaves_a_gap_or_comes_twice_ends_the_connection()
+    public async Task Data_with_a_gap_or_sent_twice_ends_the_connection()
     {
         await Assert.ThrowsAsync<ConnectionLostException>(() => AskAsync(isIo: true, (512, Room - 512)));
         await Assert.ThrowsAsync<ConnectionLostException>(() => AskAsync(isIo: true, (0, Room / 2), (0, Room / 2)));
@@ -88,7 +88,7 @@ public class ShortAnswerTests
         }
         catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionReset)
         {
-            // the host has closed the connection, which is what is waited for
+            // the host closed the connection, as expected
         }
     }
 

@@ -7,11 +7,11 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>Each structure, byte for byte as the specification lays it out, without a socket.</summary>
+/// <summary>Byte layout of each structure as specified, without a socket.</summary>
 public class WireTests
 {
     [Fact]
-    public void An_initialize_request_and_its_response()
+    public void Initialize_request_and_response_have_their_specified_layout()
     {
         byte[] pdu = new byte[128];
         new InitializePdu(0, 0, 3, 0).WriteTo(pdu, PduType.InitializeRequest);
@@ -22,7 +22,7 @@ public class WireTests
     }
 
     [Fact]
-    public void A_ready_to_transfer()
+    public void Ready_to_transfer_has_its_specified_layout()
     {
         byte[] pdu = new byte[24];
         new DataPdu(0x1234, 7, 0x1000, 0x20000).WriteTo(pdu, new PduHeader(PduType.ReadyToTransfer, 0, 24, 0, 24));
@@ -31,7 +31,7 @@ public class WireTests
     }
 
     [Fact]
-    public void A_terminate_request_carries_the_header_that_was_at_fault()
+    public void Terminate_request_carries_the_invalid_header()
     {
         byte[] pdu = new byte[PduHeader.MaxTerminate];
         int length = new TerminatePdu(FatalError.HeaderDigest, 0x11223344).WriteTo(pdu, PduType.ControllerTerminate, [0xAA, 0xBB]);
@@ -41,7 +41,7 @@ public class WireTests
     }
 
     [Fact]
-    public void A_submission_entry()
+    public void Submission_entry_has_its_specified_layout()
     {
         var entry = new SubmissionEntry
         {
@@ -64,7 +64,7 @@ public class WireTests
     [InlineData(NvmeStatus.ZoneInvalidWrite, false, 0x8378)]
     [InlineData(NvmeStatus.TransientTransportError, true, 0x0044)]
     [InlineData(NvmeStatus.CompareFailure, false, 0x850A)]
-    public void A_completion_says_whether_to_try_again(object status, bool retry, int field)
+    public void Completion_reports_whether_a_retry_may_succeed(object status, bool retry, int field)
     {
         var expected = (NvmeStatus)status;
         byte[] bytes = new byte[16];
@@ -75,7 +75,7 @@ public class WireTests
     }
 
     [Fact]
-    public void Connect_data_has_its_names_at_256_and_512()
+    public void Connect_data_has_its_names_at_offsets_256_and_512()
     {
         byte[] bytes = new byte[1024];
         new ConnectData(5, 0xFFFF, "nqn.a", "nqn.host").WriteTo(bytes);
@@ -89,14 +89,14 @@ public class WireTests
     }
 
     [Fact]
-    public void The_digest_is_crc_32c()
+    public void Digest_is_CRC_32C()
     {
         Assert.Equal(0xE3069283u, Crc32C.Of("123456789"u8));
         Assert.Equal(0x8A9136AAu, Crc32C.Of(new byte[32]));
     }
 
     [Fact]
-    public void Identify_controller_has_its_fields_where_linux_looks()
+    public void Identify_controller_has_its_fields_where_Linux_reads_them()
     {
         byte[] page = new byte[4096];
         new IdentifyController
@@ -118,7 +118,7 @@ public class WireTests
     }
 
     [Fact]
-    public void The_discovery_log_names_each_subsystem_and_itself()
+    public void Discovery_log_lists_each_subsystem_and_itself()
     {
         byte[] page = DiscoveryLog.Build(7, new IPEndPoint(IPAddress.Loopback, 4420), ["nqn.a", "nqn.b"]);
         Assert.Equal(4 * 1024, page.Length);
@@ -130,7 +130,7 @@ public class WireTests
     }
 
     [Fact]
-    public void A_zone_descriptor_counts_in_blocks()
+    public void Zone_descriptor_counts_in_blocks()
     {
         byte[] bytes = new byte[64];
         ZoneReport.Write(bytes, new ZoneDescriptor(
@@ -141,7 +141,7 @@ public class WireTests
     }
 
     [Fact]
-    public void The_capabilities_offer_a_choice_of_command_sets()
+    public void Capabilities_offer_a_choice_of_command_sets()
     {
         ulong capabilities = Properties.CapabilitiesOf(1024);
         Assert.Equal(1023UL, capabilities & 0xFFFF);

@@ -49,14 +49,14 @@ internal sealed class HostLink : IAsyncDisposable
     public int Incarnation => Volatile.Read(ref _incarnation);
 
     /// <summary>Connects for the first time; an attempt that fails is not repeated.</summary>
-    /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>
+    /// <exception cref="BlockException">The server cannot be reached or rejects the host.</exception>
     public static async ValueTask<HostLink> ConnectAsync(
         NvmeTcpHostOptions options, SlabPool pool, KnownNamespaces namespaces, CancellationToken cancellationToken)
         => new(options, pool, namespaces, await ControllerConnection.OpenAsync(options, pool, cancellationToken));
 
-    /// <summary>Runs a command, and again when its connection was lost and running it twice is harmless.</summary>
+    /// <summary>Runs a command, and repeats it if its connection was lost and running it twice is harmless.</summary>
     /// <exception cref="BlockException">
-    /// The connection is lost for good; or it was, and whether the command was executed is not known.
+    /// The connection could not be restored; or it was, and whether the command was executed is unknown.
     /// </exception>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<CompletionEntry> RunAsync(
@@ -95,7 +95,7 @@ internal sealed class HostLink : IAsyncDisposable
         {
             if (failures != _failures)
             {
-                // another caller tried for all that waited
+                // another caller tried on behalf of all waiters
                 throw Lost();
             }
 

@@ -41,7 +41,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
 
     protected int BlockShift => blockShift;
 
-    /// <summary>The largest size that it may get, in bytes.</summary>
+    /// <summary>Largest possible size, in bytes.</summary>
     protected virtual long MaxLength => long.MaxValue;
 
     public static async ValueTask<IBlockDevice> OpenAsync(NvmeTcpHost host, uint id, bool ownsHost, CancellationToken cancellationToken)
@@ -63,7 +63,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
             ? await OpenZonedAsync(host, id, length, shift, readOnly, ownsHost, cancellationToken)
             : new RemoteNamespace(host, id, length, shift, readOnly, ownsHost);
 
-        // an event that came before the device was listed said nothing to it
+        // an event before the device was registered did not reach it
         host.Follow(device);
         await host.RefreshAsync(id, cancellationToken);
         return device;
@@ -139,13 +139,13 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
 
     /// <inheritdoc/>
     /// <remarks>
-    /// A flush that succeeds says that all writes acknowledged before it are durable. Where the server has failed one, or was started again
-    /// with acknowledged writes in between, they may be lost, and no later flush brings them back: it fails, and every later one does,
-    /// until the namespace is opened again.
+    /// A flush that succeeds guarantees that all writes acknowledged before it are durable. If the server has failed one, or was restarted
+    /// with acknowledged writes in between, they may be lost, and no later flush can recover them: it and every later one fail until the
+    /// namespace is reopened.
     /// </remarks>
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
-        // one at a time: a second must not say "durable" while the first finds out that writes are gone
+        // one at a time: a second flush must not succeed while the first is detecting lost writes
         await _flushing.AcquireAsync();
         try
         {
@@ -210,15 +210,15 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         }
     }
 
-    /// <summary>The namespace has so many blocks now.</summary>
-    /// <returns>Whether it had another number before.</returns>
+    /// <summary>Sets the number of blocks.</summary>
+    /// <returns>Whether the number changed.</returns>
     internal bool TakeSize(ulong blocks)
     {
         long now = blocks > (ulong)(MaxLength >> blockShift) ? Length : (long)(blocks << blockShift);
         return Interlocked.Exchange(ref _length, now) != now;
     }
 
-    /// <summary>Runs a command that writes at a place.</summary>
+    /// <summary>Runs a command that writes at an offset.</summary>
     protected virtual ValueTask<CompletionEntry> RunWriteAsync(
         SubmissionEntry entry, ReadOnlyMemory<byte> data, long offset, int length, CancellationToken cancellationToken)
         => host.RunAsync(entry, data, default, cancellationToken);

@@ -121,7 +121,7 @@ internal sealed partial class RemoteZonedNamespace
             long dataEnd = zone[0].Condition == ZoneCondition.Full ? zone[0].Start + zone[0].Capacity : zone[0].WritePointer;
             if (dataEnd >= write.Offset + write.Length)
             {
-                // it was done, but whether it was made durable nobody has said
+                // the write was done, but whether it is durable is unknown
                 return write.Entry.ForceUnitAccess
                     ? await _host.RunAsync(new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = write.Entry.NamespaceId }, default,
                     default, CancellationToken.None)
@@ -145,7 +145,7 @@ internal sealed partial class RemoteZonedNamespace
         }
     }
 
-    /// <summary>A write whose end is not known.</summary>
+    /// <summary>A write whose outcome is unknown.</summary>
     private sealed record LostWrite(SubmissionEntry Entry, ReadOnlyMemory<byte> Data, long Offset, int Length)
     {
         public TaskCompletionSource<CompletionEntry> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);

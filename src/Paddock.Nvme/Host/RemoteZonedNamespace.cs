@@ -21,7 +21,7 @@ internal sealed partial class RemoteZonedNamespace(
     /// <inheritdoc/>
     public override IZones Zones => this;
 
-    // the host has not been taught zone descriptor extensions
+    // the host does not support zone descriptor extensions
     IZoneAttributes? IZones.Attributes => null;
 
     /// <inheritdoc/>

@@ -28,7 +28,7 @@ internal static class DiscoveryLog
 
     /// <summary>The whole page.</summary>
     /// <param name="generation">Changes with the list.</param>
-    /// <param name="address">Where the host reached us: it reaches the subsystems there.</param>
+    /// <param name="address">Address at which the host connected, and at which it reaches the subsystems.</param>
     /// <param name="subsystems">Their names; the discovery subsystem itself comes first.</param>
     public static byte[] Build(ulong generation, IPEndPoint address, IReadOnlyList<string> subsystems)
     {

@@ -12,7 +12,7 @@ internal static class ZoneCommands
     private const uint SelectAll = 1 << 8, Partial = 1 << 16;
     private const int Batch = 512, ResetsAtOnce = 16;
 
-    /// <summary>Zone Append: data goes to the pointer of the zone that dwords 10 and 11 name; the result is where it landed.</summary>
+    /// <summary>Zone Append: data goes to the pointer of the zone in dwords 10 and 11; the result is the first block written.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public static async ValueTask<NvmeStatus> AppendAsync(Controller controller, NvmeNamespace ns, Command command)
     {
@@ -167,7 +167,7 @@ internal static class ZoneCommands
             return await TakeOfflineAsync(ns, one[0]);
         }
 
-        // the engine says that nothing changes; the command set has a status for it (figure 33)
+        // the engine reports success without a change; the command set has a status for it (figure 33)
         if (code == SendClose && condition is (ZoneCondition.Empty or ZoneCondition.Full))
         {
             return NvmeStatus.InvalidZoneStateTransition;
@@ -214,7 +214,7 @@ internal static class ZoneCommands
         return NvmeStatus.Success;
     }
 
-    // neighbours are reset together: each reset waits for the medium
+    // adjacent zones are reset together: each reset waits for the medium
     private static int RunAt(ReadOnlySpan<ZoneDescriptor> zones)
     {
         int run = 1;

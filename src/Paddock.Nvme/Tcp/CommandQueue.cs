@@ -100,7 +100,7 @@ internal sealed class CommandQueue : ICommandQueue
             return;
         }
 
-        // a fault may hold a command only now
+        // a fault may begin to hold a command only now
         IHeldRequests[] holders = [.. controller.Subsystem.Namespaces.Select(ns => ns.HeldRequests).OfType<IHeldRequests>()];
         Array.ForEach(holders, h => h.Held += Table.Wake);
         try

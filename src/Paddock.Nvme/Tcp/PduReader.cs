@@ -9,8 +9,8 @@ namespace Paddock.Nvme.Tcp;
 internal sealed class HostTerminatedException(FatalError error) : Exception($"the host ended the connection: {error}");
 
 /// <summary>
-/// Parses the PDUs of one connection and checks their digests. It knows no socket: the caller fills the memory of
-/// <see cref="NextTarget"/>, reports how much came, and calls <see cref="Step"/> until it returns false.
+/// Parses the PDUs of one connection and checks their digests. Independent of the socket: the caller fills the memory of
+/// <see cref="NextTarget"/>, reports the bytes received, and calls <see cref="Step"/> until it returns false.
 /// </summary>
 internal sealed class PduReader(PduBuffer buffer, IPduReceiver receiver, NvmeTargetOptions options)
 {

@@ -134,7 +134,7 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException)
         {
-            // the client is gone, or the server ended the connection
+            // the client disconnected, or the server closed the connection
         }
         finally
         {
@@ -215,7 +215,7 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
 
         if (!IsDisposed)
         {
-            // the server cuts off a client that reads no answers, and that ends this wait too
+            // the server disconnects a client that reads no replies, which ends this wait too
             await _output.DrainAsync();
         }
 
@@ -274,8 +274,7 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
 
             _reader.Receive(received, isDirect);
 
-            // a client that has not introduced itself gains no time by sending a byte now and then, nor does one without a key for its
-            // controller
+            // single bytes extend neither the handshake timeout nor, from an unauthenticated client, the idle time of its controller
             if (IsAdmitted)
             {
                 Volatile.Write(ref _lastActivity, Environment.TickCount64);
@@ -303,13 +302,13 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
             byte[] ignored = new byte[PduHeader.MaxTerminate];
             while (await _socket.ReceiveAsync(ignored, SocketFlags.None, limit.Token) > 0)
             {
-                // what a client still sends must not keep the thread
+                // input from the client must not occupy the thread
                 await Task.Yield();
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException or TimeoutException)
         {
-            // the client was faster
+            // the client has already disconnected
         }
     }
 }

@@ -3,7 +3,7 @@ using Paddock.Block;
 
 namespace Paddock.Nvme.Wire;
 
-/// <summary>The report that Zone Management Receive gives (ZNS command set 1.1, 3.4.2).</summary>
+/// <summary>Report of Zone Management Receive (ZNS command set 1.1, 3.4.2).</summary>
 /// <remarks>
 /// <code>
 /// header, 64 bytes:  0 8 number of zones
@@ -21,7 +21,7 @@ internal static class ZoneReport
     /// <summary>Bytes of a zone without its extension.</summary>
     public const int DescriptorSize = 64;
 
-    /// <summary>The greatest value of the field that says which zones are wanted.</summary>
+    /// <summary>Greatest value of the zone selector field.</summary>
     public const byte LastSelector = 7;
 
     private static ReadOnlySpan<ZoneConditionSet> Selectors =>
@@ -63,7 +63,7 @@ internal static class ZoneReport
         long pointer = BinaryPrimitives.ReadInt64LittleEndian(from[24..]) << blockShift;
         long length = Math.Min(zoneSize, deviceLength - start);
         var condition = (ZoneCondition)(from[1] >> 4);
-        // a drive may say anything of the pointer of a full zone
+        // the pointer of a full zone is undefined
         return new ZoneDescriptor(
             start, length, capacity, condition == ZoneCondition.Full ? start + length
             : pointer, condition, ZoneType.SequentialWriteRequired);
