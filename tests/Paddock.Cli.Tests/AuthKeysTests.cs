@@ -22,7 +22,7 @@ public sealed class AuthKeysTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public void A_file_has_a_line_for_each_host_and_comments()
+    public void Key_file_has_a_line_per_host_and_comments()
     {
         var keys = DhChapSecrets.ReadFile(Write($"# who may in\n\n{HostNqn} {_key} # laptop\n\tnqn.b\t{_controller}  {_key}\r\n"));
         Assert.Equal([HostNqn, "nqn.b"], keys.Keys);
@@ -37,7 +37,7 @@ public sealed class AuthKeysTests : IDisposable
     [InlineData("nqn.a DHHC-1:07:AAAA:", "line 1: invalid key: its hash is '07'")]
     [InlineData("nqn.a KEYx", "line 1: invalid key")]
     [InlineData("nqn.a DHHC-1:00:BAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+KfiaR:", "line 1: invalid key: its checksum")]
-    public void A_wrong_line_is_named_and_no_key_is_repeated(string text, string why)
+    public void Invalid_key_line_is_named_without_the_key(string text, string why)
     {
         string file = Write(text.Replace("KEY", _key, StringComparison.Ordinal));
         string message = Assert.Throws<ToolException>(() => DhChapSecrets.ReadFile(file)).Message;
@@ -46,7 +46,7 @@ public sealed class AuthKeysTests : IDisposable
     }
 
     [Fact]
-    public void A_file_that_others_can_read_is_refused()
+    public void Key_file_readable_by_others_is_rejected()
     {
         if (!OperatingSystem.IsWindows())
         {
@@ -61,7 +61,7 @@ public sealed class AuthKeysTests : IDisposable
     }
 
     [Fact]
-    public void The_environment_has_the_keys_of_every_other_host()
+    public void Environment_has_the_keys_of_all_other_hosts()
     {
         Assert.Null(DhChapSecrets.FromEnvironment(_ => null));
         var both = DhChapSecrets.FromEnvironment(name => name == DhChapSecrets.HostVariable ? _key : _controller);
@@ -92,7 +92,7 @@ public sealed class AuthKeysTests : IDisposable
     }
 
     [Fact]
-    public async Task A_server_with_keys_lets_in_who_has_them_by_a_name_or_by_options()
+    public async Task Server_accepts_hosts_with_keys_by_name_and_by_options()
     {
         var stop = TestContext.Current.CancellationToken;
         string keys = Write($"{HostNqn} {_key} {_controller}"), mine = Write($"{_key} {_controller}"), wrong = Write(_controller);
@@ -135,7 +135,7 @@ public sealed class AuthKeysTests : IDisposable
     [InlineData(1, null, 32, "DHHC-1:01:")]
     [InlineData(2, null, 48, "DHHC-1:02:")]
     [InlineData(3, 64, 64, "DHHC-1:03:")]
-    public void A_key_is_made_as_nvme_cli_makes_it(int hmac, int? length, int bytes, string prefix)
+    public void Key_has_the_format_of_nvme_cli(int hmac, int? length, int bytes, string prefix)
     {
         using var output = new MemoryStream();
         var console = new NativeConsole(output, Stream.Null, Stream.Null);

@@ -34,7 +34,7 @@ public partial class MapTests
     [InlineData(40)]
     [InlineData(80)]
     [InlineData(200)]
-    public async Task The_map_of_many_zones_fits_the_terminal(int width)
+    public async Task Map_of_many_zones_fits_the_terminal(int width)
     {
         using var bench = new Workbench { Width = width };
         await bench.MustAsync("create z.qcow2 40G --zone-size 1M");
@@ -48,7 +48,7 @@ public partial class MapTests
     }
 
     [Fact]
-    public async Task The_table_has_a_line_for_each_zone()
+    public async Task Table_has_a_line_per_zone()
     {
         using var bench = new Workbench();
         await PrepareAsync(bench);

@@ -145,7 +145,7 @@ public sealed class ProcessTests : IDisposable
     }
 
     [Fact]
-    public async Task Append_says_that_it_waits_and_stops_at_once()
+    public async Task Append_prompts_for_input_and_stops_at_once()
     {
         await CreateAsync();
         await File.WriteAllTextAsync(_bench["terminal.py"], Terminal, TestContext.Current.CancellationToken);

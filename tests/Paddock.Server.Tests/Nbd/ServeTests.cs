@@ -77,7 +77,7 @@ public sealed class ServeTests(TlsCertificates made) : IClassFixture<TlsCertific
     }
 
     [Fact]
-    public async Task A_silent_client_is_dropped_after_the_idle_time()
+    public async Task Idle_client_is_disconnected_after_the_timeout()
     {
         var time = new TestClock();
         await using var server = new NbdServer(

@@ -23,7 +23,7 @@ public class ServeResizeTests
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task A_host_is_told_once_until_it_has_looked_and_finds_the_new_size_and_zones()
+    public async Task Host_is_notified_once_and_finds_the_new_size_and_zones()
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
         using var host = new RawHost(server.NvmeAddress.Port);
@@ -72,7 +72,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task Both_parts_of_a_disk_with_conventional_zones_have_the_size_that_is_theirs()
+    public async Task Both_namespaces_of_a_disk_with_conventional_zones_follow_its_size()
     {
         await using var server = await TestServer.StartAsync(cache: "1M", conventional: 2);
         await using var host = await ConnectAsync(server);
@@ -112,7 +112,7 @@ public class ServeResizeTests
     [InlineData("size=+1M preallocation=much", "preallocation=much: expected off")]
     [InlineData("size=+1M shrinks=yes", "did you mean 'shrink'?")]
     [InlineData("size=+1M shrink=1", "expected yes or no")]
-    public async Task What_cannot_be_is_refused_and_changes_nothing(string line, string why)
+    public async Task Impossible_size_is_rejected_and_changes_nothing(string line, string why)
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
         Assert.Contains(why, await server.RefusalAsync("resize " + line), StringComparison.Ordinal);
@@ -121,7 +121,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task A_host_of_blocks_of_4096_bytes_gets_no_part_of_one()
+    public async Task Size_must_be_a_multiple_of_the_NVMe_block_size()
     {
         await using var server = await TestServer.StartAsync(cache: "1M", with: s => s with { BlockSize = 4096 });
         Assert.Contains("the NVMe block size, 4096", await server.RefusalAsync("resize size=+512"), StringComparison.Ordinal);
@@ -131,7 +131,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task Words_may_have_any_white_space_between()
+    public async Task Command_line_may_contain_any_white_space()
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
         Assert.StartsWith("ok: disk has 9437184 bytes", await server.AskAsync("resize\tsize=+1M"), StringComparison.Ordinal);
@@ -160,7 +160,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task A_growth_that_fails_leaves_the_old_size_and_can_be_repeated()
+    public async Task Failed_growth_keeps_the_old_size_and_can_be_repeated()
     {
         // the first table that is allocated is one of those that are reserved for the new part, before the header names the size
         await using var server = await FailingAsync("l2_alloc_write", errno: 28);
@@ -197,7 +197,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task A_cut_that_fails_says_what_it_may_have_taken()
+    public async Task Failed_shrink_reports_the_data_that_may_be_lost()
     {
         await using var server = await FailingAsync("flush_to_disk", errno: 5);
         string why = await server.RefusalAsync("resize size=1M shrink=yes");
@@ -207,7 +207,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task A_change_that_runs_when_the_server_stops_is_done_before_the_image_is_closed()
+    public async Task Running_resize_completes_before_a_stop_closes_the_image()
     {
         string image = Path.Combine(Directory.CreateTempSubdirectory("paddock-resize-").FullName, "disk.qcow2");
         await ImageFile.CreateAsync(image, 1 << 20);
@@ -240,7 +240,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task A_control_socket_that_closes_ends_its_line_and_takes_no_other()
+    public async Task Closing_control_socket_finishes_its_command_and_accepts_no_other()
     {
         string path = Path.Combine(Directory.CreateTempSubdirectory("paddock-control-").FullName, "c");
         var running = new TaskCompletionSource<string>();
@@ -273,7 +273,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task The_same_size_is_fine_and_a_read_only_image_keeps_its_own()
+    public async Task Resize_to_the_same_size_succeeds_and_of_a_read_only_image_fails()
     {
         await using (var server = await TestServer.StartAsync(cache: "1M"))
         {
@@ -285,7 +285,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task A_new_size_is_durable_when_it_is_answered_whatever_becomes_of_the_power()
+    public async Task Acknowledged_size_survives_a_power_cut()
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
         await server.AskAsync("resize size=+1M");
@@ -308,7 +308,7 @@ public class ServeResizeTests
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(2)]
-    public async Task A_power_cut_in_the_middle_of_changes_leaves_one_of_their_sizes(int seed)
+    public async Task Power_cut_during_a_resize_leaves_the_old_or_the_new_size(int seed)
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
         bool ends = false;
@@ -348,7 +348,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task Requests_of_every_listener_fly_while_the_size_goes_up_and_down()
+    public async Task Requests_on_every_listener_run_during_resizes()
     {
         await using var server = await TestServer.StartAsync(cache: "16M");
         bool ends = false;
@@ -403,7 +403,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task An_nbd_client_that_may_resizes_it_for_the_hosts_of_nvme()
+    public async Task Resize_by_an_NBD_client_is_seen_by_NVMe_hosts()
     {
         await using var server = await TestServer.StartAsync(cache: "1M", with: s => s with { NbdResize = true });
         await using var host = await ConnectAsync(server);

@@ -15,7 +15,7 @@ public sealed class ServeTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public void What_a_configuration_leaves_out_keeps_its_default()
+    public void Missing_configuration_key_keeps_its_default()
     {
         string file = Path.Combine(_folder, "c.json");
         File.WriteAllText(
@@ -57,7 +57,7 @@ public sealed class ServeTests : IDisposable
     [Theory]
     [InlineData(null)]
     [InlineData("1M")]
-    public async Task A_probed_raw_disk_takes_no_qcow2_header_through_any_listener_and_keeps_its_format(string? cache)
+    public async Task Probed_raw_disk_rejects_a_qcow2_header_on_every_listener(string? cache)
     {
         string image = Path.Combine(_folder, "disk");
         await File.WriteAllBytesAsync(image, new byte[1 << 20], TestContext.Current.CancellationToken);
@@ -85,7 +85,7 @@ public sealed class ServeTests : IDisposable
     }
 
     [Fact]
-    public async Task A_probed_raw_disk_that_looks_like_an_image_after_a_power_cut_is_not_opened()
+    public async Task Probed_raw_disk_that_looks_like_an_image_after_a_power_cut_is_not_reopened()
     {
         string image = Path.Combine(_folder, "disk");
         await File.WriteAllBytesAsync(image, new byte[1 << 20], TestContext.Current.CancellationToken);
@@ -158,7 +158,7 @@ public sealed class ServeTests : IDisposable
     }
 
     [Fact]
-    public async Task A_zone_that_a_fault_wore_out_stays_so_when_the_server_comes_back_until_it_is_restored()
+    public async Task Retired_zone_survives_a_restart_until_restored()
     {
         var stop = TestContext.Current.CancellationToken;
         await using (var server = await StartAsync(conventional: 2))
