@@ -184,12 +184,16 @@ public sealed class PaddockServer : IAsyncDisposable
             listener.Open();
             foreach (string address in listener.Addresses)
             {
-                _log.Write("listening", ("listener", listener.Name), ("address", address));
+                LogListening(listener.Name, address);
             }
         }
 
         OpenServiceSockets();
     }
+
+    // scripts that wait for a server look for the listener's former name, at the beginning of the line
+    private void LogListening(string listener, string address)
+        => _log.Write("listening", ("door", listener), ("address", address), ("listener", listener));
 
     // fault scripts apply before the first client connects
     private async Task StartFaultsAsync()
@@ -208,7 +212,7 @@ public sealed class PaddockServer : IAsyncDisposable
                 metrics, new MetricsPage(_listeners, _disks, _buffers, ServeCheck.MemoryOf(_settings)).RenderAsync, _settings.MetricsHosts);
             foreach (var listener in metrics)
             {
-                _log.Write("listening", ("listener", "metrics"), ("address", $"http://{listener.Address}/metrics"));
+                LogListening("metrics", $"http://{listener.Address}/metrics");
             }
         }
 
@@ -222,7 +226,7 @@ public sealed class PaddockServer : IAsyncDisposable
         foreach (var socket in control)
         {
             _controls.Add(new ControlSocket(socket, commands.ExecuteAsync, _log));
-            _log.Write("listening", ("listener", "control"), ("address", socket.Address));
+            LogListening("control", socket.Address);
         }
     }
 
