@@ -56,7 +56,8 @@ async Task RunAsync(string name, long zoneSize, int zones, int inTurn)
         await disk.DisposeAsync();
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{name,-28} {count / took.TotalSeconds,10:F0} appends/s {allocated,8:F1} bytes allocated an append, opened in {opened.TotalMilliseconds:F1} ms"));
+            $"{name,-28} {count / took.TotalSeconds,10:F0} appends/s {allocated,8:F1} bytes allocated an append, opened in "
+                + $"{opened.TotalMilliseconds:F1} ms"));
     }
     finally
     {

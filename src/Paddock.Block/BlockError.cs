@@ -1,15 +1,15 @@
 namespace Paddock.Block;
 
-/// <summary>What went wrong, as a class that a front end maps to its own status (an errno, an NVMe status, an NBD error).</summary>
+/// <summary>Class of an error, which a front end maps to its own status (an errno, an NVMe status, an NBD error).</summary>
 public enum BlockError
 {
-    /// <summary>EIO: the storage failed, or said nothing better.</summary>
+    /// <summary>EIO: the storage failed without a more specific error.</summary>
     Io,
 
     /// <summary>EINVAL: the request breaks a rule of the device (bounds, alignment, the zone write rule).</summary>
     InvalidArgument,
 
-    /// <summary>ENOTSUP: the device has no such operation, or not for this range.</summary>
+    /// <summary>ENOTSUP: the device does not support the operation, or not for this range.</summary>
     NotSupported,
 
     /// <summary>ENOSPC.</summary>
@@ -21,7 +21,7 @@ public enum BlockError
     /// <summary>EACCES or EROFS: the device is open for reading only.</summary>
     ReadOnly,
 
-    /// <summary>EPERM: what is asked is refused by policy (the gate, a lock).</summary>
+    /// <summary>EPERM: the request is rejected by policy (the gate, a lock).</summary>
     NotPermitted,
 
     /// <summary>ENOENT.</summary>
@@ -33,7 +33,7 @@ public enum BlockError
     /// <summary>EBUSY or EAGAIN: another process holds the image.</summary>
     Busy,
 
-    /// <summary>ENOTTY or ENODEV: not a device of the kind that was asked for.</summary>
+    /// <summary>ENOTTY or ENODEV: not a device of the requested kind.</summary>
     NoDevice,
 
     /// <summary>ENOMEDIUM: the image was closed after it was found corrupt.</summary>

@@ -28,6 +28,8 @@ public enum BlockStatusFlags
 
 /// <summary>One run of bytes with the same facts. A run is at least one byte long unless the query was empty or began at the end.</summary>
 /// <param name="Length">Bytes in the run.</param>
-/// <param name="Flags">What holds for all of them.</param>
-/// <param name="HostOffset">Where the run starts in the storage underneath; meaningful with <see cref="BlockStatusFlags.OffsetValid"/>.</param>
+/// <param name="Flags">Facts that apply to all of them.</param>
+/// <param name="HostOffset">
+/// Where the run starts in the storage underneath; meaningful with <see cref="BlockStatusFlags.OffsetValid"/>.
+/// </param>
 public readonly record struct BlockStatus(long Length, BlockStatusFlags Flags, long HostOffset = 0);

@@ -6,12 +6,13 @@ namespace Paddock.Block;
 /// A disk as a <see cref="Stream"/>: seekable, readable, and writable unless the disk is read-only. Its length is the disk's.
 /// </summary>
 /// <remarks>
-/// <para>Nothing is buffered: each call is a request to the disk, so wrap the stream in a <see cref="BufferedStream"/> for many small reads.
-/// A <see cref="Flush"/> makes what was written durable; disposing the stream does not flush.</para>
-/// <para>Where the disk takes whole blocks only, the stream reads, changes and writes back the blocks at the ends of a write. Zone rules
+/// <para>Nothing is buffered: each call is a request to the disk, so wrap the stream in a <see cref="BufferedStream"/> for many small
+/// reads. A <see cref="Flush"/> makes what was written durable; disposing the stream does not flush.</para>
+/// <para>If the disk accepts whole blocks only, the stream reads, changes and writes back the blocks at the ends of a write. Zone rules
 /// hold as for any other write: a sequential zone is written at its write pointer, in whole blocks, or the write fails with
 /// <see cref="ZoneException"/>.</para>
-/// <para>Like other streams, one is for one caller at a time. After a failure <see cref="Position"/> is where the failed request began.</para>
+/// <para>Like other streams, it supports one caller at a time. After a failure <see cref="Position"/> is where the failed request
+/// began.</para>
 /// </remarks>
 public sealed class BlockStream : Stream
 {
@@ -157,7 +158,9 @@ public sealed class BlockStream : Stream
     }
 
     /// <inheritdoc/>
-    /// <exception cref="BlockException">The disk failed the write, or it would reach past the disk's end: then nothing is written.</exception>
+    /// <exception cref="BlockException">
+    /// The disk failed the write, or it would reach past the disk's end: then nothing is written.
+    /// </exception>
     public override void Write(byte[] buffer, int offset, int count)
     {
         ValidateBufferArguments(buffer, offset, count);
@@ -165,7 +168,9 @@ public sealed class BlockStream : Stream
     }
 
     /// <inheritdoc/>
-    /// <exception cref="BlockException">The disk failed the write, or it would reach past the disk's end: then nothing is written.</exception>
+    /// <exception cref="BlockException">
+    /// The disk failed the write, or it would reach past the disk's end: then nothing is written.
+    /// </exception>
     public override void Write(ReadOnlySpan<byte> buffer)
     {
         CheckWrite(buffer.Length);
@@ -195,7 +200,9 @@ public sealed class BlockStream : Stream
     }
 
     /// <inheritdoc/>
-    /// <exception cref="BlockException">The disk failed the write, or it would reach past the disk's end: then nothing is written.</exception>
+    /// <exception cref="BlockException">
+    /// The disk failed the write, or it would reach past the disk's end: then nothing is written.
+    /// </exception>
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
         CheckWrite(buffer.Length);

@@ -3,10 +3,10 @@ using System.Text;
 namespace Paddock.Block;
 
 /// <summary>
-/// File names are bytes. As text they are UTF-8, and a byte that is not part of UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF, which turns
-/// into the same byte again (as Python's surrogateescape does).
+/// File names are bytes. As text they are UTF-8, and a byte that is not part of UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF, which
+/// turns into the same byte again (as Python's surrogateescape does).
 /// </summary>
-public static class ByteText
+internal static class ByteText
 {
     private const char First = '\udc80', Last = '\udcff';
     private const int Base = 0xdc00;
@@ -46,7 +46,7 @@ public static class ByteText
     /// <summary>The bytes of a text.</summary>
     public static byte[] ToBytes(string text) => ToBytes(text, 0);
 
-    /// <summary>The bytes of a file's name, ended by a zero as the C library wants them.</summary>
+    /// <summary>The bytes of a file's name, ended by a zero as the C library requires.</summary>
     /// <exception cref="BlockException">The name contains a zero itself.</exception>
     public static byte[] ToPath(string name)
         => !name.Contains('\0', StringComparison.Ordinal) ? ToBytes(name, 1)

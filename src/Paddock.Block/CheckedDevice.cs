@@ -1,8 +1,8 @@
 namespace Paddock.Block;
 
 /// <summary>
-/// The outermost layer of every device that is given to a client, and the one place where bounds, alignment and read-only are checked: what
-/// passes here, the layers below may trust. The rules of zones (write pointer, ranges of whole zones) are the zoned device's own.
+/// The outermost layer of every device that clients use, and the only one that checks bounds, alignment and read-only: the layers below
+/// rely on it. The rules of zones (write pointer, ranges of whole zones) are the zoned device's own.
 /// </summary>
 public class CheckedDevice : DelegatingDevice
 {
@@ -19,7 +19,7 @@ public class CheckedDevice : DelegatingDevice
     /// <summary>Guards a device; one that is guarded already is returned as it is.</summary>
     public static CheckedDevice Wrap(IBlockDevice device) => device as CheckedDevice ?? new CheckedDevice(device);
 
-    /// <summary>The device below the check: a decorator goes between the two, so that the check stays outermost.</summary>
+    /// <summary>The device below the check: decorators are inserted between the two, so that the check stays outermost.</summary>
     public static IBlockDevice Unwrap(IBlockDevice device) => device is CheckedDevice guarded ? guarded.Inner : device;
 
     /// <inheritdoc/>
@@ -78,7 +78,7 @@ public class CheckedDevice : DelegatingDevice
             : Inner.GetStatusAsync(offset, Math.Min(length, size - offset), cancellationToken);
     }
 
-    /// <summary>Throws unless changing requests are taken.</summary>
+    /// <summary>Throws if the device is read-only.</summary>
     protected void CheckWritable()
     {
         if (Inner.IsReadOnly)

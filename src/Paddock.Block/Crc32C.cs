@@ -4,7 +4,7 @@ using System.Numerics;
 namespace Paddock.Block;
 
 /// <summary>CRC-32C (Castagnoli), initial value and final XOR all ones: digests on the wire, checksums of tables.</summary>
-public static class Crc32C
+internal static class Crc32C
 {
     /// <summary>The checksum of some bytes.</summary>
     public static uint Of(ReadOnlySpan<byte> bytes)

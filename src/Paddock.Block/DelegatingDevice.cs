@@ -9,8 +9,8 @@ public abstract class DelegatingDevice : IBlockDevice
     private readonly bool _owns;
     private volatile IBlockDevice _inner;
 
-    /// <param name="inner">The device that takes what is passed on.</param>
-    /// <param name="owns">Whether it is closed with this one.</param>
+    /// <param name="inner">The wrapped device.</param>
+    /// <param name="owns">Whether it is disposed with this one.</param>
     protected DelegatingDevice(IBlockDevice inner, bool owns = true)
     {
         _inner = inner;
@@ -32,7 +32,7 @@ public abstract class DelegatingDevice : IBlockDevice
     /// <inheritdoc/>
     public virtual IZones? Zones => _inner.Zones;
 
-    /// <summary>The device that takes what is passed on.</summary>
+    /// <summary>The wrapped device.</summary>
     protected IBlockDevice Inner
     {
         get => _inner;

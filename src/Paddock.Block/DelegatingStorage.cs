@@ -1,8 +1,8 @@
 namespace Paddock.Block;
 
 /// <summary>A storage that passes everything on to another: the base of every decorator, which overrides only what it changes.</summary>
-/// <param name="inner">The storage that takes what is passed on.</param>
-/// <param name="owns">Whether it is closed with this one.</param>
+/// <param name="inner">The wrapped storage.</param>
+/// <param name="owns">Whether it is disposed with this one.</param>
 public abstract class DelegatingStorage(IStorage inner, bool owns = true) : IStorage
 {
     /// <inheritdoc/>
@@ -20,7 +20,7 @@ public abstract class DelegatingStorage(IStorage inner, bool owns = true) : ISto
     /// <inheritdoc/>
     public virtual int PreferredAlignment => inner.PreferredAlignment;
 
-    /// <summary>The storage that takes what is passed on.</summary>
+    /// <summary>The wrapped storage.</summary>
     public IStorage Inner => inner;
 
     /// <inheritdoc/>

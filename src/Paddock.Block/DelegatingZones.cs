@@ -1,9 +1,9 @@
 namespace Paddock.Block;
 
 /// <summary>
-/// Zones that pass everything on to those of another device: what a <see cref="DelegatingDevice"/> that changes zones derives from.
+/// Zones that pass everything on to those of another device: the base of the zones of a <see cref="DelegatingDevice"/> that changes them.
 /// </summary>
-/// <param name="inner">The zones that take what is passed on.</param>
+/// <param name="inner">The wrapped zones.</param>
 public abstract class DelegatingZones(IZones inner) : IZones
 {
     /// <inheritdoc/>
@@ -12,7 +12,7 @@ public abstract class DelegatingZones(IZones inner) : IZones
     /// <inheritdoc/>
     public virtual IZoneAttributes? Attributes => inner.Attributes;
 
-    /// <summary>The zones that take what is passed on.</summary>
+    /// <summary>The wrapped zones.</summary>
     protected IZones Inner => inner;
 
     /// <inheritdoc/>

@@ -8,7 +8,7 @@ namespace Paddock.Block;
 /// Makes text that an image, a peer or a file name supplies safe to print on a terminal or in a text log: control characters, line breaks,
 /// escape sequences and characters that reorder or hide text are written as escapes; everything else stays as it is.
 /// </summary>
-public static class EscapedText
+internal static class EscapedText
 {
     // bytes of a file name that are not UTF-8, as lone surrogates (U+DC80 to U+DCFF, as Python's surrogateescape has them)
     private const int FirstByte = 0xdc80, LastByte = 0xdcff;
@@ -16,19 +16,20 @@ public static class EscapedText
     private static readonly SearchValues<char> Plain = SearchValues.Create(
         " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~");
 
-    // with these a value would not end where it seems to end
+    // these would make the end of a value ambiguous
     private static readonly SearchValues<char> NeedsQuotes = SearchValues.Create(" \"=\\");
 
-    /// <summary>The text with escapes such as <c>\n</c>, <c>\x1b</c> or <c>\u202e</c> in place of what must not be printed.</summary>
-    public static string Escape(string text) => text.AsSpan().IndexOfAnyExcept(Plain) < 0 ? text : Build(text, quoted: false, keepLines: false);
+    /// <summary>The text with escapes such as <c>\n</c>, <c>\x1b</c> or <c>\u202e</c> in place of unprintable characters.</summary>
+    public static string Escape(string text)
+        => text.AsSpan().IndexOfAnyExcept(Plain) < 0 ? text : Build(text, quoted: false, keepLines: false);
 
     /// <summary>As <see cref="Escape"/>, for a message of several lines: line feeds stay.</summary>
     public static string EscapeLines(string text)
         => text.AsSpan().IndexOfAnyExcept(Plain) < 0 ? text : Build(text, quoted: false, keepLines: true);
 
     /// <summary>
-    /// A value of a text log: as it is where it is a plain word, otherwise escaped and between double quotes, in which quotes and backslashes
-    /// are escaped too, so that it can be read back unambiguously.
+    /// A value of a text log: as it is where it is a plain word, otherwise escaped and between double quotes, in which quotes and
+    /// backslashes are escaped too, so that it can be read back unambiguously.
     /// </summary>
     public static string Quote(string value)
         => value.Length > 0 && value.AsSpan().IndexOfAnyExcept(Plain) < 0 && value.AsSpan().IndexOfAny(NeedsQuotes) < 0
@@ -53,7 +54,8 @@ public static class EscapedText
             {
                 int lone = text[at++];
                 _ = lone is >= FirstByte and <= LastByte
-                    ? result.Append(CultureInfo.InvariantCulture, $"\\x{lone & 0xff:x2}") : result.Append(CultureInfo.InvariantCulture, $"\\u{lone:x4}");
+                    ? result.Append(CultureInfo.InvariantCulture, $"\\x{lone & 0xff:x2}")
+                    : result.Append(CultureInfo.InvariantCulture, $"\\u{lone:x4}");
             }
         }
 

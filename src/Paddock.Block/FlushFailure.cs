@@ -6,7 +6,7 @@ namespace Paddock.Block;
 /// is opened again.
 /// </summary>
 /// <param name="name">The storage's name, for messages.</param>
-public sealed class FlushFailure(string name)
+internal sealed class FlushFailure(string name)
 {
     private BlockException? _first;
 

@@ -7,7 +7,7 @@ namespace Paddock.Block;
 /// <remarks>
 /// Requests may overlap in time and come from any thread. Every method completes synchronously when it can. Implementations may
 /// assume that bounds, alignment and read-only were checked: <see cref="CheckedDevice"/> is the outermost layer of every device that is
-/// given to a client. Decorators derive from <see cref="DelegatingDevice"/>. All failures are <see cref="BlockException"/>.
+/// used by a client. Decorators derive from <see cref="DelegatingDevice"/>. All failures are <see cref="BlockException"/>.
 /// </remarks>
 public interface IBlockDevice : IFlushState, IAsyncDisposable
 {
@@ -17,10 +17,10 @@ public interface IBlockDevice : IFlushState, IAsyncDisposable
     /// <summary>True when every changing request fails with <see cref="BlockError.ReadOnly"/>.</summary>
     bool IsReadOnly { get; }
 
-    /// <summary>What one request may ask for.</summary>
+    /// <summary>Limits of a single request.</summary>
     BlockLimits Limits { get; }
 
-    /// <summary>The image that supplies what this layer does not hold; null when this layer is the last.</summary>
+    /// <summary>The image that supplies data not held by this layer; null if this layer is the last.</summary>
     IBlockDevice? Backing { get; }
 
     /// <summary>The zones; null for a plain disk. The same object for as long as the device is open.</summary>
@@ -30,7 +30,8 @@ public interface IBlockDevice : IFlushState, IAsyncDisposable
     ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default);
 
     /// <summary>Writes <paramref name="data"/> from byte <paramref name="offset"/> on.</summary>
-    ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default);
+    ValueTask WriteAsync(
+        long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default);
 
     /// <summary>Makes a range read as zeroes.</summary>
     ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default);
@@ -45,7 +46,7 @@ public interface IBlockDevice : IFlushState, IAsyncDisposable
     ValueTask ResizeAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default);
 
     /// <summary>
-    /// What this layer alone knows of the bytes from <paramref name="offset"/> on: the longest run with equal facts that is cheap to find,
+    /// Status in this layer alone of the bytes from <paramref name="offset"/> on: the longest run with equal facts that is cheap to find,
     /// at most <paramref name="length"/> bytes. Without <see cref="BlockStatusFlags.Allocated"/> the backing image decides.
     /// </summary>
     ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default);

@@ -1,7 +1,7 @@
 namespace Paddock.Block;
 
 /// <summary>Requests that wait before a device and can still be cancelled there, as fault rules hold them.</summary>
-public interface IHeldRequests
+internal interface IHeldRequests
 {
     /// <summary>Raised when a request has begun to be held.</summary>
     event Action? Held;

@@ -1,11 +1,11 @@
 namespace Paddock.Block;
 
 /// <summary>
-/// What lies under an image: a growing array of bytes, such as a file. A simulated disk that loses what was not flushed can take its place.
+/// The storage of an image: a growing array of bytes, such as a file, or a simulated disk that loses unflushed data.
 /// </summary>
 /// <remarks>
 /// Any offset and length will do (a file opened for direct I/O bounces by itself). Requests may overlap in time and come from any thread.
-/// Reading past the end gives zeroes; writing past it grows the storage. All failures are <see cref="BlockException"/>.
+/// Reading past the end returns zeroes; writing past it grows the storage. All failures are <see cref="BlockException"/>.
 /// </remarks>
 public interface IStorage : IFlushState, IAsyncDisposable
 {
@@ -18,7 +18,7 @@ public interface IStorage : IFlushState, IAsyncDisposable
     /// <summary>True when opened for reading only.</summary>
     bool IsReadOnly { get; }
 
-    /// <summary>Bytes that the storage really takes ("disk size"); -1 where that is not known.</summary>
+    /// <summary>Bytes allocated by the storage ("disk size"); -1 if unknown.</summary>
     long AllocatedBytes { get; }
 
     /// <summary>The unit in which requests cost least: 1, or the logical block size of direct I/O.</summary>
@@ -39,21 +39,22 @@ public interface IStorage : IFlushState, IAsyncDisposable
     /// <summary>Frees the space of a range where the storage can; afterwards it reads as zeroes or as before.</summary>
     ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default);
 
-    /// <summary>Makes what was written before this call durable (fdatasync).</summary>
+    /// <summary>Makes all writes before this call durable (fdatasync).</summary>
     /// <remarks>
-    /// A storage that may have lost data in a failed flush fails every later flush with the same error (<see cref="FlushFailure"/>). One that
-    /// still holds what it could not write (a cache in memory, a fault injector) may succeed the next time.
+    /// A storage that may have lost data in a failed flush fails every later flush with the same error (<see cref="FlushFailure"/>). One
+    /// that still holds the unwritten data (a cache in memory, a fault injector) may succeed the next time.
     /// </remarks>
     ValueTask FlushAsync(CancellationToken cancellationToken = default);
 
     /// <summary>
-    /// Takes space for a range, so that later writes to it do not fail for want of it. What the range reads as stays; past the end it is zeroes.
+    /// Allocates space for a range, so that later writes to it do not fail with ENOSPC. The contents are kept; past the end they are
+    /// zeroes.
     /// </summary>
     /// <param name="offset">First byte.</param>
     /// <param name="length">Number of bytes.</param>
     /// <param name="grows">Whether the storage then reaches at least to the range's end.</param>
     /// <param name="cancellationToken">Ends it early.</param>
-    /// <returns>False where this storage cannot do that: then only writing takes the space.</returns>
+    /// <returns>False if this storage cannot: then only writing allocates the space.</returns>
     /// <exception cref="BlockException">No space is left.</exception>
     ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default);
 
@@ -67,9 +68,9 @@ public interface IStorage : IFlushState, IAsyncDisposable
     ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default);
 
     /// <summary>
-    /// Told before each step of the engine that has a name, so that a fault injector can fail just there. Names are those of QEMU's
+    /// Called before each named step of the engine, so that a fault injector can fail there. Names are those of QEMU's
     /// blkdebug (<c>l2_update</c>, <c>refblock_alloc</c>, ...).
     /// </summary>
-    /// <returns>A task that may be held back, to stop the engine at that step.</returns>
+    /// <returns>A task that may be delayed, to stop the engine at that step.</returns>
     ValueTask OnEventAsync(string eventName);
 }

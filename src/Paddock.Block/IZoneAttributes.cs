@@ -1,7 +1,7 @@
 namespace Paddock.Block;
 
 /// <summary>
-/// What a zoned device may keep for each zone beside its write pointer: a condition that wears the zone out, and the host's own bytes.
+/// Optional attributes of each zone beside its write pointer: a permanent condition, and bytes of the host.
 /// </summary>
 public interface IZoneAttributes
 {
@@ -22,7 +22,7 @@ public interface IZoneAttributes
     ValueTask<bool> ReadExtensionAsync(int zone, Memory<byte> buffer, CancellationToken cancellationToken = default);
 
     /// <summary>
-    /// Gives an EMPTY zone an extension and makes it CLOSED, which takes an active resource; a reset takes the extension away.
+    /// Sets the extension of an EMPTY zone and makes it CLOSED, which uses an active resource; a reset clears the extension.
     /// Anything but an EMPTY sequential zone: <see cref="ZoneError.InvalidTransition"/>, or <see cref="ZoneError.Conventional"/>.
     /// Durable when it completes.
     /// </summary>

@@ -1,7 +1,7 @@
 namespace Paddock.Block;
 
 /// <summary>
-/// Learns where an append will land before any data is written: whoever records that knows after a crash whether it was done.
+/// Observes the location of an append before any data is written: recorded, it tells after a crash whether the append was done.
 /// </summary>
 public interface IAppendObserver
 {
@@ -16,7 +16,7 @@ public interface IZones
     /// <summary>Geometry and limits.</summary>
     ZonedLimits Limits { get; }
 
-    /// <summary>What the device keeps for each zone beside its write pointer; null when it keeps nothing.</summary>
+    /// <summary>Further attributes of each zone; null if the device keeps none.</summary>
     IZoneAttributes? Attributes { get; }
 
     /// <summary>
@@ -37,11 +37,11 @@ public interface IZones
 
     /// <summary>Writes at the write pointer of the zone that starts at <paramref name="zoneStart"/>.</summary>
     /// <param name="zoneStart">The zone's first byte.</param>
-    /// <param name="data">What is written.</param>
+    /// <param name="data">Data to write.</param>
     /// <param name="flags">Whether it must be durable.</param>
-    /// <param name="observer">Learns the location before the write; a device that cannot know it in advance calls it never.</param>
+    /// <param name="observer">Receives the location before the write; never called by a device that does not know it in advance.</param>
     /// <param name="cancellationToken">Ends it early.</param>
-    /// <returns>The offset where the data landed.</returns>
+    /// <returns>Offset of the written data.</returns>
     ValueTask<long> AppendAsync(
         long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
         CancellationToken cancellationToken = default);

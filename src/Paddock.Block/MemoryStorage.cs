@@ -1,6 +1,6 @@
 namespace Paddock.Block;
 
-/// <summary>Storage in memory, in pages that come with the first write; nothing is durable and nothing fails.</summary>
+/// <summary>Storage in memory, in pages allocated by the first write; nothing is durable and nothing fails.</summary>
 /// <param name="name">Name for messages.</param>
 public sealed class MemoryStorage(string name = "memory") : IStorage
 {

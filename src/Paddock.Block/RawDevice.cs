@@ -9,7 +9,7 @@ public sealed class RawDevice : IBlockDevice
     private readonly long _hostStart;
 
     /// <param name="storage">The bytes; owned by the device.</param>
-    /// <param name="readOnly">True to take no changes, whatever the storage would take.</param>
+    /// <param name="readOnly">True to reject changes even if the storage accepts them.</param>
     /// <param name="hostStart">Where the storage's first byte lies in what is under it, for the block status.</param>
     public RawDevice(IStorage storage, bool readOnly = false, long hostStart = 0)
     {

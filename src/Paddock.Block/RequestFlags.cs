@@ -1,6 +1,6 @@
 namespace Paddock.Block;
 
-/// <summary>What a write asks for beside its data.</summary>
+/// <summary>Options of a write.</summary>
 [Flags]
 public enum WriteFlags
 {
@@ -11,7 +11,7 @@ public enum WriteFlags
     Fua = 1,
 }
 
-/// <summary>What a write-zeroes request allows.</summary>
+/// <summary>Options of a write-zeroes request.</summary>
 [Flags]
 public enum ZeroFlags
 {
@@ -31,7 +31,7 @@ public enum ZeroFlags
 /// <summary>How much storage a resize or a create reserves at once.</summary>
 public enum Preallocation
 {
-    /// <summary>None: storage comes with the first write.</summary>
+    /// <summary>None: storage is allocated by the first write.</summary>
     Off,
 
     /// <summary>The format's tables only.</summary>

@@ -3,7 +3,7 @@ using System.Text;
 namespace Paddock.Block;
 
 /// <summary>Reads files that hold secrets: keys for authentication, private keys for TLS. Every such file is read here.</summary>
-public static class SecretFile
+internal static class SecretFile
 {
     private const int MaxBytes = 1 << 20;
     private const UnixFileMode Others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute
@@ -22,7 +22,8 @@ public static class SecretFile
             if (!OperatingSystem.IsWindows() && File.GetUnixFileMode(file.SafeFileHandle) is var mode && (mode & Others) != 0)
             {
                 throw new IOException(
-                    $"'{path}' contains keys, but other users can access it (mode {Convert.ToString((int)mode, 8)}): restrict it with 'chmod 600'");
+                    $"'{path}' contains keys, but other users can access it (mode {Convert.ToString((int)mode, 8)}): restrict it with "
+                        + "'chmod 600'");
             }
 
             bytes = new byte[MaxBytes + 1];
@@ -30,9 +31,11 @@ public static class SecretFile
             return count <= MaxBytes ? Encoding.UTF8.GetString(bytes, 0, count)
                 : throw new IOException($"'{path}' is larger than {MaxBytes} bytes, the limit for key files");
         }
-        catch (Exception e) when (e is UnauthorizedAccessException or NotSupportedException or FileNotFoundException or DirectoryNotFoundException)
+        catch (Exception e) when (
+            e is UnauthorizedAccessException or NotSupportedException or FileNotFoundException or DirectoryNotFoundException)
         {
-            string why = e is UnauthorizedAccessException ? "Permission denied" : e is NotSupportedException ? e.Message : "No such file or directory";
+            string why = e is UnauthorizedAccessException ? "Permission denied" : e is NotSupportedException ? e.Message
+                : "No such file or directory";
             throw new IOException($"cannot read '{path}': {why}", e);
         }
         finally

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 namespace Paddock.Block;
 
 /// <summary>Addresses of Unix sockets by the bytes of their names (<see cref="ByteText"/>).</summary>
-public static class UnixAddress
+internal static class UnixAddress
 {
     private const int NameAt = sizeof(ushort);
 

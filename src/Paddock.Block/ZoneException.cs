@@ -1,6 +1,6 @@
 namespace Paddock.Block;
 
-/// <summary>Why a zoned device refused a request; a front end maps each to its own status.</summary>
+/// <summary>Reason for which a zoned device rejected a request; a front end maps each to its own status.</summary>
 public enum ZoneError
 {
     /// <summary>No error.</summary>
@@ -46,11 +46,11 @@ public enum ZoneError
     Sequential,
 }
 
-/// <summary>A zoned device refused a request; nothing has changed.</summary>
+/// <summary>A zoned device rejected a request; nothing has changed.</summary>
 public sealed class ZoneException : BlockException
 {
     /// <param name="reason">Why.</param>
-    /// <param name="zone">Index of the first zone that stands in the way.</param>
+    /// <param name="zone">Index of the first zone that prevents the request.</param>
     /// <param name="message">A phrase for people.</param>
     public ZoneException(ZoneError reason, int zone, string message)
         : base(ClassOf(reason), message)
@@ -62,7 +62,7 @@ public sealed class ZoneException : BlockException
     /// <summary>Why.</summary>
     public ZoneError Reason { get; }
 
-    /// <summary>Index of the first zone that stands in the way.</summary>
+    /// <summary>Index of the first zone that prevents the request.</summary>
     public int Zone { get; }
 
     private static BlockError ClassOf(ZoneError reason) => reason switch

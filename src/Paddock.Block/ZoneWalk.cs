@@ -2,7 +2,7 @@ using System.Buffers;
 
 namespace Paddock.Block;
 
-/// <summary>Work on zones that goes from one to the next.</summary>
+/// <summary>Iteration over zones.</summary>
 public static class ZoneWalk
 {
     private const int Batch = 512;
@@ -33,9 +33,10 @@ public static class ZoneWalk
         return filled == all.Length ? all : all[..filled];
     }
 
-    /// <summary>Finds zones by reports of all: for devices that know no better way.</summary>
+    /// <summary>Finds zones by reports of all: for devices without a faster way.</summary>
     public static async ValueTask<ZoneFindings> FindAsync(
-        IBlockDevice device, long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count, CancellationToken cancellationToken)
+        IBlockDevice device, long offset, ZoneConditionSet which, Memory<ZoneDescriptor> zones, bool count,
+        CancellationToken cancellationToken)
     {
         var batch = ArrayPool<ZoneDescriptor>.Shared.Rent(Batch);
         try

@@ -93,7 +93,9 @@ public enum ZoneAction
 /// <param name="Start">Where the zone starts.</param>
 /// <param name="Length">Its length (zone size; less for a smaller last zone).</param>
 /// <param name="Capacity">Writable bytes from the start.</param>
-/// <param name="WritePointer">Where the next write must start; for a FULL zone the end of the zone, for a conventional one its start.</param>
+/// <param name="WritePointer">
+/// Where the next write must start; for a FULL zone the end of the zone, for a conventional one its start.
+/// </param>
 /// <param name="Condition">Its condition.</param>
 /// <param name="Type">Its type.</param>
 public readonly record struct ZoneDescriptor(
@@ -110,7 +112,7 @@ public readonly record struct ZoneDescriptor(
 public readonly record struct ZonedLimits(
     long ZoneSize, long ZoneCapacity, int ZoneCount, int ConventionalZones, uint MaxOpenZones, uint MaxActiveZones, uint MaxAppendBytes);
 
-/// <summary>What a search for zones found.</summary>
+/// <summary>Result of a search for zones.</summary>
 /// <param name="Filled">Descriptors that were filled in.</param>
-/// <param name="Matching">Zones that match, those that did not fit included, where they were to be counted.</param>
+/// <param name="Matching">Zones that match, including those that did not fit, if counting was requested.</param>
 public readonly record struct ZoneFindings(int Filled, int Matching);

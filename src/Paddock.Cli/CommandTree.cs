@@ -70,7 +70,8 @@ public static class CommandTree
         ["demo"] = ["paddock demo"],
         ["completion"] = ["paddock completion bash > ~/.local/share/bash-completion/completions/paddock"],
         ["img"] = ["paddock img create -f qcow2 disk.qcow2 1G", "paddock img convert -O qcow2 disk.raw disk.qcow2", "paddock img --help"],
-        ["nbd"] = ["paddock nbd -k /run/disk.sock -t -e 4 disk.qcow2", "paddock nbd -b 127.0.0.1 -p 10809 -r disk.qcow2", "paddock nbd -L -b 127.0.0.1"],
+        ["nbd"] = ["paddock nbd -k /run/disk.sock -t -e 4 disk.qcow2", "paddock nbd -b 127.0.0.1 -p 10809 -r disk.qcow2",
+        "paddock nbd -L -b 127.0.0.1"],
         ["io"] = ["paddock io -c 'write -P 7 0 64k' -c 'zrp 0 4' disk.qcow2", "paddock io -c help"],
     };
 

@@ -21,5 +21,6 @@ internal static class CompatibleTools
         };
     }
 
-    private static Task<int> GuardAsync(string program, Func<ToolContext, Task<int>> tool) => ToolRun.GuardAsync(ToolContext.ForProcess(program), tool);
+    private static Task<int> GuardAsync(string program, Func<ToolContext, Task<int>> tool)
+        => ToolRun.GuardAsync(ToolContext.ForProcess(program), tool);
 }

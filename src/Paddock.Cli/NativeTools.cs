@@ -70,8 +70,9 @@ public static partial class NativeTools
         }
     }
 
-    // Registered before anything is opened: the parser's own handlers come only when the verb has begun, and a signal in between would end the
-    // process or be lost. A closed terminal (SIGHUP) is a stop too unless the verb has another use for it. A signal that is ignored (nohup) stays so.
+    // Registered before anything is opened: the parser's own handlers come only when the verb has begun, and a signal in between would end
+    // the process or be lost. A closed terminal (SIGHUP) is a stop too unless the verb has another use for it. A signal that is ignored
+    // (nohup) stays so.
     private static PosixSignalRegistration StopOn(PosixSignal signal, int code, NativeConsole console, CancellationTokenSource stop)
         => PosixSignalRegistration.Create(signal, context =>
         {
@@ -86,8 +87,10 @@ public static partial class NativeTools
     // QEMU's texts have sentences on lines of their own, and name a file once for each layer
     private static string OneLine(string message)
     {
-        string[] lines = message.ReplaceLineEndings("\n").Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-        string text = string.Join(' ', lines.Select((line, i) => i < lines.Length - 1 && char.IsLetterOrDigit(line[^1]) ? line + "." : line));
+        string[] lines = message.ReplaceLineEndings("\n")
+            .Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        string text = string.Join(
+            ' ', lines.Select((line, i) => i < lines.Length - 1 && char.IsLetterOrDigit(line[^1]) ? line + "." : line));
         return RepeatedName().Replace(text, "$1");
     }
 

@@ -44,7 +44,8 @@ internal static class ParseErrors
                 return null;
             }
 
-            if (token.Type == TokenType.Argument && token.Value is ['-', '-' or (>= 'A' and <= 'Z') or (>= 'a' and <= 'z'), ..] && !values.Contains(token))
+            if (token.Type == TokenType.Argument && token.Value is ['-', '-' or (>= 'A' and <= 'Z') or (>= 'a' and <= 'z'), ..]
+                && !values.Contains(token))
             {
                 return token.Value;
             }
@@ -69,7 +70,8 @@ internal static class ParseErrors
         }
 
         string[] names = [.. command.Subcommands.Select(c => c.Name)];
-        string hint = command is RootCommand && ImgCommands.Contains(token) ? $" (did you mean 'img {token}'?)" : Spelling.Hint(token, names);
+        string hint = command is RootCommand && ImgCommands.Contains(token) ? $" (did you mean 'img {token}'?)"
+            : Spelling.Hint(token, names);
         return $"unknown command '{token}'{hint}; expected one of {string.Join(", ", names)}; see '{path} --help'";
     }
 
@@ -81,7 +83,8 @@ internal static class ParseErrors
             return $"the command is missing; expected one of {string.Join(", ", command.Subcommands.Select(c => c.Name))}";
         }
 
-        if (parsed.CommandResult.Children.OfType<OptionResult>().FirstOrDefault(o => o.Tokens.Count < o.Option.Arity.MinimumNumberOfValues) is { } empty
+        if (parsed.CommandResult.Children.OfType<OptionResult>()
+            .FirstOrDefault(o => o.Tokens.Count < o.Option.Arity.MinimumNumberOfValues) is { } empty
             && !empty.Implicit)
         {
             return $"option {empty.Option.Name} requires a value";
@@ -90,7 +93,8 @@ internal static class ParseErrors
         string[] missing = [.. command.Arguments
             .Where(a => (parsed.GetResult(a)?.Tokens.Count ?? 0) < a.Arity.MinimumNumberOfValues).Select(a => a.Name)];
         return missing.Length > 0 ? $"missing {string.Join(" and ", missing)}"
-            : command.Options.FirstOrDefault(o => o.Required && parsed.GetResult(o) is null or { Implicit: true }) is { Required: true } option
+            : command.Options.FirstOrDefault(
+                o => o.Required && parsed.GetResult(o) is null or { Implicit: true }) is { Required: true } option
                 ? $"missing option {option.Name}"
             : null;
     }

@@ -31,7 +31,7 @@ public sealed class ToolContext
     public string? OutputFailure => Sink?.Failure;
 
     /// <summary>The stream under <see cref="Out"/>; null where it is a writer of its own.</summary>
-    public OutputStream? Sink { get; private init; }
+    internal OutputStream? Sink { get; private init; }
 
     /// <summary>A context on the process's own streams.</summary>
     public static ToolContext ForProcess(string program)
@@ -46,7 +46,8 @@ public sealed class ToolContext
             Program = program,
             Sink = sink,
             Out = TextWriter.Synchronized(new StreamWriter(sink, Utf8, 8192) { AutoFlush = false }),
-            Error = TextWriter.Synchronized(new StreamWriter(new OutputStream(error, "standard error", retries: true), Utf8, 1024) { AutoFlush = true }),
+            Error = TextWriter.Synchronized(
+                new StreamWriter(new OutputStream(error, "standard error", retries: true), Utf8, 1024) { AutoFlush = true }),
             In = new StreamReader(input, Utf8),
         };
     }

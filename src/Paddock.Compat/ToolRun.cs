@@ -47,7 +47,8 @@ public static class ToolRun
             return failure.Message;
         }
 
-        string where = variable(TraceVariable) is { Length: > 0 } ? "\n" + failure : $"; please report it with what {TraceVariable}=1 prints";
+        string where = variable(TraceVariable) is { Length: > 0 } ? "\n" + failure
+            : $"; please report it with what {TraceVariable}=1 prints";
         return failure is OutOfMemoryException ? "not enough memory" : $"internal error: {failure.Message.ReplaceLineEndings(" ")}{where}";
     }
 }

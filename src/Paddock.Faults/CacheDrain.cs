@@ -4,8 +4,8 @@ using Paddock.Block.Concurrency;
 namespace Paddock.Faults;
 
 /// <summary>
-/// Moves the contents of a volatile cache to the storage below: by a flush, because the cache is full, or, in a power cut, a random part of them.
-/// One drain runs at a time.
+/// Moves the contents of a volatile cache to the storage below: by a flush, because the cache is full, or, in a power cut, a random part of
+/// them. One drain runs at a time.
 /// </summary>
 /// <param name="below">The storage below.</param>
 /// <param name="cache">The contents.</param>
@@ -38,7 +38,9 @@ internal sealed class CacheDrain(IStorage below, SectorCache cache, long size)
         }
     }
 
-    /// <summary>If the storage below was full last time, tries again; the caller's data comes into the cache only if that succeeds.</summary>
+    /// <summary>
+    /// If the storage below was full last time, tries again; the caller's data comes into the cache only if that succeeds.
+    /// </summary>
     public ValueTask AwaitRoomAsync() => _overfull ? DrainOldestAsync() : ValueTask.CompletedTask;
 
     /// <summary>Writes the oldest blocks through if the cache holds more than its size.</summary>
@@ -96,7 +98,9 @@ internal sealed class CacheDrain(IStorage below, SectorCache cache, long size)
         }
     }
 
-    /// <summary>Lets a random part of the contents reach the storage below, in no order, and drops the rest. The power is cut already.</summary>
+    /// <summary>
+    /// Lets a random part of the contents reach the storage below, in no order, and drops the rest. The power is cut already.
+    /// </summary>
     /// <param name="keepPercent">How likely a sector survives, 0 to 100.</param>
     /// <param name="random">Chooses.</param>
     public async ValueTask DropAsync(int keepPercent, Random random)

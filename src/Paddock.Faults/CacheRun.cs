@@ -3,7 +3,9 @@ using static Paddock.Faults.CachedBlock;
 
 namespace Paddock.Faults;
 
-/// <summary>A copy of cached blocks on its way to the storage below: whole ones that lie side by side, or a single one with holes.</summary>
+/// <summary>
+/// A copy of cached blocks on its way to the storage below: whole ones that lie side by side, or a single one with holes.
+/// </summary>
 internal sealed class CacheRun
 {
     private const int MaxBlocks = 64;

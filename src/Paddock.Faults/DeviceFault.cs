@@ -4,7 +4,7 @@ namespace Paddock.Faults;
 
 /// <summary>Kinds of requests, as a filter of <see cref="DeviceFault"/>.</summary>
 [Flags]
-public enum DeviceOperations
+internal enum DeviceOperations
 {
     /// <summary>Nothing.</summary>
     None = 0,
@@ -50,7 +50,7 @@ public enum DeviceOperations
 }
 
 /// <summary>What a rule does to a matching request.</summary>
-public enum DeviceFaultAction
+internal enum DeviceFaultAction
 {
     /// <summary>Fails it, after the delay.</summary>
     Fail,
@@ -66,7 +66,7 @@ public enum DeviceFaultAction
 /// A fault rule. Of the requests that pass its filters, it matches the <see cref="Nth"/> and every <see cref="Every"/>-th after it,
 /// <see cref="Count"/> in all.
 /// </summary>
-public sealed record DeviceFault
+internal sealed record DeviceFault
 {
     /// <summary>Filter by kind.</summary>
     public DeviceOperations Operations { get; init; } = DeviceOperations.Any;
@@ -115,4 +115,4 @@ public sealed record DeviceFault
 /// <param name="Hits">Requests that matched.</param>
 /// <param name="Waiting">Requests currently held.</param>
 /// <param name="Spent">Whether it will match no more requests.</param>
-public sealed record DeviceFaultState(int Id, DeviceFault Fault, long Seen, long Hits, int Waiting, bool Spent);
+internal sealed record DeviceFaultState(int Id, DeviceFault Fault, long Seen, long Hits, int Waiting, bool Spent);

@@ -3,8 +3,10 @@ using Paddock.Block;
 namespace Paddock.Faults;
 
 /// <summary>Fault rules of one device, and the requests that they hold.</summary>
-/// <remarks>Without rules a request costs one volatile read. Rules count independently; the oldest that matches a request decides.</remarks>
-public sealed class DeviceFaults : IHeldRequests
+/// <remarks>
+/// Without rules a request costs one volatile read. Rules count independently; the oldest that matches a request decides.
+/// </remarks>
+internal sealed class DeviceFaults : IHeldRequests
 {
     /// <summary>Maximum number of rules; a spent rule is replaced by a new one.</summary>
     public const int MaxRules = 256;

@@ -10,7 +10,7 @@ namespace Paddock.Faults;
 /// <c>errno="5"</c> is one long, unknown key) and a value that is not quoted is empty. Errors are
 /// <see cref="BlockError.InvalidArgument"/> in QEMU's words.
 /// </remarks>
-public static class FaultConfig
+internal static class FaultConfig
 {
     /// <summary>The section whose rules fail requests.</summary>
     public const string InjectError = "inject-error";

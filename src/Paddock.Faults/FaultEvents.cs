@@ -4,7 +4,7 @@ using Paddock.Block;
 namespace Paddock.Faults;
 
 /// <summary>The names that <see cref="IStorage.OnEventAsync"/> is told: those of QEMU's blkdebug, and two of the zone table.</summary>
-public static class FaultEvents
+internal static class FaultEvents
 {
     /// <summary>Raised once, when a <see cref="FaultStorage"/> is made.</summary>
     public const string None = "none";

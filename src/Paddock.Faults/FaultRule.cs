@@ -4,7 +4,7 @@ namespace Paddock.Faults;
 
 /// <summary>Kinds of requests, as a filter.</summary>
 [Flags]
-public enum FaultIo
+internal enum FaultIo
 {
     /// <summary>None.</summary>
     None = 0,
@@ -32,7 +32,7 @@ public enum FaultIo
 }
 
 /// <summary>Something to do when a named event happens.</summary>
-public abstract record FaultRule
+internal abstract record FaultRule
 {
     /// <summary>The event that sets the rule off; one of <see cref="FaultEvents"/>.</summary>
     public required string Event { get; init; }
@@ -44,7 +44,7 @@ public abstract record FaultRule
 /// <summary>
 /// From its event on, fails each request that fits. Rules that an event sets off replace those that an earlier event did.
 /// </summary>
-public sealed record InjectErrorRule : FaultRule
+internal sealed record InjectErrorRule : FaultRule
 {
     /// <summary>The operating system's error number; 0 lets the request pass (a delay only).</summary>
     public int Errno { get; init; } = 5;
@@ -69,7 +69,7 @@ public sealed record InjectErrorRule : FaultRule
 }
 
 /// <summary>Goes to another state. The new state holds once all rules of the event are done.</summary>
-public sealed record SetStateRule : FaultRule
+internal sealed record SetStateRule : FaultRule
 {
     /// <summary>The state to go to.</summary>
     public int NewState { get; init; }

@@ -1,7 +1,7 @@
 namespace Paddock.Faults;
 
 /// <summary>Breakpoints: a request that comes to a named event stops there until it is resumed by the breakpoint's tag.</summary>
-public sealed partial class FaultStorage
+internal sealed partial class FaultStorage
 {
     private TaskCompletionSource _stopsChanged = new(TaskCreationOptions.RunContinuationsAsynchronously);
 

@@ -6,7 +6,7 @@ namespace Paddock.Faults;
 /// A storage that fails where it is told to, and can stop its user there: QEMU's blkdebug. Rules wait for named events, which the engine
 /// above tells through <see cref="OnEventAsync"/>; a rule whose event came fails the next request that fits.
 /// </summary>
-public sealed partial class FaultStorage : DelegatingStorage
+internal sealed partial class FaultStorage : DelegatingStorage
 {
     private const int SectorSize = 512;
 

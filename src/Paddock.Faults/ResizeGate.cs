@@ -25,30 +25,32 @@ internal sealed class ResizeGate
     public bool IsUnsettled => _unsettled;
 
     /// <summary>Changes the size with the gate closed.</summary>
-    /// <param name="device">The device.</param>
+    /// <param name="device">Returns the device.</param>
     /// <param name="sizeOf">Returns the new size for the current one; what it throws reaches the caller, and nothing is changed.</param>
-    /// <param name="objections">Each returns why a new size is impossible, or null.</param>
+    /// <param name="objections">Returns the handlers of which each returns why a new size is impossible, or null.</param>
     /// <param name="preallocation">What is reserved for the new part.</param>
     /// <param name="changed">Called when requests run again, if the size is another, even where the change failed after that.</param>
     /// <param name="cancellationToken">Ends it early.</param>
     /// <returns>The previous size.</returns>
+    /// <remarks>Device and objections are those of the time when the gate is closed: until then it may wait for another change.</remarks>
     public async ValueTask<long> ResizeAsync(
-        IBlockDevice device, Func<long, long> sizeOf, Func<long, string?>? objections, Preallocation preallocation, Action? changed,
-        CancellationToken cancellationToken)
+        Func<IBlockDevice> device, Func<long, long> sizeOf, Func<Func<long, string?>?> objections, Preallocation preallocation,
+        Action changed, CancellationToken cancellationToken)
     {
         bool isChanged = false;
         await Gate.CloseAsync();
         try
         {
-            long before = device.Length;
+            var current = device();
+            long before = current.Length;
             try
             {
-                await ResizeClosedAsync(device, sizeOf(before), objections, preallocation, cancellationToken);
+                await ResizeClosedAsync(current, sizeOf(before), objections(), preallocation, cancellationToken);
                 return before;
             }
             finally
             {
-                isChanged = device.Length != before;
+                isChanged = current.Length != before;
             }
         }
         finally
@@ -56,7 +58,7 @@ internal sealed class ResizeGate
             Gate.Open();
             if (isChanged)
             {
-                changed?.Invoke();
+                changed();
             }
         }
     }

@@ -4,8 +4,8 @@ using static Paddock.Faults.CachedBlock;
 namespace Paddock.Faults;
 
 /// <summary>
-/// The contents of a volatile cache: blocks of data, and ranges that wait to be zeroed. A sector is in a block, or in such a range, or in neither:
-/// then the storage below has it. It does no I/O. All calls are made under <see cref="Gate"/>, unless they say otherwise.
+/// The contents of a volatile cache: blocks of data, and ranges that wait to be zeroed. A sector is in a block, or in such a range, or in
+/// neither: then the storage below has it. It does no I/O. All calls are made under <see cref="Gate"/>, unless they say otherwise.
 /// </summary>
 internal sealed class SectorCache
 {
@@ -158,7 +158,9 @@ internal sealed class SectorCache
     /// <param name="offset">Where it goes.</param>
     /// <param name="data">The data; empty for zeroes.</param>
     /// <param name="length">Bytes of data or zeroes.</param>
-    /// <param name="edges">The first and the last sector of the range as the storage below has them; null if they have not been read.</param>
+    /// <param name="edges">
+    /// The first and the last sector of the range as the storage below has them; null if they have not been read.
+    /// </param>
     /// <param name="seen"><see cref="Drained"/> before the edges were read.</param>
     /// <returns>False if the edges are needed, or may have changed since they were read.</returns>
     public bool TryPut(long offset, ReadOnlySpan<byte> data, int length, byte[]? edges, long seen)
@@ -228,7 +230,9 @@ internal sealed class SectorCache
         }
     }
 
-    /// <summary>Copies whole blocks that lie side by side, or one block with holes, so that they can be written while the cache changes.</summary>
+    /// <summary>
+    /// Copies whole blocks that lie side by side, or one block with holes, so that they can be written while the cache changes.
+    /// </summary>
     /// <param name="order">Indexes of blocks, ascending.</param>
     /// <param name="from">The first one to copy.</param>
     /// <param name="run">Filled.</param>

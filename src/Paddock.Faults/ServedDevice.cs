@@ -11,7 +11,7 @@ namespace Paddock.Faults;
 /// A client's token ends the wait that a rule imposes, and goes no further: a request that has reached the device is completed.
 /// Without rules a request that the device completes at once costs no allocation and no lock.
 /// </remarks>
-public sealed class ServedDevice : DelegatingDevice
+internal sealed class ServedDevice : DelegatingDevice
 {
     private readonly ResizeGate _resizing = new();
     private readonly ServedZones? _zones;
@@ -159,7 +159,7 @@ public sealed class ServedDevice : DelegatingDevice
     /// It failed; a change of the size made before that stays, and <see cref="Resized"/> is raised.
     /// </exception>
     public ValueTask<long> ResizeAsync(Func<long, long> sizeOf, Preallocation preallocation, CancellationToken cancellationToken = default)
-        => _resizing.ResizeAsync(Inner, sizeOf, Resizing, preallocation, Resized, cancellationToken);
+        => _resizing.ResizeAsync(() => Inner, sizeOf, () => Resizing, preallocation, () => Resized?.Invoke(), cancellationToken);
 
     /// <summary>Completes when no change of the size is under way.</summary>
     public ValueTask SettledAsync() => _resizing.SettledAsync();

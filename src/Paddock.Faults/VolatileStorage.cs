@@ -7,11 +7,11 @@ namespace Paddock.Faults;
 /// it, whole or but for some of its sectors. Beyond its size the oldest blocks are written through, as a drive does when its cache is full.
 /// </summary>
 /// <remarks>
-/// The contents are in a <see cref="SectorCache"/>; a <see cref="CacheDrain"/> moves them below. Memory: the size, and the data of requests in
-/// flight. Space below is taken when data comes into the cache. Data that cannot be written below stays here: a flush that fails may succeed
-/// later.
+/// The contents are in a <see cref="SectorCache"/>; a <see cref="CacheDrain"/> moves them below. Memory: the size, and the data of requests
+/// in flight. Space below is taken when data comes into the cache. Data that cannot be written below stays here: a flush that fails may
+/// succeed later.
 /// </remarks>
-public sealed class VolatileStorage : IStorage
+internal sealed class VolatileStorage : IStorage
 {
     /// <summary>The smallest cache, in bytes.</summary>
     public const long MinSize = 64 << 10;
@@ -192,7 +192,8 @@ public sealed class VolatileStorage : IStorage
     public ValueTask FlushAsync(CancellationToken cancellationToken = default) => _drain.FlushAsync(cancellationToken);
 
     /// <summary>
-    /// Cuts the power. From now on every request fails; of the data that was not flushed a part survives below, in no order, as on a real drive.
+    /// Cuts the power. From now on every request fails; of the data that was not flushed a part survives below, in no order, as on a real
+    /// drive.
     /// </summary>
     /// <param name="keepPercent">How likely a sector survives, 0 to 100.</param>
     /// <param name="seed">Of the choice.</param>

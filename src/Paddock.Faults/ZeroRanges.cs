@@ -62,7 +62,9 @@ internal sealed class ZeroRanges
         }
     }
 
-    /// <summary>Whether a byte lies in a range, and the run from there on, to <paramref name="end"/> at most, of which the same holds.</summary>
+    /// <summary>
+    /// Whether a byte lies in a range, and the run from there on, to <paramref name="end"/> at most, of which the same holds.
+    /// </summary>
     public (bool Inside, long End) Locate(long position, long end)
     {
         int at = FirstBehind(position);

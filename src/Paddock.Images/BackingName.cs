@@ -1,7 +1,7 @@
 namespace Paddock.Images;
 
 /// <summary>Backing file names as they stand in an image.</summary>
-public static class BackingName
+internal static class BackingName
 {
     /// <summary>The name to open: a relative one is relative to the folder of the overlay.</summary>
     public static string Resolve(string name, string overlay)

@@ -8,7 +8,7 @@ namespace Paddock.Images;
 /// <param name="HostOffset">Where the bytes lie in that layer's file.</param>
 /// <param name="Depth">How many layers down that layer is.</param>
 /// <param name="Layer">The layer.</param>
-public readonly record struct ChainStatus(long Length, BlockStatusFlags Flags, long HostOffset, int Depth, ImageNode Layer)
+internal readonly record struct ChainStatus(long Length, BlockStatusFlags Flags, long HostOffset, int Depth, ImageNode Layer)
 {
     /// <summary>Whether some layer decides.</summary>
     public bool IsPresent => (Flags & BlockStatusFlags.Allocated) != 0;
@@ -22,7 +22,9 @@ public readonly record struct ChainStatus(long Length, BlockStatusFlags Flags, l
     /// <summary>Asks the chain for the run at an offset.</summary>
     public static ValueTask<ChainStatus> QueryAsync(ImageNode top, long offset, long length) => QueryAsync(top, offset, length, false);
 
-    /// <summary>The same; behind a shorter backing image's end the zeroes are those of the layer above it, which has them not allocated.</summary>
+    /// <summary>
+    /// The same; behind a shorter backing image's end the zeroes are those of the layer above it, which has them not allocated.
+    /// </summary>
     public static ValueTask<ChainStatus> QueryLayersAsync(ImageNode top, long offset, long length) => QueryAsync(top, offset, length, true);
 
     private static async ValueTask<ChainStatus> QueryAsync(ImageNode top, long offset, long length, bool endsAbove)

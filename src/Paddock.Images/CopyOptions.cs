@@ -11,26 +11,28 @@ public sealed record CopyOptions
     /// <summary>Bytes to copy; null: up to the source's end.</summary>
     public long? Length { get; init; }
 
-    /// <summary>Shortest run of zeroes, in data that was read, that is not written as data; 0: all is written as data, zeroes too.</summary>
+    /// <summary>
+    /// Shortest run of zeroes, in data that was read, that is not written as data; 0: all is written as data, zeroes too.
+    /// </summary>
     public int SparseBytes { get; init; } = 4096;
 
     /// <summary>The target reads as zeroes: what is zero in the source need not be written.</summary>
-    public bool TargetIsZero { get; init; }
+    internal bool TargetIsZero { get; init; }
 
     /// <summary>Leave out what the source's own layer does not hold: the target's backing image supplies it.</summary>
-    public bool TopLayerOnly { get; init; }
+    internal bool TopLayerOnly { get; init; }
 
     /// <summary>From here on the target's backing image supplies nothing but zeroes; used with <see cref="TopLayerOnly"/>.</summary>
-    public long BackingLength { get; init; } = long.MaxValue;
+    internal long BackingLength { get; init; } = long.MaxValue;
 
     /// <summary>Whether data is stored compressed; for copies into a new qcow2 image without zones.</summary>
     public bool Compressed { get; init; }
 
     /// <summary>Writes one compressed unit; null: data is stored as it is.</summary>
-    public Func<long, ReadOnlyMemory<byte>, CancellationToken, ValueTask>? WriteCompressed { get; init; }
+    internal Func<long, ReadOnlyMemory<byte>, CancellationToken, ValueTask>? WriteCompressed { get; init; }
 
     /// <summary>Bytes in a compressed unit.</summary>
-    public int CompressedUnit { get; init; }
+    internal int CompressedUnit { get; init; }
 
     /// <summary>Requests under way at once.</summary>
     public int Parallel { get; init; } = 8;
@@ -48,17 +50,18 @@ public sealed record CopyOptions
     public Action<string>? Warn { get; init; }
 
     /// <summary>Called with the bytes copied so far and the bytes to copy: data only, holes take no time.</summary>
-    public Action<long, long>? Progress { get; init; }
+    internal Action<long, long>? Progress { get; init; }
 
     /// <summary>The clock of the rate limit.</summary>
-    public TimeProvider Time { get; init; } = TimeProvider.System;
+    internal TimeProvider Time { get; init; } = TimeProvider.System;
 }
 
 /// <summary>A copy ended at a request that failed.</summary>
 /// <param name="isRead">Whether it was a read from the source.</param>
 /// <param name="offset">The request's offset.</param>
 /// <param name="failure">What the device reported.</param>
-public sealed class CopyException(bool isRead, long offset, BlockException failure) : BlockException(failure.Error, failure.Message, failure)
+public sealed class CopyException(bool isRead, long offset, BlockException failure)
+    : BlockException(failure.Error, failure.Message, failure)
 {
     /// <summary>Whether the source failed, and not the target.</summary>
     public bool IsRead { get; } = isRead;

@@ -37,7 +37,8 @@ public class Disk : DelegatingDevice
     /// <param name="cancellationToken">Stops the opening.</param>
     /// <returns>The disk; a <see cref="Qcow2Disk"/> for a qcow2 image.</returns>
     /// <exception cref="BlockException">The disk cannot be opened; <see cref="BlockException.Error"/> says why: not found, busy (locked by
-    /// another process), not permitted (its backing file, see <see cref="DiskOptions.Backing"/>), not supported, corrupt and so on.</exception>
+    /// another process), not permitted (its backing file, see <see cref="DiskOptions.Backing"/>), not supported, corrupt and so
+    /// on.</exception>
     public static Task<Disk> OpenAsync(string name, DiskOptions? options = null, CancellationToken cancellationToken = default)
         => DiskOpening.OpenAsync(name, options ?? new DiskOptions(), cancellationToken);
 

@@ -53,7 +53,7 @@ public static class DiskCopy
         ArgumentNullException.ThrowIfNull(source);
         options ??= new CopyOptions();
         bool existed = FileIdentity.IsTaken(path);
-        var target = await DiskCreation.CreateRawAsync(path, LengthOf(source, options), overwrite, cancellationToken);
+        var target = await DiskCreation.CreateRawAsync(path, CheckedLengthOf(source, options), overwrite, cancellationToken);
         await FillAsync(source, target, existed, options with { TargetIsZero = true }, progress, cancellationToken);
     }
 
@@ -76,7 +76,7 @@ public static class DiskCopy
     {
         ArgumentNullException.ThrowIfNull(source);
         options ??= new CopyOptions();
-        create = (create ?? new Qcow2CreateOptions { Zoned = ZonesOf(source) }) with { Size = LengthOf(source, options) };
+        create = (create ?? new Qcow2CreateOptions { Zoned = ZonesOf(source) }) with { Size = CheckedLengthOf(source, options) };
         bool existed = FileIdentity.IsTaken(path);
         var target = (Qcow2Disk)await DiskCreation.CreateQcow2Async(path, create, overwrite, cancellationToken);
         options = options with { TargetIsZero = create.BackingFile is null && create.Preallocation == Preallocation.Off };
@@ -91,7 +91,7 @@ public static class DiskCopy
     /// <summary>Copies one disk to another; the caller flushes.</summary>
     /// <exception cref="CopyException">A request failed.</exception>
     /// <exception cref="BlockException">The copy is not possible.</exception>
-    public static async ValueTask RunAsync(
+    internal static async ValueTask RunAsync(
         IBlockDevice source, IBlockDevice target, CopyOptions options, CancellationToken cancellationToken = default)
     {
         long length = LengthOf(source, options);
@@ -145,6 +145,13 @@ public static class DiskCopy
     }
 
     private static long LengthOf(IBlockDevice source, CopyOptions options) => options.Length ?? (source.Length - options.Start);
+
+    // before a file that exists is touched
+    private static long CheckedLengthOf(IBlockDevice source, CopyOptions options)
+        => LengthOf(source, options) is >= 0 and var length && options.Start >= 0
+            ? length
+            : throw new BlockException(
+                BlockError.InvalidArgument, $"a part from {options.Start} on is not in a disk of {source.Length} bytes");
 
     private static ZonedCreateOptions? ZonesOf(IBlockDevice source)
         => source.Zones is not { Limits: var limits } ? null : new ZonedCreateOptions

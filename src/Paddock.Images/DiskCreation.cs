@@ -5,7 +5,9 @@ using Paddock.Qcow2;
 
 namespace Paddock.Images;
 
-/// <summary>Creates image files for the library. A file that exists is not touched before everything that can be rejected has been.</summary>
+/// <summary>
+/// Creates image files for the library. A file that exists is not touched before everything that can be rejected has been.
+/// </summary>
 internal static class DiskCreation
 {
     /// <summary>Creates a qcow2 image and opens it; its lock is held from the beginning.</summary>
@@ -28,6 +30,8 @@ internal static class DiskCreation
     public static Task<Disk> CreateRawAsync(string path, long size, bool overwrite, CancellationToken cancellationToken)
         => CreateAsync(path, overwrite, new DiskOptions { Format = FormatProbe.Raw }, async file =>
         {
+            // a size that is too large fails here, with the old contents in place
+            await file.SetLengthAsync(size, cancellationToken: cancellationToken);
             await file.SetLengthAsync(0, cancellationToken: cancellationToken);
             await file.SetLengthAsync(size, cancellationToken: cancellationToken);
         }, cancellationToken);
@@ -39,7 +43,8 @@ internal static class DiskCreation
         bool existed = FileIdentity.IsTaken(path);
         if (existed && !overwrite)
         {
-            throw new BlockException(BlockError.AlreadyExists, $"'{path}' exists already: choose another name, or overwrite it") { Errno = 17 };
+            throw new BlockException(
+                BlockError.AlreadyExists, $"'{path}' exists already: choose another name, or overwrite it") { Errno = 17 };
         }
 
         var file = DiskOpening.OpenFile(new FileOpenOptions { Path = path, Create = true, Lock = ImageLock.Write });

@@ -5,7 +5,9 @@ using Paddock.Posix;
 
 namespace Paddock.Images;
 
-/// <summary>Opens disks for the library: names are plain paths or remote disks, and every failure is a <see cref="BlockException"/>.</summary>
+/// <summary>
+/// Opens disks for the library: names are plain paths or remote disks, and every failure is a <see cref="BlockException"/>.
+/// </summary>
 internal static class DiskOpening
 {
     /// <summary>Opens a disk by a path or the name of a remote disk.</summary>

@@ -15,7 +15,9 @@ public sealed record DiskOptions
     /// </remarks>
     public string? Format { get; init; }
 
-    /// <summary>Which backing files images may name (default: none). A name in an image of unknown origin may be that of any file.</summary>
+    /// <summary>
+    /// Which backing files images may name (default: none). A name in an image of unknown origin may be that of any file.
+    /// </summary>
     public BackingPolicy Backing { get; init; } = BackingPolicy.None;
 
     /// <summary>Whether the file is read even while another process has it open for writing. Requires <see cref="ReadOnly"/>.</summary>

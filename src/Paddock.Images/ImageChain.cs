@@ -20,15 +20,19 @@ public enum BackingPolicy
 /// <summary>One image with its backing files while they are opened: what they may name, and how much they may take together.</summary>
 /// <param name="policy">Which backing files they may name.</param>
 /// <param name="option">Name of the option that sets the policy, for messages.</param>
-public sealed class ImageChain(BackingPolicy policy, string option = "--backing")
+internal sealed class ImageChain(BackingPolicy policy, string option = "--backing")
 {
     /// <summary>Most images over each other.</summary>
     public const int MaxDepth = 64;
 
-    /// <summary>Most bytes of L1, refcount and snapshot tables of all images together: the L1 and refcount tables of one image may have 40 MiB.</summary>
+    /// <summary>
+    /// Most bytes of L1, refcount and snapshot tables of all images together: the L1 and refcount tables of one image may have 40 MiB.
+    /// </summary>
     public const long MaxTableBytes = 128 << 20;
 
-    /// <summary>Memory for cached L2 tables of the first image; the ones below get less, and together not more than 6 times as much.</summary>
+    /// <summary>
+    /// Memory for cached L2 tables of the first image; the ones below get less, and together not more than 6 times as much.
+    /// </summary>
     private const long L2CacheBytes = 32 << 20, MinL2CacheBytes = 1 << 20;
 
     private readonly HashSet<string> _files = [];

@@ -7,7 +7,7 @@ using Paddock.Qcow2;
 namespace Paddock.Images;
 
 /// <summary>One opened image with what lies under it: a node of the graph that a tool works on.</summary>
-public sealed class ImageNode : IAsyncDisposable
+internal sealed class ImageNode : IAsyncDisposable
 {
     /// <summary>The format's name: <c>qcow2</c>, <c>raw</c>.</summary>
     public required string Driver { get; init; }
@@ -36,13 +36,17 @@ public sealed class ImageNode : IAsyncDisposable
     /// <summary>Bytes of a disk layer's cluster; 0 where it has none.</summary>
     public int ClusterSize => Qcow2?.Info.ClusterSize ?? 0;
 
-    /// <summary>Whether the format was only guessed to be raw and the disk is writable: changes that would make the guess another are refused.</summary>
+    /// <summary>
+    /// Whether the format was only guessed to be raw and the disk is writable: changes that would make the guess another are refused.
+    /// </summary>
     public bool IsGuess { get; init; }
 
     /// <summary>Closes the image; an image closes its backing image itself.</summary>
     public ValueTask DisposeAsync() => Device.DisposeAsync();
 
-    /// <summary>Does work on the image, then closes it. When the work fails, its failure is reported, not one of closing after it.</summary>
+    /// <summary>
+    /// Does work on the image, then closes it. When the work fails, its failure is reported, not one of closing after it.
+    /// </summary>
     public async ValueTask UseAsync(Func<ValueTask> work)
     {
         try
@@ -68,7 +72,7 @@ public sealed class ImageNode : IAsyncDisposable
 }
 
 /// <summary>How a tool opens an image.</summary>
-public sealed record OpenSettings
+internal sealed record OpenSettings
 {
     /// <summary>Take no changes.</summary>
     public bool ReadOnly { get; init; } = true;
@@ -100,7 +104,9 @@ public sealed record OpenSettings
     /// <summary>Objects that options may name, as <c>--object</c> has them.</summary>
     public IReadOnlyList<string> Objects { get; init; } = [];
 
-    /// <summary>Puts something over the bytes of the image's own file, such as a counter; null: nothing. Backing images go without.</summary>
+    /// <summary>
+    /// Puts something over the bytes of the image's own file, such as a counter; null: nothing. Backing images go without.
+    /// </summary>
     public Func<IStorage, IStorage>? Over { get; init; }
 
     /// <summary>How long a qcow2 image's freed clusters keep their space (<see cref="Qcow2OpenOptions.KeepFreedSpace"/>).</summary>
@@ -121,9 +127,14 @@ public sealed record OpenSettings
     /// <summary>The chain that the image belongs to; null: it begins one.</summary>
     public ImageChain? Chain { get; init; }
 
-    /// <summary>Decides whether the file that the name leads to may be opened. Null: the user typed the name; else it stands in an image.</summary>
+    /// <summary>
+    /// Decides whether the file that the name leads to may be opened. Null: the user typed the name; else it stands in an image.
+    /// </summary>
     public Action<FileFacts>? Admit { get; init; }
 
-    /// <summary>Whether <see cref="Options"/> stand in an image (in a <c>json:</c> name), so that they are trusted no more than names that stand there.</summary>
+    /// <summary>
+    /// Whether <see cref="Options"/> stand in an image (in a <c>json:</c> name), so that they are trusted no more than names that stand
+    /// there.
+    /// </summary>
     public bool AreOptionsStored { get; init; }
 }

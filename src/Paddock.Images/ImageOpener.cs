@@ -9,9 +9,11 @@ using Paddock.Qcow2;
 namespace Paddock.Images;
 
 /// <summary>Builds the graph of an image from a file name, a <c>json:</c> name or an option list.</summary>
-public sealed class ImageOpener
+internal sealed class ImageOpener
 {
-    /// <summary>Past the page cache and without flushes: <c>cache.direct=on,cache.no-flush=on</c>, which has no name for <c>-t</c>.</summary>
+    /// <summary>
+    /// Past the page cache and without flushes: <c>cache.direct=on,cache.no-flush=on</c>, which has no name for <c>-t</c>.
+    /// </summary>
     public const string DirectUnsafe = "cache.direct,cache.no-flush";
 
     private const string Null = "null-co";
@@ -207,7 +209,8 @@ public sealed class ImageOpener
                 _messages.GuessedRaw(name ?? path);
             }
 
-            string protocol = storage switch { NullStorage => Null, NbdStorage => NbdNode.Driver, FaultStorage => BlkdebugNode.Driver, _ => "file" };
+            string protocol = storage switch { NullStorage => Null, NbdStorage => NbdNode.Driver, FaultStorage => BlkdebugNode.Driver,
+                _ => "file" };
             if (settings.Over is { } over && protocol == "file")
             {
                 storage = over(storage);
@@ -220,7 +223,8 @@ public sealed class ImageOpener
 
             var node = driver == "qcow2"
                 ? await OpenQcow2Async(path, storage, settings, options, depth)
-                : OpenRaw(path, storage, settings, options, driver is Null or NbdNode.Driver or BlkdebugNode.Driver ? driver : "raw", protocol, isGuess);
+                : OpenRaw(path, storage, settings, options, driver is Null or NbdNode.Driver or BlkdebugNode.Driver ? driver
+                : "raw", protocol, isGuess);
             node.Faults = faults;
             return node;
         }
@@ -282,7 +286,8 @@ public sealed class ImageOpener
 
         if (file.Take("filename") is not string named)
         {
-            throw new ToolException(isGiven ? "The 'file' block driver requires a file name" : "A block device must be specified for \"file\"");
+            throw new ToolException(
+                isGiven ? "The 'file' block driver requires a file name" : "A block device must be specified for \"file\"");
         }
 
         return file.InOrder.FirstOrDefault().Key is { } unknown
@@ -374,7 +379,8 @@ public sealed class ImageOpener
     }
 
     private static IBlockDevice Cached(IBlockDevice device, OpenSettings settings)
-        => !settings.ReadOnly && IsWriteThrough(settings.Cache) ? CheckedDevice.Wrap(new CacheDevice(CheckedDevice.Unwrap(device))) : device;
+        => !settings.ReadOnly && IsWriteThrough(settings.Cache) ? CheckedDevice.Wrap(new CacheDevice(CheckedDevice.Unwrap(device)))
+            : device;
 
     private async ValueTask<ImageNode> OpenQcow2Async(string path, IStorage storage, OpenSettings settings, QDict options, int depth)
     {
@@ -427,7 +433,8 @@ public sealed class ImageOpener
             _messages.Warn("Use of \"backing\": \"\" is deprecated; use \"backing\": null instead");
         }
 
-        return node is null or "" ? true : throw new ToolException($"Could not open backing file: Cannot find device='{node}' nor node-name='{node}'");
+        return node is null or "" ? true
+            : throw new ToolException($"Could not open backing file: Cannot find device='{node}' nor node-name='{node}'");
     }
 
     /// <summary>Opens the backing image that an overlay names, relative to the overlay.</summary>
@@ -442,7 +449,8 @@ public sealed class ImageOpener
             {
                 return await OpenStoredAsync(name, format, overlayStorage);
             }
-            catch (BlockException e) when (name.StartsWith("json:", StringComparison.Ordinal) || EscapedText.Escape(name + format) != name + format)
+            catch (BlockException e) when (
+                name.StartsWith("json:", StringComparison.Ordinal) || EscapedText.Escape(name + format) != name + format)
             {
                 // a part of the name is in the message, and must not make lines of its own there
                 throw new BlockException(e.Error, EscapedText.Escape(e.Message), e) { Errno = e.Errno };
@@ -470,7 +478,8 @@ public sealed class ImageOpener
             };
             try
             {
-                Opened = await opener.OpenNodeAsync(isReplaced ? null : BackingName.Resolve(name, overlayStorage.Name), settings, depth + 1);
+                Opened = await opener.OpenNodeAsync(
+                    isReplaced ? null : BackingName.Resolve(name, overlayStorage.Name), settings, depth + 1);
                 return Opened.Device;
             }
             catch (ToolException e)

@@ -1,7 +1,7 @@
 namespace Paddock.Images;
 
 /// <summary>Exit codes of the native commands; `check` uses those of qemu-img.</summary>
-public static class NativeExit
+internal static class NativeExit
 {
     /// <summary>Success.</summary>
     public const int Success = 0;

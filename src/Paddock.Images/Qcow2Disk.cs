@@ -37,7 +37,8 @@ public sealed class Qcow2Disk : Disk
         options ??= new DiskOptions();
         return options.Format is null or "qcow2"
             ? (Qcow2Disk)await DiskOpening.OpenFileAsync(path, options with { Format = "qcow2" }, cancellationToken)
-            : throw new ArgumentException($"format '{options.Format}': expected qcow2; Disk.OpenAsync opens other formats", nameof(options));
+            : throw new ArgumentException(
+                $"format '{options.Format}': expected qcow2; Disk.OpenAsync opens other formats", nameof(options));
     }
 
     /// <summary>Creates a qcow2 image file and opens it for reading and writing.</summary>

@@ -4,7 +4,7 @@ using Paddock.Qcow2;
 namespace Paddock.Images;
 
 /// <summary>A qcow2 overlay in memory that takes every change of a session and is dropped at its end.</summary>
-public static class ScratchOverlay
+internal static class ScratchOverlay
 {
     /// <summary>Puts an overlay on an image that is open for reading.</summary>
     /// <param name="below">The image; owned by the result.</param>

@@ -4,7 +4,7 @@ namespace Paddock.Images;
 /// <param name="message">What follows <c>PROGRAM: </c>; may have several lines; empty to print nothing.</param>
 /// <param name="exitCode">The process's exit code.</param>
 /// <param name="inner">The cause; null: there is no other.</param>
-public class ToolException(string message, int exitCode = 1, Exception? inner = null) : Exception(message, inner)
+internal class ToolException(string message, int exitCode = 1, Exception? inner = null) : Exception(message, inner)
 {
     /// <summary>The process's exit code.</summary>
     public int ExitCode { get; } = exitCode;
@@ -13,7 +13,7 @@ public class ToolException(string message, int exitCode = 1, Exception? inner = 
 /// <summary>The command line itself is wrong: the message is followed by a pointer to the help.</summary>
 /// <param name="message">What is wrong.</param>
 /// <param name="isFromGetOpt">True when the message names the command as getopt does (<c>qemu-img create: ...</c>).</param>
-public sealed class UsageException(string message, bool isFromGetOpt = false) : ToolException(message)
+internal sealed class UsageException(string message, bool isFromGetOpt = false) : ToolException(message)
 {
     /// <summary>True when the message names the command as getopt does.</summary>
     public bool IsFromGetOpt { get; } = isFromGetOpt;

@@ -7,12 +7,12 @@ using Paddock.Nbd.Wire;
 namespace Paddock.Nbd;
 
 /// <summary>
-/// A disk at an NBD server. Requests longer than the server takes go in parts; what the server cannot do is done without it where that is
-/// possible. After a lost connection requests are asked again on a new one, as <see cref="NbdTarget.ReconnectDelay"/> says.
+/// A disk at an NBD server. Requests above the server's limit are split; commands that the server lacks are emulated where that is
+/// possible. After a lost connection requests are resent on a new one, subject to <see cref="NbdTarget.ReconnectDelay"/>.
 /// </summary>
 public sealed class NbdClient : IBlockDevice
 {
-    // the longest range of one request without a payload, where lengths have 32 bits; a multiple of any block size
+    // longest range of a request without a payload if lengths have 32 bits; a multiple of any block size
     private const long MaxCompactRange = 1L << 30;
 
     private static readonly byte[] Zeroes = new byte[1 << 20];
@@ -24,7 +24,7 @@ public sealed class NbdClient : IBlockDevice
     private volatile ClientConnection _connection;
     private long _length;
 
-    // the smallest size that a server may come back with: less while it is asked for less, as the answer may be lost
+    // smallest valid size after a reconnect; lower during a shrink, whose reply may be lost
     private long _least;
     private int _failures;
     private bool _disposed;
@@ -44,16 +44,16 @@ public sealed class NbdClient : IBlockDevice
         _flushFailure = new FlushFailure(target.ToString());
     }
 
-    /// <summary>Where it is.</summary>
+    /// <summary>Address of the export.</summary>
     public NbdTarget Target => _target;
 
-    /// <summary>What the server said of it.</summary>
+    /// <summary>Export information from the server.</summary>
     public NbdExportInfo Info => _info;
 
     /// <inheritdoc/>
     public long Length => Volatile.Read(ref _length);
 
-    /// <summary>Whether the server lets clients change the size.</summary>
+    /// <summary>Whether the server offers the RESIZE extension.</summary>
     public bool CanResize => Can(TransmissionFlags.SendResize) && !IsReadOnly;
 
     /// <inheritdoc/>
@@ -68,16 +68,16 @@ public sealed class NbdClient : IBlockDevice
     /// <inheritdoc/>
     public IZones? Zones => null;
 
-    /// <summary>Connects.</summary>
-    /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>
+    /// <summary>Connects to an export.</summary>
+    /// <exception cref="BlockException">The server cannot be reached, or rejects the client.</exception>
     public static async ValueTask<NbdClient> ConnectAsync(NbdTarget target, CancellationToken cancellationToken = default)
         => new(target, await ClientConnecting.OpenAsync(target, target.OpenTimeout, cancellationToken));
 
     /// <inheritdoc/>
     public void ThrowIfFlushFailed() => _flushFailure.ThrowIfFailed();
 
-    /// <summary>Asks a server what it has.</summary>
-    /// <exception cref="BlockException">The server cannot be reached, or does not tell.</exception>
+    /// <summary>Lists the exports of a server.</summary>
+    /// <exception cref="BlockException">The server cannot be reached, or rejects the request.</exception>
     public static async Task<IReadOnlyList<NbdExportInfo>> ListAsync(NbdTarget target)
         => await Task.Run(() => ClientConnection.List(target));
 
@@ -93,7 +93,8 @@ public sealed class NbdClient : IBlockDevice
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
         => data.Length == 0 ? default
             : data.Length <= _info.MaximumPayload && ((flags & WriteFlags.Fua) == 0 || Can(TransmissionFlags.SendFua))
-                ? AskAsync(new NbdRequest(Fua((flags & WriteFlags.Fua) != 0), NbdCommand.Write, 0, (ulong)offset, (ulong)data.Length), default, data)
+                ? AskAsync(new NbdRequest(Fua((flags & WriteFlags.Fua) != 0), NbdCommand.Write, 0, (ulong)offset, (ulong)data.Length),
+                default, data)
                 : WriteLongAsync(offset, data, flags);
 
     /// <inheritdoc/>
@@ -138,8 +139,8 @@ public sealed class NbdClient : IBlockDevice
 
     /// <inheritdoc/>
     /// <remarks>
-    /// A flush that the server failed, or that follows a reconnect with acknowledged writes in between, fails, and so does every later one: what
-    /// the server lost is not there to be flushed again. NBD has no way to tell whether the same server, with the same cache, came back.
+    /// A flush fails, as does every later one, if the server failed it or the connection was lost after acknowledged writes: the server may
+    /// have lost them. NBD has no way to detect whether the same server, with the same cache, is on the new connection.
     /// </remarks>
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
@@ -148,7 +149,7 @@ public sealed class NbdClient : IBlockDevice
             return;
         }
 
-        // one at a time: a second must not report success while the first finds out that writes may be lost
+        // one at a time: a second must not succeed while the first detects that writes may be lost
         await _flushing.AcquireAsync();
         try
         {
@@ -159,10 +160,11 @@ public sealed class NbdClient : IBlockDevice
             if (_beingFlushed != 0 && _beingFlushed != flushed)
             {
                 throw _flushFailure.Record(new BlockException(
-                    BlockError.Io, "the connection was lost, and with it perhaps writes that the server had acknowledged and no flush had followed"));
+                    BlockError.Io,
+                    "the connection was lost, and with it perhaps writes that the server had acknowledged and no flush had followed"));
             }
 
-            // after success, never before: a flush that fails leaves the note
+            // only after success: a failed flush must keep it
             _beingFlushed = 0;
         }
         finally
@@ -172,7 +174,7 @@ public sealed class NbdClient : IBlockDevice
     }
 
     /// <inheritdoc/>
-    /// <remarks>By the experimental RESIZE extension, where the server offers it: a multiple of 512 and of the server's smallest block.</remarks>
+    /// <remarks>Uses the experimental RESIZE extension; the size is a multiple of 512 and of the server's minimum block.</remarks>
     public async ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
     {
@@ -196,7 +198,7 @@ public sealed class NbdClient : IBlockDevice
         }
         catch (BlockException e) when (e.Errno != 0)
         {
-            // an answer of the server: it is as it was
+            // the server replied, so the size is unchanged
             Volatile.Write(ref _least, before);
             throw;
         }
@@ -215,7 +217,7 @@ public sealed class NbdClient : IBlockDevice
             return new BlockStatus(length, BlockStatusFlags.Data | Here | end, offset);
         }
 
-        // a server that knows no smaller unit than its block must be asked in its blocks
+        // requests must be aligned to the server's minimum block
         long unit = _info.MinimumBlock, from = offset / unit * unit;
         long most = _info.Form == HeaderForm.Extended ? long.MaxValue : MaxCompactRange;
         ulong asked = (ulong)Math.Min(Math.Min((offset + length - from + unit - 1) / unit * unit, Length - from), most);
@@ -287,7 +289,7 @@ public sealed class NbdClient : IBlockDevice
         }
     }
 
-    // gives the number of the connection whose server flushed
+    // returns the number of the connection that was flushed
     private async ValueTask<int> AskFlushAsync()
     {
         for (var connection = _connection; ;)
@@ -303,7 +305,7 @@ public sealed class NbdClient : IBlockDevice
             }
             catch (BlockException e) when (e.Errno is not (0 or (int)NbdError.Shutdown))
             {
-                // the server has tried and failed; one that shuts down has not tried
+                // the server tried and failed; one that is shutting down has not tried
                 throw _flushFailure.Record(e);
             }
         }
@@ -324,7 +326,7 @@ public sealed class NbdClient : IBlockDevice
         }
     }
 
-    // one caller connects, the others wait and use what it found
+    // one caller connects; the others wait and use its connection
     private async ValueTask<ClientConnection> ReconnectAsync(ClientConnection lost, ConnectionLostException why)
     {
         int failures = Volatile.Read(ref _failures);
@@ -333,7 +335,7 @@ public sealed class NbdClient : IBlockDevice
         {
             if (_failures != failures)
             {
-                // somebody waited in vain for all of us
+                // the caller that reconnected has failed for all
                 throw new BlockException(BlockError.Io, why.Message, why);
             }
 
@@ -355,12 +357,12 @@ public sealed class NbdClient : IBlockDevice
                 throw new BlockException(BlockError.Io, "the NBD server came back with another export");
             }
 
-            // it may have grown meanwhile
+            // the export may have grown in the meantime
             Volatile.Write(ref _length, found.Info.Size);
             Volatile.Write(ref _least, found.Info.Size);
             await Task.Run(_connection.Dispose);
 
-            // not that of the caller's connection plus one: there may have been others since
+            // based on the current connection, not on the caller's, which may be older
             found.Number = _connection.Number + 1;
             return _connection = found;
         }

@@ -6,24 +6,24 @@ using Paddock.Block.Concurrency;
 namespace Paddock.Nbd;
 
 /// <summary>
-/// A disk at an NBD server for requests of any offset and length, whatever the server's smallest block is: parts of blocks are read, changed
-/// and written back. A size that is not whole sectors is rounded up; the missing bytes read as zeroes and take nothing else.
+/// A disk at an NBD server for requests of any offset and length, for any minimum block of the server: partial blocks are read, changed and
+/// written back. A size that is not in whole sectors is rounded up; the padding reads as zeroes and accepts only zeroes.
 /// </summary>
 /// <param name="client">The connection; owned.</param>
 public sealed class NbdDisk(NbdClient client) : DelegatingDevice(client)
 {
     private const int SectorSize = 512;
 
-    // a request that is not aligned goes as one up to this; longer ones as an aligned middle and two ends
+    // longest unaligned request that is sent as one; a longer one is split into an aligned middle and two ends
     private const int MergeLimit = 1 << 20;
 
     private readonly int _block = client.Limits.RequestAlignment;
 
-    // in blocks: who changes a part of a block keeps everybody else from writing it meanwhile
+    // in blocks: a partial write locks the whole block
     private readonly RangeLock _blocks = new();
 
     /// <summary>Connects to the disk of a server; requests to it are checked (<see cref="CheckedDevice"/>).</summary>
-    /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>
+    /// <exception cref="BlockException">The server cannot be reached, or rejects the client.</exception>
     public static async ValueTask<IBlockDevice> OpenAsync(NbdTarget target, CancellationToken cancellationToken = default)
         => CheckedDevice.Wrap(new NbdDisk(await NbdClient.ConnectAsync(target, cancellationToken)));
 
@@ -38,7 +38,8 @@ public sealed class NbdDisk(NbdClient client) : DelegatingDevice(client)
 
     /// <inheritdoc/>
     public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
-        => IsWhole(offset, buffer.Length) ? client.ReadAsync(offset, buffer, cancellationToken) : ReadPartsAsync(offset, buffer, cancellationToken);
+        => IsWhole(offset, buffer.Length) ? client.ReadAsync(offset, buffer, cancellationToken)
+            : ReadPartsAsync(offset, buffer, cancellationToken);
 
     /// <inheritdoc/>
     public override ValueTask WriteAsync(
@@ -53,7 +54,7 @@ public sealed class NbdDisk(NbdClient client) : DelegatingDevice(client)
             ? client.WriteZeroesAsync(offset, length, flags, cancellationToken) : ZeroLockedAsync(offset, length, flags, cancellationToken);
 
     /// <inheritdoc/>
-    /// <remarks>A hint: parts of blocks stay as they are.</remarks>
+    /// <remarks>A hint: partial blocks are not discarded.</remarks>
     public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
         long from = (offset + _block - 1) & -(long)_block, end = Math.Min(offset + length, client.Length) & -(long)_block;
@@ -70,7 +71,7 @@ public sealed class NbdDisk(NbdClient client) : DelegatingDevice(client)
 
     private bool IsWhole(long offset, long length) => ((offset | length) & (_block - 1)) == 0 && offset + length <= client.Length;
 
-    // how much of a request lies before the end of the export
+    // length of the part of a request before the end of the export
     private long Inside(long offset, long length) => Math.Clamp(client.Length - offset, 0, length);
 
     private async ValueTask ReadPartsAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
@@ -112,7 +113,8 @@ public sealed class NbdDisk(NbdClient client) : DelegatingDevice(client)
         if (data.Span[inside..].ContainsAnyExcept((byte)0))
         {
             throw new BlockException(
-                BlockError.NoSpace, $"offset {offset}, length {data.Length}: data behind the end of the NBD export of {client.Length} bytes");
+                BlockError.NoSpace,
+                $"offset {offset}, length {data.Length}: data behind the end of the NBD export of {client.Length} bytes");
         }
 
         data = data[..inside];
@@ -141,7 +143,7 @@ public sealed class NbdDisk(NbdClient client) : DelegatingDevice(client)
         }
     }
 
-    // the blocks are held by the caller
+    // the caller holds the lock of the blocks
     private async ValueTask WritePartsAsync(long offset, ReadOnlyMemory<byte> data, WriteFlags flags, CancellationToken cancellationToken)
     {
         while (data.Length > 0)
@@ -169,7 +171,7 @@ public sealed class NbdDisk(NbdClient client) : DelegatingDevice(client)
             return;
         }
 
-        // the whole blocks first: where the server refuses them (a fast zero, say), nothing has changed
+        // whole blocks first: if the server rejects them (a fast zero, for example), nothing has changed
         long from = (offset + _block - 1) & -(long)_block, end = (offset + length) & -(long)_block;
         long first = offset / _block, last = (offset + length - 1) / _block;
         bool isWhole = IsWhole(offset, length);
@@ -198,8 +200,9 @@ public sealed class NbdDisk(NbdClient client) : DelegatingDevice(client)
         }
     }
 
-    // reads the blocks around a part, changes the part and writes them back; no data: zeroes
-    private async ValueTask MergeAsync(long offset, ReadOnlyMemory<byte> data, int count, WriteFlags flags, CancellationToken cancellationToken)
+    // reads the blocks that contain a part, changes it and writes them back; no data: zeroes
+    private async ValueTask MergeAsync(
+        long offset, ReadOnlyMemory<byte> data, int count, WriteFlags flags, CancellationToken cancellationToken)
     {
         var (from, whole) = Around(offset, count);
         byte[] rented = ArrayPool<byte>.Shared.Rent(whole);
@@ -224,7 +227,7 @@ public sealed class NbdDisk(NbdClient client) : DelegatingDevice(client)
         }
     }
 
-    // how much of a request goes next: all of it when it is short, else up to the first whole block, the whole blocks, the rest
+    // length of the next part of a request: all of it if short, else up to the first whole block, the whole blocks, the rest
     private int Step(long offset, int length)
     {
         int mask = _block - 1, before = (int)(-offset & mask);

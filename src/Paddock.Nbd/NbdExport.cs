@@ -4,34 +4,34 @@ using Paddock.Serving;
 
 namespace Paddock.Nbd;
 
-/// <summary>A disk under a name.</summary>
+/// <summary>A named disk of a server.</summary>
 public sealed class NbdExport
 {
     private const uint PreferredBlock = 4096;
 
-    /// <summary>The name by which clients ask for it; empty for the default one.</summary>
+    /// <summary>Export name; empty for the default export.</summary>
     public required string Name { get; init; }
 
     /// <summary>The disk, guarded by <see cref="CheckedDevice"/>; not owned.</summary>
     public required IBlockDevice Device { get; init; }
 
-    /// <summary>A text for people.</summary>
+    /// <summary>Human-readable description.</summary>
     public string Description { get; init; } = "";
 
-    /// <summary>Take no changes, whatever the disk would take.</summary>
+    /// <summary>Whether the export is read-only even if the disk is writable.</summary>
     public bool ReadOnly { get; init; }
 
     /// <summary>
-    /// Offer the experimental RESIZE extension where the export can be written: clients may change its size, and so make what stores it grow. The
-    /// device must take that while requests run (as <c>ServedDevice</c> does).
+    /// Whether to offer the experimental RESIZE extension on a writable export: clients can change its size, and so grow its storage. The
+    /// device must support a resize while requests run (as <c>ServedDevice</c> does).
     /// </summary>
     public bool OffersResize { get; init; }
 
-    /// <summary>Offer the context <c>qemu:allocation-depth</c> too: how many layers down the image is that holds the bytes.</summary>
+    /// <summary>Whether to offer the context <c>qemu:allocation-depth</c>: the depth of the layer that holds the bytes.</summary>
     public bool AllocationDepth { get; init; }
 
-    /// <summary>The requests of its clients.</summary>
-    public RequestCounters Statistics { get; init; } = new();
+    /// <summary>Request counters.</summary>
+    internal RequestCounters Statistics { get; init; } = new();
 
     internal bool IsReadOnly => ReadOnly || Device.IsReadOnly;
 
@@ -45,11 +45,11 @@ public sealed class NbdExport
         }
     }
 
-    /// <summary>The names of its contexts; the place of each is its number on the wire.</summary>
+    /// <summary>Names of its contexts; the index of each is its number on the wire.</summary>
     internal IEnumerable<string> Contexts
         => AllocationDepth ? [MetaContexts.Allocation, MetaContexts.Depth] : [MetaContexts.Allocation];
 
-    /// <summary>What it can do, for a client that agreed on a form of replies.</summary>
+    /// <summary>Transmission flags for a client with the given form of replies.</summary>
     internal TransmissionFlags FlagsFor(HeaderForm form, bool multiConn)
     {
         var flags = TransmissionFlags.HasFlags | TransmissionFlags.SendFlush | TransmissionFlags.SendFua | TransmissionFlags.SendCache;

@@ -2,16 +2,16 @@ using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd;
 
-/// <summary>What a server says of an export.</summary>
-/// <param name="Name">Its name.</param>
-/// <param name="Description">A text for people; empty when there is none.</param>
-/// <param name="Size">Bytes.</param>
-/// <param name="Flags">The transmission flags as they came.</param>
-/// <param name="MinimumBlock">Offsets and lengths are multiples of it.</param>
-/// <param name="PreferredBlock">The size that costs least; 0 when the server does not say.</param>
-/// <param name="MaximumPayload">The longest read or write.</param>
-/// <param name="Headers">The form of requests: 0 simple, 1 structured replies, 2 extended headers.</param>
-/// <param name="Contexts">The contexts for block status.</param>
+/// <summary>Export information from a server.</summary>
+/// <param name="Name">Export name.</param>
+/// <param name="Description">Human-readable description; empty if there is none.</param>
+/// <param name="Size">Size in bytes.</param>
+/// <param name="Flags">Transmission flags as received.</param>
+/// <param name="MinimumBlock">Minimum block size; offsets and lengths are multiples of it.</param>
+/// <param name="PreferredBlock">Preferred block size; 0 if the server does not report one.</param>
+/// <param name="MaximumPayload">Maximum length of a read or write.</param>
+/// <param name="Headers">Form of requests and replies: 0 simple, 1 structured replies, 2 extended headers.</param>
+/// <param name="Contexts">Metadata contexts for block status.</param>
 public sealed record NbdExportInfo(
     string Name, string Description, long Size, ushort Flags, uint MinimumBlock, uint PreferredBlock, uint MaximumPayload, int Headers,
     IReadOnlyList<string> Contexts)

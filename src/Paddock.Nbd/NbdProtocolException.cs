@@ -1,11 +1,11 @@
 namespace Paddock.Nbd;
 
-/// <summary>The other side sent what the protocol does not allow; the connection is of no further use.</summary>
-public sealed class NbdProtocolException : IOException
+/// <summary>The peer violated the protocol; the connection cannot be used further.</summary>
+internal sealed class NbdProtocolException : IOException
 {
-    /// <param name="structure">The structure that was being read.</param>
-    /// <param name="offset">Where in it.</param>
-    /// <param name="what">What is wrong there.</param>
+    /// <param name="structure">Name of the structure being parsed.</param>
+    /// <param name="offset">Offset in the structure, in bytes.</param>
+    /// <param name="what">Description of the error.</param>
     public NbdProtocolException(string structure, long offset, string what)
         : base($"NBD {structure}, byte {offset}: {what}")
     {
@@ -13,10 +13,10 @@ public sealed class NbdProtocolException : IOException
         Offset = offset;
     }
 
-    /// <summary>The structure that was being read.</summary>
+    /// <summary>Name of the structure being parsed.</summary>
     public string Structure { get; }
 
-    /// <summary>Where in it, in bytes.</summary>
+    /// <summary>Offset in the structure, in bytes.</summary>
     public long Offset { get; }
 
     internal static void Expect(string structure, int offset, ulong wanted, ulong found)

@@ -8,7 +8,7 @@ using Paddock.Serving;
 namespace Paddock.Nbd;
 
 /// <summary>
-/// Serves disks over NBD on any listening sockets. Devices are not owned: whoever made them closes them after <see cref="StopAsync"/>.
+/// Serves disks over NBD on any number of listening sockets. Devices are not owned: the caller disposes them after <see cref="StopAsync"/>.
 /// </summary>
 public sealed class NbdServer : IAsyncDisposable
 {
@@ -18,8 +18,8 @@ public sealed class NbdServer : IAsyncDisposable
     private readonly Reception<Socket, ServerConnection> _reception;
     private long _refused;
 
-    /// <param name="options">How to serve.</param>
-    /// <param name="exports">What to serve; no name twice.</param>
+    /// <param name="options">Server options.</param>
+    /// <param name="exports">Exports, with distinct names.</param>
     public NbdServer(NbdServerOptions options, params IEnumerable<NbdExport> exports)
     {
         if (options.Tls != TlsMode.Off && options.Credentials?.Certificate is null)
@@ -42,45 +42,45 @@ public sealed class NbdServer : IAsyncDisposable
         }
     }
 
-    /// <summary>Told after a client left, with how many are left.</summary>
+    /// <summary>Raised after a client disconnects, with the number of remaining clients.</summary>
     public event Action<int>? ClientLeft;
 
-    /// <summary>Clients at this moment.</summary>
+    /// <summary>Number of current connections.</summary>
     public int Connections => _reception.Count;
 
-    /// <summary>Clients that were taken.</summary>
+    /// <summary>Number of accepted connections.</summary>
     public long Accepted => _reception.Accepted;
 
-    /// <summary>Connections that ended because the client broke the protocol, failed TLS, or took too long, or that found no memory.</summary>
+    /// <summary>Number of connections ended by a protocol violation, a TLS failure, a timeout or a lack of memory.</summary>
     public long Refused => Interlocked.Read(ref _refused);
 
     internal NbdServerOptions Options { get; }
 
     internal IReadOnlyDictionary<string, NbdExport> Exports => _exports;
 
-    /// <summary>The certificates for clients from now on; may be changed while the server runs, where there are some.</summary>
+    /// <summary>Credentials for later clients; can be replaced while the server runs, if it has any.</summary>
     public TlsCredentials? Credentials { get; set; }
 
-    /// <summary>How long successful requests took so far.</summary>
-    public LatencyTable Latencies => LatencyLedger.Sum();
+    /// <summary>Latencies of successful requests.</summary>
+    internal LatencyTable Latencies => LatencyLedger.Sum();
 
     internal LatencyLedger LatencyLedger { get; } = new();
 
     internal SlabPool Pool { get; }
 
-    /// <summary>Takes clients from a listener from now on.</summary>
-    /// <param name="listener">A bound socket that listens; owned.</param>
+    /// <summary>Starts accepting clients from a listener.</summary>
+    /// <param name="listener">A listening socket; owned.</param>
     public void Listen(Socket listener) => _reception.Listen(listener, listener.AcceptAsync);
 
-    /// <summary>Serves one client whose connection is there already.</summary>
+    /// <summary>Serves one client on an existing connection.</summary>
     /// <param name="connection">A connected socket; owned.</param>
     public void Accept(Socket connection) => _reception.Take(connection);
 
     /// <summary>
-    /// Takes no more clients and no more requests, answers those under way, hangs up, and flushes every export that can be written.
+    /// Stops accepting clients and requests, completes requests in flight, disconnects, and flushes every writable export.
     /// </summary>
-    /// <param name="limit">How long it may take before the rest are cut off; <see cref="NbdServerOptions.DrainLimit"/> unless given.</param>
-    /// <exception cref="BlockException">An export could not be flushed: the first of them. The others are flushed all the same.</exception>
+    /// <param name="limit">Time until remaining connections are dropped (default <see cref="NbdServerOptions.DrainLimit"/>).</param>
+    /// <exception cref="BlockException">An export could not be flushed; the first failure is thrown after all have been tried.</exception>
     public async Task StopAsync(TimeSpan? limit = null)
     {
         await _reception.StopAsync(limit ?? Options.DrainLimit);
@@ -93,7 +93,7 @@ public sealed class NbdServer : IAsyncDisposable
             }
             catch (Exception e)
             {
-                // whatever a device throws must not keep the next one from being flushed
+                // an exception of one device must not prevent the flush of the next
                 failure ??= ExceptionDispatchInfo.Capture(e);
             }
         }
@@ -101,13 +101,13 @@ public sealed class NbdServer : IAsyncDisposable
         failure?.Throw();
     }
 
-    /// <summary>Ends every connection at once, as a power cut would; clients may come back.</summary>
+    /// <summary>Drops every connection immediately, as a power cut would; clients may reconnect.</summary>
     public void DropConnections() => _reception.AbortAll();
 
-    /// <summary>Takes clients, or hangs up on those who come.</summary>
+    /// <summary>Accepts new clients, or disconnects them at once.</summary>
     public void Admit(bool clients) => _reception.Admits = clients;
 
-    /// <summary>Waits until all clients are gone, and what they began is done; no longer than the limit.</summary>
+    /// <summary>Waits until all clients have disconnected and their requests have completed, at most until the limit.</summary>
     public Task GoneAsync(TimeSpan limit) => _reception.GoneAsync(limit);
 
     /// <inheritdoc/>

@@ -6,58 +6,58 @@ namespace Paddock.Nbd;
 /// <summary>Whether clients go through TLS.</summary>
 public enum TlsMode
 {
-    /// <summary>Never.</summary>
+    /// <summary>TLS is disabled.</summary>
     Off,
 
-    /// <summary>Those that ask for it.</summary>
+    /// <summary>TLS is optional for clients.</summary>
     Allowed,
 
-    /// <summary>All: nothing is told to a client before.</summary>
+    /// <summary>TLS is required before any other option.</summary>
     Required,
 }
 
-/// <summary>How a server serves.</summary>
+/// <summary>Options of an NBD server.</summary>
 public sealed record NbdServerOptions
 {
-    /// <summary>Connections at a time, at least 1; further clients wait to be taken. Each has a thread of its own.</summary>
+    /// <summary>Maximum number of connections, at least 1; further clients wait. Each connection has a thread of its own.</summary>
     public int MaxConnections { get; init; } = 64;
 
-    /// <summary>How long a client may take from its connection to its first request.</summary>
+    /// <summary>Time limit from the connection to the first request.</summary>
     public TimeSpan HandshakeLimit { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>After how much silence a client with nothing under way is taken for dead; zero: never.</summary>
+    /// <summary>Idle time after which a client with nothing in flight is disconnected; zero: never.</summary>
     public TimeSpan IdleLimit { get; init; }
 
     /// <summary>
-    /// After how much silence a client with nothing under way may be hung up on, when all connections are taken and another client waits; zero:
-    /// never. One that has presented a certificate never is.
+    /// Idle time after which a client with nothing in flight may be disconnected if the connection limit is reached and another client
+    /// waits; zero: never. A client that has presented a certificate is never disconnected.
     /// </summary>
     public TimeSpan IdleEviction { get; init; }
 
-    /// <summary>Memory for requests and replies, where several servers share it; null for one without a limit.</summary>
-    public SlabPool? Buffers { get; init; }
+    /// <summary>Memory for requests and replies, if shared by several servers; null for memory of its own without a limit.</summary>
+    internal SlabPool? Buffers { get; init; }
 
-    /// <summary>How long a stop waits for requests that are under way before it drops their connections.</summary>
+    /// <summary>How long a stop waits for requests in flight before it drops their connections.</summary>
     public TimeSpan DrainLimit { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Whether one client may use several connections: what one flushes is durable for all.</summary>
+    /// <summary>Whether a client may use several connections: a flush on one covers the writes of all.</summary>
     public bool MultiConn { get; init; } = true;
 
     /// <summary>Whether clients go through TLS.</summary>
     public TlsMode Tls { get; init; }
 
-    /// <summary>The certificates; needed unless <see cref="Tls"/> is off.</summary>
+    /// <summary>Credentials; required unless <see cref="Tls"/> is off.</summary>
     public TlsCredentials? Credentials { get; init; }
 
-    /// <summary>Called when a client is hung up on so that another gets its connection.</summary>
-    public Action? Evicted { get; init; }
+    /// <summary>Called when a client is disconnected to free its slot for another.</summary>
+    internal Action? Evicted { get; init; }
 
-    /// <summary>Takes a line for people about each client that came, left or was refused.</summary>
+    /// <summary>Receives a log line for each client that connects, disconnects or is rejected.</summary>
     public Action<string>? Log { get; init; }
 
-    /// <summary>The newest form of replies that is offered: tests have a client fall back.</summary>
+    /// <summary>Newest form of replies to offer; for tests of a client's fallback.</summary>
     internal Wire.HeaderForm Newest { get; init; } = Wire.HeaderForm.Extended;
 
-    /// <summary>The clock.</summary>
+    /// <summary>Clock.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
 }

@@ -6,7 +6,7 @@ namespace Paddock.Nvme;
 /// <summary>Diffie-Hellman groups of DH-HMAC-CHAP, by their identifiers (NVMe base 2.0, 8.13.5.2; RFC 7919, appendix A).</summary>
 public enum DhChapGroup : byte
 {
-    /// <summary>None: whoever learns a key later can tell whether it was used in an exchange that was recorded.</summary>
+    /// <summary>None: a key that leaks later can be checked against recorded exchanges.</summary>
     Null = 0,
 
     /// <summary>2048 bits.</summary>
@@ -25,7 +25,7 @@ public enum DhChapGroup : byte
     Ffdhe8192 = 5,
 }
 
-/// <summary>What is known of a group.</summary>
+/// <summary>Parameters of a group.</summary>
 internal static class DhChapGroups
 {
     /// <summary>The prime and the generator; null for the NULL group.</summary>

@@ -15,10 +15,10 @@ public enum DhChapHash : byte
     Sha512 = 3,
 }
 
-/// <summary>What can be done with a hash.</summary>
+/// <summary>Operations of a hash.</summary>
 internal static class DhChapHashes
 {
-    /// <summary>Bytes of the longest.</summary>
+    /// <summary>Bytes of the longest hash.</summary>
     public const int MaxLength = SHA512.HashSizeInBytes;
 
     /// <summary>Bytes of the hash.</summary>
@@ -29,7 +29,7 @@ internal static class DhChapHashes
         _ => SHA512.HashSizeInBytes,
     };
 
-    /// <summary>The hash as .NET knows it.</summary>
+    /// <summary>The .NET name of the hash.</summary>
     public static HashAlgorithmName Algorithm(this DhChapHash hash) => hash switch
     {
         DhChapHash.Sha256 => HashAlgorithmName.SHA256,

@@ -5,8 +5,8 @@ using System.Text;
 namespace Paddock.Nvme;
 
 /// <summary>
-/// A key as `nvme gen-dhchap-key` writes it: <c>DHHC-1:HH:base64:</c>, where HH is 00 or the hash by which the key is bound to its owner's name,
-/// and the base64 is that of the key and of its CRC-32, little-endian (NVMe base 2.0, 8.13.5.8).
+/// A key as `nvme gen-dhchap-key` writes it: <c>DHHC-1:HH:base64:</c>, where HH is 00 or the hash by which the key is bound to its owner's
+/// name, and the base64 is that of the key and of its CRC-32, little-endian (NVMe base 2.0, 8.13.5.8).
 /// </summary>
 public sealed class DhChapKey
 {
@@ -68,7 +68,7 @@ public sealed class DhChapKey
 
     /// <summary>A new key.</summary>
     /// <param name="length">Bytes: 32, 48 or 64.</param>
-    /// <param name="hash">The hash that is to bind it to a name; null: none.</param>
+    /// <param name="hash">Hash that binds the key to a name; null for none.</param>
     /// <param name="nqn">With a hash, a name to bind the random key to before it is written; null: it is written as it is.</param>
     public static DhChapKey Generate(int length, DhChapHash? hash, string? nqn)
     {
@@ -84,7 +84,7 @@ public sealed class DhChapKey
         return $"{Prefix}{(int)(_hash ?? 0):00}:{Convert.ToBase64String(bytes)}:";
     }
 
-    /// <summary>Says nothing of the secret.</summary>
+    /// <summary>Does not reveal the secret.</summary>
     public override string ToString() => $"a key of {Length} bytes";
 
     /// <summary>The key as its owner uses it: transformed for the name of the owner if the key requires it.</summary>
@@ -92,7 +92,7 @@ public sealed class DhChapKey
         ? CryptographicOperations.HmacData(hash.Algorithm(), _secret, Encoding.UTF8.GetBytes(nqn + "NVMe-over-Fabrics"))
         : _secret;
 
-    // CRC-32 of IEEE 802.3; a key is too short for a table to be worth it
+    // CRC-32 of IEEE 802.3; keys are too short to justify a table
     private static uint Crc32(ReadOnlySpan<byte> bytes)
     {
         uint crc = ~0u;

@@ -5,19 +5,19 @@ namespace Paddock.Nvme;
 /// <param name="Controller">Proves the controller to the host; null: it cannot.</param>
 public sealed record DhChapKeys(DhChapKey Host, DhChapKey? Controller);
 
-/// <summary>Which hosts have keys, and what may be agreed with them. It does not change: a subsystem is given another one.</summary>
+/// <summary>Keys of the hosts, and the permitted hashes and groups. Immutable: to change it, assign another to the subsystem.</summary>
 public sealed class DhChapPolicy
 {
     /// <summary>The keys of each host, by its qualified name.</summary>
     public IReadOnlyDictionary<string, DhChapKeys> Hosts { get; init; } = new Dictionary<string, DhChapKeys>();
 
-    /// <summary>The keys of every other host; null: other hosts may not in.</summary>
+    /// <summary>Keys of every other host; null to reject other hosts.</summary>
     public DhChapKeys? Others { get; init; }
 
-    /// <summary>The hashes that may be agreed: the first one that the host offers is taken.</summary>
+    /// <summary>Permitted hashes: the first one offered by the host is used.</summary>
     public IReadOnlyList<DhChapHash> Hashes { get; init; } = DefaultHashes;
 
-    /// <summary>The groups that may be agreed: the first one that the host offers is taken.</summary>
+    /// <summary>Permitted groups: the first one offered by the host is used.</summary>
     public IReadOnlyList<DhChapGroup> Groups { get; init; } = DefaultGroups;
 
     /// <summary>All hashes, the longest first.</summary>
@@ -27,6 +27,6 @@ public sealed class DhChapPolicy
     public static IReadOnlyList<DhChapGroup> DefaultGroups { get; } =
         [DhChapGroup.Ffdhe3072, DhChapGroup.Ffdhe4096, DhChapGroup.Ffdhe6144, DhChapGroup.Ffdhe8192, DhChapGroup.Ffdhe2048];
 
-    /// <summary>The keys of a host; null: it may not in.</summary>
+    /// <summary>Keys of a host; null if the host is rejected.</summary>
     public DhChapKeys? Find(string host) => Hosts.GetValueOrDefault(host) ?? Others;
 }

@@ -15,8 +15,8 @@ public sealed class NvmeNamespace
     /// <param name="id">Its identifier, from 1 on.</param>
     /// <param name="device">The disk, with bounds and alignment checked; all zones of a zoned one are sequential.</param>
     /// <param name="blockSize">Bytes of a logical block: 512 or 4096.</param>
-    /// <param name="name">What the namespace is called where people read of it.</param>
-    /// <exception cref="ArgumentException">The device does not fit a namespace; the message says why.</exception>
+    /// <param name="name">Name for messages and statistics.</param>
+    /// <exception cref="ArgumentException">The device cannot be a namespace; the message gives the reason.</exception>
     public NvmeNamespace(uint id, IBlockDevice device, int blockSize, string name)
     {
         Zones = device.Zones;
@@ -50,17 +50,17 @@ public sealed class NvmeNamespace
     /// <summary>The zones of the disk; null for a plain one.</summary>
     public IZones? Zones { get; }
 
-    /// <summary>What people call it.</summary>
+    /// <summary>Name for messages and statistics.</summary>
     public string Name { get; }
 
-    /// <summary>The commands that hosts ran on it. Write Zeroes counts the bytes of its range.</summary>
-    public RequestCounters Statistics { get; } = new();
+    /// <summary>Statistics of the commands of hosts. Write Zeroes counts the bytes of its range.</summary>
+    internal RequestCounters Statistics { get; } = new();
 
-    /// <summary>What was written to its zones.</summary>
-    public ZoneTraffic ZoneTraffic { get; }
+    /// <summary>Statistics of writes to its zones.</summary>
+    internal ZoneTraffic ZoneTraffic { get; }
 
-    /// <summary>What may hold a command back before <see cref="Device"/>; null: nothing does, and no command can be aborted.</summary>
-    public IHeldRequests? HeldRequests { get; init; }
+    /// <summary>Holds commands before <see cref="Device"/>; null if none does: then no command can be aborted.</summary>
+    internal IHeldRequests? HeldRequests { get; init; }
 
     /// <summary>A globally unique identifier; set when the namespace joins its subsystem.</summary>
     public Guid Identifier { get; private set; }
@@ -75,8 +75,8 @@ public sealed class NvmeNamespace
 
     internal int ExtensionBytes { get; }
 
-    /// <summary>Looks at the disk's size, and counts as many zones as there are now.</summary>
-    /// <returns>Whether it is another size than when this was asked last.</returns>
+    /// <summary>Reads the size of the disk, and adjusts the number of counted zones.</summary>
+    /// <returns>Whether the size has changed since the previous call.</returns>
     internal bool TakeSize()
     {
         ZoneTraffic.Resize(Zones?.Limits.ZoneCount ?? 0);
@@ -87,7 +87,7 @@ public sealed class NvmeNamespace
     /// <summary>Ends the wait of a command that a rule holds; without rules a command runs to its end.</summary>
     internal CancellationToken TokenOf(Command command) => HeldRequests is null ? CancellationToken.None : command.Cancellation.Token;
 
-    // the same image under the same name keeps its identifier, so that a host that comes back knows it again
+    // the same image under the same name keeps its identifier, so that a reconnecting host recognizes it
     internal void Join(string subsystem)
     {
         Span<byte> hash = stackalloc byte[32];

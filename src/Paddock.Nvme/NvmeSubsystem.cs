@@ -4,7 +4,7 @@ using Paddock.Serving;
 
 namespace Paddock.Nvme;
 
-/// <summary>A subsystem: a name, its namespaces, and who may in.</summary>
+/// <summary>A subsystem: a name, its namespaces, and the hosts that may connect.</summary>
 public sealed class NvmeSubsystem
 {
     /// <summary>Longest qualified name, in bytes.</summary>
@@ -38,13 +38,13 @@ public sealed class NvmeSubsystem
     /// <summary>The serial number.</summary>
     public string SerialNumber { get; }
 
-    /// <summary>Whether hosts are told that several controllers share the namespaces (multipath).</summary>
+    /// <summary>Whether shared namespaces (multipath) are reported to hosts.</summary>
     public bool Shared { get; init; }
 
     /// <summary>The namespaces, in order of their identifiers.</summary>
     public IReadOnlyList<NvmeNamespace> Namespaces => _namespaces;
 
-    /// <summary>The hosts that may connect; null: all. May change at any time; it rules new connections.</summary>
+    /// <summary>The hosts that may connect; null: all. May change at any time; a change applies to new connections.</summary>
     public IReadOnlySet<string>? AllowedHosts
     {
         get => _hosts;
@@ -52,8 +52,8 @@ public sealed class NvmeSubsystem
     }
 
     /// <summary>
-    /// The keys by which hosts must authenticate; null: they need not. May change at any time; it rules new connections, and the next exchange on
-    /// those that there are. A host without a key may not connect.
+    /// Keys with which hosts must authenticate; null for no authentication. May change at any time; a change applies to new connections,
+    /// and to the next exchange on existing ones. A host without a key may not connect.
     /// </summary>
     public DhChapPolicy? Authentication
     {
@@ -63,7 +63,7 @@ public sealed class NvmeSubsystem
 
     internal uint MaxNamespaceId => _namespaces is [.., var last] ? last.Id : 0;
 
-    /// <summary>Adds a namespace; hosts that are there are told.</summary>
+    /// <summary>Adds a namespace and notifies connected hosts.</summary>
     public void Add(NvmeNamespace ns)
     {
         ns.Join(Nqn);
@@ -80,7 +80,7 @@ public sealed class NvmeSubsystem
         TellChanged(ns);
     }
 
-    /// <summary>Tells the hosts of a namespace's new size, where its disk has one.</summary>
+    /// <summary>Notifies the hosts if the size of a namespace has changed.</summary>
     public void Resized(NvmeNamespace ns)
     {
         bool changed;
@@ -95,7 +95,7 @@ public sealed class NvmeSubsystem
         }
     }
 
-    /// <summary>Tells the hosts that the controller changed a zone by itself (a fault on demand).</summary>
+    /// <summary>Notifies the hosts that the controller changed a zone (fault injection).</summary>
     public void ZoneChanged(NvmeNamespace ns, int zone)
     {
         foreach (var controller in Controllers())
@@ -125,7 +125,7 @@ public sealed class NvmeSubsystem
     internal bool Allows(string host)
         => (_hosts is not { } hosts || hosts.Contains(host)) && (_authentication is not { } policy || policy.Find(host) is not null);
 
-    /// <summary>The longest zone append that every zoned namespace takes: a power of two, at least 4 KiB.</summary>
+    /// <summary>Longest zone append accepted by every zoned namespace: a power of two, at least 4 KiB.</summary>
     internal int MaxAppend(int maxTransfer)
     {
         long most = maxTransfer;
@@ -146,7 +146,8 @@ public sealed class NvmeSubsystem
         foreach (var s in _namespaces.Select(n => n.Statistics))
         {
             long writes = s.Sum(ServedOperation.Write, ServedOperation.Append, ServedOperation.Zeroes);
-            sum = (sum.Reads + s[ServedOperation.Read], sum.Writes + writes, sum.BytesRead + s.BytesRead, sum.BytesWritten + s.BytesWritten);
+            sum = (sum.Reads + s[ServedOperation.Read], sum.Writes + writes, sum.BytesRead + s.BytesRead, sum.BytesWritten
+                + s.BytesWritten);
         }
 
         return sum;

@@ -7,7 +7,7 @@ using Paddock.Serving;
 
 namespace Paddock.Nvme;
 
-/// <summary>Limits of a target; each is there so that no client can take more than its share.</summary>
+/// <summary>Limits of a target, which bound the resources of each client.</summary>
 public sealed record NvmeTargetOptions
 {
     /// <summary>Connections at once, of all hosts.</summary>
@@ -19,35 +19,37 @@ public sealed record NvmeTargetOptions
     /// <summary>Entries of a queue: commands in flight on one connection.</summary>
     public int QueueEntries { get; init; } = 1024;
 
-    /// <summary>Data that may come with a command, in bytes.</summary>
+    /// <summary>Maximum in-capsule data of a command, in bytes.</summary>
     public int InCapsuleBytes { get; init; } = 128 << 10;
 
     /// <summary>Data of one command, in bytes: a power of two, at least 4 KiB.</summary>
     public int MaxTransferBytes { get; init; } = 1 << 20;
 
-    /// <summary>Data that one connection may have in memory: answers that were not sent yet, and transfers that were granted.</summary>
+    /// <summary>Maximum data of one connection in memory: unsent replies and granted transfers.</summary>
     public int ConnectionBytes { get; init; } = 16 << 20;
 
-    /// <summary>Data of all connections in memory.</summary>
+    /// <summary>Maximum data of all connections in memory.</summary>
     public long TotalBytes { get; init; } = 1L << 30;
 
-    /// <summary>The memory for that data, where several servers share it: then its limit counts, not <see cref="TotalBytes"/>.</summary>
-    public SlabPool? Buffers { get; init; }
+    /// <summary>Memory for that data, if several servers share it: its limit then replaces <see cref="TotalBytes"/>.</summary>
+    internal SlabPool? Buffers { get; init; }
 
-    /// <summary>How long a client may take to introduce itself.</summary>
+    /// <summary>Timeout of the handshake of a client.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>How long a host may take to authenticate a queue: as long as Linux's target gives, since a slow machine computes for long.</summary>
+    /// <summary>
+    /// Timeout of the authentication of a queue: the same as in the target of Linux, since slow machines compute for long.
+    /// </summary>
     public TimeSpan AuthenticationTimeout { get; init; } = TimeSpan.FromSeconds(120);
 
-    /// <summary>After how much silence a host without keep alive is taken for dead; zero: never.</summary>
+    /// <summary>Idle timeout of a host without keep alive; zero for none.</summary>
     public TimeSpan IdleTimeout { get; init; } = TimeSpan.Zero;
 
-    /// <summary>Whether header and data digests may be agreed.</summary>
+    /// <summary>Whether header and data digests may be negotiated.</summary>
     public bool Digests { get; init; } = true;
 }
 
-/// <summary>Subsystems and the controllers that hosts have of them. It knows nothing of how commands travel.</summary>
+/// <summary>Subsystems and the controllers of their hosts. Independent of the transport.</summary>
 public sealed class NvmeTarget
 {
     private readonly Lock _lock = new();
@@ -61,7 +63,7 @@ public sealed class NvmeTarget
         Discovery = new NvmeSubsystem(DiscoveryLog.WellKnownNqn, "discovery");
     }
 
-    /// <summary>Raised when a host has authenticated its admin queue, with its name and what was agreed.</summary>
+    /// <summary>Raised when a host has authenticated its admin queue, with its name and the negotiated parameters.</summary>
     public event Action<string, string>? Authenticated;
 
     /// <summary>Limits.</summary>
@@ -73,7 +75,7 @@ public sealed class NvmeTarget
     /// <summary>Bytes of data in memory now.</summary>
     public long BytesInMemory => Buffers.Lent;
 
-    /// <summary>Changes when what was not flushed may be gone: at each start, and when power is cut.</summary>
+    /// <summary>Changes when unflushed writes may be lost: at each start and at a power cut.</summary>
     internal ulong Incarnation { get; private set; } = NewIncarnation();
 
     internal NvmeSubsystem Discovery { get; }
@@ -97,7 +99,9 @@ public sealed class NvmeTarget
         }
     }
 
-    /// <summary>What was acknowledged and not flushed is gone, or will be before a host can come back: hosts are told by another incarnation.</summary>
+    /// <summary>
+    /// Changes the incarnation: acknowledged writes that were not flushed are lost, or will be before a host reconnects.
+    /// </summary>
     public void ForgetUnflushed() => Incarnation = NewIncarnation();
 
     /// <summary>Ends every controller: hosts see their connections fail.</summary>

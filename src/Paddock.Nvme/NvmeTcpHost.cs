@@ -24,8 +24,8 @@ public sealed class NvmeTcpHost : IAsyncDisposable
     }
 
     /// <summary>
-    /// Raised after a namespace was found to have another size, when its devices have it. A handler must not wait for requests of this host: it may
-    /// run while the host reconnects.
+    /// Raised after a namespace was found to have another size, when its devices have it. A handler must not wait for requests of this
+    /// host: it may run while the host reconnects.
     /// </summary>
     public event Action<uint>? Resized;
 
@@ -44,11 +44,11 @@ public sealed class NvmeTcpHost : IAsyncDisposable
     /// <summary>Whether an acknowledged write is not durable before a flush.</summary>
     internal bool HasWriteCache => _link.Current.HasWriteCache;
 
-    /// <summary>Whether there are queues to run commands on.</summary>
+    /// <summary>Whether I/O queues are open.</summary>
     internal bool IsConnected => _link.Current.IsOpen;
 
     /// <summary>Connects and enables the controller.</summary>
-    /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>
+    /// <exception cref="BlockException">The server cannot be reached or rejects the host.</exception>
     public static async ValueTask<NvmeTcpHost> ConnectAsync(NvmeTcpHostOptions options, CancellationToken cancellationToken = default)
     {
         var namespaces = new KnownNamespaces();
@@ -69,7 +69,9 @@ public sealed class NvmeTcpHost : IAsyncDisposable
         return list;
     }
 
-    /// <summary>A namespace as a device, guarded by <see cref="CheckedDevice"/>; a zoned one has <see cref="IBlockDevice.Zones"/>.</summary>
+    /// <summary>
+    /// Opens a namespace as a device, guarded by <see cref="CheckedDevice"/>; a zoned one has <see cref="IBlockDevice.Zones"/>.
+    /// </summary>
     /// <param name="id">Its identifier.</param>
     /// <param name="ownsHost">Whether closing the device ends the host.</param>
     /// <param name="cancellationToken">Stops.</param>
@@ -113,5 +115,6 @@ public sealed class NvmeTcpHost : IAsyncDisposable
     internal void Forget(RemoteNamespace device) => _namespaces.Forget(device);
 
     /// <summary>Reads the current size of a namespace.</summary>
-    internal ValueTask RefreshAsync(uint id, CancellationToken cancellationToken) => _namespaces.RefreshAsync(_link.Current, id, cancellationToken);
+    internal ValueTask RefreshAsync(uint id, CancellationToken cancellationToken)
+        => _namespaces.RefreshAsync(_link.Current, id, cancellationToken);
 }

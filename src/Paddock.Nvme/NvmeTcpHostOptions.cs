@@ -1,6 +1,6 @@
 namespace Paddock.Nvme;
 
-/// <summary>Where a subsystem is, and how to be its host.</summary>
+/// <summary>Address of a subsystem, and settings of its host.</summary>
 public sealed record NvmeTcpHostOptions
 {
     /// <summary>Name or address of the server.</summary>
@@ -27,15 +27,17 @@ public sealed record NvmeTcpHostOptions
     /// <summary>Protect data by digests.</summary>
     public bool DataDigest { get; init; }
 
-    /// <summary>Keys to authenticate with; null: none. With a controller's key, the controller must prove itself, whether it asks for it or not.</summary>
+    /// <summary>
+    /// Keys to authenticate with; null: none. With a controller key, the controller must authenticate too.
+    /// </summary>
     public DhChapKeys? Keys { get; init; }
 
     /// <summary>The hashes that are offered.</summary>
     public IReadOnlyList<DhChapHash> Hashes { get; init; } = DhChapPolicy.DefaultHashes;
 
-    /// <summary>The groups that are offered: all of them, since a target may know no other than NULL.</summary>
+    /// <summary>Offered groups: all of them, since a target may support only NULL.</summary>
     public IReadOnlyList<DhChapGroup> Groups { get; init; } = [.. DhChapPolicy.DefaultGroups, DhChapGroup.Null];
 
-    /// <summary>How long a lost connection is tried again, before those who wait are told; zero: not at all.</summary>
+    /// <summary>Time limit for reconnecting, after which waiting requests fail; zero: no reconnecting.</summary>
     public TimeSpan ReconnectTime { get; init; }
 }

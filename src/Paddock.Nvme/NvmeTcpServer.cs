@@ -5,14 +5,14 @@ using Paddock.Serving;
 
 namespace Paddock.Nvme;
 
-/// <summary>What a server tells of one connection.</summary>
-/// <param name="Host">The host's qualified name; empty before it connected, and authenticated where it must.</param>
+/// <summary>Information about one connection.</summary>
+/// <param name="Host">Qualified name of the host; empty until it has connected and, if required, authenticated.</param>
 /// <param name="Controller">The controller's identifier.</param>
 /// <param name="Queue">0: the admin queue.</param>
 /// <param name="Latencies">The completed commands and how long they took.</param>
-public sealed record ConnectionInfo(string Host, int Controller, int Queue, LatencyTable Latencies);
+internal sealed record ConnectionInfo(string Host, int Controller, int Queue, LatencyTable Latencies);
 
-/// <summary>Serves a target over TCP: takes connections in, watches over silent ones, lets them go.</summary>
+/// <summary>Serves a target over TCP: accepts connections, and ends idle ones.</summary>
 public sealed class NvmeTcpServer : IAsyncDisposable
 {
     private static readonly TimeSpan WatchPeriod = TimeSpan.FromMilliseconds(250);
@@ -27,7 +27,8 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     public NvmeTcpServer(NvmeTarget target)
     {
         _target = target;
-        _reception = new Reception<Socket, TcpConnection>(target.Options.Connections, WhenFull.Refuse, Meet, connection => _ = ServeAsync(connection))
+        _reception = new Reception<Socket,
+            TcpConnection>(target.Options.Connections, WhenFull.Refuse, Meet, connection => _ = ServeAsync(connection))
         {
             IdleEviction = target.Options.IdleTimeout,
         };
@@ -41,32 +42,32 @@ public sealed class NvmeTcpServer : IAsyncDisposable
     public NvmeTcpServer(NvmeTarget target, Socket listener)
         : this(target) => Listen(listener);
 
-    /// <summary>Raised when a connection ended, with the host and, where we ended it, why.</summary>
+    /// <summary>Raised when a connection has ended, with the host and, if the server ended it, the reason.</summary>
     public event Action<string, string?>? Ended;
 
-    /// <summary>Raised when a client is refused because there are too many connections, or no memory for one more.</summary>
+    /// <summary>Raised when a client is rejected because there are too many connections, or no memory for one more.</summary>
     public event Action? Refused;
 
     /// <summary>Raised with its host when a connection is ended so that another host gets its slot.</summary>
     public event Action<string>? Evicted;
 
-    /// <summary>Where it listens: the first of its listeners.</summary>
+    /// <summary>Address of the first listener.</summary>
     public IPEndPoint Address { get; private set; } = new(IPAddress.None, 0);
 
-    /// <summary>Connections that were taken so far.</summary>
+    /// <summary>Number of connections accepted so far.</summary>
     public long Accepted => _reception.Accepted;
 
-    /// <summary>PDUs that were taken so far and kept the rules of a header, those of connections that ended among them.</summary>
+    /// <summary>Number of PDUs with a valid header received so far, including those of ended connections.</summary>
     public long Pdus => Interlocked.Read(ref _pdusOfEnded) + _reception.Clients.Sum(c => c.Pdus);
 
-    /// <summary>How long commands took so far, those of connections that ended among them.</summary>
-    public LatencyTable Latencies => _latencies.Sum();
+    /// <summary>Latencies of commands so far, including those of ended connections.</summary>
+    internal LatencyTable Latencies => _latencies.Sum();
 
     /// <summary>Current connections.</summary>
-    public IReadOnlyList<ConnectionInfo> Connections
+    internal IReadOnlyList<ConnectionInfo> Connections
         => [.. _reception.Clients.Select(c => new ConnectionInfo(c.IsAdmitted ? c.Host : "", c.Controller?.Id ?? 0, c.Queue, c.Latencies))];
 
-    /// <summary>Takes clients from a listener from now on.</summary>
+    /// <summary>Starts accepting clients from a listener.</summary>
     /// <param name="listener">A TCP socket that listens; the server owns it.</param>
     public void Listen(Socket listener)
     {
@@ -74,20 +75,20 @@ public sealed class NvmeTcpServer : IAsyncDisposable
         _reception.Listen(listener, listener.AcceptAsync);
     }
 
-    /// <summary>Takes no more clients, answers what is running, and ends the connections.</summary>
+    /// <summary>Stops accepting clients, completes the commands in flight, and ends the connections.</summary>
     public async Task StopAsync(TimeSpan limit)
     {
         await _reception.StopAsync(limit);
         await _watching;
     }
 
-    /// <summary>Ends every connection at once, as a power cut would; clients may come back.</summary>
+    /// <summary>Ends every connection at once, as a power cut would; clients may reconnect.</summary>
     public void DropConnections() => _reception.AbortAll();
 
-    /// <summary>Takes clients, or hangs up on those who come.</summary>
+    /// <summary>Accepts new clients, or disconnects them at once.</summary>
     public void Admit(bool clients) => _reception.Admits = clients;
 
-    /// <summary>Waits until all clients are gone, and what they began is done; no longer than the limit.</summary>
+    /// <summary>Waits until all clients have disconnected and their commands have ended, up to the limit.</summary>
     public Task GoneAsync(TimeSpan limit) => _reception.GoneAsync(limit);
 
     /// <inheritdoc/>
@@ -139,7 +140,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
         }
         catch (OperationCanceledException)
         {
-            // the server stops
+            // the server is stopping
         }
     }
 

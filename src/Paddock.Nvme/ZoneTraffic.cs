@@ -1,9 +1,9 @@
 namespace Paddock.Nvme;
 
 /// <summary>Bytes written to each zone of a namespace, and its resets; every member may be read at any time.</summary>
-public sealed class ZoneTraffic
+internal sealed class ZoneTraffic
 {
-    // zones are counted in pieces that stay where they are when the number of zones changes
+    // counters are kept in chunks that do not move when the number of zones changes
     private const int PieceShift = 10;
 
     private volatile Zones _zones = new(0, []);

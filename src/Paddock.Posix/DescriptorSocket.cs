@@ -6,15 +6,15 @@ namespace Paddock.Posix;
 
 /// <summary>Bytes and descriptors over a connected Unix socket (unix(7), SCM_RIGHTS).</summary>
 [SupportedOSPlatform("linux")]
-public static unsafe class DescriptorSocket
+internal static unsafe class DescriptorSocket
 {
     /// <summary>The most descriptors that one call receives; the kernel closes those beyond it.</summary>
     public const int MostDescriptors = 16;
 
     /// <summary>Receives some bytes, waiting for the first, and the descriptors that came with them.</summary>
     /// <param name="socket">The socket.</param>
-    /// <param name="into">Where the bytes go; not empty.</param>
-    /// <param name="descriptors">Gets what came, close-on-exec; the caller's from then on, also when this throws.</param>
+    /// <param name="into">Buffer for the bytes; not empty.</param>
+    /// <param name="descriptors">Receives the descriptors, close-on-exec; owned by the caller, also if this throws.</param>
     /// <returns>Bytes; 0 at the end of the stream.</returns>
     /// <exception cref="IOException">The socket failed.</exception>
     /// <exception cref="InvalidDataException">More than <see cref="MostDescriptors"/> descriptors came.</exception>
@@ -27,7 +27,8 @@ public static unsafe class DescriptorSocket
             var piece = new Native.Piece { Start = start, Length = (nuint)into.Length };
             while (true)
             {
-                var message = new Native.MessageHeader { Pieces = &piece, PieceCount = 1, Control = control, ControlLength = (nuint)controlSize };
+                var message = new Native.MessageHeader { Pieces = &piece, PieceCount = 1, Control = control,
+                    ControlLength = (nuint)controlSize };
                 nint count = Native.ReceiveMessage(socket, &message, Native.MessageCloseOnExec);
                 if (count >= 0)
                 {
@@ -48,7 +49,8 @@ public static unsafe class DescriptorSocket
         ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, 253);
         int rights = sizeof(Native.ControlHeader) + (descriptors.Length * sizeof(int));
         byte* control = stackalloc byte[rights + sizeof(ulong)];
-        *(Native.ControlHeader*)control = new Native.ControlHeader { Length = (nuint)rights, Level = Native.SocketLevel, Type = Native.SocketRights };
+        *(Native.ControlHeader*)control = new Native.ControlHeader { Length = (nuint)rights, Level = Native.SocketLevel,
+            Type = Native.SocketRights };
         for (int i = 0; i < descriptors.Length; i++)
         {
             ((int*)(control + sizeof(Native.ControlHeader)))[i] = (int)descriptors[i].DangerousGetHandle();

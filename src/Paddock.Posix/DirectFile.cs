@@ -44,7 +44,7 @@ internal sealed class DirectFile(OpenedFile file)
         bool whole = ((offset | end) & (BlockSize - 1)) == 0;
         while (true)
         {
-            // whole blocks past the end leave a wrong length: nobody else may change it until it is cut back
+            // whole blocks past the end leave a wrong length: no other request may change it until it is cut back
             bool tail = !whole && RoundUp(end) > file.Length;
             long first = offset / BlockSize, last = tail ? LastBlock : (end - 1) / BlockSize;
             await _blocks.AcquireAsync(first, last, exclusive: !whole);

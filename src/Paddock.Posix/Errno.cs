@@ -3,7 +3,7 @@ using Paddock.Block;
 namespace Paddock.Posix;
 
 /// <summary>Linux error numbers, their texts as glibc words them, and the <see cref="BlockError"/> class of each.</summary>
-public static class Errno
+internal static class Errno
 {
     private static readonly (int Number, BlockError Class, string Text)[] Table =
     [

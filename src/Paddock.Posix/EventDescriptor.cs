@@ -6,10 +6,10 @@ namespace Paddock.Posix;
 
 /// <summary>An eventfd (eventfd(2)): a counter that one process raises and another waits for.</summary>
 [SupportedOSPlatform("linux")]
-public sealed unsafe class EventDescriptor : IDisposable
+internal sealed unsafe class EventDescriptor : IDisposable
 {
     /// <param name="handle">An eventfd; owned from now on, also when this throws.</param>
-    /// <exception cref="IOException">It is something else.</exception>
+    /// <exception cref="IOException">The descriptor is not an eventfd.</exception>
     public EventDescriptor(SafeFileHandle handle)
     {
         Handle = handle;
@@ -33,10 +33,10 @@ public sealed unsafe class EventDescriptor : IDisposable
             : throw new IOException($"an eventfd cannot be had: {Errno.Describe(Marshal.GetLastPInvokeError())}");
     }
 
-    /// <summary>Adds 1, or nothing where the counter is full: whoever waits for it is woken then anyway. Never waits.</summary>
+    /// <summary>Adds 1, or nothing if the counter is full: its waiter is woken anyway. Never blocks.</summary>
     public void Signal()
     {
-        // whether it blocks is shared with another process, which may change it at any time: a full one would hold us up
+        // another process shares the blocking mode and may change it at any time: a full counter would block us
         if (!IsReady(Native.PollOut))
         {
             return;
@@ -48,8 +48,8 @@ public sealed unsafe class EventDescriptor : IDisposable
         }
     }
 
-    /// <summary>Takes the counter back to 0.</summary>
-    /// <returns>What it was; 0 when nobody has signalled.</returns>
+    /// <summary>Resets the counter to 0.</summary>
+    /// <returns>Its previous value; 0 if it was not signalled.</returns>
     public ulong Take()
     {
         ulong count = 0;

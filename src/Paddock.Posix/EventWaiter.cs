@@ -6,10 +6,10 @@ namespace Paddock.Posix;
 
 /// <summary>
 /// Waits for any of some events to be signalled since the last wait (epoll(7), edge-triggered): none is read, so that one which another
-/// process reads as well cannot hold us up, and a wake costs one call.
+/// process reads as well cannot block this one, and a wake costs one call.
 /// </summary>
 [SupportedOSPlatform("linux")]
-public sealed unsafe class EventWaiter : IDisposable
+internal sealed unsafe class EventWaiter : IDisposable
 {
     private const int EventSize = 16;
 
@@ -24,8 +24,10 @@ public sealed unsafe class EventWaiter : IDisposable
             : throw new IOException($"an epoll cannot be had: {Errno.Describe(Marshal.GetLastPInvokeError())}");
     }
 
-    /// <summary>Adds an event; if its counter is above 0 already, the next wait ends at once. The event must outlive its use here.</summary>
-    /// <exception cref="IOException">It cannot be waited for.</exception>
+    /// <summary>
+    /// Adds an event; if its counter is above 0 already, the next wait ends at once. The event must outlive its use here.
+    /// </summary>
+    /// <exception cref="IOException">The event cannot be waited for.</exception>
     public void Add(EventDescriptor waited)
     {
         // struct epoll_event is packed on x86 only: with no data in it, 16 bytes will do everywhere
@@ -38,7 +40,7 @@ public sealed unsafe class EventWaiter : IDisposable
     }
 
     /// <summary>Waits.</summary>
-    /// <param name="milliseconds">At most so long; -1: for ever.</param>
+    /// <param name="milliseconds">Timeout; -1 for none.</param>
     public void Wait(int milliseconds)
     {
         byte* found = stackalloc byte[2 * EventSize];

@@ -1,6 +1,6 @@
 namespace Paddock.Posix;
 
-/// <summary>What a file is, whatever name it was found by.</summary>
+/// <summary>Identity and kind of a file, independent of the name used to open it.</summary>
 /// <param name="RealPath">Its name without symbolic links and "..".</param>
 /// <param name="Identity">The same for the same file, and for the same block device.</param>
 /// <param name="IsStored">Whether it is a regular file or a block device.</param>

@@ -3,7 +3,7 @@ using Paddock.Block;
 
 namespace Paddock.Posix;
 
-/// <summary>Tells a file's data from its holes (SEEK_DATA, SEEK_HOLE).</summary>
+/// <summary>Distinguishes data and holes of a file (SEEK_DATA, SEEK_HOLE).</summary>
 internal sealed class FileHoles(OpenedFile file)
 {
     private volatile bool _unsupported;

@@ -6,7 +6,7 @@ using Paddock.Block;
 namespace Paddock.Posix;
 
 /// <summary>Which file a name or a descriptor leads to.</summary>
-public static class FileIdentity
+internal static class FileIdentity
 {
     /// <summary>Bits of a mode that hold the type of the file, and their values.</summary>
     internal const ushort TypeMask = 0xF000, TypeFifo = 0x1000, TypeDirectory = 0x4000, TypeBlock = 0x6000, TypeRegular = 0x8000,
@@ -16,7 +16,7 @@ public static class FileIdentity
     public static bool IsSameFile(string one, string other)
         => IdentityOf(one) is { } identity && identity == IdentityOf(other);
 
-    /// <summary>Whether something has this name, be it a symbolic link that leads nowhere.</summary>
+    /// <summary>Whether the name exists, even as a dangling symbolic link.</summary>
     public static bool IsTaken(string path) => IdentityOf(path, follow: false) is not null;
 
     /// <summary>Describes an open file.</summary>

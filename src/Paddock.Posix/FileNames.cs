@@ -9,7 +9,7 @@ namespace Paddock.Posix;
 /// Files by names that need not be UTF-8 (<see cref="ByteText"/>), which the runtime's own calls would not find. Other names go to those
 /// calls.
 /// </summary>
-public static class FileNames
+internal static class FileNames
 {
     private const int WorkingDirectory = -100, BasicStats = 0x7FF, CreationMode = 0x1B6, Missing = 2;
 
@@ -26,7 +26,7 @@ public static class FileNames
         return Native.Stat(here, path, 0, BasicStats, result) == 0;
     }
 
-    /// <summary>Removes a file, where there is one.</summary>
+    /// <summary>Removes a file if it exists.</summary>
     public static void Delete(string path)
     {
         if (!NeedsBytes(path) || !OperatingSystem.IsLinux())
@@ -39,7 +39,7 @@ public static class FileNames
         }
     }
 
-    /// <summary>Sets who may use a file.</summary>
+    /// <summary>Sets the permissions of a file.</summary>
     [System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
     public static void SetMode(string path, UnixFileMode mode)
     {

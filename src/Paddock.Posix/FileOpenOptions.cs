@@ -30,7 +30,7 @@ public sealed record FileOpenOptions
     public ImageLock Lock { get; init; }
 
     /// <summary>
-    /// Decides by what the file is, before it is opened, whether it may be; throws to refuse. Not with <see cref="Create"/>.
+    /// Checks the kind of the file before it is opened; throws to reject it. Not with <see cref="Create"/>.
     /// </summary>
     public Action<FileFacts>? Admit { get; init; }
 }

@@ -5,7 +5,7 @@ using Paddock.Block;
 
 namespace Paddock.Posix;
 
-/// <summary>Opens regular files and block devices, locks them, and refuses everything else.</summary>
+/// <summary>Opens regular files and block devices, locks them, and rejects everything else.</summary>
 internal static class FileOpener
 {
     /// <summary>Opens, locks and truncates as the options ask.</summary>
@@ -35,7 +35,8 @@ internal static class FileOpener
             descriptor = Native.Open(path, flags, readableByAll);
         }
         while (descriptor < 0 && Marshal.GetLastPInvokeError() == Native.Interrupted);
-        return descriptor >= 0 ? new SafeFileHandle(descriptor, ownsHandle: true) : throw Errno.Failure(Marshal.GetLastPInvokeError(), what);
+        return descriptor >= 0 ? new SafeFileHandle(descriptor, ownsHandle: true)
+            : throw Errno.Failure(Marshal.GetLastPInvokeError(), what);
     }
 
     private static OpenedFile OpenPortable(FileOpenOptions options, string what)

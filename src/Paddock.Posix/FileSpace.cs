@@ -5,7 +5,7 @@ using Paddock.Block;
 namespace Paddock.Posix;
 
 /// <summary>
-/// The space that a file takes: zeroes, holes, reservations, length. Each call runs to its end; with direct I/O the caller keeps writes
+/// Space of a file: zeroes, holes, reservations, length. Each call runs to its end; with direct I/O the caller keeps writes
 /// away meanwhile (<see cref="DirectFile.RunAloneAsync"/>).
 /// </summary>
 internal sealed class FileSpace

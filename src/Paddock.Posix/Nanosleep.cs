@@ -1,9 +1,9 @@
 namespace Paddock.Posix;
 
-/// <summary>Sleep that is finer than the runtime's timers, which count milliseconds.</summary>
-public static class Nanosleep
+/// <summary>Sleep with a finer resolution than the runtime's timers, which count milliseconds.</summary>
+internal static class Nanosleep
 {
-    /// <summary>Gives the processor up for so long, and about 50 us more; returns early when a signal comes.</summary>
+    /// <summary>Yields the processor for the given time, and about 50 us more; returns early on a signal.</summary>
     public static void For(TimeSpan time)
     {
         if (!OperatingSystem.IsLinux())
@@ -12,7 +12,8 @@ public static class Nanosleep
             return;
         }
 
-        var wanted = new Native.TimeSpec { Seconds = time.Ticks / TimeSpan.TicksPerSecond, Nanoseconds = time.Ticks % TimeSpan.TicksPerSecond * 100 };
+        var wanted = new Native.TimeSpec { Seconds = time.Ticks / TimeSpan.TicksPerSecond,
+            Nanoseconds = time.Ticks % TimeSpan.TicksPerSecond * 100 };
         _ = Native.Sleep(in wanted, 0);
     }
 }

@@ -5,19 +5,19 @@ using Paddock.Block;
 
 namespace Paddock.Posix;
 
-/// <summary>What a process that opens an image keeps others from doing; both sides of QEMU's image locking.</summary>
+/// <summary>Operations from which a process that opens an image excludes others; both sides of QEMU's image locking.</summary>
 public enum ImageLock
 {
-    /// <summary>No lock is taken or looked at.</summary>
+    /// <summary>No lock is acquired or checked.</summary>
     None,
 
-    /// <summary>Reads, and nobody may write or resize meanwhile (qemu-img info, map, a convert's source).</summary>
+    /// <summary>Reads; others may not write or resize meanwhile (qemu-img info, map, a convert's source).</summary>
     ReadShared,
 
-    /// <summary>Writes and resizes, and nobody else may.</summary>
+    /// <summary>Writes and resizes; others may not.</summary>
     Write,
 
-    /// <summary>Writes and lets others write too: what QEMU takes for a raw image, whose layout holds no metadata to protect.</summary>
+    /// <summary>Writes and lets others write too: QEMU's lock of a raw image, whose layout holds no metadata to protect.</summary>
     WriteShared,
 
     /// <summary>Reads whatever others do (-U): only consistent reading is announced.</summary>
@@ -70,7 +70,8 @@ internal static class OfdLocks
 
     // A process that was just started holds the files of its parent until it runs its program: a lock that goes within moments was no
     // one's.
-    private static bool IsFree(SafeFileHandle file, int at) => IsFreeNow(file, at) || SpinWait.SpinUntil(() => IsFreeNow(file, at), StartingMilliseconds);
+    private static bool IsFree(SafeFileHandle file, int at)
+        => IsFreeNow(file, at) || SpinWait.SpinUntil(() => IsFreeNow(file, at), StartingMilliseconds);
 
     private static bool IsFreeNow(SafeFileHandle file, int at)
     {

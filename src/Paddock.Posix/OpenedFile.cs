@@ -42,7 +42,7 @@ internal sealed class OpenedFile : IDisposable
     /// <summary>Space that the file takes on its file system; -1 where that is not known.</summary>
     public long AllocatedBytes => OperatingSystem.IsLinux() ? FileIdentity.Stat(Handle, Name).Blocks * 512 : -1;
 
-    /// <summary>What the runtime's file calls throw where the operating system refuses.</summary>
+    /// <summary>Exceptions of the runtime's file calls for errors of the operating system.</summary>
     public static bool IsFileFailure(Exception e)
         => e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException;
 

@@ -1,13 +1,13 @@
 namespace Paddock.Posix;
 
 /// <summary>
-/// Standard output or error: a failure to write (a full disk, a pipe without a reader, a closed descriptor) is remembered and not thrown, so
-/// that it interrupts no command in the middle of its work. The command reports it in one line when it ends.
+/// Standard output or error: a failure to write (a full disk, a pipe without a reader, a closed descriptor) is remembered and not thrown,
+/// so that it interrupts no command in the middle of its work. The command reports it in one line when it ends.
 /// </summary>
 /// <param name="inner">Where the bytes go.</param>
-/// <param name="name">What it is called in the message.</param>
-/// <param name="retries">Whether later writes are tried again after a failure, as a log wants; otherwise they are dropped.</param>
-public sealed class OutputStream(Stream inner, string name, bool retries = false) : Stream
+/// <param name="name">Name for the message.</param>
+/// <param name="retries">Whether later writes are tried again after a failure, as a log requires; otherwise they are dropped.</param>
+internal sealed class OutputStream(Stream inner, string name, bool retries = false) : Stream
 {
     private readonly Lock _lock = new();
 
@@ -33,7 +33,7 @@ public sealed class OutputStream(Stream inner, string name, bool retries = false
         set => throw new NotSupportedException();
     }
 
-    /// <summary>Ends a command that would go on printing for nobody.</summary>
+    /// <summary>Ends a command whose further output would be lost.</summary>
     /// <exception cref="OutputException">Something could not be written.</exception>
     public void ThrowIfFailed()
     {
@@ -97,6 +97,6 @@ public sealed class OutputStream(Stream inner, string name, bool retries = false
     public override void SetLength(long value) => throw new NotSupportedException();
 }
 
-/// <summary>Standard output takes nothing any more.</summary>
+/// <summary>Standard output can no longer be written.</summary>
 /// <param name="message">Why.</param>
-public sealed class OutputException(string message) : IOException(message);
+internal sealed class OutputException(string message) : IOException(message);

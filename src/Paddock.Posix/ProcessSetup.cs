@@ -3,9 +3,9 @@ using System.Globalization;
 namespace Paddock.Posix;
 
 /// <summary>
-/// What every command does before anything else, so that the system's refusals become errors instead of ending the process.
+/// Initialization of every command, so that failures of system calls become errors instead of ending the process.
 /// </summary>
-public static class ProcessSetup
+internal static class ProcessSetup
 {
     private const int FileSizeSignal = 25, Ignore = 1, GetDescriptorFlags = 1, CloseOnExec = 1;
 
@@ -54,7 +54,7 @@ public static class ProcessSetup
     }
 
     // The native executable has no diagnostics server. The runtime's listens for debuggers and profilers before any of our code runs, and
-    // can be told not to by environment variables alone: without its files nobody can connect to it.
+    // can be told not to by environment variables alone: without its files no one can connect to it.
     private static void RemoveDiagnosticSockets()
     {
         if (AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES") is null

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 
 namespace Paddock.Posix;
 
-/// <summary>How long a thread may run before others of its kind get their turn.</summary>
-public static class SchedulerSlice
+/// <summary>Time slice of threads.</summary>
+internal static class SchedulerSlice
 {
     /// <summary>
     /// Asks that all threads of this process, and those that they start, run in slices of this length. A thread that woke for a short while
@@ -22,7 +22,8 @@ public static class SchedulerSlice
         {
             int id = int.Parse(Path.GetFileName(task), CultureInfo.InvariantCulture);
             var now = default(Native.SchedulerAttributes);
-            if (Native.GetScheduler(get, id, ref now, Marshal.SizeOf<Native.SchedulerAttributes>(), 0) == 0 && now.Policy == Native.OrdinaryPolicy)
+            if (Native.GetScheduler(get, id, ref now, Marshal.SizeOf<Native.SchedulerAttributes>(), 0) == 0
+                && now.Policy == Native.OrdinaryPolicy)
             {
                 now.Size = (uint)Marshal.SizeOf<Native.SchedulerAttributes>();
                 now.Runtime = (ulong)(slice.Ticks * 100);
@@ -31,7 +32,7 @@ public static class SchedulerSlice
         }
     }
 
-    /// <summary>The slice of the calling thread; zero where the kernel does not tell.</summary>
+    /// <summary>The slice of the calling thread; zero if the kernel does not report it.</summary>
     public static TimeSpan OfThisThread()
     {
         var now = default(Native.SchedulerAttributes);

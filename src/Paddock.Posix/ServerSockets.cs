@@ -3,8 +3,8 @@ using System.Net.Sockets;
 
 namespace Paddock.Posix;
 
-/// <summary>Sockets that listen.</summary>
-public static class ServerSockets
+/// <summary>Listening sockets.</summary>
+internal static class ServerSockets
 {
     private const int Backlog = 128;
 
@@ -24,14 +24,15 @@ public static class ServerSockets
         }
     }
 
-    /// <summary>Listens on a path; a socket that a server left behind there, and that nobody listens on, is replaced.</summary>
+    /// <summary>Listens on a path; a stale socket of a previous server is replaced.</summary>
     /// <param name="path">The socket's file.</param>
-    /// <param name="mode">Who may connect, from the first moment on; null: as the process makes files.</param>
+    /// <param name="mode">Permissions from the start; null for the umask of the process.</param>
     /// <exception cref="IOException">The path is taken or cannot be used.</exception>
-    public static (Socket Listener, UnixSocketFile File) Unix(string path, UnixFileMode? mode = null) => UnixSocketFile.Listen(path, mode, Backlog);
+    public static (Socket Listener, UnixSocketFile File) Unix(string path, UnixFileMode? mode = null)
+        => UnixSocketFile.Listen(path, mode, Backlog);
 
-    // A port in TIME_WAIT can be listened on again at once, one that another server listens on cannot. The runtime's own option of this name
-    // sets SO_REUSEPORT too, with which two servers share a port and each gets a part of the clients.
+    // A port in TIME_WAIT can be listened on again at once, one that another server listens on cannot. The runtime's own option of this
+    // name sets SO_REUSEPORT too, with which two servers share a port and each gets a part of the clients.
     private static void ReuseAddress(Socket socket)
     {
         if (OperatingSystem.IsWindows())

@@ -10,7 +10,7 @@ namespace Paddock.Posix;
 /// file permits it (memfd_create with MFD_ALLOW_SEALING) it is sealed against getting shorter; <see cref="MayShrink"/> tells of others.
 /// </remarks>
 [SupportedOSPlatform("linux")]
-public sealed class SharedMemory : SafeHandle
+internal sealed class SharedMemory : SafeHandle
 {
     /// <summary>The longest part that is mapped, in bytes: more than any machine's address space has room for.</summary>
     public const long Longest = 1L << 46;
@@ -29,13 +29,13 @@ public sealed class SharedMemory : SafeHandle
         MayShrink = mayShrink;
     }
 
-    /// <summary>Where the part's first byte stands.</summary>
+    /// <summary>Address of the first byte of the part.</summary>
     public nint Start { get; }
 
     /// <summary>The part's bytes.</summary>
     public long Length { get; }
 
-    /// <summary>Whether whoever else holds the file can cut it short under us.</summary>
+    /// <summary>Whether other holders of the file can truncate it.</summary>
     public bool MayShrink { get; }
 
     /// <inheritdoc/>
@@ -90,13 +90,15 @@ public sealed class SharedMemory : SafeHandle
             throw new IOException("memory to share must be a regular file or a memfd");
         }
 
-        int seals = Native.Control(file, Native.AddSeals, Native.SealShrink) < 0 ? Native.Control(file, Native.GetSeals, 0) : Native.SealShrink;
+        int seals = Native.Control(file, Native.AddSeals, Native.SealShrink) < 0 ? Native.Control(file, Native.GetSeals, 0)
+            : Native.SealShrink;
         bool mayShrink = seals < 0 || (seals & Native.SealShrink) == 0;
         if (mayShrink && mustBeSealed)
         {
             throw new IOException(
                 "memory to share cannot be sealed, so its owner could cut it short and end this process: "
-                + "share a memfd that can be sealed (QEMU: memory-backend-memfd), or have the server accept such memory (--vhost-user-sealed false)");
+                + "share a memfd that can be sealed (QEMU: memory-backend-memfd), or have the server accept such memory "
+                + "(--vhost-user-sealed false)");
         }
 
         _ = Native.Stat(file, "", emptyPath, basicStats, facts);

@@ -9,7 +9,7 @@ namespace Paddock.Posix;
 /// that is closed, is an error, and a read that waits can be cancelled.
 /// </summary>
 [SupportedOSPlatform("linux")]
-public sealed class StandardStream : Stream
+internal sealed class StandardStream : Stream
 {
     private readonly SafeFileHandle _file;
     private readonly bool _isInput, _isClosed;
@@ -145,7 +145,7 @@ public sealed class StandardStream : Stream
         return Native.Poll(&entry, 1, 0) > 0;
     }
 
-    // whoever shares the descriptor may have made it non-blocking
+    // another holder of the descriptor may have made it non-blocking
     private unsafe void WaitOrThrow(short what)
     {
         int errno = Marshal.GetLastPInvokeError();
@@ -174,7 +174,7 @@ public sealed class StandardStream : Stream
 }
 
 /// <summary>The three streams of the process.</summary>
-public static class StandardStreams
+internal static class StandardStreams
 {
     /// <summary>Standard input.</summary>
     public static Stream Input() => OperatingSystem.IsLinux() ? new StandardStream(0) : Console.OpenStandardInput();

@@ -3,8 +3,8 @@ using System.Runtime.Versioning;
 
 namespace Paddock.Posix;
 
-/// <summary>The terminal and the process, as far as .NET does not say.</summary>
-public static class Terminal
+/// <summary>Properties of the terminal and the process that .NET does not expose.</summary>
+internal static class Terminal
 {
     /// <summary>True when standard output is a terminal.</summary>
     public static bool IsOutputTerminal => OperatingSystem.IsLinux() ? Native.IsTerminal(1) == 1 : !Console.IsOutputRedirected;

@@ -9,7 +9,7 @@ namespace Paddock.Posix;
 /// The file of a Unix socket that this process listens on. Files are removed only when lstat says that they are sockets and nobody listens
 /// on them; the runtime's own listener deletes whatever has its name by then.
 /// </summary>
-public sealed class UnixSocketFile
+internal sealed class UnixSocketFile
 {
     private const int WorkingDirectory = -100, NoFollow = 0x100, BasicStats = 0x7FF;
     private const int TypeMask = 0xF000, TypeSocket = 0xC000;
@@ -146,7 +146,8 @@ public sealed class UnixSocketFile
         // struct statx: mode at byte 28, inode at 32, device at 136
         Span<byte> facts = stackalloc byte[256];
         using var here = new SafeFileHandle(WorkingDirectory, ownsHandle: false);
-        return Native.Stat(here, path, NoFollow, BasicStats, facts) == 0 && (MemoryMarshal.Read<ushort>(facts[28..]) & TypeMask) == TypeSocket
+        return Native.Stat(here, path, NoFollow, BasicStats, facts) == 0
+            && (MemoryMarshal.Read<ushort>(facts[28..]) & TypeMask) == TypeSocket
             ? (MemoryMarshal.Read<ulong>(facts[32..]), MemoryMarshal.Read<ulong>(facts[136..])) : null;
     }
 }

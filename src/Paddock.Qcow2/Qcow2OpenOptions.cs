@@ -12,7 +12,7 @@ public sealed record Qcow2OpenOptions
     public IImageGate Gate { get; init; } = DenyGate.Instance;
 
     /// <summary>What is left of the memory for tables of all images of a chain; null: each image's own limits alone.</summary>
-    public TableBudget? Tables { get; init; }
+    internal TableBudget? Tables { get; init; }
 
     /// <summary>Bytes of memory for cached L2 tables; the default covers 256 GiB at 64 KiB clusters.</summary>
     public long L2CacheBytes { get; init; } = 32 << 20;
@@ -30,20 +30,22 @@ public sealed record Qcow2OpenOptions
     public bool PassDiscards { get; init; } = true;
 
     /// <summary>
-    /// How long freed clusters keep their space in the storage, so that a client that writes again at once finds it: at least this long, mostly at
-    /// most twice. It goes back by itself, and at the end when the image is closed. Zero: with the next flushes.
+    /// How long freed clusters keep their space in the storage, so that a client that writes again at once finds it: at least this long,
+    /// mostly at most twice. It goes back by itself, and at the end when the image is closed. Zero: with the next flushes.
     /// </summary>
     public TimeSpan KeepFreedSpace { get; init; }
 
     /// <summary>Tells the time for <see cref="KeepFreedSpace"/>.</summary>
-    public TimeProvider Clock { get; init; } = TimeProvider.System;
-
-    /// <summary>Opens an image whose corrupt bit or dirty bit is set for repair: no automatic repair, writing allowed to the checker.</summary>
-    public bool ForCheck { get; init; }
+    internal TimeProvider Clock { get; init; } = TimeProvider.System;
 
     /// <summary>
-    /// Opens an image for its <see cref="Qcow2ImageInfo"/> alone: known features that Paddock does not support are reported there and not refused.
-    /// The disk must not be read then.
+    /// Opens an image whose corrupt bit or dirty bit is set for repair: no automatic repair, writing allowed to the checker.
+    /// </summary>
+    internal bool ForCheck { get; init; }
+
+    /// <summary>
+    /// Opens an image for its <see cref="Qcow2ImageInfo"/> alone: known features that Paddock does not support are reported there and not
+    /// refused. The disk must not be read then.
     /// </summary>
     public bool ForInfo { get; init; }
 
@@ -129,5 +131,6 @@ public sealed class DenyGate : IImageGate
     /// <inheritdoc/>
     public ValueTask<IBlockDevice?> OpenBackingAsync(string name, string? format, IStorage overlay, CancellationToken cancellationToken)
         => throw new BlockException(
-            BlockError.NotPermitted, $"the image names a backing file, '{EscapedText.Escape(name)}', and was opened without leave to open it");
+            BlockError.NotPermitted,
+            $"the image names a backing file, '{EscapedText.Escape(name)}', and was opened without leave to open it");
 }

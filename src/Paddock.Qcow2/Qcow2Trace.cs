@@ -3,13 +3,13 @@ namespace Paddock.Qcow2;
 /// <summary>A trace event of the engine (QEMU's names).</summary>
 /// <param name="Name">The event's name, such as <c>qcow2_wp_tracking</c>.</param>
 /// <param name="Text">What follows the name in a line of the trace.</param>
-public readonly record struct Qcow2TraceEvent(string Name, string Text);
+internal readonly record struct Qcow2TraceEvent(string Name, string Text);
 
 /// <summary>
-/// The engine's trace events, for `-T` of the compatible tools. Costs one test of a field while nobody listens. (The runtime's event source would
-/// need its diagnostics server, which the executable does not have.)
+/// The engine's trace events, for `-T` of the compatible tools. Costs one test of a field while nobody listens. (The runtime's event source
+/// would need its diagnostics server, which the executable does not have.)
 /// </summary>
-public static class Qcow2Trace
+internal static class Qcow2Trace
 {
     /// <summary>Told of each event, on the thread where it happens.</summary>
     public static event Action<Qcow2TraceEvent>? Event;

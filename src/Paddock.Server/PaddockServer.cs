@@ -152,7 +152,8 @@ public sealed class PaddockServer : IAsyncDisposable
                 _log.Write(
                     "format probed",
                     ("image", image.Path),
-                    ("reason", "no format was specified: writes to block 0 that would change the probed format are rejected; specify --format raw to allow them"));
+                    ("reason", "no format was specified: writes to block 0 that would change the probed format are rejected; specify "
+                        + "--format raw to allow them"));
             }
         }
     }
@@ -172,7 +173,8 @@ public sealed class PaddockServer : IAsyncDisposable
         if (_settings.VhostUser is not null || _settings.Images.Any(i => i.VhostUser is not null) || _manager.Has("vhost-user"))
         {
             _listeners.Add(OperatingSystem.IsLinux()
-                ? new VhostUserListener(_settings, _disks, _manager.Take("vhost-user"), _buffers, _log) : throw new ToolException("--vhost-user requires Linux"));
+                ? new VhostUserListener(_settings, _disks, _manager.Take("vhost-user"), _buffers, _log)
+                : throw new ToolException("--vhost-user requires Linux"));
         }
 
         _sizes = new ResizeCommands(_disks, _listeners, _log);
@@ -182,12 +184,16 @@ public sealed class PaddockServer : IAsyncDisposable
             listener.Open();
             foreach (string address in listener.Addresses)
             {
-                _log.Write("listening", ("listener", listener.Name), ("address", address));
+                LogListening(listener.Name, address);
             }
         }
 
         OpenServiceSockets();
     }
+
+    // scripts that wait for a server look for the listener's former name, at the beginning of the line
+    private void LogListening(string listener, string address)
+        => _log.Write("listening", ("door", listener), ("address", address), ("listener", listener));
 
     // fault scripts apply before the first client connects
     private async Task StartFaultsAsync()
@@ -202,10 +208,11 @@ public sealed class PaddockServer : IAsyncDisposable
     {
         if (ListeningSocket.All(_manager, "metrics", _settings.Metrics, allowUnix: true) is { Count: > 0 } metrics)
         {
-            _metrics = new MetricsServer(metrics, new MetricsPage(_listeners, _disks, _buffers, ServeCheck.MemoryOf(_settings)).RenderAsync, _settings.MetricsHosts);
+            _metrics = new MetricsServer(
+                metrics, new MetricsPage(_listeners, _disks, _buffers, ServeCheck.MemoryOf(_settings)).RenderAsync, _settings.MetricsHosts);
             foreach (var listener in metrics)
             {
-                _log.Write("listening", ("listener", "metrics"), ("address", $"http://{listener.Address}/metrics"));
+                LogListening("metrics", $"http://{listener.Address}/metrics");
             }
         }
 
@@ -219,7 +226,7 @@ public sealed class PaddockServer : IAsyncDisposable
         foreach (var socket in control)
         {
             _controls.Add(new ControlSocket(socket, commands.ExecuteAsync, _log));
-            _log.Write("listening", ("listener", "control"), ("address", socket.Address));
+            LogListening("control", socket.Address);
         }
     }
 

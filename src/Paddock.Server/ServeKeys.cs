@@ -24,11 +24,13 @@ internal static class ServeKeys
         }
 
         var hashes = Named<DhChapHash>(settings.DhchapHashes, "dhchap-hashes", "sha256, sha384 or sha512");
-        var groups = Named<DhChapGroup>(settings.DhchapGroups, "dhchap-groups", "null, ffdhe2048, ffdhe3072, ffdhe4096, ffdhe6144 or ffdhe8192");
+        var groups = Named<DhChapGroup>(
+            settings.DhchapGroups, "dhchap-groups", "null, ffdhe2048, ffdhe3072, ffdhe4096, ffdhe6144 or ffdhe8192");
         var others = DhChapSecrets.FromEnvironment(variable);
         if (hosts.Count == 0 && others is null)
         {
-            return hashes.Count + groups.Count == 0 ? null : throw new ToolException("dhchap-hashes and dhchap-groups require keys: specify dhchap-keys");
+            return hashes.Count + groups.Count == 0 ? null
+                : throw new ToolException("dhchap-hashes and dhchap-groups require keys: specify dhchap-keys");
         }
 
         return new DhChapPolicy

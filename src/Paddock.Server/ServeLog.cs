@@ -5,8 +5,8 @@ using Paddock.Block;
 namespace Paddock.Server;
 
 /// <summary>
-/// The server's log: one line per event, as text or JSON. Values may come from clients and images; they are quoted and escaped, so that they
-/// cannot forge a line or control a terminal.
+/// The server's log: one line per event, as text or JSON. Values may come from clients and images; they are quoted and escaped, so that
+/// they cannot forge a line or control a terminal.
 /// </summary>
 public sealed class ServeLog(TextWriter writer, TimeProvider time, bool json)
 {

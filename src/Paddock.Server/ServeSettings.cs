@@ -34,7 +34,9 @@ public sealed record ServedImage
 }
 
 /// <summary>What `paddock serve` is told, by flags or by a configuration file.</summary>
-/// <remarks>The properties can be set: generated code would give an init-only one that a file leaves out its type's default, not ours.</remarks>
+/// <remarks>
+/// The properties can be set: generated code would give an init-only one that a file leaves out its type's default, not ours.
+/// </remarks>
 public sealed record ServeSettings
 {
     /// <summary>Seconds of silence after which a client is idle, unless set.</summary>
@@ -55,19 +57,25 @@ public sealed record ServeSettings
     /// <summary><c>required</c>: every NBD client goes through TLS; <c>allowed</c>: those that ask for it.</summary>
     public string NbdTls { get; set; } = "required";
 
-    /// <summary><c>required</c>: an NBD client over TLS shows a certificate that <c>ca-cert.pem</c> vouches for; <c>none</c>: it need not.</summary>
+    /// <summary>
+    /// <c>required</c>: an NBD client over TLS shows a certificate that <c>ca-cert.pem</c> vouches for; <c>none</c>: it need not.
+    /// </summary>
     public string NbdTlsClients { get; set; } = "required";
 
     /// <summary>Whether NBD clients may change the sizes of exports that they may write.</summary>
     public bool NbdResize { get; set; }
 
-    /// <summary>The Unix socket by which vhost-user offers the image, or a folder in which each image gets one, NAME.sock; null: none.</summary>
+    /// <summary>
+    /// The Unix socket by which vhost-user offers the image, or a folder in which each image gets one, NAME.sock; null: none.
+    /// </summary>
     public string? VhostUser { get; set; }
 
     /// <summary>Queues of a vhost-user disk.</summary>
     public int VhostUserQueues { get; set; } = 4;
 
-    /// <summary>Whether guest memory is refused that cannot be sealed: whoever shares it could cut it short, which would end the server.</summary>
+    /// <summary>
+    /// Whether guest memory is refused that cannot be sealed: whoever shares it could cut it short, which would end the server.
+    /// </summary>
     public bool VhostUserSealed { get; set; } = true;
 
     /// <summary>Where metrics are served over HTTP, as HOST:PORT; null: nowhere.</summary>
@@ -111,8 +119,9 @@ public sealed record ServeSettings
     public string MaxMemory { get; set; } = "1G";
 
     /// <summary>
-    /// Seconds of silence after which a client is dropped (an NVMe host: one without keep alive); 0: never. Null: <see cref="DefaultIdleSeconds"/> for
-    /// NVMe hosts; an NBD client is dropped then only when all connections are taken, since a kernel's client is silent for hours.
+    /// Seconds of silence after which a client is dropped (an NVMe host: one without keep alive); 0: never. Null:
+    /// <see cref="DefaultIdleSeconds"/> for NVMe hosts; an NBD client is dropped then only when all connections are taken, since a kernel's
+    /// client is silent for hours.
     /// </summary>
     public int? IdleTimeout { get; set; }
 

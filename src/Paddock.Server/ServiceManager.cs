@@ -54,7 +54,8 @@ public sealed class ServiceManager
         {
             manager._handed.Add(Names.Contains(names[i])
                 ? (names[i], first + i)
-                : throw new ToolException($"unknown socket name '{names[i]}': set FileDescriptorName= to one of {string.Join(", ", Names)}"));
+                : throw new ToolException(
+                    $"unknown socket name '{names[i]}': set FileDescriptorName= to one of {string.Join(", ", Names)}"));
         }
 
         return manager;
@@ -65,7 +66,7 @@ public sealed class ServiceManager
 
     /// <summary>Takes the sockets of a name, once.</summary>
     /// <exception cref="ToolException">A descriptor is not a listening socket.</exception>
-    public IReadOnlyList<ListeningSocket> Take(string name)
+    internal IReadOnlyList<ListeningSocket> Take(string name)
     {
         var mine = _handed.Where(h => h.Name == name).ToArray();
         _handed.RemoveAll(h => h.Name == name);

@@ -20,7 +20,8 @@ internal static partial class SettingsErrors
         {
             return line + (failure.Message.Contains("missing required", StringComparison.Ordinal) ? $"{path} has no \"path\""
                 : failure.Message.Contains("converted", StringComparison.Ordinal) ? $"expected an object{(isImage ? "" : " with settings")}"
-                : failure.Message.StartsWith("Expected depth to be zero", StringComparison.Ordinal) ? "unexpected end of file: a { or [ is not closed"
+                : failure.Message.StartsWith("Expected depth to be zero", StringComparison.Ordinal)
+                ? "unexpected end of file: a { or [ is not closed"
                 : Place().Replace(failure.Message, ""));
         }
 

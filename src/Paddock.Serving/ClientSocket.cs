@@ -3,7 +3,7 @@ using System.Net.Sockets;
 namespace Paddock.Serving;
 
 /// <summary>What every server sets on the sockets of its clients.</summary>
-public static class ClientSocket
+internal static class ClientSocket
 {
     // a client whose machine is gone is noticed within two minutes, though it was silent
     private const int ProbeAfterSeconds = 60, ProbeEverySeconds = 10, Probes = 6;

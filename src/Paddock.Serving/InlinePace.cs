@@ -3,10 +3,10 @@ using System.Diagnostics;
 namespace Paddock.Serving;
 
 /// <summary>
-/// Whether requests run on the loop that receives them. They do while the device answers from memory; once one had to wait for a disk, those after it
-/// run elsewhere, side by side, and from time to time one is tried here again.
+/// Whether requests run on the loop that receives them. They do while the device answers from memory; once one had to wait for a disk,
+/// those after it run elsewhere, side by side, and from time to time one is tried here again.
 /// </summary>
-public struct InlinePace
+internal struct InlinePace
 {
     private const int AwayFor = 256;
 

@@ -3,7 +3,7 @@ namespace Paddock.Serving;
 /// <summary>
 /// The latencies of a server: each connection counts in a table of its own, so that they do not contend, and leaves it here at its end.
 /// </summary>
-public sealed class LatencyLedger
+internal sealed class LatencyLedger
 {
     private readonly Lock _lock = new();
     private readonly HashSet<LatencyTable> _open = [];
@@ -21,7 +21,7 @@ public sealed class LatencyLedger
         return table;
     }
 
-    /// <summary>The connection is gone; what it counted stays.</summary>
+    /// <summary>Removes the table of a closed connection and keeps its counts.</summary>
     public void Close(LatencyTable table)
     {
         lock (_lock)

@@ -3,7 +3,7 @@ using System.Diagnostics;
 namespace Paddock.Serving;
 
 /// <summary>How long requests took, by operation and by powers of two of microseconds; every member may be used from any thread.</summary>
-public sealed class LatencyTable
+internal sealed class LatencyTable
 {
     /// <summary>Class i holds requests that took less than 2^i microseconds, the last all others.</summary>
     public const int Classes = 24;

@@ -8,7 +8,7 @@ namespace Paddock.Serving;
 /// It is its own awaiter, and gets in line only when what follows is known: so the next piece always runs on a thread of
 /// <see cref="LongWork"/>, and never goes on at once on the thread where the last one happened to end.
 /// </remarks>
-public sealed class LongTurn : ICriticalNotifyCompletion
+internal sealed class LongTurn : ICriticalNotifyCompletion
 {
     private readonly LongWorkClient _client;
     private Action? _next;
@@ -24,7 +24,7 @@ public sealed class LongTurn : ICriticalNotifyCompletion
     internal bool HasBegun { get; set; }
 
     /// <summary>Ends a piece: lets other clients run theirs; awaiting it ends when it is this request's turn again.</summary>
-    /// <exception cref="BlockException"><see cref="BlockError.Cancelled"/>: the client is gone.</exception>
+    /// <exception cref="BlockException"><see cref="BlockError.Cancelled"/>: the client disconnected.</exception>
     public LongTurn NextAsync() => this;
 
     /// <summary>What awaits it.</summary>

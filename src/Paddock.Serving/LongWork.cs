@@ -23,7 +23,7 @@ namespace Paddock.Serving;
 /// _longWork.Dispose();          // the client is gone: everything fails at the end of its piece
 /// </code>
 /// </example>
-public sealed class LongWork
+internal sealed class LongWork
 {
     /// <summary>A good size of a piece that moves data.</summary>
     public const int PieceBytes = 1 << 20;
@@ -46,7 +46,8 @@ public sealed class LongWork
     public static LongWork Shared { get; } = new(Math.Max(2, Environment.ProcessorCount / 2));
 
     /// <summary>
-    /// The bytes of the next piece of a range: it ends at a multiple of the longest piece, so that no cluster lies in two pieces and is freed by neither.
+    /// The bytes of the next piece of a range: it ends at a multiple of the longest piece, so that no cluster lies in two pieces and is
+    /// freed by neither.
     /// </summary>
     /// <param name="offset">Where it begins.</param>
     /// <param name="left">Bytes that are left of the range.</param>

@@ -3,7 +3,7 @@ using Paddock.Block;
 namespace Paddock.Serving;
 
 /// <summary>One client's share of <see cref="LongWork"/>. Every member may be used from any thread.</summary>
-public sealed class LongWorkClient : IDisposable
+internal sealed class LongWorkClient : IDisposable
 {
     private readonly LongWork _work;
     private readonly int _limit;
@@ -14,7 +14,7 @@ public sealed class LongWorkClient : IDisposable
 
     internal LongWorkClient(LongWork work, int limit) => (_work, _limit) = (work, limit);
 
-    /// <summary>Whether the client is gone: whatever runs ends at the end of its piece.</summary>
+    /// <summary>Whether the client has disconnected; its running requests end after their piece.</summary>
     public bool IsDisposed { get; private set; }
 
     /// <summary>Requests that wait for their first turn.</summary>
@@ -34,7 +34,7 @@ public sealed class LongWorkClient : IDisposable
     internal bool CanRun => _underWay.Count > 0 || (_waiting.Count > 0 && _begun < _limit);
 
     /// <summary>Runs a request in pieces; between two of them it calls <see cref="LongTurn.NextAsync"/>.</summary>
-    /// <exception cref="BlockException"><see cref="BlockError.Cancelled"/>: the client is gone, or the server stops.</exception>
+    /// <exception cref="BlockException"><see cref="BlockError.Cancelled"/>: the client disconnected, or the server stops.</exception>
     public async Task<T> RunAsync<T>(Func<LongTurn, Task<T>> request)
     {
         var turn = new LongTurn(this);
@@ -56,7 +56,7 @@ public sealed class LongWorkClient : IDisposable
         return true;
     });
 
-    /// <summary>Fails the requests that have not begun; those under way go on. Later ones are taken as before.</summary>
+    /// <summary>Fails the requests that have not begun; running ones continue, and later ones are accepted.</summary>
     public void CancelWaiting()
     {
         lock (_work.Lock)
@@ -76,7 +76,8 @@ public sealed class LongWorkClient : IDisposable
         }
     }
 
-    internal static BlockException Cancelled() => new(BlockError.Cancelled, "the request was cancelled: its client is gone, or the server stops");
+    internal static BlockException Cancelled()
+        => new(BlockError.Cancelled, "the request was cancelled: its client is gone, or the server stops");
 
     /// <summary>Releases the turn and queues for the next one.</summary>
     internal void Wait(LongTurn turn)

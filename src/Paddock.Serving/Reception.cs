@@ -1,12 +1,12 @@
 namespace Paddock.Serving;
 
 /// <summary>What to do with a client when all slots are taken, and none can be freed.</summary>
-public enum WhenFull
+internal enum WhenFull
 {
     /// <summary>It waits in the listener's queue until another leaves.</summary>
     Wait,
 
-    /// <summary>It is hung up on, so that it knows at once.</summary>
+    /// <summary>It is disconnected immediately.</summary>
     Refuse,
 }
 
@@ -16,7 +16,7 @@ public enum WhenFull
 /// </summary>
 /// <typeparam name="TSocket">A connection that came in.</typeparam>
 /// <typeparam name="TClient">A client that is served.</typeparam>
-public sealed class Reception<TSocket, TClient> : IAsyncDisposable
+internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
     where TSocket : class, IDisposable
     where TClient : class, IServedClient
 {
@@ -46,7 +46,7 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     private volatile bool _admits = true;
 
     /// <param name="limit">Clients at once, at least 1.</param>
-    /// <param name="whenFull">What becomes of the next.</param>
+    /// <param name="whenFull">What to do with a client when the connection limit is reached.</param>
     /// <param name="meet">Makes a client of a socket, which it owns from then on; null where it cannot be served.</param>
     /// <param name="begin">Begins to serve it, on another thread; whoever serves it calls <see cref="Leave"/> at its end.</param>
     /// <param name="time">The clock.</param>
@@ -59,7 +59,7 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         _time = time ?? TimeProvider.System;
     }
 
-    /// <summary>Raised when a client was hung up on because there was no place or no memory for it.</summary>
+    /// <summary>Raised after a client is disconnected for lack of a slot or of memory.</summary>
     public event Action? Refused;
 
     /// <summary>Raised when a client is about to be hung up on so that another gets its slot.</summary>
@@ -69,8 +69,8 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
     public TimeSpan HandshakePatience { get; init; } = TimeSpan.FromSeconds(3);
 
     /// <summary>
-    /// After so long without a request a client that was served may be evicted, when all slots are taken and another waits; zero: never, and
-    /// neither is one that has introduced itself.
+    /// After so long without a request a client that was served may be evicted, when all slots are taken and another waits; zero: never,
+    /// and neither is one that has introduced itself.
     /// </summary>
     public TimeSpan IdleEviction { get; init; }
 
@@ -92,7 +92,7 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         }
     }
 
-    /// <summary>How many there are.</summary>
+    /// <summary>Number of current clients.</summary>
     public int Count
     {
         get
@@ -104,19 +104,19 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         }
     }
 
-    /// <summary>Clients that were taken so far.</summary>
+    /// <summary>Number of accepted clients.</summary>
     public long Accepted => Interlocked.Read(ref _accepted);
 
     /// <summary>Cancelled when the server stops.</summary>
     public CancellationToken Stopping => _stop.Token;
 
-    /// <summary>Takes clients from a listener from now on.</summary>
+    /// <summary>Starts accepting clients from a listener.</summary>
     /// <param name="listener">Owned: disposed of when the server stops.</param>
     /// <param name="accept">Waits for the listener's next connection.</param>
     public void Listen(IDisposable listener, Func<CancellationToken, ValueTask<TSocket>> accept)
         => _listeners.Add((listener, Task.Run(() => AcceptAsync(accept))));
 
-    /// <summary>Serves a client whose connection is there already; waits for a place where others would.</summary>
+    /// <summary>Serves a client on an existing connection; waits for a slot as others do.</summary>
     public void Take(TSocket socket)
     {
         bool hasPlace = _places.Wait(0);
@@ -139,8 +139,8 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         Start(socket, hasPlace);
     }
 
-    /// <summary>A client is gone.</summary>
-    /// <returns>How many are left.</returns>
+    /// <summary>Removes a client that has disconnected.</summary>
+    /// <returns>Number of remaining clients.</returns>
     public int Leave(TClient client)
     {
         int left;
@@ -201,7 +201,7 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         }
     }
 
-    /// <summary>Ends every connection at once; further clients are still taken.</summary>
+    /// <summary>Drops every connection immediately; new clients are still accepted.</summary>
     public void AbortAll()
     {
         foreach (var client in Clients)
@@ -242,7 +242,7 @@ public sealed class Reception<TSocket, TClient> : IAsyncDisposable
         }
         catch (TimeoutException)
         {
-            // a client that takes no answers holds nobody up
+            // a client that reads no replies must not delay the others
             AbortAll();
             await _allGone.Task;
         }

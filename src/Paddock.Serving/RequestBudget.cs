@@ -6,7 +6,7 @@ namespace Paddock.Serving;
 /// </summary>
 /// <param name="maxBytes">Bytes held at once; a request that is larger runs alone.</param>
 /// <param name="maxRequests">Requests at once.</param>
-public sealed class RequestBudget(long maxBytes, int maxRequests = int.MaxValue)
+internal sealed class RequestBudget(long maxBytes, int maxRequests = int.MaxValue)
 {
     private readonly object _lock = new();
     private long _bytes;

@@ -1,7 +1,7 @@
 namespace Paddock.Serving;
 
 /// <summary>Requests that were answered, by operation, and the bytes that they moved. Every member may be used from any thread.</summary>
-public sealed class RequestCounters
+internal sealed class RequestCounters
 {
     /// <summary>Number of <see cref="ServedOperation"/> values.</summary>
     internal const int Operations = (int)ServedOperation.Admin + 1;

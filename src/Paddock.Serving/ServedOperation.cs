@@ -1,7 +1,7 @@
 namespace Paddock.Serving;
 
 /// <summary>What a request asks for: all servers count by the same operations.</summary>
-public enum ServedOperation
+internal enum ServedOperation
 {
     /// <summary>Reads data.</summary>
     Read,

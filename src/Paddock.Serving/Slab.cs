@@ -1,14 +1,14 @@
 namespace Paddock.Serving;
 
 /// <summary>Memory to release after a piece was sent.</summary>
-public interface IReleasable
+internal interface IReleasable
 {
     /// <summary>Releases it.</summary>
     void Release();
 }
 
 /// <summary>A pinned array that several requests may hold; the last one to release it returns it to its pool.</summary>
-public sealed class Slab : IReleasable
+internal sealed class Slab : IReleasable
 {
     private readonly SlabPool _pool;
     private int _holders;
@@ -22,7 +22,7 @@ public sealed class Slab : IReleasable
     /// <summary>The bytes; what they hold is whatever the last user left.</summary>
     public byte[] Bytes { get; }
 
-    /// <summary>True when nobody but the caller holds it.</summary>
+    /// <summary>Whether the caller is the only holder.</summary>
     public bool IsMine => Volatile.Read(ref _holders) == 1;
 
     /// <summary>Adds a holder.</summary>

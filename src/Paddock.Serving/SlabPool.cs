@@ -5,8 +5,8 @@ namespace Paddock.Serving;
 
 /// <summary>Slabs in sizes that are powers of two; keeps a bounded number of bytes for later.</summary>
 /// <param name="limit">Most bytes that are lent at once.</param>
-/// <param name="keeps">Most bytes that are kept for later: a burst must not leave the process large for good.</param>
-public sealed class SlabPool(long limit = long.MaxValue, long keeps = 256L << 20)
+/// <param name="keeps">Maximum number of bytes kept for reuse: a burst must not leave the process large permanently.</param>
+internal sealed class SlabPool(long limit = long.MaxValue, long keeps = 256L << 20)
 {
     /// <summary>What a connection receives into and gathers replies in.</summary>
     public const int StandardSize = 256 << 10;
@@ -55,7 +55,7 @@ public sealed class SlabPool(long limit = long.MaxValue, long keeps = 256L << 20
         return slab;
     }
 
-    /// <summary>Takes a slab back that nobody holds.</summary>
+    /// <summary>Returns a slab without holders to the pool.</summary>
     public void Return(Slab slab)
     {
         int index = ClassOf(slab.Bytes.Length);
@@ -74,7 +74,7 @@ public sealed class SlabPool(long limit = long.MaxValue, long keeps = 256L << 20
         }
     }
 
-    // sizes that nobody asks for any more make room for those that are asked for. Under the lock
+    // frees unused sizes for requested ones; under the lock
     private bool TryDropOlderThan(int index)
     {
         int oldest = -1;

@@ -1,11 +1,11 @@
 namespace Paddock.VhostUser;
 
-/// <summary>The front end sent what the protocol does not allow; the connection is of no further use.</summary>
-public sealed class VhostUserException : IOException
+/// <summary>The front end violated the protocol; the connection cannot be used further.</summary>
+internal sealed class VhostUserException : IOException
 {
-    /// <param name="structure">The structure that was being read.</param>
-    /// <param name="offset">Where in it, in bytes.</param>
-    /// <param name="what">What is wrong there.</param>
+    /// <param name="structure">Name of the structure being parsed.</param>
+    /// <param name="offset">Offset in the structure, in bytes.</param>
+    /// <param name="what">Description of the error.</param>
     public VhostUserException(string structure, int offset, string what)
         : base($"vhost-user {structure}, byte {offset}: {what}")
     {
@@ -13,10 +13,10 @@ public sealed class VhostUserException : IOException
         Offset = offset;
     }
 
-    /// <summary>The structure that was being read.</summary>
+    /// <summary>Name of the structure being parsed.</summary>
     public string Structure { get; }
 
-    /// <summary>Where in it, in bytes.</summary>
+    /// <summary>Offset in the structure, in bytes.</summary>
     public int Offset { get; }
 
     internal static void ExpectLength(string structure, int wanted, int found)

@@ -1,26 +1,26 @@
 namespace Paddock.VhostUser;
 
-/// <summary>What a front end may ask for; each bounds memory or time that a hostile one could take.</summary>
-public static class VhostUserLimits
+/// <summary>Limits on front ends; each bounds the memory or time that a hostile one can use.</summary>
+internal static class VhostUserLimits
 {
-    /// <summary>The longest payload, in bytes: the longest known is a configuration space of 256 bytes with its header.</summary>
+    /// <summary>Maximum payload in bytes; the longest known is a configuration space of 256 bytes with its header.</summary>
     public const int MaxPayload = 1024;
 
-    /// <summary>Descriptors with one message: a memory table has one a region.</summary>
+    /// <summary>Maximum number of descriptors with one message: a memory table has one per region.</summary>
     public const int MaxDescriptors = TableRegions;
 
-    /// <summary>Regions in one memory table (vhost-user, "Memory regions description").</summary>
+    /// <summary>Maximum number of regions in one memory table (vhost-user, "Memory regions description").</summary>
     public const int TableRegions = 8;
 
-    /// <summary>Regions that are added one by one: as many as the kernel's vhost, and QEMU for it, take.</summary>
+    /// <summary>Maximum number of regions added one by one: the limit of the kernel's vhost, and of QEMU for it.</summary>
     public const int MemorySlots = 509;
 
-    /// <summary>The longest region, in bytes: 16 TiB.</summary>
+    /// <summary>Maximum size of a region, in bytes: 16 TiB.</summary>
     public const ulong LongestRegion = 1UL << 44;
 
-    /// <summary>Bytes of configuration space that may be asked for: QEMU's own limit.</summary>
+    /// <summary>Maximum size of configuration space, in bytes: QEMU's own limit.</summary>
     public const int ConfigSpace = 256;
 
-    /// <summary>Queues: the protocol has 8 bits for their numbers.</summary>
+    /// <summary>Maximum number of queues: the protocol has 8 bits for their numbers.</summary>
     public const int MaxQueues = 256;
 }

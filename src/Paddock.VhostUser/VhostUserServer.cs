@@ -14,7 +14,7 @@ public sealed class VhostUserServer : IAsyncDisposable
 {
     private const int StackSize = 512 << 10;
 
-    // of front ends that have agreed on nothing; the others are virtual machines, which may be silent for ever
+    // for front ends before feature negotiation; a virtual machine after it may be idle indefinitely
     private static readonly TimeSpan IdleEviction = TimeSpan.FromSeconds(10);
 
     private readonly IBlockDevice _disk;
@@ -24,8 +24,8 @@ public sealed class VhostUserServer : IAsyncDisposable
     private long _refused;
 
     /// <param name="disk">The disk; bounds and alignment are checked there (<see cref="CheckedDevice"/>).</param>
-    /// <param name="options">How.</param>
-    /// <exception cref="ArgumentException">No queue, or too many.</exception>
+    /// <param name="options">Server options.</param>
+    /// <exception cref="ArgumentException">The number of queues is out of range.</exception>
     public VhostUserServer(IBlockDevice disk, VhostUserServerOptions options)
     {
         if (options.Queues is < 1 or > VhostUserLimits.MaxQueues)
@@ -34,7 +34,8 @@ public sealed class VhostUserServer : IAsyncDisposable
         }
 
         (_disk, _options) = (disk, options);
-        _device = new VirtioBlkDevice(disk, new VirtioBlkOptions { Queues = options.Queues, Serial = options.Serial, Buffers = options.Buffers });
+        _device = new VirtioBlkDevice(
+            disk, new VirtioBlkOptions { Queues = options.Queues, Serial = options.Serial, Buffers = options.Buffers });
         _reception = new Reception<Socket, FrontEndConnection>(
             1, WhenFull.Wait, socket => new FrontEndConnection(socket, _device, _options), Begin, options.Time)
         {
@@ -43,30 +44,30 @@ public sealed class VhostUserServer : IAsyncDisposable
         _reception.Evicted += _ => options.Log?.Invoke("a front end that agreed on nothing is hung up on: another waits");
     }
 
-    /// <summary>The requests of all front ends so far.</summary>
-    public RequestCounters Statistics => _device.Statistics;
+    /// <summary>Request counters over all front ends.</summary>
+    internal RequestCounters Statistics => _device.Statistics;
 
-    /// <summary>How long requests took from the ring to the ring, including failed ones.</summary>
-    public LatencyTable Latencies => _device.Latencies;
+    /// <summary>Latencies from available to used ring, including failed requests.</summary>
+    internal LatencyTable Latencies => _device.Latencies;
 
-    /// <summary>Front ends at this moment: 0 or 1.</summary>
+    /// <summary>Number of current front ends: 0 or 1.</summary>
     public int Connections => _reception.Count;
 
-    /// <summary>Front ends that were taken.</summary>
+    /// <summary>Number of accepted front ends.</summary>
     public long Accepted => _reception.Accepted;
 
-    /// <summary>Front ends whose connection ended for a fault of theirs.</summary>
+    /// <summary>Number of front ends disconnected for an error of theirs.</summary>
     public long Refused => Interlocked.Read(ref _refused);
 
-    /// <summary>Takes front ends from a listener from now on.</summary>
-    /// <param name="listener">A Unix socket that listens; owned.</param>
+    /// <summary>Starts accepting front ends from a listener.</summary>
+    /// <param name="listener">A listening Unix socket; owned.</param>
     public void Listen(Socket listener) => _reception.Listen(listener, listener.AcceptAsync);
 
-    /// <summary>Serves one front end whose connection is there already.</summary>
+    /// <summary>Serves one front end on an existing connection.</summary>
     /// <param name="connection">A connected Unix socket; owned.</param>
     public void Accept(Socket connection) => _reception.Take(connection);
 
-    /// <summary>Tells the front end, if one is there, that the disk's size or zones have changed.</summary>
+    /// <summary>Notifies a connected front end that the disk's size or zones have changed.</summary>
     public void ConfigChanged()
     {
         foreach (var connection in _reception.Clients)
@@ -75,17 +76,17 @@ public sealed class VhostUserServer : IAsyncDisposable
         }
     }
 
-    /// <summary>Ends the connection at once; front ends may come back.</summary>
+    /// <summary>Drops the connection immediately; front ends may reconnect.</summary>
     public void DropConnections() => _reception.AbortAll();
 
-    /// <summary>Takes front ends, or hangs up on those who come.</summary>
+    /// <summary>Accepts new front ends, or disconnects them at once.</summary>
     public void Admit(bool clients) => _reception.Admits = clients;
 
-    /// <summary>Waits until the front end is gone, and what it began is done; no longer than the limit.</summary>
+    /// <summary>Waits until the front end has disconnected and its requests have completed, at most until the limit.</summary>
     public Task GoneAsync(TimeSpan limit) => _reception.GoneAsync(limit);
 
-    /// <summary>Takes no more requests, ends those under way, hangs up, and flushes the disk.</summary>
-    /// <remarks>There is no limit to how long a request may take: the guest's memory cannot go before the disk is done with it.</remarks>
+    /// <summary>Stops accepting requests, completes those in flight, disconnects, and flushes the disk.</summary>
+    /// <remarks>Requests have no time limit: the guest's memory must stay mapped until the disk has completed them.</remarks>
     public async Task StopAsync()
     {
         await _reception.StopAsync(TimeSpan.Zero);

@@ -8,7 +8,7 @@ internal struct OpenList
 {
     private const int None = -1;
 
-    // Entries of zones that are not in the list are undefined: a zone's condition tells whether it is in the list, so nothing clears them.
+    // Entries of zones that are not in the list are undefined: the condition of a zone shows whether it is in it, so nothing clears them.
     private int[] _next;
     private int[] _previous;
     private int _tail;

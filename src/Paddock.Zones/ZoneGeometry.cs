@@ -8,7 +8,7 @@ namespace Paddock.Zones;
 /// </summary>
 public readonly struct ZoneGeometry
 {
-    /// <summary>Most zones that a disk may have (zoned-qcow2.md 1.2): what one table of 8 MiB describes.</summary>
+    /// <summary>Most zones that a disk may have (zoned-qcow2.md 1.2): as many as one table of 8 MiB describes.</summary>
     public const int MaxZones = 1_048_576;
 
     /// <summary>Unit of writes to sequential zones, in bytes.</summary>

@@ -3,11 +3,11 @@ using Paddock.Block;
 namespace Paddock.Zones;
 
 /// <summary>Messages for refusals: the one place where results of the state machine become text.</summary>
-public static class ZoneMessages
+internal static class ZoneMessages
 {
-    /// <summary>The exception for a refused request.</summary>
+    /// <summary>The exception for a rejected request.</summary>
     /// <param name="result">A refusal.</param>
-    /// <param name="zones">The zones that refused.</param>
+    /// <param name="zones">The zones that rejected it.</param>
     /// <param name="what">The request, such as "write" or "zone append".</param>
     /// <param name="offset">Byte offset of the request.</param>
     /// <param name="length">Bytes of the request.</param>

@@ -116,7 +116,7 @@ internal sealed class ZoneRanges(ZoneStates zones)
         int notMoved = -1;
         for (int zone = first; zone <= last; zone++)
         {
-            // A conventional zone that is READ ONLY is refused as a conventional one.
+            // A conventional zone that is READ ONLY is rejected as a conventional one.
             ZoneError error = zones.Geometry.IsSequential(zone) ? CheckTransition(action, zones.ConditionOf(zone)) : ZoneError.Conventional;
             if (error != ZoneError.None)
             {

@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Zones;
 
-/// <summary>Lists of zones; the cost of a search is bounded by what it lists, not by the number of zones.</summary>
+/// <summary>Lists of zones; the cost of a search is bounded by the zones it lists, not by the number of zones.</summary>
 internal sealed class ZoneReports(ZoneStates zones)
 {
     /// <summary>See <see cref="ZoneSet.Report"/>.</summary>

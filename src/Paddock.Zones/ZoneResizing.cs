@@ -5,8 +5,8 @@ namespace Paddock.Zones;
 /// <summary>
 /// A disk that changes its length (zoned-qcow2.md 3, Resize). Growing adds EMPTY zones and enlarges a smaller last one: if that one is FULL
 /// it stays FULL (its new part reads as zeroes until a reset), since a finished zone must not become writable again by itself, nor take a
-/// resource. Shrinking is refused unless the zones to be removed are EMPTY; a zone that is cut keeps its data, and becomes FULL if the data
-/// now fills it.
+/// resource. Shrinking is rejected unless the zones to be removed are EMPTY; a zone that is cut keeps its data, and becomes FULL if the
+/// data now fills it.
 /// </summary>
 internal sealed class ZoneResizing(ZoneStates zones)
 {
@@ -24,7 +24,7 @@ internal sealed class ZoneResizing(ZoneStates zones)
             return ZoneResult.Refused(ZoneError.Unaligned, zones.NearestZone(length));
         }
 
-        // The last zone first: a disk that is not EMPTY at its end is refused without a walk.
+        // The last zone first: a disk that is not EMPTY at its end is rejected without a walk.
         for (int zone = zones.Count - 1; zone >= 0 && geometry.EndOf(zone) > length; zone--)
         {
             ZoneError error = CheckCut(zone, length);

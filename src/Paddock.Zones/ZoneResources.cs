@@ -57,7 +57,7 @@ internal sealed class ZoneResources
             : _maxOpen != 0 && ExplicitlyOpen >= _maxOpen ? ZoneError.TooManyOpen
             : ZoneError.None;
 
-    /// <summary>Takes what a zone needs in a condition.</summary>
+    /// <summary>Acquires the resources of a zone in a condition.</summary>
     public void Take(int zone, ZoneCondition condition)
     {
         switch (condition)
@@ -74,7 +74,7 @@ internal sealed class ZoneResources
         }
     }
 
-    /// <summary>Frees what a zone holds in a condition.</summary>
+    /// <summary>Frees the resources of a zone in a condition.</summary>
     public void Free(int zone, ZoneCondition condition)
     {
         switch (condition)
@@ -103,6 +103,6 @@ internal sealed class ZoneResources
         Closed = 0;
     }
 
-    /// <summary>The disk has another number of zones; those that are gone hold nothing.</summary>
+    /// <summary>Sets the number of zones; removed zones must hold no resources.</summary>
     public void Resize(int zones) => _implicit.Resize(zones);
 }

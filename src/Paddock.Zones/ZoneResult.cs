@@ -3,7 +3,7 @@ using Paddock.Block;
 namespace Paddock.Zones;
 
 /// <summary>
-/// Result of a request to the state machine: done, or refused with a reason. A refusal is ordinary and changes nothing, so it is a value
+/// Result of a request to the state machine: done, or rejected with a reason. A rejection is ordinary and changes nothing, so it is a value
 /// and not an exception; <see cref="ZoneMessages"/> turns it into a message.
 /// </summary>
 public readonly record struct ZoneResult
@@ -18,7 +18,7 @@ public readonly record struct ZoneResult
         NoTransition = noTransition;
     }
 
-    /// <summary>Why the request is refused; <see cref="ZoneError.None"/> when it is not.</summary>
+    /// <summary>Reason for the rejection; <see cref="ZoneError.None"/> if accepted.</summary>
     public ZoneError Error { get; }
 
     /// <summary>Index of the zone concerned: the first one that prevents the request, or the one to be written.</summary>
@@ -33,7 +33,7 @@ public readonly record struct ZoneResult
     /// <summary>The implicitly open zone that was closed to free an open resource; -1 if none was.</summary>
     public int Evicted => _evictedPlusOne - 1;
 
-    /// <summary>True unless refused.</summary>
+    /// <summary>True if accepted.</summary>
     public bool IsOk => Error == ZoneError.None;
 
     /// <summary>Done.</summary>

@@ -115,7 +115,7 @@ public sealed class ZoneSet
         => _reports.Find(offset, which, zones, count);
 
     /// <summary>
-    /// Checks a write (or write-zeroes: the same rule) whole and takes its resources. If refused, nothing has changed. If accepted,
+    /// Checks a whole write (or write-zeroes: the same rule) and acquires its resources. If rejected, nothing has changed. If accepted,
     /// <see cref="EndWrite"/> must follow, for the zone that the result names.
     /// </summary>
     /// <param name="offset">Byte offset on the disk.</param>
@@ -123,11 +123,11 @@ public sealed class ZoneSet
     public ZoneResult BeginWrite(long offset, long length) => _writes.BeginWrite(offset, length);
 
     /// <summary>
-    /// Checks an append whole, takes its resources, and returns where its data goes. Otherwise as <see cref="BeginWrite"/>.
+    /// Checks a whole append, acquires its resources, and returns the offset of its data. Otherwise as <see cref="BeginWrite"/>.
     /// </summary>
     /// <param name="zoneStart">Where the zone starts: it names the zone.</param>
     /// <param name="length">Bytes, above 0.</param>
-    /// <param name="offset">Where the data goes: the zone's write pointer.</param>
+    /// <param name="offset">Offset of the data: the write pointer of the zone.</param>
     public ZoneResult BeginAppend(long zoneStart, long length, out long offset) => _writes.BeginAppend(zoneStart, length, out offset);
 
     /// <summary>
@@ -154,7 +154,7 @@ public sealed class ZoneSet
     /// <param name="offset">Where the first zone starts.</param>
     /// <param name="length">Bytes: whole zones; only a last, smaller zone may end it elsewhere.</param>
     /// <param name="range">
-    /// The zones to pass to <see cref="Apply"/>; without conventional ones when the whole disk is reset (note 2). Empty when refused.
+    /// The zones to pass to <see cref="Apply"/>; without conventional ones when the whole disk is reset (note 2). Empty if rejected.
     /// </param>
     /// <remarks>
     /// Finish and reset may await data work between this and <see cref="Apply"/>: they need no resources, so what other zones do meanwhile
@@ -217,8 +217,8 @@ public sealed class ZoneSet
     public ZoneResult CheckRestore(int zone, long writePointer) => _loading.CheckRestore(zone, writePointer);
 
     /// <summary>
-    /// Gives an EMPTY zone an extension: it becomes CLOSED, which takes an active resource, and stays so with nothing written in it until a
-    /// reset. Refused: <see cref="ZoneError.Conventional"/>, <see cref="ZoneError.InvalidTransition"/> (it is not EMPTY),
+    /// Sets the extension of an EMPTY zone: it becomes CLOSED, which uses an active resource, and stays so, even if unwritten, until
+    /// a reset. Rejected: <see cref="ZoneError.Conventional"/>, <see cref="ZoneError.InvalidTransition"/> (it is not EMPTY),
     /// <see cref="ZoneError.TooManyActive"/>.
     /// </summary>
     public ZoneResult Extend(int zone) => _loading.Extend(zone);
@@ -234,6 +234,6 @@ public sealed class ZoneSet
     public ZoneResult CheckResize(long length) => _resizing.Check(length);
 
     /// <summary>Changes the length; no zone that is removed or cut is busy.</summary>
-    /// <returns>The result of <see cref="CheckResize"/>; if refused, nothing has changed.</returns>
+    /// <returns>The result of <see cref="CheckResize"/>; if rejected, nothing has changed.</returns>
     public ZoneResult Resize(long length) => _resizing.Apply(length);
 }

@@ -152,7 +152,7 @@ internal sealed class ZoneStates
         return opened;
     }
 
-    /// <summary>Changes a zone's condition, and frees and takes resources accordingly.</summary>
+    /// <summary>Changes a zone's condition, and frees and acquires resources accordingly.</summary>
     public void Change(int zone, ZoneCondition condition)
     {
         Resources.Free(zone, ConditionOf(zone));

@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Zones;
 
-/// <summary>Writes and appends: the write rule, and the resources that a write takes and frees (zoned-qcow2.md 3).</summary>
+/// <summary>Writes and appends: the write rule, and the resources that a write acquires and frees (zoned-qcow2.md 3).</summary>
 internal sealed class ZoneWrites(ZoneStates zones)
 {
     /// <summary>See <see cref="ZoneSet.BeginWrite"/>.</summary>

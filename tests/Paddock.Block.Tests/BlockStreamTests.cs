@@ -37,7 +37,8 @@ public class BlockStreamTests
             {
                 model.ReadExactly(expected, 0, count);
                 await ReadAsync(stream, data.AsMemory(0, count), isAsync);
-                Assert.True(expected.AsSpan(0, count).SequenceEqual(data.AsSpan(0, count)), $"seed {seed}, step {i}: {count} bytes at {at}");
+                Assert.True(expected.AsSpan(0, count)
+                    .SequenceEqual(data.AsSpan(0, count)), $"seed {seed}, step {i}: {count} bytes at {at}");
             }
 
             Assert.Equal(model.Position, stream.Position);
@@ -140,7 +141,7 @@ public class BlockStreamTests
     }
 
     [Fact]
-    public async Task Read_only_disk_rejects_writes_and_takes_a_flush()
+    public async Task Read_only_disk_rejects_writes_and_accepts_a_flush()
     {
         var disk = Disk(1, isReadOnly: true);
         await using var stream = new BlockStream(disk);
@@ -152,7 +153,7 @@ public class BlockStreamTests
     }
 
     [Fact]
-    public async Task Flush_reaches_the_disk_and_its_error_the_caller()
+    public async Task Flush_reaches_the_disk_and_its_error_reaches_the_caller()
     {
         var disk = Disk(1);
         await using var stream = new BlockStream(disk);
@@ -183,16 +184,18 @@ public class BlockStreamTests
     }
 
     [Fact]
-    public async Task Other_streams_can_be_stacked_on_it()
+    public async Task Other_streams_can_wrap_the_stream()
     {
         await using var stream = new BlockStream(Disk(4096));
-        await using (var zip = new System.IO.Compression.GZipStream(stream, System.IO.Compression.CompressionLevel.Fastest, leaveOpen: true))
+        await using (
+            var zip = new System.IO.Compression.GZipStream(stream, System.IO.Compression.CompressionLevel.Fastest, leaveOpen: true))
         {
             await zip.WriteAsync(Bytes(30_000), Token);
         }
 
         stream.Position = 0;
-        await using var unzip = new System.IO.Compression.GZipStream(stream, System.IO.Compression.CompressionMode.Decompress, leaveOpen: true);
+        await using var unzip = new System.IO.Compression.GZipStream(
+            stream, System.IO.Compression.CompressionMode.Decompress, leaveOpen: true);
         byte[] found = new byte[30_000];
         await unzip.ReadExactlyAsync(found, Token);
         Assert.Equal(Bytes(30_000), found);
@@ -224,7 +227,7 @@ public class BlockStreamTests
 
     private static byte[] Bytes(int count) => [.. Enumerable.Range(0, count).Select(static i => (byte)(i * 31 % 251))];
 
-    // takes whole blocks only, and completes half of its requests later
+    // accepts whole blocks only, and completes half of its requests asynchronously
     private static TestDevice Disk(int block, int maxTransfer = 1 << 20, bool isReadOnly = false)
     {
         int turn = 0;

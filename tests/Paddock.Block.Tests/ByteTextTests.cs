@@ -5,7 +5,7 @@ namespace Paddock.Block.Tests;
 public class ByteTextTests
 {
     [Fact]
-    public void Any_bytes_come_back_from_their_text()
+    public void Any_bytes_survive_conversion_to_text_and_back()
     {
         int seed = Environment.TickCount;
         var random = new Random(seed);
@@ -18,7 +18,8 @@ public class ByteTextTests
                 Encoding.UTF8.GetBytes("aé€😀").AsSpan(0, Math.Min(bytes.Length, random.Next(10))).CopyTo(bytes);
             }
 
-            Assert.True(bytes.AsSpan().SequenceEqual(ByteText.ToBytes(ByteText.FromBytes(bytes))), $"seed {seed}, {Convert.ToHexString(bytes)}");
+            Assert.True(bytes.AsSpan()
+                .SequenceEqual(ByteText.ToBytes(ByteText.FromBytes(bytes))), $"seed {seed}, {Convert.ToHexString(bytes)}");
         }
     }
 

@@ -61,7 +61,7 @@ public class CheckedDeviceTests
         Refused(BlockError.InvalidArgument, () => device.WriteAsync(0, new byte[511], cancellationToken: Token));
         Refused(BlockError.InvalidArgument, () => device.ReadAsync(0, new byte[2560], Token));
 
-        // the limit is for transfers: nothing moves here
+        // the limit applies to transfers only: this moves no data
         await device.WriteZeroesAsync(0, Size, cancellationToken: Token);
     }
 

@@ -5,7 +5,7 @@ namespace Paddock.Block.Tests;
 public class ConcurrencyTests
 {
     [Fact]
-    public async Task The_mutex_is_handed_on_in_order_of_arrival()
+    public async Task Mutex_is_granted_in_order_of_arrival()
     {
         var mutex = new AsyncMutex();
         Assert.True(mutex.AcquireAsync().AsTask().IsCompletedSuccessfully);
@@ -22,7 +22,7 @@ public class ConcurrencyTests
     }
 
     [Fact]
-    public async Task Under_the_mutex_no_two_run_at_once()
+    public async Task Mutex_admits_one_holder_at_a_time()
     {
         var mutex = new AsyncMutex();
         int inside = 0, most = 0, done = 0;
@@ -46,7 +46,7 @@ public class ConcurrencyTests
     }
 
     [Fact]
-    public void Shared_holds_overlap_and_an_exclusive_one_waits_for_all_of_them()
+    public void Shared_holds_overlap_and_an_exclusive_hold_waits_for_all_of_them()
     {
         var locks = new RangeLock();
         Assert.True(locks.AcquireAsync(0, 4, exclusive: false).AsTask().IsCompletedSuccessfully);
@@ -61,7 +61,7 @@ public class ConcurrencyTests
     }
 
     [Fact]
-    public void A_reader_that_comes_after_a_waiting_writer_does_not_overtake_it()
+    public void Reader_does_not_overtake_a_waiting_writer()
     {
         var locks = new RangeLock();
         _ = locks.AcquireAsync(1, 1, exclusive: false).AsTask();

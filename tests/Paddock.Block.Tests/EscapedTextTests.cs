@@ -12,7 +12,7 @@ public sealed class EscapedTextTests
     [InlineData("a\u202eb\u2066c\u200bd\ufeff", "a\\u202eb\\u2066c\\u200bd\\ufeff")]
     [InlineData("a\u2028b\u2029c", "a\\u2028b\\u2029c")]
     [InlineData("\U000e0041", "\\U000e0041")]
-    public void Only_what_must_not_be_printed_is_escaped(string text, string expected) => Assert.Equal(expected, EscapedText.Escape(text));
+    public void Only_unprintable_characters_are_escaped(string text, string expected) => Assert.Equal(expected, EscapedText.Escape(text));
 
     [Fact]
     public void Lone_surrogates_and_bytes_that_are_not_UTF_8_are_escaped()
@@ -31,9 +31,10 @@ public sealed class EscapedTextTests
     [InlineData("a\\n", "\"a\\\\n\"")]
     [InlineData("a\n2026 forged", "\"a\\n2026 forged\"")]
     [InlineData("é", "\"é\"")]
-    public void A_log_value_is_quoted_unless_it_is_a_plain_word(string value, string expected) => Assert.Equal(expected, EscapedText.Quote(value));
+    public void Log_value_is_quoted_unless_it_is_a_plain_word(string value, string expected)
+        => Assert.Equal(expected, EscapedText.Quote(value));
 
     [Fact]
-    public void Lines_of_a_message_stay_and_nothing_else_that_moves_the_cursor()
+    public void Newlines_of_a_message_are_kept_and_other_control_characters_escaped()
         => Assert.Equal("one\ntwo\\r\\x1b[A", EscapedText.EscapeLines("one\ntwo\r\u001b[A"));
 }

@@ -7,7 +7,7 @@ public class MemoryStorageTests
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task A_write_across_pages_grows_it_and_reads_back()
+    public async Task Write_across_pages_grows_the_storage_and_reads_back()
     {
         await using var storage = new MemoryStorage();
         var data = Enumerable.Range(0, 2 * Page).Select(static i => (byte)(i * 7)).ToArray();
@@ -30,7 +30,7 @@ public class MemoryStorageTests
     }
 
     [Fact]
-    public async Task Cut_and_grown_again_it_reads_zeroes_where_data_was()
+    public async Task Truncated_data_reads_as_zeroes_after_growing()
     {
         await using var storage = new MemoryStorage();
         await storage.WriteAsync(0, new byte[] { 1, 2, 3, 4 }, Token);
@@ -42,7 +42,7 @@ public class MemoryStorageTests
     }
 
     [Fact]
-    public async Task Zeroes_give_whole_pages_back_and_clear_parts()
+    public async Task Zeroes_free_whole_pages_and_clear_parts()
     {
         await using var storage = new MemoryStorage();
         await storage.WriteAsync(0, Enumerable.Repeat((byte)7, 3 * Page).ToArray(), Token);
@@ -58,7 +58,7 @@ public class MemoryStorageTests
     }
 
     [Fact]
-    public async Task A_discard_past_the_end_does_not_grow_it_and_zeroes_do()
+    public async Task Discard_past_the_end_does_not_grow_the_storage_but_zeroes_do()
     {
         await using var storage = new MemoryStorage();
         await storage.DiscardAsync(100, 50, Token);

@@ -14,8 +14,10 @@ public class BenchVerbTests
         await bench.MustAsync("create z.qcow2 8M --zone-size 1M --conventional 1 --max-open 2 --max-active 3");
         var json = (await bench.MustAsync($"bench z.qcow2 --rw {load} --bs 64k --depth 4 --size 10M --time 600 --json")).Json();
         Assert.Equal(160, json.GetProperty("requests").GetInt64());
-        Assert.True(json.GetProperty("latency_us").GetProperty("p99_9").GetDouble() <= json.GetProperty("latency_us").GetProperty("max").GetDouble());
-        Assert.Equal("full", (await bench.MustAsync("zones z.qcow2 --json")).Json().GetProperty("zones")[7].GetProperty("condition").GetString());
+        Assert.True(json.GetProperty("latency_us").GetProperty("p99_9").GetDouble() <= json.GetProperty("latency_us").GetProperty("max")
+            .GetDouble());
+        Assert.Equal(
+            "full", (await bench.MustAsync("zones z.qcow2 --json")).Json().GetProperty("zones")[7].GetProperty("condition").GetString());
     }
 
     [Theory]
@@ -23,7 +25,7 @@ public class BenchVerbTests
     [InlineData("randread")]
     [InlineData("write")]
     [InlineData("randwrite")]
-    public async Task A_plain_disk_takes_every_load_but_append(string load)
+    public async Task Plain_disk_supports_every_load_except_append(string load)
     {
         using var bench = new Workbench();
         await bench.MustAsync("create p.qcow2 4M");
@@ -33,7 +35,7 @@ public class BenchVerbTests
     }
 
     [Fact]
-    public async Task A_rate_is_kept()
+    public async Task Bench_keeps_its_rate()
     {
         using var bench = new Workbench();
         await bench.MustAsync("create p.qcow2 4M");
@@ -45,11 +47,12 @@ public class BenchVerbTests
     [Theory]
     [InlineData("write")]
     [InlineData("append")]
-    public async Task A_warm_up_is_not_measured_and_the_load_goes_on_where_it_ended(string load)
+    public async Task Warm_up_is_not_measured_and_the_load_continues_after_it(string load)
     {
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 8M --zone-size 1M");
-        var json = (await bench.MustAsync($"bench z.qcow2 --rw {load} --bs 64k --depth 4 --warm-up 0.05 --size 2M --time 600 --json")).Json();
+        var json = (await bench.MustAsync($"bench z.qcow2 --rw {load} --bs 64k --depth 4 --warm-up 0.05 --size 2M --time 600 --json"))
+            .Json();
         Assert.Equal(32, json.GetProperty("requests").GetInt64());
     }
 
@@ -61,7 +64,7 @@ public class BenchVerbTests
     [InlineData("bench p.qcow2 --bs 1000", NativeExit.Usage, "multiple of 512")]
     [InlineData("bench p.qcow2 --depth 0", NativeExit.Usage, "depth")]
     [InlineData("bench p.qcow2 --bs 8M", NativeExit.Failure, "too small")]
-    public async Task What_does_not_fit_the_disk_is_refused(string line, int code, string says)
+    public async Task Bench_that_does_not_fit_the_disk_is_rejected(string line, int code, string says)
     {
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 4M --zone-size 1M");

@@ -9,7 +9,8 @@ public class CreateTests
     {
         using var bench = new Workbench();
         await bench.MustAsync(
-            "create z.qcow2 100M --zone-size 8M --zone-capacity 6M --conventional 2 --max-open 3 --max-active 5 --max-append 128k --layout a");
+            "create z.qcow2 100M --zone-size 8M --zone-capacity 6M --conventional 2 --max-open 3 --max-active 5 --max-append 128k --layout "
+                + "a");
         var info = (await bench.MustAsync("info z.qcow2 --json")).Json();
         Assert.Equal(100 << 20, info.GetProperty("size").GetInt64());
         var zones = (await bench.MustAsync("zones z.qcow2 --json")).Json();
@@ -26,7 +27,7 @@ public class CreateTests
     }
 
     [Fact]
-    public async Task The_open_limit_is_the_active_limit_where_only_that_is_given()
+    public async Task Open_limit_defaults_to_the_active_limit()
     {
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 64M --zone-size 8M --max-active 4");
@@ -46,7 +47,7 @@ public class CreateTests
     [InlineData("create z.qcow2 64M --max-open 3", NativeExit.Usage)]
     [InlineData("create z.qcow2 many", NativeExit.Usage)]
     [InlineData("create z.qcow2 64M --layout b --zone-size 8M", NativeExit.Usage)]
-    public async Task A_refused_image_leaves_no_file(string line, int code)
+    public async Task Rejected_create_leaves_no_file(string line, int code)
     {
         using var bench = new Workbench();
         await bench.RefusedAsync(line, code: code);
@@ -54,7 +55,7 @@ public class CreateTests
     }
 
     [Fact]
-    public async Task A_file_that_is_there_stays_as_it_is_without_force_and_with_a_refused_option()
+    public async Task Existing_file_is_kept_without_force_and_on_an_invalid_option()
     {
         using var bench = new Workbench();
         await File.WriteAllTextAsync(bench["z.qcow2"], "precious", TestContext.Current.CancellationToken);

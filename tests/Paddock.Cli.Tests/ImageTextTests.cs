@@ -32,7 +32,8 @@ public sealed class ImageTextTests : IDisposable
             Long(image, 8, BackingAt);
             Int(image, 16, name.Length);
         });
-        await ShowsNothingRawAsync(command + " @ " + (command.StartsWith("img convert", StringComparison.Ordinal) ? "out.raw" : ""), "\\x1b]0;owned\\x07\\x9b31m\\n");
+        await ShowsNothingRawAsync(command + " @ "
+            + (command.StartsWith("img convert", StringComparison.Ordinal) ? "out.raw" : ""), "\\x1b]0;owned\\x07\\x9b31m\\n");
     }
 
     [Fact]
@@ -126,7 +127,8 @@ public sealed class ImageTextTests : IDisposable
     // the compatible tools as the executable runs them, the others as the tests of verbs do
     private async Task<Outcome> RunAsync(string line)
     {
-        line = line.Replace("@", _bench["evil.qcow2"], StringComparison.Ordinal).Replace("out.raw", _bench["out.raw"], StringComparison.Ordinal);
+        line = line.Replace("@", _bench["evil.qcow2"], StringComparison.Ordinal)
+            .Replace("out.raw", _bench["out.raw"], StringComparison.Ordinal);
         string[] words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         if (words[0] is not ("img" or "io"))
         {

@@ -25,7 +25,8 @@ public partial class MapTests
         string map = (await bench.MustAsync("zones z.qcow2")).Out;
         Assert.Contains("\u001b[0;34m█", map, StringComparison.Ordinal);
         Assert.Contains("\u001b[0;33m▅", map, StringComparison.Ordinal);
-        Assert.All(map.Split('\n').Where(l => l.Contains('\u001b', StringComparison.Ordinal)), l => Assert.Contains("\u001b[0m", l, StringComparison.Ordinal));
+        Assert.All(map.Split('\n')
+            .Where(l => l.Contains('\u001b', StringComparison.Ordinal)), l => Assert.Contains("\u001b[0m", l, StringComparison.Ordinal));
     }
 
     [Theory]
@@ -33,7 +34,7 @@ public partial class MapTests
     [InlineData(40)]
     [InlineData(80)]
     [InlineData(200)]
-    public async Task The_map_of_many_zones_fits_the_terminal(int width)
+    public async Task Map_of_many_zones_fits_the_terminal(int width)
     {
         using var bench = new Workbench { Width = width };
         await bench.MustAsync("create z.qcow2 40G --zone-size 1M");
@@ -47,7 +48,7 @@ public partial class MapTests
     }
 
     [Fact]
-    public async Task The_table_has_a_line_for_each_zone()
+    public async Task Table_has_a_line_per_zone()
     {
         using var bench = new Workbench();
         await PrepareAsync(bench);

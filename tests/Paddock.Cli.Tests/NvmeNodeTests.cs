@@ -68,7 +68,8 @@ public class NvmeNodeTests
             await File.WriteAllBytesAsync(file, data, TestContext.Current.CancellationToken);
             var context = new ToolContext { Program = "qemu-img", Out = new StringWriter(), Error = new StringWriter() };
             string name = $"nvme+tcp://127.0.0.1:{bench.Server.Address.Port}/{bench.Subsystem.Nqn}";
-            Assert.True(await ImgTool.RunAsync(["convert", "-n", "-f", "raw", "-O", "raw", file, name], context) == 0, context.Error.ToString());
+            Assert.True(await ImgTool.RunAsync(["convert", "-n", "-f", "raw", "-O", "raw", file, name], context) == 0,
+                context.Error.ToString());
             byte[] back = new byte[data.Length];
             await bench.Zoned.ReadAsync(0, back);
             Assert.Equal(data, back);
@@ -80,7 +81,7 @@ public class NvmeNodeTests
     }
 
     [Fact]
-    public async Task A_failed_flush_of_a_remote_namespace_is_remembered_by_the_storage_of_its_node()
+    public async Task Failed_flush_of_a_remote_namespace_is_remembered_by_its_storage()
     {
         await using var bench = await Bench.StartAsync();
         var io = new ToolContext { Program = "qemu-io", Out = new StringWriter(), Error = new StringWriter() };
@@ -95,7 +96,7 @@ public class NvmeNodeTests
     }
 
     [Fact]
-    public async Task A_zoned_image_goes_to_a_remote_drive_and_back_with_its_pointers_as_often_as_one_likes()
+    public async Task Zoned_image_is_copied_to_a_remote_drive_and_back_repeatedly()
     {
         await using var bench = await Bench.StartAsync();
         var limits = bench.Zoned.Zones!.Limits;

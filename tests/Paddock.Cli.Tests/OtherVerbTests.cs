@@ -7,7 +7,7 @@ namespace Paddock.Cli.Tests;
 public partial class OtherVerbTests
 {
     [Fact]
-    public async Task The_demo_shows_the_refusal_the_reset_and_the_pointers()
+    public async Task Demo_shows_rejected_write_reset_and_write_pointers()
     {
         using var bench = new Workbench();
         string shown = (await bench.MustAsync("demo")).Out;
@@ -42,7 +42,7 @@ public partial class OtherVerbTests
     }
 
     [Fact]
-    public async Task A_check_draws_progress_on_a_terminal_and_wipes_it()
+    public async Task Check_draws_and_clears_progress_on_a_terminal()
     {
         using var bench = new Workbench { ShowsProgress = true };
         await bench.MustAsync("create z.qcow2 64M --zone-size 8M");
@@ -51,7 +51,7 @@ public partial class OtherVerbTests
     }
 
     [Fact]
-    public async Task A_file_that_is_no_image_is_refused_by_every_verb()
+    public async Task Non_image_file_is_rejected_by_every_command()
     {
         using var bench = new Workbench();
         await File.WriteAllBytesAsync(bench["raw.qcow2"], new byte[4096], TestContext.Current.CancellationToken);
@@ -80,7 +80,7 @@ public partial class OtherVerbTests
     [InlineData("bash")]
     [InlineData("zsh")]
     [InlineData("fish")]
-    public async Task A_completion_script_asks_paddock_for_the_words(string shell)
+    public async Task Completion_script_gets_candidates_from_paddock(string shell)
     {
         using var bench = new Workbench();
         Assert.Matches(Suggest(), (await bench.MustAsync($"completion {shell}")).Out);
@@ -92,7 +92,7 @@ public partial class OtherVerbTests
     [InlineData("zone burn x.qcow2 1")]
     [InlineData("info")]
     [InlineData("completion ksh")]
-    public async Task A_mistyped_line_ends_with_64_and_names_the_help(string line)
+    public async Task Mistyped_command_line_exits_with_64_and_names_the_help(string line)
     {
         using var bench = new Workbench();
         Assert.Contains("--help", await bench.RefusedAsync(line, code: NativeExit.Usage), StringComparison.Ordinal);
@@ -105,7 +105,7 @@ public partial class OtherVerbTests
     [InlineData(1 << 20, "1 MiB")]
     [InlineData(long.MaxValue, "8 EiB")]
     [InlineData(1536, "1.5 KiB")]
-    public void A_size_for_people_takes_the_largest_unit(long bytes, string text) => Assert.Equal(text, SizeText.Human(bytes));
+    public void Human_size_has_the_largest_unit(long bytes, string text) => Assert.Equal(text, SizeText.Human(bytes));
 
     private static async Task WriteAsync(string path, long offset, byte[] data)
     {

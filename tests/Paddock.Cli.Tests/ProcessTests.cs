@@ -94,7 +94,8 @@ public sealed class ProcessTests : IDisposable
     public async Task Signal_stops_a_server_gracefully(string signal)
     {
         // whoever runs the tests in the background, or under nohup, ignores these signals
-        await using var server = await ServeAsync($"exec env --default-signal={signal} {Program} serve big.raw --format raw --nbd unix:{_bench["s"]}");
+        await using var server = await ServeAsync(
+            $"exec env --default-signal={signal} {Program} serve big.raw --format raw --nbd unix:{_bench["s"]}");
         Assert.Equal(0, await server.StopAsync(signal));
         Assert.Contains(" stopped\n", await server.LogAsync(), StringComparison.Ordinal);
     }
@@ -102,7 +103,8 @@ public sealed class ProcessTests : IDisposable
     [Fact]
     public async Task Second_signal_ends_a_stop_that_waits_for_a_client()
     {
-        await using var server = await ServeAsync($"exec {Program} serve big.raw --format raw --drain-timeout 600 --nbd unix:{_bench["s"]}");
+        await using var server = await ServeAsync(
+            $"exec {Program} serve big.raw --format raw --drain-timeout 600 --nbd unix:{_bench["s"]}");
         using var client = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         await client.ConnectAsync(new UnixDomainSocketEndPoint(_bench["s"]), TestContext.Current.CancellationToken);
         await AskAndTakeNothingAsync(client);
@@ -121,7 +123,8 @@ public sealed class ProcessTests : IDisposable
     [Fact]
     public async Task Server_that_cannot_flush_at_its_end_exits_with_1_and_closes_its_other_images()
     {
-        const string Below = """{"driver":"blkdebug","image":{"driver":"file","filename":"big.raw"},"inject-error":[{"event":"flush_to_disk"}]}""";
+        const string Below = """{"driver":"blkdebug","image":{"driver":"file","filename":"big.raw"},"""
+            + "\"inject-error\":[{\"event\":\"flush_to_disk\"}]}";
         const string Image = "{\"driver\":\"raw\",\"file\":" + Below + "}";
         await _bench.MustAsync("create z.qcow2 8M --zone-size 1M");
         await using var server = await ServeAsync($"exec {Program} serve 'json:{Image}' z.qcow2 --nbd unix:{_bench["s"]}");
@@ -142,7 +145,7 @@ public sealed class ProcessTests : IDisposable
     }
 
     [Fact]
-    public async Task Append_says_that_it_waits_and_stops_at_once()
+    public async Task Append_prompts_for_input_and_stops_at_once()
     {
         await CreateAsync();
         await File.WriteAllTextAsync(_bench["terminal.py"], Terminal, TestContext.Current.CancellationToken);
@@ -179,7 +182,8 @@ public sealed class ProcessTests : IDisposable
     [Fact]
     public async Task Server_runs_under_the_filter_of_its_systemd_unit()
     {
-        string root = Root(), unit = Path.Combine(root, "packaging/systemd/paddock@.service"), native = Path.Combine(root, "artifacts/aot/paddock");
+        string root = Root(), unit = Path.Combine(root, "packaging/systemd/paddock@.service"),
+            native = Path.Combine(root, "artifacts/aot/paddock");
         string[] lines = await File.ReadAllLinesAsync(unit, TestContext.Current.CancellationToken);
         foreach (string wanted in new[]
         {
@@ -198,7 +202,9 @@ public sealed class ProcessTests : IDisposable
             return;
         }
 
-        using var server = Start($"exec python3 '{root}/packaging/systemd/run-filtered.py' '{unit}' '{native}' serve big.raw --format raw --nbd unix:{_bench["s"]}");
+        using var server = Start(
+            $"exec python3 '{root}/packaging/systemd/run-filtered.py' '{unit}' '{native}' serve big.raw --format raw --nbd "
+                + $"unix:{_bench["s"]}");
         string? line = await server.StandardError.ReadLineAsync(TestContext.Current.CancellationToken);
         if (line is not null)
         {
@@ -277,7 +283,8 @@ public sealed class ProcessTests : IDisposable
         File.WriteAllBytes(_bench["big.raw"], new byte[1 << 20]);
         var start = new ProcessStartInfo("bash", ["-c", command])
         {
-            WorkingDirectory = Path.GetDirectoryName(_bench["x"]), RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = input,
+            WorkingDirectory = Path.GetDirectoryName(_bench["x"]), RedirectStandardOutput = true, RedirectStandardError = true,
+                RedirectStandardInput = input,
         };
         start.Environment["PADDOCK_DLL"] = Path.Combine(AppContext.BaseDirectory, "paddock.dll");
         start.Environment.Remove("DOTNET_EnableDiagnostics");

@@ -13,7 +13,7 @@ public class ResizeVerbTests
     [InlineData("base 64G --preallocation falloc", "resize size=64G image=base preallocation=falloc")]
     [InlineData("/a%20b/c 512", "resize size=512 image=%2Fa%2520b%2Fc")]
     [InlineData("--shrink -- -1k", "resize size=-1k shrink=yes")]
-    public async Task Its_words_are_one_line_of_the_control_socket(string words, string line)
+    public async Task Command_line_becomes_one_control_line(string words, string line)
     {
         using var bench = new Workbench();
         var asked = AnswerAsync(bench["c"], "ok: disk has 512 bytes");
@@ -22,15 +22,17 @@ public class ResizeVerbTests
     }
 
     [Fact]
-    public async Task A_refusal_is_printed_and_ends_with_1_and_an_answer_can_be_json()
+    public async Task Rejected_resize_exits_with_1_and_an_answer_can_be_JSON()
     {
         using var bench = new Workbench();
         var asked = AnswerAsync(bench["c"], "error: 'disk' is served read-only");
         Assert.Equal("paddock: 'disk' is served read-only\n", await bench.RefusedAsync($"resize --control {bench["c"]} 1G"));
         await asked;
-        Assert.Contains("no server is listening", await bench.RefusedAsync($"resize --control {bench["none"]} 1G"), StringComparison.Ordinal);
+        Assert.Contains(
+            "no server is listening", await bench.RefusedAsync($"resize --control {bench["none"]} 1G"), StringComparison.Ordinal);
         asked = AnswerAsync(bench["d"], "ok: done");
-        Assert.Equal("ok: done", (await bench.MustAsync($"resize --control {bench["d"]} 1G --json")).Json().GetProperty("answer").GetString());
+        Assert.Equal(
+            "ok: done", (await bench.MustAsync($"resize --control {bench["d"]} 1G --json")).Json().GetProperty("answer").GetString());
         await asked;
     }
 
@@ -41,20 +43,21 @@ public class ResizeVerbTests
     [InlineData("resize --control c", "SIZE")]
     [InlineData("resize --control c a b 1G", "1G")]
     [InlineData("resize 1G", "--control")]
-    public async Task Wrong_words_reach_no_server(string line, string why)
+    public async Task Invalid_resize_is_not_sent_to_the_server(string line, string why)
     {
         using var bench = new Workbench();
         Assert.Contains(why, await bench.RefusedAsync(line, code: NativeExit.Usage), StringComparison.Ordinal);
     }
 
     [Fact]
-    public async Task Help_says_what_a_size_is_and_shows_examples_and_completion_knows_the_modes()
+    public async Task Help_of_resize_explains_sizes_and_has_examples()
     {
         using var bench = new Workbench();
         string help = (await bench.MustAsync("resize --help")).Out;
         foreach (string part in new[]
         {
-            "[<IMAGE>] <SIZE>", "a multiple of 512", "Exit codes: 0 success", "paddock resize --control /run/p.sock +16G", "off|metadata|falloc|full",
+            "[<IMAGE>] <SIZE>", "a multiple of 512", "Exit codes: 0 success", "paddock resize --control /run/p.sock +16G",
+                "off|metadata|falloc|full",
         })
         {
             Assert.Contains(part, help, StringComparison.Ordinal);

@@ -26,7 +26,9 @@ public sealed class Workbench : IDisposable
 
     public string this[string file] => Path.Combine(_folder, file);
 
-    /// <summary>Runs a command line; words are separated by blanks, and a word with a dot that names no option is a file of this folder.</summary>
+    /// <summary>
+    /// Runs a command line; words are separated by blanks, and a word with a dot that names no option is a file of this folder.
+    /// </summary>
     public Task<Outcome> RunAsync(string line, byte[]? input = null) => RunOnAsync(line, new MemoryStream(input ?? []));
 
     public async Task<Outcome> RunOnAsync(string line, Stream input)
@@ -39,7 +41,8 @@ public sealed class Workbench : IDisposable
 
         using var output = new MemoryStream();
         using var error = new MemoryStream();
-        var console = new NativeConsole(output, error, input) { Color = Color, Unicode = Unicode, ShowsProgress = ShowsProgress, Width = Width };
+        var console = new NativeConsole(
+            output, error, input) { Color = Color, Unicode = Unicode, ShowsProgress = ShowsProgress, Width = Width };
         int code = await NativeTools.RunAsync(args, console);
         return new Outcome(code, Text(output), Text(error));
     }

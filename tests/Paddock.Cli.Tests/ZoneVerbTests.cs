@@ -10,25 +10,28 @@ public class ZoneVerbTests
     {
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 64M --zone-size 8M --conventional 1");
-        Assert.Contains("8388608 (0x800000)", (await bench.MustAsync("append z.qcow2 1", Workbench.Bytes(3 << 20, 7))).Out, StringComparison.Ordinal);
-        Assert.Contains("11534336 (0xb00000)", (await bench.MustAsync("append z.qcow2 1", Workbench.Bytes(512, 8))).Out, StringComparison.Ordinal);
+        Assert.Contains(
+            "8388608 (0x800000)", (await bench.MustAsync("append z.qcow2 1", Workbench.Bytes(3 << 20, 7))).Out, StringComparison.Ordinal);
+        Assert.Contains(
+            "11534336 (0xb00000)", (await bench.MustAsync("append z.qcow2 1", Workbench.Bytes(512, 8))).Out, StringComparison.Ordinal);
         var zone = (await bench.MustAsync("zones z.qcow2 --json")).Json().GetProperty("zones")[1];
         Assert.Equal((8 << 20) + (3 << 20) + 512, zone.GetProperty("write_pointer").GetInt64());
         Assert.Equal("closed", zone.GetProperty("condition").GetString());
     }
 
     [Fact]
-    public async Task An_append_of_part_of_a_sector_needs_pad()
+    public async Task Append_of_a_partial_sector_requires_pad()
     {
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 64M --zone-size 8M");
         Assert.Contains("--pad", await bench.RefusedAsync("append z.qcow2 0", Workbench.Bytes(700, 7)), StringComparison.Ordinal);
         Assert.Equal("empty", await ConditionAsync(bench, 0));
-        Assert.Contains("appended 1024 bytes", (await bench.MustAsync("append z.qcow2 0 --pad", Workbench.Bytes(700, 7))).Out, StringComparison.Ordinal);
+        Assert.Contains("appended 1024 bytes", (await bench.MustAsync("append z.qcow2 0 --pad", Workbench.Bytes(700, 7))).Out,
+            StringComparison.Ordinal);
     }
 
     [Fact]
-    public async Task An_append_that_does_not_fit_is_refused_whole()
+    public async Task Append_that_does_not_fit_is_rejected_as_a_whole()
     {
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 64M --zone-size 8M --zone-capacity 1M");
@@ -38,7 +41,7 @@ public class ZoneVerbTests
     }
 
     [Fact]
-    public async Task An_append_of_nothing_changes_nothing()
+    public async Task Empty_append_changes_nothing()
     {
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 64M --zone-size 8M");
@@ -55,7 +58,7 @@ public class ZoneVerbTests
     [InlineData("zone reset z.qcow2 1,,2", "expected indices such as 0,3-5, or all")]
     [InlineData("zone open z.qcow2 0", "conventional")]
     [InlineData("zone open missing.qcow2 0", "missing.qcow2")]
-    public async Task What_cannot_be_done_is_said_in_one_line(string line, string part)
+    public async Task Rejected_zone_command_is_explained_in_one_line(string line, string part)
     {
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 64M --zone-size 8M --conventional 1");
@@ -96,15 +99,16 @@ public class ZoneVerbTests
     }
 
     [Fact]
-    public async Task A_disk_of_conventional_zones_has_nothing_to_reset()
+    public async Task Disk_with_conventional_zones_only_has_nothing_to_reset()
     {
         using var bench = new Workbench();
         await bench.MustAsync("create z.qcow2 16M --zone-size 8M --conventional 2");
-        Assert.Contains("all zones of this disk are conventional", await bench.RefusedAsync("zone reset z.qcow2 all"), StringComparison.Ordinal);
+        Assert.Contains(
+            "all zones of this disk are conventional", await bench.RefusedAsync("zone reset z.qcow2 all"), StringComparison.Ordinal);
     }
 
     [Fact]
-    public async Task A_plain_disk_has_no_zones_and_the_message_says_how_to_get_some()
+    public async Task Plain_disk_has_no_zones_and_the_error_names_the_remedy()
     {
         using var bench = new Workbench();
         await bench.MustAsync("create p.qcow2 16M");
@@ -118,7 +122,7 @@ public class ZoneVerbTests
     [InlineData("0-3,2-6", "0+7")]
     [InlineData("7,7", "7+1")]
     [InlineData("all", "0+8")]
-    public void A_list_of_zones_is_sorted_runs_that_do_not_touch(string text, string runs)
+    public void Zone_list_becomes_sorted_disjoint_runs(string text, string runs)
         => Assert.Equal(runs, string.Join(' ', ZoneList.Parse(text, 8).Select(r => $"{r.First}+{r.Count}")));
 
     [Theory]
@@ -129,7 +133,7 @@ public class ZoneVerbTests
     [InlineData("1 2")]
     [InlineData("8")]
     [InlineData("99999999999")]
-    public void A_bad_list_of_zones_is_refused(string text) => Assert.Throws<ToolException>(() => ZoneList.Parse(text, 8));
+    public void Invalid_zone_list_is_rejected(string text) => Assert.Throws<ToolException>(() => ZoneList.Parse(text, 8));
 
     internal static async Task<string?> ConditionAsync(Workbench bench, int zone)
         => (await bench.MustAsync("zones z.qcow2 --json")).Json().GetProperty("zones")[zone].GetProperty("condition").GetString();

@@ -85,7 +85,8 @@ public sealed class BackingTests : IDisposable
     {
         await MakeFifoAsync();
         await TopAsync("top", name, "raw");
-        var failure = await Assert.ThrowsAsync<ToolException>(() => OpenAsync("top", BackingPolicy.Any).WaitAsync(TimeSpan.FromMinutes(1), Token));
+        var failure = await Assert.ThrowsAsync<ToolException>(
+            () => OpenAsync("top", BackingPolicy.Any).WaitAsync(TimeSpan.FromMinutes(1), Token));
         Assert.Contains("neither a regular file nor a block device", failure.Message, StringComparison.Ordinal);
     }
 
@@ -109,7 +110,8 @@ public sealed class BackingTests : IDisposable
         await TopAsync(name, backing, "qcow2");
         await Peer("ln", _peer.Path("self"), _peer.Path("hard"));
         File.CreateSymbolicLink(_peer.Path("soft"), "self");
-        foreach (string line in new[] { "info --backing-chain @self", "map @self", "convert -O raw @self @out", "measure -O raw @self", "compare @self @self" })
+        foreach (string line in new[] { "info --backing-chain @self", "map @self", "convert -O raw @self @out", "measure -O raw @self",
+            "compare @self @self" })
         {
             var run = await _peer.OursAsync(line);
             Assert.True(run.Code != 0 && run.Error.Contains("infinite loop", StringComparison.Ordinal), $"{line}: {run.Error}");
@@ -127,7 +129,8 @@ public sealed class BackingTests : IDisposable
 
         await OpenAsync("63", BackingPolicy.SameDirectory);
         Assert.Equal(0, (await _peer.OursAsync("info --backing-chain @63")).Code);
-        Assert.Contains("more than 64", (await Assert.ThrowsAsync<ToolException>(() => OpenAsync("64", BackingPolicy.SameDirectory))).Message, StringComparison.Ordinal);
+        Assert.Contains("more than 64", (
+            await Assert.ThrowsAsync<ToolException>(() => OpenAsync("64", BackingPolicy.SameDirectory))).Message, StringComparison.Ordinal);
         Assert.Contains("more than 64", (await _peer.OursAsync("info --backing-chain @64")).Error, StringComparison.Ordinal);
     }
 
@@ -195,10 +198,13 @@ public sealed class BackingTests : IDisposable
     }
 
     [Theory]
-    [InlineData("{\"driver\":\"nvme-tcp\",\"host\":\"127.0.0.1\",\"port\":1,\"nqn\":\"nqn.a:x\",\"dhchap-secret-file\":\"/etc/key\"}", "name a file of secrets")]
-    [InlineData("{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\"filename\":\"/dev/zero\"}}", "neither a regular file nor a block device")]
+    [InlineData("{\"driver\":\"nvme-tcp\",\"host\":\"127.0.0.1\",\"port\":1,\"nqn\":\"nqn.a:x\",\"dhchap-secret-file\":\"/etc/key\"}",
+        "name a file of secrets")]
+    [InlineData("{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\"filename\":\"/dev/zero\"}}",
+        "neither a regular file nor a block device")]
     [InlineData("{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\"filename\":\"@fifo\"}}", "neither a regular file nor a block device")]
-    [InlineData("{\"driver\":\"blkdebug\",\"config\":\"/dev/zero\",\"image\":{\"driver\":\"file\",\"filename\":\"@mid\"}}", "not a regular file")]
+    [InlineData("{\"driver\":\"blkdebug\",\"config\":\"/dev/zero\",\"image\":{\"driver\":\"file\",\"filename\":\"@mid\"}}",
+        "not a regular file")]
     [InlineData("{\"driver\":\"raw\",\"file.filename\":\"nbds://127.0.0.1:1/?tls-certificates=/etc\"}", "name a folder of certificates")]
     public async Task Options_inside_an_image_are_not_taken_for_typed_ones_however_deep_they_stand(string inner, string refusal)
     {
@@ -206,7 +212,8 @@ public sealed class BackingTests : IDisposable
         await TopAsync("mid", "base", "raw");
         string file = _peer.Path("mid");
         inner = inner.Replace("@", _peer.Path("") + "/", StringComparison.Ordinal);
-        await TopAsync("top", $"json:{{\"driver\":\"qcow2\",\"file\":{{\"driver\":\"file\",\"filename\":\"{file}\"}},\"backing\":{inner}}}", "qcow2");
+        await TopAsync(
+            "top", $"json:{{\"driver\":\"qcow2\",\"file\":{{\"driver\":\"file\",\"filename\":\"{file}\"}},\"backing\":{inner}}}", "qcow2");
         var failure = await Assert.ThrowsAsync<ToolException>(() => OpenAsync("top", BackingPolicy.Any));
         Assert.True(failure.Message.Contains(refusal, StringComparison.Ordinal), failure.Message);
     }
@@ -224,7 +231,8 @@ public sealed class BackingTests : IDisposable
         }
 
         await TopAsync("top", name.Replace("@", _peer.Path("") + "/", StringComparison.Ordinal), "raw");
-        var failure = await Assert.ThrowsAsync<ToolException>(() => OpenAsync("top", BackingPolicy.Any).WaitAsync(TimeSpan.FromMinutes(1), Token));
+        var failure = await Assert.ThrowsAsync<ToolException>(
+            () => OpenAsync("top", BackingPolicy.Any).WaitAsync(TimeSpan.FromMinutes(1), Token));
         Assert.True(failure.Message.Contains(refusal, StringComparison.Ordinal), failure.Message);
     }
 
@@ -242,7 +250,8 @@ public sealed class BackingTests : IDisposable
     private async Task TopAsync(string name, string backing, string format)
     {
         await using var storage = new MemoryStorage();
-        await Qcow2.Qcow2Image.CreateAsync(storage, new Qcow2.Qcow2CreateOptions { Size = 65536, BackingFile = backing, BackingFormat = format }, Token);
+        await Qcow2.Qcow2Image.CreateAsync(
+            storage, new Qcow2.Qcow2CreateOptions { Size = 65536, BackingFile = backing, BackingFormat = format }, Token);
         byte[] bytes = new byte[storage.Length];
         await storage.ReadAsync(0, bytes, Token);
         await File.WriteAllBytesAsync(_peer.Path(name), bytes, Token);

@@ -48,7 +48,8 @@ public class BlkdebugTests
         await peer.OursAsync("create -q -f qcow2 @i 4M");
         await peer.IoAsync("i", "write 0 64k");
         await File.WriteAllTextAsync(
-            peer.Path("rules"), "[inject-error]\nevent = \"l2_load\"\nerrno = \"5\"\niotype = \"read\"\nonce = \"on\"\n", TestContext.Current.CancellationToken);
+            peer.Path("rules"), "[inject-error]\nevent = \"l2_load\"\nerrno = \"5\"\niotype = \"read\"\nonce = \"on\"\n",
+            TestContext.Current.CancellationToken);
         await peer.SameIoAsync(lines.Split('|'));
     }
 

@@ -122,7 +122,8 @@ public class ConvertTests
         Assert.Equal(0, (await peer.TheirsAsync($"convert {options} @{source} @{target}-theirs")).Code);
         Assert.Equal(0, (await peer.OursAsync($"convert {options} @{source} @{target}-ours")).Code);
         string format = options.Contains("-O qcow2", StringComparison.Ordinal) ? "qcow2" : "raw";
-        Assert.Equal("Images are identical.\n", (await peer.TheirsAsync($"compare -s -f {format} -F {format} @{target}-theirs @{target}-ours")).Out);
+        Assert.Equal(
+            "Images are identical.\n", (await peer.TheirsAsync($"compare -s -f {format} -F {format} @{target}-theirs @{target}-ours")).Out);
         if (options.Contains("-c", StringComparison.Ordinal) || format == "raw")
         {
             Assert.Equal(0, new FileInfo(peer.Path($"{target}-ours")).Length % 512);
@@ -150,7 +151,8 @@ public class ConvertTests
         Assert.Equal("Images are identical.\n", (await peer.OursAsync($"compare -f raw -F {format} @in {loop.Path}")).Out.Replace(
             "Warning: Image size mismatch!\n", "", StringComparison.Ordinal).Replace(
             $"Content mismatch at offset {4 << 20}!\n", "Images are identical.\n", StringComparison.Ordinal));
-        Assert.Equal((1, $"qemu-img: {loop.Path}: Cannot grow device files\n"), Brief(await peer.OursAsync($"create -q -f raw {loop.Path} 16M")));
+        Assert.Equal(
+            (1, $"qemu-img: {loop.Path}: Cannot grow device files\n"), Brief(await peer.OursAsync($"create -q -f raw {loop.Path} 16M")));
     }
 
     [Fact]

@@ -22,7 +22,8 @@ public sealed class NbdPeerTests : IDisposable
         string info = await Peer.MustAsync("nbdinfo", bench.Uri);
         foreach (string fact in new[]
         {
-            "export-size: 8388608", "base:allocation", "can_cache: true", "can_df: true", "can_fast_zero: true", "can_flush: true", "can_fua: true",
+            "export-size: 8388608", "base:allocation", "can_cache: true", "can_df: true", "can_fast_zero: true", "can_flush: true",
+                "can_fua: true",
             "can_multi_conn: true", "can_trim: true", "can_zero: true", "is_read_only: false", "block_size_maximum: 33554432",
         })
         {
@@ -62,7 +63,8 @@ public sealed class NbdPeerTests : IDisposable
         await Peer.MustAsync("qemu-img", "bench", "-w", "-f", "raw", "-c", "500", "-d", "8", "--flush-interval=50", bench.Uri);
         await Peer.MustAsync("qemu-img", "convert", "-n", "-f", "qcow2", "-O", "raw", local, bench.Uri);
         await Peer.MustAsync("qemu-img", "compare", "-f", "raw", "-F", "qcow2", bench.Uri, local);
-        Assert.Contains("\"zero\": true", await Peer.MustAsync("qemu-img", "map", "--output=json", "-f", "raw", bench.Uri), StringComparison.Ordinal);
+        Assert.Contains(
+            "\"zero\": true", await Peer.MustAsync("qemu-img", "map", "--output=json", "-f", "raw", bench.Uri), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -70,8 +72,10 @@ public sealed class NbdPeerTests : IDisposable
     {
         await using var bench = await ServeAsync();
         string said = await Peer.MustAsync(
-            "qemu-io", "-f", "raw", "-c", "write -P 3 0 3M", "-c", "write -f -P 4 1M 64k", "-c", "write -z -u 2M 64k", "-c", "discard 4M 1M", "-c", "flush",
-            "-c", "read -P 3 0 1M", "-c", "read -P 4 1M 64k", "-c", "read -P 0 2M 64k", "-c", "aio_write -P 9 5M 1M", "-c", "aio_flush", "-c", "read -P 9 5M 1M",
+            "qemu-io", "-f", "raw", "-c", "write -P 3 0 3M", "-c", "write -f -P 4 1M 64k", "-c", "write -z -u 2M 64k", "-c",
+            "discard 4M 1M", "-c", "flush",
+            "-c", "read -P 3 0 1M", "-c", "read -P 4 1M 64k", "-c", "read -P 0 2M 64k", "-c", "aio_write -P 9 5M 1M", "-c", "aio_flush",
+            "-c", "read -P 9 5M 1M",
             bench.Uri);
         Assert.DoesNotContain("Pattern verification failed", said, StringComparison.Ordinal);
         var refused = await Peer.RunAsync("qemu-io", "-f", "raw", "-c", "write 8M 512", bench.Uri);
@@ -91,7 +95,8 @@ public sealed class NbdPeerTests : IDisposable
         await Peer.MustAsync("qemu-io", "-c", "write -q -P 1 64k 64k", sparse);
         string[] n = noCreate ? ["-n"] : [];
         await Ours.ImgAsync(["convert", .. n, "-f", "qcow2", "-O", format, sparse, at.Uri]);
-        await Peer.MustAsync("qemu-io", "-r", "-f", format, "-c", "read -P 0 0 64k", "-c", "read -P 1 64k 64k", "-c", "read -P 0 128k 128k", at.Uri);
+        await Peer.MustAsync(
+            "qemu-io", "-r", "-f", format, "-c", "read -P 0 0 64k", "-c", "read -P 1 64k 64k", "-c", "read -P 0 128k 128k", at.Uri);
     }
 
     [Theory]
@@ -104,15 +109,18 @@ public sealed class NbdPeerTests : IDisposable
         Assert.Contains($"image: nbd+unix://?socket={at.Socket}", await Ours.ImgAsync("info", at.Uri), StringComparison.Ordinal);
         Assert.Equal(await Peer.MustAsync("qemu-img", "info", at.Uri), await Ours.ImgAsync("info", at.Uri));
         Assert.Equal(
-            await Peer.MustAsync("qemu-img", "map", "--output=json", "-f", "raw", at.Uri), await Ours.ImgAsync("map", "--output=json", "-f", "raw", at.Uri));
+            await Peer.MustAsync("qemu-img", "map", "--output=json", "-f", "raw", at.Uri),
+            await Ours.ImgAsync("map", "--output=json", "-f", "raw", at.Uri));
         await Ours.ImgAsync("convert", "-f", "raw", "-O", "qcow2", at.Uri, copy);
         await Ours.ImgAsync("compare", "-f", "raw", "-F", "qcow2", at.Uri, copy);
         await Ours.ImgAsync("bench", "-f", "raw", "-c", "2000", "-d", "32", at.Uri);
         await Ours.ImgAsync("bench", "-w", "-f", "raw", "-c", "500", "-d", "8", at.Uri);
         await Ours.ImgAsync("convert", "-n", "-f", "qcow2", "-O", "raw", copy, at.Uri);
         await Ours.ImgAsync(
-            "compare", "--image-opts", $"driver=raw,file.driver=nbd,file.server.type=unix,file.server.path={at.Socket}", $"driver=qcow2,file.filename={copy}");
-        Assert.Contains("identical", await Peer.MustAsync("qemu-img", "compare", "-f", "raw", "-F", "qcow2", at.Uri, copy), StringComparison.Ordinal);
+            "compare", "--image-opts", $"driver=raw,file.driver=nbd,file.server.type=unix,file.server.path={at.Socket}",
+            $"driver=qcow2,file.filename={copy}");
+        Assert.Contains(
+            "identical", await Peer.MustAsync("qemu-img", "compare", "-f", "raw", "-F", "qcow2", at.Uri, copy), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -132,7 +140,8 @@ public sealed class NbdPeerTests : IDisposable
         string image = await ImageAsync(), socket = At("n.sock");
         var served = Ours.NbdAsync(Token, "-k", socket, "-f", "qcow2", "-x", "disk", "-D", "a disk", "--pid-file", At("pid"), image);
         await Peer.ThereAsync(At("pid"), served);
-        Assert.Contains("description: a disk", await Peer.MustAsync("nbdinfo", $"nbd+unix:///disk?socket={socket}"), StringComparison.Ordinal);
+        Assert.Contains(
+            "description: a disk", await Peer.MustAsync("nbdinfo", $"nbd+unix:///disk?socket={socket}"), StringComparison.Ordinal);
         var run = await served;
         Assert.Equal((0, ""), (run.Code, run.Error));
         Assert.False(File.Exists(socket) || File.Exists(At("pid")));
@@ -156,7 +165,8 @@ public sealed class NbdPeerTests : IDisposable
     public async Task Options_of_the_export_do_what_they_say()
     {
         string image = await ImageAsync(), socket = At("n.sock");
-        await using var served = await Ours.ServeAsync("-t", "-k", socket, "-f", "qcow2", "-o", "1M", "--discard=unmap", "--detect-zeroes=unmap", "-A", image);
+        await using var served = await Ours.ServeAsync(
+            "-t", "-k", socket, "-f", "qcow2", "-o", "1M", "--discard=unmap", "--detect-zeroes=unmap", "-A", image);
         string uri = $"nbd+unix:///?socket={socket}";
         Assert.Equal($"{Size - (1 << 20)}\n", await Peer.MustAsync("nbdinfo", "--size", uri));
         Assert.Contains("qemu:allocation-depth", await Peer.MustAsync("nbdinfo", uri), StringComparison.Ordinal);
@@ -173,11 +183,14 @@ public sealed class NbdPeerTests : IDisposable
     {
         string image = At("odd.raw"), socket = At("n.sock");
         await File.WriteAllBytesAsync(image, [.. Enumerable.Repeat((byte)1, 1000)], Token);
-        await using var served = await Ours.ServeAsync(["-t", "-k", socket, .. options.Split(' ', StringSplitOptions.RemoveEmptyEntries), image]);
+        await using var served = await Ours.ServeAsync(
+            ["-t", "-k", socket, .. options.Split(' ', StringSplitOptions.RemoveEmptyEntries), image]);
         string map = await Peer.MustAsync("nbdinfo", "--json", "--map", $"nbd+unix:///?socket={socket}");
         using var parsed = System.Text.Json.JsonDocument.Parse(map);
-        Assert.Equal(status, string.Concat(parsed.RootElement.EnumerateArray().Select(e => $"[{e.GetProperty("length")}, {e.GetProperty("type")}]")));
-        Assert.Contains($"block_size_minimum: {block}\n", await Peer.MustAsync("nbdinfo", $"nbd+unix:///?socket={socket}"), StringComparison.Ordinal);
+        Assert.Equal(status,
+            string.Concat(parsed.RootElement.EnumerateArray().Select(e => $"[{e.GetProperty("length")}, {e.GetProperty("type")}]")));
+        Assert.Contains(
+            $"block_size_minimum: {block}\n", await Peer.MustAsync("nbdinfo", $"nbd+unix:///?socket={socket}"), StringComparison.Ordinal);
         Assert.Equal(0, (await served.StopAsync()).Code);
     }
 
@@ -187,7 +200,8 @@ public sealed class NbdPeerTests : IDisposable
         string image = await ImageAsync(), socket = At("n.sock");
         byte[] before = await File.ReadAllBytesAsync(image, Token);
         await using var served = await Ours.ServeAsync("-t", "-s", "-k", socket, "-f", "qcow2", image);
-        string said = await Peer.MustAsync("qemu-io", "-f", "raw", "-c", "write -P 7 0 64k", "-c", "read -P 7 0 64k", $"nbd+unix:///?socket={socket}");
+        string said = await Peer.MustAsync(
+            "qemu-io", "-f", "raw", "-c", "write -P 7 0 64k", "-c", "read -P 7 0 64k", $"nbd+unix:///?socket={socket}");
         Assert.DoesNotContain("failed", said, StringComparison.Ordinal);
         Assert.Equal(0, (await served.StopAsync()).Code);
         Assert.Equal(before, await File.ReadAllBytesAsync(image, Token));

@@ -27,7 +27,8 @@ public sealed class NbdResizeTests : IDisposable
         await Peer.MustAsync("qemu-io", "-f", "raw", "-c", "write -P 3 0 2M", uri);
         Assert.Equal(0, (await Peer.RunAsync("qemu-img", "compare", "-f", "raw", "-F", "raw", uri, uri)).Code);
         Assert.Equal(0, (await served.StopAsync()).Code);
-        Assert.Contains("\"virtual-size\": 3145728", await Peer.MustAsync("qemu-img", "info", "--output=json", image), StringComparison.Ordinal);
+        Assert.Contains(
+            "\"virtual-size\": 3145728", await Peer.MustAsync("qemu-img", "info", "--output=json", image), StringComparison.Ordinal);
         await Peer.MustAsync("qemu-img", "check", image);
     }
 

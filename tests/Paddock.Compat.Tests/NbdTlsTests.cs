@@ -18,7 +18,8 @@ public sealed class NbdTlsTests(TlsCertificates made) : IClassFixture<TlsCertifi
         server.Listen(listener);
         string[] node = ["--object", $"tls-creds-x509,id=t,dir={made.Folder("client")},endpoint=client", "--image-opts"];
         string image = $"driver=nbd,host=localhost,port={port},tls-creds=t";
-        Assert.Equal(await Peer.MustAsync("qemu-img", ["map", "--output=json", .. node, image]), await Ours.ImgAsync(["map", "--output=json", .. node, image]));
+        Assert.Equal(await Peer.MustAsync("qemu-img", ["map", "--output=json", .. node, image]),
+            await Ours.ImgAsync(["map", "--output=json", .. node, image]));
         string name = $"nbds://localhost:{port}/?tls-certificates={Uri.EscapeDataString(made.Folder("client"))}";
         Assert.Contains("virtual size: 4 MiB", await Ours.ImgAsync(["info", name]), StringComparison.Ordinal);
     }

@@ -32,7 +32,8 @@ public class NodeTests
     [InlineData("{'driver':'qcow2','file':{'driver':'file','filename':'@top'},'backing':''}")]
     [InlineData("{'driver':'qcow2','file':{'driver':'file','filename':'@top'},'backing':'x'}")]
     [InlineData("{'driver':'qcow2','file.filename':'@top','backing':null}")]
-    [InlineData("{'file':{'driver':'file','filename':'@top'},'backing':null,'lazy-refcounts':true,'l2-cache-size':1048576,'cache':{'direct':false}}")]
+    [InlineData("{'file':{'driver':'file','filename':'@top'},'backing':null,'lazy-refcounts':true,"
+        + "'l2-cache-size':1048576,'cache':{'direct':false}}")]
     [InlineData("{'driver':'qcow2','file':null}")]
     [InlineData("{'driver':'qcow2','file':[]}")]
     [InlineData("{'driver':'qcow2','file':{'driver':'file','filename':null}}")]

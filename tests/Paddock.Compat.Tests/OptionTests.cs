@@ -188,12 +188,14 @@ public sealed partial class OptionTests
     {
         using var peer = await InputsAsync();
         string help = (await peer.TheirsAsync($"{command} --help")).Out;
-        string[] theirs = [.. OptionLine().Matches(help).Select(m => m.Groups["short"].Success ? m.Groups["short"].Value : m.Groups["long"].Value)];
+        string[] theirs = [.. OptionLine().Matches(help)
+            .Select(m => m.Groups["short"].Success ? m.Groups["short"].Value : m.Groups["long"].Value)];
         string[] known = [.. Table.Split('\n').Select(r => r.Split('|')).Where(r => r[0] == command).Select(r => r[1])];
 
         // --size has a letter in the peer's help alone; its own parser does not know it
         string[] missing = [.. theirs.Where(t => t is not ("-h" or "-s") || (t == "-s" && command != "measure")).Except(known)];
-        Assert.True(missing.Where(m => m is not ("--start-offset" or "--max-length")).ToArray() is [], $"not in the table: {string.Join(' ', missing)}");
+        Assert.True(missing.Where(m => m is not ("--start-offset" or "--max-length"))
+            .ToArray() is [], $"not in the table: {string.Join(' ', missing)}");
         foreach (string stray in new[] { "--progress", "--image-opts", "--output=json", "--quiet", "--force-share" })
         {
             if (command == "convert" && stray == "--output=json")
@@ -237,7 +239,8 @@ public sealed partial class OptionTests
     public async Task Reopen_takes_new_options_and_a_refused_one_leaves_the_image_open()
     {
         using var peer = await InputsAsync();
-        var run = await IoAsync(peer, "-c 'reopen -o lazy-refcounts=maybe' -c 'write -P 1 0 512' -c 'reopen -o lazy-refcounts=on' -c 'reopen -c none' -c length @q");
+        var run = await IoAsync(peer,
+            "-c 'reopen -o lazy-refcounts=maybe' -c 'write -P 1 0 512' -c 'reopen -o lazy-refcounts=on' -c 'reopen -c none' -c length @q");
         Assert.Contains("expects 'on' or 'off'", run.Error, StringComparison.Ordinal);
         Assert.Contains("wrote 512/512", run.Out, StringComparison.Ordinal);
         Assert.Contains("2 MiB", run.Out, StringComparison.Ordinal);
@@ -280,7 +283,8 @@ public sealed partial class OptionTests
     public async Task Cache_options_of_a_node_replace_those_of_the_mode(string mode, string option)
     {
         using var peer = await InputsAsync();
-        string[] words = ["-t", mode, "--image-opts", "-c", "length", $"driver=qcow2,file.filename={peer.Path("q")},{option},file.aio=native"];
+        string[] words = ["-t", mode, "--image-opts", "-c", "length",
+            $"driver=qcow2,file.filename={peer.Path("q")},{option},file.aio=native"];
         await ImgPeer.SameIoWordsAsync(words);
     }
 
@@ -319,7 +323,8 @@ public sealed partial class OptionTests
         using var peer = await InputsAsync();
         var (output, error) = (new StringWriter(), new StringWriter());
         string[] words = [.. option.Split(' '), peer.Path("q")];
-        int code = await NbdTool.RunAsync(words, new ToolContext { Program = "qemu-nbd", Out = output, Error = error }, [], TestContext.Current.CancellationToken);
+        int code = await NbdTool.RunAsync(
+            words, new ToolContext { Program = "qemu-nbd", Out = output, Error = error }, [], TestContext.Current.CancellationToken);
         Assert.Equal(1, code);
         Assert.Contains(refusal, error.ToString(), StringComparison.Ordinal);
     }
@@ -343,7 +348,8 @@ public sealed partial class OptionTests
     private static async Task<ToolRun> IoAsync(ImgPeer peer, string line)
     {
         var (output, error) = (new StringWriter(), new StringWriter());
-        string[] words = [.. Word().Matches(line).Select(m => m.Value.Trim('\'').Replace("@", peer.Path("") + "/", StringComparison.Ordinal))];
+        string[] words = [.. Word().Matches(line)
+            .Select(m => m.Value.Trim('\'').Replace("@", peer.Path("") + "/", StringComparison.Ordinal))];
         int code = await IoTool.RunAsync(words, new ToolContext { Program = "qemu-io", Out = output, Error = error });
         return new ToolRun(code, output.ToString(), error.ToString());
     }

@@ -80,14 +80,16 @@ public class ProbeTests
         Assert.Equal(1 << 20, end);
         foreach (long at in new[] { end - 512, end - 512 - ragged })
         {
-            var failure = await Assert.ThrowsAsync<BlockException>(() => node.Device.WriteAsync(at, trailer, WriteFlags.None, Token).AsTask());
+            var failure = await Assert.ThrowsAsync<BlockException>(
+                () => node.Device.WriteAsync(at, trailer, WriteFlags.None, Token).AsTask());
             Assert.Contains("a dmg image", failure.Message, StringComparison.Ordinal);
         }
 
         await node.Device.WriteAsync(65536, trailer, WriteFlags.None, Token);
         Assert.Equal(
             BlockError.NotPermitted,
-            (await Assert.ThrowsAsync<BlockException>(() => node.Device.ResizeAsync(65536 + 512, Preallocation.Off, Token).AsTask())).Error);
+            (await Assert.ThrowsAsync<BlockException>(
+                () => node.Device.ResizeAsync(65536 + 512, Preallocation.Off, Token).AsTask())).Error);
         await node.Device.ResizeAsync(65536, Preallocation.Off, Token);
         await node.Device.ResizeAsync(2 << 20, Preallocation.Off, Token);
     }

@@ -6,7 +6,7 @@ namespace Paddock.Faults.Tests;
 public class FaultConfigTests
 {
     [Fact]
-    public void A_file_as_the_QEMU_tests_write_it_becomes_rules()
+    public void Configuration_of_the_QEMU_tests_is_parsed()
     {
         var rules = Parse(
             """
@@ -36,7 +36,7 @@ public class FaultConfigTests
     }
 
     [Fact]
-    public void A_rule_with_an_event_alone_fails_everything_but_status_with_EIO()
+    public void Rule_with_only_an_event_fails_all_but_block_status_with_EIO()
         => Assert.Equal(
             [new InjectErrorRule { Event = "l1_update", Errno = 5, Error = BlockError.Io, Io = FaultIo.Default }],
             Parse("[inject-error]\nevent = \"l1_update\"\n"));
@@ -57,7 +57,7 @@ public class FaultConfigTests
     [InlineData("[inject-errors]\nevent = \"none\"", "There is no option group 'inject-errors'")]
     [InlineData("event = \"none\"", "no group defined")]
     [InlineData("[set-state \"a\"]\nevent = \"none\"\n[set-state \"a\"]", "Duplicate ID 'a' for set-state")]
-    public void What_QEMU_refuses_is_refused_in_its_words(string text, string message)
+    public void Invalid_configuration_is_rejected_with_the_text_of_QEMU(string text, string message)
     {
         var refusal = Assert.Throws<BlockException>(() => Parse(text));
         Assert.Equal((message, BlockError.InvalidArgument), (refusal.Message, refusal.Error));

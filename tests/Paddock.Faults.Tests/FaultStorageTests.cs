@@ -7,7 +7,7 @@ public class FaultStorageTests
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task A_request_fails_only_after_the_rules_event()
+    public async Task Request_fails_only_after_the_event_of_the_rule()
     {
         await using var storage = Make(new InjectErrorRule { Event = "l2_load", Errno = 28, Error = BlockError.NoSpace });
         await storage.WriteAsync(0, new byte[512], Token);
@@ -23,7 +23,7 @@ public class FaultStorageTests
     }
 
     [Fact]
-    public async Task A_rule_for_once_fails_one_request_and_its_event_rouses_it_no_more()
+    public async Task Once_rule_fails_one_request_and_is_not_rearmed()
     {
         await using var storage = Make(new InjectErrorRule { Event = "l2_load", Once = true, Immediately = true });
         await storage.OnEventAsync("l2_load");
@@ -35,7 +35,7 @@ public class FaultStorageTests
     }
 
     [Fact]
-    public async Task The_event_none_is_the_opening()
+    public async Task Event_none_occurs_at_open()
     {
         await using var storage = Make(new InjectErrorRule { Event = "none", Io = FaultIo.BlockStatus });
         await storage.ReadAsync(0, new byte[1], Token);
@@ -43,7 +43,7 @@ public class FaultStorageTests
     }
 
     [Fact]
-    public async Task Only_requests_that_touch_the_sector_fail_and_a_flush_touches_none()
+    public async Task Rule_for_a_sector_fails_its_requests_and_no_flush()
     {
         await using var storage = Make(new InjectErrorRule { Event = "none", Sector = 2 });
         await storage.WriteAsync(0, new byte[1024], Token);
@@ -55,7 +55,7 @@ public class FaultStorageTests
     }
 
     [Fact]
-    public async Task The_third_write_fails_by_way_of_states()
+    public async Task States_select_the_third_write()
     {
         await using var storage = Make(
             new InjectErrorRule { Event = "write_aio", State = 3, Io = FaultIo.Write },
@@ -70,10 +70,11 @@ public class FaultStorageTests
     }
 
     [Fact]
-    public async Task Rules_of_a_later_event_take_the_place_of_those_of_an_earlier_one()
+    public async Task Rules_of_a_later_event_replace_those_of_an_earlier_one()
     {
         await using var storage = Make(
-            new InjectErrorRule { Event = "cow_read", Errno = 5 }, new InjectErrorRule { Event = "cow_write", Errno = 28, Io = FaultIo.Write });
+            new InjectErrorRule { Event = "cow_read", Errno = 5 },
+            new InjectErrorRule { Event = "cow_write", Errno = 28, Io = FaultIo.Write });
         await storage.OnEventAsync("cow_read");
         await storage.OnEventAsync("cow_write");
         await storage.ReadAsync(0, new byte[1], Token);
@@ -82,7 +83,7 @@ public class FaultStorageTests
     }
 
     [Fact]
-    public async Task A_request_stops_at_a_breakpoint_until_resumed()
+    public async Task Request_stops_at_a_breakpoint_until_resumed()
     {
         await using var storage = Make();
         await using var device = new RawDevice(storage);
@@ -109,7 +110,7 @@ public class FaultStorageTests
     }
 
     [Fact]
-    public async Task Removing_a_breakpoint_lets_its_requests_go()
+    public async Task Removing_a_breakpoint_resumes_its_requests()
     {
         await using var storage = Make();
         await using var device = new RawDevice(storage);
@@ -124,7 +125,7 @@ public class FaultStorageTests
     }
 
     [Fact]
-    public async Task Closing_lets_stopped_requests_go()
+    public async Task Closing_resumes_stopped_requests()
     {
         var storage = Make();
         storage.SetBreak("cow_read", "A");
@@ -134,7 +135,7 @@ public class FaultStorageTests
     }
 
     [Fact]
-    public void A_storage_with_nothing_to_do_allocates_nothing()
+    public void Storage_without_rules_allocates_nothing()
     {
         var storage = Make();
         var buffer = new byte[512];

@@ -67,7 +67,8 @@ public sealed class ServedDeviceFaultTests : IAsyncDisposable
     {
         _faults.Add(new DeviceFault { Operations = DeviceOperations.Write, Error = BlockError.NoSpace });
         _faults.Add(new DeviceFault { Operations = DeviceOperations.Any, Nth = 2, Error = BlockError.Busy });
-        var first = await Assert.ThrowsAsync<InjectedFaultException>(async () => await _device.WriteAsync(0, new byte[512], cancellationToken: Token));
+        var first = await Assert.ThrowsAsync<InjectedFaultException>(
+            async () => await _device.WriteAsync(0, new byte[512], cancellationToken: Token));
         var second = await Assert.ThrowsAsync<InjectedFaultException>(async () => await _device.FlushAsync(Token));
         Assert.Equal((BlockError.NoSpace, BlockError.Busy), (first.Error, second.Error));
     }

@@ -83,7 +83,8 @@ public class ServedDeviceResizeTests
         await device.ResizeAsync(Small);
         foreach (var request in new Func<ValueTask>[]
         {
-            () => device.ReadAsync(Small, new byte[1]), () => device.WriteAsync(Small - 512, new byte[1024]), () => device.WriteZeroesAsync(Large, 1),
+            () => device.ReadAsync(Small, new byte[1]), () => device.WriteAsync(Small - 512, new byte[1024]), ()
+                => device.WriteZeroesAsync(Large, 1),
             () => device.DiscardAsync(Small + 1, 0), async () => await device.GetStatusAsync(Small + 1, 1),
         })
         {
@@ -165,6 +166,37 @@ public class ServedDeviceResizeTests
         Assert.Equal(2 * Large, await second);
         Assert.Equal($"{(2 * Large) + Small}", (await Assert.ThrowsAsync<InvalidOperationException>(() => third)).Message);
         await device.ReadAsync(2 * Large, new byte[Small]);
+    }
+
+    [Fact]
+    public async Task Resize_that_waited_for_another_meets_the_objections_of_then()
+    {
+        var inner = new Watch(Large) { Hold = new TaskCompletionSource() };
+        var device = new ServedDevice(inner.Device);
+        var held = device.WriteAsync(0, new byte[512]).AsTask();
+        var first = device.ResizeAsync(now => now, Preallocation.Off).AsTask();
+        var second = device.ResizeAsync(2 * Large).AsTask();
+        device.Resizing += _ => "it stops";
+        inner.Hold.SetResult();
+        await held;
+        await Assert.ThrowsAsync<BlockException>(() => first);
+        Assert.Equal("it stops", (await Assert.ThrowsAsync<BlockException>(() => second)).Message);
+        Assert.Equal((0, Large), (inner.Resizes, inner.Device.Length));
+    }
+
+    [Fact]
+    public async Task Resize_that_waited_changes_the_device_that_is_there_then()
+    {
+        var inner = new Watch(Large) { Hold = new TaskCompletionSource() };
+        var device = new ServedDevice(inner.Device);
+        var held = device.WriteAsync(0, new byte[512]).AsTask();
+        var resize = device.ResizeAsync(2 * Large).AsTask();
+        var later = new TestDevice(Large);
+        device.Replace(later);
+        inner.Hold.SetResult();
+        await held;
+        await resize;
+        Assert.Equal((Large, 2 * Large), (inner.Device.Length, later.Length));
     }
 
     [Fact]

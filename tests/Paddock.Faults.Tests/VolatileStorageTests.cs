@@ -10,7 +10,7 @@ public class VolatileStorageTests
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task What_was_not_flushed_is_gone_after_a_cut_and_what_was_is_there()
+    public async Task Power_cut_keeps_flushed_data_and_drops_the_rest()
     {
         var disk = new PagedStorage();
         var cache = new VolatileStorage(disk, 1 << 20);
@@ -26,7 +26,7 @@ public class VolatileStorageTests
     }
 
     [Fact]
-    public async Task After_a_cut_every_request_fails_and_the_disk_stays_as_it_is()
+    public async Task Requests_after_a_power_cut_fail_and_change_nothing()
     {
         var disk = new PagedStorage();
         var cache = new VolatileStorage(disk, 1 << 20);
@@ -41,7 +41,7 @@ public class VolatileStorageTests
     }
 
     [Fact]
-    public async Task A_full_cache_writes_its_oldest_blocks_through()
+    public async Task Full_cache_writes_its_oldest_blocks()
     {
         var disk = new PagedStorage();
         var cache = new VolatileStorage(disk, VolatileStorage.MinSize);
@@ -58,7 +58,7 @@ public class VolatileStorageTests
     }
 
     [Fact]
-    public async Task A_cache_takes_no_more_than_there_is_space_for_below()
+    public async Task Cache_accepts_no_more_than_the_free_space_below()
     {
         var disk = new CrashStorage { Capacity = 8 * 4096 };
         var cache = new VolatileStorage(disk, 1 << 20);
@@ -74,7 +74,7 @@ public class VolatileStorageTests
     }
 
     [Fact]
-    public async Task A_cache_keeps_what_it_cannot_write_and_refuses_more()
+    public async Task Cache_keeps_data_it_cannot_write_and_rejects_more()
     {
         var disk = new CrashStorage { Capacity = 4 * 4096, CanReserve = false };
         var cache = new VolatileStorage(disk, VolatileStorage.MinSize);
@@ -94,7 +94,7 @@ public class VolatileStorageTests
     }
 
     [Fact]
-    public async Task Space_that_could_not_be_taken_where_a_discard_waits_is_not_needed_by_a_flush()
+    public async Task Flush_needs_no_space_that_was_not_reserved_under_a_pending_discard()
     {
         var disk = new CrashStorage { Capacity = 4096 };
         var cache = new VolatileStorage(disk, 1 << 20);
@@ -110,7 +110,7 @@ public class VolatileStorageTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Space_taken_where_a_discard_waits_stays_taken_below(bool byWriting)
+    public async Task Space_reserved_under_a_pending_discard_stays_reserved(bool byWriting)
     {
         var disk = new CrashStorage { Capacity = 4096 };
         var cache = new VolatileStorage(disk, 1 << 20);
@@ -135,7 +135,7 @@ public class VolatileStorageTests
     }
 
     [Fact]
-    public async Task A_storage_that_shrinks_and_grows_reads_as_zeroes_where_it_was_cut()
+    public async Task Storage_shrunk_and_grown_reads_as_zeroes_where_it_was_cut()
     {
         var disk = PagedStorage.From(Filled(10_000, 7));
         var cache = new VolatileStorage(disk, 1 << 20);
@@ -149,7 +149,7 @@ public class VolatileStorageTests
     }
 
     [Fact]
-    public async Task A_huge_range_of_zeroes_takes_no_memory()
+    public async Task Huge_range_of_zeroes_uses_no_memory()
     {
         var disk = new PagedStorage();
         var cache = new VolatileStorage(disk, 1 << 20);
@@ -166,7 +166,8 @@ public class VolatileStorageTests
     [InlineData(VolatileStorage.MinSize, 0)]
     [InlineData(VolatileStorage.MinSize, 50)]
     [InlineData(1 << 20, 90)]
-    public async Task Random_requests_read_as_written_and_a_cut_leaves_each_sector_as_it_was_at_some_moment_since_the_flush(long size, int keep)
+    public async Task Random_requests_read_back_and_a_power_cut_leaves_each_sector_in_a_state_since_the_flush(
+        long size, int keep)
     {
         for (int seed = 0; seed < 150; seed++)
         {
@@ -192,7 +193,8 @@ public class VolatileStorageTests
                     int at = random.Next(Space), length = random.Next(1, 20_000);
                     var read = new byte[length];
                     await cache.ReadAsync(at, read, Token);
-                    Assert.True(read.AsSpan().SequenceEqual(model.Read(at, length)), $"seed {seed}, step {step}: reads otherwise than written");
+                    Assert.True(read.AsSpan()
+                        .SequenceEqual(model.Read(at, length)), $"seed {seed}, step {step}: reads otherwise than written");
                 }
 
                 Assert.Equal(model.Length, cache.Length);

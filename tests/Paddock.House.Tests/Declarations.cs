@@ -31,7 +31,8 @@ internal static partial class Declarations
             {
                 int end = EndOf(lines, at, head.Groups["indent"].Value);
                 yield return new Declaration(
-                    file, ProjectOf(file), head.Groups["modifiers"].Value, head.Groups["kind"].Value, head.Groups["name"].Value, lines[at..end],
+                    file, ProjectOf(file), head.Groups["modifiers"].Value, head.Groups["kind"].Value, head.Groups["name"].Value,
+                    lines[at..end],
                     at + 1);
             }
         }

@@ -86,7 +86,8 @@ public partial class ShapeTests
     private static bool IsUsedWithoutItsName(Declaration type, string text) => type.Name is "Program" || ExtensionMember().IsMatch(text);
 
     private static List<Match> Constructors(Declaration type)
-        => [.. type.Body.Skip(1).SelectMany(line => Regex.Matches(line, $@"^\s+(?:public|internal|private|protected) (?:unsafe )?{type.Name}\("))];
+        => [.. type.Body.Skip(1)
+            .SelectMany(line => Regex.Matches(line, $@"^\s+(?:public|internal|private|protected) (?:unsafe )?{type.Name}\("))];
 
     private static int Indent(string line) => line.Length - line.TrimStart().Length;
 
@@ -94,7 +95,8 @@ public partial class ShapeTests
     {
         var all = found.ToList();
         Repository.AssertNone(all.Where(f => !known.Contains(f.Key)).Select(f => f.Finding));
-        Repository.AssertNone(known.Where(k => all.TrueForAll(f => f.Key != k)).Select(k => $"{k} is listed but obeys the rule: remove it from the list"));
+        Repository.AssertNone(
+            known.Where(k => all.TrueForAll(f => f.Key != k)).Select(k => $"{k} is listed but obeys the rule: remove it from the list"));
     }
 
     [GeneratedRegex(@"\w+")]
@@ -108,7 +110,8 @@ public partial class ShapeTests
     private static partial Regex DelegateName();
 
     [GeneratedRegex(
-        @"^\s+(?:public|internal|protected) (?!static readonly|readonly|const|event|.*\bdelegate\b)(?:(?:static|required|virtual|override) )*"
+        @"^\s+(?:public|internal|protected) (?!static readonly|readonly|const|event|.*\bdelegate\b)"
+        + @"(?:(?:static|required|virtual|override) )*"
         + @"(?<type>\w+)(?:<[^={};]*>)?\?? (?<name>\w+)(?:\s*(?:;|=[^>])|.*[{ ]set;)")]
     private static partial Regex SettableMember();
 

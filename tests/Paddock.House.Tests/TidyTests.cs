@@ -5,7 +5,7 @@ namespace Paddock.House.Tests;
 /// <summary>Code stays small enough to read, and finished.</summary>
 public partial class TidyTests
 {
-    private const int MaxLine = 170;
+    private const int MaxLine = 140;
     private const int MaxFile = 800;
     private const int MaxMedianFile = 170;
     private const int MaxFunction = 80;
@@ -14,7 +14,7 @@ public partial class TidyTests
         => Repository.Sources("src").Concat(Repository.Sources("tests")).Concat(Repository.Sources("bench"));
 
     [Fact]
-    public void No_line_is_over_170_characters()
+    public void No_line_is_over_140_characters()
         => Repository.AssertNone(
             from file in Code
             from line in Repository.Lines(file).Index()

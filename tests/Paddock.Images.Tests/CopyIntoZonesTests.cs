@@ -37,7 +37,8 @@ public class CopyIntoZonesTests
         Assert.Equal(await PointersAsync(source), await PointersAsync(target));
         ZoneCondition[] wanted =
         [
-            ZoneCondition.NotWritePointer, ZoneCondition.Closed, ZoneCondition.Full, ZoneCondition.Full, ZoneCondition.Empty, ZoneCondition.Closed,
+            ZoneCondition.NotWritePointer, ZoneCondition.Closed, ZoneCondition.Full, ZoneCondition.Full, ZoneCondition.Empty,
+                ZoneCondition.Closed,
         ];
         Assert.Equal(wanted, (await ReportAsync(target)).Select(z => z.Condition));
     }
@@ -61,7 +62,8 @@ public class CopyIntoZonesTests
             var warnings = new List<string>();
             await DiskCopy.RunAsync(source, target, new CopyOptions { Warn = warnings.Add });
             Assert.Contains("1 zones of the source are offline", Assert.Single(warnings), StringComparison.Ordinal);
-            Assert.Equal((await ReportAsync(source)).Select(z => z.Condition is ZoneCondition.ImplicitlyOpen ? ZoneCondition.Closed : z.Condition),
+            Assert.Equal(
+                (await ReportAsync(source)).Select(z => z.Condition is ZoneCondition.ImplicitlyOpen ? ZoneCondition.Closed : z.Condition),
                 (await ReportAsync(target)).Select(z => z.Condition));
             byte[] found = new byte[extension.Length];
             Assert.True(await target.Zones!.Attributes!.ReadExtensionAsync(3, found, TestContext.Current.CancellationToken));
@@ -194,7 +196,8 @@ public class CopyIntoZonesTests
             }
         }
 
-        await DiskCopy.RunAsync(source, target, new CopyOptions { Parallel = random.Next(1, 9), OutOfOrder = true, SparseBytes = 512 * random.Next(17) });
+        await DiskCopy.RunAsync(
+            source, target, new CopyOptions { Parallel = random.Next(1, 9), OutOfOrder = true, SparseBytes = 512 * random.Next(17) });
         await AssertSameAsync(source, target);
         var (wanted, found) = (await ReportAsync(source), await ReportAsync(target));
         Assert.Equal(wanted.Select(z => (z.WritePointer, IsFull(z))), found.Select(z => (z.WritePointer, IsFull(z))));
@@ -205,7 +208,8 @@ public class CopyIntoZonesTests
     private static async Task StepAsync(IBlockDevice disk, Random random)
     {
         var zone = (await ReportAsync(disk))[random.Next(disk.Zones!.Limits.ZoneCount)];
-        long room = zone.Type == ZoneType.Conventional ? zone.Length : zone.Condition == ZoneCondition.Full ? 0 : zone.Start + zone.Capacity - zone.WritePointer;
+        long room = zone.Type == ZoneType.Conventional ? zone.Length : zone.Condition == ZoneCondition.Full ? 0
+            : zone.Start + zone.Capacity - zone.WritePointer;
         long length = Math.Min(room, 512 * random.Next(1, 300));
         if (room > 0 && random.Next(4) > 0)
         {

@@ -15,7 +15,8 @@ public class DiskCopyTests
     [InlineData(false, 0, 3, true)]
     [InlineData(false, 65536, 8, true)]
     [InlineData(true, 4096, 2, false)]
-    public async Task Old_bytes_of_a_target_that_is_not_new_are_overwritten_with_zeroes(bool isZero, int sparse, int parallel, bool outOfOrder)
+    public async Task Old_bytes_of_a_target_that_is_not_new_are_overwritten_with_zeroes(
+        bool isZero, int sparse, int parallel, bool outOfOrder)
     {
         byte[] bytes = Sparse(7);
         await using var source = await RawOfAsync(bytes);
@@ -57,7 +58,8 @@ public class DiskCopyTests
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = bytes.Length });
         await using var target = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());
         await DiskCopy.RunAsync(
-            source, target, new CopyOptions { TargetIsZero = true, CompressedUnit = Cluster, WriteCompressed = target.WriteCompressedAsync });
+            source, target,
+            new CopyOptions { TargetIsZero = true, CompressedUnit = Cluster, WriteCompressed = target.WriteCompressedAsync });
         byte[] found = await AllAsync(target);
         Assert.True(bytes.AsSpan().SequenceEqual(found));
     }
@@ -70,7 +72,8 @@ public class DiskCopyTests
 
         // the target throws what no device should
         var copy = DiskCopy.RunAsync(source, target, new CopyOptions()).AsTask();
-        await Assert.ThrowsAsync<InvalidOperationException>(() => copy.WaitAsync(TimeSpan.FromMinutes(2), TestContext.Current.CancellationToken));
+        await Assert.ThrowsAsync<InvalidOperationException>(
+            () => copy.WaitAsync(TimeSpan.FromMinutes(2), TestContext.Current.CancellationToken));
     }
 
     [Fact]
@@ -117,7 +120,8 @@ public class DiskCopyTests
     [Fact]
     public async Task What_the_sources_own_layer_does_not_hold_is_left_to_the_targets_backing_image()
     {
-        await using var source = new TestDevice(await RawOfAsync(new byte[3 * Cluster]), backing: await RawOfAsync(Sparse(9)[..(2 * Cluster)]))
+        await using var source = new TestDevice(
+            await RawOfAsync(new byte[3 * Cluster]), backing: await RawOfAsync(Sparse(9)[..(2 * Cluster)]))
         {
             Status = (_, length) => new BlockStatus(length, BlockStatusFlags.None),
         };
@@ -137,7 +141,8 @@ public class DiskCopyTests
         await using var storage = new MemoryStorage();
         var unclosable = new TestDevice(disk) { Failures = { [DeviceCall.Dispose] = new BlockException(BlockError.Io, "cannot close") } };
         var node = new ImageNode { Driver = "raw", Filename = "x", Storage = storage, Device = unclosable };
-        var failure = await Assert.ThrowsAsync<ToolException>(() => node.UseAsync(() => throw new ToolException("error while writing")).AsTask());
+        var failure = await Assert.ThrowsAsync<ToolException>(
+            () => node.UseAsync(() => throw new ToolException("error while writing")).AsTask());
         Assert.Equal("error while writing", failure.Message);
         var closing = await Assert.ThrowsAsync<BlockException>(() => node.UseAsync(() => default).AsTask());
         Assert.Equal("cannot close", closing.Message);

@@ -36,7 +36,8 @@ public sealed class LibraryCopyTests : IDisposable
     [Fact]
     public async Task Copy_of_a_zoned_disk_to_qcow2_keeps_its_zones()
     {
-        await using var disk = await FilledAsync("z.qcow2", new ZonedCreateOptions { ZoneSize = 2 * MiB, MaxOpenZones = 3, MaxAppendBytes = 65536 });
+        await using var disk = await FilledAsync(
+            "z.qcow2", new ZonedCreateOptions { ZoneSize = 2 * MiB, MaxOpenZones = 3, MaxAppendBytes = 65536 });
         string path = _folder.File("copy.qcow2");
         await DiskCopy.CopyToQcow2Async(disk, path, cancellationToken: Token);
         await using var copy = await Qcow2Disk.OpenAsync(path, new() { ReadOnly = true }, Token);
@@ -45,6 +46,29 @@ public sealed class LibraryCopyTests : IDisposable
         Assert.Equal((8 * MiB) + Bytes().Length, zones[4].WritePointer);
         Assert.Equal(ZoneCondition.Closed, zones[4].Condition);
         Assert.Equal(Bytes(), await ReadAsync(copy));
+    }
+
+    [Theory]
+    [InlineData(17 * MiB, null)]
+    [InlineData(-512L, null)]
+    [InlineData(0L, -512L)]
+    [InlineData(0L, long.MaxValue - 511)]
+    public async Task Impossible_part_leaves_an_existing_file_as_it_is(long start, long? length)
+    {
+        await using var disk = await FilledAsync("a.qcow2", zones: null);
+        string path = _folder.File("kept");
+        await File.WriteAllTextAsync(path, "kept", Token);
+        var options = new CopyOptions { Start = start, Length = length };
+        foreach (var copy in (Func<Task>[])
+            [
+                () => DiskCopy.CopyToRawAsync(disk, path, overwrite: true, options, cancellationToken: Token),
+                () => DiskCopy.CopyToQcow2Async(disk, path, overwrite: true, options: options, cancellationToken: Token),
+            ])
+        {
+            var e = await Assert.ThrowsAsync<BlockException>(copy);
+            Assert.True(e.Error is BlockError.InvalidArgument or BlockError.TooLarge, e.ToString());
+            Assert.Equal("kept", await File.ReadAllTextAsync(path, Token));
+        }
     }
 
     [Fact]
@@ -85,7 +109,8 @@ public sealed class LibraryCopyTests : IDisposable
         Assert.Equal("precious", await File.ReadAllTextAsync(raw, Token));
 
         // the source itself is in use
-        e = await Assert.ThrowsAsync<BlockException>(() => DiskCopy.CopyToRawAsync(disk, disk.Name, overwrite: true, cancellationToken: Token));
+        e = await Assert.ThrowsAsync<BlockException>(
+            () => DiskCopy.CopyToRawAsync(disk, disk.Name, overwrite: true, cancellationToken: Token));
         Assert.Equal(BlockError.Busy, e.Error);
     }
 

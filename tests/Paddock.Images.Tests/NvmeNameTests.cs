@@ -35,7 +35,8 @@ public class NvmeNameTests
     public void Options_say_the_same()
     {
         var options = new QDict();
-        foreach (var (key, value) in new[] { ("host", "h"), ("port", "7"), ("nqn", Nqn), ("namespace", "2"), ("reconnect", "60"), ("hostnqn", "nqn.a:b&c") })
+        foreach (var (key, value) in new[] { ("host", "h"), ("port", "7"), ("nqn", Nqn), ("namespace", "2"), ("reconnect", "60"),
+            ("hostnqn", "nqn.a:b&c") })
         {
             options.With(key, value);
         }

@@ -37,7 +37,8 @@ public sealed class Qcow2DiskTests : IDisposable
     public async Task Zoned_disk_appends_reports_and_reads_through_a_stream()
     {
         var zones = new ZonedCreateOptions { ZoneSize = MiB, ZoneCapacity = MiB / 2, ConventionalZones = 1, MaxOpenZones = 2 };
-        await using var disk = await Qcow2Disk.CreateAsync(_folder.File("z.qcow2"), 8 * MiB, new() { Zoned = zones }, cancellationToken: Token);
+        await using var disk = await Qcow2Disk.CreateAsync(
+            _folder.File("z.qcow2"), 8 * MiB, new() { Zoned = zones }, cancellationToken: Token);
         long offset = await disk.Zones!.AppendAsync(3 * MiB, Bytes(4096), cancellationToken: Token);
         Assert.Equal(3 * MiB, offset);
         var report = await disk.Zones.ReportAllAsync(Token);
@@ -70,7 +71,8 @@ public sealed class Qcow2DiskTests : IDisposable
         string path = _folder.File("a.qcow2");
         await using var disk = await Qcow2Disk.CreateAsync(path, 10 * MiB, cancellationToken: Token);
         long before = new FileInfo(path).Length;
-        var e = await Assert.ThrowsAsync<BlockException>(async () => await disk.WriteAsync(offset, new byte[length], cancellationToken: Token));
+        var e = await Assert.ThrowsAsync<BlockException>(
+            async () => await disk.WriteAsync(offset, new byte[length], cancellationToken: Token));
         Assert.Equal(BlockError.OutOfRange, e.Error);
         Assert.Equal(before, new FileInfo(path).Length);
     }

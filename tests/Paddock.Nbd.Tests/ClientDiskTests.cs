@@ -4,7 +4,7 @@ using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>The client as a disk for requests of any size, whatever the export's size and smallest block are.</summary>
+/// <summary>The client as a disk for requests of any size, for any export size and minimum block size.</summary>
 public class ClientDiskTests
 {
     private static CancellationToken Token => TestContext.Current.CancellationToken;
@@ -13,7 +13,7 @@ public class ClientDiskTests
     [InlineData(1_000_003, 1)]
     [InlineData(70_000, 16)]
     [InlineData(511, 1)]
-    public async Task An_export_that_is_no_whole_sectors_is_padded_with_zeroes(int size, int block)
+    public async Task Partial_last_sector_of_an_export_is_padded_with_zeroes(int size, int block)
     {
         var stored = MemoryDisk.Of(size);
         await stored.WriteAsync(0, Enumerable.Repeat((byte)7, size).ToArray(), cancellationToken: Token);
@@ -29,7 +29,7 @@ public class ClientDiskTests
         Assert.All(last[..inside], b => Assert.Equal(7, b));
         Assert.All(last[inside..], b => Assert.Equal(0, b));
 
-        // the sector goes back as it came; bytes that have no place are refused
+        // only the padding zeroes may be written back; other bytes beyond the export are rejected
         last.AsSpan(0, inside).Fill(8);
         await disk.WriteAsync(at, last, WriteFlags.None, Token);
         Assert.All((await BytesOfAsync(stored, size))[^inside..], b => Assert.Equal(8, b));
@@ -48,7 +48,7 @@ public class ClientDiskTests
     [InlineData(512)]
     [InlineData(4096)]
     [InlineData(65536)]
-    public async Task Requests_that_are_no_whole_blocks_of_the_server_change_their_bytes_alone(int block)
+    public async Task Unaligned_request_changes_only_its_own_bytes(int block)
     {
         const int Size = 4 << 20, Seed = 91;
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {Seed}");
@@ -63,7 +63,7 @@ public class ClientDiskTests
         Assert.Equal((uint)block, disk.Client.Info.MinimumBlock);
         for (int round = 0; round < 150; round++)
         {
-            // up to beyond what one merge takes
+            // up to a length above the limit of one merge
             int length = random.Next(1, random.Next(4) == 0 ? 3 << 20 : 2 * block), at = random.Next(Size - length + 1);
             byte[] data = new byte[length];
             switch (random.Next(4))
@@ -91,7 +91,7 @@ public class ClientDiskTests
     }
 
     [Fact]
-    public async Task Writes_to_parts_of_one_block_at_the_same_time_all_land()
+    public async Task Concurrent_writes_to_parts_of_one_block_all_take_effect()
     {
         const int Block = 4096, Part = 128;
         var stored = MemoryDisk.Of(4 * Block);
@@ -100,10 +100,11 @@ public class ClientDiskTests
         await using var disk = new NbdDisk(await NbdClient.ConnectAsync(bench.Target, Token));
         for (byte round = 1; round < 40; round++)
         {
-            // the whole block beside its parts: it is written before all of them or after all of them
+            // a write of the whole block, concurrent with its parts, takes effect before all of them or after all of them
             byte[] whole = new byte[Block];
             byte value = round;
-            var all = Enumerable.Range(0, Block / Part).Select(i => disk.WriteAsync(Block + (i * Part), Enumerable.Repeat(value, Part).ToArray()).AsTask()).ToList();
+            var all = Enumerable.Range(0, Block / Part)
+                .Select(i => disk.WriteAsync(Block + (i * Part), Enumerable.Repeat(value, Part).ToArray()).AsTask()).ToList();
             all.Add(disk.WriteAsync(0, whole.AsMemory()).AsTask());
             all.Add(disk.WriteZeroesAsync((2 * Block) - 1, 1).AsTask());
             await Task.WhenAll(all);
@@ -112,7 +113,7 @@ public class ClientDiskTests
     }
 
     [Fact]
-    public async Task An_export_that_is_no_multiple_of_its_smallest_block_is_refused()
+    public async Task Export_size_not_a_multiple_of_the_minimum_block_is_rejected()
     {
         await using var bench = Bench.Of(Devices.Blocks(5000, 4096));
         var refused = await Assert.ThrowsAsync<BlockException>(async () => await NbdClient.ConnectAsync(bench.Target));
@@ -123,7 +124,7 @@ public class ClientDiskTests
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(2)]
-    public async Task Errors_come_in_words_and_a_servers_text_cannot_draw_on_the_terminal(int form)
+    public async Task Control_characters_in_a_server_message_are_escaped(int form)
     {
         var device = Devices.Blocks(1 << 20);
         device.Failures[DeviceCall.Write] = new BlockException(BlockError.NoSpace, "full\n\u001b[31mall is well\u202e");
@@ -134,7 +135,8 @@ public class ClientDiskTests
         Assert.Equal(
             form == 0 ? "No space left on device (from the NBD server)"
             : @"No space left on device (the NBD server says: full\n\x1b[31mall is well\u202e)", refused.Message);
-        var unknown = await Assert.ThrowsAsync<BlockException>(async () => await NbdClient.ConnectAsync(bench.Target with { ExportName = "a\u001b[2J" }));
+        var unknown = await Assert.ThrowsAsync<BlockException>(
+            async () => await NbdClient.ConnectAsync(bench.Target with { ExportName = "a\u001b[2J" }));
         Assert.DoesNotContain('\u001b', unknown.Message);
     }
 

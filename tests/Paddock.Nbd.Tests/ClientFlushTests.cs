@@ -6,13 +6,13 @@ using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>What was acknowledged and perhaps lost is never reported durable.</summary>
+/// <summary>Acknowledged writes that may be lost are never reported durable.</summary>
 public class ClientFlushTests
 {
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task A_failed_flush_fails_every_later_one_until_the_disk_is_reopened()
+    public async Task Failed_flush_fails_all_later_ones_until_reopen()
     {
         var device = Devices.Blocks(1 << 20);
         await using var bench = Bench.Of(device);
@@ -41,7 +41,7 @@ public class ClientFlushTests
     }
 
     [Fact]
-    public async Task A_server_that_stops_before_it_flushes_loses_nothing_by_that()
+    public async Task Flush_cancelled_by_a_stopping_server_can_be_retried()
     {
         var device = Devices.Blocks(1 << 20);
         device.Failures[DeviceCall.Flush] = new BlockException(BlockError.Cancelled, "stopping");
@@ -55,7 +55,7 @@ public class ClientFlushTests
     }
 
     [Fact]
-    public async Task A_reconnect_between_a_write_and_its_flush_is_never_forgotten()
+    public async Task Flush_fails_after_a_reconnect_with_unflushed_writes()
     {
         await using var server = new NbdServer(new NbdServerOptions(), new NbdExport { Name = "", Device = Devices.Blocks(1 << 20) });
         await using var relay = new Relay(Listen(server));
@@ -72,7 +72,7 @@ public class ClientFlushTests
     }
 
     [Fact]
-    public async Task A_reconnect_with_nothing_unflushed_loses_nothing()
+    public async Task Flush_succeeds_after_a_reconnect_without_unflushed_writes()
     {
         await using var server = new NbdServer(new NbdServerOptions(), new NbdExport { Name = "", Device = Devices.Blocks(1 << 20) });
         await using var relay = new Relay(Listen(server));
@@ -88,7 +88,8 @@ public class ClientFlushTests
         await server.StopAsync();
     }
 
-    private static async Task<BlockException> FailsAsync(ValueTask request) => await Assert.ThrowsAsync<BlockException>(() => request.AsTask());
+    private static async Task<BlockException> FailsAsync(ValueTask request)
+        => await Assert.ThrowsAsync<BlockException>(() => request.AsTask());
 
     private static ValueTask<NbdClient> ConnectAsync(Relay relay)
         => NbdClient.ConnectAsync(new NbdTarget { Host = "127.0.0.1", Port = relay.Port, ReconnectDelay = TimeSpan.FromSeconds(60) });

@@ -12,7 +12,7 @@ public class ClientTests
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(2)]
-    public async Task Many_requests_in_flight_end_as_the_same_on_a_disk_in_memory(int form)
+    public async Task Requests_in_flight_have_the_same_effect_as_on_a_memory_disk(int form)
     {
         const int Size = 4 << 20, Seed = 77;
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {Seed}");
@@ -55,7 +55,7 @@ public class ClientTests
     }
 
     [Fact]
-    public async Task Requests_longer_than_the_server_takes_go_in_parts()
+    public async Task Requests_above_the_server_limit_are_split()
     {
         const int Size = 80 << 20;
         await using var bench = Bench.Of(Bench.Disk(Size).Device);
@@ -68,7 +68,7 @@ public class ClientTests
     }
 
     [Fact]
-    public async Task Status_and_refusals_come_through()
+    public async Task Block_status_and_errors_reach_the_caller()
     {
         var (disk, _) = Bench.Disk();
         await using var bench = Bench.Of(disk);
@@ -84,15 +84,16 @@ public class ClientTests
     }
 
     [Fact]
-    public async Task An_unknown_export_is_refused_in_words()
+    public async Task Unknown_export_is_rejected_with_the_server_message()
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
-        var refused = await Assert.ThrowsAsync<BlockException>(async () => await NbdClient.ConnectAsync(bench.Target with { ExportName = "x" }));
+        var refused = await Assert.ThrowsAsync<BlockException>(
+            async () => await NbdClient.ConnectAsync(bench.Target with { ExportName = "x" }));
         Assert.Equal("Requested export not available\nserver reported: export 'x' not present", refused.Message);
     }
 
     [Fact]
-    public async Task A_lost_connection_comes_back_where_that_was_asked_for()
+    public async Task Lost_connection_is_reopened_if_a_reconnect_delay_is_set()
     {
         var (disk, _) = Bench.Disk();
         var first = Bench.Of(disk);
@@ -127,14 +128,15 @@ public class ClientTests
     [InlineData("6E8A278C" + "0001" + "0005" + "0000000000000000" + "0000000000000000" + "7FFFFFFFFFFFFFFF")]
     [InlineData("6E8A278C" + "0001" + "0000" + "0000000000000000" + "0000000000000000" + "0000000000000000")]
     [InlineData("6E8A278C" + "0001" + "8001" + "0000000000000000" + "0000000000000000" + "0000000000000002" + "0000")]
-    public async Task A_hostile_reply_fails_the_request_and_hangs_nothing(string reply)
+    public async Task Invalid_reply_fails_the_request_without_hanging(string reply)
     {
         using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         listener.Bind(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0));
         listener.Listen();
         int port = ((System.Net.IPEndPoint)listener.LocalEndPoint!).Port;
         var server = Task.Run(() => Misbehave(listener, Convert.FromHexString(reply)), TestContext.Current.CancellationToken);
-        await using var client = await NbdClient.ConnectAsync(new NbdTarget { Host = "127.0.0.1", Port = port }, TestContext.Current.CancellationToken);
+        await using var client = await NbdClient.ConnectAsync(
+            new NbdTarget { Host = "127.0.0.1", Port = port }, TestContext.Current.CancellationToken);
         await Assert.ThrowsAsync<BlockException>(async () => await client.ReadAsync(0, new byte[512]));
         await server;
     }
@@ -148,7 +150,7 @@ public class ClientTests
     [InlineData("nbd+unix:///e?socket=/run/s", "localhost", 10809, "/run/s", "e")]
     [InlineData("nbd:h:77:exportname=a:b", "h", 77, null, "a:b")]
     [InlineData("nbd:unix:/run/s:exportname=a", "localhost", 10809, "/run/s", "a")]
-    public void A_name_tells_where_an_export_is(string name, string host, int port, string? path, string export)
+    public void Export_uri_is_parsed(string name, string host, int port, string? path, string export)
     {
         var target = NbdTarget.Parse(name)!;
         Assert.Equal((host, port, path, export), (target.Host, target.Port, target.SocketPath, target.ExportName));
@@ -159,12 +161,12 @@ public class ClientTests
     [InlineData("nbd:h:0")]
     [InlineData("nbd+unix:///e")]
     [InlineData("nbd://")]
-    public void Half_a_name_is_refused(string name) => Assert.Throws<FormatException>(() => NbdTarget.Parse(name));
+    public void Incomplete_uri_is_rejected(string name) => Assert.Throws<FormatException>(() => NbdTarget.Parse(name));
 
     [Fact]
-    public void Other_names_are_not_ours() => Assert.Null(NbdTarget.Parse("/tmp/nbd/x.qcow2"));
+    public void File_name_is_not_an_export_uri() => Assert.Null(NbdTarget.Parse("/tmp/nbd/x.qcow2"));
 
-    // agrees on extended headers by the book, then answers the first request with what it was given
+    // negotiates extended headers correctly, then answers the first request with the given reply
     private static void Misbehave(Socket listener, byte[] reply)
     {
         using var socket = listener.Accept();

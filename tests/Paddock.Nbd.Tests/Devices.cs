@@ -3,13 +3,13 @@ using Paddock.Testing;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>Devices that a server shows.</summary>
+/// <summary>Devices to export.</summary>
 internal static class Devices
 {
-    /// <summary>Any size, and requests in whole blocks alone; others get in between a read and the write that follows it.</summary>
+    /// <summary>A device of any size that accepts whole blocks only; it yields, so that requests interleave.</summary>
     public static TestDevice Blocks(long size, int block = 1) => Blocks(MemoryDisk.Of(size), size, block);
 
-    /// <summary>The same over bytes that a test looks at.</summary>
+    /// <summary>The same over a device that the test can inspect.</summary>
     public static TestDevice Blocks(RawDevice bytes, long size, int block)
         => new(bytes, new BlockLimits(block, 1 << 20, 0), length: () => size)
         {
@@ -26,7 +26,7 @@ internal static class Devices
                     await Task.Yield();
                 }
 
-                // a hint, which is not followed
+                // a discard is a hint: ignored here
                 if (request.Call != DeviceCall.Discard)
                 {
                     await run();
@@ -34,6 +34,6 @@ internal static class Devices
             },
         };
 
-    /// <summary>What a device was asked, in words.</summary>
+    /// <summary>Requests received by a device, as text.</summary>
     public static string[] Asked(this TestDevice device) => [.. device.Requests.Select(r => $"{r}")];
 }

@@ -6,7 +6,7 @@ using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>What a read that fails leaves in the server's memory, and what was there before, never reaches the client.</summary>
+/// <summary>Buffer contents never reach the client of a failed read.</summary>
 public class FailedReadTests
 {
     private const byte Secret = 0xA5, Data = 0x11;
@@ -14,13 +14,14 @@ public class FailedReadTests
 
     public static TheoryData<int, bool> Ways => new()
     {
-        { (int)HeaderForm.Simple, false }, { (int)HeaderForm.Simple, true }, { (int)HeaderForm.Structured, false }, { (int)HeaderForm.Structured, true },
+        { (int)HeaderForm.Simple, false }, { (int)HeaderForm.Simple, true }, { (int)HeaderForm.Structured, false },
+            { (int)HeaderForm.Structured, true },
         { (int)HeaderForm.Extended, false }, { (int)HeaderForm.Extended, true },
     };
 
     [Theory]
     [MemberData(nameof(Ways))]
-    public async Task A_read_that_fails_sends_its_error_and_nothing_that_it_did_not_read(int form, bool later)
+    public async Task Failed_read_sends_its_error_and_no_buffer_contents(int form, bool later)
     {
         var pool = new SlabPool(256 << 20);
         await using var bench = Bench.Of(Half(later), new NbdServerOptions { Buffers = pool });
@@ -32,7 +33,8 @@ public class FailedReadTests
                 {
                     byte[] came = Read(bench, pool, (HeaderForm)form, offset, length, form == (int)HeaderForm.Simple ? default : flags);
                     int at = came.AsSpan().IndexOf(Enumerable.Repeat(Secret, 8).ToArray());
-                    Assert.True(at < 0, $"{(HeaderForm)form}, {length} bytes at {offset}, {flags}: byte {at} of {came.Length} is another client's");
+                    Assert.True(at < 0,
+                        $"{(HeaderForm)form}, {length} bytes at {offset}, {flags}: byte {at} of {came.Length} is another client's");
                     Assert.InRange(came.Length, 16, length + 4096);
                 }
             }
@@ -44,7 +46,8 @@ public class FailedReadTests
         using var client = bench.Connect();
         client.Handshake(form);
         Poison(pool);
-        foreach (var (command, at, count, with) in new[] { (NbdCommand.Read, offset, length, flags), (NbdCommand.Disconnect, 0, 0, default) })
+        foreach (var (
+            command, at, count, with) in new[] { (NbdCommand.Read, offset, length, flags), (NbdCommand.Disconnect, 0, 0, default) })
         {
             if (form == HeaderForm.Extended)
             {
@@ -78,7 +81,7 @@ public class FailedReadTests
         }
     }
 
-    // reads what lies before the limit; of what goes beyond it fills a part, and fails
+    // succeeds before the limit; a read across it fills a part of the buffer and fails
     private static TestDevice Half(bool later) => new(Size, readOnly: true)
     {
         Reads = async (offset, buffer) =>

@@ -9,7 +9,7 @@ using Paddock.Testing.Protocols.Nbd;
 namespace Paddock.Nbd.Tests;
 
 /// <summary>
-/// Millions of messages without a socket. PADDOCK_NBD_FUZZ sets how many (default 200,000), PADDOCK_NBD_SEED the seed.
+/// Random messages without a socket. PADDOCK_NBD_FUZZ sets their number (default 200,000), PADDOCK_NBD_SEED the seed.
 /// </summary>
 [CollectionDefinition(nameof(FuzzTests), DisableParallelization = true)]
 [Collection(nameof(FuzzTests))]
@@ -21,7 +21,7 @@ public class FuzzTests
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(2)]
-    public async Task A_session_answers_whatever_comes_and_does_not_grow(int form)
+    public async Task Session_answers_random_requests_in_constant_memory(int form)
     {
         int seed = (int)Number("PADDOCK_NBD_SEED", 3) + form;
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}, {Messages} messages");
@@ -30,7 +30,7 @@ public class FuzzTests
         var device = Bench.Disk().Device;
         for (int round = 0; left > 0; round++)
         {
-            // a broken message ends its session; the next goes on with the same memory
+            // an invalid message ends its session; the next session uses the same memory
             var channel = new FuzzChannel(new Random(seed + (round * 1000)), (HeaderForm)form, Math.Min(left, 20_000));
             var session = Sessions.Over(channel, pool, (HeaderForm)form, device);
             await Task.Run(() =>
@@ -60,7 +60,7 @@ public class FuzzTests
     }
 
     [Fact]
-    public void Any_bytes_are_a_structure_or_are_refused_by_name()
+    public void Random_bytes_are_parsed_or_rejected_with_a_protocol_error()
     {
         int seed = (int)Number("PADDOCK_NBD_SEED", 3);
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}, {Messages} messages");
@@ -68,8 +68,10 @@ public class FuzzTests
         Action<byte[]>[] parsers =
         [
             b => InfoRequest.Parse(b), b => MetaContextRequest.Parse(b), b => MetaContextReply.Parse(b), b => ErrorPayload.Parse(b),
-            b => BlockStatusExtent.ParseRun(b, extended: false), b => BlockStatusExtent.ParseRun(b, extended: true), b => ExportInfo.Parse(b),
-            b => BlockSizeInfo.Parse(b), b => BlockStatusPayload.Parse(b), b => NbdString.Parse("text", b, out _), b => ReadPayload.ParseHole(b),
+            b => BlockStatusExtent.ParseRun(b, extended: false), b => BlockStatusExtent.ParseRun(b, extended: true), b
+                => ExportInfo.Parse(b),
+            b => BlockSizeInfo.Parse(b), b => BlockStatusPayload.Parse(b), b => NbdString.Parse("text", b, out _), b
+                => ReadPayload.ParseHole(b),
         ];
         for (long i = 0; i < Messages; i++)
         {
@@ -94,7 +96,7 @@ public class FuzzTests
     private static long Number(string name, long otherwise)
         => long.TryParse(Environment.GetEnvironmentVariable(name), CultureInfo.InvariantCulture, out long value) ? value : otherwise;
 
-    /// <summary>Gives requests, some of them broken, in pieces of any size; drops the replies.</summary>
+    /// <summary>Supplies requests, some of them invalid, in pieces of random size; discards the replies.</summary>
     private sealed class FuzzChannel(Random random, HeaderForm form, long most) : IByteChannel
     {
         private readonly byte[] _message = new byte[100_000];

@@ -9,7 +9,7 @@ namespace Paddock.Nbd.Tests;
 public class HandshakeTests
 {
     [Fact]
-    public void The_oldest_option_gives_size_flags_and_zeroes()
+    public void EXPORT_NAME_replies_size_flags_and_zeroes()
     {
         var talk = new Talk();
         talk.Feed([0, 0, 0, 0]);
@@ -18,7 +18,7 @@ public class HandshakeTests
     }
 
     [Fact]
-    public void No_zeroes_come_to_a_client_that_wants_none()
+    public void NO_ZEROES_omits_the_zeroes()
     {
         var talk = new Talk();
         talk.Feed([0, 0, 0, 3]);
@@ -27,7 +27,7 @@ public class HandshakeTests
     }
 
     [Fact]
-    public void An_unknown_export_name_ends_the_oldest_option_and_is_refused_by_the_newer()
+    public void Unknown_export_closes_EXPORT_NAME_and_fails_GO()
     {
         var talk = new Talk();
         talk.Feed([0, 0, 0, 3]);
@@ -37,19 +37,20 @@ public class HandshakeTests
     }
 
     [Fact]
-    public void Go_gives_the_facts_that_were_asked_for_and_begins()
+    public void GO_replies_the_requested_info_and_starts_transmission()
     {
         var talk = new Talk();
         talk.Feed([0, 0, 0, 3]);
         var step = talk.Feed(Talk.Option(NbdOption.Go, new InfoRequest("disk", [InfoType.Name, InfoType.Description]).ToBytes()));
         Assert.Equal((HandshakeStep.Transmission, "disk"), (step, talk.Handshake.Export?.Name));
         Assert.Equal(
-            ["Info 00016469736B", "Info 0002" + Convert.ToHexString("a disk"u8), "Info 0003000000010000100002000000", "Info 000000000000001000000D6D", "Ack "],
+            ["Info 00016469736B", "Info 0002"
+            + Convert.ToHexString("a disk"u8), "Info 0003000000010000100002000000", "Info 000000000000001000000D6D", "Ack "],
             talk.Replies());
     }
 
     [Fact]
-    public void List_names_every_export()
+    public void LIST_names_every_export()
     {
         var talk = new Talk();
         talk.Feed([0, 0, 0, 3]);
@@ -58,7 +59,7 @@ public class HandshakeTests
     }
 
     [Fact]
-    public void Contexts_need_structured_replies_and_hold_for_their_export()
+    public void Contexts_require_structured_replies_and_belong_to_their_export()
     {
         var talk = new Talk();
         talk.Feed([0, 0, 0, 3]);
@@ -73,7 +74,7 @@ public class HandshakeTests
     }
 
     [Fact]
-    public void Listing_contexts_takes_a_leading_part()
+    public void Contexts_are_listed_by_prefix()
     {
         var talk = new Talk();
         talk.Feed([0, 0, 0, 3]);
@@ -95,7 +96,7 @@ public class HandshakeTests
     }
 
     [Fact]
-    public void Without_certificates_TLS_is_refused()
+    public void STARTTLS_is_rejected_without_certificates()
     {
         var talk = new Talk();
         talk.Feed([0, 0, 0, 3]);
@@ -104,7 +105,7 @@ public class HandshakeTests
     }
 
     [Fact]
-    public void Where_TLS_is_required_nothing_is_told_before()
+    public void Options_before_required_TLS_are_rejected()
     {
         var talk = new Talk(TlsMode.Required);
         talk.Feed([0, 0, 0, 3]);
@@ -118,7 +119,7 @@ public class HandshakeTests
     }
 
     [Fact]
-    public void Bytes_in_the_clear_behind_the_wish_for_TLS_end_the_connection()
+    public void Plain_bytes_after_STARTTLS_close_the_connection()
     {
         var talk = new Talk(TlsMode.Allowed);
         talk.Feed([0, 0, 0, 3]);
@@ -129,7 +130,7 @@ public class HandshakeTests
     }
 
     [Fact]
-    public void What_was_agreed_on_before_TLS_does_not_hold_after_it()
+    public void TLS_discards_earlier_negotiation()
     {
         var talk = new Talk(TlsMode.Allowed);
         talk.Feed([0, 0, 0, 3]);
@@ -143,7 +144,7 @@ public class HandshakeTests
     }
 
     [Fact]
-    public void An_unknown_option_is_refused_and_a_long_one_ends_it()
+    public void Unknown_option_is_rejected_and_oversized_one_closes_the_connection()
     {
         var talk = new Talk();
         talk.Feed([0, 0, 0, 3]);
@@ -156,7 +157,7 @@ public class HandshakeTests
     }
 
     [Fact]
-    public void A_payload_that_does_not_parse_is_refused_and_the_talk_goes_on()
+    public void Invalid_payload_is_rejected_and_the_handshake_continues()
     {
         var talk = new Talk();
         talk.Feed([0, 0, 0, 3]);
@@ -166,7 +167,7 @@ public class HandshakeTests
     }
 
     [Fact]
-    public void Endless_options_end()
+    public void Number_of_options_is_limited()
     {
         var talk = new Talk();
         talk.Feed([0, 0, 0, 3]);
@@ -184,7 +185,7 @@ public class HandshakeTests
     [InlineData(1)]
     [InlineData(500)]
     [InlineData(9000)]
-    public void Any_bytes_end_in_a_refusal_or_a_step(int seed)
+    public void Random_options_are_answered_or_rejected(int seed)
     {
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
         var random = new Random(seed);
@@ -218,12 +219,12 @@ public class HandshakeTests
             }
             catch (NbdProtocolException)
             {
-                // a refusal that names what was wrong
+                // rejected with a message
             }
         }
     }
 
-    /// <summary>A handshake and what was said.</summary>
+    /// <summary>A handshake and its replies.</summary>
     private sealed class Talk
     {
         public Talk(TlsMode tls = TlsMode.Off)
@@ -244,7 +245,7 @@ public class HandshakeTests
             return bytes;
         }
 
-        /// <summary>Gives bytes, and steps until more are wanted or something else is to be done.</summary>
+        /// <summary>Supplies bytes and steps until more are required or another step follows.</summary>
         public HandshakeStep Feed(byte[] bytes)
         {
             var rest = bytes.AsSpan();

@@ -5,13 +5,13 @@ using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>Requests whose cost is that of the whole disk.</summary>
+/// <summary>Requests that may cover the whole disk.</summary>
 public class LongRequestTests
 {
     private const long EndlessSize = 1L << 60;
 
     [Fact]
-    public async Task A_client_that_hung_up_ends_its_long_requests_even_where_they_fill_its_queue()
+    public async Task Disconnect_ends_long_requests_even_if_they_fill_the_queue()
     {
         var device = Endless();
         await using var bench = Bench.Of(device);
@@ -19,7 +19,7 @@ public class LongRequestTests
         {
             client.Handshake(HeaderForm.Extended);
 
-            // more than the receive loop takes: it waits for them, and cannot see that the client leaves
+            // above the limit of the receive loop, which waits for them and cannot notice the disconnect
             for (int i = 0; i < NbdLimits.MaxInFlight + 50; i++)
             {
                 client.Send(Extended(NbdCommand.Cache, (ulong)i, EndlessSize));
@@ -32,7 +32,7 @@ public class LongRequestTests
     }
 
     [Fact]
-    public async Task A_client_that_said_goodbye_and_left_ends_its_long_requests()
+    public async Task Disconnect_request_ends_long_requests()
     {
         var device = Endless();
         await using var bench = Bench.Of(device);
@@ -51,7 +51,7 @@ public class LongRequestTests
     [InlineData(5)]
     [InlineData(6)]
     [InlineData(4)]
-    public async Task A_stop_waits_for_long_requests_no_longer_than_its_limit(int command)
+    public async Task Stop_waits_for_long_requests_until_its_limit(int command)
     {
         var device = Endless();
         await using var bench = Bench.Of(device);
@@ -63,11 +63,12 @@ public class LongRequestTests
         }
 
         await UntilAsync(() => device.Count(DeviceCall.Read) + Zeroes(device) > 8);
-        await bench.Server.StopAsync(TimeSpan.FromMilliseconds(100)).WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+        await bench.Server.StopAsync(TimeSpan.FromMilliseconds(100))
+            .WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
     }
 
     [Fact]
-    public async Task One_client_has_one_long_request_under_way_and_others_are_answered_meanwhile()
+    public async Task One_long_request_per_client_runs_while_others_are_answered()
     {
         int most = 0;
         var device = Endless(now => most = Math.Max(most, now));
@@ -82,18 +83,19 @@ public class LongRequestTests
         await UntilAsync(() => device.Count(DeviceCall.Read) > 8);
         using var modest = bench.Connect();
         modest.Handshake(HeaderForm.Structured, "", "base:allocation");
-        foreach (var (command, length) in new[] { (NbdCommand.BlockStatus, 1u << 31), (NbdCommand.Cache, 4u << 20), (NbdCommand.Trim, 1u << 30) })
+        foreach (var (
+            command, length) in new[] { (NbdCommand.BlockStatus, 1u << 31), (NbdCommand.Cache, 4u << 20), (NbdCommand.Trim, 1u << 30) })
         {
             modest.Ask(command, 9, 0, length);
             Assert.False(command == NbdCommand.BlockStatus ? modest.Chunk().Head.IsError : modest.Simple().Error != NbdError.None);
         }
 
-        // one of the greedy client, and one of the modest one while it had one
+        // at most one per client
         Assert.InRange(most, 1, 2);
     }
 
     [Fact]
-    public async Task Long_zeroes_go_in_pieces_and_are_flushed_at_their_end()
+    public async Task Long_write_zeroes_runs_in_pieces_and_is_flushed_at_its_end()
     {
         var device = Endless();
         await using var bench = Bench.Of(device);
@@ -126,7 +128,7 @@ public class LongRequestTests
         Assert.True(isSo());
     }
 
-    // a disk of 2^60 bytes that holds nothing; it blocks the caller's thread, as a file does
+    // an empty disk of 2^60 bytes that blocks the calling thread, as a file does
     private static TestDevice Endless(Action<int>? reading = null)
     {
         int now = 0;

@@ -5,14 +5,14 @@ using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>Requests that ask for nothing, or for what cannot be: each is answered, and the connection goes on.</summary>
+/// <summary>Empty and impossible requests: each is answered, and the connection stays open.</summary>
 public class OddRequestTests
 {
     [Theory]
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(2)]
-    public async Task A_request_of_no_bytes_is_answered_and_asks_nothing_of_the_device(int form)
+    public async Task Empty_request_is_answered_without_the_device(int form)
     {
         var device = new TestDevice(1 << 20) { Records = true };
         await using var bench = Bench.Of(device);
@@ -29,7 +29,7 @@ public class OddRequestTests
 
         Assert.Empty(device.Asked());
 
-        // a block status of no bytes has no extent to tell, and one byte behind the end is outside
+        // an empty block status has no extent to report, and one byte beyond the end is out of range
         if (form != 0)
         {
             Ask(client, (HeaderForm)form, new NbdRequest(0, NbdCommand.BlockStatus, 1, 0, 0));
@@ -44,7 +44,7 @@ public class OddRequestTests
     }
 
     [Fact]
-    public async Task A_device_that_cannot_tell_its_size_fails_requests_and_ends_no_connection()
+    public async Task Failure_to_get_the_device_size_fails_only_the_request()
     {
         Exception? gone = null;
         var device = new TestDevice(1 << 20, length: () => gone is null ? 1 << 20 : throw gone);
@@ -68,7 +68,7 @@ public class OddRequestTests
     }
 
     [Fact]
-    public async Task An_export_that_cannot_tell_its_size_is_refused_and_another_can_be_chosen()
+    public async Task Export_whose_size_is_unavailable_is_rejected_and_another_can_be_chosen()
     {
         var broken = new TestDevice(1 << 20, length: static () => throw new BlockException(BlockError.Io, "the file is gone"));
         await using var bench = new Bench(
@@ -99,7 +99,7 @@ public class OddRequestTests
     [InlineData(0)]
     [InlineData(5)]
     [InlineData(13)]
-    public async Task A_block_status_payload_of_a_wrong_size_is_refused_and_the_next_request_is_found(int size)
+    public async Task Block_status_payload_of_a_wrong_size_is_rejected_and_skipped(int size)
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
         using var client = bench.Connect();
@@ -113,7 +113,7 @@ public class OddRequestTests
     }
 
     [Fact]
-    public async Task Requests_that_fail_count_as_errors_and_not_as_bytes()
+    public async Task Failed_requests_count_as_errors_and_not_as_bytes()
     {
         var device = new TestDevice(1 << 20);
         await using var bench = Bench.Of(device);
@@ -132,7 +132,7 @@ public class OddRequestTests
         Assert.Equal(NbdError.None, client.Simple().Error);
         client.Take(512);
 
-        // the figures of a batch are there when its answers are
+        // a batch is counted before its replies arrive
         client.Ask(NbdCommand.Flush, 1, 0, 0);
         client.Simple();
         var all = bench.Server.Exports[""].Statistics;
@@ -160,7 +160,7 @@ public class OddRequestTests
         client.Send(bytes);
     }
 
-    // a read that is answered in chunks has one without data
+    // a read answered in chunks ends with one without data
     private static void AssertDone(RawClient client, HeaderForm form, NbdCommand command)
     {
         if (form == HeaderForm.Simple || (form == HeaderForm.Structured && command != NbdCommand.Read))

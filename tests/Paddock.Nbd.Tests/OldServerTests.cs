@@ -6,7 +6,7 @@ using Paddock.Testing.Protocols;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>Servers that speak an older handshake than our own.</summary>
+/// <summary>The client against servers with an older handshake.</summary>
 public class OldServerTests
 {
     private const int Size = 1 << 20;
@@ -14,7 +14,7 @@ public class OldServerTests
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task A_server_with_the_old_handshake_is_used_and_listed()
+    public async Task Oldstyle_server_is_used_and_listed()
     {
         var target = Serve(socket =>
         {
@@ -29,7 +29,7 @@ public class OldServerTests
     }
 
     [Fact]
-    public async Task The_old_handshake_has_no_names_and_no_tls()
+    public async Task Oldstyle_server_rejects_export_names_and_tls()
     {
         var named = await FailsAsync(Serve(s => Greet(s, NbdMagic.Oldstyle, Oldstyle(0))) with { ExportName = "x" });
         Assert.Equal("Server does not support non-empty export names", named.Message);
@@ -44,7 +44,7 @@ public class OldServerTests
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(3)]
-    public async Task A_server_that_knows_no_option_but_the_exports_name_is_used(int handshakeFlags)
+    public async Task Server_that_supports_only_EXPORT_NAME_is_used(int handshakeFlags)
     {
         var flags = (HandshakeFlags)handshakeFlags;
         var target = Serve(socket =>

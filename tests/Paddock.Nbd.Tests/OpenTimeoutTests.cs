@@ -4,11 +4,11 @@ using Paddock.Block;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>How long a client tries to reach its server.</summary>
+/// <summary>Time limit of the client's first connection.</summary>
 public class OpenTimeoutTests
 {
     [Fact]
-    public async Task A_server_that_accepts_and_never_answers_is_given_up_when_the_open_timeout_is_over()
+    public async Task Open_fails_at_the_timeout_if_the_server_never_answers()
     {
         // connections wait in the backlog
         using var silent = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
@@ -18,13 +18,14 @@ public class OpenTimeoutTests
         {
             Host = "127.0.0.1", Port = ((IPEndPoint)silent.LocalEndPoint!).Port, OpenTimeout = TimeSpan.FromMilliseconds(200),
         };
-        var error = await Assert.ThrowsAsync<BlockException>(() => NbdClient.ConnectAsync(target, TestContext.Current.CancellationToken).AsTask());
+        var error = await Assert.ThrowsAsync<BlockException>(
+            () => NbdClient.ConnectAsync(target, TestContext.Current.CancellationToken).AsTask());
         Assert.Equal($"Failed to connect to '{target}': Connection timed out", error.Message);
         Assert.Equal(110, error.Errno);
     }
 
     [Fact]
-    public async Task A_server_that_refuses_to_the_end_gives_its_own_error()
+    public async Task Open_reports_the_error_of_the_last_refused_attempt()
     {
         using var unused = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         unused.Bind(new IPEndPoint(IPAddress.Loopback, 0));
@@ -32,7 +33,8 @@ public class OpenTimeoutTests
         {
             Host = "127.0.0.1", Port = ((IPEndPoint)unused.LocalEndPoint!).Port, OpenTimeout = TimeSpan.FromMilliseconds(200),
         };
-        var error = await Assert.ThrowsAsync<BlockException>(() => NbdClient.ConnectAsync(target, TestContext.Current.CancellationToken).AsTask());
+        var error = await Assert.ThrowsAsync<BlockException>(
+            () => NbdClient.ConnectAsync(target, TestContext.Current.CancellationToken).AsTask());
         Assert.EndsWith("Connection refused", error.Message, StringComparison.Ordinal);
     }
 }

@@ -4,7 +4,7 @@ using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>The parts in which a server sends a read's data cover all of it, each byte once: old bytes of memory are never taken for the disk's.</summary>
+/// <summary>The chunks of a read cover every byte exactly once, so that old buffer contents are never returned as data.</summary>
 public class ReadPartsTests
 {
     private const int Length = 4096;
@@ -14,7 +14,8 @@ public class ReadPartsTests
     [InlineData(0, 512, 512, 3584)]
     [InlineData(2048, 2048, 0, 2048)]
     [InlineData(3072, 1024, 1024, 1024, 0, 1024, 2048, 1024)]
-    public void Parts_in_any_order_make_a_read(params int[] parts) => Assert.Null(Record.Exception(() => Take(parts).GetAwaiter().GetResult()));
+    public void Chunk_order_does_not_matter(params int[] parts)
+        => Assert.Null(Record.Exception(() => Take(parts).GetAwaiter().GetResult()));
 
     [Theory]
     [InlineData(0, 2048, 0, 2048)]
@@ -24,14 +25,14 @@ public class ReadPartsTests
     [InlineData(2048, 1024, 0, 3072)]
     [InlineData(0, 4096, 0, 512)]
     [InlineData(0, 0)]
-    public void A_part_that_came_before_or_is_empty_ends_the_connection(params int[] parts)
+    public void Duplicate_or_empty_chunk_closes_the_connection(params int[] parts)
         => Assert.IsType<NbdProtocolException>(Record.Exception(() => Take(parts).GetAwaiter().GetResult()));
 
     [Theory]
     [InlineData]
     [InlineData(0, 2048)]
     [InlineData(2048, 2048)]
-    public void A_read_that_lacks_a_part_fails(params int[] parts)
+    public void Read_with_a_missing_chunk_fails(params int[] parts)
         => Assert.IsType<BlockException>(Record.Exception(() => Take(parts).GetAwaiter().GetResult()));
 
     private static Task Take(int[] parts)

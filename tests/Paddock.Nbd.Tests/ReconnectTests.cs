@@ -10,7 +10,7 @@ namespace Paddock.Nbd.Tests;
 public class ReconnectTests
 {
     [Fact]
-    public async Task Reads_and_writes_in_flight_go_on_over_cut_connections()
+    public async Task Requests_in_flight_resume_after_a_reconnect()
     {
         var (disk, _) = Bench.Disk(2 << 20);
         await using var server = new NbdServer(new NbdServerOptions(), new NbdExport { Name = "", Device = disk });
@@ -32,7 +32,7 @@ public class ReconnectTests
         var all = Task.WhenAll(workers);
         for (int cuts = 0; cuts < 8 && await Task.WhenAny(all, Task.Delay(60, TestContext.Current.CancellationToken)) != all; cuts++)
         {
-            // nobody comes back before the server is done with the requests of the lost connection: one of them could otherwise land after a later one
+            // reconnect after the server has completed the requests of the lost connection: none may take effect after a later one
             relay.Target = 0;
             relay.Cut();
             while (server.Connections > 0)
@@ -49,7 +49,7 @@ public class ReconnectTests
     }
 
     [Fact]
-    public async Task A_server_that_stays_away_fails_all_that_wait_together()
+    public async Task Waiting_requests_fail_together_at_the_reconnect_limit()
     {
         await using var server = new NbdServer(new NbdServerOptions(), new NbdExport { Name = "", Device = Bench.Disk().Device });
         await using var relay = new Relay(Listen(server));
@@ -65,9 +65,9 @@ public class ReconnectTests
     }
 
     [Fact]
-    public async Task A_relay_whose_clients_come_and_go_ends_without_a_failure()
+    public async Task Relay_ends_without_error_while_clients_connect()
     {
-        // a connection that is accepted just then leaves the relay's loop between two accepts
+        // a connection accepted at that moment finds the relay's loop between two accepts
         for (int i = 0; i < 500; i++)
         {
             await using var relay = new Relay(0);

@@ -5,7 +5,7 @@ using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>Exports whose size changes: the experimental RESIZE extension byte for byte, its hostile users, and our client.</summary>
+/// <summary>The experimental RESIZE extension: its bytes, invalid requests, and the client.</summary>
 public sealed class ResizeTests
 {
     private const int Size = 1 << 20;
@@ -14,7 +14,7 @@ public sealed class ResizeTests
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task A_resize_has_the_new_size_in_its_offset_and_a_plain_answer()
+    public async Task Resize_carries_the_new_size_as_its_offset_and_has_a_simple_reply()
     {
         await using var bench = Serve();
         using var client = bench.Connect();
@@ -26,7 +26,7 @@ public sealed class ResizeTests
     }
 
     [Fact]
-    public async Task It_is_answered_in_each_form_of_replies()
+    public async Task Resize_is_answered_in_each_reply_form()
     {
         await using var bench = Serve();
         using var structured = bench.Connect();
@@ -36,19 +36,21 @@ public sealed class ResizeTests
         structured.Ask(NbdCommand.Resize, 2, 1000, 0);
         var (head, payload) = structured.Chunk();
         Assert.Equal((ChunkType.Error, true), (head.Type, head.IsLast));
-        Assert.Equal(new ErrorPayload(NbdError.Invalid, "a size of 1000 bytes: it must be a multiple of 512, and not 0"), ErrorPayload.Parse(payload));
+        Assert.Equal(new ErrorPayload(NbdError.Invalid, "a size of 1000 bytes: it must be a multiple of 512, and not 0"),
+            ErrorPayload.Parse(payload));
         using var extended = bench.Connect();
         extended.Handshake(HeaderForm.Extended);
         extended.Send(Convert.FromHexString("21E41C71" + "0000" + "0008" + "0000000000000003" + "0000000000300000" + "0000000000000000"));
         Assert.Equal(
-            "6E8A278C" + "0001" + "0000" + "0000000000000003" + "0000000000300000" + "0000000000000000", Convert.ToHexString(extended.Take(32)));
+            "6E8A278C" + "0001" + "0000" + "0000000000000003" + "0000000000300000"
+            + "0000000000000000", Convert.ToHexString(extended.Take(32)));
     }
 
     [Theory]
     [InlineData(true, false, true)]
     [InlineData(false, false, false)]
     [InlineData(true, true, false)]
-    public async Task The_flag_says_whether_it_is_offered(bool asked, bool readOnly, bool offered)
+    public async Task Transmission_flag_reports_whether_resize_is_offered(bool asked, bool readOnly, bool offered)
     {
         await using var bench = Serve(asked, readOnly);
         Assert.Equal(offered, (await InfoAsync(bench)).Offers);
@@ -64,7 +66,7 @@ public sealed class ResizeTests
     [InlineData(2097152UL, 0xFFFF_FFFFu, 0, 22u)]
     [InlineData(2097152UL, 0u, 2, 22u)]
     [InlineData(2097152UL, 0u, 32, 22u)]
-    public async Task What_is_no_size_is_refused_alone(ulong size, uint length, ushort flags, uint error)
+    public async Task Invalid_size_is_rejected(ulong size, uint length, ushort flags, uint error)
     {
         await using var bench = Serve();
         using var client = bench.Connect();
@@ -80,7 +82,7 @@ public sealed class ResizeTests
     [Theory]
     [InlineData(false, false, 22u)]
     [InlineData(true, true, 1u)]
-    public async Task Where_it_is_not_offered_nothing_changes(bool asked, bool readOnly, uint error)
+    public async Task Resize_is_rejected_if_not_offered(bool asked, bool readOnly, uint error)
     {
         await using var bench = Serve(asked, readOnly);
         using var client = bench.Connect();
@@ -91,7 +93,7 @@ public sealed class ResizeTests
     }
 
     [Fact]
-    public async Task Another_connection_is_validated_against_the_current_size()
+    public async Task Requests_of_other_connections_are_validated_against_the_current_size()
     {
         await using var bench = Serve();
         using var first = bench.Connect();
@@ -104,13 +106,14 @@ public sealed class ResizeTests
         second.Ask(NbdCommand.BlockStatus, 2, 2 * Size - 4096, 4096);
         Assert.False(second.Chunk().Head.IsError);
         Resize(first, Size / 2);
-        foreach (var (command, error) in new[] { (NbdCommand.Read, NbdError.Invalid), (NbdCommand.WriteZeroes, NbdError.NoSpace), (NbdCommand.Trim, NbdError.Invalid) })
+        foreach (var (command, error) in new[] { (NbdCommand.Read, NbdError.Invalid), (NbdCommand.WriteZeroes, NbdError.NoSpace),
+            (NbdCommand.Trim, NbdError.Invalid) })
         {
             second.Ask(command, 3, Size / 2, 4096);
             Assert.Equal(error, ErrorPayload.Parse(second.Chunk().Payload).Error);
         }
 
-        // what was cut off reads as zeroes when it is back
+        // a range that was cut off reads as zeroes after growing
         Resize(first, 2 * Size);
         first.Ask(NbdCommand.Read, 4, Size, 1);
         first.Simple();
@@ -118,7 +121,7 @@ public sealed class ResizeTests
     }
 
     [Fact]
-    public async Task Our_client_asks_for_it_and_knows_the_size_of_then()
+    public async Task Client_resizes_the_export_and_updates_its_length()
     {
         await using var bench = Serve();
         await using var client = await NbdClient.ConnectAsync(bench.Target, Token);
@@ -137,7 +140,7 @@ public sealed class ResizeTests
     }
 
     [Fact]
-    public async Task Our_client_says_that_a_server_does_not_offer_it()
+    public async Task Client_reports_a_server_without_resize()
     {
         await using var bench = Serve(offers: false);
         await using var client = await NbdClient.ConnectAsync(bench.Target, Token);
@@ -147,7 +150,7 @@ public sealed class ResizeTests
     }
 
     [Fact]
-    public async Task A_client_that_comes_back_finds_the_export_grown()
+    public async Task Reconnected_client_sees_the_new_size()
     {
         await using var bench = Serve();
         await using var client = await NbdClient.ConnectAsync(bench.Target with { ReconnectDelay = TimeSpan.FromSeconds(30) }, Token);
@@ -161,7 +164,7 @@ public sealed class ResizeTests
     }
 
     [Fact]
-    public async Task Requests_fly_while_the_size_goes_up_and_down()
+    public async Task Requests_run_during_repeated_resizes()
     {
         await using var bench = Serve();
         bool ends = false;

@@ -6,14 +6,15 @@ using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>Several clients, hostile clients, and the end.</summary>
+/// <summary>Several clients, hostile clients, and the shutdown of the server.</summary>
 public class ServerTests
 {
     [Fact]
-    public async Task Several_exports_are_chosen_by_name()
+    public async Task Export_is_chosen_by_name()
     {
         await using var bench = new Bench(
-            null, new NbdExport { Name = "a", Device = Bench.Disk(512).Device }, new NbdExport { Name = "b", Device = Bench.Disk(1024).Device });
+            null, new NbdExport { Name = "a", Device = Bench.Disk(512).Device },
+            new NbdExport { Name = "b", Device = Bench.Disk(1024).Device });
         using var client = bench.Connect();
         client.Handshake(HeaderForm.Simple, "b");
         client.Ask(NbdCommand.Read, 1, 512, 512);
@@ -21,7 +22,7 @@ public class ServerTests
     }
 
     [Fact]
-    public async Task A_hostile_client_ends_its_own_connection_only()
+    public async Task Protocol_violation_closes_only_its_own_connection()
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
         using var good = bench.Connect();
@@ -49,7 +50,7 @@ public class ServerTests
     [Theory]
     [InlineData(11)]
     [InlineData(12)]
-    public async Task Any_bytes_leave_the_server_serving(int seed)
+    public async Task Server_survives_random_bytes(int seed)
     {
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
         var random = new Random(seed);
@@ -65,7 +66,8 @@ public class ServerTests
                 {
                     byte[] request = form == HeaderForm.Extended ? new byte[ExtendedRequest.Size] : new byte[CompactRequest.Size];
                     var what = new NbdRequest(
-                        (CommandFlags)random.Next(64), (NbdCommand)random.Next(9), (ulong)i, (ulong)random.Next(1 << 21), (ulong)random.Next(1 << random.Next(1, 27)));
+                        (CommandFlags)random.Next(64), (NbdCommand)random.Next(9), (ulong)i, (ulong)random.Next(1 << 21),
+                        (ulong)random.Next(1 << random.Next(1, 27)));
                     if (form == HeaderForm.Extended)
                     {
                         ExtendedRequest.Write(request, what);
@@ -89,7 +91,7 @@ public class ServerTests
             }
             catch (System.Net.Sockets.SocketException)
             {
-                // hung up on
+                // the server closed the connection
             }
         }
 
@@ -100,7 +102,7 @@ public class ServerTests
     }
 
     [Fact]
-    public async Task A_client_that_takes_no_replies_holds_up_no_other()
+    public async Task Client_that_reads_no_replies_blocks_no_other()
     {
         await using var bench = Bench.Of(Filled(), new NbdServerOptions { DrainLimit = TimeSpan.FromMilliseconds(200) });
         using var slow = bench.Connect();
@@ -115,7 +117,7 @@ public class ServerTests
         }
         catch (System.Net.Sockets.SocketException)
         {
-            // the server takes no more of its requests: that is the point
+            // expected: the server stops reading its requests
         }
 
         using var other = bench.Connect();
@@ -129,7 +131,7 @@ public class ServerTests
     }
 
     [Fact]
-    public async Task A_silent_client_is_cut_off()
+    public async Task Client_silent_during_the_handshake_is_disconnected()
     {
         await using var bench = Bench.Of(Bench.Disk().Device, new NbdServerOptions { HandshakeLimit = TimeSpan.FromMilliseconds(50) });
         using var silent = bench.Connect();
@@ -137,7 +139,7 @@ public class ServerTests
     }
 
     [Fact]
-    public async Task One_client_more_than_the_cap_waits_for_a_place()
+    public async Task Client_above_the_connection_limit_waits_for_a_slot()
     {
         await using var bench = Bench.Of(Bench.Disk().Device, new NbdServerOptions { MaxConnections = 1 });
         var first = bench.Connect();
@@ -153,7 +155,7 @@ public class ServerTests
     }
 
     [Fact]
-    public async Task A_stop_answers_what_is_under_way_and_flushes()
+    public async Task Stop_completes_requests_in_flight_and_flushes()
     {
         TaskCompletionSource reading = new(), hold = new();
         var device = new TestDevice(1 << 20)
@@ -187,7 +189,7 @@ public class ServerTests
     }
 
     [Fact]
-    public async Task A_zoned_disk_takes_writes_in_order_and_says_why_it_refuses_others()
+    public async Task Zoned_disk_accepts_sequential_writes_and_explains_other_errors()
     {
         var storage = new MemoryStorage();
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions
@@ -226,14 +228,15 @@ public class ServerTests
     }
 
     [Fact]
-    public async Task A_stop_flushes_every_export_and_reports_the_first_failure()
+    public async Task Stop_flushes_every_export_and_reports_the_first_failure()
     {
         var devices = Enumerable.Range(0, 3).Select(_ => Devices.Blocks(512)).ToArray();
         devices[0].Failures[DeviceCall.Flush] = new BlockException(BlockError.Io, "first");
         devices[1].Failures[DeviceCall.Flush] = new BlockException(BlockError.NoSpace, "second");
         var server = new NbdServer(new NbdServerOptions(), devices.Select((d, i) => new NbdExport { Name = $"{i}", Device = d }));
         var failure = await Assert.ThrowsAsync<BlockException>(() => server.StopAsync());
-        Assert.Equal(("first", 1, 1, 1), (failure.Message, devices[0].Count(DeviceCall.Flush), devices[1].Count(DeviceCall.Flush), devices[2].Count(DeviceCall.Flush)));
+        Assert.Equal(("first", 1, 1, 1),
+            (failure.Message, devices[0].Count(DeviceCall.Flush), devices[1].Count(DeviceCall.Flush), devices[2].Count(DeviceCall.Flush)));
         await server.DisposeAsync();
     }
 

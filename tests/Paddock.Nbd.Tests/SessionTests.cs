@@ -9,11 +9,11 @@ using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>Requests and replies of one client, byte for byte where that tells most.</summary>
+/// <summary>Requests and replies of one client, most of them compared byte by byte.</summary>
 public class SessionTests
 {
     [Fact]
-    public async Task A_simple_read_gives_the_written_bytes()
+    public async Task Simple_read_returns_the_written_bytes()
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
         using var client = bench.Connect();
@@ -25,7 +25,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task A_structured_read_is_one_chunk()
+    public async Task Structured_read_is_one_chunk()
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
         using var client = bench.Connect();
@@ -33,11 +33,12 @@ public class SessionTests
         client.Send([.. RawClient.Compact(NbdCommand.Write, 1, 512, 2), 7, 8]);
         client.Simple();
         client.Ask(NbdCommand.Read, 3, 512, 2, CommandFlags.DontFragment);
-        Assert.Equal("668E33EF" + "0001" + "0001" + "0000000000000003" + "0000000A" + "0000000000000200" + "0708", Convert.ToHexString(client.Take(30)));
+        Assert.Equal("668E33EF" + "0001" + "0001" + "0000000000000003" + "0000000A" + "0000000000000200"
+            + "0708", Convert.ToHexString(client.Take(30)));
     }
 
     [Fact]
-    public async Task An_extended_read_tells_the_offset_twice()
+    public async Task Extended_read_carries_the_offset_in_header_and_chunk()
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
         using var client = bench.Connect();
@@ -45,7 +46,8 @@ public class SessionTests
         byte[] request = new byte[ExtendedRequest.Size];
         ExtendedRequest.Write(request, new NbdRequest(CommandFlags.PayloadLength, NbdCommand.Write, 9, 512, 2));
         client.Send([.. request, 7, 8]);
-        Assert.Equal("6E8A278C" + "0001" + "0000" + "0000000000000009" + "0000000000000200" + "0000000000000000", Convert.ToHexString(client.Take(32)));
+        Assert.Equal("6E8A278C" + "0001" + "0000" + "0000000000000009" + "0000000000000200"
+            + "0000000000000000", Convert.ToHexString(client.Take(32)));
         ExtendedRequest.Write(request, new NbdRequest(0, NbdCommand.Read, 10, 512, 2));
         client.Send(request);
         string head = "6E8A278C" + "0001" + "0001" + "000000000000000A" + "0000000000000200" + "000000000000000A";
@@ -63,7 +65,7 @@ public class SessionTests
     [InlineData(55, 0, 0u, 0, 22u)]
     [InlineData(0, 0, 512u, 4, 22u)]
     [InlineData(0, 0, 512u, 128, 22u)]
-    public async Task A_refused_request_ends_alone(ushort command, long offset, uint length, ushort flags, uint error)
+    public async Task Rejected_request_leaves_the_connection_open(ushort command, long offset, uint length, ushort flags, uint error)
     {
         var device = new TestDevice(1 << 20)
         {
@@ -80,7 +82,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task A_write_past_the_end_is_refused_and_its_payload_is_no_request()
+    public async Task Payload_of_a_write_beyond_the_end_is_skipped()
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
         using var client = bench.Connect();
@@ -129,11 +131,12 @@ public class SessionTests
         }
 
         Assert.Equal(
-            ["write 0 1 Fua", "zero 0 4096 MayUnmap", "zero 0 4096 Fua", "discard 0 4096", "flush", "read 0 4096", "flush"], device.Asked());
+            ["write 0 1 Fua", "zero 0 4096 MayUnmap", "zero 0 4096 Fua", "discard 0 4096", "flush", "read 0 4096", "flush"],
+            device.Asked());
     }
 
     [Fact]
-    public async Task A_batch_in_one_packet_is_answered_whole()
+    public async Task Every_request_of_a_batch_in_one_packet_is_answered()
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
         using var client = bench.Connect();
@@ -154,7 +157,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task Long_requests_pass_through_whole()
+    public async Task Long_requests_transfer_all_their_data()
     {
         await using var bench = Bench.Of(Bench.Disk(64 << 20).Device);
         using var client = bench.Connect();
@@ -181,7 +184,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task A_long_read_of_a_hole_is_a_hole()
+    public async Task Long_read_of_a_hole_is_answered_as_a_hole()
     {
         await using var bench = Bench.Of(Bench.Disk().Device);
         using var client = bench.Connect();
@@ -192,7 +195,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task Block_status_tells_runs_and_one_where_one_is_wanted()
+    public async Task Block_status_merges_extents_and_REQ_ONE_returns_one()
     {
         var device = new TestDevice(1 << 20)
         {
@@ -210,13 +213,15 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task The_depth_of_an_allocation_is_told_where_it_is_asked_for()
+    public async Task Allocation_depth_is_reported_if_negotiated()
     {
-        var below = new TestDevice(131072) { Status = (_, length) => new BlockStatus(length, BlockStatusFlags.Data | BlockStatusFlags.Allocated) };
+        var below = new TestDevice(
+            131072) { Status = (_, length) => new BlockStatus(length, BlockStatusFlags.Data | BlockStatusFlags.Allocated) };
         var top = new TestDevice(1 << 20, backing: below)
         {
             Status = (offset, length) => offset < 65536
-                ? new BlockStatus(Math.Min(length, 65536 - offset), BlockStatusFlags.Data | BlockStatusFlags.Allocated) : new BlockStatus(length, 0),
+                ? new BlockStatus(Math.Min(length, 65536 - offset), BlockStatusFlags.Data | BlockStatusFlags.Allocated)
+                : new BlockStatus(length, 0),
         };
         await using var bench = new Bench(null, new NbdExport { Name = "", Device = top, AllocationDepth = true });
         using var client = bench.Connect();
@@ -230,7 +235,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task A_request_that_waits_holds_up_no_other()
+    public async Task Waiting_request_blocks_no_other()
     {
         var hold = new TaskCompletionSource();
         var device = new TestDevice(1 << 20)
@@ -254,12 +259,12 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task Requests_that_wait_for_a_disk_run_side_by_side()
+    public async Task Requests_that_block_on_the_disk_run_in_parallel()
     {
         int atWork = 0, most = 0;
         var device = new TestDevice(1 << 20)
         {
-            // reads keep their thread, as with a file that is not in memory
+            // reads block their thread, as those of an uncached file do
             Reads = (_, buffer) =>
             {
                 int now = Interlocked.Increment(ref atWork);
@@ -296,7 +301,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task The_payload_of_a_write_that_waits_stays_as_it_is()
+    public async Task Payload_of_a_waiting_write_is_not_overwritten()
     {
         var hold = new TaskCompletionSource();
         var device = new TestDevice(1 << 20)
@@ -330,7 +335,7 @@ public class SessionTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Whatever_a_device_throws_ends_one_request(bool structured)
+    public async Task Device_exception_fails_only_its_request(bool structured)
     {
         var device = new TestDevice(1 << 20)
         {
@@ -362,7 +367,7 @@ public class SessionTests
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(2)]
-    public void A_small_request_allocates_nothing(int form)
+    public void Small_request_allocates_nothing(int form)
     {
         const int Windows = 5, Rounds = 150, Batch = 64;
         using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
@@ -376,7 +381,8 @@ public class SessionTests
         thread.Start();
         bool extended = form == 2;
         int size = extended ? ExtendedRequest.Size : CompactRequest.Size, done = extended ? ExtendedReply.Size : SimpleReply.Size;
-        int read = form switch { 0 => SimpleReply.Size, 1 => StructuredReply.Size + ReadPayload.DataHead, _ => ExtendedReply.Size + ReadPayload.DataHead };
+        int read = form switch { 0 => SimpleReply.Size, 1 => StructuredReply.Size + ReadPayload.DataHead, _ => ExtendedReply.Size
+            + ReadPayload.DataHead };
         byte[] requests = new byte[(Batch * size) + (Batch / 2 * 4096)], replies = new byte[Batch / 2 * (done + read + 4096)];
         for (int i = 0, at = 0; i < Batch; i++)
         {
@@ -393,8 +399,8 @@ public class SessionTests
             at += size + (i % 2 == 0 ? 0 : 4096);
         }
 
-        // what is made once in a life comes when it likes: a lock's wait event (56 bytes) when two threads first meet there.
-        // What a request or a batch allocates is in every window
+        // One-time allocations can fall into any window, such as a lock's wait event (56 bytes) at its first contention.
+        // An allocation per request or per batch is in every window.
         long least = long.MaxValue;
         for (int window = -1; window < Windows && least > 0; window++)
         {
@@ -416,7 +422,7 @@ public class SessionTests
         thread.Join();
     }
 
-    /// <summary>Tells what the thread that receives has allocated.</summary>
+    /// <summary>Records the allocations of the receiving thread.</summary>
     private sealed class CountingChannel(IByteChannel inner) : IByteChannel
     {
         private long _allocated;
@@ -441,7 +447,7 @@ public class SessionTests
     }
 
     [Fact]
-    public void File_size_limit_is_answered_as_qemu_nbd_answers_it()
+    public void File_size_limit_error_is_the_same_as_of_qemu_nbd()
     {
         var failure = new BlockException(BlockError.TooLarge, "File too large");
         Assert.Equal(NbdError.NoSpace, Paddock.Nbd.Server.ReplyFormat.Map(failure, NbdCommand.Write));

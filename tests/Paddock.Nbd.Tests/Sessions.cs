@@ -5,7 +5,7 @@ using Paddock.Serving;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>Sessions whose handshake is done, on any channel.</summary>
+/// <summary>Creates sessions after the handshake, on any channel.</summary>
 internal static class Sessions
 {
     public static NbdSession Over(IByteChannel channel, SlabPool pool, HeaderForm form, Block.IBlockDevice device, bool alwaysHere = false)
@@ -22,7 +22,8 @@ internal static class Sessions
 
         Step(Option(NbdOption.Go, new InfoRequest("", []).ToBytes()));
         var counters = new NbdCounters(new RequestCounters(), new LatencyTable());
-        return new NbdSession(handshake, new ReceiveBuffer(channel, pool, pool.Rent()), pool, counters, TimeProvider.System) { AlwaysHere = alwaysHere };
+        return new NbdSession(
+            handshake, new ReceiveBuffer(channel, pool, pool.Rent()), pool, counters, TimeProvider.System) { AlwaysHere = alwaysHere };
 
         void Step(byte[] bytes) => Assert.InRange(handshake.Step(bytes, out _), HandshakeStep.Continue, HandshakeStep.Transmission);
     }

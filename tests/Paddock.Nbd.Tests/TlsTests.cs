@@ -8,13 +8,13 @@ using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>TLS with certificates that certtool made, both ways and with other people's clients and servers.</summary>
+/// <summary>TLS with certificates made by certtool, in both directions, and with other clients and servers.</summary>
 public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificates>
 {
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Our_client_and_our_server_go_through_it()
+    public async Task Client_and_server_connect_over_TLS()
     {
         var (server, target) = Serve(TlsMode.Required);
         await using var _ = server;
@@ -27,7 +27,7 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
     }
 
     [Fact]
-    public async Task Who_shows_no_certificate_or_anothers_is_refused()
+    public async Task Client_with_no_certificate_or_a_foreign_one_is_rejected()
     {
         var (server, target) = Serve(TlsMode.Required);
         await using var _ = server;
@@ -41,17 +41,18 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
     }
 
     [Fact]
-    public async Task A_server_with_another_name_or_another_authority_is_refused()
+    public async Task Server_with_another_name_or_authority_is_rejected()
     {
         var (server, target) = Serve(TlsMode.Required);
         await using var _ = server;
         using var stranger = TlsCredentials.FromFolder(made.Folder("stranger"), isServer: false);
-        await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target with { Tls = made.Client, TlsHostname = "elsewhere.example" }));
+        await Assert.ThrowsAsync<BlockException>(
+            async () => await UseAsync(target with { Tls = made.Client, TlsHostname = "elsewhere.example" }));
         await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target with { Tls = stranger }));
     }
 
     [Fact]
-    public async Task Where_it_is_allowed_both_kinds_of_clients_are_served()
+    public async Task Clients_with_and_without_TLS_are_served_if_TLS_is_optional()
     {
         var (server, target) = Serve(TlsMode.Allowed);
         await using var _ = server;
@@ -60,7 +61,7 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
     }
 
     [Fact]
-    public async Task Other_clients_go_through_it_with_our_server()
+    public async Task Other_clients_connect_over_TLS()
     {
         var (server, target) = Serve(TlsMode.Required);
         await using var _ = server;
@@ -72,7 +73,7 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
     }
 
     [Fact]
-    public async Task Our_client_goes_through_it_with_qemu_nbd()
+    public async Task Client_connects_to_qemu_nbd_over_TLS()
     {
         string image = Path.Combine(made.Root, "disk.raw");
         await File.WriteAllBytesAsync(image, new byte[1 << 20], Token);
@@ -86,43 +87,47 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
     }
 
     [Fact]
-    public async Task An_nbds_name_brings_its_certificates_along()
+    public async Task Nbds_uri_names_its_certificates()
     {
         var (server, target) = Serve(TlsMode.Required);
         await using var _ = server;
         string name = $"nbds://localhost:{target.Port}/?tls-certificates={Uri.EscapeDataString(made.Folder("client"))}";
         await UseAsync(NbdTarget.Parse(name)!);
-        var other = await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(NbdTarget.Parse(name + "&tls-hostname=elsewhere.example")!));
+        var other = await Assert.ThrowsAsync<BlockException>(
+            async () => await UseAsync(NbdTarget.Parse(name + "&tls-hostname=elsewhere.example")!));
         Assert.EndsWith("the peer's certificate is for another name", other.Message, StringComparison.Ordinal);
         await UseAsync(NbdTarget.Parse(name + "&tls-hostname=elsewhere.example&tls-verify-peer=false")!);
 
-        // without certificates the system's authorities are asked, which do not know ours
+        // without certificates the system's authorities apply, which do not include ours
         await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(NbdTarget.Parse($"nbds://localhost:{target.Port}/")!));
     }
 
     [Fact]
-    public void Nbds_names_are_read_whole_or_refused()
+    public void Nbds_uris_are_parsed_or_rejected()
     {
         var parsed = NbdTarget.Parse("nbds+unix:///a%20b?socket=/tmp/a%26b&tls-verify-peer=false")!;
         Assert.Equal(("/tmp/a&b", "a b", false), (parsed.SocketPath, parsed.ExportName, parsed.Tls!.VerifyPeer));
-        Assert.Equal((10809, "h", ""), (NbdTarget.Parse("nbds://h")!.Port, NbdTarget.Parse("nbds://h")!.Host, NbdTarget.Parse("nbds://h")!.ExportName));
-        foreach (string wrong in new[] { "nbds://", "nbds+unix:///e", "nbds://h/?tls-psk-file=x", "nbds://h/?tls-verify-peer=maybe", "nbd://h/?tls-hostname=x" })
+        Assert.Equal((10809, "h", ""),
+            (NbdTarget.Parse("nbds://h")!.Port, NbdTarget.Parse("nbds://h")!.Host, NbdTarget.Parse("nbds://h")!.ExportName));
+        foreach (string wrong in new[] { "nbds://", "nbds+unix:///e", "nbds://h/?tls-psk-file=x", "nbds://h/?tls-verify-peer=maybe",
+            "nbd://h/?tls-hostname=x" })
         {
             Assert.Throws<FormatException>(() => NbdTarget.Parse(wrong));
         }
     }
 
     [Fact]
-    public async Task A_certificate_never_makes_the_other_side_connect_to_an_address_of_its_choice()
+    public async Task Addresses_in_a_certificate_are_never_contacted()
     {
         var (issuers, port) = Peer.Loopback();
         using var _ = issuers;
         using var server = TlsCredentials.FromFolder(Unvouched("aia-server", "server", port), isServer: true, verifyPeer: false);
         using var client = TlsCredentials.FromFolder(Unvouched("aia-client", "client", port), isServer: false, verifyPeer: false);
         await using (var open = new NbdServer(
-            new NbdServerOptions { Tls = TlsMode.Required, Credentials = server }, new NbdExport { Name = "", Device = Bench.Disk().Device }))
+            new NbdServerOptions { Tls = TlsMode.Required, Credentials = server },
+            new NbdExport { Name = "", Device = Bench.Disk().Device }))
         {
-            // with verification off on both sides the handshake is done; then each side refuses the other
+            // the handshake completes with verification off on both sides; then each side rejects the other
             var target = Listen(open);
             await UseAsync(target with { Tls = client });
             await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target with { Tls = made.Client }));
@@ -141,7 +146,7 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
     [Theory]
     [InlineData(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.OtherRead)]
     [InlineData(UnixFileMode.UserRead | UnixFileMode.GroupRead)]
-    public void A_private_key_that_others_may_use_is_refused(UnixFileMode mode)
+    public void Private_key_accessible_to_others_is_rejected(UnixFileMode mode)
     {
         foreach (bool isServer in new[] { true, false })
         {
@@ -163,15 +168,16 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
     }
 
     [Fact]
-    public void A_revocation_list_is_refused_rather_than_ignored()
+    public void Revocation_list_is_rejected_rather_than_ignored()
     {
         string folder = made.Folder("revoked");
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "ca-crl.pem"), "");
-        Assert.Contains("ca-crl.pem", Assert.Throws<IOException>(() => TlsCredentials.FromFolder(folder, isServer: false)).Message, StringComparison.Ordinal);
+        Assert.Contains("ca-crl.pem", Assert.Throws<IOException>(() => TlsCredentials.FromFolder(folder, isServer: false)).Message,
+            StringComparison.Ordinal);
     }
 
-    // a certificate of an authority that nobody knows, which says where that authority's own certificate can be downloaded
+    // a certificate of an unknown authority, with the address (AIA) of that authority's own certificate
     private string Unvouched(string folder, string who, int port)
     {
         using var authorityKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
@@ -182,7 +188,8 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
         string[] uris = [$"http://127.0.0.1:{port}/"];
         request.CertificateExtensions.Add(new X509AuthorityInformationAccessExtension(uris, uris));
         using var certificate = request.Create(
-            authority.SubjectName, X509SignatureGenerator.CreateForECDsa(authorityKey), DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(8), [7]);
+            authority.SubjectName, X509SignatureGenerator.CreateForECDsa(authorityKey), DateTimeOffset.UtcNow.AddDays(-1),
+            DateTimeOffset.UtcNow.AddDays(8), [7]);
         string at = made.Folder(folder), keyFile = Path.Combine(at, who + "-key.pem");
         Directory.CreateDirectory(at);
         File.WriteAllText(Path.Combine(at, who + "-cert.pem"), certificate.ExportCertificatePem());

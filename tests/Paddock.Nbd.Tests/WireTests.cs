@@ -2,11 +2,11 @@ using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd.Tests;
 
-/// <summary>Every structure, byte for byte.</summary>
+/// <summary>Layout of every structure, byte by byte.</summary>
 public class WireTests
 {
     [Fact]
-    public void A_greeting_is_18_bytes()
+    public void Greeting_is_18_bytes()
     {
         byte[] bytes = new byte[Greeting.Size];
         new Greeting(HandshakeFlags.FixedNewstyle | HandshakeFlags.NoZeroes).WriteTo(bytes);
@@ -15,7 +15,7 @@ public class WireTests
     }
 
     [Fact]
-    public void Client_flags_that_were_not_offered_are_refused()
+    public void Client_flags_not_offered_are_rejected()
     {
         Assert.Equal(HandshakeFlags.FixedNewstyle, ClientFlags.Parse([0, 0, 0, 1]).Flags);
         var refused = Assert.Throws<NbdProtocolException>(() => ClientFlags.Parse([0, 1, 0, 1]));
@@ -36,7 +36,7 @@ public class WireTests
     }
 
     [Fact]
-    public void Facts_about_an_export_are_10_12_and_14_bytes()
+    public void Export_info_replies_are_10_12_and_14_bytes()
     {
         byte[] name = new byte[ExportNameReply.Size], info = new byte[ExportInfo.Size], block = new byte[BlockSizeInfo.Size];
         new ExportNameReply(0x1122, TransmissionFlags.HasFlags | TransmissionFlags.SendFlush).WriteTo(name);
@@ -55,7 +55,7 @@ public class WireTests
     [InlineData(131072u, 131072u, 1u << 20)]
     [InlineData(512u, 256u, 1u << 20)]
     [InlineData(512u, 4096u, 256u)]
-    public void Block_sizes_that_break_the_rules_are_refused(uint minimum, uint preferred, uint maximum)
+    public void Invalid_block_sizes_are_rejected(uint minimum, uint preferred, uint maximum)
     {
         byte[] block = new byte[BlockSizeInfo.Size];
         new BlockSizeInfo(minimum, preferred, maximum).WriteTo(block);
@@ -70,7 +70,8 @@ public class WireTests
         CompactRequest.Write(compact, request);
         ExtendedRequest.Write(extended, request);
         Assert.Equal("25609513" + "0001" + "0006" + "0102030405060708" + "0000000000001000" + "00002000", Convert.ToHexString(compact));
-        Assert.Equal("21E41C71" + "0001" + "0006" + "0102030405060708" + "0000000000001000" + "0000000000002000", Convert.ToHexString(extended));
+        Assert.Equal(
+            "21E41C71" + "0001" + "0006" + "0102030405060708" + "0000000000001000" + "0000000000002000", Convert.ToHexString(extended));
         Assert.Equal(request, CompactRequest.Parse(compact));
         Assert.Equal(request, ExtendedRequest.Parse(extended));
     }
@@ -85,21 +86,23 @@ public class WireTests
         ExtendedReply.Write(extended, chunk);
         Assert.Equal("67446698" + "00000016" + "0000000000000007", Convert.ToHexString(simple));
         Assert.Equal("668E33EF" + "0001" + "0001" + "0000000000000007" + "00000208", Convert.ToHexString(structured));
-        Assert.Equal("6E8A278C" + "0001" + "0001" + "0000000000000007" + "0000000000004000" + "0000000000000208", Convert.ToHexString(extended));
+        Assert.Equal(
+            "6E8A278C" + "0001" + "0001" + "0000000000000007" + "0000000000004000" + "0000000000000208", Convert.ToHexString(extended));
         Assert.Equal(chunk with { Offset = 0 }, StructuredReply.Parse(structured));
         Assert.Equal(chunk, ExtendedReply.Parse(extended));
         Assert.Equal(new SimpleReply(NbdError.Invalid, 7), SimpleReply.Parse(simple));
     }
 
     [Fact]
-    public void An_error_carries_its_words()
+    public void Error_payload_carries_its_message()
     {
         byte[] bytes = new ErrorPayload(NbdError.NoSpace, "full").ToBytes();
         Assert.Equal("0000001C" + "0004" + "66756C6C", Convert.ToHexString(bytes));
         Assert.Equal(new ErrorPayload(NbdError.NoSpace, "full"), ErrorPayload.Parse(bytes));
         Assert.Throws<NbdProtocolException>(() => ErrorPayload.Parse(bytes.AsSpan(0, 8)));
         Assert.Throws<NbdProtocolException>(() => ErrorPayload.Parse(new byte[6]));
-        Assert.Equal(ErrorPayload.HeadSize + ErrorPayload.LongestMessage, new ErrorPayload(NbdError.Io, new string('x', 9999)).ToBytes().Length);
+        Assert.Equal(
+            ErrorPayload.HeadSize + ErrorPayload.LongestMessage, new ErrorPayload(NbdError.Io, new string('x', 9999)).ToBytes().Length);
     }
 
     [Fact]
@@ -117,7 +120,7 @@ public class WireTests
     }
 
     [Fact]
-    public void Option_payloads_read_back_and_lengths_that_lie_are_refused()
+    public void Option_payloads_round_trip_and_wrong_lengths_are_rejected()
     {
         byte[] info = new InfoRequest("disk", [InfoType.BlockSize]).ToBytes();
         Assert.Equal("00000004" + "6469736B" + "0001" + "0003", Convert.ToHexString(info));
@@ -134,12 +137,13 @@ public class WireTests
     }
 
     [Fact]
-    public void Read_chunks_tell_where_they_belong()
+    public void Read_chunks_carry_their_offset()
     {
         byte[] hole = new byte[ReadPayload.HoleSize];
         ReadPayload.WriteHole(hole, 0x10000, 0x2000);
         Assert.Equal("0000000000010000" + "00002000", Convert.ToHexString(hole));
         Assert.Equal((0x10000UL, 0x2000u), ReadPayload.ParseHole(hole));
-        Assert.Equal(new uint[] { 1, 2 }, BlockStatusPayload.Parse(Convert.FromHexString("0000000000001000" + "00000001" + "00000002")).Contexts);
+        Assert.Equal(
+            new uint[] { 1, 2 }, BlockStatusPayload.Parse(Convert.FromHexString("0000000000001000" + "00000001" + "00000002")).Contexts);
     }
 }

@@ -31,7 +31,8 @@ public class AbortTests
 
     private static uint Abort(RawHost admin, ushort queue, ushort id)
     {
-        admin.Send(RawHost.Capsule(new SubmissionEntry { Opcode = AdminOpcode.Abort, Flags = 0x40, CommandId = 9, Dword10 = queue | ((uint)id << 16) }));
+        admin.Send(RawHost.Capsule(
+            new SubmissionEntry { Opcode = AdminOpcode.Abort, Flags = 0x40, CommandId = 9, Dword10 = queue | ((uint)id << 16) }));
         var completion = admin.Response();
         Assert.Equal(NvmeStatus.Success, completion.Status);
         return (uint)completion.Result;

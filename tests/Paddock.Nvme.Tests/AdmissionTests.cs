@@ -6,7 +6,7 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>No command runs on a queue that may not run it at that moment, whenever it was sent.</summary>
+/// <summary>A queue runs only commands that its current state admits, whenever they were sent.</summary>
 public class AdmissionTests
 {
     public static TheoryData<string, byte, uint> WaysOfData => new()
@@ -18,7 +18,7 @@ public class AdmissionTests
 
     [Theory]
     [MemberData(nameof(WaysOfData))]
-    public async Task Every_command_but_Connect_is_refused_before_Connect(string way, byte kind, uint length)
+    public async Task Every_command_but_Connect_is_rejected_before_Connect(string way, byte kind, uint length)
     {
         await using var bench = await Secrets.StartAsync();
         for (int opcode = 0; opcode <= 0xFF; opcode++)
@@ -30,7 +30,7 @@ public class AdmissionTests
                     continue;
                 }
 
-                // an answer other than a response (R2T, data) fails here
+                // fails on any reply but a response (R2T, data)
                 using var raw = new RawHost(bench.Server.Address.Port);
                 raw.Initialize();
                 var entry = Entry((byte)opcode, opcode == Opcode.Fabrics ? type : 1, kind, length);
@@ -45,7 +45,7 @@ public class AdmissionTests
     [InlineData(1023)]
     [InlineData(1025)]
     [InlineData(1 << 20)]
-    public async Task Connect_with_data_of_another_length_is_refused_before_memory_is_lent_for_it(int length)
+    public async Task Connect_with_data_of_another_length_is_rejected_before_memory_is_allocated(int length)
     {
         await using var bench = await Bench.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);
@@ -57,7 +57,7 @@ public class AdmissionTests
     [Theory]
     [InlineData((ushort)0)]
     [InlineData((ushort)1)]
-    public async Task Every_command_is_refused_on_a_queue_that_has_not_authenticated(ushort queue)
+    public async Task Every_command_is_rejected_on_an_unauthenticated_queue(ushort queue)
     {
         await using var bench = await Secrets.StartAsync();
         using var admin = await AdminAsync(bench);
@@ -70,13 +70,14 @@ public class AdmissionTests
                 raw.Initialize();
                 raw.Connect(bench.Subsystem.Nqn, queue, queue == 0 ? (ushort)0xFFFF : admin.Controller);
                 raw.Send(RawHost.Capsule(Entry((byte)opcode, 1, kind, length), new byte[kind == SubmissionEntry.InCapsule ? length : 0]));
-                Assert.True(raw.Response().Status == NvmeStatus.AuthenticationRequired, $"opcode {opcode:x2}, queue {queue}, data kind {kind:x2}");
+                Assert.True(raw.Response().Status == NvmeStatus.AuthenticationRequired,
+                    $"opcode {opcode:x2}, queue {queue}, data kind {kind:x2}");
             }
         }
     }
 
     [Fact]
-    public async Task A_write_whose_data_comes_after_the_authentication_was_lost_is_not_run()
+    public async Task Write_is_not_run_if_authentication_is_lost_before_its_data_arrives()
     {
         await using var bench = await Secrets.StartAsync();
         using var admin = await AdminAsync(bench);
@@ -88,11 +89,12 @@ public class AdmissionTests
         byte[] ready = io.Receive(24);
         Assert.Equal(PduType.ReadyToTransfer, PduHeader.Read(ready).Type);
 
-        // a second exchange that fails takes the first one's right away
+        // a failed second exchange revokes the first authentication
         io.SendMessage([0xFF, 0, 0, 0, 0, 0, 0, 0]);
         Assert.Equal(NvmeStatus.AuthenticationRequired, io.Run(Entry(Opcode.Flush, 1, 0, 0)).Status);
         byte[] pdu = new byte[24 + 512];
-        new DataPdu(77, DataPdu.Read(ready).TransferTag, 0, 512).WriteTo(pdu, new PduHeader(PduType.HostData, PduFlags.Last, 24, 24, (uint)pdu.Length));
+        new DataPdu(77, DataPdu.Read(ready).TransferTag, 0, 512)
+            .WriteTo(pdu, new PduHeader(PduType.HostData, PduFlags.Last, 24, 24, (uint)pdu.Length));
         pdu.AsSpan(24).Fill(0x5A);
         io.Send(pdu);
 
@@ -103,11 +105,12 @@ public class AdmissionTests
     }
 
     [Fact]
-    public async Task A_connection_without_a_key_takes_nobodys_queue_number()
+    public async Task Unauthenticated_connection_cannot_take_a_queue_number()
     {
         await using var bench = await Secrets.StartAsync();
         using var admin = await AdminAsync(bench);
-        using RawHost keyless = new(bench.Server.Address.Port), host = new(bench.Server.Address.Port), late = new(bench.Server.Address.Port);
+        using RawHost keyless = new(bench.Server.Address.Port), host = new(bench.Server.Address.Port),
+            late = new(bench.Server.Address.Port);
         foreach (var raw in new[] { keyless, host, late })
         {
             raw.Initialize();
@@ -117,7 +120,7 @@ public class AdmissionTests
         await host.AuthenticateAsync(Secrets.OneWay);
         Assert.Equal(NvmeStatus.Success, host.Run(Entry(Opcode.Flush, 1, 0, 0)).Status);
 
-        // its end, and that of one that authenticates too late for the number, leave the queue to the host
+        // neither its end nor the end of a connection that authenticates too late affects the queue of the host
         keyless.Dispose();
         await Record.ExceptionAsync(() => late.AuthenticateAsync(Secrets.OneWay));
         Assert.Equal(0, EndOf(late));
@@ -127,7 +130,7 @@ public class AdmissionTests
     }
 
     [Fact]
-    public async Task A_connection_without_a_key_keeps_no_controller_alive_and_writes_nothing_into_its_error_log()
+    public async Task Unauthenticated_connection_neither_keeps_a_controller_alive_nor_writes_to_its_error_log()
     {
         await using var bench = await Secrets.StartAsync();
         using var admin = await AdminAsync(bench, keepAlive: 300);
@@ -142,21 +145,22 @@ public class AdmissionTests
         {
             while (bench.Subsystem.FindController(admin.Controller) is not null)
             {
-                Assert.False(limit.IsCancellationRequested, "the controller outlives its host for as long as somebody without a key sends something");
+                Assert.False(limit.IsCancellationRequested,
+                    "the controller outlives its host for as long as somebody without a key sends something");
                 Assert.Equal(NvmeStatus.AuthenticationRequired, keyless.Run(Entry(Opcode.Flush, 1, 0, 0)).Status);
                 Assert.Equal(errors, controller.Errors.Count);
             }
         }
         catch (Exception e) when (e is EndOfStreamException or SocketException)
         {
-            // the controller's end is the connection's
+            // removing the controller ends the connection
         }
 
         Assert.Null(bench.Subsystem.FindController(admin.Controller));
     }
 
     [Fact]
-    public async Task A_queue_whose_connection_ended_while_it_authenticated_leaves_its_number_to_the_host()
+    public async Task Queue_number_is_free_after_a_connection_ends_during_authentication()
     {
         await using var bench = await Secrets.StartAsync();
         using var admin = await AdminAsync(bench);
@@ -170,7 +174,7 @@ public class AdmissionTests
     }
 
     [Fact]
-    public async Task Discovery_connections_make_room_for_a_host_however_alive_they_are()
+    public async Task Active_discovery_connections_are_evicted_for_a_host()
     {
         const int slots = 12;
         await using var bench = await Secrets.StartAsync(options: new NvmeTargetOptions { Connections = slots });
@@ -199,7 +203,7 @@ public class AdmissionTests
                 }
                 catch (Exception e) when (e is SocketException or EndOfStreamException)
                 {
-                    // it was refused
+                    // the server rejected it
                     await Task.Yield();
                 }
             }
@@ -243,7 +247,7 @@ public class AdmissionTests
 
         public void Dispose()
         {
-            // nothing is behind it
+            // no response is pending
         }
     }
 

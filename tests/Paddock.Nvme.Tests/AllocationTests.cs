@@ -4,7 +4,7 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>What a command costs the collector: nothing. Nothing else may run meanwhile, since the whole process is measured.</summary>
+/// <summary>Allocations per command: none. Runs alone, since the whole process is measured.</summary>
 [Collection(nameof(AllocationTests))]
 [CollectionDefinition(nameof(AllocationTests), DisableParallelization = true)]
 public class AllocationTests
@@ -34,7 +34,7 @@ public class AllocationTests
         own = GC.GetAllocatedBytesForCurrentThread() - own;
         all = GC.GetTotalAllocatedBytes(precise: true) - all;
 
-        // the runtime's own threads allocate a little now and then
+        // runtime threads allocate a little occasionally
         Assert.InRange(all - own, long.MinValue, Measured * 8L);
     }
 
@@ -50,7 +50,8 @@ public class AllocationTests
         byte kind = opcode == Opcode.Write && length == InCapsule ? SubmissionEntry.InCapsule : SubmissionEntry.InTransport;
         var entry = new SubmissionEntry
         {
-            Opcode = opcode, Flags = 0x40, CommandId = 7, NamespaceId = 2, DataKind = kind, DataLength = (uint)length, Dword12 = ((uint)length / 512) - 1,
+            Opcode = opcode, Flags = 0x40, CommandId = 7, NamespaceId = 2, DataKind = kind, DataLength = (uint)length,
+                Dword12 = ((uint)length / 512) - 1,
         };
         byte[] command = RawHost.Capsule(entry, kind == SubmissionEntry.InCapsule ? new byte[length] : default);
         byte[] data = new byte[24 + length];

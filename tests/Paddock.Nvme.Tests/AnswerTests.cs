@@ -4,14 +4,14 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>An answer holds what its command wrote, and zeroes; never what others left in the memory that all share.</summary>
+/// <summary>A reply holds only bytes its command wrote and zeroes, never stale bytes of the shared buffers.</summary>
 public class AnswerTests
 {
     private const byte Secret = 0xA5;
     private const int Room = 256 << 10;
 
     [Fact]
-    public async Task No_answer_carries_bytes_that_its_command_did_not_write()
+    public async Task Replies_carry_only_bytes_that_their_command_wrote()
     {
         var pool = new SlabPool(256 << 20);
         await using var bench = await Bench.StartAsync(options: new NvmeTargetOptions { Buffers = pool });
@@ -27,7 +27,8 @@ public class AnswerTests
         {
             for (uint cns = 0; cns < 0x20; cns++)
             {
-                answers += Ask(pool, admin, AdminOpcode.Identify, room, dword10: cns) + Ask(pool, admin, AdminOpcode.Identify, room, dword10: cns, dword11: 2u << 24);
+                answers += Ask(pool, admin, AdminOpcode.Identify, room, dword10: cns)
+                    + Ask(pool, admin, AdminOpcode.Identify, room, dword10: cns, dword11: 2u << 24);
             }
 
             for (uint page = 0; page <= 0xFF; page++)
@@ -64,7 +65,7 @@ public class AnswerTests
     }
 
     [Fact]
-    public async Task The_answer_of_an_authentication_holds_its_message_and_zeroes()
+    public async Task Authentication_reply_holds_its_message_and_zeroes()
     {
         var pool = new SlabPool(256 << 20);
         await using var bench = await Secrets.StartAsync(options: new NvmeTargetOptions { Buffers = pool });
@@ -76,7 +77,7 @@ public class AnswerTests
         Assert.True(failure.AsSpan(16).IndexOfAnyExcept((byte)0) < 0);
     }
 
-    /// <summary>Fills memory that is lent next with what nobody may see.</summary>
+    /// <summary>Fills the buffers allocated next with a marker that must not be sent.</summary>
     internal static void Poison(SlabPool pool)
     {
         var slabs = Enumerable.Range(0, 3).SelectMany(_ => new[] { 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10 })
@@ -106,7 +107,8 @@ public class AnswerTests
         Assert.Equal((int)room, data.Length);
         Assert.Equal(NvmeStatus.Success, raw.Response().Status);
         int at = data.AsSpan().IndexOf(Enumerable.Repeat(Secret, 8).ToArray());
-        Assert.True(at < 0, $"opcode {opcode:x2}, {room} bytes, dwords {dword10:x} {dword11:x} {dword12:x} {dword13:x}: byte {at} is another client's");
+        Assert.True(at < 0,
+            $"opcode {opcode:x2}, {room} bytes, dwords {dword10:x} {dword11:x} {dword12:x} {dword13:x}: byte {at} is another client's");
         return 1;
     }
 }

@@ -6,7 +6,7 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>A client that breaks the rules of authentication is not let in, and disturbs nobody else.</summary>
+/// <summary>A client that violates the authentication protocol is rejected and does not affect other clients.</summary>
 public class AuthHostileTests
 {
     private const string Nqn = "nqn.2026-01.io.paddock:test";
@@ -14,7 +14,7 @@ public class AuthHostileTests
     [Theory]
     [InlineData(DhChapGroup.Null)]
     [InlineData(DhChapGroup.Ffdhe2048)]
-    public async Task Every_message_that_is_cut_short_fails(DhChapGroup group)
+    public async Task Truncated_authentication_message_fails(DhChapGroup group)
     {
         byte[] offer = Host(group).Negotiate();
         for (int length = 0; length < offer.Length; length++)
@@ -48,9 +48,10 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task Every_byte_of_a_reply_counts()
+    public async Task Reply_with_any_byte_changed_fails()
     {
-        // reserved bytes are ignored, as the specification wants; so are the sequence number and challenge where they only change the controller's answer
+        // the specification requires reserved bytes to be ignored; sequence number and challenge are skipped if they only change the
+        // reply of the controller
         for (int at = 0; at < 16 + 64; at++)
         {
             var (target, host) = (Target(DhChapGroup.Null), Host(DhChapGroup.Null));
@@ -71,7 +72,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task Broken_messages_by_seed_let_nobody_in()
+    public async Task Random_broken_messages_never_authenticate()
     {
         const int seed = 20261124;
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
@@ -96,7 +97,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task The_host_trusts_no_message_of_the_controller_either()
+    public async Task Host_rejects_broken_messages_of_the_controller()
     {
         const int seed = 4420;
         var random = new Random(seed);
@@ -119,14 +120,15 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task A_message_out_of_turn_fails()
+    public async Task Message_out_of_order_fails()
     {
         var host = Host(DhChapGroup.Null);
         byte[] offer = host.Negotiate();
         byte[] reply = await ReplyAsync(Target(DhChapGroup.Null), host);
         byte[] success = new byte[ChapSuccess2.Size];
         ChapSuccess2.Write(success, AuthHeader.Read(offer).Transaction);
-        foreach (byte[] first in new[] { reply, success, host.Refuse(AuthFailure.IncorrectMessage), [0x01, 0x01, 0, 0, 0, 0], [0xFF, 0, 0, 0, 0, 0, 0, 0] })
+        foreach (byte[] first in new[] { reply, success, host.Refuse(AuthFailure.IncorrectMessage), [0x01, 0x01, 0, 0, 0, 0],
+            [0xFF, 0, 0, 0, 0, 0, 0, 0] })
         {
             var target = Target(DhChapGroup.Null);
             await target.SendAsync(first);
@@ -141,7 +143,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task A_reply_that_was_recorded_and_one_of_another_transaction_fail()
+    public async Task Replayed_reply_and_reply_of_another_transaction_fail()
     {
         var (first, host) = (Target(DhChapGroup.Null), Host(DhChapGroup.Null));
         byte[] offer = host.Negotiate(), recorded = await ReplyAsync(first, host);
@@ -156,7 +158,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task A_public_value_that_gives_the_secret_away_fails()
+    public async Task Public_value_that_reveals_the_secret_fails()
     {
         foreach (byte value in new byte[] { 0, 1 })
         {
@@ -170,7 +172,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task Nothing_but_authentication_is_taken_before_it()
+    public async Task Only_authentication_commands_are_accepted_before_authentication()
     {
         await using var bench = await Secrets.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);
@@ -179,7 +181,8 @@ public class AuthHostileTests
         foreach (var entry in new SubmissionEntry[]
         {
             new() { Opcode = Opcode.Fabrics, NamespaceId = FabricsType.PropertyGet, Dword11 = Properties.Status },
-            new() { Opcode = Opcode.Fabrics, NamespaceId = FabricsType.PropertySet, Dword11 = Properties.Configuration, Dword12 = 0x460061 },
+            new() { Opcode = Opcode.Fabrics, NamespaceId = FabricsType.PropertySet, Dword11 = Properties.Configuration,
+            Dword12 = 0x460061 },
             new() { Opcode = AdminOpcode.Identify, DataLength = 4096, DataKind = SubmissionEntry.InTransport, Dword10 = 1 },
             new() { Opcode = AdminOpcode.KeepAlive },
             new() { Opcode = AdminOpcode.AsyncEventRequest },
@@ -203,7 +206,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task Each_io_queue_is_authenticated_by_itself_and_an_admin_queue_may_be_again()
+    public async Task Each_io_queue_authenticates_separately_and_an_admin_queue_may_reauthenticate()
     {
         await using var bench = await Secrets.StartAsync(DhChapHash.Sha512, DhChapGroup.Ffdhe2048);
         using var admin = new RawHost(bench.Server.Address.Port);
@@ -225,7 +228,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task A_failure_is_told_and_then_the_connection_ends()
+    public async Task Authentication_failure_is_reported_before_the_connection_ends()
     {
         await using var bench = await Secrets.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);
@@ -233,15 +236,17 @@ public class AuthHostileTests
         raw.Connect(bench.Subsystem.Nqn);
         Assert.Equal(NvmeStatus.Success, raw.SendMessage(new byte[3]).Status);
         byte[] failure = raw.ReceiveMessage();
-        Assert.Equal((AuthMessage.Failure1, AuthFailure.IncorrectPayload), (AuthHeader.Read(failure).Message, AuthFailureMessage.Read(failure)));
+        Assert.Equal(
+            (AuthMessage.Failure1, AuthFailure.IncorrectPayload), (AuthHeader.Read(failure).Message, AuthFailureMessage.Read(failure)));
         Assert.Equal(0, raw.Socket.Receive(new byte[1]));
         await Secrets.WorksAsync(bench);
     }
 
     [Fact]
-    public async Task Who_does_not_finish_runs_out_of_time()
+    public async Task Unfinished_authentication_times_out()
     {
-        await using var bench = await Secrets.StartAsync(options: new NvmeTargetOptions { AuthenticationTimeout = TimeSpan.FromMilliseconds(300) });
+        await using var bench = await Secrets.StartAsync(
+            options: new NvmeTargetOptions { AuthenticationTimeout = TimeSpan.FromMilliseconds(300) });
         using var idle = new RawHost(bench.Server.Address.Port);
         idle.Initialize();
         idle.Connect(bench.Subsystem.Nqn);
@@ -256,7 +261,7 @@ public class AuthHostileTests
     }
 
     [Fact]
-    public async Task A_host_that_computes_for_longer_than_its_keep_alive_timeout_is_not_dropped_for_that()
+    public async Task Authentication_may_take_longer_than_the_keep_alive_timeout()
     {
         await using var bench = await Secrets.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);
@@ -290,13 +295,15 @@ public class AuthHostileTests
     {
         var policy = new DhChapPolicy
         {
-            Hosts = new Dictionary<string, DhChapKeys> { [Secrets.RawHostNqn] = Secrets.Both }, Hashes = [DhChapHash.Sha256], Groups = [group],
+            Hosts = new Dictionary<string, DhChapKeys> { [Secrets.RawHostNqn] = Secrets.Both }, Hashes = [DhChapHash.Sha256],
+                Groups = [group],
         };
         return new QueueAuthentication(Secrets.RawHostNqn, Nqn, () => policy, CancellationToken.None);
     }
 
     private static HostAuthentication Host(DhChapGroup group) => new(
-        new NvmeTcpHostOptions { Host = "", SubsystemNqn = Nqn, HostNqn = Secrets.RawHostNqn, Hashes = [DhChapHash.Sha256], Groups = [group] }, Secrets.Both);
+        new NvmeTcpHostOptions { Host = "", SubsystemNqn = Nqn, HostNqn = Secrets.RawHostNqn, Hashes = [DhChapHash.Sha256],
+        Groups = [group] }, Secrets.Both);
 
     private static async Task<byte[]> ReplyAsync(QueueAuthentication target, HostAuthentication host)
     {

@@ -2,11 +2,11 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>Each message of in-band authentication, byte for byte.</summary>
+/// <summary>Byte layout of each in-band authentication message.</summary>
 public class AuthWireTests
 {
     [Fact]
-    public void An_offer_is_what_linux_sends()
+    public void Negotiate_message_equals_that_of_Linux()
     {
         byte[] message = new byte[AuthNegotiate.Size];
         AuthNegotiate.Write(message, 0x0102, [1, 2, 3], [0, 1, 2, 3, 4, 5]);
@@ -17,7 +17,7 @@ public class AuthWireTests
     }
 
     [Fact]
-    public void A_protocol_that_is_not_known_is_passed_over()
+    public void Unknown_authentication_protocol_is_ignored()
     {
         byte[] one = new byte[AuthNegotiate.Size];
         AuthNegotiate.Write(one, 1, [2], [1]);
@@ -37,7 +37,7 @@ public class AuthWireTests
     [InlineData(8, 2, (int)AuthFailure.NoUsableProtocol)]
     [InlineData(10, 31, (int)AuthFailure.IncorrectPayload)]
     [InlineData(11, 255, (int)AuthFailure.IncorrectPayload)]
-    public void A_wrong_offer_has_its_own_failure(int offset, byte value, int failure)
+    public void Each_invalid_negotiate_message_has_its_own_failure(int offset, byte value, int failure)
     {
         byte[] message = new byte[AuthNegotiate.Size];
         AuthNegotiate.Write(message, 1, [1], [1]);
@@ -46,14 +46,16 @@ public class AuthWireTests
     }
 
     [Fact]
-    public void A_challenge()
+    public void Challenge_message_has_its_specified_layout()
     {
         byte[] challenge = [.. Enumerable.Repeat((byte)0xC1, 32)], value = [0xD0, 0xD1, 0xD2, 0xD3];
-        var message = new ChapChallenge { Transaction = 0x0A0B, Hash = 1, Group = 2, Sequence = 0x11223344, Challenge = challenge, PublicValue = value };
+        var message = new ChapChallenge { Transaction = 0x0A0B, Hash = 1, Group = 2, Sequence = 0x11223344, Challenge = challenge,
+            PublicValue = value };
         byte[] bytes = new byte[message.Length];
         message.WriteTo(bytes);
         Assert.Equal(
-            "010100000B0A" + "2000" + "0102" + "0400" + "44332211" + string.Concat(Enumerable.Repeat("C1", 32)) + "D0D1D2D3", Convert.ToHexString(bytes));
+            "010100000B0A" + "2000" + "0102" + "0400" + "44332211" + string.Concat(Enumerable.Repeat("C1", 32))
+            + "D0D1D2D3", Convert.ToHexString(bytes));
         Assert.True(ChapChallenge.TryRead([.. bytes, 0, 0], out var back));
         Assert.True(back is { Transaction: 0x0A0B, Hash: 1, Group: 2, Sequence: 0x11223344 } && back.Challenge.SequenceEqual(challenge)
             && back.PublicValue.SequenceEqual(value));
@@ -64,9 +66,10 @@ public class AuthWireTests
     }
 
     [Fact]
-    public void A_reply()
+    public void Reply_message_has_its_specified_layout()
     {
-        byte[] response = [.. Enumerable.Repeat((byte)0xA1, 32)], challenge = [.. Enumerable.Repeat((byte)0xC2, 32)], value = [0xE0, 0xE1, 0xE2, 0xE3];
+        byte[] response = [.. Enumerable.Repeat((byte)0xA1, 32)], challenge = [.. Enumerable.Repeat((byte)0xC2, 32)],
+            value = [0xE0, 0xE1, 0xE2, 0xE3];
         var message = new ChapReply
         {
             Transaction = 0x0A0B, Challenges = true, Sequence = 0x55667788, Response = response, Challenge = challenge, PublicValue = value,
@@ -87,12 +90,13 @@ public class AuthWireTests
     }
 
     [Fact]
-    public void The_messages_of_success_and_of_failure()
+    public void Success_and_failure_messages_have_their_specified_layout()
     {
         byte[] bytes = new byte[64];
         var success = new ChapSuccess1 { Transaction = 7, HashLength = 32, Response = Enumerable.Repeat((byte)0xA2, 32).ToArray() };
         success.WriteTo(bytes);
-        Assert.Equal("010300000700" + "2000" + "01" + "00000000000000" + string.Concat(Enumerable.Repeat("A2", 32)), Convert.ToHexString(bytes, 0, 48));
+        Assert.Equal("010300000700" + "2000" + "01" + "00000000000000"
+            + string.Concat(Enumerable.Repeat("A2", 32)), Convert.ToHexString(bytes, 0, 48));
         Assert.True(ChapSuccess1.TryRead(bytes, out var back));
         Assert.Equal(32, back.Response.Length);
         Assert.False(ChapSuccess1.TryRead(bytes.AsSpan(0, 47), out _));

@@ -3,7 +3,7 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>Our host authenticates at our target, over loopback.</summary>
+/// <summary>Authentication between the host and the target, over loopback.</summary>
 public class AuthenticationTests
 {
     public static TheoryData<DhChapHash, DhChapGroup, bool> Combinations
@@ -15,7 +15,7 @@ public class AuthenticationTests
             {
                 foreach (var group in Enum.GetValues<DhChapGroup>())
                 {
-                    // the dearest group once each way
+                    // the slowest group once in each direction
                     if (group != DhChapGroup.Ffdhe8192 || hash == DhChapHash.Sha512)
                     {
                         all.Add(hash, group, false);
@@ -30,7 +30,7 @@ public class AuthenticationTests
 
     [Theory]
     [MemberData(nameof(Combinations))]
-    public async Task Each_hash_with_each_group_one_way_and_both(DhChapHash hash, DhChapGroup group, bool both)
+    public async Task Each_hash_authenticates_with_each_group_in_one_and_both_directions(DhChapHash hash, DhChapGroup group, bool both)
     {
         await using var bench = await Secrets.StartAsync(hash, group);
         string agreed = "";
@@ -42,7 +42,7 @@ public class AuthenticationTests
     }
 
     [Fact]
-    public async Task Several_queues_authenticate_each()
+    public async Task Several_queues_authenticate_separately()
     {
         await using var bench = await Secrets.StartAsync();
         await using var host = await NvmeTcpHost.ConnectAsync(bench.HostOptions() with { Keys = Secrets.Both, IoQueues = 4 });
@@ -51,16 +51,17 @@ public class AuthenticationTests
     }
 
     [Fact]
-    public async Task A_host_with_a_wrong_key_may_not_in()
+    public async Task Host_with_a_wrong_key_is_rejected()
     {
         await using var bench = await Secrets.StartAsync();
         var wrong = new DhChapKeys(DhChapKey.Generate(48, DhChapHash.Sha384, null), null);
-        Assert.Contains("it refused: AuthenticationFailed", await RefusalAsync(bench.HostOptions() with { Keys = wrong }), StringComparison.Ordinal);
+        Assert.Contains(
+            "it refused: AuthenticationFailed", await RefusalAsync(bench.HostOptions() with { Keys = wrong }), StringComparison.Ordinal);
         await Secrets.WorksAsync(bench);
     }
 
     [Fact]
-    public async Task A_host_without_a_key_may_not_in()
+    public async Task Host_without_a_key_is_rejected()
     {
         await using var bench = await Secrets.StartAsync();
         Assert.Contains("no key is configured", await RefusalAsync(bench.HostOptions()), StringComparison.Ordinal);
@@ -68,7 +69,7 @@ public class AuthenticationTests
     }
 
     [Fact]
-    public async Task A_host_that_the_target_has_no_key_of_is_not_even_connected()
+    public async Task Host_unknown_to_the_target_is_rejected_at_Connect()
     {
         await using var bench = await Secrets.StartAsync();
         string why = await RefusalAsync(bench.HostOptions() with { HostNqn = "nqn.2014-08.org.example:stranger", Keys = Secrets.OneWay });
@@ -77,7 +78,7 @@ public class AuthenticationTests
     }
 
     [Fact]
-    public async Task The_keys_of_other_hosts_are_for_every_host_without_its_own()
+    public async Task Default_keys_apply_to_hosts_without_their_own()
     {
         await using var bench = await Secrets.StartAsync();
         bench.Subsystem.Authentication = new DhChapPolicy { Others = Secrets.OneWay, Groups = [DhChapGroup.Null] };
@@ -88,15 +89,16 @@ public class AuthenticationTests
     [Theory]
     [InlineData(true, "did not prove")]
     [InlineData(false, "it refused: AuthenticationFailed")]
-    public async Task A_controller_without_the_right_key_is_not_trusted(bool hasKey, string why)
+    public async Task Controller_without_the_right_key_is_rejected(bool hasKey, string why)
     {
-        await using var bench = await Secrets.StartAsync(targetKeys: Secrets.OneWay with { Controller = hasKey ? DhChapKey.Generate(32, null, null) : null });
+        await using var bench = await Secrets.StartAsync(
+            targetKeys: Secrets.OneWay with { Controller = hasKey ? DhChapKey.Generate(32, null, null) : null });
         Assert.Contains(why, await RefusalAsync(bench.HostOptions() with { Keys = Secrets.Both }), StringComparison.Ordinal);
         await Secrets.WorksAsync(bench);
     }
 
     [Fact]
-    public async Task A_controller_that_must_prove_itself_is_asked_to_though_it_asks_for_nothing()
+    public async Task Host_requires_authentication_of_the_controller_even_if_the_controller_requires_none()
     {
         await using var bench = await Bench.StartAsync();
         await Assert.ThrowsAsync<BlockException>(() => NvmeTcpHost.ConnectAsync(bench.HostOptions() with { Keys = Secrets.Both }).AsTask());
@@ -106,7 +108,7 @@ public class AuthenticationTests
     [Theory]
     [InlineData(DhChapHash.Sha256, DhChapGroup.Null, "HashUnusable")]
     [InlineData(DhChapHash.Sha512, DhChapGroup.Ffdhe2048, "GroupUnusable")]
-    public async Task Nothing_in_common_is_refused(DhChapHash hash, DhChapGroup group, string why)
+    public async Task Negotiation_without_a_common_group_or_hash_is_rejected(DhChapHash hash, DhChapGroup group, string why)
     {
         await using var bench = await Secrets.StartAsync(DhChapHash.Sha512, DhChapGroup.Null);
         var options = bench.HostOptions() with { Keys = Secrets.OneWay, Hashes = [hash], Groups = [group] };
@@ -114,13 +116,14 @@ public class AuthenticationTests
     }
 
     [Fact]
-    public async Task Keys_that_are_taken_away_let_nobody_in_and_stop_nobody()
+    public async Task Removed_keys_reject_new_hosts_and_keep_connected_ones()
     {
         await using var bench = await Secrets.StartAsync();
         await using var host = await NvmeTcpHost.ConnectAsync(bench.HostOptions() with { Keys = Secrets.OneWay });
         bench.Subsystem.Authentication = new DhChapPolicy { Hosts = new Dictionary<string, DhChapKeys> { ["nqn.a"] = Secrets.Both } };
         Assert.Equal([1u], await host.ListAsync());
-        Assert.Contains("ConnectInvalidHost", await RefusalAsync(bench.HostOptions() with { Keys = Secrets.OneWay }), StringComparison.Ordinal);
+        Assert.Contains(
+            "ConnectInvalidHost", await RefusalAsync(bench.HostOptions() with { Keys = Secrets.OneWay }), StringComparison.Ordinal);
     }
 
     private static async Task<string> RefusalAsync(NvmeTcpHostOptions options)

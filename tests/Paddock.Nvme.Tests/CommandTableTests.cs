@@ -45,7 +45,7 @@ public class CommandTableTests
     }
 
     [Fact]
-    public void Refused_duplicate_does_not_free_the_identifier()
+    public void Rejected_duplicate_does_not_free_the_identifier()
     {
         Begin(9);
         for (int i = 0; i < 3; i++)

@@ -4,14 +4,14 @@ using Paddock.Nvme.Auth;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>Keys, groups and responses, beside values that were computed by other programs.</summary>
+/// <summary>Keys, groups and responses, compared with values computed by other programs.</summary>
 public class DhChapTests
 {
     private const string Key32 = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+KfiaR";
     private const string Key48 = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vcSEgBQ==";
     private const string Key64 = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+P4zODhA=";
 
-    // from Python's hmac and hashlib: hash, key, with a secret, and how R1 and R2 begin
+    // from Python's hmac and hashlib: hash, key, whether there is a secret, first bytes of R1 and R2
     public static TheoryData<int, string, bool, string, string> Responses => new()
     {
         { 1, "DHHC-1:00:" + Key32, false, "fc2f9a5f38e64947d2cf446229bcf200", "5f82d49ce862af1487efa0f2eb0874d1" },
@@ -28,7 +28,7 @@ public class DhChapTests
 
     [Theory]
     [MemberData(nameof(Responses))]
-    public void A_response_is_what_another_program_computes(int hash, string key, bool withSecret, string host, string controller)
+    public void Response_equals_that_of_an_independent_implementation(int hash, string key, bool withSecret, string host, string controller)
     {
         var response = new ChapResponse((DhChapHash)hash, 0xABCD, "nqn.2014-08.org.example:host", "nqn.2026-01.io.paddock:test");
         byte[] challenge = [.. Enumerable.Range(0x80, ((DhChapHash)hash).Length()).Select(i => (byte)i)];
@@ -44,7 +44,7 @@ public class DhChapTests
     [InlineData(DhChapGroup.Ffdhe4096, 4096, 5736041)]
     [InlineData(DhChapGroup.Ffdhe6144, 6144, 15705020)]
     [InlineData(DhChapGroup.Ffdhe8192, 8192, 10965728)]
-    public void A_groups_prime_is_that_of_the_formula(DhChapGroup group, int bits, int x)
+    public void Prime_of_each_group_matches_its_formula(DhChapGroup group, int bits, int x)
     {
         // RFC 7919, appendix A: p = 2^b - 2^(b-64) + (floor(2^(b-130) e) + X) 2^64 - 1, where e = 1 + 1/1! + 1/2! + ...
         var one = BigInteger.One << (bits + 64);
@@ -65,7 +65,7 @@ public class DhChapTests
     [Theory]
     [InlineData(DhChapGroup.Ffdhe2048)]
     [InlineData(DhChapGroup.Ffdhe4096)]
-    public async Task Two_sides_agree_on_a_secret_as_long_as_the_prime(DhChapGroup group)
+    public async Task Shared_secret_is_equal_and_as_long_as_the_prime(DhChapGroup group)
     {
         var (a, b) = (await DhKeyPair.CreateAsync(group), await DhKeyPair.CreateAsync(group));
         byte[]? first = await a.AgreeAsync(b.PublicValue);
@@ -75,11 +75,11 @@ public class DhChapTests
     }
 
     [Fact]
-    public async Task A_public_value_outside_the_group_is_refused()
+    public async Task Public_value_outside_the_group_is_rejected()
     {
         var pair = await DhKeyPair.CreateAsync(DhChapGroup.Ffdhe2048);
         var p = new BigInteger(DhChapGroup.Ffdhe2048.Parameters()!.P.ToByteArrayUnsigned(), isUnsigned: true, isBigEndian: true);
-        // the squares modulo a safe prime are the group; its complement is the others
+        // the group consists of the squares modulo a safe prime; every other value is outside it
         foreach (var value in new[] { BigInteger.Zero, BigInteger.One, p - 1, p, p + 1, (BigInteger.One << 2048) - 1, p - 4 })
         {
             Assert.Null(await pair.AgreeAsync(value.ToByteArray(isUnsigned: true, isBigEndian: true)));
@@ -103,7 +103,7 @@ public class DhChapTests
     [InlineData("DHHC-1:00:AAECAwQFBgc=:", "4 bytes")]
     [InlineData("DHHC-1:00::", "bytes")]
     [InlineData("DHHC-1:00:BAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh+KfiaR:", "checksum")]
-    public void What_is_no_key_says_why_and_is_not_repeated(string text, string why)
+    public void Invalid_key_is_rejected_with_a_reason_that_does_not_repeat_the_key(string text, string why)
     {
         string message = Assert.Throws<FormatException>(() => DhChapKey.Parse(text)).Message;
         Assert.Contains(why, message, StringComparison.Ordinal);
@@ -114,8 +114,9 @@ public class DhChapTests
     [InlineData("DHHC-1:00:vHWT1vTiMACwOPNK/4HtbO8ozVjz6DuzI7U/tmt4mE6xOLJwel1+Cx9H+fDZZI/qnm2wJA==:", 48, null)]
     [InlineData("DHHC-1:01:MvdwDdT8Rl2vtBhzwnX8WkxUZV/lr6ksNukXHRjZf1TK9qMa:", 32, DhChapHash.Sha256)]
     [InlineData("DHHC-1:02:VWsKhm38S/8RU/TPTtPLgiIvhuqqjCCxPsGcQ6MFOqsE8q797IPwRnSA/zIrzmK6mixxbg==:", 48, DhChapHash.Sha384)]
-    [InlineData("DHHC-1:03:vfLeHRBLxY6mNZBmXaIOf6JBpYj9M2K/IdbpG0shjqug7mVvZNu3CAX/6nNN15X98FEPuE8THmjL+sRRfyYi6LLPK/k=:", 64, DhChapHash.Sha512)]
-    public void Keys_of_nvme_cli_are_read_and_written_as_they_were(string text, int length, DhChapHash? hash)
+    [InlineData("DHHC-1:03:vfLeHRBLxY6mNZBmXaIOf6JBpYj9M2K/IdbpG0shjqug7mVvZNu3CAX/6nNN15X98FEPuE8THmjL+sRRfyYi6LLPK/k=:", 64,
+        DhChapHash.Sha512)]
+    public void Keys_of_nvme_cli_survive_a_round_trip(string text, int length, DhChapHash? hash)
     {
         var key = DhChapKey.Parse(text);
         Assert.Equal((length, hash, text), (key.Length, key.Hash, key.Export()));
@@ -123,9 +124,10 @@ public class DhChapTests
     }
 
     [Fact]
-    public void Keys_that_are_made_are_read_and_are_not_the_same()
+    public void Generated_keys_parse_and_differ()
     {
-        foreach (var (length, hash) in new (int, DhChapHash?)[] { (32, null), (48, null), (64, null), (32, DhChapHash.Sha256), (64, DhChapHash.Sha512) })
+        foreach (var (length, hash) in new (
+            int, DhChapHash?)[] { (32, null), (48, null), (64, null), (32, DhChapHash.Sha256), (64, DhChapHash.Sha512) })
         {
             string one = DhChapKey.Generate(length, hash, "nqn.a").Export(), two = DhChapKey.Generate(length, hash, null).Export();
             Assert.NotEqual(one, two);
@@ -134,7 +136,7 @@ public class DhChapTests
     }
 
     [Fact]
-    public void Sequence_numbers_count_on_and_are_never_zero()
+    public void Sequence_numbers_increase_and_are_never_zero()
     {
         uint[] some = [.. Enumerable.Range(0, 1000).Select(_ => ChapResponse.NextSequence())];
         Assert.Equal(some.Length, some.Distinct().Count());

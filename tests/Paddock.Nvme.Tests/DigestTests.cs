@@ -4,7 +4,7 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>Transfers whose parts come in any order of commands: what was damaged fails, and only that.</summary>
+/// <summary>Interleaved transfers: a damaged part fails its own command only.</summary>
 public class DigestTests
 {
     private const int Transfer = 8192;
@@ -13,7 +13,7 @@ public class DigestTests
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(20261128)]
-    public async Task Interleaved_transfers_fail_where_they_were_damaged_and_nowhere_else(int seed)
+    public async Task Only_damaged_commands_of_interleaved_transfers_fail(int seed)
     {
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
         var random = new Random(seed);
@@ -48,7 +48,8 @@ public class DigestTests
         {
             host.Send(RawHost.Capsule(new SubmissionEntry
             {
-                Opcode = Opcode.Write, Flags = 0x40, CommandId = i, NamespaceId = 2, DataKind = SubmissionEntry.InTransport, DataLength = Transfer,
+                Opcode = Opcode.Write, Flags = 0x40, CommandId = i, NamespaceId = 2, DataKind = SubmissionEntry.InTransport,
+                    DataLength = Transfer,
                 Dword10 = i * (Transfer / 512u), Dword12 = (Transfer / 512) - 1,
             }));
             byte[] ready = host.Receive(24);

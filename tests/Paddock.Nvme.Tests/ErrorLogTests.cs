@@ -6,11 +6,11 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>The log of errors tells which commands failed, the newest first.</summary>
+/// <summary>The error log lists failed commands, the newest first.</summary>
 public class ErrorLogTests
 {
     [Fact]
-    public async Task A_refused_write_stands_in_the_log_with_its_queue_status_and_blocks()
+    public async Task Rejected_write_is_logged_with_queue_status_and_blocks()
     {
         await using var bench = await Bench.StartAsync();
         Assert.Equal(0UL, Number(await bench.Host.ReadLogAsync(0x01, 0xFFFFFFFF, 64)));
@@ -32,7 +32,7 @@ public class ErrorLogTests
     [InlineData(1, 1)]
     [InlineData(64, 64)]
     [InlineData(1000, 64)]
-    public void The_newest_come_first_and_the_oldest_go(int failures, int kept)
+    public void Newest_entries_are_first_and_the_oldest_are_dropped(int failures, int kept)
     {
         var log = new ErrorLog();
         for (ushort i = 1; i <= failures; i++)

@@ -5,13 +5,13 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>Broken PDUs by seed. PADDOCK_NVME_FUZZ sets how many, PADDOCK_NVME_SEED where to begin.</summary>
+/// <summary>Random broken PDUs. PADDOCK_NVME_FUZZ sets their number, PADDOCK_NVME_SEED the first seed.</summary>
 public class FuzzTests
 {
     private const int Batch = 64;
 
     [Fact]
-    public async Task Broken_pdus_harm_no_one_but_their_sender()
+    public async Task Broken_PDUs_affect_only_their_sender()
     {
         long count = Number("PADDOCK_NVME_FUZZ", 50_000);
         int seed = (int)Number("PADDOCK_NVME_SEED", 1);
@@ -24,7 +24,7 @@ public class FuzzTests
         admin.Enable();
         long before = 0;
         ushort queue = 1;
-        // those that were taken and run count: what stands behind a fatal one on its connection does not
+        // counts commands that were run: not those sent after a fatal PDU on the same connection
         for (long taken = 0, from = bench.Server.Pdus; taken < count; taken = bench.Server.Pdus - from)
         {
             using var raw = new RawHost(bench.Server.Address.Port);
@@ -32,7 +32,7 @@ public class FuzzTests
             bool connects = random.Next(8) != 0;
             if (connects)
             {
-                // the queue's last connection may still be going
+                // the previous connection of the queue may still be closing
                 queue = (ushort)((queue % 60) + 1);
                 raw.Connect(bench.Subsystem.Nqn, queue, controller);
             }
@@ -77,11 +77,11 @@ public class FuzzTests
         }
         catch (SocketException)
         {
-            // it had enough of us
+            // the server closed the connection
         }
     }
 
-    // a command with fields at random, most of them plausible; one in 500 is broken in its bytes as well
+    // a command with random fields, most of them plausible; one in 500 has corrupt bytes as well
     private static byte[] Pdu(Random random)
     {
         byte[] opcodes = [0, 1, 2, 5, 8, 9, 0x0C, 0x79, 0x7A, 0x7D, 0x7F, (byte)random.Next(256)];
@@ -96,7 +96,8 @@ public class FuzzTests
                 NamespaceId = random.Next(8) == 0 ? (uint)random.Next() : 1,
                 DataAddress = random.Next(10) == 0 ? (ulong)random.NextInt64() : 0,
                 DataLength = random.Next(10) == 0 ? (uint)random.Next() : (uint)length,
-                DataKind = random.Next(3) switch { 0 => SubmissionEntry.InCapsule, 1 => SubmissionEntry.InTransport, _ => data.Length > 0 ? (byte)1 : (byte)0x5A },
+                DataKind = random.Next(3) switch { 0 => SubmissionEntry.InCapsule, 1 => SubmissionEntry.InTransport, _ => data.Length > 0
+                ? (byte)1 : (byte)0x5A },
                 Dword10 = random.Next(3) == 0 ? (uint)random.Next() : (uint)random.Next(20000),
                 Dword11 = random.Next(10) == 0 ? (uint)random.Next() : 0,
                 Dword12 = random.Next(5) == 0 ? (uint)random.Next() : (uint)random.Next(16),

@@ -4,7 +4,7 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>A client that breaks a rule loses its own connection, with the status that says why, and disturbs nobody else.</summary>
+/// <summary>A client that violates the protocol loses only its own connection, with the status of the violation.</summary>
 public class HostileTests
 {
     public static TheoryData<string, byte[], int> BadHeaders => new()
@@ -25,7 +25,7 @@ public class HostileTests
 
     [Theory]
     [MemberData(nameof(BadHeaders))]
-    public async Task A_wrong_header_ends_its_connection(string what, byte[] bytes, int error)
+    public async Task Invalid_header_ends_its_connection(string what, byte[] bytes, int error)
     {
         await using var bench = await Bench.StartAsync();
         using (var raw = new RawHost(bench.Server.Address.Port))
@@ -39,7 +39,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task A_command_before_initialize_ends_the_connection()
+    public async Task Command_before_initialize_ends_the_connection()
     {
         await using var bench = await Bench.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);
@@ -48,7 +48,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task A_wrong_header_digest_ends_the_connection_and_comes_back_in_the_answer()
+    public async Task Wrong_header_digest_ends_the_connection_and_is_returned_in_the_terminate_request()
     {
         await using var bench = await Bench.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);
@@ -61,13 +61,14 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task A_wrong_data_digest_fails_the_command_alone()
+    public async Task Wrong_data_digest_fails_only_its_command()
     {
         await using var bench = await Bench.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);
         raw.Initialize(digests: 2);
         byte[] data = new byte[1024];
-        var connect = new SubmissionEntry { Opcode = Opcode.Fabrics, Flags = 0x40, NamespaceId = FabricsType.Connect, DataLength = 1024, DataKind = 1 };
+        var connect = new SubmissionEntry { Opcode = Opcode.Fabrics, Flags = 0x40, NamespaceId = FabricsType.Connect, DataLength = 1024,
+            DataKind = 1 };
         byte[] pdu = [.. RawHost.Capsule(connect, data), 1, 2, 3, 4];
         new PduHeader(PduType.Command, PduFlags.DataDigest, 72, 72, (uint)pdu.Length).WriteTo(pdu);
         raw.Send(pdu);
@@ -82,7 +83,7 @@ public class HostileTests
     [InlineData(0, 4096, 2048, 4, FatalError.InvalidHeaderField)]
     [InlineData(0, 2048, 2048, 4, FatalError.InvalidHeaderField)]
     [InlineData(0, 4096, 4096, 0, FatalError.InvalidHeaderField)]
-    public async Task Data_must_be_what_was_asked_for(int offset, int length, int claimed, int flags, object? error)
+    public async Task Data_that_was_not_requested_ends_the_connection(int offset, int length, int claimed, int flags, object? error)
     {
         await using var bench = await Bench.StartAsync();
         using var admin = new RawHost(bench.Server.Address.Port);
@@ -94,12 +95,14 @@ public class HostileTests
         raw.Connect(bench.Subsystem.Nqn, 1, controller);
         raw.Send(RawHost.Capsule(new SubmissionEntry
         {
-            Opcode = Opcode.Write, Flags = 0x40, CommandId = 9, NamespaceId = 1, DataLength = 4096, DataKind = SubmissionEntry.InTransport, Dword12 = 7,
+            Opcode = Opcode.Write, Flags = 0x40, CommandId = 9, NamespaceId = 1, DataLength = 4096, DataKind = SubmissionEntry.InTransport,
+                Dword12 = 7,
         }));
         var ready = DataPdu.Read(raw.Receive(24));
         Assert.Equal((9, 0u, 4096u), (ready.CommandId, ready.Offset, ready.Length));
         byte[] pdu = new byte[24 + length];
-        new DataPdu(9, ready.TransferTag, (uint)offset, (uint)claimed).WriteTo(pdu, new PduHeader(PduType.HostData, (PduFlags)flags, 24, 24, (uint)pdu.Length));
+        new DataPdu(9, ready.TransferTag, (uint)offset, (uint)claimed)
+            .WriteTo(pdu, new PduHeader(PduType.HostData, (PduFlags)flags, 24, 24, (uint)pdu.Length));
         raw.Send(pdu);
         if (error is null)
         {
@@ -112,7 +115,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task A_client_that_asks_and_never_reads_holds_nobody_up()
+    public async Task Client_that_never_reads_does_not_block_others()
     {
         await using var bench = await Bench.StartAsync();
         using var admin = new RawHost(bench.Server.Address.Port);
@@ -129,20 +132,22 @@ public class HostileTests
             {
                 raw.Send(RawHost.Capsule(new SubmissionEntry
                 {
-                    Opcode = Opcode.Read, Flags = 0x40, CommandId = i, NamespaceId = 1, DataLength = 1 << 20, DataKind = SubmissionEntry.InTransport, Dword12 = 2047,
+                    Opcode = Opcode.Read, Flags = 0x40, CommandId = i, NamespaceId = 1, DataLength = 1 << 20,
+                        DataKind = SubmissionEntry.InTransport, Dword12 = 2047,
                 }));
             }
         }
         catch (SocketException)
         {
-            // it takes no more: that is its right
+            // the server may stop reading
         }
 
-        await Task.WhenAll(Enumerable.Range(0, 100).Select(i => bench.Zoned.Zones!.AppendAsync(0, new byte[4096]).AsTask())).WaitAsync(TimeSpan.FromSeconds(20));
+        await Task.WhenAll(Enumerable.Range(0, 100).Select(i => bench.Zoned.Zones!.AppendAsync(0, new byte[4096]).AsTask()))
+            .WaitAsync(TimeSpan.FromSeconds(20));
     }
 
     [Fact]
-    public async Task Memory_comes_back_when_a_client_goes_that_never_read()
+    public async Task Memory_is_freed_when_a_client_that_never_read_disconnects()
     {
         await using var bench = await Bench.StartAsync();
         long before = bench.Target.BytesInMemory;
@@ -159,7 +164,8 @@ public class HostileTests
             {
                 raw.Send(RawHost.Capsule(new SubmissionEntry
                 {
-                    Opcode = Opcode.Read, Flags = 0x40, CommandId = id, NamespaceId = 1, DataLength = 1 << 20, DataKind = SubmissionEntry.InTransport, Dword12 = 2047,
+                    Opcode = Opcode.Read, Flags = 0x40, CommandId = id, NamespaceId = 1, DataLength = 1 << 20,
+                        DataKind = SubmissionEntry.InTransport, Dword12 = 2047,
                 }));
             }
 
@@ -175,9 +181,10 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task A_client_that_introduces_itself_byte_by_byte_runs_out_of_time()
+    public async Task Handshake_sent_byte_by_byte_times_out()
     {
-        await using var bench = await Bench.StartAsync(options: new NvmeTargetOptions { HandshakeTimeout = TimeSpan.FromMilliseconds(400) });
+        await using var bench = await Bench.StartAsync(
+            options: new NvmeTargetOptions { HandshakeTimeout = TimeSpan.FromMilliseconds(400) });
         using var raw = new RawHost(bench.Server.Address.Port);
         var end = DateTimeOffset.UtcNow.AddSeconds(20);
         await Assert.ThrowsAsync<SocketException>(async () =>
@@ -191,7 +198,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task More_commands_than_entries_end_the_connection()
+    public async Task More_commands_than_queue_entries_end_the_connection()
     {
         await using var bench = await Bench.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);

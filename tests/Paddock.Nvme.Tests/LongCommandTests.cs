@@ -5,11 +5,11 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>Commands that take long hold nobody up, and end with their client.</summary>
+/// <summary>Long commands do not block other clients, and end when their client disconnects.</summary>
 public class LongCommandTests
 {
     [Fact]
-    public async Task Verify_ends_with_its_host_and_other_hosts_are_served_meanwhile()
+    public async Task Verify_ends_when_its_host_disconnects_and_does_not_block_other_hosts()
     {
         const int verifies = 20, pieces = 32;
         await using var bench = await Bench.StartAsync();
@@ -57,7 +57,7 @@ public class LongCommandTests
     }
 
     [Fact]
-    public async Task A_report_that_does_not_fit_says_how_many_zones_there_are_for_every_selector()
+    public async Task Truncated_report_counts_all_zones_for_every_selector()
     {
         await using var bench = await Bench.StartAsync(maxOpen: 0);
         const long zone = 1 << 20;
@@ -75,7 +75,8 @@ public class LongCommandTests
                 var completion = await bench.Host.RunAsync(
                     new SubmissionEntry
                     {
-                        Opcode = Opcode.ZoneManagementReceive, NamespaceId = 1, Dword12 = 31, Dword13 = (selector << 8) | (partial ? 1u << 16 : 0),
+                        Opcode = Opcode.ZoneManagementReceive, NamespaceId = 1, Dword12 = 31, Dword13 = (selector << 8)
+                            | (partial ? 1u << 16 : 0),
                     },
                     default, page, default);
                 Assert.Equal(NvmeStatus.Success, completion.Status);
@@ -105,7 +106,7 @@ public class LongCommandTests
     }
 
     [Fact]
-    public async Task Large_ranges_are_zeroed_and_deallocated_whole()
+    public async Task Large_ranges_are_zeroed_and_deallocated_completely()
     {
         await using var bench = await Bench.StartAsync();
         var storage = new MemoryStorage();

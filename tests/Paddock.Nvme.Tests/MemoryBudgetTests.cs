@@ -7,7 +7,7 @@ public class MemoryBudgetTests
     private readonly MemoryBudget _budget = new(limit: 100);
 
     [Fact]
-    public async Task Waiting_ends_when_no_more_than_the_limit_is_held()
+    public async Task Waiting_ends_when_usage_falls_to_the_limit()
     {
         _budget.Take(150);
         Assert.True(_budget.IsExceeded);
@@ -21,11 +21,11 @@ public class MemoryBudgetTests
     }
 
     [Fact]
-    public async Task Waiting_below_the_limit_ends_at_once()
+    public async Task Waiting_below_the_limit_completes_at_once()
         => await _budget.WaitAsync().AsTask().WaitAsync(TestContext.Current.CancellationToken);
 
     [Fact]
-    public async Task Closed_budget_lets_the_waiter_go_and_every_later_one()
+    public async Task Closing_the_budget_releases_current_and_later_waiters()
     {
         _budget.Take(101);
         var waiting = _budget.WaitAsync();
@@ -36,7 +36,7 @@ public class MemoryBudgetTests
     }
 
     [Fact]
-    public async Task No_return_on_another_thread_is_missed()
+    public async Task Return_on_another_thread_always_wakes_the_waiter()
     {
         for (int round = 0; round < 2000; round++)
         {

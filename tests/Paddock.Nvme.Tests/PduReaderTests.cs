@@ -6,7 +6,7 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>PDUs from bytes, without a socket.</summary>
+/// <summary>Parsing of PDUs, without a socket.</summary>
 public class PduReaderTests
 {
     private readonly SlabPool _pool = new();
@@ -18,7 +18,7 @@ public class PduReaderTests
     [Theory]
     [InlineData(1)]
     [InlineData(20261128)]
-    public void Stream_is_parsed_alike_however_it_is_split(int seed)
+    public void Parsing_does_not_depend_on_how_the_stream_is_split(int seed)
     {
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
         var random = new Random(seed);
@@ -60,7 +60,7 @@ public class PduReaderTests
     }
 
     [Fact]
-    public void Data_that_a_command_holds_is_not_overwritten_by_what_follows()
+    public void Data_held_by_a_command_is_not_overwritten_by_later_PDUs()
     {
         Feed(_reader, Initialize(0));
         for (ushort id = 0; id < 200; id++)
@@ -159,7 +159,7 @@ public class PduReaderTests
         return bytes.Length;
     }
 
-    // initialize, commands with data, and somewhere between them one transfer in several data PDUs
+    // initialize, commands with data, and among them one transfer in several data PDUs
     private static (byte[] Bytes, List<ushort> Commands, byte[] Data) Stream(Random random, bool digest)
     {
         var bytes = new List<byte>(Initialize(digest ? InitializePdu.DataDigestBit : (byte)0));

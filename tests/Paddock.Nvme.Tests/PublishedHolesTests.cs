@@ -6,24 +6,26 @@ using Paddock.Testing.Protocols.Nvme;
 namespace Paddock.Nvme.Tests;
 
 /// <summary>
-/// What brought other people's targets down, as published: the client at fault loses its connection or its command, and everybody else goes on.
+/// Published vulnerabilities of other targets: the offending client loses its connection or its command, and others are unaffected.
 /// </summary>
 public class PublishedHolesTests
 {
     private static readonly SubmissionEntry Write = new()
     {
-        Opcode = Opcode.Write, Flags = 0x40, CommandId = 9, NamespaceId = 1, DataLength = 4096, DataKind = SubmissionEntry.InTransport, Dword12 = 7,
+        Opcode = Opcode.Write, Flags = 0x40, CommandId = 9, NamespaceId = 1, DataLength = 4096, DataKind = SubmissionEntry.InTransport,
+            Dword12 = 7,
     };
 
-    // data PDUs that nobody asked for: CVE-2023-6356, CVE-2023-6535 and CVE-2023-6536 (Linux nvmet) are of this family
+    // unsolicited data PDUs: CVE-2023-6356, CVE-2023-6535 and CVE-2023-6536 (Linux nvmet) are of this family
     [Theory]
     [InlineData(Opcode.Flush, 0)]
     [InlineData(Opcode.Read, 4096)]
-    public async Task Data_for_a_command_that_takes_none_ends_the_connection(byte opcode, int length)
+    public async Task Data_for_a_command_without_data_ends_the_connection(byte opcode, int length)
     {
         await using var bench = await Bench.StartAsync();
         using var pair = new Pair(bench);
-        pair.Io.Send(RawHost.Capsule(Write with { Opcode = opcode, DataLength = (uint)length, DataKind = length > 0 ? SubmissionEntry.InTransport : (byte)0 }));
+        pair.Io.Send(RawHost.Capsule(
+            Write with { Opcode = opcode, DataLength = (uint)length, DataKind = length > 0 ? SubmissionEntry.InTransport : (byte)0 }));
         Skip(pair.Io, length > 0 ? 24 + length : 0);
         Assert.Equal(NvmeStatus.Success, pair.Io.Response().Status);
         pair.Io.Send(Data(9, 0, 0, new byte[4096]));
@@ -37,7 +39,7 @@ public class PublishedHolesTests
     [InlineData(32)]
     [InlineData(1024)]
     [InlineData(0xFFFF)]
-    public async Task A_transfer_tag_that_was_never_given_ends_the_connection(ushort tag)
+    public async Task Unknown_transfer_tag_ends_the_connection(ushort tag)
     {
         await using var bench = await Bench.StartAsync();
         using var pair = new Pair(bench);
@@ -48,16 +50,16 @@ public class PublishedHolesTests
         await Serves(bench);
     }
 
-    // hosts that ask to write and send no data
+    // hosts that submit writes and send no data
     [Fact]
-    public async Task A_stop_waits_for_no_data()
+    public async Task Stop_does_not_wait_for_outstanding_data()
     {
         await using var bench = await Bench.StartAsync();
         using var pair = new Pair(bench);
         pair.Io.Send(RawHost.Capsule(Write));
         Assert.Equal(PduType.ReadyToTransfer, PduHeader.Read(pair.Io.Receive(24)).Type);
 
-        // one that has its data and waits for its turn in the zone, behind the first
+        // a second write that has its data and waits behind the first in the zone
         pair.Io.Send(RawHost.Capsule(Write with { CommandId = 10, Dword10 = 8 }));
         var ready = DataPdu.Read(pair.Io.Receive(24));
         pair.Io.Send(Data(10, ready.TransferTag, 0, new byte[4096]));
@@ -68,7 +70,7 @@ public class PublishedHolesTests
 
     // the same data twice: a transfer ends once
     [Fact]
-    public async Task Data_that_comes_twice_ends_the_connection_and_the_write_counts_once()
+    public async Task Duplicate_data_ends_the_connection_and_the_write_counts_once()
     {
         await using var bench = await Bench.StartAsync();
         using var pair = new Pair(bench);
@@ -83,13 +85,13 @@ public class PublishedHolesTests
         Assert.Equal(4096, zone[0].WritePointer);
     }
 
-    // CVE-2023-5178 (Linux nvmet): an initialize request that is refused, and again
+    // CVE-2023-5178 (Linux nvmet): a rejected initialize request, sent twice
     [Theory]
     [InlineData(128, 129)]
     [InlineData(128, 0xFFFFFFFF)]
     [InlineData(127, 128)]
     [InlineData(0, 0)]
-    public async Task An_initialize_of_another_length_ends_the_connection_and_nothing_is_freed_twice(byte header, uint length)
+    public async Task Initialize_of_wrong_length_ends_the_connection_and_frees_nothing_twice(byte header, uint length)
     {
         await using var bench = await Bench.StartAsync();
         for (int i = 0; i < 20; i++)
@@ -106,7 +108,7 @@ public class PublishedHolesTests
 
     // a queue that connects twice, or whose controller is another host's (Linux nvmet, SPDK: queues taken over)
     [Fact]
-    public async Task A_queue_connects_once_and_to_its_own_hosts_controller()
+    public async Task Queue_connects_once_and_only_to_a_controller_of_its_host()
     {
         await using var bench = await Bench.StartAsync();
         using var pair = new Pair(bench);
@@ -119,11 +121,11 @@ public class PublishedHolesTests
         Assert.Equal(NvmeStatus.CommandSequence, Connect(pair.Io, bench, 1, pair.Controller, RawHostNqn));
     }
 
-    // names without an end (SPDK, nvmet: reads past the field)
+    // unterminated names (SPDK, nvmet: reads past the field)
     [Theory]
     [InlineData(ConnectData.SubsystemField)]
     [InlineData(ConnectData.HostField)]
-    public async Task A_name_without_an_end_is_refused(int field)
+    public async Task Unterminated_name_is_rejected(int field)
     {
         await using var bench = await Bench.StartAsync();
         using var raw = new RawHost(bench.Server.Address.Port);
@@ -135,11 +137,12 @@ public class PublishedHolesTests
         Assert.Contains(raw.Response().Status, new[] { NvmeStatus.ConnectInvalidParameters, NvmeStatus.ConnectInvalidHost });
     }
 
-    // connect floods: clients that come and say nothing, or half a word, take no one's place for longer than the handshake's limit
+    // connect floods: clients that send nothing, or half a PDU, occupy a slot no longer than the handshake timeout
     [Fact]
-    public async Task A_flood_of_silent_clients_passes()
+    public async Task Flood_of_silent_clients_does_not_block_a_host()
     {
-        await using var bench = await Bench.StartAsync(options: new NvmeTargetOptions { Connections = 16, HandshakeTimeout = TimeSpan.FromMilliseconds(500) });
+        await using var bench = await Bench.StartAsync(
+            options: new NvmeTargetOptions { Connections = 16, HandshakeTimeout = TimeSpan.FromMilliseconds(500) });
         var flood = new List<Socket>();
         try
         {
@@ -151,7 +154,7 @@ public class PublishedHolesTests
                 socket.Send(new byte[i % 128]);
             }
 
-            // the host that was there first does not feel it
+            // the connected host is unaffected
             await bench.Zoned.WriteAsync(0, new byte[4096]);
             Assert.True(bench.Server.Connections.Count <= 16);
             for (int tries = 0; tries < 400 && bench.Server.Connections.Count > 2; tries++)
@@ -170,7 +173,7 @@ public class PublishedHolesTests
 
     // a controller reset while transfers are outstanding (Linux nvmet: use after free)
     [Fact]
-    public async Task A_reset_amid_transfers_gives_every_buffer_back()
+    public async Task Reset_during_transfers_frees_every_buffer()
     {
         await using var bench = await Bench.StartAsync();
         long before = bench.Target.BytesInMemory;
@@ -185,7 +188,8 @@ public class PublishedHolesTests
             pair.Io.Receive(24);
             pair.Admin.Send(RawHost.Capsule(new SubmissionEntry
             {
-                Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 2, NamespaceId = FabricsType.PropertySet, Dword11 = Properties.Configuration, Dword12 = 0x460060,
+                Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 2, NamespaceId = FabricsType.PropertySet,
+                    Dword11 = Properties.Configuration, Dword12 = 0x460060,
             }));
             Assert.Equal(NvmeStatus.Success, pair.Admin.Response().Status);
         }
@@ -199,7 +203,32 @@ public class PublishedHolesTests
         await Serves(bench);
     }
 
-    // a host that asks for memory by granting itself transfers: what is granted at once is bounded
+    [Fact]
+    public async Task Reset_frees_the_slots_and_identifiers_of_event_requests()
+    {
+        await using var bench = await Bench.StartAsync();
+        using var pair = new Pair(bench);
+        var request = new SubmissionEntry { Opcode = AdminOpcode.AsyncEventRequest, Flags = 0x40, CommandId = 10 };
+        for (int i = 0; i < 3; i++)
+        {
+            pair.Admin.Send(RawHost.Capsule(request));
+            pair.Admin.Send(RawHost.Capsule(new SubmissionEntry
+            {
+                Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 11, NamespaceId = FabricsType.PropertySet,
+                Dword11 = Properties.Configuration, Dword12 = 0x460060,
+            }));
+            var answer = pair.Admin.Response();
+            Assert.Equal((11, NvmeStatus.Success), (answer.CommandId, answer.Status));
+            pair.Admin.Enable();
+        }
+
+        // a stop waits for no request for events
+        long since = Environment.TickCount64;
+        await bench.Server.StopAsync(TimeSpan.FromSeconds(20));
+        Assert.InRange(Environment.TickCount64 - since, 0, 10_000);
+    }
+
+    // a host that exhausts memory by large writes: the transfers granted at a time are bounded
     [Fact]
     public async Task Transfers_are_granted_within_the_connections_limit()
     {
@@ -218,15 +247,16 @@ public class PublishedHolesTests
         Assert.InRange(bench.Target.BytesInMemory - before, 0, 8 << 20);
     }
 
-    // answers that nobody reads: small ones are gathered, and count as held all the same
+    // unread replies: small ones are batched and still count as held memory
     [Fact]
-    public async Task A_client_that_reads_none_of_its_small_answers_is_not_served_for_ever()
+    public async Task Unread_small_replies_count_against_the_connection_limit()
     {
         await using var bench = await Bench.StartAsync(options: new NvmeTargetOptions { ConnectionBytes = 1 << 20 });
         using var pair = new Pair(bench);
         pair.Io.Socket.ReceiveBufferSize = 4096;
         pair.Io.Socket.SendTimeout = 500;
-        byte[] batch = [.. Enumerable.Range(0, 31).SelectMany(i => RawHost.Capsule(Write with { Opcode = Opcode.Read, CommandId = (ushort)i }))];
+        byte[] batch = [.. Enumerable.Range(0, 31)
+            .SelectMany(i => RawHost.Capsule(Write with { Opcode = Opcode.Read, CommandId = (ushort)i }))];
         int sent = 0;
         try
         {
@@ -237,7 +267,7 @@ public class PublishedHolesTests
         }
         catch (SocketException)
         {
-            // it takes no more of us
+            // the server stopped reading
         }
 
         long taken;
@@ -248,22 +278,22 @@ public class PublishedHolesTests
         }
         while (bench.Server.Pdus != taken);
 
-        // 20,000 answers of 4 KiB would be 80 MB; what was read fits the limit and the sockets' own buffers. A slow machine still runs a command
-        // when its identifier comes again, and refuses the second: those answers are small
+        // 20,000 replies of 4 KiB would be 80 MB; the bytes read fit the limit and the socket buffers. A slow machine may still run a
+        // command when its identifier is reused, and rejects the second: those replies are small
         Assert.InRange(bench.Namespace.Statistics[ServedOperation.Read], 1, 12_000);
         await Serves(bench);
     }
 
-    // no memory for a transfer: the command fails, and no ghost of it holds its zone's later writes
+    // no memory for a transfer: the command fails and does not block later writes of its zone
     [Fact]
-    public async Task A_transfer_that_finds_no_memory_leaves_its_zone_to_others()
+    public async Task Transfer_without_memory_fails_and_does_not_block_its_zone()
     {
         await using var bench = await Bench.StartAsync(options: new NvmeTargetOptions { TotalBytes = 4 << 20 });
         using var pair = new Pair(bench);
         using var hungry = new Pair(bench);
         for (ushort id = 0; id < 4; id++)
         {
-            // granted, and never sent: they hold what memory there is
+            // granted but never sent: they hold all the memory
             hungry.Io.Send(RawHost.Capsule(Write with { CommandId = id, DataLength = 1 << 20, Dword10 = 4096, Dword12 = 2047 }));
         }
 
@@ -281,7 +311,7 @@ public class PublishedHolesTests
         Assert.Equal(3 * 4096, zone[0].WritePointer);
     }
 
-    // a write by a transfer, tried again while there is no memory yet
+    // a write by a transfer, retried while there is no memory
     private static async Task<NvmeStatus> WriteAsync(RawHost raw, uint block)
     {
         for (int tries = 0; ; tries++)
@@ -308,7 +338,8 @@ public class PublishedHolesTests
 
     private static SubmissionEntry ConnectEntry(ushort queue) => new()
     {
-        Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 1, NamespaceId = FabricsType.Connect, DataLength = 1024, DataKind = SubmissionEntry.InCapsule,
+        Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 1, NamespaceId = FabricsType.Connect, DataLength = 1024,
+            DataKind = SubmissionEntry.InCapsule,
         Dword10 = (uint)queue << 16, Dword11 = 31,
     };
 
@@ -323,7 +354,8 @@ public class PublishedHolesTests
     private static byte[] Data(ushort command, ushort tag, uint offset, byte[] data)
     {
         byte[] pdu = new byte[24 + data.Length];
-        new DataPdu(command, tag, offset, (uint)data.Length).WriteTo(pdu, new PduHeader(PduType.HostData, PduFlags.Last, 24, 24, (uint)pdu.Length));
+        new DataPdu(command, tag, offset, (uint)data.Length)
+            .WriteTo(pdu, new PduHeader(PduType.HostData, PduFlags.Last, 24, 24, (uint)pdu.Length));
         data.CopyTo(pdu, 24);
         return pdu;
     }
@@ -337,7 +369,7 @@ public class PublishedHolesTests
         Assert.Equal([1u], await fresh.ListAsync());
     }
 
-    /// <summary>A controller with one I/O queue, driven by hand.</summary>
+    /// <summary>A controller with one I/O queue, driven by raw PDUs.</summary>
     private sealed class Pair : IDisposable
     {
         public Pair(Bench bench)

@@ -13,7 +13,11 @@ internal sealed class QueueDouble : ICommandQueue
 
     public void Complete(Command command) => Completed.Add(command);
 
-    /// <summary>A command of this queue that asks for a transfer of so many bytes.</summary>
+    public void Drop(Command command)
+    {
+    }
+
+    /// <summary>A command of this queue with a transfer of the given length.</summary>
     public Command Command(int slot, uint length = 4096)
     {
         var command = new Command(this, slot);

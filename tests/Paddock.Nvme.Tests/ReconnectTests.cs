@@ -7,11 +7,11 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>What a host does when its connection is lost.</summary>
+/// <summary>Behaviour of a host whose connection is lost.</summary>
 public class ReconnectTests
 {
     [Fact]
-    public async Task Reads_go_on_over_lost_connections()
+    public async Task Reads_continue_across_lost_connections()
     {
         await using var bench = await Bench.StartAsync();
         await using var relay = new Relay(bench.Server.Address.Port);
@@ -37,7 +37,7 @@ public class ReconnectTests
     [Theory]
     [InlineData(4096)]
     [InlineData(65536)]
-    public async Task Writes_to_zones_in_flight_land_once_and_in_order_over_lost_connections(int size)
+    public async Task Zone_writes_in_flight_land_once_and_in_order_across_lost_connections(int size)
     {
         await using var bench = await Bench.StartAsync();
         await using var relay = new Relay(bench.Server.Address.Port);
@@ -67,7 +67,7 @@ public class ReconnectTests
     }
 
     [Fact]
-    public async Task An_append_is_never_sent_twice()
+    public async Task Append_is_never_sent_twice()
     {
         await using var bench = await Bench.StartAsync();
         await using var relay = new Relay(bench.Server.Address.Port);
@@ -103,7 +103,7 @@ public class ReconnectTests
     }
 
     [Fact]
-    public async Task A_flush_after_a_server_lost_its_cache_fails_until_the_namespace_is_reopened()
+    public async Task Flush_after_a_server_lost_its_cache_fails_until_the_namespace_is_reopened()
     {
         await using var bench = await Bench.StartAsync();
         await using var relay = new Relay(bench.Server.Address.Port);
@@ -114,7 +114,7 @@ public class ReconnectTests
         await disk.FlushAsync();
         await disk.WriteAsync(4096, new byte[4096]);
 
-        // the same image by another process's server, as far as the host can see
+        // to the host, this is the same image served by another process
         var target = new NvmeTarget(new NvmeTargetOptions());
         var subsystem = new NvmeSubsystem(bench.Subsystem.Nqn, "TEST");
         subsystem.Add(new NvmeNamespace(1, bench.Namespace.Device, 512, "disk"));
@@ -144,7 +144,7 @@ public class ReconnectTests
         await using var disk = await host.OpenAsync(1, ownsHost: false);
         await disk.WriteAsync(0, new byte[4096]);
 
-        // a server that lacks the namespace until an attempt has failed for that
+        // a server that lacks the namespace until one attempt has failed
         var target = new NvmeTarget(new NvmeTargetOptions());
         var subsystem = new NvmeSubsystem(bench.Subsystem.Nqn, "TEST");
         target.Add(subsystem);
@@ -165,7 +165,7 @@ public class ReconnectTests
     }
 
     [Fact]
-    public async Task A_flush_that_the_controller_failed_fails_every_later_one()
+    public async Task Every_flush_after_a_failed_one_fails()
     {
         await using var bench = await Bench.StartAsync();
         await bench.Zoned.WriteAsync(0, new byte[4096]);
@@ -179,13 +179,14 @@ public class ReconnectTests
 
     private static Func<ValueTask>[] Later(IBlockDevice disk) =>
     [
-        () => disk.FlushAsync(), () => disk.FlushAsync(), () => disk.WriteAsync(8192, new byte[4096]), () => disk.WriteZeroesAsync(8192, 4096),
+        () => disk.FlushAsync(), () => disk.FlushAsync(), () => disk.WriteAsync(8192, new byte[4096]), ()
+            => disk.WriteZeroesAsync(8192, 4096),
         () => disk.DiscardAsync(0, 4096), async () => await disk.Zones!.AppendAsync(1 << 20, new byte[4096]),
         () => disk.Zones!.ManageAsync(ZoneAction.Reset, 0, 1 << 20),
     ];
 
     [Fact]
-    public async Task A_server_that_stays_away_fails_all_that_wait_together()
+    public async Task All_waiting_requests_fail_together_when_the_server_does_not_return()
     {
         await using var bench = await Bench.StartAsync();
         await using var relay = new Relay(bench.Server.Address.Port);
@@ -209,7 +210,7 @@ public class ReconnectTests
 
     private static async Task CutUntilAsync(Relay relay, Task load)
     {
-        // so many that they meet commands in flight, and no more: each costs a connection
+        // enough faults to hit commands in flight, and no more: each costs a connection
         for (int cuts = 0; cuts < 8 && await Task.WhenAny(load, Task.Delay(60)) != load; cuts++)
         {
             relay.Cut();

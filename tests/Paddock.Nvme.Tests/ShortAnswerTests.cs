@@ -7,7 +7,9 @@ using Paddock.Serving;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>A controller that sends less than it was asked for does not make the host take old bytes of its memory for the disk's.</summary>
+/// <summary>
+/// A short reply of a controller never exposes stale bytes of host memory as disk data.
+/// </summary>
 public class ShortAnswerTests
 {
     private const int Room = 4096;
@@ -19,7 +21,7 @@ public class ShortAnswerTests
     [InlineData(0, false)]
     [InlineData(512, false)]
     [InlineData(Room, true)]
-    public async Task A_read_that_brings_less_than_was_asked_for_fails(int length, bool succeeds)
+    public async Task Short_read_fails(int length, bool succeeds)
     {
         var (completion, room) = await AskAsync(isIo: true, (0, length));
         Assert.Equal(succeeds ? NvmeStatus.Success : NvmeStatus.DataTransferError, completion.Status);
@@ -27,7 +29,7 @@ public class ShortAnswerTests
     }
 
     [Fact]
-    public async Task A_page_that_is_shorter_ends_with_zeroes()
+    public async Task Short_log_page_is_padded_with_zeroes()
     {
         var (completion, room) = await AskAsync(isIo: false, (0, 512), (512, 512));
         Assert.Equal(NvmeStatus.Success, completion.Status);
@@ -35,7 +37,7 @@ public class ShortAnswerTests
     }
 
     [Fact]
-    public async Task Data_that_leaves_a_gap_or_comes_twice_ends_the_connection()
+    public async Task Data_with_a_gap_or_sent_twice_ends_the_connection()
     {
         await Assert.ThrowsAsync<ConnectionLostException>(() => AskAsync(isIo: true, (512, Room - 512)));
         await Assert.ThrowsAsync<ConnectionLostException>(() => AskAsync(isIo: true, (0, Room / 2), (0, Room / 2)));
@@ -47,7 +49,8 @@ public class ShortAnswerTests
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         listener.Listen();
         var serving = Task.Run(() => AnswerAsync(listener, data), Token);
-        var options = new NvmeTcpHostOptions { Host = "127.0.0.1", Port = (ushort)((IPEndPoint)listener.LocalEndPoint!).Port, SubsystemNqn = "nqn.a:x" };
+        var options = new NvmeTcpHostOptions { Host = "127.0.0.1", Port = (ushort)((IPEndPoint)listener.LocalEndPoint!).Port,
+            SubsystemNqn = "nqn.a:x" };
         await using var queue = await HostQueue.OpenAsync(options, new SlabPool(), 4, Token);
         queue.IsIo = isIo;
         byte[] room = [.. Enumerable.Repeat(Old, Room)];
@@ -85,7 +88,7 @@ public class ShortAnswerTests
         }
         catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionReset)
         {
-            // the host has closed the connection, which is what is waited for
+            // the host closed the connection, as expected
         }
     }
 

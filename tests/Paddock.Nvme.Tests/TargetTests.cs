@@ -8,7 +8,7 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>The target and the user-space host against one another, over loopback, on a zoned image in memory.</summary>
+/// <summary>The target and the user-space host, connected over loopback, on a zoned image in memory.</summary>
 public class TargetTests
 {
     private const int Zone = 1 << 20;
@@ -18,7 +18,7 @@ public class TargetTests
     [InlineData(true, false)]
     [InlineData(false, true)]
     [InlineData(true, true)]
-    public async Task What_is_written_in_any_size_reads_back_with_and_without_digests(bool header, bool data)
+    public async Task Writes_of_any_size_read_back_with_and_without_digests(bool header, bool data)
     {
         await using var bench = await Bench.StartAsync(header, data);
         var disk = bench.Zoned;
@@ -42,10 +42,10 @@ public class TargetTests
     }
 
     [Fact]
-    public async Task Writes_to_one_zone_sent_without_waiting_arrive_in_order()
+    public async Task Pipelined_writes_to_one_zone_are_applied_in_order()
     {
         await using var bench = await Bench.StartAsync();
-        // small ones go with the command, large ones wait for a ready to transfer: the order must hold all the same
+        // small data is in the capsule, large data waits for an R2T: the order must hold for both
         var writes = new List<Task>();
         long position = Zone;
         for (int i = 0; position + 196608 <= 2 * Zone; i++)
@@ -62,7 +62,7 @@ public class TargetTests
     }
 
     [Fact]
-    public async Task Appends_in_parallel_all_land_and_never_overlap()
+    public async Task Parallel_appends_all_succeed_and_never_overlap()
     {
         await using var bench = await Bench.StartAsync();
         var landed = await Task.WhenAll(Enumerable.Range(0, 256).Select(i => bench.Zoned.Zones!.AppendAsync(0, new byte[4096]).AsTask()));
@@ -70,9 +70,9 @@ public class TargetTests
     }
 
     [Fact]
-    public async Task An_identifier_is_free_as_soon_as_its_answer_is_there()
+    public async Task Command_identifier_is_free_once_its_reply_has_arrived()
     {
-        // connections that append to one zone wait for one another, so that answers come from other threads than the one that receives
+        // connections that append to one zone wait for each other, so replies are sent by threads other than the receiving one
         await using var bench = await Bench.StartAsync();
         var hosts = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => NvmeTcpHost.ConnectAsync(bench.HostOptions()).AsTask()));
         try
@@ -97,7 +97,7 @@ public class TargetTests
     }
 
     [Fact]
-    public async Task Each_refusal_of_a_zone_has_its_own_status()
+    public async Task Each_zone_error_has_its_own_status()
     {
         await using var bench = await Bench.StartAsync(maxOpen: 1, maxActive: 2);
         var disk = bench.Zoned;
@@ -117,7 +117,7 @@ public class TargetTests
     }
 
     [Fact]
-    public async Task A_fault_on_demand_meets_the_nth_command_and_no_other()
+    public async Task Fault_rule_applies_to_the_nth_command_only()
     {
         await using var bench = await Bench.StartAsync();
         bench.Faults.Add(new DeviceFault { Operations = DeviceOperations.Write, Nth = 3, Answer = NvmeStatus.CapacityExceeded });
@@ -130,7 +130,7 @@ public class TargetTests
     }
 
     [Fact]
-    public async Task Commands_that_fail_count_as_errors_and_not_as_bytes()
+    public async Task Failed_commands_count_as_errors_and_not_as_bytes()
     {
         await using var bench = await Bench.StartAsync();
         var counted = bench.Namespace.Statistics;
@@ -139,7 +139,7 @@ public class TargetTests
         bench.Faults.Add(new DeviceFault { Operations = DeviceOperations.Write });
         await Assert.ThrowsAsync<BlockException>(() => bench.Zoned.WriteAsync(4096, new byte[4096]).AsTask());
 
-        // written, but not durable as it was asked to be: it failed
+        // the data was written but FUA failed: the command failed
         bench.Faults.Add(new DeviceFault { Operations = DeviceOperations.Flush, Count = 2 });
         await Assert.ThrowsAsync<BlockException>(() => bench.Zoned.WriteAsync(4096, new byte[4096], WriteFlags.Fua).AsTask());
         await Assert.ThrowsAsync<BlockException>(async () => await bench.Zoned.Zones!.AppendAsync(Zone, new byte[4096], WriteFlags.Fua));
@@ -148,7 +148,7 @@ public class TargetTests
     }
 
     [Fact]
-    public async Task A_host_that_is_not_on_the_list_may_not_in()
+    public async Task Host_that_is_not_allowed_is_rejected()
     {
         await using var bench = await Bench.StartAsync();
         bench.Subsystem.AllowedHosts = new HashSet<string> { "nqn.2014-08.org.example:friend" };
@@ -159,7 +159,7 @@ public class TargetTests
     }
 
     [Fact]
-    public async Task A_changed_zone_is_in_the_log_until_the_log_is_read()
+    public async Task Changed_zone_is_in_the_log_until_the_log_is_read()
     {
         await using var bench = await Bench.StartAsync();
         bench.Subsystem.ZoneChanged(bench.Namespace, 3);
@@ -170,7 +170,7 @@ public class TargetTests
     }
 
     [Fact]
-    public async Task An_extension_is_set_on_an_empty_zone_alone_shows_in_reports_and_goes_with_a_reset()
+    public async Task Extension_is_set_only_on_an_empty_zone_appears_in_reports_and_is_cleared_by_a_reset()
     {
         await using var bench = await Bench.StartAsync(maxActive: 1);
         byte[] extension = new byte[64];
@@ -195,7 +195,7 @@ public class TargetTests
     }
 
     [Fact]
-    public async Task Only_a_read_only_zone_is_taken_offline_and_all_that_are_when_all_are_asked_for()
+    public async Task Offline_action_applies_only_to_read_only_zones_and_select_all_to_all_of_them()
     {
         await using var bench = await Bench.StartAsync();
         var attributes = bench.Namespace.Zones!.Attributes!;
@@ -209,18 +209,21 @@ public class TargetTests
         Assert.Equal(NvmeStatus.Success, await SendAsync(bench, 0x105, 0, []));
         var zones = new ZoneDescriptor[4];
         await bench.Zoned.Zones!.ReportAsync(0, zones);
-        Assert.Equal([ZoneCondition.Offline, ZoneCondition.Empty, ZoneCondition.Offline, ZoneCondition.Offline], zones.Select(z => z.Condition));
+        Assert.Equal(
+            [ZoneCondition.Offline, ZoneCondition.Empty, ZoneCondition.Offline, ZoneCondition.Offline], zones.Select(z => z.Condition));
         await Refused(ZoneError.Offline, () => bench.Zoned.ReadAsync(0, new byte[512]));
         await Refused(ZoneError.Offline, () => bench.Zoned.WriteAsync(0, new byte[512]));
         await bench.Zoned.WriteAsync(Zone, new byte[512]);
         Assert.Equal(NvmeStatus.Success, await SendAsync(bench, 0x104, 0, []));
         await bench.Zoned.Zones!.ReportAsync(0, zones);
-        Assert.Equal([ZoneCondition.Offline, ZoneCondition.Empty, ZoneCondition.Offline, ZoneCondition.Offline], zones.Select(z => z.Condition));
+        Assert.Equal(
+            [ZoneCondition.Offline, ZoneCondition.Empty, ZoneCondition.Offline, ZoneCondition.Offline], zones.Select(z => z.Condition));
     }
 
     private static async Task<NvmeStatus> SendAsync(Bench bench, uint dword13, long start, byte[] data)
     {
-        var entry = new SubmissionEntry { Opcode = Opcode.ZoneManagementSend, NamespaceId = 1, Dword10 = (uint)(start / 512), Dword13 = dword13 };
+        var entry = new SubmissionEntry { Opcode = Opcode.ZoneManagementSend, NamespaceId = 1, Dword10 = (uint)(start / 512),
+            Dword13 = dword13 };
         return (await bench.Host.RunAsync(entry, data, default, TestContext.Current.CancellationToken)).Status;
     }
 

@@ -36,7 +36,7 @@ public class TransferCreditsTests
     }
 
     [Fact]
-    public void Small_transfer_does_not_overtake_a_large_one_that_waits()
+    public void Small_transfer_does_not_overtake_a_waiting_large_one()
     {
         var (first, large, small) = (_queue.Command(0), _queue.Command(1, 8192), _queue.Command(2, 512));
         _credits.Request(first);
@@ -48,7 +48,7 @@ public class TransferCreditsTests
     }
 
     [Fact]
-    public void Tag_is_known_while_its_transfer_is_granted_only()
+    public void Tag_is_valid_only_while_its_transfer_is_granted()
     {
         var command = _queue.Command(5);
         _credits.Request(command);
@@ -62,7 +62,7 @@ public class TransferCreditsTests
     }
 
     [Fact]
-    public void Transfer_that_is_returned_twice_counts_once()
+    public void Transfer_returned_twice_counts_once()
     {
         var command = _queue.Command(0);
         _credits.Request(command);

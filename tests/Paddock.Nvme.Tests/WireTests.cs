@@ -7,11 +7,11 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Tests;
 
-/// <summary>Each structure, byte for byte as the specification lays it out, without a socket.</summary>
+/// <summary>Byte layout of each structure as specified, without a socket.</summary>
 public class WireTests
 {
     [Fact]
-    public void An_initialize_request_and_its_response()
+    public void Initialize_request_and_response_have_their_specified_layout()
     {
         byte[] pdu = new byte[128];
         new InitializePdu(0, 0, 3, 0).WriteTo(pdu, PduType.InitializeRequest);
@@ -22,7 +22,7 @@ public class WireTests
     }
 
     [Fact]
-    public void A_ready_to_transfer()
+    public void Ready_to_transfer_has_its_specified_layout()
     {
         byte[] pdu = new byte[24];
         new DataPdu(0x1234, 7, 0x1000, 0x20000).WriteTo(pdu, new PduHeader(PduType.ReadyToTransfer, 0, 24, 0, 24));
@@ -31,7 +31,7 @@ public class WireTests
     }
 
     [Fact]
-    public void A_terminate_request_carries_the_header_that_was_at_fault()
+    public void Terminate_request_carries_the_invalid_header()
     {
         byte[] pdu = new byte[PduHeader.MaxTerminate];
         int length = new TerminatePdu(FatalError.HeaderDigest, 0x11223344).WriteTo(pdu, PduType.ControllerTerminate, [0xAA, 0xBB]);
@@ -41,11 +41,12 @@ public class WireTests
     }
 
     [Fact]
-    public void A_submission_entry()
+    public void Submission_entry_has_its_specified_layout()
     {
         var entry = new SubmissionEntry
         {
-            Opcode = Opcode.Write, Flags = 0x40, CommandId = 0x0102, NamespaceId = 3, DataAddress = 0, DataLength = 4096, DataKind = SubmissionEntry.InCapsule,
+            Opcode = Opcode.Write, Flags = 0x40, CommandId = 0x0102, NamespaceId = 3, DataAddress = 0, DataLength = 4096,
+                DataKind = SubmissionEntry.InCapsule,
             Dword10 = 8, Dword11 = 1, Dword12 = 7 | (1u << 30), Dword13 = 0, Dword14 = 0, Dword15 = 0xDEADBEEF,
         };
         byte[] bytes = new byte[64];
@@ -63,17 +64,18 @@ public class WireTests
     [InlineData(NvmeStatus.ZoneInvalidWrite, false, 0x8378)]
     [InlineData(NvmeStatus.TransientTransportError, true, 0x0044)]
     [InlineData(NvmeStatus.CompareFailure, false, 0x850A)]
-    public void A_completion_says_whether_to_try_again(NvmeStatus status, bool retry, int field)
+    public void Completion_reports_whether_a_retry_may_succeed(object status, bool retry, int field)
     {
+        var expected = (NvmeStatus)status;
         byte[] bytes = new byte[16];
-        new CompletionEntry(0x1122334455667788, 9, 0xABCD, status, retry).WriteTo(bytes);
+        new CompletionEntry(0x1122334455667788, 9, 0xABCD, expected, retry).WriteTo(bytes);
         Assert.Equal("887766554433221109000000CDAB", Convert.ToHexString(bytes.AsSpan(0, 14)));
         Assert.Equal(field, BinaryPrimitives.ReadUInt16LittleEndian(bytes.AsSpan(14)));
-        Assert.Equal(status, CompletionEntry.Read(bytes).Status);
+        Assert.Equal(expected, CompletionEntry.Read(bytes).Status);
     }
 
     [Fact]
-    public void Connect_data_has_its_names_at_256_and_512()
+    public void Connect_data_has_its_names_at_offsets_256_and_512()
     {
         byte[] bytes = new byte[1024];
         new ConnectData(5, 0xFFFF, "nqn.a", "nqn.host").WriteTo(bytes);
@@ -87,19 +89,20 @@ public class WireTests
     }
 
     [Fact]
-    public void The_digest_is_crc_32c()
+    public void Digest_is_CRC_32C()
     {
         Assert.Equal(0xE3069283u, Crc32C.Of("123456789"u8));
         Assert.Equal(0x8A9136AAu, Crc32C.Of(new byte[32]));
     }
 
     [Fact]
-    public void Identify_controller_has_its_fields_where_linux_looks()
+    public void Identify_controller_has_its_fields_where_Linux_reads_them()
     {
         byte[] page = new byte[4096];
         new IdentifyController
         {
-            SerialNumber = "SN", Model = "M", Firmware = "F", ControllerId = 0x0203, SubsystemNqn = "nqn.x", MaxTransfer = 1 << 20, InCapsule = 131072,
+            SerialNumber = "SN", Model = "M", Firmware = "F", ControllerId = 0x0203, SubsystemNqn = "nqn.x", MaxTransfer = 1 << 20,
+                InCapsule = 131072,
             QueueEntries = 1024, Namespaces = 2,
         }.WriteTo(page);
         Assert.Equal("SN", Encoding.ASCII.GetString(page, 4, 20).TrimEnd());
@@ -115,7 +118,7 @@ public class WireTests
     }
 
     [Fact]
-    public void The_discovery_log_names_each_subsystem_and_itself()
+    public void Discovery_log_lists_each_subsystem_and_itself()
     {
         byte[] page = DiscoveryLog.Build(7, new IPEndPoint(IPAddress.Loopback, 4420), ["nqn.a", "nqn.b"]);
         Assert.Equal(4 * 1024, page.Length);
@@ -127,17 +130,18 @@ public class WireTests
     }
 
     [Fact]
-    public void A_zone_descriptor_counts_in_blocks()
+    public void Zone_descriptor_counts_in_blocks()
     {
         byte[] bytes = new byte[64];
-        ZoneReport.Write(bytes, new ZoneDescriptor(1 << 20, 1 << 20, 768 << 10, (1 << 20) + 4096, ZoneCondition.Closed, ZoneType.SequentialWriteRequired), 12, true);
+        ZoneReport.Write(bytes, new ZoneDescriptor(
+            1 << 20, 1 << 20, 768 << 10, (1 << 20) + 4096, ZoneCondition.Closed, ZoneType.SequentialWriteRequired), 12, true);
         Assert.Equal("024080", Convert.ToHexString(bytes.AsSpan(0, 3)));
         Assert.Equal((192UL, 256UL, 257UL), (BinaryPrimitives.ReadUInt64LittleEndian(bytes.AsSpan(8)),
             BinaryPrimitives.ReadUInt64LittleEndian(bytes.AsSpan(16)), BinaryPrimitives.ReadUInt64LittleEndian(bytes.AsSpan(24))));
     }
 
     [Fact]
-    public void The_capabilities_offer_a_choice_of_command_sets()
+    public void Capabilities_offer_a_choice_of_command_sets()
     {
         ulong capabilities = Properties.CapabilitiesOf(1024);
         Assert.Equal(1023UL, capabilities & 0xFFFF);

@@ -11,7 +11,7 @@ public class ZoneOrderTests
     private readonly ZoneOrder _order = new();
 
     [Fact]
-    public void Write_starts_when_its_data_has_come_and_no_earlier_write_of_its_zone_waits()
+    public void Write_starts_once_its_data_has_arrived_and_no_earlier_write_of_its_zone_waits()
     {
         Command a = Add(0, First), b = Add(1, First);
         Assert.True(_order.MarkReady(b));
@@ -35,7 +35,7 @@ public class ZoneOrderTests
     }
 
     [Fact]
-    public void Removed_write_lets_those_behind_it_start()
+    public void Removing_a_write_starts_those_queued_behind_it()
     {
         Command damaged = Add(0, First), b = Add(1, First, isReady: true);
         Assert.Empty(Started());
@@ -55,7 +55,7 @@ public class ZoneOrderTests
     [Theory]
     [InlineData(1)]
     [InlineData(20261128)]
-    public void Writes_of_each_zone_start_in_order_of_arrival_whenever_their_data_comes(int seed)
+    public void Writes_of_each_zone_start_in_order_of_arrival_whatever_the_order_of_their_data(int seed)
     {
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
         var random = new Random(seed);

@@ -11,7 +11,7 @@ public sealed class DirectIoTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public async Task Random_unaligned_requests_at_once_read_as_from_memory_and_keep_the_exact_length()
+    public async Task Random_concurrent_unaligned_requests_match_memory_and_keep_the_exact_length()
     {
         const int part = 7001, parts = 60;
         int seed = Environment.TickCount;
@@ -21,7 +21,7 @@ public sealed class DirectIoTests : IDisposable
         await using var mirror = new MemoryStorage();
         for (int round = 0; round < 5; round++)
         {
-            // neighbours share blocks and never bytes, so any order gives the same
+            // adjacent requests share blocks but no bytes, so the order does not matter
             var jobs = new List<Task>();
             foreach (int at in Enumerable.Range(0, parts).Where(_ => random.Next(3) > 0))
             {
@@ -50,7 +50,7 @@ public sealed class DirectIoTests : IDisposable
     }
 
     [Fact]
-    public async Task Long_transfers_go_in_pieces()
+    public async Task Long_transfers_are_split()
     {
         await using var file = Open();
         var data = new byte[(3 << 20) + 77];

@@ -7,7 +7,7 @@ public sealed class FileNamesTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public async Task Files_with_names_that_are_not_UTF_8_are_made_found_read_and_removed()
+    public async Task Files_with_names_that_are_not_UTF_8_can_be_created_found_read_and_removed()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "names are bytes on Linux");
         string name = Path.Combine(_folder, "n\udcffw");
@@ -25,8 +25,9 @@ public sealed class FileNamesTests : IDisposable
             Assert.Equal(name, file.Facts.RealPath);
         }
 
-        // the bytes themselves, as another program lists them
-        var start = new System.Diagnostics.ProcessStartInfo("ls", ["-b", _folder]) { RedirectStandardOutput = true, Environment = { ["LC_ALL"] = "C" } };
+        // the raw bytes, as another program lists them
+        var start = new System.Diagnostics.ProcessStartInfo(
+            "ls", ["-b", _folder]) { RedirectStandardOutput = true, Environment = { ["LC_ALL"] = "C" } };
         using var list = System.Diagnostics.Process.Start(start)!;
         Assert.Equal("n\\377w\n", await list.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken));
         FileNames.WriteAllText(name, "new");

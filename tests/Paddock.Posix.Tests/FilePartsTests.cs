@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Posix.Tests;
 
-/// <summary>The parts of a file storage, each by itself: identity, opening, length, holes, space, direct I/O.</summary>
+/// <summary>Unit tests of the parts of a file storage: identity, opening, length, holes, space, direct I/O.</summary>
 public sealed class FilePartsTests : IDisposable
 {
     private const int Block = DirectFile.BlockSize;
@@ -28,7 +28,7 @@ public sealed class FilePartsTests : IDisposable
     }
 
     [Fact]
-    public void Name_is_taken_by_a_link_that_leads_nowhere()
+    public void Dangling_link_occupies_its_name()
     {
         File.CreateSymbolicLink(Path, Path + "-none");
         Assert.True(FileIdentity.IsTaken(Path));
@@ -36,7 +36,7 @@ public sealed class FilePartsTests : IDisposable
     }
 
     [Fact]
-    public void Facts_name_the_real_path_behind_a_link()
+    public void File_identity_of_a_link_has_the_real_path()
     {
         File.WriteAllText(Path, "");
         File.CreateSymbolicLink(Path + "-link", Path);
@@ -142,7 +142,7 @@ public sealed class FilePartsTests : IDisposable
     [InlineData(Preallocation.Off, false)]
     [InlineData(Preallocation.Falloc, true)]
     [InlineData(Preallocation.Full, true)]
-    public void New_length_takes_space_as_the_preallocation_says(Preallocation preallocation, bool takes)
+    public void New_length_allocates_space_according_to_preallocation(Preallocation preallocation, bool takes)
     {
         using var file = Open();
         var space = new FileSpace(file, direct: null, 1);
@@ -179,7 +179,7 @@ public sealed class FilePartsTests : IDisposable
     }
 
     [Fact]
-    public async Task Direct_write_waits_for_work_that_must_run_alone()
+    public async Task Direct_write_waits_for_exclusive_work()
     {
         using var file = Open(direct: true);
         var direct = new DirectFile(file);

@@ -10,7 +10,7 @@ public sealed class FileStorageTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public async Task Reading_past_the_end_gives_zeroes_and_writing_past_it_grows()
+    public async Task Reading_past_the_end_returns_zeroes_and_writing_past_it_grows_the_file()
     {
         await using var file = Open("a", ImageLock.None);
         await file.WriteAsync(5, new byte[] { 1, 2, 3 }, TestContext.Current.CancellationToken);
@@ -36,7 +36,7 @@ public sealed class FileStorageTests : IDisposable
     }
 
     [Fact]
-    public void A_missing_file_and_a_directory_are_refused_in_the_words_of_the_system()
+    public void Missing_file_and_directory_are_rejected_with_the_error_text_of_the_system()
     {
         string missing = Path.Combine(_folder, "none");
         var failure = Assert.Throws<BlockException>(() => FileStorage.Open(new() { Path = missing }));
@@ -48,7 +48,7 @@ public sealed class FileStorageTests : IDisposable
     }
 
     [Fact]
-    public async Task Of_two_writers_the_second_is_refused_as_QEMU_does()
+    public async Task Second_writer_is_rejected_as_in_QEMU()
     {
         await using var first = Open("a", ImageLock.Write);
         Assert.Equal("Failed to get \"write\" lock", Refusal(ImageLock.Write).Message);
@@ -67,7 +67,7 @@ public sealed class FileStorageTests : IDisposable
     }
 
     [Fact]
-    public async Task Our_writer_keeps_qemu_io_out()
+    public async Task Open_writer_makes_qemu_io_fail()
     {
         Assert.SkipUnless(File.Exists("/usr/bin/qemu-io"), "needs qemu-io");
         await using var first = Open("a", ImageLock.Write);
@@ -77,7 +77,7 @@ public sealed class FileStorageTests : IDisposable
     }
 
     [Fact]
-    public async Task A_writing_qemu_io_keeps_us_out()
+    public async Task Writing_qemu_io_makes_open_fail()
     {
         Assert.SkipUnless(File.Exists("/usr/bin/qemu-io"), "needs qemu-io");
         Assert.SkipUnless(File.Exists("/usr/bin/qemu-img"), "needs qemu-img");
@@ -89,7 +89,7 @@ public sealed class FileStorageTests : IDisposable
         using var qemu = StartQemu("qcow2");
         try
         {
-            // its answer shows that the image is open
+            // its reply shows that the image is open
             await qemu.StandardInput.WriteLineAsync("write 0 512");
             await qemu.StandardInput.FlushAsync(TestContext.Current.CancellationToken);
             await qemu.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken);
@@ -135,7 +135,8 @@ public sealed class FileStorageTests : IDisposable
     }
 
     private FileStorage Open(string name, ImageLock mode)
-        => FileStorage.Open(new() { Path = Path.Combine(_folder, name), Create = true, Lock = mode, ReadOnly = mode == ImageLock.ForceShare });
+        => FileStorage.Open(
+            new() { Path = Path.Combine(_folder, name), Create = true, Lock = mode, ReadOnly = mode == ImageLock.ForceShare });
 
     private ImageLockedException Refusal(ImageLock mode)
         => Assert.Throws<ImageLockedException>(

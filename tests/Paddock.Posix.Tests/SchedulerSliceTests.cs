@@ -3,7 +3,7 @@ namespace Paddock.Posix.Tests;
 public class SchedulerSliceTests
 {
     [Fact]
-    public void All_threads_and_those_they_start_get_the_slice_that_was_asked_for()
+    public void Requested_slice_applies_to_all_threads_and_their_children()
     {
         var slice = TimeSpan.FromMilliseconds(0.2);
         var before = SchedulerSlice.OfThisThread();
@@ -22,7 +22,7 @@ public class SchedulerSliceTests
         next.Start();
         next.Join();
 
-        // a kernel before 6.12 tells of no slice, and gives none
+        // kernels before 6.12 neither report nor set a slice
         var expected = before == TimeSpan.Zero ? TimeSpan.Zero : slice;
         Assert.Equal((expected, expected, expected), (SchedulerSlice.OfThisThread(), running, started));
     }

@@ -10,7 +10,7 @@ public sealed class ServerSocketsTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public void A_socket_that_nobody_listens_on_is_replaced_and_one_in_use_is_not()
+    public void Stale_socket_is_replaced_and_a_socket_in_use_is_not()
     {
         string path = At("s");
         ServerSockets.Unix(path).Listener.Dispose();
@@ -27,7 +27,7 @@ public sealed class ServerSocketsTests : IDisposable
     }
 
     [Fact]
-    public void A_socket_whose_queue_is_full_is_in_use()
+    public void Socket_with_a_full_backlog_is_in_use()
     {
         string path = At("s");
         using var busy = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
@@ -63,7 +63,7 @@ public sealed class ServerSocketsTests : IDisposable
     [Theory]
     [InlineData("data")]
     [InlineData("")]
-    public void An_ordinary_file_at_a_sockets_path_is_left_alone(string content)
+    public void Ordinary_file_at_the_path_of_a_socket_is_kept(string content)
     {
         string path = At("disk");
         File.WriteAllText(path, content);
@@ -72,7 +72,7 @@ public sealed class ServerSocketsTests : IDisposable
     }
 
     [Fact]
-    public async Task A_fifo_and_a_link_to_a_stale_socket_are_left_alone()
+    public async Task Fifo_and_link_to_a_stale_socket_are_kept()
     {
         using (var made = System.Diagnostics.Process.Start("mkfifo", At("fifo")))
         {
@@ -91,7 +91,7 @@ public sealed class ServerSocketsTests : IDisposable
     }
 
     [Fact]
-    public void A_file_that_took_the_sockets_name_outlives_the_listener()
+    public void File_that_replaced_the_socket_outlives_the_listener()
     {
         string path = At("s");
         var (listener, file) = ServerSockets.Unix(path);
@@ -101,7 +101,7 @@ public sealed class ServerSocketsTests : IDisposable
         file.Remove();
         Assert.Equal("data", File.ReadAllText(path));
 
-        // another server's socket of the same name is not ours either
+        // a socket that another server bound to the name must be kept too
         File.Delete(path);
         var (first, mine) = ServerSockets.Unix(path);
         File.Delete(path);
@@ -126,7 +126,7 @@ public sealed class ServerSocketsTests : IDisposable
     [InlineData("127.0.0.1", "0.0.0.0")]
     [InlineData("::1", "::1")]
     [InlineData("::", "::1")]
-    public void Second_listener_on_a_port_is_refused(string first, string second)
+    public void Second_listener_on_a_port_fails(string first, string second)
     {
         using var one = ServerSockets.Tcp(new IPEndPoint(IPAddress.Parse(first), 0));
         var taken = new IPEndPoint(IPAddress.Parse(second), ((IPEndPoint)one.LocalEndPoint!).Port);
@@ -134,7 +134,7 @@ public sealed class ServerSocketsTests : IDisposable
     }
 
     [Fact]
-    public async Task Port_of_a_server_that_ended_with_clients_is_free_at_once()
+    public async Task Port_is_free_at_once_after_a_server_with_clients_ends()
     {
         var first = ServerSockets.Tcp(new IPEndPoint(IPAddress.Loopback, 0));
         var address = (IPEndPoint)first.LocalEndPoint!;

@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Posix.Tests;
 
-/// <summary>Zeroes and discards on storage that makes them in blocks larger than a sector.</summary>
+/// <summary>Zeroes and discards on storage whose space unit is larger than a sector.</summary>
 public sealed class SpaceUnitTests : IDisposable
 {
     private const int Size = 1 << 20, Unit = 4096;
@@ -14,7 +14,7 @@ public sealed class SpaceUnitTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Zeroes_that_are_no_whole_blocks_are_written_and_nothing_beside_them(bool direct)
+    public async Task Zeroing_partial_blocks_writes_only_the_range(bool direct)
     {
         var token = TestContext.Current.CancellationToken;
         await using var storage = await FilledAsync(direct);
@@ -29,7 +29,7 @@ public sealed class SpaceUnitTests : IDisposable
     }
 
     [Fact]
-    public async Task Discards_leave_parts_of_blocks_as_they_are()
+    public async Task Discard_keeps_partial_blocks()
     {
         var token = TestContext.Current.CancellationToken;
         await using var storage = await FilledAsync(direct: false);
@@ -42,7 +42,7 @@ public sealed class SpaceUnitTests : IDisposable
     }
 
     [Fact]
-    public async Task Zeroes_without_writing_fail_for_parts_of_blocks_and_change_nothing()
+    public async Task Zeroing_partial_blocks_without_writing_fails_and_changes_nothing()
     {
         var token = TestContext.Current.CancellationToken;
         await using var storage = await FilledAsync(direct: false);

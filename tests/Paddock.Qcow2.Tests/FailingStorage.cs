@@ -38,9 +38,11 @@ internal sealed class FailingStorage(IStorage storage, FailureMode mode, int fai
     public override ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
         => ValueTask.FromResult(false);
 
-    public override ValueTask FlushAsync(CancellationToken cancellationToken = default) => DoAsync(() => Inner.FlushAsync(cancellationToken));
+    public override ValueTask FlushAsync(CancellationToken cancellationToken = default)
+        => DoAsync(() => Inner.FlushAsync(cancellationToken));
 
-    public override ValueTask SetLengthAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+    public override ValueTask SetLengthAsync(
+        long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
         => DoAsync(() => Inner.SetLengthAsync(length, preallocation, cancellationToken));
 
     public override async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)

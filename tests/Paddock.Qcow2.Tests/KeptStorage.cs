@@ -41,5 +41,6 @@ internal sealed class KeptStorage(IStorage storage) : DelegatingStorage(storage,
     }
 
     private ValueTask? MayFail()
-        => FailIn < 0 || FailIn-- > 0 ? null : new ValueTask(Task.FromException(new BlockException(BlockError.NoSpace, "injected: the disk is full")));
+        => FailIn < 0 || FailIn-- > 0 ? null
+            : new ValueTask(Task.FromException(new BlockException(BlockError.NoSpace, "injected: the disk is full")));
 }

@@ -7,7 +7,8 @@ internal static class TestSeed
 {
     public static int Next()
     {
-        int seed = int.TryParse(Environment.GetEnvironmentVariable("PADDOCK_SEED"), NumberStyles.None, CultureInfo.InvariantCulture, out int given)
+        int seed = int.TryParse(
+            Environment.GetEnvironmentVariable("PADDOCK_SEED"), NumberStyles.None, CultureInfo.InvariantCulture, out int given)
             ? given
             : Environment.TickCount;
         TestContext.Current.TestOutputHelper?.WriteLine($"PADDOCK_SEED={seed}");

@@ -45,7 +45,8 @@ public sealed class MetricsRequestTests
 
     [Fact]
     public void Endless_head_is_refused()
-        => Assert.Equal("431 Request Header Fields Too Large", StatusOf("GET /metrics HTTP/1.1\r\nX: " + new string('x', MetricsRequest.MaxHead), "127.0.0.1"));
+        => Assert.Equal("431 Request Header Fields Too Large",
+            StatusOf("GET /metrics HTTP/1.1\r\nX: " + new string('x', MetricsRequest.MaxHead), "127.0.0.1"));
 
     private static string StatusOf(string request, string? local)
         => MetricsRequest.StatusOf(Encoding.Latin1.GetBytes(request), local is null ? null : IPAddress.Parse(local), Names);

@@ -29,7 +29,8 @@ public class ServeLogTests
     private static string Logged(bool json, params (string, string)[] facts)
     {
         var text = new StringWriter();
-        new ServeLog(text, new FakeTimeProvider(new DateTimeOffset(2000, 1, 1, 0, 0, 0, TimeSpan.Zero)), json).Write("connection ended", facts);
+        new ServeLog(text, new FakeTimeProvider(new DateTimeOffset(2000, 1, 1, 0, 0, 0, TimeSpan.Zero)), json)
+            .Write("connection ended", facts);
         return text.ToString();
     }
 }

@@ -100,12 +100,14 @@ internal sealed class TestServer : IAsyncDisposable
 
     public async Task<IBlockDevice> NbdAsync()
         => (await new ImageOpener("t", TextWriter.Null)
-            .OpenAsync($"nbd+unix:///disk?socket={Path.Combine(Folder, "n")}", new OpenSettings { Format = "raw", ReadOnly = false })).Device;
+            .OpenAsync($"nbd+unix:///disk?socket={Path.Combine(Folder, "n")}",
+            new OpenSettings { Format = "raw", ReadOnly = false })).Device;
 
     public Task<IBlockDevice> OpenAsync(bool nbd) => nbd ? NbdAsync() : NvmeAsync();
 
     /// <summary>A virtual machine with so many rings that run.</summary>
-    public Guest Connect(int rings = 1, bool packed = false, long memory = 8 << 20) => Guest.Connect(_settings.VhostUser!, rings, packed, memory);
+    public Guest Connect(int rings = 1, bool packed = false, long memory = 8 << 20)
+        => Guest.Connect(_settings.VhostUser!, rings, packed, memory);
 
     /// <summary>The page of metrics.</summary>
     public async Task<Exposition> MetricsAsync()
@@ -158,7 +160,8 @@ internal sealed class TestServer : IAsyncDisposable
         var log = new StringWriter();
         try
         {
-            var server = await PaddockServer.StartAsync(settings, new ServeLog(TextWriter.Synchronized(log), TimeProvider.System, json: true), manager);
+            var server = await PaddockServer.StartAsync(
+                settings, new ServeLog(TextWriter.Synchronized(log), TimeProvider.System, json: true), manager);
             return new TestServer(server, settings, folder, ownsFolder, log);
         }
         catch when (ownsFolder)

@@ -26,7 +26,7 @@ public sealed class LongWorkTests
     }
 
     [Fact]
-    public async Task No_more_pieces_run_than_there_are_turns_and_no_more_requests_than_a_client_may_have()
+    public async Task Pieces_and_requests_per_client_stay_within_their_limits()
     {
         var work = new LongWork(2);
         LongWorkClient[] clients = [work.Open(), work.Open(), work.Open(limit: 2)];
@@ -85,7 +85,7 @@ public sealed class LongWorkTests
     }
 
     [Fact]
-    public async Task A_client_that_is_gone_ends_at_the_end_of_its_piece_and_others_go_on()
+    public async Task Disconnected_client_ends_after_its_piece_and_others_continue()
     {
         var work = new LongWork(1);
         LongWorkClient gone = work.Open(), other = work.Open();
@@ -115,7 +115,7 @@ public sealed class LongWorkTests
     }
 
     [Fact]
-    public async Task A_server_that_stops_cancels_what_has_not_begun_and_lets_the_rest_finish()
+    public async Task Stop_cancels_waiting_requests_and_lets_running_ones_finish()
     {
         using var client = new LongWork(1).Open();
         var go = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -12,12 +12,14 @@ public sealed class ReceptionTests : IAsyncDisposable
     [Theory]
     [InlineData(WhenFull.Wait)]
     [InlineData(WhenFull.Refuse)]
-    public async Task The_stranger_that_is_there_longest_makes_room(WhenFull whenFull)
+    public async Task Longest_connected_unauthenticated_client_is_evicted(object policy)
     {
+        var whenFull = (WhenFull)policy;
         Open(3, whenFull);
         var clients = new[]
         {
-            await ComeAsync(ClientTrust.Stranger, 5000), await ComeAsync(ClientTrust.Stranger, 6000), await ComeAsync(ClientTrust.Served, 99_000_000),
+            await ComeAsync(ClientTrust.Stranger, 5000), await ComeAsync(ClientTrust.Stranger, 6000),
+                await ComeAsync(ClientTrust.Served, 99_000_000),
         };
         var last = await ComeAsync(ClientTrust.Stranger, 0);
 
@@ -27,12 +29,14 @@ public sealed class ReceptionTests : IAsyncDisposable
     [Theory]
     [InlineData(WhenFull.Wait)]
     [InlineData(WhenFull.Refuse)]
-    public async Task Of_those_who_introduced_themselves_one_that_asked_for_nothing_goes_first_then_the_longest_idle(WhenFull whenFull)
+    public async Task Client_without_requests_is_evicted_before_the_longest_idle(object policy)
     {
+        var whenFull = (WhenFull)policy;
         Open(4, whenFull, idle: TimeSpan.FromSeconds(60));
         var clients = new[]
         {
-            await ComeAsync(ClientTrust.Served, 90_000), await ComeAsync(ClientTrust.Introduced, 11_000), await ComeAsync(ClientTrust.Served, 70_000),
+            await ComeAsync(ClientTrust.Served, 90_000), await ComeAsync(ClientTrust.Introduced, 11_000),
+                await ComeAsync(ClientTrust.Served, 70_000),
             await ComeAsync(ClientTrust.Kept, 99_000_000),
         };
         await ComeAsync(ClientTrust.Kept, 0);
@@ -42,7 +46,7 @@ public sealed class ReceptionTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Nobody_is_evicted_who_may_stay_and_who_comes_is_refused()
+    public async Task New_client_is_rejected_if_none_can_be_evicted()
     {
         Open(4, WhenFull.Refuse);
         foreach (var trust in Enum.GetValues<ClientTrust>())
@@ -57,7 +61,7 @@ public sealed class ReceptionTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Who_waits_is_served_when_a_client_becomes_idle()
+    public async Task Waiting_client_is_served_when_another_becomes_idle()
     {
         Open(1, WhenFull.Wait, idle: TimeSpan.FromSeconds(60));
         var first = await ComeAsync(ClientTrust.Served, 0);
@@ -68,7 +72,7 @@ public sealed class ReceptionTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task One_who_waits_costs_one_client_its_slot_though_that_one_leaves_late()
+    public async Task Waiting_client_evicts_only_one_even_if_that_one_leaves_late()
     {
         // the second room shows that the first had the time to evict another
         await using Room patient = new(TimeSpan.FromHours(1)), hasty = new(TimeSpan.FromMilliseconds(100));
@@ -110,7 +114,8 @@ public sealed class ReceptionTests : IAsyncDisposable
     private void Open(int limit, WhenFull whenFull, TimeSpan idle = default)
     {
         Reception<Line, Client>? reception = null;
-        _reception = reception = new(limit, whenFull, line => new Client(line, c => reception!.Leave(c)), c => _served.Writer.TryWrite(c)) { IdleEviction = idle };
+        _reception = reception = new(
+            limit, whenFull, line => new Client(line, c => reception!.Leave(c)), c => _served.Writer.TryWrite(c)) { IdleEviction = idle };
         _reception.Listen(new MemoryStream(), _coming.Reader.ReadAsync);
     }
 
@@ -132,7 +137,8 @@ public sealed class ReceptionTests : IAsyncDisposable
             var served = Channel.CreateUnbounded<Client>();
             Reception<Line, Client>? reception = null;
             _reception = reception = new(
-                places, WhenFull.Refuse, line => new Client(line, c => reception!.Leave(c)) { LeavesLate = true }, c => served.Writer.TryWrite(c))
+                places, WhenFull.Refuse, line
+                    => new Client(line, c => reception!.Leave(c)) { LeavesLate = true }, c => served.Writer.TryWrite(c))
             {
                 LeavingPatience = patience,
             };

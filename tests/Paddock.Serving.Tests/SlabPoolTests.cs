@@ -8,7 +8,7 @@ public class SlabPoolTests
     private const int Small = 8 << 10, Large = 64 << 10;
 
     [Fact]
-    public void Sizes_that_nobody_asks_for_any_more_make_room_for_those_that_are_asked_for()
+    public void Unused_buffer_sizes_are_freed_for_requested_ones()
     {
         var pool = new SlabPool(keeps: 4 * Large);
         Turn(pool, Large, 4);
@@ -18,7 +18,7 @@ public class SlabPoolTests
     }
 
     [Fact]
-    public void No_more_is_kept_than_may_be()
+    public void Kept_memory_stays_within_its_limit()
     {
         var pool = new SlabPool(keeps: 2 * Large);
         var first = Turn(pool, Large, 5);
@@ -28,7 +28,7 @@ public class SlabPoolTests
     }
 
     [Fact]
-    public void No_more_is_lent_than_may_be()
+    public void Lent_memory_stays_within_its_limit()
     {
         var pool = new SlabPool(limit: 3 * Small);
         var slabs = Enumerable.Range(0, 3).Select(_ => pool.Rent(Small)).ToList();

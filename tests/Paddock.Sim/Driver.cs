@@ -104,7 +104,9 @@ internal sealed class Driver(SimOptions options)
                     Console.WriteLine($"  {line}");
                 }
 
-                Console.WriteLine($"  replay: dotnet run --project tests/Paddock.Sim -- --kind {kind.Name} --seed {seed} --ops {run.Ops} --runs 1 --verbose");
+                Console.WriteLine(
+                    $"  replay: dotnet run --project tests/Paddock.Sim -- --kind {kind.Name} --seed {seed} --ops {run.Ops} --runs 1 "
+                        + "--verbose");
             }
         }
         finally

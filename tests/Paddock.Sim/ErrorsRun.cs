@@ -96,7 +96,8 @@ internal sealed class ErrorsRun(int seed, SimOptions options) : SimRun(seed, opt
                 await ChangeAsync(first, count, version, () => _device.WriteAsync(offset, SectorPattern.Make(offset, length, version)));
                 break;
             case < 65:
-                await ChangeAsync(first, count, 0, () => _device.WriteZeroesAsync(offset, length, Pick(ZeroFlags.None, ZeroFlags.MayUnmap)));
+                await ChangeAsync(
+                    first, count, 0, () => _device.WriteZeroesAsync(offset, length, Pick(ZeroFlags.None, ZeroFlags.MayUnmap)));
                 break;
             case < 85:
                 await FlushAsync();

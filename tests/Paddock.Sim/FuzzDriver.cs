@@ -38,7 +38,8 @@ internal sealed class FuzzDriver(SimOptions options)
                 if (_clock.ElapsedMilliseconds - reported > 30_000)
                 {
                     reported = _clock.ElapsedMilliseconds;
-                    Console.WriteLine($"{reported / 1000} s: {_done} hostile images, {_failed} failed, {(peak - before) >> 20} MiB of growth");
+                    Console.WriteLine(
+                        $"{reported / 1000} s: {_done} hostile images, {_failed} failed, {(peak - before) >> 20} MiB of growth");
                 }
             }
         }

@@ -126,7 +126,8 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
     {
         for (int i = 0; i < 5; i++)
         {
-            long at = (Random.Next(2) == 0 ? Random.NextInt64(Math.Min(device.Length, 300_000) + 1) : Random.NextInt64(device.Length + 1)) & ~511L;
+            long at = (Random.Next(2) == 0 ? Random.NextInt64(Math.Min(device.Length, 300_000) + 1)
+                : Random.NextInt64(device.Length + 1)) & ~511L;
             int length = (int)Math.Min(Random.Next(1, 20) * 512, device.Length - at) & ~511;
             await AttemptAsync(() => Random.Next(4) switch
             {

@@ -91,7 +91,8 @@ internal sealed class ImageRecipe : IImageGate
         => CheckedDevice.Wrap(await Qcow2Image.OpenAsync(storage, Open with { ReadOnly = readOnly }));
 
     /// <inheritdoc/>
-    public async ValueTask<IBlockDevice?> OpenBackingAsync(string name, string? format, IStorage overlay, CancellationToken cancellationToken)
+    public async ValueTask<IBlockDevice?> OpenBackingAsync(
+        string name, string? format, IStorage overlay, CancellationToken cancellationToken)
     {
         var storage = Backing!.Clone("backing", readOnly: true);
         return BackingIsQcow2

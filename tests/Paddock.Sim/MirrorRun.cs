@@ -166,7 +166,8 @@ internal sealed class MirrorRun(int seed, SimOptions options) : SimRun(seed, opt
 
     private static async Task QemuAsync(params string[] args)
     {
-        using var process = Process.Start(new ProcessStartInfo("qemu-img", args) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using var process = Process.Start(
+            new ProcessStartInfo("qemu-img", args) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         var output = process.StandardOutput.ReadToEndAsync();
         string error = await process.StandardError.ReadToEndAsync();
         await process.WaitForExitAsync();

@@ -132,7 +132,8 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         {
             bool has = await _device.Zones!.Attributes.ReadExtensionAsync(zone, data);
             byte[]? expected = _model.ExtensionOf(zone);
-            SimFailure.Unless(has ? data.AsSpan().SequenceEqual(expected) : expected is null, $"the extension of zone {zone} is not what the model says");
+            SimFailure.Unless(
+                has ? data.AsSpan().SequenceEqual(expected) : expected is null, $"the extension of zone {zone} is not what the model says");
         }
     }
 
@@ -201,7 +202,8 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
     {
         offset = offset / Sector * Sector;
         byte[] found = new byte[Math.Min(length, _model.Length - offset)];
-        bool offline = _model.Report().Any(z => z.Condition == ZoneCondition.Offline && z.Start < offset + found.Length && offset < z.Start + z.Length);
+        bool offline = _model.Report()
+            .Any(z => z.Condition == ZoneCondition.Offline && z.Start < offset + found.Length && offset < z.Start + z.Length);
         Same(offline ? ZoneError.Offline : ZoneError.None, await TryAsync(() => _device.ReadAsync(offset, found)));
         if (offline)
         {

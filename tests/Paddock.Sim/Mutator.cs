@@ -3,7 +3,9 @@ using Paddock.Testing;
 
 namespace Paddock.Sim;
 
-/// <summary>Damages images where it hurts: header fields, extensions, tables; by flipped bits and by values that are known to hurt.</summary>
+/// <summary>
+/// Damages images where it hurts: header fields, extensions, tables; by flipped bits and by values that are known to hurt.
+/// </summary>
 /// <param name="random">Decides everything.</param>
 internal sealed class Mutator(Random random)
 {

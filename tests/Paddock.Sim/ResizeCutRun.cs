@@ -5,8 +5,8 @@ using Paddock.Testing;
 namespace Paddock.Sim;
 
 /// <summary>
-/// A plain image, often over a longer backing file, that grows and shrinks on a disk whose power is cut at every moment of the run. It has the
-/// old size or the new one afterwards, and what grew reads as zeroes.
+/// A plain image, often over a longer backing file, that grows and shrinks on a disk whose power is cut at every moment of the run. It has
+/// the old size or the new one afterwards, and what grew reads as zeroes.
 /// </summary>
 internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, options)
 {
@@ -103,7 +103,8 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
     {
         var before = Now;
         int sectors = RandomSize(before.History.Sectors);
-        var preallocation = Random.Next(4) == 0 ? Pick(Preallocation.Metadata, Preallocation.Falloc, Preallocation.Full) : Preallocation.Off;
+        var preallocation = Random.Next(4) == 0 ? Pick(Preallocation.Metadata, Preallocation.Falloc, Preallocation.Full)
+            : Preallocation.Off;
         Trace($"resize from {before.History.Sectors} to {sectors} sectors, {preallocation}, at log {_disk.Log.Count}");
         before.Until = _disk.Log.Count;
         await FlushAsync(() => _device.ResizeAsync((long)sectors * Sector, preallocation));
@@ -199,7 +200,8 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
         bool resized = underWay && sectors == _segments[index + 1].History.Sectors;
         SimFailure.Unless(
             sectors == now.History.Sectors || resized,
-            $"the disk has {sectors} sectors after a cut at {position}; it had {now.History.Sectors}{(underWay ? ", or was being resized" : "")}");
+            $"the disk has {sectors} sectors after a cut at {position}; it had "
+                + $"{now.History.Sectors}{(underWay ? ", or was being resized" : "")}");
         return resized;
     }
 
@@ -208,7 +210,8 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
     {
         var before = new byte[device.Length];
         await device.ReadAsync(0, before);
-        await device.ResizeAsync(before.Length + ((1L + Random.Next(1024)) * Sector), Random.Next(4) == 0 ? Preallocation.Metadata : Preallocation.Off);
+        await device.ResizeAsync(
+            before.Length + ((1L + Random.Next(1024)) * Sector), Random.Next(4) == 0 ? Preallocation.Metadata : Preallocation.Off);
         var after = new byte[device.Length];
         await device.ReadAsync(0, after);
         SimFailure.Unless(after.AsSpan(0, before.Length).SequenceEqual(before), "growing after the cut changed what was there");

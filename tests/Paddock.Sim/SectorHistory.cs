@@ -74,7 +74,8 @@ internal sealed class SectorHistory
 
     private string Describe(long sector) => $"start {_start[sector]}" + string.Concat(
         _entries[sector].Select(entry => $", {(entry.Hint ? "discard" : "write")} {entry.Version} "
-            + $"[{entry.Op.StartPosition}..{entry.Op.AckPosition}, durable {entry.Op.DurablePosition}{(entry.Op.Refused ? ", refused" : "")}]"));
+            + $"[{entry.Op.StartPosition}..{entry.Op.AckPosition}, durable "
+            + $"{entry.Op.DurablePosition}{(entry.Op.Refused ? ", refused" : "")}]"));
 
     private readonly record struct Entry(TimedOp Op, uint Version, bool Hint);
 }

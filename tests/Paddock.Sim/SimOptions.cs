@@ -42,7 +42,8 @@ internal sealed record SimOptions
     public const string Usage = """
         usage: Paddock.Sim [--kind all|exact|plain|zoned|trouble|KIND] [--seed N] [--ops N] [--runs N] [--cuts N] [--minutes N] [--fuzz N]
                            [--workers N] [--qemu N] [--dump FOLDER] [--no-check] [--verbose] [--ci]
-        kinds: cut, resizecut, zonecut (power cuts on plain images, while they are resized, and on zoned ones), and without cuts, all four called exact:
+        kinds: cut, resizecut, zonecut (power cuts on plain images, while they are resized, and on zoned ones),
+               and without cuts, all four called exact:
                mirror (plain images against an array of bytes), model (zones against the plain model),
                errors (requests that fail at named events), threads (parallel clients);
                full, zonefull (a file system that fills up) and flushfail, zoneflushfail (a flush that fails), with
@@ -64,7 +65,8 @@ internal sealed record SimOptions
                 "--ci" => options with { Ci = true },
                 "--verbose" => options with { Verbose = true },
                 "--no-check" => options with { NoCheck = true },
-                _ => WithValue(options, word, rest.TryDequeue(out string? value) ? value : throw new FormatException($"{word} needs a value")),
+                _ => WithValue(
+                    options, word, rest.TryDequeue(out string? value) ? value : throw new FormatException($"{word} needs a value")),
             };
         }
 

@@ -89,7 +89,8 @@ internal sealed class ThreadsRun(int seed, SimOptions options) : SimRun(seed, op
         await Qcow2Image.CreateAsync(storage, create);
         var device = await Qcow2Image.OpenAsync(storage, SmallCaches());
         var landed = new long[Clients][];
-        await Task.WhenAll(Enumerable.Range(0, Clients).Select(client => Task.Run(async () => landed[client] = await ZoneClientAsync(device, client))));
+        await Task.WhenAll(
+            Enumerable.Range(0, Clients).Select(client => Task.Run(async () => landed[client] = await ZoneClientAsync(device, client))));
         await device.DisposeAsync();
         device = await Qcow2Image.OpenAsync(storage, SmallCaches());
         await VerifyAppendsAsync(device, landed);

@@ -76,7 +76,8 @@ internal sealed class ZoneHistory(long capacity)
             why += $" [{state.Epoch}: {state.Low}..{state.High}{(state.MayBeFull ? $", finished at {state.FinishedAt}" : "")}: {wrong}]";
         }
 
-        throw new SimFailure($"zone at {zone.Start} after a cut at {position}: pointer {pointer}, {zone.Condition}, but{why}; {Describe()}");
+        throw new SimFailure(
+            $"zone at {zone.Start} after a cut at {position}: pointer {pointer}, {zone.Condition}, but{why}; {Describe()}");
     }
 
     private static string? Mismatch(in State state, in ZoneDescriptor zone, long pointer, ReadOnlySpan<byte> data)
@@ -133,7 +134,8 @@ internal sealed class ZoneHistory(long capacity)
             switch (happened.What)
             {
                 case Happening.Write:
-                    states[^1] = now with { High = Math.Max(now.High, happened.End), Low = durable ? Math.Max(now.Low, happened.End) : now.Low };
+                    states[^1] = now with { High = Math.Max(now.High, happened.End), Low = durable ? Math.Max(now.Low, happened.End)
+                        : now.Low };
                     break;
                 case Happening.Finish:
                     states[^1] = now with { MayBeFull = true, MustBeFull = durable, FinishedAt = happened.End };
@@ -153,7 +155,8 @@ internal sealed class ZoneHistory(long capacity)
     }
 
     private string Describe() => string.Join(", ", _events.TakeLast(12).Select(e =>
-        $"{e.What} to {e.End} in {e.Epoch} [{e.Op.StartPosition}..{e.Op.AckPosition}, durable {e.Op.DurablePosition}{(e.Op.Refused ? ", refused" : "")}]"));
+        $"{e.What} to {e.End} in {e.Epoch} [{e.Op.StartPosition}..{e.Op.AckPosition}, durable "
+            + $"{e.Op.DurablePosition}{(e.Op.Refused ? ", refused" : "")}]"));
 
     private readonly record struct Event(TimedOp Op, Happening What, uint Epoch, long End);
 

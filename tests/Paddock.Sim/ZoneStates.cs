@@ -84,7 +84,8 @@ internal sealed class ZoneStates(long capacity)
     {
         IsFull = zone.Condition == ZoneCondition.Full;
         int end = data.LastIndexOfAnyExcept((byte)0);
-        Written = IsFull ? (end < 0 ? 0 : (end / SectorPattern.Sector * SectorPattern.Sector) + SectorPattern.Sector) : zone.WritePointer - zone.Start;
+        Written = IsFull ? (end < 0 ? 0 : (end / SectorPattern.Sector * SectorPattern.Sector) + SectorPattern.Sector)
+            : zone.WritePointer - zone.Start;
         if (Written > 0)
         {
             Epoch = (uint)SectorPattern.Identify(data[..SectorPattern.Sector], zone.Start);

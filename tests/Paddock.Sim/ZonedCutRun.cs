@@ -140,7 +140,10 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
         }
     }
 
-    /// <summary>Several appends at once: all land, none over another. Their data must not depend on where they land: so they are one long run of patterns.</summary>
+    /// <summary>
+    /// Several appends at once: all land, none over another. Their data must not depend on where they land: so they are one long run of
+    /// patterns.
+    /// </summary>
     private async Task AppendManyAsync(int zone)
     {
         var history = _zones[zone];
@@ -274,7 +277,8 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
         for (int at = 0; at < data.Length; at += Sector)
         {
             long found = SectorPattern.Identify(data.AsSpan(at, Sector), start + at);
-            SimFailure.Unless(found == (at < history.Written ? history.Epoch : 0), $"zone {zone}, byte {at}: version {found}, pointer {written}");
+            SimFailure.Unless(
+                found == (at < history.Written ? history.Epoch : 0), $"zone {zone}, byte {at}: version {found}, pointer {written}");
         }
     }
 
@@ -343,7 +347,8 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
 
         for (int sector = 0; sector < _conventional.Sectors; sector++)
         {
-            _conventional.CheckAfterCut(sector, SectorPattern.Identify(data.AsSpan(sector * Sector, Sector), (long)sector * Sector), position);
+            _conventional.CheckAfterCut(
+                sector, SectorPattern.Identify(data.AsSpan(sector * Sector, Sector), (long)sector * Sector), position);
         }
 
         if (Random.Next(8) == 0)
@@ -364,7 +369,8 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
         await device.WriteAsync(zone.Start, data);
         foreach (var other in zones)
         {
-            var expected = other.Type == ZoneType.Conventional ? before.AsSpan((int)other.Start, (int)other.Length).ToArray() : new byte[other.Length];
+            var expected = other.Type == ZoneType.Conventional ? before.AsSpan((int)other.Start, (int)other.Length).ToArray()
+                : new byte[other.Length];
             if (other.Start == zone.Start)
             {
                 data.CopyTo(expected, 0);
@@ -372,7 +378,8 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
 
             var found = new byte[other.Length];
             await device.ReadAsync(other.Start, found);
-            SimFailure.Unless(found.AsSpan().SequenceEqual(expected), $"zone at {other.Start} is wrong after a reset of all and a write to {zone.Start}");
+            SimFailure.Unless(
+                found.AsSpan().SequenceEqual(expected), $"zone at {other.Start} is wrong after a reset of all and a write to {zone.Start}");
         }
     }
 }

@@ -83,7 +83,8 @@ internal sealed class ZonedRecipe
         => await Qcow2Image.OpenAsync(storage, Open);
 
     public override string ToString()
-        => $"{Create.Size} bytes, clusters of {Create.ClusterSize}, refcounts of {Create.RefcountBits} bits{(Create.LazyRefcounts ? ", lazy" : "")}, "
+        => $"{Create.Size} bytes, clusters of {Create.ClusterSize}, refcounts of {Create.RefcountBits} "
+            + $"bits{(Create.LazyRefcounts ? ", lazy" : "")}, "
             + $"layout {Zones.Layout}, zones of {Zones.ZoneSize} with {Zones.ZoneCapacity}, {Zones.ConventionalZones} conventional, "
             + $"{Zones.MaxActiveZones} active, {Zones.MaxOpenZones} open, append {Zones.MaxAppendBytes}, "
             + $"{(Open.PassDiscards ? "unmap" : "no unmap")}, checks {Open.OverlapChecks}";

@@ -103,7 +103,8 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
         Trace($"write zone {zone} at {states.Written} {length}{(fua ? " fua" : "")} at log {_disk.Storage.Log.Count}");
         states.Writing(end);
         var data = SectorPattern.Make((zone * ZoneSize) + states.Written, length, states.Epoch);
-        var outcome = await TryAsync(() => _device.WriteAsync((zone * ZoneSize) + states.Written, data, fua ? WriteFlags.Fua : WriteFlags.None));
+        var outcome = await TryAsync(
+            () => _device.WriteAsync((zone * ZoneSize) + states.Written, data, fua ? WriteFlags.Fua : WriteFlags.None));
         await TryCutsAsync();
         SimFailure.Unless(outcome != Outcome.Done || !_disk.IsLost, "a write was accepted after a failed flush");
 
@@ -160,7 +161,8 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
             bool emptyHere = _zones[zone].Written == 0 && !_zones[zone].IsFull;
             SimFailure.Unless(
                 emptyHere ? emptyThere : !emptyThere || _zones[zone].MayBeEmpty,
-                $"zone {zone} after a reset that failed: {(emptyHere ? "empty" : "not empty")} in memory, {zones[zone].Condition} on the storage");
+                $"zone {zone} after a reset that failed: {(emptyHere ? "empty" : "not empty")} in memory, {zones[zone].Condition} on the "
+                    + "storage");
         }
 
         await device.DisposeAsync();
@@ -245,7 +247,8 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
         for (int at = 0; at < data.Length; at += Sector)
         {
             long found = SectorPattern.Identify(data.AsSpan(at, Sector), report[0].Start + at);
-            SimFailure.Unless(found == (at < states.Written ? states.Epoch : 0), $"zone {zone}, byte {at}: version {found}, pointer {written}");
+            SimFailure.Unless(
+                found == (at < states.Written ? states.Epoch : 0), $"zone {zone}, byte {at}: version {found}, pointer {written}");
         }
     }
 

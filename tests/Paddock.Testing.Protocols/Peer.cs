@@ -60,14 +60,26 @@ internal static class Peer
     /// <param name="ended">The server's end.</param>
     public static async Task ThereAsync(string path, Task ended)
     {
-        var created = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var ready = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using var watcher = new FileSystemWatcher(Path.GetDirectoryName(path)!, Path.GetFileName(path));
-        watcher.Created += (_, _) => created.TrySetResult();
-        watcher.Renamed += (_, _) => created.TrySetResult();
+        watcher.Created += (_, _) => Check();
+        watcher.Changed += (_, _) => Check();
+        watcher.Renamed += (_, _) => Check();
         watcher.EnableRaisingEvents = true;
-        if (!File.Exists(path) && await Task.WhenAny(created.Task, ended).WaitAsync(TimeSpan.FromSeconds(60)) == ended)
+        Check();
+        if (await Task.WhenAny(ready.Task, ended).WaitAsync(TimeSpan.FromSeconds(60)) == ended)
         {
             Assert.Fail("the server ended before it was ready");
+        }
+
+        // an empty file is not enough: QEMU creates it, locks it, and fails if it is removed before the number is written
+        void Check()
+        {
+            var file = new FileInfo(path);
+            if (file.Exists && file.Length > 0)
+            {
+                ready.TrySetResult();
+            }
         }
     }
 }

@@ -6,8 +6,8 @@ using System.Text;
 namespace Paddock.Testing.Protocols;
 
 /// <summary>
-/// The executable as a server: ready when it says so to its service manager (sd_notify(3)), so that nothing asks again and again, ended by its
-/// process, with what it wrote to standard error.
+/// The executable as a server: ready when it notifies its service manager (sd_notify(3)), so that nothing asks again and again, ended by
+/// its process, with what it wrote to standard error.
 /// </summary>
 internal sealed class ServerProcess : IAsyncDisposable
 {
@@ -24,14 +24,17 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     /// <summary>The program that runs `paddock` beside the test: the runtime and the library that the build put there.</summary>
     public static string[] Program
-        => [Environment.ProcessPath is { } host && Path.GetFileName(host) == "dotnet" ? host : "dotnet", Path.Combine(AppContext.BaseDirectory, "paddock.dll")];
+        => [Environment.ProcessPath is { } host && Path.GetFileName(host) == "dotnet" ? host
+            : "dotnet", Path.Combine(AppContext.BaseDirectory, "paddock.dll")];
 
     public int Id => _process.Id;
 
     /// <summary>Starts `paddock serve` with these words.</summary>
     public static Task<ServerProcess> ServeAsync(params string[] words) => StartAsync([.. Program, "serve", .. words]);
 
-    /// <summary>Starts a command line that becomes `paddock serve`, and waits until it is ready; a shell finds the library in PADDOCK_DLL.</summary>
+    /// <summary>
+    /// Starts a command line that becomes `paddock serve`, and waits until it is ready; a shell finds the library in PADDOCK_DLL.
+    /// </summary>
     public static async Task<ServerProcess> StartAsync(string[] line, string workingDirectory = "")
     {
         string folder = Directory.CreateTempSubdirectory("paddock-ready-").FullName;

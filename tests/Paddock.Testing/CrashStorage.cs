@@ -3,9 +3,9 @@ using Paddock.Block;
 namespace Paddock.Testing;
 
 /// <summary>
-/// A simulated disk under an image. It logs every change, loses what was not flushed when the power goes (<see cref="Reboot"/>), can stop at
-/// a given request or flush (<see cref="CutAtRequest"/>, <see cref="CutAtSync"/>), fail requests by chance, and hold requests back so that
-/// they complete in another order. All choices come from seeds. Not safe for use from several threads: a simulation has one.
+/// A simulated disk under an image. It logs every change, loses what was not flushed when the power goes (<see cref="Reboot"/>), can stop
+/// at a given request or flush (<see cref="CutAtRequest"/>, <see cref="CutAtSync"/>), fail requests by chance, and hold requests back so
+/// that they complete in another order. All choices come from seeds. Not safe for use from several threads: a simulation has one.
 /// </summary>
 public sealed class CrashStorage : IStorage
 {
@@ -43,7 +43,7 @@ public sealed class CrashStorage : IStorage
     /// <summary>True when a failing write that takes effect (<see cref="FaultsMayTakeEffect"/>) writes only half of its bytes.</summary>
     public bool FaultsTearWrites { get; set; }
 
-    /// <summary>The changing request, counted from 1 over those that write, zero or flush, that fails; 0 is none.</summary>
+    /// <summary>The changing request, counted from 1 over those that write, zero or flush, that fails; 0: none.</summary>
     public int FailChange { get; set; }
 
     /// <summary>Changing requests so far.</summary>
@@ -53,8 +53,8 @@ public sealed class CrashStorage : IStorage
     public bool CanReserve { get; set; } = true;
 
     /// <summary>
-    /// Bytes of the file system: what needs more fails with "no space". Holes count nothing, what is written over space that is taken always
-    /// works, and a write takes what there is before it fails. 0 is no limit.
+    /// Bytes of the file system: what needs more fails with "no space". Holes count nothing, what is written over space that is taken
+    /// always works, and a write takes what there is before it fails. 0 is no limit.
     /// </summary>
     public long Capacity { get; set; }
 
@@ -62,8 +62,8 @@ public sealed class CrashStorage : IStorage
     public int FailFlush { get; set; }
 
     /// <summary>
-    /// What a failed flush means. True: the system has forgotten the data, of which any part may be lost, and no later flush covers them; as
-    /// a file does, this storage refuses every later flush. False: nothing is lost, and the next flush covers everything.
+    /// What a failed flush means. True: the system has forgotten the data, of which any part may be lost, and no later flush covers them;
+    /// as a file does, this storage refuses every later flush. False: nothing is lost, and the next flush covers everything.
     /// </summary>
     public bool FlushFailureLoses { get; set; } = true;
 

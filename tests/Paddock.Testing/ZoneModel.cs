@@ -153,7 +153,8 @@ public sealed class ZoneModel
     {
         var zone = _zones[index];
         var kept = condition == ZoneCondition.Empty ? 0 : condition;
-        if (kept == 0 && zone.Kept != 0 && zone.State == ZoneCondition.Closed && _limits.MaxActiveZones > 0 && ActiveCount >= _limits.MaxActiveZones)
+        if (kept == 0 && zone.Kept != 0 && zone.State == ZoneCondition.Closed && _limits.MaxActiveZones > 0
+            && ActiveCount >= _limits.MaxActiveZones)
         {
             return ZoneError.TooManyActive;
         }

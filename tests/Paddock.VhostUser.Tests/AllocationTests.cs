@@ -2,7 +2,7 @@ using Paddock.Testing.Protocols.VhostUser;
 
 namespace Paddock.VhostUser.Tests;
 
-/// <summary>What a request costs the collector: nothing.</summary>
+/// <summary>Requests allocate nothing on the managed heap.</summary>
 [Collection(nameof(HostileTests))]
 public class AllocationTests
 {
@@ -27,7 +27,7 @@ public class AllocationTests
             own = GC.GetAllocatedBytesForCurrentThread() - own;
             all = GC.GetTotalAllocatedBytes(precise: true) - all;
 
-            // the runtime's own threads allocate a little now and then
+            // the runtime's own threads allocate a little occasionally
             Assert.InRange(all - own, long.MinValue, Measured * 8L);
         }
     }

@@ -2,7 +2,7 @@ using Paddock.VhostUser.Memory;
 
 namespace Paddock.VhostUser.Tests;
 
-/// <summary>An address is inside one region, wholly, or it is refused.</summary>
+/// <summary>A range must lie completely inside one region.</summary>
 public unsafe class GuestMemoryTests
 {
     private const ulong Guest = 0x1000, User = 0x7f00_0000_0000;
@@ -15,7 +15,7 @@ public unsafe class GuestMemoryTests
     [InlineData(0x2000, 0, false)]
     [InlineData(ulong.MaxValue, 1, false)]
     [InlineData(0x1000, uint.MaxValue, false)]
-    public void A_run_lies_wholly_inside(ulong address, uint length, bool expected)
+    public void Range_must_lie_inside_a_region(ulong address, uint length, bool expected)
     {
         byte[] bytes = GC.AllocateArray<byte>(0x1000, pinned: true);
         fixed (byte* start = bytes)
@@ -29,11 +29,11 @@ public unsafe class GuestMemoryTests
     }
 
     [Fact]
-    public void Regions_that_overlap_are_refused()
+    public void Overlapping_regions_are_rejected()
         => Assert.Throws<ArgumentException>(
             () => new GuestMemory([new MappedRegion(0, 0, 0x2000, 1), new MappedRegion(0x1000, 0, 0x1000, 1)]));
 
     [Fact]
-    public void A_region_that_wraps_is_refused()
+    public void Region_that_wraps_is_rejected()
         => Assert.Throws<ArgumentOutOfRangeException>(() => new MappedRegion(ulong.MaxValue - 10, 0, 0x1000, 1));
 }

@@ -3,13 +3,13 @@ using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Tests;
 
-/// <summary>Who connects and is no front end holds up nobody for ever; a front end may be silent.</summary>
+/// <summary>A client that never negotiates is disconnected at the limit; a front end that has may be idle.</summary>
 public class HandshakeLimitTests
 {
     private const ulong GuestAt = 0x10_0000;
 
     [Fact]
-    public async Task A_stranger_is_sent_away_and_the_virtual_machine_behind_it_is_served()
+    public async Task Client_without_negotiation_is_disconnected_and_the_next_is_served()
     {
         var time = new HandClock();
         await using var bench = new Bench(handshakeLimit: TimeSpan.FromSeconds(10), time: time);
@@ -23,7 +23,7 @@ public class HandshakeLimitTests
         using (frontEnd)
         using (ring)
         {
-            // one that has agreed on features is not asked for more
+            // the limit ends when features are negotiated
             time.Fire();
             frontEnd.Write(ring, 0, new byte[512]);
         }
@@ -33,7 +33,7 @@ public class HandshakeLimitTests
     }
 
     [Fact]
-    public async Task A_machine_that_has_not_started_its_disk_is_not_sent_away()
+    public async Task Front_end_without_started_rings_stays_connected()
     {
         var time = new HandClock();
         await using var bench = new Bench(handshakeLimit: TimeSpan.FromSeconds(10), time: time);

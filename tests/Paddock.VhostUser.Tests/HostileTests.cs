@@ -5,11 +5,11 @@ using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Tests;
 
-/// <summary>Descriptors of the whole process are counted: nothing else runs meanwhile.</summary>
+/// <summary>Runs alone, because the tests count the descriptors of the whole process.</summary>
 [CollectionDefinition(nameof(HostileTests), DisableParallelization = true)]
 public class Alone;
 
-/// <summary>Whatever a front end sends ends its own connection and nothing else, and leaves no descriptor behind.</summary>
+/// <summary>Invalid messages end only their own connection and leak no descriptor.</summary>
 [Collection(nameof(HostileTests))]
 public class HostileTests
 {
@@ -47,7 +47,7 @@ public class HostileTests
 
     [Theory]
     [MemberData(nameof(Broken))]
-    public async Task A_message_that_breaks_the_rules_ends_the_connection_and_nothing_else(string what, string hex)
+    public async Task Invalid_message_ends_only_its_connection(string what, string hex)
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);
@@ -65,7 +65,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task Descriptors_of_the_wrong_kind_or_number_are_refused_and_closed()
+    public async Task Descriptors_of_the_wrong_kind_or_number_are_rejected_and_closed()
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);
@@ -109,7 +109,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task Whoever_asks_to_be_told_is_told_and_goes_on()
+    public async Task Rejected_request_with_need_reply_keeps_the_connection()
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);
@@ -121,7 +121,7 @@ public class HostileTests
         Assert.Equal(1UL, frontEnd.Tell(FrontEndRequest.AddMemoryRegion, region, acknowledged: true, small));
         Assert.Equal(0UL, frontEnd.Tell(FrontEndRequest.AddMemoryRegion, region, acknowledged: true, ram.File));
 
-        // it would lie over the first
+        // overlaps the first
         Assert.Equal(1UL, frontEnd.Tell(FrontEndRequest.AddMemoryRegion, region, acknowledged: true, ram.File));
         Assert.Equal(0, bench.Server.Refused);
     }
@@ -155,7 +155,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task Rings_before_memory_or_features_stand_still()
+    public async Task Rings_do_not_run_before_memory_and_features_are_set()
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);
@@ -194,7 +194,7 @@ public class HostileTests
     }
 
     [Fact]
-    public async Task A_front_end_that_vanishes_leaves_nothing_behind()
+    public async Task Abrupt_disconnect_leaks_nothing()
     {
         await using var bench = new Bench(queues: 2);
         using var ram = new GuestRam(GuestAt, RamBytes * 4);
@@ -214,7 +214,7 @@ public class HostileTests
         OpenDescriptors.AssertNoMoreThan(before);
     }
 
-    // the next front end is served as if nothing had been
+    // the next front end is served normally
     private static void Serves(Bench bench)
     {
         using (var ram = new GuestRam(GuestAt, 4 << 20))

@@ -1,14 +1,14 @@
 namespace Paddock.VhostUser.Tests;
 
-/// <summary>The descriptors that this process holds.</summary>
+/// <summary>Descriptors open in this process.</summary>
 internal static class OpenDescriptors
 {
-    // the runtime opens some when it likes; a leak shows itself once a round
+    // the runtime opens some at any time; a leak adds one per round
     private const int Runtime = 5;
 
     public static int Count => All().Count;
 
-    /// <summary>Waits until no more are open than before, but for the runtime's own.</summary>
+    /// <summary>Waits until no more are open than before, apart from the runtime's own.</summary>
     public static void AssertNoMoreThan(int before)
         => Assert.True(
             SpinWait.SpinUntil(() => Count <= before + Runtime, TimeSpan.FromSeconds(30)),

@@ -9,7 +9,7 @@ using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Tests;
 
-/// <summary>A zoned disk whose server is killed: the next one takes the record back over a real socket.</summary>
+/// <summary>A zoned disk whose server is killed: the next server receives the record over a real socket.</summary>
 public class ReconnectTests
 {
     private const ulong GuestAt = 0x10_0000;
@@ -20,7 +20,7 @@ public class ReconnectTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task An_append_that_was_done_is_told_where_and_one_that_was_not_is_not_taken_for_another_of_its_like(bool packed)
+    public async Task Replay_distinguishes_done_and_undone_appends_of_equal_data(bool packed)
     {
         var storage = new MemoryStorage("disk");
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone }, 2 * Zone, storage);
@@ -44,7 +44,7 @@ public class ReconnectTests
             dying.Next = _ => Death.BeforeItLanded;
             undone = await StickAsync(frontEnd, rings[1], dying, 2);
 
-            // what a server leaves that is killed now
+            // the state that a server killed at this moment leaves
             record = GuestRam.CopyOf(file, (int)InflightDescription.Parse(description).Length);
             memory = ram.Span(GuestAt, RamBytes).ToArray();
             storage = await CopyAsync(storage);
@@ -61,7 +61,7 @@ public class ReconnectTests
         Assert.Equal(done.Id, rings[0].Get(TestContext.Current.CancellationToken).Id);
         Assert.Equal(0, Landed(ram, done.Status));
 
-        // the same data comes to stand where the second was to land
+        // equal data is written at the sector where the second was to go
         var (id, _, status) = again.Put(rings[0], (uint)RequestType.ZoneAppend, 0, Data, Block);
         rings[0].Kick.Signal();
         Assert.Equal(id, rings[0].Get(TestContext.Current.CancellationToken).Id);
@@ -76,7 +76,7 @@ public class ReconnectTests
     }
 
     [Fact]
-    public async Task A_record_of_another_back_end_has_no_notes_and_is_taken()
+    public async Task Record_of_another_back_end_without_notes_is_accepted()
     {
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone }, 2 * Zone);
         await using var bench = new Bench(Rings, disk);
@@ -119,7 +119,8 @@ public class ReconnectTests
         return file;
     }
 
-    private static async Task<(int Id, ulong Data, ulong Status)> StickAsync(FrontEnd frontEnd, GuestRing ring, DyingProcess disk, int stuck)
+    private static async Task<(int Id, ulong Data, ulong Status)> StickAsync(
+        FrontEnd frontEnd, GuestRing ring, DyingProcess disk, int stuck)
     {
         var put = frontEnd.Put(ring, (uint)RequestType.ZoneAppend, 0, Data, Block);
         ring.Kick.Signal();

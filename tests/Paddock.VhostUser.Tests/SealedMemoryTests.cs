@@ -4,7 +4,7 @@ using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Tests;
 
-/// <summary>Memory that its owner can cut short would end the whole server when it does.</summary>
+/// <summary>Unsealed memory is rejected by default: truncation by its owner would kill the server.</summary>
 public sealed class SealedMemoryTests : IDisposable
 {
     private const ulong GuestAt = 0x10_0000;
@@ -13,7 +13,7 @@ public sealed class SealedMemoryTests : IDisposable
     private readonly string _path = Path.GetTempFileName();
 
     [Fact]
-    public async Task Memory_that_cannot_be_sealed_is_refused_and_the_reason_told()
+    public async Task Unsealable_memory_is_rejected_with_the_reason()
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);
@@ -35,7 +35,7 @@ public sealed class SealedMemoryTests : IDisposable
     }
 
     [Fact]
-    public async Task A_record_of_requests_in_flight_that_cannot_be_sealed_is_refused()
+    public async Task Unsealable_inflight_record_is_rejected()
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);
@@ -49,7 +49,7 @@ public sealed class SealedMemoryTests : IDisposable
     }
 
     [Fact]
-    public async Task Such_memory_is_accepted_where_the_server_is_told_to()
+    public async Task Unsealable_memory_is_accepted_if_allowed()
     {
         await using var bench = new Bench(sealedMemoryOnly: false);
         using var ram = new GuestRam(GuestAt, RamBytes);

@@ -12,8 +12,8 @@ using Paddock.VhostUser.Wire;
 namespace Paddock.VhostUser.Tests;
 
 /// <summary>
-/// Millions of control messages without a socket, most of them nearly right, with descriptors of every kind. PADDOCK_VHOST_FUZZ sets how
-/// many (default 20,000), PADDOCK_VHOST_SEED the seed.
+/// Random control messages without a socket, most of them nearly valid, with descriptors of every kind. PADDOCK_VHOST_FUZZ sets their
+/// number (default 20,000), PADDOCK_VHOST_SEED the seed.
 /// </summary>
 [Collection(nameof(HostileTests))]
 public class SessionFuzzTests
@@ -25,7 +25,7 @@ public class SessionFuzzTests
     private static readonly FrontEndRequest[] Known = Enum.GetValues<FrontEndRequest>();
 
     [Fact]
-    public void A_session_takes_whatever_comes_and_leaves_nothing_behind()
+    public void Session_survives_random_messages_without_a_leak()
     {
         long messages = Number("PADDOCK_VHOST_FUZZ", 20_000);
         int seed = (int)Number("PADDOCK_VHOST_SEED", 4);
@@ -66,7 +66,7 @@ public class SessionFuzzTests
             Assert.Empty(request.Descriptors);
             if (round == WarmRounds)
             {
-                // the runtime has opened by now what it opens late
+                // the runtime's late descriptors are open by this round
                 session.Dispose();
                 descriptors = OpenDescriptors.Count;
             }
@@ -78,7 +78,8 @@ public class SessionFuzzTests
         }
 
         Assert.True(refused > 0 && answered > 0);
-        TestContext.Current.TestOutputHelper?.WriteLine($"{answered} replies, {refused} sessions refused, {OpenDescriptors.Count} descriptors");
+        TestContext.Current.TestOutputHelper?.WriteLine(
+            $"{answered} replies, {refused} sessions refused, {OpenDescriptors.Count} descriptors");
         OpenDescriptors.AssertNoMoreThan(descriptors);
         if (memory > 0)
         {
@@ -87,7 +88,7 @@ public class SessionFuzzTests
     }
 
     [Fact]
-    public void Any_bytes_are_a_structure_or_are_refused_by_name()
+    public void Random_bytes_are_parsed_or_rejected_with_a_protocol_error()
     {
         long messages = Number("PADDOCK_VHOST_FUZZ", 20_000);
         int seed = (int)Number("PADDOCK_VHOST_SEED", 4);
@@ -95,8 +96,10 @@ public class SessionFuzzTests
         var random = new Random(seed);
         Action<byte[]>[] parsers =
         [
-            b => MessageHeader.Parse(b.AsSpan(0, MessageHeader.Size)), b => U64Payload.Parse(b), b => VringDescriptor.Parse(b), b => VringState.Parse(b),
-            b => VringAddress.Parse(b), b => MemoryTable.Parse(b), b => SingleRegion.Parse(b), b => ConfigAccess.Parse(b), b => InflightDescription.Parse(b),
+            b => MessageHeader.Parse(b.AsSpan(0, MessageHeader.Size)), b => U64Payload.Parse(b), b => VringDescriptor.Parse(b), b
+                => VringState.Parse(b),
+            b => VringAddress.Parse(b), b => MemoryTable.Parse(b), b => SingleRegion.Parse(b), b => ConfigAccess.Parse(b), b
+                => InflightDescription.Parse(b),
         ];
         int[] lengths = [12, 8, 8, 8, 40, 72, 40, 20, 24];
         for (long i = 0; i < messages; i++)
@@ -126,7 +129,7 @@ public class SessionFuzzTests
 
     private static void Fill(Message message, Random random, GuestRam ram, SafeFileHandle[] handles, bool isFirst)
     {
-        // without acknowledgements the first refusal would end the session
+        // without REPLY_ACK the first rejected request would end the session
         var request = isFirst && random.Next(16) != 0 ? FrontEndRequest.SetProtocolFeatures
             : random.Next(500) == 0 ? (FrontEndRequest)random.Next(60) : Known[random.Next(Known.Length)];
         if (request is FrontEndRequest.ResetDevice or FrontEndRequest.SetStatus or FrontEndRequest.SetConfig && random.Next(8) != 0)
@@ -159,7 +162,7 @@ public class SessionFuzzTests
         }
     }
 
-    // a descriptor of its own, as one that comes over a socket
+    // a duplicate, as a descriptor received over a socket is
     private static SafeFileHandle Duplicate(SafeFileHandle handle) => DescriptorSocket.Duplicate(handle);
 
     private static byte[] PayloadOf(
@@ -245,7 +248,8 @@ public class SessionFuzzTests
     {
         0 => ram.Description with { Length = (ulong)random.NextInt64() },
         1 => ram.Description with { FileOffset = (ulong)random.Next(1 << 20) },
-        2 => new RegionDescription((ulong)random.NextInt64(), (ulong)random.Next(1, 1 << 20), (ulong)random.NextInt64(), (ulong)random.Next(1 << 18)),
+        2 => new RegionDescription(
+            (ulong)random.NextInt64(), (ulong)random.Next(1, 1 << 20), (ulong)random.NextInt64(), (ulong)random.Next(1 << 18)),
         _ => ram.Description,
     };
 }

@@ -8,7 +8,7 @@ using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Tests;
 
-/// <summary>The parts of a session, each by itself: rings, messages about rings, messages about memory.</summary>
+/// <summary>Unit tests of the parts of a session: rings, ring messages, memory messages.</summary>
 public sealed class SessionPartsTests : IDisposable
 {
     private const ulong At = 0x10_0000;
@@ -71,7 +71,7 @@ public sealed class SessionPartsTests : IDisposable
         => Assert.Throws<VhostUserException>(() => _ringRequests.TryRun(State(FrontEndRequest.SetVringNum, 0, size)));
 
     [Fact]
-    public void Ring_is_enabled_by_one_disabled_by_zero_and_by_nothing_else()
+    public void Ring_is_enabled_by_1_and_disabled_by_0_only()
     {
         Assert.True(_ringRequests.TryRun(State(FrontEndRequest.SetVringEnable, 0, 1)));
         Assert.True(_rings[0].IsEnabled);
@@ -81,7 +81,7 @@ public sealed class SessionPartsTests : IDisposable
     }
 
     [Fact]
-    public void Base_of_a_ring_is_replied_and_stops_it()
+    public void Get_base_stops_the_ring_and_replies_its_base()
     {
         using var reply = new Message();
         _ringRequests.TryRun(State(FrontEndRequest.SetVringBase, 1, 5));
@@ -91,14 +91,14 @@ public sealed class SessionPartsTests : IDisposable
     }
 
     [Fact]
-    public void Message_that_is_not_about_a_ring_is_left_to_others()
+    public void Message_about_no_ring_is_not_handled()
     {
         _request.Begin((uint)FrontEndRequest.GetFeatures, HeaderFlags.Version, 0);
         Assert.False(_ringRequests.TryRun(_request));
     }
 
     [Fact]
-    public void Region_is_removed_by_its_description_and_only_once()
+    public void Region_is_removed_by_its_description_once()
     {
         _memory.Add(Region(At, withFile: true));
         _memory.Remove(Region(At, withFile: false));
@@ -106,7 +106,7 @@ public sealed class SessionPartsTests : IDisposable
     }
 
     [Fact]
-    public void Regions_that_overlap_are_refused_and_the_first_one_stays()
+    public void Overlapping_region_is_rejected_and_the_first_remains()
     {
         _memory.Add(Region(At, withFile: true));
         Assert.Throws<RequestRefusedException>(() => _memory.Add(Region(At + (Size / 2), withFile: true)));

@@ -14,7 +14,7 @@ public class SessionTests
     private const int RamBytes = 4 << 20;
 
     [Fact]
-    public async Task The_server_says_what_it_can_do()
+    public async Task Server_reports_its_features()
     {
         await using var bench = new Bench(queues: 3);
         using var ram = new GuestRam(GuestAt, RamBytes);
@@ -41,7 +41,7 @@ public class SessionTests
     [InlineData(true, 64)]
     [InlineData(true, 63)]
     [InlineData(false, 4)]
-    public async Task What_a_guest_writes_it_reads_and_a_ring_goes_on_where_it_stopped(bool packed, int size)
+    public async Task Written_data_reads_back_and_a_stopped_ring_resumes_at_its_base(bool packed, int size)
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);
@@ -71,7 +71,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task Several_queues_run_side_by_side()
+    public async Task Queues_run_in_parallel()
     {
         const int queues = 4;
         await using var bench = new Bench(queues);
@@ -104,7 +104,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task A_ring_without_a_kick_is_polled_and_a_disabled_one_is_not_served()
+    public async Task Ring_without_a_kick_is_polled_and_a_disabled_one_is_not_served()
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);
@@ -126,7 +126,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task Memory_comes_and_goes_under_load()
+    public async Task Regions_are_added_and_removed_under_load()
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);
@@ -163,7 +163,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task A_whole_new_table_takes_the_rings_along()
+    public async Task Rings_survive_a_new_memory_table()
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);
@@ -177,7 +177,7 @@ public class SessionTests
                 frontEnd.ShareMemory();
             }
 
-            // without its memory a ring stands still; it goes on when the memory is back
+            // a ring without memory stops; it resumes when its memory is mapped again
             byte[] none = new byte[MemoryTable.SizeOf(0)];
             Assert.Equal(0UL, frontEnd.Tell(FrontEndRequest.SetMemoryTable, none));
             frontEnd.ShareMemory();
@@ -188,7 +188,7 @@ public class SessionTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Requests_in_flight_when_the_server_died_are_run_again_once_and_in_order(bool packed)
+    public async Task Requests_in_flight_at_a_crash_are_replayed_once_in_order(bool packed)
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);
@@ -221,7 +221,7 @@ public class SessionTests
             ring.Kick.Signal();
             Assert.True(SpinWait.SpinUntil(() => bench.Disk.Count(DeviceCall.Write) == 4, TimeSpan.FromSeconds(30)));
 
-            // what a server leaves that is killed now
+            // the state that a server killed at this moment leaves
             recordThen = GuestRam.CopyOf(file, (int)InflightDescription.Parse(description).Length);
             ramThen = ram.Span(GuestAt, RamBytes).ToArray();
             bench.Disk.Around = null;
@@ -250,7 +250,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task A_second_front_end_waits_until_the_first_has_left()
+    public async Task Second_front_end_waits_until_the_first_disconnects()
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);
@@ -266,7 +266,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task A_front_end_that_listens_hears_that_the_configuration_has_changed()
+    public async Task Front_end_is_notified_of_a_configuration_change()
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);
@@ -282,7 +282,7 @@ public class SessionTests
     }
 
     [Fact]
-    public async Task A_reset_stops_the_rings_and_keeps_the_memory()
+    public async Task Reset_stops_the_rings_and_keeps_the_memory()
     {
         await using var bench = new Bench();
         using var ram = new GuestRam(GuestAt, RamBytes);

@@ -3,7 +3,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Paddock.VhostUser.Tests;
 
-/// <summary>Two connected Unix sockets, one of them to be given away.</summary>
+/// <summary>Two connected Unix sockets, one of them to be passed to the peer.</summary>
 internal sealed class SocketPair : IDisposable
 {
     private readonly Socket _given;

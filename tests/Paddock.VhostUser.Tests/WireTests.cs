@@ -2,11 +2,11 @@ using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Tests;
 
-/// <summary>Every structure, byte for byte.</summary>
+/// <summary>Layout of every structure, byte by byte.</summary>
 public class WireTests
 {
     [Fact]
-    public void A_header_is_12_bytes()
+    public void Header_is_12_bytes()
     {
         byte[] bytes = new byte[MessageHeader.Size];
         var header = new MessageHeader((uint)FrontEndRequest.SetVringKick, HeaderFlags.Version | HeaderFlags.NeedReply, 8);
@@ -23,14 +23,14 @@ public class WireTests
     [InlineData("01000000" + "11000000" + "00000000", 4)]
     [InlineData("01000000" + "01000000" + "01040000", 8)]
     [InlineData("01000000" + "01000000" + "FFFFFFFF", 8)]
-    public void Another_version_a_reply_and_a_long_payload_are_refused(string hex, int offset)
+    public void Header_with_another_version_reply_flag_or_long_payload_is_rejected(string hex, int offset)
     {
         var refused = Assert.Throws<VhostUserException>(() => MessageHeader.Parse(Convert.FromHexString(hex)));
         Assert.Equal((nameof(MessageHeader), offset), (refused.Structure, refused.Offset));
     }
 
     [Fact]
-    public void A_number_and_a_ring_s_descriptor_are_8_bytes()
+    public void Number_and_ring_descriptor_are_8_bytes()
     {
         byte[] bytes = new byte[U64Payload.Size];
         U64Payload.Write(bytes, 0x1122334455667788);
@@ -47,7 +47,7 @@ public class WireTests
     }
 
     [Fact]
-    public void A_ring_s_state_and_addresses_are_8_and_40_bytes()
+    public void Ring_state_and_addresses_are_8_and_40_bytes()
     {
         byte[] state = new byte[VringState.Size], address = new byte[VringAddress.Size];
         new VringState(1, 0x102).WriteTo(state);
@@ -65,7 +65,7 @@ public class WireTests
     }
 
     [Fact]
-    public void A_memory_table_is_8_bytes_and_32_a_region_and_a_single_region_40()
+    public void Memory_table_is_8_bytes_plus_32_per_region_and_a_single_region_40()
     {
         RegionDescription[] regions = [new(0, 0xA0000, 0x7F00_0000_0000, 0), new(0x1_0000_0000, 0x200000, 0x7F10_0000_0000, 0xA0000)];
         byte[] table = new byte[MemoryTable.SizeOf(2)], single = new byte[SingleRegion.Size];
@@ -85,7 +85,7 @@ public class WireTests
     [InlineData(1, 8 + 64)]
     [InlineData(2, 8 + 32)]
     [InlineData(0, 4)]
-    public void A_memory_table_of_another_length_than_its_regions_is_refused(int count, int length)
+    public void Memory_table_whose_length_does_not_match_is_rejected(int count, int length)
     {
         byte[] table = new byte[length];
         table[0] = (byte)count;
@@ -98,7 +98,7 @@ public class WireTests
     [InlineData(ulong.MaxValue - 0xfff, 0x1000UL, 0UL, 0UL)]
     [InlineData(0UL, 0x1000UL, ulong.MaxValue, 0UL)]
     [InlineData(0UL, 0x1000UL, 0UL, long.MaxValue - 1UL)]
-    public void A_region_that_is_empty_too_long_or_wraps_is_refused(ulong guest, ulong length, ulong user, ulong offset)
+    public void Region_that_is_empty_too_long_or_wraps_is_rejected(ulong guest, ulong length, ulong user, ulong offset)
     {
         byte[] bytes = new byte[RegionDescription.Size];
         new RegionDescription(guest, length, user, offset).WriteTo(bytes);
@@ -106,7 +106,7 @@ public class WireTests
     }
 
     [Fact]
-    public void An_access_to_configuration_space_is_12_bytes_and_its_contents()
+    public void Configuration_access_is_12_bytes_plus_contents()
     {
         byte[] bytes = new byte[ConfigAccess.ContentsAt + 2];
         new ConfigAccess(8, 2, 1).WriteTo(bytes);
@@ -120,7 +120,7 @@ public class WireTests
     }
 
     [Fact]
-    public void A_description_of_requests_in_flight_is_20_bytes_or_24()
+    public void Inflight_description_is_20_or_24_bytes()
     {
         byte[] bytes = new byte[InflightDescription.PaddedSize];
         var description = new InflightDescription(0x1000, 0x20, 2, 128);

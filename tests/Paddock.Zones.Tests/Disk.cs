@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Zones.Tests;
 
-/// <summary>Short ways to zones in a wanted state.</summary>
+/// <summary>Helpers that create zones in a given state.</summary>
 internal static class Disk
 {
     public const long Zone = 1 << 20;
@@ -12,7 +12,7 @@ internal static class Disk
         uint append = 0, long? length = null)
         => new(new ZonedLimits(size, capacity ?? size, zones, conventional, open, active, append), length ?? zones * size);
 
-    /// <summary>A whole write.</summary>
+    /// <summary>Begins and ends a write.</summary>
     public static ZoneResult Write(this ZoneSet zones, long offset, long length = 512)
     {
         var result = zones.BeginWrite(offset, length);
@@ -24,7 +24,7 @@ internal static class Disk
         return result;
     }
 
-    /// <summary>A whole append.</summary>
+    /// <summary>Begins and ends an append.</summary>
     public static ZoneResult Append(this ZoneSet zones, long start, long length = 512)
     {
         var result = zones.BeginAppend(start, length, out _);
@@ -36,7 +36,7 @@ internal static class Disk
         return result;
     }
 
-    /// <summary>Brings a zone of a disk, by ordinary requests where there are any, to a condition.</summary>
+    /// <summary>Brings a zone to a condition, by ordinary requests if possible.</summary>
     public static void Put(this ZoneSet zones, int zone, ZoneCondition condition)
     {
         long start = zones.StartOf(zone), length = zones.LengthOf(zone);

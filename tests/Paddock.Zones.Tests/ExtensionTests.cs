@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Zones.Tests;
 
-/// <summary>Zones with a descriptor extension: never EMPTY, until a reset takes it away.</summary>
+/// <summary>Zones with a descriptor extension: not EMPTY until a reset clears it.</summary>
 public class ExtensionTests
 {
     [Theory]
@@ -14,7 +14,7 @@ public class ExtensionTests
     [InlineData(ZoneCondition.Full, ZoneError.InvalidTransition)]
     [InlineData(ZoneCondition.ReadOnly, ZoneError.InvalidTransition)]
     [InlineData(ZoneCondition.Offline, ZoneError.InvalidTransition)]
-    public void Only_an_empty_zone_takes_one_and_is_closed_then(ZoneCondition from, ZoneError error)
+    public void Extension_is_accepted_only_by_an_empty_zone_and_closes_it(ZoneCondition from, ZoneError error)
     {
         var zones = Disk.Of(4, conventional: 1);
         int zone = from == ZoneCondition.NotWritePointer ? 0 : 1;
@@ -26,7 +26,7 @@ public class ExtensionTests
     }
 
     [Fact]
-    public void It_takes_an_active_resource_and_keeps_it_when_the_zone_is_closed_or_evicted_with_nothing_written()
+    public void Extension_holds_an_active_resource_when_its_unwritten_zone_is_closed_or_evicted()
     {
         var zones = Disk.Of(4, open: 1, active: 2);
         Assert.True(zones.Extend(0).IsOk);
@@ -55,7 +55,7 @@ public class ExtensionTests
     }
 
     [Fact]
-    public void A_zone_is_restored_to_what_its_pointer_and_extension_tell_when_there_is_an_active_resource()
+    public void Zone_is_restored_according_to_its_pointer_and_extension_if_an_active_resource_is_free()
     {
         var zones = Disk.Of(3, active: 1);
         zones.Extend(0);
@@ -70,7 +70,7 @@ public class ExtensionTests
     }
 
     [Fact]
-    public void A_read_only_zone_that_was_full_is_full_again_after_the_disk_grew()
+    public void Full_read_only_zone_is_full_again_after_the_disk_grew()
     {
         var zones = Disk.Of(2, length: Disk.Zone + 4096);
         zones.Put(1, ZoneCondition.Full);

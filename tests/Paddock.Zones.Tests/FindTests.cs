@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Zones.Tests;
 
-/// <summary>Searches for zones by condition give what a walk over all zones gives.</summary>
+/// <summary>Searching zones by condition finds the same zones as a walk over all of them.</summary>
 public class FindTests
 {
     private const int Zones = 1000, Size = 4096;
@@ -11,7 +11,7 @@ public class FindTests
 
     [Theory]
     [MemberData(nameof(Seeds))]
-    public void Zones_are_found_and_counted_as_by_a_walk(int seed)
+    public void Search_finds_and_counts_the_same_zones_as_a_walk(int seed)
     {
         var random = new Random(seed);
         var zones = new ZoneSet(new ZonedLimits(Size, Size, Zones, random.Next(300), 0, 0, 0), (long)Zones * Size);
@@ -44,7 +44,7 @@ public class FindTests
     }
 
     [Fact]
-    public void The_last_of_a_million_zones_is_found_and_counted()
+    public void Last_of_a_million_zones_is_found_and_counted()
     {
         const int many = ZoneGeometry.MaxZones;
         var zones = new ZoneSet(new ZonedLimits(Size, Size, many, 0, 0, 0, 0), (long)many * Size);
@@ -63,7 +63,8 @@ public class FindTests
         var all = Enumerable.Range(first, zones.Count - first).Where(z => which.Has(zones.ConditionOf(z))).Select(zones.Describe).ToArray();
         var found = new ZoneDescriptor[random.Next(0, 40)];
         var result = zones.Find(zones.StartOf(first) + random.Next(Size), which, found, count: true);
-        Assert.True(result == new ZoneFindings(Math.Min(all.Length, found.Length), all.Length), $"{where}: {result}, {all.Length} match {which}");
+        Assert.True(result == new ZoneFindings(Math.Min(all.Length, found.Length), all.Length),
+            $"{where}: {result}, {all.Length} match {which}");
         Assert.True(found.AsSpan(0, result.Filled).SequenceEqual(all.AsSpan(0, result.Filled)), $"{where}: other zones than {which}");
         Assert.Equal(result.Filled, zones.Find(zones.StartOf(first), which, found, count: false).Matching);
     }

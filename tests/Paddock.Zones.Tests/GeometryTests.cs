@@ -2,20 +2,20 @@ using Paddock.Block;
 
 namespace Paddock.Zones.Tests;
 
-/// <summary>Where zones lie, on disks of sizes that the proposal's code could not do.</summary>
+/// <summary>Layout of zones on disks of sizes that the code of the proposal could not handle.</summary>
 public class GeometryTests
 {
     private const long GiB = 1L << 30;
 
     [Theory]
     [InlineData(512, 512)]
-    [InlineData(1536, 1024)] // no power of two
+    [InlineData(1536, 1024)] // not a power of two
     [InlineData(Disk.Zone, Disk.Zone)]
     [InlineData(3 * Disk.Zone, Disk.Zone)]
     [InlineData(2 * GiB, 2 * GiB)]
     [InlineData((4 * GiB) - 512, 3 * GiB)]
     [InlineData(2048 * GiB, 2047 * GiB)]
-    public void Offsets_lengths_and_capacities_hold_beyond_4_GiB(long size, long capacity)
+    public void Offsets_lengths_and_capacities_are_correct_beyond_4_GiB(long size, long capacity)
     {
         const int Count = 4099;
         long lastLength = size > 512 ? size / 1024 * 512 : 512;
@@ -41,7 +41,7 @@ public class GeometryTests
     }
 
     [Fact]
-    public void A_last_smaller_zone_is_as_long_as_what_is_left_and_takes_no_more_than_that()
+    public void Smaller_last_zone_is_as_long_as_the_rest_of_the_disk_and_accepts_no_more()
     {
         var zones = Disk.Of(2, capacity: Disk.Zone - 8192, length: Disk.Zone + 4096, conventional: 0);
         Assert.Equal((4096, 4096), (zones.LengthOf(1), zones.CapacityOf(1)));
@@ -50,14 +50,14 @@ public class GeometryTests
     }
 
     [Fact]
-    public void The_capacity_of_a_conventional_zone_is_its_length()
+    public void Capacity_of_a_conventional_zone_is_its_length()
     {
         var zones = Disk.Of(3, capacity: Disk.Zone / 2, conventional: 3, length: (2 * Disk.Zone) + 512);
         Assert.Equal([Disk.Zone, Disk.Zone, 512L], Enumerable.Range(0, 3).Select(zones.CapacityOf));
     }
 
     [Fact]
-    public void A_geometry_that_contradicts_itself_is_a_fault_of_the_caller()
+    public void Inconsistent_geometry_throws()
     {
         Assert.Throws<ArgumentException>(() => Disk.Of(2, size: 1000));
         Assert.Throws<ArgumentException>(() => Disk.Of(2, capacity: Disk.Zone + 512));
@@ -68,7 +68,7 @@ public class GeometryTests
     }
 
     [Fact]
-    public void A_report_gives_what_is_there_from_the_zone_of_the_offset_on()
+    public void Report_starts_at_the_zone_of_the_offset_and_ends_with_the_disk()
     {
         var zones = Disk.Of(4, conventional: 1, length: (3 * Disk.Zone) + 4096);
         zones.Append(3 * Disk.Zone);
@@ -85,7 +85,7 @@ public class GeometryTests
     }
 
     [Fact]
-    public void A_disk_of_no_bytes_has_no_zones_and_refuses_everything()
+    public void Empty_disk_has_no_zones_and_rejects_every_request()
     {
         var zones = Disk.Of(0);
         Assert.Equal(ZoneError.OutOfRange, zones.Write(0).Error);

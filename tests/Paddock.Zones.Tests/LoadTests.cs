@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Zones.Tests;
 
-/// <summary>Conditions from stored pointers, and a million zones at the cost of eight.</summary>
+/// <summary>Conditions loaded from stored pointers, and constant cost with a million zones.</summary>
 public class LoadTests
 {
     private const long Capacity = Disk.Zone / 2;
@@ -19,7 +19,7 @@ public class LoadTests
     [InlineData(100, ZoneCondition.Offline)]
     [InlineData(long.MaxValue - Disk.Zone, ZoneCondition.Offline)]
     [InlineData(long.MinValue, ZoneCondition.Offline)]
-    public void A_condition_follows_from_the_stored_pointer(long inside, ZoneCondition condition)
+    public void Condition_follows_from_the_stored_pointer(long inside, ZoneCondition condition)
     {
         var zones = Disk.Of(3, capacity: Capacity);
         zones.Load([0, Disk.Zone + inside, 2 * Disk.Zone]);
@@ -35,7 +35,7 @@ public class LoadTests
     }
 
     [Fact]
-    public void A_full_last_smaller_zone_is_stored_past_the_end_of_the_disk_and_found_full_again()
+    public void Full_smaller_last_zone_is_stored_past_the_end_of_the_disk_and_loads_as_full()
     {
         var zones = Disk.Of(2, length: Disk.Zone + 4096);
         zones.Put(1, ZoneCondition.Full);
@@ -46,7 +46,7 @@ public class LoadTests
     }
 
     [Fact]
-    public void Read_only_and_offline_conditions_hold_whatever_the_pointers_say()
+    public void Read_only_and_offline_conditions_do_not_depend_on_the_pointers()
     {
         var zones = Disk.Of(3, conventional: 1);
         zones.Load([0, Disk.Zone + 512, 2 * Disk.Zone], [ZoneCondition.Offline, ZoneCondition.ReadOnly, default]);
@@ -59,7 +59,7 @@ public class LoadTests
     }
 
     [Fact]
-    public void A_load_forgets_what_was_open_or_busy()
+    public void Load_clears_open_and_busy_zones()
     {
         var zones = Disk.Of(2, open: 1, active: 1);
         zones.BeginWrite(0, 512);
@@ -69,7 +69,7 @@ public class LoadTests
     }
 
     [Fact]
-    public void Data_ends_at_the_pointer_or_where_a_full_zone_has_no_more_room()
+    public void Data_ends_at_the_write_pointer_or_at_the_capacity_of_a_full_zone()
     {
         var zones = Disk.Of(4, capacity: Capacity, conventional: 1);
         zones.Append(Disk.Zone);
@@ -79,9 +79,9 @@ public class LoadTests
     }
 
     [Fact]
-    public void A_million_zones_take_writes_in_any_order_within_the_limits()
+    public void Million_zones_accept_writes_in_any_order_within_the_limits()
     {
-        // were a write to look at every zone, this would not end; bench/run tells what one costs
+        // a write that inspected every zone would never finish here; bench/run measures the cost of one
         var large = Disk.Of(ZoneGeometry.MaxZones, open: 64, active: 0);
         large.Load([.. Enumerable.Range(0, large.Count).Select(zone => zone * Disk.Zone)]);
         for (int i = 0; i < 200_000; i++)
@@ -93,7 +93,7 @@ public class LoadTests
     }
 
     [Fact]
-    public void A_write_allocates_nothing()
+    public void Write_allocates_nothing()
     {
         var zones = Disk.Of(1024, open: 4);
         zones.Append(0);

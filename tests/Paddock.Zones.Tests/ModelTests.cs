@@ -3,15 +3,16 @@ using Paddock.Testing;
 
 namespace Paddock.Zones.Tests;
 
-/// <summary>The state machine against the plain model under random requests, and its own books under writes that overlap in
-/// time.</summary>
+/// <summary>
+/// The state machine compared with a reference model under random requests, and its counters under concurrent writes.
+/// </summary>
 public class ModelTests
 {
     public static TheoryData<int> Seeds => [.. Enumerable.Range(1, 100)];
 
     [Theory]
     [MemberData(nameof(Seeds))]
-    public void Random_requests_leave_the_zones_as_the_plain_model_has_them(int seed)
+    public void Random_requests_match_the_reference_model(int seed)
     {
         var random = new Random(seed);
         var (limits, length) = Shape(random);
@@ -32,7 +33,7 @@ public class ModelTests
 
     [Theory]
     [MemberData(nameof(Seeds))]
-    public void Writes_that_overlap_in_time_keep_the_books_straight(int seed)
+    public void Concurrent_writes_keep_the_counters_consistent(int seed)
     {
         var random = new Random(seed);
         var zones = Disk.Of(8, (uint)random.Next(0, 4), (uint)random.Next(4, 6), size: 4096);

@@ -2,14 +2,14 @@ using Paddock.Block;
 
 namespace Paddock.Zones.Tests;
 
-/// <summary>Range requests: checked whole before anything changes.</summary>
+/// <summary>Range requests: the whole range is checked before any zone changes.</summary>
 public class RangeTests
 {
     public static TheoryData<ZoneAction> Actions => [ZoneAction.Open, ZoneAction.Close, ZoneAction.Finish, ZoneAction.Reset];
 
     [Theory]
     [MemberData(nameof(Actions))]
-    public void A_range_is_aligned_and_inside_the_disk_and_only_a_last_smaller_zone_may_end_it(ZoneAction action)
+    public void Range_must_be_aligned_and_inside_the_disk_and_may_end_with_a_smaller_last_zone(ZoneAction action)
     {
         const long Last = 4096;
         (long Offset, long Length, ZoneError Error)[] cases =
@@ -33,7 +33,7 @@ public class RangeTests
 
     [Theory]
     [MemberData(nameof(Actions))]
-    public void A_range_touches_every_zone_of_it_and_no_other(ZoneAction action)
+    public void Range_request_affects_exactly_its_zones(ZoneAction action)
     {
         var zones = Disk.Of(5);
         for (int zone = 0; zone < 5; zone++)
@@ -55,7 +55,7 @@ public class RangeTests
 
     [Theory]
     [MemberData(nameof(Actions))]
-    public void One_zone_that_cannot_follow_keeps_the_whole_range_as_it_is(ZoneAction action)
+    public void Range_is_unchanged_if_one_of_its_zones_cannot_change(ZoneAction action)
     {
         foreach (var bad in new[] { ZoneCondition.ReadOnly, ZoneCondition.Offline, ZoneCondition.Full })
         {
@@ -91,7 +91,7 @@ public class RangeTests
     }
 
     [Fact]
-    public void Opening_a_range_counts_its_resources_as_one()
+    public void Opening_a_range_counts_the_resources_of_all_its_zones_together()
     {
         var zones = Disk.Of(8, open: 3, active: 4);
         zones.Put(6, ZoneCondition.ImplicitlyOpen);
@@ -129,7 +129,7 @@ public class RangeTests
     }
 
     [Fact]
-    public void The_zones_that_really_change_can_be_walked_before_they_do()
+    public void Zones_that_will_change_can_be_enumerated_beforehand()
     {
         var zones = Disk.Of(6);
         zones.Put(1, ZoneCondition.ImplicitlyOpen);

@@ -2,11 +2,11 @@ using Paddock.Block;
 
 namespace Paddock.Zones.Tests;
 
-/// <summary>A disk that grows and shrinks.</summary>
+/// <summary>Growing and shrinking of a disk.</summary>
 public class ResizeTests
 {
     [Fact]
-    public void Growing_adds_empty_zones_and_enlarges_the_last_smaller_one()
+    public void Growing_adds_empty_zones_and_enlarges_a_smaller_last_zone()
     {
         var zones = Disk.Of(2, length: Disk.Zone + 4096, open: 2);
         zones.Append(Disk.Zone);
@@ -24,7 +24,7 @@ public class ResizeTests
     }
 
     [Fact]
-    public void A_full_last_smaller_zone_stays_full_when_the_disk_grows()
+    public void Full_smaller_last_zone_stays_full_when_the_disk_grows()
     {
         var zones = Disk.Of(2, length: Disk.Zone + 4096);
         zones.Put(1, ZoneCondition.Full);
@@ -43,7 +43,7 @@ public class ResizeTests
     [InlineData(ZoneCondition.Full, ZoneError.InvalidTransition)]
     [InlineData(ZoneCondition.ReadOnly, ZoneError.ReadOnly)]
     [InlineData(ZoneCondition.Offline, ZoneError.Offline)]
-    public void Shrinking_needs_the_zones_that_go_to_be_empty(ZoneCondition condition, ZoneError error)
+    public void Shrinking_requires_the_removed_zones_to_be_empty(ZoneCondition condition, ZoneError error)
     {
         var zones = Disk.Of(4);
         zones.Put(2, condition);
@@ -63,7 +63,7 @@ public class ResizeTests
     }
 
     [Fact]
-    public void A_zone_that_is_cut_keeps_what_is_written_and_is_full_if_that_fills_it()
+    public void Shortened_zone_keeps_its_data_and_is_full_if_the_data_fills_it()
     {
         var zones = Disk.Of(2, active: 1);
         zones.Append(Disk.Zone, 4096);
@@ -77,7 +77,7 @@ public class ResizeTests
     }
 
     [Fact]
-    public void No_conventional_zone_goes_or_is_cut()
+    public void Conventional_zones_are_never_removed_or_shortened()
     {
         var zones = Disk.Of(3, conventional: 2);
         Assert.Equal((ZoneError.Conventional, 1), (zones.Resize(Disk.Zone).Error, zones.Resize(Disk.Zone).Zone));
@@ -92,6 +92,6 @@ public class ResizeTests
     [InlineData(1000, ZoneError.Unaligned)]
     [InlineData(long.MaxValue, ZoneError.OutOfRange)]
     [InlineData((ZoneGeometry.MaxZones * Disk.Zone) + 512, ZoneError.OutOfRange)]
-    public void A_length_that_no_disk_of_such_zones_has_is_refused(long length, ZoneError error)
+    public void Length_that_does_not_fit_the_geometry_is_rejected(long length, ZoneError error)
         => Assert.Equal(error, Disk.Of(2).Resize(length).Error);
 }

@@ -2,11 +2,11 @@ using Paddock.Block;
 
 namespace Paddock.Zones.Tests;
 
-/// <summary>Open and active resources: who is evicted, and who never is.</summary>
+/// <summary>Open and active resources, and the eviction of zones.</summary>
 public class ResourceTests
 {
     [Fact]
-    public void The_least_recently_written_zone_is_evicted_not_the_least_recently_opened()
+    public void Least_recently_written_zone_is_evicted_not_the_least_recently_opened()
     {
         var zones = Disk.Of(8, open: 3);
         Assert.True(zones.Append(0).IsOk);
@@ -21,7 +21,7 @@ public class ResourceTests
     }
 
     [Fact]
-    public void A_refused_write_does_not_count_as_a_write()
+    public void Rejected_write_does_not_count_as_a_write()
     {
         var zones = Disk.Of(8, open: 2);
         zones.Append(0);
@@ -31,7 +31,7 @@ public class ResourceTests
     }
 
     [Fact]
-    public void An_explicitly_open_zone_is_never_evicted()
+    public void Explicitly_open_zone_is_never_evicted()
     {
         var zones = Disk.Of(8, open: 2);
         zones.Put(0, ZoneCondition.ExplicitlyOpen);
@@ -45,7 +45,7 @@ public class ResourceTests
     }
 
     [Fact]
-    public void Nothing_is_evicted_from_the_active_set()
+    public void Zones_are_never_evicted_from_the_active_set()
     {
         var zones = Disk.Of(8, active: 2);
         zones.Append(0);
@@ -63,7 +63,7 @@ public class ResourceTests
     [InlineData(ZoneAction.Close)]
     [InlineData(ZoneAction.Finish)]
     [InlineData(ZoneAction.Reset)]
-    public void Closing_finishing_or_resetting_a_closed_zone_evicts_no_other(ZoneAction action)
+    public void Closing_finishing_or_resetting_a_closed_zone_evicts_none(ZoneAction action)
     {
         var zones = Disk.Of(3, open: 1);
         zones.Append(0);
@@ -98,7 +98,7 @@ public class ResourceTests
     }
 
     [Fact]
-    public void An_image_with_more_closed_zones_than_its_limit_opens_and_takes_no_more()
+    public void Image_with_more_closed_zones_than_its_limit_opens_and_accepts_no_further_one()
     {
         var zones = Disk.Of(4, open: 1, active: 1);
         zones.Load([512, Disk.Zone + 512, 2 * Disk.Zone + 512, 3 * Disk.Zone]);

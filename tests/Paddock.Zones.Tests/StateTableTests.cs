@@ -3,9 +3,8 @@ using Paddock.Block;
 namespace Paddock.Zones.Tests;
 
 /// <summary>
-/// Every row of the state table (spec section 3) from every condition, under every limit edge: none, not reached, just reached
-/// with something to evict,
-/// just reached with nothing to evict, active exhausted. The expectation is the table, written out.
+/// Every row of the state table (spec section 3) from every condition, under every limit edge: none, not reached, just reached with
+/// something to evict, just reached with nothing to evict, active exhausted. The expectation is the table, written out.
 /// </summary>
 public class StateTableTests
 {
@@ -26,16 +25,16 @@ public class StateTableTests
         /// <summary>No limits.</summary>
         Unlimited,
 
-        /// <summary>One resource of each is left beside what the target holds.</summary>
+        /// <summary>One resource of each kind is free besides those of the target.</summary>
         OneLeft,
 
-        /// <summary>Every open resource is taken, by another implicitly open zone among others.</summary>
+        /// <summary>Every open resource is in use, at least one by another implicitly open zone.</summary>
         OpenTakenEvictable,
 
-        /// <summary>Every open resource is taken by explicitly open zones.</summary>
+        /// <summary>Every open resource is in use by explicitly open zones.</summary>
         OpenTaken,
 
-        /// <summary>Every active resource is taken, open ones are left.</summary>
+        /// <summary>Every active resource is in use, open ones are free.</summary>
         ActiveTaken,
     }
 
@@ -58,7 +57,7 @@ public class StateTableTests
 
     [Theory]
     [MemberData(nameof(Rows))]
-    public void A_row_of_the_state_table(Request request, ZoneCondition from, Edge edge)
+    public void Every_row_of_the_state_table_holds(Request request, ZoneCondition from, Edge edge)
     {
         var zones = Prepare(from, edge);
         var before = zones.Everything();
@@ -85,7 +84,7 @@ public class StateTableTests
     [InlineData(ZoneCondition.ImplicitlyOpen)]
     [InlineData(ZoneCondition.ExplicitlyOpen)]
     [InlineData(ZoneCondition.Closed)]
-    public void A_write_that_reaches_the_capacity_fills_the_zone_and_gives_both_resources_back(ZoneCondition from)
+    public void Write_that_reaches_the_capacity_makes_the_zone_full_and_frees_both_resources(ZoneCondition from)
     {
         var zones = Disk.Of(8, open: 1, active: 1, capacity: Disk.Zone - 4096);
         zones.Put(Target, from);
@@ -100,7 +99,7 @@ public class StateTableTests
     [Theory]
     [InlineData(ZoneAction.Close)]
     [InlineData(ZoneAction.Reset)]
-    public void An_open_zone_in_which_nothing_is_written_becomes_empty(ZoneAction action)
+    public void Closing_an_unwritten_open_zone_makes_it_empty(ZoneAction action)
     {
         var zones = Disk.Of(2, open: 1, active: 1);
         Assert.True(zones.Manage(ZoneAction.Open, 0, Disk.Zone).IsOk);
@@ -122,7 +121,7 @@ public class StateTableTests
 
     private static int IndexOf(ZoneCondition condition) => condition == ZoneCondition.NotWritePointer ? 0 : Target;
 
-    /// <summary>Zone 0 is conventional, zone 4 the target, zones 1 to 3 take resources.</summary>
+    /// <summary>Zone 0 is conventional, zone 4 the target; zones 1 to 3 use resources.</summary>
     private static ZoneSet Prepare(ZoneCondition target, Edge edge)
     {
         bool holdsOpen = target is ZoneCondition.ImplicitlyOpen or ZoneCondition.ExplicitlyOpen;
@@ -136,7 +135,7 @@ public class StateTableTests
             _ => (2 + open, 0u),
         };
 
-        // While the target is brought to its condition by a write and a close, it needs a resource for a moment: it comes first.
+        // The target is prepared first: its write and close need a resource temporarily.
         var zones = Disk.Of(8, maxOpen, maxActive, conventional: 1);
         if (target != ZoneCondition.NotWritePointer)
         {

@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Zones.Tests;
 
-/// <summary>The write rule, in the two steps of a write.</summary>
+/// <summary>The write rule, at the begin and the end of a write.</summary>
 public class WriteTests
 {
     [Theory]
@@ -19,7 +19,7 @@ public class WriteTests
     [InlineData(0, Disk.Zone + 512, ZoneError.BoundaryCrossed)]
     [InlineData(Disk.Zone, Disk.Zone / 2, ZoneError.None)] // exactly the capacity
     [InlineData(2 * Disk.Zone, 512, ZoneError.OutOfRange)]
-    public void A_write_keeps_the_rule_or_changes_nothing(long offset, long length, ZoneError error)
+    public void Write_that_breaks_the_rule_is_rejected_and_changes_nothing(long offset, long length, ZoneError error)
     {
         var zones = Disk.Of(2, capacity: Disk.Zone / 2);
         var before = zones.Everything();
@@ -39,7 +39,7 @@ public class WriteTests
     [InlineData(0, 0, ZoneError.OutOfRange)]
     [InlineData(2 * Disk.Zone, 512, ZoneError.OutOfRange)]
     [InlineData(-1, 512, ZoneError.OutOfRange)]
-    public void An_append_keeps_the_rule_or_changes_nothing(long start, long length, ZoneError error)
+    public void Append_that_breaks_the_rule_is_rejected_and_changes_nothing(long start, long length, ZoneError error)
     {
         var zones = Disk.Of(2, append: 4096);
         Assert.Equal(error, zones.Append(start, length).Error);
@@ -47,7 +47,7 @@ public class WriteTests
     }
 
     [Fact]
-    public void Two_writes_at_one_pointer_do_not_both_succeed()
+    public void Only_one_of_two_writes_at_the_write_pointer_succeeds()
     {
         var zones = Disk.Of(1);
         Assert.True(zones.Write(0).IsOk);
@@ -55,7 +55,7 @@ public class WriteTests
     }
 
     [Fact]
-    public void An_append_that_does_not_fit_lands_nowhere_else()
+    public void Append_that_does_not_fit_is_rejected()
     {
         var zones = Disk.Of(2);
         Assert.True(zones.Write(0, Disk.Zone - 512).IsOk);
@@ -66,7 +66,7 @@ public class WriteTests
     }
 
     [Fact]
-    public void An_append_to_a_full_short_last_zone_lands_nowhere()
+    public void Append_to_full_short_last_zone_is_rejected()
     {
         var zones = Disk.Of(2, length: Disk.Zone + 4096);
         Assert.True(zones.Append(Disk.Zone, 4096).IsOk);
@@ -77,7 +77,7 @@ public class WriteTests
     }
 
     [Fact]
-    public void Conventional_zones_take_writes_anywhere_and_over_each_others_borders_but_not_into_sequential_ones()
+    public void Conventional_zones_accept_writes_anywhere_and_across_their_borders_but_not_into_sequential_zones()
     {
         var zones = Disk.Of(4, conventional: 2, capacity: Disk.Zone / 2);
         Assert.True(zones.Write(7, 100).IsOk);
@@ -90,7 +90,7 @@ public class WriteTests
     }
 
     [Fact]
-    public void A_conventional_zone_that_is_read_only_takes_no_write_that_touches_it()
+    public void Write_that_touches_a_read_only_conventional_zone_is_rejected()
     {
         var zones = Disk.Of(2, conventional: 2);
         zones.SetFixed(1, ZoneCondition.ReadOnly);
@@ -109,7 +109,7 @@ public class WriteTests
         => Assert.Equal(error, Disk.Of(2, conventional: 1).CheckDiscard(offset, length).Error);
 
     [Fact]
-    public void A_failed_write_leaves_the_zone_as_it_was()
+    public void Failed_write_leaves_the_zone_unchanged()
     {
         ZoneCondition[] writable = [ZoneCondition.Empty, ZoneCondition.Closed, ZoneCondition.ImplicitlyOpen, ZoneCondition.ExplicitlyOpen];
         foreach (var from in writable)
@@ -129,7 +129,7 @@ public class WriteTests
     [Theory]
     [InlineData(true, ZoneCondition.Closed)]
     [InlineData(false, ZoneCondition.Empty)]
-    public void A_busy_zone_with_nothing_written_that_is_evicted_stays_active_until_its_write_ends(bool success, ZoneCondition after)
+    public void Evicted_unwritten_zone_stays_active_until_its_write_in_flight_ends(bool success, ZoneCondition after)
     {
         var zones = Disk.Of(3, open: 1, active: 2);
         Assert.True(zones.BeginWrite(0, 512).IsOk);
@@ -143,7 +143,7 @@ public class WriteTests
     }
 
     [Fact]
-    public void A_zone_that_its_last_write_fills_after_an_eviction_is_full()
+    public void Write_in_flight_at_an_eviction_can_make_the_zone_full()
     {
         var zones = Disk.Of(2, open: 1, active: 2);
         Assert.True(zones.BeginWrite(0, Disk.Zone).IsOk);
@@ -154,7 +154,7 @@ public class WriteTests
     }
 
     [Fact]
-    public void A_zone_opened_by_request_while_it_is_written_stays_open_when_the_write_fails()
+    public void Zone_opened_explicitly_during_a_write_stays_open_if_the_write_fails()
     {
         var zones = Disk.Of(1);
         Assert.True(zones.BeginWrite(0, 512).IsOk);
@@ -165,7 +165,7 @@ public class WriteTests
     }
 
     [Fact]
-    public void Two_writes_at_a_time_in_a_zone_or_an_end_without_a_begin_are_faults_of_the_caller()
+    public void Concurrent_writes_to_one_zone_and_an_end_without_a_begin_throw()
     {
         var zones = Disk.Of(1);
         Assert.Throws<InvalidOperationException>(() => zones.EndWrite(0, 512, true));

@@ -2,13 +2,13 @@ using Paddock.Block;
 
 namespace Paddock.Zones.Tests;
 
-/// <summary>The parts of a zone set, each by itself: resources, states, writes, ranges, loading, resizing, reports.</summary>
+/// <summary>Unit tests of the parts of a zone set: resources, states, writes, ranges, loading, resizing, reports.</summary>
 public class ZonePartsTests
 {
     private const long Zone = Disk.Zone;
 
     [Fact]
-    public void Resources_are_freed_as_they_were_taken()
+    public void Freeing_a_zone_frees_the_resources_of_its_condition()
     {
         var resources = new ZoneResources(maxOpen: 0, maxActive: 0, zones: 8);
         ZoneCondition[] conditions = [ZoneCondition.ImplicitlyOpen, ZoneCondition.ExplicitlyOpen, ZoneCondition.Closed, ZoneCondition.Full];
@@ -98,7 +98,7 @@ public class ZonePartsTests
     }
 
     [Fact]
-    public void End_of_a_write_tells_whether_it_opened_the_zone_and_keeps_the_extension()
+    public void End_of_a_write_reports_whether_it_opened_the_zone_and_keeps_the_extension()
     {
         var states = States();
         states.SetExtended(0, true);
@@ -112,7 +112,7 @@ public class ZonePartsTests
     }
 
     [Fact]
-    public void Full_zone_frees_its_resources_and_points_to_its_end()
+    public void Full_zone_frees_its_resources_and_its_pointer_is_at_its_end()
     {
         var states = States();
         states.Change(3, ZoneCondition.ExplicitlyOpen);
@@ -145,7 +145,7 @@ public class ZonePartsTests
     }
 
     [Fact]
-    public void Refused_range_is_empty_and_changes_nothing()
+    public void Rejected_range_is_empty_and_changes_nothing()
     {
         var states = States();
         states.MakeFull(1);
@@ -170,7 +170,7 @@ public class ZonePartsTests
     }
 
     [Fact]
-    public void Loaded_pointers_replace_everything_that_was_open()
+    public void Loading_pointers_closes_every_open_zone()
     {
         var states = States(zones: 4);
         states.Change(0, ZoneCondition.ExplicitlyOpen);
@@ -182,7 +182,7 @@ public class ZonePartsTests
     }
 
     [Fact]
-    public void Cut_that_meets_the_data_of_a_zone_fills_it()
+    public void Shrinking_into_zone_data_makes_the_zone_full()
     {
         var states = States(zones: 2);
         states.SetPointer(1, Zone + 4096);

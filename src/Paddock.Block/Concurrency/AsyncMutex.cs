@@ -1,7 +1,7 @@
 namespace Paddock.Block.Concurrency;
 
 /// <summary>Mutual exclusion across awaits, first come first served; taking it uncontended neither blocks nor allocates.</summary>
-public sealed class AsyncMutex
+internal sealed class AsyncMutex
 {
     private readonly Lock _lock = new();
     private readonly Queue<TaskCompletionSource> _waiters = new();
@@ -18,7 +18,7 @@ public sealed class AsyncMutex
                 return ValueTask.CompletedTask;
             }
 
-            // continuations must not run under the lock of whoever releases
+            // continuations must not run under the lock of the releasing caller
             var waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             _waiters.Enqueue(waiter);
             return new ValueTask(waiter.Task);

@@ -5,7 +5,7 @@ namespace Paddock.Block.Concurrency;
 /// unless both are shared; others never meet. Taking a free range neither blocks nor allocates in steady state.
 /// </summary>
 /// <remarks>The cost of a call grows with the number of holds at that moment, which the queue depth of the clients bounds.</remarks>
-public sealed class RangeLock
+internal sealed class RangeLock
 {
     private readonly Lock _lock = new();
     private readonly List<Hold> _holds = [];
@@ -29,7 +29,7 @@ public sealed class RangeLock
         }
     }
 
-    /// <summary>Gives up a hold taken with the same arguments.</summary>
+    /// <summary>Releases a hold acquired with the same arguments.</summary>
     public void Release(long first, long last, bool exclusive)
     {
         lock (_lock)
@@ -54,7 +54,7 @@ public sealed class RangeLock
             }
         }
 
-        // behind whoever waits for the same range, or an exclusive request could starve
+        // behind earlier waiters for the same range, or an exclusive request could starve
         foreach (var waiter in _waiters)
         {
             if (waiter.Hold.ConflictsWith(hold))

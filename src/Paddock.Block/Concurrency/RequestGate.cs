@@ -1,10 +1,10 @@
 namespace Paddock.Block.Concurrency;
 
 /// <summary>
-/// Lets requests through side by side, and closes for what no request may see half done: new ones wait then, and those inside come out first.
-/// To pass costs two additions in memory that the processor has to itself; nothing is allocated while it is open.
+/// Admits requests concurrently, and closes for changes that no request may see half done: new requests then wait, and those inside end
+/// first. Passing costs two additions in memory private to the processor; nothing is allocated while the gate is open.
 /// </summary>
-public sealed class RequestGate
+internal sealed class RequestGate
 {
     // counters of several processors, each in cache lines of its own
     private const int Counters = 8, Apart = 16;
@@ -12,17 +12,17 @@ public sealed class RequestGate
     private readonly long[] _inside = new long[(Counters + 1) * Apart];
     private readonly AsyncMutex _closing = new();
 
-    // what those who come and those who leave see of a gate that is closed; null while it is open
+    // state of the closed gate for entering and leaving requests; null while it is open
     private volatile Closed? _closed;
 
     /// <summary>Completes when the gate is open; it may be closed again by then.</summary>
     public Task Opened => _closed?.Opened.Task ?? Task.CompletedTask;
 
-    /// <summary>Enters, unless the gate is closed.</summary>
+    /// <summary>Enters if the gate is open.</summary>
     /// <returns>A ticket for <see cref="Leave"/>; negative when it is closed: wait for <see cref="Opened"/>, and try again.</returns>
     public int TryEnter()
     {
-        // counted first, looked second, with a full barrier between: whoever closes sees the count, or we see that it is closed
+        // increment, full barrier, then check: either Close sees our count or we see it closed
         int ticket = Thread.GetCurrentProcessorId() & (Counters - 1);
         Interlocked.Increment(ref Counter(ticket));
         if (_closed is null)
@@ -34,7 +34,7 @@ public sealed class RequestGate
         return -1;
     }
 
-    /// <summary>Enters, and waits where the gate is closed.</summary>
+    /// <summary>Enters, waiting while the gate is closed.</summary>
     public async ValueTask<int> EnterAsync()
     {
         while (true)
@@ -58,7 +58,9 @@ public sealed class RequestGate
         }
     }
 
-    /// <summary>Closes the gate; completes when nobody is inside. One caller after the other; each must <see cref="Open"/> it again.</summary>
+    /// <summary>
+    /// Closes the gate; completes when no request is inside. One caller at a time; each must <see cref="Open"/> it again.
+    /// </summary>
     public async ValueTask CloseAsync()
     {
         await _closing.AcquireAsync();
@@ -75,8 +77,8 @@ public sealed class RequestGate
         _closing.Release();
     }
 
-    // since the gate was closed a counter only falls, but for those who look in and leave, and each of them comes here again. One who comes late,
-    // a gate that is closed again has new waiters; only those of this closing are notified
+    // since the gate was closed a counter only falls, but for those who look in and leave, and each of them comes here again. One who comes
+    // late, a gate that is closed again has new waiters; only those of this closing are notified
     private void TellIfEmpty(Closed closed)
     {
         for (int i = 0; i < Counters; i++)
@@ -92,7 +94,7 @@ public sealed class RequestGate
 
     private ref long Counter(int ticket) => ref _inside[(ticket + 1) * Apart];
 
-    /// <summary>One time of being closed; continuations must not run on the thread of a request that leaves.</summary>
+    /// <summary>One closing; continuations must not run on the thread of a leaving request.</summary>
     private sealed class Closed
     {
         public TaskCompletionSource Opened { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -92,7 +92,8 @@ public static class AppendVerb
 
         if (!pad)
         {
-            throw new ToolException($"the data is not a multiple of {Sector} bytes: the last sector has {rest}; pad it with zeroes with --pad");
+            throw new ToolException(
+                $"the data is not a multiple of {Sector} bytes: the last sector has {rest}; pad it with zeroes with --pad");
         }
 
         int length = got - rest + Sector;

@@ -49,10 +49,13 @@ public static class FaultVerb
             string unflushed = image["unflushed-bytes"] is { } bytes
                 ? $", {SizeText.Human(Convert.ToInt64(bytes, CultureInfo.InvariantCulture))} unflushed" : "";
             var rules = ItemsOf(image, "rules").ToArray();
-            output.WriteLine($"{image["image"]}: {(rules.Length == 0 ? "no rules" : rules.Length == 1 ? "1 rule" : $"{rules.Length} rules")}{unflushed}");
+            output.WriteLine(
+                $"{image["image"]}: "
+                    + $"{(rules.Length == 0 ? "no rules" : rules.Length == 1 ? "1 rule" : $"{rules.Length} rules")}{unflushed}");
             foreach (var rule in rules)
             {
-                string state = rule["spent"] is true ? ", spent" : Convert.ToInt64(rule["waiting"], CultureInfo.InvariantCulture) is > 0 and var waiting
+                string state = rule["spent"] is true ? ", spent"
+                    : Convert.ToInt64(rule["waiting"], CultureInfo.InvariantCulture) is > 0 and var waiting
                     ? $", holds {waiting}" : "";
                 output.WriteLine($"  {rule["id"],3}  {rule["rule"]}: applied to {rule["hits"]} of {rule["seen"]} requests{state}");
             }

@@ -28,7 +28,7 @@ public sealed class NativeConsole
     public TextWriter Out { get; }
 
     /// <summary>The stream under <see cref="Out"/>.</summary>
-    public OutputStream OutStream { get; }
+    internal OutputStream OutStream { get; }
 
     /// <summary>Standard error.</summary>
     public TextWriter Error { get; }

@@ -26,7 +26,8 @@ internal static class NativeImage
             if (await FormatProbe.DetectAsync(storage, cancellationToken) is not FormatProbe.Qcow2 and var format)
             {
                 throw new ToolException(
-                    format == FormatProbe.Raw ? $"'{path}' is not a qcow2 image; create one with 'paddock create', or convert it with 'paddock img convert -O qcow2'"
+                    format == FormatProbe.Raw
+                    ? $"'{path}' is not a qcow2 image; create one with 'paddock create', or convert it with 'paddock img convert -O qcow2'"
                         : $"'{path}' is a {format} image; this command needs a qcow2 image");
             }
 
@@ -101,7 +102,8 @@ internal static class NativeImage
         catch (ImageLockedException e)
         {
             throw new ToolException(
-                $"'{options.Path}': {e.Message}. {e.Hint} Stop that process, or use nvme+tcp://HOST:PORT/NQN if 'paddock serve' serves the image");
+                $"'{options.Path}': {e.Message}. {e.Hint} Stop that process, or use nvme+tcp://HOST:PORT/NQN if 'paddock serve' serves the "
+                    + "image");
         }
     }
 }

@@ -19,7 +19,8 @@ public static class ResizeVerb
     /// <param name="cancellationToken">Cancels waiting, not the command.</param>
     /// <exception cref="ToolException">Invalid arguments (exit code 64), no server, or the server rejected the command.</exception>
     public static async Task RunAsync(
-        string socket, string? image, string size, bool shrink, string? preallocation, bool json, NativeConsole console, CancellationToken cancellationToken)
+        string socket, string? image, string size, bool shrink, string? preallocation, bool json, NativeConsole console,
+        CancellationToken cancellationToken)
     {
         string answer = await ControlSocket.AskAsync(socket, LineOf(image, size, shrink, preallocation), cancellationToken);
         console.Out.WriteLine(json ? JsonText.Compact(new QDict().With("answer", answer)) : answer);
@@ -30,7 +31,8 @@ public static class ResizeVerb
         try
         {
             CheckSize(size);
-            var reserved = PreallocationName.Parse(preallocation) ?? throw new ToolException($"--preallocation {preallocation}: expected off, metadata, falloc or full");
+            var reserved = PreallocationName.Parse(preallocation)
+                ?? throw new ToolException($"--preallocation {preallocation}: expected off, metadata, falloc or full");
             return new ResizeLine(size.Trim(), image, shrink, reserved).Format();
         }
         catch (ToolException e)

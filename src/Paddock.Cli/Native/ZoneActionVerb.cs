@@ -25,7 +25,8 @@ public static class ZoneActionVerb
             }
             catch (ZoneException e) when (done > 0)
             {
-                throw new ToolException($"{e.Message} ({done} {(done == 1 ? "zone" : "zones")} listed before it {(done == 1 ? "was" : "were")} changed)");
+                throw new ToolException(
+                    $"{e.Message} ({done} {(done == 1 ? "zone" : "zones")} listed before it {(done == 1 ? "was" : "were")} changed)");
             }
 
             done += target.Count;
@@ -39,7 +40,8 @@ public static class ZoneActionVerb
     private static ZoneRun Sequential(ZoneRun all, ZonedLimits limits)
         => limits.ConventionalZones < all.Count
             ? new ZoneRun(limits.ConventionalZones, all.Count - limits.ConventionalZones)
-            : throw new ToolException("all zones of this disk are conventional: only sequential zones can be opened, closed, finished or reset");
+            : throw new ToolException(
+                "all zones of this disk are conventional: only sequential zones can be opened, closed, finished or reset");
 
     private static string Done(ZoneAction action) => action switch
     {

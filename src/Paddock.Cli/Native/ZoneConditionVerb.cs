@@ -21,7 +21,8 @@ public static class ZoneConditionVerb
         var zoned = NativeImage.Zones(device, path);
         if (zoned.Attributes is not { } attributes)
         {
-            throw new ToolException($"'{path}' is on a server: use 'paddock fault SOCKET readonly|offline|restore zone=N' on the server's control socket");
+            throw new ToolException(
+                $"'{path}' is on a server: use 'paddock fault SOCKET readonly|offline|restore zone=N' on the server's control socket");
         }
 
         int done = 0;
@@ -35,7 +36,8 @@ public static class ZoneConditionVerb
                 }
                 catch (ZoneException e) when (done > 0)
                 {
-                    throw new ToolException($"{e.Message} ({done} {(done == 1 ? "zone" : "zones")} listed before it {(done == 1 ? "was" : "were")} changed)");
+                    throw new ToolException(
+                        $"{e.Message} ({done} {(done == 1 ? "zone" : "zones")} listed before it {(done == 1 ? "was" : "were")} changed)");
                 }
             }
         }

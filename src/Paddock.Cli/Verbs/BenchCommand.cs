@@ -62,7 +62,8 @@ internal static class BenchCommand
         return command;
     }
 
-    private static Option<string?> Text(string name, string description, string value) => new(name) { Description = description, HelpName = value };
+    private static Option<string?> Text(string name, string description, string value)
+        => new(name) { Description = description, HelpName = value };
 
     private static Option<int?> Number(string name, string description)
         => new(name) { Description = description, HelpName = "N", CustomParser = Numbers.Whole };
@@ -72,5 +73,6 @@ internal static class BenchCommand
 
     private static TimeSpan Seconds(string option, double value) => value is > 0 and <= 86400 ? TimeSpan.FromSeconds(value)
         : throw new ToolException(
-            string.Create(CultureInfo.InvariantCulture, $"{option} {value}: expected more than 0 and at most 86400 seconds"), NativeExit.Usage);
+            string.Create(CultureInfo.InvariantCulture, $"{option} {value}: expected more than 0 and at most 86400 seconds"),
+            NativeExit.Usage);
 }

@@ -19,11 +19,14 @@ internal static class CreateCommand
 
     private static readonly Option<string?> ZoneCapacity = Text("--zone-capacity", "Writable bytes per zone (default: zone size).");
 
-    private static readonly Option<uint?> Conventional = Count("--conventional", "Number of conventional zones at the start of the disk (default: 0).");
+    private static readonly Option<uint?> Conventional = Count(
+        "--conventional", "Number of conventional zones at the start of the disk (default: 0).");
 
-    private static readonly Option<uint?> MaxOpen = Count("--max-open", "Maximum number of open zones; 0: no limit (default: --max-active).");
+    private static readonly Option<uint?> MaxOpen = Count(
+        "--max-open", "Maximum number of open zones; 0: no limit (default: --max-active).");
 
-    private static readonly Option<uint?> MaxActive = Count("--max-active", "Maximum number of active (open or closed) zones; 0: no limit (default: 0).");
+    private static readonly Option<uint?> MaxActive = Count(
+        "--max-active", "Maximum number of active (open or closed) zones; 0: no limit (default: 0).");
 
     private static readonly Option<string?> MaxAppend = Text("--max-append", "Maximum size of a zone append; 0: no limit (default: 0).");
 
@@ -31,15 +34,18 @@ internal static class CreateCommand
         new Option<string?>("--layout") { Description = "On-disk layout of the zone metadata (default: a).", HelpName = "a|c" }
             .OneOf("a", "c");
 
-    private static readonly Option<string?> ClusterSize = Text("--cluster-size", "Cluster size, 512 to 2M (default: 64k, or less if --layout c requires it).");
+    private static readonly Option<string?> ClusterSize = Text(
+        "--cluster-size", "Cluster size, 512 to 2M (default: 64k, or less if --layout c requires it).");
 
     private static readonly Option<bool> Force = new("--force") { Description = "Overwrites an existing file." };
 
     // the image library names the options of the format
     private static readonly (string Key, string Option)[] OptionNames =
     [
-        ("zone_size", "--zone-size"), ("zone_capacity", "--zone-capacity"), ("conventional_zones", "--conventional"), ("max_open_zones", "--max-open"),
-        ("max_active_zones", "--max-active"), ("max_append_bytes", "--max-append"), ("zone_layout=c", "--layout c"), ("cluster_size", "--cluster-size"),
+        ("zone_size", "--zone-size"), ("zone_capacity", "--zone-capacity"), ("conventional_zones", "--conventional"),
+            ("max_open_zones", "--max-open"),
+        ("max_active_zones", "--max-active"), ("max_append_bytes", "--max-append"), ("zone_layout=c", "--layout c"),
+        ("cluster_size", "--cluster-size"),
     ];
 
     public static Command Build(NativeConsole console)
@@ -68,7 +74,8 @@ internal static class CreateCommand
         }
         catch (BlockException e) when (e.Error == BlockError.InvalidArgument)
         {
-            throw new ToolException(OptionNames.Aggregate(e.Message, (text, name) => text.Replace(name.Key, name.Option, StringComparison.Ordinal)));
+            throw new ToolException(
+                OptionNames.Aggregate(e.Message, (text, name) => text.Replace(name.Key, name.Option, StringComparison.Ordinal)));
         }
 
         return NativeExit.Success;

@@ -47,7 +47,8 @@ internal static class FaultCommand
     public static Command Create(NativeConsole console)
     {
         var socket = new Argument<string>("SOCKET") { Description = "Control socket of the server (serve --control)." };
-        var what = new Argument<string[]>("COMMAND") { Description = "Command and its NAME=VALUE pairs; see below.", Arity = ArgumentArity.OneOrMore };
+        var what = new Argument<string[]>(
+            "COMMAND") { Description = "Command and its NAME=VALUE pairs; see below.", Arity = ArgumentArity.OneOrMore };
         var json = new Option<bool>("--json") { Description = "Prints the answer as JSON." };
         var command = new Command("fault", "Injects faults into a running server, to test its clients.")
         {

@@ -15,13 +15,15 @@ internal static class KeyCommand
         };
         var length = new Option<int?>("--key-length", "-l")
         {
-            Description = "Key length: 32, 48 or 64 (default: 32, with --hmac the hash length).", HelpName = "BYTES", CustomParser = Numbers.Whole,
+            Description = "Key length: 32, 48 or 64 (default: 32, with --hmac the hash length).", HelpName = "BYTES",
+                CustomParser = Numbers.Whole,
         };
         var nqn = new Option<string?>("--nqn", "-n")
         {
             Description = "NQN that the key is transformed for (with --hmac 1, 2 or 3).", HelpName = "NQN",
         };
-        var command = new Command("gen-dhchap-key", "Generates a key for NVMe in-band authentication (serve --dhchap-keys).") { hmac, length, nqn };
+        var command = new Command(
+            "gen-dhchap-key", "Generates a key for NVMe in-band authentication (serve --dhchap-keys).") { hmac, length, nqn };
         command.SetAction(parsed => KeyVerb.Generate(parsed.GetValue(hmac), parsed.GetValue(length), parsed.GetValue(nqn), console));
         return command;
     }

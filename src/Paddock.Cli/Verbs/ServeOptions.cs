@@ -16,7 +16,8 @@ internal sealed class ServeOptions
 
     private readonly Option<string?> _nbd = Text("--nbd", "ADDRESS", "Address to listen on for NBD clients.");
 
-    private readonly Option<string?> _tls = Text("--nbd-tls-creds", "DIR", "Directory of the TLS certificates for NBD, named as QEMU names them.");
+    private readonly Option<string?> _tls = Text(
+        "--nbd-tls-creds", "DIR", "Directory of the TLS certificates for NBD, named as QEMU names them.");
 
     private readonly Option<string?> _tlsMode = Text("--nbd-tls", "MODE", "Whether NBD clients must use TLS (default: required).");
 
@@ -43,7 +44,8 @@ internal sealed class ServeOptions
 
     private readonly Option<string?> _nqn = Text("--nqn", "NQN", "Name of the NVMe subsystem (default: from the first image's name).");
 
-    private readonly Option<string[]> _hosts = Repeated("--allow-host", "NQN", "NVMe host that may connect; repeatable (default: all hosts).");
+    private readonly Option<string[]> _hosts = Repeated(
+        "--allow-host", "NQN", "NVMe host that may connect; repeatable (default: all hosts).");
 
     private readonly Option<string?> _keys = Text("--dhchap-keys", "FILE", "Keys with which NVMe hosts must authenticate.");
 
@@ -67,7 +69,8 @@ internal sealed class ServeOptions
     private readonly Option<int?> _drain =
         Number("--drain-timeout", "S", "Seconds to wait for requests in flight when stopping (default: 10).");
 
-    private readonly Option<string?> _cache = Text("--volatile-cache", "SIZE", "Volatile write cache per image, to test power cuts (default: none).");
+    private readonly Option<string?> _cache = Text(
+        "--volatile-cache", "SIZE", "Volatile write cache per image, to test power cuts (default: none).");
 
     private readonly Option<string[]> _faults = Repeated("--faults", "FILE", "Script of fault commands, run from the start; repeatable.");
 
@@ -86,7 +89,8 @@ internal sealed class ServeOptions
         command.Add(_images);
         foreach (var option in new Option[]
         {
-            _config, _check, _nvme, _nbd, _tls, _tlsMode, _tlsClients, _nbdResize, _vhostUser, _queues, _sealed, _metrics, _metricsHosts, _control, _nqn, _hosts,
+            _config, _check, _nvme, _nbd, _tls, _tlsMode, _tlsClients, _nbdResize, _vhostUser, _queues, _sealed, _metrics, _metricsHosts,
+                _control, _nqn, _hosts,
             _keys, _format, _backing, _readOnly, _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog,
         })
         {
@@ -132,9 +136,11 @@ internal sealed class ServeOptions
         };
     }
 
-    private static Option<string?> Text(string name, string value, string description) => new(name) { Description = description, HelpName = value };
+    private static Option<string?> Text(string name, string value, string description)
+        => new(name) { Description = description, HelpName = value };
 
-    private static Option<string[]> Repeated(string name, string value, string description) => new(name) { Description = description, HelpName = value };
+    private static Option<string[]> Repeated(string name, string value, string description)
+        => new(name) { Description = description, HelpName = value };
 
     private static Option<bool> Flag(string name, string description) => new(name) { Description = description };
 

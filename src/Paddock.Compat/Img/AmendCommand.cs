@@ -36,7 +36,8 @@ internal static class AmendCommand
             var unknown => throw new ToolException($"Invalid zone_layout '{unknown}': it is a or c"),
         };
         long? size = options["size"] is { } text ? (long)Math.Min(SizeParser.Option("size", text), long.MaxValue) : null;
-        await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenAsync(given.Operands[0], given.Settings(readOnly: false), given.Has("image-opts"));
+        await using var node = await new ImageOpener(ctx.Program, ctx.Error)
+            .OpenAsync(given.Operands[0], given.Settings(readOnly: false), given.Has("image-opts"));
         var image = node.Qcow2 ?? throw new ToolException("Format driver 'raw' does not support option amendment");
         var before = image.Info.Zoned?.Layout;
         if (layout is { } wanted)

@@ -12,12 +12,14 @@ internal static class BenchCommand
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
         var given = new ImgArguments(
-            args, "format image-opts force-share quiet", new('c', "count", true), new('d', "depth", true), new('n', "native", false), new('o', "offset", true),
+            args, "format image-opts force-share quiet", new('c', "count", true), new('d', "depth", true), new('n', "native", false),
+            new('o', "offset", true),
             new('s', "buffer-size", true), new('S', "step-size", true), new('t', "cache", true), new('w', "write", false),
             new('\0', "pattern", true), new('\0', "flush-interval", true), new('\0', "no-drain", false), new('i', "aio", true));
         var plan = Plan(given);
         var settings = given.Settings(readOnly: !plan.IsWrite);
-        await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenAsync(given.Operands[0], settings, given.Has("image-opts"));
+        await using var node = await new ImageOpener(ctx.Program, ctx.Error)
+            .OpenAsync(given.Operands[0], settings, given.Has("image-opts"));
         ctx.Line($"Sending {plan.Count} {(plan.IsWrite ? "write" : "read")} requests, {plan.Size} bytes each, {plan.Depth} in parallel "
             + $"(starting at offset {plan.Offset}, step size {plan.Step})");
         if (plan.FlushInterval != 0)
@@ -72,7 +74,8 @@ internal static class BenchCommand
         if ((given["i"] ?? (given.Has("n") ? Native : "threads")) == Native && !ImageOpener.IsDirect(given["t"]))
         {
             throw new ToolException(
-                $"Could not open '{given.Operands[0]}': aio=native was specified, but it requires cache.direct=on, which was not specified.");
+                $"Could not open '{given.Operands[0]}': aio=native was specified, but it requires cache.direct=on, which was not "
+                    + "specified.");
         }
 
         return new RequestPlan

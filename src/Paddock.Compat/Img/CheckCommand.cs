@@ -13,7 +13,8 @@ internal static class CheckCommand
 
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
-        var given = new ImgArguments(args, ImgArguments.Input + " output quiet force-share", new('r', "repair", true), new('T', "cache", true));
+        var given = new ImgArguments(
+            args, ImgArguments.Input + " output quiet force-share", new('r', "repair", true), new('T', "cache", true));
         ImageOpener.CheckSourceCache(given["T"]);
         if (given.Operands.Count != 1)
         {
@@ -29,7 +30,8 @@ internal static class CheckCommand
         };
         var settings = given.Settings(readOnly: repair == Qcow2Repair.None) with { NoBacking = true, ForCheck = true };
         string path;
-        await using (var node = await new ImageOpener(ctx.Program, ctx.Error).OpenAsync(given.Operands[0], settings, given.Has("image-opts")))
+        await using (
+            var node = await new ImageOpener(ctx.Program, ctx.Error).OpenAsync(given.Operands[0], settings, given.Has("image-opts")))
         {
             if (node.Qcow2 is null)
             {
@@ -103,7 +105,8 @@ internal static class CheckCommand
             double allocated = report.AllocatedClusters;
             ctx.Line(FormattableString.Invariant(
                 $"{report.AllocatedClusters}/{report.TotalClusters} = {allocated * 100 / report.TotalClusters:F2}% allocated, {
-                    report.FragmentedClusters * 100 / allocated:F2}% fragmented, {report.CompressedClusters * 100 / allocated:F2}% compressed clusters"));
+                    report.FragmentedClusters * 100 / allocated:F2}% fragmented, {
+                    report.CompressedClusters * 100 / allocated:F2}% compressed clusters"));
         }
 
         if (report.ImageEndOffset > 0)

@@ -56,7 +56,8 @@ internal static class CompareCommand
         }
     }
 
-    private static async ValueTask<string?> DifferenceAsync(ToolContext ctx, ImageNode a, ImageNode b, bool strict, bool quiet, bool progress)
+    private static async ValueTask<string?> DifferenceAsync(
+        ToolContext ctx, ImageNode a, ImageNode b, bool strict, bool quiet, bool progress)
     {
         long common = Math.Min(a.Device.Length, b.Device.Length);
         if (strict && a.Device.Length != b.Device.Length)

@@ -65,7 +65,8 @@ internal sealed class ConvertArguments
             new('S', "sparse-size", true), new('\0', "target-is-zero", false), new('\0', "bitmaps", false),
             new('\0', "skip-broken-bitmaps", false), new('W', "oob-writes", false), new('m', "parallel", true),
             new('C', "copy-range-offloading", false), new('r', "rate", true), new('\0', "target-image-opts", false),
-            new('\0', "source-image-opts", false), new('l', "source-snapshot", true), new('\0', "salvage", false), new('f', "source-format", true));
+            new('\0', "source-image-opts", false), new('l', "source-snapshot", true), new('\0', "salvage", false),
+            new('f', "source-format", true));
         var arguments = new ConvertArguments(given)
         {
             SparseBytes = given["S"] is { } sparse ? Sparse(sparse) : DefaultSparse,
@@ -116,7 +117,8 @@ internal sealed class ConvertArguments
         Refuse(_given.Has("C") && _given.Has("c"), "Cannot enable copy offloading when -c is used");
         Refuse(_given.Has("C") && _given.Has("S"), "Cannot enable copy offloading when -S is used");
         Refuse(_given.Has("skip-broken-bitmaps") && !_given.Has("bitmaps"), "Use of --skip-broken-bitmaps requires --bitmaps");
-        Refuse((SourceIsOptions && _given.Has("f")) || (TargetIsOptions && _given.Has("O")), "--image-opts and --format are mutually exclusive");
+        Refuse((SourceIsOptions && _given.Has("f"))
+            || (TargetIsOptions && _given.Has("O")), "--image-opts and --format are mutually exclusive");
         Refuse(TargetIsOptions && !SkipsCreate, "--target-image-opts requires use of -n flag");
         Refuse(SkipsCreate && _given.Has("o"), "-o has no effect when skipping image creation");
         Refuse(TargetIsZero && !SkipsCreate, "--target-is-zero requires use of -n flag");
@@ -128,7 +130,8 @@ internal sealed class ConvertArguments
         Refuse(IsCompressed && Format == "raw" && !TargetIsOptions, "Compression not supported for this file format");
         Refuse(IsCompressed && Options.IsZoned, "a zoned disk takes no compressed data");
         Refuse(
-            IsCompressed && Options["preallocation"] is not (null or "off"), "Compression and preallocation not supported at the same time");
+            IsCompressed
+            && Options["preallocation"] is not (null or "off"), "Compression and preallocation not supported at the same time");
         ImageOpener.CheckCache(_given["t"]);
     }
 

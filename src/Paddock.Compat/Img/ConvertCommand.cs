@@ -36,7 +36,8 @@ internal static class ConvertCommand
 
         if (source.Device.Zones is not null && output.Device.Zones is null && !given.IsQuiet)
         {
-            ctx.Warn($"'{given.Source}' has zones, and '{given.Target}' has none: its data is copied, its zones and write pointers are not");
+            ctx.Warn($"'{given.Source}' has zones, and '{given.Target}' has none: its data is copied, its zones and write pointers are "
+                + "not");
         }
 
         var progress = given.ShowsProgress ? new CopyProgress(ctx) : null;

@@ -12,7 +12,8 @@ internal static class CreateCommand
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
         var given = new ImgArguments(
-            args, "format quiet object", new('o', "options", true), new('b', "backing", true), new('F', "backing-format", true), new('u', "backing-unsafe", false));
+            args, "format quiet object", new('o', "options", true), new('b', "backing", true), new('F', "backing-format", true),
+            new('u', "backing-unsafe", false));
         string format = given["f"] ?? "raw";
         if (given.All("o").Any(KeyValueOptions.AsksForHelp))
         {

@@ -89,7 +89,8 @@ internal static class DdCommand
         }
         catch (CopyException e)
         {
-            throw new ToolException($"error while {(e.IsRead ? "reading from input" : "writing to output")} image file: {CopyText.Cause(e)}");
+            throw new ToolException(
+                $"error while {(e.IsRead ? "reading from input" : "writing to output")} image file: {CopyText.Cause(e)}");
         }
     }
 }

@@ -67,6 +67,7 @@ public sealed class ImgArguments
     public IReadOnlyList<string> All(string key) => _given.TryGetValue(key, out var values) ? values : [];
 
     /// <summary>The settings to open the operand with.</summary>
-    public OpenSettings Settings(bool readOnly = true)
-        => new() { ReadOnly = readOnly, Format = this["f"], ForceShare = Has("U"), Cache = this["t"] ?? this["T"], Objects = All("object") };
+    internal OpenSettings Settings(bool readOnly = true)
+        => new() { ReadOnly = readOnly, Format = this["f"], ForceShare = Has("U"), Cache = this["t"]
+            ?? this["T"], Objects = All("object") };
 }

@@ -3,7 +3,8 @@ namespace Paddock.Compat.Img;
 /// <summary>What <c>--help</c> prints for each command.</summary>
 internal static class ImgHelp
 {
-    private const string Input = "-f FMT|format of the image (default: probed)\n--image-opts|the name is a list of options, such as driver=raw,file.filename=disk\n"
+    private const string Input = "-f FMT|format of the image (default: probed)\n--image-opts|the name is a list of options, such as "
+        + "driver=raw,file.filename=disk\n"
         + "-U|open it even if another process writes to it\n";
 
     private const string Lines = "--output human|json|output format (human)\n";
@@ -17,33 +18,41 @@ internal static class ImgHelp
             + "-c COUNT|requests to send (75000)\n-d DEPTH|queue depth (64)\n-s SIZE|bytes in a request (4096)\n"
             + "-S STEP|bytes from one request to the next (the size)\n-o OFFSET|offset of the first request (0)\n-w|write instead of read\n"
             + "--pattern BYTE|what to write (0)\n--flush-interval N|flush after every N writes\n--no-drain|do not wait for a flush\n"
-            + "-t CACHE|none, writeback, unsafe, writethrough or directsync\n-i AIO, -n|accepted for compatibility\n", "-w -t none -c 10000 disk.qcow2"),
+            + "-t CACHE|none, writeback, unsafe, writethrough or directsync\n-i AIO, -n|accepted for compatibility\n",
+            "-w -t none -c 10000 disk.qcow2"),
         ["check"] = ("Checks an image and repairs it with -r.", "[OPTION]... FILENAME", Input + Lines
             + "-r leaks|all|repair leaked clusters, or everything that can be repaired\n-q|print nothing\n", "-r leaks disk.qcow2"),
         ["compare"] = ("Compares the contents of two images.", "[OPTION]... FILENAME1 FILENAME2", Input
-            + "-F FMT|the second image's format\n-s|compare sizes and allocation too\n-p|show progress\n-q|print nothing\n", "disk.raw disk.qcow2"),
+            + "-F FMT|the second image's format\n-s|compare sizes and allocation too\n-p|show progress\n-q|print nothing\n",
+            "disk.raw disk.qcow2"),
         ["convert"] = ("Converts an image to another format.", "[OPTION]... FILENAME OUTPUT", Input
             + "-O FMT|format of the output (raw)\n-o OPTIONS|options of the output\n-c|compress the output\n"
-            + "-n|write to an existing output; zones that are written are reset first\n--target-is-zero|with -n: the output reads as zeroes\n"
+            + "-n|write to an existing output; zones that are written are reset first\n--target-is-zero|with -n: the output reads as "
+            + "zeroes\n"
             + "-B NAME, -F FMT|backing file of the output, with the same contents as that of the input\n"
-            + "-S SIZE|shortest run of zeroes to leave out; 0 allocates all (4k)\n-t CACHE, -T CACHE|cache mode of the output (unsafe) and of the input\n"
+            + "-S SIZE|shortest run of zeroes to leave out; 0 allocates all (4k)\n-t CACHE, -T CACHE|cache mode of the output (unsafe) and "
+            + "of the input\n"
             + "-m N|requests in parallel, 1 to 16 (8)\n-W|allow writes out of order\n-r RATE|maximum bytes per second\n"
-            + "-C|accepted: data is read and written, never copied by the kernel\n--salvage|replace unreadable sectors by zeroes, with a warning\n"
+            + "-C|accepted: data is read and written, never copied by the kernel\n--salvage|replace unreadable sectors by zeroes, with a "
+            + "warning\n"
             + "--target-image-opts|with -n: the output is a list of options\n-p|show progress\n-q|no warnings, no progress\n",
             "-p -O qcow2 disk.raw disk.qcow2"),
-        ["create"] = ("Creates an image.", "[OPTION]... FILENAME [SIZE]", "-f FMT|raw or qcow2 (raw)\n-o OPTIONS|format options; -o help lists them\n"
+        ["create"] = (
+            "Creates an image.", "[OPTION]... FILENAME [SIZE]", "-f FMT|raw or qcow2 (raw)\n-o OPTIONS|format options; -o help lists them\n"
             + "-b NAME, -F FMT|backing file and its format\n-u|do not open the backing file\n-q|print nothing\n",
             "-f qcow2 -o zone_model=host-managed,zone_size=64M disk.qcow2 8G"),
         ["dd"] = ("Copies blocks of an image into a new image.", "[OPTION]... if=INPUT of=OUTPUT [bs=SIZE] [count=N] [skip=N]", Input
             + "-O FMT|the output's format (raw)\n", "-O qcow2 bs=1M skip=1 if=disk.raw of=rest.qcow2"),
-        ["info"] = ("Shows information about an image.", "[OPTION]... FILENAME", Input + Lines + "-b|include backing files\n", "--output=json disk.qcow2"),
+        ["info"] = ("Shows information about an image.", "[OPTION]... FILENAME", Input + Lines
+        + "-b|include backing files\n", "--output=json disk.qcow2"),
         ["map"] = ("Shows the allocation of an image.", "[OPTION]... FILENAME", Input + Lines
             + "-s OFFSET|start offset\n-l LENGTH|number of bytes\n", "--output=json disk.qcow2"),
         ["measure"] = ("Calculates the file size of a new image.", "[OPTION]... (--size SIZE | FILENAME)", Input + Lines
             + "-O FMT|the new image's format (raw)\n-o OPTIONS|its options\n--size SIZE|its size, instead of an image to convert\n",
             "-O qcow2 --size 100G"),
         ["resize"] = ("Changes the size of an image.", "[OPTION]... FILENAME [+|-]SIZE", Input
-            + "--shrink|allow shrinking, which removes data\n--preallocation MODE|off, metadata, falloc or full\n-q|print nothing\n", "disk.qcow2 +1G"),
+            + "--shrink|allow shrinking, which removes data\n--preallocation MODE|off, metadata, falloc or full\n-q|print nothing\n",
+            "disk.qcow2 +1G"),
     };
 
     /// <summary>Prints the help of a command.</summary>

@@ -160,7 +160,8 @@ internal static class InfoCommand
         }
     }
 
-    private static string? Text(object? value) => value is bool b ? (b ? "true" : "false") : Convert.ToString(value, CultureInfo.InvariantCulture);
+    private static string? Text(object? value)
+        => value is bool b ? (b ? "true" : "false") : Convert.ToString(value, CultureInfo.InvariantCulture);
 
     private static IEnumerable<(string Key, object? Value)> Specific(Qcow2ImageInfo info)
     {
@@ -239,7 +240,8 @@ internal static class InfoCommand
             data[key] = value;
         }
 
-        described.With("cluster-size", (long)info.ClusterSize).With("format-specific", new QDict().With("type", "qcow2").With("data", data));
+        described.With("cluster-size", (long)info.ClusterSize)
+            .With("format-specific", new QDict().With("type", "qcow2").With("data", data));
         if (info.BackingFile is { } backing)
         {
             described.With("backing-filename", backing).With("full-backing-filename", BackingName.Resolve(backing, node.Filename))

@@ -9,7 +9,8 @@ internal static class MapCommand
 {
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
-        var given = new ImgArguments(args, ImgArguments.Input + " output force-share", new('s', "start-offset", true), new('l', "max-length", true));
+        var given = new ImgArguments(
+            args, ImgArguments.Input + " output force-share", new('s', "start-offset", true), new('l', "max-length", true));
         if (given.Operands.Count != 1)
         {
             throw new UsageException("Expecting one image file name");
@@ -17,7 +18,8 @@ internal static class MapCommand
 
         long start = given["s"] is { } s ? SizeParser.Argument("start offset", s) : 0;
         long max = given["l"] is { } l ? SizeParser.Argument("max length", l) : long.MaxValue;
-        await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenAsync(given.Operands[0], given.Settings(), given.Has("image-opts"));
+        await using var node = await new ImageOpener(ctx.Program, ctx.Error)
+            .OpenAsync(given.Operands[0], given.Settings(), given.Has("image-opts"));
         if (!given.Json)
         {
             ctx.Line($"{"Offset",-16}{"Length",-16}{"Mapped to",-16}File");

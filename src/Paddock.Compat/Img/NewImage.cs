@@ -47,7 +47,9 @@ internal static class NewImage
         }
     }
 
-    /// <summary>Makes the file. When that fails, a file that existed keeps its contents where nothing could be written, and no new one is left.</summary>
+    /// <summary>
+    /// Makes the file. When that fails, a file that existed keeps its contents where nothing could be written, and no new one is left.
+    /// </summary>
     /// <returns>Whether the new image is known to read as zeroes.</returns>
     public static async ValueTask<bool> MakeAsync(string format, string name, CreateOptions options, long size)
     {
@@ -70,7 +72,8 @@ internal static class NewImage
         await using var storage = ImageOpener.OpenFile(path, readOnly: false, create: true);
         try
         {
-            await (qcow2 is null ? MakeRawAsync(storage, WholeSectors(size), options.Preallocation()) : Qcow2Image.CreateAsync(storage, qcow2));
+            await (qcow2 is null ? MakeRawAsync(storage, WholeSectors(size), options.Preallocation())
+                : Qcow2Image.CreateAsync(storage, qcow2));
             bool keepsBytes = storage is not FileStorage { IsBlockDevice: false };
             return qcow2 is null ? !keepsBytes : !keepsBytes || qcow2.Preallocation == Preallocation.Off;
         }
@@ -88,7 +91,8 @@ internal static class NewImage
         {
             await Qcow2Image.CreateAsync(remote, options);
         }
-        catch (BlockException e) when (e.Error == BlockError.NotSupported && !e.Message.StartsWith("Could not resize image", StringComparison.Ordinal))
+        catch (BlockException e) when (
+            e.Error == BlockError.NotSupported && !e.Message.StartsWith("Could not resize image", StringComparison.Ordinal))
         {
             throw new BlockException(e.Error, "Could not resize image: " + e.Message, e);
         }

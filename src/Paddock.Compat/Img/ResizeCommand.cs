@@ -11,7 +11,8 @@ internal static class ResizeCommand
         // a size such as -1M must not be read as options
         string size = args.Length == 0 ? "" : args[^1];
         var given = new ImgArguments(
-            args.Length == 0 ? args : args[..^1], ImgArguments.Input + " quiet", new OptionSpec('\0', "preallocation", true), new OptionSpec('\0', "shrink", false));
+            args.Length == 0 ? args : args[..^1], ImgArguments.Input
+            + " quiet", new OptionSpec('\0', "preallocation", true), new OptionSpec('\0', "shrink", false));
         if (given.Operands.Count != 1)
         {
             throw new UsageException("Expecting image file name and size");

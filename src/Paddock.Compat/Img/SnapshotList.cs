@@ -29,11 +29,13 @@ internal static class SnapshotList
         foreach (var s in snapshots.Take(MaxListed))
         {
             long seconds = s.VmClockNanoseconds / NanosecondsPerSecond, milliseconds = s.VmClockNanoseconds / 1_000_000 % 1000;
-            string date = DateTimeOffset.FromUnixTimeSeconds(s.DateSeconds).ToLocalTime().ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
+            string date = DateTimeOffset.FromUnixTimeSeconds(s.DateSeconds).ToLocalTime()
+                .ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
             string clock = string.Create(
                 CultureInfo.InvariantCulture, $"{seconds / 3600:0000}:{seconds / 60 % 60:00}:{seconds % 60:00}.{milliseconds:000}");
             yield return Row(
-                EscapedText.Escape(Cut(s.Id, MaxId)), EscapedText.Escape(Cut(s.Name, MaxName)), InfoCommand.Human(s.VmStateSize), date, clock,
+                EscapedText.Escape(Cut(s.Id, MaxId)), EscapedText.Escape(Cut(s.Name, MaxName)), InfoCommand.Human(s.VmStateSize),
+                date, clock,
                 s.InstructionCount == -1 ? "--" : s.InstructionCount.ToString(CultureInfo.InvariantCulture));
         }
 

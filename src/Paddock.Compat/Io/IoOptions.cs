@@ -16,18 +16,21 @@ internal static class IoOptions
 
     /// <summary>The mode of asynchronous I/O; native is checked when the image is opened, once its cache mode is known.</summary>
     public static OpenSettings Aio(OpenSettings settings, string mode)
-        => mode is "threads" or "native" or "io_uring" ? settings with { Aio = mode } : throw new ToolException($"Invalid aio option: {mode}");
+        => mode is "threads" or "native" or "io_uring" ? settings with { Aio = mode }
+            : throw new ToolException($"Invalid aio option: {mode}");
 
     /// <summary>The settings of a reopened image.</summary>
     /// <param name="opened">What it was opened with.</param>
     /// <param name="cache">The new cache mode; null keeps it.</param>
     /// <param name="options">Options that replace the previous ones; null for none.</param>
-    public static (string Name, OpenSettings Settings) Reopened((string Name, OpenSettings Settings, bool ImageOpts) opened, string? cache, string? options)
+    public static (string Name, OpenSettings Settings) Reopened(
+        (string Name, OpenSettings Settings, bool ImageOpts) opened, string? cache, string? options)
     {
         var settings = opened.Settings;
         if (cache is not null)
         {
-            settings = ImageOpener.IsCacheMode(cache) ? settings with { Cache = cache } : throw new ToolException($"Invalid cache option: {cache}");
+            settings = ImageOpener.IsCacheMode(cache) ? settings with { Cache = cache }
+                : throw new ToolException($"Invalid cache option: {cache}");
         }
 
         if (string.IsNullOrEmpty(options))

@@ -34,16 +34,19 @@ internal static class IoText
         string rate = (operations / seconds).ToString(machine ? "F3" : "F4", CultureInfo.InvariantCulture);
         if (machine)
         {
-            string clock = string.Create(CultureInfo.InvariantCulture, $"{(int)time.TotalHours}:{time.Minutes:00}:{time.Seconds:00}.{time.Milliseconds / 10:00}");
+            string clock = string.Create(
+                CultureInfo.InvariantCulture, $"{(int)time.TotalHours}:{time.Minutes:00}:{time.Seconds:00}.{time.Milliseconds / 10:00}");
             return string.Create(CultureInfo.InvariantCulture, $"{total},{operations},{clock},{total / seconds:F3},{rate}\n");
         }
 
         string plain = time.TotalHours >= 1
-            ? string.Create(CultureInfo.InvariantCulture, $"{(int)time.TotalHours}:{time.Minutes:00}:{time.Seconds:00}.{time.Milliseconds / 10:00}")
+            ? string.Create(
+                CultureInfo.InvariantCulture, $"{(int)time.TotalHours}:{time.Minutes:00}:{time.Seconds:00}.{time.Milliseconds / 10:00}")
             : time.TotalMinutes >= 1
                 ? string.Create(CultureInfo.InvariantCulture, $"{time.Minutes:00}:{time.Seconds:00}.{time.Milliseconds / 10:00}")
                 : string.Create(CultureInfo.InvariantCulture, $"{time.Seconds:00}.{time.Milliseconds / 10:00} sec");
-        return $"{verb} {total}/{count} bytes at offset {offset}\n{Size(total)}, {operations} ops; {plain} ({Size(total / seconds)}/sec and {rate} ops/sec)\n";
+        return $"{verb} {total}/{count} bytes at offset {offset}\n{Size(total)}, {operations} ops; {plain} ({Size(total / seconds)}/sec "
+            + $"and {rate} ops/sec)\n";
     }
 
     /// <summary>Sixteen bytes a line, hexadecimal and as text.</summary>

@@ -141,7 +141,8 @@ internal static class StateCommands
             Options = options.Length == 0 || arguments.Count == 0 ? null : KeyValueOptions.ParseToDict(options),
         };
         settings = arguments.Has('d') ? IoOptions.Discard(settings, arguments.Value('d')) : settings;
-        settings = arguments.Has('i') || arguments.Has('k') ? IoOptions.Aio(settings, arguments.Has('i') ? arguments.Value('i') : "native") : settings;
+        settings = arguments.Has('i') || arguments.Has('k') ? IoOptions.Aio(settings, arguments.Has('i') ? arguments.Value('i') : "native")
+            : settings;
         if (arguments.Has('C'))
         {
             throw new ToolException("option '-C' is not in this version");
@@ -152,7 +153,8 @@ internal static class StateCommands
             throw new IoArgumentException("", showUsage: true);
         }
 
-        return arguments.Count == 1 ? session.OpenAsync(arguments[0], settings, imageOpts: false) : session.OpenAsync(options, settings, imageOpts: true);
+        return arguments.Count == 1 ? session.OpenAsync(arguments[0], settings, imageOpts: false)
+            : session.OpenAsync(options, settings, imageOpts: true);
     }
 
     public static async ValueTask<bool> ReopenAsync(IoSession session, IReadOnlyList<string> words)
@@ -172,7 +174,8 @@ internal static class StateCommands
 
         var before = session.Opened;
         (name, settings) = IoOptions.Reopened(
-            (name, settings, imageOpts), arguments.Has('c') ? arguments.Value('c') : null, arguments.Has('o') ? arguments.Value('o') : null);
+            (name, settings, imageOpts), arguments.Has('c') ? arguments.Value('c') : null, arguments.Has('o') ? arguments.Value('o')
+            : null);
         if (!await session.CloseAsync())
         {
             return false;

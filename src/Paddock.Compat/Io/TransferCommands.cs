@@ -203,7 +203,8 @@ internal static class TransferCommands
         {
             return session.Image!.Qcow2 is { } qcow2 && offset + count <= session.Device.Length
                 ? qcow2.WriteCompressedAsync(offset, buffer)
-                : throw new BlockException(offset + count <= session.Device.Length ? BlockError.NotSupported : BlockError.Io, "compressed write");
+                : throw new BlockException(
+                    offset + count <= session.Device.Length ? BlockError.NotSupported : BlockError.Io, "compressed write");
         }
 
         return session.Device.WriteAsync(offset, buffer, arguments.Has('f') ? WriteFlags.Fua : WriteFlags.None);
@@ -243,7 +244,8 @@ internal static class TransferCommands
         }
         catch (IOException e)
         {
-            throw new IoArgumentException($"{arguments.Value('s')}: {(e is FileNotFoundException ? "No such file or directory" : e.Message)}\n");
+            throw new IoArgumentException(
+                $"{arguments.Value('s')}: {(e is FileNotFoundException ? "No such file or directory" : e.Message)}\n");
         }
 
         Refuse(source.Length == 0, $"{arguments.Value('s')}: file is empty\n");

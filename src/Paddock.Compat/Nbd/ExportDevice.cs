@@ -20,7 +20,9 @@ internal enum ZeroDetection
 /// <param name="offset">Bytes that are hidden at its front.</param>
 /// <param name="unmap">Whether discards are passed on.</param>
 /// <param name="zeroes">What becomes of writes that are all zeroes.</param>
-/// <param name="dataEnd">Where the stored bytes end, if that is inside the last sector: what follows reads as zeroes and is told so.</param>
+/// <param name="dataEnd">
+/// Where the stored bytes end, if that is inside the last sector: what follows reads as zeroes and is told so.
+/// </param>
 /// <param name="alignment">Requests are multiples of it, if the disk does not want more.</param>
 internal sealed class ExportDevice(
     IBlockDevice device, long offset, bool unmap, ZeroDetection zeroes, long dataEnd = long.MaxValue, int alignment = 1)
@@ -33,7 +35,8 @@ internal sealed class ExportDevice(
     public override BlockLimits Limits => Inner.Limits with { RequestAlignment = Math.Max(alignment, Inner.Limits.RequestAlignment) };
 
     // with an offset, its own status cannot be asked for at the same place: the chain is walked here
-    public override IBlockDevice? Backing => Inner.Backing is { } backing ? offset == 0 ? backing : new ExportDevice(backing, offset, unmap, zeroes) : null;
+    public override IBlockDevice? Backing
+        => Inner.Backing is { } backing ? offset == 0 ? backing : new ExportDevice(backing, offset, unmap, zeroes) : null;
 
     // NBD knows no zones
     public override IZones? Zones => null;
@@ -46,7 +49,8 @@ internal sealed class ExportDevice(
     {
         if (zeroes != ZeroDetection.Off && !data.Span.ContainsAnyExcept((byte)0))
         {
-            var how = ((flags & WriteFlags.Fua) != 0 ? ZeroFlags.Fua : 0) | (zeroes == ZeroDetection.Unmap && unmap ? ZeroFlags.MayUnmap : 0);
+            var how = ((flags & WriteFlags.Fua) != 0 ? ZeroFlags.Fua : 0)
+                | (zeroes == ZeroDetection.Unmap && unmap ? ZeroFlags.MayUnmap : 0);
             return Inner.WriteZeroesAsync(offset + at, data.Length, how, cancellationToken);
         }
 

@@ -199,7 +199,8 @@ internal sealed class NbdArguments
                 Cache = "none";
                 break;
             case "cache":
-                Cache = ImageOpener.IsCacheMode(option.Value) ? option.Value : throw new ToolException($"Invalid cache mode `{option.Value}'");
+                Cache = ImageOpener.IsCacheMode(option.Value) ? option.Value
+                    : throw new ToolException($"Invalid cache mode `{option.Value}'");
                 break;
             case "discard":
                 Unmap = option.Value is "unmap" or "on" || (option.Value is "ignore" or "off"
@@ -245,7 +246,8 @@ internal sealed class NbdArguments
                 ExportName = option.Value.Length <= 4096 ? option.Value : throw new ToolException($"export name '{option.Value}' too long");
                 break;
             case "D":
-                Description = option.Value.Length <= 4096 ? option.Value : throw new ToolException($"export description '{option.Value}' too long");
+                Description = option.Value.Length <= 4096 ? option.Value
+                    : throw new ToolException($"export description '{option.Value}' too long");
                 break;
             case "tls-hostname":
                 TlsHostname = option.Value;

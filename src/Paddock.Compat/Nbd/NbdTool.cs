@@ -151,7 +151,8 @@ public static class NbdTool
     {
         try
         {
-            return await new ImageOpener(ctx.Program, ctx.Error) { Backing = given.Backing }.OpenBareAsync(given.Image!, settings, given.ImageOpts);
+            return await new ImageOpener(ctx.Program, ctx.Error) { Backing = given.Backing }.OpenBareAsync(
+                given.Image!, settings, given.ImageOpts);
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {

@@ -250,7 +250,9 @@ internal sealed class CopyWork
             }
         }
 
-        /// <summary>The run at an offset, in whole units of the target; one with data is at most <paramref name="most"/> bytes long.</summary>
+        /// <summary>
+        /// The run at an offset, in whole units of the target; one with data is at most <paramref name="most"/> bytes long.
+        /// </summary>
         public async ValueTask<(SourceRun Kind, long Count)> RunAsync(long at, long most, CancellationToken stop)
         {
             var (kind, count) = await KnownAsync(at, stop);

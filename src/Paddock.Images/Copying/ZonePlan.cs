@@ -161,7 +161,8 @@ internal sealed class ZonePlan
 
         var (from, to) = (source.Zones!.Limits, _target.Zones!.Limits);
         _options.Warn?.Invoke(
-            $"the zones of the source (zone size {from.ZoneSize}, capacity {from.ZoneCapacity}, {from.ConventionalZones} conventional) are not those "
+            $"the zones of the source (zone size {from.ZoneSize}, capacity {from.ZoneCapacity}, {from.ConventionalZones} conventional) are "
+                + "not those "
             + $"of the target (zone size {to.ZoneSize}, capacity {to.ZoneCapacity}, {to.ConventionalZones} conventional): "
             + "the data is copied, the write pointers are not");
     }
@@ -216,7 +217,8 @@ internal sealed class ZonePlan
         {
             throw new BlockException(
                 BlockError.TooManyZones,
-                $"the copy needs {needed} active zones (partly written ones), and the target takes {most}: finish or reset zones of the source, "
+                $"the copy needs {needed} active zones (partly written ones), and the target takes {most}: finish or reset zones of the "
+                    + "source, "
                 + "or make a target with a larger max_active_zones");
         }
     }

@@ -113,7 +113,8 @@ internal sealed class ZoneSink : ICopySink
         {
             throw new BlockException(
                 BlockError.InvalidArgument,
-                $"the source has data at {Math.Max(offset, end)}, where zone {_zone} of the target cannot hold any: of its {zone.Length} bytes "
+                $"the source has data at {Math.Max(offset, end)}, where zone {_zone} of the target cannot hold any: of its {zone.Length} "
+                    + "bytes "
                 + $"the first {zone.Capacity} can be written");
         }
 

@@ -7,7 +7,9 @@ using Paddock.Posix;
 
 namespace Paddock.Images.Nodes;
 
-/// <summary>The driver blkdebug: faults on demand over another node, as <c>blkdebug:CONFIG:IMAGE</c> (CONFIG may be empty) or by options.</summary>
+/// <summary>
+/// The driver blkdebug: faults on demand over another node, as <c>blkdebug:CONFIG:IMAGE</c> (CONFIG may be empty) or by options.
+/// </summary>
 /// <param name="Name">How the node was named; null: by options alone.</param>
 /// <param name="Image">Name of the node below; null where <paramref name="ImageOptions"/> say it.</param>
 /// <param name="ImageOptions">Options of the node below.</param>
@@ -113,7 +115,8 @@ internal sealed record BlkdebugNode(string? Name, string? Image, QDict ImageOpti
                     throw new ToolException($"Unused option '{given.InOrder.First().Key}' for [{section}]");
                 }
 
-                rules.Add(FaultConfig.ToRule(section, rule.InOrder.ToDictionary(static o => o.Key, static o => Text(o.Value)), Errno.ToBlockError));
+                rules.Add(FaultConfig.ToRule(
+                    section, rule.InOrder.ToDictionary(static o => o.Key, static o => Text(o.Value)), Errno.ToBlockError));
             }
         }
 

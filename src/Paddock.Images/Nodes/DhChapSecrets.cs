@@ -4,7 +4,7 @@ using Paddock.Nvme;
 namespace Paddock.Images.Nodes;
 
 /// <summary>Keys for NVMe in-band authentication, from files that only their owner can read and from the environment.</summary>
-public static class DhChapSecrets
+internal static class DhChapSecrets
 {
     /// <summary>Environment variable with the host key.</summary>
     public const string HostVariable = "PADDOCK_DHCHAP_SECRET";
@@ -21,7 +21,8 @@ public static class DhChapSecrets
         string? host = variable(HostVariable), controller = variable(ControllerVariable);
         return string.IsNullOrEmpty(host)
             ? string.IsNullOrEmpty(controller) ? null
-                : throw new ToolException($"{ControllerVariable} requires {HostVariable}: the controller authenticates only to hosts that authenticate")
+                : throw new ToolException(
+                    $"{ControllerVariable} requires {HostVariable}: the controller authenticates only to hosts that authenticate")
             : new DhChapKeys(Parse(host, HostVariable), string.IsNullOrEmpty(controller) ? null : Parse(controller, ControllerVariable));
     }
 

@@ -7,12 +7,14 @@ namespace Paddock.Images.Nodes;
 /// Recognizes image formats by their magic, as QEMU's drivers do in the first 512 bytes, and those that keep it in the last sector (dmg,
 /// fixed-size vpc). Formats that Paddock cannot read are recognized too, so that their files are never taken for raw disks.
 /// </summary>
-public static class FormatProbe
+internal static class FormatProbe
 {
     /// <summary>Bytes at the beginning of a file that decide about its format.</summary>
     public const int HeadSize = 512;
 
-    /// <summary>Bytes at the end of a file, rounded up to whole sectors, that decide about its format: a trailer need not begin at a sector.</summary>
+    /// <summary>
+    /// Bytes at the end of a file, rounded up to whole sectors, that decide about its format: a trailer need not begin at a sector.
+    /// </summary>
     public const int TailSize = 1024;
 
     /// <summary>The format without a magic.</summary>
@@ -73,7 +75,8 @@ public static class FormatProbe
             : block.StartsWith("WithoutFreeSpace"u8) || block.StartsWith("WithouFreSpacExt"u8) ? "parallels"
             : block.StartsWith("Bochs Virtual HD Image"u8) ? "bochs"
             : block.StartsWith("#!/bin/sh\n#V2.0 Format\nmodprobe cloop"u8) ? "cloop"
-            : BinaryPrimitives.ReadUInt32BigEndian(block) == LuksMagic && BinaryPrimitives.ReadUInt16BigEndian(block[4..]) == LuksMagicEnd ? "luks"
+            : BinaryPrimitives.ReadUInt32BigEndian(block) == LuksMagic && BinaryPrimitives.ReadUInt16BigEndian(block[4..]) == LuksMagicEnd
+            ? "luks"
             : Raw;
     }
 

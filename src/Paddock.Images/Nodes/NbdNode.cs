@@ -6,7 +6,7 @@ using Paddock.Nbd;
 namespace Paddock.Images.Nodes;
 
 /// <summary>The driver nbd: an export of a server as a node, by name or by options.</summary>
-public static class NbdNode
+internal static class NbdNode
 {
     /// <summary>Its name.</summary>
     public const string Driver = "nbd";
@@ -52,9 +52,11 @@ public static class NbdNode
     private static NbdTarget? Parse(string name, OpenSettings settings)
     {
         // whoever wrote an image must not choose who is shown a certificate of the user's
-        if (settings.Admit is not null && name.Contains(NbdTarget.CertificatesKey + "=", StringComparison.Ordinal) && NbdTarget.IsName(name))
+        if (settings.Admit is not null && name.Contains(NbdTarget.CertificatesKey + "=", StringComparison.Ordinal)
+            && NbdTarget.IsName(name))
         {
-            throw new ToolException($"'{name}': a name that stands in an image must not name a folder of certificates ({NbdTarget.CertificatesKey})");
+            throw new ToolException(
+                $"'{name}': a name that stands in an image must not name a folder of certificates ({NbdTarget.CertificatesKey})");
         }
 
         try
@@ -95,7 +97,8 @@ public static class NbdNode
         }
 
         int number = NbdTarget.DefaultPort;
-        if (port is not null && (!int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out number) || number is < 1 or > 65535))
+        if (port is not null
+            && (!int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out number) || number is < 1 or > 65535))
         {
             throw new ToolException($"'{port}' is no port");
         }
@@ -129,7 +132,8 @@ public static class NbdNode
             ? throw new ToolException($"Block protocol '{Driver}' doesn't support the option '{unknown}'") : target;
     }
 
-    private static string? Text(object? value) => Convert.ToString(value, CultureInfo.InvariantCulture) is { Length: > 0 } text ? text : null;
+    private static string? Text(object? value)
+        => Convert.ToString(value, CultureInfo.InvariantCulture) is { Length: > 0 } text ? text : null;
 
     private static TimeSpan Seconds(object? value)
         => Text(value) is not { } text ? TimeSpan.Zero

@@ -47,7 +47,8 @@ internal sealed class NullStorage(long size, bool readZeroes, bool readOnly) : I
     {
     }
 
-    public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default) => ValueTask.FromResult(true);
+    public ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
+        => ValueTask.FromResult(true);
 
     public ValueTask SetLengthAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)

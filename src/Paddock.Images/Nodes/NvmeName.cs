@@ -7,7 +7,7 @@ namespace Paddock.Images.Nodes;
 /// <summary>What <c>nvme+tcp://HOST:PORT/NQN?ns=1&amp;hostnqn=NQN</c>, or the options of the driver nvme-tcp, name.</summary>
 /// <param name="Options">The subsystem, and how to connect to it.</param>
 /// <param name="Namespace">The namespace's id.</param>
-public readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namespace)
+internal readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namespace)
 {
     /// <summary>The driver's name.</summary>
     public const string Driver = "nvme-tcp";
@@ -46,7 +46,8 @@ public readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namespac
     /// <summary>Reads a name.</summary>
     /// <param name="name">The name.</param>
     /// <param name="isTyped">
-    /// Whether the user typed it. A name that stands in an image gets no secret: whoever wrote the image would choose who is told the proof.
+    /// Whether the user typed it. A name that stands in an image gets no secret: whoever wrote the image would choose who is told the
+    /// proof.
     /// </param>
     /// <exception cref="ToolException">Invalid name, or its secret cannot be read.</exception>
     public static NvmeName Parse(string name, bool isTyped)
@@ -71,7 +72,8 @@ public readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namespac
 
         var options = new NvmeTcpHostOptions
         {
-            Host = (hasPort ? server[..colon] : server).Trim('[', ']'), Port = port, SubsystemNqn = nqn, ReconnectTime = ReconnectOf(asked!, name),
+            Host = (hasPort ? server[..colon] : server)
+                .Trim('[', ']'), Port = port, SubsystemNqn = nqn, ReconnectTime = ReconnectOf(asked!, name),
         };
         if (asked!.TryGetValue(HostKey, out string? hostNqn))
         {
@@ -127,7 +129,8 @@ public readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namespac
         foreach (string part in query.Split('&'))
         {
             int equals = part.IndexOf('=', StringComparison.Ordinal);
-            if (equals < 0 || !QueryKeys.Contains(part[..equals]) || !found.TryAdd(part[..equals], Uri.UnescapeDataString(part[(equals + 1)..])))
+            if (equals < 0 || !QueryKeys.Contains(part[..equals])
+                || !found.TryAdd(part[..equals], Uri.UnescapeDataString(part[(equals + 1)..])))
             {
                 return null;
             }

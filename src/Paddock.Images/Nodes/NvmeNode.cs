@@ -5,7 +5,7 @@ using Paddock.Nvme;
 namespace Paddock.Images.Nodes;
 
 /// <summary>The driver nvme-tcp: a namespace of a remote subsystem as a node.</summary>
-public static class NvmeNode
+internal static class NvmeNode
 {
     /// <summary>Connects where a name or options ask for this driver; null when they ask for another.</summary>
     public static async ValueTask<ImageNode?> TryOpenAsync(string? name, QDict options, string? driver, OpenSettings settings)
@@ -20,7 +20,8 @@ public static class NvmeNode
             throw new ToolException($"'{driver}' driver cannot open '{name}'");
         }
 
-        string path = name is null ? NvmeName.Of(options) : NvmeName.Is(name) ? name : throw new ToolException($"'{name}' is not a name of the driver '{driver}'");
+        string path = name is null ? NvmeName.Of(options) : NvmeName.Is(name) ? name
+            : throw new ToolException($"'{name}' is not a name of the driver '{driver}'");
         var device = await OpenAsync(NvmeName.Parse(path, isTyped: settings.Admit is null), settings.ReadOnly, settings.Stop);
         return new ImageNode
         {

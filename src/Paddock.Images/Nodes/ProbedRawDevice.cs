@@ -27,7 +27,8 @@ internal sealed class ProbedRawDevice(IBlockDevice device) : DelegatingDevice(de
 
     /// <inheritdoc/>
     public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => TouchesEnds(offset, length) ? DiscardEndsAsync(offset, length, cancellationToken) : Inner.DiscardAsync(offset, length, cancellationToken);
+        => TouchesEnds(offset, length) ? DiscardEndsAsync(offset, length, cancellationToken)
+            : Inner.DiscardAsync(offset, length, cancellationToken);
 
     /// <inheritdoc/>
     public override async ValueTask ResizeAsync(
@@ -62,7 +63,8 @@ internal sealed class ProbedRawDevice(IBlockDevice device) : DelegatingDevice(de
         {
             throw new BlockException(
                 BlockError.NotPermitted,
-                $"the change would make the disk look like a {format} image, and its format was not specified: specify the format raw to allow it")
+                $"the change would make the disk look like a {format} image, and its format was not specified: specify the format raw to "
+                    + "allow it")
             {
                 Errno = 1,
             };

@@ -4,7 +4,7 @@ using Paddock.Qcow2;
 namespace Paddock.Images.Nodes;
 
 /// <summary>Runtime options of the qcow2 driver (<c>driver=qcow2,lazy-refcounts=on,...</c>).</summary>
-public static class Qcow2Options
+internal static class Qcow2Options
 {
     private static readonly Dictionary<string, OverlapChecks> Checks = new()
     {
@@ -67,13 +67,15 @@ public static class Qcow2Options
 
     // an option that describes what the engine does: its other value is refused
     private static Qcow2OpenOptions Only(Qcow2OpenOptions open, string key, string text, bool wanted)
-        => Flag(key, text) == wanted ? open : throw new ToolException($"{key}={text} is not supported: leave it out, or set it {(wanted ? "on" : "off")}");
+        => Flag(key, text) == wanted ? open
+            : throw new ToolException($"{key}={text} is not supported: leave it out, or set it {(wanted ? "on" : "off")}");
 
     private static Qcow2OpenOptions OnlyNumber(Qcow2OpenOptions open, string key, string text)
     {
         ulong only = key == "cache-clean-interval" ? 0UL : 4096;
         ulong value = key == "l2-cache-entry-size" ? SizeParser.Option(key, text)
-            : SizeParser.TryParseInteger(text, out ulong number) == NumberFault.None ? number : throw new ToolException($"Parameter '{key}' expects a number");
+            : SizeParser.TryParseInteger(text, out ulong number) == NumberFault.None ? number
+            : throw new ToolException($"Parameter '{key}' expects a number");
         return value == only ? open : throw new ToolException($"{key}={text} is not supported: leave it out, or set it to {only}");
     }
 

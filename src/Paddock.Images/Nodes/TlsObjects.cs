@@ -4,7 +4,7 @@ using Paddock.Nbd.Transport;
 namespace Paddock.Images.Nodes;
 
 /// <summary>The objects that <c>--object</c> makes: TLS credentials by their id.</summary>
-public static class TlsObjects
+internal static class TlsObjects
 {
     /// <summary>Finds the object with an id among those that were given, and reads its certificates.</summary>
     /// <exception cref="ToolException">There is none, it is of another kind, or its files cannot be read.</exception>
@@ -36,10 +36,12 @@ public static class TlsObjects
             throw new ToolException($"Expecting TLS credentials with a {(isServer ? "server" : "client")} endpoint");
         }
 
-        string folder = options["dir"] as string ?? throw new ToolException($"Object '{id}' needs the folder of its certificates: dir=PATH");
+        string folder = options["dir"] as string
+            ?? throw new ToolException($"Object '{id}' needs the folder of its certificates: dir=PATH");
         try
         {
-            return TlsCredentials.FromFolder(folder, isServer, options["verify-peer"] is not string verify || Qcow2Options.Flag("verify-peer", verify));
+            return TlsCredentials.FromFolder(
+                folder, isServer, options["verify-peer"] is not string verify || Qcow2Options.Flag("verify-peer", verify));
         }
         catch (IOException e)
         {

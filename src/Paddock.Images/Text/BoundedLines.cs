@@ -8,7 +8,7 @@ namespace Paddock.Images.Text;
 /// </summary>
 /// <param name="print">Takes a line, without its end.</param>
 /// <param name="most">Lines that are printed.</param>
-public sealed class BoundedLines(Action<string> print, int most)
+internal sealed class BoundedLines(Action<string> print, int most)
 {
     /// <summary>Findings of a check.</summary>
     public const int Findings = 4096;

@@ -4,7 +4,7 @@ using Paddock.Posix;
 namespace Paddock.Images.Text;
 
 /// <summary>The operating system's words for an error, as C tools print them.</summary>
-public static class ErrorText
+internal static class ErrorText
 {
     /// <summary>The words for an error number.</summary>
     public static string Of(int errno) => Errno.Describe(errno);

@@ -4,7 +4,7 @@ using System.Text;
 namespace Paddock.Images.Text;
 
 /// <summary>Reads JSON as QEMU's tools take it: strings in double or single quotes, no trailing commas, their own messages.</summary>
-public sealed class JsonReader
+internal sealed class JsonReader
 {
     private const int MaxDepth = 128;
 

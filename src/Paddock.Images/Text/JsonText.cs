@@ -4,7 +4,7 @@ using System.Text;
 namespace Paddock.Images.Text;
 
 /// <summary>JSON as QEMU's tools write it: <c>", "</c> and <c>": "</c> as separators, four spaces a level when it is pretty.</summary>
-public static class JsonText
+internal static class JsonText
 {
     /// <summary>One line.</summary>
     public static string Compact(object? value) => Write(value, pretty: false);

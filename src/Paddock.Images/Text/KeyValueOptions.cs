@@ -3,7 +3,7 @@ using System.Text;
 namespace Paddock.Images.Text;
 
 /// <summary>Lists such as <c>a=b,c=d</c>: a doubled comma is a comma in a value; a bare name is "on", with "no" before it "off".</summary>
-public static class KeyValueOptions
+internal static class KeyValueOptions
 {
     /// <summary>Parses a list; a key that comes again replaces the earlier one.</summary>
     public static List<KeyValuePair<string, string>> Parse(string text)

@@ -3,7 +3,7 @@ using Paddock.Block;
 namespace Paddock.Images.Text;
 
 /// <summary>Preallocation modes by the names that QEMU's tools use.</summary>
-public static class PreallocationName
+internal static class PreallocationName
 {
     /// <summary>The mode of a name, off without one; null for an unknown name.</summary>
     public static Preallocation? Parse(string? name) => name switch

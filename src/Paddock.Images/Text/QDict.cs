@@ -4,7 +4,7 @@ namespace Paddock.Images.Text;
 /// A dictionary that lists its keys in the order in which QEMU's tools print them: by a hash of the key, newest first where two
 /// share a bucket. Values are null, bool, long, double, string, <see cref="QDict"/> and <see cref="List{T}"/> of these.
 /// </summary>
-public sealed class QDict
+internal sealed class QDict
 {
     private const int Buckets = 512;
 

@@ -1,7 +1,7 @@
 namespace Paddock.Images.Text;
 
 /// <summary>A new size as qemu-img's resize takes it: a size, or with a sign in front how much more or less than now.</summary>
-public readonly record struct SizeChange
+internal readonly record struct SizeChange
 {
     private readonly int _sign;
     private readonly long _amount;

@@ -4,7 +4,7 @@ using System.Numerics;
 namespace Paddock.Images.Text;
 
 /// <summary>How a number did not parse.</summary>
-public enum NumberFault
+internal enum NumberFault
 {
     /// <summary>It did.</summary>
     None,
@@ -19,7 +19,7 @@ public enum NumberFault
 /// <summary>
 /// Sizes as QEMU's tools take them: decimal with a fraction where a suffix follows, hexadecimal, suffixes b k M G T P E in powers of 1024.
 /// </summary>
-public static class SizeParser
+internal static class SizeParser
 {
     private const string Suffixes = "bkmgtpe";
 

@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Paddock.Images.Text;
 
 /// <summary>Sizes as the native commands parse and print them.</summary>
-public static class SizeText
+internal static class SizeText
 {
     private static readonly string[] Units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
@@ -29,6 +29,7 @@ public static class SizeText
         return fault == NumberFault.OutOfRange || (fault == NumberFault.None && value > long.MaxValue)
                 ? throw new ToolException($"{what} '{text}': the limit is {long.MaxValue} bytes", NativeExit.Usage)
             : fault == NumberFault.None ? (long)value
-            : throw new ToolException($"{what} '{text}': expected bytes or a number with suffix k, M, G, T, P or E, such as 64M", NativeExit.Usage);
+            : throw new ToolException(
+                $"{what} '{text}': expected bytes or a number with suffix k, M, G, T, P or E, such as 64M", NativeExit.Usage);
     }
 }

@@ -5,10 +5,10 @@ namespace Paddock.Images.Text;
 /// <summary>A run of zones, by index.</summary>
 /// <param name="First">Index of the first.</param>
 /// <param name="Count">How many, at least 1.</param>
-public readonly record struct ZoneRun(int First, int Count);
+internal readonly record struct ZoneRun(int First, int Count);
 
 /// <summary>Parses lists of zones: <c>0,3-5</c> or <c>all</c>.</summary>
-public static class ZoneList
+internal static class ZoneList
 {
     /// <summary>Parses a list.</summary>
     /// <param name="text">Indices and ranges, both ends included, with commas between; or <c>all</c>.</param>

@@ -4,7 +4,7 @@ using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd.Client;
 
-/// <summary>A request that waits for its reply. Used again and again: asking allocates nothing.</summary>
+/// <summary>A request that waits for its reply. Reusable, so that a request allocates nothing.</summary>
 internal sealed class ClientCall : IValueTaskSource
 {
     private const int MostApart = 4096;
@@ -13,18 +13,18 @@ internal sealed class ClientCall : IValueTaskSource
     private ManualResetValueTaskSourceCore<bool> _done;
     private BlockException? _failure;
 
-    // the bytes that came: a beginning without gaps, and parts that came apart from it
+    // received bytes: a contiguous start, and separate parts after it
     private int _covered, _beginning;
     private List<(int From, int To)>? _apart;
 
-    /// <param name="back">Takes it back when its reply was read.</param>
-    /// <param name="index">Its place there.</param>
+    /// <param name="back">Returns the call to the free list after its reply has been read.</param>
+    /// <param name="index">Index in the list of calls.</param>
     public ClientCall(Action<ClientCall> back, int index)
     {
         _back = back;
         Index = index;
 
-        // who waits may ask again at once: that must not happen on the thread that receives
+        // the waiter may submit another request immediately; that must not run on the receive thread
         _done.RunContinuationsAsynchronously = true;
     }
 
@@ -32,16 +32,16 @@ internal sealed class ClientCall : IValueTaskSource
 
     public NbdRequest Request { get; private set; }
 
-    /// <summary>What a read fills.</summary>
+    /// <summary>Destination of a read.</summary>
     public Memory<byte> Buffer { get; private set; }
 
-    /// <summary>What a block status request was told.</summary>
+    /// <summary>Result of a block status request.</summary>
     public BlockStatusExtent Status { get; private set; }
 
-    /// <summary>What the request before told; read by who asked it, before it asks again.</summary>
+    /// <summary>Result of the previous request; its caller reads it before the next request.</summary>
     public BlockStatusExtent LastStatus { get; private set; }
 
-    /// <summary>The request's header as it is sent.</summary>
+    /// <summary>Header of the request on the wire.</summary>
     public byte[] Header { get; } = new byte[ExtendedRequest.Size];
 
     public ValueTask Task => new(this, _done.Version);
@@ -57,12 +57,13 @@ internal sealed class ClientCall : IValueTaskSource
         Buffer = buffer;
     }
 
-    /// <summary>Where a part of a read's data goes.</summary>
-    /// <exception cref="NbdProtocolException">It is outside what was asked for.</exception>
+    /// <summary>Destination of a part of a read's data.</summary>
+    /// <exception cref="NbdProtocolException">The part is outside the requested range.</exception>
     public Memory<byte> Part(ulong offset, ulong length)
     {
         ulong at = offset - Request.Offset;
-        if (Request.Command != NbdCommand.Read || offset < Request.Offset || at > (ulong)Buffer.Length || length > (ulong)Buffer.Length - at)
+        if (Request.Command != NbdCommand.Read || offset < Request.Offset || at > (ulong)Buffer.Length
+            || length > (ulong)Buffer.Length - at)
         {
             throw new NbdProtocolException("OffsetData", 0, $"offset {offset}, length {length} were not asked for");
         }
@@ -71,7 +72,7 @@ internal sealed class ClientCall : IValueTaskSource
         return Buffer.Slice((int)at, (int)length);
     }
 
-    // a part that came twice would hide that another did not come: the caller would take old bytes of its memory for the disk's
+    // a duplicate part would hide a missing one, and the caller would take old buffer contents for data
     private void Cover(int from, int to)
     {
         bool isNew = from >= _beginning && from < to;
@@ -82,7 +83,8 @@ internal sealed class ClientCall : IValueTaskSource
 
         if (!isNew || _apart?.Count >= MostApart)
         {
-            throw new NbdProtocolException("OffsetData", 0, $"offset {from}, length {to - from} of a read came twice, or its parts are too many or empty");
+            throw new NbdProtocolException(
+                "OffsetData", 0, $"offset {from}, length {to - from} of a read came twice, or its parts are too many or empty");
         }
 
         _covered += to - from;
@@ -96,14 +98,14 @@ internal sealed class ClientCall : IValueTaskSource
         }
     }
 
-    /// <summary>Keeps what was told for who asked.</summary>
+    /// <summary>Keeps the status for the caller.</summary>
     public void Remember() => LastStatus = Status;
 
     public void Tell(BlockStatusExtent status) => Status = status;
 
     public void Fail(NbdError error, string message) => _failure ??= NbdErrorText.Failure(error, message);
 
-    /// <summary>The last of its reply came.</summary>
+    /// <summary>Completes the call at the end of its reply.</summary>
     public void Complete()
     {
         if (_failure is not null)

@@ -2,17 +2,17 @@ using Paddock.Block;
 
 namespace Paddock.Nbd.Client;
 
-/// <summary>Connecting within a limit: again and again until it is over, whatever the server does meanwhile.</summary>
+/// <summary>Connects within a time limit, with retries until the limit.</summary>
 internal static class ClientConnecting
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
 
-    /// <summary>Connects.</summary>
+    /// <summary>Connects, with retries until the limit.</summary>
     /// <param name="target">Where.</param>
-    /// <param name="limit">How long to try; zero: once.</param>
+    /// <param name="limit">Time limit of all attempts; zero: one attempt.</param>
     /// <param name="stop">Ends it early.</param>
-    /// <exception cref="BlockException">The server cannot be reached, or refuses, or the time is over.</exception>
+    /// <exception cref="BlockException">The server cannot be reached or rejects the client, or the time limit has passed.</exception>
     public static async Task<ClientConnection> OpenAsync(NbdTarget target, TimeSpan limit, CancellationToken stop)
     {
         long started = target.Time.GetTimestamp();
@@ -27,7 +27,7 @@ internal static class ClientConnecting
             {
                 reason = e;
 
-                // shorter pauses towards the end, so that a server that comes late is found all the same
+                // shorter pauses towards the limit, so that a server that starts late is still reached
                 var left = limit - target.Time.GetElapsedTime(started);
                 var wait = pause < left / 2 ? pause : left > FirstPause ? left / 2 : left;
                 await Task.Delay(wait > TimeSpan.Zero ? wait : TimeSpan.Zero, target.Time, stop);
@@ -40,9 +40,9 @@ internal static class ClientConnecting
     }
 
     /// <param name="target">Where.</param>
-    /// <param name="limit">How long to try in all.</param>
-    /// <param name="left">What is left of it.</param>
-    /// <param name="reason">Why the last attempt failed, which tells more than that the time is over.</param>
+    /// <param name="limit">Time limit of all attempts.</param>
+    /// <param name="left">Remaining time.</param>
+    /// <param name="reason">Error of the last attempt, more useful than a timeout.</param>
     /// <param name="stop">Ends it early.</param>
     private static async Task<ClientConnection> OnceAsync(
         NbdTarget target, TimeSpan limit, TimeSpan left, BlockException? reason, CancellationToken stop)
@@ -60,9 +60,10 @@ internal static class ClientConnecting
         }
         catch (Exception e) when (e is TimeoutException or OperationCanceledException)
         {
-            // it ends by itself, as its server or its own limit says; nobody waits for it any more
+            // the abandoned attempt ends by itself, at the latest at its own limit
             _ = opening.ContinueWith(
-                static late => late.Result.Dispose(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+                static late => late.Result.Dispose(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion,
+                TaskScheduler.Default);
             if (e is OperationCanceledException)
             {
                 throw;

@@ -7,16 +7,16 @@ using Paddock.Serving;
 
 namespace Paddock.Nbd.Client;
 
-/// <summary>One connection to a server, with requests in flight and a thread that takes their replies.</summary>
+/// <summary>One connection to a server, with requests in flight and a thread that receives their replies.</summary>
 internal sealed class ClientConnection : IDisposable
 {
     private const int MaxCalls = 64;
 
-    // a server that does not get through the handshake, or takes no goodbye, is given up
+    // time limits of the handshake and of the disconnect request
     private static readonly TimeSpan HandshakeLimit = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan GoodbyeLimit = TimeSpan.FromSeconds(5);
 
-    // what a read asks for goes straight where it belongs; anything else is small
+    // read data is received directly into the caller's buffer; everything else is small
     private readonly SlabPool _pool = new();
     private readonly ReceiveBuffer _input;
     private readonly SendQueue _queue;
@@ -45,23 +45,23 @@ internal sealed class ClientConnection : IDisposable
         _receiver.Start();
     }
 
-    /// <summary>What was agreed on.</summary>
+    /// <summary>Export information from the server.</summary>
     public NbdExportInfo Info { get; }
 
-    /// <summary>Counts the connections of a client, from 1: who has two numbers knows whether a connection was lost in between.</summary>
+    /// <summary>Number of this connection of the client, from 1: different numbers show that a connection was lost in between.</summary>
     public int Number { get; set; } = 1;
 
-    /// <summary>Whether the server tells holes and zeroes.</summary>
+    /// <summary>Whether the server reports holes and zeroes.</summary>
     public bool HasStatus => _allocationId is not null;
 
     public bool IsLost => Volatile.Read(ref _lost) is not null;
 
-    /// <summary>Connects and agrees on everything. Blocks its thread.</summary>
-    /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>
+    /// <summary>Connects and completes the handshake. Blocks its thread.</summary>
+    /// <exception cref="BlockException">The server cannot be reached, or rejects the client.</exception>
     public static ClientConnection Open(NbdTarget target)
         => Negotiate(target, (handshake, input) => new ClientConnection(input, handshake.Go(), handshake.AllocationId));
 
-    /// <summary>Asks a server what it has. Blocks its thread.</summary>
+    /// <summary>Lists the exports of a server. Blocks its thread.</summary>
     public static List<NbdExportInfo> List(NbdTarget target) => Negotiate(target, (handshake, input) =>
     {
         var list = handshake.List();
@@ -70,14 +70,14 @@ internal sealed class ClientConnection : IDisposable
         return list;
     });
 
-    /// <summary>Asks; the result's task ends with the reply.</summary>
-    /// <param name="request">What is asked; its cookie is set here.</param>
-    /// <param name="buffer">What a read fills.</param>
-    /// <param name="data">What a write sends; must stay as it is until the reply.</param>
+    /// <summary>Sends a request; the result completes with its reply.</summary>
+    /// <param name="request">The request; its cookie is set here.</param>
+    /// <param name="buffer">Destination of a read.</param>
+    /// <param name="data">Payload of a write; must not change before the reply.</param>
     public ValueTask AskAsync(in NbdRequest request, Memory<byte> buffer, ReadOnlyMemory<byte> data)
         => _places.Wait(0) ? Start(request, buffer, data, out _) : AskLaterAsync(request, buffer, data);
 
-    /// <summary>Asks for block status.</summary>
+    /// <summary>Requests block status.</summary>
     public async ValueTask<BlockStatusExtent> AskStatusAsync(NbdRequest request)
     {
         await _places.WaitAsync();
@@ -86,7 +86,7 @@ internal sealed class ClientConnection : IDisposable
         return call.LastStatus;
     }
 
-    /// <summary>Takes an answered call back.</summary>
+    /// <summary>Returns an answered call to the free list.</summary>
     public void Return(ClientCall call)
     {
         call.Remember();
@@ -98,7 +98,7 @@ internal sealed class ClientConnection : IDisposable
         _places.Release();
     }
 
-    /// <summary>Tells the server that this is the end, and ends.</summary>
+    /// <summary>Sends a disconnect request and closes the connection.</summary>
     public void Dispose()
     {
         byte[] header = new byte[ExtendedRequest.Size];
@@ -135,7 +135,8 @@ internal sealed class ClientConnection : IDisposable
         catch (SocketException e)
         {
             channel?.Dispose();
-            string what = target.SocketPath is { } path ? $"Failed to connect to '{path}'" : $"Failed to connect to '{target.Host}:{target.Port}'";
+            string what = target.SocketPath is { } path ? $"Failed to connect to '{path}'"
+                : $"Failed to connect to '{target.Host}:{target.Port}'";
             throw new BlockException(BlockError.Io, $"{what}: {Words(e)}", e) { Errno = e.NativeErrorCode };
         }
         catch (Exception e) when (e is IOException and not BlockException)
@@ -153,7 +154,7 @@ internal sealed class ClientConnection : IDisposable
     private static ITimer Limit(IByteChannel channel, TimeSpan time)
         => TimeProvider.System.CreateTimer(static c => ((IByteChannel)c!).Abort(), channel, time, Timeout.InfiniteTimeSpan);
 
-    // the C library's words, which other tools print
+    // the C library's text, as other tools print it
     private static string Words(SocketException e) => e.SocketErrorCode switch
     {
         SocketError.ConnectionRefused => "Connection refused",
@@ -349,7 +350,8 @@ internal sealed class ClientConnection : IDisposable
                     break;
                 default:
                     call.Fail(
-                        chunk.IsError ? NbdError.Io : throw new NbdProtocolException("chunk", 6, $"type {(ushort)chunk.Type} was not agreed on"), "");
+                        chunk.IsError ? NbdError.Io
+                        : throw new NbdProtocolException("chunk", 6, $"type {(ushort)chunk.Type} was not agreed on"), "");
                     break;
             }
 

@@ -5,7 +5,7 @@ using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd.Client;
 
-/// <summary>The client's side of the handshake. Blocks its thread; whoever calls it sees to a limit on time.</summary>
+/// <summary>The client's side of the handshake. Blocks its thread; the caller enforces a time limit.</summary>
 internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, NbdTarget target)
 {
     private static readonly InfoType[] Wanted = [InfoType.Description, InfoType.BlockSize];
@@ -14,10 +14,10 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
     private HeaderForm _form;
     private OldstyleGreeting? _oldstyle;
 
-    /// <summary>The number of base:allocation in block status chunks; null when the server has no such context.</summary>
+    /// <summary>Number of base:allocation in block status chunks; null if the server lacks the context.</summary>
     public uint? AllocationId { get; private set; }
 
-    /// <summary>Greets, goes through TLS where certificates were given, and agrees on the form of replies.</summary>
+    /// <summary>Exchanges greetings, starts TLS if credentials are set, and negotiates the form of replies.</summary>
     public void Begin()
     {
         if (OldstyleGreeting.IsIt(Next(OldstyleGreeting.Begin)))
@@ -41,12 +41,12 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
             StartTls(tls);
         }
 
-        // a server without the "fixed" form hangs up on every option that it does not know, and may know one only
+        // a server without the "fixed" form disconnects on every unsupported option, and may support only one
         _form = !IsFixed ? HeaderForm.Simple : IsTaken(NbdOption.ExtendedHeaders) ? HeaderForm.Extended
             : IsTaken(NbdOption.StructuredReply) ? HeaderForm.Structured : HeaderForm.Simple;
     }
 
-    /// <summary>Chooses the export: requests may follow.</summary>
+    /// <summary>Chooses the export; requests may follow.</summary>
     public NbdExportInfo Go()
     {
         if (_oldstyle is { } old)
@@ -71,7 +71,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
         return TakeInfo(NbdOption.Go, target.ExportName, contexts) ?? TakeExportName();
     }
 
-    /// <summary>Asks for all exports, and for what each is.</summary>
+    /// <summary>Lists all exports with their information.</summary>
     public List<NbdExportInfo> List()
     {
         if (_oldstyle is { } old)
@@ -123,7 +123,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
         return context.Name;
     }
 
-    // a fixed newstyle server; the others know nothing but the choice of an export by its name
+    // a fixed newstyle server; others support only EXPORT_NAME
     private bool IsFixed => (_server & HandshakeFlags.FixedNewstyle) != 0;
 
     private static BlockException NoTls() => new(BlockError.NotSupported, "Server does not support STARTTLS");
@@ -144,7 +144,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
         Size = SizeOf(nameof(OldstyleGreeting), greeting.ExportSize), Flags = (ushort)greeting.Flags,
     });
 
-    // the way of servers that know no GO: there is no refusal but that they hang up
+    // for servers without GO: they reject an export by disconnecting
     private NbdExportInfo TakeExportName()
     {
         Send(NbdOption.ExportName, Encoding.UTF8.GetBytes(target.ExportName));
@@ -176,7 +176,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
 
         if (info.MinimumBlock == 0)
         {
-            // a server that says nothing takes sectors; where its size has none, it must take bytes
+            // a server that reports no block size accepts sectors, or bytes if its size is not in whole sectors
             return info with { MinimumBlock = info.Size % 512 == 0 ? 512u : 1 };
         }
 
@@ -184,7 +184,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
             BlockError.InvalidArgument, $"export size {info.Size} is not multiple of minimum block size {info.MinimumBlock}");
     }
 
-    // null: the server knows no such option
+    // null: the server does not support the option
     private NbdExportInfo? TakeInfo(NbdOption option, string name, string[] contexts)
     {
         var info = Unknown(name, contexts);
@@ -220,7 +220,8 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
             case InfoType.BlockSize:
                 var size = BlockSizeInfo.Parse(payload);
                 uint most = Math.Min(size.Maximum, NbdLimits.MaxPayload) & ~(size.Minimum - 1);
-                return info with { MinimumBlock = size.Minimum, PreferredBlock = size.Preferred, MaximumPayload = Math.Max(most, size.Minimum) };
+                return info with { MinimumBlock = size.Minimum, PreferredBlock = size.Preferred,
+                    MaximumPayload = Math.Max(most, size.Minimum) };
             case InfoType.Description:
                 return info with { Description = NbdString.Text("InfoReply", sizeof(ushort), payload.AsSpan(sizeof(ushort))) };
             default:
@@ -261,8 +262,10 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
     {
         OptionReplyType.ErrorUnknown => new BlockException(BlockError.InvalidArgument, "Requested export not available" + Reported(reply)),
         OptionReplyType.ErrorTlsRequired => new BlockException(
-            BlockError.InvalidArgument, $"Server requires TLS for option {(uint)option} ({Words(option)})\nDid you forget a valid tls-creds?" + Reported(reply)),
-        _ => new BlockException(BlockError.InvalidArgument, $"the server refused export '{EscapedText.Escape(name)}' ({reply.Head.Type})" + Reported(reply)),
+            BlockError.InvalidArgument,
+            $"Server requires TLS for option {(uint)option} ({Words(option)})\nDid you forget a valid tls-creds?" + Reported(reply)),
+        _ => new BlockException(
+            BlockError.InvalidArgument, $"the server refused export '{EscapedText.Escape(name)}' ({reply.Head.Type})" + Reported(reply)),
     };
 
     private static string Words(NbdOption option) => option switch
@@ -275,7 +278,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
     private static string Reported(Reply reply)
         => reply.Payload.Length == 0 ? "" : "\nserver reported: " + NbdErrorText.Shown(Encoding.UTF8.GetString(reply.Payload));
 
-    // all replies to one option: the last is an acknowledgement or a refusal
+    // all replies to one option: the last is an acknowledgement or an error
     private List<Reply> Replies(NbdOption option)
     {
         var replies = new List<Reply>();
@@ -285,7 +288,8 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
             input.Consume(OptionReplyHeader.Size);
             if (head.Option != option || head.Length > NbdLimits.MaxOptionPayload || replies.Count > NbdLimits.MaxOptions)
             {
-                throw new NbdProtocolException(nameof(OptionReplyHeader), 8, $"reply to option {(uint)head.Option} of {head.Length} bytes to option {(uint)option}");
+                throw new NbdProtocolException(
+                    nameof(OptionReplyHeader), 8, $"reply to option {(uint)head.Option} of {head.Length} bytes to option {(uint)option}");
             }
 
             byte[] payload = Next((int)head.Length).ToArray();
@@ -299,7 +303,8 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
     }
 
     private ReadOnlySpan<byte> Next(int count)
-        => input.Ensure(count) ? input.Available[..count] : throw new BlockException(BlockError.Io, "the server hung up during the handshake");
+        => input.Ensure(count) ? input.Available[..count]
+            : throw new BlockException(BlockError.Io, "the server hung up during the handshake");
 
     private void Send(NbdOption option, byte[] payload)
     {

@@ -1,4 +1,4 @@
 namespace Paddock.Nbd.Client;
 
-/// <summary>A request was not answered because the connection ended: it may be asked again on another.</summary>
+/// <summary>A request had no reply because the connection ended; it may be resent on another.</summary>
 internal sealed class ConnectionLostException(string message) : IOException(message);

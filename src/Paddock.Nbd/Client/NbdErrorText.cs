@@ -3,26 +3,28 @@ using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd.Client;
 
-/// <summary>What a server's error numbers mean, in the C library's words, which other tools print too.</summary>
+/// <summary>Texts of a server's error numbers: those of the C library, as other tools print them.</summary>
 internal static class NbdErrorText
 {
     private const int LongestShown = 1024;
 
-    /// <summary>A failure as an exception: the meaning first, then what the server says about it.</summary>
-    /// <param name="error">The number from the wire.</param>
-    /// <param name="said">The server's text; not to be trusted.</param>
+    /// <summary>Creates an exception from an error number and the server's message.</summary>
+    /// <param name="error">Error number from the wire.</param>
+    /// <param name="said">The server's message; untrusted.</param>
     public static BlockException Failure(NbdError error, string said)
     {
-        // a number that the protocol does not have counts as EINVAL, as in QEMU
+        // an undefined number counts as EINVAL, as in QEMU
         var (known, kind, words) = Of(error)
-            ?? (NbdError.Invalid, BlockError.InvalidArgument, $"Invalid argument (the NBD server answered with unknown error {(uint)error})");
-        return new BlockException(kind, said.Length == 0 ? $"{words} (from the NBD server)" : $"{words} (the NBD server says: {Shown(said)})")
+            ?? (NbdError.Invalid, BlockError.InvalidArgument,
+            $"Invalid argument (the NBD server answered with unknown error {(uint)error})");
+        return new BlockException(
+            kind, said.Length == 0 ? $"{words} (from the NBD server)" : $"{words} (the NBD server says: {Shown(said)})")
         {
             Errno = (int)known,
         };
     }
 
-    /// <summary>A server's text, fit to be printed.</summary>
+    /// <summary>A server's message, escaped for printing.</summary>
     public static string Shown(string text)
         => EscapedText.Escape(text.Length <= LongestShown ? text : string.Concat(text.AsSpan(0, LongestShown), "..."));
 

@@ -4,7 +4,7 @@ using Paddock.Nbd.Transport;
 namespace Paddock.Nbd.Client;
 
 /// <summary>
-/// Names of exports: <c>nbd://HOST:PORT/EXPORT</c> and <c>nbd+unix:///EXPORT?socket=PATH</c>, with <c>nbds</c> for TLS, and the older
+/// Export names: <c>nbd://HOST:PORT/EXPORT</c> and <c>nbd+unix:///EXPORT?socket=PATH</c>, with <c>nbds</c> for TLS, and the older
 /// <c>nbd:HOST:PORT:exportname=NAME</c> and <c>nbd:unix:PATH:exportname=NAME</c>.
 /// </summary>
 internal static class NbdName
@@ -13,11 +13,11 @@ internal static class NbdName
     private const string TcpForm = "nbd://HOST:PORT/EXPORT";
     private const string Socket = "socket", Folder = NbdTarget.CertificatesKey, Hostname = "tls-hostname", Verify = "tls-verify-peer";
 
-    /// <summary>Whether a name has the form of one, whole or not.</summary>
+    /// <summary>Whether a name has the prefix of an export name, valid or not.</summary>
     public static bool IsOne(string name) => SchemeOf(name) is "nbd" or "nbd+tcp" or "nbd+unix" or "nbds" or "nbds+tcp" or "nbds+unix";
 
-    /// <exception cref="FormatException">It is not a whole one.</exception>
-    /// <exception cref="IOException">Its certificates cannot be read.</exception>
+    /// <exception cref="FormatException">The name is incomplete or invalid.</exception>
+    /// <exception cref="IOException">The certificates cannot be read.</exception>
     public static NbdTarget Parse(string name)
         => SchemeOf(name) == "nbd" && !name.StartsWith("nbd://", StringComparison.Ordinal) ? ParseOld(name[4..]) : ParseUri(name);
 
@@ -25,13 +25,14 @@ internal static class NbdName
 
     private static NbdTarget ParseUri(string name)
     {
-        // an empty path may be left out
+        // an empty path is optional
         if (!Uri.TryCreate(name.Replace("://?", ":///?", StringComparison.Ordinal), UriKind.Absolute, out var uri))
         {
             throw new FormatException($"'{name}' is not an NBD address");
         }
 
-        bool isTls = uri.Scheme.StartsWith("nbds", StringComparison.Ordinal), isUnix = uri.Scheme.EndsWith("+unix", StringComparison.Ordinal);
+        bool isTls = uri.Scheme.StartsWith("nbds", StringComparison.Ordinal),
+            isUnix = uri.Scheme.EndsWith("+unix", StringComparison.Ordinal);
         string form = isUnix ? UnixForm : TcpForm;
         var asked = Query(uri, isTls ? [Folder, Hostname, Verify] : [], isUnix, form);
         string path = uri.AbsolutePath;
@@ -57,7 +58,7 @@ internal static class NbdName
         var found = new Dictionary<string, string>();
         string query = uri.Query.TrimStart('?');
 
-        // QEMU takes everything behind "socket=" for the path when nothing else is asked for
+        // QEMU treats everything after "socket=" as the path if there is no other parameter
         if (isUnix && query.StartsWith(Socket + "=", StringComparison.Ordinal) && known.Length == 0)
         {
             found.Add(Socket, Uri.UnescapeDataString(query[(Socket.Length + 1)..]));
@@ -71,7 +72,8 @@ internal static class NbdName
             if (!isKnown || pair.Length != 2 || !found.TryAdd(pair[0], Uri.UnescapeDataString(pair[1])))
             {
                 throw new FormatException(
-                    $"'{part}' in an NBD address: the address is {form}" + (known.Length > 0 ? $", with {string.Join(", ", known)} behind the question mark" : ""));
+                    $"'{part}' in an NBD address: the address is {form}"
+                    + (known.Length > 0 ? $", with {string.Join(", ", known)} behind the question mark" : ""));
             }
         }
 

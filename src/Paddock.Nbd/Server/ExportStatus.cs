@@ -2,24 +2,24 @@ using Paddock.Block;
 
 namespace Paddock.Nbd.Server;
 
-/// <summary>What a chain of images says of a run of bytes: from the first layer that decides.</summary>
-/// <param name="Length">Bytes in the run.</param>
-/// <param name="Flags">The facts.</param>
-/// <param name="Depth">Which layer decides, 1 for the top; 0 where none does.</param>
+/// <summary>Status of a run of bytes in a backing chain, from the first layer that defines it.</summary>
+/// <param name="Length">Length of the run in bytes.</param>
+/// <param name="Flags">Status flags.</param>
+/// <param name="Depth">Number of the layer that defines it, 1 for the top; 0 if none does.</param>
 internal readonly record struct ExportStatus(long Length, BlockStatusFlags Flags, uint Depth)
 {
     public bool IsZero => (Flags & BlockStatusFlags.Zero) != 0 || Depth == 0;
 
     public bool IsHole => (Flags & BlockStatusFlags.Data) == 0;
 
-    /// <summary>Asks for the run at an offset inside the device.</summary>
+    /// <summary>Returns the run at an offset inside the device.</summary>
     public static async ValueTask<ExportStatus> QueryAsync(IBlockDevice device, long offset, long length)
     {
         for (uint depth = 1; ; depth++)
         {
             if (offset >= device.Length)
             {
-                // a backing image that is shorter than its overlay: zeroes
+                // beyond the end of a backing image shorter than its overlay: zeroes
                 return new ExportStatus(length, BlockStatusFlags.Zero, 0);
             }
 

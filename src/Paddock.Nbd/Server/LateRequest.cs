@@ -8,8 +8,8 @@ using Paddock.Serving;
 namespace Paddock.Nbd.Server;
 
 /// <summary>
-/// A request that runs away from its receive loop: a long or a slow one, or one that the device did not answer at once. Used again and
-/// again; it sends its reply itself and is free when that is sent.
+/// A request that runs outside its receive loop: a long or slow one, or one that the device did not complete synchronously. Reusable:
+/// it sends its own reply and is free after that.
 /// </summary>
 internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
 {
@@ -26,7 +26,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
     private int _bytes;
     private long _since;
 
-    /// <summary>What a client is told when <see cref="HasMemoryFor"/> fails.</summary>
+    /// <summary>Message to the client when <see cref="HasMemoryFor"/> fails.</summary>
     public const string NoMemory = "the server's limit of memory is reached: ask again";
 
     public LateRequest(NbdSession session)
@@ -37,7 +37,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
 
     /// <summary>Starts another request with this object.</summary>
     /// <param name="request">The request.</param>
-    /// <param name="bytes">Bytes that it counts for.</param>
+    /// <param name="bytes">Bytes charged to the connection's limit.</param>
     public void Begin(in NbdRequest request, int bytes)
     {
         _request = request;
@@ -48,7 +48,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         _contexts = null;
     }
 
-    /// <summary>Reads elsewhere.</summary>
+    /// <summary>Starts a read on another thread.</summary>
     public void Read()
     {
         int size = _session.Format.ReadHead + (int)_request.Length;
@@ -69,7 +69,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         }
     }
 
-    /// <summary>Writes elsewhere what stands in the receive buffer.</summary>
+    /// <summary>Starts a write on another thread from data in the receive buffer.</summary>
     public void Write(ReadOnlyMemory<byte> payload, Slab slab)
     {
         Keep(slab);
@@ -77,7 +77,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
 
-    /// <summary>Runs any other request, or a write whose payload was taken, elsewhere.</summary>
+    /// <summary>Starts any other request, or a write whose payload has been received, on another thread.</summary>
     public void Run(uint[]? contexts)
     {
         _contexts = contexts;
@@ -91,18 +91,18 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         Track(new ValueTask(_session.Long.RunAsync(LongAsync)));
     }
 
-    /// <summary>Takes memory for a long read or write, where the server's limit leaves some.</summary>
+    /// <summary>Rents memory for a long read or write, if the server's limit allows.</summary>
     public bool HasMemoryFor(int size) => (_slab = _session.Pool.TryRent(size)) is not null;
 
     /// <summary>Receives a long payload into the memory of <see cref="HasMemoryFor"/>.</summary>
-    /// <returns>False when the client left before its end.</returns>
+    /// <returns>False if the client disconnected before the end of the payload.</returns>
     public bool TakePayload(ReceiveBuffer input, int length)
     {
         _payload = _slab!.Bytes.AsMemory(0, length);
         return input.Take(_slab.Bytes.AsSpan(0, length));
     }
 
-    /// <summary>Takes over an operation that did not complete at once, with the memory that it works on.</summary>
+    /// <summary>Takes over an operation that did not complete synchronously, with its memory.</summary>
     public void Attach(ValueTask operation, Memory<byte> reply, Slab slab)
     {
         Keep(slab);
@@ -110,7 +110,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         _attached = operation;
     }
 
-    /// <summary>Waits for the operation that was attached.</summary>
+    /// <summary>Waits for the attached operation.</summary>
     public void Go() => Track(_attached);
 
     /// <inheritdoc/>
@@ -180,7 +180,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         }
         else
         {
-            // from here on another thread may be at work on this object already
+            // from here on another thread may use this object
             awaiter.UnsafeOnCompleted(_finish);
         }
     }
@@ -206,7 +206,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
             return;
         }
 
-        // the hole and block status replies are whole already
+        // hole and block status replies are complete
         if (_request.Command == NbdCommand.Read && _reply.Length == format.ReadHead + (int)_request.Length)
         {
             format.WriteReadHead(_reply.Span, _request);
@@ -261,7 +261,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         await _session.Device.FlushAsync();
     }
 
-    // zeroes or discards in pieces whose ends are those of large clusters
+    // zeroes or discards in pieces that end on boundaries of large clusters
     private async Task ChangeRangeAsync(LongTurn turn)
     {
         var device = _session.Device;
@@ -269,7 +269,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         long end = (long)(_request.Offset + _request.Length);
         for (long at = (long)_request.Offset; at < end;)
         {
-            // a fast zero is done or refused as a whole, and costs little
+            // a fast zero succeeds or fails as a whole and costs little
             long count = (flags & ZeroFlags.NoFallback) != 0 && _request.Command == NbdCommand.WriteZeroes
                 ? end - at : Math.Min(end - at, LongRequests.RangePiece - (at % LongRequests.RangePiece));
             await (_request.Command == NbdCommand.Trim ? device.DiscardAsync(at, count) : device.WriteZeroesAsync(at, count, flags));
@@ -291,7 +291,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
             | ((flags & CommandFlags.NoHole) == 0 ? ZeroFlags.MayUnmap : 0)
             | ((flags & CommandFlags.FastZero) != 0 ? ZeroFlags.NoFallback : 0);
 
-    // brings the bytes nearer: they pass through the page cache and are dropped here. Nobody misses the rest when the server stops
+    // reads into the page cache and drops the data; a stopping server may abandon the rest
     private async ValueTask PrefetchAsync(LongTurn? turn)
     {
         _slab = _session.Pool.Rent();
@@ -366,7 +366,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
                 }
             }
 
-            // a compact extent has 32 bits for its length; the request that it answers has no more
+            // the length of a compact extent has 32 bits, as the length of its request
             run = new BlockStatusExtent(run.Length + (ulong)status.Length, flags);
             at += status.Length;
             if (turn is not null && ++runs % LongRequests.RunsPiece == 0)

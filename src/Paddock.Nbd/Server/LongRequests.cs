@@ -6,24 +6,24 @@ using Paddock.Serving;
 namespace Paddock.Nbd.Server;
 
 /// <summary>
-/// One connection's requests whose cost has no bound but the size of the disk: CACHE, block status, zeroes and discards of long ranges, long
-/// reads. They run in pieces, in turn with those of other clients (<see cref="LongWork"/>), and end when the client is gone.
+/// Requests of one connection whose cost is bounded only by the size of the disk: CACHE, block status, zeroes and discards of long ranges,
+/// long reads. They run in pieces, in turn with those of other clients (<see cref="LongWork"/>), and end when the client disconnects.
 /// </summary>
 internal sealed class LongRequests(IByteChannel channel, TimeProvider time) : IDisposable
 {
-    /// <summary>Ranges up to this are answered at once.</summary>
+    /// <summary>Longest range that is answered immediately.</summary>
     public const long ShortRange = 16L << 20;
 
-    /// <summary>A read or CACHE up to this is one piece.</summary>
+    /// <summary>Longest piece of a read or CACHE.</summary>
     public const int ShortRead = LongWork.PieceBytes;
 
-    /// <summary>Bytes of a range that is zeroed or discarded in one piece.</summary>
+    /// <summary>Longest piece of a zero or discard request.</summary>
     public const long RangePiece = 32L << 20;
 
-    /// <summary>Runs of block status that are asked for in one piece.</summary>
+    /// <summary>Number of block status runs in one piece.</summary>
     public const int RunsPiece = 256;
 
-    // the receive loop sees the end of the connection only while it receives; it may wait for the requests here instead
+    // polled, because the receive loop notices a disconnect only while it receives, and it may be waiting for these requests
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);
 
     private readonly LongWorkClient _client = LongWork.Shared.Open();
@@ -40,7 +40,7 @@ internal sealed class LongRequests(IByteChannel channel, TimeProvider time) : ID
     };
 
     /// <summary>Runs a request in pieces.</summary>
-    /// <exception cref="BlockException"><see cref="BlockError.Cancelled"/>: the client is gone, or the server stops.</exception>
+    /// <exception cref="BlockException"><see cref="BlockError.Cancelled"/>: the client disconnected, or the server stops.</exception>
     public Task RunAsync(Func<LongTurn, Task> request)
     {
         lock (_lock)
@@ -54,10 +54,10 @@ internal sealed class LongRequests(IByteChannel channel, TimeProvider time) : ID
         return _client.RunAsync(request);
     }
 
-    /// <summary>The server stops: requests that have not begun fail.</summary>
+    /// <summary>Fails the requests that have not begun, because the server stops.</summary>
     public void CancelWaiting() => _client.CancelWaiting();
 
-    /// <summary>The client is gone: everything fails at the end of its piece. May be called from any thread, and more than once.</summary>
+    /// <summary>Fails every request at the end of its piece. May be called from any thread, and more than once.</summary>
     public void Dispose()
     {
         lock (_lock)

@@ -5,15 +5,18 @@ using Paddock.Serving;
 namespace Paddock.Nbd.Server;
 
 /// <summary>
-/// Counts the requests of one connection. The receive loop gathers them without a lock and publishes them once a batch; latencies are counted at
-/// once, from any thread.
+/// Counts the requests of one connection. The receive loop collects counts without a lock and publishes them once per batch; latencies are
+/// counted immediately, from any thread.
 /// </summary>
 internal sealed class NbdCounters(RequestCounters export, LatencyTable latencies)
 {
     private Gathered _requests, _bytes;
     private bool _any;
 
-    /// <summary>Counts a successful request that started at a <see cref="System.Diagnostics.Stopwatch"/> time. For the receive loop, as <see cref="Publish"/>.</summary>
+    /// <summary>
+    /// Counts a successful request that started at a <see cref="System.Diagnostics.Stopwatch"/> time. For the receive loop, as
+    /// <see cref="Publish"/>.
+    /// </summary>
     public void Done(in NbdRequest request, long since)
     {
         var operation = OperationOf(request.Command);
@@ -23,7 +26,7 @@ internal sealed class NbdCounters(RequestCounters export, LatencyTable latencies
         _any = true;
     }
 
-    /// <summary>Counts the request that ends a connection; it has no answer, and so no latency.</summary>
+    /// <summary>Counts the request that ends a connection; it has no reply, and so no latency.</summary>
     public void Disconnected()
     {
         _requests[(int)ServedOperation.Other]++;
@@ -38,10 +41,10 @@ internal sealed class NbdCounters(RequestCounters export, LatencyTable latencies
         export.Count(operation, BytesOf(request));
     }
 
-    /// <summary>Counts a request that failed, from any thread.</summary>
+    /// <summary>Counts a failed request, from any thread.</summary>
     public void Failed() => export.CountError();
 
-    /// <summary>Adds what was gathered to the counters of the export.</summary>
+    /// <summary>Adds the collected counts to the counters of the export.</summary>
     public void Publish()
     {
         if (!_any)

@@ -7,18 +7,18 @@ using Paddock.Serving;
 namespace Paddock.Nbd.Server;
 
 /// <summary>
-/// The transmission phase of one connection. Its thread takes requests out of what one receive brought, runs those that the device
-/// answers at once on the spot, and sends their replies together; the others run elsewhere and send their replies when ready.
+/// The transmission phase of one connection. Its thread parses the requests of one receive, runs those that the device completes
+/// synchronously, and sends their replies together; the others run on other threads and send their replies when ready.
 /// </summary>
 internal sealed class NbdSession : IDisposable
 {
     // a read or write up to this runs on the receive loop: dispatching costs more than it gains
     private const int InlineLimit = 64 << 10;
 
-    // replies are sent before more than this is gathered, so that the client works while we do
+    // replies are sent once this much is collected, so that client and server work in parallel
     private const int BatchBytes = 96 << 10;
 
-    // a long read goes out in chunks of this, each sent while the processor's cache still holds it
+    // chunk size of a long read: each is sent while the processor's cache still holds it
     private const int PieceBytes = 128 << 10;
 
     private readonly NbdExport _export;
@@ -55,14 +55,14 @@ internal sealed class NbdSession : IDisposable
         Contexts = [.. agreed.Contexts];
     }
 
-    /// <summary>The contexts that the client chose.</summary>
+    /// <summary>Contexts that the client negotiated.</summary>
     public IReadOnlyList<string> Contexts { get; }
 
     public IBlockDevice Device => _device;
 
     public NbdCounters Counters => _counters;
 
-    /// <summary>Runs short requests on the receive loop whatever they take: for measures that must not hang on a busy machine.</summary>
+    /// <summary>Runs short requests on the receive loop regardless of latency, for measurements independent of machine load.</summary>
     public bool AlwaysHere { get; init; }
 
     public ReplyFormat Format => _format;
@@ -71,17 +71,19 @@ internal sealed class NbdSession : IDisposable
 
     public SlabPool Pool => _pool;
 
-    /// <summary>Requests that take long.</summary>
+    /// <summary>Long requests.</summary>
     public LongRequests Long { get; }
 
-    /// <summary>Whether no more requests are taken.</summary>
+    /// <summary>Whether the session accepts no more requests.</summary>
     public bool IsStopping => _stopping;
 
-    /// <summary>The requests that are away from the receive loop.</summary>
+    /// <summary>Requests outside the receive loop.</summary>
     public RequestBudget InFlight { get; } = new(NbdLimits.MaxInFlightBytes, NbdLimits.MaxInFlight);
 
-    /// <summary>Serves until the client leaves, breaks the protocol, or <see cref="Stop"/>; requests under way are answered first.</summary>
-    /// <exception cref="NbdProtocolException">The client broke the protocol.</exception>
+    /// <summary>
+    /// Serves until the client disconnects or violates the protocol, or <see cref="Stop"/>; answers requests in flight first.
+    /// </summary>
+    /// <exception cref="NbdProtocolException">The client violated the protocol.</exception>
     public void Run()
     {
         try
@@ -92,7 +94,7 @@ internal sealed class NbdSession : IDisposable
                 {
                 }
 
-                // counted before the answers leave: who has them finds them in the figures
+                // count before replying: a client that has its reply must be counted
                 _counters.Publish();
                 _writer.Push();
                 _queue.Flush();
@@ -128,16 +130,16 @@ internal sealed class NbdSession : IDisposable
         }
     }
 
-    /// <summary>Whether nothing came for so long, and nothing is under way; may be asked from any thread.</summary>
+    /// <summary>Whether the connection has been idle for the given time, with nothing in flight; may be called from any thread.</summary>
     public bool IsIdleFor(TimeSpan limit) => InFlight.IsEmpty && Stopwatch.GetElapsedTime(Volatile.Read(ref _lastCame)) >= limit;
 
-    /// <summary>For how long nothing came; 0 while something is under way; may be asked from any thread.</summary>
+    /// <summary>Idle time; 0 while a request is in flight; may be called from any thread.</summary>
     public TimeSpan IdleTime => InFlight.IsEmpty ? Stopwatch.GetElapsedTime(Volatile.Read(ref _lastCame)) : TimeSpan.Zero;
 
-    /// <summary>Whether a request has come.</summary>
+    /// <summary>Whether a request has been received.</summary>
     public bool HasBegun => Volatile.Read(ref _lastCame) != _began;
 
-    /// <summary>Takes no more requests; may be called from any thread.</summary>
+    /// <summary>Stops accepting requests; may be called from any thread.</summary>
     public void Stop()
     {
         _stopping = true;
@@ -145,7 +147,7 @@ internal sealed class NbdSession : IDisposable
         _input.Channel.StopReceiving();
     }
 
-    /// <summary>Ends at once: long requests are cancelled, and nobody can be answered; may be called from any thread.</summary>
+    /// <summary>Ends immediately: cancels long requests and sends no more replies; may be called from any thread.</summary>
     public void Abort()
     {
         _stopping = true;
@@ -160,7 +162,7 @@ internal sealed class NbdSession : IDisposable
         _writer.Dispose();
     }
 
-    /// <summary>Takes an answered request back.</summary>
+    /// <summary>Returns an answered request to the free list.</summary>
     public void Return(LateRequest request)
     {
         lock (_free)
@@ -169,7 +171,7 @@ internal sealed class NbdSession : IDisposable
         }
     }
 
-    // a client that said goodbye, or hung up, waits for no more than its short requests; a stop of the server lets all finish
+    // a client's disconnect waits only for its short requests; a stop of the server lets all finish
     private void Leave()
     {
         if (_queue.IsBroken || (!_ended && !_stopping))
@@ -182,7 +184,7 @@ internal sealed class NbdSession : IDisposable
         }
     }
 
-    // false when more must come first, or nothing more is wanted
+    // false if more bytes are required first, or the session ends
     private bool TakeRequest()
     {
         if (_ended || _stopping || _input.Count < _headerSize)
@@ -191,7 +193,8 @@ internal sealed class NbdSession : IDisposable
             return false;
         }
 
-        var request = _format.Form == HeaderForm.Extended ? ExtendedRequest.Parse(_input.Available) : CompactRequest.Parse(_input.Available);
+        var request = _format.Form == HeaderForm.Extended ? ExtendedRequest.Parse(_input.Available)
+            : CompactRequest.Parse(_input.Available);
         int payload = RequestCheck.PayloadOf(request, _format.Form);
         if (payload > InlineLimit)
         {
@@ -262,7 +265,7 @@ internal sealed class NbdSession : IDisposable
         }
     }
 
-    // holds a request against the protocol and the export; takes the parts of a block status request's payload
+    // validates a request against the protocol and the export; parses the payload of a block status request
     private NbdError Check(ref NbdRequest request, ReadOnlySpan<byte> payload, out uint[]? contexts, out string message)
     {
         contexts = null;
@@ -279,19 +282,19 @@ internal sealed class NbdSession : IDisposable
         }
         catch (NbdProtocolException e)
         {
-            // the payload was received whole: the next request can be found
+            // the payload was received completely, so the next request can be found
             message = e.Message;
             return NbdError.Invalid;
         }
         catch (Exception e)
         {
-            // a device that cannot tell its size, or no longer: that ends the request, and the request only
+            // a failure to get the device size fails only the request
             message = e.Message;
             return ReplyFormat.Map(e, request.Command);
         }
     }
 
-    // nothing is asked of the device; a read's answer has no chunk of data, which could not be empty
+    // the device is not called; a read has no data chunk, which must not be empty
     private void AnswerEmpty(in NbdRequest request)
     {
         _counters.Done(request, InlinePace.Now);
@@ -329,7 +332,7 @@ internal sealed class NbdSession : IDisposable
         }
         catch (Exception e)
         {
-            // whatever a device throws ends the request, and the request only
+            // an exception of the device fails only its request
             _writer.Undo(size);
             Refuse(request, ReplyFormat.Map(e, request.Command), e.Message);
             return;
@@ -373,13 +376,13 @@ internal sealed class NbdSession : IDisposable
         }
         catch (Exception e)
         {
-            // the chunks before this one stand; the reply ends with the error
+            // earlier chunks remain valid; the reply ends with the error
             _writer.Undo(taken);
             Refuse(request, ReplyFormat.Map(e, request.Command), e.Message);
         }
     }
 
-    // a device that does not answer at once is waited for here once, and gets its long reads elsewhere from then on
+    // blocks once on a device that does not complete synchronously; its later long reads run on other threads
     private void Finish(ValueTask operation)
     {
         if (operation.IsCompleted)
@@ -399,7 +402,7 @@ internal sealed class NbdSession : IDisposable
         return operation.IsCompleted ? operation.Result : operation.AsTask().GetAwaiter().GetResult();
     }
 
-    // sends what is gathered before it gets long; a client that takes nothing stops us here
+    // sends collected replies; blocks here if the client does not read
     private void MakeRoom(int size)
     {
         if (_writer.Count + size > BatchBytes)
@@ -433,7 +436,7 @@ internal sealed class NbdSession : IDisposable
             return;
         }
 
-        // the payload must stay where it is until the device is done with it
+        // the payload must not be moved before the device completes
         var late = Late(request, 0);
         late.Attach(writing, default, _input.Slab);
         late.Go();
@@ -481,12 +484,12 @@ internal sealed class NbdSession : IDisposable
         reply.CopyTo(_writer.Take(reply.Length));
     }
 
-    // a request for elsewhere; waits where too many are there already
+    // returns a request object for another thread; waits while too many are in flight
     private LateRequest Late(in NbdRequest request, int bytes)
     {
         if (!InFlight.TryEnter(bytes))
         {
-            // replies that wait here would keep the client from going on; a reply that is only begun stays
+            // the client may be waiting for collected replies; an unfinished one is not sent
             _queue.Flush();
             InFlight.Enter(bytes);
         }

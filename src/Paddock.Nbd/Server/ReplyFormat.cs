@@ -4,16 +4,16 @@ using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd.Server;
 
-/// <summary>Writes replies in the form that the handshake settled.</summary>
+/// <summary>Writes replies in the negotiated form.</summary>
 internal readonly struct ReplyFormat(HeaderForm form)
 {
-    /// <summary>Bytes before the data of a read.</summary>
+    /// <summary>Number of bytes before the data of a read.</summary>
     public int ReadHead => form == HeaderForm.Simple ? SimpleReply.Size : ChunkHead + ReadPayload.DataHead;
 
-    /// <summary>Bytes of a reply that says that all is well.</summary>
+    /// <summary>Size of a success reply.</summary>
     public int DoneSize => form == HeaderForm.Extended ? ExtendedReply.Size : SimpleReply.Size;
 
-    /// <summary>Bytes of a chunk's header.</summary>
+    /// <summary>Size of a chunk header.</summary>
     public int ChunkHead => form == HeaderForm.Extended ? ExtendedReply.Size : StructuredReply.Size;
 
     public HeaderForm Form => form;
@@ -30,15 +30,15 @@ internal readonly struct ReplyFormat(HeaderForm form)
         ReadPayload.WriteOffset(to[ChunkHead..], request.Offset);
     }
 
-    /// <summary>A part of a read's data, in a chunk of its own.</summary>
+    /// <summary>Writes the header of a chunk with a part of a read's data.</summary>
     public void WritePartHead(Span<byte> to, in NbdRequest request, in NbdRequest part, bool isLast)
     {
         WriteChunk(to, request, ChunkType.OffsetData, isLast, part.Length + ReadPayload.DataHead);
         ReadPayload.WriteOffset(to[ChunkHead..], part.Offset);
     }
 
-    /// <summary>The whole of a read's data is zeroes.</summary>
-    /// <returns>Bytes written.</returns>
+    /// <summary>Writes the reply to a read of zeroes only.</summary>
+    /// <returns>Number of bytes written.</returns>
     public int WriteHole(Span<byte> to, in NbdRequest request)
     {
         WriteChunk(to, request, ChunkType.OffsetHole, isLast: true, ReadPayload.HoleSize);
@@ -71,7 +71,7 @@ internal readonly struct ReplyFormat(HeaderForm form)
         }
     }
 
-    /// <summary>A reply that says what went wrong, in words too where the client can take them.</summary>
+    /// <summary>Writes an error reply, with a message if the client supports it.</summary>
     public byte[] Error(in NbdRequest request, NbdError error, string message)
     {
         byte[] reply;
@@ -89,15 +89,16 @@ internal readonly struct ReplyFormat(HeaderForm form)
         return reply;
     }
 
-    /// <summary>The error number on the wire for what a device said to a command.</summary>
-    public static NbdError Map(Exception failure, NbdCommand command) => failure is not BlockException block ? NbdError.Io : block.Error switch
+    /// <summary>Wire error number for an exception of a device.</summary>
+    public static NbdError Map(Exception failure, NbdCommand command)
+        => failure is not BlockException block ? NbdError.Io : block.Error switch
     {
         BlockError.OutOfRange => RequestCheck.Outside(command),
         BlockError.InvalidArgument => NbdError.Invalid,
         BlockError.NotSupported => NbdError.NotSupported,
         BlockError.NoSpace or BlockError.TooManyZones => NbdError.NoSpace,
 
-        // a write beyond the file-size limit: the protocol has no EFBIG, and qemu-nbd answers it so
+        // a write beyond the file-size limit: the protocol has no EFBIG; same error as qemu-nbd
         BlockError.TooLarge => command is NbdCommand.Write or NbdCommand.WriteZeroes ? NbdError.NoSpace : NbdError.Overflow,
         BlockError.ReadOnly or BlockError.NotPermitted => NbdError.NotPermitted,
         BlockError.NoMemory => NbdError.NoMemory,

@@ -3,23 +3,23 @@ using Paddock.Serving;
 
 namespace Paddock.Nbd.Server;
 
-/// <summary>Gathers the replies of one batch of requests in memory, to be sent by one call. For the receive loop alone.</summary>
+/// <summary>Collects the replies of one batch of requests, to be sent by one call. For the receive loop only.</summary>
 internal sealed class ReplyWriter(SlabPool pool, SendQueue queue) : IDisposable
 {
     private Slab _slab = pool.Rent();
     private int _start;
     private int _end;
 
-    /// <summary>The longest run that can be taken.</summary>
+    /// <summary>Maximum size of a reply.</summary>
     public static int Capacity => SlabPool.StandardSize;
 
-    /// <summary>What the memory that <see cref="Take"/> gave stands in.</summary>
+    /// <summary>Owner of the memory returned by <see cref="Take"/>.</summary>
     public Slab Slab => _slab;
 
-    /// <summary>How many bytes are gathered.</summary>
+    /// <summary>Number of collected bytes.</summary>
     public int Count => _end - _start;
 
-    /// <summary>Room for a reply; it counts as written.</summary>
+    /// <summary>Reserves memory for a reply; it counts as written.</summary>
     public Memory<byte> Take(int count)
     {
         if (_slab.Bytes.Length - _end < count)
@@ -32,10 +32,10 @@ internal sealed class ReplyWriter(SlabPool pool, SendQueue queue) : IDisposable
         return _slab.Bytes.AsMemory(_end - count, count);
     }
 
-    /// <summary>Takes back what <see cref="Take"/> gave last.</summary>
+    /// <summary>Cancels the last <see cref="Take"/>.</summary>
     public void Undo(int count) => _end -= count;
 
-    /// <summary>Leaves what <see cref="Take"/> gave last to a request that holds the slab: it is sent when that is ready.</summary>
+    /// <summary>Leaves the memory of the last <see cref="Take"/> to a request that holds the slab and sends it when ready.</summary>
     public void Detach(int count)
     {
         _end -= count;
@@ -43,7 +43,7 @@ internal sealed class ReplyWriter(SlabPool pool, SendQueue queue) : IDisposable
         _start = _end += count;
     }
 
-    /// <summary>Hands what is gathered to the queue.</summary>
+    /// <summary>Passes the collected replies to the queue.</summary>
     public void Push()
     {
         if (_end > _start)
@@ -54,7 +54,7 @@ internal sealed class ReplyWriter(SlabPool pool, SendQueue queue) : IDisposable
         }
     }
 
-    /// <summary>Begins at the front again where nothing is left to send.</summary>
+    /// <summary>Restarts at the start of the slab if nothing is left to send.</summary>
     public void Rewind()
     {
         if (_start == _end && _slab.IsMine)

@@ -2,11 +2,11 @@ using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd.Server;
 
-/// <summary>The one place where a request is held against the protocol and the export; what passes here is trusted.</summary>
+/// <summary>Validates requests against the protocol and the export; later code trusts a request that passes.</summary>
 internal static class RequestCheck
 {
-    /// <summary>Bytes of payload behind a request's header.</summary>
-    /// <exception cref="NbdProtocolException">More than may be: what follows could not be told from requests.</exception>
+    /// <summary>Length of the payload after a request's header, in bytes.</summary>
+    /// <exception cref="NbdProtocolException">The payload is too long to be skipped.</exception>
     public static int PayloadOf(in NbdRequest request, HeaderForm form)
     {
         bool marked = (request.Flags & CommandFlags.PayloadLength) != 0;
@@ -16,7 +16,7 @@ internal static class RequestCheck
             return 0;
         }
 
-        // a write should say that its payload follows, but QEMU's client does not
+        // a write should set PAYLOAD_LEN, but QEMU's client does not
         int limit = isWrite ? NbdLimits.MaxPayload : NbdLimits.MaxOptionPayload;
         return request.Length <= (ulong)limit
             ? (int)request.Length
@@ -24,7 +24,7 @@ internal static class RequestCheck
     }
 
     /// <summary>Whether a request may go to the device.</summary>
-    /// <returns>What is wrong with it, or no error.</returns>
+    /// <returns>The error; <see cref="NbdError.None"/> if the request is valid.</returns>
     public static NbdError Check(in NbdRequest request, NbdExport export, HeaderForm form, bool hasContexts, out string message)
     {
         var known = CommandFlags.Fua | request.Command switch
@@ -56,7 +56,8 @@ internal static class RequestCheck
             return CheckResize(request, export, out message);
         }
 
-        if (request.Command > NbdCommand.BlockStatus || (request.Command == NbdCommand.BlockStatus && (!hasContexts || request.Length == 0)))
+        if (request.Command > NbdCommand.BlockStatus
+            || (request.Command == NbdCommand.BlockStatus && (!hasContexts || request.Length == 0)))
         {
             message = request.Command == NbdCommand.BlockStatus
                 ? "block status needs a context and a length" : $"command {(ushort)request.Command} is not offered";
@@ -82,10 +83,11 @@ internal static class RequestCheck
         return message.Length == 0 ? NbdError.None : NbdError.Invalid;
     }
 
-    /// <summary>The error of a request that lies outside the export (protocol, "Request types").</summary>
-    public static NbdError Outside(NbdCommand command) => command is NbdCommand.Write or NbdCommand.WriteZeroes ? NbdError.NoSpace : NbdError.Invalid;
+    /// <summary>Error for a request outside the export (protocol, "Request types").</summary>
+    public static NbdError Outside(NbdCommand command)
+        => command is NbdCommand.Write or NbdCommand.WriteZeroes ? NbdError.NoSpace : NbdError.Invalid;
 
-    // the new size stands in the offset: the length has 32 bits where no extended headers were agreed on
+    // the offset carries the new size, because the length has only 32 bits without extended headers
     private static NbdError CheckResize(in NbdRequest request, NbdExport export, out string message)
     {
         uint unit = Math.Max(NbdLimits.SizeUnit, export.BlockSize.Minimum);

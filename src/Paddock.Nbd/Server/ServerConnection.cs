@@ -4,7 +4,7 @@ using Paddock.Serving;
 
 namespace Paddock.Nbd.Server;
 
-/// <summary>One client from its greeting to its end, on a thread of its own.</summary>
+/// <summary>The connection of one client, on a thread of its own.</summary>
 internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buffer) : IServedClient, IDisposable
 {
     private readonly SocketChannel _plain = new(socket);
@@ -13,7 +13,7 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
     private readonly long _came = Environment.TickCount64;
     private bool _stopped, _isTrusted;
 
-    /// <summary>Runs to the end; never throws.</summary>
+    /// <summary>Serves the connection to its end; never throws.</summary>
     public void Run()
     {
         IByteChannel channel = _plain;
@@ -23,8 +23,9 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
             var handshake = new ServerHandshake(server.Exports, server.Options);
             bool agreed;
 
-            // whoever does not get through in time is cut off, however slowly it drips
-            using (server.Options.Time.CreateTimer(static c => ((SocketChannel)c!).Abort(), _plain, server.Options.HandshakeLimit, Timeout.InfiniteTimeSpan))
+            // a limit on the whole handshake also stops a client that sends a byte at a time
+            using (server.Options.Time.CreateTimer(
+                static c => ((SocketChannel)c!).Abort(), _plain, server.Options.HandshakeLimit, Timeout.InfiniteTimeSpan))
             {
                 agreed = Negotiate(handshake, input, ref channel);
             }
@@ -41,7 +42,7 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
         }
         catch (Exception e)
         {
-            // whatever a client brings about ends its own connection and nothing else
+            // an exception caused by a client ends only its own connection
             server.CountRefused();
             server.Options.Log?.Invoke("a connection failed: " + e.Message);
         }
@@ -94,7 +95,7 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
         _plain.Abort();
     }
 
-    /// <summary>Releases the memory of a request that is never run.</summary>
+    /// <summary>Releases the memory of a request that never runs.</summary>
     public void GiveUp() => buffer.Release();
 
     /// <inheritdoc/>

@@ -4,22 +4,22 @@ using Paddock.Nbd.Wire;
 
 namespace Paddock.Nbd.Server;
 
-/// <summary>What the connection does after a step of the handshake.</summary>
+/// <summary>Action of the connection after a step of the handshake.</summary>
 internal enum HandshakeStep
 {
     /// <summary>Step again.</summary>
     Continue,
 
-    /// <summary>Bring <see cref="ServerHandshake.Wanted"/> bytes together first.</summary>
+    /// <summary>Receive <see cref="ServerHandshake.Wanted"/> bytes first.</summary>
     MoreInput,
 
-    /// <summary>Send what there is, then go through TLS.</summary>
+    /// <summary>Send the output, then start TLS.</summary>
     StartTls,
 
-    /// <summary>Send what there is; requests follow.</summary>
+    /// <summary>Send the output; requests follow.</summary>
     Transmission,
 
-    /// <summary>Send what there is and hang up.</summary>
+    /// <summary>Send the output and disconnect.</summary>
     Close,
 }
 
@@ -36,32 +36,32 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
     private string? _contextsOf;
     private readonly List<string> _contexts = [];
 
-    /// <summary>What is to be sent; the caller clears it by <see cref="Sent"/>.</summary>
+    /// <summary>Bytes to send; cleared by <see cref="Sent"/>.</summary>
     public ReadOnlyMemory<byte> Output => _output.WrittenMemory;
 
-    /// <summary>How many bytes must be there together for the next step.</summary>
+    /// <summary>Number of contiguous bytes that the next step requires.</summary>
     public int Wanted { get; private set; } = ClientFlags.Size;
 
-    /// <summary>What the client chose; set when transmission begins.</summary>
+    /// <summary>The chosen export; set when transmission begins.</summary>
     public NbdExport? Export { get; private set; }
 
-    /// <summary>The form of requests and replies.</summary>
+    /// <summary>Form of requests and replies.</summary>
     public HeaderForm Form { get; private set; }
 
-    /// <summary>The contexts that the client chose for its export.</summary>
+    /// <summary>Contexts negotiated for the export.</summary>
     public IReadOnlyList<string> Contexts => _contexts;
 
-    /// <summary>Puts the greeting out.</summary>
+    /// <summary>Writes the greeting.</summary>
     public void Begin()
     {
         new Greeting(HandshakeFlags.FixedNewstyle | HandshakeFlags.NoZeroes).WriteTo(_output.GetSpan(Greeting.Size));
         _output.Advance(Greeting.Size);
     }
 
-    /// <summary>The output is on its way.</summary>
+    /// <summary>Clears the output after it has been sent.</summary>
     public void Sent() => _output.ResetWrittenCount();
 
-    /// <summary>TLS is up: what was agreed on before it does not hold.</summary>
+    /// <summary>Discards everything negotiated before TLS.</summary>
     public void Secured()
     {
         _secured = true;
@@ -70,10 +70,10 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
         _contexts.Clear();
     }
 
-    /// <summary>Takes one message from the front of what came.</summary>
-    /// <param name="input">What came and was not used.</param>
-    /// <param name="used">Bytes that this step used.</param>
-    /// <exception cref="NbdProtocolException">The client does not speak the protocol.</exception>
+    /// <summary>Parses one message from the start of the received bytes.</summary>
+    /// <param name="input">Received bytes that have not been parsed.</param>
+    /// <param name="used">Number of bytes parsed.</param>
+    /// <exception cref="NbdProtocolException">The client violates the protocol.</exception>
     public HandshakeStep Step(ReadOnlySpan<byte> input, out int used)
     {
         used = 0;
@@ -135,7 +135,7 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
         }
         catch (Exception e) when (isFixed && head.Option != NbdOption.ExportName && e is not NbdProtocolException)
         {
-            // a device that cannot tell its size: the client may ask for another export
+            // a device whose size is unavailable: the client may choose another export
             Refuse(head.Option, OptionReplyType.ErrorUnknown, "the export is not available now: " + e.Message);
             return HandshakeStep.Continue;
         }
@@ -173,7 +173,7 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
 
     private HandshakeStep TakeExportName(ReadOnlySpan<byte> payload)
     {
-        // there is no way to refuse this option but to hang up
+        // this option can be rejected only by disconnecting
         string name = NbdString.Text("ExportName", 0, payload);
         if (!exports.TryGetValue(name, out var export))
         {
@@ -205,7 +205,7 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
             return HandshakeStep.Continue;
         }
 
-        // bytes that came in the clear behind it could be another's, and would count as the client's own once TLS is up
+        // plain bytes after the option may be injected, and would count as the client's own under TLS
         if (moreBehind)
         {
             return HandshakeStep.Close;
@@ -220,7 +220,8 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
         NbdProtocolException.ExpectLength("List", 0, payload.Length);
         foreach (var export in exports.Values)
         {
-            Reply(NbdOption.List, OptionReplyType.Server, [.. NbdString.ToBytes(export.Name), .. Encoding.UTF8.GetBytes(export.Description)]);
+            Reply(NbdOption.List, OptionReplyType.Server,
+                [.. NbdString.ToBytes(export.Name), .. Encoding.UTF8.GetBytes(export.Description)]);
         }
 
         Reply(NbdOption.List, OptionReplyType.Ack, []);

@@ -1,25 +1,25 @@
 namespace Paddock.Nbd.Transport;
 
 /// <summary>
-/// Bytes to and from a peer. One thread receives and one sends at a time; both calls block, which on a thread of the connection's own
-/// is the shortest way from a peer's request to its answer.
+/// A byte stream to and from a peer. One thread receives and one sends at a time; both calls block, which has the lowest latency on a
+/// thread of the connection's own.
 /// </summary>
 internal interface IByteChannel : IDisposable
 {
     /// <summary>Waits for bytes.</summary>
-    /// <returns>How many came; 0 at the end, whatever ended it.</returns>
+    /// <returns>Number of received bytes; 0 at the end of the stream or after a failure.</returns>
     int Receive(Span<byte> into);
 
-    /// <summary>Sends all.</summary>
-    /// <returns>False when the peer is gone.</returns>
+    /// <summary>Sends all bytes.</summary>
+    /// <returns>False if the peer has disconnected.</returns>
     bool Send(ReadOnlySpan<byte> data);
 
-    /// <summary>Whether the peer has hung up, as far as that can be told without receiving what it sent before. May be asked from any thread.</summary>
+    /// <summary>Whether the peer is known to have disconnected, without receiving pending data. May be called from any thread.</summary>
     bool IsPeerGone { get; }
 
-    /// <summary>Wakes whoever waits in <see cref="Receive"/>; replies can still be sent. May be called from any thread.</summary>
+    /// <summary>Wakes the thread in <see cref="Receive"/>; replies can still be sent. May be called from any thread.</summary>
     void StopReceiving();
 
-    /// <summary>Ends both directions at once and wakes both sides. May be called from any thread.</summary>
+    /// <summary>Closes both directions immediately and wakes both threads. May be called from any thread.</summary>
     void Abort();
 }

@@ -3,42 +3,42 @@ using Paddock.Serving;
 namespace Paddock.Nbd.Transport;
 
 /// <summary>
-/// Bytes that came and were not used yet, as many as one call brought: a batch of requests costs one call. A request may keep a part
-/// of the buffer by holding its slab; then the next bytes go to another.
+/// Received bytes that have not been parsed, filled by one call, so that a batch of requests costs one call. A request may keep a part
+/// of the buffer by holding its slab; later bytes then go to another slab.
 /// </summary>
-/// <param name="channel">Where bytes come from.</param>
-/// <param name="pool">Where memory comes from.</param>
-/// <param name="first">The buffer to begin with, of the pool's standard size; owned.</param>
+/// <param name="channel">Source of the bytes.</param>
+/// <param name="pool">Source of memory.</param>
+/// <param name="first">The first buffer, of the pool's standard size; owned.</param>
 internal sealed class ReceiveBuffer(IByteChannel channel, SlabPool pool, Slab first) : IDisposable
 {
     private Slab _slab = first;
     private int _start;
     private int _end;
 
-    /// <summary>The longest run that <see cref="Fill"/> can bring together.</summary>
+    /// <summary>Maximum number of contiguous bytes of <see cref="Fill"/>.</summary>
     public static int Capacity => SlabPool.StandardSize;
 
-    /// <summary>Where bytes come from; changes once, when TLS begins.</summary>
+    /// <summary>Source of the bytes; changes once, when TLS begins.</summary>
     public IByteChannel Channel { get; set; } = channel;
 
-    /// <summary>What is there.</summary>
+    /// <summary>The buffered bytes.</summary>
     public ReadOnlySpan<byte> Available => _slab.Bytes.AsSpan(_start, _end - _start);
 
-    /// <summary>How much is there.</summary>
+    /// <summary>Number of buffered bytes.</summary>
     public int Count => _end - _start;
 
-    /// <summary>What the memory of <see cref="Memory"/> stands in; hold it to keep that memory.</summary>
+    /// <summary>Owner of the memory of <see cref="Memory"/>; add a reference to keep that memory.</summary>
     public Slab Slab => _slab;
 
-    /// <summary>A part of what is there.</summary>
+    /// <summary>A part of the buffered bytes.</summary>
     public ReadOnlyMemory<byte> Memory(int at, int length) => _slab.Bytes.AsMemory(_start + at, length);
 
-    /// <summary>Drops bytes from the front.</summary>
+    /// <summary>Removes bytes from the start.</summary>
     public void Consume(int count) => _start += count;
 
-    /// <summary>Waits for more bytes than there are.</summary>
-    /// <param name="wanted">How many must be there together to go on; they have room.</param>
-    /// <returns>False at the end.</returns>
+    /// <summary>Waits for further bytes.</summary>
+    /// <param name="wanted">Number of contiguous bytes that the caller requires next; room is made for them.</param>
+    /// <returns>False at the end of the stream.</returns>
     public bool Fill(int wanted)
     {
         MakeRoom(wanted);
@@ -47,7 +47,7 @@ internal sealed class ReceiveBuffer(IByteChannel channel, SlabPool pool, Slab fi
         return came > 0;
     }
 
-    /// <summary>Waits until so many bytes are there.</summary>
+    /// <summary>Waits until the given number of bytes is buffered.</summary>
     /// <returns>False when the end came first.</returns>
     public bool Ensure(int wanted)
     {
@@ -62,7 +62,7 @@ internal sealed class ReceiveBuffer(IByteChannel channel, SlabPool pool, Slab fi
         return true;
     }
 
-    /// <summary>Drops so many bytes, those that have not come yet among them.</summary>
+    /// <summary>Skips the given number of bytes, buffered or not.</summary>
     /// <returns>False when the end came first.</returns>
     public bool Skip(int count)
     {
@@ -81,7 +81,7 @@ internal sealed class ReceiveBuffer(IByteChannel channel, SlabPool pool, Slab fi
         return true;
     }
 
-    /// <summary>Moves bytes out: what is there, then straight from the channel.</summary>
+    /// <summary>Copies bytes out: the buffered ones first, the rest directly from the channel.</summary>
     /// <returns>False when the end came first.</returns>
     public bool Take(Span<byte> into)
     {
@@ -90,7 +90,7 @@ internal sealed class ReceiveBuffer(IByteChannel channel, SlabPool pool, Slab fi
         Consume(there);
         for (into = into[there..]; into.Length > 0;)
         {
-            // a short rest comes with what follows it
+            // a short rest is received together with the bytes after it
             if (into.Length < 16384)
             {
                 return Ensure(into.Length) && Take(into);
@@ -117,7 +117,7 @@ internal sealed class ReceiveBuffer(IByteChannel channel, SlabPool pool, Slab fi
             _start = _end = 0;
         }
 
-        // a small rest at the end would cost calls that bring little
+        // a small rest at the end of the buffer would cost calls that receive little
         if (_slab.Bytes.Length - _start >= wanted && _slab.Bytes.Length - _end >= 65536)
         {
             return;

@@ -3,12 +3,12 @@ using Paddock.Serving;
 namespace Paddock.Nbd.Transport;
 
 /// <summary>
-/// What waits to be sent. Whoever finds nobody sending sends, in the order of arrival; the others leave their pieces and go on. Threads
-/// that must not wait for a slow peer leave the sending to a thread of the queue's own, which starts when first needed.
+/// Queue of pieces to send, in the order of arrival. A thread that finds no sender becomes the sender; the others only add pieces. Threads
+/// that must not wait for a slow peer leave sending to the queue's own thread, which starts on first use.
 /// </summary>
 internal sealed class SendQueue(IByteChannel channel, string name) : IDisposable
 {
-    // pieces below this are copied together: a call costs more than the copy
+    // smaller pieces are copied together: a system call costs more than the copy
     private const int SmallPiece = 8192;
     private const int Gathered = 128 << 10;
 
@@ -22,10 +22,10 @@ internal sealed class SendQueue(IByteChannel channel, string name) : IDisposable
     private volatile bool _broken;
     private bool _closed;
 
-    /// <summary>True once the peer is gone: nothing is sent any more.</summary>
+    /// <summary>Whether the peer has disconnected; nothing is sent after that.</summary>
     public bool IsBroken => _broken;
 
-    /// <summary>Adds a piece that the next <see cref="Flush"/> sends.</summary>
+    /// <summary>Adds a piece, to be sent by the next <see cref="Flush"/>.</summary>
     public void Add(ReadOnlyMemory<byte> bytes, IReleasable? owner)
     {
         lock (_lock)
@@ -40,7 +40,7 @@ internal sealed class SendQueue(IByteChannel channel, string name) : IDisposable
         owner?.Release();
     }
 
-    /// <summary>Adds two pieces that must follow each other; neither has an owner, and the second may be empty.</summary>
+    /// <summary>Adds two adjacent pieces without owners; the second may be empty.</summary>
     public void AddPair(ReadOnlyMemory<byte> first, ReadOnlyMemory<byte> second)
     {
         lock (_lock)
@@ -56,7 +56,7 @@ internal sealed class SendQueue(IByteChannel channel, string name) : IDisposable
         }
     }
 
-    /// <summary>Adds a piece and has it sent without waiting for the peer.</summary>
+    /// <summary>Adds a piece and starts sending it without waiting for the peer.</summary>
     public void AddLate(ReadOnlyMemory<byte> bytes, IReleasable? owner)
     {
         lock (_lock)
@@ -77,7 +77,7 @@ internal sealed class SendQueue(IByteChannel channel, string name) : IDisposable
         owner?.Release();
     }
 
-    /// <summary>Sends what waits, or leaves it to whoever is sending.</summary>
+    /// <summary>Sends the queued pieces, or leaves them to the current sender.</summary>
     public void Flush()
     {
         lock (_lock)
@@ -93,7 +93,7 @@ internal sealed class SendQueue(IByteChannel channel, string name) : IDisposable
         SendAll();
     }
 
-    /// <summary>Waits until fewer bytes than this wait to be sent, or nothing can be sent any more.</summary>
+    /// <summary>Waits until fewer than the given number of bytes are queued, or the peer has disconnected.</summary>
     public void WaitForRoom(long bytes)
     {
         lock (_lock)
@@ -105,7 +105,7 @@ internal sealed class SendQueue(IByteChannel channel, string name) : IDisposable
         }
     }
 
-    /// <summary>Waits until everything is sent, or nothing can be any more.</summary>
+    /// <summary>Waits until everything has been sent, or the peer has disconnected.</summary>
     public void Drain()
     {
         Flush();

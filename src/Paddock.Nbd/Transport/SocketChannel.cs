@@ -2,12 +2,12 @@ using System.Net.Sockets;
 
 namespace Paddock.Nbd.Transport;
 
-/// <summary>A channel straight on a socket.</summary>
+/// <summary>A channel on a plain socket.</summary>
 internal sealed class SocketChannel : IByteChannel
 {
     private readonly Socket _socket;
 
-    /// <param name="socket">A connected socket that no asynchronous call was made on; owned.</param>
+    /// <param name="socket">A connected socket without previous asynchronous calls; owned.</param>
     public SocketChannel(Socket socket)
     {
         _socket = socket;
@@ -29,14 +29,14 @@ internal sealed class SocketChannel : IByteChannel
             {
                 if (OperatingSystem.IsLinux() && _socket.ProtocolType == ProtocolType.Tcp)
                 {
-                    // the first byte of struct tcp_info is the state: all but ESTABLISHED are ends
+                    // the first byte of struct tcp_info is the state: all but ESTABLISHED mean disconnected
                     const int tcpLevel = 6, tcpInfo = 11, established = 1;
                     Span<byte> state = stackalloc byte[1];
                     _ = _socket.GetRawSocketOption(tcpLevel, tcpInfo, state);
                     return state[0] != established;
                 }
 
-                // fails where nobody can receive it
+                // fails if the peer has closed the socket
                 _ = _socket.Send(ReadOnlySpan<byte>.Empty, SocketFlags.None);
                 return _socket.Poll(0, SelectMode.SelectRead) && _socket.Available == 0;
             }
@@ -95,7 +95,7 @@ internal sealed class SocketChannel : IByteChannel
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
-            // it is down already
+            // already shut down
         }
     }
 }

@@ -3,7 +3,7 @@ using System.Security.Authentication;
 
 namespace Paddock.Nbd.Transport;
 
-/// <summary>A channel through TLS.</summary>
+/// <summary>A channel over TLS.</summary>
 internal sealed class TlsChannel : IByteChannel
 {
     private readonly SocketChannel _plain;
@@ -15,12 +15,12 @@ internal sealed class TlsChannel : IByteChannel
         _stream = stream;
     }
 
-    /// <summary>Goes through the server's side of a TLS handshake.</summary>
+    /// <summary>Performs the server's side of a TLS handshake.</summary>
     /// <exception cref="IOException">The peer failed it.</exception>
     public static TlsChannel Accept(SocketChannel plain, TlsCredentials credentials)
         => Open(plain, (stream, verdict) => stream.AuthenticateAsServer(credentials.ForServer(verdict)));
 
-    /// <summary>Goes through the client's side of a TLS handshake.</summary>
+    /// <summary>Performs the client's side of a TLS handshake.</summary>
     /// <exception cref="IOException">The peer failed it.</exception>
     public static TlsChannel Connect(SocketChannel plain, TlsCredentials credentials, string host)
         => Open(plain, (stream, verdict) => stream.AuthenticateAsClient(credentials.ForClient(host, verdict)));
@@ -66,12 +66,12 @@ internal sealed class TlsChannel : IByteChannel
     {
         try
         {
-            // tells the peer that the end is meant
+            // announces an orderly shutdown
             _stream.ShutdownAsync().GetAwaiter().GetResult();
         }
         catch (Exception e) when (IsEnd(e))
         {
-            // it is gone already
+            // the peer has disconnected
         }
 
         _stream.Dispose();

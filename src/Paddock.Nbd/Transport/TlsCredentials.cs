@@ -5,23 +5,23 @@ using Paddock.Block;
 
 namespace Paddock.Nbd.Transport;
 
-/// <summary>Who this side is, and whom it trusts.</summary>
+/// <summary>Certificate of this side and trusted authorities.</summary>
 public sealed class TlsCredentials : IDisposable
 {
-    /// <summary>This side's certificate with its key; null where a client shows none.</summary>
+    /// <summary>Certificate and key of this side; null for a client without one.</summary>
     public X509Certificate2? Certificate => Own?.TargetCertificate;
 
-    /// <summary>The authorities that the peer's certificate must come from; null to trust those of the system.</summary>
+    /// <summary>Authorities trusted for the peer's certificate; null for those of the system.</summary>
     public X509Certificate2Collection? Authorities { get; init; }
 
-    /// <summary>Whether the peer must show a certificate that is good. A client asks for it always unless this is false.</summary>
+    /// <summary>Whether the peer must present a valid certificate. A client always requires one unless this is false.</summary>
     public bool VerifyPeer { get; init; } = true;
 
     /// <summary>
-    /// Reads a folder with the names that QEMU gives such files: <c>ca-cert.pem</c>, <c>server-cert.pem</c>, <c>server-key.pem</c>,
+    /// Reads a folder with QEMU's file names: <c>ca-cert.pem</c>, <c>server-cert.pem</c>, <c>server-key.pem</c>,
     /// <c>client-cert.pem</c>, <c>client-key.pem</c>.
     /// </summary>
-    /// <exception cref="IOException">A file is missing, or holds something else.</exception>
+    /// <exception cref="IOException">A file is missing or invalid.</exception>
     public static TlsCredentials FromFolder(string folder, bool isServer, bool verifyPeer = true)
     {
         string who = isServer ? "server" : "client";
@@ -42,7 +42,8 @@ public sealed class TlsCredentials : IDisposable
 
             if (File.Exists(revoked))
             {
-                throw new IOException($"'{revoked}': revocation lists are not supported, and nothing else would keep revoked certificates out");
+                throw new IOException(
+                    $"'{revoked}': revocation lists are not supported, and nothing else would keep revoked certificates out");
             }
 
             return new TlsCredentials
@@ -61,7 +62,7 @@ public sealed class TlsCredentials : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Certificate?.Dispose();
 
-    /// <summary>This side's certificate with those between it and its authority.</summary>
+    /// <summary>Certificate of this side with the intermediate certificates.</summary>
     private SslStreamCertificateContext? Own { get; init; }
 
     internal SslServerAuthenticationOptions ForServer(TlsVerdict verdict) => new()
@@ -69,7 +70,8 @@ public sealed class TlsCredentials : IDisposable
         ServerCertificateContext = Own,
         ClientCertificateRequired = VerifyPeer,
         CertificateChainPolicy = Policy(),
-        RemoteCertificateValidationCallback = (_, _, _, errors) => !VerifyPeer || verdict.Accepts(errors & ~SslPolicyErrors.RemoteCertificateNameMismatch),
+        RemoteCertificateValidationCallback = (_, _, _, errors)
+            => !VerifyPeer || verdict.Accepts(errors & ~SslPolicyErrors.RemoteCertificateNameMismatch),
     };
 
     internal SslClientAuthenticationOptions ForClient(string host, TlsVerdict verdict) => new()
@@ -80,7 +82,7 @@ public sealed class TlsCredentials : IDisposable
         RemoteCertificateValidationCallback = (_, _, _, errors) => !VerifyPeer || verdict.Accepts(errors),
     };
 
-    // offline: the certificate's own chain is not completed by downloads either
+    // offline: missing intermediate certificates are not downloaded either
     private static SslStreamCertificateContext ReadOwn(string certificate, string key)
     {
         var chain = new X509Certificate2Collection();
@@ -89,9 +91,9 @@ public sealed class TlsCredentials : IDisposable
         return SslStreamCertificateContext.Create(own, [.. chain.Skip(1)], offline: true);
     }
 
-    // for the chain of the peer's certificate. A peer that is not known yet must not make this side connect to addresses of its choice, so
-    // nothing is downloaded: no issuer's certificate (AIA), no revocation list, no OCSP answer. Who may be a server and who a client stands in
-    // the certificate; the runtime asks for that
+    // for the chain of the peer's certificate. An unauthenticated peer must not make this side connect to addresses of its choice, so
+    // nothing is downloaded: no issuer's certificate (AIA), no revocation list, no OCSP response. The certificate itself states whether it
+    // is for a server or a client; the runtime checks that
     private X509ChainPolicy Policy()
     {
         var policy = new X509ChainPolicy { RevocationMode = X509RevocationMode.NoCheck, DisableCertificateDownloads = true };
@@ -105,13 +107,13 @@ public sealed class TlsCredentials : IDisposable
     }
 }
 
-/// <summary>Why the peer's certificate was refused in a handshake, in words.</summary>
+/// <summary>Reason why the peer's certificate was rejected in a handshake.</summary>
 internal sealed class TlsVerdict
 {
-    /// <summary>The reason; null where it was not refused.</summary>
+    /// <summary>The reason; null if the certificate was accepted.</summary>
     public string? Why { get; private set; }
 
-    /// <summary>Accepts a certificate without errors; keeps the reason otherwise.</summary>
+    /// <summary>Accepts a certificate without errors; otherwise records the reason.</summary>
     public bool Accepts(SslPolicyErrors errors)
     {
         Why = errors == SslPolicyErrors.None ? null

@@ -13,9 +13,9 @@ namespace Paddock.Nbd.Wire;
 ///     10    4  longest payload
 /// </code>
 /// </summary>
-/// <param name="Minimum">Offsets and lengths are multiples of it.</param>
-/// <param name="Preferred">The size that costs least.</param>
-/// <param name="Maximum">The longest read or write.</param>
+/// <param name="Minimum">Minimum block size; offsets and lengths are multiples of it.</param>
+/// <param name="Preferred">Preferred block size.</param>
+/// <param name="Maximum">Maximum length of a read or write.</param>
 internal readonly record struct BlockSizeInfo(uint Minimum, uint Preferred, uint Maximum)
 {
     private const int MinimumAt = sizeof(ushort);
@@ -26,7 +26,7 @@ internal readonly record struct BlockSizeInfo(uint Minimum, uint Preferred, uint
     /// <summary>Bytes.</summary>
     public const int Size = MaximumAt + sizeof(uint);
 
-    /// <exception cref="NbdProtocolException">Sizes that break the protocol's rules for them.</exception>
+    /// <exception cref="NbdProtocolException">A size violates the protocol.</exception>
     public static BlockSizeInfo Parse(ReadOnlySpan<byte> from)
     {
         NbdProtocolException.ExpectLength(nameof(BlockSizeInfo), Size, from.Length);

@@ -15,8 +15,8 @@ namespace Paddock.Nbd.Wire;
 ///      4    4  flags             8    8  flags
 /// </code>
 /// </summary>
-/// <param name="Length">Bytes that it covers.</param>
-/// <param name="Flags">What holds for them, in the context's own meaning.</param>
+/// <param name="Length">Length in bytes.</param>
+/// <param name="Flags">Flags defined by the context.</param>
 internal readonly record struct BlockStatusExtent(ulong Length, ulong Flags)
 {
     /// <summary>Bytes before the extents of BLOCK_STATUS.</summary>
@@ -54,8 +54,8 @@ internal readonly record struct BlockStatusExtent(ulong Length, ulong Flags)
         }
     }
 
-    /// <summary>Reads the extents of one chunk's payload as one run: those from the first on that have the first one's flags.</summary>
-    /// <exception cref="NbdProtocolException">No whole extents, none at all, or one of no length.</exception>
+    /// <summary>Merges the leading extents of a chunk that have the flags of the first one.</summary>
+    /// <exception cref="NbdProtocolException">The payload has a partial extent, no extent, or one of length 0.</exception>
     public static (uint Context, BlockStatusExtent Run) ParseRun(ReadOnlySpan<byte> payload, bool extended)
     {
         int head = extended ? ExtendedHead : CompactHead, size = extended ? ExtendedSize : CompactSize;
@@ -69,11 +69,14 @@ internal readonly record struct BlockStatusExtent(ulong Length, ulong Flags)
         for (var rest = payload[head..]; rest.Length > 0; rest = rest[size..])
         {
             var next = extended
-                ? new BlockStatusExtent(BinaryPrimitives.ReadUInt64BigEndian(rest), BinaryPrimitives.ReadUInt64BigEndian(rest[sizeof(ulong)..]))
-                : new BlockStatusExtent(BinaryPrimitives.ReadUInt32BigEndian(rest), BinaryPrimitives.ReadUInt32BigEndian(rest[sizeof(uint)..]));
+                ? new BlockStatusExtent(
+                    BinaryPrimitives.ReadUInt64BigEndian(rest), BinaryPrimitives.ReadUInt64BigEndian(rest[sizeof(ulong)..]))
+                : new BlockStatusExtent(
+                    BinaryPrimitives.ReadUInt32BigEndian(rest), BinaryPrimitives.ReadUInt32BigEndian(rest[sizeof(uint)..]));
             if (next.Length is 0 or > long.MaxValue)
             {
-                throw new NbdProtocolException(nameof(BlockStatusExtent), payload.Length - rest.Length, $"an extent of {next.Length} bytes");
+                throw new NbdProtocolException(
+                    nameof(BlockStatusExtent), payload.Length - rest.Length, $"an extent of {next.Length} bytes");
             }
 
             if (run.Length != 0 && (next.Flags != run.Flags || run.Length + next.Length > long.MaxValue))

@@ -3,15 +3,15 @@ using System.Buffers.Binary;
 namespace Paddock.Nbd.Wire;
 
 /// <summary>
-/// The payload of a BLOCK_STATUS request with PAYLOAD_LEN: for which contexts status is wanted.
+/// The payload of a BLOCK_STATUS request with PAYLOAD_LEN: the requested contexts.
 /// <code>
 /// offset size
-///      0    8  length of the range that is asked about
+///      0    8  length of the range
 ///      8   4n  numbers of contexts
 /// </code>
 /// </summary>
-/// <param name="Effect">Bytes that are asked about.</param>
-/// <param name="Contexts">The contexts that are asked for.</param>
+/// <param name="Effect">Length of the range in bytes.</param>
+/// <param name="Contexts">Requested contexts.</param>
 internal readonly record struct BlockStatusPayload(ulong Effect, uint[] Contexts)
 {
     /// <summary>Bytes before the contexts.</summary>

@@ -3,19 +3,19 @@ using System.Buffers.Binary;
 namespace Paddock.Nbd.Wire;
 
 /// <summary>
-/// A client's answer to the greeting.
+/// A client's reply to the greeting.
 /// <code>
 /// offset size
-///      0    4  client flags: the handshake flags that it takes
+///      0    4  client flags: the handshake flags that it accepts
 /// </code>
 /// </summary>
-/// <param name="Flags">What the client takes.</param>
+/// <param name="Flags">Accepted handshake flags.</param>
 internal readonly record struct ClientFlags(HandshakeFlags Flags)
 {
     /// <summary>Bytes.</summary>
     public const int Size = sizeof(uint);
 
-    /// <exception cref="NbdProtocolException">A flag that was not offered.</exception>
+    /// <exception cref="NbdProtocolException">A flag was not offered.</exception>
     public static ClientFlags Parse(ReadOnlySpan<byte> from)
     {
         uint flags = BinaryPrimitives.ReadUInt32BigEndian(from);

@@ -10,11 +10,11 @@ namespace Paddock.Nbd.Wire;
 ///      0    4  error
 ///      4    2  length of the message
 ///      6    n  message, UTF-8
-///    6+n    8  where it went wrong (type ERROR_OFFSET only)
+///    6+n    8  offset of the error (type ERROR_OFFSET only)
 /// </code>
 /// </summary>
-/// <param name="Error">What went wrong.</param>
-/// <param name="Message">In words.</param>
+/// <param name="Error">Error number.</param>
+/// <param name="Message">Message.</param>
 internal readonly record struct ErrorPayload(NbdError Error, string Message)
 {
     private const int LengthAt = sizeof(uint);
@@ -22,7 +22,7 @@ internal readonly record struct ErrorPayload(NbdError Error, string Message)
     /// <summary>Bytes before the message.</summary>
     public const int HeadSize = LengthAt + sizeof(ushort);
 
-    /// <summary>The longest string that the protocol lets anyone send.</summary>
+    /// <summary>Maximum length of a string in the protocol.</summary>
     public const int LongestMessage = 4096;
 
     /// <exception cref="NbdProtocolException">A message longer than the payload, or no error.</exception>
@@ -37,7 +37,7 @@ internal readonly record struct ErrorPayload(NbdError Error, string Message)
             : throw new NbdProtocolException(nameof(ErrorPayload), 0, "an error chunk without an error");
     }
 
-    /// <summary>The payload as bytes; a message that is too long is cut.</summary>
+    /// <summary>The payload as bytes; truncates a message that is too long.</summary>
     public byte[] ToBytes()
     {
         byte[] text = Encoding.UTF8.GetBytes(Message);

@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace Paddock.Nbd.Wire;
 
 /// <summary>
-/// The payload of an INFO reply of type EXPORT: the one that is always given.
+/// The payload of an INFO reply of type EXPORT, which is always sent.
 /// <code>
 /// offset size
 ///      0    2  0: type EXPORT
@@ -12,7 +12,7 @@ namespace Paddock.Nbd.Wire;
 /// </code>
 /// </summary>
 /// <param name="ExportSize">Bytes of the export.</param>
-/// <param name="Flags">What it can do.</param>
+/// <param name="Flags">Transmission flags.</param>
 internal readonly record struct ExportInfo(ulong ExportSize, TransmissionFlags Flags)
 {
     private const int SizeAt = sizeof(ushort);
@@ -24,7 +24,8 @@ internal readonly record struct ExportInfo(ulong ExportSize, TransmissionFlags F
     public static ExportInfo Parse(ReadOnlySpan<byte> from)
     {
         NbdProtocolException.ExpectLength(nameof(ExportInfo), Size, from.Length);
-        return new(BinaryPrimitives.ReadUInt64BigEndian(from[SizeAt..]), (TransmissionFlags)BinaryPrimitives.ReadUInt16BigEndian(from[FlagsAt..]));
+        return new(BinaryPrimitives.ReadUInt64BigEndian(from[SizeAt..]),
+            (TransmissionFlags)BinaryPrimitives.ReadUInt16BigEndian(from[FlagsAt..]));
     }
 
     public void WriteTo(Span<byte> to)

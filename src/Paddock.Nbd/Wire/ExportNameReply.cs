@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace Paddock.Nbd.Wire;
 
 /// <summary>
-/// The answer to EXPORT_NAME, which has no reply header.
+/// The reply to EXPORT_NAME, which has no reply header.
 /// <code>
 /// offset size
 ///      0    8  size of the export
@@ -12,7 +12,7 @@ namespace Paddock.Nbd.Wire;
 /// </code>
 /// </summary>
 /// <param name="ExportSize">Bytes of the export.</param>
-/// <param name="Flags">What it can do.</param>
+/// <param name="Flags">Transmission flags.</param>
 internal readonly record struct ExportNameReply(ulong ExportSize, TransmissionFlags Flags)
 {
     private const int FlagsAt = sizeof(ulong);
@@ -20,7 +20,7 @@ internal readonly record struct ExportNameReply(ulong ExportSize, TransmissionFl
     /// <summary>Bytes without the zeroes.</summary>
     public const int Size = FlagsAt + sizeof(ushort);
 
-    /// <summary>How many zeroes follow.</summary>
+    /// <summary>Number of zeroes that follow.</summary>
     public const int Zeroes = 124;
 
     public static ExportNameReply Parse(ReadOnlySpan<byte> from)

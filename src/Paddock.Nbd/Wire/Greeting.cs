@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace Paddock.Nbd.Wire;
 
 /// <summary>
-/// What a server sends first (protocol, "newstyle negotiation"). Big endian, as everything here.
+/// Greeting of a server (protocol, "newstyle negotiation"). Big endian, as are all structures here.
 /// <code>
 /// offset size
 ///      0    8  NBDMAGIC
@@ -11,7 +11,7 @@ namespace Paddock.Nbd.Wire;
 ///     16    2  handshake flags
 /// </code>
 /// </summary>
-/// <param name="Flags">What the server offers.</param>
+/// <param name="Flags">Handshake flags of the server.</param>
 internal readonly record struct Greeting(HandshakeFlags Flags)
 {
     private const int OptionAt = sizeof(ulong);

@@ -8,15 +8,15 @@ namespace Paddock.Nbd.Wire;
 /// offset size
 ///      0    4  length of the name
 ///      4    n  name of the export, UTF-8
-///    4+n    2  how many facts are asked for
+///    4+n    2  number of requested information types
 ///    6+n   2m  their types
 /// </code>
 /// </summary>
 /// <param name="Name">Name of the export.</param>
-/// <param name="Wanted">The facts that are asked for.</param>
+/// <param name="Wanted">Requested information types.</param>
 internal readonly record struct InfoRequest(string Name, InfoType[] Wanted)
 {
-    /// <exception cref="NbdProtocolException">Lengths that do not add up to the payload's, or a name that is no text.</exception>
+    /// <exception cref="NbdProtocolException">The lengths do not match the payload, or the name is not valid text.</exception>
     public static InfoRequest Parse(ReadOnlySpan<byte> from)
     {
         string name = NbdString.Parse(nameof(InfoRequest), from, out int at);

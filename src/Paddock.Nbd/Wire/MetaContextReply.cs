@@ -7,7 +7,7 @@ namespace Paddock.Nbd.Wire;
 /// The payload of a META_CONTEXT reply.
 /// <code>
 /// offset size
-///      0    4  the number that stands for the context in block status chunks
+///      0    4  number of the context in block status chunks
 ///      4    n  name of the context, UTF-8
 /// </code>
 /// </summary>

@@ -13,10 +13,10 @@ namespace Paddock.Nbd.Wire;
 /// </code>
 /// </summary>
 /// <param name="Name">Name of the export.</param>
-/// <param name="Queries">Contexts, or leading parts of their names.</param>
+/// <param name="Queries">Contexts, or prefixes of their names.</param>
 internal readonly record struct MetaContextRequest(string Name, string[] Queries)
 {
-    /// <exception cref="NbdProtocolException">Lengths that do not match the payload, or invalid text.</exception>
+    /// <exception cref="NbdProtocolException">The lengths do not match the payload, or the text is invalid.</exception>
     public static MetaContextRequest Parse(ReadOnlySpan<byte> from)
     {
         string name = NbdString.Parse(nameof(MetaContextRequest), from, out int at);
@@ -24,7 +24,7 @@ internal readonly record struct MetaContextRequest(string Name, string[] Queries
         uint count = BinaryPrimitives.ReadUInt32BigEndian(from[at..]);
         at += sizeof(uint);
 
-        // each takes four bytes at least: a count that cannot be true makes no array
+        // each takes at least four bytes: an impossible count allocates no array
         NbdProtocolException.ExpectAtLeast(nameof(MetaContextRequest), at + ((long)count * sizeof(uint)), from.Length);
         string[] queries = new string[count];
         for (int i = 0; i < queries.Length; i++)

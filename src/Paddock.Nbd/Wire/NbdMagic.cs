@@ -1,6 +1,6 @@
 namespace Paddock.Nbd.Wire;
 
-/// <summary>The numbers by which each structure of the protocol is known.</summary>
+/// <summary>Magic numbers of the protocol's structures.</summary>
 internal static class NbdMagic
 {
     /// <summary>"NBDMAGIC": the first eight bytes that a server sends.</summary>

@@ -1,6 +1,6 @@
 namespace Paddock.Nbd.Wire;
 
-/// <summary>What a server says of itself in its greeting.</summary>
+/// <summary>Handshake flags of a server's greeting.</summary>
 [Flags]
 internal enum HandshakeFlags : ushort
 {
@@ -9,7 +9,7 @@ internal enum HandshakeFlags : ushort
     NoZeroes = 2,
 }
 
-/// <summary>What is asked for during the handshake.</summary>
+/// <summary>Handshake options.</summary>
 internal enum NbdOption : uint
 {
     ExportName = 1,
@@ -24,7 +24,7 @@ internal enum NbdOption : uint
     ExtendedHeaders = 11,
 }
 
-/// <summary>How an option was taken; the upper bit marks a refusal.</summary>
+/// <summary>Types of replies to an option; the upper bit marks an error.</summary>
 internal enum OptionReplyType : uint
 {
     Ack = 1,
@@ -43,7 +43,7 @@ internal enum OptionReplyType : uint
     ErrorExtendedHeadersRequired = 0x8000_000A,
 }
 
-/// <summary>The facts about an export that INFO and GO give.</summary>
+/// <summary>Types of export information of INFO and GO.</summary>
 internal enum InfoType : ushort
 {
     Export = 0,
@@ -52,7 +52,7 @@ internal enum InfoType : ushort
     BlockSize = 3,
 }
 
-/// <summary>What an export can do.</summary>
+/// <summary>Transmission flags of an export.</summary>
 [Flags]
 internal enum TransmissionFlags : ushort
 {
@@ -72,7 +72,7 @@ internal enum TransmissionFlags : ushort
     BlockStatusPayload = 1 << 12,
 }
 
-/// <summary>What a request asks for.</summary>
+/// <summary>Commands.</summary>
 internal enum NbdCommand : ushort
 {
     Read = 0,
@@ -86,7 +86,7 @@ internal enum NbdCommand : ushort
     Resize = 8,
 }
 
-/// <summary>How a request wants it.</summary>
+/// <summary>Command flags.</summary>
 [Flags]
 internal enum CommandFlags : ushort
 {
@@ -99,7 +99,7 @@ internal enum CommandFlags : ushort
     PayloadLength = 1 << 5,
 }
 
-/// <summary>What a chunk of a reply holds; the upper bit marks an error.</summary>
+/// <summary>Types of reply chunks; the upper bit marks an error.</summary>
 internal enum ChunkType : ushort
 {
     None = 0,
@@ -111,7 +111,7 @@ internal enum ChunkType : ushort
     ErrorOffset = 0x8002,
 }
 
-/// <summary>Error numbers on the wire: Linux's, but only these.</summary>
+/// <summary>Error numbers on the wire: a subset of Linux's.</summary>
 internal enum NbdError : uint
 {
     None = 0,
@@ -125,7 +125,7 @@ internal enum NbdError : uint
     Shutdown = 108,
 }
 
-/// <summary>What base:allocation says of an extent.</summary>
+/// <summary>Extent flags of base:allocation.</summary>
 [Flags]
 internal enum AllocationFlags : uint
 {
@@ -134,7 +134,7 @@ internal enum AllocationFlags : uint
     Zero = 2,
 }
 
-/// <summary>The form in which requests and replies travel, as the handshake settled it.</summary>
+/// <summary>Negotiated form of requests and replies.</summary>
 internal enum HeaderForm
 {
     Simple,

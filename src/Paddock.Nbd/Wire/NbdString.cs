@@ -4,7 +4,7 @@ using System.Text;
 namespace Paddock.Nbd.Wire;
 
 /// <summary>
-/// A text with its length before it.
+/// A length-prefixed string.
 /// <code>
 /// offset size
 ///      0    4  length of the text
@@ -13,15 +13,15 @@ namespace Paddock.Nbd.Wire;
 /// </summary>
 internal static class NbdString
 {
-    /// <summary>The longest text that the protocol lets anyone send, in bytes.</summary>
+    /// <summary>Maximum length of a string in bytes.</summary>
     public const int Longest = 4096;
 
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    /// <summary>Reads one.</summary>
-    /// <param name="structure">What it stands in, for messages.</param>
-    /// <param name="from">Bytes that begin with it.</param>
-    /// <param name="used">Bytes that it took.</param>
+    /// <summary>Parses a length-prefixed string.</summary>
+    /// <param name="structure">Name of the containing structure, for error messages.</param>
+    /// <param name="from">Bytes that begin with the string.</param>
+    /// <param name="used">Number of bytes parsed.</param>
     public static string Parse(string structure, ReadOnlySpan<byte> from, out int used)
     {
         NbdProtocolException.ExpectAtLeast(structure, sizeof(uint), from.Length);
@@ -36,7 +36,7 @@ internal static class NbdString
         return Text(structure, sizeof(uint), from[sizeof(uint)..used]);
     }
 
-    /// <summary>Reads a text whose length is known.</summary>
+    /// <summary>Parses a string of known length.</summary>
     public static string Text(string structure, int offset, ReadOnlySpan<byte> bytes)
     {
         if (bytes.Length > Longest)

@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace Paddock.Nbd.Wire;
 
 /// <summary>
-/// What a server of the old handshake sends first, and all that it sends: requests follow (protocol, "Oldstyle negotiation").
+/// The complete handshake of an oldstyle server; requests follow (protocol, "Oldstyle negotiation").
 /// <code>
 /// offset size
 ///      0    8  NBDMAGIC
@@ -15,7 +15,7 @@ namespace Paddock.Nbd.Wire;
 /// </code>
 /// </summary>
 /// <param name="ExportSize">Bytes of the export.</param>
-/// <param name="Flags">What it can do.</param>
+/// <param name="Flags">Transmission flags.</param>
 internal readonly record struct OldstyleGreeting(ulong ExportSize, TransmissionFlags Flags)
 {
     private const int VersionAt = sizeof(ulong);
@@ -26,7 +26,7 @@ internal readonly record struct OldstyleGreeting(ulong ExportSize, TransmissionF
     /// <summary>Bytes.</summary>
     public const int Size = FlagsAt + sizeof(ushort) + 124;
 
-    /// <summary>Bytes by which it can be told from the greeting of the new handshake.</summary>
+    /// <summary>Number of bytes that distinguish it from a newstyle greeting.</summary>
     public const int Begin = SizeAt;
 
     /// <summary>Whether the server speaks the old handshake.</summary>
@@ -37,6 +37,7 @@ internal readonly record struct OldstyleGreeting(ulong ExportSize, TransmissionF
     {
         NbdProtocolException.Expect(nameof(OldstyleGreeting), 0, NbdMagic.Greeting, BinaryPrimitives.ReadUInt64BigEndian(from));
         NbdProtocolException.Expect(nameof(OldstyleGreeting), UpperFlagsAt, 0, BinaryPrimitives.ReadUInt16BigEndian(from[UpperFlagsAt..]));
-        return new(BinaryPrimitives.ReadUInt64BigEndian(from[SizeAt..]), (TransmissionFlags)BinaryPrimitives.ReadUInt16BigEndian(from[FlagsAt..]));
+        return new(BinaryPrimitives.ReadUInt64BigEndian(from[SizeAt..]),
+            (TransmissionFlags)BinaryPrimitives.ReadUInt16BigEndian(from[FlagsAt..]));
     }
 }

@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace Paddock.Nbd.Wire;
 
 /// <summary>
-/// The head of an option that a client sends; the payload follows.
+/// Header of a client's option; the payload follows.
 /// <code>
 /// offset size
 ///      0    8  IHAVEOPT
@@ -11,7 +11,7 @@ namespace Paddock.Nbd.Wire;
 ///     12    4  length of the payload
 /// </code>
 /// </summary>
-/// <param name="Option">What is asked.</param>
+/// <param name="Option">Option number.</param>
 /// <param name="Length">Bytes that follow.</param>
 internal readonly record struct OptionHeader(NbdOption Option, uint Length)
 {

@@ -13,7 +13,7 @@ namespace Paddock.Nbd.Wire;
 /// </code>
 /// </summary>
 /// <param name="Option">The option that this answers.</param>
-/// <param name="Type">How it was taken.</param>
+/// <param name="Type">Type of the reply.</param>
 /// <param name="Length">Bytes that follow.</param>
 internal readonly record struct OptionReplyHeader(NbdOption Option, OptionReplyType Type, uint Length)
 {
@@ -24,7 +24,7 @@ internal readonly record struct OptionReplyHeader(NbdOption Option, OptionReplyT
     /// <summary>Bytes.</summary>
     public const int Size = LengthAt + sizeof(uint);
 
-    /// <summary>Whether the option was refused.</summary>
+    /// <summary>Whether the option was rejected.</summary>
     public bool IsError => ((uint)Type & 0x8000_0000) != 0;
 
     public static OptionReplyHeader Parse(ReadOnlySpan<byte> from)

@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace Paddock.Nbd.Wire;
 
 /// <summary>
-/// What a chunk of a read begins with.
+/// Start of the payload of a read chunk.
 /// <code>
 /// OFFSET_DATA               OFFSET_HOLE
 /// offset size               offset size

@@ -1,14 +1,14 @@
 namespace Paddock.Nbd.Wire;
 
-/// <summary>The head of a chunk of a reply, whichever header it came in.</summary>
-/// <param name="IsLast">Whether the reply ends with it.</param>
-/// <param name="Type">What it holds.</param>
-/// <param name="Cookie">The request's.</param>
-/// <param name="Offset">The request's offset; 0 where the header has none.</param>
-/// <param name="Length">Bytes of payload that follow.</param>
+/// <summary>Header of a reply chunk, structured or extended.</summary>
+/// <param name="IsLast">Whether it is the last chunk of the reply.</param>
+/// <param name="Type">Chunk type.</param>
+/// <param name="Cookie">Cookie of the request.</param>
+/// <param name="Offset">Offset of the request; 0 if the header has none.</param>
+/// <param name="Length">Length of the payload.</param>
 internal readonly record struct ReplyChunk(bool IsLast, ChunkType Type, ulong Cookie, ulong Offset, ulong Length)
 {
-    /// <summary>The flag by which a header says that it is the last.</summary>
+    /// <summary>Flag of the last chunk.</summary>
     public const ushort DoneFlag = 1;
 
     /// <summary>Whether it reports an error.</summary>

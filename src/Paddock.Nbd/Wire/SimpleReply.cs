@@ -11,8 +11,8 @@ namespace Paddock.Nbd.Wire;
 ///      8    8  cookie
 /// </code>
 /// </summary>
-/// <param name="Error">What went wrong.</param>
-/// <param name="Cookie">The request's.</param>
+/// <param name="Error">Error number.</param>
+/// <param name="Cookie">Cookie of the request.</param>
 internal readonly record struct SimpleReply(NbdError Error, ulong Cookie)
 {
     private const int ErrorAt = sizeof(uint);

@@ -4,8 +4,8 @@ using System.Text;
 
 namespace Paddock.Nvme.Auth;
 
-/// <summary>The numbers and names that a response is made over (NVMe base 2.0, 8.13.5.4 and 8.13.5.5).</summary>
-/// <param name="Hash">The hash that was agreed.</param>
+/// <summary>Values over which a response is computed (NVMe base 2.0, 8.13.5.4 and 8.13.5.5).</summary>
+/// <param name="Hash">Negotiated hash.</param>
 /// <param name="Transaction">The transaction.</param>
 /// <param name="HostNqn">The host's name.</param>
 /// <param name="SubsystemNqn">The subsystem's name.</param>
@@ -13,26 +13,26 @@ internal sealed record ChapResponse(DhChapHash Hash, ushort Transaction, string 
 {
     private static uint _lastSequence = BinaryPrimitives.ReadUInt32LittleEndian(RandomNumberGenerator.GetBytes(sizeof(uint)));
 
-    /// <summary>A sequence number that was not used before: they begin anywhere, count on, and are never 0.</summary>
+    /// <summary>Returns an unused sequence number: they start at a random value, increase, and are never 0.</summary>
     public static uint NextSequence()
     {
         uint next = Interlocked.Increment(ref _lastSequence);
         return next != 0 ? next : Interlocked.Increment(ref _lastSequence);
     }
 
-    /// <summary>R1: how the host proves that it has its key.</summary>
+    /// <summary>Computes R1, the proof that the host has its key.</summary>
     /// <param name="key">The host's key.</param>
     /// <param name="challenge">C1.</param>
     /// <param name="sequence">S1.</param>
-    /// <param name="secret">What the Diffie-Hellman exchange gave; null with the NULL group.</param>
+    /// <param name="secret">Shared secret of the Diffie-Hellman exchange; null with the NULL group.</param>
     public byte[] OfHost(DhChapKey key, ReadOnlySpan<byte> challenge, uint sequence, byte[]? secret)
         => Of(key.For(HostNqn), challenge, sequence, secret, "HostHost", HostNqn, SubsystemNqn);
 
-    /// <summary>R2: how the controller proves that it has its own.</summary>
+    /// <summary>Computes R2, the proof that the controller has its key.</summary>
     /// <param name="key">The controller's key.</param>
     /// <param name="challenge">C2.</param>
     /// <param name="sequence">S2.</param>
-    /// <param name="secret">What the Diffie-Hellman exchange gave; null with the NULL group.</param>
+    /// <param name="secret">Shared secret of the Diffie-Hellman exchange; null with the NULL group.</param>
     public byte[] OfController(DhChapKey key, ReadOnlySpan<byte> challenge, uint sequence, byte[]? secret)
         => Of(key.For(SubsystemNqn), challenge, sequence, secret, "Controller", SubsystemNqn, HostNqn);
 

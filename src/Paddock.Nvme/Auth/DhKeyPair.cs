@@ -8,8 +8,8 @@ using Org.BouncyCastle.Security;
 namespace Paddock.Nvme.Auth;
 
 /// <summary>
-/// A Diffie-Hellman key pair for one exchange. An exponentiation takes 2 to 50 ms of a core: they run on threads of the pool, half as many at
-/// once as there are cores, so that hosts which come in hold up no others.
+/// A Diffie-Hellman key pair for one exchange. An exponentiation takes 2 to 50 ms of a core: they run on the thread pool, half as many at a
+/// time as there are cores, so that authenticating hosts do not delay others.
 /// </summary>
 internal sealed class DhKeyPair
 {
@@ -28,12 +28,12 @@ internal sealed class DhKeyPair
     /// <summary>The public value, big-endian, as long as the group's prime.</summary>
     public byte[] PublicValue { get; }
 
-    /// <summary>Makes a pair.</summary>
+    /// <summary>Generates a key pair.</summary>
     /// <param name="group">Not the NULL group.</param>
-    /// <param name="gone">Ends the wait for a turn.</param>
+    /// <param name="gone">Cancels waiting.</param>
     public static Task<DhKeyPair> CreateAsync(DhChapGroup group, CancellationToken gone = default) => RunAsync(() =>
     {
-        // the system's generator itself, not one that is seeded from it
+        // read from the system's random generator directly, not from a generator seeded by it
         using var source = new CryptoApiRandomGenerator();
         var generator = new DHKeyPairGenerator();
         generator.Init(new DHKeyGenerationParameters(new SecureRandom(source), group.Parameters()!));
@@ -42,7 +42,9 @@ internal sealed class DhKeyPair
     }, gone);
 
     /// <summary>The secret shared with the peer, big-endian, as long as the group's prime: leading zeroes stay, as in Linux.</summary>
-    /// <returns>Null when the peer's value is too long, or no member of the group that may be used: 1 &lt; y &lt; p - 1, and of the right order.</returns>
+    /// <returns>
+    /// Null if the value of the peer is too long or not a valid member of the group: 1 &lt; y &lt; p - 1, and of the right order.
+    /// </returns>
     public Task<byte[]?> AgreeAsync(ReadOnlyMemory<byte> peer, CancellationToken gone = default) => RunAsync(() =>
     {
         if (peer.Length == 0 || peer.Length > _group.Length())

@@ -4,8 +4,8 @@ using Paddock.Nvme.Wire;
 namespace Paddock.Nvme.Auth;
 
 /// <summary>
-/// The controller's side of DH-HMAC-CHAP on one queue: takes the messages of Authentication Send, and gives those of Authentication Receive.
-/// Independent of the connection, which its owner closes when <see cref="Ended"/> is set.
+/// The controller's side of DH-HMAC-CHAP on one queue: processes the messages of Authentication Send, and produces those of Authentication
+/// Receive. Independent of the connection, which its owner closes when <see cref="Ended"/> is set.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -14,10 +14,12 @@ namespace Paddock.Nvme.Auth;
 /// anything else --> Failure --(Failure1 is fetched)--> Ended
 /// </code>
 /// </remarks>
-/// <param name="hostNqn">The host's name, as it gave it when it connected.</param>
+/// <param name="hostNqn">Name of the host, from Connect.</param>
 /// <param name="subsystemNqn">The subsystem's name.</param>
 /// <param name="policyOfNow">Returns the current keys and rules, which may change while the host is connected.</param>
-/// <param name="gone">The connection is: what waits for its turn to compute leaves the line, or clients that come and go would make it endless.</param>
+/// <param name="gone">
+/// Cancelled when the connection ends: its waiting computations leave the queue, which reconnecting clients could fill otherwise.
+/// </param>
 internal sealed class QueueAuthentication(string hostNqn, string subsystemNqn, Func<DhChapPolicy?> policyOfNow, CancellationToken gone)
 {
     private enum Step
@@ -45,20 +47,22 @@ internal sealed class QueueAuthentication(string hostNqn, string subsystemNqn, F
     private volatile bool _authenticated;
     private long _since = Environment.TickCount64;
 
-    /// <summary>Whether the host has proved itself. A later exchange does not change it until it has failed.</summary>
+    /// <summary>Whether the host is authenticated. A later exchange changes it only by failing.</summary>
     public bool IsAuthenticated => _authenticated;
 
-    /// <summary>Why the connection is to end; null: it goes on.</summary>
+    /// <summary>Reason to end the connection; null if it continues.</summary>
     public string? Ended { get; private set; }
 
-    /// <summary>What was agreed, for people.</summary>
+    /// <summary>The negotiated parameters, as text.</summary>
     public string Agreed { get; private set; } = "";
 
-    /// <summary>For how long an exchange has been waited for, or been running; 0: none is.</summary>
+    /// <summary>Time for which an exchange has been due or running; 0 if none is.</summary>
     public long WaitingMilliseconds => Volatile.Read(ref _since) is > 0 and var since ? Math.Max(1, Environment.TickCount64 - since) : 0;
 
-    /// <summary>Takes a message of the host.</summary>
-    /// <returns>The status of its command. A message at fault is no fault of the command: the host fetches a failure message afterwards.</returns>
+    /// <summary>Processes a message of the host.</summary>
+    /// <returns>
+    /// Status of its command. An invalid message does not fail the command: the host fetches a failure message afterwards.
+    /// </returns>
     public async ValueTask<NvmeStatus> SendAsync(ReadOnlyMemory<byte> message)
     {
         if (Interlocked.Exchange(ref _busy, 1) != 0)
@@ -87,8 +91,8 @@ internal sealed class QueueAuthentication(string hostNqn, string subsystemNqn, F
         }
     }
 
-    /// <summary>Gives the message that is due.</summary>
-    /// <param name="room">Where it goes; the rest is zeroed.</param>
+    /// <summary>Returns the next message.</summary>
+    /// <param name="room">Buffer for the message; the rest is zeroed.</param>
     public async ValueTask<NvmeStatus> ReceiveAsync(Memory<byte> room)
     {
         if (Interlocked.Exchange(ref _busy, 1) != 0)

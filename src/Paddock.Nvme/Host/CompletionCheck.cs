@@ -9,7 +9,7 @@ internal static class CompletionCheck
     /// <summary>Throws if the command failed.</summary>
     /// <param name="completion">How the command ended.</param>
     /// <param name="what">The command, for the message.</param>
-    /// <exception cref="BlockException">It failed.</exception>
+    /// <exception cref="BlockException">The command failed.</exception>
     public static void Check(this in CompletionEntry completion, string what)
     {
         if (completion.Status != NvmeStatus.Success)

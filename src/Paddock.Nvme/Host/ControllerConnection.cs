@@ -8,12 +8,12 @@ using Paddock.Serving;
 namespace Paddock.Nvme.Host;
 
 /// <summary>
-/// A controller in use: its admin queue and I/O queues, and what it says of itself. It lives until a connection of it is lost; after that a
-/// new one takes its place.
+/// A controller in use: its admin queue, I/O queues and properties. It lives until one of its connections is lost, and is then replaced by
+/// a new one.
 /// </summary>
 internal sealed class ControllerConnection : IAsyncDisposable
 {
-    /// <summary>After so many milliseconds of silence the controller takes the host for dead.</summary>
+    /// <summary>Keep alive timeout in milliseconds.</summary>
     public const uint KeepAliveMilliseconds = 15000;
 
     private const int AdminDepth = 8;
@@ -33,21 +33,22 @@ internal sealed class ControllerConnection : IAsyncDisposable
     /// <summary>Whether an acknowledged write is not durable before a flush.</summary>
     public bool HasWriteCache { get; private set; } = true;
 
-    /// <summary>Identifies the run of the server: another number after a restart; 0 when the server does not tell.</summary>
+    /// <summary>Identifies the run of the server: another number after a restart; 0 if the server does not report it.</summary>
     public ulong ServerRun { get; private set; }
 
     /// <summary>Whether the I/O queues are open.</summary>
     public bool IsOpen => _io.Length > 0;
 
     /// <summary>Connects all queues and enables the controller.</summary>
-    /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>
+    /// <exception cref="BlockException">The server cannot be reached or rejects the host.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public static async ValueTask<ControllerConnection> OpenAsync(NvmeTcpHostOptions options, SlabPool pool, CancellationToken cancellationToken)
+    public static async ValueTask<ControllerConnection> OpenAsync(
+        NvmeTcpHostOptions options, SlabPool pool, CancellationToken cancellationToken)
     {
         var connection = new ControllerConnection(await HostQueue.OpenAsync(options, pool, AdminDepth, cancellationToken));
         try
         {
-            // a command that was sent does not watch the token
+            // the token does not cancel a command that was sent
             await using var abort = cancellationToken.Register(static queue => ((HostQueue)queue!).Abort(), connection._admin);
             await connection.BringUpAsync(options, pool, cancellationToken);
             return connection;
@@ -68,7 +69,8 @@ internal sealed class ControllerConnection : IAsyncDisposable
         var io = _io;
         return io.Length == 0
             ? throw new ConnectionLostException(wasSent: false)
-            : io[io.Length == 1 ? 0 : (int)((uint)Interlocked.Increment(ref _next) % (uint)io.Length)].RunAsync(entry, toController, toHost, cancellationToken);
+            : io[io.Length == 1 ? 0 : (int)((uint)Interlocked.Increment(ref _next) % (uint)io.Length)]
+            .RunAsync(entry, toController, toHost, cancellationToken);
     }
 
     /// <summary>Runs a command on the admin queue.</summary>
@@ -96,7 +98,9 @@ internal sealed class ControllerConnection : IAsyncDisposable
         return data;
     }
 
-    /// <summary>Sends Keep Alive. A controller that does not answer is as good as gone: then all commands fail now, and can run elsewhere.</summary>
+    /// <summary>
+    /// Sends Keep Alive. If the controller does not reply, all commands fail, and can be repeated on another connection.
+    /// </summary>
     public async ValueTask KeepAliveAsync(CancellationToken cancellationToken)
     {
         try
@@ -147,18 +151,22 @@ internal sealed class ControllerConnection : IAsyncDisposable
         await EnableAsync(cancellationToken);
         int inCapsule = Learn(await IdentifyAsync(0x01, 0, 0, cancellationToken));
         byte[] zoned = new byte[IdentifyController.Size];
-        bool hasZones = (await RunAdminAsync(Identify(6, 0, IdentifyNamespace.ZonedCommandSet), zoned, cancellationToken)).Status == NvmeStatus.Success;
+        bool hasZones = (
+            await RunAdminAsync(Identify(6, 0, IdentifyNamespace.ZonedCommandSet), zoned, cancellationToken)).Status == NvmeStatus.Success;
         MaxAppend = !hasZones ? 0 : zoned[0] == 0 ? MaxTransfer : 4096 << Math.Min((int)zoned[0], 12);
         uint wanted = (uint)options.IoQueues - 1;
         var queues = await RunAdminAsync(
-            new SubmissionEntry { Opcode = AdminOpcode.SetFeatures, Dword10 = 7, Dword11 = wanted | (wanted << 16) }, default, cancellationToken);
+            new SubmissionEntry { Opcode = AdminOpcode.SetFeatures, Dword10 = 7, Dword11 = wanted | (wanted << 16) }, default,
+            cancellationToken);
         queues.Check("number of queues");
-        await OpenQueuesAsync(login, options, pool, Math.Min(options.IoQueues, (int)(queues.Result & 0xFFFF) + 1), controller, inCapsule, cancellationToken);
+        await OpenQueuesAsync(
+            login, options, pool, Math.Min(options.IoQueues, (int)(queues.Result & 0xFFFF) + 1), controller, inCapsule, cancellationToken);
     }
 
     // the queues; nobody uses them before all of them are connected
     private async ValueTask OpenQueuesAsync(
-        QueueLogin login, NvmeTcpHostOptions options, SlabPool pool, int count, ushort controller, int inCapsule, CancellationToken cancellationToken)
+        QueueLogin login, NvmeTcpHostOptions options, SlabPool pool, int count, ushort controller, int inCapsule,
+        CancellationToken cancellationToken)
     {
         var io = new List<HostQueue>();
         try

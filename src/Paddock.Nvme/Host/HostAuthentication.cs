@@ -5,9 +5,11 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Host;
 
-/// <summary>The host's side of DH-HMAC-CHAP for one queue: makes its messages from those of the controller. It knows no connection.</summary>
+/// <summary>
+/// The host's side of DH-HMAC-CHAP for one queue: makes its messages from those of the controller. Independent of the connection.
+/// </summary>
 /// <param name="options">The keys and names, and what may be agreed.</param>
-/// <param name="keys">The host's key; the controller's where the controller must prove itself too.</param>
+/// <param name="keys">Key of the host, and of the controller if the controller must authenticate too.</param>
 internal sealed class HostAuthentication(NvmeTcpHostOptions options, DhChapKeys keys)
 {
     private readonly ushort _transaction = BinaryPrimitives.ReadUInt16LittleEndian(RandomNumberGenerator.GetBytes(sizeof(ushort)));
@@ -23,8 +25,8 @@ internal sealed class HostAuthentication(NvmeTcpHostOptions options, DhChapKeys 
         return message;
     }
 
-    /// <summary>The answer to a challenge.</summary>
-    /// <exception cref="AuthException">The controller refused, or its message cannot be accepted.</exception>
+    /// <summary>Computes the reply to a challenge.</summary>
+    /// <exception cref="AuthException">The controller rejected the host, or its message is invalid.</exception>
     public async ValueTask<byte[]> ReplyAsync(ReadOnlyMemory<byte> message)
     {
         var group = CheckChallenge(message.Span, out var response, out int valueLength);
@@ -33,7 +35,8 @@ internal sealed class HostAuthentication(NvmeTcpHostOptions options, DhChapKeys 
         if (pair is not null)
         {
             var value = message.Slice(ChapChallenge.HeaderSize + _hashLength, valueLength);
-            secret = await pair.AgreeAsync(value) ?? throw new AuthException(AuthFailure.GroupUnusable, "its public value is not in the group");
+            secret = await pair.AgreeAsync(value)
+                ?? throw new AuthException(AuthFailure.GroupUnusable, "its public value is not in the group");
         }
 
         _ = ChapChallenge.TryRead(message.Span, out var challenge);
@@ -54,8 +57,8 @@ internal sealed class HostAuthentication(NvmeTcpHostOptions options, DhChapKeys 
         return bytes;
     }
 
-    /// <summary>The last message, where one is due: the controller's response was right.</summary>
-    /// <exception cref="AuthException">The controller refused, or did not prove itself.</exception>
+    /// <summary>Returns the final message, if one is due: the response of the controller was correct.</summary>
+    /// <exception cref="AuthException">The controller rejected the host, or failed to authenticate.</exception>
     public byte[]? Confirm(ReadOnlySpan<byte> message)
     {
         CheckHeader(message, AuthMessage.Success1);
@@ -79,7 +82,7 @@ internal sealed class HostAuthentication(NvmeTcpHostOptions options, DhChapKeys 
         return last;
     }
 
-    /// <summary>What tells the controller that it is at fault.</summary>
+    /// <summary>Creates the failure message for the controller.</summary>
     public byte[] Refuse(AuthFailure failure)
     {
         byte[] message = new byte[AuthFailureMessage.Size];
@@ -122,16 +125,17 @@ internal sealed class HostAuthentication(NvmeTcpHostOptions options, DhChapKeys 
 
         if (header.Message != due || header.Transaction != _transaction)
         {
-            throw new AuthException(AuthFailure.IncorrectMessage, $"it sent message {(int)header.Message:x4}h of transaction {header.Transaction}");
+            throw new AuthException(
+                AuthFailure.IncorrectMessage, $"it sent message {(int)header.Message:x4}h of transaction {header.Transaction}");
         }
     }
 }
 
-/// <summary>An authentication that the host cannot go on with.</summary>
-/// <param name="failure">What the controller is told; null: it knows.</param>
+/// <summary>The host cannot continue an authentication.</summary>
+/// <param name="failure">Failure to report to the controller; null if the controller reported it.</param>
 /// <param name="message">What the controller did.</param>
 internal sealed class AuthException(AuthFailure? failure, string message) : Exception(message)
 {
-    /// <summary>What the controller is told; null: it knows.</summary>
+    /// <summary>Failure to report to the controller; null if the controller reported it.</summary>
     public AuthFailure? Failure => failure;
 }

@@ -10,8 +10,9 @@ namespace Paddock.Nvme.Host;
 /// Keeps a controller connected: when a connection is lost, one of the callers connects again for all, for as long as the options allow.
 /// </summary>
 /// <remarks>
-/// Commands of a lost connection: reads, flushes, reports and zone management are sent again, plain writes too, because running them twice has
-/// the same result. A write to a zone is decided by the zone's write pointer (<see cref="RemoteZonedNamespace"/>); an append is never sent twice.
+/// Commands of a lost connection: reads, flushes, reports and zone management are sent again, plain writes too, because running them twice
+/// has the same result. A write to a zone is decided by the zone's write pointer (<see cref="RemoteZonedNamespace"/>); an append is never
+/// sent twice.
 /// </remarks>
 internal sealed class HostLink : IAsyncDisposable
 {
@@ -48,13 +49,15 @@ internal sealed class HostLink : IAsyncDisposable
     public int Incarnation => Volatile.Read(ref _incarnation);
 
     /// <summary>Connects for the first time; an attempt that fails is not repeated.</summary>
-    /// <exception cref="BlockException">The server cannot be reached, or refuses.</exception>
+    /// <exception cref="BlockException">The server cannot be reached or rejects the host.</exception>
     public static async ValueTask<HostLink> ConnectAsync(
         NvmeTcpHostOptions options, SlabPool pool, KnownNamespaces namespaces, CancellationToken cancellationToken)
         => new(options, pool, namespaces, await ControllerConnection.OpenAsync(options, pool, cancellationToken));
 
-    /// <summary>Runs a command, and again when its connection was lost and running it twice is harmless.</summary>
-    /// <exception cref="BlockException">The connection is lost for good; or it was, and whether the command was executed is not known.</exception>
+    /// <summary>Runs a command, and repeats it if its connection was lost and running it twice is harmless.</summary>
+    /// <exception cref="BlockException">
+    /// The connection could not be restored; or it was, and whether the command was executed is unknown.
+    /// </exception>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<CompletionEntry> RunAsync(
         SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
@@ -75,7 +78,8 @@ internal sealed class HostLink : IAsyncDisposable
             await ReconnectAsync(generation);
             if (wasSent && entry.Opcode == Opcode.ZoneAppend)
             {
-                throw new BlockException(BlockError.Io, "the connection to the controller was lost: whether the zone append was executed is not known");
+                throw new BlockException(
+                    BlockError.Io, "the connection to the controller was lost: whether the zone append was executed is not known");
             }
         }
     }
@@ -91,7 +95,7 @@ internal sealed class HostLink : IAsyncDisposable
         {
             if (failures != _failures)
             {
-                // another caller tried for all that waited
+                // another caller tried on behalf of all waiters
                 throw Lost();
             }
 
@@ -145,7 +149,8 @@ internal sealed class HostLink : IAsyncDisposable
                 await AttemptAsync();
                 return;
             }
-            catch (BlockException e) when (e.Error != BlockError.NoDevice && TimeProvider.System.GetElapsedTime(started) < _options.ReconnectTime)
+            catch (BlockException e) when (
+                e.Error != BlockError.NoDevice && TimeProvider.System.GetElapsedTime(started) < _options.ReconnectTime)
             {
                 await Task.Delay(pause, TimeProvider.System, _stop.Token);
             }

@@ -6,7 +6,7 @@ using Paddock.Serving;
 
 namespace Paddock.Nvme.Host;
 
-/// <summary>Writes the PDUs of a host, with the agreed digests, into the queue of what is to be sent.</summary>
+/// <summary>Writes the PDUs of a host, with the agreed digests, into the send queue.</summary>
 internal sealed class HostPduWriter(SendQueue output, SlabPool pool, PduRules rules)
 {
     // longer data is sent from its own buffer

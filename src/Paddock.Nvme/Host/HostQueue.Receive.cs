@@ -6,7 +6,7 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Host;
 
-// what the controller sends. It is trusted no more than a client is: every tag, offset and length is checked
+// the controller is trusted no more than a client: every tag, offset and length is checked
 internal sealed partial class HostQueue
 {
     private async Task ReceiveAsync()
@@ -39,7 +39,7 @@ internal sealed partial class HostQueue
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException or PduException)
         {
-            // those who wait are told below
+            // waiters are notified below
         }
 
         _closed = true;
@@ -118,7 +118,8 @@ internal sealed partial class HostQueue
 
         if (pdu.Offset != (uint)slot.Filled)
         {
-            throw new PduException(FatalError.DataOutOfRange, DataPdu.OffsetField, $"data at {pdu.Offset}, where those at {slot.Filled} are next");
+            throw new PduException(
+                FatalError.DataOutOfRange, DataPdu.OffsetField, $"data at {pdu.Offset}, where those at {slot.Filled} are next");
         }
 
         slot.Filled += length;

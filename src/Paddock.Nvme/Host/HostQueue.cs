@@ -7,12 +7,12 @@ using Paddock.Serving;
 
 namespace Paddock.Nvme.Host;
 
-/// <summary>One queue of a user-space host: a connection with commands in flight, each in a slot that is used again and again.</summary>
+/// <summary>One queue of a user-space host: a connection with commands in flight, each in a reusable slot.</summary>
 internal sealed partial class HostQueue : IAsyncDisposable
 {
     private const int ReceiveBytes = 256 << 10;
 
-    // commands that are gathered before they are sent: whoever goes on with an answer may take its time
+    // limit of commands batched before sending: the caller that continues after a reply may take long
     private const int MaxBatch = 16;
 
     // the greatest transfer that a host asks for: see NvmeTcpHost
@@ -51,13 +51,15 @@ internal sealed partial class HostQueue : IAsyncDisposable
     public int InCapsule { get; set; } = ConnectData.Size;
 
     /// <summary>Connects the socket and agrees on digests.</summary>
-    public static async ValueTask<HostQueue> OpenAsync(NvmeTcpHostOptions options, SlabPool pool, int depth, CancellationToken cancellationToken)
+    public static async ValueTask<HostQueue> OpenAsync(
+        NvmeTcpHostOptions options, SlabPool pool, int depth, CancellationToken cancellationToken)
     {
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         try
         {
             await socket.ConnectAsync(options.Host, options.Port, cancellationToken);
-            byte digests = (byte)((options.HeaderDigest ? InitializePdu.HeaderDigestBit : 0) | (options.DataDigest ? InitializePdu.DataDigestBit : 0));
+            byte digests = (byte)(
+                (options.HeaderDigest ? InitializePdu.HeaderDigestBit : 0) | (options.DataDigest ? InitializePdu.DataDigestBit : 0));
             byte[] pdu = new byte[PduHeader.InitializeSize];
             new InitializePdu(0, 0, digests, 0).WriteTo(pdu, PduType.InitializeRequest);
             await socket.SendAsync(pdu, SocketFlags.None, cancellationToken);
@@ -91,15 +93,16 @@ internal sealed partial class HostQueue : IAsyncDisposable
 
     /// <summary>Runs one command.</summary>
     /// <param name="entry">The command; identifier and data descriptor are filled in here.</param>
-    /// <param name="toController">Data that goes with it; must stay as it is until the answer.</param>
-    /// <param name="toHost">Room for data that comes back.</param>
+    /// <param name="toController">Data for the controller; must stay unchanged until the reply.</param>
+    /// <param name="toHost">Buffer for data from the controller.</param>
     /// <param name="cancellationToken">Ends the wait for a free slot.</param>
-    /// <exception cref="ConnectionLostException">The connection went before the answer came.</exception>
+    /// <exception cref="ConnectionLostException">The connection was lost before the reply arrived.</exception>
     public ValueTask<CompletionEntry> RunAsync(
         in SubmissionEntry entry, ReadOnlyMemory<byte> toController, Memory<byte> toHost, CancellationToken cancellationToken)
-        => _places.Wait(0, CancellationToken.None) ? Start(entry, toController, toHost) : RunLaterAsync(entry, toController, toHost, cancellationToken);
+        => _places.Wait(0, CancellationToken.None) ? Start(entry, toController, toHost)
+            : RunLaterAsync(entry, toController, toHost, cancellationToken);
 
-    /// <summary>Ends the connection; whoever waits is told by the loop that receives.</summary>
+    /// <summary>Ends the connection; the receive loop notifies the waiters.</summary>
     public void Abort()
     {
         _closed = true;
@@ -147,7 +150,7 @@ internal sealed partial class HostQueue : IAsyncDisposable
         var task = slot.Task;
         if (_closed)
         {
-            // whoever fails all slots may have passed this one before it began
+            // the loop that fails all slots may have passed this one before it began
             slot.Fail();
         }
 
@@ -189,7 +192,7 @@ internal sealed partial class HostQueue : IAsyncDisposable
         Kick();
     }
 
-    // what the answers of one receive set off leaves together
+    // requests triggered by the replies of one receive call are sent together
     private void Kick()
     {
         if (_batchThread != Environment.CurrentManagedThreadId || ++_batched >= MaxBatch)

@@ -3,7 +3,7 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Host;
 
-/// <summary>The slot of a command of a host: its data, and what its caller waits on.</summary>
+/// <summary>The slot of a host command: its data and the completion awaited by its caller.</summary>
 internal sealed class HostSlot(HostQueue queue, ushort id) : IValueTaskSource<CompletionEntry>
 {
     private ManualResetValueTaskSourceCore<CompletionEntry> _source = new() { RunContinuationsAsynchronously = false };
@@ -47,7 +47,7 @@ internal sealed class HostSlot(HostQueue queue, ushort id) : IValueTaskSource<Co
             return;
         }
 
-        // the rest must not show what the memory held before: a shorter list ends with zeroes, a short read fails
+        // the rest must not expose stale memory: a shorter list ends with zeroes, a short read fails
         ToHost.Span[Filled..].Clear();
         bool isShort = _wantsAll && Filled < ToHost.Length && completion.Status == NvmeStatus.Success;
         _source.SetResult(isShort ? completion with { Status = NvmeStatus.DataTransferError } : completion);

@@ -6,7 +6,7 @@ using Paddock.Nvme.Wire;
 namespace Paddock.Nvme.Host;
 
 /// <summary>
-/// The namespaces that the host has opened: what they are, so that another one is not taken for them after a reconnect, and the devices
+/// The namespaces that the host has opened: their identities, to detect a different namespace after a reconnect, and the devices
 /// that follow their size.
 /// </summary>
 internal sealed class KnownNamespaces
@@ -24,7 +24,7 @@ internal sealed class KnownNamespaces
     /// <summary>Raised after a namespace was found to have another size, when its devices have it.</summary>
     public event Action<uint>? Resized;
 
-    /// <summary>Records what a namespace is.</summary>
+    /// <summary>Records the identity of a namespace.</summary>
     /// <param name="id">Its identifier.</param>
     /// <param name="page">Its Identify page.</param>
     public void Remember(uint id, ReadOnlySpan<byte> page)
@@ -62,7 +62,9 @@ internal sealed class KnownNamespaces
     }
 
     /// <summary>Checks that a new connection has the namespaces that the previous one had, and reads their sizes.</summary>
-    /// <exception cref="BlockException">A namespace is another one, with <see cref="BlockError.NoDevice"/>; or the connection failed.</exception>
+    /// <exception cref="BlockException">
+    /// A namespace is another one, with <see cref="BlockError.NoDevice"/>; or the connection failed.
+    /// </exception>
     public async ValueTask CheckAsync(ControllerConnection connection, CancellationToken cancellationToken)
     {
         KeyValuePair<uint, Known>[] all;
@@ -143,9 +145,10 @@ internal sealed class KnownNamespaces
         }
     }
 
-    /// <summary>What a namespace is: formats and global identifiers (NVM command set 1.0, figure 97), and its size.</summary>
+    /// <summary>Identity of a namespace: formats and global identifiers (NVM command set 1.0, figure 97), and its size.</summary>
     private readonly record struct Known(byte[] Mark, ulong Blocks)
     {
-        public static Known Of(ReadOnlySpan<byte> page) => new([page[26], .. page[104..128]], BinaryPrimitives.ReadUInt64LittleEndian(page));
+        public static Known Of(ReadOnlySpan<byte> page)
+            => new([page[26], .. page[104..128]], BinaryPrimitives.ReadUInt64LittleEndian(page));
     }
 }

@@ -10,7 +10,7 @@ internal sealed class QueueLogin(NvmeTcpHostOptions options)
     // AUTHREQ in the result of Connect
     private const uint AuthenticationRequired = 1 << 17, SecureChannelRequired = 1 << 18;
 
-    // as much room as Linux gives: the longest message of a controller, a challenge with ffdhe8192, has 1104 bytes
+    // the same size as in Linux: the longest message of a controller, a challenge with ffdhe8192, has 1104 bytes
     private const int MessageRoom = 4096;
 
     private readonly UInt128 _hostId = 0x7061646f_636b;
@@ -47,7 +47,8 @@ internal sealed class QueueLogin(NvmeTcpHostOptions options)
     {
         if ((connected & SecureChannelRequired) != 0)
         {
-            throw new BlockException(BlockError.NotSupported, $"'{options.SubsystemNqn}' requires a secure channel, which is not supported");
+            throw new BlockException(
+                BlockError.NotSupported, $"'{options.SubsystemNqn}' requires a secure channel, which is not supported");
         }
 
         bool required = (connected & AuthenticationRequired) != 0;
@@ -55,7 +56,8 @@ internal sealed class QueueLogin(NvmeTcpHostOptions options)
         {
             if (required)
             {
-                throw new BlockException(BlockError.NotPermitted, $"'{options.SubsystemNqn}' requires authentication, and no key is configured for it");
+                throw new BlockException(
+                    BlockError.NotPermitted, $"'{options.SubsystemNqn}' requires authentication, and no key is configured for it");
             }
 
             return;
@@ -110,7 +112,7 @@ internal sealed class QueueLogin(NvmeTcpHostOptions options)
         }
         catch (BlockException)
         {
-            // sent out of courtesy; the connection ends either way
+            // best effort; the connection ends either way
         }
     }
 

@@ -41,7 +41,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
 
     protected int BlockShift => blockShift;
 
-    /// <summary>The largest size that it may get, in bytes.</summary>
+    /// <summary>Largest possible size, in bytes.</summary>
     protected virtual long MaxLength => long.MaxValue;
 
     public static async ValueTask<IBlockDevice> OpenAsync(NvmeTcpHost host, uint id, bool ownsHost, CancellationToken cancellationToken)
@@ -51,7 +51,8 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         int shift = page[130 + (4 * (page[26] & 0xF))];
         if (blocks == 0 || shift is < 9 or > 16 || blocks > (ulong)(long.MaxValue >> shift))
         {
-            throw new BlockException(BlockError.NoDevice, $"there is no namespace {id}, or none that can be used: {blocks} blocks of 2^{shift} bytes");
+            throw new BlockException(
+                BlockError.NoDevice, $"there is no namespace {id}, or none that can be used: {blocks} blocks of 2^{shift} bytes");
         }
 
         host.Remember(id, page);
@@ -62,7 +63,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
             ? await OpenZonedAsync(host, id, length, shift, readOnly, ownsHost, cancellationToken)
             : new RemoteNamespace(host, id, length, shift, readOnly, ownsHost);
 
-        // an event that came before the device was listed said nothing to it
+        // an event before the device was registered did not reach it
         host.Follow(device);
         await host.RefreshAsync(id, cancellationToken);
         return device;
@@ -92,7 +93,8 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
             int count = Math.Min(data.Length, host.MaxTransfer);
             uint fua = (flags & WriteFlags.Fua) != 0 ? ForceUnitAccess : 0;
             int incarnation = host.Incarnation;
-            Check(await RunWriteAsync(Blocks(Opcode.Write, offset, count, fua), data[..count], offset, count, cancellationToken), "write", offset, ZoneOf(offset));
+            Check(await RunWriteAsync(Blocks(Opcode.Write, offset, count, fua), data[..count], offset, count, cancellationToken), "write",
+                offset, ZoneOf(offset));
             Acknowledged(incarnation, fua != 0);
             offset += count;
             data = data[count..];
@@ -137,13 +139,13 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
 
     /// <inheritdoc/>
     /// <remarks>
-    /// A flush that succeeds says that all writes acknowledged before it are durable. Where the server has failed one, or was started again with
-    /// acknowledged writes in between, they may be lost, and no later flush brings them back: it fails, and every later one does, until the
-    /// namespace is opened again.
+    /// A flush that succeeds guarantees that all writes acknowledged before it are durable. If the server has failed one, or was restarted
+    /// with acknowledged writes in between, they may be lost, and no later flush can recover them: it and every later one fail until the
+    /// namespace is reopened.
     /// </remarks>
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
-        // one at a time: a second must not say "durable" while the first finds out that writes are gone
+        // one at a time: a second flush must not succeed while the first is detecting lost writes
         await _flushing.AcquireAsync();
         try
         {
@@ -160,13 +162,15 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         ThrowIfFlushFailed();
         int newer = Interlocked.Exchange(ref _unflushed, 0);
         _beingFlushed = _beingFlushed != 0 ? _beingFlushed : newer;
-        var answer = await host.RunAsync(new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = id }, default, default, cancellationToken);
+        var answer = await host.RunAsync(
+            new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = id }, default, default, cancellationToken);
         try
         {
             Check(answer, "flush", 0, 0);
         }
         catch (BlockException e) when (answer.Status is not (
-            NvmeStatus.AbortRequested or NvmeStatus.CommandInterrupted or NvmeStatus.TransientTransportError or NvmeStatus.NamespaceNotReady))
+            NvmeStatus.AbortRequested or NvmeStatus.CommandInterrupted or NvmeStatus.TransientTransportError
+            or NvmeStatus.NamespaceNotReady))
         {
             // the controller has tried and failed; with the other answers it has not tried
             throw _flushFailure.Record(e);
@@ -175,7 +179,9 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         if (_beingFlushed != 0 && _beingFlushed != host.Incarnation + 1)
         {
             throw _flushFailure.Record(new BlockException(
-                BlockError.Io, "the server was started again after a lost connection: writes that it had acknowledged and no flush had followed may be lost"));
+                BlockError.Io,
+                "the server was started again after a lost connection: writes that it had acknowledged and no flush had followed may be "
+                    + "lost"));
         }
 
         // after success, never before: a flush that fails leaves the note
@@ -183,7 +189,8 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     }
 
     /// <inheritdoc/>
-    public ValueTask ResizeAsync(long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
+    public ValueTask ResizeAsync(
+        long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
         => throw new BlockException(BlockError.NotSupported, "a remote namespace cannot be resized");
 
     /// <inheritdoc/>
@@ -203,15 +210,15 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
         }
     }
 
-    /// <summary>The namespace has so many blocks now.</summary>
-    /// <returns>Whether it had another number before.</returns>
+    /// <summary>Sets the number of blocks.</summary>
+    /// <returns>Whether the number changed.</returns>
     internal bool TakeSize(ulong blocks)
     {
         long now = blocks > (ulong)(MaxLength >> blockShift) ? Length : (long)(blocks << blockShift);
         return Interlocked.Exchange(ref _length, now) != now;
     }
 
-    /// <summary>Runs a command that writes at a place.</summary>
+    /// <summary>Runs a command that writes at an offset.</summary>
     protected virtual ValueTask<CompletionEntry> RunWriteAsync(
         SubmissionEntry entry, ReadOnlyMemory<byte> data, long offset, int length, CancellationToken cancellationToken)
         => host.RunAsync(entry, data, default, cancellationToken);
@@ -298,7 +305,8 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
             throw new BlockException(BlockError.NoDevice, $"namespace {id} has zones of {zoneSize} bytes, which cannot be used");
         }
 
-        uint maxActive = BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(4)) + 1, maxOpen = BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(8)) + 1;
+        uint maxActive = BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(4))
+            + 1, maxOpen = BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(8)) + 1;
         var limits = new ZonedLimits(zoneSize, zoneSize, (int)count, 0, maxOpen, maxActive, (uint)host.MaxAppend);
         var device = new RemoteZonedNamespace(host, id, length, shift, readOnly, ownsHost, limits);
         var first = new ZoneDescriptor[1];

@@ -4,8 +4,9 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Host;
 
-// writes to zones whose connection was lost. A zone's pointer tells whether a write was done: it stands behind it, or where it begins. Those that
-// were not done are sent again, the lowest first, since each needs the one below it; writes that come meanwhile take their place among them
+// writes to zones whose connection was lost. A zone's pointer tells whether a write was done: it stands behind it, or where it begins.
+// Those that were not done are sent again, the lowest first, since each needs the one below it; writes that come meanwhile take their place
+// among them
 internal sealed partial class RemoteZonedNamespace
 {
     private readonly Lock _recovery = new();
@@ -120,15 +121,17 @@ internal sealed partial class RemoteZonedNamespace
             long dataEnd = zone[0].Condition == ZoneCondition.Full ? zone[0].Start + zone[0].Capacity : zone[0].WritePointer;
             if (dataEnd >= write.Offset + write.Length)
             {
-                // it was done, but whether it was made durable nobody has said
+                // the write was done, but whether it is durable is unknown
                 return write.Entry.ForceUnitAccess
-                    ? await _host.RunAsync(new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = write.Entry.NamespaceId }, default, default, CancellationToken.None)
+                    ? await _host.RunAsync(new SubmissionEntry { Opcode = Opcode.Flush, NamespaceId = write.Entry.NamespaceId }, default,
+                    default, CancellationToken.None)
                     : new CompletionEntry(0, 0, 0, NvmeStatus.Success);
             }
 
             if (dataEnd > write.Offset)
             {
-                throw new BlockException(BlockError.Io, $"the connection was lost in a write at {write.Offset}: part of it was done, up to {dataEnd}");
+                throw new BlockException(
+                    BlockError.Io, $"the connection was lost in a write at {write.Offset}: part of it was done, up to {dataEnd}");
             }
 
             try
@@ -142,7 +145,7 @@ internal sealed partial class RemoteZonedNamespace
         }
     }
 
-    /// <summary>A write whose end is not known.</summary>
+    /// <summary>A write whose outcome is unknown.</summary>
     private sealed record LostWrite(SubmissionEntry Entry, ReadOnlyMemory<byte> Data, long Offset, int Length)
     {
         public TaskCompletionSource<CompletionEntry> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);

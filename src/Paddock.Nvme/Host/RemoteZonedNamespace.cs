@@ -21,7 +21,7 @@ internal sealed partial class RemoteZonedNamespace(
     /// <inheritdoc/>
     public override IZones Zones => this;
 
-    // the host has not been taught zone descriptor extensions
+    // the host does not support zone descriptor extensions
     IZoneAttributes? IZones.Attributes => null;
 
     /// <inheritdoc/>
@@ -121,7 +121,8 @@ internal sealed partial class RemoteZonedNamespace(
     {
         if (data.Length > limits.MaxAppendBytes)
         {
-            throw new ZoneException(ZoneError.AppendTooLong, ZoneOf(zoneStart), $"an append of {data.Length} bytes is longer than the limit of {limits.MaxAppendBytes}");
+            throw new ZoneException(ZoneError.AppendTooLong, ZoneOf(zoneStart),
+                $"an append of {data.Length} bytes is longer than the limit of {limits.MaxAppendBytes}");
         }
 
         ThrowIfFlushFailed();
@@ -146,7 +147,8 @@ internal sealed partial class RemoteZonedNamespace(
         long dataEnd = condition == ZoneCondition.Full ? start + capacity : pointer;
         long end = Math.Min(offset < dataEnd ? dataEnd : start + size, offset + length);
         var last = end == Length ? BlockStatusFlags.EndOfDevice : BlockStatusFlags.None;
-        return new BlockStatus(end - offset, BlockStatusFlags.Allocated | (offset < dataEnd ? BlockStatusFlags.Data : BlockStatusFlags.Zero) | last);
+        return new BlockStatus(
+            end - offset, BlockStatusFlags.Allocated | (offset < dataEnd ? BlockStatusFlags.Data : BlockStatusFlags.Zero) | last);
     }
 
     /// <inheritdoc/>

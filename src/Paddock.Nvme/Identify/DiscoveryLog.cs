@@ -4,7 +4,9 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Identify;
 
-/// <summary>The discovery log page, 70h (NVMe base 2.0, 5.16.1.23): a header of 1024 bytes, then 1024 bytes for each way to a subsystem.</summary>
+/// <summary>
+/// The discovery log page, 70h (NVMe base 2.0, 5.16.1.23): a header of 1024 bytes, then 1024 bytes for each way to a subsystem.
+/// </summary>
 /// <remarks>
 /// <code>
 /// header:  0 8 GENCTR, 8 8 NUMREC, 16 2 RECFMT
@@ -26,7 +28,7 @@ internal static class DiscoveryLog
 
     /// <summary>The whole page.</summary>
     /// <param name="generation">Changes with the list.</param>
-    /// <param name="address">Where the host reached us: it reaches the subsystems there.</param>
+    /// <param name="address">Address at which the host connected, and at which it reaches the subsystems.</param>
     /// <param name="subsystems">Their names; the discovery subsystem itself comes first.</param>
     public static byte[] Build(ulong generation, IPEndPoint address, IReadOnlyList<string> subsystems)
     {

@@ -76,7 +76,7 @@ internal static class IdentifyCommand
                     return NvmeStatus.Success;
                 }
 
-                // the NVM command set's own structure says nothing that is not zero: no protection information
+                // the structure of the NVM command set is all zeroes: no protection information
                 return commandSet == IdentifyNamespace.NvmCommandSet ? NvmeStatus.Success : NvmeStatus.InvalidField;
         }
     }

@@ -14,12 +14,12 @@ namespace Paddock.Nvme.Identify;
 /// 77    1    MDTS     266  2  WCTEMP    520  2  ONCS      536  4  SGLS     1802  1    FCATT
 /// 78    2    CNTLID   268  2  CCTEMP    525  1  VWC       540  4  MNAN     1803  1    MSDBD
 /// 80    4    VER      92   4  OAES      526  4  AWUN, AWUPF
-/// 3072  8    "PADDOCK", vendor specific     3080 8    incarnation: another number when what was not flushed may be gone
+/// 3072  8    "PADDOCK", vendor specific     3080 8    incarnation: changes when unflushed writes may be lost
 /// </code>
 /// </remarks>
 internal sealed record IdentifyController
 {
-    /// <summary>Where the vendor's part begins: a mark, then the incarnation.</summary>
+    /// <summary>Offset of the vendor specific part: a magic number, then the incarnation.</summary>
     public const int MarkField = 3072, IncarnationField = 3080;
 
     /// <summary>"PADDOCK" and a zero, read as little-endian.</summary>
@@ -75,7 +75,7 @@ internal sealed record IdentifyController
     /// <summary>Entries of a queue.</summary>
     public required int QueueEntries { get; init; }
 
-    /// <summary>Which life of the server this is: a host that finds another one may have lost what it did not flush.</summary>
+    /// <summary>Incarnation of the server: if it changes, unflushed writes of the host may be lost.</summary>
     public ulong Incarnation { get; init; }
 
     /// <summary>The greatest namespace identifier.</summary>

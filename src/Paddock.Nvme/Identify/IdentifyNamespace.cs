@@ -2,7 +2,7 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Identify;
 
-/// <summary>What a namespace says of itself, in the structures that the CNS values ask for.</summary>
+/// <summary>Identify structures of a namespace, by CNS value.</summary>
 internal static class IdentifyNamespace
 {
     /// <summary>Bytes of each structure.</summary>

@@ -17,7 +17,7 @@ internal static class AdminCommands
             return await FabricsAsync(controller, command);
         }
 
-        // a discovery controller is asked before it is enabled by none, and by some after
+        // hosts query a discovery controller before or after enabling it
         if (!controller.IsReady)
         {
             return NvmeStatus.CommandSequence;

@@ -5,66 +5,71 @@ using Paddock.Serving;
 
 namespace Paddock.Nvme.Target;
 
-/// <summary>Where a command goes when it is done: the queue that it came from.</summary>
+/// <summary>Receives completed commands: the queue that they came from.</summary>
 internal interface ICommandQueue
 {
-    /// <summary>The connection's share of what takes long.</summary>
+    /// <summary>The connection's share of long commands.</summary>
     LongWorkClient LongWork { get; }
 
-    /// <summary>Sends the completion, with data where there is some, and frees the command's slot.</summary>
+    /// <summary>Sends the completion, with data if there is any, and frees the slot of the command.</summary>
     void Complete(Command command);
+
+    /// <summary>Frees the command's slot without a completion.</summary>
+    void Drop(Command command);
 }
 
-/// <summary>A command in flight. Each queue keeps as many as it has entries and uses them again and again.</summary>
+/// <summary>A command in flight. Each queue has one per entry and reuses them.</summary>
 internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkItem
 {
     private SubmissionEntry _entry;
     private ValueTaskAwaiter<NvmeStatus> _running;
     private Action? _finishRun;
 
-    /// <summary>Its place in the queue's table: the tag of its transfers.</summary>
+    /// <summary>Slot in the table of the queue: the tag of its transfers.</summary>
     public int Slot => slot;
 
-    /// <summary>The connection's share of what takes long.</summary>
+    /// <summary>The connection's share of long commands.</summary>
     public LongWorkClient LongWork => queue.LongWork;
 
-    /// <summary>What the host sent.</summary>
+    /// <summary>The submission entry.</summary>
     public ref readonly SubmissionEntry Entry => ref _entry;
 
     /// <summary>The command's data: from the host, or to be filled for it.</summary>
     public Memory<byte> Data { get; set; }
 
-    /// <summary>What keeps <see cref="Data"/> alive.</summary>
+    /// <summary>Buffer that holds <see cref="Data"/>.</summary>
     public Slab? Buffer { get; set; }
 
     /// <summary>Dwords 0 and 1 of the completion.</summary>
     public ulong Result { get; set; }
 
-    /// <summary>Cancels the command while a fault rule holds it. Every command in this slot has the same one, until one is cancelled.</summary>
+    /// <summary>
+    /// Cancels the command while a fault rule holds it. Every command in this slot has the same one, until one is cancelled.
+    /// </summary>
     public CancellationTokenSource Cancellation { get; private set; } = new();
 
-    /// <summary>Whether the host asked for its end while a fault held it back.</summary>
+    /// <summary>Whether the host aborted it while a fault rule held it.</summary>
     public bool IsAborted { get; set; }
 
-    /// <summary>How it ended.</summary>
+    /// <summary>Status of the completed command.</summary>
     public NvmeStatus Status { get; set; }
 
-    /// <summary>Bytes of <see cref="Data"/> that were written for the host; the answer's rest is cleared.</summary>
+    /// <summary>Bytes of <see cref="Data"/> that were written for the host; the rest of the reply is cleared.</summary>
     public int Written { get; set; }
 
     /// <summary>Bytes that count against the connection's limit of memory until the command's end.</summary>
     public int Held { get; set; }
 
-    /// <summary>Whether a part of its data was damaged on the way.</summary>
+    /// <summary>Whether a part of its data failed the digest check.</summary>
     public bool IsBroken { get; set; }
 
-    /// <summary>Bytes of data that have come so far.</summary>
+    /// <summary>Bytes of data received so far.</summary>
     public int Received { get; set; }
 
-    /// <summary>Whether its slot is taken; written under the table's lock.</summary>
+    /// <summary>Whether its slot is in use; written under the lock of the table.</summary>
     public bool IsInFlight { get; set; }
 
-    /// <summary>When its capsule came.</summary>
+    /// <summary>Time at which its capsule was received.</summary>
     public long StartedAt { get; set; }
 
     /// <summary>The queue's code for it, run on a thread of the pool.</summary>
@@ -91,7 +96,7 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
         StartedAt = Stopwatch.GetTimestamp();
     }
 
-    /// <summary>Runs the command's slow part away from the thread that receives.</summary>
+    /// <summary>Runs the slow part of the command on a thread other than the receiving one.</summary>
     public void Defer(Action<Command> run)
     {
         Deferred = run;
@@ -101,7 +106,7 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
     /// <inheritdoc/>
     public void Execute() => Deferred!(this);
 
-    /// <summary>Completes the command when what it does is done; allocates nothing.</summary>
+    /// <summary>Completes the command when its operation ends; allocates nothing.</summary>
     public void FinishAfter(ValueTask<NvmeStatus> run)
     {
         var running = run.GetAwaiter();
@@ -122,6 +127,9 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
         Status = status;
         queue.Complete(this);
     }
+
+    /// <summary>Ends the command without a completion: its controller is reset.</summary>
+    public void Drop() => queue.Drop(this);
 
     private void FinishRun()
     {

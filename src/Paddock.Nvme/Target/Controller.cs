@@ -8,7 +8,7 @@ namespace Paddock.Nvme.Target;
 /// <summary>A queue's connection, as its controller sees it; it is disposed when the controller ends it.</summary>
 internal interface IControllerQueue : IDisposable
 {
-    /// <summary>Whether the host has still to authenticate it, or does so again.</summary>
+    /// <summary>Whether an authentication of the queue is due or running.</summary>
     bool IsAuthenticating { get; }
 
     /// <summary>Ends a command of the queue that an injected fault holds.</summary>
@@ -16,10 +16,10 @@ internal interface IControllerQueue : IDisposable
     bool TryAbort(ushort commandId);
 }
 
-/// <summary>A controller: what one host sees of a subsystem, over one admin queue and some I/O queues.</summary>
+/// <summary>A controller: one host's access to a subsystem, over one admin queue and some I/O queues.</summary>
 internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ushort id, string host, UInt128 hostId)
 {
-    /// <summary>What Identify says of the program.</summary>
+    /// <summary>Name and version reported by Identify.</summary>
     public const string FirmwareRevision = "0.1";
 
     // 10 minutes; the field has room for 49 days
@@ -51,13 +51,13 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
 
     public Features Features { get; } = new();
 
-    /// <summary>The commands that failed last.</summary>
+    /// <summary>Log of the latest failed commands.</summary>
     public ErrorLog Errors { get; } = new();
 
     /// <summary>Where the host reached us.</summary>
     public IPEndPoint? LocalAddress { get; set; }
 
-    /// <summary>After so many milliseconds of silence the host is taken for dead; 0: never.</summary>
+    /// <summary>Keep alive timeout in milliseconds; 0 for none.</summary>
     public uint KeepAliveTimeout { get; set; }
 
     /// <summary>CC.</summary>
@@ -68,17 +68,20 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
 
     public bool IsReady => (StatusProperty & Properties.Ready) != 0;
 
-    /// <summary>Whether the host shows by itself that it is alive, within a time that deserves the name.</summary>
+    /// <summary>Whether the host uses a keep alive timeout of acceptable length.</summary>
     public bool HasKeepAlive => KeepAliveTimeout is > 0 and <= LongestKeepAlive;
 
     /// <summary>Whether the host has ever sent Keep Alive: it does so once all of its queues are set up.</summary>
     public bool HasKeptAlive { get; set; }
 
-    /// <summary>For how long nothing came from the host; what comes by queues that are not authenticated does not count.</summary>
+    /// <summary>Time since anything was received from the host; unauthenticated queues do not count.</summary>
     public long SilentMilliseconds => Environment.TickCount64 - Volatile.Read(ref _lastSeen);
 
-    /// <summary>Whether the host was silent for too long. A host that authenticates a queue computes in silence: that has a limit of its own.</summary>
-    public bool IsExpired => KeepAliveTimeout != 0 && SilentMilliseconds is var silent && silent > KeepAliveTimeout && !IsAuthenticating(silent);
+    /// <summary>
+    /// Whether the host has been idle for too long. A host that authenticates a queue computes silently: that has its own timeout.
+    /// </summary>
+    public bool IsExpired
+        => KeepAliveTimeout != 0 && SilentMilliseconds is var silent && silent > KeepAliveTimeout && !IsAuthenticating(silent);
 
     public void Touch() => Volatile.Write(ref _lastSeen, Environment.TickCount64);
 
@@ -101,7 +104,7 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
     public byte[] DiscoveryPage() => DiscoveryLog.Build(
         target.Generation, LocalAddress ?? new IPEndPoint(IPAddress.Loopback, 0), target.SubsystemsFor(host));
 
-    /// <summary>Takes a queue in; false when there is one of that number, or the controller is gone.</summary>
+    /// <summary>Adds a queue; false if its number is in use or the controller has ended.</summary>
     public bool Attach(ushort queue, IControllerQueue connection)
     {
         lock (_lock)
@@ -111,8 +114,8 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
     }
 
     /// <summary>
-    /// Takes in a queue that has authenticated; false when another was faster, or its connection or the controller is gone: the end of the connection
-    /// may come while the last message of the exchange is computed.
+    /// Adds an authenticated queue; false if its number is in use, or its connection or the controller has ended: the end of the
+    /// connection may occur while the last message of the exchange is computed.
     /// </summary>
     public bool Admit(ushort queue, IControllerQueue connection)
     {
@@ -123,8 +126,8 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
     }
 
     /// <summary>
-    /// Notes a connection that is to be a queue once it has authenticated; until then it takes nobody's place. False when there is such a queue, or
-    /// the controller is gone.
+    /// Records a connection that becomes a queue once it has authenticated; until then it occupies no number. False if the number is in
+    /// use or the controller has ended.
     /// </summary>
     public bool Expect(ushort queue, IControllerQueue connection)
     {
@@ -140,7 +143,7 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         }
     }
 
-    /// <summary>A queue's connection has ended; without its admin queue a controller is no more.</summary>
+    /// <summary>Removes a queue whose connection has ended; the controller ends with its admin queue.</summary>
     public void Detach(ushort queue, IControllerQueue connection)
     {
         bool was;
@@ -188,7 +191,7 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         }
     }
 
-    /// <summary>Property Get; null where there is no such property.</summary>
+    /// <summary>Property Get; null for an unknown property.</summary>
     public ulong? GetProperty(uint offset, bool eightBytes) => (offset, eightBytes) switch
     {
         (Properties.Capabilities, true) => Properties.CapabilitiesOf(target.Options.QueueEntries),
@@ -212,7 +215,7 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         bool enabled = (Configuration & Properties.Enable) != 0;
         if (((Configuration >> Properties.ShutdownShift) & 3) != 0 && ((before >> Properties.ShutdownShift) & 3) == 0)
         {
-            // the wait for the disk must not hold up the thread that receives
+            // waiting for the disk must not block the receiving thread
             await Task.Yield();
             await FlushAllAsync();
             StatusProperty |= Properties.ShutdownComplete;
@@ -230,13 +233,15 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         return NvmeStatus.Success;
     }
 
-    // connections without a key count only while the host sets its queues up, and not for long: else anybody could keep a dead host's controller
+    // connections without a key count only while the host sets its queues up, and not for long: else anybody could keep a dead host's
+    // controller
     private bool IsAuthenticating(long silent)
     {
         lock (_lock)
         {
             return _queues.Values.Any(q => q.IsAuthenticating)
-                || (!HasKeptAlive && silent < target.Options.AuthenticationTimeout.TotalMilliseconds && _expected.Exists(q => q.IsAuthenticating));
+                || (!HasKeptAlive && silent < target.Options.AuthenticationTimeout.TotalMilliseconds
+                && _expected.Exists(q => q.IsAuthenticating));
         }
     }
 

@@ -4,7 +4,7 @@ namespace Paddock.Nvme.Target;
 
 /// <summary>
 /// Asynchronous events of one controller (NVMe base 2.0, 5.2): requests that wait, events that wait for a request, and the logs that an
-/// event points at. An event of one kind is told once until its log has been read.
+/// event points at. An kind of event is reported once until its log has been read.
 /// </summary>
 internal sealed class ControllerEvents
 {
@@ -19,7 +19,7 @@ internal sealed class ControllerEvents
     private readonly Dictionary<uint, SortedSet<ulong>> _zones = [];
     private readonly HashSet<ulong> _told = [];
 
-    /// <summary>Which events the host wants: Asynchronous Event Configuration, feature 0Bh.</summary>
+    /// <summary>Events enabled by the host: Asynchronous Event Configuration, feature 0Bh.</summary>
     public uint Wanted { get; set; }
 
     /// <summary>Requests that wait for an event.</summary>
@@ -34,8 +34,8 @@ internal sealed class ControllerEvents
         }
     }
 
-    /// <summary>Takes a request, which an event completes now or later.</summary>
-    /// <returns>Null when it waits; else its status, the event being in the command's result.</returns>
+    /// <summary>Accepts a request, which an event completes now or later.</summary>
+    /// <returns>Null if it waits; else its status, with the event in the result of the command.</returns>
     public NvmeStatus? Request(Command command)
     {
         lock (_lock)
@@ -56,7 +56,7 @@ internal sealed class ControllerEvents
         }
     }
 
-    /// <summary>Gives a waiting request back, with nothing to tell.</summary>
+    /// <summary>Ends a waiting request without an event.</summary>
     public bool Abort(ushort commandId)
     {
         Command? found = null;
@@ -80,17 +80,21 @@ internal sealed class ControllerEvents
         return found is not null;
     }
 
-    /// <summary>Forgets what waits: the controller is reset or gone.</summary>
+    /// <summary>Drops waiting requests and events: the controller has been reset or has ended. Requests get no completion.</summary>
     public void Clear()
     {
+        Command[] requests;
         lock (_lock)
         {
+            requests = [.. _requests];
             _requests.Clear();
             _waiting.Clear();
             _told.Clear();
             _namespaces.Clear();
             _zones.Clear();
         }
+
+        Array.ForEach(requests, r => r.Drop());
     }
 
     public void NamespaceChanged(uint id)
@@ -115,7 +119,7 @@ internal sealed class ControllerEvents
                 _zones.Add(ns.Id, list = []);
             }
 
-            // one more than the log holds: then it says that it cannot name them all
+            // one more than the log holds: the log then reports an overflow
             if (list.Count <= MaxChangedZones)
             {
                 list.Add((ulong)((zone * ns.Zones!.Limits.ZoneSize) >> ns.BlockShift));

@@ -10,7 +10,7 @@ namespace Paddock.Nvme.Target;
 /// 8   2  queue
 /// 10  2  command identifier
 /// 12  2  status field, as in the completion
-/// 14  2  parameter error location: FFFFh, not told
+/// 14  2  parameter error location: FFFFh, not reported
 /// 16  8  first logical block
 /// 24  4  namespace
 /// 28  1  vendor's log page
@@ -36,7 +36,7 @@ internal sealed class ErrorLog
     private readonly Record[] _records = new Record[Capacity];
     private ulong _count;
 
-    /// <summary>Commands that failed since the controller was made.</summary>
+    /// <summary>Number of failed commands of the controller.</summary>
     public ulong Count
     {
         get
@@ -48,7 +48,7 @@ internal sealed class ErrorLog
         }
     }
 
-    /// <summary>Takes a failed command in; the oldest goes.</summary>
+    /// <summary>Adds a failed command, and drops the oldest entry if the log is full.</summary>
     public void Add(ushort queue, in SubmissionEntry entry, in CompletionEntry completion)
     {
         lock (_lock)
@@ -84,5 +84,6 @@ internal sealed class ErrorLog
         return page;
     }
 
-    private readonly record struct Record(ushort Queue, ushort CommandId, ushort StatusField, ulong FirstBlock, uint NamespaceId, byte Opcode);
+    private readonly record struct Record(
+        ushort Queue, ushort CommandId, ushort StatusField, ulong FirstBlock, uint NamespaceId, byte Opcode);
 }

@@ -2,7 +2,9 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;
 
-/// <summary>Get and Set Features (NVMe base 2.0, 5.14 and 5.27): dword 10 has FID in 7:0, SEL in 10:8 and SV in bit 31, dword 11 the value.</summary>
+/// <summary>
+/// Get and Set Features (NVMe base 2.0, 5.14 and 5.27): dword 10 has FID in 7:0, SEL in 10:8 and SV in bit 31, dword 11 the value.
+/// </summary>
 internal sealed class Features
 {
     private const byte Arbitration = 0x01, Power = 0x02, Temperature = 0x04, ErrorRecovery = 0x05, WriteCache = 0x06, Queues = 0x07,

@@ -10,12 +10,12 @@ internal static class IoCommands
 {
     private const uint AllNamespaces = 0xFFFFFFFF;
 
-    /// <summary>Whether the command may take long where reads and writes do not: it must not hold up the queue's other commands.</summary>
-    /// <remarks>Write Zeroes on a zone moves its pointer: it keeps its place in the order.</remarks>
+    /// <summary>Whether the command may take longer than reads and writes: it must not block other commands of the queue.</summary>
+    /// <remarks>Write Zeroes on a zone moves its pointer, so it stays in order.</remarks>
     public static bool IsSlow(in SubmissionEntry entry) => entry.Opcode is Opcode.Flush or Opcode.Compare or Opcode.Verify
         or Opcode.DatasetManagement or Opcode.ZoneManagementSend or Opcode.ZoneManagementReceive;
 
-    /// <summary>What a command is counted as.</summary>
+    /// <summary>Kind of a command in the statistics.</summary>
     public static ServedOperation OperationOf(byte opcode) => opcode switch
     {
         Opcode.Read => ServedOperation.Read,
@@ -28,7 +28,7 @@ internal static class IoCommands
         _ => ServedOperation.Other,
     };
 
-    /// <summary>Runs a command; its data has come, or is to be filled.</summary>
+    /// <summary>Runs a command whose data has been received or is to be filled.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public static async ValueTask<NvmeStatus> ExecuteAsync(Controller controller, Command command)
     {
@@ -98,8 +98,8 @@ internal static class IoCommands
         return status != NvmeStatus.Success ? status : command.Data.Length != length ? NvmeStatus.SglLengthInvalid : NvmeStatus.Success;
     }
 
-    /// <summary>Makes what was written durable where the command asks for it, or there is no write cache.</summary>
-    /// <remarks>The data was written in its turn; the wait for the medium must not hold up the queue's next command.</remarks>
+    /// <summary>Makes the written data durable if the command requires it or there is no write cache.</summary>
+    /// <remarks>The data was written in its turn; waiting for the medium must not block the next command of the queue.</remarks>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     internal static async ValueTask SettleAsync(Controller controller, NvmeNamespace ns, Command command)
     {

@@ -5,20 +5,22 @@ using Paddock.Serving;
 
 namespace Paddock.Nvme.Target;
 
-/// <summary>Commands that may take far longer than a read or a write: they run in pieces, in turn with those of other connections.</summary>
+/// <summary>
+/// Commands that may take far longer than a read or a write: they run in pieces, in turn with those of other connections.
+/// </summary>
 internal static class LongCommands
 {
     /// <summary>The longest Write Zeroes that runs at once, in bytes.</summary>
     public const int ShortZeroes = 4 << 20;
 
-    // shorter ones run at once: in turn they would cost more than they do
+    // shorter ones run at once: taking turns would cost more
     private const int ShortCompare = 64 << 10, ShortDiscard = 64 << 20, FewRanges = 16;
 
     private const uint Deallocate = 1 << 2;
     private const int RangeSize = 16, MaxRanges = 256, ZeroesPiece = 16 << 20;
     private const long DiscardPiece = 256 << 20;
 
-    /// <summary>Verify: reads, and gives nothing to the host.</summary>
+    /// <summary>Verify: reads without returning data.</summary>
     public static async ValueTask<NvmeStatus> VerifyAsync(Controller controller, NvmeNamespace ns, Command command)
     {
         var status = IoCommands.CheckRange(ns, command.Entry, out long offset, out int length);
@@ -48,7 +50,8 @@ internal static class LongCommands
         });
 
     /// <summary>
-    /// Dataset Management: ranges of 16 bytes, which are attributes (4), blocks (4), first block (8). A hint: space that a zone cannot free is kept.
+    /// Dataset Management: ranges of 16 bytes, which are attributes (4), blocks (4), first block (8). A hint: space that a zone cannot free
+    /// is kept.
     /// </summary>
     public static async ValueTask<NvmeStatus> DeallocateAsync(NvmeNamespace ns, Command command)
     {
@@ -91,7 +94,7 @@ internal static class LongCommands
                 }
                 catch (ZoneException e) when (e.Reason == ZoneError.Sequential)
                 {
-                    // only a reset gives a zone's blocks back
+                    // only a reset frees the blocks of a zone
                 }
 
                 if (turn is not null)

@@ -3,12 +3,12 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;
 
-/// <summary>The one place where a block device's failure becomes a status.</summary>
+/// <summary>Maps failures of a block device to status codes, for all commands.</summary>
 internal static class StatusMap
 {
     /// <summary>The status of a failure.</summary>
-    /// <param name="failure">What the device threw.</param>
-    /// <param name="writing">Whether the command was to change something.</param>
+    /// <param name="failure">Exception of the device.</param>
+    /// <param name="writing">Whether the command writes.</param>
     public static NvmeStatus Of(BlockException failure, bool writing) => failure switch
     {
         InjectedFaultException { Answer: NvmeStatus wanted } => wanted,
@@ -22,7 +22,7 @@ internal static class StatusMap
         _ => writing ? NvmeStatus.WriteFault : NvmeStatus.UnrecoveredReadError,
     };
 
-    /// <summary>The status of a zone's refusal.</summary>
+    /// <summary>The status of a zone error.</summary>
     public static NvmeStatus Of(ZoneError reason) => reason switch
     {
         ZoneError.NotAtWritePointer => NvmeStatus.ZoneInvalidWrite,

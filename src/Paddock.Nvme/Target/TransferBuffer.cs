@@ -2,7 +2,9 @@ using Paddock.Serving;
 
 namespace Paddock.Nvme.Target;
 
-/// <summary>How a command's data lies in a slab: with room before it for the PDU's header, behind it for its digest and a completion.</summary>
+/// <summary>
+/// Layout of a command's data in a slab, with space for the PDU header before it and for digest and completion behind it.
+/// </summary>
 internal static class TransferBuffer
 {
     /// <summary>Room before the data: a command's header with its digest is the longest.</summary>

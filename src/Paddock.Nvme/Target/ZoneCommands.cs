@@ -12,7 +12,7 @@ internal static class ZoneCommands
     private const uint SelectAll = 1 << 8, Partial = 1 << 16;
     private const int Batch = 512, ResetsAtOnce = 16;
 
-    /// <summary>Zone Append: data goes to the pointer of the zone that dwords 10 and 11 name; the result is where it landed.</summary>
+    /// <summary>Zone Append: data goes to the pointer of the zone in dwords 10 and 11; the result is the first block written.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public static async ValueTask<NvmeStatus> AppendAsync(Controller controller, NvmeNamespace ns, Command command)
     {
@@ -51,13 +51,16 @@ internal static class ZoneCommands
             case SendExtension:
                 return all ? NvmeStatus.InvalidField : await ExtendAsync(ns, (int)(start / ns.Zones!.Limits.ZoneSize), command);
             case SendOpen or SendClose or SendFinish or SendReset or SendOffline:
-                return all ? await command.LongWork.RunAsync(turn => ManageAllAsync(ns, code, command, turn)) : await ManageOneAsync(ns, code, start, command);
+                return all ? await command.LongWork.RunAsync(turn => ManageAllAsync(ns, code, command, turn))
+                    : await ManageOneAsync(ns, code, start, command);
             default:
                 return NvmeStatus.InvalidField;
         }
     }
 
-    /// <summary>Zone Management Receive: a report (dword 13: ZRA in 7:0, which zones in 15:8, partial in bit 16; dword 12: dwords, 0's based).</summary>
+    /// <summary>
+    /// Zone Management Receive: a report (dword 13: ZRA in 7:0, which zones in 15:8, partial in bit 16; dword 12: dwords, 0's based).
+    /// </summary>
     public static async ValueTask<NvmeStatus> ReceiveAsync(NvmeNamespace ns, Command command)
     {
         var entry = command.Entry;
@@ -101,7 +104,8 @@ internal static class ZoneCommands
             int written = 0, matching = 0;
             while (offset < ns.Device.Length && (counts || written < room))
             {
-                var found = await ns.Zones!.FindAsync(offset, which, zones.AsMemory(0, Math.Min(Batch, room - written)), counts, ns.TokenOf(command));
+                var found = await ns.Zones!.FindAsync(
+                    offset, which, zones.AsMemory(0, Math.Min(Batch, room - written)), counts, ns.TokenOf(command));
                 matching = counts ? found.Matching : matching;
                 counts = false;
                 if (found.Filled == 0)
@@ -163,7 +167,7 @@ internal static class ZoneCommands
             return await TakeOfflineAsync(ns, one[0]);
         }
 
-        // the engine says that nothing changes; the command set has a status for it (figure 33)
+        // the engine reports success without a change; the command set has a status for it (figure 33)
         if (code == SendClose && condition is (ZoneCondition.Empty or ZoneCondition.Full))
         {
             return NvmeStatus.InvalidZoneStateTransition;
@@ -210,7 +214,7 @@ internal static class ZoneCommands
         return NvmeStatus.Success;
     }
 
-    // neighbours are reset together: each reset waits for the medium
+    // adjacent zones are reset together: each reset waits for the medium
     private static int RunAt(ReadOnlySpan<ZoneDescriptor> zones)
     {
         int run = 1;

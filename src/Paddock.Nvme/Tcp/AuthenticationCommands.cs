@@ -21,7 +21,8 @@ internal sealed class AuthenticationCommands(NvmeTarget target, QueueAdmission a
                 : await authentication.ReceiveAsync(command.Data);
             command.Written = command.Data.Length;
         }
-        catch (Exception e) when (e is OperationCanceledException or InvalidOperationException or ArgumentException or CryptographicException)
+        catch (Exception e) when (
+            e is OperationCanceledException or InvalidOperationException or ArgumentException or CryptographicException)
         {
             status = NvmeStatus.InternalError;
         }
@@ -38,7 +39,7 @@ internal sealed class AuthenticationCommands(NvmeTarget target, QueueAdmission a
         }
     }
 
-    // the queue's number is taken only now: a connection without a key must not keep it from the host
+    // the queue's number is taken only now: a connection without a key must not block it
     private void Join(QueueAuthentication authentication)
     {
         var (controller, queue) = (admission.Controller!, admission.Queue);

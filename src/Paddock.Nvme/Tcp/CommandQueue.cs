@@ -48,7 +48,9 @@ internal sealed class CommandQueue : ICommandQueue
     }
 
     /// <inheritdoc/>
-    /// <remarks>Slot and identifier are freed before the answer can leave: the host may use both again as soon as it has the answer.</remarks>
+    /// <remarks>
+    /// Slot and identifier are freed before the answer can leave: the host may use both again as soon as it has the answer.
+    /// </remarks>
     public void Complete(Command command)
     {
         _latencies.Count(_admission.Queue == 0 ? ServedOperation.Admin : IoCommands.OperationOf(command.Entry.Opcode), command.StartedAt);
@@ -84,11 +86,23 @@ internal sealed class CommandQueue : ICommandQueue
         }
     }
 
+    /// <inheritdoc/>
+    public void Drop(Command command)
+    {
+        var (buffer, held) = (command.Buffer, command.Held);
+        command.Buffer = null;
+        Table.End(command);
+        buffer?.Release();
+        _memory.Return(held);
+    }
+
     /// <summary>Ends a command that an injected fault holds, because the host aborts it.</summary>
     /// <returns>False when there is no such command: it is unknown, or ends by itself.</returns>
     public bool TryAbort(ushort commandId) => Table.Find(commandId) is { } found && GiveUp(found, aborted: true);
 
-    /// <summary>Waits, after the connection's end, for the commands that still run; those that an injected fault holds are given up.</summary>
+    /// <summary>
+    /// Waits, after the connection's end, for the commands that still run; those that an injected fault holds are given up.
+    /// </summary>
     public async Task QuietAsync()
     {
         if (_admission.Queue == 0 || _admission.Controller is not { } controller)
@@ -96,7 +110,7 @@ internal sealed class CommandQueue : ICommandQueue
             return;
         }
 
-        // a fault may hold a command only now
+        // a fault may begin to hold a command only now
         IHeldRequests[] holders = [.. controller.Subsystem.Namespaces.Select(ns => ns.HeldRequests).OfType<IHeldRequests>()];
         Array.ForEach(holders, h => h.Held += Table.Wake);
         try

@@ -33,7 +33,7 @@ internal sealed class CommandTable(ICommandQueue owner, int entries)
         }
     }
 
-    /// <summary>Gives a command a slot.</summary>
+    /// <summary>Assigns a slot to a command.</summary>
     /// <param name="entry">The command.</param>
     /// <param name="isConflict">Whether another command in flight has the same identifier: this one must fail.</param>
     /// <exception cref="PduException">More commands are in flight than the queue has entries.</exception>
@@ -85,7 +85,7 @@ internal sealed class CommandTable(ICommandQueue owner, int entries)
         change?.SetResult();
     }
 
-    /// <summary>Removes a command that will never end, because its data cannot come any more. Its slot is not used again.</summary>
+    /// <summary>Removes a command that will never end, because its data can no longer arrive. Its slot is not used again.</summary>
     public void Abandon(Command command)
     {
         lock (_lock)

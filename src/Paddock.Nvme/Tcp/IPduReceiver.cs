@@ -4,7 +4,7 @@ using Paddock.Serving;
 
 namespace Paddock.Nvme.Tcp;
 
-/// <summary>Takes what <see cref="PduReader"/> has parsed; called on the receiving thread only.</summary>
+/// <summary>Receives the PDUs parsed by <see cref="PduReader"/>; called on the receiving thread only.</summary>
 internal interface IPduReceiver
 {
     /// <summary>The connection is initialized.</summary>
@@ -14,7 +14,7 @@ internal interface IPduReceiver
 
     /// <summary>A command has been received.</summary>
     /// <param name="entry">The command.</param>
-    /// <param name="buffer">Holds <paramref name="data"/>; must be held by whoever keeps the data.</param>
+    /// <param name="buffer">Holds <paramref name="data"/>; add a reference to keep the data.</param>
     /// <param name="data">The capsule's data.</param>
     /// <param name="isDamaged">Whether the data does not match its digest.</param>
     void TakeCommand(in SubmissionEntry entry, Slab buffer, Memory<byte> data, bool isDamaged);

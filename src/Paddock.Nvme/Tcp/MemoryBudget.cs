@@ -51,7 +51,7 @@ internal sealed class MemoryBudget(long limit)
         await waiter.Task;
     }
 
-    /// <summary>Ends waiting for good: the connection ends.</summary>
+    /// <summary>Ends waiting permanently: the connection ends.</summary>
     public void Close()
     {
         _closed = true;

@@ -4,7 +4,8 @@ using Paddock.Serving;
 namespace Paddock.Nvme.Tcp;
 
 /// <summary>
-/// Bytes received and not parsed yet. Commands may refer to data in the slab; it is then left to them, and receiving continues in another one.
+/// Bytes received and not parsed yet. Commands may refer to data in the slab; it is then left to them, and receiving continues in another
+/// one.
 /// </summary>
 /// <param name="pool">Provides the next slab.</param>
 /// <param name="slab">The first slab; owned.</param>

@@ -9,8 +9,8 @@ namespace Paddock.Nvme.Tcp;
 internal sealed class HostTerminatedException(FatalError error) : Exception($"the host ended the connection: {error}");
 
 /// <summary>
-/// Parses the PDUs of one connection and checks their digests. It knows no socket: the caller fills the memory of
-/// <see cref="NextTarget"/>, reports how much came, and calls <see cref="Step"/> until it returns false.
+/// Parses the PDUs of one connection and checks their digests. Independent of the socket: the caller fills the memory of
+/// <see cref="NextTarget"/>, reports the bytes received, and calls <see cref="Step"/> until it returns false.
 /// </summary>
 internal sealed class PduReader(PduBuffer buffer, IPduReceiver receiver, NvmeTargetOptions options)
 {
@@ -72,7 +72,8 @@ internal sealed class PduReader(PduBuffer buffer, IPduReceiver receiver, NvmeTar
         _rules.CheckFromHost(header);
         if (_initialized == (header.Type == PduType.InitializeRequest))
         {
-            throw new PduException(FatalError.Sequence, 0, $"{header.Type} PDU {(_initialized ? "twice" : "before the connection was initialized")}");
+            throw new PduException(
+                FatalError.Sequence, 0, $"{header.Type} PDU {(_initialized ? "twice" : "before the connection was initialized")}");
         }
 
         // data goes to its command as it arrives; everything else is parsed once it is complete
@@ -124,13 +125,15 @@ internal sealed class PduReader(PduBuffer buffer, IPduReceiver receiver, NvmeTar
     {
         if (request.FormatVersion != 0)
         {
-            throw new PduException(FatalError.UnsupportedParameter, InitializePdu.FormatVersionField, $"PDU format version {request.FormatVersion}");
+            throw new PduException(
+                FatalError.UnsupportedParameter, InitializePdu.FormatVersionField, $"PDU format version {request.FormatVersion}");
         }
 
         if (request.DataAlignment != 0)
         {
             throw new PduException(
-                FatalError.UnsupportedParameter, InitializePdu.DataAlignmentField, $"data alignment {request.DataAlignment}: none is offered");
+                FatalError.UnsupportedParameter, InitializePdu.DataAlignmentField,
+                $"data alignment {request.DataAlignment}: none is offered");
         }
 
         bool header = request.HeaderDigest && options.Digests, data = request.DataDigest && options.Digests;
@@ -138,7 +141,8 @@ internal sealed class PduReader(PduBuffer buffer, IPduReceiver receiver, NvmeTar
         _initialized = true;
         receiver.Initialize(
             new InitializePdu(
-                0, 0, (byte)((header ? InitializePdu.HeaderDigestBit : 0) | (data ? InitializePdu.DataDigestBit : 0)), (uint)options.MaxTransferBytes),
+                0, 0, (byte)((header ? InitializePdu.HeaderDigestBit : 0) | (data ? InitializePdu.DataDigestBit : 0)),
+                (uint)options.MaxTransferBytes),
             _rules);
     }
 
@@ -157,25 +161,29 @@ internal sealed class PduReader(PduBuffer buffer, IPduReceiver receiver, NvmeTar
         if (command is null || command.Entry.CommandId != pdu.CommandId)
         {
             throw new PduException(
-                FatalError.InvalidHeaderField, DataPdu.TransferTagField, $"data for transfer {pdu.TransferTag} of command {pdu.CommandId}, which was not requested");
+                FatalError.InvalidHeaderField, DataPdu.TransferTagField,
+                $"data for transfer {pdu.TransferTag} of command {pdu.CommandId}, which was not requested");
         }
 
         int length = _rules.DataLength(header);
         if (pdu.Length != (uint)length)
         {
-            throw new PduException(FatalError.InvalidHeaderField, DataPdu.LengthField, $"{pdu.Length} bytes of data in a PDU that holds {length}");
+            throw new PduException(
+                FatalError.InvalidHeaderField, DataPdu.LengthField, $"{pdu.Length} bytes of data in a PDU that holds {length}");
         }
 
         if (pdu.Offset != (uint)command.Received || length > command.Data.Length - command.Received)
         {
             throw new PduException(
-                FatalError.DataOutOfRange, DataPdu.OffsetField, $"data at {pdu.Offset}, {length} bytes: {command.Received} of {command.Data.Length} were received");
+                FatalError.DataOutOfRange, DataPdu.OffsetField,
+                $"data at {pdu.Offset}, {length} bytes: {command.Received} of {command.Data.Length} were received");
         }
 
         bool last = (header.Flags & PduFlags.Last) != 0;
         if (last != (command.Received + length == command.Data.Length))
         {
-            throw new PduException(FatalError.InvalidHeaderField, 1, last ? "the last data PDU ends too early" : "the last data PDU is not marked as the last");
+            throw new PduException(FatalError.InvalidHeaderField, 1, last ? "the last data PDU ends too early"
+                : "the last data PDU is not marked as the last");
         }
 
         _incoming = command;

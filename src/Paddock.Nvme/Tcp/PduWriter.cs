@@ -5,7 +5,9 @@ using Paddock.Serving;
 
 namespace Paddock.Nvme.Tcp;
 
-/// <summary>Writes the PDUs of the controller, with the agreed digests, into the queue of what is to be sent. May be used from any thread.</summary>
+/// <summary>
+/// Writes the PDUs of the controller, with the agreed digests, into the send queue. May be used from any thread.
+/// </summary>
 internal sealed class PduWriter(SendQueue output)
 {
     // longer data is sent from its own buffer

@@ -30,7 +30,8 @@ internal sealed class QueueAdmission
 
     /// <summary>Whether the queue belongs to the controller: the host has connected it, and authenticated it where required.</summary>
     /// <remarks>An authenticated queue whose number another connection has taken does not.</remarks>
-    public bool IsAdmitted => _controller is not null && (Authentication is not { } authentication || (_joined && authentication.IsAuthenticated));
+    public bool IsAdmitted
+        => _controller is not null && (Authentication is not { } authentication || (_joined && authentication.IsAuthenticated));
 
     /// <summary>The host has connected the queue.</summary>
     public void Connect(Controller controller, ushort queue, bool isFlowControlOff, QueueAuthentication? authentication)
@@ -67,7 +68,8 @@ internal sealed class QueueAdmission
             return NvmeStatus.InvalidOpcode;
         }
 
-        return entry.Dword10 == AuthHeader.CommandProtocol && entry.Dword11 == entry.DataLength && entry.DataLength is > 0 and <= AuthHeader.MaxMessage
+        return entry.Dword10 == AuthHeader.CommandProtocol && entry.Dword11 == entry.DataLength && entry.DataLength is > 0
+            and <= AuthHeader.MaxMessage
             ? null : NvmeStatus.InvalidField;
     }
 

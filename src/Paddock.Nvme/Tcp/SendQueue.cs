@@ -5,8 +5,8 @@ using Paddock.Serving;
 namespace Paddock.Nvme.Tcp;
 
 /// <summary>
-/// What waits to be sent on one socket, in order. Small PDUs are gathered, so that the answers to a batch of commands leave in one call;
-/// large ones are sent from where they lie.
+/// Send queue of one socket. Small PDUs are batched, so that the replies to a batch of commands leave in one call;
+/// large ones are sent from their own buffers.
 /// </summary>
 internal sealed class SendQueue
 {
@@ -27,14 +27,16 @@ internal sealed class SendQueue
     private bool _sending, _closed;
     private TaskCompletionSource? _drained;
 
-    // of whoever sends
+    // owned by the sending thread
     private Part _part;
     private int _done;
     private ValueTaskAwaiter<int> _call;
 
     /// <param name="socket">Where it is sent; not owned.</param>
-    /// <param name="sent">Told what <see cref="Put(Slab, int, int, int)"/> was given to report, and of the bytes that <paramref name="took"/> was told of.</param>
-    /// <param name="took">Told of the bytes of each small PDU; null: nobody counts them.</param>
+    /// <param name="sent">
+    /// Told what <see cref="Put(Slab, int, int, int)"/> was given to report, and of the bytes that <paramref name="took"/> was told of.
+    /// </param>
+    /// <param name="took">Called with the bytes of each small PDU; null if they are not counted.</param>
     public SendQueue(Socket socket, Action<int> sent, Action<int>? took = null)
     {
         _socket = socket;
@@ -43,13 +45,15 @@ internal sealed class SendQueue
         _goOn = () => Pump(hasResult: true);
     }
 
-    /// <summary>Gives room for a small PDU to be written by <paramref name="write"/>.</summary>
+    /// <summary>Reserves space for a small PDU, which <paramref name="write"/> writes.</summary>
     /// <typeparam name="T">What the writer needs.</typeparam>
     public void Put<T>(int length, T state, SpanWriter<T> write)
         where T : allows ref struct
         => Put(length, state, write, default);
 
-    /// <summary>The same, with bytes right behind it that are sent from where they lie: they must stay as they are until the answer.</summary>
+    /// <summary>
+    /// The same, followed by bytes that are sent from their own buffer: they must stay unchanged until the reply.
+    /// </summary>
     /// <typeparam name="T">What the writer needs.</typeparam>
     public void Put<T>(int length, T state, SpanWriter<T> write, ReadOnlyMemory<byte> data)
         where T : allows ref struct
@@ -78,7 +82,7 @@ internal sealed class SendQueue
         }
     }
 
-    /// <summary>Takes a large PDU, and the buffer that holds it.</summary>
+    /// <summary>Adds a large PDU and the buffer that holds it.</summary>
     /// <param name="buffer">Released when the PDU was sent.</param>
     /// <param name="start">Where the PDU starts in it.</param>
     /// <param name="length">Its length.</param>
@@ -99,7 +103,7 @@ internal sealed class SendQueue
         _sent(held);
     }
 
-    /// <summary>Sees to it that what waits is sent.</summary>
+    /// <summary>Starts sending queued PDUs.</summary>
     public void Kick()
     {
         lock (_lock)
@@ -117,7 +121,7 @@ internal sealed class SendQueue
         Pump(hasResult: false);
     }
 
-    /// <summary>Completes when all that waits was sent, or cannot be sent any more.</summary>
+    /// <summary>Completes when everything queued has been sent or can no longer be sent.</summary>
     public Task DrainAsync()
     {
         Kick();
@@ -128,7 +132,7 @@ internal sealed class SendQueue
         }
     }
 
-    /// <summary>Drops what waits; nothing more is taken.</summary>
+    /// <summary>Drops queued PDUs and accepts no more.</summary>
     public void Close()
     {
         lock (_lock)
@@ -146,8 +150,8 @@ internal sealed class SendQueue
     }
 
     /// <summary>
-    /// Sends until nothing waits, or until a call has to wait for the peer: it goes on here when that is over. An async method would allocate
-    /// for each such wait.
+    /// Sends until nothing waits, or until a call has to wait for the peer: it goes on here when that is over. An async method would
+    /// allocate for each such wait.
     /// </summary>
     private void Pump(bool hasResult)
     {
@@ -244,8 +248,8 @@ internal sealed class SendQueue
     private int HeldBy(int bytes) => _took is null ? 0 : bytes;
 
     /// <summary>
-    /// What was written to the open chunk since the last cut goes into the queue. Large parts between small ones leave the chunk open: it goes
-    /// back with its last piece, which may be empty.
+    /// What was written to the open chunk since the last cut goes into the queue. Large parts between small ones leave the chunk open: it
+    /// goes back with its last piece, which may be empty.
     /// </summary>
     private void CutChunk(bool isLast)
     {
@@ -254,7 +258,8 @@ internal sealed class SendQueue
             return;
         }
 
-        _parts.Enqueue(new Part(_open.AsMemory(_openStart, _openLength - _openStart), isLast ? _open : null, null, HeldBy(_openLength - _openStart)));
+        _parts.Enqueue(
+            new Part(_open.AsMemory(_openStart, _openLength - _openStart), isLast ? _open : null, null, HeldBy(_openLength - _openStart)));
         _openStart = _openLength;
         if (isLast)
         {

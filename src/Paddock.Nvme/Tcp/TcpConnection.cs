@@ -8,7 +8,8 @@ namespace Paddock.Nvme.Tcp;
 
 /// <summary>
 /// One connection, which carries one queue: its socket, the loop that receives, and its lifetime. What it receives goes to
-/// <see cref="PduReader"/>, and from there through <see cref="CommandIntake"/> and <see cref="CommandRunner"/> to <see cref="CommandQueue"/>.
+/// <see cref="PduReader"/>, and from there through <see cref="CommandIntake"/> and <see cref="CommandRunner"/> to
+/// <see cref="CommandQueue"/>.
 /// </summary>
 internal sealed class TcpConnection : IQueueConnection, IServedClient
 {
@@ -89,7 +90,9 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
     /// <inheritdoc/>
     public CancellationToken Gone => _gone.Token;
 
-    /// <summary>Milliseconds since anything was received on a queue of the same controller; since the connection began when it is not admitted.</summary>
+    /// <summary>
+    /// Milliseconds since anything was received on a queue of the same controller; since the connection began when it is not admitted.
+    /// </summary>
     public long IdleMilliseconds
     {
         get
@@ -131,7 +134,7 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException)
         {
-            // the client is gone, or the server ended the connection
+            // the client disconnected, or the server closed the connection
         }
         finally
         {
@@ -199,10 +202,12 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
 
     private async Task DrainAsync()
     {
+        // pairs with the receiving loop: it sees that it must stop, or is seen here while it parses, and wakes this when it stops
+        Interlocked.MemoryBarrier();
         while (!IsDisposed)
         {
             var change = _queue.Table.NextChangeAsync();
-            if (IsDisposed || Running <= 0)
+            if (IsDisposed || (!_writer.IsGathering && Running <= 0))
             {
                 break;
             }
@@ -212,7 +217,7 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
 
         if (!IsDisposed)
         {
-            // the server cuts off a client that reads no answers, and that ends this wait too
+            // the server disconnects a client that reads no replies, which ends this wait too
             await _output.DrainAsync();
         }
 
@@ -225,6 +230,7 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
         while (!_draining)
         {
             _writer.IsGathering = true;
+            Interlocked.MemoryBarrier();
             try
             {
                 while (!_draining && _reader.Step())
@@ -235,12 +241,14 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
                         _writer.Send();
                         await _memory.WaitAsync();
                         _writer.IsGathering = true;
+                        Interlocked.MemoryBarrier();
                     }
                 }
             }
             finally
             {
                 _writer.IsGathering = false;
+                Interlocked.MemoryBarrier();
             }
 
             _writer.Send();
@@ -271,7 +279,7 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
 
             _reader.Receive(received, isDirect);
 
-            // a client that has not introduced itself gains no time by sending a byte now and then, nor does one without a key for its controller
+            // single bytes extend neither the handshake timeout nor, from an unauthenticated client, the idle time of its controller
             if (IsAdmitted)
             {
                 Volatile.Write(ref _lastActivity, Environment.TickCount64);
@@ -299,13 +307,13 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
             byte[] ignored = new byte[PduHeader.MaxTerminate];
             while (await _socket.ReceiveAsync(ignored, SocketFlags.None, limit.Token) > 0)
             {
-                // what a client still sends must not keep the thread
+                // input from the client must not occupy the thread
                 await Task.Yield();
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException or TimeoutException)
         {
-            // the client was faster
+            // the client has already disconnected
         }
     }
 }

@@ -38,13 +38,13 @@ internal enum AuthFailure : byte
     /// <summary>A response is wrong, or there is no key for it.</summary>
     AuthenticationFailed = 1,
 
-    /// <summary>No protocol is known to both.</summary>
+    /// <summary>No common protocol.</summary>
     NoUsableProtocol = 2,
 
-    /// <summary>A secure channel is asked for.</summary>
+    /// <summary>A secure channel is requested.</summary>
     ConcatenationMismatch = 3,
 
-    /// <summary>No hash is known to both.</summary>
+    /// <summary>No common hash.</summary>
     HashUnusable = 4,
 
     /// <summary>No common group, or the value is not in the group.</summary>

@@ -19,7 +19,9 @@ internal readonly record struct AuthHeader(AuthMessage Message, ushort Transacti
     /// <summary>The longest message that either side may send: an AUTH_Negotiate with 255 protocol descriptors.</summary>
     public const int MaxMessage = 16 << 10;
 
-    /// <summary>What authentication commands carry in dword 10: security protocol E9h, its specific fields 01h and 01h (NVMe base 2.0, 6).</summary>
+    /// <summary>
+    /// What authentication commands carry in dword 10: security protocol E9h, its specific fields 01h and 01h (NVMe base 2.0, 6).
+    /// </summary>
     public const uint CommandProtocol = 0xE901_0100;
 
     private const int TransactionField = 4;
@@ -40,13 +42,13 @@ internal readonly record struct AuthHeader(AuthMessage Message, ushort Transacti
 /// <summary>A message: AUTH_TYPE in the high byte, AUTH_ID in the low one.</summary>
 internal enum AuthMessage : ushort
 {
-    /// <summary>The host says what it can do.</summary>
+    /// <summary>The host offers protocols, hashes and groups.</summary>
     Negotiate = 0x0000,
 
-    /// <summary>The host found the controller at fault.</summary>
+    /// <summary>The host reports a failure of the controller.</summary>
     Failure2 = 0x00F0,
 
-    /// <summary>The controller found the host at fault.</summary>
+    /// <summary>The controller reports a failure of the host.</summary>
     Failure1 = 0x00F1,
 
     /// <summary>The controller chooses, and challenges the host.</summary>

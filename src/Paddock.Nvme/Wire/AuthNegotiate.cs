@@ -26,7 +26,7 @@ internal static class AuthNegotiate
     /// <param name="from">The message.</param>
     /// <param name="hashes">The hashes that the host offers, in its order.</param>
     /// <param name="groups">The groups.</param>
-    /// <returns>Why it cannot be used; <see cref="AuthFailure.None"/> where it can.</returns>
+    /// <returns>Reason for rejecting the offer; <see cref="AuthFailure.None"/> if it is acceptable.</returns>
     public static AuthFailure Read(ReadOnlySpan<byte> from, out ReadOnlySpan<byte> hashes, out ReadOnlySpan<byte> groups)
     {
         hashes = groups = default;

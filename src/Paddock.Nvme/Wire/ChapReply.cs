@@ -2,7 +2,9 @@ using System.Buffers.Binary;
 
 namespace Paddock.Nvme.Wire;
 
-/// <summary>DH-HMAC-CHAP_Reply: the host's response, its own challenge where it wants one answered, its public value (NVMe base 2.0, 8.13.5.4).</summary>
+/// <summary>
+/// DH-HMAC-CHAP_Reply: the host's response, optionally its own challenge, and its public value (NVMe base 2.0, 8.13.5.4).
+/// </summary>
 /// <remarks>
 /// <code>
 /// 0   6    header
@@ -42,7 +44,7 @@ internal readonly ref struct ChapReply
     public int Length => HeaderSize + Response.Length + Challenge.Length + PublicValue.Length;
 
     /// <summary>Reads a message.</summary>
-    /// <returns>False when its lengths are not exactly those that it says, or a field has a value that it must not have.</returns>
+    /// <returns>False if its length differs from the sum of its fields, or a field has an invalid value.</returns>
     public static bool TryRead(ReadOnlySpan<byte> from, out ChapReply message)
     {
         message = default;

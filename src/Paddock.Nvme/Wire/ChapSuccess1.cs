@@ -1,6 +1,8 @@
 namespace Paddock.Nvme.Wire;
 
-/// <summary>DH-HMAC-CHAP_Success1: the host is authenticated; the controller's response where it was challenged (NVMe base 2.0, 8.13.5.5).</summary>
+/// <summary>
+/// DH-HMAC-CHAP_Success1: the host is authenticated; the controller's response where it was challenged (NVMe base 2.0, 8.13.5.5).
+/// </summary>
 /// <remarks>
 /// <code>
 /// 0   6    header

@@ -1,17 +1,18 @@
 namespace Paddock.Nvme.Wire;
 
 /// <summary>
-/// Status of a command: the status code type in bits 10:8, the status code in bits 7:0 (NVMe base 2.0, 3.3.3.2.1; ZNS command set 1.1, 3.1).
+/// Status of a command: the status code type in bits 10:8, the status code in bits 7:0 (NVMe base 2.0, 3.3.3.2.1; ZNS command set 1.1,
+/// 3.1).
 /// </summary>
-public enum NvmeStatus : ushort
+internal enum NvmeStatus : ushort
 {
-    /// <summary>The command did what was asked.</summary>
+    /// <summary>The command succeeded.</summary>
     Success = 0x000,
 
     /// <summary>The operation code is not supported by this queue.</summary>
     InvalidOpcode = 0x001,
 
-    /// <summary>A field has a value that it must not have.</summary>
+    /// <summary>A field has an invalid value.</summary>
     InvalidField = 0x002,
 
     /// <summary>Another command in flight has this identifier.</summary>
@@ -23,13 +24,13 @@ public enum NvmeStatus : ushort
     /// <summary>The controller failed.</summary>
     InternalError = 0x006,
 
-    /// <summary>The host asked for the command's end.</summary>
+    /// <summary>The host aborted the command.</summary>
     AbortRequested = 0x007,
 
-    /// <summary>There is no such namespace.</summary>
+    /// <summary>The namespace does not exist.</summary>
     InvalidNamespace = 0x00B,
 
-    /// <summary>Commands came in a wrong order.</summary>
+    /// <summary>Commands were received in the wrong order.</summary>
     CommandSequence = 0x00C,
 
     /// <summary>The SGL's length is not that of the data.</summary>
@@ -80,7 +81,7 @@ public enum NvmeStatus : ushort
     /// <summary>Connect: a parameter is wrong; the result says which.</summary>
     ConnectInvalidParameters = 0x182,
 
-    /// <summary>Connect: this host may not in.</summary>
+    /// <summary>Connect: the host is not allowed.</summary>
     ConnectInvalidHost = 0x184,
 
     /// <summary>The queue must be authenticated first.</summary>
@@ -107,13 +108,13 @@ public enum NvmeStatus : ushort
     /// <summary>No open resource is free.</summary>
     TooManyOpenZones = 0x1BE,
 
-    /// <summary>The zone cannot go to the state that was asked for.</summary>
+    /// <summary>The zone cannot change to the requested state.</summary>
     InvalidZoneStateTransition = 0x1BF,
 
-    /// <summary>The medium did not take the data.</summary>
+    /// <summary>The medium failed the write.</summary>
     WriteFault = 0x280,
 
-    /// <summary>The medium did not give the data.</summary>
+    /// <summary>The medium failed the read.</summary>
     UnrecoveredReadError = 0x281,
 
     /// <summary>Compare found a difference.</summary>

@@ -3,16 +3,16 @@ namespace Paddock.Nvme.Wire;
 /// <summary>Fatal error status of a terminate request (NVMe/TCP transport 1.0, 3.6.2.3).</summary>
 internal enum FatalError : ushort
 {
-    /// <summary>A header field has a value that it must not have; the information is its offset.</summary>
+    /// <summary>A header field has an invalid value; the information is its offset.</summary>
     InvalidHeaderField = 1,
 
-    /// <summary>A PDU that may not come now.</summary>
+    /// <summary>A PDU is out of sequence.</summary>
     Sequence = 2,
 
-    /// <summary>The header digest does not match; the information is the digest that came.</summary>
+    /// <summary>The header digest does not match; the information is the received digest.</summary>
     HeaderDigest = 3,
 
-    /// <summary>Data outside the range that was asked for.</summary>
+    /// <summary>Data outside the requested range.</summary>
     DataOutOfRange = 4,
 
     /// <summary>More data than the limit of one PDU.</summary>

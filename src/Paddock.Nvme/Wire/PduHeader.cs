@@ -29,7 +29,7 @@ internal enum PduType : byte
     /// <summary>Data to the host.</summary>
     ControllerData = 7,
 
-    /// <summary>Ready to transfer: asks for data.</summary>
+    /// <summary>Ready to transfer: requests data.</summary>
     ReadyToTransfer = 9,
 }
 
@@ -53,7 +53,7 @@ internal enum PduFlags : byte
     Success = 8,
 }
 
-/// <summary>What every PDU begins with.</summary>
+/// <summary>Common header of all PDUs.</summary>
 /// <remarks>
 /// <code>
 /// 0  1  PDU-Type

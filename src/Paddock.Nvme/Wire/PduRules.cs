@@ -1,8 +1,8 @@
 namespace Paddock.Nvme.Wire;
 
 /// <summary>
-/// The one place where a PDU's header is checked, before anything else looks at it. What passes has a known type and lengths that agree
-/// with one another and with the limits of the side that receives.
+/// Checks the header of every PDU before anything else reads it. A PDU that passes has a known type and lengths consistent
+/// with one another and with the limits of the receiver.
 /// </summary>
 /// <param name="HeaderDigest">Whether header digests were agreed.</param>
 /// <param name="DataDigest">Whether data digests were agreed.</param>
@@ -63,7 +63,8 @@ internal readonly record struct PduRules(bool HeaderDigest, bool DataDigest, int
     }
 
     /// <summary>Bytes of data in a PDU whose header was checked.</summary>
-    public int DataLength(in PduHeader header) => header.DataOffset == 0 || header.Length == (uint)header.HeaderLength + (uint)HeaderDigestSize
+    public int DataLength(in PduHeader header)
+        => header.DataOffset == 0 || header.Length == (uint)header.HeaderLength + (uint)HeaderDigestSize
         ? 0
         : (int)header.Length - header.DataOffset - DataDigestSize;
 

@@ -1,6 +1,6 @@
 namespace Paddock.Nvme.Wire;
 
-/// <summary>Controller properties, which stand where registers stand on PCIe (NVMe base 2.0, 3.1.3).</summary>
+/// <summary>Controller properties, which correspond to registers on PCIe (NVMe base 2.0, 3.1.3).</summary>
 internal static class Properties
 {
     /// <summary>Capabilities, 8 bytes.</summary>
@@ -24,7 +24,7 @@ internal static class Properties
     /// <summary>CC: enable.</summary>
     public const uint Enable = 1;
 
-    /// <summary>CC: which shutdown is asked for, bits 15:14.</summary>
+    /// <summary>CC: requested shutdown, bits 15:14.</summary>
     public const int ShutdownShift = 14;
 
     /// <summary>CSTS: ready.</summary>

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace Paddock.Nvme.Wire;
 
-/// <summary>A command as it stands in a capsule (NVMe base 2.0, 3.3.3.1).</summary>
+/// <summary>A command as laid out in a capsule (NVMe base 2.0, 3.3.3.1).</summary>
 /// <remarks>
 /// <code>
 /// 0   1   OPC
@@ -76,7 +76,7 @@ internal readonly struct SubmissionEntry
     /// <summary>The kind of a fabrics command.</summary>
     public byte FabricsType => (byte)NamespaceId;
 
-    /// <summary>Which way data moves: bit 0 to the controller, bit 1 to the host.</summary>
+    /// <summary>Direction of data: bit 0 to the controller, bit 1 to the host.</summary>
     public int Direction => (Opcode == Wire.Opcode.Fabrics ? FabricsType : Opcode) & 3;
 
     /// <summary>Reads 64 bytes.</summary>

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace Paddock.Nvme.Wire;
 
-/// <summary>A terminate request: the last PDU of a side that met a fatal error.</summary>
+/// <summary>A terminate request: the last PDU of a side that detected a fatal error.</summary>
 /// <remarks>
 /// <code>
 /// 0   8   common header, HLEN = 24; it has no digest
@@ -18,7 +18,7 @@ internal readonly record struct TerminatePdu(FatalError Error, uint Information)
     public static TerminatePdu Read(ReadOnlySpan<byte> from)
         => new((FatalError)BinaryPrimitives.ReadUInt16LittleEndian(from[8..]), BinaryPrimitives.ReadUInt32LittleEndian(from[10..]));
 
-    /// <summary>Writes the PDU with what was at fault behind it.</summary>
+    /// <summary>Writes the PDU, followed by the header at fault.</summary>
     /// <returns>Its length.</returns>
     public int WriteTo(Span<byte> to, PduType type, ReadOnlySpan<byte> culprit)
     {

@@ -3,7 +3,7 @@ using Paddock.Block;
 
 namespace Paddock.Nvme.Wire;
 
-/// <summary>The report that Zone Management Receive gives (ZNS command set 1.1, 3.4.2).</summary>
+/// <summary>Report of Zone Management Receive (ZNS command set 1.1, 3.4.2).</summary>
 /// <remarks>
 /// <code>
 /// header, 64 bytes:  0 8 number of zones
@@ -21,12 +21,13 @@ internal static class ZoneReport
     /// <summary>Bytes of a zone without its extension.</summary>
     public const int DescriptorSize = 64;
 
-    /// <summary>The greatest value of the field that says which zones are wanted.</summary>
+    /// <summary>Greatest value of the zone selector field.</summary>
     public const byte LastSelector = 7;
 
     private static ReadOnlySpan<ZoneConditionSet> Selectors =>
     [
-        ZoneConditionSet.All, ZoneConditionSet.Empty, ZoneConditionSet.ImplicitlyOpen, ZoneConditionSet.ExplicitlyOpen, ZoneConditionSet.Closed,
+        ZoneConditionSet.All, ZoneConditionSet.Empty, ZoneConditionSet.ImplicitlyOpen, ZoneConditionSet.ExplicitlyOpen,
+            ZoneConditionSet.Closed,
         ZoneConditionSet.Full, ZoneConditionSet.ReadOnly, ZoneConditionSet.Offline,
     ];
 
@@ -62,9 +63,10 @@ internal static class ZoneReport
         long pointer = BinaryPrimitives.ReadInt64LittleEndian(from[24..]) << blockShift;
         long length = Math.Min(zoneSize, deviceLength - start);
         var condition = (ZoneCondition)(from[1] >> 4);
-        // a drive may say anything of the pointer of a full zone
+        // the pointer of a full zone is undefined
         return new ZoneDescriptor(
-            start, length, capacity, condition == ZoneCondition.Full ? start + length : pointer, condition, ZoneType.SequentialWriteRequired);
+            start, length, capacity, condition == ZoneCondition.Full ? start + length
+            : pointer, condition, ZoneType.SequentialWriteRequired);
     }
 
     /// <summary>The zones that a report lists: 0 all, 1 empty, 2 and 3 open, 4 closed, 5 full, 6 read only, 7 offline.</summary>

@@ -6,7 +6,8 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Create;
 
 /// <summary>
-/// Where everything of a new image lies, in the order that qemu-img gives it: header, refcount table, refcount blocks, zone table, L1 table.
+/// Where everything of a new image lies, in the order that qemu-img gives it: header, refcount table, refcount blocks, zone table, L1
+/// table.
 /// </summary>
 internal sealed class CreatePlan
 {

@@ -10,7 +10,8 @@ internal static class CreateValidation
 {
     public static void Check(Qcow2CreateOptions options)
     {
-        if (options.ClusterSize is < 1 << Qcow2Limits.MinClusterBits or > 1 << Qcow2Limits.MaxClusterBits || !BitOperations.IsPow2(options.ClusterSize))
+        if (options.ClusterSize is < 1 << Qcow2Limits.MinClusterBits or > 1 << Qcow2Limits.MaxClusterBits
+            || !BitOperations.IsPow2(options.ClusterSize))
         {
             throw Invalid("Cluster size must be a power of two between 512 and 2048k");
         }
@@ -92,7 +93,8 @@ internal static class CreateValidation
 
         if (options.Zoned is not null)
         {
-            throw Invalid("a zoned image needs compatibility level 1.1: compat=0.10 has no feature bit that keeps other programs from writing it");
+            throw Invalid(
+                "a zoned image needs compatibility level 1.1: compat=0.10 has no feature bit that keeps other programs from writing it");
         }
     }
 

@@ -51,7 +51,8 @@ internal static class ZonedCreation
         for (int zone = 0; zone < table.Length / ZoneTableFormat.EntrySize; zone++)
         {
             bool conventional = zone < zoned.ConventionalZones;
-            long pointer = conventional || options.InitialWritePointers is null ? zone * zoned.ZoneSize : options.InitialWritePointers[zone];
+            long pointer = conventional || options.InitialWritePointers is null ? zone * zoned.ZoneSize
+                : options.InitialWritePointers[zone];
             format.Write(table.AsSpan(zone * ZoneTableFormat.EntrySize), pointer, conventional);
         }
 
@@ -107,7 +108,8 @@ internal static class ZonedCreation
 
     /// <summary>Why layout C does not take a zone size (docs: the newest proposal's rule; what exists opens).</summary>
     public static string WholeClusters(long zoneSize, int clusterSize)
-        => $"zone_size is {zoneSize}; zone_layout=c requires a multiple of the cluster size, {clusterSize}: use larger zones or a smaller cluster_size";
+        => $"zone_size is {zoneSize}; zone_layout=c requires a multiple of the cluster size, {clusterSize}: use larger zones or a smaller "
+            + "cluster_size";
 
     private static void Refuse(bool bad, string message)
     {

@@ -2,7 +2,7 @@ namespace Paddock.Qcow2.Format;
 
 /// <summary>A byte offset on the virtual disk. Mixing it with a <see cref="HostOffset"/> does not compile.</summary>
 /// <param name="Value">Bytes from the start of the disk.</param>
-public readonly record struct GuestOffset(long Value) : IComparable<GuestOffset>
+internal readonly record struct GuestOffset(long Value) : IComparable<GuestOffset>
 {
     public int CompareTo(GuestOffset other) => Value.CompareTo(other.Value);
 
@@ -27,7 +27,7 @@ public readonly record struct GuestOffset(long Value) : IComparable<GuestOffset>
 
 /// <summary>A byte offset in the storage under the image.</summary>
 /// <param name="Value">Bytes from the start of the storage; 0, where the header lies, stands for "nowhere" in the tables.</param>
-public readonly record struct HostOffset(long Value) : IComparable<HostOffset>
+internal readonly record struct HostOffset(long Value) : IComparable<HostOffset>
 {
     /// <summary>True for 0, which no cluster but the header's has.</summary>
     public bool IsNone => Value == 0;
@@ -51,7 +51,7 @@ public readonly record struct HostOffset(long Value) : IComparable<HostOffset>
 
 /// <summary>Index of a cluster of the virtual disk.</summary>
 /// <param name="Index">0 for the first.</param>
-public readonly record struct GuestCluster(long Index)
+internal readonly record struct GuestCluster(long Index)
 {
     public static GuestCluster operator +(GuestCluster cluster, long count) => new(cluster.Index + count);
 
@@ -60,7 +60,7 @@ public readonly record struct GuestCluster(long Index)
 
 /// <summary>Index of a cluster of the storage under the image.</summary>
 /// <param name="Index">0 for the header's.</param>
-public readonly record struct HostCluster(long Index) : IComparable<HostCluster>
+internal readonly record struct HostCluster(long Index) : IComparable<HostCluster>
 {
     public int CompareTo(HostCluster other) => Index.CompareTo(other.Index);
 
@@ -86,12 +86,12 @@ public readonly record struct HostCluster(long Index) : IComparable<HostCluster>
 /// <summary>Adjacent clusters of the virtual disk.</summary>
 /// <param name="First">The first.</param>
 /// <param name="Last">The last, included.</param>
-public readonly record struct GuestClusters(GuestCluster First, GuestCluster Last);
+internal readonly record struct GuestClusters(GuestCluster First, GuestCluster Last);
 
 /// <summary>Adjacent clusters of the storage.</summary>
 /// <param name="First">The first.</param>
 /// <param name="Count">How many.</param>
-public readonly record struct HostClusters(HostCluster First, long Count)
+internal readonly record struct HostClusters(HostCluster First, long Count)
 {
     /// <summary>The cluster after the last.</summary>
     public HostCluster End => First + Count;

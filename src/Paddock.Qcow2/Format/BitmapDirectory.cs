@@ -24,7 +24,9 @@ internal static class BitmapDirectory
     private const int ExtensionSize = 24, EntrySize = 24, MaxGranularityBits = 31, MaxName = 1023, MaxExtra = 1024;
     private const uint InUse = 1, Auto = 2;
 
-    /// <summary>How many bitmaps an image has; 0 where they are stale, because a program wrote to the image that does not know them.</summary>
+    /// <summary>
+    /// How many bitmaps an image has; 0 where they are stale, because a program wrote to the image that does not know them.
+    /// </summary>
     public static uint Count(Qcow2Header header, IEnumerable<HeaderExtension> extensions)
         => Find(header, extensions) is { } extension ? BinaryPrimitives.ReadUInt32BigEndian(extension) : 0;
 
@@ -45,7 +47,8 @@ internal static class BitmapDirectory
         {
             await storage.ReadAsync(at, head, cancellationToken);
             int nameLength = BinaryPrimitives.ReadUInt16BigEndian(head.AsSpan(18)), bits = head[17];
-            uint flags = BinaryPrimitives.ReadUInt32BigEndian(head.AsSpan(12)), extra = BinaryPrimitives.ReadUInt32BigEndian(head.AsSpan(20));
+            uint flags = BinaryPrimitives.ReadUInt32BigEndian(head.AsSpan(12)),
+                extra = BinaryPrimitives.ReadUInt32BigEndian(head.AsSpan(20));
             if (nameLength is 0 or > MaxName || extra > MaxExtra || bits > MaxGranularityBits)
             {
                 break;

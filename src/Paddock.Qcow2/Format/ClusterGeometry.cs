@@ -3,7 +3,7 @@ namespace Paddock.Qcow2.Format;
 /// <summary>Everything that follows from the cluster size and the refcount width; derived here and nowhere else.</summary>
 /// <param name="ClusterBits">log2 of the cluster size, 9 to 21.</param>
 /// <param name="RefcountOrder">log2 of the refcount width in bits, 0 to 6.</param>
-public readonly record struct ClusterGeometry(int ClusterBits, int RefcountOrder)
+internal readonly record struct ClusterGeometry(int ClusterBits, int RefcountOrder)
 {
     /// <summary>Bytes in a cluster.</summary>
     public int ClusterSize => 1 << ClusterBits;

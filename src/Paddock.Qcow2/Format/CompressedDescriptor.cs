@@ -10,7 +10,7 @@ namespace Paddock.Qcow2.Format;
 /// </summary>
 /// <param name="Offset">Where the data starts.</param>
 /// <param name="Length">Bytes up to the end of its last sector; the compressed stream may end earlier.</param>
-public readonly record struct CompressedDescriptor(HostOffset Offset, int Length)
+internal readonly record struct CompressedDescriptor(HostOffset Offset, int Length)
 {
     private const int Sector = 512;
 

@@ -2,7 +2,7 @@ namespace Paddock.Qcow2.Format;
 
 /// <summary>Features without which an image must not be opened at all (header bytes 72-79).</summary>
 [Flags]
-public enum IncompatibleFeatures : ulong
+internal enum IncompatibleFeatures : ulong
 {
     None = 0,
     Dirty = 1,
@@ -17,7 +17,7 @@ public enum IncompatibleFeatures : ulong
 
 /// <summary>Features that may be ignored (header bytes 80-87).</summary>
 [Flags]
-public enum CompatibleFeatures : ulong
+internal enum CompatibleFeatures : ulong
 {
     None = 0,
     LazyRefcounts = 1,
@@ -25,7 +25,7 @@ public enum CompatibleFeatures : ulong
 
 /// <summary>Features whose bits a program clears before it writes, unless it knows them (header bytes 88-95).</summary>
 [Flags]
-public enum AutoclearFeatures : ulong
+internal enum AutoclearFeatures : ulong
 {
     None = 0,
     Bitmaps = 1,

@@ -12,7 +12,7 @@ namespace Paddock.Qcow2.Format;
 /// 2       46    name, padded with zeroes
 /// </code>
 /// </summary>
-public static class FeatureNameTable
+internal static class FeatureNameTable
 {
     public const int EntrySize = 48;
 

@@ -14,7 +14,7 @@ namespace Paddock.Qcow2.Format;
 /// </summary>
 /// <param name="Type">What it is; unknown ones are kept as they are.</param>
 /// <param name="Data">The data without padding.</param>
-public sealed record HeaderExtension(uint Type, byte[] Data)
+internal sealed record HeaderExtension(uint Type, byte[] Data)
 {
     public const int HeadSize = 8;
     public const uint End = 0;
@@ -28,7 +28,9 @@ public sealed record HeaderExtension(uint Type, byte[] Data)
     /// <summary>Paddock's own (spec section 1.4).</summary>
     public const uint Paddock = 0x5044434b;
 
-    /// <summary>Paddock's filler, "PDKF": zeroes that keep its other extension inside one sector (docs/formats/paddock-extension.md).</summary>
+    /// <summary>
+    /// Paddock's filler, "PDKF": zeroes that keep its other extension inside one sector (docs/formats/paddock-extension.md).
+    /// </summary>
     public const uint PaddockFiller = 0x50444b46;
 
     /// <summary>Bytes that it takes in the header.</summary>

@@ -1,7 +1,7 @@
 namespace Paddock.Qcow2.Format;
 
 /// <summary>What an L2 entry says of its cluster.</summary>
-public enum ClusterKind
+internal enum ClusterKind
 {
     /// <summary>This layer holds nothing.</summary>
     Unallocated,
@@ -30,7 +30,7 @@ public enum ClusterKind
 /// </code>
 /// </summary>
 /// <param name="Raw">The bits.</param>
-public readonly record struct L2Entry(ulong Raw)
+internal readonly record struct L2Entry(ulong Raw)
 {
     public const ulong CopiedFlag = 1UL << 63;
     public const ulong CompressedFlag = 1UL << 62;

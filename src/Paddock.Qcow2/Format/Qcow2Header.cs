@@ -30,7 +30,7 @@ namespace Paddock.Qcow2.Format;
 /// 105     7     padding
 /// </code>
 /// </summary>
-public sealed record Qcow2Header
+internal sealed record Qcow2Header
 {
     public const uint Magic = 0x514649fb;
     public const int SizeV2 = 72;
@@ -233,7 +233,8 @@ public sealed record Qcow2Header
 
         // each entry is at least its fixed part long
         CheckTable(
-            "Snapshot table", SnapshotTableOffset, (long)SnapshotCount * SnapshotHeader.Size, Qcow2Limits.MaxSnapshotTableBytes, clusterSize);
+            "Snapshot table", SnapshotTableOffset, (long)SnapshotCount * SnapshotHeader.Size, Qcow2Limits.MaxSnapshotTableBytes,
+            clusterSize);
         CheckTable("Active L1 table", L1Offset, (long)L1Entries * 8, Qcow2Limits.MaxL1Bytes, clusterSize);
         if (VirtualSize > long.MaxValue || Geometry.L1EntriesFor((long)VirtualSize) > int.MaxValue)
         {

@@ -1,7 +1,7 @@
 namespace Paddock.Qcow2.Format;
 
 /// <summary>What an image may claim. A claim beyond is refused on open, before anything of that size is read or held in memory.</summary>
-public static class Qcow2Limits
+internal static class Qcow2Limits
 {
     public const int MinClusterBits = 9;
 

@@ -3,10 +3,10 @@ using System.Buffers.Binary;
 namespace Paddock.Qcow2.Format;
 
 /// <summary>
-/// Entries of a refcount block (qcow2 specification, "Host cluster management"): 1 to 64 bits wide, big-endian; entries below a byte fill it from
-/// its least significant bit.
+/// Entries of a refcount block (qcow2 specification, "Host cluster management"): 1 to 64 bits wide, big-endian; entries below a byte fill
+/// it from its least significant bit.
 /// </summary>
-public static class RefcountCodec
+internal static class RefcountCodec
 {
     /// <summary>Entry <paramref name="index"/> of a block, or of a part of one.</summary>
     public static ulong Get(ReadOnlySpan<byte> block, int index, int order) => order switch

@@ -17,7 +17,7 @@ namespace Paddock.Qcow2.Format;
 /// </code>
 /// Then follow extra data, ID and name, and zeroes up to a multiple of 8.
 /// </summary>
-public readonly record struct SnapshotHeader
+internal readonly record struct SnapshotHeader
 {
     public const int Size = 40;
 

@@ -6,7 +6,7 @@ namespace Paddock.Qcow2.Format;
 /// <summary>
 /// One snapshot. Known extra data: bytes 0-7 VM state size, 8-15 virtual size, 16-23 instruction count; what follows is kept.
 /// </summary>
-public sealed record SnapshotEntry
+internal sealed record SnapshotEntry
 {
     public required SnapshotHeader Header { get; init; }
 
@@ -41,7 +41,7 @@ public sealed record SnapshotEntry
 }
 
 /// <summary>The snapshot table: entries of varying length one after the other, each starting at a multiple of 8.</summary>
-public static class SnapshotTable
+internal static class SnapshotTable
 {
     /// <summary>Reads a table.</summary>
     /// <param name="storage">The image.</param>

@@ -4,8 +4,8 @@ using Paddock.Images;
 namespace Paddock.Server.Control;
 
 /// <summary>
-/// One command line of the control socket or of a script: a command followed by <c>name=value</c> pairs in any order. Only the syntax is checked
-/// here.
+/// One command line of the control socket or of a script: a command followed by <c>name=value</c> pairs in any order. Only the syntax is
+/// checked here.
 /// </summary>
 public sealed class ControlLine
 {
@@ -24,12 +24,15 @@ public sealed class ControlLine
     public string Command { get; }
 
     /// <summary>First word of a line; empty for a blank line.</summary>
-    public static string CommandOf(string line) => line.Split((char[]?)null, 2, StringSplitOptions.RemoveEmptyEntries) is [var word, ..] ? word : "";
+    public static string CommandOf(string line)
+        => line.Split((char[]?)null, 2, StringSplitOptions.RemoveEmptyEntries) is [var word, ..] ? word : "";
 
     /// <summary>Parses a line.</summary>
     /// <param name="line">The line.</param>
     /// <param name="words">The commands and their options.</param>
-    /// <exception cref="ToolException">Unknown command or option, repeated option, or missing value; the message lists the valid ones.</exception>
+    /// <exception cref="ToolException">
+    /// Unknown command or option, repeated option, or missing value; the message lists the valid ones.
+    /// </exception>
     public static ControlLine Parse(string line, IReadOnlyDictionary<string, string[]> words)
     {
         if (line.Length > MaxLength)
@@ -41,7 +44,8 @@ public sealed class ControlLine
         string word = parts is [] ? "" : parts[0];
         if (!words.TryGetValue(word, out string[]? known))
         {
-            throw new ToolException($"unknown command '{word}'{Spelling.Hint(word, words.Keys)}; expected one of {string.Join(", ", words.Keys.Order())}");
+            throw new ToolException(
+                $"unknown command '{word}'{Spelling.Hint(word, words.Keys)}; expected one of {string.Join(", ", words.Keys.Order())}");
         }
 
         var options = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -53,7 +57,8 @@ public sealed class ControlLine
             {
                 throw new ToolException(known.Length == 0
                     ? $"unknown option '{part}'; '{word}' has no options"
-                    : $"unknown option '{name}' of '{word}'{Spelling.Hint(name, known)}; expected one of {string.Join(", ", known.Select(k => k + "="))}");
+                    : $"unknown option '{name}' of '{word}'{Spelling.Hint(name, known)}; expected one of "
+                    + $"{string.Join(", ", known.Select(k => k + "="))}");
             }
 
             if (equals < 0 || equals == part.Length - 1)
@@ -77,6 +82,7 @@ public sealed class ControlLine
     /// <exception cref="ToolException">Not a number, or out of range.</exception>
     public long Number(string name, long otherwise, long least, long most)
         => this[name] is not { } text ? otherwise
-            : long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long value) && value >= least && value <= most ? value
+            : long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long value) && value >= least
+            && value <= most ? value
             : throw new ToolException($"{name}={text}: expected a number from {least} to {most}");
 }

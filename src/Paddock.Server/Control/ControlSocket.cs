@@ -28,7 +28,7 @@ public sealed class ControlSocket : IDisposable
     /// <param name="socket">Listening socket; owned.</param>
     /// <param name="execute">Executes a line.</param>
     /// <param name="log">Receives each line and its answer.</param>
-    public ControlSocket(ListeningSocket socket, Func<string, Task<string>> execute, ServeLog log)
+    internal ControlSocket(ListeningSocket socket, Func<string, Task<string>> execute, ServeLog log)
     {
         _socket = socket;
         _execute = execute;

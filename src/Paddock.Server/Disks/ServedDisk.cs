@@ -9,7 +9,9 @@ namespace Paddock.Server.Disks;
 /// <summary>An open image as the listeners see it: one device, shared by all of them, behind the fault rules.</summary>
 internal sealed class ServedDisk
 {
-    /// <summary>How long freed space is kept before it is released to the file system: clients that reset or trim usually write again soon.</summary>
+    /// <summary>
+    /// How long freed space is kept before it is released to the file system: clients that reset or trim usually write again soon.
+    /// </summary>
     internal static readonly TimeSpan KeepFreedSpace = TimeSpan.FromSeconds(10);
 
     private readonly ImageNode? _node;
@@ -67,7 +69,8 @@ internal sealed class ServedDisk
             return new ServedDisk(settings, name, null, await PoweredImage.OpenAsync(opener, settings, size, Over), written);
         }
 
-        var open = new OpenSettings { ReadOnly = settings.ReadOnly, Format = settings.Format, Over = Over, KeepFreedSpace = KeepFreedSpace };
+        var open = new OpenSettings { ReadOnly = settings.ReadOnly, Format = settings.Format, Over = Over,
+            KeepFreedSpace = KeepFreedSpace };
         return new ServedDisk(settings, name, await opener.OpenAsync(settings.Path, open), null, written);
     }
 

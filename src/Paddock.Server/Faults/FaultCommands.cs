@@ -97,16 +97,19 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
         {
             [var one] => one,
             [] => throw new ToolException($"namespace {id} does not exist" + (nqn is null ? "" : $" in subsystem '{nqn}'")),
-            _ => throw new ToolException($"several subsystems have a namespace {id}: specify {Names("nqn", all.Select(n => n.Subsystem.Nqn))}"),
+            _ => throw new ToolException(
+                $"several subsystems have a namespace {id}: specify {Names("nqn", all.Select(n => n.Subsystem.Nqn))}"),
         };
     }
 
-    private static string Names(string option, IEnumerable<string> names) => string.Join(" or ", names.Distinct().Select(n => $"{option}={n}"));
+    private static string Names(string option, IEnumerable<string> names)
+        => string.Join(" or ", names.Distinct().Select(n => $"{option}={n}"));
 
     private async Task<string> SetConditionAsync(ControlLine line)
     {
         var (disk, start, length) = Find(line);
-        if (disk.Zones is not { Attributes: { } attributes } zoned || start + length <= zoned.Limits.ConventionalZones * zoned.Limits.ZoneSize)
+        if (disk.Zones is not { Attributes: { } attributes } zoned
+            || start + length <= zoned.Limits.ConventionalZones * zoned.Limits.ZoneSize)
         {
             throw new ToolException($"'{disk.Name}' has no sequential zones here");
         }

@@ -111,18 +111,22 @@ internal static class FaultRuleText
         var found = Array.Find(Errors, e => e.Name.Equals(text, StringComparison.OrdinalIgnoreCase));
         return found.Name is not null ? found.Number
             : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number is > 0 and < 4096 ? number
-            : throw new ToolException($"error={text}: expected one of {string.Join(", ", Errors.Select(e => e.Name))}, or a number below 4096");
+            : throw new ToolException(
+                $"error={text}: expected one of {string.Join(", ", Errors.Select(e => e.Name))}, or a number below 4096");
     }
 
     private static NvmeStatus? StatusOf(string? text)
         => text is null ? null
-            : int.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out int status) && status is > 0 and <= (int)MostStatus
+            : int.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out int status) && status is > 0
+            and <= (int)MostStatus
             ? (NvmeStatus)status
-            : throw new ToolException($"status={text}: expected a hexadecimal number from 1 to 7ff (status code type in bits 10:8, status code in bits 7:0)");
+            : throw new ToolException(
+                $"status={text}: expected a hexadecimal number from 1 to 7ff (status code type in bits 10:8, status code in bits 7:0)");
 
     private static double ProbabilityOf(string? text)
         => text is null ? 1
-            : double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value is > 0 and <= 1 ? value
+            : double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value is > 0
+            and <= 1 ? value
             : throw new ToolException($"probability={text}: expected a number above 0 and at most 1");
 
     private static (long Start, long Length) RangeOf(ControlLine line, long start, long length, bool isLast, long zoneSize)

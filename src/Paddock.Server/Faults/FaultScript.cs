@@ -57,10 +57,12 @@ internal static class FaultScript
             {
                 ["after", var time, .. var rest] => new ScriptedFault(place, string.Join(' ', rest), TimeOf(time), null),
                 ["at", "command", var count, .. var rest] => new ScriptedFault(place, string.Join(' ', rest), null, CountOf(count)),
-                ["at" or "after", ..] => throw new ToolException("expected 'after TIME COMMAND' or 'at command N COMMAND', such as 'after 10s drop'"),
+                ["at" or "after", ..]
+                    => throw new ToolException("expected 'after TIME COMMAND' or 'at command N COMMAND', such as 'after 10s drop'"),
                 _ => new ScriptedFault(place, string.Join(' ', words), null, null),
             };
-            return FaultSyntax.Parse(fault.Text).Command == "status" ? throw new ToolException("'status' cannot be used in a script") : fault;
+            return FaultSyntax.Parse(fault.Text).Command == "status" ? throw new ToolException("'status' cannot be used in a script")
+                : fault;
         }
         catch (ToolException e)
         {

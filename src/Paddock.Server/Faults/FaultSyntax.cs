@@ -10,7 +10,8 @@ public static class FaultSyntax
     private const string Status = "status", List = "list";
 
     private static readonly string[] Target = ["image", "ns", "nqn"];
-    private static readonly string[] Which = [.. Target, "command", "nth", "every", "count", "probability", "seed", "zone", "offset", "length"];
+    private static readonly string[] Which = [.. Target, "command", "nth", "every", "count", "probability", "seed", "zone", "offset",
+        "length"];
 
     private static readonly FrozenDictionary<string, string[]> Syntax = new Dictionary<string, string[]>
     {

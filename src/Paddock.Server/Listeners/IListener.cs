@@ -5,8 +5,8 @@ using Paddock.Server.Metrics;
 namespace Paddock.Server.Listeners;
 
 /// <summary>
-/// A protocol with its listening sockets and clients. `paddock serve` owns the images; it flushes and closes them after the last listener is
-/// closed.
+/// A protocol with its listening sockets and clients. `paddock serve` owns the images; it flushes and closes them after the last listener
+/// is closed.
 /// </summary>
 internal interface IListener : IAsyncDisposable
 {
@@ -23,10 +23,14 @@ internal interface IListener : IAsyncDisposable
     /// <exception cref="ToolException">Cannot listen on an address.</exception>
     void Open();
 
-    /// <summary>Stops accepting clients and requests, completes requests in flight and disconnects; at the limit, disconnects the rest.</summary>
+    /// <summary>
+    /// Stops accepting clients and requests, completes requests in flight and disconnects; at the limit, disconnects the rest.
+    /// </summary>
     Task CloseAsync(TimeSpan limit);
 
-    /// <summary>Closes every connection immediately, as a power cut does; clients may reconnect. Can be called during <see cref="CloseAsync"/>.</summary>
+    /// <summary>
+    /// Closes every connection immediately, as a power cut does; clients may reconnect. Can be called during <see cref="CloseAsync"/>.
+    /// </summary>
     void DropConnections();
 
     /// <summary>Accepts new clients, or disconnects them at once (the server has no power).</summary>
@@ -41,7 +45,9 @@ internal interface IListener : IAsyncDisposable
     /// <summary>Writes its counters.</summary>
     void WriteMetrics(MetricsText page);
 
-    /// <summary>Reason why a disk cannot be resized to <paramref name="length"/> bytes while this listener serves it; null: it can.</summary>
+    /// <summary>
+    /// Reason why a disk cannot be resized to <paramref name="length"/> bytes while this listener serves it; null: it can.
+    /// </summary>
     string? CannotResize(ServedDisk disk, long length);
 
     /// <summary>Notifies clients that the size of a disk may have changed.</summary>

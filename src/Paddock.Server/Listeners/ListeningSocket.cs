@@ -10,7 +10,7 @@ namespace Paddock.Server.Listeners;
 /// <param name="Socket">The socket; owned by the server that accepts from it.</param>
 /// <param name="Address">Address, as shown to users.</param>
 /// <param name="File">File of a Unix socket, removed when the listener closes; null if there is none or we did not create it.</param>
-public sealed record ListeningSocket(Socket Socket, string Address, UnixSocketFile? File)
+internal sealed record ListeningSocket(Socket Socket, string Address, UnixSocketFile? File)
 {
     /// <summary>Reason logged when an idle client is disconnected in favour of another.</summary>
     public const string EvictedWhy = "the connection limit was reached and another client was waiting";
@@ -78,7 +78,8 @@ public sealed record ListeningSocket(Socket Socket, string Address, UnixSocketFi
             string host = text[..colon];
             return host == "localhost" ? new IPEndPoint(IPAddress.Loopback, port)
                 : IPEndPoint.TryParse(text, out var parsed) ? parsed
-                : throw new ToolException($"{flag} {text}: HOST must be an IP address or localhost, such as 127.0.0.1:{port} or [::1]:{port}");
+                : throw new ToolException(
+                    $"{flag} {text}: HOST must be an IP address or localhost, such as 127.0.0.1:{port} or [::1]:{port}");
         }
 
         throw new ToolException($"{flag} {text}: expected HOST:PORT{(allowUnix ? " or unix:PATH" : "")}");

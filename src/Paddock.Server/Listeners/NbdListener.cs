@@ -27,12 +27,14 @@ internal sealed class NbdListener : IListener
     // Reload replaces the certificates; existing connections may still use the old ones
     private readonly List<TlsCredentials> _credentials = [];
 
-    public NbdListener(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<ListeningSocket> listeners, SlabPool buffers, ServeLog log)
+    public NbdListener(
+        ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<ListeningSocket> listeners, SlabPool buffers, ServeLog log)
     {
         _listeners = listeners;
         if (disks.GroupBy(d => d.Name).FirstOrDefault(g => g.Count() > 1) is { } twice)
         {
-            throw new ToolException($"two images have the export name '{twice.Key}': set \"export\" of one of them in the configuration file");
+            throw new ToolException(
+                $"two images have the export name '{twice.Key}': set \"export\" of one of them in the configuration file");
         }
 
         _exports = disks.ToDictionary(d => d, d => ExportOf(d, settings.NbdResize));
@@ -122,8 +124,10 @@ internal sealed class NbdListener : IListener
             var (label, s) = (("export", disk.Name), export.Statistics);
             page.Counter("paddock_nbd_requests_total", "NBD requests received.", s.Requests, label);
             page.Counter("paddock_nbd_request_errors_total", "NBD requests answered with an error.", s.Errors, label);
-            page.Counter("paddock_nbd_bytes_total", "Bytes read and written by successful NBD requests.", s.BytesRead, label, ("kind", "read"));
-            page.Counter("paddock_nbd_bytes_total", "Bytes read and written by successful NBD requests.", s.BytesWritten, label, ("kind", "write"));
+            page.Counter(
+                "paddock_nbd_bytes_total", "Bytes read and written by successful NBD requests.", s.BytesRead, label, ("kind", "read"));
+            page.Counter(
+                "paddock_nbd_bytes_total", "Bytes read and written by successful NBD requests.", s.BytesWritten, label, ("kind", "write"));
         }
 
         RequestMetrics.WriteLatencies(

@@ -20,7 +20,8 @@ internal sealed class NvmeListener : IListener
     private readonly DhChapPolicy? _keys;
     private readonly List<ServedNamespace> _namespaces = [];
 
-    public NvmeListener(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<ListeningSocket> listeners, SlabPool buffers, ServeLog log)
+    public NvmeListener(
+        ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<ListeningSocket> listeners, SlabPool buffers, ServeLog log)
     {
         _settings = settings;
         _log = log;
@@ -118,7 +119,8 @@ internal sealed class NvmeListener : IListener
         return parts is [.., { Namespace: { Zones: not null, Id: var id }, Start: var border }]
             ? length > border ? null : $"NVMe namespace {id} would have no zones left: the size must be above {border} bytes"
             : length <= conventional * size ? null
-                : $"sequential zones, beyond {conventional * size} bytes, would need a new NVMe namespace: stop the server and use 'paddock img resize'";
+                : $"sequential zones, beyond {conventional * size} bytes, would need a new NVMe namespace: stop the server and use "
+                + "'paddock img resize'";
     }
 
     /// <inheritdoc/>
@@ -210,10 +212,12 @@ internal sealed class NvmeListener : IListener
 
             string kind = part.Zones is not null ? "zoned" : parts.Count > 1 ? "plain (conventional zones)" : "plain";
             _log.Write(
-                "namespace", ("nqn", subsystem.Nqn), ("id", id.ToString(CultureInfo.InvariantCulture)), ("image", disk.Node.Filename), ("kind", kind));
+                "namespace", ("nqn", subsystem.Nqn), ("id", id.ToString(CultureInfo.InvariantCulture)), ("image", disk.Node.Filename),
+                ("kind", kind));
             if (part.Zones is { } zones && !long.IsPow2(zones.Limits.ZoneSize))
             {
-                _log.Write("warning", ("image", disk.Node.Filename), ("reason", "the zone size is not a power of two: Linux will not use the namespace"));
+                _log.Write("warning", ("image", disk.Node.Filename),
+                    ("reason", "the zone size is not a power of two: Linux will not use the namespace"));
             }
         }
     }

@@ -28,7 +28,8 @@ internal static class RequestMetrics
         foreach (var (kind, operations) in kinds)
         {
             page.Histogram(
-                name, help, [.. LatencyTable.Bounds], table.CountsOf(operations), table.SumOf(operations).TotalSeconds, [.. labels, ("kind", kind)]);
+                name, help, [.. LatencyTable.Bounds], table.CountsOf(operations), table.SumOf(operations).TotalSeconds,
+                [.. labels, ("kind", kind)]);
         }
     }
 }

@@ -16,7 +16,8 @@ internal sealed class VhostUserListener : IListener
 
     private readonly List<(VhostUserServer Server, ListeningSocket Listener, string Name)> _servers = [];
 
-    public VhostUserListener(ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<ListeningSocket> handed, SlabPool buffers, ServeLog log)
+    public VhostUserListener(
+        ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<ListeningSocket> handed, SlabPool buffers, ServeLog log)
     {
         if (settings.VhostUserQueues is < 1 or > VhostUserLimits.MaxQueues)
         {
@@ -128,18 +129,24 @@ internal sealed class VhostUserListener : IListener
             foreach (var (kind, operations) in RequestMetrics.DiskKinds)
             {
                 page.Counter(
-                    "paddock_vhost_user_requests_total", "Successful requests of virtual machines.", done.Sum(operations), ("disk", name), ("kind", kind));
+                    "paddock_vhost_user_requests_total", "Successful requests of virtual machines.", done.Sum(operations), ("disk", name),
+                    ("kind", kind));
             }
 
             page.Counter("paddock_vhost_user_request_errors_total", "Failed requests of virtual machines.", done.Errors, ("disk", name));
-            page.Counter("paddock_vhost_user_bytes_total", "Bytes read and written by virtual machines.", done.BytesRead, ("disk", name), ("kind", "read"));
-            page.Counter("paddock_vhost_user_bytes_total", "Bytes read and written by virtual machines.", done.BytesWritten, ("disk", name), ("kind", "write"));
+            page.Counter("paddock_vhost_user_bytes_total", "Bytes read and written by virtual machines.", done.BytesRead, ("disk", name),
+                ("kind", "read"));
+            page.Counter("paddock_vhost_user_bytes_total", "Bytes read and written by virtual machines.", done.BytesWritten, ("disk", name),
+                ("kind", "write"));
             RequestMetrics.WriteLatencies(
-                page, "paddock_vhost_user_latency_seconds", "Time from fetching a request to its completion.", server.Latencies, RequestMetrics.DiskKinds,
+                page, "paddock_vhost_user_latency_seconds", "Time from fetching a request to its completion.", server.Latencies,
+                RequestMetrics.DiskKinds,
                 ("disk", name));
-            page.Counter("paddock_vhost_user_connections_accepted_total", "Front-end connections accepted.", server.Accepted, ("disk", name));
             page.Counter(
-                "paddock_vhost_user_connections_refused_total", "Front-end connections closed because of a front-end error.", server.Refused, ("disk", name));
+                "paddock_vhost_user_connections_accepted_total", "Front-end connections accepted.", server.Accepted, ("disk", name));
+            page.Counter(
+                "paddock_vhost_user_connections_refused_total", "Front-end connections closed because of a front-end error.",
+                server.Refused, ("disk", name));
         }
     }
 
@@ -160,6 +167,7 @@ internal sealed class VhostUserListener : IListener
             return Path.Combine(path, disk.Name + Ending);
         }
 
-        return disks.Count == 1 ? path : throw new ToolException($"--vhost-user {path}: not an existing directory; several images require one");
+        return disks.Count == 1 ? path
+            : throw new ToolException($"--vhost-user {path}: not an existing directory; several images require one");
     }
 }

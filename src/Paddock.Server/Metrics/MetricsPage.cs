@@ -50,14 +50,16 @@ internal sealed class MetricsPage(IReadOnlyList<IListener> listeners, IReadOnlyL
     {
         string image = disk.Name;
         long stored = disk.Written.BytesWritten, asked = listeners.Sum(d => d.BytesWritten(disk));
-        page.Gauge("paddock_image_file_bytes", "Space allocated by the image file.", Math.Max(0, disk.Node.Storage.AllocatedBytes), ("image", image));
+        page.Gauge("paddock_image_file_bytes", "Space allocated by the image file.", Math.Max(0, disk.Node.Storage.AllocatedBytes),
+            ("image", image));
         page.Counter("paddock_image_client_written_bytes_total", "Bytes written to the image by clients.", asked, ("image", image));
         page.Counter("paddock_image_written_bytes_total", "Bytes written to the image file, including metadata.", stored, ("image", image));
         page.Counter("paddock_image_writes_total", "Writes to the image file.", disk.Written[ServedOperation.Write], ("image", image));
         page.Counter("paddock_image_flushes_total", "Flushes of the image file.", disk.Written[ServedOperation.Flush], ("image", image));
         if (asked > 0)
         {
-            page.Gauge("paddock_image_write_amplification", "Bytes written to the image file per byte written by clients.", (double)stored / asked, ("image", image));
+            page.Gauge("paddock_image_write_amplification", "Bytes written to the image file per byte written by clients.",
+                (double)stored / asked, ("image", image));
         }
     }
 
@@ -88,7 +90,8 @@ internal sealed class MetricsPage(IReadOnlyList<IListener> listeners, IReadOnlyL
 
         foreach (var condition in Enum.GetValues<ZoneCondition>())
         {
-            page.Gauge("paddock_zones", "Zones by condition.", counts[(int)condition], ("image", image), ("condition", condition.ToString()));
+            page.Gauge("paddock_zones", "Zones by condition.", counts[(int)condition], ("image", image),
+                ("condition", condition.ToString()));
         }
 
         long open = counts[(int)ZoneCondition.ImplicitlyOpen] + counts[(int)ZoneCondition.ExplicitlyOpen];

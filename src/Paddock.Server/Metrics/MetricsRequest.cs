@@ -14,8 +14,8 @@ internal static class MetricsRequest
     public const string Ok = "200 OK";
 
     /// <summary>
-    /// The status line for a request. A web page that makes a browser look up its own name as this server's address (DNS rebinding) still sends
-    /// that name as the host: only addresses of this connection, localhost and names from the configuration are answered.
+    /// The status line for a request. A web page that makes a browser look up its own name as this server's address (DNS rebinding) still
+    /// sends that name as the host: only addresses of this connection, localhost and names from the configuration are answered.
     /// </summary>
     /// <param name="head">The request as far as it arrived.</param>
     /// <param name="local">The address at which the client reached the server; null for a Unix socket, which no web page can reach.</param>
@@ -41,7 +41,8 @@ internal static class MetricsRequest
         }
 
         // browsers always say which host they mean; a simple script need not
-        string[] named = [.. lines.Skip(1).Where(static l => l.StartsWith("host:", StringComparison.OrdinalIgnoreCase)).Select(static l => l[5..].Trim())];
+        string[] named = [.. lines.Skip(1).Where(static l => l.StartsWith("host:", StringComparison.OrdinalIgnoreCase))
+            .Select(static l => l[5..].Trim())];
         return named.Length > 1 ? "400 Bad Request"
             : named is [var host] && local is not null && !IsOurs(host, local, hosts) ? "421 Misdirected Request"
             : start[1].Split('?')[0] == "/metrics" ? Ok : "404 Not Found";

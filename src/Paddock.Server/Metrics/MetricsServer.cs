@@ -30,7 +30,8 @@ internal sealed class MetricsServer : IAsyncDisposable
         _hosts = hosts ?? [];
         _listeners = listeners;
         _render = render;
-        _reception = new Reception<Socket, Reader>(MaxReaders, WhenFull.Wait, socket => new Reader(socket), reader => _ = ServeAsync(reader))
+        _reception = new Reception<Socket,
+            Reader>(MaxReaders, WhenFull.Wait, socket => new Reader(socket), reader => _ = ServeAsync(reader))
         {
             // a request comes with its connection, and slots are few
             HandshakePatience = TimeSpan.FromMilliseconds(500),
@@ -92,7 +93,8 @@ internal sealed class MetricsServer : IAsyncDisposable
         string body = status == MetricsRequest.Ok ? await _render().AsTask().WaitAsync(limit) : $"{status}: GET /metrics\n";
         byte[] text = Encoding.UTF8.GetBytes(body);
         byte[] answer = Encoding.ASCII.GetBytes(
-            $"HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {text.Length}\r\nConnection: close\r\n\r\n");
+            $"HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {text.Length}\r\nConnection: "
+                + "close\r\n\r\n");
         await SendAsync(socket, answer, limit);
         await SendAsync(socket, head ? [] : text, limit);
         socket.Shutdown(SocketShutdown.Send);

@@ -28,7 +28,8 @@ internal sealed class MetricsText
     /// <param name="sum">Sum of all measurements.</param>
     /// <param name="labels">Names and values.</param>
     public void Histogram(
-        string name, string help, ReadOnlySpan<double> bounds, ReadOnlySpan<long> counts, double sum, params ReadOnlySpan<(string Name, string Value)> labels)
+        string name, string help, ReadOnlySpan<double> bounds, ReadOnlySpan<long> counts, double sum,
+        params ReadOnlySpan<(string Name, string Value)> labels)
     {
         var samples = Family(name, "histogram", help);
         long below = 0;

@@ -35,7 +35,8 @@ internal static class NvmeMetrics
         foreach (var queue in server.Connections.Where(q => q.Host.Length > 0))
         {
             var (host, controller, id) = (("host", queue.Host), ("controller", Text(queue.Controller)), ("queue", Text(queue.Queue)));
-            page.Counter("paddock_nvme_queue_commands_total", "Commands completed by a queue.", queue.Latencies.Requests, host, controller, id);
+            page.Counter(
+                "paddock_nvme_queue_commands_total", "Commands completed by a queue.", queue.Latencies.Requests, host, controller, id);
             page.Counter(
                 "paddock_nvme_queue_seconds_total", "Total latency of the commands of a queue.",
                 queue.Latencies.Total.TotalSeconds, host, controller, id);

@@ -69,7 +69,8 @@ internal sealed class ResizeCommands
         long wanted = SizeChange.Parse(line.Size).Of(now);
         return wanted % SectorBytes != 0 ? throw new ToolException($"size {wanted}: expected a multiple of {SectorBytes} bytes")
             : wanted < now && !line.Shrink
-                ? throw new ToolException($"'{disk.Name}' has {now} bytes and would lose all data beyond {wanted}: specify --shrink to shrink it")
+                ? throw new ToolException(
+                    $"'{disk.Name}' has {now} bytes and would lose all data beyond {wanted}: specify --shrink to shrink it")
             : wanted;
     }
 

@@ -30,7 +30,8 @@ public sealed record ResizeLine(string Size, string? Image, bool Shrink, Preallo
     public static ResizeLine Parse(string text)
     {
         var line = ControlLine.Parse(text, Syntax);
-        string size = line[SizeKey] ?? throw new ToolException($"the new size is missing: expected {SizeKey}=SIZE, {SizeKey}=+SIZE or {SizeKey}=-SIZE");
+        string size = line[SizeKey]
+            ?? throw new ToolException($"the new size is missing: expected {SizeKey}=SIZE, {SizeKey}=+SIZE or {SizeKey}=-SIZE");
         SizeChange.Parse(size);
         bool shrink = line[ShrinkKey] switch
         {
@@ -45,6 +46,7 @@ public sealed record ResizeLine(string Size, string? Image, bool Shrink, Preallo
 
     /// <summary>The line as sent; special characters in the name are escaped as in a URI.</summary>
     public string Format()
-        => $"{Command} {SizeKey}={Size}{(Image is null ? "" : $" {ImageKey}={Uri.EscapeDataString(Image)}")}{(Shrink ? $" {ShrinkKey}=yes" : "")}"
+        => $"{Command} "
+            + $"{SizeKey}={Size}{(Image is null ? "" : $" {ImageKey}={Uri.EscapeDataString(Image)}")}{(Shrink ? $" {ShrinkKey}=yes" : "")}"
             + (Preallocation == Preallocation.Off ? "" : $" {PreallocationKey}={Preallocation.ToString().ToLowerInvariant()}");
 }

@@ -9,7 +9,9 @@ internal static class BlkLimits
     /// <summary>log2 of <see cref="Sector"/>.</summary>
     public const int SectorShift = 9;
 
-    /// <summary>Longest data in pieces that go to the disk as one request, in bytes, where memory allows; what is longer goes in parts.</summary>
+    /// <summary>
+    /// Longest data in pieces that go to the disk as one request, in bytes, where memory allows; what is longer goes in parts.
+    /// </summary>
     public const int LongestGathered = 16 << 20;
 
     /// <summary>Bytes of a part.</summary>
@@ -27,7 +29,9 @@ internal static class BlkLimits
     /// <summary>Sectors of one range: 2 GiB.</summary>
     public const int RangeSectors = 1 << 22;
 
-    /// <summary>What the ranges of a request may have together to be discarded or zeroed at once, in bytes; more is done in pieces.</summary>
+    /// <summary>
+    /// What the ranges of a request may have together to be discarded or zeroed at once, in bytes; more is done in pieces.
+    /// </summary>
     public const long ShortRanges = 4 << 20;
 
     /// <summary>A piece of a long discard, in bytes.</summary>
@@ -39,7 +43,9 @@ internal static class BlkLimits
     /// <summary>Bytes that the requests of a disk may take at once, where memory allows.</summary>
     public const long Buffers = 256L << 20;
 
-    /// <summary>Of memory that is shared, a disk takes no more than one in so many parts, and one request no more than one in twice as many.</summary>
+    /// <summary>
+    /// Of memory that is shared, a disk takes no more than one in so many parts, and one request no more than one in twice as many.
+    /// </summary>
     public const int Share = 2;
 
     /// <summary>Bytes of buffers that a device keeps for later.</summary>

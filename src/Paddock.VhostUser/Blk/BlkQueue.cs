@@ -49,7 +49,9 @@ internal sealed class BlkQueue
     /// <see cref="Virtqueue.ShouldNotify"/> once. Waits where requests hold as much memory as they may.
     /// </summary>
     /// <param name="budget">Most requests to take.</param>
-    /// <returns>How many were taken; less than the budget when nothing is available any more, or no memory came free for the last.</returns>
+    /// <returns>
+    /// How many were taken; less than the budget when nothing is available any more, or no memory came free for the last.
+    /// </returns>
     /// <exception cref="RingException">The ring is damaged: close it. What was taken before still ends.</exception>
     public int Run(int budget)
     {
@@ -90,7 +92,8 @@ internal sealed class BlkQueue
     }
 
     /// <summary>
-    /// A request was cut off with its front end. Its chain stays the driver's: where requests in flight are recorded, the next back end takes it up.
+    /// A request was cut off with its front end. Its chain stays the driver's: where requests in flight are recorded, the next back end
+    /// takes it up.
     /// </summary>
     internal void Abandon(BlkRequest request)
     {

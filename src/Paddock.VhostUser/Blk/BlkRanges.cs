@@ -62,7 +62,8 @@ internal sealed class BlkRanges(BlkJob job)
         ulong sectors = (ulong)job.Device.Device.Length >> BlkLimits.SectorShift;
         uint known = job.Type == RequestType.WriteZeroes ? BlkRange.Unmap : 0;
         return (range.Flags & ~known) != 0 ? RequestStatus.Unsupported
-            : range.Sectors > BlkLimits.RangeSectors || range.Sector > sectors || range.Sectors > sectors - range.Sector ? RequestStatus.IoError
+            : range.Sectors > BlkLimits.RangeSectors || range.Sector > sectors || range.Sectors > sectors - range.Sector
+            ? RequestStatus.IoError
             : RequestStatus.Ok;
     }
 }

@@ -25,8 +25,8 @@ internal sealed class BlkReplay(BlkJob job, BlkTransfer transfer)
     }
 
     /// <summary>
-    /// Completes a write that failed: if the zone's pointer is after the write's start and the disk holds its data up to there, only the rest is
-    /// written. Otherwise the failure is the job's status.
+    /// Completes a write that failed: if the zone's pointer is after the write's start and the disk holds its data up to there, only the
+    /// rest is written. Otherwise the failure is the job's status.
     /// </summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask ResumeAsync(Exception failure)

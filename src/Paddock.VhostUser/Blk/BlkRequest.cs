@@ -7,8 +7,8 @@ using Paddock.VhostUser.Rings;
 namespace Paddock.VhostUser.Blk;
 
 /// <summary>
-/// The life of a request, from its header to its status: it takes memory, runs, and completes. It starts on its ring's thread; if the disk does
-/// not answer at once, it ends on another. It is used again for the next request.
+/// The life of a request, from its header to its status: it takes memory, runs, and completes. It starts on its ring's thread; if the disk
+/// does not answer at once, it ends on another. It is used again for the next request.
 /// </summary>
 internal sealed class BlkRequest : IThreadPoolWorkItem, IAppendObserver
 {

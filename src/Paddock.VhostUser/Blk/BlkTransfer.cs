@@ -19,7 +19,8 @@ internal sealed class BlkTransfer(BlkJob job)
     }
 
     /// <summary>Writes to the disk.</summary>
-    public ValueTask Write() => job.Way == DataWay.Parts ? RunPartsAsync(0) : job.Device.Device.WriteAsync(job.Offset, Collect(), job.Flags);
+    public ValueTask Write()
+        => job.Way == DataWay.Parts ? RunPartsAsync(0) : job.Device.Device.WriteAsync(job.Offset, Collect(), job.Flags);
 
     /// <summary>Appends to a zone.</summary>
     /// <param name="observer">Told where the data goes, before it is written.</param>

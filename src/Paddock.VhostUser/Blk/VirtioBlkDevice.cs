@@ -56,8 +56,8 @@ internal sealed class VirtioBlkDevice
     public LatencyTable Latencies { get; } = new();
 
     /// <summary>
-    /// The feature bits to offer: those of the device and of its rings. VHOST_USER_F_PROTOCOL_FEATURES (30) is the session's. Discard is for
-    /// disks without zones: Linux would not use it elsewhere.
+    /// The feature bits to offer: those of the device and of its rings. VHOST_USER_F_PROTOCOL_FEATURES (30) is the session's. Discard is
+    /// for disks without zones: Linux would not use it elsewhere.
     /// </summary>
     public ulong Features { get; }
 
@@ -80,14 +80,15 @@ internal sealed class VirtioBlkDevice
     internal int LongestGathered { get; }
 
     /// <summary>
-    /// Memory for a request, which has none so far: what it waits for does not wait for it. Others may keep theirs for as long as they like,
-    /// so there is an end to the wait.
+    /// Memory for a request, which has none so far: what it waits for does not wait for it. Others may keep theirs for as long as they
+    /// like, so there is an end to the wait.
     /// </summary>
     /// <returns>Null where none came free for <see cref="VirtioBlkOptions.Patience"/>.</returns>
     internal Slab? Rent(int size)
     {
         var slab = Buffers.TryRent(size);
-        for (long since = Stopwatch.GetTimestamp(); slab is null && Stopwatch.GetElapsedTime(since) < Options.Patience; slab = Buffers.TryRent(size))
+        for (long since = Stopwatch.GetTimestamp(); slab is null
+            && Stopwatch.GetElapsedTime(since) < Options.Patience; slab = Buffers.TryRent(size))
         {
             Budget.AwaitLeave(Look);
         }
@@ -116,7 +117,9 @@ internal sealed class VirtioBlkDevice
         }
     }
 
-    /// <summary>Copies configuration space from byte <paramref name="offset"/> on, as it is now; past its 96 bytes there are zeroes.</summary>
+    /// <summary>
+    /// Copies configuration space from byte <paramref name="offset"/> on, as it is now; past its 96 bytes there are zeroes.
+    /// </summary>
     public void ReadConfig(int offset, Span<byte> to)
     {
         Span<byte> all = stackalloc byte[BlkConfig.Size];

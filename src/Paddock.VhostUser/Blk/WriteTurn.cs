@@ -3,8 +3,9 @@ using System.Diagnostics;
 namespace Paddock.VhostUser.Blk;
 
 /// <summary>
-/// Long writes to one disk, from all rings: one at a time, as long as that is quick. File systems let no two writers into a file at once, and
-/// those who stand before its lock burn the processor that the one inside could use. Where a write waits for a disk, others go beside it.
+/// Long writes to one disk, from all rings: one at a time, as long as that is quick. File systems let no two writers into a file at once,
+/// and those who stand before its lock burn the processor that the one inside could use. Where a write waits for a disk, others go beside
+/// it.
 /// </summary>
 internal sealed class WriteTurn : IThreadPoolWorkItem
 {

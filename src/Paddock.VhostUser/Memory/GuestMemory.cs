@@ -1,10 +1,10 @@
 namespace Paddock.VhostUser.Memory;
 
 /// <summary>
-/// A guest's memory: an unchanging list of regions. Every address that a guest or its front end writes is looked up here, and one that
-/// does not lie wholly inside a region is refused; what comes after trusts it.
+/// A guest's memory: an immutable list of regions. Every address from a guest or its front end is looked up here, and one that
+/// is not completely inside a region is rejected; later code trusts the result.
 /// </summary>
-/// <remarks>A new table of memory is a new object: requests that run keep the one that they began with.</remarks>
+/// <remarks>A new memory table is a new object: requests in flight keep theirs.</remarks>
 internal sealed unsafe class GuestMemory
 {
     /// <summary>The longest run that is given out, in bytes: a descriptor's 32-bit length could ask for more.</summary>
@@ -26,10 +26,12 @@ internal sealed unsafe class GuestMemory
         }
     }
 
-    /// <summary>No memory: every address is refused.</summary>
+    /// <summary>Empty memory: every address is rejected.</summary>
     public static GuestMemory Empty { get; } = new([]);
 
-    /// <summary>The run at a guest physical address; false where it is longer than <see cref="LongestRun"/> or not wholly inside one region.</summary>
+    /// <summary>
+    /// The run at a guest physical address; false where it is longer than <see cref="LongestRun"/> or not wholly inside one region.
+    /// </summary>
     public bool TryGet(ulong guestAddress, uint length, out Memory<byte> run)
     {
         if (length <= LongestRun && RegionAt(guestAddress) is { } region)

@@ -2,7 +2,7 @@ using System.Buffers;
 
 namespace Paddock.VhostUser.Memory;
 
-/// <summary>A piece of a guest's memory as this process sees it.</summary>
+/// <summary>A region of a guest's memory, mapped in this process.</summary>
 /// <remarks>A <see cref="Memory{T}"/> holds less than 2 GiB: the region is covered by windows of 2 GiB that begin 1 GiB apart.</remarks>
 internal sealed unsafe class MappedRegion
 {
@@ -14,8 +14,8 @@ internal sealed unsafe class MappedRegion
 
     /// <param name="guestAddress">Guest physical address of its first byte.</param>
     /// <param name="userAddress">The same byte's address in the front end's process: rings are named by such addresses.</param>
-    /// <param name="length">Its bytes.</param>
-    /// <param name="mapping">Where it stands in this process; mapped for as long as the memory is used.</param>
+    /// <param name="length">Length in bytes.</param>
+    /// <param name="mapping">Address in this process; mapped for as long as the memory is used.</param>
     public MappedRegion(ulong guestAddress, ulong userAddress, ulong length, nint mapping)
     {
         if (length == 0 || length > long.MaxValue || guestAddress > ulong.MaxValue - length || userAddress > ulong.MaxValue - length)
@@ -42,7 +42,7 @@ internal sealed unsafe class MappedRegion
     /// <summary>Bytes.</summary>
     public ulong Length { get; }
 
-    /// <summary>Where byte <paramref name="offset"/> stands in this process; the caller has checked it.</summary>
+    /// <summary>Address of byte <paramref name="offset"/> in this process; the caller has checked the offset.</summary>
     public byte* At(ulong offset) => _base + offset;
 
     /// <summary>A run of at most 1 GiB as memory; the caller has checked that it lies inside.</summary>

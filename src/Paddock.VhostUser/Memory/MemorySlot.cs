@@ -15,19 +15,19 @@ internal sealed class MemorySlot : IDisposable
         Region = new MappedRegion(description.GuestAddress, description.UserAddress, description.Length, shared.Start);
     }
 
-    /// <summary>What the front end said of it.</summary>
+    /// <summary>Description by the front end.</summary>
     public RegionDescription Description { get; }
 
-    /// <summary>The same as memory.</summary>
+    /// <summary>The mapped region.</summary>
     public MappedRegion Region { get; }
 
-    /// <summary>Whether the front end can cut it short, and so end this process when it touches what is gone.</summary>
+    /// <summary>Whether the front end can truncate it, and so kill this process on the next access.</summary>
     public bool MayShrink => _shared.MayShrink;
 
     /// <summary>Maps a region.</summary>
-    /// <param name="description">What it is.</param>
+    /// <param name="description">Description of the region.</param>
     /// <param name="file">Its file; may be closed afterwards.</param>
-    /// <param name="mustBeSealed">Whether a file is refused that can be cut short.</param>
+    /// <param name="mustBeSealed">Whether to reject a file that can be truncated.</param>
     /// <exception cref="IOException">The file is of the wrong kind or too short, or cannot be mapped.</exception>
     public static MemorySlot Map(in RegionDescription description, Microsoft.Win32.SafeHandles.SafeFileHandle file, bool mustBeSealed)
         => new(description, SharedMemory.Map(file, (long)description.FileOffset, (long)description.Length, mustBeSealed));

@@ -1,13 +1,13 @@
 namespace Paddock.VhostUser.Rings;
 
-/// <summary>Where an append in flight is to land, or has landed.</summary>
-/// <param name="Offset">The first byte's offset on the disk.</param>
-/// <param name="Length">Bytes.</param>
+/// <summary>Destination of an append in flight.</summary>
+/// <param name="Offset">Offset on the disk.</param>
+/// <param name="Length">Length in bytes.</param>
 internal readonly record struct AppendNote(long Offset, int Length);
 
 /// <summary>
-/// Our own part behind the record of requests in flight: for each entry of a ring's record, where its append was about to land before any of
-/// it did. So a successor knows whether it was done, and where. Little-endian:
+/// An extension after the record of requests in flight: for each entry of a ring's record, the offset of its append, noted before any
+/// of it is written. A successor can tell from it whether the append was done, and where. Little-endian:
 /// <code>
 /// OFFSET      SIZE MEANING
 ///  0 24 x size     entries, numbered as the record's
@@ -17,17 +17,17 @@ internal readonly record struct AppendNote(long Offset, int Length);
 ///     20         4   reserved
 /// </code>
 /// </summary>
-/// <remarks>A former process wrote it, and anyone who holds the file may: what is read is checked by who uses it.</remarks>
+/// <remarks>Written by a previous process, or by any process with the file: the user of a note checks it.</remarks>
 internal sealed unsafe class AppendNotes(nint start, int count)
 {
     private const int OffsetOffset = 8, LengthOffset = 16, EntrySize = 24;
 
     private readonly byte* _start = (byte*)start;
 
-    /// <summary>Bytes for a ring.</summary>
+    /// <summary>Size in bytes for a ring.</summary>
     public static int BytesFor(int size) => EntrySize * size;
 
-    /// <summary>Notes down. A process that is killed meanwhile leaves no half of it.</summary>
+    /// <summary>Stores a note atomically: a killed process leaves no partial note.</summary>
     public void Set(int entry, ulong counter, AppendNote note)
     {
         Long(entry, OffsetOffset) = (ulong)note.Offset;
@@ -35,13 +35,13 @@ internal sealed unsafe class AppendNotes(nint start, int count)
         Volatile.Write(ref Long(entry, 0), counter + 1);
     }
 
-    /// <summary>Forgets.</summary>
+    /// <summary>Clears a note.</summary>
     public void Clear(int entry) => Volatile.Write(ref Long(entry, 0), 0);
 
-    /// <summary>What is noted for a request.</summary>
+    /// <summary>Returns the note of a request.</summary>
     public AppendNote? Find(int entry, ulong counter) => Long(entry, 0) == counter + 1 ? Read(entry) : null;
 
-    /// <summary>Forgets what did not come true.</summary>
+    /// <summary>Clears the notes of appends that were not done.</summary>
     public void Keep(Func<AppendNote, bool> isThere)
     {
         for (int entry = 0; entry < count; entry++)

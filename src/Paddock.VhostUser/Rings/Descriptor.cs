@@ -20,20 +20,20 @@ namespace Paddock.VhostUser.Rings;
 ///     14    2 flags
 /// </code>
 /// </summary>
-/// <remarks>The driver may change it at any time: it is copied once, and only the copy is looked at.</remarks>
+/// <remarks>The driver may change it at any time: it is copied once, and only the copy is inspected.</remarks>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 internal readonly struct Descriptor
 {
-    /// <summary>Bytes of a descriptor, in all four places.</summary>
+    /// <summary>Size of a descriptor in either layout.</summary>
     public const int Size = 16;
 
-    /// <summary>Where a packed descriptor's flags stand.</summary>
+    /// <summary>Offset of the flags of a packed descriptor.</summary>
     public const int PackedFlagsOffset = 14;
 
     private readonly ushort _at12;
     private readonly ushort _at14;
 
-    /// <summary>A descriptor of a packed ring, put together again.</summary>
+    /// <summary>Creates a descriptor of a packed ring from its fields.</summary>
     public Descriptor(ulong address, uint length, ushort id, ushort flags)
     {
         (Address, Length) = (address, length);
@@ -77,7 +77,7 @@ internal enum DescriptorFlags : ushort
     /// <summary>None.</summary>
     None = 0,
 
-    /// <summary>The chain goes on.</summary>
+    /// <summary>The chain continues.</summary>
     Next = 1,
 
     /// <summary>The device writes here; without it, it reads.</summary>

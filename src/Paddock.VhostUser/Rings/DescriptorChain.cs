@@ -3,13 +3,13 @@ using Paddock.VhostUser.Memory;
 namespace Paddock.VhostUser.Rings;
 
 /// <summary>
-/// A request as it lies in guest memory: what the device reads, then what it writes, in pieces. Every piece was looked up and lies inside
-/// the guest's memory. Belongs to its ring, which uses it again after <see cref="Virtqueue.Complete"/>.
+/// A request in guest memory: segments that the device reads, then segments that it writes. Every segment has been checked to lie inside
+/// the guest's memory. Owned by its ring, which reuses it after <see cref="Virtqueue.Complete"/>.
 /// </summary>
-/// <remarks>What the pieces hold may change at any time: copy what is looked at twice.</remarks>
+/// <remarks>The guest may change the segments at any time: copy data that is read twice.</remarks>
 internal sealed class DescriptorChain
 {
-    // longer arrays are dropped after use, so that a ring of long chains does not hold memory for ever
+    // longer arrays are dropped after use, so that a ring of long chains does not keep memory indefinitely
     private const int KeptPieces = 256;
     private const int FirstPieces = 8;
 
@@ -17,34 +17,34 @@ internal sealed class DescriptorChain
     private int _count;
     private int _readable;
 
-    /// <summary>The pieces that the device reads, in order.</summary>
+    /// <summary>Segments that the device reads, in order.</summary>
     public ReadOnlySpan<Memory<byte>> Readable => _pieces.AsSpan(0, _readable);
 
-    /// <summary>The pieces that the device writes, in order.</summary>
+    /// <summary>Segments that the device writes, in order.</summary>
     public ReadOnlySpan<Memory<byte>> Writable => _pieces.AsSpan(_readable, _count - _readable);
 
-    /// <summary>Bytes that the device reads.</summary>
+    /// <summary>Number of bytes that the device reads.</summary>
     public uint ReadableBytes { get; private set; }
 
-    /// <summary>Bytes that the device may write.</summary>
+    /// <summary>Number of bytes that the device may write.</summary>
     public uint WritableBytes { get; private set; }
 
-    /// <summary>Taken again after a crash: it may have had its effect, or part of it, already.</summary>
+    /// <summary>Whether the request is replayed after a crash and may have taken effect, completely or in part.</summary>
     public bool IsReplay { get; internal set; }
 
-    /// <summary>Where an append lands, if that is known already; of one that was taken again, where it had landed.</summary>
+    /// <summary>Offset of an append, if known; for a replayed one, the recorded offset.</summary>
     public AppendNote? Note { get; internal set; }
 
-    /// <summary>What the driver calls it: the head's index, or the buffer id.</summary>
+    /// <summary>The driver's identifier: the head's index, or the buffer id.</summary>
     internal ushort Id { get; set; }
 
-    /// <summary>How many descriptors of a packed ring it takes.</summary>
+    /// <summary>Number of descriptors of a packed ring that it occupies.</summary>
     internal int RingDescriptors { get; set; }
 
-    /// <summary>Where the record of requests in flight keeps it.</summary>
+    /// <summary>Entry in the record of requests in flight.</summary>
     internal int InflightIndex { get; set; }
 
-    /// <summary>Empties it.</summary>
+    /// <summary>Clears the chain.</summary>
     internal void Clear()
     {
         if (_pieces.Length > KeptPieces)
@@ -56,9 +56,9 @@ internal sealed class DescriptorChain
         (Id, RingDescriptors, InflightIndex, IsReplay, Note) = (0, 0, 0, false, null);
     }
 
-    /// <summary>Adds a piece.</summary>
+    /// <summary>Adds a segment.</summary>
     /// <exception cref="RingException">
-    /// It is empty, not inside the guest's memory, one that is read after one that is written, or too much.
+    /// The segment is empty, outside the guest's memory, readable after a writable one, or makes the chain too long.
     /// </exception>
     internal void Add(GuestMemory memory, in Descriptor descriptor, bool writable)
     {
@@ -69,7 +69,8 @@ internal sealed class DescriptorChain
 
         if (!memory.TryGet(descriptor.Address, descriptor.Length, out var piece))
         {
-            throw new RingException($"a descriptor of {descriptor.Length} bytes at 0x{descriptor.Address:x}: not inside the guest's memory");
+            throw new RingException(
+                $"a descriptor of {descriptor.Length} bytes at 0x{descriptor.Address:x}: not inside the guest's memory");
         }
 
         if ((ulong)ReadableBytes + WritableBytes + descriptor.Length > uint.MaxValue)

@@ -1,18 +1,18 @@
 namespace Paddock.VhostUser.Rings;
 
 /// <summary>
-/// One queue's part of the memory in which requests in flight are recorded (vhost-user, "Inflight I/O tracking"): it outlives this
-/// process, so that the next one can take them again.
+/// One queue's part of the record of requests in flight (vhost-user, "Inflight I/O tracking"), which outlives this
+/// process, so that the next one can replay them.
 /// </summary>
-/// <param name="Start">Where it stands in this process, aligned to 8; mapped for as long as the ring is used.</param>
-/// <param name="Length">Its bytes, at least <see cref="BytesFor"/>.</param>
-/// <param name="Notes">Where its <see cref="AppendNotes"/> stand, aligned to 8, mapped as long; 0: there are none.</param>
+/// <param name="Start">Address in this process, aligned to 8; mapped for as long as the ring is used.</param>
+/// <param name="Length">Length in bytes, at least <see cref="BytesFor"/>.</param>
+/// <param name="Notes">Address of its <see cref="AppendNotes"/>, aligned to 8, mapped for as long; 0: none.</param>
 internal readonly record struct InflightRegion(nint Start, long Length, nint Notes = 0)
 {
     // parts of different queues share no cache line
     private const int Alignment = 64;
 
-    /// <summary>Bytes for a queue of so many descriptors; parts of queues follow one another at this distance.</summary>
+    /// <summary>Size in bytes for a queue with the given number of descriptors; also the distance between the parts of queues.</summary>
     public static int BytesFor(int size, bool packed)
         => ((packed ? PackedInflight.BytesFor(size) : SplitInflight.BytesFor(size)) + Alignment - 1) & -Alignment;
 }

@@ -27,7 +27,9 @@ namespace Paddock.VhostUser.Rings;
 ///     24         8   address
 /// </code>
 /// </summary>
-/// <remarks>A former process wrote it, and anyone who holds the file may: what is read is checked, and what can be is kept here too.</remarks>
+/// <remarks>
+/// Written by a previous process, or by any process with the file: values are checked when read and kept here where possible.
+/// </remarks>
 internal sealed unsafe class PackedInflight
 {
     private const int VersionOffset = 8, CountOffset = 10, FreeOffset = 12, OldFreeOffset = 14, UsedOffset = 16, OldUsedOffset = 18;
@@ -44,14 +46,15 @@ internal sealed unsafe class PackedInflight
     private readonly AppendNotes? _notes;
     private ulong _counter;
 
-    /// <summary>Opens the record, and begins one where there is none.</summary>
-    /// <exception cref="RingException">It is of another version, or not for a ring of this size.</exception>
+    /// <summary>Opens the record, or initializes an empty one.</summary>
+    /// <exception cref="RingException">The record has another version or ring size.</exception>
     public PackedInflight(InflightRegion region, int size, RingPosition used)
     {
         _region = (byte*)region.Start;
         if (region.Length < BytesFor(size) || ((nuint)_region & (sizeof(ulong) - 1)) != 0)
         {
-            throw new RingException($"the record of requests in flight has {region.Length} bytes: {BytesFor(size)} are needed, aligned to 8");
+            throw new RingException(
+                $"the record of requests in flight has {region.Length} bytes: {BytesFor(size)} are needed, aligned to 8");
         }
 
         ushort version = Volatile.Read(ref Short(VersionOffset));
@@ -69,7 +72,8 @@ internal sealed unsafe class PackedInflight
         _count = Short(CountOffset);
         if (_count < size || region.Length < BytesFor(_count))
         {
-            throw new RingException($"the record of requests in flight is of {_count} descriptors in {region.Length} bytes: the ring has {size}");
+            throw new RingException(
+                $"the record of requests in flight is of {_count} descriptors in {region.Length} bytes: the ring has {size}");
         }
 
         _last = new ushort[_count];
@@ -80,17 +84,17 @@ internal sealed unsafe class PackedInflight
         }
     }
 
-    /// <summary>Nothing was recorded before.</summary>
+    /// <summary>Whether the record was empty.</summary>
     public bool IsNew { get; }
 
-    /// <summary>Bytes for a ring.</summary>
+    /// <summary>Size in bytes for a ring.</summary>
     public static int BytesFor(int size) => HeaderSize + (EntrySize * size);
 
     /// <summary>Whether a descriptor is available in the lap of a wrap counter (virtio 1.2, 2.8.1).</summary>
     public static bool IsAvailable(ushort flags, bool wrap)
         => ((flags & (ushort)DescriptorFlags.Available) != 0) == wrap && ((flags & (ushort)DescriptorFlags.Used) != 0) != wrap;
 
-    /// <summary>Ends or takes back a completion that a former process was in the midst of, and finds what it had not completed.</summary>
+    /// <summary>Finishes or undoes an interrupted completion of a previous process, and returns its requests in flight.</summary>
     /// <param name="flagsAt">Reads a descriptor's flags in the ring.</param>
     /// <param name="used">Where the next used descriptor goes.</param>
     /// <returns>Requests, in the order in which they were taken.</returns>
@@ -243,7 +247,8 @@ internal sealed unsafe class PackedInflight
         left -= count;
         if (count == 0 || left < 0)
         {
-            throw new RingException($"the record of requests in flight has one of {count} descriptors: too many for a ring of {_size}, or none");
+            throw new RingException(
+                $"the record of requests in flight has one of {count} descriptors: too many for a ring of {_size}, or none");
         }
 
         var list = new Descriptor[count];
@@ -251,7 +256,8 @@ internal sealed unsafe class PackedInflight
         for (int i = 0; i < count; i++)
         {
             Checked(entry);
-            list[i] = new Descriptor(Long(entry, AddressOffset), Word(entry, LengthOffset), Short(entry, IdOffset), Short(entry, FlagsOffset));
+            list[i] = new Descriptor(
+                Long(entry, AddressOffset), Word(entry, LengthOffset), Short(entry, IdOffset), Short(entry, FlagsOffset));
             _last[head] = (ushort)entry;
             entry = Short(entry, NextOffset);
         }

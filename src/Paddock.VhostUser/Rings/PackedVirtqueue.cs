@@ -4,8 +4,8 @@ using Paddock.VhostUser.Memory;
 namespace Paddock.VhostUser.Rings;
 
 /// <summary>
-/// A packed ring (virtio 1.2, 2.8), little-endian: one ring of <see cref="Descriptor"/>s, aligned to 16, in which the device overwrites what
-/// the driver made available; and for each side a place where it says when it wants to be notified, aligned to 4:
+/// A packed ring (virtio 1.2, 2.8), little-endian: one ring of <see cref="Descriptor"/>s, aligned to 16, in which the device overwrites
+/// what the driver made available; and for each side an event suppression structure, aligned to 4:
 /// <code>
 /// OFFSET SIZE MEANING
 ///      0    2 descriptor index in bits 14:0, wrap counter in bit 15
@@ -172,7 +172,7 @@ internal sealed unsafe class PackedVirtqueue : Virtqueue
             return false;
         }
 
-        // the descriptors must be seen before we look at what the driver wants
+        // the descriptors must be visible before we read the driver's event suppression
         Interlocked.MemoryBarrier();
         bool first = !_notifiedBefore;
         (_notifiedTotal, _notifiedBefore) = (now, true);

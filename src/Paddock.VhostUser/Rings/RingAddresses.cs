@@ -1,7 +1,7 @@
 namespace Paddock.VhostUser.Rings;
 
 /// <summary>
-/// Where a ring's three parts stand, as addresses of the front end's process (VHOST_USER_SET_VRING_ADDR).
+/// Addresses of a ring's three parts in the front end's process (VHOST_USER_SET_VRING_ADDR).
 /// </summary>
 /// <param name="Descriptors">The descriptor table, or the packed descriptor ring.</param>
 /// <param name="Driver">The available ring, or the driver's event suppression.</param>

@@ -1,6 +1,6 @@
 namespace Paddock.VhostUser.Rings;
 
-/// <summary>What of the feature bits that both sides agreed on shapes a ring (virtio 1.2, 6).</summary>
+/// <summary>Negotiated feature bits that affect rings (virtio 1.2, 6).</summary>
 [Flags]
 internal enum RingFeatures
 {
@@ -10,7 +10,7 @@ internal enum RingFeatures
     /// <summary>VIRTIO_RING_F_INDIRECT_DESC (28): a descriptor may name a table of descriptors.</summary>
     Indirect = 1,
 
-    /// <summary>VIRTIO_RING_F_EVENT_IDX (29): each side says at which index it wants to be notified.</summary>
+    /// <summary>VIRTIO_RING_F_EVENT_IDX (29): each side sets the index at which to notify it.</summary>
     EventIndex = 2,
 
     /// <summary>VIRTIO_F_RING_PACKED (34): the packed layout.</summary>
@@ -26,16 +26,16 @@ internal static class RingFeatureBits
     /// <summary>VIRTIO_RING_F_EVENT_IDX.</summary>
     public const int EventIndex = 29;
 
-    /// <summary>VIRTIO_F_VERSION_1: rings are little-endian. A device must refuse a driver that does not take it.</summary>
+    /// <summary>VIRTIO_F_VERSION_1: rings are little-endian. A device must reject a driver that does not accept it.</summary>
     public const int Version1 = 32;
 
     /// <summary>VIRTIO_F_RING_PACKED.</summary>
     public const int Packed = 34;
 
-    /// <summary>What our rings can do.</summary>
+    /// <summary>Supported ring features.</summary>
     public const ulong Offered = (1UL << Indirect) | (1UL << EventIndex) | (1UL << Version1) | (1UL << Packed);
 
-    /// <summary>The ring's part of the features that were agreed on.</summary>
+    /// <summary>Extracts the ring features from negotiated features.</summary>
     public static RingFeatures Of(ulong features)
         => (Has(features, Indirect) ? RingFeatures.Indirect : 0)
             | (Has(features, EventIndex) ? RingFeatures.EventIndex : 0)

@@ -1,11 +1,11 @@
 namespace Paddock.VhostUser.Rings;
 
-/// <summary>A place in a packed ring, and which lap of it: the counter turns at each wrap (virtio 1.2, 2.8.1).</summary>
+/// <summary>A position in a packed ring, with the wrap counter, which flips at each wrap (virtio 1.2, 2.8.1).</summary>
 /// <param name="Index">Descriptor index.</param>
 /// <param name="Wrap">The wrap counter; true in the first lap.</param>
 internal readonly record struct RingPosition(int Index, bool Wrap)
 {
-    /// <summary>The place so many descriptors on, at most one lap.</summary>
+    /// <summary>The position a number of descriptors later, at most one lap.</summary>
     public RingPosition Advance(int count, int size)
     {
         int index = Index + count;

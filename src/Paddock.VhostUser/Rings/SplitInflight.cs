@@ -16,7 +16,7 @@ namespace Paddock.VhostUser.Rings;
 ///      8         8   counter: the order in which they were taken
 /// </code>
 /// </summary>
-/// <remarks>A former process wrote it, and anyone who holds the file may: what is read is checked.</remarks>
+/// <remarks>Written by a previous process, or by any process with the file: values are checked when read.</remarks>
 internal sealed unsafe class SplitInflight
 {
     private const int VersionOffset = 8, CountOffset = 10, BatchOffset = 12, UsedOffset = 14, HeaderSize = 16;
@@ -28,14 +28,15 @@ internal sealed unsafe class SplitInflight
     private readonly AppendNotes? _notes;
     private ulong _counter;
 
-    /// <summary>Opens the record, and begins one where there is none.</summary>
-    /// <exception cref="RingException">It is of another version, or not for a ring of this size.</exception>
+    /// <summary>Opens the record, or initializes an empty one.</summary>
+    /// <exception cref="RingException">The record has another version or ring size.</exception>
     public SplitInflight(InflightRegion region, int size)
     {
         _region = (byte*)region.Start;
         if (region.Length < BytesFor(size) || ((nuint)_region & (EntrySize / 2 - 1)) != 0)
         {
-            throw new RingException($"the record of requests in flight has {region.Length} bytes: {BytesFor(size)} are needed, aligned to 8");
+            throw new RingException(
+                $"the record of requests in flight has {region.Length} bytes: {BytesFor(size)} are needed, aligned to 8");
         }
 
         ushort version = Volatile.Read(ref Short(VersionOffset));
@@ -64,13 +65,13 @@ internal sealed unsafe class SplitInflight
         }
     }
 
-    /// <summary>Nothing was recorded before.</summary>
+    /// <summary>Whether the record was empty.</summary>
     public bool IsNew { get; }
 
-    /// <summary>Bytes for a ring.</summary>
+    /// <summary>Size in bytes for a ring.</summary>
     public static int BytesFor(int size) => HeaderSize + (EntrySize * size);
 
-    /// <summary>Ends a completion that a former process may have been in the midst of, and finds what it had not completed.</summary>
+    /// <summary>Finishes an interrupted completion of a previous process, and returns its requests in flight.</summary>
     /// <param name="used">The used ring's idx.</param>
     /// <returns>Heads, in the order in which they were taken.</returns>
     public ushort[] Recover(ushort used)

@@ -10,12 +10,12 @@ namespace Paddock.VhostUser.Rings;
 /// OFFSET        SIZE MEANING
 /// descriptor table, aligned to 16: <see cref="Descriptor"/> x size
 /// available ring, aligned to 2
-///      0           2 flags: 1 = the driver wants no notification
+///      0           2 flags: 1 = the driver requires no notification
 ///      2           2 idx: where the driver puts the next entry
 ///      4    2 x size heads of chains
 ///  after           2 used_event: notify when idx of the used ring passes it (EVENT_IDX)
 /// used ring, aligned to 4
-///      0           2 flags: 1 = the device wants no kick
+///      0           2 flags: 1 = the device requires no kick
 ///      2           2 idx: where the device puts the next entry
 ///      4    8 x size entries: head (4), bytes written (4)
 ///  after           2 avail_event: kick when idx of the available ring passes it (EVENT_IDX)
@@ -33,7 +33,7 @@ internal sealed unsafe class SplitVirtqueue : Virtqueue
     private readonly bool _eventIndex;
     private readonly SplitInflight? _inflight;
 
-    // heads that are in flight: one that is made available twice would be completed twice
+    // heads in flight: a head made available twice would be completed twice
     private readonly ulong[] _taken;
     private readonly ushort[] _replays;
     private int _nextReplay;
@@ -54,7 +54,8 @@ internal sealed unsafe class SplitVirtqueue : Virtqueue
         _eventIndex = (features & RingFeatures.EventIndex) != 0;
         int eventSize = _eventIndex ? EventSize : 0;
         _descriptors = Locate(memory, "the descriptor table", addresses.Descriptors, Descriptor.Size * size, Descriptor.Size);
-        _available = Locate(memory, "the available ring", addresses.Driver, RingOffset + (sizeof(ushort) * size) + eventSize, sizeof(ushort));
+        _available = Locate(
+            memory, "the available ring", addresses.Driver, RingOffset + (sizeof(ushort) * size) + eventSize, sizeof(ushort));
         _used = Locate(memory, "the used ring", addresses.Device, RingOffset + (EntrySize * size) + eventSize, sizeof(uint));
         _mask = size - 1;
         _taken = new ulong[(size + 63) / 64];
@@ -67,7 +68,7 @@ internal sealed unsafe class SplitVirtqueue : Virtqueue
             _inflight = new SplitInflight(region, size);
             _replays = _inflight.Recover(_nextUsed);
 
-            // what was taken and not completed lies between the two
+            // requests taken and not completed are between the two
             if (!_inflight.IsNew)
             {
                 _nextAvailable = (ushort)(_nextUsed + _replays.Length);
@@ -97,7 +98,7 @@ internal sealed unsafe class SplitVirtqueue : Virtqueue
             Volatile.Write(ref At(_used, 0), 0);
         }
 
-        // the driver writes its index and then looks here; we write here and then look at its index
+        // the driver writes its index, then reads this; we write this, then read its index
         Interlocked.MemoryBarrier();
         return HasWork;
     }
@@ -132,7 +133,8 @@ internal sealed unsafe class SplitVirtqueue : Virtqueue
 
         if (waiting > Size)
         {
-            throw new RingException($"the available ring's idx is {index}, {waiting} entries ahead of {_nextAvailable}: the ring has {Size}");
+            throw new RingException(
+                $"the available ring's idx is {index}, {waiting} entries ahead of {_nextAvailable}: the ring has {Size}");
         }
 
         ushort head = Volatile.Read(ref At(_available, RingOffset + (sizeof(ushort) * (_nextAvailable & _mask))));
@@ -175,7 +177,7 @@ internal sealed unsafe class SplitVirtqueue : Virtqueue
             return false;
         }
 
-        // the index must be seen before we look at what the driver wants
+        // the index must be visible before we read the driver's flags or event index
         Interlocked.MemoryBarrier();
         bool first = !_notifiedBefore;
         (_notifiedUsed, _notifiedBefore) = (now, true);
@@ -208,7 +210,7 @@ internal sealed unsafe class SplitVirtqueue : Virtqueue
         _taken[head / 64] |= bit;
     }
 
-    // 2.7.5: chains by NEXT; the last descriptor may be an indirect table, in which chains go on in the same way
+    // 2.7.5: chains by NEXT; the last descriptor may be an indirect table, chained in the same way
     private void Walk(DescriptorChain chain, ushort head)
     {
         byte* table = _descriptors;

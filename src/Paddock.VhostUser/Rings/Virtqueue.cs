@@ -3,12 +3,12 @@ using Paddock.VhostUser.Memory;
 namespace Paddock.VhostUser.Rings;
 
 /// <summary>
-/// The device's side of a ring (virtio 1.2, 2.6 to 2.8). The driver at the other end may be hostile: what does not hold is a
-/// <see cref="RingException"/>, after which the ring is to be closed.
+/// The device's side of a ring (virtio 1.2, 2.6 to 2.8). The driver may be hostile: invalid ring contents raise a
+/// <see cref="RingException"/>, after which the ring must be closed.
 /// </summary>
 /// <remarks>
-/// One thread takes (<see cref="TryTake"/>, <see cref="EnableNotifications"/>, <see cref="DisableNotifications"/>); any thread completes and
-/// asks whether to notify. The memory, and the record of requests in flight, stay mapped until <see cref="CloseAsync"/> has completed.
+/// One thread takes (<see cref="TryTake"/>, <see cref="EnableNotifications"/>, <see cref="DisableNotifications"/>); any thread completes
+/// and asks whether to notify. The memory, and the record of requests in flight, stay mapped until <see cref="CloseAsync"/> has completed.
 /// Rings are little-endian (VIRTIO_F_VERSION_1), as is every processor that this runs on.
 /// </remarks>
 internal abstract unsafe class Virtqueue
@@ -26,14 +26,14 @@ internal abstract unsafe class Virtqueue
         Size = size;
     }
 
-    /// <summary>Descriptors in the ring.</summary>
+    /// <summary>Number of descriptors in the ring.</summary>
     public int Size { get; }
 
-    /// <summary>Requests that were taken and are not completed.</summary>
+    /// <summary>Number of requests in flight.</summary>
     public int InFlight => Volatile.Read(ref _inFlight);
 
     /// <summary>
-    /// What VHOST_USER_GET_VRING_BASE answers, exact once the ring is closed. Split: the next available index. Packed: the next available
+    /// Reply to VHOST_USER_GET_VRING_BASE, exact once the ring is closed. Split: the next available index. Packed: the next available
     /// descriptor in bits 14:0 with its wrap counter in bit 15, the next used one in 30:16 with its in 31.
     /// </summary>
     public abstract uint Base { get; }
@@ -41,27 +41,29 @@ internal abstract unsafe class Virtqueue
     /// <summary>The guest's memory.</summary>
     protected GuestMemory Memory { get; }
 
-    /// <summary>What was agreed on.</summary>
+    /// <summary>Negotiated ring features.</summary>
     protected RingFeatures Features { get; }
 
-    /// <summary>Opens a ring, and brings back what was in flight when a former process ended: that is taken first, in its old order.</summary>
+    /// <summary>
+    /// Opens a ring and replays the requests in flight at the end of a previous process first, in their original order.
+    /// </summary>
     /// <param name="memory">The guest's memory.</param>
-    /// <param name="features">What was agreed on.</param>
-    /// <param name="size">Descriptors in the ring: a power of two for a split one, at most 32768.</param>
-    /// <param name="addresses">Where its parts stand.</param>
+    /// <param name="features">Negotiated ring features.</param>
+    /// <param name="size">Number of descriptors: a power of two for a split ring, at most 32768.</param>
+    /// <param name="addresses">Addresses of its parts.</param>
     /// <param name="baseIndex">
-    /// From VHOST_USER_SET_VRING_BASE; as <see cref="Base"/>. A used record of requests in flight knows better and is believed.
+    /// From VHOST_USER_SET_VRING_BASE; as <see cref="Base"/>. A used record of requests in flight takes precedence.
     /// </param>
-    /// <param name="inflight">Where requests in flight are recorded; null where that was not agreed on.</param>
-    /// <exception cref="RingException">A part does not lie inside the memory or is misaligned, or the record is damaged.</exception>
+    /// <param name="inflight">Record of requests in flight; null if not negotiated.</param>
+    /// <exception cref="RingException">A part is outside the memory or misaligned, or the record is damaged.</exception>
     public static Virtqueue Create(
         GuestMemory memory, RingFeatures features, int size, RingAddresses addresses, uint baseIndex, InflightRegion? inflight)
         => (features & RingFeatures.Packed) != 0
             ? new PackedVirtqueue(memory, features, size, addresses, baseIndex, inflight)
             : new SplitVirtqueue(memory, features, size, addresses, baseIndex, inflight);
 
-    /// <summary>Takes the next request; it is the caller's until <see cref="Complete"/>.</summary>
-    /// <returns>False when there is none, or the ring is closed.</returns>
+    /// <summary>Takes the next request, which the caller owns until <see cref="Complete"/>.</summary>
+    /// <returns>False if no request is available, or the ring is closed.</returns>
     /// <exception cref="RingException">The ring is damaged.</exception>
     public bool TryTake(out DescriptorChain chain)
     {
@@ -107,9 +109,9 @@ internal abstract unsafe class Virtqueue
         }
     }
 
-    /// <summary>Returns a request to the driver, which sees it at once; <see cref="ShouldNotify"/> tells whether to wake it.</summary>
-    /// <param name="chain">The request; the ring's again.</param>
-    /// <param name="written">How many of its writable bytes were written, from the first on.</param>
+    /// <summary>Returns a request to the driver immediately; <see cref="ShouldNotify"/> reports whether to notify it.</summary>
+    /// <param name="chain">The request; owned by the ring again.</param>
+    /// <param name="written">Number of writable bytes written, from the first.</param>
     public void Complete(DescriptorChain chain, uint written)
     {
         Put(chain, written);
@@ -117,8 +119,8 @@ internal abstract unsafe class Virtqueue
     }
 
     /// <summary>
-    /// The first half of <see cref="Complete"/>: the driver sees the request, and the ring is not drained yet, so that a thread which is not
-    /// the ring's own may still ask <see cref="ShouldNotify"/>.
+    /// First half of <see cref="Complete"/>: the driver sees the request, but the ring does not count as drained, so that another
+    /// thread may still call <see cref="ShouldNotify"/>.
     /// </summary>
     public void Put(DescriptorChain chain, uint written)
     {
@@ -129,7 +131,7 @@ internal abstract unsafe class Virtqueue
         }
     }
 
-    /// <summary>The second half: the caller does not touch the ring any more.</summary>
+    /// <summary>Second half of <see cref="Complete"/>: the caller no longer uses the ring.</summary>
     public void Release()
     {
         TaskCompletionSource? drained;
@@ -141,14 +143,14 @@ internal abstract unsafe class Virtqueue
         drained?.TrySetResult();
     }
 
-    /// <summary>Records where an append is about to land, if records are kept: should this process end, its successor will know.</summary>
+    /// <summary>Records the offset of an append before it is written, if records are kept, for a successor of this process.</summary>
     public virtual void NoteAppend(DescriptorChain chain, AppendNote note)
     {
     }
 
     /// <summary>
-    /// Whether the driver wants to be woken for what was completed since the last call. Call it after a batch, and once after a ring was
-    /// brought back: a former process may have ended before it woke the driver.
+    /// Whether the driver requires a notification for the requests completed since the last call. Call it after a batch, and once after
+    /// opening a recorded ring: a previous process may have ended before its notification.
     /// </summary>
     public bool ShouldNotify()
     {
@@ -158,15 +160,15 @@ internal abstract unsafe class Virtqueue
         }
     }
 
-    /// <summary>Asks the driver to kick when it makes something available.</summary>
-    /// <returns>True when something became available meanwhile: there may be no kick for it.</returns>
+    /// <summary>Requests a kick for the next available request.</summary>
+    /// <returns>True if a request became available in the meantime, for which there may be no kick.</returns>
     public abstract bool EnableNotifications();
 
-    /// <summary>Tells the driver that kicks are not needed; it may kick all the same.</summary>
+    /// <summary>Disables kicks; the driver may kick nevertheless.</summary>
     public abstract void DisableNotifications();
 
-    /// <summary>Takes nothing any more.</summary>
-    /// <returns>A task that completes when nothing is in flight: from then on the ring touches no memory.</returns>
+    /// <summary>Stops taking requests.</summary>
+    /// <returns>A task that completes when nothing is in flight; the ring uses no memory after that.</returns>
     public Task CloseAsync()
     {
         lock (_lock)
@@ -182,7 +184,7 @@ internal abstract unsafe class Virtqueue
         }
     }
 
-    /// <summary>Whether something may be there to take; without the lock.</summary>
+    /// <summary>Whether a request may be available; without the lock.</summary>
     private protected abstract bool HasWork { get; }
 
     /// <summary>Fills a chain from the next available request; under the lock.</summary>
@@ -203,7 +205,7 @@ internal abstract unsafe class Virtqueue
             : place;
     }
 
-    /// <summary>Adds the descriptors of an indirect table's place to a chain of a ring; returns where the table stands.</summary>
+    /// <summary>Locates an indirect table and returns its address.</summary>
     private protected byte* LocateTable(in Descriptor descriptor, out int count)
     {
         if ((Features & RingFeatures.Indirect) == 0)
@@ -220,6 +222,7 @@ internal abstract unsafe class Virtqueue
 
         byte* table = Memory.Find(descriptor.Address, descriptor.Length);
         return table != null ? table
-            : throw new RingException($"an indirect table of {descriptor.Length} bytes at 0x{descriptor.Address:x}: not inside the guest's memory");
+            : throw new RingException(
+                $"an indirect table of {descriptor.Length} bytes at 0x{descriptor.Address:x}: not inside the guest's memory");
     }
 }

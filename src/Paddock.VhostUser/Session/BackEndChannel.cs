@@ -4,7 +4,7 @@ using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Session;
 
-/// <summary>The socket by which we ask something of the front end ("Back-end communication"); it need not be there.</summary>
+/// <summary>The optional socket for back-end requests to the front end ("Back-end communication").</summary>
 internal sealed class BackEndChannel : IDisposable
 {
     private readonly Lock _lock = new();
@@ -20,7 +20,7 @@ internal sealed class BackEndChannel : IDisposable
         }
     }
 
-    /// <summary>Says that the configuration space has changed. A front end that does not listen misses it.</summary>
+    /// <summary>Notifies the front end of a change of configuration space, if it has set the socket.</summary>
     public void ConfigChanged()
     {
         Span<byte> message = stackalloc byte[MessageHeader.Size];

@@ -4,7 +4,7 @@ using Paddock.VhostUser.Blk;
 
 namespace Paddock.VhostUser.Session;
 
-/// <summary>One front end from its coming to its end, on a thread of its own.</summary>
+/// <summary>The connection of one front end, on a thread of its own.</summary>
 internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, VhostUserServerOptions options) : IServedClient, IDisposable
 {
     private readonly Lock _lock = new();
@@ -14,8 +14,8 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
     private volatile bool _heard;
     private readonly long _came = Environment.TickCount64;
 
-    /// <summary>Runs to the end, and until nothing of the front end's is touched any more; never throws.</summary>
-    /// <returns>What the front end did wrong; null where it just left.</returns>
+    /// <summary>Serves the connection until the front end's memory is no longer used; never throws.</summary>
+    /// <returns>Error of the front end; null for an orderly disconnect.</returns>
     public string? Run()
     {
         FrontEndSession? session = null;
@@ -37,7 +37,7 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
         }
         catch (Exception e)
         {
-            // whatever a front end brings about ends its own connection and nothing else
+            // an exception caused by a front end ends only its own connection
             return _ended ? Lateness : e.Message;
         }
         finally
@@ -51,7 +51,7 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
         }
     }
 
-    /// <summary>Tells the front end that the configuration space has changed.</summary>
+    /// <summary>Notifies the front end of a change of configuration space.</summary>
     public void ConfigChanged()
     {
         lock (_lock)
@@ -77,7 +77,7 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
     /// <inheritdoc/>
     public void Finish() => Abort();
 
-    /// <summary>Hangs up. Requests under way still end: they are the disk's already.</summary>
+    /// <summary>Disconnects. Requests in flight still complete on the disk.</summary>
     public void Abort()
     {
         try
@@ -90,7 +90,7 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
-            // it is gone already
+            // already disconnected
         }
     }
 

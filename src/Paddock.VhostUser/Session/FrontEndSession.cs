@@ -6,15 +6,17 @@ using Paddock.VhostUser.Wire;
 namespace Paddock.VhostUser.Session;
 
 /// <summary>
-/// What one front end has negotiated and set up: its messages go in, replies come out, and rings run meanwhile. All calls come from one
+/// State of one front end: processes its messages, produces replies, and runs its rings. All calls come from one
 /// thread.
 /// </summary>
 internal sealed class FrontEndSession : IDisposable
 {
     private const ulong ProtocolFeaturesBit = 1UL << 30;
 
-    private const ProtocolFeatures OfferedProtocol = ProtocolFeatures.MultiQueue | ProtocolFeatures.ReplyAck | ProtocolFeatures.BackEndRequest
-        | ProtocolFeatures.Config | ProtocolFeatures.InflightSharedMemory | ProtocolFeatures.ResetDevice | ProtocolFeatures.ConfigureMemorySlots
+    private const ProtocolFeatures OfferedProtocol = ProtocolFeatures.MultiQueue | ProtocolFeatures.ReplyAck
+        | ProtocolFeatures.BackEndRequest
+        | ProtocolFeatures.Config | ProtocolFeatures.InflightSharedMemory | ProtocolFeatures.ResetDevice
+            | ProtocolFeatures.ConfigureMemorySlots
         | ProtocolFeatures.Status;
 
     private readonly VirtioBlkDevice _device;
@@ -30,9 +32,9 @@ internal sealed class FrontEndSession : IDisposable
     private bool _agreed;
 
     /// <param name="device">The disk.</param>
-    /// <param name="polling">How long a worker polls an empty ring before it sleeps, at most.</param>
-    /// <param name="log">Takes lines for people, on any thread.</param>
-    /// <param name="mustBeSealed">Whether memory that the front end could cut short is refused.</param>
+    /// <param name="polling">Maximum time that a worker polls an empty ring before it sleeps.</param>
+    /// <param name="log">Receives log lines, on any thread.</param>
+    /// <param name="mustBeSealed">Whether to reject memory that the front end could truncate.</param>
     public FrontEndSession(VirtioBlkDevice device, TimeSpan polling, Action<string> log, bool mustBeSealed = true)
     {
         _mustBeSealed = mustBeSealed;
@@ -43,18 +45,18 @@ internal sealed class FrontEndSession : IDisposable
         _memory = new MemoryRequests(_rings, mustBeSealed, log);
     }
 
-    /// <summary>Whether the front end has agreed on features: it is one, and may be silent from then on.</summary>
+    /// <summary>Whether the front end has negotiated features; it may be idle after that.</summary>
     public bool HasAgreed => Volatile.Read(ref _agreed);
 
-    /// <summary>Requests that we make; may be used from any thread.</summary>
+    /// <summary>Back-end requests; may be used from any thread.</summary>
     public BackEndChannel BackEnd => _backEnd;
 
     /// <summary>Runs a request.</summary>
-    /// <param name="request">What came; its descriptors are taken or closed.</param>
-    /// <param name="reply">Filled where one is due.</param>
-    /// <returns>Whether one is due.</returns>
-    /// <exception cref="VhostUserException">The request breaks the protocol: the session is to be ended.</exception>
-    /// <exception cref="IOException">It cannot be granted and cannot be answered: the session ends as well.</exception>
+    /// <param name="request">The request; its descriptors are taken or closed.</param>
+    /// <param name="reply">Filled if a reply is due.</param>
+    /// <returns>Whether a reply is due.</returns>
+    /// <exception cref="VhostUserException">The request violates the protocol; the session must be ended.</exception>
+    /// <exception cref="IOException">The request is rejected without a way to reply; the session must be ended.</exception>
     public bool Handle(Message request, Message reply)
     {
         try

@@ -6,8 +6,8 @@ using Paddock.VhostUser.Wire;
 namespace Paddock.VhostUser.Session;
 
 /// <summary>
-/// The memory in which requests in flight are recorded: the front end keeps it when this process ends, and gives it to the next. Its length
-/// is ours to say; behind what the protocol describes stands what a zoned disk notes of its appends:
+/// Memory of the record of requests in flight: the front end keeps it when this process ends and passes it to the next. The back end
+/// chooses its length; the append notes of a zoned disk follow the part that the protocol defines:
 /// <code>
 /// OFFSET                    SIZE MEANING
 ///  0  rings x ring's record      each ring's record (vhost-user, "Inflight I/O tracking")
@@ -15,7 +15,7 @@ namespace Paddock.VhostUser.Session;
 ///                             56 reserved
 ///  after  rings x ring's notes   each ring's <see cref="AppendNotes"/>
 /// </code>
-/// Memory that another back end made has no notes.
+/// Memory created by another back end has no notes.
 /// </summary>
 internal sealed unsafe class InflightMemory : IDisposable
 {
@@ -41,13 +41,13 @@ internal sealed unsafe class InflightMemory : IDisposable
         }
     }
 
-    /// <summary>Makes a new one.</summary>
-    /// <param name="wanted">How many rings of what size; the rest is ours to say.</param>
+    /// <summary>Creates a new record.</summary>
+    /// <param name="wanted">Requested number and size of rings.</param>
     /// <param name="packed">The rings' layout.</param>
-    /// <param name="hasNotes">Whether it has room to note appends.</param>
-    /// <param name="description">All of it.</param>
-    /// <param name="file">The file, to be given to the front end.</param>
-    /// <exception cref="RequestRefusedException">No ring, too many, or too large.</exception>
+    /// <param name="hasNotes">Whether to include append notes.</param>
+    /// <param name="description">The complete description.</param>
+    /// <param name="file">The file, to be passed to the front end.</param>
+    /// <exception cref="RequestRefusedException">The number or size of rings is out of range.</exception>
     /// <exception cref="IOException">There is no memory for it.</exception>
     public static InflightMemory Create(
         in InflightDescription wanted, bool packed, bool hasNotes, out InflightDescription description, out SafeFileHandle file)
@@ -66,14 +66,14 @@ internal sealed unsafe class InflightMemory : IDisposable
         }
     }
 
-    /// <summary>Takes back what a front end kept.</summary>
-    /// <param name="given">What it says of it.</param>
+    /// <summary>Maps the record that a front end has kept.</summary>
+    /// <param name="given">Description by the front end.</param>
     /// <param name="packed">The rings' layout.</param>
-    /// <param name="hasNotes">Whether notes of appends are of use, if there are some.</param>
+    /// <param name="hasNotes">Whether to use append notes, if present.</param>
     /// <param name="file">The file; may be closed afterwards.</param>
-    /// <param name="mustBeSealed">Whether a file is refused that can be cut short.</param>
-    /// <exception cref="RequestRefusedException">It has no room for its rings.</exception>
-    /// <exception cref="IOException">It cannot be mapped.</exception>
+    /// <param name="mustBeSealed">Whether to reject a file that can be truncated.</param>
+    /// <exception cref="RequestRefusedException">The file is too short for its rings.</exception>
+    /// <exception cref="IOException">The file cannot be mapped.</exception>
     public static InflightMemory Map(in InflightDescription given, bool packed, bool hasNotes, SafeFileHandle file, bool mustBeSealed)
     {
         CheckCounts(given);
@@ -84,8 +84,8 @@ internal sealed unsafe class InflightMemory : IDisposable
             : new InflightMemory(SharedMemory.Map(file, (long)given.FileOffset, length, mustBeSealed), given, packed, isNew: false);
     }
 
-    /// <summary>A ring's part.</summary>
-    /// <exception cref="RingException">It has no room for that ring.</exception>
+    /// <summary>Returns a ring's part.</summary>
+    /// <exception cref="RingException">The record has no room for the ring.</exception>
     public InflightRegion Part(int ring, int size, bool packed)
     {
         long stride = InflightRegion.BytesFor(_ringSize, packed);
@@ -95,8 +95,8 @@ internal sealed unsafe class InflightMemory : IDisposable
     }
 
     /// <summary>
-    /// Forgets the notes of appends that were not done. To be called before the first ring runs: what is written from then on may stand where
-    /// one of them was to land.
+    /// Clears the notes of appends that were not done. Must be called before the first ring runs: later writes may use
+    /// the noted offsets.
     /// </summary>
     /// <param name="rings">Rings that may run.</param>
     /// <param name="isThere">Whether the disk holds something everywhere where a note says.</param>

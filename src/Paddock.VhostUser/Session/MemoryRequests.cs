@@ -4,8 +4,8 @@ using Paddock.VhostUser.Wire;
 namespace Paddock.VhostUser.Session;
 
 /// <summary>
-/// Messages about the guest's memory: the whole table, or one region. A message that fails leaves the memory as it was. No region is unmapped
-/// while a request may touch it (<see cref="RingSet.SetMemory"/>).
+/// Messages about the guest's memory: the whole table, or one region. A message that fails leaves the memory as it was. No region is
+/// unmapped while a request may touch it (<see cref="RingSet.SetMemory"/>).
 /// </summary>
 /// <param name="rings">The rings that run in the memory.</param>
 /// <param name="mustBeSealed">Whether memory that the front end could cut short is refused.</param>

@@ -3,7 +3,7 @@ using Paddock.VhostUser.Wire;
 
 namespace Paddock.VhostUser.Session;
 
-/// <summary>A message with room for the longest, and the descriptors that came with it: it closes those that nobody took.</summary>
+/// <summary>A reusable message of any length with its descriptors; closes descriptors that have not been taken.</summary>
 internal sealed class Message : IDisposable
 {
     private readonly byte[] _bytes = new byte[MessageHeader.Size + VhostUserLimits.MaxPayload];
@@ -12,26 +12,26 @@ internal sealed class Message : IDisposable
     /// <summary>The header.</summary>
     public MessageHeader Header { get; private set; }
 
-    /// <summary>What stands behind the header.</summary>
+    /// <summary>The payload.</summary>
     public Span<byte> Payload => _bytes.AsSpan(MessageHeader.Size, Header.Length);
 
-    /// <summary>What it was called by the front end.</summary>
+    /// <summary>Type of the front end's request.</summary>
     public FrontEndRequest Request => (FrontEndRequest)Header.Request;
 
-    /// <summary>All of it, as it goes over the socket.</summary>
+    /// <summary>The complete message on the wire.</summary>
     public ReadOnlySpan<byte> Bytes => _bytes.AsSpan(0, MessageHeader.Size + Header.Length);
 
-    /// <summary>What came with it, or goes with it.</summary>
+    /// <summary>Descriptors received or sent with the message.</summary>
     public IList<SafeFileHandle> Descriptors => _descriptors;
 
-    /// <summary>Where a header is received into.</summary>
+    /// <summary>Receive buffer of the header.</summary>
     public Span<byte> HeaderBytes => _bytes.AsSpan(0, MessageHeader.Size);
 
-    /// <summary>Takes the header out of <see cref="HeaderBytes"/>.</summary>
+    /// <summary>Parses the header in <see cref="HeaderBytes"/>.</summary>
     /// <exception cref="VhostUserException">Not a valid message.</exception>
     public void ParseHeader() => Header = MessageHeader.Parse(HeaderBytes);
 
-    /// <summary>Begins a message; the payload is to be filled in.</summary>
+    /// <summary>Begins a message; the caller fills in the payload.</summary>
     /// <returns>The payload, of zeroes.</returns>
     public Span<byte> Begin(uint request, HeaderFlags flags, int length)
     {
@@ -58,7 +58,7 @@ internal sealed class Message : IDisposable
         return U64Payload.Parse(Payload);
     }
 
-    /// <summary>Refuses any other payload length or number of descriptors.</summary>
+    /// <summary>Rejects any other payload length or number of descriptors.</summary>
     /// <exception cref="VhostUserException">The message differs.</exception>
     public void Expect(int length, int descriptors)
     {
@@ -66,7 +66,7 @@ internal sealed class Message : IDisposable
         ExpectDescriptors(descriptors);
     }
 
-    /// <summary>Refuses any other number of descriptors.</summary>
+    /// <summary>Rejects any other number of descriptors.</summary>
     /// <exception cref="VhostUserException">The message differs.</exception>
     public void ExpectDescriptors(int wanted)
     {
@@ -76,7 +76,7 @@ internal sealed class Message : IDisposable
         }
     }
 
-    /// <summary>Makes a descriptor the caller's.</summary>
+    /// <summary>Transfers a descriptor to the caller.</summary>
     public SafeFileHandle TakeDescriptor(int index)
     {
         var taken = _descriptors[index];

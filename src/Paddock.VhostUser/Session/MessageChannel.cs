@@ -8,7 +8,7 @@ namespace Paddock.VhostUser.Session;
 internal sealed class MessageChannel(SafeHandle socket)
 {
     /// <summary>Waits for a message.</summary>
-    /// <returns>False when the front end has left between two.</returns>
+    /// <returns>False if the front end disconnected between two messages.</returns>
     /// <exception cref="VhostUserException">The received bytes are not a message.</exception>
     /// <exception cref="EndOfStreamException">The socket failed.</exception>
     public bool TryReceive(Message message)
@@ -61,7 +61,7 @@ internal sealed class MessageChannel(SafeHandle socket)
         return done;
     }
 
-    // a socket that fails is one whose other side is gone; what the other side says wrong is another matter
+    // a socket failure means that the peer disconnected, unlike a protocol error of the peer
     private int Receive(Span<byte> into, Message message)
     {
         try

@@ -3,25 +3,25 @@ using System.Diagnostics;
 namespace Paddock.VhostUser.Session;
 
 /// <summary>
-/// How long a ring that has run dry is looked at before its worker sleeps. Work that comes soon after the sleep began makes it longer, work
-/// that keeps everyone waiting makes it shorter, down to nothing: an idle disk costs no processor.
+/// How long an empty ring is polled before its worker sleeps. Work soon after the start of a sleep makes it longer, work
+/// that arrives late makes it shorter, down to zero: an idle disk uses no processor time.
 /// </summary>
-/// <param name="longest">Its bound, in <see cref="Stopwatch"/> ticks; 0: sleep at once.</param>
+/// <param name="longest">Maximum, in <see cref="Stopwatch"/> ticks; 0: sleep immediately.</param>
 internal struct PollPace(long longest)
 {
-    // below this a window is of no use: a wake costs about as much
+    // a shorter window is useless: a wake-up costs about as much
     private static readonly long Shortest = Stopwatch.Frequency / 250_000;
 
     private long _window;
     private long _idleSince;
 
-    /// <summary>The present window, in ticks.</summary>
+    /// <summary>Current window, in ticks.</summary>
     public readonly long Window => _window;
 
-    /// <summary>Something was done.</summary>
+    /// <summary>Records that work was found.</summary>
     public void Worked() => _idleSince = 0;
 
-    /// <summary>Nothing was there: whether to look again.</summary>
+    /// <summary>Records that no work was found, and returns whether to poll again.</summary>
     public bool KeepsPolling(long now)
     {
         if (_idleSince == 0)
@@ -32,7 +32,7 @@ internal struct PollPace(long longest)
         return now - _idleSince < _window;
     }
 
-    /// <summary>A sleep is over.</summary>
+    /// <summary>Records the end of a sleep.</summary>
     public void Woke(long now)
     {
         long idle = now - _idleSince;

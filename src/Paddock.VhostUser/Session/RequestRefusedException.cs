@@ -1,5 +1,7 @@
 namespace Paddock.VhostUser.Session;
 
-/// <summary>A request that is well formed cannot be granted. The session goes on where the front end asked to be told; else it ends.</summary>
-/// <param name="message">Why.</param>
+/// <summary>
+/// A valid request was rejected. The session continues if the front end requested an acknowledgement; otherwise it ends.
+/// </summary>
+/// <param name="message">Reason.</param>
 internal sealed class RequestRefusedException(string message) : IOException(message);

@@ -2,14 +2,14 @@ using Paddock.Posix;
 
 namespace Paddock.VhostUser.Session;
 
-/// <summary>What a ring's driver is woken by; the front end may exchange it at any time.</summary>
+/// <summary>Events that notify a ring's driver; the front end may replace them at any time.</summary>
 internal sealed class RingEvents : IDisposable
 {
     private readonly Lock _lock = new();
     private EventDescriptor? _call;
     private EventDescriptor? _error;
 
-    /// <summary>Wakes the driver after requests were returned.</summary>
+    /// <summary>Notifies the driver of completed requests.</summary>
     public void Call()
     {
         lock (_lock)
@@ -18,7 +18,7 @@ internal sealed class RingEvents : IDisposable
         }
     }
 
-    /// <summary>Tells the front end that the ring is broken.</summary>
+    /// <summary>Notifies the front end that the ring has failed.</summary>
     public void Error()
     {
         lock (_lock)
@@ -27,7 +27,9 @@ internal sealed class RingEvents : IDisposable
         }
     }
 
-    /// <summary>Sets what <see cref="Call"/> signals; owned. It is signalled once, since requests may have been returned before it was set.</summary>
+    /// <summary>
+    /// Sets the event of <see cref="Call"/>; owned. Signals it once, because requests may have completed before it was set.
+    /// </summary>
     public void SetCall(EventDescriptor? call)
     {
         lock (_lock)
@@ -38,7 +40,7 @@ internal sealed class RingEvents : IDisposable
         }
     }
 
-    /// <summary>Sets what <see cref="Error"/> signals; owned.</summary>
+    /// <summary>Sets the event of <see cref="Error"/>; owned.</summary>
     public void SetError(EventDescriptor? error)
     {
         lock (_lock)

@@ -44,7 +44,7 @@ internal sealed class RingRequests(RingSet rings)
         }
     }
 
-    /// <summary>Stops a ring, and replies where it is to go on.</summary>
+    /// <summary>Stops a ring and replies the base at which it resumes.</summary>
     public void GetBase(Message request, Message reply)
     {
         var state = StateOf(request, out var ring);

@@ -6,8 +6,8 @@ using Paddock.VhostUser.Rings;
 namespace Paddock.VhostUser.Session;
 
 /// <summary>
-/// The rings of a front end, and what all of them need to run: the guest's memory, the features, the record of requests in flight. Whenever one
-/// of these changes, the rings are stopped with nothing in flight, and started again. All calls come from the session's thread.
+/// The rings of a front end, and what all of them need to run: the guest's memory, the features, the record of requests in flight. Whenever
+/// one of these changes, the rings are stopped with nothing in flight, and started again. All calls come from the session's thread.
 /// </summary>
 internal sealed class RingSet : IDisposable
 {

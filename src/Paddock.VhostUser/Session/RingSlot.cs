@@ -7,10 +7,11 @@ using Paddock.VhostUser.Rings;
 namespace Paddock.VhostUser.Session;
 
 /// <summary>
-/// What a front end has said of one ring, and the ring's worker while it runs: once all has been said, from its kick to
+/// Settings of one ring, and its worker while it runs: once it is set up, from its kick to
 /// GET_VRING_BASE ("Ring states"), and while it is enabled. All calls come from the session's thread.
 /// </summary>
-internal sealed class RingSlot(int number, VirtioBlkDevice device, TimeSpan polling, Action<string> log, LongWorkClient longWork) : IDisposable
+internal sealed class RingSlot(int number, VirtioBlkDevice device, TimeSpan polling, Action<string> log, LongWorkClient longWork)
+    : IDisposable
 {
     private readonly RingEvents _events = new();
     private EventDescriptor? _kick;
@@ -20,25 +21,25 @@ internal sealed class RingSlot(int number, VirtioBlkDevice device, TimeSpan poll
     private RingWorker? _worker;
     private volatile bool _broken;
 
-    /// <summary>Whether a worker is there.</summary>
+    /// <summary>Whether it has a worker.</summary>
     public bool IsRunning => _worker is not null;
 
-    /// <summary>Whether the front end wants it to be served.</summary>
+    /// <summary>Whether the front end has enabled it.</summary>
     public bool IsEnabled { get; set; }
 
-    /// <summary>From where it goes on when it starts.</summary>
+    /// <summary>Base at which it starts.</summary>
     public uint Base { get; set; }
 
-    /// <summary>What the driver is woken by.</summary>
+    /// <summary>Events that notify the driver.</summary>
     public RingEvents Events => _events;
 
-    /// <summary>Sets its descriptors. Not while it runs.</summary>
+    /// <summary>Sets the number of descriptors. Not while it runs.</summary>
     public void SetSize(int size) => (_size, _broken) = (size, false);
 
-    /// <summary>Sets where its parts stand. Not while it runs.</summary>
+    /// <summary>Sets the addresses of its parts. Not while it runs.</summary>
     public void SetAddresses(RingAddresses addresses) => (_addresses, _broken) = (addresses, false);
 
-    /// <summary>Sets what the driver wakes us by, which makes the ring start. Not while it runs.</summary>
+    /// <summary>Sets the kick event, which makes the ring start. Not while it runs.</summary>
     /// <param name="kick">Owned; null: the ring is polled.</param>
     public void SetKick(EventDescriptor? kick)
     {
@@ -46,9 +47,9 @@ internal sealed class RingSlot(int number, VirtioBlkDevice device, TimeSpan poll
         (_kick, _kicked, _broken) = (kick, true, false);
     }
 
-    /// <summary>Starts it, if all has been said and nothing hinders it.</summary>
+    /// <summary>Starts it if it is set up.</summary>
     /// <param name="memory">The guest's memory.</param>
-    /// <param name="features">What was agreed on.</param>
+    /// <param name="features">Negotiated features.</param>
     /// <param name="inflight">The record of requests in flight, if one is kept.</param>
     public void TryStart(GuestMemory memory, ulong features, InflightMemory? inflight)
     {
@@ -72,7 +73,7 @@ internal sealed class RingSlot(int number, VirtioBlkDevice device, TimeSpan poll
         }
         catch (Exception e) when (e is RingException or IOException or OutOfMemoryException)
         {
-            // it stands still, and is tried again when the front end says something else of it
+            // it stays stopped until the front end changes its settings
             _worker?.Dispose();
             _worker = null;
             _events.Error();
@@ -80,7 +81,7 @@ internal sealed class RingSlot(int number, VirtioBlkDevice device, TimeSpan poll
         }
     }
 
-    /// <summary>Stops it after what is under way; it may be started again.</summary>
+    /// <summary>Stops it after its requests in flight; it can be restarted.</summary>
     public void Pause()
     {
         if (_worker is { } worker)
@@ -91,7 +92,7 @@ internal sealed class RingSlot(int number, VirtioBlkDevice device, TimeSpan poll
         }
     }
 
-    /// <summary>Stops it until it gets a kick again.</summary>
+    /// <summary>Stops it until the next kick.</summary>
     public void Stop()
     {
         Pause();

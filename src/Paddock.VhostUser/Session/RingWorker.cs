@@ -6,16 +6,18 @@ using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Session;
 
-/// <summary>The thread of a ring that runs: it takes requests while there are some, looks for more for a short time, then sleeps until kicked.</summary>
+/// <summary>
+/// The thread of a running ring: it takes requests while any are available, polls for a short time, then sleeps until kicked.
+/// </summary>
 internal sealed class RingWorker : ILateCompletion, IDisposable
 {
     private const int StackSize = 512 << 10;
 
-    // requests between two looks at whether the driver wants to be told: it works while we do
+    // requests between two checks for a due notification, so that driver and device work in parallel
     private const int Budget = 16;
     private const int SpinsBetweenLooks = 20;
 
-    // without a kick there is nothing to wake for: a ring at rest is looked at so often
+    // polling interval of an idle ring without a kick event
     private const int RestMilliseconds = 1;
 
     private readonly Virtqueue _ring;
@@ -29,17 +31,18 @@ internal sealed class RingWorker : ILateCompletion, IDisposable
     private PollPace _pace;
     private volatile bool _stopping;
 
-    /// <param name="device">Whose requests come.</param>
+    /// <param name="device">The device.</param>
     /// <param name="ring">The ring.</param>
-    /// <param name="features">What was agreed on.</param>
-    /// <param name="kick">What the driver wakes us by; null: it does not.</param>
-    /// <param name="events">What we wake the driver by.</param>
-    /// <param name="polling">How long to look at an empty ring at most.</param>
-    /// <param name="failed">Told when the thread has ended by itself, on that thread: the driver broke the ring.</param>
-    /// <param name="longWork">The front end's share of what takes long.</param>
+    /// <param name="features">Negotiated features.</param>
+    /// <param name="kick">Kick event; null: the ring is polled.</param>
+    /// <param name="events">Events that notify the driver.</param>
+    /// <param name="polling">Maximum time to poll an empty ring.</param>
+    /// <param name="failed">Called on the thread when it ends because the driver corrupted the ring.</param>
+    /// <param name="longWork">The front end's share of long requests.</param>
     /// <exception cref="IOException">There is no descriptor left.</exception>
     public RingWorker(
-        VirtioBlkDevice device, Virtqueue ring, ulong features, EventDescriptor? kick, RingEvents events, TimeSpan polling, Action<Exception> failed,
+        VirtioBlkDevice device, Virtqueue ring, ulong features, EventDescriptor? kick, RingEvents events, TimeSpan polling,
+        Action<Exception> failed,
         LongWorkClient longWork)
     {
         (_ring, _events, _failed, _hasKick) = (ring, events, failed, kick is not null);
@@ -63,11 +66,13 @@ internal sealed class RingWorker : ILateCompletion, IDisposable
         _thread = new Thread(Run, StackSize) { IsBackground = true, Name = "vhost-user ring" };
     }
 
-    /// <summary>Begins.</summary>
+    /// <summary>Starts the thread.</summary>
     public void Start() => _thread.Start();
 
-    /// <summary>Takes nothing more, and waits for what is under way: afterwards nothing touches the guest's memory on behalf of this ring.</summary>
-    /// <returns>The ring's base, from which it can go on.</returns>
+    /// <summary>
+    /// Stops taking requests and waits for those in flight; the ring does not use the guest's memory after that.
+    /// </summary>
+    /// <returns>The base at which the ring can resume.</returns>
     public uint Stop()
     {
         _stopping = true;
@@ -105,7 +110,7 @@ internal sealed class RingWorker : ILateCompletion, IDisposable
         }
         catch (Exception e)
         {
-            // whatever a driver brings about ends its own ring and nothing else
+            // an exception caused by a driver ends only its own ring
             _failed(e);
         }
     }
@@ -114,7 +119,7 @@ internal sealed class RingWorker : ILateCompletion, IDisposable
     {
         _ring.DisableNotifications();
 
-        // a ring that was brought back may owe its driver a word for what ended before
+        // a reopened ring may owe its driver a notification from before
         Completed(_ring);
         while (!_stopping)
         {

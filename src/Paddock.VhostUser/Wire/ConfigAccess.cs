@@ -23,7 +23,9 @@ internal readonly record struct ConfigAccess(int Offset, int Length, uint Flags)
     /// <summary>Where the contents stand.</summary>
     public const int ContentsAt = FlagsAt + sizeof(uint);
 
-    /// <exception cref="VhostUserException">It lies beyond <see cref="VhostUserLimits.ConfigSpace"/>, or is shorter or longer than it says.</exception>
+    /// <exception cref="VhostUserException">
+    /// It lies beyond <see cref="VhostUserLimits.ConfigSpace"/>, or is shorter or longer than it says.
+    /// </exception>
     public static ConfigAccess Parse(ReadOnlySpan<byte> from)
     {
         if (from.Length < ContentsAt)
@@ -35,7 +37,8 @@ internal readonly record struct ConfigAccess(int Offset, int Length, uint Flags)
         uint length = BinaryPrimitives.ReadUInt32LittleEndian(from[LengthAt..]);
         if (offset > VhostUserLimits.ConfigSpace || length > VhostUserLimits.ConfigSpace - offset)
         {
-            throw new VhostUserException(nameof(ConfigAccess), 0, $"{length} bytes at {offset} of a space of {VhostUserLimits.ConfigSpace}");
+            throw new VhostUserException(
+                nameof(ConfigAccess), 0, $"{length} bytes at {offset} of a space of {VhostUserLimits.ConfigSpace}");
         }
 
         VhostUserException.ExpectLength(nameof(ConfigAccess), ContentsAt + (int)length, from.Length);

@@ -18,7 +18,9 @@ internal static class MemoryTable
     /// <summary>Bytes of a table of so many regions.</summary>
     public static int SizeOf(int regions) => RegionsAt + (regions * RegionDescription.Size);
 
-    /// <exception cref="VhostUserException">More regions than <see cref="VhostUserLimits.TableRegions"/>, or another length than theirs.</exception>
+    /// <exception cref="VhostUserException">
+    /// More regions than <see cref="VhostUserLimits.TableRegions"/>, or another length than theirs.
+    /// </exception>
     public static RegionDescription[] Parse(ReadOnlySpan<byte> from)
     {
         if (from.Length < RegionsAt)

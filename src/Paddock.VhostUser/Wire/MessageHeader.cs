@@ -34,7 +34,8 @@ internal readonly record struct MessageHeader(uint Request, HeaderFlags Flags, i
         uint length = BinaryPrimitives.ReadUInt32LittleEndian(from[LengthAt..]);
         if ((flags & ~HeaderFlags.NeedReply) != HeaderFlags.Version)
         {
-            throw new VhostUserException(nameof(MessageHeader), FlagsAt, $"flags 0x{(uint)flags:x} where a request of version 1 must stand");
+            throw new VhostUserException(
+                nameof(MessageHeader), FlagsAt, $"flags 0x{(uint)flags:x} where a request of version 1 must stand");
         }
 
         return length <= VhostUserLimits.MaxPayload

@@ -30,7 +30,7 @@ public sealed class ActivationTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public async Task Sockets_that_were_handed_over_serve_the_images_in_their_order()
+    public async Task Passed_sockets_serve_the_images_in_order()
     {
         await ImageFile.CreateAsync(At("a.qcow2"), Guest.Zones * Guest.Zone, new ZonedCreateOptions { ZoneSize = Guest.Zone });
         await ImageFile.CreateAsync(At("b.qcow2"), Guest.Zones * Guest.Zone);

@@ -52,7 +52,8 @@ public sealed class KilledServerTests : IDisposable
             }
 
             string when = $"seed {seed}, start {kill}";
-            Assert.True(SpinWait.SpinUntil(() => Reap(ram, rings) == 0, TimeSpan.FromSeconds(30)), $"{when}: {Reap(ram, rings)} are not answered");
+            Assert.True(SpinWait.SpinUntil(() => Reap(ram, rings) == 0, TimeSpan.FromSeconds(30)),
+                $"{when}: {Reap(ram, rings)} are not answered");
             Verify(frontEnd, rings[0], when);
             if (kill < Kills)
             {
@@ -111,7 +112,8 @@ public sealed class KilledServerTests : IDisposable
     private bool Await(FrontEnd frontEnd, GuestRam ram, GuestRing[] rings)
     {
         bool gone = false;
-        Assert.True(SpinWait.SpinUntil(() => Reap(ram, rings) == 0 || (gone = frontEnd.HasHungUp), TimeSpan.FromSeconds(30)), "no answer came");
+        Assert.True(SpinWait.SpinUntil(() => Reap(ram, rings) == 0 || (gone = frontEnd.HasHungUp), TimeSpan.FromSeconds(30)),
+            "no answer came");
         if (gone)
         {
             _open.ForEach(a => a.Replayed = true);
@@ -163,7 +165,8 @@ public sealed class KilledServerTests : IDisposable
             var append = _all[i];
             bool isThere = found.TryGetValue(i + 1, out long place);
             Assert.True(isThere || append.IsFlush || !(append.IsFlushed || append.Replayed), $"{when}: append {i + 1} is lost");
-            Assert.True(!isThere || (place == append.Place && !append.IsGone), $"{when}: append {i + 1} is at {place}, not at {append.Place}, or again");
+            Assert.True(!isThere
+                || (place == append.Place && !append.IsGone), $"{when}: append {i + 1} is at {place}, not at {append.Place}, or again");
             append.IsGone = !isThere;
 
             // one that was brought back is not flushed yet: the next kill may lose it

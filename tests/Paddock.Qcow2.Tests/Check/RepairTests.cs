@@ -84,9 +84,11 @@ public class RepairTests
         List<string> said = [];
         await using (var image = await Qcow2Image.OpenAsync(new KeptStorage(storage), new() { OnCorruption = said.Add }))
         {
-            var write = what == "compressed" ? image.WriteCompressedAsync(1 << 20, new byte[65536]) : image.WriteAsync(1 << 20, new byte[512]);
+            var write = what == "compressed" ? image.WriteCompressedAsync(1 << 20, new byte[65536])
+                : image.WriteAsync(1 << 20, new byte[512]);
             await Assert.ThrowsAsync<ImageCorruptException>(write.AsTask);
-            Assert.Equal(BlockError.NoMedium, (await Assert.ThrowsAsync<BlockException>(() => image.WriteAsync(0, new byte[512]).AsTask())).Error);
+            Assert.Equal(
+                BlockError.NoMedium, (await Assert.ThrowsAsync<BlockException>(() => image.WriteAsync(0, new byte[512]).AsTask())).Error);
         }
 
         Assert.Equal([message], said);

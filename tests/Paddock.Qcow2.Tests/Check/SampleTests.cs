@@ -5,7 +5,9 @@ using Paddock.Block;
 
 namespace Paddock.Qcow2.Tests.Check;
 
-/// <summary>Images that the zoned proposal's own code wrote, with its faults: checked, repaired, and compared with QEMU without their zones.</summary>
+/// <summary>
+/// Images that the zoned proposal's own code wrote, with its faults: checked, repaired, and compared with QEMU without their zones.
+/// </summary>
 public class SampleTests
 {
     public static TheoryData<string> Names =>

@@ -5,8 +5,8 @@ using Paddock.Testing;
 namespace Paddock.Qcow2.Tests.Crash;
 
 /// <summary>
-/// What the one-shot commands do to an image, with each storage call failing in turn, in each way: the image is sound afterwards, and the old or
-/// the new one. Resize: <see cref="Engine.ResizeTests"/>.
+/// What the one-shot commands do to an image, with each storage call failing in turn, in each way: the image is sound afterwards, and the
+/// old or the new one. Resize: <see cref="Engine.ResizeTests"/>.
 /// </summary>
 public class CommandFailureTests
 {
@@ -66,7 +66,8 @@ public class CommandFailureTests
                 for (int at = 0; at < read.Length; at += Cluster)
                 {
                     var cluster = read.AsSpan(at, Cluster);
-                    Assert.True(cluster.SequenceEqual(data.AsSpan(at, Cluster)) || cluster.IndexOfAnyExcept((byte)0) < 0, $"cluster at {at}");
+                    Assert.True(cluster.SequenceEqual(data.AsSpan(at, Cluster))
+                        || cluster.IndexOfAnyExcept((byte)0) < 0, $"cluster at {at}");
                 }
             }
         });

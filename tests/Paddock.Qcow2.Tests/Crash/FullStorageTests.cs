@@ -30,7 +30,8 @@ public class FullStorageTests
             int accepted = 0;
             await using (var device = await Qcow2Image.OpenAsync(disk, new Qcow2OpenOptions(), Token))
             {
-                while (await FullDisk.AcceptsAsync(device.WriteAsync((long)accepted * Piece, FullDisk.Filled(Piece, accepted), cancellationToken: Token)))
+                while (await FullDisk.AcceptsAsync(
+                    device.WriteAsync((long)accepted * Piece, FullDisk.Filled(Piece, accepted), cancellationToken: Token)))
                 {
                     accepted++;
                 }
@@ -82,7 +83,8 @@ public class FullStorageTests
     private static async Task<CrashStorage> MakeAsync(int cluster, bool zoned, long size, long zone = 4 << 20)
     {
         var start = new PagedStorage();
-        var options = new Qcow2CreateOptions { Size = size, ClusterSize = cluster, Zoned = zoned ? new ZonedCreateOptions { ZoneSize = zone } : null };
+        var options = new Qcow2CreateOptions { Size = size, ClusterSize = cluster, Zoned = zoned
+            ? new ZonedCreateOptions { ZoneSize = zone } : null };
         await Qcow2Image.CreateAsync(start, options, Token);
 
         // as a sparse copy leaves it: what holds zeroes alone takes no space

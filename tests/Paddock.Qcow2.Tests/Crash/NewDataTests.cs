@@ -35,7 +35,8 @@ public class NewDataTests
 
     private static async Task AssertZeroAroundAsync(PagedStorage rebooted, string when)
     {
-        await using var image = await Qcow2Image.OpenAsync(rebooted, new Qcow2OpenOptions { ReadOnly = true }, TestContext.Current.CancellationToken);
+        await using var image = await Qcow2Image.OpenAsync(
+            rebooted, new Qcow2OpenOptions { ReadOnly = true }, TestContext.Current.CancellationToken);
         var bytes = new byte[Cluster];
         await image.ReadAsync(0, bytes, TestContext.Current.CancellationToken);
         bytes.AsSpan(1024, 512).Clear();

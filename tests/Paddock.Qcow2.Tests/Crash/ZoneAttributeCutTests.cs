@@ -49,7 +49,8 @@ public class ZoneAttributeCutTests
             {
                 int zone = random.Next(8), length = 512 * random.Next(1, 40);
                 byte value = (byte)random.Next(1, 255);
-                var condition = (ZoneCondition)(random.Next(4) switch { 0 => ZoneCondition.ReadOnly, 1 => ZoneCondition.Offline, _ => ZoneCondition.Empty });
+                var condition = (ZoneCondition)(
+                    random.Next(4) switch { 0 => ZoneCondition.ReadOnly, 1 => ZoneCondition.Offline, _ => ZoneCondition.Empty });
                 int kind = random.Next(10);
                 changes[i] = async disk =>
                 {
@@ -71,7 +72,8 @@ public class ZoneAttributeCutTests
             }
 
             int cluster = random.Next(2) == 0 ? 512 : 4096;
-            await RunAsync(await MakeAsync((ZoneLayout)random.Next(3), cluster, active: (uint)random.Next(2) * 4), changes, false, $"seed {seed}, run {run}: ");
+            await RunAsync(await MakeAsync((ZoneLayout)random.Next(3), cluster, active: (uint)random.Next(2) * 4), changes, false,
+                $"seed {seed}, run {run}: ");
         }
     }
 
@@ -135,7 +137,8 @@ public class ZoneAttributeCutTests
                 await using (var again = await OpenAsync(image))
                 {
                     string state = await StateAsync(again);
-                    Assert.True(possible.Contains(state), $"{name}cut at {position}, step {step}, seed {seed}: {state}, not one of {string.Join(" | ", possible)}");
+                    Assert.True(possible.Contains(state),
+                        $"{name}cut at {position}, step {step}, seed {seed}: {state}, not one of {string.Join(" | ", possible)}");
                 }
 
                 await CheckCleanAsync(image, leaksAllowed: true);

@@ -101,7 +101,8 @@ public class CreateAsQemuTests
         string path = Path.GetTempFileName();
         try
         {
-            var storage = await CreateAsync(new() { Size = size, ClusterSize = cluster, RefcountBits = bits, Preallocation = preallocation });
+            var storage = await CreateAsync(
+                new() { Size = size, ClusterSize = cluster, RefcountBits = bits, Preallocation = preallocation });
             PeerImage.Save(storage, path);
             Assert.Contains("No errors", PeerImage.Run("qemu-img", "check", path));
             if (preallocation != Preallocation.Off && size > 0)
@@ -152,7 +153,8 @@ public class CreateAsQemuTests
             await expected.ReadAsync(at, left);
             await actual.ReadAsync(at, right);
             int same = left.AsSpan().CommonPrefixLength(right);
-            Assert.True(same == left.Length, $"byte {at + same:x} differs: QEMU has {left[same % left.Length]:x2}, ours {right[same % left.Length]:x2}");
+            Assert.True(same == left.Length,
+                $"byte {at + same:x} differs: QEMU has {left[same % left.Length]:x2}, ours {right[same % left.Length]:x2}");
         }
     }
 

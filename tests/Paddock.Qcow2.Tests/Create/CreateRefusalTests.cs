@@ -35,12 +35,14 @@ public class CreateRefusalTests
         yield return new(plain with { Size = (128L << 30) + 1, ClusterSize = 512 }, BlockError.TooLarge, TooLarge);
         yield return new(plain with { Size = long.MaxValue }, BlockError.TooLarge, TooLarge);
         yield return new(plain with { Size = long.MaxValue, ClusterSize = 2 << 20 }, BlockError.TooLarge, TooLarge);
-        yield return new(plain with { BackingFormat = "raw" }, BlockError.InvalidArgument, "Backing format cannot be used without backing file");
+        yield return new(
+            plain with { BackingFormat = "raw" }, BlockError.InvalidArgument, "Backing format cannot be used without backing file");
         yield return new(
             plain with { BackingFile = "b", BackingFormat = "raw", Preallocation = Preallocation.Metadata }, BlockError.InvalidArgument,
             "Backing file and preallocation can only be used at the same time if extended_l2 is on");
         yield return new(
-            plain with { BackingFile = new string('x', 1024), BackingFormat = "raw" }, BlockError.InvalidArgument, "Backing file name too long");
+            plain with { BackingFile = new string('x', 1024), BackingFormat = "raw" }, BlockError.InvalidArgument,
+            "Backing file name too long");
         yield return new(
             plain with { BackingFile = new string('x', 400), BackingFormat = "raw", ClusterSize = 512 }, BlockError.InvalidArgument,
             "Backing file name too long");

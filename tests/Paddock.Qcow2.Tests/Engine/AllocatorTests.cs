@@ -151,7 +151,8 @@ public class AllocatorTests
 
         // the storage's table may still name the old block, which lies in the same place
         Assert.True(await kit.Counts.EnsureBlocksAsync(counted));
-        int flushed = kit.Storage.Log.IndexOf("flush"), written = kit.Storage.Log.IndexOf($"write {first * EngineKit.Cluster}+{EngineKit.Cluster}");
+        int flushed = kit.Storage.Log.IndexOf("flush");
+        int written = kit.Storage.Log.IndexOf($"write {first * EngineKit.Cluster}+{EngineKit.Cluster}");
         Assert.InRange(flushed, 0, written);
     }
 }

@@ -66,7 +66,8 @@ public class ClusterMapTests
         await kit.Order.RunAsync();
         Assert.Equal(
             [
-                "flush_to_os", "refblock_update_part", "flush_to_disk", "flush", "l2_update", "flush", "l1_update", "flush_to_disk", "flush",
+                "flush_to_os", "refblock_update_part", "flush_to_disk", "flush", "l2_update", "flush", "l1_update", "flush_to_disk",
+                    "flush",
             ],
             kit.Storage.Steps);
         var stored = await L1Table.ReadAsync(kit.Storage, kit.Fields, CancellationToken.None);

@@ -28,7 +28,8 @@ public class CompressedSizeTests
         {
             foreach (int at in Enumerable.Range(0, Clusters).OrderBy(_ => random.Next()))
             {
-                await image.WriteCompressedAsync((long)at * cluster, data.AsMemory(at * cluster, cluster), TestContext.Current.CancellationToken);
+                await image.WriteCompressedAsync(
+                    (long)at * cluster, data.AsMemory(at * cluster, cluster), TestContext.Current.CancellationToken);
                 Assert.Equal(0, storage.Length % 512);
             }
         }

@@ -5,8 +5,8 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Tests.Engine;
 
 /// <summary>
-/// The lower objects of the engine on a storage in memory with clusters of 512 bytes: the header in cluster 0, the refcount table in 1, its only
-/// block in 2 and the L1 table in 3. There is no device, and no header on the storage before one is written.
+/// The lower objects of the engine on a storage in memory with clusters of 512 bytes: the header in cluster 0, the refcount table in 1, its
+/// only block in 2 and the L1 table in 3. There is no device, and no header on the storage before one is written.
 /// </summary>
 internal sealed class EngineKit
 {
@@ -38,7 +38,8 @@ internal sealed class EngineKit
         Allocator = new Allocator(Storage, Header.Geometry, Guard, Reservation, Counts, Growth, Holes, punchesAtFlush: true);
         L1 = new L1Table(Storage, Header, new ulong[L1Entries]);
         Map = new ClusterMap(
-            Storage, Header.Geometry, new EngineLocks(), L1, Allocator, Guard, Reservation, Order, new DecompressedCluster(), options.L2CacheBytes);
+            Storage, Header.Geometry, new EngineLocks(), L1, Allocator, Guard, Reservation, Order, new DecompressedCluster(),
+            options.L2CacheBytes);
         Order.Register(FlushPlace.InPlace, InPlace);
         Order.Register(FlushPlace.Refcounts, Counts);
         Order.Register(FlushPlace.L2, Map);

@@ -31,7 +31,8 @@ public sealed class FlushOrderTests : IAsyncDisposable
         await _order.RunAsync();
         Assert.Equal(
             [
-                "InPlace", "Refcounts", "flush_to_disk", "flush", "L2", "flush", "L1", "Bitmaps", "ZoneAttributes", "flush_to_disk", "flush",
+                "InPlace", "Refcounts", "flush_to_disk", "flush", "L2", "flush", "L1", "Bitmaps", "ZoneAttributes", "flush_to_disk",
+                    "flush",
                 "ZoneTable", "flush", "FreedSpace",
             ],
             Written());

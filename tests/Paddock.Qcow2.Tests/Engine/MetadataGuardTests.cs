@@ -26,7 +26,8 @@ public class MetadataGuardTests
     public async Task Data_in_free_clusters_are_written()
     {
         var kit = await EngineKit.CreateAsync();
-        await new DataLayer(kit.Storage, kit.Guard).WriteAsync(new HostOffset(4 * EngineKit.Cluster), new byte[512], CancellationToken.None);
+        await new DataLayer(kit.Storage, kit.Guard)
+            .WriteAsync(new HostOffset(4 * EngineKit.Cluster), new byte[512], CancellationToken.None);
         Assert.Equal(["write_aio", "write 2048+512"], kit.Storage.Log);
         Assert.False(kit.Guard.HasFailed);
     }

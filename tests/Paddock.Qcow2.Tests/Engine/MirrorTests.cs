@@ -2,7 +2,9 @@ using Paddock.Block;
 
 namespace Paddock.Qcow2.Tests.Engine;
 
-/// <summary>Random requests go to an image and to a plain array alike; both must read the same, and qemu-img must find the image sound.</summary>
+/// <summary>
+/// Random requests go to an image and to a plain array alike; both must read the same, and qemu-img must find the image sound.
+/// </summary>
 public class MirrorTests
 {
     public static TheoryData<int, int, int, bool, bool> Configurations { get; } = MakeConfigurations();

@@ -5,7 +5,9 @@ using Paddock.Testing;
 
 namespace Paddock.Qcow2.Tests.Engine;
 
-/// <summary>Disks that grow and shrink: what is new reads as zeroes, what was there stays, and space is taken and freed as asked for.</summary>
+/// <summary>
+/// Disks that grow and shrink: what is new reads as zeroes, what was there stays, and space is taken and freed as asked for.
+/// </summary>
 public class ResizeTests
 {
     private const int VirtualSizeField = 24;
@@ -162,7 +164,8 @@ public class ResizeTests
     [InlineData(65536, 16)]
     [InlineData(4096, 64)]
     [InlineData(512, 16)]
-    public async Task Preallocation_that_exceeds_the_largest_file_leaves_the_old_disk_and_no_reference_behind_the_files_end(int cluster, int bits)
+    public async Task Preallocation_that_exceeds_the_largest_file_leaves_the_old_disk_and_no_reference_behind_the_files_end(
+        int cluster, int bits)
     {
         foreach (var preallocation in new[] { Preallocation.Metadata, Preallocation.Falloc, Preallocation.Full })
         {
@@ -268,12 +271,14 @@ public class ResizeTests
     private static async Task<PagedStorage> OverlayAsync(long size, int version, int cluster = 65536)
     {
         var storage = new PagedStorage();
-        var options = new Qcow2CreateOptions { Size = size, Version = version, ClusterSize = cluster, BackingFile = "base", BackingFormat = "raw" };
+        var options = new Qcow2CreateOptions { Size = size, Version = version, ClusterSize = cluster, BackingFile = "base",
+            BackingFormat = "raw" };
         await Qcow2Image.CreateAsync(storage, options);
         return storage;
     }
 
-    private static ValueTask<IQcow2Device> OpenOverlayAsync(IStorage storage) => Qcow2Image.OpenAsync(storage, new() { Gate = new LongBacking() });
+    private static ValueTask<IQcow2Device> OpenOverlayAsync(IStorage storage)
+        => Qcow2Image.OpenAsync(storage, new() { Gate = new LongBacking() });
 
     private static async Task<byte[]> ReadAsync(IBlockDevice device)
     {

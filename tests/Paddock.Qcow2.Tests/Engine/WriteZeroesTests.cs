@@ -56,7 +56,8 @@ public sealed class WriteZeroesTests
     private static async Task<IQcow2Device> MakeAsync()
     {
         var storage = new MemoryStorage();
-        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = 1 << 20, ClusterSize = Cluster }, TestContext.Current.CancellationToken);
+        await Qcow2Image.CreateAsync(
+            storage, new Qcow2CreateOptions { Size = 1 << 20, ClusterSize = Cluster }, TestContext.Current.CancellationToken);
         return await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions(), TestContext.Current.CancellationToken);
     }
 }

@@ -33,7 +33,8 @@ public class SnapshotTableTests
     [InlineData(1024)]
     public async Task A_table_reads_back_with_all_its_extra_data(int extra)
     {
-        SnapshotEntry[] written = [Entry("1", "first", extra), Entry("27", string.Empty, extra), Entry("3", "dritter Stand, größer", extra)];
+        SnapshotEntry[] written = [Entry("1", "first", extra), Entry("27", string.Empty, extra),
+            Entry("3", "dritter Stand, größer", extra)];
         var read = await ReadBackAsync(SnapshotTable.ToBytes(written), (uint)written.Length);
         Assert.Equal(written.Select(e => (e.Id, e.Name)), read.Select(e => (e.Id, e.Name)));
         Assert.All(read, e => Assert.Equal(written[0].Extra.ToArray(), e.Extra.ToArray()));
@@ -68,7 +69,8 @@ public class SnapshotTableTests
             PeerImage.Run("qemu-img", "create", "-q", "-f", "qcow2", path, "8M");
             PeerImage.Run("qemu-img", "snapshot", "-c", "before", path);
             PeerImage.Run("qemu-img", "snapshot", "-c", "after", path);
-            await using var image = await Qcow2Image.OpenAsync(PeerImage.Load(path), new() { ReadOnly = true }, TestContext.Current.CancellationToken);
+            await using var image = await Qcow2Image.OpenAsync(
+                PeerImage.Load(path), new() { ReadOnly = true }, TestContext.Current.CancellationToken);
             Assert.Equal([("1", "before"), ("2", "after")], image.Info.Snapshots.Select(s => (s.Id, s.Name)));
             Assert.All(image.Info.Snapshots, s => Assert.Equal(8 << 20, s.DiskSize));
         }

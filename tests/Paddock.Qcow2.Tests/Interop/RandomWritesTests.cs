@@ -198,7 +198,8 @@ public class RandomWritesTests
 
     private sealed class FileGate : IImageGate
     {
-        public async ValueTask<IBlockDevice?> OpenBackingAsync(string name, string? format, IStorage overlay, CancellationToken cancellationToken)
+        public async ValueTask<IBlockDevice?> OpenBackingAsync(
+            string name, string? format, IStorage overlay, CancellationToken cancellationToken)
         {
             var storage = PeerImage.Load(name);
             return format == "qcow2"

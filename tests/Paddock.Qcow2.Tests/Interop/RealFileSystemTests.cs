@@ -21,7 +21,8 @@ public class RealFileSystemTests
     [InlineData("ext4", false, true, false)]
     [InlineData("ext4", false, false, true)]
     [InlineData("ext4", true, false, true)]
-    public async Task What_was_accepted_before_the_file_system_was_full_is_there_after_closing(string kind, bool zoned, bool cached, bool direct)
+    public async Task What_was_accepted_before_the_file_system_was_full_is_there_after_closing(
+        string kind, bool zoned, bool cached, bool direct)
     {
         using var mounted = kind == "tmpfs" ? SmallFileSystem.Tmpfs(6) : SmallFileSystem.Ext4(12);
         string path = Path.Combine(mounted.Folder, "disk.qcow2");
@@ -31,7 +32,8 @@ public class RealFileSystemTests
         storage = cached ? new VolatileStorage(storage, 1 << 20) : storage;
         await using (var device = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions(), Token))
         {
-            while (await FullDisk.AcceptsAsync(device.WriteAsync((long)accepted * Piece, FullDisk.Filled(Piece, accepted), cancellationToken: Token)))
+            while (await FullDisk.AcceptsAsync(
+                device.WriteAsync((long)accepted * Piece, FullDisk.Filled(Piece, accepted), cancellationToken: Token)))
             {
                 accepted++;
             }
@@ -73,7 +75,8 @@ public class RealFileSystemTests
             Assert.Equal((first.Error, first.Errno), (again.Error, again.Errno));
         }
 
-        await Assert.ThrowsAsync<BlockException>(() => device.WriteAsync(1500L * Piece, FullDisk.Filled(Piece, 0), WriteFlags.Fua, Token).AsTask());
+        await Assert.ThrowsAsync<BlockException>(
+            () => device.WriteAsync(1500L * Piece, FullDisk.Filled(Piece, 0), WriteFlags.Fua, Token).AsTask());
         await device.ReadAsync(0, new byte[Piece], Token);
         await Record.ExceptionAsync(() => device.DisposeAsync().AsTask());
         await using var reopened = FileStorage.Open(new FileOpenOptions { Path = path });
@@ -89,5 +92,6 @@ public class RealFileSystemTests
     }
 
     private static async Task<IBlockDevice> OpenAsync(string path)
-        => await Qcow2Image.OpenAsync(FileStorage.Open(new FileOpenOptions { Path = path, ReadOnly = true }), new Qcow2OpenOptions { ReadOnly = true }, Token);
+        => await Qcow2Image.OpenAsync(
+            FileStorage.Open(new FileOpenOptions { Path = path, ReadOnly = true }), new Qcow2OpenOptions { ReadOnly = true }, Token);
 }

@@ -18,7 +18,8 @@ public class PaddockExtensionTests
         var data = new byte[PaddockExtension.Size];
         new PaddockExtension(8, new HostOffset(0x50000)).WriteTo(data);
         Assert.Equal(Convert.FromHexString("0000000100000008000000000005000000000000000000000000000000000000"), data);
-        new PaddockExtension(0, default) { ExtensionBytes = 64, DirectoryEntries = 3, DirectoryOffset = new HostOffset(0x70000) }.WriteTo(data);
+        new PaddockExtension(
+            0, default) { ExtensionBytes = 64, DirectoryEntries = 3, DirectoryOffset = new HostOffset(0x70000) }.WriteTo(data);
         Assert.Equal(Convert.FromHexString("0000000100000000000000000000000000000040000000030000000000070000"), data);
         var table = ZoneConditionTable.Build([0, ZoneCondition.ReadOnly, ZoneCondition.Full, ZoneCondition.Offline]);
         Assert.Equal(20, table.Length);

@@ -34,7 +34,8 @@ public class ZoneAgreementTests
             disk.FailChange = disk.Changes + step;
             failed = await Record.ExceptionAsync(() => RunAsync(device, command).AsTask()) is BlockException || disk.Faults > 0;
             disk.FailChange = 0;
-            Assert.Equal(await DescribeAsync(device, flushed: command != "finish"), await ReopenedAsync(disk, flushed: command != "finish"));
+            Assert.Equal(
+                await DescribeAsync(device, flushed: command != "finish"), await ReopenedAsync(disk, flushed: command != "finish"));
 
             // and what is flushed from here on is what the next opening finds
             await device.FlushAsync(Token);
@@ -80,7 +81,8 @@ public class ZoneAgreementTests
     {
         var start = new PagedStorage();
         await Qcow2Image.CreateAsync(
-            start, new Qcow2CreateOptions { Size = Zones * Zone, ClusterSize = 4096, Zoned = new ZonedCreateOptions { ZoneSize = Zone } }, Token);
+            start, new Qcow2CreateOptions { Size = Zones * Zone, ClusterSize = 4096,
+            Zoned = new ZonedCreateOptions { ZoneSize = Zone } }, Token);
         var disk = new CrashStorage(start, seed) { FlushFailureLoses = false };
         var device = await OpenAsync(disk);
         for (int zone = 0; zone < 4; zone++)
@@ -121,7 +123,8 @@ public class ZoneAgreementTests
     private static async Task<string> DescribeAsync(IBlockDevice device, bool flushed)
     {
         var zones = await ReportAsync(device);
-        return $"{device.Length}: " + string.Join(" ", zones.Select((z, i) => !flushed && i == 1 ? "-" : Describe(z, device.Zones!.Attributes!.HasExtension(i))));
+        return $"{device.Length}: "
+            + string.Join(" ", zones.Select((z, i) => !flushed && i == 1 ? "-" : Describe(z, device.Zones!.Attributes!.HasExtension(i))));
     }
 
     private static string Describe(in ZoneDescriptor zone, bool extended)

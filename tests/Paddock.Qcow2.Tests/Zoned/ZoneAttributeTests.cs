@@ -63,7 +63,8 @@ public class ZoneAttributeTests
             await disk.Zones!.AppendAsync(0, Extension(7, 1024));
             await disk.Zones!.Attributes!.SetConditionAsync(0, ZoneCondition.ReadOnly);
             await disk.Zones!.AppendAsync(Zone, new byte[512]);
-            Assert.Equal(ZoneError.TooManyActive, await RefusalAsync(() => disk.Zones!.Attributes.SetConditionAsync(0, ZoneCondition.Empty)));
+            Assert.Equal(
+                ZoneError.TooManyActive, await RefusalAsync(() => disk.Zones!.Attributes.SetConditionAsync(0, ZoneCondition.Empty)));
         }
 
         await using var again = await OpenAsync(storage);
@@ -83,7 +84,8 @@ public class ZoneAttributeTests
         {
             await disk.Zones!.Attributes!.WriteExtensionAsync(0, Extension(1));
             Assert.Equal(ZoneError.TooManyActive, await RefusalAsync(() => disk.Zones!.Attributes.WriteExtensionAsync(1, Extension(1))));
-            Assert.Equal(ZoneError.InvalidTransition, await RefusalAsync(() => disk.Zones!.Attributes.WriteExtensionAsync(0, Extension(2))));
+            Assert.Equal(
+                ZoneError.InvalidTransition, await RefusalAsync(() => disk.Zones!.Attributes.WriteExtensionAsync(0, Extension(2))));
             await disk.Zones!.ManageAsync(ZoneAction.Open, 0, Zone);
             await disk.Zones!.ManageAsync(ZoneAction.Close, 0, Zone);
             Assert.Equal(ZoneCondition.Closed, await ConditionAsync(disk, 0));
@@ -222,7 +224,8 @@ public class ZoneAttributeTests
         var storage = new PagedStorage("image");
         await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions
         {
-            Size = 4 * Zone, ClusterSize = 4096, BackingFile = "the/file/beneath", BackingFormat = "raw", Zoned = new ZonedCreateOptions { ZoneSize = Zone },
+            Size = 4 * Zone, ClusterSize = 4096, BackingFile = "the/file/beneath", BackingFormat = "raw",
+                Zoned = new ZonedCreateOptions { ZoneSize = Zone },
         });
         await using (var disk = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true }))
         {
@@ -261,7 +264,8 @@ public class ZoneAttributeTests
         HeaderExtension.WriteAll(extensions, header.AsSpan(Qcow2Header.SizeV3));
         await storage.WriteAsync(0, header);
         await using var other = await OpenAsync(storage);
-        var refused = await Assert.ThrowsAsync<BlockException>(() => other.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.Offline).AsTask());
+        var refused = await Assert.ThrowsAsync<BlockException>(
+            () => other.Zones!.Attributes!.SetConditionAsync(1, ZoneCondition.Offline).AsTask());
         Assert.Contains("version is 2", refused.Message, StringComparison.Ordinal);
     }
 }

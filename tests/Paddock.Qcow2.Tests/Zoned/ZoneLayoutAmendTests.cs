@@ -109,7 +109,8 @@ public class ZoneLayoutAmendTests
     public async Task Zones_that_are_no_power_of_two_cannot_go_to_layout_c()
     {
         await using var storage = new MemoryStorage();
-        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = 1 << 20, Zoned = new ZonedCreateOptions { ZoneSize = 3 << 16 } });
+        await Qcow2Image.CreateAsync(
+            storage, new Qcow2CreateOptions { Size = 1 << 20, Zoned = new ZonedCreateOptions { ZoneSize = 3 << 16 } });
         await using var disk = await OpenAsync(storage);
         var refusal = await Assert.ThrowsAsync<BlockException>(async () => await ((IQcow2Device)disk).SetZoneLayoutAsync(ZoneLayout.C));
         Assert.Contains("power of two", refusal.Message, StringComparison.Ordinal);
@@ -119,7 +120,8 @@ public class ZoneLayoutAmendTests
     public async Task Zones_that_are_not_whole_clusters_cannot_go_to_layout_c()
     {
         await using var storage = new MemoryStorage();
-        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = 1 << 20, Zoned = new ZonedCreateOptions { ZoneSize = 1 << 15 } });
+        await Qcow2Image.CreateAsync(
+            storage, new Qcow2CreateOptions { Size = 1 << 20, Zoned = new ZonedCreateOptions { ZoneSize = 1 << 15 } });
         await using var disk = await OpenAsync(storage);
         var refusal = await Assert.ThrowsAsync<BlockException>(async () => await ((IQcow2Device)disk).SetZoneLayoutAsync(ZoneLayout.C));
         Assert.Contains("multiple of the cluster size, 65536", refusal.Message, StringComparison.Ordinal);
@@ -177,7 +179,8 @@ public class ZoneLayoutAmendTests
             ClusterSize = cluster,
             Zoned = new ZonedCreateOptions
             {
-                Layout = layout, ZoneSize = 1 << 17, ConventionalZones = 1, MaxOpenZones = 3, MaxActiveZones = 5, MaxAppendBytes = maxAppend,
+                Layout = layout, ZoneSize = 1 << 17, ConventionalZones = 1, MaxOpenZones = 3, MaxActiveZones = 5,
+                    MaxAppendBytes = maxAppend,
             },
         });
         return storage;

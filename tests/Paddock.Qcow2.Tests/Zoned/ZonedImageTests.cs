@@ -70,7 +70,8 @@ public class ZonedImageTests
         await disk.Zones!.AppendAsync(0, Data(512, 1));
         await disk.Zones!.AppendAsync(2 * Zone, Data(512, 1));
         Assert.Equal(
-            [ZoneCondition.ImplicitlyOpen, ZoneCondition.Closed, ZoneCondition.ImplicitlyOpen, ZoneCondition.Empty], await Conditions(disk, 4));
+            [ZoneCondition.ImplicitlyOpen, ZoneCondition.Closed, ZoneCondition.ImplicitlyOpen, ZoneCondition.Empty],
+            await Conditions(disk, 4));
         var refused = await Assert.ThrowsAsync<ZoneException>(async () => await disk.Zones!.AppendAsync(3 * Zone, Data(512, 1)));
         Assert.Equal(ZoneError.TooManyActive, refused.Reason);
     }
@@ -90,7 +91,8 @@ public class ZonedImageTests
         {
             Size = size,
             ClusterSize = clusterSize,
-            Zoned = new ZonedCreateOptions { ZoneSize = zoneSize, ZoneCapacity = Math.Max(512, zoneSize / 4 * 3 / 512 * 512), ConventionalZones = 1 },
+            Zoned = new ZonedCreateOptions { ZoneSize = zoneSize, ZoneCapacity = Math.Max(512, zoneSize / 4 * 3 / 512 * 512),
+            ConventionalZones = 1 },
         });
         var model = new byte[size];
         for (int session = 0; session < 3; session++)

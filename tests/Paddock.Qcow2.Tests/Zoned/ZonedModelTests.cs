@@ -101,7 +101,8 @@ public class ZonedModelTests
                 long end = random.Next(8) == 0 ? disk.Length : zone.Start + zone.Length;
                 await Same(
                     $"{where}: {action} {zone.Start} {end - zone.Start}",
-                    model.Manage(action, zone.Start, end - zone.Start), () => disk.Zones!.ManageAsync(action, zone.Start, end - zone.Start));
+                    model.Manage(action, zone.Start, end - zone.Start), ()
+                        => disk.Zones!.ManageAsync(action, zone.Start, end - zone.Start));
                 break;
             case 17:
                 long resized = 512 * random.NextInt64(1, (disk.Zones!.Limits.ZoneSize * 8 / 512) + 1);

@@ -111,7 +111,8 @@ public class ZonedResizeFailureTests
     {
         var lines = new List<string>();
         var report = await Qcow2Image.CheckAsync(storage, Qcow2Repair.None, lines.Add);
-        Assert.True(report.Corruptions == 0 && report.CheckErrors == 0 && report.Leaks <= (leaks ?? int.MaxValue), string.Join("\n", lines));
+        Assert.True(report.Corruptions == 0 && report.CheckErrors == 0
+            && report.Leaks <= (leaks ?? int.MaxValue), string.Join("\n", lines));
     }
 
     private static async Task<KeptStorage> Make(int zones, int size = Zone)

@@ -22,7 +22,7 @@ public sealed class OperationTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public async Task What_one_listener_writes_the_other_reads_and_the_page_counts_both()
+    public async Task Data_written_on_one_listener_is_read_on_another_and_both_are_counted()
     {
         await using var server = await StartAsync(Settings());
         await using var nbd = await NbdAsync();
@@ -50,13 +50,14 @@ public sealed class OperationTests : IDisposable
     }
 
     [Fact]
-    public async Task Nbd_says_why_a_write_breaks_the_write_rule_and_takes_one_that_follows_it()
+    public async Task Nbd_explains_a_rejected_zone_write_and_accepts_a_sequential_one()
     {
         await using var server = await StartAsync(Settings());
         await using var nbd = await NbdAsync();
         byte[] data = new byte[Piece];
         await nbd.Device.WriteAsync(Zone, data, cancellationToken: Token);
-        var refused = await Assert.ThrowsAnyAsync<BlockException>(() => nbd.Device.WriteAsync(Zone + (4 * Piece), data, cancellationToken: Token).AsTask());
+        var refused = await Assert.ThrowsAnyAsync<BlockException>(
+            () => nbd.Device.WriteAsync(Zone + (4 * Piece), data, cancellationToken: Token).AsTask());
         Assert.Equal(BlockError.InvalidArgument, refused.Error);
         Assert.Contains("write pointer", refused.Message, StringComparison.OrdinalIgnoreCase);
         await nbd.Device.WriteAsync(Zone + Piece, data, cancellationToken: Token);
@@ -64,7 +65,7 @@ public sealed class OperationTests : IDisposable
     }
 
     [Fact]
-    public async Task A_stop_under_load_loses_nothing_that_was_acknowledged()
+    public async Task Stop_under_load_loses_no_acknowledged_write()
     {
         await using (var server = await StartAsync(Settings()))
         {
@@ -114,7 +115,8 @@ public sealed class OperationTests : IDisposable
         await using var nvme = await NvmeNode.OpenAsync(server.NvmeName(), readOnly: false, Token);
         Assert.StartsWith("ok", await server.AskAsync("hang command=write count=0"), StringComparison.Ordinal);
         byte[] much = new byte[Zone];
-        var all = Enumerable.Range(0, 24).Select(_ => Record.ExceptionAsync(() => nbd.Device.WriteAsync(0, much, cancellationToken: Token).AsTask()).AsTask()).ToArray();
+        var all = Enumerable.Range(0, 24)
+            .Select(_ => Record.ExceptionAsync(() => nbd.Device.WriteAsync(0, much, cancellationToken: Token).AsTask()).AsTask()).ToArray();
         var first = Assert.IsType<BlockException>(await await Task.WhenAny(all));
         Assert.Equal(BlockError.NoMemory, first.Error);
         Assert.StartsWith("ok", await server.AskAsync("clear"), StringComparison.Ordinal);
@@ -129,7 +131,7 @@ public sealed class OperationTests : IDisposable
     }
 
     [Fact]
-    public async Task A_second_signal_ends_what_a_stop_would_wait_for()
+    public async Task Second_signal_stops_without_waiting()
     {
         var server = await StartAsync(Settings() with { DrainTimeout = 600 });
         await using var nbd = await NbdAsync();
@@ -143,7 +145,7 @@ public sealed class OperationTests : IDisposable
     }
 
     [Fact]
-    public async Task Sockets_that_a_manager_hands_over_are_served_and_it_hears_of_the_state()
+    public async Task Sockets_of_a_service_manager_are_served_and_states_are_reported()
     {
         using var ear = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
         ear.Bind(new UnixDomainSocketEndPoint(At("notify")));
@@ -174,7 +176,7 @@ public sealed class OperationTests : IDisposable
     [Theory]
     [InlineData("1", "telnet", "one of nvme")]
     [InlineData("2", "nbd", "passed 2 sockets with 1 names")]
-    public void Sockets_with_names_that_mean_nothing_are_refused(string count, string names, string message)
+    public void Passed_sockets_with_unknown_names_are_rejected(string count, string names, string message)
     {
         string? Variable(string name) => name switch { "LISTEN_PID" => "7", "LISTEN_FDS" => count, "LISTEN_FDNAMES" => names, _ => null };
         Assert.Contains(message, Assert.Throws<ToolException>(() => ServiceManager.Of(Variable, 7)).Message, StringComparison.Ordinal);
@@ -182,7 +184,7 @@ public sealed class OperationTests : IDisposable
     }
 
     [Fact]
-    public async Task A_check_says_what_would_be_served_and_names_the_key_that_is_wrong()
+    public async Task Check_config_prints_what_would_be_served_and_names_the_invalid_key()
     {
         var image = await ImageAsync();
         var output = new StringWriter();
@@ -197,12 +199,13 @@ public sealed class OperationTests : IDisposable
             (Settings() with { NbdTlsCreds = At("none") }, "--nbd-tls-creds"),
         })
         {
-            Assert.Contains(key, Assert.Throws<ToolException>(() => ServeCheck.Run(wrong with { Images = [image] }, output)).Message, StringComparison.Ordinal);
+            Assert.Contains(key, Assert.Throws<ToolException>(() => ServeCheck.Run(wrong with { Images = [image] }, output)).Message,
+                StringComparison.Ordinal);
         }
     }
 
     [Fact]
-    public void A_wrong_value_in_a_file_names_its_line_and_key()
+    public void Invalid_configuration_value_is_named_by_line_and_key()
     {
         File.WriteAllText(At("c.json"), "{\n  \"nvme\": \"127.0.0.1:1\",\n  \"max-connections\": \"many\"\n}");
         string message = Assert.Throws<ToolException>(() => ServeSettings.Load(At("c.json"))).Message;

@@ -3,13 +3,15 @@ using Paddock.Nvme;
 
 namespace Paddock.Server.Tests.Nvme;
 
-/// <summary>Power cuts of a running server while hosts write: what was flushed is there, the rest is lost from the zones' ends only.</summary>
+/// <summary>
+/// Power cuts of a running server while hosts write: what was flushed is there, the rest is lost from the zones' ends only.
+/// </summary>
 public class PowerCutTests
 {
     private const int Zone = TestServer.Zone, Zones = TestServer.Zones;
 
     [Fact]
-    public async Task What_was_flushed_survives_and_what_was_not_is_gone()
+    public async Task Power_cut_keeps_flushed_data_and_drops_the_rest()
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
         await using (var disk = await server.NvmeAsync())
@@ -33,7 +35,7 @@ public class PowerCutTests
     }
 
     [Fact]
-    public async Task Connections_of_every_listener_end_and_none_are_taken_while_the_power_is_off()
+    public async Task Power_cut_closes_connections_and_rejects_new_ones()
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
         await using var nbd = await server.NbdAsync();

@@ -18,13 +18,14 @@ public class ServeFaultTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task The_second_read_fails_whatever_listener_it_comes_by(bool nbd)
+    public async Task Second_read_fails_on_any_listener(bool nbd)
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
         await using var disk = await server.OpenAsync(nbd);
         Assert.Equal("ok: rule 1 of disk", await server.AskAsync("fail command=read nth=2 error=ENOSPC"));
         await disk.ReadAsync(0, new byte[512]);
-        Assert.Equal(BlockError.NoSpace, (await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.ReadAsync(0, new byte[512]))).Error);
+        Assert.Equal(
+            BlockError.NoSpace, (await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.ReadAsync(0, new byte[512]))).Error);
         await disk.ReadAsync(0, new byte[512]);
         Assert.Contains("\"hits\": 1", await server.AskAsync("status"), StringComparison.Ordinal);
     }
@@ -45,7 +46,7 @@ public class ServeFaultTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task A_request_that_hangs_stalls_no_other_and_goes_on_when_released(bool nbd)
+    public async Task Held_request_blocks_no_other_and_resumes_on_release(bool nbd)
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
         await using var disk = await server.OpenAsync(nbd);
@@ -65,7 +66,7 @@ public class ServeFaultTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task A_delayed_request_is_done_in_the_end(bool nbd)
+    public async Task Delayed_request_completes(bool nbd)
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
         await using var disk = await server.OpenAsync(nbd);
@@ -76,7 +77,7 @@ public class ServeFaultTests
     }
 
     [Fact]
-    public async Task A_server_with_a_hanging_request_stops()
+    public async Task Server_with_a_held_request_stops()
     {
         var server = await TestServer.StartAsync(cache: "1M");
         await using var disk = await server.NbdAsync();
@@ -111,7 +112,7 @@ public class ServeFaultTests
     [InlineData("powercut", "--volatile-cache")]
     [InlineData("offline zone=8", "this disk has zones 0 to 7")]
     [InlineData("offline", "the zone is missing")]
-    public async Task A_line_that_says_nothing_sensible_is_refused_and_says_what_would(string line, string hint)
+    public async Task Invalid_fault_command_is_rejected_with_the_valid_values(string line, string hint)
     {
         await using var server = await TestServer.StartAsync();
         Assert.Contains(hint, await server.RefusalAsync(line), StringComparison.Ordinal);
@@ -121,7 +122,8 @@ public class ServeFaultTests
     public async Task Hostile_clients_of_the_control_socket_harm_nobody()
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
-        Assert.True(OperatingSystem.IsWindows() || File.GetUnixFileMode(server.Control) == (UnixFileMode.UserRead | UnixFileMode.UserWrite));
+        Assert.True(OperatingSystem.IsWindows()
+            || File.GetUnixFileMode(server.Control) == (UnixFileMode.UserRead | UnixFileMode.UserWrite));
         Assert.Contains("longer than 1024", await server.RefusalAsync(new string('x', 5000)), StringComparison.Ordinal);
         var random = new Random(1024);
         for (int i = 0; i < 300; i++)
@@ -173,10 +175,11 @@ public class ServeFaultTests
     }
 
     [Fact]
-    public async Task A_script_is_there_before_the_first_client_and_waits_for_its_moments()
+    public async Task Script_applies_before_the_first_client_and_at_its_times()
     {
         await using var server = await TestServer.StartAsync(
-            cache: "1M", script: "# a comment\nfail command=read nth=1   # the first\n\nat command 3 fail command=write count=0\nafter 60m drop\n");
+            cache: "1M",
+            script: "# a comment\nfail command=read nth=1   # the first\n\nat command 3 fail command=write count=0\nafter 60m drop\n");
         await using var disk = await server.NvmeAsync();
         await Assert.ThrowsAnyAsync<BlockException>(async () => await disk.ReadAsync(0, new byte[512]));
         for (int i = 0; i < 3; i++)
@@ -194,7 +197,7 @@ public class ServeFaultTests
     [InlineData("\nat 5 drop", "script:2: expected 'after TIME COMMAND'")]
     [InlineData("at command 0 drop", "script:1: number of commands '0'")]
     [InlineData("fail zone=99", "script:1: zone 99 does not exist")]
-    public async Task A_wrong_line_of_a_script_is_named_by_file_and_number(string script, string message)
+    public async Task Invalid_script_line_is_named_by_file_and_number(string script, string message)
     {
         var e = await Assert.ThrowsAsync<ToolException>(() => TestServer.StartAsync(cache: "1M", script: script));
         Assert.Contains(message, e.Message, StringComparison.Ordinal);
@@ -203,5 +206,6 @@ public class ServeFaultTests
     [Fact]
     public void A_time_of_a_script_has_a_unit()
         => Assert.Equal(
-            [0.5, 10, 120], new[] { "after 500ms drop", "after 10s drop", "after 2m drop" }.Select(l => FaultScript.Parse(l, "x:1")!.After!.Value.TotalSeconds));
+            [0.5, 10, 120], new[] { "after 500ms drop", "after 10s drop", "after 2m drop" }.Select(
+                l => FaultScript.Parse(l, "x:1")!.After!.Value.TotalSeconds));
 }

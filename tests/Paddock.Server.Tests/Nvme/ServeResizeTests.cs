@@ -23,14 +23,15 @@ public class ServeResizeTests
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task A_host_is_told_once_until_it_has_looked_and_finds_the_new_size_and_zones()
+    public async Task Host_is_notified_once_and_finds_the_new_size_and_zones()
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
         using var host = new RawHost(server.NvmeAddress.Port);
         host.Initialize();
         host.Connect(Nqn);
         host.Enable();
-        Assert.Equal(NvmeStatus.Success, host.Run(new SubmissionEntry { Opcode = AdminOpcode.SetFeatures, Dword10 = 0x0B, Dword11 = 1 << 8 }).Status);
+        Assert.Equal(NvmeStatus.Success,
+            host.Run(new SubmissionEntry { Opcode = AdminOpcode.SetFeatures, Dword10 = 0x0B, Dword11 = 1 << 8 }).Status);
         host.Send(RawHost.Capsule(new SubmissionEntry { Opcode = AdminOpcode.AsyncEventRequest, Flags = 0x40, CommandId = 9 }));
         Assert.Equal("ok: disk has 9437184 bytes (9 MiB); previously 8388608", await server.AskAsync("resize size=+1M"));
         var told = host.Response();
@@ -71,7 +72,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task Both_parts_of_a_disk_with_conventional_zones_have_the_size_that_is_theirs()
+    public async Task Both_namespaces_of_a_disk_with_conventional_zones_follow_its_size()
     {
         await using var server = await TestServer.StartAsync(cache: "1M", conventional: 2);
         await using var host = await ConnectAsync(server);
@@ -84,7 +85,8 @@ public class ServeResizeTests
         var zones = new ZoneDescriptor[Zones + 1];
         Assert.Equal(Zones, await zoned.Zones!.ReportAsync(0, zones, Token));
         Assert.Equal([2U], told);
-        Assert.Equal("NVMe namespace 2 would have no zones left: the size must be above 2097152 bytes", await server.RefusalAsync("resize size=2M shrink=yes"));
+        Assert.Equal("NVMe namespace 2 would have no zones left: the size must be above 2097152 bytes",
+            await server.RefusalAsync("resize size=2M shrink=yes"));
         await zoned.WriteAsync((Zones - 1) * Zone, Block, cancellationToken: Token);
         await server.CheckAsync();
     }
@@ -110,7 +112,7 @@ public class ServeResizeTests
     [InlineData("size=+1M preallocation=much", "preallocation=much: expected off")]
     [InlineData("size=+1M shrinks=yes", "did you mean 'shrink'?")]
     [InlineData("size=+1M shrink=1", "expected yes or no")]
-    public async Task What_cannot_be_is_refused_and_changes_nothing(string line, string why)
+    public async Task Impossible_size_is_rejected_and_changes_nothing(string line, string why)
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
         Assert.Contains(why, await server.RefusalAsync("resize " + line), StringComparison.Ordinal);
@@ -119,7 +121,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task A_host_of_blocks_of_4096_bytes_gets_no_part_of_one()
+    public async Task Size_must_be_a_multiple_of_the_NVMe_block_size()
     {
         await using var server = await TestServer.StartAsync(cache: "1M", with: s => s with { BlockSize = 4096 });
         Assert.Contains("the NVMe block size, 4096", await server.RefusalAsync("resize size=+512"), StringComparison.Ordinal);
@@ -129,7 +131,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task Words_may_have_any_white_space_between()
+    public async Task Command_line_may_contain_any_white_space()
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
         Assert.StartsWith("ok: disk has 9437184 bytes", await server.AskAsync("resize\tsize=+1M"), StringComparison.Ordinal);
@@ -142,12 +144,14 @@ public class ServeResizeTests
         string other = Directory.CreateTempSubdirectory("paddock-resize-").FullName;
         string twin = Path.Combine(other, "disk.qcow2");
         await ImageFile.CreateAsync(twin, 1 << 20);
-        await using (var server = await TestServer.StartAsync(with: s => s with { Nbd = null, Images = [s.Images[0], new() { Path = twin }] }))
+        await using (
+            var server = await TestServer.StartAsync(with: s => s with { Nbd = null, Images = [s.Images[0], new() { Path = twin }] }))
         {
             string why = await server.RefusalAsync("resize size=+1M image=disk");
             Assert.Contains("image name 'disk' is ambiguous", why, StringComparison.Ordinal);
             Assert.Contains(twin, why, StringComparison.Ordinal);
-            Assert.Equal("ok: disk has 2097152 bytes (2 MiB); previously 1048576", await server.AskAsync("resize size=+1M image=" + Uri.EscapeDataString(twin)));
+            Assert.Equal("ok: disk has 2097152 bytes (2 MiB); previously 1048576",
+                await server.AskAsync("resize size=+1M image=" + Uri.EscapeDataString(twin)));
             await using var first = await server.NvmeAsync();
             Assert.Equal(Zones * Zone, first.Length);
         }
@@ -156,7 +160,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task A_growth_that_fails_leaves_the_old_size_and_can_be_repeated()
+    public async Task Failed_growth_keeps_the_old_size_and_can_be_repeated()
     {
         // the first table that is allocated is one of those that are reserved for the new part, before the header names the size
         await using var server = await FailingAsync("l2_alloc_write", errno: 28);
@@ -167,7 +171,8 @@ public class ServeResizeTests
         Assert.DoesNotContain("9437184", why, StringComparison.Ordinal);
         Assert.Equal(Zones * Zone, disk.Length);
         var seen = Seen(host);
-        Assert.Equal("ok: disk has 9437184 bytes (9 MiB); previously 8388608", await server.AskAsync("resize size=+1M preallocation=metadata"));
+        Assert.Equal(
+            "ok: disk has 9437184 bytes (9 MiB); previously 8388608", await server.AskAsync("resize size=+1M preallocation=metadata"));
         await seen;
         Assert.Equal((Zones + 1) * Zone, disk.Length);
         await disk.Zones!.AppendAsync(Zones * Zone, Block, cancellationToken: Token);
@@ -192,7 +197,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task A_cut_that_fails_says_what_it_may_have_taken()
+    public async Task Failed_shrink_reports_the_data_that_may_be_lost()
     {
         await using var server = await FailingAsync("flush_to_disk", errno: 5);
         string why = await server.RefusalAsync("resize size=1M shrink=yes");
@@ -202,7 +207,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task A_change_that_runs_when_the_server_stops_is_done_before_the_image_is_closed()
+    public async Task Running_resize_completes_before_a_stop_closes_the_image()
     {
         string image = Path.Combine(Directory.CreateTempSubdirectory("paddock-resize-").FullName, "disk.qcow2");
         await ImageFile.CreateAsync(image, 1 << 20);
@@ -235,7 +240,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task A_control_socket_that_closes_ends_its_line_and_takes_no_other()
+    public async Task Closing_control_socket_finishes_its_command_and_accepts_no_other()
     {
         string path = Path.Combine(Directory.CreateTempSubdirectory("paddock-control-").FullName, "c");
         var running = new TaskCompletionSource<string>();
@@ -268,7 +273,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task The_same_size_is_fine_and_a_read_only_image_keeps_its_own()
+    public async Task Resize_to_the_same_size_succeeds_and_of_a_read_only_image_fails()
     {
         await using (var server = await TestServer.StartAsync(cache: "1M"))
         {
@@ -280,7 +285,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task A_new_size_is_durable_when_it_is_answered_whatever_becomes_of_the_power()
+    public async Task Acknowledged_size_survives_a_power_cut()
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
         await server.AskAsync("resize size=+1M");
@@ -303,7 +308,7 @@ public class ServeResizeTests
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(2)]
-    public async Task A_power_cut_in_the_middle_of_changes_leaves_one_of_their_sizes(int seed)
+    public async Task Power_cut_during_a_resize_leaves_the_old_or_the_new_size(int seed)
     {
         await using var server = await TestServer.StartAsync(cache: "1M");
         bool ends = false;
@@ -343,7 +348,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task Requests_of_every_listener_fly_while_the_size_goes_up_and_down()
+    public async Task Requests_on_every_listener_run_during_resizes()
     {
         await using var server = await TestServer.StartAsync(cache: "16M");
         bool ends = false;
@@ -398,7 +403,7 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task An_nbd_client_that_may_resizes_it_for_the_hosts_of_nvme()
+    public async Task Resize_by_an_NBD_client_is_seen_by_NVMe_hosts()
     {
         await using var server = await TestServer.StartAsync(cache: "1M", with: s => s with { NbdResize = true });
         await using var host = await ConnectAsync(server);
@@ -408,14 +413,16 @@ public class ServeResizeTests
         await nbd.ResizeAsync(10 * Zone, cancellationToken: Token);
         await seen;
         Assert.Equal(10 * Zone, disk.Length);
-        var refused = await Assert.ThrowsAnyAsync<BlockException>(() => nbd.ResizeAsync((10 * Zone) + 1, cancellationToken: Token).AsTask());
+        var refused = await Assert.ThrowsAnyAsync<BlockException>(
+            () => nbd.ResizeAsync((10 * Zone) + 1, cancellationToken: Token).AsTask());
         Assert.Equal(BlockError.InvalidArgument, refused.Error);
     }
 
     [Fact]
     public async Task Configuration_space_of_a_virtual_machine_has_the_current_capacity()
     {
-        await using var server = await TestServer.StartAsync(cache: "1M", with: s => s with { VhostUser = Path.Combine(Path.GetDirectoryName(s.Control)!, "v") });
+        await using var server = await TestServer.StartAsync(
+            cache: "1M", with: s => s with { VhostUser = Path.Combine(Path.GetDirectoryName(s.Control)!, "v") });
         using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 30_000 };
         await socket.ConnectAsync(new UnixDomainSocketEndPoint(Path.Combine(server.Folder, "v")), Token);
 
@@ -428,7 +435,8 @@ public class ServeResizeTests
         long Capacity()
         {
             // GET_CONFIG of 8 bytes at 0: offset, size, flags, payload
-            socket.Send(Convert.FromHexString("18000000" + "01000000" + "14000000" + "00000000" + "08000000" + "00000000" + "0000000000000000"));
+            socket.Send(Convert.FromHexString(
+                "18000000" + "01000000" + "14000000" + "00000000" + "08000000" + "00000000" + "0000000000000000"));
             byte[] reply = new byte[32];
             for (int at = 0; at < reply.Length;)
             {
@@ -459,7 +467,8 @@ public class ServeResizeTests
     {
         host.Send(RawHost.Capsule(new SubmissionEntry
         {
-            Opcode = opcode, Flags = 0x40, CommandId = 5, NamespaceId = id, DataLength = 4096, DataKind = SubmissionEntry.InTransport, Dword10 = dword10,
+            Opcode = opcode, Flags = 0x40, CommandId = 5, NamespaceId = id, DataLength = 4096, DataKind = SubmissionEntry.InTransport,
+                Dword10 = dword10,
         }));
         Assert.Equal(PduType.ControllerData, PduHeader.Read(host.Receive(24)).Type);
         byte[] page = host.Receive(4096);
@@ -468,7 +477,8 @@ public class ServeResizeTests
     }
 
     private static ValueTask<NvmeTcpHost> ConnectAsync(TestServer server)
-        => NvmeTcpHost.ConnectAsync(new NvmeTcpHostOptions { Host = "127.0.0.1", Port = server.NvmeAddress.Port, SubsystemNqn = Nqn }, Token);
+        => NvmeTcpHost.ConnectAsync(
+            new NvmeTcpHostOptions { Host = "127.0.0.1", Port = server.NvmeAddress.Port, SubsystemNqn = Nqn }, Token);
 
     private static Task Seen(NvmeTcpHost host)
     {

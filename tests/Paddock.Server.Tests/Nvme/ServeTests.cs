@@ -15,10 +15,11 @@ public sealed class ServeTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public void What_a_configuration_leaves_out_keeps_its_default()
+    public void Missing_configuration_key_keeps_its_default()
     {
         string file = Path.Combine(_folder, "c.json");
-        File.WriteAllText(file, "{ // a comment\n \"images\": [ { \"path\": \"x\" }, ], \"nvme\": \"127.0.0.1:0\", \"allow-hosts\": [\"nqn.a\"] }");
+        File.WriteAllText(
+            file, "{ // a comment\n \"images\": [ { \"path\": \"x\" }, ], \"nvme\": \"127.0.0.1:0\", \"allow-hosts\": [\"nqn.a\"] }");
         var settings = ServeSettings.Load(file);
         var defaults = new ServeSettings();
         Assert.Equal((defaults.BlockSize, defaults.MaxConnections), (settings.BlockSize, settings.MaxConnections));
@@ -39,7 +40,8 @@ public sealed class ServeTests : IDisposable
         await using var server = await StartAsync(conventional: 2);
         string name = server.NvmeName();
         await using var plain = await NvmeNode.OpenAsync(name, readOnly: false, TestContext.Current.CancellationToken);
-        await using var zoned = (CheckedDevice)await NvmeNode.OpenAsync(name + "?ns=2", readOnly: false, TestContext.Current.CancellationToken);
+        await using var zoned = (CheckedDevice)await NvmeNode.OpenAsync(
+            name + "?ns=2", readOnly: false, TestContext.Current.CancellationToken);
         Assert.Equal((2 << 20, 6 << 20), (plain.Length, zoned.Length));
         byte[] data = new byte[4096];
         data.AsSpan().Fill(7);
@@ -55,18 +57,20 @@ public sealed class ServeTests : IDisposable
     [Theory]
     [InlineData(null)]
     [InlineData("1M")]
-    public async Task A_probed_raw_disk_takes_no_qcow2_header_through_any_listener_and_keeps_its_format(string? cache)
+    public async Task Probed_raw_disk_rejects_a_qcow2_header_on_every_listener(string? cache)
     {
         string image = Path.Combine(_folder, "disk");
         await File.WriteAllBytesAsync(image, new byte[1 << 20], TestContext.Current.CancellationToken);
         var settings = new ServeSettings
         {
-            Images = [new ServedImage { Path = image }], Nvme = "127.0.0.1:0", Nbd = "unix:" + Path.Combine(_folder, "n"), VolatileCache = cache,
+            Images = [new ServedImage { Path = image }], Nvme = "127.0.0.1:0", Nbd = "unix:"
+                + Path.Combine(_folder, "n"), VolatileCache = cache,
         };
         await using var server = await TestServer.StartInAsync(_folder, settings);
         Assert.Contains("specify --format raw", server.Log, StringComparison.Ordinal);
         await using var nvme = await NvmeNode.OpenAsync(
-            $"nvme+tcp://127.0.0.1:{server.NvmeAddress.Port}/nqn.2026-01.io.paddock:disk", readOnly: false, TestContext.Current.CancellationToken);
+            $"nvme+tcp://127.0.0.1:{server.NvmeAddress.Port}/nqn.2026-01.io.paddock:disk", readOnly: false,
+            TestContext.Current.CancellationToken);
         await using var nbd = await new ImageOpener("t", TextWriter.Null)
             .OpenAsync($"nbd+unix:///disk?socket={Path.Combine(_folder, "n")}", new OpenSettings { Format = "raw", ReadOnly = false });
         byte[] header = new byte[4096];
@@ -81,13 +85,14 @@ public sealed class ServeTests : IDisposable
     }
 
     [Fact]
-    public async Task A_probed_raw_disk_that_looks_like_an_image_after_a_power_cut_is_not_opened()
+    public async Task Probed_raw_disk_that_looks_like_an_image_after_a_power_cut_is_not_reopened()
     {
         string image = Path.Combine(_folder, "disk");
         await File.WriteAllBytesAsync(image, new byte[1 << 20], TestContext.Current.CancellationToken);
         var settings = new ServeSettings
         {
-            Images = [new ServedImage { Path = image }], Nbd = "unix:" + Path.Combine(_folder, "n"), Control = Path.Combine(_folder, "c"), VolatileCache = "1M",
+            Images = [new ServedImage { Path = image }], Nbd = "unix:"
+                + Path.Combine(_folder, "n"), Control = Path.Combine(_folder, "c"), VolatileCache = "1M",
         };
         await using var server = await TestServer.StartInAsync(_folder, settings);
         await using (var file = new FileStream(image, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
@@ -109,12 +114,14 @@ public sealed class ServeTests : IDisposable
     [InlineData("any", true)]
     public async Task The_backing_policy_of_a_configuration_is_kept_with_and_without_a_volatile_cache(string policy, bool opens)
     {
-        string secret = Path.Combine(_folder, "secret"), image = Path.Combine(_folder, "disk.qcow2"), config = Path.Combine(_folder, "c.json");
+        string secret = Path.Combine(_folder, "secret"), image = Path.Combine(_folder, "disk.qcow2"),
+            config = Path.Combine(_folder, "c.json");
         await File.WriteAllBytesAsync(secret, new byte[4096], TestContext.Current.CancellationToken);
         await using (var file = ImageOpener.OpenFile(image, readOnly: false, create: true))
         {
             await Qcow2.Qcow2Image.CreateAsync(
-                file, new Qcow2.Qcow2CreateOptions { Size = 4096, BackingFile = secret, BackingFormat = "raw" }, TestContext.Current.CancellationToken);
+                file, new Qcow2.Qcow2CreateOptions { Size = 4096, BackingFile = secret, BackingFormat = "raw" },
+                TestContext.Current.CancellationToken);
         }
 
         await File.WriteAllTextAsync(config, $"{{ \"backing\": \"{policy}\" }}", TestContext.Current.CancellationToken);
@@ -143,20 +150,22 @@ public sealed class ServeTests : IDisposable
         await disk.Zones!.AppendAsync(0, new byte[4096], cancellationToken: stop);
         var page = await server.MetricsAsync();
         Assert.Equal(1, page["paddock_nvme_command_errors_total{nqn=\"nqn.2026-01.io.paddock:disk\",namespace=\"1\"}"]);
-        Assert.Contains(page.Samples, sample => sample.Key.EndsWith("namespace=\"1\",zone=\"0\"}", StringComparison.Ordinal) && sample.Value == 4096);
+        Assert.Contains(
+            page.Samples, sample => sample.Key.EndsWith("namespace=\"1\",zone=\"0\"}", StringComparison.Ordinal) && sample.Value == 4096);
         Assert.Contains("expected one of clear", await server.RefusalAsync("nonsense"), StringComparison.Ordinal);
         await server.AskAsync("drop");
         await Assert.ThrowsAnyAsync<BlockException>(() => disk.Zones!.AppendAsync(0, new byte[4096], cancellationToken: stop).AsTask());
     }
 
     [Fact]
-    public async Task A_zone_that_a_fault_wore_out_stays_so_when_the_server_comes_back_until_it_is_restored()
+    public async Task Retired_zone_survives_a_restart_until_restored()
     {
         var stop = TestContext.Current.CancellationToken;
         await using (var server = await StartAsync(conventional: 2))
         {
             await using var host = await NvmeTcpHost.ConnectAsync(
-                new NvmeTcpHostOptions { Host = "127.0.0.1", Port = server.NvmeAddress.Port, SubsystemNqn = "nqn.2026-01.io.paddock:disk" }, stop);
+                new NvmeTcpHostOptions { Host = "127.0.0.1", Port = server.NvmeAddress.Port,
+                SubsystemNqn = "nqn.2026-01.io.paddock:disk" }, stop);
             Assert.Equal("ok: zone 1 is readonly", await server.AskAsync("readonly zone=1 ns=2"));
             Assert.Equal("ok: zone 2 is offline", await server.AskAsync("offline zone=2 ns=2"));
             Assert.Equal([ZoneCondition.Empty, ZoneCondition.ReadOnly, ZoneCondition.Offline], await ConditionsAsync(server));
@@ -187,7 +196,8 @@ public sealed class ServeTests : IDisposable
         string image = Path.Combine(_folder, "disk.qcow2");
         if (make)
         {
-            await ImageFile.CreateAsync(image, 8 << 20, new Qcow2.ZonedCreateOptions { ZoneSize = 1 << 20, ConventionalZones = (uint)conventional });
+            await ImageFile.CreateAsync(
+                image, 8 << 20, new Qcow2.ZonedCreateOptions { ZoneSize = 1 << 20, ConventionalZones = (uint)conventional });
         }
 
         return await TestServer.StartInAsync(_folder, TestServer.SettingsIn(_folder) with { Images = [new ServedImage { Path = image }] });

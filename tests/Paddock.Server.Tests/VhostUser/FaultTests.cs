@@ -16,7 +16,7 @@ public class FaultTests
     [InlineData("ENOSPC", IoError)]
     [InlineData("EIO", IoError)]
     [InlineData("EOPNOTSUPP", Unsupported)]
-    public async Task The_second_write_fails_with_the_status_of_its_error(string error, byte status)
+    public async Task Second_write_fails_with_the_status_of_its_error(string error, byte status)
     {
         await using var server = await TestServer.StartAsync(vhostUser: true);
         using var guest = server.Connect();
@@ -65,7 +65,7 @@ public class FaultTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task A_request_that_hangs_stalls_no_other_and_goes_on_when_released(bool packed)
+    public async Task Held_request_blocks_no_other_and_resumes_on_release(bool packed)
     {
         await using var server = await TestServer.StartAsync(vhostUser: true);
         using var guest = server.Connect(packed: packed);
@@ -83,7 +83,7 @@ public class FaultTests
     }
 
     [Fact]
-    public async Task A_delayed_request_is_done_in_the_end()
+    public async Task Delayed_request_completes()
     {
         await using var server = await TestServer.StartAsync(vhostUser: true);
         using var guest = server.Connect();
@@ -94,7 +94,7 @@ public class FaultTests
     }
 
     [Fact]
-    public async Task A_worn_zone_has_its_state_and_refuses_as_zones_do()
+    public async Task Retired_zone_reports_its_state_and_rejects_requests()
     {
         await using var server = await TestServer.StartAsync(vhostUser: true);
         using var guest = server.Connect();
@@ -130,7 +130,7 @@ public class FaultTests
     }
 
     [Fact]
-    public async Task A_drop_ends_the_connection_and_the_next_front_end_is_served()
+    public async Task Drop_closes_the_connection_and_the_next_front_end_is_served()
     {
         await using var server = await TestServer.StartAsync(vhostUser: true);
         using (var guest = server.Connect())

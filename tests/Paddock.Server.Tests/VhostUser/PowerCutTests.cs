@@ -10,7 +10,7 @@ public class PowerCutTests
     private const byte Ok = 0, Empty = 1, Closed = 4;
 
     [Fact]
-    public async Task What_was_flushed_survives_and_what_was_not_is_gone()
+    public async Task Power_cut_keeps_flushed_data_and_drops_the_rest()
     {
         await using var server = await TestServer.StartAsync(cache: "1M", vhostUser: true);
         byte[] kept = new byte[8192];
@@ -32,7 +32,7 @@ public class PowerCutTests
     }
 
     [Fact]
-    public async Task No_front_end_is_taken_while_the_power_is_off_and_what_hangs_ends()
+    public async Task Front_ends_are_rejected_during_a_power_cut_and_held_requests_fail()
     {
         await using var server = await TestServer.StartAsync(cache: "1M", vhostUser: true);
         using var guest = server.Connect();

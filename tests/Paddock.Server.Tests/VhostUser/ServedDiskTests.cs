@@ -13,7 +13,7 @@ public class ServedDiskTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task An_appends_place_is_told_through_all_that_stands_over_the_image(bool cached)
+    public async Task Offset_of_an_append_passes_every_layer_of_a_served_disk(bool cached)
     {
         string image = Path.GetTempFileName();
         try

@@ -57,7 +57,8 @@ public sealed class TlsCertificates : IDisposable
         Key(key);
         Run("--generate-certificate", "--load-ca-certificate", Path.Combine(Folder(authorityFolder), "ca-cert.pem"),
             "--load-ca-privkey", Path.Combine(_root, authority + "-key.pem"), "--load-privkey", key,
-            "--template", Template(template + "encryption_key\nsigning_key\n"), "--outfile", Path.Combine(Folder(folder), who + "-cert.pem"));
+            "--template", Template(template + "encryption_key\nsigning_key\n"), "--outfile",
+            Path.Combine(Folder(folder), who + "-cert.pem"));
     }
 
     private static void Key(string file) => Run("--generate-privkey", "--key-type", "rsa", "--bits", "2048", "--outfile", file);

@@ -7,7 +7,8 @@ namespace Paddock.Testing.Protocols.Nvme;
 /// <summary>A client that sends what it is told, right or wrong.</summary>
 internal sealed class RawHost : IDisposable
 {
-    private readonly Socket _socket = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, ReceiveTimeout = 10000, SendTimeout = 10000 };
+    private readonly Socket _socket = new(
+        SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, ReceiveTimeout = 10000, SendTimeout = 10000 };
 
     public RawHost(int port) => _socket.Connect("127.0.0.1", port);
 
@@ -48,7 +49,8 @@ internal sealed class RawHost : IDisposable
         new ConnectData(1, controller, nqn, Secrets.RawHostNqn).WriteTo(data);
         var entry = new SubmissionEntry
         {
-            Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 1, NamespaceId = FabricsType.Connect, DataLength = 1024, DataKind = SubmissionEntry.InCapsule,
+            Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 1, NamespaceId = FabricsType.Connect, DataLength = 1024,
+                DataKind = SubmissionEntry.InCapsule,
             Dword10 = (uint)queue << 16, Dword11 = 31, Dword12 = keepAlive,
         };
         Send(digest ? DigestedCapsule(entry, data) : Capsule(entry, data));
@@ -61,7 +63,8 @@ internal sealed class RawHost : IDisposable
     {
         Send(Capsule(new SubmissionEntry
         {
-            Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 2, NamespaceId = FabricsType.PropertySet, Dword11 = Properties.Configuration, Dword12 = 0x460061,
+            Opcode = Opcode.Fabrics, Flags = 0x40, CommandId = 2, NamespaceId = FabricsType.PropertySet, Dword11 = Properties.Configuration,
+                Dword12 = 0x460061,
         }));
         Assert.Equal(NvmeStatus.Success, Response().Status);
     }

@@ -12,12 +12,14 @@ internal static class Secrets
     public static DhChapKeys OneWay { get; } = Both with { Controller = null };
 
     public static async Task<Bench> StartAsync(
-        DhChapHash hash = DhChapHash.Sha256, DhChapGroup group = DhChapGroup.Null, DhChapKeys? targetKeys = null, NvmeTargetOptions? options = null)
+        DhChapHash hash = DhChapHash.Sha256, DhChapGroup group = DhChapGroup.Null, DhChapKeys? targetKeys = null,
+        NvmeTargetOptions? options = null)
     {
         var bench = await Bench.StartAsync(options: options);
         bench.Subsystem.Authentication = new DhChapPolicy
         {
-            Hosts = new Dictionary<string, DhChapKeys> { [bench.HostOptions().HostNqn] = targetKeys ?? Both, [RawHostNqn] = targetKeys ?? Both },
+            Hosts = new Dictionary<string,
+                DhChapKeys> { [bench.HostOptions().HostNqn] = targetKeys ?? Both, [RawHostNqn] = targetKeys ?? Both },
             Hashes = [hash],
             Groups = [group],
         };

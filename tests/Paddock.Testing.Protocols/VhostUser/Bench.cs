@@ -11,7 +11,8 @@ internal sealed class Bench : IAsyncDisposable
 
     private readonly string _folder = Directory.CreateTempSubdirectory("vhost-").FullName;
 
-    public Bench(int queues = 1, IBlockDevice? disk = null, TimeSpan handshakeLimit = default, TimeProvider? time = null, bool sealedMemoryOnly = true)
+    public Bench(int queues = 1, IBlockDevice? disk = null, TimeSpan handshakeLimit = default, TimeProvider? time = null,
+        bool sealedMemoryOnly = true)
     {
         Server = new VhostUserServer(disk ?? CheckedDevice.Wrap(Disk), new VhostUserServerOptions
         {

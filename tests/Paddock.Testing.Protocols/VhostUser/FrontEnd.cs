@@ -151,7 +151,8 @@ internal sealed unsafe class FrontEnd : IDisposable
 
     /// <summary>Puts a request into a ring, its data in so many pieces.</summary>
     /// <returns>Where its data and its status stand.</returns>
-    public (int Id, ulong Data, ulong Status) Put(GuestRing ring, uint type, long offset, ReadOnlySpan<byte> data, int length, int pieces = 1)
+    public (int Id, ulong Data, ulong Status) Put(
+        GuestRing ring, uint type, long offset, ReadOnlySpan<byte> data, int length, int pieces = 1)
     {
         ulong header = _data, body = header + 16, status = body + (ulong)length + sizeof(ulong);
         _data = status + 16;

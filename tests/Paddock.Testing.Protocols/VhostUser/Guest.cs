@@ -69,7 +69,8 @@ internal sealed class Guest : IDisposable
             _answered.Add((asked.Ring, id));
         }
 
-        return _answered.Contains((asked.Ring, asked.Id)) && _ram.Span(asked.Status, 1)[0] != Unanswered && _answered.Remove((asked.Ring, asked.Id));
+        return _answered.Contains((asked.Ring, asked.Id)) && _ram.Span(asked.Status, 1)[0] != Unanswered
+            && _answered.Remove((asked.Ring, asked.Id));
     }
 
     public byte[] Read(long offset, int length)

@@ -7,13 +7,13 @@ using Paddock.VhostUser.Tests.Rings;
 
 namespace Paddock.VhostUser.Tests.Blk;
 
-/// <summary>The parts of a request, each by itself: parsing and checks, data, ranges, zones.</summary>
+/// <summary>Unit tests of the parts of a request: parsing, checks, data, ranges, zones.</summary>
 public class BlkPartsTests
 {
     private const int Zone = 1 << 20;
 
     [Fact]
-    public void Chain_without_room_for_a_header_or_a_status_is_refused()
+    public void Chain_without_room_for_a_header_or_a_status_is_rejected()
     {
         var rig = new BlkRig(BlkRig.Plain());
         var job = new BlkJob(rig.Queue, rig.Device);
@@ -38,7 +38,7 @@ public class BlkPartsTests
     }
 
     [Fact]
-    public void Write_to_a_read_only_disk_is_refused()
+    public void Write_to_a_read_only_disk_is_rejected()
     {
         var rig = new BlkRig(BlkRig.Plain(readOnly: true));
         var job = new BlkJob(rig.Queue, rig.Device);
@@ -55,7 +55,7 @@ public class BlkPartsTests
     }
 
     [Fact]
-    public void One_piece_goes_to_the_disk_directly_and_needs_no_buffer()
+    public void Single_segment_is_transferred_without_a_buffer()
     {
         var rig = new BlkRig(BlkRig.Plain());
         var job = new BlkJob(rig.Queue, rig.Device);
@@ -66,7 +66,7 @@ public class BlkPartsTests
     }
 
     [Fact]
-    public async Task Written_pieces_are_read_back_into_guest_memory()
+    public async Task Written_segments_read_back_into_guest_memory()
     {
         var rig = new BlkRig(BlkRig.Plain());
         var job = new BlkJob(rig.Queue, rig.Device);
@@ -83,7 +83,7 @@ public class BlkPartsTests
     }
 
     [Fact]
-    public async Task Range_outside_the_disk_stops_all_ranges_before_the_first()
+    public async Task Range_outside_the_disk_rejects_all_ranges()
     {
         var disk = BlkRig.Plain();
         await disk.WriteAsync(0, Enumerable.Repeat((byte)7, 4096).ToArray(), cancellationToken: TestContext.Current.CancellationToken);
@@ -103,7 +103,7 @@ public class BlkPartsTests
     }
 
     [Fact]
-    public async Task Reset_of_all_zones_skips_one_that_cannot_be_written_again()
+    public async Task Reset_of_all_zones_skips_read_only_and_offline_zones()
     {
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone });
         var token = TestContext.Current.CancellationToken;
@@ -144,7 +144,7 @@ public class BlkPartsTests
         bool isOneWithoutStatus = type == RequestType.In && writable == 0;
         if (!isOneWithoutStatus)
         {
-            // a gap between the pieces, so that they are not one
+            // a gap keeps the segments apart
             rig.Arena.Allocate(64);
             Add(rig, chain, new byte[writable + BlkJob.StatusSize], writable: true);
         }

@@ -7,14 +7,15 @@ using Paddock.VhostUser.Tests.Rings;
 
 namespace Paddock.VhostUser.Tests.Blk;
 
-/// <summary>A guest's driver and a device, over one ring.</summary>
+/// <summary>A guest driver and a device on one ring.</summary>
 internal sealed class BlkRig : ILateCompletion
 {
     private readonly object _gate = new();
     private readonly Dictionary<int, uint> _used = [];
     private int _ended;
 
-    public BlkRig(IBlockDevice disk, RingFeatures features = RingFeatures.Indirect, ulong refused = 0, VirtioBlkOptions? options = null, int memory = 8 << 20)
+    public BlkRig(IBlockDevice disk, RingFeatures features = RingFeatures.Indirect, ulong refused = 0, VirtioBlkOptions? options = null,
+        int memory = 8 << 20)
     {
         Arena = new GuestArena(memory);
         Driver = RingDriver.Create(Arena, 64, features);
@@ -57,7 +58,7 @@ internal sealed class BlkRig : ILateCompletion
         Queue = new BlkQueue(Device, Ring, features, this);
     }
 
-    /// <summary>A new process over the same guest, whose former one ended where it stood; the disk may be another.</summary>
+    /// <summary>Starts a new process for the same guest after a crash of the previous one; the disk may be another.</summary>
     public void Reboot(IBlockDevice disk, InflightRegion inflight)
     {
         Device = new VirtioBlkDevice(disk, Device.Options);
@@ -78,7 +79,7 @@ internal sealed class BlkRig : ILateCompletion
         }
     }
 
-    /// <summary>Makes a request available; lengths cut its readable and its writable part, what is left is the last piece.</summary>
+    /// <summary>Makes a request available; <c>cuts</c> are the lengths of its segments, the rest is the last one.</summary>
     public Ticket Submit(uint type, ulong sector, ReadOnlySpan<byte> output, int writable, int[]? cuts = null, int headerSize = 16)
     {
         byte[] readable = new byte[16 + output.Length];
@@ -120,7 +121,7 @@ internal sealed class BlkRig : ILateCompletion
         return new Answer(all.Length == 0 ? (byte)0xFF : all[^1], all.Length == 0 ? [] : all[..^1], written);
     }
 
-    /// <summary>One request from its beginning to its end; its memory is free again after it.</summary>
+    /// <summary>Runs one request to its end and frees its memory.</summary>
     public Answer Run(RequestType type, ulong sector, ReadOnlySpan<byte> output = default, int input = 0, int[]? cuts = null)
     {
         int mark = Arena.Mark;

@@ -7,7 +7,7 @@ using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Tests.Blk;
 
-/// <summary>A disk without zones, through a guest's requests.</summary>
+/// <summary>Guest requests to a disk without zones.</summary>
 public class BlkTests
 {
     private const byte Ok = 0, IoError = 1, Unsupported = 2;
@@ -17,7 +17,7 @@ public class BlkTests
     [InlineData((int)(RingFeatures.Indirect | RingFeatures.Packed))]
     [InlineData((int)RingFeatures.EventIndex)]
     [InlineData((int)RingFeatures.Packed)]
-    public void Data_arrives_whole_wherever_a_request_is_cut(int features)
+    public void Data_is_complete_however_a_request_is_segmented(int features)
     {
         var rig = new BlkRig(BlkRig.Plain(), (RingFeatures)features);
         byte[] data = new byte[512];
@@ -33,14 +33,15 @@ public class BlkTests
             Assert.Equal(data, answer.Data);
         }
 
-        Assert.Equal((527, 527, 0), (rig.Device.Statistics[ServedOperation.Read], rig.Device.Statistics[ServedOperation.Write], rig.Device.Statistics.Errors));
+        Assert.Equal((527, 527, 0),
+            (rig.Device.Statistics[ServedOperation.Read], rig.Device.Statistics[ServedOperation.Write], rig.Device.Statistics.Errors));
         Assert.Equal(527 * 512, rig.Device.Statistics.BytesRead);
     }
 
     [Theory]
     [InlineData(12 << 20)]
     [InlineData(20 << 20)]
-    public void Long_requests_in_many_pieces_go_through(int size)
+    public void Long_requests_in_many_segments_succeed(int size)
     {
         var rig = new BlkRig(BlkRig.Plain(32 << 20), memory: 128 << 20);
         byte[] data = new byte[size];
@@ -86,7 +87,7 @@ public class BlkTests
     }
 
     [Fact]
-    public async Task Configuration_space_is_read_again_each_time()
+    public async Task Configuration_space_reports_the_current_size()
     {
         var disk = BlkRig.Plain(1 << 20);
         var device = new VirtioBlkDevice(disk, new VirtioBlkOptions());
@@ -97,16 +98,17 @@ public class BlkTests
     }
 
     [Fact]
-    public void Features_say_what_the_disk_can_do()
+    public void Features_match_the_capabilities_of_the_disk()
     {
         const ulong rings = (1UL << 28) | (1UL << 29) | (1UL << 32) | (1UL << 34);
         const ulong common = rings | (1 << 2) | (1 << 6) | (1 << 9) | (1 << 10);
         Assert.Equal(common | (1 << 13) | (1 << 14), new VirtioBlkDevice(BlkRig.Plain(), new VirtioBlkOptions()).Features);
-        Assert.Equal(common | (1 << 5) | (1 << 12), new VirtioBlkDevice(BlkRig.Plain(readOnly: true), new VirtioBlkOptions { Queues = 2 }).Features);
+        Assert.Equal(
+            common | (1 << 5) | (1 << 12), new VirtioBlkDevice(BlkRig.Plain(readOnly: true), new VirtioBlkOptions { Queues = 2 }).Features);
     }
 
     [Fact]
-    public void What_lies_outside_or_is_no_whole_sector_fails()
+    public void Request_out_of_range_or_with_a_partial_sector_fails()
     {
         var rig = new BlkRig(BlkRig.Plain(1 << 20));
         byte[] sector = new byte[512];
@@ -122,7 +124,7 @@ public class BlkTests
     }
 
     [Fact]
-    public void Types_that_are_not_known_are_unsupported()
+    public void Unknown_request_types_are_unsupported()
     {
         var rig = new BlkRig(BlkRig.Plain());
         uint[] types = [2, 3, 5, 6, 7, 9, 10, 12, 14, 15, 16, 17, 18, 20, 22, 24, 26, 27, 0x80000000, uint.MaxValue];
@@ -130,7 +132,7 @@ public class BlkTests
     }
 
     [Fact]
-    public void A_request_without_room_for_a_status_or_a_header_comes_back()
+    public void Request_without_room_for_a_header_or_status_is_completed()
     {
         var rig = new BlkRig(BlkRig.Plain());
         Assert.Equal(0u, rig.Wait(rig.Submit(0, 0, [], 0)).Written);
@@ -139,7 +141,7 @@ public class BlkTests
     }
 
     [Fact]
-    public void The_serial_number_comes_as_long_as_there_is_room()
+    public void Serial_number_is_truncated_to_the_buffer()
     {
         var rig = new BlkRig(BlkRig.Plain(), options: new VirtioBlkOptions { Serial = "0123456789abcdefghijKLM" });
         var answer = rig.Run(RequestType.GetId, 0, default, 20);
@@ -170,7 +172,7 @@ public class BlkTests
     }
 
     [Fact]
-    public void Ranges_that_break_a_rule_change_nothing()
+    public void Invalid_ranges_change_nothing()
     {
         var rig = new BlkRig(BlkRig.Plain());
         byte[] ones = new byte[512];
@@ -189,7 +191,7 @@ public class BlkTests
     }
 
     [Fact]
-    public void A_read_only_disk_is_read_and_flushed_and_not_written()
+    public void Read_only_disk_accepts_reads_and_flushes_only()
     {
         var rig = new BlkRig(BlkRig.Plain(readOnly: true));
         Assert.Equal(IoError, rig.Run(RequestType.Out, 0, new byte[512]).Status);
@@ -211,7 +213,7 @@ public class BlkTests
     }
 
     [Fact]
-    public async Task A_request_that_waits_holds_up_no_other()
+    public async Task Waiting_request_blocks_no_other()
     {
         var gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var disk = new TestDevice(BlkRig.Plain())
@@ -225,7 +227,7 @@ public class BlkTests
             Assert.Equal(Ok, rig.Run(RequestType.In, 0, default, 512).Status);
         }
 
-        // a guest sees its reply a moment before the request releases its memory
+        // the guest may see its reply before the request releases its memory
         for (int tries = 0; tries < 1000 && (rig.Ring.InFlight != 20 || rig.Device.Budget.Held != 20 * BlkLimits.RequestCost); tries++)
         {
             await Task.Delay(5, TestContext.Current.CancellationToken);
@@ -243,7 +245,7 @@ public class BlkTests
     [Theory]
     [InlineData((int)(RingFeatures.Indirect | RingFeatures.EventIndex))]
     [InlineData((int)(RingFeatures.Indirect | RingFeatures.EventIndex | RingFeatures.Packed))]
-    public async Task Requests_that_end_on_many_threads_end_once_each_with_their_own_data(int features)
+    public async Task Requests_on_many_threads_complete_once_with_their_own_data(int features)
     {
         var yielding = new TestDevice(BlkRig.Plain())
         {
@@ -289,7 +291,7 @@ public class BlkTests
     }
 
     [Fact]
-    public void What_the_disk_throws_becomes_a_status()
+    public void Disk_errors_become_a_status()
     {
         var disk = new TestDevice(BlkRig.Plain()) { Failures = { [DeviceCall.Read] = new BlockException(BlockError.NoSpace, "full") } };
         var rig = new BlkRig(disk);
@@ -322,7 +324,7 @@ public class BlkTests
         {
             for (int i = 0; i < count; i += 3)
             {
-                // whole, in pieces, and a write; one that went to another thread is waited for
+                // a read in one segment, one in two, and a write; waits for requests on other threads
                 rig.Driver.Add([new(read, 16, false), new(data, 4096, true), new(status, 1, true)], indirect: true);
                 rig.Driver.Add([new(read, 16, false), new(data, 1000, true), new(data + 1000, 3096, true), new(status, 1, true)]);
                 rig.Driver.Add([new(write, 16, false), new(data, 4096, false), new(status, 1, true)], indirect: true);

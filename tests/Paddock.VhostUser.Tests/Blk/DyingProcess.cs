@@ -3,7 +3,7 @@ using Paddock.Testing;
 
 namespace Paddock.VhostUser.Tests.Blk;
 
-/// <summary>How far an append comes before its process ends.</summary>
+/// <summary>Progress of an append when its process is killed.</summary>
 internal enum Death
 {
     None,
@@ -12,7 +12,7 @@ internal enum Death
     BeforeItWasAnswered,
 }
 
-/// <summary>A process that is killed while appends are under way: they get stuck where they are told to.</summary>
+/// <summary>A process killed with appends in flight: each gets stuck at a chosen point.</summary>
 internal sealed class DyingProcess
 {
     private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -21,7 +21,7 @@ internal sealed class DyingProcess
     private int _stuck;
 
     /// <param name="disk">A zoned disk.</param>
-    /// <param name="stored">Called when an append was stored, before it gets stuck.</param>
+    /// <param name="stored">Called after an append is stored and before it gets stuck.</param>
     public DyingProcess(IBlockDevice disk, Func<Task> stored)
     {
         _disk = disk;
@@ -29,16 +29,16 @@ internal sealed class DyingProcess
         Device = new TestDevice(disk) { Around = RunAsync };
     }
 
-    /// <summary>The disk as the process sees it.</summary>
+    /// <summary>The disk that the process uses.</summary>
     public TestDevice Device { get; }
 
-    /// <summary>Where the next append gets stuck; called in their order.</summary>
+    /// <summary>Returns where the next append to a zone gets stuck; called in the order of the appends.</summary>
     public Func<long, Death> Next { get; set; } = static _ => Death.None;
 
-    /// <summary>How many appends are stuck.</summary>
+    /// <summary>Number of stuck appends.</summary>
     public int Stuck => Volatile.Read(ref _stuck);
 
-    /// <summary>Releases what is stuck: its process ended long ago.</summary>
+    /// <summary>Releases the stuck appends after the end of their process.</summary>
     public void Release() => _released.TrySetResult();
 
     private async ValueTask RunAsync(DeviceRequest request, Func<ValueTask> run)

@@ -7,7 +7,7 @@ using Paddock.VhostUser.Blk;
 
 namespace Paddock.VhostUser.Tests.Blk;
 
-/// <summary>Ranges that take long are done in pieces, and end with their front end.</summary>
+/// <summary>Long ranges run in pieces and end with their front end.</summary>
 public class LongRequestTests
 {
     private const int DiskBytes = 64 << 20;
@@ -15,7 +15,7 @@ public class LongRequestTests
     [Theory]
     [InlineData(RequestType.Discard)]
     [InlineData(RequestType.WriteZeroes)]
-    public void Long_ranges_are_discarded_and_zeroed_whole(object type)
+    public void Long_ranges_are_discarded_and_zeroed_completely(object type)
     {
         var rig = new BlkRig(BlkRig.Plain(DiskBytes));
         byte[] ones = new byte[512];
@@ -34,7 +34,7 @@ public class LongRequestTests
     }
 
     [Fact]
-    public async Task A_long_request_whose_front_end_is_gone_stays_the_drivers_and_holds_nothing_up()
+    public async Task Long_request_of_a_disconnected_front_end_is_not_completed()
     {
         var rig = new BlkRig(BlkRig.Plain(DiskBytes));
         rig.Queue.LongWork.Dispose();
@@ -46,7 +46,7 @@ public class LongRequestTests
     }
 
     [Fact]
-    public async Task A_write_in_parts_that_is_cut_off_with_its_front_end_lets_those_behind_it_end()
+    public async Task Cancelled_write_in_pieces_does_not_block_the_next()
     {
         const int length = 3 << 20;
         var zoned = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = 8 << 20 }, 16 << 20);
@@ -64,10 +64,11 @@ public class LongRequestTests
             rig.Submit((uint)RequestType.Out, (ulong)i * (length >> 9), new byte[length], 1, [16, length / 2]);
         }
 
-        // longer than what is gathered: each goes in parts
+        // above the longest gathered request: each runs in pieces
         Assert.True(length > rig.Device.LongestGathered);
         rig.Queue.LongWork.Dispose();
-        await Task.Run(() => rig.Queue.Run(16), TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+        await Task.Run(() => rig.Queue.Run(16), TestContext.Current.CancellationToken)
+            .WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
         await rig.Ring.CloseAsync().WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
         Assert.False(rig.Driver.TryGetUsed(out _, out _));
         Assert.Equal((0L, 0L), (rig.Device.Buffers.Lent, rig.Device.Budget.Held));

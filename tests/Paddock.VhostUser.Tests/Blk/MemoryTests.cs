@@ -5,7 +5,7 @@ using Paddock.VhostUser.Blk;
 
 namespace Paddock.VhostUser.Tests.Blk;
 
-/// <summary>Memory that a disk shares with other listeners, and requests that are longer than their share of it.</summary>
+/// <summary>Memory shared with other listeners, and requests above their share of it.</summary>
 public class MemoryTests
 {
     private const byte Ok = 0, IoError = 1, Invalid = 3;
@@ -36,7 +36,7 @@ public class MemoryTests
     [InlineData((int)RequestType.Out)]
     [InlineData((int)RequestType.Discard)]
     [InlineData((int)RequestType.WriteZeroes)]
-    public void A_request_for_which_no_memory_comes_free_fails_and_the_next_is_served(int type)
+    public void Request_without_memory_fails_at_its_limit_and_the_next_is_served(int type)
     {
         var pool = new SlabPool(16 * Mebibyte);
         var rig = new BlkRig(BlkRig.Plain(), options: new VirtioBlkOptions { Buffers = pool, Patience = TimeSpan.FromMilliseconds(20) });
@@ -46,7 +46,7 @@ public class MemoryTests
         var others = pool.Rent(16 * Mebibyte);
         Assert.Equal(IoError, rig.Run((RequestType)type, 0, output, input, Halves).Status);
 
-        // one piece of the guest's memory needs none of ours
+        // a single segment needs no buffer
         Assert.Equal(Ok, rig.Run(RequestType.In, 0, default, 4096).Status);
         Assert.Equal(0, rig.Device.Budget.Held);
         others.Release();
@@ -55,18 +55,20 @@ public class MemoryTests
     }
 
     [Fact]
-    public async Task Disks_that_share_memory_never_hold_more_than_there_is()
+    public async Task Disks_that_share_memory_stay_within_its_limit()
     {
         const long limit = 16 * Mebibyte;
         var pool = new SlabPool(limit);
         await using var zoned = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = 8 * Mebibyte }, 64 * Mebibyte);
-        var rigs = new[] { zoned, BlkRig.Plain(8 * Mebibyte) }.Select(d => new BlkRig(d, options: Shared(), memory: 64 * Mebibyte)).ToArray();
+        var rigs = new[] { zoned, BlkRig.Plain(8 * Mebibyte) }.Select(d => new BlkRig(d, options: Shared(), memory: 64 * Mebibyte))
+            .ToArray();
         var runs = rigs.Select((rig, i) => Task.Run(
             () =>
             {
-                // longer than a request may gather here, and as long
+                // above the longest gathered request, and equal to it
                 var tickets = new[] { 5, 4, 4, 1, 5 }.Select((size, n) => rig.Submit(
-                    (uint)(i == 0 ? RequestType.ZoneReport : RequestType.In), 0, default, (size * Mebibyte) + 1, [100_000, 100_000])).ToArray();
+                    (uint)(i == 0 ? RequestType.ZoneReport : RequestType.In), 0, default, (size * Mebibyte) + 1, [100_000, 100_000]))
+                    .ToArray();
                 return tickets.Select(rig.Wait).ToArray();
             }, TestContext.Current.CancellationToken)).ToArray();
         while (!Task.WhenAll(runs).IsCompleted)
@@ -83,12 +85,12 @@ public class MemoryTests
     [Theory]
     [InlineData(long.MaxValue, 17 * Mebibyte)]
     [InlineData(16 * Mebibyte, 5 * Mebibyte)]
-    public async Task A_long_write_in_pieces_goes_to_its_zone_in_order_and_before_what_follows_it(long memory, int size)
+    public async Task Long_write_in_pieces_reaches_its_zone_in_order_before_later_writes(long memory, int size)
     {
         const int zone = 32 * Mebibyte;
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = zone, ZoneCapacity = 20 * Mebibyte }, 3 * zone);
 
-        // the zone is the request's from the start, as with a real one
+        // the request holds its zone from the start, as on a real disk
         var yielding = new TestDevice(disk)
         {
             Around = async (_, run) =>
@@ -106,7 +108,8 @@ public class MemoryTests
         BlkRig.Ticket[] tickets =
         [
             rig.Submit((uint)RequestType.Out, 0, data, 1, cuts), rig.Submit((uint)RequestType.Out, (ulong)size / 512, tail, 1),
-            rig.Submit((uint)RequestType.Out, zone / 512, tail, 1), rig.Submit((uint)RequestType.Out, ((ulong)size + 4096) / 512, tail, 1, [16, 77]),
+            rig.Submit((uint)RequestType.Out, zone / 512, tail, 1),
+            rig.Submit((uint)RequestType.Out, ((ulong)size + 4096) / 512, tail, 1, [16, 77]),
         ];
         Assert.All(tickets.Select(rig.Wait).ToArray(), a => Assert.Equal(Ok, a.Status));
         byte[] back = new byte[size + 8192];
@@ -114,14 +117,15 @@ public class MemoryTests
         Assert.True(back.AsSpan(0, size).SequenceEqual(data));
         Assert.Equal(-1, back.AsSpan(size).IndexOfAnyExcept((byte)9));
 
-        // what goes beyond the zone's capacity is refused before any of it is written
-        Assert.Equal(Invalid, rig.Wait(rig.Submit((uint)RequestType.Out, ((ulong)size + 8192) / 512, new byte[17 * Mebibyte], 1, cuts)).Status);
+        // a write beyond the zone capacity is rejected before any of it is written
+        Assert.Equal(
+            Invalid, rig.Wait(rig.Submit((uint)RequestType.Out, ((ulong)size + 8192) / 512, new byte[17 * Mebibyte], 1, cuts)).Status);
         Assert.Equal(Ok, rig.Run(RequestType.Out, ((ulong)size + 8192) / 512, tail).Status);
         Assert.Equal(0, rig.Device.Buffers.Lent);
     }
 
     [Fact]
-    public async Task The_longest_append_fits_the_memory_that_there_is()
+    public async Task Longest_append_fits_the_available_memory()
     {
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = 32 * Mebibyte }, 96 * Mebibyte);
         var rig = new BlkRig(disk, options: new VirtioBlkOptions { Buffers = new SlabPool(16 * Mebibyte) }, memory: 32 * Mebibyte);

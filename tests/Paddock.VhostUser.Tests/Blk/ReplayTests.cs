@@ -6,7 +6,7 @@ using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Tests.Blk;
 
-/// <summary>Appends that were in flight when their process was killed: however far each had come, it is done once.</summary>
+/// <summary>Appends in flight when their process was killed: each takes effect once, however far it had come.</summary>
 public class ReplayTests
 {
     private const int Zone = 1 << 20, RingSize = 64;
@@ -21,7 +21,8 @@ public class ReplayTests
     [InlineData(true, (int)Death.BeforeItLanded, false, 4096)]
     [InlineData(true, (int)Death.BeforeItWasAnswered, false, 4096)]
     [InlineData(true, (int)Death.BeforeItWasAnswered, true, 8192)]
-    public async Task Wherever_the_process_ended_an_append_lands_once_and_is_told_where(bool packed, int death, bool flushed, int pointerThen)
+    public async Task Append_takes_effect_once_and_reports_its_sector_after_a_crash(
+        bool packed, int death, bool flushed, int pointerThen)
     {
         await using var crash = await Crash.BeginAsync(packed, flushes: flushed ? 2 : 1);
         await crash.SubmitAsync([(0, Death.None)]);
@@ -34,7 +35,7 @@ public class ReplayTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Whatever_was_in_flight_in_several_zones_lands_once_though_much_of_it_is_alike(bool packed)
+    public async Task Appends_of_equal_data_to_several_zones_take_effect_once(bool packed)
     {
         for (int seed = 1; seed <= 60; seed++)
         {
@@ -46,7 +47,8 @@ public class ReplayTests
             for (int i = 0; i < random.Next(1, 16); i++)
             {
                 int zone = random.Next(2);
-                doomed.Add((zone, live[zone]-- switch { > 0 => Death.BeforeItWasAnswered, 0 => Death.BeforeItLanded, _ => Death.BeforeItBegan }));
+                doomed.Add((zone,
+                    live[zone]-- switch { > 0 => Death.BeforeItWasAnswered, 0 => Death.BeforeItLanded, _ => Death.BeforeItBegan }));
             }
 
             await crash.SubmitAsync(doomed);
@@ -56,7 +58,7 @@ public class ReplayTests
     }
 
     [Fact]
-    public async Task A_record_without_notes_still_brings_every_append_back()
+    public async Task Record_without_notes_replays_every_append()
     {
         await using var crash = await Crash.BeginAsync(packed: false, flushes: 0, hasNotes: false);
         await crash.SubmitAsync([(0, Death.BeforeItLanded), (0, Death.BeforeItBegan), (1, Death.BeforeItWasAnswered)]);
@@ -65,9 +67,10 @@ public class ReplayTests
     }
 
     [Fact]
-    public async Task Notes_that_make_no_sense_are_not_believed()
+    public async Task Invalid_notes_are_ignored()
     {
-        foreach (var note in new AppendNote[] { new(-4096, 4096), new(long.MaxValue, 4096), new(Zone, 4096), new(0, int.MaxValue), new(0, -1), new(0, 512) })
+        foreach (var note in new AppendNote[] { new(-4096, 4096), new(long.MaxValue, 4096), new(Zone, 4096), new(0, int.MaxValue),
+            new(0, -1), new(0, 512) })
         {
             await using var crash = await Crash.BeginAsync(packed: false, flushes: 9);
             await crash.SubmitAsync([(0, Death.BeforeItWasAnswered)]);
@@ -78,7 +81,7 @@ public class ReplayTests
     }
 
     [Fact]
-    public async Task A_long_write_that_was_done_in_part_is_done_to_its_end()
+    public async Task Partly_done_long_write_is_completed_by_the_replay()
     {
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = 32 << 20 }, 96 << 20);
         var options = new VirtioBlkOptions { Buffers = new Paddock.Serving.SlabPool(16 << 20) };
@@ -123,16 +126,17 @@ public class ReplayTests
         }
 
         /// <param name="packed">The ring's layout.</param>
-        /// <param name="flushes">So many of the appends that are stored first are flushed, each at once.</param>
+        /// <param name="flushes">Number of stored appends, from the first, that are flushed immediately.</param>
         /// <param name="differ">Whether the blocks differ.</param>
-        /// <param name="hasNotes">Whether appends are noted.</param>
+        /// <param name="hasNotes">Whether the record has notes on appends.</param>
         public static async Task<Crash> BeginAsync(bool packed, int flushes, bool differ = false, bool hasNotes = true)
         {
             var storage = new MemoryStorage("disk");
-            return new Crash(storage, await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone }, 2 * Zone, storage), packed, flushes, differ, hasNotes);
+            return new Crash(storage, await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone }, 2 * Zone, storage), packed,
+                flushes, differ, hasNotes);
         }
 
-        /// <summary>Appends; those that live are waited for, the others until they are stuck.</summary>
+        /// <summary>Submits appends; waits until each has completed or is stuck.</summary>
         public async Task SubmitAsync(IReadOnlyList<(int Zone, Death Death)> appends)
         {
             var deaths = appends.GroupBy(a => a.Zone).ToDictionary(g => g.Key * (long)Zone, g => new Queue<Death>(g.Select(a => a.Death)));
@@ -167,11 +171,11 @@ public class ReplayTests
 
         public ValueTask DisposeAsync() => _disk.DisposeAsync();
 
-        /// <summary>The first entry of the record is of an append to somewhere else.</summary>
+        /// <summary>Overwrites the note of the first append.</summary>
         public void Overwrite(AppendNote note) => new AppendNotes(_region.Notes, RingSize).Set(_all[0].Ticket.Id, 0, note);
 
-        /// <summary>The process is killed, and another opens what was in the file.</summary>
-        /// <returns>A zone's write pointer then.</returns>
+        /// <summary>Kills the process and opens a copy of the file in another.</summary>
+        /// <returns>Write pointer of the zone before the replay.</returns>
         public async Task<long> RebootAsync(int zone)
         {
             var left = new MemoryStorage("left");
@@ -199,7 +203,9 @@ public class ReplayTests
             return zones[0].WritePointer - zones[0].Start;
         }
 
-        /// <summary>Every append that was brought back stands where its answer says, no two at one place, and nothing else came.</summary>
+        /// <summary>
+        /// Checks that every replayed append is at its reported sector, that no two share one, and that nothing else was written.
+        /// </summary>
         public async Task VerifyAsync(string when)
         {
             var places = new HashSet<long>();
@@ -216,10 +222,11 @@ public class ReplayTests
 
             for (int zone = 0; zone < 2; zone++)
             {
-                // what the next process finds are those that were answered and then those that were not; what is lacking comes behind it, once
+                // the next process finds completed appends, then some without a reply; the missing ones follow, once each
                 long found = _found[zone], pointer = await PointerAsync(zone);
                 long there = Math.Max(0, (found / Block) - _all.Count(a => a.Zone == zone && a.Answered));
-                long old = places.Count(p => p / Zone == zone && p % Zone < found), fresh = places.Count(p => p / Zone == zone && p % Zone >= found);
+                long old = places.Count(p => p / Zone == zone && p % Zone < found),
+                    fresh = places.Count(p => p / Zone == zone && p % Zone >= found);
                 Assert.True(old == there, $"{when}: zone {zone}: {there} were done, {old} were told so");
                 Assert.True(pointer == found + (fresh * Block), $"{when}: zone {zone} ends at {pointer}: {found} and {fresh} more");
             }

@@ -9,8 +9,8 @@ using Paddock.VhostUser.Tests.Rings;
 namespace Paddock.VhostUser.Tests.Blk;
 
 /// <summary>
-/// Broken rings by seed: descriptors, tables, indices, headers, ranges and the record of requests in flight, some of them changed while they
-/// are read. PADDOCK_RING_FUZZ sets how many, PADDOCK_RING_SEED where to begin.
+/// Invalid rings by seed: descriptors, tables, indices, headers, ranges and the record of requests in flight, some changed while they are
+/// read. PADDOCK_RING_FUZZ sets their number, PADDOCK_RING_SEED the first seed.
 /// </summary>
 [Collection(nameof(HostileTests))]
 public unsafe class RingFuzzTests
@@ -19,7 +19,7 @@ public unsafe class RingFuzzTests
     private static readonly uint[] Types = [0, 1, 4, 8, 11, 13, 15, 16, 18, 20, 22, 24, 26, 99];
 
     [Fact]
-    public void Broken_rings_end_and_leave_nothing_behind()
+    public void Invalid_rings_end_without_a_leak()
     {
         long count = Number("PADDOCK_RING_FUZZ", 20_000);
         int seed = (int)Number("PADDOCK_RING_SEED", 1);
@@ -67,8 +67,10 @@ public unsafe class RingFuzzTests
     private static VirtioBlkDevice[] Devices()
     {
         var zoned = BlkRig.ZonedAsync(
-            new ZonedCreateOptions { ZoneSize = 1 << 20, MaxOpenZones = 3, MaxActiveZones = 4, ConventionalZones = 1 }).GetAwaiter().GetResult();
-        return [.. new[] { BlkRig.Plain(), zoned, BlkRig.Plain(readOnly: true) }.Select(d => new VirtioBlkDevice(d, new VirtioBlkOptions()))];
+            new ZonedCreateOptions { ZoneSize = 1 << 20, MaxOpenZones = 3, MaxActiveZones = 4, ConventionalZones = 1 }).GetAwaiter()
+            .GetResult();
+        return [.. new[] { BlkRig.Plain(), zoned, BlkRig.Plain(readOnly: true) }.Select(
+            d => new VirtioBlkDevice(d, new VirtioBlkOptions()))];
     }
 
     private static void ResetZones(VirtioBlkDevice[] devices)
@@ -100,7 +102,7 @@ public unsafe class RingFuzzTests
 
             if (region is not null && random.Next(2) == 0)
             {
-                // a successor finds what was taken, and a damaged record of it
+                // a successor opens a damaged record of the requests in flight
                 for (int i = random.Next(4); i > 0 && ring.TryTake(out _); i--)
                 {
                 }
@@ -119,7 +121,7 @@ public unsafe class RingFuzzTests
         }
     }
 
-    // what is said of appends may fit one, or be of nowhere
+    // a note may match an append or be arbitrary
     private static void Note(VirtioBlkDevice device, InflightRegion region, int size, Random random)
     {
         if (region.Notes == 0)
@@ -130,8 +132,10 @@ public unsafe class RingFuzzTests
         var notes = new AppendNotes(region.Notes, size);
         for (int entry = 0; entry < size; entry++)
         {
-            long offset = random.Next(4) == 0 ? random.NextInt64(long.MinValue, long.MaxValue) : random.NextInt64(device.Device.Length) & -512;
-            notes.Set(entry, (ulong)random.Next(4), new AppendNote(offset, random.Next(4) == 0 ? random.Next(int.MinValue, int.MaxValue) : 512 << random.Next(5)));
+            long offset = random.Next(4) == 0 ? random.NextInt64(long.MinValue, long.MaxValue)
+                : random.NextInt64(device.Device.Length) & -512;
+            notes.Set(entry, (ulong)random.Next(4),
+                new AppendNote(offset, random.Next(4) == 0 ? random.Next(int.MinValue, int.MaxValue) : 512 << random.Next(5)));
         }
 
         if (device.Zones is not null && random.Next(2) == 0)
@@ -191,7 +195,7 @@ public unsafe class RingFuzzTests
         }
     }
 
-    // most changes hit what is read: the ring's parts, the tables that are in use, the headers and ranges
+    // most changes affect memory that is read: ring parts, tables in use, headers and ranges
     private static void MutateParts(GuestArena arena, RingDriver driver, Random random, int shared)
     {
         int tables = (int)(driver.TablesEnd - GuestArena.Guest);
@@ -235,13 +239,14 @@ public unsafe class RingFuzzTests
                     *(ulong*)((nuint)at & ~(nuint)7) = GuestArena.Guest + (ulong)random.Next(ArenaSize);
                     break;
                 default:
-                    new Span<byte>(arena.Place(GuestArena.Guest) + random.Next(length), 16).CopyTo(new Span<byte>((byte*)((nuint)at & ~(nuint)15), 16));
+                    new Span<byte>(arena.Place(GuestArena.Guest) + random.Next(length), 16)
+                        .CopyTo(new Span<byte>((byte*)((nuint)at & ~(nuint)15), 16));
                     break;
             }
         }
     }
 
-    // another processor of the guest, at work on what is being read
+    // another guest processor that changes memory while it is read
     private static void Scribble(GuestArena arena, int seed, CancellationToken stop)
     {
         var random = new Random(seed);

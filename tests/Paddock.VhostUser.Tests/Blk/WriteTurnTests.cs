@@ -2,7 +2,7 @@ using Paddock.VhostUser.Blk;
 
 namespace Paddock.VhostUser.Tests.Blk;
 
-/// <summary>Long writes take turns, and none is left behind.</summary>
+/// <summary>Turns of long writes: every queued write runs.</summary>
 public class WriteTurnTests
 {
     [Fact]
@@ -29,7 +29,7 @@ public class WriteTurnTests
     }
 
     [Fact]
-    public async Task Everything_runs_once_whoever_comes_and_goes()
+    public async Task Every_request_runs_once_under_contention()
     {
         var turn = new WriteTurn();
         int[] runs = new int[4 * 2_000];
@@ -54,7 +54,7 @@ public class WriteTurnTests
     }
 
     [Fact]
-    public void Those_that_wait_for_a_disk_get_company()
+    public void Blocked_requests_run_in_parallel()
     {
         var turn = new WriteTurn();
         using var both = new Barrier(2);
@@ -63,7 +63,7 @@ public class WriteTurnTests
         turn.Add(new Work(() => SpinWait.SpinUntil(static () => false, TimeSpan.FromMilliseconds(20))));
         for (int i = 0; i < 2; i++)
         {
-            // each needs the other
+            // each waits for the other
             turn.Add(new Work(() =>
             {
                 both.SignalAndWait(TestContext.Current.CancellationToken);

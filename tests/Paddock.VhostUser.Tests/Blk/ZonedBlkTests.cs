@@ -8,7 +8,7 @@ using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Tests.Blk;
 
-/// <summary>A zoned qcow2 image, through a guest's requests.</summary>
+/// <summary>Guest requests to a zoned qcow2 image.</summary>
 public class ZonedBlkTests
 {
     private const int Zone = 1 << 20;
@@ -20,7 +20,8 @@ public class ZonedBlkTests
     {
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions
         {
-            ZoneSize = Zone, ZoneCapacity = 3 * Zone / 4, MaxOpenZones = 3, MaxActiveZones = 5, MaxAppendBytes = 65536, ConventionalZones = 1,
+            ZoneSize = Zone, ZoneCapacity = 3 * Zone / 4, MaxOpenZones = 3, MaxActiveZones = 5, MaxAppendBytes = 65536,
+                ConventionalZones = 1,
         });
         var device = new VirtioBlkDevice(disk, new VirtioBlkOptions());
         const ulong rings = (1UL << 28) | (1UL << 29) | (1UL << 32) | (1UL << 34);
@@ -43,7 +44,7 @@ public class ZonedBlkTests
     }
 
     [Fact]
-    public async Task A_device_without_limits_says_the_longest_append_it_takes()
+    public async Task Device_without_limits_reports_its_longest_append()
     {
         await using var small = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone });
         Assert.Equal(Zone / 512, AppendSectors(small, 512));
@@ -59,9 +60,10 @@ public class ZonedBlkTests
     }
 
     [Fact]
-    public async Task A_report_is_byte_exact_and_as_long_as_its_buffer()
+    public async Task Zone_report_is_byte_exact_and_as_long_as_its_buffer()
     {
-        await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone, ZoneCapacity = Zone / 2, ConventionalZones = 1 });
+        await using var disk = await BlkRig.ZonedAsync(
+            new ZonedCreateOptions { ZoneSize = Zone, ZoneCapacity = Zone / 2, ConventionalZones = 1 });
         var rig = new BlkRig(disk);
         Assert.Equal(Ok, rig.Run(RequestType.Out, ZoneSectors, new byte[4096]).Status);
         Assert.Equal(Ok, rig.Run(RequestType.ZoneFinish, 2 * ZoneSectors).Status);
@@ -71,10 +73,11 @@ public class ZonedBlkTests
         Assert.Equal((Ok, (uint)expected.Length + 1), (answer.Status, answer.Written));
         Assert.Equal(Convert.ToHexString(expected), Convert.ToHexString(answer.Data));
 
-        // from within a zone on, and to the disk's end
+        // from inside a zone, and to the end of the disk
         expected = new byte[64 * 10];
         Zones(expected, 2, (1024, 6 * 2048, 6 * 2048, 2, 1), (1024, 7 * 2048, 7 * 2048, 2, 1));
-        Assert.Equal(Convert.ToHexString(expected), Convert.ToHexString(rig.Run(RequestType.ZoneReport, (6 * 2048) + 9, default, 640).Data));
+        Assert.Equal(
+            Convert.ToHexString(expected), Convert.ToHexString(rig.Run(RequestType.ZoneReport, (6 * 2048) + 9, default, 640).Data));
         Assert.Equal(Invalid, rig.Run(RequestType.ZoneReport, 8 * 2048, default, 640).Status);
         Assert.Equal(Invalid, rig.Run(RequestType.ZoneReport, ulong.MaxValue, default, 640).Status);
         Assert.Equal(Invalid, rig.Run(RequestType.ZoneReport, 0, default, 127).Status);
@@ -84,7 +87,7 @@ public class ZonedBlkTests
     [Theory]
     [InlineData(16)]
     [InlineData(9)]
-    public async Task An_append_puts_its_sector_first_and_its_status_last(int writable)
+    public async Task Append_returns_its_sector_first_and_its_status_last(int writable)
     {
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone });
         var rig = new BlkRig(disk);
@@ -104,9 +107,10 @@ public class ZonedBlkTests
     }
 
     [Fact]
-    public async Task Appends_that_break_a_rule_are_refused()
+    public async Task Invalid_appends_are_rejected()
     {
-        await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone, MaxAppendBytes = 8192, ConventionalZones = 1 });
+        await using var disk = await BlkRig.ZonedAsync(
+            new ZonedCreateOptions { ZoneSize = Zone, MaxAppendBytes = 8192, ConventionalZones = 1 });
         var rig = new BlkRig(disk);
         Assert.Equal(Invalid, rig.Wait(rig.Submit(15, ZoneSectors, new byte[512], 8)).Status);
         Assert.Equal(Invalid, rig.Run(RequestType.ZoneAppend, ZoneSectors, new byte[8704], 8).Status);
@@ -121,7 +125,7 @@ public class ZonedBlkTests
     }
 
     [Fact]
-    public async Task Each_refusal_of_a_zone_has_its_status()
+    public async Task Each_zone_error_has_its_status()
     {
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone, MaxOpenZones = 1, MaxActiveZones = 2 });
         var rig = new BlkRig(disk);
@@ -147,7 +151,7 @@ public class ZonedBlkTests
     }
 
     [Fact]
-    public async Task Reset_all_passes_over_conventional_zones_and_those_that_cannot_be_written()
+    public async Task Reset_all_skips_conventional_and_read_only_zones()
     {
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone, ConventionalZones = 1 });
         var rig = new BlkRig(disk);
@@ -180,7 +184,7 @@ public class ZonedBlkTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Writes_to_zones_reach_the_disk_in_the_order_of_the_ring(bool packed)
+    public async Task Zone_writes_reach_the_disk_in_ring_order(bool packed)
     {
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone });
         var rig = new BlkRig(disk, RingFeatures.Indirect | (packed ? RingFeatures.Packed : 0), memory: 40 << 20);
@@ -192,7 +196,7 @@ public class ZonedBlkTests
             int mark = rig.Arena.Mark;
             for (int i = 0; i < 60; i++)
             {
-                // every third is long enough to leave the ring's thread
+                // every third is long enough to run on another thread
                 int zone = random.Next(8), size = i % 3 == 0 ? (256 << 10) + 512 : 4096;
                 if (pointers[zone] + (ulong)(size / 512) > ZoneSectors)
                 {
@@ -201,7 +205,8 @@ public class ZonedBlkTests
 
                 if (pointers[zone] < ZoneSectors)
                 {
-                    tickets.Add(rig.Submit(1, ((ulong)zone * ZoneSectors) + pointers[zone], new byte[size], 1, i % 2 == 0 ? null : [11, 700]));
+                    tickets.Add(rig.Submit(
+                        1, ((ulong)zone * ZoneSectors) + pointers[zone], new byte[size], 1, i % 2 == 0 ? null : [11, 700]));
                     pointers[zone] += (ulong)size / 512;
                 }
             }
@@ -212,7 +217,7 @@ public class ZonedBlkTests
     }
 
     [Fact]
-    public async Task A_write_that_had_its_effect_before_a_crash_succeeds_when_taken_again()
+    public async Task Replayed_write_succeeds_if_it_took_effect_before_the_crash()
     {
         await using var disk = await BlkRig.ZonedAsync(new ZonedCreateOptions { ZoneSize = Zone });
         var rig = new BlkRig(disk);
@@ -223,7 +228,7 @@ public class ZonedBlkTests
         var first = rig.Submit(1, 0, data, 1);
         var second = rig.Submit(1, 8, other, 1);
 
-        // both are taken and never completed; the disk has the first already, and something else where the second goes
+        // both are taken and never completed; the disk has the data of the first, and other data at the sector of the second
         Assert.True(rig.Ring.TryTake(out _));
         Assert.True(rig.Ring.TryTake(out _));
         await disk.WriteAsync(0, data, cancellationToken: TestContext.Current.CancellationToken);

@@ -30,7 +30,7 @@ internal sealed unsafe class GuestArena
 
     public GuestMemory Memory { get; }
 
-    /// <summary>What was allocated so far; set back to free what came after.</summary>
+    /// <summary>End of the allocated memory; assign an earlier value to free later allocations.</summary>
     public int Mark
     {
         get => _next;
@@ -67,5 +67,5 @@ internal sealed unsafe class GuestArena
     }
 }
 
-/// <summary>A piece of a request.</summary>
+/// <summary>A segment of a request.</summary>
 internal readonly record struct Piece(ulong Address, int Length, bool Write);

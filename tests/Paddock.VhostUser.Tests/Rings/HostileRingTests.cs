@@ -2,7 +2,7 @@ using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Tests.Rings;
 
-/// <summary>What no driver may do is refused, and the refusal names it.</summary>
+/// <summary>Driver errors are rejected with a message that names them.</summary>
 public unsafe class HostileRingTests
 {
     private const RingFeatures Packed = RingFeatures.Packed, Indirect = RingFeatures.Indirect;
@@ -13,7 +13,7 @@ public unsafe class HostileRingTests
     [InlineData(0)]
     [InlineData(3)]
     [InlineData(65536)]
-    public void A_split_ring_has_a_power_of_two(int size)
+    public void Split_ring_size_must_be_a_power_of_two(int size)
     {
         var arena = new GuestArena();
         Assert.Throws<RingException>(() => Virtqueue.Create(arena.Memory, 0, size, new SplitDriver(arena, 8, 0).Addresses, 0, null));
@@ -22,7 +22,7 @@ public unsafe class HostileRingTests
     [Theory]
     [InlineData((int)RingFeatures.None)]
     [InlineData((int)Packed)]
-    public void A_part_that_is_not_in_memory_or_misaligned_is_refused(int features)
+    public void Ring_part_outside_memory_or_misaligned_is_rejected(int features)
     {
         var arena = new GuestArena();
         var good = RingDriver.Create(arena, 8, (RingFeatures)features).Addresses;
@@ -39,7 +39,7 @@ public unsafe class HostileRingTests
     }
 
     [Fact]
-    public void An_available_index_that_runs_ahead_is_refused()
+    public void Available_index_too_far_ahead_is_rejected()
     {
         var driver = new SplitDriver(new GuestArena(), 8, 0);
         var ring = driver.Open();
@@ -48,7 +48,7 @@ public unsafe class HostileRingTests
     }
 
     [Fact]
-    public void A_head_outside_the_table_is_refused()
+    public void Head_outside_the_table_is_rejected()
     {
         var driver = new SplitDriver(new GuestArena(), 8, 0);
         var ring = driver.Open();
@@ -57,7 +57,7 @@ public unsafe class HostileRingTests
     }
 
     [Fact]
-    public void A_head_that_is_in_flight_is_not_taken_again()
+    public void Head_already_in_flight_is_rejected()
     {
         var arena = new GuestArena();
         var driver = new SplitDriver(arena, 8, 0);
@@ -74,7 +74,7 @@ public unsafe class HostileRingTests
     [InlineData(-1, 16, 0, 0, "not inside")]
     [InlineData(0, -1, 0, 0, "not inside")]
     [InlineData(0, 16, Table, 0, "not agreed")]
-    public void A_broken_descriptor_of_a_split_ring_is_refused(long address, int length, int flags, int next, string why)
+    public void Invalid_descriptor_of_a_split_ring_is_rejected(long address, int length, int flags, int next, string why)
     {
         var arena = new GuestArena();
         var driver = new SplitDriver(arena, 8, 0);
@@ -92,7 +92,7 @@ public unsafe class HostileRingTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void Readable_pieces_come_before_writable_ones(bool packed)
+    public void Readable_segment_after_a_writable_one_is_rejected(bool packed)
     {
         var arena = new GuestArena();
         var driver = RingDriver.Create(arena, 8, packed ? Packed : 0);
@@ -112,7 +112,7 @@ public unsafe class HostileRingTests
     [InlineData(true, 15, 0, 0, "15 bytes")]
     [InlineData(true, 16 * 1025, 0, 0, "16400 bytes")]
     [InlineData(true, 16, Table, 0, "within")]
-    public void A_broken_indirect_table_is_refused(bool packed, int length, int flags, int next, string why)
+    public void Invalid_indirect_table_is_rejected(bool packed, int length, int flags, int next, string why)
     {
         var arena = new GuestArena();
         var driver = RingDriver.Create(arena, 8, Indirect | (packed ? Packed : 0));
@@ -134,7 +134,7 @@ public unsafe class HostileRingTests
     }
 
     [Fact]
-    public void An_indirect_table_ends_its_chain()
+    public void Indirect_table_ends_its_chain()
     {
         var arena = new GuestArena();
         var driver = new SplitDriver(arena, 8, Indirect);
@@ -143,9 +143,10 @@ public unsafe class HostileRingTests
         Put(arena.Place(table), at, 16, 0, 0);
         Put(driver.Table, table, 16, Table | Next, 1);
         driver.Publish(0);
-        Assert.Contains("before the chain's end", Assert.Throws<RingException>(() => ring.TryTake(out _)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "before the chain's end", Assert.Throws<RingException>(() => ring.TryTake(out _)).Message, StringComparison.Ordinal);
 
-        // before it there may be others
+        // other descriptors may precede it
         var other = new SplitDriver(arena, 8, Indirect);
         ring = other.Open();
         Put(other.Table, at, 16, Next, 3);
@@ -156,7 +157,7 @@ public unsafe class HostileRingTests
     }
 
     [Fact]
-    public void A_packed_list_that_does_not_end_is_refused()
+    public void Endless_packed_chain_is_rejected()
     {
         var arena = new GuestArena();
         var driver = new PackedDriver(arena, 3, Packed);
@@ -170,7 +171,7 @@ public unsafe class HostileRingTests
     }
 
     [Fact]
-    public void A_packed_ring_holds_no_more_than_its_descriptors()
+    public void Packed_ring_holds_no_more_requests_than_descriptors()
     {
         var arena = new GuestArena();
         var driver = new PackedDriver(arena, 2, Packed);
@@ -185,7 +186,7 @@ public unsafe class HostileRingTests
     }
 
     [Fact]
-    public void A_packed_base_outside_the_ring_is_refused()
+    public void Packed_base_outside_the_ring_is_rejected()
     {
         var driver = new PackedDriver(new GuestArena(), 4, Packed);
         Assert.Throws<RingException>(() => driver.Open(null, 4));
@@ -193,7 +194,7 @@ public unsafe class HostileRingTests
     }
 
     [Fact]
-    public void A_chain_of_more_than_4_GiB_is_refused()
+    public void Chain_above_4_GiB_is_rejected()
     {
         var arena = new GuestArena(128 << 20);
         var driver = RingDriver.Create(arena, 8, Indirect);

@@ -3,13 +3,13 @@ using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Tests.Rings;
 
-/// <summary>A back end that dies between any two stores: its successor completes every request once, in the old order.</summary>
+/// <summary>A back end killed between any two stores: its successor completes every request once, in the original order.</summary>
 public unsafe class InflightTests
 {
     private const int Size = 8;
 
     [Fact]
-    public void The_record_of_a_split_ring_is_laid_out_as_the_protocol_says()
+    public void Record_of_a_split_ring_has_the_layout_of_the_protocol()
     {
         var arena = new GuestArena(256 << 10);
         var driver = new SplitDriver(arena, Size, 0);
@@ -33,7 +33,7 @@ public unsafe class InflightTests
     }
 
     [Fact]
-    public void The_record_of_a_packed_ring_is_laid_out_as_the_protocol_says()
+    public void Record_of_a_packed_ring_has_the_layout_of_the_protocol()
     {
         var arena = new GuestArena(256 << 10);
         var driver = new PackedDriver(arena, Size, RingFeatures.Packed);
@@ -41,12 +41,15 @@ public unsafe class InflightTests
         byte* at = (byte*)region.Start;
         Assert.Equal(320, region.Length);
         var ring = driver.Open(region);
-        Assert.Equal("0000000000000000" + "0100" + "0800" + "0000" + "0000" + "0000" + "0000" + "01" + "01" + "00000000000000000000", Hex(at, 32));
+        Assert.Equal(
+            "0000000000000000" + "0100" + "0800" + "0000" + "0000" + "0000" + "0000" + "01" + "01" + "00000000000000000000", Hex(at, 32));
         driver.Add([new(GuestArena.Guest + 0x10, 1, false), new(GuestArena.Guest + 0x20, 2, true)]);
         Assert.True(ring.TryTake(out var chain));
         Assert.Equal("0200" + "0200", Hex(at + 12, 4));
-        Assert.Equal("01" + "00" + "0100" + "0100" + "0200" + "0000000000000000" + "0000" + "8100" + "01000000" + "1000004000000000", Hex(at + 32, 32));
-        Assert.Equal("00" + "00" + "0200" + "0000" + "0000" + "0000000000000000" + "0000" + "8200" + "02000000" + "2000004000000000", Hex(at + 64, 32));
+        Assert.Equal("01" + "00" + "0100" + "0100" + "0200" + "0000000000000000" + "0000" + "8100" + "01000000"
+            + "1000004000000000", Hex(at + 32, 32));
+        Assert.Equal("00" + "00" + "0200" + "0000" + "0000" + "0000000000000000" + "0000" + "8200" + "02000000"
+            + "2000004000000000", Hex(at + 64, 32));
         ring.Complete(chain, 0);
         Assert.Equal("0000" + "0000" + "0200" + "0200" + "01" + "01", Hex(at + 12, 10));
         Assert.Equal("00", Hex(at + 32, 1));
@@ -56,7 +59,7 @@ public unsafe class InflightTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void Whatever_store_was_the_last_each_request_is_completed_once_and_in_order(bool packed)
+    public void Requests_complete_once_and_in_order_after_a_kill_at_any_store(bool packed)
     {
         int crashes = 0;
         for (int seed = 1; seed <= 60; seed++)
@@ -70,7 +73,7 @@ public unsafe class InflightTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void A_driver_that_was_not_woken_is_woken_by_the_successor(bool packed)
+    public void Successor_sends_a_missed_notification(bool packed)
     {
         var arena = new GuestArena(256 << 10);
         var driver = RingDriver.Create(arena, Size, packed ? RingFeatures.Packed : 0);
@@ -94,7 +97,7 @@ public unsafe class InflightTests
     [InlineData(true, 18, 8, "used index 8")]
     [InlineData(true, 14, 9, "goes to 9")]
     [InlineData(true, 34, 0, "loops")]
-    public void A_damaged_record_is_refused(bool packed, int offset, int value, string why)
+    public void Damaged_record_is_rejected(bool packed, int offset, int value, string why)
     {
         var arena = new GuestArena(256 << 10);
         var driver = RingDriver.Create(arena, Size, packed ? RingFeatures.Packed : 0);
@@ -105,7 +108,7 @@ public unsafe class InflightTests
     }
 
     [Fact]
-    public void A_record_that_is_too_short_is_refused()
+    public void Record_that_is_too_short_is_rejected()
     {
         var arena = new GuestArena(256 << 10);
         var split = new SplitDriver(arena, Size, 0);
@@ -118,7 +121,7 @@ public unsafe class InflightTests
 
     private static string Hex(byte* at, int length) => Convert.ToHexStringLower(new ReadOnlySpan<byte>(at, length));
 
-    /// <summary>Random work, cut off in the midst of a step; stores are cut in the order in which the protocol wants them.</summary>
+    /// <summary>Random work interrupted inside a step, after any of the stores in the order that the protocol requires.</summary>
     private sealed class Crasher
     {
         private readonly bool _packed;
@@ -234,7 +237,8 @@ public unsafe class InflightTests
             if (!_packed)
             {
                 var split = (SplitDriver)_driver;
-                int used = (int)(split.Used - start), slot = used + 4 + (8 * (split.UsedIndex % Size)), entry = region + 16 + (16 * chain.Id);
+                int used = (int)(split.Used - start), slot = used + 4 + (8 * (split.UsedIndex % Size)), entry = region + 16
+                    + (16 * chain.Id);
                 _ring.Complete(chain, 0);
                 return [(slot, 8), (entry + 6, 2), (region + 12, 2), (used + 2, 2), (entry, 1), (region + 14, 2)];
             }
@@ -293,7 +297,7 @@ public unsafe class InflightTests
                 }
             }
 
-            // what was held before comes again, less what the driver has seen; the one being taken may come as a new one or as one of these
+            // held requests are replayed, except those the driver saw completed; the one being taken may be replayed or be new
             int[] replayed = [.. _held.Where(c => c.IsReplay).Select(c => (int)c.Id)];
             int[] expected = [.. order.Where(_lengths.ContainsKey)];
             Assert.True(replayed.Take(expected.Length).SequenceEqual(expected), $"seed {_seed}: {string.Join(' ', replayed)}");

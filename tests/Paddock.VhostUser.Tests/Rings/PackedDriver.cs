@@ -98,7 +98,7 @@ internal sealed unsafe class PackedDriver : RingDriver
             return flags == 0 && added > 0;
         }
 
-        // how far before the place where the next descriptor goes
+        // distance back from the slot of the next descriptor
         int index = place & 0x7fff;
         int back = _next.Index - index + (place >> 15 != 0 == _next.Wrap ? 0 : Size);
         return back > 0 && back <= added;
@@ -108,7 +108,7 @@ internal sealed unsafe class PackedDriver : RingDriver
 
     public override void NotifyAfter(int more)
     {
-        // requests of one descriptor each
+        // assumes requests of one descriptor each
         var at = _used.Advance(more - 1, Size);
         *(ushort*)_driverEvent = (ushort)(at.Index | (at.Wrap ? 0x8000 : 0));
         *(ushort*)(_driverEvent + 2) = (ushort)(_events ? 2 : 0);

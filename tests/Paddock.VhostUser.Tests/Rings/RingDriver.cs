@@ -5,7 +5,7 @@ namespace Paddock.VhostUser.Tests.Rings;
 /// <summary>The guest's side of a ring, after the driver's part of virtio 1.2, 2.7 and 2.8.</summary>
 internal abstract unsafe class RingDriver
 {
-    /// <summary>Bytes of each place for an indirect table.</summary>
+    /// <summary>Size in bytes of a slot for an indirect table.</summary>
     public const int TableSize = TableDescriptors * Descriptor.Size;
 
     private const int TableDescriptors = 64;
@@ -24,10 +24,10 @@ internal abstract unsafe class RingDriver
 
     public RingAddresses Addresses { get; protected set; }
 
-    /// <summary>What a front end sends with VHOST_USER_SET_VRING_BASE for a new ring.</summary>
+    /// <summary>Value of VHOST_USER_SET_VRING_BASE for a new ring.</summary>
     public uint FirstBase => (Features & RingFeatures.Packed) != 0 ? 0x80008000 : 0;
 
-    /// <summary>Where the places for indirect tables end; the ring's parts follow.</summary>
+    /// <summary>End of the slots for indirect tables; the ring's parts follow.</summary>
     public ulong TablesEnd => Tables + (ulong)(Size * TableSize);
 
     private ulong Tables { get; }
@@ -35,17 +35,18 @@ internal abstract unsafe class RingDriver
     public static RingDriver Create(GuestArena arena, int size, RingFeatures features)
         => (features & RingFeatures.Packed) != 0 ? new PackedDriver(arena, size, features) : new SplitDriver(arena, size, features);
 
-    /// <summary>Makes a request available; its number comes back with its used entry.</summary>
+    /// <summary>Makes a request available.</summary>
+    /// <returns>The number that its used entry will carry.</returns>
     public abstract int Add(ReadOnlySpan<Piece> pieces, bool indirect = false);
 
     public abstract bool TryGetUsed(out int id, out uint written);
 
-    /// <summary>Whether the device wants a kick for what was added since the last call.</summary>
+    /// <summary>Whether the device requires a kick for the requests added since the last call.</summary>
     public abstract bool NeedsKick();
 
     public abstract void Mute();
 
-    /// <summary>Asks for a notification when so many more requests are used (1: at the next).</summary>
+    /// <summary>Requests a notification after the given number of further used requests (1: at the next).</summary>
     public abstract void NotifyAfter(int more);
 
     public Virtqueue Open(InflightRegion? inflight = null, uint? from = null)

@@ -11,7 +11,7 @@ public class RingTests
     [Theory]
     [InlineData((int)Split)]
     [InlineData((int)Packed)]
-    public void A_request_arrives_in_its_pieces_and_its_used_entry_says_what_was_written(int features)
+    public void Request_keeps_its_segments_and_its_used_entry_holds_the_written_length(int features)
     {
         var arena = new GuestArena();
         var driver = RingDriver.Create(arena, 8, (RingFeatures)features);
@@ -40,7 +40,7 @@ public class RingTests
     [InlineData((int)Packed, 5)]
     [InlineData((int)Packed, 16)]
     [InlineData((int)(Packed | Events), 7)]
-    public void Rings_of_any_size_go_round_past_every_wrap(int features, int size)
+    public void Rings_of_any_size_wrap_around(int features, int size)
     {
         var arena = new GuestArena();
         var driver = RingDriver.Create(arena, size, (RingFeatures)features);
@@ -49,7 +49,7 @@ public class RingTests
         var random = new Random(size);
         for (int done = 0; done < 70_000;)
         {
-            // fill what fits in chains of one and two, complete them out of order
+            // fill the ring with chains of one and two descriptors, complete them out of order
             var chains = new List<DescriptorChain>();
             var sent = new HashSet<int>();
             for (int left = size; left > 0;)
@@ -83,7 +83,7 @@ public class RingTests
     [Theory]
     [InlineData((int)Split)]
     [InlineData((int)Packed)]
-    public void A_ring_goes_on_from_its_base(int features)
+    public void Ring_resumes_at_its_base(int features)
     {
         var arena = new GuestArena();
         var driver = RingDriver.Create(arena, 4, (RingFeatures)features);
@@ -108,7 +108,7 @@ public class RingTests
     [Theory]
     [InlineData((int)Indirect)]
     [InlineData((int)(Packed | Indirect))]
-    public void An_indirect_table_takes_one_place_in_the_ring(int features)
+    public void Indirect_table_occupies_one_descriptor_of_the_ring(int features)
     {
         var arena = new GuestArena();
         var driver = RingDriver.Create(arena, 2, (RingFeatures)features);
@@ -133,7 +133,7 @@ public class RingTests
     [InlineData((int)Events)]
     [InlineData((int)Packed)]
     [InlineData((int)(Packed | Events))]
-    public void Kicks_are_asked_for_only_when_enabled_and_none_is_lost(int features)
+    public void Kicks_are_requested_only_when_enabled_and_none_is_lost(int features)
     {
         var arena = new GuestArena();
         var driver = RingDriver.Create(arena, 8, (RingFeatures)features);
@@ -162,7 +162,7 @@ public class RingTests
     [InlineData((int)Events)]
     [InlineData((int)Packed)]
     [InlineData((int)(Packed | Events))]
-    public void The_driver_is_notified_when_it_wants_and_not_else(int features)
+    public void Driver_is_notified_only_if_it_requests_a_notification(int features)
     {
         bool events = ((RingFeatures)features & Events) != 0;
         var arena = new GuestArena();
@@ -243,7 +243,7 @@ public class RingTests
     [Theory]
     [InlineData((int)Split)]
     [InlineData((int)Packed)]
-    public async Task A_ring_is_drained_when_its_last_request_was_released(int features)
+    public async Task Ring_is_drained_once_its_last_request_is_released(int features)
     {
         var arena = new GuestArena();
         var driver = RingDriver.Create(arena, 4, (RingFeatures)features);

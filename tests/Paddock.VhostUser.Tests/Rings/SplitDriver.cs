@@ -28,14 +28,14 @@ internal sealed unsafe class SplitDriver : RingDriver
         _free = new Stack<ushort>(Enumerable.Range(0, size).Reverse().Select(i => (ushort)i));
     }
 
-    /// <summary>Where the next entry goes.</summary>
+    /// <summary>Index of the next available entry.</summary>
     public ushort Index
     {
         get => *(ushort*)(_available + 2);
         set => Volatile.Write(ref *(ushort*)(_available + 2), value);
     }
 
-    /// <summary>The next used entry to look at.</summary>
+    /// <summary>Index of the next used entry to inspect.</summary>
     public ushort Seen { get; set; }
 
     public byte* Table => _table;
@@ -74,7 +74,7 @@ internal sealed unsafe class SplitDriver : RingDriver
         return head;
     }
 
-    /// <summary>Makes a head available as it is.</summary>
+    /// <summary>Makes a head available without checks.</summary>
     public void Publish(ushort head)
     {
         *(ushort*)(_available + 4 + (2 * (Index % Size))) = head;

@@ -4,8 +4,8 @@ using Paddock.Images;
 namespace Paddock.Cli.Native.Bench;
 
 /// <summary>
-/// Where a connection's requests go. Sequential loads of several connections take turns: zone by zone on a zoned disk, each connection a share of
-/// its own elsewhere. Guarded by its caller.
+/// Where a connection's requests go. Sequential loads of several connections take turns: zone by zone on a zoned disk, each connection a
+/// share of its own elsewhere. Guarded by its caller.
 /// </summary>
 internal sealed class BenchOffsets
 {
@@ -86,7 +86,8 @@ internal sealed class BenchOffsets
         return runs.Count > 0
             ? runs
             : throw new ToolException(
-                $"{plan.Connections} connections require {plan.Connections} writable zones of at least {plan.BlockSize} bytes: the disk has {turn}");
+                $"{plan.Connections} connections require {plan.Connections} writable zones of at least {plan.BlockSize} bytes: the disk "
+                    + $"has {turn}");
     }
 
     /// <summary>What is written on a zoned disk; the whole disk where nothing is.</summary>

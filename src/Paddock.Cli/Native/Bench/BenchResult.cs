@@ -25,7 +25,8 @@ internal sealed record BenchResult(BenchPlan Plan, double Seconds, LatencyHistog
         Line("speed", $"{Iops:0} IOPS, {MibPerSecond:0.0} MiB/s, {Latencies.Count} requests in {Seconds:0.00} s");
         Line(
             "latency",
-            $"mean {Latencies.Mean / 1e3:0} us, p50 {Quantile(0.5):0} us, p99 {Quantile(0.99):0} us, p99.9 {Quantile(0.999):0} us, max {Latencies.Max / 1e3:0} us");
+            $"mean {Latencies.Mean / 1e3:0} us, p50 {Quantile(0.5):0} us, p99 {Quantile(0.99):0} us, p99.9 {Quantile(0.999):0} us, max {
+                Latencies.Max / 1e3:0} us");
         Line("client", $"{Describe(Used)}");
         if (Server is { } server)
         {
@@ -75,7 +76,8 @@ internal sealed record BenchResult(BenchPlan Plan, double Seconds, LatencyHistog
 
     private string Describe(ProcessUse use) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{use.CpuSeconds:0.00} s of processor, {PerRequest(use.CpuSeconds * 1e6):0.00} us and {PerRequest(use.AllocatedBytes):0.00} bytes allocated a request");
+        $"{use.CpuSeconds:0.00} s of processor, {PerRequest(use.CpuSeconds * 1e6):0.00} us and {
+            PerRequest(use.AllocatedBytes):0.00} bytes allocated a request");
 
     private double PerRequest(double all) => all / Math.Max(1, Latencies.Count);
 

@@ -24,7 +24,8 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchOffs
         var loops = new Task[plan.Depth];
         for (int i = 0; i < loops.Length; i++)
         {
-            loops[i] = isRemote ? LoopAsync(budget) : Task.Factory.StartNew(() => LoopAsync(budget), TaskCreationOptions.LongRunning).Unwrap();
+            loops[i] = isRemote ? LoopAsync(budget)
+                : Task.Factory.StartNew(() => LoopAsync(budget), TaskCreationOptions.LongRunning).Unwrap();
         }
 
         return Task.WhenAll(loops);

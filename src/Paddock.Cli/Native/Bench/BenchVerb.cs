@@ -54,7 +54,8 @@ public static class BenchVerb
                 ? $"--bs {plan.BlockSize}: expected a multiple of {Sector}, at most {MaxBlock}"
             : plan.Depth is < 1 or > MaxDepth ? $"--depth {plan.Depth}: expected 1 to {MaxDepth}"
             : plan.Connections is < 1 or > MaxConnections ? $"--connections {plan.Connections}: expected 1 to {MaxConnections}"
-            : plan.Connections > 1 && !IsRemote(plan) ? $"--connections {plan.Connections}: '{plan.Target}' is a file; several connections require a server"
+            : plan.Connections > 1 && !IsRemote(plan)
+            ? $"--connections {plan.Connections}: '{plan.Target}' is a file; several connections require a server"
             : plan.Rate is < 0 or > 1e8 ? $"--rate {plan.Rate}: expected 0 to 100000000 requests per second"
             : plan.Time <= TimeSpan.Zero || plan.Time > TimeSpan.FromDays(1) ? "--time: expected more than 0 and at most 86400 seconds"
             : plan.WarmUp < TimeSpan.Zero || plan.WarmUp > TimeSpan.FromDays(1) ? "--warm-up: expected 0 to 86400 seconds"
@@ -83,7 +84,8 @@ public static class BenchVerb
         var before = ProcessUse.OfThis();
         double seconds = await LoadAsync(plan, streams, cancellationToken);
         var used = ProcessUse.OfThis().Since(before);
-        ProcessUse? server = plan.Metrics is null ? null : (await ProcessUse.OfServerAsync(plan.Metrics, CancellationToken.None)).Since(serverBefore);
+        ProcessUse? server = plan.Metrics is null ? null
+            : (await ProcessUse.OfServerAsync(plan.Metrics, CancellationToken.None)).Since(serverBefore);
         var all = new LatencyHistogram();
         foreach (var stream in streams)
         {
@@ -116,7 +118,8 @@ public static class BenchVerb
     {
         if (device.Zones is not { } zoned)
         {
-            return plan.Operation == BenchOperation.Append ? throw new ToolException($"'{plan.Target}' has no zones: --rw append requires a zoned disk") : [];
+            return plan.Operation == BenchOperation.Append
+                ? throw new ToolException($"'{plan.Target}' has no zones: --rw append requires a zoned disk") : [];
         }
 
         if (plan.Operation == BenchOperation.RandomWrite)

@@ -3,8 +3,8 @@ using System.Numerics;
 namespace Paddock.Cli.Native.Bench;
 
 /// <summary>
-/// Counts of latencies in classes that are at most 1/64 wide of what they hold, so that a quantile is right to 1.6 %; counting allocates nothing.
-/// Not for several threads at once.
+/// Counts of latencies in classes that are at most 1/64 wide of what they hold, so that a quantile is right to 1.6 %; counting allocates
+/// nothing. Not for several threads at once.
 /// </summary>
 internal sealed class LatencyHistogram
 {

@@ -36,7 +36,8 @@ internal readonly record struct ProcessUse(double CpuSeconds, double AllocatedBy
             using var client = new TcpClient();
             await client.ConnectAsync(at, cancellationToken);
             await using var stream = client.GetStream();
-            await stream.WriteAsync(System.Text.Encoding.ASCII.GetBytes($"GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"), cancellationToken);
+            await stream.WriteAsync(System.Text.Encoding.ASCII.GetBytes(
+                $"GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"), cancellationToken);
             using var reader = new StreamReader(stream);
             string page = await reader.ReadToEndAsync(cancellationToken);
             return new ProcessUse(ValueOf(page, CpuMetric), ValueOf(page, AllocatedMetric));
