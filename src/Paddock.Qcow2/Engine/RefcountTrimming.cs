@@ -91,7 +91,7 @@ internal sealed class RefcountTrimming(
         }
 
         // a block is free only when the table, durably, does not name it any more
-        await storage.FlushAsync();
+        await counts.SettleRemovalsAsync();
         foreach (var (index, block) in empty)
         {
             if (block.Index >> geometry.RefcountBlockBits != index && !counts.BlockOf(block).IsNone)

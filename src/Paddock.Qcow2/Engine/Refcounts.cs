@@ -25,6 +25,9 @@ internal sealed class Refcounts : IFlushStage
     private ulong[] _table = [];
     private HostOffset _tableOffset;
 
+    // the storage's table may still name blocks that were removed: no flush has succeeded since
+    private bool _removalDue;
+
     /// <param name="storage">Where the image lies.</param>
     /// <param name="geometry">The image's.</param>
     /// <param name="reservation">Takes the space of new blocks.</param>
@@ -252,6 +255,7 @@ internal sealed class Refcounts : IFlushStage
     {
         var offset = _geometry.OffsetOf(cluster);
         await _storage.OnEventAsync("refblock_alloc");
+        await SettleRemovalsAsync();
         await _reservation.EnsureEntryAsync(_tableOffset, _table.Length * 8L, tableIndex * 8L);
         await _storage.OnEventAsync("refblock_alloc_write");
         await _reservation.CreateAsync(offset, knownZero: cluster >= NeverUsed);
@@ -263,18 +267,34 @@ internal sealed class Refcounts : IFlushStage
         Use(cluster + 1);
     }
 
-    /// <summary>Removes a block that counts nothing; its cluster is freed once this is durable.</summary>
+    /// <summary>
+    /// Removes a block that counts nothing; its cluster is freed once this is durable (<see cref="SettleRemovalsAsync"/>).
+    /// </summary>
     public async ValueTask RemoveBlockAsync(int tableIndex)
     {
         var block = new HostOffset((long)(_table[tableIndex] & TableOffsetMask));
 
         // should this fail, the entry may be gone all the same: the next flush writes it again
         _dirtyTableEntries.Add(tableIndex);
+        _removalDue = true;
         await _storage.WriteAsync(_tableOffset.Value + (tableIndex * 8L), new byte[8]);
         _table[tableIndex] = 0;
         _dirtyTableEntries.Remove(tableIndex);
         _cache.Forget(block.Value, _geometry.ClusterSize);
         _guard.Map.Set(_geometry.ClusterOf(block), MetadataKind.None);
+    }
+
+    /// <summary>
+    /// Makes the removal of blocks durable. Before that no block may be made: it would be in the place of one that the storage's table
+    /// may still name.
+    /// </summary>
+    public async ValueTask SettleRemovalsAsync()
+    {
+        if (_removalDue)
+        {
+            await _storage.FlushAsync();
+            _removalDue = false;
+        }
     }
 
     /// <summary>A copy of the table.</summary>

@@ -137,4 +137,22 @@ public class AllocatorTests
         await kit.Counts.WriteAsync();
         Assert.Equal(1UL, await kit.StoredCountAsync(new HostCluster(4)));
     }
+
+    [Fact]
+    public async Task Refcount_block_is_made_again_only_after_its_removal_is_durable()
+    {
+        const int first = EngineKit.Cluster * 8 / 16;
+        var kit = await EngineKit.CreateAsync();
+        var counted = new HostClusters(new HostCluster(first), 1);
+        Assert.True(await kit.Counts.EnsureBlocksAsync(counted));
+        await kit.Order.RunAsync();
+        await kit.Counts.RemoveBlockAsync(1);
+        kit.Storage.Restart();
+
+        // the storage's table may still name the old block, which lies in the same place
+        Assert.True(await kit.Counts.EnsureBlocksAsync(counted));
+        int flushed = kit.Storage.Log.IndexOf("flush");
+        int written = kit.Storage.Log.IndexOf($"write {first * EngineKit.Cluster}+{EngineKit.Cluster}");
+        Assert.InRange(flushed, 0, written);
+    }
 }
