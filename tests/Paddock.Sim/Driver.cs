@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Paddock.Sim;
 
-/// <summary>Runs simulations on all processors until their number, the cuts or the time is reached, and reports.</summary>
+/// <summary>Runs simulations on all processors until the run count, cut count or time limit is reached, and reports the result.</summary>
 internal sealed class Driver(SimOptions options)
 {
     private const int MaxReported = 10;
@@ -15,7 +15,7 @@ internal sealed class Driver(SimOptions options)
     private long _rawCuts;
     private long _reportedAt;
 
-    /// <summary>0 when everything passed.</summary>
+    /// <summary>Exit code; 0 if every run passed.</summary>
     public int Run()
     {
         Console.WriteLine($"seed {options.Seed}, {options.Workers} workers");
@@ -111,7 +111,7 @@ internal sealed class Driver(SimOptions options)
         }
         finally
         {
-            // a cut of raw storage tests the simulator and no image
+            // a cut of raw storage tests the simulator, not an image
             Interlocked.Add(ref kind.Group == "raw" ? ref _rawCuts : ref _cuts, simulation.Cuts);
         }
     }

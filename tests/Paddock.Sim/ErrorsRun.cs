@@ -5,8 +5,8 @@ using Paddock.Testing;
 namespace Paddock.Sim;
 
 /// <summary>
-/// Requests under an image fail at named events. Whatever fails: the image stays sound (leaks aside), what was flushed is there, and the
-/// next opening works.
+/// Fails requests under an image at named events. After any failure the image is consistent (leaks aside), flushed data is present, and the
+/// image can be reopened.
 /// </summary>
 internal sealed class ErrorsRun(int seed, SimOptions options) : SimRun(seed, options)
 {
@@ -17,7 +17,7 @@ internal sealed class ErrorsRun(int seed, SimOptions options) : SimRun(seed, opt
     private PagedStorage _storage = null!;
     private CheckedDevice _device = null!;
 
-    /// <summary>For each sector what it may read as; the last is what it should.</summary>
+    /// <summary>Versions that each sector may read as; the last one is expected.</summary>
     private List<uint>[] _allowed = [];
 
     private uint _version = 1_000_000;
@@ -36,7 +36,7 @@ internal sealed class ErrorsRun(int seed, SimOptions options) : SimRun(seed, opt
         }
     }
 
-    // one opening with one or two faults waiting in it
+    // one session with one or two pending faults
     private async Task RoundAsync()
     {
         var rules = Enumerable.Range(0, Random.Next(1, 3)).Select(_ => Rule()).ToArray();
@@ -113,7 +113,7 @@ internal sealed class ErrorsRun(int seed, SimOptions options) : SimRun(seed, opt
         bool done = await TryAsync(request);
         for (int sector = first; sector < first + count; sector++)
         {
-            // a request that failed may have changed a part: the older value stays the one that is expected to be last
+            // a failed request may have changed a part: the older value stays last, as the expected one
             _allowed[sector].Insert(done ? _allowed[sector].Count : 0, version);
             if (!done)
             {
@@ -166,7 +166,7 @@ internal sealed class ErrorsRun(int seed, SimOptions options) : SimRun(seed, opt
         }
     }
 
-    // without faults: the image is sound, opens, and holds what it may hold
+    // without faults, the image is consistent, opens, and holds only permitted data
     private async Task JudgeAsync()
     {
         if (!_recipe.Create.LazyRefcounts)

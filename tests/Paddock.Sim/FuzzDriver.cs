@@ -3,7 +3,7 @@ using Paddock.Testing;
 
 namespace Paddock.Sim;
 
-/// <summary>Tries hostile images on all processors, with an eye on time and memory.</summary>
+/// <summary>Runs hostile images on all processors and monitors time and memory.</summary>
 internal sealed class FuzzDriver(SimOptions options)
 {
     private const int MaxReported = 10;
@@ -19,8 +19,8 @@ internal sealed class FuzzDriver(SimOptions options)
     private long _failed;
     private long _mostAllocated;
 
-    /// <summary>Tries them.</summary>
-    /// <returns>How many passed and how many failed.</returns>
+    /// <summary>Runs the hostile images.</summary>
+    /// <returns>Number of passed and failed images.</returns>
     public (long Passed, long Failed) Run(long count)
     {
         _corpus = HostileCorpus.MakeAsync(Console.WriteLine).GetAwaiter().GetResult();

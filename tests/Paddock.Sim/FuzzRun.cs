@@ -5,24 +5,24 @@ using Paddock.Testing;
 namespace Paddock.Sim;
 
 /// <summary>
-/// One hostile image: opened, described, read, checked, sometimes written and repaired. Only <see cref="BlockException"/> may come out, in
-/// bounded time and memory.
+/// Opens, describes, reads, checks and sometimes writes and repairs one hostile image. It may throw only <see cref="BlockException"/>,
+/// within bounded time and memory.
 /// </summary>
 internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedStorage> corpus) : SimRun(seed, options)
 {
-    /// <summary>Longest file that a hostile image may grow to, bytes.</summary>
+    /// <summary>Maximum length of a hostile image file, in bytes.</summary>
     public const long MaxFile = 64 << 20;
 
-    /// <summary>Requests to the storage that one image may cost; more is a loop that an image controls.</summary>
+    /// <summary>Maximum number of storage requests per image; exceeding it indicates a loop controlled by the image.</summary>
     public const long MaxRequests = 500_000;
 
-    /// <summary>Bytes that one image may make the engine allocate in all (not at once).</summary>
+    /// <summary>Maximum number of bytes that the engine may allocate per image, in total (not at once).</summary>
     private const long MaxAllocated = 256 << 20;
 
     private readonly byte[] _buffer = new byte[65536];
     private long _allocatedBefore;
 
-    /// <summary>The most bytes that work on one image allocated on this thread.</summary>
+    /// <summary>Largest number of bytes allocated on this thread for one image.</summary>
     public long Allocated { get; private set; }
 
     /// <inheritdoc/>

@@ -4,10 +4,10 @@ using Paddock.Testing;
 
 namespace Paddock.Sim;
 
-/// <summary>Sound images of all kinds, small, for a fuzzer to damage.</summary>
+/// <summary>Small valid images of all kinds, as input for a fuzzer.</summary>
 internal static class HostileCorpus
 {
-    /// <summary>Builds them; a kind that cannot be made is named and left out.</summary>
+    /// <summary>Builds the images; a kind that cannot be built is reported and omitted.</summary>
     public static async Task<List<PagedStorage>> MakeAsync(Action<string> note)
     {
         var images = new List<PagedStorage>();

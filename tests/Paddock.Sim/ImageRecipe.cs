@@ -4,7 +4,7 @@ using Paddock.Testing;
 
 namespace Paddock.Sim;
 
-/// <summary>Random images for plain (unzoned) simulations, and the backing files under them.</summary>
+/// <summary>Random images for plain (unzoned) simulations, and their backing files.</summary>
 internal sealed class ImageRecipe : IImageGate
 {
     private const string BackingName = "base";
@@ -15,23 +15,23 @@ internal sealed class ImageRecipe : IImageGate
         Open = open with { Gate = this };
     }
 
-    /// <summary>How the image is made.</summary>
+    /// <summary>Options for creating the image.</summary>
     public Qcow2CreateOptions Create { get; }
 
-    /// <summary>How it is opened.</summary>
+    /// <summary>Options for opening the image.</summary>
     public Qcow2OpenOptions Open { get; }
 
-    /// <summary>Bytes of the backing image; null without one.</summary>
+    /// <summary>Contents of the backing image; null without one.</summary>
     public PagedStorage? Backing { get; private init; }
 
-    /// <summary>True when the backing image is qcow2.</summary>
+    /// <summary>Whether the backing image is qcow2.</summary>
     public bool BackingIsQcow2 { get; private init; }
 
-    /// <summary>What the new image reads as: one version a sector.</summary>
+    /// <summary>Initial contents of the image: one version per sector.</summary>
     public required uint[] Start { get; init; }
 
-    /// <summary>Makes a recipe.</summary>
-    /// <param name="random">Decides everything.</param>
+    /// <summary>Creates a recipe.</summary>
+    /// <param name="random">Source of all random choices.</param>
     /// <param name="sizes">Cluster sizes to choose from.</param>
     public static async Task<ImageRecipe> MakeAsync(Random random, params int[] sizes)
     {
@@ -50,7 +50,7 @@ internal sealed class ImageRecipe : IImageGate
         };
         var open = new Qcow2OpenOptions
         {
-            // small caches, so that eviction happens too
+            // small caches, to exercise eviction
             L2CacheBytes = random.Next(2) == 0 ? 0 : 1 << 20,
             RefcountCacheBytes = random.Next(2) == 0 ? 0 : 1 << 20,
             PassDiscards = random.Next(4) != 0,
@@ -65,7 +65,7 @@ internal sealed class ImageRecipe : IImageGate
         return await WithBackingAsync(random, create, open, start, extraSectors: 8);
     }
 
-    /// <summary>Makes a recipe with a backing file that is often much longer than the image.</summary>
+    /// <summary>Creates a recipe with a backing file that is often much longer than the image.</summary>
     public static async Task<ImageRecipe> MakeForResizeAsync(Random random, params int[] sizes)
     {
         ImageRecipe recipe;
@@ -78,7 +78,7 @@ internal sealed class ImageRecipe : IImageGate
         return random.Next(4) == 0 ? recipe : await WithBackingAsync(random, recipe.Create, recipe.Open, start, extraSectors: 2048);
     }
 
-    /// <summary>The image, new, on a durable disk.</summary>
+    /// <summary>Creates the image on a durable disk.</summary>
     public async Task<PagedStorage> BuildAsync()
     {
         var storage = new PagedStorage("image");
@@ -86,7 +86,7 @@ internal sealed class ImageRecipe : IImageGate
         return storage;
     }
 
-    /// <summary>Opens the image in a storage for requests that are checked first.</summary>
+    /// <summary>Opens the image in a storage, with requests validated first.</summary>
     public async Task<CheckedDevice> OpenAsync(IStorage storage, bool readOnly = false)
         => CheckedDevice.Wrap(await Qcow2Image.OpenAsync(storage, Open with { ReadOnly = readOnly }));
 
@@ -116,7 +116,7 @@ internal sealed class ImageRecipe : IImageGate
     private static async Task<ImageRecipe> WithBackingAsync(
         Random random, Qcow2CreateOptions create, Qcow2OpenOptions open, uint[] start, int extraSectors)
     {
-        // as long as the overlay, shorter or longer; written in places
+        // as long as the overlay, shorter or longer; partly written
         long sectors = Math.Max(1, start.Length + random.Next(-start.Length / 2, extraSectors + 1));
         bool qcow2 = random.Next(2) == 0;
         var storage = new PagedStorage("backing");

@@ -5,7 +5,7 @@ using Paddock.Testing;
 
 namespace Paddock.Sim;
 
-/// <summary>Random requests at any byte to a plain image and to an array of bytes: both must read the same at any time.</summary>
+/// <summary>Sends random requests at any byte offset to a plain image and to a byte array; both must always read the same.</summary>
 internal sealed class MirrorRun(int seed, SimOptions options) : SimRun(seed, options)
 {
     private const int Sector = SectorPattern.Sector;
@@ -89,7 +89,7 @@ internal sealed class MirrorRun(int seed, SimOptions options) : SimRun(seed, opt
         }
     }
 
-    // each sector keeps its bytes or loses all of them; with a backing file it may show that file's again
+    // each sector keeps its bytes or loses all of them; with a backing file, that file's sector may reappear
     private async Task DiscardAsync(int offset, int length)
     {
         offset = offset / Sector * Sector;

@@ -5,8 +5,8 @@ using Paddock.Testing;
 namespace Paddock.Sim;
 
 /// <summary>
-/// Random requests, good and bad, to a zoned image and to the plain model of a zoned disk: every answer, every report and every byte must
-/// be the same.
+/// Sends random requests, valid and invalid, to a zoned image and to the plain model of a zoned disk; every reply, report and byte must
+/// match.
 /// </summary>
 internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, options)
 {
@@ -108,7 +108,7 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
             return;
         }
 
-        // mostly back to life, so that zones to write do not run out
+        // mostly restores zones, so that writable zones do not run out
         var condition = Pick(ZoneCondition.ReadOnly, ZoneCondition.Offline, ZoneCondition.Empty, ZoneCondition.Empty);
         int worn = Array.FindIndex(zones, z => z.Condition is ZoneCondition.ReadOnly or ZoneCondition.Offline);
         zone = condition == ZoneCondition.Empty && worn >= 0 ? worn : zone;
@@ -145,7 +145,7 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         Same(expected, await TryAsync(() => _device.DiscardAsync(offset, length)));
         if (expected == ZoneError.None)
         {
-            // conventional bytes may read as anything after it; from here on both say zeroes
+            // conventional bytes may read as anything after a discard; from here on both read as zeroes
             _model.WriteZeroes(offset, length);
             await _device.WriteZeroesAsync(offset, length);
         }
@@ -179,7 +179,7 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
         await CompareExtensionsAsync();
     }
 
-    // mostly where a write is welcome, else anywhere
+    // mostly where a write is accepted, else anywhere
     private (long Offset, int Length) Target()
     {
         var zone = Pick<ZoneDescriptor>(_model.Report());

@@ -3,10 +3,8 @@ using Paddock.Testing;
 
 namespace Paddock.Sim;
 
-/// <summary>
-/// Damages images where it hurts: header fields, extensions, tables; by flipped bits and by values that are known to hurt.
-/// </summary>
-/// <param name="random">Decides everything.</param>
+/// <summary>Damages sensitive parts of an image (header fields, extensions, tables) with bit flips and known problematic values.</summary>
+/// <param name="random">Source of all random choices.</param>
 internal sealed class Mutator(Random random)
 {
     // offset and size of each field of the header (qcow2 specification, "Header")
@@ -18,7 +16,7 @@ internal sealed class Mutator(Random random)
 
     private readonly List<string> _done = [];
 
-    /// <summary>What was done, for the report of a failure.</summary>
+    /// <summary>Description of the damage, for failure reports.</summary>
     public IEnumerable<string> Done => _done;
 
     /// <summary>Damages an image in one to four places.</summary>
@@ -66,7 +64,7 @@ internal sealed class Mutator(Random random)
             2 => Follow(image, l1),
             3 => Follow(image, table),
             4 => Follow(image, l1),
-            // any cluster: the zone table and the data are among them
+            // any cluster, including the zone table and data
             _ => random.NextInt64(Math.Max(1, image.Length >> clusterBits)) << clusterBits,
         };
         if (at < 0 || at > image.Length)

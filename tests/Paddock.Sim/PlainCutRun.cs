@@ -5,14 +5,14 @@ using Paddock.Testing;
 namespace Paddock.Sim;
 
 /// <summary>
-/// A plain image on a disk whose power is cut at every moment of the run. Several clients work on stripes of their own, so that they meet
-/// in clusters and tables but never in a sector.
+/// Cuts power at every moment of a run on a plain image. Several clients work on separate stripes, so that they share clusters and tables
+/// but never a sector.
 /// </summary>
 internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimRun(seed, options)
 {
     private const int Sector = SectorPattern.Sector;
 
-    /// <summary>Images that one run may try; longer logs are sampled.</summary>
+    /// <summary>Maximum number of images checked per run; longer logs are sampled.</summary>
     private const int MaxCuts = 600;
 
     private ImageRecipe _recipe = null!;
@@ -115,7 +115,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
         }
     }
 
-    /// <summary>A range of whole sectors inside one of the client's stripes.</summary>
+    /// <summary>Range of whole sectors inside one of the client's stripes.</summary>
     private (long Offset, int Length) Range(int client)
     {
         int stripes = Math.Max(1, _history.Sectors / _stripe / _clients);
@@ -231,7 +231,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
     {
         if (raw)
         {
-            // a raw device does not flush by itself when it is closed
+            // a raw device does not flush on close
             await FlushAsync();
         }
 
@@ -307,7 +307,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
         await ScanAsync(device, (sector, found) => _history.CheckAfterCut(sector, found, position));
         if (Random.Next(8) == 0)
         {
-            // life goes on: nothing that the crash left behind may be hit by new writes
+            // continued use: new writes must not hit anything that the crash left behind
             var before = new byte[device.Length];
             await device.ReadAsync(0, before);
             for (int i = 0; i < 4; i++)

@@ -5,8 +5,8 @@ using Paddock.Testing;
 namespace Paddock.Sim;
 
 /// <summary>
-/// A plain image, often over a longer backing file, that grows and shrinks on a disk whose power is cut at every moment of the run. It has
-/// the old size or the new one afterwards, and what grew reads as zeroes.
+/// Grows and shrinks a plain image, often over a longer backing file, and cuts power at every moment of the run. Afterwards the image has
+/// the old or the new size, and the added part reads as zeroes.
 /// </summary>
 internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, options)
 {
@@ -192,7 +192,7 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
         await CheckAsync(image, leaksAllowed: true, "after the cut, opened and closed again");
     }
 
-    /// <returns>True when the disk has the size of a resize that was under way.</returns>
+    /// <returns>Whether the disk has the size requested by a resize in flight.</returns>
     private bool CheckSize(long sectors, int index, int position)
     {
         var now = _segments[index];
@@ -205,7 +205,7 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
         return resized;
     }
 
-    // whatever the cut left behind the end must not show
+    // data that the cut left beyond the end must not become visible
     private async Task GrowAsync(CheckedDevice device)
     {
         var before = new byte[device.Length];
@@ -219,16 +219,16 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
         SimFailure.Unless(stray < 0, $"growing after the cut shows old bytes in sector {(before.Length + stray) / Sector}");
     }
 
-    /// <summary>What happened between two changes of the size.</summary>
-    /// <param name="history">Of its sectors.</param>
-    /// <param name="from">The log's length when the first change was over.</param>
+    /// <summary>Events between two size changes.</summary>
+    /// <param name="history">History of the sectors.</param>
+    /// <param name="from">Log length at the end of the first change.</param>
     private sealed class Segment(SectorHistory history, int from)
     {
         public SectorHistory History => history;
 
         public int From => from;
 
-        /// <summary>The log's length when the next change began.</summary>
+        /// <summary>Log length at the start of the next change.</summary>
         public int Until { get; set; } = int.MaxValue;
     }
 }

@@ -1,13 +1,13 @@
 namespace Paddock.Sim;
 
-/// <summary>What was written to each sector of a disk that takes writes anywhere, and so what each may hold after a power cut.</summary>
+/// <summary>Write history of each sector of a randomly writable disk, and the contents permitted after a power cut.</summary>
 internal sealed class SectorHistory
 {
     private readonly List<Entry>[] _entries;
     private readonly uint[] _start;
     private readonly uint[] _now;
 
-    /// <param name="start">Version that each sector holds at first, durably.</param>
+    /// <param name="start">Initial, durable version of each sector.</param>
     public SectorHistory(uint[] start)
     {
         _start = (uint[])start.Clone();
@@ -22,10 +22,10 @@ internal sealed class SectorHistory
     /// <summary>Number of sectors.</summary>
     public int Sectors => _start.Length;
 
-    /// <summary>What a read must give now.</summary>
+    /// <summary>Version that a read must currently return.</summary>
     public uint Now(long sector) => _now[sector];
 
-    /// <summary>A write of one version over a range begins.</summary>
+    /// <summary>Records the start of a write of one version to a range.</summary>
     public void Write(TimedOp op, long offset, long length, uint version)
     {
         for (long sector = offset / SectorPattern.Sector; sector < (offset + length) / SectorPattern.Sector; sector++)
@@ -34,11 +34,11 @@ internal sealed class SectorHistory
         }
     }
 
-    /// <summary>A write was acknowledged: reads see it.</summary>
+    /// <summary>Records the acknowledgement of a write: reads return its data.</summary>
     public void Acknowledged(long offset, long length, uint version)
         => _now.AsSpan((int)(offset / SectorPattern.Sector), (int)(length / SectorPattern.Sector)).Fill(version);
 
-    /// <summary>A discard of one sector was acknowledged and a read then found this version: the old one or zeroes.</summary>
+    /// <summary>Records an acknowledged discard of one sector after which a read returned this version: the old one or zeroes.</summary>
     public void Discarded(TimedOp op, long sector, uint found)
     {
         SimFailure.Unless(found == 0 || found == _now[sector], $"sector {sector}: discard made version {found} of {_now[sector]}");
@@ -46,11 +46,11 @@ internal sealed class SectorHistory
         _now[sector] = found;
     }
 
-    /// <summary>Throws unless a read now may find this.</summary>
+    /// <summary>Throws unless a read may currently return this version.</summary>
     public void CheckNow(long sector, long found)
         => SimFailure.Unless(found == _now[sector], $"sector {sector}: read finds version {found}, not {_now[sector]}");
 
-    /// <summary>Throws unless a read after a power cut at this log position may find this.</summary>
+    /// <summary>Throws unless a read after a power cut at this log position may return this version.</summary>
     public void CheckAfterCut(long sector, long found, int position)
     {
         bool allowed = found == _start[sector];

@@ -3,18 +3,18 @@ using System.Runtime.InteropServices;
 namespace Paddock.Sim;
 
 /// <summary>
-/// Contents that say what they are: each 512-byte sector names its place on the disk and the version that was written, so that a reader
-/// knows which write a sector comes from, or that it comes from none. Version 0 is zeroes.
+/// Self-describing contents: each 512-byte sector holds its position on the disk and the version written, so that a reader can identify the
+/// write that produced a sector, or that none did. Version 0 is zeroes.
 /// </summary>
 internal static class SectorPattern
 {
-    /// <summary>Bytes in a sector.</summary>
+    /// <summary>Sector size in bytes.</summary>
     public const int Sector = 512;
 
-    /// <summary>What <see cref="Identify"/> says of bytes that no write made for this place.</summary>
+    /// <summary>Result of <see cref="Identify"/> for bytes that no write produced for this position.</summary>
     public const long Garbage = -1;
 
-    /// <summary>Fills whole sectors from an offset on with one version.</summary>
+    /// <summary>Fills whole sectors, starting at an offset, with one version.</summary>
     public static void Fill(Span<byte> buffer, long offset, uint version)
     {
         for (int at = 0; at < buffer.Length; at += Sector)
@@ -23,7 +23,7 @@ internal static class SectorPattern
         }
     }
 
-    /// <summary>New bytes: whole sectors of one version.</summary>
+    /// <summary>Returns new whole sectors of one version.</summary>
     public static byte[] Make(long offset, int length, uint version)
     {
         var bytes = new byte[length];
@@ -31,7 +31,7 @@ internal static class SectorPattern
         return bytes;
     }
 
-    /// <summary>Which version a sector holds; <see cref="Garbage"/> when it was never written like that.</summary>
+    /// <summary>Returns the version that a sector holds; <see cref="Garbage"/> if no write produced it.</summary>
     public static long Identify(ReadOnlySpan<byte> sector, long offset)
     {
         var words = MemoryMarshal.Cast<byte, ulong>(sector);
@@ -54,7 +54,7 @@ internal static class SectorPattern
             return;
         }
 
-        // the words repeat, so that compressed clusters come out smaller
+        // words repeat, so that clusters are compressible
         ulong mixed = (version * 0x9E3779B97F4A7C15UL) ^ ((ulong)sector * 0xC2B2AE3D27D4EB4FUL);
         words[0] = ((ulong)version << 32) | (uint)sector;
         words[1] = mixed;

@@ -1,10 +1,10 @@
 namespace Paddock.Sim;
 
 /// <summary>
-/// Runs the tasks of one simulation on one thread, so that a seed decides their order. Requests of the simulated disk wait here
-/// (<see cref="HoldAsync"/>) and are released in random order when nothing else can run.
+/// Runs the tasks of one simulation on one thread, so that a seed determines their order. Requests of the simulated disk wait here (<see
+/// cref="HoldAsync"/>) and are released in random order when nothing else can run.
 /// </summary>
-/// <param name="seed">Decides which request goes next.</param>
+/// <param name="seed">Determines which request is released next.</param>
 internal sealed class SimContext(int seed) : SynchronizationContext
 {
     private static readonly TimeSpan HangTime = TimeSpan.FromSeconds(20);
@@ -23,7 +23,7 @@ internal sealed class SimContext(int seed) : SynchronizationContext
         }
     }
 
-    /// <summary>Completes at once half the time, else after other work had its chance.</summary>
+    /// <summary>Completes immediately half of the time, otherwise after other work had a chance to run.</summary>
     public ValueTask HoldAsync()
     {
         if (_random.Next(2) == 0)
@@ -36,7 +36,7 @@ internal sealed class SimContext(int seed) : SynchronizationContext
         return new ValueTask(source.Task);
     }
 
-    /// <summary>Runs a simulation to its end on this thread.</summary>
+    /// <summary>Runs a simulation to completion on this thread.</summary>
     public static T Run<T>(int seed, Func<SimContext, Task<T>> simulation)
     {
         var context = new SimContext(seed);

@@ -1,9 +1,9 @@
 namespace Paddock.Sim;
 
-/// <summary>The engine broke a promise.</summary>
+/// <summary>Violation of a guarantee by the engine.</summary>
 internal sealed class SimFailure(string message) : Exception(message)
 {
-    /// <summary>Throws unless something holds.</summary>
+    /// <summary>Throws unless a condition holds.</summary>
     public static void Unless(bool holds, string message)
     {
         if (!holds)

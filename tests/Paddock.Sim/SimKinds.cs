@@ -1,14 +1,14 @@
 namespace Paddock.Sim;
 
-/// <summary>A sort of simulation.</summary>
-/// <param name="Name">Its name on the command line.</param>
+/// <summary>Kind of simulation.</summary>
+/// <param name="Name">Name on the command line.</param>
 /// <param name="Group">
 /// plain or zoned (power cuts), trouble (full storage, failing flushes), exact (no cuts), raw (the simulator itself).
 /// </param>
-/// <param name="Make">Makes one from a seed.</param>
+/// <param name="Make">Creates a simulation from a seed.</param>
 internal sealed record SimKind(string Name, string Group, Func<int, SimOptions, SimRun> Make);
 
-/// <summary>All sorts of simulation.</summary>
+/// <summary>All kinds of simulation.</summary>
 internal static class SimKinds
 {
     private static readonly SimKind[] All =
@@ -27,7 +27,7 @@ internal static class SimKinds
         new("raw", "raw", (seed, options) => new PlainCutRun(seed, options, raw: true)),
     ];
 
-    /// <summary>The sorts that a word on the command line means.</summary>
+    /// <summary>Returns the kinds selected by a command-line argument.</summary>
     public static IReadOnlyList<SimKind> Select(string word)
     {
         var kinds = All.Where(kind => word == kind.Name || word == kind.Group || word == "all").ToArray();

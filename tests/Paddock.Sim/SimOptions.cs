@@ -2,27 +2,27 @@ using System.Globalization;
 
 namespace Paddock.Sim;
 
-/// <summary>The command line.</summary>
+/// <summary>Command-line options.</summary>
 internal sealed record SimOptions
 {
     public int Seed { get; init; } = 1;
 
-    /// <summary>Operations in a run.</summary>
+    /// <summary>Operations per run.</summary>
     public int Ops { get; init; } = 60;
 
-    /// <summary>Runs; 0: until the cuts or the minutes are full.</summary>
+    /// <summary>Number of runs; 0: run until the cut or time limit is reached.</summary>
     public long Runs { get; init; }
 
-    /// <summary>Power cuts to reach; 0: no aim.</summary>
+    /// <summary>Target number of power cuts; 0: none.</summary>
     public long Cuts { get; init; }
 
-    /// <summary>Minutes to go on; 0: no limit.</summary>
+    /// <summary>Time limit in minutes; 0: none.</summary>
     public double Minutes { get; init; }
 
-    /// <summary>Which simulations: a kind's name, exact, zoned, plain, trouble or all.</summary>
+    /// <summary>Simulations to run: a kind's name, exact, zoned, plain, trouble or all.</summary>
     public string Kind { get; init; } = "all";
 
-    /// <summary>Hostile images to try; 0: none.</summary>
+    /// <summary>Number of hostile images; 0: none.</summary>
     public long Fuzz { get; init; }
 
     public int Workers { get; init; } = Environment.ProcessorCount;
@@ -33,10 +33,10 @@ internal sealed record SimOptions
 
     public bool NoCheck { get; init; }
 
-    /// <summary>Ask qemu-img about one mirror image in so many; 0: never.</summary>
+    /// <summary>Interval, in mirror images, between checks with qemu-img; 0: never.</summary>
     public int Qemu { get; init; }
 
-    /// <summary>Folder for images that fail.</summary>
+    /// <summary>Folder for failing images.</summary>
     public string? DumpFolder { get; init; }
 
     public const string Usage = """
@@ -52,8 +52,8 @@ internal sealed record SimOptions
         --qemu N: also ask qemu-img about one mirror image in N. --ci: a short run of everything, and hostile images.
         """;
 
-    /// <summary>Reads the command line.</summary>
-    /// <exception cref="FormatException">It makes no sense.</exception>
+    /// <summary>Parses the command line.</summary>
+    /// <exception cref="FormatException">The command line is invalid.</exception>
     public static SimOptions Parse(string[] args)
     {
         var options = new SimOptions();

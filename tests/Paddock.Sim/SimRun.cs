@@ -4,7 +4,7 @@ using Paddock.Testing;
 
 namespace Paddock.Sim;
 
-/// <summary>One simulation: made from a seed, it works through its operations and throws where the engine breaks a promise.</summary>
+/// <summary>One simulation: created from a seed, it performs its operations and throws if the engine violates a guarantee.</summary>
 internal abstract class SimRun
 {
     private readonly List<string> _trace = [];
@@ -16,30 +16,30 @@ internal abstract class SimRun
         Random = new Random(seed);
     }
 
-    /// <summary>Everything random in the run comes from it.</summary>
+    /// <summary>Source of all random choices in the run.</summary>
     public int Seed { get; }
 
-    /// <summary>The last operations, for the report of a failure.</summary>
+    /// <summary>Latest operations, for failure reports.</summary>
     public IReadOnlyList<string> Operations => _trace;
 
-    /// <summary>Power cuts that were tried.</summary>
+    /// <summary>Number of power cuts checked.</summary>
     public long Cuts { get; protected set; }
 
     protected SimOptions Options { get; }
 
     protected Random Random { get; }
 
-    /// <summary>Runs it whole on this thread.</summary>
+    /// <summary>Runs the whole simulation on this thread.</summary>
     public void Run() => SimContext.Run(Seed, async context =>
     {
         await RunAsync(context);
         return true;
     });
 
-    /// <summary>The simulation.</summary>
+    /// <summary>Runs the simulation.</summary>
     protected abstract Task RunAsync(SimContext context);
 
-    /// <summary>Notes an operation for the report of a failure.</summary>
+    /// <summary>Records an operation for failure reports.</summary>
     protected void Trace(string line)
     {
         if (Options.Verbose)
@@ -48,10 +48,10 @@ internal abstract class SimRun
         }
     }
 
-    /// <summary>A value out of some.</summary>
+    /// <summary>Returns one of several values.</summary>
     protected T Pick<T>(params ReadOnlySpan<T> values) => values[Random.Next(values.Length)];
 
-    /// <summary>Checks an image: no corruption, and no leak where none may be.</summary>
+    /// <summary>Checks an image: no corruption, and no leak unless permitted.</summary>
     protected async Task CheckAsync(IStorage image, bool leaksAllowed, string when)
     {
         if (Options.NoCheck)
@@ -66,7 +66,7 @@ internal abstract class SimRun
             + string.Join("; ", lines.Take(8)));
     }
 
-    /// <summary>The failing image can be looked at afterwards.</summary>
+    /// <summary>Keeps the failing image for inspection.</summary>
     protected void Dump(PagedStorage image, string name)
     {
         if (Options.DumpFolder is { } folder)

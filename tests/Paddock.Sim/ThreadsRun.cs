@@ -3,7 +3,7 @@ using Paddock.Qcow2;
 
 namespace Paddock.Sim;
 
-/// <summary>Many clients on all processors at once: each writes places of its own, and all append to shared zones.</summary>
+/// <summary>Many concurrent clients on all processors: each writes its own ranges, and all append to shared zones.</summary>
 internal sealed class ThreadsRun(int seed, SimOptions options) : SimRun(seed, options)
 {
     private const int Sector = SectorPattern.Sector;
@@ -27,7 +27,7 @@ internal sealed class ThreadsRun(int seed, SimOptions options) : SimRun(seed, op
         var device = await Qcow2Image.OpenAsync(storage, SmallCaches());
         var mirror = new byte[create.Size];
 
-        // interleaved stripes that are no multiple of a cluster: clients meet in clusters, never in bytes
+        // interleaved stripes that are not a multiple of a cluster: clients share clusters, never bytes
         int stripe = 700 + Random.Next(9000);
         await Task.WhenAll(Enumerable.Range(0, Clients).Select(client => Task.Run(() => StripesAsync(device, mirror, client, stripe))));
         byte[] found = new byte[mirror.Length];
@@ -98,7 +98,7 @@ internal sealed class ThreadsRun(int seed, SimOptions options) : SimRun(seed, op
         await CheckAsync(storage, leaksAllowed: false, "after parallel appends");
     }
 
-    // writes its own zone in order, resets it when full, and appends to the two shared ones; gives where its appends landed
+    // writes its own zone in order, resets it when full, and appends to the two shared ones; returns the offsets of its appends
     private async Task<long[]> ZoneClientAsync(IBlockDevice device, int client)
     {
         var random = new Random(unchecked((Seed * 31) + client));
@@ -147,7 +147,7 @@ internal sealed class ThreadsRun(int seed, SimOptions options) : SimRun(seed, op
         }
         catch (ZoneException e) when (e.Reason == ZoneError.Full)
         {
-            // the shared zones are small on purpose
+            // the shared zones are deliberately small
         }
     }
 

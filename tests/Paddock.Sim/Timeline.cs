@@ -1,42 +1,42 @@
 namespace Paddock.Sim;
 
-/// <summary>One changing request of a client, with the moments of the disk's log at which it began and was acknowledged.</summary>
+/// <summary>Modifying request of a client, with the log positions at which it began and was acknowledged.</summary>
 internal sealed class TimedOp
 {
-    /// <summary>Log entries before the request began.</summary>
+    /// <summary>Number of log entries before the request began.</summary>
     public required int StartPosition { get; init; }
 
-    /// <summary>Order of beginnings and acknowledgements.</summary>
+    /// <summary>Sequence number among starts and acknowledgements.</summary>
     public required int StartTick { get; init; }
 
-    /// <summary>Log entries when it was acknowledged.</summary>
+    /// <summary>Number of log entries at the acknowledgement.</summary>
     public int AckPosition { get; set; } = int.MaxValue;
 
-    /// <summary>Order of beginnings and acknowledgements.</summary>
+    /// <summary>Sequence number among starts and acknowledgements.</summary>
     public int AckTick { get; set; } = int.MaxValue;
 
-    /// <summary>True for a request that is durable by itself.</summary>
+    /// <summary>Whether the request is durable on its own.</summary>
     public bool Fua { get; init; }
 
-    /// <summary>True when the device refused it: it must have changed nothing.</summary>
+    /// <summary>Whether the device rejected the request, which must then have changed nothing.</summary>
     public bool Refused { get; set; }
 
-    /// <summary>From this log position on a power cut must not undo it.</summary>
+    /// <summary>Log position from which a power cut must not undo the request.</summary>
     public int DurablePosition { get; set; } = int.MaxValue;
 
-    /// <summary>True when a cut at this log position may show its effect.</summary>
+    /// <summary>Whether a cut at this log position may show the effect of the request.</summary>
     public bool StartedBy(int position) => !Refused && StartPosition <= position;
 }
 
-/// <summary>All changing requests of a run, and from when on each of them is durable (spec section 4).</summary>
-/// <param name="position">Gives the number of log entries so far.</param>
+/// <summary>All modifying requests of a run, and the moment from which each is durable (spec section 4).</summary>
+/// <param name="position">Returns the current number of log entries.</param>
 internal sealed class Timeline(Func<int> position)
 {
     private readonly List<TimedOp> _ops = [];
     private readonly List<TimedOp> _flushes = [];
     private int _tick;
 
-    /// <summary>A request begins.</summary>
+    /// <summary>Records the start of a request.</summary>
     public TimedOp Begin(bool fua = false)
     {
         var op = new TimedOp { StartPosition = position(), StartTick = ++_tick, Fua = fua };
@@ -44,7 +44,7 @@ internal sealed class Timeline(Func<int> position)
         return op;
     }
 
-    /// <summary>A flush begins.</summary>
+    /// <summary>Records the start of a flush.</summary>
     public TimedOp BeginFlush()
     {
         var op = new TimedOp { StartPosition = position(), StartTick = ++_tick };
@@ -52,14 +52,14 @@ internal sealed class Timeline(Func<int> position)
         return op;
     }
 
-    /// <summary>A request or flush was acknowledged.</summary>
+    /// <summary>Records the acknowledgement of a request or flush.</summary>
     public void Acknowledge(TimedOp op)
     {
         op.AckPosition = position();
         op.AckTick = ++_tick;
     }
 
-    /// <summary>Works out from when on each request is durable: call it when the run is over.</summary>
+    /// <summary>Computes when each request becomes durable; called after the run.</summary>
     public void Seal()
     {
         foreach (var op in _ops)

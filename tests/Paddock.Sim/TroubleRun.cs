@@ -5,8 +5,8 @@ using Paddock.Testing;
 namespace Paddock.Sim;
 
 /// <summary>
-/// A plain image on a file system that fills up, or whose flush fails. What was accepted reads back and becomes durable; what a flush
-/// reported durable survives a power cut at any moment; no entry ever points at data that was not written.
+/// A plain image on a file system that fills up, or whose flush fails. Accepted data reads back and becomes durable; data reported durable
+/// by a flush survives a power cut at any moment; no entry ever points at unwritten data.
 /// </summary>
 internal sealed class TroubleRun(int seed, SimOptions options, Trouble trouble) : SimRun(seed, options)
 {
@@ -16,10 +16,10 @@ internal sealed class TroubleRun(int seed, SimOptions options, Trouble trouble) 
     private TroubledDisk _disk = null!;
     private CheckedDevice _device = null!;
 
-    /// <summary>What each sector reads as.</summary>
+    /// <summary>Current version of each sector.</summary>
     private uint[] _now = [];
 
-    /// <summary>What each sector may read as after a power cut.</summary>
+    /// <summary>Permitted versions of each sector after a power cut.</summary>
     private List<uint>[] _durable = [];
 
     private uint _version = 1;
@@ -123,7 +123,7 @@ internal sealed class TroubleRun(int seed, SimOptions options, Trouble trouble) 
         }
     }
 
-    /// <summary>Reads and compares. A sector that a request failed to change may have its version or what it had.</summary>
+    /// <summary>Reads and compares. A sector that a failed request addressed may have the new version or its previous one.</summary>
     private async Task ReadAsync(int first, int count, uint? version)
     {
         byte[] found = new byte[count * Sector];
@@ -151,7 +151,7 @@ internal sealed class TroubleRun(int seed, SimOptions options, Trouble trouble) 
         }
     }
 
-    // ends the process in good order and starts another, on what the disk holds: after a failed flush, what a power cut leaves
+    // shuts down cleanly and restarts on the contents of the disk: after a failed flush, on what a power cut leaves
     private async Task CloseAsync()
     {
         Trace($"close at log {_disk.Storage.Log.Count}");
@@ -182,7 +182,7 @@ internal sealed class TroubleRun(int seed, SimOptions options, Trouble trouble) 
         }
     }
 
-    /// <summary>An image is sound, opens, and holds what it may hold. Gives what it holds.</summary>
+    /// <summary>Checks that an image is consistent, opens, and holds only permitted data, and returns its contents.</summary>
     private async Task<uint[]> JudgeAsync(PagedStorage image, string when)
     {
         var judged = image.Clone();

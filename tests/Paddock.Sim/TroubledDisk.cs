@@ -4,26 +4,26 @@ using Paddock.Testing;
 
 namespace Paddock.Sim;
 
-/// <summary>What goes wrong under a simulated image.</summary>
+/// <summary>Kinds of failure under a simulated image.</summary>
 internal enum Trouble
 {
     /// <summary>The file system fills up.</summary>
     Full,
 
-    /// <summary>A flush fails; half of the time the data since the last good one may be lost, as a kernel may do.</summary>
+    /// <summary>A flush fails; half of the time, data since the last successful flush may be lost, as with a kernel.</summary>
     FlushFails,
 }
 
-/// <summary>A simulated disk on which something goes wrong, and power cuts on it at any moment.</summary>
+/// <summary>Simulated disk with injected failures, and power cuts on it at any moment.</summary>
 internal sealed class TroubledDisk
 {
     private readonly PowerCut _cut;
     private int _from;
 
-    /// <param name="random">Decides everything.</param>
-    /// <param name="trouble">What goes wrong.</param>
-    /// <param name="start">What it holds, durably.</param>
-    /// <param name="size">Bytes that clients may write.</param>
+    /// <param name="random">Source of all random choices.</param>
+    /// <param name="trouble">Kind of failure.</param>
+    /// <param name="start">Initial, durable contents.</param>
+    /// <param name="size">Number of bytes writable by clients.</param>
     public TroubledDisk(Random random, Trouble trouble, PagedStorage start, long size)
     {
         IsSparse = random.Next(2) == 0;
@@ -46,7 +46,7 @@ internal sealed class TroubledDisk
             Storage.FaultsMayTakeEffect = true;
         }
 
-        // beside what the file system under it can do: a drive's cache, or space that only writing takes
+        // in addition to the file system's own features: a drive's cache, or space that only writes allocate
         int kind = random.Next(6);
         IsCached = kind < 2;
         Storage.CanReserve = kind != 2;
@@ -57,16 +57,16 @@ internal sealed class TroubledDisk
     /// <summary>The disk.</summary>
     public CrashStorage Storage { get; }
 
-    /// <summary>The storage under the image: the disk, or a volatile cache in front of it.</summary>
+    /// <summary>Storage under the image: the disk, or a volatile cache in front of it.</summary>
     public IStorage Top { get; }
 
-    /// <summary>True when what was not flushed may be in a volatile cache alone.</summary>
+    /// <summary>Whether unflushed data may be in a volatile cache only.</summary>
     public bool IsCached { get; }
 
-    /// <summary>True when the image was copied so that pages of zeroes, tables among them, are holes.</summary>
+    /// <summary>Whether the image was copied with pages of zeroes, including tables, as holes.</summary>
     public bool IsSparse { get; }
 
-    /// <summary>True when nothing can become durable any more.</summary>
+    /// <summary>Whether nothing can become durable any longer.</summary>
     public bool IsLost
     {
         get
@@ -88,10 +88,10 @@ internal sealed class TroubledDisk
             + $"one fault in {Storage.FaultOneIn}{(IsSparse ? ", sparse" : "")}{(IsCached ? ", cached" : "")}"
             + (Storage.CanReserve ? "" : ", space by writing");
 
-    /// <summary>A request begins: cuts are at this moment or later.</summary>
+    /// <summary>Records the start of a request: later cuts are at this moment or after it.</summary>
     public void Begin() => _from = Storage.Log.Count;
 
-    /// <summary>The disk after power cuts at some moments since the request began.</summary>
+    /// <summary>Returns the disk after power cuts at some moments since the request began.</summary>
     public IEnumerable<PagedStorage> CutSince(Random random, int most)
     {
         int now = Storage.Log.Count;
@@ -103,7 +103,7 @@ internal sealed class TroubledDisk
         }
     }
 
-    /// <summary>The disk after a power cut now.</summary>
+    /// <summary>Returns the disk after a power cut at the current moment.</summary>
     public PagedStorage CutNow(Random random)
     {
         Begin();

@@ -3,8 +3,8 @@ using Paddock.Block;
 namespace Paddock.Sim;
 
 /// <summary>
-/// What happened to a sequential zone, and so what it may be after a power cut. Between two resets lies an epoch; within one a sector is
-/// written once at most, so the epoch is the version of all its sectors.
+/// History of a sequential zone, and its permitted states after a power cut. An epoch lies between two resets; within it a sector is
+/// written at most once, so the epoch is the version of all its sectors.
 /// </summary>
 /// <param name="capacity">Writable bytes of the zone.</param>
 internal sealed class ZoneHistory(long capacity)
@@ -19,35 +19,37 @@ internal sealed class ZoneHistory(long capacity)
         Reset,
     }
 
-    /// <summary>Version that data written now has.</summary>
+    /// <summary>Version of data written in the current epoch.</summary>
     public uint Epoch => _epoch;
 
-    /// <summary>Bytes written in this epoch and acknowledged, from the zone's start.</summary>
+    /// <summary>Bytes written and acknowledged in this epoch, from the start of the zone.</summary>
     public long Written { get; private set; }
 
-    /// <summary>True when a finish or a write to the capacity was acknowledged in this epoch.</summary>
+    /// <summary>Whether a finish or a write to the capacity was acknowledged in this epoch.</summary>
     public bool Full { get; private set; }
 
-    /// <summary>A write or append that ends at a position in the zone is under way, or where it landed has become known.</summary>
+    /// <summary>
+    /// Records a write or append in flight that ends at a position in the zone, or the offset of an append once it is known.
+    /// </summary>
     public void Wrote(TimedOp op, long end) => _events.Add(new Event(op, Happening.Write, _epoch, end));
 
-    /// <summary>A write that ends at a position in the zone was acknowledged.</summary>
+    /// <summary>Records the acknowledgement of a write that ends at a position in the zone.</summary>
     public void Acknowledged(long end)
     {
         Written = Math.Max(Written, end);
         Full |= Written == capacity;
     }
 
-    /// <summary>A finish is under way.</summary>
+    /// <summary>Records a finish in flight.</summary>
     public void Finishing(TimedOp op) => _events.Add(new Event(op, Happening.Finish, _epoch, Written));
 
-    /// <summary>A finish was acknowledged.</summary>
+    /// <summary>Records the acknowledgement of a finish.</summary>
     public void Finished() => Full = true;
 
-    /// <summary>A reset is under way.</summary>
+    /// <summary>Records a reset in flight.</summary>
     public void Resetting(TimedOp op) => _events.Add(new Event(op, Happening.Reset, _epoch, 0));
 
-    /// <summary>A reset was acknowledged.</summary>
+    /// <summary>Records the acknowledgement of a reset.</summary>
     public void WasReset()
     {
         _epoch++;
@@ -55,10 +57,10 @@ internal sealed class ZoneHistory(long capacity)
         Full = false;
     }
 
-    /// <summary>Throws unless a zone may be so after a cut at this log position.</summary>
-    /// <param name="position">Where the cut was.</param>
-    /// <param name="zone">The zone as it is reported.</param>
-    /// <param name="data">All its bytes.</param>
+    /// <summary>Throws unless a zone may be in this state after a cut at this log position.</summary>
+    /// <param name="position">Log position of the cut.</param>
+    /// <param name="zone">Zone as reported.</param>
+    /// <param name="data">All bytes of the zone.</param>
     public void CheckAfterCut(int position, in ZoneDescriptor zone, ReadOnlySpan<byte> data)
     {
         long pointer = zone.WritePointer - zone.Start;
@@ -126,7 +128,7 @@ internal sealed class ZoneHistory(long capacity)
             bool durable = happened.Op.DurablePosition <= position;
             if (durable)
             {
-                // what came before cannot come back
+                // earlier data must not reappear
                 states.RemoveRange(0, states.Count - 1);
             }
 

@@ -3,30 +3,30 @@ using Paddock.Block;
 namespace Paddock.Sim;
 
 /// <summary>
-/// What a sequential zone is, and what it may be after a power cut. Between two resets lies an epoch, which is the version of all sectors
-/// written in it.
+/// State of a sequential zone, and its permitted states after a power cut. An epoch lies between two resets and is the version of all
+/// sectors written in it.
 /// </summary>
 /// <param name="capacity">Writable bytes of the zone.</param>
 internal sealed class ZoneStates(long capacity)
 {
     private List<State> _durable = [new State(1, 0, 0, false, false, 0)];
 
-    /// <summary>Version of data that is written now.</summary>
+    /// <summary>Version of data written in the current epoch.</summary>
     public uint Epoch { get; private set; } = 1;
 
-    /// <summary>Bytes written, from the zone's start.</summary>
+    /// <summary>Bytes written, from the start of the zone.</summary>
     public long Written { get; private set; }
 
-    /// <summary>True when a finish or a write to the capacity was acknowledged.</summary>
+    /// <summary>Whether a finish or a write to the capacity was acknowledged.</summary>
     public bool IsFull { get; private set; }
 
-    /// <summary>True when the zone may be empty after a power cut.</summary>
+    /// <summary>Whether the zone may be empty after a power cut.</summary>
     public bool MayBeEmpty => _durable.Exists(static s => s.Low == 0 && !s.MustBeFull);
 
-    /// <summary>A write that ends at a position begins.</summary>
+    /// <summary>Records the start of a write that ends at a position.</summary>
     public void Writing(long end) => Change(s => s.Epoch == Epoch ? s with { High = Math.Max(s.High, end) } : s);
 
-    /// <summary>A write has ended, and this much is written.</summary>
+    /// <summary>Records the end of a write, and the number of bytes written.</summary>
     public void HasWritten(long end)
     {
         if (end > Written)
@@ -40,11 +40,11 @@ internal sealed class ZoneStates(long capacity)
         Change(s => s.Epoch == Epoch ? s with { High = Math.Min(s.High, Math.Max(s.Low, end)) } : s);
     }
 
-    /// <summary>A finish begins.</summary>
+    /// <summary>Records the start of a finish.</summary>
     public void Finishing()
         => Change(s => s.Epoch == Epoch && !IsFull ? s with { MayBeFull = true, FinishedAt = Written } : s);
 
-    /// <summary>A finish has ended.</summary>
+    /// <summary>Records the end of a finish.</summary>
     public void HasFinished(bool done)
     {
         IsFull |= done;
@@ -54,7 +54,7 @@ internal sealed class ZoneStates(long capacity)
         }
     }
 
-    /// <summary>A reset begins.</summary>
+    /// <summary>Records the start of a reset.</summary>
     public void Resetting()
     {
         if (!_durable.Exists(s => s.Epoch == Epoch + 1))
@@ -63,8 +63,8 @@ internal sealed class ZoneStates(long capacity)
         }
     }
 
-    /// <summary>A reset took effect, though it may have failed.</summary>
-    /// <param name="durably">True when it was acknowledged.</param>
+    /// <summary>Records that a reset took effect, even if it failed.</summary>
+    /// <param name="durably">Whether the reset was acknowledged.</param>
     public void WasReset(bool durably)
     {
         Epoch++;
@@ -75,11 +75,11 @@ internal sealed class ZoneStates(long capacity)
         }
     }
 
-    /// <summary>A flush was acknowledged.</summary>
+    /// <summary>Records the acknowledgement of a flush.</summary>
     public void Flushed()
         => _durable = [new State(Epoch, Written, Written, IsFull && Written < capacity, IsFull && Written < capacity, Written)];
 
-    /// <summary>The machine has started again, and the zone was found like this.</summary>
+    /// <summary>Records the state of the zone after a restart.</summary>
     public void Found(in ZoneDescriptor zone, ReadOnlySpan<byte> data)
     {
         IsFull = zone.Condition == ZoneCondition.Full;
@@ -98,7 +98,7 @@ internal sealed class ZoneStates(long capacity)
         Flushed();
     }
 
-    /// <summary>Throws unless the zone may be like this after a power cut.</summary>
+    /// <summary>Throws unless the zone may be in this state after a power cut.</summary>
     public void Check(in ZoneDescriptor zone, ReadOnlySpan<byte> data, string when)
     {
         string why = "";

@@ -5,8 +5,8 @@ using Paddock.Testing;
 namespace Paddock.Sim;
 
 /// <summary>
-/// A zoned image on a disk whose power is cut at every moment of the run. Clients work on zones of their own at the same time; one client
-/// also sends several appends to a zone at once.
+/// Cuts power at every moment of a run on a zoned image. Clients work concurrently on separate zones; one client also sends several
+/// concurrent appends to a zone.
 /// </summary>
 internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, options)
 {
@@ -84,7 +84,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
     {
         < 45 => WriteAsync(zone, append: false),
         < 62 => WriteAsync(zone, append: true),
-        // a refusal between them, where other clients take and free resources, would shift the rest
+        // a rejected request between them, where other clients take and free resources, would shift the rest
         < 68 when alone || _recipe.Zones is { MaxActiveZones: 0, MaxOpenZones: 0 } => AppendManyAsync(zone),
         < 73 => ZeroAsync(zone),
         < 76 => ManageAsync(ZoneAction.Finish, zone, 1),
@@ -141,8 +141,8 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
     }
 
     /// <summary>
-    /// Several appends at once: all land, none over another. Their data must not depend on where they land: so they are one long run of
-    /// patterns.
+    /// Sends several concurrent appends: all succeed and none overlap. Their data must not depend on their offsets, so together they form
+    /// one long run of patterns.
     /// </summary>
     private async Task AppendManyAsync(int zone)
     {
@@ -154,7 +154,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
             return;
         }
 
-        // one sector each, in order of arrival, so that each sector's pattern is right where it lands
+        // one sector each, in order of arrival, so that each sector's pattern matches its offset
         long from = history.Written;
         Trace($"{count} appends to zone {zone} at {from} at log {_disk.Log.Count}");
         await Task.WhenAll(Enumerable.Range(0, count).Select(i => AppendOneAsync(history, start, from + (i * Sector))));
@@ -174,7 +174,9 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
         }
     }
 
-    /// <summary>Write-zeroes follows the write rule, or is refused (spec section 3): below a pointer it must change nothing.</summary>
+    /// <summary>
+    /// Write-zeroes follows the write rule or is rejected (spec section 3); below a write pointer it must change nothing.
+    /// </summary>
     private async Task ZeroAsync(int zone)
     {
         long start = zone * _recipe.Zones.ZoneSize;
@@ -282,7 +284,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
         }
     }
 
-    /// <summary>Sends a request that the limits may refuse.</summary>
+    /// <summary>Sends a request that may be rejected because of the limits.</summary>
     private async Task<bool> TryAsync(TimedOp op, Func<ValueTask> request)
     {
         try
@@ -360,7 +362,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
         await CheckAsync(image, leaksAllowed: true, "after reopening after the cut");
     }
 
-    /// <summary>Life goes on: nothing that the crash left behind may be hit by new writes.</summary>
+    /// <summary>Continues to use the image: new writes must not hit anything that the crash left behind.</summary>
     private async Task GoOnAsync(IBlockDevice device, ZoneDescriptor[] zones, byte[] before)
     {
         await device.Zones!.ManageAsync(ZoneAction.Reset, 0, device.Length);

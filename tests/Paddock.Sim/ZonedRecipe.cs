@@ -5,7 +5,7 @@ using Paddock.Testing;
 
 namespace Paddock.Sim;
 
-/// <summary>Random zoned images: zones that are no multiple of a cluster, short last zones, conventional zones, tight limits.</summary>
+/// <summary>Random zoned images: zones that are not a multiple of a cluster, short last zones, conventional zones, tight limits.</summary>
 internal sealed class ZonedRecipe
 {
     private const int Sector = SectorPattern.Sector;
@@ -16,17 +16,17 @@ internal sealed class ZonedRecipe
         Open = open;
     }
 
-    /// <summary>How the image is made.</summary>
+    /// <summary>Options for creating the image.</summary>
     public Qcow2CreateOptions Create { get; }
 
-    /// <summary>How it is opened.</summary>
+    /// <summary>Options for opening the image.</summary>
     public Qcow2OpenOptions Open { get; }
 
-    /// <summary>Its zoned part.</summary>
+    /// <summary>Zoned options of the image.</summary>
     public ZonedCreateOptions Zones => Create.Zoned!;
 
-    /// <summary>Makes a recipe.</summary>
-    /// <param name="random">Decides everything.</param>
+    /// <summary>Creates a recipe.</summary>
+    /// <param name="random">Source of all random choices.</param>
     /// <param name="sizes">Cluster sizes to choose from.</param>
     public static ZonedRecipe Make(Random random, params int[] sizes)
     {
@@ -70,7 +70,7 @@ internal sealed class ZonedRecipe
         });
     }
 
-    /// <summary>The image, new, on a durable disk.</summary>
+    /// <summary>Creates the image on a durable disk.</summary>
     public async Task<PagedStorage> BuildAsync()
     {
         var storage = new PagedStorage("image");
@@ -78,7 +78,7 @@ internal sealed class ZonedRecipe
         return storage;
     }
 
-    /// <summary>Opens the image in a storage for requests that are checked first.</summary>
+    /// <summary>Opens the image in a storage, with requests validated first.</summary>
     public async Task<IBlockDevice> OpenAsync(IStorage storage)
         => await Qcow2Image.OpenAsync(storage, Open);
 

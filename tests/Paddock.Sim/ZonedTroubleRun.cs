@@ -5,8 +5,8 @@ using Paddock.Testing;
 namespace Paddock.Sim;
 
 /// <summary>
-/// A zoned image on a file system that fills up, or whose flush fails. As for plain ones; and after a zone command that failed memory and
-/// storage agree, resets of a full disk succeed, and no write pointer is ever beyond lost data.
+/// A zoned image on a file system that fills up, or whose flush fails. The guarantees for plain images apply; in addition, memory and
+/// storage agree after a failed zone command, resets of a full disk succeed, and no write pointer is ever beyond lost data.
 /// </summary>
 internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trouble) : SimRun(seed, options)
 {
@@ -108,7 +108,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
         await TryCutsAsync();
         SimFailure.Unless(outcome != Outcome.Done || !_disk.IsLost, "a write was accepted after a failed flush");
 
-        // where only its flush failed the data are written
+        // if only its flush failed, the data is written
         bool written = outcome == Outcome.Done || (fua && outcome == Outcome.Failed && await PointerAsync(zone) >= end);
         states.HasWritten(written ? end : states.Written);
         await VerifyAsync(zone);
@@ -133,7 +133,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
         await TryCutsAsync();
         foreach (int zone in touched)
         {
-            // after a failure each is what the storage says it is
+            // after a failure each zone has its state in storage
             bool empty = outcome == Outcome.Done || (_zones[zone].Written > 0 || _zones[zone].IsFull) && await PointerAsync(zone) == 0;
             if (empty)
             {
@@ -149,7 +149,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
         }
     }
 
-    // what another process would find in the file now
+    // state that another process would find in the file at this moment
     private async Task CheckAgreementAsync(int[] touched)
     {
         var device = await _recipe.OpenAsync(_disk.Storage.Live.Clone());
@@ -204,7 +204,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
         }
     }
 
-    // ends the process in good order and starts another, on what the disk holds: after a failed flush, what a power cut leaves
+    // shuts down cleanly and restarts on the contents of the disk: after a failed flush, on what a power cut leaves
     private async Task CloseAsync()
     {
         Trace($"close at log {_disk.Storage.Log.Count}");

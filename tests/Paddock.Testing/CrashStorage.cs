@@ -3,9 +3,9 @@ using Paddock.Block;
 namespace Paddock.Testing;
 
 /// <summary>
-/// A simulated disk under an image. It logs every change, loses what was not flushed when the power goes (<see cref="Reboot"/>), can stop
-/// at a given request or flush (<see cref="CutAtRequest"/>, <see cref="CutAtSync"/>), fail requests by chance, and hold requests back so
-/// that they complete in another order. All choices come from seeds. Not safe for use from several threads: a simulation has one.
+/// Simulated disk under an image. It logs every change, loses unflushed data on a power cut (<see cref="Reboot"/>), can stop at a given
+/// request or flush (<see cref="CutAtRequest"/>, <see cref="CutAtSync"/>), fail requests at random, and hold requests so that they complete
+/// in another order. All choices come from seeds. Not thread-safe: a simulation has one thread.
 /// </summary>
 public sealed class CrashStorage : IStorage
 {
@@ -15,8 +15,8 @@ public sealed class CrashStorage : IStorage
     private int _requests;
     private bool _cut;
 
-    /// <param name="start">What the disk holds at first; durable. The disk works on a copy.</param>
-    /// <param name="faultSeed">Seed of the choice of failing requests; null: none fails.</param>
+    /// <param name="start">Initial, durable contents. The disk works on a copy.</param>
+    /// <param name="faultSeed">Seed for choosing the requests to fail; null: none fails.</param>
     public CrashStorage(PagedStorage? start = null, int? faultSeed = null)
     {
         start ??= new PagedStorage();
@@ -28,58 +28,58 @@ public sealed class CrashStorage : IStorage
     /// <summary>All changes so far.</summary>
     public StorageLog Log { get; }
 
-    /// <summary>The power goes at this request, counted from 1 over all requests; 0 is never.</summary>
+    /// <summary>Request at which the power is cut, counted from 1 over all requests; 0: never.</summary>
     public int CutAtRequest { get; set; }
 
-    /// <summary>The power goes when this flush, counted from 1, is to begin; 0 is never.</summary>
+    /// <summary>Flush before which the power is cut, counted from 1; 0: never.</summary>
     public int CutAtSync { get; set; }
 
-    /// <summary>One in how many changing requests and flushes fails; 0: none.</summary>
+    /// <summary>Interval of failing modifying requests and flushes, as one in this many; 0: none.</summary>
     public int FaultOneIn { get; set; }
 
-    /// <summary>True when half of the writes that fail take effect all the same.</summary>
+    /// <summary>Whether half of the failing writes take effect nevertheless.</summary>
     public bool FaultsMayTakeEffect { get; set; }
 
-    /// <summary>True when a failing write that takes effect (<see cref="FaultsMayTakeEffect"/>) writes only half of its bytes.</summary>
+    /// <summary>Whether a failing write that takes effect (<see cref="FaultsMayTakeEffect"/>) writes only half of its bytes.</summary>
     public bool FaultsTearWrites { get; set; }
 
-    /// <summary>The changing request, counted from 1 over those that write, zero or flush, that fails; 0: none.</summary>
+    /// <summary>Modifying request that fails, counted from 1 over writes, write-zeroes and flushes; 0: none.</summary>
     public int FailChange { get; set; }
 
-    /// <summary>Changing requests so far.</summary>
+    /// <summary>Number of modifying requests so far.</summary>
     public int Changes { get; private set; }
 
-    /// <summary>False when space can only be taken by writing.</summary>
+    /// <summary>Whether space can be allocated other than by writing.</summary>
     public bool CanReserve { get; set; } = true;
 
     /// <summary>
-    /// Bytes of the file system: what needs more fails with "no space". Holes count nothing, what is written over space that is taken
-    /// always works, and a write takes what there is before it fails. 0 is no limit.
+    /// Size of the file system in bytes; requests that need more fail with "no space". Holes occupy no space, a write to allocated space
+    /// always succeeds, and a write uses the available space before it fails. 0: no limit.
     /// </summary>
     public long Capacity { get; set; }
 
-    /// <summary>The flush, counted from 1 over all flushes asked for, that fails; 0: none.</summary>
+    /// <summary>Flush that fails, counted from 1 over all requested flushes; 0: none.</summary>
     public int FailFlush { get; set; }
 
     /// <summary>
-    /// What a failed flush means. True: the system has forgotten the data, of which any part may be lost, and no later flush covers them;
-    /// as a file does, this storage refuses every later flush. False: nothing is lost, and the next flush covers everything.
+    /// Consequence of a failed flush. True: the system has dropped the data, any part of which may be lost, and no later flush covers it;
+    /// like a file, this storage rejects every later flush. False: nothing is lost, and the next flush covers everything.
     /// </summary>
     public bool FlushFailureLoses { get; set; } = true;
 
-    /// <summary>Flushes asked for so far.</summary>
+    /// <summary>Number of flushes requested so far.</summary>
     public int FlushesAsked { get; private set; }
 
-    /// <summary>Requests that found no space.</summary>
+    /// <summary>Number of requests that failed for lack of space.</summary>
     public int Refusals { get; private set; }
 
-    /// <summary>How many requests were made to fail.</summary>
+    /// <summary>Number of requests that were failed deliberately.</summary>
     public int Faults { get; private set; }
 
     /// <summary>Awaited before a request takes effect; null: every request completes at once.</summary>
     public Func<ValueTask>? Hold { get; set; }
 
-    /// <summary>What a reader of the running disk would see.</summary>
+    /// <summary>Contents that a reader of the running disk would see.</summary>
     public PagedStorage Live => _live;
 
     /// <inheritdoc/>
@@ -100,7 +100,7 @@ public sealed class CrashStorage : IStorage
     /// <inheritdoc/>
     public ValueTask OnEventAsync(string eventName) => default;
 
-    /// <summary>The disk after the power came back: what was flushed, and of the rest what the seed lets survive.</summary>
+    /// <summary>Returns the disk after power is restored: flushed data, and the unflushed data that the seed lets survive.</summary>
     public PagedStorage Reboot(int seed) => new PowerCut(Log).At(Log.Count, seed);
 
     /// <inheritdoc/>
@@ -149,7 +149,7 @@ public sealed class CrashStorage : IStorage
     /// <inheritdoc/>
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
-        // only what completed before the flush began is made durable by it
+        // a flush makes durable only what completed before the flush began
         int covered = Log.Count;
         FlushesAsked++;
         _flushFailure.ThrowIfFailed();
@@ -214,7 +214,7 @@ public sealed class CrashStorage : IStorage
         Log.Add(entry);
     }
 
-    /// <summary>Bytes of a range, from its start on, for which there is space.</summary>
+    /// <summary>Number of bytes of a range, from its start, for which there is space.</summary>
     private long RoomFor(long offset, long length)
     {
         if (Capacity == 0 || length == 0)

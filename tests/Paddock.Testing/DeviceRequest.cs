@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Testing;
 
-/// <summary>What a <see cref="TestDevice"/> is asked to do.</summary>
+/// <summary>Kinds of request to a <see cref="TestDevice"/>.</summary>
 public enum DeviceCall
 {
     Read,
@@ -18,12 +18,12 @@ public enum DeviceCall
     Append,
 }
 
-/// <summary>A request to a <see cref="TestDevice"/>.</summary>
-/// <param name="Call">What it is.</param>
-/// <param name="Offset">First byte; of an append the zone's start.</param>
-/// <param name="Length">Number of bytes; of a resize the new size.</param>
-/// <param name="Fua">Whether it must be durable.</param>
-/// <param name="Zero">Flags of a write of zeroes.</param>
+/// <summary>Request to a <see cref="TestDevice"/>.</summary>
+/// <param name="Call">Kind of request.</param>
+/// <param name="Offset">First byte; for an append, the start of the zone.</param>
+/// <param name="Length">Number of bytes; for a resize, the new size.</param>
+/// <param name="Fua">Whether the request must be durable.</param>
+/// <param name="Zero">Flags of a write-zeroes request.</param>
 /// <param name="Action">Action of a zone management request.</param>
 /// <param name="Observer">Observer of an append.</param>
 public readonly record struct DeviceRequest(

@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Testing;
 
-/// <summary>What tests of storage that fills up share.</summary>
+/// <summary>Helpers for tests of storage that fills up.</summary>
 public static class FullDisk
 {
     /// <summary>Whether a request succeeds; false if no space is left. Any other failure is thrown.</summary>
@@ -19,7 +19,7 @@ public static class FullDisk
         }
     }
 
-    /// <summary>Bytes that tell which write they came from.</summary>
+    /// <summary>Bytes that identify the write that produced them.</summary>
     public static byte[] Filled(int size, int number)
     {
         var bytes = new byte[size];

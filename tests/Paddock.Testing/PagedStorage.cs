@@ -3,19 +3,19 @@ using Paddock.Block;
 namespace Paddock.Testing;
 
 /// <summary>
-/// Storage in memory whose copies cost little: a copy shares the pages of its original until one of the two writes to them. Not safe for
-/// use from several threads: a simulation has one.
+/// In-memory storage with cheap copies: a copy shares the pages of its original until either is written. Not thread-safe: a simulation has
+/// one thread.
 /// </summary>
 public sealed class PagedStorage : IStorage
 {
-    /// <summary>Bytes in a page.</summary>
+    /// <summary>Page size in bytes.</summary>
     public const int PageSize = 4096;
 
     private byte[]?[] _pages = [];
     private bool[] _owned = [];
     private long _length;
 
-    /// <param name="name">Name for messages.</param>
+    /// <param name="name">Name used in messages.</param>
     public PagedStorage(string name = "paged") => Name = name;
 
     /// <inheritdoc/>
@@ -27,7 +27,7 @@ public sealed class PagedStorage : IStorage
     /// <inheritdoc/>
     public bool IsReadOnly { get; init; }
 
-    /// <summary>Longest storage that a request may make, so that a hostile image cannot fill the memory. Bytes.</summary>
+    /// <summary>Maximum length in bytes to which a request may grow the storage, so that a hostile image cannot exhaust memory.</summary>
     public long MaxLength { get; init; } = 1L << 40;
 
     /// <inheritdoc/>
@@ -39,13 +39,15 @@ public sealed class PagedStorage : IStorage
     /// <inheritdoc/>
     public ValueTask OnEventAsync(string eventName) => default;
 
-    /// <summary>How many requests of any kind came in.</summary>
+    /// <summary>Number of requests of any kind.</summary>
     public long Requests { get; private set; }
 
-    /// <summary>The request after so many fails with an exception that is no <see cref="BlockException"/>: someone loops.</summary>
+    /// <summary>
+    /// Maximum number of requests; the next one fails with an exception other than <see cref="BlockException"/>, to detect loops.
+    /// </summary>
     public long MaxRequests { get; init; } = long.MaxValue;
 
-    /// <summary>A copy that shares pages.</summary>
+    /// <summary>Returns a copy that shares pages.</summary>
     public PagedStorage Clone(string? name = null, bool readOnly = false)
     {
         Array.Clear(_owned);
@@ -56,7 +58,7 @@ public sealed class PagedStorage : IStorage
         };
     }
 
-    /// <summary>A storage that holds these bytes.</summary>
+    /// <summary>Creates a storage with these contents.</summary>
     public static PagedStorage From(ReadOnlySpan<byte> bytes, string name = "paged")
     {
         var storage = new PagedStorage(name);
@@ -64,7 +66,7 @@ public sealed class PagedStorage : IStorage
         return storage;
     }
 
-    /// <summary>All bytes.</summary>
+    /// <summary>Returns all bytes.</summary>
     public byte[] ToArray()
     {
         var bytes = new byte[_length];
@@ -72,7 +74,7 @@ public sealed class PagedStorage : IStorage
         return bytes;
     }
 
-    /// <summary>Reads; past the end there are zeroes.</summary>
+    /// <summary>Reads; bytes past the end are zeroes.</summary>
     public void Read(long offset, Span<byte> buffer)
     {
         while (buffer.Length > 0)
@@ -117,7 +119,7 @@ public sealed class PagedStorage : IStorage
         Clear(offset, length);
     }
 
-    /// <summary>How many pages of a range are holes.</summary>
+    /// <summary>Number of pages of a range that are holes.</summary>
     public int HolesIn(long offset, long length)
     {
         int holes = 0;
@@ -129,7 +131,7 @@ public sealed class PagedStorage : IStorage
         return holes;
     }
 
-    /// <summary>Gives every page of a range its memory; what it reads as and the length stay.</summary>
+    /// <summary>Allocates every page of a range; contents and length are unchanged.</summary>
     public void Allocate(long offset, long length)
     {
         CheckEnd(offset, length);
@@ -139,7 +141,7 @@ public sealed class PagedStorage : IStorage
         }
     }
 
-    /// <summary>Cuts or grows.</summary>
+    /// <summary>Truncates or grows the storage.</summary>
     public void SetLength(long length)
     {
         CheckEnd(0, length);
@@ -151,7 +153,7 @@ public sealed class PagedStorage : IStorage
         _length = length;
     }
 
-    /// <summary>Makes the part of a range that exists a hole.</summary>
+    /// <summary>Makes the existing part of a range a hole.</summary>
     public void Discard(long offset, long length)
     {
         if (offset < _length)
@@ -250,7 +252,7 @@ public sealed class PagedStorage : IStorage
     {
         if (++Requests > MaxRequests)
         {
-            // once: what closes the image on the way out must not hide where the loop is
+            // only once: closing the image during unwinding must not hide the location of the loop
             Requests = long.MinValue;
             throw new InvalidOperationException($"{Name} was asked {MaxRequests} times: a loop");
         }

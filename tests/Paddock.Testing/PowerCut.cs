@@ -1,10 +1,11 @@
 namespace Paddock.Testing;
 
 /// <summary>
-/// Builds what a disk holds after a power cut at given moments of a log. What a completed flush covered is there. Of the rest each step is
-/// kept, dropped or torn at 512-byte sectors, in any subset, by seed. Moments must come in rising order: the durable part is carried along.
+/// Builds the contents of a disk after a power cut at given moments of a log. Changes covered by a completed flush are present. Any subset
+/// of the remaining steps is kept, dropped or torn at 512-byte sectors, by seed. Moments must be in ascending order: the durable part is
+/// updated incrementally.
 /// </summary>
-/// <param name="log">What was done to the disk.</param>
+/// <param name="log">Log of the changes to the disk.</param>
 public sealed class PowerCut(StorageLog log)
 {
     private const int Sector = 512;
@@ -25,7 +26,7 @@ public sealed class PowerCut(StorageLog log)
         Torn,
     }
 
-    /// <summary>What survives a cut after the first <paramref name="position"/> log entries.</summary>
+    /// <summary>Returns the contents after a cut following the first <paramref name="position"/> log entries.</summary>
     public PagedStorage At(int position, int seed)
     {
         Advance(position);
@@ -58,7 +59,7 @@ public sealed class PowerCut(StorageLog log)
             }
             else if (entry.Step == StorageStep.Write && entry.Offset + entry.Length > image.Length && random.Next(2) == 0)
             {
-                // the file system may have made the file longer before its data arrived
+                // the file system may have extended the file before its data arrived
                 image.SetLength(entry.Offset + entry.Length);
             }
         }
@@ -75,7 +76,7 @@ public sealed class PowerCut(StorageLog log)
 
         for (long at = 0; at < entry.Length;)
         {
-            // a sector of the disk is written whole or not at all
+            // a sector is written completely or not at all
             long next = Math.Min(((entry.Offset + at) / Sector * Sector) + Sector - entry.Offset, entry.Length);
             if (random.Next(2) == 0)
             {

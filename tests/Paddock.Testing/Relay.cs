@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace Paddock.Testing;
 
-/// <summary>Forwards connections from a host to a server, and cuts them when told to.</summary>
+/// <summary>Forwards connections from a host to a server, and cuts them on request.</summary>
 public sealed class Relay : IAsyncDisposable
 {
     // a plain socket: TcpListener throws InvalidOperationException when an accept begins after Stop
@@ -12,7 +12,7 @@ public sealed class Relay : IAsyncDisposable
     private readonly List<Socket> _sockets = [];
     private readonly Task _accepting;
 
-    /// <param name="target">The server's port on the loopback.</param>
+    /// <param name="target">Server port on the loopback.</param>
     public Relay(int target)
     {
         Target = target;
@@ -22,13 +22,13 @@ public sealed class Relay : IAsyncDisposable
         _accepting = AcceptAsync();
     }
 
-    /// <summary>Where hosts connect.</summary>
+    /// <summary>Endpoint to which hosts connect.</summary>
     public int Port { get; }
 
-    /// <summary>The server's port; 0: new connections are closed at once.</summary>
+    /// <summary>Server port; 0: new connections are closed at once.</summary>
     public int Target { get; set; }
 
-    /// <summary>Ends all current connections.</summary>
+    /// <summary>Closes all current connections.</summary>
     public void Cut()
     {
         lock (_sockets)
@@ -47,7 +47,7 @@ public sealed class Relay : IAsyncDisposable
     {
         await _stop.CancelAsync();
 
-        // the loop ends before the listener goes: it may be between two accepts, or add a connection after a cut
+        // stop the loop before the listener: it may be between two accepts, or add a connection after a cut
         await _accepting;
         _listener.Dispose();
         Cut();
@@ -64,7 +64,7 @@ public sealed class Relay : IAsyncDisposable
             }
             catch (Exception e) when (e is OperationCanceledException or SocketException)
             {
-                // the test is over, a client left at once, or the server is down: the next client is accepted all the same
+                // the test is over, a client disconnected at once, or the server is down: accept the next client in any case
             }
         }
     }

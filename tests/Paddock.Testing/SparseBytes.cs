@@ -1,6 +1,6 @@
 namespace Paddock.Testing;
 
-/// <summary>An array of bytes of any length that holds what was written and is zero elsewhere.</summary>
+/// <summary>Byte array of any length that holds written data and is zero elsewhere.</summary>
 public sealed class SparseBytes
 {
     private const int Page = 4096;

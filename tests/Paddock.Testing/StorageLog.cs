@@ -1,6 +1,6 @@
 namespace Paddock.Testing;
 
-/// <summary>What a request did to a simulated disk.</summary>
+/// <summary>Kinds of change to a simulated disk.</summary>
 public enum StorageStep
 {
     /// <summary>Bytes were written.</summary>
@@ -19,41 +19,41 @@ public enum StorageStep
     Sync,
 }
 
-/// <summary>One completed step.</summary>
-/// <param name="Step">What it did.</param>
-/// <param name="Offset">Where, in bytes; for <see cref="StorageStep.Sync"/> the number of log entries that it made durable.</param>
-/// <param name="Length">How many bytes; for <see cref="StorageStep.SetLength"/> the new length.</param>
-/// <param name="Data">What was written.</param>
+/// <summary>Completed step.</summary>
+/// <param name="Step">Kind of change.</param>
+/// <param name="Offset">Offset in bytes; for <see cref="StorageStep.Sync"/>, the number of log entries made durable.</param>
+/// <param name="Length">Length in bytes; for <see cref="StorageStep.SetLength"/>, the new length.</param>
+/// <param name="Data">Written data.</param>
 public readonly record struct StorageLogEntry(StorageStep Step, long Offset, long Length, byte[]? Data);
 
-/// <summary>Everything that was done to a simulated disk, in order, so that any moment of it can be built again.</summary>
+/// <summary>Ordered log of all changes to a simulated disk, from which its contents at any moment can be rebuilt.</summary>
 public sealed class StorageLog
 {
     private readonly List<StorageLogEntry> _entries = [];
 
-    /// <param name="start">What the disk held before the first entry; durable.</param>
+    /// <param name="start">Durable contents before the first entry.</param>
     public StorageLog(PagedStorage start) => Start = start;
 
-    /// <summary>What the disk held before the first entry.</summary>
+    /// <summary>Contents of the disk before the first entry.</summary>
     public PagedStorage Start { get; }
 
-    /// <summary>Number of entries so far: a moment's name.</summary>
+    /// <summary>Number of entries so far; identifies a moment.</summary>
     public int Count => _entries.Count;
 
     /// <summary>Number of completed flushes.</summary>
     public int Syncs { get; private set; }
 
-    /// <summary>One entry.</summary>
+    /// <summary>Returns one entry.</summary>
     public StorageLogEntry this[int index] => _entries[index];
 
-    /// <summary>Adds a step that has completed.</summary>
+    /// <summary>Adds a completed step.</summary>
     public void Add(StorageLogEntry entry)
     {
         Syncs += entry.Step == StorageStep.Sync ? 1 : 0;
         _entries.Add(entry);
     }
 
-    /// <summary>Does to a storage what an entry did.</summary>
+    /// <summary>Applies an entry to a storage.</summary>
     public static void Apply(PagedStorage storage, in StorageLogEntry entry)
     {
         switch (entry.Step)

@@ -3,8 +3,8 @@ using Paddock.Block;
 namespace Paddock.Testing;
 
 /// <summary>
-/// The device double: a disk in memory, or another device, whose requests can be counted, recorded, held, answered late or failed.
-/// Without any of that a request passes as it is and allocates nothing.
+/// Device double: a disk in memory, or another device, whose requests can be counted, recorded, held, delayed or failed. Without any of
+/// these, a request passes unchanged and allocates nothing.
 /// </summary>
 public sealed class TestDevice : DelegatingDevice
 {
@@ -16,18 +16,18 @@ public sealed class TestDevice : DelegatingDevice
     private readonly bool _readOnly;
     private readonly TestZones? _zones;
 
-    /// <summary>A disk in memory that reads as zeroes.</summary>
+    /// <summary>Creates a disk in memory that reads as zeroes.</summary>
     public TestDevice(
         long size, BlockLimits? limits = null, bool readOnly = false, Func<long>? length = null, IBlockDevice? backing = null)
         : this(MemoryDisk.Of(size), limits, readOnly, length, backing)
     {
     }
 
-    /// <param name="inner">The device that takes what passes; owned.</param>
-    /// <param name="limits">Other limits than its own.</param>
-    /// <param name="readOnly">Whether it says that it takes no changes.</param>
-    /// <param name="length">Tells another size than its own, or fails to.</param>
-    /// <param name="backing">Another backing image than its own.</param>
+    /// <param name="inner">Device that receives the forwarded requests; owned.</param>
+    /// <param name="limits">Limits to report instead of the device's own.</param>
+    /// <param name="readOnly">Whether the device is reported as read-only.</param>
+    /// <param name="length">Returns the size to report instead of the device's own, or throws.</param>
+    /// <param name="backing">Backing image to report instead of the device's own.</param>
     public TestDevice(
         IBlockDevice inner, BlockLimits? limits = null, bool readOnly = false, Func<long>? length = null, IBlockDevice? backing = null)
         : base(inner)
@@ -36,27 +36,25 @@ public sealed class TestDevice : DelegatingDevice
         _zones = inner.Zones is { } zones ? new TestZones(this, zones) : null;
     }
 
-    /// <summary>
-    /// Runs around each request: it calls the second argument to pass the request on, and may wait or throw before and after.
-    /// </summary>
+    /// <summary>Wraps each request: calls the second argument to forward the request, and may wait or throw before and after.</summary>
     public Func<DeviceRequest, Func<ValueTask>, ValueTask>? Around { get; set; }
 
-    /// <summary>Reads in place of the disk.</summary>
+    /// <summary>Replaces reads of the disk.</summary>
     public Func<long, Memory<byte>, ValueTask>? Reads { get; init; }
 
-    /// <summary>Tells the block status in place of the disk.</summary>
+    /// <summary>Replaces the block status of the disk.</summary>
     public Func<long, long, BlockStatus>? Status { get; init; }
 
-    /// <summary>Changes what is reported of a zone.</summary>
+    /// <summary>Modifies reported zones.</summary>
     public Func<ZoneDescriptor, ZoneDescriptor>? ZoneReported { get; init; }
 
-    /// <summary>Failures by kind of request; such a request is not passed on.</summary>
+    /// <summary>Failures by kind of request; such a request is not forwarded.</summary>
     public Dictionary<DeviceCall, Exception> Failures { get; init; } = [];
 
     /// <summary>Whether requests are recorded.</summary>
     public bool Records { get; set; }
 
-    /// <summary>The requests that came, in order, if they are recorded; those for the status and the end are not.</summary>
+    /// <summary>Received requests in order, if recorded; status and close requests are not.</summary>
     public IReadOnlyList<DeviceRequest> Requests
     {
         get
@@ -85,7 +83,7 @@ public sealed class TestDevice : DelegatingDevice
 
     private bool IsPlain => Around is null && Failures.Count == 0;
 
-    /// <summary>How many requests of these kinds came.</summary>
+    /// <summary>Number of received requests of these kinds.</summary>
     public int Count(params ReadOnlySpan<DeviceCall> calls)
     {
         long sum = 0;
@@ -97,7 +95,7 @@ public sealed class TestDevice : DelegatingDevice
         return (int)sum;
     }
 
-    /// <summary>Forgets counts and records.</summary>
+    /// <summary>Clears counts and records.</summary>
     public void Forget()
     {
         Array.Clear(_counts);
@@ -173,7 +171,7 @@ public sealed class TestDevice : DelegatingDevice
     private ValueTask ReadNowAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
         => Reads is null ? Inner.ReadAsync(offset, buffer, cancellationToken) : Reads(offset, buffer);
 
-    // whether the request passes as it is
+    // whether the request passes unchanged
     private bool Note(in DeviceRequest request)
     {
         Interlocked.Increment(ref _counts[(int)request.Call]);

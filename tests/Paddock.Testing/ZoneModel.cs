@@ -3,9 +3,8 @@ using Paddock.Block;
 namespace Paddock.Testing;
 
 /// <summary>
-/// The zoned disk of spec section 3 as a plain list of zones and their bytes, to compare the real ones with. It shares no code
-/// with them and knows no
-/// trick: what takes a loop takes a loop. One request at a time.
+/// Model of the zoned disk of spec section 3 as a plain list of zones and their bytes, for comparison with the real ones. It shares no code
+/// with them and has no optimizations: it uses a loop wherever one is needed. One request at a time.
 /// </summary>
 public sealed class ZoneModel
 {
@@ -17,7 +16,7 @@ public sealed class ZoneModel
     private long _clock;
 
     /// <param name="limits">Geometry and limits; the number of zones follows from the length.</param>
-    /// <param name="length">Bytes on the disk.</param>
+    /// <param name="length">Size of the disk in bytes.</param>
     public ZoneModel(ZonedLimits limits, long length)
     {
         _limits = limits;
@@ -25,7 +24,7 @@ public sealed class ZoneModel
         AddZones();
     }
 
-    /// <summary>Bytes on the disk.</summary>
+    /// <summary>Size of the disk in bytes.</summary>
     public long Length { get; private set; }
 
     /// <summary>Number of zones.</summary>
@@ -37,10 +36,10 @@ public sealed class ZoneModel
 
     public int ActiveCount => _zones.Count(z => z.IsOpen || z.Condition == ZoneCondition.Closed);
 
-    /// <summary>The zones as a report gives them.</summary>
+    /// <summary>Zones as reported.</summary>
     public ZoneDescriptor[] Report() => [.. _zones.Select(Describe)];
 
-    /// <summary>Writes; refused, nothing changes.</summary>
+    /// <summary>Writes; a rejected write changes nothing.</summary>
     public ZoneError Write(long offset, ReadOnlySpan<byte> data)
     {
         ZoneError error = TakeWrite(offset, data.Length);
@@ -52,7 +51,7 @@ public sealed class ZoneModel
         return error;
     }
 
-    /// <summary>Writes zeroes: the same rule.</summary>
+    /// <summary>Writes zeroes, under the rule for writes.</summary>
     public ZoneError WriteZeroes(long offset, long length)
     {
         ZoneError error = TakeWrite(offset, length);
@@ -64,7 +63,7 @@ public sealed class ZoneModel
         return error;
     }
 
-    /// <summary>Appends to the zone that starts at <paramref name="zoneStart"/>; says where the data went.</summary>
+    /// <summary>Appends to the zone that starts at <paramref name="zoneStart"/>; returns the offset of the data.</summary>
     public ZoneError Append(long zoneStart, ReadOnlySpan<byte> data, out long offset)
     {
         offset = 0;
@@ -100,7 +99,7 @@ public sealed class ZoneModel
         return error;
     }
 
-    /// <summary>Discards: conventional zones only, where the bytes may then read as anything; the model zeroes them.</summary>
+    /// <summary>Discards, in conventional zones only. The bytes may then read as anything; the model zeroes them.</summary>
     public ZoneError Discard(long offset, long length)
     {
         if (offset < 0 || length < 0 || offset + length > Length)
@@ -117,7 +116,7 @@ public sealed class ZoneModel
         return ZoneError.None;
     }
 
-    /// <summary>Opens, closes, finishes or resets a range, all or none.</summary>
+    /// <summary>Opens, closes, finishes or resets a range, all zones or none.</summary>
     public ZoneError Manage(ZoneAction action, long offset, long length)
     {
         if (offset < 0 || length <= 0 || offset + length > Length)
@@ -148,7 +147,7 @@ public sealed class ZoneModel
         return action == ZoneAction.Open ? Open(range) : Change(action, range);
     }
 
-    /// <summary>Makes a sequential zone READ ONLY or OFFLINE, or with EMPTY what it was.</summary>
+    /// <summary>Makes a sequential zone READ ONLY or OFFLINE; EMPTY restores its previous state.</summary>
     public ZoneError SetCondition(int index, ZoneCondition condition)
     {
         var zone = _zones[index];
@@ -168,7 +167,7 @@ public sealed class ZoneModel
         return ZoneError.None;
     }
 
-    /// <summary>Gives an EMPTY zone an extension.</summary>
+    /// <summary>Sets the extension of an EMPTY zone.</summary>
     public ZoneError Extend(int index, byte[] extension)
     {
         var zone = _zones[index];
@@ -187,10 +186,10 @@ public sealed class ZoneModel
         return ZoneError.None;
     }
 
-    /// <summary>A zone's extension; null when it has none.</summary>
+    /// <summary>Returns the extension of a zone; null if it has none.</summary>
     public byte[]? ExtensionOf(int index) => _zones[index].Extension;
 
-    /// <summary>What a read gives.</summary>
+    /// <summary>Returns the data of a read.</summary>
     public byte[] Read(long offset, int length)
     {
         var bytes = _data.Read(offset, length);
@@ -206,7 +205,7 @@ public sealed class ZoneModel
         return bytes;
     }
 
-    /// <summary>Closes and opens the image, as after a power cut behind a flush: open states are in memory alone.</summary>
+    /// <summary>Closes and reopens the image, as after a power cut following a flush: open states are kept in memory only.</summary>
     public void Reopen()
     {
         foreach (var zone in _zones.Where(z => z.IsOpen))
@@ -215,7 +214,7 @@ public sealed class ZoneModel
         }
     }
 
-    /// <summary>Changes the disk's length.</summary>
+    /// <summary>Changes the size of the disk.</summary>
     public ZoneError Resize(long length)
     {
         if (length < 0 || length % Sector != 0)
@@ -366,7 +365,7 @@ public sealed class ZoneModel
 
     private ZoneError Open(List<ModelZone> range)
     {
-        // Try it on what there is, and take everything back when one cannot be opened.
+        // Try it on the current state, and revert everything if a zone cannot be opened.
         var before = _zones.ConvertAll(z => z.State);
         foreach (var zone in range.Where(z => z.Condition == ZoneCondition.ImplicitlyOpen))
         {
@@ -450,7 +449,7 @@ public sealed class ZoneModel
 
         public long Pointer { get; set; }
 
-        /// <summary>What it is but for what wears it out.</summary>
+        /// <summary>State apart from wear.</summary>
         public ZoneCondition State { get; private set; }
 
         /// <summary>READ ONLY, OFFLINE or 0.</summary>

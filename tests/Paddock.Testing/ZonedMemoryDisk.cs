@@ -3,12 +3,12 @@ using Paddock.Zones;
 
 namespace Paddock.Testing;
 
-/// <summary>A zoned disk in memory: the state machine over a raw disk, without an engine. One request at a time.</summary>
+/// <summary>Zoned disk in memory: the state machine over a raw disk, without an engine. One request at a time.</summary>
 public sealed class ZonedMemoryDisk : DelegatingDevice, IZones
 {
     private readonly ZoneSet _zones;
 
-    /// <param name="zoneSize">Bytes of a zone.</param>
+    /// <param name="zoneSize">Zone size in bytes.</param>
     /// <param name="count">Number of zones.</param>
     public ZonedMemoryDisk(long zoneSize, int count)
         : base(MemoryDisk.Of(zoneSize * count))
