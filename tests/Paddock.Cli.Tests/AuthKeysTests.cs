@@ -10,7 +10,7 @@ using Paddock.Server;
 
 namespace Paddock.Cli.Tests;
 
-/// <summary>Where keys come from: files, the environment, `gen-dhchap-key`; and a server that has them.</summary>
+/// <summary>Sources of keys (files, the environment, `gen-dhchap-key`), and a server that uses them.</summary>
 public sealed class AuthKeysTests : IDisposable
 {
     private const string HostNqn = "nqn.2014-08.org.example:host";

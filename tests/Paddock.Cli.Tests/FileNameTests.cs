@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Paddock.Cli.Tests;
 
-/// <summary>File names that are not UTF-8, given to the program by a shell.</summary>
+/// <summary>File names that are not valid UTF-8, passed to the program by a shell.</summary>
 public sealed class FileNameTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("paddock-names-").FullName;
@@ -33,7 +33,7 @@ public sealed class FileNameTests : IDisposable
             WorkingDirectory = _folder, RedirectStandardOutput = true, RedirectStandardError = true,
         };
 
-        // the runtime cannot remove such a file with its folder: the script does
+        // the runtime cannot delete such a file with its folder, so the script does
         using var process = Process.Start(start)!;
         var said = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         string complained = await process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);

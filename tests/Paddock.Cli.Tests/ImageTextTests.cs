@@ -6,7 +6,7 @@ using Paddock.Compat.Io;
 
 namespace Paddock.Cli.Tests;
 
-/// <summary>Hostile images: how much of them is printed, and how.</summary>
+/// <summary>Printing of text from hostile images: amount and escaping.</summary>
 public sealed class ImageTextTests : IDisposable
 {
     private const int Cluster = 65536, L1At = 3 * Cluster, SnapshotsAt = 4 * Cluster, BackingAt = 1024;
@@ -109,7 +109,7 @@ public sealed class ImageTextTests : IDisposable
             Assert.Contains("names 64 L2 tables, but the file has only 6 clusters", run.Error, StringComparison.Ordinal);
         }
 
-        // what shows the damage still works
+        // commands that show the damage still work
         Assert.Equal(0, (await RunAsync("info @")).Code);
         Assert.Equal(2, (await RunAsync("check @")).Code);
     }
@@ -124,7 +124,7 @@ public sealed class ImageTextTests : IDisposable
         return all;
     }
 
-    // the compatible tools as the executable runs them, the others as the tests of verbs do
+    // compatible tools run as in the executable, the others as in the tests of verbs
     private async Task<Outcome> RunAsync(string line)
     {
         line = line.Replace("@", _bench["evil.qcow2"], StringComparison.Ordinal)
@@ -163,7 +163,7 @@ public sealed class ImageTextTests : IDisposable
         }
     }
 
-    // header, refcount table, refcount block, L1 table, and two clusters of room
+    // header, refcount table, refcount block, L1 table, and two spare clusters
     private void Make(Action<byte[]> change)
     {
         byte[] image = new byte[6 * Cluster];

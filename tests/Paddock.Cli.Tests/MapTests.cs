@@ -59,7 +59,7 @@ public partial class MapTests
         Assert.Contains("cannot be combined", await bench.RefusedAsync("zones z.qcow2 --table --json", code: 64), StringComparison.Ordinal);
     }
 
-    // conventional, empty, full, half written, then empty ones
+    // conventional, empty, full, half written, then empty zones
     private static async Task PrepareAsync(Workbench bench)
     {
         await bench.MustAsync("create z.qcow2 64M --zone-size 8M --zone-capacity 4M --conventional 1 --max-active 6");

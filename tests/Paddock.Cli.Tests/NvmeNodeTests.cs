@@ -11,7 +11,7 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Cli.Tests;
 
-/// <summary>A remote drive by its name, for the tools.</summary>
+/// <summary>Remote namespaces by name, for the tools.</summary>
 public class NvmeNodeTests
 {
     [Fact]
@@ -115,7 +115,7 @@ public class NvmeNodeTests
             ];
             Assert.Equal(0, await IoTool.RunAsync([.. commands.SelectMany(c => new[] { "-c", c }), image], io));
 
-            // what the drive held before is in the way, and a second copy finds the first
+            // existing data on the drive is in the way, and a second copy finds that of the first
             await bench.Zoned.WriteAsync(2 * limits.ZoneSize, new byte[4096]);
             await bench.Zoned.Zones!.ManageAsync(ZoneAction.Finish, 0, limits.ZoneSize);
             long[] wanted = [192 << 10, -1, 0, 64 << 10];

@@ -24,7 +24,7 @@ public partial class OtherVerbTests
         await bench.MustAsync("create z.qcow2 64M --zone-size 8M");
         Assert.Equal(0, (await bench.MustAsync("check z.qcow2 --json")).Json().GetProperty("corruptions").GetInt32());
 
-        // a count for a cluster beyond the last one in use: a leak
+        // a refcount for a cluster beyond the last one in use: a leak
         await WriteAsync(bench["z.qcow2"], 2 * 65536 + 200, [0, 1]);
         await using (var file = File.OpenWrite(bench["z.qcow2"]))
         {
@@ -34,7 +34,7 @@ public partial class OtherVerbTests
         Assert.Equal(NativeExit.Leaks, (await bench.RunAsync("check z.qcow2")).Code);
         await bench.MustAsync("check z.qcow2 --repair leaks");
 
-        // the header's own cluster has no count any more: corruption
+        // the header cluster has no refcount: corruption
         await WriteAsync(bench["z.qcow2"], 2 * 65536, [0, 0]);
         Assert.Equal(NativeExit.Corrupt, (await bench.RunAsync("check z.qcow2")).Code);
         await bench.MustAsync("check z.qcow2 --repair all");

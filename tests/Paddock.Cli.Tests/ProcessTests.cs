@@ -12,7 +12,7 @@ public sealed class ProcessTests : IDisposable
 {
     private const string Program = "dotnet \"$PADDOCK_DLL\"";
 
-    // a terminal: waits for what the command says there, then presses Ctrl-C
+    // a terminal: waits for the output of the command, then presses Ctrl-C
     private const string Terminal = """
         import os, pty, signal, sys
         pid, fd = pty.fork()
@@ -93,7 +93,7 @@ public sealed class ProcessTests : IDisposable
     [InlineData("INT")]
     public async Task Signal_stops_a_server_gracefully(string signal)
     {
-        // whoever runs the tests in the background, or under nohup, ignores these signals
+        // tests run in the background or under nohup ignore these signals
         await using var server = await ServeAsync(
             $"exec env --default-signal={signal} {Program} serve big.raw --format raw --nbd unix:{_bench["s"]}");
         Assert.Equal(0, await server.StopAsync(signal));
@@ -110,7 +110,7 @@ public sealed class ProcessTests : IDisposable
         await AskAndTakeNothingAsync(client);
         while (!server.HasExited)
         {
-            // signals that follow fast count as one
+            // signals in quick succession count as one
             await ShellAsync($"kill -TERM {server.Id} && sleep 0.3");
         }
 
@@ -158,7 +158,7 @@ public sealed class ProcessTests : IDisposable
     [Fact]
     public async Task Demo_leaves_nothing_behind()
     {
-        // a folder of its own: other runs of the demo on this machine use the common one
+        // a separate folder: other runs of the demo on this machine use the common one
         string folder = Directory.CreateDirectory(_bench["tmp"]).FullName;
         Directory.SetLastWriteTimeUtc(folder, DateTime.UnixEpoch);
         var run = await ShellAsync($"DOTNET_EnableDiagnostics=0 TMPDIR='{folder}' {Program} demo");
@@ -212,7 +212,7 @@ public sealed class ProcessTests : IDisposable
             await ShellAsync($"kill -TERM {server.Id}");
         }
 
-        // 77: no systemd-analyze here to say what the groups of the filter are
+        // 77: systemd-analyze, which lists the groups of the filter, is not installed
         await server.WaitForExitAsync(TestContext.Current.CancellationToken);
         Assert.Equal(line is null ? 77 : 0, server.ExitCode);
     }
@@ -234,7 +234,7 @@ public sealed class ProcessTests : IDisposable
         TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
     }
 
-    // reads of more than the socket's buffers hold: their answers stay at the server
+    // reads more than the socket buffers hold, so that replies stay in the server
     private static async Task AskAndTakeNothingAsync(Socket client)
     {
         const int Requests = 64, Length = 1 << 20;
@@ -250,7 +250,7 @@ public sealed class ProcessTests : IDisposable
             await client.SendAsync(request, SocketFlags.None);
         }
 
-        // the first answer has begun: the requests are under way
+        // the first reply has begun: the requests are in flight
         await ReceiveAsync(client, new byte[1]);
     }
 

@@ -4,7 +4,7 @@ using Paddock.Images;
 
 namespace Paddock.Cli.Tests;
 
-/// <summary>`paddock resize`: what it says to a server, and what it makes of the answer.</summary>
+/// <summary>`paddock resize`: the command sent to a server, and the handling of its reply.</summary>
 public class ResizeVerbTests
 {
     [Theory]
@@ -66,7 +66,7 @@ public class ResizeVerbTests
         Assert.Contains("resize", (await bench.MustAsync("[suggest:3] res")).Out, StringComparison.Ordinal);
     }
 
-    // one line of one client
+    // one line from one client
     private static async Task<string> AnswerAsync(string path, string answer)
     {
         using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);

@@ -3,7 +3,7 @@ using Paddock.Server;
 
 namespace Paddock.Cli.Tests;
 
-/// <summary>How `paddock serve` ends.</summary>
+/// <summary>Exit of `paddock serve`.</summary>
 public sealed class ServeVerbTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("paddock-serve-").FullName;

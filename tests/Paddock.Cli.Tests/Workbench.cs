@@ -5,13 +5,13 @@ using Paddock.Images;
 
 namespace Paddock.Cli.Tests;
 
-/// <summary>What a command printed, and its exit code.</summary>
+/// <summary>Output of a command, and its exit code.</summary>
 public sealed record Outcome(int Code, string Out, string Error)
 {
     public JsonElement Json() => JsonDocument.Parse(Out).RootElement;
 }
 
-/// <summary>A folder of its own, and Paddock's commands run in it.</summary>
+/// <summary>Folder of one test, in which Paddock's commands run.</summary>
 public sealed class Workbench : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("paddock-cli-test-").FullName;
@@ -27,7 +27,7 @@ public sealed class Workbench : IDisposable
     public string this[string file] => Path.Combine(_folder, file);
 
     /// <summary>
-    /// Runs a command line; words are separated by blanks, and a word with a dot that names no option is a file of this folder.
+    /// Runs a command line; arguments are separated by blanks, and an argument with a dot that names no option is a file of this folder.
     /// </summary>
     public Task<Outcome> RunAsync(string line, byte[]? input = null) => RunOnAsync(line, new MemoryStream(input ?? []));
 
@@ -55,7 +55,7 @@ public sealed class Workbench : IDisposable
         return outcome;
     }
 
-    /// <summary>Runs a command that must be refused, with nothing on standard output, and gives what it said.</summary>
+    /// <summary>Runs a command that must be rejected, with nothing on standard output, and returns its message.</summary>
     public async Task<string> RefusedAsync(string line, byte[]? input = null, int code = NativeExit.Failure)
     {
         var outcome = await RunAsync(line, input);

@@ -4,7 +4,7 @@ using Paddock.Images.Nodes;
 
 namespace Paddock.Compat.Tests;
 
-/// <summary>What the names in an image may lead to.</summary>
+/// <summary>Files reachable through the names in an image.</summary>
 public sealed class BackingTests : IDisposable
 {
     private readonly ImgPeer _peer = new();

@@ -67,8 +67,8 @@ public class BenchTests
         await AllocatedAsync(device, 1000);
         long few = await AllocatedAsync(device, 10), many = await AllocatedAsync(device, 100_010);
 
-        // the least object takes 24 bytes: below one byte a request, no request allocates. What the runtime allocates beside it, for a
-        // lock's first contention or a timer, does not grow with the requests
+        // the smallest object takes 24 bytes: below one byte per request, no request allocates. Other allocations of the runtime, for a
+        // lock's first contention or a timer, do not grow with the requests
         Assert.True(many - few < 100_000, $"100,000 more requests took {many - few} bytes more");
     }
 

@@ -1,6 +1,6 @@
 namespace Paddock.Compat.Tests;
 
-/// <summary>The driver blkdebug, beside the peer's.</summary>
+/// <summary>Driver blkdebug, compared with the peer's.</summary>
 public class BlkdebugTests
 {
     [Theory]
@@ -26,7 +26,7 @@ public class BlkdebugTests
     [InlineData("open blkdebug::@i|break nowhere A|resume A|remove_break A|break l2_load A|remove_break A|remove_break A|read 0 4k")]
     [InlineData("open blkdebug::@i|break l2_load A|aio_read 0 4k|wait_break A|resume A|aio_flush|resume A")]
 
-    // the peer's run comes first, on the same image: what is allocated is discarded again
+    // the peer runs first, on the same image: allocated clusters are discarded again
     [InlineData("open blkdebug::@i|break vmstate_load A|break refblock_update B|break cor_write C|break zone_table_updates D|read 0 4k")]
     [InlineData(
         "open -o file.inject-error.0.event=cluster_alloc_space,file.inject-error.0.once=on "

@@ -2,7 +2,7 @@ using Paddock.Posix;
 
 namespace Paddock.Compat.Tests;
 
-/// <summary><c>convert</c>, <c>dd</c> and <c>create</c> as commands: what is refused, and what becomes of files that exist.</summary>
+/// <summary>Commands <c>convert</c>, <c>dd</c> and <c>create</c>: rejected options, and the handling of existing files.</summary>
 public class ConvertTests
 {
     private const string Zones = "zone_model=host-managed,zone_size=1M";
@@ -131,7 +131,7 @@ public class ConvertTests
 
         if (options.Contains("-B", StringComparison.Ordinal))
         {
-            // the layer alone: what the backing image supplies is not in it
+            // the top layer only, without data from the backing image
             string map = (await peer.TheirsAsync($"map --output=json @{target}-theirs")).Out;
             Assert.Equal(Depths(map), Depths((await peer.TheirsAsync($"map --output=json @{target}-ours")).Out));
         }
@@ -292,7 +292,7 @@ public class ConvertTests
     private static string[] Depths(string map)
         => [.. map.Split('\n').Select(l => l.Split(", \"depth\"")[0] + l.Split("\"depth\":")[^1].Split(',')[0])];
 
-    // in: data and holes; base: data; over: an overlay with data of its own
+    // in: data and holes; base: data; over: an overlay with its own data
     private static async Task<ImgPeer> InputsAsync()
     {
         var peer = new ImgPeer();

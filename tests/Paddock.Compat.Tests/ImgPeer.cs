@@ -6,21 +6,21 @@ using Paddock.Compat.Io;
 
 namespace Paddock.Compat.Tests;
 
-/// <summary>What a run of a tool gave.</summary>
+/// <summary>Result of running a tool.</summary>
 public sealed record ToolRun(int Code, string Out, string Error);
 
-/// <summary>A temporary folder in which the same command lines go to our qemu-img and to the one of the system.</summary>
+/// <summary>Temporary folder in which the same command lines run in our qemu-img and in the system's.</summary>
 public sealed partial class ImgPeer : IDisposable
 {
-    // by its bare name, which it prints in its messages
+    // by its bare name, which appears in its messages
     private const string Peer = "qemu-img";
 
     private readonly string _folder = Directory.CreateTempSubdirectory("paddock-img-").FullName;
 
-    /// <summary>The name of a file in the folder.</summary>
+    /// <summary>Path of a file in the folder.</summary>
     public string Path(string name) => System.IO.Path.Combine(_folder, name);
 
-    /// <summary>Runs ours; words of the form <c>@name</c> become paths in the folder.</summary>
+    /// <summary>Runs our tool; arguments of the form <c>@name</c> become paths in the folder.</summary>
     public async Task<ToolRun> OursAsync(string line)
     {
         var (output, error) = (new StringWriter(), new StringWriter());
@@ -29,14 +29,14 @@ public sealed partial class ImgPeer : IDisposable
         return new ToolRun(code, output.ToString(), error.ToString());
     }
 
-    /// <summary>Runs the system's; skips the test where there is none.</summary>
+    /// <summary>Runs the system's tool; skips the test if it is not installed.</summary>
     public Task<ToolRun> TheirsAsync(string line) => RunAsync(Peer, Words(line));
 
     /// <summary>Runs a qemu-io command with the system's tool.</summary>
     public Task<ToolRun> IoAsync(string image, params string[] commands)
         => RunAsync("qemu-io", [.. commands.SelectMany(c => new[] { "-c", c }), Path(image)]);
 
-    /// <summary>Shows that both tools print the same and end the same way; figures of time are left out.</summary>
+    /// <summary>Checks that both tools print the same and exit with the same code, ignoring times.</summary>
     public async Task<ToolRun> SameAsync(string line)
     {
         var theirs = await TheirsAsync(line);
@@ -45,10 +45,10 @@ public sealed partial class ImgPeer : IDisposable
         return ours;
     }
 
-    /// <summary>The same for qemu-io's commands, all in one run.</summary>
+    /// <summary>The same for qemu-io commands, all in one run.</summary>
     public Task SameIoAsync(params string[] commands) => SameIoWordsAsync([.. commands.SelectMany(c => new[] { "-c", Expand(c) })]);
 
-    /// <summary>The same for a whole command line of qemu-io.</summary>
+    /// <summary>The same for a complete qemu-io command line.</summary>
     public static async Task SameIoWordsAsync(string[] words)
     {
         var theirs = await RunAsync("qemu-io", words);

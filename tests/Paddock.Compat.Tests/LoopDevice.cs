@@ -2,15 +2,15 @@ using System.Diagnostics;
 
 namespace Paddock.Compat.Tests;
 
-/// <summary>A block device over a file, where the system lets us make one.</summary>
+/// <summary>Block device over a file, if the system permits it.</summary>
 internal sealed class LoopDevice : IAsyncDisposable
 {
     private LoopDevice(string path) => Path = path;
 
-    /// <summary>The device node.</summary>
+    /// <summary>Device node.</summary>
     public string Path { get; }
 
-    /// <summary>Sets one up; skips the test where that is not possible.</summary>
+    /// <summary>Creates a loop device; skips the test if that is not possible.</summary>
     public static async Task<LoopDevice> OfAsync(string file)
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess && File.Exists("/usr/sbin/losetup"), "loop devices need root and losetup");

@@ -6,7 +6,7 @@ using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Compat.Tests;
 
-/// <summary>Other people's clients at our server, and our client at their server.</summary>
+/// <summary>Third-party clients with our server, and our client with third-party servers.</summary>
 public sealed class NbdPeerTests : IDisposable
 {
     private const int Size = 8 << 20;
@@ -225,7 +225,7 @@ public sealed class NbdPeerTests : IDisposable
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
-    // a quarter of data, a quarter of zeroes that were never written, and so on
+    // a quarter of data, a quarter of never written zeroes, and so on
     private static byte[] Content()
     {
         byte[] content = new byte[Size];
@@ -262,7 +262,7 @@ public sealed class NbdPeerTests : IDisposable
         return new Running(socket, theirs ? await NbdProcess.StartAsync(words) : await Ours.ServeAsync(words));
     }
 
-    /// <summary>A server that ends with the test.</summary>
+    /// <summary>Server that stops at the end of the test.</summary>
     private sealed class Running(string socket, IAsyncDisposable server) : IAsyncDisposable
     {
         public string Socket => socket;

@@ -4,7 +4,7 @@ using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Compat.Tests;
 
-/// <summary>qemu-img and qemu-nbd through TLS.</summary>
+/// <summary>qemu-img and qemu-nbd over TLS.</summary>
 public sealed class NbdTlsTests(TlsCertificates made) : IClassFixture<TlsCertificates>
 {
     private static CancellationToken Token => TestContext.Current.CancellationToken;

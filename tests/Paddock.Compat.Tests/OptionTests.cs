@@ -4,10 +4,10 @@ using Paddock.Compat.Nbd;
 
 namespace Paddock.Compat.Tests;
 
-/// <summary>Every option of the compatible tools either works or is refused; none is taken and ignored.</summary>
+/// <summary>Every option of the compatible tools either works or is rejected; none is accepted and ignored.</summary>
 public sealed partial class OptionTests
 {
-    // COMMAND | OPTION | a line that uses it | what its refusal names; nothing: it works
+    // COMMAND | OPTION | a line that uses it | what its rejection names; empty: it works
     private const string Table =
         """
         amend|-q|amend -q -f qcow2 -o size=3M @q|
@@ -120,7 +120,7 @@ public sealed partial class OptionTests
         resize|--object|resize --object foo @q 3M|Parameter 'qom-type'
         """;
 
-    // an option of qemu-io or of one of its commands | a line that uses it | what it prints that it would not print otherwise
+    // an option of qemu-io or of one of its commands | a line that uses it | output that appears only with the option
     private const string IoTable =
         """
         -f|-f foo -c length @q|Unknown driver 'foo'
@@ -192,7 +192,7 @@ public sealed partial class OptionTests
             .Select(m => m.Groups["short"].Success ? m.Groups["short"].Value : m.Groups["long"].Value)];
         string[] known = [.. Table.Split('\n').Select(r => r.Split('|')).Where(r => r[0] == command).Select(r => r[1])];
 
-        // --size has a letter in the peer's help alone; its own parser does not know it
+        // the short form of --size appears only in the peer's help, not in its parser
         string[] missing = [.. theirs.Where(t => t is not ("-h" or "-s") || (t == "-s" && command != "measure")).Except(known)];
         Assert.True(missing.Where(m => m is not ("--start-offset" or "--max-length"))
             .ToArray() is [], $"not in the table: {string.Join(' ', missing)}");
@@ -200,11 +200,11 @@ public sealed partial class OptionTests
         {
             if (command == "convert" && stray == "--output=json")
             {
-                // the peer takes it for another option
+                // the peer parses it as another option
                 continue;
             }
 
-            // some long names are in the peer's help and not in its parser
+            // some long names appear in the peer's help but not in its parser
             bool listed = theirs.Contains(stray.Split('=')[0]) || help.Contains(stray.Split('=')[0] + "\n", StringComparison.Ordinal);
             var ours = await peer.OursAsync($"{command} {stray} @q 3M");
             var peers = await peer.TheirsAsync($"{command} {stray} @q 3M");
@@ -229,7 +229,7 @@ public sealed partial class OptionTests
         var ours = await IoAsync(peer, "-c help @q");
         Assert.Equal(Lines(theirs), Lines(ours));
 
-        // ours can print the offset of an append
+        // only ours can print the offset of an append
         static IEnumerable<string> Lines(ToolRun run) => run.Out.Split('\n')
             .Where(l => l.Contains(" -- ", StringComparison.Ordinal) && !l.StartsWith("zone_append", StringComparison.Ordinal))
             .Select(l => l.Replace("  ", " ", StringComparison.Ordinal));

@@ -43,13 +43,13 @@ internal static class Ours
     }
 }
 
-/// <summary>Our qemu-nbd while it serves; stopped when it is disposed of.</summary>
+/// <summary>Our running qemu-nbd; stopped on disposal.</summary>
 internal sealed class NbdRun(Task<PeerRun> ended, CancellationTokenSource stop, string folder) : IAsyncDisposable
 {
-    /// <summary>What it gave at its end.</summary>
+    /// <summary>Result at exit.</summary>
     public Task<PeerRun> Ended => ended;
 
-    /// <summary>Stops it as a signal does.</summary>
+    /// <summary>Stops it as a signal would.</summary>
     public async Task<PeerRun> StopAsync()
     {
         await stop.CancelAsync();

@@ -3,7 +3,7 @@ using Paddock.Compat.Io;
 
 namespace Paddock.Compat.Tests;
 
-/// <summary>What reaches standard output and standard error, and how.</summary>
+/// <summary>Handling of standard output and standard error.</summary>
 public sealed class OutputTests
 {
     [Fact]
@@ -103,7 +103,7 @@ public sealed class OutputTests
         public override void Write(byte[] buffer, int offset, int count) => throw new IOException("No space left on device");
     }
 
-    /// <summary>Notices two threads that write at once.</summary>
+    /// <summary>Detects concurrent writes by two threads.</summary>
     private sealed class WatchedWriter : StringWriter
     {
         private readonly List<string> _writes = [];

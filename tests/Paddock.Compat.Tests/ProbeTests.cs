@@ -4,7 +4,7 @@ using Paddock.Images;
 
 namespace Paddock.Compat.Tests;
 
-/// <summary>What is opened without a stated format.</summary>
+/// <summary>Format probing of images opened without a stated format.</summary>
 public class ProbeTests
 {
     private static CancellationToken Token => TestContext.Current.CancellationToken;
@@ -25,7 +25,7 @@ public class ProbeTests
         byte[] bytes = Encoding.Latin1.GetBytes(magic);
         await using var node = await RawAsync(peer);
 
-        // at once, with what follows, and byte by byte: the block that results decides
+        // in one write, with trailing data, and byte by byte: the resulting block decides
         var failure = await Assert.ThrowsAsync<BlockException>(() => node.Device.WriteAsync(0, bytes, WriteFlags.None, Token).AsTask());
         Assert.Equal((BlockError.NotPermitted, 1), (failure.Error, failure.Errno));
         Assert.Contains($"a {format} image", failure.Message, StringComparison.Ordinal);
@@ -63,7 +63,7 @@ public class ProbeTests
         var failure = await Assert.ThrowsAsync<BlockException>(() => node.Device.WriteAsync(9, spaces, WriteFlags.None, Token).AsTask());
         Assert.Equal(BlockError.NotPermitted, failure.Error);
 
-        // zeroes make no magic: the block may be emptied
+        // zeroes are not a magic number: the block may be cleared
         await (discard ? node.Device.DiscardAsync(0, 512, Token) : node.Device.WriteZeroesAsync(0, 512, ZeroFlags.None, Token));
     }
 

@@ -1,6 +1,6 @@
 namespace Paddock.Compat.Tests;
 
-/// <summary>Images with what Paddock does not support: reported by info, refused elsewhere, and never lost without a word.</summary>
+/// <summary>Images with unsupported features: reported by info, rejected elsewhere, and never lost silently.</summary>
 public class UnsupportedTests
 {
     private static readonly string[] Readers =
@@ -80,7 +80,7 @@ public class UnsupportedTests
         Assert.Contains("invalidates them", run.Error, StringComparison.Ordinal);
         Assert.Contains("inconsistent", (await peer.TheirsAsync("info @i")).Error, StringComparison.Ordinal);
 
-        // they are stale by now, and nothing is lost any more
+        // the bitmaps are already stale, so nothing more is lost
         Assert.DoesNotContain("bitmap", (await peer.OursAsync("bench -w -f qcow2 -c 1 @i")).Error, StringComparison.Ordinal);
         Assert.DoesNotContain("backup1", (await peer.OursAsync("info @i")).Out, StringComparison.Ordinal);
     }

@@ -3,7 +3,7 @@ using Paddock.Qcow2;
 
 namespace Paddock.Images.Tests;
 
-/// <summary>Copies whose target has zones.</summary>
+/// <summary>Copies to a zoned target.</summary>
 public class CopyIntoZonesTests
 {
     private const int Zone = 1 << 20, Piece = 64 << 10;
@@ -56,7 +56,7 @@ public class CopyIntoZonesTests
         await source.WriteAsync(3 * Zone, Bytes(4));
         await using var target = await MakeAsync(Plain, 5);
 
-        // a second copy finds the conditions of the first
+        // a second copy finds the zone states left by the first
         for (int run = 0; run < 2; run++)
         {
             var warnings = new List<string>();

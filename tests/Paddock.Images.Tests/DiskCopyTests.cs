@@ -70,7 +70,7 @@ public class DiskCopyTests
         await using var source = Source(await RawOfAsync(Sparse(5)), 32 << 20);
         await using var target = Source(await RawOfAsync([]), 32 << 20);
 
-        // the target throws what no device should
+        // the target throws an exception that no device should throw
         var copy = DiskCopy.RunAsync(source, target, new CopyOptions()).AsTask();
         await Assert.ThrowsAsync<InvalidOperationException>(
             () => copy.WaitAsync(TimeSpan.FromMinutes(2), TestContext.Current.CancellationToken));
@@ -103,7 +103,7 @@ public class DiskCopyTests
         var clock = new LeapingClock();
         await DiskCopy.RunAsync(source, target, new CopyOptions { BytesPerSecond = 1 << 20, Time = clock });
 
-        // the last of four chunks of 2 MiB starts when the first three have had their six seconds
+        // the last of four chunks of 2 MiB starts after the first three have used their six seconds
         Assert.Equal(6, clock.Passed.TotalSeconds, 3);
     }
 
@@ -194,7 +194,7 @@ public class DiskCopyTests
         return bytes;
     }
 
-    // a disk that is a hole behind its data, has bad sectors, and takes no writes
+    // a read-only disk with a hole behind its data, and bad sectors
     private static TestDevice Source(RawDevice data, long length, params long[] bad)
     {
         long stored = data.Length;
@@ -209,7 +209,7 @@ public class DiskCopyTests
         };
     }
 
-    /// <summary>A clock on which every wait is over at once, and has taken its time.</summary>
+    /// <summary>Clock on which every wait ends at once, after advancing the time by its duration.</summary>
     private sealed class LeapingClock : TimeProvider
     {
         private readonly Lock _lock = new();

@@ -3,7 +3,7 @@ using Paddock.Images.Text;
 
 namespace Paddock.Images.Tests;
 
-/// <summary>The names of remote namespaces, and the options that say the same.</summary>
+/// <summary>Names of remote namespaces, and equivalent options.</summary>
 public class NvmeNameTests
 {
     private const string Nqn = "nqn.2026-01.io.paddock:disk";

@@ -3,7 +3,7 @@ using Paddock.Qcow2;
 
 namespace Paddock.Images.Tests;
 
-/// <summary>The library's way to image files: <see cref="Qcow2Disk"/>.</summary>
+/// <summary>Library entry point for image files: <see cref="Qcow2Disk"/>.</summary>
 public sealed class Qcow2DiskTests : IDisposable
 {
     private const long MiB = 1 << 20;
@@ -51,7 +51,7 @@ public sealed class Qcow2DiskTests : IDisposable
         await stream.ReadExactlyAsync(found, Token);
         Assert.Equal(Bytes(4096), found);
 
-        // zone rules reach the stream's user as they are
+        // zone rules reach the user of the stream unchanged
         var e = await Assert.ThrowsAsync<ZoneException>(async () =>
         {
             stream.Position = offset;
@@ -107,7 +107,7 @@ public sealed class Qcow2DiskTests : IDisposable
         await File.WriteAllTextAsync(path, "precious", Token);
         await FailsAsync(BlockError.AlreadyExists, path, () => Qcow2Disk.CreateAsync(path, MiB, cancellationToken: Token));
 
-        // what is rejected costs the file nothing
+        // a rejected request leaves the file unchanged
         await Assert.ThrowsAsync<BlockException>(
             () => Qcow2Disk.CreateAsync(path, MiB, new() { ClusterSize = 1000 }, overwrite: true, Token));
         Assert.Equal("precious", await File.ReadAllTextAsync(path, Token));
@@ -149,7 +149,7 @@ public sealed class Qcow2DiskTests : IDisposable
             Assert.Equal(path, disk.Name);
         }
 
-        // relative ones too: there is no such file, and nothing else is tried
+        // also if relative: no such file exists, and nothing else is tried
         await FailsAsync(BlockError.NotFound, "json:", () => Disk.OpenAsync("json:{\"driver\":\"null-co\"}", cancellationToken: Token));
     }
 

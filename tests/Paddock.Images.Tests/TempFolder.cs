@@ -1,6 +1,6 @@
 namespace Paddock.Images.Tests;
 
-/// <summary>A folder for one test's files.</summary>
+/// <summary>Folder for the files of one test.</summary>
 internal sealed class TempFolder : IDisposable
 {
     public string Path { get; } = Directory.CreateTempSubdirectory("paddock-images-").FullName;

@@ -4,8 +4,8 @@ using System.Text.RegularExpressions;
 namespace Paddock.Server.Tests;
 
 /// <summary>
-/// Reads a page in Prometheus's text format 0.0.4 and holds it to every rule: HELP and TYPE once and before the samples, families in one
-/// piece, names, labels, no sample twice, histograms that only rise and end as their count says.
+/// Parses a page in Prometheus's text format 0.0.4 and checks every rule: HELP and TYPE once and before the samples, contiguous families,
+/// names, labels, no duplicate samples, histograms that never decrease and end at their count.
 /// </summary>
 internal sealed partial class Exposition
 {
@@ -14,7 +14,7 @@ internal sealed partial class Exposition
     private readonly HashSet<string> _closed = [];
     private string _family = "";
 
-    /// <summary>Every sample: its name with its labels as they stand.</summary>
+    /// <summary>All samples, by name with labels as written.</summary>
     public Dictionary<string, double> Samples { get; } = [];
 
     public double this[string sample] => Samples[sample];

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Paddock.Server.Tests;
 
-/// <summary>Lines of the log of a server.</summary>
+/// <summary>Log lines of a server.</summary>
 public class ServeLogTests
 {
     [Fact]

@@ -11,7 +11,7 @@ using Paddock.Testing.Protocols.VhostUser;
 
 namespace Paddock.Server.Tests;
 
-/// <summary>`paddock serve` in this process: ready when it is made, stopped and its folder deleted when it is disposed of.</summary>
+/// <summary>`paddock serve` in this process: ready when created; disposal stops it and deletes its folder.</summary>
 internal sealed class TestServer : IAsyncDisposable
 {
     public const int Zone = 1 << 20, Zones = 8;
@@ -34,24 +34,24 @@ internal sealed class TestServer : IAsyncDisposable
 
     public string Folder { get; }
 
-    /// <summary>The image that <see cref="StartAsync"/> made.</summary>
+    /// <summary>Image created by <see cref="StartAsync"/>.</summary>
     public string Image => Path.Combine(Folder, "disk.qcow2");
 
-    /// <summary>Lines of the log, as JSON.</summary>
+    /// <summary>Log lines, as JSON.</summary>
     public string Log => _log.ToString();
 
-    /// <summary>The path of the control socket.</summary>
+    /// <summary>Path of the control socket.</summary>
     public string Control => _settings.Control!;
 
     public IPEndPoint NvmeAddress => Server.NvmeAddress!;
 
-    /// <summary>One image, by NVMe/TCP and NBD, with a control socket and metrics, in a folder of its own.</summary>
-    /// <param name="cache">The size of the volatile cache; null: none.</param>
-    /// <param name="script">Faults that are there before the first client.</param>
+    /// <summary>Serves one image by NVMe/TCP and NBD, with a control socket and metrics, in its own folder.</summary>
+    /// <param name="cache">Size of the volatile cache; null: none.</param>
+    /// <param name="script">Faults that are set before the first client connects.</param>
     /// <param name="zoned">Whether the image has zones.</param>
-    /// <param name="conventional">How many of them are conventional.</param>
-    /// <param name="vhostUser">Whether a virtual machine can connect too.</param>
-    /// <param name="with">Changes the settings.</param>
+    /// <param name="conventional">Number of conventional zones.</param>
+    /// <param name="vhostUser">Whether a virtual machine can also connect.</param>
+    /// <param name="with">Modifies the settings.</param>
     public static async Task<TestServer> StartAsync(
         string? cache = null, string? script = null, bool zoned = true, int conventional = 0, bool vhostUser = false,
         Func<ServeSettings, ServeSettings>? with = null)
@@ -75,7 +75,7 @@ internal sealed class TestServer : IAsyncDisposable
         return await StartAsync(with?.Invoke(settings) ?? settings, folder, ownsFolder: true, null);
     }
 
-    /// <summary>What a test asks for, in the test's own folder.</summary>
+    /// <summary>Starts a server with the given settings, in the folder of the test.</summary>
     public static Task<TestServer> StartInAsync(string folder, ServeSettings settings, ServiceManager? manager = null)
         => StartAsync(settings, folder, ownsFolder: false, manager);
 
@@ -92,10 +92,10 @@ internal sealed class TestServer : IAsyncDisposable
 
     public async Task<string> RefusalAsync(string line) => (await Assert.ThrowsAsync<ToolException>(() => AskAsync(line))).Message;
 
-    /// <summary>The name of a namespace for the tools.</summary>
+    /// <summary>Name of a namespace, for the tools.</summary>
     public string NvmeName(string query = "") => $"nvme+tcp://127.0.0.1:{NvmeAddress.Port}/nqn.2026-01.io.paddock:disk{query}";
 
-    /// <summary>A host that does not reconnect by itself: what it wrote before a power cut it must not take for written after.</summary>
+    /// <summary>Connects a host that does not reconnect: data written before a power cut must not count as written after it.</summary>
     public async Task<IBlockDevice> NvmeAsync(int ns = 1) => await NvmeNode.OpenAsync(NvmeName($"?ns={ns}&reconnect=0"), readOnly: false);
 
     public async Task<IBlockDevice> NbdAsync()
@@ -105,11 +105,11 @@ internal sealed class TestServer : IAsyncDisposable
 
     public Task<IBlockDevice> OpenAsync(bool nbd) => nbd ? NbdAsync() : NvmeAsync();
 
-    /// <summary>A virtual machine with so many rings that run.</summary>
+    /// <summary>Connects a virtual machine with this number of running rings.</summary>
     public Guest Connect(int rings = 1, bool packed = false, long memory = 8 << 20)
         => Guest.Connect(_settings.VhostUser!, rings, packed, memory);
 
-    /// <summary>The page of metrics.</summary>
+    /// <summary>Fetches the metrics page.</summary>
     public async Task<Exposition> MetricsAsync()
     {
         using var socket = Server.MetricsAddress is { } address
@@ -123,7 +123,7 @@ internal sealed class TestServer : IAsyncDisposable
         return Exposition.Parse(answer[(answer.IndexOf("\r\n\r\n", StringComparison.Ordinal) + 4)..]);
     }
 
-    /// <summary>One sample of the page of metrics.</summary>
+    /// <summary>Returns one sample of the metrics page.</summary>
     public async Task<double> MetricAsync(string sample) => (await MetricsAsync())[sample];
 
     /// <summary>Stops the server and checks the image.</summary>
@@ -136,7 +136,7 @@ internal sealed class TestServer : IAsyncDisposable
         Assert.True(report.Corruptions == 0 && report.CheckErrors == 0, string.Join("\n", lines));
     }
 
-    /// <summary>Stops the server; its folder stays until the end.</summary>
+    /// <summary>Stops the server; its folder is kept until disposal.</summary>
     public async Task StopAsync()
     {
         if (!_stopped)

@@ -33,7 +33,7 @@ internal sealed record SimOptions
 
     public bool NoCheck { get; init; }
 
-    /// <summary>Interval, in mirror images, between checks with qemu-img; 0: never.</summary>
+    /// <summary>Checks one mirror image in this many with qemu-img; 0: never.</summary>
     public int Qemu { get; init; }
 
     /// <summary>Folder for failing images.</summary>

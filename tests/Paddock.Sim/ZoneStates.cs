@@ -31,7 +31,7 @@ internal sealed class ZoneStates(long capacity)
     {
         if (end > Written)
         {
-            // before data of a later epoch are taken the reset is durable: they go where those of the earlier one lay
+            // the reset is durable before data of a later epoch is accepted: it reuses the space of the earlier epoch
             _durable.RemoveAll(s => s.Epoch != Epoch);
         }
 

@@ -3,10 +3,10 @@ using Paddock.Qcow2;
 
 namespace Paddock.Testing.Protocols;
 
-/// <summary>Makes qcow2 files for tests.</summary>
+/// <summary>Creates qcow2 files for tests.</summary>
 public static class ImageFile
 {
-    /// <summary>Makes an image.</summary>
+    /// <summary>Creates an image.</summary>
     public static async Task CreateAsync(string path, long size, ZonedCreateOptions? zoned = null)
     {
         await using var file = FileStorage.Open(new FileOpenOptions { Path = path, Create = true });

@@ -2,14 +2,14 @@ using System.Diagnostics;
 
 namespace Paddock.Testing.Protocols;
 
-/// <summary>QEMU's qemu-nbd as a server: ready when it has written its pid file, killed when it is disposed of.</summary>
+/// <summary>QEMU's qemu-nbd as a server: ready once it has written its pid file, killed on disposal.</summary>
 internal sealed class NbdProcess : IAsyncDisposable
 {
     private readonly Process _process;
 
     private NbdProcess(Process process) => _process = process;
 
-    /// <summary>Starts it with these words, and waits until it listens.</summary>
+    /// <summary>Starts qemu-nbd with these arguments, and waits until it listens.</summary>
     public static async Task<NbdProcess> StartAsync(params string[] words)
     {
         string folder = Directory.CreateTempSubdirectory("qemu-nbd-").FullName, pid = Path.Combine(folder, "pid");

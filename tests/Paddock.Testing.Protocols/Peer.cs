@@ -4,10 +4,10 @@ using System.Net.Sockets;
 
 namespace Paddock.Testing.Protocols;
 
-/// <summary>What a run of a program gave.</summary>
+/// <summary>Result of running a program.</summary>
 internal sealed record PeerRun(int Code, string Out, string Error);
 
-/// <summary>Runs programs of the system.</summary>
+/// <summary>Runs installed programs.</summary>
 internal static class Peer
 {
     /// <summary>Runs a program that must be installed; <c>./test</c> installs them.</summary>
@@ -46,7 +46,7 @@ internal static class Peer
         return Process.Start(new ProcessStartInfo(program, words) { RedirectStandardOutput = true, RedirectStandardError = true })!;
     }
 
-    /// <summary>A listener on the loopback with a port of its own.</summary>
+    /// <summary>Listener on the loopback with its own port.</summary>
     public static (Socket Listener, int Port) Loopback()
     {
         var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
@@ -55,9 +55,9 @@ internal static class Peer
         return (listener, ((IPEndPoint)listener.LocalEndPoint!).Port);
     }
 
-    /// <summary>Waits for the file by which a server says that it is ready.</summary>
-    /// <param name="path">The file.</param>
-    /// <param name="ended">The server's end.</param>
+    /// <summary>Waits for the file by which a server reports readiness.</summary>
+    /// <param name="path">Path of the file.</param>
+    /// <param name="ended">Completes when the server exits.</param>
     public static async Task ThereAsync(string path, Task ended)
     {
         var ready = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -6,8 +6,8 @@ using System.Text;
 namespace Paddock.Testing.Protocols;
 
 /// <summary>
-/// The executable as a server: ready when it notifies its service manager (sd_notify(3)), so that nothing asks again and again, ended by
-/// its process, with what it wrote to standard error.
+/// The executable as a server: ready when it notifies its service manager (sd_notify(3)), so that no polling is needed, stopped through its
+/// process, with its standard error captured.
 /// </summary>
 internal sealed class ServerProcess : IAsyncDisposable
 {
@@ -22,14 +22,16 @@ internal sealed class ServerProcess : IAsyncDisposable
         _log = process.StandardError.ReadToEndAsync();
     }
 
-    /// <summary>The program that runs `paddock` beside the test: the runtime and the library that the build put there.</summary>
+    /// <summary>
+    /// Command that runs `paddock` from the test's output folder: the runtime and the library that the build placed there.
+    /// </summary>
     public static string[] Program
         => [Environment.ProcessPath is { } host && Path.GetFileName(host) == "dotnet" ? host
             : "dotnet", Path.Combine(AppContext.BaseDirectory, "paddock.dll")];
 
     public int Id => _process.Id;
 
-    /// <summary>Starts `paddock serve` with these words.</summary>
+    /// <summary>Starts `paddock serve` with these arguments.</summary>
     public static Task<ServerProcess> ServeAsync(params string[] words) => StartAsync([.. Program, "serve", .. words]);
 
     /// <summary>
@@ -73,30 +75,30 @@ internal sealed class ServerProcess : IAsyncDisposable
         await kill.WaitForExitAsync();
     }
 
-    /// <summary>Asks it to stop.</summary>
-    /// <returns>Its exit code.</returns>
+    /// <summary>Requests a stop.</summary>
+    /// <returns>The exit code.</returns>
     public async Task<int> StopAsync(string signal = "TERM")
     {
         await SignalAsync(signal);
         return await ExitAsync();
     }
 
-    /// <summary>Waits for its end.</summary>
-    /// <returns>Its exit code.</returns>
+    /// <summary>Waits for the process to exit.</summary>
+    /// <returns>The exit code.</returns>
     public async Task<int> ExitAsync()
     {
         await _process.WaitForExitAsync().WaitAsync(Limit);
         return _process.ExitCode;
     }
 
-    /// <summary>Ends it as a power cut would, without a word.</summary>
+    /// <summary>Kills the process, as a power cut would.</summary>
     public Task KillAsync()
     {
         _process.Kill();
         return ExitAsync();
     }
 
-    /// <summary>What it wrote to standard error until its end.</summary>
+    /// <summary>Standard error of the process, up to its exit.</summary>
     public Task<string> LogAsync() => _log;
 
     public async ValueTask DisposeAsync()

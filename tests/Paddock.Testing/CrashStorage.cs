@@ -34,7 +34,7 @@ public sealed class CrashStorage : IStorage
     /// <summary>Flush before which the power is cut, counted from 1; 0: never.</summary>
     public int CutAtSync { get; set; }
 
-    /// <summary>Interval of failing modifying requests and flushes, as one in this many; 0: none.</summary>
+    /// <summary>Fails one in this many modifying requests and flushes; 0: none.</summary>
     public int FaultOneIn { get; set; }
 
     /// <summary>Whether half of the failing writes take effect nevertheless.</summary>

@@ -264,7 +264,7 @@ public sealed class ZoneModel
         }
     }
 
-    // Gives a zone the length that the disk leaves it; FULL stays FULL, and a zone that is cut to what it holds is.
+    // Fits a zone to the size of the disk; FULL stays FULL, and a zone that is cut to its written data becomes FULL.
     private void Fit(ModelZone zone)
     {
         zone.Length = Math.Min(_limits.ZoneSize, Length - zone.Start);

@@ -5,10 +5,10 @@ using Paddock.VhostUser.Blk;
 
 namespace Paddock.Cli.Tests.Serve;
 
-/// <summary>The executable, started as systemd starts it: with sockets that listen already.</summary>
+/// <summary>The executable, started as by systemd: with listening sockets.</summary>
 public sealed class ActivationTests : IDisposable
 {
-    // binds the paths that it is given, puts the sockets where a service manager does, and becomes the program
+    // binds the given paths, passes the sockets as a service manager does, and executes the program
     private const string Launcher = """
         import os, socket, sys
         paths, program = sys.argv[1].split(':'), sys.argv[2:]
@@ -49,7 +49,7 @@ public sealed class ActivationTests : IDisposable
 
         Assert.Equal(0, await server.StopAsync());
 
-        // what it was handed is not its to take away
+        // the server must not remove inherited sockets
         string log = await server.LogAsync();
         Assert.True(File.Exists(At("a")) && File.Exists(At("b")), log);
         Assert.Contains($"unix:{At("b")}", log, StringComparison.Ordinal);

@@ -8,7 +8,7 @@ using Paddock.VhostUser.Wire;
 
 namespace Paddock.Cli.Tests.Serve;
 
-/// <summary>The executable is killed under a guest that appends, and started again: what was in flight is done once.</summary>
+/// <summary>Kills the executable under a guest that appends, and restarts it: requests in flight are performed once.</summary>
 public sealed class KilledServerTests : IDisposable
 {
     private const int Zone = 32 << 20, Zones = 4, Block = 4096, Rings = 2, RingSize = 64, Kills = 4, Batch = 6;
@@ -16,7 +16,7 @@ public sealed class KilledServerTests : IDisposable
 
     private readonly string _folder = Directory.CreateTempSubdirectory("vhost-killed-").FullName;
 
-    // every append has a number, which its block begins with
+    // every append has a number, stored at the start of its block
     private readonly List<Append> _all = [];
     private readonly List<Append> _open = [];
     private int _replayed;
@@ -71,7 +71,7 @@ public sealed class KilledServerTests : IDisposable
         Array.ForEach(rings!, r => r.Dispose());
     }
 
-    // appends on all rings, and a flush now and then, until nobody answers any more
+    // appends on all rings, with an occasional flush, until the server disconnects
     private void Work(FrontEnd frontEnd, GuestRam ram, GuestRing[] rings, Random random)
     {
         byte[] data = new byte[Block];
@@ -89,7 +89,7 @@ public sealed class KilledServerTests : IDisposable
             Array.ForEach(rings, r => r.Kick.Signal());
             if (random.Next(8) == 0)
             {
-                // beside what is under way
+                // appends completed so far; the flush is submitted beside those in flight
                 var done = _all.Where(a => a.IsAnswered && !a.IsFlushed && !a.IsGone).ToArray();
                 var (id, _, status) = frontEnd.Put(rings[0], (uint)RequestType.Flush, 0, default, 0);
                 _all.Add(new Append(0, id, status) { IsFlush = true });
@@ -122,7 +122,7 @@ public sealed class KilledServerTests : IDisposable
         return !gone;
     }
 
-    // takes answers; how many are still to come
+    // takes completions and returns the number still outstanding
     private int Reap(GuestRam ram, GuestRing[] rings)
     {
         for (int i = 0; i < Rings; i++)
@@ -169,7 +169,7 @@ public sealed class KilledServerTests : IDisposable
                 || (place == append.Place && !append.IsGone), $"{when}: append {i + 1} is at {place}, not at {append.Place}, or again");
             append.IsGone = !isThere;
 
-            // one that was brought back is not flushed yet: the next kill may lose it
+            // a replayed append is not flushed yet: the next kill may lose it
             _replayed += append.Replayed && !append.IsFlush ? 1 : 0;
             append.Replayed = false;
         }
@@ -191,7 +191,7 @@ public sealed class KilledServerTests : IDisposable
 
     private string At(string name) => Path.Combine(_folder, name);
 
-    /// <summary>An append, or a flush among them.</summary>
+    /// <summary>Append, or a flush between appends.</summary>
     private sealed class Append(int ring, int id, ulong status)
     {
         public int Ring => ring;
@@ -204,10 +204,10 @@ public sealed class KilledServerTests : IDisposable
 
         public bool IsAnswered { get; set; }
 
-        /// <summary>A flush that was asked for after its answer was answered.</summary>
+        /// <summary>Whether a flush submitted after its completion has completed.</summary>
         public bool IsFlushed { get; set; }
 
-        /// <summary>It was answered and not flushed, and the kill took it.</summary>
+        /// <summary>Completed but not flushed, and lost in the kill.</summary>
         public bool IsGone { get; set; }
 
         /// <summary>In flight when the server was killed.</summary>

@@ -5,7 +5,7 @@ using Paddock.Testing.Protocols.Nbd;
 
 namespace Paddock.Server.Tests.Nbd;
 
-/// <summary>NBD as `paddock serve` offers it, with other people's clients.</summary>
+/// <summary>NBD exports of `paddock serve`, with third-party clients.</summary>
 public sealed class ServeTests(TlsCertificates made) : IClassFixture<TlsCertificates>, IDisposable
 {
     private const int Zone = 1 << 20, Size = 8 << 20;
@@ -47,7 +47,7 @@ public sealed class ServeTests(TlsCertificates made) : IClassFixture<TlsCertific
     public async Task Nbdsh_writes_a_zone_in_order_and_hears_why_elsewhere_is_refused()
     {
         await using var server = await StartAsync(new ServeSettings(), new ServedImage { Path = await ZonedAsync() });
-        // its Python is the system's, whatever stands before it in the path
+        // it uses the system's Python, whatever precedes it in the path
         string said = await Peer.MustAsync(
             "env", "PATH=/usr/bin:/bin", "nbdsh", "-u", Uri("z"),
             "-c", "h.pwrite(b'x' * 4096, 0); h.pwrite(b'y' * 4096, 4096); h.flush()",
@@ -116,7 +116,7 @@ public sealed class ServeTests(TlsCertificates made) : IClassFixture<TlsCertific
     private Task<TestServer> StartAsync(ServeSettings settings, params ServedImage[] images)
         => TestServer.StartInAsync(_folder, settings with { Images = images, Nbd = settings.Nbd ?? "unix:" + At("n") });
 
-    /// <summary>A clock whose timers are fired by the test.</summary>
+    /// <summary>Clock whose timers are fired by the test.</summary>
     private sealed class TestClock : TimeProvider
     {
         private readonly List<(TimerCallback Call, object? State, Handle Handle)> _timers = [];
@@ -126,7 +126,7 @@ public sealed class ServeTests(TlsCertificates made) : IClassFixture<TlsCertific
             var handle = new Handle();
             lock (_timers)
             {
-                // a limit on the handshake has no period
+                // a handshake timeout has no period
                 if (period != Timeout.InfiniteTimeSpan)
                 {
                     _timers.Add((callback, state, handle));

@@ -10,7 +10,7 @@ using Paddock.Testing.Protocols;
 
 namespace Paddock.Server.Tests.Nvme;
 
-/// <summary>`paddock serve` as it is run: listeners together, limits, metrics, a stop under load, sockets from a service manager.</summary>
+/// <summary>`paddock serve` in operation: combined listeners, limits, metrics, a stop under load, sockets from a service manager.</summary>
 public sealed class OperationTests : IDisposable
 {
     private const int Zone = 1 << 20, Piece = 4096;
@@ -85,7 +85,7 @@ public sealed class OperationTests : IDisposable
             }
         }
 
-        // and once more: the sockets and the image are free
+        // start again: the sockets and the image are free
         await using var again = await StartAsync(Settings());
     }
 

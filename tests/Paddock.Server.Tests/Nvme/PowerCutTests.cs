@@ -4,7 +4,7 @@ using Paddock.Nvme;
 namespace Paddock.Server.Tests.Nvme;
 
 /// <summary>
-/// Power cuts of a running server while hosts write: what was flushed is there, the rest is lost from the zones' ends only.
+/// Power cuts of a running server while hosts write: flushed data is present, the rest is lost from the ends of the zones only.
 /// </summary>
 public class PowerCutTests
 {
@@ -75,7 +75,7 @@ public class PowerCutTests
         await server.CheckAsync();
     }
 
-    // each writer has zones of its own; it writes, flushes and resets until its connection is lost
+    // each writer has its own zones; it writes, flushes and resets until its connection is lost
     private static async Task WriteAsync(TestServer server, Written[] zones, int writer, int seed)
     {
         var random = new Random(seed);
@@ -100,7 +100,7 @@ public class PowerCutTests
         }
         catch (BlockException)
         {
-            // the power is gone
+            // the power is cut
         }
     }
 
@@ -109,7 +109,7 @@ public class PowerCutTests
         int length = random.Next(1, 32) * 512;
         if (zone.Bytes.Length + length > Zone || random.Next(40) == 0)
         {
-            // until it is flushed the zone may be as it was
+            // until flushed, the zone may be in its previous state
             zone.Before ??= zone.Bytes;
             zone.Flushed = 0;
             zone.Bytes = [];
@@ -154,7 +154,7 @@ public class PowerCutTests
         return bytes;
     }
 
-    /// <summary>What a zone was given.</summary>
+    /// <summary>Data written to a zone.</summary>
     private sealed class Written(byte[] start)
     {
         public byte[] Bytes { get; set; } = start;

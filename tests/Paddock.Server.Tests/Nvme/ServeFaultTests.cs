@@ -8,7 +8,7 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Server.Tests.Nvme;
 
-/// <summary>Faults on demand against a running server, by each listener.</summary>
+/// <summary>On-demand faults in a running server, through each listener.</summary>
 public class ServeFaultTests
 {
     private const int Zone = TestServer.Zone;
@@ -142,11 +142,11 @@ public class ServeFaultTests
             }
             catch (SocketException)
             {
-                // answered and gone already, or the queue of those who want in is full
+                // already answered and closed, or the listen queue is full
             }
         }
 
-        // those before are still being answered
+        // earlier clients are still being answered
         string answer = await Eventually.IsAsync(
             async () =>
             {

@@ -12,7 +12,7 @@ using Paddock.Testing.Protocols.Nvme;
 
 namespace Paddock.Server.Tests.Nvme;
 
-/// <summary>An image whose size changes while it is served, as the clients of each listener see it.</summary>
+/// <summary>Resizing an image while it is served, as seen by the clients of each listener.</summary>
 public class ServeResizeTests
 {
     private const int Zone = TestServer.Zone, Zones = TestServer.Zones;
@@ -61,7 +61,7 @@ public class ServeResizeTests
         Assert.Equal(512 << 10, zones[Zones + 1].Capacity);
         Assert.Equal((Zones + 1) * Zone, await disk.Zones!.AppendAsync((Zones + 1) * Zone, Block, cancellationToken: Token));
 
-        // what holds data stays, whatever is said
+        // zones with data are kept, whatever the options
         Assert.Contains("zone", await server.RefusalAsync("resize size=8M shrink=yes"), StringComparison.Ordinal);
         Assert.Equal((Zones + 1) * Zone + (512 << 10), disk.Length);
         await disk.Zones!.ManageAsync(ZoneAction.Reset, (Zones + 1) * Zone, 512 << 10, Token);
@@ -162,7 +162,7 @@ public class ServeResizeTests
     [Fact]
     public async Task Failed_growth_keeps_the_old_size_and_can_be_repeated()
     {
-        // the first table that is allocated is one of those that are reserved for the new part, before the header names the size
+        // the first L2 table allocated is one of those reserved for the new part, before the header is updated to the new size
         await using var server = await FailingAsync("l2_alloc_write", errno: 28);
         await using var host = await ConnectAsync(server);
         await using var disk = await host.OpenAsync(1, ownsHost: false, Token);
@@ -182,7 +182,7 @@ public class ServeResizeTests
     [Fact]
     public async Task Resize_that_fails_half_way_reports_the_size_and_notifies_every_listener()
     {
-        // the third flush: one comes before the change, and one before the header names the new size
+        // the third flush: one precedes the change, and one precedes the header update to the new size
         await using var server = await FailingAsync("flush_to_os", errno: 5, after: 2);
         await using var host = await ConnectAsync(server);
         await using var disk = await host.OpenAsync(1, ownsHost: false, Token);
@@ -254,7 +254,7 @@ public class ServeResizeTests
             },
             new ServeLog(TextWriter.Null, TimeProvider.System, json: true));
 
-        // clients are taken in the order in which they come: half of a line is there when the socket closes
+        // clients are accepted in order of arrival: half of a line has been received when the socket closes
         using var late = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 30_000 };
         await late.ConnectAsync(new UnixDomainSocketEndPoint(path), Token);
         late.Send("tw"u8);
@@ -324,7 +324,7 @@ public class ServeResizeTests
                     }
                     catch (ToolException)
                     {
-                        // there is no power
+                        // the power is cut
                     }
                 }
             }
@@ -372,7 +372,7 @@ public class ServeResizeTests
                 }
                 catch (BlockException)
                 {
-                    // outside, full, not at the pointer
+                    // out of range, full, not at the write pointer
                 }
 
                 Interlocked.Increment(ref done);
@@ -387,7 +387,7 @@ public class ServeResizeTests
             }
             catch (ToolException)
             {
-                // a zone there holds data
+                // a zone in the removed part holds data
             }
         }
 
@@ -449,10 +449,10 @@ public class ServeResizeTests
         }
     }
 
-    /// <summary>A server whose image's file fails once, at an event of the engine.</summary>
-    /// <param name="atEvent">The event that fails once.</param>
-    /// <param name="errno">Its error.</param>
-    /// <param name="after">So many events of that name pass first.</param>
+    /// <summary>Starts a server whose image file fails once, at an event of the engine.</summary>
+    /// <param name="atEvent">Event that fails once.</param>
+    /// <param name="errno">Error number.</param>
+    /// <param name="after">Number of events of that name to pass first.</param>
     private static Task<TestServer> FailingAsync(string atEvent, int errno, int after = 0) => TestServer.StartAsync(with: s =>
     {
         string rules = Path.Combine(Path.GetDirectoryName(s.Control)!, "rules");

@@ -7,7 +7,7 @@ using Paddock.Testing.Protocols;
 
 namespace Paddock.Server.Tests.Nvme;
 
-/// <summary>`paddock serve` as it is configured: a file, several listeners, faults, metrics, hosts.</summary>
+/// <summary>Configuration of `paddock serve`: a file, several listeners, faults, metrics, hosts.</summary>
 public sealed class ServeTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("paddock-serve-").FullName;
@@ -102,7 +102,7 @@ public sealed class ServeTests : IDisposable
 
         Assert.Contains("now looks like a qcow2 image", await server.RefusalAsync("powercut"), StringComparison.Ordinal);
 
-        // a disk that is gone does not keep the server from closing the others
+        // a disk that was not reopened does not keep the server from closing the others
         await server.DisposeAsync();
         Assert.Contains("flush failed", server.Log, StringComparison.Ordinal);
         Assert.Contains("stopped", server.Log, StringComparison.Ordinal);

@@ -4,7 +4,7 @@ using Paddock.VhostUser.Blk;
 
 namespace Paddock.Server.Tests.VhostUser;
 
-/// <summary>Faults on demand, as a virtual machine sees them.</summary>
+/// <summary>On-demand faults, as seen by a virtual machine.</summary>
 public class FaultTests
 {
     private const int Zone = Guest.Zone, ReadOnlyState = 13, OfflineState = 15;
@@ -121,7 +121,7 @@ public class FaultTests
         await server.AskAsync("hang command=read count=0");
         var held = Enumerable.Range(0, 8).Select(i => guest.Ask(RequestType.In, 0, length: length, pieces: 3)).ToArray();
 
-        // as many as may be under way at once; the rest wait in the ring
+        // the maximum number in flight; the rest wait in the ring
         double most = await Eventually.IsAsync(() => server.MetricAsync("paddock_buffer_bytes"), static bytes => bytes >= 7 * length);
         Assert.True(most <= await server.MetricAsync("paddock_buffer_limit_bytes") / 2, $"{most}");
         Assert.StartsWith("ok", await server.AskAsync("clear"), StringComparison.Ordinal);

@@ -3,7 +3,7 @@ using Paddock.VhostUser.Blk;
 
 namespace Paddock.Server.Tests.VhostUser;
 
-/// <summary>Power cuts while a virtual machine writes: what was flushed is there, the rest is lost from the zones' ends only.</summary>
+/// <summary>Power cuts while a virtual machine writes: flushed data is present, the rest is lost from the ends of the zones only.</summary>
 public class PowerCutTests
 {
     private const int Zone = Guest.Zone, Zones = Guest.Zones, Rings = 2, Batch = 6, Longest = 32;
@@ -78,7 +78,7 @@ public class PowerCutTests
         await server.CheckAsync();
     }
 
-    // each ring has zones of its own; a batch is under way on all rings at once, until the connection is lost
+    // each ring has its own zones; a batch is in flight on all rings at once, until the connection is lost
     private static void Write(Guest guest, Written[] zones, Random random)
     {
         while (true)
@@ -115,7 +115,7 @@ public class PowerCutTests
     {
         foreach (var (zone, i) in zones.Select((z, i) => (z, i)).Where(z => z.z.Bytes.Length > Zone - (Batch * Longest * 512)))
         {
-            // until it is flushed the zone may be as it was
+            // until flushed, the zone may be in its previous state
             zone.Before ??= zone.Bytes;
             (zone.Flushed, zone.Bytes) = (0, []);
             guest.Run(RequestType.ZoneReset, i * (long)Zone);
@@ -127,7 +127,7 @@ public class PowerCutTests
         int length = random.Next(1, 32) * 512, ring = index % Rings;
         if (zone.Bytes.Length + length > Zone)
         {
-            // until it is flushed the zone may be as it was
+            // until flushed, the zone may be in its previous state
             zone.Before ??= zone.Bytes;
             (zone.Flushed, zone.Bytes) = (0, []);
             var reset = guest.Ask(RequestType.ZoneReset, index * (long)Zone, ring: ring);
@@ -158,7 +158,7 @@ public class PowerCutTests
         return left;
     }
 
-    /// <summary>What a zone was given.</summary>
+    /// <summary>Data written to a zone.</summary>
     private sealed class Written(byte[] start)
     {
         public byte[] Bytes { get; set; } = start;

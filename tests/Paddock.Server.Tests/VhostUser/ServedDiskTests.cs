@@ -7,7 +7,7 @@ using Paddock.Testing.Protocols.VhostUser;
 
 namespace Paddock.Server.Tests.VhostUser;
 
-/// <summary>What stands between a listener and an image passes on what the listener relies on.</summary>
+/// <summary>Layers between a listener and an image forward everything that the listener relies on.</summary>
 public class ServedDiskTests
 {
     [Theory]

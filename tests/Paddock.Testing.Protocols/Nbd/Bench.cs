@@ -4,7 +4,7 @@ using Paddock.Nbd;
 
 namespace Paddock.Testing.Protocols.Nbd;
 
-/// <summary>A server on a Unix socket in a folder of its own, for one test; both end with it.</summary>
+/// <summary>Server on a Unix socket in its own folder, for one test; both are disposed with it.</summary>
 internal sealed class Bench : IAsyncDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("nbd-").FullName;

@@ -3,7 +3,7 @@ using Paddock.Nbd.Wire;
 
 namespace Paddock.Testing.Protocols.Nbd;
 
-/// <summary>A client that sends just the bytes that a test wants.</summary>
+/// <summary>Client that sends exactly the bytes specified by a test.</summary>
 internal sealed class RawClient(Socket socket) : IDisposable
 {
     public Socket Socket => socket;
@@ -29,7 +29,7 @@ internal sealed class RawClient(Socket socket) : IDisposable
         return bytes;
     }
 
-    /// <summary>Whether the server hangs up; what it sends before that is dropped.</summary>
+    /// <summary>Whether the server disconnects; data received before that is dropped.</summary>
     public bool IsHungUp()
     {
         byte[] rest = new byte[4096];
@@ -47,10 +47,10 @@ internal sealed class RawClient(Socket socket) : IDisposable
         }
     }
 
-    /// <summary>Goes through the handshake.</summary>
-    /// <param name="form">The form of replies to agree on.</param>
-    /// <param name="name">The export.</param>
-    /// <param name="contexts">Contexts to choose.</param>
+    /// <summary>Performs the handshake.</summary>
+    /// <param name="form">Form of replies to negotiate.</param>
+    /// <param name="name">Export name.</param>
+    /// <param name="contexts">Metadata contexts to select.</param>
     public void Handshake(HeaderForm form = HeaderForm.Simple, string name = "", params string[] contexts)
     {
         Take(Greeting.Size);

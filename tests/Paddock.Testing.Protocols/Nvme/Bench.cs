@@ -8,7 +8,7 @@ using Paddock.Qcow2;
 
 namespace Paddock.Testing.Protocols.Nvme;
 
-/// <summary>A server on loopback with one zoned namespace in memory, and a host of it.</summary>
+/// <summary>Server on the loopback with one zoned namespace in memory, and a host connected to it.</summary>
 internal sealed class Bench : IAsyncDisposable
 {
     private readonly NvmeTcpServer _server;

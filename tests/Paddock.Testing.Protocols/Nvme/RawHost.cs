@@ -4,7 +4,7 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Testing.Protocols.Nvme;
 
-/// <summary>A client that sends what it is told, right or wrong.</summary>
+/// <summary>Client that sends specified PDUs, valid or invalid.</summary>
 internal sealed class RawHost : IDisposable
 {
     private readonly Socket _socket = new(
@@ -42,7 +42,7 @@ internal sealed class RawHost : IDisposable
         return pdu;
     }
 
-    /// <summary>Connects a queue; gives the controller's identifier, and in the bits above what authentication it asks for.</summary>
+    /// <summary>Connects a queue; returns the controller identifier, with the required authentication in the upper bits.</summary>
     public long Connect(string nqn, ushort queue = 0, ushort controller = 0xFFFF, uint keepAlive = 0, bool digest = false)
     {
         byte[] data = new byte[1024];
@@ -69,14 +69,14 @@ internal sealed class RawHost : IDisposable
         Assert.Equal(NvmeStatus.Success, Response().Status);
     }
 
-    /// <summary>Runs a command that needs no data, or is refused.</summary>
+    /// <summary>Runs a command that needs no data, or is rejected.</summary>
     public CompletionEntry Run(SubmissionEntry entry)
     {
         Send(Capsule(entry with { Flags = 0x40, CommandId = 3 }));
         return Response();
     }
 
-    /// <summary>Sends a message of an authentication.</summary>
+    /// <summary>Sends an authentication message.</summary>
     public CompletionEntry SendMessage(byte[] message)
     {
         Send(Capsule(
@@ -90,7 +90,7 @@ internal sealed class RawHost : IDisposable
         return Response();
     }
 
-    /// <summary>Fetches a message of an authentication.</summary>
+    /// <summary>Receives an authentication message.</summary>
     public byte[] ReceiveMessage()
     {
         const int room = 4096;
@@ -125,7 +125,7 @@ internal sealed class RawHost : IDisposable
         return CompletionEntry.Read(pdu.AsSpan(8));
     }
 
-    /// <summary>Expects the connection's end, with this reason.</summary>
+    /// <summary>Expects the connection to end for this reason.</summary>
     public TerminatePdu Terminated()
     {
         byte[] pdu = Receive(24);

@@ -2,7 +2,7 @@ using Paddock.Nvme;
 
 namespace Paddock.Testing.Protocols.Nvme;
 
-/// <summary>Keys of the tests, and a server that asks for them.</summary>
+/// <summary>Keys for the tests, and a server that requires them.</summary>
 internal static class Secrets
 {
     public const string RawHostNqn = "nqn.2014-08.org.example:raw";
@@ -26,7 +26,7 @@ internal static class Secrets
         return bench;
     }
 
-    /// <summary>The server goes on serving: the host that was there, and one that comes in.</summary>
+    /// <summary>Checks that the server still serves the existing host and accepts a new one.</summary>
     public static async Task WorksAsync(Bench bench)
     {
         await bench.Zoned.Zones!.AppendAsync(0, new byte[4096]).AsTask().WaitAsync(TimeSpan.FromSeconds(20));

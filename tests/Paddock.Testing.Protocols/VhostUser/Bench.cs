@@ -4,7 +4,7 @@ using Paddock.VhostUser;
 
 namespace Paddock.Testing.Protocols.VhostUser;
 
-/// <summary>A server on a Unix socket in a folder of its own, for one test; both end with it.</summary>
+/// <summary>Server on a Unix socket in its own folder, for one test; both are disposed with it.</summary>
 internal sealed class Bench : IAsyncDisposable
 {
     public const long DiskBytes = 16 << 20;
@@ -36,7 +36,7 @@ internal sealed class Bench : IAsyncDisposable
 
     public TestDevice Disk { get; } = new(DiskBytes) { Records = true };
 
-    /// <summary>Where writes began, in their order.</summary>
+    /// <summary>Start offsets of writes, in order.</summary>
     public IReadOnlyList<long> Writes => [.. Disk.Requests.Where(r => r.Call == DeviceCall.Write).Select(r => r.Offset)];
 
     public VhostUserServer Server { get; }
@@ -58,7 +58,7 @@ internal sealed class Bench : IAsyncDisposable
 
     public FrontEnd Connect(GuestRam ram) => FrontEnd.Connect(SocketPath, ram);
 
-    /// <summary>A front end that has agreed on everything, with ring 0 running.</summary>
+    /// <summary>Front end that has completed negotiation, with ring 0 running.</summary>
     public (FrontEnd FrontEnd, GuestRing Ring) Start(GuestRam ram, bool packed = false, int size = 64)
     {
         var frontEnd = Connect(ram);
@@ -69,7 +69,7 @@ internal sealed class Bench : IAsyncDisposable
         return (frontEnd, ring);
     }
 
-    /// <summary>The base of a ring that nobody has used.</summary>
+    /// <summary>Base of an unused ring.</summary>
     public static uint StartOf(bool packed) => packed ? 0x8000_8000u : 0;
 
     public async ValueTask DisposeAsync()

@@ -7,7 +7,7 @@ using Paddock.VhostUser.Wire;
 
 namespace Paddock.Testing.Protocols.VhostUser;
 
-/// <summary>A front end with a guest: says what QEMU says, or what no one should.</summary>
+/// <summary>Front end with a guest; sends what QEMU sends, or invalid messages.</summary>
 internal sealed unsafe class FrontEnd : IDisposable
 {
     public const ulong Version1 = 1UL << 32, Protocol = 1UL << 30, Packed = 1UL << 34;
@@ -37,8 +37,8 @@ internal sealed unsafe class FrontEnd : IDisposable
         return new FrontEnd(socket, ram);
     }
 
-    /// <summary>Sends a request, and where that is asked for, waits for its acknowledgement.</summary>
-    /// <returns>The acknowledgement; 0 where none is asked for.</returns>
+    /// <summary>Sends a request and, if requested, waits for its acknowledgement.</summary>
+    /// <returns>The acknowledgement; 0 if none is requested.</returns>
     public ulong Tell(FrontEndRequest request, ReadOnlySpan<byte> payload, bool acknowledged = true, params SafeFileHandle[] descriptors)
     {
         Send(request, HeaderFlags.Version | (acknowledged ? HeaderFlags.NeedReply : 0), payload, descriptors);
@@ -66,7 +66,7 @@ internal sealed unsafe class FrontEnd : IDisposable
         Assert.Equal(0UL, Tell(request, payload, acknowledged: true, descriptor is null ? [] : [descriptor]));
     }
 
-    /// <summary>Asks for something that has a reply of its own; what comes is valid until the next call.</summary>
+    /// <summary>Sends a request that has its own reply; the result is valid until the next call.</summary>
     public Message Ask(FrontEndRequest request, ReadOnlySpan<byte> payload = default)
     {
         Send(request, HeaderFlags.Version, payload);
@@ -94,10 +94,10 @@ internal sealed unsafe class FrontEnd : IDisposable
 
     public void EndSending() => _socket.Shutdown(SocketShutdown.Send);
 
-    /// <summary>Whether the other side has hung up, with nothing left to read.</summary>
+    /// <summary>Whether the peer has disconnected, with no data left to read.</summary>
     public bool HasHungUp => _socket.Poll(0, SelectMode.SelectRead) && _socket.Available == 0;
 
-    /// <summary>Waits until the other side has hung up.</summary>
+    /// <summary>Waits until the peer has disconnected.</summary>
     public bool IsHungUp()
     {
         try
@@ -110,7 +110,7 @@ internal sealed unsafe class FrontEnd : IDisposable
         }
     }
 
-    /// <summary>Agrees on features and hands the memory over.</summary>
+    /// <summary>Negotiates features and shares the memory.</summary>
     public void Negotiate(ulong features = Version1)
     {
         Tell(FrontEndRequest.SetOwner, default, acknowledged: false);
@@ -150,7 +150,7 @@ internal sealed unsafe class FrontEnd : IDisposable
     }
 
     /// <summary>Puts a request into a ring, its data in so many pieces.</summary>
-    /// <returns>Where its data and its status stand.</returns>
+    /// <returns>Addresses of its data and its status.</returns>
     public (int Id, ulong Data, ulong Status) Put(
         GuestRing ring, uint type, long offset, ReadOnlySpan<byte> data, int length, int pieces = 1)
     {
@@ -177,7 +177,7 @@ internal sealed unsafe class FrontEnd : IDisposable
         return (ring.Put([.. chain]), body, status);
     }
 
-    /// <summary>Writes, and waits for the answer.</summary>
+    /// <summary>Writes, and waits for the completion.</summary>
     public void Write(GuestRing ring, long offset, ReadOnlySpan<byte> data)
     {
         var (id, _, status) = Put(ring, 1, offset, data, data.Length);
@@ -186,7 +186,7 @@ internal sealed unsafe class FrontEnd : IDisposable
         Assert.Equal(0, Ram.Span(status, 1)[0]);
     }
 
-    /// <summary>Reads, and waits for the answer.</summary>
+    /// <summary>Reads, and waits for the completion.</summary>
     public byte[] Read(GuestRing ring, long offset, int length)
     {
         var (id, data, status) = Put(ring, 0, offset, default, length);
@@ -196,10 +196,10 @@ internal sealed unsafe class FrontEnd : IDisposable
         return Ram.Span(data, length).ToArray();
     }
 
-    /// <summary>Takes the reply to a request that was sent before.</summary>
+    /// <summary>Receives the reply to a request sent earlier.</summary>
     public void AskLate(FrontEndRequest request) => Receive(request);
 
-    /// <summary>Writes from another region, and waits until that is done; its answer is still to be taken.</summary>
+    /// <summary>Writes from another region and waits for completion; the used entry is left in the ring.</summary>
     public static void WriteFrom(GuestRam other, GuestRing ring)
     {
         ulong header = other.Description.GuestAddress, status = header + 16;
@@ -220,7 +220,7 @@ internal sealed unsafe class FrontEnd : IDisposable
 
     private Message Receive(FrontEndRequest request)
     {
-        // a reply's header is no request's: it is read here
+        // the header of a reply is not that of a request, so it is parsed here
         _message.Clear();
         byte[] head = new byte[MessageHeader.Size];
         Fill(head);

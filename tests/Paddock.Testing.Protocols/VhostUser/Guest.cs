@@ -3,7 +3,7 @@ using Paddock.VhostUser.Blk;
 
 namespace Paddock.Testing.Protocols.VhostUser;
 
-/// <summary>A virtual machine with its memory, its front end and rings that run.</summary>
+/// <summary>Virtual machine with its memory, its front end and running rings.</summary>
 internal sealed class Guest : IDisposable
 {
     public const int Zone = 1 << 20, Zones = 8;
@@ -11,7 +11,7 @@ internal sealed class Guest : IDisposable
 
     private const int RingSize = 64;
 
-    // what a request is answered while nothing has answered it
+    // status of a request before its completion
     private const byte Unanswered = 0xff;
 
     private readonly GuestRam _ram;
@@ -42,7 +42,7 @@ internal sealed class Guest : IDisposable
         return guest;
     }
 
-    /// <summary>Puts a request in, and kicks.</summary>
+    /// <summary>Submits a request and kicks the ring.</summary>
     public Asked Ask(RequestType type, long offset, ReadOnlySpan<byte> data = default, int length = 0, int ring = 0, int pieces = 1)
     {
         var (id, at, status) = FrontEnd.Put(Rings[ring], (uint)type, offset, data, Math.Max(length, data.Length), pieces);
@@ -50,8 +50,8 @@ internal sealed class Guest : IDisposable
         return new Asked(ring, id, at, status);
     }
 
-    /// <summary>Waits for its answer.</summary>
-    /// <returns>Its status; null when the server hung up instead.</returns>
+    /// <summary>Waits for the completion of a request.</summary>
+    /// <returns>Its status; null if the server disconnected instead.</returns>
     public byte? Wait(Asked asked)
     {
         bool gone = false;
@@ -80,7 +80,7 @@ internal sealed class Guest : IDisposable
         return _ram.Span(asked.Data, length).ToArray();
     }
 
-    /// <summary>The state and the write pointer, in bytes, of each zone.</summary>
+    /// <summary>State and write pointer, in bytes, of each zone.</summary>
     public (byte State, long Pointer)[] Report()
     {
         const int size = 64;

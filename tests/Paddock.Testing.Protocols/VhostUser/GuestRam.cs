@@ -4,7 +4,7 @@ using Paddock.VhostUser.Wire;
 
 namespace Paddock.Testing.Protocols.VhostUser;
 
-/// <summary>A guest's memory as its own side sees it.</summary>
+/// <summary>Guest memory as seen by the guest.</summary>
 internal sealed unsafe class GuestRam : IDisposable
 {
     private readonly SharedMemory _view;
@@ -26,14 +26,14 @@ internal sealed unsafe class GuestRam : IDisposable
 
     public ulong User(ulong guestAddress) => guestAddress - Description.GuestAddress + Description.UserAddress;
 
-    /// <summary>What a shared file holds.</summary>
+    /// <summary>Contents of a shared file.</summary>
     public static byte[] CopyOf(SafeFileHandle file, int length)
     {
         using var view = SharedMemory.Map(file, 0, length);
         return new ReadOnlySpan<byte>((void*)view.Start, length).ToArray();
     }
 
-    /// <summary>A shared file that holds these bytes.</summary>
+    /// <summary>Creates a shared file with these contents.</summary>
     public static SafeFileHandle FileOf(byte[] bytes)
     {
         var file = SharedMemory.Create("kept", bytes.Length);

@@ -2,10 +2,10 @@ using Paddock.Posix;
 
 namespace Paddock.Testing.Protocols.VhostUser;
 
-/// <summary>A run of guest memory in a request.</summary>
+/// <summary>Contiguous range of guest memory in a request.</summary>
 internal readonly record struct GuestPiece(ulong Address, uint Length, bool Writable);
 
-/// <summary>The driver's side of a ring, as plain as it can be: one request at a time is put in, answers are looked for.</summary>
+/// <summary>Driver side of a ring, as simple as possible: submits one request at a time and polls for completions.</summary>
 internal abstract unsafe class GuestRing(GuestRam ram, ulong at, int size) : IDisposable
 {
     public const int Bytes = 64 << 10;
@@ -26,11 +26,11 @@ internal abstract unsafe class GuestRing(GuestRam ram, ulong at, int size) : IDi
 
     protected GuestRam Ram => ram;
 
-    /// <summary>Makes a request available; not the kick.</summary>
-    /// <returns>What its answer will be called.</returns>
+    /// <summary>Makes a request available, without a kick.</summary>
+    /// <returns>The identifier of its completion.</returns>
     public abstract int Put(params ReadOnlySpan<GuestPiece> pieces);
 
-    /// <summary>Takes an answer.</summary>
+    /// <summary>Takes a completion.</summary>
     public abstract bool TryGet(out int id, out uint written);
 
     public (int Id, uint Written) Get(CancellationToken cancellationToken)
@@ -53,7 +53,7 @@ internal abstract unsafe class GuestRing(GuestRam ram, ulong at, int size) : IDi
     }
 }
 
-/// <summary>A split ring (virtio 1.2, 2.7).</summary>
+/// <summary>Split ring (virtio 1.2, 2.7).</summary>
 internal sealed unsafe class SplitGuestRing(GuestRam ram, ulong at, int size) : GuestRing(ram, at, size)
 {
     private readonly int[] _lengths = new int[size];
@@ -98,7 +98,7 @@ internal sealed unsafe class SplitGuestRing(GuestRam ram, ulong at, int size) : 
     }
 }
 
-/// <summary>A packed ring (virtio 1.2, 2.8).</summary>
+/// <summary>Packed ring (virtio 1.2, 2.8).</summary>
 internal sealed unsafe class PackedGuestRing(GuestRam ram, ulong at, int size) : GuestRing(ram, at, size)
 {
     private const int Available = 1 << 7, UsedBit = 1 << 15;
