@@ -149,7 +149,7 @@ internal sealed unsafe class FrontEnd : IDisposable
         return packed ? new PackedGuestRing(Ram, at, size) : new SplitGuestRing(Ram, at, size);
     }
 
-    /// <summary>Puts a request into a ring, its data in so many pieces.</summary>
+    /// <summary>Adds a request to a ring, with its data split into the given number of pieces.</summary>
     /// <returns>Addresses of its data and its status.</returns>
     public (int Id, ulong Data, ulong Status) Put(
         GuestRing ring, uint type, long offset, ReadOnlySpan<byte> data, int length, int pieces = 1)
