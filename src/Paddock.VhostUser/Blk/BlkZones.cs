@@ -56,7 +56,7 @@ internal sealed class BlkZones(BlkJob job)
     /// <summary>Resets all zones, taking turns with other requests.</summary>
     public ValueTask ResetAll() => new(job.LongWork.RunAsync(turn => ResetAllAsync(job.Device.Device, turn)));
 
-    // a read-only or offline zone makes a reset of the whole range fail: then the others are reset one by one
+    // a read-only or offline zone makes the reset of the whole range fail: then the others are reset one by one
     private static async Task ResetAllAsync(IBlockDevice device, LongTurn turn)
     {
         var zoned = device.Zones!;
