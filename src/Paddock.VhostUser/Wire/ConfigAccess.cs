@@ -23,8 +23,9 @@ internal readonly record struct ConfigAccess(int Offset, int Length, uint Flags)
     /// <summary>Offset of the contents.</summary>
     public const int ContentsAt = FlagsAt + sizeof(uint);
 
-    /// <exception cref="VhostUserException">The range is beyond <see cref="VhostUserLimits.ConfigSpace"/>, or differs in length from the
-    /// payload.</exception>
+    /// <exception cref="VhostUserException">
+    /// The range is beyond <see cref="VhostUserLimits.ConfigSpace"/>, or differs in length from the payload.
+    /// </exception>
     public static ConfigAccess Parse(ReadOnlySpan<byte> from)
     {
         if (from.Length < ContentsAt)

@@ -18,8 +18,9 @@ internal static class MemoryTable
     /// <summary>Size in bytes of a table with this number of regions.</summary>
     public static int SizeOf(int regions) => RegionsAt + (regions * RegionDescription.Size);
 
-    /// <exception cref="VhostUserException">More regions than <see cref="VhostUserLimits.TableRegions"/>, or a length that does not match
-    /// their number.</exception>
+    /// <exception cref="VhostUserException">
+    /// More regions than <see cref="VhostUserLimits.TableRegions"/>, or a length that does not match their number.
+    /// </exception>
     public static RegionDescription[] Parse(ReadOnlySpan<byte> from)
     {
         if (from.Length < RegionsAt)
