@@ -89,7 +89,7 @@ internal sealed record DeviceFault
     /// <summary>Seed of the random choice by <see cref="Probability"/>.</summary>
     public int Seed { get; init; }
 
-    /// <summary>First byte of the range that a request must touch. A flush matches any range.</summary>
+    /// <summary>First byte of the range that a request must touch. A flush passes whatever the range.</summary>
     public long Offset { get; init; }
 
     /// <summary>Length of that range (the rest of the device by default).</summary>

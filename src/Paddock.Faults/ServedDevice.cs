@@ -17,7 +17,7 @@ internal sealed class ServedDevice : DelegatingDevice
     private readonly ServedZones? _zones;
 
     /// <param name="device">The device; owned, as are those that replace it.</param>
-    /// <param name="faults">The rules; null: rules are not supported.</param>
+    /// <param name="faults">The rules; null: a new, empty set.</param>
     public ServedDevice(IBlockDevice device, DeviceFaults? faults = null)
         : base(CheckedDevice.Unwrap(device))
     {

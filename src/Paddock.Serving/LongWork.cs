@@ -19,7 +19,7 @@ namespace Paddock.Serving;
 ///     }
 /// });
 ///
-/// _longWork.CancelWaiting();    // the server stops: waiting requests fail, running ones may finish
+/// _longWork.CancelWaiting();    // the server stops: requests that have not started fail, the others may finish
 /// _longWork.Dispose();          // the client has disconnected: everything fails at the end of its piece
 /// </code>
 /// </example>
