@@ -4,12 +4,12 @@ using Paddock.Block.Concurrency;
 namespace Paddock.Faults;
 
 /// <summary>
-/// Moves the contents of a volatile cache to the storage below: by a flush, because the cache is full, or, in a power cut, a random part of
+/// Moves the contents of a volatile cache to the storage below: in a flush, when the cache is full, or, in a power cut, a random part of
 /// them. One drain runs at a time.
 /// </summary>
 /// <param name="below">The storage below.</param>
 /// <param name="cache">The contents.</param>
-/// <param name="size">Bytes of data that the cache may hold.</param>
+/// <param name="size">Capacity of the cache in bytes of data.</param>
 internal sealed class CacheDrain(IStorage below, SectorCache cache, long size)
 {
     private const int MaxZeroRanges = 64 << 10;
@@ -17,10 +17,10 @@ internal sealed class CacheDrain(IStorage below, SectorCache cache, long size)
     private readonly AsyncMutex _turn = new();
     private readonly CacheRun _run = new();
 
-    // the storage below takes nothing more: the next write waits for room and fails if none appears
+    // the storage below is full: the next write waits for room and fails if none appears
     private volatile bool _overfull;
 
-    // a sector is written whole, but does not make the storage longer than it is to be
+    // a sector is written whole, but must not extend the storage past its intended length
     private long End => Math.Max(cache.Length, below.Length);
 
     /// <summary>Makes everything durable.</summary>
@@ -38,12 +38,10 @@ internal sealed class CacheDrain(IStorage below, SectorCache cache, long size)
         }
     }
 
-    /// <summary>
-    /// If the storage below was full last time, tries again; the caller's data comes into the cache only if that succeeds.
-    /// </summary>
+    /// <summary>Retries if the storage below was full last time; the caller's data enters the cache only if that succeeds.</summary>
     public ValueTask AwaitRoomAsync() => _overfull ? DrainOldestAsync() : ValueTask.CompletedTask;
 
-    /// <summary>Writes the oldest blocks through if the cache holds more than its size.</summary>
+    /// <summary>Writes the oldest blocks through if the cache exceeds its size.</summary>
     public async ValueTask MakeRoomAsync()
     {
         lock (cache.Gate)
@@ -60,12 +58,12 @@ internal sealed class CacheDrain(IStorage below, SectorCache cache, long size)
         }
         catch (BlockException) when (!cache.IsDead)
         {
-            // the data stays in the cache; the next write is refused until there is room
+            // the data stays in the cache; the next write is rejected until there is room
             _overfull = true;
         }
     }
 
-    /// <summary>Takes space below. A range that waits there to be unmapped must not free it again.</summary>
+    /// <summary>Reserves space below. A pending unmap of the range must not free it again.</summary>
     public async ValueTask<bool> ReserveAsync(long offset, long length, CancellationToken cancellationToken)
     {
         bool waits;
@@ -79,14 +77,14 @@ internal sealed class CacheDrain(IStorage below, SectorCache cache, long size)
             return await below.ReserveAsync(offset, length, grows: false, cancellationToken);
         }
 
-        // a running drain may be about to unmap it
+        // a drain in flight may be about to unmap it
         await _turn.AcquireAsync();
         try
         {
             bool taken = await below.ReserveAsync(offset, length, grows: false, cancellationToken);
             lock (cache.Gate)
             {
-                // only space that is there can be kept: zeroing a hole in place would need some
+                // only existing space can be kept: zeroing a hole in place would need some
                 cache.Zeroes.KeepSpace(offset, taken ? offset + length : offset);
             }
 
@@ -99,10 +97,10 @@ internal sealed class CacheDrain(IStorage below, SectorCache cache, long size)
     }
 
     /// <summary>
-    /// Lets a random part of the contents reach the storage below, in no order, and drops the rest. The power is cut already.
+    /// Writes a random part of the contents to the storage below, in no order, and drops the rest. The power has been cut.
     /// </summary>
-    /// <param name="keepPercent">How likely a sector survives, 0 to 100.</param>
-    /// <param name="random">Chooses.</param>
+    /// <param name="keepPercent">Probability that a sector survives, 0 to 100.</param>
+    /// <param name="random">Source of the choice.</param>
     public async ValueTask DropAsync(int keepPercent, Random random)
     {
         await _turn.AcquireAsync();
@@ -142,7 +140,7 @@ internal sealed class CacheDrain(IStorage below, SectorCache cache, long size)
         }
     }
 
-    // zeroes go first: a range that shrank the storage and data behind it must not meet in the wrong order
+    // zeroes go first: a range that shrank the storage must not be applied after the data written behind it
     private async ValueTask DrainAsync(bool everything)
     {
         long[] order;
@@ -221,7 +219,7 @@ internal sealed class CacheDrain(IStorage below, SectorCache cache, long size)
 
         foreach (var (start, end, mayUnmap) in ranges)
         {
-            // past the end there is nothing to zero: the length itself does it
+            // past the end there is nothing to zero: the length takes care of it
             long stop = Math.Min(end, length);
             if (start < stop)
             {
@@ -252,7 +250,7 @@ internal sealed class CacheDrain(IStorage below, SectorCache cache, long size)
         long before = below.Length;
         for (int i = 0; i < cache.Zeroes.Count; i++)
         {
-            // all of it, none, or a part from its start
+            // the whole run, none of it, or a part from its start
             var (start, end, mayUnmap) = cache.Zeroes[i];
             long Part() => start + (random.NextInt64((end - start) / CachedBlock.SectorSize) * CachedBlock.SectorSize);
             long kept = Survives() ? end : Part();

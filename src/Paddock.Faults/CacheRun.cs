@@ -3,9 +3,7 @@ using static Paddock.Faults.CachedBlock;
 
 namespace Paddock.Faults;
 
-/// <summary>
-/// A copy of cached blocks on its way to the storage below: whole ones that lie side by side, or a single one with holes.
-/// </summary>
+/// <summary>A copy of cached blocks to be written to the storage below: adjacent whole blocks, or a single one with holes.</summary>
 internal sealed class CacheRun
 {
     private const int MaxBlocks = 64;
@@ -20,14 +18,14 @@ internal sealed class CacheRun
     /// <summary>Number of blocks.</summary>
     public int Count => _blocks.Count;
 
-    /// <summary>Whether no further block has room.</summary>
+    /// <summary>Whether the run has no room for another block.</summary>
     public bool IsFull => _blocks.Count == MaxBlocks;
 
-    /// <summary>Empties it.</summary>
+    /// <summary>Empties the run.</summary>
     public void Clear() => _blocks.Clear();
 
     /// <summary>Copies a block.</summary>
-    /// <returns>False if it does not continue the run.</returns>
+    /// <returns>False if the block does not continue the run.</returns>
     public bool TryAdd(long index, CachedBlock block)
     {
         if (_blocks.Count > 0 && (block.Held != Whole || _held != Whole || _blocks[^1].Index + 1 != index))
@@ -49,9 +47,9 @@ internal sealed class CacheRun
         _held = held;
     }
 
-    /// <summary>Writes the sectors that it holds.</summary>
+    /// <summary>Writes the copied sectors.</summary>
     /// <param name="to">The storage below.</param>
-    /// <param name="end">Where the storage ends: a sector is not written beyond it.</param>
+    /// <param name="end">End of the storage: no sector is written beyond it.</param>
     public async ValueTask WriteAsync(IStorage to, long end)
     {
         if (_blocks.Count == 0)

@@ -1,36 +1,36 @@
 namespace Paddock.Faults;
 
-/// <summary>A block of a volatile cache: 4 KiB, and a mask of the sectors that the cache holds.</summary>
+/// <summary>A block of a volatile cache: 4 KiB, and a mask of the cached sectors.</summary>
 internal sealed class CachedBlock
 {
-    /// <summary>Bytes of a sector, of a block, and sectors in a block.</summary>
+    /// <summary>Bytes in a sector, bytes in a block, and sectors in a block.</summary>
     public const int SectorSize = 512, Size = 4096, Sectors = Size / SectorSize;
 
     /// <summary>The mask of a block that holds all its sectors.</summary>
     public const byte Whole = 0xFF;
 
-    /// <summary>Its contents; undefined in sectors that it does not hold.</summary>
+    /// <summary>Contents; undefined in sectors that are not cached.</summary>
     public byte[] Bytes { get; } = new byte[Size];
 
-    /// <summary>Bit n is set if sector n is here.</summary>
+    /// <summary>Mask of the cached sectors: bit n is set for sector n.</summary>
     public byte Held { get; set; }
 
-    /// <summary>When it came into the cache.</summary>
+    /// <summary>Time at which the block entered the cache.</summary>
     public long Birth { get; set; }
 
-    /// <summary>When it was last changed.</summary>
+    /// <summary>Time of the last change.</summary>
     public long Changed { get; set; }
 
-    /// <summary>Whether a sector is here.</summary>
+    /// <summary>Whether a sector is cached.</summary>
     public bool Holds(int sector) => (Held & (1 << sector)) != 0;
 
-    /// <summary>The mask of a range of sectors.</summary>
-    /// <param name="from">The first one.</param>
-    /// <param name="to">Behind the last one.</param>
+    /// <summary>Returns the mask of a range of sectors.</summary>
+    /// <param name="from">First sector.</param>
+    /// <param name="to">Sector after the last.</param>
     public static byte Mask(int from, int to) => (byte)((Whole >> (Sectors - to)) & (Whole << from));
 }
 
-/// <summary>Where the newest contents of a position are.</summary>
+/// <summary>Location of the latest contents of a position.</summary>
 internal enum CachePlace
 {
     /// <summary>In a block of the cache.</summary>

@@ -49,7 +49,7 @@ internal enum DeviceOperations
     Any = Read | Write | Append | Zeroes | Discard | Flush | Manage | Report,
 }
 
-/// <summary>What a rule does to a matching request.</summary>
+/// <summary>Action of a rule on a matching request.</summary>
 internal enum DeviceFaultAction
 {
     /// <summary>Fails it, after the delay.</summary>
@@ -71,7 +71,7 @@ internal sealed record DeviceFault
     /// <summary>Filter by kind.</summary>
     public DeviceOperations Operations { get; init; } = DeviceOperations.Any;
 
-    /// <summary>What it does to matching requests.</summary>
+    /// <summary>Action on matching requests.</summary>
     public DeviceFaultAction Action { get; init; }
 
     /// <summary>First matching request, counted from 1 since the rule was added.</summary>
@@ -83,10 +83,10 @@ internal sealed record DeviceFault
     /// <summary>Number of matching requests; 0: unlimited.</summary>
     public long Count { get; init; } = 1;
 
-    /// <summary>Probability that a request which would match does, above 0 to 1.</summary>
+    /// <summary>Probability that a request which would match does so, above 0 to 1.</summary>
     public double Probability { get; init; } = 1;
 
-    /// <summary>Seed of the choice by <see cref="Probability"/>.</summary>
+    /// <summary>Seed of the random choice by <see cref="Probability"/>.</summary>
     public int Seed { get; init; }
 
     /// <summary>First byte of the range that a request must touch. A flush passes whatever the range.</summary>
@@ -101,7 +101,9 @@ internal sealed record DeviceFault
     /// <summary>Operating system error number; 0: that of the class.</summary>
     public int Errno { get; init; }
 
-    /// <summary>A protocol's own answer, which only its server understands; null: the one that <see cref="Error"/> maps to.</summary>
+    /// <summary>
+    /// Protocol-specific status, which only that protocol's server understands; null: the status that <see cref="Error"/> maps to.
+    /// </summary>
     public Enum? Answer { get; init; }
 
     /// <summary>Delay before the action.</summary>
@@ -109,7 +111,7 @@ internal sealed record DeviceFault
 }
 
 /// <summary>A rule and its counters.</summary>
-/// <param name="Id">Its number, from 1 on.</param>
+/// <param name="Id">Number of the rule, from 1 on.</param>
 /// <param name="Fault">The rule.</param>
 /// <param name="Seen">Requests that passed the filters.</param>
 /// <param name="Hits">Requests that matched.</param>

@@ -63,8 +63,8 @@ internal sealed class DeviceFaults : IHeldRequests
     internal bool IsIdle => !_any;
 
     /// <summary>Adds a rule.</summary>
-    /// <returns>Its number.</returns>
-    /// <exception cref="BlockException">There are too many.</exception>
+    /// <returns>Number of the rule.</returns>
+    /// <exception cref="BlockException">There are too many rules.</exception>
     public int Add(DeviceFault fault)
     {
         lock (_lock)
@@ -102,11 +102,11 @@ internal sealed class DeviceFaults : IHeldRequests
     }
 
     /// <summary>Resumes the requests held by a rule, or by any.</summary>
-    /// <returns>How many.</returns>
+    /// <returns>Number of resumed requests.</returns>
     public int Release(int? id = null) => End(w => id is null || w.Rule == id, proceed: true);
 
     /// <summary>Fails every held request: the device is being closed or loses its power.</summary>
-    /// <returns>How many.</returns>
+    /// <returns>Number of failed requests.</returns>
     public int GiveUpAll() => End(static _ => true, proceed: false);
 
     /// <inheritdoc/>
@@ -124,7 +124,7 @@ internal sealed class DeviceFaults : IHeldRequests
             return false;
         }
 
-        // cancelled before the wait ends, so that the slot replaces the source before it is used again
+        // cancel before the wait ends, so that the slot replaces the source before its next use
         request.Cancel();
         return held.Ended.TrySetResult(false) || held.Ended.Task is { IsCompletedSuccessfully: true, Result: false };
     }
@@ -214,10 +214,10 @@ internal sealed class DeviceFaults : IHeldRequests
 
     private void Settle() => _any = _requested is not null || _rules.Exists(static r => !r.IsSpent);
 
-    /// <summary>A request that waits.</summary>
+    /// <summary>A waiting request.</summary>
     private sealed record Wait(int Rule, CancellationToken Request)
     {
-        /// <summary>True: the request resumes.</summary>
+        /// <summary>True if the request resumes.</summary>
         public TaskCompletionSource<bool> Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public bool Equals(Wait? other) => ReferenceEquals(this, other);
@@ -225,7 +225,7 @@ internal sealed class DeviceFaults : IHeldRequests
         public override int GetHashCode() => Ended.GetHashCode();
     }
 
-    /// <summary>A rule with its counts.</summary>
+    /// <summary>A rule with its counters.</summary>
     private sealed class Rule(int id, DeviceFault fault)
     {
         private readonly Random _random = new(fault.Seed);

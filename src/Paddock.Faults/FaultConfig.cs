@@ -6,21 +6,20 @@ namespace Paddock.Faults;
 
 /// <summary>Reads the text of a blkdebug configuration: sections [inject-error] and [set-state] with lines <c>key = "value"</c>.</summary>
 /// <remarks>
-/// Lines are read as strictly as QEMU reads them: a comment begins in the first column, a key ends at white space (so
-/// <c>errno="5"</c> is one long, unknown key) and a value that is not quoted is empty. Errors are
-/// <see cref="BlockError.InvalidArgument"/> in QEMU's words.
+/// Lines are parsed as strictly as in QEMU: a comment begins in the first column, a key ends at white space (so <c>errno="5"</c> is one
+/// long, unknown key) and a value that is not quoted is empty. Errors are <see cref="BlockError.InvalidArgument"/> with QEMU's messages.
 /// </remarks>
 internal static class FaultConfig
 {
-    /// <summary>The section whose rules fail requests.</summary>
+    /// <summary>The section with rules that fail requests.</summary>
     public const string InjectError = "inject-error";
 
-    /// <summary>The section whose rules change the state.</summary>
+    /// <summary>The section with rules that change the state.</summary>
     public const string SetState = "set-state";
 
-    /// <summary>The rules in a text, those that fail requests first.</summary>
+    /// <summary>Returns the rules in a text, with those that fail requests first.</summary>
     /// <param name="text">The whole file.</param>
-    /// <param name="classOf">The class of an error number.</param>
+    /// <param name="classOf">Maps an error number to its class.</param>
     public static IReadOnlyList<FaultRule> Parse(string text, Func<int, BlockError> classOf)
     {
         var sections = new List<(string Group, Dictionary<string, string> Options)>();
@@ -64,10 +63,10 @@ internal static class FaultConfig
             .Select(s => ToRule(s.Group, s.Options, classOf)).ToArray();
     }
 
-    /// <summary>One rule from its options, as the command line gives them (<c>inject-error.0.event=l2_load</c>).</summary>
+    /// <summary>Creates one rule from command-line options (<c>inject-error.0.event=l2_load</c>).</summary>
     /// <param name="group"><see cref="InjectError"/> or <see cref="SetState"/>.</param>
     /// <param name="options">Options by name.</param>
-    /// <param name="classOf">The class of an error number.</param>
+    /// <param name="classOf">Maps an error number to its class.</param>
     public static FaultRule ToRule(string group, IReadOnlyDictionary<string, string> options, Func<int, BlockError> classOf)
     {
         bool injects = group == InjectError;
@@ -81,7 +80,7 @@ internal static class FaultConfig
             }
         }
 
-        // values are looked at before a missing event is
+        // values are validated before a missing event is reported
         int state = (int)Number(options, "state", 0);
         if (!injects)
         {

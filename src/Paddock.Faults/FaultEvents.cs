@@ -3,10 +3,10 @@ using Paddock.Block;
 
 namespace Paddock.Faults;
 
-/// <summary>The names that <see cref="IStorage.OnEventAsync"/> is told: those of QEMU's blkdebug, and two of the zone table.</summary>
+/// <summary>Event names passed to <see cref="IStorage.OnEventAsync"/>: those of QEMU's blkdebug, and two of the zone table.</summary>
 internal static class FaultEvents
 {
-    /// <summary>Raised once, when a <see cref="FaultStorage"/> is made.</summary>
+    /// <summary>Raised once, when a <see cref="FaultStorage"/> is created.</summary>
     public const string None = "none";
 
     /// <summary>Before a write reaches the storage; raised by <see cref="FaultStorage"/> itself.</summary>
@@ -18,7 +18,7 @@ internal static class FaultEvents
     /// <summary>After a write of either kind, failed or not; raised by <see cref="FaultStorage"/> itself.</summary>
     public const string WriteDone = "pwritev_done";
 
-    /// <summary>Before the first block of a write that covers it in part is read, in a storage with an alignment.</summary>
+    /// <summary>In a storage with an alignment: before the first block is read for a write that covers it in part.</summary>
     public const string RmwHead = "pwritev_rmw_head";
 
     /// <summary>After the first block has been read.</summary>
@@ -45,18 +45,18 @@ internal static class FaultEvents
         "zone_table_load", "zone_table_update",
     }.ToFrozenSet(StringComparer.Ordinal);
 
-    // saved machine states, copy on read and emptying an image do not exist here; QEMU itself raises refblock_update nowhere
+    // this engine has no saved machine states, no copy on read and no emptying of an image; QEMU itself never raises refblock_update
     private static readonly FrozenSet<string> OfQemuAlone = new[]
     {
         "vmstate_load", "vmstate_save", "cor_write", "empty_image_prepare", "reftable_update", "refblock_update",
     }.ToFrozenSet(StringComparer.Ordinal);
 
-    /// <summary>Every event that something raises, in no order.</summary>
+    /// <summary>Every event that can be raised, in no order.</summary>
     public static IReadOnlyCollection<string> All => Raised;
 
-    /// <summary>Events of QEMU that nothing raises here, in no order: rules and breakpoints may name them, and never meet them.</summary>
+    /// <summary>Events of QEMU that are never raised here, in no order: rules and breakpoints may name them, but never match.</summary>
     public static IReadOnlyCollection<string> NeverRaised => OfQemuAlone;
 
-    /// <summary>True for a name that a rule or a breakpoint may wait for.</summary>
+    /// <summary>Whether a rule or a breakpoint may name this event.</summary>
     public static bool IsKnown(string name) => Raised.Contains(name) || OfQemuAlone.Contains(name);
 }

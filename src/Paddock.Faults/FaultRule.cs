@@ -24,53 +24,51 @@ internal enum FaultIo
     /// <summary>Flushes.</summary>
     Flush = 16,
 
-    /// <summary>Questions for block status.</summary>
+    /// <summary>Block status queries.</summary>
     BlockStatus = 32,
 
-    /// <summary>What a rule without a filter covers: all but block status.</summary>
+    /// <summary>Default of a rule without a filter: all but block status.</summary>
     Default = Read | Write | WriteZeroes | Discard | Flush,
 }
 
-/// <summary>Something to do when a named event happens.</summary>
+/// <summary>An action triggered by a named event.</summary>
 internal abstract record FaultRule
 {
-    /// <summary>The event that sets the rule off; one of <see cref="FaultEvents"/>.</summary>
+    /// <summary>The event that triggers the rule; one of <see cref="FaultEvents"/>.</summary>
     public required string Event { get; init; }
 
-    /// <summary>The state in which the rule holds; 0 is any. A storage starts in state 1.</summary>
+    /// <summary>The state in which the rule applies; 0 is any. A storage starts in state 1.</summary>
     public int State { get; init; }
 }
 
-/// <summary>
-/// From its event on, fails each request that fits. Rules that an event sets off replace those that an earlier event did.
-/// </summary>
+/// <summary>Fails each matching request after its event. Rules triggered by an event replace those triggered by an earlier one.</summary>
 internal sealed record InjectErrorRule : FaultRule
 {
-    /// <summary>The operating system's error number; 0 lets the request pass (a delay only).</summary>
+    /// <summary>Operating system error number; 0 lets the request pass (a delay only).</summary>
     public int Errno { get; init; } = 5;
 
-    /// <summary>The class that goes with <see cref="Errno"/>.</summary>
+    /// <summary>Error class of <see cref="Errno"/>.</summary>
     public BlockError Error { get; init; } = BlockError.Io;
 
-    /// <summary>Which requests fail.</summary>
+    /// <summary>Kinds of requests that fail.</summary>
     public FaultIo Io { get; init; } = FaultIo.Default;
 
-    /// <summary>Fail only requests that touch this sector of 512 bytes; -1 is any request.</summary>
+    /// <summary>The only sector of 512 bytes whose requests fail; -1 is any.</summary>
     public long Sector { get; init; } = -1;
 
-    /// <summary>Fail one request, then forget the rule.</summary>
+    /// <summary>Whether the rule is removed after it has failed one request.</summary>
     public bool Once { get; init; }
 
-    /// <summary>Fail before the call returns, not from another thread later.</summary>
+    /// <summary>Whether the request fails before the call returns, not from another thread later.</summary>
     public bool Immediately { get; init; }
 
-    /// <summary>How long a request that fits waits before it fails.</summary>
+    /// <summary>Delay of a matching request before it fails.</summary>
     public TimeSpan Delay { get; init; }
 }
 
-/// <summary>Goes to another state. The new state holds once all rules of the event are done.</summary>
+/// <summary>Changes the state. The new state applies once all rules of the event have run.</summary>
 internal sealed record SetStateRule : FaultRule
 {
-    /// <summary>The state to go to.</summary>
+    /// <summary>The new state.</summary>
     public int NewState { get; init; }
 }

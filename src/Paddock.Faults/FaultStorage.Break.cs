@@ -1,18 +1,18 @@
 namespace Paddock.Faults;
 
-/// <summary>Breakpoints: a request that comes to a named event stops there until it is resumed by the breakpoint's tag.</summary>
+/// <summary>Breakpoints: a request that reaches a named event is suspended until it is resumed by the breakpoint's tag.</summary>
 internal sealed partial class FaultStorage
 {
     private TaskCompletionSource _stopsChanged = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>Told the tag of each request that stops.</summary>
+    /// <summary>Called with the tag of each request that is suspended.</summary>
     public event Action<string>? Suspended;
 
-    /// <summary>Told the tag of each request that goes on.</summary>
+    /// <summary>Called with the tag of each request that resumes.</summary>
     public event Action<string>? Resumed;
 
-    /// <summary>Stops the next request that comes to an event; the breakpoint is gone then.</summary>
-    /// <returns>False when there is no such event.</returns>
+    /// <summary>Suspends the next request that reaches an event, and removes the breakpoint then.</summary>
+    /// <returns>False if the event does not exist.</returns>
     public bool SetBreak(string eventName, string tag)
     {
         if (!FaultEvents.IsKnown(eventName))
@@ -29,8 +29,8 @@ internal sealed partial class FaultStorage
         return true;
     }
 
-    /// <summary>Lets the request go on that stopped last at a breakpoint with this tag.</summary>
-    /// <returns>False when none is stopped there.</returns>
+    /// <summary>Resumes the request that was last suspended at a breakpoint with this tag.</summary>
+    /// <returns>False if no request is suspended there.</returns>
     public bool Resume(string tag)
     {
         Stop stop;
@@ -51,8 +51,8 @@ internal sealed partial class FaultStorage
         return true;
     }
 
-    /// <summary>Forgets breakpoints with this tag and lets all requests go on that stopped there.</summary>
-    /// <returns>False when there were neither.</returns>
+    /// <summary>Removes breakpoints with this tag and resumes all requests suspended there.</summary>
+    /// <returns>False if there were neither.</returns>
     public bool RemoveBreak(string tag)
     {
         bool any;
@@ -70,7 +70,7 @@ internal sealed partial class FaultStorage
         return any;
     }
 
-    /// <summary>True while a request is stopped at a breakpoint with this tag.</summary>
+    /// <summary>Whether a request is suspended at a breakpoint with this tag.</summary>
     public bool IsSuspended(string tag)
     {
         lock (_lock)
@@ -79,7 +79,7 @@ internal sealed partial class FaultStorage
         }
     }
 
-    /// <summary>Completes when a request is stopped at a breakpoint with this tag.</summary>
+    /// <summary>Completes when a request is suspended at a breakpoint with this tag.</summary>
     public async Task WaitSuspendedAsync(string tag, CancellationToken cancellationToken = default)
     {
         while (true)
@@ -99,7 +99,7 @@ internal sealed partial class FaultStorage
         }
     }
 
-    /// <summary>What an event's breakpoints make its request wait for. Under the lock.</summary>
+    /// <summary>Returns the wait that an event's breakpoints impose on its request. Under the lock.</summary>
     private Task StopAt(string eventName)
     {
         Task wait = Task.CompletedTask;

@@ -3,8 +3,8 @@ using Paddock.Block;
 namespace Paddock.Faults;
 
 /// <summary>
-/// A storage that fails where it is told to, and can stop its user there: QEMU's blkdebug. Rules wait for named events, which the engine
-/// above tells through <see cref="OnEventAsync"/>; a rule whose event came fails the next request that fits.
+/// A storage that fails or suspends requests on demand: QEMU's blkdebug. Rules wait for named events, which the engine above reports
+/// through <see cref="OnEventAsync"/>; a rule whose event has occurred fails the next matching request.
 /// </summary>
 internal sealed partial class FaultStorage : DelegatingStorage
 {
@@ -17,12 +17,12 @@ internal sealed partial class FaultStorage : DelegatingStorage
     private readonly List<Stop> _stops = [];
     private readonly PaddedWrites? _padding;
 
-    // read without the lock: requests and events of a storage with nothing to do must cost nothing
+    // read without the lock: without rules and breakpoints, requests and events must cost nothing
     private volatile bool _waits, _fails;
     private int _state = 1;
 
-    /// <param name="inner">The storage that takes the requests that pass; owned by this one.</param>
-    /// <param name="rules">What to do at which event. The event <see cref="FaultEvents.None"/> happens now.</param>
+    /// <param name="inner">The storage for requests that pass; owned by this one.</param>
+    /// <param name="rules">The rules. The event <see cref="FaultEvents.None"/> occurs now.</param>
     /// <param name="alignment">Size of the blocks that are always written whole: a power of two; 1 changes nothing.</param>
     public FaultStorage(IStorage inner, IEnumerable<FaultRule> rules, int alignment = 1)
         : base(inner)
@@ -36,7 +36,7 @@ internal sealed partial class FaultStorage : DelegatingStorage
         }
     }
 
-    /// <summary>The state that rules may ask for; 1 at first.</summary>
+    /// <summary>Current state, which rules may require; initially 1.</summary>
     public int State
     {
         get
@@ -92,7 +92,7 @@ internal sealed partial class FaultStorage : DelegatingStorage
         return stopped.IsCompleted ? Inner.OnEventAsync(eventName) : StoppedAsync(stopped, eventName);
     }
 
-    /// <summary>Lets every stopped request go on, then closes the storage underneath.</summary>
+    /// <summary>Resumes every suspended request, then closes the storage underneath.</summary>
     public override ValueTask DisposeAsync()
     {
         ReleaseAll();
@@ -110,7 +110,7 @@ internal sealed partial class FaultStorage : DelegatingStorage
             ? CheckedWriteZeroesAsync(offset, length, flags, cancellationToken)
             : Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
 
-    /// <summary>Sets rules off. Under the lock.</summary>
+    /// <summary>Triggers the rules of an event. Under the lock.</summary>
     private void Apply(string eventName)
     {
         int? next = null;
@@ -134,7 +134,7 @@ internal sealed partial class FaultStorage : DelegatingStorage
             }
             else if (rule is SetStateRule set)
             {
-                // of several, QEMU obeys the first: it goes through its list backwards
+                // if there are several, QEMU obeys the first: it walks its list backwards
                 next ??= set.NewState;
             }
         }
@@ -232,7 +232,7 @@ internal sealed partial class FaultStorage : DelegatingStorage
 
     private async ValueTask CheckedFlushAsync(CancellationToken cancellationToken)
     {
-        // no bytes: a rule that names a sector fits no flush
+        // a flush has no bytes: a rule for a sector never matches it
         await FailAsync(FaultIo.Flush, 0, 0, cancellationToken);
         await Inner.FlushAsync(cancellationToken);
     }

@@ -7,7 +7,7 @@ namespace Paddock.Faults;
 /// Requests of a <see cref="FaultStorage"/> with an alignment (blkdebug's option <c>align</c>): a write that covers blocks in part
 /// reads them first and writes them whole. Other requests to those blocks wait meanwhile.
 /// </summary>
-/// <param name="storage">Takes whole blocks, and is told of each step.</param>
+/// <param name="storage">Receives whole blocks, and notice of each step.</param>
 /// <param name="alignment">Size of a block: a power of two.</param>
 internal sealed class PaddedWrites(FaultStorage storage, int alignment)
 {

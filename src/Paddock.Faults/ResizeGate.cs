@@ -4,35 +4,35 @@ using Paddock.Block.Concurrency;
 namespace Paddock.Faults;
 
 /// <summary>
-/// Changes a device's size while no request is inside: those under way end first, new ones wait and see the device as it is afterwards.
+/// Changes a device's size while no request is inside: requests in flight complete first, new ones wait until the change has finished.
 /// </summary>
 internal sealed class ResizeGate
 {
     private volatile bool _shrunk;
 
-    // a change of the size is under way, or has failed
+    // a resize is in flight, or has failed
     private volatile bool _unsettled;
 
-    /// <summary>What requests pass through.</summary>
+    /// <summary>The gate that requests pass through.</summary>
     public RequestGate Gate { get; } = new();
 
     /// <summary>
-    /// Whether the device has ever become smaller: a request may then have been validated against a larger size than the one that it meets.
+    /// Whether the device has ever shrunk: a request may then have been validated against a larger size than the current one.
     /// </summary>
     public bool HasShrunk => _shrunk;
 
-    /// <summary>Whether a change to the size that the device has already is still to be made: an earlier one failed half way.</summary>
+    /// <summary>Whether a resize to the current size still has work to do, because an earlier resize failed half way.</summary>
     public bool IsUnsettled => _unsettled;
 
     /// <summary>Changes the size with the gate closed.</summary>
     /// <param name="device">Returns the device.</param>
-    /// <param name="sizeOf">Returns the new size for the current one; what it throws reaches the caller, and nothing is changed.</param>
-    /// <param name="objections">Returns the handlers of which each returns why a new size is impossible, or null.</param>
-    /// <param name="preallocation">What is reserved for the new part.</param>
-    /// <param name="changed">Called when requests run again, if the size is another, even where the change failed after that.</param>
-    /// <param name="cancellationToken">Ends it early.</param>
+    /// <param name="sizeOf">Returns the new size for the current one; its exceptions reach the caller, and nothing is changed.</param>
+    /// <param name="objections">Returns the handlers, each of which returns why a new size is impossible, or null.</param>
+    /// <param name="preallocation">Preallocation of the new part.</param>
+    /// <param name="changed">Called once requests run again, if the size has changed, even if the resize failed after that.</param>
+    /// <param name="cancellationToken">Cancels the resize.</param>
     /// <returns>The previous size.</returns>
-    /// <remarks>Device and objections are those of the time when the gate is closed: until then it may wait for another change.</remarks>
+    /// <remarks>Device and objections are evaluated once the gate is closed: until then it may wait for another resize.</remarks>
     public async ValueTask<long> ResizeAsync(
         Func<IBlockDevice> device, Func<long, long> sizeOf, Func<Func<long, string?>?> objections, Preallocation preallocation,
         Action changed, CancellationToken cancellationToken)
@@ -63,10 +63,10 @@ internal sealed class ResizeGate
         }
     }
 
-    /// <summary>Completes when no change of the size is under way.</summary>
+    /// <summary>Completes when no resize is in flight.</summary>
     public async ValueTask SettledAsync() => Gate.Leave(await Gate.EnterAsync());
 
-    /// <summary>The device was replaced by another, of this size.</summary>
+    /// <summary>Reports that the device was replaced by another, of this size.</summary>
     public void Replaced(long before, long now) => _shrunk |= now < before;
 
     private async ValueTask ResizeClosedAsync(
@@ -86,7 +86,7 @@ internal sealed class ResizeGate
             return;
         }
 
-        // set first: whatever fails half way, no request meets what may be gone, and the same size again is not taken for durable
+        // set first: if the resize fails half way, no request may reach a removed range, and the same size must not count as durable
         _shrunk |= length < device.Length;
         _unsettled = true;
         if (changes)

@@ -4,8 +4,8 @@ using static Paddock.Faults.CachedBlock;
 namespace Paddock.Faults;
 
 /// <summary>
-/// The contents of a volatile cache: blocks of data, and ranges that wait to be zeroed. A sector is in a block, or in such a range, or in
-/// neither: then the storage below has it. It does no I/O. All calls are made under <see cref="Gate"/>, unless they say otherwise.
+/// The contents of a volatile cache: blocks of data, and ranges that wait to be zeroed. A sector is in a block, in such a range, or in
+/// neither: then the storage below has it. The cache does no I/O. All calls require <see cref="Gate"/>, unless documented otherwise.
 /// </summary>
 internal sealed class SectorCache
 {
@@ -16,19 +16,19 @@ internal sealed class SectorCache
     private long _clock, _drained, _length;
     private volatile bool _dead;
 
-    /// <param name="length">Bytes of the storage below.</param>
+    /// <param name="length">Length of the storage below in bytes.</param>
     public SectorCache(long length) => _length = length;
 
-    /// <summary>Guards everything here.</summary>
+    /// <summary>Guards the whole cache.</summary>
     public Lock Gate { get; } = new();
 
     /// <summary>Ranges that wait to be zeroed.</summary>
     public ZeroRanges Zeroes { get; } = new();
 
-    /// <summary>Bytes of data in blocks, unused sectors included.</summary>
+    /// <summary>Number of bytes of data in blocks, unused sectors included.</summary>
     public long Bytes => (long)_blocks.Count * Size;
 
-    /// <summary>Whether it holds nothing.</summary>
+    /// <summary>Whether the cache is empty.</summary>
     public bool IsEmpty => _blocks.Count == 0 && Zeroes.Count == 0;
 
     /// <summary>Indexes of all blocks.</summary>
@@ -41,10 +41,10 @@ internal sealed class SectorCache
         set => Volatile.Write(ref _length, value);
     }
 
-    /// <summary>Grows whenever contents have gone to the storage below. May be read without the lock.</summary>
+    /// <summary>Number that grows whenever contents have been written to the storage below. May be read without the lock.</summary>
     public long Drained => Interlocked.Read(ref _drained);
 
-    /// <summary>The power was cut: everything fails from now on. May be read without the lock.</summary>
+    /// <summary>Whether the power was cut: every request fails after that. May be read without the lock.</summary>
     public bool IsDead => _dead;
 
     /// <summary>Rounds up to whole sectors.</summary>
@@ -62,7 +62,7 @@ internal sealed class SectorCache
         }
     }
 
-    /// <summary>Cuts the power; the contents are still there.</summary>
+    /// <summary>Cuts the power and keeps the contents.</summary>
     public void Kill() => _dead = true;
 
     /// <summary>Drops all contents.</summary>
@@ -73,10 +73,12 @@ internal sealed class SectorCache
         Zeroes.Clear();
     }
 
-    /// <summary>One block.</summary>
+    /// <summary>Returns a block.</summary>
     public CachedBlock BlockAt(long index) => _blocks[index];
 
-    /// <summary>Where the newest contents of a position are, and up to where, inside its block, the same holds.</summary>
+    /// <summary>
+    /// Returns the location of the latest contents of a position, and the end, inside its block, of the run with the same location.
+    /// </summary>
     public (CachePlace Place, long End) Locate(long position, long end)
     {
         long start = position / Size * Size;
@@ -101,7 +103,7 @@ internal sealed class SectorCache
         return (zero ? CachePlace.Zeroes : CachePlace.Below, run);
     }
 
-    /// <summary>Whether blocks hold a whole range.</summary>
+    /// <summary>Whether blocks hold an entire range.</summary>
     public bool HoldsAll(long start, long end)
     {
         for (long at = start; Locate(at, end) is { Place: CachePlace.Block } held; at = held.End)
@@ -115,8 +117,8 @@ internal sealed class SectorCache
         return false;
     }
 
-    /// <summary>Copies what the cache holds.</summary>
-    /// <returns>The gaps, which the storage below holds.</returns>
+    /// <summary>Copies the cached part of a range.</summary>
+    /// <returns>The gaps, whose data is in the storage below.</returns>
     public List<(int At, int Length)> Read(long offset, Span<byte> buffer)
     {
         if (IsEmpty)
@@ -154,14 +156,12 @@ internal sealed class SectorCache
         return gaps;
     }
 
-    /// <summary>Puts data into the cache; a sector that it covers in part is completed with what the storage below has.</summary>
-    /// <param name="offset">Where it goes.</param>
+    /// <summary>Writes data to the cache; a partly covered sector is completed from the storage below.</summary>
+    /// <param name="offset">Offset in bytes.</param>
     /// <param name="data">The data; empty for zeroes.</param>
-    /// <param name="length">Bytes of data or zeroes.</param>
-    /// <param name="edges">
-    /// The first and the last sector of the range as the storage below has them; null if they have not been read.
-    /// </param>
-    /// <param name="seen"><see cref="Drained"/> before the edges were read.</param>
+    /// <param name="length">Length in bytes.</param>
+    /// <param name="edges">First and last sector of the range in the storage below; null if they have not been read.</param>
+    /// <param name="seen">Value of <see cref="Drained"/> before the edges were read.</param>
     /// <returns>False if the edges are needed, or may have changed since they were read.</returns>
     public bool TryPut(long offset, ReadOnlySpan<byte> data, int length, byte[]? edges, long seen)
     {
@@ -188,14 +188,14 @@ internal sealed class SectorCache
         return true;
     }
 
-    /// <summary>Makes whole sectors a range that waits to be zeroed.</summary>
+    /// <summary>Turns whole sectors into a range that waits to be zeroed.</summary>
     public void Zero(long start, long end, bool mayUnmap)
     {
         Forget(start, end);
         Zeroes.Add(start, end, mayUnmap);
     }
 
-    /// <summary>Takes the oldest blocks out of the order of ages: as many as exceed a size.</summary>
+    /// <summary>Removes from the age queue the oldest blocks in excess of a size.</summary>
     public long[] TakeOldest(long size)
     {
         long excess = _blocks.Count - (size / Size);
@@ -211,7 +211,7 @@ internal sealed class SectorCache
         return [.. oldest];
     }
 
-    /// <summary>Puts blocks back that <see cref="TakeOldest"/> took and that could not be written: they are the oldest again.</summary>
+    /// <summary>Returns blocks from <see cref="TakeOldest"/> that could not be written to the head of the age queue.</summary>
     public void PutBack(long[] oldest)
     {
         var younger = _ages.ToArray();
@@ -230,13 +230,11 @@ internal sealed class SectorCache
         }
     }
 
-    /// <summary>
-    /// Copies whole blocks that lie side by side, or one block with holes, so that they can be written while the cache changes.
-    /// </summary>
+    /// <summary>Copies adjacent whole blocks, or one block with holes, so that they can be written while the cache changes.</summary>
     /// <param name="order">Indexes of blocks, ascending.</param>
-    /// <param name="from">The first one to copy.</param>
-    /// <param name="run">Filled.</param>
-    /// <returns>Index in the order after the copied ones.</returns>
+    /// <param name="from">Position in the order of the first block to copy.</param>
+    /// <param name="run">Receives the copy.</param>
+    /// <returns>Position in the order after the copied blocks.</returns>
     public int Stage(long[] order, int from, CacheRun run)
     {
         run.Clear();
@@ -245,7 +243,7 @@ internal sealed class SectorCache
             bool found = _blocks.TryGetValue(order[i], out var block);
             if (!found || !run.TryAdd(order[i], block!))
             {
-                // a block that is gone by now is skipped
+                // skip a block that has been removed meanwhile
                 return run.Count == 0 ? i + 1 : i;
             }
 
@@ -258,7 +256,7 @@ internal sealed class SectorCache
         return from + run.Count;
     }
 
-    /// <summary>A run has been written below: blocks that have not changed meanwhile leave the cache.</summary>
+    /// <summary>Removes the blocks of a run that has been written below, unless they have changed meanwhile.</summary>
     public void Settle(CacheRun run)
     {
         foreach (var (index, changed) in run.Blocks)
@@ -274,7 +272,7 @@ internal sealed class SectorCache
             }
             else
             {
-                // changed meanwhile: it stays, as young as its change
+                // changed meanwhile: it stays, with the age of its change
                 block.Birth = ++_clock;
                 _ages.Enqueue((index, block.Birth));
             }
@@ -287,7 +285,7 @@ internal sealed class SectorCache
         }
     }
 
-    /// <summary>Ranges have been zeroed below.</summary>
+    /// <summary>Removes ranges that have been zeroed below.</summary>
     public void SettleZeroes(ReadOnlySpan<(long Start, long End, bool MayUnmap)> ranges)
     {
         foreach (var (start, end, _) in ranges)
@@ -298,7 +296,7 @@ internal sealed class SectorCache
         _drained++;
     }
 
-    // takes whole sectors out of the cache
+    // removes whole sectors from the cache
     private void Forget(long start, long end)
     {
         if (start >= end)
@@ -341,7 +339,7 @@ internal sealed class SectorCache
         }
     }
 
-    // makes a sector the cache's own before a part of it changes
+    // caches a sector before a part of it changes
     private void Complete(long start, ReadOnlySpan<byte> below)
     {
         if (Locate(start, start + SectorSize).Place != CachePlace.Block)
@@ -385,7 +383,7 @@ internal sealed class SectorCache
         return block;
     }
 
-    // a flush removes blocks and leaves their ages behind
+    // a flush removes blocks but not their ages
     private void ForgetAges()
     {
         if (_ages.Count <= (2 * _blocks.Count) + SpareAges)

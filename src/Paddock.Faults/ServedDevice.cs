@@ -4,12 +4,12 @@ using Paddock.Block;
 namespace Paddock.Faults;
 
 /// <summary>
-/// A device as servers share it between clients: requests first pass the rules of <see cref="DeviceFaults"/>, then the gate that is
-/// closed while the size changes, and then reach the device, which may be replaced (as a drive is whose power was cut).
+/// A device that servers share between clients: requests first pass the rules of <see cref="DeviceFaults"/>, then the gate that is closed
+/// during a resize, and then reach the device, which may be replaced (like a drive after a power cut).
 /// </summary>
 /// <remarks>
-/// A client's token ends the wait that a rule imposes, and goes no further: a request that has reached the device is completed.
-/// Without rules a request that the device completes at once costs no allocation and no lock.
+/// A client's token cancels only the wait that a rule imposes: a request that has reached the device is completed. Without rules, a request
+/// that the device completes at once costs no allocation and no lock.
 /// </remarks>
 internal sealed class ServedDevice : DelegatingDevice
 {
@@ -17,7 +17,7 @@ internal sealed class ServedDevice : DelegatingDevice
     private readonly ServedZones? _zones;
 
     /// <param name="device">The device; owned, as are those that replace it.</param>
-    /// <param name="faults">The rules; null: none can be made.</param>
+    /// <param name="faults">The rules; null: a new, empty set.</param>
     public ServedDevice(IBlockDevice device, DeviceFaults? faults = null)
         : base(CheckedDevice.Unwrap(device))
     {
@@ -27,13 +27,13 @@ internal sealed class ServedDevice : DelegatingDevice
     }
 
     /// <summary>
-    /// Raised after the size has changed, when requests run again; also where the change failed after that, and may not be durable.
+    /// Raised after the size has changed, once requests run again; also if the resize failed after that and may not be durable.
     /// </summary>
     public event Action? Resized;
 
     /// <summary>
-    /// Raised before a change of the size, with the new one in bytes, while requests stand still. A handler returns null, or why the
-    /// change is impossible: then it is refused.
+    /// Raised before a resize, with the new size in bytes, while requests are blocked. A handler returns null, or the reason why the resize
+    /// is impossible and must be rejected.
     /// </summary>
     public event Func<long, string?>? Resizing;
 
@@ -43,16 +43,16 @@ internal sealed class ServedDevice : DelegatingDevice
     /// <inheritdoc/>
     public override IZones? Zones => _zones;
 
-    /// <summary>The zones for the server's own reports, which no rule meets and none counts.</summary>
+    /// <summary>The zones for the server's own reports, which bypass the rules and their counters.</summary>
     public IZones? ZonesWithoutFaults { get; }
 
     internal IBlockDevice Device => Inner;
 
     /// <summary>
-    /// Replaces the device by another of the same kind and geometry; the size may differ. No request may be inside the old one.
+    /// Replaces the device with another of the same kind and geometry; the size may differ. No request may be inside the old one.
     /// </summary>
     /// <returns>The previous device, no longer owned.</returns>
-    /// <exception cref="BlockException">The new one is of another kind, or has other zones.</exception>
+    /// <exception cref="BlockException">The new device is of another kind, or has different zones.</exception>
     public IBlockDevice Replace(IBlockDevice device)
     {
         var before = Inner;
@@ -139,7 +139,7 @@ internal sealed class ServedDevice : DelegatingDevice
 
     /// <inheritdoc/>
     /// <remarks>
-    /// The new size is durable when this completes. The same size changes nothing, stops no request, and raises no event.
+    /// The new size is durable when this completes. A resize to the current size changes nothing, blocks no request, and raises no event.
     /// </remarks>
     public override async ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
@@ -150,18 +150,18 @@ internal sealed class ServedDevice : DelegatingDevice
         }
     }
 
-    /// <summary>Changes the size to one that depends on the current one, with no other change in between.</summary>
+    /// <summary>Changes the size to one that depends on the current one, with no other resize in between.</summary>
     /// <param name="sizeOf">Returns the new size in bytes for the current one; if it throws, nothing is changed.</param>
-    /// <param name="preallocation">What is reserved for the new part.</param>
-    /// <param name="cancellationToken">Ends it early.</param>
+    /// <param name="preallocation">Preallocation of the new part.</param>
+    /// <param name="cancellationToken">Cancels the resize.</param>
     /// <returns>The previous size, in bytes.</returns>
     /// <exception cref="BlockException">
-    /// It failed; a change of the size made before that stays, and <see cref="Resized"/> is raised.
+    /// The resize failed; a size that had changed before that stays, and <see cref="Resized"/> is raised.
     /// </exception>
     public ValueTask<long> ResizeAsync(Func<long, long> sizeOf, Preallocation preallocation, CancellationToken cancellationToken = default)
         => _resizing.ResizeAsync(() => Inner, sizeOf, () => Resizing, preallocation, () => Resized?.Invoke(), cancellationToken);
 
-    /// <summary>Completes when no change of the size is under way.</summary>
+    /// <summary>Completes when no resize is in flight.</summary>
     public ValueTask SettledAsync() => _resizing.SettledAsync();
 
     /// <inheritdoc/>
@@ -177,11 +177,11 @@ internal sealed class ServedDevice : DelegatingDevice
         return base.DisposeAsync();
     }
 
-    /// <summary>Runs a request through rules and gate.</summary>
-    /// <param name="range">What it is and what it touches.</param>
-    /// <param name="request">Its arguments.</param>
+    /// <summary>Runs a request through the rules and the gate.</summary>
+    /// <param name="range">Operation and range of the request.</param>
+    /// <param name="request">Arguments of the request.</param>
     /// <param name="send">Sends it to the device.</param>
-    /// <param name="cancellationToken">Ends the wait that a rule imposes.</param>
+    /// <param name="cancellationToken">Cancels the wait that a rule imposes.</param>
     internal ValueTask RunAsync<TRequest>(
         in ServedRange range, in TRequest request, Func<IBlockDevice, TRequest, ValueTask> send, CancellationToken cancellationToken)
     {
@@ -205,7 +205,7 @@ internal sealed class ServedDevice : DelegatingDevice
         return Leave(ticket, running);
     }
 
-    /// <summary>The same for a request with a result.</summary>
+    /// <summary>Runs a request with a result through the rules and the gate.</summary>
     internal ValueTask<TResult> RunAsync<TRequest, TResult>(
         in ServedRange range, in TRequest request, Func<IBlockDevice, TRequest, ValueTask<TResult>> send,
         CancellationToken cancellationToken)
@@ -236,10 +236,10 @@ internal sealed class ServedDevice : DelegatingDevice
         return running;
     }
 
-    // fails where a rule or the gate may hold a request
+    // fails if a rule or the gate may hold a request
     private int TryEnter() => Faults.IsIdle ? _resizing.Gate.TryEnter() : -1;
 
-    // most requests are complete already
+    // most requests are complete at this point
     private ValueTask Leave(int ticket, ValueTask running)
     {
         if (!running.IsCompleted)
@@ -262,7 +262,7 @@ internal sealed class ServedDevice : DelegatingDevice
         return device;
     }
 
-    // the device for a request that is inside the gate, where the size is certain
+    // the device for a request inside the gate, where the size cannot change
     private IBlockDevice Admit(in ServedRange range)
     {
         var device = Inner;
@@ -302,7 +302,7 @@ internal sealed class ServedDevice : DelegatingDevice
         }
     }
 
-    // rules come before the gate: a request that one holds does not hold up a change of the size
+    // rules come before the gate: a request held by a rule does not delay a resize
     private async ValueTask<int> AdmissionAsync(ServedRange range, CancellationToken cancellationToken)
     {
         if (!range.IsFree && !Faults.IsIdle)

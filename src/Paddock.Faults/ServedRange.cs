@@ -2,11 +2,11 @@ using Paddock.Block;
 
 namespace Paddock.Faults;
 
-/// <summary>What a request to a <see cref="ServedDevice"/> is, and which bytes it touches.</summary>
-/// <param name="Operation">What it is to the rules; none: no rule meets it.</param>
+/// <summary>Operation of a request to a <see cref="ServedDevice"/>, and the bytes that it touches.</summary>
+/// <param name="Operation">Operation as the rules see it; none: no rule matches.</param>
 /// <param name="Offset">First byte.</param>
-/// <param name="Length">Bytes that must lie inside the device.</param>
-/// <param name="Affected">Bytes as the rules see them.</param>
+/// <param name="Length">Number of bytes that must be inside the device.</param>
+/// <param name="Affected">Number of bytes as the rules see it.</param>
 internal readonly record struct ServedRange(DeviceOperations Operation, long Offset, long Length, long Affected)
 {
     private const DeviceOperations OfZones = DeviceOperations.Manage | DeviceOperations.Append | DeviceOperations.Report;
@@ -16,10 +16,10 @@ internal readonly record struct ServedRange(DeviceOperations Operation, long Off
     {
     }
 
-    /// <summary>Whether no rule meets it.</summary>
+    /// <summary>Whether no rule matches the request.</summary>
     public bool IsFree => Operation == DeviceOperations.None;
 
-    /// <summary>Throws if the range lies outside a device that has become smaller since the request was validated.</summary>
+    /// <summary>Throws if the range is outside a device that has shrunk since the request was validated.</summary>
     public void CheckInside(long size)
     {
         if (Offset >= 0 && Offset <= size && Length >= 0 && Length <= size - Offset)

@@ -2,17 +2,17 @@ using Paddock.Block;
 
 namespace Paddock.Faults;
 
-/// <summary>The zones of whatever device is in a <see cref="ServedDevice"/>, behind its rules and its gate.</summary>
+/// <summary>The zones of the current device of a <see cref="ServedDevice"/>, behind its rules and its gate.</summary>
 /// <param name="served">The device.</param>
-/// <param name="operations">What the rules see of its requests.</param>
+/// <param name="operations">Operations of its requests as the rules see them.</param>
 internal sealed class ServedZones(ServedDevice served, DeviceOperations operations) : IZones
 {
     public ZonedLimits Limits => Inner.Limits;
 
-    // clients keep it while devices come and go
+    // clients keep this object while devices are replaced
     public IZoneAttributes? Attributes => field ??= Inner.Attributes is null ? null : new ServedAttributes(served);
 
-    // only devices of the same kind come here
+    // a replacement is always of the same kind
     private IZones Inner => served.Device.Zones!;
 
     public ValueTask<int> ReportAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
@@ -31,7 +31,7 @@ internal sealed class ServedZones(ServedDevice served, DeviceOperations operatio
             new ServedRange(operations & OperationOf(action), offset, length), (action, offset, length),
             static (device, r) => device.Zones!.ManageAsync(r.action, r.offset, r.length, CancellationToken.None), cancellationToken);
 
-    // a rule that names any part of the zone meets an append to it: nobody knows yet where it lands
+    // a rule for any part of the zone matches an append to it: the offset of the append is not known yet
     public ValueTask<long> AppendAsync(
         long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
         CancellationToken cancellationToken = default)
@@ -49,7 +49,7 @@ internal sealed class ServedZones(ServedDevice served, DeviceOperations operatio
         _ => DeviceOperations.Reset,
     };
 
-    /// <summary>No rule meets them: they are how a rule's effect is set up, and what reports are made of.</summary>
+    /// <summary>Zone attributes, which bypass the rules: they set up the effect of a rule, and reports use them.</summary>
     private sealed class ServedAttributes(ServedDevice served) : IZoneAttributes
     {
         private static readonly ServedRange Anywhere = new(DeviceOperations.None, 0, 0);

@@ -3,28 +3,29 @@ using Paddock.Block;
 namespace Paddock.Faults;
 
 /// <summary>
-/// A drive's volatile write cache under an image: what was not flushed is in memory alone, and a power cut (<see cref="CutAsync"/>) drops
-/// it, whole or but for some of its sectors. Beyond its size the oldest blocks are written through, as a drive does when its cache is full.
+/// A drive's volatile write cache below an image: data that was not flushed is only in memory, and a power cut (<see cref="CutAsync"/>)
+/// drops it, all of it or all but some of its sectors. Beyond its size the oldest blocks are written through, as in a drive whose cache is
+/// full.
 /// </summary>
 /// <remarks>
 /// The contents are in a <see cref="SectorCache"/>; a <see cref="CacheDrain"/> moves them below. Memory: the size, and the data of requests
-/// in flight. Space below is taken when data comes into the cache. Data that cannot be written below stays here: a flush that fails may
-/// succeed later.
+/// in flight. Space below is reserved when data enters the cache. Data that cannot be written below stays in the cache: a flush that fails
+/// may succeed later.
 /// </remarks>
 internal sealed class VolatileStorage : IStorage
 {
-    /// <summary>The smallest cache, in bytes.</summary>
+    /// <summary>Minimum size of the cache in bytes.</summary>
     public const long MinSize = 64 << 10;
 
-    // a status is cheap for so much at once
+    // a status query over this length is cheap
     private const long StatusSpan = 4L << 20;
 
     private readonly IStorage _below;
     private readonly SectorCache _cache;
     private readonly CacheDrain _drain;
 
-    /// <param name="below">What is durable once it is flushed; owned until <see cref="CutAsync"/> returns it.</param>
-    /// <param name="size">Bytes of data that the cache holds before it writes the oldest through; at least <see cref="MinSize"/>.</param>
+    /// <param name="below">Storage that is durable once flushed; owned until <see cref="CutAsync"/> returns it.</param>
+    /// <param name="size">Number of bytes of data in the cache before it writes the oldest through; at least <see cref="MinSize"/>.</param>
     public VolatileStorage(IStorage below, long size)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(size, MinSize);
@@ -48,7 +49,7 @@ internal sealed class VolatileStorage : IStorage
     /// <inheritdoc/>
     public int PreferredAlignment => _below.PreferredAlignment;
 
-    /// <summary>Bytes of data that a power cut would drop now.</summary>
+    /// <summary>Number of bytes of data that a power cut would drop now.</summary>
     public long UnflushedBytes
     {
         get
@@ -70,7 +71,7 @@ internal sealed class VolatileStorage : IStorage
             gaps = _cache.Read(offset, buffer.Span);
         }
 
-        // what the cache did not hold at that moment is below now, or newer: then a write overlapped this read
+        // data that was not cached at that moment is now below, or is newer: then a write overlapped this read
         foreach (var (at, length) in gaps)
         {
             await _below.ReadAsync(offset + at, buffer.Slice(at, length), cancellationToken);
@@ -82,7 +83,7 @@ internal sealed class VolatileStorage : IStorage
         => PutAsync(offset, data, data.Length, cancellationToken);
 
     /// <inheritdoc/>
-    /// <remarks>Cheap in the cache; what the storage below makes of it shows when it is flushed.</remarks>
+    /// <remarks>Cheap in the cache; its effect on the storage below appears at the next flush.</remarks>
     public async ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
     {
         long first = SectorCache.RoundUp(offset), last = SectorCache.RoundDown(offset + length);
@@ -122,7 +123,7 @@ internal sealed class VolatileStorage : IStorage
     /// <inheritdoc/>
     public async ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
     {
-        // the length below follows with the next flush, as with every other change
+        // the length below follows with the next flush, like every other change
         bool reserved = await _drain.ReserveAsync(offset, length, cancellationToken);
         lock (_cache.Gate)
         {
@@ -139,7 +140,7 @@ internal sealed class VolatileStorage : IStorage
     {
         if (preallocation is Preallocation.Falloc or Preallocation.Full)
         {
-            // space is reserved below, at once
+            // space is reserved below at once
             await FlushAsync(cancellationToken);
             await _below.SetLengthAsync(length, preallocation, cancellationToken);
         }
@@ -192,12 +193,11 @@ internal sealed class VolatileStorage : IStorage
     public ValueTask FlushAsync(CancellationToken cancellationToken = default) => _drain.FlushAsync(cancellationToken);
 
     /// <summary>
-    /// Cuts the power. From now on every request fails; of the data that was not flushed a part survives below, in no order, as on a real
-    /// drive.
+    /// Cuts the power. Every later request fails; a part of the data that was not flushed survives below, in no order, as on a real drive.
     /// </summary>
-    /// <param name="keepPercent">How likely a sector survives, 0 to 100.</param>
-    /// <param name="seed">Of the choice.</param>
-    /// <returns>The storage below, which the caller owns from now on.</returns>
+    /// <param name="keepPercent">Probability that a sector survives, 0 to 100.</param>
+    /// <param name="seed">Seed of the random choice.</param>
+    /// <returns>The storage below, owned by the caller.</returns>
     public async ValueTask<IStorage> CutAsync(int keepPercent = 0, int seed = 0)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)keepPercent, 100u, nameof(keepPercent));
@@ -228,7 +228,7 @@ internal sealed class VolatileStorage : IStorage
         }
     }
 
-    /// <summary>Puts data (zeroes where there is none) into the cache; a sector that it covers in part is completed from below.</summary>
+    /// <summary>Writes data (zeroes if it is empty) to the cache; a partly covered sector is completed from below.</summary>
     private async ValueTask PutAsync(long offset, ReadOnlyMemory<byte> data, int length, CancellationToken cancellationToken)
     {
         if (length == 0)
@@ -252,7 +252,7 @@ internal sealed class VolatileStorage : IStorage
         await _drain.MakeRoomAsync();
     }
 
-    // not for data that replaces cached data: its space was taken before
+    // not for data that replaces cached data: its space has been reserved
     private ValueTask<bool> ReserveBelowAsync(long offset, int length, CancellationToken cancellationToken)
     {
         long start = SectorCache.RoundDown(offset), end = SectorCache.RoundUp(offset + length);

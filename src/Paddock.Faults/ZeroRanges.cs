@@ -1,6 +1,6 @@
 namespace Paddock.Faults;
 
-/// <summary>Ranges that wait to be zeroed: sorted, apart from each other, and joined where they touch.</summary>
+/// <summary>Ranges that wait to be zeroed: sorted, disjoint, and merged where they touch.</summary>
 internal sealed class ZeroRanges
 {
     private readonly List<(long Start, long End, bool MayUnmap)> _ranges = [];
@@ -9,7 +9,7 @@ internal sealed class ZeroRanges
 
     public (long Start, long End, bool MayUnmap) this[int index] => _ranges[index];
 
-    /// <summary>Adds a range; where it was there already the newer wish counts.</summary>
+    /// <summary>Adds a range; where it overlaps an existing one, the new range takes precedence.</summary>
     public void Add(long start, long end, bool mayUnmap)
     {
         if (start >= end)
@@ -34,7 +34,7 @@ internal sealed class ZeroRanges
         _ranges.Insert(at, (start, end, mayUnmap));
     }
 
-    /// <summary>Takes a range out.</summary>
+    /// <summary>Removes a range.</summary>
     public void Remove(long start, long end)
     {
         int first = FirstBehind(start), last = first;
@@ -62,9 +62,7 @@ internal sealed class ZeroRanges
         }
     }
 
-    /// <summary>
-    /// Whether a byte lies in a range, and the run from there on, to <paramref name="end"/> at most, of which the same holds.
-    /// </summary>
+    /// <summary>Whether a byte is in a range, and the end, at most <paramref name="end"/>, of the run for which the same holds.</summary>
     public (bool Inside, long End) Locate(long position, long end)
     {
         int at = FirstBehind(position);
@@ -73,7 +71,7 @@ internal sealed class ZeroRanges
             : (false, Math.Min(end, _ranges[at].Start));
     }
 
-    /// <summary>Whether space of a part of the range may be released.</summary>
+    /// <summary>Whether space of any part of the range may be released.</summary>
     public bool MayUnmapIn(long start, long end)
     {
         for (int at = FirstBehind(start); at < _ranges.Count && _ranges[at].Start < end; at++)
@@ -87,7 +85,7 @@ internal sealed class ZeroRanges
         return false;
     }
 
-    /// <summary>What waits inside a range is zeroed in place: its space is needed.</summary>
+    /// <summary>Makes pending ranges inside a range keep their space: they are zeroed in place.</summary>
     public void KeepSpace(long start, long end)
     {
         while (start < end)
@@ -104,7 +102,7 @@ internal sealed class ZeroRanges
 
     public void Clear() => _ranges.Clear();
 
-    // the first range that ends behind a position
+    // the first range that ends after a position
     private int FirstBehind(long position)
     {
         int low = 0, high = _ranges.Count;

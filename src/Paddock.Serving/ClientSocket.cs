@@ -2,13 +2,13 @@ using System.Net.Sockets;
 
 namespace Paddock.Serving;
 
-/// <summary>What every server sets on the sockets of its clients.</summary>
+/// <summary>Socket options that every server sets for its clients.</summary>
 internal static class ClientSocket
 {
-    // a client whose machine is gone is noticed within two minutes, though it was silent
+    // detects the loss of an idle client's machine within two minutes
     private const int ProbeAfterSeconds = 60, ProbeEverySeconds = 10, Probes = 6;
 
-    /// <summary>Has the system find out whether a silent client is still there, and sends small answers at once; for TCP only.</summary>
+    /// <summary>Enables keep-alive and disables the Nagle algorithm; TCP only.</summary>
     public static void Prepare(Socket socket)
     {
         if (socket.ProtocolType != ProtocolType.Tcp)

@@ -1,24 +1,25 @@
 namespace Paddock.Serving;
 
-/// <summary>What a client has shown of itself, the least first: when all slots are taken, the least goes first.</summary>
+/// <summary>How far a client is trusted, lowest first: when all slots are taken, the least trusted is evicted first.</summary>
 internal enum ClientTrust
 {
-    /// <summary>It has not finished its handshake, or not authenticated where it must.</summary>
+    /// <summary>Has not finished its handshake, or its authentication where that is required.</summary>
     Stranger,
 
-    /// <summary>It has introduced itself, and asked for nothing since.</summary>
+    /// <summary>Has finished its handshake and sent no request since.</summary>
     Introduced,
 
-    /// <summary>It has been served.</summary>
+    /// <summary>Has been served.</summary>
     Served,
 
-    /// <summary>It is never evicted: it has authenticated, or shows by itself that it is alive.</summary>
+    /// <summary>Never evicted: it has authenticated, or its protocol shows that it is alive.</summary>
     Kept,
 }
 
-/// <summary>How much a client has a claim to its slot.</summary>
-/// <param name="Trust">What it has shown of itself.</param>
+/// <summary>Strength of a client's claim to its slot.</summary>
+/// <param name="Trust">Trust level.</param>
 /// <param name="IdleMilliseconds">
-/// For how long nothing is under way; of a stranger: since it connected, so that it gains nothing by a byte now and then.
+/// Time without a request in flight; for a client without handshake or authentication, time since it connected, so that an occasional
+/// byte gains it nothing.
 /// </param>
 internal readonly record struct ClientStanding(ClientTrust Trust, long IdleMilliseconds);

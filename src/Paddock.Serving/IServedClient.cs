@@ -1,16 +1,16 @@
 namespace Paddock.Serving;
 
 /// <summary>
-/// One client of a server, as far as the server's end concerns it. Both calls may come from any thread, and more than once.
+/// One client of a server, as seen by the shutdown and eviction of clients. Both methods may be called from any thread, and repeatedly.
 /// </summary>
 internal interface IServedClient
 {
-    /// <summary>Priority of its claim to its slot when another client waits for one.</summary>
+    /// <summary>Strength of the claim to its slot when another client waits for one.</summary>
     ClientStanding Standing { get; }
 
-    /// <summary>Stops accepting requests, completes those in flight and ends by itself; does not wait for that.</summary>
+    /// <summary>Stops accepting requests, completes those in flight and then disconnects; returns without waiting.</summary>
     void Finish();
 
-    /// <summary>Ends immediately.</summary>
+    /// <summary>Disconnects immediately.</summary>
     void Abort();
 }

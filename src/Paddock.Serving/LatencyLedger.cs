@@ -1,7 +1,7 @@
 namespace Paddock.Serving;
 
 /// <summary>
-/// The latencies of a server: each connection counts in a table of its own, so that they do not contend, and leaves it here at its end.
+/// Latencies of a server. Each connection counts in a table of its own, to avoid contention; its counts are merged here when it closes.
 /// </summary>
 internal sealed class LatencyLedger
 {
@@ -9,7 +9,7 @@ internal sealed class LatencyLedger
     private readonly HashSet<LatencyTable> _open = [];
     private readonly LatencyTable _closed = new();
 
-    /// <summary>A table for a connection.</summary>
+    /// <summary>Adds a table for a connection.</summary>
     public LatencyTable Open()
     {
         var table = new LatencyTable();
@@ -33,7 +33,7 @@ internal sealed class LatencyLedger
         }
     }
 
-    /// <summary>All that was counted so far.</summary>
+    /// <summary>Returns all counts so far.</summary>
     public LatencyTable Sum()
     {
         var sum = new LatencyTable();

@@ -2,10 +2,10 @@ using System.Diagnostics;
 
 namespace Paddock.Serving;
 
-/// <summary>How long requests took, by operation and by powers of two of microseconds; every member may be used from any thread.</summary>
+/// <summary>Latencies of requests, by operation and by powers of two of microseconds. All members are thread-safe.</summary>
 internal sealed class LatencyTable
 {
-    /// <summary>Class i holds requests that took less than 2^i microseconds, the last all others.</summary>
+    /// <summary>Number of classes: class i holds requests that took less than 2^i microseconds, the last all others.</summary>
     public const int Classes = 24;
 
     private readonly long[] _counts = new long[RequestCounters.Operations * Classes];
@@ -14,7 +14,7 @@ internal sealed class LatencyTable
     /// <summary>Upper bounds of the classes, in seconds; the last has none.</summary>
     public static IReadOnlyList<double> Bounds { get; } = [.. Enumerable.Range(0, Classes - 1).Select(i => Math.Pow(2, i) / 1e6)];
 
-    /// <summary>Number of all requests.</summary>
+    /// <summary>Total number of requests.</summary>
     public long Requests
     {
         get
@@ -29,10 +29,10 @@ internal sealed class LatencyTable
         }
     }
 
-    /// <summary>What all requests took together.</summary>
+    /// <summary>Total duration of all requests.</summary>
     public TimeSpan Total => SumOf(Enum.GetValues<ServedOperation>());
 
-    /// <summary>Counts a request that began at a <see cref="Stopwatch"/> time and ends now.</summary>
+    /// <summary>Counts a request that started at a <see cref="Stopwatch"/> time and ends now.</summary>
     public void Count(ServedOperation operation, long startedAt)
     {
         long ticks = Stopwatch.GetTimestamp() - startedAt;
@@ -42,7 +42,7 @@ internal sealed class LatencyTable
         Interlocked.Increment(ref _counts[((int)operation * Classes) + index]);
     }
 
-    /// <summary>Requests of some operations, by class.</summary>
+    /// <summary>Number of requests of some operations, by class.</summary>
     public long[] CountsOf(params ReadOnlySpan<ServedOperation> operations)
     {
         long[] counts = new long[Classes];
@@ -57,7 +57,7 @@ internal sealed class LatencyTable
         return counts;
     }
 
-    /// <summary>What the requests of some operations took together.</summary>
+    /// <summary>Total duration of the requests of some operations.</summary>
     public TimeSpan SumOf(params ReadOnlySpan<ServedOperation> operations)
     {
         long ticks = 0;
@@ -69,7 +69,7 @@ internal sealed class LatencyTable
         return Stopwatch.GetElapsedTime(0, ticks);
     }
 
-    /// <summary>Adds what another table has counted; what that one counts meanwhile may be missed.</summary>
+    /// <summary>Adds the counts of another table; requests that it counts meanwhile may be missed.</summary>
     public void Add(LatencyTable other)
     {
         for (int i = 0; i < _counts.Length; i++)

@@ -5,8 +5,8 @@ namespace Paddock.Serving;
 
 /// <summary>A long request's right to run a piece; awaited between two pieces.</summary>
 /// <remarks>
-/// It is its own awaiter, and gets in line only when what follows is known: so the next piece always runs on a thread of
-/// <see cref="LongWork"/>, and never goes on at once on the thread where the last one happened to end.
+/// The object is its own awaiter, and queues only once its continuation is known: the next piece always runs on a thread of <see
+/// cref="LongWork"/>, never inline on the thread that completed the last one.
 /// </remarks>
 internal sealed class LongTurn : ICriticalNotifyCompletion
 {
@@ -16,18 +16,18 @@ internal sealed class LongTurn : ICriticalNotifyCompletion
 
     internal LongTurn(LongWorkClient client) => _client = client;
 
-    /// <summary>Never: each wait lets the other clients go first.</summary>
+    /// <summary>Always false: each wait lets the other clients run first.</summary>
     public bool IsCompleted => false;
 
     internal bool HasTurn { get; set; }
 
     internal bool HasBegun { get; set; }
 
-    /// <summary>Ends a piece: lets other clients run theirs; awaiting it ends when it is this request's turn again.</summary>
+    /// <summary>Ends a piece and lets other clients run theirs; completes at this request's next turn.</summary>
     /// <exception cref="BlockException"><see cref="BlockError.Cancelled"/>: the client disconnected.</exception>
     public LongTurn NextAsync() => this;
 
-    /// <summary>What awaits it.</summary>
+    /// <summary>Returns the awaiter.</summary>
     public LongTurn GetAwaiter() => this;
 
     /// <inheritdoc/>
@@ -40,7 +40,7 @@ internal sealed class LongTurn : ICriticalNotifyCompletion
         _client.Wait(this);
     }
 
-    /// <summary>The end of the wait.</summary>
+    /// <summary>Ends the wait.</summary>
     public void GetResult()
     {
         if (_failed)

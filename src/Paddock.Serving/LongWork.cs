@@ -1,9 +1,9 @@
 namespace Paddock.Serving;
 
 /// <summary>
-/// Requests whose cost is far above that of a read or a write (Verify, CACHE, large discards, all zones at once). They run in pieces, on
-/// threads of their own, a few at a time for the whole process; clients take turns, so that a client with a thousand such requests delays
-/// another client's only request by a few pieces.
+/// Requests that cost far more than a read or a write (Verify, CACHE, large discards, all zones at once). They run in pieces, on dedicated
+/// threads, a few at a time for the whole process. Clients take turns, so that a client with a thousand such requests delays another
+/// client's only request by a few pieces.
 /// </summary>
 /// <example>
 /// A connection keeps a <see cref="LongWorkClient"/> and runs each long request through it:
@@ -15,17 +15,17 @@ namespace Paddock.Serving;
 ///     for (long done = 0; done &lt; length; done += LongWork.PieceBytes)
 ///     {
 ///         await device.ReadAsync(offset + done, ...);   // one piece, without a wait for other clients
-///         await turn.NextAsync();                       // lets the others go first; throws when the client is gone
+///         await turn.NextAsync();                       // lets the others run first; throws if the client has disconnected
 ///     }
 /// });
 ///
-/// _longWork.CancelWaiting();    // the server stops: what has not begun fails, what has begun may finish
-/// _longWork.Dispose();          // the client is gone: everything fails at the end of its piece
+/// _longWork.CancelWaiting();    // the server stops: requests that have not started fail, the others may finish
+/// _longWork.Dispose();          // the client has disconnected: everything fails at the end of its piece
 /// </code>
 /// </example>
 internal sealed class LongWork
 {
-    /// <summary>A good size of a piece that moves data.</summary>
+    /// <summary>Recommended size in bytes of a piece that moves data.</summary>
     public const int PieceBytes = 1 << 20;
 
     // a monitor, since the threads wait on it
@@ -35,37 +35,37 @@ internal sealed class LongWork
     private readonly int _turns;
     private int _free, _threads;
 
-    /// <param name="turns">Pieces that run at once.</param>
+    /// <param name="turns">Number of pieces that run at once.</param>
     public LongWork(int turns)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(turns, 1);
         _turns = _free = turns;
     }
 
-    /// <summary>The process's own: all servers and connections share it.</summary>
+    /// <summary>Process-wide instance, shared by all servers and connections.</summary>
     public static LongWork Shared { get; } = new(Math.Max(2, Environment.ProcessorCount / 2));
 
     /// <summary>
-    /// The bytes of the next piece of a range: it ends at a multiple of the longest piece, so that no cluster lies in two pieces and is
-    /// freed by neither.
+    /// Returns the length in bytes of the next piece of a range. It ends at a multiple of the maximum length, because a cluster in two
+    /// pieces would be freed by neither.
     /// </summary>
-    /// <param name="offset">Where it begins.</param>
-    /// <param name="left">Bytes that are left of the range.</param>
-    /// <param name="longest">The longest piece, in bytes.</param>
+    /// <param name="offset">Offset of the piece.</param>
+    /// <param name="left">Remaining bytes of the range.</param>
+    /// <param name="longest">Maximum length of a piece in bytes.</param>
     public static long PieceAt(long offset, long left, long longest) => Math.Min(longest - (offset % longest), left);
 
     /// <summary>Guards this object and all its clients.</summary>
     internal object Lock => _lock;
 
-    /// <summary>A client's share.</summary>
-    /// <param name="limit">Requests of the client that are under way at once; the others wait in the order of their arrival.</param>
+    /// <summary>Opens a client's share.</summary>
+    /// <param name="limit">Maximum number of the client's requests in flight; the others wait in the order of their arrival.</param>
     public LongWorkClient Open(int limit = 1)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1);
         return new LongWorkClient(this, limit);
     }
 
-    /// <summary>A client has something to run. Under the lock.</summary>
+    /// <summary>Queues a client that has a piece to run. Under the lock.</summary>
     internal void Enter(LongWorkClient client)
     {
         if (!client.IsInRing && client.CanRun)
@@ -77,7 +77,7 @@ internal sealed class LongWork
         Grant();
     }
 
-    /// <summary>A piece has ended. Under the lock.</summary>
+    /// <summary>Ends a piece. Under the lock.</summary>
     internal void Leave()
     {
         _free++;
@@ -122,7 +122,7 @@ internal sealed class LongWork
         }
         catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
         {
-            // the system has no more threads for us: those that there are do it all, or one of the pool where there are none
+            // no more threads can be created: the existing ones run everything, or a pool thread if there are none
             if (_threads == 0)
             {
                 ThreadPool.UnsafeQueueUserWorkItem(static work => work.RunReady(), this, preferLocal: false);
@@ -141,7 +141,7 @@ internal sealed class LongWork
         turn?.Begin();
     }
 
-    // a piece that blocks in a system call blocks this thread alone; one that waits otherwise leaves the thread, and keeps its turn
+    // a piece that blocks in a system call blocks only this thread; an asynchronous wait frees the thread but keeps the turn
     private void Run()
     {
         while (true)

@@ -2,22 +2,22 @@ using Paddock.Block;
 
 namespace Paddock.Serving;
 
-/// <summary>One client's share of <see cref="LongWork"/>. Every member may be used from any thread.</summary>
+/// <summary>One client's share of <see cref="LongWork"/>. All members are thread-safe.</summary>
 internal sealed class LongWorkClient : IDisposable
 {
     private readonly LongWork _work;
     private readonly int _limit;
 
-    // those under way come before those that have not begun
+    // requests in flight run before requests that have not started
     private readonly Queue<LongTurn> _underWay = new(), _waiting = new();
     private int _begun;
 
     internal LongWorkClient(LongWork work, int limit) => (_work, _limit) = (work, limit);
 
-    /// <summary>Whether the client has disconnected; its running requests end after their piece.</summary>
+    /// <summary>Whether the client has disconnected; its running requests fail at the end of their piece.</summary>
     public bool IsDisposed { get; private set; }
 
-    /// <summary>Requests that wait for their first turn.</summary>
+    /// <summary>Number of requests that wait for their first turn.</summary>
     public int Waiting
     {
         get
@@ -56,7 +56,7 @@ internal sealed class LongWorkClient : IDisposable
         return true;
     });
 
-    /// <summary>Fails the requests that have not begun; running ones continue, and later ones are accepted.</summary>
+    /// <summary>Fails the requests that have not started; running ones continue, and later ones are accepted.</summary>
     public void CancelWaiting()
     {
         lock (_work.Lock)
@@ -65,7 +65,7 @@ internal sealed class LongWorkClient : IDisposable
         }
     }
 
-    /// <summary>Fails what waits, now, and what runs, at the end of its piece.</summary>
+    /// <summary>Fails waiting requests immediately, and running ones at the end of their piece.</summary>
     public void Dispose()
     {
         lock (_work.Lock)
@@ -101,7 +101,7 @@ internal sealed class LongWorkClient : IDisposable
         }
     }
 
-    /// <summary>The turn that runs next. Under the lock.</summary>
+    /// <summary>Returns the turn that runs next. Under the lock.</summary>
     internal LongTurn TakeNext()
     {
         if (!_underWay.TryDequeue(out var turn))
@@ -130,7 +130,7 @@ internal sealed class LongWorkClient : IDisposable
         }
     }
 
-    // what follows runs elsewhere: not under the lock, and not on the thread that cancels
+    // continuations run elsewhere: not under the lock, and not on the cancelling thread
     private static void Fail(Queue<LongTurn> turns)
     {
         while (turns.TryDequeue(out var turn))

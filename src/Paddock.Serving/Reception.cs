@@ -1,32 +1,32 @@
 namespace Paddock.Serving;
 
-/// <summary>What to do with a client when all slots are taken, and none can be freed.</summary>
+/// <summary>What to do with a client when all slots are taken and none can be freed.</summary>
 internal enum WhenFull
 {
-    /// <summary>It waits in the listener's queue until another leaves.</summary>
+    /// <summary>Leaves it in the listener's queue until another client disconnects.</summary>
     Wait,
 
-    /// <summary>It is disconnected immediately.</summary>
+    /// <summary>Disconnects it immediately.</summary>
     Refuse,
 }
 
 /// <summary>
-/// Takes a server's clients in and lets them go: listeners, the cap on clients, the end. Every server shares it; what a socket is, and
-/// how a client is served, is the server's own.
+/// Accepts and disconnects the clients of a server: its listeners, the connection limit, and shutdown. All servers share it; the type of
+/// socket and the protocol are the server's own.
 /// </summary>
-/// <typeparam name="TSocket">A connection that came in.</typeparam>
-/// <typeparam name="TClient">A client that is served.</typeparam>
+/// <typeparam name="TSocket">An accepted connection.</typeparam>
+/// <typeparam name="TClient">A client of the server.</typeparam>
 internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
     where TSocket : class, IDisposable
     where TClient : class, IServedClient
 {
-    // after a failure to accept: no descriptor is free, perhaps, and asking again at once would spin
+    // delay after a failed accept: there may be no free descriptor, and an immediate retry would spin
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
-    // while a client waits for a slot: how often the others are looked at again
+    // interval between searches for a client to evict while another waits for a slot
     private static readonly TimeSpan Recheck = TimeSpan.FromMilliseconds(100);
 
-    // so long a client has to ask for something after its handshake, before it may be evicted
+    // time for a client to send a request after its handshake before it may be evicted
     private const long IntroducedMilliseconds = 10_000;
 
     private readonly Lock _lock = new();
@@ -45,10 +45,10 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
     private bool _stopping;
     private volatile bool _admits = true;
 
-    /// <param name="limit">Clients at once, at least 1.</param>
+    /// <param name="limit">Connection limit, at least 1.</param>
     /// <param name="whenFull">What to do with a client when the connection limit is reached.</param>
-    /// <param name="meet">Makes a client of a socket, which it owns from then on; null where it cannot be served.</param>
-    /// <param name="begin">Begins to serve it, on another thread; whoever serves it calls <see cref="Leave"/> at its end.</param>
+    /// <param name="meet">Creates a client for a socket and takes ownership of the socket; returns null if it cannot be served.</param>
+    /// <param name="begin">Starts to serve it on another thread, which must call <see cref="Leave"/> at the end.</param>
     /// <param name="time">The clock.</param>
     public Reception(int limit, WhenFull whenFull, Func<TSocket, TClient?> meet, Action<TClient> begin, TimeProvider? time = null)
     {
@@ -59,24 +59,23 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
         _time = time ?? TimeProvider.System;
     }
 
-    /// <summary>Raised after a client is disconnected for lack of a slot or of memory.</summary>
+    /// <summary>Raised after a client is disconnected because no slot or memory is available.</summary>
     public event Action? Refused;
 
-    /// <summary>Raised when a client is about to be hung up on so that another gets its slot.</summary>
+    /// <summary>Raised before a client is evicted to free its slot for another.</summary>
     public event Action<TClient>? Evicted;
 
-    /// <summary>So long a client has for its handshake before it may be evicted, when all slots are taken and another waits.</summary>
+    /// <summary>Time for the handshake of a client before it may be evicted, when all slots are taken and another client waits.</summary>
     public TimeSpan HandshakePatience { get; init; } = TimeSpan.FromSeconds(3);
 
     /// <summary>
-    /// After so long without a request a client that was served may be evicted, when all slots are taken and another waits; zero: never,
-    /// and neither is one that has introduced itself.
+    /// Time without a request after which a client that was served may be evicted, when all slots are taken and another client waits; zero:
+    /// never, and neither is a client that has finished its handshake.
     /// </summary>
     public TimeSpan IdleEviction { get; init; }
 
     /// <summary>
-    /// How long to wait for an evicted client, whose requests may end late, to free its slot before another client is
-    /// evicted.
+    /// How long to wait for an evicted client, whose requests may complete late, to free its slot before another client is evicted.
     /// </summary>
     public TimeSpan LeavingPatience { get; init; } = TimeSpan.FromSeconds(5);
 
@@ -111,12 +110,12 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
     public CancellationToken Stopping => _stop.Token;
 
     /// <summary>Starts accepting clients from a listener.</summary>
-    /// <param name="listener">Owned: disposed of when the server stops.</param>
+    /// <param name="listener">Owned: disposed when the server stops.</param>
     /// <param name="accept">Waits for the listener's next connection.</param>
     public void Listen(IDisposable listener, Func<CancellationToken, ValueTask<TSocket>> accept)
         => _listeners.Add((listener, Task.Run(() => AcceptAsync(accept))));
 
-    /// <summary>Serves a client on an existing connection; waits for a slot as others do.</summary>
+    /// <summary>Serves a client on an existing connection; waits for a slot like any other client.</summary>
     public void Take(TSocket socket)
     {
         bool hasPlace = _places.Wait(0);
@@ -128,7 +127,7 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
             }
             catch
             {
-                // the server stops: the connection is ours, and nobody will serve it
+                // the server is stopping: the connection is ours, and nothing will serve it
                 socket.Dispose();
                 throw;
             }
@@ -169,15 +168,15 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
         return left;
     }
 
-    /// <summary>Whether clients are taken; those who come while they are not are hung up on at once, by a server without power.</summary>
+    /// <summary>Whether new clients are accepted; otherwise they are disconnected at once, as by a server without power.</summary>
     public bool Admits
     {
         get => _admits;
         set => _admits = value;
     }
 
-    /// <summary>Waits until there are no clients, nor anything that they began.</summary>
-    /// <param name="limit">After so long the wait ends all the same.</param>
+    /// <summary>Waits until all clients have disconnected and their requests have completed.</summary>
+    /// <param name="limit">Maximum duration of the wait.</param>
     public async Task GoneAsync(TimeSpan limit)
     {
         Task empty;
@@ -197,7 +196,7 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
         }
         catch (TimeoutException)
         {
-            // the caller goes on with the clients that remain
+            // the caller continues with the remaining clients
         }
     }
 
@@ -211,7 +210,8 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
     }
 
     /// <summary>
-    /// Takes no more clients and no more requests, and waits until those under way are answered; who is not done by the limit is cut off.
+    /// Stops accepting clients and requests, and waits until the requests in flight have been answered; disconnects the remaining clients
+    /// at the time limit.
     /// </summary>
     public async Task StopAsync(TimeSpan limit)
     {
@@ -263,7 +263,7 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
             TSocket? socket = null;
             try
             {
-                // taken before there is a slot for it: only who is here shows that one is wanted
+                // accept before there is a free slot: only an accepted client shows that one is needed
                 socket = await accept(_stop.Token);
                 bool hasPlace = _admits && await PlaceAsync();
                 (var taken, socket) = (socket, null);
@@ -275,7 +275,7 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
             }
             catch (Exception)
             {
-                // a client that left at once, or no descriptor or thread free: none of them may end the server
+                // the client disconnected at once, or no descriptor or thread is free: none of these may stop the server
                 await Task.Delay(Pause, _time, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
             finally
@@ -285,7 +285,7 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
         }
     }
 
-    // takes a slot for a waiting client; false if no slot can be had and new clients are not to wait
+    // reserves a slot for a waiting client; false if none is available and new clients are not to wait
     private async ValueTask<bool> PlaceAsync()
     {
         while (!_places.Wait(0))
@@ -372,7 +372,7 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
         }
         catch (Exception)
         {
-            // no thread: the client is sent away
+            // no thread is available: disconnect the client
             client.Abort();
             socket.Dispose();
             Leave(client);

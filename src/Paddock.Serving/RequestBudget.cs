@@ -1,18 +1,18 @@
 namespace Paddock.Serving;
 
 /// <summary>
-/// Limits the requests that run at once, and the bytes that they hold. The thread that takes requests waits here for room before it takes
-/// another; requests that run do not need that thread to end. Every member may be used from any thread.
+/// Limits the number of requests in flight and the bytes that they hold. The thread that takes requests waits here for room before the
+/// next; requests in flight complete without that thread. All members are thread-safe.
 /// </summary>
-/// <param name="maxBytes">Bytes held at once; a request that is larger runs alone.</param>
-/// <param name="maxRequests">Requests at once.</param>
+/// <param name="maxBytes">Maximum number of bytes held at once; a larger request runs alone.</param>
+/// <param name="maxRequests">Maximum number of requests in flight.</param>
 internal sealed class RequestBudget(long maxBytes, int maxRequests = int.MaxValue)
 {
     private readonly object _lock = new();
     private long _bytes;
     private int _requests, _waiters;
 
-    /// <summary>Bytes that requests hold.</summary>
+    /// <summary>Number of bytes held by requests.</summary>
     public long Held
     {
         get
@@ -24,7 +24,7 @@ internal sealed class RequestBudget(long maxBytes, int maxRequests = int.MaxValu
         }
     }
 
-    /// <summary>Whether no request runs.</summary>
+    /// <summary>Whether no request is in flight.</summary>
     public bool IsEmpty
     {
         get
@@ -57,7 +57,7 @@ internal sealed class RequestBudget(long maxBytes, int maxRequests = int.MaxValu
         }
     }
 
-    /// <summary>Starts a request whether or not there is room: it runs already.</summary>
+    /// <summary>Starts a request regardless of the limits, because it is in flight.</summary>
     public void Add(long bytes)
     {
         lock (_lock)
@@ -81,7 +81,7 @@ internal sealed class RequestBudget(long maxBytes, int maxRequests = int.MaxValu
         }
     }
 
-    /// <summary>Waits until a request ends, no longer than the limit.</summary>
+    /// <summary>Waits until a request ends, up to a time limit.</summary>
     public void AwaitLeave(TimeSpan limit)
     {
         lock (_lock)
@@ -90,7 +90,7 @@ internal sealed class RequestBudget(long maxBytes, int maxRequests = int.MaxValu
         }
     }
 
-    /// <summary>Waits until no request runs.</summary>
+    /// <summary>Waits until no request is in flight.</summary>
     public void Drain()
     {
         lock (_lock)
@@ -104,7 +104,7 @@ internal sealed class RequestBudget(long maxBytes, int maxRequests = int.MaxValu
 
     private bool TryEnterLocked(long bytes)
     {
-        // one request may always run, however large: else it would wait for ever
+        // one request may always run, however large: otherwise it would wait forever
         if (_requests > 0 && (_requests >= maxRequests || _bytes + bytes > maxBytes))
         {
             return false;

@@ -1,6 +1,6 @@
 namespace Paddock.Serving;
 
-/// <summary>Requests that were answered, by operation, and the bytes that they moved. Every member may be used from any thread.</summary>
+/// <summary>Number of completed requests, by operation, and of bytes transferred. All members are thread-safe.</summary>
 internal sealed class RequestCounters
 {
     /// <summary>Number of <see cref="ServedOperation"/> values.</summary>
@@ -9,22 +9,22 @@ internal sealed class RequestCounters
     private readonly long[] _succeeded = new long[Operations];
     private long _errors, _bytesRead, _bytesWritten;
 
-    /// <summary>Requests that succeeded.</summary>
+    /// <summary>Number of successful requests.</summary>
     public long this[ServedOperation operation] => Volatile.Read(ref _succeeded[(int)operation]);
 
-    /// <summary>Requests that failed.</summary>
+    /// <summary>Number of failed requests.</summary>
     public long Errors => Volatile.Read(ref _errors);
 
-    /// <summary>Requests that were answered, with success or not.</summary>
+    /// <summary>Number of completed requests, successful or failed.</summary>
     public long Requests => Sum(Enum.GetValues<ServedOperation>()) + Errors;
 
-    /// <summary>Bytes that successful requests read.</summary>
+    /// <summary>Number of bytes read by successful requests.</summary>
     public long BytesRead => Volatile.Read(ref _bytesRead);
 
-    /// <summary>Bytes that successful requests wrote.</summary>
+    /// <summary>Number of bytes written by successful requests.</summary>
     public long BytesWritten => Volatile.Read(ref _bytesWritten);
 
-    /// <summary>Requests of some operations that succeeded.</summary>
+    /// <summary>Number of successful requests of some operations.</summary>
     public long Sum(params ReadOnlySpan<ServedOperation> operations)
     {
         long sum = 0;
@@ -36,12 +36,12 @@ internal sealed class RequestCounters
         return sum;
     }
 
-    /// <summary>Counts a request that succeeded.</summary>
+    /// <summary>Counts a successful request.</summary>
     /// <param name="operation">The operation.</param>
-    /// <param name="bytes">Bytes that it read, if it is a read; else bytes that it wrote.</param>
+    /// <param name="bytes">Bytes read, for a read; otherwise bytes written.</param>
     public void Count(ServedOperation operation, long bytes = 0) => Count(operation, 1, bytes);
 
-    /// <summary>Counts several requests at once that succeeded.</summary>
+    /// <summary>Counts several successful requests at once.</summary>
     public void Count(ServedOperation operation, long requests, long bytes)
     {
         Interlocked.Add(ref _succeeded[(int)operation], requests);
@@ -51,6 +51,6 @@ internal sealed class RequestCounters
         }
     }
 
-    /// <summary>Counts a request that failed.</summary>
+    /// <summary>Counts a failed request.</summary>
     public void CountError() => Interlocked.Increment(ref _errors);
 }

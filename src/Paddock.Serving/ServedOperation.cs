@@ -1,6 +1,6 @@
 namespace Paddock.Serving;
 
-/// <summary>What a request asks for: all servers count by the same operations.</summary>
+/// <summary>Operations by which all servers count requests.</summary>
 internal enum ServedOperation
 {
     /// <summary>Reads data.</summary>
@@ -24,7 +24,7 @@ internal enum ServedOperation
     /// <summary>Writes zeroes.</summary>
     Zeroes,
 
-    /// <summary>Anything else that concerns the disk.</summary>
+    /// <summary>Any other operation on the disk.</summary>
     Other,
 
     /// <summary>Concerns the connection or the controller, not the disk.</summary>

@@ -1,13 +1,13 @@
 namespace Paddock.Serving;
 
-/// <summary>Memory to release after a piece was sent.</summary>
+/// <summary>Memory to release after a piece has been sent.</summary>
 internal interface IReleasable
 {
-    /// <summary>Releases it.</summary>
+    /// <summary>Releases the memory.</summary>
     void Release();
 }
 
-/// <summary>A pinned array that several requests may hold; the last one to release it returns it to its pool.</summary>
+/// <summary>A pinned array shared by several requests; the last one to release it returns it to its pool.</summary>
 internal sealed class Slab : IReleasable
 {
     private readonly SlabPool _pool;
@@ -19,7 +19,7 @@ internal sealed class Slab : IReleasable
         Bytes = GC.AllocateUninitializedArray<byte>(size, pinned: true);
     }
 
-    /// <summary>The bytes; what they hold is whatever the last user left.</summary>
+    /// <summary>The bytes; the initial contents are undefined.</summary>
     public byte[] Bytes { get; }
 
     /// <summary>Whether the caller is the only holder.</summary>

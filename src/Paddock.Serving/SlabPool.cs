@@ -3,12 +3,12 @@ using Paddock.Block;
 
 namespace Paddock.Serving;
 
-/// <summary>Slabs in sizes that are powers of two; keeps a bounded number of bytes for later.</summary>
-/// <param name="limit">Most bytes that are lent at once.</param>
+/// <summary>A pool of slabs in sizes that are powers of two; keeps a bounded number of bytes for reuse.</summary>
+/// <param name="limit">Maximum number of bytes rented at once.</param>
 /// <param name="keeps">Maximum number of bytes kept for reuse: a burst must not leave the process large permanently.</param>
 internal sealed class SlabPool(long limit = long.MaxValue, long keeps = 256L << 20)
 {
-    /// <summary>What a connection receives into and gathers replies in.</summary>
+    /// <summary>Size of the buffers for receiving and for gathering replies.</summary>
     public const int StandardSize = 256 << 10;
 
     private const int SmallestSize = 8 << 10;
@@ -20,17 +20,17 @@ internal sealed class SlabPool(long limit = long.MaxValue, long keeps = 256L << 
     private readonly long[] _lastRent = new long[Classes];
     private long _lent, _kept, _rents;
 
-    /// <summary>Most bytes that are lent at once.</summary>
+    /// <summary>Maximum number of bytes rented at once.</summary>
     public long Limit => limit;
 
-    /// <summary>Bytes that are lent now.</summary>
+    /// <summary>Number of bytes currently rented.</summary>
     public long Lent => Volatile.Read(ref _lent);
 
-    /// <summary>A slab of at least so many bytes, held by the caller.</summary>
+    /// <summary>Rents a slab of at least this many bytes, held by the caller.</summary>
     public Slab Rent(int size = StandardSize)
         => TryRent(size) ?? throw new BlockException(BlockError.NoMemory, $"the limit of {limit} bytes in buffers is reached");
 
-    /// <summary>The same; null when the pool's limit is reached.</summary>
+    /// <summary>Rents a slab, or returns null if the pool's limit is reached.</summary>
     public Slab? TryRent(int size)
     {
         int index = ClassOf(size);

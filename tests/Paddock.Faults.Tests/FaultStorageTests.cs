@@ -101,7 +101,7 @@ public class FaultStorageTests
         Assert.False(write.IsCompleted);
         Assert.Equal(0, storage.Length);
 
-        // the breakpoint was for one request: the next passes
+        // the breakpoint applied to one request: the next passes
         await device.WriteAsync(512, new byte[512], cancellationToken: Token);
         Assert.True(storage.Resume("A"));
         await write;

@@ -131,7 +131,7 @@ public sealed class ServedDeviceFaultTests : IAsyncDisposable
         long before = GC.GetAllocatedBytesForCurrentThread();
         await MoveAsync(data);
 
-        // the runtime may put something down for itself meanwhile: less than a byte a request
+        // the runtime may allocate for itself meanwhile: less than a byte per request
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, Moves);
     }
 

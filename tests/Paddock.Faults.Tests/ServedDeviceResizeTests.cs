@@ -4,7 +4,7 @@ using Paddock.Testing;
 
 namespace Paddock.Faults.Tests;
 
-/// <summary>A device whose size changes under requests.</summary>
+/// <summary>Resizing a device while requests are in flight.</summary>
 public class ServedDeviceResizeTests
 {
     private const int Large = 1 << 20, Small = 64 << 10;
@@ -111,7 +111,7 @@ public class ServedDeviceResizeTests
         Assert.Equal(BlockError.NoSpace, (await Assert.ThrowsAsync<BlockException>(() => device.ResizeAsync(Large).AsTask())).Error);
         Assert.Equal((1, (long)Small), (told, device.Length));
 
-        // after a refusal and a failure it is open
+        // after a rejected and a failed resize the gate is open
         await device.SettledAsync();
         await device.ReadAsync(0, new byte[512]);
     }
@@ -143,7 +143,7 @@ public class ServedDeviceResizeTests
         var device = new ServedDevice(inner.Device);
         var held = device.WriteAsync(0, new byte[512]).AsTask();
 
-        // a request is inside: were the gate closed, this would wait for it
+        // a request is inside: if the gate were closed, this would wait for it
         await device.ResizeAsync(Large);
         inner.Hold.SetResult();
         await held;
@@ -225,7 +225,7 @@ public class ServedDeviceResizeTests
         Assert.False(second.IsCompleted);
         gate.Open();
 
-        // of who closes and who enters, either may be first; the other waits
+        // either the closing or the entering task may be first; the other waits
         if (await Task.WhenAny(entering, second) == second)
         {
             Assert.False(entering.IsCompleted);
@@ -289,7 +289,7 @@ public class ServedDeviceResizeTests
             long before = GC.GetAllocatedBytesForCurrentThread();
             for (int i = 0; i < 10_000; i++)
             {
-                // a disk in memory answers at once, and on this thread
+                // a disk in memory completes at once, on this thread
                 await device.ReadAsync(0, data);
                 await device.WriteAsync(0, data);
             }
@@ -311,7 +311,7 @@ public class ServedDeviceResizeTests
 
         public TestDevice Device { get; }
 
-        /// <summary>Writes wait for it.</summary>
+        /// <summary>Holds writes until it is completed.</summary>
         public TaskCompletionSource? Hold { get; init; }
 
         public int Resizes => Device.Count(DeviceCall.Resize);

@@ -61,7 +61,7 @@ public class ServedDeviceZoneTests
         Assert.Same(zones, device.Zones);
         Assert.Equal(0, await zones.AppendAsync(0, Block, cancellationToken: Token));
 
-        // validated against the previous size, perhaps
+        // the request may have been validated against the previous size
         await Assert.ThrowsAsync<ZoneException>(() => zones.AppendAsync(3 * Zone, Block).AsTask());
         await using var plain = MemoryDisk.Of(Zone);
         Assert.Throws<BlockException>(() => device.Replace(plain));

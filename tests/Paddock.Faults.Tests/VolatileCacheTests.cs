@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Faults.Tests;
 
-/// <summary>The parts of a volatile cache, each by itself: its contents, and the runs that leave it.</summary>
+/// <summary>The parts of a volatile cache in isolation: its contents, and the runs written from it.</summary>
 public class VolatileCacheTests
 {
     private const int Sector = CachedBlock.SectorSize, Block = CachedBlock.Size;

@@ -255,7 +255,7 @@ public class VolatileStorageTests
         return bytes;
     }
 
-    /// <summary>What each sector held at each moment since the last flush.</summary>
+    /// <summary>Contents of each sector at each moment since the last flush.</summary>
     private sealed class Model
     {
         private const int Bytes = Space + 65_536;
@@ -294,7 +294,7 @@ public class VolatileStorageTests
             {
                 var sector = whole.AsSpan(at, Sector).ToArray();
 
-                // the end of the storage cuts a sector short where its length was lost
+                // a sector is cut short by the end of the storage if its length was lost
                 int length = Math.Clamp(found.Length - at, 0, Sector);
                 if (length > 0 && !allowed.Exists(s => s.Bytes.AsSpan(at, length).SequenceEqual(sector.AsSpan(0, length))))
                 {

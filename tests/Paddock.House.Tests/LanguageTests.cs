@@ -14,6 +14,9 @@ public partial class LanguageTests
         // a field of the log that scripts depend on
         ("src/Paddock.Server/PaddockServer.cs", "(\"door\", listener)"),
         ("docs/serving.md", "kept for scripts that wait for it"),
+        ("CHANGELOG.md", "replaces `door=`"),
+        ("CHANGELOG.md", "before `door`"),
+        ("CHANGELOG.md", "before `bench/doors`"),
     ];
 
     [Fact]

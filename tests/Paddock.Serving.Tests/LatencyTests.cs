@@ -2,7 +2,7 @@ namespace Paddock.Serving.Tests;
 
 public class LatencyTests
 {
-    // the start of the clock: long enough ago for the last class
+    // the origin of the clock: long enough ago for the last class
     private const long Start = 0;
 
     [Fact]

@@ -2,7 +2,7 @@ using System.Threading.Channels;
 
 namespace Paddock.Serving.Tests;
 
-/// <summary>Who gets a slot when all are taken.</summary>
+/// <summary>Assignment of slots when all are taken.</summary>
 public sealed class ReceptionTests : IAsyncDisposable
 {
     private readonly Channel<Line> _coming = Channel.CreateUnbounded<Line>();
@@ -74,7 +74,7 @@ public sealed class ReceptionTests : IAsyncDisposable
     [Fact]
     public async Task Waiting_client_evicts_only_one_even_if_that_one_leaves_late()
     {
-        // the second room shows that the first had the time to evict another
+        // the hasty reception shows that the patient one had the time to evict another client
         await using Room patient = new(TimeSpan.FromHours(1)), hasty = new(TimeSpan.FromMilliseconds(100));
         await patient.FillAsync(2);
         await hasty.FillAsync(2);
@@ -125,7 +125,7 @@ public sealed class ReceptionTests : IAsyncDisposable
         return await _served.Reader.ReadAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(60));
     }
 
-    /// <summary>A reception full of strangers that leave late, with one who waits.</summary>
+    /// <summary>A full reception whose untrusted clients disconnect late, and one waiting client.</summary>
     private sealed class Room(TimeSpan patience) : IAsyncDisposable
     {
         private readonly Channel<Line> _coming = Channel.CreateUnbounded<Line>();
@@ -151,7 +151,7 @@ public sealed class ReceptionTests : IAsyncDisposable
             }
         }
 
-        /// <summary>Waits for some evictions, and gives the number of all.</summary>
+        /// <summary>Waits for a number of evictions, and returns the total.</summary>
         public async Task<int> EvictionsAsync(int count)
         {
             for (int i = 0; i < count; i++)

@@ -1,6 +1,6 @@
 namespace Paddock.Serving.Tests;
 
-/// <summary>Requests wait for room rather than take more than there is.</summary>
+/// <summary>Requests wait for room rather than exceed the limits.</summary>
 public class RequestBudgetTests
 {
     [Fact]

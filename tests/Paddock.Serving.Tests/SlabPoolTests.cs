@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Serving.Tests;
 
-/// <summary>What a pool of slabs lends and keeps.</summary>
+/// <summary>Renting and reuse in a pool of slabs.</summary>
 public class SlabPoolTests
 {
     private const int Small = 8 << 10, Large = 64 << 10;

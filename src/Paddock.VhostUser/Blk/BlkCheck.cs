@@ -1,8 +1,6 @@
 namespace Paddock.VhostUser.Blk;
 
-/// <summary>
-/// Checks a request against the device before anything is done: once it has passed, type, offset and length are valid for the disk.
-/// </summary>
+/// <summary>Validates a request before it runs: type, offset and length are then valid for the disk.</summary>
 internal static class BlkCheck
 {
     /// <summary>Checks a request.</summary>
@@ -32,7 +30,7 @@ internal static class BlkCheck
         => job.Length > 0 && job.Length % BlkLimits.Sector == 0 && job.Sector <= sectors
             && (ulong)(job.Length >> BlkLimits.SectorShift) <= sectors - job.Sector ? RequestStatus.Ok : RequestStatus.IoError;
 
-    // a write in parts is checked as a whole: else its first parts would be written before the last one is refused
+    // a write in parts is checked as a whole: otherwise its first parts would be written before the last is rejected
     private static RequestStatus CheckWrite(BlkJob job, ulong sectors)
     {
         var status = CheckTransfer(job, sectors);

@@ -37,7 +37,7 @@ namespace Paddock.VhostUser.Blk;
 /// </summary>
 internal static class BlkConfig
 {
-    /// <summary>Bytes.</summary>
+    /// <summary>Size in bytes.</summary>
     public const int Size = 96;
 
     private const int SegmentsOffset = 12, BlockSizeOffset = 20, PhysicalOffset = 24, MinimumOffset = 26, OptimalOffset = 28;
@@ -46,7 +46,7 @@ internal static class BlkConfig
     private const byte HostManaged = 1;
     private const int PhysicalBlock = 4096;
 
-    /// <summary>Writes all of it.</summary>
+    /// <summary>Writes the whole structure.</summary>
     public static void Write(Span<byte> to, IBlockDevice disk, VirtioBlkOptions options, int blockSize, ulong features, int longestAppend)
     {
         to[..Size].Clear();
@@ -74,7 +74,7 @@ internal static class BlkConfig
         }
     }
 
-    /// <summary>Longest append, in sectors: an append is one request, and its data may lie in pieces.</summary>
+    /// <summary>Maximum length of an append, in sectors: an append is one request, even if its data is scattered.</summary>
     public static int AppendSectors(in ZonedLimits zones, int blockSize, int longest)
     {
         long most = Math.Min(zones.ZoneCapacity, longest);

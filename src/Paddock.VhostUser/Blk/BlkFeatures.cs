@@ -3,7 +3,7 @@ namespace Paddock.VhostUser.Blk;
 /// <summary>Feature bits of a virtio block device (virtio 1.3, 5.2.3).</summary>
 internal static class BlkFeatures
 {
-    /// <summary>VIRTIO_BLK_F_SEG_MAX: config says how many segments a request may have.</summary>
+    /// <summary>VIRTIO_BLK_F_SEG_MAX: configuration space has the maximum number of segments in a request.</summary>
     public const ulong SegmentLimit = 1UL << 2;
 
     /// <summary>VIRTIO_BLK_F_RO.</summary>
@@ -12,7 +12,7 @@ internal static class BlkFeatures
     /// <summary>VIRTIO_BLK_F_BLK_SIZE.</summary>
     public const ulong BlockSize = 1UL << 6;
 
-    /// <summary>VIRTIO_BLK_F_FLUSH: a driver that does not take it gets a disk whose writes are durable when they complete.</summary>
+    /// <summary>VIRTIO_BLK_F_FLUSH: for a driver that does not accept it, writes are durable when they complete.</summary>
     public const ulong Flush = 1UL << 9;
 
     /// <summary>VIRTIO_BLK_F_TOPOLOGY.</summary>

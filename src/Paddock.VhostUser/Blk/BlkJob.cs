@@ -6,7 +6,7 @@ using Paddock.VhostUser.Rings;
 namespace Paddock.VhostUser.Blk;
 
 /// <summary>
-/// The data of a request: what the driver asks, where its data is, and the result so far. It is used again for the next request, so that a
+/// The data of a request: the driver's command, the location of its data, and the result so far. Reused for the next request, so that a
 /// request allocates nothing.
 /// </summary>
 /// <param name="queue">The request's queue.</param>
@@ -19,25 +19,25 @@ internal sealed class BlkJob(BlkQueue queue, VirtioBlkDevice device)
     /// <summary>The device.</summary>
     public VirtioBlkDevice Device => device;
 
-    /// <summary>The request's place in guest memory.</summary>
+    /// <summary>Location of the request in guest memory.</summary>
     public DescriptorChain Chain { get; private set; } = null!;
 
-    /// <summary>What is requested.</summary>
+    /// <summary>Request type.</summary>
     public RequestType Type { get; private set; }
 
-    /// <summary>Its sector on the disk, unchecked until <see cref="BlkCheck"/> has passed.</summary>
+    /// <summary>Sector on the disk, unchecked until <see cref="BlkCheck"/> has passed.</summary>
     public ulong Sector { get; private set; }
 
-    /// <summary>Bytes of data.</summary>
+    /// <summary>Length of the data in bytes.</summary>
     public long Length { get; private set; }
 
-    /// <summary>When it was taken from the ring.</summary>
+    /// <summary>Time at which the request was taken from the ring.</summary>
     public long StartedAt { get; private set; }
 
-    /// <summary>How its data gets to the disk.</summary>
+    /// <summary>How the data reaches the disk.</summary>
     public DataWay Way { get; private set; }
 
-    /// <summary>Its buffer, if it needs one.</summary>
+    /// <summary>Buffer of the request, if it needs one.</summary>
     public Slab? Slab { get; set; }
 
     /// <summary>The result so far.</summary>
@@ -46,19 +46,19 @@ internal sealed class BlkJob(BlkQueue queue, VirtioBlkDevice device)
     /// <summary>Bytes written to guest memory, without the status.</summary>
     public long DataWritten { get; set; }
 
-    /// <summary>Its byte offset on the disk.</summary>
+    /// <summary>Offset on the disk in bytes.</summary>
     public long Offset => (long)(Sector << BlkLimits.SectorShift);
 
-    /// <summary>Flags of its writes.</summary>
+    /// <summary>Flags of the request's writes.</summary>
     public WriteFlags Flags => queue.IsWriteThrough ? WriteFlags.Fua : WriteFlags.None;
 
-    /// <summary>The driver does not flush: each write is made durable.</summary>
+    /// <summary>Whether each write is made durable, because the driver does not flush.</summary>
     public bool IsWriteThrough => queue.IsWriteThrough;
 
-    /// <summary>The front end's share of requests that take long.</summary>
+    /// <summary>The front end's share of long requests.</summary>
     public LongWorkClient LongWork => queue.LongWork;
 
-    /// <summary>Bytes of buffer that it needs; 0 for none.</summary>
+    /// <summary>Size of the required buffer in bytes; 0 for none.</summary>
     public int BufferSize
     {
         get
@@ -72,14 +72,14 @@ internal sealed class BlkJob(BlkQueue queue, VirtioBlkDevice device)
                 _ => Type is RequestType.Discard or RequestType.WriteZeroes ? (int)Length : 0,
             };
 
-            // a repeated write compares its data with the disk's
+            // a repeated write compares its data with the data on the disk
             bool compares = Chain.IsReplay && device.Zones is not null && Type is RequestType.Out or RequestType.ZoneAppend;
             return compares ? Math.Max(buffer, 2 * BlkLimits.Part) : buffer;
         }
     }
 
     /// <summary>Reads the header and checks it.</summary>
-    /// <returns>False when the request is refused; <see cref="Status"/> is the reason.</returns>
+    /// <returns>False if the request is rejected; <see cref="Status"/> is the reason.</returns>
     public bool Begin(DescriptorChain chain)
     {
         Chain = chain;
@@ -102,12 +102,12 @@ internal sealed class BlkJob(BlkQueue queue, VirtioBlkDevice device)
         return Status == RequestStatus.Ok;
     }
 
-    /// <summary>The data, if it lies in one piece of guest memory.</summary>
+    /// <summary>The data, if it is contiguous in guest memory.</summary>
     public bool TryGetRun(out Memory<byte> run) => Type == RequestType.In
         ? Pieces.TryGetRun(Chain.Writable, 0, Length, out run)
         : Pieces.TryGetRun(Chain.Readable, RequestHeader.Size, Length, out run);
 
-    // an append is one request, whatever its pieces: its length was checked
+    // an append is one request, however many pieces it has: its length has been checked
     private DataWay FindWay() => Length <= device.Device.Limits.MaxTransfer && TryGetRun(out _) ? DataWay.Direct
         : Length <= Math.Min(device.Device.Limits.MaxTransfer, device.LongestGathered) || Type == RequestType.ZoneAppend ? DataWay.Buffer
         : DataWay.Parts;
@@ -116,15 +116,15 @@ internal sealed class BlkJob(BlkQueue queue, VirtioBlkDevice device)
 /// <summary>How the data of a read, write or append gets from guest memory to the disk or back.</summary>
 internal enum DataWay : byte
 {
-    /// <summary>There is none, or the request has its own way.</summary>
+    /// <summary>No data, or a type with its own transfer.</summary>
     None,
 
-    /// <summary>It is one piece, which the disk gets as it is.</summary>
+    /// <summary>One contiguous piece, passed to the disk without a copy.</summary>
     Direct,
 
-    /// <summary>All of it is copied through one buffer.</summary>
+    /// <summary>Copied as a whole through one buffer.</summary>
     Buffer,
 
-    /// <summary>It is copied through one buffer in parts, one after the other.</summary>
+    /// <summary>Copied through one buffer in consecutive parts.</summary>
     Parts,
 }

@@ -4,12 +4,12 @@ using Paddock.VhostUser.Rings;
 namespace Paddock.VhostUser.Blk;
 
 /// <summary>
-/// Runs the requests of one ring. The ring's thread runs what the disk answers at once; what may take long runs elsewhere, side by side.
+/// Runs the requests of one ring. Requests that the disk completes at once run on the ring's thread; slow ones run concurrently on others.
 /// Writes to a zone reach the disk in the order of the ring.
 /// </summary>
 internal sealed class BlkQueue
 {
-    // zones share lanes: a lane keeps an order, and several let zones be written side by side
+    // zones share lanes: each lane keeps its order, and several lanes let zones be written concurrently
     private const int Lanes = 8;
 
     private readonly VirtioBlkDevice _device;
@@ -20,14 +20,14 @@ internal sealed class BlkQueue
     private readonly Stack<BlkRequest> _free = new();
     private InlinePace _pace;
 
-    // the ring's thread alone: it has waited in vain for memory, and must look whether it is to stop
+    // used by the ring's thread only: its wait for memory timed out, and it must check whether to stop
     private bool _starved;
 
     /// <param name="device">The device.</param>
     /// <param name="ring">The ring.</param>
-    /// <param name="features">The feature bits that were agreed on: without VIRTIO_BLK_F_FLUSH, every write is made durable.</param>
-    /// <param name="late">Told of requests that end later.</param>
-    /// <param name="longWork">The front end's share of what takes long; a share of its own unless given.</param>
+    /// <param name="features">Negotiated feature bits: without VIRTIO_BLK_F_FLUSH, every write is made durable.</param>
+    /// <param name="late">Notified of requests that complete later.</param>
+    /// <param name="longWork">The front end's share of long requests; by default, a share of its own.</param>
     public BlkQueue(VirtioBlkDevice device, Virtqueue ring, ulong features, ILateCompletion late, LongWorkClient? longWork = null)
     {
         LongWork = longWork ?? Serving.LongWork.Shared.Open();
@@ -38,21 +38,19 @@ internal sealed class BlkQueue
         IsWriteThrough = (features & BlkFeatures.Flush) == 0;
     }
 
-    /// <summary>The front end's share of what takes long.</summary>
+    /// <summary>The front end's share of long requests.</summary>
     internal LongWorkClient LongWork { get; }
 
-    /// <summary>The driver will not flush.</summary>
+    /// <summary>Whether the driver never flushes.</summary>
     internal bool IsWriteThrough { get; }
 
     /// <summary>
-    /// Takes what is available and runs it; what needs to wait ends later. Called by the ring's one thread, which then asks
-    /// <see cref="Virtqueue.ShouldNotify"/> once. Waits where requests hold as much memory as they may.
+    /// Takes available requests and runs them; those that must wait complete later. Called by the ring's only thread, which then calls <see
+    /// cref="Virtqueue.ShouldNotify"/> once. Waits while requests hold the maximum amount of memory.
     /// </summary>
-    /// <param name="budget">Most requests to take.</param>
-    /// <returns>
-    /// How many were taken; less than the budget when nothing is available any more, or no memory came free for the last.
-    /// </returns>
-    /// <exception cref="RingException">The ring is damaged: close it. What was taken before still ends.</exception>
+    /// <param name="budget">Maximum number of requests to take.</param>
+    /// <returns>Number of requests taken; less than the budget if no more are available, or if no memory was freed for the last.</returns>
+    /// <exception cref="RingException">The ring is damaged and must be closed. Requests taken earlier still complete.</exception>
     public int Run(int budget)
     {
         int taken = 0;
@@ -66,7 +64,7 @@ internal sealed class BlkQueue
         return taken;
     }
 
-    /// <summary>A request has ended; its chain goes back to the driver.</summary>
+    /// <summary>Completes a request and returns its chain to the driver.</summary>
     internal void End(BlkRequest request, DescriptorChain chain, uint written, bool here)
     {
         lock (_lock)
@@ -92,8 +90,8 @@ internal sealed class BlkQueue
     }
 
     /// <summary>
-    /// A request was cut off with its front end. Its chain stays the driver's: where requests in flight are recorded, the next back end
-    /// takes it up.
+    /// Drops a request that was aborted with its front end. Its chain is not returned: if requests in flight are recorded, the next back
+    /// end resumes it.
     /// </summary>
     internal void Abandon(BlkRequest request)
     {
@@ -105,10 +103,10 @@ internal sealed class BlkQueue
         _ring.Release();
     }
 
-    /// <summary>Wakes the driver for what has ended, since the ring's thread is about to wait.</summary>
+    /// <summary>Notifies the driver of completed requests, because the ring's thread is about to wait.</summary>
     internal void Tell() => _late.Completed(_ring);
 
-    /// <summary>An append of ours is about to land.</summary>
+    /// <summary>Records the offset of an append before its data is written.</summary>
     internal void Note(DescriptorChain chain, AppendNote note) => _ring.NoteAppend(chain, note);
 
     private void Dispatch(DescriptorChain chain)
@@ -163,7 +161,7 @@ internal sealed class BlkQueue
         }
     }
 
-    // room first: those who have it may wait for the turn
+    // reserve memory first: requests that hold memory may wait for the turn
     private void RunInTurn(BlkRequest request)
     {
         if (!Reserve(request, away: true))

@@ -13,7 +13,7 @@ namespace Paddock.VhostUser.Blk;
 /// </summary>
 internal readonly record struct BlkRange(ulong Sector, uint Sectors, uint Flags)
 {
-    /// <summary>Bytes.</summary>
+    /// <summary>Size in bytes.</summary>
     public const int Size = 16;
 
     /// <summary>VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP.</summary>
@@ -21,7 +21,7 @@ internal readonly record struct BlkRange(ulong Sector, uint Sectors, uint Flags)
 
     private const int SectorsOffset = 8, FlagsOffset = 12;
 
-    /// <summary>Reads a copy of it.</summary>
+    /// <summary>Reads a copy of the range.</summary>
     public static BlkRange Parse(ReadOnlySpan<byte> from) => new(
         BinaryPrimitives.ReadUInt64LittleEndian(from),
         BinaryPrimitives.ReadUInt32LittleEndian(from[SectorsOffset..]),

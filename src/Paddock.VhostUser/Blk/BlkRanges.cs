@@ -4,10 +4,10 @@ using Paddock.Serving;
 
 namespace Paddock.VhostUser.Blk;
 
-/// <summary>Discard and write-zeroes: a list of ranges, each checked before the first one is run.</summary>
+/// <summary>Discard and write zeroes: a list of ranges, all checked before the first one runs.</summary>
 internal sealed class BlkRanges(BlkJob job)
 {
-    /// <summary>Checks all ranges and runs them. A refusal is the job's status.</summary>
+    /// <summary>Checks all ranges and runs them. If one is rejected, the job's status is the reason.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask RunAsync()
     {

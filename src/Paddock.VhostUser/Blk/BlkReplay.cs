@@ -3,12 +3,12 @@ using Paddock.Block;
 
 namespace Paddock.VhostUser.Blk;
 
-/// <summary>Writes to zones that are taken again after a crash: they may have been done already.</summary>
+/// <summary>Repeats writes to zones after a crash: they may have completed before it.</summary>
 internal sealed class BlkReplay(BlkJob job, BlkTransfer transfer)
 {
     /// <summary>
-    /// Appends, unless the data is already there: the noted offset is before the write pointer and the disk holds the data there. Without a
-    /// note the append was never begun.
+    /// Appends, unless the data is on the disk: the recorded offset is below the write pointer and the disk holds the data there. Without a
+    /// recorded offset the append was never started.
     /// </summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<long> AppendAsync(IAppendObserver observer)
@@ -25,7 +25,7 @@ internal sealed class BlkReplay(BlkJob job, BlkTransfer transfer)
     }
 
     /// <summary>
-    /// Completes a write that failed: if the zone's pointer is after the write's start and the disk holds its data up to there, only the
+    /// Completes a write that failed: if the write pointer is past the start of the write and the disk holds its data up to there, only the
     /// rest is written. Otherwise the failure is the job's status.
     /// </summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
@@ -48,10 +48,10 @@ internal sealed class BlkReplay(BlkJob job, BlkTransfer transfer)
         }
     }
 
-    // data that is already there may not be durable yet, and a driver that does not flush expects it to be
+    // existing data may not be durable yet, and a driver that does not flush expects it to be
     private ValueTask SettleAsync() => job.IsWriteThrough ? job.Device.Device.FlushAsync() : default;
 
-    // how much of this request's length, from an offset on, lies before the zone's write pointer
+    // how much of this request, from an offset on, is below the zone's write pointer
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<long> WrittenAsync(long offset)
     {

@@ -7,8 +7,8 @@ using Paddock.VhostUser.Rings;
 namespace Paddock.VhostUser.Blk;
 
 /// <summary>
-/// The life of a request, from its header to its status: it takes memory, runs, and completes. It starts on its ring's thread; if the disk
-/// does not answer at once, it ends on another. It is used again for the next request.
+/// Runs a request from its header to its status: it reserves memory, runs, and completes. It starts on its ring's thread and, if the disk
+/// does not complete it at once, completes on another. Reused for the next request.
 /// </summary>
 internal sealed class BlkRequest : IThreadPoolWorkItem, IAppendObserver
 {
@@ -27,7 +27,7 @@ internal sealed class BlkRequest : IThreadPoolWorkItem, IAppendObserver
     private ValueTaskAwaiter _awaiter;
     private ValueTaskAwaiter<long> _appended;
 
-    /// <param name="queue">Whose requests it runs.</param>
+    /// <param name="queue">The request's queue.</param>
     /// <param name="device">The device.</param>
     public BlkRequest(BlkQueue queue, VirtioBlkDevice device)
     {
@@ -41,36 +41,36 @@ internal sealed class BlkRequest : IThreadPoolWorkItem, IAppendObserver
         _finish = Finish;
     }
 
-    /// <summary>What is asked.</summary>
+    /// <summary>Request type.</summary>
     public RequestType Type => _job.Type;
 
-    /// <summary>Bytes of data.</summary>
+    /// <summary>Length of the data in bytes.</summary>
     public long Length => _job.Length;
 
-    /// <summary>Whether its data goes to the disk in parts, or may turn out to: what must come after it must wait for its end.</summary>
+    /// <summary>Whether the data is, or may have to be, written in parts: requests ordered after it must wait until it completes.</summary>
     public bool IsParted => _job.Way == DataWay.Parts || (_job.Chain.IsReplay && _job.Type == RequestType.Out);
 
-    /// <summary>Which zone it is for, on a zoned disk.</summary>
+    /// <summary>Zone of the request, on a zoned disk.</summary>
     public long Zone => _job.Offset / _device.Zones!.Limits.ZoneSize;
 
-    /// <summary>Reads the header and checks it: afterwards type, offset and length are valid for the disk.</summary>
-    /// <returns>False when it is refused; <see cref="Refuse"/> then reports it to the driver.</returns>
+    /// <summary>Reads the header and checks it: type, offset and length are then valid for the disk.</summary>
+    /// <returns>False if the request is rejected; <see cref="Refuse"/> then reports it to the driver.</returns>
     public bool Begin(DescriptorChain chain)
     {
         (_cost, _verified) = (0, false);
         return _job.Begin(chain);
     }
 
-    /// <summary>Ends what <see cref="Begin"/> or <see cref="Reserve"/> refused.</summary>
-    /// <param name="here">The ring's thread wakes the driver soon; else it is woken now.</param>
+    /// <summary>Completes a request that <see cref="Begin"/> or <see cref="Reserve"/> rejected.</summary>
+    /// <param name="here">Whether the ring's thread notifies the driver soon; otherwise it is notified now.</param>
     public void Refuse(bool here)
     {
         _here = here;
         End();
     }
 
-    /// <summary>Takes the buffer that it needs, and room for itself when it is to run on; waits where there is none.</summary>
-    /// <returns>False if no memory became free; <see cref="Refuse"/> reports that to the driver.</returns>
+    /// <summary>Reserves the buffer and, for a request that outlives the call, its slot; waits until they are available.</summary>
+    /// <returns>False if no memory was freed in time; <see cref="Refuse"/> reports that to the driver.</returns>
     public bool Reserve(bool away)
     {
         int buffer = _job.BufferSize;
@@ -100,15 +100,15 @@ internal sealed class BlkRequest : IThreadPoolWorkItem, IAppendObserver
         return false;
     }
 
-    /// <summary>Runs it, and lets a lane go on when it has ended.</summary>
+    /// <summary>Runs the request, and resumes a lane when it has completed.</summary>
     public void RunHolding(WriteLane lane)
     {
         _lane = lane;
         Run(here: false);
     }
 
-    /// <summary>Runs it.</summary>
-    /// <param name="here">On the ring's own thread, which asks whether to notify by itself.</param>
+    /// <summary>Runs the request.</summary>
+    /// <param name="here">Whether this is the ring's own thread, which checks by itself whether to notify.</param>
     public void Run(bool here)
     {
         _here = here;
@@ -173,7 +173,7 @@ internal sealed class BlkRequest : IThreadPoolWorkItem, IAppendObserver
 
         RunOn();
 
-        // from here on another thread may already be using this object
+        // from here on another thread may be reusing this object
         awaiter.UnsafeOnCompleted(_finish);
     }
 
@@ -234,7 +234,7 @@ internal sealed class BlkRequest : IThreadPoolWorkItem, IAppendObserver
             return;
         }
 
-        // taken again after a crash, a write to a zone may find its own data already there
+        // when repeated after a crash, a write to a zone may find its own data on the disk
         if (_job.Chain.IsReplay && !_verified && _job.Type == RequestType.Out && failure is ZoneException)
         {
             _verified = true;

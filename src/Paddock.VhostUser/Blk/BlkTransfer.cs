@@ -7,7 +7,7 @@ namespace Paddock.VhostUser.Blk;
 /// <summary>Moves the data of reads, writes and appends between guest memory and the disk.</summary>
 internal sealed class BlkTransfer(BlkJob job)
 {
-    /// <summary>Reads from the disk: into guest memory if the data is one piece of it, else into the buffer.</summary>
+    /// <summary>Reads from the disk: into guest memory if the data is contiguous there, otherwise into the buffer.</summary>
     public ValueTask Read()
     {
         if (job.Way == DataWay.Parts)
@@ -23,11 +23,11 @@ internal sealed class BlkTransfer(BlkJob job)
         => job.Way == DataWay.Parts ? RunPartsAsync(0) : job.Device.Device.WriteAsync(job.Offset, Collect(), job.Flags);
 
     /// <summary>Appends to a zone.</summary>
-    /// <param name="observer">Told where the data goes, before it is written.</param>
-    /// <returns>Where the data is.</returns>
+    /// <param name="observer">Notified of the offset before the data is written.</param>
+    /// <returns>Offset of the data.</returns>
     public ValueTask<long> Append(IAppendObserver observer) => job.Device.Zones!.AppendAsync(job.Offset, Collect(), job.Flags, observer);
 
-    /// <summary>A read has succeeded: its data is copied to guest memory, unless it was read there.</summary>
+    /// <summary>Copies the data of a successful read to guest memory, unless it was read there.</summary>
     public void CompleteRead()
     {
         if (job.Type != RequestType.In || job.Status != RequestStatus.Ok)
@@ -43,8 +43,8 @@ internal sealed class BlkTransfer(BlkJob job)
         job.DataWritten = job.Length;
     }
 
-    /// <summary>An append has succeeded: the driver is told its sector.</summary>
-    /// <param name="offset">Where its data is.</param>
+    /// <summary>Reports the sector of a successful append to the driver.</summary>
+    /// <param name="offset">Offset of the data.</param>
     public void CompleteAppend(long offset)
     {
         Span<byte> sector = stackalloc byte[sizeof(ulong)];
@@ -62,8 +62,8 @@ internal sealed class BlkTransfer(BlkJob job)
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>Copies data through the buffer in parts, one after the other.</summary>
-    /// <param name="from">Bytes that are done already.</param>
+    /// <summary>Copies data through the buffer in consecutive parts.</summary>
+    /// <param name="from">Number of bytes that have been copied.</param>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask RunPartsAsync(long from)
     {
@@ -86,7 +86,7 @@ internal sealed class BlkTransfer(BlkJob job)
         }
     }
 
-    // the data as one piece of memory: guest memory if it is one piece, else a copy in the buffer
+    // the data as contiguous memory: guest memory if it is contiguous there, otherwise a copy in the buffer
     private ReadOnlyMemory<byte> Collect()
     {
         if (job.TryGetRun(out var run))

@@ -10,7 +10,7 @@ internal sealed class BlkZones(BlkJob job)
 {
     private const int ZoneBatch = 512;
 
-    /// <summary>Reports as many zones as the driver's buffer, and ours, have room for.</summary>
+    /// <summary>Reports as many zones as fit into the driver's buffer and ours.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask ReportAsync()
     {
@@ -53,10 +53,10 @@ internal sealed class BlkZones(BlkJob job)
         return zones.ManageAsync(action, job.Offset, Math.Min(zones.Limits.ZoneSize, job.Device.Device.Length - job.Offset));
     }
 
-    /// <summary>Resets all zones; other requests take turns with it.</summary>
+    /// <summary>Resets all zones, taking turns with other requests.</summary>
     public ValueTask ResetAll() => new(job.LongWork.RunAsync(turn => ResetAllAsync(job.Device.Device, turn)));
 
-    // a zone that can never be written again makes a reset of the whole range fail: then the others are reset one by one
+    // a read-only or offline zone makes the reset of the whole range fail: then the others are reset one by one
     private static async Task ResetAllAsync(IBlockDevice device, LongTurn turn)
     {
         var zoned = device.Zones!;

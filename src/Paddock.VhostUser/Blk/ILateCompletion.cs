@@ -2,12 +2,12 @@ using Paddock.VhostUser.Rings;
 
 namespace Paddock.VhostUser.Blk;
 
-/// <summary>Told of requests that ended after the call which ran them had returned.</summary>
+/// <summary>Receives notice of requests that complete after the call that started them has returned.</summary>
 internal interface ILateCompletion
 {
     /// <summary>
-    /// A request was returned to the driver: ask <see cref="Virtqueue.ShouldNotify"/> and wake it. Called from any thread, before the
-    /// ring counts as drained; throws nothing.
+    /// Called after a request was returned to the driver: check <see cref="Virtqueue.ShouldNotify"/> and notify it. Called from any thread,
+    /// before the ring counts as drained; must not throw.
     /// </summary>
     void Completed(Virtqueue ring);
 }

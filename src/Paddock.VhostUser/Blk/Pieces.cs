@@ -1,10 +1,10 @@
 namespace Paddock.VhostUser.Blk;
 
-/// <summary>Data that lies in pieces: a request's readable or writable part.</summary>
+/// <summary>Scattered data: the readable or writable part of a request.</summary>
 internal static class Pieces
 {
-    /// <summary>Finds a run as one piece of memory.</summary>
-    /// <returns>False when it lies in several.</returns>
+    /// <summary>Returns a range as contiguous memory.</summary>
+    /// <returns>False if the range spans several pieces.</returns>
     public static bool TryGetRun(ReadOnlySpan<Memory<byte>> pieces, long offset, long length, out Memory<byte> run)
     {
         foreach (var piece in pieces)
@@ -23,7 +23,7 @@ internal static class Pieces
         return length == 0;
     }
 
-    /// <summary>Copies a run out of the pieces, which hold so much.</summary>
+    /// <summary>Copies a range out of the pieces, which must be long enough.</summary>
     public static void Gather(ReadOnlySpan<Memory<byte>> pieces, long offset, Span<byte> to)
     {
         foreach (var piece in pieces)
@@ -47,7 +47,7 @@ internal static class Pieces
         }
     }
 
-    /// <summary>Copies a run into the pieces, which have room for it.</summary>
+    /// <summary>Copies a range into the pieces, which must be long enough.</summary>
     public static void Scatter(ReadOnlySpan<Memory<byte>> pieces, long offset, ReadOnlySpan<byte> from)
     {
         foreach (var piece in pieces)

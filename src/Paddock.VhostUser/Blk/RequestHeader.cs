@@ -3,22 +3,22 @@ using System.Buffers.Binary;
 namespace Paddock.VhostUser.Blk;
 
 /// <summary>
-/// What begins each request (virtio 1.3, 5.2.6; struct virtio_blk_outhdr), little-endian:
+/// Header of each request (virtio 1.3, 5.2.6; struct virtio_blk_outhdr), little-endian:
 /// <code>
 /// OFFSET SIZE MEANING
 ///      0    4 type
-///      4    4 I/O priority, not looked at
+///      4    4 I/O priority, ignored
 ///      8    8 sector
 /// </code>
 /// </summary>
 internal readonly record struct RequestHeader(RequestType Type, ulong Sector)
 {
-    /// <summary>Bytes.</summary>
+    /// <summary>Size in bytes.</summary>
     public const int Size = 16;
 
     private const int SectorOffset = 8;
 
-    /// <summary>Reads a copy of it.</summary>
+    /// <summary>Reads a copy of the header.</summary>
     public static RequestHeader Parse(ReadOnlySpan<byte> from) => new(
         (RequestType)BinaryPrimitives.ReadUInt32LittleEndian(from), BinaryPrimitives.ReadUInt64LittleEndian(from[SectorOffset..]));
 }

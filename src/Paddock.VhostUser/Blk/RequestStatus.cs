@@ -27,12 +27,12 @@ internal enum RequestStatus : byte
     ZoneActiveResource = 6,
 }
 
-/// <summary>The one place where a disk's failure becomes a status.</summary>
+/// <summary>Maps failures of a disk to a status; the only place that does so.</summary>
 internal static class StatusMap
 {
     /// <summary>The status of a failure.</summary>
-    /// <param name="failure">What the disk threw.</param>
-    /// <param name="type">What was asked.</param>
+    /// <param name="failure">Exception thrown by the disk.</param>
+    /// <param name="type">Request type.</param>
     public static RequestStatus Of(Exception failure, RequestType type) => failure switch
     {
         ZoneException zone => Of(zone.Reason, type),

@@ -13,13 +13,13 @@ internal sealed class VirtioBlkDevice
     /// <summary>VIRTIO_BLK_ID_BYTES.</summary>
     public const int IdSize = 20;
 
-    // how often memory of others is looked for
+    // interval between checks for shared memory that others have freed
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(1);
 
     private readonly int _blockSize;
 
     /// <param name="device">The disk; bounds and alignment are checked there (<see cref="CheckedDevice"/>).</param>
-    /// <param name="options">What it says of itself.</param>
+    /// <param name="options">Properties of the device.</param>
     public VirtioBlkDevice(IBlockDevice device, VirtioBlkOptions options)
     {
         Device = device;
@@ -43,16 +43,16 @@ internal sealed class VirtioBlkDevice
     /// <summary>The disk.</summary>
     public IBlockDevice Device { get; }
 
-    /// <summary>The disk, when it has zones.</summary>
+    /// <summary>The disk, if it has zones.</summary>
     public IZones? Zones { get; }
 
-    /// <summary>What it says of itself.</summary>
+    /// <summary>Properties of the device.</summary>
     public VirtioBlkOptions Options { get; }
 
-    /// <summary>Its requests.</summary>
+    /// <summary>Counters of the device's requests.</summary>
     public RequestCounters Statistics { get; } = new();
 
-    /// <summary>How long requests took from the ring to the ring, including failed ones.</summary>
+    /// <summary>Latencies of requests from available to used ring, including failed ones.</summary>
     public LatencyTable Latencies { get; } = new();
 
     /// <summary>
@@ -61,29 +61,29 @@ internal sealed class VirtioBlkDevice
     /// </summary>
     public ulong Features { get; }
 
-    /// <summary>What VIRTIO_BLK_T_GET_ID answers: 20 bytes, zeroes behind the serial number.</summary>
+    /// <summary>Reply to VIRTIO_BLK_T_GET_ID: 20 bytes, the serial number padded with zeroes.</summary>
     internal ReadOnlyMemory<byte> Id { get; }
 
-    /// <summary>Bytes that a read or write is a multiple of.</summary>
+    /// <summary>Unit of reads and writes in bytes.</summary>
     internal int BlockSize => _blockSize;
 
-    /// <summary>Memory for data that lies in pieces.</summary>
+    /// <summary>Memory for scattered data.</summary>
     internal SlabPool Buffers { get; }
 
-    /// <summary>How much of it, and of requests that run on, there may be.</summary>
+    /// <summary>Limits that memory, and the number of requests in flight.</summary>
     internal RequestBudget Budget { get; }
 
-    /// <summary>Long writes take turns.</summary>
+    /// <summary>Makes long writes take turns.</summary>
     internal WriteTurn Writes { get; } = new();
 
-    /// <summary>Longest data in pieces that go to the disk as one request, in bytes: a power of two.</summary>
+    /// <summary>Maximum length in bytes of scattered data that reaches the disk as one request: a power of two.</summary>
     internal int LongestGathered { get; }
 
     /// <summary>
-    /// Memory for a request, which has none so far: what it waits for does not wait for it. Others may keep theirs for as long as they
-    /// like, so there is an end to the wait.
+    /// Reserves memory for a request that holds none: a request that it waits for never waits for it. Others may hold their memory
+    /// indefinitely, so the wait is limited.
     /// </summary>
-    /// <returns>Null where none came free for <see cref="VirtioBlkOptions.Patience"/>.</returns>
+    /// <returns>Null if none was freed within <see cref="VirtioBlkOptions.Patience"/>.</returns>
     internal Slab? Rent(int size)
     {
         var slab = Buffers.TryRent(size);
@@ -96,7 +96,7 @@ internal sealed class VirtioBlkDevice
         return slab;
     }
 
-    /// <summary>Whether the zone that an append was to land in is written as far as the append would reach.</summary>
+    /// <summary>Whether the zone of an append has been written as far as the append would reach.</summary>
     internal bool Holds(AppendNote note)
     {
         if (note.Length <= 0 || note.Offset < 0 || note.Offset >= Device.Length)
@@ -112,14 +112,12 @@ internal sealed class VirtioBlkDevice
         }
         catch (BlockException)
         {
-            // the disk says nothing now; what it holds is looked at again when the request is run
+            // the disk reports nothing now; its contents are inspected again when the request runs
             return true;
         }
     }
 
-    /// <summary>
-    /// Copies configuration space from byte <paramref name="offset"/> on, as it is now; past its 96 bytes there are zeroes.
-    /// </summary>
+    /// <summary>Copies the current configuration space from byte <paramref name="offset"/> on, with zeroes past its 96 bytes.</summary>
     public void ReadConfig(int offset, Span<byte> to)
     {
         Span<byte> all = stackalloc byte[BlkConfig.Size];

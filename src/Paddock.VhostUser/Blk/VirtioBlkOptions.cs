@@ -2,10 +2,10 @@ using Paddock.Serving;
 
 namespace Paddock.VhostUser.Blk;
 
-/// <summary>What a virtio block device says of itself beside what its disk says.</summary>
+/// <summary>Properties of a virtio block device that its disk does not determine.</summary>
 internal sealed record VirtioBlkOptions
 {
-    /// <summary>What VIRTIO_BLK_T_GET_ID answers: up to 20 bytes of ASCII; more is cut off.</summary>
+    /// <summary>Reply to VIRTIO_BLK_T_GET_ID: up to 20 bytes of ASCII; the rest is truncated.</summary>
     public string Serial { get; init; } = "paddock";
 
     /// <summary>Number of queues, 1 to 256; more than one offers VIRTIO_BLK_F_MQ.</summary>
@@ -15,14 +15,14 @@ internal sealed record VirtioBlkOptions
     public int BlockSize { get; init; } = 512;
 
     /// <summary>
-    /// Most data segments of a request, without header and status (VIRTIO_BLK_F_SEG_MAX): a driver that takes no indirect tables must be
-    /// able to put them all into a ring of the usual 128.
+    /// Maximum number of data segments in a request, without header and status (VIRTIO_BLK_F_SEG_MAX): a driver without indirect tables
+    /// must be able to put them all into a ring of the usual 128.
     /// </summary>
     public int Segments { get; init; } = 126;
 
-    /// <summary>Memory for data that must be copied, shared with whoever else has it; null: memory of its own, without a limit.</summary>
+    /// <summary>Shared memory for data that must be copied; null: memory of its own, without a limit.</summary>
     public SlabPool? Buffers { get; init; }
 
-    /// <summary>How long a request waits for memory that others hold before it fails.</summary>
+    /// <summary>How long a request waits for shared memory before it fails.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(5);
 }

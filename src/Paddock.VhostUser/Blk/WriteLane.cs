@@ -1,14 +1,14 @@
 namespace Paddock.VhostUser.Blk;
 
-/// <summary>Requests that must reach the disk in the order in which they came, away from the ring's thread.</summary>
-/// <param name="turn">Where its requests wait for their turn among those of other lanes.</param>
+/// <summary>Requests that must reach the disk in the order of their arrival, outside the ring's thread.</summary>
+/// <param name="turn">Orders long writes among all lanes.</param>
 internal sealed class WriteLane(WriteTurn turn) : IThreadPoolWorkItem
 {
     private readonly Lock _lock = new();
     private readonly Queue<BlkRequest> _waiting = new();
     private bool _running;
 
-    /// <summary>Whether none waits or is being begun. Stays true until the one thread that adds adds.</summary>
+    /// <summary>Whether no request is waiting or starting. Stays true until the only thread that adds requests adds one.</summary>
     public bool IsIdle
     {
         get
@@ -20,7 +20,7 @@ internal sealed class WriteLane(WriteTurn turn) : IThreadPoolWorkItem
         }
     }
 
-    /// <summary>Begins a request after those before it have begun.</summary>
+    /// <summary>Starts a request after the previous ones have started.</summary>
     public void Add(BlkRequest request)
     {
         lock (_lock)
@@ -54,7 +54,7 @@ internal sealed class WriteLane(WriteTurn turn) : IThreadPoolWorkItem
 
             if (request.IsParted)
             {
-                // the next may begin when its last part is written
+                // the next may start when the last part has been written
                 request.RunHolding(this);
                 return;
             }
@@ -69,6 +69,6 @@ internal sealed class WriteLane(WriteTurn turn) : IThreadPoolWorkItem
         }
     }
 
-    /// <summary>The next request, when its turn comes: the one that held the lane has ended.</summary>
+    /// <summary>Starts the next request: the one that held the lane has completed.</summary>
     public void GoOn() => turn.Add(this);
 }

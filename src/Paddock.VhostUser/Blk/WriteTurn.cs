@@ -3,15 +3,14 @@ using System.Diagnostics;
 namespace Paddock.VhostUser.Blk;
 
 /// <summary>
-/// Long writes to one disk, from all rings: one at a time, as long as that is quick. File systems let no two writers into a file at once,
-/// and those who stand before its lock burn the processor that the one inside could use. Where a write waits for a disk, others go beside
-/// it.
+/// Runs long writes to one disk, from all rings, one at a time while each is quick. File systems admit one writer to a file at a time, and
+/// writers that spin on its lock take processor time from the one that holds it. While a write waits for a disk, others run beside it.
 /// </summary>
 internal sealed class WriteTurn : IThreadPoolWorkItem
 {
     private const int MostWorkers = 8;
 
-    // far above what a copy of the longest part takes on a quiet machine, and below what a disk does
+    // far above the time to copy the longest part on a quiet machine, and below that of a disk
     private static readonly long Slow = Stopwatch.Frequency / 1_000;
 
     private readonly Lock _lock = new();
@@ -48,7 +47,7 @@ internal sealed class WriteTurn : IThreadPoolWorkItem
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
 
-    /// <summary>Runs something when its turn has come, on another thread.</summary>
+    /// <summary>Runs a work item on another thread when its turn comes.</summary>
     public void Add(IThreadPoolWorkItem work)
     {
         lock (_lock)
@@ -74,7 +73,7 @@ internal sealed class WriteTurn : IThreadPoolWorkItem
             bool more;
             lock (_lock)
             {
-                // who was quick needs no help
+                // a quick write needs no help
                 bool leaves = _workers > 1 && !slow && !first;
                 work = null;
                 if (leaves || !_waiting.TryDequeue(out work))

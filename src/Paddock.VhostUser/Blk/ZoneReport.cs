@@ -4,7 +4,7 @@ using Paddock.Block;
 namespace Paddock.VhostUser.Blk;
 
 /// <summary>
-/// The answer to VIRTIO_BLK_T_ZONE_REPORT (virtio 1.3, 5.2.6; struct virtio_blk_zone_report), little-endian:
+/// Reply to VIRTIO_BLK_T_ZONE_REPORT (virtio 1.3, 5.2.6; struct virtio_blk_zone_report), little-endian:
 /// <code>
 /// OFFSET SIZE MEANING
 ///      0    8 number of descriptors that follow
@@ -20,18 +20,18 @@ namespace Paddock.VhostUser.Blk;
 /// </summary>
 internal static class ZoneReport
 {
-    /// <summary>Bytes before the first zone.</summary>
+    /// <summary>Size of the header in bytes.</summary>
     public const int HeaderSize = 64;
 
-    /// <summary>Bytes of a zone.</summary>
+    /// <summary>Size of a zone descriptor in bytes.</summary>
     public const int ZoneSize = 64;
 
     private const int StartOffset = 8, PointerOffset = 16, TypeOffset = 24, StateOffset = 25;
 
-    /// <summary>Writes the header over zeroes.</summary>
+    /// <summary>Writes the header; the buffer must be zeroed.</summary>
     public static void WriteHeader(Span<byte> to, int zones) => BinaryPrimitives.WriteUInt64LittleEndian(to, (ulong)zones);
 
-    /// <summary>Writes a zone over zeroes.</summary>
+    /// <summary>Writes a zone descriptor; the buffer must be zeroed.</summary>
     public static void WriteZone(Span<byte> to, in ZoneDescriptor zone)
     {
         BinaryPrimitives.WriteInt64LittleEndian(to, zone.Capacity >> BlkLimits.SectorShift);

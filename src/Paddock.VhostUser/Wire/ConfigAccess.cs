@@ -3,28 +3,28 @@ using System.Buffers.Binary;
 namespace Paddock.VhostUser.Wire;
 
 /// <summary>
-/// "Virtio device config space": a part of it that is asked for, given, or to be written.
+/// "Virtio device config space": the part to read or write, or that was read.
 /// <code>
 /// offset size
-///      0    4  where it begins in configuration space
-///      4    4  n, its bytes
+///      0    4  offset in configuration space
+///      4    4  n, length in bytes
 ///      8    4  flags (1: a migration restores it)
-///     12    n  its contents; also there, of no meaning, in a request for them
+///     12    n  contents; present but ignored in a read request
 /// </code>
 /// </summary>
-/// <param name="Offset">Where it begins.</param>
-/// <param name="Length">Its bytes.</param>
-/// <param name="Flags">Why.</param>
+/// <param name="Offset">Offset in configuration space.</param>
+/// <param name="Length">Length in bytes.</param>
+/// <param name="Flags">Purpose of the access.</param>
 internal readonly record struct ConfigAccess(int Offset, int Length, uint Flags)
 {
     private const int LengthAt = sizeof(uint);
     private const int FlagsAt = LengthAt + sizeof(uint);
 
-    /// <summary>Where the contents stand.</summary>
+    /// <summary>Offset of the contents.</summary>
     public const int ContentsAt = FlagsAt + sizeof(uint);
 
     /// <exception cref="VhostUserException">
-    /// It lies beyond <see cref="VhostUserLimits.ConfigSpace"/>, or is shorter or longer than it says.
+    /// The range is beyond <see cref="VhostUserLimits.ConfigSpace"/>, or differs in length from the payload.
     /// </exception>
     public static ConfigAccess Parse(ReadOnlySpan<byte> from)
     {
@@ -45,7 +45,7 @@ internal readonly record struct ConfigAccess(int Offset, int Length, uint Flags)
         return new ConfigAccess((int)offset, (int)length, BinaryPrimitives.ReadUInt32LittleEndian(from[FlagsAt..]));
     }
 
-    /// <summary>Writes all but the contents.</summary>
+    /// <summary>Writes everything but the contents.</summary>
     public void WriteTo(Span<byte> to)
     {
         BinaryPrimitives.WriteInt32LittleEndian(to, Offset);

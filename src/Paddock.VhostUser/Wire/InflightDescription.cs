@@ -3,20 +3,20 @@ using System.Buffers.Binary;
 namespace Paddock.VhostUser.Wire;
 
 /// <summary>
-/// "Inflight description": the memory in which requests in flight are recorded.
+/// "Inflight description": the memory that records requests in flight.
 /// <code>
 /// offset size
-///      0    8  bytes
-///      8    8  where it begins in the file
+///      0    8  length in bytes
+///      8    8  offset in the file
 ///     16    2  number of rings
 ///     18    2  descriptors in each
-///     20    4  padding, which front ends whose compiler adds it send and expect back
+///     20    4  padding, sent and expected by front ends whose compiler adds it
 /// </code>
 /// </summary>
-/// <param name="Length">Its bytes.</param>
-/// <param name="FileOffset">Where it begins in its file.</param>
+/// <param name="Length">Length in bytes.</param>
+/// <param name="FileOffset">Offset in the file.</param>
 /// <param name="Rings">Number of rings.</param>
-/// <param name="RingSize">Descriptors in each.</param>
+/// <param name="RingSize">Number of descriptors in each.</param>
 internal readonly record struct InflightDescription(ulong Length, ulong FileOffset, int Rings, int RingSize)
 {
     private const int FileOffsetAt = sizeof(ulong);
@@ -24,10 +24,10 @@ internal readonly record struct InflightDescription(ulong Length, ulong FileOffs
     private const int RingSizeAt = RingsAt + sizeof(ushort);
     private const int PaddingAt = RingSizeAt + sizeof(ushort);
 
-    /// <summary>Bytes with the padding.</summary>
+    /// <summary>Size in bytes with the padding.</summary>
     public const int PaddedSize = PaddingAt + sizeof(uint);
 
-    /// <summary>Bytes without.</summary>
+    /// <summary>Size in bytes without the padding.</summary>
     public const int Size = PaddingAt;
 
     public static InflightDescription Parse(ReadOnlySpan<byte> from)
@@ -39,7 +39,7 @@ internal readonly record struct InflightDescription(ulong Length, ulong FileOffs
                 BinaryPrimitives.ReadUInt16LittleEndian(from[RingSizeAt..]))
             : throw new VhostUserException(nameof(InflightDescription), 0, $"{from.Length} bytes came where {Size} or {PaddedSize} must");
 
-    /// <summary>Writes it, with padding where there is room.</summary>
+    /// <summary>Writes the description, with padding if there is room.</summary>
     public void WriteTo(Span<byte> to)
     {
         to.Clear();

@@ -15,11 +15,11 @@ internal static class MemoryTable
 {
     private const int RegionsAt = 2 * sizeof(uint);
 
-    /// <summary>Bytes of a table of so many regions.</summary>
+    /// <summary>Size in bytes of a table with this number of regions.</summary>
     public static int SizeOf(int regions) => RegionsAt + (regions * RegionDescription.Size);
 
     /// <exception cref="VhostUserException">
-    /// More regions than <see cref="VhostUserLimits.TableRegions"/>, or another length than theirs.
+    /// More regions than <see cref="VhostUserLimits.TableRegions"/>, or a length that does not match their number.
     /// </exception>
     public static RegionDescription[] Parse(ReadOnlySpan<byte> from)
     {

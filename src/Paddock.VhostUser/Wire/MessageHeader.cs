@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace Paddock.VhostUser.Wire;
 
 /// <summary>
-/// What each message begins with ("Header"). Everything is in the machine's own byte order, which is little-endian wherever this runs.
+/// Header of each message ("Header"), in the machine's byte order, which is little-endian on all supported platforms.
 /// <code>
 /// offset size
 ///      0    4  request
@@ -12,17 +12,17 @@ namespace Paddock.VhostUser.Wire;
 /// </code>
 /// </summary>
 /// <param name="Request">A <see cref="FrontEndRequest"/> or <see cref="BackEndRequest"/>.</param>
-/// <param name="Flags">Version, and what is wanted.</param>
+/// <param name="Flags">Version and options.</param>
 /// <param name="Length">Bytes of payload, at most <see cref="VhostUserLimits.MaxPayload"/>.</param>
 internal readonly record struct MessageHeader(uint Request, HeaderFlags Flags, int Length)
 {
     private const int FlagsAt = sizeof(uint);
     private const int LengthAt = FlagsAt + sizeof(uint);
 
-    /// <summary>Bytes.</summary>
+    /// <summary>Size in bytes.</summary>
     public const int Size = LengthAt + sizeof(uint);
 
-    /// <summary>Whether the sender waits for an acknowledgement, where that was agreed on.</summary>
+    /// <summary>Whether the sender waits for an acknowledgement, if that was negotiated.</summary>
     public bool NeedsReply => (Flags & HeaderFlags.NeedReply) != 0;
 
     /// <summary>Reads the header of a request.</summary>

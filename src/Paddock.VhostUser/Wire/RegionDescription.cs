@@ -3,29 +3,29 @@ using System.Buffers.Binary;
 namespace Paddock.VhostUser.Wire;
 
 /// <summary>
-/// One region of a guest's memory, as memory tables and "Single memory region description" hold it.
+/// One region of a guest's memory, as in memory tables and in "Single memory region description".
 /// <code>
 /// offset size
 ///      0    8  guest physical address
-///      8    8  bytes
+///      8    8  length in bytes
 ///     16    8  address in the front end's process
-///     24    8  where it begins in the file that comes along
+///     24    8  offset in the file that accompanies the message
 /// </code>
 /// </summary>
 /// <param name="GuestAddress">Guest physical address of its first byte.</param>
-/// <param name="Length">Its bytes, at least 1.</param>
+/// <param name="Length">Length in bytes, at least 1.</param>
 /// <param name="UserAddress">The front end's address of the same byte.</param>
-/// <param name="FileOffset">Where it begins in its file.</param>
+/// <param name="FileOffset">Offset in its file.</param>
 internal readonly record struct RegionDescription(ulong GuestAddress, ulong Length, ulong UserAddress, ulong FileOffset)
 {
     private const int LengthAt = sizeof(ulong);
     private const int UserAddressAt = LengthAt + sizeof(ulong);
     private const int FileOffsetAt = UserAddressAt + sizeof(ulong);
 
-    /// <summary>Bytes.</summary>
+    /// <summary>Size in bytes.</summary>
     public const int Size = FileOffsetAt + sizeof(ulong);
 
-    /// <exception cref="VhostUserException">It is empty, too long, or wraps around.</exception>
+    /// <exception cref="VhostUserException">The region is empty, too long, or wraps around.</exception>
     public static RegionDescription Parse(ReadOnlySpan<byte> from)
     {
         var region = new RegionDescription(

@@ -1,7 +1,7 @@
 namespace Paddock.VhostUser.Wire;
 
 /// <summary>
-/// "Single memory region description": one region that is added or taken away.
+/// "Single memory region description": one region to add or remove.
 /// <code>
 /// offset size
 ///      0    8  0
@@ -12,7 +12,7 @@ internal static class SingleRegion
 {
     private const int RegionAt = sizeof(ulong);
 
-    /// <summary>Bytes.</summary>
+    /// <summary>Size in bytes.</summary>
     public const int Size = RegionAt + RegionDescription.Size;
 
     public static RegionDescription Parse(ReadOnlySpan<byte> from)

@@ -11,7 +11,7 @@ namespace Paddock.VhostUser.Wire;
 /// </summary>
 internal static class U64Payload
 {
-    /// <summary>Bytes.</summary>
+    /// <summary>Size in bytes.</summary>
     public const int Size = sizeof(ulong);
 
     public static ulong Parse(ReadOnlySpan<byte> from)

@@ -1,6 +1,6 @@
 namespace Paddock.VhostUser.Wire;
 
-/// <summary>What a front end asks for ("Front-end message types").</summary>
+/// <summary>Front-end message types ("Front-end message types").</summary>
 internal enum FrontEndRequest : uint
 {
     GetFeatures = 1,
@@ -32,13 +32,13 @@ internal enum FrontEndRequest : uint
     GetStatus = 40,
 }
 
-/// <summary>What a back end asks for ("Back-end message types").</summary>
+/// <summary>Back-end message types ("Back-end message types").</summary>
 internal enum BackEndRequest : uint
 {
     ConfigChange = 2,
 }
 
-/// <summary>The header's flags: the version in the lowest two bits.</summary>
+/// <summary>Flags of the header, with the version in the lowest two bits.</summary>
 [Flags]
 internal enum HeaderFlags : uint
 {

@@ -15,11 +15,11 @@ namespace Paddock.VhostUser.Wire;
 /// </code>
 /// </summary>
 /// <param name="Ring">The ring's number, unchecked.</param>
-/// <param name="Flags">What else is wanted.</param>
+/// <param name="Flags">Options.</param>
 /// <param name="Descriptors">The descriptors.</param>
-/// <param name="Used">What the device writes.</param>
-/// <param name="Available">What the driver writes.</param>
-/// <param name="Log">Where writes to the used ring would be logged.</param>
+/// <param name="Used">The area that the device writes.</param>
+/// <param name="Available">The area that the driver writes.</param>
+/// <param name="Log">Guest address for logging writes to the used ring.</param>
 internal readonly record struct VringAddress(uint Ring, uint Flags, ulong Descriptors, ulong Used, ulong Available, ulong Log)
 {
     private const int FlagsAt = sizeof(uint);
@@ -28,7 +28,7 @@ internal readonly record struct VringAddress(uint Ring, uint Flags, ulong Descri
     private const int AvailableAt = UsedAt + sizeof(ulong);
     private const int LogAt = AvailableAt + sizeof(ulong);
 
-    /// <summary>Bytes.</summary>
+    /// <summary>Size in bytes.</summary>
     public const int Size = LogAt + sizeof(ulong);
 
     public static VringAddress Parse(ReadOnlySpan<byte> from)

@@ -1,15 +1,15 @@
 namespace Paddock.VhostUser.Wire;
 
 /// <summary>
-/// What SET_VRING_KICK, CALL and ERR carry beside their descriptor.
+/// Payload of SET_VRING_KICK, CALL and ERR, beside the file descriptor.
 /// <code>
 /// bits of a 64-bit integer
 ///   0..7  ring
-///      8  no descriptor comes: the ring is polled, or nobody is told
+///      8  no file descriptor: the ring is polled, or nobody is notified
 /// </code>
 /// </summary>
 /// <param name="Ring">The ring's number.</param>
-/// <param name="HasDescriptor">Whether a descriptor came along.</param>
+/// <param name="HasDescriptor">Whether a file descriptor accompanies the message.</param>
 internal readonly record struct VringDescriptor(int Ring, bool HasDescriptor)
 {
     private const ulong RingMask = 0xff;

@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace Paddock.VhostUser.Wire;
 
 /// <summary>
-/// "A vring state description": a size, a base, whether a ring is enabled.
+/// "A vring state description": a size, a base, or whether a ring is enabled.
 /// <code>
 /// offset size
 ///      0    4  ring
@@ -11,12 +11,12 @@ namespace Paddock.VhostUser.Wire;
 /// </code>
 /// </summary>
 /// <param name="Ring">The ring's number, unchecked.</param>
-/// <param name="Number">What is said of it.</param>
+/// <param name="Number">Size, base or enabled state.</param>
 internal readonly record struct VringState(uint Ring, uint Number)
 {
     private const int NumberAt = sizeof(uint);
 
-    /// <summary>Bytes.</summary>
+    /// <summary>Size in bytes.</summary>
     public const int Size = NumberAt + sizeof(uint);
 
     public static VringState Parse(ReadOnlySpan<byte> from)
