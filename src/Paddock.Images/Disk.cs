@@ -19,6 +19,9 @@ public class Disk : DelegatingDevice
         _messages = messages;
     }
 
+    /// <summary>The image with its storage and backing images; null for a disk that was not opened by name.</summary>
+    internal ImageNode? Node { get; init; }
+
     /// <summary>The name that the disk was opened by.</summary>
     public string Name { get; }
 

@@ -52,9 +52,13 @@ public static class DiskCopy
     {
         ArgumentNullException.ThrowIfNull(source);
         options ??= new CopyOptions();
+        DiskCreation.RequireOther(path, source);
         bool existed = FileIdentity.IsTaken(path);
         var target = await DiskCreation.CreateRawAsync(path, CheckedLengthOf(source, options), overwrite, cancellationToken);
-        await FillAsync(source, target, existed, options with { TargetIsZero = true }, progress, cancellationToken);
+
+        // a block device keeps what it held
+        options = options with { TargetIsZero = target.Node is { Storage: FileStorage { IsBlockDevice: false } } };
+        await FillAsync(source, target, existed, options, progress, cancellationToken);
     }
 
     /// <summary>Copies a disk into a new qcow2 image.</summary>
@@ -77,6 +81,7 @@ public static class DiskCopy
         ArgumentNullException.ThrowIfNull(source);
         options ??= new CopyOptions();
         create = (create ?? new Qcow2CreateOptions { Zoned = ZonesOf(source) }) with { Size = CheckedLengthOf(source, options) };
+        DiskCreation.RequireOther(path, source);
         bool existed = FileIdentity.IsTaken(path);
         var target = (Qcow2Disk)await DiskCreation.CreateQcow2Async(path, create, overwrite, cancellationToken);
         options = options with { TargetIsZero = create.BackingFile is null && create.Preallocation == Preallocation.Off };

@@ -11,18 +11,37 @@ namespace Paddock.Images;
 internal static class DiskCreation
 {
     /// <summary>Creates a qcow2 image and opens it; its lock is held from the beginning.</summary>
-    public static Task<Disk> CreateQcow2Async(string path, Qcow2CreateOptions options, bool overwrite, CancellationToken cancellationToken)
+    public static async Task<Disk> CreateQcow2Async(
+        string path, Qcow2CreateOptions options, bool overwrite, CancellationToken cancellationToken)
     {
+        ArgumentException.ThrowIfNullOrEmpty(path);
         Qcow2Image.CheckCreateOptions(options);
+        if (options.BackingFile is { } backing)
+        {
+            await CheckBackingAsync(path, backing, options, cancellationToken);
+        }
+
         var open = new DiskOptions
         {
             Format = FormatProbe.Qcow2,
             Backing = options.BackingFile is null ? BackingPolicy.None : BackingPolicy.Any,
         };
-        return CreateAsync(path, overwrite, open, file => Qcow2Image.CreateAsync(file, options, cancellationToken), cancellationToken);
+        return await CreateAsync(
+            path, overwrite, open, file => Qcow2Image.CreateAsync(file, options, cancellationToken), cancellationToken);
     }
 
-    /// <summary>Creates a raw image that reads as zeroes, and opens it.</summary>
+    /// <summary>Rejects a target that a disk or one of its backing images reads from: overwriting it would destroy the disk.</summary>
+    /// <exception cref="BlockException"><see cref="BlockError.Busy"/>.</exception>
+    public static void RequireOther(string path, IBlockDevice source)
+    {
+        if (source is Disk { Node: { } node } && node.NameOfFile(path) is { } file)
+        {
+            throw new BlockException(
+                BlockError.Busy, $"'{path}' is the same file as '{file}', which would be lost: choose another name") { Errno = 16 };
+        }
+    }
+
+    /// <summary>Creates a raw image and opens it. It reads as zeroes, unless it is a block device.</summary>
     /// <param name="path">The file's path.</param>
     /// <param name="size">Bytes, a multiple of 512.</param>
     /// <param name="overwrite">Whether a file that exists is replaced.</param>
@@ -35,6 +54,22 @@ internal static class DiskCreation
             await file.SetLengthAsync(0, cancellationToken: cancellationToken);
             await file.SetLengthAsync(size, cancellationToken: cancellationToken);
         }, cancellationToken);
+
+    // the new image must not replace what it reads from, or be left without it
+    private static async ValueTask CheckBackingAsync(
+        string path, string backing, Qcow2CreateOptions options, CancellationToken cancellationToken)
+    {
+        if (options.Zoned is not null)
+        {
+            throw new BlockException(
+                BlockError.InvalidArgument,
+                $"a zoned image cannot have a backing file: its zones begin empty, so that nothing of '{backing}' could be read");
+        }
+
+        var open = new DiskOptions { ReadOnly = true, Format = options.BackingFormat, Backing = BackingPolicy.Any };
+        await using var disk = await DiskOpening.OpenBackingAsync(BackingName.Resolve(backing, path), open, cancellationToken);
+        RequireOther(path, disk);
+    }
 
     private static async Task<Disk> CreateAsync(
         string path, bool overwrite, DiskOptions open, Func<FileStorage, ValueTask> format, CancellationToken cancellationToken)

@@ -64,6 +64,10 @@ internal static class DiskOpening
         }
     }
 
+    /// <summary>Opens a backing file by the name that an image has for it.</summary>
+    public static Task<Disk> OpenBackingAsync(string name, DiskOptions options, CancellationToken cancellationToken)
+        => OpenNodeAsync(name, name, SettingsOf(options, cancellationToken), options);
+
     private static async Task<Disk> OpenRemoteAsync(string name, DiskOptions options, CancellationToken cancellationToken)
     {
         CheckFormat(options.Format);
@@ -80,7 +84,8 @@ internal static class DiskOpening
             var node = await opener.OpenBareAsync(nodeName, settings);
             var device = CheckedDevice.Wrap(node.Device);
             return node.Qcow2 is { } image
-                ? new Qcow2Disk(device, image, name, messages) : new Disk(device, name, FormatProbe.Raw, messages);
+                ? new Qcow2Disk(device, image, name, messages) { Node = node }
+                : new Disk(device, name, FormatProbe.Raw, messages) { Node = node };
         }
         catch (Exception e) when (e is BlockException or ToolException or FormatException or IOException or UnauthorizedAccessException)
         {

@@ -41,6 +41,20 @@ internal sealed class ImageNode : IAsyncDisposable
     /// </summary>
     public bool IsGuess { get; init; }
 
+    /// <summary>The name under which this image or one of its backing images reads a file; null if none of them reads it.</summary>
+    public string? NameOfFile(string path)
+    {
+        for (var layer = this; layer is not null; layer = layer.Backing)
+        {
+            if (layer.Protocol == "file" && FileIdentity.IsSameFile(layer.Storage.Name, path))
+            {
+                return layer.Storage.Name;
+            }
+        }
+
+        return null;
+    }
+
     /// <summary>Closes the image; an image closes its backing image itself.</summary>
     public ValueTask DisposeAsync() => Device.DisposeAsync();
 

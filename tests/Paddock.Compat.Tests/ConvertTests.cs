@@ -1,4 +1,5 @@
 using Paddock.Posix;
+using Paddock.Testing;
 
 namespace Paddock.Compat.Tests;
 
@@ -147,6 +148,7 @@ public class ConvertTests
         Array.Fill(old, (byte)0xEE);
         await File.WriteAllBytesAsync(peer.Path("disk"), old, TestContext.Current.CancellationToken);
         await using var loop = await LoopDevice.OfAsync(peer.Path("disk"));
+        Assert.SkipWhen(loop is null, "no loop device can be set up here");
         Assert.Equal((0, ""), Brief(await peer.OursAsync($"convert -f raw -O {format} @in {loop.Path}")));
         Assert.Equal("Images are identical.\n", (await peer.OursAsync($"compare -f raw -F {format} @in {loop.Path}")).Out.Replace(
             "Warning: Image size mismatch!\n", "", StringComparison.Ordinal).Replace(

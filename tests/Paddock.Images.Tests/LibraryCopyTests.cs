@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Qcow2;
+using Paddock.Testing;
 
 namespace Paddock.Images.Tests;
 
@@ -112,6 +113,75 @@ public sealed class LibraryCopyTests : IDisposable
         e = await Assert.ThrowsAsync<BlockException>(
             () => DiskCopy.CopyToRawAsync(disk, disk.Name, overwrite: true, cancellationToken: Token));
         Assert.Equal(BlockError.Busy, e.Error);
+    }
+
+    [Fact]
+    public async Task Copy_to_raw_on_a_block_device_clears_what_it_held()
+    {
+        string file = _folder.File("device");
+        byte[] old = new byte[16 * MiB];
+        old.AsSpan().Fill(0xEE);
+        await File.WriteAllBytesAsync(file, old, Token);
+        await using var device = await LoopDevice.OfAsync(file);
+        Assert.SkipWhen(device is null, "no loop device can be set up here");
+        await using var disk = await FilledAsync("a.qcow2", zones: null);
+        await DiskCopy.CopyToRawAsync(disk, device.Path, overwrite: true, cancellationToken: Token);
+        await using var copy = await Disk.OpenAsync(device.Path, new() { Format = "raw", ReadOnly = true }, Token);
+        byte[] found = new byte[8 * MiB];
+        await copy.ReadAsync(0, found, Token);
+        Assert.Equal(-1, found.AsSpan().IndexOfAnyExcept((byte)0));
+    }
+
+    [Fact]
+    public async Task Copy_never_overwrites_a_file_that_it_reads()
+    {
+        string below = _folder.File("below.qcow2"), above = _folder.File("above.qcow2");
+        await (await FilledAsync("below.qcow2", zones: null)).DisposeAsync();
+        var overlay = new Qcow2CreateOptions { BackingFile = "below.qcow2", BackingFormat = "qcow2" };
+        await (await Qcow2Disk.CreateAsync(above, 16 * MiB, overlay, cancellationToken: Token)).DisposeAsync();
+        byte[] before = await File.ReadAllBytesAsync(below, Token);
+
+        // shared by force: no lock protects the files
+        var shared = new DiskOptions { ReadOnly = true, ForceShare = true, Backing = BackingPolicy.SameDirectory };
+        await using var disk = await Qcow2Disk.OpenAsync(above, shared, Token);
+        foreach (string path in new[] { above, below })
+        {
+            foreach (var copy in (Func<Task>[])
+                [
+                    () => DiskCopy.CopyToRawAsync(disk, path, overwrite: true, cancellationToken: Token),
+                    () => DiskCopy.CopyToQcow2Async(disk, path, overwrite: true, cancellationToken: Token),
+                ])
+            {
+                var e = await Assert.ThrowsAsync<BlockException>(copy);
+                Assert.Equal(BlockError.Busy, e.Error);
+                Assert.Contains("would be lost", e.Message, StringComparison.Ordinal);
+            }
+        }
+
+        Assert.Equal(before, await File.ReadAllBytesAsync(below, Token));
+    }
+
+    [Fact]
+    public async Task Create_leaves_an_existing_file_as_it_is_if_the_backing_file_cannot_be_used()
+    {
+        string path = _folder.File("kept.qcow2"), over = _folder.File("over.qcow2");
+        await (await FilledAsync("kept.qcow2", zones: null)).DisposeAsync();
+        var onKept = new Qcow2CreateOptions { BackingFile = "kept.qcow2", BackingFormat = "qcow2" };
+        await (await Qcow2Disk.CreateAsync(over, 16 * MiB, onKept, cancellationToken: Token)).DisposeAsync();
+        byte[] before = await File.ReadAllBytesAsync(path, Token);
+        foreach (var (options, error) in new[]
+            {
+                (onKept, BlockError.Busy),
+                (onKept with { BackingFile = "over.qcow2" }, BlockError.Busy),
+                (onKept with { BackingFile = "missing.qcow2" }, BlockError.NotFound),
+                (onKept with { Zoned = new ZonedCreateOptions { ZoneSize = MiB } }, BlockError.InvalidArgument),
+            })
+        {
+            var e = await Assert.ThrowsAsync<BlockException>(
+                () => Qcow2Disk.CreateAsync(path, 16 * MiB, options, overwrite: true, cancellationToken: Token));
+            Assert.Equal(error, e.Error);
+            Assert.Equal(before, await File.ReadAllBytesAsync(path, Token));
+        }
     }
 
     private static byte[] Bytes()

@@ -77,8 +77,8 @@ internal sealed class RequestGate
         _closing.Release();
     }
 
-    // since the gate was closed a counter only falls, but for those who look in and leave, and each of them comes here again. One who comes
-    // late, a gate that is closed again has new waiters; only those of this closing are notified
+    // with the gate closed, a counter rises only for a request that finds it closed and leaves at once, and such a request checks again
+    // here. The gate may be closed again before a late check: it notifies only the waiters of the closing that it was called for
     private void TellIfEmpty(Closed closed)
     {
         for (int i = 0; i < Counters; i++)
