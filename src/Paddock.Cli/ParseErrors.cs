@@ -10,7 +10,7 @@ internal static class ParseErrors
     // commands of qemu-img that people try without 'img'
     private static readonly string[] ImgCommands = ["amend", "compare", "convert", "dd", "map", "measure"];
 
-    /// <summary>The first error of a command line, with a reference to the help; null if there is none.</summary>
+    /// <summary>The first error of a command line, with a reference to the help; null if not found.</summary>
     public static string? Find(ParseResult parsed)
     {
         var command = parsed.CommandResult.Command;

@@ -4,7 +4,7 @@ namespace Paddock.Nbd;
 
 /// <summary>Export information from a server.</summary>
 /// <param name="Name">Export name.</param>
-/// <param name="Description">Human-readable description; empty if there is none.</param>
+/// <param name="Description">Human-readable description; may be empty.</param>
 /// <param name="Size">Size in bytes.</param>
 /// <param name="Flags">Transmission flags as received.</param>
 /// <param name="MinimumBlock">Minimum block size; offsets and lengths are multiples of it.</param>

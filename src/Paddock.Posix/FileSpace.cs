@@ -54,7 +54,7 @@ internal sealed class FileSpace
     }
 
     /// <summary>Finds the part of a range that can become a hole: whole units, before the end of the file.</summary>
-    /// <returns>False when there is none.</returns>
+    /// <returns>False if no part can.</returns>
     public bool TryFindDiscardable(ref long offset, ref long length)
     {
         // parts of a device's blocks keep their contents

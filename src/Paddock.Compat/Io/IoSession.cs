@@ -13,7 +13,7 @@ internal sealed class IoSession(ToolContext context)
 
     public ToolContext Context => context;
 
-    /// <summary>The open image; null when there is none.</summary>
+    /// <summary>The open image; null if no image is open.</summary>
     public ImageNode? Image { get; private set; }
 
     /// <summary>The rules and breakpoints under the open image; null when it has none.</summary>

@@ -98,7 +98,7 @@ internal sealed class CommandTable(ICommandQueue owner, int entries)
         }
     }
 
-    /// <summary>The command in flight with an identifier; null when there is none.</summary>
+    /// <summary>The command in flight with an identifier; null if not found.</summary>
     public Command? Find(ushort commandId)
     {
         lock (_lock)

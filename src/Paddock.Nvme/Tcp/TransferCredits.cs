@@ -39,7 +39,7 @@ internal sealed class TransferCredits(long limit)
         return command;
     }
 
-    /// <summary>The command with a granted transfer of this tag, which is its slot; null when there is none.</summary>
+    /// <summary>The command with a granted transfer of this tag, which is its slot; null if not found.</summary>
     public Command? Find(ushort tag) => _granted.GetValueOrDefault(tag);
 
     /// <summary>Ends a granted transfer: its data has been received, or will not be.</summary>

@@ -61,7 +61,7 @@ internal sealed class ZoneOrder
         }
     }
 
-    /// <summary>Removes and returns the next write that may start; null when there is none.</summary>
+    /// <summary>Removes and returns the next write that may start; null if not found.</summary>
     /// <param name="position">Where to continue: 0 first, then what the previous call left in it.</param>
     public Command? TakeReady(ref int position)
     {

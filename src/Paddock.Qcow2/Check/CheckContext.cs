@@ -44,10 +44,10 @@ internal sealed class CheckContext(CheckedImage image, Qcow2Repair repair, Actio
     /// <summary>True when entries and tables found broken while counting are repaired; false when counting again after a rebuild.</summary>
     public bool RepairsEntries { get; set; } = repair == Qcow2Repair.All;
 
-    /// <summary>The zoned extension in a layout that fits the image; null if there is none.</summary>
+    /// <summary>The zoned extension in a layout that fits the image; null if the image has none.</summary>
     public CheckedZones? Zones { get; set; }
 
-    /// <summary>Why the zoned extension fits no known layout; null if it does, or if there is none.</summary>
+    /// <summary>Why the zoned extension fits no known layout; null if it does, or if the image has none.</summary>
     public string? ZoneProblem { get; set; }
 
     /// <summary>True when errors are repaired.</summary>

@@ -9,7 +9,7 @@ namespace Paddock.Server.Listeners;
 /// <summary>A listening socket.</summary>
 /// <param name="Socket">The socket; owned by the server that accepts from it.</param>
 /// <param name="Address">Address, as shown to users.</param>
-/// <param name="File">File of a Unix socket, removed when the listener closes; null if there is none or we did not create it.</param>
+/// <param name="File">File of a Unix socket, removed when the listener closes; null for TCP and for a socket that was passed in.</param>
 internal sealed record ListeningSocket(Socket Socket, string Address, UnixSocketFile? File)
 {
     /// <summary>Reason logged when an idle client is disconnected in favour of another.</summary>
