@@ -7,11 +7,11 @@ namespace Paddock.Compat.Img;
 /// <summary>qemu-img's commands.</summary>
 public static class ImgTool
 {
-    private static readonly string[] Commands = ["amend", "bench", "check", "compare", "convert", "create", "dd", "info", "map", "measure",
+    private static readonly string[] Commands = ["amend", "bench", "bitmap", "check", "compare", "convert", "create", "dd", "info", "map", "measure",
         "resize"];
 
     // commands of the peer's that are refused by name
-    private static readonly string[] Missing = ["bitmap", "commit", "rebase", "snapshot"];
+    private static readonly string[] Missing = ["commit", "rebase", "snapshot"];
 
     /// <summary>Runs one command line (without the program's name).</summary>
     /// <returns>The exit code.</returns>
@@ -94,6 +94,7 @@ public static class ImgTool
         {
             "amend" => await AmendCommand.RunAsync(rest, ctx),
             "bench" => await BenchCommand.RunAsync(rest, ctx),
+            "bitmap" => await BitmapCommand.RunAsync(rest, ctx),
             "create" => await CreateCommand.RunAsync(rest, ctx),
             "measure" => await MeasureCommand.RunAsync(rest, ctx),
             "dd" => await DdCommand.RunAsync(rest, ctx),

@@ -27,24 +27,23 @@ internal static class ImageOpening
         }
 
         List<SnapshotEntry> snapshots = [];
-        List<Qcow2BitmapInfo> bitmaps = [];
-        uint bitmapCount = 0;
         if (!options.ForCheck)
         {
             snapshots = await SnapshotTable.ReadAsync(storage, header, cancellationToken);
             options.Tables?.Take(snapshots.Sum(static s => s.Header.EntrySize));
-            bitmapCount = BitmapDirectory.Count(header, loaded.Extensions);
-            bitmaps = await BitmapDirectory.ReadAsync(storage, header, loaded.Extensions, cancellationToken);
         }
 
         var backing = loaded.BackingName is null || options.NoBacking
             ? null
             : await options.Gate.OpenBackingAsync(loaded.BackingName, loaded.BackingFormat, storage, cancellationToken);
-        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, backing), snapshots, bitmaps);
-        if (writable && bitmapCount > 0)
+        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, backing), snapshots);
+        if (!options.ForCheck)
         {
-            image.Parts.Warnings.Add(
-                $"the image has {bitmapCount} persistent bitmap(s), which Paddock does not update: the first write invalidates them");
+            await image.Parts.Bitmaps.ReadAsync(options.Tables, cancellationToken);
+            if (writable && options.MarkBitmaps && image.Parts.Bitmaps.All.Length > 0)
+            {
+                await image.Parts.Session.StartEarlyAsync();
+            }
         }
 
         return image;

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Qcow2.Bitmaps;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
@@ -36,7 +37,9 @@ internal sealed class ImageParts
         var decompressed = new DecompressedCluster();
         var map = new ClusterMap(
             storage, geometry, Locks, table, allocator, Guard, Reservation, Order, decompressed, options.L2CacheBytes);
-        Session = new WriteSession(storage, Header, Locks, Guard, table, Counts, Upkeep, isReadOnly, isLazy);
+        var bitmapData = new BitmapData(storage, Header, allocator, Guard);
+        Bitmaps = new BitmapStore(storage, Header, InPlace, Order, Guard, bitmapData, Warnings);
+        Session = new WriteSession(storage, Header, Locks, Guard, table, Counts, Upkeep, Bitmaps, isReadOnly, isLazy);
         Flush = new ImageFlush(storage, Locks, Session, Order);
 
         var data = new DataLayer(storage, Guard);
@@ -58,7 +61,7 @@ internal sealed class ImageParts
         var growth = new DiskGrowth(Header, Size, l1Growth, tail, clearing, Zeroes, Space, Flush, backing);
         var trimming = new RefcountTrimming(storage, geometry, Reservation, Counts, tableGrowth, allocator, Holes);
         var shrink = new DiskShrink(storage, Header, Locks, Size, tail, map, allocator, clearing, trimming, Flush);
-        Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush);
+        Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush, Bitmaps, Locks);
 
         Order.Register(FlushPlace.InPlace, InPlace);
         Order.Register(FlushPlace.Refcounts, Counts);
@@ -92,6 +95,8 @@ internal sealed class ImageParts
     public Refcounts Counts { get; }
 
     public FreedSpaceUpkeep Upkeep { get; }
+
+    public BitmapStore Bitmaps { get; }
 
     public WriteSession Session { get; }
 

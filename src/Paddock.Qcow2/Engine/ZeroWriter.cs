@@ -22,20 +22,27 @@ internal sealed class ZeroWriter(
         var end = offset + length;
         var firstWhole = _geometry.AlignUp(offset);
         var lastWhole = WholeEnd(end);
-        if (!header.HasVersion3 && backing is not null)
+        try
         {
-            await WriteBytesAsync(offset, length, flags, cancellationToken);
+            if (!header.HasVersion3 && backing is not null)
+            {
+                await WriteBytesAsync(offset, length, flags, cancellationToken);
+            }
+            else if (firstWhole >= lastWhole)
+            {
+                await ZeroPartsAsync(offset, length, flags, cancellationToken);
+            }
+            else
+            {
+                await ZeroPartsAsync(offset, firstWhole - offset, flags, cancellationToken);
+                await clearing.ClearAsync(
+                    firstWhole, lastWhole, (flags & ZeroFlags.MayUnmap) != 0 ? Deallocation.ZeroUnmap : Deallocation.ZeroKeep);
+                await ZeroPartsAsync(lastWhole, end - lastWhole, flags, cancellationToken);
+            }
         }
-        else if (firstWhole >= lastWhole)
+        finally
         {
-            await ZeroPartsAsync(offset, length, flags, cancellationToken);
-        }
-        else
-        {
-            await ZeroPartsAsync(offset, firstWhole - offset, flags, cancellationToken);
-            await clearing.ClearAsync(
-                firstWhole, lastWhole, (flags & ZeroFlags.MayUnmap) != 0 ? Deallocation.ZeroUnmap : Deallocation.ZeroKeep);
-            await ZeroPartsAsync(lastWhole, end - lastWhole, flags, cancellationToken);
+            session.Record(offset, length);
         }
 
         if ((flags & ZeroFlags.Fua) != 0)
@@ -57,9 +64,18 @@ internal sealed class ZeroWriter(
         await session.StartAsync();
         var first = _geometry.AlignUp(offset);
         var last = WholeEnd(offset + length);
-        if (first < last)
+        if (first >= last)
+        {
+            return;
+        }
+
+        try
         {
             await clearing.ClearAsync(first, last, Deallocation.Discard);
+        }
+        finally
+        {
+            session.Record(offset, length);
         }
     }
 
