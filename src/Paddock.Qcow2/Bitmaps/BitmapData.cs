@@ -51,8 +51,10 @@ internal sealed class BitmapData(IStorage storage, ImageHeader header, Allocator
     }
 
     /// <summary>Writes the clusters of bits that have changed, and the table. Nothing names it yet.</summary>
+    /// <param name="bitmap">The bitmap.</param>
+    /// <param name="always">Whether the table is written even if it has not changed.</param>
     /// <returns>The new table, and what is free once it is named; null where the stored one is still right.</returns>
-    public async ValueTask<NextTable?> WriteAsync(PersistentBitmap bitmap)
+    public async ValueTask<NextTable?> WriteAsync(PersistentBitmap bitmap, bool always)
     {
         if (bitmap.Bits is not { } bits)
         {
@@ -61,7 +63,7 @@ internal sealed class BitmapData(IStorage storage, ImageHeader header, Allocator
 
         int size = _geometry.ClusterSize;
         var entries = new ulong[_geometry.ClustersFor(DirtyBits.BytesFor(bits.Length, bitmap.GranularityBits))];
-        bool changed = bitmap.Stored is null || entries.Length != bitmap.Table.Length;
+        bool changed = always || bitmap.Stored is null || entries.Length != bitmap.Table.Length;
         var next = new NextTable(entries);
         var buffer = ArrayPool<byte>.Shared.Rent(size);
         try

@@ -14,7 +14,7 @@ internal sealed class BitmapStore(
     List<string> warnings)
 {
     private BitmapExtension? _directory;
-    private bool _hasBegun;
+    private bool _hasBegun, _rewritesTables;
 
     /// <summary>The bitmaps, in the order of the directory.</summary>
     public PersistentBitmap[] All { get; private set; } = [];
@@ -66,7 +66,8 @@ internal sealed class BitmapStore(
     /// Before the first change of a session: loads the bitmaps that record, and marks them in use, durably. Those that cannot be read
     /// are inconsistent from then on.
     /// </summary>
-    /// <param name="all">Whether those that do not record are marked too, as QEMU does.</param>
+    /// <param name="all">As QEMU does: those that do not record are marked too, and tables are written anew whether or not they have changed,
+    /// which makes images of the same size.</param>
     public async ValueTask BeginAsync(bool all)
     {
         if (IsStale)
@@ -81,6 +82,7 @@ internal sealed class BitmapStore(
         }
 
         await MarkAsync(b => all || b.IsEnabled || b.IsInconsistent);
+        _rewritesTables = all;
         _hasBegun = true;
         UseEnabled();
     }
@@ -178,7 +180,7 @@ internal sealed class BitmapStore(
         {
             foreach (var bitmap in All)
             {
-                var table = bitmap.IsInconsistent ? null : await data.WriteAsync(bitmap);
+                var table = bitmap.IsInconsistent ? null : await data.WriteAsync(bitmap, _rewritesTables);
                 replaced.AddRange(table?.Replaced ?? []);
                 fresh.AddRange(table?.Fresh ?? []);
                 next.Add((bitmap, EntryOf(bitmap, table), table?.Entries));

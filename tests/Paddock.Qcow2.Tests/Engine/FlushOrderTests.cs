@@ -32,7 +32,7 @@ public sealed class FlushOrderTests : IAsyncDisposable
         Assert.Equal(
             [
                 "InPlace", "Refcounts", "flush_to_disk", "flush", "L2", "flush", "L1", "ZoneAttributes", "flush_to_disk",
-                    "flush",
+                "flush",
                 "ZoneTable", "flush", "FreedSpace",
             ],
             Written());
