@@ -41,7 +41,9 @@ internal sealed class ReferenceMap
         return page.TryIncrement(InPage(cluster), limit);
     }
 
-    /// <summary>The counts from a cluster to the end of its page, one byte each; empty if the page is absent or has larger counts.</summary>
+    /// <summary>
+    /// The counts from a cluster to the end of its page, one byte each; empty if the page is absent or has larger counts.
+    /// </summary>
     public ReadOnlySpan<byte> NarrowCounts(HostCluster from)
         => Find(PageOf(from)) is { } page ? page.Narrow[Math.Min(page.Narrow.Length, InPage(from))..] : [];
 
