@@ -34,7 +34,9 @@ internal sealed class ImageOpener
     /// <summary>Which backing files images may name.</summary>
     public BackingPolicy Backing { get; init; }
 
-    /// <summary>Whether bitmaps are marked in use when an image is opened for writing, as QEMU's tools do, not at its first change.</summary>
+    /// <summary>
+    /// Whether bitmaps are marked in use when an image is opened for writing, as QEMU's tools do, not at its first change.
+    /// </summary>
     public bool MarkBitmaps { get; init; }
 
     /// <summary>Name of the option that sets <see cref="Backing"/>, for messages.</summary>

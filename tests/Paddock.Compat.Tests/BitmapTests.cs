@@ -73,7 +73,8 @@ public class BitmapTests
         Assert.Equal("", (await peer.OursAsync("convert --bitmaps -O qcow2 @i @ours")).Error);
         Assert.Equal("", (await peer.TheirsAsync("convert --bitmaps -O qcow2 @i @theirs")).Error);
         Assert.Equal(
-            Bitmaps((await peer.TheirsAsync("info --output=json @theirs")).Out), Bitmaps((await peer.TheirsAsync("info --output=json @ours")).Out));
+            Bitmaps((await peer.TheirsAsync("info --output=json @theirs")).Out),
+            Bitmaps((await peer.TheirsAsync("info --output=json @ours")).Out));
         Assert.Equal(0, (await peer.TheirsAsync("check @ours")).Code);
     }
 

@@ -7,8 +7,11 @@ namespace Paddock.Compat.Img;
 /// <summary>qemu-img's commands.</summary>
 public static class ImgTool
 {
-    private static readonly string[] Commands = ["amend", "bench", "bitmap", "check", "compare", "convert", "create", "dd", "info", "map", "measure",
-        "resize"];
+    private static readonly string[] Commands =
+    [
+        "amend", "bench", "bitmap", "check", "compare", "convert", "create", "dd", "info", "map", "measure",
+        "resize",
+    ];
 
     // commands of the peer's that are refused by name
     private static readonly string[] Missing = ["commit", "rebase", "snapshot"];

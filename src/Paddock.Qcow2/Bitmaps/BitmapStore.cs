@@ -66,8 +66,10 @@ internal sealed class BitmapStore(
     /// Before the first change of a session: loads the bitmaps that record, and marks them in use, durably. Those that cannot be read
     /// are inconsistent from then on.
     /// </summary>
-    /// <param name="all">As QEMU does: those that do not record are marked too, and tables are written anew whether or not they have changed,
-    /// which makes images of the same size.</param>
+    /// <param name="all">
+    /// As QEMU does: those that do not record are marked too, and the tables of all are written, changed or not, so that the file is as
+    /// large as one that its tools wrote.
+    /// </param>
     public async ValueTask BeginAsync(bool all)
     {
         if (IsStale)
@@ -247,7 +249,8 @@ internal sealed class BitmapStore(
     {
         if (_hasBegun)
         {
-            Recorder.Use(All.Where(static b => b is { IsEnabled: true, IsInconsistent: false, Bits: not null }).Select(static b => b.Bits!));
+            var enabled = All.Where(static b => b is { IsEnabled: true, IsInconsistent: false, Bits: not null });
+            Recorder.Use(enabled.Select(static b => b.Bits!));
         }
     }
 

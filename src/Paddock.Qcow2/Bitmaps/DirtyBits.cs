@@ -38,7 +38,8 @@ internal sealed class DirtyBits
     public long Count => BitsFor(Length, _granularityBits);
 
     /// <summary>Bits for a disk of a length.</summary>
-    public static long BitsFor(long length, int granularityBits) => (long)(((ulong)length + (1UL << granularityBits) - 1) >> granularityBits);
+    public static long BitsFor(long length, int granularityBits)
+        => (long)(((ulong)length + (1UL << granularityBits) - 1) >> granularityBits);
 
     /// <summary>Bytes of the bits for a disk of a length.</summary>
     public static long BytesFor(long length, int granularityBits) => (BitsFor(length, granularityBits) + 7) >> 3;
@@ -90,7 +91,9 @@ internal sealed class DirtyBits
     /// <summary>Clears all bits. A bit that is set at the same time is either cleared or stays set.</summary>
     public void Clear() => Drain(null);
 
-    /// <summary>Moves all bits to another bitmap of the same granularity and size. A bit that is set meanwhile is in one of the two.</summary>
+    /// <summary>
+    /// Moves all bits to another bitmap of the same granularity and size. A bit that is set meanwhile is in one of the two.
+    /// </summary>
     public void MoveTo(DirtyBits other) => Drain(other);
 
     /// <summary>Sets every bit whose range is touched by a set bit of another bitmap.</summary>

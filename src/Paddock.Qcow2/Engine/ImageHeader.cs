@@ -113,7 +113,9 @@ internal sealed class ImageHeader(
     public bool IsInSector(uint type)
         => FindPlace(type) is not { } place || IsInSector(place.Offset + HeaderExtension.HeadSize, _extensions[place.Index].Data.Length);
 
-    /// <summary>Removes the extension of a type, durably. One with others behind it becomes filler, so that they stay in their place.</summary>
+    /// <summary>
+    /// Removes the extension of a type, durably. One with others behind it becomes filler, so that they stay in their place.
+    /// </summary>
     public async ValueTask RemoveAsync(uint type)
     {
         if (FindPlace(type) is not { } place)

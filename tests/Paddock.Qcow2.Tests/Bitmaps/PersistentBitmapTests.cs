@@ -69,7 +69,8 @@ public class PersistentBitmapTests
             foreach (var use in new Func<Task>[]
             {
                 () => next.Bitmaps.ClearAsync("b", Stop).AsTask(), () => next.Bitmaps.OpenAsync("b", Stop).AsTask(),
-                () => next.Bitmaps.SetEnabledAsync("b", true, Stop).AsTask(), () => next.ResizeAsync(Size * 2, cancellationToken: Stop).AsTask(),
+                () => next.Bitmaps.SetEnabledAsync("b", true, Stop).AsTask(),
+                () => next.ResizeAsync(Size * 2, cancellationToken: Stop).AsTask(),
             })
             {
                 Assert.Contains("is inconsistent", (await Assert.ThrowsAsync<BlockException>(use)).Message, StringComparison.Ordinal);
