@@ -11,8 +11,8 @@ namespace Paddock.Qcow2.Engine;
 /// by whoever holds the guest range; changed under the image's metadata mutex.
 /// </summary>
 /// <remarks>
-/// Extended L2 entries (subclusters) would change <see cref="MapInSlice"/>, the position of an entry in <see cref="SliceOf"/>, and
-/// the values that <see cref="SetAsync"/> takes; callers see runs of bytes of one kind, whatever their granularity.
+/// Callers see runs of bytes of one kind: of clusters, or, with extended L2 entries, of subclusters (<see cref="SubclusterRuns"/>).
+/// Only <see cref="GetAsync"/> and <see cref="SetAsync"/> have counterparts for extended entries.
 /// </remarks>
 internal sealed class ClusterMap : IFlushStage
 {
@@ -79,7 +79,7 @@ internal sealed class ClusterMap : IFlushStage
     /// </summary>
     public GuestOffset SliceEnd(GuestOffset offset)
     {
-        int shift = _geometry.ClusterBits + BitOperations.Log2((uint)_cache.SliceBytes) - 3;
+        int shift = _geometry.ClusterBits + BitOperations.Log2((uint)_cache.SliceBytes) - _geometry.L2EntryBits;
         return new(((offset.Value >> shift) + 1) << shift);
     }
 
@@ -96,7 +96,7 @@ internal sealed class ClusterMap : IFlushStage
         {
             if (reserve)
             {
-                await _reservation.EnsureEntryAsync(old, _geometry.ClusterSize, _geometry.L2Index(offset) * 8L);
+                await _reservation.EnsureEntryAsync(old, _geometry.ClusterSize, _geometry.L2EntryAt(offset));
             }
 
             return old;
@@ -109,7 +109,7 @@ internal sealed class ClusterMap : IFlushStage
         try
         {
             await FillNewTableAsync(table, old, knownZero);
-            await _reservation.EnsureEntryAsync(table, _geometry.ClusterSize, _geometry.L2Index(offset) * 8L);
+            await _reservation.EnsureEntryAsync(table, _geometry.ClusterSize, _geometry.L2EntryAt(offset));
         }
         catch (BlockException)
         {
@@ -130,14 +130,14 @@ internal sealed class ClusterMap : IFlushStage
         return table;
     }
 
-    /// <summary>One entry of a table.</summary>
+    /// <summary>One standard entry of a table.</summary>
     public async ValueTask<L2Entry> GetAsync(HostOffset table, GuestOffset offset)
     {
         var (slice, index) = SliceOf(table, offset);
         return EntryAt(await _cache.GetAsync(slice, _makeRoom), index);
     }
 
-    /// <summary>Sets one entry of a table that is this image's own.</summary>
+    /// <summary>Sets one standard entry of a table that is this image's own.</summary>
     /// <returns>The entry before. What it referred to is not freed.</returns>
     public async ValueTask<L2Entry> SetAsync(HostOffset table, GuestOffset offset, L2Entry entry)
     {
@@ -153,6 +153,34 @@ internal sealed class ClusterMap : IFlushStage
         }
 
         return old;
+    }
+
+    /// <summary>One extended entry of a table.</summary>
+    public async ValueTask<ExtendedL2Entry> GetExtendedAsync(HostOffset table, GuestOffset offset)
+    {
+        var (slice, index) = SliceOf(table, offset);
+        return SubclusterRuns.EntryAt(await _cache.GetAsync(slice, _makeRoom), index);
+    }
+
+    /// <summary>Sets one extended entry of a table that is this image's own. What the entry before referred to is not freed.</summary>
+    /// <param name="table">Where the table lies.</param>
+    /// <param name="offset">Of the guest.</param>
+    /// <param name="old">The entry before.</param>
+    /// <param name="entry">The new one.</param>
+    public async ValueTask SetExtendedAsync(HostOffset table, GuestOffset offset, ExtendedL2Entry old, ExtendedL2Entry entry)
+    {
+        if (entry == old)
+        {
+            return;
+        }
+
+        var (slice, index) = SliceOf(table, offset);
+        await _cache.GetAsync(slice, _makeRoom);
+        _cache.SetPair(slice, index, entry.Cluster.Raw, entry.Subclusters.Raw);
+        if (RefersToMore(entry, old))
+        {
+            _order.RequireBarrier();
+        }
     }
 
     /// <summary>Frees, when that is safe, the cluster or sectors of an entry that was replaced.</summary>
@@ -203,6 +231,10 @@ internal sealed class ClusterMap : IFlushStage
             _ => true,
         };
 
+    private static bool RefersToMore(ExtendedL2Entry entry, ExtendedL2Entry old)
+        => entry.Cluster.IsCompressed || (entry.HasCluster && entry.Cluster.Offset != old.Cluster.Offset)
+            || (entry.Subclusters.Allocated & ~old.Subclusters.Allocated) != 0;
+
     private static L2Entry EntryAt(ReadOnlySpan<byte> slice, int index) => new(BinaryPrimitives.ReadUInt64BigEndian(slice[(index * 8)..]));
 
     private async ValueTask<Mapping> LoadAndFindAsync(GuestOffset offset, long length)
@@ -245,7 +277,9 @@ internal sealed class ClusterMap : IFlushStage
         bool found = _cache.TryGet(slice, out var bytes, out var scope);
         try
         {
-            mapping = found ? MapInSlice(bytes, index, offset, length, slice) : default;
+            mapping = !found ? default
+                : _geometry.HasSubclusters ? SubclusterRuns.Map(_geometry, bytes, index, offset, length, table)
+                : MapInSlice(bytes, index, offset, length, slice);
             return found;
         }
         finally
@@ -293,9 +327,9 @@ internal sealed class ClusterMap : IFlushStage
 
     private (long Slice, int Index) SliceOf(HostOffset table, GuestOffset offset)
     {
-        int at = _geometry.L2Index(offset) * 8;
+        int at = _geometry.L2EntryAt(offset);
         int mask = _cache.SliceBytes - 1;
-        return (table.Value + (at & ~mask), (at & mask) / 8);
+        return (table.Value + (at & ~mask), (at & mask) >> _geometry.L2EntryBits);
     }
 
     private async ValueTask FillNewTableAsync(HostOffset table, HostOffset old, bool knownZero)
