@@ -196,7 +196,10 @@ internal sealed class TableWalk(CheckContext context)
         if (((subclusters >> 32) & subclusters) != 0)
         {
             context.ReportCorruption($"ERROR offset={offset.Value:x}: Allocated cluster has corrupted subcluster allocation bitmap");
-            return context.RepairsEntries;
+            if (context.RepairsEntries)
+            {
+                return true;
+            }
         }
 
         if (!_image.IsAligned(offset))
@@ -224,10 +227,12 @@ internal sealed class TableWalk(CheckContext context)
     private async ValueTask ZeroEntryAsync(HostOffset l2, int index, CancellationToken cancellationToken)
     {
         var entry = _tables.L2.Slice(index * _image.L2EntrySize, _image.L2EntrySize);
+        ulong subclusters = _tables.Subclusters(index);
         entry.Span.Clear();
         if (_image.HasExtendedL2)
         {
-            BinaryPrimitives.WriteUInt64BigEndian(entry.Span[8..], 0xffff_ffff_0000_0000);
+            // what counted as allocated reads as zeroes from now on; what was in the backing image still is
+            BinaryPrimitives.WriteUInt64BigEndian(entry.Span[8..], (subclusters | (subclusters << 32)) & 0xffff_ffff_0000_0000);
         }
         else
         {

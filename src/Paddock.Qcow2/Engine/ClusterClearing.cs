@@ -90,13 +90,12 @@ internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, Clu
         try
         {
             var table = await map.EnsureTableAsync(start);
-            var old = await map.GetExtendedAsync(table, start);
+            var old = await map.GetValidExtendedAsync(table, start);
             if (old.Cluster.IsCompressed)
             {
                 return false;
             }
 
-            SubclusterRuns.Check(_geometry, old, start, table);
             var bits = old.Subclusters.WithZero(_geometry.SubclustersOf(start, end - start));
             await map.SetExtendedAsync(table, start, old, old with { Subclusters = bits });
             return true;

@@ -71,8 +71,12 @@ internal sealed class ClusterMap : IFlushStage
     }
 
     /// <summary>The run of equally mapped bytes at <paramref name="offset"/>. The caller holds the guest range at least shared.</summary>
-    public ValueTask<Mapping> FindAsync(GuestOffset offset, long length)
-        => TryFind(offset, length, out var mapping) ? ValueTask.FromResult(mapping) : LoadAndFindAsync(offset, length);
+    /// <param name="offset">Of the guest.</param>
+    /// <param name="length">The longest run of use.</param>
+    /// <param name="writes">Whether the run is to be written, for the message about a corrupt entry.</param>
+    /// <exception cref="ImageCorruptException">The entry cannot be right. The image is marked corrupt.</exception>
+    public ValueTask<Mapping> FindAsync(GuestOffset offset, long length, bool writes = false)
+        => TryFind(offset, length, out var mapping) ? ValueTask.FromResult(mapping) : LoadAndFindAsync(offset, length, writes);
 
     /// <summary>
     /// Where the part of an L2 table ends that is changed as one: entries of different slices are set in different calls.
@@ -155,11 +159,24 @@ internal sealed class ClusterMap : IFlushStage
         return old;
     }
 
-    /// <summary>One extended entry of a table.</summary>
+    /// <summary>One extended entry of a table, whatever is in it.</summary>
     public async ValueTask<ExtendedL2Entry> GetExtendedAsync(HostOffset table, GuestOffset offset)
     {
         var (slice, index) = SliceOf(table, offset);
         return SubclusterRuns.EntryAt(await _cache.GetAsync(slice, _makeRoom), index);
+    }
+
+    /// <summary>One extended entry of a table, whose subclusters are to be changed.</summary>
+    /// <exception cref="ImageCorruptException">The entry cannot be right. The image is marked corrupt.</exception>
+    public async ValueTask<ExtendedL2Entry> GetValidExtendedAsync(HostOffset table, GuestOffset offset)
+    {
+        var entry = await GetExtendedAsync(table, offset);
+        if (EntryProblem.Find(_geometry, entry, offset, table, writes: true) is { } problem)
+        {
+            await _guard.FailAsync(problem, table);
+        }
+
+        return entry;
     }
 
     /// <summary>Sets one extended entry of a table that is this image's own. What the entry before referred to is not freed.</summary>
@@ -237,7 +254,7 @@ internal sealed class ClusterMap : IFlushStage
 
     private static L2Entry EntryAt(ReadOnlySpan<byte> slice, int index) => new(BinaryPrimitives.ReadUInt64BigEndian(slice[(index * 8)..]));
 
-    private async ValueTask<Mapping> LoadAndFindAsync(GuestOffset offset, long length)
+    private async ValueTask<Mapping> LoadAndFindAsync(GuestOffset offset, long length, bool writes)
     {
         await _locks.Metadata.AcquireAsync();
         try
@@ -245,7 +262,21 @@ internal sealed class ClusterMap : IFlushStage
             Mapping mapping;
             while (!TryFind(offset, length, out mapping))
             {
-                await _cache.GetAsync(SliceOf(_l1.Get(offset), offset).Slice, _makeRoom);
+                var table = _l1.Find(offset);
+                if (_geometry.InCluster(table) != 0)
+                {
+                    await _guard.FailAsync($"L2 table offset {table} unaligned (L1 index: {_geometry.L1Index(offset):x})", _l1.Offset);
+                }
+
+                var (slice, index) = SliceOf(table, offset);
+                var bytes = await _cache.GetAsync(slice, _makeRoom);
+                string? problem = _geometry.HasSubclusters
+                    ? EntryProblem.Find(_geometry, SubclusterRuns.EntryAt(bytes, index), offset, table, writes)
+                    : EntryProblem.Find(_geometry, EntryAt(bytes, index), offset, table, writes);
+                if (problem is not null)
+                {
+                    await _guard.FailAsync(problem, table);
+                }
             }
 
             return mapping;
@@ -256,7 +287,7 @@ internal sealed class ClusterMap : IFlushStage
         }
     }
 
-    /// <summary>Looks up in memory alone; false when a table must be loaded first.</summary>
+    /// <summary>Looks up in memory alone; false when a table must be loaded first, or the entry cannot be right.</summary>
     private bool TryFind(GuestOffset offset, long length, out Mapping mapping)
     {
         var table = _l1.Find(offset);
@@ -278,9 +309,9 @@ internal sealed class ClusterMap : IFlushStage
         try
         {
             mapping = !found ? default
-                : _geometry.HasSubclusters ? SubclusterRuns.Map(_geometry, bytes, index, offset, length, table)
-                : MapInSlice(bytes, index, offset, length, slice);
-            return found;
+                : _geometry.HasSubclusters ? SubclusterRuns.Map(_geometry, bytes, index, offset, length)
+                : MapInSlice(bytes, index, offset, length);
+            return mapping.Length > 0;
         }
         finally
         {
@@ -288,8 +319,9 @@ internal sealed class ClusterMap : IFlushStage
         }
     }
 
+    // a run of length 0: the entry cannot be right
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private Mapping MapInSlice(ReadOnlySpan<byte> slice, int index, GuestOffset offset, long length, long sliceOffset)
+    private Mapping MapInSlice(ReadOnlySpan<byte> slice, int index, GuestOffset offset, long length)
     {
         int bits = _geometry.ClusterBits;
         int inCluster = _geometry.InCluster(offset);
@@ -304,9 +336,7 @@ internal sealed class ClusterMap : IFlushStage
         bool hasHost = kind is ClusterKind.Normal or ClusterKind.ZeroAllocated;
         if (hasHost && _geometry.InCluster(entry.Offset) != 0)
         {
-            throw new ImageCorruptException(
-                "L2 table", new HostOffset(sliceOffset),
-                $"entry {index} is 0x{entry.Raw:x16}: the cluster's offset {entry.Offset} is not aligned to {1 << bits}");
+            return default;
         }
 
         ulong step = hasHost ? 1UL << bits : 0;

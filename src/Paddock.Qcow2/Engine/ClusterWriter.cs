@@ -46,7 +46,7 @@ internal sealed class ClusterWriter(
             int done = 0;
             while (done < bytes.Length)
             {
-                var mapping = await map.FindAsync(offset + done, bytes.Length - done);
+                var mapping = await map.FindAsync(offset + done, bytes.Length - done, writes: true);
                 if (!mapping.Writable)
                 {
                     break;
@@ -77,7 +77,7 @@ internal sealed class ClusterWriter(
         {
             while (bytes.Length > 0)
             {
-                var mapping = await map.FindAsync(offset, bytes.Length);
+                var mapping = await map.FindAsync(offset, bytes.Length, writes: true);
                 int count = (int)mapping.Length;
                 if (mapping.Writable)
                 {

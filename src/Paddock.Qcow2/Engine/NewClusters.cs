@@ -106,7 +106,7 @@ internal sealed class NewClusters(ClusterGeometry geometry, EngineLocks locks, C
             for (var end = offset + length; offset < end;)
             {
                 var next = GuestOffset.Min(end, geometry.AlignDown(offset) + geometry.ClusterSize);
-                var old = await map.GetExtendedAsync(table, offset);
+                var old = await map.GetValidExtendedAsync(table, offset);
                 var bits = old.Cluster.IsCompressed ? default : old.Subclusters;
                 bits = stored ? bits.WithAllocated(geometry.SubclustersOf(offset, next - offset)) : bits;
                 await map.SetExtendedAsync(table, offset, old, new(L2Entry.Normal(cluster), bits));

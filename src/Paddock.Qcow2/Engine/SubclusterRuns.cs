@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using Paddock.Block;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
@@ -22,10 +21,8 @@ internal static class SubclusterRuns
     /// <param name="index">Of the offset's entry in the slice.</param>
     /// <param name="offset">Of the guest.</param>
     /// <param name="length">The longest run of use.</param>
-    /// <param name="table">Where the table lies, for messages.</param>
-    /// <exception cref="ImageCorruptException">The entry contradicts itself.</exception>
-    public static Mapping Map(
-        in ClusterGeometry geometry, ReadOnlySpan<byte> slice, int index, GuestOffset offset, long length, HostOffset table)
+    /// <returns>A run of length 0 if the entry cannot be right.</returns>
+    public static Mapping Map(in ClusterGeometry geometry, ReadOnlySpan<byte> slice, int index, GuestOffset offset, long length)
     {
         int bits = geometry.SubclusterBits;
         int inCluster = geometry.InCluster(offset);
@@ -37,7 +34,11 @@ internal static class SubclusterRuns
             return new Mapping(kind, Math.Min(geometry.ClusterSize - inCluster, length), default, false, entry.Cluster);
         }
 
-        Check(geometry, entry, offset, table);
+        if (entry.IsInvalid || (entry.HasCluster && geometry.InCluster(entry.Cluster.Offset) != 0))
+        {
+            return default;
+        }
+
         int last = subcluster + entry.Subclusters.RunFrom(subcluster);
         long run = ((long)last << bits) - inCluster;
         ulong expected = entry.Cluster.Raw;
@@ -58,26 +59,5 @@ internal static class SubclusterRuns
         return new Mapping(
             kind, Math.Min(run, length), entry.HasCluster ? entry.Cluster.Offset + inCluster : default,
             kind == ClusterKind.Normal && entry.Cluster.IsCopied, entry.Cluster);
-    }
-
-    /// <summary>Refuses an entry whose bits contradict each other, or whose cluster is not aligned.</summary>
-    /// <exception cref="ImageCorruptException">It does, or is not.</exception>
-    public static void Check(in ClusterGeometry geometry, ExtendedL2Entry entry, GuestOffset offset, HostOffset table)
-    {
-        if (entry.IsInvalid)
-        {
-            throw new ImageCorruptException(
-                "L2 table", table,
-                $"entry {geometry.L2Index(offset)} is 0x{entry.Cluster.Raw:x16} 0x{entry.Subclusters.Raw:x16}: " +
-                (entry.HasCluster ? "a subcluster is both allocated and zero" : "subclusters are allocated without a cluster"));
-        }
-
-        if (entry.HasCluster && geometry.InCluster(entry.Cluster.Offset) != 0)
-        {
-            throw new ImageCorruptException(
-                "L2 table", table,
-                $"entry {geometry.L2Index(offset)} is 0x{entry.Cluster.Raw:x16}: " +
-                $"the cluster's offset {entry.Cluster.Offset} is not aligned to {geometry.ClusterSize}");
-        }
     }
 }

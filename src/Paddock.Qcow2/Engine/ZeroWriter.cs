@@ -33,7 +33,10 @@ internal sealed class ZeroWriter(
         else
         {
             await ZeroPartsAsync(offset, firstWhole - offset, flags, cancellationToken);
-            await ZeroWholeAsync(firstWhole, lastWhole, flags, cancellationToken);
+            // as in QEMU, whose requests end where the disk's last subcluster begins: what is zero after the end depends on that
+            var split = GuestOffset.Min(lastWhole, _geometry.SubclusterDown(end));
+            await ZeroWholeAsync(firstWhole, split, flags, cancellationToken);
+            await ZeroWholeAsync(split, lastWhole, flags, cancellationToken);
             await ZeroPartsAsync(lastWhole, end - lastWhole, flags, cancellationToken);
         }
 
@@ -104,7 +107,10 @@ internal sealed class ZeroWriter(
         }
     }
 
-    /// <summary>Zeroes whole subclusters: those of a cluster that is covered in part by their bits, whole clusters by their entries.</summary>
+    /// <summary>
+    /// Zeroes whole subclusters: those of a cluster that is covered in part by their bits, whole clusters by their entries. As in QEMU,
+    /// all is written if a compressed cluster is covered in part.
+    /// </summary>
     /// <param name="start">Start of a subcluster.</param>
     /// <param name="end">End of a subcluster.</param>
     /// <param name="flags">What may become of the space.</param>
@@ -112,17 +118,21 @@ internal sealed class ZeroWriter(
     private async ValueTask ZeroWholeAsync(GuestOffset start, GuestOffset end, ZeroFlags flags, CancellationToken cancellationToken)
     {
         // a cluster that the disk's end cuts short counts as whole
-        bool toDiskEnd = end.Value >= header.VirtualSize;
-        var firstCluster = _geometry.AlignUp(start);
-        var lastCluster = toDiskEnd ? _geometry.AlignUp(end) : _geometry.AlignDown(end);
-        await ZeroSubclustersAsync(start, GuestOffset.Min(firstCluster, end), flags, cancellationToken);
-        if (firstCluster < lastCluster && firstCluster < end)
+        var firstCluster = GuestOffset.Min(_geometry.AlignUp(start), end);
+        var lastCluster = end.Value >= header.VirtualSize ? _geometry.AlignUp(end) : _geometry.AlignDown(end);
+        bool done = start >= firstCluster || await clearing.TryZeroSubclustersAsync(start, firstCluster);
+        if (done && firstCluster < lastCluster && firstCluster < end)
         {
             await clearing.ClearAsync(
                 firstCluster, lastCluster, (flags & ZeroFlags.MayUnmap) != 0 ? Deallocation.ZeroUnmap : Deallocation.ZeroKeep);
         }
 
-        await ZeroSubclustersAsync(GuestOffset.Max(firstCluster, lastCluster), end, flags, cancellationToken);
+        var tail = GuestOffset.Max(firstCluster, lastCluster);
+        done = done && (tail >= end || await clearing.TryZeroSubclustersAsync(tail, end));
+        if (!done)
+        {
+            await WriteBytesAsync(start, GuestOffset.Min(end, new(header.VirtualSize)) - start, flags, cancellationToken);
+        }
     }
 
     private async ValueTask ZeroPartsAsync(GuestOffset offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
