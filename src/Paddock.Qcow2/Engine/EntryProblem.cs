@@ -41,8 +41,9 @@ internal static class EntryProblem
             return null;
         }
 
-        return writes ? $"{(isZero ? "Preallocated zero" : "Data")} cluster offset {entry.Offset} unaligned (guest offset: {Hex(offset.Value)})"
-            : $"{(isZero ? "Preallocated zero cluster" : "Cluster allocation")} offset {entry.Offset} unaligned {Place(geometry, offset, table)}";
+        string what = !isZero ? writes ? "Data cluster" : "Cluster allocation" : "Preallocated zero cluster";
+        string where = writes ? $"(guest offset: {Hex(offset.Value)})" : Place(geometry, offset, table);
+        return $"{what} offset {entry.Offset} unaligned {where}";
     }
 
     private static string Place(in ClusterGeometry geometry, GuestOffset offset, HostOffset table)

@@ -101,7 +101,8 @@ public class RandomWritesTests
         });
         PeerImage.Save(storage, folder.Image);
         await BackAndForthAsync(
-            folder, new byte[length], new Random(seed), hasBacking: false, $"PADDOCK_SEED={seed}, clusters of {cluster}, {bits} bits, {extended}");
+            folder, new byte[length], new Random(seed), hasBacking: false, 
+            $"PADDOCK_SEED={seed}, clusters of {cluster}, {bits} bits, extended: {extended}");
     }
 
     private static async Task BackAndForthAsync(Folder folder, byte[] mirror, Random random, bool hasBacking, string what)
