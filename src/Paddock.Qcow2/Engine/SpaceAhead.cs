@@ -36,7 +36,8 @@ internal sealed class SpaceAhead(
                     ClusterKind.Unallocated or ClusterKind.ZeroAllocated when mapping.HasOwnCluster
                         => await ReserveWholeAsync(mapping, offset),
                     ClusterKind.Unallocated or ClusterKind.ZeroPlain
-                        when !mapping.HasCluster && (backing is null || geometry.HasSubclusters) => await AllocateAsync(offset, mapping.Length),
+                        when !mapping.HasCluster && (backing is null || geometry.HasSubclusters)
+                        => await AllocateAsync(offset, mapping.Length),
                     _ => 0,
                 };
                 if (reserved == 0)
