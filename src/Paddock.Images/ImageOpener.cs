@@ -402,7 +402,7 @@ internal sealed class ImageOpener
             KeepFreedSpace = settings.KeepFreedSpace,
             MarkBitmaps = MarkBitmaps,
             OnRepair = _messages.Repaired,
-            OnCorruption = _messages.Corrupted,
+            OnCorruption = settings.ReadOnly ? _messages.FoundCorrupt : _messages.Corrupted,
             Tables = settings.Chain!.Tables,
             L2CacheBytes = ImageChain.L2CacheOf(depth),
         });
