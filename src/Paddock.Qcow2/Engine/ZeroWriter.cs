@@ -104,14 +104,6 @@ internal sealed class ZeroWriter(
         }
     }
 
-    /// <summary>
-    /// Zeroes whole subclusters: those of a cluster that is covered in part by their bits, whole clusters by their entries. As in QEMU,
-    /// all is written if a compressed cluster is covered in part.
-    /// </summary>
-    /// <param name="start">Start of a subcluster.</param>
-    /// <param name="end">End of a subcluster.</param>
-    /// <param name="flags">What may become of the space.</param>
-    /// <param name="cancellationToken">Stops it.</param>
     private async ValueTask ZeroRangeAsync(GuestOffset offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
     {
         var end = offset + length;
@@ -136,6 +128,14 @@ internal sealed class ZeroWriter(
         }
     }
 
+    /// <summary>
+    /// Zeroes whole subclusters: those of a cluster that is covered in part by their bits, whole clusters by their entries. As in QEMU,
+    /// all is written if a compressed cluster is covered in part.
+    /// </summary>
+    /// <param name="start">Start of a subcluster.</param>
+    /// <param name="end">End of a subcluster.</param>
+    /// <param name="flags">What may become of the space.</param>
+    /// <param name="cancellationToken">Stops it.</param>
     private async ValueTask ZeroWholeAsync(GuestOffset start, GuestOffset end, ZeroFlags flags, CancellationToken cancellationToken)
     {
         // a cluster that the disk's end cuts short counts as whole
