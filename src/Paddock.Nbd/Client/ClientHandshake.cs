@@ -85,7 +85,13 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
         }
 
         Send(NbdOption.List, []);
-        var names = Replies(NbdOption.List).Where(r => r.Head.Type == OptionReplyType.Server).Select(TakeListed).ToList();
+        var listed = Replies(NbdOption.List);
+        if (listed[^1].Head.IsError)
+        {
+            throw Refused(NbdOption.List, listed[^1]);
+        }
+
+        var names = listed.Where(r => r.Head.Type == OptionReplyType.Server).Select(TakeListed).ToList();
         var found = new List<NbdExportInfo>();
         foreach (var (name, description) in names)
         {
@@ -197,7 +203,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
 
             if (reply.Head.IsError)
             {
-                throw Refused(option, reply, name);
+                throw Refused(option, reply);
             }
 
             if (reply.Head.Type == OptionReplyType.Info)
@@ -235,7 +241,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
         var reply = Replies(NbdOption.StartTls).Last();
         if (reply.Head.IsError)
         {
-            throw new BlockException(BlockError.NotPermitted, "the server does not go through TLS" + Reported(reply));
+            throw Refused(NbdOption.StartTls, reply);
         }
 
         if (input.Count > 0)
@@ -243,35 +249,43 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
             throw new NbdProtocolException("StartTls", 0, "the server went on in the clear");
         }
 
-        input.Channel = TlsChannel.Connect(plain, credentials, target.TlsHostname ?? target.Host);
+        string? host = target.TlsHostname ?? (target.SocketPath is null ? target.Host : null);
+        input.Channel = credentials.Psk is { } keys ? PskChannel.Connect(plain, keys) : TlsChannel.Connect(plain, credentials, host);
     }
 
+    // a server that requires TLS reports it for the option that chooses the export
     private bool IsTaken(NbdOption option)
     {
         Send(option, []);
-        var reply = Replies(option).Last();
-        return reply.Head.Type switch
-        {
-            OptionReplyType.Ack => true,
-            OptionReplyType.ErrorTlsRequired => throw Refused(option, reply, target.ExportName),
-            _ => false,
-        };
+        return Replies(option).Last().Head.Type == OptionReplyType.Ack;
     }
 
-    private static BlockException Refused(NbdOption option, Reply reply, string name) => reply.Head.Type switch
+    private BlockException Refused(NbdOption option, Reply reply)
     {
-        OptionReplyType.ErrorUnknown => new BlockException(BlockError.InvalidArgument, "Requested export not available" + Reported(reply)),
-        OptionReplyType.ErrorTlsRequired => new BlockException(
-            BlockError.InvalidArgument,
-            $"Server requires TLS for option {(uint)option} ({Words(option)})\nDid you forget a valid tls-creds?" + Reported(reply)),
-        _ => new BlockException(
-            BlockError.InvalidArgument, $"the server refused export '{EscapedText.Escape(name)}' ({reply.Head.Type})" + Reported(reply)),
-    };
+        Send(NbdOption.Abort, []);
+        string which = $"option {(uint)option} ({Words(option)})";
+        string why = reply.Head.Type switch
+        {
+            OptionReplyType.ErrorUnknown => "Requested export not available",
+            OptionReplyType.ErrorPolicy => "Denied by server for " + which,
+            OptionReplyType.ErrorInvalid => "Invalid parameters for " + which,
+            OptionReplyType.ErrorPlatform => "Server lacks support for " + which,
+            OptionReplyType.ErrorTlsRequired => $"TLS negotiation required before {which}\nDid you forget a valid tls-creds?",
+            OptionReplyType.ErrorShutdown => "Server shutting down before " + which,
+            OptionReplyType.ErrorBlockSizeRequired => "Server requires INFO_BLOCK_SIZE for " + which,
+            OptionReplyType.ErrorUnsupported => "Server does not support " + which,
+            _ => "Unknown error code when asking for " + which,
+        };
+        return new BlockException(BlockError.InvalidArgument, why + Reported(reply));
+    }
 
     private static string Words(NbdOption option) => option switch
     {
+        NbdOption.ExportName => "export name",
         NbdOption.ExtendedHeaders => "extended headers",
         NbdOption.StructuredReply => "structured reply",
+        NbdOption.ListMetaContext => "list meta context",
+        NbdOption.SetMetaContext => "set meta context",
         _ => option.ToString().ToLowerInvariant(),
     };
 

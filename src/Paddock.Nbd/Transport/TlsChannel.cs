@@ -1,5 +1,6 @@
 using System.Net.Security;
 using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
 
 namespace Paddock.Nbd.Transport;
 
@@ -15,6 +16,21 @@ internal sealed class TlsChannel : IByteChannel
         _stream = stream;
     }
 
+    /// <summary>Distinguished name in the peer's certificate; null if it presented none.</summary>
+    public string? PeerName
+    {
+        get
+        {
+            if (_stream.RemoteCertificate is not { } certificate)
+            {
+                return null;
+            }
+
+            using var whole = X509CertificateLoader.LoadCertificate(certificate.GetRawCertData());
+            return DistinguishedName.Of(whole.SubjectName);
+        }
+    }
+
     /// <summary>Performs the server's side of a TLS handshake.</summary>
     /// <exception cref="IOException">The peer failed it.</exception>
     public static TlsChannel Accept(SocketChannel plain, TlsCredentials credentials)
@@ -22,7 +38,7 @@ internal sealed class TlsChannel : IByteChannel
 
     /// <summary>Performs the client's side of a TLS handshake.</summary>
     /// <exception cref="IOException">The peer failed it.</exception>
-    public static TlsChannel Connect(SocketChannel plain, TlsCredentials credentials, string host)
+    public static TlsChannel Connect(SocketChannel plain, TlsCredentials credentials, string? host)
         => Open(plain, (stream, verdict) => stream.AuthenticateAsClient(credentials.ForClient(host, verdict)));
 
     /// <inheritdoc/>
@@ -85,13 +101,21 @@ internal sealed class TlsChannel : IByteChannel
         try
         {
             authenticate(stream, verdict);
-            return new TlsChannel(plain, stream);
         }
         catch (Exception e) when (IsEnd(e))
         {
             stream.Dispose();
-            throw new IOException("the TLS handshake failed: " + (verdict.Why ?? (e.InnerException ?? e).Message), e);
+            string why = verdict.Why ?? (e is IOException ? TlsText.NotTerminated : (e.InnerException ?? e).Message);
+            throw new IOException("TLS handshake failed: " + why, e);
         }
+
+        if (verdict.Why is { } reason)
+        {
+            stream.Dispose();
+            throw new IOException(reason);
+        }
+
+        return new TlsChannel(plain, stream);
     }
 
     private static bool IsEnd(Exception e)
