@@ -199,7 +199,7 @@ internal sealed class NbdArguments
                 SocketPath = option.Value.StartsWith('/') ? option.Value : throw new ToolException("socket path must be absolute");
                 break;
             case "o":
-                Offset = SizeParser.TryParseInteger(option.Value, out ulong offset) == NumberFault.None && offset <= long.MaxValue
+                Offset = SizeParser.TryParse(option.Value, out ulong offset) == NumberFault.None && offset <= long.MaxValue
                     ? (long)offset : throw new ToolException($"Invalid offset '{option.Value}'");
                 break;
             case "e":

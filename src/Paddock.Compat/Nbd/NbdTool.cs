@@ -74,6 +74,7 @@ public static class NbdTool
         given.Objects.ForEach(static o => UserObjects.Parse(o));
         using var credentials = given.TlsCreds is { } id ? NbdList.Credentials(given, id, isServer: true) : null;
         var authorize = given.TlsAuthz is { } rules ? AuthzObjects.Load(given.Objects, rules) : null;
+        var address = given.SocketPath is null && given.Connect is null ? Resolve(given.Bind ?? "0.0.0.0", given.Port ?? DefaultPort) : null;
         bool readOnly = given.ReadOnly || given.Snapshot;
         var settings = new OpenSettings { ReadOnly = readOnly, Format = given.Format, Cache = given.Cache };
         var node = await OpenAsync(given, ctx, settings);
@@ -131,7 +132,7 @@ public static class NbdTool
             }
             else
             {
-                (var listener, socketFile) = Bind(given);
+                (var listener, socketFile) = Bind(given, address);
                 server.Listen(listener);
             }
 
@@ -200,7 +201,7 @@ public static class NbdTool
         }
     }
 
-    private static (Socket Listener, UnixSocketFile? File) Bind(NbdArguments given)
+    private static (Socket Listener, UnixSocketFile? File) Bind(NbdArguments given, IPEndPoint? address)
     {
         using var label = given.SelinuxLabel is null ? null : new SocketLabel(given.SelinuxLabel);
         if (given.SocketPath is { } path)
@@ -215,10 +216,9 @@ public static class NbdTool
             }
         }
 
-        var address = Resolve(given.Bind ?? "0.0.0.0", given.Port ?? DefaultPort);
         try
         {
-            return (ServerSockets.Tcp(address), null);
+            return (ServerSockets.Tcp(address!), null);
         }
         catch (SocketException e)
         {

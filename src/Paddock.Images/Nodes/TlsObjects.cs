@@ -55,6 +55,7 @@ internal static class TlsObjects
                 null => true,
                 bool flag => flag,
                 var text => Qcow2Options.Flag("verify-peer", text as string ?? ""),
-            });
+            },
+            othersMayRead: true);
     }
 }

@@ -31,12 +31,18 @@ internal static class UserObjects
             : KeyValueOptions.ParseToDict(text.StartsWith("qom-type=", StringComparison.Ordinal) ? text : "qom-type=" + text);
         options = options.Flatten();
         string type = options["qom-type"] as string ?? throw new ToolException("Parameter 'qom-type' is missing");
+        string[]? known = null;
+        if (!Ignored.Contains(type) && !Properties.TryGetValue(type, out known))
+        {
+            throw new ToolException($"Parameter 'qom-type' does not accept value '{type}'");
+        }
+
         if (options["id"] is not string)
         {
             throw new ToolException("Parameter 'id' is missing");
         }
 
-        if (Properties.TryGetValue(type, out string[]? known))
+        if (known is not null)
         {
             foreach (var (key, _) in options.InOrder)
             {
@@ -46,10 +52,6 @@ internal static class UserObjects
                     throw new ToolException($"Parameter '{name}' is unexpected");
                 }
             }
-        }
-        else if (!Ignored.Contains(type))
-        {
-            throw new ToolException($"Parameter 'qom-type' does not accept value '{type}'");
         }
 
         return options;

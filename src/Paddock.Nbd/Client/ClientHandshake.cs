@@ -20,13 +20,14 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
     /// <summary>Exchanges greetings, starts TLS if credentials are set, and negotiates the form of replies.</summary>
     public void Begin()
     {
-        if (OldstyleGreeting.IsIt(Next(OldstyleGreeting.Begin)))
+        _ = Next(sizeof(ulong), "initial magic");
+        if (OldstyleGreeting.IsIt(Next(OldstyleGreeting.Begin, "server magic")))
         {
             TakeOldstyle();
             return;
         }
 
-        _server = Greeting.Parse(Next(Greeting.Size)).Flags;
+        _server = Greeting.Parse(Next(Greeting.Size, "server flags")).Flags;
         input.Consume(Greeting.Size);
         byte[] flags = new byte[ClientFlags.Size];
         new ClientFlags(_server & (HandshakeFlags.FixedNewstyle | HandshakeFlags.NoZeroes)).WriteTo(flags);
@@ -141,7 +142,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
             throw NoTls();
         }
 
-        _oldstyle = OldstyleGreeting.Parse(Next(OldstyleGreeting.Size));
+        _oldstyle = OldstyleGreeting.Parse(Next(OldstyleGreeting.Size, "export length"));
         input.Consume(OldstyleGreeting.Size);
     }
 
@@ -155,12 +156,9 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
     {
         Send(NbdOption.ExportName, Encoding.UTF8.GetBytes(target.ExportName));
         int size = ExportNameReply.Size + ((_server & HandshakeFlags.NoZeroes) == 0 ? ExportNameReply.Zeroes : 0);
-        if (!input.Ensure(size))
-        {
-            throw new BlockException(BlockError.InvalidArgument, "Requested export not available");
-        }
 
-        var export = ExportNameReply.Parse(input.Available);
+        // a server without the export disconnects
+        var export = ExportNameReply.Parse(Next(size, "export length"));
         input.Consume(size);
         return Whole(Unknown(target.ExportName, []) with
         {
@@ -262,7 +260,8 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
 
     private BlockException Refused(NbdOption option, Reply reply)
     {
-        Send(NbdOption.Abort, []);
+        // the server may have disconnected already
+        _ = input.Channel.Send(Message(NbdOption.Abort, []));
         string which = $"option {(uint)option} ({Words(option)})";
         string why = reply.Head.Type switch
         {
@@ -298,7 +297,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
         var replies = new List<Reply>();
         while (true)
         {
-            var head = OptionReplyHeader.Parse(Next(OptionReplyHeader.Size));
+            var head = OptionReplyHeader.Parse(Next(OptionReplyHeader.Size, "option reply"));
             input.Consume(OptionReplyHeader.Size);
             if (head.Option != option || head.Length > NbdLimits.MaxOptionPayload || replies.Count > NbdLimits.MaxOptions)
             {
@@ -306,7 +305,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
                     nameof(OptionReplyHeader), 8, $"reply to option {(uint)head.Option} of {head.Length} bytes to option {(uint)option}");
             }
 
-            byte[] payload = Next((int)head.Length).ToArray();
+            byte[] payload = Next((int)head.Length, "option reply").ToArray();
             input.Consume(payload.Length);
             replies.Add(new Reply(head, payload));
             if (head.IsError || head.Type == OptionReplyType.Ack)
@@ -316,23 +315,26 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
         }
     }
 
-    private ReadOnlySpan<byte> Next(int count)
+    private ReadOnlySpan<byte> Next(int count, string what)
         => input.Ensure(count) ? input.Available[..count]
-            : throw new BlockException(BlockError.Io, "the server hung up during the handshake");
+            : throw new BlockException(BlockError.Io, $"Failed to read {what}: "
+                + (input.Channel == plain ? "Unexpected end-of-file before all data were read" : TlsText.CannotRead));
 
-    private void Send(NbdOption option, byte[] payload)
+    private void Send(NbdOption option, byte[] payload) => Send(Message(option, payload));
+
+    private static byte[] Message(NbdOption option, byte[] payload)
     {
         byte[] bytes = new byte[OptionHeader.Size + payload.Length];
         new OptionHeader(option, (uint)payload.Length).WriteTo(bytes);
         payload.CopyTo(bytes, OptionHeader.Size);
-        Send(bytes);
+        return bytes;
     }
 
     private void Send(byte[] bytes)
     {
         if (!input.Channel.Send(bytes))
         {
-            throw new BlockException(BlockError.Io, "the server hung up during the handshake");
+            throw new BlockException(BlockError.Io, "Failed to send option request header: Unable to write to socket: Broken pipe");
         }
     }
 

@@ -43,7 +43,7 @@ internal sealed class PskKeys
 
         var keys = new Dictionary<string, byte[]>(StringComparer.Ordinal);
         int number = 0;
-        foreach (string line in SecretFile.ReadText(path).Split('\n'))
+        foreach (string line in SecretFile.ReadText(path, othersMayRead: true).Split('\n'))
         {
             number++;
             if (line.Trim() is { Length: > 0 } text && !text.StartsWith('#'))

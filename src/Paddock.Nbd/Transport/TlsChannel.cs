@@ -105,8 +105,7 @@ internal sealed class TlsChannel : IByteChannel
         catch (Exception e) when (IsEnd(e))
         {
             stream.Dispose();
-            string why = verdict.Why ?? (e is IOException ? TlsText.NotTerminated : (e.InnerException ?? e).Message);
-            throw new IOException("TLS handshake failed: " + why, e);
+            throw new IOException(Reason(verdict, stream.IsServer, e), e);
         }
 
         if (verdict.Why is { } reason)
@@ -117,6 +116,12 @@ internal sealed class TlsChannel : IByteChannel
 
         return new TlsChannel(plain, stream);
     }
+
+    // a client that leaves right behind its part of the handshake has completed it: the server only cannot send its session ticket
+    private static string Reason(TlsVerdict verdict, bool isServer, Exception e)
+        => verdict.Why ?? (e is not IOException ? "TLS handshake failed: " + (e.InnerException ?? e).Message
+            : isServer && verdict.IsReached ? "Failed to read opts magic: " + TlsText.CannotRead
+            : "TLS handshake failed: " + TlsText.NotTerminated);
 
     private static bool IsEnd(Exception e)
         => e is IOException or AuthenticationException or ObjectDisposedException or InvalidOperationException or NotSupportedException;

@@ -23,6 +23,10 @@ public sealed class TlsCredentials : IDisposable
     /// </summary>
     /// <exception cref="IOException">A file is missing or invalid.</exception>
     public static TlsCredentials FromFolder(string folder, bool isServer, bool verifyPeer = true)
+        => FromFolder(folder, isServer, verifyPeer, othersMayRead: false);
+
+    /// <summary>Reads a folder; on request also a private key that other users can read, as QEMU does.</summary>
+    internal static TlsCredentials FromFolder(string folder, bool isServer, bool verifyPeer, bool othersMayRead)
     {
         string who = isServer ? "server" : "client";
         string certificate = Path.Combine(folder, who + "-cert.pem"), key = Path.Combine(folder, who + "-key.pem");
@@ -42,7 +46,8 @@ public sealed class TlsCredentials : IDisposable
 
             return new TlsCredentials
             {
-                Own = isServer || File.Exists(certificate) ? ReadOwn(certificate, key, isServer && verifyPeer ? roots : null) : null,
+                Own = !isServer && !File.Exists(certificate) ? null
+                    : ReadOwn(certificate, SecretFile.ReadText(key, othersMayRead), isServer && verifyPeer ? roots : null),
                 Authorities = roots,
                 VerifyPeer = verifyPeer,
                 Revoked = File.Exists(revoked) ? RevokedCertificates.Read(revoked, roots) : null,
@@ -108,11 +113,11 @@ public sealed class TlsCredentials : IDisposable
     }
 
     // offline: missing intermediate certificates are not downloaded either
-    private static SslStreamCertificateContext ReadOwn(string certificate, string key, X509Certificate2Collection? accepted)
+    private static SslStreamCertificateContext ReadOwn(string certificate, string keyText, X509Certificate2Collection? accepted)
     {
         var chain = new X509Certificate2Collection();
         chain.ImportFromPemFile(certificate);
-        var own = X509Certificate2.CreateFromPem(File.ReadAllText(certificate), SecretFile.ReadText(key));
+        var own = X509Certificate2.CreateFromPem(File.ReadAllText(certificate), keyText);
         var trust = accepted is null ? null : SslCertificateTrust.CreateForX509Collection(accepted, sendTrustInHandshake: true);
         return SslStreamCertificateContext.Create(own, [.. chain.Skip(1)], offline: true, trust);
     }

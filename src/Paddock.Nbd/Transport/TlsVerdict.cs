@@ -9,6 +9,9 @@ internal sealed class TlsVerdict
     /// <summary>The reason; null if the certificate is accepted.</summary>
     public string? Why { get; private set; }
 
+    /// <summary>Whether the peer has presented its certificate, or none.</summary>
+    public bool IsReached { get; private set; }
+
     /// <summary>Records the reason, and lets the handshake complete.</summary>
     /// <param name="certificate">The peer's certificate.</param>
     /// <param name="chain">Its chain.</param>
@@ -19,6 +22,7 @@ internal sealed class TlsVerdict
     public bool Record(
         X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors, RevokedCertificates? revoked, string? host)
     {
+        IsReached = true;
         Why = certificate is null || (errors & SslPolicyErrors.RemoteCertificateNotAvailable) != 0 ? TlsText.NoCertificate
             : (errors & SslPolicyErrors.RemoteCertificateChainErrors) != 0 ? ChainError(chain)
             : revoked is not null && chain is not null && revoked.Reject(chain) is { } reason ? reason
