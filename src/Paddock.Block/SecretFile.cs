@@ -20,7 +20,8 @@ internal static class SecretFile
         {
             // check the open file, not the path: the path may be replaced meanwhile
             using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
-            if (!othersMayRead && !OperatingSystem.IsWindows() && File.GetUnixFileMode(file.SafeFileHandle) is var mode && (mode & Others) != 0)
+            if (!othersMayRead && !OperatingSystem.IsWindows()
+                && File.GetUnixFileMode(file.SafeFileHandle) is var mode && (mode & Others) != 0)
             {
                 throw new IOException(
                     $"'{path}' contains keys, but other users can access it (mode {Convert.ToString((int)mode, 8)}): restrict it with "

@@ -65,7 +65,8 @@ internal static class Terminal
     /// <summary>Sends standard output, and standard error on request, to nowhere, so that pipes of the starting process can end.</summary>
     public static void DiscardStreams(bool keepsErrors)
     {
-        if (!OperatingSystem.IsLinux() || Native.Open("/dev/null\0"u8, Native.OpenReadWrite | Native.OpenCloseOnExec, 0) is not (> 2 and var none))
+        if (!OperatingSystem.IsLinux()
+            || Native.Open("/dev/null\0"u8, Native.OpenReadWrite | Native.OpenCloseOnExec, 0) is not (> 2 and var none))
         {
             return;
         }

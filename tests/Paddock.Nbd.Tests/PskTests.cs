@@ -53,7 +53,8 @@ public sealed class PskTests : IDisposable
     public async Task Qemu_connects_with_a_shared_key()
     {
         await using var server = Serve([], out var target);
-        string[] node = ["--object", $"tls-creds-psk,id=t,dir={Folder($"alice:{AliceKey}")},endpoint=client,username=alice", "--image-opts"];
+        string folder = Folder($"alice:{AliceKey}");
+        string[] node = ["--object", $"tls-creds-psk,id=t,dir={folder},endpoint=client,username=alice", "--image-opts"];
         string options = $"driver=nbd,host=127.0.0.1,port={target.Port},tls-creds=t";
         Assert.Contains("virtual size: 4 MiB", await Peer.MustAsync("qemu-img", ["info", .. node, options]), StringComparison.Ordinal);
     }

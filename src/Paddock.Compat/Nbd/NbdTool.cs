@@ -7,6 +7,7 @@ using Paddock.Faults;
 using Paddock.Images;
 using Paddock.Images.Nodes;
 using Paddock.Nbd;
+using Paddock.Nbd.Transport;
 using Paddock.Posix;
 
 namespace Paddock.Compat.Nbd;
@@ -74,7 +75,8 @@ public static class NbdTool
         given.Objects.ForEach(static o => UserObjects.Parse(o));
         using var credentials = given.TlsCreds is { } id ? NbdList.Credentials(given, id, isServer: true) : null;
         var authorize = given.TlsAuthz is { } rules ? AuthzObjects.Load(given.Objects, rules) : null;
-        var address = given.SocketPath is null && given.Connect is null ? Resolve(given.Bind ?? "0.0.0.0", given.Port ?? DefaultPort) : null;
+        var address = given.SocketPath is not null || given.Connect is not null ? null
+            : Resolve(given.Bind ?? "0.0.0.0", given.Port ?? DefaultPort);
         bool readOnly = given.ReadOnly || given.Snapshot;
         var settings = new OpenSettings { ReadOnly = readOnly, Format = given.Format, Cache = given.Cache };
         var node = await OpenAsync(given, ctx, settings);
@@ -85,28 +87,8 @@ public static class NbdTool
             throw new ToolException($"Offset ({given.Offset}) has to be smaller than the image size ({node.Device.Length})");
         }
 
-        var export = new NbdExport
-        {
-            Name = given.ExportName ?? "",
-            Description = given.Description ?? "",
-            Device = Shown(node, given),
-            ReadOnly = given.ReadOnly,
-            AllocationDepth = given.AllocationDepth,
-            OffersResize = given.Resize,
-        };
-        var options = new NbdServerOptions
-        {
-            MaxConnections = given.Shared == 0 ? AnyNumber : given.Shared,
-            MultiConn = given.Shared != 1,
-            HandshakeLimit = given.HandshakeSeconds == 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(given.HandshakeSeconds),
-            Tls = credentials is null ? TlsMode.Off : TlsMode.Required,
-            Credentials = credentials,
-            Authorize = authorize,
-            Log = ctx.Report,
-            Evicted = given.Verbose ? () => ctx.Report(Evicted) : null,
-            Time = ctx.Time,
-        };
-        await using var server = new NbdServer(options, export);
+        var export = ExportOf(node, given);
+        await using var server = new NbdServer(OptionsOf(given, ctx, credentials, authorize), export);
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         if (!given.Persistent)
         {
@@ -162,6 +144,30 @@ public static class NbdTool
 
         return 0;
     }
+
+    private static NbdExport ExportOf(ImageNode node, NbdArguments given) => new()
+    {
+        Name = given.ExportName ?? "",
+        Description = given.Description ?? "",
+        Device = Shown(node, given),
+        ReadOnly = given.ReadOnly,
+        AllocationDepth = given.AllocationDepth,
+        OffersResize = given.Resize,
+    };
+
+    private static NbdServerOptions OptionsOf(
+        NbdArguments given, ToolContext ctx, TlsCredentials? credentials, Func<string, bool>? authorize) => new()
+    {
+        MaxConnections = given.Shared == 0 ? AnyNumber : given.Shared,
+        MultiConn = given.Shared != 1,
+        HandshakeLimit = given.HandshakeSeconds == 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(given.HandshakeSeconds),
+        Tls = credentials is null ? TlsMode.Off : TlsMode.Required,
+        Credentials = credentials,
+        Authorize = authorize,
+        Log = ctx.Report,
+        Evicted = given.Verbose ? () => ctx.Report(Evicted) : null,
+        Time = ctx.Time,
+    };
 
     private static CheckedDevice Shown(ImageNode node, NbdArguments given)
     {
@@ -235,7 +241,7 @@ public static class NbdTool
 
         try
         {
-            return new IPEndPoint(Dns.GetHostAddresses(host)[0], number);
+            return new IPEndPoint(IPAddress.TryParse(host, out var literal) ? literal : Dns.GetHostAddresses(host)[0], number);
         }
         catch (Exception e) when (e is SocketException or ArgumentException)
         {

@@ -58,7 +58,7 @@ internal static class AuthzObjects
         {
             foreach (var (match, isAllowed, isGlob) in Rules)
             {
-                if (isGlob ? FileSystemName.MatchesSimpleExpression(match.Replace("\\", "\\\\", StringComparison.Ordinal), name, ignoreCase: false) : match == name)
+                if (isGlob ? MatchesGlob(match, name) : match == name)
                 {
                     return isAllowed;
                 }
@@ -66,6 +66,10 @@ internal static class AuthzObjects
 
             return Policy;
         }
+
+        // * and ? alone are special
+        private static bool MatchesGlob(string pattern, string name) => FileSystemName.MatchesSimpleExpression(
+            pattern.Replace("\\", "\\\\", StringComparison.Ordinal), name, ignoreCase: false);
     }
 
     /// <summary>Rules in a JSON file, read again when the file has changed.</summary>

@@ -74,6 +74,7 @@ internal sealed class PskKeys
         }
 
         throw new IOException(
-            $"{path}, line {number}: expected USERNAME:KEY with a name of 1 to {MaxName} bytes and a key of 1 to {MaxKey} bytes in hexadecimal");
+            $"{path}, line {number}: expected USERNAME:KEY with a name of 1 to {MaxName} bytes and a key of 1 to {MaxKey} bytes in "
+            + "hexadecimal");
     }
 }

@@ -102,7 +102,7 @@ public sealed class TlsCredentials : IDisposable
         {
             // a server that names the authorities it trusts is shown no certificate of another one
             options.LocalCertificateSelectionCallback = (_, _, _, remote, accepted)
-                => accepted.Length > 0 ? accepted.Contains(Certificate!.Issuer) ? Certificate : null! : remote is null ? null! : Certificate!;
+                => (accepted.Length > 0 ? accepted.Contains(Certificate!.Issuer) : remote is not null) ? Certificate! : null!;
         }
         else
         {
