@@ -50,6 +50,8 @@ internal sealed class ImageParts
         Zeroes = new ZeroWriter(Header, Locks, Session, map, clearing, Writer, Flush, backing);
         Space = new SpaceAhead(storage, geometry, Locks, Session, map, clusters, data, backing);
         Eraser = new RangeEraser(Header, Locks, Session, map, data, Zeroes, backing);
+        Backings = new BackingChange(Header, Locks, Session, Order, new HeaderRewrite(storage, Header, InPlace));
+        Emptying = new ImageEmptying(Header, Session, clearing, Flush);
         Tables = new ImageTables(storage, geometry, Guard, allocator);
 
         Size = new DiskSize(storage, Header, Locks, Order, allocator, Guard);
@@ -110,6 +112,10 @@ internal sealed class ImageParts
     public SpaceAhead Space { get; }
 
     public RangeEraser Eraser { get; }
+
+    public BackingChange Backings { get; }
+
+    public ImageEmptying Emptying { get; }
 
     public ImageTables Tables { get; }
 
