@@ -38,7 +38,7 @@ internal sealed class ImageHeader(
 
     /// <summary>Format of the backing file; null where the image does not tell.</summary>
     public string? BackingFormat
-        => Find(HeaderExtension.BackingFormat) is { } format ? ByteText.FromBytes(format.Data) : null;
+        => _extensions.FindLast(static e => e.Type == HeaderExtension.BackingFormat) is { } format ? ByteText.FromBytes(format.Data) : null;
 
     /// <summary>Whether the image asks for reference counts to be written when it is closed.</summary>
     public bool AsksForLazyRefcounts => (_fields.Compatible & CompatibleFeatures.LazyRefcounts) != 0;
