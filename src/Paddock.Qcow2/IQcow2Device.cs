@@ -28,7 +28,10 @@ public interface IQcow2Device : IBlockDevice
     /// (<see cref="BlockError.InvalidArgument"/>), or a write failed.</exception>
     ValueTask SetBackingFileAsync(string? name, string? format, CancellationToken cancellationToken = default);
 
-    /// <summary>Frees everything that the image itself holds, durably: its backing file shows everywhere.</summary>
+    /// <summary>
+    /// Frees everything that the image itself holds, durably: its backing file shows everywhere. The image may take no changes
+    /// (<see cref="BlockError.NoMedium"/>) until it is opened again.
+    /// </summary>
     /// <param name="cancellationToken">Stops it; the image then holds a part of what it held.</param>
     /// <exception cref="BlockException">A write failed.</exception>
     ValueTask EmptyAsync(CancellationToken cancellationToken = default);

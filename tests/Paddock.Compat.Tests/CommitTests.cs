@@ -50,9 +50,12 @@ public class CommitTests
             string bottom = $"base{round}{(isRaw ? ".raw" : "")}", middle = $"middle{round}", top = $"top{round}";
             long size = chain.Random.Next(1, 4000) * 512L;
             long[] sizes = [.. Enumerable.Range(0, 3).Select(_ => chain.Random.Next(3) == 0 ? chain.Random.Next(1, 4000) * 512L : size)];
-            await chain.CreateAsync(bottom, isRaw ? "raw" : "qcow2", sizes[0], options: Clusters[chain.Random.Next(4)]);
-            await chain.CreateAsync(middle, "qcow2", sizes[1], bottom, Clusters[chain.Random.Next(4)]);
-            await chain.CreateAsync(top, "qcow2", sizes[2], middle, Clusters[chain.Random.Next(4)]);
+
+            // QEMU does not let an image of version 2 grow over a backing image
+            int kinds = sizes.Distinct().Count() == 1 ? 4 : 3;
+            await chain.CreateAsync(bottom, isRaw ? "raw" : "qcow2", sizes[0], options: Clusters[chain.Random.Next(kinds)]);
+            await chain.CreateAsync(middle, "qcow2", sizes[1], bottom, Clusters[chain.Random.Next(kinds)]);
+            await chain.CreateAsync(top, "qcow2", sizes[2], middle, Clusters[chain.Random.Next(kinds)]);
             if (!isRaw)
             {
                 await chain.FillAsync(bottom, sizes[0], 6);
@@ -82,5 +85,21 @@ public class CommitTests
         run = await chain.Peer.OursAsync("rebase -p -b EMPTY @o-top");
         Assert.StartsWith("    (0.00/100%)\r", run.Out, StringComparison.Ordinal);
         Assert.EndsWith("    (100.00/100%)\r\n", run.Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Overlay_without_its_own_contents_is_as_small_as_a_new_one()
+    {
+        using var chain = new ChainPeer();
+        await chain.CreateAsync("base", "qcow2", 8 << 20);
+        await chain.CreateAsync("top", "qcow2", 8 << 20, "base");
+        foreach (string side in new[] { "o-", "t-" })
+        {
+            await chain.Peer.IoAsync(side + "top", "write -P 7 0 8M");
+        }
+
+        await chain.SameAsync("commit @top");
+        long ours = new FileInfo(chain.Peer.Path("o-top")).Length, theirs = new FileInfo(chain.Peer.Path("t-top")).Length;
+        Assert.True(ours <= theirs, $"{ours} bytes, and {theirs} of QEMU's");
     }
 }

@@ -41,6 +41,10 @@ internal sealed class HeaderRewrite(IStorage storage, ImageHeader header, InPlac
 
         await inPlace.WriteAsync(default, next.Bytes.AsMemory(0, SectorSize));
         header.Replaced(next.Fields, plan.Extensions, plan.Backing);
+
+        // nothing refers to the rest of the cluster any more
+        int rest = Math.Max(SectorSize, AlignUp(next.End));
+        await storage.WriteAsync(rest, next.Bytes.AsMemory(rest));
     }
 
     /// <summary>Writes what lies behind the first sector, so that only that sector is left.</summary>
@@ -58,7 +62,7 @@ internal sealed class HeaderRewrite(IStorage storage, ImageHeader header, InPlac
         }
 
         // with room for neither, a crash between the two writes may leave a name or an extension of each: QEMU has that window always
-        await storage.WriteAsync(SectorSize, next.Bytes.AsMemory(SectorSize));
+        await storage.WriteAsync(SectorSize, next.Bytes.AsMemory(SectorSize, AlignUp(next.End) - SectorSize));
         await storage.FlushAsync();
         return next;
     }
@@ -124,7 +128,7 @@ internal sealed class HeaderRewrite(IStorage storage, ImageHeader header, InPlac
 
         public int ExtensionsEnd { get; }
 
-        public int End { get; }
+        public int End { get; private set; }
 
         public Qcow2Header Fields { get; private set; }
 
@@ -133,6 +137,7 @@ internal sealed class HeaderRewrite(IStorage storage, ImageHeader header, InPlac
             Bytes.AsSpan(ExtensionsEnd, plan.Name.Length).Clear();
             plan.Name.CopyTo(Bytes, place);
             Fields = Fields with { BackingOffset = (ulong)place };
+            End = place + plan.Name.Length;
             Fields.WriteTo(Bytes);
             return this;
         }

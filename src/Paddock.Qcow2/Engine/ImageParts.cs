@@ -51,7 +51,8 @@ internal sealed class ImageParts
         Space = new SpaceAhead(storage, geometry, Locks, Session, map, clusters, data, backing);
         Eraser = new RangeEraser(Header, Locks, Session, map, data, Zeroes, backing);
         Backings = new BackingChange(Header, Locks, Session, Order, new HeaderRewrite(storage, Header, InPlace));
-        Emptying = new ImageEmptying(Header, Session, clearing, Flush);
+        Emptying = new ImageEmptying(
+            Header, Locks, Session, Order, clearing, Flush, new FreshLayout(storage, Header, map, Holes));
         Tables = new ImageTables(storage, geometry, Guard, allocator);
 
         Size = new DiskSize(storage, Header, Locks, Order, allocator, Guard);
