@@ -3,7 +3,8 @@ namespace Paddock.Compat.Tests;
 /// <summary>Command <c>rebase</c>, beside QEMU's.</summary>
 public class RebaseTests
 {
-    private static readonly string[] Clusters = ["cluster_size=64k", "cluster_size=4k", "cluster_size=512k", "compat=0.10,cluster_size=64k"];
+    private static readonly string[] Clusters =
+        ["cluster_size=64k", "cluster_size=4k", "cluster_size=512k", "compat=0.10,cluster_size=64k"];
 
     [Theory]
     [InlineData("rebase")]

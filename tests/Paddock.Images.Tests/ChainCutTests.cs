@@ -191,7 +191,8 @@ public class ChainCutTests
             var image = await Qcow2Image.OpenAsync(above, new Qcow2OpenOptions { Gate = gate });
             return new ImageNode
             {
-                Driver = "qcow2", Filename = "top", Device = image, Storage = above, Qcow2 = image, Backing = gate.Opened, Protocol = "test",
+                Driver = "qcow2", Filename = "top", Device = image, Storage = above, Qcow2 = image, Backing = gate.Opened,
+                Protocol = "test",
             };
         }
 
@@ -199,7 +200,10 @@ public class ChainCutTests
         {
             var storage = next.Clone();
             var image = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { ReadOnly = true });
-            return new ImageNode { Driver = "qcow2", Filename = "next", Device = image, Storage = storage, Qcow2 = image, Protocol = "test" };
+            return new ImageNode
+            {
+                Driver = "qcow2", Filename = "next", Device = image, Storage = storage, Qcow2 = image, Protocol = "test",
+            };
         }
     }
 

@@ -7,8 +7,8 @@ namespace Paddock.Compat.Img;
 /// <summary>qemu-img's commands.</summary>
 public static class ImgTool
 {
-    private static readonly string[] Commands = ["amend", "bench", "check", "commit", "compare", "convert", "create", "dd", "info", "map", "measure",
-        "rebase", "resize"];
+    private static readonly string[] Commands = ["amend", "bench", "check", "commit", "compare", "convert", "create", "dd", "info", "map",
+        "measure", "rebase", "resize"];
 
     // commands of the peer's that are refused by name
     private static readonly string[] Missing = ["bitmap", "snapshot"];

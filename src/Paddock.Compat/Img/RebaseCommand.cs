@@ -94,7 +94,8 @@ internal static class RebaseCommand
         try
         {
             next = await opener.OpenBareAsync(
-                path, new OpenSettings { Format = given["F"], ForceShare = given.Has("U"), Cache = given["T"], Objects = given.All("object") });
+                path,
+                new OpenSettings { Format = given["F"], ForceShare = given.Has("U"), Cache = given["T"], Objects = given.All("object") });
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {

@@ -71,7 +71,7 @@ internal sealed record HeaderExtension(uint Type, byte[] Data)
     }
 
     /// <summary>
-    /// The extensions in the order in which a first cluster is written anew: QEMU's, with the zones early, so that they share the first
+    /// The extensions in the order in which a whole first cluster is written: QEMU's, with the zones early, so that they share the first
     /// sector with the header. Paddock's own is kept inside one sector by a filler.
     /// </summary>
     /// <param name="extensions">The extensions; fillers are left out.</param>

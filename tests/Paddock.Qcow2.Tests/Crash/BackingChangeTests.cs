@@ -4,7 +4,9 @@ using Paddock.Testing;
 
 namespace Paddock.Qcow2.Tests.Crash;
 
-/// <summary>The name of the backing file changes at once or not at all, wherever the power goes; an emptied image loses nothing else.</summary>
+/// <summary>
+/// The name of the backing file changes at once or not at all, wherever the power goes; an emptied image loses nothing else.
+/// </summary>
 public class BackingChangeTests
 {
     private const int Size = 1 << 20, Cluster = 4096;
