@@ -178,6 +178,16 @@ internal static class InfoCommand
         }
 
         yield return ("refcount-bits", (long)info.RefcountBits);
+        if (info.ExternalDataFile)
+        {
+            if (info.DataFile is { } data)
+            {
+                yield return ("data-file", data);
+            }
+
+            yield return ("data-file-raw", info.DataFileRaw);
+        }
+
         if (info.Encryption is { } method)
         {
             yield return ("encrypt", new QDict().With("format", method.ToLowerInvariant()));

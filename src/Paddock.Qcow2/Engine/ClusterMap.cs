@@ -27,6 +27,7 @@ internal sealed class ClusterMap : IFlushStage
     private readonly DecompressedCluster _decompressed;
     private readonly MetadataCache _cache;
     private readonly Func<ValueTask> _makeRoom;
+    private readonly bool _isExternal;
 
     /// <param name="storage">Where the image lies.</param>
     /// <param name="geometry">The image's.</param>
@@ -38,10 +39,12 @@ internal sealed class ClusterMap : IFlushStage
     /// <param name="order">Makes room in the cache, and puts a barrier before entries.</param>
     /// <param name="decompressed">Dropped when a compressed cluster is replaced.</param>
     /// <param name="cacheBytes">Memory for cached L2 tables.</param>
+    /// <param name="isExternal">Whether entries refer to an external data file.</param>
     public ClusterMap(
         IStorage storage, ClusterGeometry geometry, EngineLocks locks, L1Table l1, Allocator allocator, MetadataGuard guard,
-        MetadataReservation reservation, FlushOrder order, DecompressedCluster decompressed, long cacheBytes)
+        MetadataReservation reservation, FlushOrder order, DecompressedCluster decompressed, long cacheBytes, bool isExternal = false)
     {
+        _isExternal = isExternal;
         _storage = storage;
         _geometry = geometry;
         _locks = locks;
@@ -155,10 +158,21 @@ internal sealed class ClusterMap : IFlushStage
         return old;
     }
 
+    /// <summary>The kind of an entry. In an external data file, offset 0 may hold data: then the entry is marked as copied.</summary>
+    public ClusterKind KindOf(L2Entry entry)
+    {
+        var kind = entry.Kind;
+        return _isExternal && kind == ClusterKind.Unallocated && entry.IsCopied ? ClusterKind.Normal : kind;
+    }
+
     /// <summary>Frees, when that is safe, the cluster or sectors of an entry that was replaced.</summary>
     public void Release(L2Entry old)
     {
-        if (old.IsCompressed)
+        if (_isExternal)
+        {
+            // not counted; whoever replaced the entry discards the data
+        }
+        else if (old.IsCompressed)
         {
             var compressed = CompressedDescriptor.Decode(old, _geometry.ClusterBits);
             var first = _geometry.ClusterOf(compressed.Offset);
@@ -195,8 +209,8 @@ internal sealed class ClusterMap : IFlushStage
     }
 
     // data, or a cluster, that the entry before did not refer to
-    private static bool RefersToMore(L2Entry entry, L2Entry old)
-        => entry.Kind switch
+    private bool RefersToMore(L2Entry entry, L2Entry old)
+        => KindOf(entry) switch
         {
             ClusterKind.Unallocated or ClusterKind.ZeroPlain => false,
             ClusterKind.ZeroAllocated => entry.Offset != old.Offset,
@@ -260,10 +274,12 @@ internal sealed class ClusterMap : IFlushStage
         int bits = _geometry.ClusterBits;
         int inCluster = _geometry.InCluster(offset);
         var entry = EntryAt(slice, index);
-        var kind = entry.Kind;
+        var kind = KindOf(entry);
         long run = (1L << bits) - inCluster;
         if (kind == ClusterKind.Compressed)
         {
+            _ = !_isExternal ? true : throw new ImageCorruptException(
+                "L2 table", new HostOffset(sliceOffset), $"entry {index} is 0x{entry.Raw:x16}: compressed data in an external data file");
             return new Mapping(kind, Math.Min(run, length), default, false, entry);
         }
 
@@ -273,6 +289,14 @@ internal sealed class ClusterMap : IFlushStage
             throw new ImageCorruptException(
                 "L2 table", new HostOffset(sliceOffset),
                 $"entry {index} is 0x{entry.Raw:x16}: the cluster's offset {entry.Offset} is not aligned to {1 << bits}");
+        }
+
+        if (_isExternal && hasHost && entry.Offset.Value != offset.Value - inCluster)
+        {
+            throw new ImageCorruptException(
+                "L2 table", new HostOffset(sliceOffset),
+                $"entry {index}: External data file host cluster offset {entry.Offset} does not match guest cluster offset: 0x{
+                    offset.Value - inCluster:x}");
         }
 
         ulong step = hasHost ? 1UL << bits : 0;

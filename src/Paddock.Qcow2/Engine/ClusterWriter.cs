@@ -192,7 +192,7 @@ internal sealed class ClusterWriter(
 
         if (rest.Zeroes)
         {
-            await storage.WriteZeroesAsync(rest.Target.Value, rest.Length, ZeroFlags.None, cancellationToken);
+            await data.ZeroAsync(rest.Target, rest.Length, ZeroFlags.None, cancellationToken);
             return;
         }
 

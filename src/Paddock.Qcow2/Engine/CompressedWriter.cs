@@ -7,7 +7,7 @@ namespace Paddock.Qcow2.Engine;
 /// <summary>Writes whole clusters compressed, side by side in host clusters that they share.</summary>
 internal sealed class CompressedWriter(
     IStorage storage, ImageHeader header, EngineLocks locks, WriteSession session, ClusterMap map, Allocator allocator,
-    ClusterWriter writer, DecompressedCluster decompressed)
+    ClusterWriter writer, DecompressedCluster decompressed, bool isExternal)
 {
     private const int SectorSize = 512;
 
@@ -16,6 +16,11 @@ internal sealed class CompressedWriter(
     /// <summary>Writes clusters that are not allocated; what does not become smaller is written as it is.</summary>
     public async ValueTask WriteAsync(GuestOffset offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
+        if (isExternal)
+        {
+            throw new BlockException(BlockError.NotSupported, "an image with an external data file takes no compressed writes");
+        }
+
         session.EnsureWritable();
         await session.StartAsync();
         if (_geometry.InCluster(offset) != 0

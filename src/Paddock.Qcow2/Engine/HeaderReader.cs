@@ -9,10 +9,11 @@ namespace Paddock.Qcow2.Engine;
 internal static class HeaderReader
 {
     private const IncompatibleFeatures Known =
-        IncompatibleFeatures.Dirty | IncompatibleFeatures.Corrupt | IncompatibleFeatures.CompressionType | IncompatibleFeatures.Zoned;
+        IncompatibleFeatures.Dirty | IncompatibleFeatures.Corrupt | IncompatibleFeatures.ExternalDataFile
+        | IncompatibleFeatures.CompressionType | IncompatibleFeatures.Zoned;
 
     /// <summary>What the specification has and Paddock does not support: reported of an image whose disk is not read.</summary>
-    private const IncompatibleFeatures Reported = IncompatibleFeatures.ExternalDataFile | IncompatibleFeatures.ExtendedL2;
+    private const IncompatibleFeatures Reported = IncompatibleFeatures.ExtendedL2;
 
     /// <summary>Reads and validates the header.</summary>
     public static async ValueTask<LoadedHeader> ReadAsync(IStorage storage, CancellationToken cancellationToken, bool forInfo = false)
@@ -95,4 +96,9 @@ internal sealed record LoadedHeader(Qcow2Header Fields, List<HeaderExtension> Ex
     /// <summary>Format of the backing file; null where the image does not tell.</summary>
     public string? BackingFormat
         => Extensions.Find(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? ByteText.FromBytes(e.Data) : null;
+
+    /// <summary>Name of the external data file, up to a zero byte; null where the image has none.</summary>
+    public string? DataFileName
+        => Extensions.Find(static e => e.Type == HeaderExtension.ExternalDataFile) is { } e
+            ? ByteText.FromBytes(e.Data.AsSpan(0, e.Data.AsSpan().IndexOf((byte)0) is >= 0 and var end ? end : e.Data.Length)) : null;
 }

@@ -39,6 +39,9 @@ internal sealed class ImageHeader(
     /// <summary>Format of the backing file; null where the image does not tell.</summary>
     public string? BackingFormat => loaded.BackingFormat;
 
+    /// <summary>Name of the external data file; null where the image does not tell.</summary>
+    public string? DataFileName => loaded.DataFileName;
+
     /// <summary>Whether the image asks for reference counts to be written when it is closed.</summary>
     public bool AsksForLazyRefcounts => (_fields.Compatible & CompatibleFeatures.LazyRefcounts) != 0;
 

@@ -8,7 +8,7 @@ namespace Paddock.Qcow2.Engine;
 /// file system is by then; and for preallocated images.
 /// </summary>
 internal sealed class SpaceAhead(
-    IStorage storage, ClusterGeometry geometry, EngineLocks locks, WriteSession session, ClusterMap map, NewClusters clusters,
+    ClusterGeometry geometry, EngineLocks locks, WriteSession session, ClusterMap map, NewClusters clusters,
     DataLayer data, IBlockDevice? backing)
 {
     /// <summary>
@@ -57,13 +57,14 @@ internal sealed class SpaceAhead(
         start = geometry.AlignDown(start);
         while (start < end)
         {
-            start = await PreallocatePieceAsync(start, GuestOffset.Min(end, map.SliceEnd(start)), preallocation);
+            start = await PreallocatePieceAsync(start, end, preallocation);
         }
     }
 
     // the first clusters of a piece that are alike; gives where they end
-    private async ValueTask<GuestOffset> PreallocatePieceAsync(GuestOffset start, GuestOffset pieceEnd, Preallocation preallocation)
+    private async ValueTask<GuestOffset> PreallocatePieceAsync(GuestOffset start, GuestOffset end, Preallocation preallocation)
     {
+        var pieceEnd = GuestOffset.Min(end, map.SliceEnd(start));
         var held = geometry.ClustersOf(start, pieceEnd - start);
         await locks.AcquireAsync(held, exclusive: true);
         try
@@ -79,7 +80,7 @@ internal sealed class SpaceAhead(
             try
             {
                 // before anything refers to it: entries must not point after the file's end
-                await SpaceReservation.ReserveAsync(storage, geometry.OffsetOf(run.First), bytes, run.KnownZero, preallocation);
+                await data.PreallocateAsync(geometry.OffsetOf(run.First), bytes, end, run.KnownZero, preallocation);
                 await clusters.MapAsync(start, run);
             }
             catch
