@@ -149,7 +149,11 @@ public sealed class Qcow2Image : IQcow2Device
     }
 
     /// <inheritdoc/>
-    public void ThrowIfFlushFailed() => Storage.ThrowIfFlushFailed();
+    public void ThrowIfFlushFailed()
+    {
+        Storage.ThrowIfFlushFailed();
+        DataFile?.ThrowIfFlushFailed();
+    }
 
     /// <inheritdoc/>
     public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)

@@ -201,7 +201,8 @@ internal static class InfoCommand
 
         if (info.Zoned is { } zoned)
         {
-            yield return ("zoned", Zones(zoned));
+            yield return ("zoned", Zones(zoned).WithIf(
+                info.DataFileRaw, "note", "the raw data file has no zones: a program that reads it alone sees no write pointers"));
         }
     }
 

@@ -183,6 +183,13 @@ internal sealed class TableWalk(CheckContext context)
         }
 
         var offset = EntryBits.OffsetOf(entry);
+        if (offset.Value == 0 && _image.HasDataFile && (entry & (EntryBits.Copied | EntryBits.ZeroFlag)) == EntryBits.Copied)
+        {
+            // the first cluster of the disk, at the start of the data file
+            summary.Add(offset, _image.ClusterSize);
+            return false;
+        }
+
         if (offset.Value == 0)
         {
             if ((subclusters & 0xffff_ffff) != 0)

@@ -9,7 +9,7 @@ internal sealed class CompressedWriter(
     IStorage storage, ImageHeader header, EngineLocks locks, WriteSession session, ClusterMap map, Allocator allocator,
     ClusterWriter writer, DecompressedCluster decompressed, bool isExternal)
 {
-    private const int SectorSize = 512;
+    private const int SectorSize = 512, NotSupported = 95;
 
     private readonly ClusterGeometry _geometry = header.Geometry;
 
@@ -18,7 +18,10 @@ internal sealed class CompressedWriter(
     {
         if (isExternal)
         {
-            throw new BlockException(BlockError.NotSupported, "an image with an external data file takes no compressed writes");
+            throw new BlockException(BlockError.NotSupported, "an image with an external data file takes no compressed writes")
+            {
+                Errno = NotSupported,
+            };
         }
 
         session.EnsureWritable();

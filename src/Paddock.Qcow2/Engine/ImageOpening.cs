@@ -61,7 +61,7 @@ internal static class ImageOpening
         var backing = loaded.BackingName is null || options.NoBacking
             ? null
             : await options.Gate.OpenBackingAsync(loaded.BackingName, loaded.BackingFormat, storage, cancellationToken);
-        var image = new Qcow2Image(new ImageParts(storage, external, options, loaded, l1, backing), snapshots, bitmaps);
+        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, backing, external), snapshots, bitmaps);
         if (writable && bitmapCount > 0)
         {
             image.Parts.Warnings.Add(

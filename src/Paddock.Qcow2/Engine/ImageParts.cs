@@ -10,7 +10,7 @@ namespace Paddock.Qcow2.Engine;
 internal sealed class ImageParts
 {
     public ImageParts(
-        IStorage storage, ExternalData? external, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, IBlockDevice? backing)
+        IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, IBlockDevice? backing, ExternalData? external = null)
     {
         Storage = storage;
         DataFile = external?.Storage;
