@@ -123,7 +123,8 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
             RequireStored(file, name, "a data file");
             if (!_files.Add(file.Identity))
             {
-                throw new BlockException(BlockError.InvalidArgument, $"Data file '{file.RealPath}' is an image of the chain, or its data file");
+                throw new BlockException(
+                    BlockError.InvalidArgument, $"Data file '{file.RealPath}' is an image of the chain, or its data file");
             }
         };
     }

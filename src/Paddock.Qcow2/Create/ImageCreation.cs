@@ -34,7 +34,8 @@ internal static class ImageCreation
         if (preallocation != Preallocation.Off)
         {
             // the engine that allocates the clusters must not close the caller's storage: it is dropped after its flush
-            var image = await ImageOpening.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true, DataFile = dataFile }, cancellationToken);
+            var open = new Qcow2OpenOptions { NoBacking = true, DataFile = dataFile };
+            var image = await ImageOpening.OpenAsync(storage, open, cancellationToken);
             await image.Parts.Space.PreallocateAsync(default, new GuestOffset(image.Length), preallocation);
             await ImageClosing.WriteAsync(image.Parts);
         }

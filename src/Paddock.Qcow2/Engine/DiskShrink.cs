@@ -8,8 +8,8 @@ namespace Paddock.Qcow2.Engine;
 /// file's end.
 /// </summary>
 internal sealed class DiskShrink(
-    IStorage storage, ImageHeader header, DataLayer data, EngineLocks locks, DiskSize size, DiskTail tail, ClusterMap map, Allocator allocator,
-    ClusterClearing clearing, RefcountTrimming trimming, ImageFlush flush)
+    IStorage storage, ImageHeader header, DataLayer data, EngineLocks locks, DiskSize size, DiskTail tail, ClusterMap map,
+    Allocator allocator, ClusterClearing clearing, RefcountTrimming trimming, ImageFlush flush)
 {
     private readonly ClusterGeometry _geometry = header.Geometry;
 
