@@ -417,7 +417,7 @@ internal sealed class ImageOpener
             DataFileGate = new DataFileNode(settings),
             KeepFreedSpace = settings.KeepFreedSpace,
             OnRepair = _messages.Repaired,
-            OnCorruption = _messages.Corrupted,
+            OnCorruption = settings.ReadOnly ? _messages.FoundCorrupt : _messages.Corrupted,
             Tables = settings.Chain!.Tables,
             L2CacheBytes = ImageChain.L2CacheOf(depth),
         });

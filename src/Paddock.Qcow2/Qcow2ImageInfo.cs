@@ -52,8 +52,7 @@ public sealed record Qcow2ImageInfo
     public long BitmapCount { get; init; }
 
     /// <summary>The feature that keeps the disk from being read, as a sentence; null: it can be read.</summary>
-    public string? Unsupported => Encryption is { } method ? $"the image is encrypted ({method}): encryption is not supported"
-        : ExtendedL2 ? "extended L2 entries are not supported" : null;
+    public string? Unsupported => Encryption is { } method ? $"the image is encrypted ({method}): encryption is not supported" : null;
 
     /// <summary>Name of the backing file as it is in the header; null: there is none.</summary>
     public string? BackingFile { get; init; }

@@ -70,10 +70,58 @@ internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, Clu
             var table = await map.EnsureTableAsync(start, reserve: !onlyClears);
             for (; start < end; start += _geometry.ClusterSize)
             {
-                freed += await ClearOneAsync(table, start, how) ? 1 : 0;
+                bool wasAllocated = await (_geometry.HasSubclusters
+                    ? ClearExtendedAsync(table, start, how) : ClearOneAsync(table, start, how));
+                freed += wasAllocated ? 1 : 0;
             }
 
             return freed;
+        }
+        finally
+        {
+            locks.Metadata.Release();
+        }
+    }
+
+    /// <summary>Makes whole subclusters of one cluster read as zeroes. The cluster, if there is one, stays allocated.</summary>
+    /// <param name="start">Start of a subcluster.</param>
+    /// <param name="end">End of a subcluster of the same cluster.</param>
+    /// <returns>False for a compressed cluster: only writing would do.</returns>
+    public async ValueTask<bool> TryZeroSubclustersAsync(GuestOffset start, GuestOffset end)
+    {
+        var held = _geometry.ClustersOf(start, 1);
+        await locks.AcquireAsync(held, exclusive: true);
+        try
+        {
+            return await TryZeroHeldAsync(start, end);
+        }
+        finally
+        {
+            locks.Release(held, exclusive: true);
+        }
+    }
+
+    /// <summary>As <see cref="TryZeroSubclustersAsync"/>, for a cluster that the caller holds.</summary>
+    public async ValueTask<bool> TryZeroHeldAsync(GuestOffset start, GuestOffset end)
+    {
+        if (data.IsRaw)
+        {
+            await data.ZeroAsync(new HostOffset(start.Value), end - start, ZeroFlags.None);
+        }
+
+        await locks.Metadata.AcquireAsync();
+        try
+        {
+            var table = await map.EnsureTableAsync(start);
+            var old = await map.GetValidExtendedAsync(table, start);
+            if (old.Cluster.IsCompressed)
+            {
+                return false;
+            }
+
+            var bits = old.Subclusters.WithZero(_geometry.SubclustersOf(start, end - start));
+            await map.SetExtendedAsync(table, start, old, old with { Subclusters = bits });
+            return true;
         }
         finally
         {
@@ -113,5 +161,28 @@ internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, Clu
         }
 
         return !keeps && map.KindOf(old) is ClusterKind.Normal or ClusterKind.ZeroAllocated;
+    }
+
+    private async ValueTask<bool> ClearExtendedAsync(HostOffset table, GuestOffset offset, Deallocation how)
+    {
+        var old = await map.GetExtendedAsync(table, offset);
+        bool keeps = how == Deallocation.ZeroKeep && old.HasOwnCluster;
+        bool isFree = old is { HasCluster: false, Cluster.IsCompressed: false };
+        var entry = keeps ? old with { Subclusters = SubclusterMap.AllZero }
+            : how == Deallocation.Remove ? ExtendedL2Entry.Unallocated
+            : how == Deallocation.Discard && isFree && backing is null ? old
+            : ExtendedL2Entry.Zero;
+        if (entry == old)
+        {
+            return false;
+        }
+
+        await map.SetExtendedAsync(table, offset, old, entry);
+        if (!keeps)
+        {
+            map.Release(old.Cluster);
+        }
+
+        return !keeps && old.HasCluster;
     }
 }

@@ -10,10 +10,7 @@ internal static class HeaderReader
 {
     private const IncompatibleFeatures Known =
         IncompatibleFeatures.Dirty | IncompatibleFeatures.Corrupt | IncompatibleFeatures.ExternalDataFile
-        | IncompatibleFeatures.CompressionType | IncompatibleFeatures.Zoned;
-
-    /// <summary>What the specification has and Paddock does not support: reported of an image whose disk is not read.</summary>
-    private const IncompatibleFeatures Reported = IncompatibleFeatures.ExtendedL2;
+        | IncompatibleFeatures.CompressionType | IncompatibleFeatures.ExtendedL2 | IncompatibleFeatures.Zoned;
 
     /// <summary>Reads and validates the header.</summary>
     public static async ValueTask<LoadedHeader> ReadAsync(IStorage storage, CancellationToken cancellationToken, bool forInfo = false)
@@ -34,10 +31,10 @@ internal static class HeaderReader
     }
 
     /// <summary>Refuses an image whose features forbid what is intended.</summary>
-    public static void CheckFeatures(LoadedHeader loaded, bool writable, bool forInfo)
+    public static void CheckFeatures(LoadedHeader loaded, bool writable)
     {
         var header = loaded.Fields;
-        if ((header.Incompatible & ~(forInfo ? Known | Reported : Known)) != 0)
+        if ((header.Incompatible & ~Known) != 0)
         {
             RefuseFeatures(header, loaded.Extensions.Find(static e => e.Type == HeaderExtension.FeatureNames)?.Data ?? []);
         }

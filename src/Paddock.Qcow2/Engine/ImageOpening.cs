@@ -11,7 +11,7 @@ internal static class ImageOpening
     {
         var loaded = await HeaderReader.ReadAsync(storage, cancellationToken, options.ForInfo);
         bool writable = !options.ReadOnly && !storage.IsReadOnly;
-        HeaderReader.CheckFeatures(loaded, writable && !options.ForCheck, options.ForInfo);
+        HeaderReader.CheckFeatures(loaded, writable && !options.ForCheck);
         if (writable && !options.ForCheck && (loaded.Fields.Incompatible & IncompatibleFeatures.Dirty) != 0)
         {
             await RepairAsync(storage, options, cancellationToken);
