@@ -92,10 +92,13 @@ internal sealed record LoadedHeader(Qcow2Header Fields, List<HeaderExtension> Ex
 {
     /// <summary>Format of the backing file; null where the image does not tell.</summary>
     public string? BackingFormat
-        => Extensions.Find(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? ByteText.FromBytes(e.Data) : null;
+        => Extensions.FindLast(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? ByteText.FromBytes(e.Data) : null;
 
-    /// <summary>Name of the external data file, up to a zero byte; null where the image has none.</summary>
-    public string? DataFileName
-        => Extensions.Find(static e => e.Type == HeaderExtension.ExternalDataFile) is { } e
-            ? ByteText.FromBytes(e.Data.AsSpan(0, e.Data.AsSpan().IndexOf((byte)0) is >= 0 and var end ? end : e.Data.Length)) : null;
+    /// <summary>Name of the external data file; null where the image does not tell.</summary>
+    public string? DataFileName => DataFileNameIn(Extensions);
+
+    /// <summary>The same in a list of extensions: up to a zero byte, as in QEMU.</summary>
+    public static string? DataFileNameIn(List<HeaderExtension> extensions)
+        => extensions.FindLast(static e => e.Type == HeaderExtension.ExternalDataFile) is not { Data: var name } ? null
+            : ByteText.FromBytes(name.AsSpan(0, name.AsSpan().IndexOf((byte)0) is >= 0 and var end ? end : name.Length));
 }
