@@ -18,6 +18,9 @@ internal sealed class CheckedQcow2Device(IQcow2Device image) : CheckedDevice(ima
     public IQcow2Bitmaps Bitmaps => image.Bitmaps;
 
     /// <inheritdoc/>
+    public IStorage? DataFile => image.DataFile;
+
+    /// <inheritdoc/>
     public ValueTask WriteCompressedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
     {
         CheckWritable();

@@ -17,6 +17,9 @@ public interface IQcow2Device : IBlockDevice
     /// <summary>The image's persistent bitmaps.</summary>
     IQcow2Bitmaps Bitmaps { get; }
 
+    /// <summary>The external data file; null: the data are in <see cref="Storage"/>, or the image was opened for its properties.</summary>
+    IStorage? DataFile { get; }
+
     /// <summary>Writes clusters compressed; whole clusters only, but for the last. Unallocated clusters only.</summary>
     ValueTask WriteCompressedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default);
 

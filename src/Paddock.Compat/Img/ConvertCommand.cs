@@ -18,6 +18,11 @@ internal static class ConvertCommand
 
         var bitmaps = given.CopiesBitmaps ? new BitmapCopy(ctx, given.SkipsBrokenBitmaps) : null;
         bitmaps?.CheckSource(source);
+        if (!given.SkipsCreate && given.Options["data_file"] is { } dataFile)
+        {
+            RequireOther(dataFile, source);
+        }
+
         bool isZero = given.TargetIsZero;
         if (!given.SkipsCreate)
         {
@@ -72,6 +77,11 @@ internal static class ConvertCommand
     {
         for (var layer = source; layer is not null; layer = layer.Backing)
         {
+            if (layer.DataFile is { } data)
+            {
+                NewImage.RequireOther(target, data.Name);
+            }
+
             if (layer.Protocol == "file")
             {
                 NewImage.RequireOther(target, layer.Storage.Name);

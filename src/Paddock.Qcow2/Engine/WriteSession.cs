@@ -11,8 +11,8 @@ namespace Paddock.Qcow2.Engine;
 /// the feature bits that a writer must set.
 /// </summary>
 internal sealed class WriteSession(
-    IStorage storage, ImageHeader header, EngineLocks locks, MetadataGuard guard, L1Table l1, Refcounts counts, FreedSpaceUpkeep upkeep,
-    BitmapStore bitmaps, bool isReadOnly, bool isLazy)
+    IStorage storage, ImageHeader header, DataLayer data, EngineLocks locks, MetadataGuard guard, L1Table l1, Refcounts counts,
+    FreedSpaceUpkeep upkeep, BitmapStore bitmaps, bool isReadOnly, bool isLazy)
 {
     private IncompatibleFeatures _required;
     private readonly DirtyRecorder _recorder = bitmaps.Recorder;
@@ -43,6 +43,10 @@ internal sealed class WriteSession(
 
         Debug.Assert(!isReadOnly, "CheckedDevice refuses changes of an image that is open for reading only");
         storage.ThrowIfFlushFailed();
+        if (data.IsExternal)
+        {
+            data.ThrowIfFlushFailed();
+        }
     }
 
     /// <summary>Refuses changes from now on, and leaves nothing to be written when the image is closed.</summary>
@@ -88,7 +92,8 @@ internal sealed class WriteSession(
             {
                 fields = fields with
                 {
-                    Autoclear = bitmaps.HasDirectory ? fields.Autoclear & AutoclearFeatures.Bitmaps : AutoclearFeatures.None,
+                    Autoclear = fields.Autoclear
+                        & (AutoclearFeatures.RawExternalData | (bitmaps.HasDirectory ? AutoclearFeatures.Bitmaps : AutoclearFeatures.None)),
                     Incompatible = fields.Incompatible | _required | (isLazy ? IncompatibleFeatures.Dirty : IncompatibleFeatures.None),
                 };
             }
