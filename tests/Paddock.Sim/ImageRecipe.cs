@@ -108,7 +108,8 @@ internal sealed class ImageRecipe : IImageGate
     }
 
     public override string ToString()
-        => $"{Create.Size} bytes, v{Create.Version}, clusters of {Create.ClusterSize}{(Create.ExtendedL2 ? " with subclusters" : "")}, refcounts of {Create.RefcountBits} bits"
+        => $"{Create.Size} bytes, v{Create.Version}, clusters of {Create.ClusterSize}"
+            + $"{(Create.ExtendedL2 ? " with subclusters" : "")}, refcounts of {Create.RefcountBits} bits"
             + $"{(Create.LazyRefcounts ? ", lazy" : "")}, {Create.Compression}, preallocation {Create.Preallocation}"
             + $"{(Backing is null ? "" : BackingIsQcow2 ? ", qcow2 backing" : ", raw backing")}, L2 cache {Open.L2CacheBytes}"
             + $", refcount cache {Open.RefcountCacheBytes}, {(Open.PassDiscards ? "unmap" : "no unmap")}, checks {Open.OverlapChecks}";

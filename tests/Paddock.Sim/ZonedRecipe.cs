@@ -87,7 +87,8 @@ internal sealed class ZonedRecipe
         => await Qcow2Image.OpenAsync(storage, Open);
 
     public override string ToString()
-        => $"{Create.Size} bytes, clusters of {Create.ClusterSize}{(Create.ExtendedL2 ? " with subclusters" : "")}, refcounts of {Create.RefcountBits} "
+        => $"{Create.Size} bytes, clusters of {Create.ClusterSize}"
+            + $"{(Create.ExtendedL2 ? " with subclusters" : "")}, refcounts of {Create.RefcountBits} "
             + $"bits{(Create.LazyRefcounts ? ", lazy" : "")}, "
             + $"layout {Zones.Layout}, zones of {Zones.ZoneSize} with {Zones.ZoneCapacity}, {Zones.ConventionalZones} conventional, "
             + $"{Zones.MaxActiveZones} active, {Zones.MaxOpenZones} open, append {Zones.MaxAppendBytes}, "
