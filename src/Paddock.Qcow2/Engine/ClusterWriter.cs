@@ -25,9 +25,10 @@ internal sealed class ClusterWriter(
             try
             {
                 int done = await WriteInPlaceAsync(offset, bytes, cancellationToken);
-                if (done < bytes.Length)
+                while (done < bytes.Length)
                 {
-                    await WriteAllocatingAsync(offset + done, bytes[done..], cancellationToken);
+                    done += await WriteAllocatingAsync(offset + done, bytes[done..], cancellationToken);
+                    done += done == bytes.Length ? 0 : await WriteInPlaceAsync(offset + done, bytes[done..], cancellationToken);
                 }
             }
             finally
@@ -43,7 +44,7 @@ internal sealed class ClusterWriter(
         }
     }
 
-    /// <summary>Writes as far as the clusters can be overwritten.</summary>
+    /// <summary>Writes as far as the clusters can be overwritten, or filled with further subclusters.</summary>
     /// <returns>Bytes written.</returns>
     private async ValueTask<int> WriteInPlaceAsync(GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {
@@ -55,13 +56,24 @@ internal sealed class ClusterWriter(
             while (done < bytes.Length)
             {
                 var mapping = await map.FindAsync(offset + done, bytes.Length - done, writes: true);
-                if (!mapping.Writable)
+                if (mapping.Writable)
+                {
+                    await data.WriteAsync(mapping.Host, bytes.Slice(done, (int)mapping.Length), cancellationToken);
+                    done += (int)mapping.Length;
+                    continue;
+                }
+
+                if (!geometry.HasSubclusters || !mapping.HasOwnCluster)
                 {
                     break;
                 }
 
-                await data.WriteAsync(mapping.Host, bytes.Slice(done, (int)mapping.Length), cancellationToken);
-                done += (int)mapping.Length;
+                int filled = await subclusters.FillAsync(offset + done, bytes.Slice(done, (int)mapping.Length), cancellationToken);
+                done += filled;
+                if (filled == 0)
+                {
+                    break;
+                }
             }
 
             return done;
@@ -72,7 +84,10 @@ internal sealed class ClusterWriter(
         }
     }
 
-    private async ValueTask WriteAllocatingAsync(GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    /// <returns>
+    /// Bytes written: all, or what comes before a cluster that only lacks subclusters. Those are filled in parallel, without this lock.
+    /// </returns>
+    private async ValueTask<int> WriteAllocatingAsync(GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {
         if (allocator.PendingFreeClusters > MaxPendingFrees)
         {
@@ -81,28 +96,34 @@ internal sealed class ClusterWriter(
 
         var held = geometry.ClustersOf(offset, bytes.Length);
         await locks.AcquireAsync(held, exclusive: true);
+        int done = 0;
         try
         {
-            while (bytes.Length > 0)
+            while (done < bytes.Length)
             {
-                var mapping = await map.FindAsync(offset, bytes.Length, writes: true);
-                int count = (int)mapping.Length;
+                var mapping = await map.FindAsync(offset + done, bytes.Length - done, writes: true);
+                var part = bytes.Slice(done, (int)mapping.Length);
                 if (mapping.Writable)
                 {
-                    await data.WriteAsync(mapping.Host, bytes[..count], cancellationToken);
+                    await data.WriteAsync(mapping.Host, part, cancellationToken);
+                    done += part.Length;
+                }
+                else if (geometry.HasSubclusters && mapping.HasOwnCluster)
+                {
+                    break;
                 }
                 else
                 {
                     // one L2 slice at a time: a table's end is a slice's end
-                    count = (int)Math.Min(count, map.SliceEnd(offset) - offset);
-                    count = geometry.HasSubclusters
-                        ? await subclusters.WriteAsync(mapping, offset, bytes[..count], cancellationToken)
-                        : await WriteNewClustersAsync(mapping, offset, bytes[..count], cancellationToken);
+                    var at = offset + done;
+                    part = part[..(int)Math.Min(part.Length, map.SliceEnd(at) - at)];
+                    done += geometry.HasSubclusters
+                        ? await subclusters.WriteAsync(mapping, at, part, cancellationToken)
+                        : await WriteNewClustersAsync(mapping, at, part, cancellationToken);
                 }
-
-                offset += count;
-                bytes = bytes[count..];
             }
+
+            return done;
         }
         finally
         {

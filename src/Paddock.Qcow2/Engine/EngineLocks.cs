@@ -6,11 +6,16 @@ namespace Paddock.Qcow2.Engine;
 
 /// <summary>
 /// The locks of an open image, in the order in which they are taken: a range of guest clusters (shared for reads and writes in
-/// place, exclusive where the mapping changes), then the metadata mutex, then the short locks inside the caches and lists.
+/// place, exclusive where the mapping changes), a range of subclusters, then the metadata mutex, then the short locks inside the caches and lists.
 /// </summary>
 internal sealed class EngineLocks
 {
     private readonly RangeLock _clusters = new();
+
+    /// <summary>
+    /// Subclusters, by their index on the disk, that a write stores in clusters which it holds shared.
+    /// </summary>
+    public RangeLock Subclusters { get; } = new();
 
     /// <summary>
     /// Tables are loaded, changed and written under it. Data never move under it, so requests do not wait for each other's data.

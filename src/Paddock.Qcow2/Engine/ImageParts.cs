@@ -51,7 +51,7 @@ internal sealed class ImageParts
         Status = new ClusterStatus(data, Header, map, sparse, backing);
         var clusters = new NewClusters(geometry, Locks, map, allocator, data.IsExternal);
         var copies = new CopyOnWrite(storage, data, Reader, backing);
-        var subclusters = new SubclusterWriter(geometry, map, clusters, copies);
+        var subclusters = new SubclusterWriter(geometry, Locks, map, clusters, data, copies);
         Writer = new ClusterWriter(geometry, Locks, Session, map, clusters, allocator, data, copies, subclusters, Flush);
         Compressed = new CompressedWriter(
             storage, Header, Locks, Session, map, allocator, Writer, decompressed, data.IsExternal);

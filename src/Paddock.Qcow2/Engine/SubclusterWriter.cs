@@ -5,11 +5,49 @@ namespace Paddock.Qcow2.Engine;
 
 /// <summary>
 /// Writes that need new subclusters, in images with extended L2 entries: only the subclusters that a write touches are stored, and
-/// copied, whatever the size of a cluster. The caller holds the guest clusters exclusively.
+/// copied, whatever the size of a cluster.
 /// </summary>
-internal sealed class SubclusterWriter(ClusterGeometry geometry, ClusterMap map, NewClusters clusters, CopyOnWrite copies)
+internal sealed class SubclusterWriter(
+    ClusterGeometry geometry, EngineLocks locks, ClusterMap map, NewClusters clusters, DataLayer data, CopyOnWrite copies)
 {
-    /// <summary>Writes the beginning of a range that cannot be written in place.</summary>
+    /// <summary>
+    /// Stores the beginning of a range in clusters that are the image's own, in subclusters that are not stored yet. The caller holds
+    /// the clusters shared: their other subclusters are read, written and stored meanwhile.
+    /// </summary>
+    /// <returns>Bytes written; 0 if the clusters are not the image's own.</returns>
+    public async ValueTask<int> FillAsync(GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        long first = offset.Value >> geometry.SubclusterBits, last = (offset.Value + bytes.Length - 1) >> geometry.SubclusterBits;
+        await locks.Subclusters.AcquireAsync(first, last, exclusive: true);
+        try
+        {
+            // another write may have stored them by now
+            var mapping = await map.FindAsync(offset, Math.Min(bytes.Length, map.SliceEnd(offset) - offset), writes: true);
+            bytes = bytes[..(int)mapping.Length];
+            if (mapping.Writable)
+            {
+                await data.WriteAsync(mapping.Host, bytes, cancellationToken);
+                return bytes.Length;
+            }
+
+            if (!mapping.HasOwnCluster)
+            {
+                return 0;
+            }
+
+            await copies.WriteAsync(mapping, offset, bytes, geometry.SubclusterSize, mapping.Host, knownZero: false, cancellationToken);
+            await clusters.MapSubclustersAsync(offset, bytes.Length, mapping.Host);
+            return bytes.Length;
+        }
+        finally
+        {
+            locks.Subclusters.Release(first, last, exclusive: true);
+        }
+    }
+
+    /// <summary>
+    /// Writes the beginning of a range whose clusters must be allocated or replaced. The caller holds the clusters exclusively.
+    /// </summary>
     /// <param name="mapping">How the guest has it now.</param>
     /// <param name="offset">Where it starts; the range and the mapping end in the same slice of an L2 table.</param>
     /// <param name="bytes">The data.</param>
@@ -18,11 +56,6 @@ internal sealed class SubclusterWriter(ClusterGeometry geometry, ClusterMap map,
     public ValueTask<int> WriteAsync(
         Mapping mapping, GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {
-        if (mapping.HasOwnCluster)
-        {
-            return FillAsync(mapping, offset, bytes, cancellationToken);
-        }
-
         if (mapping is { HasCluster: false, Kind: not ClusterKind.Compressed })
         {
             return AllocateAsync(mapping, offset, bytes, cancellationToken);
@@ -33,15 +66,6 @@ internal sealed class SubclusterWriter(ClusterGeometry geometry, ClusterMap map,
             ? AllocateAsync(mapping, offset, bytes[..(int)whole], cancellationToken)
             : ReplaceAsync(
                 mapping, offset, bytes[..Math.Min(bytes.Length, geometry.ClusterSize - geometry.InCluster(offset))], cancellationToken);
-    }
-
-    /// <summary>Stores subclusters in clusters that are allocated already.</summary>
-    private async ValueTask<int> FillAsync(
-        Mapping mapping, GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
-    {
-        await copies.WriteAsync(mapping, offset, bytes, geometry.SubclusterSize, mapping.Host, knownZero: false, cancellationToken);
-        await clusters.MapSubclustersAsync(offset, bytes.Length, mapping.Host);
-        return bytes.Length;
     }
 
     /// <summary>Stores subclusters in new clusters that have no other data.</summary>

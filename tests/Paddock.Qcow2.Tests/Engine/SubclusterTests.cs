@@ -60,6 +60,25 @@ public class SubclusterTests
     }
 
     [Fact]
+    public async Task Writes_into_different_subclusters_of_a_cluster_do_not_wait_for_each_other()
+    {
+        var backing = new CountingDevice(1 << 20);
+        await using var image = await MakeAsync(new MemoryStorage(), 1 << 20, Cluster, backing);
+        await image.WriteAsync(0, Filled(Subcluster, 1));
+        backing.Held = new TaskCompletionSource();
+        var held = image.WriteAsync(4 * Subcluster, Filled(512, 2)).AsTask();
+        await image.WriteAsync(8 * Subcluster, Filled(Subcluster, 3)).AsTask().WaitAsync(TimeSpan.FromMinutes(1));
+        var same = image.WriteAsync((4 * Subcluster) + 512, Filled(512, 4)).AsTask();
+        Assert.False(held.IsCompleted || same.IsCompleted);
+        backing.Held.SetResult();
+        await held;
+        await same;
+        backing.Held = null;
+        await AssertContentsAsync(
+            image, backing, (0, Subcluster, 1), (4 * Subcluster, 512, 2), ((4 * Subcluster) + 512, 512, 4), (8 * Subcluster, Subcluster, 3));
+    }
+
+    [Fact]
     public async Task Zeroing_whole_subclusters_changes_their_bits_alone()
     {
         var storage = new MemoryStorage();
@@ -280,10 +299,14 @@ public class SubclusterTests
     {
         public long BytesRead { get; set; }
 
-        public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        /// <summary>What reads wait for; null: nothing.</summary>
+        public TaskCompletionSource? Held { get; set; }
+
+        public override async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
         {
             BytesRead += buffer.Length;
-            return base.ReadAsync(offset, buffer, cancellationToken);
+            await (Held?.Task ?? Task.CompletedTask);
+            await base.ReadAsync(offset, buffer, cancellationToken);
         }
 
         private static MemoryStorage Contents(int length)
