@@ -6,7 +6,8 @@ namespace Paddock.Qcow2.Engine;
 
 /// <summary>
 /// The locks of an open image, in the order in which they are taken: a range of guest clusters (shared for reads and writes in
-/// place, exclusive where the mapping changes), a range of subclusters, then the metadata mutex, then the short locks inside the caches and lists.
+/// place, exclusive where the mapping changes), a range of subclusters, then the metadata mutex, then the short locks inside the
+/// caches and lists.
 /// </summary>
 internal sealed class EngineLocks
 {

@@ -75,7 +75,8 @@ public class SubclusterTests
         await same;
         backing.Held = null;
         await AssertContentsAsync(
-            image, backing, (0, Subcluster, 1), (4 * Subcluster, 512, 2), ((4 * Subcluster) + 512, 512, 4), (8 * Subcluster, Subcluster, 3));
+            image, backing, (0, Subcluster, 1), (4 * Subcluster, 512, 2), ((4 * Subcluster) + 512, 512, 4),
+            (8 * Subcluster, Subcluster, 3));
     }
 
     [Fact]
