@@ -5,6 +5,7 @@ using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
 using Paddock.Qcow2;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Images;
 
@@ -49,6 +50,10 @@ internal sealed class ImageOpener
         try
         {
             return await OpenBareAsync(name, settings, imageOpts);
+        }
+        catch (SnapshotLoadException e)
+        {
+            throw new ToolException($"Failed to load snapshot: {MessageOf(e)}", inner: e);
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
@@ -331,6 +336,12 @@ internal sealed class ImageOpener
         string path, IStorage storage, OpenSettings settings, QDict options, string driver, string protocol, bool isGuess)
     {
         NodeOptions.TakeFile(options, settings);
+        if (settings.LoadSnapshot is not null)
+        {
+            throw new SnapshotLoadException(
+                BlockError.NotSupported,
+                $"Block format '{driver}' used by device '' does not support temporarily loading internal snapshots");
+        }
 
         if (options.InOrder.FirstOrDefault(o => !RawOptions.Contains(o.Key)).Key is { } unknown)
         {
@@ -401,6 +412,7 @@ internal sealed class ImageOpener
             OnCorruption = _messages.Corrupted,
             Tables = settings.Chain!.Tables,
             L2CacheBytes = ImageChain.L2CacheOf(depth),
+            Snapshot = settings.LoadSnapshot,
         });
         var image = await Qcow2Image.OpenAsync(storage, open, settings.Stop);
         foreach (string warning in image.Warnings)

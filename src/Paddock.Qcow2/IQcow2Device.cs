@@ -14,6 +14,9 @@ public interface IQcow2Device : IBlockDevice
     /// <summary>The storage under the image.</summary>
     IStorage Storage { get; }
 
+    /// <summary>The internal snapshots.</summary>
+    IQcow2Snapshots Snapshots { get; }
+
     /// <summary>Writes clusters compressed; whole clusters only, but for the last. Unallocated clusters only.</summary>
     ValueTask WriteCompressedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default);
 

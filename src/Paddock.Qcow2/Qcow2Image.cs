@@ -16,16 +16,14 @@ public sealed class Qcow2Image : IQcow2Device
     private readonly ImageParts _parts;
     private readonly ClusterReader _reader;
     private readonly ClusterWriter _writer;
-    private readonly List<SnapshotEntry> _snapshots;
     private readonly List<Qcow2BitmapInfo> _bitmaps;
     private bool _isDisposed;
 
-    internal Qcow2Image(ImageParts parts, List<SnapshotEntry> snapshots, List<Qcow2BitmapInfo> bitmaps)
+    internal Qcow2Image(ImageParts parts, List<Qcow2BitmapInfo> bitmaps)
     {
         _parts = parts;
         _reader = parts.Reader;
         _writer = parts.Writer;
-        _snapshots = snapshots;
         _bitmaps = bitmaps;
     }
 
@@ -51,6 +49,9 @@ public sealed class Qcow2Image : IQcow2Device
     public IReadOnlyList<string> Warnings => _parts.Warnings;
 
     /// <inheritdoc/>
+    public IQcow2Snapshots Snapshots => _parts.Snapshots;
+
+    /// <inheritdoc/>
     public Qcow2ImageInfo Info
     {
         get
@@ -73,7 +74,7 @@ public sealed class Qcow2Image : IQcow2Device
                 BitmapCount = BitmapDirectory.Count(header.Fields, header.Extensions),
                 BackingFile = header.BackingName,
                 BackingFormat = header.BackingFormat,
-                Snapshots = _snapshots.ConvertAll(s => s.ToInfo(Length)),
+                Snapshots = Snapshots.List,
             };
         }
     }
@@ -170,9 +171,19 @@ public sealed class Qcow2Image : IQcow2Device
         => _parts.Status.GetAsync(new GuestOffset(offset), length, cancellationToken);
 
     /// <inheritdoc/>
-    public ValueTask ResizeAsync(
+    public async ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        => _parts.Resize.RunAsync(length, preallocation, cancellationToken);
+    {
+        await _parts.Locks.Structure.AcquireAsync();
+        try
+        {
+            await _parts.Resize.RunAsync(length, preallocation, cancellationToken);
+        }
+        finally
+        {
+            _parts.Locks.Structure.Release();
+        }
+    }
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Qcow2;
 
@@ -48,6 +49,9 @@ public sealed record Qcow2OpenOptions
     /// refused. The disk must not be read then.
     /// </summary>
     public bool ForInfo { get; init; }
+
+    /// <summary>The snapshot to open for reading in place of the present disk; null: the present disk.</summary>
+    internal SnapshotChoice? Snapshot { get; init; }
 
     /// <summary>Called once, when the image is found corrupt and closed for writing.</summary>
     public Action<string>? OnCorruption { get; init; }

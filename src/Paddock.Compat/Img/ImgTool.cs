@@ -8,10 +8,10 @@ namespace Paddock.Compat.Img;
 public static class ImgTool
 {
     private static readonly string[] Commands = ["amend", "bench", "check", "compare", "convert", "create", "dd", "info", "map", "measure",
-        "resize"];
+        "resize", "snapshot"];
 
     // commands of the peer's that are refused by name
-    private static readonly string[] Missing = ["bitmap", "commit", "rebase", "snapshot"];
+    private static readonly string[] Missing = ["bitmap", "commit", "rebase"];
 
     /// <summary>Runs one command line (without the program's name).</summary>
     /// <returns>The exit code.</returns>
@@ -101,6 +101,7 @@ public static class ImgTool
             "check" => await CheckCommand.RunAsync(rest, ctx),
             "map" => await MapCommand.RunAsync(rest, ctx),
             "resize" => await ResizeCommand.RunAsync(rest, ctx),
+            "snapshot" => await SnapshotCommand.RunAsync(rest, ctx),
             "compare" => await CompareCommand.RunAsync(rest, ctx),
             _ => await ConvertCommand.RunAsync(rest, ctx),
         };

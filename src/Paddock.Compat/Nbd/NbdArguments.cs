@@ -47,6 +47,9 @@ internal sealed class NbdArguments
 
     public bool Snapshot { get; private set; }
 
+    /// <summary>The internal snapshot to export, as it was given; null: the present disk.</summary>
+    public string? LoadSnapshot { get; private set; }
+
     public string? Cache { get; private set; }
 
     public bool Unmap { get; private set; }
@@ -169,7 +172,9 @@ internal sealed class NbdArguments
             case "c" or "d":
                 throw new ToolException($"the kernel's NBD device {NotHere}: use nbd-client, or a socket");
             case "l":
-                throw new ToolException($"loading an internal snapshot {NotHere}");
+                LoadSnapshot = option.Value;
+                ReadOnly = true;
+                break;
             case "selinux-label":
                 throw new ToolException($"labels of sockets for SELinux {NotHere}");
             case "T":

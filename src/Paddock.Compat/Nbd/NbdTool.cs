@@ -5,8 +5,10 @@ using Paddock.Block;
 using Paddock.Faults;
 using Paddock.Images;
 using Paddock.Images.Nodes;
+using Paddock.Images.Text;
 using Paddock.Nbd;
 using Paddock.Posix;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Compat.Nbd;
 
@@ -66,6 +68,11 @@ public static class NbdTool
         using var credentials = given.TlsCreds is { } id ? TlsObjects.Load(given.Objects, id, isServer: true) : null;
         bool readOnly = given.ReadOnly || given.Snapshot;
         var settings = new OpenSettings { ReadOnly = readOnly, Format = given.Format, Cache = given.Cache };
+        if (given.LoadSnapshot is { } snapshot)
+        {
+            settings = settings with { LoadSnapshot = SnapshotParameter.Parse(snapshot, ctx.Program, '`') };
+        }
+
         var node = await OpenAsync(given, ctx, settings);
         node = given.Snapshot ? await ScratchOverlay.OverAsync(node) : node;
         await using var opened = node;
@@ -153,6 +160,10 @@ public static class NbdTool
         {
             return await new ImageOpener(ctx.Program, ctx.Error) { Backing = given.Backing }.OpenBareAsync(
                 given.Image!, settings, given.ImageOpts);
+        }
+        catch (SnapshotLoadException e)
+        {
+            throw new ToolException($"Failed to load snapshot: {ImageOpener.MessageOf(e)}", inner: e);
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Qcow2.Format;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Qcow2.Engine;
 
@@ -9,7 +10,8 @@ namespace Paddock.Qcow2.Engine;
 /// </summary>
 internal sealed class ImageParts
 {
-    public ImageParts(IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, IBlockDevice? backing)
+    public ImageParts(
+        IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, List<SnapshotEntry> snapshots, IBlockDevice? backing)
     {
         Storage = storage;
         Backing = backing;
@@ -36,7 +38,8 @@ internal sealed class ImageParts
         var decompressed = new DecompressedCluster();
         var map = new ClusterMap(
             storage, geometry, Locks, table, allocator, Guard, Reservation, Order, decompressed, options.L2CacheBytes);
-        Session = new WriteSession(storage, Header, Locks, Guard, table, Counts, Upkeep, isReadOnly, isLazy);
+        Directory = new SnapshotDirectory(storage, Header, allocator, Guard, Order, snapshots);
+        Session = new WriteSession(storage, Header, Locks, Guard, table, Counts, Directory, Upkeep, isReadOnly, isLazy);
         Flush = new ImageFlush(storage, Locks, Session, Order);
 
         var data = new DataLayer(storage, Guard);
@@ -59,6 +62,14 @@ internal sealed class ImageParts
         var trimming = new RefcountTrimming(storage, geometry, Reservation, Counts, tableGrowth, allocator, Holes);
         var shrink = new DiskShrink(storage, Header, Locks, Size, tail, map, allocator, clearing, trimming, Flush);
         Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush);
+
+        Mark = new RepairMark(Header);
+        var tree = new TableTree(geometry, map, table, Counts, allocator);
+        Snapshots = new ImageSnapshots(
+            Header, Locks, Session, Directory,
+            new SnapshotCreation(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Guard, Mark, Directory),
+            new SnapshotDeletion(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Mark, Directory),
+            new SnapshotRestore(storage, Header, Locks, Session, Order, table, map, tree, allocator, Guard, Mark, sparse));
 
         Order.Register(FlushPlace.InPlace, InPlace);
         Order.Register(FlushPlace.Refcounts, Counts);
@@ -116,4 +127,10 @@ internal sealed class ImageParts
     public DiskSize Size { get; }
 
     public ImageResize Resize { get; }
+
+    public RepairMark Mark { get; }
+
+    public SnapshotDirectory Directory { get; }
+
+    public ImageSnapshots Snapshots { get; }
 }

@@ -110,6 +110,17 @@ internal sealed class MetadataCache
         }
     }
 
+    /// <summary>Replaces the bytes of a cached slice.</summary>
+    public void Replace(long offset, ReadOnlySpan<byte> bytes)
+    {
+        lock (_lock)
+        {
+            var slot = _slots[_index[offset]];
+            bytes.CopyTo(slot.Bytes);
+            SetDirty(slot);
+        }
+    }
+
     /// <summary>Marks a cached slice that was changed in place.</summary>
     public void MarkDirty(long offset)
     {

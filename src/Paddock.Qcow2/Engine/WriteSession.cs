@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Paddock.Block;
 using Paddock.Qcow2.Format;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Qcow2.Engine;
 
@@ -9,8 +10,8 @@ namespace Paddock.Qcow2.Engine;
 /// the feature bits that a writer must set.
 /// </summary>
 internal sealed class WriteSession(
-    IStorage storage, ImageHeader header, EngineLocks locks, MetadataGuard guard, L1Table l1, Refcounts counts, FreedSpaceUpkeep upkeep,
-    bool isReadOnly, bool isLazy)
+    IStorage storage, ImageHeader header, EngineLocks locks, MetadataGuard guard, L1Table l1, Refcounts counts,
+    SnapshotDirectory snapshots, FreedSpaceUpkeep upkeep, bool isReadOnly, bool isLazy)
 {
     private IncompatibleFeatures _required;
     private bool _isOpen;
@@ -86,6 +87,7 @@ internal sealed class WriteSession(
             }
         }
 
+        snapshots.Register();
         foreach (var block in counts.Blocks)
         {
             guard.Map.Set(header.Geometry.ClusterOf(block), MetadataKind.RefcountBlock);

@@ -73,6 +73,9 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     public IReadOnlyList<string> Warnings => _image.Warnings;
 
     /// <inheritdoc/>
+    public IQcow2Snapshots Snapshots => _image.Snapshots;
+
+    /// <inheritdoc/>
     public IZones Zones => this;
 
     /// <inheritdoc/>

@@ -1,0 +1,85 @@
+using Paddock.Block;
+using Paddock.Images;
+using Paddock.Images.Text;
+using Paddock.Qcow2;
+
+namespace Paddock.Compat.Img;
+
+/// <summary><c>snapshot</c>: lists, takes, deletes and applies internal snapshots.</summary>
+internal static class SnapshotCommand
+{
+    private static readonly string[] Actions = ["l", "a", "c", "d"];
+
+    public static async Task<int> RunAsync(string[] args, ToolContext ctx)
+    {
+        var given = new ImgArguments(
+            args, ImgArguments.Input + " quiet force-share",
+            new('l', "list", false), new('a', "apply", true), new('c', "create", true), new('d', "delete", true));
+        if (Actions.Sum(a => given.All(a).Count) > 1)
+        {
+            throw new UsageException("Cannot mix '-l', '-a', '-c', '-d'");
+        }
+
+        if (given.Operands.Count != 1)
+        {
+            throw new UsageException("Expecting one image file name");
+        }
+
+        string? action = Actions.FirstOrDefault(given.Has);
+        bool lists = action is null or "l";
+        var opener = new ImageOpener(ctx.Program, ctx.Error);
+        var settings = given.Settings(readOnly: lists);
+        await using var node = await opener.OpenAsync(given.Operands[0], settings, given.Has("image-opts"));
+        if (lists)
+        {
+            foreach (string line in SnapshotList.Lines(node.Qcow2?.Snapshots.List ?? []))
+            {
+                ctx.Line(line);
+            }
+
+            return 0;
+        }
+
+        await ChangeAsync(node.Qcow2, action!, given[action!]!, ctx);
+        return 0;
+    }
+
+    private static async ValueTask ChangeAsync(IQcow2Device? image, string action, string name, ToolContext ctx)
+    {
+        string verb = action switch { "a" => "apply", "c" => "create", _ => "delete" };
+        try
+        {
+            if (image is null)
+            {
+                throw new BlockException(BlockError.NotSupported, "the format has no internal snapshots");
+            }
+
+            var snapshots = image.Snapshots;
+            switch (action)
+            {
+                case "a":
+                    await snapshots.ApplyAsync(
+                        Find(snapshots.List, name) ?? throw new BlockException(BlockError.NotFound, "no such snapshot"));
+                    break;
+                case "c":
+                    await snapshots.CreateAsync(name, ctx.Time.GetUtcNow());
+                    break;
+                default:
+                    await snapshots.DeleteAsync(
+                        snapshots.List.FirstOrDefault(s => s.Name == name)
+                            ?? throw new ToolException($"Could not delete snapshot '{EscapedText.Escape(name)}': snapshot not found"));
+                    break;
+            }
+        }
+        catch (BlockException e)
+        {
+            // QEMU has words of its own for a failed deletion alone
+            string why = action == "a" ? $"Failed to load snapshot: {ErrorText.Of(e)}" : action == "c" ? ErrorText.Of(e) : e.Message;
+            throw new ToolException($"Could not {verb} snapshot '{EscapedText.Escape(name)}': {why}", inner: e);
+        }
+    }
+
+    // an ID goes before a name
+    private static Qcow2SnapshotInfo? Find(IReadOnlyList<Qcow2SnapshotInfo> snapshots, string idOrName)
+        => snapshots.FirstOrDefault(s => s.Id == idOrName) ?? snapshots.FirstOrDefault(s => s.Name == idOrName);
+}
