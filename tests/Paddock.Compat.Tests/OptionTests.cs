@@ -312,7 +312,6 @@ public sealed partial class OptionTests
     [InlineData("-B bitmap", "dirty bitmap 'bitmap'")]
     [InlineData("-c /dev/nbd0", "kernel's NBD device")]
     [InlineData("-d", "kernel's NBD device")]
-    [InlineData("-l snap", "internal snapshot")]
     [InlineData("--tls-authz=x", "authorization of TLS names")]
     [InlineData("--aio=foo", "invalid aio mode")]
     [InlineData("--discard=foo", "Invalid discard mode")]

@@ -86,7 +86,6 @@ public class UnsupportedTests
     }
 
     [Theory]
-    [InlineData("snapshot -l @i")]
     [InlineData("convert -l before -O raw @i @out")]
     [InlineData("convert --bitmaps -O qcow2 @i @out")]
     [InlineData("bitmap --add @i b")]
