@@ -409,7 +409,7 @@ internal sealed class ImageOpener
             Gate = gate,
             KeepFreedSpace = settings.KeepFreedSpace,
             OnRepair = _messages.Repaired,
-            OnCorruption = _messages.Corrupted,
+            OnCorruption = settings.ReadOnly ? _messages.FoundCorrupt : _messages.Corrupted,
             Tables = settings.Chain!.Tables,
             L2CacheBytes = ImageChain.L2CacheOf(depth),
             Snapshot = settings.LoadSnapshot,

@@ -47,7 +47,9 @@ internal sealed class ImageParts
         Reader = new ClusterReader(storage, Header, Locks, map, data, decompressed, backing);
         Status = new ClusterStatus(storage, Header, map, sparse, backing);
         var clusters = new NewClusters(geometry, Locks, map, allocator);
-        Writer = new ClusterWriter(storage, geometry, Locks, Session, map, clusters, allocator, data, Reader, Flush, backing);
+        var copies = new CopyOnWrite(storage, data, Reader, backing);
+        var subclusters = new SubclusterWriter(geometry, map, clusters, copies);
+        Writer = new ClusterWriter(geometry, Locks, Session, map, clusters, allocator, data, copies, subclusters, Flush);
         Compressed = new CompressedWriter(storage, Header, Locks, Session, map, allocator, Writer, decompressed);
         var clearing = new ClusterClearing(Header, Locks, map, backing);
         Zeroes = new ZeroWriter(Header, Locks, Session, map, clearing, Writer, Flush, backing);
