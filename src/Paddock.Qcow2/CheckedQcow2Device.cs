@@ -29,6 +29,17 @@ internal sealed class CheckedQcow2Device(IQcow2Device image) : CheckedDevice(ima
     public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
         => image.SetZoneLayoutAsync(layout, cancellationToken);
 
+    /// <inheritdoc/>
+    public ValueTask ReadVmStateAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => image.ReadVmStateAsync(offset, buffer, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask WriteVmStateAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+    {
+        CheckWritable();
+        return image.WriteVmStateAsync(offset, data, cancellationToken);
+    }
+
     private sealed class CheckedSnapshots(CheckedQcow2Device device, IQcow2Snapshots snapshots) : IQcow2Snapshots
     {
         public IReadOnlyList<Qcow2SnapshotInfo> List => snapshots.List;

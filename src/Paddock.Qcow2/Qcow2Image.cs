@@ -155,6 +155,14 @@ public sealed class Qcow2Image : IQcow2Device
         => _parts.Compressed.WriteAsync(new GuestOffset(offset), data, cancellationToken);
 
     /// <inheritdoc/>
+    public ValueTask ReadVmStateAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => _parts.State.ReadAsync(offset, buffer, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask WriteVmStateAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+        => _parts.State.WriteAsync(offset, data, cancellationToken);
+
+    /// <inheritdoc/>
     public ValueTask WriteZeroesAsync(
         long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
         => _parts.Zeroes.WriteZeroesAsync(new GuestOffset(offset), length, flags, cancellationToken);

@@ -8,7 +8,19 @@ public class SnapshotCommandTests
         "compat=1.1", "compat=0.10", "cluster_size=512", "lazy_refcounts=on", "refcount_bits=64,cluster_size=2M", "refcount_bits=4",
     ];
 
-    public static TheoryData<string> Options => [.. Layouts];
+    public static TheoryData<string, int> Options
+    {
+        get
+        {
+            var options = new TheoryData<string, int>();
+            for (int i = 0; i < Layouts.Length; i++)
+            {
+                options.Add(Layouts[i], 1000 + i);
+            }
+
+            return options;
+        }
+    }
 
     [Theory]
     [InlineData("snapshot")]
@@ -50,9 +62,8 @@ public class SnapshotCommandTests
 
     [Theory]
     [MemberData(nameof(Options))]
-    public async Task Random_operations_of_either_tool_leave_images_that_both_find_sound(string options)
+    public async Task Random_operations_of_either_tool_leave_images_that_both_find_sound(string options, int seed)
     {
-        int seed = Random.Shared.Next();
         var random = new Random(seed);
         using var peer = new ImgPeer();
         await PeerDoesAsync(peer, $"create -q -f qcow2 -o {options} @i 3M");
@@ -149,8 +160,9 @@ public class SnapshotCommandTests
         await peer.OursAsync($"convert {option}-O raw @i @read");
         await PeerDoesAsync(peer, $"convert {option}-O raw @i @reread");
         byte[] bytes = await File.ReadAllBytesAsync(peer.Path(expected));
-        Assert.True(bytes.SequenceEqual(await File.ReadAllBytesAsync(peer.Path("read"))), $"seed {seed}: {expected}");
-        Assert.True(bytes.SequenceEqual(await File.ReadAllBytesAsync(peer.Path("reread"))), $"seed {seed}: {expected}, read back");
+        byte[] ours = await File.ReadAllBytesAsync(peer.Path("read")), theirs = await File.ReadAllBytesAsync(peer.Path("reread"));
+        Assert.True(bytes.AsSpan().SequenceEqual(ours), $"seed {seed}: {expected}");
+        Assert.True(bytes.AsSpan().SequenceEqual(theirs), $"seed {seed}: {expected}, read by the peer");
     }
 
     private static async Task PeerDoesAsync(ImgPeer peer, string line) => Assert.Equal("", (await peer.TheirsAsync(line)).Error);

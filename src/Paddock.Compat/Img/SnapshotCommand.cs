@@ -40,42 +40,53 @@ internal static class SnapshotCommand
             return 0;
         }
 
-        await ChangeAsync(node.Qcow2, action!, given[action!]!, ctx);
+        await ChangeAsync(node.Qcow2?.Snapshots, action!, given[action!]!, ctx);
         return 0;
     }
 
-    private static async ValueTask ChangeAsync(IQcow2Device? image, string action, string name, ToolContext ctx)
+    private static async ValueTask ChangeAsync(IQcow2Snapshots? snapshots, string action, string name, ToolContext ctx)
     {
         string verb = action switch { "a" => "apply", "c" => "create", _ => "delete" };
         try
         {
-            if (image is null)
-            {
-                throw new BlockException(BlockError.NotSupported, "the format has no internal snapshots");
-            }
-
-            var snapshots = image.Snapshots;
             switch (action)
             {
                 case "a":
-                    await snapshots.ApplyAsync(
-                        Find(snapshots.List, name) ?? throw new BlockException(BlockError.NotFound, "no such snapshot"));
+                    await ApplyAsync(snapshots, name);
                     break;
                 case "c":
-                    await snapshots.CreateAsync(name, ctx.Time.GetUtcNow());
+                    await (snapshots ?? throw new BlockException(BlockError.NotSupported, "the format has no internal snapshots"))
+                        .CreateAsync(name, ctx.Time.GetUtcNow());
                     break;
                 default:
-                    await snapshots.DeleteAsync(
-                        snapshots.List.FirstOrDefault(s => s.Name == name)
-                            ?? throw new ToolException($"Could not delete snapshot '{EscapedText.Escape(name)}': snapshot not found"));
+                    // an ID does not do here
+                    var found = snapshots?.List.FirstOrDefault(s => s.Name == name) ?? throw new ToolException("snapshot not found");
+                    await snapshots.DeleteAsync(found);
                     break;
             }
         }
+        catch (Exception e) when (e is BlockException or ToolException)
+        {
+            string why = e is BlockException failure && action == "c" ? ErrorText.Of(failure) : e.Message;
+            throw new ToolException($"Could not {verb} snapshot '{name}': {why}", inner: e);
+        }
+    }
+
+    private static async ValueTask ApplyAsync(IQcow2Snapshots? snapshots, string name)
+    {
+        if (snapshots is null)
+        {
+            throw new ToolException("Block driver does not support internal snapshots");
+        }
+
+        try
+        {
+            var found = Find(snapshots.List, name) ?? throw new BlockException(BlockError.NotFound, "no such snapshot");
+            await snapshots.ApplyAsync(found);
+        }
         catch (BlockException e)
         {
-            // QEMU has words of its own for a failed deletion alone
-            string why = action == "a" ? $"Failed to load snapshot: {ErrorText.Of(e)}" : action == "c" ? ErrorText.Of(e) : e.Message;
-            throw new ToolException($"Could not {verb} snapshot '{EscapedText.Escape(name)}': {why}", inner: e);
+            throw new ToolException($"Failed to load snapshot: {ErrorText.Of(e)}", inner: e);
         }
     }
 

@@ -65,6 +65,7 @@ internal sealed class ImageParts
         var shrink = new DiskShrink(storage, Header, Locks, Size, tail, map, allocator, clearing, trimming, Flush);
         Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush);
 
+        State = new VmState(Header, Locks, Session, l1Growth, Reader, Writer);
         Mark = new RepairMark(Header);
         var tree = new TableTree(geometry, map, table, Counts, allocator);
         Snapshots = new ImageSnapshots(
@@ -129,6 +130,8 @@ internal sealed class ImageParts
     public DiskSize Size { get; }
 
     public ImageResize Resize { get; }
+
+    public VmState State { get; }
 
     public RepairMark Mark { get; }
 

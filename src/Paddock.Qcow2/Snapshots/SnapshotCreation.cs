@@ -77,14 +77,19 @@ internal sealed class SnapshotCreation(
             $"the {1 << _geometry.RefcountOrder}-bit reference counts cannot count another snapshot (amend -o refcount_bits widens them)");
     }
 
-    /// <summary>Marks the image, and finds a place for the L1 table.</summary>
+    /// <summary>Finds a place for the L1 table, and takes its space: a full file system is found before tables are shared.</summary>
     private async ValueTask<HostClusters> StartAsync()
     {
         long count = _geometry.ClustersFor(l1.Count * 8L);
         var place = new HostClusters(count == 0 ? default : (await allocator.AllocateAsync(count, "L1 table")).First, count);
         try
         {
-            await guard.CheckAsync(_geometry.OffsetOf(place.First), _geometry.BytesIn(count));
+            if (count > 0)
+            {
+                await guard.CheckAsync(_geometry.OffsetOf(place.First), _geometry.BytesIn(count));
+                await storage.WriteAsync(_geometry.OffsetOf(place.First).Value, new byte[_geometry.BytesIn(count)]);
+            }
+
             await mark.SetAsync();
             return place;
         }

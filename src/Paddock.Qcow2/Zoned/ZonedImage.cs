@@ -143,6 +143,14 @@ internal sealed class ZonedImage : IQcow2Device, IZones
         => throw new BlockException(BlockError.NotSupported, "a zoned image takes no compressed writes");
 
     /// <inheritdoc/>
+    public ValueTask ReadVmStateAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => _image.ReadVmStateAsync(offset, buffer, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask WriteVmStateAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+        => _image.WriteVmStateAsync(offset, data, cancellationToken);
+
+    /// <inheritdoc/>
     public async ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
         lock (_state.Lock)
