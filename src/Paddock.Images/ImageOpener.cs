@@ -1,6 +1,7 @@
 using System.Globalization;
 using Paddock.Block;
 using Paddock.Faults;
+using Paddock.Images.Chains;
 using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
@@ -55,7 +56,7 @@ internal sealed class ImageOpener
         {
             throw new ToolException($"Failed to load snapshot: {MessageOf(e)}", inner: e);
         }
-        catch (Exception e) when (e is ToolException or BlockException)
+        catch (Exception e) when (e is BlockException or (ToolException and not BaseNotWritableException))
         {
             throw new ToolException($"Could not open '{EscapedText.Escape(name)}': {MessageOf(e)}", inner: e);
         }
@@ -449,6 +450,20 @@ internal sealed class ImageOpener
             : throw new ToolException($"Could not open backing file: Cannot find device='{node}' nor node-name='{node}'");
     }
 
+    // an image that can be read is refused because it is to be written
+    private static bool CanBeRead(string path)
+    {
+        try
+        {
+            OpenStored(PathOf(path), readOnly: true).Dispose();
+            return true;
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Opens the backing image that an overlay names, relative to the overlay.</summary>
     private sealed class BackingGate(ImageOpener opener, OpenSettings overlay, int depth) : IImageGate
     {
@@ -476,8 +491,11 @@ internal sealed class ImageOpener
             bool isReplaced = options?.InOrder.Any(static o => o.Key.StartsWith("file.", StringComparison.Ordinal)
                 || (o.Key == "driver" && o.Value is not ("raw" or "qcow2"))) == true;
             bool isTyped = isReplaced && !overlay.AreOptionsStored;
+            bool isBase = overlay.Base?.Matches(name, overlayStorage.Name) == true;
             var settings = new OpenSettings
             {
+                ReadOnly = !isBase,
+                Base = isBase ? null : overlay.Base,
                 Format = format,
                 ForceShare = overlay.ForceShare,
                 Options = options,
@@ -488,14 +506,24 @@ internal sealed class ImageOpener
                 Admit = isTyped ? null : overlay.Chain!.Admit(name, format),
                 Objects = isTyped ? overlay.Objects : [],
             };
+            string path = BackingName.Resolve(name, overlayStorage.Name);
             try
             {
-                Opened = await opener.OpenNodeAsync(
-                    isReplaced ? null : BackingName.Resolve(name, overlayStorage.Name), settings, depth + 1);
+                Opened = await opener.OpenNodeAsync(isReplaced ? null : path, settings, depth + 1);
+                if (isBase)
+                {
+                    overlay.Base!.Found = Opened;
+                }
+
                 return Opened.Device;
             }
-            catch (ToolException e)
+            catch (ToolException e) when (e is not BaseNotWritableException)
             {
+                if (isBase && e.InnerException is BlockException && CanBeRead(path))
+                {
+                    throw new BaseNotWritableException(e.Message, e);
+                }
+
                 throw new BlockException(BlockError.NotFound, "Could not open backing file: " + e.Message, e);
             }
         }

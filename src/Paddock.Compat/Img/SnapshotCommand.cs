@@ -76,7 +76,7 @@ internal static class SnapshotCommand
     {
         if (snapshots is null)
         {
-            throw new ToolException("Block driver does not support internal snapshots");
+            throw new ToolException("Block driver does not support snapshots");
         }
 
         try

@@ -70,6 +70,14 @@ internal sealed class ClusterMap : IFlushStage
         return _cache.WriteBackAsync();
     }
 
+    /// <summary>The image has no L2 table any more.</summary>
+    public void Clear()
+    {
+        _l1.Clear();
+        _cache.Clear();
+        _decompressed.Drop();
+    }
+
     /// <summary>The run of equally mapped bytes at <paramref name="offset"/>. The caller holds the guest range at least shared.</summary>
     /// <param name="offset">Of the guest.</param>
     /// <param name="length">The longest run of use.</param>

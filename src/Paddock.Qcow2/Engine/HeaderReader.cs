@@ -95,5 +95,5 @@ internal sealed record LoadedHeader(Qcow2Header Fields, List<HeaderExtension> Ex
 {
     /// <summary>Format of the backing file; null where the image does not tell.</summary>
     public string? BackingFormat
-        => Extensions.Find(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? ByteText.FromBytes(e.Data) : null;
+        => Extensions.FindLast(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? ByteText.FromBytes(e.Data) : null;
 }

@@ -55,6 +55,9 @@ internal sealed class ImageParts
         Zeroes = new ZeroWriter(Header, Locks, Session, map, clearing, Writer, Flush, backing);
         Space = new SpaceAhead(storage, geometry, Locks, Session, map, clusters, data, backing);
         Eraser = new RangeEraser(Header, Locks, Session, map, data, Zeroes, backing);
+        Backings = new BackingChange(Header, Locks, Session, Order, new HeaderRewrite(storage, Header, InPlace));
+        Emptying = new ImageEmptying(
+            Header, Locks, Session, Order, clearing, Flush, new FreshLayout(storage, Header, map, Holes));
         Tables = new ImageTables(storage, geometry, Guard, allocator);
 
         Size = new DiskSize(storage, Header, Locks, Order, allocator, Guard);
@@ -124,6 +127,10 @@ internal sealed class ImageParts
     public SpaceAhead Space { get; }
 
     public RangeEraser Eraser { get; }
+
+    public BackingChange Backings { get; }
+
+    public ImageEmptying Emptying { get; }
 
     public ImageTables Tables { get; }
 
