@@ -15,6 +15,9 @@ internal sealed class CheckedQcow2Device(IQcow2Device image) : CheckedDevice(ima
     public IStorage Storage => image.Storage;
 
     /// <inheritdoc/>
+    public IStorage? DataFile => image.DataFile;
+
+    /// <inheritdoc/>
     public IQcow2Snapshots Snapshots => field ??= new CheckedSnapshots(this, image.Snapshots);
 
     /// <inheritdoc/>

@@ -10,7 +10,7 @@ namespace Paddock.Qcow2.Engine;
 /// the feature bits that a writer must set.
 /// </summary>
 internal sealed class WriteSession(
-    IStorage storage, ImageHeader header, EngineLocks locks, MetadataGuard guard, L1Table l1, Refcounts counts,
+    IStorage storage, ImageHeader header, DataLayer data, EngineLocks locks, MetadataGuard guard, L1Table l1, Refcounts counts,
     SnapshotDirectory snapshots, FreedSpaceUpkeep upkeep, bool isReadOnly, bool isLazy)
 {
     private IncompatibleFeatures _required;
@@ -41,6 +41,10 @@ internal sealed class WriteSession(
 
         Debug.Assert(!isReadOnly, "CheckedDevice refuses changes of an image that is open for reading only");
         storage.ThrowIfFlushFailed();
+        if (data.IsExternal)
+        {
+            data.ThrowIfFlushFailed();
+        }
     }
 
     /// <summary>Refuses changes from now on, and leaves nothing to be written when the image is closed.</summary>
@@ -71,7 +75,7 @@ internal sealed class WriteSession(
             {
                 fields = fields with
                 {
-                    Autoclear = AutoclearFeatures.None,
+                    Autoclear = fields.Autoclear & AutoclearFeatures.RawExternalData,
                     Incompatible = fields.Incompatible | _required | (isLazy ? IncompatibleFeatures.Dirty : IncompatibleFeatures.None),
                 };
             }
