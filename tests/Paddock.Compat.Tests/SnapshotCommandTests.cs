@@ -1,6 +1,8 @@
 namespace Paddock.Compat.Tests;
 
-/// <summary>Internal snapshots on the command line, beside the system's qemu-img: the same lines, and images that either can go on with.</summary>
+/// <summary>
+/// Internal snapshots on the command line, beside the system's qemu-img: the same lines, and images that either can go on with.
+/// </summary>
 public class SnapshotCommandTests
 {
     private static readonly string[] Layouts =

@@ -281,7 +281,8 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SimRun(seed
         var lines = new List<string>();
         await Qcow2Image.CheckAsync(image, Qcow2Repair.None, lines.Add);
         string? other = lines.Find(static line
-            => !line.StartsWith("Leaked cluster", StringComparison.Ordinal) && !line.StartsWith("ERROR OFLAG_COPIED", StringComparison.Ordinal));
+            => !line.StartsWith("Leaked cluster", StringComparison.Ordinal)
+                && !line.StartsWith("ERROR OFLAG_COPIED", StringComparison.Ordinal));
         SimFailure.Unless(other is null, $"check after the cut: {other}");
         await Qcow2Image.CheckAsync(image, Qcow2Repair.All);
     }
@@ -324,7 +325,8 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SimRun(seed
                 continue;
             }
 
-            SimFailure.Unless(device.Length == snapshot.Contents.Length * (long)Sector, $"snapshot {snapshot.Name} has {device.Length} bytes");
+            long length = snapshot.Contents.Length * (long)Sector;
+            SimFailure.Unless(device.Length == length, $"snapshot {snapshot.Name} has {device.Length} bytes, not {length}");
             await ScanAsync(device, (sector, found) => SimFailure.Unless(
                 found == snapshot.Contents[sector],
                 $"sector {sector} of snapshot {snapshot.Name} reads as {found}, not {snapshot.Contents[sector]}"));

@@ -342,7 +342,7 @@ internal sealed class ClusterMap : IFlushStage
     /// <summary>Looks up in memory alone; false when a table must be loaded first, or the entry cannot be right.</summary>
     private bool TryFind(GuestOffset offset, long length, out Mapping mapping)
     {
-        // before the entry is read: once the table is shared, its own flags say so
+        // before the entry is read: once the table is shared, its own flags are clear
         bool isPending = _l1.Pending is { } pending && pending.Contains(_geometry.L1Index(offset));
         var table = _l1.Find(offset);
         if (table.IsNone)

@@ -37,7 +37,9 @@ internal sealed class SharedTables
     /// <summary>Whether the counts of a table are still to go up.</summary>
     public bool Contains(long index) => index < _left.Length && _left[(int)index];
 
-    /// <summary>Raises the counts of a table, if that is still to be done. When that fails the disk has its tables to itself again.</summary>
+    /// <summary>
+    /// Raises the counts of a table, if that is still to be done. When that fails the disk has its tables to itself again.
+    /// </summary>
     public async ValueTask ShareAsync(int index)
     {
         if (Failure is not null || !Contains(index))

@@ -24,4 +24,5 @@ internal sealed record SnapshotChoice(string? Id, string? Name)
 }
 
 /// <summary>The snapshot to be opened cannot be; the image itself could.</summary>
-internal sealed class SnapshotLoadException(BlockError error, string message, Exception? inner = null) : BlockException(error, message, inner);
+internal sealed class SnapshotLoadException(BlockError error, string message, Exception? inner = null)
+    : BlockException(error, message, inner);

@@ -44,7 +44,8 @@ internal sealed class SnapshotCreation(
         }
         catch (Exception e)
         {
-            await locks.WithMetadataAsync(() => UndoAsync(shared, place, isLimit: e is BlockException { Error: BlockError.InvalidArgument }));
+            bool isLimit = e is BlockException { Error: BlockError.InvalidArgument };
+            await locks.WithMetadataAsync(() => UndoAsync(shared, place, isLimit));
             throw;
         }
         finally

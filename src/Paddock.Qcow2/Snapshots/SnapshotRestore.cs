@@ -6,7 +6,7 @@ namespace Paddock.Qcow2.Snapshots;
 
 /// <summary>
 /// Makes the disk what it was at a snapshot, which stays. One write of the header switches the L1 table and the size, so that a crash
-/// leaves the disk of before or that of the snapshot. All requests wait meanwhile.
+/// leaves the old disk or that of the snapshot. All requests wait meanwhile.
 /// </summary>
 internal sealed class SnapshotRestore(
     IStorage storage, ImageHeader header, EngineLocks locks, WriteSession session, FlushOrder order, L1Table l1, ClusterMap map,
@@ -49,7 +49,8 @@ internal sealed class SnapshotRestore(
 
         if (size < 0 || size % 512 != 0 || _geometry.L1EntriesFor(size) * 8 > Qcow2Limits.MaxL1Bytes)
         {
-            throw new BlockException(BlockError.InvalidArgument, $"the snapshot's disk has {size} bytes, which no image of this kind can have");
+            throw new BlockException(
+                BlockError.InvalidArgument, $"the snapshot's disk has {size} bytes, which no image of this kind can have");
         }
     }
 

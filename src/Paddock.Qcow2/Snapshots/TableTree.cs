@@ -142,7 +142,8 @@ internal sealed class TableTree(ClusterGeometry geometry, ClusterMap map, L1Tabl
         => geometry.InCluster(entry.Offset) == 0
             ? geometry.ClusterOf(entry.Offset)
             : throw new ImageCorruptException(
-                "L2 table", slice, $"Cluster allocation offset {entry.Offset} unaligned (L2 offset: {slice}, L2 index: 0x{at / _entryBytes:x})");
+                "L2 table", slice,
+                $"Cluster allocation offset {entry.Offset} unaligned (L2 offset: {slice}, L2 index: 0x{at / _entryBytes:x})");
 
     private void CheckTable(HostOffset table)
     {

@@ -172,8 +172,10 @@ public class SnapshotTests
         await using (var image = await Qcow2Image.OpenAsync(storage.Kept(), new()))
         {
             var entry = image.Snapshots.List[0];
-            Assert.Contains(message, (await ErrorAsync(() => image.Snapshots.DeleteAsync(entry).AsTask())).Message, StringComparison.Ordinal);
-            Assert.Contains(message, (await ErrorAsync(() => image.Snapshots.ApplyAsync(entry).AsTask())).Message, StringComparison.Ordinal);
+            var deletion = await ErrorAsync(() => image.Snapshots.DeleteAsync(entry).AsTask());
+            Assert.Contains(message, deletion.Message, StringComparison.Ordinal);
+            var apply = await ErrorAsync(() => image.Snapshots.ApplyAsync(entry).AsTask());
+            Assert.Contains(message, apply.Message, StringComparison.Ordinal);
             Assert.Single(image.Snapshots.List);
         }
 
