@@ -7,11 +7,11 @@ namespace Paddock.Compat.Img;
 /// <summary>qemu-img's commands.</summary>
 public static class ImgTool
 {
-    private static readonly string[] Commands = ["amend", "bench", "check", "commit", "compare", "convert", "create", "dd", "info", "map",
-        "measure", "rebase", "resize", "snapshot"];
-
-    // commands of the peer's that are refused by name
-    private static readonly string[] Missing = ["bitmap"];
+    private static readonly string[] Commands =
+    [
+        "amend", "bench", "bitmap", "check", "commit", "compare", "convert", "create", "dd", "info", "map", "measure", "rebase", "resize",
+        "snapshot",
+    ];
 
     /// <summary>Runs one command line (without the program's name).</summary>
     /// <returns>The exit code.</returns>
@@ -73,11 +73,6 @@ public static class ImgTool
         using var listener = traces.Count == 0 ? null : new TraceListener(traces, ctx.Report);
         string command = options.Operands[0];
         var rest = options.Operands.Skip(1).ToArray();
-        if (Missing.Contains(command))
-        {
-            throw new ToolException($"the command '{command}' is not supported yet");
-        }
-
         if (!Commands.Contains(command))
         {
             throw new UsageException($"Command not found: {command}");
@@ -94,6 +89,7 @@ public static class ImgTool
         {
             "amend" => await AmendCommand.RunAsync(rest, ctx),
             "bench" => await BenchCommand.RunAsync(rest, ctx),
+            "bitmap" => await BitmapCommand.RunAsync(rest, ctx),
             "create" => await CreateCommand.RunAsync(rest, ctx),
             "measure" => await MeasureCommand.RunAsync(rest, ctx),
             "dd" => await DdCommand.RunAsync(rest, ctx),

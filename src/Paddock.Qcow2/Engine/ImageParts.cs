@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Qcow2.Bitmaps;
 using Paddock.Qcow2.Format;
 using Paddock.Qcow2.Snapshots;
 
@@ -43,7 +44,10 @@ internal sealed class ImageParts
         var map = new ClusterMap(
             storage, geometry, Locks, table, allocator, Guard, Reservation, Order, decompressed, options.L2CacheBytes, data.IsExternal);
         Directory = new SnapshotDirectory(storage, Header, allocator, Guard, Order, snapshots);
-        Session = new WriteSession(storage, Header, data, Locks, Guard, table, Counts, Directory, Upkeep, isReadOnly, isLazy);
+        var bitmapData = new BitmapData(storage, Header, allocator, Guard);
+        Bitmaps = new BitmapStore(storage, Header, InPlace, Order, Guard, bitmapData, Warnings);
+        Session = new WriteSession(
+            storage, Header, data, Locks, Guard, table, Counts, Directory, Upkeep, Bitmaps, isReadOnly, isLazy);
         Flush = new ImageFlush(storage, data, Locks, Session, Order);
 
         var sparse = new SparseClusters(storage, geometry);
@@ -70,7 +74,7 @@ internal sealed class ImageParts
         var growth = new DiskGrowth(Header, data, Size, l1Growth, tail, clearing, Zeroes, Space, Flush, backing);
         var trimming = new RefcountTrimming(storage, geometry, Reservation, Counts, tableGrowth, allocator, Holes);
         var shrink = new DiskShrink(storage, Header, data, Locks, Size, tail, map, allocator, clearing, trimming, Flush);
-        Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush);
+        Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush, Bitmaps, Locks);
 
         State = new VmState(Header, Locks, Session, l1Growth, Reader, Writer);
         Mark = new RepairMark(Header);
@@ -79,7 +83,7 @@ internal sealed class ImageParts
             Header, Locks, Session, Directory,
             new SnapshotCreation(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Guard, Mark, Directory),
             new SnapshotDeletion(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Mark, Directory),
-            new SnapshotRestore(storage, Header, Locks, Session, Order, table, map, tree, allocator, Guard, Mark, sparse));
+            new SnapshotRestore(storage, Header, Locks, Session, Order, table, map, tree, allocator, Guard, Mark, sparse, Bitmaps));
 
         Order.Register(FlushPlace.InPlace, InPlace);
         Order.Register(FlushPlace.Refcounts, Counts);
@@ -116,6 +120,8 @@ internal sealed class ImageParts
     public Refcounts Counts { get; }
 
     public FreedSpaceUpkeep Upkeep { get; }
+
+    public BitmapStore Bitmaps { get; }
 
     public WriteSession Session { get; }
 

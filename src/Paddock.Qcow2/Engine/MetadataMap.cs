@@ -13,6 +13,7 @@ internal enum MetadataKind : byte
     RefcountBlock,
     SnapshotTable,
     InactiveL1,
+    BitmapDirectory,
     ZoneTable,
 }
 
@@ -88,6 +89,7 @@ internal sealed class MetadataMap(ClusterGeometry geometry)
         MetadataKind.RefcountBlock => "refcount block",
         MetadataKind.SnapshotTable => "snapshot table",
         MetadataKind.InactiveL1 => "inactive L1 table",
+        MetadataKind.BitmapDirectory => "bitmap directory",
         _ => "zone table",
     };
 }

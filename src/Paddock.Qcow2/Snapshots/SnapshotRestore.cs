@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Qcow2.Bitmaps;
 using Paddock.Qcow2.Engine;
 using Paddock.Qcow2.Format;
 
@@ -10,7 +11,8 @@ namespace Paddock.Qcow2.Snapshots;
 /// </summary>
 internal sealed class SnapshotRestore(
     IStorage storage, ImageHeader header, EngineLocks locks, WriteSession session, FlushOrder order, L1Table l1, ClusterMap map,
-    TableTree tree, Allocator allocator, MetadataGuard guard, RepairMark mark, SparseClusters sparse)
+    TableTree tree, Allocator allocator, MetadataGuard guard, RepairMark mark, SparseClusters sparse,
+    BitmapStore bitmaps)
 {
     private static readonly GuestClusters All = new(default, new(long.MaxValue));
 
@@ -56,6 +58,11 @@ internal sealed class SnapshotRestore(
 
     private async ValueTask RunAsync(ulong[] entries, long size)
     {
+        if (size != header.VirtualSize)
+        {
+            await bitmaps.PrepareResizeAsync();
+        }
+
         await order.RunAsync();
         await mark.SetAsync();
         var old = l1.Copy();
@@ -161,6 +168,10 @@ internal sealed class SnapshotRestore(
         }
 
         guard.RegisterFixed();
+
+        // any byte of the disk may be another
+        bitmaps.Resize(header.VirtualSize);
+        bitmaps.Recorder.Record(default, header.VirtualSize);
     }
 
     private async ValueTask ReleaseAsync(ulong[] old, HostClusters oldClusters)
