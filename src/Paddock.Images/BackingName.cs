@@ -4,13 +4,19 @@ namespace Paddock.Images;
 internal static class BackingName
 {
     /// <summary>The name to open: a relative one is relative to the folder of the overlay.</summary>
+    /// <exception cref="ToolException">The overlay has no folder.</exception>
     public static string Resolve(string name, string overlay)
+        => TryResolve(name, overlay) ?? throw new ToolException("Cannot generate a base directory for quorum nodes");
+
+    /// <summary>The name to open; null if it is relative and the overlay, in several files, has no folder.</summary>
+    public static string? TryResolve(string name, string overlay)
     {
         bool plain = !name.StartsWith("json:", StringComparison.Ordinal) && !name.StartsWith('/');
         int colon = name.IndexOf(':', StringComparison.Ordinal);
         int slash = name.IndexOf('/', StringComparison.Ordinal);
         bool hasProtocol = colon >= 0 && (slash < 0 || colon < slash);
         int folder = overlay.LastIndexOf('/');
-        return plain && !hasProtocol && folder >= 0 ? overlay[..(folder + 1)] + name : name;
+        return !plain || hasProtocol ? name : overlay.StartsWith("json:", StringComparison.Ordinal) ? null
+            : folder >= 0 ? overlay[..(folder + 1)] + name : name;
     }
 }
