@@ -1,4 +1,6 @@
 using Paddock.Block;
+using Paddock.Images.Filters;
+using Paddock.Images.Nodes;
 using Paddock.Posix;
 using Paddock.Qcow2;
 
@@ -41,6 +43,7 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
     private HashSet<string> _files = [];
     private FileFacts? _current;
     private NodeCount _nodes = new();
+    private Dictionary<string, ThrottleGroup> _groups = [];
 
     /// <summary>What the tables may take.</summary>
     public TableBudget Tables { get; private init; } = new(MaxTableBytes);
@@ -72,7 +75,12 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
 
     /// <summary>The chain as it is now, for one of several images that lie side by side on it: none of them is below another.</summary>
     public ImageChain Branch()
-        => new(policy, option) { Tables = Tables, _files = [.. _files], _current = _current, _nodes = _nodes };
+        => new(policy, option) { Tables = Tables, _files = [.. _files], _current = _current, _nodes = _nodes, _groups = _groups };
+
+    /// <summary>The throttle group with an id: the same for all nodes.</summary>
+    /// <exception cref="ToolException">No object has the id.</exception>
+    public ThrottleGroup GroupOf(string id, IEnumerable<string> objects)
+        => _groups.TryGetValue(id, out var group) ? group : _groups[id] = ThrottleGroups.Find(objects, id);
 
     /// <summary>Takes one more node in.</summary>
     /// <exception cref="BlockException">There are too many.</exception>

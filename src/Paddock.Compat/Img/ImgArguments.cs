@@ -1,4 +1,5 @@
 using Paddock.Images;
+using Paddock.Images.Nodes;
 
 namespace Paddock.Compat.Img;
 
@@ -45,6 +46,7 @@ public sealed class ImgArguments
             throw new ToolException($"Parameter 'qom-type' does not accept value '{item.Split(',')[0]}'");
         }
 
+        ThrottleGroups.Check(All("object"));
         if (Has("image-opts") && Has("f"))
         {
             throw new ToolException("--image-opts and --format are mutually exclusive");

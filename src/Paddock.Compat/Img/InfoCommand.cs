@@ -137,7 +137,7 @@ internal static class InfoCommand
             .WithIf(allocated >= 0, "actual-size", allocated)
             .WithIf(info?.Encryption is not null, "encrypted", true)
             .WithIf(info?.Snapshots.Count > 0, "snapshots", SnapshotList.Describe(info?.Snapshots ?? []))
-            .WithIf(HasFacts(node), "dirty-flag", node.Format?.Qcow2?.Info.Dirty ?? false)
+            .WithIf(node.IsDescribed, "dirty-flag", node.Format?.Qcow2?.Info.Dirty ?? false)
             .WithIf(node.ClusterSize > 0, "cluster-size", (long)node.ClusterSize);
         if (node is { IsProtocol: true, Children.Count: 0, IsNull: false })
         {
@@ -166,9 +166,4 @@ internal static class InfoCommand
         // last: it shares a bucket of the key order with another, and the newest comes first
         return described.With("children", children);
     }
-
-    // drivers that answer for the image below them have no facts of their own
-    private static bool HasFacts(ImageNode node)
-        => node.Driver is not ("quorum" or "blkverify") && !node.IsNull
-            && (node.Qcow2 is not null || node.Primary is null || HasFacts(node.Primary));
 }

@@ -1,4 +1,5 @@
 using Paddock.Images;
+using Paddock.Images.Nodes;
 
 namespace Paddock.Compat.Io;
 
@@ -107,6 +108,7 @@ public static class IoTool
             throw new ToolException("--image-opts and -f are mutually exclusive");
         }
 
+        ThrottleGroups.Check(settings.Objects);
         var session = new IoSession(ctx, settings.Objects);
         using var listener = traces.Count == 0 ? null : new TraceListener(traces, session.Complain);
         if (operands.Count == 1 && !await session.OpenAsync(operands[0], settings, imageOpts))

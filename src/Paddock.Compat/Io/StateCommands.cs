@@ -40,6 +40,11 @@ internal static class StateCommands
     {
         var image = session.Image!;
         session.Print($"format name: {image.Driver}\n");
+        if (!image.IsDescribed)
+        {
+            return new(false);
+        }
+
         if (image.Format?.Qcow2?.Info is not { } info)
         {
             session.Print("cluster size: 0 bytes\nvm state offset: 0 bytes\n");

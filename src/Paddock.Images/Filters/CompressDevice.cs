@@ -30,6 +30,30 @@ internal sealed class CompressDevice(IBlockDevice device, IQcow2Device image, in
         }
     }
 
+    /// <inheritdoc/>
+    public override async ValueTask WriteZeroesAsync(
+        long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
+    {
+        long start = (offset + cluster - 1) / cluster * cluster, end = offset + length;
+        long stop = end == Length ? end : end / cluster * cluster;
+        if (stop <= start)
+        {
+            await WriteAsync(offset, new byte[length], WriteFlags.None, cancellationToken);
+        }
+        else
+        {
+            // whole clusters need no data; the ends are clusters that are compressed again
+            await WriteAsync(offset, new byte[start - offset], WriteFlags.None, cancellationToken);
+            await Inner.WriteZeroesAsync(start, stop - start, flags, cancellationToken);
+            await WriteAsync(stop, new byte[end - stop], WriteFlags.None, cancellationToken);
+        }
+
+        if ((flags & ZeroFlags.Fua) != 0)
+        {
+            await FlushAsync(cancellationToken);
+        }
+    }
+
     private async ValueTask WriteClusterAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
         long number = offset / cluster, start = number * cluster;

@@ -22,7 +22,8 @@ internal sealed class ThrottleDriver() : NodeDriver("throttle", NodeKind.Filter)
             throw new ToolException("Please specify a throttle group");
         }
 
-        var device = new ThrottleDevice(CheckedDevice.Unwrap(file.Device), ThrottleGroups.Find(opening.Settings.Objects, id));
+        var device = new ThrottleDevice(
+            CheckedDevice.Unwrap(file.Device), opening.Settings.Chain!.GroupOf(id, opening.Settings.Objects));
         return new(FilterNode.Over(Name, file, device));
     }
 }

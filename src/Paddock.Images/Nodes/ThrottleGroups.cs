@@ -19,13 +19,27 @@ internal static class ThrottleGroups
         ["iops-write"] = ThrottleKind.WriteRequests,
     };
 
+    /// <summary>Checks the limits of every group among the objects of a command line.</summary>
+    /// <exception cref="ToolException">They contradict each other, or the object has no id.</exception>
+    public static void Check(IEnumerable<string> objects)
+    {
+        foreach (string text in objects)
+        {
+            var options = OptionsOf(text);
+            if (options["qom-type"] as string == TypeName)
+            {
+                Parse(options["id"] is string ? options : throw new ToolException("Parameter 'id' is missing"), TimeProvider.System);
+            }
+        }
+    }
+
     /// <summary>Finds the group with an id.</summary>
     /// <exception cref="ToolException">There is none, or its limits contradict each other.</exception>
     public static ThrottleGroup Find(IEnumerable<string> objects, string id)
     {
         foreach (string text in objects)
         {
-            var options = KeyValueOptions.ParseToDict(text.StartsWith("qom-type=", StringComparison.Ordinal) ? text : "qom-type=" + text);
+            var options = OptionsOf(text);
             if (options["qom-type"] as string == TypeName && options["id"] as string == id)
             {
                 return Parse(options, TimeProvider.System);
@@ -62,6 +76,9 @@ internal static class ThrottleGroups
         Check(limits);
         return new ThrottleGroup(limits, requestSize, time);
     }
+
+    private static QDict OptionsOf(string text)
+        => KeyValueOptions.ParseToDict(text.StartsWith("qom-type=", StringComparison.Ordinal) ? text : "qom-type=" + text);
 
     private static void Check(Dictionary<ThrottleKind, ThrottleLimit> limits)
     {
