@@ -61,7 +61,7 @@ internal readonly record struct FaultLimits
         }
     }
 
-    /// <summary>Splits a discard, without the parts of units at its ends.</summary>
+    /// <summary>Splits a discard at multiples of the unit, without the parts of blocks at its ends.</summary>
     public IEnumerable<(long Offset, long Length)> SplitDiscard(long offset, long length)
     {
         long unit = Math.Max(Align, OptDiscard), most = MaxDiscard == 0 ? long.MaxValue : MaxDiscard;
@@ -71,14 +71,15 @@ internal readonly record struct FaultLimits
             if (head != 0)
             {
                 part = Math.Min(length, unit - head);
+                part = part % Align == 0 ? part : part % Align;
             }
-            else if (tail != 0 && part > unit)
+            else if (tail != 0)
             {
-                part -= tail;
+                part -= part > unit ? tail : tail > Align ? tail % Align : 0;
             }
 
             part = Math.Min(part, most);
-            if (part >= OptDiscard)
+            if (part >= Align)
             {
                 yield return (offset, part);
             }

@@ -11,7 +11,7 @@ namespace Paddock.Faults;
 /// <param name="alignment">Size of a block: a power of two.</param>
 internal sealed class PaddedWrites(FaultStorage storage, int alignment)
 {
-    private readonly RangeLock _blocks = new();
+    private readonly RangeLock _blocks = new(overtakes: true);
 
     public async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
     {

@@ -13,6 +13,15 @@ public class DecoratorTests
     {
         ["ExportDevice.Zones"] = "NBD has no zones",
         ["ExportDevice.DisposeAsync"] = "the disk is not owned",
+        ["CopyOnReadDevice.ReadAsync"] = "reads whole clusters",
+        ["CompressDevice.WriteAsync"] = "writes clusters compressed",
+        ["CompressDevice.WriteZeroesAsync"] = "writes clusters that are zero in part compressed",
+        ["KeptClustersDevice.DiscardAsync"] = "makes zeroes of it",
+        ["PreallocateDevice.ResizeAsync"] = "makes the storage longer than the disk",
+        ["PreallocateDevice.Length"] = "the storage may be longer than the disk",
+        ["VerifyDevice.Zones"] = "a reference has no zones",
+        ["VerifyDevice.DiscardAsync"] = "the two disks could differ afterwards",
+        ["VerifyDevice.ResizeAsync"] = "the two disks have one size",
         ["DiskWindow.Backing"] = "its status is that of the whole, backing image included",
         ["DiskWindow.Zones"] = "the zones of a part are made for it",
         ["DiskWindow.ResizeAsync"] = "a part has the size that the disk leaves it",
@@ -24,6 +33,7 @@ public class DecoratorTests
     {
         ["ZonedImage"] = "a device over the engine",
         ["VolatileStorage"] = "a cache: changes arrive with a flush",
+        ["FaultDevice"] = "sends its requests through a FaultStorage",
         ["ServedZones"] = "reached through ServedDevice",
         ["ServedAttributes"] = "reached through ServedDevice",
         ["AttributeWindow"] = "reached through ZoneWindow",

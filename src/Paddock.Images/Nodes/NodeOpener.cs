@@ -25,7 +25,8 @@ internal sealed class NodeOpener(ImageOpener images, IOpenMessages messages)
     /// <param name="isProtocol">Whether the node supplies bytes unless its options say otherwise; else its format is probed.</param>
     public async ValueTask<ImageNode> OpenAsync(string? name, QDict options, OpenSettings settings, int depth, bool isProtocol)
     {
-        ImageChain.CheckDepth(depth);
+        // the file of an image does not count as an image
+        ImageChain.CheckDepth(isProtocol ? depth - 1 : depth);
         settings.Chain!.CountNode();
         if (name is not null && name.StartsWith(Json, StringComparison.Ordinal))
         {
@@ -182,6 +183,7 @@ internal sealed class NodeOpener(ImageOpener images, IOpenMessages messages)
 
         node.Children = opening.Children;
         node.NodeName = nodeName;
+        node.Faults ??= node.Primary?.Faults;
         node.Cache = opening.Settings.Cache;
         node.IsProtocol = driver.Kind == NodeKind.Protocol;
         node.IsFilter = driver.Kind == NodeKind.Filter;
