@@ -94,9 +94,20 @@ internal sealed class ImageNode : IAsyncDisposable
     /// <summary>Bytes in which copy on read works: a cluster, or what can be allocated of one; 1 where there are none.</summary>
     public long CopyUnit => Format?.Qcow2?.Info is not { } info ? 1 : info.ExtendedL2 ? info.ClusterSize / 32 : info.ClusterSize;
 
-    /// <summary>Bytes allocated for this node by itself and its children; -1 if unknown.</summary>
-    public long AllocatedBytes => Driver is "quorum" ? Children.Sum(static c => c.Node.AllocatedBytes)
-        : Driver is "blkdebug" or "blkverify" ? -1 : Storage.AllocatedBytes;
+    /// <summary>Bytes allocated for this image by the files below it, without those of backing images; -1 if unknown.</summary>
+    public long AllocatedBytes
+    {
+        get
+        {
+            if (Children.Count == 0 || IsProtocol)
+            {
+                return Children.Count == 0 ? Storage.AllocatedBytes : -1;
+            }
+
+            var parts = Children.Where(static c => c.Name != BackingKey).Select(static c => c.Node.AllocatedBytes);
+            return parts.Aggregate(0L, static (sum, part) => sum < 0 || part < 0 ? -1 : sum + part);
+        }
+    }
 
     /// <summary>
     /// Whether the format was only guessed to be raw and the disk is writable: changes that would make the guess another are refused.

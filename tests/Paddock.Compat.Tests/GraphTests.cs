@@ -37,7 +37,6 @@ public class GraphTests
     [InlineData("info --image-opts driver=qcow2,file.driver=preallocate,file.file.filename=@a.qcow2")]
     [InlineData("info --image-opts driver=blkverify,test.driver=qcow2,test.file.filename=@a.qcow2,raw.filename=@r.raw")]
     [InlineData("info --image-opts driver=qcow2,file.driver=blkverify,file.test.filename=@a.qcow2,file.raw.filename=@a.qcow2")]
-    [InlineData("info blkverify:@r.raw:@a.qcow2")]
     [InlineData("info --image-opts driver=blkdebug,image.filename=@a.qcow2")]
     [InlineData("info --image-opts driver=blkdebug,align=512,image.driver=qcow2,image.file.filename=@a.qcow2")]
     [InlineData("info --image-opts driver=qcow2,file.driver=blkdebug,file.image.filename=@a.qcow2,file.inject-error.0.event=l2_load")]

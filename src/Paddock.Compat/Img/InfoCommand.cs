@@ -74,7 +74,7 @@ internal static class InfoCommand
         }
 
         string digits = value >= 100 || value == Math.Floor(value) ? value.ToString("F0", CultureInfo.InvariantCulture)
-            : value.ToString(value >= 10 ? "0.#" : "0.##", CultureInfo.InvariantCulture);
+            : value.ToString(value >= 10 ? "0.#" : value >= 1 ? "0.##" : "0.###", CultureInfo.InvariantCulture);
         return $"{digits} {Units[unit]}";
     }
 

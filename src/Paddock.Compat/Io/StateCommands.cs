@@ -40,6 +40,12 @@ internal static class StateCommands
     {
         var image = session.Image!;
         session.Print($"format name: {image.Driver}\n");
+        if (image.IsProtocol)
+        {
+            // the peer prints the name of the protocol too, under the same heading
+            session.Print($"format name: {image.Driver}\n");
+        }
+
         if (!image.IsDescribed)
         {
             return new(false);
