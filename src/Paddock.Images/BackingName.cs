@@ -3,6 +3,8 @@ namespace Paddock.Images;
 /// <summary>Backing file names as they stand in an image.</summary>
 internal static class BackingName
 {
+    private const string Json = "json:";
+
     /// <summary>The name to open: a relative one is relative to the folder of the overlay.</summary>
     /// <exception cref="ToolException">The overlay has no folder.</exception>
     public static string Resolve(string name, string overlay)
@@ -11,12 +13,17 @@ internal static class BackingName
     /// <summary>The name to open; null if it is relative and the overlay, in several files, has no folder.</summary>
     public static string? TryResolve(string name, string overlay)
     {
-        bool plain = !name.StartsWith("json:", StringComparison.Ordinal) && !name.StartsWith('/');
+        int folder = overlay.LastIndexOf('/');
+        return name.StartsWith('/') || HasProtocol(name) ? name
+            : overlay.StartsWith(Json, StringComparison.Ordinal) ? null
+            : folder >= 0 ? overlay[..(folder + 1)] + name : name;
+    }
+
+    /// <summary>Whether a name is not a path, but begins with a protocol, as <c>nbd:</c> or <c>json:</c>.</summary>
+    public static bool HasProtocol(string name)
+    {
         int colon = name.IndexOf(':', StringComparison.Ordinal);
         int slash = name.IndexOf('/', StringComparison.Ordinal);
-        bool hasProtocol = colon >= 0 && (slash < 0 || colon < slash);
-        int folder = overlay.LastIndexOf('/');
-        return !plain || hasProtocol ? name : overlay.StartsWith("json:", StringComparison.Ordinal) ? null
-            : folder >= 0 ? overlay[..(folder + 1)] + name : name;
+        return name.StartsWith(Json, StringComparison.Ordinal) || (colon >= 0 && (slash < 0 || colon < slash));
     }
 }

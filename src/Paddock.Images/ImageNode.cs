@@ -227,6 +227,9 @@ internal sealed record OpenSettings
     /// <summary>Stops the opening.</summary>
     public CancellationToken Stop { get; init; }
 
+    /// <summary>The image of the chain that is to be opened for writing beside the first; null: none is.</summary>
+    public Chains.CommitBase? Base { get; init; }
+
     /// <summary>What <see cref="Storage"/> is, where it is a file.</summary>
     public FileFacts? StorageFacts { get; init; }
 

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Images.Chains;
 using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
@@ -44,7 +45,7 @@ internal sealed class ImageOpener
         {
             return await OpenBareAsync(name, settings, imageOpts);
         }
-        catch (Exception e) when (e is ToolException or BlockException)
+        catch (Exception e) when (e is BlockException or (ToolException and not BaseNotWritableException))
         {
             throw new ToolException($"Could not open '{EscapedText.Escape(name)}': {MessageOf(e)}", inner: e);
         }

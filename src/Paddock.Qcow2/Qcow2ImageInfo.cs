@@ -47,7 +47,6 @@ public sealed record Qcow2ImageInfo
 
     /// <summary>The feature that keeps the disk from being read, as a sentence; null: it can be read.</summary>
     public string? Unsupported => Encryption is { } method ? $"the image is encrypted ({method}): encryption is not supported"
-        : ExtendedL2 ? "extended L2 entries are not supported"
         : ExternalDataFile ? "external data files are not supported" : null;
 
     /// <summary>Name of the backing file as it is in the header; null: there is none.</summary>

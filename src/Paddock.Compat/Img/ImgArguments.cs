@@ -41,11 +41,6 @@ public sealed class ImgArguments
             throw new UsageException($"--output expects 'human' or 'json' not '{output}'");
         }
 
-        foreach (string item in All("object").Where(o => o.Split(',')[0] is not ("secret" or "tls-creds-x509" or "throttle-group")))
-        {
-            throw new ToolException($"Parameter 'qom-type' does not accept value '{item.Split(',')[0]}'");
-        }
-
         ThrottleGroups.Check(All("object"));
         if (Has("image-opts") && Has("f"))
         {

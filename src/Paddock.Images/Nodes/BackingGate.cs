@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Images.Chains;
 using Paddock.Images.Text;
 using Paddock.Qcow2;
 
@@ -39,8 +40,11 @@ internal sealed class BackingGate(NodeOpening overlay, QDict options) : IImageGa
             || (o.Key == "driver" && o.Value is not ("raw" or "qcow2")));
         bool isTyped = isReplaced && !above.AreOptionsStored;
         bool isImplicit = options.Count == 0;
+        bool isBase = above.Base?.Matches(name, overlayStorage.Name) == true;
         var settings = new OpenSettings
         {
+            ReadOnly = !isBase,
+            Base = isBase ? null : above.Base,
             Format = format,
             ForceShare = above.ForceShare,
             AreOptionsStored = above.AreOptionsStored,
@@ -50,18 +54,43 @@ internal sealed class BackingGate(NodeOpening overlay, QDict options) : IImageGa
             Admit = isTyped ? null : above.Chain!.Admit(name, format),
             Objects = isTyped ? above.Objects : [],
         };
+        string? path = null;
         try
         {
+            path = BackingName.Resolve(name, overlayStorage.Name);
             Opened = await overlay.Opener.OpenAsync(
-                isReplaced ? null : BackingName.Resolve(name, overlayStorage.Name), options, settings, overlay.Depth + 1,
-                isProtocol: false);
+                isReplaced ? null : path, options, settings, overlay.Depth + 1, isProtocol: false);
+            if (isBase)
+            {
+                above.Base!.Found = Opened;
+            }
+
             Expected = isImplicit ? Opened.Filename : name;
             overlay.Add(ImageNode.BackingKey, Opened);
             return Opened.Device;
         }
-        catch (ToolException e)
+        catch (ToolException e) when (e is not BaseNotWritableException)
         {
+            if (isBase && path is not null && e.InnerException is BlockException && CanBeRead(path))
+            {
+                throw new BaseNotWritableException(e.Message, e);
+            }
+
             throw new BlockException(BlockError.NotFound, "Could not open backing file: " + e.Message, e);
+        }
+    }
+
+    // an image that can be read is refused because it is to be written
+    private static bool CanBeRead(string path)
+    {
+        try
+        {
+            ImageOpener.OpenStored(ImageOpener.PathOf(path), readOnly: true).Dispose();
+            return true;
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            return false;
         }
     }
 }

@@ -28,7 +28,7 @@ internal sealed class Qcow2Driver() : NodeDriver(FormatProbe.Qcow2, NodeKind.For
             Gate = gate,
             KeepFreedSpace = settings.KeepFreedSpace,
             OnRepair = opening.Messages.Repaired,
-            OnCorruption = opening.Messages.Corrupted,
+            OnCorruption = settings.ReadOnly ? opening.Messages.FoundCorrupt : opening.Messages.Corrupted,
             Tables = settings.Chain!.Tables,
             L2CacheBytes = ImageChain.L2CacheOf(opening.Depth),
         });

@@ -19,35 +19,21 @@ internal static class ThrottleGroups
         ["iops-write"] = ThrottleKind.WriteRequests,
     };
 
-    /// <summary>Checks the limits of every group among the objects of a command line.</summary>
-    /// <exception cref="ToolException">They contradict each other, or the object has no id.</exception>
+    /// <summary>Checks every object of a command line, and the limits of its groups.</summary>
+    /// <exception cref="ToolException">An object is invalid, or limits contradict each other.</exception>
     public static void Check(IEnumerable<string> objects)
     {
-        foreach (string text in objects)
+        foreach (var options in objects.Select(UserObjects.Parse).Where(static o => o["qom-type"] as string == TypeName))
         {
-            var options = OptionsOf(text);
-            if (options["qom-type"] as string == TypeName)
-            {
-                Parse(options["id"] is string ? options : throw new ToolException("Parameter 'id' is missing"), TimeProvider.System);
-            }
+            Parse(options, TimeProvider.System);
         }
     }
 
     /// <summary>Finds the group with an id.</summary>
     /// <exception cref="ToolException">There is none, or its limits contradict each other.</exception>
     public static ThrottleGroup Find(IEnumerable<string> objects, string id)
-    {
-        foreach (string text in objects)
-        {
-            var options = OptionsOf(text);
-            if (options["qom-type"] as string == TypeName && options["id"] as string == id)
-            {
-                return Parse(options, TimeProvider.System);
-            }
-        }
-
-        throw new ToolException($"Throttle group '{id}' does not exist");
-    }
+        => UserObjects.Find(objects, id) is { } options && options["qom-type"] as string == TypeName
+            ? Parse(options, TimeProvider.System) : throw new ToolException($"Throttle group '{id}' does not exist");
 
     /// <summary>Parses an object: properties <c>x-iops-total</c>, or the same in <c>limits.</c> without the <c>x-</c>.</summary>
     public static ThrottleGroup Parse(QDict options, TimeProvider time)
@@ -76,9 +62,6 @@ internal static class ThrottleGroups
         Check(limits);
         return new ThrottleGroup(limits, requestSize, time);
     }
-
-    private static QDict OptionsOf(string text)
-        => KeyValueOptions.ParseToDict(text.StartsWith("qom-type=", StringComparison.Ordinal) ? text : "qom-type=" + text);
 
     private static void Check(Dictionary<ThrottleKind, ThrottleLimit> limits)
     {

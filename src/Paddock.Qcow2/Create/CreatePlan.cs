@@ -26,8 +26,7 @@ internal sealed class CreatePlan
     {
         _options = options;
         _size = (options.Size + SectorSize - 1) & -SectorSize;
-        _geometry = new ClusterGeometry(
-            System.Numerics.BitOperations.Log2((uint)options.ClusterSize), System.Numerics.BitOperations.Log2((uint)options.RefcountBits));
+        _geometry = CreateValidation.Geometry(options);
         _l1Entries = _geometry.L1EntriesFor(_size);
         _zoneTable = ZonedCreation.BuildTable(options, _size);
     }
@@ -123,6 +122,7 @@ internal sealed class CreatePlan
             RefcountOrder = (uint)_geometry.RefcountOrder,
             Compatible = _options.LazyRefcounts ? CompatibleFeatures.LazyRefcounts : CompatibleFeatures.None,
             Incompatible = (_options.Compression == Qcow2Compression.Zstd ? IncompatibleFeatures.CompressionType : 0)
+                | (_options.ExtendedL2 ? IncompatibleFeatures.ExtendedL2 : 0)
                 | (_options.Zoned is null ? 0 : IncompatibleFeatures.Zoned),
             CompressionType = (byte)_options.Compression,
         };
