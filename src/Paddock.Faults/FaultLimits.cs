@@ -1,6 +1,6 @@
 namespace Paddock.Faults;
 
-/// <summary>Limits of the requests that a <see cref="FaultStorage"/> passes on, in bytes; 0 is none.</summary>
+/// <summary>Limits of the requests that a <see cref="FaultStorage"/> passes on, in bytes; 0 for no limit.</summary>
 internal readonly record struct FaultLimits
 {
     // QEMU writes zeroes that have no other way in pieces of 16 MiB

@@ -84,7 +84,9 @@ internal sealed class ImageNode : IAsyncDisposable
     /// <summary>The image that stores what is written through this node compressed; null if none can.</summary>
     public IQcow2Device? Compressor => IsFilter ? Primary?.Compressor : Qcow2;
 
-    /// <summary>Whether the driver, or the one whose answer it passes on, describes the image: those that answer for several do not.</summary>
+    /// <summary>
+    /// Whether the driver, or the one whose answer it passes on, describes the image: one that answers for several disks does not.
+    /// </summary>
     public bool IsDescribed => Driver is not ("quorum" or "blkverify") && !IsNull
         && (Qcow2 is not null || Primary is null || Primary.IsDescribed);
 

@@ -61,7 +61,8 @@ public class GraphTests
     [InlineData("info --image-opts driver=quorum,vote-threshold=0,children.0.file.filename=@a.qcow2,children.1.file.filename=@r.raw")]
     [InlineData("info --image-opts driver=quorum,vote-threshold=3,children.0.file.filename=@a.qcow2,children.1.file.filename=@r.raw")]
     [InlineData(
-        "info --image-opts driver=quorum,vote-threshold=1,read-pattern=foo,children.0.file.filename=@a.qcow2,children.1.file.filename=@r.raw")]
+        "info --image-opts driver=quorum,vote-threshold=1,read-pattern=foo,children.0.file.filename=@a.qcow2,"
+        + "children.1.file.filename=@r.raw")]
     [InlineData(
         "info --image-opts driver=quorum,vote-threshold=1,blkverify=on,children.0.file.filename=@a.qcow2,children.1.file.filename=@r.raw")]
     [InlineData(
@@ -132,9 +133,12 @@ public class GraphTests
     [InlineData("driver=throttle,throttle-group=g,file.driver=raw,file.file.filename=@r.raw", "read 0 4k|write -P 3 0 4k|map|info")]
     [InlineData("driver=preallocate,file.filename=@r.raw", "write 1000k 10k|length|truncate 4M|length")]
     [InlineData("driver=preallocate,prealloc-align=3,file.filename=@r.raw", "length")]
-    [InlineData("driver=qcow2,file.driver=preallocate,file.prealloc-size=1M,file.file.filename=@o.qcow2", "write -P 9 0 64k|read -P 9 0 64k")]
-    [InlineData("driver=qcow2,file.driver=qcow2,file.file.filename=@n.qcow2", "read -P 5 0 64k|write -P 6 512k 64k|read -P 6 512k 64k|length")]
-    [InlineData("driver=raw,offset=512,file.driver=raw,file.offset=512,file.file.filename=@r.raw", "length|write -P 8 0 512|read -P 8 0 512")]
+    [InlineData("driver=qcow2,file.driver=preallocate,file.prealloc-size=1M,file.file.filename=@o.qcow2",
+        "write -P 9 0 64k|read -P 9 0 64k")]
+    [InlineData("driver=qcow2,file.driver=qcow2,file.file.filename=@n.qcow2",
+        "read -P 5 0 64k|write -P 6 512k 64k|read -P 6 512k 64k|length")]
+    [InlineData("driver=raw,offset=512,file.driver=raw,file.offset=512,file.file.filename=@r.raw",
+        "length|write -P 8 0 512|read -P 8 0 512")]
     [InlineData("driver=blkverify,test.driver=raw,test.file.filename=@r.raw,raw.filename=@r2.raw",
         "read 0 4k|write -P 4 0 4k|discard 0 64k|read -P 4 0 4k")]
     [InlineData("driver=null-co,size=1M,read-zeroes=on", "read -P 0 0 4k|write 0 4k|map|info")]
@@ -167,19 +171,22 @@ public class GraphTests
         using var theirs = await ImagesAsync();
         using var ours = await ImagesAsync();
         string options = $"driver=quorum,vote-threshold={threshold},rewrite-corrupted=on"
-            + string.Concat(new[] { "r", "r2", "r3" }.Select(static (n, i) => $",children.{i}.driver=raw,children.{i}.file.filename=@{n}.raw"));
+            + string.Concat(
+                new[] { "r", "r2", "r3" }.Select(static (n, i) => $",children.{i}.driver=raw,children.{i}.file.filename=@{n}.raw"));
         string[] steps = [.. commands.Split('|').SelectMany(static c => new[] { "-c", c })];
         Assert.Equal(
             await theirs.TheirsIoAsync(["--image-opts", .. steps, options]), await ours.OursIoAsync(["--image-opts", .. steps, options]));
         foreach (string disk in new[] { "r", "r2", "r3" })
         {
             Assert.Equal(
-                await File.ReadAllBytesAsync(theirs.Path(disk + ".raw"), Token), await File.ReadAllBytesAsync(ours.Path(disk + ".raw"), Token));
+                await File.ReadAllBytesAsync(theirs.Path(disk + ".raw"), Token),
+                await File.ReadAllBytesAsync(ours.Path(disk + ".raw"), Token));
         }
     }
 
     [Theory]
-    [InlineData("reopen -o lazy-refcounts=on,pass-discard-request=on|reopen -o overlap-check=all|reopen -o overlap-check.template=none|write 0 4k")]
+    [InlineData(
+        "reopen -o lazy-refcounts=on,pass-discard-request=on|reopen -o overlap-check=all|reopen -o overlap-check.template=none|write 0 4k")]
     [InlineData("reopen -o cache-size=1M|reopen -o l2-cache-size=512k|reopen -o refcount-cache-size=128k|length")]
     [InlineData("reopen -o cache-size=1M,l2-cache-size=64k,refcount-cache-size=64k|length")]
     [InlineData("reopen -o overlap-check=constant,overlap-check.template=all|length")]

@@ -19,6 +19,8 @@ public class DecoratorTests
         ["KeptClustersDevice.DiscardAsync"] = "makes zeroes of it",
         ["PreallocateDevice.ResizeAsync"] = "makes the storage longer than the disk",
         ["PreallocateDevice.Length"] = "the storage may be longer than the disk",
+        ["SpacePolicyDevice.DiscardAsync"] = "discard=ignore",
+        ["SpacePolicyStorage.DiscardAsync"] = "discard=ignore",
         ["VerifyDevice.Zones"] = "a reference has no zones",
         ["VerifyDevice.DiscardAsync"] = "the two disks could differ afterwards",
         ["VerifyDevice.ResizeAsync"] = "the two disks have one size",

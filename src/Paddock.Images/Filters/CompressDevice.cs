@@ -11,6 +11,7 @@ namespace Paddock.Images.Filters;
 internal sealed class CompressDevice(IBlockDevice device, IQcow2Device image, int cluster) : DelegatingDevice(device)
 {
     private readonly RangeLock _clusters = new();
+    private readonly int _cluster = Math.Max(cluster, 1);
 
     /// <inheritdoc/>
     public override async ValueTask WriteAsync(
@@ -18,7 +19,7 @@ internal sealed class CompressDevice(IBlockDevice device, IQcow2Device image, in
     {
         while (data.Length > 0)
         {
-            int part = (int)Math.Min(data.Length, cluster - (offset % cluster));
+            int part = (int)Math.Min(data.Length, _cluster - (offset % _cluster));
             await WriteClusterAsync(offset, data[..part], cancellationToken);
             offset += part;
             data = data[part..];
@@ -34,8 +35,8 @@ internal sealed class CompressDevice(IBlockDevice device, IQcow2Device image, in
     public override async ValueTask WriteZeroesAsync(
         long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
     {
-        long start = (offset + cluster - 1) / cluster * cluster, end = offset + length;
-        long stop = end == Length ? end : end / cluster * cluster;
+        long start = (offset + _cluster - 1) / _cluster * _cluster, end = offset + length;
+        long stop = end == Length ? end : end / _cluster * _cluster;
         if (stop <= start)
         {
             await WriteAsync(offset, new byte[length], WriteFlags.None, cancellationToken);
@@ -56,8 +57,8 @@ internal sealed class CompressDevice(IBlockDevice device, IQcow2Device image, in
 
     private async ValueTask WriteClusterAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
-        long number = offset / cluster, start = number * cluster;
-        int length = (int)Math.Min(cluster, Length - start);
+        long number = offset / _cluster, start = number * _cluster;
+        int length = (int)Math.Min(_cluster, Length - start);
         await _clusters.AcquireAsync(number, number, exclusive: true);
         try
         {

@@ -19,6 +19,12 @@ internal sealed class ThrottleGroup
     private readonly TimeProvider _time;
     private long _leaked;
 
+    /// <summary>Creates a group without limits.</summary>
+    public ThrottleGroup()
+        : this(new Dictionary<ThrottleKind, ThrottleLimit>(), 0, TimeProvider.System)
+    {
+    }
+
     /// <param name="limits">The limits by kind.</param>
     /// <param name="requestSize">Bytes that count as one request; 0 if every request counts once.</param>
     /// <param name="time">Clock.</param>

@@ -147,7 +147,8 @@ internal sealed class BlkdebugDriver() : NodeDriver(DriverName, NodeKind.Protoco
                 }
 
                 rules.Add(FaultConfig.ToRule(
-                    section, rule.InOrder.ToDictionary(static o => o.Key, static o => NodeOptions.Text(o.Value) ?? ""), Errno.ToBlockError));
+                    section, rule.InOrder.ToDictionary(static o => o.Key, static o => NodeOptions.Text(o.Value) ?? ""),
+                    Errno.ToBlockError));
             }
         }
 

@@ -94,7 +94,8 @@ internal sealed class FileDriver(string name, bool isImplied = false) : NodeDriv
             return ImageOpener.OpenStored(path, readOnly, access, direct: ImageOpener.IsDirect(settings.Cache), admit: settings.Admit);
         }
         catch (ToolException e) when (
-            settings.AutoReadOnly && !readOnly && e.InnerException is BlockException { Error: BlockError.NotPermitted or BlockError.ReadOnly })
+            settings.AutoReadOnly && !readOnly
+            && e.InnerException is BlockException { Error: BlockError.NotPermitted or BlockError.ReadOnly })
         {
             // what it is opened for needs writing
             throw new ToolException("Block node is read-only", inner: e);

@@ -20,7 +20,8 @@ internal static class Qcow2Options
     };
 
     private const string Caches = "cache-size", L2Cache = "l2-cache-size", RefcountCache = "refcount-cache-size",
-        L2Entry = "l2-cache-entry-size", CleanInterval = "cache-clean-interval", Overlap = "overlap-check", Template = "overlap-check.template",
+        L2Entry = "l2-cache-entry-size", CleanInterval = "cache-clean-interval", Overlap = "overlap-check",
+        Template = "overlap-check.template",
         Lazy = "lazy-refcounts", NoUnref = "discard-no-unref", PassRequest = "pass-discard-request";
 
     private const int MinEntry = 512, MinRefcountClusters = 4;
