@@ -63,6 +63,9 @@ internal sealed class ImageNode : IAsyncDisposable
     /// <summary>The bytes under the image; for a protocol its own.</summary>
     public required IStorage Storage { get; set; }
 
+    /// <summary>The file that holds the data in place of <see cref="Storage"/>; null: there is none.</summary>
+    public IStorage? DataFile => Qcow2?.DataFile;
+
     /// <summary>The name of the driver under the image: <c>file</c>, <c>null-co</c>.</summary>
     public string Protocol { get; init; } = "file";
 
@@ -124,6 +127,11 @@ internal sealed class ImageNode : IAsyncDisposable
             if (layer.Protocol == "file" && FileIdentity.IsSameFile(layer.Storage.Name, path))
             {
                 return layer.Storage.Name;
+            }
+
+            if (layer.DataFile is { } data && FileIdentity.IsSameFile(data.Name, path))
+            {
+                return data.Name;
             }
         }
 

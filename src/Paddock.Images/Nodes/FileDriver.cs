@@ -20,16 +20,19 @@ internal sealed class FileDriver(string name, bool isImplied = false) : NodeDriv
             settings.Chain!.Enter(facts);
         }
 
-        return new ImageNode
-        {
-            Driver = "file",
-            Storage = storage,
-            IsProtocol = true,
-            PlainName = name,
-            Filename = name,
-            FullOptions = new QDict().With("driver", "file").With("filename", name),
-        };
+        return NodeOver(storage, name);
     }
+
+    /// <summary>A node over bytes that belong to an image already.</summary>
+    public static ImageNode NodeOver(IStorage storage, string name) => new()
+    {
+        Driver = "file",
+        Storage = storage,
+        IsProtocol = true,
+        PlainName = name,
+        Filename = name,
+        FullOptions = new QDict().With("driver", "file").With("filename", name),
+    };
 
     /// <inheritdoc/>
     public override void ParseName(string filename, QDict options) => options["filename"] = ImageOpener.PathOf(filename);

@@ -45,13 +45,13 @@ internal sealed class NodeOpening(NodeOpener opener, QDict options, OpenSettings
     /// <param name="name">File name; null if the options alone describe it.</param>
     /// <param name="key">Key of the child.</param>
     /// <param name="isProtocol">Whether it supplies bytes unless its options say otherwise; else its format is probed.</param>
-    /// <param name="branch">Its chain, if other children lie beside it.</param>
+    /// <param name="own">Its settings; null if it inherits those of the node above.</param>
     /// <exception cref="ToolException">It is not named, or cannot be opened.</exception>
-    public async ValueTask<ImageNode> OpenChildAsync(string? name, string key, bool isProtocol, ImageChain? branch = null)
-        => await TryOpenChildAsync(name, key, isProtocol, branch) ?? throw Missing(key);
+    public async ValueTask<ImageNode> OpenChildAsync(string? name, string key, bool isProtocol, OpenSettings? own = null)
+        => await TryOpenChildAsync(name, key, isProtocol, own) ?? throw Missing(key);
 
     /// <summary>Opens a node below if a name or options describe one.</summary>
-    public async ValueTask<ImageNode?> TryOpenChildAsync(string? name, string key, bool isProtocol, ImageChain? branch = null)
+    public async ValueTask<ImageNode?> TryOpenChildAsync(string? name, string key, bool isProtocol, OpenSettings? own = null)
     {
         NodeOpener.RefuseReference(options, key);
         var below = options.TakePrefix(key);
@@ -60,9 +60,7 @@ internal sealed class NodeOpening(NodeOpener opener, QDict options, OpenSettings
             return null;
         }
 
-        var inherited = settings.ForChild();
-        var node = await opener.OpenAsync(
-            name, below, branch is null ? inherited : inherited with { Chain = branch }, depth + 1, isProtocol);
+        var node = await opener.OpenAsync(name, below, own ?? settings.ForChild(), depth + 1, isProtocol);
         Add(key, node);
         return node;
     }

@@ -19,6 +19,7 @@ internal sealed class Qcow2Driver() : NodeDriver(FormatProbe.Qcow2, NodeKind.For
         var gate = new BackingGate(opening, backing);
         var storage = file.AsStorage();
         var tuning = Qcow2Options.Take(options);
+        var dataFile = await opening.TryOpenChildAsync(null, DataFileNode.Option, isProtocol: true, DataFileNode.SettingsFor(settings));
         var open = tuning.Apply(new Qcow2OpenOptions
         {
             ReadOnly = settings.ReadOnly,
@@ -26,6 +27,8 @@ internal sealed class Qcow2Driver() : NodeDriver(FormatProbe.Qcow2, NodeKind.For
             ForInfo = settings.ForInfo,
             NoBacking = noBacking,
             Gate = gate,
+            DataFile = dataFile?.AsStorage(),
+            DataFileGate = new DataFileNode(settings),
             KeepFreedSpace = settings.KeepFreedSpace,
             OnRepair = opening.Messages.Repaired,
             OnCorruption = settings.ReadOnly ? opening.Messages.FoundCorrupt : opening.Messages.Corrupted,
@@ -34,6 +37,11 @@ internal sealed class Qcow2Driver() : NodeDriver(FormatProbe.Qcow2, NodeKind.For
         });
         NodeOpener.RefuseUnknown(this, options);
         var image = await OpenAsync(storage, open, tuning, settings.Stop);
+        if (dataFile is null && image.DataFile is { } named)
+        {
+            opening.Add(DataFileNode.Option, FileDriver.NodeOver(named, named.Name));
+        }
+
         foreach (string warning in image.Warnings)
         {
             opening.Messages.Warn(warning);

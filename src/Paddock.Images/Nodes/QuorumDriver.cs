@@ -37,10 +37,11 @@ internal sealed class QuorumDriver() : NodeDriver("quorum", NodeKind.Format)
 
         var rules = RulesOf(options, (int)threshold, count);
         var disks = new List<IBlockDevice>();
-        var chain = opening.Settings.Chain!;
+        var inherited = opening.Settings.ForChild();
         for (int i = 0; i < count; i++)
         {
-            var child = await opening.OpenChildAsync(null, $"{Children}.{i}", isProtocol: false, chain.Branch());
+            var child = await opening.OpenChildAsync(
+                null, $"{Children}.{i}", isProtocol: false, inherited with { Chain = inherited.Chain!.Branch() });
             disks.Add(child.Device);
         }
 
