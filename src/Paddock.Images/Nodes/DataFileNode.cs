@@ -16,7 +16,9 @@ internal sealed class DataFileNode(OpenSettings image) : IDataFileGate
     /// <summary>Settings of the node that options of the image describe.</summary>
     public static OpenSettings SettingsFor(OpenSettings image) => image.ForChild() with
     {
-        Admit = image.AreOptionsStored ? image.Chain!.AdmitDataFile(Option) : null,
+        // the image, not its data file, is the one whose directory its backing file may be in
+        Chain = image.Chain!.Branch(),
+        Admit = image.AreOptionsStored ? image.Chain.AdmitDataFile(Option) : null,
         Objects = image.AreOptionsStored ? [] : image.Objects,
     };
 
