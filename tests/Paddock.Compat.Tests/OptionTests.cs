@@ -291,7 +291,6 @@ public sealed partial class OptionTests
     [InlineData("cache.direct=on,file.cache.direct=off,file.aio=native")]
     [InlineData("cache.no-flush=on,file.cache.direct=on,file.aio=native")]
     [InlineData("discard=ignore")]
-    [InlineData("discard=foo")]
     [InlineData("detect-zeroes=on")]
     [InlineData("detect-zeroes=unmap,discard=ignore")]
     [InlineData("cache-clean-interval=600")]
@@ -306,7 +305,6 @@ public sealed partial class OptionTests
     [InlineData("file.pr-manager=foo")]
     [InlineData("file.aio-max-batch=3,file.drop-cache=off")]
     [InlineData("auto-read-only=on")]
-    [InlineData("read-only=on")]
     [InlineData("file.read-only=on")]
     [InlineData("node-name=#q")]
     public async Task Runtime_options_do_what_the_peers_do_or_are_refused_in_its_words(string options)
