@@ -30,6 +30,7 @@ internal sealed class Qcow2Driver() : NodeDriver(FormatProbe.Qcow2, NodeKind.For
             DataFile = dataFile?.AsStorage(),
             DataFileGate = new DataFileNode(settings),
             KeepFreedSpace = settings.KeepFreedSpace,
+            MarkBitmaps = opening.Opener.Images.MarkBitmaps,
             OnRepair = opening.Messages.Repaired,
             OnCorruption = settings.ReadOnly ? opening.Messages.FoundCorrupt : opening.Messages.Corrupted,
             Tables = settings.Chain!.Tables,
