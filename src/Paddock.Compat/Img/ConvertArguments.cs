@@ -1,5 +1,6 @@
 using Paddock.Images;
 using Paddock.Images.Text;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Compat.Img;
 
@@ -51,7 +52,10 @@ internal sealed class ConvertArguments
 
     public bool TargetIsOptions => _given.Has("target-image-opts");
 
-    public OpenSettings SourceSettings => _given.Settings() with { Cache = _given["T"] };
+    /// <summary>The internal snapshot to convert (-l); null: the present disk.</summary>
+    public SnapshotChoice? Snapshot { get; private init; }
+
+    public OpenSettings SourceSettings => _given.Settings() with { Cache = _given["T"], LoadSnapshot = Snapshot };
 
     // as the peer does: an interrupted convert leaves nothing of use, so that flushes on the way gain nothing
     public OpenSettings TargetSettings => new()
@@ -60,7 +64,7 @@ internal sealed class ConvertArguments
     };
 
     /// <exception cref="ToolException">An option that cannot be, or two that exclude each other.</exception>
-    public static ConvertArguments Parse(string[] args)
+    public static ConvertArguments Parse(string[] args, string program)
     {
         var given = new ImgArguments(
             args, "image-opts object progress quiet force-share",
@@ -77,6 +81,7 @@ internal sealed class ConvertArguments
             Parallel = given["m"] is { } parallel ? Count(parallel) : DefaultParallel,
             Rate = given["r"] is { } rate ? RateOf(rate) : 0,
             Options = OptionsOf(given),
+            Snapshot = given.Snapshot(program),
         };
         arguments.CheckCombinations();
         arguments.CheckSupport();
@@ -143,8 +148,8 @@ internal sealed class ConvertArguments
     private void CheckSupport()
     {
         Refuse(_given.Operands.Count > 2 && CopiesBitmaps, "Copying bitmaps only possible with single source");
+        Refuse(_given.Operands.Count > 2 && _given.Has("l"), "No support for concatenating multiple snapshot");
         Refuse(_given.Operands.Count > 2, "concatenating several source images is not supported yet");
-        Refuse(_given.Has("l"), "copying a snapshot is not supported yet");
     }
 
     private static void Refuse(bool bad, string message)
