@@ -103,6 +103,16 @@ internal sealed class CheckContext(CheckedImage image, Qcow2Repair repair, Actio
         Clusters = Math.Max(Clusters, Image.ClustersOf(FileLength));
     }
 
+    /// <summary>Counts one reference to the cluster at an offset, which need not be aligned.</summary>
+    public void CountCluster(HostOffset offset)
+    {
+        bool isWhole = Image.IsAligned(offset) && offset.Value >= 0 && offset.Value <= FileLength - Image.ClusterSize;
+        if (!isWhole || !References.TryIncrement(Image.ClusterOf(offset), Image.RefcountMax))
+        {
+            Count(offset, Image.ClusterSize);
+        }
+    }
+
     /// <summary>Counts <paramref name="times"/> references to each cluster of a region.</summary>
     public void Count(HostOffset offset, long bytes, long times = 1)
     {

@@ -42,12 +42,44 @@ internal sealed class RefcountComparison(CheckContext context, FreedClusters fre
                     continue;
                 }
 
+                if (known && await stored.TryLoadAsync(cluster, cancellationToken))
+                {
+                    cluster = SkipEqual(cluster, until);
+                    if (cluster >= until)
+                    {
+                        break;
+                    }
+                }
+
                 await CompareAsync(cluster, fixesLeaks, fixesErrors, cancellationToken);
             }
         }
 
         await stored.WriteBackAsync(cancellationToken);
         context.EndOfUsed = _image.OffsetOf(_highest + 1);
+    }
+
+    /// <summary>The first cluster of a loaded refcount block that has to be compared by itself, or <paramref name="until"/>.</summary>
+    private HostCluster SkipEqual(HostCluster cluster, HostCluster until)
+    {
+        while (cluster < until)
+        {
+            var counted = context.References.NarrowCounts(cluster);
+            counted = counted[..(int)Math.Min(counted.Length, until.Index - cluster.Index)];
+            var (equal, used) = context.Stored.CompareLoaded(cluster, counted);
+            if (used != 0)
+            {
+                _highest = cluster + (used - 1);
+            }
+
+            cluster += equal;
+            if (equal < counted.Length || counted.IsEmpty)
+            {
+                break;
+            }
+        }
+
+        return cluster;
     }
 
     private SortedSet<long> InterestingBlocks(long limit)

@@ -33,6 +33,20 @@ internal sealed class ReferenceMap
         }
     }
 
+    /// <summary>Adds a reference to a cluster, if the count stays a byte and at most <paramref name="limit"/>.</summary>
+    /// <returns>False if nothing was added.</returns>
+    public bool TryIncrement(HostCluster cluster, ulong limit)
+    {
+        var page = Find(PageOf(cluster)) ?? Add(PageOf(cluster));
+        return page.TryIncrement(InPage(cluster), limit);
+    }
+
+    /// <summary>
+    /// The counts from a cluster to the end of its page, one byte each; empty if the page is absent or has larger counts.
+    /// </summary>
+    public ReadOnlySpan<byte> NarrowCounts(HostCluster from)
+        => Find(PageOf(from)) is { } page ? page.Narrow[Math.Min(page.Narrow.Length, InPage(from))..] : [];
+
     /// <summary>True when any cluster of the page that holds <paramref name="cluster"/> has been counted.</summary>
     public bool HasPage(HostCluster cluster) => Find(PageOf(cluster)) is not null;
 
@@ -96,6 +110,20 @@ internal sealed class ReferenceMap
         private ulong[]? _wide;
 
         public int Bytes => _wide is null ? PageClusters : PageClusters * sizeof(ulong);
+
+        /// <summary>All counts, while each takes one byte; else empty.</summary>
+        public ReadOnlySpan<byte> Narrow => _narrow;
+
+        public bool TryIncrement(int at, ulong limit)
+        {
+            if (_narrow is null || _narrow[at] >= Math.Min(limit, byte.MaxValue))
+            {
+                return false;
+            }
+
+            _narrow[at]++;
+            return true;
+        }
 
         public ulong Get(int at) => _narrow is not null ? _narrow[at] : _wide![at];
 

@@ -64,6 +64,54 @@ internal sealed class StoredRefcounts
         return RefcountBits.Get(_block, _image.RefcountOrder, IndexInBlock(cluster));
     }
 
+    /// <summary>The stored refcount, if it is 0 for want of a block or its block is the one in memory.</summary>
+    public bool TryGet(HostCluster cluster, out ulong count)
+    {
+        var offset = BlockOffset(cluster);
+        bool isLoaded = offset == _loaded;
+        count = isLoaded ? RefcountBits.Get(_block, _image.RefcountOrder, IndexInBlock(cluster)) : 0;
+        return isLoaded || offset.Value == 0;
+    }
+
+    /// <summary>Compares refcounts of the block in memory with counted references.</summary>
+    /// <param name="from">The first cluster; all clusters compared lie in the block in memory.</param>
+    /// <param name="counted">References to the clusters from <paramref name="from"/> on, one byte each.</param>
+    /// <returns>
+    /// The number of clusters before the first difference, and the number up to the last of them that is in use.
+    /// </returns>
+    public (int Equal, int Used) CompareLoaded(HostCluster from, ReadOnlySpan<byte> counted)
+    {
+        int first = IndexInBlock(from), order = _image.RefcountOrder, used = 0;
+        var block = _block.AsSpan();
+        for (int i = 0; i < counted.Length; i++)
+        {
+            ulong stored = order == 4
+                ? BinaryPrimitives.ReadUInt16BigEndian(block[((first + i) * 2)..])
+                : RefcountBits.Get(block, order, first + i);
+            if (stored != counted[i])
+            {
+                return (i, used);
+            }
+
+            used = stored != 0 ? i + 1 : used;
+        }
+
+        return (counted.Length, used);
+    }
+
+    /// <summary>Loads the block of a cluster; false when it has none, or it cannot be where the table says.</summary>
+    public async ValueTask<bool> TryLoadAsync(HostCluster cluster, CancellationToken cancellationToken)
+    {
+        var offset = BlockOffset(cluster);
+        if (offset.Value <= 0 || !_image.IsAligned(offset))
+        {
+            return false;
+        }
+
+        await LoadAsync(offset, cancellationToken);
+        return true;
+    }
+
     /// <summary>Changes a refcount that has a block; written with <see cref="WriteBackAsync"/> or when another block is loaded.</summary>
     public async ValueTask SetAsync(HostCluster cluster, ulong value, CancellationToken cancellationToken)
     {

@@ -215,7 +215,7 @@ internal sealed class TableWalk(CheckContext context)
         summary.Add(offset, _image.ClusterSize);
         if (!_image.HasDataFile)
         {
-            context.Count(offset, _image.ClusterSize);
+            context.CountCluster(offset);
         }
 
         return false;

@@ -59,7 +59,14 @@ internal sealed class CopiedFlagsPass(CheckContext context) : ICheckPass
                 continue;
             }
 
-            ulong? count = _image.HasDataFile ? 1 : await context.Stored.GetAsync(_image.ClusterOf(offset), cancellationToken);
+            ulong? count = 1;
+            if (!_image.HasDataFile)
+            {
+                count = context.Stored.TryGet(_image.ClusterOf(offset), out ulong loaded)
+                    ? loaded
+                    : await context.Stored.GetAsync(_image.ClusterOf(offset), cancellationToken);
+            }
+
             if (count is null || (count == 1) == ((entry & EntryBits.Copied) != 0))
             {
                 continue;
