@@ -179,12 +179,15 @@ internal sealed class ImageOpener
         }
 
         string? driver = options.Take("driver") as string ?? settings.Format;
-        if (driver is not (null or "raw" or "qcow2" or "file" or Null or NbdNode.Driver or NvmeName.Driver or BlkdebugNode.Driver))
+        if (driver is not (null or "raw" or "qcow2" or LuksNode.Driver or "file" or Null or NbdNode.Driver or NvmeName.Driver or BlkdebugNode.Driver))
         {
             throw new ToolException($"Unknown driver '{driver}'");
         }
 
-        settings = NodeOptions.ApplyCommon(options, settings) with { Chain = settings.Chain ?? new ImageChain(Backing, BackingOption) };
+        settings = NodeOptions.ApplyCommon(options, settings) with
+        {
+            Chain = settings.Chain ?? new ImageChain(Backing, BackingOption), Secrets = settings.Secrets ?? settings.Objects,
+        };
         settings.Chain.Begin();
         if (await NvmeNode.TryOpenAsync(name, options, driver, settings) is { } remote)
         {
@@ -221,8 +224,8 @@ internal sealed class ImageOpener
                 storage = new WindowStorage(storage, flushes: false);
             }
 
-            var node = driver == "qcow2"
-                ? await OpenQcow2Async(path, storage, settings, options, depth)
+            var node = driver == "qcow2" ? await OpenQcow2Async(path, storage, settings, options, depth)
+                : driver == LuksNode.Driver ? await LuksNode.OpenAsync(path, storage, protocol, settings, options)
                 : OpenRaw(path, storage, settings, options, driver is Null or NbdNode.Driver or BlkdebugNode.Driver ? driver
                 : "raw", protocol, isGuess);
             node.Faults = faults;
@@ -378,7 +381,7 @@ internal sealed class ImageOpener
             : start == 0 && size is null ? storage : new WindowStorage(storage, start, size);
     }
 
-    private static IBlockDevice Cached(IBlockDevice device, OpenSettings settings)
+    internal static IBlockDevice Cached(IBlockDevice device, OpenSettings settings)
         => !settings.ReadOnly && IsWriteThrough(settings.Cache) ? CheckedDevice.Wrap(new CacheDevice(CheckedDevice.Unwrap(device)))
             : device;
 
@@ -389,7 +392,7 @@ internal sealed class ImageOpener
         var backing = options.TakePrefix("backing");
         var gate = new BackingGate(this, settings with { Options = backing, Storage = null, StorageFacts = null }, depth);
         NodeOptions.TakeGeneric(options, settings);
-        var open = Qcow2Options.Apply(options, new Qcow2OpenOptions
+        var open = Qcow2Options.Apply(options, EncryptionOptions.Take(options, settings, new Qcow2OpenOptions
         {
             ReadOnly = settings.ReadOnly,
             ForCheck = settings.ForCheck,
@@ -401,8 +404,8 @@ internal sealed class ImageOpener
             OnCorruption = _messages.Corrupted,
             Tables = settings.Chain!.Tables,
             L2CacheBytes = ImageChain.L2CacheOf(depth),
-        });
-        var image = await Qcow2Image.OpenAsync(storage, open, settings.Stop);
+        }));
+        var image = await EncryptionOptions.OpenAsync(storage, open, settings.Stop);
         foreach (string warning in image.Warnings)
         {
             _messages.Warn(warning);
@@ -475,6 +478,7 @@ internal sealed class ImageOpener
                 Stop = overlay.Stop,
                 Admit = isTyped ? null : overlay.Chain!.Admit(name, format),
                 Objects = isTyped ? overlay.Objects : [],
+                Secrets = overlay.Secrets,
             };
             try
             {

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Crypto;
 
 namespace Paddock.Qcow2;
 
@@ -79,6 +80,15 @@ public sealed record Qcow2CreateOptions
 
     /// <summary>Format of the backing file, <c>qcow2</c> or <c>raw</c>; null: recognized when it is opened.</summary>
     public string? BackingFormat { get; init; }
+
+    /// <summary>How the disk is encrypted; null: it is not.</summary>
+    public LuksOptions? Encryption { get; init; }
+
+    /// <summary>
+    /// Whether the disk is encrypted as QEMU's first encrypted images are, with a passphrase given when it is opened. Insecure: for tests,
+    /// and because qemu-img has it.
+    /// </summary>
+    internal bool OldAesEncryption { get; init; }
 
     /// <summary>The zones; null: none. Version 3 only.</summary>
     public ZonedCreateOptions? Zoned { get; init; }

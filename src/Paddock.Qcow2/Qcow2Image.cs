@@ -69,6 +69,8 @@ public sealed class Qcow2Image : IQcow2Device
                 ExtendedL2 = header.Has(IncompatibleFeatures.ExtendedL2),
                 ExternalDataFile = header.Has(IncompatibleFeatures.ExternalDataFile),
                 Encryption = header.Fields.EncryptionName,
+                HasKey = _parts.Encryption?.Cipher.HasKey == true,
+                Luks = _parts.Encryption?.Luks?.Header,
                 Bitmaps = _bitmaps,
                 BitmapCount = BitmapDirectory.Count(header.Fields, header.Extensions),
                 BackingFile = header.BackingName,

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Crypto.Luks;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2;
@@ -36,6 +37,12 @@ public sealed record Qcow2ImageInfo
     /// <summary>Name of the encryption; null: the disk is not encrypted.</summary>
     public string? Encryption { get; init; }
 
+    /// <summary>Whether the image was opened with its key.</summary>
+    internal bool HasKey { get; init; }
+
+    /// <summary>The LUKS header; null: the disk is not encrypted, or not with LUKS.</summary>
+    internal LuksHeader? Luks { get; init; }
+
     /// <summary>True when the data is in a file of its own.</summary>
     public bool ExternalDataFile { get; init; }
 
@@ -46,7 +53,7 @@ public sealed record Qcow2ImageInfo
     public long BitmapCount { get; init; }
 
     /// <summary>The feature that keeps the disk from being read, as a sentence; null: it can be read.</summary>
-    public string? Unsupported => Encryption is { } method ? $"the image is encrypted ({method}): encryption is not supported"
+    public string? Unsupported => Encryption is { } method && !HasKey ? $"the image is encrypted ({method}) and was opened without its key"
         : ExtendedL2 ? "extended L2 entries are not supported"
         : ExternalDataFile ? "external data files are not supported" : null;
 

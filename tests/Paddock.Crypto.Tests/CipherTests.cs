@@ -94,7 +94,8 @@ public class CipherTests
         var key = RandomNumberGenerator.GetBytes(64);
         var spec = new CipherSpec(CipherAlgorithm.Aes256, SectorMode.Xts, IvGenerator.Plain64, null);
         var fused = SectorCipher.Create(spec, key);
-        var general = new XtsCipher(new PlatformAesEngine(key.AsSpan(0, 32)), new PlatformAesEngine(key.AsSpan(32)), new SectorIv(spec, key));
+        var general = new XtsCipher(
+            new PlatformAesEngine(key.AsSpan(0, 32)), new PlatformAesEngine(key.AsSpan(32)), new SectorIv(spec, key));
         foreach (int sectors in new[] { 1, 7, 8, 9, 33 })
         {
             var plain = RandomNumberGenerator.GetBytes(sectors * 512);

@@ -23,7 +23,8 @@ public partial class ArchitectureTests
         ["Images"] = ["Block", "Faults", "Posix", "Zones", "Crypto", "Qcow2", "Nvme", "Nbd"],
         ["Compat"] = ["Block", "Faults", "Posix", "Zones", "Crypto", "Qcow2", "Nvme", "Nbd", "Images"],
         ["Server"] = ["Block", "Faults", "Posix", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images"],
-        ["Cli"] = ["Block", "Faults", "Posix", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images", "Compat", "Server"],
+        ["Cli"] = ["Block", "Faults", "Posix", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images",
+            "Compat", "Server"],
     };
 
     // What X.Tests may use beyond X, what X may use, and Testing; and what else is not a product may use.
@@ -40,6 +41,7 @@ public partial class ArchitectureTests
         ["Nvme.Tests"] = ["Testing.Protocols", "Faults", "Posix", "Qcow2"],
         ["Nbd.Tests"] = ["Testing.Protocols", "Faults", "Posix", "Qcow2"],
         ["VhostUser.Tests"] = ["Testing.Protocols", "Qcow2"],
+        ["Crypto.Tests"] = ["Testing.Protocols", "Posix"],
         ["Compat.Tests"] = ["Testing.Protocols"],
         ["Server.Tests"] = ["Testing.Protocols"],
         ["Cli.Tests"] = ["Testing.Protocols"],

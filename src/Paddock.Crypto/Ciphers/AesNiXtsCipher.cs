@@ -23,8 +23,8 @@ internal sealed class AesNiXtsCipher(AesNiEngine data, AesNiEngine tweak, Sector
             int sectors = WriteTweaks(sector, source.Length - at, tweaks);
             for (int i = 0; i < sectors; i++, at += SectorBytes)
             {
-                EncryptSector(
-                    Vector128.Create<byte>(tweaks[(i * SectorIv.MaxBytes)..]), source.Slice(at, SectorBytes), target.Slice(at, SectorBytes));
+                var first = Vector128.Create<byte>(tweaks[(i * SectorIv.MaxBytes)..]);
+                EncryptSector(first, source.Slice(at, SectorBytes), target.Slice(at, SectorBytes));
             }
 
             sector += sectors;
@@ -39,8 +39,8 @@ internal sealed class AesNiXtsCipher(AesNiEngine data, AesNiEngine tweak, Sector
             int sectors = WriteTweaks(sector, source.Length - at, tweaks);
             for (int i = 0; i < sectors; i++, at += SectorBytes)
             {
-                DecryptSector(
-                    Vector128.Create<byte>(tweaks[(i * SectorIv.MaxBytes)..]), source.Slice(at, SectorBytes), target.Slice(at, SectorBytes));
+                var first = Vector128.Create<byte>(tweaks[(i * SectorIv.MaxBytes)..]);
+                DecryptSector(first, source.Slice(at, SectorBytes), target.Slice(at, SectorBytes));
             }
 
             sector += sectors;

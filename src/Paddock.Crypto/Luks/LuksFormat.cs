@@ -25,7 +25,8 @@ internal static class LuksFormat
         {
             throw new BlockException(
                 BlockError.InvalidArgument,
-                $"iter-time is {options.IterationTime.TotalMilliseconds:0} ms: it must be above 0 and at most {LongestTime.TotalMilliseconds:0}");
+                $"iter-time is {options.IterationTime.TotalMilliseconds:0} ms: it must be above 0 and at most "
+                    + $"{LongestTime.TotalMilliseconds:0}");
         }
 
         _ = HashOf(options);

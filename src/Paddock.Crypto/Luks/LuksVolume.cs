@@ -145,7 +145,8 @@ internal sealed class LuksVolume
         if (work > _maxWork)
         {
             throw new BlockException(
-                BlockError.NotSupported, $"LUKS header: its key slots take {work} PBKDF2 iterations to try, more than the limit of {_maxWork}");
+                BlockError.NotSupported,
+                $"LUKS header: its key slots take {work} PBKDF2 iterations to try, more than the limit of {_maxWork}");
         }
     }
 }

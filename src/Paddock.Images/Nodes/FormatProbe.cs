@@ -52,12 +52,12 @@ internal static class FormatProbe
     public static async ValueTask<string> DetectReadableAsync(IStorage storage, CancellationToken cancellationToken = default)
     {
         string format = await DetectAsync(storage, cancellationToken);
-        return format is Raw or Qcow2 ? format : throw Refusal(storage.Name, format);
+        return format is Raw or Qcow2 or LuksNode.Driver ? format : throw Refusal(storage.Name, format);
     }
 
     /// <summary>The refusal of a file in a format that Paddock cannot read.</summary>
     public static ToolException Refusal(string name, string format)
-        => new($"'{name}' is a {format} image; Paddock reads raw and qcow2 (specify the format raw to read the file's own bytes)");
+        => new($"'{name}' is a {format} image; Paddock reads raw, qcow2 and luks (specify the format raw to read the file's own bytes)");
 
     /// <summary>What the first bytes say.</summary>
     public static string OfHead(ReadOnlySpan<byte> block)

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Crypto.Luks;
 using Paddock.Qcow2.Engine;
 using Paddock.Qcow2.Format;
 
@@ -12,6 +13,13 @@ internal static class ImageCreation
     {
         var plan = CreatePlan.Make(options);
         await storage.SetLengthAsync(0, Preallocation.Off, cancellationToken);
+        if (options.Encryption is { } luks)
+        {
+            var area = plan.LuksHeader.In(storage);
+            await storage.WriteZeroesAsync(area.Start, area.Length, ZeroFlags.None, cancellationToken);
+            await LuksFormat.WriteAsync(area, luks, cancellationToken: cancellationToken);
+        }
+
         foreach (var (offset, bytes) in plan.Regions)
         {
             await storage.WriteAsync(offset, bytes, cancellationToken);
@@ -20,7 +28,7 @@ internal static class ImageCreation
         if (options.Preallocation != Preallocation.Off)
         {
             // the engine that allocates the clusters must not close the caller's storage: it is dropped after its flush
-            var image = await ImageOpening.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true }, cancellationToken);
+            var image = await ImageOpening.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true, Passphrase = options.Encryption?.Passphrase ?? default }, cancellationToken);
             await image.Parts.Space.PreallocateAsync(default, new GuestOffset(image.Length), options.Preallocation);
             await ImageClosing.WriteAsync(image.Parts);
         }

@@ -56,7 +56,7 @@ internal sealed class ClusterWriter(
                     break;
                 }
 
-                await data.WriteAsync(mapping.Host, bytes.Slice(done, (int)mapping.Length), cancellationToken);
+                await data.WriteAsync(mapping.Host, offset + done, bytes.Slice(done, (int)mapping.Length), cancellationToken);
                 done += (int)mapping.Length;
             }
 
@@ -85,7 +85,7 @@ internal sealed class ClusterWriter(
                 int count = (int)mapping.Length;
                 if (mapping.Writable)
                 {
-                    await data.WriteAsync(mapping.Host, bytes[..count], cancellationToken);
+                    await data.WriteAsync(mapping.Host, offset, bytes[..count], cancellationToken);
                 }
                 else
                 {
@@ -148,7 +148,7 @@ internal sealed class ClusterWriter(
 
         if ((head | tail) == 0 || (zeroes && knownZero))
         {
-            await data.WriteAsync(host + head, bytes, cancellationToken);
+            await data.WriteAsync(host + head, offset, bytes, cancellationToken);
             return;
         }
 
@@ -159,7 +159,7 @@ internal sealed class ClusterWriter(
         if (total > MergeBytes)
         {
             await CopyAsync(headPart, cancellationToken);
-            await data.WriteAsync(host + head, bytes, cancellationToken);
+            await data.WriteAsync(host + head, offset, bytes, cancellationToken);
             await CopyAsync(tailPart, cancellationToken);
             return;
         }
@@ -175,7 +175,7 @@ internal sealed class ClusterWriter(
                 await storage.OnEventAsync("cow_write");
             }
 
-            await data.WriteAsync(host, buffer.AsMemory(0, total), cancellationToken);
+            await data.WriteAsync(host, offset + -head, buffer.AsMemory(0, total), cancellationToken);
         }
         finally
         {
@@ -190,7 +190,7 @@ internal sealed class ClusterWriter(
             return;
         }
 
-        if (rest.Zeroes)
+        if (rest.Zeroes && !data.IsEncrypted)
         {
             await storage.WriteZeroesAsync(rest.Target.Value, rest.Length, ZeroFlags.None, cancellationToken);
             return;
@@ -201,7 +201,7 @@ internal sealed class ClusterWriter(
         {
             await ReadAsync(rest, buffer.AsMemory(0, rest.Length), cancellationToken);
             await storage.OnEventAsync("cow_write");
-            await data.WriteAsync(rest.Target, buffer.AsMemory(0, rest.Length), cancellationToken);
+            await data.WriteAsync(rest.Target, rest.Guest, buffer.AsMemory(0, rest.Length), cancellationToken);
         }
         finally
         {

@@ -17,6 +17,11 @@ internal sealed class CompressedWriter(
     public async ValueTask WriteAsync(GuestOffset offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
         session.EnsureWritable();
+        if (header.IsEncrypted)
+        {
+            throw new BlockException(BlockError.NotSupported, "Compression and encryption not supported at the same time");
+        }
+
         await session.StartAsync();
         if (_geometry.InCluster(offset) != 0
             || (_geometry.InCluster(data.Length) != 0 && offset.Value + data.Length != header.VirtualSize))

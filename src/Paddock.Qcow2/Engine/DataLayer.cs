@@ -5,26 +5,33 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Where guest data lie: in the image's own file, between its tables. An external data file or encryption would take their place
-/// here; nothing else of the engine reads or writes guest data.
+/// Where guest data lie: in the image's own file, between its tables, encrypted or not. Nothing else of the engine reads or writes guest
+/// data.
 /// </summary>
-internal sealed class DataLayer(IStorage storage, MetadataGuard guard)
+/// <param name="storage">The file.</param>
+/// <param name="guard">Refuses data where metadata lie.</param>
+/// <param name="cipher">Encrypts the data; null: they are stored as they are.</param>
+internal sealed class DataLayer(IStorage storage, MetadataGuard guard, DataCipher? cipher)
 {
+    /// <summary>Whether zeroes have to be written as any other data: a hole does not decrypt to zeroes.</summary>
+    public bool IsEncrypted => cipher is not null;
+
     /// <summary>Reads data.</summary>
-    public ValueTask ReadAsync(HostOffset host, Memory<byte> buffer, CancellationToken cancellationToken)
+    public ValueTask ReadAsync(HostOffset host, GuestOffset guest, Memory<byte> buffer, CancellationToken cancellationToken)
     {
         var told = storage.OnEventAsync("read_aio");
-        return told.IsCompletedSuccessfully
-            ? storage.ReadAsync(host.Value, buffer, cancellationToken)
-            : ReadAsync(told, host, buffer, cancellationToken);
+        return !told.IsCompletedSuccessfully ? ReadAsync(told, host, guest, buffer, cancellationToken)
+            : cipher is null ? storage.ReadAsync(host.Value, buffer, cancellationToken)
+            : cipher.ReadAsync(storage, host, guest, buffer, cancellationToken);
     }
 
     /// <summary>Writes data, which must not hit metadata.</summary>
-    public async ValueTask WriteAsync(HostOffset host, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    public async ValueTask WriteAsync(HostOffset host, GuestOffset guest, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
         await guard.CheckAsync(host, data.Length);
         await storage.OnEventAsync("write_aio");
-        await storage.WriteAsync(host.Value, data, cancellationToken);
+        await (cipher is null ? storage.WriteAsync(host.Value, data, cancellationToken)
+            : cipher.WriteAsync(storage, host, guest, data, cancellationToken));
     }
 
     /// <summary>
@@ -47,9 +54,11 @@ internal sealed class DataLayer(IStorage storage, MetadataGuard guard)
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private async ValueTask ReadAsync(ValueTask told, HostOffset host, Memory<byte> buffer, CancellationToken cancellationToken)
+    private async ValueTask ReadAsync(
+        ValueTask told, HostOffset host, GuestOffset guest, Memory<byte> buffer, CancellationToken cancellationToken)
     {
         await told;
-        await storage.ReadAsync(host.Value, buffer, cancellationToken);
+        await (cipher is null ? storage.ReadAsync(host.Value, buffer, cancellationToken)
+            : cipher.ReadAsync(storage, host, guest, buffer, cancellationToken));
     }
 }

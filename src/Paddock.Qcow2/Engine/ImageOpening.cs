@@ -9,7 +9,7 @@ internal static class ImageOpening
     /// <summary>Opens the engine alone, without zones.</summary>
     public static async ValueTask<Qcow2Image> OpenAsync(IStorage storage, Qcow2OpenOptions options, CancellationToken cancellationToken)
     {
-        var loaded = await HeaderReader.ReadAsync(storage, cancellationToken, options.ForInfo);
+        var loaded = await HeaderReader.ReadAsync(storage, cancellationToken);
         bool writable = !options.ReadOnly && !storage.IsReadOnly;
         HeaderReader.CheckFeatures(loaded, writable && !options.ForCheck, options.ForInfo);
         if (writable && !options.ForCheck && (loaded.Fields.Incompatible & IncompatibleFeatures.Dirty) != 0)
@@ -37,10 +37,12 @@ internal static class ImageOpening
             bitmaps = await BitmapDirectory.ReadAsync(storage, header, loaded.Extensions, cancellationToken);
         }
 
+        var encryption = await DiskEncryption.OpenAsync(storage, loaded, options, cancellationToken);
         var backing = loaded.BackingName is null || options.NoBacking
             ? null
             : await options.Gate.OpenBackingAsync(loaded.BackingName, loaded.BackingFormat, storage, cancellationToken);
-        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, backing), snapshots, bitmaps);
+        var parts = new ImageParts(storage, options, loaded, l1, backing, encryption);
+        var image = new Qcow2Image(parts, snapshots, bitmaps);
         if (writable && bitmapCount > 0)
         {
             image.Parts.Warnings.Add(

@@ -9,9 +9,10 @@ namespace Paddock.Qcow2.Engine;
 /// </summary>
 internal sealed class ImageParts
 {
-    public ImageParts(IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, IBlockDevice? backing)
+    public ImageParts(IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, IBlockDevice? backing, DiskEncryption? encryption = null)
     {
         Storage = storage;
+        Encryption = encryption;
         Backing = backing;
         InPlace = new InPlaceWrites(storage);
         Header = new ImageHeader(storage, InPlace, loaded);
@@ -39,16 +40,16 @@ internal sealed class ImageParts
         Session = new WriteSession(storage, Header, Locks, Guard, table, Counts, Upkeep, isReadOnly, isLazy);
         Flush = new ImageFlush(storage, Locks, Session, Order);
 
-        var data = new DataLayer(storage, Guard);
+        var data = new DataLayer(storage, Guard, encryption?.Cipher);
         var sparse = new SparseClusters(storage, geometry);
         Reader = new ClusterReader(storage, Header, Locks, map, data, decompressed, backing);
         Status = new ClusterStatus(storage, Header, map, sparse, backing);
-        var clusters = new NewClusters(geometry, Locks, map, allocator);
+        var clusters = new NewClusters(geometry, Locks, map, allocator, Header.IsEncrypted);
         Writer = new ClusterWriter(storage, geometry, Locks, Session, map, clusters, allocator, data, Reader, Flush, backing);
         Compressed = new CompressedWriter(storage, Header, Locks, Session, map, allocator, Writer, decompressed);
         var clearing = new ClusterClearing(Header, Locks, map, backing);
         Zeroes = new ZeroWriter(Header, Locks, Session, map, clearing, Writer, Flush, backing);
-        Space = new SpaceAhead(storage, geometry, Locks, Session, map, clusters, data, backing);
+        Space = new SpaceAhead(storage, geometry, Locks, Session, map, clusters, data, backing, Header.HasVersion3);
         Eraser = new RangeEraser(Header, Locks, Session, map, data, Zeroes, backing);
         Tables = new ImageTables(storage, geometry, Guard, allocator);
 
@@ -66,11 +67,18 @@ internal sealed class ImageParts
         Order.Register(FlushPlace.L1, table);
         Order.Register(FlushPlace.FreedSpace, allocator);
         Guard.RegisterFixed();
+        if (encryption?.Area is { } area)
+        {
+            Guard.Map.SetRange(MetadataKind.EncryptionHeader, new HostOffset(area.Start), area.Length);
+        }
     }
 
     public IStorage Storage { get; }
 
     public IBlockDevice? Backing { get; }
+
+    /// <summary>How the disk is encrypted; null: it is not.</summary>
+    public DiskEncryption? Encryption { get; }
 
     /// <summary>Warnings from opening the image.</summary>
     public List<string> Warnings { get; } = [];

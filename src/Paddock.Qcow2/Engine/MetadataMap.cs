@@ -13,6 +13,7 @@ internal enum MetadataKind : byte
     RefcountBlock,
     SnapshotTable,
     ZoneTable,
+    EncryptionHeader,
 }
 
 /// <summary>
@@ -86,6 +87,7 @@ internal sealed class MetadataMap(ClusterGeometry geometry)
         MetadataKind.RefcountTable => "refcount table",
         MetadataKind.RefcountBlock => "refcount block",
         MetadataKind.SnapshotTable => "snapshot table",
+        MetadataKind.EncryptionHeader => "encryption header",
         _ => "zone table",
     };
 }

@@ -6,7 +6,12 @@ namespace Paddock.Qcow2.Engine;
 /// Clusters for guest data that has none: allocated before the data is written, mapped after it. Takes the metadata mutex; the
 /// caller holds the guest clusters exclusively.
 /// </summary>
-internal sealed class NewClusters(ClusterGeometry geometry, EngineLocks locks, ClusterMap map, Allocator allocator)
+/// <param name="geometry">The image's.</param>
+/// <param name="locks">The image's.</param>
+/// <param name="map">Where guest clusters are.</param>
+/// <param name="allocator">Finds free clusters.</param>
+/// <param name="isEncrypted">Whether data are encrypted: what the file holds as zeroes does not read as zeroes then.</param>
+internal sealed class NewClusters(ClusterGeometry geometry, EngineLocks locks, ClusterMap map, Allocator allocator, bool isEncrypted)
 {
     /// <summary>Allocates up to so many adjacent clusters for the guest clusters from <paramref name="start"/> on.</summary>
     public async ValueTask<ClusterRun> AllocateAsync(GuestOffset start, long count)
@@ -15,7 +20,8 @@ internal sealed class NewClusters(ClusterGeometry geometry, EngineLocks locks, C
         try
         {
             await map.EnsureTableAsync(start);
-            return await allocator.AllocateUpToAsync(count);
+            var run = await allocator.AllocateUpToAsync(count);
+            return isEncrypted ? run with { KnownZero = false } : run;
         }
         finally
         {

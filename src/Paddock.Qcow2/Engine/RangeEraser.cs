@@ -36,7 +36,7 @@ internal sealed class RangeEraser(
         try
         {
             var mapping = await map.FindAsync(start, end - start);
-            if (mapping.Kind == ClusterKind.Normal && mapping.Writable)
+            if (mapping.Kind == ClusterKind.Normal && mapping.Writable && !data.IsEncrypted)
             {
                 // in place, by a hole where the storage can make one: writing zeroes into a hole would take space
                 await data.ZeroAsync(mapping.Host, mapping.Length, ZeroFlags.MayUnmap);

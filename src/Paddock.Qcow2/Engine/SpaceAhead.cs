@@ -9,8 +9,10 @@ namespace Paddock.Qcow2.Engine;
 /// </summary>
 internal sealed class SpaceAhead(
     IStorage storage, ClusterGeometry geometry, EngineLocks locks, WriteSession session, ClusterMap map, NewClusters clusters,
-    DataLayer data, IBlockDevice? backing)
+    DataLayer data, IBlockDevice? backing, bool hasZeroFlag)
 {
+    private static readonly byte[] Zeroes = new byte[1 << 20];
+
     /// <summary>
     /// Takes the space of a guest range that holds nothing that can be read, so that a later write there needs none: host clusters, their
     /// tables, and the file's blocks.
@@ -80,7 +82,13 @@ internal sealed class SpaceAhead(
             {
                 // before anything refers to it: entries must not point after the file's end
                 await SpaceReservation.ReserveAsync(storage, geometry.OffsetOf(run.First), bytes, run.KnownZero, preallocation);
-                await clusters.MapAsync(start, run);
+                if (data.IsEncrypted && !hasZeroFlag)
+                {
+                    await WriteZeroesAsync(geometry.OffsetOf(run.First), start, bytes);
+                }
+
+                // zeroes in the file do not decrypt to zeroes
+                await clusters.MapAsync(start, run, data.IsEncrypted && hasZeroFlag ? L2Entry.ZeroFlag : 0);
             }
             catch
             {
@@ -93,6 +101,14 @@ internal sealed class SpaceAhead(
         finally
         {
             locks.Release(held, exclusive: true);
+        }
+    }
+
+    private async ValueTask WriteZeroesAsync(HostOffset host, GuestOffset guest, long length)
+    {
+        for (long at = 0; at < length; at += Zeroes.Length)
+        {
+            await data.WriteAsync(host + at, guest + at, Zeroes.AsMemory(0, (int)Math.Min(Zeroes.Length, length - at)), default);
         }
     }
 
