@@ -6,11 +6,15 @@ internal static class BackingName
     /// <summary>The name to open: a relative one is relative to the folder of the overlay.</summary>
     public static string Resolve(string name, string overlay)
     {
-        bool plain = !name.StartsWith("json:", StringComparison.Ordinal) && !name.StartsWith('/');
+        int folder = overlay.LastIndexOf('/');
+        return !name.StartsWith('/') && !HasProtocol(name) && folder >= 0 ? overlay[..(folder + 1)] + name : name;
+    }
+
+    /// <summary>Whether a name is not a path, but begins with a protocol, as <c>nbd:</c> or <c>json:</c>.</summary>
+    public static bool HasProtocol(string name)
+    {
         int colon = name.IndexOf(':', StringComparison.Ordinal);
         int slash = name.IndexOf('/', StringComparison.Ordinal);
-        bool hasProtocol = colon >= 0 && (slash < 0 || colon < slash);
-        int folder = overlay.LastIndexOf('/');
-        return plain && !hasProtocol && folder >= 0 ? overlay[..(folder + 1)] + name : name;
+        return name.StartsWith("json:", StringComparison.Ordinal) || (colon >= 0 && (slash < 0 || colon < slash));
     }
 }

@@ -28,6 +28,8 @@ internal sealed class CollectedMessages : IOpenMessages
 
     public void Corrupted(string reason) => Add($"the image is corrupt, and closed for writing: {reason}");
 
+    public void FoundCorrupt(string reason) => Add($"the image is corrupt: {reason}");
+
     public void GuessedRaw(string name)
         => Add($"'{name}' was recognized as raw: writes that would make its first block look like another format are rejected; "
             + "specify the format raw to allow them");

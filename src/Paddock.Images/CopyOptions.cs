@@ -28,6 +28,11 @@ public sealed record CopyOptions
     /// <summary>Whether data is stored compressed; for copies into a new qcow2 image without zones.</summary>
     public bool Compressed { get; init; }
 
+    /// <summary>
+    /// A layer of the source, from which on nothing is copied; with it, what the layers above do not hold is left as it is.
+    /// </summary>
+    internal IBlockDevice? Below { get; init; }
+
     /// <summary>Writes one compressed unit; null: data is stored as it is.</summary>
     internal Func<long, ReadOnlyMemory<byte>, CancellationToken, ValueTask>? WriteCompressed { get; init; }
 

@@ -9,8 +9,11 @@ internal interface IOpenMessages
     /// <summary>A line about the repair of an image that was not closed properly.</summary>
     void Repaired(string line);
 
-    /// <summary>The open image was found corrupt.</summary>
+    /// <summary>The open image was found corrupt, and is closed for writing.</summary>
     void Corrupted(string reason);
+
+    /// <summary>An image that is open for reading was found corrupt.</summary>
+    void FoundCorrupt(string reason);
 
     /// <summary>The format of a writable disk was only recognized as raw.</summary>
     void GuessedRaw(string name);

@@ -17,6 +17,9 @@ public enum BackingPolicy
     None,
 }
 
+/// <summary>An image is among its own backing files.</summary>
+internal sealed class ChainLoopException(string message) : BlockException(BlockError.InvalidArgument, message);
+
 /// <summary>One image with its backing files while they are opened: what they may name, and how much they may take together.</summary>
 /// <param name="policy">Which backing files they may name.</param>
 /// <param name="option">Name of the option that sets the policy, for messages.</param>
@@ -72,7 +75,7 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
     {
         if (!_files.Add(file.Identity))
         {
-            throw new BlockException(BlockError.InvalidArgument, $"Backing file '{file.RealPath}' creates an infinite loop.");
+            throw new ChainLoopException($"Backing file '{file.RealPath}' creates an infinite loop.");
         }
 
         _current = file;

@@ -123,7 +123,7 @@ internal sealed record OpenSettings
     public IReadOnlyList<string> Objects { get; init; } = [];
 
     /// <summary>
-    /// Objects whose passphrases any image of the chain may use, named by it or not: a passphrase goes to nobody; null: <see cref="Objects"/>.
+    /// Objects whose passphrases any image of the chain may use, as they are sent nowhere; null: <see cref="Objects"/>.
     /// </summary>
     public IReadOnlyList<string>? Secrets { get; init; }
 
@@ -143,6 +143,9 @@ internal sealed record OpenSettings
 
     /// <summary>Stops the opening.</summary>
     public CancellationToken Stop { get; init; }
+
+    /// <summary>The image of the chain that is to be opened for writing beside the first; null: none is.</summary>
+    public Chains.CommitBase? Base { get; init; }
 
     /// <summary>What <see cref="Storage"/> is, where it is a file.</summary>
     public FileFacts? StorageFacts { get; init; }

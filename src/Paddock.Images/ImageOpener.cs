@@ -1,6 +1,7 @@
 using System.Globalization;
 using Paddock.Block;
 using Paddock.Faults;
+using Paddock.Images.Chains;
 using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
@@ -50,7 +51,7 @@ internal sealed class ImageOpener
         {
             return await OpenBareAsync(name, settings, imageOpts);
         }
-        catch (Exception e) when (e is ToolException or BlockException)
+        catch (Exception e) when (e is BlockException or (ToolException and not BaseNotWritableException))
         {
             throw new ToolException($"Could not open '{EscapedText.Escape(name)}': {MessageOf(e)}", inner: e);
         }
@@ -179,7 +180,8 @@ internal sealed class ImageOpener
         }
 
         string? driver = options.Take("driver") as string ?? settings.Format;
-        if (driver is not (null or "raw" or "qcow2" or LuksNode.Driver or "file" or Null or NbdNode.Driver or NvmeName.Driver or BlkdebugNode.Driver))
+        if (driver is not (
+            null or "raw" or "qcow2" or LuksNode.Driver or "file" or Null or NbdNode.Driver or NvmeName.Driver or BlkdebugNode.Driver))
         {
             throw new ToolException($"Unknown driver '{driver}'");
         }
@@ -401,7 +403,7 @@ internal sealed class ImageOpener
             Gate = gate,
             KeepFreedSpace = settings.KeepFreedSpace,
             OnRepair = _messages.Repaired,
-            OnCorruption = _messages.Corrupted,
+            OnCorruption = settings.ReadOnly ? _messages.FoundCorrupt : _messages.Corrupted,
             Tables = settings.Chain!.Tables,
             L2CacheBytes = ImageChain.L2CacheOf(depth),
         }));
@@ -440,6 +442,20 @@ internal sealed class ImageOpener
             : throw new ToolException($"Could not open backing file: Cannot find device='{node}' nor node-name='{node}'");
     }
 
+    // an image that can be read is refused because it is to be written
+    private static bool CanBeRead(string path)
+    {
+        try
+        {
+            OpenStored(PathOf(path), readOnly: true).Dispose();
+            return true;
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Opens the backing image that an overlay names, relative to the overlay.</summary>
     private sealed class BackingGate(ImageOpener opener, OpenSettings overlay, int depth) : IImageGate
     {
@@ -467,8 +483,11 @@ internal sealed class ImageOpener
             bool isReplaced = options?.InOrder.Any(static o => o.Key.StartsWith("file.", StringComparison.Ordinal)
                 || (o.Key == "driver" && o.Value is not ("raw" or "qcow2"))) == true;
             bool isTyped = isReplaced && !overlay.AreOptionsStored;
+            bool isBase = overlay.Base?.Matches(name, overlayStorage.Name) == true;
             var settings = new OpenSettings
             {
+                ReadOnly = !isBase,
+                Base = isBase ? null : overlay.Base,
                 Format = format,
                 ForceShare = overlay.ForceShare,
                 Options = options,
@@ -480,14 +499,24 @@ internal sealed class ImageOpener
                 Objects = isTyped ? overlay.Objects : [],
                 Secrets = overlay.Secrets,
             };
+            string path = BackingName.Resolve(name, overlayStorage.Name);
             try
             {
-                Opened = await opener.OpenNodeAsync(
-                    isReplaced ? null : BackingName.Resolve(name, overlayStorage.Name), settings, depth + 1);
+                Opened = await opener.OpenNodeAsync(isReplaced ? null : path, settings, depth + 1);
+                if (isBase)
+                {
+                    overlay.Base!.Found = Opened;
+                }
+
                 return Opened.Device;
             }
-            catch (ToolException e)
+            catch (ToolException e) when (e is not BaseNotWritableException)
             {
+                if (isBase && e.InnerException is BlockException && CanBeRead(path))
+                {
+                    throw new BaseNotWritableException(e.Message, e);
+                }
+
                 throw new BlockException(BlockError.NotFound, "Could not open backing file: " + e.Message, e);
             }
         }

@@ -18,6 +18,9 @@ internal sealed class TextMessages(string program, TextWriter to) : IOpenMessage
     public void Corrupted(string reason)
         => to.Write($"qcow2: Marking image as corrupt: {reason}; further corruption events will be suppressed\n");
 
+    public void FoundCorrupt(string reason)
+        => to.Write($"qcow2: Image is corrupt: {reason}; further non-fatal corruption events will be suppressed\n");
+
     public void GuessedRaw(string name)
     {
         const string Indent = "         ";

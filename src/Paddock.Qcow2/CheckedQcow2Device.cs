@@ -23,6 +23,20 @@ internal sealed class CheckedQcow2Device(IQcow2Device image) : CheckedDevice(ima
     }
 
     /// <inheritdoc/>
+    public ValueTask SetBackingFileAsync(string? name, string? format, CancellationToken cancellationToken = default)
+    {
+        CheckWritable();
+        return image.SetBackingFileAsync(name, format, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask EmptyAsync(CancellationToken cancellationToken = default)
+    {
+        CheckWritable();
+        return image.EmptyAsync(cancellationToken);
+    }
+
+    /// <inheritdoc/>
     public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
         => image.SetZoneLayoutAsync(layout, cancellationToken);
 }

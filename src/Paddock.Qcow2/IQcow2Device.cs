@@ -17,6 +17,25 @@ public interface IQcow2Device : IBlockDevice
     /// <summary>Writes clusters compressed; whole clusters only, but for the last. Unallocated clusters only.</summary>
     ValueTask WriteCompressedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default);
 
+    /// <summary>
+    /// Makes the image name another backing file, durably, after everything else of it: a crash leaves the old name or the new one. The
+    /// open image goes on reading its old backing file; whoever calls this makes sure that the contents agree.
+    /// </summary>
+    /// <param name="name">Name of the backing file, at most 1023 bytes; null: none.</param>
+    /// <param name="format">Its format, at most 15 bytes; null: it is not named, and is probed when the image is opened.</param>
+    /// <param name="cancellationToken">Stops it before the change.</param>
+    /// <exception cref="BlockException">The name does not fit the first cluster (<see cref="BlockError.NoSpace"/>) or the limits
+    /// (<see cref="BlockError.InvalidArgument"/>), or a write failed.</exception>
+    ValueTask SetBackingFileAsync(string? name, string? format, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Frees everything that the image itself holds, durably: its backing file shows everywhere. The image may take no changes
+    /// (<see cref="BlockError.NoMedium"/>) until it is opened again.
+    /// </summary>
+    /// <param name="cancellationToken">Stops it; the image then holds a part of what it held.</param>
+    /// <exception cref="BlockException">A write failed.</exception>
+    ValueTask EmptyAsync(CancellationToken cancellationToken = default);
+
     /// <summary>Turns the zoned header extension and the zone table into another layout; a crash leaves one or the other.</summary>
     /// <param name="layout">The layout that is wanted; nothing happens when the image has it.</param>
     /// <param name="cancellationToken">Stops it before the switch.</param>

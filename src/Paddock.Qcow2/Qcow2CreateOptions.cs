@@ -72,7 +72,13 @@ public sealed record Qcow2CreateOptions
     /// <summary>How compressed clusters are compressed; <see cref="Qcow2Compression.Zstd"/> in version 3 only.</summary>
     public Qcow2Compression Compression { get; init; }
 
-    /// <summary>How much space the image takes at once. With a backing file: none.</summary>
+    /// <summary>
+    /// Whether clusters have 32 subclusters that are allocated, copied and zeroed one by one (extended L2 entries). Version 3 and
+    /// clusters of at least 16 KiB only.
+    /// </summary>
+    public bool ExtendedL2 { get; init; }
+
+    /// <summary>How much space the image takes at once. With a backing file: none, except with <see cref="ExtendedL2"/>.</summary>
     public Preallocation Preallocation { get; init; }
 
     /// <summary>Name of the image that supplies what this one does not hold, relative to this image's folder; null: none.</summary>

@@ -139,6 +139,14 @@ public sealed class Qcow2Image : IQcow2Device
     public void ThrowIfFlushFailed() => Storage.ThrowIfFlushFailed();
 
     /// <inheritdoc/>
+    public ValueTask SetBackingFileAsync(string? name, string? format, CancellationToken cancellationToken = default)
+        => _parts.Backings.RunAsync(name, format);
+
+    /// <inheritdoc/>
+    public ValueTask EmptyAsync(CancellationToken cancellationToken = default)
+        => _parts.Emptying.RunAsync();
+
+    /// <inheritdoc/>
     public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
         => throw new BlockException(BlockError.NotSupported, "the image has no zones, and so no zone layout");
 

@@ -54,7 +54,6 @@ public sealed record Qcow2ImageInfo
 
     /// <summary>The feature that keeps the disk from being read, as a sentence; null: it can be read.</summary>
     public string? Unsupported => Encryption is { } method && !HasKey ? $"the image is encrypted ({method}) and was opened without its key"
-        : ExtendedL2 ? "extended L2 entries are not supported"
         : ExternalDataFile ? "external data files are not supported" : null;
 
     /// <summary>Name of the backing file as it is in the header; null: there is none.</summary>

@@ -58,7 +58,7 @@ public sealed record Qcow2OpenOptions
     /// </summary>
     public bool ForInfo { get; init; }
 
-    /// <summary>Called once, when the image is found corrupt and closed for writing.</summary>
+    /// <summary>Called once, when the image is found corrupt; one that is open for writing is closed for writing then.</summary>
     public Action<string>? OnCorruption { get; init; }
 
     /// <summary>Called with each line of the repair of an image that was not closed, when it is opened for writing.</summary>

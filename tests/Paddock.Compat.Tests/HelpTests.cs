@@ -6,6 +6,7 @@ public class HelpTests
     [InlineData("amend")]
     [InlineData("bench")]
     [InlineData("check")]
+    [InlineData("commit")]
     [InlineData("compare")]
     [InlineData("convert")]
     [InlineData("create")]

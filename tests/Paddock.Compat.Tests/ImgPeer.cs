@@ -79,7 +79,9 @@ public sealed partial class ImgPeer : IDisposable
     [GeneratedRegex(@"ops; \d.*")]
     private static partial Regex Speed();
 
-    private string[] Words(string line) => [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(Expand)];
+    // EMPTY is a word without letters
+    private string[] Words(string line)
+        => [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(w => w == "EMPTY" ? "" : Expand(w))];
 
     private string Expand(string text) => text.Replace("@", _folder + "/", true, CultureInfo.InvariantCulture);
 }

@@ -44,6 +44,15 @@ public sealed partial class OptionTests
         check|--output|check --output foo @q|--output expects
         check|-r|check -r foo @q|expects 'leaks' or 'all'
         check|--object|check --object foo @q|Parameter 'qom-type'
+        commit|-q|commit -q @over|
+        commit|-p|commit -p @over|
+        commit|-f|commit -f foo @over|Unknown driver 'foo'
+        commit|--image-opts|commit --image-opts driver=qcow2,file.filename=@over|
+        commit|-t|commit -t foo @over|Invalid cache option: foo
+        commit|-b|commit -b nothing @over|Did not find 'nothing'
+        commit|-d|commit -d @over|
+        commit|-r|commit -r x @over|Invalid rate limit
+        commit|--object|commit --object foo @over|Parameter 'qom-type'
         compare|-q|compare -q @q @q|
         compare|-p|compare -p @q @q|
         compare|-f|compare -f raw @q @q|mismatch
@@ -112,6 +121,18 @@ public sealed partial class OptionTests
         measure|--output|measure --output foo @q|--output expects
         measure|-U|measure -U @q|
         measure|--object|measure --object foo @q|Parameter 'qom-type'
+        rebase|-q|rebase -q -b q -F qcow2 @over|
+        rebase|-p|rebase -p -b q -F qcow2 @over|
+        rebase|-f|rebase -f foo -b q -F qcow2 @over|Unknown driver 'foo'
+        rebase|--image-opts|rebase --image-opts -b q -F qcow2 driver=qcow2,file.filename=@over|
+        rebase|-t|rebase -t foo -b q -F qcow2 @over|Invalid cache option: foo
+        rebase|-T|rebase -T foo -b q -F qcow2 @over|Invalid source cache option: foo
+        rebase|-b|rebase -b missing -F qcow2 @over|Could not open new backing file
+        rebase|-F|rebase -b q -F foo @over|Invalid format name: 'foo'
+        rebase|-u|rebase -u -b missing -F qcow2 @over|
+        rebase|-c|rebase -c -b in -F raw @over|
+        rebase|-U|rebase -U -b q -F qcow2 @over|
+        rebase|--object|rebase --object foo -b q -F qcow2 @over|Parameter 'qom-type'
         resize|-q|resize -q @q 3M|
         resize|-f|resize -f qcow2 @in 8M|Could not open
         resize|--image-opts|resize --image-opts driver=qcow2,file.filename=@q 3M|
@@ -176,6 +197,7 @@ public sealed partial class OptionTests
     [InlineData("amend")]
     [InlineData("bench")]
     [InlineData("check")]
+    [InlineData("commit")]
     [InlineData("compare")]
     [InlineData("convert")]
     [InlineData("create")]
@@ -183,6 +205,7 @@ public sealed partial class OptionTests
     [InlineData("info")]
     [InlineData("map")]
     [InlineData("measure")]
+    [InlineData("rebase")]
     [InlineData("resize")]
     public async Task Every_option_in_the_peers_help_is_in_the_table_and_in_no_other_command(string command)
     {
@@ -308,13 +331,12 @@ public sealed partial class OptionTests
 
     [Theory]
     [InlineData("--selinux-label=x", "SELinux")]
-    [InlineData("-T foo", "trace events")]
-    [InlineData("-B bitmap", "dirty bitmap 'bitmap'")]
-    [InlineData("-c /dev/nbd0", "kernel's NBD device")]
-    [InlineData("-d", "kernel's NBD device")]
+    [InlineData("-T foo,bar=1", "Invalid parameter 'bar'")]
+    [InlineData("-B bitmap", "bitmap 'bitmap'")]
+    [InlineData("-v -c /dev/no-nbd0", "Failed to open /dev/no-nbd0: No such file or directory")]
     [InlineData("-l snap", "internal snapshot")]
-    [InlineData("--tls-authz=x", "authorization of TLS names")]
-    [InlineData("--aio=foo", "invalid aio mode")]
+    [InlineData("--tls-authz=x", "--tls-authz is not permitted without --tls-creds")]
+    [InlineData("--aio=foo", "Invalid aio mode 'foo'")]
     [InlineData("--discard=foo", "Invalid discard mode")]
     [InlineData("--detect-zeroes=foo", "detect_zeroes")]
     [InlineData("--cache=foo", "Invalid cache mode")]
@@ -362,6 +384,7 @@ public sealed partial class OptionTests
         await File.WriteAllBytesAsync(peer.Path("in"), bytes, TestContext.Current.CancellationToken);
         await File.WriteAllBytesAsync(peer.Path("small"), bytes[..(1 << 20)], TestContext.Current.CancellationToken);
         await peer.OursAsync("create -q -f qcow2 @q 2M");
+        await peer.OursAsync("create -q -f qcow2 -b q -F qcow2 @over");
         return peer;
     }
 

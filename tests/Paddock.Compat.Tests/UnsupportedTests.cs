@@ -41,18 +41,6 @@ public class UnsupportedTests
     }
 
     [Fact]
-    public async Task Extended_L2_entries_are_reported_by_info_and_refused_by_name_elsewhere()
-    {
-        using var peer = new ImgPeer();
-        await peer.TheirsAsync("create -q -f qcow2 -o extended_l2=on @i 1M");
-        var theirs = await peer.TheirsAsync("info @i");
-        var ours = await peer.OursAsync("info @i");
-        Assert.Equal((0, theirs.Out), (ours.Code, ours.Out));
-        Assert.Contains("extended L2 entries are not supported: the disk cannot be read", ours.Error, StringComparison.Ordinal);
-        await AllRefuseAsync(peer, "extended L2 entries");
-    }
-
-    [Fact]
     public async Task An_encrypted_image_is_reported_by_info_without_a_key_and_refused_elsewhere()
     {
         using var peer = new ImgPeer();

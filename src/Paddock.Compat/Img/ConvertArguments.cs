@@ -98,7 +98,8 @@ internal sealed class ConvertArguments
             : value is < 1 or > MostParallel
                 ? throw new ToolException($"Invalid number of coroutines specified. Must be between 1 and {MostParallel}.") : (int)value;
 
-    private static long RateOf(string text)
+    /// <summary>Parses a rate in bytes per second.</summary>
+    public static long RateOf(string text)
         => SizeParser.TryParse(text, out ulong value) == NumberFault.None && value <= long.MaxValue
             ? (long)value : throw new ToolException($"Invalid rate limit specified: '{text}'.");
 

@@ -48,5 +48,8 @@ internal sealed class CopyProgress(ToolContext ctx)
         }
     }
 
+    /// <summary>Ends the line of something that failed.</summary>
+    public void Break() => ctx.Out.Write("\n");
+
     public void End() => ctx.Out.Write("    (100.00/100%)\r\n");
 }

@@ -110,11 +110,6 @@ public sealed class CreateOptions
     /// <summary>What the engine's create takes.</summary>
     public Qcow2CreateOptions ToQcow2(long size)
     {
-        if (this["extended_l2"] == "on")
-        {
-            throw new ToolException("extended L2 entries are not supported yet");
-        }
-
         return new Qcow2CreateOptions
         {
             Size = size,
@@ -126,6 +121,7 @@ public sealed class CreateOptions
             },
             ClusterSize = (int)Math.Min(Number("cluster_size", 65536), int.MaxValue),
             RefcountBits = (int)Math.Min(Number("refcount_bits", 16), int.MaxValue),
+            ExtendedL2 = this["extended_l2"] == "on",
             LazyRefcounts = this["lazy_refcounts"] == "on",
             Compression = this["compression_type"] switch
             {

@@ -22,6 +22,9 @@ internal static class ImgHelp
             "-w -t none -c 10000 disk.qcow2"),
         ["check"] = ("Checks an image and repairs it with -r.", "[OPTION]... FILENAME", Input + Lines
             + "-r leaks|all|repair leaked clusters, or everything that can be repaired\n-q|print nothing\n", "-r leaks disk.qcow2"),
+        ["commit"] = ("Writes an image's changes into its backing file, and empties the image.", "[OPTION]... FILENAME", Input
+            + "-b NAME|write into this image of the chain instead; implies -d\n-d|leave the image as it is\n"
+            + "-r RATE|maximum bytes per second\n-t CACHE|cache mode\n-p|show progress\n-q|print nothing\n", "-p overlay.qcow2"),
         ["compare"] = ("Compares the contents of two images.", "[OPTION]... FILENAME1 FILENAME2", Input
             + "-F FMT|the second image's format\n-s|compare sizes and allocation too\n-p|show progress\n-q|print nothing\n",
             "disk.raw disk.qcow2"),
@@ -50,6 +53,11 @@ internal static class ImgHelp
         ["measure"] = ("Calculates the file size of a new image.", "[OPTION]... (--size SIZE | FILENAME)", Input + Lines
             + "-O FMT|the new image's format (raw)\n-o OPTIONS|its options\n--size SIZE|its size, instead of an image to convert\n",
             "-O qcow2 --size 100G"),
+        ["rebase"] = ("Gives an image another backing file, or none.", "[OPTION]... -b NAME -F FMT FILENAME", Input
+            + "-b NAME|the new backing file; \"\" for none\n-F FMT|its format\n"
+            + "-u|change the name only: right where the old and the new backing file hold the same\n"
+            + "-c|compress what is written into the image\n-t CACHE, -T CACHE|cache mode of the image and of the new backing file\n"
+            + "-p|show progress\n-q|print nothing\n", "-b base2.qcow2 -F qcow2 overlay.qcow2"),
         ["resize"] = ("Changes the size of an image.", "[OPTION]... FILENAME [+|-]SIZE", Input
             + "--shrink|allow shrinking, which removes data\n--preallocation MODE|off, metadata, falloc or full\n-q|print nothing\n",
             "disk.qcow2 +1G"),

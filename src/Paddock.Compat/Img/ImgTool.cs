@@ -7,11 +7,11 @@ namespace Paddock.Compat.Img;
 /// <summary>qemu-img's commands.</summary>
 public static class ImgTool
 {
-    private static readonly string[] Commands = ["amend", "bench", "check", "compare", "convert", "create", "dd", "info", "map", "measure",
-        "resize"];
+    private static readonly string[] Commands = ["amend", "bench", "check", "commit", "compare", "convert", "create", "dd", "info", "map",
+        "measure", "rebase", "resize"];
 
     // commands of the peer's that are refused by name
-    private static readonly string[] Missing = ["bitmap", "commit", "rebase", "snapshot"];
+    private static readonly string[] Missing = ["bitmap", "snapshot"];
 
     /// <summary>Runs one command line (without the program's name).</summary>
     /// <returns>The exit code.</returns>
@@ -101,6 +101,8 @@ public static class ImgTool
             "check" => await CheckCommand.RunAsync(rest, ctx),
             "map" => await MapCommand.RunAsync(rest, ctx),
             "resize" => await ResizeCommand.RunAsync(rest, ctx),
+            "commit" => await CommitCommand.RunAsync(rest, ctx),
+            "rebase" => await RebaseCommand.RunAsync(rest, ctx),
             "compare" => await CompareCommand.RunAsync(rest, ctx),
             _ => await ConvertCommand.RunAsync(rest, ctx),
         };

@@ -24,10 +24,14 @@ internal static class InfoCommand
         string? name = given.Operands[0];
         bool imageOpts = given.Has("image-opts");
         var layers = new List<object?>();
+
+        // printed when the whole chain is known: of one that ends in a fault nothing is shown
+        var text = new StringWriter();
+        var lines = new ToolContext { Program = ctx.Program, Out = text, Error = ctx.Error };
         for (int depth = 0; name is not null; depth++)
         {
             ImageChain.CheckDepth(depth);
-            await using var node = await opener.OpenAsync(name, settings, imageOpts);
+            await using var node = await OpenAsync(opener, name, settings, imageOpts);
             if (node.Qcow2?.Info.Unsupported is { } unsupported)
             {
                 ctx.Warn($"{name}: {unsupported}: the disk cannot be read");
@@ -39,7 +43,7 @@ internal static class InfoCommand
             }
             else
             {
-                Print(ctx, node, first: depth == 0);
+                Print(lines, node, first: depth == 0);
             }
 
             var info = node.Qcow2?.Info;
@@ -53,12 +57,25 @@ internal static class InfoCommand
             imageOpts = false;
         }
 
+        ctx.Out.Write(text);
         if (given.Json)
         {
             ctx.Line(JsonText.Pretty(given.Has("b") ? layers : layers[0]));
         }
 
         return 0;
+    }
+
+    private static async ValueTask<ImageNode> OpenAsync(ImageOpener opener, string name, OpenSettings settings, bool imageOpts)
+    {
+        try
+        {
+            return await opener.OpenAsync(name, settings, imageOpts);
+        }
+        catch (ToolException e) when (e.InnerException is ChainLoopException loop)
+        {
+            throw new ToolException(loop.Message, inner: loop);
+        }
     }
 
     /// <summary>A size with a binary unit, three digits of it.</summary>

@@ -101,7 +101,7 @@ internal static class MeasureCommand
     {
         long cluster = Check(options);
         ulong disk = RoundUp((ulong)bytes, (ulong)cluster);
-        ulong tables = DivideUp(disk / (ulong)cluster, (ulong)cluster / 8);
+        ulong tables = DivideUp(disk / (ulong)cluster, EntriesPerTable(options, cluster));
         if (tables * 8 > 32 << 20)
         {
             throw new ToolException("The image size is too large (try using a larger cluster size)");
@@ -125,6 +125,11 @@ internal static class MeasureCommand
             throw new ToolException("Cluster size must be a power of two between 512 and 2048k");
         }
 
+        if (options["extended_l2"] == "on" && cluster < 16384)
+        {
+            throw new ToolException("Extended L2 entries are only supported with cluster sizes of at least 16384 bytes");
+        }
+
         if (PreallocationName.Parse(options["preallocation"]) is null)
         {
             throw new ToolException($"invalid parameter value: {options["preallocation"]}");
@@ -146,8 +151,11 @@ internal static class MeasureCommand
                 "Different refcount widths than 16 bits require compatibility level 1.1 or above (use compat=1.1 or greater)");
         }
 
-        return options["extended_l2"] == "on" ? throw new ToolException("extended L2 entries are not supported yet") : cluster;
+        return cluster;
     }
+
+    private static ulong EntriesPerTable(CreateOptions options, long cluster)
+        => (ulong)cluster / (options["extended_l2"] == "on" ? 16UL : 8);
 
     // bytes of the clusters that hold data, each counted once
     private static async ValueTask<long> DataAsync(ImageNode input, long cluster)
@@ -172,7 +180,7 @@ internal static class MeasureCommand
     // header, L1, all L2 tables, the zone table, all data, and the refcounts of these and of themselves
     private static long FullSize(long length, long cluster, CreateOptions options)
     {
-        long l2 = (long)DivideUp((ulong)(length / cluster), (ulong)cluster / 8);
+        long l2 = (long)DivideUp((ulong)(length / cluster), EntriesPerTable(options, cluster));
         long l1 = (long)DivideUp((ulong)l2, (ulong)cluster / 8);
         long zoneSize = options.IsZoned ? options.Number("zone_size") : 0;
         long zones = zoneSize <= 0 ? 0 : (long)DivideUp((ulong)length, (ulong)zoneSize);

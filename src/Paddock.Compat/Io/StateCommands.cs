@@ -47,7 +47,7 @@ internal static class StateCommands
         }
 
         // where QEMU would keep the state of a virtual machine: behind all that the L1 table of the disk maps
-        long perTable = (long)info.ClusterSize * (info.ClusterSize / 8);
+        long perTable = (long)info.ClusterSize * (info.ClusterSize / (info.ExtendedL2 ? 16 : 8));
         session.Print($"cluster size: {IoText.Size(info.ClusterSize)}\n");
         session.Print($"vm state offset: {IoText.Size((info.VirtualSize + perTable - 1) / perTable * perTable)}\n");
         session.Print("Format specific information:\n");

@@ -26,7 +26,7 @@ internal sealed class CopyWork
         _sink = sink;
         _options = options;
         _inOrder = inOrder || !options.OutOfOrder;
-        _reader = new SourceReader(source, options.Unreadable);
+        _reader = new SourceReader(source, options.Unreadable, options.Below);
         _rate = options.BytesPerSecond > 0 ? new RateLimit(options.BytesPerSecond, options.Time) : null;
     }
 

@@ -3,7 +3,7 @@ using Paddock.Block;
 namespace Paddock.Images.Copying;
 
 /// <summary>Reads the source; on request, what cannot be read becomes zeroes.</summary>
-internal sealed class SourceReader(IBlockDevice source, Action<long, BlockException>? unreadable)
+internal sealed class SourceReader(IBlockDevice source, Action<long, BlockException>? unreadable, IBlockDevice? below)
 {
     private const int Sector = 512;
 
@@ -13,7 +13,7 @@ internal sealed class SourceReader(IBlockDevice source, Action<long, BlockExcept
     public ValueTask<(SourceRun Kind, long Length)> StatusAsync(
         long offset, long length, bool topLayerOnly, CancellationToken cancellationToken)
         => unreadable is null
-            ? SourceStatus.QueryAsync(source, offset, length, topLayerOnly, cancellationToken)
+            ? SourceStatus.QueryAsync(source, offset, length, topLayerOnly, below, cancellationToken)
             : SalvageStatusAsync(offset, length, topLayerOnly, cancellationToken);
 
     public async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
@@ -38,7 +38,7 @@ internal sealed class SourceReader(IBlockDevice source, Action<long, BlockExcept
     {
         try
         {
-            return await SourceStatus.QueryAsync(source, offset, length, topLayerOnly, cancellationToken);
+            return await SourceStatus.QueryAsync(source, offset, length, topLayerOnly, below, cancellationToken);
         }
         catch (BlockException)
         {

@@ -23,9 +23,10 @@ internal static class SourceStatus
     /// <param name="offset">Where the run begins.</param>
     /// <param name="length">Its longest length.</param>
     /// <param name="topLayerOnly">Whether what only a backing image holds counts as <see cref="SourceRun.Backing"/>.</param>
+    /// <param name="below">A layer that counts as such a backing image; null: none.</param>
     /// <param name="cancellationToken">Stops the query.</param>
     public static async ValueTask<(SourceRun Kind, long Length)> QueryAsync(
-        IBlockDevice source, long offset, long length, bool topLayerOnly, CancellationToken cancellationToken)
+        IBlockDevice source, long offset, long length, bool topLayerOnly, IBlockDevice? below, CancellationToken cancellationToken)
     {
         for (var layer = source; ; layer = layer.Backing)
         {
@@ -51,7 +52,7 @@ internal static class SourceStatus
                 return (SourceRun.Zero, length);
             }
 
-            if (topLayerOnly)
+            if (topLayerOnly || layer.Backing == below)
             {
                 // behind the end of the source's own backing image the source is zero, whatever the target's backing image holds
                 return offset < layer.Backing.Length

@@ -16,7 +16,7 @@ internal static class SecretObjects
 
     private static readonly string[] Known = ["qom-type", "id", "data", "file", "format", "keyid", "iv"];
 
-    /// <summary>Rejects the first object that cannot be made, as it is when it is made; TLS credentials are read when they are used.</summary>
+    /// <summary>Rejects the first object that cannot be made. TLS credentials are read when they are used.</summary>
     /// <exception cref="ToolException">An option is unknown or has no such value, or the secret cannot be read.</exception>
     public static void Check(IReadOnlyList<string> objects)
     {

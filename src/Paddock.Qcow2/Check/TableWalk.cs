@@ -132,13 +132,12 @@ internal sealed class TableWalk(CheckContext context)
                 continue;
             }
 
-            if ((entry & EntryBits.Compressed) != 0)
+            var repaired = (entry & EntryBits.Compressed) != 0
+                ? CountCompressed(entry, subclusters, i, summary)
+                : CountStandard(entry, subclusters, summary);
+            if (repaired is { } whole)
             {
-                CountCompressed(entry, subclusters, i, summary);
-            }
-            else if (CountStandard(entry, subclusters, summary))
-            {
-                await ZeroEntryAsync(l2, i, cancellationToken);
+                await RepairEntryAsync(l2, i, whole, cancellationToken);
             }
         }
 
@@ -146,7 +145,8 @@ internal sealed class TableWalk(CheckContext context)
         AddCounts(summary, active);
     }
 
-    private void CountCompressed(ulong entry, ulong subclusters, int index, L2Summary summary)
+    /// <returns>What is to be in place of the entry; null: it stays.</returns>
+    private (ulong Entry, ulong Subclusters)? CountCompressed(ulong entry, ulong subclusters, int index, L2Summary summary)
     {
         var (offset, bytes) = _tables.Target(entry);
         if ((entry & EntryBits.Copied) != 0)
@@ -157,13 +157,16 @@ internal sealed class TableWalk(CheckContext context)
         if (_image.HasDataFile)
         {
             context.ReportCorruption($"ERROR compressed cluster {index} with data file, entry=0x{entry:x}");
-            return;
+            return null;
         }
 
         if (subclusters != 0)
         {
             context.ReportCorruption($"ERROR compressed cluster {index} with non-zero subcluster allocation bitmap, entry=0x{entry:x}");
-            return;
+            if (!context.RepairsEntries)
+            {
+                return null;
+            }
         }
 
         context.Count(offset, bytes);
@@ -172,10 +175,11 @@ internal sealed class TableWalk(CheckContext context)
 
         // a compressed cluster is fragmented by nature
         summary.Fragmented++;
+        return subclusters == 0 ? null : (entry, 0);
     }
 
-    /// <returns>True when the entry is to be zeroed: its cluster holds nothing and its offset cannot be right.</returns>
-    private bool CountStandard(ulong entry, ulong subclusters, L2Summary summary)
+    /// <returns>What is to be in place of the entry; null: it stays.</returns>
+    private (ulong Entry, ulong Subclusters)? CountStandard(ulong entry, ulong subclusters, L2Summary summary)
     {
         if ((entry & EntryBits.L2Reserved) != 0)
         {
@@ -188,15 +192,18 @@ internal sealed class TableWalk(CheckContext context)
             if ((subclusters & 0xffff_ffff) != 0)
             {
                 context.ReportCorruption("ERROR: Unallocated cluster has non-zero subcluster allocation map");
+                return context.RepairsEntries ? (entry, LostSubclusters(subclusters)) : null;
             }
 
-            return false;
+            return null;
         }
 
+        (ulong Entry, ulong Subclusters)? repaired = null;
         if (((subclusters >> 32) & subclusters) != 0)
         {
+            // QEMU reports these and repairs nothing, so that no byte of the cluster can be read: the data stay here
             context.ReportCorruption($"ERROR offset={offset.Value:x}: Allocated cluster has corrupted subcluster allocation bitmap");
-            return context.RepairsEntries;
+            repaired = context.RepairsEntries ? (entry, subclusters & ~(subclusters << 32)) : null;
         }
 
         if (!_image.IsAligned(offset))
@@ -208,7 +215,7 @@ internal sealed class TableWalk(CheckContext context)
                     "Preallocated cluster is not properly aligned; L2 entry corrupted.");
             if (!holdsData && context.RepairsEntries)
             {
-                return true;
+                return _image.HasExtendedL2 ? (0, LostSubclusters(subclusters)) : (EntryBits.ZeroFlag, 0);
             }
         }
 
@@ -218,20 +225,20 @@ internal sealed class TableWalk(CheckContext context)
             context.CountCluster(offset);
         }
 
-        return false;
+        return repaired;
     }
 
-    private async ValueTask ZeroEntryAsync(HostOffset l2, int index, CancellationToken cancellationToken)
+    // what counted as allocated reads as zeroes from now on; what was in the backing image still is
+    private static ulong LostSubclusters(ulong subclusters) => (subclusters | (subclusters << 32)) & 0xffff_ffff_0000_0000;
+
+    private async ValueTask RepairEntryAsync(
+        HostOffset l2, int index, (ulong Entry, ulong Subclusters) repaired, CancellationToken cancellationToken)
     {
         var entry = _tables.L2.Slice(index * _image.L2EntrySize, _image.L2EntrySize);
-        entry.Span.Clear();
+        BinaryPrimitives.WriteUInt64BigEndian(entry.Span, repaired.Entry);
         if (_image.HasExtendedL2)
         {
-            BinaryPrimitives.WriteUInt64BigEndian(entry.Span[8..], 0xffff_ffff_0000_0000);
-        }
-        else
-        {
-            BinaryPrimitives.WriteUInt64BigEndian(entry.Span, EntryBits.ZeroFlag);
+            BinaryPrimitives.WriteUInt64BigEndian(entry.Span[8..], repaired.Subclusters);
         }
 
         await context.Storage.WriteAsync(l2.Value + (index * _image.L2EntrySize), entry, cancellationToken);

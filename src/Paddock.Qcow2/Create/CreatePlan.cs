@@ -28,8 +28,7 @@ internal sealed class CreatePlan
     {
         _options = options;
         _size = (options.Size + SectorSize - 1) & -SectorSize;
-        _geometry = new ClusterGeometry(
-            System.Numerics.BitOperations.Log2((uint)options.ClusterSize), System.Numerics.BitOperations.Log2((uint)options.RefcountBits));
+        _geometry = CreateValidation.Geometry(options);
         _l1Entries = _geometry.L1EntriesFor(_size);
         _zoneTable = ZonedCreation.BuildTable(options, _size);
         _luksBytes = options.Encryption is { } luks ? LuksFormat.HeaderBytes(luks) : 0;
@@ -136,6 +135,7 @@ internal sealed class CreatePlan
             RefcountOrder = (uint)_geometry.RefcountOrder,
             Compatible = _options.LazyRefcounts ? CompatibleFeatures.LazyRefcounts : CompatibleFeatures.None,
             Incompatible = (_options.Compression == Qcow2Compression.Zstd ? IncompatibleFeatures.CompressionType : 0)
+                | (_options.ExtendedL2 ? IncompatibleFeatures.ExtendedL2 : 0)
                 | (_options.Zoned is null ? 0 : IncompatibleFeatures.Zoned),
             CompressionType = (byte)_options.Compression,
             EncryptionMethod = _options.Encryption is not null ? Qcow2Header.EncryptionLuks

@@ -8,12 +8,29 @@ namespace Paddock.Qcow2.Create;
 /// <summary>Refuses options that make no image, each with a message of its own, before anything is written.</summary>
 internal static class CreateValidation
 {
+    private const int SmallestExtendedCluster = 1 << (Qcow2Limits.MinClusterBits + SubclusterMap.CountBits);
+
+    /// <summary>The geometry that checked options give.</summary>
+    public static ClusterGeometry Geometry(Qcow2CreateOptions options) => new(
+        BitOperations.Log2((uint)options.ClusterSize), BitOperations.Log2((uint)options.RefcountBits),
+        options.ExtendedL2 ? ClusterGeometry.ExtendedEntryBits : ClusterGeometry.StandardEntryBits);
+
     public static void Check(Qcow2CreateOptions options)
     {
+        if (options.ExtendedL2 && options.Version < 3)
+        {
+            throw Invalid("Extended L2 entries are only supported with compatibility level 1.1 and above (use version=v3 or greater)");
+        }
+
         if (options.ClusterSize is < 1 << Qcow2Limits.MinClusterBits or > 1 << Qcow2Limits.MaxClusterBits
             || !BitOperations.IsPow2(options.ClusterSize))
         {
             throw Invalid("Cluster size must be a power of two between 512 and 2048k");
+        }
+
+        if (options.ExtendedL2 && options.ClusterSize < SmallestExtendedCluster)
+        {
+            throw Invalid($"Extended L2 entries are only supported with cluster sizes of at least {SmallestExtendedCluster} bytes");
         }
 
         if (options.Version is not (2 or 3))
@@ -36,8 +53,7 @@ internal static class CreateValidation
             throw Invalid("the size of an image cannot be negative");
         }
 
-        var geometry = new ClusterGeometry(BitOperations.Log2((uint)options.ClusterSize), 0);
-        if (options.Size > long.MaxValue - (1L << 40) || geometry.L1EntriesFor(options.Size) * 8 > Qcow2Limits.MaxL1Bytes)
+        if (options.Size > long.MaxValue - (1L << 40) || Geometry(options).L1EntriesFor(options.Size) * 8 > Qcow2Limits.MaxL1Bytes)
         {
             throw new BlockException(BlockError.TooLarge, "The image size is too large (try using a larger cluster size)");
         }
@@ -63,7 +79,7 @@ internal static class CreateValidation
             return;
         }
 
-        if (options.Preallocation != Preallocation.Off)
+        if (options.Preallocation != Preallocation.Off && !options.ExtendedL2)
         {
             throw Invalid("Backing file and preallocation can only be used at the same time if extended_l2 is on");
         }

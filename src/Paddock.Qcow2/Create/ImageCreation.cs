@@ -28,7 +28,10 @@ internal static class ImageCreation
         if (options.Preallocation != Preallocation.Off)
         {
             // the engine that allocates the clusters must not close the caller's storage: it is dropped after its flush
-            var image = await ImageOpening.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true, Passphrase = options.Encryption?.Passphrase ?? default }, cancellationToken);
+            var image = await ImageOpening.OpenAsync(storage, new Qcow2OpenOptions
+            {
+                NoBacking = true, Passphrase = options.Encryption?.Passphrase ?? default,
+            }, cancellationToken);
             await image.Parts.Space.PreallocateAsync(default, new GuestOffset(image.Length), options.Preallocation);
             await ImageClosing.WriteAsync(image.Parts);
         }

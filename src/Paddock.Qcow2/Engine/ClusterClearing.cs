@@ -49,8 +49,56 @@ internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, Clu
             var table = await map.EnsureTableAsync(start, reserve: !onlyClears);
             for (; start < end; start += _geometry.ClusterSize)
             {
-                await ClearOneAsync(table, start, how);
+                if (_geometry.HasSubclusters)
+                {
+                    await ClearExtendedAsync(table, start, how);
+                }
+                else
+                {
+                    await ClearOneAsync(table, start, how);
+                }
             }
+        }
+        finally
+        {
+            locks.Metadata.Release();
+        }
+    }
+
+    /// <summary>Makes whole subclusters of one cluster read as zeroes. The cluster, if there is one, stays allocated.</summary>
+    /// <param name="start">Start of a subcluster.</param>
+    /// <param name="end">End of a subcluster of the same cluster.</param>
+    /// <returns>False for a compressed cluster: only writing would do.</returns>
+    public async ValueTask<bool> TryZeroSubclustersAsync(GuestOffset start, GuestOffset end)
+    {
+        var held = _geometry.ClustersOf(start, 1);
+        await locks.AcquireAsync(held, exclusive: true);
+        try
+        {
+            return await TryZeroHeldAsync(start, end);
+        }
+        finally
+        {
+            locks.Release(held, exclusive: true);
+        }
+    }
+
+    /// <summary>As <see cref="TryZeroSubclustersAsync"/>, for a cluster that the caller holds.</summary>
+    public async ValueTask<bool> TryZeroHeldAsync(GuestOffset start, GuestOffset end)
+    {
+        await locks.Metadata.AcquireAsync();
+        try
+        {
+            var table = await map.EnsureTableAsync(start);
+            var old = await map.GetValidExtendedAsync(table, start);
+            if (old.Cluster.IsCompressed)
+            {
+                return false;
+            }
+
+            var bits = old.Subclusters.WithZero(_geometry.SubclustersOf(start, end - start));
+            await map.SetExtendedAsync(table, start, old, old with { Subclusters = bits });
+            return true;
         }
         finally
         {
@@ -83,6 +131,25 @@ internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, Clu
             if (!keeps)
             {
                 map.Release(old);
+            }
+        }
+    }
+
+    private async ValueTask ClearExtendedAsync(HostOffset table, GuestOffset offset, Deallocation how)
+    {
+        var old = await map.GetExtendedAsync(table, offset);
+        bool keeps = how == Deallocation.ZeroKeep && old.HasOwnCluster;
+        bool isFree = old is { HasCluster: false, Cluster.IsCompressed: false };
+        var entry = keeps ? old with { Subclusters = SubclusterMap.AllZero }
+            : how == Deallocation.Remove ? ExtendedL2Entry.Unallocated
+            : how == Deallocation.Discard && isFree && backing is null ? old
+            : ExtendedL2Entry.Zero;
+        if (entry != old)
+        {
+            await map.SetExtendedAsync(table, offset, old, entry);
+            if (!keeps)
+            {
+                map.Release(old.Cluster);
             }
         }
     }

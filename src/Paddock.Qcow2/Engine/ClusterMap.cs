@@ -11,8 +11,8 @@ namespace Paddock.Qcow2.Engine;
 /// by whoever holds the guest range; changed under the image's metadata mutex.
 /// </summary>
 /// <remarks>
-/// Extended L2 entries (subclusters) would change <see cref="MapInSlice"/>, the position of an entry in <see cref="SliceOf"/>, and
-/// the values that <see cref="SetAsync"/> takes; callers see runs of bytes of one kind, whatever their granularity.
+/// Callers see runs of bytes of one kind: of clusters, or, with extended L2 entries, of subclusters (<see cref="SubclusterRuns"/>).
+/// Only <see cref="GetAsync"/> and <see cref="SetAsync"/> have counterparts for extended entries.
 /// </remarks>
 internal sealed class ClusterMap : IFlushStage
 {
@@ -70,16 +70,28 @@ internal sealed class ClusterMap : IFlushStage
         return _cache.WriteBackAsync();
     }
 
+    /// <summary>The image has no L2 table any more.</summary>
+    public void Clear()
+    {
+        _l1.Clear();
+        _cache.Clear();
+        _decompressed.Drop();
+    }
+
     /// <summary>The run of equally mapped bytes at <paramref name="offset"/>. The caller holds the guest range at least shared.</summary>
-    public ValueTask<Mapping> FindAsync(GuestOffset offset, long length)
-        => TryFind(offset, length, out var mapping) ? ValueTask.FromResult(mapping) : LoadAndFindAsync(offset, length);
+    /// <param name="offset">Of the guest.</param>
+    /// <param name="length">The longest run of use.</param>
+    /// <param name="writes">Whether the run is to be written, for the message about a corrupt entry.</param>
+    /// <exception cref="ImageCorruptException">The entry cannot be right. The image is marked corrupt.</exception>
+    public ValueTask<Mapping> FindAsync(GuestOffset offset, long length, bool writes = false)
+        => TryFind(offset, length, out var mapping) ? ValueTask.FromResult(mapping) : LoadAndFindAsync(offset, length, writes);
 
     /// <summary>
     /// Where the part of an L2 table ends that is changed as one: entries of different slices are set in different calls.
     /// </summary>
     public GuestOffset SliceEnd(GuestOffset offset)
     {
-        int shift = _geometry.ClusterBits + BitOperations.Log2((uint)_cache.SliceBytes) - 3;
+        int shift = _geometry.ClusterBits + BitOperations.Log2((uint)_cache.SliceBytes) - _geometry.L2EntryBits;
         return new(((offset.Value >> shift) + 1) << shift);
     }
 
@@ -96,7 +108,7 @@ internal sealed class ClusterMap : IFlushStage
         {
             if (reserve)
             {
-                await _reservation.EnsureEntryAsync(old, _geometry.ClusterSize, _geometry.L2Index(offset) * 8L);
+                await _reservation.EnsureEntryAsync(old, _geometry.ClusterSize, _geometry.L2EntryAt(offset));
             }
 
             return old;
@@ -109,7 +121,7 @@ internal sealed class ClusterMap : IFlushStage
         try
         {
             await FillNewTableAsync(table, old, knownZero);
-            await _reservation.EnsureEntryAsync(table, _geometry.ClusterSize, _geometry.L2Index(offset) * 8L);
+            await _reservation.EnsureEntryAsync(table, _geometry.ClusterSize, _geometry.L2EntryAt(offset));
         }
         catch (BlockException)
         {
@@ -130,14 +142,14 @@ internal sealed class ClusterMap : IFlushStage
         return table;
     }
 
-    /// <summary>One entry of a table.</summary>
+    /// <summary>One standard entry of a table.</summary>
     public async ValueTask<L2Entry> GetAsync(HostOffset table, GuestOffset offset)
     {
         var (slice, index) = SliceOf(table, offset);
         return EntryAt(await _cache.GetAsync(slice, _makeRoom), index);
     }
 
-    /// <summary>Sets one entry of a table that is this image's own.</summary>
+    /// <summary>Sets one standard entry of a table that is this image's own.</summary>
     /// <returns>The entry before. What it referred to is not freed.</returns>
     public async ValueTask<L2Entry> SetAsync(HostOffset table, GuestOffset offset, L2Entry entry)
     {
@@ -153,6 +165,47 @@ internal sealed class ClusterMap : IFlushStage
         }
 
         return old;
+    }
+
+    /// <summary>One extended entry of a table, whatever is in it.</summary>
+    public async ValueTask<ExtendedL2Entry> GetExtendedAsync(HostOffset table, GuestOffset offset)
+    {
+        var (slice, index) = SliceOf(table, offset);
+        return SubclusterRuns.EntryAt(await _cache.GetAsync(slice, _makeRoom), index);
+    }
+
+    /// <summary>One extended entry of a table, whose subclusters are to be changed.</summary>
+    /// <exception cref="ImageCorruptException">The entry cannot be right. The image is marked corrupt.</exception>
+    public async ValueTask<ExtendedL2Entry> GetValidExtendedAsync(HostOffset table, GuestOffset offset)
+    {
+        var entry = await GetExtendedAsync(table, offset);
+        if (EntryProblem.Find(_geometry, entry, offset, table, writes: true) is { } problem)
+        {
+            await _guard.FailAsync(problem, table);
+        }
+
+        return entry;
+    }
+
+    /// <summary>Sets one extended entry of a table that is this image's own. What the entry before referred to is not freed.</summary>
+    /// <param name="table">Where the table lies.</param>
+    /// <param name="offset">Of the guest.</param>
+    /// <param name="old">The entry before.</param>
+    /// <param name="entry">The new one.</param>
+    public async ValueTask SetExtendedAsync(HostOffset table, GuestOffset offset, ExtendedL2Entry old, ExtendedL2Entry entry)
+    {
+        if (entry == old)
+        {
+            return;
+        }
+
+        var (slice, index) = SliceOf(table, offset);
+        await _cache.GetAsync(slice, _makeRoom);
+        _cache.SetPair(slice, index, entry.Cluster.Raw, entry.Subclusters.Raw);
+        if (RefersToMore(entry, old))
+        {
+            _order.RequireBarrier();
+        }
     }
 
     /// <summary>Frees, when that is safe, the cluster or sectors of an entry that was replaced.</summary>
@@ -203,9 +256,13 @@ internal sealed class ClusterMap : IFlushStage
             _ => true,
         };
 
+    private static bool RefersToMore(ExtendedL2Entry entry, ExtendedL2Entry old)
+        => entry.Cluster.IsCompressed || (entry.HasCluster && entry.Cluster.Offset != old.Cluster.Offset)
+            || (entry.Subclusters.Allocated & ~old.Subclusters.Allocated) != 0;
+
     private static L2Entry EntryAt(ReadOnlySpan<byte> slice, int index) => new(BinaryPrimitives.ReadUInt64BigEndian(slice[(index * 8)..]));
 
-    private async ValueTask<Mapping> LoadAndFindAsync(GuestOffset offset, long length)
+    private async ValueTask<Mapping> LoadAndFindAsync(GuestOffset offset, long length, bool writes)
     {
         await _locks.Metadata.AcquireAsync();
         try
@@ -213,7 +270,21 @@ internal sealed class ClusterMap : IFlushStage
             Mapping mapping;
             while (!TryFind(offset, length, out mapping))
             {
-                await _cache.GetAsync(SliceOf(_l1.Get(offset), offset).Slice, _makeRoom);
+                var table = _l1.Find(offset);
+                if (_geometry.InCluster(table) != 0)
+                {
+                    await _guard.FailAsync($"L2 table offset {table} unaligned (L1 index: {_geometry.L1Index(offset):x})", _l1.Offset);
+                }
+
+                var (slice, index) = SliceOf(table, offset);
+                var bytes = await _cache.GetAsync(slice, _makeRoom);
+                string? problem = _geometry.HasSubclusters
+                    ? EntryProblem.Find(_geometry, SubclusterRuns.EntryAt(bytes, index), offset, table, writes)
+                    : EntryProblem.Find(_geometry, EntryAt(bytes, index), offset, table, writes);
+                if (problem is not null)
+                {
+                    await _guard.FailAsync(problem, table);
+                }
             }
 
             return mapping;
@@ -224,7 +295,7 @@ internal sealed class ClusterMap : IFlushStage
         }
     }
 
-    /// <summary>Looks up in memory alone; false when a table must be loaded first.</summary>
+    /// <summary>Looks up in memory alone; false when a table must be loaded first, or the entry cannot be right.</summary>
     private bool TryFind(GuestOffset offset, long length, out Mapping mapping)
     {
         var table = _l1.Find(offset);
@@ -245,8 +316,10 @@ internal sealed class ClusterMap : IFlushStage
         bool found = _cache.TryGet(slice, out var bytes, out var scope);
         try
         {
-            mapping = found ? MapInSlice(bytes, index, offset, length, slice) : default;
-            return found;
+            mapping = !found ? default
+                : _geometry.HasSubclusters ? SubclusterRuns.Map(_geometry, bytes, index, offset, length)
+                : MapInSlice(bytes, index, offset, length);
+            return mapping.Length > 0;
         }
         finally
         {
@@ -254,8 +327,9 @@ internal sealed class ClusterMap : IFlushStage
         }
     }
 
+    // a run of length 0: the entry cannot be right
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private Mapping MapInSlice(ReadOnlySpan<byte> slice, int index, GuestOffset offset, long length, long sliceOffset)
+    private Mapping MapInSlice(ReadOnlySpan<byte> slice, int index, GuestOffset offset, long length)
     {
         int bits = _geometry.ClusterBits;
         int inCluster = _geometry.InCluster(offset);
@@ -270,9 +344,7 @@ internal sealed class ClusterMap : IFlushStage
         bool hasHost = kind is ClusterKind.Normal or ClusterKind.ZeroAllocated;
         if (hasHost && _geometry.InCluster(entry.Offset) != 0)
         {
-            throw new ImageCorruptException(
-                "L2 table", new HostOffset(sliceOffset),
-                $"entry {index} is 0x{entry.Raw:x16}: the cluster's offset {entry.Offset} is not aligned to {1 << bits}");
+            return default;
         }
 
         ulong step = hasHost ? 1UL << bits : 0;
@@ -293,9 +365,9 @@ internal sealed class ClusterMap : IFlushStage
 
     private (long Slice, int Index) SliceOf(HostOffset table, GuestOffset offset)
     {
-        int at = _geometry.L2Index(offset) * 8;
+        int at = _geometry.L2EntryAt(offset);
         int mask = _cache.SliceBytes - 1;
-        return (table.Value + (at & ~mask), (at & mask) / 8);
+        return (table.Value + (at & ~mask), (at & mask) >> _geometry.L2EntryBits);
     }
 
     private async ValueTask FillNewTableAsync(HostOffset table, HostOffset old, bool knownZero)

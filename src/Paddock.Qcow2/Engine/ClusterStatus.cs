@@ -21,13 +21,14 @@ internal sealed class ClusterStatus(IStorage storage, ImageHeader header, Cluste
 
         var mapping = await map.FindAsync(offset, length);
         long run = mapping.Length;
+        bool hasHost = mapping.HasCluster;
 
         // runs end at slices; equal ones are joined, so that callers see long runs
         while (run < length)
         {
             var next = await map.FindAsync(offset + run, length - run);
-            bool same = next.Kind == mapping.Kind && next.Kind != ClusterKind.Compressed
-                && (mapping.Host.IsNone || next.Host == mapping.Host + run);
+            bool same = next.Kind == mapping.Kind && next.Kind != ClusterKind.Compressed && next.HasCluster == hasHost
+                && (!hasHost || next.Host == mapping.Host + run);
             if (!same)
             {
                 break;
@@ -54,6 +55,9 @@ internal sealed class ClusterStatus(IStorage storage, ImageHeader header, Cluste
             ClusterKind.ZeroAllocated => new(
                 run, end | BlockStatusFlags.Zero | BlockStatusFlags.Allocated | _place, mapping.Host.Value),
             ClusterKind.ZeroPlain => new(run, end | BlockStatusFlags.Zero | BlockStatusFlags.Allocated),
+            _ when hasHost => new(
+                run, end | (backing is null ? BlockStatusFlags.Zero : BlockStatusFlags.None) | BlockStatusFlags.OffsetValid,
+                mapping.Host.Value),
             _ => new(run, end | (backing is null ? BlockStatusFlags.Zero : BlockStatusFlags.None)),
         };
     }

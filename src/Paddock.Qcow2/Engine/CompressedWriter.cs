@@ -74,8 +74,8 @@ internal sealed class CompressedWriter(
         try
         {
             var table = await map.EnsureTableAsync(offset);
-            var old = await map.GetAsync(table, offset);
-            if (old.Kind is ClusterKind.Normal or ClusterKind.Compressed)
+            var old = await GetAsync(table, offset);
+            if (old.HoldsData)
             {
                 throw new BlockException(BlockError.Io, "a compressed write cannot replace a cluster that is allocated");
             }
@@ -90,14 +90,38 @@ internal sealed class CompressedWriter(
             await storage.OnEventAsync("l2_update_compressed");
             await storage.OnEventAsync("write_compressed");
             await storage.WriteAsync(host.Value, PackedWithEnd(host, length, padded), cancellationToken);
-            await map.SetAsync(table, offset, CompressedDescriptor.Encode(host, length, _geometry.ClusterBits));
-            map.Release(old);
+            await SetAsync(table, offset, old, CompressedDescriptor.Encode(host, length, _geometry.ClusterBits));
+            map.Release(old.Cluster);
             decompressed.Drop();
         }
         finally
         {
             locks.Metadata.Release();
             locks.Release(held, exclusive: true);
+        }
+    }
+
+    // without extended entries: an entry whose subclusters are all alike
+    private async ValueTask<ExtendedL2Entry> GetAsync(HostOffset table, GuestOffset offset)
+    {
+        if (_geometry.HasSubclusters)
+        {
+            return await map.GetExtendedAsync(table, offset);
+        }
+
+        var entry = await map.GetAsync(table, offset);
+        return new(entry, entry.Kind == ClusterKind.Normal ? SubclusterMap.AllAllocated : default);
+    }
+
+    private async ValueTask SetAsync(HostOffset table, GuestOffset offset, ExtendedL2Entry old, L2Entry entry)
+    {
+        if (_geometry.HasSubclusters)
+        {
+            await map.SetExtendedAsync(table, offset, old, new(entry, default));
+        }
+        else
+        {
+            await map.SetAsync(table, offset, entry);
         }
     }
 

@@ -46,11 +46,11 @@ internal sealed class DiskGrowth(
         await clearing.ClearAsync(first, last, Deallocation.Remove);
         if (preallocation != Preallocation.Off)
         {
-            await space.PreallocateAsync(first, last, preallocation);
-            return;
+            await space.PreallocateAsync(_geometry.HasSubclusters ? old : first, last, preallocation);
         }
 
-        var hidden = backing is null ? default : _geometry.AlignUp(GuestOffset.Min(end, new(backing.Length)));
+        bool isStored = preallocation != Preallocation.Off && !_geometry.HasSubclusters;
+        var hidden = backing is null || isStored ? default : _geometry.AlignUp(GuestOffset.Min(end, new(backing.Length)));
         if (hidden <= first)
         {
             return;
@@ -58,7 +58,8 @@ internal sealed class DiskGrowth(
 
         if (header.HasVersion3)
         {
-            await clearing.ClearAsync(first, hidden, Deallocation.ZeroUnmap);
+            await clearing.ClearAsync(
+                first, hidden, preallocation == Preallocation.Off ? Deallocation.ZeroUnmap : Deallocation.ZeroKeep);
         }
         else
         {

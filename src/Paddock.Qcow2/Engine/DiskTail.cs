@@ -20,10 +20,17 @@ internal sealed class DiskTail(ImageHeader header, EngineLocks locks, ClusterMap
             return;
         }
 
-        long rest = _geometry.ClusterSize - _geometry.InCluster(end);
-        var mapping = await FindAsync(_geometry.AlignDown(end));
+        var partEnd = _geometry.SubclusterUp(end);
+        await ClearSubclustersAsync(partEnd, _geometry.AlignUp(end), end, hideBacking, cancellationToken);
+        long rest = partEnd - end;
+        if (rest == 0)
+        {
+            return;
+        }
+
+        var mapping = await FindAsync(_geometry.SubclusterDown(end), 1);
         bool stored = mapping.Kind is ClusterKind.Normal or ClusterKind.Compressed;
-        bool shows = hideBacking && mapping.Kind == ClusterKind.Unallocated && backing is not null && backing.Length > end.Value;
+        bool shows = hideBacking && Shows(mapping, end);
         if (stored || allocate || (shows && !header.HasVersion3))
         {
             // with the copy of what is before it, where the cluster is new
@@ -35,13 +42,33 @@ internal sealed class DiskTail(ImageHeader header, EngineLocks locks, ClusterMap
         }
     }
 
-    private async ValueTask<Mapping> FindAsync(GuestOffset start)
+    /// <summary>The same for the whole subclusters of the last cluster, if it has some after the end.</summary>
+    private async ValueTask ClearSubclustersAsync(
+        GuestOffset start, GuestOffset clusterEnd, GuestOffset end, bool hideBacking, CancellationToken cancellationToken)
+    {
+        for (var at = start; at < clusterEnd;)
+        {
+            var mapping = await FindAsync(at, clusterEnd - at);
+            if (mapping.Kind is ClusterKind.Normal or ClusterKind.Compressed || (hideBacking && Shows(mapping, end)))
+            {
+                await zeroes.ZeroSubclustersAsync(start, clusterEnd, ZeroFlags.None, cancellationToken);
+                return;
+            }
+
+            at += mapping.Length;
+        }
+    }
+
+    private bool Shows(Mapping mapping, GuestOffset end)
+        => mapping.Kind == ClusterKind.Unallocated && backing is not null && backing.Length > end.Value;
+
+    private async ValueTask<Mapping> FindAsync(GuestOffset start, long length)
     {
         var held = _geometry.ClustersOf(start, 1);
         await locks.AcquireAsync(held, exclusive: false);
         try
         {
-            return await map.FindAsync(start, 1);
+            return await map.FindAsync(start, length);
         }
         finally
         {

@@ -9,10 +9,11 @@ namespace Paddock.Qcow2.Engine;
 internal static class HeaderReader
 {
     private const IncompatibleFeatures Known =
-        IncompatibleFeatures.Dirty | IncompatibleFeatures.Corrupt | IncompatibleFeatures.CompressionType | IncompatibleFeatures.Zoned;
+        IncompatibleFeatures.Dirty | IncompatibleFeatures.Corrupt | IncompatibleFeatures.CompressionType
+        | IncompatibleFeatures.ExtendedL2 | IncompatibleFeatures.Zoned;
 
     /// <summary>What the specification has and Paddock does not support: reported of an image whose disk is not read.</summary>
-    private const IncompatibleFeatures Reported = IncompatibleFeatures.ExternalDataFile | IncompatibleFeatures.ExtendedL2;
+    private const IncompatibleFeatures Reported = IncompatibleFeatures.ExternalDataFile;
 
     /// <summary>Reads and validates the header.</summary>
     public static async ValueTask<LoadedHeader> ReadAsync(IStorage storage, CancellationToken cancellationToken)
@@ -94,5 +95,5 @@ internal sealed record LoadedHeader(Qcow2Header Fields, List<HeaderExtension> Ex
 {
     /// <summary>Format of the backing file; null where the image does not tell.</summary>
     public string? BackingFormat
-        => Extensions.Find(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? ByteText.FromBytes(e.Data) : null;
+        => Extensions.FindLast(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? ByteText.FromBytes(e.Data) : null;
 }

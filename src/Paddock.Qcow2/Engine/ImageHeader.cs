@@ -37,10 +37,11 @@ internal sealed class ImageHeader(
     public bool IsEncrypted { get; } = loaded.Fields.EncryptionMethod != 0;
 
     /// <summary>Name of the backing file; null without one.</summary>
-    public string? BackingName => loaded.BackingName;
+    public string? BackingName { get; private set; } = loaded.BackingName;
 
     /// <summary>Format of the backing file; null where the image does not tell.</summary>
-    public string? BackingFormat => loaded.BackingFormat;
+    public string? BackingFormat
+        => _extensions.FindLast(static e => e.Type == HeaderExtension.BackingFormat) is { } format ? ByteText.FromBytes(format.Data) : null;
 
     /// <summary>Whether the image asks for reference counts to be written when it is closed.</summary>
     public bool AsksForLazyRefcounts => (_fields.Compatible & CompatibleFeatures.LazyRefcounts) != 0;
@@ -50,6 +51,15 @@ internal sealed class ImageHeader(
 
     /// <summary>Whether an incompatible feature bit is set.</summary>
     public bool Has(IncompatibleFeatures feature) => (_fields.Incompatible & feature) != 0;
+
+    /// <summary>Takes over what has been written to the storage (<see cref="HeaderRewrite"/>).</summary>
+    public void Replaced(Qcow2Header fields, IReadOnlyList<HeaderExtension> extensions, string? backingName)
+    {
+        _fields = fields;
+        _extensions.Clear();
+        _extensions.AddRange(extensions);
+        BackingName = backingName;
+    }
 
     /// <summary>Replaces the fields; durable with the next flush of the storage.</summary>
     public async ValueTask WriteAsync(Qcow2Header next)

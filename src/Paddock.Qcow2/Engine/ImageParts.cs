@@ -9,7 +9,9 @@ namespace Paddock.Qcow2.Engine;
 /// </summary>
 internal sealed class ImageParts
 {
-    public ImageParts(IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, IBlockDevice? backing, DiskEncryption? encryption = null)
+    public ImageParts(
+        IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, IBlockDevice? backing,
+        DiskEncryption? encryption = null)
     {
         Storage = storage;
         Encryption = encryption;
@@ -45,12 +47,17 @@ internal sealed class ImageParts
         Reader = new ClusterReader(storage, Header, Locks, map, data, decompressed, backing);
         Status = new ClusterStatus(storage, Header, map, sparse, backing);
         var clusters = new NewClusters(geometry, Locks, map, allocator, Header.IsEncrypted);
-        Writer = new ClusterWriter(storage, geometry, Locks, Session, map, clusters, allocator, data, Reader, Flush, backing);
+        var copies = new CopyOnWrite(storage, data, Reader, backing);
+        var subclusters = new SubclusterWriter(geometry, map, clusters, copies);
+        Writer = new ClusterWriter(geometry, Locks, Session, map, clusters, allocator, data, copies, subclusters, Flush);
         Compressed = new CompressedWriter(storage, Header, Locks, Session, map, allocator, Writer, decompressed);
         var clearing = new ClusterClearing(Header, Locks, map, backing);
         Zeroes = new ZeroWriter(Header, Locks, Session, map, clearing, Writer, Flush, backing);
         Space = new SpaceAhead(storage, geometry, Locks, Session, map, clusters, data, backing, Header.HasVersion3);
         Eraser = new RangeEraser(Header, Locks, Session, map, data, Zeroes, backing);
+        Backings = new BackingChange(Header, Locks, Session, Order, new HeaderRewrite(storage, Header, InPlace));
+        Emptying = new ImageEmptying(
+            Header, Locks, Session, Order, clearing, Flush, new FreshLayout(storage, Header, map, Holes));
         Tables = new ImageTables(storage, geometry, Guard, allocator);
 
         Size = new DiskSize(storage, Header, Locks, Order, allocator, Guard);
@@ -118,6 +125,10 @@ internal sealed class ImageParts
     public SpaceAhead Space { get; }
 
     public RangeEraser Eraser { get; }
+
+    public BackingChange Backings { get; }
+
+    public ImageEmptying Emptying { get; }
 
     public ImageTables Tables { get; }
 

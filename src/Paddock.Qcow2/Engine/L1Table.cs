@@ -75,6 +75,13 @@ internal sealed class L1Table(IStorage storage, ImageHeader header, ulong[] entr
         _dirty.Add(index);
     }
 
+    /// <summary>The table has no entries on the storage any more.</summary>
+    public void Clear()
+    {
+        Array.Clear(_entries);
+        _dirty.Clear();
+    }
+
     /// <summary>The table with more entries, as bytes for a new place.</summary>
     public byte[] Extended(long entries)
     {

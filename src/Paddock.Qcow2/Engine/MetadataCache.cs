@@ -74,7 +74,7 @@ internal sealed class MetadataCache
 
     /// <summary>
     /// The bytes of a slice, loaded when needed. Valid until the next load, under the metadata mutex; changes go through
-    /// <see cref="Set64"/> or <see cref="MarkDirty"/>.
+    /// <see cref="Set64"/>, <see cref="SetPair"/> or <see cref="MarkDirty"/>.
     /// </summary>
     /// <param name="offset">Where the slice lies; a multiple of the slice size.</param>
     /// <param name="makeRoom">Writes dirty slices back in a safe order; called when a dirty slice must go.</param>
@@ -106,6 +106,19 @@ internal sealed class MetadataCache
         {
             var slot = _slots[_index[offset]];
             BinaryPrimitives.WriteUInt64BigEndian(slot.Bytes.AsSpan(entry * 8), value);
+            SetDirty(slot);
+        }
+    }
+
+    /// <summary>Changes two 8-byte big-endian entries of a cached slice, so that readers see both or neither.</summary>
+    public void SetPair(long offset, int pair, ulong first, ulong second)
+    {
+        lock (_lock)
+        {
+            var slot = _slots[_index[offset]];
+            var bytes = slot.Bytes.AsSpan(pair * 16);
+            BinaryPrimitives.WriteUInt64BigEndian(bytes, first);
+            BinaryPrimitives.WriteUInt64BigEndian(bytes[8..], second);
             SetDirty(slot);
         }
     }

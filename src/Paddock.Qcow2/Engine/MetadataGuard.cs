@@ -44,7 +44,7 @@ internal sealed class MetadataGuard(IStorage storage, ImageHeader header, Metada
             : FailAsync($"Preventing invalid write on metadata (overlaps with {MetadataMap.Describe(kind)})", offset);
     }
 
-    /// <summary>Marks the image corrupt, durably, and closes it for writing.</summary>
+    /// <summary>Marks the image corrupt, durably, if it is open for writing, and closes it for writing.</summary>
     /// <exception cref="ImageCorruptException">Always.</exception>
     public async ValueTask FailAsync(string message, HostOffset offset)
     {

@@ -29,6 +29,20 @@ internal sealed class NewClusters(ClusterGeometry geometry, EngineLocks locks, C
         }
     }
 
+    /// <summary>Makes the table that maps an offset present, this image's own, and its space taken.</summary>
+    public async ValueTask EnsureTableAsync(GuestOffset offset)
+    {
+        await locks.Metadata.AcquireAsync();
+        try
+        {
+            await map.EnsureTableAsync(offset);
+        }
+        finally
+        {
+            locks.Metadata.Release();
+        }
+    }
+
     /// <summary>Frees clusters that were not mapped.</summary>
     public async ValueTask FreeAsync(ClusterRun run)
     {
@@ -64,6 +78,51 @@ internal sealed class NewClusters(ClusterGeometry geometry, EngineLocks locks, C
                 {
                     map.Release(old);
                 }
+            }
+        }
+        finally
+        {
+            locks.Metadata.Release();
+        }
+    }
+
+    /// <summary>
+    /// Marks the subclusters of a guest range, which lies in one slice of an L2 table, as stored. Clusters that were elsewhere before
+    /// are freed when that is safe; their other subclusters keep their bits.
+    /// </summary>
+    /// <param name="offset">Where the range starts.</param>
+    /// <param name="length">Its length; subclusters that it touches count.</param>
+    /// <param name="host">Where its data lie, in adjacent clusters.</param>
+    public ValueTask MapSubclustersAsync(GuestOffset offset, long length, HostOffset host)
+        => SetSubclustersAsync(offset, length, host, stored: true);
+
+    /// <summary>Gives guest clusters a run, in which nothing is stored yet: they read as before.</summary>
+    /// <param name="start">First guest byte.</param>
+    /// <param name="run">The clusters; those before must have stored nothing.</param>
+    public ValueTask ReserveSubclustersAsync(GuestOffset start, ClusterRun run)
+        => SetSubclustersAsync(start, geometry.BytesIn(run.Count), geometry.OffsetOf(run.First), stored: false);
+
+    private async ValueTask SetSubclustersAsync(GuestOffset offset, long length, HostOffset host, bool stored)
+    {
+        await locks.Metadata.AcquireAsync();
+        try
+        {
+            var table = await map.EnsureTableAsync(offset);
+            var cluster = host + -geometry.InCluster(offset);
+            for (var end = offset + length; offset < end;)
+            {
+                var next = GuestOffset.Min(end, geometry.AlignDown(offset) + geometry.ClusterSize);
+                var old = await map.GetValidExtendedAsync(table, offset);
+                var bits = old.Cluster.IsCompressed ? default : old.Subclusters;
+                bits = stored ? bits.WithAllocated(geometry.SubclustersOf(offset, next - offset)) : bits;
+                await map.SetExtendedAsync(table, offset, old, new(L2Entry.Normal(cluster), bits));
+                if (old.Cluster.IsCompressed || old.Cluster.Offset != cluster)
+                {
+                    map.Release(old.Cluster);
+                }
+
+                offset = next;
+                cluster += geometry.ClusterSize;
             }
         }
         finally

@@ -30,12 +30,23 @@ internal sealed class RangeEraser(
 
         session.EnsureWritable();
         await session.StartAsync();
+        while (start < end)
+        {
+            start += await EraseRunAsync(start, end - start);
+        }
+    }
+
+    /// <summary>Erases the first equally stored bytes of a part of a cluster.</summary>
+    /// <returns>How many they are.</returns>
+    private async ValueTask<long> EraseRunAsync(GuestOffset start, long length)
+    {
+        Mapping mapping;
         bool erased = false;
         var held = _geometry.ClustersOf(start, 1);
         await locks.AcquireAsync(held, exclusive: true);
         try
         {
-            var mapping = await map.FindAsync(start, end - start);
+            mapping = await map.FindAsync(start, length);
             if (mapping.Kind == ClusterKind.Normal && mapping.Writable && !data.IsEncrypted)
             {
                 // in place, by a hole where the storage can make one: writing zeroes into a hole would take space
@@ -55,7 +66,9 @@ internal sealed class RangeEraser(
 
         if (!erased)
         {
-            await zeroes.WriteZeroesAsync(start, end - start, ZeroFlags.MayUnmap, CancellationToken.None);
+            await zeroes.WriteZeroesAsync(start, mapping.Length, ZeroFlags.MayUnmap, CancellationToken.None);
         }
+
+        return mapping.Length;
     }
 }

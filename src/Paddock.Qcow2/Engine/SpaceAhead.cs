@@ -17,7 +17,10 @@ internal sealed class SpaceAhead(
     /// Takes the space of a guest range that holds nothing that can be read, so that a later write there needs none: host clusters, their
     /// tables, and the file's blocks.
     /// </summary>
-    /// <returns>False where writing must find the space: over a backing file, a snapshot or compressed clusters.</returns>
+    /// <returns>
+    /// False where writing must find the space: over a snapshot or compressed clusters; without extended L2 entries, also over a backing
+    /// file.
+    /// </returns>
     public async ValueTask<bool> TryReserveAsync(GuestOffset offset, long length)
     {
         session.EnsureWritable();
@@ -32,8 +35,11 @@ internal sealed class SpaceAhead(
                 long reserved = mapping.Kind switch
                 {
                     ClusterKind.Normal when mapping.Writable => await ReserveAsync(mapping.Host, mapping.Length),
-                    ClusterKind.ZeroAllocated when mapping.Entry.IsCopied => await ReserveWholeAsync(mapping, offset),
-                    ClusterKind.Unallocated or ClusterKind.ZeroPlain when backing is null => await AllocateAsync(offset, mapping.Length),
+                    ClusterKind.Unallocated or ClusterKind.ZeroAllocated when mapping.HasOwnCluster
+                        => await ReserveWholeAsync(mapping, offset),
+                    ClusterKind.Unallocated or ClusterKind.ZeroPlain
+                        when !mapping.HasCluster && (backing is null || geometry.HasSubclusters)
+                        => await AllocateAsync(offset, mapping.Length),
                     _ => 0,
                 };
                 if (reserved == 0)
@@ -71,7 +77,7 @@ internal sealed class SpaceAhead(
         try
         {
             var mapping = await map.FindAsync(start, pieceEnd - start);
-            if (mapping.Kind != ClusterKind.Unallocated)
+            if (mapping.Kind != ClusterKind.Unallocated || mapping.HasCluster)
             {
                 return geometry.AlignUp(start + mapping.Length);
             }
@@ -88,7 +94,8 @@ internal sealed class SpaceAhead(
                 }
 
                 // zeroes in the file do not decrypt to zeroes
-                await clusters.MapAsync(start, run, data.IsEncrypted && hasZeroFlag ? L2Entry.ZeroFlag : 0);
+                await (geometry.HasSubclusters ? clusters.ReserveSubclustersAsync(start, run)
+                    : clusters.MapAsync(start, run, data.IsEncrypted && hasZeroFlag ? L2Entry.ZeroFlag : 0));
             }
             catch
             {
@@ -115,19 +122,11 @@ internal sealed class SpaceAhead(
     private async ValueTask<long> ReserveWholeAsync(Mapping mapping, GuestOffset offset)
     {
         // its entry changes when it is written
-        await locks.Metadata.AcquireAsync();
-        try
-        {
-            await map.EnsureTableAsync(offset);
-        }
-        finally
-        {
-            locks.Metadata.Release();
-        }
+        await clusters.EnsureTableAsync(offset);
 
-        // what a write does not cover of such a cluster is zeroed then
-        int head = geometry.InCluster(offset);
-        await ReserveAsync(mapping.Host + -head, geometry.BytesIn(geometry.ClustersFor(head + mapping.Length)));
+        // what a write does not cover of such a cluster, or subcluster, is written then too
+        var start = geometry.SubclusterDown(offset);
+        await ReserveAsync(mapping.Host + (start - offset), geometry.SubclusterUp(offset + mapping.Length) - start);
         return mapping.Length;
     }
 
@@ -147,6 +146,15 @@ internal sealed class SpaceAhead(
         length = Math.Min(length, start + bytes - offset);
         try
         {
+            if (geometry.HasSubclusters)
+            {
+                // nothing is stored yet, so old data do not show
+                var first = geometry.SubclusterDown(offset);
+                await data.ReserveAsync(host + (first - start), geometry.SubclusterUp(offset + length) - first);
+                await clusters.ReserveSubclustersAsync(start, run);
+                return length;
+            }
+
             if (run.KnownZero)
             {
                 await data.ReserveAsync(host + (offset - start), length);

@@ -14,6 +14,7 @@ internal sealed class WriteSession(
 {
     private IncompatibleFeatures _required;
     private bool _isOpen;
+    private volatile bool _hasEnded;
 
     /// <summary>Whether the image is open for reading only.</summary>
     public bool IsReadOnly => isReadOnly;
@@ -32,8 +33,20 @@ internal sealed class WriteSession(
             throw new BlockException(BlockError.NoMedium, "the image is corrupt and closed for writing");
         }
 
+        if (_hasEnded)
+        {
+            throw new BlockException(BlockError.NoMedium, "the image has been emptied: it must be opened again to be written");
+        }
+
         Debug.Assert(!isReadOnly, "CheckedDevice refuses changes of an image that is open for reading only");
         storage.ThrowIfFlushFailed();
+    }
+
+    /// <summary>Refuses changes from now on, and leaves nothing to be written when the image is closed.</summary>
+    public void End()
+    {
+        _hasEnded = true;
+        Volatile.Write(ref _isOpen, false);
     }
 
     /// <summary>Before each change.</summary>

@@ -3,7 +3,7 @@ using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
 
-/// <summary>Write-zeroes and discard: whole clusters by their L2 entries, the rest by writing.</summary>
+/// <summary>Write-zeroes and discard: whole clusters and subclusters by their L2 entries, the rest by writing.</summary>
 internal sealed class ZeroWriter(
     ImageHeader header, EngineLocks locks, WriteSession session, ClusterMap map, ClusterClearing clearing, ClusterWriter writer,
     ImageFlush flush, IBlockDevice? backing)
@@ -20,8 +20,8 @@ internal sealed class ZeroWriter(
         session.EnsureWritable();
         await session.StartAsync();
         var end = offset + length;
-        var firstWhole = _geometry.AlignUp(offset);
-        var lastWhole = WholeEnd(end);
+        var firstWhole = _geometry.SubclusterUp(offset);
+        var lastWhole = end.Value == header.VirtualSize ? _geometry.SubclusterUp(end) : _geometry.SubclusterDown(end);
         if (!header.HasVersion3 && backing is not null)
         {
             await WriteBytesAsync(offset, length, flags, cancellationToken);
@@ -33,8 +33,10 @@ internal sealed class ZeroWriter(
         else
         {
             await ZeroPartsAsync(offset, firstWhole - offset, flags, cancellationToken);
-            await clearing.ClearAsync(
-                firstWhole, lastWhole, (flags & ZeroFlags.MayUnmap) != 0 ? Deallocation.ZeroUnmap : Deallocation.ZeroKeep);
+            // as in QEMU, whose requests end where the disk's last subcluster begins: what is zero after the end depends on that
+            var split = GuestOffset.Min(lastWhole, _geometry.SubclusterDown(end));
+            await ZeroWholeAsync(firstWhole, split, flags, cancellationToken);
+            await ZeroWholeAsync(split, lastWhole, flags, cancellationToken);
             await ZeroPartsAsync(lastWhole, end - lastWhole, flags, cancellationToken);
         }
 
@@ -56,14 +58,17 @@ internal sealed class ZeroWriter(
 
         await session.StartAsync();
         var first = _geometry.AlignUp(offset);
-        var last = WholeEnd(offset + length);
+        var end = offset + length;
+
+        // a cluster that the disk's end cuts short counts as whole
+        var last = end.Value == header.VirtualSize ? _geometry.AlignUp(end) : _geometry.AlignDown(end);
         if (first < last)
         {
             await clearing.ClearAsync(first, last, Deallocation.Discard);
         }
     }
 
-    /// <summary>Makes part of a cluster read as zeroes.</summary>
+    /// <summary>Makes part of a cluster, or of a subcluster, read as zeroes.</summary>
     public async ValueTask ZeroPartAsync(GuestOffset offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
     {
         if (!await TryByEntryAsync(offset, offset + length, flags))
@@ -89,44 +94,86 @@ internal sealed class ZeroWriter(
         }
     }
 
-    // a cluster that the disk's end cuts short counts as whole
-    private GuestOffset WholeEnd(GuestOffset end) => end.Value == header.VirtualSize ? _geometry.AlignUp(end) : _geometry.AlignDown(end);
+    /// <summary>Zeroes whole subclusters of one cluster, which may lie after the disk's end.</summary>
+    /// <param name="start">Start of a subcluster.</param>
+    /// <param name="end">End of a subcluster; nothing is done if it is not after the start.</param>
+    /// <param name="flags">What may become of the space.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    public async ValueTask ZeroSubclustersAsync(GuestOffset start, GuestOffset end, ZeroFlags flags, CancellationToken cancellationToken)
+    {
+        if (start < end && !await clearing.TryZeroSubclustersAsync(start, end))
+        {
+            await WriteBytesAsync(start, end - start, flags, cancellationToken);
+        }
+    }
+
+    /// <summary>
+    /// Zeroes whole subclusters: those of a cluster that is covered in part by their bits, whole clusters by their entries. As in QEMU,
+    /// all is written if a compressed cluster is covered in part.
+    /// </summary>
+    /// <param name="start">Start of a subcluster.</param>
+    /// <param name="end">End of a subcluster.</param>
+    /// <param name="flags">What may become of the space.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    private async ValueTask ZeroWholeAsync(GuestOffset start, GuestOffset end, ZeroFlags flags, CancellationToken cancellationToken)
+    {
+        // a cluster that the disk's end cuts short counts as whole
+        var firstCluster = GuestOffset.Min(_geometry.AlignUp(start), end);
+        var lastCluster = end.Value >= header.VirtualSize ? _geometry.AlignUp(end) : _geometry.AlignDown(end);
+        bool done = start >= firstCluster || await clearing.TryZeroSubclustersAsync(start, firstCluster);
+        if (done && firstCluster < lastCluster && firstCluster < end)
+        {
+            await clearing.ClearAsync(
+                firstCluster, lastCluster, (flags & ZeroFlags.MayUnmap) != 0 ? Deallocation.ZeroUnmap : Deallocation.ZeroKeep);
+        }
+
+        var tail = GuestOffset.Max(firstCluster, lastCluster);
+        done = done && (tail >= end || await clearing.TryZeroSubclustersAsync(tail, end));
+        if (!done)
+        {
+            await WriteBytesAsync(start, GuestOffset.Min(end, new(header.VirtualSize)) - start, flags, cancellationToken);
+        }
+    }
 
     private async ValueTask ZeroPartsAsync(GuestOffset offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
     {
-        // a range without a whole cluster may still lie in two
+        // a range without a whole subcluster may still lie in two
         while (length > 0)
         {
-            long count = Math.Min(length, _geometry.ClusterSize - _geometry.InCluster(offset));
+            long count = Math.Min(length, _geometry.SubclusterDown(offset) + _geometry.SubclusterSize - offset);
             await ZeroPartAsync(offset, count, flags, cancellationToken);
             offset += count;
             length -= count;
         }
     }
 
-    /// <summary>Zeroes part of a cluster by its L2 entry: where it stores nothing, and the rest of it reads as zeroes too.</summary>
+    /// <summary>Zeroes part of a subcluster by its L2 entry: where it stores nothing, and the rest of it reads as zeroes too.</summary>
     /// <returns>False where only writing would do.</returns>
     private async ValueTask<bool> TryByEntryAsync(GuestOffset offset, GuestOffset end, ZeroFlags flags)
     {
-        var start = _geometry.AlignDown(offset);
-        var clusterEnd = GuestOffset.Min(new(header.VirtualSize), start + _geometry.ClusterSize);
+        var start = _geometry.SubclusterDown(offset);
+        var unitEnd = GuestOffset.Min(new(header.VirtualSize), start + _geometry.SubclusterSize);
         var held = _geometry.ClustersOf(offset, 1);
         await locks.AcquireAsync(held, exclusive: true);
         try
         {
-            var mapping = await map.FindAsync(start, clusterEnd - start);
+            var mapping = await map.FindAsync(start, unitEnd - start);
             if (mapping.Kind is ClusterKind.Normal or ClusterKind.Compressed)
             {
                 return false;
             }
 
             bool backingShows = mapping.Kind == ClusterKind.Unallocated && backing is not null;
-            if (backingShows && !(await ReadsZeroAsync(backing!, start, offset) && await ReadsZeroAsync(backing!, end, clusterEnd)))
+            if (backingShows && !(await ReadsZeroAsync(backing!, start, offset) && await ReadsZeroAsync(backing!, end, unitEnd)))
             {
                 return false;
             }
 
-            if (mapping.Kind is ClusterKind.Unallocated)
+            if (mapping.Kind is ClusterKind.Unallocated && _geometry.HasSubclusters)
+            {
+                await clearing.TryZeroHeldAsync(start, start + _geometry.SubclusterSize);
+            }
+            else if (mapping.Kind is ClusterKind.Unallocated)
             {
                 await clearing.ClearSliceAsync(
                     start, start + 1, (flags & ZeroFlags.MayUnmap) != 0 ? Deallocation.ZeroUnmap : Deallocation.ZeroKeep);

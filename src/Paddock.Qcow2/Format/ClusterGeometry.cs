@@ -1,15 +1,33 @@
 namespace Paddock.Qcow2.Format;
 
-/// <summary>Everything that follows from the cluster size and the refcount width; derived here and nowhere else.</summary>
+/// <summary>
+/// Everything that follows from the cluster size, the refcount width and the size of L2 entries; derived here and nowhere else.
+/// </summary>
 /// <param name="ClusterBits">log2 of the cluster size, 9 to 21.</param>
 /// <param name="RefcountOrder">log2 of the refcount width in bits, 0 to 6.</param>
-internal readonly record struct ClusterGeometry(int ClusterBits, int RefcountOrder)
+/// <param name="L2EntryBits">log2 of the bytes in an L2 entry: 3, or 4 for extended entries (<see cref="ExtendedL2Entry"/>).</param>
+internal readonly record struct ClusterGeometry(int ClusterBits, int RefcountOrder, int L2EntryBits = ClusterGeometry.StandardEntryBits)
 {
+    /// <summary>log2 of the bytes in a standard L2 entry.</summary>
+    public const int StandardEntryBits = 3;
+
+    /// <summary>log2 of the bytes in an extended L2 entry.</summary>
+    public const int ExtendedEntryBits = 4;
+
     /// <summary>Bytes in a cluster.</summary>
     public int ClusterSize => 1 << ClusterBits;
 
+    /// <summary>Whether L2 entries are extended: the parts of a cluster are allocated one by one.</summary>
+    public bool HasSubclusters => L2EntryBits == ExtendedEntryBits;
+
+    /// <summary>log2 of the bytes in a subcluster; without extended L2 entries, of a cluster.</summary>
+    public int SubclusterBits => HasSubclusters ? ClusterBits - SubclusterMap.CountBits : ClusterBits;
+
+    /// <summary>Bytes in the smallest part that is allocated, copied or zeroed by itself: a subcluster, or a cluster.</summary>
+    public int SubclusterSize => 1 << SubclusterBits;
+
     /// <summary>log2 of the entries in an L2 table.</summary>
-    public int L2Bits => ClusterBits - 3;
+    public int L2Bits => ClusterBits - L2EntryBits;
 
     /// <summary>log2 of the guest bytes that one L2 table maps.</summary>
     public int L1Shift => ClusterBits + L2Bits;
@@ -34,6 +52,12 @@ internal readonly record struct ClusterGeometry(int ClusterBits, int RefcountOrd
 
     /// <summary>The offset rounded up to a cluster's start.</summary>
     public GuestOffset AlignUp(GuestOffset offset) => new(ClustersFor(offset.Value) << ClusterBits);
+
+    /// <summary>The offset rounded down to its subcluster.</summary>
+    public GuestOffset SubclusterDown(GuestOffset offset) => new(offset.Value & ~((long)SubclusterSize - 1));
+
+    /// <summary>The offset rounded up to a subcluster's start.</summary>
+    public GuestOffset SubclusterUp(GuestOffset offset) => SubclusterDown(offset + (SubclusterSize - 1));
 
     /// <summary>Position inside its cluster.</summary>
     public int InCluster(long offset) => (int)(offset & (ClusterSize - 1));
@@ -67,4 +91,15 @@ internal readonly record struct ClusterGeometry(int ClusterBits, int RefcountOrd
 
     /// <summary>Index of an offset's entry in its L2 table.</summary>
     public int L2Index(GuestOffset offset) => (int)(offset.Value >> ClusterBits) & ((1 << L2Bits) - 1);
+
+    /// <summary>Position of an offset's entry in its L2 table, in bytes.</summary>
+    public int L2EntryAt(GuestOffset offset) => L2Index(offset) << L2EntryBits;
+
+    /// <summary>The subclusters that a range inside one cluster touches, as a mask.</summary>
+    public uint SubclustersOf(GuestOffset offset, long length)
+    {
+        int first = InCluster(offset) >> SubclusterBits;
+        int last = InCluster(offset + (length - 1)) >> SubclusterBits;
+        return SubclusterMap.Range(first, last - first + 1);
+    }
 }

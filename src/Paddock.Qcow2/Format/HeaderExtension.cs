@@ -70,6 +70,44 @@ internal sealed record HeaderExtension(uint Type, byte[] Data)
         return list;
     }
 
+    /// <summary>
+    /// The extensions in the order in which a whole first cluster is written: QEMU's, with the zones early, so that they share the first
+    /// sector with the header. Paddock's own is kept inside one sector by a filler.
+    /// </summary>
+    /// <param name="extensions">The extensions; fillers are left out.</param>
+    /// <param name="start">Where the first one begins.</param>
+    public static List<HeaderExtension> InOrder(IEnumerable<HeaderExtension> extensions, int start)
+    {
+        const int sector = 512;
+        var list = new List<HeaderExtension>();
+        foreach (var extension in extensions.Where(static e => e.Type != PaddockFiller).OrderBy(static e => PlaceOf(e.Type)))
+        {
+            int inSector = (start + HeadSize) % sector;
+            if (extension.Type == Paddock && inSector + extension.Data.Length > sector)
+            {
+                // the head stays in this sector, the data begin with the next one
+                list.Add(new HeaderExtension(PaddockFiller, new byte[sector - inSector - HeadSize]));
+                start += list[^1].TotalSize;
+            }
+
+            list.Add(extension);
+            start += extension.TotalSize;
+        }
+
+        return list;
+    }
+
+    private static int PlaceOf(uint type) => type switch
+    {
+        BackingFormat => 0,
+        ExternalDataFile => 1,
+        FullDiskEncryption => 2,
+        Zoned => 3,
+        FeatureNames => 4,
+        Bitmaps => 5,
+        _ => 6,
+    };
+
     /// <summary>Writes the list and its end mark; returns the bytes taken. What lies behind must be zeroes.</summary>
     public static int WriteAll(IEnumerable<HeaderExtension> list, Span<byte> bytes)
     {

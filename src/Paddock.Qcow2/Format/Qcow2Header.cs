@@ -80,8 +80,10 @@ internal sealed record Qcow2Header
 
     public byte CompressionType { get; init; }
 
-    /// <summary>Cluster size and refcount width; valid after <see cref="Validate"/>.</summary>
-    public ClusterGeometry Geometry => new((int)ClusterBits, (int)RefcountOrder);
+    /// <summary>Cluster size, refcount width and size of L2 entries; valid after <see cref="Validate"/>.</summary>
+    public ClusterGeometry Geometry => new(
+        (int)ClusterBits, (int)RefcountOrder,
+        (Incompatible & IncompatibleFeatures.ExtendedL2) != 0 ? ClusterGeometry.ExtendedEntryBits : ClusterGeometry.StandardEntryBits);
 
     /// <summary>How the disk is encrypted; null: it is not.</summary>
     public string? EncryptionName => EncryptionMethod switch { 0 => null, EncryptionLuks => "LUKS", _ => "AES" };
@@ -184,6 +186,11 @@ internal sealed record Qcow2Header
         if (HeaderLength > clusterSize)
         {
             throw Invalid("qcow2 header exceeds cluster size");
+        }
+
+        if (Geometry.SubclusterBits < Qcow2Limits.MinClusterBits)
+        {
+            throw Invalid($"Unsupported subcluster size: {Geometry.SubclusterSize}");
         }
 
         if (HeaderLength % 8 != 0)

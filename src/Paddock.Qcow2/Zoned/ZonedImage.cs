@@ -175,6 +175,14 @@ internal sealed class ZonedImage : IQcow2Device, IZones
         => _resize.ResizeAsync(length, preallocation, cancellationToken);
 
     /// <inheritdoc/>
+    public ValueTask SetBackingFileAsync(string? name, string? format, CancellationToken cancellationToken = default)
+        => _image.SetBackingFileAsync(name, format, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask EmptyAsync(CancellationToken cancellationToken = default)
+        => throw new BlockException(BlockError.NotSupported, "an image with zones is not emptied: reset its zones");
+
+    /// <inheritdoc/>
     public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
         => _layout.RunAsync(layout, cancellationToken);
 

@@ -80,6 +80,39 @@ public class BrokenImageTests
         await peer.AssertSameAsync(sameRepair: false);
     }
 
+    [Theory]
+    [InlineData("both bits of a subcluster", true, false)]
+    [InlineData("subclusters without a cluster", true, false)]
+    [InlineData("bitmap of a compressed cluster", true, false)]
+    [InlineData("data unaligned", false, false)]
+    [InlineData("preallocated unaligned", true, true)]
+    [InlineData("zero bit of a standard entry", true, true)]
+    [InlineData("copied flag missing", true, true)]
+    [InlineData("refcount 0", true, true)]
+    public async Task Broken_extended_entries_are_reported_as_by_QEMU_and_repaired(string fault, bool repairs, bool sameRepair)
+    {
+        using var peer = new CheckAgainstQemu();
+        peer.Create("64M", "extended_l2=on");
+        peer.Io("write -P 1 0 256k", "write -c -P 2 1M 64k", "write -P 3 2M 4k", "write -z 2056k 4k");
+        switch (fault)
+        {
+            case "both bits of a subcluster": peer.Patch64(L2 + 8, peer.Read64(L2 + 8) | 1UL << 40); break;
+            case "subclusters without a cluster": peer.Patch64(L2 + (8 * 16) + 8, 6); break;
+            case "bitmap of a compressed cluster": peer.Patch64(L2 + (16 * 16) + 8, 1); break;
+            case "data unaligned": peer.Patch64(L2 + (32 * 16), peer.Read64(L2 + (32 * 16)) | 0x200); break;
+            case "preallocated unaligned":
+                peer.Patch64(L2 + (32 * 16), peer.Read64(L2 + (32 * 16)) | 0x200);
+                peer.Patch64(L2 + (32 * 16) + 8, 6UL << 32);
+                break;
+            case "zero bit of a standard entry": peer.Patch64(L2, peer.Read64(L2) | 1); break;
+            case "copied flag missing": peer.Patch64(L2, peer.Read64(L2) & ~Copied); break;
+            case "refcount 0": peer.Patch(0x20000 + 12, 0, 0); break;
+            default: throw new ArgumentException(fault);
+        }
+
+        await peer.AssertSameAsync(repairs, sameRepair);
+    }
+
     private static CheckAgainstQemu Broken(string fault)
     {
         var peer = new CheckAgainstQemu();

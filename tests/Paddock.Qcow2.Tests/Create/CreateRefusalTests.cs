@@ -31,6 +31,13 @@ public class CreateRefusalTests
         yield return new(
             old with { Compression = Qcow2Compression.Zstd }, BlockError.InvalidArgument,
             "Non-zlib compression type is only supported with compatibility level 1.1 and above (use version=v3 or greater)");
+        yield return new(
+            old with { ExtendedL2 = true, ClusterSize = 8192 }, BlockError.InvalidArgument,
+            "Extended L2 entries are only supported with compatibility level 1.1 and above (use version=v3 or greater)");
+        yield return new(
+            plain with { ExtendedL2 = true, ClusterSize = 8192 }, BlockError.InvalidArgument,
+            "Extended L2 entries are only supported with cluster sizes of at least 16384 bytes");
+        yield return new(plain with { ExtendedL2 = true, Size = (1L << 50) + 1 }, BlockError.TooLarge, TooLarge);
         yield return new(plain with { Size = 1L << 40, ClusterSize = 512 }, BlockError.TooLarge, TooLarge);
         yield return new(plain with { Size = (128L << 30) + 1, ClusterSize = 512 }, BlockError.TooLarge, TooLarge);
         yield return new(plain with { Size = long.MaxValue }, BlockError.TooLarge, TooLarge);

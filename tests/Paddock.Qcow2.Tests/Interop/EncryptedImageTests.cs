@@ -22,6 +22,8 @@ public sealed class EncryptedImageTests : IDisposable
         new Qcow2CreateOptions { Size = DiskBytes, Encryption = Luks with { Cipher = "serpent-128" }, LazyRefcounts = true },
         new Qcow2CreateOptions { Size = DiskBytes, Encryption = Luks, Preallocation = Preallocation.Metadata },
         new Qcow2CreateOptions { Size = DiskBytes, Encryption = Luks, Preallocation = Preallocation.Full, Version = 2 },
+        new Qcow2CreateOptions { Size = DiskBytes, Encryption = Luks, ExtendedL2 = true },
+        new Qcow2CreateOptions { Size = DiskBytes, Encryption = Luks, ExtendedL2 = true, Preallocation = Preallocation.Falloc },
         new Qcow2CreateOptions { Size = DiskBytes, OldAesEncryption = true },
         new Qcow2CreateOptions { Size = DiskBytes, OldAesEncryption = true, ClusterSize = 4096, Version = 2 },
     };

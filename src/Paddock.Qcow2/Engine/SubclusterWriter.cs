@@ -1,0 +1,121 @@
+using Paddock.Block;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Engine;
+
+/// <summary>
+/// Writes that need new subclusters, in images with extended L2 entries: only the subclusters that a write touches are stored, and
+/// copied, whatever the size of a cluster. The caller holds the guest clusters exclusively.
+/// </summary>
+internal sealed class SubclusterWriter(ClusterGeometry geometry, ClusterMap map, NewClusters clusters, CopyOnWrite copies)
+{
+    /// <summary>Writes the beginning of a range that cannot be written in place.</summary>
+    /// <param name="mapping">How the guest has it now.</param>
+    /// <param name="offset">Where it starts; the range and the mapping end in the same slice of an L2 table.</param>
+    /// <param name="bytes">The data.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    /// <returns>Bytes written.</returns>
+    public ValueTask<int> WriteAsync(
+        Mapping mapping, GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        if (mapping.HasOwnCluster)
+        {
+            return FillAsync(mapping, offset, bytes, cancellationToken);
+        }
+
+        if (mapping is { HasCluster: false, Kind: not ClusterKind.Compressed })
+        {
+            return AllocateAsync(mapping, offset, bytes, cancellationToken);
+        }
+
+        long whole = bytes.Length & -geometry.ClusterSize;
+        return geometry.InCluster(offset) == 0 && whole > 0
+            ? AllocateAsync(mapping, offset, bytes[..(int)whole], cancellationToken)
+            : ReplaceAsync(
+                mapping, offset, bytes[..Math.Min(bytes.Length, geometry.ClusterSize - geometry.InCluster(offset))], cancellationToken);
+    }
+
+    /// <summary>Stores subclusters in clusters that are allocated already.</summary>
+    private async ValueTask<int> FillAsync(
+        Mapping mapping, GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        await copies.WriteAsync(mapping, offset, bytes, geometry.SubclusterSize, mapping.Host, knownZero: false, cancellationToken);
+        await clusters.MapSubclustersAsync(offset, bytes.Length, mapping.Host);
+        return bytes.Length;
+    }
+
+    /// <summary>Stores subclusters in new clusters that have no other data.</summary>
+    private async ValueTask<int> AllocateAsync(
+        Mapping mapping, GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        var start = geometry.AlignDown(offset);
+        long count = geometry.ClustersFor(offset + bytes.Length - start);
+        var run = await clusters.AllocateAsync(start, count);
+        if (run.Count < count)
+        {
+            bytes = bytes[..(int)(start + geometry.BytesIn(run.Count) - offset)];
+        }
+
+        try
+        {
+            var host = geometry.OffsetOf(run.First) + (offset - start);
+            await copies.WriteAsync(mapping, offset, bytes, geometry.SubclusterSize, host, run.KnownZero, cancellationToken);
+            await clusters.MapSubclustersAsync(offset, bytes.Length, host);
+            return bytes.Length;
+        }
+        catch
+        {
+            await clusters.FreeAsync(run);
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Moves a cluster that is compressed or that a snapshot shares to a new one: with all that the old one stores, but nothing of the
+    /// backing image.
+    /// </summary>
+    private async ValueTask<int> ReplaceAsync(
+        Mapping mapping, GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        var start = geometry.AlignDown(offset);
+        var run = await clusters.AllocateAsync(start, 1);
+        try
+        {
+            var target = geometry.OffsetOf(run.First);
+            var host = target + (offset - start);
+            if (mapping.Kind == ClusterKind.Compressed)
+            {
+                await copies.WriteAsync(mapping, offset, bytes, geometry.ClusterSize, host, knownZero: false, cancellationToken);
+                await clusters.MapSubclustersAsync(start, geometry.ClusterSize, target);
+                return bytes.Length;
+            }
+
+            var end = geometry.SubclusterUp(offset + bytes.Length);
+            await CopyStoredAsync(start, geometry.SubclusterDown(offset), target, cancellationToken);
+            await CopyStoredAsync(end, start + geometry.ClusterSize, target + (end - start), cancellationToken);
+            await copies.WriteAsync(mapping, offset, bytes, geometry.SubclusterSize, host, knownZero: false, cancellationToken);
+            await clusters.MapSubclustersAsync(offset, bytes.Length, host);
+            return bytes.Length;
+        }
+        catch
+        {
+            await clusters.FreeAsync(run);
+            throw;
+        }
+    }
+
+    private async ValueTask CopyStoredAsync(GuestOffset start, GuestOffset end, HostOffset target, CancellationToken cancellationToken)
+    {
+        while (start < end)
+        {
+            var mapping = await map.FindAsync(start, end - start);
+            if (mapping.Kind == ClusterKind.Normal)
+            {
+                await copies.CopyAsync(mapping, start, target, cancellationToken);
+            }
+
+            start += mapping.Length;
+            target += mapping.Length;
+        }
+    }
+}
