@@ -6,12 +6,11 @@ namespace Paddock.Qcow2.Engine;
 /// Clusters for guest data that has none: allocated before the data is written, mapped after it. Takes the metadata mutex; the
 /// caller holds the guest clusters exclusively.
 /// </summary>
-/// <param name="geometry">The image's.</param>
-/// <param name="locks">The image's.</param>
-/// <param name="map">Where guest clusters are.</param>
-/// <param name="allocator">Finds free clusters.</param>
-/// <param name="isEncrypted">Whether data are encrypted: what the file holds as zeroes does not read as zeroes then.</param>
-internal sealed class NewClusters(ClusterGeometry geometry, EngineLocks locks, ClusterMap map, Allocator allocator, bool isEncrypted)
+/// <remarks>
+/// In an external data file a cluster has its place, and is not counted. Where data are encrypted, no cluster is known to read as zeroes.
+/// </remarks>
+internal sealed class NewClusters(
+    ClusterGeometry geometry, EngineLocks locks, ClusterMap map, Allocator allocator, bool isExternal = false, bool isEncrypted = false)
 {
     /// <summary>Allocates up to so many adjacent clusters for the guest clusters from <paramref name="start"/> on.</summary>
     public async ValueTask<ClusterRun> AllocateAsync(GuestOffset start, long count)
@@ -20,6 +19,11 @@ internal sealed class NewClusters(ClusterGeometry geometry, EngineLocks locks, C
         try
         {
             await map.EnsureTableAsync(start);
+            if (isExternal)
+            {
+                return new ClusterRun(new HostCluster(geometry.ClusterOf(start).Index), count, KnownZero: false);
+            }
+
             var run = await allocator.AllocateUpToAsync(count);
             return isEncrypted ? run with { KnownZero = false } : run;
         }
@@ -46,6 +50,11 @@ internal sealed class NewClusters(ClusterGeometry geometry, EngineLocks locks, C
     /// <summary>Frees clusters that were not mapped.</summary>
     public async ValueTask FreeAsync(ClusterRun run)
     {
+        if (isExternal)
+        {
+            return;
+        }
+
         await locks.Metadata.AcquireAsync();
         try
         {

@@ -8,7 +8,7 @@ namespace Paddock.Qcow2.Engine;
 /// file system is by then; and for preallocated images.
 /// </summary>
 internal sealed class SpaceAhead(
-    IStorage storage, ClusterGeometry geometry, EngineLocks locks, WriteSession session, ClusterMap map, NewClusters clusters,
+    ClusterGeometry geometry, EngineLocks locks, WriteSession session, ClusterMap map, NewClusters clusters,
     DataLayer data, IBlockDevice? backing, bool hasZeroFlag)
 {
     private static readonly byte[] Zeroes = new byte[1 << 20];
@@ -65,13 +65,14 @@ internal sealed class SpaceAhead(
         start = geometry.AlignDown(start);
         while (start < end)
         {
-            start = await PreallocatePieceAsync(start, GuestOffset.Min(end, map.SliceEnd(start)), preallocation);
+            start = await PreallocatePieceAsync(start, end, preallocation);
         }
     }
 
     // the first clusters of a piece that are alike; gives where they end
-    private async ValueTask<GuestOffset> PreallocatePieceAsync(GuestOffset start, GuestOffset pieceEnd, Preallocation preallocation)
+    private async ValueTask<GuestOffset> PreallocatePieceAsync(GuestOffset start, GuestOffset end, Preallocation preallocation)
     {
+        var pieceEnd = GuestOffset.Min(end, map.SliceEnd(start));
         var held = geometry.ClustersOf(start, pieceEnd - start);
         await locks.AcquireAsync(held, exclusive: true);
         try
@@ -87,15 +88,8 @@ internal sealed class SpaceAhead(
             try
             {
                 // before anything refers to it: entries must not point after the file's end
-                await SpaceReservation.ReserveAsync(storage, geometry.OffsetOf(run.First), bytes, run.KnownZero, preallocation);
-                if (data.IsEncrypted && !hasZeroFlag)
-                {
-                    await WriteZeroesAsync(geometry.OffsetOf(run.First), start, bytes);
-                }
-
-                // zeroes in the file do not decrypt to zeroes
-                await (geometry.HasSubclusters ? clusters.ReserveSubclustersAsync(start, run)
-                    : clusters.MapAsync(start, run, data.IsEncrypted && hasZeroFlag ? L2Entry.ZeroFlag : 0));
+                await data.PreallocateAsync(geometry.OffsetOf(run.First), bytes, end, run.KnownZero, preallocation);
+                await MapPreallocatedAsync(start, run);
             }
             catch
             {
@@ -109,6 +103,26 @@ internal sealed class SpaceAhead(
         {
             locks.Release(held, exclusive: true);
         }
+    }
+
+    // what a raw data file holds is on the disk: its subclusters count as stored
+    private async ValueTask MapPreallocatedAsync(GuestOffset start, ClusterRun run)
+    {
+        if (geometry.HasSubclusters)
+        {
+            await (data.IsRaw ? clusters.MapSubclustersAsync(start, geometry.BytesIn(run.Count), geometry.OffsetOf(run.First))
+                : clusters.ReserveSubclustersAsync(start, run));
+            return;
+        }
+
+        // zeroes in the file do not decrypt to zeroes
+        bool flags = data.IsEncrypted && hasZeroFlag;
+        if (data.IsEncrypted && !flags)
+        {
+            await WriteZeroesAsync(geometry.OffsetOf(run.First), start, geometry.BytesIn(run.Count));
+        }
+
+        await clusters.MapAsync(start, run, flags ? L2Entry.ZeroFlag : 0);
     }
 
     private async ValueTask WriteZeroesAsync(HostOffset host, GuestOffset guest, long length)
