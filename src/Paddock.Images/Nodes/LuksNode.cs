@@ -1,6 +1,7 @@
 using Paddock.Block;
 using Paddock.Crypto.Luks;
 using Paddock.Images.Text;
+using Paddock.Posix;
 
 namespace Paddock.Images.Nodes;
 
@@ -53,7 +54,7 @@ internal static class LuksNode
         }
     }
 
-    private static IStorage? OpenHeader(QDict options, OpenSettings settings)
+    private static FileStorage? OpenHeader(QDict options, OpenSettings settings)
     {
         var header = options.TakePrefix("header");
         if (header.Count == 0)
