@@ -12,6 +12,7 @@ internal enum MetadataKind : byte
     RefcountTable,
     RefcountBlock,
     SnapshotTable,
+    BitmapDirectory,
     ZoneTable,
     EncryptionHeader,
 }
@@ -87,6 +88,7 @@ internal sealed class MetadataMap(ClusterGeometry geometry)
         MetadataKind.RefcountTable => "refcount table",
         MetadataKind.RefcountBlock => "refcount block",
         MetadataKind.SnapshotTable => "snapshot table",
+        MetadataKind.BitmapDirectory => "bitmap directory",
         MetadataKind.EncryptionHeader => "encryption header",
         _ => "zone table",
     };
