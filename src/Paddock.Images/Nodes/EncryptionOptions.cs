@@ -7,12 +7,19 @@ namespace Paddock.Images.Nodes;
 /// <summary>The options of an encrypted qcow2 image: <c>encrypt.format</c> and <c>encrypt.key-secret</c>.</summary>
 internal static class EncryptionOptions
 {
-    /// <summary>Applies what the list says; for the image's information alone, no passphrase is needed, and none is looked up.</summary>
+    /// <summary>What the options begin with.</summary>
+    public const string Prefix = "encrypt.";
+
+    private const string Format = Prefix + "format", KeySecret = Prefix + "key-secret";
+
+    /// <summary>
+    /// Takes what the list says into options of the engine. For an image's information no passphrase is needed, and none is looked up.
+    /// </summary>
     /// <exception cref="ToolException">There is no such secret.</exception>
-    public static Qcow2OpenOptions Take(QDict options, OpenSettings settings, Qcow2OpenOptions open)
+    public static Qcow2OpenOptions Take(QDict options, OpenSettings settings)
     {
-        string? format = options.Take("encrypt.format") as string, id = options.Take("encrypt.key-secret") as string;
-        return open with
+        string? format = NodeOptions.Text(options.Take(Format)), id = NodeOptions.Text(options.Take(KeySecret));
+        return new Qcow2OpenOptions
         {
             ExpectedEncryption = format,
             Passphrase = id is null || settings.ForInfo ? null : SecretObjects.Passphrase(settings.Secrets ?? settings.Objects, id),
@@ -28,7 +35,7 @@ internal static class EncryptionOptions
         }
         catch (PassphraseRequiredException e)
         {
-            throw new ToolException("Parameter 'encrypt.key-secret' is required for cipher", inner: e);
+            throw new ToolException($"Parameter '{KeySecret}' is required for cipher", inner: e);
         }
     }
 }

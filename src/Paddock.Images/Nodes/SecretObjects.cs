@@ -14,33 +14,12 @@ internal static class SecretObjects
     private const int MaxFileBytes = 1 << 20;
     private const int KeyBytes = 32, BlockBytes = 16;
 
-    private static readonly string[] Known = ["qom-type", "id", "data", "file", "format", "keyid", "iv"];
-
-    /// <summary>Rejects the first object that cannot be made. TLS credentials are read when they are used.</summary>
-    /// <exception cref="ToolException">An option is unknown or has no such value, or the secret cannot be read.</exception>
-    public static void Check(IReadOnlyList<string> objects)
-    {
-        var ids = new HashSet<string>();
-        for (int i = 0; i < objects.Count; i++)
-        {
-            var options = Parse(objects[i]);
-            if (options["qom-type"] as string is not ("secret" or "tls-creds-x509" or "tls-creds-anon" or "tls-creds-psk"))
-            {
-                throw new ToolException($"Parameter 'qom-type' does not accept value '{options["qom-type"]}'");
-            }
-
-            string id = CheckId(options);
-            if (!ids.Add(id))
-            {
-                throw new ToolException($"attempt to add duplicate property '{id}' to object (type 'container')");
-            }
-
-            if (options["qom-type"] is "secret")
-            {
-                CryptographicOperations.ZeroMemory(Read(options, [.. objects.Take(i)]));
-            }
-        }
-    }
+    /// <summary>Rejects a secret that cannot be read, as it is when it is made.</summary>
+    /// <param name="objects">All objects, in order; a secret may be encrypted with an earlier one.</param>
+    /// <param name="index">Number of the secret.</param>
+    /// <exception cref="ToolException">An option has no such value, or the secret cannot be read.</exception>
+    public static void Check(IReadOnlyList<string> objects, int index)
+        => CryptographicOperations.ZeroMemory(Read(UserObjects.Parse(objects[index]), [.. objects.Take(index)]));
 
     /// <summary>The passphrase with an id.</summary>
     /// <exception cref="ToolException">There is none, or it is not text.</exception>
@@ -63,7 +42,7 @@ internal static class SecretObjects
     {
         for (int i = 0; i < objects.Count; i++)
         {
-            var options = Parse(objects[i]);
+            var options = UserObjects.Parse(objects[i]);
             if (options["id"] as string == id)
             {
                 return options["qom-type"] is "secret" ? Read(options, [.. objects.Take(i)])
@@ -74,37 +53,10 @@ internal static class SecretObjects
         throw new ToolException($"No secret with id '{id}'");
     }
 
-    private static QDict Parse(string text)
-    {
-        if (!text.StartsWith('{'))
-        {
-            // the first word of an object is its type, with or without "qom-type="
-            return KeyValueOptions.ParseToDict(text.StartsWith("qom-type=", StringComparison.Ordinal) ? text : "qom-type=" + text);
-        }
-
-        var options = JsonReader.Parse(text) as QDict ?? throw new ToolException("Invalid JSON object given");
-        return options.InOrder.FirstOrDefault(static o => o.Value is not string && o.Key is "data" or "file" or "id" or "qom-type") is
-            { Key: { } key } && options[key] is not string
-            ? throw new ToolException($"Invalid parameter type for '{key}', expected: string") : options;
-    }
-
-    private static string CheckId(QDict options)
-    {
-        string id = options["id"] as string ?? throw new ToolException("Parameter 'id' is missing");
-        return id.Length > 0 && char.IsAsciiLetter(id[0]) && id.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '.' or '_') ? id
-            : throw new ToolException("Parameter 'id' expects an identifier\n"
-                + "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.");
-    }
-
     /// <param name="options">The secret's.</param>
     /// <param name="earlier">Objects made before it, one of which may be its key.</param>
     private static byte[] Read(QDict options, IReadOnlyList<string> earlier)
     {
-        if (options.InOrder.FirstOrDefault(o => !Known.Contains(o.Key)).Key is { } unknown)
-        {
-            throw new ToolException($"Parameter '{unknown}' is unexpected");
-        }
-
         string format = options["format"] as string ?? "raw";
         if (format is not ("raw" or "base64"))
         {
