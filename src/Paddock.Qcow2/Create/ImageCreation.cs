@@ -42,7 +42,12 @@ internal static class ImageCreation
         if (preallocation != Preallocation.Off)
         {
             // the engine that allocates the clusters must not close the caller's storage: it is dropped after its flush
-            var open = new Qcow2OpenOptions { NoBacking = true, DataFile = dataFile, Passphrase = options.Encryption?.Passphrase ?? default };
+            var open = new Qcow2OpenOptions
+            {
+                NoBacking = true,
+                DataFile = dataFile,
+                Passphrase = options.Encryption?.Passphrase ?? default,
+            };
             var image = await ImageOpening.OpenAsync(storage, open, cancellationToken);
             await image.Parts.Space.PreallocateAsync(default, new GuestOffset(image.Length), preallocation);
             await ImageClosing.WriteAsync(image.Parts);
