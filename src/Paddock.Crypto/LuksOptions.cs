@@ -1,8 +1,13 @@
+using Paddock.Crypto.Ciphers;
+
 namespace Paddock.Crypto;
 
 /// <summary>How the data of a new disk are encrypted (LUKS version 1). Names are QEMU's; the defaults too.</summary>
 public sealed record LuksOptions
 {
+    /// <summary>Names that <see cref="Cipher"/> takes.</summary>
+    public static IReadOnlyList<string> Ciphers { get; } = [.. Enum.GetValues<CipherAlgorithm>().Select(CipherNames.Of)];
+
     /// <summary>The passphrase of the first key slot, as bytes (UTF-8).</summary>
     public required ReadOnlyMemory<byte> Passphrase { get; init; }
 
@@ -26,6 +31,6 @@ public sealed record LuksOptions
     /// </summary>
     public string Hash { get; init; } = "sha256";
 
-    /// <summary>Time that a passphrase takes to be tried on this machine: above zero, at most an hour.</summary>
+    /// <summary>Time that a passphrase takes to be tried on this machine: at most an hour; at least 1,000 iterations are made.</summary>
     public TimeSpan IterationTime { get; init; } = TimeSpan.FromSeconds(2);
 }

@@ -21,11 +21,11 @@ internal static class LuksFormat
         string? ivHash = options.IvHash ?? (generator == IvGenerator.Essiv ? "sha256" : null);
         var spec = new CipherSpec(
             algorithm, mode, generator, ivHash is null ? null : Find("ivgen-hash-alg", ivHash, CipherNames.FindHash));
-        if (options.IterationTime <= TimeSpan.Zero || options.IterationTime > LongestTime)
+        if (options.IterationTime < TimeSpan.Zero || options.IterationTime > LongestTime)
         {
             throw new BlockException(
                 BlockError.InvalidArgument,
-                $"iter-time is {options.IterationTime.TotalMilliseconds:0} ms: it must be above 0 and at most "
+                $"iter-time is {options.IterationTime.TotalMilliseconds:0} ms: it must be 0 to "
                     + $"{LongestTime.TotalMilliseconds:0}");
         }
 

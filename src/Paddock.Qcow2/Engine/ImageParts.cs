@@ -1,6 +1,7 @@
 using Paddock.Block;
 using Paddock.Qcow2.Bitmaps;
 using Paddock.Qcow2.Format;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Qcow2.Engine;
 
@@ -11,7 +12,7 @@ namespace Paddock.Qcow2.Engine;
 internal sealed class ImageParts
 {
     public ImageParts(
-        IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, IBlockDevice? backing,
+        IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, List<SnapshotEntry> snapshots, IBlockDevice? backing,
         ExternalData? external = null, DiskEncryption? encryption = null)
     {
         Storage = storage;
@@ -43,9 +44,11 @@ internal sealed class ImageParts
         var decompressed = new DecompressedCluster();
         var map = new ClusterMap(
             storage, geometry, Locks, table, allocator, Guard, Reservation, Order, decompressed, options.L2CacheBytes, data.IsExternal);
+        Directory = new SnapshotDirectory(storage, Header, allocator, Guard, Order, snapshots);
         var bitmapData = new BitmapData(storage, Header, allocator, Guard);
         Bitmaps = new BitmapStore(storage, Header, InPlace, Order, Guard, bitmapData, Warnings);
-        Session = new WriteSession(storage, Header, data, Locks, Guard, table, Counts, Upkeep, Bitmaps, isReadOnly, isLazy);
+        Session = new WriteSession(
+            storage, Header, data, Locks, Guard, table, Counts, Directory, Upkeep, Bitmaps, isReadOnly, isLazy);
         Flush = new ImageFlush(storage, data, Locks, Session, Order);
 
         var sparse = new SparseClusters(storage, geometry);
@@ -74,16 +77,21 @@ internal sealed class ImageParts
         var shrink = new DiskShrink(storage, Header, data, Locks, Size, tail, map, allocator, clearing, trimming, Flush);
         Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush, Bitmaps, Locks);
 
+        State = new VmState(Header, Locks, Session, l1Growth, Reader, Writer);
+        Mark = new RepairMark(Header);
+        var tree = new TableTree(geometry, map, table, Counts, allocator);
+        Snapshots = new ImageSnapshots(
+            Header, Locks, Session, Directory,
+            new SnapshotCreation(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Guard, Mark, Directory),
+            new SnapshotDeletion(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Mark, Directory),
+            new SnapshotRestore(storage, Header, Locks, Session, Order, table, map, tree, allocator, Guard, Mark, sparse, Bitmaps));
+
         Order.Register(FlushPlace.InPlace, InPlace);
         Order.Register(FlushPlace.Refcounts, Counts);
         Order.Register(FlushPlace.L2, map);
         Order.Register(FlushPlace.L1, table);
         Order.Register(FlushPlace.FreedSpace, allocator);
-        Guard.RegisterFixed();
-        if (encryption?.Area is { } area)
-        {
-            Guard.Map.SetRange(MetadataKind.EncryptionHeader, new HostOffset(area.Start), area.Length);
-        }
+        Guard.RegisterFixed(encryption?.Area);
     }
 
     public IStorage Storage { get; }
@@ -146,4 +154,12 @@ internal sealed class ImageParts
     public DiskSize Size { get; }
 
     public ImageResize Resize { get; }
+
+    public VmState State { get; }
+
+    public RepairMark Mark { get; }
+
+    public SnapshotDirectory Directory { get; }
+
+    public ImageSnapshots Snapshots { get; }
 }
