@@ -58,7 +58,7 @@ internal sealed class ClusterWriter(
                 var mapping = await map.FindAsync(offset + done, bytes.Length - done, writes: true);
                 if (mapping.Writable)
                 {
-                    await data.WriteAsync(mapping.Host, bytes.Slice(done, (int)mapping.Length), cancellationToken);
+                    await data.WriteAsync(mapping.Host, offset + done, bytes.Slice(done, (int)mapping.Length), cancellationToken);
                     done += (int)mapping.Length;
                     continue;
                 }
@@ -105,7 +105,7 @@ internal sealed class ClusterWriter(
                 var part = bytes.Slice(done, (int)mapping.Length);
                 if (mapping.Writable)
                 {
-                    await data.WriteAsync(mapping.Host, part, cancellationToken);
+                    await data.WriteAsync(mapping.Host, offset + done, part, cancellationToken);
                     done += part.Length;
                 }
                 else if (geometry.HasSubclusters && mapping.HasOwnCluster)

@@ -26,7 +26,7 @@ internal sealed class SubclusterWriter(
             bytes = bytes[..(int)mapping.Length];
             if (mapping.Writable)
             {
-                await data.WriteAsync(mapping.Host, bytes, cancellationToken);
+                await data.WriteAsync(mapping.Host, offset, bytes, cancellationToken);
                 return bytes.Length;
             }
 
