@@ -16,7 +16,12 @@ internal static class SubclusterRuns
     {
         var bytes = slice.Slice(index * EntryBytes, EntryBytes);
         ulong cluster = BinaryPrimitives.ReadUInt64BigEndian(bytes);
-        cluster = cluster == L2Entry.CopiedFlag && !isExternal ? 0 : cluster;
+        if (!isExternal && (cluster & (L2Entry.OffsetMask | L2Entry.CompressedFlag)) == 0)
+        {
+            // whatever other bits are set: there is no cluster
+            cluster &= ~L2Entry.CopiedFlag;
+        }
+
         return new(new(cluster), new(BinaryPrimitives.ReadUInt64BigEndian(bytes[8..])));
     }
 

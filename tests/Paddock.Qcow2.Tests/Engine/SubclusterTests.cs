@@ -142,6 +142,7 @@ public class SubclusterTests
 
     [Theory]
     [InlineData(0UL, 1UL, "Invalid cluster entry found{0} (L2 offset: 0x40000, L2 index: 0x1)")]
+    [InlineData(0x8000_0000_0000_0002UL, 1UL, "Invalid cluster entry found{0} (L2 offset: 0x40000, L2 index: 0x1)")]
     [InlineData(0x8000_0000_0006_0000UL, 0x1_0000_0001UL, "Invalid cluster entry found{0} (L2 offset: 0x40000, L2 index: 0x1)")]
     [InlineData(0x8000_0000_0006_0200UL, 1UL, null)]
     public async Task Entry_that_cannot_be_right_marks_the_image_corrupt(ulong cluster, ulong bits, string? message)
