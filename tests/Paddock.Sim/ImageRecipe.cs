@@ -15,6 +15,9 @@ internal sealed class ImageRecipe : IImageGate
         Open = open with { Gate = this };
     }
 
+    /// <summary>Where the data of images with a data file are.</summary>
+    public DataDisks Data { get; } = new();
+
     /// <summary>Options for creating the image.</summary>
     public Qcow2CreateOptions Create { get; }
 
@@ -79,16 +82,19 @@ internal sealed class ImageRecipe : IImageGate
     }
 
     /// <summary>Creates the image on a durable disk.</summary>
-    public async Task<PagedStorage> BuildAsync()
-    {
-        var storage = new PagedStorage("image");
-        await Qcow2Image.CreateAsync(storage, Create);
-        return storage;
-    }
+    public Task<PagedStorage> BuildAsync() => Data.BuildAsync(Create);
 
     /// <summary>Opens the image in a storage, with requests validated first.</summary>
     public async Task<CheckedDevice> OpenAsync(IStorage storage, bool readOnly = false)
-        => CheckedDevice.Wrap(await Qcow2Image.OpenAsync(storage, Open with { ReadOnly = readOnly }));
+        => CheckedDevice.Wrap(await Qcow2Image.OpenAsync(storage, Data.OpenOptions(storage, Open with { ReadOnly = readOnly })));
+
+    /// <summary>The same recipe with an external data file.</summary>
+    public ImageRecipe WithDataFile(Random random)
+    {
+        bool isRaw = Backing is null && random.Next(3) == 0;
+        var create = Create with { Version = 3, DataFile = "data", DataFileRaw = isRaw };
+        return new ImageRecipe(create, Open) { Start = Start, Backing = Backing, BackingIsQcow2 = BackingIsQcow2 };
+    }
 
     /// <inheritdoc/>
     public async ValueTask<IBlockDevice?> OpenBackingAsync(
@@ -102,6 +108,7 @@ internal sealed class ImageRecipe : IImageGate
 
     public override string ToString()
         => $"{Create.Size} bytes, v{Create.Version}, clusters of {Create.ClusterSize}, refcounts of {Create.RefcountBits} bits"
+            + $"{(Create.DataFile is null ? "" : Create.DataFileRaw ? ", raw data file" : ", data file")}"
             + $"{(Create.LazyRefcounts ? ", lazy" : "")}, {Create.Compression}, preallocation {Create.Preallocation}"
             + $"{(Backing is null ? "" : BackingIsQcow2 ? ", qcow2 backing" : ", raw backing")}, L2 cache {Open.L2CacheBytes}"
             + $", refcount cache {Open.RefcountCacheBytes}, {(Open.PassDiscards ? "unmap" : "no unmap")}, checks {Open.OverlapChecks}";

@@ -55,8 +55,9 @@ internal sealed class ConvertArguments
         ReadOnly = false, Format = TargetIsOptions ? null : Format, Cache = _given["t"] ?? "unsafe", Objects = _given.All("object"),
     };
 
+    /// <returns>Null: help was asked for, and is printed.</returns>
     /// <exception cref="ToolException">An option that cannot be, or two that exclude each other.</exception>
-    public static ConvertArguments Parse(string[] args)
+    public static ConvertArguments? Parse(string[] args, ToolContext ctx)
     {
         var given = new ImgArguments(
             args, "image-opts object progress quiet force-share",
@@ -67,6 +68,14 @@ internal sealed class ConvertArguments
             new('C', "copy-range-offloading", false), new('r', "rate", true), new('\0', "target-image-opts", false),
             new('\0', "source-image-opts", false), new('l', "source-snapshot", true), new('\0', "salvage", false),
             new('f', "source-format", true));
+        given.All("o").ToList().ForEach(FormatOptions.RequireList);
+        if (given.All("o").Any(KeyValueOptions.AsksForHelp))
+        {
+            FormatOptions.RequireCreatable(given["O"] ?? "raw");
+            FormatOptions.PrintCreate(ctx, given["O"] ?? "raw", hasFileName: given.Operands.Count > 0);
+            return null;
+        }
+
         var arguments = new ConvertArguments(given)
         {
             SparseBytes = given["S"] is { } sparse ? Sparse(sparse) : DefaultSparse,

@@ -15,10 +15,11 @@ internal static class CreateCommand
             args, "format quiet object", new('o', "options", true), new('b', "backing", true), new('F', "backing-format", true),
             new('u', "backing-unsafe", false));
         string format = given["f"] ?? "raw";
+        given.All("o").ToList().ForEach(FormatOptions.RequireList);
         if (given.All("o").Any(KeyValueOptions.AsksForHelp))
         {
-            NewImage.RequireFormat(format);
-            CreateOptions.Help(ctx, format == "raw");
+            FormatOptions.RequireCreatable(format);
+            FormatOptions.PrintCreate(ctx, format, hasFileName: given.Operands.Count > 0);
             return 0;
         }
 
@@ -80,7 +81,7 @@ internal static class CreateCommand
             await ctx.Out.FlushAsync();
         }
 
-        await NewImage.MakeAsync(format, name, options, size.Value);
+        await NewImage.MakeAsync(format, name, options, size.Value, ctx.Warn);
     }
 
     private static async ValueTask<long?> CheckBackingAsync(
@@ -122,7 +123,12 @@ internal static class CreateCommand
         if (format == "raw")
         {
             line.Append(null, $" size={size}");
-            return options["preallocation"] is { } mode ? line.Append(null, $" preallocation={mode}").ToString() : line.ToString();
+            foreach (string key in new[] { "nocow", "preallocation", "extent_size_hint" })
+            {
+                line.Append(options[key] is { } value ? $" {key}={value}" : "");
+            }
+
+            return line.ToString();
         }
 
         foreach (string key in CreateOptions.LineOrder)

@@ -123,6 +123,7 @@ internal sealed class ClusterMap : IFlushStage
         await _guard.CheckAsync(table, _geometry.ClusterSize);
         try
         {
+            await _allocator.WriteLazyCountsAsync();
             await FillNewTableAsync(table, old, knownZero);
             await _reservation.EnsureEntryAsync(table, _geometry.ClusterSize, _geometry.L2EntryAt(offset));
         }
