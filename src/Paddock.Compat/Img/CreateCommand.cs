@@ -37,12 +37,12 @@ internal static class CreateCommand
         long? size = given.Operands.Count == 2 ? SizeParser.Argument("image size", given.Operands[1]) : null;
         try
         {
-            NewImage.RequireFormat(format);
+            FormatOptions.RequireCreatable(format);
             var options = new CreateOptions();
             given.All("o").ToList().ForEach(o => options.Add(o, format == "raw"));
             if (format == "raw" && (given.Has("b") || given.Has("F")))
             {
-                throw new ToolException("Backing file not supported for file format 'raw'");
+                throw new ToolException($"Backing file {(given.Has("b") ? "" : "format ")}not supported for file format 'raw'");
             }
 
             options["backing_file"] = given["b"];
@@ -93,9 +93,15 @@ internal static class CreateCommand
             throw new ToolException("Error: Trying to create an image with the same filename as the backing file");
         }
 
+        if (backing.Length == 0)
+        {
+            throw new ToolException("Expected backing file name, got empty string");
+        }
+
         if (unsafely)
         {
-            return size;
+            return options["backing_fmt"] is not null ? size
+                : throw new ToolException("Backing file specified without backing format");
         }
 
         string detected;

@@ -62,7 +62,7 @@ public sealed class CreateOptions
 
     /// <summary>A number option.</summary>
     public long Number(string name, long fallback = 0)
-        => this[name] is { } text ? (long)Math.Min(ulong.Parse(text, null), long.MaxValue) : fallback;
+        => this[name] is { } text ? (long)Math.Min(FormatOption.NumberOf(text), long.MaxValue) : fallback;
 
     /// <summary>Bytes in which the file system should allocate space; null: it is not told.</summary>
     public uint? ExtentSizeHint => this["extent_size_hint"] is null ? null
@@ -76,6 +76,7 @@ public sealed class CreateOptions
     /// <summary>What the engine's create takes.</summary>
     public Qcow2CreateOptions ToQcow2(long size)
     {
+        CheckEncryption();
         return new Qcow2CreateOptions
         {
             Size = size,
@@ -102,6 +103,21 @@ public sealed class CreateOptions
             DataFileRaw = this["data_file_raw"] == "on",
             Zoned = Zones(),
         };
+    }
+
+    private void CheckEncryption()
+    {
+        string? format = this["encrypt.format"] ?? (this["encryption"] == "on" ? "aes" : null);
+        if (format is null && _values.Keys.Any(static name => name.StartsWith("encrypt.", StringComparison.Ordinal)))
+        {
+            throw new ToolException("Parameter 'encrypt.format' is missing");
+        }
+
+        if (format is not null)
+        {
+            throw new ToolException(format is "aes" or "luks" ? "encryption of new images is not supported"
+                : $"Parameter 'format' does not accept value '{format}'");
+        }
     }
 
     private static (string Name, string Value) Canonical(string name, string value) => name switch

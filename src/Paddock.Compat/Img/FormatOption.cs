@@ -21,21 +21,25 @@ internal sealed record FormatOption(string Name, OptionType Type, string Help)
         _ => "str",
     };
 
-    // as strtoull has it: a negative number counts from the end of the range
-    private ulong ParseNumber(string value)
+    /// <summary>
+    /// The number that a value of a number option stands for; as strtoull has it, a negative one counts from the range's end.
+    /// </summary>
+    public static ulong NumberOf(string value)
     {
         bool isNegative = value.StartsWith('-');
-        return SizeParser.TryParseInteger(isNegative ? value[1..] : value, out ulong number) == NumberFault.None
-            ? isNegative ? unchecked(0 - number) : number
-            : throw new ToolException($"Parameter '{Name}' expects a number");
+        SizeParser.TryParseInteger(isNegative ? value[1..] : value, out ulong number);
+        return isNegative ? unchecked(0 - number) : number;
     }
+
+    private static bool IsNumber(string value)
+        => SizeParser.TryParseInteger(value.StartsWith('-') ? value[1..] : value, out _) == NumberFault.None;
 
     /// <summary>A value in its one form: numbers in digits, flags as on and off.</summary>
     /// <exception cref="ToolException">The option does not take the value.</exception>
     public string Parse(string value) => Type switch
     {
         OptionType.Size => SizeParser.Option(Name, value).ToString(null, null),
-        OptionType.Number => ParseNumber(value).ToString(null, null),
+        OptionType.Number => IsNumber(value) ? value : throw new ToolException($"Parameter '{Name}' expects a number"),
         OptionType.Flag => Qcow2Options.Flag(Name, value) ? "on" : "off",
         _ => value,
     };
