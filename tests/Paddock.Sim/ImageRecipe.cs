@@ -96,9 +96,13 @@ internal sealed class ImageRecipe : IImageGate
         => CheckedDevice.Wrap(await Qcow2Image.OpenAsync(storage, Data.OpenOptions(storage, Open with { ReadOnly = readOnly })));
 
     /// <summary>The same recipe with an external data file.</summary>
-    public ImageRecipe WithDataFile(Random random)
+    /// <param name="random">Source of all random choices.</param>
+    /// <param name="mayBeRaw">
+    /// Whether it may be one that reads as the disk does: what an interrupted resize leaves of such a file shows on a larger disk.
+    /// </param>
+    public ImageRecipe WithDataFile(Random random, bool mayBeRaw = true)
     {
-        bool isRaw = Backing is null && random.Next(3) == 0;
+        bool isRaw = mayBeRaw && Backing is null && random.Next(3) == 0;
         var create = Create with { Version = 3, DataFile = "data", DataFileRaw = isRaw };
         return new ImageRecipe(create, Open) { Start = Start, Backing = Backing, BackingIsQcow2 = BackingIsQcow2 };
     }
