@@ -4,6 +4,7 @@ using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
 using Paddock.Qcow2;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Images;
 
@@ -201,6 +202,9 @@ internal sealed record OpenSettings
 
     /// <summary>Keep changes in a temporary overlay that goes away with the session (-s).</summary>
     public bool Snapshot { get; init; }
+
+    /// <summary>The internal snapshot to open for reading in place of the present disk; null: the present disk.</summary>
+    public SnapshotChoice? LoadSnapshot { get; init; }
 
     /// <summary>The bytes under the image, where they are open already; owned from here on. The name is for messages then.</summary>
     public IStorage? Storage { get; init; }

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Qcow2;
 
@@ -56,6 +57,9 @@ public sealed record Qcow2OpenOptions
     /// refused. The disk must not be read then.
     /// </summary>
     public bool ForInfo { get; init; }
+
+    /// <summary>The snapshot to open for reading in place of the present disk; null: the present disk.</summary>
+    internal SnapshotChoice? Snapshot { get; init; }
 
     /// <summary>
     /// Marks the image's bitmaps in use when it is opened for writing, as QEMU does, and not before its first change.

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Qcow2;
+using Paddock.Qcow2.Snapshots;
 using Paddock.Testing;
 
 namespace Paddock.Sim;
@@ -106,6 +107,10 @@ internal sealed class ImageRecipe : IImageGate
         var create = Create with { Version = 3, DataFile = "data", DataFileRaw = isRaw };
         return new ImageRecipe(create, Open) { Start = Start, Backing = Backing, BackingIsQcow2 = BackingIsQcow2 };
     }
+
+    /// <summary>Opens a snapshot of the image.</summary>
+    public ValueTask<IQcow2Device> OpenSnapshotAsync(PagedStorage storage, string name)
+        => Qcow2Image.OpenAsync(storage.Clone(), Open with { ReadOnly = true, Snapshot = new SnapshotChoice(null, name) });
 
     /// <inheritdoc/>
     public async ValueTask<IBlockDevice?> OpenBackingAsync(

@@ -18,6 +18,7 @@ internal static class SimKinds
         new("datacut", "plain", (seed, options) => new PlainCutRun(seed, options, raw: false, dataFile: true)),
         new("resizedatacut", "plain", (seed, options) => new ResizeCutRun(seed, options, dataFile: true)),
         new("zonedatacut", "zoned", (seed, options) => new ZonedCutRun(seed, options, dataFile: true)),
+        new("snapcut", "plain", (seed, options) => new SnapshotCutRun(seed, options)),
         new("zonecut", "zoned", (seed, options) => new ZonedCutRun(seed, options)),
         new("mirror", "exact", (seed, options) => new MirrorRun(seed, options)),
         new("model", "exact", (seed, options) => new ModelRun(seed, options)),

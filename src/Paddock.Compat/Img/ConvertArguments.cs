@@ -1,5 +1,6 @@
 using Paddock.Images;
 using Paddock.Images.Text;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Compat.Img;
 
@@ -51,7 +52,10 @@ internal sealed class ConvertArguments
 
     public bool TargetIsOptions => _given.Has("target-image-opts");
 
-    public OpenSettings SourceSettings => _given.Settings() with { Cache = _given["T"] };
+    /// <summary>The internal snapshot to convert (-l); null: the present disk.</summary>
+    public SnapshotChoice? Snapshot { get; private init; }
+
+    public OpenSettings SourceSettings => _given.Settings() with { Cache = _given["T"], LoadSnapshot = Snapshot };
 
     // as the peer does: an interrupted convert leaves nothing of use, so that flushes on the way gain nothing
     public OpenSettings TargetSettings => new()
@@ -86,6 +90,7 @@ internal sealed class ConvertArguments
             Parallel = given["m"] is { } parallel ? Count(parallel) : DefaultParallel,
             Rate = given["r"] is { } rate ? RateOf(rate) : 0,
             Options = OptionsOf(given),
+            Snapshot = given.Snapshot(ctx.Program),
         };
         arguments.CheckCombinations();
         arguments.CheckSupport();
@@ -152,8 +157,8 @@ internal sealed class ConvertArguments
     private void CheckSupport()
     {
         Refuse(_given.Operands.Count > 2 && CopiesBitmaps, "Copying bitmaps only possible with single source");
+        Refuse(_given.Operands.Count > 2 && _given.Has("l"), "No support for concatenating multiple snapshot");
         Refuse(_given.Operands.Count > 2, "concatenating several source images is not supported yet");
-        Refuse(_given.Has("l"), "copying a snapshot is not supported yet");
     }
 
     private static void Refuse(bool bad, string message)

@@ -19,7 +19,8 @@ internal static class MeasureCommand
         long? size = given["size"] is { } s ? SizeParser.Argument("image size", s) : null;
         Refuse(given, size is not null);
         ImageNode? input = given.Operands.Count == 0
-            ? null : await new ImageOpener(ctx.Program, ctx.Error).OpenAsync(given.Operands[0], given.Settings(), given.Has("image-opts"));
+            ? null : await new ImageOpener(ctx.Program, ctx.Error).OpenAsync(
+                given.Operands[0], given.Settings() with { LoadSnapshot = given.Snapshot(ctx.Program) }, given.Has("image-opts"));
         await using var owned = input;
         string format = given["O"] ?? "raw";
         if (format is not ("raw" or "qcow2"))
@@ -69,11 +70,6 @@ internal static class MeasureCommand
         if (hasSize && given.Operands.Count == 1)
         {
             throw new ToolException("--size N cannot be used together with a filename.");
-        }
-
-        if (given.Has("l"))
-        {
-            throw new ToolException("measuring a snapshot is not supported yet");
         }
     }
 

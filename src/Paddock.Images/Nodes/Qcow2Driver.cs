@@ -35,6 +35,7 @@ internal sealed class Qcow2Driver() : NodeDriver(FormatProbe.Qcow2, NodeKind.For
             OnCorruption = settings.ReadOnly ? opening.Messages.FoundCorrupt : opening.Messages.Corrupted,
             Tables = settings.Chain!.Tables,
             L2CacheBytes = ImageChain.L2CacheOf(opening.Depth),
+            Snapshot = settings.LoadSnapshot,
         });
         NodeOpener.RefuseUnknown(this, options);
         var image = await OpenAsync(storage, open, tuning, settings.Stop);

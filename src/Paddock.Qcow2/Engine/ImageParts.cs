@@ -1,6 +1,7 @@
 using Paddock.Block;
 using Paddock.Qcow2.Bitmaps;
 using Paddock.Qcow2.Format;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Qcow2.Engine;
 
@@ -11,7 +12,8 @@ namespace Paddock.Qcow2.Engine;
 internal sealed class ImageParts
 {
     public ImageParts(
-        IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, IBlockDevice? backing, ExternalData? external = null)
+        IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, List<SnapshotEntry> snapshots, IBlockDevice? backing,
+        ExternalData? external = null)
     {
         Storage = storage;
         DataFile = external?.Storage;
@@ -41,9 +43,11 @@ internal sealed class ImageParts
         var decompressed = new DecompressedCluster();
         var map = new ClusterMap(
             storage, geometry, Locks, table, allocator, Guard, Reservation, Order, decompressed, options.L2CacheBytes, data.IsExternal);
+        Directory = new SnapshotDirectory(storage, Header, allocator, Guard, Order, snapshots);
         var bitmapData = new BitmapData(storage, Header, allocator, Guard);
         Bitmaps = new BitmapStore(storage, Header, InPlace, Order, Guard, bitmapData, Warnings);
-        Session = new WriteSession(storage, Header, data, Locks, Guard, table, Counts, Upkeep, Bitmaps, isReadOnly, isLazy);
+        Session = new WriteSession(
+            storage, Header, data, Locks, Guard, table, Counts, Directory, Upkeep, Bitmaps, isReadOnly, isLazy);
         Flush = new ImageFlush(storage, data, Locks, Session, Order);
 
         var sparse = new SparseClusters(storage, geometry);
@@ -74,6 +78,15 @@ internal sealed class ImageParts
         var trimming = new RefcountTrimming(storage, geometry, Reservation, Counts, tableGrowth, allocator, Holes);
         var shrink = new DiskShrink(storage, Header, data, Locks, Size, tail, map, allocator, clearing, trimming, Flush);
         Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush, Bitmaps, Locks);
+
+        State = new VmState(Header, Locks, Session, l1Growth, Reader, Writer);
+        Mark = new RepairMark(Header);
+        var tree = new TableTree(geometry, map, table, Counts, allocator);
+        Snapshots = new ImageSnapshots(
+            Header, Locks, Session, Directory,
+            new SnapshotCreation(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Guard, Mark, Directory),
+            new SnapshotDeletion(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Mark, Directory),
+            new SnapshotRestore(storage, Header, Locks, Session, Order, table, map, tree, allocator, Guard, Mark, sparse, Bitmaps));
 
         Order.Register(FlushPlace.InPlace, InPlace);
         Order.Register(FlushPlace.Refcounts, Counts);
@@ -142,4 +155,12 @@ internal sealed class ImageParts
     public DiskSize Size { get; }
 
     public ImageResize Resize { get; }
+
+    public VmState State { get; }
+
+    public RepairMark Mark { get; }
+
+    public SnapshotDirectory Directory { get; }
+
+    public ImageSnapshots Snapshots { get; }
 }

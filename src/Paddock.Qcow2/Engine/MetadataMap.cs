@@ -12,6 +12,7 @@ internal enum MetadataKind : byte
     RefcountTable,
     RefcountBlock,
     SnapshotTable,
+    InactiveL1,
     BitmapDirectory,
     ZoneTable,
 }
@@ -87,6 +88,7 @@ internal sealed class MetadataMap(ClusterGeometry geometry)
         MetadataKind.RefcountTable => "refcount table",
         MetadataKind.RefcountBlock => "refcount block",
         MetadataKind.SnapshotTable => "snapshot table",
+        MetadataKind.InactiveL1 => "inactive L1 table",
         MetadataKind.BitmapDirectory => "bitmap directory",
         _ => "zone table",
     };
