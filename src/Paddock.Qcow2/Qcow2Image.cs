@@ -172,7 +172,7 @@ public sealed class Qcow2Image : IQcow2Device
 
     /// <inheritdoc/>
     public ValueTask AmendAsync(Qcow2AmendOptions options, Action<long, long>? progress = null)
-        => _parts.Amend.RunAsync(options, _snapshots, progress);
+        => _parts.Amend.RunAsync(options, progress);
 
     /// <inheritdoc/>
     public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)

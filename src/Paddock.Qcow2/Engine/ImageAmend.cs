@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Numerics;
 using Paddock.Block;
 using Paddock.Qcow2.Format;
@@ -23,8 +22,9 @@ internal sealed class ImageAmend(ImageParts parts, ZeroExpansion zeroes, HeaderR
 
     /// <summary>Checks the options, then changes the image.</summary>
     /// <exception cref="BlockException">The image cannot be changed like this; QEMU's words.</exception>
-    public async ValueTask RunAsync(Qcow2AmendOptions options, IReadOnlyList<SnapshotEntry> snapshots, Action<long, long>? report)
+    public async ValueTask RunAsync(Qcow2AmendOptions options, Action<long, long>? report)
     {
+        var snapshots = parts.Directory.Entries;
         int version = options.Version ?? (int)_header.Fields.Version;
         int order = options.RefcountBits is { } bits ? OrderOf(bits) : _header.Geometry.RefcountOrder;
         bool upgrades = version > _header.Fields.Version, downgrades = version < _header.Fields.Version;
@@ -45,7 +45,7 @@ internal sealed class ImageAmend(ImageParts parts, ZeroExpansion zeroes, HeaderR
             progress.Report(0, 2);
             await RewriteAsync(Upgraded(), _header.Extensions);
             progress.Report(1, 2);
-            await CompleteSnapshotsAsync(snapshots);
+            await CompleteSnapshotsAsync();
             progress.Report(2, 2);
         }
 
@@ -148,32 +148,13 @@ internal sealed class ImageAmend(ImageParts parts, ZeroExpansion zeroes, HeaderR
     }
 
     // version 3 requires what version 2 may leave out: the size of the machine's state and of the disk
-    private async ValueTask CompleteSnapshotsAsync(IReadOnlyList<SnapshotEntry> snapshots)
+    private async ValueTask CompleteSnapshotsAsync()
     {
         const int required = 16;
-        if (snapshots.All(static s => s.Extra.Length >= required))
+        if (parts.Directory.Entries.Any(static s => s.Extra.Length < required))
         {
-            return;
+            await UnderMetadataLockAsync(() => parts.Directory.PutAsync(parts.Directory.Entries));
         }
-
-        var complete = snapshots.Select(s => s.Extra.Length >= required ? s : s with { Extra = ExtraOf(s, required) }).ToList();
-        var fields = _header.Fields;
-        await UnderMetadataLockAsync(async () =>
-        {
-            var place = await parts.Tables.PlaceAsync(SnapshotTable.ToBytes(complete));
-            await parts.Order.RunAsync();
-            await _header.PutAsync(fields with { SnapshotTableOffset = (ulong)place.Value });
-            parts.Tables.Free(new HostOffset((long)fields.SnapshotTableOffset), SnapshotTable.SizeOf(snapshots));
-            await parts.Order.RunAsync();
-        });
-    }
-
-    private byte[] ExtraOf(SnapshotEntry snapshot, int length)
-    {
-        var extra = new byte[length];
-        BinaryPrimitives.WriteInt64BigEndian(extra, snapshot.VmStateSize);
-        BinaryPrimitives.WriteInt64BigEndian(extra.AsSpan(sizeof(long)), _header.VirtualSize);
-        return extra;
     }
 
     private Qcow2Header Upgraded() => _header.Fields with
