@@ -135,6 +135,7 @@ internal sealed class ConvertArguments
     {
         Refuse(_given.Has("C") && _given.Has("c"), "Cannot enable copy offloading when -c is used");
         Refuse(_given.Has("C") && _given.Has("S"), "Cannot enable copy offloading when -S is used");
+        Refuse(_given.Has("C") && Salvages, "Cannot use copy offloading in salvaging mode");
         Refuse(_given.Has("skip-broken-bitmaps") && !_given.Has("bitmaps"), "Use of --skip-broken-bitmaps requires --bitmaps");
         Refuse((SourceIsOptions && _given.Has("f"))
             || (TargetIsOptions && _given.Has("O")), "--image-opts and --format are mutually exclusive");
