@@ -1,6 +1,7 @@
 using System.Text;
 using Paddock.Block;
 using Paddock.Images;
+using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
 
@@ -38,11 +39,11 @@ internal static class CreateCommand
         try
         {
             FormatOptions.RequireCreatable(format);
-            var options = new CreateOptions();
-            given.All("o").ToList().ForEach(o => options.Add(o, format == "raw"));
-            if (format == "raw" && (given.Has("b") || given.Has("F")))
+            var options = new CreateOptions { Objects = given.All("object") };
+            given.All("o").ToList().ForEach(o => options.Add(o, format));
+            if (format != "qcow2" && (given.Has("b") || given.Has("F")))
             {
-                throw new ToolException($"Backing file {(given.Has("b") ? "" : "format ")}not supported for file format 'raw'");
+                throw new ToolException($"Backing file {(given.Has("b") ? "" : "format ")}not supported for file format '{format}'");
             }
 
             options["backing_file"] = given["b"];
@@ -132,6 +133,17 @@ internal static class CreateCommand
             foreach (string key in new[] { "nocow", "preallocation", "extent_size_hint" })
             {
                 line.Append(options[key] is { } value ? $" {key}={value}" : "");
+            }
+
+            return line.ToString();
+        }
+
+        if (format == FormatProbe.Luks)
+        {
+            line.Append(null, $" size={size}");
+            foreach (string key in EncryptionCreate.LuksLineOrder.Where(k => options[k] is not null))
+            {
+                line.Append(null, $" {key}={KeyValueOptions.Escape(options[key]!)}");
             }
 
             return line.ToString();

@@ -26,8 +26,8 @@ public sealed class CreateOptions
     /// <summary>Names in the order in which the line of a new qcow2 image lists them.</summary>
     public static IReadOnlyList<string> LineOrder { get; } =
     [
-        "encryption", "encrypt.format", "encrypt.key-secret", "encrypt.cipher-alg", "encrypt.cipher-mode", "encrypt.ivgen-alg",
-        "encrypt.ivgen-hash-alg", "encrypt.hash-alg", "encrypt.iter-time", "cluster_size", "extended_l2", "preallocation", "compression_type", "zone_model", "zone_layout", "zone_size", "zone_capacity",
+        .. EncryptionCreate.LineOrder,
+        "cluster_size", "extended_l2", "preallocation", "compression_type", "zone_model", "zone_layout", "zone_size", "zone_capacity",
         "conventional_zones", "max_append_bytes", "max_active_zones", "max_open_zones", "size", "compat", "backing_file",
         "backing_fmt", "data_file", "data_file_raw", "lazy_refcounts", "refcount_bits", "nocow",
         "extent_size_hint",
@@ -46,16 +46,22 @@ public sealed class CreateOptions
         }
     }
 
+    /// <summary>Objects that the options may name, as <c>--object</c> has them.</summary>
+    public IReadOnlyList<string> Objects { get; init; } = [];
+
     /// <summary>Whether the zones part has anything.</summary>
     public bool IsZoned => this["zone_model"] == "host-managed";
 
     /// <summary>Adds an <c>-o</c> list.</summary>
-    public void Add(string list, bool raw)
+    public void Add(string list, bool raw) => Add(list, raw ? "raw" : "qcow2");
+
+    /// <summary>Adds an <c>-o</c> list for an image of a format.</summary>
+    public void Add(string list, string format)
     {
         foreach (var (given, text) in KeyValueOptions.Parse(list))
         {
             var (name, value) = Canonical(given, text);
-            var option = FormatOptions.ForCreate(name, raw) ?? throw new ToolException($"Invalid parameter '{given}'");
+            var option = FormatOptions.ForCreate(name, format) ?? throw new ToolException($"Invalid parameter '{given}'");
             _values[name] = option.Parse(value);
         }
     }
@@ -76,7 +82,7 @@ public sealed class CreateOptions
     /// <summary>What the engine's create takes.</summary>
     public Qcow2CreateOptions ToQcow2(long size)
     {
-        CheckEncryption();
+        var encryption = EncryptionCreate.ForQcow2(this, out bool isOldAes);
         return new Qcow2CreateOptions
         {
             Size = size,
@@ -101,24 +107,12 @@ public sealed class CreateOptions
             BackingFormat = this["backing_fmt"],
             DataFile = this["data_file"],
             DataFileRaw = this["data_file_raw"] == "on",
+            Encryption = encryption,
+            OldAesEncryption = isOldAes,
             Zoned = Zones(),
         };
     }
 
-    private void CheckEncryption()
-    {
-        string? format = this["encrypt.format"] ?? (this["encryption"] == "on" ? "aes" : null);
-        if (format is null && _values.Keys.Any(static name => name.StartsWith("encrypt.", StringComparison.Ordinal)))
-        {
-            throw new ToolException("Parameter 'encrypt.format' is missing");
-        }
-
-        if (format is not null)
-        {
-            throw new ToolException(format is "aes" or "luks" ? "encryption of new images is not supported"
-                : $"Parameter 'format' does not accept value '{format}'");
-        }
-    }
 
     private static (string Name, string Value) Canonical(string name, string value) => name switch
     {

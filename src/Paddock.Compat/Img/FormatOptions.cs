@@ -1,4 +1,5 @@
 using Paddock.Images;
+using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 
 namespace Paddock.Compat.Img;
@@ -17,15 +18,7 @@ internal static class FormatOptions
         new("compression_type", OptionType.Text, "Compression method used for image cluster compression"),
         new("data_file", OptionType.Text, "File name of an external data file"),
         new("data_file_raw", OptionType.Flag, "The external data file must stay valid as a raw image"),
-        new("encrypt.cipher-alg", OptionType.Text, "Name of encryption cipher algorithm"),
-        new("encrypt.cipher-mode", OptionType.Text, "Name of encryption cipher mode"),
-        new("encrypt.format", OptionType.Text, "Encrypt the image, format choices: 'aes', 'luks'"),
-        new("encrypt.hash-alg", OptionType.Text, "Name of encryption hash algorithm"),
-        new("encrypt.iter-time", OptionType.Number, "Time to spend in PBKDF in milliseconds"),
-        new("encrypt.ivgen-alg", OptionType.Text, "Name of IV generator algorithm"),
-        new("encrypt.ivgen-hash-alg", OptionType.Text, "Name of IV generator hash algorithm"),
-        new("encrypt.key-secret", OptionType.Text, "ID of secret providing qcow AES key or LUKS passphrase"),
-        new("encryption", OptionType.Flag, "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)"),
+        .. EncryptionCreate.Qcow2,
         new("extended_l2", OptionType.Flag, "Extended L2 tables"),
         new("lazy_refcounts", OptionType.Flag, "Postpone refcount updates"),
         new("preallocation", OptionType.Text, "Preallocation mode (allowed values: off, metadata, falloc, full)"),
@@ -76,10 +69,10 @@ internal static class FormatOptions
 
     /// <summary>Formats of QEMU that Paddock does not have, with those that no program creates.</summary>
     private static readonly string[] Foreign =
-        ["luks", "parallels", "qcow", "qed", "vdi", "vhdx", "vmdk", "vpc"], ReadOnly = ["bochs", "cloop", "dmg"];
+        ["parallels", "qcow", "qed", "vdi", "vhdx", "vmdk", "vpc"], ReadOnly = ["bochs", "cloop", "dmg"];
 
     /// <summary>Whether a format is one of QEMU's.</summary>
-    public static bool IsKnown(string format) => format is "raw" or "qcow2" || Foreign.Contains(format) || ReadOnly.Contains(format);
+    public static bool IsKnown(string format) => format is "raw" or "qcow2" or FormatProbe.Luks || Foreign.Contains(format) || ReadOnly.Contains(format);
 
     /// <summary>Refuses a format that there is not, or that is only read.</summary>
     public static void RequireCreatable(string format)
@@ -93,8 +86,8 @@ internal static class FormatOptions
     }
 
     /// <summary>The option of a name for a new image; null where the format does not take it.</summary>
-    public static FormatOption? ForCreate(string name, bool raw)
-        => (raw ? Raw.Concat(File) : Qcow2.Concat(Zones).Concat(File)).FirstOrDefault(o => o.Name == name);
+    public static FormatOption? ForCreate(string name, string format)
+        => Of(format).Concat(format == "qcow2" ? Zones : []).Concat(File).FirstOrDefault(o => o.Name == name);
 
     /// <summary>The option of a name for amending a qcow2 image.</summary>
     /// <exception cref="ToolException">It is not one.</exception>
@@ -106,7 +99,7 @@ internal static class FormatOptions
     /// <summary>Prints the options of a new image: with a file name those of the file too.</summary>
     public static void PrintCreate(ToolContext ctx, string format, bool hasFileName)
     {
-        var options = format == "raw" ? Raw : Qcow2;
+        var options = Of(format);
         if (hasFileName)
         {
             Print(ctx, "Supported options:", [.. options, .. File.Where(o => options.All(known => known.Name != o.Name))]);
@@ -130,6 +123,9 @@ internal static class FormatOptions
             throw new ToolException($"Invalid option list: {list}");
         }
     }
+
+    private static IReadOnlyList<FormatOption> Of(string format)
+        => format switch { "raw" => Raw, FormatProbe.Luks => EncryptionCreate.Luks, _ => Qcow2 };
 
     private static void Print(ToolContext ctx, string title, IEnumerable<FormatOption> options)
     {
