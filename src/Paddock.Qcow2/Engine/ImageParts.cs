@@ -64,7 +64,10 @@ internal sealed class ImageParts
         Zeroes = new ZeroWriter(Header, Locks, Session, map, data, clearing, Writer, Flush, backing);
         Space = new SpaceAhead(geometry, Locks, Session, map, clusters, data, backing, Header.HasVersion3);
         Eraser = new RangeEraser(Header, Locks, Session, map, data, Zeroes, backing);
-        Backings = new BackingChange(Header, Locks, Session, Order, new HeaderRewrite(storage, Header, InPlace));
+        var rewrite = new HeaderRewrite(storage, Header, InPlace);
+        Backings = new BackingChange(Header, Locks, Session, Order, rewrite);
+        var expansion = new ZeroExpansion(storage, Header, Locks, table, map, clearing, Zeroes, allocator, Counts, Order);
+        Amend = new ImageAmend(this, expansion, rewrite);
         Emptying = new ImageEmptying(
             Header, Locks, Session, Order, clearing, Flush, new FreshLayout(storage, Header, map, Holes));
         Tables = new ImageTables(storage, geometry, Guard, allocator);
@@ -148,6 +151,8 @@ internal sealed class ImageParts
     public BackingChange Backings { get; }
 
     public ImageEmptying Emptying { get; }
+
+    public ImageAmend Amend { get; }
 
     public ImageTables Tables { get; }
 
