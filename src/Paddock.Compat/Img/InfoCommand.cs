@@ -32,11 +32,6 @@ internal static class InfoCommand
         {
             ImageChain.CheckDepth(depth);
             await using var node = await OpenAsync(opener, name, settings, imageOpts);
-            if (node.Qcow2?.Info.Unsupported is { } unsupported)
-            {
-                ctx.Warn($"{name}: {unsupported}: the disk cannot be read");
-            }
-
             if (given.Json)
             {
                 layers.Add(Describe(node));

@@ -1,6 +1,4 @@
-using System.Globalization;
 using System.Security.Cryptography;
-using Paddock.Block;
 using Paddock.Crypto.Luks;
 using Paddock.Images;
 using Paddock.Images.Nodes;
@@ -32,7 +30,7 @@ internal sealed class KeySlotAmend(
         switch (Find("state"))
         {
             case null:
-                throw new ToolException($"Parameter '{prefix}state' is missing");
+                throw new ToolException("Parameter 'state' is missing");
             case "active":
                 await ActivateAsync(openSecret);
                 break;
@@ -40,7 +38,7 @@ internal sealed class KeySlotAmend(
                 await EraseAsync();
                 break;
             case var other:
-                throw new ToolException($"Parameter '{prefix}state' does not accept value '{other}'");
+                throw new ToolException($"Parameter 'state' does not accept value '{other}'");
         }
     }
 
@@ -122,7 +120,7 @@ internal sealed class KeySlotAmend(
 
     private string? Find(string name) => options.GetValueOrDefault(prefix + name);
 
-    private static long Number(string text) => long.TryParse(text, NumberStyles.Integer, CultureInfo.InvariantCulture, out long n) ? n : long.MaxValue;
+    private static long Number(string text) => unchecked((long)FormatOption.NumberOf(text));
 
     private static void Refuse(bool bad, string message)
     {
