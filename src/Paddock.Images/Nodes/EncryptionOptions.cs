@@ -19,7 +19,7 @@ internal static class EncryptionOptions
     public static Qcow2OpenOptions Take(QDict options, OpenSettings settings)
     {
         string? format = NodeOptions.Text(options.Take(Format)), id = NodeOptions.Text(options.Take(KeySecret));
-        var open = new Qcow2OpenOptions { ExpectedEncryption = format };
+        var open = new Qcow2OpenOptions { ExpectedEncryption = format, Passphrase = settings.ForInfo ? null : settings.Passphrase };
         return id is null || settings.ForInfo ? open
             : open with { Passphrase = SecretObjects.Passphrase(settings.Secrets ?? settings.Objects, id) };
     }
