@@ -72,7 +72,8 @@ internal static class FormatOptions
         ["parallels", "qcow", "qed", "vdi", "vhdx", "vmdk", "vpc"], ReadOnly = ["bochs", "cloop", "dmg"];
 
     /// <summary>Whether a format is one of QEMU's.</summary>
-    public static bool IsKnown(string format) => format is "raw" or "qcow2" or FormatProbe.Luks || Foreign.Contains(format) || ReadOnly.Contains(format);
+    public static bool IsKnown(string format)
+        => format is "raw" or "qcow2" or FormatProbe.Luks || Foreign.Contains(format) || ReadOnly.Contains(format);
 
     /// <summary>Refuses a format that there is not, or that is only read.</summary>
     public static void RequireCreatable(string format)

@@ -143,7 +143,7 @@ internal sealed class ImageAmend(ImageParts parts, ZeroExpansion zeroes, HeaderR
 
     private void CheckSnapshots(IReadOnlyList<SnapshotEntry> snapshots)
     {
-        // version 2 has no place for a size of their own, and 32 bits for the size of a machine's state
+        // version 2 records no size of their own, and the size of a machine's state in 32 bits
         if (snapshots.Any(s => s.VmStateSize > uint.MaxValue || (s.DiskSize ?? _header.VirtualSize) != _header.VirtualSize))
         {
             throw new BlockException(BlockError.NotSupported, "Internal snapshots prevent downgrade of image");
