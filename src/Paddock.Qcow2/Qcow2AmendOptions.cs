@@ -3,7 +3,9 @@ namespace Paddock.Qcow2;
 /// <summary>What is changed of an image; null leaves a property as it is.</summary>
 public sealed record Qcow2AmendOptions
 {
-    /// <summary>Version of the format, 2 or 3. Version 2 makes clusters that are marked as zeroes unallocated, or writes the zeroes.</summary>
+    /// <summary>
+    /// Version of the format, 2 or 3. Version 2 makes clusters that are marked as zeroes unallocated, or writes the zeroes.
+    /// </summary>
     public int? Version { get; init; }
 
     /// <summary>Bits in a reference count: 1, 2, 4, 8, 16, 32 or 64; 16 in version 2.</summary>

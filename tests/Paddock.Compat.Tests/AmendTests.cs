@@ -47,7 +47,8 @@ public sealed class AmendTests : IDisposable
         await _peer.IoAsync("base", "write -P 9 0 4M");
         await _peer.TheirsAsync($"create -q -f qcow2 {create} -b @base -F raw @image 4M");
         await _peer.IoAsync("image", "write -P 1 0 1M", "write -z 1M 512k", "write -z 1536k 512k");
-        bool takesSnapshots = !create.Contains("refcount_bits=1", StringComparison.Ordinal) && !options.EndsWith("=1", StringComparison.Ordinal);
+        bool takesSnapshots = !create.Contains("refcount_bits=1", StringComparison.Ordinal)
+            && !options.EndsWith("=1", StringComparison.Ordinal);
         if (takesSnapshots)
         {
             Assert.Equal(0, (await _peer.TheirsAsync("snapshot -c one @image")).Code);
@@ -132,7 +133,8 @@ public sealed class AmendTests : IDisposable
     {
         await _peer.TheirsAsync("create -q -f qcow2 @theirs 4G");
         await _peer.TheirsAsync("create -q -f qcow2 @ours 4G");
-        Assert.Equal((await _peer.TheirsAsync("amend -p -o compat=v2 @theirs")).Out, (await _peer.OursAsync("amend -p -o compat=v2 @ours")).Out);
+        string theirs = (await _peer.TheirsAsync("amend -p -o compat=v2 @theirs")).Out;
+        Assert.Equal(theirs, (await _peer.OursAsync("amend -p -o compat=v2 @ours")).Out);
     }
 
     [Fact]

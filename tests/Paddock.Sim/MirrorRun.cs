@@ -123,7 +123,8 @@ internal sealed class MirrorRun(int seed, SimOptions options) : SimRun(seed, opt
         offset = offset / cluster * cluster;
         int length = Math.Min(cluster, _mirror.Length - offset);
         var status = await _device.GetStatusAsync(offset, length);
-        if (_recipe.Create.DataFile is not null || status.Length < length || (status.Flags & BlockStatusFlags.Allocated) != 0 || length < cluster)
+        if (_recipe.Create.DataFile is not null || status.Length < length || (status.Flags & BlockStatusFlags.Allocated) != 0
+            || length < cluster)
         {
             return;
         }

@@ -93,7 +93,8 @@ internal static class AmendCommand
         var wanted = new Qcow2AmendOptions
         {
             Version = VersionOf(options.GetValueOrDefault("compat")),
-            RefcountBits = options.TryGetValue("refcount_bits", out var bits) ? (int)Math.Min(FormatOption.NumberOf(bits), int.MaxValue) : null,
+            RefcountBits = options.TryGetValue("refcount_bits", out var bits)
+                ? (int)Math.Min(FormatOption.NumberOf(bits), int.MaxValue) : null,
             LazyRefcounts = options.TryGetValue("lazy_refcounts", out var lazy) ? lazy == "on" : null,
             DataFile = options.GetValueOrDefault("data_file"),
             DataFileRaw = options.TryGetValue("data_file_raw", out var raw) ? raw == "on" : null,

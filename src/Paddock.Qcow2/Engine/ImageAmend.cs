@@ -53,7 +53,7 @@ internal sealed class ImageAmend(ImageParts parts, ZeroExpansion zeroes, HeaderR
         if (downgrades)
         {
             progress.Next();
-            await zeroes.RunAsync(snapshots, progress);
+            await ExpandZeroesAsync(snapshots, progress);
         }
 
         if (changesWidth || downgrades)
@@ -72,6 +72,19 @@ internal sealed class ImageAmend(ImageParts parts, ZeroExpansion zeroes, HeaderR
         if (downgrades)
         {
             await RewriteAsync(Downgraded(), _header.Extensions.FindAll(static e => e.Type != HeaderExtension.FeatureNames));
+        }
+    }
+
+    private async ValueTask ExpandZeroesAsync(IReadOnlyList<SnapshotEntry> snapshots, AmendProgress progress)
+    {
+        try
+        {
+            await zeroes.RunAsync(snapshots, progress);
+        }
+        catch (BlockException e)
+        {
+            string cause = e is ImageCorruptException ? "Input/output error" : e.Message;
+            throw new BlockException(e.Error, $"Failed to turn zero into data clusters: {cause}", e) { Errno = e.Errno };
         }
     }
 
@@ -130,7 +143,7 @@ internal sealed class ImageAmend(ImageParts parts, ZeroExpansion zeroes, HeaderR
 
     private void CheckSnapshots(IReadOnlyList<SnapshotEntry> snapshots)
     {
-        // version 2 has no place for a size of their own, and 32 bits for the size of a machine's state
+        // version 2 records no size of their own, and the size of a machine's state in 32 bits
         if (snapshots.Any(s => s.VmStateSize > uint.MaxValue || (s.DiskSize ?? _header.VirtualSize) != _header.VirtualSize))
         {
             throw new BlockException(BlockError.NotSupported, "Internal snapshots prevent downgrade of image");

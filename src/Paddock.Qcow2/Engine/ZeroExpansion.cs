@@ -122,7 +122,9 @@ internal sealed class ZeroExpansion(
         }
     }
 
-    /// <summary>Expands a table of snapshots, in place: what it refers to next is durable before it, what it referred to freed after it.</summary>
+    /// <summary>
+    /// Expands a table of snapshots, in place: what it refers to next is durable before it, what it referred to is freed after it.
+    /// </summary>
     private async ValueTask ExpandTableAsync(HostOffset table, int references)
     {
         await locks.Metadata.AcquireAsync();

@@ -145,7 +145,8 @@ public class AmendCutTests
         var lines = new List<string>();
         var report = await Qcow2Image.CheckAsync(image, Qcow2Repair.None, lines.Add, cancellationToken: Token);
         Assert.True(
-            report.Corruptions == 0 && report.CheckErrors == 0 && (leaksAllowed || report.Leaks == 0), $"{when}: {string.Join("; ", lines)}");
+            report.Corruptions == 0 && report.CheckErrors == 0 && (leaksAllowed || report.Leaks == 0),
+            $"{when}: {string.Join("; ", lines)}");
         await using var device = await Qcow2Image.OpenAsync(image, new Qcow2OpenOptions { ReadOnly = true }, Token);
         byte[] found = new byte[Size];
         await device.ReadAsync(0, found, Token);
