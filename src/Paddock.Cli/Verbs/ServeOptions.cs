@@ -110,7 +110,8 @@ internal sealed class ServeOptions
         {
             Images = [.. (parsed.GetValue(_images) ?? []).Select(path => new ServedImage
             {
-                Path = path, Format = parsed.GetValue(_format), PassphraseFile = parsed.GetValue(_passphrase), ReadOnly = parsed.GetValue(_readOnly),
+                Path = path, Format = parsed.GetValue(_format), PassphraseFile = parsed.GetValue(_passphrase),
+                ReadOnly = parsed.GetValue(_readOnly),
             }), .. given.Images],
             Nvme = parsed.GetValue(_nvme) ?? given.Nvme,
             Nbd = parsed.GetValue(_nbd) ?? given.Nbd,
