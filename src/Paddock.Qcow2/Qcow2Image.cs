@@ -209,19 +209,9 @@ public sealed class Qcow2Image : IQcow2Device
         => _parts.Status.GetAsync(new GuestOffset(offset), length, cancellationToken);
 
     /// <inheritdoc/>
-    public async ValueTask ResizeAsync(
+    public ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-    {
-        await _parts.Locks.Structure.AcquireAsync();
-        try
-        {
-            await _parts.Resize.RunAsync(length, preallocation, cancellationToken);
-        }
-        finally
-        {
-            _parts.Locks.Structure.Release();
-        }
-    }
+        => _parts.Locks.WithStructureAsync(() => _parts.Resize.RunAsync(length, preallocation, cancellationToken));
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()

@@ -5,7 +5,7 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Check;
 
 /// <summary>One snapshot table entry, as far as a check needs it.</summary>
-internal readonly record struct CheckedSnapshot(HostOffset L1Offset, uint L1Entries, string Id, string Name, uint ExtraBytes);
+internal readonly record struct CheckedSnapshot(HostOffset L1Offset, uint L1Entries, string Id, string Name, byte[] Extra);
 
 /// <summary>
 /// The header and the top-level tables of an image. The checker shares no parser with the engine, so that an error of one shows in the
@@ -264,6 +264,8 @@ internal sealed class CheckedImage
                 throw new BlockException(BlockError.TooLarge, $"Too much extra metadata in snapshot table entry {i}");
             }
 
+            var extraData = new byte[extra];
+            await Storage.ReadAsync(at + 40, extraData, cancellationToken);
             var names = new byte[idBytes + nameBytes];
             await Storage.ReadAsync(at + 40 + extra, names, cancellationToken);
             at += 40 + extra + names.Length;
@@ -278,7 +280,7 @@ internal sealed class CheckedImage
                 BinaryPrimitives.ReadUInt32BigEndian(fixedPart.AsSpan(8)),
                 ByteText.FromBytes(names.AsSpan(0, idBytes)),
                 ByteText.FromBytes(names.AsSpan(idBytes, nameBytes)),
-                extra));
+                extraData));
         }
 
         SnapshotTableBytes = at - SnapshotTableOffset.Value;

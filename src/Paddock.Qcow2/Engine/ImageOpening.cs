@@ -56,15 +56,19 @@ internal static class ImageOpening
             options.Tables?.Take(snapshots.Sum(static s => s.Header.EntrySize));
         }
 
-        if (options.Snapshot is { } choice)
+        var snapshot = options.Snapshot?.Find(snapshots);
+        if (snapshot is not null)
         {
-            (loaded, l1) = await LoadSnapshotAsync(storage, options, loaded, choice.Find(snapshots), cancellationToken);
+            (loaded, l1) = await LoadSnapshotAsync(storage, options, loaded, snapshot, cancellationToken);
         }
 
         var backing = loaded.BackingName is null || options.NoBacking
             ? null
             : await options.Gate.OpenBackingAsync(loaded.BackingName, loaded.BackingFormat, storage, cancellationToken);
-        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, snapshots, backing, external));
+        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, snapshots, backing, external)
+        {
+            LoadedSnapshot = snapshot, PresentSize = (long)header.VirtualSize,
+        });
         try
         {
             await OpenBitmapsAsync(image.Parts, options, writable, cancellationToken);

@@ -44,6 +44,15 @@ internal sealed record SnapshotEntry
         return this with { Extra = extra, Header = Header with { VmStateSize = stateSize, ExtraLength = (uint)extra.Length } };
     }
 
+    /// <summary>The entry with the place of its zone record.</summary>
+    public SnapshotEntry With(SnapshotZones zones)
+    {
+        var extra = new byte[KnownExtraBytes + SnapshotZones.Size];
+        Extra.Span[..KnownExtraBytes].CopyTo(extra);
+        zones.WriteTo(extra.AsSpan(KnownExtraBytes));
+        return this with { Extra = extra, Header = Header with { ExtraLength = (uint)extra.Length } };
+    }
+
     /// <summary>The entry as `info` lists it.</summary>
     /// <param name="diskSize">The disk's size now, for an entry that does not say its own.</param>
     public Qcow2SnapshotInfo ToInfo(long diskSize) => new(

@@ -38,14 +38,18 @@ internal sealed class SnapshotDirectory(
             header.Fields.SnapshotCount == 0 ? 0 : SnapshotTable.SizeOf(_entries));
         foreach (var entry in _entries)
         {
-            SetL1(entry.Header.L1TableOffset, entry.Header.L1Entries, MetadataKind.InactiveL1);
+            Set(entry.Header.L1TableOffset, entry.Header.L1Entries * 8L, MetadataKind.InactiveL1);
+            if (SnapshotZones.Find(entry.Extra.Span, _geometry.ClusterSize) is { } zones)
+            {
+                Set(zones.Offset, zones.Bytes, MetadataKind.ZoneTable);
+            }
         }
     }
 
-    /// <summary>Registers the L1 table of a snapshot, or forgets it.</summary>
-    public void SetL1(HostOffset offset, uint entries, MetadataKind kind)
+    /// <summary>Registers a table of a snapshot, or forgets it.</summary>
+    public void Set(HostOffset offset, long bytes, MetadataKind kind)
     {
-        long inFile = Math.Clamp(storage.Length - offset.Value, 0, entries * 8L);
+        long inFile = Math.Clamp(storage.Length - offset.Value, 0, bytes);
         for (long at = 0; at < inFile && offset.Value > 0; at += _geometry.ClusterSize)
         {
             guard.Map.Set(_geometry.ClusterOf(offset + at), kind);

@@ -10,7 +10,7 @@ internal sealed class SnapshotEntriesPass(CheckContext context) : ICheckPass
         var snapshots = context.Image.Snapshots;
         for (int i = 0; i < snapshots.Count; i++)
         {
-            if (context.Image.IsVersion3 && snapshots[i].ExtraBytes < RequiredExtraBytes)
+            if (context.Image.IsVersion3 && snapshots[i].Extra.Length < RequiredExtraBytes)
             {
                 context.ReportCorruption($"ERROR snapshot table entry {i} is incomplete");
             }
