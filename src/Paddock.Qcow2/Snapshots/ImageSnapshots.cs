@@ -35,6 +35,9 @@ internal sealed class ImageSnapshots : IQcow2Snapshots
     public IReadOnlyList<Qcow2SnapshotInfo> List => [.. _directory.Entries.Select(e => e.ToInfo(_header.VirtualSize))];
 
     /// <inheritdoc/>
+    public TimeSpan LastPause => _creation.LastPause;
+
+    /// <inheritdoc/>
     public async ValueTask<Qcow2SnapshotInfo> CreateAsync(
         string name, DateTimeOffset takenAt, CancellationToken cancellationToken = default)
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using Paddock.Block;
 using Paddock.Qcow2.Engine;
@@ -16,6 +17,9 @@ internal sealed class SnapshotCreation(
     private static readonly GuestClusters All = new(default, new(long.MaxValue));
 
     private readonly ClusterGeometry _geometry = header.Geometry;
+
+    /// <summary>How long requests waited for the latest one.</summary>
+    public TimeSpan LastPause { get; private set; }
 
     /// <summary>Takes a snapshot.</summary>
     /// <param name="draft">Its name and dates.</param>
@@ -105,6 +109,7 @@ internal sealed class SnapshotCreation(
     /// <summary>The moment of the snapshot.</summary>
     private async ValueTask<(SharedTables Shared, byte[]? Record)> FreezeAsync(ISnapshotZones? zones)
     {
+        long start = Stopwatch.GetTimestamp();
         await (zones?.HoldAsync() ?? default);
         await locks.AcquireAsync(All, exclusive: true);
         await locks.Metadata.AcquireAsync();
@@ -119,6 +124,7 @@ internal sealed class SnapshotCreation(
             locks.Metadata.Release();
             locks.Release(All, exclusive: true);
             zones?.Release();
+            LastPause = Stopwatch.GetElapsedTime(start);
         }
     }
 
