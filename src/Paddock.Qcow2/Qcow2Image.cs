@@ -150,7 +150,7 @@ public sealed class Qcow2Image : IQcow2Device
             throw new BlockException(BlockError.ReadOnly, "the image is open for reading only and cannot be repaired");
         }
 
-        var image = await CheckedImage.ReadAsync(storage, cancellationToken);
+        var image = await CheckedImage.ReadAsync(storage, cancellationToken, repair == Qcow2Repair.All, line);
         return await new CheckPasses(new CheckContext(image, repair, line, progress)).RunAsync(cancellationToken);
     }
 

@@ -52,6 +52,7 @@ internal static class ImageOpening
         List<SnapshotEntry> snapshots = [];
         if (!options.ForCheck)
         {
+            header.ValidateSnapshotTable();
             snapshots = await SnapshotTable.ReadAsync(storage, header, cancellationToken);
             options.Tables?.Take(snapshots.Sum(static s => s.Header.EntrySize));
         }
@@ -90,6 +91,7 @@ internal static class ImageOpening
         Debug.Assert(options.ReadOnly, "a snapshot is only read");
         try
         {
+            SnapshotL1.Check(loaded.Fields.Geometry, entry);
             options.Tables?.Take(entry.Header.L1Entries * 8L);
             var l1 = await SnapshotL1.ReadAsync(storage, loaded.Fields.Geometry, entry, cancellationToken);
             long size = options.Snapshot!.KeepsSize ? (long)loaded.Fields.VirtualSize : entry.DiskSize ?? (long)loaded.Fields.VirtualSize;
