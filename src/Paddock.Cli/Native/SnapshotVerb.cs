@@ -35,7 +35,8 @@ public static class SnapshotVerb
     {
         if (action == SnapshotAction.Apply)
         {
-            throw new ToolException("a served disk cannot go back to a snapshot under its clients: stop the server first", NativeExit.Usage);
+            throw new ToolException(
+                "a served disk cannot go back to a snapshot under its clients: stop the server first", NativeExit.Usage);
         }
 
         string answer = await ControlSocket.AskAsync(socket, new SnapshotLine(action, name, image).Format(), cancellationToken);

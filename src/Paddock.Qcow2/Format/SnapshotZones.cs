@@ -4,8 +4,8 @@ using Paddock.Block;
 namespace Paddock.Qcow2.Format;
 
 /// <summary>
-/// Where a snapshot of a zoned disk has its zones (docs/formats/paddock-extension.md): a part of the snapshot table entry's extra data, after
-/// the fields that QEMU knows, big-endian:
+/// Where a snapshot of a zoned disk has its zones (docs/formats/paddock-extension.md): a part of the snapshot table entry's extra
+/// data, after the fields that QEMU knows, big-endian:
 /// <code>
 /// OFFSET  SIZE  MEANING
 /// 0       4     magic: "PDCK"

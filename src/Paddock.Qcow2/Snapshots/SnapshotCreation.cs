@@ -12,7 +12,8 @@ namespace Paddock.Qcow2.Snapshots;
 /// </summary>
 internal sealed class SnapshotCreation(
     IStorage storage, ImageHeader header, EngineLocks locks, WriteSession session, ImageFlush flush, FlushOrder order, L1Table l1,
-    TableTree tree, Allocator allocator, MetadataGuard guard, RepairMark mark, SnapshotDirectory directory, ImageTables tables) : ITableSharing
+    TableTree tree, Allocator allocator, MetadataGuard guard, RepairMark mark, SnapshotDirectory directory,
+    ImageTables tables) : ITableSharing
 {
     private static readonly GuestClusters All = new(default, new(long.MaxValue));
 

@@ -238,7 +238,8 @@ public class ZonedSnapshotTests
         var conditions = report.Select(static z => z.Condition is ZoneCondition.ImplicitlyOpen or ZoneCondition.ExplicitlyOpen
             ? ZoneCondition.Closed : z.Condition);
         return new Picture(
-            [.. report.Select(static z => z.WritePointer)], string.Join(' ', conditions), string.Join(' ', extensions), Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(data)));
+            [.. report.Select(static z => z.WritePointer)], string.Join(' ', conditions), string.Join(' ', extensions),
+            Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(data)));
     }
 
     private static async Task<PagedStorage> MadeAsync()

@@ -5,7 +5,7 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Check.Passes;
 
 /// <summary>
-/// Writes the snapshot table anew where entries need it: complete, and without what is beyond the limits. The engine's own tables are
+/// Writes a new snapshot table where entries need it: complete, and without what is beyond the limits. The engine's own tables are
 /// used for that, so the counts must have been repaired.
 /// </summary>
 internal sealed class SnapshotRewritePass(CheckContext context) : ICheckPass
