@@ -1,5 +1,6 @@
 using System.Globalization;
 using Paddock.Images;
+using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 
 namespace Paddock.Compat.Nbd;
@@ -219,6 +220,7 @@ internal sealed class NbdArguments
                 break;
             case "l":
                 LoadSnapshot = option.Value;
+                ReadOnly = true;
                 break;
             case "selinux-label":
                 SelinuxLabel = option.Value;

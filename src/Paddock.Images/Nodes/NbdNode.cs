@@ -133,8 +133,6 @@ internal static class NbdNode
             OpenTimeout = Seconds(options.Take("open-timeout")),
             StatusContext = Text(options.Take("x-dirty-bitmap")),
         };
-        NodeOptions.TakeGeneric(options, settings);
-
         return options.InOrder.FirstOrDefault().Key is { } unknown
             ? throw new ToolException($"Block protocol '{Driver}' doesn't support the option '{unknown}'") : target;
     }
