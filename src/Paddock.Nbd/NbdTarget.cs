@@ -34,8 +34,8 @@ public sealed record NbdTarget
     public string? TlsHostname { get; init; }
 
     /// <summary>
-    /// Context that block status is asked for: its flags 1 and 2 are taken for those of <c>base:allocation</c>, whatever they mean. Null for
-    /// that one.
+    /// Context that block status is asked for: its flags 1 and 2 are taken for those of <c>base:allocation</c>, whatever they mean.
+    /// Null for that one.
     /// </summary>
     public string? StatusContext { get; init; }
 
