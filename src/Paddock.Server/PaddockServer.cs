@@ -5,6 +5,7 @@ using Paddock.Faults;
 using Paddock.Images;
 using Paddock.Images.Text;
 using Paddock.Posix;
+using Paddock.Server.Backups;
 using Paddock.Server.Control;
 using Paddock.Server.Disks;
 using Paddock.Server.Faults;
@@ -217,7 +218,7 @@ public sealed class PaddockServer : IAsyncDisposable
             }
         }
 
-        var commands = new ControlCommands(_faults!, _sizes!);
+        var commands = new ControlCommands(_faults!, _sizes!, new BackupCommands(_disks, _log, TimeProvider.System));
         var control = _manager.Take("control").ToList();
         if (_settings.Control is { } path)
         {

@@ -1,25 +1,27 @@
 using Paddock.Block;
 using Paddock.Images;
+using Paddock.Server.Backups;
 using Paddock.Server.Faults;
 using Paddock.Server.Resize;
 
 namespace Paddock.Server.Control;
 
 /// <summary>Executes the commands of the control socket.</summary>
-internal sealed class ControlCommands(FaultCommands faults, ResizeCommands sizes)
+internal sealed class ControlCommands(FaultCommands faults, ResizeCommands sizes, BackupCommands backups)
 {
     /// <summary>Executes a command line.</summary>
     /// <returns>An answer of one line that begins with <c>ok</c> or <c>error: </c>.</returns>
     public async Task<string> ExecuteAsync(string line)
     {
-        if (!ResizeLine.Owns(line))
+        bool isBackup = BackupLine.Owns(line);
+        if (!isBackup && !ResizeLine.Owns(line))
         {
             return await faults.ExecuteAsync(line);
         }
 
         try
         {
-            return "ok: " + await sizes.RunAsync(ResizeLine.Parse(line));
+            return "ok: " + await (isBackup ? backups.RunAsync(BackupLine.Parse(line)) : sizes.RunAsync(ResizeLine.Parse(line)));
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
