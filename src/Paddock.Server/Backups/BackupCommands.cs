@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Block.Concurrency;
 using Paddock.Images;
 using Paddock.Images.Backups;
 using Paddock.Images.Text;
@@ -9,7 +10,7 @@ namespace Paddock.Server.Backups;
 /// <summary>Backs up served images, one at a time.</summary>
 internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog log, TimeProvider time)
 {
-    private readonly SemaphoreSlim _one = new(1);
+    private readonly AsyncMutex _one = new();
 
     /// <summary>Executes a command line.</summary>
     /// <returns>The result, as text.</returns>
@@ -24,7 +25,7 @@ internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog l
         }
 
         var image = disk.Node.Qcow2 ?? throw new ToolException($"'{disk.Name}' is a raw image: only a qcow2 image can be backed up");
-        await _one.WaitAsync();
+        await _one.AcquireAsync();
         try
         {
             // data in the volatile cache of the disk, or of its zones, is part of the backup
