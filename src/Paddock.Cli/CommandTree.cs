@@ -67,6 +67,13 @@ public static class CommandTree
             "paddock backup --control /run/p.sock disk /backups/tuesday.qcow2 --since daily",
             "paddock backup restore disk.qcow2 full.qcow2 monday.qcow2 tuesday.qcow2",
         ],
+        ["snapshot"] =
+        [
+            "paddock snapshot create disk.qcow2 before-update",
+            "paddock snapshot list disk.qcow2 --json",
+            "paddock snapshot apply disk.qcow2 before-update",
+            "paddock snapshot create --control /run/p.sock zns nightly",
+        ],
         ["gen-dhchap-key"] = ["paddock gen-dhchap-key", "paddock gen-dhchap-key --hmac 1 --nqn nqn.2014-08.org.example:host"],
         ["bench"] =
         [
@@ -97,6 +104,7 @@ public static class CommandTree
             FaultCommand.Create(console),
             ResizeCommand.Create(console),
             BackupCommand.Create(console),
+            SnapshotCommand.Create(console),
             KeyCommand.Generate(console),
             BenchCommand.Build(console),
             OtherCommands.Demo(console),
@@ -124,6 +132,7 @@ public static class CommandTree
         "fault" => FaultCommand.Details,
         "resize" => ResizeCommand.Details,
         "backup" => BackupCommand.Details,
+        "snapshot" => SnapshotCommand.Details,
         _ => [],
     };
 

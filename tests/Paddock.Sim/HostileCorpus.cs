@@ -16,6 +16,10 @@ internal static class HostileCorpus
             try
             {
                 images.Add(await FilledAsync(create));
+                if (create.RefcountBits > 1 && create.Preallocation == Preallocation.Off)
+                {
+                    images.Add(await WithSnapshotsAsync(images[^1].Clone("hostile"), create));
+                }
             }
             catch (BlockException e)
             {
@@ -86,6 +90,16 @@ internal static class HostileCorpus
         }
 
         await device.DisposeAsync();
+        return storage;
+    }
+
+    private static async Task<PagedStorage> WithSnapshotsAsync(PagedStorage storage, Qcow2CreateOptions create)
+    {
+        await using var image = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true });
+        await image.Snapshots.CreateAsync("first", DateTimeOffset.UnixEpoch);
+        long at = image.Zones is null ? create.ClusterSize : 512;
+        await image.WriteAsync(at, SectorPattern.Make(at, 1024, 6));
+        await image.Snapshots.CreateAsync("second", DateTimeOffset.UnixEpoch);
         return storage;
     }
 

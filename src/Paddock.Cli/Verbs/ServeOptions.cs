@@ -40,7 +40,8 @@ internal sealed class ServeOptions
     private readonly Option<string[]> _metricsHosts =
         Repeated("--metrics-host", "NAME", "Host name accepted in requests for metrics; repeatable.");
 
-    private readonly Option<string?> _control = Text("--control", "PATH", "Unix socket for 'paddock fault' and 'paddock resize'.");
+    private readonly Option<string?> _control = Text(
+        "--control", "PATH", "Unix socket for 'paddock fault', 'paddock resize' and 'paddock snapshot'.");
 
     private readonly Option<string?> _nqn = Text("--nqn", "NQN", "Name of the NVMe subsystem (default: from the first image's name).");
 

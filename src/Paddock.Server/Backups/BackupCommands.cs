@@ -4,6 +4,7 @@ using Paddock.Images;
 using Paddock.Images.Backups;
 using Paddock.Images.Text;
 using Paddock.Server.Disks;
+using Paddock.Server.Resize;
 
 namespace Paddock.Server.Backups;
 
@@ -18,7 +19,7 @@ internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog l
     /// <exception cref="BlockException">The image or the new file failed.</exception>
     public async Task<string> RunAsync(BackupLine line)
     {
-        var disk = ServedDisk.Find(disks, line.Image);
+        var disk = ResizeCommands.Find(disks, line.Image);
         if (disk.Device.IsReadOnly)
         {
             throw new ToolException($"'{disk.Name}' is served read-only: back up its file");

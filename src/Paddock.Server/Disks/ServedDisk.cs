@@ -74,29 +74,6 @@ internal sealed class ServedDisk
         return new ServedDisk(settings, name, await opener.OpenAsync(settings.Path, open), null, written);
     }
 
-    /// <summary>The disk of a name or path.</summary>
-    /// <param name="disks">All disks.</param>
-    /// <param name="image">Name or path; null: the only one.</param>
-    /// <exception cref="ToolException">There is none, or there are several; the message names them.</exception>
-    public static ServedDisk Find(IReadOnlyList<ServedDisk> disks, string? image)
-    {
-        string names = string.Join(", ", disks.Select(d => d.Name));
-        if (image is null)
-        {
-            return disks is [var only] ? only : throw new ToolException($"the server has several images: specify one of {names}");
-        }
-
-        // paths are unique; a name may be shared by images that are not exported over NBD
-        return (disks.Where(d => d.Name == image).ToList(), disks.FirstOrDefault(d => d.Settings.Path == image)) switch
-        {
-            ([var named], _) => named,
-            (_, { } placed) => placed,
-            ([], _) => throw new ToolException($"unknown image '{image}'; expected one of {names}"),
-            var (several, _) => throw new ToolException(
-                $"image name '{image}' is ambiguous: specify one of the paths {string.Join(", ", several.Select(d => d.Settings.Path))}"),
-        };
-    }
-
     /// <summary>Flushes and closes the image.</summary>
     /// <returns>Why flushing failed; null on success.</returns>
     public async Task<string?> CloseAsync()

@@ -38,7 +38,7 @@ internal sealed class ResizeCommands
     /// </exception>
     public async Task<string> RunAsync(ResizeLine line)
     {
-        var disk = ServedDisk.Find(_disks, line.Image);
+        var disk = Find(_disks, line.Image);
         if (disk.Device.IsReadOnly)
         {
             throw new ToolException($"'{disk.Name}' is served read-only");
@@ -80,4 +80,25 @@ internal sealed class ResizeCommands
             : wanted < before && failure is { Error: BlockError.Io or BlockError.NoSpace or BlockError.NoMedium } and not ZoneException
                 ? $"; '{disk.Name}' still has {before} bytes, but data beyond {wanted} may be lost"
             : "";
+
+    /// <summary>The image of a name or a path; null: the only one.</summary>
+    /// <exception cref="ToolException">There is none, or more than one.</exception>
+    internal static ServedDisk Find(IReadOnlyList<ServedDisk> disks, string? image)
+    {
+        string names = string.Join(", ", disks.Select(d => d.Name));
+        if (image is null)
+        {
+            return disks is [var only] ? only : throw new ToolException($"the server has several images: specify one of {names}");
+        }
+
+        // paths are unique; a name may be shared by images that are not exported over NBD
+        return (disks.Where(d => d.Name == image).ToList(), disks.FirstOrDefault(d => d.Settings.Path == image)) switch
+        {
+            ([var named], _) => named,
+            (_, { } placed) => placed,
+            ([], _) => throw new ToolException($"unknown image '{image}'; expected one of {names}"),
+            var (several, _) => throw new ToolException(
+                $"image name '{image}' is ambiguous: specify one of the paths {string.Join(", ", several.Select(d => d.Settings.Path))}"),
+        };
+    }
 }
