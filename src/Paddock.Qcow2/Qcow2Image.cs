@@ -77,7 +77,7 @@ public sealed class Qcow2Image : IQcow2Device
                 DataFileRaw = (header.Fields.Autoclear & AutoclearFeatures.RawExternalData) != 0,
                 Encryption = header.Fields.EncryptionName,
                 HasKey = _parts.Encryption?.Cipher.HasKey == true,
-                Luks = _parts.Encryption?.Luks?.Header,
+                Luks = _parts.Encryption?.Luks,
                 Bitmaps = _bitmaps.List,
                 BackingFile = header.BackingName,
                 BackingFormat = header.BackingFormat,

@@ -70,10 +70,10 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
 
     private async Task UseAsync(PagedStorage image, bool write)
     {
-        var raw = await Qcow2Image.OpenAsync(image, new Qcow2OpenOptions
+        var raw = await Qcow2Image.OpenAsync(image, Encryption.Open(new Qcow2OpenOptions
         {
             ReadOnly = !write, NoBacking = Random.Next(2) == 0, DataFileGate = new EmptyDataFile(),
-        });
+        }));
         _ = raw.Info;
         _ = raw.Warnings.Count;
         IBlockDevice device = raw;

@@ -52,6 +52,9 @@ internal sealed class ServeOptions
 
     private readonly Option<string?> _format = Text("--format", "FORMAT", "Format of the images, qcow2 or raw (default: probed).");
 
+    private readonly Option<string?> _passphrase =
+        Text("--passphrase-file", "FILE", "Passphrase of encrypted images (default: they are rejected).");
+
     private readonly Option<string?> _backing =
         Text("--backing", "POLICY", "Backing files that images may use (default: same-directory).");
 
@@ -92,7 +95,7 @@ internal sealed class ServeOptions
         {
             _config, _check, _nvme, _nbd, _tls, _tlsMode, _tlsClients, _nbdResize, _vhostUser, _queues, _sealed, _metrics, _metricsHosts,
                 _control, _nqn, _hosts,
-            _keys, _format, _backing, _readOnly, _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog,
+            _keys, _format, _passphrase, _backing, _readOnly, _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog,
         })
         {
             command.Add(option);
@@ -108,7 +111,8 @@ internal sealed class ServeOptions
         {
             Images = [.. (parsed.GetValue(_images) ?? []).Select(path => new ServedImage
             {
-                Path = path, Format = parsed.GetValue(_format), ReadOnly = parsed.GetValue(_readOnly),
+                Path = path, Format = parsed.GetValue(_format), PassphraseFile = parsed.GetValue(_passphrase),
+                ReadOnly = parsed.GetValue(_readOnly),
             }), .. given.Images],
             Nvme = parsed.GetValue(_nvme) ?? given.Nvme,
             Nbd = parsed.GetValue(_nbd) ?? given.Nbd,
