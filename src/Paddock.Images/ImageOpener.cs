@@ -404,6 +404,11 @@ internal sealed class ImageOpener
             L2CacheBytes = ImageChain.L2CacheOf(depth),
         });
         var image = await Qcow2Image.OpenAsync(storage, open, settings.Stop);
+        if (gate.Opened is { } below)
+        {
+            await RequireSameZonesAsync(image, below);
+        }
+
         foreach (string warning in image.Warnings)
         {
             _messages.Warn(warning);
@@ -418,6 +423,19 @@ internal sealed class ImageOpener
             Device = Cached(image, settings),
             Backing = gate.Opened,
         };
+    }
+
+    private static async ValueTask RequireSameZonesAsync(IQcow2Device image, ImageNode below)
+    {
+        try
+        {
+            ZoneChain.RequireSame(image.Zones, below.Device, below.Filename);
+        }
+        catch
+        {
+            await image.DisposeAsync();
+            throw;
+        }
     }
 
     // "backing": null ends the chain at this image; an empty name is the older way to say it

@@ -71,7 +71,7 @@ public class ChainCutTests
 
     private static async ValueTask CommitAsync(ImageNode top, ImageNode next)
     {
-        await new CommitWork(top.Device, top.Backing!.Device).RunAsync(0, null, TimeProvider.System);
+        await new CommitWork(top.Device, top.Backing!.Device, top.Backing.Device).RunAsync(0, null, TimeProvider.System);
         await top.Qcow2!.EmptyAsync();
     }
 
@@ -107,7 +107,9 @@ public class ChainCutTests
 
         public async Task RunAsync(Func<ImageNode, ImageNode, ValueTask> work)
         {
-            var node = await OpenAsync(_top, _base);
+            // the disks in memory take one request at a time
+            using var power = new Power(int.MaxValue);
+            var node = await OpenAsync(new Powered(_top, power), new Powered(_base, power));
             await using var other = await OpenNextAsync();
             await node.UseAsync(() => work(node, other));
         }

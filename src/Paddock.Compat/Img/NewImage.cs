@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Images;
+using Paddock.Images.Chains;
 using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
@@ -20,7 +21,7 @@ internal static class NewImage
     }
 
     /// <summary>Refuses options that make no image; nothing is opened for it.</summary>
-    public static void Check(string format, CreateOptions options, long size)
+    public static void Check(string format, CreateOptions options, long size, ZoneClone? clone = null)
     {
         RequireFormat(format);
         if (format == "raw")
@@ -29,13 +30,19 @@ internal static class NewImage
             return;
         }
 
-        if (options.IsZoned && options["backing_file"] is { } backing)
+        var image = options.ToQcow2(size);
+        if (clone is not null)
+        {
+            image = clone.Apply(image);
+        }
+        else if (options.IsZoned && options["backing_file"] is { } backing)
         {
             throw new ToolException(
-                $"a zoned image cannot have a backing file: its zones begin empty, so that nothing of '{backing}' could be read");
+                $"a zoned image takes over the zones of its backing file, and those of '{backing}' are not known: it has none, or was not "
+                    + "opened");
         }
 
-        Qcow2Image.CheckCreateOptions(options.ToQcow2(size));
+        Qcow2Image.CheckCreateOptions(image);
     }
 
     /// <summary>Refuses a target that is one of the files that the command reads.</summary>
@@ -51,10 +58,12 @@ internal static class NewImage
     /// Makes the file. When that fails, a file that existed keeps its contents where nothing could be written, and no new one is left.
     /// </summary>
     /// <returns>Whether the new image is known to read as zeroes.</returns>
-    public static async ValueTask<bool> MakeAsync(string format, string name, CreateOptions options, long size)
+    public static async ValueTask<bool> MakeAsync(
+        string format, string name, CreateOptions options, long size, ZoneClone? clone = null)
     {
-        Check(format, options, size);
+        Check(format, options, size, clone);
         var qcow2 = format == "qcow2" ? options.ToQcow2(size) : null;
+        qcow2 = qcow2 is null || clone is null ? qcow2 : clone.Apply(qcow2);
         if (await NbdNode.TryOpenAsync(name, new QDict(), null, new OpenSettings { ReadOnly = false }) is { } remote)
         {
             await using var there = remote.Storage;
@@ -74,6 +83,11 @@ internal static class NewImage
         {
             await (qcow2 is null ? MakeRawAsync(storage, WholeSectors(size), options.Preallocation())
                 : Qcow2Image.CreateAsync(storage, qcow2));
+            if (clone is not null)
+            {
+                await clone.FinishAsync(storage);
+            }
+
             bool keepsBytes = storage is not FileStorage { IsBlockDevice: false };
             return qcow2 is null ? !keepsBytes : !keepsBytes || qcow2.Preallocation == Preallocation.Off;
         }

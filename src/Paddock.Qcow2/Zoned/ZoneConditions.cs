@@ -54,10 +54,21 @@ internal sealed class ZoneConditions(ImageTables places, FlushOrder order, Paddo
         var next = new ZoneCondition[zoneCount];
         _kept.AsSpan(0, Math.Min(zoneCount, _kept.Length)).CopyTo(next);
         next[zone] = condition;
+        await SetAllAsync(next);
+    }
+
+    /// <summary>Keeps a condition for every zone, durably: READ ONLY, OFFLINE, or 0.</summary>
+    public async ValueTask SetAllAsync(ZoneCondition[] next)
+    {
+        if (!_hasTable && !next.AsSpan().ContainsAnyExcept((ZoneCondition)0))
+        {
+            return;
+        }
+
         bool any = next.AsSpan().ContainsAnyExcept((ZoneCondition)0);
         var before = tables.Extension;
         var offset = any ? await PlaceAsync(ZoneConditionTable.Build(next)) : default;
-        await tables.PutAsync(before with { ConditionZones = any ? (uint)zoneCount : 0, ConditionOffset = offset });
+        await tables.PutAsync(before with { ConditionZones = any ? (uint)next.Length : 0, ConditionOffset = offset });
         if (_hasTable)
         {
             places.Free(before.ConditionOffset, before.ConditionBytes);
