@@ -11,15 +11,17 @@ internal static class SecretFile
 
     /// <summary>Reads a file that only its owner can access.</summary>
     /// <param name="path">The file.</param>
+    /// <param name="othersMayRead">Accepts a file that other users can access.</param>
     /// <exception cref="IOException">The file cannot be read, is too large, or is accessible by others; the message names it.</exception>
-    public static string ReadText(string path)
+    public static string ReadText(string path, bool othersMayRead = false)
     {
         byte[] bytes = [];
         try
         {
             // check the open file, not the path: the path may be replaced meanwhile
             using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
-            if (!OperatingSystem.IsWindows() && File.GetUnixFileMode(file.SafeFileHandle) is var mode && (mode & Others) != 0)
+            if (!othersMayRead && !OperatingSystem.IsWindows()
+                && File.GetUnixFileMode(file.SafeFileHandle) is var mode && (mode & Others) != 0)
             {
                 throw new IOException(
                     $"'{path}' contains keys, but other users can access it (mode {Convert.ToString((int)mode, 8)}): restrict it with "

@@ -28,19 +28,53 @@ internal static class DiskCreation
         var open = new DiskOptions
         {
             Format = FormatProbe.Qcow2,
-            Backing = options.BackingFile is null ? BackingPolicy.None : BackingPolicy.Any,
+            Backing = options.BackingFile is null && options.DataFile is null ? BackingPolicy.None : BackingPolicy.Any,
         };
         return await CreateAsync(
-            path, overwrite, open, file => FormatAsync(file, options, clone, cancellationToken), cancellationToken);
+            path, overwrite, open, file => FormatAsync(file, path, options, overwrite, clone, cancellationToken), cancellationToken);
     }
 
     private static async ValueTask FormatAsync(
-        FileStorage file, Qcow2CreateOptions options, ZoneClone? clone, CancellationToken cancellationToken)
+        FileStorage image, string path, Qcow2CreateOptions options, bool overwrite, ZoneClone? clone, CancellationToken cancellationToken)
     {
-        await Qcow2Image.CreateAsync(file, options, cancellationToken);
+        await (options.DataFile is { } dataFile ? FormatAsync(image, path, dataFile, options, overwrite, cancellationToken)
+            : Qcow2Image.CreateAsync(image, options, cancellationToken));
         if (clone is not null)
         {
-            await clone.FinishAsync(file, cancellationToken);
+            await clone.FinishAsync(image, options, cancellationToken);
+        }
+    }
+
+    /// <summary>Makes an image and the file for its data, which must not exist, or loses what it held.</summary>
+    private static async ValueTask FormatAsync(
+        FileStorage image, string path, string dataFile, Qcow2CreateOptions options, bool overwrite, CancellationToken cancellationToken)
+    {
+        if (FileIdentity.IsSameFile(path, dataFile))
+        {
+            throw new BlockException(BlockError.Busy, $"'{dataFile}' is the image's own file: choose another data file") { Errno = 16 };
+        }
+
+        bool existed = FileIdentity.IsTaken(dataFile);
+        RequireAbsent(dataFile, existed && !overwrite);
+        await using var data = DiskOpening.OpenFile(new FileOpenOptions { Path = dataFile, Create = true, Lock = ImageLock.Write });
+        try
+        {
+            await data.SetLengthAsync(0, cancellationToken: cancellationToken);
+            await Qcow2Image.CreateAsync(image, data, options, cancellationToken);
+        }
+        catch when (!existed)
+        {
+            FileNames.Delete(dataFile);
+            throw;
+        }
+    }
+
+    private static void RequireAbsent(string path, bool exists)
+    {
+        if (exists)
+        {
+            throw new BlockException(
+                BlockError.AlreadyExists, $"'{path}' exists already: choose another name, or overwrite it") { Errno = 17 };
         }
     }
 
@@ -88,11 +122,7 @@ internal static class DiskCreation
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         bool existed = FileIdentity.IsTaken(path);
-        if (existed && !overwrite)
-        {
-            throw new BlockException(
-                BlockError.AlreadyExists, $"'{path}' exists already: choose another name, or overwrite it") { Errno = 17 };
-        }
+        RequireAbsent(path, existed && !overwrite);
 
         var file = DiskOpening.OpenFile(new FileOpenOptions { Path = path, Create = true, Lock = ImageLock.Write });
         try

@@ -22,9 +22,9 @@ public sealed class NbdServer : IAsyncDisposable
     /// <param name="exports">Exports, with distinct names.</param>
     public NbdServer(NbdServerOptions options, params IEnumerable<NbdExport> exports)
     {
-        if (options.Tls != TlsMode.Off && options.Credentials?.Certificate is null)
+        if (options.Tls != TlsMode.Off && options.Credentials?.HasIdentity != true)
         {
-            throw new ArgumentException("TLS needs a certificate", nameof(options));
+            throw new ArgumentException("TLS needs a certificate or pre-shared keys", nameof(options));
         }
 
         Options = options;

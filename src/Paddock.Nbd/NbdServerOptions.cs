@@ -49,6 +49,12 @@ public sealed record NbdServerOptions
     /// <summary>Credentials; required unless <see cref="Tls"/> is off.</summary>
     public TlsCredentials? Credentials { get; init; }
 
+    /// <summary>
+    /// Whether a client may use the server, by the distinguished name in its certificate or the username of its key; null for all that TLS
+    /// accepts. Called on the thread of the connection.
+    /// </summary>
+    internal Func<string, bool>? Authorize { get; init; }
+
     /// <summary>Called when a client is disconnected to free its slot for another.</summary>
     internal Action? Evicted { get; init; }
 

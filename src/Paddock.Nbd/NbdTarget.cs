@@ -42,11 +42,14 @@ public sealed record NbdTarget
     /// <summary>Clock.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
+    /// <summary>Whether the name itself asks for TLS: QEMU's names do not, it takes credentials from an option.</summary>
+    internal bool HasSecureName { get; init; }
+
     /// <summary>Address as messages and the tools print it.</summary>
     public override string ToString()
     {
         string export = ExportName.Length == 0 ? "" : "/" + Uri.EscapeDataString(ExportName);
-        string scheme = Tls is null ? "nbd" : "nbds";
+        string scheme = HasSecureName ? "nbds" : "nbd";
         return SocketPath is null
             ? $"{scheme}://{(Host.Contains(':', StringComparison.Ordinal) ? $"[{Host}]" : Host)}:{Port}{export}"
             : $"{scheme}+unix://{export}?socket={SocketPath}";

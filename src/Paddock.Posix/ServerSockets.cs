@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 
 namespace Paddock.Posix;
 
@@ -30,6 +31,20 @@ internal static class ServerSockets
     /// <exception cref="IOException">The path is taken or cannot be used.</exception>
     public static (Socket Listener, UnixSocketFile File) Unix(string path, UnixFileMode? mode = null)
         => UnixSocketFile.Listen(path, mode, Backlog);
+
+    /// <summary>Two connected sockets.</summary>
+    /// <exception cref="IOException">No descriptor is left.</exception>
+    public static unsafe (Socket One, Socket Other) Pair()
+    {
+        int* pair = stackalloc int[2];
+        if (!OperatingSystem.IsLinux()
+            || Native.SocketPair(Native.FamilyUnix, Native.TypeStream | Native.SocketCloseOnExec, 0, pair) < 0)
+        {
+            throw new IOException("cannot create a pair of sockets: " + Errno.Describe(Marshal.GetLastPInvokeError()));
+        }
+
+        return (new Socket(new SafeSocketHandle(pair[0], ownsHandle: true)), new Socket(new SafeSocketHandle(pair[1], ownsHandle: true)));
+    }
 
     // A port in TIME_WAIT can be listened on again at once, one that another server listens on cannot. The runtime's own option of this
     // name sets SO_REUSEPORT too, with which two servers share a port and each gets a part of the clients.

@@ -62,6 +62,24 @@ internal static class Terminal
         }
     }
 
+    /// <summary>Sends standard output, and standard error on request, to nowhere, so that pipes of the starting process can end.</summary>
+    public static void DiscardStreams(bool keepsErrors)
+    {
+        if (!OperatingSystem.IsLinux()
+            || Native.Open("/dev/null\0"u8, Native.OpenReadWrite | Native.OpenCloseOnExec, 0) is not (> 2 and var none))
+        {
+            return;
+        }
+
+        _ = Native.Duplicate(none, 1);
+        if (!keepsErrors)
+        {
+            _ = Native.Duplicate(none, 2);
+        }
+
+        _ = Native.CloseDescriptor(none);
+    }
+
     /// <summary>Ends the process by a signal with its default disposition, leaving no core file.</summary>
     [SupportedOSPlatform("linux")]
     public static void Raise(int signal)

@@ -36,7 +36,7 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
         await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target with { Tls = nobody }));
         await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target with { Tls = stranger }));
         var plain = await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target));
-        Assert.Contains("Server requires TLS", plain.Message, StringComparison.Ordinal);
+        Assert.Contains("TLS negotiation required before option 7 (go)", plain.Message, StringComparison.Ordinal);
         await UseAsync(target with { Tls = made.Client });
     }
 
@@ -95,7 +95,7 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
         await UseAsync(NbdTarget.Parse(name)!);
         var other = await Assert.ThrowsAsync<BlockException>(
             async () => await UseAsync(NbdTarget.Parse(name + "&tls-hostname=elsewhere.example")!));
-        Assert.EndsWith("the peer's certificate is for another name", other.Message, StringComparison.Ordinal);
+        Assert.EndsWith("Certificate does not match the hostname elsewhere.example", other.Message, StringComparison.Ordinal);
         await UseAsync(NbdTarget.Parse(name + "&tls-hostname=elsewhere.example&tls-verify-peer=false")!);
 
         // without certificates the system's authorities apply, which do not include ours
@@ -168,13 +168,57 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
     }
 
     [Fact]
-    public void Revocation_list_is_rejected_rather_than_ignored()
+    public async Task Revoked_certificate_is_rejected()
     {
-        string folder = made.Folder("revoked");
+        string folder = made.Folder("with-list"), template = made.Folder("list-template");
         Directory.CreateDirectory(folder);
-        File.WriteAllText(Path.Combine(folder, "ca-crl.pem"), "");
-        Assert.Contains("ca-crl.pem", Assert.Throws<IOException>(() => TlsCredentials.FromFolder(folder, isServer: false)).Message,
+        foreach (string file in Directory.GetFiles(made.Folder("server")))
+        {
+            File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+        }
+
+        string list = Path.Combine(folder, "ca-crl.pem");
+        await File.WriteAllTextAsync(template, "expiration_days = 30\ncrl_number = 5\n", Token);
+        await Peer.MustAsync("certtool", "--generate-crl", "--load-ca-privkey", made.Folder("ca-key.pem"),
+            "--load-ca-certificate", Path.Combine(made.Folder("client"), "ca-cert.pem"),
+            "--load-certificate", Path.Combine(made.Folder("client"), "client-cert.pem"), "--template", template, "--outfile", list);
+        var log = new List<string>();
+        using (var credentials = TlsCredentials.FromFolder(folder, isServer: true))
+        {
+            var options = new NbdServerOptions { Tls = TlsMode.Required, Credentials = credentials, Log = log.Add };
+            await using var server = new NbdServer(options, new NbdExport { Name = "", Device = Bench.Disk(4 << 20).Device });
+            var target = Listen(server);
+            await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target with { Tls = made.Client }));
+            await server.StopAsync();
+            Assert.Equal(["option negotiation failed: The certificate has been revoked"], log);
+        }
+
+        await File.WriteAllTextAsync(list, "no list", Token);
+        Assert.Contains("ca-crl.pem", Assert.Throws<IOException>(() => TlsCredentials.FromFolder(folder, isServer: true)).Message,
             StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Only_authorized_names_are_served()
+    {
+        var asked = new List<string>();
+        bool isAllowed = true;
+        var options = new NbdServerOptions
+        {
+            Tls = TlsMode.Required, Credentials = made.Server,
+            Authorize = name =>
+            {
+                asked.Add(name);
+                return isAllowed;
+            },
+        };
+        await using var server = new NbdServer(options, new NbdExport { Name = "", Device = Bench.Disk(4 << 20).Device });
+        var target = Listen(server);
+        await UseAsync(target with { Tls = made.Client });
+        isAllowed = false;
+        await Assert.ThrowsAsync<BlockException>(async () => await UseAsync(target with { Tls = made.Client }));
+        await server.StopAsync();
+        Assert.Equal(["CN=a client", "CN=a client"], asked);
     }
 
     // a certificate of an unknown authority, with the address (AIA) of that authority's own certificate

@@ -82,7 +82,7 @@ public static class CloneVerb
             await Qcow2Image.CreateAsync(storage, options, cancellationToken);
             if (zones is not null)
             {
-                await zones.FinishAsync(storage, cancellationToken);
+                await zones.FinishAsync(storage, options, cancellationToken);
             }
         }
         catch

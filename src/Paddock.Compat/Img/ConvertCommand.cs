@@ -16,6 +16,11 @@ internal static class ConvertCommand
             RequireOther(given.Target, source);
         }
 
+        if (!given.SkipsCreate && given.Options["data_file"] is { } dataFile)
+        {
+            RequireOther(dataFile, source);
+        }
+
         bool isZero = given.TargetIsZero;
         if (!given.SkipsCreate)
         {
@@ -59,6 +64,11 @@ internal static class ConvertCommand
     {
         for (var layer = source; layer is not null; layer = layer.Backing)
         {
+            if (layer.DataFile is { } data)
+            {
+                NewImage.RequireOther(target, data.Name);
+            }
+
             if (layer.Protocol == "file")
             {
                 NewImage.RequireOther(target, layer.Storage.Name);

@@ -1,4 +1,5 @@
 using Paddock.Images;
+using Paddock.Images.Nodes;
 
 namespace Paddock.Compat.Img;
 
@@ -40,9 +41,9 @@ public sealed class ImgArguments
             throw new UsageException($"--output expects 'human' or 'json' not '{output}'");
         }
 
-        foreach (string item in All("object").Where(o => o.Split(',')[0] is not ("secret" or "tls-creds-x509")))
+        foreach (string item in All("object"))
         {
-            throw new ToolException($"Parameter 'qom-type' does not accept value '{item.Split(',')[0]}'");
+            UserObjects.Parse(item);
         }
 
         if (Has("image-opts") && Has("f"))

@@ -21,44 +21,36 @@ internal static class Background
     public static string[]? Words(ToolContext context) => context.GetVariable(Variable) is { } words
         ? Array.ConvertAll(words.Split(','), static w => ByteText.FromBytes(Convert.FromHexString(w))) : null;
 
-    /// <summary>Starts it and passes on what it says until it is ready.</summary>
+    /// <summary>Starts it and waits until it is ready; it prints messages on the same standard error.</summary>
     /// <returns>The exit code of the process in front.</returns>
     public static async Task<int> StartAsync(ToolContext context, IEnumerable<string> command, string[] words)
     {
         string program = Environment.ProcessPath ?? throw new ToolException("the program does not know where it is: run it without --fork");
         var start = new ProcessStartInfo(program, [.. command, .. words])
         {
-            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+            RedirectStandardInput = true, RedirectStandardOutput = true,
         };
         // the runtime passes words on as UTF-8 alone
         start.Environment[Variable] = string.Join(',', words.Select(static w => Convert.ToHexString(ByteText.ToBytes(w))));
         using var process = Process.Start(start)!;
         process.StandardInput.Close();
-        var errors = PassOnAsync(process.StandardError, context);
         if (await process.StandardOutput.ReadLineAsync() == Ready)
         {
             return 0;
         }
 
         await process.WaitForExitAsync();
-        await errors;
         return process.ExitCode == 0 ? 1 : process.ExitCode;
     }
 
     /// <summary>Tells whoever started it that it is ready, and leaves the terminal.</summary>
-    public static async Task TellReadyAsync(ToolContext context)
+    /// <param name="context">Streams.</param>
+    /// <param name="keepsErrors">Whether later messages still go to standard error.</param>
+    public static async Task TellReadyAsync(ToolContext context, bool keepsErrors)
     {
         Terminal.Detach();
         context.Line(Ready);
         await context.Out.FlushAsync();
-    }
-
-    private static async Task PassOnAsync(StreamReader from, ToolContext context)
-    {
-        while (await from.ReadLineAsync() is { } line)
-        {
-            context.Error.Write(line + "\n");
-            await context.Error.FlushAsync();
-        }
+        Terminal.DiscardStreams(keepsErrors);
     }
 }

@@ -7,8 +7,6 @@ namespace Paddock.Compat.Nbd;
 /// <summary>qemu-nbd's command line, parsed and checked.</summary>
 internal sealed class NbdArguments
 {
-    private const string NotHere = "is not in this version";
-
     private static readonly OptionSpec[] Options =
     [
         new('h', "help", false), new('V', "version", false), new('b', "bind", true), new('p', "port", true), new('k', "socket", true),
@@ -23,13 +21,16 @@ internal sealed class NbdArguments
         new('\0', "backing", true),
     ];
 
+    private string? _discard;
+
     private NbdArguments()
     {
     }
 
     public string? Bind { get; private set; }
 
-    public int? Port { get; private set; }
+    /// <summary>Port or name of a service.</summary>
+    public string? Port { get; private set; }
 
     public string? SocketPath { get; private set; }
 
@@ -48,6 +49,8 @@ internal sealed class NbdArguments
     public bool Snapshot { get; private set; }
 
     public string? Cache { get; private set; }
+
+    public string? Aio { get; private set; }
 
     public bool Unmap { get; private set; }
 
@@ -72,9 +75,30 @@ internal sealed class NbdArguments
 
     public string? TlsHostname { get; private set; }
 
+    /// <summary>Object with the names that are served; null for all that TLS accepts.</summary>
+    public string? TlsAuthz { get; private set; }
+
+    /// <summary>Kernel device to connect to the image.</summary>
+    public string? Connect { get; private set; }
+
+    /// <summary>Whether <see cref="Image"/> is a kernel device to disconnect.</summary>
+    public bool Disconnect { get; private set; }
+
+    /// <summary>Internal snapshot to serve: an id or name, or both by <c>snapshot.id=ID,snapshot.name=NAME</c>.</summary>
+    public string? LoadSnapshot { get; private set; }
+
+    /// <summary>Bitmaps to offer as contexts.</summary>
+    public List<string> Bitmaps { get; } = [];
+
+    /// <summary>SELinux label of the listening socket.</summary>
+    public string? SelinuxLabel { get; private set; }
+
     public bool ImageOpts { get; private set; }
 
     public bool Fork { get; private set; }
+
+    /// <summary>Whether the command returns once the server is ready: with --fork, and with a kernel device unless -v is set.</summary>
+    public bool RunsInBackground => Fork || (Connect is not null && !Verbose);
 
     public string? PidFile { get; private set; }
 
@@ -115,24 +139,44 @@ internal sealed class NbdArguments
         }
 
         given.Image = parser.Operands.Count == 1 ? parser.Operands[0] : throw new UsageException("Invalid number of arguments");
-        if (given.ImageOpts && given.Format is not null)
+        if (given.Disconnect)
         {
-            throw new ToolException("--image-opts and -f are mutually exclusive");
+            return given;
         }
 
-        return given.TlsHostname is null ? given : throw new ToolException("TLS hostname is only supported with -L");
+        given.CheckTls();
+        return given.ImageOpts && given.Format is not null ? throw new ToolException("--image-opts and -f are mutually exclusive")
+            : given.DetectZeroes == ZeroDetection.Unmap && !given.Unmap
+                ? throw new ToolException("setting detect-zeroes to unmap is not allowed without setting discard operation to unmap")
+                : given;
     }
 
     private NbdArguments CheckList(IReadOnlyList<string> operands)
     {
+        bool isPerDevice = ExportName is not null || Description is not null || Offset != 0 || AllocationDepth || Bitmaps.Count > 0
+            || LoadSnapshot is not null || Connect is not null || Disconnect;
         if (operands.Count > 0)
         {
             throw new ToolException("List mode is incompatible with a file name");
         }
 
-        return ExportName is not null || Description is not null || Snapshot || PidFile is not null || Offset != 0
-            ? throw new ToolException("List mode is incompatible with per-device settings")
+        CheckTls();
+        return isPerDevice ? throw new ToolException("List mode is incompatible with per-device settings")
             : Fork ? throw new ToolException("List mode is incompatible with forking") : this;
+    }
+
+    private void CheckTls()
+    {
+        string? why = TlsCreds is null
+            ? TlsAuthz is not null ? "--tls-authz is not permitted without --tls-creds"
+                : TlsHostname is not null ? "--tls-hostname is not permitted without --tls-creds" : null
+            : Connect is not null ? "TLS is not supported with a host device"
+            : TlsAuthz is not null && List ? "TLS authorization is incompatible with export list"
+            : TlsHostname is not null && !List ? "TLS hostname is only supported with export list" : null;
+        if (why is not null)
+        {
+            throw new ToolException(why);
+        }
     }
 
     private void Take(ParsedOption option)
@@ -149,7 +193,7 @@ internal sealed class NbdArguments
                 Bind = option.Value;
                 break;
             case "p":
-                Port = Number(option.Value, 1, 65535, $"Invalid port '{option.Value}'", $"Port out of range '{option.Value}'");
+                Port = option.Value;
                 break;
             case "k":
                 SocketPath = option.Value.StartsWith('/') ? option.Value : throw new ToolException("socket path must be absolute");
@@ -159,23 +203,32 @@ internal sealed class NbdArguments
                     ? (long)offset : throw new ToolException($"Invalid offset '{option.Value}'");
                 break;
             case "e":
-                Shared = Number(option.Value, 0, int.MaxValue, $"Invalid shared device number '{option.Value}'", null);
+                Shared = Number(option.Value, 0, int.MaxValue, $"Invalid shared device number '{option.Value}'");
                 break;
             case "handshake-limit":
-                HandshakeSeconds = Number(option.Value, 0, 86400, $"Invalid handshake limit '{option.Value}'", null);
+                HandshakeSeconds = Number(option.Value, 0, 86400, $"Invalid handshake limit '{option.Value}'");
                 break;
             case "B":
-                throw new ToolException($"dirty bitmap '{option.Value}' cannot be exposed: reading persistent bitmaps {NotHere}");
-            case "c" or "d":
-                throw new ToolException($"the kernel's NBD device {NotHere}: use nbd-client, or a socket");
+                Bitmaps.Add(option.Value);
+                break;
+            case "c":
+                Connect = option.Value;
+                break;
+            case "d":
+                Disconnect = true;
+                break;
             case "l":
-                throw new ToolException($"loading an internal snapshot {NotHere}");
+                LoadSnapshot = option.Value;
+                break;
             case "selinux-label":
-                throw new ToolException($"labels of sockets for SELinux {NotHere}");
+                SelinuxLabel = option.Value;
+                break;
             case "T":
-                throw new ToolException($"trace events of the server {NotHere}");
+                NbdTrace.Check(option.Value);
+                break;
             case "tls-authz":
-                throw new ToolException($"authorization of TLS names {NotHere}");
+                TlsAuthz = option.Value;
+                break;
             default:
                 TakeSimple(option);
                 break;
@@ -196,13 +249,15 @@ internal sealed class NbdArguments
                 Snapshot = true;
                 break;
             case "n":
-                Cache = "none";
+                Cache = Once(Cache, "none", "-n and --cache");
                 break;
             case "cache":
+                Once(Cache, "", "-n and --cache");
                 Cache = ImageOpener.IsCacheMode(option.Value) ? option.Value
                     : throw new ToolException($"Invalid cache mode `{option.Value}'");
                 break;
             case "discard":
+                _discard = Once(_discard, option.Value, "--discard");
                 Unmap = option.Value is "unmap" or "on" || (option.Value is "ignore" or "off"
                     ? false : throw new ToolException($"Invalid discard mode `{option.Value}'"));
                 break;
@@ -215,8 +270,11 @@ internal sealed class NbdArguments
                     _ => throw new ToolException($"Failed to parse detect_zeroes mode: invalid parameter value: {option.Value}"),
                 };
                 break;
-            case "aio" when option.Value is not ("native" or "threads" or "io_uring"):
-                throw new ToolException($"invalid aio mode `{option.Value}'");
+            case "aio":
+                Aio = Once(Aio, option.Value, "--aio");
+                _ = option.Value is "native" or "threads" or "io_uring" ? 0
+                    : throw new ToolException($"Invalid aio mode '{option.Value}'");
+                break;
             case "f":
                 Format = option.Value;
                 break;
@@ -273,7 +331,10 @@ internal sealed class NbdArguments
         }
     }
 
-    private static int Number(string text, int least, int most, string invalid, string? outside)
-        => !int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) ? throw new ToolException(invalid)
-            : value < least || value > most ? throw new ToolException(outside ?? invalid) : value;
+    private static string Once(string? before, string value, string option)
+        => before is null ? value : throw new ToolException(option + " can only be specified once");
+
+    private static int Number(string text, int least, int most, string invalid)
+        => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value >= least && value <= most
+            ? value : throw new ToolException(invalid);
 }

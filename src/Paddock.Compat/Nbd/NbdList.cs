@@ -1,6 +1,9 @@
+using System.Globalization;
 using Paddock.Block;
+using Paddock.Images;
 using Paddock.Images.Nodes;
 using Paddock.Nbd;
+using Paddock.Nbd.Transport;
 
 namespace Paddock.Compat.Nbd;
 
@@ -15,12 +18,19 @@ internal static class NbdList
 
     public static async Task<int> RunAsync(NbdArguments given, ToolContext ctx)
     {
-        using var credentials = given.TlsCreds is { } id ? TlsObjects.Load(given.Objects, id, isServer: false) : null;
+        given.Objects.ForEach(static o => UserObjects.Parse(o));
+        using var credentials = given.TlsCreds is { } id ? Credentials(given, id, isServer: false) : null;
+        if (given.Port is { } port && !ushort.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out _))
+        {
+            throw new ToolException(
+                $"address resolution failed for {given.Bind ?? "0.0.0.0"}:{port}: Servname not supported for ai_socktype");
+        }
+
         var target = new NbdTarget
         {
             SocketPath = given.SocketPath,
             Host = given.Bind ?? "0.0.0.0",
-            Port = given.Port ?? NbdTarget.DefaultPort,
+            Port = given.Port is null ? NbdTarget.DefaultPort : int.Parse(given.Port, CultureInfo.InvariantCulture),
             Tls = credentials,
             TlsHostname = given.TlsHostname,
         };
@@ -32,6 +42,20 @@ internal static class NbdList
         }
 
         return 0;
+    }
+
+    /// <summary>Loads the object of --tls-creds.</summary>
+    public static TlsCredentials Credentials(NbdArguments given, string id, bool isServer)
+    {
+        try
+        {
+            return TlsObjects.Load(given.Objects, id, isServer);
+        }
+        catch (ToolException e) when (UserObjects.Find(given.Objects, id)?["qom-type"] is not ("tls-creds-x509" or "tls-creds-psk")
+            || e.Message.StartsWith("Expected TLS", StringComparison.Ordinal))
+        {
+            throw new ToolException("Failed to get TLS creds: " + e.Message);
+        }
     }
 
     private static void Print(ToolContext ctx, NbdExportInfo export)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
@@ -6,6 +7,7 @@ using Paddock.Faults;
 using Paddock.Images;
 using Paddock.Images.Nodes;
 using Paddock.Nbd;
+using Paddock.Nbd.Transport;
 using Paddock.Posix;
 
 namespace Paddock.Compat.Nbd;
@@ -13,7 +15,7 @@ namespace Paddock.Compat.Nbd;
 /// <summary>qemu-nbd's behaviour: serves one image until its clients have left, or a signal comes.</summary>
 public static class NbdTool
 {
-    private const int DefaultPort = 10809;
+    private const string DefaultPort = "10809";
     private const int AnyNumber = 1024;
     private const string Evicted = "a client was hung up on: all connections were taken, and another client waited";
 
@@ -40,7 +42,14 @@ public static class NbdTool
                 return await NbdList.RunAsync(given, ctx);
             }
 
-            return given.Fork && !Background.IsHere(ctx)
+            if (given.Disconnect)
+            {
+                KernelDevice.Disconnect(given.Image!);
+                ctx.Line($"{given.Image} disconnected");
+                return 0;
+            }
+
+            return given.RunsInBackground && !Background.IsHere(ctx)
                 ? await Background.StartAsync(ctx, respawn, args)
                 : await ServeAsync(given, ctx, stop);
         }
@@ -63,7 +72,11 @@ public static class NbdTool
 
     private static async Task<int> ServeAsync(NbdArguments given, ToolContext ctx, CancellationToken stop)
     {
-        using var credentials = given.TlsCreds is { } id ? TlsObjects.Load(given.Objects, id, isServer: true) : null;
+        given.Objects.ForEach(static o => UserObjects.Parse(o));
+        using var credentials = given.TlsCreds is { } id ? NbdList.Credentials(given, id, isServer: true) : null;
+        var authorize = given.TlsAuthz is { } rules ? AuthzObjects.Load(given.Objects, rules) : null;
+        var address = given.SocketPath is not null || given.Connect is not null ? null
+            : Resolve(given.Bind ?? "0.0.0.0", given.Port ?? DefaultPort);
         bool readOnly = given.ReadOnly || given.Snapshot;
         var settings = new OpenSettings { ReadOnly = readOnly, Format = given.Format, Cache = given.Cache };
         var node = await OpenAsync(given, ctx, settings);
@@ -74,27 +87,8 @@ public static class NbdTool
             throw new ToolException($"Offset ({given.Offset}) has to be smaller than the image size ({node.Device.Length})");
         }
 
-        var export = new NbdExport
-        {
-            Name = given.ExportName ?? "",
-            Description = given.Description ?? "",
-            Device = Shown(node, given),
-            ReadOnly = given.ReadOnly,
-            AllocationDepth = given.AllocationDepth,
-            OffersResize = given.Resize,
-        };
-        var options = new NbdServerOptions
-        {
-            MaxConnections = given.Shared == 0 ? AnyNumber : given.Shared,
-            MultiConn = given.Shared != 1,
-            HandshakeLimit = given.HandshakeSeconds == 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(given.HandshakeSeconds),
-            Tls = credentials is null ? TlsMode.Off : TlsMode.Required,
-            Credentials = credentials,
-            Log = given.Verbose ? ctx.Report : null,
-            Evicted = given.Verbose ? () => ctx.Report(Evicted) : null,
-            Time = ctx.Time,
-        };
-        await using var server = new NbdServer(options, export);
+        var export = ExportOf(node, given);
+        await using var server = new NbdServer(OptionsOf(given, ctx, credentials, authorize), export);
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         if (!given.Persistent)
         {
@@ -106,23 +100,37 @@ public static class NbdTool
         using var terminate = EndOn(PosixSignal.SIGTERM, ended);
         using var hangup = EndOn(PosixSignal.SIGHUP, ended);
         UnixSocketFile? socketFile = null;
+        KernelClient? kernel = null;
         bool hasPidFile = false;
         try
         {
-            (var listener, socketFile) = Bind(given);
-            server.Listen(listener);
+            if (given.Connect is { } device)
+            {
+                kernel = KernelClient.Start(server, export.Name, device, () => ended.TrySetResult());
+                if (given.Verbose)
+                {
+                    ctx.Report($"NBD device {device} is now connected to {given.Image}");
+                }
+            }
+            else
+            {
+                (var listener, socketFile) = Bind(given, address);
+                server.Listen(listener);
+            }
+
             if (given.PidFile is { } file)
             {
                 WritePid(file);
                 hasPidFile = true;
             }
 
-            if (Background.IsHere(ctx) && given.Fork)
+            if (Background.IsHere(ctx))
             {
-                await Background.TellReadyAsync(ctx);
+                await Background.TellReadyAsync(ctx, keepsErrors: given.Verbose);
             }
 
             await ended.Task;
+            kernel?.Stop();
             await server.StopAsync();
         }
         finally
@@ -136,6 +144,30 @@ public static class NbdTool
 
         return 0;
     }
+
+    private static NbdExport ExportOf(ImageNode node, NbdArguments given) => new()
+    {
+        Name = given.ExportName ?? "",
+        Description = given.Description ?? "",
+        Device = Shown(node, given),
+        ReadOnly = given.ReadOnly,
+        AllocationDepth = given.AllocationDepth,
+        OffersResize = given.Resize,
+    };
+
+    private static NbdServerOptions OptionsOf(
+        NbdArguments given, ToolContext ctx, TlsCredentials? credentials, Func<string, bool>? authorize) => new()
+    {
+        MaxConnections = given.Shared == 0 ? AnyNumber : given.Shared,
+        MultiConn = given.Shared != 1,
+        HandshakeLimit = given.HandshakeSeconds == 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(given.HandshakeSeconds),
+        Tls = credentials is null ? TlsMode.Off : TlsMode.Required,
+        Credentials = credentials,
+        Authorize = authorize,
+        Log = ctx.Report,
+        Evicted = given.Verbose ? () => ctx.Report(Evicted) : null,
+        Time = ctx.Time,
+    };
 
     private static CheckedDevice Shown(ImageNode node, NbdArguments given)
     {
@@ -151,6 +183,21 @@ public static class NbdTool
     {
         try
         {
+            if (given.Aio == "native" && given.Cache is not ("none" or "directsync"))
+            {
+                throw new ToolException("aio=native was specified, but it requires cache.direct=on, which was not specified.");
+            }
+
+            if (given.LoadSnapshot is { } snapshot)
+            {
+                throw new ToolException($"loading the internal snapshot '{snapshot}' is not supported yet");
+            }
+
+            if (given.Bitmaps.Count > 0)
+            {
+                throw new ToolException($"exposing the bitmap '{given.Bitmaps[0]}' is not supported yet");
+            }
+
             return await new ImageOpener(ctx.Program, ctx.Error) { Backing = given.Backing }.OpenBareAsync(
                 given.Image!, settings, given.ImageOpts);
         }
@@ -160,22 +207,45 @@ public static class NbdTool
         }
     }
 
-    private static (Socket Listener, UnixSocketFile? File) Bind(NbdArguments given)
+    private static (Socket Listener, UnixSocketFile? File) Bind(NbdArguments given, IPEndPoint? address)
     {
-        try
+        using var label = given.SelinuxLabel is null ? null : new SocketLabel(given.SelinuxLabel);
+        if (given.SocketPath is { } path)
         {
-            if (given.SocketPath is { } path)
+            try
             {
                 return ServerSockets.Unix(path);
             }
-
-            var address = given.Bind is null ? IPAddress.Any : Dns.GetHostAddresses(given.Bind)[0];
-            return (ServerSockets.Tcp(new IPEndPoint(address, given.Port ?? DefaultPort)), null);
+            catch (Exception e) when (e is SocketException or ArgumentException or IOException or UnauthorizedAccessException)
+            {
+                throw new ToolException($"Failed to bind socket to {path}: {e.Message}");
+            }
         }
-        catch (Exception e) when (e is SocketException or ArgumentException or IOException or UnauthorizedAccessException)
+
+        try
         {
-            throw new ToolException(given.SocketPath is { } path ? $"Failed to bind socket to {path}: {e.Message}"
-                : $"Failed to listen on '{given.Bind ?? "0.0.0.0"}:{given.Port ?? DefaultPort}': {e.Message}");
+            return (ServerSockets.Tcp(address!), null);
+        }
+        catch (SocketException e)
+        {
+            throw new ToolException($"Failed to bind socket: {Errno.Describe(e.NativeErrorCode)}");
+        }
+    }
+
+    private static IPEndPoint Resolve(string host, string port)
+    {
+        if (!int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out int number) || number > IPEndPoint.MaxPort)
+        {
+            throw new ToolException($"address resolution failed for {host}:{port}: Servname not supported for ai_socktype");
+        }
+
+        try
+        {
+            return new IPEndPoint(IPAddress.TryParse(host, out var literal) ? literal : Dns.GetHostAddresses(host)[0], number);
+        }
+        catch (Exception e) when (e is SocketException or ArgumentException)
+        {
+            throw new ToolException($"address resolution failed for {host}:{port}: Name or service not known");
         }
     }
 
@@ -194,7 +264,8 @@ public static class NbdTool
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ToolException($"cannot create PID file: {e.Message}");
+            string why = e is DirectoryNotFoundException or FileNotFoundException ? "No such file or directory" : e.Message;
+            throw new ToolException($"Could not create '{file}': {why}");
         }
     }
 }

@@ -76,15 +76,17 @@ internal sealed class ZoneClone
 
     /// <summary>Gives the new image what the options of creation do not hold.</summary>
     /// <param name="storage">The new image; stays open.</param>
+    /// <param name="options">What it is like.</param>
     /// <param name="cancellationToken">Stops it.</param>
-    public async ValueTask FinishAsync(IStorage storage, CancellationToken cancellationToken = default)
+    public async ValueTask FinishAsync(IStorage storage, Qcow2CreateOptions options, CancellationToken cancellationToken = default)
     {
         if (!Array.Exists(_zones, static z => z.Kept != 0 || z.Extension is not null))
         {
             return;
         }
 
-        var open = new Qcow2OpenOptions { NoBacking = true };
+        // only metadata is written: the data file is not needed
+        var open = new Qcow2OpenOptions { NoBacking = true, DataFile = options.DataFile is null ? null : new MemoryStorage() };
         await using var image = await Qcow2Image.OpenAsync(new Kept(storage), open, cancellationToken);
         var zoned = ZoneChain.ZonedOf(image)!;
         int count = (int)Math.Min(_zones.Length, (image.Length + Limits.ZoneSize - 1) / Limits.ZoneSize);

@@ -3,49 +3,59 @@ using Paddock.Nbd.Transport;
 
 namespace Paddock.Images.Nodes;
 
-/// <summary>The objects that <c>--object</c> makes: TLS credentials by their id.</summary>
+/// <summary>TLS credentials among the objects of <c>--object</c>.</summary>
 internal static class TlsObjects
 {
-    /// <summary>Finds the object with an id among those that were given, and reads its certificates.</summary>
+    private const string Certificates = "tls-creds-x509", Keys = "tls-creds-psk", DefaultUser = "qemu";
+
+    /// <summary>Finds the object with an id, and reads its certificates or keys.</summary>
     /// <exception cref="ToolException">There is none, it is of another kind, or its files cannot be read.</exception>
     public static TlsCredentials Load(IEnumerable<string> objects, string id, bool isServer)
     {
-        foreach (string text in objects)
+        var options = UserObjects.Find(objects, id) ?? throw new ToolException($"No TLS credentials with id '{id}'");
+        string type = (string)options["qom-type"]!;
+        if (type is not (Certificates or Keys))
         {
-            // the first word of an object is its type, with or without "qom-type="
-            var options = KeyValueOptions.ParseToDict(text.StartsWith("qom-type=", StringComparison.Ordinal) ? text : "qom-type=" + text);
-            if (options["id"] as string == id)
-            {
-                return Load(options, id, isServer);
-            }
+            throw new ToolException($"Object with id '{id}' is not TLS credentials");
         }
 
-        throw new ToolException($"No TLS credentials with id '{id}'");
-    }
-
-    private static TlsCredentials Load(QDict options, string id, bool isServer)
-    {
-        if (options["qom-type"] as string != "tls-creds-x509")
-        {
-            throw new ToolException($"Object with id '{id}' is not TLS credentials with certificates (tls-creds-x509)");
-        }
-
-        string endpoint = options["endpoint"] as string ?? "client";
-        if (endpoint != (isServer ? "server" : "client"))
-        {
-            throw new ToolException($"Expecting TLS credentials with a {(isServer ? "server" : "client")} endpoint");
-        }
-
-        string folder = options["dir"] as string
-            ?? throw new ToolException($"Object '{id}' needs the folder of its certificates: dir=PATH");
+        bool isForServer = UserObjects.OneOf(options, "endpoint", "client", "client", "server") == "server";
+        string folder = options["dir"] as string ?? throw new ToolException("Missing 'dir' property value");
         try
         {
-            return TlsCredentials.FromFolder(
-                folder, isServer, options["verify-peer"] is not string verify || Qcow2Options.Flag("verify-peer", verify));
+            var credentials = type == Keys
+                ? TlsCredentials.FromKeys(folder, isForServer ? null : options["username"] as string ?? DefaultUser)
+                : LoadCertificates(options, folder, isForServer);
+            if (isForServer == isServer)
+            {
+                return credentials;
+            }
+
+            credentials.Dispose();
         }
         catch (IOException e)
         {
-            throw new ToolException($"Unable to access credentials: {e.Message}");
+            throw new ToolException(e.Message);
         }
+
+        throw new ToolException($"Expected TLS credentials for a {(isServer ? "server" : "client")} endpoint");
+    }
+
+    private static TlsCredentials LoadCertificates(QDict options, string folder, bool isServer)
+    {
+        string[] needed = isServer ? ["ca-cert.pem", "server-cert.pem", "server-key.pem"] : ["ca-cert.pem"];
+        foreach (string path in needed.Select(n => Path.Combine(folder, n)).Where(p => !File.Exists(p)))
+        {
+            throw new ToolException($"Unable to access credentials {path}: No such file or directory");
+        }
+
+        return TlsCredentials.FromFolder(
+            folder, isServer, options["verify-peer"] switch
+            {
+                null => true,
+                bool flag => flag,
+                var text => Qcow2Options.Flag("verify-peer", text as string ?? ""),
+            },
+            othersMayRead: true);
     }
 }

@@ -20,13 +20,14 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
     /// <summary>Exchanges greetings, starts TLS if credentials are set, and negotiates the form of replies.</summary>
     public void Begin()
     {
-        if (OldstyleGreeting.IsIt(Next(OldstyleGreeting.Begin)))
+        _ = Next(sizeof(ulong), "initial magic");
+        if (OldstyleGreeting.IsIt(Next(OldstyleGreeting.Begin, "server magic")))
         {
             TakeOldstyle();
             return;
         }
 
-        _server = Greeting.Parse(Next(Greeting.Size)).Flags;
+        _server = Greeting.Parse(Next(Greeting.Size, "server flags")).Flags;
         input.Consume(Greeting.Size);
         byte[] flags = new byte[ClientFlags.Size];
         new ClientFlags(_server & (HandshakeFlags.FixedNewstyle | HandshakeFlags.NoZeroes)).WriteTo(flags);
@@ -85,7 +86,13 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
         }
 
         Send(NbdOption.List, []);
-        var names = Replies(NbdOption.List).Where(r => r.Head.Type == OptionReplyType.Server).Select(TakeListed).ToList();
+        var listed = Replies(NbdOption.List);
+        if (listed[^1].Head.IsError)
+        {
+            throw Refused(NbdOption.List, listed[^1]);
+        }
+
+        var names = listed.Where(r => r.Head.Type == OptionReplyType.Server).Select(TakeListed).ToList();
         var found = new List<NbdExportInfo>();
         foreach (var (name, description) in names)
         {
@@ -135,7 +142,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
             throw NoTls();
         }
 
-        _oldstyle = OldstyleGreeting.Parse(Next(OldstyleGreeting.Size));
+        _oldstyle = OldstyleGreeting.Parse(Next(OldstyleGreeting.Size, "export length"));
         input.Consume(OldstyleGreeting.Size);
     }
 
@@ -149,12 +156,9 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
     {
         Send(NbdOption.ExportName, Encoding.UTF8.GetBytes(target.ExportName));
         int size = ExportNameReply.Size + ((_server & HandshakeFlags.NoZeroes) == 0 ? ExportNameReply.Zeroes : 0);
-        if (!input.Ensure(size))
-        {
-            throw new BlockException(BlockError.InvalidArgument, "Requested export not available");
-        }
 
-        var export = ExportNameReply.Parse(input.Available);
+        // a server without the export disconnects
+        var export = ExportNameReply.Parse(Next(size, "export length"));
         input.Consume(size);
         return Whole(Unknown(target.ExportName, []) with
         {
@@ -197,7 +201,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
 
             if (reply.Head.IsError)
             {
-                throw Refused(option, reply, name);
+                throw Refused(option, reply);
             }
 
             if (reply.Head.Type == OptionReplyType.Info)
@@ -235,7 +239,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
         var reply = Replies(NbdOption.StartTls).Last();
         if (reply.Head.IsError)
         {
-            throw new BlockException(BlockError.NotPermitted, "the server does not go through TLS" + Reported(reply));
+            throw Refused(NbdOption.StartTls, reply);
         }
 
         if (input.Count > 0)
@@ -243,35 +247,44 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
             throw new NbdProtocolException("StartTls", 0, "the server went on in the clear");
         }
 
-        input.Channel = TlsChannel.Connect(plain, credentials, target.TlsHostname ?? target.Host);
+        string? host = target.TlsHostname ?? (target.SocketPath is null ? target.Host : null);
+        input.Channel = credentials.Psk is { } keys ? PskChannel.Connect(plain, keys) : TlsChannel.Connect(plain, credentials, host);
     }
 
+    // a server that requires TLS reports it for the option that chooses the export
     private bool IsTaken(NbdOption option)
     {
         Send(option, []);
-        var reply = Replies(option).Last();
-        return reply.Head.Type switch
-        {
-            OptionReplyType.Ack => true,
-            OptionReplyType.ErrorTlsRequired => throw Refused(option, reply, target.ExportName),
-            _ => false,
-        };
+        return Replies(option).Last().Head.Type == OptionReplyType.Ack;
     }
 
-    private static BlockException Refused(NbdOption option, Reply reply, string name) => reply.Head.Type switch
+    private BlockException Refused(NbdOption option, Reply reply)
     {
-        OptionReplyType.ErrorUnknown => new BlockException(BlockError.InvalidArgument, "Requested export not available" + Reported(reply)),
-        OptionReplyType.ErrorTlsRequired => new BlockException(
-            BlockError.InvalidArgument,
-            $"Server requires TLS for option {(uint)option} ({Words(option)})\nDid you forget a valid tls-creds?" + Reported(reply)),
-        _ => new BlockException(
-            BlockError.InvalidArgument, $"the server refused export '{EscapedText.Escape(name)}' ({reply.Head.Type})" + Reported(reply)),
-    };
+        // the server may have disconnected already
+        _ = input.Channel.Send(Message(NbdOption.Abort, []));
+        string which = $"option {(uint)option} ({Words(option)})";
+        string why = reply.Head.Type switch
+        {
+            OptionReplyType.ErrorUnknown => "Requested export not available",
+            OptionReplyType.ErrorPolicy => "Denied by server for " + which,
+            OptionReplyType.ErrorInvalid => "Invalid parameters for " + which,
+            OptionReplyType.ErrorPlatform => "Server lacks support for " + which,
+            OptionReplyType.ErrorTlsRequired => $"TLS negotiation required before {which}\nDid you forget a valid tls-creds?",
+            OptionReplyType.ErrorShutdown => "Server shutting down before " + which,
+            OptionReplyType.ErrorBlockSizeRequired => "Server requires INFO_BLOCK_SIZE for " + which,
+            OptionReplyType.ErrorUnsupported => "Server does not support " + which,
+            _ => "Unknown error code when asking for " + which,
+        };
+        return new BlockException(BlockError.InvalidArgument, why + Reported(reply));
+    }
 
     private static string Words(NbdOption option) => option switch
     {
+        NbdOption.ExportName => "export name",
         NbdOption.ExtendedHeaders => "extended headers",
         NbdOption.StructuredReply => "structured reply",
+        NbdOption.ListMetaContext => "list meta context",
+        NbdOption.SetMetaContext => "set meta context",
         _ => option.ToString().ToLowerInvariant(),
     };
 
@@ -284,7 +297,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
         var replies = new List<Reply>();
         while (true)
         {
-            var head = OptionReplyHeader.Parse(Next(OptionReplyHeader.Size));
+            var head = OptionReplyHeader.Parse(Next(OptionReplyHeader.Size, "option reply"));
             input.Consume(OptionReplyHeader.Size);
             if (head.Option != option || head.Length > NbdLimits.MaxOptionPayload || replies.Count > NbdLimits.MaxOptions)
             {
@@ -292,7 +305,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
                     nameof(OptionReplyHeader), 8, $"reply to option {(uint)head.Option} of {head.Length} bytes to option {(uint)option}");
             }
 
-            byte[] payload = Next((int)head.Length).ToArray();
+            byte[] payload = Next((int)head.Length, "option reply").ToArray();
             input.Consume(payload.Length);
             replies.Add(new Reply(head, payload));
             if (head.IsError || head.Type == OptionReplyType.Ack)
@@ -302,23 +315,26 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
         }
     }
 
-    private ReadOnlySpan<byte> Next(int count)
+    private ReadOnlySpan<byte> Next(int count, string what)
         => input.Ensure(count) ? input.Available[..count]
-            : throw new BlockException(BlockError.Io, "the server hung up during the handshake");
+            : throw new BlockException(BlockError.Io, $"Failed to read {what}: "
+                + (input.Channel == plain ? "Unexpected end-of-file before all data were read" : TlsText.CannotRead));
 
-    private void Send(NbdOption option, byte[] payload)
+    private void Send(NbdOption option, byte[] payload) => Send(Message(option, payload));
+
+    private static byte[] Message(NbdOption option, byte[] payload)
     {
         byte[] bytes = new byte[OptionHeader.Size + payload.Length];
         new OptionHeader(option, (uint)payload.Length).WriteTo(bytes);
         payload.CopyTo(bytes, OptionHeader.Size);
-        Send(bytes);
+        return bytes;
     }
 
     private void Send(byte[] bytes)
     {
         if (!input.Channel.Send(bytes))
         {
-            throw new BlockException(BlockError.Io, "the server hung up during the handshake");
+            throw new BlockException(BlockError.Io, "Failed to send option request header: Unable to write to socket: Broken pipe");
         }
     }
 

@@ -40,6 +40,7 @@ internal static class NbdName
         {
             ExportName = Uri.UnescapeDataString(path.Length > 0 && path[0] == '/' ? path[1..] : path),
             Tls = isTls ? Credentials(asked) : null,
+            HasSecureName = isTls,
             TlsHostname = asked.GetValueOrDefault(Hostname),
         };
         if (isUnix)

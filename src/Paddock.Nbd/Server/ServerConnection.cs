@@ -7,6 +7,8 @@ namespace Paddock.Nbd.Server;
 /// <summary>The connection of one client, on a thread of its own.</summary>
 internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buffer) : IServedClient, IDisposable
 {
+    private const string Failed = "option negotiation failed: ";
+
     private readonly SocketChannel _plain = new(socket);
     private readonly Lock _lock = new();
     private NbdSession? _session;
@@ -18,9 +20,9 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
     {
         IByteChannel channel = _plain;
         var input = new ReceiveBuffer(channel, server.Pool, buffer);
+        var handshake = new ServerHandshake(server.Exports, server.Options);
         try
         {
-            var handshake = new ServerHandshake(server.Exports, server.Options);
             bool agreed;
 
             // a limit on the whole handshake also stops a client that sends a byte at a time
@@ -38,7 +40,7 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
         catch (IOException e)
         {
             server.CountRefused();
-            server.Options.Log?.Invoke(e.Message);
+            server.Options.Log?.Invoke((handshake.Export is null ? Failed : "") + e.Message);
         }
         catch (Exception e)
         {
@@ -124,17 +126,50 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
                 case HandshakeStep.Close:
                     return false;
                 case HandshakeStep.StartTls:
-                    var credentials = server.Credentials!;
-                    channel = input.Channel = TlsChannel.Accept(_plain, credentials);
-                    _isTrusted = credentials.VerifyPeer;
+                    channel = input.Channel = Secure(server.Credentials!);
                     handshake.Secured();
                     break;
                 case HandshakeStep.MoreInput when !input.Fill(handshake.Wanted):
+                    LogEnd(handshake, channel);
                     return false;
             }
 
             step = handshake.Step(input.Available, out int used);
             input.Consume(used);
+        }
+    }
+
+    private IByteChannel Secure(TlsCredentials credentials)
+    {
+        IByteChannel channel;
+        string? name;
+        if (credentials.Psk is { } keys)
+        {
+            channel = PskChannel.Accept(_plain, keys, out name);
+        }
+        else
+        {
+            var tls = TlsChannel.Accept(_plain, credentials);
+            channel = tls;
+            name = tls.PeerName;
+        }
+
+        if (server.Options.Authorize is { } authorize && (name is null || !authorize(name)))
+        {
+            throw new IOException(TlsText.Denied(name ?? "a client without a certificate"));
+        }
+
+        _isTrusted = credentials.Psk is not null || credentials.VerifyPeer;
+        return channel;
+    }
+
+    // a client that only connects and leaves is no failure
+    private void LogEnd(ServerHandshake handshake, IByteChannel channel)
+    {
+        if (handshake.IsGreeted)
+        {
+            string why = channel == _plain ? "Unexpected end-of-file before all data were read" : TlsText.CannotRead;
+            server.Options.Log?.Invoke(Failed + "Failed to read opts magic: " + why);
         }
     }
 

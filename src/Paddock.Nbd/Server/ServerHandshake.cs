@@ -48,6 +48,9 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
     /// <summary>Form of requests and replies.</summary>
     public HeaderForm Form { get; private set; }
 
+    /// <summary>Whether the client has answered the greeting.</summary>
+    public bool IsGreeted => _greeted;
+
     /// <summary>Contexts negotiated for the export.</summary>
     public IReadOnlyList<string> Contexts => _contexts;
 
@@ -120,7 +123,7 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
 
         if (options.Tls == TlsMode.Required && !_secured && head.Option is not (NbdOption.StartTls or NbdOption.Abort))
         {
-            Refuse(head.Option, OptionReplyType.ErrorTlsRequired, "TLS comes first");
+            Refuse(head.Option, OptionReplyType.ErrorTlsRequired, $"Option 0x{(uint)head.Option:x} not permitted before TLS");
             return head.Option == NbdOption.ExportName ? HandshakeStep.Close : HandshakeStep.Continue;
         }
 
@@ -195,13 +198,13 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
         NbdProtocolException.ExpectLength("StartTls", 0, payload.Length);
         if (options.Tls == TlsMode.Off)
         {
-            Refuse(NbdOption.StartTls, OptionReplyType.ErrorPolicy, "TLS is not set up here");
+            Refuse(NbdOption.StartTls, OptionReplyType.ErrorPolicy, "TLS not configured");
             return HandshakeStep.Continue;
         }
 
         if (_secured)
         {
-            Refuse(NbdOption.StartTls, OptionReplyType.ErrorInvalid, "TLS is up already");
+            Refuse(NbdOption.StartTls, OptionReplyType.ErrorInvalid, "TLS already enabled");
             return HandshakeStep.Continue;
         }
 

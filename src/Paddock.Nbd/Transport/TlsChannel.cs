@@ -1,5 +1,6 @@
 using System.Net.Security;
 using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
 
 namespace Paddock.Nbd.Transport;
 
@@ -15,6 +16,21 @@ internal sealed class TlsChannel : IByteChannel
         _stream = stream;
     }
 
+    /// <summary>Distinguished name in the peer's certificate; null if it presented none.</summary>
+    public string? PeerName
+    {
+        get
+        {
+            if (_stream.RemoteCertificate is not { } certificate)
+            {
+                return null;
+            }
+
+            using var whole = X509CertificateLoader.LoadCertificate(certificate.GetRawCertData());
+            return DistinguishedName.Of(whole.SubjectName);
+        }
+    }
+
     /// <summary>Performs the server's side of a TLS handshake.</summary>
     /// <exception cref="IOException">The peer failed it.</exception>
     public static TlsChannel Accept(SocketChannel plain, TlsCredentials credentials)
@@ -22,7 +38,7 @@ internal sealed class TlsChannel : IByteChannel
 
     /// <summary>Performs the client's side of a TLS handshake.</summary>
     /// <exception cref="IOException">The peer failed it.</exception>
-    public static TlsChannel Connect(SocketChannel plain, TlsCredentials credentials, string host)
+    public static TlsChannel Connect(SocketChannel plain, TlsCredentials credentials, string? host)
         => Open(plain, (stream, verdict) => stream.AuthenticateAsClient(credentials.ForClient(host, verdict)));
 
     /// <inheritdoc/>
@@ -85,14 +101,27 @@ internal sealed class TlsChannel : IByteChannel
         try
         {
             authenticate(stream, verdict);
-            return new TlsChannel(plain, stream);
         }
         catch (Exception e) when (IsEnd(e))
         {
             stream.Dispose();
-            throw new IOException("the TLS handshake failed: " + (verdict.Why ?? (e.InnerException ?? e).Message), e);
+            throw new IOException(Reason(verdict, stream.IsServer, e), e);
         }
+
+        if (verdict.Why is { } reason)
+        {
+            stream.Dispose();
+            throw new IOException(reason);
+        }
+
+        return new TlsChannel(plain, stream);
     }
+
+    // a client that leaves right behind its part of the handshake has completed it: the server only cannot send its session ticket
+    private static string Reason(TlsVerdict verdict, bool isServer, Exception e)
+        => verdict.Why ?? (e is not IOException ? "TLS handshake failed: " + (e.InnerException ?? e).Message
+            : isServer && verdict.IsReached ? "Failed to read opts magic: " + TlsText.CannotRead
+            : "TLS handshake failed: " + TlsText.NotTerminated);
 
     private static bool IsEnd(Exception e)
         => e is IOException or AuthenticationException or ObjectDisposedException or InvalidOperationException or NotSupportedException;

@@ -5,7 +5,7 @@ using Paddock.Block;
 
 namespace Paddock.Nbd.Transport;
 
-/// <summary>Certificate of this side and trusted authorities.</summary>
+/// <summary>Certificate of this side and trusted authorities, or pre-shared keys.</summary>
 public sealed class TlsCredentials : IDisposable
 {
     /// <summary>Certificate and key of this side; null for a client without one.</summary>
@@ -23,6 +23,10 @@ public sealed class TlsCredentials : IDisposable
     /// </summary>
     /// <exception cref="IOException">A file is missing or invalid.</exception>
     public static TlsCredentials FromFolder(string folder, bool isServer, bool verifyPeer = true)
+        => FromFolder(folder, isServer, verifyPeer, othersMayRead: false);
+
+    /// <summary>Reads a folder; on request also a private key that other users can read, as QEMU does.</summary>
+    internal static TlsCredentials FromFolder(string folder, bool isServer, bool verifyPeer, bool othersMayRead)
     {
         string who = isServer ? "server" : "client";
         string certificate = Path.Combine(folder, who + "-cert.pem"), key = Path.Combine(folder, who + "-key.pem");
@@ -40,17 +44,13 @@ public sealed class TlsCredentials : IDisposable
                 throw new IOException($"'{authorities}' is missing: clients cannot be verified without it");
             }
 
-            if (File.Exists(revoked))
-            {
-                throw new IOException(
-                    $"'{revoked}': revocation lists are not supported, and nothing else would keep revoked certificates out");
-            }
-
             return new TlsCredentials
             {
-                Own = isServer || File.Exists(certificate) ? ReadOwn(certificate, key) : null,
+                Own = !isServer && !File.Exists(certificate) ? null
+                    : ReadOwn(certificate, SecretFile.ReadText(key, othersMayRead), isServer && verifyPeer ? roots : null),
                 Authorities = roots,
                 VerifyPeer = verifyPeer,
+                Revoked = File.Exists(revoked) ? RevokedCertificates.Read(revoked, roots) : null,
             };
         }
         catch (CryptographicException e)
@@ -62,33 +62,64 @@ public sealed class TlsCredentials : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Certificate?.Dispose();
 
+    /// <summary>Pre-shared keys, used instead of certificates; null for certificates.</summary>
+    internal PskKeys? Psk { get; init; }
+
+    /// <summary>Whether this side can prove who it is, as a server must.</summary>
+    internal bool HasIdentity => Psk is not null || Certificate is not null;
+
     /// <summary>Certificate of this side with the intermediate certificates.</summary>
     private SslStreamCertificateContext? Own { get; init; }
 
+    private RevokedCertificates? Revoked { get; init; }
+
+    /// <summary>Reads a folder with pre-shared keys in the file <c>keys.psk</c>.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="username">Name that a client presents; null for a server.</param>
+    /// <exception cref="IOException">The file is missing or invalid, or lacks the name.</exception>
+    internal static TlsCredentials FromKeys(string folder, string? username) => new() { Psk = PskKeys.Read(folder, username) };
+
+    // the peer's certificate is judged after the handshake, as GnuTLS does it: the other side then sees a connection that ends
     internal SslServerAuthenticationOptions ForServer(TlsVerdict verdict) => new()
     {
         ServerCertificateContext = Own,
         ClientCertificateRequired = VerifyPeer,
         CertificateChainPolicy = Policy(),
-        RemoteCertificateValidationCallback = (_, _, _, errors)
-            => !VerifyPeer || verdict.Accepts(errors & ~SslPolicyErrors.RemoteCertificateNameMismatch),
+        RemoteCertificateValidationCallback = (_, certificate, chain, errors) => !VerifyPeer
+            || verdict.Record(certificate, chain, errors & ~SslPolicyErrors.RemoteCertificateNameMismatch, Revoked, host: null),
     };
 
-    internal SslClientAuthenticationOptions ForClient(string host, TlsVerdict verdict) => new()
+    internal SslClientAuthenticationOptions ForClient(string? host, TlsVerdict verdict)
     {
-        TargetHost = host,
-        ClientCertificateContext = Own,
-        CertificateChainPolicy = Policy(),
-        RemoteCertificateValidationCallback = (_, _, _, errors) => !VerifyPeer || verdict.Accepts(errors),
-    };
+        var options = new SslClientAuthenticationOptions
+        {
+            TargetHost = host ?? "",
+            CertificateChainPolicy = Policy(),
+            RemoteCertificateValidationCallback = (_, certificate, chain, errors)
+                => !VerifyPeer || verdict.Record(certificate, chain, errors, Revoked, host ?? ""),
+        };
+        if (Own is { } own && own.IntermediateCertificates.Count == 0)
+        {
+            // a server that names the authorities it trusts is shown no certificate of another one
+            options.LocalCertificateSelectionCallback = (_, _, _, remote, accepted)
+                => (accepted.Length > 0 ? accepted.Contains(Certificate!.Issuer) : remote is not null) ? Certificate! : null!;
+        }
+        else
+        {
+            options.ClientCertificateContext = Own;
+        }
+
+        return options;
+    }
 
     // offline: missing intermediate certificates are not downloaded either
-    private static SslStreamCertificateContext ReadOwn(string certificate, string key)
+    private static SslStreamCertificateContext ReadOwn(string certificate, string keyText, X509Certificate2Collection? accepted)
     {
         var chain = new X509Certificate2Collection();
         chain.ImportFromPemFile(certificate);
-        var own = X509Certificate2.CreateFromPem(File.ReadAllText(certificate), SecretFile.ReadText(key));
-        return SslStreamCertificateContext.Create(own, [.. chain.Skip(1)], offline: true);
+        var own = X509Certificate2.CreateFromPem(File.ReadAllText(certificate), keyText);
+        var trust = accepted is null ? null : SslCertificateTrust.CreateForX509Collection(accepted, sendTrustInHandshake: true);
+        return SslStreamCertificateContext.Create(own, [.. chain.Skip(1)], offline: true, trust);
     }
 
     // for the chain of the peer's certificate. An unauthenticated peer must not make this side connect to addresses of its choice, so
@@ -104,22 +135,5 @@ public sealed class TlsCredentials : IDisposable
         }
 
         return policy;
-    }
-}
-
-/// <summary>Reason why the peer's certificate was rejected in a handshake.</summary>
-internal sealed class TlsVerdict
-{
-    /// <summary>The reason; null if the certificate was accepted.</summary>
-    public string? Why { get; private set; }
-
-    /// <summary>Accepts a certificate without errors; otherwise records the reason.</summary>
-    public bool Accepts(SslPolicyErrors errors)
-    {
-        Why = errors == SslPolicyErrors.None ? null
-            : (errors & SslPolicyErrors.RemoteCertificateNotAvailable) != 0 ? "the peer shows no certificate"
-            : (errors & SslPolicyErrors.RemoteCertificateNameMismatch) != 0 ? "the peer's certificate is for another name"
-            : "the peer's certificate is not signed by a trusted authority, not valid now, or not meant for this use";
-        return Why is null;
     }
 }
