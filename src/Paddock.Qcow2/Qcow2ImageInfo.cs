@@ -30,8 +30,11 @@ public sealed record Qcow2ImageInfo
     /// <summary>Whether the image was found corrupt: it cannot be written before it is repaired.</summary>
     public required bool Corrupt { get; init; }
 
-    /// <summary>Whether L2 entries are extended with subclusters.</summary>
+    /// <summary>Whether L2 entries are extended: 32 subclusters of each cluster are allocated one by one.</summary>
     public bool ExtendedL2 { get; init; }
+
+    /// <summary>Bytes that are allocated, copied and zeroed together: a subcluster, or a cluster without extended L2 entries.</summary>
+    public int SubclusterSize => ExtendedL2 ? ClusterSize >> SubclusterMap.CountBits : ClusterSize;
 
     /// <summary>Name of the encryption; null: the disk is not encrypted.</summary>
     public string? Encryption { get; init; }

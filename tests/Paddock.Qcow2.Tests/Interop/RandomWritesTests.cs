@@ -100,6 +100,34 @@ public class RandomWritesTests
     }
 
     [Theory]
+    [InlineData("extended_l2=on")]
+    [InlineData("extended_l2=on,cluster_size=16k,refcount_bits=64")]
+    public async Task A_snapshot_of_subclusters_stays_as_it_was_while_both_write(string options)
+    {
+        using var folder = new Folder();
+        byte[] mirror = new byte[(3 << 20) - 512];
+        int seed = TestSeed.Next();
+        var random = new Random(seed);
+        PeerImage.Run("qemu-img", "create", "-q", "-f", "qcow2", "-o", options, folder.Image, mirror.Length.ToString());
+        QemuWrites(folder, mirror, random, hasBacking: false, compressedFirst: true);
+        PeerImage.Run("qemu-img", "snapshot", "-c", "before", folder.Image);
+        await File.WriteAllBytesAsync(folder.Backing, mirror, TestContext.Current.CancellationToken);
+        await using (var storage = PeerImage.Load(folder.Image))
+        {
+            await using (var device = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()))
+            {
+                await WeWriteAsync(device, mirror, random, hasBacking: false);
+            }
+
+            PeerImage.Save(storage, folder.Image);
+        }
+
+        await BackAndForthAsync(folder, mirror, random, hasBacking: true, $"PADDOCK_SEED={seed}, {options}");
+        PeerImage.Run("qemu-img", "convert", "-l", "before", "-O", "raw", folder.Image, folder.Raw);
+        PeerImage.Run("qemu-img", "compare", "-f", "raw", "-F", "raw", folder.Raw, folder.Backing);
+    }
+
+    [Theory]
     [MemberData(nameof(OurImages))]
     public async Task An_image_that_we_made_goes_back_and_forth(int cluster, int bits, int version, bool lazy, bool zstd, bool extended)
     {
