@@ -175,7 +175,7 @@ public sealed class LibraryCopyTests : IDisposable
                 (onKept, BlockError.Busy),
                 (onKept with { BackingFile = "over.qcow2" }, BlockError.Busy),
                 (onKept with { BackingFile = "missing.qcow2" }, BlockError.NotFound),
-                (onKept with { BackingFile = "plain.qcow2", Zoned = new ZonedCreateOptions { ZoneSize = MiB } }, BlockError.InvalidArgument),
+                (onKept with { BackingFile = "plain.qcow2", Zoned = new() { ZoneSize = MiB } }, BlockError.InvalidArgument),
             })
         {
             var e = await Assert.ThrowsAsync<BlockException>(
