@@ -27,6 +27,10 @@ internal sealed class ConvertArguments
 
     public bool Salvages => _given.Has("salvage");
 
+    public bool CopiesBitmaps => _given.Has("bitmaps");
+
+    public bool SkipsBrokenBitmaps => _given.Has("skip-broken-bitmaps");
+
     public bool OutOfOrder => _given.Has("W");
 
     public bool IsQuiet => _given.Has("q");
@@ -138,8 +142,9 @@ internal sealed class ConvertArguments
 
     private void CheckSupport()
     {
+        Refuse(_given.Operands.Count > 2 && CopiesBitmaps, "Copying bitmaps only possible with single source");
         Refuse(_given.Operands.Count > 2, "concatenating several source images is not supported yet");
-        Refuse(_given.Has("bitmaps") || _given.Has("l"), "copying bitmaps or a snapshot is not supported yet");
+        Refuse(_given.Has("l"), "copying a snapshot is not supported yet");
     }
 
     private static void Refuse(bool bad, string message)

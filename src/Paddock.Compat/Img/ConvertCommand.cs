@@ -16,6 +16,8 @@ internal static class ConvertCommand
             RequireOther(given.Target, source);
         }
 
+        var bitmaps = given.CopiesBitmaps ? new BitmapCopy(ctx, given.SkipsBrokenBitmaps) : null;
+        bitmaps?.CheckSource(source);
         if (!given.SkipsCreate && given.Options["data_file"] is { } dataFile)
         {
             RequireOther(dataFile, source);
@@ -28,12 +30,18 @@ internal static class ConvertCommand
         }
 
         var output = await opener.OpenAsync(given.Target, given.TargetSettings, given.TargetIsOptions);
-        await output.UseAsync(() => CopyAsync(given, source, output, isZero, ctx));
+        await output.UseAsync(() => CopyAsync(given, source, output, isZero, bitmaps, ctx));
         return 0;
     }
 
-    private static async ValueTask CopyAsync(ConvertArguments given, ImageNode source, ImageNode output, bool isZero, ToolContext ctx)
+    private static async ValueTask CopyAsync(
+        ConvertArguments given, ImageNode source, ImageNode output, bool isZero, BitmapCopy? bitmaps, ToolContext ctx)
     {
+        if (bitmaps is not null)
+        {
+            BitmapCopy.CheckTarget(output);
+        }
+
         if (given.IsCompressed && output.Qcow2 is null)
         {
             throw new ToolException("Compression not supported for this file format");
@@ -56,6 +64,11 @@ internal static class ConvertCommand
         }
 
         progress?.End();
+        if (bitmaps is not null)
+        {
+            await bitmaps.RunAsync(source, output);
+        }
+
         await output.Device.FlushAsync();
     }
 
