@@ -131,7 +131,7 @@ public class ZonedCloneTests
         }
     }
 
-    private static async ValueTask ChangeAsync(IBlockDevice disk, int kind, int zone, int length, byte value)
+    private static async ValueTask ChangeAsync(Qcow2Disk disk, int kind, int zone, int length, byte value)
     {
         long start = (long)zone * Zone, end = Math.Min(Size, start + Zone);
         switch (kind)
@@ -160,10 +160,10 @@ public class ZonedCloneTests
         }
     }
 
-    private static async Task SameAsync(IBlockDevice one, IBlockDevice other, Func<IBlockDevice, ValueTask> change)
+    private static async Task SameAsync(Qcow2Disk one, Qcow2Disk other, Func<Qcow2Disk, ValueTask> change)
         => Assert.Equal(await ResultAsync(one, change), await ResultAsync(other, change));
 
-    private static async Task<string> ResultAsync(IBlockDevice disk, Func<IBlockDevice, ValueTask> change)
+    private static async Task<string> ResultAsync(Qcow2Disk disk, Func<Qcow2Disk, ValueTask> change)
     {
         try
         {
@@ -231,7 +231,7 @@ public class ZonedCloneTests
         return await StateAsync(disk);
     }
 
-    private static async Task<string> StateAsync(IBlockDevice disk)
+    private static async Task<string> StateAsync(Qcow2Disk disk)
     {
         var zones = new ZoneDescriptor[Count];
         await disk.Zones!.ReportAsync(0, zones);
@@ -248,7 +248,7 @@ public class ZonedCloneTests
         return string.Join('\n', text);
     }
 
-    private static async Task<byte[]> ReadAsync(IBlockDevice disk, int zone, int length)
+    private static async Task<byte[]> ReadAsync(Qcow2Disk disk, int zone, int length)
     {
         var bytes = new byte[length];
         await disk.ReadAsync((long)zone * Zone, bytes);
