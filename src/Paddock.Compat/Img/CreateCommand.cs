@@ -105,7 +105,7 @@ internal static class CreateCommand
         try
         {
             var settings = new OpenSettings { Format = options["backing_fmt"] };
-            await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenNodeAsync(resolved, settings, 0);
+            await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenAgainAsync(resolved, settings);
             ConvertCommand.RequireOther(name, node);
             size ??= node.Device.Length;
             clone = await ZoneClone.OfAsync(node);
