@@ -61,6 +61,13 @@ public static class CommandTree
             "paddock resize --control /run/p.sock base 64G --preallocation falloc",
             "paddock resize --control /run/p.sock zns -256M --shrink",
         ],
+        ["snapshot"] =
+        [
+            "paddock snapshot create disk.qcow2 before-update",
+            "paddock snapshot list disk.qcow2 --json",
+            "paddock snapshot apply disk.qcow2 before-update",
+            "paddock snapshot create --control /run/p.sock zns nightly",
+        ],
         ["gen-dhchap-key"] = ["paddock gen-dhchap-key", "paddock gen-dhchap-key --hmac 1 --nqn nqn.2014-08.org.example:host"],
         ["bench"] =
         [
@@ -91,6 +98,7 @@ public static class CommandTree
             ServeCommand.Serve(console),
             FaultCommand.Create(console),
             ResizeCommand.Create(console),
+            SnapshotCommand.Create(console),
             KeyCommand.Generate(console),
             BenchCommand.Build(console),
             OtherCommands.Demo(console),
@@ -118,6 +126,7 @@ public static class CommandTree
         "serve" => ServeCommand.Details,
         "fault" => FaultCommand.Details,
         "resize" => ResizeCommand.Details,
+        "snapshot" => SnapshotCommand.Details,
         _ => [],
     };
 

@@ -11,6 +11,7 @@ using Paddock.Server.Faults;
 using Paddock.Server.Listeners;
 using Paddock.Server.Metrics;
 using Paddock.Server.Resize;
+using Paddock.Server.Snapshots;
 using Paddock.Serving;
 
 namespace Paddock.Server;
@@ -217,7 +218,7 @@ public sealed class PaddockServer : IAsyncDisposable
             }
         }
 
-        var commands = new ControlCommands(_faults!, _sizes!);
+        var commands = new ControlCommands(_faults!, _sizes!, new SnapshotCommands(_disks, _log, TimeProvider.System));
         var control = _manager.Take("control").ToList();
         if (_settings.Control is { } path)
         {

@@ -112,7 +112,7 @@ internal static class CreateCommand
         ZoneClone? clone;
         try
         {
-            var settings = new OpenSettings { Format = options["backing_fmt"] };
+            var settings = new OpenSettings { Format = options["backing_fmt"], ForInfo = true };
             await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenAgainAsync(resolved, settings);
             ConvertCommand.RequireOther(name, node);
             size ??= node.Device.Length;

@@ -74,7 +74,7 @@ public static class NbdTool
 
     private static async Task<int> ServeAsync(NbdArguments given, ToolContext ctx, CancellationToken stop)
     {
-        given.Objects.ForEach(static o => UserObjects.Parse(o));
+        UserObjects.Check(given.Objects);
         using var credentials = given.TlsCreds is { } id ? NbdList.Credentials(given, id, isServer: true) : null;
         var authorize = given.TlsAuthz is { } rules ? AuthzObjects.Load(given.Objects, rules) : null;
         var address = given.SocketPath is not null || given.Connect is not null ? null

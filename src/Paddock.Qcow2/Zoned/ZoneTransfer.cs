@@ -163,7 +163,7 @@ internal sealed class ZoneTransfer(
             next[zone] = zone < contents.Count ? contents[zone].Kept : conditions[zone];
         }
 
-        await conditions.SetAllAsync(next);
+        await conditions.ReplaceAsync(next);
         lock (state.Lock)
         {
             for (int zone = 0; zone < contents.Count; zone++)

@@ -51,6 +51,9 @@ internal sealed class ZonedImage : IQcow2Device, IZones
         _transfer = new ZoneTransfer(
             state, parts.Locks, parts.Session, parts.Order, _cache, tableSpace, tables, _conditions, _extensions);
 
+        parts.Snapshots.Zones = new ZoneSnapshots(
+            state, _cache, parts.Storage, parts.Header.Geometry, parts.Tables, parts.Guard, tables, _conditions, _extensions);
+
         parts.Order.Register(FlushPlace.ZoneAttributes, new ZoneAttributeStage(tables, _extensions));
         parts.Order.Register(FlushPlace.ZoneTable, tableStage);
         parts.Session.Require(IncompatibleFeatures.Zoned);
@@ -118,6 +121,13 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     /// <summary>Takes over the zones of another image.</summary>
     public ValueTask TakeZonesAsync(IReadOnlyList<ZoneContents> zones, CancellationToken cancellationToken)
         => _transfer.WriteAsync(zones, cancellationToken);
+
+    /// <summary>Takes what zones have beside their pointers from the record of a snapshot that is read.</summary>
+    public void TakeAttributes(ZoneRecord record)
+    {
+        _extensions.TakeRecord(record, _state.Zones);
+        _conditions.TakeRecord(record, _state.Zones);
+    }
 
     /// <summary>Reads what zones have beside their pointers, once, when the image is opened.</summary>
     public async ValueTask LoadAttributesAsync(CancellationToken cancellationToken)
@@ -204,7 +214,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     /// <inheritdoc/>
     public ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        => _resize.ResizeAsync(length, preallocation, cancellationToken);
+        => _image.Parts.Locks.WithStructureAsync(() => _resize.ResizeAsync(length, preallocation, cancellationToken));
 
     /// <inheritdoc/>
     public ValueTask SetBackingFileAsync(string? name, string? format, CancellationToken cancellationToken = default)
@@ -226,7 +236,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
 
     /// <inheritdoc/>
     public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
-        => _layout.RunAsync(layout, cancellationToken);
+        => _image.Parts.Locks.WithStructureAsync(() => _layout.RunAsync(layout, cancellationToken));
 
     /// <inheritdoc/>
     public ValueTask<int> ReportAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)

@@ -2,24 +2,26 @@ using Paddock.Block;
 using Paddock.Images;
 using Paddock.Server.Faults;
 using Paddock.Server.Resize;
+using Paddock.Server.Snapshots;
 
 namespace Paddock.Server.Control;
 
 /// <summary>Executes the commands of the control socket.</summary>
-internal sealed class ControlCommands(FaultCommands faults, ResizeCommands sizes)
+internal sealed class ControlCommands(FaultCommands faults, ResizeCommands sizes, SnapshotCommands snapshots)
 {
     /// <summary>Executes a command line.</summary>
     /// <returns>An answer of one line that begins with <c>ok</c> or <c>error: </c>.</returns>
     public async Task<string> ExecuteAsync(string line)
     {
-        if (!ResizeLine.Owns(line))
+        if (!ResizeLine.Owns(line) && !SnapshotLine.Owns(line))
         {
             return await faults.ExecuteAsync(line);
         }
 
         try
         {
-            return "ok: " + await sizes.RunAsync(ResizeLine.Parse(line));
+            return "ok: " + (SnapshotLine.Owns(line) ? await snapshots.RunAsync(SnapshotLine.Parse(line))
+                : await sizes.RunAsync(ResizeLine.Parse(line)));
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
