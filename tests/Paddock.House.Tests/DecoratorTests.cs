@@ -28,6 +28,7 @@ public class DecoratorTests
         ["DiskWindow.Zones"] = "the zones of a part are made for it",
         ["DiskWindow.ResizeAsync"] = "a part has the size that the disk leaves it",
         ["DiskWindow.DisposeAsync"] = "the disk is not owned",
+        ["LentStorage.DisposeAsync"] = "the storage is not owned",
     };
 
     /// <summary>Classes that have a device or storage below and are no decorators of it, and why.</summary>

@@ -7,7 +7,7 @@ namespace Paddock.Images.Chains;
 /// <summary>Zones of an overlay and of the image below it: they must be the same, while the write pointers are each image's own.</summary>
 internal static class ZoneChain
 {
-    /// <summary>The zoned image of a device; null if it is none.</summary>
+    /// <summary>The zoned image of a device; null if it has no zones.</summary>
     public static ZonedImage? ZonedOf(IQcow2Device? image)
         => image is null ? null : image as ZonedImage ?? CheckedDevice.Unwrap(image) as ZonedImage;
 

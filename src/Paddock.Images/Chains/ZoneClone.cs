@@ -87,7 +87,7 @@ internal sealed class ZoneClone
 
         // only metadata is written: the data file is not needed
         var open = new Qcow2OpenOptions { NoBacking = true, DataFile = options.DataFile is null ? null : new MemoryStorage() };
-        await using var image = await Qcow2Image.OpenAsync(new Kept(storage), open, cancellationToken);
+        await using var image = await Qcow2Image.OpenAsync(new LentStorage(storage), open, cancellationToken);
         var zoned = ZoneChain.ZonedOf(image)!;
         int count = (int)Math.Min(_zones.Length, (image.Length + Limits.ZoneSize - 1) / Limits.ZoneSize);
         await zoned.TakeZonesAsync(_zones[..count], cancellationToken);
@@ -107,5 +107,5 @@ internal sealed class ZoneClone
 
     private BlockException Refused(string why) => new(BlockError.InvalidArgument, $"the backing file '{_name}' has zones: {why}");
 
-    private sealed class Kept(IStorage storage) : DelegatingStorage(storage, owns: false);
+    private sealed class LentStorage(IStorage storage) : DelegatingStorage(storage, owns: false);
 }
