@@ -57,6 +57,6 @@ internal readonly record struct ChainStatus(long Length, BlockStatusFlags Flags,
 
     /// <summary>Whether two runs tell the same, the second being just after the first.</summary>
     public bool Continues(ChainStatus next)
-        => Flags == next.Flags && Depth == next.Depth
+        => ((Flags ^ next.Flags) & ~BlockStatusFlags.EndOfDevice) == 0 && Depth == next.Depth
             && ((Flags & BlockStatusFlags.OffsetValid) == 0 || next.HostOffset == HostOffset + Length);
 }

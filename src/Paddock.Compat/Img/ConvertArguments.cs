@@ -142,8 +142,10 @@ internal sealed class ConvertArguments
         Refuse(_given.Operands.Count < 2, "Must specify image file name");
         ImageOpener.CheckSourceCache(_given["T"]);
         Refuse(TargetIsZero && _given.Has("B"), "Cannot use --target-is-zero when the destination image has a backing file");
+        Refuse(_given.Operands.Count > 2 && Options["backing_file"] is not null,
+            "Having a backing file for the target makes no sense when concatenating multiple input images");
         Refuse(Options["backing_file"] is not null && Format == "raw", "Backing file not supported for file format 'raw'");
-        Refuse(_given.Has("B") && Options["backing_fmt"] is null, "Use of backing file requires explicit backing format");
+        Refuse(_given.Has("B") && !SkipsCreate && Options["backing_fmt"] is null, "Use of backing file requires explicit backing format");
         Refuse(IsCompressed && Format == "raw" && !TargetIsOptions, "Compression not supported for this file format");
         Refuse(IsCompressed && Options.IsZoned, "a zoned disk takes no compressed data");
         Refuse(
@@ -154,8 +156,6 @@ internal sealed class ConvertArguments
 
     private void CheckSupport()
     {
-        Refuse(_given.Operands.Count > 2 && Options["backing_file"] is not null,
-            "Having a backing file for the target makes no sense when concatenating multiple input images");
         Refuse(TargetIsStream && Format != "raw", $"only a raw image can be written to standard output: use -O raw, not '{Format}'");
         Refuse(TargetIsStream && SkipsCreate, "-n has no meaning for standard output");
         Refuse(_given.Has("bitmaps") || _given.Has("l"), "copying bitmaps or a snapshot is not supported yet");
