@@ -63,7 +63,7 @@ public sealed record CopyOptions
     /// <summary>Called with the end of each piece of the source, before it is written.</summary>
     internal Action<long>? Position { get; init; }
 
-    /// <summary>Copies data from an offset of the source to one of the target inside the file system; null, or false: not possible.</summary>
+    /// <summary>Copies data from an offset of the source to one of the target inside the file system; false if it cannot.</summary>
     internal Func<long, long, long, bool>? CopyRange { get; init; }
 
     /// <summary>The clock of the rate limit.</summary>
