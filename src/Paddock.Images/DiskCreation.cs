@@ -24,10 +24,46 @@ internal static class DiskCreation
         var open = new DiskOptions
         {
             Format = FormatProbe.Qcow2,
-            Backing = options.BackingFile is null ? BackingPolicy.None : BackingPolicy.Any,
+            Backing = options.BackingFile is null && options.DataFile is null ? BackingPolicy.None : BackingPolicy.Any,
         };
         return await CreateAsync(
-            path, overwrite, open, file => Qcow2Image.CreateAsync(file, options, cancellationToken), cancellationToken);
+            path, overwrite, open,
+            file => options.DataFile is { } dataFile ? FormatAsync(file, path, dataFile, options, overwrite, cancellationToken)
+                : Qcow2Image.CreateAsync(file, options, cancellationToken),
+            cancellationToken);
+    }
+
+    /// <summary>Makes an image and the file for its data, which must not exist, or loses what it held.</summary>
+    private static async ValueTask FormatAsync(
+        FileStorage image, string path, string dataFile, Qcow2CreateOptions options, bool overwrite, CancellationToken cancellationToken)
+    {
+        if (FileIdentity.IsSameFile(path, dataFile))
+        {
+            throw new BlockException(BlockError.Busy, $"'{dataFile}' is the image's own file: choose another data file") { Errno = 16 };
+        }
+
+        bool existed = FileIdentity.IsTaken(dataFile);
+        RequireAbsent(dataFile, existed && !overwrite);
+        await using var data = DiskOpening.OpenFile(new FileOpenOptions { Path = dataFile, Create = true, Lock = ImageLock.Write });
+        try
+        {
+            await data.SetLengthAsync(0, cancellationToken: cancellationToken);
+            await Qcow2Image.CreateAsync(image, data, options, cancellationToken);
+        }
+        catch when (!existed)
+        {
+            FileNames.Delete(dataFile);
+            throw;
+        }
+    }
+
+    private static void RequireAbsent(string path, bool exists)
+    {
+        if (exists)
+        {
+            throw new BlockException(
+                BlockError.AlreadyExists, $"'{path}' exists already: choose another name, or overwrite it") { Errno = 17 };
+        }
     }
 
     /// <summary>Rejects a target that a disk or one of its backing images reads from: overwriting it would destroy the disk.</summary>
@@ -76,11 +112,7 @@ internal static class DiskCreation
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         bool existed = FileIdentity.IsTaken(path);
-        if (existed && !overwrite)
-        {
-            throw new BlockException(
-                BlockError.AlreadyExists, $"'{path}' exists already: choose another name, or overwrite it") { Errno = 17 };
-        }
+        RequireAbsent(path, existed && !overwrite);
 
         var file = DiskOpening.OpenFile(new FileOpenOptions { Path = path, Create = true, Lock = ImageLock.Write });
         try

@@ -16,7 +16,8 @@ public sealed record DiskOptions
     public string? Format { get; init; }
 
     /// <summary>
-    /// Which backing files images may name (default: none). A name in an image of unknown origin may be that of any file.
+    /// Which backing files and external data files images may name (default: none). A name in an image of unknown origin may be that of
+    /// any file.
     /// </summary>
     public BackingPolicy Backing { get; init; } = BackingPolicy.None;
 

@@ -4,16 +4,19 @@ using Paddock.Qcow2;
 
 namespace Paddock.Images;
 
-/// <summary>Which backing files an image may name.</summary>
+/// <summary>Which backing files and external data files an image may name.</summary>
 public enum BackingPolicy
 {
-    /// <summary>Whatever the user may open: other directories, <c>json:</c> names, remote disks.</summary>
+    /// <summary>
+    /// Whatever the user may open: other directories, <c>json:</c> names, remote disks. A data file's name is a path, relative to the
+    /// working directory of the process.
+    /// </summary>
     Any,
 
-    /// <summary>Files in the image's own directory.</summary>
+    /// <summary>Files in the image's own directory. A data file's name is relative to it.</summary>
     SameDirectory,
 
-    /// <summary>No backing files.</summary>
+    /// <summary>No backing files and no data files.</summary>
     None,
 }
 
@@ -96,29 +99,62 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
         if (policy == BackingPolicy.None || _current?.Directory is not { } folder || bare.AsSpan().ContainsAny('/', ':')
             || format is not (null or "raw" or "qcow2"))
         {
-            throw Forbidden(name);
+            throw Forbidden("backing file", name);
         }
 
         return file =>
         {
-            _ = file.Directory == folder ? true : throw Forbidden(name);
+            _ = file.Directory == folder ? true : throw Forbidden("backing file", name);
             EnterStored(file, name);
         };
     }
 
+    /// <summary>Refuses an external data file by its name, as it stands in the current image.</summary>
+    /// <returns>What decides by the file that the name leads to.</returns>
+    /// <exception cref="BlockException">The policy forbids it.</exception>
+    public Action<FileFacts> AdmitDataFile(string name)
+    {
+        string? folder = _current?.Directory;
+        if (policy != BackingPolicy.Any && (policy == BackingPolicy.None || folder is null || name.Contains('/', StringComparison.Ordinal)))
+        {
+            throw Forbidden("data file", name);
+        }
+
+        return file =>
+        {
+            _ = policy == BackingPolicy.Any || file.Directory == folder ? true : throw Forbidden("data file", name);
+            RequireStored(file, name, "a data file");
+            if (!_files.Add(file.Identity))
+            {
+                throw new BlockException(
+                    BlockError.InvalidArgument, $"Data file '{file.RealPath}' is an image of the chain, or its data file");
+            }
+        };
+    }
+
+    /// <summary>
+    /// The path of an external data file. QEMU opens the name as it is; where only the image's directory is allowed, it is looked for
+    /// there.
+    /// </summary>
+    public string PathOfDataFile(string name, string image)
+        => policy == BackingPolicy.Any ? name : image[..(image.LastIndexOf('/') + 1)] + name;
+
+    private static void RequireStored(FileFacts file, string name, string what)
+        => _ = file.IsStored ? true : throw new BlockException(
+            BlockError.InvalidArgument, $"'{name}' is neither a regular file nor a block device, which {what} must be");
+
     private void EnterStored(FileFacts file, string name)
     {
-        _ = file.IsStored ? true : throw new BlockException(
-            BlockError.InvalidArgument, $"'{name}' is neither a regular file nor a block device, which a backing file must be");
+        RequireStored(file, name, "a backing file");
         Enter(file);
     }
 
-    private BlockException Forbidden(string name)
+    private BlockException Forbidden(string what, string name)
     {
         string image = _current is { } file ? $"'{file.RealPath}'" : "the image";
         return new(
             BlockError.NotPermitted,
-            policy == BackingPolicy.None ? $"{image} names the backing file '{name}': backing files are not allowed here (see {option})"
-                : $"{image} names the backing file '{name}', which is not a file in the image's own directory ({option} any allows it)");
+            policy == BackingPolicy.None ? $"{image} names the {what} '{name}': {what}s are not allowed here (see {option})"
+                : $"{image} names the {what} '{name}', which is not a file in the image's own directory ({option} any allows it)");
     }
 }

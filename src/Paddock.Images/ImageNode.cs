@@ -21,6 +21,9 @@ internal sealed class ImageNode : IAsyncDisposable
     /// <summary>The bytes under the image.</summary>
     public required IStorage Storage { get; init; }
 
+    /// <summary>The file that holds the data in place of <see cref="Storage"/>; null: there is none.</summary>
+    public IStorage? DataFile => Qcow2?.DataFile;
+
     /// <summary>The name of the protocol under the image: <c>file</c>, <c>null-co</c>.</summary>
     public string Protocol { get; init; } = "file";
 
@@ -49,6 +52,11 @@ internal sealed class ImageNode : IAsyncDisposable
             if (layer.Protocol == "file" && FileIdentity.IsSameFile(layer.Storage.Name, path))
             {
                 return layer.Storage.Name;
+            }
+
+            if (layer.DataFile is { } data && FileIdentity.IsSameFile(data.Name, path))
+            {
+                return data.Name;
             }
         }
 

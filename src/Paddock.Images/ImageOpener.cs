@@ -248,7 +248,8 @@ internal sealed class ImageOpener
         }
     }
 
-    private static async ValueTask<(string Path, IStorage Storage)> OpenBytesAsync(
+    /// <summary>Opens the bytes that a name or options lead to.</summary>
+    internal static async ValueTask<(string Path, IStorage Storage)> OpenBytesAsync(
         string? name, QDict options, string? driver, OpenSettings settings, int depth)
     {
         if (BlkdebugNode.Find(name, options, driver, settings) is not { } debug)
@@ -390,6 +391,22 @@ internal sealed class ImageOpener
         var backing = options.TakePrefix("backing");
         var gate = new BackingGate(this, settings with { Options = backing, Storage = null, StorageFacts = null }, depth);
         NodeOptions.TakeGeneric(options, settings);
+        var dataFile = await DataFileNode.TryOpenAsync(options, settings, depth);
+        try
+        {
+            return await OpenQcow2Async(path, storage, dataFile, settings, options, noBacking, gate, depth);
+        }
+        catch when (dataFile is not null)
+        {
+            await dataFile.DisposeAsync();
+            throw;
+        }
+    }
+
+    private async ValueTask<ImageNode> OpenQcow2Async(
+        string path, IStorage storage, IStorage? dataFile, OpenSettings settings, QDict options, bool noBacking, BackingGate gate,
+        int depth)
+    {
         var open = Qcow2Options.Apply(options, new Qcow2OpenOptions
         {
             ReadOnly = settings.ReadOnly,
@@ -397,6 +414,8 @@ internal sealed class ImageOpener
             ForInfo = settings.ForInfo,
             NoBacking = noBacking,
             Gate = gate,
+            DataFile = dataFile,
+            DataFileGate = new DataFileNode(settings),
             KeepFreedSpace = settings.KeepFreedSpace,
             OnRepair = _messages.Repaired,
             OnCorruption = settings.ReadOnly ? _messages.FoundCorrupt : _messages.Corrupted,

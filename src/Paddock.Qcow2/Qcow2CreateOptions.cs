@@ -86,6 +86,17 @@ public sealed record Qcow2CreateOptions
     /// <summary>Format of the backing file, <c>qcow2</c> or <c>raw</c>; null: recognized when it is opened.</summary>
     public string? BackingFormat { get; init; }
 
+    /// <summary>
+    /// Path of the file for the disk's data, as the image will have it; relative to the working directory of whoever opens the image,
+    /// as in QEMU. Null: the data are in the image. Version 3 only.
+    /// </summary>
+    public string? DataFile { get; init; }
+
+    /// <summary>
+    /// Whether the data file reads as the disk does, without the image. All clusters are then allocated at once; no backing file.
+    /// </summary>
+    public bool DataFileRaw { get; init; }
+
     /// <summary>The zones; null: none. Version 3 only.</summary>
     public ZonedCreateOptions? Zoned { get; init; }
 

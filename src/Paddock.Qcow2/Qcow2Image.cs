@@ -48,6 +48,9 @@ public sealed class Qcow2Image : IQcow2Device
     public IStorage Storage => _parts.Storage;
 
     /// <inheritdoc/>
+    public IStorage? DataFile => _parts.DataFile;
+
+    /// <inheritdoc/>
     public IReadOnlyList<string> Warnings => _parts.Warnings;
 
     /// <inheritdoc/>
@@ -68,6 +71,8 @@ public sealed class Qcow2Image : IQcow2Device
                 Corrupt = header.Has(IncompatibleFeatures.Corrupt),
                 ExtendedL2 = header.Has(IncompatibleFeatures.ExtendedL2),
                 ExternalDataFile = header.Has(IncompatibleFeatures.ExternalDataFile),
+                DataFile = header.Has(IncompatibleFeatures.ExternalDataFile) ? header.DataFileName : null,
+                DataFileRaw = (header.Fields.Autoclear & AutoclearFeatures.RawExternalData) != 0,
                 Encryption = header.Fields.EncryptionName,
                 Bitmaps = _bitmaps,
                 BitmapCount = BitmapDirectory.Count(header.Fields, header.Extensions),
@@ -100,7 +105,7 @@ public sealed class Qcow2Image : IQcow2Device
         return Qcow2Header.HasMagic(bytes);
     }
 
-    /// <summary>Refuses options that make no image, as <see cref="CreateAsync"/> would, before any storage is opened.</summary>
+    /// <summary>Refuses options that make no image, as <c>CreateAsync</c> would, before any storage is opened.</summary>
     /// <exception cref="BlockException">An option is out of range, or two do not go together.</exception>
     public static void CheckCreateOptions(Qcow2CreateOptions options) => CreatePlan.Make(options);
 
@@ -108,7 +113,17 @@ public sealed class Qcow2Image : IQcow2Device
     /// Writes a new, empty image into an empty storage, which stays open. Options are checked whole before the first write.
     /// </summary>
     public static ValueTask CreateAsync(IStorage storage, Qcow2CreateOptions options, CancellationToken cancellationToken = default)
-        => ImageCreation.RunAsync(storage, options, cancellationToken);
+        => ImageCreation.RunAsync(storage, null, options, cancellationToken);
+
+    /// <summary>Writes a new image whose data will be in a file of their own (<see cref="Qcow2CreateOptions.DataFile"/>).</summary>
+    /// <param name="storage">The image's storage; empty.</param>
+    /// <param name="dataFile">The data file. It gets the disk's size; what a raw one holds becomes the disk's contents.</param>
+    /// <param name="options">Properties of the image.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    /// <exception cref="BlockException">An option is out of range, or a storage fails. Both storages stay open.</exception>
+    public static ValueTask CreateAsync(
+        IStorage storage, IStorage dataFile, Qcow2CreateOptions options, CancellationToken cancellationToken = default)
+        => ImageCreation.RunAsync(storage, dataFile, options, cancellationToken);
 
     /// <summary>Checks an image in a storage that no device is open on, and repairs it on request.</summary>
     /// <param name="storage">The storage that holds the image; writable if anything is to be repaired.</param>
@@ -134,7 +149,11 @@ public sealed class Qcow2Image : IQcow2Device
     }
 
     /// <inheritdoc/>
-    public void ThrowIfFlushFailed() => Storage.ThrowIfFlushFailed();
+    public void ThrowIfFlushFailed()
+    {
+        Storage.ThrowIfFlushFailed();
+        DataFile?.ThrowIfFlushFailed();
+    }
 
     /// <inheritdoc/>
     public ValueTask SetBackingFileAsync(string? name, string? format, CancellationToken cancellationToken = default)

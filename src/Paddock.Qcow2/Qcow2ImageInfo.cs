@@ -30,14 +30,23 @@ public sealed record Qcow2ImageInfo
     /// <summary>Whether the image was found corrupt: it cannot be written before it is repaired.</summary>
     public required bool Corrupt { get; init; }
 
-    /// <summary>Whether L2 entries are extended with subclusters.</summary>
+    /// <summary>Whether L2 entries are extended: 32 subclusters of each cluster are allocated one by one.</summary>
     public bool ExtendedL2 { get; init; }
+
+    /// <summary>Bytes that are allocated, copied and zeroed together: a subcluster, or a cluster without extended L2 entries.</summary>
+    public int SubclusterSize => ExtendedL2 ? ClusterSize >> SubclusterMap.CountBits : ClusterSize;
 
     /// <summary>Name of the encryption; null: the disk is not encrypted.</summary>
     public string? Encryption { get; init; }
 
     /// <summary>True when the data is in a file of its own.</summary>
     public bool ExternalDataFile { get; init; }
+
+    /// <summary>Name of that file as it is in the header; null: none is given, and one must be named when the image is opened.</summary>
+    public string? DataFile { get; init; }
+
+    /// <summary>Whether that file reads as the disk does, without the image.</summary>
+    public bool DataFileRaw { get; init; }
 
     /// <summary>Persistent bitmaps that are valid, at most 1,000 of them.</summary>
     public IReadOnlyList<Qcow2BitmapInfo> Bitmaps { get; init; } = [];
@@ -46,8 +55,7 @@ public sealed record Qcow2ImageInfo
     public long BitmapCount { get; init; }
 
     /// <summary>The feature that keeps the disk from being read, as a sentence; null: it can be read.</summary>
-    public string? Unsupported => Encryption is { } method ? $"the image is encrypted ({method}): encryption is not supported"
-        : ExternalDataFile ? "external data files are not supported" : null;
+    public string? Unsupported => Encryption is { } method ? $"the image is encrypted ({method}): encryption is not supported" : null;
 
     /// <summary>Name of the backing file as it is in the header; null: there is none.</summary>
     public string? BackingFile { get; init; }

@@ -11,6 +11,14 @@ public sealed record Qcow2OpenOptions
     /// <summary>Opens what the header names (backing file). The default opens nothing: paths in an image are not to be trusted.</summary>
     public IImageGate Gate { get; init; } = DenyGate.Instance;
 
+    /// <summary>Opens the external data file that the header names. The default opens nothing.</summary>
+    public IDataFileGate DataFileGate { get; init; } = DenyGate.Instance;
+
+    /// <summary>
+    /// The external data file in place of the one that the header names; null: that one. The image owns it once it is open.
+    /// </summary>
+    public IStorage? DataFile { get; init; }
+
     /// <summary>What is left of the memory for tables of all images of a chain; null: each image's own limits alone.</summary>
     internal TableBudget? Tables { get; init; }
 
@@ -118,8 +126,21 @@ public interface IImageGate
     ValueTask<IBlockDevice?> OpenBackingAsync(string name, string? format, IStorage overlay, CancellationToken cancellationToken);
 }
 
+/// <summary>Opens the external data file that stands in an image. The engine never opens one by itself.</summary>
+public interface IDataFileGate
+{
+    /// <summary>Opens the file that holds an image's guest data.</summary>
+    /// <param name="name">The name as it stands in the header extension.</param>
+    /// <param name="image">The storage of the image that names it.</param>
+    /// <param name="isReadOnly">Whether it is opened for reading only.</param>
+    /// <param name="cancellationToken">Stops the opening.</param>
+    /// <returns>The file's bytes; the image closes it.</returns>
+    /// <exception cref="BlockException">It does not exist, or must not be opened.</exception>
+    ValueTask<IStorage> OpenDataFileAsync(string name, IStorage image, bool isReadOnly, CancellationToken cancellationToken);
+}
+
 /// <summary>The gate that opens nothing.</summary>
-public sealed class DenyGate : IImageGate
+public sealed class DenyGate : IImageGate, IDataFileGate
 {
     private DenyGate()
     {
@@ -133,4 +154,10 @@ public sealed class DenyGate : IImageGate
         => throw new BlockException(
             BlockError.NotPermitted,
             $"the image names a backing file, '{EscapedText.Escape(name)}', and was opened without leave to open it");
+
+    /// <inheritdoc/>
+    public ValueTask<IStorage> OpenDataFileAsync(string name, IStorage image, bool isReadOnly, CancellationToken cancellationToken)
+        => throw new BlockException(
+            BlockError.NotPermitted,
+            $"the image names an external data file, '{EscapedText.Escape(name)}', and was opened without leave to open it");
 }

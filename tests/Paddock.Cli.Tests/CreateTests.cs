@@ -36,6 +36,18 @@ public class CreateTests
     }
 
     [Theory]
+    [InlineData("")]
+    [InlineData(" --zone-size 8M")]
+    public async Task Image_with_subclusters_is_described(string zones)
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync($"create z.qcow2 64M --cluster-size 2M --subclusters{zones}");
+        Assert.Equal(65536, (await bench.MustAsync("info z.qcow2 --json")).Json().GetProperty("subcluster_size").GetInt32());
+        Assert.Contains("2 MiB, subclusters of 64 KiB", (await bench.MustAsync("info z.qcow2")).Out, StringComparison.Ordinal);
+        await bench.MustAsync("check z.qcow2");
+    }
+
+    [Theory]
     [InlineData("create z.qcow2 64M --zone-size 0", NativeExit.Failure)]
     [InlineData("create z.qcow2 64M --zone-size 8M --zone-capacity 9M", NativeExit.Failure)]
     [InlineData("create z.qcow2 64M --zone-size 8M --max-open 5 --max-active 4", NativeExit.Failure)]
@@ -44,6 +56,7 @@ public class CreateTests
     [InlineData("create z.qcow2 64M --zone-size 4G", NativeExit.Failure)]
     [InlineData("create z.qcow2 64M --zone-size 8M --max-append 1000", NativeExit.Failure)]
     [InlineData("create z.qcow2 64M --cluster-size 3k", NativeExit.Failure)]
+    [InlineData("create z.qcow2 64M --subclusters --cluster-size 8k", NativeExit.Failure)]
     [InlineData("create z.qcow2 64M --max-open 3", NativeExit.Usage)]
     [InlineData("create z.qcow2 many", NativeExit.Usage)]
     [InlineData("create z.qcow2 64M --layout b --zone-size 8M", NativeExit.Usage)]

@@ -25,7 +25,7 @@ internal sealed class ErrorsRun(int seed, SimOptions options) : SimRun(seed, opt
     /// <inheritdoc/>
     protected override async Task RunAsync(SimContext context)
     {
-        _recipe = await ImageRecipe.MakeAsync(Random, 512, 4096, 65536);
+        _recipe = await ImageRecipe.MakeAsync(Random, Options.Extended, 512, 4096, 65536);
         Trace(_recipe.ToString());
         _storage = await _recipe.BuildAsync();
         _allowed = [.. _recipe.Start.Select(version => new List<uint> { version })];

@@ -41,6 +41,16 @@ internal static class HostileCorpus
             yield return plain with { Size = (zone * 5) - 512, Zoned = zoned with { ZoneCapacity = zone - 1024, MaxAppendBytes = 4096 } };
             yield return plain with { Size = zone * 4, Zoned = zoned with { Layout = ZoneLayout.C } };
         }
+
+        foreach (int cluster in (int[])[16384, 65536])
+        {
+            var extended = new Qcow2CreateOptions { Size = 40 * 16384, ClusterSize = cluster, ExtendedL2 = true };
+            yield return extended;
+            yield return extended with { RefcountBits = 1, Preallocation = Preallocation.Metadata };
+            yield return extended with { BackingFile = "no/such/file", BackingFormat = "raw" };
+            var zoned = new ZonedCreateOptions { ZoneSize = 65536, ConventionalZones = 1, MaxOpenZones = 2, MaxActiveZones = 3 };
+            yield return extended with { Size = 65536 * 5, Zoned = zoned };
+        }
     }
 
     private static async Task<PagedStorage> FilledAsync(Qcow2CreateOptions create)
@@ -56,6 +66,12 @@ internal static class HostileCorpus
         }
         else
         {
+            if (create.ExtendedL2)
+            {
+                await device.WriteAsync(1024, SectorPattern.Make(1024, 4096, 2));
+                await device.WriteZeroesAsync(2048, 1024);
+            }
+
             await device.WriteAsync(cluster, SectorPattern.Make(cluster, cluster * 2, 3));
             await device.WriteAsync((cluster * 5L) + 512 - (cluster > 512 ? 0 : 512), SectorPattern.Make(0, 512, 4));
             await device.WriteZeroesAsync(cluster * 2L, cluster);

@@ -7,6 +7,9 @@ namespace Paddock.Sim;
 /// <summary>Random images for plain (unzoned) simulations, and their backing files.</summary>
 internal sealed class ImageRecipe : IImageGate
 {
+    /// <summary>Smallest cluster with subclusters.</summary>
+    public const int SmallestExtended = 16384;
+
     private const string BackingName = "base";
 
     private ImageRecipe(Qcow2CreateOptions create, Qcow2OpenOptions open)
@@ -32,17 +35,21 @@ internal sealed class ImageRecipe : IImageGate
 
     /// <summary>Creates a recipe.</summary>
     /// <param name="random">Source of all random choices.</param>
-    /// <param name="sizes">Cluster sizes to choose from.</param>
-    public static async Task<ImageRecipe> MakeAsync(Random random, params int[] sizes)
+    /// <param name="extended">Whether the image must have extended L2 entries; else one in three has.</param>
+    /// <param name="sizes">Cluster sizes to choose from; with extended L2 entries, small ones become larger.</param>
+    public static async Task<ImageRecipe> MakeAsync(Random random, bool extended, params int[] sizes)
     {
         int cluster = sizes[random.Next(sizes.Length)];
+        extended |= random.Next(3) == 0;
+        cluster = extended ? Math.Max(cluster, SmallestExtended) : cluster;
         long size = SizeFor(random, cluster);
-        bool version2 = random.Next(6) == 0;
+        bool version2 = !extended && random.Next(6) == 0;
         var create = new Qcow2CreateOptions
         {
             Size = size,
             Version = version2 ? 2 : 3,
             ClusterSize = cluster,
+            ExtendedL2 = extended,
             RefcountBits = version2 ? 16 : 1 << random.Next(7),
             LazyRefcounts = !version2 && random.Next(5) == 0,
             Compression = !version2 && random.Next(3) == 0 ? Qcow2Compression.Zstd : Qcow2Compression.Zlib,
@@ -66,12 +73,12 @@ internal sealed class ImageRecipe : IImageGate
     }
 
     /// <summary>Creates a recipe with a backing file that is often much longer than the image.</summary>
-    public static async Task<ImageRecipe> MakeForResizeAsync(Random random, params int[] sizes)
+    public static async Task<ImageRecipe> MakeForResizeAsync(Random random, bool extended, params int[] sizes)
     {
         ImageRecipe recipe;
         do
         {
-            recipe = await MakeAsync(random, sizes);
+            recipe = await MakeAsync(random, extended, sizes);
         }
         while (recipe.Create.Size > 1 << 20);
         var start = new uint[recipe.Start.Length];
@@ -101,7 +108,8 @@ internal sealed class ImageRecipe : IImageGate
     }
 
     public override string ToString()
-        => $"{Create.Size} bytes, v{Create.Version}, clusters of {Create.ClusterSize}, refcounts of {Create.RefcountBits} bits"
+        => $"{Create.Size} bytes, v{Create.Version}, clusters of {Create.ClusterSize}"
+            + $"{(Create.ExtendedL2 ? " with subclusters" : "")}, refcounts of {Create.RefcountBits} bits"
             + $"{(Create.LazyRefcounts ? ", lazy" : "")}, {Create.Compression}, preallocation {Create.Preallocation}"
             + $"{(Backing is null ? "" : BackingIsQcow2 ? ", qcow2 backing" : ", raw backing")}, L2 cache {Open.L2CacheBytes}"
             + $", refcount cache {Open.RefcountCacheBytes}, {(Open.PassDiscards ? "unmap" : "no unmap")}, checks {Open.OverlapChecks}";
@@ -146,7 +154,8 @@ internal sealed class ImageRecipe : IImageGate
         await device.DisposeAsync();
         create = create with
         {
-            BackingFile = BackingName, BackingFormat = qcow2 ? "qcow2" : "raw", Preallocation = Preallocation.Off,
+            BackingFile = BackingName, BackingFormat = qcow2 ? "qcow2" : "raw",
+            Preallocation = create.ExtendedL2 ? create.Preallocation : Preallocation.Off,
         };
         return new ImageRecipe(create, open) { Start = start, Backing = storage, BackingIsQcow2 = qcow2 };
     }

@@ -19,8 +19,8 @@ internal sealed class MirrorRun(int seed, SimOptions options) : SimRun(seed, opt
     protected override async Task RunAsync(SimContext context)
     {
         _recipe = Random.Next(16) > 0
-            ? await ImageRecipe.MakeAsync(Random, 512, 4096, 65536)
-            : await ImageRecipe.MakeAsync(Random, 2 << 20);
+            ? await ImageRecipe.MakeAsync(Random, Options.Extended, 512, 4096, 65536)
+            : await ImageRecipe.MakeAsync(Random, Options.Extended, 2 << 20);
         Trace(_recipe.ToString());
         _storage = await _recipe.BuildAsync();
         _device = await _recipe.OpenAsync(_storage);

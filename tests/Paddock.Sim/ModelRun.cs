@@ -21,7 +21,9 @@ internal sealed class ModelRun(int seed, SimOptions options) : SimRun(seed, opti
     /// <inheritdoc/>
     protected override async Task RunAsync(SimContext context)
     {
-        _recipe = Random.Next(16) > 0 ? ZonedRecipe.Make(Random, 512, 4096, 65536) : ZonedRecipe.Make(Random, 2 << 20);
+        _recipe = Random.Next(16) > 0
+            ? ZonedRecipe.Make(Random, Options.Extended, 512, 4096, 65536)
+            : ZonedRecipe.Make(Random, Options.Extended, 2 << 20);
         Trace(_recipe.ToString());
         _storage = await _recipe.BuildAsync();
         _device = await _recipe.OpenAsync(_storage);

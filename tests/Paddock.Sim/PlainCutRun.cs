@@ -28,8 +28,8 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
     protected override async Task RunAsync(SimContext context)
     {
         _recipe = raw || Random.Next(16) > 0
-            ? await ImageRecipe.MakeAsync(Random, 512, 512, 4096, 4096, 65536)
-            : await ImageRecipe.MakeAsync(Random, 2 << 20);
+            ? await ImageRecipe.MakeAsync(Random, Options.Extended, 512, 512, 4096, 4096, 65536)
+            : await ImageRecipe.MakeAsync(Random, Options.Extended, 2 << 20);
         Trace(_recipe.ToString());
         _disk = new CrashStorage(raw ? RawStart() : await _recipe.BuildAsync());
         _timeline = new Timeline(() => _disk.Log.Count);

@@ -26,7 +26,7 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
     /// <inheritdoc/>
     protected override async Task RunAsync(SimContext context)
     {
-        _recipe = await ImageRecipe.MakeForResizeAsync(Random, 512, 512, 4096, 4096, 65536);
+        _recipe = await ImageRecipe.MakeForResizeAsync(Random, Options.Extended, 512, 512, 4096, 4096, 65536);
         Trace(_recipe.ToString());
         _disk = new CrashStorage(await _recipe.BuildAsync());
         _timeline = new Timeline(() => _disk.Log.Count);

@@ -29,6 +29,9 @@ internal sealed record SimOptions
 
     public bool Ci { get; init; }
 
+    /// <summary>Only images with extended L2 entries.</summary>
+    public bool Extended { get; init; }
+
     public bool Verbose { get; init; }
 
     public bool NoCheck { get; init; }
@@ -41,7 +44,7 @@ internal sealed record SimOptions
 
     public const string Usage = """
         usage: Paddock.Sim [--kind all|exact|plain|zoned|trouble|KIND] [--seed N] [--ops N] [--runs N] [--cuts N] [--minutes N] [--fuzz N]
-                           [--workers N] [--qemu N] [--dump FOLDER] [--no-check] [--verbose] [--ci]
+                           [--workers N] [--qemu N] [--dump FOLDER] [--no-check] [--extended] [--verbose] [--ci]
         kinds: cut, resizecut, zonecut (power cuts on plain images, while they are resized, and on zoned ones),
                and without cuts, all four called exact:
                mirror (plain images against an array of bytes), model (zones against the plain model),
@@ -49,6 +52,7 @@ internal sealed record SimOptions
                full, zonefull (a file system that fills up) and flushfail, zoneflushfail (a flush that fails), with
                power cuts, all four called trouble;
                raw (power cuts on raw storage: tests the simulator alone)
+        --extended: only images with extended L2 entries.
         --qemu N: also ask qemu-img about one mirror image in N. --ci: a short run of everything, and hostile images.
         """;
 
@@ -63,6 +67,7 @@ internal sealed record SimOptions
             options = word switch
             {
                 "--ci" => options with { Ci = true },
+                "--extended" => options with { Extended = true },
                 "--verbose" => options with { Verbose = true },
                 "--no-check" => options with { NoCheck = true },
                 _ => WithValue(

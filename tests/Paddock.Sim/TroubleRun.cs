@@ -27,7 +27,7 @@ internal sealed class TroubleRun(int seed, SimOptions options, Trouble trouble) 
     /// <inheritdoc/>
     protected override async Task RunAsync(SimContext context)
     {
-        _recipe = await ImageRecipe.MakeAsync(Random, 512, 4096, 4096, 65536);
+        _recipe = await ImageRecipe.MakeAsync(Random, Options.Extended, 512, 4096, 4096, 65536);
         Trace(_recipe.ToString());
         _now = [.. _recipe.Start];
         await StartAsync(await _recipe.BuildAsync());

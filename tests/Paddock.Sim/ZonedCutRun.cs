@@ -24,7 +24,9 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
     /// <inheritdoc/>
     protected override async Task RunAsync(SimContext context)
     {
-        _recipe = Random.Next(24) > 0 ? ZonedRecipe.Make(Random, 512, 4096, 4096, 65536) : ZonedRecipe.Make(Random, 2 << 20);
+        _recipe = Random.Next(24) > 0
+            ? ZonedRecipe.Make(Random, Options.Extended, 512, 4096, 4096, 65536)
+            : ZonedRecipe.Make(Random, Options.Extended, 2 << 20);
         Trace(_recipe.ToString());
         _disk = new CrashStorage(await _recipe.BuildAsync());
         _timeline = new Timeline(() => _disk.Log.Count);

@@ -27,10 +27,13 @@ internal sealed class ZonedRecipe
 
     /// <summary>Creates a recipe.</summary>
     /// <param name="random">Source of all random choices.</param>
-    /// <param name="sizes">Cluster sizes to choose from.</param>
-    public static ZonedRecipe Make(Random random, params int[] sizes)
+    /// <param name="extended">Whether the image must have extended L2 entries; else one in three has.</param>
+    /// <param name="sizes">Cluster sizes to choose from; with extended L2 entries, small ones become larger.</param>
+    public static ZonedRecipe Make(Random random, bool extended, params int[] sizes)
     {
         int cluster = sizes[random.Next(sizes.Length)];
+        extended |= random.Next(3) == 0;
+        cluster = extended ? Math.Max(cluster, ImageRecipe.SmallestExtended) : cluster;
         var layout = random.Next(6) switch { 0 or 1 => ZoneLayout.C, 2 => ZoneLayout.B, _ => ZoneLayout.A };
         long zoneSize = ZoneSize(random, cluster, layout);
         int zones = random.Next(2, 9);
@@ -48,6 +51,7 @@ internal sealed class ZonedRecipe
         {
             Size = size,
             ClusterSize = cluster,
+            ExtendedL2 = extended,
             RefcountBits = 1 << random.Next(7),
             LazyRefcounts = random.Next(6) == 0,
             Zoned = new ZonedCreateOptions
@@ -83,7 +87,8 @@ internal sealed class ZonedRecipe
         => await Qcow2Image.OpenAsync(storage, Open);
 
     public override string ToString()
-        => $"{Create.Size} bytes, clusters of {Create.ClusterSize}, refcounts of {Create.RefcountBits} "
+        => $"{Create.Size} bytes, clusters of {Create.ClusterSize}"
+            + $"{(Create.ExtendedL2 ? " with subclusters" : "")}, refcounts of {Create.RefcountBits} "
             + $"bits{(Create.LazyRefcounts ? ", lazy" : "")}, "
             + $"layout {Zones.Layout}, zones of {Zones.ZoneSize} with {Zones.ZoneCapacity}, {Zones.ConventionalZones} conventional, "
             + $"{Zones.MaxActiveZones} active, {Zones.MaxOpenZones} open, append {Zones.MaxAppendBytes}, "

@@ -32,7 +32,7 @@ internal sealed class ZonedTroubleRun(int seed, SimOptions options, Trouble trou
     {
         do
         {
-            _recipe = ZonedRecipe.Make(Random, 512, 4096, 4096, 65536);
+            _recipe = ZonedRecipe.Make(Random, Options.Extended, 512, 4096, 4096, 65536);
             _zones = new ZoneStates[(_recipe.Create.Size + ZoneSize - 1) / ZoneSize];
             _firstZone = (int)_recipe.Zones.ConventionalZones;
         }

@@ -30,7 +30,8 @@ public static class InfoVerb
         Line("format", $"qcow2, version {info.Version}");
         Line("virtual size", $"{SizeText.Human(info.VirtualSize)} ({info.VirtualSize} bytes)");
         Line("disk usage", device.Storage.AllocatedBytes < 0 ? "unknown" : SizeText.Human(device.Storage.AllocatedBytes));
-        Line("cluster size", SizeText.Human(info.ClusterSize));
+        Line("cluster size", SizeText.Human(info.ClusterSize)
+            + (info.ExtendedL2 ? $", subclusters of {SizeText.Human(info.SubclusterSize)}" : ""));
         Line("state", info.Corrupt ? "marked corrupt: run 'paddock check --repair all'" : info.Dirty ? "not closed cleanly" : "clean");
         if (info.BackingFile is { } backing)
         {
@@ -98,6 +99,7 @@ public static class InfoVerb
         json.WriteNumber("size", info.VirtualSize);
         json.WriteNumber("allocated", device.Storage.AllocatedBytes);
         json.WriteNumber("cluster_size", info.ClusterSize);
+        json.WriteNumber("subcluster_size", info.SubclusterSize);
         json.WriteNumber("refcount_bits", info.RefcountBits);
         json.WriteBoolean("dirty", info.Dirty);
         json.WriteBoolean("corrupt", info.Corrupt);

@@ -37,6 +37,11 @@ internal static class CreateCommand
     private static readonly Option<string?> ClusterSize = Text(
         "--cluster-size", "Cluster size, 512 to 2M (default: 64k, or less if --layout c requires it).");
 
+    private static readonly Option<bool> Subclusters = new("--subclusters")
+    {
+        Description = "Allocates and copies 1/32 of a cluster at a time (extended L2 entries; clusters of at least 16k).",
+    };
+
     private static readonly Option<bool> Force = new("--force") { Description = "Overwrites an existing file." };
 
     // the image library names the options of the format
@@ -52,7 +57,7 @@ internal static class CreateCommand
     {
         var command = new Command("create", "Creates a qcow2 image, zoned with --zone-size.")
         {
-            File, Size, ZoneSize, ZoneCapacity, Conventional, MaxOpen, MaxActive, MaxAppend, Layout, ClusterSize, Force,
+            File, Size, ZoneSize, ZoneCapacity, Conventional, MaxOpen, MaxActive, MaxAppend, Layout, ClusterSize, Subclusters, Force,
         };
         command.SetAction((parsed, cancellationToken) => RunAsync(parsed, console, cancellationToken));
         return command;
@@ -66,6 +71,7 @@ internal static class CreateCommand
         {
             Size = SizeText.Parse("SIZE", parsed.GetRequiredValue(Size)),
             ClusterSize = (int)Math.Min(cluster, int.MaxValue),
+            ExtendedL2 = parsed.GetValue(Subclusters),
             Zoned = zoned,
         };
         try

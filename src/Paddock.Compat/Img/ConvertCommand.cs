@@ -23,6 +23,11 @@ internal static class ConvertCommand
             sources.Nodes.ForEach(n => RequireOther(given.Target, n));
         }
 
+        if (!given.SkipsCreate && given.Options["data_file"] is { } dataFile)
+        {
+            RequireOther(dataFile, source);
+        }
+
         bool isZero = given.TargetIsZero;
         if (!given.SkipsCreate)
         {
@@ -67,6 +72,11 @@ internal static class ConvertCommand
     {
         for (var layer = source; layer is not null; layer = layer.Backing)
         {
+            if (layer.DataFile is { } data)
+            {
+                NewImage.RequireOther(target, data.Name);
+            }
+
             if (layer.Protocol == "file")
             {
                 NewImage.RequireOther(target, layer.Storage.Name);

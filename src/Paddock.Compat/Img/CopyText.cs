@@ -17,7 +17,7 @@ internal static class CopyText
     /// <summary>Why the request failed.</summary>
     public static string Cause(CopyException e)
         => e.Failure is ZoneException or Qcow2.ImageCorruptException
-            || e.Failure.Error is BlockError.InvalidArgument or BlockError.NotSupported
+            || e.Failure is { Error: BlockError.InvalidArgument } or { Error: BlockError.NotSupported, Errno: 0 }
             ? e.Failure.Message : ErrorText.Of(e.Failure);
 
     /// <summary>A sector that became zeroes, or whose block status could not be read.</summary>

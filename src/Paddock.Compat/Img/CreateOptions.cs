@@ -16,6 +16,8 @@ public sealed class CreateOptions
         ("cluster_size", 'z', "qcow2 cluster size"),
         ("compat", 's', "Compatibility level (v2 [0.10] or v3 [1.1])"),
         ("compression_type", 's', "Compression method used for image cluster compression"),
+        ("data_file", 's', "File name of an external data file"),
+        ("data_file_raw", 'b', "The external data file must stay valid as a raw image"),
         ("conventional_zones", 'n', "Number of leading zones that are conventional"),
         ("extended_l2", 'b', "Extended L2 tables"),
         ("lazy_refcounts", 'b', "Postpone refcount updates"),
@@ -50,7 +52,7 @@ public sealed class CreateOptions
     [
         "cluster_size", "extended_l2", "preallocation", "compression_type", "zone_model", "zone_layout", "zone_size", "zone_capacity",
         "conventional_zones", "max_append_bytes", "max_active_zones", "max_open_zones", "size", "compat", "backing_file",
-        "backing_fmt", "lazy_refcounts", "refcount_bits",
+        "backing_fmt", "data_file", "data_file_raw", "lazy_refcounts", "refcount_bits",
     ];
 
     /// <summary>An option's value as text; null when it was not given.</summary>
@@ -132,6 +134,8 @@ public sealed class CreateOptions
             Preallocation = Preallocation(),
             BackingFile = this["backing_file"],
             BackingFormat = this["backing_fmt"],
+            DataFile = this["data_file"],
+            DataFileRaw = this["data_file_raw"] == "on",
             Zoned = Zones(),
         };
     }

@@ -195,6 +195,16 @@ internal static class InfoCommand
         }
 
         yield return ("refcount-bits", (long)info.RefcountBits);
+        if (info.ExternalDataFile)
+        {
+            if (info.DataFile is { } data)
+            {
+                yield return ("data-file", data);
+            }
+
+            yield return ("data-file-raw", info.DataFileRaw);
+        }
+
         if (info.Encryption is { } method)
         {
             yield return ("encrypt", new QDict().With("format", method.ToLowerInvariant()));
@@ -208,7 +218,8 @@ internal static class InfoCommand
 
         if (info.Zoned is { } zoned)
         {
-            yield return ("zoned", Zones(zoned));
+            yield return ("zoned", Zones(zoned).WithIf(
+                info.DataFileRaw, "note", "the raw data file has no zones: a program that reads it alone sees no write pointers"));
         }
     }
 

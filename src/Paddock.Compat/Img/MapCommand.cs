@@ -93,7 +93,8 @@ internal static class MapCommand
             throw new ToolException("File contains external, encrypted or compressed clusters.");
         }
 
-        ctx.Line($"{Hex(at),-16}{Hex(run.Length),-16}{Hex(run.HostOffset),-16}{EscapedText.Escape(run.Layer.Filename)}");
+        string file = EscapedText.Escape(run.Layer.DataFile?.Name ?? run.Layer.Filename);
+        ctx.Line($"{Hex(at),-16}{Hex(run.Length),-16}{Hex(run.HostOffset),-16}{file}");
     }
 
     private static string Json(long at, ChainStatus run)

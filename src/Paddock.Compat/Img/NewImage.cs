@@ -78,16 +78,42 @@ internal static class NewImage
         await using var storage = ImageOpener.OpenFile(path, readOnly: false, create: true);
         try
         {
+            if (qcow2?.DataFile is { } dataFile)
+            {
+                return await FormatAsync(storage, path, ImageOpener.PathOf(dataFile), qcow2);
+            }
+
             await (qcow2 is null ? MakeRawAsync(storage, WholeSectors(size), options.Preallocation())
                 : Qcow2Image.CreateAsync(storage, qcow2));
             bool keepsBytes = storage is not FileStorage { IsBlockDevice: false };
             return qcow2 is null ? !keepsBytes : !keepsBytes || qcow2.Preallocation == Preallocation.Off;
         }
-        catch (BlockException) when (isNew)
+        catch (Exception e) when (isNew && e is BlockException or ToolException)
         {
             FileNames.Delete(path);
             throw;
         }
+    }
+
+    /// <summary>Makes an image and the file for its data, which loses what it held.</summary>
+    /// <returns>Whether the new image is known to read as zeroes.</returns>
+    private static async ValueTask<bool> FormatAsync(IStorage storage, string path, string dataFile, Qcow2CreateOptions options)
+    {
+        RequireOther(path, dataFile);
+        bool isNew = !FileIdentity.IsTaken(dataFile);
+        await using var data = ImageOpener.OpenStored(dataFile, readOnly: false, create: true);
+        try
+        {
+            await data.SetLengthAsync(0);
+            await Qcow2Image.CreateAsync(storage, data, options with { DataFile = dataFile });
+        }
+        catch (BlockException) when (isNew)
+        {
+            FileNames.Delete(dataFile);
+            throw;
+        }
+
+        return !data.IsBlockDevice || options is { DataFileRaw: false, Preallocation: Preallocation.Off };
     }
 
     // the peer names the step that needs the room

@@ -187,7 +187,10 @@ internal sealed class TableWalk(CheckContext context)
         }
 
         var offset = EntryBits.OffsetOf(entry);
-        if (offset.Value == 0)
+
+        // an external data file has the first cluster of the disk at offset 0
+        bool isFirst = _image.HasDataFile && (entry & (EntryBits.Copied | EntryBits.ZeroFlag)) == EntryBits.Copied;
+        if (offset.Value == 0 && !isFirst)
         {
             if ((subclusters & 0xffff_ffff) != 0)
             {

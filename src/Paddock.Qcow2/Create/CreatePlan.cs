@@ -34,6 +34,9 @@ internal sealed class CreatePlan
     /// <summary>What to write where; the header comes last, so that a file cut short is no image.</summary>
     public IReadOnlyList<(long Offset, byte[] Bytes)> Regions => _regions;
 
+    /// <summary>Bytes of the disk.</summary>
+    public long DiskSize => _size;
+
     private long ZoneTableOffset => (1 + _tableClusters + _blocks) << _geometry.ClusterBits;
 
     private long L1Offset => ZoneTableOffset + (_geometry.ClustersFor(_zoneTable.Length) << _geometry.ClusterBits);
@@ -123,7 +126,9 @@ internal sealed class CreatePlan
             Compatible = _options.LazyRefcounts ? CompatibleFeatures.LazyRefcounts : CompatibleFeatures.None,
             Incompatible = (_options.Compression == Qcow2Compression.Zstd ? IncompatibleFeatures.CompressionType : 0)
                 | (_options.ExtendedL2 ? IncompatibleFeatures.ExtendedL2 : 0)
-                | (_options.Zoned is null ? 0 : IncompatibleFeatures.Zoned),
+                | (_options.Zoned is null ? 0 : IncompatibleFeatures.Zoned)
+                | (_options.DataFile is null ? 0 : IncompatibleFeatures.ExternalDataFile),
+            Autoclear = _options.DataFileRaw ? AutoclearFeatures.RawExternalData : AutoclearFeatures.None,
             CompressionType = (byte)_options.Compression,
         };
         header.WriteTo(cluster);
@@ -142,6 +147,11 @@ internal sealed class CreatePlan
         if (_options.Zoned is not null)
         {
             list.Add(new(HeaderExtension.Zoned, ZonedCreation.BuildExtension(_options, _size, ZoneTableOffset)));
+        }
+
+        if (_options.DataFile is not null)
+        {
+            list.Add(new(HeaderExtension.ExternalDataFile, ByteText.ToBytes(_options.DataFile)));
         }
 
         if (_options.Version >= 3 && FeatureNameTable.FitsCluster(_geometry.ClusterSize))

@@ -59,6 +59,7 @@ internal static class CreateValidation
         }
 
         CheckBacking(options);
+        CheckDataFile(options);
         ZonedCreation.Check(options);
     }
 
@@ -87,6 +88,24 @@ internal static class CreateValidation
         if (options.BackingFormat is { } format && ByteText.ToBytes(format).Length > Qcow2Limits.MaxBackingFormatBytes)
         {
             throw Invalid($"the backing format's name is longer than {Qcow2Limits.MaxBackingFormatBytes} bytes");
+        }
+    }
+
+    private static void CheckDataFile(Qcow2CreateOptions options)
+    {
+        if (options.DataFileRaw && options.DataFile is null)
+        {
+            throw Invalid("data-file-raw requires data-file");
+        }
+
+        if (options.DataFileRaw && options.BackingFile is not null)
+        {
+            throw Invalid("Backing file and data-file-raw cannot be used at the same time");
+        }
+
+        if (options.DataFile is not null && options.Version < 3)
+        {
+            throw Invalid("External data files are only supported with compatibility level 1.1 and above (use version=v3 or greater)");
         }
     }
 

@@ -8,20 +8,35 @@ namespace Paddock.Qcow2.Create;
 internal static class ImageCreation
 {
     /// <summary>Writes a new, empty image into an empty storage, which stays open.</summary>
-    public static async ValueTask RunAsync(IStorage storage, Qcow2CreateOptions options, CancellationToken cancellationToken)
+    public static async ValueTask RunAsync(
+        IStorage storage, IStorage? dataFile, Qcow2CreateOptions options, CancellationToken cancellationToken)
     {
         var plan = CreatePlan.Make(options);
+        if ((options.DataFile is null) != (dataFile is null))
+        {
+            throw new ArgumentException("DataFile in the options and a storage for it come together, or neither", nameof(dataFile));
+        }
+
         await storage.SetLengthAsync(0, Preallocation.Off, cancellationToken);
         foreach (var (offset, bytes) in plan.Regions)
         {
             await storage.WriteAsync(offset, bytes, cancellationToken);
         }
 
-        if (options.Preallocation != Preallocation.Off)
+        // whoever reads a raw data file does not know the tables, so they must refer to all of it
+        var preallocation = options is { DataFileRaw: true, Preallocation: Preallocation.Off }
+            ? Preallocation.Metadata : options.Preallocation;
+        if (dataFile is not null && preallocation == Preallocation.Off)
+        {
+            await dataFile.SetLengthAsync(plan.DiskSize, Preallocation.Off, cancellationToken);
+        }
+
+        if (preallocation != Preallocation.Off)
         {
             // the engine that allocates the clusters must not close the caller's storage: it is dropped after its flush
-            var image = await ImageOpening.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true }, cancellationToken);
-            await image.Parts.Space.PreallocateAsync(default, new GuestOffset(image.Length), options.Preallocation);
+            var open = new Qcow2OpenOptions { NoBacking = true, DataFile = dataFile };
+            var image = await ImageOpening.OpenAsync(storage, open, cancellationToken);
+            await image.Parts.Space.PreallocateAsync(default, new GuestOffset(image.Length), preallocation);
             await ImageClosing.WriteAsync(image.Parts);
         }
     }

@@ -4,7 +4,11 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>Changes the L2 entries of whole clusters so that they read as zeroes or are free.</summary>
-internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, ClusterMap map, IBlockDevice? backing)
+/// <remarks>
+/// Data in an external file are not counted, so they are discarded here, after their entries. A raw data file is zeroed instead,
+/// before the entries: it must read as the disk does.
+/// </remarks>
+internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, ClusterMap map, DataLayer data, IBlockDevice? backing)
 {
     private readonly ClusterGeometry _geometry = header.Geometry;
 
@@ -42,6 +46,23 @@ internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, Clu
     /// <summary>Changes the entries of clusters of one table slice, which the caller holds.</summary>
     public async ValueTask ClearSliceAsync(GuestOffset start, GuestOffset end, Deallocation how)
     {
+        if (data.IsRaw && how != Deallocation.Remove)
+        {
+            var flags = how == Deallocation.ZeroKeep ? ZeroFlags.None : ZeroFlags.MayUnmap;
+            await data.ZeroAsync(new HostOffset(start.Value), end - start, flags);
+        }
+
+        long discarded = await ClearEntriesAsync(start, end, how);
+        if (discarded > 0 && data is { IsExternal: true, IsRaw: false })
+        {
+            await data.DiscardAsync(new HostOffset(start.Value), end - start);
+        }
+    }
+
+    /// <returns>How many clusters were freed.</returns>
+    private async ValueTask<long> ClearEntriesAsync(GuestOffset start, GuestOffset end, Deallocation how)
+    {
+        long freed = 0;
         await locks.Metadata.AcquireAsync();
         try
         {
@@ -49,15 +70,12 @@ internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, Clu
             var table = await map.EnsureTableAsync(start, reserve: !onlyClears);
             for (; start < end; start += _geometry.ClusterSize)
             {
-                if (_geometry.HasSubclusters)
-                {
-                    await ClearExtendedAsync(table, start, how);
-                }
-                else
-                {
-                    await ClearOneAsync(table, start, how);
-                }
+                bool wasAllocated = await (_geometry.HasSubclusters
+                    ? ClearExtendedAsync(table, start, how) : ClearOneAsync(table, start, how));
+                freed += wasAllocated ? 1 : 0;
             }
+
+            return freed;
         }
         finally
         {
@@ -86,6 +104,11 @@ internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, Clu
     /// <summary>As <see cref="TryZeroSubclustersAsync"/>, for a cluster that the caller holds.</summary>
     public async ValueTask<bool> TryZeroHeldAsync(GuestOffset start, GuestOffset end)
     {
+        if (data.IsRaw)
+        {
+            await data.ZeroAsync(new HostOffset(start.Value), end - start, ZeroFlags.None);
+        }
+
         await locks.Metadata.AcquireAsync();
         try
         {
@@ -106,7 +129,8 @@ internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, Clu
         }
     }
 
-    private async ValueTask ClearOneAsync(HostOffset table, GuestOffset offset, Deallocation how)
+    /// <returns>Whether the cluster was allocated, and is not any more.</returns>
+    private async ValueTask<bool> ClearOneAsync(HostOffset table, GuestOffset offset, Deallocation how)
     {
         var old = await map.GetAsync(table, offset);
         bool keeps = how == Deallocation.ZeroKeep && !old.IsCompressed && !old.Offset.IsNone && old.IsCopied && header.HasVersion3;
@@ -116,7 +140,7 @@ internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, Clu
             entry = new L2Entry(old.Raw | L2Entry.ZeroFlag);
         }
         else if (how == Deallocation.Remove || !header.HasVersion3
-            || (old.Kind == ClusterKind.Unallocated && backing is null && how == Deallocation.Discard))
+            || (map.KindOf(old) == ClusterKind.Unallocated && backing is null && how == Deallocation.Discard))
         {
             entry = L2Entry.Unallocated;
         }
@@ -125,17 +149,21 @@ internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, Clu
             entry = L2Entry.Zero;
         }
 
-        if (entry != old)
+        if (entry == old)
         {
-            await map.SetAsync(table, offset, entry);
-            if (!keeps)
-            {
-                map.Release(old);
-            }
+            return false;
         }
+
+        await map.SetAsync(table, offset, entry);
+        if (!keeps)
+        {
+            map.Release(old);
+        }
+
+        return !keeps && map.KindOf(old) is ClusterKind.Normal or ClusterKind.ZeroAllocated;
     }
 
-    private async ValueTask ClearExtendedAsync(HostOffset table, GuestOffset offset, Deallocation how)
+    private async ValueTask<bool> ClearExtendedAsync(HostOffset table, GuestOffset offset, Deallocation how)
     {
         var old = await map.GetExtendedAsync(table, offset);
         bool keeps = how == Deallocation.ZeroKeep && old.HasOwnCluster;
@@ -144,13 +172,17 @@ internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, Clu
             : how == Deallocation.Remove ? ExtendedL2Entry.Unallocated
             : how == Deallocation.Discard && isFree && backing is null ? old
             : ExtendedL2Entry.Zero;
-        if (entry != old)
+        if (entry == old)
         {
-            await map.SetExtendedAsync(table, offset, old, entry);
-            if (!keeps)
-            {
-                map.Release(old.Cluster);
-            }
+            return false;
         }
+
+        await map.SetExtendedAsync(table, offset, old, entry);
+        if (!keeps)
+        {
+            map.Release(old.Cluster);
+        }
+
+        return !keeps && old.HasCluster;
     }
 }

@@ -27,6 +27,7 @@ internal sealed class ClusterMap : IFlushStage
     private readonly DecompressedCluster _decompressed;
     private readonly MetadataCache _cache;
     private readonly Func<ValueTask> _makeRoom;
+    private readonly bool _isExternal;
 
     /// <param name="storage">Where the image lies.</param>
     /// <param name="geometry">The image's.</param>
@@ -38,10 +39,12 @@ internal sealed class ClusterMap : IFlushStage
     /// <param name="order">Makes room in the cache, and puts a barrier before entries.</param>
     /// <param name="decompressed">Dropped when a compressed cluster is replaced.</param>
     /// <param name="cacheBytes">Memory for cached L2 tables.</param>
+    /// <param name="isExternal">Whether entries refer to an external data file.</param>
     public ClusterMap(
         IStorage storage, ClusterGeometry geometry, EngineLocks locks, L1Table l1, Allocator allocator, MetadataGuard guard,
-        MetadataReservation reservation, FlushOrder order, DecompressedCluster decompressed, long cacheBytes)
+        MetadataReservation reservation, FlushOrder order, DecompressedCluster decompressed, long cacheBytes, bool isExternal = false)
     {
+        _isExternal = isExternal;
         _storage = storage;
         _geometry = geometry;
         _locks = locks;
@@ -167,11 +170,18 @@ internal sealed class ClusterMap : IFlushStage
         return old;
     }
 
+    /// <summary>The kind of an entry. In an external data file, offset 0 may hold data: then the entry is marked as copied.</summary>
+    public ClusterKind KindOf(L2Entry entry)
+    {
+        var kind = entry.Kind;
+        return _isExternal && kind == ClusterKind.Unallocated && entry.IsCopied ? ClusterKind.Normal : kind;
+    }
+
     /// <summary>One extended entry of a table, whatever is in it.</summary>
     public async ValueTask<ExtendedL2Entry> GetExtendedAsync(HostOffset table, GuestOffset offset)
     {
         var (slice, index) = SliceOf(table, offset);
-        return SubclusterRuns.EntryAt(await _cache.GetAsync(slice, _makeRoom), index);
+        return SubclusterRuns.EntryAt(await _cache.GetAsync(slice, _makeRoom), index, _isExternal);
     }
 
     /// <summary>One extended entry of a table, whose subclusters are to be changed.</summary>
@@ -211,7 +221,11 @@ internal sealed class ClusterMap : IFlushStage
     /// <summary>Frees, when that is safe, the cluster or sectors of an entry that was replaced.</summary>
     public void Release(L2Entry old)
     {
-        if (old.IsCompressed)
+        if (_isExternal)
+        {
+            // not counted; whoever replaced the entry discards the data
+        }
+        else if (old.IsCompressed)
         {
             var compressed = CompressedDescriptor.Decode(old, _geometry.ClusterBits);
             var first = _geometry.ClusterOf(compressed.Offset);
@@ -248,8 +262,8 @@ internal sealed class ClusterMap : IFlushStage
     }
 
     // data, or a cluster, that the entry before did not refer to
-    private static bool RefersToMore(L2Entry entry, L2Entry old)
-        => entry.Kind switch
+    private bool RefersToMore(L2Entry entry, L2Entry old)
+        => KindOf(entry) switch
         {
             ClusterKind.Unallocated or ClusterKind.ZeroPlain => false,
             ClusterKind.ZeroAllocated => entry.Offset != old.Offset,
@@ -278,10 +292,7 @@ internal sealed class ClusterMap : IFlushStage
 
                 var (slice, index) = SliceOf(table, offset);
                 var bytes = await _cache.GetAsync(slice, _makeRoom);
-                string? problem = _geometry.HasSubclusters
-                    ? EntryProblem.Find(_geometry, SubclusterRuns.EntryAt(bytes, index), offset, table, writes)
-                    : EntryProblem.Find(_geometry, EntryAt(bytes, index), offset, table, writes);
-                if (problem is not null)
+                if (ProblemIn(bytes, index, offset, table, writes) is { } problem)
                 {
                     await _guard.FailAsync(problem, table);
                 }
@@ -293,6 +304,15 @@ internal sealed class ClusterMap : IFlushStage
         {
             _locks.Metadata.Release();
         }
+    }
+
+    private string? ProblemIn(ReadOnlySpan<byte> slice, int index, GuestOffset offset, HostOffset table, bool writes)
+    {
+        var extended = _geometry.HasSubclusters ? SubclusterRuns.EntryAt(slice, index, _isExternal) : default;
+        var entry = _geometry.HasSubclusters ? extended.Cluster : EntryAt(slice, index);
+        return (_geometry.HasSubclusters ? EntryProblem.Find(_geometry, extended, offset, table, writes)
+            : EntryProblem.Find(_geometry, entry, offset, table, writes))
+            ?? (_isExternal ? EntryProblem.FindExternal(_geometry, entry, offset, table) : null);
     }
 
     /// <summary>Looks up in memory alone; false when a table must be loaded first, or the entry cannot be right.</summary>
@@ -317,7 +337,7 @@ internal sealed class ClusterMap : IFlushStage
         try
         {
             mapping = !found ? default
-                : _geometry.HasSubclusters ? SubclusterRuns.Map(_geometry, bytes, index, offset, length)
+                : _geometry.HasSubclusters ? SubclusterRuns.Map(_geometry, bytes, index, offset, length, _isExternal)
                 : MapInSlice(bytes, index, offset, length);
             return mapping.Length > 0;
         }
@@ -334,7 +354,13 @@ internal sealed class ClusterMap : IFlushStage
         int bits = _geometry.ClusterBits;
         int inCluster = _geometry.InCluster(offset);
         var entry = EntryAt(slice, index);
-        var kind = entry.Kind;
+        var kind = KindOf(entry);
+        if (_isExternal ? EntryProblem.IsForeign(entry, kind, offset + -inCluster) : entry.Raw == L2Entry.CopiedFlag)
+        {
+            // data that no external data file has; or no cluster, marked as copied: there is nothing
+            return _isExternal ? default : new Mapping(kind, Math.Min((1L << bits) - inCluster, length), default, false, default);
+        }
+
         long run = (1L << bits) - inCluster;
         if (kind == ClusterKind.Compressed)
         {

@@ -4,7 +4,7 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>Tells how ranges of the disk are stored (block status).</summary>
-internal sealed class ClusterStatus(IStorage storage, ImageHeader header, ClusterMap map, SparseClusters sparse, IBlockDevice? backing)
+internal sealed class ClusterStatus(DataLayer data, ImageHeader header, ClusterMap map, SparseClusters sparse, IBlockDevice? backing)
 {
     /// <summary>The first run of one kind in a range, at most <paramref name="length"/> bytes.</summary>
     public async ValueTask<BlockStatus> GetAsync(GuestOffset offset, long length, CancellationToken cancellationToken)
@@ -38,7 +38,7 @@ internal sealed class ClusterStatus(IStorage storage, ImageHeader header, Cluste
         if (mapping.Kind == ClusterKind.Normal && await sparse.IsSparseAsync(header.Fields, cancellationToken))
         {
             // what the file has not stored reads as zeroes, although the cluster is allocated
-            var below = await storage.GetStatusAsync(mapping.Host.Value, run, cancellationToken);
+            var below = await data.Storage.GetStatusAsync(mapping.Host.Value, run, cancellationToken);
             run = below.Length > 0 ? Math.Min(run, below.Length) : run;
             hole = below.Flags & BlockStatusFlags.Zero;
         }

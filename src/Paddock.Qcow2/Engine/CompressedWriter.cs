@@ -7,15 +7,23 @@ namespace Paddock.Qcow2.Engine;
 /// <summary>Writes whole clusters compressed, side by side in host clusters that they share.</summary>
 internal sealed class CompressedWriter(
     IStorage storage, ImageHeader header, EngineLocks locks, WriteSession session, ClusterMap map, Allocator allocator,
-    ClusterWriter writer, DecompressedCluster decompressed)
+    ClusterWriter writer, DecompressedCluster decompressed, bool isExternal)
 {
-    private const int SectorSize = 512;
+    private const int SectorSize = 512, NotSupported = 95;
 
     private readonly ClusterGeometry _geometry = header.Geometry;
 
     /// <summary>Writes clusters that are not allocated; what does not become smaller is written as it is.</summary>
     public async ValueTask WriteAsync(GuestOffset offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
+        if (isExternal)
+        {
+            throw new BlockException(BlockError.NotSupported, "an image with an external data file takes no compressed writes")
+            {
+                Errno = NotSupported,
+            };
+        }
+
         session.EnsureWritable();
         await session.StartAsync();
         if (_geometry.InCluster(offset) != 0

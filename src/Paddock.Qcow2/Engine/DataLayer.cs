@@ -5,26 +5,68 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Where guest data lie: in the image's own file, between its tables. An external data file or encryption would take their place
-/// here; nothing else of the engine reads or writes guest data.
+/// Where guest data lie: in the image's own file, between its tables, or in an external data file, at their guest offsets. Nothing
+/// else of the engine reads or writes guest data.
 /// </summary>
-internal sealed class DataLayer(IStorage storage, MetadataGuard guard)
+internal sealed class DataLayer
 {
+    private readonly IStorage _image;
+    private readonly IStorage _storage;
+    private readonly MetadataGuard? _guard;
+    private readonly ImageHeader? _rawDisk;
+    private readonly bool _passDiscards;
+
+    /// <param name="image">The image's file, which is told of each step for fault rules.</param>
+    /// <param name="guard">Keeps data off the tables in that file.</param>
+    public DataLayer(IStorage image, MetadataGuard guard)
+    {
+        _image = image;
+        _storage = image;
+        _guard = guard;
+    }
+
+    /// <param name="image">The image's file, which is told of each step for fault rules.</param>
+    /// <param name="external">The external data file.</param>
+    /// <param name="header">The image's.</param>
+    /// <param name="passDiscards">Whether discarded data become holes.</param>
+    public DataLayer(IStorage image, ExternalData external, ImageHeader header, bool passDiscards)
+    {
+        _image = image;
+        _storage = external.Storage;
+        _rawDisk = external.IsRaw ? header : null;
+        _passDiscards = passDiscards;
+        IsExternal = true;
+    }
+
+    /// <summary>Whether the data are in a file of their own.</summary>
+    public bool IsExternal { get; }
+
+    /// <summary>Whether that file must read as the disk does.</summary>
+    public bool IsRaw => _rawDisk is not null;
+
+    /// <summary>What holds the data.</summary>
+    public IStorage Storage => _storage;
+
     /// <summary>Reads data.</summary>
     public ValueTask ReadAsync(HostOffset host, Memory<byte> buffer, CancellationToken cancellationToken)
     {
-        var told = storage.OnEventAsync("read_aio");
+        var told = _image.OnEventAsync("read_aio");
         return told.IsCompletedSuccessfully
-            ? storage.ReadAsync(host.Value, buffer, cancellationToken)
+            ? _storage.ReadAsync(host.Value, buffer, cancellationToken)
             : ReadAsync(told, host, buffer, cancellationToken);
     }
 
     /// <summary>Writes data, which must not hit metadata.</summary>
     public async ValueTask WriteAsync(HostOffset host, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
-        await guard.CheckAsync(host, data.Length);
-        await storage.OnEventAsync("write_aio");
-        await storage.WriteAsync(host.Value, data, cancellationToken);
+        if (_guard is not null)
+        {
+            await _guard.CheckAsync(host, data.Length);
+        }
+
+        await _image.OnEventAsync("write_aio");
+        data = IsRaw ? data[..(int)InDisk(host, data.Length)] : data;
+        await _storage.WriteAsync(host.Value, data, cancellationToken);
     }
 
     /// <summary>
@@ -32,24 +74,81 @@ internal sealed class DataLayer(IStorage storage, MetadataGuard guard)
     /// </summary>
     public async ValueTask ZeroAsync(HostOffset host, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
     {
-        await guard.CheckAsync(host, length);
-        await storage.WriteZeroesAsync(host.Value, length, flags, cancellationToken);
+        if (_guard is not null)
+        {
+            await _guard.CheckAsync(host, length);
+        }
+
+        length = IsRaw ? InDisk(host, length) : length;
+        if (length > 0)
+        {
+            await _storage.WriteZeroesAsync(host.Value, length, flags, cancellationToken);
+        }
     }
 
     /// <summary>Takes space for data that are written later. What the range reads as does not matter.</summary>
     public async ValueTask ReserveAsync(HostOffset host, long length)
     {
-        await guard.CheckAsync(host, length);
-        if (!await storage.ReserveAsync(host.Value, length, grows: true))
+        if (_guard is not null)
         {
-            await storage.WriteZeroesAsync(host.Value, length, ZeroFlags.None);
+            await _guard.CheckAsync(host, length);
+        }
+
+        length = IsRaw ? InDisk(host, length) : length;
+        if (length > 0 && !await _storage.ReserveAsync(host.Value, length, grows: true))
+        {
+            await _storage.WriteZeroesAsync(host.Value, length, ZeroFlags.None);
         }
     }
+
+    /// <summary>Takes space for clusters that are allocated ahead of any data. They read as zeroes.</summary>
+    /// <param name="host">Where they begin.</param>
+    /// <param name="length">Their length.</param>
+    /// <param name="end">The end of the disk, which may be inside them.</param>
+    /// <param name="knownZero">Whether they read as zeroes already.</param>
+    /// <param name="preallocation">How much space they take.</param>
+    /// <remarks>What a raw data file holds there already is the disk's, and stays.</remarks>
+    public ValueTask PreallocateAsync(HostOffset host, long length, GuestOffset end, bool knownZero, Preallocation preallocation)
+    {
+        if (!IsExternal)
+        {
+            return SpaceReservation.ReserveAsync(_storage, host, length, knownZero, preallocation);
+        }
+
+        length = Math.Min(length, end.Value - host.Value);
+        return !IsRaw ? SpaceReservation.ReserveAsync(_storage, host, length, knownZero, preallocation)
+            : host.Value + length > _storage.Length ? _storage.SetLengthAsync(host.Value + length, preallocation)
+            : default;
+    }
+
+    /// <summary>Frees the space of data in an external file that no entry refers to any more.</summary>
+    public async ValueTask DiscardAsync(HostOffset host, long length)
+    {
+        if (!IsExternal || !_passDiscards)
+        {
+            return;
+        }
+
+        try
+        {
+            await _storage.DiscardAsync(host.Value, Math.Min(length, _storage.Length - host.Value));
+        }
+        catch (BlockException)
+        {
+            // nothing refers to the data all the same; only their space stays taken
+        }
+    }
+
+    /// <summary>Throws if a flush failed and may have lost data.</summary>
+    public void ThrowIfFlushFailed() => _storage.ThrowIfFlushFailed();
+
+    // what lies behind the end of the disk is no part of it, and a raw file must not have it
+    private long InDisk(HostOffset host, long length) => Math.Clamp(_rawDisk!.VirtualSize - host.Value, 0, length);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private async ValueTask ReadAsync(ValueTask told, HostOffset host, Memory<byte> buffer, CancellationToken cancellationToken)
     {
         await told;
-        await storage.ReadAsync(host.Value, buffer, cancellationToken);
+        await _storage.ReadAsync(host.Value, buffer, cancellationToken);
     }
 }

@@ -8,8 +8,8 @@ namespace Paddock.Qcow2.Engine;
 /// size: a crash or an error leaves the old size.
 /// </summary>
 internal sealed class DiskGrowth(
-    ImageHeader header, DiskSize size, L1Growth l1, DiskTail tail, ClusterClearing clearing, ZeroWriter zeroes, SpaceAhead space,
-    ImageFlush flush, IBlockDevice? backing)
+    ImageHeader header, DataLayer data, DiskSize size, L1Growth l1, DiskTail tail, ClusterClearing clearing, ZeroWriter zeroes,
+    SpaceAhead space, ImageFlush flush, IBlockDevice? backing)
 {
     private readonly ClusterGeometry _geometry = header.Geometry;
 
@@ -18,12 +18,19 @@ internal sealed class DiskGrowth(
     {
         long old = header.VirtualSize;
         size.Check(length);
+        if (data.IsRaw && preallocation == Preallocation.Off)
+        {
+            // whatever the file holds there is on the disk: entries must refer to it
+            preallocation = Preallocation.Metadata;
+        }
+
         await l1.EnsureAsync(_geometry.L1EntriesFor(length));
         if (length > old)
         {
             try
             {
                 await ClearAsync(new(old), new(length), preallocation, cancellationToken);
+                await GrowDataFileAsync(length, preallocation, cancellationToken);
             }
             catch
             {
@@ -46,7 +53,7 @@ internal sealed class DiskGrowth(
         await clearing.ClearAsync(first, last, Deallocation.Remove);
         if (preallocation != Preallocation.Off)
         {
-            await space.PreallocateAsync(_geometry.HasSubclusters ? old : first, last, preallocation);
+            await space.PreallocateAsync(_geometry.HasSubclusters ? old : first, end, preallocation);
         }
 
         bool isStored = preallocation != Preallocation.Off && !_geometry.HasSubclusters;
@@ -64,6 +71,16 @@ internal sealed class DiskGrowth(
         else
         {
             await zeroes.WriteBytesAsync(first, hidden - first, ZeroFlags.None, cancellationToken);
+        }
+    }
+
+    // an external data file reaches to the disk's end, so that it may be used without the image; a longer one is cut only where
+    // nothing was to be preallocated
+    private async ValueTask GrowDataFileAsync(long length, Preallocation preallocation, CancellationToken cancellationToken)
+    {
+        if (data.IsExternal && (data.Storage.Length < length || (data.Storage.Length > length && preallocation == Preallocation.Off)))
+        {
+            await data.Storage.SetLengthAsync(length, Preallocation.Off, cancellationToken);
         }
     }
 

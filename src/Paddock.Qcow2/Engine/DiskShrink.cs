@@ -8,8 +8,8 @@ namespace Paddock.Qcow2.Engine;
 /// file's end.
 /// </summary>
 internal sealed class DiskShrink(
-    IStorage storage, ImageHeader header, EngineLocks locks, DiskSize size, DiskTail tail, ClusterMap map, Allocator allocator,
-    ClusterClearing clearing, RefcountTrimming trimming, ImageFlush flush)
+    IStorage storage, ImageHeader header, DataLayer data, EngineLocks locks, DiskSize size, DiskTail tail, ClusterMap map,
+    Allocator allocator, ClusterClearing clearing, RefcountTrimming trimming, ImageFlush flush)
 {
     private readonly ClusterGeometry _geometry = header.Geometry;
 
@@ -26,6 +26,10 @@ internal sealed class DiskShrink(
         await tail.ClearAsync(end, hideBacking: false, allocate: false, CancellationToken.None);
         await RemoveTablesAsync(_geometry.L1EntriesFor(length));
         await TrimAsync();
+        if (data.IsExternal)
+        {
+            await data.Storage.SetLengthAsync(length);
+        }
     }
 
     /// <summary>Removes L2 tables from the L1 table, and frees them once the L1 table is durable.</summary>

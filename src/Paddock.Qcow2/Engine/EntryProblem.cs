@@ -33,6 +33,34 @@ internal static class EntryProblem
             : entry.HasCluster ? Unaligned(geometry, entry.Cluster, offset, table, writes, entry.Subclusters.Allocated == 0)
             : null;
 
+    /// <summary>
+    /// Whether an entry has data that an external data file does not have: compressed, or elsewhere than at its guest offset.
+    /// </summary>
+    /// <param name="entry">The entry.</param>
+    /// <param name="kind">Its kind.</param>
+    /// <param name="offset">The guest offset of its cluster.</param>
+    public static bool IsForeign(L2Entry entry, ClusterKind kind, GuestOffset offset)
+        => kind == ClusterKind.Compressed
+            || (kind is ClusterKind.Normal or ClusterKind.ZeroAllocated && entry.Offset.Value != offset.Value);
+
+    /// <summary>
+    /// What is wrong with an entry, or the cluster of an extended one, in an image with an external data file; null: nothing.
+    /// </summary>
+    /// <param name="geometry">The image's.</param>
+    /// <param name="entry">The entry.</param>
+    /// <param name="offset">A guest offset that it maps.</param>
+    /// <param name="table">Where its table lies.</param>
+    public static string? FindExternal(in ClusterGeometry geometry, L2Entry entry, GuestOffset offset, HostOffset table)
+    {
+        var start = geometry.AlignDown(offset);
+        return entry.IsCompressed
+                ? $"Compressed cluster entry found in image with external data file {Place(geometry, offset, table)}"
+            : !entry.Offset.IsNone && entry.Offset.Value != start.Value
+                ? $"External data file host cluster offset {Hex(entry.Offset.Value)} does not match guest cluster offset: {
+                    Hex(start.Value)}, L2 index: {Hex(geometry.L2Index(offset))})"
+            : null;
+    }
+
     private static string? Unaligned(
         in ClusterGeometry geometry, L2Entry entry, GuestOffset offset, HostOffset table, bool writes, bool isZero)
     {

@@ -8,10 +8,12 @@ namespace Paddock.Qcow2.Engine;
 /// that a crash at any point leaves a sound image with leaked clusters at most. Under the image's metadata mutex.
 /// </summary>
 /// <remarks>
-/// Data has no stage: requests write it to the storage themselves, and the first barrier makes it durable. After a failure the
-/// later stages are not written, and the barrier stays due.
+/// Data has no stage: requests write it to the storage themselves, and the first barrier makes it durable; an external data file is
+/// flushed before the image's own. After a failure the later stages are not written, and the barrier stays due.
 /// </remarks>
-internal sealed class FlushOrder(IStorage storage)
+/// <param name="storage">Where the image lies.</param>
+/// <param name="external">Where its data lie, if not there.</param>
+internal sealed class FlushOrder(IStorage storage, IStorage? external = null)
 {
     private readonly List<IFlushStage>[] _stages = [.. Enum.GetValues<FlushPlace>().Select(static _ => new List<IFlushStage>())];
     private bool _barrierDue;
@@ -75,6 +77,11 @@ internal sealed class FlushOrder(IStorage storage)
     // the barrier stays due when it fails: the next flush must not write the entries without their data
     private async ValueTask PassBarrierAsync()
     {
+        if (external is not null)
+        {
+            await external.FlushAsync();
+        }
+
         await storage.FlushAsync();
         _barrierDue = false;
     }

@@ -9,11 +9,8 @@ namespace Paddock.Qcow2.Engine;
 internal static class HeaderReader
 {
     private const IncompatibleFeatures Known =
-        IncompatibleFeatures.Dirty | IncompatibleFeatures.Corrupt | IncompatibleFeatures.CompressionType
-        | IncompatibleFeatures.ExtendedL2 | IncompatibleFeatures.Zoned;
-
-    /// <summary>What the specification has and Paddock does not support: reported of an image whose disk is not read.</summary>
-    private const IncompatibleFeatures Reported = IncompatibleFeatures.ExternalDataFile;
+        IncompatibleFeatures.Dirty | IncompatibleFeatures.Corrupt | IncompatibleFeatures.ExternalDataFile
+        | IncompatibleFeatures.CompressionType | IncompatibleFeatures.ExtendedL2 | IncompatibleFeatures.Zoned;
 
     /// <summary>Reads and validates the header.</summary>
     public static async ValueTask<LoadedHeader> ReadAsync(IStorage storage, CancellationToken cancellationToken, bool forInfo = false)
@@ -34,10 +31,10 @@ internal static class HeaderReader
     }
 
     /// <summary>Refuses an image whose features forbid what is intended.</summary>
-    public static void CheckFeatures(LoadedHeader loaded, bool writable, bool forInfo)
+    public static void CheckFeatures(LoadedHeader loaded, bool writable)
     {
         var header = loaded.Fields;
-        if ((header.Incompatible & ~(forInfo ? Known | Reported : Known)) != 0)
+        if ((header.Incompatible & ~Known) != 0)
         {
             RefuseFeatures(header, loaded.Extensions.Find(static e => e.Type == HeaderExtension.FeatureNames)?.Data ?? []);
         }
@@ -96,4 +93,12 @@ internal sealed record LoadedHeader(Qcow2Header Fields, List<HeaderExtension> Ex
     /// <summary>Format of the backing file; null where the image does not tell.</summary>
     public string? BackingFormat
         => Extensions.FindLast(static e => e.Type == HeaderExtension.BackingFormat) is { } e ? ByteText.FromBytes(e.Data) : null;
+
+    /// <summary>Name of the external data file; null where the image does not tell.</summary>
+    public string? DataFileName => DataFileNameIn(Extensions);
+
+    /// <summary>The same in a list of extensions: up to a zero byte, as in QEMU.</summary>
+    public static string? DataFileNameIn(List<HeaderExtension> extensions)
+        => extensions.FindLast(static e => e.Type == HeaderExtension.ExternalDataFile) is not { Data: var name } ? null
+            : ByteText.FromBytes(name.AsSpan(0, name.AsSpan().IndexOf((byte)0) is >= 0 and var end ? end : name.Length));
 }

@@ -19,6 +19,11 @@ internal static class ImageClosing
         finally
         {
             await parts.Storage.DisposeAsync();
+            if (parts.DataFile is not null)
+            {
+                await parts.DataFile.DisposeAsync();
+            }
+
             if (parts.Backing is not null)
             {
                 await parts.Backing.DisposeAsync();

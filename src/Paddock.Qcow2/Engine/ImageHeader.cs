@@ -40,6 +40,9 @@ internal sealed class ImageHeader(
     public string? BackingFormat
         => _extensions.FindLast(static e => e.Type == HeaderExtension.BackingFormat) is { } format ? ByteText.FromBytes(format.Data) : null;
 
+    /// <summary>Name of the external data file; null where the image does not tell.</summary>
+    public string? DataFileName => LoadedHeader.DataFileNameIn(_extensions);
+
     /// <summary>Whether the image asks for reference counts to be written when it is closed.</summary>
     public bool AsksForLazyRefcounts => (_fields.Compatible & CompatibleFeatures.LazyRefcounts) != 0;
 

@@ -11,13 +11,34 @@ internal static class ImageOpening
     {
         var loaded = await HeaderReader.ReadAsync(storage, cancellationToken, options.ForInfo);
         bool writable = !options.ReadOnly && !storage.IsReadOnly;
-        HeaderReader.CheckFeatures(loaded, writable && !options.ForCheck, options.ForInfo);
+        HeaderReader.CheckFeatures(loaded, writable && !options.ForCheck);
         if (writable && !options.ForCheck && (loaded.Fields.Incompatible & IncompatibleFeatures.Dirty) != 0)
         {
             await RepairAsync(storage, options, cancellationToken);
             loaded = await HeaderReader.ReadAsync(storage, cancellationToken);
         }
 
+        var external = await DataFileOpening.OpenAsync(loaded, options, storage, cancellationToken);
+        try
+        {
+            return await OpenAsync(storage, external, loaded, options, writable, cancellationToken);
+        }
+        catch
+        {
+            // one that the caller supplied stays the caller's, as the image's file does
+            if (external is not null && options.DataFile is null)
+            {
+                await external.Storage.DisposeAsync();
+            }
+
+            throw;
+        }
+    }
+
+    private static async ValueTask<Qcow2Image> OpenAsync(
+        IStorage storage, ExternalData? external, LoadedHeader loaded, Qcow2OpenOptions options, bool writable,
+        CancellationToken cancellationToken)
+    {
         var header = loaded.Fields;
         options.Tables?.Take(header);
         var l1 = await L1Table.ReadAsync(storage, header, cancellationToken);
@@ -40,7 +61,7 @@ internal static class ImageOpening
         var backing = loaded.BackingName is null || options.NoBacking
             ? null
             : await options.Gate.OpenBackingAsync(loaded.BackingName, loaded.BackingFormat, storage, cancellationToken);
-        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, backing), snapshots, bitmaps);
+        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, backing, external), snapshots, bitmaps);
         if (writable && bitmapCount > 0)
         {
             image.Parts.Warnings.Add(

@@ -9,9 +9,11 @@ namespace Paddock.Qcow2.Engine;
 /// </summary>
 internal sealed class ImageParts
 {
-    public ImageParts(IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, IBlockDevice? backing)
+    public ImageParts(
+        IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, IBlockDevice? backing, ExternalData? external = null)
     {
         Storage = storage;
+        DataFile = external?.Storage;
         Backing = backing;
         InPlace = new InPlaceWrites(storage);
         Header = new ImageHeader(storage, InPlace, loaded);
@@ -21,7 +23,9 @@ internal sealed class ImageParts
         bool keepsSpace = options.KeepFreedSpace > TimeSpan.Zero;
         Reservation = new MetadataReservation(storage, geometry.ClusterBits);
         Guard = new MetadataGuard(storage, Header, new MetadataMap(geometry), options);
-        Order = new FlushOrder(storage);
+        Order = new FlushOrder(storage, DataFile);
+        var data = external is null ? new DataLayer(storage, Guard)
+            : new DataLayer(storage, external, Header, options.PassDiscards);
 
         var freed = new FreedSpace(options.KeepFreedSpace, options.Clock);
         var timer = new PunchTimer(options.Clock, FreedSpaceUpkeep.Period);
@@ -35,22 +39,22 @@ internal sealed class ImageParts
         var table = new L1Table(storage, Header, l1);
         var decompressed = new DecompressedCluster();
         var map = new ClusterMap(
-            storage, geometry, Locks, table, allocator, Guard, Reservation, Order, decompressed, options.L2CacheBytes);
-        Session = new WriteSession(storage, Header, Locks, Guard, table, Counts, Upkeep, isReadOnly, isLazy);
-        Flush = new ImageFlush(storage, Locks, Session, Order);
+            storage, geometry, Locks, table, allocator, Guard, Reservation, Order, decompressed, options.L2CacheBytes, data.IsExternal);
+        Session = new WriteSession(storage, Header, data, Locks, Guard, table, Counts, Upkeep, isReadOnly, isLazy);
+        Flush = new ImageFlush(storage, data, Locks, Session, Order);
 
-        var data = new DataLayer(storage, Guard);
         var sparse = new SparseClusters(storage, geometry);
         Reader = new ClusterReader(storage, Header, Locks, map, data, decompressed, backing);
-        Status = new ClusterStatus(storage, Header, map, sparse, backing);
-        var clusters = new NewClusters(geometry, Locks, map, allocator);
+        Status = new ClusterStatus(data, Header, map, sparse, backing);
+        var clusters = new NewClusters(geometry, Locks, map, allocator, data.IsExternal);
         var copies = new CopyOnWrite(storage, data, Reader, backing);
         var subclusters = new SubclusterWriter(geometry, map, clusters, copies);
         Writer = new ClusterWriter(geometry, Locks, Session, map, clusters, allocator, data, copies, subclusters, Flush);
-        Compressed = new CompressedWriter(storage, Header, Locks, Session, map, allocator, Writer, decompressed);
-        var clearing = new ClusterClearing(Header, Locks, map, backing);
-        Zeroes = new ZeroWriter(Header, Locks, Session, map, clearing, Writer, Flush, backing);
-        Space = new SpaceAhead(storage, geometry, Locks, Session, map, clusters, data, backing);
+        Compressed = new CompressedWriter(
+            storage, Header, Locks, Session, map, allocator, Writer, decompressed, data.IsExternal);
+        var clearing = new ClusterClearing(Header, Locks, map, data, backing);
+        Zeroes = new ZeroWriter(Header, Locks, Session, map, data, clearing, Writer, Flush, backing);
+        Space = new SpaceAhead(geometry, Locks, Session, map, clusters, data, backing);
         Eraser = new RangeEraser(Header, Locks, Session, map, data, Zeroes, backing);
         Backings = new BackingChange(Header, Locks, Session, Order, new HeaderRewrite(storage, Header, InPlace));
         Emptying = new ImageEmptying(
@@ -60,9 +64,9 @@ internal sealed class ImageParts
         Size = new DiskSize(storage, Header, Locks, Order, allocator, Guard);
         var l1Growth = new L1Growth(storage, Header, Locks, table, allocator, Guard, Order);
         var tail = new DiskTail(Header, Locks, map, Zeroes, backing);
-        var growth = new DiskGrowth(Header, Size, l1Growth, tail, clearing, Zeroes, Space, Flush, backing);
+        var growth = new DiskGrowth(Header, data, Size, l1Growth, tail, clearing, Zeroes, Space, Flush, backing);
         var trimming = new RefcountTrimming(storage, geometry, Reservation, Counts, tableGrowth, allocator, Holes);
-        var shrink = new DiskShrink(storage, Header, Locks, Size, tail, map, allocator, clearing, trimming, Flush);
+        var shrink = new DiskShrink(storage, Header, data, Locks, Size, tail, map, allocator, clearing, trimming, Flush);
         Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush);
 
         Order.Register(FlushPlace.InPlace, InPlace);
@@ -74,6 +78,9 @@ internal sealed class ImageParts
     }
 
     public IStorage Storage { get; }
+
+    /// <summary>The external data file; null: the data are in the image's file.</summary>
+    public IStorage? DataFile { get; }
 
     public IBlockDevice? Backing { get; }
 

@@ -13,7 +13,7 @@ namespace Paddock.Qcow2.Engine;
 internal readonly record struct Mapping(ClusterKind Kind, long Length, HostOffset Host, bool Writable, L2Entry Entry)
 {
     /// <summary>Whether the run has clusters in which its bytes are, or may be stored.</summary>
-    public bool HasCluster => !Entry.IsCompressed && !Entry.Offset.IsNone;
+    public bool HasCluster => !Entry.IsCompressed && (!Entry.Offset.IsNone || Entry.IsCopied);
 
     /// <summary>Whether the run has clusters that nothing else refers to. Its data may be stored there, if it is not already.</summary>
     public bool HasOwnCluster => HasCluster && Entry.IsCopied;

@@ -6,7 +6,9 @@ namespace Paddock.Qcow2.Engine;
 /// Clusters for guest data that has none: allocated before the data is written, mapped after it. Takes the metadata mutex; the
 /// caller holds the guest clusters exclusively.
 /// </summary>
-internal sealed class NewClusters(ClusterGeometry geometry, EngineLocks locks, ClusterMap map, Allocator allocator)
+/// <remarks>In an external data file a cluster has its place, and is not counted.</remarks>
+internal sealed class NewClusters(
+    ClusterGeometry geometry, EngineLocks locks, ClusterMap map, Allocator allocator, bool isExternal = false)
 {
     /// <summary>Allocates up to so many adjacent clusters for the guest clusters from <paramref name="start"/> on.</summary>
     public async ValueTask<ClusterRun> AllocateAsync(GuestOffset start, long count)
@@ -15,7 +17,8 @@ internal sealed class NewClusters(ClusterGeometry geometry, EngineLocks locks, C
         try
         {
             await map.EnsureTableAsync(start);
-            return await allocator.AllocateUpToAsync(count);
+            return isExternal ? new ClusterRun(new HostCluster(geometry.ClusterOf(start).Index), count, KnownZero: false)
+                : await allocator.AllocateUpToAsync(count);
         }
         finally
         {
@@ -40,6 +43,11 @@ internal sealed class NewClusters(ClusterGeometry geometry, EngineLocks locks, C
     /// <summary>Frees clusters that were not mapped.</summary>
     public async ValueTask FreeAsync(ClusterRun run)
     {
+        if (isExternal)
+        {
+            return;
+        }
+
         await locks.Metadata.AcquireAsync();
         try
         {

@@ -8,7 +8,7 @@ namespace Paddock.Qcow2.Engine;
 /// file system is by then; and for preallocated images.
 /// </summary>
 internal sealed class SpaceAhead(
-    IStorage storage, ClusterGeometry geometry, EngineLocks locks, WriteSession session, ClusterMap map, NewClusters clusters,
+    ClusterGeometry geometry, EngineLocks locks, WriteSession session, ClusterMap map, NewClusters clusters,
     DataLayer data, IBlockDevice? backing)
 {
     /// <summary>
@@ -63,13 +63,14 @@ internal sealed class SpaceAhead(
         start = geometry.AlignDown(start);
         while (start < end)
         {
-            start = await PreallocatePieceAsync(start, GuestOffset.Min(end, map.SliceEnd(start)), preallocation);
+            start = await PreallocatePieceAsync(start, end, preallocation);
         }
     }
 
     // the first clusters of a piece that are alike; gives where they end
-    private async ValueTask<GuestOffset> PreallocatePieceAsync(GuestOffset start, GuestOffset pieceEnd, Preallocation preallocation)
+    private async ValueTask<GuestOffset> PreallocatePieceAsync(GuestOffset start, GuestOffset end, Preallocation preallocation)
     {
+        var pieceEnd = GuestOffset.Min(end, map.SliceEnd(start));
         var held = geometry.ClustersOf(start, pieceEnd - start);
         await locks.AcquireAsync(held, exclusive: true);
         try
@@ -85,8 +86,8 @@ internal sealed class SpaceAhead(
             try
             {
                 // before anything refers to it: entries must not point after the file's end
-                await SpaceReservation.ReserveAsync(storage, geometry.OffsetOf(run.First), bytes, run.KnownZero, preallocation);
-                await (geometry.HasSubclusters ? clusters.ReserveSubclustersAsync(start, run) : clusters.MapAsync(start, run));
+                await data.PreallocateAsync(geometry.OffsetOf(run.First), bytes, end, run.KnownZero, preallocation);
+                await MapPreallocatedAsync(start, run);
             }
             catch
             {
@@ -101,6 +102,12 @@ internal sealed class SpaceAhead(
             locks.Release(held, exclusive: true);
         }
     }
+
+    // what a raw data file holds is on the disk: its subclusters count as stored
+    private ValueTask MapPreallocatedAsync(GuestOffset start, ClusterRun run)
+        => !geometry.HasSubclusters ? clusters.MapAsync(start, run)
+            : data.IsRaw ? clusters.MapSubclustersAsync(start, geometry.BytesIn(run.Count), geometry.OffsetOf(run.First))
+            : clusters.ReserveSubclustersAsync(start, run);
 
     private async ValueTask<long> ReserveWholeAsync(Mapping mapping, GuestOffset offset)
     {

@@ -9,10 +9,15 @@ internal static class SubclusterRuns
     private const int EntryBytes = 1 << ClusterGeometry.ExtendedEntryBits;
 
     /// <summary>An entry of a slice.</summary>
-    public static ExtendedL2Entry EntryAt(ReadOnlySpan<byte> slice, int index)
+    /// <param name="slice">Part of an L2 table.</param>
+    /// <param name="index">Of the entry in the slice.</param>
+    /// <param name="isExternal">Whether data may lie at offset 0: in an external data file, marked as copied.</param>
+    public static ExtendedL2Entry EntryAt(ReadOnlySpan<byte> slice, int index, bool isExternal)
     {
         var bytes = slice.Slice(index * EntryBytes, EntryBytes);
-        return new(new(BinaryPrimitives.ReadUInt64BigEndian(bytes)), new(BinaryPrimitives.ReadUInt64BigEndian(bytes[8..])));
+        ulong cluster = BinaryPrimitives.ReadUInt64BigEndian(bytes);
+        cluster = cluster == L2Entry.CopiedFlag && !isExternal ? 0 : cluster;
+        return new(new(cluster), new(BinaryPrimitives.ReadUInt64BigEndian(bytes[8..])));
     }
 
     /// <summary>The run of equally stored bytes at an offset, as far as the slice reaches.</summary>
@@ -21,14 +26,22 @@ internal static class SubclusterRuns
     /// <param name="index">Of the offset's entry in the slice.</param>
     /// <param name="offset">Of the guest.</param>
     /// <param name="length">The longest run of use.</param>
+    /// <param name="isExternal">Whether the data are in an external data file.</param>
     /// <returns>A run of length 0 if the entry cannot be right.</returns>
-    public static Mapping Map(in ClusterGeometry geometry, ReadOnlySpan<byte> slice, int index, GuestOffset offset, long length)
+    public static Mapping Map(
+        in ClusterGeometry geometry, ReadOnlySpan<byte> slice, int index, GuestOffset offset, long length, bool isExternal)
     {
         int bits = geometry.SubclusterBits;
         int inCluster = geometry.InCluster(offset);
         int subcluster = inCluster >> bits;
-        var entry = EntryAt(slice, index);
+        var entry = EntryAt(slice, index, isExternal);
         var kind = entry.KindOf(subcluster);
+        if (isExternal && (entry.Cluster.IsCompressed
+            || (entry.HasCluster && entry.Cluster.Offset.Value != geometry.AlignDown(offset).Value)))
+        {
+            return default;
+        }
+
         if (kind == ClusterKind.Compressed)
         {
             return new Mapping(kind, Math.Min(geometry.ClusterSize - inCluster, length), default, false, entry.Cluster);
@@ -46,7 +59,7 @@ internal static class SubclusterRuns
         for (int next = index + 1; last == SubclusterMap.Count && run < length && (next + 1) * EntryBytes <= slice.Length; next++)
         {
             expected += step;
-            var following = EntryAt(slice, next);
+            var following = EntryAt(slice, next, isExternal);
             if (following.Cluster.Raw != expected || following.IsInvalid || following.KindOf(0) != kind)
             {
                 break;

@@ -9,8 +9,8 @@ namespace Paddock.Qcow2.Engine;
 /// the feature bits that a writer must set.
 /// </summary>
 internal sealed class WriteSession(
-    IStorage storage, ImageHeader header, EngineLocks locks, MetadataGuard guard, L1Table l1, Refcounts counts, FreedSpaceUpkeep upkeep,
-    bool isReadOnly, bool isLazy)
+    IStorage storage, ImageHeader header, DataLayer data, EngineLocks locks, MetadataGuard guard, L1Table l1, Refcounts counts,
+    FreedSpaceUpkeep upkeep, bool isReadOnly, bool isLazy)
 {
     private IncompatibleFeatures _required;
     private bool _isOpen;
@@ -40,6 +40,10 @@ internal sealed class WriteSession(
 
         Debug.Assert(!isReadOnly, "CheckedDevice refuses changes of an image that is open for reading only");
         storage.ThrowIfFlushFailed();
+        if (data.IsExternal)
+        {
+            data.ThrowIfFlushFailed();
+        }
     }
 
     /// <summary>Refuses changes from now on, and leaves nothing to be written when the image is closed.</summary>
@@ -70,7 +74,7 @@ internal sealed class WriteSession(
             {
                 fields = fields with
                 {
-                    Autoclear = AutoclearFeatures.None,
+                    Autoclear = fields.Autoclear & AutoclearFeatures.RawExternalData,
                     Incompatible = fields.Incompatible | _required | (isLazy ? IncompatibleFeatures.Dirty : IncompatibleFeatures.None),
                 };
             }

@@ -5,8 +5,8 @@ namespace Paddock.Qcow2.Engine;
 
 /// <summary>Write-zeroes and discard: whole clusters and subclusters by their L2 entries, the rest by writing.</summary>
 internal sealed class ZeroWriter(
-    ImageHeader header, EngineLocks locks, WriteSession session, ClusterMap map, ClusterClearing clearing, ClusterWriter writer,
-    ImageFlush flush, IBlockDevice? backing)
+    ImageHeader header, EngineLocks locks, WriteSession session, ClusterMap map, DataLayer data, ClusterClearing clearing,
+    ClusterWriter writer, ImageFlush flush, IBlockDevice? backing)
 {
     private const int ZeroBufferBytes = 64 << 10;
 
@@ -71,7 +71,8 @@ internal sealed class ZeroWriter(
     /// <summary>Makes part of a cluster, or of a subcluster, read as zeroes.</summary>
     public async ValueTask ZeroPartAsync(GuestOffset offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
     {
-        if (!await TryByEntryAsync(offset, offset + length, flags))
+        // a raw data file must have the zeroes too
+        if (data.IsRaw || !await TryByEntryAsync(offset, offset + length, flags))
         {
             await WriteBytesAsync(offset, length, flags, cancellationToken);
         }

@@ -18,8 +18,10 @@ internal readonly record struct ExtendedL2Entry(L2Entry Cluster, SubclusterMap S
     /// <summary>Zeroes without a cluster.</summary>
     public static ExtendedL2Entry Zero => new(default, SubclusterMap.AllZero);
 
-    /// <summary>Whether a cluster is allocated that is not compressed.</summary>
-    public bool HasCluster => !Cluster.IsCompressed && !Cluster.Offset.IsNone;
+    /// <summary>
+    /// Whether a cluster is allocated that is not compressed. One at offset 0, in an external data file, is marked as copied.
+    /// </summary>
+    public bool HasCluster => !Cluster.IsCompressed && (!Cluster.Offset.IsNone || Cluster.IsCopied);
 
     /// <summary>Whether the cluster can be written in place: nothing else refers to it.</summary>
     public bool HasOwnCluster => HasCluster && Cluster.IsCopied;

@@ -70,6 +70,9 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     public IStorage Storage => _image.Storage;
 
     /// <inheritdoc/>
+    public IStorage? DataFile => _image.DataFile;
+
+    /// <inheritdoc/>
     public IReadOnlyList<string> Warnings => _image.Warnings;
 
     /// <inheritdoc/>

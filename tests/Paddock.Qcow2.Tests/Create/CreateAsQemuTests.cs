@@ -35,6 +35,8 @@ public class CreateAsQemuTests
             yield return new(new() { Size = size, Compression = Qcow2Compression.Zstd }, "compression_type=zstd");
             yield return new(new() { Size = size, LazyRefcounts = true }, "lazy_refcounts=on");
             yield return new(new() { Size = size, ClusterSize = 2 << 20, RefcountBits = 1 }, "cluster_size=2M,refcount_bits=1");
+            yield return new(new() { Size = size, ExtendedL2 = true }, "extended_l2=on");
+            yield return new(new() { Size = size, ExtendedL2 = true, ClusterSize = 2 << 20 }, "extended_l2=on,cluster_size=2M");
         }
     }
 

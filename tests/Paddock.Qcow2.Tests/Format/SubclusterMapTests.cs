@@ -44,7 +44,7 @@ public class SubclusterMapTests
             byte[] slice = RandomSlice(random, Entries);
             long at = random.NextInt64(Entries << 16);
             long length = 1 + random.NextInt64(1 << 20);
-            var run = SubclusterRuns.Map(geometry, slice, (int)(at >> 16), new GuestOffset(at), length);
+            var run = SubclusterRuns.Map(geometry, slice, (int)(at >> 16), new GuestOffset(at), length, isExternal: false);
             var (kind, host) = Look(slice, at);
             Assert.Equal(kind, run.Kind);
             Assert.Equal(kind == ClusterKind.Compressed ? 0 : host, run.Host.Value);
@@ -68,7 +68,7 @@ public class SubclusterMapTests
 
     private static (ClusterKind Kind, long Host) Look(byte[] slice, long at)
     {
-        var entry = SubclusterRuns.EntryAt(slice, (int)(at >> 16));
+        var entry = SubclusterRuns.EntryAt(slice, (int)(at >> 16), isExternal: false);
         return (entry.KindOf((int)(at >> 11 & 31)), entry.HasCluster ? entry.Cluster.Offset.Value + (at & 0xffff) : 0);
     }
 

@@ -37,6 +37,22 @@ public class RandomWritesTests
         { "extended_l2=on,cluster_size=16k,refcount_bits=1", "qcow2" },
         { "extended_l2=on,preallocation=metadata", "raw" },
         { "extended_l2=on,preallocation=falloc,cluster_size=32k", "" },
+        { "data_file", "" },
+        { "cluster_size=512,data_file", "" },
+        { "cluster_size=2M,data_file", "" },
+        { "cluster_size=4k,data_file", "qcow2" },
+        { "data_file,preallocation=falloc", "" },
+        { "data_file_raw=on,data_file", "" },
+        { "cluster_size=4k,data_file_raw=on,lazy_refcounts=on,data_file", "" },
+        { "extended_l2=on,data_file", "" },
+        { "extended_l2=on,cluster_size=16k,data_file", "raw" },
+        { "extended_l2=on,data_file_raw=on,data_file", "" },
+    };
+
+    /// <summary>Cluster size, and whether the data file must read as the disk.</summary>
+    public static TheoryData<int, bool> OurDataFiles() => new()
+    {
+        { 512, false }, { 4096, true }, { 65536, false }, { 65536, true }, { 2 << 20, true },
     };
 
     /// <summary>Cluster size, refcount width, version, lazy refcounts, zstd, extended L2 entries.</summary>
@@ -65,7 +81,9 @@ public class RandomWritesTests
         byte[] mirror = new byte[length];
         int seed = TestSeed.Next();
         var random = new Random(seed);
-        string[] words = ["create", "-q", "-f", "qcow2", "-o", options, folder.Image, length.ToString()];
+        string given = options.Replace("data_file", "data_file=" + folder.Data, StringComparison.Ordinal)
+            .Replace($"data_file={folder.Data}_raw", "data_file_raw", StringComparison.Ordinal);
+        string[] words = ["create", "-q", "-f", "qcow2", "-o", given, folder.Image, length.ToString()];
         if (backing.Length > 0)
         {
             // shorter than the overlay: what lies beyond it reads as zeroes
@@ -79,6 +97,34 @@ public class RandomWritesTests
 
         PeerImage.Run("qemu-img", words);
         await BackAndForthAsync(folder, mirror, random, hasBacking: backing.Length > 0, $"PADDOCK_SEED={seed}, {options}");
+    }
+
+    [Theory]
+    [InlineData("extended_l2=on")]
+    [InlineData("extended_l2=on,cluster_size=16k,refcount_bits=64")]
+    public async Task A_snapshot_of_subclusters_stays_as_it_was_while_both_write(string options)
+    {
+        using var folder = new Folder();
+        byte[] mirror = new byte[(3 << 20) - 512];
+        int seed = TestSeed.Next();
+        var random = new Random(seed);
+        PeerImage.Run("qemu-img", "create", "-q", "-f", "qcow2", "-o", options, folder.Image, mirror.Length.ToString());
+        QemuWrites(folder, mirror, random, hasBacking: false, compressedFirst: true);
+        PeerImage.Run("qemu-img", "snapshot", "-c", "before", folder.Image);
+        await File.WriteAllBytesAsync(folder.Backing, mirror, TestContext.Current.CancellationToken);
+        await using (var storage = PeerImage.Load(folder.Image))
+        {
+            await using (var device = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions()))
+            {
+                await WeWriteAsync(device, mirror, random, hasBacking: false);
+            }
+
+            PeerImage.Save(storage, folder.Image);
+        }
+
+        await BackAndForthAsync(folder, mirror, random, hasBacking: true, $"PADDOCK_SEED={seed}, {options}");
+        PeerImage.Run("qemu-img", "convert", "-l", "before", "-O", "raw", folder.Image, folder.Raw);
+        PeerImage.Run("qemu-img", "compare", "-f", "raw", "-F", "raw", folder.Raw, folder.Backing);
     }
 
     [Theory]
@@ -105,14 +151,35 @@ public class RandomWritesTests
             $"PADDOCK_SEED={seed}, clusters of {cluster}, {bits} bits, extended: {extended}");
     }
 
+    [Theory]
+    [MemberData(nameof(OurDataFiles))]
+    public async Task Image_with_a_data_file_that_we_made_goes_back_and_forth(int cluster, bool raw)
+    {
+        using var folder = new Folder();
+        int length = cluster > 65536 ? 9 << 20 : (3 << 20) - 512;
+        int seed = TestSeed.Next();
+        await using var storage = new MemoryStorage();
+        await using var data = new MemoryStorage();
+        var options = new Qcow2CreateOptions { Size = length, ClusterSize = cluster, DataFile = folder.Data, DataFileRaw = raw };
+        await Qcow2Image.CreateAsync(storage, data, options, TestContext.Current.CancellationToken);
+        PeerImage.Save(storage, folder.Image);
+        PeerImage.Save(data, folder.Data);
+        await BackAndForthAsync(
+            folder, new byte[length], new Random(seed), hasBacking: false, $"PADDOCK_SEED={seed}, clusters of {cluster}, raw {raw}");
+    }
+
     private static async Task BackAndForthAsync(Folder folder, byte[] mirror, Random random, bool hasBacking, string what)
     {
         for (int round = 0; round < Rounds; round++)
         {
             QemuWrites(folder, mirror, random, hasBacking, compressedFirst: round == 0);
             await using var storage = PeerImage.Load(folder.Image);
-            await using (var device = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { Gate = new FileGate() }))
+            await using var data = File.Exists(folder.Data) ? PeerImage.Load(folder.Data) : null;
+            bool isRaw;
+            var open = new Qcow2OpenOptions { Gate = new FileGate(), DataFile = data };
+            await using (var device = await Qcow2Image.OpenAsync(storage, open))
             {
+                isRaw = device.Info.DataFileRaw;
                 byte[] found = new byte[mirror.Length];
                 await device.ReadAsync(0, found);
                 int same = found.AsSpan().CommonPrefixLength(mirror);
@@ -121,7 +188,20 @@ public class RandomWritesTests
             }
 
             PeerImage.Save(storage, folder.Image);
+            if (data is not null)
+            {
+                PeerImage.Save(data, folder.Data);
+            }
+
             await File.WriteAllBytesAsync(folder.Raw, mirror, TestContext.Current.CancellationToken);
+            if (isRaw)
+            {
+                // QEMU writes the last cluster whole, after the disk's end too
+                byte[] bytes = File.ReadAllBytes(folder.Data);
+                int same = bytes.AsSpan().CommonPrefixLength(mirror);
+                Assert.True(same == mirror.Length, $"{what}, round {round}: byte {same} of the raw data file, which has {bytes.Length}");
+            }
+
             var (code, output) = PeerImage.TryRun("qemu-img", "check", "-f", "qcow2", folder.Image);
             Assert.True(code == 0, $"{what}, round {round}: {output}");
             (code, output) = PeerImage.TryRun("qemu-img", "compare", "-f", "qcow2", "-F", "raw", folder.Image, folder.Raw);
@@ -132,7 +212,7 @@ public class RandomWritesTests
     private static void QemuWrites(Folder folder, byte[] mirror, Random random, bool hasBacking, bool compressedFirst)
     {
         var words = new List<string> { "-d", "unmap", "-f", "qcow2" };
-        if (compressedFirst && !hasBacking && mirror.Length <= 4 << 20)
+        if (compressedFirst && !hasBacking && !File.Exists(folder.Data) && mirror.Length <= 4 << 20)
         {
             // the last 64 KiB of the first half: no cluster of it is in use yet, unless all are (preallocation)
             int at = mirror.Length / 2 / 65536 * 65536;
@@ -227,6 +307,8 @@ public class RandomWritesTests
         public string Image => Path.Combine(_path, "image.qcow2");
 
         public string Backing => Path.Combine(_path, "backing");
+
+        public string Data => Path.Combine(_path, "image.data");
 
         public string Raw => Path.Combine(_path, "image.raw");
 

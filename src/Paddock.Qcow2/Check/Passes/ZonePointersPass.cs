@@ -1,3 +1,4 @@
+using System.Numerics;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Check.Passes;
@@ -60,8 +61,8 @@ internal sealed class ZonePointersPass(CheckContext context) : ICheckPass
     }
 
     /// <summary>
-    /// The pointer that hides none of a zone's data: the end of its last allocated cluster, or the zone's start. The cluster may hold
-    /// less than it has room for; the rest reads as zeroes.
+    /// The pointer that hides none of a zone's data: the end of its last allocated cluster or subcluster, or the zone's start. That may
+    /// hold less than it has room for; the rest reads as zeroes.
     /// </summary>
     private async ValueTask<long> PointerFromDataAsync(long zone, CancellationToken cancellationToken)
     {
@@ -73,10 +74,11 @@ internal sealed class ZonePointersPass(CheckContext context) : ICheckPass
             {
                 cluster = cluster / _image.L2Entries * _image.L2Entries;
             }
-            else if (IsMapped(cluster))
+            else if (MappedBytes(cluster) is > 0 and long bytes)
             {
-                long pointer = Math.Min((cluster + 1) << _image.ClusterBits, end);
-                return pointer >= end ? start + _zones.ZoneSize : pointer;
+                // what the zone before has in the same cluster is not this zone's
+                long pointer = Math.Min((cluster << _image.ClusterBits) + bytes, end);
+                return pointer >= end ? start + _zones.ZoneSize : Math.Max(pointer, start);
             }
         }
 
@@ -92,7 +94,7 @@ internal sealed class ZonePointersPass(CheckContext context) : ICheckPass
         }
 
         long cluster = (pointer - 1) >> _image.ClusterBits;
-        if (!await LoadL2Async(cluster / _image.L2Entries, cancellationToken) || !IsMapped(cluster))
+        if (!await LoadL2Async(cluster / _image.L2Entries, cancellationToken) || !IsMapped(pointer - 1))
         {
             context.Print($"Note: zone {zone}: write pointer 0x{pointer:x}, " +
                 "but nothing is mapped just below it: data lost in a crash reads as zeroes");
@@ -101,7 +103,24 @@ internal sealed class ZonePointersPass(CheckContext context) : ICheckPass
 
     private long EndOfCapacity(long zone) => Math.Min(_zones.Start(zone) + _zones.Capacity, _image.VirtualSize);
 
-    private bool IsMapped(long cluster) => (context.Tables.L2Entry((int)(cluster % _image.L2Entries)) & MapsSomething) != 0;
+    /// <summary>Bytes of a cluster up to the end of its last subcluster that is mapped; without subclusters, all or none.</summary>
+    private long MappedBytes(long cluster)
+        => MappedParts(cluster) is > 0 and var parts ? (64L - BitOperations.LeadingZeroCount(parts)) << PartBits : 0;
+
+    private bool IsMapped(long offset)
+        => (MappedParts(offset >> _image.ClusterBits) >> (int)((offset & (_image.ClusterSize - 1)) >> PartBits) & 1) != 0;
+
+    private int PartBits => _image.HasExtendedL2 ? _image.ClusterBits - 5 : _image.ClusterBits;
+
+    // a bit for each subcluster, or one for the cluster
+    private ulong MappedParts(long cluster)
+    {
+        int index = (int)(cluster % _image.L2Entries);
+        ulong entry = context.Tables.L2Entry(index), subclusters = context.Tables.Subclusters(index);
+        return !_image.HasExtendedL2 ? (entry & MapsSomething) != 0 ? 1UL : 0
+            : (entry & EntryBits.Compressed) != 0 ? uint.MaxValue
+            : (subclusters | (subclusters >> 32)) & uint.MaxValue;
+    }
 
     private async ValueTask<bool> LoadL2Async(long l1Index, CancellationToken cancellationToken)
     {
