@@ -27,15 +27,18 @@ internal sealed class ImageOpener
     /// <param name="program">What warnings begin with.</param>
     /// <param name="messages">Takes warnings and what the engine reports.</param>
     public ImageOpener(string program, TextWriter messages)
-        : this(new TextMessages(program, messages))
-    {
-    }
+        : this(new TextMessages(program, messages)) => MarkBitmaps = true;
 
     /// <param name="messages">Takes warnings and what the engine reports.</param>
     internal ImageOpener(IOpenMessages messages) => _messages = messages;
 
     /// <summary>Which backing files images may name.</summary>
     public BackingPolicy Backing { get; init; }
+
+    /// <summary>
+    /// Whether bitmaps are marked in use when an image is opened for writing, as QEMU's tools do, not at its first change.
+    /// </summary>
+    public bool MarkBitmaps { get; init; }
 
     /// <summary>Name of the option that sets <see cref="Backing"/>, for messages.</summary>
     internal string BackingOption { get; init; } = "--backing";
@@ -417,6 +420,7 @@ internal sealed class ImageOpener
             DataFile = dataFile,
             DataFileGate = new DataFileNode(settings),
             KeepFreedSpace = settings.KeepFreedSpace,
+            MarkBitmaps = MarkBitmaps,
             OnRepair = _messages.Repaired,
             OnCorruption = settings.ReadOnly ? _messages.FoundCorrupt : _messages.Corrupted,
             Tables = settings.Chain!.Tables,

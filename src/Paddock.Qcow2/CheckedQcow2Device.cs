@@ -15,6 +15,9 @@ internal sealed class CheckedQcow2Device(IQcow2Device image) : CheckedDevice(ima
     public IStorage Storage => image.Storage;
 
     /// <inheritdoc/>
+    public IQcow2Bitmaps Bitmaps => image.Bitmaps;
+
+    /// <inheritdoc/>
     public IStorage? DataFile => image.DataFile;
 
     /// <inheritdoc/>

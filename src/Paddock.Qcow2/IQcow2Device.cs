@@ -14,6 +14,9 @@ public interface IQcow2Device : IBlockDevice
     /// <summary>The storage under the image.</summary>
     IStorage Storage { get; }
 
+    /// <summary>The image's persistent bitmaps.</summary>
+    IQcow2Bitmaps Bitmaps { get; }
+
     /// <summary>The external data file; null: the data are in <see cref="Storage"/>, or the image was opened for its properties.</summary>
     IStorage? DataFile { get; }
 

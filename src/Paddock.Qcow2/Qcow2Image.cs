@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Qcow2.Bitmaps;
 using Paddock.Qcow2.Check;
 using Paddock.Qcow2.Create;
 using Paddock.Qcow2.Engine;
@@ -17,16 +18,16 @@ public sealed class Qcow2Image : IQcow2Device
     private readonly ClusterReader _reader;
     private readonly ClusterWriter _writer;
     private readonly List<SnapshotEntry> _snapshots;
-    private readonly List<Qcow2BitmapInfo> _bitmaps;
+    private readonly Qcow2Bitmaps _bitmaps;
     private bool _isDisposed;
 
-    internal Qcow2Image(ImageParts parts, List<SnapshotEntry> snapshots, List<Qcow2BitmapInfo> bitmaps)
+    internal Qcow2Image(ImageParts parts, List<SnapshotEntry> snapshots)
     {
         _parts = parts;
         _reader = parts.Reader;
         _writer = parts.Writer;
         _snapshots = snapshots;
-        _bitmaps = bitmaps;
+        _bitmaps = new Qcow2Bitmaps(parts.Storage, parts.Header, parts.Locks, parts.Session, parts.Bitmaps);
     }
 
     /// <inheritdoc/>
@@ -74,14 +75,16 @@ public sealed class Qcow2Image : IQcow2Device
                 DataFile = header.Has(IncompatibleFeatures.ExternalDataFile) ? header.DataFileName : null,
                 DataFileRaw = (header.Fields.Autoclear & AutoclearFeatures.RawExternalData) != 0,
                 Encryption = header.Fields.EncryptionName,
-                Bitmaps = _bitmaps,
-                BitmapCount = BitmapDirectory.Count(header.Fields, header.Extensions),
+                Bitmaps = _bitmaps.List,
                 BackingFile = header.BackingName,
                 BackingFormat = header.BackingFormat,
                 Snapshots = _snapshots.ConvertAll(s => s.ToInfo(Length)),
             };
         }
     }
+
+    /// <inheritdoc/>
+    public IQcow2Bitmaps Bitmaps => _bitmaps;
 
     /// <summary>The objects of which the image is made.</summary>
     internal ImageParts Parts => _parts;

@@ -48,11 +48,11 @@ public sealed record Qcow2ImageInfo
     /// <summary>Whether that file reads as the disk does, without the image.</summary>
     public bool DataFileRaw { get; init; }
 
-    /// <summary>Persistent bitmaps that are valid, at most 1,000 of them.</summary>
+    /// <summary>Persistent bitmaps; none where a program that does not update them has written to the image.</summary>
     public IReadOnlyList<Qcow2BitmapInfo> Bitmaps { get; init; } = [];
 
     /// <summary>Number of persistent bitmaps.</summary>
-    public long BitmapCount { get; init; }
+    public long BitmapCount => Bitmaps.Count;
 
     /// <summary>The feature that keeps the disk from being read, as a sentence; null: it can be read.</summary>
     public string? Unsupported => Encryption is { } method ? $"the image is encrypted ({method}): encryption is not supported" : null;

@@ -57,6 +57,11 @@ public sealed record Qcow2OpenOptions
     /// </summary>
     public bool ForInfo { get; init; }
 
+    /// <summary>
+    /// Marks the image's bitmaps in use when it is opened for writing, as QEMU does, and not before its first change.
+    /// </summary>
+    internal bool MarkBitmaps { get; init; }
+
     /// <summary>Called once, when the image is found corrupt; one that is open for writing is closed for writing then.</summary>
     public Action<string>? OnCorruption { get; init; }
 

@@ -141,6 +141,7 @@ public sealed class PaddockServer : IAsyncDisposable
         var opener = new ImageOpener("paddock", new LogWriter(_log))
         {
             Backing = ImageChain.ParsePolicy(_settings.Backing),
+            MarkBitmaps = false,
         };
         foreach (var image in _settings.Images)
         {

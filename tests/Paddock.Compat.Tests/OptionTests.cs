@@ -36,6 +36,18 @@ public sealed partial class OptionTests
         bench|--flush-interval|bench --flush-interval 1 -c 1 -f raw @in|--flush-interval is only available in write tests
         bench|--no-drain|bench --no-drain -w -c 1 -f raw @in|
         bench|-U|bench -U -c 1 -f raw @in|
+        bitmap|-f|bitmap -f foo --add @q b|Unknown driver 'foo'
+        bitmap|--image-opts|bitmap --image-opts --add driver=qcow2,file.filename=@q b|
+        bitmap|--object|bitmap --object foo --add @q b|Parameter 'qom-type'
+        bitmap|--add|bitmap --add @q b|
+        bitmap|--remove|bitmap --remove @q b|not found
+        bitmap|--clear|bitmap --clear @q b|not found
+        bitmap|--enable|bitmap --enable @q b|not found
+        bitmap|--disable|bitmap --disable @q b|not found
+        bitmap|--merge|bitmap --merge other @q b|not found
+        bitmap|-g|bitmap -g 3 --add @q b|power of 2
+        bitmap|-b|bitmap -b @missing --merge other @q b|Could not open
+        bitmap|-F|bitmap -F raw --merge other @q b|only supported with -b
         check|-q|check -q @q|
         check|-f|check -f raw @q|does not support checks
         check|--image-opts|check --image-opts driver=qcow2,file.filename=@q|
@@ -78,7 +90,7 @@ public sealed partial class OptionTests
         convert|-n|convert -n -f raw -O raw @in @missing|Could not open
         convert|--target-is-zero|convert --target-is-zero -f raw -O raw @in @new|requires use of -n flag
         convert|-S|convert -S 100 -f raw -O raw @in @new|Valid sizes
-        convert|--bitmaps|convert --bitmaps -f raw -O qcow2 @in @new|bitmaps
+        convert|--bitmaps|convert --bitmaps -f raw -O qcow2 @in @new|Source lacks bitmap support
         convert|--skip-broken-bitmaps|convert --skip-broken-bitmaps -f raw -O qcow2 @in @new|requires --bitmaps
         convert|-U|convert -U -f raw -O raw @in @new|
         convert|-r|convert -r 0x -f raw -O raw @in @new|Invalid rate limit

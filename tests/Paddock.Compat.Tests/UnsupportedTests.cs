@@ -56,28 +56,9 @@ public class UnsupportedTests
         await AllRefuseAsync(peer, "encrypted (LUKS)");
     }
 
-    [Fact]
-    public async Task Opening_an_image_with_bitmaps_for_writing_warns_and_a_write_leaves_them_marked_stale()
-    {
-        using var peer = new ImgPeer();
-        await peer.TheirsAsync("create -q -f qcow2 @i 1M");
-        await peer.TheirsAsync("bitmap --add @i backup1");
-        Assert.DoesNotContain("bitmap", (await peer.OursAsync("map @i")).Error, StringComparison.Ordinal);
-        var run = await peer.OursAsync("bench -w -f qcow2 -c 1 @i");
-        Assert.Contains("1 persistent bitmap(s)", run.Error, StringComparison.Ordinal);
-        Assert.Contains("invalidates them", run.Error, StringComparison.Ordinal);
-        Assert.Contains("inconsistent", (await peer.TheirsAsync("info @i")).Error, StringComparison.Ordinal);
-
-        // the bitmaps are already stale, so nothing more is lost
-        Assert.DoesNotContain("bitmap", (await peer.OursAsync("bench -w -f qcow2 -c 1 @i")).Error, StringComparison.Ordinal);
-        Assert.DoesNotContain("backup1", (await peer.OursAsync("info @i")).Out, StringComparison.Ordinal);
-    }
-
     [Theory]
     [InlineData("snapshot -l @i")]
     [InlineData("convert -l before -O raw @i @out")]
-    [InlineData("convert --bitmaps -O qcow2 @i @out")]
-    [InlineData("bitmap --add @i b")]
     public async Task Unsupported_feature_is_reported_with_exit_code_1(string line)
     {
         using var peer = new ImgPeer();

@@ -40,6 +40,10 @@ internal sealed class ConvertArguments
 
     public bool Salvages => _given.Has("salvage");
 
+    public bool CopiesBitmaps => _given.Has("bitmaps");
+
+    public bool SkipsBrokenBitmaps => _given.Has("skip-broken-bitmaps");
+
     public bool OutOfOrder => _given.Has("W");
 
     public bool IsQuiet => _given.Has("q");
@@ -158,7 +162,8 @@ internal sealed class ConvertArguments
     {
         Refuse(TargetIsStream && Format != "raw", $"only a raw image can be written to standard output: use -O raw, not '{Format}'");
         Refuse(TargetIsStream && SkipsCreate, "-n has no meaning for standard output");
-        Refuse(_given.Has("bitmaps") || _given.Has("l"), "copying bitmaps or a snapshot is not supported yet");
+        Refuse(_given.Operands.Count > 2 && CopiesBitmaps, "Copying bitmaps only possible with single source");
+        Refuse(_given.Has("l"), "copying a snapshot is not supported yet");
     }
 
     private static void Refuse(bool bad, string message)

@@ -23,6 +23,8 @@ internal static class ConvertCommand
             sources.Nodes.ForEach(n => RequireOther(given.Target, n));
         }
 
+        var bitmaps = given.CopiesBitmaps ? new BitmapCopy(ctx, given.SkipsBrokenBitmaps) : null;
+        bitmaps?.CheckSource(source);
         if (!given.SkipsCreate && given.Options["data_file"] is { } dataFile)
         {
             RequireOther(dataFile, source);
@@ -35,13 +37,18 @@ internal static class ConvertCommand
         }
 
         var output = await opener.OpenAsync(given.Target, given.TargetSettings, given.TargetIsOptions);
-        await output.UseAsync(() => CopyAsync(given, sources, output, isZero, ctx));
+        await output.UseAsync(() => CopyAsync(given, sources, output, isZero, bitmaps, ctx));
         return 0;
     }
 
     private static async ValueTask CopyAsync(
-        ConvertArguments given, ConvertSources sources, ImageNode output, bool isZero, ToolContext ctx)
+        ConvertArguments given, ConvertSources sources, ImageNode output, bool isZero, BitmapCopy? bitmaps, ToolContext ctx)
     {
+        if (bitmaps is not null)
+        {
+            BitmapCopy.CheckTarget(output);
+        }
+
         if (given.IsCompressed && output.Qcow2 is null)
         {
             throw new ToolException("Compression not supported for this file format");
@@ -64,6 +71,11 @@ internal static class ConvertCommand
         }
 
         progress.End();
+        if (bitmaps is not null)
+        {
+            await bitmaps.RunAsync(sources.First, output);
+        }
+
         await output.Device.FlushAsync();
     }
 

@@ -16,6 +16,7 @@ public sealed class ImgArguments
     ];
 
     private readonly Dictionary<string, List<string>> _given = [];
+    private readonly List<ParsedOption> _inOrder = [];
 
     /// <summary>Parses what follows the command's name.</summary>
     /// <param name="args">The words.</param>
@@ -33,6 +34,7 @@ public sealed class ImgArguments
             }
 
             values.Add(option.Value);
+            _inOrder.Add(option);
         }
 
         Operands = options.Operands;
@@ -57,6 +59,9 @@ public sealed class ImgArguments
 
     /// <summary>Whether lines for programs are asked for.</summary>
     public bool Json => this["output"] == "json";
+
+    /// <summary>All options, in the order in which they were given.</summary>
+    public IReadOnlyList<ParsedOption> InOrder => _inOrder;
 
     /// <summary>The last value of an option; null when it was not given.</summary>
     public string? this[string key] => _given.TryGetValue(key, out var values) ? values[^1] : null;

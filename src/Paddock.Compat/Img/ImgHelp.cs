@@ -20,6 +20,12 @@ internal static class ImgHelp
             + "--pattern BYTE|what to write (0)\n--flush-interval N|flush after every N writes\n--no-drain|do not wait for a flush\n"
             + "-t CACHE|none, writeback, unsafe, writethrough or directsync\n-i AIO, -n|accepted for compatibility\n",
             "-w -t none -c 10000 disk.qcow2"),
+        ["bitmap"] = ("Changes a persistent bitmap of an image; actions are done in the order in which they are given.",
+            "[OPTION]... ACTION... FILENAME BITMAP", Input
+            + "--add|add the bitmap, enabled\n--remove|remove it\n--clear|clear it\n"
+            + "--enable, --disable|start or stop the recording of changes\n"
+            + "--merge SOURCE|merge another bitmap into it\n-b NAME, -F FMT|image that has SOURCE, and its format\n"
+            + "-g SIZE|with --add: bytes that a bit stands for (the cluster size, 4k to 64k)\n", "--add -g 64k disk.qcow2 backup1"),
         ["check"] = ("Checks an image and repairs it with -r.", "[OPTION]... FILENAME", Input + Lines
             + "-r leaks|all|repair leaked clusters, or everything that can be repaired\n-q|print nothing\n", "-r leaks disk.qcow2"),
         ["commit"] = ("Writes an image's changes into its backing file, and empties the image.", "[OPTION]... FILENAME", Input
@@ -36,6 +42,7 @@ internal static class ImgHelp
             + "-S SIZE|shortest run of zeroes to leave out; 0 allocates all (4k)\n-t CACHE, -T CACHE|cache mode of the output (unsafe) and "
             + "of the input\n"
             + "-m N|requests in parallel, 1 to 16 (8)\n-W|allow writes out of order\n-r RATE|maximum bytes per second\n"
+            + "--bitmaps|copy persistent bitmaps\n--skip-broken-bitmaps|leave out inconsistent ones\n"
             + "-C|accepted: data is read and written, never copied by the kernel\n--salvage|replace unreadable sectors by zeroes, with a "
             + "warning\n"
             + "--target-image-opts|with -n: the output is a list of options\n-p|show progress\n-q|no warnings, no progress\n",

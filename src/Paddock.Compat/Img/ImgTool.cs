@@ -7,11 +7,13 @@ namespace Paddock.Compat.Img;
 /// <summary>qemu-img's commands.</summary>
 public static class ImgTool
 {
-    private static readonly string[] Commands = ["amend", "bench", "check", "commit", "compare", "convert", "create", "dd", "info", "map",
-        "measure", "rebase", "resize"];
+    private static readonly string[] Commands =
+    [
+        "amend", "bench", "bitmap", "check", "commit", "compare", "convert", "create", "dd", "info", "map", "measure", "rebase", "resize",
+    ];
 
     // commands of the peer's that are refused by name
-    private static readonly string[] Missing = ["bitmap", "snapshot"];
+    private static readonly string[] Missing = ["snapshot"];
 
     /// <summary>Runs one command line (without the program's name).</summary>
     /// <returns>The exit code.</returns>
@@ -94,6 +96,7 @@ public static class ImgTool
         {
             "amend" => await AmendCommand.RunAsync(rest, ctx),
             "bench" => await BenchCommand.RunAsync(rest, ctx),
+            "bitmap" => await BitmapCommand.RunAsync(rest, ctx),
             "create" => await CreateCommand.RunAsync(rest, ctx),
             "measure" => await MeasureCommand.RunAsync(rest, ctx),
             "dd" => await DdCommand.RunAsync(rest, ctx),

@@ -29,7 +29,7 @@ internal static class MeasureCommand
 
         var options = Options(given, format, ctx.Program);
         long bytes = input?.Device.Length ?? size ?? 0;
-        bool hasBitmaps = format == "qcow2" && input?.Qcow2 is { Info.Version: >= 3 };
+        bool hasBitmaps = format == "qcow2" && options["compat"] is not ("0.10" or "v2") && input?.Qcow2 is { Info.Version: >= 3 };
         long bitmaps = hasBitmaps ? BitmapSize(input!.Qcow2!.Info.Bitmaps, bytes, options.Number("cluster_size", 65536)) : 0;
         var (required, full) = format == "raw" ? RawSize(bytes) : await Qcow2SizeAsync(options, input, bytes);
         if (given.Json)
@@ -202,7 +202,7 @@ internal static class MeasureCommand
     {
         const int directoryEntry = 24;
         ulong clusters = 0, directory = 0, size = (ulong)cluster;
-        foreach (var bitmap in bitmaps.Where(static b => !b.InUse))
+        foreach (var bitmap in bitmaps)
         {
             ulong data = DivideUp(DivideUp(DivideUp((ulong)length, (ulong)bitmap.Granularity), 8), size);
             clusters += data + DivideUp(data * 8, size);

@@ -59,7 +59,7 @@ internal static class SnapshotList
 
     /// <summary>The bitmaps of an image.</summary>
     public static List<object?> Describe(IReadOnlyList<Qcow2BitmapInfo> bitmaps)
-        => [.. bitmaps.Take(MaxListed).Select(static b => (object?)new QDict()
+        => [.. bitmaps.Select(static b => (object?)new QDict()
             .With("flags", Flags(b))
             .With("name", b.Name)
             .With("granularity", b.Granularity))];

@@ -22,10 +22,18 @@ internal sealed class ClusterWriter(
 
         if (bytes.Length > 0)
         {
-            int done = await WriteInPlaceAsync(offset, bytes, cancellationToken);
-            if (done < bytes.Length)
+            try
             {
-                await WriteAllocatingAsync(offset + done, bytes[done..], cancellationToken);
+                int done = await WriteInPlaceAsync(offset, bytes, cancellationToken);
+                if (done < bytes.Length)
+                {
+                    await WriteAllocatingAsync(offset + done, bytes[done..], cancellationToken);
+                }
+            }
+            finally
+            {
+                // a part of a write that fails may have been written
+                session.Record(offset, bytes.Length);
             }
         }
 

@@ -58,6 +58,7 @@ internal sealed class CompressedWriter(
 
             buffers.AsSpan(size + packed, SectorSize).Clear();
             await StoreAsync(offset, packed, buffers.AsMemory(size, packed + SectorSize), cancellationToken);
+            session.Record(offset, data.Length);
         }
         finally
         {

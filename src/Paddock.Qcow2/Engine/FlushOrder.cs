@@ -3,8 +3,8 @@ using Paddock.Block;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// The order in which a flush writes an image: data, reference counts, L2 tables, the L1 table, bitmaps, zone attributes, the zone
-/// table, freed space. Whatever refers to something is written after it, with a barrier (a flush of the storage) between them, so
+/// The order in which a flush writes an image: data, reference counts, L2 tables, the L1 table, zone attributes, the zone table,
+/// freed space. Whatever refers to something is written after it, with a barrier (a flush of the storage) between them, so
 /// that a crash at any point leaves a sound image with leaked clusters at most. Under the image's metadata mutex.
 /// </summary>
 /// <remarks>
@@ -40,7 +40,6 @@ internal sealed class FlushOrder(IStorage storage, IStorage? external = null)
             await WriteAsync(FlushPlace.L1);
         }
 
-        await WriteAsync(FlushPlace.Bitmaps);
         await WriteAsync(FlushPlace.ZoneAttributes);
         await storage.OnEventAsync("flush_to_disk");
         await PassBarrierAsync();

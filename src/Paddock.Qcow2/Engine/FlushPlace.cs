@@ -15,9 +15,6 @@ internal enum FlushPlace
     /// <summary>The L1 table, which refers to L2 tables.</summary>
     L1,
 
-    /// <summary>Persistent bitmaps. Nothing registers here yet: the first write of a session invalidates them.</summary>
-    Bitmaps,
-
     /// <summary>What zones have beside their write pointers. It must be durable before pointers rise.</summary>
     ZoneAttributes,
 

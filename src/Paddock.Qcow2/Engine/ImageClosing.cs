@@ -1,3 +1,5 @@
+using Paddock.Block;
+using Paddock.Qcow2.Bitmaps;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
@@ -37,6 +39,7 @@ internal static class ImageClosing
         await parts.Locks.Metadata.AcquireAsync();
         try
         {
+            var lost = await TryStoreBitmapsAsync(parts);
             await parts.Order.RunAsync();
             await parts.Holes.PunchAllAsync();
             await parts.Counts.WriteAsync();
@@ -48,10 +51,28 @@ internal static class ImageClosing
             }
 
             await parts.Storage.FlushAsync();
+            if (lost is not null)
+            {
+                throw lost;
+            }
         }
         finally
         {
             parts.Locks.Metadata.Release();
+        }
+    }
+
+    // without its bitmaps the image is as good as ever: it is closed, and then the failure is reported
+    private static async ValueTask<BitmapsLostException?> TryStoreBitmapsAsync(ImageParts parts)
+    {
+        try
+        {
+            await parts.Bitmaps.StoreAsync();
+            return null;
+        }
+        catch (BlockException e)
+        {
+            return new BitmapsLostException(parts.Storage.Name, e);
         }
     }
 }

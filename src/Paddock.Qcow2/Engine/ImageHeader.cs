@@ -122,6 +122,56 @@ internal sealed class ImageHeader(
         await AddAsync(at, extension);
     }
 
+    /// <summary>Whether the data of the extension of a type lie in one sector, so that a change of them is whole or not at all.</summary>
+    public bool IsInSector(uint type)
+        => FindPlace(type) is not { } place || IsInSector(place.Offset + HeaderExtension.HeadSize, _extensions[place.Index].Data.Length);
+
+    /// <summary>
+    /// Removes the extension of a type, durably. One with others behind it becomes filler, so that they stay in their place.
+    /// </summary>
+    public async ValueTask RemoveAsync(uint type)
+    {
+        if (FindPlace(type) is not { } place)
+        {
+            return;
+        }
+
+        var removed = _extensions[place.Index];
+        var bytes = new byte[removed.TotalSize];
+        bool isLast = place.Index == _extensions.Count - 1;
+        var filler = new HeaderExtension(HeaderExtension.PaddockFiller, new byte[removed.Data.Length]);
+        if (!isLast)
+        {
+            filler.WriteTo(bytes);
+        }
+
+        await inPlace.WriteAsync(new HostOffset(place.Offset), bytes);
+        if (isLast)
+        {
+            _extensions.RemoveAt(place.Index);
+        }
+        else
+        {
+            _extensions[place.Index] = filler;
+        }
+    }
+
+    private static bool IsInSector(int offset, int length) => offset / SectorSize == (offset + Math.Max(0, length - 1)) / SectorSize;
+
+    private (int Offset, int Index)? FindPlace(uint type)
+    {
+        int at = (int)_fields.HeaderLength;
+        for (int i = 0; i < _extensions.Count; at += _extensions[i++].TotalSize)
+        {
+            if (_extensions[i].Type == type)
+            {
+                return (at, i);
+            }
+        }
+
+        return null;
+    }
+
     private async ValueTask AddAsync(int end, HeaderExtension extension)
     {
         var added = new List<HeaderExtension> { extension };

@@ -48,27 +48,42 @@ internal static class ImageOpening
         }
 
         List<SnapshotEntry> snapshots = [];
-        List<Qcow2BitmapInfo> bitmaps = [];
-        uint bitmapCount = 0;
         if (!options.ForCheck)
         {
             snapshots = await SnapshotTable.ReadAsync(storage, header, cancellationToken);
             options.Tables?.Take(snapshots.Sum(static s => s.Header.EntrySize));
-            bitmapCount = BitmapDirectory.Count(header, loaded.Extensions);
-            bitmaps = await BitmapDirectory.ReadAsync(storage, header, loaded.Extensions, cancellationToken);
         }
 
         var backing = loaded.BackingName is null || options.NoBacking
             ? null
             : await options.Gate.OpenBackingAsync(loaded.BackingName, loaded.BackingFormat, storage, cancellationToken);
-        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, backing, external), snapshots, bitmaps);
-        if (writable && bitmapCount > 0)
+        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, backing, external), snapshots);
+        try
         {
-            image.Parts.Warnings.Add(
-                $"the image has {bitmapCount} persistent bitmap(s), which Paddock does not update: the first write invalidates them");
+            await OpenBitmapsAsync(image.Parts, options, writable, cancellationToken);
+        }
+        catch when (backing is not null)
+        {
+            await backing.DisposeAsync();
+            throw;
         }
 
         return image;
+    }
+
+    private static async ValueTask OpenBitmapsAsync(
+        ImageParts parts, Qcow2OpenOptions options, bool writable, CancellationToken cancellationToken)
+    {
+        if (options.ForCheck)
+        {
+            return;
+        }
+
+        await parts.Bitmaps.ReadAsync(options.Tables, cancellationToken);
+        if (writable && options.MarkBitmaps && parts.Bitmaps.All.Length > 0)
+        {
+            await parts.Session.StartEarlyAsync();
+        }
     }
 
     private static async ValueTask RepairAsync(IStorage storage, Qcow2OpenOptions options, CancellationToken cancellationToken)

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Qcow2.Bitmaps;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
@@ -40,7 +41,9 @@ internal sealed class ImageParts
         var decompressed = new DecompressedCluster();
         var map = new ClusterMap(
             storage, geometry, Locks, table, allocator, Guard, Reservation, Order, decompressed, options.L2CacheBytes, data.IsExternal);
-        Session = new WriteSession(storage, Header, data, Locks, Guard, table, Counts, Upkeep, isReadOnly, isLazy);
+        var bitmapData = new BitmapData(storage, Header, allocator, Guard);
+        Bitmaps = new BitmapStore(storage, Header, InPlace, Order, Guard, bitmapData, Warnings);
+        Session = new WriteSession(storage, Header, data, Locks, Guard, table, Counts, Upkeep, Bitmaps, isReadOnly, isLazy);
         Flush = new ImageFlush(storage, data, Locks, Session, Order);
 
         var sparse = new SparseClusters(storage, geometry);
@@ -67,7 +70,7 @@ internal sealed class ImageParts
         var growth = new DiskGrowth(Header, data, Size, l1Growth, tail, clearing, Zeroes, Space, Flush, backing);
         var trimming = new RefcountTrimming(storage, geometry, Reservation, Counts, tableGrowth, allocator, Holes);
         var shrink = new DiskShrink(storage, Header, data, Locks, Size, tail, map, allocator, clearing, trimming, Flush);
-        Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush);
+        Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush, Bitmaps, Locks);
 
         Order.Register(FlushPlace.InPlace, InPlace);
         Order.Register(FlushPlace.Refcounts, Counts);
@@ -104,6 +107,8 @@ internal sealed class ImageParts
     public Refcounts Counts { get; }
 
     public FreedSpaceUpkeep Upkeep { get; }
+
+    public BitmapStore Bitmaps { get; }
 
     public WriteSession Session { get; }
 

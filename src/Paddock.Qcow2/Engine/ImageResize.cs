@@ -1,11 +1,13 @@
 using Paddock.Block;
+using Paddock.Qcow2.Bitmaps;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>Changes the size of the disk, and of the table that changes with it, if there is one.</summary>
 internal sealed class ImageResize(
-    ImageHeader header, WriteSession session, SparseClusters sparse, DiskSize size, DiskGrowth growth, DiskShrink shrink, ImageFlush flush)
+    ImageHeader header, WriteSession session, SparseClusters sparse, DiskSize size, DiskGrowth growth, DiskShrink shrink, ImageFlush flush,
+    BitmapStore bitmaps, EngineLocks locks)
 {
     /// <summary>Resizes the disk alone.</summary>
     public async ValueTask RunAsync(long length, Preallocation preallocation, CancellationToken cancellationToken)
@@ -48,6 +50,15 @@ internal sealed class ImageResize(
         }
 
         await session.StartAsync();
+        await locks.Metadata.AcquireAsync();
+        try
+        {
+            await bitmaps.PrepareResizeAsync();
+        }
+        finally
+        {
+            locks.Metadata.Release();
+        }
     }
 
     private async ValueTask ChangeAsync(long length, Preallocation preallocation, TableMove? move, CancellationToken cancellationToken)
@@ -61,5 +72,7 @@ internal sealed class ImageResize(
         {
             await growth.RunAsync(length, preallocation, move, cancellationToken);
         }
+
+        bitmaps.Resize(header.VirtualSize);
     }
 }

@@ -12,6 +12,7 @@ internal enum MetadataKind : byte
     RefcountTable,
     RefcountBlock,
     SnapshotTable,
+    BitmapDirectory,
     ZoneTable,
 }
 
@@ -86,6 +87,7 @@ internal sealed class MetadataMap(ClusterGeometry geometry)
         MetadataKind.RefcountTable => "refcount table",
         MetadataKind.RefcountBlock => "refcount block",
         MetadataKind.SnapshotTable => "snapshot table",
+        MetadataKind.BitmapDirectory => "bitmap directory",
         _ => "zone table",
     };
 }

@@ -51,6 +51,7 @@ internal sealed class RangeEraser(
             {
                 // in place, by a hole where the storage can make one: writing zeroes into a hole would take space
                 await data.ZeroAsync(mapping.Host, mapping.Length, ZeroFlags.MayUnmap);
+                session.Record(start, mapping.Length);
                 erased = true;
             }
             else

@@ -1,5 +1,7 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using Paddock.Block;
+using Paddock.Qcow2.Bitmaps;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
@@ -10,10 +12,11 @@ namespace Paddock.Qcow2.Engine;
 /// </summary>
 internal sealed class WriteSession(
     IStorage storage, ImageHeader header, DataLayer data, EngineLocks locks, MetadataGuard guard, L1Table l1, Refcounts counts,
-    FreedSpaceUpkeep upkeep, bool isReadOnly, bool isLazy)
+    FreedSpaceUpkeep upkeep, BitmapStore bitmaps, bool isReadOnly, bool isLazy)
 {
     private IncompatibleFeatures _required;
-    private bool _isOpen;
+    private readonly DirtyRecorder _recorder = bitmaps.Recorder;
+    private bool _isOpen, _marksAll;
     private volatile bool _hasEnded;
 
     /// <summary>Whether the image is open for reading only.</summary>
@@ -56,6 +59,19 @@ internal sealed class WriteSession(
     /// <summary>Before each change.</summary>
     public ValueTask StartAsync() => IsOpen ? default : OpenAsync();
 
+    /// <summary>Records a change of the disk in its bitmaps, when it has ended.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Record(GuestOffset offset, long length) => _recorder.Record(offset, length);
+
+    /// <summary>
+    /// Begins the session of an image whose bitmaps are to be marked in use before the first change, all of them, as QEMU does.
+    /// </summary>
+    public ValueTask StartEarlyAsync()
+    {
+        _marksAll = true;
+        return StartAsync();
+    }
+
     private async ValueTask OpenAsync()
     {
         await locks.Metadata.AcquireAsync();
@@ -70,11 +86,14 @@ internal sealed class WriteSession(
             var tableOffset = new HostOffset((long)fields.RefcountTableOffset);
             await counts.LoadTableAsync(tableOffset, fields.RefcountTableClusters, CancellationToken.None);
             RegisterTables();
+            await bitmaps.BeginAsync(_marksAll);
+            fields = header.Fields;
             if (header.HasVersion3)
             {
                 fields = fields with
                 {
-                    Autoclear = fields.Autoclear & AutoclearFeatures.RawExternalData,
+                    Autoclear = fields.Autoclear
+                        & (AutoclearFeatures.RawExternalData | (bitmaps.HasDirectory ? AutoclearFeatures.Bitmaps : AutoclearFeatures.None)),
                     Incompatible = fields.Incompatible | _required | (isLazy ? IncompatibleFeatures.Dirty : IncompatibleFeatures.None),
                 };
             }

@@ -19,25 +19,13 @@ internal sealed class ZeroWriter(
     {
         session.EnsureWritable();
         await session.StartAsync();
-        var end = offset + length;
-        var firstWhole = _geometry.SubclusterUp(offset);
-        var lastWhole = end.Value == header.VirtualSize ? _geometry.SubclusterUp(end) : _geometry.SubclusterDown(end);
-        if (!header.HasVersion3 && backing is not null)
+        try
         {
-            await WriteBytesAsync(offset, length, flags, cancellationToken);
+            await ZeroRangeAsync(offset, length, flags, cancellationToken);
         }
-        else if (firstWhole >= lastWhole)
+        finally
         {
-            await ZeroPartsAsync(offset, length, flags, cancellationToken);
-        }
-        else
-        {
-            await ZeroPartsAsync(offset, firstWhole - offset, flags, cancellationToken);
-            // as in QEMU, whose requests end where the disk's last subcluster begins: what is zero after the end depends on that
-            var split = GuestOffset.Min(lastWhole, _geometry.SubclusterDown(end));
-            await ZeroWholeAsync(firstWhole, split, flags, cancellationToken);
-            await ZeroWholeAsync(split, lastWhole, flags, cancellationToken);
-            await ZeroPartsAsync(lastWhole, end - lastWhole, flags, cancellationToken);
+            session.Record(offset, length);
         }
 
         if ((flags & ZeroFlags.Fua) != 0)
@@ -62,9 +50,18 @@ internal sealed class ZeroWriter(
 
         // a cluster that the disk's end cuts short counts as whole
         var last = end.Value == header.VirtualSize ? _geometry.AlignUp(end) : _geometry.AlignDown(end);
-        if (first < last)
+        if (first >= last)
+        {
+            return;
+        }
+
+        try
         {
             await clearing.ClearAsync(first, last, Deallocation.Discard);
+        }
+        finally
+        {
+            session.Record(offset, length);
         }
     }
 
@@ -105,6 +102,30 @@ internal sealed class ZeroWriter(
         if (start < end && !await clearing.TryZeroSubclustersAsync(start, end))
         {
             await WriteBytesAsync(start, end - start, flags, cancellationToken);
+        }
+    }
+
+    private async ValueTask ZeroRangeAsync(GuestOffset offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+    {
+        var end = offset + length;
+        var firstWhole = _geometry.SubclusterUp(offset);
+        var lastWhole = end.Value == header.VirtualSize ? _geometry.SubclusterUp(end) : _geometry.SubclusterDown(end);
+        if (!header.HasVersion3 && backing is not null)
+        {
+            await WriteBytesAsync(offset, length, flags, cancellationToken);
+        }
+        else if (firstWhole >= lastWhole)
+        {
+            await ZeroPartsAsync(offset, length, flags, cancellationToken);
+        }
+        else
+        {
+            await ZeroPartsAsync(offset, firstWhole - offset, flags, cancellationToken);
+            // as in QEMU, whose requests end where the disk's last subcluster begins: what is zero after the end depends on that
+            var split = GuestOffset.Min(lastWhole, _geometry.SubclusterDown(end));
+            await ZeroWholeAsync(firstWhole, split, flags, cancellationToken);
+            await ZeroWholeAsync(split, lastWhole, flags, cancellationToken);
+            await ZeroPartsAsync(lastWhole, end - lastWhole, flags, cancellationToken);
         }
     }
 

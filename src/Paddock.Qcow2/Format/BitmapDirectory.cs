@@ -3,67 +3,171 @@ using Paddock.Block;
 
 namespace Paddock.Qcow2.Format;
 
+/// <summary>Flags of a persistent bitmap (bytes 12 to 15 of its directory entry).</summary>
+[Flags]
+internal enum BitmapFlags : uint
+{
+    None = 0,
+
+    /// <summary>A program has it in memory, or had and did not store it: its bits on the storage are stale.</summary>
+    InUse = 1,
+
+    /// <summary>It records every change of the disk.</summary>
+    Auto = 2,
+
+    /// <summary>It may be used by a program that does not know its extra data.</summary>
+    ExtraDataCompatible = 4,
+
+    Known = InUse | Auto | ExtraDataCompatible,
+}
+
+/// <summary>One entry of the bitmap directory.</summary>
+/// <param name="Table">Where the bitmap table lies.</param>
+/// <param name="TableEntries">Entries of the table, one for each cluster of bits.</param>
+/// <param name="Flags">The flags.</param>
+/// <param name="GranularityBits">log2 of the bytes of disk that one bit stands for.</param>
+/// <param name="Name">The name.</param>
+/// <param name="Extra">Extra data, kept as they are.</param>
+internal sealed record BitmapEntry(
+    HostOffset Table, uint TableEntries, BitmapFlags Flags, int GranularityBits, string Name, byte[] Extra)
+{
+    /// <summary>Whether its bits are stale.</summary>
+    public bool IsInUse => (Flags & BitmapFlags.InUse) != 0;
+}
+
 /// <summary>
-/// Persistent bitmaps: the header extension names a directory of entries, each padded to a multiple of 8.
+/// The directory of persistent bitmaps: entries, each padded to a multiple of 8.
 /// <code>
-/// EXTENSION                          ENTRY
-/// 0-3    bitmaps                     0-7    bitmap table offset
-/// 4-7    reserved                    8-11   bitmap table entries
-/// 8-15   bytes of the directory      12-15  flags: bit 0 in use, bit 1 auto
-/// 16-23  directory offset            16     type
-///                                    17     bits of the granularity
-///                                    18-19  bytes of the name
-///                                    20-23  bytes of extra data, which come before the name
+/// OFFSET  SIZE  MEANING
+/// 0       8     bitmap table offset
+/// 8       4     bitmap table entries
+/// 12      4     flags
+/// 16      1     type: 1, a dirty bitmap
+/// 17      1     log2 of the granularity
+/// 18      2     bytes of the name
+/// 20      4     bytes of extra data
+/// 24            extra data, then the name
 /// </code>
 /// </summary>
 internal static class BitmapDirectory
 {
-    /// <summary>Most bitmaps that are listed; an image may have 65535.</summary>
-    public const int MaxListed = 1000;
+    private const int HeadSize = 24, EntriesAt = 8, FlagsAt = 12, TypeAt = 16, GranularityAt = 17, NameAt = 18, ExtraAt = 20;
+    private const byte DirtyBitmap = 1;
 
-    private const int ExtensionSize = 24, EntrySize = 24, MaxGranularityBits = 31, MaxName = 1023, MaxExtra = 1024;
-    private const uint InUse = 1, Auto = 2;
-
-    /// <summary>
-    /// How many bitmaps an image has; 0 where they are stale, because a program wrote to the image that does not know them.
-    /// </summary>
-    public static uint Count(Qcow2Header header, IEnumerable<HeaderExtension> extensions)
-        => Find(header, extensions) is { } extension ? BinaryPrimitives.ReadUInt32BigEndian(extension) : 0;
-
-    /// <summary>Lists an image's bitmaps, up to the first entry that cannot be one.</summary>
-    public static async ValueTask<List<Qcow2BitmapInfo>> ReadAsync(
-        IStorage storage, Qcow2Header header, IEnumerable<HeaderExtension> extensions, CancellationToken cancellationToken)
+    /// <summary>Reads and validates a directory.</summary>
+    /// <param name="storage">The storage.</param>
+    /// <param name="extension">Where the directory lies.</param>
+    /// <param name="header">The image's header.</param>
+    /// <param name="cancellationToken">Stops the reading.</param>
+    /// <exception cref="BlockException">An entry is beyond its limits, or the entries do not fill the directory.</exception>
+    public static async ValueTask<List<BitmapEntry>> ReadAsync(
+        IStorage storage, BitmapExtension extension, Qcow2Header header, CancellationToken cancellationToken)
     {
-        var list = new List<Qcow2BitmapInfo>();
-        uint count = Math.Min(Count(header, extensions), MaxListed);
-        if (count == 0)
+        if (extension.Bytes == 0)
         {
-            return list;
+            throw Bad("Requested bitmap directory size is zero");
         }
 
-        long at = BinaryPrimitives.ReadInt64BigEndian(Find(header, extensions).AsSpan(16));
-        var head = new byte[EntrySize];
-        for (uint i = 0; i < count && at > 0 && at < storage.Length; i++)
+        if (extension.Directory.Value >= storage.Length)
         {
-            await storage.ReadAsync(at, head, cancellationToken);
-            int nameLength = BinaryPrimitives.ReadUInt16BigEndian(head.AsSpan(18)), bits = head[17];
-            uint flags = BinaryPrimitives.ReadUInt32BigEndian(head.AsSpan(12)),
-                extra = BinaryPrimitives.ReadUInt32BigEndian(head.AsSpan(20));
-            if (nameLength is 0 or > MaxName || extra > MaxExtra || bits > MaxGranularityBits)
-            {
-                break;
-            }
-
-            var name = new byte[nameLength];
-            await storage.ReadAsync(at + EntrySize + extra, name, cancellationToken);
-            list.Add(new Qcow2BitmapInfo(ByteText.FromBytes(name), 1L << bits, (flags & InUse) != 0, (flags & Auto) != 0));
-            at += (EntrySize + extra + nameLength + 7) & ~7L;
+            throw Bad("Broken bitmap directory");
         }
 
-        return list;
+        var bytes = new byte[extension.Bytes];
+        await storage.ReadAsync(extension.Directory.Value, bytes, cancellationToken);
+        return Parse(bytes, extension.Count, header);
     }
 
-    private static byte[]? Find(Qcow2Header header, IEnumerable<HeaderExtension> extensions)
-        => (header.Autoclear & AutoclearFeatures.Bitmaps) == 0 ? null
-            : extensions.FirstOrDefault(static e => e.Type == HeaderExtension.Bitmaps && e.Data.Length >= ExtensionSize)?.Data;
+    /// <summary>Parses a whole directory.</summary>
+    /// <exception cref="BlockException">An entry is beyond its limits, or the entries do not fill the directory.</exception>
+    public static List<BitmapEntry> Parse(ReadOnlySpan<byte> bytes, uint count, Qcow2Header header)
+    {
+        var list = new List<BitmapEntry>();
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        while (bytes.Length > 0)
+        {
+            if (bytes.Length < HeadSize)
+            {
+                throw Bad("Broken bitmap directory");
+            }
+
+            if (list.Count == count)
+            {
+                throw Bad("More bitmaps found than specified in header extension");
+            }
+
+            int name = BinaryPrimitives.ReadUInt16BigEndian(bytes[NameAt..]);
+            uint extra = BinaryPrimitives.ReadUInt32BigEndian(bytes[ExtraAt..]);
+            long size = SizeOf(name, extra);
+            if (size > bytes.Length)
+            {
+                throw Bad("Broken bitmap directory");
+            }
+
+            var entry = ParseEntry(bytes[..(int)size], name, (int)extra, header);
+            if (!names.Add(entry.Name))
+            {
+                throw Bad($"Bitmap already exists: {entry.Name}");
+            }
+
+            list.Add(entry);
+            bytes = bytes[(int)size..];
+        }
+
+        return list.Count == count ? list : throw Bad("Less bitmaps found than specified in header extension");
+    }
+
+    /// <summary>The bytes of a directory.</summary>
+    public static byte[] Build(IReadOnlyList<BitmapEntry> entries)
+    {
+        var bytes = new byte[entries.Sum(static e => SizeOf(ByteText.ToBytes(e.Name).Length, e.Extra.Length))];
+        var at = bytes.AsSpan();
+        foreach (var entry in entries)
+        {
+            byte[] name = ByteText.ToBytes(entry.Name);
+            BinaryPrimitives.WriteInt64BigEndian(at, entry.Table.Value);
+            BinaryPrimitives.WriteUInt32BigEndian(at[EntriesAt..], entry.TableEntries);
+            BinaryPrimitives.WriteUInt32BigEndian(at[FlagsAt..], (uint)entry.Flags);
+            at[TypeAt] = DirtyBitmap;
+            at[GranularityAt] = (byte)entry.GranularityBits;
+            BinaryPrimitives.WriteUInt16BigEndian(at[NameAt..], (ushort)name.Length);
+            BinaryPrimitives.WriteUInt32BigEndian(at[ExtraAt..], (uint)entry.Extra.Length);
+            entry.Extra.CopyTo(at[HeadSize..]);
+            name.CopyTo(at[(HeadSize + entry.Extra.Length)..]);
+            at = at[(int)SizeOf(name.Length, entry.Extra.Length)..];
+        }
+
+        return bytes;
+    }
+
+    /// <summary>Bytes of an entry.</summary>
+    public static long SizeOf(int nameBytes, long extraBytes) => (HeadSize + extraBytes + nameBytes + 7) & ~7L;
+
+    private static BitmapEntry ParseEntry(ReadOnlySpan<byte> bytes, int nameBytes, int extraBytes, Qcow2Header header)
+    {
+        var flags = (BitmapFlags)BinaryPrimitives.ReadUInt32BigEndian(bytes[FlagsAt..]);
+        if (extraBytes != 0 && (flags & BitmapFlags.ExtraDataCompatible) == 0)
+        {
+            throw Bad("Bitmap extra data is not supported");
+        }
+
+        string name = ByteText.FromBytes(bytes.Slice(HeadSize + extraBytes, nameBytes));
+        ulong offset = BinaryPrimitives.ReadUInt64BigEndian(bytes);
+        uint entries = BinaryPrimitives.ReadUInt32BigEndian(bytes[EntriesAt..]);
+        int granularity = bytes[GranularityAt];
+        var geometry = header.Geometry;
+        bool isSound = entries is not 0 && offset is not 0 and <= long.MaxValue && geometry.InCluster((long)offset) == 0
+            && entries <= Qcow2Limits.MaxBitmapTableEntries
+            && granularity is >= Qcow2Limits.MinBitmapGranularityBits and <= Qcow2Limits.MaxBitmapGranularityBits
+            && (flags & ~BitmapFlags.Known) == 0 && nameBytes <= Qcow2Limits.MaxBitmapNameBytes && bytes[TypeAt] == DirtyBitmap
+            && geometry.BytesIn(entries) <= Qcow2Limits.MaxBitmapBytes;
+        bool isCovered = (flags & BitmapFlags.InUse) != 0
+            || (isSound && (UInt128)header.VirtualSize <= (UInt128)(ulong)geometry.BytesIn(entries) * 8 << granularity);
+        return isSound && isCovered
+            ? new BitmapEntry(
+                new HostOffset((long)offset), entries, flags, granularity, name, bytes.Slice(HeadSize, extraBytes).ToArray())
+            : throw Bad($"Bitmap '{name}' doesn't satisfy the constraints");
+    }
+
+    private static BlockException Bad(string message) => new(BlockError.InvalidArgument, message);
 }

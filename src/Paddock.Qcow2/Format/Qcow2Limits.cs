@@ -33,4 +33,26 @@ internal static class Qcow2Limits
 
     /// <summary>Zones on a disk (zoned-qcow2.md 1.2): an 8 MiB zone table.</summary>
     public const int MaxZones = 1_048_576;
+
+    /// <summary>QEMU's limit on persistent bitmaps.</summary>
+    public const int MaxBitmaps = 65535;
+
+    /// <summary>Bytes of the bitmap directory; QEMU's limit.</summary>
+    public const int MaxBitmapDirectoryBytes = 1024 * MaxBitmaps;
+
+    /// <summary>Entries of a bitmap table; QEMU's limit.</summary>
+    public const uint MaxBitmapTableEntries = 0x800_0000;
+
+    /// <summary>Bytes of the bits of one bitmap; QEMU's limit.</summary>
+    public const long MaxBitmapBytes = 512 << 20;
+
+    /// <summary>Bytes of the bits of all bitmaps that are in memory at a time.</summary>
+    public const long MaxLoadedBitmapBytes = 2L << 30;
+
+    public const int MinBitmapGranularityBits = 9;
+
+    public const int MaxBitmapGranularityBits = 31;
+
+    /// <summary>Bytes of a bitmap's name.</summary>
+    public const int MaxBitmapNameBytes = 1023;
 }

@@ -76,6 +76,9 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     public IReadOnlyList<string> Warnings => _image.Warnings;
 
     /// <inheritdoc/>
+    public IQcow2Bitmaps Bitmaps => _image.Bitmaps;
+
+    /// <inheritdoc/>
     public IZones Zones => this;
 
     /// <inheritdoc/>

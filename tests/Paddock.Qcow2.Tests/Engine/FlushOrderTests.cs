@@ -31,8 +31,8 @@ public sealed class FlushOrderTests : IAsyncDisposable
         await _order.RunAsync();
         Assert.Equal(
             [
-                "InPlace", "Refcounts", "flush_to_disk", "flush", "L2", "flush", "L1", "Bitmaps", "ZoneAttributes", "flush_to_disk",
-                    "flush",
+                "InPlace", "Refcounts", "flush_to_disk", "flush", "L2", "flush", "L1", "ZoneAttributes", "flush_to_disk",
+                "flush",
                 "ZoneTable", "flush", "FreedSpace",
             ],
             Written());
@@ -81,7 +81,6 @@ public sealed class FlushOrderTests : IAsyncDisposable
     [InlineData(FlushPlace.Refcounts)]
     [InlineData(FlushPlace.L2)]
     [InlineData(FlushPlace.L1)]
-    [InlineData(FlushPlace.Bitmaps)]
     [InlineData(FlushPlace.ZoneAttributes)]
     [InlineData(FlushPlace.ZoneTable)]
     public async Task Failed_stage_keeps_later_ones_from_being_written_and_is_due_again(object place)

@@ -1,0 +1,24 @@
+namespace Paddock.Block;
+
+/// <summary>A record of the parts of a disk that have changed: one bit for each <see cref="Granularity"/> bytes.</summary>
+public interface IDirtyBitmap
+{
+    /// <summary>The bitmap's name.</summary>
+    string Name { get; }
+
+    /// <summary>Bytes of the disk that one bit stands for; a power of two.</summary>
+    long Granularity { get; }
+
+    /// <summary>Bytes of the disk.</summary>
+    long Length { get; }
+
+    /// <summary>Finds the run of equal bits that starts at an offset.</summary>
+    /// <param name="offset">Offset in bytes, inside the disk.</param>
+    /// <param name="length">Bytes to look at, at least 1.</param>
+    DirtyRun Find(long offset, long length);
+}
+
+/// <summary>A part of a disk whose bits are equal.</summary>
+/// <param name="Length">Bytes, at least 1 and at most as many as were asked for.</param>
+/// <param name="IsDirty">Whether it has changed.</param>
+public readonly record struct DirtyRun(long Length, bool IsDirty);
