@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Images;
+using Paddock.Images.Filters;
 using Paddock.Posix;
 
 namespace Paddock.Compat;
@@ -17,6 +18,14 @@ public static class ToolRun
         try
         {
             code = await tool(context);
+        }
+        catch (MismatchException e)
+        {
+            // in the words of the driver that found it, which has no name of a program before them
+            context.Out.Flush();
+            context.Error.Write(e.Message + "\n");
+            context.Error.Flush();
+            code = 1;
         }
         catch (OutputException)
         {

@@ -15,6 +15,7 @@ internal sealed partial class FaultStorage : DelegatingStorage
     private readonly List<InjectErrorRule> _active = [];
     private readonly List<Break> _breaks = [];
     private readonly List<Stop> _stops = [];
+    private readonly FaultLimits _limits;
     private readonly PaddedWrites? _padding;
 
     // read without the lock: without rules and breakpoints, requests and events must cost nothing
@@ -23,11 +24,12 @@ internal sealed partial class FaultStorage : DelegatingStorage
 
     /// <param name="inner">The storage for requests that pass; owned by this one.</param>
     /// <param name="rules">The rules. The event <see cref="FaultEvents.None"/> occurs now.</param>
-    /// <param name="alignment">Size of the blocks that are always written whole: a power of two; 1 changes nothing.</param>
-    public FaultStorage(IStorage inner, IEnumerable<FaultRule> rules, int alignment = 1)
+    /// <param name="limits">Limits of the requests that are passed on; null: none.</param>
+    public FaultStorage(IStorage inner, IEnumerable<FaultRule> rules, FaultLimits? limits = null)
         : base(inner)
     {
-        _padding = alignment > 1 ? new PaddedWrites(this, alignment) : null;
+        _limits = limits ?? new FaultLimits();
+        _padding = _limits.Align > 1 ? new PaddedWrites(this, _limits.Align) : null;
         _rules = [.. rules];
         _waits = _rules.Count > 0;
         lock (_lock)
@@ -64,7 +66,8 @@ internal sealed partial class FaultStorage : DelegatingStorage
 
     /// <inheritdoc/>
     public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => _fails ? CheckedDiscardAsync(offset, length, cancellationToken) : Inner.DiscardAsync(offset, length, cancellationToken);
+        => _fails || _limits.IsLimiting
+            ? CheckedDiscardAsync(offset, length, cancellationToken) : Inner.DiscardAsync(offset, length, cancellationToken);
 
     /// <inheritdoc/>
     public override ValueTask FlushAsync(CancellationToken cancellationToken = default)
@@ -100,13 +103,15 @@ internal sealed partial class FaultStorage : DelegatingStorage
     }
 
     internal ValueTask ReadUnpaddedAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
-        => _fails ? CheckedReadAsync(offset, buffer, cancellationToken) : Inner.ReadAsync(offset, buffer, cancellationToken);
+        => _fails || _limits.IsLimiting
+            ? CheckedReadAsync(offset, buffer, cancellationToken) : Inner.ReadAsync(offset, buffer, cancellationToken);
 
     internal ValueTask WriteUnpaddedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
-        => _fails || _waits ? CheckedWriteAsync(offset, data, cancellationToken) : Inner.WriteAsync(offset, data, cancellationToken);
+        => _fails || _waits || _limits.IsLimiting
+            ? CheckedWriteAsync(offset, data, cancellationToken) : Inner.WriteAsync(offset, data, cancellationToken);
 
     internal ValueTask WriteZeroesUnpaddedAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
-        => _fails || _waits
+        => _fails || _waits || _limits.IsLimiting
             ? CheckedWriteZeroesAsync(offset, length, flags, cancellationToken)
             : Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
 
@@ -192,8 +197,15 @@ internal sealed partial class FaultStorage : DelegatingStorage
 
     private async ValueTask CheckedReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken)
     {
-        await FailAsync(FaultIo.Read, offset, buffer.Length, cancellationToken);
-        await Inner.ReadAsync(offset, buffer, cancellationToken);
+        do
+        {
+            var part = buffer[..Math.Min(_limits.Transfer, buffer.Length)];
+            await FailAsync(FaultIo.Read, offset, part.Length, cancellationToken);
+            await Inner.ReadAsync(offset, part, cancellationToken);
+            offset += part.Length;
+            buffer = buffer[part.Length..];
+        }
+        while (buffer.Length > 0);
     }
 
     private async ValueTask CheckedWriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
@@ -201,12 +213,44 @@ internal sealed partial class FaultStorage : DelegatingStorage
         await OnEventAsync(FaultEvents.Write);
         try
         {
-            await FailAsync(FaultIo.Write, offset, data.Length, cancellationToken);
-            await Inner.WriteAsync(offset, data, cancellationToken);
+            await WritePartsAsync(offset, data, cancellationToken);
         }
         finally
         {
             await OnEventAsync(FaultEvents.WriteDone);
+        }
+    }
+
+    private async ValueTask WritePartsAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    {
+        do
+        {
+            var part = data[..Math.Min(_limits.Transfer, data.Length)];
+            await FailAsync(FaultIo.Write, offset, part.Length, cancellationToken);
+            await Inner.WriteAsync(offset, part, cancellationToken);
+            offset += part.Length;
+            data = data[part.Length..];
+        }
+        while (data.Length > 0);
+    }
+
+    private async ValueTask WriteZeroPartsAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+    {
+        foreach (var part in _limits.SplitZeroes(offset, length))
+        {
+            if (part.IsRange)
+            {
+                await FailAsync(FaultIo.WriteZeroes, part.Offset, part.Length, cancellationToken);
+                await Inner.WriteZeroesAsync(part.Offset, part.Length, flags, cancellationToken);
+                continue;
+            }
+
+            if ((flags & ZeroFlags.NoFallback) != 0)
+            {
+                throw new BlockException(BlockError.NotSupported, $"{part.Length} bytes are shorter than opt-write-zero") { Errno = 95 };
+            }
+
+            await WritePartsAsync(part.Offset, new byte[part.Length], cancellationToken);
         }
     }
 
@@ -215,8 +259,7 @@ internal sealed partial class FaultStorage : DelegatingStorage
         await OnEventAsync(FaultEvents.WriteZeroes);
         try
         {
-            await FailAsync(FaultIo.WriteZeroes, offset, length, cancellationToken);
-            await Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
+            await WriteZeroPartsAsync(offset, length, flags, cancellationToken);
         }
         finally
         {
@@ -226,8 +269,11 @@ internal sealed partial class FaultStorage : DelegatingStorage
 
     private async ValueTask CheckedDiscardAsync(long offset, long length, CancellationToken cancellationToken)
     {
-        await FailAsync(FaultIo.Discard, offset, length, cancellationToken);
-        await Inner.DiscardAsync(offset, length, cancellationToken);
+        foreach (var part in _limits.SplitDiscard(offset, length))
+        {
+            await FailAsync(FaultIo.Discard, part.Offset, part.Length, cancellationToken);
+            await Inner.DiscardAsync(part.Offset, part.Length, cancellationToken);
+        }
     }
 
     private async ValueTask CheckedFlushAsync(CancellationToken cancellationToken)

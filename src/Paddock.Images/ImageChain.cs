@@ -1,4 +1,6 @@
 using Paddock.Block;
+using Paddock.Images.Filters;
+using Paddock.Images.Nodes;
 using Paddock.Posix;
 using Paddock.Qcow2;
 
@@ -41,11 +43,16 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
     /// </summary>
     private const long L2CacheBytes = 32 << 20, MinL2CacheBytes = 1 << 20;
 
-    private readonly HashSet<string> _files = [];
+    /// <summary>Most nodes of one image with everything below it.</summary>
+    public const int MaxNodes = 1024;
+
+    private HashSet<string> _files = [];
     private FileFacts? _current;
+    private NodeCount _nodes = new();
+    private Dictionary<string, ThrottleGroup> _groups = [];
 
     /// <summary>What the tables may take.</summary>
-    public TableBudget Tables { get; } = new(MaxTableBytes);
+    public TableBudget Tables { get; private init; } = new(MaxTableBytes);
 
     /// <summary>Parses the value of <c>--backing</c>.</summary>
     /// <exception cref="ToolException">There is no such policy.</exception>
@@ -71,6 +78,32 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
 
     /// <summary>The next image of the chain begins.</summary>
     public void Begin() => _current = null;
+
+    /// <summary>The chain as it is now, for one of several images that lie side by side on it: none of them is below another.</summary>
+    public ImageChain Branch()
+        => new(policy, option) { Tables = Tables, _files = [.. _files], _current = _current, _nodes = _nodes, _groups = _groups };
+
+    /// <summary>The throttle group with an id: the same for all nodes.</summary>
+    /// <exception cref="ToolException">No object has the id.</exception>
+    public ThrottleGroup GroupOf(string id, IEnumerable<string> objects)
+        => _groups.TryGetValue(id, out var group) ? group : _groups[id] = ThrottleGroups.Find(objects, id);
+
+    /// <summary>Takes one more node in.</summary>
+    /// <exception cref="BlockException">There are too many.</exception>
+    public void CountNode()
+    {
+        if (++_nodes.Value > MaxNodes)
+        {
+            throw new BlockException(BlockError.InvalidArgument, $"an image with more than {MaxNodes} nodes below it");
+        }
+    }
+
+    /// <summary>Takes in a file that the user named: one named twice is no loop.</summary>
+    public void EnterTyped(FileFacts file)
+    {
+        _files.Add(file.Identity);
+        _current = file;
+    }
 
     /// <summary>Takes an image's file in.</summary>
     /// <exception cref="BlockException">It is in the chain already.</exception>
@@ -156,5 +189,10 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
             BlockError.NotPermitted,
             policy == BackingPolicy.None ? $"{image} names the {what} '{name}': {what}s are not allowed here (see {option})"
                 : $"{image} names the {what} '{name}', which is not a file in the image's own directory ({option} any allows it)");
+    }
+
+    private sealed class NodeCount
+    {
+        public int Value { get; set; }
     }
 }

@@ -1,31 +1,76 @@
 using Paddock.Block;
 using Paddock.Faults;
+using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
 using Paddock.Qcow2;
 
 namespace Paddock.Images;
 
-/// <summary>One opened image with what lies under it: a node of the graph that a tool works on.</summary>
+/// <summary>A node below another one.</summary>
+/// <param name="Name">Key of the options that describe it: <c>file</c>, <c>backing</c>, <c>children.0</c>.</param>
+/// <param name="Node">The node.</param>
+internal readonly record struct NodeChild(string Name, ImageNode Node);
+
+/// <summary>One opened image with the nodes below it: a node of the graph that a tool works on.</summary>
 internal sealed class ImageNode : IAsyncDisposable
 {
-    /// <summary>The format's name: <c>qcow2</c>, <c>raw</c>.</summary>
+    /// <summary>Key of the child that supplies unallocated clusters.</summary>
+    public const string BackingKey = "backing";
+
+    private CheckedDevice? _device;
+
+    /// <summary>The driver's name: <c>qcow2</c>, <c>raw</c>.</summary>
     public required string Driver { get; init; }
 
     /// <summary>The name for people and messages; a <c>json:</c> name where a plain one would not open the same node.</summary>
-    public required string Filename { get; init; }
+    public string Filename { get; internal set; } = "";
+
+    /// <summary>The plain name that opens the same node; null if there is none.</summary>
+    public string? PlainName { get; internal set; }
+
+    /// <summary>The options that open the same node, nested: what a <c>json:</c> name holds.</summary>
+    public QDict FullOptions { get; internal set; } = new();
+
+    /// <summary>The name that options gave the node; null if they did not.</summary>
+    public string? NodeName { get; internal set; }
+
+    /// <summary>The nodes below, in the order in which they were opened.</summary>
+    public IReadOnlyList<NodeChild> Children { get; internal set; } = [];
+
+    /// <summary>Whether the driver supplies bytes by a name, and is no format.</summary>
+    public bool IsProtocol { get; internal set; }
+
+    /// <summary>Whether the driver only passes on, or changes, requests.</summary>
+    public bool IsFilter { get; internal set; }
+
+    /// <summary>Cache mode of the node; null for the tool's own.</summary>
+    public string? Cache { get; internal set; }
+
+    /// <summary>Whether the storage keeps nothing, so that no guess about its contents matters.</summary>
+    public bool IsNull { get; init; }
+
+    /// <summary>Whether the backing image is another than the one that the image names.</summary>
+    public bool IsBackingReplaced { get; init; }
 
     /// <summary>The disk, with bounds and alignment checked.</summary>
-    public required IBlockDevice Device { get; init; }
+    public IBlockDevice Device
+    {
+        get => _device ??= CheckedDevice.Wrap(new RawDevice(Storage));
+        internal set => _device = value is null ? null : CheckedDevice.Wrap(value);
+    }
 
-    /// <summary>The bytes under the image.</summary>
-    public required IStorage Storage { get; init; }
+    /// <summary>The bytes under the image; for a protocol its own.</summary>
+    public required IStorage Storage { get; set; }
 
     /// <summary>The file that holds the data in place of <see cref="Storage"/>; null: there is none.</summary>
     public IStorage? DataFile => Qcow2?.DataFile;
 
-    /// <summary>The name of the protocol under the image: <c>file</c>, <c>null-co</c>.</summary>
+    /// <summary>The name of the driver under the image: <c>file</c>, <c>null-co</c>.</summary>
     public string Protocol { get; init; } = "file";
+
+    /// <summary>The child that holds the image, or the disk that is filtered; null if there is none.</summary>
+    public ImageNode? Primary => Children is [var first, ..] && first.Name is "file" or "image" or "raw" ? Children[0].Node : null;
 
     /// <summary>The qcow2 image; null for another format.</summary>
     public IQcow2Device? Qcow2 { get; init; }
@@ -36,8 +81,38 @@ internal sealed class ImageNode : IAsyncDisposable
     /// <summary>The rules and breakpoints under the image (driver blkdebug); null: there are none.</summary>
     public FaultStorage? Faults { get; internal set; }
 
-    /// <summary>Bytes of a disk layer's cluster; 0 where it has none.</summary>
-    public int ClusterSize => Qcow2?.Info.ClusterSize ?? 0;
+    /// <summary>The node whose format holds the disk: this one, or the one under filters; null if there is none.</summary>
+    public ImageNode? Format => IsFilter || Driver == "blkdebug" ? Primary?.Format : this;
+
+    /// <summary>The image that stores what is written through this node compressed; null if none can.</summary>
+    public IQcow2Device? Compressor => IsFilter ? Primary?.Compressor : Qcow2;
+
+    /// <summary>
+    /// Whether the driver, or the one whose answer it passes on, describes the image: one that answers for several disks does not.
+    /// </summary>
+    public bool IsDescribed => Driver is not ("quorum" or "blkverify") && !IsNull
+        && (Qcow2 is not null || Primary is null || Primary.IsDescribed);
+
+    /// <summary>Bytes of a cluster of this image, or of the filtered one; 0 where it has none.</summary>
+    public int ClusterSize => Format?.Qcow2?.Info.ClusterSize ?? 0;
+
+    /// <summary>Bytes in which copy on read works: a cluster, or what can be allocated of one; 1 where there are none.</summary>
+    public long CopyUnit => Format?.Qcow2?.Info is not { } info ? 1 : info.ExtendedL2 ? info.ClusterSize / 32 : info.ClusterSize;
+
+    /// <summary>Bytes allocated for this image by the files below it, without those of backing images; -1 if unknown.</summary>
+    public long AllocatedBytes
+    {
+        get
+        {
+            if (Children.Count == 0 || IsProtocol)
+            {
+                return Children.Count == 0 ? Storage.AllocatedBytes : -1;
+            }
+
+            var parts = Children.Where(static c => c.Name != BackingKey).Select(static c => c.Node.AllocatedBytes);
+            return parts.Aggregate(0L, static (sum, part) => sum < 0 || part < 0 ? -1 : sum + part);
+        }
+    }
 
     /// <summary>
     /// Whether the format was only guessed to be raw and the disk is writable: changes that would make the guess another are refused.
@@ -62,6 +137,13 @@ internal sealed class ImageNode : IAsyncDisposable
 
         return null;
     }
+
+    /// <summary>Whether this node or one below it has a name.</summary>
+    public bool Contains(string nodeName) => NodeName == nodeName || Children.Any(c => c.Node.Contains(nodeName));
+
+    /// <summary>The node as bytes for a node above.</summary>
+    public IStorage AsStorage()
+        => IsProtocol ? Storage : new NodeStorage((CheckedDevice)Device, Storage.Name, () => AllocatedBytes);
 
     /// <summary>Closes the image; an image closes its backing image itself.</summary>
     public ValueTask DisposeAsync() => Device.DisposeAsync();
@@ -131,6 +213,18 @@ internal sealed record OpenSettings
     /// </summary>
     public Func<IStorage, IStorage>? Over { get; init; }
 
+    /// <summary>Whether to copy what is read from backing images into this one (-C).</summary>
+    public bool CopyOnRead { get; init; }
+
+    /// <summary>Whether discards free space, if the tool says (-d); null: they do.</summary>
+    public bool? Unmap { get; init; }
+
+    /// <summary>What becomes of writes that are all zeroes.</summary>
+    public ZeroDetection DetectZeroes { get; init; }
+
+    /// <summary>Whether a file that cannot be written may be opened for reading.</summary>
+    public bool AutoReadOnly { get; init; }
+
     /// <summary>How long a qcow2 image's freed clusters keep their space (<see cref="Qcow2OpenOptions.KeepFreedSpace"/>).</summary>
     public TimeSpan KeepFreedSpace { get; init; }
 
@@ -162,4 +256,20 @@ internal sealed record OpenSettings
     /// there.
     /// </summary>
     public bool AreOptionsStored { get; init; }
+
+    /// <summary>The settings that a child of a node inherits.</summary>
+    public OpenSettings ForChild() => this with
+    {
+        Format = null,
+        Options = null,
+        NoBacking = false,
+        Snapshot = false,
+        Storage = null,
+        StorageFacts = null,
+        Over = null,
+        CopyOnRead = false,
+        Unmap = null,
+        DetectZeroes = ZeroDetection.Off,
+        Aio = null,
+    };
 }

@@ -57,8 +57,28 @@ public sealed partial class ImgPeer : IDisposable
         Assert.Equal((theirs.Code, Scrub(theirs.Out), theirs.Error), (code, Scrub(output.ToString()), error.ToString()));
     }
 
+    /// <summary>Runs our qemu-io in this process; times are left out, names in the folder begin with <c>@</c>.</summary>
+    public async Task<(int Code, string Out, string Error)> OursIoAsync(params string[] words)
+    {
+        var (output, error) = (new StringWriter(), new StringWriter());
+        var context = new ToolContext { Program = "qemu-io", Out = output, Error = error };
+        int code = await Paddock.Compat.ToolRun.GuardAsync(context, c => IoTool.RunAsync([.. words.Select(Expand)], c));
+        return Result(code, output.ToString(), error.ToString());
+    }
+
+    /// <summary>The same with the system's qemu-io.</summary>
+    public async Task<(int Code, string Out, string Error)> TheirsIoAsync(params string[] words)
+    {
+        var run = await RunAsync("qemu-io", [.. words.Select(Expand)]);
+        return Result(run.Code, run.Out, run.Error);
+    }
+
     /// <inheritdoc/>
     public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    // folders differ, and with them names in messages
+    private (int Code, string Out, string Error) Result(int code, string output, string error)
+        => (code, Scrub(output), error.Replace(_folder, "", StringComparison.Ordinal));
 
     private static string Scrub(string text) => Speed().Replace(Seconds().Replace(text, "in X seconds"), "ops");
 

@@ -5,7 +5,10 @@ namespace Paddock.Block.Concurrency;
 /// unless both are shared; others never meet. Taking a free range neither blocks nor allocates in steady state.
 /// </summary>
 /// <remarks>The cost of a call grows with the number of holds at that moment, which the queue depth of the clients bounds.</remarks>
-internal sealed class RangeLock
+/// <param name="overtakes">
+/// Whether a hold that conflicts with waiters only is granted at once, as QEMU does for serialising requests; waiters may starve then.
+/// </param>
+internal sealed class RangeLock(bool overtakes = false)
 {
     private readonly Lock _lock = new();
     private readonly List<Hold> _holds = [];
@@ -54,7 +57,12 @@ internal sealed class RangeLock
             }
         }
 
-        // behind earlier waiters for the same range, or an exclusive request could starve
+        return !overtakes && ConflictsWithWaiter(hold);
+    }
+
+    // behind earlier waiters for the same range, or an exclusive request could starve
+    private bool ConflictsWithWaiter(in Hold hold)
+    {
         foreach (var waiter in _waiters)
         {
             if (waiter.Hold.ConflictsWith(hold))

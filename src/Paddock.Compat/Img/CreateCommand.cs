@@ -106,7 +106,7 @@ internal static class CreateCommand
         try
         {
             var settings = new OpenSettings { Format = options["backing_fmt"] };
-            await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenNodeAsync(resolved, settings, 0);
+            await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenAgainAsync(resolved, settings);
             ConvertCommand.RequireOther(name, node);
             size ??= node.Device.Length;
             detected = node.Driver;

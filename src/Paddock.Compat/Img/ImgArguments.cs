@@ -43,11 +43,7 @@ public sealed class ImgArguments
             throw new UsageException($"--output expects 'human' or 'json' not '{output}'");
         }
 
-        foreach (string item in All("object"))
-        {
-            UserObjects.Parse(item);
-        }
-
+        ThrottleGroups.Check(All("object"));
         if (Has("image-opts") && Has("f"))
         {
             throw new ToolException("--image-opts and --format are mutually exclusive");

@@ -43,11 +43,12 @@ internal static class InfoCommand
             }
             else
             {
-                Print(lines, node, first: depth == 0);
+                lines.Out.Write(depth == 0 ? "" : "\n");
+                InfoText.Print(lines, node);
             }
 
             var info = node.Qcow2?.Info;
-            name = given.Has("b") && info?.BackingFile is { } backing ? BackingName.Resolve(backing, node.Filename) : null;
+            name = given.Has("b") && info?.BackingFile is { } backing ? BackingName.Resolve(backing, node.Storage.Name) : null;
             settings = settings with
             {
                 Format = info?.BackingFormat,
@@ -90,97 +91,12 @@ internal static class InfoCommand
         }
 
         string digits = value >= 100 || value == Math.Floor(value) ? value.ToString("F0", CultureInfo.InvariantCulture)
-            : value.ToString(value >= 10 ? "0.#" : "0.##", CultureInfo.InvariantCulture);
+            : value.ToString(value >= 10 ? "0.#" : value >= 1 ? "0.##" : "0.###", CultureInfo.InvariantCulture);
         return $"{digits} {Units[unit]}";
     }
 
-    // in whole sectors, as the peer counts
-    private static long FileLength(ImageNode node) => (node.Storage.Length + 511) & -512;
-
-    private static void Print(ToolContext ctx, ImageNode node, bool first)
-    {
-        if (!first)
-        {
-            ctx.Line("");
-        }
-
-        long length = node.Device.Length;
-        string disk = node.Storage.AllocatedBytes < 0 ? "unavailable" : Human(node.Storage.AllocatedBytes);
-        ctx.Line($"image: {EscapedText.Escape(node.Filename)}");
-        ctx.Line($"file format: {node.Driver}");
-        ctx.Line($"virtual size: {Human(length)} ({length} bytes)");
-        ctx.Line($"disk size: {disk}");
-        if (node.Qcow2?.Info.Encryption is not null)
-        {
-            ctx.Line("encrypted: yes");
-        }
-
-        if (node.Qcow2 is { } qcow2)
-        {
-            PrintQcow2(ctx, node, qcow2.Info);
-        }
-
-        if (node.Driver == node.Protocol)
-        {
-            return;
-        }
-
-        ctx.Line("Child node '/file':");
-        ctx.Line($"    filename: {EscapedText.Escape(node.Storage.Name)}");
-        ctx.Line($"    protocol type: {node.Protocol}");
-        ctx.Line($"    file length: {Human(FileLength(node))} ({FileLength(node)} bytes)");
-        ctx.Line($"    disk size: {disk}");
-    }
-
-    private static void PrintQcow2(ToolContext ctx, ImageNode node, Qcow2ImageInfo info)
-    {
-        if (info.Dirty)
-        {
-            ctx.Line("cleanly shut down: no");
-        }
-
-        ctx.Line($"cluster_size: {info.ClusterSize}");
-        if (info.BackingFile is { } backing)
-        {
-            string full = BackingName.Resolve(backing, node.Filename);
-            ctx.Line(EscapedText.Escape($"backing file: {backing}{(full == backing ? "" : $" (actual path: {full})")}"));
-            if (info.BackingFormat is { } format)
-            {
-                ctx.Line($"backing file format: {EscapedText.Escape(format)}");
-            }
-        }
-
-        foreach (string line in SnapshotList.Lines(info.Snapshots))
-        {
-            ctx.Line(line);
-        }
-
-        ctx.Line("Format specific information:");
-        foreach (var (key, value) in Specific(info))
-        {
-            Dump(ctx, key.Replace('-', ' '), value, 1);
-        }
-    }
-
-    private static void Dump(ToolContext ctx, string key, object? value, int level)
-    {
-        var parts = value switch
-        {
-            QDict dict => dict.InOrder.Select(static e => (Key: e.Key.Replace('-', ' '), e.Value)),
-            List<object?> list => list.Select(static (v, i) => (Key: $"[{i}]", Value: v)),
-            _ => null,
-        };
-        ctx.Line($"{new string(' ', 4 * level)}{key}:{(parts is null ? " " + EscapedText.Escape(Text(value) ?? "") : "")}");
-        foreach (var (name, part) in parts ?? [])
-        {
-            Dump(ctx, name, part, level + 1);
-        }
-    }
-
-    private static string? Text(object? value)
-        => value is bool b ? (b ? "true" : "false") : Convert.ToString(value, CultureInfo.InvariantCulture);
-
-    private static IEnumerable<(string Key, object? Value)> Specific(Qcow2ImageInfo info)
+    /// <summary>What only a qcow2 image has.</summary>
+    internal static IEnumerable<(string Key, object? Value)> Specific(Qcow2ImageInfo info)
     {
         yield return ("compat", info.Version == 2 ? "0.10" : "1.1");
         yield return ("compression-type", info.Compression == Qcow2Compression.Zlib ? "zlib" : "zstd");
@@ -238,17 +154,10 @@ internal static class InfoCommand
 
     private static QDict Describe(ImageNode node)
     {
-        long allocated = node.Storage.AllocatedBytes;
-        var file = new QDict()
-            .With("children", new List<object?>())
-            .With("virtual-size", FileLength(node))
-            .With("filename", node.Storage.Name)
-            .With("format", node.Protocol)
-            .WithIf(allocated >= 0, "actual-size", allocated)
-            .With("format-specific", new QDict().With("type", node.Protocol).With("data", new QDict()))
-            .With("dirty-flag", false);
+        long allocated = node.AllocatedBytes;
         var info = node.Qcow2?.Info;
-        var children = new List<object?> { new QDict().With("name", "file").With("info", file) };
+        var children = node.Children.Reverse()
+            .Select(static c => (object?)new QDict().With("name", c.Name).With("info", Describe(c.Node))).ToList();
         var described = new QDict()
             .With("virtual-size", node.Device.Length)
             .With("filename", node.Filename)
@@ -256,7 +165,13 @@ internal static class InfoCommand
             .WithIf(allocated >= 0, "actual-size", allocated)
             .WithIf(info?.Encryption is not null, "encrypted", true)
             .WithIf(info?.Snapshots.Count > 0, "snapshots", SnapshotList.Describe(info?.Snapshots ?? []))
-            .With("dirty-flag", info?.Dirty ?? false);
+            .WithIf(node.IsDescribed, "dirty-flag", node.Format?.Qcow2?.Info.Dirty ?? false)
+            .WithIf(node.ClusterSize > 0, "cluster-size", (long)node.ClusterSize);
+        if (node is { IsProtocol: true, Children.Count: 0, IsNull: false })
+        {
+            described.With("format-specific", new QDict().With("type", node.Driver).With("data", new QDict()));
+        }
+
         if (info is null)
         {
             return described.With("children", children);
@@ -268,11 +183,11 @@ internal static class InfoCommand
             data[key] = value;
         }
 
-        described.With("cluster-size", (long)info.ClusterSize)
-            .With("format-specific", new QDict().With("type", "qcow2").With("data", data));
+        described.With("format-specific", new QDict().With("type", "qcow2").With("data", data));
         if (info.BackingFile is { } backing)
         {
-            described.With("backing-filename", backing).With("full-backing-filename", BackingName.Resolve(backing, node.Filename))
+            described.With("backing-filename", backing)
+                .With("full-backing-filename", BackingName.TryResolve(backing, node.Storage.Name) ?? backing)
                 .WithIf(info.BackingFormat is not null, "backing-filename-format", info.BackingFormat);
         }
 

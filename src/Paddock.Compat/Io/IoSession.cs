@@ -1,17 +1,22 @@
 using Paddock.Block;
 using Paddock.Faults;
 using Paddock.Images;
+using Paddock.Images.Text;
 
 namespace Paddock.Compat.Io;
 
 /// <summary>A run of the tool: the open image, requests under way, and how commands print.</summary>
 /// <param name="context">Where lines go.</param>
-internal sealed class IoSession(ToolContext context)
+/// <param name="objects">Objects that options may name, as <c>--object</c> has them.</param>
+internal sealed class IoSession(ToolContext context, IReadOnlyList<string>? objects = null)
 {
     private readonly List<Task> _pending = [];
     private readonly Lock _printing = new();
 
     public ToolContext Context => context;
+
+    /// <summary>Objects of the command line.</summary>
+    public IReadOnlyList<string> Objects => objects ?? [];
 
     /// <summary>The open image; null if no image is open.</summary>
     public ImageNode? Image { get; private set; }
@@ -20,12 +25,14 @@ internal sealed class IoSession(ToolContext context)
     public FaultStorage? Faults { get; private set; }
 
     /// <summary>What the open image was opened with, for reopen.</summary>
-    public (string Name, OpenSettings Settings, bool ImageOpts) Opened { get; private set; }
+    public OpenedImage Opened { get; private set; }
 
     /// <summary>Set by quit.</summary>
     public bool Done { get; set; }
 
     public IBlockDevice Device => Image!.Device;
+
+    private ImageOpener Opener => new(context.Program, context.Error);
 
     /// <summary>The zoned device, or a refusal as a drive without zones gives it.</summary>
     public IZones Zones
@@ -62,14 +69,9 @@ internal sealed class IoSession(ToolContext context)
 
         try
         {
-            var node = await new ImageOpener(context.Program, context.Error).OpenBareAsync(name, settings, imageOpts);
-            Image = settings.Snapshot ? await ScratchOverlay.OverAsync(node) : node;
-            Faults = node.Faults;
-            if (Faults is not null)
-            {
-                Faults.Suspended += tag => Print($"blkdebug: Suspended request '{tag}'\n");
-                Faults.Resumed += tag => Print($"blkdebug: Resuming request '{tag}'\n");
-            }
+            var node = await Opener.OpenBareAsync(name, settings, imageOpts);
+            var options = imageOpts ? KeyValueOptions.ParseToDict(name) : settings.Options;
+            await UseAsync(new OpenedImage(imageOpts ? null : name, settings with { Options = options }, node));
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
@@ -77,8 +79,30 @@ internal sealed class IoSession(ToolContext context)
             return false;
         }
 
-        Opened = (name, settings, imageOpts);
         return true;
+    }
+
+    /// <summary>Opens the image again with other settings; if they are rejected, it stays open as it was.</summary>
+    public async ValueTask<bool> ReopenAsync(OpenedImage changed)
+    {
+        var before = Opened;
+        if (!await CloseAsync())
+        {
+            return false;
+        }
+
+        try
+        {
+            await UseAsync(changed with { Node = await Opener.OpenAgainAsync(changed.Name, changed.Settings) });
+            return true;
+        }
+        catch (Exception e) when (e is ToolException or BlockException)
+        {
+            Complain($"{context.Program}: {IoOptions.Refusal(e.Message)}");
+        }
+
+        await UseAsync(before with { Node = await Opener.OpenAgainAsync(before.Name, before.Settings) });
+        return false;
     }
 
     /// <summary>Waits for what is under way and closes the image.</summary>
@@ -116,5 +140,17 @@ internal sealed class IoSession(ToolContext context)
     {
         await Task.WhenAll(_pending);
         _pending.Clear();
+    }
+
+    private async ValueTask UseAsync(OpenedImage opened)
+    {
+        Opened = opened;
+        Image = opened.Settings.Snapshot ? await ScratchOverlay.OverAsync(opened.Node) : opened.Node;
+        Faults = opened.Node.Faults;
+        if (Faults is not null)
+        {
+            Faults.Suspended += tag => Print($"blkdebug: Suspended request '{tag}'\n");
+            Faults.Resumed += tag => Print($"blkdebug: Resuming request '{tag}'\n");
+        }
     }
 }

@@ -1,4 +1,5 @@
 using Paddock.Images;
+using Paddock.Images.Nodes;
 
 namespace Paddock.Compat.Io;
 
@@ -20,7 +21,7 @@ public static class IoTool
         var commands = new List<string>();
         var traces = new List<string>();
         bool imageOpts = false;
-        var settings = new OpenSettings { ReadOnly = false };
+        var settings = new OpenSettings { ReadOnly = false, Unmap = true };
         var parser = new GetOpt(args, Options);
         try
         {
@@ -77,6 +78,7 @@ public static class IoTool
         "U" => settings with { ForceShare = true },
         "n" => settings with { Cache = "none" },
         "t" => settings with { Cache = CheckedCache(option.Value) },
+        "C" => settings with { CopyOnRead = true },
         "object" => settings with { Objects = [.. settings.Objects, option.Value] },
         "d" => IoOptions.Discard(settings, option.Value),
         "i" => IoOptions.Aio(settings, option.Value),
@@ -106,7 +108,8 @@ public static class IoTool
             throw new ToolException("--image-opts and -f are mutually exclusive");
         }
 
-        var session = new IoSession(ctx);
+        ThrottleGroups.Check(settings.Objects);
+        var session = new IoSession(ctx, settings.Objects);
         using var listener = traces.Count == 0 ? null : new TraceListener(traces, session.Complain);
         if (operands.Count == 1 && !await session.OpenAsync(operands[0], settings, imageOpts))
         {
@@ -164,7 +167,8 @@ public static class IoTool
         ctx.Line("  -r, --read-only      open read-only");
         ctx.Line("  -s, --snapshot       keep changes in a temporary overlay");
         ctx.Line("  -n, --nocache        short for -t none");
-        ctx.Line("  -d, --discard MODE   unmap; ignore is not supported (unmap)");
+        ctx.Line("  -C, --copy-on-read   copy what is read from backing images into the image");
+        ctx.Line("  -d, --discard MODE   unmap or ignore (unmap)");
         ctx.Line("  -i, --aio MODE, -k   accepted for compatibility: threads, io_uring or native");
         ctx.Line("  -m, --misalign       accepted for compatibility");
         ctx.Line("  --object OBJECT      secret or TLS credentials");

@@ -40,7 +40,18 @@ internal static class StateCommands
     {
         var image = session.Image!;
         session.Print($"format name: {image.Driver}\n");
-        if (image.Qcow2?.Info is not { } info)
+        if (image.IsProtocol)
+        {
+            // the peer prints the name of the protocol too, under the same heading
+            session.Print($"format name: {image.Driver}\n");
+        }
+
+        if (!image.IsDescribed)
+        {
+            return new(false);
+        }
+
+        if (image.Format?.Qcow2?.Info is not { } info)
         {
             session.Print("cluster size: 0 bytes\nvm state offset: 0 bytes\n");
             return new(true);
@@ -50,6 +61,12 @@ internal static class StateCommands
         long perTable = (long)info.ClusterSize * (info.ClusterSize / (info.ExtendedL2 ? 16 : 8));
         session.Print($"cluster size: {IoText.Size(info.ClusterSize)}\n");
         session.Print($"vm state offset: {IoText.Size((info.VirtualSize + perTable - 1) / perTable * perTable)}\n");
+        if (image.Qcow2 is null)
+        {
+            // a filter: what the format has of its own belongs to the node below
+            return new(true);
+        }
+
         session.Print("Format specific information:\n");
         session.Print($"    compat: {(info.Version >= 3 ? "1.1" : "0.10")}\n");
         session.Print($"    compression type: {(info.Compression == Qcow2.Qcow2Compression.Zstd ? "zstd" : "zlib")}\n");
@@ -135,6 +152,9 @@ internal static class StateCommands
         var settings = new OpenSettings
         {
             ReadOnly = arguments.Has('r') || arguments.Has('s'),
+            CopyOnRead = arguments.Has('C'),
+            Unmap = true,
+            Objects = session.Objects,
             Snapshot = arguments.Has('s'),
             ForceShare = arguments.Has('U'),
             Cache = arguments.Has('t') ? arguments.Value('t') : arguments.Has('n') ? "none" : null,
@@ -143,11 +163,6 @@ internal static class StateCommands
         settings = arguments.Has('d') ? IoOptions.Discard(settings, arguments.Value('d')) : settings;
         settings = arguments.Has('i') || arguments.Has('k') ? IoOptions.Aio(settings, arguments.Has('i') ? arguments.Value('i') : "native")
             : settings;
-        if (arguments.Has('C'))
-        {
-            throw new ToolException("option '-C' is not in this version");
-        }
-
         if (arguments.Count > 1 || (arguments.Count == 0 && options.Length == 0))
         {
             throw new IoArgumentException("", showUsage: true);
@@ -166,29 +181,14 @@ internal static class StateCommands
             return false;
         }
 
-        var (name, settings, imageOpts) = session.Opened;
-        if (arguments.Has('r') || arguments.Has('w'))
+        if (arguments.Count > 0)
         {
-            settings = settings with { ReadOnly = arguments.Has('r') };
+            throw new IoArgumentException("", showUsage: true);
         }
 
-        var before = session.Opened;
-        (name, settings) = IoOptions.Reopened(
-            (name, settings, imageOpts), arguments.Has('c') ? arguments.Value('c') : null, arguments.Has('o') ? arguments.Value('o')
-            : null);
-        if (!await session.CloseAsync())
-        {
-            return false;
-        }
-
-        if (await session.OpenAsync(name, settings, imageOpts))
-        {
-            return true;
-        }
-
-        // what is refused leaves the image open as it was
-        await session.OpenAsync(before.Name, before.Settings, before.ImageOpts);
-        return false;
+        bool? readOnly = arguments.Has('r') ? true : arguments.Has('w') ? false : null;
+        string? cache = arguments.Has('c') ? arguments.Value('c') : null, options = arguments.Has('o') ? arguments.Value('o') : null;
+        return await session.ReopenAsync(IoOptions.Reopened(session.Opened, cache, readOnly, options));
     }
 
     public static ValueTask<bool> CloseAsync(IoSession session, IReadOnlyList<string> words) => session.CloseAsync();

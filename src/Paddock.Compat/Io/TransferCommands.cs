@@ -201,7 +201,7 @@ internal static class TransferCommands
 
         if (arguments.Has('c'))
         {
-            return session.Image!.Qcow2 is { } qcow2 && offset + count <= session.Device.Length
+            return session.Image!.Compressor is { } qcow2 && offset + count <= session.Device.Length
                 ? qcow2.WriteCompressedAsync(offset, buffer)
                 : throw new BlockException(
                     offset + count <= session.Device.Length ? BlockError.NotSupported : BlockError.Io, "compressed write");

@@ -1,19 +1,7 @@
 using Paddock.Block;
+using Paddock.Images.Nodes;
 
 namespace Paddock.Compat.Nbd;
-
-/// <summary>What becomes of writes that are all zeroes.</summary>
-internal enum ZeroDetection
-{
-    /// <summary>They are written.</summary>
-    Off,
-
-    /// <summary>They become zero ranges that keep their space.</summary>
-    On,
-
-    /// <summary>They become zero ranges whose space may be released.</summary>
-    Unmap,
-}
 
 /// <summary>A disk as qemu-nbd's options show it: from an offset on, with or without discards, with zero writes found.</summary>
 /// <param name="device">The disk; not owned.</param>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Paddock.Images;
+using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 
 namespace Paddock.Compat.Nbd;

@@ -1,5 +1,4 @@
 using Paddock.Block;
-using Paddock.Images.Text;
 using Paddock.Qcow2;
 
 namespace Paddock.Images.Nodes;
@@ -11,40 +10,17 @@ namespace Paddock.Images.Nodes;
 /// <param name="image">How the image is opened.</param>
 internal sealed class DataFileNode(OpenSettings image) : IDataFileGate
 {
-    private const string Option = "data-file";
+    /// <summary>Key of the node.</summary>
+    public const string Option = "data-file";
 
-    /// <summary>Opens the file that options name; null if they name none. Takes them out.</summary>
-    /// <exception cref="ToolException">It cannot be opened.</exception>
-    public static async ValueTask<IStorage?> TryOpenAsync(QDict options, OpenSettings image, int depth)
+    /// <summary>Settings of the node that options of the image describe.</summary>
+    public static OpenSettings SettingsFor(OpenSettings image) => image.ForChild() with
     {
-        if (options.Take(Option) is { } node)
-        {
-            throw new ToolException($"Cannot find device='{node}' nor node-name='{node}'");
-        }
-
-        var file = options.TakePrefix(Option);
-        if (file.Count == 0)
-        {
-            return null;
-        }
-
-        var settings = image with
-        {
-            Format = null,
-            Options = null,
-            Storage = null,
-            StorageFacts = null,
-            Over = null,
-            Chain = null,
-            Admit = image.AreOptionsStored ? image.Chain!.AdmitDataFile(Option) : null,
-            Objects = image.AreOptionsStored ? [] : image.Objects,
-        };
-        string? driver = file.Take("driver") as string;
-        string? name = driver is null ? file.Take("filename") as string : null;
-        driver ??= name is null ? "file" : null;
-        var (_, storage) = await ImageOpener.OpenBytesAsync(name, file, driver, settings, depth + 1);
-        return WithoutFlushes(storage, image);
-    }
+        // the image, not its data file, is the one whose directory its backing file may be in
+        Chain = image.Chain!.Branch(),
+        Admit = image.AreOptionsStored ? image.Chain.AdmitDataFile(Option) : null,
+        Objects = image.AreOptionsStored ? [] : image.Objects,
+    };
 
     /// <inheritdoc/>
     public ValueTask<IStorage> OpenDataFileAsync(string name, IStorage storage, bool isReadOnly, CancellationToken cancellationToken)

@@ -126,8 +126,6 @@ internal static class NbdNode
             ReconnectDelay = Seconds(options.Take("reconnect-delay")),
             OpenTimeout = Seconds(options.Take("open-timeout")),
         };
-        NodeOptions.TakeGeneric(options, settings);
-
         return options.InOrder.FirstOrDefault().Key is { } unknown
             ? throw new ToolException($"Block protocol '{Driver}' doesn't support the option '{unknown}'") : target;
     }

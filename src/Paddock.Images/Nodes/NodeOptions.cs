@@ -9,6 +9,9 @@ namespace Paddock.Images.Nodes;
 /// </summary>
 internal static class NodeOptions
 {
+    // 31 characters and a zero in QEMU
+    private const int MaxNodeName = 31;
+
     /// <summary>Applies <c>read-only</c> and the cache options of an image, or of its file.</summary>
     public static OpenSettings ApplyCommon(QDict options, OpenSettings settings)
     {
@@ -18,17 +21,21 @@ internal static class NodeOptions
             throw new ToolException("Block node is read-only");
         }
 
-        settings = settings with { Cache = CacheMode(options, settings.Cache) };
+        settings = settings with
+        {
+            ReadOnly = readOnly,
+            ForceShare = Flag(options, "force-share") ?? settings.ForceShare,
+            AutoReadOnly = Flag(options, "auto-read-only") ?? settings.AutoReadOnly,
+            Cache = CacheMode(options, settings.Cache),
+        };
         CheckAio(settings.Aio, settings.Cache);
         return settings;
     }
 
-    // each option replaces one property of the mode that -t names; the file's own options count before those of the image over it
+    // each option replaces one property of the mode that -t names
     private static string? CacheMode(QDict options, string? mode)
     {
         bool? direct = Flag(options, "cache.direct"), noFlush = Flag(options, "cache.no-flush");
-        direct = Flag(options, "file.cache.direct") ?? direct;
-        noFlush = Flag(options, "file.cache.no-flush") ?? noFlush;
         bool? writeback = Flag(options, "cache.writeback");
         if ((direct ?? noFlush ?? writeback) is null)
         {
@@ -47,54 +54,37 @@ internal static class NodeOptions
     }
 
     /// <summary>Takes the options that every node has out of the list.</summary>
-    public static void TakeGeneric(QDict options, OpenSettings settings)
+    /// <returns>What becomes of discards and of writes that are all zeroes.</returns>
+    public static SpacePolicy TakeGeneric(QDict options, OpenSettings settings)
     {
-        options.Take("node-name");
-        Flag(options, "read-only");
-        if (Flag(options, "auto-read-only") == true && !settings.ReadOnly)
+        bool? unmap = Text(options.Take("discard")) switch
         {
-            throw new ToolException("auto-read-only=on is not supported for writing: use read-only=on, or leave it out");
-        }
-
-        foreach (string cache in new[] { "cache.direct", "cache.no-flush", "cache.writeback" })
+            null => settings.Unmap,
+            "unmap" or "on" => true,
+            "ignore" or "off" => false,
+            _ => throw new ToolException("Invalid discard option"),
+        };
+        var zeroes = Text(options.Take("detect-zeroes")) switch
         {
-            Flag(options, cache);
-        }
-
-        switch (Text(options.Take("discard")))
-        {
-            case null or "unmap" or "on":
-                break;
-            case "ignore" or "off":
-                throw new ToolException("discard=ignore is not supported: discards free space");
-            default:
-                throw new ToolException("Invalid discard option");
-        }
-
-        string? detect = Text(options.Take("detect-zeroes"));
-        if (detect is not (null or "off"))
-        {
-            throw new ToolException(
-                detect is "on" or "unmap" ? $"detect-zeroes={detect} is not supported here: 'nbd --detect-zeroes={detect}' has it"
-                : $"invalid parameter value: {detect}");
-        }
+            null => settings.DetectZeroes,
+            "off" => ZeroDetection.Off,
+            "on" => ZeroDetection.On,
+            "unmap" => ZeroDetection.Unmap,
+            var other => throw new ToolException($"invalid parameter value: {other}"),
+        };
+        return zeroes == ZeroDetection.Unmap && unmap != true
+            ? throw new ToolException("setting detect-zeroes to unmap is not allowed without setting discard operation to unmap")
+            : new SpacePolicy(unmap ?? true, zeroes);
     }
 
-    /// <summary>Takes the options of a file.</summary>
-    public static void TakeFile(QDict options, OpenSettings settings)
+    /// <summary>Takes the name of a node.</summary>
+    /// <exception cref="ToolException">It is not a name of letters, digits and <c>-._</c> that begins with a letter.</exception>
+    public static string? TakeName(QDict options)
     {
-        TakeGeneric(options, settings);
-        switch (Text(options.Take("locking")))
-        {
-            case null or "on" or "auto":
-                break;
-            case "off":
-                throw new ToolException("locking=off is not supported: -U opens an image that another program writes to");
-            case var other:
-                throw new ToolException($"invalid parameter value: {other}");
-        }
-
-        CheckAio(Text(options.Take("aio")), settings.Cache);
+        string? name = Text(options.Take("node-name"));
+        return name is null || (name.Length is > 0 and <= MaxNodeName && char.IsAsciiLetter(name[0])
+            && name.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '.' or '_'))
+            ? name : throw new ToolException(name.Length > MaxNodeName ? "Node name too long" : $"Invalid node-name: '{name}'");
     }
 
     /// <summary>Checks a mode of asynchronous I/O: any of them is the same to Paddock, which has one of its own.</summary>
@@ -111,13 +101,18 @@ internal static class NodeOptions
         }
     }
 
-    private static bool? Flag(QDict options, string name)
+    /// <summary>Takes a switch; null if it is not in the list.</summary>
+    public static bool? Flag(QDict options, string name)
         => Text(options.Take(name)) is { } text ? Qcow2Options.Flag(name, text) : null;
 
-    private static string? Text(object? value) => value switch
+    /// <summary>A value as it stands in an option list; null for null.</summary>
+    public static string? Text(object? value) => value switch
     {
         null => null,
         bool flag => flag ? "on" : "off",
         _ => Convert.ToString(value, CultureInfo.InvariantCulture),
     };
+
+    /// <summary>A value as a number of bytes.</summary>
+    public static long Size(string name, object? value) => (long)Math.Min(SizeParser.Option(name, Text(value) ?? ""), long.MaxValue);
 }

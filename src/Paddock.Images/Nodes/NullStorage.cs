@@ -2,16 +2,20 @@ using Paddock.Block;
 
 namespace Paddock.Images.Nodes;
 
-/// <summary>The driver null-co: takes every request and keeps nothing, to measure what lies above it.</summary>
+/// <summary>A storage that accepts every request and keeps nothing, to measure the layers above it.</summary>
+/// <param name="name">Name for messages.</param>
 /// <param name="size">Bytes.</param>
 /// <param name="readZeroes">Whether reads give zeroes; else they leave the buffer as it was.</param>
 /// <param name="readOnly">Whether it is open for reading only.</param>
-internal sealed class NullStorage(long size, bool readZeroes, bool readOnly) : IStorage
+/// <param name="latency">Time that each read, write, zero and flush request takes.</param>
+/// <param name="time">Clock of the latency; the system's if null.</param>
+internal sealed class NullStorage(
+    string name, long size, bool readZeroes, bool readOnly, TimeSpan latency = default, TimeProvider? time = null) : IStorage
 {
     /// <summary>Its size where none is given.</summary>
     public const long DefaultSize = 1L << 30;
 
-    public string Name => "null-co://";
+    public string Name => name;
 
     public long Length => size;
 
@@ -30,18 +34,18 @@ internal sealed class NullStorage(long size, bool readZeroes, bool readOnly) : I
             buffer.Span.Clear();
         }
 
-        return ValueTask.CompletedTask;
+        return DelayAsync(cancellationToken);
     }
 
     public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
-        => ValueTask.CompletedTask;
+        => DelayAsync(cancellationToken);
 
     public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
-        => ValueTask.CompletedTask;
+        => DelayAsync(cancellationToken);
 
     public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
 
-    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
+    public ValueTask FlushAsync(CancellationToken cancellationToken = default) => DelayAsync(cancellationToken);
 
     public void ThrowIfFlushFailed()
     {
@@ -58,4 +62,7 @@ internal sealed class NullStorage(long size, bool readZeroes, bool readOnly) : I
         => new(new BlockStatus(length, readZeroes ? BlockStatusFlags.Zero : BlockStatusFlags.Data, offset));
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    private ValueTask DelayAsync(CancellationToken cancellationToken)
+        => latency == default ? default : new ValueTask(Task.Delay(latency, time ?? TimeProvider.System, cancellationToken));
 }

@@ -49,11 +49,13 @@ internal static class FeatureNameTable
     public static string Describe(ReadOnlySpan<byte> table, byte kind, ulong bits)
     {
         var names = new List<string>();
-        for (; table.Length >= EntrySize; table = table[EntrySize..])
+
+        // the last entry may be short: the rest of it is zeroes; an empty name ends the table
+        for (; table.Length > NameAt && table[NameAt] != 0; table = table[Math.Min(EntrySize, table.Length)..])
         {
             if (table[0] == kind && table[1] < 64 && (bits & (1UL << table[1])) != 0)
             {
-                var name = table[NameAt..EntrySize];
+                var name = table[NameAt..Math.Min(EntrySize, table.Length)];
                 int end = name.IndexOf((byte)0);
                 names.Add(EscapedText.Escape(Encoding.UTF8.GetString(end < 0 ? name : name[..end])));
                 bits &= ~(1UL << table[1]);

@@ -102,7 +102,7 @@ public class FaultEventTests
     private static async Task UseAlignmentAsync(HashSet<string> raised)
     {
         var recorder = new Recorder(new PagedStorage(), raised);
-        await using var faults = new FaultStorage(recorder, [WatchNone], alignment: 4096);
+        await using var faults = new FaultStorage(recorder, [WatchNone], new FaultLimits { Align = 4096 });
         await faults.WriteAsync(1000, new byte[8192]);
         await faults.WriteZeroesAsync(0, 4096, ZeroFlags.None);
     }
