@@ -4,6 +4,7 @@ using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
 using Paddock.Qcow2;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Images;
 
@@ -74,6 +75,9 @@ internal sealed class ImageNode : IAsyncDisposable
 
     /// <summary>The qcow2 image; null for another format.</summary>
     public IQcow2Device? Qcow2 { get; init; }
+
+    /// <summary>The LUKS disk; null for another format.</summary>
+    public LuksDevice? Luks { get; init; }
 
     /// <summary>What supplies unallocated clusters; null when this image is the last.</summary>
     public ImageNode? Backing { get; init; }
@@ -202,11 +206,19 @@ internal sealed record OpenSettings
     /// <summary>Keep changes in a temporary overlay that goes away with the session (-s).</summary>
     public bool Snapshot { get; init; }
 
+    /// <summary>The internal snapshot to open for reading in place of the present disk; null: the present disk.</summary>
+    public SnapshotChoice? LoadSnapshot { get; init; }
+
     /// <summary>The bytes under the image, where they are open already; owned from here on. The name is for messages then.</summary>
     public IStorage? Storage { get; init; }
 
     /// <summary>Objects that options may name, as <c>--object</c> has them.</summary>
     public IReadOnlyList<string> Objects { get; init; } = [];
+
+    /// <summary>
+    /// Objects whose passphrases any image of the chain may use, as they are sent nowhere; null: <see cref="Objects"/>.
+    /// </summary>
+    public IReadOnlyList<string>? Secrets { get; init; }
 
     /// <summary>
     /// Puts something over the bytes of the image's own file, such as a counter; null: nothing. Backing images go without.

@@ -3,6 +3,7 @@ using Paddock.Images.Chains;
 using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Images;
 
@@ -47,6 +48,10 @@ internal sealed class ImageOpener
         try
         {
             return await OpenBareAsync(name, settings, imageOpts);
+        }
+        catch (SnapshotLoadException e)
+        {
+            throw new ToolException($"Failed to load snapshot: {MessageOf(e)}", inner: e);
         }
         catch (Exception e) when (e is BlockException or (ToolException and not BaseNotWritableException))
         {
@@ -181,6 +186,9 @@ internal sealed class ImageOpener
         var node = await new NodeOpener(this, _messages).OpenAsync(name, options, settings, depth: 0, isProtocol: false);
         try
         {
+            _ = settings.LoadSnapshot is null || node.Qcow2 is not null ? true : throw new SnapshotLoadException(
+                BlockError.NotSupported,
+                $"Block format '{node.Driver}' used by device '' does not support temporarily loading internal snapshots");
             RootNode.Finish(node, settings);
             return node;
         }

@@ -21,6 +21,9 @@ internal sealed class CheckedQcow2Device(IQcow2Device image) : CheckedDevice(ima
     public IStorage? DataFile => image.DataFile;
 
     /// <inheritdoc/>
+    public IQcow2Snapshots Snapshots => field ??= new CheckedSnapshots(this, image.Snapshots);
+
+    /// <inheritdoc/>
     public ValueTask WriteCompressedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
     {
         CheckWritable();
@@ -45,4 +48,39 @@ internal sealed class CheckedQcow2Device(IQcow2Device image) : CheckedDevice(ima
     /// <inheritdoc/>
     public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
         => image.SetZoneLayoutAsync(layout, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask ReadVmStateAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => image.ReadVmStateAsync(offset, buffer, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask WriteVmStateAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+    {
+        CheckWritable();
+        return image.WriteVmStateAsync(offset, data, cancellationToken);
+    }
+
+    private sealed class CheckedSnapshots(CheckedQcow2Device device, IQcow2Snapshots snapshots) : IQcow2Snapshots
+    {
+        public IReadOnlyList<Qcow2SnapshotInfo> List => snapshots.List;
+
+        public ValueTask<Qcow2SnapshotInfo> CreateAsync(
+            string name, DateTimeOffset takenAt, CancellationToken cancellationToken = default)
+        {
+            device.CheckWritable();
+            return snapshots.CreateAsync(name, takenAt, cancellationToken);
+        }
+
+        public ValueTask DeleteAsync(Qcow2SnapshotInfo snapshot, CancellationToken cancellationToken = default)
+        {
+            device.CheckWritable();
+            return snapshots.DeleteAsync(snapshot, cancellationToken);
+        }
+
+        public ValueTask ApplyAsync(Qcow2SnapshotInfo snapshot, CancellationToken cancellationToken = default)
+        {
+            device.CheckWritable();
+            return snapshots.ApplyAsync(snapshot, cancellationToken);
+        }
+    }
 }

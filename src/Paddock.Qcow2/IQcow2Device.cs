@@ -20,6 +20,22 @@ public interface IQcow2Device : IBlockDevice
     /// <summary>The external data file; null: the data are in <see cref="Storage"/>, or the image was opened for its properties.</summary>
     IStorage? DataFile { get; }
 
+    /// <summary>The internal snapshots.</summary>
+    IQcow2Snapshots Snapshots { get; }
+
+    /// <summary>Reads the state of a virtual machine, which the image holds beside the disk; zeroes where there is none.</summary>
+    /// <param name="offset">Byte of the state, from 0.</param>
+    /// <param name="buffer">Takes the bytes.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    ValueTask ReadVmStateAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default);
+
+    /// <summary>Writes the state of a virtual machine. Snapshots taken later keep it with the disk.</summary>
+    /// <param name="offset">Byte of the state, from 0.</param>
+    /// <param name="data">The bytes.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    /// <exception cref="BlockException">No L1 table can map so much (<see cref="BlockError.TooLarge"/>), or an I/O error.</exception>
+    ValueTask WriteVmStateAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default);
+
     /// <summary>Writes clusters compressed; whole clusters only, but for the last. Unallocated clusters only.</summary>
     ValueTask WriteCompressedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default);
 

@@ -17,16 +17,14 @@ public sealed class Qcow2Image : IQcow2Device
     private readonly ImageParts _parts;
     private readonly ClusterReader _reader;
     private readonly ClusterWriter _writer;
-    private readonly List<SnapshotEntry> _snapshots;
     private readonly Qcow2Bitmaps _bitmaps;
     private bool _isDisposed;
 
-    internal Qcow2Image(ImageParts parts, List<SnapshotEntry> snapshots)
+    internal Qcow2Image(ImageParts parts)
     {
         _parts = parts;
         _reader = parts.Reader;
         _writer = parts.Writer;
-        _snapshots = snapshots;
         _bitmaps = new Qcow2Bitmaps(parts.Storage, parts.Header, parts.Locks, parts.Session, parts.Bitmaps);
     }
 
@@ -55,6 +53,9 @@ public sealed class Qcow2Image : IQcow2Device
     public IReadOnlyList<string> Warnings => _parts.Warnings;
 
     /// <inheritdoc/>
+    public IQcow2Snapshots Snapshots => _parts.Snapshots;
+
+    /// <inheritdoc/>
     public Qcow2ImageInfo Info
     {
         get
@@ -75,10 +76,12 @@ public sealed class Qcow2Image : IQcow2Device
                 DataFile = header.Has(IncompatibleFeatures.ExternalDataFile) ? header.DataFileName : null,
                 DataFileRaw = (header.Fields.Autoclear & AutoclearFeatures.RawExternalData) != 0,
                 Encryption = header.Fields.EncryptionName,
+                HasKey = _parts.Encryption?.Cipher.HasKey == true,
+                Luks = _parts.Encryption?.Luks?.Header,
                 Bitmaps = _bitmaps.List,
                 BackingFile = header.BackingName,
                 BackingFormat = header.BackingFormat,
-                Snapshots = _snapshots.ConvertAll(s => s.ToInfo(Length)),
+                Snapshots = Snapshots.List,
             };
         }
     }
@@ -184,6 +187,14 @@ public sealed class Qcow2Image : IQcow2Device
         => _parts.Compressed.WriteAsync(new GuestOffset(offset), data, cancellationToken);
 
     /// <inheritdoc/>
+    public ValueTask ReadVmStateAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => _parts.State.ReadAsync(offset, buffer, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask WriteVmStateAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+        => _parts.State.WriteAsync(offset, data, cancellationToken);
+
+    /// <inheritdoc/>
     public ValueTask WriteZeroesAsync(
         long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
         => _parts.Zeroes.WriteZeroesAsync(new GuestOffset(offset), length, flags, cancellationToken);
@@ -200,9 +211,19 @@ public sealed class Qcow2Image : IQcow2Device
         => _parts.Status.GetAsync(new GuestOffset(offset), length, cancellationToken);
 
     /// <inheritdoc/>
-    public ValueTask ResizeAsync(
+    public async ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        => _parts.Resize.RunAsync(length, preallocation, cancellationToken);
+    {
+        await _parts.Locks.Structure.AcquireAsync();
+        try
+        {
+            await _parts.Resize.RunAsync(length, preallocation, cancellationToken);
+        }
+        finally
+        {
+            _parts.Locks.Structure.Release();
+        }
+    }
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Qcow2;
 
@@ -18,6 +19,15 @@ public sealed record Qcow2OpenOptions
     /// The external data file in place of the one that the header names; null: that one. The image owns it once it is open.
     /// </summary>
     public IStorage? DataFile { get; init; }
+
+    /// <summary>
+    /// The passphrase of an encrypted image, as bytes (UTF-8); null: none. Only its information can be read without
+    /// (<see cref="ForInfo"/>).
+    /// </summary>
+    public ReadOnlyMemory<byte>? Passphrase { get; init; }
+
+    /// <summary>QEMU's name of the encryption that the image must have, <c>luks</c> or <c>aes</c>; null: any.</summary>
+    internal string? ExpectedEncryption { get; init; }
 
     /// <summary>What is left of the memory for tables of all images of a chain; null: each image's own limits alone.</summary>
     internal TableBudget? Tables { get; init; }
@@ -56,6 +66,9 @@ public sealed record Qcow2OpenOptions
     /// refused. The disk must not be read then.
     /// </summary>
     public bool ForInfo { get; init; }
+
+    /// <summary>The snapshot to open for reading in place of the present disk; null: the present disk.</summary>
+    internal SnapshotChoice? Snapshot { get; init; }
 
     /// <summary>
     /// Marks the image's bitmaps in use when it is opened for writing, as QEMU does, and not before its first change.

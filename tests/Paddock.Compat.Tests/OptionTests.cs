@@ -345,7 +345,6 @@ public sealed partial class OptionTests
     [InlineData("-T foo,bar=1", "Invalid parameter 'bar'")]
     [InlineData("-B bitmap", "bitmap 'bitmap'")]
     [InlineData("-v -c /dev/no-nbd0", "Failed to open /dev/no-nbd0: No such file or directory")]
-    [InlineData("-l snap", "internal snapshot")]
     [InlineData("--tls-authz=x", "--tls-authz is not permitted without --tls-creds")]
     [InlineData("--aio=foo", "Invalid aio mode 'foo'")]
     [InlineData("--discard=foo", "Invalid discard mode")]

@@ -57,7 +57,6 @@ public class UnsupportedTests
     }
 
     [Theory]
-    [InlineData("snapshot -l @i")]
     [InlineData("convert -l before -O raw @i @out")]
     public async Task Unsupported_feature_is_reported_with_exit_code_1(string line)
     {

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Qcow2;
+using Paddock.Qcow2.Snapshots;
 using Paddock.Testing;
 
 namespace Paddock.Sim;
@@ -96,6 +97,10 @@ internal sealed class ImageRecipe : IImageGate
     /// <summary>Opens the image in a storage, with requests validated first.</summary>
     public async Task<CheckedDevice> OpenAsync(IStorage storage, bool readOnly = false)
         => CheckedDevice.Wrap(await Qcow2Image.OpenAsync(storage, Open with { ReadOnly = readOnly }));
+
+    /// <summary>Opens a snapshot of the image.</summary>
+    public ValueTask<IQcow2Device> OpenSnapshotAsync(PagedStorage storage, string name)
+        => Qcow2Image.OpenAsync(storage.Clone(), Open with { ReadOnly = true, Snapshot = new SnapshotChoice(null, name) });
 
     /// <inheritdoc/>
     public async ValueTask<IBlockDevice?> OpenBackingAsync(

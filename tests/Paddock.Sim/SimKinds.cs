@@ -15,6 +15,7 @@ internal static class SimKinds
     [
         new("cut", "plain", (seed, options) => new PlainCutRun(seed, options, raw: false)),
         new("resizecut", "plain", (seed, options) => new ResizeCutRun(seed, options)),
+        new("snapcut", "plain", (seed, options) => new SnapshotCutRun(seed, options)),
         new("zonecut", "zoned", (seed, options) => new ZonedCutRun(seed, options)),
         new("mirror", "exact", (seed, options) => new MirrorRun(seed, options)),
         new("model", "exact", (seed, options) => new ModelRun(seed, options)),

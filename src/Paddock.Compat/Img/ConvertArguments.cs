@@ -1,5 +1,6 @@
 using Paddock.Images;
 using Paddock.Images.Text;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Compat.Img;
 
@@ -65,16 +66,20 @@ internal sealed class ConvertArguments
 
     public bool TargetIsOptions => _given.Has("target-image-opts");
 
-    public OpenSettings SourceSettings => _given.Settings() with { Cache = _given["T"] };
+    /// <summary>The internal snapshot to convert (-l); null: the present disk.</summary>
+    public SnapshotChoice? Snapshot { get; private init; }
+
+    public OpenSettings SourceSettings => _given.Settings() with { Cache = _given["T"], LoadSnapshot = Snapshot };
 
     // as the peer does: an interrupted convert leaves nothing of use, so that flushes on the way gain nothing
     public OpenSettings TargetSettings => new()
     {
         ReadOnly = false, Format = TargetIsOptions ? null : Format, Cache = _given["t"] ?? "unsafe", Objects = _given.All("object"),
+        Options = TargetIsOptions ? null : EncryptionCreate.Opening(Options),
     };
 
     /// <exception cref="ToolException">An option that cannot be, or two that exclude each other.</exception>
-    public static ConvertArguments Parse(string[] args)
+    public static ConvertArguments Parse(string[] args, string program)
     {
         // our own form of an option that takes no value in the peer
         bool jsonProgress = args.Contains(JsonProgress);
@@ -93,6 +98,7 @@ internal sealed class ConvertArguments
             Parallel = given["m"] is { } parallel ? Count(parallel) : given.Has("salvage") ? 1 : DefaultParallel,
             Rate = given["r"] is { } rate ? RateOf(rate) : 0,
             Options = OptionsOf(given),
+            Snapshot = given.Snapshot(program),
         };
         arguments.CheckCombinations();
         arguments.CheckSupport();
@@ -125,9 +131,10 @@ internal sealed class ConvertArguments
 
     private static CreateOptions OptionsOf(ImgArguments given)
     {
-        var options = new CreateOptions();
-        NewImage.RequireFormat(given["O"] ?? "raw");
-        given.All("o").ToList().ForEach(o => options.Add(o, (given["O"] ?? "raw") == "raw"));
+        string format = given["O"] ?? "raw";
+        var options = new CreateOptions { Objects = given.All("object") };
+        NewImage.RequireFormat(format);
+        given.All("o").ToList().ForEach(o => options.Add(o, format));
         options["backing_file"] = given["B"];
         options["backing_fmt"] = given["F"];
         return options;
@@ -148,13 +155,16 @@ internal sealed class ConvertArguments
         Refuse(TargetIsZero && _given.Has("B"), "Cannot use --target-is-zero when the destination image has a backing file");
         Refuse(_given.Operands.Count > 2 && Options["backing_file"] is not null,
             "Having a backing file for the target makes no sense when concatenating multiple input images");
-        Refuse(Options["backing_file"] is not null && Format == "raw", "Backing file not supported for file format 'raw'");
+        Refuse(Options["backing_file"] is not null && Format != "qcow2", $"Backing file not supported for file format '{Format}'");
         Refuse(_given.Has("B") && !SkipsCreate && Options["backing_fmt"] is null, "Use of backing file requires explicit backing format");
-        Refuse(IsCompressed && Format == "raw" && !TargetIsOptions, "Compression not supported for this file format");
+        Refuse(IsCompressed && Format != "qcow2" && !TargetIsOptions, "Compression not supported for this file format");
         Refuse(IsCompressed && Options.IsZoned, "a zoned disk takes no compressed data");
         Refuse(
             IsCompressed
             && Options["preallocation"] is not (null or "off"), "Compression and preallocation not supported at the same time");
+        Refuse(
+            IsCompressed && (Options["encryption"] == "on" || Options["encrypt.format"] is not null),
+            "Compression and encryption not supported at the same time");
         ImageOpener.CheckCache(_given["t"]);
     }
 
@@ -163,7 +173,7 @@ internal sealed class ConvertArguments
         Refuse(TargetIsStream && Format != "raw", $"only a raw image can be written to standard output: use -O raw, not '{Format}'");
         Refuse(TargetIsStream && SkipsCreate, "-n has no meaning for standard output");
         Refuse(_given.Operands.Count > 2 && CopiesBitmaps, "Copying bitmaps only possible with single source");
-        Refuse(_given.Has("l"), "copying a snapshot is not supported yet");
+        Refuse(_given.Operands.Count > 2 && _given.Has("l"), "No support for concatenating multiple snapshot");
     }
 
     private static void Refuse(bool bad, string message)

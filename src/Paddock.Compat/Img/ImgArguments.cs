@@ -1,5 +1,7 @@
 using Paddock.Images;
 using Paddock.Images.Nodes;
+using Paddock.Images.Text;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Compat.Img;
 
@@ -67,6 +69,11 @@ public sealed class ImgArguments
 
     /// <summary>Every value of an option, in order.</summary>
     public IReadOnlyList<string> All(string key) => _given.TryGetValue(key, out var values) ? values : [];
+
+    /// <summary>The internal snapshot that <c>-l</c> names; null: none.</summary>
+    /// <param name="program">What messages begin with.</param>
+    /// <exception cref="ToolException">An option that there is not.</exception>
+    internal SnapshotChoice? Snapshot(string program) => this["l"] is { } text ? SnapshotParameter.Parse(text, program) : null;
 
     /// <summary>The settings to open the operand with.</summary>
     internal OpenSettings Settings(bool readOnly = true)

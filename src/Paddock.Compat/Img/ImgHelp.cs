@@ -68,6 +68,9 @@ internal static class ImgHelp
         ["resize"] = ("Changes the size of an image.", "[OPTION]... FILENAME [+|-]SIZE", Input
             + "--shrink|allow shrinking, which removes data\n--preallocation MODE|off, metadata, falloc or full\n-q|print nothing\n",
             "disk.qcow2 +1G"),
+        ["snapshot"] = ("Lists, takes, deletes and applies internal snapshots.", "[OPTION]... [-l | -c NAME | -d NAME | -a NAME] FILENAME",
+            Input + "-l|list the snapshots (the default)\n-c NAME|take a snapshot\n-d NAME|delete a snapshot\n"
+            + "-a NAME|go back to a snapshot, by ID or name\n-q|print nothing\n", "-c before-update disk.qcow2"),
     };
 
     /// <summary>Prints the help of a command.</summary>

@@ -10,10 +10,8 @@ public static class ImgTool
     private static readonly string[] Commands =
     [
         "amend", "bench", "bitmap", "check", "commit", "compare", "convert", "create", "dd", "info", "map", "measure", "rebase", "resize",
+        "snapshot",
     ];
-
-    // commands of the peer's that are refused by name
-    private static readonly string[] Missing = ["snapshot"];
 
     /// <summary>Runs one command line (without the program's name).</summary>
     /// <returns>The exit code.</returns>
@@ -75,11 +73,6 @@ public static class ImgTool
         using var listener = traces.Count == 0 ? null : new TraceListener(traces, ctx.Report);
         string command = options.Operands[0];
         var rest = options.Operands.Skip(1).ToArray();
-        if (Missing.Contains(command))
-        {
-            throw new ToolException($"the command '{command}' is not supported yet");
-        }
-
         if (!Commands.Contains(command))
         {
             throw new UsageException($"Command not found: {command}");
@@ -106,6 +99,7 @@ public static class ImgTool
             "resize" => await ResizeCommand.RunAsync(rest, ctx),
             "commit" => await CommitCommand.RunAsync(rest, ctx),
             "rebase" => await RebaseCommand.RunAsync(rest, ctx),
+            "snapshot" => await SnapshotCommand.RunAsync(rest, ctx),
             "compare" => await CompareCommand.RunAsync(rest, ctx),
             _ => await ConvertCommand.RunAsync(rest, ctx),
         };

@@ -1,6 +1,7 @@
 using Paddock.Block;
 using Paddock.Images.Text;
 using Paddock.Posix;
+using Paddock.Qcow2;
 
 namespace Paddock.Compat.Io;
 
@@ -145,12 +146,7 @@ internal static class TransferCommands
         long start = session.Context.Time.GetTimestamp();
         try
         {
-            if (arguments.Has('b'))
-            {
-                throw new BlockException(BlockError.NotSupported, "no VM state");
-            }
-
-            await session.Device.ReadAsync(offset, buffer);
+            await (arguments.Has('b') ? StateOf(session).ReadVmStateAsync(offset, buffer) : session.Device.ReadAsync(offset, buffer));
         }
         catch (BlockException e)
         {
@@ -189,7 +185,7 @@ internal static class TransferCommands
     {
         if (arguments.Has('b'))
         {
-            throw new BlockException(BlockError.NotSupported, "no VM state");
+            return StateOf(session).WriteVmStateAsync(offset, buffer);
         }
 
         if (arguments.Has('z'))
@@ -209,6 +205,10 @@ internal static class TransferCommands
 
         return session.Device.WriteAsync(offset, buffer, arguments.Has('f') ? WriteFlags.Fua : WriteFlags.None);
     }
+
+    // the image that keeps a virtual machine's state
+    private static IQcow2Device StateOf(IoSession session)
+        => session.Image!.Qcow2 ?? throw new BlockException(BlockError.NotSupported, "the format keeps no VM state");
 
     private static void CheckWriteOptions(IoArguments arguments)
     {

@@ -220,6 +220,7 @@ internal sealed class NbdArguments
                 break;
             case "l":
                 LoadSnapshot = option.Value;
+                ReadOnly = true;
                 break;
             case "selinux-label":
                 SelinuxLabel = option.Value;

@@ -6,9 +6,11 @@ using Paddock.Block;
 using Paddock.Faults;
 using Paddock.Images;
 using Paddock.Images.Nodes;
+using Paddock.Images.Text;
 using Paddock.Nbd;
 using Paddock.Nbd.Transport;
 using Paddock.Posix;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Compat.Nbd;
 
@@ -79,6 +81,11 @@ public static class NbdTool
             : Resolve(given.Bind ?? "0.0.0.0", given.Port ?? DefaultPort);
         bool readOnly = given.ReadOnly || given.Snapshot;
         var settings = new OpenSettings { ReadOnly = readOnly, Format = given.Format, Cache = given.Cache };
+        if (given.LoadSnapshot is { } snapshot)
+        {
+            settings = settings with { LoadSnapshot = SnapshotParameter.Parse(snapshot, ctx.Program, '`') };
+        }
+
         var node = await OpenAsync(given, ctx, settings);
         node = given.Snapshot ? await ScratchOverlay.OverAsync(node) : node;
         await using var opened = node;
@@ -188,11 +195,6 @@ public static class NbdTool
                 throw new ToolException("aio=native was specified, but it requires cache.direct=on, which was not specified.");
             }
 
-            if (given.LoadSnapshot is { } snapshot)
-            {
-                throw new ToolException($"loading the internal snapshot '{snapshot}' is not supported yet");
-            }
-
             if (given.Bitmaps.Count > 0)
             {
                 throw new ToolException($"exposing the bitmap '{given.Bitmaps[0]}' is not supported yet");
@@ -200,6 +202,10 @@ public static class NbdTool
 
             return await new ImageOpener(ctx.Program, ctx.Error) { Backing = given.Backing }.OpenBareAsync(
                 given.Image!, settings, given.ImageOpts);
+        }
+        catch (SnapshotLoadException e)
+        {
+            throw new ToolException($"Failed to load snapshot: {ImageOpener.MessageOf(e)}", inner: e);
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {

@@ -1,3 +1,4 @@
+using System.Text;
 using Paddock.Images.Text;
 
 namespace Paddock.Images.Nodes;
@@ -23,7 +24,7 @@ internal sealed class HttpDriver(string name) : NodeDriver(name, NodeKind.Protoc
                 $"'{opening.Options["url"]}': an image must not name an address in the network; open the chain with options that name it");
         }
 
-        var source = HttpSource.From(opening.Options, Name, id => SecretOf(opening.Settings, id));
+        var source = HttpSource.From(opening.Options, Name, id => Encoding.UTF8.GetString(SecretObjects.Passphrase(opening.Settings.Objects, id)));
         if (!opening.Settings.ReadOnly)
         {
             throw new ToolException("curl block device does not support writes");
@@ -35,7 +36,4 @@ internal sealed class HttpDriver(string name) : NodeDriver(name, NodeKind.Protoc
     /// <inheritdoc/>
     public override string? PlainName(ImageNode node, bool isChanged)
         => Strong.Skip(1).Any(o => node.FullOptions?.Contains(o) == true) ? null : node.Storage.Name;
-
-    private static string SecretOf(OpenSettings settings, string id)
-        => throw new ToolException($"secret '{id}' of {settings.Objects.Count} objects");
 }

@@ -93,7 +93,9 @@ internal sealed record HttpSource
 
         if (!VerifiesServer)
         {
+#pragma warning disable CA5359 // the user has asked for it with sslverify=off
             handler.SslOptions.RemoteCertificateValidationCallback = static (_, _, _, _) => true;
+#pragma warning restore CA5359
         }
 
         return new HttpClient(handler) { Timeout = System.Threading.Timeout.InfiniteTimeSpan };

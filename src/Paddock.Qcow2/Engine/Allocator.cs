@@ -26,6 +26,7 @@ internal sealed class Allocator : IFlushStage
     private readonly GapCursors _gaps = new();
     private readonly FreshClusters _fresh = new();
     private readonly List<HostCluster> _unreferenced = [];
+    private readonly List<HostClusters> _freed = [];
     private readonly long _usefulRun;
     private readonly bool _punchesAtFlush;
     private HostOffset _freeByte;
@@ -167,26 +168,25 @@ internal sealed class Allocator : IFlushStage
     public async ValueTask FreeNowAsync(HostClusters clusters)
     {
         await _storage.OnEventAsync("cluster_free");
-        var runStart = clusters.First;
-        for (var cluster = clusters.First; cluster < clusters.End; cluster += 1)
+        _freed.Clear();
+        try
         {
-            await _counts.AddAsync(new(cluster, 1), -1);
-            if (await _counts.GetAsync(cluster) != 0)
+            await _counts.LowerAsync(clusters, _freed);
+        }
+        finally
+        {
+            _fresh.Remove(clusters);
+            foreach (var run in _freed)
             {
-                await _holes.AddAsync(new(runStart, cluster - runStart));
-                runStart = cluster + 1;
-                continue;
-            }
+                _gaps.Freed(run.First);
+                if (_geometry.ClusterOf(_freeByte) is var open && open >= run.First && open < run.End)
+                {
+                    _freeByte = default;
+                }
 
-            _gaps.Freed(cluster);
-            if (_geometry.ClusterOf(_freeByte) == cluster)
-            {
-                _freeByte = default;
+                await _holes.AddAsync(run);
             }
         }
-
-        _fresh.Remove(clusters);
-        await _holes.AddAsync(new(runStart, clusters.End - runStart));
     }
 
     private static string InvalidAllocation(string what) => $"Preventing invalid allocation of {what} at offset 0";

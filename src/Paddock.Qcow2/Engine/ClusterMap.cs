@@ -106,6 +106,11 @@ internal sealed class ClusterMap : IFlushStage
     /// <param name="reserve">Whether to take the table's space; entries that only become zero need none.</param>
     public async ValueTask<HostOffset> EnsureTableAsync(GuestOffset offset, bool reserve = true)
     {
+        if (_l1.Pending is { } pending)
+        {
+            await pending.ShareAsync((int)_geometry.L1Index(offset));
+        }
+
         var old = _l1.Get(offset);
         if (!old.IsNone && _l1.IsOwn(offset))
         {
@@ -239,6 +244,25 @@ internal sealed class ClusterMap : IFlushStage
         }
     }
 
+    /// <summary>Size of the pieces in which L2 tables are loaded.</summary>
+    public int SliceBytes => _cache.SliceBytes;
+
+    /// <summary>A piece of an L2 table of the active state or of a snapshot; valid until the next one is loaded.</summary>
+    public ValueTask<byte[]> LoadSliceAsync(HostOffset slice) => _cache.GetAsync(slice.Value, _makeRoom);
+
+    /// <summary>Changes COPIED flags in the piece of an L2 table that was loaded last.</summary>
+    public void ReplaceSlice(HostOffset slice, ReadOnlySpan<byte> bytes) => _cache.Replace(slice.Value, bytes);
+
+    /// <summary>The disk has other contents: data in memory are not its own any more.</summary>
+    public void ForgetData() => _decompressed.Drop();
+
+    /// <summary>Drops an L2 table that nothing refers to any more.</summary>
+    public void ForgetTable(HostOffset table)
+    {
+        _cache.Forget(table.Value, _geometry.ClusterSize);
+        _guard.Map.Set(_geometry.ClusterOf(table), MetadataKind.None);
+    }
+
     /// <summary>Removes all L2 tables from an L1 entry on: the disk ends before what they map.</summary>
     /// <returns>Their clusters, to be freed once the L1 table is durable.</returns>
     public List<HostCluster> RemoveTables(long fromL1Index)
@@ -318,6 +342,8 @@ internal sealed class ClusterMap : IFlushStage
     /// <summary>Looks up in memory alone; false when a table must be loaded first, or the entry cannot be right.</summary>
     private bool TryFind(GuestOffset offset, long length, out Mapping mapping)
     {
+        // before the entry is read: once the table is shared, its own flags are clear
+        bool isPending = _l1.Pending is { } pending && pending.Contains(_geometry.L1Index(offset));
         var table = _l1.Find(offset);
         if (table.IsNone)
         {
@@ -339,6 +365,11 @@ internal sealed class ClusterMap : IFlushStage
             mapping = !found ? default
                 : _geometry.HasSubclusters ? SubclusterRuns.Map(_geometry, bytes, index, offset, length, _isExternal)
                 : MapInSlice(bytes, index, offset, length);
+            if (isPending)
+            {
+                mapping = mapping with { Writable = false, Entry = new L2Entry(mapping.Entry.Raw & ~L2Entry.CopiedFlag) };
+            }
+
             return mapping.Length > 0;
         }
         finally

@@ -13,6 +13,11 @@ internal sealed class EngineLocks
     private readonly RangeLock _clusters = new();
 
     /// <summary>
+    /// Changes of the disk's size and of its snapshots exclude each other; taken before all other locks, those of zones included.
+    /// </summary>
+    public AsyncMutex Structure { get; } = new();
+
+    /// <summary>
     /// Tables are loaded, changed and written under it. Data never move under it, so requests do not wait for each other's data.
     /// </summary>
     public AsyncMutex Metadata { get; } = new();
@@ -25,4 +30,32 @@ internal sealed class EngineLocks
     /// <summary>Gives up a hold taken with the same arguments.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Release(GuestClusters clusters, bool exclusive) => _clusters.Release(clusters.First.Index, clusters.Last.Index, exclusive);
+
+    /// <summary>Does work under the metadata mutex.</summary>
+    public async ValueTask WithMetadataAsync(Func<ValueTask> work)
+    {
+        await Metadata.AcquireAsync();
+        try
+        {
+            await work();
+        }
+        finally
+        {
+            Metadata.Release();
+        }
+    }
+
+    /// <summary>Does work under the metadata mutex.</summary>
+    public async ValueTask<T> WithMetadataAsync<T>(Func<ValueTask<T>> work)
+    {
+        await Metadata.AcquireAsync();
+        try
+        {
+            return await work();
+        }
+        finally
+        {
+            Metadata.Release();
+        }
+    }
 }

@@ -36,6 +36,7 @@ internal static class ImageClosing
     /// <summary>Writes everything, counts that were left for later included.</summary>
     public static async ValueTask WriteAsync(ImageParts parts)
     {
+        await parts.Locks.Structure.AcquireAsync();
         await parts.Locks.Metadata.AcquireAsync();
         try
         {
@@ -44,7 +45,7 @@ internal static class ImageClosing
             await parts.Holes.PunchAllAsync();
             await parts.Counts.WriteAsync();
             var header = parts.Header;
-            if (header.Has(IncompatibleFeatures.Dirty))
+            if (header.Has(IncompatibleFeatures.Dirty) && !parts.Mark.Stays)
             {
                 await parts.Storage.FlushAsync();
                 await header.WriteAsync(header.Fields with { Incompatible = header.Fields.Incompatible & ~IncompatibleFeatures.Dirty });
@@ -59,6 +60,7 @@ internal static class ImageClosing
         finally
         {
             parts.Locks.Metadata.Release();
+            parts.Locks.Structure.Release();
         }
     }
 

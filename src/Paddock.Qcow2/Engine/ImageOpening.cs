@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using Paddock.Block;
 using Paddock.Qcow2.Format;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Qcow2.Engine;
 
@@ -9,7 +11,7 @@ internal static class ImageOpening
     /// <summary>Opens the engine alone, without zones.</summary>
     public static async ValueTask<Qcow2Image> OpenAsync(IStorage storage, Qcow2OpenOptions options, CancellationToken cancellationToken)
     {
-        var loaded = await HeaderReader.ReadAsync(storage, cancellationToken, options.ForInfo);
+        var loaded = await HeaderReader.ReadAsync(storage, cancellationToken);
         bool writable = !options.ReadOnly && !storage.IsReadOnly;
         HeaderReader.CheckFeatures(loaded, writable && !options.ForCheck);
         if (writable && !options.ForCheck && (loaded.Fields.Incompatible & IncompatibleFeatures.Dirty) != 0)
@@ -54,10 +56,16 @@ internal static class ImageOpening
             options.Tables?.Take(snapshots.Sum(static s => s.Header.EntrySize));
         }
 
+        var encryption = await DiskEncryption.OpenAsync(storage, loaded, options, cancellationToken);
+        if (options.Snapshot is { } choice)
+        {
+            (loaded, l1) = await LoadSnapshotAsync(storage, options, loaded, choice.Find(snapshots), cancellationToken);
+        }
+
         var backing = loaded.BackingName is null || options.NoBacking
             ? null
             : await options.Gate.OpenBackingAsync(loaded.BackingName, loaded.BackingFormat, storage, cancellationToken);
-        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, backing, external), snapshots);
+        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, snapshots, backing, external, encryption));
         try
         {
             await OpenBitmapsAsync(image.Parts, options, writable, cancellationToken);
@@ -71,10 +79,35 @@ internal static class ImageOpening
         return image;
     }
 
+    /// <summary>The header and the L1 table as they would be, were the disk that of a snapshot.</summary>
+    private static async ValueTask<(LoadedHeader Header, ulong[] L1)> LoadSnapshotAsync(
+        IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, SnapshotEntry entry, CancellationToken cancellationToken)
+    {
+        Debug.Assert(options.ReadOnly, "a snapshot is only read");
+        try
+        {
+            options.Tables?.Take(entry.Header.L1Entries * 8L);
+            var l1 = await SnapshotL1.ReadAsync(storage, loaded.Fields.Geometry, entry, cancellationToken);
+            long size = options.Snapshot!.KeepsSize ? (long)loaded.Fields.VirtualSize : entry.DiskSize ?? (long)loaded.Fields.VirtualSize;
+            _ = size >= 0 ? true : throw new ImageCorruptException(
+                "snapshot table", new((long)loaded.Fields.SnapshotTableOffset), $"the disk of snapshot {entry.Id} has {size} bytes");
+            var fields = loaded.Fields with
+            {
+                L1Offset = (ulong)entry.Header.L1TableOffset.Value, L1Entries = entry.Header.L1Entries, VirtualSize = (ulong)size,
+            };
+            return (loaded with { Fields = fields }, l1);
+        }
+        catch (BlockException e) when (e is not SnapshotLoadException)
+        {
+            throw new SnapshotLoadException(e.Error, e.Message, e);
+        }
+    }
+
     private static async ValueTask OpenBitmapsAsync(
         ImageParts parts, Qcow2OpenOptions options, bool writable, CancellationToken cancellationToken)
     {
-        if (options.ForCheck)
+        // a snapshot of another size has no bitmaps
+        if (options.ForCheck || options.Snapshot is { KeepsSize: false })
         {
             return;
         }

@@ -1,6 +1,7 @@
 using Paddock.Block;
 using Paddock.Qcow2.Bitmaps;
 using Paddock.Qcow2.Format;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Qcow2.Engine;
 
@@ -11,10 +12,12 @@ namespace Paddock.Qcow2.Engine;
 internal sealed class ImageParts
 {
     public ImageParts(
-        IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, IBlockDevice? backing, ExternalData? external = null)
+        IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, List<SnapshotEntry> snapshots, IBlockDevice? backing,
+        ExternalData? external = null, DiskEncryption? encryption = null)
     {
         Storage = storage;
         DataFile = external?.Storage;
+        Encryption = encryption;
         Backing = backing;
         InPlace = new InPlaceWrites(storage);
         Header = new ImageHeader(storage, InPlace, loaded);
@@ -25,8 +28,8 @@ internal sealed class ImageParts
         Reservation = new MetadataReservation(storage, geometry.ClusterBits);
         Guard = new MetadataGuard(storage, Header, new MetadataMap(geometry), options);
         Order = new FlushOrder(storage, DataFile);
-        var data = external is null ? new DataLayer(storage, Guard)
-            : new DataLayer(storage, external, Header, options.PassDiscards);
+        var data = external is null ? new DataLayer(storage, Guard, encryption?.Cipher)
+            : new DataLayer(storage, external, Header, options.PassDiscards, encryption?.Cipher);
 
         var freed = new FreedSpace(options.KeepFreedSpace, options.Clock);
         var timer = new PunchTimer(options.Clock, FreedSpaceUpkeep.Period);
@@ -41,15 +44,17 @@ internal sealed class ImageParts
         var decompressed = new DecompressedCluster();
         var map = new ClusterMap(
             storage, geometry, Locks, table, allocator, Guard, Reservation, Order, decompressed, options.L2CacheBytes, data.IsExternal);
+        Directory = new SnapshotDirectory(storage, Header, allocator, Guard, Order, snapshots);
         var bitmapData = new BitmapData(storage, Header, allocator, Guard);
         Bitmaps = new BitmapStore(storage, Header, InPlace, Order, Guard, bitmapData, Warnings);
-        Session = new WriteSession(storage, Header, data, Locks, Guard, table, Counts, Upkeep, Bitmaps, isReadOnly, isLazy);
+        Session = new WriteSession(
+            storage, Header, data, Locks, Guard, table, Counts, Directory, Upkeep, Bitmaps, isReadOnly, isLazy);
         Flush = new ImageFlush(storage, data, Locks, Session, Order);
 
         var sparse = new SparseClusters(storage, geometry);
         Reader = new ClusterReader(storage, Header, Locks, map, data, decompressed, backing);
         Status = new ClusterStatus(data, Header, map, sparse, backing);
-        var clusters = new NewClusters(geometry, Locks, map, allocator, data.IsExternal);
+        var clusters = new NewClusters(geometry, Locks, map, allocator, data.IsExternal, data.IsEncrypted);
         var copies = new CopyOnWrite(storage, data, Reader, backing);
         var subclusters = new SubclusterWriter(geometry, map, clusters, copies);
         Writer = new ClusterWriter(geometry, Locks, Session, map, clusters, allocator, data, copies, subclusters, Flush);
@@ -57,7 +62,7 @@ internal sealed class ImageParts
             storage, Header, Locks, Session, map, allocator, Writer, decompressed, data.IsExternal);
         var clearing = new ClusterClearing(Header, Locks, map, data, backing);
         Zeroes = new ZeroWriter(Header, Locks, Session, map, data, clearing, Writer, Flush, backing);
-        Space = new SpaceAhead(geometry, Locks, Session, map, clusters, data, backing);
+        Space = new SpaceAhead(geometry, Locks, Session, map, clusters, data, backing, Header.HasVersion3);
         Eraser = new RangeEraser(Header, Locks, Session, map, data, Zeroes, backing);
         Backings = new BackingChange(Header, Locks, Session, Order, new HeaderRewrite(storage, Header, InPlace));
         Emptying = new ImageEmptying(
@@ -72,12 +77,21 @@ internal sealed class ImageParts
         var shrink = new DiskShrink(storage, Header, data, Locks, Size, tail, map, allocator, clearing, trimming, Flush);
         Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush, Bitmaps, Locks);
 
+        State = new VmState(Header, Locks, Session, l1Growth, Reader, Writer);
+        Mark = new RepairMark(Header);
+        var tree = new TableTree(geometry, map, table, Counts, allocator);
+        Snapshots = new ImageSnapshots(
+            Header, Locks, Session, Directory,
+            new SnapshotCreation(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Guard, Mark, Directory),
+            new SnapshotDeletion(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Mark, Directory),
+            new SnapshotRestore(storage, Header, Locks, Session, Order, table, map, tree, allocator, Guard, Mark, sparse, Bitmaps));
+
         Order.Register(FlushPlace.InPlace, InPlace);
         Order.Register(FlushPlace.Refcounts, Counts);
         Order.Register(FlushPlace.L2, map);
         Order.Register(FlushPlace.L1, table);
         Order.Register(FlushPlace.FreedSpace, allocator);
-        Guard.RegisterFixed();
+        Guard.RegisterFixed(encryption?.Area);
     }
 
     public IStorage Storage { get; }
@@ -86,6 +100,9 @@ internal sealed class ImageParts
     public IStorage? DataFile { get; }
 
     public IBlockDevice? Backing { get; }
+
+    /// <summary>How the disk is encrypted; null: it is not.</summary>
+    public DiskEncryption? Encryption { get; }
 
     /// <summary>Warnings from opening the image.</summary>
     public List<string> Warnings { get; } = [];
@@ -137,4 +154,12 @@ internal sealed class ImageParts
     public DiskSize Size { get; }
 
     public ImageResize Resize { get; }
+
+    public VmState State { get; }
+
+    public RepairMark Mark { get; }
+
+    public SnapshotDirectory Directory { get; }
+
+    public ImageSnapshots Snapshots { get; }
 }

@@ -46,7 +46,7 @@ internal sealed class ImageResize(
 
         if (header.Fields.SnapshotCount > 0 && !header.HasVersion3)
         {
-            throw new BlockException(BlockError.NotSupported, "Can't resize a version 2 image which has snapshots");
+            throw new BlockException(BlockError.NotSupported, "Can't resize a v2 image which has snapshots");
         }
 
         await session.StartAsync();

@@ -13,6 +13,7 @@ internal sealed class L1Table(IStorage storage, ImageHeader header, ulong[] entr
     private readonly ClusterGeometry _geometry = header.Geometry;
     private readonly SortedSet<int> _dirty = [];
     private ulong[] _entries = entries;
+    private volatile SharedTables? _pending;
 
     /// <summary>Number of entries.</summary>
     public int Count => _entries.Length;
@@ -26,12 +27,25 @@ internal sealed class L1Table(IStorage storage, ImageHeader header, ulong[] entr
     /// <summary>Where the L2 tables lie, none for entries without one.</summary>
     public IEnumerable<HostOffset> Tables => _entries.Select(static entry => new HostOffset((long)(entry & L2Entry.OffsetMask)));
 
-    /// <summary>Reads a table from the storage.</summary>
-    public static async ValueTask<ulong[]> ReadAsync(IStorage storage, Qcow2Header header, CancellationToken cancellationToken)
+    /// <summary>Tables that a snapshot in the making shares with the disk, and whose counts it has not raised yet; null: none.</summary>
+    /// <remarks>Set while no request holds a guest cluster.</remarks>
+    public SharedTables? Pending
     {
-        var bytes = new byte[(long)header.L1Entries * 8];
-        await storage.ReadAsync((long)header.L1Offset, bytes, cancellationToken);
-        var entries = new ulong[header.L1Entries];
+        get => _pending;
+        set => _pending = value;
+    }
+
+    /// <summary>Reads the table that a header names.</summary>
+    public static ValueTask<ulong[]> ReadAsync(IStorage storage, Qcow2Header header, CancellationToken cancellationToken)
+        => ReadAsync(storage, new((long)header.L1Offset), header.L1Entries, cancellationToken);
+
+    /// <summary>Reads a table from the storage.</summary>
+    public static async ValueTask<ulong[]> ReadAsync(
+        IStorage storage, HostOffset offset, uint count, CancellationToken cancellationToken)
+    {
+        var bytes = new byte[count * 8L];
+        await storage.ReadAsync(offset.Value, bytes, cancellationToken);
+        var entries = new ulong[count];
         for (int i = 0; i < entries.Length; i++)
         {
             entries[i] = BinaryPrimitives.ReadUInt64BigEndian(bytes.AsSpan(i * 8));
@@ -75,6 +89,30 @@ internal sealed class L1Table(IStorage storage, ImageHeader header, ulong[] entr
         _dirty.Add(index);
     }
 
+    /// <summary>The L2 table of an entry; none when there is none.</summary>
+    public HostOffset TableAt(int index) => new((long)(_entries[index] & L2Entry.OffsetMask));
+
+    /// <summary>Sets whether the L2 table of an entry, which is there, belongs to the active state alone.</summary>
+    public void SetOwn(int index, bool isOwn)
+    {
+        ulong entry = isOwn ? _entries[index] | L2Entry.CopiedFlag : _entries[index] & ~L2Entry.CopiedFlag;
+        if (entry != _entries[index])
+        {
+            Volatile.Write(ref _entries[index], entry);
+            _dirty.Add(index);
+        }
+    }
+
+    /// <summary>The entries, for a table that shares all L2 tables with this one.</summary>
+    public ulong[] Copy() => Array.ConvertAll(_entries, static entry => entry & ~L2Entry.CopiedFlag);
+
+    /// <summary>The header names another table: it is the one in use from now on.</summary>
+    public void Replace(ulong[] entries)
+    {
+        _dirty.Clear();
+        Volatile.Write(ref _entries, entries);
+    }
+
     /// <summary>The table has no entries on the storage any more.</summary>
     public void Clear()
     {
@@ -85,10 +123,18 @@ internal sealed class L1Table(IStorage storage, ImageHeader header, ulong[] entr
     /// <summary>The table with more entries, as bytes for a new place.</summary>
     public byte[] Extended(long entries)
     {
-        var bytes = new byte[entries * 8];
-        for (int i = 0; i < _entries.Length; i++)
+        var extended = new ulong[entries];
+        _entries.CopyTo(extended, 0);
+        return Bytes(extended);
+    }
+
+    /// <summary>A table as it is stored.</summary>
+    public static byte[] Bytes(ReadOnlySpan<ulong> entries)
+    {
+        var bytes = new byte[entries.Length * 8];
+        for (int i = 0; i < entries.Length; i++)
         {
-            BinaryPrimitives.WriteUInt64BigEndian(bytes.AsSpan(i * 8), _entries[i]);
+            BinaryPrimitives.WriteUInt64BigEndian(bytes.AsSpan(i * 8), entries[i]);
         }
 
         return bytes;

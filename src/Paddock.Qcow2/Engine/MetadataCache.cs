@@ -110,6 +110,17 @@ internal sealed class MetadataCache
         }
     }
 
+    /// <summary>Replaces the bytes of a cached slice.</summary>
+    public void Replace(long offset, ReadOnlySpan<byte> bytes)
+    {
+        lock (_lock)
+        {
+            var slot = _slots[_index[offset]];
+            bytes.CopyTo(slot.Bytes);
+            SetDirty(slot);
+        }
+    }
+
     /// <summary>Changes two 8-byte big-endian entries of a cached slice, so that readers see both or neither.</summary>
     public void SetPair(long offset, int pair, ulong first, ulong second)
     {

@@ -12,8 +12,10 @@ internal enum MetadataKind : byte
     RefcountTable,
     RefcountBlock,
     SnapshotTable,
+    InactiveL1,
     BitmapDirectory,
     ZoneTable,
+    EncryptionHeader,
 }
 
 /// <summary>
@@ -87,7 +89,9 @@ internal sealed class MetadataMap(ClusterGeometry geometry)
         MetadataKind.RefcountTable => "refcount table",
         MetadataKind.RefcountBlock => "refcount block",
         MetadataKind.SnapshotTable => "snapshot table",
+        MetadataKind.InactiveL1 => "inactive L1 table",
         MetadataKind.BitmapDirectory => "bitmap directory",
+        MetadataKind.EncryptionHeader => "encryption header",
         _ => "zone table",
     };
 }

@@ -107,33 +107,49 @@ internal sealed class Refcounts : IFlushStage
     }
 
     /// <summary>Changes the counts of clusters that have a block.</summary>
-    public async ValueTask AddAsync(HostClusters clusters, int delta)
+    public ValueTask AddAsync(HostClusters clusters, int delta) => ChangeAsync(clusters, delta, null);
+
+    /// <summary>Lowers counts by one.</summary>
+    /// <param name="clusters">Clusters in use.</param>
+    /// <param name="freed">Takes the runs of those that are free then.</param>
+    public ValueTask LowerAsync(HostClusters clusters, List<HostClusters> freed) => ChangeAsync(clusters, -1, freed);
+
+    /// <summary>Whether the counts of all clusters, which are in use, can rise by so much.</summary>
+    public async ValueTask<bool> CanAddAsync(HostClusters clusters, ulong delta)
     {
-        int order = _geometry.RefcountOrder;
-        if (delta > 0)
+        ulong most = _geometry.MaxRefcount - delta;
+        for (var cluster = clusters.First; cluster < clusters.End;)
         {
-            _holes.Remove(clusters);
+            var (bytes, index, count, _) = await LoadAsync(cluster, clusters.End);
+            for (int i = index; i < index + count; i++)
+            {
+                if (RefcountCodec.Get(bytes, i, _geometry.RefcountOrder) > most)
+                {
+                    return false;
+                }
+            }
+
+            cluster += count;
         }
 
-        for (var cluster = clusters.First; cluster < clusters.End; cluster += 1)
+        return true;
+    }
+
+    /// <summary>Which clusters have a count of exactly one.</summary>
+    /// <param name="clusters">Clusters in use.</param>
+    /// <param name="isOne">Takes a value for each of them.</param>
+    public async ValueTask FindOnesAsync(HostClusters clusters, Memory<bool> isOne)
+    {
+        for (var cluster = clusters.First; cluster < clusters.End;)
         {
-            var block = BlockOf(cluster);
-            if (block.IsNone)
+            var (bytes, index, count, _) = await LoadAsync(cluster, clusters.End);
+            var part = isOne.Span.Slice((int)(cluster - clusters.First), count);
+            for (int i = 0; i < count; i++)
             {
-                throw new ImageCorruptException("refcount table", _tableOffset, $"cluster {cluster} is in use and has no refcount block");
+                part[i] = RefcountCodec.Get(bytes, index + i, _geometry.RefcountOrder) == 1;
             }
 
-            var (slice, index) = SliceOf(block, cluster);
-            var bytes = await _cache.GetAsync(slice, _makeRoom);
-            ulong value = RefcountCodec.Get(bytes, index, order);
-            if (delta < 0 ? value == 0 : value == _geometry.MaxRefcount)
-            {
-                throw new ImageCorruptException(
-                    "refcount block", block, $"the count of cluster {cluster} is {value} and cannot change by {delta}");
-            }
-
-            RefcountCodec.Set(bytes, index, order, value + (ulong)delta);
-            _cache.MarkDirty(slice);
+            cluster += count;
         }
     }
 
@@ -365,6 +381,67 @@ internal sealed class Refcounts : IFlushStage
     {
         await _reservation.EnsureEntryAsync(block, _geometry.ClusterSize, firstByte);
         await _reservation.EnsureEntryAsync(block, _geometry.ClusterSize, lastByte);
+    }
+
+    private async ValueTask ChangeAsync(HostClusters clusters, int delta, List<HostClusters>? freed)
+    {
+        if (delta > 0)
+        {
+            _holes.Remove(clusters);
+        }
+
+        for (var cluster = clusters.First; cluster < clusters.End;)
+        {
+            var (bytes, index, count, slice) = await LoadAsync(cluster, clusters.End);
+            for (int i = 0; i < count; i++)
+            {
+                ulong value = RefcountCodec.Get(bytes, index + i, _geometry.RefcountOrder);
+                if (delta < 0 ? value == 0 : value == _geometry.MaxRefcount)
+                {
+                    throw new ImageCorruptException(
+                        "refcount block", BlockOf(cluster), $"the count of cluster {cluster + i} is {value} and cannot change by {delta}");
+                }
+
+                if (i == 0)
+                {
+                    _cache.MarkDirty(slice);
+                }
+
+                RefcountCodec.Set(bytes, index + i, _geometry.RefcountOrder, value + (ulong)delta);
+                if (freed is not null && value == 1)
+                {
+                    AddFreed(freed, cluster + i);
+                }
+            }
+
+            cluster += count;
+        }
+    }
+
+    private static void AddFreed(List<HostClusters> freed, HostCluster cluster)
+    {
+        if (freed.Count > 0 && freed[^1] is var last && last.End == cluster)
+        {
+            freed[^1] = last with { Count = last.Count + 1 };
+        }
+        else
+        {
+            freed.Add(new(cluster, 1));
+        }
+    }
+
+    /// <summary>The counts of a cluster and of those after it, as far as one slice has them.</summary>
+    private async ValueTask<(byte[] Bytes, int Index, int Count, long Slice)> LoadAsync(HostCluster cluster, HostCluster end)
+    {
+        var block = BlockOf(cluster);
+        if (block.IsNone)
+        {
+            throw new ImageCorruptException("refcount table", _tableOffset, $"cluster {cluster} is in use and has no refcount block");
+        }
+
+        var (slice, index) = SliceOf(block, cluster);
+        int perSlice = _cache.SliceBytes * 8 >> _geometry.RefcountOrder;
+        return (await _cache.GetAsync(slice, _makeRoom), index, (int)Math.Min(perSlice - index, end - cluster), slice);
     }
 
     private (long Slice, int Index) SliceOf(HostOffset block, HostCluster cluster)

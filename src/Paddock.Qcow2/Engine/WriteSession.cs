@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using Paddock.Block;
 using Paddock.Qcow2.Bitmaps;
 using Paddock.Qcow2.Format;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Qcow2.Engine;
 
@@ -12,7 +13,7 @@ namespace Paddock.Qcow2.Engine;
 /// </summary>
 internal sealed class WriteSession(
     IStorage storage, ImageHeader header, DataLayer data, EngineLocks locks, MetadataGuard guard, L1Table l1, Refcounts counts,
-    FreedSpaceUpkeep upkeep, BitmapStore bitmaps, bool isReadOnly, bool isLazy)
+    SnapshotDirectory snapshots, FreedSpaceUpkeep upkeep, BitmapStore bitmaps, bool isReadOnly, bool isLazy)
 {
     private IncompatibleFeatures _required;
     private readonly DirtyRecorder _recorder = bitmaps.Recorder;
@@ -122,6 +123,7 @@ internal sealed class WriteSession(
             }
         }
 
+        snapshots.Register();
         foreach (var block in counts.Blocks)
         {
             guard.Map.Set(header.Geometry.ClusterOf(block), MetadataKind.RefcountBlock);

@@ -8,6 +8,9 @@ namespace Paddock.Qcow2.Format;
 /// </summary>
 internal sealed record SnapshotEntry
 {
+    /// <summary>Bytes of extra data that have a meaning.</summary>
+    public const int KnownExtraBytes = 24;
+
     public required SnapshotHeader Header { get; init; }
 
     public required string Id { get; init; }
@@ -24,6 +27,22 @@ internal sealed record SnapshotEntry
 
     /// <summary>Instruction count; -1 where unknown.</summary>
     public long InstructionCount => Extra.Length >= 24 ? Extra64(16) : -1;
+
+    /// <summary>The entry with all known extra data, which version 3 requires; bytes after them stay.</summary>
+    /// <param name="diskSize">The disk's size now, for an entry that does not say its own.</param>
+    public SnapshotEntry WithSizes(long diskSize) => With(DiskSize ?? diskSize, InstructionCount);
+
+    /// <summary>The entry with a disk size and an instruction count.</summary>
+    public SnapshotEntry With(long diskSize, long instructionCount)
+    {
+        var extra = new byte[Math.Max(KnownExtraBytes, Extra.Length)];
+        Extra.CopyTo(extra);
+        BinaryPrimitives.WriteInt64BigEndian(extra, VmStateSize);
+        BinaryPrimitives.WriteInt64BigEndian(extra.AsSpan(8), diskSize);
+        BinaryPrimitives.WriteInt64BigEndian(extra.AsSpan(16), instructionCount);
+        uint stateSize = VmStateSize > uint.MaxValue ? 0 : (uint)VmStateSize;
+        return this with { Extra = extra, Header = Header with { VmStateSize = stateSize, ExtraLength = (uint)extra.Length } };
+    }
 
     /// <summary>The entry as `info` lists it.</summary>
     /// <param name="diskSize">The disk's size now, for an entry that does not say its own.</param>

@@ -79,6 +79,9 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     public IQcow2Bitmaps Bitmaps => _image.Bitmaps;
 
     /// <inheritdoc/>
+    public IQcow2Snapshots Snapshots => _image.Snapshots;
+
+    /// <inheritdoc/>
     public IZones Zones => this;
 
     /// <inheritdoc/>
@@ -144,6 +147,14 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     /// <inheritdoc/>
     public ValueTask WriteCompressedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
         => throw new BlockException(BlockError.NotSupported, "a zoned image takes no compressed writes");
+
+    /// <inheritdoc/>
+    public ValueTask ReadVmStateAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
+        => _image.ReadVmStateAsync(offset, buffer, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask WriteVmStateAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+        => _image.WriteVmStateAsync(offset, data, cancellationToken);
 
     /// <inheritdoc/>
     public async ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)

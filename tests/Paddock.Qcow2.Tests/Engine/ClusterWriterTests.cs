@@ -114,7 +114,7 @@ public class ClusterWriterTests
     {
         var kit = await EngineKit.CreateAsync();
         var parts = new ImageParts(
-            kit.Storage, new Qcow2OpenOptions(), new LoadedHeader(kit.Fields, [], null), new ulong[EngineKit.L1Entries], backing);
+            kit.Storage, new Qcow2OpenOptions(), new LoadedHeader(kit.Fields, [], null), new ulong[EngineKit.L1Entries], [], backing);
         return (kit, parts);
     }
 }

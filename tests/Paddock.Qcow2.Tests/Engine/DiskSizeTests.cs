@@ -95,7 +95,7 @@ public class DiskSizeTests
         await kit.Header.PutAsync(kit.Fields);
         await kit.Header.PutAsync(new HeaderExtension(HeaderExtension.Paddock, [10]));
         var loaded = new LoadedHeader(kit.Fields, kit.Header.Extensions, null);
-        var parts = new ImageParts(kit.Storage, new Qcow2OpenOptions(), loaded, new ulong[EngineKit.L1Entries], null);
+        var parts = new ImageParts(kit.Storage, new Qcow2OpenOptions(), loaded, new ulong[EngineKit.L1Entries], [], null);
         return (kit, parts, new Table(nextBytes, mustMove));
     }
 

@@ -82,7 +82,7 @@ public class ZoneCacheTests
     {
         var kit = await EngineKit.CreateAsync();
         var parts = new ImageParts(
-            kit.Storage, new Qcow2OpenOptions(), new LoadedHeader(kit.Fields, [], null), new ulong[EngineKit.L1Entries], null);
+            kit.Storage, new Qcow2OpenOptions(), new LoadedHeader(kit.Fields, [], null), new ulong[EngineKit.L1Entries], [], null);
         var zones = new ZoneSet(new ZonedLimits(ZoneSize, ZoneSize, Zones, 0, 0, 0, 0), (long)Zones * ZoneSize);
         var parameters = new ZonedParameters
         {

@@ -1,0 +1,67 @@
+using Paddock.Block;
+using Paddock.Qcow2.Engine;
+using Paddock.Qcow2.Format;
+
+namespace Paddock.Qcow2.Snapshots;
+
+/// <summary>
+/// Deletes a snapshot: first from the table, durably, so that a crash after that only leaks; then what it alone referred to, a table at
+/// a time, while requests go on.
+/// </summary>
+internal sealed class SnapshotDeletion(
+    IStorage storage, ImageHeader header, EngineLocks locks, WriteSession session, ImageFlush flush, FlushOrder order, L1Table l1,
+    TableTree tree, Allocator allocator, RepairMark mark, SnapshotDirectory directory)
+{
+    private readonly ClusterGeometry _geometry = header.Geometry;
+
+    /// <summary>Deletes an entry of the table.</summary>
+    /// <exception cref="BlockException">Its tables are invalid: nothing has changed. Or writing failed.</exception>
+    public async ValueTask RunAsync(SnapshotEntry entry)
+    {
+        var entries = await SnapshotL1.ReadAsync(storage, _geometry, entry);
+        await session.StartAsync();
+
+        // counts that are still to go down would keep clusters from becoming the disk's own
+        await flush.RunAsync();
+        await locks.WithMetadataAsync(() => RemoveAsync(entry));
+        try
+        {
+            foreach (var table in SnapshotL1.TablesOf(entries))
+            {
+                await locks.WithMetadataAsync(() => tree.LowerAsync(table));
+            }
+
+            await locks.WithMetadataAsync(() => FreeL1Async(entry));
+            for (int i = 0; i < l1.Count; i++)
+            {
+                await locks.WithMetadataAsync(() => tree.RefreshAsync(i));
+            }
+        }
+        catch
+        {
+            mark.Keep();
+            throw;
+        }
+
+        await locks.WithMetadataAsync(EndAsync);
+    }
+
+    private async ValueTask RemoveAsync(SnapshotEntry entry)
+    {
+        await mark.SetAsync();
+        await directory.PutAsync([.. directory.Entries.Where(e => !ReferenceEquals(e, entry))]);
+    }
+
+    private ValueTask FreeL1Async(SnapshotEntry entry)
+    {
+        directory.SetL1(entry.Header.L1TableOffset, entry.Header.L1Entries, MetadataKind.None);
+        var clusters = _geometry.ClustersOf(entry.Header.L1TableOffset, entry.Header.L1Entries * 8L);
+        return clusters.Count > 0 ? allocator.FreeNowAsync(clusters) : default;
+    }
+
+    private async ValueTask EndAsync()
+    {
+        await order.RunAsync();
+        await mark.ClearAsync();
+    }
+}
