@@ -21,7 +21,8 @@ internal sealed class HttpDriver(string name) : NodeDriver(name, NodeKind.Protoc
         if (opening.Settings.Admit is not null)
         {
             throw new ToolException(
-                $"'{opening.Options["url"]}': an image must not name an address in the network; open the chain with options that name it");
+                $"'{opening.Options["url"]}': an image must not name an address in the network; open the chain with options that "
+                + "name it");
         }
 
         var source = HttpSource.From(opening.Options, Name, id => Encoding.UTF8.GetString(SecretObjects.Passphrase(opening.Settings.Objects, id)));
