@@ -25,7 +25,8 @@ internal sealed class HttpDriver(string name) : NodeDriver(name, NodeKind.Protoc
                 + "name it");
         }
 
-        var source = HttpSource.From(opening.Options, Name, id => Encoding.UTF8.GetString(SecretObjects.Passphrase(opening.Settings.Objects, id)));
+        var source = HttpSource.From(
+            opening.Options, Name, id => Encoding.UTF8.GetString(SecretObjects.Passphrase(opening.Settings.Objects, id)));
         if (!opening.Settings.ReadOnly)
         {
             throw new ToolException("curl block device does not support writes");
