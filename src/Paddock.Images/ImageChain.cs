@@ -157,10 +157,9 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
         {
             _ = policy == BackingPolicy.Any || file.Directory == folder ? true : throw Forbidden("data file", name);
             RequireStored(file, name, "a data file");
-            if (!_files.Add(file.Identity))
+            if (_files.Contains(file.Identity))
             {
-                throw new BlockException(
-                    BlockError.InvalidArgument, $"Data file '{file.RealPath}' is an image of the chain, or its data file");
+                throw new BlockException(BlockError.InvalidArgument, $"Data file '{file.RealPath}' is an image of the chain");
             }
         };
     }

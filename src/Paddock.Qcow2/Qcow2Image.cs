@@ -170,6 +170,13 @@ public sealed class Qcow2Image : IQcow2Device
         => _parts.Emptying.RunAsync();
 
     /// <inheritdoc/>
+    public void CheckAmendOptions(Qcow2AmendOptions options) => _parts.Amend.Check(options);
+
+    /// <inheritdoc/>
+    public ValueTask AmendAsync(Qcow2AmendOptions options, Action<long, long>? progress = null)
+        => _parts.Amend.RunAsync(options, progress);
+
+    /// <inheritdoc/>
     public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
         => throw new BlockException(BlockError.NotSupported, "the image has no zones, and so no zone layout");
 

@@ -64,7 +64,10 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
 
     private async Task UseAsync(PagedStorage image, bool write)
     {
-        var raw = await Qcow2Image.OpenAsync(image, new Qcow2OpenOptions { ReadOnly = !write, NoBacking = Random.Next(2) == 0 });
+        var raw = await Qcow2Image.OpenAsync(image, new Qcow2OpenOptions
+        {
+            ReadOnly = !write, NoBacking = Random.Next(2) == 0, DataFileGate = new EmptyDataFile(),
+        });
         _ = raw.Info;
         _ = raw.Warnings.Count;
         IBlockDevice device = raw;
@@ -150,5 +153,13 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
         {
             Trace($"  {e.Message}");
         }
+    }
+
+    /// <summary>Whatever an image names, its data file is empty, and takes only so much.</summary>
+    private sealed class EmptyDataFile : IDataFileGate
+    {
+        public ValueTask<IStorage> OpenDataFileAsync(
+            string name, IStorage image, bool isReadOnly, CancellationToken cancellationToken)
+            => new(new PagedStorage("data") { MaxLength = MaxFile, MaxRequests = MaxRequests });
     }
 }

@@ -145,6 +145,12 @@ internal sealed class Allocator : IFlushStage
         _pendingFrees.Add(clusters);
     }
 
+    /// <summary>
+    /// Writes counts that wait for the image to be closed (lazy refcounts): as in QEMU when a table is allocated, so that what a crash
+    /// leaves to be repaired is data mostly.
+    /// </summary>
+    public ValueTask WriteLazyCountsAsync() => _counts.IsLazy ? _counts.WriteAsync() : default;
+
     /// <summary>L2 tables are about to be written: what they refer to is not fresh any more.</summary>
     public void TablesReachStorage() => _fresh.Clear();
 

@@ -53,6 +53,9 @@ internal sealed class Refcounts : IFlushStage
     /// <summary>The clusters from here on have never been used: they read as zeroes.</summary>
     public HostCluster NeverUsed { get; private set; }
 
+    /// <summary>Whether flushes leave the counts alone.</summary>
+    public bool IsLazy => _isLazy;
+
     /// <summary>Where the table lies.</summary>
     public HostOffset TableOffset => _tableOffset;
 

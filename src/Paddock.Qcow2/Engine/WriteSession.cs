@@ -39,7 +39,7 @@ internal sealed class WriteSession(
 
         if (_hasEnded)
         {
-            throw new BlockException(BlockError.NoMedium, "the image has been emptied: it must be opened again to be written");
+            throw new BlockException(BlockError.NoMedium, "the image has been rewritten: it must be opened again to be written");
         }
 
         Debug.Assert(!isReadOnly, "CheckedDevice refuses changes of an image that is open for reading only");

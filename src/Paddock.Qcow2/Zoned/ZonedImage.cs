@@ -200,6 +200,16 @@ internal sealed class ZonedImage : IQcow2Device, IZones
         => throw new BlockException(BlockError.NotSupported, "an image with zones is not emptied: reset its zones");
 
     /// <inheritdoc/>
+    public void CheckAmendOptions(Qcow2AmendOptions options) => _image.CheckAmendOptions(options);
+
+    /// <inheritdoc/>
+    public async ValueTask AmendAsync(Qcow2AmendOptions options, Action<long, long>? progress = null)
+    {
+        await _cache.DrainAllAsync(CancellationToken.None);
+        await _image.AmendAsync(options, progress);
+    }
+
+    /// <inheritdoc/>
     public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
         => _layout.RunAsync(layout, cancellationToken);
 
