@@ -24,6 +24,7 @@ public static class CommandTree
             "paddock create zns.qcow2 1T --zone-size 2G --zone-capacity 1077M --max-active 14 --layout a",
             "paddock create plain.qcow2 20G",
         ],
+        ["clone"] = ["paddock clone base.qcow2 run1.qcow2", "paddock clone base.qcow2 run{1..50}.qcow2 --json"],
         ["info"] = ["paddock info disk.qcow2", "paddock info disk.qcow2 --json"],
         ["zones"] = ["paddock zones disk.qcow2", "paddock zones disk.qcow2 --table", "paddock zones disk.qcow2 --json"],
         ["zone"] = ["paddock zone reset disk.qcow2 0,3-5", "paddock zone finish disk.qcow2 all"],
@@ -60,6 +61,20 @@ public static class CommandTree
             "paddock resize --control /run/p.sock base 64G --preallocation falloc",
             "paddock resize --control /run/p.sock zns -256M --shrink",
         ],
+        ["backup"] =
+        [
+            "paddock backup disk.qcow2 full.qcow2 --full --since daily",
+            "paddock backup disk.qcow2 monday.qcow2 --since daily",
+            "paddock backup --control /run/p.sock disk /backups/tuesday.qcow2 --since daily",
+            "paddock backup restore disk.qcow2 full.qcow2 monday.qcow2 tuesday.qcow2",
+        ],
+        ["snapshot"] =
+        [
+            "paddock snapshot create disk.qcow2 before-update",
+            "paddock snapshot list disk.qcow2 --json",
+            "paddock snapshot apply disk.qcow2 before-update",
+            "paddock snapshot create --control /run/p.sock zns nightly",
+        ],
         ["gen-dhchap-key"] = ["paddock gen-dhchap-key", "paddock gen-dhchap-key --hmac 1 --nqn nqn.2014-08.org.example:host"],
         ["bench"] =
         [
@@ -81,6 +96,7 @@ public static class CommandTree
         var root = new RootCommand("Creates, checks and serves qcow2 images with and without zones.")
         {
             CreateCommand.Build(console),
+            CloneCommand.Build(console),
             InspectCommands.Info(console),
             InspectCommands.Zones(console),
             ZoneCommands.Zone(console),
@@ -89,6 +105,8 @@ public static class CommandTree
             ServeCommand.Serve(console),
             FaultCommand.Create(console),
             ResizeCommand.Create(console),
+            BackupCommand.Create(console),
+            SnapshotCommand.Create(console),
             KeyCommand.Generate(console),
             BenchCommand.Build(console),
             OtherCommands.Demo(console),
@@ -112,9 +130,12 @@ public static class CommandTree
     /// <summary>Help text between a command's options and its examples.</summary>
     public static string[] DetailsOf(Command command) => command.Name switch
     {
+        "clone" => CloneCommand.Details,
         "serve" => ServeCommand.Details,
         "fault" => FaultCommand.Details,
         "resize" => ResizeCommand.Details,
+        "backup" => BackupCommand.Details,
+        "snapshot" => SnapshotCommand.Details,
         _ => [],
     };
 

@@ -74,6 +74,8 @@ internal sealed class CheckedQcow2Device(IQcow2Device image) : CheckedDevice(ima
     {
         public IReadOnlyList<Qcow2SnapshotInfo> List => snapshots.List;
 
+        public TimeSpan LastPause => snapshots.LastPause;
+
         public ValueTask<Qcow2SnapshotInfo> CreateAsync(
             string name, DateTimeOffset takenAt, CancellationToken cancellationToken = default)
         {

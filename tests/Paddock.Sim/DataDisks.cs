@@ -39,5 +39,5 @@ internal sealed class DataDisks
     }
 
     /// <summary>The options to open an image in a storage.</summary>
-    public Qcow2OpenOptions OpenOptions(IStorage image, Qcow2OpenOptions open) => open with { DataFile = Of(image) };
+    public Qcow2OpenOptions OpenOptions(IStorage image, Qcow2OpenOptions open) => Encryption.Open(open with { DataFile = Of(image) });
 }

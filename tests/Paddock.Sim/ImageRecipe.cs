@@ -108,6 +108,10 @@ internal sealed class ImageRecipe : IImageGate
         return new ImageRecipe(create, Open) { Start = Start, Backing = Backing, BackingIsQcow2 = BackingIsQcow2 };
     }
 
+    /// <summary>The same recipe, encrypted.</summary>
+    public ImageRecipe Encrypted(Random random)
+        => new(Encryption.Of(Create, random), Open) { Start = Start, Backing = Backing, BackingIsQcow2 = BackingIsQcow2 };
+
     /// <summary>Opens a snapshot of the image.</summary>
     public ValueTask<IQcow2Device> OpenSnapshotAsync(PagedStorage storage, string name)
         => Qcow2Image.OpenAsync(storage.Clone(), Open with { ReadOnly = true, Snapshot = new SnapshotChoice(null, name) });
@@ -125,6 +129,7 @@ internal sealed class ImageRecipe : IImageGate
     public override string ToString()
         => $"{Create.Size} bytes, v{Create.Version}, clusters of {Create.ClusterSize}"
             + $"{(Create.ExtendedL2 ? " with subclusters" : "")}, refcounts of {Create.RefcountBits} bits"
+            + $"{(Create.OldAesEncryption ? ", AES" : Create.Encryption is { } luks ? $", {luks.Cipher}-{luks.Mode}" : "")}"
             + $"{(Create.DataFile is null ? "" : Create.DataFileRaw ? ", raw data file" : ", data file")}"
             + $"{(Create.LazyRefcounts ? ", lazy" : "")}, {Create.Compression}, preallocation {Create.Preallocation}"
             + $"{(Backing is null ? "" : BackingIsQcow2 ? ", qcow2 backing" : ", raw backing")}, L2 cache {Open.L2CacheBytes}"

@@ -8,7 +8,8 @@ namespace Paddock.Sim;
 /// Cuts power at every moment of a run on a plain image. Several clients work on separate stripes, so that they share clusters and tables
 /// but never a sector.
 /// </summary>
-internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool dataFile = false) : SimRun(seed, options)
+internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool dataFile = false, bool encrypted = false)
+    : SimRun(seed, options)
 {
     private const int Sector = SectorPattern.Sector;
 
@@ -30,7 +31,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
         _recipe = raw || Random.Next(16) > 0
             ? await ImageRecipe.MakeAsync(Random, Options.Extended, 512, 512, 4096, 4096, 65536)
             : await ImageRecipe.MakeAsync(Random, Options.Extended, 2 << 20);
-        _recipe = dataFile ? _recipe.WithDataFile(Random) : _recipe;
+        _recipe = dataFile ? _recipe.WithDataFile(Random) : encrypted ? _recipe.Encrypted(Random) : _recipe;
         Trace(_recipe.ToString());
         var start = raw ? RawStart() : await _recipe.BuildAsync();
         _disks = new CrashPair(start, (PagedStorage?)_recipe.Data.Of(start));
@@ -105,7 +106,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
                 case < 86:
                     await FlushAsync();
                     break;
-                case < 91 when !raw && !dataFile && _clients == 1:
+                case < 91 when !raw && !dataFile && !encrypted && _clients == 1:
                     await CompressAsync(offset);
                     break;
                 case < 92 when _clients == 1:

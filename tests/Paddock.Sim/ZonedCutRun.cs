@@ -8,7 +8,7 @@ namespace Paddock.Sim;
 /// Cuts power at every moment of a run on a zoned image. Clients work concurrently on separate zones; one client also sends several
 /// concurrent appends to a zone.
 /// </summary>
-internal sealed class ZonedCutRun(int seed, SimOptions options, bool dataFile = false) : SimRun(seed, options)
+internal sealed class ZonedCutRun(int seed, SimOptions options, bool dataFile = false, bool encrypted = false) : SimRun(seed, options)
 {
     private const int Sector = SectorPattern.Sector;
     private const int MaxCuts = 600;
@@ -27,7 +27,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options, bool dataFile = 
         _recipe = Random.Next(24) > 0
             ? ZonedRecipe.Make(Random, Options.Extended, 512, 4096, 4096, 65536)
             : ZonedRecipe.Make(Random, Options.Extended, 2 << 20);
-        _recipe = dataFile ? _recipe.WithDataFile(Random) : _recipe;
+        _recipe = dataFile ? _recipe.WithDataFile(Random) : encrypted ? _recipe.Encrypted(Random) : _recipe;
         Trace(_recipe.ToString());
         var built = await _recipe.BuildAsync();
         _disks = new CrashPair(built, (PagedStorage?)_recipe.Data.Of(built));

@@ -83,6 +83,9 @@ internal sealed class ZonedRecipe
     /// <summary>The same recipe with an external data file.</summary>
     public ZonedRecipe WithDataFile(Random random) => new(Create with { DataFile = "data", DataFileRaw = random.Next(3) == 0 }, Open);
 
+    /// <summary>The same recipe, encrypted.</summary>
+    public ZonedRecipe Encrypted(Random random) => new(Encryption.Of(Create, random), Open);
+
     /// <summary>Opens the image in a storage, with requests validated first.</summary>
     public async Task<IBlockDevice> OpenAsync(IStorage storage)
         => await Qcow2Image.OpenAsync(storage, Data.OpenOptions(storage, Open));

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Images;
+using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Qcow2;
 
@@ -22,7 +23,7 @@ internal static class AmendCommand
         if (given["f"] is { } format && asksForHelp)
         {
             RequireFormat(format);
-            FormatOptions.PrintAmend(ctx);
+            FormatOptions.PrintAmend(ctx, format);
             return 0;
         }
 
@@ -36,16 +37,16 @@ internal static class AmendCommand
         RequireFormat(node.Driver);
         if (asksForHelp)
         {
-            FormatOptions.PrintAmend(ctx);
+            FormatOptions.PrintAmend(ctx, node.Driver);
             return 0;
         }
 
-        var options = Parse(given.All("o"));
+        var options = Parse(given.All("o"), node.Driver);
         var progress = given.Has("p") && !given.Has("q") ? new AmendProgressLine(ctx) : null;
         progress?.Show(0, 1);
         try
         {
-            await AmendAsync(node, options, progress);
+            await AmendAsync(node, options, given, progress);
             await node.Device.FlushAsync();
         }
         finally
@@ -58,25 +59,33 @@ internal static class AmendCommand
 
     private static void RequireFormat(string format)
     {
-        if (format != "qcow2")
+        if (format is not ("qcow2" or FormatProbe.Luks))
         {
             throw new ToolException(FormatOptions.IsKnown(format)
                 ? $"Format driver '{format}' does not support option amendment" : $"Unknown file format '{format}'");
         }
     }
 
-    private static Dictionary<string, string> Parse(IEnumerable<string> lists)
+    private static Dictionary<string, string> Parse(IEnumerable<string> lists, string format)
     {
         var options = new Dictionary<string, string>();
         foreach (var (name, value) in lists.SelectMany(KeyValueOptions.Parse))
         {
-            options[name] = FormatOptions.ForAmend(name).Parse(value);
+            options[name] = FormatOptions.ForAmend(name, format).Parse(value);
         }
 
         return options;
     }
 
-    private static async ValueTask AmendAsync(ImageNode node, Dictionary<string, string> options, AmendProgressLine? progress)
+    private static ValueTask AmendAsync(
+        ImageNode node, Dictionary<string, string> options, ImgArguments given, AmendProgressLine? progress)
+        => node.Luks is { } luks
+            ? new KeySlotAmend(luks.Volume, "", options, given.All("object"), given.Has("force"))
+                .RunAsync(NodeOptions.Text(node.FullOptions["key-secret"])!)
+            : AmendImageAsync(node, options, given, progress);
+
+    private static async ValueTask AmendImageAsync(
+        ImageNode node, Dictionary<string, string> options, ImgArguments given, AmendProgressLine? progress)
     {
         var image = node.Qcow2!;
         var info = image.Info;
@@ -91,9 +100,11 @@ internal static class AmendCommand
             DataFileRaw = options.TryGetValue("data_file_raw", out var raw) ? raw == "on" : null,
         };
         CheckBacking(info, options.GetValueOrDefault("backing_file"), options.GetValueOrDefault("backing_fmt"));
-        if (info.Encryption is null && options.Keys.Any(static name => name.StartsWith("encrypt.", StringComparison.Ordinal)))
+        bool changesSlots = options.Keys.Any(static name => name.StartsWith(EncryptionCreate.Prefix, StringComparison.Ordinal));
+        if (changesSlots && info.Luks is null)
         {
-            throw new ToolException("Can't amend encryption options - encryption not present");
+            throw new ToolException(info.Encryption is null ? "Can't amend encryption options - encryption not present"
+                : "Only LUKS encryption options can be amended");
         }
 
         image.CheckAmendOptions(wanted);
@@ -116,6 +127,11 @@ internal static class AmendCommand
         }
 
         await image.AmendAsync(wanted, progress is null ? null : progress.Show);
+        if (changesSlots)
+        {
+            await new KeySlotAmend(info.Luks!, EncryptionCreate.Prefix, options, given.All("object"), given.Has("force"))
+                .RunAsync(NodeOptions.Text(node.FullOptions[EncryptionCreate.Prefix + "key-secret"])!);
+        }
     }
 
     private static ZoneLayout? Layout(string? text) => text switch

@@ -65,6 +65,10 @@ internal static class FormatOptions
         new("size", OptionType.Size, "Virtual disk size"),
     ];
 
+    private static readonly FormatOption[] AmendedLuks =
+        [.. Amended.Where(static o => o.Name.StartsWith(EncryptionCreate.Prefix, StringComparison.Ordinal))
+            .Select(static o => o with { Name = o.Name[EncryptionCreate.Prefix.Length..] })];
+
     private static readonly FormatOption ZoneLayout = Zones[5];
 
     /// <summary>Formats of QEMU that Paddock does not have, with those that no program creates.</summary>
@@ -90,12 +94,12 @@ internal static class FormatOptions
     public static FormatOption? ForCreate(string name, string format)
         => Of(format).Concat(format == "qcow2" ? Zones : []).Concat(File).FirstOrDefault(o => o.Name == name);
 
-    /// <summary>The option of a name for amending a qcow2 image.</summary>
+    /// <summary>The option of a name for amending an image of a format.</summary>
     /// <exception cref="ToolException">It is not one.</exception>
-    public static FormatOption ForAmend(string name)
-        => Amended.Append(ZoneLayout).FirstOrDefault(o => o.Name == name)
+    public static FormatOption ForAmend(string name, string format)
+        => (format == FormatProbe.Luks ? AmendedLuks : Amended.Append(ZoneLayout)).FirstOrDefault(o => o.Name == name)
             ?? throw new ToolException($"Invalid parameter '{name}'"
-                + (Qcow2.Any(o => o.Name == name) ? "\nThis option is only supported for image creation" : ""));
+                + (Of(format).Any(o => o.Name == name) ? "\nThis option is only supported for image creation" : ""));
 
     /// <summary>Prints the options of a new image: with a file name those of the file too.</summary>
     public static void PrintCreate(ToolContext ctx, string format, bool hasFileName)
@@ -112,7 +116,8 @@ internal static class FormatOptions
     }
 
     /// <summary>Prints the options of amend.</summary>
-    public static void PrintAmend(ToolContext ctx) => Print(ctx, "Amend options for 'qcow2':", Amended);
+    public static void PrintAmend(ToolContext ctx, string format)
+        => Print(ctx, $"Amend options for '{format}':", format == FormatProbe.Luks ? AmendedLuks : Amended);
 
     /// <summary>Refuses a list that begins or ends within an item, so that joined lists would have items that no list has.</summary>
     /// <exception cref="ToolException">The list is not whole.</exception>

@@ -83,7 +83,7 @@ internal sealed class ImageParts
         var tree = new TableTree(geometry, map, table, Counts, allocator);
         Snapshots = new ImageSnapshots(
             Header, Locks, Session, Directory,
-            new SnapshotCreation(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Guard, Mark, Directory),
+            new SnapshotCreation(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Guard, Mark, Directory, Tables),
             new SnapshotDeletion(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Mark, Directory),
             new SnapshotRestore(storage, Header, Locks, Session, Order, table, map, tree, allocator, Guard, Mark, sparse, Bitmaps));
 
@@ -101,6 +101,16 @@ internal sealed class ImageParts
     public IStorage? DataFile { get; }
 
     public IBlockDevice? Backing { get; }
+
+    /// <summary>The snapshot that is read in place of the present disk; null: the present disk.</summary>
+    public SnapshotEntry? LoadedSnapshot { get; init; }
+
+    /// <summary>Bytes of the present disk, whichever is read.</summary>
+    public long PresentSize
+    {
+        get => LoadedSnapshot is null ? Header.VirtualSize : field;
+        init;
+    }
 
     /// <summary>How the disk is encrypted; null: it is not.</summary>
     public DiskEncryption? Encryption { get; }

@@ -87,6 +87,7 @@ internal sealed class WriteSession(
             var tableOffset = new HostOffset((long)fields.RefcountTableOffset);
             await counts.LoadTableAsync(tableOffset, fields.RefcountTableClusters, CancellationToken.None);
             RegisterTables();
+            await snapshots.RegisterL2Async();
             await bitmaps.BeginAsync(_marksAll);
             fields = header.Fields;
             if (header.HasVersion3)

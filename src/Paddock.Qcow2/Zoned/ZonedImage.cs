@@ -27,6 +27,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     private readonly ZoneAttributes _attributes;
     private readonly ZonedResize _resize;
     private readonly ZoneLayoutChange _layout;
+    private readonly ZoneTransfer _transfer;
 
     public ZonedImage(Qcow2Image image, ZonedState state)
     {
@@ -47,6 +48,11 @@ internal sealed class ZonedImage : IQcow2Device, IZones
             state, parts.Locks, parts.Session, parts.Order, _cache, _writer, tableStage, tables, _conditions, _extensions);
         _resize = new ZonedResize(state, _cache, parts.Session, parts.Flush, parts.Resize, parts.Guard);
         _layout = new ZoneLayoutChange(state, parts.Session, _resize, parts.Header, parts.Storage);
+        _transfer = new ZoneTransfer(
+            state, parts.Locks, parts.Session, parts.Order, _cache, tableSpace, tables, _conditions, _extensions);
+
+        parts.Snapshots.Zones = new ZoneSnapshots(
+            state, _cache, parts.Storage, parts.Header.Geometry, parts.Tables, parts.Guard, tables, _conditions, _extensions);
 
         parts.Order.Register(FlushPlace.ZoneAttributes, new ZoneAttributeStage(tables, _extensions));
         parts.Order.Register(FlushPlace.ZoneTable, tableStage);
@@ -103,6 +109,25 @@ internal sealed class ZonedImage : IQcow2Device, IZones
             ExtensionBytes = _extensions.Bytes,
         },
     };
+
+    /// <summary>
+    /// The disk under the zones, without their rules: what a commit or a rebase writes. Reads show what lies beyond write pointers.
+    /// </summary>
+    public IBlockDevice BelowZones => _image;
+
+    /// <summary>What the zones are, to be taken over by another image.</summary>
+    public ValueTask<ZoneContents[]> ReadZonesAsync(CancellationToken cancellationToken) => _transfer.ReadAsync(cancellationToken);
+
+    /// <summary>Takes over the zones of another image.</summary>
+    public ValueTask TakeZonesAsync(IReadOnlyList<ZoneContents> zones, CancellationToken cancellationToken)
+        => _transfer.WriteAsync(zones, cancellationToken);
+
+    /// <summary>Takes what zones have beside their pointers from the record of a snapshot that is read.</summary>
+    public void TakeAttributes(ZoneRecord record)
+    {
+        _extensions.TakeRecord(record, _state.Zones);
+        _conditions.TakeRecord(record, _state.Zones);
+    }
 
     /// <summary>Reads what zones have beside their pointers, once, when the image is opened.</summary>
     public async ValueTask LoadAttributesAsync(CancellationToken cancellationToken)
@@ -189,7 +214,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     /// <inheritdoc/>
     public ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        => _resize.ResizeAsync(length, preallocation, cancellationToken);
+        => _image.Parts.Locks.WithStructureAsync(() => _resize.ResizeAsync(length, preallocation, cancellationToken));
 
     /// <inheritdoc/>
     public ValueTask SetBackingFileAsync(string? name, string? format, CancellationToken cancellationToken = default)
@@ -197,7 +222,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
 
     /// <inheritdoc/>
     public ValueTask EmptyAsync(CancellationToken cancellationToken = default)
-        => throw new BlockException(BlockError.NotSupported, "an image with zones is not emptied: reset its zones");
+        => EmptyAllAsync(cancellationToken);
 
     /// <inheritdoc/>
     public void CheckAmendOptions(Qcow2AmendOptions options) => _image.CheckAmendOptions(options);
@@ -211,7 +236,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
 
     /// <inheritdoc/>
     public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
-        => _layout.RunAsync(layout, cancellationToken);
+        => _image.Parts.Locks.WithStructureAsync(() => _layout.RunAsync(layout, cancellationToken));
 
     /// <inheritdoc/>
     public ValueTask<int> ReportAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)
@@ -248,6 +273,20 @@ internal sealed class ZonedImage : IQcow2Device, IZones
         finally
         {
             await _image.DisposeAsync();
+        }
+    }
+
+    private async ValueTask EmptyAllAsync(CancellationToken cancellationToken)
+    {
+        await _state.AcquireAsync(0, long.MaxValue);
+        try
+        {
+            await _cache.DrainAllHeldAsync(cancellationToken);
+            await _image.EmptyAsync(cancellationToken);
+        }
+        finally
+        {
+            _state.Release(0, long.MaxValue);
         }
     }
 
