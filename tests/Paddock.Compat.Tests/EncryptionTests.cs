@@ -74,11 +74,12 @@ public sealed class EncryptionTests : IDisposable
         string path = _peer.Path("disk");
         const string Secret = "--object secret,id=s,data=sesame99";
         await _peer.OursAsync($"create {Secret} -q -f qcow2 -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=1 {path} 1M");
+        string image = $"--image-opts driver=qcow2,encrypt.key-secret=s,file.filename={path}";
         foreach (string line in new[]
         {
-            $"check --object secret,id=s,data=other77 --image-opts driver=qcow2,encrypt.key-secret=s,file.filename={path}",
+            $"check --object secret,id=s,data=other77 {image}",
             $"info --object secret,id=s,data=other77,format=base64 {path}",
-            $"amend {Secret} --image-opts driver=qcow2,encrypt.key-secret=s,file.filename={path} -o encrypt.state=inactive,encrypt.keyslot=0",
+            $"amend {Secret} {image} -o encrypt.state=inactive,encrypt.keyslot=0",
         })
         {
             var run = await _peer.OursAsync(line);
