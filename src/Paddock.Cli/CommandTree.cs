@@ -60,6 +60,13 @@ public static class CommandTree
             "paddock resize --control /run/p.sock base 64G --preallocation falloc",
             "paddock resize --control /run/p.sock zns -256M --shrink",
         ],
+        ["backup"] =
+        [
+            "paddock backup disk.qcow2 full.qcow2 --full --since daily",
+            "paddock backup disk.qcow2 monday.qcow2 --since daily",
+            "paddock backup --control /run/p.sock disk /backups/tuesday.qcow2 --since daily",
+            "paddock backup restore disk.qcow2 full.qcow2 monday.qcow2 tuesday.qcow2",
+        ],
         ["snapshot"] =
         [
             "paddock snapshot create disk.qcow2 before-update",
@@ -96,6 +103,7 @@ public static class CommandTree
             ServeCommand.Serve(console),
             FaultCommand.Create(console),
             ResizeCommand.Create(console),
+            BackupCommand.Create(console),
             SnapshotCommand.Create(console),
             KeyCommand.Generate(console),
             BenchCommand.Build(console),
@@ -123,6 +131,7 @@ public static class CommandTree
         "serve" => ServeCommand.Details,
         "fault" => FaultCommand.Details,
         "resize" => ResizeCommand.Details,
+        "backup" => BackupCommand.Details,
         "snapshot" => SnapshotCommand.Details,
         _ => [],
     };

@@ -5,6 +5,7 @@ using Paddock.Faults;
 using Paddock.Images;
 using Paddock.Images.Text;
 using Paddock.Posix;
+using Paddock.Server.Backups;
 using Paddock.Server.Control;
 using Paddock.Server.Disks;
 using Paddock.Server.Faults;
@@ -218,7 +219,9 @@ public sealed class PaddockServer : IAsyncDisposable
             }
         }
 
-        var commands = new ControlCommands(_faults!, _sizes!, new SnapshotCommands(_disks, _log, TimeProvider.System));
+        var commands = new ControlCommands(
+            _faults!, _sizes!, new SnapshotCommands(_disks, _log, TimeProvider.System),
+            new BackupCommands(_disks, _log, TimeProvider.System));
         var control = _manager.Take("control").ToList();
         if (_settings.Control is { } path)
         {

@@ -344,7 +344,7 @@ public sealed partial class OptionTests
     [Theory]
     [InlineData("--selinux-label=x", "SELinux")]
     [InlineData("-T foo,bar=1", "Invalid parameter 'bar'")]
-    [InlineData("-B bitmap", "bitmap 'bitmap'")]
+    [InlineData("-B bitmap", "Bitmap 'bitmap' is not found")]
     [InlineData("-v -c /dev/no-nbd0", "Failed to open /dev/no-nbd0: No such file or directory")]
     [InlineData("--tls-authz=x", "--tls-authz is not permitted without --tls-creds")]
     [InlineData("--aio=foo", "Invalid aio mode 'foo'")]

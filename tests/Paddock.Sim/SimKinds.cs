@@ -21,6 +21,7 @@ internal static class SimKinds
         new("lukscut", "plain", (seed, options) => new PlainCutRun(seed, options, raw: false, encrypted: true)),
         new("zonelukscut", "zoned", (seed, options) => new ZonedCutRun(seed, options, encrypted: true)),
         new("snapcut", "plain", (seed, options) => new SnapshotCutRun(seed, options)),
+        new("bitmapcut", "plain", (seed, options) => new BitmapCutRun(seed, options)),
         new("zonecut", "zoned", (seed, options) => new ZonedCutRun(seed, options)),
         new("mirror", "exact", (seed, options) => new MirrorRun(seed, options)),
         new("model", "exact", (seed, options) => new ModelRun(seed, options)),
