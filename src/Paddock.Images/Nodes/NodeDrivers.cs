@@ -8,6 +8,7 @@ internal static class NodeDrivers
     private static readonly FileDriver File = new("file"), NamedFile = new("file", isImplied: true), HostDevice = new("host_device");
     private static readonly NullDriver Null = new("null-co"), NullAio = new("null-aio");
     private static readonly NbdDriver Nbd = new();
+    private static readonly HttpDriver Http = new("http"), Https = new("https");
     private static readonly BlkdebugDriver Blkdebug = new();
     private static readonly BlkverifyDriver Blkverify = new();
     private static readonly RawDriver Raw = new();
@@ -30,6 +31,8 @@ internal static class NodeDrivers
         "null-co" => Null,
         "null-aio" => NullAio,
         NbdNode.Driver => Nbd,
+        "http" => Http,
+        "https" => Https,
         BlkdebugDriver.DriverName => Blkdebug,
         "blkverify" => Blkverify,
         "quorum" => Quorum,
@@ -59,6 +62,8 @@ internal static class NodeDrivers
         return name[..colon] switch
         {
             "file" => NamedFile,
+            "http" => Http,
+            "https" => Https,
             "host_device" => HostDevice,
             "null-co" => Null,
             "null-aio" => NullAio,
