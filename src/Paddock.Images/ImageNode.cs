@@ -76,6 +76,9 @@ internal sealed class ImageNode : IAsyncDisposable
     /// <summary>The qcow2 image; null for another format.</summary>
     public IQcow2Device? Qcow2 { get; init; }
 
+    /// <summary>The LUKS disk; null for another format.</summary>
+    public LuksDevice? Luks { get; init; }
+
     /// <summary>What supplies unallocated clusters; null when this image is the last.</summary>
     public ImageNode? Backing { get; init; }
 
@@ -211,6 +214,11 @@ internal sealed record OpenSettings
 
     /// <summary>Objects that options may name, as <c>--object</c> has them.</summary>
     public IReadOnlyList<string> Objects { get; init; } = [];
+
+    /// <summary>
+    /// Objects whose passphrases any image of the chain may use, as they are sent nowhere; null: <see cref="Objects"/>.
+    /// </summary>
+    public IReadOnlyList<string>? Secrets { get; init; }
 
     /// <summary>
     /// Puts something over the bytes of the image's own file, such as a counter; null: nothing. Backing images go without.

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Crypto;
 
 namespace Paddock.Qcow2;
 
@@ -96,6 +97,15 @@ public sealed record Qcow2CreateOptions
     /// Whether the data file reads as the disk does, without the image. All clusters are then allocated at once; no backing file.
     /// </summary>
     public bool DataFileRaw { get; init; }
+
+    /// <summary>How the disk is encrypted; null: it is not.</summary>
+    public LuksOptions? Encryption { get; init; }
+
+    /// <summary>
+    /// Whether the disk is encrypted as QEMU's first encrypted images are, with a passphrase given when it is opened. Insecure: for tests,
+    /// and because qemu-img has it.
+    /// </summary>
+    internal bool OldAesEncryption { get; init; }
 
     /// <summary>The zones; null: none. Version 3 only.</summary>
     public ZonedCreateOptions? Zoned { get; init; }

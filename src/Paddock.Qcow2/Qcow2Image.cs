@@ -76,6 +76,8 @@ public sealed class Qcow2Image : IQcow2Device
                 DataFile = header.Has(IncompatibleFeatures.ExternalDataFile) ? header.DataFileName : null,
                 DataFileRaw = (header.Fields.Autoclear & AutoclearFeatures.RawExternalData) != 0,
                 Encryption = header.Fields.EncryptionName,
+                HasKey = _parts.Encryption?.Cipher.HasKey == true,
+                Luks = _parts.Encryption?.Luks?.Header,
                 Bitmaps = _bitmaps.List,
                 BackingFile = header.BackingName,
                 BackingFormat = header.BackingFormat,

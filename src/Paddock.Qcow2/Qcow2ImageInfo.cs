@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Crypto.Luks;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2;
@@ -39,6 +40,12 @@ public sealed record Qcow2ImageInfo
     /// <summary>Name of the encryption; null: the disk is not encrypted.</summary>
     public string? Encryption { get; init; }
 
+    /// <summary>Whether the image was opened with its key.</summary>
+    internal bool HasKey { get; init; }
+
+    /// <summary>The LUKS header; null: the disk is not encrypted, or not with LUKS.</summary>
+    internal LuksHeader? Luks { get; init; }
+
     /// <summary>True when the data is in a file of its own.</summary>
     public bool ExternalDataFile { get; init; }
 
@@ -55,7 +62,8 @@ public sealed record Qcow2ImageInfo
     public long BitmapCount => Bitmaps.Count;
 
     /// <summary>The feature that keeps the disk from being read, as a sentence; null: it can be read.</summary>
-    public string? Unsupported => Encryption is { } method ? $"the image is encrypted ({method}): encryption is not supported" : null;
+    public string? Unsupported => Encryption is { } method && !HasKey ? $"the image is encrypted ({method}) and was opened without its key"
+        : null;
 
     /// <summary>Name of the backing file as it is in the header; null: there is none.</summary>
     public string? BackingFile { get; init; }

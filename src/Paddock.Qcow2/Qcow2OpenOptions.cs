@@ -20,6 +20,15 @@ public sealed record Qcow2OpenOptions
     /// </summary>
     public IStorage? DataFile { get; init; }
 
+    /// <summary>
+    /// The passphrase of an encrypted image, as bytes (UTF-8); null: none. Only its information can be read without
+    /// (<see cref="ForInfo"/>).
+    /// </summary>
+    public ReadOnlyMemory<byte>? Passphrase { get; init; }
+
+    /// <summary>QEMU's name of the encryption that the image must have, <c>luks</c> or <c>aes</c>; null: any.</summary>
+    internal string? ExpectedEncryption { get; init; }
+
     /// <summary>What is left of the memory for tables of all images of a chain; null: each image's own limits alone.</summary>
     internal TableBudget? Tables { get; init; }
 

@@ -14,15 +14,17 @@ public partial class ArchitectureTests
         ["Faults"] = ["Block"],
         ["Posix"] = ["Block"],
         ["Zones"] = ["Block"],
-        ["Qcow2"] = ["Block", "Zones"],
+        ["Crypto"] = ["Block"],
+        ["Qcow2"] = ["Block", "Crypto", "Zones"],
         ["Serving"] = ["Block"],
         ["Nvme"] = ["Block", "Serving"],
         ["Nbd"] = ["Block", "Serving"],
         ["VhostUser"] = ["Block", "Posix", "Serving"],
-        ["Images"] = ["Block", "Faults", "Posix", "Zones", "Qcow2", "Nvme", "Nbd"],
-        ["Compat"] = ["Block", "Faults", "Posix", "Zones", "Qcow2", "Nvme", "Nbd", "Images"],
-        ["Server"] = ["Block", "Faults", "Posix", "Zones", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images"],
-        ["Cli"] = ["Block", "Faults", "Posix", "Zones", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images", "Compat", "Server"],
+        ["Images"] = ["Block", "Faults", "Posix", "Zones", "Crypto", "Qcow2", "Nvme", "Nbd"],
+        ["Compat"] = ["Block", "Faults", "Posix", "Zones", "Crypto", "Qcow2", "Nvme", "Nbd", "Images"],
+        ["Server"] = ["Block", "Faults", "Posix", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images"],
+        ["Cli"] = ["Block", "Faults", "Posix", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images",
+            "Compat", "Server"],
     };
 
     // What X.Tests may use beyond X, what X may use, and Testing; and what else is not a product may use.
@@ -30,8 +32,8 @@ public partial class ArchitectureTests
     {
         ["Testing"] = ["Block", "Zones"],
         ["Testing.Protocols"] = ["Block", "Faults", "Posix", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Testing"],
-        ["Sim"] = ["Block", "Faults", "Zones", "Qcow2", "Testing"],
-        ["Bench"] = ["Block", "Posix", "Qcow2"],
+        ["Sim"] = ["Block", "Faults", "Zones", "Crypto", "Qcow2", "Testing"],
+        ["Bench"] = ["Block", "Posix", "Crypto", "Qcow2"],
         // faults stand for errors of the system, by its numbers
         ["Faults.Tests"] = ["Posix"],
         ["Qcow2.Tests"] = ["Posix", "Faults"],
@@ -39,6 +41,7 @@ public partial class ArchitectureTests
         ["Nvme.Tests"] = ["Testing.Protocols", "Faults", "Posix", "Qcow2"],
         ["Nbd.Tests"] = ["Testing.Protocols", "Faults", "Posix", "Qcow2"],
         ["VhostUser.Tests"] = ["Testing.Protocols", "Qcow2"],
+        ["Crypto.Tests"] = ["Testing.Protocols", "Posix"],
         ["Compat.Tests"] = ["Testing.Protocols"],
         ["Server.Tests"] = ["Testing.Protocols"],
         ["Cli.Tests"] = ["Testing.Protocols"],

@@ -61,6 +61,7 @@ internal sealed class ConvertArguments
     public OpenSettings TargetSettings => new()
     {
         ReadOnly = false, Format = TargetIsOptions ? null : Format, Cache = _given["t"] ?? "unsafe", Objects = _given.All("object"),
+        Options = TargetIsOptions ? null : EncryptionCreate.Opening(Options),
     };
 
     /// <exception cref="ToolException">An option that cannot be, or two that exclude each other.</exception>
@@ -114,9 +115,10 @@ internal sealed class ConvertArguments
 
     private static CreateOptions OptionsOf(ImgArguments given)
     {
-        var options = new CreateOptions();
-        NewImage.RequireFormat(given["O"] ?? "raw");
-        given.All("o").ToList().ForEach(o => options.Add(o, (given["O"] ?? "raw") == "raw"));
+        string format = given["O"] ?? "raw";
+        var options = new CreateOptions { Objects = given.All("object") };
+        NewImage.RequireFormat(format);
+        given.All("o").ToList().ForEach(o => options.Add(o, format));
         options["backing_file"] = given["B"];
         options["backing_fmt"] = given["F"];
         return options;
@@ -135,13 +137,16 @@ internal sealed class ConvertArguments
         Refuse(_given.Operands.Count < 2, "Must specify image file name");
         ImageOpener.CheckSourceCache(_given["T"]);
         Refuse(TargetIsZero && _given.Has("B"), "Cannot use --target-is-zero when the destination image has a backing file");
-        Refuse(Options["backing_file"] is not null && Format == "raw", "Backing file not supported for file format 'raw'");
+        Refuse(Options["backing_file"] is not null && Format != "qcow2", $"Backing file not supported for file format '{Format}'");
         Refuse(_given.Has("B") && Options["backing_fmt"] is null, "Use of backing file requires explicit backing format");
-        Refuse(IsCompressed && Format == "raw" && !TargetIsOptions, "Compression not supported for this file format");
+        Refuse(IsCompressed && Format != "qcow2" && !TargetIsOptions, "Compression not supported for this file format");
         Refuse(IsCompressed && Options.IsZoned, "a zoned disk takes no compressed data");
         Refuse(
             IsCompressed
             && Options["preallocation"] is not (null or "off"), "Compression and preallocation not supported at the same time");
+        Refuse(
+            IsCompressed && (Options["encryption"] == "on" || Options["encrypt.format"] is not null),
+            "Compression and encryption not supported at the same time");
         ImageOpener.CheckCache(_given["t"]);
     }
 

@@ -1,6 +1,7 @@
 using System.Text;
 using Paddock.Block;
 using Paddock.Images;
+using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
 
@@ -18,7 +19,7 @@ internal static class CreateCommand
         if (given.All("o").Any(KeyValueOptions.AsksForHelp))
         {
             NewImage.RequireFormat(format);
-            CreateOptions.Help(ctx, format == "raw");
+            CreateOptions.Help(ctx, format);
             return 0;
         }
 
@@ -37,11 +38,11 @@ internal static class CreateCommand
         try
         {
             NewImage.RequireFormat(format);
-            var options = new CreateOptions();
-            given.All("o").ToList().ForEach(o => options.Add(o, format == "raw"));
-            if (format == "raw" && (given.Has("b") || given.Has("F")))
+            var options = new CreateOptions { Objects = given.All("object") };
+            given.All("o").ToList().ForEach(o => options.Add(o, format));
+            if (format != "qcow2" && (given.Has("b") || given.Has("F")))
             {
-                throw new ToolException("Backing file not supported for file format 'raw'");
+                throw new ToolException($"Backing file not supported for file format '{format}'");
             }
 
             options["backing_file"] = given["b"];
@@ -123,6 +124,17 @@ internal static class CreateCommand
         {
             line.Append(null, $" size={size}");
             return options["preallocation"] is { } mode ? line.Append(null, $" preallocation={mode}").ToString() : line.ToString();
+        }
+
+        if (format == FormatProbe.Luks)
+        {
+            line.Append(null, $" size={size}");
+            foreach (string key in EncryptionCreate.LuksLineOrder.Where(k => options[k] is not null))
+            {
+                line.Append(null, $" {key}={KeyValueOptions.Escape(options[key]!)}");
+            }
+
+            return line.ToString();
         }
 
         foreach (string key in CreateOptions.LineOrder)

@@ -19,6 +19,7 @@ public sealed class CreateOptions
         ("data_file", 's', "File name of an external data file"),
         ("data_file_raw", 'b', "The external data file must stay valid as a raw image"),
         ("conventional_zones", 'n', "Number of leading zones that are conventional"),
+        .. EncryptionCreate.Qcow2,
         ("extended_l2", 'b', "Extended L2 tables"),
         ("lazy_refcounts", 'b', "Postpone refcount updates"),
         ("max_active_zones", 'n', "Limit on open and closed zones, 0 for none"),
@@ -50,6 +51,7 @@ public sealed class CreateOptions
     /// <summary>Names in the order in which the line of a new qcow2 image lists them; the first three numbers are its defaults.</summary>
     public static IReadOnlyList<string> LineOrder { get; } =
     [
+        .. EncryptionCreate.LineOrder,
         "cluster_size", "extended_l2", "preallocation", "compression_type", "zone_model", "zone_layout", "zone_size", "zone_capacity",
         "conventional_zones", "max_append_bytes", "max_active_zones", "max_open_zones", "size", "compat", "backing_file",
         "backing_fmt", "data_file", "data_file_raw", "lazy_refcounts", "refcount_bits",
@@ -68,16 +70,23 @@ public sealed class CreateOptions
         }
     }
 
+    /// <summary>Objects that the options may name, as <c>--object</c> has them.</summary>
+    public IReadOnlyList<string> Objects { get; init; } = [];
+
     /// <summary>Whether the zones part has anything.</summary>
     public bool IsZoned => this["zone_model"] == "host-managed";
 
     /// <summary>Adds an <c>-o</c> list.</summary>
-    public void Add(string list, bool raw)
+    public void Add(string list, bool raw) => Add(list, raw ? "raw" : "qcow2");
+
+    /// <summary>Adds an <c>-o</c> list for an image of a format.</summary>
+    public void Add(string list, string format)
     {
+        var allowed = KnownTo(format);
         foreach (var (given, text) in KeyValueOptions.Parse(list))
         {
             var (name, value) = Canonical(given, text);
-            var known = Known.FirstOrDefault(k => k.Name == name && (!raw || name is "size" or "preallocation"));
+            var known = allowed.FirstOrDefault(k => k.Name == name);
             _values[name] = known.Type switch
             {
                 'z' => SizeParser.Option(name, value).ToString(null, null),
@@ -91,10 +100,10 @@ public sealed class CreateOptions
     }
 
     /// <summary>The option list for people.</summary>
-    public static void Help(ToolContext ctx, bool raw)
+    public static void Help(ToolContext ctx, string format)
     {
         ctx.Line("Supported options:");
-        foreach (var (name, type, help) in Known.Where(k => !raw || k.Name is "size" or "preallocation"))
+        foreach (var (name, type, help) in KnownTo(format))
         {
             string kind = type switch { 'z' => "size", 'n' => "num", 'b' => "bool (on/off)", _ => "str" };
             ctx.Line($"  {$"{name}=<{kind}>",-22} - {help}");
@@ -112,6 +121,7 @@ public sealed class CreateOptions
     /// <summary>What the engine's create takes.</summary>
     public Qcow2CreateOptions ToQcow2(long size)
     {
+        var encryption = EncryptionCreate.ForQcow2(this, out bool isOldAes);
         return new Qcow2CreateOptions
         {
             Size = size,
@@ -136,9 +146,19 @@ public sealed class CreateOptions
             BackingFormat = this["backing_fmt"],
             DataFile = this["data_file"],
             DataFileRaw = this["data_file_raw"] == "on",
+            Encryption = encryption,
+            OldAesEncryption = isOldAes,
             Zoned = Zones(),
         };
     }
+
+    private static IEnumerable<(string Name, char Type, string Help)> KnownTo(string format)
+        => format switch
+        {
+            "raw" => Known.Where(static k => k.Name is "size" or "preallocation"),
+            FormatProbe.Luks => EncryptionCreate.Luks,
+            _ => Known,
+        };
 
     private static (string Name, string Value) Canonical(string name, string value) => name switch
     {

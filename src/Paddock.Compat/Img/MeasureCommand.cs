@@ -1,6 +1,8 @@
 using System.Numerics;
 using Paddock.Block;
+using Paddock.Crypto.Luks;
 using Paddock.Images;
+using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Qcow2;
 
@@ -23,7 +25,7 @@ internal static class MeasureCommand
                 given.Operands[0], given.Settings() with { LoadSnapshot = given.Snapshot(ctx.Program) }, given.Has("image-opts"));
         await using var owned = input;
         string format = given["O"] ?? "raw";
-        if (format is not ("raw" or "qcow2"))
+        if (format is not ("raw" or "qcow2" or FormatProbe.Luks))
         {
             throw new ToolException($"Unknown file format '{format}'");
         }
@@ -32,7 +34,8 @@ internal static class MeasureCommand
         long bytes = input?.Device.Length ?? size ?? 0;
         bool hasBitmaps = format == "qcow2" && options["compat"] is not ("0.10" or "v2") && input?.Qcow2 is { Info.Version: >= 3 };
         long bitmaps = hasBitmaps ? BitmapSize(input!.Qcow2!.Info.Bitmaps, bytes, options.Number("cluster_size", 65536)) : 0;
-        var (required, full) = format == "raw" ? RawSize(bytes) : await Qcow2SizeAsync(options, input, bytes);
+        var (required, full) = format == "raw" ? RawSize(bytes)
+            : format == FormatProbe.Luks ? LuksSize(options, bytes) : await Qcow2SizeAsync(options, input, bytes);
         if (given.Json)
         {
             ctx.Line(JsonText.Pretty(
@@ -75,10 +78,10 @@ internal static class MeasureCommand
 
     private static CreateOptions Options(ImgArguments given, string format, string program)
     {
-        var options = new CreateOptions();
+        var options = new CreateOptions { Objects = given.All("object") };
         try
         {
-            given.All("o").ToList().ForEach(o => options.Add(o, format == "raw"));
+            given.All("o").ToList().ForEach(o => options.Add(o, format));
             return options;
         }
         catch (ToolException e)
@@ -91,6 +94,13 @@ internal static class MeasureCommand
     {
         long whole = (long)Math.Min(RoundUp((ulong)bytes, Sector), long.MaxValue & -Sector);
         return (whole, whole);
+    }
+
+    // what holds nothing is encrypted too
+    private static (long Required, long Full) LuksSize(CreateOptions options, long bytes)
+    {
+        long all = LuksFormat.HeaderBytes(EncryptionCreate.ForLuks(options)) + bytes;
+        return (all, all);
     }
 
     private static async ValueTask<(long Required, long Full)> Qcow2SizeAsync(CreateOptions options, ImageNode? input, long bytes)
@@ -108,7 +118,7 @@ internal static class MeasureCommand
         long length = (long)disk;
         long data = isReserved || (input is not null && options["backing_file"] is not null) ? length
             : input is null ? 0 : await DataAsync(input, cluster);
-        long full = FullSize(length, cluster, options);
+        long full = FullSize(length, cluster, options) + LuksClusters(options, cluster);
         return (full - length + data, full);
     }
 
@@ -152,6 +162,9 @@ internal static class MeasureCommand
 
     private static ulong EntriesPerTable(CreateOptions options, long cluster)
         => (ulong)cluster / (options["extended_l2"] == "on" ? 16UL : 8);
+
+    private static long LuksClusters(CreateOptions options, long cluster)
+        => EncryptionCreate.ForQcow2(options, out _) is { } luks ? (long)RoundUp((ulong)LuksFormat.HeaderBytes(luks), (ulong)cluster) : 0;
 
     // bytes of the clusters that hold data, each counted once
     private static async ValueTask<long> DataAsync(ImageNode input, long cluster)

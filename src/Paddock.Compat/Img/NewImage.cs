@@ -1,4 +1,6 @@
 using Paddock.Block;
+using Paddock.Crypto;
+using Paddock.Crypto.Luks;
 using Paddock.Images;
 using Paddock.Images.Nodes;
 using Paddock.Images.Text;
@@ -13,7 +15,7 @@ internal static class NewImage
     /// <summary>Refuses a format that there is not.</summary>
     public static void RequireFormat(string format)
     {
-        if (format is not ("raw" or "qcow2"))
+        if (format is not ("raw" or "qcow2" or FormatProbe.Luks))
         {
             throw new ToolException($"Unknown file format '{format}'");
         }
@@ -26,6 +28,14 @@ internal static class NewImage
         if (format == "raw")
         {
             CheckRaw(options["preallocation"]);
+            return;
+        }
+
+        if (format == FormatProbe.Luks)
+        {
+            _ = PreallocationName.Parse(options["preallocation"])
+                ?? throw new ToolException($"invalid parameter value: {options["preallocation"]}");
+            LuksFormat.HeaderBytes(EncryptionCreate.ForLuks(options));
             return;
         }
 
@@ -55,10 +65,12 @@ internal static class NewImage
     {
         Check(format, options, size);
         var qcow2 = format == "qcow2" ? options.ToQcow2(size) : null;
+        var luks = format == FormatProbe.Luks ? EncryptionCreate.ForLuks(options) : null;
         if (await NbdNode.TryOpenAsync(name, new QDict(), null, new OpenSettings { ReadOnly = false }) is { } remote)
         {
             await using var there = remote.Storage;
-            await (qcow2 is null ? there.SetLengthAsync(WholeSectors(size)) : FormatAsync(there, qcow2));
+            await (luks is not null ? MakeLuksAsync(there, luks, size, options)
+                : qcow2 is null ? there.SetLengthAsync(WholeSectors(size)) : FormatAsync(there, qcow2));
             return qcow2 is { Preallocation: Preallocation.Off };
         }
 
@@ -75,6 +87,12 @@ internal static class NewImage
             if (qcow2?.DataFile is { } dataFile)
             {
                 return await FormatAsync(storage, path, ImageOpener.PathOf(dataFile), qcow2);
+            }
+
+            if (luks is not null)
+            {
+                await MakeLuksAsync(storage, luks, size, options);
+                return false;
             }
 
             await (qcow2 is null ? MakeRawAsync(storage, WholeSectors(size), options.Preallocation())
@@ -108,6 +126,21 @@ internal static class NewImage
         }
 
         return !data.IsBlockDevice || options is { DataFileRaw: false, Preallocation: Preallocation.Off };
+    }
+
+    private static async ValueTask MakeLuksAsync(IStorage storage, LuksOptions luks, long size, CreateOptions options)
+    {
+        bool isDetached = options["detached-header"] == "on";
+        long header = LuksFormat.HeaderBytes(luks), length = isDetached ? header : header + WholeSectors(size);
+        if (length < 0)
+        {
+            throw new ToolException("The requested file size is too large");
+        }
+
+        var preallocation = options.Preallocation();
+        await storage.SetLengthAsync(0);
+        await storage.SetLengthAsync(length, preallocation == Preallocation.Metadata ? Preallocation.Off : preallocation);
+        await LuksFormat.WriteAsync(new LuksArea(storage), luks, isDetached);
     }
 
     // the peer names the step that needs the room

@@ -53,6 +53,7 @@ internal sealed class BackingGate(NodeOpening overlay, QDict options) : IImageGa
             Stop = above.Stop,
             Admit = isTyped ? null : above.Chain!.Admit(name, format),
             Objects = isTyped ? above.Objects : [],
+            Secrets = above.Secrets ?? above.Objects,
         };
         string? path = null;
         try

@@ -20,6 +20,7 @@ internal sealed class DataFileNode(OpenSettings image) : IDataFileGate
         Chain = image.Chain!.Branch(),
         Admit = image.AreOptionsStored ? image.Chain.AdmitDataFile(Option) : null,
         Objects = image.AreOptionsStored ? [] : image.Objects,
+        Secrets = image.Secrets ?? image.Objects,
     };
 
     /// <inheritdoc/>

@@ -23,6 +23,9 @@ internal static class FormatProbe
     /// <summary>The format with a driver of its own.</summary>
     public const string Qcow2 = "qcow2";
 
+    /// <summary>The format of LUKS disks.</summary>
+    public const string Luks = "luks";
+
     private const long Sector = 512;
     private const int VdiMagicAt = 64, QcowVersionAt = 4, VhdTypeAt = 60;
     private const uint QcowMagic = 0x514649fb, VdiMagic = 0xbeda107f, LuksMagic = 0x4c554b53, FixedVhd = 2;
@@ -52,12 +55,12 @@ internal static class FormatProbe
     public static async ValueTask<string> DetectReadableAsync(IStorage storage, CancellationToken cancellationToken = default)
     {
         string format = await DetectAsync(storage, cancellationToken);
-        return format is Raw or Qcow2 ? format : throw Refusal(storage.Name, format);
+        return format is Raw or Qcow2 or Luks ? format : throw Refusal(storage.Name, format);
     }
 
     /// <summary>The refusal of a file in a format that Paddock cannot read.</summary>
     public static ToolException Refusal(string name, string format)
-        => new($"'{name}' is a {format} image; Paddock reads raw and qcow2 (specify the format raw to read the file's own bytes)");
+        => new($"'{name}' is a {format} image; Paddock reads raw, qcow2 and luks (specify the format raw to read the file's own bytes)");
 
     /// <summary>What the first bytes say.</summary>
     public static string OfHead(ReadOnlySpan<byte> block)
@@ -76,7 +79,7 @@ internal static class FormatProbe
             : block.StartsWith("Bochs Virtual HD Image"u8) ? "bochs"
             : block.StartsWith("#!/bin/sh\n#V2.0 Format\nmodprobe cloop"u8) ? "cloop"
             : BinaryPrimitives.ReadUInt32BigEndian(block) == LuksMagic && BinaryPrimitives.ReadUInt16BigEndian(block[4..]) == LuksMagicEnd
-            ? "luks"
+            ? Luks
             : Raw;
     }
 

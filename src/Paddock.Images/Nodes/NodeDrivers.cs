@@ -13,6 +13,7 @@ internal static class NodeDrivers
     private static readonly BlkverifyDriver Blkverify = new();
     private static readonly RawDriver Raw = new();
     private static readonly Qcow2Driver Qcow2 = new();
+    private static readonly LuksDriver Luks = new();
     private static readonly QuorumDriver Quorum = new();
     private static readonly ThrottleDriver Throttle = new();
     private static readonly CopyOnReadDriver CopyOnRead = new();
@@ -24,6 +25,7 @@ internal static class NodeDrivers
     {
         "raw" => Raw,
         "qcow2" => Qcow2,
+        FormatProbe.Luks => Luks,
         "file" => File,
         "host_device" => HostDevice,
         "host_cdrom" => HostCdrom,

@@ -6,6 +6,11 @@ namespace Paddock.Images.Nodes;
 /// <summary>The driver qcow2.</summary>
 internal sealed class Qcow2Driver() : NodeDriver(FormatProbe.Qcow2, NodeKind.Format)
 {
+    private static readonly string[] Strong = [EncryptionOptions.Prefix];
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> StrongOptions => Strong;
+
     /// <inheritdoc/>
     public override async ValueTask<ImageNode> OpenAsync(NodeOpening opening)
     {
@@ -19,8 +24,9 @@ internal sealed class Qcow2Driver() : NodeDriver(FormatProbe.Qcow2, NodeKind.For
         var gate = new BackingGate(opening, backing);
         var storage = file.AsStorage();
         var tuning = Qcow2Options.Take(options);
+        var encryption = EncryptionOptions.Take(options, settings);
         var dataFile = await opening.TryOpenChildAsync(null, DataFileNode.Option, isProtocol: true, DataFileNode.SettingsFor(settings));
-        var open = tuning.Apply(new Qcow2OpenOptions
+        var open = tuning.Apply(encryption with
         {
             ReadOnly = settings.ReadOnly,
             ForCheck = settings.ForCheck,
@@ -65,7 +71,7 @@ internal sealed class Qcow2Driver() : NodeDriver(FormatProbe.Qcow2, NodeKind.For
     private static async ValueTask<IQcow2Device> OpenAsync(
         Block.IStorage storage, Qcow2OpenOptions open, Qcow2Tuning tuning, CancellationToken cancellationToken)
     {
-        var image = await Qcow2Image.OpenAsync(storage, open, cancellationToken);
+        var image = await EncryptionOptions.OpenAsync(storage, open, cancellationToken);
         try
         {
             Qcow2Options.Check(tuning, image.Info);

@@ -57,6 +57,34 @@ internal static class UserObjects
         return options;
     }
 
+    /// <summary>Rejects the first object that cannot be made. TLS credentials are read when they are used.</summary>
+    /// <exception cref="ToolException">An object is invalid, or its secret cannot be read.</exception>
+    public static void Check(IReadOnlyList<string> objects)
+    {
+        var ids = new HashSet<string>();
+        for (int i = 0; i < objects.Count; i++)
+        {
+            var options = Parse(objects[i]);
+            string id = (string)options["id"]!;
+            if (id.Length == 0 || !char.IsAsciiLetter(id[0])
+                || !id.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '.' or '_'))
+            {
+                throw new ToolException("Parameter 'id' expects an identifier\n"
+                    + "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.");
+            }
+
+            if (!ids.Add(id))
+            {
+                throw new ToolException($"attempt to add duplicate property '{id}' to object (type 'container')");
+            }
+
+            if (options["qom-type"] is "secret")
+            {
+                SecretObjects.Check(objects, i);
+            }
+        }
+    }
+
     /// <summary>The object with an id; null if there is none.</summary>
     public static QDict? Find(IEnumerable<string> objects, string id)
         => objects.Select(Parse).FirstOrDefault(o => o["id"] as string == id);

@@ -23,6 +23,7 @@ internal sealed class CheckPasses
             new SnapshotTablesPass(context, walk),
             new RefcountTablePass(context),
             new BitmapsPass(context),
+            new EncryptionHeaderPass(context),
             new ZoneTablePass(context),
             new ZoneAttributesPass(context),
             new SharedTablesPass(walk),

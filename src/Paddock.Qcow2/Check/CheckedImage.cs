@@ -177,11 +177,6 @@ internal sealed class CheckedImage
     {
         ulong size = U64(24);
         VirtualSize = size <= long.MaxValue ? (long)size : throw Invalid("Image is too big");
-        if (U32(32) != 0)
-        {
-            throw new BlockException(BlockError.NotSupported, "Encrypted images are not supported");
-        }
-
         L1Entries = U32(36);
         L1Offset = TableOffset(40, L1Entries * 8L, MaxL1Bytes, "Active L1 table");
         long covered = (long)L2Entries << ClusterBits;

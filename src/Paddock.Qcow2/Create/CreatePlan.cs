@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using Paddock.Block;
+using Paddock.Crypto.Luks;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Create;
@@ -18,6 +19,7 @@ internal sealed class CreatePlan
     private readonly long _size;
     private readonly long _l1Entries;
     private readonly byte[] _zoneTable;
+    private readonly long _luksBytes;
     private readonly List<(long Offset, byte[] Bytes)> _regions = [];
     private long _tableClusters = 1;
     private long _blocks = 1;
@@ -29,6 +31,7 @@ internal sealed class CreatePlan
         _geometry = CreateValidation.Geometry(options);
         _l1Entries = _geometry.L1EntriesFor(_size);
         _zoneTable = ZonedCreation.BuildTable(options, _size);
+        _luksBytes = options.Encryption is { } luks ? LuksFormat.HeaderBytes(luks) : 0;
     }
 
     /// <summary>What to write where; the header comes last, so that a file cut short is no image.</summary>
@@ -36,6 +39,16 @@ internal sealed class CreatePlan
 
     /// <summary>Bytes of the disk.</summary>
     public long DiskSize => _size;
+
+    /// <summary>Where the LUKS header goes, which is not among the regions: it takes the time that trying a passphrase takes.</summary>
+    public EncryptionHeader LuksHeader
+        => new(EncryptionHeader.Build(L1Offset + _geometry.BytesIn(L1Clusters), _luksBytes), _geometry.ClusterSize);
+
+    private long L1Clusters => _geometry.ClustersFor(_l1Entries * 8);
+
+    /// <summary>Clusters of tables that are not for reference counts, and of the LUKS header.</summary>
+    private long OtherClusters
+        => _geometry.ClustersFor(_zoneTable.Length) + L1Clusters + _geometry.ClustersFor(_luksBytes);
 
     private long ZoneTableOffset => (1 + _tableClusters + _blocks) << _geometry.ClusterBits;
 
@@ -55,7 +68,7 @@ internal sealed class CreatePlan
 
     private void SizeTables()
     {
-        long rest = 1 + _geometry.ClustersFor(_zoneTable.Length) + _geometry.ClustersFor(_l1Entries * 8);
+        long rest = 1 + OtherClusters;
         while (true)
         {
             long total = rest + _tableClusters + _blocks;
@@ -73,7 +86,7 @@ internal sealed class CreatePlan
     private void AddTables()
     {
         int bits = _geometry.ClusterBits;
-        long used = 1 + _tableClusters + _blocks + _geometry.ClustersFor(_zoneTable.Length) + _geometry.ClustersFor(_l1Entries * 8);
+        long used = 1 + _tableClusters + _blocks + OtherClusters;
         var table = new byte[_tableClusters << bits];
         for (int i = 0; i < _blocks; i++)
         {
@@ -130,6 +143,8 @@ internal sealed class CreatePlan
                 | (_options.DataFile is null ? 0 : IncompatibleFeatures.ExternalDataFile),
             Autoclear = _options.DataFileRaw ? AutoclearFeatures.RawExternalData : AutoclearFeatures.None,
             CompressionType = (byte)_options.Compression,
+            EncryptionMethod = _options.Encryption is not null ? Qcow2Header.EncryptionLuks
+                : _options.OldAesEncryption ? Qcow2Header.EncryptionAes : 0,
         };
         header.WriteTo(cluster);
         _regions.Add((0, cluster));
@@ -141,6 +156,11 @@ internal sealed class CreatePlan
         if (_options.BackingFormat is not null)
         {
             list.Add(new(HeaderExtension.BackingFormat, ByteText.ToBytes(_options.BackingFormat)));
+        }
+
+        if (_options.Encryption is not null)
+        {
+            list.Add(EncryptionHeader.Build(LuksHeader.Offset, LuksHeader.Length));
         }
 
         // in the first sector, with the header: a resize changes both at once

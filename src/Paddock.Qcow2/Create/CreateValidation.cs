@@ -59,6 +59,11 @@ internal static class CreateValidation
         }
 
         CheckBacking(options);
+        if (options is { Encryption: not null, OldAesEncryption: true })
+        {
+            throw Invalid("an image has one encryption: LUKS, or the old AES");
+        }
+
         CheckDataFile(options);
         ZonedCreation.Check(options);
     }

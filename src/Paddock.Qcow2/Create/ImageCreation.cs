@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Crypto.Luks;
 using Paddock.Qcow2.Engine;
 using Paddock.Qcow2.Format;
 
@@ -18,6 +19,13 @@ internal static class ImageCreation
         }
 
         await storage.SetLengthAsync(0, Preallocation.Off, cancellationToken);
+        if (options.Encryption is { } luks)
+        {
+            var area = plan.LuksHeader.In(storage);
+            await storage.WriteZeroesAsync(area.Start, area.Length, ZeroFlags.None, cancellationToken);
+            await LuksFormat.WriteAsync(area, luks, cancellationToken: cancellationToken);
+        }
+
         foreach (var (offset, bytes) in plan.Regions)
         {
             await storage.WriteAsync(offset, bytes, cancellationToken);
@@ -34,7 +42,12 @@ internal static class ImageCreation
         if (preallocation != Preallocation.Off)
         {
             // the engine that allocates the clusters must not close the caller's storage: it is dropped after its flush
-            var open = new Qcow2OpenOptions { NoBacking = true, DataFile = dataFile };
+            var open = new Qcow2OpenOptions
+            {
+                NoBacking = true,
+                DataFile = dataFile,
+                Passphrase = options.Encryption?.Passphrase ?? default,
+            };
             var image = await ImageOpening.OpenAsync(storage, open, cancellationToken);
             await image.Parts.Space.PreallocateAsync(default, new GuestOffset(image.Length), preallocation);
             await ImageClosing.WriteAsync(image.Parts);

@@ -46,7 +46,7 @@ internal sealed class ClusterReader(
         switch (mapping.Kind)
         {
             case ClusterKind.Normal:
-                return data.ReadAsync(mapping.Host, buffer, cancellationToken);
+                return data.ReadAsync(mapping.Host, offset, buffer, cancellationToken);
             case ClusterKind.Compressed:
                 return ReadCompressedAsync(mapping.Entry, _geometry.InCluster(offset), buffer, cancellationToken);
             case ClusterKind.Unallocated when backing is not null:

@@ -6,6 +6,9 @@ namespace Paddock.Qcow2.Engine;
 /// <summary>Tells how ranges of the disk are stored (block status).</summary>
 internal sealed class ClusterStatus(DataLayer data, ImageHeader header, ClusterMap map, SparseClusters sparse, IBlockDevice? backing)
 {
+    /// <summary>Where data are, for those who may read them there: encrypted data are of no use to them.</summary>
+    private readonly BlockStatusFlags _place = header.IsEncrypted ? BlockStatusFlags.None : BlockStatusFlags.OffsetValid;
+
     /// <summary>The first run of one kind in a range, at most <paramref name="length"/> bytes.</summary>
     public async ValueTask<BlockStatus> GetAsync(GuestOffset offset, long length, CancellationToken cancellationToken)
     {
@@ -35,7 +38,7 @@ internal sealed class ClusterStatus(DataLayer data, ImageHeader header, ClusterM
         }
 
         var hole = BlockStatusFlags.None;
-        if (mapping.Kind == ClusterKind.Normal && await sparse.IsSparseAsync(header.Fields, cancellationToken))
+        if (mapping.Kind == ClusterKind.Normal && !header.IsEncrypted && await sparse.IsSparseAsync(header.Fields, cancellationToken))
         {
             // what the file has not stored reads as zeroes, although the cluster is allocated
             var below = await data.Storage.GetStatusAsync(mapping.Host.Value, run, cancellationToken);
@@ -47,10 +50,10 @@ internal sealed class ClusterStatus(DataLayer data, ImageHeader header, ClusterM
         return mapping.Kind switch
         {
             ClusterKind.Normal => new(
-                run, end | hole | BlockStatusFlags.Data | BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid, mapping.Host.Value),
+                run, end | hole | BlockStatusFlags.Data | BlockStatusFlags.Allocated | _place, mapping.Host.Value),
             ClusterKind.Compressed => new(run, end | BlockStatusFlags.Data | BlockStatusFlags.Allocated | BlockStatusFlags.Compressed),
             ClusterKind.ZeroAllocated => new(
-                run, end | BlockStatusFlags.Zero | BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid, mapping.Host.Value),
+                run, end | BlockStatusFlags.Zero | BlockStatusFlags.Allocated | _place, mapping.Host.Value),
             ClusterKind.ZeroPlain => new(run, end | BlockStatusFlags.Zero | BlockStatusFlags.Allocated),
             _ when hasHost => new(
                 run, end | (backing is null ? BlockStatusFlags.Zero : BlockStatusFlags.None) | BlockStatusFlags.OffsetValid,

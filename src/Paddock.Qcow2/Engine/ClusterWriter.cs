@@ -60,7 +60,7 @@ internal sealed class ClusterWriter(
                     break;
                 }
 
-                await data.WriteAsync(mapping.Host, bytes.Slice(done, (int)mapping.Length), cancellationToken);
+                await data.WriteAsync(mapping.Host, offset + done, bytes.Slice(done, (int)mapping.Length), cancellationToken);
                 done += (int)mapping.Length;
             }
 
@@ -89,7 +89,7 @@ internal sealed class ClusterWriter(
                 int count = (int)mapping.Length;
                 if (mapping.Writable)
                 {
-                    await data.WriteAsync(mapping.Host, bytes[..count], cancellationToken);
+                    await data.WriteAsync(mapping.Host, offset, bytes[..count], cancellationToken);
                 }
                 else
                 {

@@ -25,6 +25,11 @@ internal sealed class CompressedWriter(
         }
 
         session.EnsureWritable();
+        if (header.IsEncrypted)
+        {
+            throw new BlockException(BlockError.NotSupported, "Compression and encryption not supported at the same time");
+        }
+
         await session.StartAsync();
         if (_geometry.InCluster(offset) != 0
             || (_geometry.InCluster(data.Length) != 0 && offset.Value + data.Length != header.VirtualSize))

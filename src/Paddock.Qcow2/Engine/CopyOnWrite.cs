@@ -36,7 +36,7 @@ internal sealed class CopyOnWrite(IStorage storage, DataLayer data, ClusterReade
 
         if ((head | tail) == 0 || (zeroes && knownZero))
         {
-            await data.WriteAsync(host, bytes, cancellationToken);
+            await data.WriteAsync(host, offset, bytes, cancellationToken);
             return;
         }
 
@@ -48,7 +48,7 @@ internal sealed class CopyOnWrite(IStorage storage, DataLayer data, ClusterReade
         if (total > MergeBytes)
         {
             await CopyAsync(headPart, cancellationToken);
-            await data.WriteAsync(host, bytes, cancellationToken);
+            await data.WriteAsync(host, offset, bytes, cancellationToken);
             await CopyAsync(tailPart, cancellationToken);
             return;
         }
@@ -64,7 +64,7 @@ internal sealed class CopyOnWrite(IStorage storage, DataLayer data, ClusterReade
                 await storage.OnEventAsync("cow_write");
             }
 
-            await data.WriteAsync(start, buffer.AsMemory(0, total), cancellationToken);
+            await data.WriteAsync(start, offset + -head, buffer.AsMemory(0, total), cancellationToken);
         }
         finally
         {
@@ -83,7 +83,7 @@ internal sealed class CopyOnWrite(IStorage storage, DataLayer data, ClusterReade
             return;
         }
 
-        if (rest.Zeroes)
+        if (rest.Zeroes && !data.IsEncrypted)
         {
             await data.ZeroAsync(rest.Target, rest.Length, ZeroFlags.None, cancellationToken);
             return;
@@ -94,7 +94,7 @@ internal sealed class CopyOnWrite(IStorage storage, DataLayer data, ClusterReade
         {
             await ReadAsync(rest, buffer.AsMemory(0, rest.Length), cancellationToken);
             await storage.OnEventAsync("cow_write");
-            await data.WriteAsync(rest.Target, buffer.AsMemory(0, rest.Length), cancellationToken);
+            await data.WriteAsync(rest.Target, rest.Guest, buffer.AsMemory(0, rest.Length), cancellationToken);
         }
         finally
         {

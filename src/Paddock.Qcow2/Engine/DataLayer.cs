@@ -5,8 +5,8 @@ using Paddock.Qcow2.Format;
 namespace Paddock.Qcow2.Engine;
 
 /// <summary>
-/// Where guest data lie: in the image's own file, between its tables, or in an external data file, at their guest offsets. Nothing
-/// else of the engine reads or writes guest data.
+/// Where guest data lie: in the image's own file, between its tables, or in an external data file, at their guest offsets;
+/// encrypted or not. Nothing else of the engine reads or writes guest data.
 /// </summary>
 internal sealed class DataLayer
 {
@@ -15,11 +15,14 @@ internal sealed class DataLayer
     private readonly MetadataGuard? _guard;
     private readonly ImageHeader? _rawDisk;
     private readonly bool _passDiscards;
+    private readonly DataCipher? _cipher;
 
     /// <param name="image">The image's file, which is told of each step for fault rules.</param>
     /// <param name="guard">Keeps data off the tables in that file.</param>
-    public DataLayer(IStorage image, MetadataGuard guard)
+    /// <param name="cipher">Encrypts the data; null: they are stored as they are.</param>
+    public DataLayer(IStorage image, MetadataGuard guard, DataCipher? cipher = null)
     {
+        _cipher = cipher;
         _image = image;
         _storage = image;
         _guard = guard;
@@ -29,8 +32,10 @@ internal sealed class DataLayer
     /// <param name="external">The external data file.</param>
     /// <param name="header">The image's.</param>
     /// <param name="passDiscards">Whether discarded data become holes.</param>
-    public DataLayer(IStorage image, ExternalData external, ImageHeader header, bool passDiscards)
+    /// <param name="cipher">Encrypts the data; null: they are stored as they are.</param>
+    public DataLayer(IStorage image, ExternalData external, ImageHeader header, bool passDiscards, DataCipher? cipher = null)
     {
+        _cipher = cipher;
         _image = image;
         _storage = external.Storage;
         _rawDisk = external.IsRaw ? header : null;
@@ -41,6 +46,9 @@ internal sealed class DataLayer
     /// <summary>Whether the data are in a file of their own.</summary>
     public bool IsExternal { get; }
 
+    /// <summary>Whether zeroes have to be written as any other data: a hole does not decrypt to zeroes.</summary>
+    public bool IsEncrypted => _cipher is not null;
+
     /// <summary>Whether that file must read as the disk does.</summary>
     public bool IsRaw => _rawDisk is not null;
 
@@ -48,16 +56,16 @@ internal sealed class DataLayer
     public IStorage Storage => _storage;
 
     /// <summary>Reads data.</summary>
-    public ValueTask ReadAsync(HostOffset host, Memory<byte> buffer, CancellationToken cancellationToken)
+    public ValueTask ReadAsync(HostOffset host, GuestOffset guest, Memory<byte> buffer, CancellationToken cancellationToken)
     {
         var told = _image.OnEventAsync("read_aio");
-        return told.IsCompletedSuccessfully
-            ? _storage.ReadAsync(host.Value, buffer, cancellationToken)
-            : ReadAsync(told, host, buffer, cancellationToken);
+        return !told.IsCompletedSuccessfully ? ReadAsync(told, host, guest, buffer, cancellationToken)
+            : _cipher is null ? _storage.ReadAsync(host.Value, buffer, cancellationToken)
+            : _cipher.ReadAsync(_storage, host, guest, buffer, cancellationToken);
     }
 
     /// <summary>Writes data, which must not hit metadata.</summary>
-    public async ValueTask WriteAsync(HostOffset host, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    public async ValueTask WriteAsync(HostOffset host, GuestOffset guest, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
         if (_guard is not null)
         {
@@ -66,7 +74,8 @@ internal sealed class DataLayer
 
         await _image.OnEventAsync("write_aio");
         data = IsRaw ? data[..(int)InDisk(host, data.Length)] : data;
-        await _storage.WriteAsync(host.Value, data, cancellationToken);
+        await (_cipher is null ? _storage.WriteAsync(host.Value, data, cancellationToken)
+            : _cipher.WriteAsync(_storage, host, guest, data, cancellationToken));
     }
 
     /// <summary>
@@ -146,9 +155,11 @@ internal sealed class DataLayer
     private long InDisk(HostOffset host, long length) => Math.Clamp(_rawDisk!.VirtualSize - host.Value, 0, length);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private async ValueTask ReadAsync(ValueTask told, HostOffset host, Memory<byte> buffer, CancellationToken cancellationToken)
+    private async ValueTask ReadAsync(
+        ValueTask told, HostOffset host, GuestOffset guest, Memory<byte> buffer, CancellationToken cancellationToken)
     {
         await told;
-        await _storage.ReadAsync(host.Value, buffer, cancellationToken);
+        await (_cipher is null ? _storage.ReadAsync(host.Value, buffer, cancellationToken)
+            : _cipher.ReadAsync(_storage, host, guest, buffer, cancellationToken));
     }
 }

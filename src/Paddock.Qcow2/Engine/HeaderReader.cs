@@ -13,12 +13,12 @@ internal static class HeaderReader
         | IncompatibleFeatures.CompressionType | IncompatibleFeatures.ExtendedL2 | IncompatibleFeatures.Zoned;
 
     /// <summary>Reads and validates the header.</summary>
-    public static async ValueTask<LoadedHeader> ReadAsync(IStorage storage, CancellationToken cancellationToken, bool forInfo = false)
+    public static async ValueTask<LoadedHeader> ReadAsync(IStorage storage, CancellationToken cancellationToken)
     {
         var first = new byte[512];
         await storage.ReadAsync(0, first, cancellationToken);
         var header = Qcow2Header.Parse(first);
-        ValidateOrRefuseFeatures(header, first, forInfo);
+        ValidateOrRefuseFeatures(header, first);
         first = new byte[header.Geometry.ClusterSize];
         await storage.ReadAsync(0, first, cancellationToken);
         int start = header.Version == 2 ? Qcow2Header.SizeV2 : (int)header.HeaderLength;
@@ -64,11 +64,11 @@ internal static class HeaderReader
     }
 
     // an unknown feature may change the meaning of any field: it is the better message when a field looks wrong too
-    private static void ValidateOrRefuseFeatures(Qcow2Header header, byte[] first, bool forInfo)
+    private static void ValidateOrRefuseFeatures(Qcow2Header header, byte[] first)
     {
         try
         {
-            header.Validate(forInfo);
+            header.Validate();
         }
         catch (BlockException) when ((header.Incompatible & ~Known) != 0 && header.HeaderLength < first.Length)
         {

@@ -33,6 +33,9 @@ internal sealed class ImageHeader(
     /// <summary>The extensions, in their order in the first cluster.</summary>
     public List<HeaderExtension> Extensions => _extensions;
 
+    /// <summary>Whether the disk is encrypted.</summary>
+    public bool IsEncrypted { get; } = loaded.Fields.EncryptionMethod != 0;
+
     /// <summary>Name of the backing file; null without one.</summary>
     public string? BackingName { get; private set; } = loaded.BackingName;
 

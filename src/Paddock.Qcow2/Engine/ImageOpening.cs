@@ -11,7 +11,7 @@ internal static class ImageOpening
     /// <summary>Opens the engine alone, without zones.</summary>
     public static async ValueTask<Qcow2Image> OpenAsync(IStorage storage, Qcow2OpenOptions options, CancellationToken cancellationToken)
     {
-        var loaded = await HeaderReader.ReadAsync(storage, cancellationToken, options.ForInfo);
+        var loaded = await HeaderReader.ReadAsync(storage, cancellationToken);
         bool writable = !options.ReadOnly && !storage.IsReadOnly;
         HeaderReader.CheckFeatures(loaded, writable && !options.ForCheck);
         if (writable && !options.ForCheck && (loaded.Fields.Incompatible & IncompatibleFeatures.Dirty) != 0)
@@ -56,6 +56,7 @@ internal static class ImageOpening
             options.Tables?.Take(snapshots.Sum(static s => s.Header.EntrySize));
         }
 
+        var encryption = await DiskEncryption.OpenAsync(storage, loaded, options, cancellationToken);
         if (options.Snapshot is { } choice)
         {
             (loaded, l1) = await LoadSnapshotAsync(storage, options, loaded, choice.Find(snapshots), cancellationToken);
@@ -64,7 +65,7 @@ internal static class ImageOpening
         var backing = loaded.BackingName is null || options.NoBacking
             ? null
             : await options.Gate.OpenBackingAsync(loaded.BackingName, loaded.BackingFormat, storage, cancellationToken);
-        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, snapshots, backing, external));
+        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, snapshots, backing, external, encryption));
         try
         {
             await OpenBitmapsAsync(image.Parts, options, writable, cancellationToken);

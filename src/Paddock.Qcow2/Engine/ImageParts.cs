@@ -13,10 +13,11 @@ internal sealed class ImageParts
 {
     public ImageParts(
         IStorage storage, Qcow2OpenOptions options, LoadedHeader loaded, ulong[] l1, List<SnapshotEntry> snapshots, IBlockDevice? backing,
-        ExternalData? external = null)
+        ExternalData? external = null, DiskEncryption? encryption = null)
     {
         Storage = storage;
         DataFile = external?.Storage;
+        Encryption = encryption;
         Backing = backing;
         InPlace = new InPlaceWrites(storage);
         Header = new ImageHeader(storage, InPlace, loaded);
@@ -27,8 +28,8 @@ internal sealed class ImageParts
         Reservation = new MetadataReservation(storage, geometry.ClusterBits);
         Guard = new MetadataGuard(storage, Header, new MetadataMap(geometry), options);
         Order = new FlushOrder(storage, DataFile);
-        var data = external is null ? new DataLayer(storage, Guard)
-            : new DataLayer(storage, external, Header, options.PassDiscards);
+        var data = external is null ? new DataLayer(storage, Guard, encryption?.Cipher)
+            : new DataLayer(storage, external, Header, options.PassDiscards, encryption?.Cipher);
 
         var freed = new FreedSpace(options.KeepFreedSpace, options.Clock);
         var timer = new PunchTimer(options.Clock, FreedSpaceUpkeep.Period);
@@ -53,7 +54,7 @@ internal sealed class ImageParts
         var sparse = new SparseClusters(storage, geometry);
         Reader = new ClusterReader(storage, Header, Locks, map, data, decompressed, backing);
         Status = new ClusterStatus(data, Header, map, sparse, backing);
-        var clusters = new NewClusters(geometry, Locks, map, allocator, data.IsExternal);
+        var clusters = new NewClusters(geometry, Locks, map, allocator, data.IsExternal, data.IsEncrypted);
         var copies = new CopyOnWrite(storage, data, Reader, backing);
         var subclusters = new SubclusterWriter(geometry, map, clusters, copies);
         Writer = new ClusterWriter(geometry, Locks, Session, map, clusters, allocator, data, copies, subclusters, Flush);
@@ -61,7 +62,7 @@ internal sealed class ImageParts
             storage, Header, Locks, Session, map, allocator, Writer, decompressed, data.IsExternal);
         var clearing = new ClusterClearing(Header, Locks, map, data, backing);
         Zeroes = new ZeroWriter(Header, Locks, Session, map, data, clearing, Writer, Flush, backing);
-        Space = new SpaceAhead(geometry, Locks, Session, map, clusters, data, backing);
+        Space = new SpaceAhead(geometry, Locks, Session, map, clusters, data, backing, Header.HasVersion3);
         Eraser = new RangeEraser(Header, Locks, Session, map, data, Zeroes, backing);
         Backings = new BackingChange(Header, Locks, Session, Order, new HeaderRewrite(storage, Header, InPlace));
         Emptying = new ImageEmptying(
@@ -90,7 +91,7 @@ internal sealed class ImageParts
         Order.Register(FlushPlace.L2, map);
         Order.Register(FlushPlace.L1, table);
         Order.Register(FlushPlace.FreedSpace, allocator);
-        Guard.RegisterFixed();
+        Guard.RegisterFixed(encryption?.Area);
     }
 
     public IStorage Storage { get; }
@@ -99,6 +100,9 @@ internal sealed class ImageParts
     public IStorage? DataFile { get; }
 
     public IBlockDevice? Backing { get; }
+
+    /// <summary>How the disk is encrypted; null: it is not.</summary>
+    public DiskEncryption? Encryption { get; }
 
     /// <summary>Warnings from opening the image.</summary>
     public List<string> Warnings { get; } = [];

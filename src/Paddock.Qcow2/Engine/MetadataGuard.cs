@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Crypto.Luks;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Engine;
@@ -19,8 +20,14 @@ internal sealed class MetadataGuard(IStorage storage, ImageHeader header, Metada
     public MetadataMap Map => map;
 
     /// <summary>Registers the tables that the header names.</summary>
-    public void RegisterFixed()
+    /// <param name="luks">Where the LUKS header and its key material are; null: the image has none.</param>
+    public void RegisterFixed(LuksArea? luks = null)
     {
+        if (luks is { } area)
+        {
+            map.SetRange(MetadataKind.EncryptionHeader, new HostOffset(area.Start), area.Length);
+        }
+
         var fields = header.Fields;
         map.SetRange(MetadataKind.Header, default, header.Geometry.ClusterSize);
         map.SetRange(MetadataKind.ActiveL1, new HostOffset((long)fields.L1Offset), (long)fields.L1Entries * 8);

@@ -15,6 +15,7 @@ internal enum MetadataKind : byte
     InactiveL1,
     BitmapDirectory,
     ZoneTable,
+    EncryptionHeader,
 }
 
 /// <summary>
@@ -90,6 +91,7 @@ internal sealed class MetadataMap(ClusterGeometry geometry)
         MetadataKind.SnapshotTable => "snapshot table",
         MetadataKind.InactiveL1 => "inactive L1 table",
         MetadataKind.BitmapDirectory => "bitmap directory",
+        MetadataKind.EncryptionHeader => "encryption header",
         _ => "zone table",
     };
 }

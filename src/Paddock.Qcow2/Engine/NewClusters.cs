@@ -6,9 +6,11 @@ namespace Paddock.Qcow2.Engine;
 /// Clusters for guest data that has none: allocated before the data is written, mapped after it. Takes the metadata mutex; the
 /// caller holds the guest clusters exclusively.
 /// </summary>
-/// <remarks>In an external data file a cluster has its place, and is not counted.</remarks>
+/// <remarks>
+/// In an external data file a cluster has its place, and is not counted. Where data are encrypted, no cluster is known to read as zeroes.
+/// </remarks>
 internal sealed class NewClusters(
-    ClusterGeometry geometry, EngineLocks locks, ClusterMap map, Allocator allocator, bool isExternal = false)
+    ClusterGeometry geometry, EngineLocks locks, ClusterMap map, Allocator allocator, bool isExternal = false, bool isEncrypted = false)
 {
     /// <summary>Allocates up to so many adjacent clusters for the guest clusters from <paramref name="start"/> on.</summary>
     public async ValueTask<ClusterRun> AllocateAsync(GuestOffset start, long count)
@@ -17,8 +19,13 @@ internal sealed class NewClusters(
         try
         {
             await map.EnsureTableAsync(start);
-            return isExternal ? new ClusterRun(new HostCluster(geometry.ClusterOf(start).Index), count, KnownZero: false)
-                : await allocator.AllocateUpToAsync(count);
+            if (isExternal)
+            {
+                return new ClusterRun(new HostCluster(geometry.ClusterOf(start).Index), count, KnownZero: false);
+            }
+
+            var run = await allocator.AllocateUpToAsync(count);
+            return isEncrypted ? run with { KnownZero = false } : run;
         }
         finally
         {

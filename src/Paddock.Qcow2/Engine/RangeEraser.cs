@@ -47,7 +47,7 @@ internal sealed class RangeEraser(
         try
         {
             mapping = await map.FindAsync(start, length);
-            if (mapping.Kind == ClusterKind.Normal && mapping.Writable)
+            if (mapping.Kind == ClusterKind.Normal && mapping.Writable && !data.IsEncrypted)
             {
                 // in place, by a hole where the storage can make one: writing zeroes into a hole would take space
                 await data.ZeroAsync(mapping.Host, mapping.Length, ZeroFlags.MayUnmap);

@@ -9,8 +9,10 @@ namespace Paddock.Qcow2.Engine;
 /// </summary>
 internal sealed class SpaceAhead(
     ClusterGeometry geometry, EngineLocks locks, WriteSession session, ClusterMap map, NewClusters clusters,
-    DataLayer data, IBlockDevice? backing)
+    DataLayer data, IBlockDevice? backing, bool hasZeroFlag)
 {
+    private static readonly byte[] Zeroes = new byte[1 << 20];
+
     /// <summary>
     /// Takes the space of a guest range that holds nothing that can be read, so that a later write there needs none: host clusters, their
     /// tables, and the file's blocks.
@@ -104,10 +106,32 @@ internal sealed class SpaceAhead(
     }
 
     // what a raw data file holds is on the disk: its subclusters count as stored
-    private ValueTask MapPreallocatedAsync(GuestOffset start, ClusterRun run)
-        => !geometry.HasSubclusters ? clusters.MapAsync(start, run)
-            : data.IsRaw ? clusters.MapSubclustersAsync(start, geometry.BytesIn(run.Count), geometry.OffsetOf(run.First))
-            : clusters.ReserveSubclustersAsync(start, run);
+    private async ValueTask MapPreallocatedAsync(GuestOffset start, ClusterRun run)
+    {
+        if (geometry.HasSubclusters)
+        {
+            await (data.IsRaw ? clusters.MapSubclustersAsync(start, geometry.BytesIn(run.Count), geometry.OffsetOf(run.First))
+                : clusters.ReserveSubclustersAsync(start, run));
+            return;
+        }
+
+        // zeroes in the file do not decrypt to zeroes
+        bool flags = data.IsEncrypted && hasZeroFlag;
+        if (data.IsEncrypted && !flags)
+        {
+            await WriteZeroesAsync(geometry.OffsetOf(run.First), start, geometry.BytesIn(run.Count));
+        }
+
+        await clusters.MapAsync(start, run, flags ? L2Entry.ZeroFlag : 0);
+    }
+
+    private async ValueTask WriteZeroesAsync(HostOffset host, GuestOffset guest, long length)
+    {
+        for (long at = 0; at < length; at += Zeroes.Length)
+        {
+            await data.WriteAsync(host + at, guest + at, Zeroes.AsMemory(0, (int)Math.Min(Zeroes.Length, length - at)), default);
+        }
+    }
 
     private async ValueTask<long> ReserveWholeAsync(Mapping mapping, GuestOffset offset)
     {

@@ -35,9 +35,14 @@ internal sealed record Qcow2Header
     public const uint Magic = 0x514649fb;
     public const int SizeV2 = 72;
     public const int SizeV3 = 112;
+
+    /// <summary>Encryption method of QEMU's first encrypted images.</summary>
+    public const uint EncryptionAes = 1;
+
+    /// <summary>Encryption method of images with a LUKS header (<see cref="HeaderExtension.FullDiskEncryption"/>).</summary>
+    public const uint EncryptionLuks = 2;
     private const int MinLengthV3 = 104;
     private const uint DefaultRefcountOrder = 4;
-    private const uint EncryptionLuks = 2;
 
     public required uint Version { get; init; }
 
@@ -165,8 +170,7 @@ internal sealed record Qcow2Header
     }
 
     /// <summary>Checks every claim against its limit (see <see cref="Qcow2Limits"/>), except for the feature bits.</summary>
-    /// <param name="forInfo">True to let encrypted images pass.</param>
-    public void Validate(bool forInfo = false)
+    public void Validate()
     {
         if (ClusterBits is < Qcow2Limits.MinClusterBits or > Qcow2Limits.MaxClusterBits)
         {
@@ -204,24 +208,15 @@ internal sealed record Qcow2Header
             throw Invalid("Reference count entry width too large; may not exceed 64 bits");
         }
 
-        ValidateEncryption(forInfo);
-        ValidateTables(clusterSize);
-        if (BackingOffset != 0 && BackingLength > Math.Min(Qcow2Limits.MaxBackingNameBytes, (uint)clusterSize - (uint)BackingOffset))
-        {
-            throw Invalid("Backing file name too long");
-        }
-    }
-
-    private void ValidateEncryption(bool forInfo)
-    {
         if (EncryptionMethod > EncryptionLuks)
         {
             throw Invalid($"Unsupported encryption method {(int)EncryptionMethod}");
         }
 
-        if (EncryptionName is { } name && !forInfo)
+        ValidateTables(clusterSize);
+        if (BackingOffset != 0 && BackingLength > Math.Min(Qcow2Limits.MaxBackingNameBytes, (uint)clusterSize - (uint)BackingOffset))
         {
-            throw new BlockException(BlockError.NotSupported, $"the image is encrypted ({name}): encryption is not supported");
+            throw Invalid("Backing file name too long");
         }
     }
 

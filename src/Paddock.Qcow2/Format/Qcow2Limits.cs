@@ -31,6 +31,12 @@ internal static class Qcow2Limits
     /// <summary>Bytes of the backing file's name.</summary>
     public const int MaxBackingNameBytes = 1023;
 
+    /// <summary>Where a structure that the header names may begin: below what any file system holds.</summary>
+    public const ulong MaxHostOffset = 1UL << 62;
+
+    /// <summary>Bytes of a LUKS header with its key material; those of QEMU and cryptsetup take 2 MiB.</summary>
+    public const ulong MaxEncryptionHeaderBytes = 64 << 20;
+
     /// <summary>Zones on a disk (zoned-qcow2.md 1.2): an 8 MiB zone table.</summary>
     public const int MaxZones = 1_048_576;
 

@@ -14,9 +14,9 @@ public class MetadataGuardTests
     public async Task Data_on_metadata_are_refused_and_the_image_is_marked_corrupt(long host, string name)
     {
         var kit = await EngineKit.CreateAsync();
-        var data = new DataLayer(kit.Storage, kit.Guard);
+        var data = new DataLayer(kit.Storage, kit.Guard, null);
         var e = await Assert.ThrowsAsync<ImageCorruptException>(
-            async () => await data.WriteAsync(new HostOffset(host), new byte[8], CancellationToken.None));
+            async () => await data.WriteAsync(new HostOffset(host), default, new byte[8], CancellationToken.None));
         Assert.Contains($"overlaps with {name}", e.Message, StringComparison.Ordinal);
         Assert.True(kit.Guard.HasFailed);
         Assert.True(kit.Header.Has(IncompatibleFeatures.Corrupt));
@@ -26,8 +26,8 @@ public class MetadataGuardTests
     public async Task Data_in_free_clusters_are_written()
     {
         var kit = await EngineKit.CreateAsync();
-        await new DataLayer(kit.Storage, kit.Guard)
-            .WriteAsync(new HostOffset(4 * EngineKit.Cluster), new byte[512], CancellationToken.None);
+        await new DataLayer(kit.Storage, kit.Guard, null)
+            .WriteAsync(new HostOffset(4 * EngineKit.Cluster), default, new byte[512], CancellationToken.None);
         Assert.Equal(["write_aio", "write 2048+512"], kit.Storage.Log);
         Assert.False(kit.Guard.HasFailed);
     }
@@ -36,7 +36,8 @@ public class MetadataGuardTests
     public async Task Checks_that_are_off_refuse_nothing()
     {
         var kit = await EngineKit.CreateAsync(checks: OverlapChecks.None);
-        await new DataLayer(kit.Storage, kit.Guard).WriteAsync(new HostOffset(EngineKit.Cluster), new byte[512], CancellationToken.None);
+        await new DataLayer(kit.Storage, kit.Guard, null)
+            .WriteAsync(new HostOffset(EngineKit.Cluster), default, new byte[512], CancellationToken.None);
         Assert.False(kit.Guard.HasFailed);
     }
 
