@@ -38,7 +38,8 @@ public class FilterTests
                         // a write and reads of the same clusters at once: the write wins wherever it is copied
                         int start = offset / Cluster * Cluster;
                         await Task.WhenAll(
-                            device.ReadAsync(start, found, Token).AsTask(), device.WriteAsync(offset, data, WriteFlags.None, Token).AsTask());
+                            device.ReadAsync(start, found, Token).AsTask(),
+                            device.WriteAsync(offset, data, WriteFlags.None, Token).AsTask());
                         data.CopyTo(model, offset);
                         break;
                     case 1:

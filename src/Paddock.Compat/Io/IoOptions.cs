@@ -80,7 +80,8 @@ internal static class IoOptions
     {
         foreach (var (key, value) in given.InOrder)
         {
-            if (Fixed(node, key) is { } now && NodeOptions.Text(previous.Contains(key) ? previous[key] : now.Value) != NodeOptions.Text(value))
+            if (Fixed(node, key) is { } now
+                && NodeOptions.Text(previous.Contains(key) ? previous[key] : now.Value) != NodeOptions.Text(value))
             {
                 throw new ToolException($"Cannot change the option '{now.Name}'");
             }
