@@ -55,6 +55,12 @@ internal sealed class Allocator : IFlushStage
         _usefulRun = Math.Clamp(UsefulBytes >> geometry.ClusterBits, 1, MaxUsefulRun);
     }
 
+    /// <summary>
+    /// Writes lazy counts when a table was allocated, as QEMU does: after a crash only data are without a count, and a table of data has
+    /// one more write.
+    /// </summary>
+    public ValueTask CountTableAsync() => _counts.IsLazy ? _counts.WriteAsync() : default;
+
     /// <summary>Clusters whose counts wait to go down.</summary>
     public long PendingFreeClusters => _pendingFreeClusters;
 
