@@ -9,6 +9,11 @@ internal static class SecretFile
     private const UnixFileMode Others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute
         | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
 
+    /// <summary>Reads the passphrase in a file that only its owner can access: all of it but a line break at its end.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="IOException">The file cannot be read, is too large, or is accessible by others; the message names it.</exception>
+    public static byte[] ReadPassphrase(string path) => Encoding.UTF8.GetBytes(ReadText(path).TrimEnd('\r', '\n'));
+
     /// <summary>Reads a file that only its owner can access.</summary>
     /// <param name="path">The file.</param>
     /// <param name="othersMayRead">Accepts a file that other users can access.</param>

@@ -60,6 +60,20 @@ public static class CommandTree
             "paddock resize --control /run/p.sock base 64G --preallocation falloc",
             "paddock resize --control /run/p.sock zns -256M --shrink",
         ],
+        ["backup"] =
+        [
+            "paddock backup disk.qcow2 full.qcow2 --full --since daily",
+            "paddock backup disk.qcow2 monday.qcow2 --since daily",
+            "paddock backup --control /run/p.sock disk /backups/tuesday.qcow2 --since daily",
+            "paddock backup restore disk.qcow2 full.qcow2 monday.qcow2 tuesday.qcow2",
+        ],
+        ["snapshot"] =
+        [
+            "paddock snapshot create disk.qcow2 before-update",
+            "paddock snapshot list disk.qcow2 --json",
+            "paddock snapshot apply disk.qcow2 before-update",
+            "paddock snapshot create --control /run/p.sock zns nightly",
+        ],
         ["gen-dhchap-key"] = ["paddock gen-dhchap-key", "paddock gen-dhchap-key --hmac 1 --nqn nqn.2014-08.org.example:host"],
         ["bench"] =
         [
@@ -89,6 +103,8 @@ public static class CommandTree
             ServeCommand.Serve(console),
             FaultCommand.Create(console),
             ResizeCommand.Create(console),
+            BackupCommand.Create(console),
+            SnapshotCommand.Create(console),
             KeyCommand.Generate(console),
             BenchCommand.Build(console),
             OtherCommands.Demo(console),
@@ -115,6 +131,8 @@ public static class CommandTree
         "serve" => ServeCommand.Details,
         "fault" => FaultCommand.Details,
         "resize" => ResizeCommand.Details,
+        "backup" => BackupCommand.Details,
+        "snapshot" => SnapshotCommand.Details,
         _ => [],
     };
 

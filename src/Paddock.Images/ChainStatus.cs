@@ -14,7 +14,10 @@ internal readonly record struct ChainStatus(long Length, BlockStatusFlags Flags,
     public bool IsPresent => (Flags & BlockStatusFlags.Allocated) != 0;
 
     /// <summary>Whether the bytes are known to be zeroes.</summary>
-    public bool IsZero => (Flags & BlockStatusFlags.Zero) != 0 || !IsPresent;
+    public bool IsZero => (Flags & BlockStatusFlags.Zero) != 0 || (!IsPresent && !IsForeign);
+
+    // what another context than that of allocation says is not about zeroes
+    private bool IsForeign => Layer is { Qcow2: null, Protocol: Nodes.NbdNode.Driver };
 
     /// <summary>Whether bytes are stored.</summary>
     public bool IsData => (Flags & BlockStatusFlags.Data) != 0;

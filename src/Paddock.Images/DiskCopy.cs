@@ -158,7 +158,8 @@ public static class DiskCopy
             : throw new BlockException(
                 BlockError.InvalidArgument, $"a part from {options.Start} on is not in a disk of {source.Length} bytes");
 
-    private static ZonedCreateOptions? ZonesOf(IBlockDevice source)
+    /// <summary>Options for an image with the zones of a disk; null for a plain one.</summary>
+    internal static ZonedCreateOptions? ZonesOf(IBlockDevice source)
         => source.Zones is not { Limits: var limits } ? null : new ZonedCreateOptions
         {
             ZoneSize = limits.ZoneSize,

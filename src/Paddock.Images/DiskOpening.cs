@@ -97,6 +97,7 @@ internal static class DiskOpening
     {
         ReadOnly = options.ReadOnly,
         Format = options.Format,
+        Passphrase = options.Passphrase,
         ForceShare = options.ForceShare,
         Cache = options.DirectIo ? "none" : null,
         Stop = cancellationToken,

@@ -21,6 +21,12 @@ public sealed record DiskOptions
     /// </summary>
     public BackingPolicy Backing { get; init; } = BackingPolicy.None;
 
+    /// <summary>
+    /// Passphrase of an encrypted image, and of encrypted images that it names, as bytes (UTF-8); null (default): none, and an encrypted
+    /// image is rejected.
+    /// </summary>
+    public ReadOnlyMemory<byte>? Passphrase { get; init; }
+
     /// <summary>Whether the file is read even while another process has it open for writing. Requires <see cref="ReadOnly"/>.</summary>
     public bool ForceShare { get; init; }
 

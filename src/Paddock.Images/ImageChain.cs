@@ -127,8 +127,11 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
             return file => EnterStored(file, name);
         }
 
-        // a path is refused even if it leads to the same directory: such a name means that directory, not the image's
+        // a path is refused even if it leads to the same directory, unless it is written as the path of that directory: nothing is
+        // looked up outside of it
         string bare = name.StartsWith("./", StringComparison.Ordinal) ? name[2..] : name;
+        string? own = _current?.Directory is { } directory ? directory.TrimEnd('/') + "/" : null;
+        bare = own is not null && bare.StartsWith(own, StringComparison.Ordinal) ? bare[own.Length..] : bare;
         if (policy == BackingPolicy.None || _current?.Directory is not { } folder || bare.AsSpan().ContainsAny('/', ':')
             || format is not (null or "raw" or "qcow2"))
         {
@@ -157,10 +160,9 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
         {
             _ = policy == BackingPolicy.Any || file.Directory == folder ? true : throw Forbidden("data file", name);
             RequireStored(file, name, "a data file");
-            if (!_files.Add(file.Identity))
+            if (_files.Contains(file.Identity))
             {
-                throw new BlockException(
-                    BlockError.InvalidArgument, $"Data file '{file.RealPath}' is an image of the chain, or its data file");
+                throw new BlockException(BlockError.InvalidArgument, $"Data file '{file.RealPath}' is an image of the chain");
             }
         };
     }

@@ -215,6 +215,9 @@ internal sealed record OpenSettings
     /// <summary>Objects that options may name, as <c>--object</c> has them.</summary>
     public IReadOnlyList<string> Objects { get; init; } = [];
 
+    /// <summary>Passphrase of encrypted images for which options name no secret; null: none.</summary>
+    public ReadOnlyMemory<byte>? Passphrase { get; init; }
+
     /// <summary>
     /// Objects whose passphrases any image of the chain may use, as they are sent nowhere; null: <see cref="Objects"/>.
     /// </summary>

@@ -119,7 +119,9 @@ internal sealed class ImageOpener
         }
         catch (BlockException e) when ((readOnly && e.Error == BlockError.IsDirectory) || e is WrongFileTypeException)
         {
-            throw new ToolException($"'file' driver requires '{path}' to be a regular file", inner: e);
+            throw new ToolException(
+                create && e.Error == BlockError.IsDirectory ? $"Could not create '{path}': Is a directory"
+                    : $"'file' driver requires '{path}' to be a regular file", inner: e);
         }
         catch (BlockException e) when (e.Errno != 0)
         {

@@ -22,6 +22,9 @@ public sealed class Qcow2Disk : Disk
     /// <summary>What the image's header says: sizes, features, backing file, snapshots, zones.</summary>
     public Qcow2ImageInfo Info => _image.Info;
 
+    /// <summary>The image's persistent bitmaps: which parts of the disk have changed since each of them was added or cleared.</summary>
+    public IQcow2Bitmaps Bitmaps => _image.Bitmaps;
+
     /// <summary>Writes whole clusters compressed.</summary>
     internal ValueTask WriteCompressedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
         => _image.WriteCompressedAsync(offset, data, cancellationToken);

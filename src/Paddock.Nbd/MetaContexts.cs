@@ -15,7 +15,11 @@ internal static class MetaContexts
     /// <summary>Wire number of <see cref="Depth"/>.</summary>
     public const uint DepthId = 1;
 
-    public static uint IdOf(string name) => name == Allocation ? AllocationId : DepthId;
+    /// <summary>What the name of a bitmap's context begins with; its flag 1 is set for what has changed.</summary>
+    public const string DirtyBitmap = "qemu:dirty-bitmap:";
+
+    /// <summary>Wire number of the first bitmap's context.</summary>
+    public const uint FirstBitmapId = 2;
 
     /// <summary>Whether a list query matches a context: its full name, or the prefix before the colon.</summary>
     public static bool Matches(string query, string context)

@@ -47,6 +47,9 @@ public sealed class NbdClient : IBlockDevice
     /// <summary>Address of the export.</summary>
     public NbdTarget Target => _target;
 
+    /// <summary>Whether the server reports block status in the context that the target names.</summary>
+    internal bool HasStatus => _connection.HasStatus;
+
     /// <summary>Export information from the server.</summary>
     public NbdExportInfo Info => _info;
 
@@ -229,8 +232,11 @@ public sealed class NbdClient : IBlockDevice
             throw new BlockException(BlockError.Io, "the NBD server told no status of what was asked about");
         }
 
-        var flags = (status.Flags & (ulong)AllocationFlags.Hole) == 0 ? BlockStatusFlags.Data | Here : Here;
-        flags |= (status.Flags & (ulong)AllocationFlags.Zero) != 0 ? BlockStatusFlags.Zero : 0;
+        var hole = _target.StatusContext is null ? Here : BlockStatusFlags.None;
+        var flags = (status.Flags & (ulong)AllocationFlags.Hole) == 0 ? BlockStatusFlags.Data | Here : hole;
+
+        // depths beyond 2 all mean a backing image
+        flags |= status.Flags > 2 || (status.Flags & (ulong)AllocationFlags.Zero) != 0 ? BlockStatusFlags.Zero : 0;
         return new BlockStatus(run, offset + run == Length ? flags | BlockStatusFlags.EndOfDevice : flags, offset);
     }
 

@@ -30,6 +30,9 @@ public sealed class NbdExport
     /// <summary>Whether to offer the context <c>qemu:allocation-depth</c>: the depth of the layer that holds the bytes.</summary>
     public bool AllocationDepth { get; init; }
 
+    /// <summary>Bitmaps to offer as contexts <c>qemu:dirty-bitmap:NAME</c>; not owned. They cover at least the device's length.</summary>
+    public IReadOnlyList<IDirtyBitmap> Bitmaps { get; init; } = [];
+
     /// <summary>Request counters.</summary>
     internal RequestCounters Statistics { get; init; } = new();
 
@@ -45,9 +48,23 @@ public sealed class NbdExport
         }
     }
 
-    /// <summary>Names of its contexts; the index of each is its number on the wire.</summary>
-    internal IEnumerable<string> Contexts
-        => AllocationDepth ? [MetaContexts.Allocation, MetaContexts.Depth] : [MetaContexts.Allocation];
+    /// <summary>Names of its contexts, and their numbers on the wire.</summary>
+    internal IEnumerable<(string Name, uint Id)> Contexts
+    {
+        get
+        {
+            yield return (MetaContexts.Allocation, MetaContexts.AllocationId);
+            if (AllocationDepth)
+            {
+                yield return (MetaContexts.Depth, MetaContexts.DepthId);
+            }
+
+            for (int i = 0; i < Bitmaps.Count; i++)
+            {
+                yield return (MetaContexts.DirtyBitmap + Bitmaps[i].Name, MetaContexts.FirstBitmapId + (uint)i);
+            }
+        }
+    }
 
     /// <summary>Transmission flags for a client with the given form of replies.</summary>
     internal TransmissionFlags FlagsFor(HeaderForm form, bool multiConn)

@@ -33,6 +33,12 @@ public sealed record NbdTarget
     /// <summary>Expected name in the server's certificate; null for <see cref="Host"/>.</summary>
     public string? TlsHostname { get; init; }
 
+    /// <summary>
+    /// Context that block status is asked for: its flags 1 and 2 are taken for those of <c>base:allocation</c>, whatever they mean.
+    /// Null for that one.
+    /// </summary>
+    public string? StatusContext { get; init; }
+
     /// <summary>How long requests wait for a reconnect after the connection is lost; zero to fail them.</summary>
     public TimeSpan ReconnectDelay { get; init; }
 

@@ -47,6 +47,13 @@ public sealed class FileStorage : IStorage, IDisposable
     /// <inheritdoc/>
     public long AllocatedBytes => _file.AllocatedBytes;
 
+    /// <summary>Turns copy-on-write off, where the file system has it. The file must be empty.</summary>
+    internal void TurnOffCopyOnWrite() => FileHints.TurnOffCopyOnWrite(_file.Handle);
+
+    /// <summary>Sets the size in which the file system should allocate space, in bytes.</summary>
+    /// <returns>Errno; 0: it is set.</returns>
+    internal int SetExtentSize(uint bytes) => FileHints.SetExtentSize(_file.Handle, bytes);
+
     /// <summary>Name without symbolic links, identity and kind of the file.</summary>
     public FileFacts Facts => FileIdentity.Of(_file.Handle, Name);
 

@@ -17,6 +17,8 @@ internal static partial class Native
     public const int FallocKeepSize = 1, FallocPunchHole = 2, FallocZeroRange = 16;
     public const int SeekEnd = 2, SeekData = 3, SeekHole = 4;
     public const nuint GetLogicalBlockSize = 0x1268;
+    public const nuint GetFileFlags = 0x8008_6601, SetFileFlags = 0x4008_6602;
+    public const nuint GetExtendedAttributes = 0x801c_581f, SetExtendedAttributes = 0x401c_5820;
     public const int OfdGetLock = 36, OfdSetLock = 37;
     public const short ReadLock = 0, WriteLock = 1, Unlock = 2;
     public const int Interrupted = 4, NoSuchAddress = 6, Invalid = 22, NoSystemCall = 38, NotSupported = 95;
@@ -71,6 +73,9 @@ internal static partial class Native
 
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     public static partial int DeviceControl(SafeFileHandle file, nuint request, ref int result);
+
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    public static partial int FileAttributes(SafeFileHandle file, nuint request, ref FileHints.FileAttributes attributes);
 
     [LibraryImport("libc", EntryPoint = "isatty")]
     public static partial int IsTerminal(int descriptor);

@@ -46,6 +46,16 @@ internal sealed class CheckedQcow2Device(IQcow2Device image) : CheckedDevice(ima
     }
 
     /// <inheritdoc/>
+    public void CheckAmendOptions(Qcow2AmendOptions options) => image.CheckAmendOptions(options);
+
+    /// <inheritdoc/>
+    public ValueTask AmendAsync(Qcow2AmendOptions options, Action<long, long>? progress = null)
+    {
+        CheckWritable();
+        return image.AmendAsync(options, progress);
+    }
+
+    /// <inheritdoc/>
     public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
         => image.SetZoneLayoutAsync(layout, cancellationToken);
 
@@ -63,6 +73,8 @@ internal sealed class CheckedQcow2Device(IQcow2Device image) : CheckedDevice(ima
     private sealed class CheckedSnapshots(CheckedQcow2Device device, IQcow2Snapshots snapshots) : IQcow2Snapshots
     {
         public IReadOnlyList<Qcow2SnapshotInfo> List => snapshots.List;
+
+        public TimeSpan LastPause => snapshots.LastPause;
 
         public ValueTask<Qcow2SnapshotInfo> CreateAsync(
             string name, DateTimeOffset takenAt, CancellationToken cancellationToken = default)

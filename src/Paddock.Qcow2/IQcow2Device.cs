@@ -58,6 +58,19 @@ public interface IQcow2Device : IBlockDevice
     /// <exception cref="BlockException">A write failed.</exception>
     ValueTask EmptyAsync(CancellationToken cancellationToken = default);
 
+    /// <summary>Rejects changes that the image's header rules out, as <see cref="AmendAsync"/> would.</summary>
+    /// <exception cref="BlockException">The image cannot be changed like this.</exception>
+    void CheckAmendOptions(Qcow2AmendOptions options);
+
+    /// <summary>
+    /// Changes properties of the image, durably. No requests may be in flight. After a change of the version to 2 or of the width of
+    /// reference counts the image takes no changes until it is opened again.
+    /// </summary>
+    /// <param name="options">What is changed.</param>
+    /// <param name="progress">Receives units of work done, and units in all; both may grow.</param>
+    /// <exception cref="BlockException">The image cannot be changed like this, or a request failed: a part may be changed then.</exception>
+    ValueTask AmendAsync(Qcow2AmendOptions options, Action<long, long>? progress = null);
+
     /// <summary>Turns the zoned header extension and the zone table into another layout; a crash leaves one or the other.</summary>
     /// <param name="layout">The layout that is wanted; nothing happens when the image has it.</param>
     /// <param name="cancellationToken">Stops it before the switch.</param>

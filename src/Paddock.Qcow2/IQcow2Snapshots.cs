@@ -8,6 +8,9 @@ public interface IQcow2Snapshots
     /// <summary>The snapshots, oldest first.</summary>
     IReadOnlyList<Qcow2SnapshotInfo> List { get; }
 
+    /// <summary>How long requests of others had to wait while the latest snapshot of this session was taken.</summary>
+    TimeSpan LastPause { get; }
+
     /// <summary>
     /// Takes a snapshot of the disk. Requests of other callers wait for about as long as a flush takes; what completed before is part of
     /// the snapshot, and what begins later is not.

@@ -77,7 +77,7 @@ public sealed class Qcow2Image : IQcow2Device
                 DataFileRaw = (header.Fields.Autoclear & AutoclearFeatures.RawExternalData) != 0,
                 Encryption = header.Fields.EncryptionName,
                 HasKey = _parts.Encryption?.Cipher.HasKey == true,
-                Luks = _parts.Encryption?.Luks?.Header,
+                Luks = _parts.Encryption?.Luks,
                 Bitmaps = _bitmaps.List,
                 BackingFile = header.BackingName,
                 BackingFormat = header.BackingFormat,
@@ -150,7 +150,7 @@ public sealed class Qcow2Image : IQcow2Device
             throw new BlockException(BlockError.ReadOnly, "the image is open for reading only and cannot be repaired");
         }
 
-        var image = await CheckedImage.ReadAsync(storage, cancellationToken);
+        var image = await CheckedImage.ReadAsync(storage, cancellationToken, repair == Qcow2Repair.All, line);
         return await new CheckPasses(new CheckContext(image, repair, line, progress)).RunAsync(cancellationToken);
     }
 
@@ -168,6 +168,13 @@ public sealed class Qcow2Image : IQcow2Device
     /// <inheritdoc/>
     public ValueTask EmptyAsync(CancellationToken cancellationToken = default)
         => _parts.Emptying.RunAsync();
+
+    /// <inheritdoc/>
+    public void CheckAmendOptions(Qcow2AmendOptions options) => _parts.Amend.Check(options);
+
+    /// <inheritdoc/>
+    public ValueTask AmendAsync(Qcow2AmendOptions options, Action<long, long>? progress = null)
+        => _parts.Amend.RunAsync(options, progress);
 
     /// <inheritdoc/>
     public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
@@ -211,19 +218,9 @@ public sealed class Qcow2Image : IQcow2Device
         => _parts.Status.GetAsync(new GuestOffset(offset), length, cancellationToken);
 
     /// <inheritdoc/>
-    public async ValueTask ResizeAsync(
+    public ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-    {
-        await _parts.Locks.Structure.AcquireAsync();
-        try
-        {
-            await _parts.Resize.RunAsync(length, preallocation, cancellationToken);
-        }
-        finally
-        {
-            _parts.Locks.Structure.Release();
-        }
-    }
+        => _parts.Locks.WithStructureAsync(() => _parts.Resize.RunAsync(length, preallocation, cancellationToken));
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()

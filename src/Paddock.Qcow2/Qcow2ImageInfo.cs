@@ -43,8 +43,8 @@ public sealed record Qcow2ImageInfo
     /// <summary>Whether the image was opened with its key.</summary>
     internal bool HasKey { get; init; }
 
-    /// <summary>The LUKS header; null: the disk is not encrypted, or not with LUKS.</summary>
-    internal LuksHeader? Luks { get; init; }
+    /// <summary>The LUKS header with its key slots; null: the disk is not encrypted, or not with LUKS.</summary>
+    internal LuksVolume? Luks { get; init; }
 
     /// <summary>True when the data is in a file of its own.</summary>
     public bool ExternalDataFile { get; init; }

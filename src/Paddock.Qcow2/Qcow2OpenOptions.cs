@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Crypto.Luks;
 using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Qcow2;
@@ -25,6 +26,9 @@ public sealed record Qcow2OpenOptions
     /// (<see cref="ForInfo"/>).
     /// </summary>
     public ReadOnlyMemory<byte>? Passphrase { get; init; }
+
+    /// <summary>PBKDF2 iterations that opening an encrypted image may take.</summary>
+    internal long MaxKeyWork { get; init; } = LuksVolume.MaxWork;
 
     /// <summary>QEMU's name of the encryption that the image must have, <c>luks</c> or <c>aes</c>; null: any.</summary>
     internal string? ExpectedEncryption { get; init; }

@@ -5,12 +5,14 @@ using Paddock.Faults;
 using Paddock.Images;
 using Paddock.Images.Text;
 using Paddock.Posix;
+using Paddock.Server.Backups;
 using Paddock.Server.Control;
 using Paddock.Server.Disks;
 using Paddock.Server.Faults;
 using Paddock.Server.Listeners;
 using Paddock.Server.Metrics;
 using Paddock.Server.Resize;
+using Paddock.Server.Snapshots;
 using Paddock.Serving;
 
 namespace Paddock.Server;
@@ -217,7 +219,9 @@ public sealed class PaddockServer : IAsyncDisposable
             }
         }
 
-        var commands = new ControlCommands(_faults!, _sizes!);
+        var commands = new ControlCommands(
+            _faults!, _sizes!, new SnapshotCommands(_disks, _log, TimeProvider.System),
+            new BackupCommands(_disks, _log, TimeProvider.System));
         var control = _manager.Take("control").ToList();
         if (_settings.Control is { } path)
         {

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Paddock.Block;
 using Paddock.Images;
 using Paddock.Posix;
 
@@ -13,6 +14,25 @@ public sealed record ServedImage
 
     /// <summary><c>qcow2</c> or <c>raw</c>; null: probed.</summary>
     public string? Format { get; set; }
+
+    /// <summary>
+    /// File with the passphrase of an encrypted image, which only its owner can access; null: none, and an encrypted image is rejected.
+    /// </summary>
+    public string? PassphraseFile { get; set; }
+
+    /// <summary>The passphrase; null: none is needed.</summary>
+    /// <exception cref="ToolException">The file cannot be read, or is accessible by others.</exception>
+    internal byte[]? ReadPassphrase()
+    {
+        try
+        {
+            return PassphraseFile is null ? null : SecretFile.ReadPassphrase(PassphraseFile);
+        }
+        catch (IOException e)
+        {
+            throw new ToolException(e.Message, inner: e);
+        }
+    }
 
     /// <summary>Take no writes.</summary>
     public bool ReadOnly { get; set; }

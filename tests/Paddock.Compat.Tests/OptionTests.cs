@@ -17,7 +17,8 @@ public sealed partial class OptionTests
         amend|-t|amend -t none -o size=3M @q|
         amend|-t|amend -t foo -o size=3M @q|Invalid cache option: foo
         amend|--force|amend --force -o size=3M @q|
-        amend|-o|amend -o compat=0.10 @q|Changing 'compat'
+        amend|-o|amend -o compat=0.10 @q|
+        amend|-o|amend -o cluster_size=4k @q|only supported for image creation
         amend|-o|amend -o no_such=1 @q|Invalid parameter 'no_such'
         bench|-q|bench -q -c 1 -f raw @in|
         bench|-f|bench -f raw -c 1 @in|
@@ -343,7 +344,7 @@ public sealed partial class OptionTests
     [Theory]
     [InlineData("--selinux-label=x", "SELinux")]
     [InlineData("-T foo,bar=1", "Invalid parameter 'bar'")]
-    [InlineData("-B bitmap", "bitmap 'bitmap'")]
+    [InlineData("-B bitmap", "Bitmap 'bitmap' is not found")]
     [InlineData("-v -c /dev/no-nbd0", "Failed to open /dev/no-nbd0: No such file or directory")]
     [InlineData("--tls-authz=x", "--tls-authz is not permitted without --tls-creds")]
     [InlineData("--aio=foo", "Invalid aio mode 'foo'")]

@@ -1,4 +1,5 @@
 using Paddock.Compat.Img;
+using Paddock.Compat.Io;
 using Paddock.Compat.Nbd;
 using Paddock.Testing.Protocols;
 
@@ -14,6 +15,14 @@ internal static class Ours
         int code = await ImgTool.RunAsync(words, new ToolContext { Program = "qemu-img", Out = output, Error = error });
         Assert.True(code == 0, $"{string.Join(' ', words)}: {code}\n{output}{error}");
         return output.ToString();
+    }
+
+    /// <summary>Runs our qemu-io.</summary>
+    public static async Task<PeerRun> IoAsync(params string[] words)
+    {
+        var (output, error) = (new StringWriter(), new StringWriter());
+        int code = await IoTool.RunAsync(words, new ToolContext { Program = "qemu-io", Out = output, Error = error });
+        return new PeerRun(code, output.ToString(), error.ToString());
     }
 
     /// <summary>Runs our qemu-nbd.</summary>

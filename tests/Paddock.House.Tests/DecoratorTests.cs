@@ -28,6 +28,8 @@ public class DecoratorTests
         ["DiskWindow.Zones"] = "the zones of a part are made for it",
         ["DiskWindow.ResizeAsync"] = "a part has the size that the disk leaves it",
         ["DiskWindow.DisposeAsync"] = "the disk is not owned",
+        ["SharedStorage.DisposeAsync"] = "the image that is served owns it",
+        ["SharedDevice.DisposeAsync"] = "the image that is served owns it",
     };
 
     /// <summary>Classes that have a device or storage below and are no decorators of it, and why.</summary>
@@ -41,6 +43,8 @@ public class DecoratorTests
         ["AttributeWindow"] = "reached through ZoneWindow",
         ["CheckedAttributes"] = "reached through CheckedDevice",
         ["NbdDisk"] = "takes a connection, which needs a server",
+        ["ChangesView"] = "has only what changed of a disk",
+        ["ChainView"] = "puts a disk together from backups",
     };
 
     private static readonly Assembly[] Assemblies =

@@ -70,7 +70,7 @@ public class HandshakeTests
         talk.Feed(set);
         Assert.Equal(["Ack ", "MetaContext 00000000" + Convert.ToHexString("base:allocation"u8), "Ack "], talk.Replies());
         talk.Feed(Talk.Option(NbdOption.Go, new InfoRequest("disk", []).ToBytes()));
-        Assert.Equal(["base:allocation"], talk.Handshake.Contexts);
+        Assert.Equal([MetaContexts.AllocationId], talk.Handshake.Contexts);
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Qcow2;
+using Paddock.Qcow2.Snapshots;
 using Paddock.Testing;
 
 namespace Paddock.Sim;
@@ -39,6 +40,11 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
         Dump(image, "hostile");
         _allocatedBefore = GC.GetAllocatedBytesForCurrentThread();
         bool write = Random.Next(3) == 0;
+        if (Random.Next(6) == 0)
+        {
+            await GuardAsync(image, "read a snapshot", () => ReadSnapshotAsync(image));
+        }
+
         await GuardAsync(image, "use", () => UseAsync(image, write));
         var repair = Random.Next(4) switch { 0 => Qcow2Repair.All, 1 => Qcow2Repair.Leaks, _ => Qcow2Repair.None };
         if (!Options.NoCheck)
@@ -64,7 +70,10 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
 
     private async Task UseAsync(PagedStorage image, bool write)
     {
-        var raw = await Qcow2Image.OpenAsync(image, new Qcow2OpenOptions { ReadOnly = !write, NoBacking = Random.Next(2) == 0 });
+        var raw = await Qcow2Image.OpenAsync(image, Encryption.Open(new Qcow2OpenOptions
+        {
+            ReadOnly = !write, NoBacking = Random.Next(2) == 0, DataFileGate = new EmptyDataFile(),
+        }));
         _ = raw.Info;
         _ = raw.Warnings.Count;
         IBlockDevice device = raw;
@@ -79,11 +88,33 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
             if (write)
             {
                 await WriteAsync(device);
+                await SnapshotsAsync(raw.Snapshots);
             }
         }
         finally
         {
             await GuardAsync(image, "close", async () => await device.DisposeAsync());
+        }
+    }
+
+    private async Task ReadSnapshotAsync(PagedStorage image)
+    {
+        var choice = new SnapshotChoice(Pick("1", "2"), null);
+        var options = new Qcow2OpenOptions { ReadOnly = true, NoBacking = true, Snapshot = choice };
+        await using var device = await Qcow2Image.OpenAsync(image, options);
+        await ReadAsync(device);
+    }
+
+    private async Task SnapshotsAsync(IQcow2Snapshots snapshots)
+    {
+        if (snapshots.List is { Count: > 0 } list)
+        {
+            var one = list[Random.Next(list.Count)];
+            await AttemptAsync(() => Random.Next(2) == 0 ? snapshots.ApplyAsync(one) : snapshots.DeleteAsync(one));
+        }
+        else
+        {
+            await AttemptAsync(async () => await snapshots.CreateAsync("new", DateTimeOffset.UnixEpoch));
         }
     }
 
@@ -150,5 +181,13 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
         {
             Trace($"  {e.Message}");
         }
+    }
+
+    /// <summary>Whatever an image names, its data file is empty, and takes only so much.</summary>
+    private sealed class EmptyDataFile : IDataFileGate
+    {
+        public ValueTask<IStorage> OpenDataFileAsync(
+            string name, IStorage image, bool isReadOnly, CancellationToken cancellationToken)
+            => new(new PagedStorage("data") { MaxLength = MaxFile, MaxRequests = MaxRequests });
     }
 }

@@ -16,6 +16,10 @@ internal static class HostileCorpus
             try
             {
                 images.Add(await FilledAsync(create));
+                if (create.RefcountBits > 1 && create.Preallocation == Preallocation.Off)
+                {
+                    images.Add(await WithSnapshotsAsync(images[^1].Clone("hostile"), create));
+                }
             }
             catch (BlockException e)
             {
@@ -36,6 +40,10 @@ internal static class HostileCorpus
             yield return plain with { RefcountBits = 1, Compression = Qcow2Compression.Zstd };
             yield return plain with { RefcountBits = 64, LazyRefcounts = true };
             yield return plain with { BackingFile = "no/such/file", BackingFormat = "raw" };
+            yield return plain with { DataFile = "no/such/file" };
+            yield return plain with { DataFile = "disk.raw", DataFileRaw = true };
+            yield return Encryption.Of(plain, new Random(cluster));
+            yield return plain with { OldAesEncryption = true };
             long zone = 8 * Math.Min(cluster, 8192);
             var zoned = new ZonedCreateOptions { ZoneSize = zone, ConventionalZones = 1, MaxOpenZones = 2, MaxActiveZones = 3 };
             yield return plain with { Size = (zone * 5) - 512, Zoned = zoned with { ZoneCapacity = zone - 1024, MaxAppendBytes = 4096 } };
@@ -56,8 +64,10 @@ internal static class HostileCorpus
     private static async Task<PagedStorage> FilledAsync(Qcow2CreateOptions create)
     {
         var storage = new PagedStorage("hostile") { MaxLength = FuzzRun.MaxFile, MaxRequests = FuzzRun.MaxRequests };
-        await Qcow2Image.CreateAsync(storage, create);
-        var raw = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true });
+        var data = new PagedStorage("data");
+        await (create.DataFile is null ? Qcow2Image.CreateAsync(storage, create) : Qcow2Image.CreateAsync(storage, data, create));
+        var raw = await Qcow2Image.OpenAsync(
+            storage, Encryption.Open(new Qcow2OpenOptions { NoBacking = true, DataFile = create.DataFile is null ? null : data }));
         IBlockDevice device = raw;
         int cluster = create.ClusterSize;
         if (device.Zones is not null)
@@ -75,10 +85,23 @@ internal static class HostileCorpus
             await device.WriteAsync(cluster, SectorPattern.Make(cluster, cluster * 2, 3));
             await device.WriteAsync((cluster * 5L) + 512 - (cluster > 512 ? 0 : 512), SectorPattern.Make(0, 512, 4));
             await device.WriteZeroesAsync(cluster * 2L, cluster);
-            await raw.WriteCompressedAsync(cluster * 7L, SectorPattern.Make(cluster * 7L, cluster, 5));
+            if (create is { DataFile: null, Encryption: null, OldAesEncryption: false })
+            {
+                await raw.WriteCompressedAsync(cluster * 7L, SectorPattern.Make(cluster * 7L, cluster, 5));
+            }
         }
 
         await device.DisposeAsync();
+        return storage;
+    }
+
+    private static async Task<PagedStorage> WithSnapshotsAsync(PagedStorage storage, Qcow2CreateOptions create)
+    {
+        await using var image = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true });
+        await image.Snapshots.CreateAsync("first", DateTimeOffset.UnixEpoch);
+        long at = image.Zones is null ? create.ClusterSize : 512;
+        await image.WriteAsync(at, SectorPattern.Make(at, 1024, 6));
+        await image.Snapshots.CreateAsync("second", DateTimeOffset.UnixEpoch);
         return storage;
     }
 

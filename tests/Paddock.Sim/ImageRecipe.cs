@@ -19,6 +19,9 @@ internal sealed class ImageRecipe : IImageGate
         Open = open with { Gate = this };
     }
 
+    /// <summary>Where the data of images with a data file are.</summary>
+    public DataDisks Data { get; } = new();
+
     /// <summary>Options for creating the image.</summary>
     public Qcow2CreateOptions Create { get; }
 
@@ -87,16 +90,27 @@ internal sealed class ImageRecipe : IImageGate
     }
 
     /// <summary>Creates the image on a durable disk.</summary>
-    public async Task<PagedStorage> BuildAsync()
-    {
-        var storage = new PagedStorage("image");
-        await Qcow2Image.CreateAsync(storage, Create);
-        return storage;
-    }
+    public Task<PagedStorage> BuildAsync() => Data.BuildAsync(Create);
 
     /// <summary>Opens the image in a storage, with requests validated first.</summary>
     public async Task<CheckedDevice> OpenAsync(IStorage storage, bool readOnly = false)
-        => CheckedDevice.Wrap(await Qcow2Image.OpenAsync(storage, Open with { ReadOnly = readOnly }));
+        => CheckedDevice.Wrap(await Qcow2Image.OpenAsync(storage, Data.OpenOptions(storage, Open with { ReadOnly = readOnly })));
+
+    /// <summary>The same recipe with an external data file.</summary>
+    /// <param name="random">Source of all random choices.</param>
+    /// <param name="mayBeRaw">
+    /// Whether it may be one that reads as the disk does: what an interrupted resize leaves of such a file shows on a larger disk.
+    /// </param>
+    public ImageRecipe WithDataFile(Random random, bool mayBeRaw = true)
+    {
+        bool isRaw = mayBeRaw && Backing is null && random.Next(3) == 0;
+        var create = Create with { Version = 3, DataFile = "data", DataFileRaw = isRaw };
+        return new ImageRecipe(create, Open) { Start = Start, Backing = Backing, BackingIsQcow2 = BackingIsQcow2 };
+    }
+
+    /// <summary>The same recipe, encrypted.</summary>
+    public ImageRecipe Encrypted(Random random)
+        => new(Encryption.Of(Create, random), Open) { Start = Start, Backing = Backing, BackingIsQcow2 = BackingIsQcow2 };
 
     /// <summary>Opens a snapshot of the image.</summary>
     public ValueTask<IQcow2Device> OpenSnapshotAsync(PagedStorage storage, string name)
@@ -115,6 +129,8 @@ internal sealed class ImageRecipe : IImageGate
     public override string ToString()
         => $"{Create.Size} bytes, v{Create.Version}, clusters of {Create.ClusterSize}"
             + $"{(Create.ExtendedL2 ? " with subclusters" : "")}, refcounts of {Create.RefcountBits} bits"
+            + $"{(Create.OldAesEncryption ? ", AES" : Create.Encryption is { } luks ? $", {luks.Cipher}-{luks.Mode}" : "")}"
+            + $"{(Create.DataFile is null ? "" : Create.DataFileRaw ? ", raw data file" : ", data file")}"
             + $"{(Create.LazyRefcounts ? ", lazy" : "")}, {Create.Compression}, preallocation {Create.Preallocation}"
             + $"{(Backing is null ? "" : BackingIsQcow2 ? ", qcow2 backing" : ", raw backing")}, L2 cache {Open.L2CacheBytes}"
             + $", refcount cache {Open.RefcountCacheBytes}, {(Open.PassDiscards ? "unmap" : "no unmap")}, checks {Open.OverlapChecks}";

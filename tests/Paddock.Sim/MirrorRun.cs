@@ -21,6 +21,7 @@ internal sealed class MirrorRun(int seed, SimOptions options) : SimRun(seed, opt
         _recipe = Random.Next(16) > 0
             ? await ImageRecipe.MakeAsync(Random, Options.Extended, 512, 4096, 65536)
             : await ImageRecipe.MakeAsync(Random, Options.Extended, 2 << 20);
+        _recipe = Random.Next(4) == 0 ? _recipe.WithDataFile(Random) : _recipe;
         Trace(_recipe.ToString());
         _storage = await _recipe.BuildAsync();
         _device = await _recipe.OpenAsync(_storage);
@@ -38,7 +39,7 @@ internal sealed class MirrorRun(int seed, SimOptions options) : SimRun(seed, opt
         await CompareAsync(0, _mirror.Length);
         await _device.DisposeAsync();
         await CheckAsync(_storage, leaksAllowed: false, "after the run");
-        if (Options.Qemu > 0 && Seed % Options.Qemu == 0 && _recipe.Backing is null)
+        if (Options.Qemu > 0 && Seed % Options.Qemu == 0 && _recipe.Backing is null && _recipe.Create.DataFile is null)
         {
             await AskQemuAsync();
         }
@@ -122,7 +123,8 @@ internal sealed class MirrorRun(int seed, SimOptions options) : SimRun(seed, opt
         offset = offset / cluster * cluster;
         int length = Math.Min(cluster, _mirror.Length - offset);
         var status = await _device.GetStatusAsync(offset, length);
-        if (status.Length < length || (status.Flags & BlockStatusFlags.Allocated) != 0 || length < cluster)
+        if (_recipe.Create.DataFile is not null || status.Length < length || (status.Flags & BlockStatusFlags.Allocated) != 0
+            || length < cluster)
         {
             return;
         }

@@ -14,6 +14,9 @@ internal sealed class Mutator(Random random)
         (72, 8), (80, 8), (88, 8), (96, 4), (100, 4), (104, 1), (112, 4), (116, 4),
     ];
 
+    private const ulong LuksExtension = 0x0537be77;
+    private const int LuksHeaderBytes = 592;
+
     private readonly List<string> _done = [];
 
     /// <summary>Description of the damage, for failure reports.</summary>
@@ -34,6 +37,9 @@ internal sealed class Mutator(Random random)
                 case < 5:
                     Put(image, 104 + (random.Next(64) * 4), random.Next(2) == 0 ? 4 : 8, "extensions");
                     break;
+                case < 8 when LuksHeader(image) is > 0 and var luks:
+                    Put(image, luks + (random.Next(LuksHeaderBytes / 4) * 4), 4, "LUKS header");
+                    break;
                 case < 9:
                     InTable(image);
                     break;
@@ -50,6 +56,23 @@ internal sealed class Mutator(Random random)
         bytes.Clear();
         image.Read(at, bytes[(8 - size)..]);
         return BinaryPrimitives.ReadUInt64BigEndian(bytes);
+    }
+
+    /// <summary>Where the LUKS header is; 0 if the image has none.</summary>
+    private static long LuksHeader(PagedStorage image)
+    {
+        long at = Field(image, 4, 4) == 2 ? 72 : (long)Field(image, 100, 4);
+        while (at is > 0 and < 4096 && Field(image, (int)at, 4) is > 0 and var type)
+        {
+            if (type == LuksExtension)
+            {
+                return (long)Field(image, (int)at + 8, 8) is > 0 and < FuzzRun.MaxFile and var offset ? offset : 0;
+            }
+
+            at += 8 + (((long)Field(image, (int)at + 4, 4) + 7) & ~7L);
+        }
+
+        return 0;
     }
 
     private void InTable(PagedStorage image)

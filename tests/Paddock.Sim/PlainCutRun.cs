@@ -8,7 +8,8 @@ namespace Paddock.Sim;
 /// Cuts power at every moment of a run on a plain image. Several clients work on separate stripes, so that they share clusters and tables
 /// but never a sector.
 /// </summary>
-internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimRun(seed, options)
+internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool dataFile = false, bool encrypted = false)
+    : SimRun(seed, options)
 {
     private const int Sector = SectorPattern.Sector;
 
@@ -16,7 +17,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
     private const int MaxCuts = 600;
 
     private ImageRecipe _recipe = null!;
-    private CrashStorage _disk = null!;
+    private CrashPair _disks = null!;
     private CheckedDevice _device = null!;
     private Timeline _timeline = null!;
     private SectorHistory _history = null!;
@@ -30,21 +31,24 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
         _recipe = raw || Random.Next(16) > 0
             ? await ImageRecipe.MakeAsync(Random, Options.Extended, 512, 512, 4096, 4096, 65536)
             : await ImageRecipe.MakeAsync(Random, Options.Extended, 2 << 20);
+        _recipe = dataFile ? _recipe.WithDataFile(Random) : encrypted ? _recipe.Encrypted(Random) : _recipe;
         Trace(_recipe.ToString());
-        _disk = new CrashStorage(raw ? RawStart() : await _recipe.BuildAsync());
-        _timeline = new Timeline(() => _disk.Log.Count);
+        var start = raw ? RawStart() : await _recipe.BuildAsync();
+        _disks = new CrashPair(start, (PagedStorage?)_recipe.Data.Of(start));
+        _recipe.Data.Set(_disks.Image, _disks.Data);
+        _timeline = new Timeline(() => _disks.Position);
         _history = new SectorHistory(_recipe.Start);
-        _device = await OpenAsync(_disk);
+        _device = await OpenAsync(_disks.Image);
         _clients = Random.Next(3) == 0 ? Random.Next(2, 5) : 1;
         _stripe = _clients == 1 ? _history.Sectors : Math.Max(1, Random.Next(_recipe.Create.ClusterSize / Sector * 2));
-        _disk.Hold = _clients > 1 ? context.HoldAsync : null;
+        _disks.Hold = _clients > 1 ? context.HoldAsync : null;
         int perClient = Options.Ops / _clients;
         await Task.WhenAll(Enumerable.Range(0, _clients).Select(client => ClientAsync(client, perClient)));
-        _disk.Hold = null;
+        _disks.Hold = null;
         await VerifyNowAsync(_device);
         await CloseAsync();
         _timeline.Seal();
-        await CheckImageAsync(_disk.Live, leaksAllowed: false, "after the run");
+        await CheckImageAsync(_disks.Image.Live, leaksAllowed: false, "after the run");
         if (!(Options.NoCheck && _recipe.Create.LazyRefcounts))
         {
             await TryCutsAsync();
@@ -102,7 +106,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
                 case < 86:
                     await FlushAsync();
                     break;
-                case < 91 when !raw && _clients == 1:
+                case < 91 when !raw && !dataFile && !encrypted && _clients == 1:
                     await CompressAsync(offset);
                     break;
                 case < 92 when _clients == 1:
@@ -147,7 +151,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
     private async Task WriteAsync(long offset, int length, bool fua)
     {
         uint version = ++_version;
-        Trace($"write {offset} {length} version {version}{(fua ? " fua" : "")} at log {_disk.Log.Count}");
+        Trace($"write {offset} {length} version {version}{(fua ? " fua" : "")} at log {_disks.Position}");
         var op = _timeline.Begin(fua);
         _history.Write(op, offset, length, version);
         await _device.WriteAsync(offset, SectorPattern.Make(offset, length, version), fua ? WriteFlags.Fua : WriteFlags.None);
@@ -158,7 +162,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
     private async Task ZeroAsync(long offset, int length)
     {
         var flags = Pick(ZeroFlags.None, ZeroFlags.MayUnmap, ZeroFlags.Fua, ZeroFlags.MayUnmap | ZeroFlags.Fua);
-        Trace($"zero {offset} {length} {flags} at log {_disk.Log.Count}");
+        Trace($"zero {offset} {length} {flags} at log {_disks.Position}");
         var op = _timeline.Begin((flags & ZeroFlags.Fua) != 0);
         _history.Write(op, offset, length, 0);
         await _device.WriteZeroesAsync(offset, length, flags);
@@ -178,7 +182,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
         }
 
         uint version = ++_version;
-        Trace($"compressed write {offset} {length} version {version} at log {_disk.Log.Count}");
+        Trace($"compressed write {offset} {length} version {version} at log {_disks.Position}");
         var op = _timeline.Begin();
         _history.Write(op, offset, length, version);
         await ((IQcow2Device)_device).WriteCompressedAsync(offset, SectorPattern.Make(offset, length, version));
@@ -188,7 +192,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
 
     private async Task DiscardAsync(long offset, int length)
     {
-        Trace($"discard {offset} {length} at log {_disk.Log.Count}");
+        Trace($"discard {offset} {length} at log {_disks.Position}");
         var op = _timeline.Begin();
         try
         {
@@ -213,7 +217,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
 
     private async Task FlushAsync()
     {
-        Trace($"flush at log {_disk.Log.Count}");
+        Trace($"flush at log {_disks.Position}");
         var flush = _timeline.BeginFlush();
         await _device.FlushAsync();
         _timeline.Acknowledge(flush);
@@ -221,10 +225,10 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
 
     private async Task ReopenAsync()
     {
-        Trace($"reopen at log {_disk.Log.Count}");
+        Trace($"reopen at log {_disks.Position}");
         await CloseAsync();
-        await CheckImageAsync(_disk.Live, leaksAllowed: false, "after closing");
-        _device = await OpenAsync(_disk);
+        await CheckImageAsync(_disks.Image.Live, leaksAllowed: false, "after closing");
+        _device = await OpenAsync(_disks.Image);
     }
 
     private async Task CloseAsync()
@@ -267,30 +271,30 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw) : SimR
 
     private async Task TryCutsAsync()
     {
-        int positions = _disk.Log.Count + 1;
-        int perPosition = Math.Max(1, MaxCuts / positions / 2);
-        var cut = new PowerCut(_disk.Log);
-        for (int position = 0; position < positions; position++)
+        var moments = _disks.Moments;
+        int perPosition = Math.Max(1, MaxCuts / moments.Count / 2);
+        var cut = new PairCut(_disks);
+        foreach (var moment in moments)
         {
-            if (positions > MaxCuts && Random.Next(positions) >= MaxCuts)
+            if (moments.Count > MaxCuts && Random.Next(moments.Count) >= MaxCuts)
             {
                 continue;
             }
 
-            for (int i = 0; i < Math.Min(perPosition, 3); i++)
+            for (int i = 0; i < Math.Min(perPosition, 3); i++, Cuts++)
             {
                 int cutSeed = Random.Next();
                 try
                 {
-                    await TryCutAsync(cut.At(position, cutSeed), position);
+                    var (image, data) = cut.At(moment, cutSeed);
+                    _recipe.Data.Set(image, data);
+                    await TryCutAsync(image, moment.Position);
                 }
                 catch (Exception e)
                 {
-                    Dump(cut.At(position, cutSeed), $"cut{position}");
-                    throw new SimFailure($"cut at {position} of {positions - 1}, cut seed {cutSeed}: {e}");
+                    Dump(cut.At(moment, cutSeed).Image, $"cut{moment.Position}");
+                    throw new SimFailure($"cut at {moment} of {moments.Count}, cut seed {cutSeed}: {e}");
                 }
-
-                Cuts++;
             }
         }
     }

@@ -8,7 +8,7 @@ namespace Paddock.Sim;
 /// Grows and shrinks a plain image, often over a longer backing file, and cuts power at every moment of the run. Afterwards the image has
 /// the old or the new size, and the added part reads as zeroes.
 /// </summary>
-internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, options)
+internal sealed class ResizeCutRun(int seed, SimOptions options, bool dataFile = false) : SimRun(seed, options)
 {
     private const int Sector = SectorPattern.Sector;
     private const int MaxCuts = 300;
@@ -16,7 +16,7 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
 
     private readonly List<Segment> _segments = [];
     private ImageRecipe _recipe = null!;
-    private CrashStorage _disk = null!;
+    private CrashPair _disks = null!;
     private CheckedDevice _device = null!;
     private Timeline _timeline = null!;
     private uint _version = 1;
@@ -27,11 +27,14 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
     protected override async Task RunAsync(SimContext context)
     {
         _recipe = await ImageRecipe.MakeForResizeAsync(Random, Options.Extended, 512, 512, 4096, 4096, 65536);
+        _recipe = dataFile ? _recipe.WithDataFile(Random, mayBeRaw: false) : _recipe;
         Trace(_recipe.ToString());
-        _disk = new CrashStorage(await _recipe.BuildAsync());
-        _timeline = new Timeline(() => _disk.Log.Count);
+        var built = await _recipe.BuildAsync();
+        _disks = new CrashPair(built, (PagedStorage?)_recipe.Data.Of(built));
+        _recipe.Data.Set(_disks.Image, _disks.Data);
+        _timeline = new Timeline(() => _disks.Position);
         _segments.Add(new Segment(new SectorHistory(_recipe.Start), 0));
-        _device = await _recipe.OpenAsync(_disk);
+        _device = await _recipe.OpenAsync(_disks.Image);
         for (int i = 0; i < Options.Ops / 2; i++)
         {
             await StepAsync();
@@ -40,7 +43,7 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
         await ScanAsync(_device, Now.History.CheckNow);
         await CloseAsync();
         _timeline.Seal();
-        await CheckAsync(_disk.Live, leaksAllowed: false, "after the run");
+        await CheckAsync(_disks.Image.Live, leaksAllowed: false, "after the run");
         await TryCutsAsync();
     }
 
@@ -54,23 +57,23 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
         {
             case < 40:
                 uint version = ++_version;
-                Trace($"write {offset} {length} version {version} at log {_disk.Log.Count}");
+                Trace($"write {offset} {length} version {version} at log {_disks.Position}");
                 await ChangeAsync(offset, length, version, () => _device.WriteAsync(offset, SectorPattern.Make(offset, length, version)));
                 break;
             case < 50:
                 var flags = Pick(ZeroFlags.None, ZeroFlags.MayUnmap);
-                Trace($"zero {offset} {length} {flags} at log {_disk.Log.Count}");
+                Trace($"zero {offset} {length} {flags} at log {_disks.Position}");
                 await ChangeAsync(offset, length, 0, () => _device.WriteZeroesAsync(offset, length, flags));
                 break;
             case < 60:
-                Trace($"flush at log {_disk.Log.Count}");
+                Trace($"flush at log {_disks.Position}");
                 await FlushAsync(() => _device.FlushAsync());
                 break;
             case < 65:
-                Trace($"reopen at log {_disk.Log.Count}");
+                Trace($"reopen at log {_disks.Position}");
                 await CloseAsync();
-                await CheckAsync(_disk.Live, leaksAllowed: false, "after closing");
-                _device = await _recipe.OpenAsync(_disk);
+                await CheckAsync(_disks.Image.Live, leaksAllowed: false, "after closing");
+                _device = await _recipe.OpenAsync(_disks.Image);
                 break;
             case < 90:
                 await ResizeAsync();
@@ -105,8 +108,8 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
         int sectors = RandomSize(before.History.Sectors);
         var preallocation = Random.Next(4) == 0 ? Pick(Preallocation.Metadata, Preallocation.Falloc, Preallocation.Full)
             : Preallocation.Off;
-        Trace($"resize from {before.History.Sectors} to {sectors} sectors, {preallocation}, at log {_disk.Log.Count}");
-        before.Until = _disk.Log.Count;
+        Trace($"resize from {before.History.Sectors} to {sectors} sectors, {preallocation}, at log {_disks.Position}");
+        before.Until = _disks.Position;
         await FlushAsync(() => _device.ResizeAsync((long)sectors * Sector, preallocation));
         var start = new uint[sectors];
         for (int i = 0; i < Math.Min(sectors, before.History.Sectors); i++)
@@ -114,7 +117,7 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
             start[i] = before.History.Now(i);
         }
 
-        _segments.Add(new Segment(new SectorHistory(start), _disk.Log.Count));
+        _segments.Add(new Segment(new SectorHistory(start), _disks.Position));
         await ScanAsync(_device, Now.History.CheckNow);
     }
 
@@ -137,11 +140,11 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
 
     private async Task TryCutsAsync()
     {
-        int positions = _disk.Log.Count + 1;
-        var cut = new PowerCut(_disk.Log);
-        for (int position = 0; position < positions; position++)
+        var moments = _disks.Moments;
+        var cut = new PairCut(_disks);
+        foreach (var moment in moments)
         {
-            if (positions > MaxCuts && Random.Next(positions) >= MaxCuts)
+            if (moments.Count > MaxCuts && Random.Next(moments.Count) >= MaxCuts)
             {
                 continue;
             }
@@ -149,12 +152,14 @@ internal sealed class ResizeCutRun(int seed, SimOptions options) : SimRun(seed, 
             int cutSeed = Random.Next();
             try
             {
-                await TryCutAsync(cut.At(position, cutSeed), position);
+                var (image, data) = cut.At(moment, cutSeed);
+                _recipe.Data.Set(image, data);
+                await TryCutAsync(image, moment.Position);
             }
             catch (Exception e)
             {
-                Dump(cut.At(position, cutSeed), $"cut{position}");
-                throw new SimFailure($"cut at {position} of {positions - 1}, cut seed {cutSeed}: {e}");
+                Dump(cut.At(moment, cutSeed).Image, $"cut{moment.Position}");
+                throw new SimFailure($"cut at {moment} of {moments.Count}, cut seed {cutSeed}: {e}");
             }
 
             Cuts++;

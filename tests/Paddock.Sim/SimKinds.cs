@@ -15,7 +15,13 @@ internal static class SimKinds
     [
         new("cut", "plain", (seed, options) => new PlainCutRun(seed, options, raw: false)),
         new("resizecut", "plain", (seed, options) => new ResizeCutRun(seed, options)),
+        new("datacut", "plain", (seed, options) => new PlainCutRun(seed, options, raw: false, dataFile: true)),
+        new("resizedatacut", "plain", (seed, options) => new ResizeCutRun(seed, options, dataFile: true)),
+        new("zonedatacut", "zoned", (seed, options) => new ZonedCutRun(seed, options, dataFile: true)),
+        new("lukscut", "plain", (seed, options) => new PlainCutRun(seed, options, raw: false, encrypted: true)),
+        new("zonelukscut", "zoned", (seed, options) => new ZonedCutRun(seed, options, encrypted: true)),
         new("snapcut", "plain", (seed, options) => new SnapshotCutRun(seed, options)),
+        new("bitmapcut", "plain", (seed, options) => new BitmapCutRun(seed, options)),
         new("zonecut", "zoned", (seed, options) => new ZonedCutRun(seed, options)),
         new("mirror", "exact", (seed, options) => new MirrorRun(seed, options)),
         new("model", "exact", (seed, options) => new ModelRun(seed, options)),

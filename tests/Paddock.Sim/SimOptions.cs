@@ -46,6 +46,8 @@ internal sealed record SimOptions
         usage: Paddock.Sim [--kind all|exact|plain|zoned|trouble|KIND] [--seed N] [--ops N] [--runs N] [--cuts N] [--minutes N] [--fuzz N]
                            [--workers N] [--qemu N] [--dump FOLDER] [--no-check] [--extended] [--verbose] [--ci]
         kinds: cut, resizecut, zonecut (power cuts on plain images, while they are resized, and on zoned ones),
+               datacut, resizedatacut, zonedatacut (the same with an external data file on a disk of its own),
+               lukscut, zonelukscut (the same on encrypted images),
                and without cuts, all four called exact:
                mirror (plain images against an array of bytes), model (zones against the plain model),
                errors (requests that fail at named events), threads (parallel clients);

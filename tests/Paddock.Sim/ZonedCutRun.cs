@@ -8,13 +8,13 @@ namespace Paddock.Sim;
 /// Cuts power at every moment of a run on a zoned image. Clients work concurrently on separate zones; one client also sends several
 /// concurrent appends to a zone.
 /// </summary>
-internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, options)
+internal sealed class ZonedCutRun(int seed, SimOptions options, bool dataFile = false, bool encrypted = false) : SimRun(seed, options)
 {
     private const int Sector = SectorPattern.Sector;
     private const int MaxCuts = 600;
 
     private ZonedRecipe _recipe = null!;
-    private CrashStorage _disk = null!;
+    private CrashPair _disks = null!;
     private IBlockDevice _device = null!;
     private Timeline _timeline = null!;
     private ZoneHistory[] _zones = [];
@@ -27,23 +27,26 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
         _recipe = Random.Next(24) > 0
             ? ZonedRecipe.Make(Random, Options.Extended, 512, 4096, 4096, 65536)
             : ZonedRecipe.Make(Random, Options.Extended, 2 << 20);
+        _recipe = dataFile ? _recipe.WithDataFile(Random) : encrypted ? _recipe.Encrypted(Random) : _recipe;
         Trace(_recipe.ToString());
-        _disk = new CrashStorage(await _recipe.BuildAsync());
-        _timeline = new Timeline(() => _disk.Log.Count);
-        _device = await _recipe.OpenAsync(_disk);
+        var built = await _recipe.BuildAsync();
+        _disks = new CrashPair(built, (PagedStorage?)_recipe.Data.Of(built));
+        _recipe.Data.Set(_disks.Image, _disks.Data);
+        _timeline = new Timeline(() => _disks.Position);
+        _device = await _recipe.OpenAsync(_disks.Image);
         var limits = _device.Zones!.Limits;
         _zones = [.. Enumerable.Range(0, limits.ZoneCount).Select(zone => new ZoneHistory(CapacityOf(zone)))];
         _conventional = new SectorHistory(new uint[Math.Min(limits.ConventionalZones * limits.ZoneSize, _recipe.Create.Size) / Sector]);
         int clients = Random.Next(3) == 0 ? Random.Next(2, 5) : 1;
-        _disk.Hold = clients > 1 ? context.HoldAsync : null;
+        _disks.Hold = clients > 1 ? context.HoldAsync : null;
         int each = Options.Ops / clients;
         await Task.WhenAll(Enumerable.Range(0, clients).Select(client => ClientAsync(client, clients, each)));
-        _disk.Hold = null;
+        _disks.Hold = null;
         var close = _timeline.BeginFlush();
         await _device.DisposeAsync();
         _timeline.Acknowledge(close);
         _timeline.Seal();
-        await CheckAsync(_disk.Live, leaksAllowed: false, "after the run");
+        await CheckAsync(_disks.Image.Live, leaksAllowed: false, "after the run");
         if (!(Options.NoCheck && _recipe.Create.LazyRefcounts))
         {
             await TryCutsAsync();
@@ -120,7 +123,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
 
         long at = history.Written;
         bool fua = Random.Next(6) == 0;
-        Trace($"{(append ? "append" : "write")} zone {zone} at {at} {length}{(fua ? " fua" : "")} at log {_disk.Log.Count}");
+        Trace($"{(append ? "append" : "write")} zone {zone} at {at} {length}{(fua ? " fua" : "")} at log {_disks.Position}");
         var op = _timeline.Begin(fua);
         history.Wrote(op, at + length);
         var data = SectorPattern.Make(start + at, length, history.Epoch);
@@ -158,7 +161,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
 
         // one sector each, in order of arrival, so that each sector's pattern matches its offset
         long from = history.Written;
-        Trace($"{count} appends to zone {zone} at {from} at log {_disk.Log.Count}");
+        Trace($"{count} appends to zone {zone} at {from} at log {_disks.Position}");
         await Task.WhenAll(Enumerable.Range(0, count).Select(i => AppendOneAsync(history, start, from + (i * Sector))));
     }
 
@@ -200,7 +203,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
     {
         long start = first * _recipe.Zones.ZoneSize;
         long length = Math.Min(count * _recipe.Zones.ZoneSize, _recipe.Create.Size - start);
-        Trace($"{action} zones {first}+{count} at log {_disk.Log.Count}");
+        Trace($"{action} zones {first}+{count} at log {_disks.Position}");
         var op = _timeline.Begin();
         var touched = _zones.Skip(first).Take(count).Where((_, i) => first + i >= _device.Zones!.Limits.ConventionalZones).ToArray();
         foreach (var zone in touched)
@@ -241,7 +244,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
         int length = SomeLength(start + room - at);
         bool fua = Random.Next(6) == 0;
         uint version = ++_version;
-        Trace($"write conventional {at} {length} version {version}{(fua ? " fua" : "")} at log {_disk.Log.Count}");
+        Trace($"write conventional {at} {length} version {version}{(fua ? " fua" : "")} at log {_disks.Position}");
         var op = _timeline.Begin(fua);
         _conventional.Write(op, at, length, version);
         await _device.WriteAsync(at, SectorPattern.Make(at, length, version), fua ? WriteFlags.Fua : WriteFlags.None);
@@ -251,7 +254,7 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
 
     private async Task FlushAsync()
     {
-        Trace($"flush at log {_disk.Log.Count}");
+        Trace($"flush at log {_disks.Position}");
         var flush = _timeline.BeginFlush();
         await _device.FlushAsync();
         _timeline.Acknowledge(flush);
@@ -259,12 +262,12 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
 
     private async Task ReopenAsync()
     {
-        Trace($"reopen at log {_disk.Log.Count}");
+        Trace($"reopen at log {_disks.Position}");
         var close = _timeline.BeginFlush();
         await _device.DisposeAsync();
         _timeline.Acknowledge(close);
-        await CheckAsync(_disk.Live, leaksAllowed: false, "after closing");
-        _device = await _recipe.OpenAsync(_disk);
+        await CheckAsync(_disks.Image.Live, leaksAllowed: false, "after closing");
+        _device = await _recipe.OpenAsync(_disks.Image);
     }
 
     private async Task VerifyNowAsync(int zone)
@@ -306,12 +309,12 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
 
     private async Task TryCutsAsync()
     {
-        int positions = _disk.Log.Count + 1;
-        int perPosition = Math.Clamp(MaxCuts / positions / 2, 1, 3);
-        var cut = new PowerCut(_disk.Log);
-        for (int position = 0; position < positions; position++)
+        var moments = _disks.Moments;
+        int perPosition = Math.Clamp(MaxCuts / moments.Count / 2, 1, 3);
+        var cut = new PairCut(_disks);
+        foreach (var moment in moments)
         {
-            if (positions > MaxCuts && Random.Next(positions) >= MaxCuts)
+            if (moments.Count > MaxCuts && Random.Next(moments.Count) >= MaxCuts)
             {
                 continue;
             }
@@ -321,12 +324,14 @@ internal sealed class ZonedCutRun(int seed, SimOptions options) : SimRun(seed, o
                 int cutSeed = Random.Next();
                 try
                 {
-                    await TryCutAsync(cut.At(position, cutSeed), position);
+                    var (image, data) = cut.At(moment, cutSeed);
+                    _recipe.Data.Set(image, data);
+                    await TryCutAsync(image, moment.Position);
                 }
                 catch (Exception e)
                 {
-                    Dump(cut.At(position, cutSeed), $"cut{position}");
-                    throw new SimFailure($"cut at {position} of {positions - 1}, cut seed {cutSeed}: {e}");
+                    Dump(cut.At(moment, cutSeed).Image, $"cut{moment.Position}");
+                    throw new SimFailure($"cut at {moment} of {moments.Count}, cut seed {cutSeed}: {e}");
                 }
             }
         }

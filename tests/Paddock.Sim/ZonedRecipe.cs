@@ -16,6 +16,9 @@ internal sealed class ZonedRecipe
         Open = open;
     }
 
+    /// <summary>Where the data of images with a data file are.</summary>
+    public DataDisks Data { get; } = new();
+
     /// <summary>Options for creating the image.</summary>
     public Qcow2CreateOptions Create { get; }
 
@@ -75,21 +78,23 @@ internal sealed class ZonedRecipe
     }
 
     /// <summary>Creates the image on a durable disk.</summary>
-    public async Task<PagedStorage> BuildAsync()
-    {
-        var storage = new PagedStorage("image");
-        await Qcow2Image.CreateAsync(storage, Create);
-        return storage;
-    }
+    public Task<PagedStorage> BuildAsync() => Data.BuildAsync(Create);
+
+    /// <summary>The same recipe with an external data file.</summary>
+    public ZonedRecipe WithDataFile(Random random) => new(Create with { DataFile = "data", DataFileRaw = random.Next(3) == 0 }, Open);
+
+    /// <summary>The same recipe, encrypted.</summary>
+    public ZonedRecipe Encrypted(Random random) => new(Encryption.Of(Create, random), Open);
 
     /// <summary>Opens the image in a storage, with requests validated first.</summary>
     public async Task<IBlockDevice> OpenAsync(IStorage storage)
-        => await Qcow2Image.OpenAsync(storage, Open);
+        => await Qcow2Image.OpenAsync(storage, Data.OpenOptions(storage, Open));
 
     public override string ToString()
         => $"{Create.Size} bytes, clusters of {Create.ClusterSize}"
             + $"{(Create.ExtendedL2 ? " with subclusters" : "")}, refcounts of {Create.RefcountBits} "
             + $"bits{(Create.LazyRefcounts ? ", lazy" : "")}, "
+            + $"{(Create.DataFile is null ? "" : Create.DataFileRaw ? "raw data file, " : "data file, ")}"
             + $"layout {Zones.Layout}, zones of {Zones.ZoneSize} with {Zones.ZoneCapacity}, {Zones.ConventionalZones} conventional, "
             + $"{Zones.MaxActiveZones} active, {Zones.MaxOpenZones} open, append {Zones.MaxAppendBytes}, "
             + $"{(Open.PassDiscards ? "unmap" : "no unmap")}, checks {Open.OverlapChecks}";

@@ -40,7 +40,8 @@ internal sealed class ServeOptions
     private readonly Option<string[]> _metricsHosts =
         Repeated("--metrics-host", "NAME", "Host name accepted in requests for metrics; repeatable.");
 
-    private readonly Option<string?> _control = Text("--control", "PATH", "Unix socket for 'paddock fault' and 'paddock resize'.");
+    private readonly Option<string?> _control = Text(
+        "--control", "PATH", "Unix socket for 'paddock fault', 'paddock resize' and 'paddock snapshot'.");
 
     private readonly Option<string?> _nqn = Text("--nqn", "NQN", "Name of the NVMe subsystem (default: from the first image's name).");
 
@@ -50,6 +51,9 @@ internal sealed class ServeOptions
     private readonly Option<string?> _keys = Text("--dhchap-keys", "FILE", "Keys with which NVMe hosts must authenticate.");
 
     private readonly Option<string?> _format = Text("--format", "FORMAT", "Format of the images, qcow2 or raw (default: probed).");
+
+    private readonly Option<string?> _passphrase =
+        Text("--passphrase-file", "FILE", "Passphrase of encrypted images (default: they are rejected).");
 
     private readonly Option<string?> _backing =
         Text("--backing", "POLICY", "Backing files that images may use (default: same-directory).");
@@ -91,7 +95,7 @@ internal sealed class ServeOptions
         {
             _config, _check, _nvme, _nbd, _tls, _tlsMode, _tlsClients, _nbdResize, _vhostUser, _queues, _sealed, _metrics, _metricsHosts,
                 _control, _nqn, _hosts,
-            _keys, _format, _backing, _readOnly, _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog,
+            _keys, _format, _passphrase, _backing, _readOnly, _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog,
         })
         {
             command.Add(option);
@@ -107,7 +111,8 @@ internal sealed class ServeOptions
         {
             Images = [.. (parsed.GetValue(_images) ?? []).Select(path => new ServedImage
             {
-                Path = path, Format = parsed.GetValue(_format), ReadOnly = parsed.GetValue(_readOnly),
+                Path = path, Format = parsed.GetValue(_format), PassphraseFile = parsed.GetValue(_passphrase),
+                ReadOnly = parsed.GetValue(_readOnly),
             }), .. given.Images],
             Nvme = parsed.GetValue(_nvme) ?? given.Nvme,
             Nbd = parsed.GetValue(_nbd) ?? given.Nbd,

@@ -69,7 +69,7 @@ internal static class BitmapCommand
     {
         string name = given.Operands[1];
         ImageNode? source = given["b"] is not { } file ? null
-            : await opener.OpenAsync(file, new OpenSettings { Format = given["F"], Objects = given.All("object") });
+            : await opener.OpenAsync(file, new OpenSettings { Format = given["F"], Objects = given.All("object"), NoBacking = true });
         await using var owned = source;
         foreach (var action in actions)
         {

@@ -3,6 +3,7 @@ using Paddock.Images;
 using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Qcow2;
+using Paddock.Qcow2.Check;
 
 namespace Paddock.Compat.Img;
 
@@ -43,7 +44,18 @@ internal static class CheckCommand
 
         await using var storage = (await NbdNode.TryOpenAsync(path, new QDict(), null, settings))?.Storage
             ?? ImageOpener.OpenFile(path, repair == Qcow2Repair.None, given.Has("U"));
-        var report = await CheckAsync(ctx, storage, repair);
+        Qcow2CheckReport report;
+        try
+        {
+            report = await CheckAsync(ctx, storage, repair);
+        }
+        catch (CheckEndedException e)
+        {
+            ctx.Report(e.Message);
+            ctx.Report($"Check failed: {ErrorText.Of(e)}");
+            return Failed;
+        }
+
         bool repaired = report.CorruptionsFixed + report.LeaksFixed > 0;
         if (repaired && !given.Json && !given.Has("q"))
         {

@@ -64,8 +64,9 @@ internal sealed class ConvertArguments
         Options = TargetIsOptions ? null : EncryptionCreate.Opening(Options),
     };
 
+    /// <returns>Null: help was asked for, and is printed.</returns>
     /// <exception cref="ToolException">An option that cannot be, or two that exclude each other.</exception>
-    public static ConvertArguments Parse(string[] args, string program)
+    public static ConvertArguments? Parse(string[] args, ToolContext ctx)
     {
         var given = new ImgArguments(
             args, "image-opts object progress quiet force-share",
@@ -76,13 +77,21 @@ internal sealed class ConvertArguments
             new('C', "copy-range-offloading", false), new('r', "rate", true), new('\0', "target-image-opts", false),
             new('\0', "source-image-opts", false), new('l', "source-snapshot", true), new('\0', "salvage", false),
             new('f', "source-format", true));
+        given.All("o").ToList().ForEach(FormatOptions.RequireList);
+        if (given.All("o").Any(KeyValueOptions.AsksForHelp))
+        {
+            FormatOptions.RequireCreatable(given["O"] ?? "raw");
+            FormatOptions.PrintCreate(ctx, given["O"] ?? "raw", hasFileName: given.Operands.Count > 0);
+            return null;
+        }
+
         var arguments = new ConvertArguments(given)
         {
             SparseBytes = given["S"] is { } sparse ? Sparse(sparse) : DefaultSparse,
             Parallel = given["m"] is { } parallel ? Count(parallel) : DefaultParallel,
             Rate = given["r"] is { } rate ? RateOf(rate) : 0,
             Options = OptionsOf(given),
-            Snapshot = given.Snapshot(program),
+            Snapshot = given.Snapshot(ctx.Program),
         };
         arguments.CheckCombinations();
         arguments.CheckSupport();
@@ -128,6 +137,7 @@ internal sealed class ConvertArguments
     {
         Refuse(_given.Has("C") && _given.Has("c"), "Cannot enable copy offloading when -c is used");
         Refuse(_given.Has("C") && _given.Has("S"), "Cannot enable copy offloading when -S is used");
+        Refuse(_given.Has("C") && Salvages, "Cannot use copy offloading in salvaging mode");
         Refuse(_given.Has("skip-broken-bitmaps") && !_given.Has("bitmaps"), "Use of --skip-broken-bitmaps requires --bitmaps");
         Refuse((SourceIsOptions && _given.Has("f"))
             || (TargetIsOptions && _given.Has("O")), "--image-opts and --format are mutually exclusive");

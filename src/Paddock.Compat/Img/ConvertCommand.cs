@@ -8,7 +8,11 @@ internal static class ConvertCommand
 {
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
-        var given = ConvertArguments.Parse(args, ctx.Program);
+        if (ConvertArguments.Parse(args, ctx) is not { } given)
+        {
+            return 0;
+        }
+
         var opener = new ImageOpener(ctx.Program, ctx.Error);
         await using var source = await opener.OpenAsync(given.Source, given.SourceSettings, given.SourceIsOptions);
         if (!given.TargetIsOptions)

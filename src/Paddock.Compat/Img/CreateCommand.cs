@@ -16,10 +16,11 @@ internal static class CreateCommand
             args, "format quiet object", new('o', "options", true), new('b', "backing", true), new('F', "backing-format", true),
             new('u', "backing-unsafe", false));
         string format = given["f"] ?? "raw";
+        given.All("o").ToList().ForEach(FormatOptions.RequireList);
         if (given.All("o").Any(KeyValueOptions.AsksForHelp))
         {
-            NewImage.RequireFormat(format);
-            CreateOptions.Help(ctx, format);
+            FormatOptions.RequireCreatable(format);
+            FormatOptions.PrintCreate(ctx, format, hasFileName: given.Operands.Count > 0);
             return 0;
         }
 
@@ -37,12 +38,12 @@ internal static class CreateCommand
         long? size = given.Operands.Count == 2 ? SizeParser.Argument("image size", given.Operands[1]) : null;
         try
         {
-            NewImage.RequireFormat(format);
+            FormatOptions.RequireCreatable(format);
             var options = new CreateOptions { Objects = given.All("object") };
             given.All("o").ToList().ForEach(o => options.Add(o, format));
             if (format != "qcow2" && (given.Has("b") || given.Has("F")))
             {
-                throw new ToolException($"Backing file not supported for file format '{format}'");
+                throw new ToolException($"Backing file {(given.Has("b") ? "" : "format ")}not supported for file format '{format}'");
             }
 
             options["backing_file"] = given["b"];
@@ -81,7 +82,7 @@ internal static class CreateCommand
             await ctx.Out.FlushAsync();
         }
 
-        await NewImage.MakeAsync(format, name, options, size.Value);
+        await NewImage.MakeAsync(format, name, options, size.Value, ctx.Warn);
     }
 
     private static async ValueTask<long?> CheckBackingAsync(
@@ -93,15 +94,21 @@ internal static class CreateCommand
             throw new ToolException("Error: Trying to create an image with the same filename as the backing file");
         }
 
+        if (backing.Length == 0)
+        {
+            throw new ToolException("Expected backing file name, got empty string");
+        }
+
         if (unsafely)
         {
-            return size;
+            return options["backing_fmt"] is not null ? size
+                : throw new ToolException("Backing file specified without backing format");
         }
 
         string detected;
         try
         {
-            var settings = new OpenSettings { Format = options["backing_fmt"] };
+            var settings = new OpenSettings { Format = options["backing_fmt"], ForInfo = true };
             await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenAgainAsync(resolved, settings);
             ConvertCommand.RequireOther(name, node);
             size ??= node.Device.Length;
@@ -123,7 +130,12 @@ internal static class CreateCommand
         if (format == "raw")
         {
             line.Append(null, $" size={size}");
-            return options["preallocation"] is { } mode ? line.Append(null, $" preallocation={mode}").ToString() : line.ToString();
+            foreach (string key in new[] { "nocow", "preallocation", "extent_size_hint" })
+            {
+                line.Append(options[key] is { } value ? $" {key}={value}" : "");
+            }
+
+            return line.ToString();
         }
 
         if (format == FormatProbe.Luks)

@@ -9,31 +9,6 @@ namespace Paddock.Compat.Img;
 /// <summary>The <c>-o</c> options of a new image: names, aliases (spec section 2) and types.</summary>
 public sealed class CreateOptions
 {
-    private static readonly (string Name, char Type, string Help)[] Known =
-    [
-        ("backing_file", 's', "File name of a base image"),
-        ("backing_fmt", 's', "Image format of the base image"),
-        ("cluster_size", 'z', "qcow2 cluster size"),
-        ("compat", 's', "Compatibility level (v2 [0.10] or v3 [1.1])"),
-        ("compression_type", 's', "Compression method used for image cluster compression"),
-        ("data_file", 's', "File name of an external data file"),
-        ("data_file_raw", 'b', "The external data file must stay valid as a raw image"),
-        ("conventional_zones", 'n', "Number of leading zones that are conventional"),
-        .. EncryptionCreate.Qcow2,
-        ("extended_l2", 'b', "Extended L2 tables"),
-        ("lazy_refcounts", 'b', "Postpone refcount updates"),
-        ("max_active_zones", 'n', "Limit on open and closed zones, 0 for none"),
-        ("max_append_bytes", 'z', "Longest zone append"),
-        ("max_open_zones", 'n', "Limit on open zones, 0 for none"),
-        ("preallocation", 's', "Preallocation mode (allowed values: off, metadata, falloc, full)"),
-        ("refcount_bits", 'n', "Width of a reference count entry in bits"),
-        ("size", 'z', "Virtual disk size"),
-        ("zone_capacity", 'z', "Writable bytes in a zone"),
-        ("zone_layout", 's', "On-disk layout of the zoned extension (allowed values: a, c)"),
-        ("zone_model", 's', "Zone model (allowed values: host-managed, non-zoned)"),
-        ("zone_size", 'z', "Bytes in a zone"),
-    ];
-
     private static readonly Dictionary<string, string> Aliases = new()
     {
         ["zone.mode"] = "zone_model",
@@ -48,13 +23,14 @@ public sealed class CreateOptions
 
     private readonly Dictionary<string, string> _values = [];
 
-    /// <summary>Names in the order in which the line of a new qcow2 image lists them; the first three numbers are its defaults.</summary>
+    /// <summary>Names in the order in which the line of a new qcow2 image lists them.</summary>
     public static IReadOnlyList<string> LineOrder { get; } =
     [
         .. EncryptionCreate.LineOrder,
         "cluster_size", "extended_l2", "preallocation", "compression_type", "zone_model", "zone_layout", "zone_size", "zone_capacity",
         "conventional_zones", "max_append_bytes", "max_active_zones", "max_open_zones", "size", "compat", "backing_file",
-        "backing_fmt", "data_file", "data_file_raw", "lazy_refcounts", "refcount_bits",
+        "backing_fmt", "data_file", "data_file_raw", "lazy_refcounts", "refcount_bits", "nocow",
+        "extent_size_hint",
     ];
 
     /// <summary>An option's value as text; null when it was not given.</summary>
@@ -82,37 +58,22 @@ public sealed class CreateOptions
     /// <summary>Adds an <c>-o</c> list for an image of a format.</summary>
     public void Add(string list, string format)
     {
-        var allowed = KnownTo(format);
         foreach (var (given, text) in KeyValueOptions.Parse(list))
         {
             var (name, value) = Canonical(given, text);
-            var known = allowed.FirstOrDefault(k => k.Name == name);
-            _values[name] = known.Type switch
-            {
-                'z' => SizeParser.Option(name, value).ToString(null, null),
-                'n' => SizeParser.TryParseInteger(value, out ulong n) == NumberFault.None
-                    ? n.ToString(null, null) : throw new ToolException($"Parameter '{name}' expects a number"),
-                'b' => Qcow2Options.Flag(name, value) ? "on" : "off",
-                's' => value,
-                _ => throw new ToolException($"Invalid parameter '{given}'"),
-            };
-        }
-    }
-
-    /// <summary>The option list for people.</summary>
-    public static void Help(ToolContext ctx, string format)
-    {
-        ctx.Line("Supported options:");
-        foreach (var (name, type, help) in KnownTo(format))
-        {
-            string kind = type switch { 'z' => "size", 'n' => "num", 'b' => "bool (on/off)", _ => "str" };
-            ctx.Line($"  {$"{name}=<{kind}>",-22} - {help}");
+            var option = FormatOptions.ForCreate(name, format) ?? throw new ToolException($"Invalid parameter '{given}'");
+            _values[name] = option.Parse(value);
         }
     }
 
     /// <summary>A number option.</summary>
     public long Number(string name, long fallback = 0)
-        => this[name] is { } text ? (long)Math.Min(ulong.Parse(text, null), long.MaxValue) : fallback;
+        => this[name] is { } text ? (long)Math.Min(FormatOption.NumberOf(text), long.MaxValue) : fallback;
+
+    /// <summary>Bytes in which the file system should allocate space; null: it is not told.</summary>
+    public uint? ExtentSizeHint => this["extent_size_hint"] is null ? null
+        : Number("extent_size_hint") is var bytes && bytes <= uint.MaxValue ? (uint)bytes
+        : throw new ToolException("Extent size hint is too large");
 
     /// <summary>The preallocation mode.</summary>
     public Preallocation Preallocation() => PreallocationName.Parse(this["preallocation"])
@@ -152,13 +113,6 @@ public sealed class CreateOptions
         };
     }
 
-    private static IEnumerable<(string Name, char Type, string Help)> KnownTo(string format)
-        => format switch
-        {
-            "raw" => Known.Where(static k => k.Name is "size" or "preallocation"),
-            FormatProbe.Luks => EncryptionCreate.Luks,
-            _ => Known,
-        };
 
     private static (string Name, string Value) Canonical(string name, string value) => name switch
     {

@@ -20,32 +20,31 @@ internal static class EncryptionCreate
     private static readonly string[] Details = ["cipher-alg", "cipher-mode", "ivgen-alg", "ivgen-hash-alg", "hash-alg", "iter-time"];
 
     /// <summary>Options of the format luks.</summary>
-    public static IReadOnlyList<(string Name, char Type, string Help)> Luks { get; } =
+    public static IReadOnlyList<FormatOption> Luks { get; } =
     [
-        ("cipher-alg", 's', "Name of encryption cipher algorithm"),
-        ("cipher-mode", 's', "Name of encryption cipher mode"),
-        ("detached-header", 'b', "Create a detached LUKS header"),
-        ("hash-alg", 's', "Name of encryption hash algorithm"),
-        ("iter-time", 'n', "Time to spend in PBKDF in milliseconds"),
-        ("ivgen-alg", 's', "Name of IV generator algorithm"),
-        ("ivgen-hash-alg", 's', "Name of IV generator hash algorithm"),
-        (KeySecret, 's', "ID of the secret that provides the keyslot passphrase"),
-        ("preallocation", 's', "Preallocation mode (allowed values: off, falloc, full)"),
-        ("size", 'z', "Virtual disk size"),
+        new("cipher-alg", OptionType.Text, "Name of encryption cipher algorithm"),
+        new("cipher-mode", OptionType.Text, "Name of encryption cipher mode"),
+        new("detached-header", OptionType.Flag, "Create a detached LUKS header"),
+        new("hash-alg", OptionType.Text, "Name of encryption hash algorithm"),
+        new("iter-time", OptionType.Number, "Time to spend in PBKDF in milliseconds"),
+        new("ivgen-alg", OptionType.Text, "Name of IV generator algorithm"),
+        new("ivgen-hash-alg", OptionType.Text, "Name of IV generator hash algorithm"),
+        new(KeySecret, OptionType.Text, "ID of the secret that provides the keyslot passphrase"),
+        new("size", OptionType.Size, "Virtual disk size"),
     ];
 
     /// <summary>Options of the format qcow2.</summary>
-    public static IReadOnlyList<(string Name, char Type, string Help)> Qcow2 { get; } =
+    public static IReadOnlyList<FormatOption> Qcow2 { get; } =
     [
-        (Prefix + "cipher-alg", 's', "Name of encryption cipher algorithm"),
-        (Prefix + "cipher-mode", 's', "Name of encryption cipher mode"),
-        (Format, 's', "Encrypt the image, format choices: 'aes', 'luks'"),
-        (Prefix + "hash-alg", 's', "Name of encryption hash algorithm"),
-        (Prefix + "iter-time", 'n', "Time to spend in PBKDF in milliseconds"),
-        (Prefix + "ivgen-alg", 's', "Name of IV generator algorithm"),
-        (Prefix + "ivgen-hash-alg", 's', "Name of IV generator hash algorithm"),
-        (Prefix + KeySecret, 's', "ID of secret providing qcow AES key or LUKS passphrase"),
-        (Alias, 'b', "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)"),
+        new(Prefix + "cipher-alg", OptionType.Text, "Name of encryption cipher algorithm"),
+        new(Prefix + "cipher-mode", OptionType.Text, "Name of encryption cipher mode"),
+        new(Format, OptionType.Text, "Encrypt the image, format choices: 'aes', 'luks'"),
+        new(Prefix + "hash-alg", OptionType.Text, "Name of encryption hash algorithm"),
+        new(Prefix + "iter-time", OptionType.Number, "Time to spend in PBKDF in milliseconds"),
+        new(Prefix + "ivgen-alg", OptionType.Text, "Name of IV generator algorithm"),
+        new(Prefix + "ivgen-hash-alg", OptionType.Text, "Name of IV generator hash algorithm"),
+        new(Prefix + KeySecret, OptionType.Text, "ID of secret providing qcow AES key or LUKS passphrase"),
+        new(Alias, OptionType.Flag, "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)"),
     ];
 
     /// <summary>Options of qcow2 in the order in which the line of a new image lists them.</summary>

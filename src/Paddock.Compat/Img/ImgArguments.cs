@@ -45,6 +45,7 @@ public sealed class ImgArguments
             throw new UsageException($"--output expects 'human' or 'json' not '{output}'");
         }
 
+        UserObjects.Check(All("object"));
         ThrottleGroups.Check(All("object"));
         if (Has("image-opts") && Has("f"))
         {

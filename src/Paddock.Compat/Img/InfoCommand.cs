@@ -32,11 +32,6 @@ internal static class InfoCommand
         {
             ImageChain.CheckDepth(depth);
             await using var node = await OpenAsync(opener, name, settings, imageOpts);
-            if (node.Qcow2?.Info.Unsupported is { } unsupported)
-            {
-                ctx.Warn($"{name}: {unsupported}: the disk cannot be read");
-            }
-
             if (given.Json)
             {
                 layers.Add(Describe(node));
@@ -123,7 +118,7 @@ internal static class InfoCommand
 
         if (info.Encryption is { } method)
         {
-            yield return ("encrypt", new QDict().With("format", method.ToLowerInvariant()));
+            yield return ("encrypt", LuksInfo.Describe(info.Luks).With("format", method.ToLowerInvariant()));
         }
 
         if (info.Version > 2)
@@ -163,13 +158,18 @@ internal static class InfoCommand
             .With("filename", node.Filename)
             .With("format", node.Driver)
             .WithIf(allocated >= 0, "actual-size", allocated)
-            .WithIf(info?.Encryption is not null, "encrypted", true)
+            .WithIf(info?.Encryption is not null || node.Luks is not null, "encrypted", true)
             .WithIf(info?.Snapshots.Count > 0, "snapshots", SnapshotList.Describe(info?.Snapshots ?? []))
             .WithIf(node.IsDescribed, "dirty-flag", node.Format?.Qcow2?.Info.Dirty ?? false)
             .WithIf(node.ClusterSize > 0, "cluster-size", (long)node.ClusterSize);
         if (node is { IsProtocol: true, Children.Count: 0, IsNull: false })
         {
             described.With("format-specific", new QDict().With("type", node.Driver).With("data", new QDict()));
+        }
+
+        if (node.Luks is { } luks)
+        {
+            described.With("format-specific", new QDict().With("type", node.Driver).With("data", LuksInfo.Describe(luks.Volume)));
         }
 
         if (info is null)

@@ -32,7 +32,7 @@ internal static class InfoText
         Line($"file format: {node.Driver}");
         Line($"virtual size: {size}");
         Line($"disk size: {disk}");
-        if (node.Qcow2?.Info.Encryption is not null)
+        if (node.Qcow2?.Info.Encryption is not null || node.Luks is not null)
         {
             Line("encrypted: yes");
         }
@@ -44,6 +44,14 @@ internal static class InfoText
         else if (node.ClusterSize > 0)
         {
             Line($"cluster_size: {node.ClusterSize}");
+        }
+        else if (node.Luks is { } luks)
+        {
+            Line("Format specific information:");
+            foreach (var (key, value) in LuksInfo.Describe(luks.Volume).InOrder)
+            {
+                Dump(Line, key.Replace('-', ' '), value, 1);
+            }
         }
 
         foreach (var (name, child) in node.Children.Reverse())

@@ -18,6 +18,7 @@ internal static class MeasureCommand
         var given = new ImgArguments(
             args, ImgArguments.Input + " output force-share",
             new('O', "target-format", true), new('o', "options", true), new('l', "snapshot", true), new('\0', "size", true));
+        given.All("o").ToList().ForEach(FormatOptions.RequireList);
         long? size = given["size"] is { } s ? SizeParser.Argument("image size", s) : null;
         Refuse(given, size is not null);
         ImageNode? input = given.Operands.Count == 0

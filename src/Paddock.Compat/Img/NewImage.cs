@@ -25,6 +25,7 @@ internal static class NewImage
     public static void Check(string format, CreateOptions options, long size)
     {
         RequireFormat(format);
+        _ = options.ExtentSizeHint;
         if (format == "raw")
         {
             CheckRaw(options["preallocation"]);
@@ -61,7 +62,8 @@ internal static class NewImage
     /// Makes the file. When that fails, a file that existed keeps its contents where nothing could be written, and no new one is left.
     /// </summary>
     /// <returns>Whether the new image is known to read as zeroes.</returns>
-    public static async ValueTask<bool> MakeAsync(string format, string name, CreateOptions options, long size)
+    public static async ValueTask<bool> MakeAsync(
+        string format, string name, CreateOptions options, long size, Action<string>? warn = null)
     {
         Check(format, options, size);
         var qcow2 = format == "qcow2" ? options.ToQcow2(size) : null;
@@ -84,6 +86,7 @@ internal static class NewImage
         await using var storage = ImageOpener.OpenFile(path, readOnly: false, create: true);
         try
         {
+            await HintAsync(storage, options, warn);
             if (qcow2?.DataFile is { } dataFile)
             {
                 return await FormatAsync(storage, path, ImageOpener.PathOf(dataFile), qcow2);
@@ -104,6 +107,26 @@ internal static class NewImage
         {
             FileNames.Delete(path);
             throw;
+        }
+    }
+
+    // copy-on-write is turned off for an empty file alone
+    private static async ValueTask HintAsync(IStorage storage, CreateOptions options, Action<string>? warn)
+    {
+        if (storage is not FileStorage { IsBlockDevice: false } file)
+        {
+            return;
+        }
+
+        if (options["nocow"] == "on")
+        {
+            await file.SetLengthAsync(0);
+            file.TurnOffCopyOnWrite();
+        }
+
+        if (options.ExtentSizeHint is { } bytes and > 0 && file.SetExtentSize(bytes) is not 0 and var errno)
+        {
+            warn?.Invoke($"Failed to set extent size hint: {ErrorText.Of(errno)}");
         }
     }
 

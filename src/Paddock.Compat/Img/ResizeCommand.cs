@@ -32,6 +32,11 @@ internal static class ResizeCommand
             return 1;
         }
 
+        if (wanted <= old && given["preallocation"] is not (null or "off"))
+        {
+            throw new ToolException("Preallocation can only be used for growing images");
+        }
+
         await node.Device.ResizeAsync(wanted, preallocation);
         await node.Device.FlushAsync();
         if (!given.Has("q"))

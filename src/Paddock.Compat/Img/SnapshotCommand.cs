@@ -81,7 +81,7 @@ internal static class SnapshotCommand
 
         try
         {
-            var found = Find(snapshots.List, name) ?? throw new BlockException(BlockError.NotFound, "no such snapshot");
+            var found = SnapshotText.Find(snapshots.List, name) ?? throw new BlockException(BlockError.NotFound, "no such snapshot");
             await snapshots.ApplyAsync(found);
         }
         catch (BlockException e)
@@ -89,8 +89,4 @@ internal static class SnapshotCommand
             throw new ToolException($"Failed to load snapshot: {ErrorText.Of(e)}", inner: e);
         }
     }
-
-    // an ID goes before a name
-    private static Qcow2SnapshotInfo? Find(IReadOnlyList<Qcow2SnapshotInfo> snapshots, string idOrName)
-        => snapshots.FirstOrDefault(s => s.Id == idOrName) ?? snapshots.FirstOrDefault(s => s.Name == idOrName);
 }

@@ -8,7 +8,7 @@ namespace Paddock.Compat.Img;
 /// <summary>Internal snapshots and persistent bitmaps, as qemu-img's <c>info</c> lists them.</summary>
 internal static class SnapshotList
 {
-    /// <summary>Most snapshots that are listed; an image may have 65536.</summary>
+    /// <summary>Most bitmaps that are listed; an image may have 65535.</summary>
     public const int MaxListed = 1000;
 
     private const long NanosecondsPerSecond = 1_000_000_000;
@@ -26,7 +26,7 @@ internal static class SnapshotList
 
         yield return "Snapshot list:";
         yield return Row("ID", "TAG", "VM_SIZE", "DATE", "VM_CLOCK", "ICOUNT");
-        foreach (var s in snapshots.Take(MaxListed))
+        foreach (var s in snapshots)
         {
             long seconds = s.VmClockNanoseconds / NanosecondsPerSecond, milliseconds = s.VmClockNanoseconds / 1_000_000 % 1000;
             string date = DateTimeOffset.FromUnixTimeSeconds(s.DateSeconds).ToLocalTime()
@@ -38,16 +38,11 @@ internal static class SnapshotList
                 date, clock,
                 s.InstructionCount == -1 ? "--" : s.InstructionCount.ToString(CultureInfo.InvariantCulture));
         }
-
-        if (snapshots.Count > MaxListed)
-        {
-            yield return $"... and {snapshots.Count - MaxListed} more";
-        }
     }
 
     /// <summary>The list for programs.</summary>
     public static List<object?> Describe(IReadOnlyList<Qcow2SnapshotInfo> snapshots)
-        => [.. snapshots.Take(MaxListed).Select(static s => (object?)new QDict()
+        => [.. snapshots.Select(static s => (object?)new QDict()
             .With("vm-state-size", s.VmStateSize)
             .With("id", Cut(s.Id, MaxId))
             .With("name", Cut(s.Name, MaxName))
@@ -75,8 +70,10 @@ internal static class SnapshotList
 
     private static string Cut(string text, int bytes)
     {
-        byte[] all = ByteText.ToBytes(text);
-        return all.Length <= bytes ? text : ByteText.FromBytes(all.AsSpan(0, bytes));
+        // what follows a NUL is not part of the text to QEMU
+        int end = text.IndexOf('\0', StringComparison.Ordinal);
+        byte[] all = ByteText.ToBytes(end < 0 ? text : text[..end]);
+        return ByteText.FromBytes(all.AsSpan(0, Math.Min(bytes, all.Length)));
     }
 
     private static string Row(string id, string name, string size, string date, string clock, string count)

@@ -108,6 +108,7 @@ public static class IoTool
             throw new ToolException("--image-opts and -f are mutually exclusive");
         }
 
+        UserObjects.Check(settings.Objects);
         ThrottleGroups.Check(settings.Objects);
         var session = new IoSession(ctx, settings.Objects);
         using var listener = traces.Count == 0 ? null : new TraceListener(traces, session.Complain);

@@ -18,7 +18,7 @@ internal static class NbdList
 
     public static async Task<int> RunAsync(NbdArguments given, ToolContext ctx)
     {
-        given.Objects.ForEach(static o => UserObjects.Parse(o));
+        UserObjects.Check(given.Objects);
         using var credentials = given.TlsCreds is { } id ? Credentials(given, id, isServer: false) : null;
         if (given.Port is { } port && !ushort.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out _))
         {

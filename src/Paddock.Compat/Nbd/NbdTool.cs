@@ -74,7 +74,7 @@ public static class NbdTool
 
     private static async Task<int> ServeAsync(NbdArguments given, ToolContext ctx, CancellationToken stop)
     {
-        given.Objects.ForEach(static o => UserObjects.Parse(o));
+        UserObjects.Check(given.Objects);
         using var credentials = given.TlsCreds is { } id ? NbdList.Credentials(given, id, isServer: true) : null;
         var authorize = given.TlsAuthz is { } rules ? AuthzObjects.Load(given.Objects, rules) : null;
         var address = given.SocketPath is not null || given.Connect is not null ? null
@@ -94,7 +94,7 @@ public static class NbdTool
             throw new ToolException($"Offset ({given.Offset}) has to be smaller than the image size ({node.Device.Length})");
         }
 
-        var export = ExportOf(node, given);
+        var export = ExportOf(node, given, await BitmapsAsync(node, given));
         await using var server = new NbdServer(OptionsOf(given, ctx, credentials, authorize), export);
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         if (!given.Persistent)
@@ -152,8 +152,9 @@ public static class NbdTool
         return 0;
     }
 
-    private static NbdExport ExportOf(ImageNode node, NbdArguments given) => new()
+    private static NbdExport ExportOf(ImageNode node, NbdArguments given, List<IDirtyBitmap> bitmaps) => new()
     {
+        Bitmaps = bitmaps,
         Name = given.ExportName ?? "",
         Description = given.Description ?? "",
         Device = Shown(node, given),
@@ -161,6 +162,30 @@ public static class NbdTool
         AllocationDepth = given.AllocationDepth,
         OffersResize = given.Resize,
     };
+
+    // a bitmap may be that of any image of the chain
+    private static async ValueTask<List<IDirtyBitmap>> BitmapsAsync(ImageNode node, NbdArguments given)
+    {
+        var bitmaps = new List<IDirtyBitmap>();
+        foreach (string name in given.Bitmaps)
+        {
+            var layer = given.Offset == 0 ? node : null;
+            while (layer is not null && layer.Qcow2?.Bitmaps.List.Any(b => b.Name == name) != true)
+            {
+                layer = layer.Backing;
+            }
+
+            var found = layer?.Qcow2?.Bitmaps ?? throw new ToolException($"Bitmap '{name}' is not found");
+            if (found.List.First(b => b.Name == name) is { Auto: true, InUse: false } && given.ReadOnly && !layer.Device.IsReadOnly)
+            {
+                throw new ToolException($"Enabled bitmap '{name}' incompatible with readonly export");
+            }
+
+            bitmaps.Add(await found.OpenAsync(name));
+        }
+
+        return bitmaps;
+    }
 
     private static NbdServerOptions OptionsOf(
         NbdArguments given, ToolContext ctx, TlsCredentials? credentials, Func<string, bool>? authorize) => new()
@@ -193,11 +218,6 @@ public static class NbdTool
             if (given.Aio == "native" && given.Cache is not ("none" or "directsync"))
             {
                 throw new ToolException("aio=native was specified, but it requires cache.direct=on, which was not specified.");
-            }
-
-            if (given.Bitmaps.Count > 0)
-            {
-                throw new ToolException($"exposing the bitmap '{given.Bitmaps[0]}' is not supported yet");
             }
 
             return await new ImageOpener(ctx.Program, ctx.Error) { Backing = given.Backing }.OpenBareAsync(

@@ -27,6 +27,11 @@ internal static class Iterations
 
     private static uint Count(HashKind hash, int keyBytes, TimeSpan time)
     {
+        if (time == TimeSpan.Zero)
+        {
+            return Least;
+        }
+
         var key = new byte[keyBytes];
         var salt = RandomNumberGenerator.GetBytes(KeySlot.SaltBytes);
         for (int count = FirstCount; ; count *= 2)

@@ -54,6 +54,7 @@ internal sealed class BackingGate(NodeOpening overlay, QDict options) : IImageGa
             Admit = isTyped ? null : above.Chain!.Admit(name, format),
             Objects = isTyped ? above.Objects : [],
             Secrets = above.Secrets ?? above.Objects,
+            Passphrase = above.Passphrase,
         };
         string? path = null;
         try

@@ -19,11 +19,9 @@ internal static class EncryptionOptions
     public static Qcow2OpenOptions Take(QDict options, OpenSettings settings)
     {
         string? format = NodeOptions.Text(options.Take(Format)), id = NodeOptions.Text(options.Take(KeySecret));
-        return new Qcow2OpenOptions
-        {
-            ExpectedEncryption = format,
-            Passphrase = id is null || settings.ForInfo ? null : SecretObjects.Passphrase(settings.Secrets ?? settings.Objects, id),
-        };
+        var open = new Qcow2OpenOptions { ExpectedEncryption = format, Passphrase = settings.ForInfo ? null : settings.Passphrase };
+        return id is null || settings.ForInfo ? open
+            : open with { Passphrase = SecretObjects.Passphrase(settings.Secrets ?? settings.Objects, id) };
     }
 
     /// <summary>Opens an image; a missing passphrase is reported by the option that names it.</summary>

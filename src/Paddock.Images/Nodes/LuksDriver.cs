@@ -20,17 +20,18 @@ internal sealed class LuksDriver() : NodeDriver(FormatProbe.Luks, NodeKind.Forma
         var header = await opening.TryOpenChildAsync(null, HeaderKey, isProtocol: false);
         string? id = NodeOptions.Text(opening.Options.Take(KeySecret));
         NodeOpener.RefuseUnknown(this, opening.Options);
-        if (id is null && !settings.ForInfo)
+        if (id is null && settings is { ForInfo: false, Passphrase: null })
         {
             throw new ToolException("Parameter 'key-secret' is required for cipher");
         }
 
         IStorage storage = file.AsStorage();
         IStorage? headerStorage = header?.AsStorage();
-        var passphrase = id is null || settings.ForInfo ? null : SecretObjects.Passphrase(settings.Secrets ?? settings.Objects, id);
+        var passphrase = settings.ForInfo ? null
+            : id is null ? settings.Passphrase : SecretObjects.Passphrase(settings.Secrets ?? settings.Objects, id);
         var volume = await LuksVolume.OpenAsync(
             new LuksArea(headerStorage ?? storage), isDetached: header is not null, cancellationToken: settings.Stop);
-        var key = passphrase is null ? null : await volume.UnlockAsync(passphrase, settings.Stop);
+        var key = passphrase is { } given ? await volume.UnlockAsync(given, settings.Stop) : null;
         var device = new LuksDevice(volume, storage, headerStorage, key, settings.ReadOnly);
         return new ImageNode
         {

@@ -28,6 +28,12 @@ internal static class NbdNode
             throw new ToolException("request on write denied without write permission");
         }
 
+        if (target.StatusContext is not null && !client.HasStatus)
+        {
+            await client.DisposeAsync();
+            throw new ToolException("Could not open image: Invalid argument");
+        }
+
         return (target.ToString(), new NbdStorage(new NbdDisk(client)));
     }
 
@@ -125,6 +131,7 @@ internal static class NbdNode
             TlsHostname = options.Take("tls-hostname") as string,
             ReconnectDelay = Seconds(options.Take("reconnect-delay")),
             OpenTimeout = Seconds(options.Take("open-timeout")),
+            StatusContext = Text(options.Take("x-dirty-bitmap")),
         };
         return options.InOrder.FirstOrDefault().Key is { } unknown
             ? throw new ToolException($"Block protocol '{Driver}' doesn't support the option '{unknown}'") : target;

@@ -64,7 +64,7 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
         string[] contexts = [];
         if (_form != HeaderForm.Simple)
         {
-            Send(NbdOption.SetMetaContext, new MetaContextRequest(target.ExportName, [MetaContexts.Allocation]).ToBytes());
+            Send(NbdOption.SetMetaContext, new MetaContextRequest(target.ExportName, [StatusContext]).ToBytes());
             contexts = [.. Replies(NbdOption.SetMetaContext).Where(r => r.Head.Type == OptionReplyType.MetaContext).Select(TakeContext)];
         }
 
@@ -122,13 +122,15 @@ internal sealed class ClientHandshake(ReceiveBuffer input, SocketChannel plain, 
     private string TakeContext(Reply reply)
     {
         var context = MetaContextReply.Parse(reply.Payload);
-        if (context.Name == MetaContexts.Allocation)
+        if (context.Name == StatusContext)
         {
             AllocationId = context.Id;
         }
 
         return context.Name;
     }
+
+    private string StatusContext => target.StatusContext ?? MetaContexts.Allocation;
 
     // a fixed newstyle server; others support only EXPORT_NAME
     private bool IsFixed => (_server & HandshakeFlags.FixedNewstyle) != 0;

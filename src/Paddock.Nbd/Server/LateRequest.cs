@@ -318,7 +318,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
 
     private async ValueTask StatusAsync(LongTurn? turn)
     {
-        var wanted = _session.Contexts.Select(MetaContexts.IdOf).Where(id => _contexts is null || _contexts.Contains(id)).ToArray();
+        var wanted = _session.Contexts.Where(id => _contexts is null || _contexts.Contains(id)).ToArray();
         if (_contexts is not null && wanted.Length != _contexts.Length)
         {
             throw new BlockException(BlockError.InvalidArgument, "block status was asked for contexts that were not agreed on");
@@ -344,6 +344,19 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         _reply = _slab.Bytes.AsMemory(0, at);
     }
 
+    private async ValueTask<(long Length, ulong Flags)> StatusOfAsync(uint context, long offset, long length)
+    {
+        if (context >= MetaContexts.FirstBitmapId)
+        {
+            var run = _session.Bitmaps[(int)(context - MetaContexts.FirstBitmapId)].Find(offset, length);
+            return (run.Length, run.IsDirty ? (ulong)DirtyFlags.Dirty : 0);
+        }
+
+        var status = await ExportStatus.QueryAsync(_session.Device, offset, length);
+        return context == MetaContexts.DepthId ? (status.Length, status.Depth)
+            : (status.Length, (status.IsHole ? (ulong)AllocationFlags.Hole : 0) | (status.IsZero ? (ulong)AllocationFlags.Zero : 0));
+    }
+
     private async ValueTask<int> FillAsync(uint context, Memory<byte> to, int most, int size, LongTurn? turn)
     {
         bool extended = _session.Format.Form == HeaderForm.Extended;
@@ -353,9 +366,7 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         var run = default(BlockStatusExtent);
         for (long at = (long)_request.Offset; at < end;)
         {
-            var status = await ExportStatus.QueryAsync(_session.Device, at, end - at);
-            ulong flags = context == MetaContexts.DepthId ? status.Depth
-                : (status.IsHole ? (ulong)AllocationFlags.Hole : 0) | (status.IsZero ? (ulong)AllocationFlags.Zero : 0);
+            var (length, flags) = await StatusOfAsync(context, at, end - at);
             if (run.Length != 0 && run.Flags != flags)
             {
                 run.WriteTo(to.Span[(count++ * size)..], extended);
@@ -367,8 +378,8 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
             }
 
             // the length of a compact extent has 32 bits, as the length of its request
-            run = new BlockStatusExtent(run.Length + (ulong)status.Length, flags);
-            at += status.Length;
+            run = new BlockStatusExtent(run.Length + (ulong)length, flags);
+            at += length;
             if (turn is not null && ++runs % LongRequests.RunsPiece == 0)
             {
                 await turn.NextAsync();

@@ -55,10 +55,12 @@ internal sealed class NbdSession : IDisposable
         Contexts = [.. agreed.Contexts];
     }
 
-    /// <summary>Contexts that the client negotiated.</summary>
-    public IReadOnlyList<string> Contexts { get; }
+    /// <summary>Numbers of the contexts that the client negotiated.</summary>
+    public IReadOnlyList<uint> Contexts { get; }
 
     public IBlockDevice Device => _device;
+
+    public IReadOnlyList<IDirtyBitmap> Bitmaps => _export.Bitmaps;
 
     public NbdCounters Counters => _counters;
 

@@ -34,7 +34,7 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
     private bool _secured;
     private int _count;
     private string? _contextsOf;
-    private readonly List<string> _contexts = [];
+    private readonly List<uint> _contexts = [];
 
     /// <summary>Bytes to send; cleared by <see cref="Sent"/>.</summary>
     public ReadOnlyMemory<byte> Output => _output.WrittenMemory;
@@ -51,8 +51,8 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
     /// <summary>Whether the client has answered the greeting.</summary>
     public bool IsGreeted => _greeted;
 
-    /// <summary>Contexts negotiated for the export.</summary>
-    public IReadOnlyList<string> Contexts => _contexts;
+    /// <summary>Numbers of the contexts negotiated for the export.</summary>
+    public IReadOnlyList<uint> Contexts => _contexts;
 
     /// <summary>Writes the greeting.</summary>
     public void Begin()
@@ -306,14 +306,14 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
         }
 
         bool all = !isSet && request.Queries.Length == 0;
-        foreach (string context in export.Contexts)
+        foreach (var (context, id) in export.Contexts)
         {
             if (all || request.Queries.Any(q => isSet ? q == context : MetaContexts.Matches(q, context)))
             {
-                Reply(option, OptionReplyType.MetaContext, new MetaContextReply(isSet ? MetaContexts.IdOf(context) : 0, context).ToBytes());
+                Reply(option, OptionReplyType.MetaContext, new MetaContextReply(isSet ? id : 0, context).ToBytes());
                 if (isSet)
                 {
-                    _contexts.Add(context);
+                    _contexts.Add(id);
                 }
             }
         }

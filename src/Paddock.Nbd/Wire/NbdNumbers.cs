@@ -134,6 +134,14 @@ internal enum AllocationFlags : uint
     Zero = 2,
 }
 
+/// <summary>Extent flags of a bitmap's context.</summary>
+[Flags]
+internal enum DirtyFlags : uint
+{
+    None = 0,
+    Dirty = 1,
+}
+
 /// <summary>Negotiated form of requests and replies.</summary>
 internal enum HeaderForm
 {

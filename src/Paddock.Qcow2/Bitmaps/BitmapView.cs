@@ -17,6 +17,12 @@ internal sealed class BitmapView(string name, DirtyBits bits) : IDirtyBitmap
     /// <inheritdoc/>
     public DirtyRun Find(long offset, long length)
     {
+        if (offset >= bits.Length)
+        {
+            // the disk has grown, and its bitmaps are about to
+            return new DirtyRun(length, true);
+        }
+
         long end = bits.EndOfRun(offset, offset + length, out bool isSet);
         return new DirtyRun(end - offset, isSet);
     }

@@ -61,6 +61,8 @@ internal sealed class CheckContext(CheckedImage image, Qcow2Repair repair, Actio
 
     private bool HasTablesOfUnknownLayout
         => (ZoneProblem is not null && Zones is null)
+            || Image.Snapshots.Exists(
+                s => CheckedSnapshotZones.IsIn(s.Extra) && CheckedSnapshotZones.Find(s.Extra, Image.ClusterSize) is null)
             || (Image.Extensions.TryGetValue(CheckedConditions.ExtensionType, out var data)
                 && !CheckedConditions.IsKnown(data, Image.ClusterSize));
 

@@ -13,6 +13,7 @@ internal sealed class CheckPasses
         _context = context;
         var walk = new TableWalk(context);
         var freed = new FreedClusters(context);
+        var rewrite = new SnapshotRewritePass(context);
 
         // after a rebuild of the refcount structures these run again. Shared tables come after all that refers to tables, and the refcount
         // blocks last, because a block that anything else refers to means a rebuild
@@ -31,7 +32,7 @@ internal sealed class CheckPasses
         ]);
         _passes =
         [
-            (new SnapshotEntriesPass(context), 0.0),
+            (new SnapshotEntriesPass(context, rewrite), 0.0),
             (counting, 0.7),
             (new RefcountsPass(context, counting, freed), 0.9),
 
@@ -42,6 +43,9 @@ internal sealed class CheckPasses
 
             // frees space and clears the dirty bit: only when everything else is durable
             (new CompletionPass(context, freed), 1.0),
+
+            // takes clusters that are free by now, and are not to be discarded any more
+            (rewrite, 1.0),
         ];
     }
 

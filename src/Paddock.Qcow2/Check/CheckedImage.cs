@@ -4,9 +4,6 @@ using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Check;
 
-/// <summary>One snapshot table entry, as far as a check needs it.</summary>
-internal readonly record struct CheckedSnapshot(HostOffset L1Offset, uint L1Entries, string Id, string Name, uint ExtraBytes);
-
 /// <summary>
 /// The header and the top-level tables of an image. The checker shares no parser with the engine, so that an error of one shows in the
 /// other. What makes a check meaningless is rejected here; everything else the passes report.
@@ -17,10 +14,7 @@ internal sealed class CheckedImage
     public const long MaxL1Bytes = 32 << 20;
 
     private const long MaxRefcountTableBytes = 8 << 20;
-    private const int IncompatibleField = 72, AutoclearField = 88;
-    private const uint MaxSnapshots = 65536;
-    private const long MaxSnapshotTableBytes = 64 << 20;
-    private const uint MaxSnapshotExtraBytes = 1024;
+    private const int IncompatibleField = 72, AutoclearField = 88, SnapshotCountField = 60;
     private const ulong KnownIncompatible = 0x3f;
     private const ulong OffsetLimit = 1UL << 56;
 
@@ -71,9 +65,12 @@ internal sealed class CheckedImage
 
     public HostOffset SnapshotTableOffset { get; private set; }
 
-    public long SnapshotTableBytes { get; private set; }
+    /// <summary>The snapshot table as it was read.</summary>
+    public CheckedSnapshotTable SnapshotTable { get; private set; } = new();
 
-    public List<CheckedSnapshot> Snapshots { get; } = [];
+    public long SnapshotTableBytes => SnapshotTable.Bytes;
+
+    public List<CheckedSnapshot> Snapshots => SnapshotTable.Entries;
 
     /// <summary>Header extensions that the check looks into: type and data.</summary>
     public Dictionary<uint, byte[]> Extensions { get; } = [];
@@ -81,7 +78,13 @@ internal sealed class CheckedImage
     /// <summary>Where the data of each of them begins in the header.</summary>
     public Dictionary<uint, long> ExtensionOffsets { get; } = [];
 
-    public static async ValueTask<CheckedImage> ReadAsync(IStorage storage, CancellationToken cancellationToken)
+    /// <summary>Reads the header and the snapshot table.</summary>
+    /// <param name="storage">The image.</param>
+    /// <param name="cancellationToken">Stops the reading.</param>
+    /// <param name="repairs">Whether snapshots beyond the limits are dropped.</param>
+    /// <param name="print">Takes the lines about that.</param>
+    public static async ValueTask<CheckedImage> ReadAsync(
+        IStorage storage, CancellationToken cancellationToken, bool repairs = false, Action<string>? print = null)
     {
         var header = new byte[512];
         await storage.ReadAsync(0, header, cancellationToken);
@@ -90,7 +93,9 @@ internal sealed class CheckedImage
         image.Header = new byte[image.ClusterSize];
         await storage.ReadAsync(0, image.Header, cancellationToken);
         image.ParseExtensions();
-        await image.ReadSnapshotsAsync(cancellationToken);
+        image.SnapshotTable = await CheckedSnapshotTable.ReadAsync(
+            storage, image.U64(64), image.U32(SnapshotCountField), image.ClusterSize, repairs, print, cancellationToken);
+        image.SnapshotTableOffset = image.Snapshots.Count == 0 ? default : new HostOffset((long)image.U64(64));
         return image;
     }
 
@@ -187,12 +192,6 @@ internal sealed class CheckedImage
 
         RefcountTableClusters = U32(56);
         RefcountTableOffset = TableOffset(48, (long)RefcountTableClusters << ClusterBits, MaxRefcountTableBytes, "Reference count table");
-        if (U32(60) > MaxSnapshots)
-        {
-            throw Invalid("Snapshot table too large");
-        }
-
-        SnapshotTableOffset = U32(60) == 0 ? default : TableOffset(64, U32(60) * 40L, MaxSnapshotTableBytes, "Snapshot table");
     }
 
     private HostOffset TableOffset(int at, long bytes, long limit, string what)
@@ -242,40 +241,12 @@ internal sealed class CheckedImage
         }
     }
 
-    private async ValueTask ReadSnapshotsAsync(CancellationToken cancellationToken)
+    /// <summary>Changes the number of snapshots that the header names, durably.</summary>
+    public async ValueTask WriteSnapshotCountAsync(uint count, CancellationToken cancellationToken)
     {
-        var fixedPart = new byte[40];
-        uint count = U32(60);
-        long at = SnapshotTableOffset.Value;
-        for (uint i = 0; i < count; i++)
-        {
-            at = (at + 7) & ~7L;
-            await Storage.ReadAsync(at, fixedPart, cancellationToken);
-            uint extra = BinaryPrimitives.ReadUInt32BigEndian(fixedPart.AsSpan(36));
-            int idBytes = BinaryPrimitives.ReadUInt16BigEndian(fixedPart.AsSpan(12));
-            int nameBytes = BinaryPrimitives.ReadUInt16BigEndian(fixedPart.AsSpan(14));
-            if (extra > MaxSnapshotExtraBytes)
-            {
-                throw new BlockException(BlockError.TooLarge, $"Too much extra metadata in snapshot table entry {i}");
-            }
-
-            var names = new byte[idBytes + nameBytes];
-            await Storage.ReadAsync(at + 40 + extra, names, cancellationToken);
-            at += 40 + extra + names.Length;
-            if (at - SnapshotTableOffset.Value > MaxSnapshotTableBytes)
-            {
-                throw new BlockException(BlockError.TooLarge, "Snapshot table is too big");
-            }
-
-            ulong l1 = BinaryPrimitives.ReadUInt64BigEndian(fixedPart);
-            Snapshots.Add(new CheckedSnapshot(
-                new HostOffset(unchecked((long)l1)),
-                BinaryPrimitives.ReadUInt32BigEndian(fixedPart.AsSpan(8)),
-                ByteText.FromBytes(names.AsSpan(0, idBytes)),
-                ByteText.FromBytes(names.AsSpan(idBytes, nameBytes)),
-                extra));
-        }
-
-        SnapshotTableBytes = at - SnapshotTableOffset.Value;
+        var bytes = new byte[sizeof(uint)];
+        BinaryPrimitives.WriteUInt32BigEndian(bytes, count);
+        await Storage.WriteAsync(SnapshotCountField, bytes, cancellationToken);
+        await Storage.FlushAsync(cancellationToken);
     }
 }

@@ -45,7 +45,7 @@ internal sealed class TableWalk(CheckContext context)
                     context.ReportCorruption($"ERROR l2_offset={l2.Value:x}: Table is not cluster aligned; L1 entry corrupted");
                 }
 
-                await CountL2Async(l2, active, cancellationToken);
+                await CountL2Async(l2, (long)i * _image.L2Entries, active, cancellationToken);
             }
 
             if (active)
@@ -109,7 +109,7 @@ internal sealed class TableWalk(CheckContext context)
         }
     }
 
-    private async ValueTask CountL2Async(HostOffset l2, bool active, CancellationToken cancellationToken)
+    private async ValueTask CountL2Async(HostOffset l2, long firstCluster, bool active, CancellationToken cancellationToken)
     {
         var summary = new L2Summary();
         if (_walked.TryGetValue(l2, out var earlier))
@@ -134,7 +134,8 @@ internal sealed class TableWalk(CheckContext context)
 
             var repaired = (entry & EntryBits.Compressed) != 0
                 ? CountCompressed(entry, subclusters, i, summary)
-                : CountStandard(entry, subclusters, summary);
+                : CountStandard(entry, subclusters, summary)
+                    ?? (_image.HasDataFile ? CheckPlace(entry, subclusters, (firstCluster + i) << _image.ClusterBits) : null);
             if (repaired is { } whole)
             {
                 await RepairEntryAsync(l2, i, whole, cancellationToken);
@@ -229,6 +230,21 @@ internal sealed class TableWalk(CheckContext context)
         }
 
         return repaired;
+    }
+
+    /// <returns>What is to be in place of an entry that does not refer to its guest offset in the external data file.</returns>
+    private (ulong Entry, ulong Subclusters)? CheckPlace(ulong entry, ulong subclusters, long guestOffset)
+    {
+        var offset = EntryBits.OffsetOf(entry);
+        bool hasCluster = offset.Value != 0 || (entry & (EntryBits.Copied | EntryBits.ZeroFlag)) == EntryBits.Copied;
+        if (!hasCluster || offset.Value == guestOffset)
+        {
+            return null;
+        }
+
+        context.ReportCorruption(
+            $"ERROR external data file host cluster offset 0x{offset.Value:x} does not match guest cluster offset 0x{guestOffset:x}");
+        return context.RepairsEntries ? ((entry & ~(ulong)offset.Value) | (ulong)guestOffset, subclusters) : null;
     }
 
     // what counted as allocated reads as zeroes from now on; what was in the backing image still is

@@ -55,12 +55,6 @@ internal sealed class Allocator : IFlushStage
         _usefulRun = Math.Clamp(UsefulBytes >> geometry.ClusterBits, 1, MaxUsefulRun);
     }
 
-    /// <summary>
-    /// Writes lazy counts when a table was allocated, as QEMU does: after a crash only data are without a count, and a table of data has
-    /// one more write.
-    /// </summary>
-    public ValueTask CountTableAsync() => _counts.IsLazy ? _counts.WriteAsync() : default;
-
     /// <summary>Clusters whose counts wait to go down.</summary>
     public long PendingFreeClusters => _pendingFreeClusters;
 
@@ -150,6 +144,12 @@ internal sealed class Allocator : IFlushStage
 
         _pendingFrees.Add(clusters);
     }
+
+    /// <summary>
+    /// Writes counts that wait for the image to be closed (lazy refcounts): as in QEMU when a table is allocated, so that what a crash
+    /// leaves to be repaired is data mostly.
+    /// </summary>
+    public ValueTask WriteLazyCountsAsync() => _counts.IsLazy ? _counts.WriteAsync() : default;
 
     /// <summary>L2 tables are about to be written: what they refer to is not fresh any more.</summary>
     public void TablesReachStorage() => _fresh.Clear();

@@ -128,7 +128,7 @@ internal sealed class ClusterMap : IFlushStage
         await _guard.CheckAsync(table, _geometry.ClusterSize);
         try
         {
-            await _allocator.CountTableAsync();
+            await _allocator.WriteLazyCountsAsync();
             await FillNewTableAsync(table, old, knownZero);
             if (old.IsNone)
             {
@@ -343,8 +343,11 @@ internal sealed class ClusterMap : IFlushStage
         var entry = _geometry.HasSubclusters ? extended.Cluster : EntryAt(slice, index);
         return (_geometry.HasSubclusters ? EntryProblem.Find(_geometry, extended, offset, table, writes)
             : EntryProblem.Find(_geometry, entry, offset, table, writes))
-            ?? (_isExternal ? EntryProblem.FindExternal(_geometry, entry, offset, table) : null);
+            ?? (_isExternal ? EntryProblem.FindExternal(_geometry, entry, HasCluster(entry, extended), offset, table) : null);
     }
+
+    private bool HasCluster(L2Entry entry, ExtendedL2Entry extended)
+        => _geometry.HasSubclusters ? extended.HasCluster : KindOf(entry) is ClusterKind.Normal or ClusterKind.ZeroAllocated;
 
     /// <summary>Looks up in memory alone; false when a table must be loaded first, or the entry cannot be right.</summary>
     private bool TryFind(GuestOffset offset, long length, out Mapping mapping)

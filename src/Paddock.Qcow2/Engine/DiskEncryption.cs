@@ -51,7 +51,7 @@ internal sealed class DiskEncryption
         }
 
         var area = new EncryptionHeader(extension, loaded.Fields.Geometry.ClusterSize).In(storage);
-        var volume = await LuksVolume.OpenAsync(area, cancellationToken: cancellationToken);
+        var volume = await LuksVolume.OpenAsync(area, maxWork: options.MaxKeyWork, cancellationToken: cancellationToken);
         var cipher = options.Passphrase is { } passphrase
             ? SectorCipher.Create(volume.Header.Cipher, await volume.UnlockAsync(passphrase, cancellationToken)) : null;
         return new(volume, area, new DataCipher(cipher, byGuestOffset: false));

@@ -31,6 +31,20 @@ internal sealed class EngineLocks
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Release(GuestClusters clusters, bool exclusive) => _clusters.Release(clusters.First.Index, clusters.Last.Index, exclusive);
 
+    /// <summary>Does work while no other change of the size or of snapshots runs.</summary>
+    public async ValueTask WithStructureAsync(Func<ValueTask> work)
+    {
+        await Structure.AcquireAsync();
+        try
+        {
+            await work();
+        }
+        finally
+        {
+            Structure.Release();
+        }
+    }
+
     /// <summary>Does work under the metadata mutex.</summary>
     public async ValueTask WithMetadataAsync(Func<ValueTask> work)
     {

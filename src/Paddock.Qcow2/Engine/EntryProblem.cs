@@ -48,14 +48,16 @@ internal static class EntryProblem
     /// </summary>
     /// <param name="geometry">The image's.</param>
     /// <param name="entry">The entry.</param>
+    /// <param name="hasCluster">Whether it refers to a cluster that is not compressed.</param>
     /// <param name="offset">A guest offset that it maps.</param>
     /// <param name="table">Where its table lies.</param>
-    public static string? FindExternal(in ClusterGeometry geometry, L2Entry entry, GuestOffset offset, HostOffset table)
+    public static string? FindExternal(
+        in ClusterGeometry geometry, L2Entry entry, bool hasCluster, GuestOffset offset, HostOffset table)
     {
         var start = geometry.AlignDown(offset);
         return entry.IsCompressed
                 ? $"Compressed cluster entry found in image with external data file {Place(geometry, offset, table)}"
-            : !entry.Offset.IsNone && entry.Offset.Value != start.Value
+            : hasCluster && entry.Offset.Value != start.Value
                 ? $"External data file host cluster offset {Hex(entry.Offset.Value)} does not match guest cluster offset: {
                     Hex(start.Value)}, L2 index: {Hex(geometry.L2Index(offset))})"
             : null;

@@ -31,7 +31,11 @@ internal sealed class HeaderRewrite(IStorage storage, ImageHeader header, InPlac
         int start = StartOf(fields);
         var plan = new Plan(fields, HeaderExtension.InOrder(extensions, start), name, backing);
         var next = new Image(plan, start, _clusterSize);
-        old.AsSpan(Qcow2Header.SizeV2, Math.Max(0, start - Qcow2Header.SizeV2)).CopyTo(next.Bytes.AsSpan(Qcow2Header.SizeV2));
+        if (header.HasVersion3)
+        {
+            old.AsSpan(Qcow2Header.SizeV2, start - Qcow2Header.SizeV2).CopyTo(next.Bytes.AsSpan(Qcow2Header.SizeV2));
+        }
+
         next.Fields.WriteTo(next.Bytes);
         int free = AlignUp(Math.Max(next.End, UsedBy(header.Fields, header.Extensions)));
         if (next.End > SectorSize)

@@ -25,7 +25,7 @@ internal sealed class ImageHeader(
     public long VirtualSize => (long)_fields.VirtualSize;
 
     /// <summary>Whether clusters can be marked to read as zeroes, and features can be flagged (version 3).</summary>
-    public bool HasVersion3 { get; } = loaded.Fields.Version >= 3;
+    public bool HasVersion3 => _fields.Version >= 3;
 
     /// <summary>How compressed clusters are packed.</summary>
     public Qcow2Compression Compression { get; } = (Qcow2Compression)loaded.Fields.CompressionType;

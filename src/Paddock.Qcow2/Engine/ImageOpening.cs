@@ -52,20 +52,25 @@ internal static class ImageOpening
         List<SnapshotEntry> snapshots = [];
         if (!options.ForCheck)
         {
+            header.ValidateSnapshotTable();
             snapshots = await SnapshotTable.ReadAsync(storage, header, cancellationToken);
             options.Tables?.Take(snapshots.Sum(static s => s.Header.EntrySize));
         }
 
         var encryption = await DiskEncryption.OpenAsync(storage, loaded, options, cancellationToken);
-        if (options.Snapshot is { } choice)
+        var snapshot = options.Snapshot?.Find(snapshots);
+        if (snapshot is not null)
         {
-            (loaded, l1) = await LoadSnapshotAsync(storage, options, loaded, choice.Find(snapshots), cancellationToken);
+            (loaded, l1) = await LoadSnapshotAsync(storage, options, loaded, snapshot, cancellationToken);
         }
 
         var backing = loaded.BackingName is null || options.NoBacking
             ? null
             : await options.Gate.OpenBackingAsync(loaded.BackingName, loaded.BackingFormat, storage, cancellationToken);
-        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, snapshots, backing, external, encryption));
+        var image = new Qcow2Image(new ImageParts(storage, options, loaded, l1, snapshots, backing, external, encryption)
+        {
+            LoadedSnapshot = snapshot, PresentSize = (long)header.VirtualSize,
+        });
         try
         {
             await OpenBitmapsAsync(image.Parts, options, writable, cancellationToken);
@@ -86,6 +91,7 @@ internal static class ImageOpening
         Debug.Assert(options.ReadOnly, "a snapshot is only read");
         try
         {
+            SnapshotL1.Check(loaded.Fields.Geometry, entry);
             options.Tables?.Take(entry.Header.L1Entries * 8L);
             var l1 = await SnapshotL1.ReadAsync(storage, loaded.Fields.Geometry, entry, cancellationToken);
             long size = options.Snapshot!.KeepsSize ? (long)loaded.Fields.VirtualSize : entry.DiskSize ?? (long)loaded.Fields.VirtualSize;

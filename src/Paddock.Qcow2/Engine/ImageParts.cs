@@ -36,8 +36,7 @@ internal sealed class ImageParts
         Holes = new HolePuncher(storage, geometry, Reservation, freed, timer, options.PassDiscards);
         Counts = new Refcounts(storage, geometry, Reservation, Guard, Holes, options.RefcountCacheBytes, isLazy);
         var tableGrowth = new RefcountTableGrowth(storage, Header, Guard, Counts);
-        var allocator = new Allocator(
-            storage, geometry, Guard, Reservation, Counts, tableGrowth, Holes, punchesAtFlush: !keepsSpace);
+        var allocator = new Allocator(storage, geometry, Guard, Reservation, Counts, tableGrowth, Holes, punchesAtFlush: !keepsSpace);
         Upkeep = new FreedSpaceUpkeep(Holes, Guard, Locks, timer, keepsSpace && options.PassDiscards);
 
         var table = new L1Table(storage, Header, l1);
@@ -58,13 +57,15 @@ internal sealed class ImageParts
         var copies = new CopyOnWrite(storage, data, Reader, backing);
         var subclusters = new SubclusterWriter(geometry, map, clusters, copies);
         Writer = new ClusterWriter(geometry, Locks, Session, map, clusters, allocator, data, copies, subclusters, Flush);
-        Compressed = new CompressedWriter(
-            storage, Header, Locks, Session, map, allocator, Writer, decompressed, data.IsExternal);
+        Compressed = new CompressedWriter(storage, Header, Locks, Session, map, allocator, Writer, decompressed, data.IsExternal);
         var clearing = new ClusterClearing(Header, Locks, map, data, backing);
         Zeroes = new ZeroWriter(Header, Locks, Session, map, data, clearing, Writer, Flush, backing);
         Space = new SpaceAhead(geometry, Locks, Session, map, clusters, data, backing, Header.HasVersion3);
         Eraser = new RangeEraser(Header, Locks, Session, map, data, Zeroes, backing);
-        Backings = new BackingChange(Header, Locks, Session, Order, new HeaderRewrite(storage, Header, InPlace));
+        var rewrite = new HeaderRewrite(storage, Header, InPlace);
+        Backings = new BackingChange(Header, Locks, Session, Order, rewrite);
+        var expansion = new ZeroExpansion(storage, Header, Locks, table, map, clearing, Zeroes, allocator, Counts, Order);
+        Amend = new ImageAmend(this, expansion, rewrite);
         Emptying = new ImageEmptying(
             Header, Locks, Session, Order, clearing, Flush, new FreshLayout(storage, Header, map, Holes));
         Tables = new ImageTables(storage, geometry, Guard, allocator);
@@ -82,7 +83,7 @@ internal sealed class ImageParts
         var tree = new TableTree(geometry, map, table, Counts, allocator);
         Snapshots = new ImageSnapshots(
             Header, Locks, Session, Directory,
-            new SnapshotCreation(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Guard, Mark, Directory),
+            new SnapshotCreation(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Guard, Mark, Directory, Tables),
             new SnapshotDeletion(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Mark, Directory),
             new SnapshotRestore(storage, Header, Locks, Session, Order, table, map, tree, allocator, Guard, Mark, sparse, Bitmaps));
 
@@ -100,6 +101,16 @@ internal sealed class ImageParts
     public IStorage? DataFile { get; }
 
     public IBlockDevice? Backing { get; }
+
+    /// <summary>The snapshot that is read in place of the present disk; null: the present disk.</summary>
+    public SnapshotEntry? LoadedSnapshot { get; init; }
+
+    /// <summary>Bytes of the present disk, whichever is read.</summary>
+    public long PresentSize
+    {
+        get => LoadedSnapshot is null ? Header.VirtualSize : field;
+        init;
+    }
 
     /// <summary>How the disk is encrypted; null: it is not.</summary>
     public DiskEncryption? Encryption { get; }
@@ -148,6 +159,8 @@ internal sealed class ImageParts
     public BackingChange Backings { get; }
 
     public ImageEmptying Emptying { get; }
+
+    public ImageAmend Amend { get; }
 
     public ImageTables Tables { get; }
 

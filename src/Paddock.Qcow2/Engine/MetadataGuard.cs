@@ -13,6 +13,9 @@ internal sealed class MetadataGuard(IStorage storage, ImageHeader header, Metada
     private readonly bool _isOn = options.OverlapChecks != OverlapChecks.None;
     private bool _hasFailed;
 
+    /// <summary>Whether nothing may be written over the L2 tables of snapshots either.</summary>
+    public bool ChecksInactiveL2 => (options.OverlapChecks & OverlapChecks.InactiveL2) != 0;
+
     /// <summary>True once the image was found corrupt.</summary>
     public bool HasFailed => _hasFailed;
 

@@ -53,6 +53,9 @@ internal sealed class Refcounts : IFlushStage
     /// <summary>The clusters from here on have never been used: they read as zeroes.</summary>
     public HostCluster NeverUsed { get; private set; }
 
+    /// <summary>Whether flushes leave the counts alone.</summary>
+    public bool IsLazy => _isLazy;
+
     /// <summary>Where the table lies.</summary>
     public HostOffset TableOffset => _tableOffset;
 
@@ -70,9 +73,6 @@ internal sealed class Refcounts : IFlushStage
 
     /// <inheritdoc/>
     public bool IsDue => !_isLazy && HasDirty;
-
-    /// <summary>Whether flushes leave changed counts for later.</summary>
-    public bool IsLazy => _isLazy;
 
     /// <summary>Where each block lies.</summary>
     public IEnumerable<HostOffset> Blocks

@@ -39,7 +39,7 @@ internal sealed class WriteSession(
 
         if (_hasEnded)
         {
-            throw new BlockException(BlockError.NoMedium, "the image has been emptied: it must be opened again to be written");
+            throw new BlockException(BlockError.NoMedium, "the image has been rewritten: it must be opened again to be written");
         }
 
         Debug.Assert(!isReadOnly, "CheckedDevice refuses changes of an image that is open for reading only");
@@ -87,6 +87,7 @@ internal sealed class WriteSession(
             var tableOffset = new HostOffset((long)fields.RefcountTableOffset);
             await counts.LoadTableAsync(tableOffset, fields.RefcountTableClusters, CancellationToken.None);
             RegisterTables();
+            await snapshots.RegisterL2Async();
             await bitmaps.BeginAsync(_marksAll);
             fields = header.Fields;
             if (header.HasVersion3)

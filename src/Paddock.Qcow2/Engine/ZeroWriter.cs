@@ -50,17 +50,16 @@ internal sealed class ZeroWriter(
 
         // a cluster that the disk's end cuts short counts as whole
         var last = end.Value == header.VirtualSize ? _geometry.AlignUp(end) : _geometry.AlignDown(end);
-        if (first >= last)
-        {
-            return;
-        }
-
         try
         {
-            await clearing.ClearAsync(first, last, Deallocation.Discard);
+            if (first < last)
+            {
+                await clearing.ClearAsync(first, last, Deallocation.Discard);
+            }
         }
         finally
         {
+            // as in QEMU the whole request, whatever it came to
             session.Record(offset, length);
         }
     }

@@ -24,7 +24,7 @@ internal readonly record struct EncryptionHeader
         if (extension is null)
         {
             throw new BlockException(
-                BlockError.InvalidArgument, "the image is encrypted with LUKS, but has no header extension for the LUKS header");
+                BlockError.InvalidArgument, $"Missing CRYPTO header for crypt method {Qcow2Header.EncryptionLuks}");
         }
 
         if (extension.Data.Length != Size)

@@ -220,14 +220,9 @@ internal sealed record Qcow2Header
         }
     }
 
-    private void ValidateTables(int clusterSize)
+    /// <summary>Checks where the snapshot table lies, and how long it is; a check of the image reports that by itself.</summary>
+    public void ValidateSnapshotTable()
     {
-        CheckTable(
-            "Reference count table",
-            RefcountTableOffset,
-            (long)RefcountTableClusters << (int)ClusterBits,
-            Qcow2Limits.MaxRefcountTableBytes,
-            clusterSize);
         if (SnapshotCount > Qcow2Limits.MaxSnapshots)
         {
             throw new BlockException(BlockError.TooLarge, "Snapshot table too large");
@@ -236,6 +231,16 @@ internal sealed record Qcow2Header
         // each entry is at least its fixed part long
         CheckTable(
             "Snapshot table", SnapshotTableOffset, (long)SnapshotCount * SnapshotHeader.Size, Qcow2Limits.MaxSnapshotTableBytes,
+            Geometry.ClusterSize);
+    }
+
+    private void ValidateTables(int clusterSize)
+    {
+        CheckTable(
+            "Reference count table",
+            RefcountTableOffset,
+            (long)RefcountTableClusters << (int)ClusterBits,
+            Qcow2Limits.MaxRefcountTableBytes,
             clusterSize);
         CheckTable("Active L1 table", L1Offset, (long)L1Entries * 8, Qcow2Limits.MaxL1Bytes, clusterSize);
         if (VirtualSize > long.MaxValue || Geometry.L1EntriesFor((long)VirtualSize) > int.MaxValue)

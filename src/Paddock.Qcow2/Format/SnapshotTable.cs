@@ -44,6 +44,15 @@ internal sealed record SnapshotEntry
         return this with { Extra = extra, Header = Header with { VmStateSize = stateSize, ExtraLength = (uint)extra.Length } };
     }
 
+    /// <summary>The entry with the place of its zone record.</summary>
+    public SnapshotEntry With(SnapshotZones zones)
+    {
+        var extra = new byte[KnownExtraBytes + SnapshotZones.Size];
+        Extra.Span[..KnownExtraBytes].CopyTo(extra);
+        zones.WriteTo(extra.AsSpan(KnownExtraBytes));
+        return this with { Extra = extra, Header = Header with { ExtraLength = (uint)extra.Length } };
+    }
+
     /// <summary>The entry as `info` lists it.</summary>
     /// <param name="diskSize">The disk's size now, for an entry that does not say its own.</param>
     public Qcow2SnapshotInfo ToInfo(long diskSize) => new(
@@ -66,7 +75,7 @@ internal static class SnapshotTable
     /// <param name="storage">The image.</param>
     /// <param name="header">The validated header.</param>
     /// <param name="cancellationToken">Stops the reading.</param>
-    /// <exception cref="ImageCorruptException">An entry is beyond a limit or past the end of the image.</exception>
+    /// <exception cref="BlockException">An entry is beyond a limit.</exception>
     public static async ValueTask<List<SnapshotEntry>> ReadAsync(
         IStorage storage, Qcow2Header header, CancellationToken cancellationToken = default)
     {
@@ -75,11 +84,6 @@ internal static class SnapshotTable
         long at = (long)header.SnapshotTableOffset;
         for (uint i = 0; i < header.SnapshotCount; i++)
         {
-            if (at > storage.Length - SnapshotHeader.Size)
-            {
-                throw new ImageCorruptException("snapshot table", new(at), $"entry {i} lies past the end of the image");
-            }
-
             await storage.ReadAsync(at, fixedPart, cancellationToken);
             var head = SnapshotHeader.Parse(fixedPart);
             CheckEntry(header, head, i, at);
@@ -126,16 +130,18 @@ internal static class SnapshotTable
     {
         if (head.ExtraLength > Qcow2Limits.MaxSnapshotExtraBytes)
         {
-            throw new ImageCorruptException(
-                "snapshot table",
-                new(at),
-                $"Too much extra metadata in snapshot table entry {index} ({head.ExtraLength} > {Qcow2Limits.MaxSnapshotExtraBytes})");
+            throw new BlockException(
+                BlockError.TooLarge,
+                $"Too much extra metadata in snapshot table entry {index}\n"
+                    + "You can force-remove this extra metadata with qemu-img check -r all");
         }
 
         if (at + head.EntrySize - (long)header.SnapshotTableOffset > Qcow2Limits.MaxSnapshotTableBytes)
         {
-            throw new ImageCorruptException(
-                "snapshot table", new(at), $"longer than {Qcow2Limits.MaxSnapshotTableBytes} bytes at entry {index}");
+            throw new BlockException(
+                BlockError.TooLarge,
+                "Snapshot table is too big\n"
+                    + $"You can force-remove all {header.SnapshotCount - index} overhanging snapshots with qemu-img check -r all");
         }
     }
 

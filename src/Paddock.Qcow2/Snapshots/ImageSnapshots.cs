@@ -28,8 +28,14 @@ internal sealed class ImageSnapshots : IQcow2Snapshots
         _restore = restore;
     }
 
+    /// <summary>The zones of the disk, which register themselves; null without.</summary>
+    public ISnapshotZones? Zones { get; set; }
+
     /// <inheritdoc/>
     public IReadOnlyList<Qcow2SnapshotInfo> List => [.. _directory.Entries.Select(e => e.ToInfo(_header.VirtualSize))];
+
+    /// <inheritdoc/>
+    public TimeSpan LastPause => _creation.LastPause;
 
     /// <inheritdoc/>
     public async ValueTask<Qcow2SnapshotInfo> CreateAsync(
@@ -51,7 +57,7 @@ internal sealed class ImageSnapshots : IQcow2Snapshots
                 DateSeconds = (uint)takenAt.ToUnixTimeSeconds(), DateNanoseconds = (uint)(takenAt.Ticks % TimeSpan.TicksPerSecond * 100),
             },
         };
-        return await AloneAsync(async () => (await _creation.RunAsync(entry)).ToInfo(_header.VirtualSize), cancellationToken);
+        return await AloneAsync(async () => (await _creation.RunAsync(entry, Zones)).ToInfo(_header.VirtualSize), cancellationToken);
     }
 
     /// <inheritdoc/>
@@ -60,7 +66,7 @@ internal sealed class ImageSnapshots : IQcow2Snapshots
 
     /// <inheritdoc/>
     public ValueTask ApplyAsync(Qcow2SnapshotInfo snapshot, CancellationToken cancellationToken = default)
-        => AloneAsync(() => _restore.RunAsync(Find(snapshot)), cancellationToken);
+        => AloneAsync(() => _restore.RunAsync(Find(snapshot), Zones), cancellationToken);
 
     private SnapshotEntry Find(Qcow2SnapshotInfo snapshot)
         => _directory.Entries.FirstOrDefault(e => e.Id == snapshot.Id && e.Name == snapshot.Name)

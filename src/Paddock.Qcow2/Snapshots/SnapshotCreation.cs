@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using Paddock.Block;
 using Paddock.Qcow2.Engine;
@@ -11,16 +12,21 @@ namespace Paddock.Qcow2.Snapshots;
 /// </summary>
 internal sealed class SnapshotCreation(
     IStorage storage, ImageHeader header, EngineLocks locks, WriteSession session, ImageFlush flush, FlushOrder order, L1Table l1,
-    TableTree tree, Allocator allocator, MetadataGuard guard, RepairMark mark, SnapshotDirectory directory) : ITableSharing
+    TableTree tree, Allocator allocator, MetadataGuard guard, RepairMark mark, SnapshotDirectory directory,
+    ImageTables tables) : ITableSharing
 {
     private static readonly GuestClusters All = new(default, new(long.MaxValue));
 
     private readonly ClusterGeometry _geometry = header.Geometry;
 
+    /// <summary>How long requests waited for the latest one.</summary>
+    public TimeSpan LastPause { get; private set; }
+
     /// <summary>Takes a snapshot.</summary>
     /// <param name="draft">Its name and dates.</param>
+    /// <param name="zones">The zones of the disk; null without.</param>
     /// <exception cref="BlockException">There are too many, a count is at its limit, or writing failed. There is no snapshot.</exception>
-    public async ValueTask<SnapshotEntry> RunAsync(SnapshotEntry draft)
+    public async ValueTask<SnapshotEntry> RunAsync(SnapshotEntry draft, ISnapshotZones? zones)
     {
         await session.StartAsync();
         if (directory.Entries.Count >= Qcow2Limits.MaxSnapshots)
@@ -34,13 +40,13 @@ internal sealed class SnapshotCreation(
         SharedTables? shared = null;
         try
         {
-            shared = await FreezeAsync();
+            (shared, byte[]? record) = await FreezeAsync(zones);
             for (int i = 0; i < shared.Entries.Length; i++)
             {
                 await ShareAsync(shared, i);
             }
 
-            return await locks.WithMetadataAsync(() => FinishAsync(shared, place, draft));
+            return await locks.WithMetadataAsync(() => FinishAsync(shared, place, draft, record));
         }
         catch (Exception e)
         {
@@ -101,19 +107,25 @@ internal sealed class SnapshotCreation(
         }
     }
 
-    private async ValueTask<SharedTables> FreezeAsync()
+    /// <summary>The moment of the snapshot.</summary>
+    private async ValueTask<(SharedTables Shared, byte[]? Record)> FreezeAsync(ISnapshotZones? zones)
     {
+        long start = Stopwatch.GetTimestamp();
+        await (zones?.HoldAsync() ?? default);
         await locks.AcquireAsync(All, exclusive: true);
         await locks.Metadata.AcquireAsync();
         try
         {
             await order.RunAsync();
-            return l1.Pending = new SharedTables(l1, this);
+            byte[]? record = zones is null ? null : await zones.CaptureAsync();
+            return (l1.Pending = new SharedTables(l1, this), record);
         }
         finally
         {
             locks.Metadata.Release();
             locks.Release(All, exclusive: true);
+            zones?.Release();
+            LastPause = Stopwatch.GetElapsedTime(start);
         }
     }
 
@@ -131,7 +143,7 @@ internal sealed class SnapshotCreation(
     }
 
     /// <summary>Writes the L1 table, then the snapshot table that names it.</summary>
-    private async ValueTask<SnapshotEntry> FinishAsync(SharedTables shared, HostClusters place, SnapshotEntry draft)
+    private async ValueTask<SnapshotEntry> FinishAsync(SharedTables shared, HostClusters place, SnapshotEntry draft, byte[]? record)
     {
         l1.Pending = null;
         var offset = _geometry.OffsetOf(place.First);
@@ -148,8 +160,24 @@ internal sealed class SnapshotCreation(
             await storage.WriteAsync(offset.Value, L1Table.Bytes(shared.Entries));
         }
 
-        await directory.PutAsync([.. directory.Entries, entry]);
-        return entry;
+        if (record is null)
+        {
+            await directory.PutAsync([.. directory.Entries, entry]);
+            return entry;
+        }
+
+        var recordAt = await tables.PlaceAsync(record);
+        try
+        {
+            entry = entry.With(new SnapshotZones(recordAt, record.Length, Crc32C.Of(record)));
+            await directory.PutAsync([.. directory.Entries, entry]);
+            return entry;
+        }
+        catch
+        {
+            tables.Free(recordAt, record.Length);
+            throw;
+        }
     }
 
     /// <summary>Makes the tables the disk's own again.</summary>

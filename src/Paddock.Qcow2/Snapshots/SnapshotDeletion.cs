@@ -32,6 +32,7 @@ internal sealed class SnapshotDeletion(
             }
 
             await locks.WithMetadataAsync(() => FreeL1Async(entry));
+            await locks.WithMetadataAsync(() => FreeZonesAsync(entry));
             for (int i = 0; i < l1.Count; i++)
             {
                 await locks.WithMetadataAsync(() => tree.RefreshAsync(i));
@@ -54,9 +55,26 @@ internal sealed class SnapshotDeletion(
 
     private ValueTask FreeL1Async(SnapshotEntry entry)
     {
-        directory.SetL1(entry.Header.L1TableOffset, entry.Header.L1Entries, MetadataKind.None);
+        directory.Set(entry.Header.L1TableOffset, entry.Header.L1Entries * 8L, MetadataKind.None);
         var clusters = _geometry.ClustersOf(entry.Header.L1TableOffset, entry.Header.L1Entries * 8L);
         return clusters.Count > 0 ? allocator.FreeNowAsync(clusters) : default;
+    }
+
+    private async ValueTask FreeZonesAsync(SnapshotEntry entry)
+    {
+        if (SnapshotZones.Find(entry.Extra.Span, _geometry.ClusterSize) is not { } zones || zones.Offset.Value > storage.Length)
+        {
+            return;
+        }
+
+        // what is no zone record any more may belong to another structure: check frees it, if it leaks
+        var record = new byte[zones.Bytes];
+        await storage.ReadAsync(zones.Offset.Value, record);
+        if (Crc32C.Of(record) == zones.Checksum)
+        {
+            directory.Set(zones.Offset, zones.Bytes, MetadataKind.None);
+            await allocator.FreeNowAsync(_geometry.ClustersOf(zones.Offset, zones.Bytes));
+        }
     }
 
     private async ValueTask EndAsync()

@@ -38,14 +38,40 @@ internal sealed class SnapshotDirectory(
             header.Fields.SnapshotCount == 0 ? 0 : SnapshotTable.SizeOf(_entries));
         foreach (var entry in _entries)
         {
-            SetL1(entry.Header.L1TableOffset, entry.Header.L1Entries, MetadataKind.InactiveL1);
+            Set(entry.Header.L1TableOffset, entry.Header.L1Entries * 8L, MetadataKind.InactiveL1);
+            if (SnapshotZones.Find(entry.Extra.Span, _geometry.ClusterSize) is { } zones)
+            {
+                Set(zones.Offset, zones.Bytes, MetadataKind.ZoneTable);
+            }
         }
     }
 
-    /// <summary>Registers the L1 table of a snapshot, or forgets it.</summary>
-    public void SetL1(HostOffset offset, uint entries, MetadataKind kind)
+    /// <summary>Registers the L2 tables of the snapshots too, where that is asked for.</summary>
+    public async ValueTask RegisterL2Async()
     {
-        long inFile = Math.Clamp(storage.Length - offset.Value, 0, entries * 8L);
+        foreach (var entry in guard.ChecksInactiveL2 ? _entries : [])
+        {
+            try
+            {
+                foreach (var table in SnapshotL1.TablesOf(await SnapshotL1.ReadAsync(storage, _geometry, entry)))
+                {
+                    if (guard.Map.Find(table, 1) == MetadataKind.None)
+                    {
+                        guard.Map.Set(_geometry.ClusterOf(table), MetadataKind.InactiveL2);
+                    }
+                }
+            }
+            catch (BlockException)
+            {
+                // a corrupt snapshot has no tables to protect
+            }
+        }
+    }
+
+    /// <summary>Registers a table of a snapshot, or forgets it.</summary>
+    public void Set(HostOffset offset, long bytes, MetadataKind kind)
+    {
+        long inFile = Math.Clamp(storage.Length - offset.Value, 0, bytes);
         for (long at = 0; at < inFile && offset.Value > 0; at += _geometry.ClusterSize)
         {
             guard.Map.Set(_geometry.ClusterOf(offset + at), kind);
@@ -53,12 +79,17 @@ internal sealed class SnapshotDirectory(
     }
 
     /// <summary>Replaces the table, durably. What its entries refer to has been written, durably or not.</summary>
-    public async ValueTask PutAsync(IReadOnlyList<SnapshotEntry> next)
+    public ValueTask PutAsync(IReadOnlyList<SnapshotEntry> next)
+        => PutAsync(next, header.Fields.SnapshotCount == 0 ? 0 : SnapshotTable.SizeOf(_entries));
+
+    /// <summary>Replaces the table, durably.</summary>
+    /// <param name="next">The entries.</param>
+    /// <param name="oldBytes">Bytes that the present table takes.</param>
+    public async ValueTask PutAsync(IReadOnlyList<SnapshotEntry> next, long oldBytes)
     {
         next = [.. next.Select(entry => entry.WithSizes(header.VirtualSize))];
         byte[] table = SnapshotTable.ToBytes(next);
         var old = new HostOffset((long)header.Fields.SnapshotTableOffset);
-        long oldBytes = header.Fields.SnapshotCount == 0 ? 0 : SnapshotTable.SizeOf(_entries);
         var place = await PlaceAsync(table);
         try
         {

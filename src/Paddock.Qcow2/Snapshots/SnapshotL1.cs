@@ -12,6 +12,22 @@ internal static class SnapshotL1
     public static async ValueTask<ulong[]> ReadAsync(
         IStorage storage, ClusterGeometry geometry, SnapshotEntry entry, CancellationToken cancellationToken = default)
     {
+        Check(geometry, entry);
+        var offset = entry.Header.L1TableOffset;
+        var entries = await L1Table.ReadAsync(storage, offset, entry.Header.L1Entries, cancellationToken);
+        TableSharing.Refuse(entries, offset, geometry, storage.Length);
+        for (int i = 0; i < entries.Length; i++)
+        {
+            entries[i] &= ~L2Entry.CopiedFlag;
+        }
+
+        return entries;
+    }
+
+    /// <summary>Refuses a table that cannot be read.</summary>
+    /// <exception cref="BlockException">It is beyond a limit, or its offset is not that of a cluster.</exception>
+    public static void Check(ClusterGeometry geometry, SnapshotEntry entry)
+    {
         var offset = entry.Header.L1TableOffset;
         uint count = entry.Header.L1Entries;
         if (count * 8L > Qcow2Limits.MaxL1Bytes)
@@ -23,15 +39,6 @@ internal static class SnapshotL1
         {
             throw new BlockException(BlockError.InvalidArgument, "Snapshot L1 table offset invalid");
         }
-
-        var entries = await L1Table.ReadAsync(storage, offset, count, cancellationToken);
-        TableSharing.Refuse(entries, offset, geometry, storage.Length);
-        for (int i = 0; i < entries.Length; i++)
-        {
-            entries[i] &= ~L2Entry.CopiedFlag;
-        }
-
-        return entries;
     }
 
     /// <summary>The L2 tables that a table names.</summary>

@@ -22,23 +22,26 @@ internal sealed class SnapshotRestore(
     /// <exception cref="BlockException">
     /// Its tables are invalid, a count is at its limit, or the size cannot change: nothing has changed. Or writing failed.
     /// </exception>
-    public async ValueTask RunAsync(SnapshotEntry entry)
+    public async ValueTask RunAsync(SnapshotEntry entry, ISnapshotZones? zones)
     {
         long size = entry.DiskSize ?? header.VirtualSize;
         CheckSize(size);
         var entries = await SnapshotL1.ReadAsync(storage, _geometry, entry);
         Array.Resize(ref entries, (int)Math.Max(entries.Length, _geometry.L1EntriesFor(size)));
+        var zoneSwitch = zones is null ? null : await zones.ReadAsync(entry, size);
         await session.StartAsync();
+        await (zones?.HoldAsync() ?? default);
         await locks.AcquireAsync(All, exclusive: true);
         await locks.Metadata.AcquireAsync();
         try
         {
-            await RunAsync(entries, size);
+            await RunAsync(entries, size, zoneSwitch);
         }
         finally
         {
             locks.Metadata.Release();
             locks.Release(All, exclusive: true);
+            zones?.Release();
         }
     }
 
@@ -56,7 +59,7 @@ internal sealed class SnapshotRestore(
         }
     }
 
-    private async ValueTask RunAsync(ulong[] entries, long size)
+    private async ValueTask RunAsync(ulong[] entries, long size, ISnapshotZoneSwitch? zones)
     {
         if (size != header.VirtualSize)
         {
@@ -78,20 +81,25 @@ internal sealed class SnapshotRestore(
             }
 
             place = await PlaceAsync(entries);
+            await (zones?.PlaceAsync() ?? default);
             await order.RunAsync();
-            await header.PutAsync(header.Fields with
+            var next = header.Fields with
             {
                 L1Offset = (ulong)_geometry.OffsetOf(place.First).Value, L1Entries = (uint)entries.Length, VirtualSize = (ulong)size,
-            });
+            };
+            await (zones is null ? header.PutAsync(next) : header.PutAsync(next, zones.Extension));
         }
         catch
         {
+            zones?.Abandon();
             await UndoAsync(SnapshotL1.TablesOf(entries).Take(raised), place);
             throw;
         }
 
         Switch(old, entries);
+        zones?.Switched();
         await ReleaseAsync(old, oldClusters);
+        await (zones?.RestoreAttributesAsync() ?? default);
         await EndAsync();
     }
 

@@ -45,6 +45,19 @@ internal sealed class ZoneConditions(ImageTables places, FlushOrder order, Paddo
         }
     }
 
+    /// <summary>Takes the conditions of a snapshot that is read.</summary>
+    public void TakeRecord(ZoneRecord record, ZoneSet zones)
+    {
+        _kept = record.Conditions;
+        for (int zone = 0; zone < Math.Min(_kept.Length, zones.Count); zone++)
+        {
+            if (_kept[zone] != 0)
+            {
+                zones.SetFixed(zone, _kept[zone]);
+            }
+        }
+    }
+
     /// <summary>Keeps another condition for a zone, durably.</summary>
     /// <param name="zone">Which.</param>
     /// <param name="condition">READ ONLY, OFFLINE, or 0.</param>
@@ -54,10 +67,22 @@ internal sealed class ZoneConditions(ImageTables places, FlushOrder order, Paddo
         var next = new ZoneCondition[zoneCount];
         _kept.AsSpan(0, Math.Min(zoneCount, _kept.Length)).CopyTo(next);
         next[zone] = condition;
+        await ReplaceAsync(next);
+    }
+
+    /// <summary>Keeps other conditions for all zones, durably.</summary>
+    public async ValueTask ReplaceAsync(ZoneCondition[] next)
+    {
         bool any = next.AsSpan().ContainsAnyExcept((ZoneCondition)0);
+        if (!any && !_hasTable)
+        {
+            _kept = next;
+            return;
+        }
+
         var before = tables.Extension;
         var offset = any ? await PlaceAsync(ZoneConditionTable.Build(next)) : default;
-        await tables.PutAsync(before with { ConditionZones = any ? (uint)zoneCount : 0, ConditionOffset = offset });
+        await tables.PutAsync(before with { ConditionZones = any ? (uint)next.Length : 0, ConditionOffset = offset });
         if (_hasTable)
         {
             places.Free(before.ConditionOffset, before.ConditionBytes);

@@ -32,6 +32,9 @@ internal sealed class ZoneExtensions
     private HostOffset[] _clusters = [];
     private ZoneSlotState[] _states = [];
     private bool _hasDirectory;
+
+    // of a snapshot that is read; null for the disk itself
+    private Dictionary<int, byte[]>? _recorded;
     private int _count;
 
     public ZoneExtensions(
@@ -93,9 +96,26 @@ internal sealed class ZoneExtensions
         }
     }
 
+    /// <summary>Takes the extensions of a snapshot that is read.</summary>
+    public void TakeRecord(ZoneRecord record, ZoneSet zones)
+    {
+        _recorded = record.Extensions.Where(e => e.Zone < zones.Count && e.Data.Length == Bytes)
+            .ToDictionary(static e => e.Zone, static e => e.Data);
+        foreach (int zone in _recorded.Keys)
+        {
+            zones.SetLoaded(zone, zones.StoredPointerOf(zone), extended: true);
+        }
+    }
+
     /// <summary>Reads a zone's extension, which it has.</summary>
     public async ValueTask ReadAsync(int zone, Memory<byte> buffer, CancellationToken cancellationToken)
     {
+        if (_recorded is not null)
+        {
+            _recorded[zone].CopyTo(buffer);
+            return;
+        }
+
         var slot = new byte[_slotBytes];
         await _storage.ReadAsync(SlotAt(zone).Value, slot, cancellationToken);
         if (ZoneExtensionSlot.Read(slot, zone) is not (ZoneSlotState.Fresh or ZoneSlotState.Written))

@@ -48,6 +48,9 @@ internal sealed class ZonedImage : IQcow2Device, IZones
         _resize = new ZonedResize(state, _cache, parts.Session, parts.Flush, parts.Resize, parts.Guard);
         _layout = new ZoneLayoutChange(state, parts.Session, _resize, parts.Header, parts.Storage);
 
+        parts.Snapshots.Zones = new ZoneSnapshots(
+            state, _cache, parts.Storage, parts.Header.Geometry, parts.Tables, parts.Guard, tables, _conditions, _extensions);
+
         parts.Order.Register(FlushPlace.ZoneAttributes, new ZoneAttributeStage(tables, _extensions));
         parts.Order.Register(FlushPlace.ZoneTable, tableStage);
         parts.Session.Require(IncompatibleFeatures.Zoned);
@@ -103,6 +106,13 @@ internal sealed class ZonedImage : IQcow2Device, IZones
             ExtensionBytes = _extensions.Bytes,
         },
     };
+
+    /// <summary>Takes what zones have beside their pointers from the record of a snapshot that is read.</summary>
+    public void TakeAttributes(ZoneRecord record)
+    {
+        _extensions.TakeRecord(record, _state.Zones);
+        _conditions.TakeRecord(record, _state.Zones);
+    }
 
     /// <summary>Reads what zones have beside their pointers, once, when the image is opened.</summary>
     public async ValueTask LoadAttributesAsync(CancellationToken cancellationToken)
@@ -189,7 +199,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     /// <inheritdoc/>
     public ValueTask ResizeAsync(
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-        => _resize.ResizeAsync(length, preallocation, cancellationToken);
+        => _image.Parts.Locks.WithStructureAsync(() => _resize.ResizeAsync(length, preallocation, cancellationToken));
 
     /// <inheritdoc/>
     public ValueTask SetBackingFileAsync(string? name, string? format, CancellationToken cancellationToken = default)
@@ -200,8 +210,18 @@ internal sealed class ZonedImage : IQcow2Device, IZones
         => throw new BlockException(BlockError.NotSupported, "an image with zones is not emptied: reset its zones");
 
     /// <inheritdoc/>
+    public void CheckAmendOptions(Qcow2AmendOptions options) => _image.CheckAmendOptions(options);
+
+    /// <inheritdoc/>
+    public async ValueTask AmendAsync(Qcow2AmendOptions options, Action<long, long>? progress = null)
+    {
+        await _cache.DrainAllAsync(CancellationToken.None);
+        await _image.AmendAsync(options, progress);
+    }
+
+    /// <inheritdoc/>
     public ValueTask SetZoneLayoutAsync(ZoneLayout layout, CancellationToken cancellationToken = default)
-        => _layout.RunAsync(layout, cancellationToken);
+        => _image.Parts.Locks.WithStructureAsync(() => _layout.RunAsync(layout, cancellationToken));
 
     /// <inheritdoc/>
     public ValueTask<int> ReportAsync(long offset, Memory<ZoneDescriptor> zones, CancellationToken cancellationToken = default)

@@ -14,7 +14,7 @@ internal static class ZonedOpening
         var warnings = image.Parts.Warnings;
         bool flagged = header.Has(IncompatibleFeatures.Zoned);
         var parameters = header.Find(HeaderExtension.Zoned) is { } extension
-            ? ZonedExtension.Read(extension.Data, image.Length, header.Geometry.ClusterSize, image.Storage.Length)
+            ? ZonedExtension.Read(extension.Data, image.Parts.PresentSize, header.Geometry.ClusterSize, image.Storage.Length)
             : null;
         if (parameters is null)
         {
@@ -38,6 +38,11 @@ internal static class ZonedOpening
             warnings.Add("the image has zones and not the zoned feature bit, which will be set before the first write");
         }
 
+        if (image.Parts.LoadedSnapshot is { } snapshot)
+        {
+            return await AttachSnapshotAsync(image, snapshot, parameters, cancellationToken);
+        }
+
         var offset = new HostOffset((long)parameters.TableOffset);
         var stored = new byte[parameters.ZoneCount * (long)ZoneTableFormat.EntrySize];
         await image.Storage.OnEventAsync("zone_table_load");
@@ -48,6 +53,34 @@ internal static class ZonedOpening
         var table = new ZonePointerTable(image.Storage, offset, stored, format);
         var zoned = new ZonedImage(image, new ZonedState(header, parameters, zones, table));
         await zoned.LoadAttributesAsync(cancellationToken);
+        return zoned;
+    }
+
+    // zones that the snapshot does not have, where the disk keeps its present size, are empty
+    private static async ValueTask<IQcow2Device> AttachSnapshotAsync(
+        Qcow2Image image, SnapshotEntry snapshot, ZonedParameters parameters, CancellationToken cancellationToken)
+    {
+        var header = image.Parts.Header;
+        if (SnapshotZones.Find(snapshot.Extra.Span, header.Geometry.ClusterSize) is null)
+        {
+            image.Parts.Warnings.Add($"snapshot {snapshot.Id} has no zone record: opened as a regular disk");
+            return image;
+        }
+
+        var record = await ZoneSnapshots.ReadRecordAsync(
+            image.Storage, header.Geometry, snapshot, (long)parameters.ZoneSize, cancellationToken);
+        uint count = (uint)ZoneGeometry.CountFor(image.Length, (long)parameters.ZoneSize);
+        var zones = new ZoneSet((parameters with { ZoneCount = count }).Limits, image.Length);
+        for (int zone = 0; zone < zones.Count; zone++)
+        {
+            zones.SetLoaded(zone, zone < record.Pointers.Length ? record.Pointers[zone] : zones.StartOf(zone));
+        }
+
+        var table = new ZonePointerTable(
+            image.Storage, new HostOffset((long)parameters.TableOffset), new byte[count * (long)ZoneTableFormat.EntrySize],
+            ZoneTableFormat.Of(parameters.Layout));
+        var zoned = new ZonedImage(image, new ZonedState(header, parameters with { ZoneCount = count }, zones, table));
+        zoned.TakeAttributes(record);
         return zoned;
     }
 

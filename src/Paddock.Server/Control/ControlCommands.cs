@@ -1,25 +1,30 @@
 using Paddock.Block;
 using Paddock.Images;
+using Paddock.Server.Backups;
 using Paddock.Server.Faults;
 using Paddock.Server.Resize;
+using Paddock.Server.Snapshots;
 
 namespace Paddock.Server.Control;
 
 /// <summary>Executes the commands of the control socket.</summary>
-internal sealed class ControlCommands(FaultCommands faults, ResizeCommands sizes)
+internal sealed class ControlCommands(FaultCommands faults, ResizeCommands sizes, SnapshotCommands snapshots, BackupCommands backups)
 {
     /// <summary>Executes a command line.</summary>
     /// <returns>An answer of one line that begins with <c>ok</c> or <c>error: </c>.</returns>
     public async Task<string> ExecuteAsync(string line)
     {
-        if (!ResizeLine.Owns(line))
+        bool isBackup = BackupLine.Owns(line);
+        if (!isBackup && !ResizeLine.Owns(line) && !SnapshotLine.Owns(line))
         {
             return await faults.ExecuteAsync(line);
         }
 
         try
         {
-            return "ok: " + await sizes.RunAsync(ResizeLine.Parse(line));
+            return "ok: " + (isBackup ? await backups.RunAsync(BackupLine.Parse(line))
+                : SnapshotLine.Owns(line) ? await snapshots.RunAsync(SnapshotLine.Parse(line))
+                : await sizes.RunAsync(ResizeLine.Parse(line)));
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {

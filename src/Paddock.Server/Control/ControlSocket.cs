@@ -8,8 +8,8 @@ using Paddock.Server.Listeners;
 namespace Paddock.Server.Control;
 
 /// <summary>
-/// The server's Unix socket for fault injection and resizing. A client sends one line and receives one line that begins with <c>ok</c> or
-/// <c>error</c>. Access is controlled by the permissions of the socket file, which only its owner can use.
+/// The server's Unix socket for fault injection, resizing and snapshots. A client sends one line and receives one line that begins
+/// with <c>ok</c> or <c>error</c>. Access is controlled by the permissions of the socket file, which only its owner can use.
 /// </summary>
 public sealed class ControlSocket : IDisposable
 {

@@ -87,8 +87,12 @@ internal sealed class PoweredImage : IAsyncDisposable
     }
 
     private static ValueTask<ImageNode> OpenOverAsync(ImageOpener opener, ServedImage image, FileFacts file, IStorage storage)
-        => opener.OpenAsync(image.Path, new OpenSettings
+    {
+        var settings = new OpenSettings
         {
             ReadOnly = false, Format = image.Format, Storage = storage, StorageFacts = file, KeepFreedSpace = ServedDisk.KeepFreedSpace,
-        });
+        };
+        return opener.OpenAsync(
+            image.Path, image.ReadPassphrase() is { } passphrase ? settings with { Passphrase = passphrase } : settings);
+    }
 }

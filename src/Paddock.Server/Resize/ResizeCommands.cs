@@ -38,7 +38,7 @@ internal sealed class ResizeCommands
     /// </exception>
     public async Task<string> RunAsync(ResizeLine line)
     {
-        var disk = Find(line.Image);
+        var disk = Find(_disks, line.Image);
         if (disk.Device.IsReadOnly)
         {
             throw new ToolException($"'{disk.Name}' is served read-only");
@@ -81,16 +81,18 @@ internal sealed class ResizeCommands
                 ? $"; '{disk.Name}' still has {before} bytes, but data beyond {wanted} may be lost"
             : "";
 
-    private ServedDisk Find(string? image)
+    /// <summary>The image of a name or a path; null: the only one.</summary>
+    /// <exception cref="ToolException">There is none, or more than one.</exception>
+    internal static ServedDisk Find(IReadOnlyList<ServedDisk> disks, string? image)
     {
-        string names = string.Join(", ", _disks.Select(d => d.Name));
+        string names = string.Join(", ", disks.Select(d => d.Name));
         if (image is null)
         {
-            return _disks is [var only] ? only : throw new ToolException($"the server has several images: specify one of {names}");
+            return disks is [var only] ? only : throw new ToolException($"the server has several images: specify one of {names}");
         }
 
         // paths are unique; a name may be shared by images that are not exported over NBD
-        return (_disks.Where(d => d.Name == image).ToList(), _disks.FirstOrDefault(d => d.Settings.Path == image)) switch
+        return (disks.Where(d => d.Name == image).ToList(), disks.FirstOrDefault(d => d.Settings.Path == image)) switch
         {
             ([var named], _) => named,
             (_, { } placed) => placed,

@@ -175,6 +175,7 @@ public class ExternalDataTests
 
     [Theory]
     [InlineData(0x8000_0000_0000_3000, "does not match guest cluster offset: 0x1000")]
+    [InlineData(0x8000_0000_0000_0000, "External data file host cluster offset 0 does not match guest cluster offset: 0x1000")]
     [InlineData(0x4000_0000_0000_1000, "Compressed cluster entry found in image with external data file")]
     public async Task Entry_that_no_data_file_has_is_corrupt(ulong entry, string message)
     {

@@ -104,7 +104,7 @@ public sealed class EncryptedImageTests : IDisposable
 
         await using var info = await Qcow2Image.OpenAsync(
             new KeptStorage(storage), new Qcow2OpenOptions { ForInfo = true, ReadOnly = true }, TestContext.Current.CancellationToken);
-        Assert.Equal(8, info.Info.Luks!.Slots.Length);
+        Assert.Equal(8, info.Info.Luks!.Header.Slots.Length);
         Assert.NotNull(info.Info.Unsupported);
         await Assert.ThrowsAsync<PassphraseRequiredException>(async () => await info.ReadAsync(0, new byte[512]));
     }

@@ -21,8 +21,32 @@ internal sealed class SnapshotTablesPass(CheckContext context, TableWalk walk) :
             {
                 await walk.CountL1Async(snapshot.L1Offset, snapshot.L1Entries, active: false, cancellationToken);
             }
+
+            await CountZonesAsync(snapshot, cancellationToken);
         }
 
         context.Count(context.Image.SnapshotTableOffset, context.Image.SnapshotTableBytes);
+    }
+
+    private async ValueTask CountZonesAsync(CheckedSnapshot snapshot, CancellationToken cancellationToken)
+    {
+        if (CheckedSnapshotZones.Find(snapshot.Extra, context.Image.ClusterSize) is not { } zones)
+        {
+            if (CheckedSnapshotZones.IsIn(snapshot.Extra))
+            {
+                context.ReportCorruption($"ERROR snapshot {snapshot.Id} ({snapshot.Name}): the place of its zone record is not sound");
+            }
+
+            return;
+        }
+
+        context.Count(zones.Offset, zones.Bytes);
+        string? problem = await context.ReadTableAsync(zones.Offset, zones.Bytes, cancellationToken) is { } record
+            ? zones.Problem(record) : "lies outside the file";
+        if (problem is not null)
+        {
+            context.ReportCorruption(
+                $"ERROR snapshot {snapshot.Id} ({snapshot.Name}) zone record at 0x{zones.Offset.Value:x} {problem}; delete the snapshot");
+        }
     }
 }

@@ -72,7 +72,9 @@ public class TablePassTests
         var bench = await CreateAsync(dataClusters: 1);
         long table = AddSnapshot(bench, bench.Context.Image.L1Offset.Value, extraBytes: 16);
         await bench.StartAsync(Qcow2Repair.None);
-        await RunAsync(new SnapshotTablesPass(bench.Context, new TableWalk(bench.Context)), new SnapshotEntriesPass(bench.Context));
+        await RunAsync(
+            new SnapshotTablesPass(bench.Context, new TableWalk(bench.Context)),
+            new SnapshotEntriesPass(bench.Context, new SnapshotRewritePass(bench.Context)));
         Assert.Equal((1UL, 1UL), (bench.CountOf(bench.L2), bench.CountOf(table)));
         Assert.Equal(0, bench.Report.AllocatedClusters);
         Assert.Empty(bench.Lines);
@@ -95,7 +97,7 @@ public class TablePassTests
         var bench = await CreateAsync();
         AddSnapshot(bench, bench.Context.Image.L1Offset.Value, extraBytes: 0);
         await bench.StartAsync(Qcow2Repair.None);
-        await RunAsync(new SnapshotEntriesPass(bench.Context));
+        await RunAsync(new SnapshotEntriesPass(bench.Context, new SnapshotRewritePass(bench.Context)));
         Assert.Equal(["ERROR snapshot table entry 0 is incomplete"], bench.Lines);
     }
 

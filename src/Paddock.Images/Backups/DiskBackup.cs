@@ -1,0 +1,148 @@
+using Paddock.Block;
+using Paddock.Posix;
+using Paddock.Qcow2;
+
+namespace Paddock.Images.Backups;
+
+/// <summary>
+/// Writes backups and restores disks from them. A full backup is a qcow2 image of the disk. An increment is a qcow2 image of the same
+/// size and zones that holds what has changed, and a bitmap that says which parts these are. Write pointers, conditions and zone
+/// descriptor extensions of every backup are those of its moment.
+/// </summary>
+internal static class DiskBackup
+{
+    /// <summary>Name of the bitmap of an increment.</summary>
+    public const string ChangesName = "paddock-backup";
+
+    /// <summary>Writes a full backup into a new image.</summary>
+    /// <param name="source">The disk, which does not change meanwhile.</param>
+    /// <param name="target">The new file, which must not exist.</param>
+    /// <param name="progress">Receives how far the copy is.</param>
+    /// <param name="cancellationToken">Stops it; no file is left behind.</param>
+    public static Task FullAsync(
+        IBlockDevice source, string target, IProgress<CopyProgress>? progress, CancellationToken cancellationToken)
+        => DiskCopy.CopyToQcow2Async(source, target, progress: progress, cancellationToken: cancellationToken);
+
+    /// <summary>Writes what has changed into a new image.</summary>
+    /// <param name="source">The disk, which does not change meanwhile.</param>
+    /// <param name="changes">Bitmaps with what has changed, which do not change meanwhile.</param>
+    /// <param name="target">The new file, which must not exist.</param>
+    /// <param name="progress">Receives how far the copy is.</param>
+    /// <param name="cancellationToken">Stops it; no file is left behind.</param>
+    /// <returns>Bytes of the disk that have changed.</returns>
+    public static async Task<long> IncrementAsync(
+        IBlockDevice source, IReadOnlyList<IDirtyBitmap> changes, string target, IProgress<CopyProgress>? progress,
+        CancellationToken cancellationToken)
+    {
+        var view = new ChangesView(source, changes);
+        var create = new Qcow2CreateOptions { Size = source.Length, Zoned = DiskCopy.ZonesOf(source) };
+        var disk = (Qcow2Disk)await DiskCreation.CreateQcow2Async(target, create, overwrite: false, cancellationToken);
+        try
+        {
+            await DiskCopy.CopyAsync(view, disk, new CopyOptions { TargetIsZero = true }, progress, cancellationToken);
+            long granularity = changes.Min(static c => c.Granularity);
+            await disk.Bitmaps.AddAsync(ChangesName, granularity, cancellationToken);
+            await disk.Bitmaps.SetEnabledAsync(ChangesName, enabled: false, cancellationToken);
+            var merged = new ViewBitmap(view, granularity);
+            await disk.Bitmaps.MergeAsync(ChangesName, merged, cancellationToken);
+            await disk.DisposeAsync();
+            return merged.Changed;
+        }
+        catch
+        {
+            await TryCloseAsync(disk);
+            FileNames.Delete(target);
+            throw;
+        }
+    }
+
+    /// <summary>Makes a new image of the disk as it was when the last of the backups was made.</summary>
+    /// <param name="target">The new file, which must not exist.</param>
+    /// <param name="full">Path of the full backup.</param>
+    /// <param name="increments">Paths of the increments, oldest first.</param>
+    /// <param name="progress">Receives how far the copy is.</param>
+    /// <param name="cancellationToken">Stops it; no file is left behind.</param>
+    public static async Task RestoreAsync(
+        string target, string full, IReadOnlyList<string> increments, IProgress<CopyProgress>? progress,
+        CancellationToken cancellationToken)
+    {
+        var options = new DiskOptions { ReadOnly = true, Format = "qcow2", Backing = BackingPolicy.SameDirectory };
+        var opened = new List<Qcow2Disk>();
+        try
+        {
+            opened.Add(await Qcow2Disk.OpenAsync(full, options, cancellationToken));
+            RequireFull(opened[0]);
+            var chain = new List<(IBlockDevice, IDirtyBitmap)>();
+            foreach (string path in increments)
+            {
+                var disk = await Qcow2Disk.OpenAsync(path, options, cancellationToken);
+                opened.Add(disk);
+                RequireSameZones(opened[0], disk);
+                chain.Add((disk, await ChangesOfAsync(disk, cancellationToken)));
+            }
+
+            await DiskCopy.CopyToQcow2Async(
+                new ChainView(opened[0], [.. chain]), target, progress: progress, cancellationToken: cancellationToken);
+        }
+        finally
+        {
+            foreach (var disk in opened)
+            {
+                await disk.DisposeAsync();
+            }
+        }
+    }
+
+    private static void RequireFull(Qcow2Disk disk)
+    {
+        if (disk.Info.Bitmaps.Any(static b => b.Name == ChangesName))
+        {
+            throw new ToolException($"'{disk.Name}' is an increment: a restore begins with a full backup");
+        }
+    }
+
+    private static void RequireSameZones(Qcow2Disk first, Qcow2Disk next)
+    {
+        if (first.Zones?.Limits.ZoneSize != next.Zones?.Limits.ZoneSize
+            || first.Zones?.Limits.ConventionalZones != next.Zones?.Limits.ConventionalZones)
+        {
+            throw new ToolException($"'{next.Name}' has other zones than '{first.Name}': they are not backups of one disk");
+        }
+    }
+
+    private static async ValueTask<IDirtyBitmap> ChangesOfAsync(Qcow2Disk disk, CancellationToken cancellationToken)
+        => disk.Info.Bitmaps.Any(static b => b.Name == ChangesName)
+            ? await disk.Bitmaps.OpenAsync(ChangesName, cancellationToken)
+            : throw new ToolException($"'{disk.Name}' is not an increment: it has no bitmap '{ChangesName}'");
+
+    private static async ValueTask TryCloseAsync(Qcow2Disk disk)
+    {
+        try
+        {
+            await disk.DisposeAsync();
+        }
+        catch (BlockException)
+        {
+            // the first failure is the one to report
+        }
+    }
+
+    /// <summary>The changes of a view as one bitmap, which counts what is read from it.</summary>
+    private sealed class ViewBitmap(ChangesView view, long granularity) : IDirtyBitmap
+    {
+        public string Name => ChangesName;
+
+        public long Granularity => granularity;
+
+        public long Length => view.Length;
+
+        public long Changed { get; private set; }
+
+        public DirtyRun Find(long offset, long length)
+        {
+            var run = view.Find(offset, length);
+            Changed += run.IsDirty ? run.Length : 0;
+            return run;
+        }
+    }
+}

@@ -1,0 +1,52 @@
+using Paddock.Images;
+using Paddock.Server.Control;
+
+namespace Paddock.Server.Backups;
+
+/// <summary>A backup command of the control socket: <c>backup image=NAME target=PATH since=BITMAP full=yes</c>.</summary>
+/// <param name="Image">Name or path of the image; null: the only one.</param>
+/// <param name="Target">Absolute path of the new file.</param>
+/// <param name="Since">The bitmap with the changes since the last backup; null: none.</param>
+/// <param name="IsFull">Whether everything is copied.</param>
+public sealed record BackupLine(string? Image, string Target, string? Since, bool IsFull)
+{
+    /// <summary>Name of the command.</summary>
+    public const string Command = "backup";
+
+    private const string ImageKey = "image", TargetKey = "target", SinceKey = "since", FullKey = "full";
+
+    private static readonly Dictionary<string, string[]> Syntax = new(StringComparer.Ordinal)
+    {
+        [Command] = [ImageKey, TargetKey, SinceKey, FullKey],
+    };
+
+    /// <summary>Whether a line is a backup command.</summary>
+    public static bool Owns(string line) => ControlLine.CommandOf(line) == Command;
+
+    /// <summary>Parses a line and checks its syntax, but not whether the image exists.</summary>
+    /// <exception cref="ToolException">Invalid syntax; the message gives the reason.</exception>
+    public static BackupLine Parse(string text)
+    {
+        var line = ControlLine.Parse(text, Syntax);
+        string target = Unescape(line[TargetKey]) ?? throw new ToolException($"the new file is missing: expected {TargetKey}=PATH");
+        if (!target.StartsWith('/'))
+        {
+            throw new ToolException($"{TargetKey}={target}: expected an absolute path");
+        }
+
+        bool full = line[FullKey] switch
+        {
+            null or "no" => false,
+            "yes" => true,
+            var other => throw new ToolException($"{FullKey}={other}: expected yes or no"),
+        };
+        return new BackupLine(Unescape(line[ImageKey]), target, Unescape(line[SinceKey]), full);
+    }
+
+    /// <summary>The line as sent; special characters are escaped as in a URI.</summary>
+    public string Format()
+        => $"{Command} {TargetKey}={Uri.EscapeDataString(Target)}{(Image is null ? "" : $" {ImageKey}={Uri.EscapeDataString(Image)}")}"
+            + $"{(Since is null ? "" : $" {SinceKey}={Uri.EscapeDataString(Since)}")}{(IsFull ? $" {FullKey}=yes" : "")}";
+
+    private static string? Unescape(string? text) => text is null ? null : Uri.UnescapeDataString(text);
+}

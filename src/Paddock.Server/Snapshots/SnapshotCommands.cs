@@ -1,0 +1,43 @@
+using System.Globalization;
+using Paddock.Images;
+using Paddock.Images.Text;
+using Paddock.Qcow2;
+using Paddock.Server.Disks;
+using Paddock.Server.Resize;
+
+namespace Paddock.Server.Snapshots;
+
+/// <summary>Takes, deletes and lists snapshots of served images.</summary>
+internal sealed class SnapshotCommands(IReadOnlyList<ServedDisk> disks, ServeLog log, TimeProvider clock)
+{
+    /// <summary>Executes a command line.</summary>
+    /// <returns>The result as JSON, in one line.</returns>
+    /// <exception cref="ToolException">Failed; the snapshots are unchanged.</exception>
+    public async Task<string> RunAsync(SnapshotLine line)
+    {
+        var disk = ResizeCommands.Find(disks, line.Image);
+        var snapshots = disk.Node.Qcow2?.Snapshots
+            ?? throw new ToolException($"'{disk.Name}' is a {disk.Node.Driver} image: only qcow2 images have internal snapshots");
+        if (line.Action != SnapshotAction.List && disk.Device.IsReadOnly)
+        {
+            throw new ToolException($"'{disk.Name}' is served read-only");
+        }
+
+        switch (line.Action)
+        {
+            case SnapshotAction.Create:
+                var taken = await snapshots.CreateAsync(line.Name!, clock.GetUtcNow());
+                string waited = snapshots.LastPause.TotalMilliseconds.ToString("F1", CultureInfo.InvariantCulture);
+                log.Write("snapshot taken", ("image", disk.Node.Filename), ("id", taken.Id), ("pause_ms", waited));
+                return JsonText.Compact(SnapshotText.Describe(taken).With("paused-ms", waited));
+            case SnapshotAction.Delete:
+                var found = SnapshotText.Find(snapshots.List, line.Name!)
+                    ?? throw new ToolException($"'{disk.Name}' has no snapshot '{line.Name}'");
+                await snapshots.DeleteAsync(found);
+                log.Write("snapshot deleted", ("image", disk.Node.Filename), ("id", found.Id));
+                return JsonText.Compact(SnapshotText.Describe(found));
+            default:
+                return JsonText.Compact(snapshots.List.Select(static s => (object?)SnapshotText.Describe(s)).ToList());
+        }
+    }
+}

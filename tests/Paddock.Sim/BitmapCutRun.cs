@@ -1,0 +1,211 @@
+using Paddock.Block;
+using Paddock.Qcow2;
+using Paddock.Testing;
+
+namespace Paddock.Sim;
+
+/// <summary>
+/// Records changes in persistent bitmaps over several sessions, and cuts power at every moment of the run. Afterwards the image is sound,
+/// and a bitmap that is not inconsistent has a bit for every sector that differs from what the disk held when the bitmap was cleared. After
+/// a session that ended in order it is consistent.
+/// </summary>
+internal sealed class BitmapCutRun(int seed, SimOptions options) : SimRun(seed, options)
+{
+    private const int Sector = SectorPattern.Sector, MaxCuts = 300;
+    private const string Name = "kept";
+
+    private readonly List<Stored> _stored = [];
+    private ImageRecipe _recipe = null!;
+    private CrashStorage _disk = null!;
+    private CheckedDevice _device = null!;
+    private uint[] _now = [];
+    private uint[] _base = [];
+    private uint _version = 1;
+    private int _others;
+
+    private IQcow2Bitmaps Bitmaps => ((IQcow2Device)_device).Bitmaps;
+
+    /// <inheritdoc/>
+    protected override async Task RunAsync(SimContext context)
+    {
+        do
+        {
+            _recipe = await ImageRecipe.MakeAsync(Random, Options.Extended, 512, 512, 4096, 4096, 65536);
+        }
+        while (_recipe.Create.Version < 3);
+
+        Trace(_recipe.ToString());
+        _disk = new CrashStorage(await _recipe.BuildAsync());
+        _now = [.. _recipe.Start];
+        _base = [.. _now];
+        _device = await _recipe.OpenAsync(_disk);
+        await Bitmaps.AddAsync(Name, 512L << Random.Next(8));
+        await CloseAsync();
+        for (int session = 0; session < 4; session++)
+        {
+            _device = await _recipe.OpenAsync(_disk);
+            for (int i = Random.Next(Math.Max(1, Options.Ops / 6)); i >= 0; i--)
+            {
+                await StepAsync();
+            }
+
+            await CloseAsync();
+            await CheckAsync(_disk.Live, leaksAllowed: false, "after closing");
+            await VerifyAsync(_disk.Live.Clone(), int.MaxValue);
+        }
+
+        await TryCutsAsync();
+    }
+
+    private async Task StepAsync()
+    {
+        int first = Random.Next(_now.Length), count = Math.Min(1 + Random.Next(Random.Next(3) == 0 ? 200 : 12), _now.Length - first);
+        long offset = (long)first * Sector;
+        int length = count * Sector;
+        switch (Random.Next(100))
+        {
+            case < 45:
+                uint version = ++_version;
+                Trace($"write {offset} {length} version {version} at log {_disk.Log.Count}");
+                await _device.WriteAsync(offset, SectorPattern.Make(offset, length, version));
+                _now.AsSpan(first, count).Fill(version);
+                break;
+            case < 60:
+                var flags = Pick(ZeroFlags.None, ZeroFlags.MayUnmap);
+                Trace($"zero {offset} {length} {flags} at log {_disk.Log.Count}");
+                await _device.WriteZeroesAsync(offset, length, flags);
+                _now.AsSpan(first, count).Clear();
+                break;
+            case < 75:
+                Trace($"flush at log {_disk.Log.Count}");
+                await _device.FlushAsync();
+                break;
+            case < 82:
+                // what is on the storage differs from the disk in memory until a flush
+                await _device.FlushAsync();
+                Trace($"clear at log {_disk.Log.Count}");
+                await Bitmaps.ClearAsync(Name);
+                _base = [.. _now];
+                break;
+            case < 86:
+                await ToggleAsync();
+                break;
+            case < 93:
+                Trace($"add at log {_disk.Log.Count}");
+                await Bitmaps.AddAsync($"other {_others++}", 512L << Random.Next(8));
+                break;
+            default:
+                await RemoveAsync();
+                break;
+        }
+    }
+
+    // what changes meanwhile has no bit: the bitmap begins again
+    private async Task ToggleAsync()
+    {
+        Trace($"disable and enable at log {_disk.Log.Count}");
+        await Bitmaps.SetEnabledAsync(Name, enabled: false);
+        await Bitmaps.SetEnabledAsync(Name, enabled: true);
+    }
+
+    private async Task RemoveAsync()
+    {
+        if (Bitmaps.List.FirstOrDefault(static b => b.Name != Name) is { } other)
+        {
+            Trace($"remove {other.Name} at log {_disk.Log.Count}");
+            await Bitmaps.RemoveAsync(other.Name);
+        }
+    }
+
+    private async Task CloseAsync()
+    {
+        int from = _disk.Log.Count;
+        Trace($"close at log {from}");
+        await _device.DisposeAsync();
+        _stored.Add(new Stored(from, _disk.Log.Count, [.. _base]));
+    }
+
+    private async Task TryCutsAsync()
+    {
+        int positions = _disk.Log.Count + 1;
+        var cut = new PowerCut(_disk.Log);
+        for (int position = 0; position < positions; position++)
+        {
+            if (positions > MaxCuts && Random.Next(positions) >= MaxCuts)
+            {
+                continue;
+            }
+
+            int cutSeed = Random.Next();
+            try
+            {
+                await TryCutAsync(cut.At(position, cutSeed), position);
+            }
+            catch (Exception e)
+            {
+                Dump(cut.At(position, cutSeed), $"cut{position}");
+                throw new SimFailure($"cut at {position} of {positions - 1}, cut seed {cutSeed}: {e}");
+            }
+
+            Cuts++;
+        }
+    }
+
+    private async Task TryCutAsync(PagedStorage image, int position)
+    {
+        var features = new byte[1];
+        image.Read(79, features);
+        if ((features[0] & 1) == 0)
+        {
+            await CheckAsync(image, leaksAllowed: true, "after the cut");
+        }
+
+        await VerifyAsync(image, position);
+        await CheckAsync(image, leaksAllowed: true, "after the cut, opened, changed and closed again");
+    }
+
+    private async Task VerifyAsync(PagedStorage image, int position)
+    {
+        await using var device = await _recipe.OpenAsync(image);
+        var bitmaps = ((IQcow2Device)device).Bitmaps;
+        var info = bitmaps.List.FirstOrDefault(static b => b.Name == Name);
+        bool isQuiet = _stored.Exists(s => s.By == position) || position == int.MaxValue;
+        SimFailure.Unless(
+            info is not null ? !(isQuiet && info.InUse) : position < _stored[0].By, $"the bitmap is {info} after a cut at {position}");
+        if (info is { InUse: false })
+        {
+            var bytes = new byte[device.Length];
+            await device.ReadAsync(0, bytes);
+            var bitmap = await bitmaps.OpenAsync(Name);
+            var missing = _stored.Where((s, i) => s.From < position && (i + 1 == _stored.Count || _stored[i + 1].By >= position))
+                .Select(s => FirstMissing(bytes, bitmap, s.Base)).ToList();
+            SimFailure.Unless(
+                missing.Contains(-1), $"after a cut at {position} sector {missing.FirstOrDefault()} has changed and has no bit");
+        }
+
+        // a later session marks, stores and removes what this one left
+        int first = Random.Next(_now.Length);
+        await device.WriteAsync((long)first * Sector, SectorPattern.Make((long)first * Sector, Sector, 1));
+        if (info is not null && Random.Next(3) == 0)
+        {
+            await bitmaps.RemoveAsync(Name);
+        }
+    }
+
+    private static int FirstMissing(byte[] bytes, IDirtyBitmap bitmap, uint[] then)
+    {
+        for (int sector = 0; sector < then.Length; sector++)
+        {
+            long offset = (long)sector * Sector;
+            if (SectorPattern.Identify(bytes.AsSpan((int)offset, Sector), offset) != then[sector] && !bitmap.Find(offset, 1).IsDirty)
+            {
+                return sector;
+            }
+        }
+
+        return -1;
+    }
+
+    /// <summary>A session that ended, and what the disk held when the bitmap of that time was cleared.</summary>
+    private sealed record Stored(int From, int By, uint[] Base);
+}
