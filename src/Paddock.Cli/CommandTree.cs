@@ -24,6 +24,7 @@ public static class CommandTree
             "paddock create zns.qcow2 1T --zone-size 2G --zone-capacity 1077M --max-active 14 --layout a",
             "paddock create plain.qcow2 20G",
         ],
+        ["clone"] = ["paddock clone base.qcow2 run1.qcow2", "paddock clone base.qcow2 run{1..50}.qcow2 --json"],
         ["info"] = ["paddock info disk.qcow2", "paddock info disk.qcow2 --json"],
         ["zones"] = ["paddock zones disk.qcow2", "paddock zones disk.qcow2 --table", "paddock zones disk.qcow2 --json"],
         ["zone"] = ["paddock zone reset disk.qcow2 0,3-5", "paddock zone finish disk.qcow2 all"],
@@ -95,6 +96,7 @@ public static class CommandTree
         var root = new RootCommand("Creates, checks and serves qcow2 images with and without zones.")
         {
             CreateCommand.Build(console),
+            CloneCommand.Build(console),
             InspectCommands.Info(console),
             InspectCommands.Zones(console),
             ZoneCommands.Zone(console),
@@ -128,6 +130,7 @@ public static class CommandTree
     /// <summary>Help text between a command's options and its examples.</summary>
     public static string[] DetailsOf(Command command) => command.Name switch
     {
+        "clone" => CloneCommand.Details,
         "serve" => ServeCommand.Details,
         "fault" => FaultCommand.Details,
         "resize" => ResizeCommand.Details,

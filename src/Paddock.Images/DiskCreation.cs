@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Images.Chains;
 using Paddock.Images.Nodes;
 using Paddock.Posix;
 using Paddock.Qcow2;
@@ -15,11 +16,14 @@ internal static class DiskCreation
         string path, Qcow2CreateOptions options, bool overwrite, CancellationToken cancellationToken)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        Qcow2Image.CheckCreateOptions(options);
+        ZoneClone? clone = null;
         if (options.BackingFile is { } backing)
         {
-            await CheckBackingAsync(path, backing, options, cancellationToken);
+            clone = await CheckBackingAsync(path, backing, options, cancellationToken);
+            options = clone?.Apply(options) ?? options;
         }
+
+        Qcow2Image.CheckCreateOptions(options);
 
         var open = new DiskOptions
         {
@@ -27,10 +31,18 @@ internal static class DiskCreation
             Backing = options.BackingFile is null && options.DataFile is null ? BackingPolicy.None : BackingPolicy.Any,
         };
         return await CreateAsync(
-            path, overwrite, open,
-            file => options.DataFile is { } dataFile ? FormatAsync(file, path, dataFile, options, overwrite, cancellationToken)
-                : Qcow2Image.CreateAsync(file, options, cancellationToken),
-            cancellationToken);
+            path, overwrite, open, file => FormatAsync(file, path, options, overwrite, clone, cancellationToken), cancellationToken);
+    }
+
+    private static async ValueTask FormatAsync(
+        FileStorage image, string path, Qcow2CreateOptions options, bool overwrite, ZoneClone? clone, CancellationToken cancellationToken)
+    {
+        await (options.DataFile is { } dataFile ? FormatAsync(image, path, dataFile, options, overwrite, cancellationToken)
+            : Qcow2Image.CreateAsync(image, options, cancellationToken));
+        if (clone is not null)
+        {
+            await clone.FinishAsync(image, options, cancellationToken);
+        }
     }
 
     /// <summary>Makes an image and the file for its data, which must not exist, or loses what it held.</summary>
@@ -92,19 +104,17 @@ internal static class DiskCreation
         }, cancellationToken);
 
     // the new image must not replace what it reads from, or be left without it
-    private static async ValueTask CheckBackingAsync(
+    private static async ValueTask<ZoneClone?> CheckBackingAsync(
         string path, string backing, Qcow2CreateOptions options, CancellationToken cancellationToken)
     {
-        if (options.Zoned is not null)
-        {
-            throw new BlockException(
-                BlockError.InvalidArgument,
-                $"a zoned image cannot have a backing file: its zones begin empty, so that nothing of '{backing}' could be read");
-        }
-
         var open = new DiskOptions { ReadOnly = true, Format = options.BackingFormat, Backing = BackingPolicy.Any };
         await using var disk = await DiskOpening.OpenBackingAsync(BackingName.Resolve(backing, path), open, cancellationToken);
         RequireOther(path, disk);
+        var clone = disk.Node is { } node ? await ZoneClone.OfAsync(node, cancellationToken) : null;
+        return clone is null && options.Zoned is not null
+            ? throw new BlockException(
+                BlockError.InvalidArgument, $"a zoned image takes over the zones of its backing file, and '{backing}' has none")
+            : clone;
     }
 
     private static async Task<Disk> CreateAsync(

@@ -52,7 +52,7 @@ public interface IQcow2Device : IBlockDevice
 
     /// <summary>
     /// Frees everything that the image itself holds, durably: its backing file shows everywhere. The image may take no changes
-    /// (<see cref="BlockError.NoMedium"/>) until it is opened again.
+    /// (<see cref="BlockError.NoMedium"/>) until it is opened again. Zones keep their write pointers.
     /// </summary>
     /// <param name="cancellationToken">Stops it; the image then holds a part of what it held.</param>
     /// <exception cref="BlockException">A write failed.</exception>

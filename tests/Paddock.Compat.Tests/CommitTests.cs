@@ -73,6 +73,18 @@ public class CommitTests
         }
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Base_that_another_process_uses_is_reported_as_by_QEMU(bool readOnly)
+    {
+        using var peer = new ImgPeer();
+        await peer.TheirsAsync("create -q -f qcow2 @base 1M");
+        await peer.TheirsAsync("create -q -f qcow2 -b base -F qcow2 @top");
+        await using var user = await Images.Qcow2Disk.OpenAsync(peer.Path("base"), new Images.DiskOptions { ReadOnly = readOnly });
+        await peer.SameAsync("commit @top");
+    }
+
     [Fact]
     public async Task Progress_ends_with_all_of_it()
     {

@@ -173,18 +173,63 @@ public class ConvertTests
     }
 
     [Theory]
-    [InlineData(null)]
-    [InlineData("zone_size=2M")]
-    [InlineData("zone_size=1M")]
-    public async Task A_zoned_overlay_is_refused_whatever_its_base(string? zones)
+    [InlineData(null, "it has none, or was not opened")]
+    [InlineData("zone_size=2M", "leave the options out")]
+    public async Task Zoned_overlay_of_a_base_with_other_zones_or_none_is_refused(string? zones, string says)
     {
         using var peer = await InputsAsync();
         string options = zones is null ? "" : $"-o zone_model=host-managed,{zones}";
         await peer.OursAsync($"create -q -f qcow2 {options} @zbase 8M");
         var run = await peer.OursAsync($"create -q -f qcow2 -b @zbase -F qcow2 -o {Zones} @overlay");
         Assert.Equal(1, run.Code);
-        Assert.Contains("a zoned image cannot have a backing file", run.Error, StringComparison.Ordinal);
+        Assert.Contains(says, run.Error, StringComparison.Ordinal);
         Assert.False(File.Exists(peer.Path("overlay")));
+        run = await peer.OursAsync($"create -q -u -f qcow2 -b @zbase -F qcow2 -o {Zones} @overlay 8M");
+        Assert.Contains("was not opened", run.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("-o zoned=on")]
+    [InlineData("-o zone_model=host-managed,zone_size=1M,max_open_zones=3")]
+    public async Task Overlay_takes_over_the_zones_of_its_base(string options)
+    {
+        using var peer = await InputsAsync();
+        await peer.OursAsync($"create -q -f qcow2 -o {Zones},zone_capacity=768k,conventional_zones=2 @zbase 8M");
+        var run = await peer.OursAsync($"create -f qcow2 -b @zbase -F qcow2 {options} @overlay");
+        Assert.Equal((0, ""), (run.Code, run.Error));
+        Assert.Contains("zone_size=1048576 zone_capacity=786432 conventional_zones=2", run.Out, StringComparison.Ordinal);
+        Assert.Contains("zones: 8", (await peer.OursAsync("info @overlay")).Out, StringComparison.Ordinal);
+        Assert.Contains(
+            "has zones, and so has the image", (await peer.OursAsync("create -f qcow2 -b @zbase -F qcow2 -o zoned=off @o")).Error,
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Zoned_overlay_is_committed_and_rebased_only_with_the_same_zones()
+    {
+        using var peer = await InputsAsync();
+        await peer.OursAsync($"create -q -f qcow2 -o {Zones} @zbase 8M");
+        await peer.OursAsync("create -q -f qcow2 -b zbase -F qcow2 @overlay");
+        await peer.OursAsync("create -q -f qcow2 -o zone_model=host-managed,zone_size=2M @other 8M");
+        await peer.OursAsync("create -q -f qcow2 @plain 8M");
+        await peer.OursAsync("create -q -f qcow2 -b plain -F qcow2 @top");
+        foreach (var (line, says) in new[]
+        {
+            ("rebase -b other -F qcow2 @overlay", "must be the same"), ("rebase -b plain -F qcow2 @overlay", "has none"),
+            ("rebase -b zbase -F qcow2 @top", "has zones and"),
+            ("rebase -c -b EMPTY @overlay", "takes no compressed data"),
+        })
+        {
+            var run = await peer.OursAsync(line);
+            Assert.Equal(1, run.Code);
+            Assert.Contains(says, run.Error, StringComparison.Ordinal);
+        }
+
+        Assert.Equal((0, ""), Brief(await peer.OursAsync("rebase -u -b zbase -F qcow2 @top")));
+        Assert.Contains("its write pointers would be unknown", (await peer.OursAsync("commit @top")).Error, StringComparison.Ordinal);
+        Assert.Equal((0, ""), Brief(await peer.OursAsync("rebase -u -b other -F qcow2 @overlay")));
+        Assert.Contains("must be the same", (await peer.OursAsync("map @overlay")).Error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -82,6 +82,16 @@ public class RebaseTests
     }
 
     [Fact]
+    public async Task Image_with_a_raw_data_file_takes_no_backing_file()
+    {
+        using var peer = new ImgPeer();
+        await peer.TheirsAsync("create -q -f qcow2 -o data_file=@data,data_file_raw=on @top 1M");
+        await peer.SameAsync("rebase -u -b base -F qcow2 @top");
+        await peer.SameAsync("rebase -b EMPTY @top");
+        Assert.DoesNotContain("backing", (await peer.TheirsAsync("info @top")).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task What_both_backing_images_have_is_not_copied()
     {
         using var chain = await ChainAsync();

@@ -28,6 +28,7 @@ public class DecoratorTests
         ["DiskWindow.Zones"] = "the zones of a part are made for it",
         ["DiskWindow.ResizeAsync"] = "a part has the size that the disk leaves it",
         ["DiskWindow.DisposeAsync"] = "the disk is not owned",
+        ["LentStorage.DisposeAsync"] = "the storage is not owned",
         ["SharedStorage.DisposeAsync"] = "the image that is served owns it",
         ["SharedDevice.DisposeAsync"] = "the image that is served owns it",
     };

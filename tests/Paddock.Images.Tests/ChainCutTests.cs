@@ -71,7 +71,7 @@ public class ChainCutTests
 
     private static async ValueTask CommitAsync(ImageNode top, ImageNode next)
     {
-        await new CommitWork(top.Device, top.Backing!.Device).RunAsync(0, null, TimeProvider.System);
+        await new CommitWork(top.Device, top.Backing!.Device, top.Backing.Device).RunAsync(0, null, TimeProvider.System);
         await top.Qcow2!.EmptyAsync();
     }
 
@@ -107,7 +107,9 @@ public class ChainCutTests
 
         public async Task RunAsync(Func<ImageNode, ImageNode, ValueTask> work)
         {
-            var node = await OpenAsync(_top, _base);
+            // the disks in memory take one request at a time
+            using var power = new Power(int.MaxValue);
+            var node = await OpenAsync(new Powered(_top, power), new Powered(_base, power));
             await using var other = await OpenNextAsync();
             await node.UseAsync(() => work(node, other));
         }
@@ -205,67 +207,6 @@ public class ChainCutTests
                 Driver = "qcow2", Filename = "next", Device = image, Storage = storage, Qcow2 = image, Protocol = "test",
             };
         }
-    }
-
-    /// <summary>Ends at a request, counted over all disks.</summary>
-    private sealed class Power(int at) : IDisposable
-    {
-        private readonly SemaphoreSlim _turn = new(1);
-        private int _requests;
-
-        public bool IsGone => _requests >= at;
-
-        public void Dispose() => _turn.Dispose();
-
-        public async ValueTask<T> DoAsync<T>(Func<ValueTask<T>> request)
-        {
-            await _turn.WaitAsync();
-            try
-            {
-                _requests++;
-                return IsGone ? throw new BlockException(BlockError.Io, "the power is gone") : await request();
-            }
-            finally
-            {
-                _turn.Release();
-            }
-        }
-    }
-
-    private sealed class Powered(IStorage disk, Power power) : DelegatingStorage(disk)
-    {
-        public override async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
-            => await DoAsync(() => base.ReadAsync(offset, buffer, cancellationToken));
-
-        public override async ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
-            => await DoAsync(() => base.WriteAsync(offset, data, cancellationToken));
-
-        public override async ValueTask WriteZeroesAsync(
-            long offset, long length, ZeroFlags flags, CancellationToken cancellationToken = default)
-            => await DoAsync(() => base.WriteZeroesAsync(offset, length, flags, cancellationToken));
-
-        public override async ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
-            => await DoAsync(() => base.DiscardAsync(offset, length, cancellationToken));
-
-        public override async ValueTask FlushAsync(CancellationToken cancellationToken = default)
-            => await DoAsync(() => base.FlushAsync(cancellationToken));
-
-        public override async ValueTask SetLengthAsync(
-            long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
-            => await DoAsync(() => base.SetLengthAsync(length, preallocation, cancellationToken));
-
-        public override ValueTask<bool> ReserveAsync(long offset, long length, bool grows, CancellationToken cancellationToken = default)
-            => power.DoAsync(() => base.ReserveAsync(offset, length, grows, cancellationToken));
-
-        public override ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
-            => power.DoAsync(() => base.GetStatusAsync(offset, length, cancellationToken));
-
-        private async ValueTask DoAsync(Func<ValueTask> request)
-            => await power.DoAsync(async () =>
-            {
-                await request();
-                return true;
-            });
     }
 
     private sealed class Gate(IStorage bottom, IStorage next) : IImageGate

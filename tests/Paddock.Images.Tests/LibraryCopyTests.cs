@@ -166,6 +166,7 @@ public sealed class LibraryCopyTests : IDisposable
     {
         string path = _folder.File("kept.qcow2"), over = _folder.File("over.qcow2");
         await (await FilledAsync("kept.qcow2", zones: null)).DisposeAsync();
+        await (await FilledAsync("plain.qcow2", zones: null)).DisposeAsync();
         var onKept = new Qcow2CreateOptions { BackingFile = "kept.qcow2", BackingFormat = "qcow2" };
         await (await Qcow2Disk.CreateAsync(over, 16 * MiB, onKept, cancellationToken: Token)).DisposeAsync();
         byte[] before = await File.ReadAllBytesAsync(path, Token);
@@ -174,7 +175,7 @@ public sealed class LibraryCopyTests : IDisposable
                 (onKept, BlockError.Busy),
                 (onKept with { BackingFile = "over.qcow2" }, BlockError.Busy),
                 (onKept with { BackingFile = "missing.qcow2" }, BlockError.NotFound),
-                (onKept with { Zoned = new ZonedCreateOptions { ZoneSize = MiB } }, BlockError.InvalidArgument),
+                (onKept with { BackingFile = "plain.qcow2", Zoned = new() { ZoneSize = MiB } }, BlockError.InvalidArgument),
             })
         {
             var e = await Assert.ThrowsAsync<BlockException>(

@@ -35,7 +35,8 @@ internal static class NativeImage
                 storage,
                 new Qcow2OpenOptions
                 {
-                    ReadOnly = !writable, NoBacking = !writable, ForInfo = forInfo, OnRepair = _ => repaired++,
+                    ReadOnly = !writable, NoBacking = !writable, Gate = new OverlayGate(console), ForInfo = forInfo,
+                    OnRepair = _ => repaired++,
                     OnCorruption = message => console.Tell($"'{path}' is corrupt and was set read-only: {message}"),
                 },
                 cancellationToken);
@@ -62,6 +63,25 @@ internal static class NativeImage
         }
 
         return device;
+    }
+
+    /// <summary>Opens the backing image of an overlay that is written: a part of a cluster needs the rest of it.</summary>
+    private sealed class OverlayGate(NativeConsole console) : IImageGate
+    {
+        public async ValueTask<IBlockDevice?> OpenBackingAsync(
+            string name, string? format, IStorage overlay, CancellationToken cancellationToken)
+        {
+            try
+            {
+                var settings = new OpenSettings { Format = format, Stop = cancellationToken };
+                var node = await new ImageOpener("paddock", console.Error).OpenBareAsync(BackingName.Resolve(name, overlay.Name), settings);
+                return node.Device;
+            }
+            catch (ToolException e)
+            {
+                throw new BlockException(BlockError.NotFound, $"Could not open backing file: {e.Message}", e);
+            }
+        }
     }
 
     /// <summary>Opens an image file, or a remote drive by its <c>nvme+tcp://</c> name.</summary>

@@ -51,13 +51,17 @@ internal static class CommitCommand
     private static async ValueTask CommitAsync(
         ImageNode node, ImageNode target, ImgArguments given, long rate, CopyProgress? progress, TimeProvider time)
     {
+        ZoneChain.RequireCommittable(node, target);
         try
         {
-            await new CommitWork(node.Device, target.Device).RunAsync(rate, progress is null ? null : progress.Show, time);
+            await new CommitWork(node.Device, target.Device, ZoneChain.BelowZones(target))
+                .RunAsync(rate, progress is null ? null : progress.Show, time);
+            await ZoneChain.CommitZonesAsync(node, target);
         }
         catch (BlockException e)
         {
-            throw new ToolException($"Block job failed: {ErrorText.Of(e)}", inner: e);
+            string why = e.Error == BlockError.TooManyZones ? e.Message : ErrorText.Of(e);
+            throw new ToolException($"Block job failed: {why}", inner: e);
         }
 
         // an overlay of another base than the first shows that one's old contents: it keeps what it holds

@@ -1,9 +1,11 @@
 using System.Text;
 using Paddock.Block;
 using Paddock.Images;
+using Paddock.Images.Chains;
 using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
+using Paddock.Qcow2;
 
 namespace Paddock.Compat.Img;
 
@@ -66,9 +68,10 @@ internal static class CreateCommand
         }
 
         size ??= options["size"] is null ? null : options.Number("size");
+        ZoneClone? clone = null;
         if (options["backing_file"] is { } backing)
         {
-            size = await CheckBackingAsync(ctx, name, backing, options, size, unsafely);
+            (size, clone) = await CheckBackingAsync(ctx, name, backing, options, size, unsafely);
         }
 
         if (size is null)
@@ -82,10 +85,10 @@ internal static class CreateCommand
             await ctx.Out.FlushAsync();
         }
 
-        await NewImage.MakeAsync(format, name, options, size.Value, ctx.Warn);
+        await NewImage.MakeAsync(format, name, options, size.Value, ctx.Warn, clone);
     }
 
-    private static async ValueTask<long?> CheckBackingAsync(
+    private static async ValueTask<(long? Size, ZoneClone? Clone)> CheckBackingAsync(
         ToolContext ctx, string name, string backing, CreateOptions options, long? size, bool unsafely)
     {
         string resolved = BackingName.Resolve(backing, name);
@@ -101,17 +104,19 @@ internal static class CreateCommand
 
         if (unsafely)
         {
-            return options["backing_fmt"] is not null ? size
+            return options["backing_fmt"] is not null ? (size, null)
                 : throw new ToolException("Backing file specified without backing format");
         }
 
         string detected;
+        ZoneClone? clone;
         try
         {
             var settings = new OpenSettings { Format = options["backing_fmt"], ForInfo = true };
             await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenAgainAsync(resolved, settings);
             ConvertCommand.RequireOther(name, node);
             size ??= node.Device.Length;
+            clone = await ZoneClone.OfAsync(node);
             detected = node.Driver;
         }
         catch (Exception e) when (e is ToolException or BlockException)
@@ -119,9 +124,45 @@ internal static class CreateCommand
             throw new ToolException(e.Message + "\nCould not open backing image.");
         }
 
-        return options["backing_fmt"] is null
-            ? throw new ToolException($"Backing file specified without backing format\nDetected format of {detected}.")
-            : size;
+        if (options["backing_fmt"] is null)
+        {
+            throw new ToolException($"Backing file specified without backing format\nDetected format of {detected}.");
+        }
+
+        TakeZones(options, clone, backing);
+        return (size, clone);
+    }
+
+    // what is not given comes from the backing file
+    private static void TakeZones(CreateOptions options, ZoneClone? clone, string backing)
+    {
+        if (clone is null)
+        {
+            return;
+        }
+
+        if (options["zone_model"] == "non-zoned")
+        {
+            throw new ToolException($"the backing file '{backing}' has zones, and so has the image");
+        }
+
+        var limits = clone.Limits;
+        options["zone_model"] = "host-managed";
+        (string Name, long Value)[] values =
+        [
+            ("zone_size", limits.ZoneSize), ("zone_capacity", limits.ZoneCapacity), ("conventional_zones", limits.ConventionalZones),
+            ("max_open_zones", limits.MaxOpenZones), ("max_active_zones", limits.MaxActiveZones),
+            ("max_append_bytes", limits.MaxAppendBytes),
+        ];
+        foreach (var (name, value) in values)
+        {
+            options[name] ??= value.ToString(null, null);
+        }
+
+        if (clone.Layout == ZoneLayout.C && limits.ZoneSize % options.Number("cluster_size", 65536) == 0)
+        {
+            options["zone_layout"] ??= "c";
+        }
     }
 
     private static string Line(string format, string name, CreateOptions options, long size)

@@ -2,6 +2,7 @@ using Paddock.Block;
 using Paddock.Crypto;
 using Paddock.Crypto.Luks;
 using Paddock.Images;
+using Paddock.Images.Chains;
 using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
@@ -22,7 +23,7 @@ internal static class NewImage
     }
 
     /// <summary>Refuses options that make no image; nothing is opened for it.</summary>
-    public static void Check(string format, CreateOptions options, long size)
+    public static void Check(string format, CreateOptions options, long size, ZoneClone? clone = null)
     {
         RequireFormat(format);
         _ = options.ExtentSizeHint;
@@ -40,13 +41,19 @@ internal static class NewImage
             return;
         }
 
-        if (options.IsZoned && options["backing_file"] is { } backing)
+        var image = options.ToQcow2(size);
+        if (clone is not null)
+        {
+            image = clone.Apply(image);
+        }
+        else if (options.IsZoned && options["backing_file"] is { } backing)
         {
             throw new ToolException(
-                $"a zoned image cannot have a backing file: its zones begin empty, so that nothing of '{backing}' could be read");
+                $"a zoned image takes over the zones of its backing file, and those of '{backing}' are not known: it has none, or was not "
+                    + "opened");
         }
 
-        Qcow2Image.CheckCreateOptions(options.ToQcow2(size));
+        Qcow2Image.CheckCreateOptions(image);
     }
 
     /// <summary>Refuses a target that is one of the files that the command reads.</summary>
@@ -63,10 +70,11 @@ internal static class NewImage
     /// </summary>
     /// <returns>Whether the new image is known to read as zeroes.</returns>
     public static async ValueTask<bool> MakeAsync(
-        string format, string name, CreateOptions options, long size, Action<string>? warn = null)
+        string format, string name, CreateOptions options, long size, Action<string>? warn = null, ZoneClone? clone = null)
     {
-        Check(format, options, size);
+        Check(format, options, size, clone);
         var qcow2 = format == "qcow2" ? options.ToQcow2(size) : null;
+        qcow2 = qcow2 is null || clone is null ? qcow2 : clone.Apply(qcow2);
         var luks = format == FormatProbe.Luks ? EncryptionCreate.ForLuks(options) : null;
         if (await NbdNode.TryOpenAsync(name, new QDict(), null, new OpenSettings { ReadOnly = false }) is { } remote)
         {
@@ -89,7 +97,9 @@ internal static class NewImage
             await HintAsync(storage, options, warn);
             if (qcow2?.DataFile is { } dataFile)
             {
-                return await FormatAsync(storage, path, ImageOpener.PathOf(dataFile), qcow2);
+                bool isZero = await FormatAsync(storage, path, ImageOpener.PathOf(dataFile), qcow2);
+                await (clone?.FinishAsync(storage, qcow2) ?? default);
+                return isZero;
             }
 
             if (luks is not null)
@@ -100,6 +110,8 @@ internal static class NewImage
 
             await (qcow2 is null ? MakeRawAsync(storage, WholeSectors(size), options.Preallocation())
                 : Qcow2Image.CreateAsync(storage, qcow2));
+            await (clone?.FinishAsync(storage, qcow2!) ?? default);
+
             bool keepsBytes = storage is not FileStorage { IsBlockDevice: false };
             return qcow2 is null ? !keepsBytes : !keepsBytes || qcow2.Preallocation == Preallocation.Off;
         }

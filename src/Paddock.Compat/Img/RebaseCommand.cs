@@ -108,7 +108,28 @@ internal static class RebaseCommand
     private static async ValueTask CopyAsync(ImageNode node, ImageNode? next, ImgArguments given, CopyProgress? progress)
     {
         RequireChangeable(node, given["b"], given["F"]);
+        if (next is not null)
+        {
+            RequireZones(node, next);
+        }
+
+        if (given.Has("c") && node.Device.Zones is not null)
+        {
+            throw new ToolException("a zoned image takes no compressed data");
+        }
+
         await new RebaseWork(node, node.Backing, next, given.Has("c")).RunAsync(progress is null ? null : progress.Show);
+    }
+
+    private static void RequireZones(ImageNode node, ImageNode next)
+    {
+        ZoneChain.RequireSame(node.Device.Zones, next.Device, next.Filename);
+        if (node.Device.Zones is null && next.Device.Zones is not null)
+        {
+            throw new ToolException(
+                $"'{EscapedText.Escape(next.Filename)}' has zones and '{EscapedText.Escape(node.Filename)}' has none: make an overlay with "
+                    + "'create -b'");
+        }
     }
 
     // known before anything is written, unlike in QEMU

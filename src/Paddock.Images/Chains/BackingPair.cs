@@ -41,7 +41,7 @@ internal sealed class BackingPair(ImageNode? old, ImageNode? next)
         {
             for (var other = next; other is not null; other = other.Backing)
             {
-                if (one == other || (one.Driver == other.Driver && one.Storage is FileStorage && other.Storage is FileStorage
+                if (one == other || (IsPlain(one) && IsPlain(other) && one.Driver == other.Driver
                     && FileIdentity.IsSameFile(one.Storage.Name, other.Storage.Name)))
                 {
                     shared[one] = other;
@@ -51,4 +51,8 @@ internal sealed class BackingPair(ImageNode? old, ImageNode? next)
 
         return shared;
     }
+
+    // a raw image may be a part of its file: then it has no plain name
+    private static bool IsPlain(ImageNode node)
+        => node.Protocol == "file" && node.Driver is ("qcow2" or "raw") && !BackingName.HasProtocol(node.Filename);
 }

@@ -10,7 +10,8 @@ namespace Paddock.Images.Chains;
 /// </remarks>
 /// <param name="top">The uppermost image.</param>
 /// <param name="target">An image of its chain, open for writing.</param>
-internal sealed class CommitWork(IBlockDevice top, IBlockDevice target)
+/// <param name="writable">Where that image's data is written: the same, or what lies below its zones.</param>
+internal sealed class CommitWork(IBlockDevice top, IBlockDevice target, IBlockDevice writable)
 {
     /// <summary>Requests in flight.</summary>
     private const int Parallel = 8;
@@ -32,11 +33,12 @@ internal sealed class CommitWork(IBlockDevice top, IBlockDevice target)
         {
             Below = target,
             Parallel = Parallel,
+            OutOfOrder = true,
             BytesPerSecond = bytesPerSecond,
             Progress = progress,
             Time = time,
         };
-        await new CopyWork(top, new CommitSink(target), options, inOrder: false).RunAsync([(0, top.Length)], cancellationToken);
+        await new CopyWork(top, new CommitSink(writable), options, inOrder: false).RunAsync([(0, top.Length)], cancellationToken);
         await target.FlushAsync(cancellationToken);
     }
 

@@ -19,6 +19,7 @@ internal sealed class RebaseWork(ImageNode overlay, ImageNode? old, ImageNode? n
     private const int Chunk = 1 << 20;
 
     private readonly long _length = overlay.Device.Length;
+    private readonly IBlockDevice _writable = ZoneChain.BelowZones(overlay);
     private readonly BackingPair _backings = new(old, next);
     private readonly int _unit = UnitOf(overlay, compress);
     private long _next;
@@ -177,12 +178,12 @@ internal sealed class RebaseWork(ImageNode overlay, ImageNode? old, ImageNode? n
             }
             else if (stored > 0)
             {
-                await overlay.Device.WriteAsync(offset, data[..stored]);
+                await _writable.WriteAsync(offset, data[..stored]);
             }
 
             if (stored < data.Length)
             {
-                await overlay.Device.WriteZeroesAsync(offset + stored, data.Length - stored);
+                await _writable.WriteZeroesAsync(offset + stored, data.Length - stored);
             }
         }
         catch (BlockException e)

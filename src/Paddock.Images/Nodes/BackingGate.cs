@@ -73,26 +73,27 @@ internal sealed class BackingGate(NodeOpening overlay, QDict options) : IImageGa
         }
         catch (ToolException e) when (e is not BaseNotWritableException)
         {
-            if (isBase && path is not null && e.InnerException is BlockException && CanBeRead(path))
+            string why = e.Message;
+            if (isBase && path is not null && e.InnerException is BlockException)
             {
-                throw new BaseNotWritableException(e.Message, e);
+                why = ReadFailureOf(path) ?? throw new BaseNotWritableException(e.Message, e);
             }
 
-            throw new BlockException(BlockError.NotFound, "Could not open backing file: " + e.Message, e);
+            throw new BlockException(BlockError.NotFound, "Could not open backing file: " + why, e);
         }
     }
 
     // an image that can be read is refused because it is to be written
-    private static bool CanBeRead(string path)
+    private static string? ReadFailureOf(string path)
     {
         try
         {
             ImageOpener.OpenStored(ImageOpener.PathOf(path), readOnly: true).Dispose();
-            return true;
+            return null;
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
-            return false;
+            return e.Message;
         }
     }
 }

@@ -1,3 +1,4 @@
+using Paddock.Images.Chains;
 using Paddock.Images.Filters;
 using Paddock.Qcow2;
 
@@ -44,7 +45,7 @@ internal sealed class Qcow2Driver() : NodeDriver(FormatProbe.Qcow2, NodeKind.For
             Snapshot = settings.LoadSnapshot,
         });
         NodeOpener.RefuseUnknown(this, options);
-        var image = await OpenAsync(storage, open, tuning, settings.Stop);
+        var image = await OpenAsync(storage, open, tuning, gate, settings.Stop);
         if (dataFile is null && image.DataFile is { } named)
         {
             opening.Add(DataFileNode.Option, FileDriver.NodeOver(named, named.Name));
@@ -69,12 +70,17 @@ internal sealed class Qcow2Driver() : NodeDriver(FormatProbe.Qcow2, NodeKind.For
     }
 
     private static async ValueTask<IQcow2Device> OpenAsync(
-        Block.IStorage storage, Qcow2OpenOptions open, Qcow2Tuning tuning, CancellationToken cancellationToken)
+        Block.IStorage storage, Qcow2OpenOptions open, Qcow2Tuning tuning, BackingGate gate, CancellationToken cancellationToken)
     {
         var image = await EncryptionOptions.OpenAsync(storage, open, cancellationToken);
         try
         {
             Qcow2Options.Check(tuning, image.Info);
+            if (gate.Opened is { } below)
+            {
+                ZoneChain.RequireSame(image.Zones, below.Device, below.Filename);
+            }
+
             return image;
         }
         catch

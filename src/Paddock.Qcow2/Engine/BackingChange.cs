@@ -21,6 +21,12 @@ internal sealed class BackingChange(ImageHeader header, EngineLocks locks, Write
                 $"the backing format '{EscapedText.Escape(format!)}' is longer than {Qcow2Limits.MaxBackingFormatBytes} bytes");
         }
 
+        if (name is not null && (header.Fields.Autoclear & AutoclearFeatures.RawExternalData) != 0)
+        {
+            throw new BlockException(
+                BlockError.InvalidArgument, "an image whose data file is raw (data_file_raw) cannot have a backing file");
+        }
+
         await session.StartAsync();
         await locks.Metadata.AcquireAsync();
         try

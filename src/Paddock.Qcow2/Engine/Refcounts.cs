@@ -248,7 +248,7 @@ internal sealed class Refcounts : IFlushStage
     }
 
     /// <summary>Makes the blocks of clusters that the table can count, and takes the space of what changes there.</summary>
-    /// <returns>True when a block was made: it may have taken one of the clusters itself.</returns>
+    /// <returns>True when a block was made: it takes one of the clusters itself where they are all that it counts.</returns>
     public async ValueTask<bool> EnsureBlocksAsync(HostClusters clusters)
     {
         bool made = false;
@@ -257,7 +257,7 @@ internal sealed class Refcounts : IFlushStage
         {
             if (_table[index] == 0)
             {
-                await MakeBlockAsync((int)index);
+                await MakeBlockAsync((int)index, clusters.End);
                 made = true;
             }
             else
@@ -349,7 +349,11 @@ internal sealed class Refcounts : IFlushStage
     }
 
     /// <summary>A new block describes itself: it is the first cluster of those that it counts.</summary>
-    private async ValueTask MakeBlockAsync(int tableIndex)
+    /// <summary>
+    /// Makes a block among the clusters that it counts, all of which are free: behind the run that needs it, as in QEMU, so that the run
+    /// stays whole.
+    /// </summary>
+    private async ValueTask MakeBlockAsync(int tableIndex, HostCluster end)
     {
         if (tableIndex == 0)
         {
@@ -357,7 +361,8 @@ internal sealed class Refcounts : IFlushStage
             await _guard.FailAsync("Preventing invalid allocation of refcount block at offset 0", default);
         }
 
-        var cluster = FirstOf(tableIndex);
+        var first = FirstOf(tableIndex);
+        var cluster = end > first && end < FirstOf(tableIndex + 1) ? end : first;
         await MakeBlockAtAsync(tableIndex, cluster);
         await AddAsync(new(cluster, 1), 1);
     }

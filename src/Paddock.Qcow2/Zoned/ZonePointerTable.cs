@@ -115,6 +115,9 @@ internal sealed class ZonePointerTable
         return sectors;
     }
 
+    /// <summary>Whether a zone's entry lies in its zone.</summary>
+    public bool IsValid(int zone, ZoneSet zones) => _format.TryRead(_stored, zone, zones, out _);
+
     /// <summary>A zone's pointer as the storage has it, or will have it when the writes under way are done.</summary>
     /// <exception cref="ZoneException">The entry is corrupt.</exception>
     public long PointerOf(int zone, ZoneSet zones)

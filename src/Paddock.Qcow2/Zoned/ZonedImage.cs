@@ -27,6 +27,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     private readonly ZoneAttributes _attributes;
     private readonly ZonedResize _resize;
     private readonly ZoneLayoutChange _layout;
+    private readonly ZoneTransfer _transfer;
 
     public ZonedImage(Qcow2Image image, ZonedState state)
     {
@@ -47,6 +48,8 @@ internal sealed class ZonedImage : IQcow2Device, IZones
             state, parts.Locks, parts.Session, parts.Order, _cache, _writer, tableStage, tables, _conditions, _extensions);
         _resize = new ZonedResize(state, _cache, parts.Session, parts.Flush, parts.Resize, parts.Guard);
         _layout = new ZoneLayoutChange(state, parts.Session, _resize, parts.Header, parts.Storage);
+        _transfer = new ZoneTransfer(
+            state, parts.Locks, parts.Session, parts.Order, _cache, tableSpace, tables, _conditions, _extensions);
 
         parts.Snapshots.Zones = new ZoneSnapshots(
             state, _cache, parts.Storage, parts.Header.Geometry, parts.Tables, parts.Guard, tables, _conditions, _extensions);
@@ -106,6 +109,18 @@ internal sealed class ZonedImage : IQcow2Device, IZones
             ExtensionBytes = _extensions.Bytes,
         },
     };
+
+    /// <summary>
+    /// The disk under the zones, without their rules: what a commit or a rebase writes. Reads show what lies beyond write pointers.
+    /// </summary>
+    public IBlockDevice BelowZones => _image;
+
+    /// <summary>What the zones are, to be taken over by another image.</summary>
+    public ValueTask<ZoneContents[]> ReadZonesAsync(CancellationToken cancellationToken) => _transfer.ReadAsync(cancellationToken);
+
+    /// <summary>Takes over the zones of another image.</summary>
+    public ValueTask TakeZonesAsync(IReadOnlyList<ZoneContents> zones, CancellationToken cancellationToken)
+        => _transfer.WriteAsync(zones, cancellationToken);
 
     /// <summary>Takes what zones have beside their pointers from the record of a snapshot that is read.</summary>
     public void TakeAttributes(ZoneRecord record)
@@ -207,7 +222,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
 
     /// <inheritdoc/>
     public ValueTask EmptyAsync(CancellationToken cancellationToken = default)
-        => throw new BlockException(BlockError.NotSupported, "an image with zones is not emptied: reset its zones");
+        => EmptyAllAsync(cancellationToken);
 
     /// <inheritdoc/>
     public void CheckAmendOptions(Qcow2AmendOptions options) => _image.CheckAmendOptions(options);
@@ -258,6 +273,20 @@ internal sealed class ZonedImage : IQcow2Device, IZones
         finally
         {
             await _image.DisposeAsync();
+        }
+    }
+
+    private async ValueTask EmptyAllAsync(CancellationToken cancellationToken)
+    {
+        await _state.AcquireAsync(0, long.MaxValue);
+        try
+        {
+            await _cache.DrainAllHeldAsync(cancellationToken);
+            await _image.EmptyAsync(cancellationToken);
+        }
+        finally
+        {
+            _state.Release(0, long.MaxValue);
         }
     }
 

@@ -49,14 +49,15 @@ public class AllocatorTests
     }
 
     [Fact]
-    public async Task New_refcount_block_is_the_first_cluster_that_it_counts()
+    public async Task New_refcount_block_follows_the_run_that_needs_it()
     {
         var kit = await EngineKit.CreateAsync();
         await kit.Allocator.AllocateAsync(250);
-        await kit.Allocator.AllocateAsync(10);
-        Assert.Equal(256L * EngineKit.Cluster, kit.Counts.BlockOf(new HostCluster(257)).Value);
-        Assert.Equal(1UL, await kit.Counts.GetAsync(new HostCluster(256)));
-        Assert.Equal(MetadataKind.RefcountBlock, kit.Guard.Map.Find(new HostOffset(256 * EngineKit.Cluster), 1));
+        var run = await kit.Allocator.AllocateAsync(10);
+        Assert.Equal(254, run.First.Index);
+        Assert.Equal(264L * EngineKit.Cluster, kit.Counts.BlockOf(new HostCluster(257)).Value);
+        Assert.Equal(1UL, await kit.Counts.GetAsync(new HostCluster(264)));
+        Assert.Equal(MetadataKind.RefcountBlock, kit.Guard.Map.Find(new HostOffset(264 * EngineKit.Cluster), 1));
     }
 
     [Fact]
@@ -152,7 +153,7 @@ public class AllocatorTests
         // the storage's table may still name the old block, which lies in the same place
         Assert.True(await kit.Counts.EnsureBlocksAsync(counted));
         int flushed = kit.Storage.Log.IndexOf("flush");
-        int written = kit.Storage.Log.IndexOf($"write {first * EngineKit.Cluster}+{EngineKit.Cluster}");
+        int written = kit.Storage.Log.IndexOf($"write {(first + 1) * EngineKit.Cluster}+{EngineKit.Cluster}");
         Assert.InRange(flushed, 0, written);
     }
 }

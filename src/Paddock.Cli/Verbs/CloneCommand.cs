@@ -1,0 +1,40 @@
+using System.CommandLine;
+using Paddock.Cli.Native;
+using Paddock.Images;
+
+namespace Paddock.Cli.Verbs;
+
+/// <summary>The command line of `paddock clone`.</summary>
+internal static class CloneCommand
+{
+    /// <summary>Help between the options and the examples.</summary>
+    public static readonly string[] Details =
+    [
+        "An overlay holds only what is changed in it and reads everything else from BASE. On a zoned base it begins",
+        "with the base's zones: write pointers, conditions and descriptor extensions. Its zones are written and reset",
+        "independently of the base.",
+        "BASE must not be written while it has overlays: they would read the new data. 'paddock img commit' writes an",
+        "overlay's changes into its base, and 'paddock img rebase -b \"\"' makes an overlay independent.",
+    ];
+
+    public static Command Build(NativeConsole console)
+    {
+        var image = new Argument<string>("BASE") { Description = "Image that the overlays read from." };
+        var names = new Argument<string[]>("NAME") { Description = "New overlay files.", Arity = ArgumentArity.OneOrMore };
+        var format = new Option<string?>("--format") { Description = "Format of BASE (default: qcow2).", HelpName = "qcow2|raw" };
+        format.OneOf("qcow2", "raw");
+        var json = new Option<bool>("--json") { Description = "Prints JSON." };
+        var command = new Command("clone", "Creates overlays of an image: copies that share what is not changed.")
+        {
+            image, names, format, json,
+        };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            await CloneVerb.RunAsync(
+                parsed.GetRequiredValue(image), parsed.GetValue(format), parsed.GetRequiredValue(names), parsed.GetValue(json), console,
+                cancellationToken);
+            return NativeExit.Success;
+        });
+        return command;
+    }
+}
