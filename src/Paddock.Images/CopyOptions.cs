@@ -51,11 +51,20 @@ public sealed record CopyOptions
     /// <summary>Called for each sector that cannot be read, which becomes zeroes; null: a read error ends the copy.</summary>
     public Action<long, BlockException>? Unreadable { get; init; }
 
+    /// <summary>Called for each sector whose block status cannot be read, which is read instead.</summary>
+    internal Action<long, BlockException>? Unmapped { get; init; }
+
     /// <summary>Called for each thing that the target cannot take, or takes in another form.</summary>
     public Action<string>? Warn { get; init; }
 
     /// <summary>Called with the bytes copied so far and the bytes to copy: data only, holes take no time.</summary>
     internal Action<long, long>? Progress { get; init; }
+
+    /// <summary>Called with the end of each piece of the source, before it is written.</summary>
+    internal Action<long>? Position { get; init; }
+
+    /// <summary>Copies data from an offset of the source to one of the target inside the file system; false if it cannot.</summary>
+    internal Func<long, long, long, bool>? CopyRange { get; init; }
 
     /// <summary>The clock of the rate limit.</summary>
     internal TimeProvider Time { get; init; } = TimeProvider.System;
@@ -70,6 +79,9 @@ public sealed class CopyException(bool isRead, long offset, BlockException failu
 {
     /// <summary>Whether the source failed, and not the target.</summary>
     public bool IsRead { get; } = isRead;
+
+    /// <summary>Whether the request was for block status.</summary>
+    internal bool IsStatus { get; init; }
 
     /// <summary>Where the request began.</summary>
     public long Offset { get; } = offset;

@@ -117,6 +117,29 @@ public sealed class FileStorage : IStorage, IDisposable
         return ValueTask.CompletedTask;
     }
 
+    /// <summary>Copies bytes from another file inside the file system, which may share their blocks.</summary>
+    /// <param name="from">The other file.</param>
+    /// <param name="at">Offset there, in bytes.</param>
+    /// <param name="into">Offset here, in bytes.</param>
+    /// <param name="length">Bytes to copy.</param>
+    /// <returns>False if the file systems cannot do it; part of the range may have been copied.</returns>
+    internal bool TryCopyRange(FileStorage from, long at, long into, long length)
+    {
+        while (OperatingSystem.IsLinux() && length > 0)
+        {
+            nint count = Native.CopyFileRange(from._file.Handle, ref at, _file.Handle, ref into, (nuint)length, 0);
+            if (count <= 0)
+            {
+                // at the end of a file that is shorter than its disk, too: the copy by reads and writes reports what really fails
+                return false;
+            }
+
+            length -= count;
+        }
+
+        return length == 0;
+    }
+
     /// <inheritdoc/>
     public ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {

@@ -62,6 +62,10 @@ internal static partial class Native
     [LibraryImport("libc", EntryPoint = "close")]
     public static partial int CloseDescriptor(int descriptor);
 
+    [LibraryImport("libc", EntryPoint = "copy_file_range", SetLastError = true)]
+    public static partial nint CopyFileRange(
+        SafeFileHandle from, ref long fromOffset, SafeFileHandle to, ref long toOffset, nuint length, uint flags);
+
     [LibraryImport("libc", EntryPoint = "socketpair", SetLastError = true)]
     public static unsafe partial int SocketPair(int family, int type, int protocol, int* pair);
 

@@ -89,7 +89,8 @@ public class ErrorTextTests
         using var bench = new Workbench();
         string[] commands =
         [
-            "", "create", "info", "zones", "zone", "zone reset", "append", "check", "serve", "fault", "resize", "gen-dhchap-key", "bench",
+            "", "create", "info", "zones", "zone", "zone reset", "append", "check", "serve", "fault", "resize", "backup",
+                "backup restore", "gen-dhchap-key", "bench",
                 "demo", "completion",
         ];
         foreach (string command in commands)

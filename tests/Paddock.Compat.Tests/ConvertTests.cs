@@ -22,7 +22,6 @@ public class ConvertTests
     [InlineData("convert -c -f raw -O qcow2 -o zone_model=host-managed,zone_size=1M @in @there")]
     [InlineData("convert -n -f raw -O raw -o size=1M @in @there")]
     [InlineData("convert -f raw -O qcow2 @missing @there")]
-    [InlineData("convert -f raw @in @base @there")]
     [InlineData("convert -U -f raw -O qcow2 @there @there")]
     [InlineData("convert -f raw -O qcow2 @there @there")]
     [InlineData("convert -U -f raw -O qcow2 @link @there")]

@@ -17,6 +17,14 @@ internal static class Ours
         return output.ToString();
     }
 
+    /// <summary>Runs our qemu-img.</summary>
+    public static async Task<PeerRun> RunImgAsync(params string[] words)
+    {
+        var (output, error) = (new StringWriter(), new StringWriter());
+        int code = await ImgTool.RunAsync(words, new ToolContext { Program = "qemu-img", Out = output, Error = error });
+        return new PeerRun(code, output.ToString(), error.ToString());
+    }
+
     /// <summary>Runs our qemu-io.</summary>
     public static async Task<PeerRun> IoAsync(params string[] words)
     {

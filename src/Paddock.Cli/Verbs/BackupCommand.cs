@@ -17,8 +17,8 @@ internal static class BackupCommand
         "last backup with that bitmap, which begins again. 'paddock backup restore' makes a new image of a",
         "full backup and the increments after it, oldest first.",
         "",
-        "Every backup of a zoned disk has the write pointers, conditions and zone descriptor extensions of its",
-        "moment, and a restored disk has those of the last backup.",
+        "Every backup of a zoned disk has the write pointers, conditions and zone descriptor extensions of",
+        "its moment, and a restored disk has those of the last backup.",
         "",
         "With --control a running server backs up an image that it serves, under the name or path that the",
         "server knows it by. The backup is of one moment; requests go on meanwhile. The file is written by",
@@ -46,11 +46,11 @@ internal static class BackupCommand
         };
         var backing = new Option<string?>("--backing")
         {
-            Description = "Backing files that the image may name (default: same-directory).", HelpName = "none|same-directory|any",
+            Description = "Backing files that the image may use: none, same-directory (default) or any.", HelpName = "POLICY",
         };
         backing.CompletionSources.Add("none", "same-directory", "any");
         var json = new Option<bool>("--json") { Description = "Prints the result as JSON." };
-        var command = new Command("backup", "Makes full and incremental backups of an image, and restores them.")
+        var command = new Command("backup", "Makes full and incremental backups, and restores them.")
         {
             image, target, since, full, control, backing, json, Restore(console),
         };

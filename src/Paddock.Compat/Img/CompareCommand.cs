@@ -1,12 +1,14 @@
 using System.Buffers;
+using Paddock.Block;
 using Paddock.Images;
+using Paddock.Images.Text;
 
 namespace Paddock.Compat.Img;
 
 /// <summary><c>compare</c>: whether two images hold the same.</summary>
 internal static class CompareCommand
 {
-    private const int Chunk = 1 << 20, Trouble = 2;
+    private const int Chunk = 2 << 20, Trouble = 2, StatusTrouble = 3, ReadTrouble = 4;
 
     public static async Task<int> RunAsync(string[] args, ToolContext ctx)
     {
@@ -36,7 +38,7 @@ internal static class CompareCommand
 
             return difference is null ? 0 : 1;
         }
-        catch (Exception e) when (e is ToolException or Block.BlockException)
+        catch (Exception e) when (e is ToolException { ExitCode: not (StatusTrouble or ReadTrouble) } or BlockException)
         {
             throw new ToolException(e.Message, Trouble);
         }
@@ -73,8 +75,8 @@ internal static class CompareCommand
                 await ctx.Out.FlushAsync();
             }
 
-            var one = await ChainStatus.QueryAsync(a, at, common - at);
-            var two = await ChainStatus.QueryAsync(b, at, Math.Min(one.Length, common - at));
+            var one = await StatusAsync(a, at, common - at);
+            var two = await StatusAsync(b, at, Math.Min(one.Length, common - at));
             if (strict && (one.IsPresent, one.IsZero, one.IsData) != (two.IsPresent, two.IsZero, two.IsData))
             {
                 return $"Strict mode: Offset {at} block status mismatch!";
@@ -107,7 +109,7 @@ internal static class CompareCommand
     {
         while (at < longer.Device.Length)
         {
-            var run = await ChainStatus.QueryAsync(longer, at, longer.Device.Length - at);
+            var run = await StatusAsync(longer, at, longer.Device.Length - at);
             if (!run.IsZero && await MismatchAsync(longer, null, at, run.Length) is { } place)
             {
                 return place;
@@ -117,6 +119,30 @@ internal static class CompareCommand
         }
 
         return null;
+    }
+
+    private static async ValueTask<ChainStatus> StatusAsync(ImageNode node, long at, long length)
+    {
+        try
+        {
+            return await ChainStatus.QueryAsync(node, at, length);
+        }
+        catch (BlockException)
+        {
+            throw new ToolException($"Sector allocation test failed for {node.Filename}", StatusTrouble);
+        }
+    }
+
+    private static async ValueTask ReadAsync(ImageNode node, long at, Memory<byte> buffer)
+    {
+        try
+        {
+            await node.Device.ReadAsync(at, buffer);
+        }
+        catch (BlockException e)
+        {
+            throw new ToolException($"Error while reading offset {at} of {node.Filename}: {ErrorText.Of(e)}", ReadTrouble);
+        }
     }
 
     // the place is the 512-byte sector that holds the first byte that differs
@@ -129,10 +155,10 @@ internal static class CompareCommand
             for (long end = at + length; at < end;)
             {
                 int count = (int)Math.Min(Chunk, end - at);
-                await a.Device.ReadAsync(at, left.AsMemory(0, count));
+                await ReadAsync(a, at, left.AsMemory(0, count));
                 if (b is not null)
                 {
-                    await b.Device.ReadAsync(at, right.AsMemory(0, count));
+                    await ReadAsync(b, at, right.AsMemory(0, count));
                 }
 
                 int same = left.AsSpan(0, count).CommonPrefixLength(right.AsSpan(0, count));

@@ -9,13 +9,26 @@ internal sealed class ConvertArguments
 {
     private const int Sector = 512, MostSparse = 16 << 20, MostParallel = 16, DefaultSparse = 4096, DefaultParallel = 8;
 
+    private const string JsonProgress = "--progress=json";
+
     private readonly ImgArguments _given;
 
-    private ConvertArguments(ImgArguments given) => _given = given;
+    private readonly bool _jsonProgress;
+
+    private ConvertArguments(ImgArguments given, bool jsonProgress) => (_given, _jsonProgress) = (given, jsonProgress);
+
+    /// <summary>The images that are copied one behind the other.</summary>
+    public IReadOnlyList<string> Sources => [.. _given.Operands.Take(_given.Operands.Count - 1)];
 
     public string Source => _given.Operands[0];
 
-    public string Target => _given.Operands[1];
+    public string Target => _given.Operands[^1];
+
+    /// <summary>Whether the copy goes to standard output.</summary>
+    public bool TargetIsStream => Target == StreamNames.Standard && !TargetIsOptions;
+
+    /// <summary>Whether data may be copied by the file system (-C).</summary>
+    public bool Offloads => _given.Has("C");
 
     public string Format => _given["O"] ?? "raw";
 
@@ -36,7 +49,8 @@ internal sealed class ConvertArguments
 
     public bool IsQuiet => _given.Has("q");
 
-    public bool ShowsProgress => _given.Has("p") && !IsQuiet;
+    public ProgressForm Progress => IsQuiet ? ProgressForm.None : _jsonProgress ? ProgressForm.Json
+        : _given.Has("p") ? ProgressForm.Text : ProgressForm.None;
 
     public int SparseBytes { get; private init; }
 
@@ -68,8 +82,10 @@ internal sealed class ConvertArguments
     /// <exception cref="ToolException">An option that cannot be, or two that exclude each other.</exception>
     public static ConvertArguments? Parse(string[] args, ToolContext ctx)
     {
+        // our own form of an option that takes no value in the peer
+        bool jsonProgress = args.Contains(JsonProgress);
         var given = new ImgArguments(
-            args, "image-opts object progress quiet force-share",
+            [.. args.Where(static a => a != JsonProgress)], "image-opts object progress quiet force-share",
             new('O', "target-format", true), new('o', "target-options", true), new('c', "compress", false), new('t', "target-cache", true),
             new('T', "source-cache", true), new('B', "backing", true), new('F', "backing-format", true), new('n', "no-create", false),
             new('S', "sparse-size", true), new('\0', "target-is-zero", false), new('\0', "bitmaps", false),
@@ -85,10 +101,10 @@ internal sealed class ConvertArguments
             return null;
         }
 
-        var arguments = new ConvertArguments(given)
+        var arguments = new ConvertArguments(given, jsonProgress)
         {
             SparseBytes = given["S"] is { } sparse ? Sparse(sparse) : DefaultSparse,
-            Parallel = given["m"] is { } parallel ? Count(parallel) : DefaultParallel,
+            Parallel = given["m"] is { } parallel ? Count(parallel) : given.Has("salvage") ? 1 : DefaultParallel,
             Rate = given["r"] is { } rate ? RateOf(rate) : 0,
             Options = OptionsOf(given),
             Snapshot = given.Snapshot(ctx.Program),
@@ -147,8 +163,10 @@ internal sealed class ConvertArguments
         Refuse(_given.Operands.Count < 2, "Must specify image file name");
         ImageOpener.CheckSourceCache(_given["T"]);
         Refuse(TargetIsZero && _given.Has("B"), "Cannot use --target-is-zero when the destination image has a backing file");
+        Refuse(_given.Operands.Count > 2 && Options["backing_file"] is not null,
+            "Having a backing file for the target makes no sense when concatenating multiple input images");
         Refuse(Options["backing_file"] is not null && Format != "qcow2", $"Backing file not supported for file format '{Format}'");
-        Refuse(_given.Has("B") && Options["backing_fmt"] is null, "Use of backing file requires explicit backing format");
+        Refuse(_given.Has("B") && !SkipsCreate && Options["backing_fmt"] is null, "Use of backing file requires explicit backing format");
         Refuse(IsCompressed && Format != "qcow2" && !TargetIsOptions, "Compression not supported for this file format");
         Refuse(IsCompressed && Options.IsZoned, "a zoned disk takes no compressed data");
         Refuse(
@@ -162,9 +180,10 @@ internal sealed class ConvertArguments
 
     private void CheckSupport()
     {
+        Refuse(TargetIsStream && Format != "raw", $"only a raw image can be written to standard output: use -O raw, not '{Format}'");
+        Refuse(TargetIsStream && SkipsCreate, "-n has no meaning for standard output");
         Refuse(_given.Operands.Count > 2 && CopiesBitmaps, "Copying bitmaps only possible with single source");
         Refuse(_given.Operands.Count > 2 && _given.Has("l"), "No support for concatenating multiple snapshot");
-        Refuse(_given.Operands.Count > 2, "concatenating several source images is not supported yet");
     }
 
     private static void Refuse(bool bad, string message)

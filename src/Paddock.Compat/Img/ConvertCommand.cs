@@ -14,10 +14,17 @@ internal static class ConvertCommand
         }
 
         var opener = new ImageOpener(ctx.Program, ctx.Error);
-        await using var source = await opener.OpenAsync(given.Source, given.SourceSettings, given.SourceIsOptions);
+        await using var sources = await ConvertSources.OpenAsync(given, opener, ctx);
+        var source = sources.First;
+        if (given.TargetIsStream)
+        {
+            await StreamAsync(given, sources, ctx);
+            return 0;
+        }
+
         if (!given.TargetIsOptions)
         {
-            RequireOther(given.Target, source);
+            sources.Nodes.ForEach(n => RequireOther(given.Target, n));
         }
 
         var bitmaps = given.CopiesBitmaps ? new BitmapCopy(ctx, given.SkipsBrokenBitmaps) : null;
@@ -30,16 +37,16 @@ internal static class ConvertCommand
         bool isZero = given.TargetIsZero;
         if (!given.SkipsCreate)
         {
-            isZero = await CreateAsync(given, source.Device.Length, ctx);
+            isZero = await CreateAsync(given, sources.Device.Length, ctx);
         }
 
         var output = await opener.OpenAsync(given.Target, given.TargetSettings, given.TargetIsOptions);
-        await output.UseAsync(() => CopyAsync(given, source, output, isZero, bitmaps, ctx));
+        await output.UseAsync(() => CopyAsync(given, sources, output, isZero, bitmaps, ctx));
         return 0;
     }
 
     private static async ValueTask CopyAsync(
-        ConvertArguments given, ImageNode source, ImageNode output, bool isZero, BitmapCopy? bitmaps, ToolContext ctx)
+        ConvertArguments given, ConvertSources sources, ImageNode output, bool isZero, BitmapCopy? bitmaps, ToolContext ctx)
     {
         if (bitmaps is not null)
         {
@@ -51,26 +58,26 @@ internal static class ConvertCommand
             throw new ToolException("Compression not supported for this file format");
         }
 
-        if (source.Device.Zones is not null && output.Device.Zones is null && !given.IsQuiet)
+        if (sources.Nodes.Exists(static n => n.Device.Zones is not null) && output.Device.Zones is null && !given.IsQuiet)
         {
             ctx.Warn($"'{given.Source}' has zones, and '{given.Target}' has none: its data is copied, its zones and write pointers are "
                 + "not");
         }
 
-        var progress = given.ShowsProgress ? new CopyProgress(ctx) : null;
+        using var progress = new CopyProgress(ctx, given.Progress, sources.Device.Length);
         try
         {
-            await DiskCopy.RunAsync(source.Device, output.Device, OptionsOf(given, ctx, output, isZero, progress));
+            await DiskCopy.RunAsync(sources.Device, output.Device, OptionsOf(given, ctx, sources, output, isZero, progress));
         }
         catch (CopyException e)
         {
             throw new ToolException(CopyText.Of(e));
         }
 
-        progress?.End();
+        progress.End();
         if (bitmaps is not null)
         {
-            await bitmaps.RunAsync(source, output);
+            await bitmaps.RunAsync(sources.First, output);
         }
 
         await output.Device.FlushAsync();
@@ -136,10 +143,29 @@ internal static class ConvertCommand
         }
     }
 
-    private static CopyOptions OptionsOf(ConvertArguments given, ToolContext ctx, ImageNode output, bool isZero, CopyProgress? progress)
+    private static async ValueTask StreamAsync(ConvertArguments given, ConvertSources sources, ToolContext ctx)
+    {
+        var target = new StreamTarget(ctx.Sink ?? throw new ToolException("standard output takes no data here"), sources.Device.Length);
+        using var progress = new CopyProgress(ctx, given.Progress, sources.Device.Length);
+        var options = CommonOptions(given, ctx, progress) with { SparseBytes = 0, OutOfOrder = false };
+        try
+        {
+            await DiskCopy.RunAsync(sources.Device, target, options);
+        }
+        catch (CopyException e)
+        {
+            throw new ToolException(CopyText.Of(e));
+        }
+
+        progress.End();
+        await target.FlushAsync();
+    }
+
+    private static CopyOptions OptionsOf(
+        ConvertArguments given, ToolContext ctx, ConvertSources sources, ImageNode output, bool isZero, CopyProgress progress)
     {
         bool hasBacking = given.Options["backing_file"] is not null;
-        return new CopyOptions
+        return CommonOptions(given, ctx, progress) with
         {
             SparseBytes = given.SparseBytes,
             TargetIsZero = isZero,
@@ -149,14 +175,22 @@ internal static class ConvertCommand
             BackingLength = hasBacking && !given.SkipsCreate && output.Backing is { } backing ? backing.Device.Length : long.MaxValue,
             CompressedUnit = given.IsCompressed ? output.ClusterSize : 0,
             WriteCompressed = given.IsCompressed ? output.Qcow2!.WriteCompressedAsync : null,
-            Parallel = given.Parallel,
-            OutOfOrder = given.OutOfOrder,
-            BytesPerSecond = given.Rate,
-            Unreadable = !given.Salvages ? null
-                : (offset, e) => CopyText.WarnUnreadable(ctx, given.IsQuiet, offset, e),
-            Warn = given.IsQuiet ? null : ctx.Warn,
-            Progress = progress is null ? null : progress.Show,
-            Time = ctx.Time,
+            CopyRange = given.Offloads ? FileCopy.Between(sources.Nodes, output) : null,
         };
     }
+
+    private static CopyOptions CommonOptions(ConvertArguments given, ToolContext ctx, CopyProgress progress) => new()
+    {
+        Parallel = given.Parallel,
+        OutOfOrder = given.OutOfOrder,
+        BytesPerSecond = given.Rate,
+        Unreadable = !given.Salvages ? null
+            : (offset, e) => CopyText.WarnUnreadable(ctx, given.IsQuiet, isStatus: false, offset, e),
+        Unmapped = !given.Salvages ? null
+            : (offset, e) => CopyText.WarnUnreadable(ctx, given.IsQuiet, isStatus: true, offset, e),
+        Warn = given.IsQuiet ? null : ctx.Warn,
+        Progress = given.Progress == ProgressForm.None ? null : progress.Show,
+        Position = progress.Reach,
+        Time = ctx.Time,
+    };
 }

@@ -11,7 +11,8 @@ internal static class CopyText
 
     /// <summary>A request that failed, in the peer's words; what the peer has no words for in our own.</summary>
     public static string Of(CopyException e)
-        => $"error while {(e.IsRead ? "reading" : "writing")} at byte {e.Offset}: {Cause(e)}";
+        => e.IsStatus ? $"error while reading block status at offset {e.Offset}: {Cause(e)}"
+            : $"error while {(e.IsRead ? "reading" : "writing")} at byte {e.Offset}: {Cause(e)}";
 
     /// <summary>Why the request failed.</summary>
     public static string Cause(CopyException e)
@@ -19,37 +20,15 @@ internal static class CopyText
             || e.Failure is { Error: BlockError.InvalidArgument } or { Error: BlockError.NotSupported, Errno: 0 }
             ? e.Failure.Message : ErrorText.Of(e.Failure);
 
-    /// <summary>A sector that became zeroes.</summary>
-    public static void WarnUnreadable(ToolContext ctx, bool quiet, long offset, BlockException e)
+    /// <summary>A sector that became zeroes, or whose block status could not be read.</summary>
+    public static void WarnUnreadable(ToolContext ctx, bool quiet, bool isStatus, long offset, BlockException e)
     {
         if (!quiet)
         {
             lock (Lines)
             {
-                ctx.Warn($"error while reading offset {offset}: {ErrorText.Of(e)}");
+                ctx.Warn($"error while reading {(isStatus ? "block status at " : "")}offset {offset}: {ErrorText.Of(e)}");
             }
         }
     }
-}
-
-/// <summary>The line that shows how far a copy is.</summary>
-internal sealed class CopyProgress(ToolContext ctx)
-{
-    private double _shown = double.NegativeInfinity;
-
-    public void Show(long copied, long total)
-    {
-        double percent = total == 0 ? 0 : copied * 100.0 / total;
-        if ((percent == 0 || percent >= 100 || percent > _shown + 1) && (copied > 0 || _shown < 0))
-        {
-            _shown = percent;
-            ctx.Out.Write(FormattableString.Invariant($"    ({percent:F2}/100%)\r"));
-            ctx.Out.Flush();
-        }
-    }
-
-    /// <summary>Ends the line of something that failed.</summary>
-    public void Break() => ctx.Out.Write("\n");
-
-    public void End() => ctx.Out.Write("    (100.00/100%)\r\n");
 }

@@ -91,6 +91,11 @@ internal static class CreateCommand
     private static async ValueTask<(long? Size, ZoneClone? Clone)> CheckBackingAsync(
         ToolContext ctx, string name, string backing, CreateOptions options, long? size, bool unsafely)
     {
+        if (backing.Length == 0)
+        {
+            throw new ToolException("Expected backing file name, got empty string");
+        }
+
         string resolved = BackingName.Resolve(backing, name);
         if (backing == name || FileIdentity.IsSameFile(resolved, name))
         {

@@ -34,7 +34,7 @@ internal static class ImgHelp
         ["compare"] = ("Compares the contents of two images.", "[OPTION]... FILENAME1 FILENAME2", Input
             + "-F FMT|the second image's format\n-s|compare sizes and allocation too\n-p|show progress\n-q|print nothing\n",
             "disk.raw disk.qcow2"),
-        ["convert"] = ("Converts an image to another format.", "[OPTION]... FILENAME OUTPUT", Input
+        ["convert"] = ("Converts an image to another format.", "[OPTION]... FILENAME... OUTPUT", Input
             + "-O FMT|format of the output (raw)\n-o OPTIONS|options of the output\n-c|compress the output\n"
             + "-n|write to an existing output; zones that are written are reset first\n--target-is-zero|with -n: the output reads as "
             + "zeroes\n"
@@ -43,9 +43,10 @@ internal static class ImgHelp
             + "of the input\n"
             + "-m N|requests in parallel, 1 to 16 (8)\n-W|allow writes out of order\n-r RATE|maximum bytes per second\n"
             + "--bitmaps|copy persistent bitmaps\n--skip-broken-bitmaps|leave out inconsistent ones\n"
-            + "-C|accepted: data is read and written, never copied by the kernel\n--salvage|replace unreadable sectors by zeroes, with a "
+            + "-C|let the file system copy between raw files\n--salvage|replace unreadable sectors by zeroes, with a "
             + "warning\n"
-            + "--target-image-opts|with -n: the output is a list of options\n-p|show progress\n-q|no warnings, no progress\n",
+            + "--target-image-opts|with -n: the output is a list of options\n-p|show progress\n--progress=json|"
+            + "progress for programs, on standard error\n-q|no warnings, no progress\n",
             "-p -O qcow2 disk.raw disk.qcow2"),
         ["create"] = (
             "Creates an image.", "[OPTION]... FILENAME [SIZE]", "-f FMT|raw or qcow2 (raw)\n-o OPTIONS|format options; -o help lists them\n"

@@ -16,6 +16,12 @@ internal static class NewImage
     /// <summary>Refuses a format that there is not.</summary>
     public static void RequireFormat(string format)
     {
+        if (format is "bochs" or "cloop" or "dmg" or "vvfat" or "blkdebug" or "blkverify" or "quorum" or "null-co" or "null-aio"
+            or "throttle" or "copy-on-read" or "compress" or "preallocate")
+        {
+            throw new ToolException($"Format driver '{format}' does not support image creation");
+        }
+
         if (format is not ("raw" or "qcow2" or FormatProbe.Luks))
         {
             throw new ToolException($"Unknown file format '{format}'");

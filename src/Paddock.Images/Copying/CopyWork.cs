@@ -19,6 +19,7 @@ internal sealed class CopyWork
     private readonly Lock _shown = new();
     private long _total;
     private long _copied;
+    private volatile bool _cannotOffload;
 
     public CopyWork(IBlockDevice source, ICopySink sink, CopyOptions options, bool inOrder)
     {
@@ -26,17 +27,18 @@ internal sealed class CopyWork
         _sink = sink;
         _options = options;
         _inOrder = inOrder || !options.OutOfOrder;
-        _reader = new SourceReader(source, options.Unreadable, options.Below);
+        _reader = new SourceReader(source, options.Unreadable, options.Unmapped, options.Below);
         _rate = options.BytesPerSecond > 0 ? new RateLimit(options.BytesPerSecond, options.Time) : null;
     }
 
     /// <summary>Copies ranges of the source, one after another.</summary>
     public async ValueTask RunAsync(IReadOnlyList<(long Start, long End)> ranges, CancellationToken cancellationToken)
     {
-        if (_options.Progress is not null)
+        // a copy that salvages data reports all failures of the block status first, as the peer does
+        if (_options.Progress is not null || _options.Unmapped is not null)
         {
             _total = await CountAsync(ranges, cancellationToken);
-            _options.Progress(0, _total);
+            _options.Progress?.Invoke(0, _total);
         }
 
         foreach (var (start, end) in ranges)
@@ -86,6 +88,17 @@ internal sealed class CopyWork
 
     private async ValueTask CopyAsync(Piece piece, byte[] buffer, CancellationToken stop)
     {
+        _options.Position?.Invoke(piece.At + piece.Count);
+        if (piece.Kind == SourceRun.Data && !_cannotOffload && _options.CopyRange is { } copyRange)
+        {
+            if (await OffloadAsync(copyRange, piece, stop))
+            {
+                return;
+            }
+
+            _cannotOffload = true;
+        }
+
         if (piece.Kind == SourceRun.Data)
         {
             await _reader.ReadAsync(piece.At, buffer.AsMemory(0, (int)piece.Count), stop);
@@ -105,6 +118,29 @@ internal sealed class CopyWork
             await WriteAsync(piece.At - _options.Start, buffer.AsMemory(0, (int)piece.Count), stop);
             Show(piece.Count);
         }
+    }
+
+    private async ValueTask<bool> OffloadAsync(Func<long, long, long, bool> copyRange, Piece piece, CancellationToken stop)
+    {
+        if (_rate is not null)
+        {
+            await _rate.PassAsync(piece.Count, stop);
+        }
+
+        try
+        {
+            if (!copyRange(piece.At, piece.At - _options.Start, piece.Count))
+            {
+                return false;
+            }
+        }
+        catch (BlockException e) when (e is not CopyException)
+        {
+            throw new CopyException(isRead: false, piece.At - _options.Start, e);
+        }
+
+        Show(piece.Count);
+        return true;
     }
 
     private async ValueTask WriteAsync(long at, ReadOnlyMemory<byte> data, CancellationToken stop)
@@ -298,7 +334,7 @@ internal sealed class CopyWork
                 }
                 catch (BlockException e) when (e is not CopyException)
                 {
-                    throw new CopyException(isRead: true, at, e);
+                    throw new CopyException(isRead: true, at, e) { IsStatus = true };
                 }
             }
 

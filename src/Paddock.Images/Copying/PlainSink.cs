@@ -91,25 +91,27 @@ internal sealed class PlainSink : ICopySink
 
     private async ValueTask CompressAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
-        int unit = _options.CompressedUnit;
-        for (int done = 0; done < data.Length; done += unit)
+        int unit = _options.CompressedUnit, whole = data.Length / unit * unit, rest = data.Length - whole;
+        try
         {
-            var piece = data.Slice(done, Math.Min(unit, data.Length - done));
-            if (piece.Length < unit && offset + done + piece.Length < _target.Length)
+            if (rest == 0 || offset + data.Length >= _target.Length)
             {
-                byte[] padded = new byte[unit];
-                piece.CopyTo(padded);
-                piece = padded;
+                await _options.WriteCompressed!(offset, data, cancellationToken);
+                return;
             }
 
-            try
+            if (whole > 0)
             {
-                await _options.WriteCompressed!(offset + done, piece, cancellationToken);
+                await _options.WriteCompressed!(offset, data[..whole], cancellationToken);
             }
-            catch (BlockException e)
-            {
-                throw new CopyException(isRead: false, offset + done, e);
-            }
+
+            byte[] padded = new byte[unit];
+            data[whole..].CopyTo(padded);
+            await _options.WriteCompressed!(offset + whole, padded, cancellationToken);
+        }
+        catch (BlockException e)
+        {
+            throw new CopyException(isRead: false, offset, e);
         }
     }
 

@@ -3,12 +3,10 @@ using Paddock.Block;
 namespace Paddock.Images.Copying;
 
 /// <summary>Reads the source; on request, what cannot be read becomes zeroes.</summary>
-internal sealed class SourceReader(IBlockDevice source, Action<long, BlockException>? unreadable, IBlockDevice? below)
+internal sealed class SourceReader(
+    IBlockDevice source, Action<long, BlockException>? unreadable, Action<long, BlockException>? unmapped, IBlockDevice? below)
 {
     private const int Sector = 512;
-
-    // what is tried at once where not even the block status can be read
-    private const int BlindRun = 64 << 10;
 
     public ValueTask<(SourceRun Kind, long Length)> StatusAsync(
         long offset, long length, bool topLayerOnly, CancellationToken cancellationToken)
@@ -36,13 +34,23 @@ internal sealed class SourceReader(IBlockDevice source, Action<long, BlockExcept
     private async ValueTask<(SourceRun Kind, long Length)> SalvageStatusAsync(
         long offset, long length, bool topLayerOnly, CancellationToken cancellationToken)
     {
-        try
+        // shorter ranges, down to a sector, which is read without its status
+        while (true)
         {
-            return await SourceStatus.QueryAsync(source, offset, length, topLayerOnly, below, cancellationToken);
-        }
-        catch (BlockException)
-        {
-            return (SourceRun.Data, Math.Min(length, BlindRun));
+            try
+            {
+                return await SourceStatus.QueryAsync(source, offset, length, topLayerOnly, below, cancellationToken);
+            }
+            catch (BlockException e)
+            {
+                if (length <= Sector)
+                {
+                    unmapped?.Invoke(offset, e);
+                    return (SourceRun.Data, length);
+                }
+
+                length = ((length / Sector) + 3) / 4 * Sector;
+            }
         }
     }
 

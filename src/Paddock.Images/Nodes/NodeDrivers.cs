@@ -9,6 +9,7 @@ internal static class NodeDrivers
         HostCdrom = new("host_cdrom");
     private static readonly NullDriver Null = new("null-co"), NullAio = new("null-aio");
     private static readonly NbdDriver Nbd = new();
+    private static readonly HttpDriver Http = new("http"), Https = new("https");
     private static readonly BlkdebugDriver Blkdebug = new();
     private static readonly BlkverifyDriver Blkverify = new();
     private static readonly RawDriver Raw = new();
@@ -32,6 +33,8 @@ internal static class NodeDrivers
         "null-co" => Null,
         "null-aio" => NullAio,
         NbdNode.Driver => Nbd,
+        "http" => Http,
+        "https" => Https,
         BlkdebugDriver.DriverName => Blkdebug,
         "blkverify" => Blkverify,
         "quorum" => Quorum,
@@ -61,6 +64,8 @@ internal static class NodeDrivers
         return name[..colon] switch
         {
             "file" => NamedFile,
+            "http" => Http,
+            "https" => Https,
             "host_device" => HostDevice,
             "null-co" => Null,
             "null-aio" => NullAio,

@@ -66,7 +66,7 @@ internal static class SizeParser
     /// <exception cref="ToolException">With QEMU's text for the option <paramref name="name"/>.</exception>
     public static ulong Option(string name, string text) => TryParse(text, out ulong value) switch
     {
-        NumberFault.Invalid when text.StartsWith('-') && TryParse(text[1..], out _) != NumberFault.Invalid
+        NumberFault.Invalid when text.StartsWith('-') && TryParseInteger(text[1..], out _) == NumberFault.None
             => throw new ToolException($"Value '{text}' is out of range for parameter '{name}'"),
         NumberFault.Invalid => throw new ToolException(
             $"Parameter '{name}' expects a non-negative number below 2^64\n"

@@ -81,6 +81,9 @@ internal sealed class SocketChannel : IByteChannel
     /// <inheritdoc/>
     public void StopReceiving() => Shutdown(SocketShutdown.Receive);
 
+    /// <summary>Ends the stream to the peer; what it sends can still be received.</summary>
+    public void Finish() => Shutdown(SocketShutdown.Send);
+
     /// <inheritdoc/>
     public void Abort() => Shutdown(SocketShutdown.Both);
 

@@ -110,11 +110,26 @@ internal sealed class TlsChannel : IByteChannel
 
         if (verdict.Why is { } reason)
         {
+            if (!stream.IsServer)
+            {
+                Leave(plain);
+            }
+
             stream.Dispose();
             throw new IOException(reason);
         }
 
         return new TlsChannel(plain, stream);
+    }
+
+    // unread session tickets would turn the end of the connection into a reset, and the server might lose the client's last messages
+    private static void Leave(SocketChannel plain)
+    {
+        plain.Finish();
+        Span<byte> rest = stackalloc byte[4096];
+        while (plain.Receive(rest) > 0)
+        {
+        }
     }
 
     // a client that leaves right behind its part of the handshake has completed it: the server only cannot send its session ticket

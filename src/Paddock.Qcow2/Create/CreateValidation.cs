@@ -55,7 +55,8 @@ internal static class CreateValidation
 
         if (options.Size > long.MaxValue - (1L << 40) || Geometry(options).L1EntriesFor(options.Size) * 8 > Qcow2Limits.MaxL1Bytes)
         {
-            throw new BlockException(BlockError.TooLarge, "The image size is too large (try using a larger cluster size)");
+            throw new BlockException(
+                BlockError.TooLarge, "The image size is too large for file format 'qcow2' (try using a larger cluster size)");
         }
 
         CheckBacking(options);

@@ -81,19 +81,29 @@ internal sealed class ClusterReader(
         {
             await storage.OnEventAsync("read_compressed");
             await storage.ReadAsync(descriptor.Offset.Value, packed.AsMemory(0, descriptor.Length), cancellationToken);
-            var whole = new byte[_geometry.ClusterSize];
-            if (!ClusterCompression.TryDecompress(header.Compression, packed.AsSpan(0, descriptor.Length), whole))
+            if (buffer.Length == _geometry.ClusterSize)
             {
-                throw new ImageCorruptException(
-                    "compressed cluster", descriptor.Offset, $"its data does not unpack to a cluster (entry 0x{entry.Raw:x16})");
+                Unpack(packed, descriptor, entry, buffer.Span);
+                return;
             }
 
+            var whole = new byte[_geometry.ClusterSize];
+            Unpack(packed, descriptor, entry, whole);
             whole.AsSpan(at, buffer.Length).CopyTo(buffer.Span);
             decompressed.Keep(entry, whole);
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(packed);
+        }
+    }
+
+    private void Unpack(byte[] packed, CompressedDescriptor descriptor, L2Entry entry, Span<byte> cluster)
+    {
+        if (!ClusterCompression.TryDecompress(header.Compression, packed, descriptor.Length, cluster))
+        {
+            throw new ImageCorruptException(
+                "compressed cluster", descriptor.Offset, $"its data does not unpack to a cluster (entry 0x{entry.Raw:x16})");
         }
     }
 }

@@ -37,39 +37,83 @@ internal sealed class CompressedWriter(
             throw new BlockException(BlockError.InvalidArgument, "compressed writes are of whole clusters");
         }
 
-        while (data.Length > 0)
+        int size = _geometry.ClusterSize, clusters = (data.Length + size - 1) / size;
+        if (clusters == 1)
         {
-            int count = Math.Min(data.Length, _geometry.ClusterSize);
-            await WriteClusterAsync(offset, data[..count], cancellationToken);
-            offset += count;
-            data = data[count..];
+            await StoreAsync(offset, data, Pack(data), cancellationToken);
+            return;
+        }
+
+        // clusters are packed by several threads, and stored in order
+        var waiting = new Queue<Task<Packed>>();
+        int begun = 0, most = Math.Min(clusters, Environment.ProcessorCount * 2);
+        try
+        {
+            for (int stored = 0; stored < clusters; stored++)
+            {
+                for (; begun < clusters && waiting.Count < most; begun++)
+                {
+                    var next = ClusterAt(data, begun);
+                    waiting.Enqueue(Task.Run(() => Pack(next), CancellationToken.None));
+                }
+
+                var packed = await waiting.Dequeue();
+                await StoreAsync(offset + ((long)stored * size), ClusterAt(data, stored), packed, cancellationToken);
+            }
+        }
+        finally
+        {
+            // after a failure: nobody stores these
+            foreach (var task in waiting)
+            {
+                ArrayPool<byte>.Shared.Return((await task).Buffer);
+            }
         }
     }
 
-    private async ValueTask WriteClusterAsync(GuestOffset offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    private ReadOnlyMemory<byte> ClusterAt(ReadOnlyMemory<byte> data, int index)
+    {
+        int at = index * _geometry.ClusterSize;
+        return data.Slice(at, Math.Min(_geometry.ClusterSize, data.Length - at));
+    }
+
+    private Packed Pack(ReadOnlyMemory<byte> data)
     {
         int size = _geometry.ClusterSize;
-        var buffers = ArrayPool<byte>.Shared.Rent((size * 2) + SectorSize);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent((size * 2) + SectorSize);
+        if (data.Length == size)
+        {
+            return new(buffer, ClusterCompression.Compress(header.Compression, data.Span, buffer.AsMemory(0, size - 1)));
+        }
+
+        // the last cluster of a disk
+        var whole = buffer.AsSpan(size + SectorSize, size);
+        data.Span.CopyTo(whole);
+        whole[data.Length..].Clear();
+        return new(buffer, ClusterCompression.Compress(header.Compression, whole, buffer.AsMemory(0, size - 1)));
+    }
+
+    private async ValueTask StoreAsync(GuestOffset offset, ReadOnlyMemory<byte> data, Packed packed, CancellationToken cancellationToken)
+    {
         try
         {
-            data.CopyTo(buffers);
-            buffers.AsSpan(data.Length, size - data.Length).Clear();
-            int packed = ClusterCompression.Compress(header.Compression, buffers.AsSpan(0, size), buffers.AsSpan(size, size - 1));
-            if (packed < 0)
+            if (packed.Length < 0)
             {
                 await writer.WriteAsync(offset, data, WriteFlags.None, cancellationToken);
                 return;
             }
 
-            buffers.AsSpan(size + packed, SectorSize).Clear();
-            await StoreAsync(offset, packed, buffers.AsMemory(size, packed + SectorSize), cancellationToken);
+            packed.Buffer.AsSpan(packed.Length, SectorSize).Clear();
+            await StoreAsync(offset, packed.Length, packed.Buffer.AsMemory(0, packed.Length + SectorSize), cancellationToken);
             session.Record(offset, data.Length);
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(buffers);
+            ArrayPool<byte>.Shared.Return(packed.Buffer);
         }
     }
+
+    private readonly record struct Packed(byte[] Buffer, int Length);
 
     /// <param name="offset">The cluster's offset on the disk.</param>
     /// <param name="length">Bytes of compressed data.</param>

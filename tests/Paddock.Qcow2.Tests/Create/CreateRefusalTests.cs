@@ -4,7 +4,7 @@ namespace Paddock.Qcow2.Tests.Create;
 
 public class CreateRefusalTests
 {
-    private const string TooLarge = "The image size is too large (try using a larger cluster size)";
+    private const string TooLarge = "The image size is too large for file format 'qcow2' (try using a larger cluster size)";
     private const string Cluster = "Cluster size must be a power of two between 512 and 2048k";
     private const string Width = "Refcount width must be a power of two and may not exceed 64 bits";
 
