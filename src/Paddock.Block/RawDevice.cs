@@ -10,7 +10,9 @@ public sealed class RawDevice : IBlockDevice
 
     /// <param name="storage">The bytes; owned by the device.</param>
     /// <param name="readOnly">True to reject changes even if the storage accepts them.</param>
-    /// <param name="hostStart">Where the storage's first byte lies in what is under it, for the block status.</param>
+    /// <param name="hostStart">
+    /// Where the storage's first byte lies in what is under it, for the block status; negative if only the storage knows.
+    /// </param>
     public RawDevice(IStorage storage, bool readOnly = false, long hostStart = 0)
     {
         _hostStart = hostStart;
@@ -110,8 +112,11 @@ public sealed class RawDevice : IBlockDevice
             status = status with { Length = Math.Min(length, Length - offset) };
         }
 
-        var flags = status.Flags | BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid;
-        return status with { Flags = flags, HostOffset = _hostStart + offset };
+        status = status with { Flags = status.Flags | BlockStatusFlags.Allocated };
+
+        // a storage that is a disk itself knows where its bytes lie
+        return _hostStart < 0 || (status.Flags & BlockStatusFlags.OffsetValid) != 0 ? status
+            : status with { Flags = status.Flags | BlockStatusFlags.OffsetValid, HostOffset = _hostStart + offset };
     }
 
     /// <inheritdoc/>

@@ -27,6 +27,9 @@ public sealed class ToolContext
     /// <summary>Looks up an environment variable.</summary>
     public Func<string, string?> GetVariable { get; init; } = Environment.GetEnvironmentVariable;
 
+    /// <summary>Whether standard output is a terminal, where its lines appear before the next error.</summary>
+    public bool IsTerminal { get; init; }
+
     /// <summary>Why something could not be written to standard output; null while everything could.</summary>
     public string? OutputFailure => Sink?.Failure;
 
@@ -35,16 +38,17 @@ public sealed class ToolContext
 
     /// <summary>A context on the process's own streams.</summary>
     public static ToolContext ForProcess(string program)
-        => Over(program, StandardStreams.Input(), StandardStreams.Output(), StandardStreams.Error());
+        => Over(program, StandardStreams.Input(), StandardStreams.Output(), StandardStreams.Error(), !Console.IsOutputRedirected);
 
     /// <summary>A context on streams. Each write is whole: several threads may print at once.</summary>
-    public static ToolContext Over(string program, Stream input, Stream output, Stream error)
+    public static ToolContext Over(string program, Stream input, Stream output, Stream error, bool isTerminal = false)
     {
         var sink = new OutputStream(output, "standard output");
         return new()
         {
             Program = program,
             Sink = sink,
+            IsTerminal = isTerminal,
             Out = TextWriter.Synchronized(new StreamWriter(sink, Utf8, 8192) { AutoFlush = false }),
             Error = TextWriter.Synchronized(
                 new StreamWriter(new OutputStream(error, "standard error", retries: true), Utf8, 1024) { AutoFlush = true }),

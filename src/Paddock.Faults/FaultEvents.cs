@@ -30,6 +30,9 @@ internal static class FaultEvents
     /// <summary>After the last block has been read.</summary>
     public const string RmwAfterTail = "pwritev_rmw_after_tail";
 
+    /// <summary>Before a filter writes what it read from a backing image; raised by the filter.</summary>
+    public const string CopyOnRead = "cor_write";
+
     private static readonly FrozenSet<string> Raised = new[]
     {
         None, Write, WriteZeroes, WriteDone, RmwHead, RmwAfterHead, RmwTail, RmwAfterTail,
@@ -45,10 +48,13 @@ internal static class FaultEvents
         "zone_table_load", "zone_table_update",
     }.ToFrozenSet(StringComparer.Ordinal);
 
-    // this engine has no saved machine states, no copy on read and no emptying of an image; QEMU itself never raises refblock_update
+    // raised by filters above the storage
+    private static readonly FrozenSet<string> OfFilters = new[] { CopyOnRead }.ToFrozenSet(StringComparer.Ordinal);
+
+    // this engine has no saved machine states and no emptying of an image; QEMU itself never raises refblock_update
     private static readonly FrozenSet<string> OfQemuAlone = new[]
     {
-        "vmstate_load", "vmstate_save", "cor_write", "empty_image_prepare", "reftable_update", "refblock_update",
+        "vmstate_load", "vmstate_save", "empty_image_prepare", "reftable_update", "refblock_update",
     }.ToFrozenSet(StringComparer.Ordinal);
 
     /// <summary>Every event that can be raised, in no order.</summary>
@@ -58,5 +64,5 @@ internal static class FaultEvents
     public static IReadOnlyCollection<string> NeverRaised => OfQemuAlone;
 
     /// <summary>Whether a rule or a breakpoint may name this event.</summary>
-    public static bool IsKnown(string name) => Raised.Contains(name) || OfQemuAlone.Contains(name);
+    public static bool IsKnown(string name) => Raised.Contains(name) || OfFilters.Contains(name) || OfQemuAlone.Contains(name);
 }

@@ -68,17 +68,16 @@ internal readonly record struct FaultLimits
         while (length > 0)
         {
             long head = offset % unit, tail = (offset + length) % unit, part = length;
-            if (head != 0)
+            if (offset % Align != 0)
             {
-                part = Math.Min(length, unit - head);
-                part = part % Align == 0 ? part : part % Align;
+                part = Math.Min(length, Align - (offset % Align));
             }
-            else if (tail != 0)
+            else
             {
-                part -= part > unit ? tail : tail > Align ? tail % Align : 0;
+                part = head != 0 ? Math.Min(length, unit - head) : tail != 0 && part > unit ? part - tail : part;
+                part = Math.Min(part > Align ? part - (part % Align) : part, most);
             }
 
-            part = Math.Min(part, most);
             if (part >= Align)
             {
                 yield return (offset, part);

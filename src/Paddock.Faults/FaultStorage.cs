@@ -20,6 +20,9 @@ internal sealed partial class FaultStorage : DelegatingStorage
 
     // read without the lock: without rules and breakpoints, requests and events must cost nothing
     private volatile bool _waits, _fails;
+
+    // a write was tried since the last flush that succeeded
+    private volatile bool _isWritten;
     private int _state = 1;
 
     /// <param name="inner">The storage for requests that pass; owned by this one.</param>
@@ -69,9 +72,17 @@ internal sealed partial class FaultStorage : DelegatingStorage
         => _fails || _limits.IsLimiting
             ? CheckedDiscardAsync(offset, length, cancellationToken) : Inner.DiscardAsync(offset, length, cancellationToken);
 
-    /// <inheritdoc/>
+    /// <summary>Flushes what was written since the last flush; without a write nothing is flushed, and nothing fails.</summary>
     public override ValueTask FlushAsync(CancellationToken cancellationToken = default)
-        => _fails ? CheckedFlushAsync(cancellationToken) : Inner.FlushAsync(cancellationToken);
+    {
+        if (_fails && _isWritten)
+        {
+            return CheckedFlushAsync(cancellationToken);
+        }
+
+        _isWritten = false;
+        return Inner.FlushAsync(cancellationToken);
+    }
 
     /// <inheritdoc/>
     public override ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
@@ -107,13 +118,19 @@ internal sealed partial class FaultStorage : DelegatingStorage
             ? CheckedReadAsync(offset, buffer, cancellationToken) : Inner.ReadAsync(offset, buffer, cancellationToken);
 
     internal ValueTask WriteUnpaddedAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
-        => _fails || _waits || _limits.IsLimiting
+    {
+        _isWritten = true;
+        return _fails || _waits || _limits.IsLimiting
             ? CheckedWriteAsync(offset, data, cancellationToken) : Inner.WriteAsync(offset, data, cancellationToken);
+    }
 
     internal ValueTask WriteZeroesUnpaddedAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
-        => _fails || _waits || _limits.IsLimiting
+    {
+        _isWritten = true;
+        return _fails || _waits || _limits.IsLimiting
             ? CheckedWriteZeroesAsync(offset, length, flags, cancellationToken)
             : Inner.WriteZeroesAsync(offset, length, flags, cancellationToken);
+    }
 
     /// <summary>Triggers the rules of an event. Under the lock.</summary>
     private void Apply(string eventName)
@@ -280,6 +297,7 @@ internal sealed partial class FaultStorage : DelegatingStorage
     {
         // a flush has no bytes: a rule for a sector never matches it
         await FailAsync(FaultIo.Flush, 0, 0, cancellationToken);
+        _isWritten = false;
         await Inner.FlushAsync(cancellationToken);
     }
 

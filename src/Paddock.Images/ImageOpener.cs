@@ -117,7 +117,7 @@ internal sealed class ImageOpener
         {
             throw new ToolException($"{e.Message}\n{e.Hint}", inner: e);
         }
-        catch (BlockException e) when (e.Error == BlockError.IsDirectory || e is WrongFileTypeException)
+        catch (BlockException e) when ((readOnly && e.Error == BlockError.IsDirectory) || e is WrongFileTypeException)
         {
             throw new ToolException(
                 create && e.Error == BlockError.IsDirectory ? $"Could not create '{path}': Is a directory"

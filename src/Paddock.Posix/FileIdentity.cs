@@ -9,8 +9,8 @@ namespace Paddock.Posix;
 internal static class FileIdentity
 {
     /// <summary>Bits of a mode that hold the type of the file, and their values.</summary>
-    internal const ushort TypeMask = 0xF000, TypeFifo = 0x1000, TypeDirectory = 0x4000, TypeBlock = 0x6000, TypeRegular = 0x8000,
-        TypeSocket = 0xC000;
+    internal const ushort TypeMask = 0xF000, TypeFifo = 0x1000, TypeCharacter = 0x2000, TypeDirectory = 0x4000, TypeBlock = 0x6000,
+        TypeRegular = 0x8000, TypeSocket = 0xC000;
 
     /// <summary>Whether two names lead to the same file or device, whatever the names are; false if one of them leads nowhere.</summary>
     public static bool IsSameFile(string one, string other)

@@ -99,7 +99,7 @@ internal static class FileOpener
                 RandomAccess.SetLength(file, 0);
             }
 
-            return new OpenedFile(file, options, type == FileIdentity.TypeBlock);
+            return new OpenedFile(file, options, type == FileIdentity.TypeBlock, type == FileIdentity.TypeCharacter);
         }
         catch (Exception e)
         {

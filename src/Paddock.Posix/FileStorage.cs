@@ -35,6 +35,9 @@ public sealed class FileStorage : IStorage, IDisposable
     /// <summary>Whether it is a block device: it keeps its length, and holds what was written to it before.</summary>
     public bool IsBlockDevice => _file.IsBlockDevice;
 
+    /// <summary>Whether it is a block device or a character device.</summary>
+    internal bool IsDevice => _file.IsDevice;
+
     /// <inheritdoc/>
     public int PreferredAlignment => _direct is null ? 1 : DirectFile.BlockSize;
 

@@ -12,12 +12,14 @@ internal sealed class OpenedFile : IDisposable
     /// <param name="handle">Owned from now on.</param>
     /// <param name="options">How it was opened.</param>
     /// <param name="isBlockDevice">Whether it is a block device.</param>
-    public OpenedFile(SafeFileHandle handle, FileOpenOptions options, bool isBlockDevice)
+    /// <param name="isCharacterDevice">Whether it is a character device.</param>
+    public OpenedFile(SafeFileHandle handle, FileOpenOptions options, bool isBlockDevice, bool isCharacterDevice = false)
     {
         Handle = handle;
         Name = options.Name ?? options.Path;
         IsReadOnly = options.ReadOnly;
         IsBlockDevice = isBlockDevice;
+        IsDevice = isBlockDevice || isCharacterDevice;
 
         // a reader that lets others write must see the file grow
         _tracksLength = !(options.ReadOnly && options.Lock is ImageLock.None or ImageLock.ForceShare);
@@ -35,6 +37,9 @@ internal sealed class OpenedFile : IDisposable
 
     /// <summary>A device cannot grow, and has holes of whole logical blocks only.</summary>
     public bool IsBlockDevice { get; }
+
+    /// <summary>Whether it is a block device or a character device.</summary>
+    public bool IsDevice { get; }
 
     /// <summary>Size in bytes.</summary>
     public long Length => _tracksLength ? Volatile.Read(ref _length) : QueryLength();

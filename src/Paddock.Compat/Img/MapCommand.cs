@@ -93,8 +93,20 @@ internal static class MapCommand
             throw new ToolException("File contains external, encrypted or compressed clusters.");
         }
 
-        string file = EscapedText.Escape(run.Layer.DataFile?.Name ?? run.Layer.Filename);
+        string file = EscapedText.Escape(MappedName(run.Layer));
         ctx.Line($"{Hex(at),-16}{Hex(run.Length),-16}{Hex(run.HostOffset),-16}{file}");
+    }
+
+    // the node that the offset is in: the file of the image, below filters
+    private static string MappedName(ImageNode layer)
+    {
+        var node = layer;
+        while (node is { Qcow2: null, Primary: { } below })
+        {
+            node = below;
+        }
+
+        return node.DataFile?.Name ?? (node.Qcow2 is null ? node : node.Primary ?? node).Filename;
     }
 
     private static string Json(long at, ChainStatus run)

@@ -80,20 +80,32 @@ internal static class IoOptions
     {
         foreach (var (key, value) in given.InOrder)
         {
-            string name = key[(key.LastIndexOf('.') + 1)..];
-            bool isFixed = name is "driver" or "filename" or "node-name";
-            object? before = previous.Contains(key) ? previous[key] : name switch
+            if (Fixed(node, key) is { } now
+                && NodeOptions.Text(previous.Contains(key) ? previous[key] : now.Value) != NodeOptions.Text(value))
             {
-                "driver" when key == name => node.Driver,
-                "driver" when key == "file.driver" => node.Protocol,
-                "filename" when key == "file.filename" => node.Storage.Name,
-                _ => null,
-            };
-            if (isFixed && !Equals(NodeOptions.Text(before), NodeOptions.Text(value)))
-            {
-                throw new ToolException($"Cannot change the option '{name}'");
+                throw new ToolException($"Cannot change the option '{now.Name}'");
             }
         }
+    }
+
+    // the option of the node that a key leads to, and its value; null if it may change
+    private static (string Name, string? Value)? Fixed(ImageNode node, string key)
+    {
+        foreach (var (name, child) in node.Children)
+        {
+            if (key.StartsWith(name + ".", StringComparison.Ordinal))
+            {
+                return Fixed(child, key[(name.Length + 1)..]);
+            }
+        }
+
+        return key switch
+        {
+            "driver" => (key, node.Driver),
+            "filename" => (key, node.FullOptions["filename"] as string),
+            "node-name" => (key, node.NodeName),
+            _ => null,
+        };
     }
 }
 

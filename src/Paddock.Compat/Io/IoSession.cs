@@ -2,6 +2,7 @@ using Paddock.Block;
 using Paddock.Faults;
 using Paddock.Images;
 using Paddock.Images.Text;
+using Paddock.Qcow2.Bitmaps;
 
 namespace Paddock.Compat.Io;
 
@@ -47,12 +48,18 @@ internal sealed class IoSession(ToolContext context, IReadOnlyList<string>? obje
         }
     }
 
-    /// <summary>Prints a line to standard error, in order with what went to standard output.</summary>
+    /// <summary>
+    /// Prints a line to standard error: on a terminal in order with standard output, which is otherwise buffered, as the peer's is.
+    /// </summary>
     public void Complain(string text)
     {
         lock (_printing)
         {
-            context.Out.Flush();
+            if (context.IsTerminal)
+            {
+                context.Out.Flush();
+            }
+
             context.Error.Write(EscapedText.EscapeLines(text + "\n"));
             context.Error.Flush();
         }
@@ -120,6 +127,13 @@ internal sealed class IoSession(ToolContext context, IReadOnlyList<string>? obje
         {
             await image.DisposeAsync();
             return true;
+        }
+        catch (BlockException e) when (e is not BitmapsLostException && image.Format?.Qcow2 is not null)
+        {
+            // both caches are tried
+            Complain($"{context.Program}: Failed to flush the L2 table cache: {ErrorText.Of(e)}");
+            Complain($"{context.Program}: Failed to flush the refcount block cache: {ErrorText.Of(e)}");
+            return false;
         }
         catch (BlockException e)
         {

@@ -15,7 +15,6 @@ namespace Paddock.Images.Filters;
 internal sealed class CopyOnReadDevice : DelegatingDevice
 {
     private const int MaxCopy = 16 << 20;
-    private const string Event = "cor_write";
 
     private readonly RangeLock _units = new();
     private readonly FaultStorage? _events;
@@ -131,7 +130,7 @@ internal sealed class CopyOnReadDevice : DelegatingDevice
     {
         if (_events is not null)
         {
-            await _events.OnEventAsync(Event);
+            await _events.OnEventAsync(FaultEvents.CopyOnRead);
         }
 
         await (data.Span.ContainsAnyExcept((byte)0)

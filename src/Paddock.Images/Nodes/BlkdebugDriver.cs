@@ -71,6 +71,7 @@ internal sealed class BlkdebugDriver() : NodeDriver(DriverName, NodeKind.Protoco
             Driver = DriverName,
             Storage = faults,
             Device = below.IsProtocol ? null! : CheckedDevice.Wrap(new FaultDevice(CheckedDevice.Unwrap(below.Device), faults)),
+            Backing = below.IsProtocol ? null : below.Backing,
             Faults = faults,
         };
     }

@@ -4,12 +4,12 @@ using Paddock.Posix;
 
 namespace Paddock.Images.Nodes;
 
-/// <summary>The drivers file and host_device: bytes of a regular file or of a device.</summary>
+/// <summary>The drivers file, host_device and host_cdrom: bytes of a regular file or of a device.</summary>
 /// <param name="name">Which of them.</param>
 /// <param name="isImplied">Whether the kind of the file decides, because no driver is named.</param>
 internal sealed class FileDriver(string name, bool isImplied = false) : NodeDriver(name, NodeKind.Protocol)
 {
-    private const string DeviceName = "host_device";
+    private const string FileName = "file", DeviceName = "host_device";
     private static readonly string[] OnOffAuto = ["on", "off", "auto"];
 
     /// <summary>A node over bytes that are open already.</summary>
@@ -68,10 +68,9 @@ internal sealed class FileDriver(string name, bool isImplied = false) : NodeDriv
         var file = Open(path, settings, isLocked, settings.ReadOnly);
         try
         {
-            if (!isImplied && file.IsBlockDevice != (Name == DeviceName))
+            if (!isImplied && file.IsDevice == (Name == FileName))
             {
-                string kind = Name == DeviceName ? "either a character or block device" : "a regular file";
-                throw new ToolException($"'{Name}' driver requires '{path}' to be {kind}");
+                throw WrongKind(path);
             }
 
             if (settings.Admit is null)
@@ -88,13 +87,17 @@ internal sealed class FileDriver(string name, bool isImplied = false) : NodeDriv
         }
     }
 
-    private static FileStorage Open(string path, OpenSettings settings, bool isLocked, bool readOnly)
+    private FileStorage Open(string path, OpenSettings settings, bool isLocked, bool readOnly)
     {
         var access = !isLocked ? ImageLock.None : settings.ForceShare ? ImageLock.ForceShare : readOnly ? ImageLock.ReadShared
             : ImageLock.Write;
         try
         {
             return ImageOpener.OpenStored(path, readOnly, access, direct: ImageOpener.IsDirect(settings.Cache), admit: settings.Admit);
+        }
+        catch (ToolException e) when (readOnly && e.InnerException is BlockException { Error: BlockError.IsDirectory })
+        {
+            throw WrongKind(path);
         }
         catch (ToolException e) when (
             settings.AutoReadOnly && !readOnly
@@ -104,6 +107,9 @@ internal sealed class FileDriver(string name, bool isImplied = false) : NodeDriv
             throw new ToolException("Block node is read-only", inner: e);
         }
     }
+
+    private ToolException WrongKind(string path)
+        => new($"'{Name}' driver requires '{path}' to be {(Name == FileName ? "a regular file" : "either a character or block device")}");
 
     private static bool TakeLocking(QDict options)
         => NodeOptions.Text(options.Take("locking")) is not { } locking

@@ -5,7 +5,8 @@ namespace Paddock.Images.Nodes;
 /// <summary>The drivers by name.</summary>
 internal static class NodeDrivers
 {
-    private static readonly FileDriver File = new("file"), NamedFile = new("file", isImplied: true), HostDevice = new("host_device");
+    private static readonly FileDriver File = new("file"), NamedFile = new("file", isImplied: true), HostDevice = new("host_device"),
+        HostCdrom = new("host_cdrom");
     private static readonly NullDriver Null = new("null-co"), NullAio = new("null-aio");
     private static readonly NbdDriver Nbd = new();
     private static readonly HttpDriver Http = new("http"), Https = new("https");
@@ -28,6 +29,7 @@ internal static class NodeDrivers
         FormatProbe.Luks => Luks,
         "file" => File,
         "host_device" => HostDevice,
+        "host_cdrom" => HostCdrom,
         "null-co" => Null,
         "null-aio" => NullAio,
         NbdNode.Driver => Nbd,

@@ -62,8 +62,32 @@ internal sealed class NodeStorage(CheckedDevice device, string name, Func<long> 
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
         => length == device.Length ? default : device.ResizeAsync(length, preallocation, cancellationToken);
 
-    public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => device.GetStatusAsync(offset, length, cancellationToken);
+    // what the disk and its backing images say together
+    public async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        IBlockDevice layer = device;
+        while (true)
+        {
+            if (offset >= layer.Length)
+            {
+                return new BlockStatus(length, BlockStatusFlags.Zero);
+            }
+
+            var status = await layer.GetStatusAsync(offset, Math.Min(length, layer.Length - offset), cancellationToken);
+            if ((status.Flags & BlockStatusFlags.Allocated) != 0)
+            {
+                return layer == device ? status : status with { Flags = status.Flags & ~BlockStatusFlags.OffsetValid };
+            }
+
+            length = Math.Min(length, status.Length);
+            if (layer.Backing is not { } below)
+            {
+                return status with { Length = length, Flags = BlockStatusFlags.Zero };
+            }
+
+            layer = below;
+        }
+    }
 
     // events belong to the driver right below a format, and the disk has none
     public ValueTask OnEventAsync(string eventName) => default;

@@ -41,7 +41,7 @@ internal sealed class QuorumDriver() : NodeDriver("quorum", NodeKind.Format)
         for (int i = 0; i < count; i++)
         {
             var child = await opening.OpenChildAsync(
-                null, $"{Children}.{i}", isProtocol: false, inherited with { Chain = inherited.Chain!.Branch() });
+                null, $"{Children}.{i}", isProtocol: false, BranchOf(inherited));
             disks.Add(child.Device);
         }
 
@@ -53,6 +53,13 @@ internal sealed class QuorumDriver() : NodeDriver("quorum", NodeKind.Format)
 
     /// <inheritdoc/>
     public override string? PlainName(ImageNode node, bool isChanged) => null;
+
+    // the children lie side by side: what one of them names is not below another
+    private static OpenSettings BranchOf(OpenSettings settings)
+    {
+        var branch = settings.Chain!.Branch();
+        return settings with { Chain = branch, Admit = settings.Admit is null ? null : branch.Admit(Children, null) };
+    }
 
     private static void CheckDisks(List<IBlockDevice> disks)
     {

@@ -23,7 +23,7 @@ internal sealed class RawDriver() : NodeDriver(FormatProbe.Raw, NodeKind.Format)
 
         // a remote disk whose bytes are the image's own takes the requests as they are
         IBlockDevice device = window is NbdStorage remote && (!opening.Settings.ReadOnly || remote.IsReadOnly)
-            ? remote.Disk : new RawDevice(window, opening.Settings.ReadOnly, start);
+            ? remote.Disk : new RawDevice(window, opening.Settings.ReadOnly, file.IsProtocol ? start : -1);
         return new(new ImageNode
         {
             Driver = Name,

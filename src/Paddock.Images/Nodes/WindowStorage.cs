@@ -50,7 +50,7 @@ internal sealed class WindowStorage(IStorage storage, long start = 0, long? size
     public override async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
         var status = await Inner.GetStatusAsync(start + offset, length, cancellationToken);
-        return status with { HostOffset = start + offset };
+        return (status.Flags & BlockStatusFlags.OffsetValid) != 0 ? status : status with { HostOffset = start + offset };
     }
 
     private void CheckEnd(long offset, long length)

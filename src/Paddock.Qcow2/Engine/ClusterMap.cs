@@ -130,6 +130,12 @@ internal sealed class ClusterMap : IFlushStage
         {
             await _allocator.WriteLazyCountsAsync();
             await FillNewTableAsync(table, old, knownZero);
+            if (old.IsNone)
+            {
+                // zeroes, as in the file: the first entry is set without a read
+                await _cache.CreateAsync(SliceOf(table, offset).Slice, _makeRoom);
+            }
+
             await _reservation.EnsureEntryAsync(table, _geometry.ClusterSize, _geometry.L2EntryAt(offset));
         }
         catch (BlockException)

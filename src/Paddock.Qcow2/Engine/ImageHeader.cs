@@ -74,11 +74,11 @@ internal sealed class ImageHeader(
     }
 
     /// <summary>Replaces the fields durably. After a failure the old ones are in effect, in memory and on the storage.</summary>
-    public async ValueTask PutAsync(Qcow2Header next)
+    public async ValueTask PutAsync(Qcow2Header next, string? eventName = null)
     {
         var bytes = new byte[Qcow2Header.SizeV3];
         int length = next.WriteTo(bytes);
-        await inPlace.WriteAsync(default, bytes.AsMemory(0, length));
+        await inPlace.WriteAsync(default, bytes.AsMemory(0, length), eventName);
         _fields = next;
     }
 

@@ -21,11 +21,19 @@ internal sealed class InPlaceWrites(IStorage storage) : IFlushStage
     }
 
     /// <summary>Writes and flushes. When this fails, the old bytes count.</summary>
-    public async ValueTask WriteAsync(HostOffset offset, ReadOnlyMemory<byte> next)
+    /// <param name="offset">Where.</param>
+    /// <param name="next">The new bytes.</param>
+    /// <param name="eventName">Name of the fault point right before the write; null: none.</param>
+    public async ValueTask WriteAsync(HostOffset offset, ReadOnlyMemory<byte> next, string? eventName = null)
     {
         await WriteAsync();
         var before = new byte[next.Length];
         await storage.ReadAsync(offset.Value, before);
+        if (eventName is not null)
+        {
+            await storage.OnEventAsync(eventName);
+        }
+
         try
         {
             await storage.WriteAsync(offset.Value, next);

@@ -29,8 +29,8 @@ internal sealed class L1Growth(
             await storage.WriteAsync(offset.Value, bytes);
             await storage.FlushAsync();
             var old = _geometry.ClustersOf(l1.Offset, l1.Count * 8L);
-            await storage.OnEventAsync("l1_grow_activate_table");
-            await header.PutAsync(header.Fields with { L1Offset = (ulong)offset.Value, L1Entries = (uint)entries });
+            await header.PutAsync(
+                header.Fields with { L1Offset = (ulong)offset.Value, L1Entries = (uint)entries }, "l1_grow_activate_table");
             l1.Extend(entries);
             guard.RegisterFixed();
             if (old.Count > 0)

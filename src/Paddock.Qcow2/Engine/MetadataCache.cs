@@ -31,7 +31,7 @@ internal sealed class MetadataCache
     private readonly List<Slot> _writing = [];
     private readonly int _maxSlots;
     private readonly string _writeEvent;
-    private readonly string _loadEvent;
+    private readonly string? _loadEvent;
     private int _hand;
     private int _dirtyCount;
 
@@ -40,7 +40,7 @@ internal sealed class MetadataCache
     /// <param name="maxBytes">Memory that the slices may take; at least four slices are always allowed.</param>
     /// <param name="loadEvent">Name of the fault point before a load.</param>
     /// <param name="writeEvent">Name of the fault point before a write-back.</param>
-    public MetadataCache(IStorage storage, int sliceBytes, long maxBytes, string loadEvent, string writeEvent)
+    public MetadataCache(IStorage storage, int sliceBytes, long maxBytes, string? loadEvent, string writeEvent)
     {
         _storage = storage;
         SliceBytes = sliceBytes;
@@ -257,7 +257,11 @@ internal sealed class MetadataCache
         var slot = await TakeSlotAsync(makeRoom);
         if (read)
         {
-            await _storage.OnEventAsync(_loadEvent);
+            if (_loadEvent is not null)
+            {
+                await _storage.OnEventAsync(_loadEvent);
+            }
+
             await _storage.ReadAsync(offset, slot.Bytes);
         }
         else

@@ -45,7 +45,7 @@ internal sealed class Refcounts : IFlushStage
         _guard = guard;
         _holes = holes;
         _isLazy = isLazy;
-        _cache = new MetadataCache(storage, Math.Min(geometry.ClusterSize, 4096), cacheBytes, "refblock_load", "refblock_update_part");
+        _cache = new MetadataCache(storage, Math.Min(geometry.ClusterSize, 4096), cacheBytes, null, "refblock_update_part");
         _makeRoom = MakeRoomAsync;
         NeverUsed = new HostCluster(geometry.ClustersFor(storage.Length));
     }
@@ -400,6 +400,9 @@ internal sealed class Refcounts : IFlushStage
 
         for (var cluster = clusters.First; cluster < clusters.End;)
         {
+            // QEMU's names for the steps that find the block of a count to be changed, whether it is in memory or not
+            await _storage.OnEventAsync("refblock_alloc");
+            await _storage.OnEventAsync("refblock_load");
             var (bytes, index, count, slice) = await LoadAsync(cluster, clusters.End);
             for (int i = 0; i < count; i++)
             {
