@@ -17,7 +17,7 @@ internal readonly record struct ChainStatus(long Length, BlockStatusFlags Flags,
     public bool IsZero => (Flags & BlockStatusFlags.Zero) != 0 || (!IsPresent && !IsForeign);
 
     // what another context than that of allocation says is not about zeroes
-    private bool IsForeign => Layer is { Qcow2: null, Protocol: Nodes.NbdNode.Driver };
+    private bool IsForeign => Layer.Qcow2 is null && Nodes.NbdNode.Driver is var nbd && (Layer.Protocol == nbd || Layer.Driver == nbd);
 
     /// <summary>Whether bytes are stored.</summary>
     public bool IsData => (Flags & BlockStatusFlags.Data) != 0;

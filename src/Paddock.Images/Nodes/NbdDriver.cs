@@ -1,3 +1,4 @@
+using Paddock.Block;
 using Paddock.Images.Text;
 
 namespace Paddock.Images.Nodes;
@@ -31,7 +32,12 @@ internal sealed class NbdDriver() : NodeDriver(NbdNode.Driver, NodeKind.Protocol
             opened = await NbdNode.TryOpenAsync(null, options, NbdNode.Driver, opening.Settings);
         }
 
-        return new ImageNode { Driver = Name, Storage = opened!.Value.Storage };
+        var storage = opened!.Value.Storage;
+
+        // what another context than that of allocation says is passed on as it is
+        return storage is NbdStorage { Disk: { Client.Target.StatusContext: not null } disk }
+            ? new ImageNode { Driver = Name, Storage = storage, Device = CheckedDevice.Wrap(disk) }
+            : new ImageNode { Driver = Name, Storage = storage };
     }
 
     /// <inheritdoc/>
