@@ -130,8 +130,7 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
         // a path is refused even if it leads to the same directory, unless it is written as the path of that directory: nothing is
         // looked up outside of it
         string bare = name.StartsWith("./", StringComparison.Ordinal) ? name[2..] : name;
-        string? own = _current?.Directory is { } directory ? directory.TrimEnd('/') + "/" : null;
-        bare = own is not null && bare.StartsWith(own, StringComparison.Ordinal) ? bare[own.Length..] : bare;
+        bare = WithoutOwnDirectory(bare);
         if (policy == BackingPolicy.None || _current?.Directory is not { } folder || bare.AsSpan().ContainsAny('/', ':')
             || format is not (null or "raw" or "qcow2"))
         {
@@ -151,7 +150,8 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
     public Action<FileFacts> AdmitDataFile(string name)
     {
         string? folder = _current?.Directory;
-        if (policy != BackingPolicy.Any && (policy == BackingPolicy.None || folder is null || name.Contains('/', StringComparison.Ordinal)))
+        if (policy != BackingPolicy.Any && (policy == BackingPolicy.None || folder is null
+            || WithoutOwnDirectory(name).Contains('/', StringComparison.Ordinal)))
         {
             throw Forbidden("data file", name);
         }
@@ -172,7 +172,11 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
     /// there.
     /// </summary>
     public string PathOfDataFile(string name, string image)
-        => policy == BackingPolicy.Any ? name : image[..(image.LastIndexOf('/') + 1)] + name;
+        => policy == BackingPolicy.Any || name.StartsWith('/') ? name : image[..(image.LastIndexOf('/') + 1)] + name;
+
+    private string WithoutOwnDirectory(string name)
+        => _current?.Directory.TrimEnd('/') + "/" is var own && _current is not null && name.StartsWith(own, StringComparison.Ordinal)
+            ? name[own.Length..] : name;
 
     private static void RequireStored(FileFacts file, string name, string what)
         => _ = file.IsStored ? true : throw new BlockException(
