@@ -29,6 +29,13 @@ internal sealed class FaultDevice(IBlockDevice device, FaultStorage faults) : De
     public override ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
         => faults.DiscardAsync(offset, length, cancellationToken);
 
+    // the rules decide whether the request fails, the disk below what it returns
+    public override async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        _ = await faults.GetStatusAsync(offset, length, cancellationToken);
+        return await Inner.GetStatusAsync(offset, length, cancellationToken);
+    }
+
     public override ValueTask FlushAsync(CancellationToken cancellationToken = default) => faults.FlushAsync(cancellationToken);
 
     public override async ValueTask DisposeAsync()

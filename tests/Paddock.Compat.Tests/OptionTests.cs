@@ -175,7 +175,7 @@ public sealed partial class OptionTests
         aio_write -i|-c 'aio_write -i 0 512' @q|injecting invalid write request
         write -n|-c 'write -n 0 512' @q|-n requires -z
         write -u|-c 'write -u 0 512' @q|-u requires -z
-        write -b|-c 'write -b 0 512' @q|Operation not supported
+        write -b|-f raw -c 'write -b 0 512' @in|Operation not supported
         write -c|-f raw -c 'write -c 0 64k' @in|Operation not supported
         truncate -m|-c 'truncate -m foo 1M' @q|Invalid preallocation mode
         open -C|-c 'open -C -r @q'|Can't use copy-on-read on read-only device

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Images;
 using Paddock.Images.Text;
 using Paddock.Posix;
 using Paddock.Qcow2;
@@ -185,7 +186,7 @@ internal static class TransferCommands
     {
         if (arguments.Has('b'))
         {
-            return StateOf(session).WriteVmStateAsync(offset, buffer);
+            return WriteStateAsync(session, offset, buffer);
         }
 
         if (arguments.Has('z'))
@@ -209,6 +210,16 @@ internal static class TransferCommands
     // the image that keeps a virtual machine's state
     private static IQcow2Device StateOf(IoSession session)
         => session.Image!.Qcow2 ?? throw new BlockException(BlockError.NotSupported, "the format keeps no VM state");
+
+    // the state goes past the device that writes through
+    private static async ValueTask WriteStateAsync(IoSession session, long offset, byte[] buffer)
+    {
+        await StateOf(session).WriteVmStateAsync(offset, buffer);
+        if (ImageOpener.IsWriteThrough(session.Image!.Cache))
+        {
+            await session.Device.FlushAsync();
+        }
+    }
 
     private static void CheckWriteOptions(IoArguments arguments)
     {
