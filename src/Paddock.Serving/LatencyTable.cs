@@ -36,7 +36,7 @@ internal sealed class LatencyTable
     public void Count(ServedOperation operation, long startedAt)
     {
         long ticks = Stopwatch.GetTimestamp() - startedAt;
-        long microseconds = ticks * 1_000_000 / Stopwatch.Frequency;
+        long microseconds = ticks / (Stopwatch.Frequency / 1_000_000);
         int index = microseconds <= 0 ? 0 : Math.Min((int)long.Log2(microseconds) + 1, Classes - 1);
         Interlocked.Add(ref _ticks[(int)operation], ticks);
         Interlocked.Increment(ref _counts[((int)operation * Classes) + index]);

@@ -6,7 +6,7 @@ namespace Paddock.Cli.Tests;
 public class ErrorTextTests
 {
     [Theory]
-    [InlineData("zons z", "unknown command 'zons' (did you mean 'zones'?); expected one of create, info, zones,")]
+    [InlineData("zons z", "unknown command 'zons' (did you mean 'zones'?); expected one of create, clone, info, zones,")]
     [InlineData("help zones", "unknown command 'help'; expected one of")]
     [InlineData("convert a b", "unknown command 'convert' (did you mean 'img convert'?)")]
     [InlineData("zone rest z 1", "unknown command 'rest' (did you mean 'reset'?); expected one of open, close,")]
@@ -90,7 +90,7 @@ public class ErrorTextTests
         string[] commands =
         [
             "", "create", "info", "zones", "zone", "zone reset", "append", "check", "serve", "fault", "resize", "backup",
-                "backup restore", "gen-dhchap-key", "bench",
+                "backup restore", "snapshot", "clone", "gen-dhchap-key", "bench",
                 "demo", "completion",
         ];
         foreach (string command in commands)

@@ -123,11 +123,14 @@ public sealed class ProcessTests : IDisposable
     [Fact]
     public async Task Server_that_cannot_flush_at_its_end_exits_with_1_and_closes_its_other_images()
     {
-        const string Below = """{"driver":"blkdebug","image":{"driver":"file","filename":"big.raw"},"""
-            + "\"inject-error\":[{\"event\":\"flush_to_disk\"}]}";
-        const string Image = "{\"driver\":\"raw\",\"file\":" + Below + "}";
+        await File.WriteAllTextAsync(
+            _bench["rules"], "[inject-error]\nevent = \"flush_to_disk\"\n", TestContext.Current.CancellationToken);
         await _bench.MustAsync("create z.qcow2 8M --zone-size 1M");
-        await using var server = await ServeAsync($"exec {Program} serve 'json:{Image}' z.qcow2 --nbd unix:{_bench["s"]}");
+        await using var server = await ServeAsync(
+            $"exec {Program} serve blkdebug:rules:big.raw z.qcow2 --nbd unix:{_bench["s"]}");
+
+        // without a write a flush has nothing to lose, and succeeds
+        await ShellAsync($"{Program} io -f raw -c 'write 0 512' 'nbd+unix:///blkdebug:rules:big?socket={_bench["s"]}'");
         Assert.Equal(1, await server.StopAsync());
         Assert.Contains("flush failed image=", await server.LogAsync(), StringComparison.Ordinal);
         Assert.Contains("clean", (await ShellAsync($"{Program} info z.qcow2")).Out, StringComparison.Ordinal);

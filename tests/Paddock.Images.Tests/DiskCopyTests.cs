@@ -149,17 +149,17 @@ public class DiskCopyTests
     }
 
     [Fact]
-    public async Task A_compressed_write_that_fails_names_the_cluster()
+    public async Task Compressed_write_that_fails_reports_where_it_began()
     {
-        await using var source = await RawOfAsync([.. Enumerable.Repeat((byte)1, 256 << 10)]);
-        await using var target = await RawOfAsync(new byte[256 << 10]);
+        await using var source = await RawOfAsync([.. Enumerable.Repeat((byte)1, 4 << 20)]);
+        await using var target = await RawOfAsync(new byte[4 << 20]);
         var options = new CopyOptions
         {
             CompressedUnit = 65536,
-            WriteCompressed = (offset, _, _) => offset < 131072 ? default : throw new BlockException(BlockError.NoSpace, "full"),
+            WriteCompressed = (offset, _, _) => offset < 2 << 20 ? default : throw new BlockException(BlockError.NoSpace, "full"),
         };
         var failure = await Assert.ThrowsAsync<CopyException>(() => DiskCopy.RunAsync(source, target, options).AsTask());
-        Assert.Equal((131072, "full"), (failure.Offset, failure.Failure.Message));
+        Assert.Equal((2 << 20, "full"), (failure.Offset, failure.Failure.Message));
     }
 
     private static byte[] Sparse(int seed)

@@ -10,11 +10,11 @@ internal static class CloneCommand
     /// <summary>Help between the options and the examples.</summary>
     public static readonly string[] Details =
     [
-        "An overlay holds only what is changed in it and reads everything else from BASE. On a zoned base it begins",
-        "with the base's zones: write pointers, conditions and descriptor extensions. Its zones are written and reset",
-        "independently of the base.",
-        "BASE must not be written while it has overlays: they would read the new data. 'paddock img commit' writes an",
-        "overlay's changes into its base, and 'paddock img rebase -b \"\"' makes an overlay independent.",
+        "An overlay holds only what is changed in it and reads everything else from BASE. On a zoned base",
+        "it begins with the base's zones: write pointers, conditions and descriptor extensions. Its zones",
+        "are written and reset independently of the base.",
+        "BASE must not be written while it has overlays: they would read the new data. 'paddock img commit'",
+        "writes an overlay's changes into its base, 'paddock img rebase -b \"\"' makes it independent.",
     ];
 
     public static Command Build(NativeConsole console)

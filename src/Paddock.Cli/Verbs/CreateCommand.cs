@@ -39,7 +39,7 @@ internal static class CreateCommand
 
     private static readonly Option<bool> Subclusters = new("--subclusters")
     {
-        Description = "Allocates and copies 1/32 of a cluster at a time (extended L2 entries; clusters of at least 16k).",
+        Description = "Allocates and copies 1/32 of a cluster at a time (extended L2 entries).",
     };
 
     private static readonly Option<bool> Force = new("--force") { Description = "Overwrites an existing file." };

@@ -41,7 +41,7 @@ internal sealed class ServeOptions
         Repeated("--metrics-host", "NAME", "Host name accepted in requests for metrics; repeatable.");
 
     private readonly Option<string?> _control = Text(
-        "--control", "PATH", "Unix socket for 'paddock fault', 'paddock resize' and 'paddock snapshot'.");
+        "--control", "PATH", "Unix socket for the verbs fault, resize, snapshot and backup.");
 
     private readonly Option<string?> _nqn = Text("--nqn", "NQN", "Name of the NVMe subsystem (default: from the first image's name).");
 

@@ -15,10 +15,10 @@ internal static class SnapshotCommand
         "  list    [IMAGE]        lists the snapshots",
         "  create  [IMAGE] NAME   takes a snapshot; of a zoned disk, with pointers, conditions and extensions",
         "  delete  [IMAGE] NAME   deletes a snapshot, by ID or name, and frees what it alone holds",
-        "  apply   [IMAGE] NAME   makes the disk what it was, its size and its zones included; the snapshot stays",
+        "  apply   [IMAGE] NAME   makes the disk what it was, size and zones included; the snapshot stays",
         "",
-        "Without --control, IMAGE is a file that no program has open. With it, IMAGE is the NBD export name of a",
-        "served image, or the path given to the server; it is required if the server has several images.",
+        "Without --control, IMAGE is a file that no program has open. With it, IMAGE is the NBD export name",
+        "of a served image, or the path given to the server; it is required if there are several images.",
         "Requests of clients wait for about as long as a flush takes while a snapshot is taken. A served disk",
         "cannot go back to a snapshot: stop the server first.",
         "",
@@ -32,6 +32,7 @@ internal static class SnapshotCommand
     {
         var words = new Argument<string[]>("ACTION [IMAGE] [NAME]")
         {
+            HelpName = "ACTION",
             Description = "What to do, to which image, with which snapshot; see below.", Arity = new ArgumentArity(1, 3),
         };
         words.CompletionSources.Add(Actions);

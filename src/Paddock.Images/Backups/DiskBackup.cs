@@ -34,6 +34,8 @@ internal static class DiskBackup
         IBlockDevice source, IReadOnlyList<IDirtyBitmap> changes, string target, IProgress<CopyProgress>? progress,
         CancellationToken cancellationToken)
     {
+        // data that a zone gathers is recorded when it is written
+        await source.FlushAsync(cancellationToken);
         var view = new ChangesView(source, changes);
         var create = new Qcow2CreateOptions { Size = source.Length, Zoned = DiskCopy.ZonesOf(source) };
         var disk = (Qcow2Disk)await DiskCreation.CreateQcow2Async(target, create, overwrite: false, cancellationToken);

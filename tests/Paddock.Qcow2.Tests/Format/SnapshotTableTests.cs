@@ -57,7 +57,9 @@ public class SnapshotTableTests
     {
         var bytes = SnapshotTable.ToBytes([Entry("1", "a", 16)]);
         BinaryPrimitives.WriteUInt32BigEndian(bytes.AsSpan(36), extra);
-        await Assert.ThrowsAsync<ImageCorruptException>(() => ReadBackAsync(bytes, 1).AsTask());
+        var failure = await Assert.ThrowsAsync<BlockException>(() => ReadBackAsync(bytes, 1).AsTask());
+        Assert.Equal(BlockError.TooLarge, failure.Error);
+        Assert.StartsWith("Too much extra metadata in snapshot table entry 0\n", failure.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -180,23 +180,6 @@ public class ServeResizeTests
     }
 
     [Fact]
-    public async Task Resize_that_fails_half_way_reports_the_size_and_notifies_every_listener()
-    {
-        // the third flush: one precedes the change, and one precedes the header update to the new size
-        await using var server = await FailingAsync("flush_to_os", errno: 5, after: 2);
-        await using var host = await ConnectAsync(server);
-        await using var disk = await host.OpenAsync(1, ownsHost: false, Token);
-        var seen = Seen(host);
-        string why = await server.RefusalAsync("resize size=+1M preallocation=metadata");
-        Assert.Contains("'disk' now has 9437184 bytes, which may not be durable", why, StringComparison.Ordinal);
-        await seen;
-        Assert.Equal((Zones + 1) * Zone, disk.Length);
-        await disk.Zones!.AppendAsync(Zones * Zone, Block, cancellationToken: Token);
-        Assert.EndsWith("unchanged", await server.AskAsync("resize size=9M"), StringComparison.Ordinal);
-        await server.CheckAsync();
-    }
-
-    [Fact]
     public async Task Failed_shrink_reports_the_data_that_may_be_lost()
     {
         await using var server = await FailingAsync("flush_to_disk", errno: 5);
