@@ -28,7 +28,10 @@ internal sealed class ChainLoopException(string message) : BlockException(BlockE
 /// <summary>One image with its backing files while they are opened: what they may name, and how much they may take together.</summary>
 /// <param name="policy">Which backing files they may name.</param>
 /// <param name="option">Name of the option that sets the policy, for messages.</param>
-internal sealed class ImageChain(BackingPolicy policy, string option = "--backing")
+/// <param name="acceptsOwnPath">
+/// Whether a name may be the absolute path of the image's own directory with a file in it, as scripts for qemu-nbd write it.
+/// </param>
+internal sealed class ImageChain(BackingPolicy policy, string option = "--backing", bool acceptsOwnPath = false)
 {
     /// <summary>Most images over each other.</summary>
     public const int MaxDepth = 64;
@@ -81,7 +84,7 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
 
     /// <summary>The chain as it is now, for one of several images that lie side by side on it: none of them is below another.</summary>
     public ImageChain Branch()
-        => new(policy, option) { Tables = Tables, _files = [.. _files], _current = _current, _nodes = _nodes, _groups = _groups };
+        => new(policy, option, acceptsOwnPath) { Tables = Tables, _files = [.. _files], _current = _current, _nodes = _nodes, _groups = _groups };
 
     /// <summary>The throttle group with an id: the same for all nodes.</summary>
     /// <exception cref="ToolException">No object has the id.</exception>
@@ -127,8 +130,7 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
             return file => EnterStored(file, name);
         }
 
-        // a path is refused even if it leads to the same directory, unless it is written as the path of that directory: nothing is
-        // looked up outside of it
+        // a path is refused even if it leads to the same directory: such a name means that directory, not the image's
         string bare = name.StartsWith("./", StringComparison.Ordinal) ? name[2..] : name;
         bare = WithoutOwnDirectory(bare);
         if (policy == BackingPolicy.None || _current?.Directory is not { } folder || bare.AsSpan().ContainsAny('/', ':')
@@ -175,7 +177,7 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
         => policy == BackingPolicy.Any || name.StartsWith('/') ? name : image[..(image.LastIndexOf('/') + 1)] + name;
 
     private string WithoutOwnDirectory(string name)
-        => _current?.Directory.TrimEnd('/') + "/" is var own && _current is not null && name.StartsWith(own, StringComparison.Ordinal)
+        => acceptsOwnPath && _current is { } file && file.Directory.TrimEnd('/') + "/" is var own && name.StartsWith(own, StringComparison.Ordinal)
             ? name[own.Length..] : name;
 
     private static void RequireStored(FileFacts file, string name, string what)

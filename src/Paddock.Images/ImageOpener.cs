@@ -38,6 +38,9 @@ internal sealed class ImageOpener
     /// <summary>Name of the option that sets <see cref="Backing"/>, for messages.</summary>
     internal string BackingOption { get; init; } = "--backing";
 
+    /// <summary>Whether the policy for the same directory accepts names that are absolute paths into it.</summary>
+    internal bool AcceptsOwnPaths { get; init; }
+
     /// <summary>Opens an image for a command; failures say <c>Could not open 'NAME'</c> first.</summary>
     /// <param name="name">File name, or, with <paramref name="imageOpts"/>, an option list.</param>
     /// <param name="settings">How.</param>
@@ -184,7 +187,7 @@ internal sealed class ImageOpener
     private async ValueTask<ImageNode> OpenNodeAsync(string? name, OpenSettings settings)
     {
         var options = settings.Options?.Clone() ?? new QDict();
-        settings = settings with { Chain = settings.Chain ?? new ImageChain(Backing, BackingOption) };
+        settings = settings with { Chain = settings.Chain ?? new ImageChain(Backing, BackingOption, AcceptsOwnPaths) };
         var node = await new NodeOpener(this, _messages).OpenAsync(name, options, settings, depth: 0, isProtocol: false);
         try
         {

@@ -220,7 +220,7 @@ public static class NbdTool
                 throw new ToolException("aio=native was specified, but it requires cache.direct=on, which was not specified.");
             }
 
-            return await new ImageOpener(ctx.Program, ctx.Error) { Backing = given.Backing }.OpenBareAsync(
+            return await new ImageOpener(ctx.Program, ctx.Error) { Backing = given.Backing, AcceptsOwnPaths = true }.OpenBareAsync(
                 given.Image!, settings, given.ImageOpts);
         }
         catch (SnapshotLoadException e)

@@ -114,8 +114,7 @@ public sealed class ServeTests : IDisposable
     [InlineData("any", true)]
     public async Task The_backing_policy_of_a_configuration_is_kept_with_and_without_a_volatile_cache(string policy, bool opens)
     {
-        string other = Directory.CreateDirectory(Path.Combine(_folder, "other")).FullName;
-        string secret = Path.Combine(other, "secret"), image = Path.Combine(_folder, "disk.qcow2"),
+        string secret = Path.Combine(_folder, "secret"), image = Path.Combine(_folder, "disk.qcow2"),
             config = Path.Combine(_folder, "c.json");
         await File.WriteAllBytesAsync(secret, new byte[4096], TestContext.Current.CancellationToken);
         await using (var file = ImageOpener.OpenFile(image, readOnly: false, create: true))
