@@ -84,7 +84,14 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
 
     /// <summary>The chain as it is now, for one of several images that lie side by side on it: none of them is below another.</summary>
     public ImageChain Branch()
-        => new(policy, option, acceptsOwnPath) { Tables = Tables, _files = [.. _files], _current = _current, _nodes = _nodes, _groups = _groups };
+        => new(policy, option, acceptsOwnPath)
+        {
+            Tables = Tables,
+            _files = [.. _files],
+            _current = _current,
+            _nodes = _nodes,
+            _groups = _groups,
+        };
 
     /// <summary>The throttle group with an id: the same for all nodes.</summary>
     /// <exception cref="ToolException">No object has the id.</exception>
@@ -177,8 +184,8 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
         => policy == BackingPolicy.Any || name.StartsWith('/') ? name : image[..(image.LastIndexOf('/') + 1)] + name;
 
     private string WithoutOwnDirectory(string name)
-        => acceptsOwnPath && _current is { } file && file.Directory.TrimEnd('/') + "/" is var own && name.StartsWith(own, StringComparison.Ordinal)
-            ? name[own.Length..] : name;
+        => acceptsOwnPath && _current is { } file && file.Directory.TrimEnd('/') + "/" is var own
+            && name.StartsWith(own, StringComparison.Ordinal) ? name[own.Length..] : name;
 
     private static void RequireStored(FileFacts file, string name, string what)
         => _ = file.IsStored ? true : throw new BlockException(
