@@ -27,7 +27,7 @@ internal sealed class ImageNode : IAsyncDisposable
     /// <summary>The name for people and messages; a <c>json:</c> name where a plain one would not open the same node.</summary>
     public string Filename { get; internal set; } = "";
 
-    /// <summary>The plain name that opens the same node; null if there is none.</summary>
+    /// <summary>The plain name that opens the same node; null if absent.</summary>
     public string? PlainName { get; internal set; }
 
     /// <summary>The options that open the same node, nested: what a <c>json:</c> name holds.</summary>
@@ -64,13 +64,13 @@ internal sealed class ImageNode : IAsyncDisposable
     /// <summary>The bytes under the image; for a protocol its own.</summary>
     public required IStorage Storage { get; set; }
 
-    /// <summary>The file that holds the data in place of <see cref="Storage"/>; null: there is none.</summary>
+    /// <summary>The file that holds the data in place of <see cref="Storage"/>; null if absent.</summary>
     public IStorage? DataFile => Qcow2?.DataFile;
 
     /// <summary>The name of the driver under the image: <c>file</c>, <c>null-co</c>.</summary>
     public string Protocol { get; init; } = "file";
 
-    /// <summary>The child that holds the image, or the disk that is filtered; null if there is none.</summary>
+    /// <summary>The child that holds the image, or the disk that is filtered; null if absent.</summary>
     public ImageNode? Primary => Children is [var first, ..] && first.Name is "file" or "image" or "raw" ? Children[0].Node : null;
 
     /// <summary>The qcow2 image; null for another format.</summary>
@@ -85,7 +85,7 @@ internal sealed class ImageNode : IAsyncDisposable
     /// <summary>The rules and breakpoints under the image (driver blkdebug); null: there are none.</summary>
     public FaultStorage? Faults { get; internal set; }
 
-    /// <summary>The node whose format holds the disk: this one, or the one under filters; null if there is none.</summary>
+    /// <summary>The node whose format holds the disk: this one, or the one under filters; null if absent.</summary>
     public ImageNode? Format => IsFilter || Driver == "blkdebug" ? Primary?.Format : this;
 
     /// <summary>The image that stores what is written through this node compressed; null if none can.</summary>

@@ -23,7 +23,7 @@ public interface IQcow2Device : IBlockDevice
     /// <summary>The internal snapshots.</summary>
     IQcow2Snapshots Snapshots { get; }
 
-    /// <summary>Reads the state of a virtual machine, which the image holds beside the disk; zeroes where there is none.</summary>
+    /// <summary>Reads the state of a virtual machine, which the image holds beside the disk; zeroes if it holds no such state.</summary>
     /// <param name="offset">Byte of the state, from 0.</param>
     /// <param name="buffer">Takes the bytes.</param>
     /// <param name="cancellationToken">Stops it.</param>

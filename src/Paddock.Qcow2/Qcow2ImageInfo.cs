@@ -65,7 +65,7 @@ public sealed record Qcow2ImageInfo
     public string? Unsupported => Encryption is { } method && !HasKey ? $"the image is encrypted ({method}) and was opened without its key"
         : null;
 
-    /// <summary>Name of the backing file as it is in the header; null: there is none.</summary>
+    /// <summary>Name of the backing file as it is in the header; null if absent.</summary>
     public string? BackingFile { get; init; }
 
     /// <summary>Format of the backing file as it is in the header; null: none is given.</summary>

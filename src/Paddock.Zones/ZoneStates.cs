@@ -124,7 +124,7 @@ internal sealed class ZoneStates
         ConditionOf(zone),
         _geometry.IsSequential(zone) ? ZoneType.SequentialWriteRequired : ZoneType.Conventional);
 
-    /// <summary>The first zone, from one on, whose condition is in a set; -1 if there is none.</summary>
+    /// <summary>The first zone, from one on, whose condition is in a set; -1 if no zone matches.</summary>
     public int Next(int from, ZoneConditionSet which) => _tally.Next(_conditions, from, which);
 
     /// <summary>Number of zones, from one on, whose condition is in a set.</summary>

@@ -6,7 +6,7 @@ namespace Paddock.Images.Backups;
 internal static class BackupBitmap
 {
     /// <summary>Refuses a bitmap that does not have all changes since the last backup.</summary>
-    /// <exception cref="ToolException">There is none, it is inconsistent, or it does not record.</exception>
+    /// <exception cref="ToolException">The bitmap does not exist, is inconsistent, or does not record changes.</exception>
     public static void RequireRecording(IQcow2Bitmaps bitmaps, string name)
     {
         var bitmap = bitmaps.List.FirstOrDefault(b => b.Name == name)

@@ -20,7 +20,7 @@ internal sealed class CommitBase(string? wanted)
                 ? wanted == name || wanted == BackingName.Resolve(name, overlay)
                 : FileIdentity.IsSameFile(BackingName.Resolve(wanted, overlay), BackingName.Resolve(name, overlay))));
 
-    /// <summary>The image of a chain below its first that a name leads to; null if there is none.</summary>
+    /// <summary>The image of a chain below its first that a name leads to; null if absent.</summary>
     /// <param name="top">The first image.</param>
     /// <param name="path">The name.</param>
     /// <param name="format">The format that it is to have; null: any.</param>

@@ -10,7 +10,7 @@ internal static class AuthzObjects
 
     /// <summary>Finds the object with an id.</summary>
     /// <returns>Whether a name is allowed.</returns>
-    /// <exception cref="ToolException">There is none, or it is invalid.</exception>
+    /// <exception cref="ToolException">No object has the ID, or it is invalid.</exception>
     public static Func<string, bool> Load(IEnumerable<string> objects, string id)
     {
         var options = UserObjects.Find(objects, id)

@@ -10,7 +10,7 @@ namespace Paddock.Images.Nodes;
 /// <param name="options">Options of the backing image; empty if the name in the overlay says all.</param>
 internal sealed class BackingGate(NodeOpening overlay, QDict options) : IImageGate
 {
-    /// <summary>The open backing image; null if there is none.</summary>
+    /// <summary>The open backing image; null if absent.</summary>
     public ImageNode? Opened { get; private set; }
 
     /// <summary>Name of the backing image that the overlay itself would open.</summary>

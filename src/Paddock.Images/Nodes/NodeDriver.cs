@@ -22,7 +22,7 @@ internal abstract class NodeDriver(string name, NodeKind kind)
     /// <summary>Opens a node. Options that it leaves in the list are unknown and rejected by the caller.</summary>
     public abstract ValueTask<ImageNode> OpenAsync(NodeOpening opening);
 
-    /// <summary>The plain name that opens the same node; null if there is none.</summary>
+    /// <summary>The plain name that opens the same node; null if absent.</summary>
     /// <param name="node">An open node of this driver with its options and children.</param>
     /// <param name="isChanged">Whether options or replaced children make it differ from what the name of its file opens.</param>
     public virtual string? PlainName(ImageNode node, bool isChanged)

@@ -21,7 +21,7 @@ internal static class NodeDrivers
     private static readonly CompressDriver Compress = new();
     private static readonly PreallocateDriver Preallocate = new();
 
-    /// <summary>The driver with a name; null if there is none.</summary>
+    /// <summary>The driver with a name; null if absent.</summary>
     public static NodeDriver? Find(string name) => name switch
     {
         "raw" => Raw,

@@ -22,7 +22,7 @@ internal static class SecretObjects
         => CryptographicOperations.ZeroMemory(Read(UserObjects.Parse(objects[index]), [.. objects.Take(index)]));
 
     /// <summary>The passphrase with an id.</summary>
-    /// <exception cref="ToolException">There is none, or it is not text.</exception>
+    /// <exception cref="ToolException">No secret has the ID, or it is not text.</exception>
     public static byte[] Passphrase(IReadOnlyList<string> objects, string id)
     {
         var bytes = Find(objects, id);

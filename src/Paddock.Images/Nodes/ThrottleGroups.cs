@@ -30,7 +30,7 @@ internal static class ThrottleGroups
     }
 
     /// <summary>Finds the group with an id.</summary>
-    /// <exception cref="ToolException">There is none, or its limits contradict each other.</exception>
+    /// <exception cref="ToolException">No group has the ID, or its limits contradict each other.</exception>
     public static ThrottleGroup Find(IEnumerable<string> objects, string id)
         => UserObjects.Find(objects, id) is { } options && options["qom-type"] as string == TypeName
             ? Parse(options, TimeProvider.System) : throw new ToolException($"Throttle group '{id}' does not exist");

@@ -9,7 +9,7 @@ internal static class TlsObjects
     private const string Certificates = "tls-creds-x509", Keys = "tls-creds-psk", DefaultUser = "qemu";
 
     /// <summary>Finds the object with an id, and reads its certificates or keys.</summary>
-    /// <exception cref="ToolException">There is none, it is of another kind, or its files cannot be read.</exception>
+    /// <exception cref="ToolException">No object has the ID, it is of another type, or its files cannot be read.</exception>
     public static TlsCredentials Load(IEnumerable<string> objects, string id, bool isServer)
     {
         var options = UserObjects.Find(objects, id) ?? throw new ToolException($"No TLS credentials with id '{id}'");

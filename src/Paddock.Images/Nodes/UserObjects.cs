@@ -85,7 +85,7 @@ internal static class UserObjects
         }
     }
 
-    /// <summary>The object with an id; null if there is none.</summary>
+    /// <summary>The object with an id; null if absent.</summary>
     public static QDict? Find(IEnumerable<string> objects, string id)
         => objects.Select(Parse).FirstOrDefault(o => o["id"] as string == id);
 

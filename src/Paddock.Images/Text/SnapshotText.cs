@@ -7,7 +7,7 @@ internal static class SnapshotText
 {
     private const long NanosecondsPerSecond = 1_000_000_000;
 
-    /// <summary>The snapshot with an ID; where there is none, the first with that name; null without one.</summary>
+    /// <summary>The snapshot with an ID; otherwise the first with that name; null if neither exists.</summary>
     public static Qcow2SnapshotInfo? Find(IReadOnlyList<Qcow2SnapshotInfo> snapshots, string idOrName)
         => snapshots.FirstOrDefault(s => s.Id == idOrName) ?? snapshots.FirstOrDefault(s => s.Name == idOrName);
 

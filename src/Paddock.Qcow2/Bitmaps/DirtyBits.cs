@@ -347,7 +347,7 @@ internal sealed class DirtyBits
             }
         }
 
-        /// <summary>The first bit, from one on, that has not the value; the chunk's number of bits if there is none.</summary>
+        /// <summary>The first bit, from one on, that has not the value; the number of bits in the chunk if no bit qualifies.</summary>
         public int FirstOther(int from, bool value)
         {
             for (int word = from >> WordShift; word < Words; word++)

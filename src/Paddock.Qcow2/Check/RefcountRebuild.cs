@@ -80,7 +80,7 @@ internal sealed class RefcountRebuild(CheckContext context)
         }
     }
 
-    /// <summary>The first run of free clusters from <paramref name="from"/> on; past the end if there is none.</summary>
+    /// <summary>The first run of free clusters from <paramref name="from"/> on; past the end if no run is free.</summary>
     private HostCluster Allocate(long count, HostCluster from)
     {
         long run = 0;

@@ -59,7 +59,7 @@ internal sealed class L1Table(IStorage storage, ImageHeader header, ulong[] entr
     {
     }
 
-    /// <summary>The L2 table that maps an offset, as the entry has it; none when there is none.</summary>
+    /// <summary>The L2 table that maps an offset, as the entry has it; none if the entry is empty.</summary>
     public HostOffset Find(GuestOffset offset)
     {
         var entries = Volatile.Read(ref _entries);
@@ -67,7 +67,7 @@ internal sealed class L1Table(IStorage storage, ImageHeader header, ulong[] entr
         return index < entries.Length ? new((long)(Volatile.Read(ref entries[index]) & L2Entry.OffsetMask)) : default;
     }
 
-    /// <summary>The L2 table that maps an offset, checked; none when there is none.</summary>
+    /// <summary>The L2 table that maps an offset, checked; none if the entry is empty.</summary>
     /// <exception cref="ImageCorruptException">Its offset is not that of a cluster.</exception>
     public HostOffset Get(GuestOffset offset)
     {
@@ -89,7 +89,7 @@ internal sealed class L1Table(IStorage storage, ImageHeader header, ulong[] entr
         _dirty.Add(index);
     }
 
-    /// <summary>The L2 table of an entry; none when there is none.</summary>
+    /// <summary>The L2 table of an entry; none if the entry is empty.</summary>
     public HostOffset TableAt(int index) => new((long)(_entries[index] & L2Entry.OffsetMask));
 
     /// <summary>Sets whether the L2 table of an entry, which is there, belongs to the active state alone.</summary>

@@ -232,7 +232,7 @@ internal sealed class Refcounts : IFlushStage
     /// <summary>The first cluster that a table entry's block counts.</summary>
     public HostCluster FirstOf(int tableIndex) => new((long)tableIndex << _geometry.RefcountBlockBits);
 
-    /// <summary>Where the block lies that counts a cluster; none when there is none.</summary>
+    /// <summary>Where the block lies that counts a cluster; none if the entry is empty.</summary>
     public HostOffset BlockOf(HostCluster cluster)
     {
         long index = cluster.Index >> _geometry.RefcountBlockBits;

@@ -15,7 +15,7 @@ internal interface ISnapshotZones
     ValueTask<byte[]> CaptureAsync();
 
     /// <summary>Reads a zone record and checks that the disk can have its zones again.</summary>
-    /// <exception cref="Block.BlockException">There is none, or it is corrupt.</exception>
+    /// <exception cref="Block.BlockException">The snapshot has no zone record, or it is corrupt.</exception>
     ValueTask<ISnapshotZoneSwitch> ReadAsync(SnapshotEntry entry, long diskSize);
 }
 

@@ -15,7 +15,7 @@ internal sealed record SnapshotChoice(string? Id, string? Name)
     public bool KeepsSize { get; init; }
 
     /// <summary>The snapshot in a table.</summary>
-    /// <exception cref="SnapshotLoadException">There is none.</exception>
+    /// <exception cref="SnapshotLoadException">No snapshot matches.</exception>
     public SnapshotEntry Find(IReadOnlyList<SnapshotEntry> entries)
         => (IdOrName is null
             ? entries.FirstOrDefault(e => (Id is null || e.Id == Id) && (Name is null || e.Name == Name))

@@ -82,7 +82,7 @@ internal sealed class ResizeCommands
             : "";
 
     /// <summary>The image of a name or a path; null: the only one.</summary>
-    /// <exception cref="ToolException">There is none, or more than one.</exception>
+    /// <exception cref="ToolException">No image matches, or more than one does.</exception>
     internal static ServedDisk Find(IReadOnlyList<ServedDisk> disks, string? image)
     {
         string names = string.Join(", ", disks.Select(d => d.Name));
