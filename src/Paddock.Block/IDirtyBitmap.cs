@@ -19,6 +19,6 @@ public interface IDirtyBitmap
 }
 
 /// <summary>A part of a disk whose bits are equal.</summary>
-/// <param name="Length">Bytes, at least 1 and at most as many as were asked for.</param>
+/// <param name="Length">Bytes, at least 1 and at most the length requested.</param>
 /// <param name="IsDirty">Whether it has changed.</param>
 public readonly record struct DirtyRun(long Length, bool IsDirty);
