@@ -139,6 +139,28 @@ public sealed class BackupTests : IDisposable
     private static async ValueTask AppendAsync(IZones zones, long start, byte[] data)
         => await zones.AppendAsync(start, data, cancellationToken: Token);
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Failed_live_backup_leaves_bitmaps_and_snapshots_unchanged(bool isNew)
+    {
+        await using var disk = await CreateAsync(zoned: false);
+        if (!isNew)
+        {
+            await BackUpAsync(disk, "first", isFull: true, live: true);
+            await disk.WriteAsync(0, new byte[4096], cancellationToken: Token);
+        }
+
+        await File.WriteAllBytesAsync(At("taken"), [], Token);
+        await Assert.ThrowsAsync<BlockException>(() => BackUpAsync(disk, "taken", isFull: true, live: true));
+        Assert.Empty(disk.Node!.Qcow2!.Snapshots.List);
+        Assert.Equal(isNew ? [] : [Bitmap], disk.Bitmaps.List.Select(static b => b.Name));
+        if (!isNew)
+        {
+            Assert.True((await disk.Bitmaps.OpenAsync(Bitmap, Token)).Find(0, 4096).IsDirty);
+        }
+    }
+
     private static async Task WorkAsync(Qcow2Disk disk, int client, CancellationToken stop)
     {
         var random = new Random(client);
