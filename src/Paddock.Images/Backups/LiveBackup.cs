@@ -18,7 +18,7 @@ internal static class LiveBackup
     /// <param name="since">The bitmap with the changes since the last backup; null: none.</param>
     /// <param name="isFull">Whether everything is copied; the bitmap is added, or cleared.</param>
     /// <param name="time">Clock.</param>
-    /// <param name="cancellationToken">Stops it; no file is left behind, and the bitmap has its bits again or, if it was new, is removed.</param>
+    /// <param name="cancellationToken">Stops it; no file is left behind, and the bitmap has its bits again; a new one is removed.</param>
     /// <returns>Bytes of the disk that have changed; the size of the disk in a full backup.</returns>
     public static async Task<long> RunAsync(
         IQcow2Device image, string target, string? since, bool isFull, TimeProvider time, CancellationToken cancellationToken)
