@@ -34,7 +34,8 @@ internal static class BackupSeries
     /// <exception cref="ToolException">No backup began with the bitmap.</exception>
     public static string LastOf(IQcow2Bitmaps image, string since)
         => image.List.FirstOrDefault(b => IsLast(b, since))?.Name.Substring(Last.Length, IdLength)
-            ?? throw new ToolException($"no backup has been completed with bitmap '{since}': begin with a full backup (--full --since {since})");
+            ?? throw new ToolException(
+                $"no backup has been completed with bitmap '{since}': begin with a full backup (--full --since {since})");
 
     /// <summary>Notes the last backup of an image with a bitmap.</summary>
     /// <remarks>If it fails halfway, no backup is noted, and the next one must be full.</remarks>

@@ -4,7 +4,9 @@ using Paddock.Qcow2;
 
 namespace Paddock.Images.Backups;
 
-/// <summary>Backs up an image that no other program changes meanwhile, with a bitmap that records what changes until the next time.</summary>
+/// <summary>
+/// Backs up an image that no other program changes meanwhile, with a bitmap that records what changes until the next time.
+/// </summary>
 internal static class ImageBackup
 {
     /// <summary>How a backup is encrypted: with the passphrase of the disk if that, or an image below it, is encrypted.</summary>

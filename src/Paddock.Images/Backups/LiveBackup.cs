@@ -48,7 +48,8 @@ internal static class LiveBackup
                 else
                 {
                     string last = BackupSeries.LastOf(image.Bitmaps, since!);
-                    bytes = await DiskBackup.IncrementAsync(disk, [before!, after], target, (id, last), encryption, null, cancellationToken);
+                    bytes = await DiskBackup.IncrementAsync(
+                        disk, [before!, after], target, (id, last), encryption, null, cancellationToken);
                 }
 
                 await NoteAsync(image, since, id, target);
