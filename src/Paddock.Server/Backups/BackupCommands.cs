@@ -31,7 +31,7 @@ internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog l
         {
             // data in the volatile cache of the disk, or of its zones, is part of the backup
             await disk.Device.FlushAsync();
-            var encryption = ImageBackup.EncryptionOf(disk.Node, disk.Settings.ReadPassphrase());
+            var encryption = LikeEncryption.Of(disk.Node, disk.Settings.ReadPassphrase());
             long bytes = await LiveBackup.RunAsync(
                 image, line.Target, line.Since, line.IsFull, encryption, time, CancellationToken.None);
             bool isFull = line.IsFull || line.Since is null;
