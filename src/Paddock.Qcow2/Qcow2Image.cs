@@ -167,7 +167,7 @@ public sealed class Qcow2Image : IQcow2Device
 
     /// <inheritdoc/>
     public ValueTask EmptyAsync(CancellationToken cancellationToken = default)
-        => _parts.Emptying.RunAsync();
+        => _parts.Locks.WithStructureAsync(_parts.Emptying.RunAsync);
 
     /// <inheritdoc/>
     public void CheckAmendOptions(Qcow2AmendOptions options) => _parts.Amend.Check(options);

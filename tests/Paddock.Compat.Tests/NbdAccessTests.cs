@@ -33,7 +33,11 @@ public sealed class NbdAccessTests
             Assert.False(fixedRules("CN=y"));
             File.WriteAllText(file, "{");
             File.SetLastWriteTimeUtc(file, new DateTime(2020, 1, 2, 0, 0, 0, DateTimeKind.Utc));
-            Assert.False(allows("CN=x"));
+            Assert.False(allows("CN=y"));
+            Assert.False(allows("CN=y"));
+            File.Delete(file);
+            Assert.False(allows("CN=y"));
+            Assert.False(allows("CN=y"));
         }
         finally
         {
@@ -46,6 +50,9 @@ public sealed class NbdAccessTests
     [InlineData("authz-simple,id=a", "Parameter 'identity' is missing")]
     [InlineData("authz-list,id=a,rules.0.match=x", "Parameter 'rules[0].policy' is missing")]
     [InlineData("authz-list,id=a,policy=maybe", "Parameter 'policy' does not accept value 'maybe'")]
+    [InlineData("authz-list,id=a,policy=allow,rules.1.match=x,rules.1.policy=deny", "Parameter 'rules.1.policy' is unexpected")]
+    [InlineData("authz-list,id=a,rules.0.match=x,rules.0.policy=deny,rules.0.form=glob", "Parameter 'rules[0].form' is unexpected")]
+    [InlineData("{'qom-type':'authz-list','id':'a','policy':'allow','rule':[{'match':'x'}]}", "Parameter 'rule' is unexpected")]
     [InlineData("authz-list-file,id=a,filename=/nothing/here", "Unable to read '/nothing/here': No such file or directory")]
     [InlineData("secret,id=a", "Object with id 'a' has type 'secret': expected authz-simple, authz-list or authz-list-file")]
     public void Invalid_rules_are_rejected(string text, string message)

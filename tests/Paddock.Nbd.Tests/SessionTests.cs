@@ -212,6 +212,39 @@ public class SessionTests
         Assert.Equal("00000000" + "00020000" + "00000000", Convert.ToHexString(client.Chunk().Payload));
     }
 
+    [Theory]
+    [InlineData(HeaderForm.Structured, 12)]
+    [InlineData(HeaderForm.Extended, 12)]
+    public async Task Block_status_of_many_fragmented_bitmaps_fits_into_one_reply(object form, int count)
+    {
+        const int size = 16 << 20;
+        string[] names = [.. Enumerable.Range(0, count).Select(i => $"b{i}")];
+        await using var bench = new Bench(
+            null, new NbdExport { Name = "", Device = Bench.Disk(size).Device, Bitmaps = [.. names.Select(n => new Stripes(n, size))] });
+        using var client = bench.Connect();
+        client.Handshake((HeaderForm)form, contexts: [.. names.Select(n => "qemu:dirty-bitmap:" + n)]);
+        bool extended = (HeaderForm)form == HeaderForm.Extended;
+        byte[] request = new byte[extended ? ExtendedRequest.Size : CompactRequest.Size];
+        if (extended)
+        {
+            ExtendedRequest.Write(request, new NbdRequest(0, NbdCommand.BlockStatus, 1, 0, size));
+        }
+        else
+        {
+            request = RawClient.Compact(NbdCommand.BlockStatus, 1, 0, size);
+        }
+
+        client.Send(request);
+        for (int i = 0; i < count; i++)
+        {
+            var (head, payload) = extended ? client.ExtendedChunk() : client.Chunk();
+            Assert.False(head.IsError);
+            Assert.Equal(i == count - 1, head.IsLast);
+            Assert.Equal(((uint)i + 2, new BlockStatusExtent(512, 0)), BlockStatusExtent.ParseRun(payload, extended));
+            Assert.True(payload.Length > 8192);
+        }
+    }
+
     [Fact]
     public async Task Allocation_depth_is_reported_if_negotiated()
     {
@@ -453,5 +486,17 @@ public class SessionTests
         Assert.Equal(NbdError.NoSpace, Paddock.Nbd.Server.ReplyFormat.Map(failure, NbdCommand.Write));
         Assert.Equal(NbdError.NoSpace, Paddock.Nbd.Server.ReplyFormat.Map(failure, NbdCommand.WriteZeroes));
         Assert.Equal(NbdError.Overflow, Paddock.Nbd.Server.ReplyFormat.Map(failure, NbdCommand.Read));
+    }
+
+    /// <summary>A bitmap in which every second sector has changed.</summary>
+    private sealed class Stripes(string name, long length) : IDirtyBitmap
+    {
+        public string Name => name;
+
+        public long Granularity => 512;
+
+        public long Length => length;
+
+        public DirtyRun Find(long offset, long length) => new(Math.Min(length, 512 - (offset % 512)), offset / 512 % 2 != 0);
     }
 }

@@ -49,8 +49,11 @@ internal static class AuthzObjects
                     rule.Contains("policy") ? UserObjects.OneOf(rule, "policy", "deny", "allow", "deny") == "allow"
                         : throw new ToolException($"Parameter 'rules[{i}].policy' is missing"),
                     UserObjects.OneOf(rule, "format", "exact", "exact", "glob") == "glob"));
+                Require(rule, $"rules[{i}].", "match", "policy", "format");
             }
 
+            // a rule behind a gap or a misspelled name must not be left out silently
+            Require(options, "", options["rules"] is List<object?> ? "rules" : "", "policy", "qom-type", "id");
             return new(UserObjects.OneOf(options, "policy", "deny", "allow", "deny") == "allow", rules);
         }
 
@@ -65,6 +68,14 @@ internal static class AuthzObjects
             }
 
             return Policy;
+        }
+
+        private static void Require(QDict options, string prefix, params string[] known)
+        {
+            if (options.InOrder.FirstOrDefault(o => !known.Contains(o.Key)).Key is { } other)
+            {
+                throw new ToolException($"Parameter '{prefix}{other}' is unexpected");
+            }
         }
 
         // * and ? alone are special
@@ -112,14 +123,18 @@ internal static class AuthzObjects
         {
             try
             {
-                _time = File.GetLastWriteTimeUtc(_path);
+                var time = File.GetLastWriteTimeUtc(_path);
                 if (new FileInfo(_path).Length > MaxFileBytes)
                 {
                     throw new ToolException($"'{_path}' is larger than {MaxFileBytes} bytes, the limit for access rules");
                 }
 
-                return List.From((JsonReader.Parse(File.ReadAllText(_path)) as QDict
+                var list = List.From((JsonReader.Parse(File.ReadAllText(_path)) as QDict
                     ?? throw new ToolException($"File '{_path}' must contain a JSON object")).Flatten());
+
+                // only after success: a file that cannot be read is read again for every client
+                _time = time;
+                return list;
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {

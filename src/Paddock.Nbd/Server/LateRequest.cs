@@ -328,8 +328,11 @@ internal sealed class LateRequest : IThreadPoolWorkItem, IReleasable
         bool extended = format.Form == HeaderForm.Extended;
         int head = format.ChunkHead + (extended ? BlockStatusExtent.ExtendedHead : BlockStatusExtent.CompactHead);
         int size = extended ? BlockStatusExtent.ExtendedSize : BlockStatusExtent.CompactSize;
-        int most = (_request.Flags & CommandFlags.RequestOne) != 0 ? 1 : NbdLimits.MaxExtents;
         _slab = _session.Pool.Rent();
+
+        // the contexts share the memory of the reply; the client requests the rest again
+        int room = ((_slab.Bytes.Length / Math.Max(1, wanted.Length)) - head) / size;
+        int most = (_request.Flags & CommandFlags.RequestOne) != 0 ? 1 : Math.Clamp(room, 1, NbdLimits.MaxExtents);
         int at = 0;
         for (int i = 0; i < wanted.Length; i++)
         {

@@ -11,8 +11,6 @@ internal static class TlsText
     public const string NoCertificate = "Verify failed: No certificate was found.";
     public const string UnknownIssuer = "The certificate hasn't got a known issuer";
     public const string Revoked = "The certificate has been revoked";
-    public const string Expired = "The certificate has expired";
-    public const string NotActive = "The certificate is not yet activated";
     public const string Untrusted = "The certificate is not trusted";
 
     public static string OtherHost(string host) => $"Certificate does not match the hostname {host}";

@@ -59,6 +59,16 @@ internal sealed class BitmapStore(
     public static string InconsistentText(string name)
         => $"Bitmap '{name}' is inconsistent and cannot be used\nTry block-dirty-bitmap-remove to delete this bitmap from disk";
 
+    /// <summary>Why a bitmap of a disk of this size cannot be on the storage; null if it can.</summary>
+    public string? WhyNotStored(long diskSize, int granularityBits)
+    {
+        long bytes = DirtyBits.BytesFor(diskSize, granularityBits);
+        return bytes == 0 ? "A disk of 0 bytes has no bitmap"
+            : bytes > Qcow2Limits.MaxBitmapBytes || header.Geometry.ClustersFor(bytes) > Qcow2Limits.MaxBitmapTableEntries
+                ? "Too much space will be occupied by the bitmap. Use larger granularity"
+            : null;
+    }
+
     /// <summary>The bitmap of a name; null without one.</summary>
     public PersistentBitmap? Find(string name) => Array.Find(All, b => b.Name == name);
 
@@ -137,9 +147,11 @@ internal sealed class BitmapStore(
     }
 
     /// <summary>Before the size of the disk changes: marks all bitmaps in use, since their tables do not fit it any more.</summary>
-    /// <exception cref="BlockException">One is inconsistent, or cannot be read.</exception>
-    public async ValueTask PrepareResizeAsync()
+    /// <param name="length">The new size.</param>
+    /// <exception cref="BlockException">One is inconsistent, cannot be read, or is not possible with that size.</exception>
+    public async ValueTask PrepareResizeAsync(long length)
     {
+        CheckSizes(length);
         foreach (var bitmap in All)
         {
             if (bitmap.IsInconsistent)
@@ -168,8 +180,9 @@ internal sealed class BitmapStore(
     /// <exception cref="BlockException">A bitmap could not be written. All of the session's stay in use.</exception>
     public async ValueTask StoreAsync()
     {
-        if (!_hasBegun)
+        if (!_hasBegun || (All.Length == 0 && !HasDirectory))
         {
+            // without bitmaps none can be lost
             return;
         }
 
@@ -230,6 +243,32 @@ internal sealed class BitmapStore(
         {
             bitmap.IsInconsistent = true;
             warnings.Add($"bitmap '{bitmap.Name}' is inconsistent from now on: {e.Message}");
+        }
+    }
+
+    // a bitmap that is stored beyond its limits would keep the image from being opened
+    private void CheckSizes(long length)
+    {
+        long all = 0;
+        foreach (var bitmap in All)
+        {
+            long bytes = DirtyBits.BytesFor(length, bitmap.GranularityBits);
+            if (WhyNotStored(length, bitmap.GranularityBits) is { } reason)
+            {
+                throw new BlockException(
+                    BlockError.InvalidArgument,
+                    $"the disk cannot have {length} bytes with bitmap '{bitmap.Name}', which must be removed first: {reason}");
+            }
+
+            all += bytes;
+        }
+
+        if (all > Qcow2Limits.MaxLoadedBitmapBytes)
+        {
+            throw new BlockException(
+                BlockError.TooLarge,
+                $"the bitmaps of a disk of {length} bytes would take {all} bytes of memory, which is more than "
+                + $"{Qcow2Limits.MaxLoadedBitmapBytes}: remove one");
         }
     }
 

@@ -152,10 +152,9 @@ internal sealed class Qcow2Bitmaps(IStorage storage, ImageHeader header, EngineL
             return $"Granularity exceeds maximum ({1L << Qcow2Limits.MaxBitmapGranularityBits} bytes)";
         }
 
-        long bytes = DirtyBits.BytesFor(header.VirtualSize, granularityBits);
-        if (bytes > Qcow2Limits.MaxBitmapBytes || _geometry.ClustersFor(bytes) > Qcow2Limits.MaxBitmapTableEntries)
+        if (store.WhyNotStored(header.VirtualSize, granularityBits) is { } reason)
         {
-            return "Too much space will be occupied by the bitmap. Use larger granularity";
+            return reason;
         }
 
         int nameBytes = ByteText.ToBytes(name).Length;

@@ -53,7 +53,7 @@ internal sealed class ImageResize(
         await locks.Metadata.AcquireAsync();
         try
         {
-            await bitmaps.PrepareResizeAsync();
+            await bitmaps.PrepareResizeAsync(length);
         }
         finally
         {

@@ -63,7 +63,7 @@ internal sealed class SnapshotRestore(
     {
         if (size != header.VirtualSize)
         {
-            await bitmaps.PrepareResizeAsync();
+            await bitmaps.PrepareResizeAsync(size);
         }
 
         await order.RunAsync();

@@ -222,7 +222,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
 
     /// <inheritdoc/>
     public ValueTask EmptyAsync(CancellationToken cancellationToken = default)
-        => EmptyAllAsync(cancellationToken);
+        => _image.Parts.Locks.WithStructureAsync(() => EmptyAllAsync(cancellationToken));
 
     /// <inheritdoc/>
     public void CheckAmendOptions(Qcow2AmendOptions options) => _image.CheckAmendOptions(options);
@@ -282,7 +282,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
         try
         {
             await _cache.DrainAllHeldAsync(cancellationToken);
-            await _image.EmptyAsync(cancellationToken);
+            await _image.Parts.Emptying.RunAsync();
         }
         finally
         {

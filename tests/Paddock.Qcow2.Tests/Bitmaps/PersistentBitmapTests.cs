@@ -129,6 +129,55 @@ public class PersistentBitmapTests
     }
 
     [Fact]
+    public async Task Size_that_a_bitmap_cannot_follow_is_refused()
+    {
+        var storage = await CreateAsync();
+        await using (var image = await OpenAsync(storage))
+        {
+            await image.Bitmaps.AddAsync("fine", 512, Stop);
+            foreach (long size in new[] { 0, 1L << 42, 1L << 50 })
+            {
+                var refusal = await Assert.ThrowsAsync<BlockException>(() => image.ResizeAsync(size, cancellationToken: Stop).AsTask());
+                Assert.Contains(size == 1L << 42 ? "bitmap 'fine'" : "bitmap 'b'", refusal.Message, StringComparison.Ordinal);
+            }
+
+            Assert.Equal(Size, image.Length);
+        }
+
+        await using var next = await OpenAsync(storage);
+        Assert.Equal(2, next.Bitmaps.List.Count);
+        await AssertSoundAsync(storage);
+    }
+
+    [Fact]
+    public async Task Disk_without_bytes_takes_no_bitmap()
+    {
+        var storage = new KeptStorage(new MemoryStorage());
+        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = 0 }, Stop);
+        await using (var image = await OpenAsync(storage))
+        {
+            var refusal = await Assert.ThrowsAsync<BlockException>(() => image.Bitmaps.AddAsync("b", Granularity, Stop).AsTask());
+            Assert.EndsWith("A disk of 0 bytes has no bitmap", refusal.Message, StringComparison.Ordinal);
+        }
+
+        await using var next = await OpenAsync(storage);
+        Assert.False(next.Info.Corrupt);
+        await AssertSoundAsync(storage);
+    }
+
+    [Fact]
+    public async Task Failure_to_close_an_image_without_bitmaps_is_not_reported_as_bitmaps_lost()
+    {
+        var storage = new KeptStorage(new MemoryStorage());
+        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = Size }, Stop);
+        var image = await OpenAsync(storage);
+        await image.WriteAsync(0, new byte[] { 7 }, cancellationToken: Stop);
+        storage.FailIn = 0;
+        var failure = await Assert.ThrowsAsync<BlockException>(async () => await image.DisposeAsync());
+        Assert.DoesNotContain("bitmaps", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Failure_to_store_bitmaps_leaves_a_sound_image_with_all_data()
     {
         for (int failIn = 0; ; failIn++)

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Paddock.Block;
+using Paddock.Qcow2.Engine;
 using Paddock.Qcow2.Snapshots;
 using Paddock.Testing;
 
@@ -139,6 +140,26 @@ public class SnapshotTests
 
             Volatile.Write(ref stop, true);
             await Task.WhenAll(writers);
+        }
+
+        await AssertSoundAsync(storage);
+    }
+
+    [Fact]
+    public async Task Disk_is_not_emptied_while_a_snapshot_is_taken()
+    {
+        var storage = await MadeAsync(new() { Size = Size, ClusterSize = Cluster });
+        await using (var image = await ImageOpening.OpenAsync(storage.Kept(), new(), default))
+        {
+            await image.WriteAsync(0, new byte[Cluster]);
+            // as a snapshot in the making
+            var taken = new TaskCompletionSource();
+            var other = image.Parts.Locks.WithStructureAsync(async () => await taken.Task).AsTask();
+            var emptying = image.EmptyAsync().AsTask();
+            Assert.False(emptying.IsCompleted);
+            taken.SetResult();
+            await other;
+            await emptying;
         }
 
         await AssertSoundAsync(storage);
