@@ -206,6 +206,51 @@ public sealed class BackupTests : IDisposable
     private static async ValueTask AppendAsync(IZones zones, long start, byte[] data)
         => await zones.AppendAsync(start, data, cancellationToken: Token);
 
+    [Fact]
+    public async Task Full_live_backup_replaces_an_inconsistent_bitmap()
+    {
+        var disk = await CreateAsync(zoned: false);
+        await BackUpAsync(disk, "first", isFull: true, live: true);
+        await disk.DisposeAsync();
+        await using (var killed = await Qcow2Disk.OpenAsync(At("disk"), cancellationToken: Token))
+        {
+            // the file as a program leaves it that is killed after a change
+            await killed.WriteAsync(0, new byte[] { 1 }, cancellationToken: Token);
+            await killed.FlushAsync(Token);
+            File.Copy(At("disk"), At("copy"));
+        }
+
+        await using var copy = await Qcow2Disk.OpenAsync(At("copy"), cancellationToken: Token);
+        Assert.True(copy.Bitmaps.List.Single(static b => b.Name == Bitmap).InUse);
+        await Assert.ThrowsAsync<ToolException>(() => BackUpAsync(copy, "inc", isFull: false, live: true));
+        await BackUpAsync(copy, "second", isFull: true, live: true);
+        Assert.False(copy.Bitmaps.List.Single(static b => b.Name == Bitmap).InUse);
+        await BackUpAsync(copy, "inc", isFull: false, live: true);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Failed_live_backup_leaves_bitmaps_and_snapshots_unchanged(bool isNew)
+    {
+        await using var disk = await CreateAsync(zoned: false);
+        if (!isNew)
+        {
+            await BackUpAsync(disk, "first", isFull: true, live: true);
+            await disk.WriteAsync(0, new byte[4096], cancellationToken: Token);
+        }
+
+        var bitmaps = disk.Bitmaps.List.ToList();
+        await File.WriteAllBytesAsync(At("taken"), [], Token);
+        await Assert.ThrowsAsync<BlockException>(() => BackUpAsync(disk, "taken", isFull: true, live: true));
+        Assert.Empty(disk.Node!.Qcow2!.Snapshots.List);
+        Assert.Equal(bitmaps, disk.Bitmaps.List);
+        if (!isNew)
+        {
+            Assert.True((await disk.Bitmaps.OpenAsync(Bitmap, Token)).Find(0, 4096).IsDirty);
+        }
+    }
+
     private static async Task WorkAsync(Qcow2Disk disk, int client, CancellationToken stop)
     {
         var random = new Random(client);

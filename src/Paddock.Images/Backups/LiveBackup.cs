@@ -21,7 +21,7 @@ internal static class LiveBackup
     /// <param name="isFull">Whether everything is copied; the bitmap is added, or cleared.</param>
     /// <param name="encryption">Encryption of the backup, with the passphrase of the image; null: neither is encrypted.</param>
     /// <param name="time">Clock.</param>
-    /// <param name="cancellationToken">Stops it; no file is left behind, and the bitmap has its bits again.</param>
+    /// <param name="cancellationToken">Stops it; no file is left behind, and the bitmap has its bits again; a new one is removed.</param>
     /// <returns>Bytes of the disk that have changed; the size of the disk in a full backup.</returns>
     public static async Task<long> RunAsync(
         IQcow2Device image, string target, string? since, bool isFull, LuksOptions? encryption, TimeProvider time,
@@ -32,7 +32,8 @@ internal static class LiveBackup
 
         // changes before the snapshot are in the bits that are taken before it, or in those that the bitmap has after it: what comes
         // between is in this backup and in the next
-        var before = since is null ? null : await TakeAsync(image, since, isFull, cancellationToken);
+        bool isNew = since is not null && isFull && !image.Bitmaps.List.Any(b => b.Name == since && !b.InUse);
+        var before = since is null ? null : await TakeAsync(image, since, isFull, isNew, cancellationToken);
         try
         {
             var snapshot = await image.Snapshots.CreateAsync(SnapshotName, time.GetUtcNow(), cancellationToken);
@@ -60,9 +61,11 @@ internal static class LiveBackup
                 await image.Snapshots.DeleteAsync(snapshot, CancellationToken.None);
             }
         }
-        catch when (before is not null)
+        catch when (since is not null)
         {
-            await image.Bitmaps.MergeAsync(since!, before, CancellationToken.None);
+            // a bitmap without its full backup would be the start of increments that miss data
+            await (isNew ? image.Bitmaps.RemoveAsync(since, CancellationToken.None)
+                : image.Bitmaps.MergeAsync(since, before!, CancellationToken.None));
             throw;
         }
     }
@@ -81,10 +84,16 @@ internal static class LiveBackup
     }
 
     private static async ValueTask<IDirtyBitmap?> TakeAsync(
-        IQcow2Device image, string since, bool isFull, CancellationToken cancellationToken)
+        IQcow2Device image, string since, bool isFull, bool isNew, CancellationToken cancellationToken)
     {
-        if (isFull && image.Bitmaps.List.All(b => b.Name != since))
+        if (isNew)
         {
+            // an inconsistent bitmap is of no use any more
+            if (image.Bitmaps.List.Any(b => b.Name == since))
+            {
+                await image.Bitmaps.RemoveAsync(since, cancellationToken);
+            }
+
             await image.Bitmaps.AddAsync(since, cancellationToken: cancellationToken);
             return null;
         }
