@@ -7,11 +7,12 @@ internal static class PassphraseFile
 {
     /// <summary>The passphrase in a file that only its owner can access; null if no file is given.</summary>
     /// <exception cref="ToolException">The file cannot be read, or is accessible by others.</exception>
-    public static byte[]? Read(string? path)
+    public static ReadOnlyMemory<byte>? Read(string? path)
     {
         try
         {
-            return path is null ? null : SecretFile.ReadPassphrase(path);
+            // null is no array: that would become an empty passphrase
+            return path is null ? default(ReadOnlyMemory<byte>?) : SecretFile.ReadPassphrase(path);
         }
         catch (IOException e)
         {

@@ -22,7 +22,7 @@ public sealed record ServedImage
 
     /// <summary>The passphrase; null: none is needed.</summary>
     /// <exception cref="ToolException">The file cannot be read, or is accessible by others.</exception>
-    internal byte[]? ReadPassphrase() => Images.PassphraseFile.Read(PassphraseFile);
+    internal ReadOnlyMemory<byte>? ReadPassphrase() => Images.PassphraseFile.Read(PassphraseFile);
 
     /// <summary>Take no writes.</summary>
     public bool ReadOnly { get; set; }

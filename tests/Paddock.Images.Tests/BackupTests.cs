@@ -308,7 +308,7 @@ public sealed class BackupTests : IDisposable
 
     private async Task BackUpAsync(Qcow2Disk disk, string name, bool isFull, bool live)
     {
-        var encryption = ImageBackup.EncryptionOf(disk.Node, Passphrase);
+        var encryption = LikeEncryption.Of(disk.Node, Passphrase);
         encryption = encryption is null ? null : encryption with { IterationTime = TimeSpan.Zero };
         if (live)
         {

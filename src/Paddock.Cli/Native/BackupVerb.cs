@@ -24,7 +24,7 @@ public static class BackupVerb
     /// <exception cref="ToolException">The backup is not possible.</exception>
     public static async Task RunAsync(
         string path, string target, string? since, bool full, string? backing, bool json, NativeConsole console,
-        CancellationToken cancellationToken, byte[]? passphrase = null)
+        CancellationToken cancellationToken, ReadOnlyMemory<byte>? passphrase = null)
     {
         var options = new DiskOptions
         {
@@ -37,7 +37,7 @@ public static class BackupVerb
         }
 
         var progress = new Shown(console);
-        var encryption = ImageBackup.EncryptionOf(disk.Node, passphrase);
+        var encryption = LikeEncryption.Of(disk.Node, passphrase);
         long changed = disk.Length;
         if (since is null)
         {
@@ -81,7 +81,7 @@ public static class BackupVerb
     /// <exception cref="ToolException">They are not backups of one disk.</exception>
     public static async Task RestoreAsync(
         string target, IReadOnlyList<string> backups, bool json, NativeConsole console, CancellationToken cancellationToken,
-        byte[]? passphrase = null)
+        ReadOnlyMemory<byte>? passphrase = null)
     {
         await DiskBackup.RestoreAsync(target, backups[0], [.. backups.Skip(1)], passphrase, new Shown(console), cancellationToken);
         console.EndProgress();

@@ -48,7 +48,7 @@ internal static class BackupCommand
         };
         var backing = new Option<string?>("--backing")
         {
-            Description = "Backing files that the image may use: none, same-directory (default) or any.", HelpName = "POLICY",
+            Description = "Backing files it may use: none, same-directory (default) or any.", HelpName = "POLICY",
         };
         backing.CompletionSources.Add("none", "same-directory", "any");
         var passphrase = PassphraseOption.Create();

@@ -15,5 +15,5 @@ internal sealed class PassphraseOption()
 
     /// <summary>The passphrase; null without the option.</summary>
     /// <exception cref="ToolException">The file cannot be read, or is accessible by others.</exception>
-    public byte[]? Read(ParseResult parsed) => PassphraseFile.Read(parsed.GetValue(this));
+    public ReadOnlyMemory<byte>? Read(ParseResult parsed) => PassphraseFile.Read(parsed.GetValue(this));
 }

@@ -107,7 +107,7 @@ internal static class DiskBackup
                 BackupSeries.RequireNext(opened[^2], disk);
             }
 
-            var encryption = opened.Select(d => ImageBackup.EncryptionOf(d.Node, passphrase)).FirstOrDefault(static e => e is not null);
+            var encryption = opened.Select(d => LikeEncryption.Of(d.Node, passphrase)).FirstOrDefault(static e => e is not null);
             var view = new ChainView(opened[0], [.. chain]);
             await WriteAsync(view, target, encryption, progress, static _ => default, cancellationToken);
         }

@@ -9,12 +9,6 @@ namespace Paddock.Images.Backups;
 /// </summary>
 internal static class ImageBackup
 {
-    /// <summary>How a backup is encrypted: with the passphrase of the disk if that, or an image below it, is encrypted.</summary>
-    /// <param name="node">The open disk.</param>
-    /// <param name="passphrase">The passphrase it was opened with.</param>
-    public static LuksOptions? EncryptionOf(ImageNode? node, ReadOnlyMemory<byte>? passphrase)
-        => node is { IsEncrypted: true } && passphrase is { } given ? new LuksOptions { Passphrase = given } : null;
-
     /// <summary>Makes a backup; it is durable before the bitmap begins again.</summary>
     /// <param name="disk">The image, open for reading and writing.</param>
     /// <param name="target">The new file, which must not exist.</param>

@@ -35,7 +35,7 @@ internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog l
         {
             // data in the volatile cache of the disk, or of its zones, is part of the backup
             await disk.Device.FlushAsync(stopping);
-            var encryption = ImageBackup.EncryptionOf(disk.Node, disk.Settings.ReadPassphrase());
+            var encryption = LikeEncryption.Of(disk.Node, disk.Settings.ReadPassphrase());
             long bytes = await LiveBackup.RunAsync(image, line.Target, line.Since, line.IsFull, encryption, time, stopping);
             bool isFull = line.IsFull || line.Since is null;
             log.Write("backed up", ("image", disk.Node.Filename), ("target", line.Target), ("kind", isFull ? "full" : "increment"));
