@@ -29,6 +29,7 @@ internal static class DiskCreation
         {
             Format = FormatProbe.Qcow2,
             Backing = options.BackingFile is null && options.DataFile is null ? BackingPolicy.None : BackingPolicy.Any,
+            Passphrase = options.Encryption?.Passphrase,
         };
         return await CreateAsync(
             path, overwrite, open, file => FormatAsync(file, path, options, overwrite, clone, cancellationToken), cancellationToken);
@@ -107,7 +108,10 @@ internal static class DiskCreation
     private static async ValueTask<ZoneClone?> CheckBackingAsync(
         string path, string backing, Qcow2CreateOptions options, CancellationToken cancellationToken)
     {
-        var open = new DiskOptions { ReadOnly = true, Format = options.BackingFormat, Backing = BackingPolicy.Any };
+        var open = new DiskOptions
+        {
+            ReadOnly = true, Format = options.BackingFormat, Backing = BackingPolicy.Any, Passphrase = options.Encryption?.Passphrase,
+        };
         await using var disk = await DiskOpening.OpenBackingAsync(BackingName.Resolve(backing, path), open, cancellationToken);
         RequireOther(path, disk);
         var clone = disk.Node is { } node ? await ZoneClone.OfAsync(node, cancellationToken) : null;

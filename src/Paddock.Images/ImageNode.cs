@@ -79,6 +79,9 @@ internal sealed class ImageNode : IAsyncDisposable
     /// <summary>The LUKS disk; null for another format.</summary>
     public LuksDevice? Luks { get; init; }
 
+    /// <summary>Whether this disk, or one below it, is encrypted.</summary>
+    public bool IsEncrypted => Qcow2?.Info.Encryption is not null || Luks is not null || Children.Any(static c => c.Node.IsEncrypted);
+
     /// <summary>What supplies unallocated clusters; null when this image is the last.</summary>
     public ImageNode? Backing { get; init; }
 

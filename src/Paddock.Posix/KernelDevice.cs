@@ -87,11 +87,20 @@ internal sealed class KernelDevice : IDisposable
     /// <summary>Ends <see cref="Run"/>, here or in another process.</summary>
     public void Disconnect()
     {
-        if (OperatingSystem.IsLinux() && !_file.IsClosed)
+        if (!OperatingSystem.IsLinux())
+        {
+            return;
+        }
+
+        try
         {
             _ = Control(ClearQueue, 0);
             _ = Control(DisconnectDevice, 0);
             _ = Control(ClearSocket, 0);
+        }
+        catch (ObjectDisposedException)
+        {
+            // Run ended first: the device may have another user by now
         }
     }
 

@@ -33,6 +33,7 @@ public sealed class PaddockServer : IAsyncDisposable
     private FaultSchedule? _schedule;
     private MetricsServer? _metrics;
     private readonly List<ControlSocket> _controls = [];
+    private readonly CancellationTokenSource _stopping = new();
     private bool _closed, _started;
 
     private PaddockServer(ServeSettings settings, ServeLog log, ServiceManager manager)
@@ -88,6 +89,7 @@ public sealed class PaddockServer : IAsyncDisposable
         }
 
         _closed = true;
+        await _stopping.CancelAsync();
         var limit = TimeSpan.FromSeconds(_settings.DrainTimeout);
         var lines = _controls.ConvertAll(c => c.CloseAsync(limit));
         await (_metrics?.DisposeAsync() ?? ValueTask.CompletedTask);
@@ -113,6 +115,7 @@ public sealed class PaddockServer : IAsyncDisposable
             }
         }
 
+        _stopping.Dispose();
         if (_started)
         {
             _log.Write("stopped");
@@ -221,7 +224,7 @@ public sealed class PaddockServer : IAsyncDisposable
 
         var commands = new ControlCommands(
             _faults!, _sizes!, new SnapshotCommands(_disks, _log, TimeProvider.System),
-            new BackupCommands(_disks, _log, TimeProvider.System));
+            new BackupCommands(_disks, _log, TimeProvider.System, _stopping.Token));
         var control = _manager.Take("control").ToList();
         if (_settings.Control is { } path)
         {

@@ -22,17 +22,7 @@ public sealed record ServedImage
 
     /// <summary>The passphrase; null: none is needed.</summary>
     /// <exception cref="ToolException">The file cannot be read, or is accessible by others.</exception>
-    internal byte[]? ReadPassphrase()
-    {
-        try
-        {
-            return PassphraseFile is null ? null : SecretFile.ReadPassphrase(PassphraseFile);
-        }
-        catch (IOException e)
-        {
-            throw new ToolException(e.Message, inner: e);
-        }
-    }
+    internal ReadOnlyMemory<byte>? ReadPassphrase() => Images.PassphraseFile.Read(PassphraseFile);
 
     /// <summary>Take no writes.</summary>
     public bool ReadOnly { get; set; }

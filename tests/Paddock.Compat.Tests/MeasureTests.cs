@@ -51,6 +51,9 @@ public class MeasureTests
     [InlineData("measure -O qcow2 -o refcount_bits=3 --size 1G")]
     [InlineData("measure -O qcow2 -o compat=0.10,refcount_bits=1 --size 1G")]
     [InlineData("measure @missing")]
+    [InlineData("measure -l snapshot.foo=bar")]
+    [InlineData("measure -l snapshot.foo=bar --size 1G @q")]
+    [InlineData("measure -l snapshot.name=none @q")]
     [InlineData("measure -z")]
     public async Task Measure_says_what_the_peer_says(string line)
     {

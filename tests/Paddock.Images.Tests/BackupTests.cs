@@ -1,4 +1,6 @@
+using System.Text;
 using Paddock.Block;
+using Paddock.Crypto;
 using Paddock.Images.Backups;
 using Paddock.Qcow2;
 
@@ -9,6 +11,8 @@ public sealed class BackupTests : IDisposable
 {
     private const int Size = 16 << 20, ZoneSize = 1 << 20, Conventional = 2;
     private const string Bitmap = "b";
+
+    private static readonly byte[] Passphrase = "letter"u8.ToArray();
 
     private readonly string _folder = Directory.CreateTempSubdirectory("backup-").FullName;
 
@@ -23,8 +27,7 @@ public sealed class BackupTests : IDisposable
     [InlineData(true, true)]
     public async Task Restored_disk_is_the_one_of_its_moment(bool zoned, bool live)
     {
-        int seed = int.TryParse(Environment.GetEnvironmentVariable("PADDOCK_SEED"), out int given) ? given : Environment.TickCount;
-        TestContext.Current.TestOutputHelper?.WriteLine($"PADDOCK_SEED={seed}");
+        int seed = TestSeed.Next();
         var random = new Random(seed);
         await using var disk = await CreateAsync(zoned);
         await ChangeAsync(disk, random, 12);
@@ -34,7 +37,7 @@ public sealed class BackupTests : IDisposable
             await ChangeAsync(disk, random, 6);
             await BackUpAsync(disk, $"inc{i}", isFull: false, live);
             await DiskBackup.RestoreAsync(
-                At($"restored{i}"), At("full"), [.. Enumerable.Range(0, i + 1).Select(n => At($"inc{n}"))], null, Token);
+                At($"restored{i}"), At("full"), [.. Enumerable.Range(0, i + 1).Select(n => At($"inc{n}"))], null, null, Token);
             await using var restored = await Qcow2Disk.OpenAsync(At($"restored{i}"), cancellationToken: Token);
             await AssertSameAsync(disk, restored);
         }
@@ -57,7 +60,7 @@ public sealed class BackupTests : IDisposable
         await stop.CancelAsync();
         await Task.WhenAll(clients);
         await BackUpAsync(disk, "last", isFull: false, live: true);
-        await DiskBackup.RestoreAsync(At("restored"), At("full"), [At("inc0"), At("inc1"), At("inc2"), At("last")], null, Token);
+        await DiskBackup.RestoreAsync(At("restored"), At("full"), [At("inc0"), At("inc1"), At("inc2"), At("last")], null, null, Token);
         await using var restored = await Qcow2Disk.OpenAsync(At("restored"), cancellationToken: Token);
         await AssertSameAsync(disk, restored);
         Assert.Empty(disk.Info.Snapshots);
@@ -70,9 +73,9 @@ public sealed class BackupTests : IDisposable
         await BackUpAsync(disk, "full", isFull: true, live: true);
         await disk.WriteAsync(0, new byte[] { 1 }, cancellationToken: Token);
         await Assert.ThrowsAnyAsync<BlockException>(
-            () => LiveBackup.RunAsync(disk.Node!.Qcow2!, At("full"), Bitmap, isFull: false, TimeProvider.System, Token));
+            () => LiveBackup.RunAsync(disk.Node!.Qcow2!, At("full"), Bitmap, isFull: false, null, TimeProvider.System, Token));
         await BackUpAsync(disk, "inc", isFull: false, live: true);
-        await DiskBackup.RestoreAsync(At("restored"), At("full"), [At("inc")], null, Token);
+        await DiskBackup.RestoreAsync(At("restored"), At("full"), [At("inc")], null, null, Token);
         await using var restored = await Qcow2Disk.OpenAsync(At("restored"), cancellationToken: Token);
         await AssertSameAsync(disk, restored);
     }
@@ -95,8 +98,71 @@ public sealed class BackupTests : IDisposable
         foreach (var (full, increments) in new (string, string[])[] { ("inc", []), ("full", ["full"]), ("plain", ["inc"]) })
         {
             await Assert.ThrowsAsync<ToolException>(
-                () => DiskBackup.RestoreAsync(At("r"), At(full), [.. increments.Select(At)], null, Token));
+                () => DiskBackup.RestoreAsync(At("r"), At(full), [.. increments.Select(At)], null, null, Token));
             Assert.False(File.Exists(At("r")));
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Increments_out_of_order_or_with_one_left_out_are_rejected(bool live)
+    {
+        await using var disk = await CreateAsync(zoned: false);
+        await BackUpAsync(disk, "full", isFull: true, live);
+        foreach (string name in new[] { "a", "b" })
+        {
+            await disk.WriteAsync(0, Encoding.ASCII.GetBytes(name), cancellationToken: Token);
+            await BackUpAsync(disk, name, isFull: false, live);
+        }
+
+        await BackUpAsync(disk, "full2", isFull: true, live);
+        foreach (var (full, increments) in new (string, string[])[]
+            { ("full", ["b"]), ("full", ["b", "a"]), ("full", ["a", "a"]), ("full2", ["a"]), ("full2", ["a", "b"]) })
+        {
+            var failure = await Assert.ThrowsAsync<ToolException>(
+                () => DiskBackup.RestoreAsync(At("r"), At(full), [.. increments.Select(At)], null, null, Token));
+            Assert.Contains("oldest first", failure.Message, StringComparison.Ordinal);
+            Assert.False(File.Exists(At("r")));
+        }
+
+        await DiskBackup.RestoreAsync(At("r"), At("full"), [At("a"), At("b")], null, null, Token);
+        await using var restored = await Qcow2Disk.OpenAsync(At("r"), cancellationToken: Token);
+        await AssertSameAsync(disk, restored);
+    }
+
+    [Fact]
+    public async Task Increment_after_a_failed_first_backup_is_rejected()
+    {
+        await using var disk = await CreateAsync(zoned: false);
+        await Assert.ThrowsAnyAsync<BlockException>(() => BackUpAsync(disk, "missing/full", isFull: true, live: true));
+        var failure = await Assert.ThrowsAsync<ToolException>(() => BackUpAsync(disk, "inc", isFull: false, live: true));
+        Assert.Contains("full backup", failure.Message, StringComparison.Ordinal);
+        Assert.False(File.Exists(At("inc")));
+    }
+
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(true, true)]
+    public async Task Backups_of_an_encrypted_disk_are_encrypted(bool zoned, bool live)
+    {
+        await using var disk = await CreateAsync(
+            zoned, new Qcow2CreateOptions { Encryption = new LuksOptions { Passphrase = Passphrase, IterationTime = TimeSpan.Zero } });
+        byte[] secret = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat("plain text ", 100)))[..1024];
+        await disk.WriteAsync(0, secret, cancellationToken: Token);
+        await BackUpAsync(disk, "full", isFull: true, live);
+        await disk.WriteAsync(4096, secret, cancellationToken: Token);
+        await BackUpAsync(disk, "inc", isFull: false, live);
+        await DiskBackup.RestoreAsync(At("restored"), At("full"), [At("inc")], Passphrase, null, Token);
+        var open = new DiskOptions { Passphrase = Passphrase };
+        await using (var restored = await Qcow2Disk.OpenAsync(At("restored"), open, Token))
+        {
+            await AssertSameAsync(disk, restored);
+        }
+
+        foreach (string name in new[] { "full", "inc", "restored" })
+        {
+            Assert.Equal(-1, (await File.ReadAllBytesAsync(At(name), Token)).AsSpan().IndexOf(secret.AsSpan(0, 64)));
         }
     }
 
@@ -138,6 +204,51 @@ public sealed class BackupTests : IDisposable
 
     private static async ValueTask AppendAsync(IZones zones, long start, byte[] data)
         => await zones.AppendAsync(start, data, cancellationToken: Token);
+
+    [Fact]
+    public async Task Full_live_backup_replaces_an_inconsistent_bitmap()
+    {
+        var disk = await CreateAsync(zoned: false);
+        await BackUpAsync(disk, "first", isFull: true, live: true);
+        await disk.DisposeAsync();
+        await using (var killed = await Qcow2Disk.OpenAsync(At("disk"), cancellationToken: Token))
+        {
+            // the file as a program leaves it that is killed after a change
+            await killed.WriteAsync(0, new byte[] { 1 }, cancellationToken: Token);
+            await killed.FlushAsync(Token);
+            File.Copy(At("disk"), At("copy"));
+        }
+
+        await using var copy = await Qcow2Disk.OpenAsync(At("copy"), cancellationToken: Token);
+        Assert.True(copy.Bitmaps.List.Single(static b => b.Name == Bitmap).InUse);
+        await Assert.ThrowsAsync<ToolException>(() => BackUpAsync(copy, "inc", isFull: false, live: true));
+        await BackUpAsync(copy, "second", isFull: true, live: true);
+        Assert.False(copy.Bitmaps.List.Single(static b => b.Name == Bitmap).InUse);
+        await BackUpAsync(copy, "inc", isFull: false, live: true);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Failed_live_backup_leaves_bitmaps_and_snapshots_unchanged(bool isNew)
+    {
+        await using var disk = await CreateAsync(zoned: false);
+        if (!isNew)
+        {
+            await BackUpAsync(disk, "first", isFull: true, live: true);
+            await disk.WriteAsync(0, new byte[4096], cancellationToken: Token);
+        }
+
+        var bitmaps = disk.Bitmaps.List.ToList();
+        await File.WriteAllBytesAsync(At("taken"), [], Token);
+        await Assert.ThrowsAsync<BlockException>(() => BackUpAsync(disk, "taken", isFull: true, live: true));
+        Assert.Empty(disk.Node!.Qcow2!.Snapshots.List);
+        Assert.Equal(bitmaps, disk.Bitmaps.List);
+        if (!isNew)
+        {
+            Assert.True((await disk.Bitmaps.OpenAsync(Bitmap, Token)).Find(0, 4096).IsDirty);
+        }
+    }
 
     private static async Task WorkAsync(Qcow2Disk disk, int client, CancellationToken stop)
     {
@@ -187,26 +298,25 @@ public sealed class BackupTests : IDisposable
     private static ZoneCondition Settled(ZoneCondition condition)
         => condition is ZoneCondition.ImplicitlyOpen or ZoneCondition.ExplicitlyOpen ? ZoneCondition.Closed : condition;
 
-    private async Task<Qcow2Disk> CreateAsync(bool zoned) => await Qcow2Disk.CreateAsync(
+    private async Task<Qcow2Disk> CreateAsync(bool zoned, Qcow2CreateOptions? options = null) => await Qcow2Disk.CreateAsync(
         At("disk"), Size,
-        new Qcow2CreateOptions { Zoned = zoned ? new ZonedCreateOptions { ZoneSize = ZoneSize, ConventionalZones = Conventional } : null },
+        (options ?? new Qcow2CreateOptions()) with
+        {
+            Zoned = zoned ? new ZonedCreateOptions { ZoneSize = ZoneSize, ConventionalZones = Conventional } : null,
+        },
         cancellationToken: Token);
 
     private async Task BackUpAsync(Qcow2Disk disk, string name, bool isFull, bool live)
     {
+        var encryption = LikeEncryption.Of(disk.Node, Passphrase);
+        encryption = encryption is null ? null : encryption with { IterationTime = TimeSpan.Zero };
         if (live)
         {
-            await LiveBackup.RunAsync(disk.Node!.Qcow2!, At(name), Bitmap, isFull, TimeProvider.System, Token);
-        }
-        else if (isFull)
-        {
-            await DiskBackup.FullAsync(disk, At(name), null, Token);
-            await disk.Bitmaps.AddAsync(Bitmap, cancellationToken: Token);
+            await LiveBackup.RunAsync(disk.Node!.Qcow2!, At(name), Bitmap, isFull, encryption, TimeProvider.System, Token);
         }
         else
         {
-            await DiskBackup.IncrementAsync(disk, [await disk.Bitmaps.OpenAsync(Bitmap, Token)], At(name), null, Token);
-            await disk.Bitmaps.ClearAsync(Bitmap, Token);
+            await ImageBackup.RunAsync(disk, At(name), Bitmap, isFull, encryption, null, Token);
         }
     }
 

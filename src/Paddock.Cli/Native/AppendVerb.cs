@@ -15,10 +15,12 @@ public static class AppendVerb
     /// <param name="pad">Whether a partial last sector is padded with zeroes; otherwise it is rejected.</param>
     /// <param name="console">Provides the data as standard input.</param>
     /// <param name="cancellationToken">Stops between two appends; appended data is flushed.</param>
+    /// <param name="passphrase">Passphrase of the image, if it is encrypted.</param>
     public static async ValueTask RunAsync(
-        string path, int zone, bool pad, NativeConsole console, CancellationToken cancellationToken = default)
+        string path, int zone, bool pad, NativeConsole console, CancellationToken cancellationToken = default,
+        ReadOnlyMemory<byte>? passphrase = null)
     {
-        await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken);
+        await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken, passphrase);
         var zoned = NativeImage.Zones(device, path);
         if (zone < 0 || zone >= zoned.Limits.ZoneCount)
         {

@@ -20,12 +20,16 @@ public static class BackupVerb
     /// <param name="json">Whether to print the result as JSON.</param>
     /// <param name="console">Receives progress and the result.</param>
     /// <param name="cancellationToken">Stops it; no file is left behind, and the bitmap is as it was.</param>
+    /// <param name="passphrase">Passphrase of the image, if it is encrypted; the backup is then encrypted with it too.</param>
     /// <exception cref="ToolException">The backup is not possible.</exception>
     public static async Task RunAsync(
         string path, string target, string? since, bool full, string? backing, bool json, NativeConsole console,
-        CancellationToken cancellationToken)
+        CancellationToken cancellationToken, ReadOnlyMemory<byte>? passphrase = null)
     {
-        var options = new DiskOptions { ReadOnly = since is null, Format = since is null ? null : "qcow2", Backing = Policy(backing) };
+        var options = new DiskOptions
+        {
+            ReadOnly = since is null, Format = since is null ? null : "qcow2", Backing = Policy(backing), Passphrase = passphrase,
+        };
         await using var disk = await Disk.OpenAsync(path, options, cancellationToken);
         foreach (string warning in disk.Warnings)
         {
@@ -33,13 +37,17 @@ public static class BackupVerb
         }
 
         var progress = new Shown(console);
-        if (since is null || full)
+        var encryption = LikeEncryption.Of(disk.Node, passphrase);
+        long changed = disk.Length;
+        if (since is null)
         {
-            await DiskBackup.FullAsync(disk, target, progress, cancellationToken);
+            await DiskBackup.FullAsync(disk, target, null, encryption, progress, cancellationToken);
+        }
+        else
+        {
+            changed = await ImageBackup.RunAsync((Qcow2Disk)disk, target, since, full, encryption, progress, cancellationToken);
         }
 
-        long changed = since is null ? disk.Length
-            : await UseBitmapAsync((Qcow2Disk)disk, target, since, full, progress, cancellationToken);
         console.EndProgress();
         Print(target, since is null || full, changed, json, console);
     }
@@ -69,37 +77,17 @@ public static class BackupVerb
     /// <param name="json">Whether to print the result as JSON.</param>
     /// <param name="console">Receives progress and the result.</param>
     /// <param name="cancellationToken">Stops it; no file is left behind.</param>
+    /// <param name="passphrase">Passphrase of encrypted backups; the new image is then encrypted with it too.</param>
     /// <exception cref="ToolException">They are not backups of one disk.</exception>
     public static async Task RestoreAsync(
-        string target, IReadOnlyList<string> backups, bool json, NativeConsole console, CancellationToken cancellationToken)
+        string target, IReadOnlyList<string> backups, bool json, NativeConsole console, CancellationToken cancellationToken,
+        ReadOnlyMemory<byte>? passphrase = null)
     {
-        await DiskBackup.RestoreAsync(target, backups[0], [.. backups.Skip(1)], new Shown(console), cancellationToken);
+        await DiskBackup.RestoreAsync(target, backups[0], [.. backups.Skip(1)], passphrase, new Shown(console), cancellationToken);
         console.EndProgress();
         console.Out.WriteLine(
             json ? JsonText.Compact(new QDict().With("restored", target).With("backups", (long)backups.Count))
                 : $"restored '{EscapedText.Escape(target)}' from {backups.Count} backup{(backups.Count == 1 ? "" : "s")}");
-    }
-
-    // the backup is durable before the bitmap begins again
-    private static async Task<long> UseBitmapAsync(
-        Qcow2Disk disk, string target, string since, bool full, IProgress<CopyProgress> progress, CancellationToken cancellationToken)
-    {
-        if (full)
-        {
-            if (disk.Bitmaps.List.Any(b => b.Name == since))
-            {
-                await disk.Bitmaps.RemoveAsync(since, cancellationToken);
-            }
-
-            await disk.Bitmaps.AddAsync(since, cancellationToken: cancellationToken);
-            return disk.Length;
-        }
-
-        BackupBitmap.RequireRecording(disk.Bitmaps, since);
-        var changes = await disk.Bitmaps.OpenAsync(since, cancellationToken);
-        long changed = await DiskBackup.IncrementAsync(disk, [changes], target, progress, cancellationToken);
-        await disk.Bitmaps.ClearAsync(since, cancellationToken);
-        return changed;
     }
 
     private static BackingPolicy Policy(string? text) => text switch

@@ -17,12 +17,15 @@ public static class CloneVerb
     /// <param name="json">Whether to print JSON.</param>
     /// <param name="console">Receives a line for each overlay.</param>
     /// <param name="cancellationToken">Stops before the next overlay.</param>
+    /// <param name="passphrase">Passphrase of the base, if it is encrypted; the overlays are then encrypted with it too.</param>
     /// <exception cref="ToolException">An overlay cannot be created; those before it stay.</exception>
     public static async ValueTask RunAsync(
-        string image, string? format, IReadOnlyList<string> names, bool json, NativeConsole console, CancellationToken cancellationToken)
+        string image, string? format, IReadOnlyList<string> names, bool json, NativeConsole console, CancellationToken cancellationToken,
+        ReadOnlyMemory<byte>? passphrase = null)
     {
         var opener = new ImageOpener("paddock", console.Error);
-        await using var node = await opener.OpenAsync(image, new OpenSettings { Format = format, Stop = cancellationToken });
+        var settings = new OpenSettings { Format = format, Stop = cancellationToken, Passphrase = passphrase };
+        await using var node = await OpenAsync(opener, image, settings);
         if (format is null && node.Qcow2 is null)
         {
             throw new ToolException($"'{image}' was recognized as {node.Driver}; name its format with --format {node.Driver}");
@@ -39,6 +42,7 @@ public static class CloneVerb
                 ClusterSize = node.Qcow2?.Info.ClusterSize ?? new Qcow2CreateOptions().ClusterSize,
                 BackingFile = NameFor(image, name),
                 BackingFormat = node.Driver,
+                Encryption = LikeEncryption.Of(node, passphrase),
             };
             options = zones?.Apply(options) ?? options;
             await CreateAsync(name, options, zones, cancellationToken);
@@ -58,6 +62,18 @@ public static class CloneVerb
         if (json)
         {
             console.Out.WriteLine(JsonText.Compact(made));
+        }
+    }
+
+    private static async ValueTask<ImageNode> OpenAsync(ImageOpener opener, string image, OpenSettings settings)
+    {
+        try
+        {
+            return await opener.OpenAsync(image, settings);
+        }
+        catch (ToolException e) when (e.GetBaseException() is PassphraseRequiredException required)
+        {
+            throw new ToolException($"'{image}': {required.Message} (--passphrase-file)");
         }
     }
 

@@ -15,8 +15,10 @@ internal static class NativeImage
     /// <param name="console">Receives warnings.</param>
     /// <param name="cancellationToken">Cancels opening.</param>
     /// <param name="forInfo">Whether only the header is needed.</param>
+    /// <param name="passphrase">Passphrase of encrypted images; null: none.</param>
     public static async ValueTask<IQcow2Device> OpenAsync(
-        string path, bool writable, NativeConsole console, CancellationToken cancellationToken, bool forInfo = false)
+        string path, bool writable, NativeConsole console, CancellationToken cancellationToken, bool forInfo = false,
+        ReadOnlyMemory<byte>? passphrase = null)
     {
         var storage = OpenFile(path, writable);
         IQcow2Device device;
@@ -31,15 +33,22 @@ internal static class NativeImage
                         : $"'{path}' is a {format} image; this command needs a qcow2 image");
             }
 
+            var names = new StoredNames(storage.Facts, passphrase, console);
             device = await Qcow2Image.OpenAsync(
                 storage,
                 new Qcow2OpenOptions
                 {
-                    ReadOnly = !writable, NoBacking = !writable, Gate = new OverlayGate(console), ForInfo = forInfo,
+                    ReadOnly = !writable, NoBacking = !writable, Gate = names, DataFileGate = names, ForInfo = forInfo,
+                    Passphrase = passphrase,
                     OnRepair = _ => repaired++,
                     OnCorruption = message => console.Tell($"'{path}' is corrupt and was set read-only: {message}"),
                 },
                 cancellationToken);
+        }
+        catch (PassphraseRequiredException e)
+        {
+            await storage.DisposeAsync();
+            throw new ToolException($"'{path}': {e.Message} (--passphrase-file)");
         }
         catch (BlockException e) when (!e.Message.Contains(path, StringComparison.Ordinal))
         {
@@ -65,31 +74,55 @@ internal static class NativeImage
         return device;
     }
 
-    /// <summary>Opens the backing image of an overlay that is written: a part of a cluster needs the rest of it.</summary>
-    private sealed class OverlayGate(NativeConsole console) : IImageGate
+    /// <summary>
+    /// Opens what an image names: its data file, and the backing image of an overlay that is written, since a part of a cluster needs the
+    /// rest of it. The names have no more rights than in 'paddock img'.
+    /// </summary>
+    private sealed class StoredNames : IImageGate, IDataFileGate
     {
+        private readonly ImageChain _chain = new(BackingPolicy.Any);
+        private readonly ReadOnlyMemory<byte>? _passphrase;
+        private readonly NativeConsole _console;
+
+        public StoredNames(FileFacts image, ReadOnlyMemory<byte>? passphrase, NativeConsole console)
+        {
+            _chain.EnterTyped(image);
+            _passphrase = passphrase;
+            _console = console;
+        }
+
         public async ValueTask<IBlockDevice?> OpenBackingAsync(
             string name, string? format, IStorage overlay, CancellationToken cancellationToken)
         {
             try
             {
-                var settings = new OpenSettings { Format = format, Stop = cancellationToken };
-                var node = await new ImageOpener("paddock", console.Error).OpenBareAsync(BackingName.Resolve(name, overlay.Name), settings);
-                return node.Device;
+                var settings = new OpenSettings
+                {
+                    Format = format,
+                    Stop = cancellationToken,
+                    Chain = _chain,
+                    Admit = _chain.Admit(name, format),
+                    Passphrase = _passphrase,
+                };
+                var opener = new ImageOpener("paddock", _console.Error);
+                return (await opener.OpenBareAsync(BackingName.Resolve(name, overlay.Name), settings)).Device;
             }
             catch (ToolException e)
             {
-                throw new BlockException(BlockError.NotFound, $"Could not open backing file: {e.Message}", e);
+                throw new BlockException(BlockError.NotFound, $"Could not open backing file: {EscapedText.Escape(e.Message)}", e);
             }
         }
+
+        public ValueTask<IStorage> OpenDataFileAsync(string name, IStorage image, bool isReadOnly, CancellationToken cancellationToken)
+            => new DataFileNode(new OpenSettings { Chain = _chain }).OpenDataFileAsync(name, image, isReadOnly, cancellationToken);
     }
 
     /// <summary>Opens an image file, or a remote drive by its <c>nvme+tcp://</c> name.</summary>
     public static async ValueTask<IBlockDevice> OpenDiskAsync(
-        string path, bool writable, NativeConsole console, CancellationToken cancellationToken)
+        string path, bool writable, NativeConsole console, CancellationToken cancellationToken, ReadOnlyMemory<byte>? passphrase = null)
         => NvmeName.Is(path)
             ? await NvmeNode.OpenAsync(path, readOnly: !writable, cancellationToken)
-            : await OpenAsync(path, writable, console, cancellationToken);
+            : await OpenAsync(path, writable, console, cancellationToken, passphrase: passphrase);
 
     /// <summary>The zones of an image.</summary>
     /// <exception cref="ToolException">The image has no zones.</exception>

@@ -19,13 +19,14 @@ public static class SnapshotVerb
     /// <param name="json">Whether to print JSON.</param>
     /// <param name="console">Receives the result.</param>
     /// <param name="cancellationToken">Cancels waiting, not the command.</param>
+    /// <param name="passphrase">Passphrase of the image, if it is encrypted.</param>
     /// <exception cref="ToolException">Invalid arguments (exit code 64), or it failed; the message gives the reason.</exception>
     public static async Task RunAsync(
         SnapshotAction action, string? image, string? name, string? socket, bool json, NativeConsole console,
-        CancellationToken cancellationToken)
+        CancellationToken cancellationToken, ReadOnlyMemory<byte>? passphrase = null)
     {
         string answer = socket is null
-            ? await ChangeAsync(action, image!, name, console, cancellationToken)
+            ? await ChangeAsync(action, image!, name, console, passphrase, cancellationToken)
             : await AskAsync(action, image, name, socket, cancellationToken);
         console.Out.WriteLine(json ? answer : ForPeople(action, JsonReader.Parse(answer)));
     }
@@ -44,9 +45,11 @@ public static class SnapshotVerb
     }
 
     private static async Task<string> ChangeAsync(
-        SnapshotAction action, string path, string? name, NativeConsole console, CancellationToken cancellationToken)
+        SnapshotAction action, string path, string? name, NativeConsole console, ReadOnlyMemory<byte>? passphrase,
+        CancellationToken cancellationToken)
     {
-        await using var device = await NativeImage.OpenAsync(path, writable: action != SnapshotAction.List, console, cancellationToken);
+        await using var device = await NativeImage.OpenAsync(
+            path, writable: action != SnapshotAction.List, console, cancellationToken, passphrase: passphrase);
         var snapshots = device.Snapshots;
         try
         {

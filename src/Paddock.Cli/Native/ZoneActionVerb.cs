@@ -9,9 +9,10 @@ public static class ZoneActionVerb
 {
     /// <summary>Applies an action to runs of zones and prints the number of zones; a run is changed as a whole or not at all.</summary>
     public static async ValueTask RunAsync(
-        ZoneAction action, string path, string zones, NativeConsole console, CancellationToken cancellationToken = default)
+        ZoneAction action, string path, string zones, NativeConsole console, CancellationToken cancellationToken = default,
+        ReadOnlyMemory<byte>? passphrase = null)
     {
-        await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken);
+        await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken, passphrase);
         var zoned = NativeImage.Zones(device, path);
         int done = 0;
         foreach (var run in ZoneList.Parse(zones, zoned.Limits.ZoneCount))

@@ -14,10 +14,12 @@ public static class ZoneConditionVerb
     /// <param name="zones">Indices such as 0,3-5, or all.</param>
     /// <param name="console">Takes the answer.</param>
     /// <param name="cancellationToken">Stops it between two zones.</param>
+    /// <param name="passphrase">Passphrase of the image, if it is encrypted.</param>
     public static async ValueTask RunAsync(
-        ZoneCondition condition, string path, string zones, NativeConsole console, CancellationToken cancellationToken = default)
+        ZoneCondition condition, string path, string zones, NativeConsole console, CancellationToken cancellationToken = default,
+        ReadOnlyMemory<byte>? passphrase = null)
     {
-        await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken);
+        await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken, passphrase);
         var zoned = NativeImage.Zones(device, path);
         if (zoned.Attributes is not { } attributes)
         {

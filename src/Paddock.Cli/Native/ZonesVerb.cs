@@ -21,9 +21,10 @@ public static class ZonesVerb
 {
     /// <summary>Shows the zones of the image at <paramref name="path"/>.</summary>
     public static async ValueTask RunAsync(
-        string path, ZonesView view, NativeConsole console, CancellationToken cancellationToken = default)
+        string path, ZonesView view, NativeConsole console, CancellationToken cancellationToken = default,
+        ReadOnlyMemory<byte>? passphrase = null)
     {
-        await using var device = await NativeImage.OpenDiskAsync(path, writable: false, console, cancellationToken);
+        await using var device = await NativeImage.OpenDiskAsync(path, writable: false, console, cancellationToken, passphrase);
         NativeImage.Zones(device, path);
         await (view switch
         {

@@ -15,7 +15,9 @@ internal static class BackupCommand
         "",
         "An increment (--since without --full) is a qcow2 image that holds only what has changed since the",
         "last backup with that bitmap, which begins again. 'paddock backup restore' makes a new image of a",
-        "full backup and the increments after it, oldest first.",
+        "full backup and all increments after it, oldest first; it rejects other orders.",
+        "",
+        "A backup of an encrypted disk is encrypted with the same passphrase, and so is the restored disk.",
         "",
         "Every backup of a zoned disk has the write pointers, conditions and zone descriptor extensions of",
         "its moment, and a restored disk has those of the last backup.",
@@ -46,13 +48,14 @@ internal static class BackupCommand
         };
         var backing = new Option<string?>("--backing")
         {
-            Description = "Backing files that the image may use: none, same-directory (default) or any.", HelpName = "POLICY",
+            Description = "Backing files it may use: none, same-directory (default) or any.", HelpName = "POLICY",
         };
         backing.CompletionSources.Add("none", "same-directory", "any");
+        var passphrase = PassphraseOption.Create();
         var json = new Option<bool>("--json") { Description = "Prints the result as JSON." };
         var command = new Command("backup", "Makes full and incremental backups, and restores them.")
         {
-            image, target, since, full, control, backing, json, Restore(console),
+            image, target, since, full, control, backing, passphrase, json, Restore(console),
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
@@ -65,7 +68,8 @@ internal static class BackupCommand
 
             await (socket is null
                 ? BackupVerb.RunAsync(
-                    from, to, bitmap, parsed.GetValue(full), parsed.GetValue(backing), parsed.GetValue(json), console, cancellationToken)
+                    from, to, bitmap, parsed.GetValue(full), parsed.GetValue(backing), parsed.GetValue(json), console, cancellationToken,
+                    passphrase.Read(parsed))
                 : BackupVerb.RunOnServerAsync(
                     socket, from, to, bitmap, parsed.GetValue(full), parsed.GetValue(json), console, cancellationToken));
             return NativeExit.Success;
@@ -80,12 +84,17 @@ internal static class BackupCommand
         {
             Description = "The full backup, then its increments, oldest first.", Arity = ArgumentArity.OneOrMore,
         };
+        var passphrase = PassphraseOption.Create();
         var json = new Option<bool>("--json") { Description = "Prints the result as JSON." };
-        var command = new Command("restore", "Makes a new image from a full backup and increments.") { target, backups, json };
+        var command = new Command("restore", "Makes a new image from a full backup and increments.")
+        {
+            target, backups, passphrase, json,
+        };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await BackupVerb.RestoreAsync(
-                parsed.GetRequiredValue(target), parsed.GetRequiredValue(backups), parsed.GetValue(json), console, cancellationToken);
+                parsed.GetRequiredValue(target), parsed.GetRequiredValue(backups), parsed.GetValue(json), console, cancellationToken,
+                passphrase.Read(parsed));
             return NativeExit.Success;
         });
         return command;

@@ -15,6 +15,7 @@ internal static class CloneCommand
         "are written and reset independently of the base.",
         "BASE must not be written while it has overlays: they would read the new data. 'paddock img commit'",
         "writes an overlay's changes into its base, 'paddock img rebase -b \"\"' makes it independent.",
+        "Overlays of an encrypted base are encrypted with the same passphrase.",
     ];
 
     public static Command Build(NativeConsole console)
@@ -23,16 +24,17 @@ internal static class CloneCommand
         var names = new Argument<string[]>("NAME") { Description = "New overlay files.", Arity = ArgumentArity.OneOrMore };
         var format = new Option<string?>("--format") { Description = "Format of BASE (default: qcow2).", HelpName = "qcow2|raw" };
         format.OneOf("qcow2", "raw");
+        var passphrase = PassphraseOption.Create();
         var json = new Option<bool>("--json") { Description = "Prints JSON." };
         var command = new Command("clone", "Creates overlays of an image: copies that share what is not changed.")
         {
-            image, names, format, json,
+            image, names, format, passphrase, json,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await CloneVerb.RunAsync(
                 parsed.GetRequiredValue(image), parsed.GetValue(format), parsed.GetRequiredValue(names), parsed.GetValue(json), console,
-                cancellationToken);
+                cancellationToken, passphrase.Read(parsed));
             return NativeExit.Success;
         });
         return command;

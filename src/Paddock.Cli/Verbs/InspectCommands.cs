@@ -25,8 +25,9 @@ internal static class InspectCommands
     {
         var image = Image();
         var json = Json();
+        var passphrase = PassphraseOption.Create();
         var table = new Option<bool>("--table") { Description = "Prints one line per zone." };
-        var command = new Command("zones", "Shows a map of the zones of an image.") { image, table, json };
+        var command = new Command("zones", "Shows a map of the zones of an image.") { image, table, passphrase, json };
         command.Validators.Add(result =>
         {
             if (result.GetValue(table) && result.GetValue(json))
@@ -37,7 +38,7 @@ internal static class InspectCommands
         command.SetAction(async (parsed, cancellationToken) =>
         {
             var view = parsed.GetValue(json) ? ZonesView.Json : parsed.GetValue(table) ? ZonesView.Table : ZonesView.Map;
-            await ZonesVerb.RunAsync(parsed.GetRequiredValue(image), view, console, cancellationToken);
+            await ZonesVerb.RunAsync(parsed.GetRequiredValue(image), view, console, cancellationToken, passphrase.Read(parsed));
             return NativeExit.Success;
         });
         return command;

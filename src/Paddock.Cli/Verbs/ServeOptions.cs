@@ -52,8 +52,7 @@ internal sealed class ServeOptions
 
     private readonly Option<string?> _format = Text("--format", "FORMAT", "Format of the images, qcow2 or raw (default: probed).");
 
-    private readonly Option<string?> _passphrase =
-        Text("--passphrase-file", "FILE", "Passphrase of encrypted images (default: they are rejected).");
+    private readonly PassphraseOption _passphrase = PassphraseOption.Create();
 
     private readonly Option<string?> _backing =
         Text("--backing", "POLICY", "Backing files that images may use (default: same-directory).");

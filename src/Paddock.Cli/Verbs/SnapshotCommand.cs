@@ -40,14 +40,19 @@ internal static class SnapshotCommand
         {
             Description = "Control socket of the server that has the image open (serve --control).", HelpName = "PATH",
         };
+        var passphrase = PassphraseOption.Create();
         var json = new Option<bool>("--json") { Description = "Prints the result as JSON." };
-        var command = new Command("snapshot", "Takes, lists, deletes and applies internal snapshots.") { words, control, json };
+        var command = new Command("snapshot", "Takes, lists, deletes and applies internal snapshots.") 
+        {
+            words, control, passphrase, json,
+        };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             string[] given = parsed.GetRequiredValue(words);
             string? socket = parsed.GetValue(control);
             var (action, image, name) = Split(given, isServed: socket is not null);
-            await SnapshotVerb.RunAsync(action, image, name, socket, parsed.GetValue(json), console, cancellationToken);
+            await SnapshotVerb.RunAsync(action, image, name, socket, parsed.GetValue(json), console, cancellationToken,
+                passphrase.Read(parsed));
             return NativeExit.Success;
         });
         return command;

@@ -23,15 +23,17 @@ internal static class ZoneCommands
     {
         var image = InspectCommands.Image();
         var zone = new Argument<int>("ZONE") { Description = "Zone index.", CustomParser = result => Numbers.Whole(result) ?? 0 };
+        var passphrase = PassphraseOption.Create();
         var pad = new Option<bool>("--pad") { Description = "Pads the last sector with zeroes." };
         var command = new Command("append", "Appends standard input to a zone and prints the offset of the data.")
         {
-            image, zone, pad,
+            image, zone, pad, passphrase,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await AppendVerb.RunAsync(
-                parsed.GetRequiredValue(image), parsed.GetValue(zone), parsed.GetValue(pad), console, cancellationToken);
+                parsed.GetRequiredValue(image), parsed.GetValue(zone), parsed.GetValue(pad), console, cancellationToken,
+                passphrase.Read(parsed));
             return NativeExit.Success;
         });
         return command;
@@ -41,11 +43,13 @@ internal static class ZoneCommands
     {
         var image = InspectCommands.Image();
         var zones = new Argument<string>("ZONES") { Description = "Zone indices, such as 0,3-5, or all." };
-        var command = new Command(name, description) { image, zones };
+        var passphrase = PassphraseOption.Create();
+        var command = new Command(name, description) { image, zones, passphrase };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await ZoneConditionVerb.RunAsync(
-                condition, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), console, cancellationToken);
+                condition, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), console, cancellationToken,
+                passphrase.Read(parsed));
             return NativeExit.Success;
         });
         return command;
@@ -55,11 +59,13 @@ internal static class ZoneCommands
     {
         var image = InspectCommands.Image();
         var zones = new Argument<string>("ZONES") { Description = "Zone indices, such as 0,3-5, or all." };
-        var command = new Command(name, description) { image, zones };
+        var passphrase = PassphraseOption.Create();
+        var command = new Command(name, description) { image, zones, passphrase };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await ZoneActionVerb.RunAsync(
-                action, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), console, cancellationToken);
+                action, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), console, cancellationToken,
+                passphrase.Read(parsed));
             return NativeExit.Success;
         });
         return command;

@@ -19,11 +19,12 @@ internal static class MeasureCommand
             args, ImgArguments.Input + " output force-share",
             new('O', "target-format", true), new('o', "options", true), new('l', "snapshot", true), new('\0', "size", true));
         given.All("o").ToList().ForEach(FormatOptions.RequireList);
+        var snapshot = given.Snapshot(ctx.Program);
         long? size = given["size"] is { } s ? SizeParser.Argument("image size", s) : null;
         Refuse(given, size is not null);
         ImageNode? input = given.Operands.Count == 0
             ? null : await new ImageOpener(ctx.Program, ctx.Error).OpenAsync(
-                given.Operands[0], given.Settings() with { LoadSnapshot = given.Snapshot(ctx.Program) }, given.Has("image-opts"));
+                given.Operands[0], given.Settings() with { LoadSnapshot = snapshot }, given.Has("image-opts"));
         await using var owned = input;
         string format = given["O"] ?? "raw";
         if (format is not ("raw" or "qcow2" or FormatProbe.Luks))

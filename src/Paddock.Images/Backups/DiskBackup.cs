@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Crypto;
 using Paddock.Posix;
 using Paddock.Qcow2;
 
@@ -17,38 +18,56 @@ internal static class DiskBackup
     /// <summary>Writes a full backup into a new image.</summary>
     /// <param name="source">The disk, which does not change meanwhile.</param>
     /// <param name="target">The new file, which must not exist.</param>
+    /// <param name="id">Identifier of the backup, which increments refer to; null: it has no increments.</param>
+    /// <param name="encryption">Encryption of the backup; null: none.</param>
     /// <param name="progress">Receives how far the copy is.</param>
     /// <param name="cancellationToken">Stops it; no file is left behind.</param>
     public static Task FullAsync(
-        IBlockDevice source, string target, IProgress<CopyProgress>? progress, CancellationToken cancellationToken)
-        => DiskCopy.CopyToQcow2Async(source, target, progress: progress, cancellationToken: cancellationToken);
+        IBlockDevice source, string target, string? id, LuksOptions? encryption, IProgress<CopyProgress>? progress,
+        CancellationToken cancellationToken)
+        => WriteAsync(
+            source, target, encryption, progress,
+            disk => id is null ? default : BackupSeries.WriteAsync(disk.Bitmaps, id, before: null, cancellationToken), cancellationToken);
 
     /// <summary>Writes what has changed into a new image.</summary>
     /// <param name="source">The disk, which does not change meanwhile.</param>
     /// <param name="changes">Bitmaps with what has changed, which do not change meanwhile.</param>
     /// <param name="target">The new file, which must not exist.</param>
+    /// <param name="ids">Identifiers of this backup and of the one before it.</param>
+    /// <param name="encryption">Encryption of the backup; null: none.</param>
     /// <param name="progress">Receives how far the copy is.</param>
     /// <param name="cancellationToken">Stops it; no file is left behind.</param>
     /// <returns>Bytes of the disk that have changed.</returns>
     public static async Task<long> IncrementAsync(
-        IBlockDevice source, IReadOnlyList<IDirtyBitmap> changes, string target, IProgress<CopyProgress>? progress,
-        CancellationToken cancellationToken)
+        IBlockDevice source, IReadOnlyList<IDirtyBitmap> changes, string target, (string Own, string Before) ids, LuksOptions? encryption,
+        IProgress<CopyProgress>? progress, CancellationToken cancellationToken)
     {
         // data that a zone gathers is recorded when it is written
         await source.FlushAsync(cancellationToken);
         var view = new ChangesView(source, changes);
-        var create = new Qcow2CreateOptions { Size = source.Length, Zoned = DiskCopy.ZonesOf(source) };
+        long granularity = changes.Min(static c => c.Granularity);
+        var merged = new ViewBitmap(view, granularity);
+        await WriteAsync(view, target, encryption, progress, async disk =>
+        {
+            await disk.Bitmaps.AddAsync(ChangesName, granularity, cancellationToken);
+            await disk.Bitmaps.SetEnabledAsync(ChangesName, enabled: false, cancellationToken);
+            await disk.Bitmaps.MergeAsync(ChangesName, merged, cancellationToken);
+            await BackupSeries.WriteAsync(disk.Bitmaps, ids.Own, ids.Before, cancellationToken);
+        }, cancellationToken);
+        return merged.Changed;
+    }
+
+    private static async Task WriteAsync(
+        IBlockDevice source, string target, LuksOptions? encryption, IProgress<CopyProgress>? progress, Func<Qcow2Disk, ValueTask> finish,
+        CancellationToken cancellationToken)
+    {
+        var create = new Qcow2CreateOptions { Size = source.Length, Zoned = DiskCopy.ZonesOf(source), Encryption = encryption };
         var disk = (Qcow2Disk)await DiskCreation.CreateQcow2Async(target, create, overwrite: false, cancellationToken);
         try
         {
-            await DiskCopy.CopyAsync(view, disk, new CopyOptions { TargetIsZero = true }, progress, cancellationToken);
-            long granularity = changes.Min(static c => c.Granularity);
-            await disk.Bitmaps.AddAsync(ChangesName, granularity, cancellationToken);
-            await disk.Bitmaps.SetEnabledAsync(ChangesName, enabled: false, cancellationToken);
-            var merged = new ViewBitmap(view, granularity);
-            await disk.Bitmaps.MergeAsync(ChangesName, merged, cancellationToken);
+            await DiskCopy.CopyAsync(source, disk, new CopyOptions { TargetIsZero = true }, progress, cancellationToken);
+            await finish(disk);
             await disk.DisposeAsync();
-            return merged.Changed;
         }
         catch
         {
@@ -62,13 +81,17 @@ internal static class DiskBackup
     /// <param name="target">The new file, which must not exist.</param>
     /// <param name="full">Path of the full backup.</param>
     /// <param name="increments">Paths of the increments, oldest first.</param>
+    /// <param name="passphrase">Passphrase of encrypted backups; the new image is encrypted with it if one of them is. Null: none.</param>
     /// <param name="progress">Receives how far the copy is.</param>
     /// <param name="cancellationToken">Stops it; no file is left behind.</param>
     public static async Task RestoreAsync(
-        string target, string full, IReadOnlyList<string> increments, IProgress<CopyProgress>? progress,
+        string target, string full, IReadOnlyList<string> increments, ReadOnlyMemory<byte>? passphrase, IProgress<CopyProgress>? progress,
         CancellationToken cancellationToken)
     {
-        var options = new DiskOptions { ReadOnly = true, Format = "qcow2", Backing = BackingPolicy.SameDirectory };
+        var options = new DiskOptions
+        {
+            ReadOnly = true, Format = "qcow2", Backing = BackingPolicy.SameDirectory, Passphrase = passphrase,
+        };
         var opened = new List<Qcow2Disk>();
         try
         {
@@ -81,10 +104,12 @@ internal static class DiskBackup
                 opened.Add(disk);
                 RequireSameZones(opened[0], disk);
                 chain.Add((disk, await ChangesOfAsync(disk, cancellationToken)));
+                BackupSeries.RequireNext(opened[^2], disk);
             }
 
-            await DiskCopy.CopyToQcow2Async(
-                new ChainView(opened[0], [.. chain]), target, progress: progress, cancellationToken: cancellationToken);
+            var encryption = opened.Select(d => LikeEncryption.Of(d.Node, passphrase)).FirstOrDefault(static e => e is not null);
+            var view = new ChainView(opened[0], [.. chain]);
+            await WriteAsync(view, target, encryption, progress, static _ => default, cancellationToken);
         }
         finally
         {

@@ -1,4 +1,6 @@
 using Paddock.Block;
+using Paddock.Crypto;
+using Paddock.Posix;
 using Paddock.Qcow2;
 using Paddock.Qcow2.Snapshots;
 
@@ -17,52 +19,87 @@ internal static class LiveBackup
     /// <param name="target">The new file.</param>
     /// <param name="since">The bitmap with the changes since the last backup; null: none.</param>
     /// <param name="isFull">Whether everything is copied; the bitmap is added, or cleared.</param>
+    /// <param name="encryption">Encryption of the backup, with the passphrase of the image; null: neither is encrypted.</param>
     /// <param name="time">Clock.</param>
-    /// <param name="cancellationToken">Stops it; no file is left behind, and the bitmap has its bits again.</param>
+    /// <param name="cancellationToken">Stops it; no file is left behind, and the bitmap has its bits again; a new one is removed.</param>
     /// <returns>Bytes of the disk that have changed; the size of the disk in a full backup.</returns>
     public static async Task<long> RunAsync(
-        IQcow2Device image, string target, string? since, bool isFull, TimeProvider time, CancellationToken cancellationToken)
+        IQcow2Device image, string target, string? since, bool isFull, LuksOptions? encryption, TimeProvider time,
+        CancellationToken cancellationToken)
     {
+        string id = BackupSeries.NewId();
+        isFull |= since is null;
+
         // changes before the snapshot are in the bits that are taken before it, or in those that the bitmap has after it: what comes
         // between is in this backup and in the next
-        var before = since is null ? null : await TakeAsync(image, since, isFull, cancellationToken);
+        bool isNew = since is not null && isFull && !image.Bitmaps.List.Any(b => b.Name == since && !b.InUse);
+        var before = since is null ? null : await TakeAsync(image, since, isFull, isNew, cancellationToken);
         try
         {
             var snapshot = await image.Snapshots.CreateAsync(SnapshotName, time.GetUtcNow(), cancellationToken);
             try
             {
-                var after = since is null || isFull ? null : await CopyAsync(image, since, cancellationToken);
-                await using var disk = await OpenAsync(image, snapshot, cancellationToken);
-                if (isFull || since is null)
+                var after = isFull ? null : await CopyAsync(image, since!, cancellationToken);
+                await using var disk = await OpenAsync(image, snapshot, encryption?.Passphrase, cancellationToken);
+                long bytes = disk.Length;
+                if (after is null)
                 {
-                    await DiskBackup.FullAsync(disk, target, null, cancellationToken);
-                    return disk.Length;
+                    await DiskBackup.FullAsync(disk, target, since is null ? null : id, encryption, null, cancellationToken);
+                }
+                else
+                {
+                    string last = BackupSeries.LastOf(image.Bitmaps, since!);
+                    bytes = await DiskBackup.IncrementAsync(
+                        disk, [before!, after], target, (id, last), encryption, null, cancellationToken);
                 }
 
-                return await DiskBackup.IncrementAsync(disk, [before!, after!], target, null, cancellationToken);
+                await NoteAsync(image, since, id, target);
+                return bytes;
             }
             finally
             {
                 await image.Snapshots.DeleteAsync(snapshot, CancellationToken.None);
             }
         }
-        catch when (before is not null)
+        catch when (since is not null)
         {
-            await image.Bitmaps.MergeAsync(since!, before, CancellationToken.None);
+            // a bitmap without its full backup would be the start of increments that miss data
+            await (isNew ? image.Bitmaps.RemoveAsync(since, CancellationToken.None)
+                : image.Bitmaps.MergeAsync(since, before!, CancellationToken.None));
+            throw;
+        }
+    }
+
+    private static async ValueTask NoteAsync(IQcow2Device image, string? since, string id, string target)
+    {
+        try
+        {
+            await (since is null ? default : BackupSeries.SetLastAsync(image.Bitmaps, since, id, CancellationToken.None));
+        }
+        catch
+        {
+            FileNames.Delete(target);
             throw;
         }
     }
 
     private static async ValueTask<IDirtyBitmap?> TakeAsync(
-        IQcow2Device image, string since, bool isFull, CancellationToken cancellationToken)
+        IQcow2Device image, string since, bool isFull, bool isNew, CancellationToken cancellationToken)
     {
-        if (isFull && image.Bitmaps.List.All(b => b.Name != since))
+        if (isNew)
         {
+            // an inconsistent bitmap is of no use any more
+            if (image.Bitmaps.List.Any(b => b.Name == since))
+            {
+                await image.Bitmaps.RemoveAsync(since, cancellationToken);
+            }
+
             await image.Bitmaps.AddAsync(since, cancellationToken: cancellationToken);
             return null;
         }
 
         BackupBitmap.RequireRecording(image.Bitmaps, since);
+        _ = isFull ? "" : BackupSeries.LastOf(image.Bitmaps, since);
         return await image.Bitmaps.TakeAsync(since, cancellationToken);
     }
 
@@ -74,7 +111,7 @@ internal static class LiveBackup
     }
 
     private static async ValueTask<IQcow2Device> OpenAsync(
-        IQcow2Device image, Qcow2SnapshotInfo snapshot, CancellationToken cancellationToken)
+        IQcow2Device image, Qcow2SnapshotInfo snapshot, ReadOnlyMemory<byte>? passphrase, CancellationToken cancellationToken)
         => await Qcow2Image.OpenAsync(
             new SharedStorage(image.Storage),
             new Qcow2OpenOptions
@@ -82,7 +119,7 @@ internal static class LiveBackup
                 ReadOnly = true,
                 Snapshot = new SnapshotChoice(snapshot.Id, snapshot.Name),
                 Gate = new SharedBacking(image.Backing),
-                DataFile = image.DataFile,
+                Passphrase = passphrase,
             },
             cancellationToken);
 

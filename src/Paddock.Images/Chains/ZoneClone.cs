@@ -86,7 +86,12 @@ internal sealed class ZoneClone
         }
 
         // only metadata is written: the data file is not needed
-        var open = new Qcow2OpenOptions { NoBacking = true, DataFile = options.DataFile is null ? null : new MemoryStorage() };
+        var open = new Qcow2OpenOptions
+        {
+            NoBacking = true,
+            DataFile = options.DataFile is null ? null : new MemoryStorage(),
+            Passphrase = options.Encryption?.Passphrase ?? default,
+        };
         await using var image = await Qcow2Image.OpenAsync(new LentStorage(storage), open, cancellationToken);
         var zoned = ZoneChain.ZonedOf(image)!;
         int count = (int)Math.Min(_zones.Length, (image.Length + Limits.ZoneSize - 1) / Limits.ZoneSize);

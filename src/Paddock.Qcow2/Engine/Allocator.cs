@@ -31,6 +31,7 @@ internal sealed class Allocator : IFlushStage
     private readonly bool _punchesAtFlush;
     private HostOffset _freeByte;
     private long _pendingFreeClusters;
+    private HostCluster _dataEnd;
 
     /// <param name="storage">Told of each step, for fault rules.</param>
     /// <param name="geometry">The image's.</param>
@@ -57,6 +58,9 @@ internal sealed class Allocator : IFlushStage
 
     /// <summary>Clusters whose counts wait to go down.</summary>
     public long PendingFreeClusters => _pendingFreeClusters;
+
+    /// <summary>Where the last cluster ends that was allocated for data.</summary>
+    public HostOffset DataEnd => _geometry.OffsetOf(_dataEnd);
 
     /// <inheritdoc/>
     public bool IsDue => _pendingFreeClusters > 0 || (_punchesAtFlush && _holes.HoldsSpace);
@@ -88,6 +92,7 @@ internal sealed class Allocator : IFlushStage
         var run = await AllocateRunAsync(
             count, count < _usefulRun ? 1 : _usefulRun, "Preventing invalid write on metadata (overlaps with qcow2_header)");
         _fresh.Add(new(run.First, run.Count));
+        _dataEnd = run.First + run.Count > _dataEnd ? run.First + run.Count : _dataEnd;
         return run;
     }
 

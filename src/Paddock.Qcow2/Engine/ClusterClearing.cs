@@ -5,8 +5,8 @@ namespace Paddock.Qcow2.Engine;
 
 /// <summary>Changes the L2 entries of whole clusters so that they read as zeroes or are free.</summary>
 /// <remarks>
-/// Data in an external file are not counted, so they are discarded here, after their entries. A raw data file is zeroed instead,
-/// before the entries: it must read as the disk does.
+/// Data in an external file are not counted, so they are discarded here, after their entries; not where the backing image is to show
+/// instead, as that must be durable first. A raw data file is zeroed instead, before the entries: it must read as the disk does.
 /// </remarks>
 internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, ClusterMap map, DataLayer data, IBlockDevice? backing)
 {
@@ -53,7 +53,7 @@ internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, Clu
         }
 
         long discarded = await ClearEntriesAsync(start, end, how);
-        if (discarded > 0 && data is { IsExternal: true, IsRaw: false })
+        if (discarded > 0 && how != Deallocation.Remove && data is { IsExternal: true, IsRaw: false })
         {
             await data.DiscardAsync(new HostOffset(start.Value), end - start);
         }

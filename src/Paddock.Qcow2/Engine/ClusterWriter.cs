@@ -8,8 +8,10 @@ internal sealed class ClusterWriter(
     ClusterGeometry geometry, EngineLocks locks, WriteSession session, ClusterMap map, NewClusters clusters, Allocator allocator,
     DataLayer data, CopyOnWrite copies, SubclusterWriter subclusters, ImageFlush flush)
 {
-    /// <summary>Clusters waiting to be freed that make a write flush first, so that they can be used again.</summary>
-    private const long MaxPendingFrees = 16384;
+    /// <summary>
+    /// Clusters, or bytes, waiting to be freed that make a write flush first, so that they are used again: the file would grow instead.
+    /// </summary>
+    private const long MaxPendingFrees = 16384, MaxPendingBytes = 16 << 20;
 
     /// <summary>Writes a range of the disk.</summary>
     public async ValueTask WriteAsync(GuestOffset offset, ReadOnlyMemory<byte> bytes, WriteFlags flags, CancellationToken cancellationToken)
@@ -58,6 +60,11 @@ internal sealed class ClusterWriter(
                 var mapping = await map.FindAsync(offset + done, bytes.Length - done, writes: true);
                 if (mapping.Writable)
                 {
+                    if (mapping.Length < bytes.Length - done && await IsFollowedByReservedAsync(mapping, offset + done))
+                    {
+                        break;
+                    }
+
                     await data.WriteAsync(mapping.Host, offset + done, bytes.Slice(done, (int)mapping.Length), cancellationToken);
                     done += (int)mapping.Length;
                     continue;
@@ -89,7 +96,7 @@ internal sealed class ClusterWriter(
     /// </returns>
     private async ValueTask<int> WriteAllocatingAsync(GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {
-        if (allocator.PendingFreeClusters > MaxPendingFrees)
+        if (allocator.PendingFreeClusters > Math.Min(MaxPendingFrees, MaxPendingBytes >> geometry.ClusterBits))
         {
             await flush.RunAsync();
         }
@@ -103,7 +110,11 @@ internal sealed class ClusterWriter(
             {
                 var mapping = await map.FindAsync(offset + done, bytes.Length - done, writes: true);
                 var part = bytes.Slice(done, (int)mapping.Length);
-                if (mapping.Writable)
+                if (IsReusable(mapping))
+                {
+                    done += await WriteOwnAsync(mapping, offset + done, bytes[done..], cancellationToken);
+                }
+                else if (mapping.Writable)
                 {
                     await data.WriteAsync(mapping.Host, offset + done, part, cancellationToken);
                     done += part.Length;
@@ -137,10 +148,7 @@ internal sealed class ClusterWriter(
     {
         var start = geometry.AlignDown(offset);
         long count = geometry.ClustersFor(offset + bytes.Length - start);
-        bool reuse = mapping.Kind == ClusterKind.ZeroAllocated && mapping.HasOwnCluster;
-        var run = reuse
-            ? new ClusterRun(geometry.ClusterOf(mapping.Entry.Offset), count, KnownZero: false)
-            : await clusters.AllocateAsync(start, count);
+        var run = await clusters.AllocateAsync(start, count);
         if (run.Count < count)
         {
             bytes = bytes[..(int)(start + geometry.BytesIn(run.Count) - offset)];
@@ -153,10 +161,61 @@ internal sealed class ClusterWriter(
             await clusters.MapAsync(start, run);
             return bytes.Length;
         }
-        catch when (!reuse)
+        catch
         {
             await clusters.FreeAsync(run);
             throw;
         }
+    }
+
+    // clusters that are the image's own, with data or reserved; those with subclusters are filled one by one
+    private bool IsReusable(Mapping mapping)
+        => !geometry.HasSubclusters && mapping is { HasOwnCluster: true, Kind: ClusterKind.Normal or ClusterKind.ZeroAllocated };
+
+    /// <summary>Whether clusters that are reserved follow a run, here and in the file: both are written at once, as in QEMU.</summary>
+    private async ValueTask<bool> IsFollowedByReservedAsync(Mapping mapping, GuestOffset offset)
+    {
+        var next = await map.FindAsync(offset + mapping.Length, 1, writes: true);
+        return next.Kind == ClusterKind.ZeroAllocated && IsReusable(next) && next.Host == mapping.Host + mapping.Length;
+    }
+
+    /// <summary>Writes to the image's own clusters, with data or reserved, as far as they lie side by side in one slice.</summary>
+    /// <returns>Bytes written.</returns>
+    private async ValueTask<int> WriteOwnAsync(
+        Mapping first, GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        var last = first;
+        long length = first.Length, most = Math.Min(bytes.Length, map.SliceEnd(offset) - offset);
+        bool isReserved = first.Kind == ClusterKind.ZeroAllocated;
+        while (length < most)
+        {
+            var next = await map.FindAsync(offset + length, most - length, writes: true);
+            if (!IsReusable(next) || next.Host != first.Host + length)
+            {
+                break;
+            }
+
+            isReserved |= next.Kind == ClusterKind.ZeroAllocated;
+            last = next;
+            length += next.Length;
+        }
+
+        bytes = bytes[..(int)Math.Min(length, most)];
+        if (!isReserved)
+        {
+            await data.WriteAsync(first.Host, offset, bytes, cancellationToken);
+            return bytes.Length;
+        }
+
+        // around data of the image nothing has to be written
+        var end = offset + bytes.Length;
+        int head = first.Kind == ClusterKind.ZeroAllocated ? geometry.InCluster(offset) : 0;
+        int tail = last.Kind == ClusterKind.ZeroAllocated ? (int)(geometry.AlignUp(end) - end) : 0;
+        var zeroes = first with { Kind = ClusterKind.ZeroAllocated };
+        await copies.WriteAsync(zeroes, offset, bytes, head, tail, first.Host, knownZero: false, cancellationToken);
+        var start = geometry.AlignDown(offset);
+        await clusters.MapAsync(
+            start, new ClusterRun(geometry.ClusterOf(first.Host), geometry.ClustersFor(end - start), KnownZero: false));
+        return bytes.Length;
     }
 }

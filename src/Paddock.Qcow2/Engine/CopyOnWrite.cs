@@ -21,12 +21,28 @@ internal sealed class CopyOnWrite(IStorage storage, DataLayer data, ClusterReade
     /// <param name="host">Where the data are to lie.</param>
     /// <param name="knownZero">Whether the target reads as zeroes.</param>
     /// <param name="cancellationToken">Stops it.</param>
-    public async ValueTask WriteAsync(
+    public ValueTask WriteAsync(
         Mapping mapping, GuestOffset offset, ReadOnlyMemory<byte> bytes, int unit, HostOffset host, bool knownZero,
         CancellationToken cancellationToken)
     {
         int head = (int)(offset.Value & (unit - 1));
         int tail = (int)(-(offset.Value + bytes.Length) & (unit - 1));
+        return WriteAsync(mapping, offset, bytes, head, tail, host, knownZero, cancellationToken);
+    }
+
+    /// <summary>Writes data, and so many bytes before and after it, as the guest has them.</summary>
+    /// <param name="mapping">How the guest has the range now.</param>
+    /// <param name="offset">Where the data start on the disk.</param>
+    /// <param name="bytes">The data.</param>
+    /// <param name="head">Bytes before the data.</param>
+    /// <param name="tail">Bytes after the data.</param>
+    /// <param name="host">Where the data are to lie.</param>
+    /// <param name="knownZero">Whether the target reads as zeroes.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    public async ValueTask WriteAsync(
+        Mapping mapping, GuestOffset offset, ReadOnlyMemory<byte> bytes, int head, int tail, HostOffset host, bool knownZero,
+        CancellationToken cancellationToken)
+    {
         bool zeroes = mapping.Kind is ClusterKind.ZeroPlain or ClusterKind.ZeroAllocated
             || (mapping.Kind == ClusterKind.Unallocated && backing is null);
         if (zeroes && (head | tail) != 0)

@@ -43,9 +43,9 @@ internal sealed class ImageAmend(ImageParts parts, ZeroExpansion zeroes, HeaderR
         {
             progress.Next();
             progress.Report(0, 2);
-            await RewriteAsync(Upgraded(), _header.Extensions);
-            progress.Report(1, 2);
             await CompleteSnapshotsAsync();
+            progress.Report(1, 2);
+            await RewriteAsync(Upgraded(), _header.Extensions);
             progress.Report(2, 2);
         }
 
@@ -160,7 +160,7 @@ internal sealed class ImageAmend(ImageParts parts, ZeroExpansion zeroes, HeaderR
         }
     }
 
-    // version 3 requires what version 2 may leave out: the size of the machine's state and of the disk
+    // version 3 requires what version 2 may leave out: the size of the machine's state and of the disk. Before the header says version 3
     private async ValueTask CompleteSnapshotsAsync()
     {
         const int required = 16;

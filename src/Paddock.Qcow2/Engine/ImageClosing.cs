@@ -43,6 +43,7 @@ internal static class ImageClosing
             var lost = await TryStoreBitmapsAsync(parts);
             await parts.Order.RunAsync();
             await parts.Holes.PunchAllAsync();
+            await FillLastClusterAsync(parts);
             await parts.Counts.WriteAsync();
             var header = parts.Header;
             if (header.Has(IncompatibleFeatures.Dirty) && !parts.Mark.Stays)
@@ -61,6 +62,25 @@ internal static class ImageClosing
         {
             parts.Locks.Metadata.Release();
             parts.Locks.Structure.Release();
+        }
+    }
+
+    // as in QEMU a file does not end inside a cluster of data, though nothing but zeroes is missing there
+    private static async ValueTask FillLastClusterAsync(ImageParts parts)
+    {
+        long end = parts.Allocator.DataEnd.Value, length = parts.Storage.Length;
+        if (length >= end || length <= end - parts.Header.Geometry.ClusterSize)
+        {
+            return;
+        }
+
+        try
+        {
+            await parts.Storage.SetLengthAsync(end);
+        }
+        catch (BlockException)
+        {
+            // whoever reads past the end reads zeroes all the same
         }
     }
 

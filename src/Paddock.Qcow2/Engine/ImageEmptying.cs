@@ -5,8 +5,8 @@ namespace Paddock.Qcow2.Engine;
 
 /// <summary>Makes an image hold nothing of its own, so that its backing file shows everywhere.</summary>
 internal sealed class ImageEmptying(
-    ImageHeader header, EngineLocks locks, WriteSession session, FlushOrder order, ClusterClearing clearing, ImageFlush flush,
-    FreshLayout layout)
+    ImageHeader header, EngineLocks locks, WriteSession session, FlushOrder order, ClusterClearing clearing, DataLayer data,
+    ImageFlush flush, FreshLayout layout)
 {
     /// <summary>
     /// Frees every cluster of the disk, durably. Where only the disk's own tables have to stay, the file becomes as short as that of a new
@@ -21,6 +21,9 @@ internal sealed class ImageEmptying(
         {
             await clearing.ClearAsync(default, end, Deallocation.Remove);
             await flush.RunAsync();
+
+            // the space of an external data file, now that nothing refers to it
+            await data.DiscardAsync(default, end.Value);
             return;
         }
 

@@ -37,6 +37,7 @@ internal sealed class ImageParts
         Counts = new Refcounts(storage, geometry, Reservation, Guard, Holes, options.RefcountCacheBytes, isLazy);
         var tableGrowth = new RefcountTableGrowth(storage, Header, Guard, Counts);
         var allocator = new Allocator(storage, geometry, Guard, Reservation, Counts, tableGrowth, Holes, punchesAtFlush: !keepsSpace);
+        Allocator = allocator;
         Upkeep = new FreedSpaceUpkeep(Holes, Guard, Locks, timer, keepsSpace && options.PassDiscards);
 
         var table = new L1Table(storage, Header, l1);
@@ -64,10 +65,10 @@ internal sealed class ImageParts
         Eraser = new RangeEraser(Header, Locks, Session, map, data, Zeroes, backing);
         var rewrite = new HeaderRewrite(storage, Header, InPlace);
         Backings = new BackingChange(Header, Locks, Session, Order, rewrite);
-        var expansion = new ZeroExpansion(storage, Header, Locks, table, map, clearing, Zeroes, allocator, Counts, Order);
+        var expansion = new ZeroExpansion(storage, Header, Locks, table, map, data, clearing, Zeroes, allocator, Counts, Order);
         Amend = new ImageAmend(this, expansion, rewrite);
         Emptying = new ImageEmptying(
-            Header, Locks, Session, Order, clearing, Flush, new FreshLayout(storage, Header, map, Holes));
+            Header, Locks, Session, Order, clearing, data, Flush, new FreshLayout(storage, Header, map, Holes));
         Tables = new ImageTables(storage, geometry, Guard, allocator);
 
         Size = new DiskSize(storage, Header, Locks, Order, allocator, Guard);
@@ -133,6 +134,8 @@ internal sealed class ImageParts
     public HolePuncher Holes { get; }
 
     public Refcounts Counts { get; }
+
+    public Allocator Allocator { get; }
 
     public FreedSpaceUpkeep Upkeep { get; }
 

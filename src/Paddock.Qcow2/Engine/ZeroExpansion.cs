@@ -9,8 +9,8 @@ namespace Paddock.Qcow2.Engine;
 /// unallocated, else clusters of zeroes. The disk first, then what only snapshots refer to.
 /// </summary>
 internal sealed class ZeroExpansion(
-    IStorage storage, ImageHeader header, EngineLocks locks, L1Table active, ClusterMap map, ClusterClearing clearing, ZeroWriter zeroes,
-    Allocator allocator, Refcounts counts, FlushOrder order)
+    IStorage storage, ImageHeader header, EngineLocks locks, L1Table active, ClusterMap map, DataLayer data, ClusterClearing clearing,
+    ZeroWriter zeroes, Allocator allocator, Refcounts counts, FlushOrder order)
 {
     private readonly ClusterGeometry _geometry = header.Geometry;
     private readonly bool _hasBacking = header.BackingName is not null;
@@ -29,17 +29,17 @@ internal sealed class ZeroExpansion(
 
         await FlushAsync();
         var own = active.Tables.ToHashSet();
-        var tables = new Dictionary<HostOffset, int>();
+        var tables = new Dictionary<HostOffset, (int Count, GuestOffset Maps)>();
         foreach (var snapshot in snapshots)
         {
             await CountTablesAsync(snapshot.Header, tables);
         }
 
-        foreach (var (table, references) in tables)
+        foreach (var (table, (references, maps)) in tables)
         {
             if (!own.Contains(table))
             {
-                await ExpandTableAsync(table, references);
+                await ExpandTableAsync(table, references, maps);
             }
         }
 
@@ -100,7 +100,7 @@ internal sealed class ZeroExpansion(
         }
     }
 
-    private async ValueTask CountTablesAsync(SnapshotHeader snapshot, Dictionary<HostOffset, int> tables)
+    private async ValueTask CountTablesAsync(SnapshotHeader snapshot, Dictionary<HostOffset, (int Count, GuestOffset Maps)> tables)
     {
         if (snapshot.L1Entries * 8L > Qcow2Limits.MaxL1Bytes || _geometry.InCluster(snapshot.L1TableOffset) != 0)
         {
@@ -117,7 +117,8 @@ internal sealed class ZeroExpansion(
                 continue;
             }
 
-            tables[table] = _geometry.InCluster(table) == 0 && table.Value < storage.Length ? tables.GetValueOrDefault(table) + 1
+            tables[table] = _geometry.InCluster(table) == 0 && table.Value < storage.Length
+                ? (tables.GetValueOrDefault(table).Count + 1, _geometry.MappedBy(i / 8))
                 : throw new ImageCorruptException("L1 table", snapshot.L1TableOffset, $"L2 table offset {table} of a snapshot is invalid");
         }
     }
@@ -125,7 +126,7 @@ internal sealed class ZeroExpansion(
     /// <summary>
     /// Expands a table of snapshots, in place: what it refers to next is durable before it, what it referred to is freed after it.
     /// </summary>
-    private async ValueTask ExpandTableAsync(HostOffset table, int references)
+    private async ValueTask ExpandTableAsync(HostOffset table, int references, GuestOffset maps)
     {
         await locks.Metadata.AcquireAsync();
         try
@@ -148,7 +149,7 @@ internal sealed class ZeroExpansion(
                 }
 
                 changes = true;
-                var next = _hasBacking ? await NewZeroesAsync(references) : L2Entry.Unallocated;
+                var next = _hasBacking ? await NewZeroesAsync(references, maps + _geometry.BytesIn(i / 8)) : L2Entry.Unallocated;
                 BinaryPrimitives.WriteUInt64BigEndian(bytes.AsSpan(i), next.Raw);
             }
 
@@ -177,7 +178,7 @@ internal sealed class ZeroExpansion(
         }
     }
 
-    private async ValueTask<L2Entry> NewZeroesAsync(int references)
+    private async ValueTask<L2Entry> NewZeroesAsync(int references, GuestOffset guest)
     {
         var run = await allocator.AllocateAsync(1, "zero cluster");
         if (references > 1)
@@ -186,7 +187,8 @@ internal sealed class ZeroExpansion(
         }
 
         var offset = _geometry.OffsetOf(run.First);
-        await storage.WriteZeroesAsync(offset.Value, _geometry.ClusterSize, ZeroFlags.None);
+        await (data.IsEncrypted ? data.WriteAsync(offset, guest, new byte[_geometry.ClusterSize], CancellationToken.None)
+            : data.ZeroAsync(offset, _geometry.ClusterSize, ZeroFlags.None));
         return references == 1 ? L2Entry.Normal(offset) : new L2Entry((ulong)offset.Value);
     }
 }

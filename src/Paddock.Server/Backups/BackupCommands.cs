@@ -9,7 +9,11 @@ using Paddock.Server.Resize;
 namespace Paddock.Server.Backups;
 
 /// <summary>Backs up served images, one at a time.</summary>
-internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog log, TimeProvider time)
+/// <param name="disks">The served images.</param>
+/// <param name="log">Receives a line for each backup.</param>
+/// <param name="time">Clock.</param>
+/// <param name="stopping">Cancels the running backup and those that wait: the images are about to be closed.</param>
+internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog log, TimeProvider time, CancellationToken stopping)
 {
     private readonly AsyncMutex _one = new();
 
@@ -30,12 +34,17 @@ internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog l
         try
         {
             // data in the volatile cache of the disk, or of its zones, is part of the backup
-            await disk.Device.FlushAsync();
-            long bytes = await LiveBackup.RunAsync(image, line.Target, line.Since, line.IsFull, time, CancellationToken.None);
+            await disk.Device.FlushAsync(stopping);
+            var encryption = LikeEncryption.Of(disk.Node, disk.Settings.ReadPassphrase());
+            long bytes = await LiveBackup.RunAsync(image, line.Target, line.Since, line.IsFull, encryption, time, stopping);
             bool isFull = line.IsFull || line.Since is null;
             log.Write("backed up", ("image", disk.Node.Filename), ("target", line.Target), ("kind", isFull ? "full" : "increment"));
             return $"{(isFull ? "full backup" : "increment")} of {disk.Name} in {line.Target}: {SizeText.Human(bytes)} "
                 + (isFull ? "of disk" : "changed");
+        }
+        catch (OperationCanceledException e)
+        {
+            throw new ToolException($"the server is stopping: '{disk.Name}' was not backed up", inner: e);
         }
         finally
         {

@@ -70,8 +70,7 @@ internal sealed class ServedDisk
         }
 
         var open = new OpenSettings { ReadOnly = settings.ReadOnly, Format = settings.Format, Over = Over,
-            KeepFreedSpace = KeepFreedSpace };
-        open = settings.ReadPassphrase() is { } passphrase ? open with { Passphrase = passphrase } : open;
+            KeepFreedSpace = KeepFreedSpace, Passphrase = settings.ReadPassphrase() };
         return new ServedDisk(settings, name, await opener.OpenAsync(settings.Path, open), null, written);
     }
 

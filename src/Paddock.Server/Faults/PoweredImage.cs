@@ -91,8 +91,8 @@ internal sealed class PoweredImage : IAsyncDisposable
         var settings = new OpenSettings
         {
             ReadOnly = false, Format = image.Format, Storage = storage, StorageFacts = file, KeepFreedSpace = ServedDisk.KeepFreedSpace,
+            Passphrase = image.ReadPassphrase(),
         };
-        return opener.OpenAsync(
-            image.Path, image.ReadPassphrase() is { } passphrase ? settings with { Passphrase = passphrase } : settings);
+        return opener.OpenAsync(image.Path, settings);
     }
 }

@@ -1,4 +1,6 @@
+using System.Buffers.Binary;
 using Paddock.Block;
+using Paddock.Crypto;
 using Paddock.Testing;
 
 namespace Paddock.Qcow2.Tests.Crash;
@@ -116,6 +118,98 @@ public class AmendCutTests
         await using var image = await Qcow2Image.OpenAsync(disk, new Qcow2OpenOptions(), Token);
         await image.AmendAsync(new Qcow2AmendOptions { RefcountBits = 8 });
         await Assert.ThrowsAsync<BlockException>(async () => await image.WriteAsync(0, new byte[512], cancellationToken: Token));
+    }
+
+    [Fact]
+    public async Task Power_cut_while_snapshots_of_version_2_are_completed_leaves_no_error()
+    {
+        var (disk, before) = await MakeAsync(4096, 2);
+        await using (var image = await Qcow2Image.OpenAsync(disk, new Qcow2OpenOptions(), Token))
+        {
+            await image.Snapshots.CreateAsync("s", DateTimeOffset.UnixEpoch, Token);
+        }
+
+        await ShortenSnapshotAsync(disk);
+        int start = disk.Log.Count;
+        await using (var image = await Qcow2Image.OpenAsync(disk, new Qcow2OpenOptions(), Token))
+        {
+            await image.AmendAsync(new Qcow2AmendOptions { Version = 3 });
+        }
+
+        var cut = new PowerCut(disk.Log);
+        for (int position = start; position <= disk.Log.Count; position++)
+        {
+            for (int seed = 0; seed < 4; seed++)
+            {
+                await CheckAsync(cut.At(position, seed), before, leaksAllowed: true, $"cut at {position}, seed {seed}");
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Zeroes_of_a_snapshot_stay_zeroes_when_an_encrypted_image_becomes_version_2(bool old)
+    {
+        const int size = 8 * 65536;
+        byte[] passphrase = "secret"u8.ToArray();
+        var luks = new LuksOptions { Passphrase = passphrase, IterationTime = TimeSpan.FromMilliseconds(1) };
+        var storage = new PagedStorage();
+        await Qcow2Image.CreateAsync(
+            storage,
+            new Qcow2CreateOptions
+            {
+                Size = size, BackingFile = "base", BackingFormat = "raw", OldAesEncryption = old, Encryption = old ? null : luks,
+            },
+            Token);
+        var open = new Qcow2OpenOptions { Gate = new Backing(size), Passphrase = passphrase };
+        await using (var image = await Qcow2Image.OpenAsync(storage.Kept(), open, Token))
+        {
+            await image.WriteZeroesAsync(2 * 65536, 65536, ZeroFlags.MayUnmap, Token);
+            await image.Snapshots.CreateAsync("s", DateTimeOffset.UnixEpoch, Token);
+            await image.WriteAsync(2 * 65536, new byte[] { 1 }, cancellationToken: Token);
+            await image.AmendAsync(new Qcow2AmendOptions { Version = 2 });
+        }
+
+        await using var again = await Qcow2Image.OpenAsync(storage.Kept(), open, Token);
+        await again.Snapshots.ApplyAsync(again.Info.Snapshots[0], Token);
+        byte[] found = new byte[3 * 65536];
+        await again.ReadAsync(65536, found, Token);
+        Assert.True(found.AsSpan(0, 65536).IndexOfAnyExcept((byte)7) < 0);
+        Assert.True(found.AsSpan(65536, 65536).IndexOfAnyExcept((byte)0) < 0);
+        Assert.True(found.AsSpan(131072).IndexOfAnyExcept((byte)7) < 0);
+        var report = await Qcow2Image.CheckAsync(storage.Clone(), Qcow2Repair.None, cancellationToken: Token);
+        Assert.Equal((0, 0), (report.Corruptions, report.CheckErrors));
+    }
+
+    // as programs wrote entries before version 3: without the sizes that it requires
+    private static async Task ShortenSnapshotAsync(CrashStorage disk)
+    {
+        byte[] header = new byte[104];
+        await disk.ReadAsync(0, header, Token);
+        long at = BinaryPrimitives.ReadInt64BigEndian(header.AsSpan(64));
+        byte[] entry = new byte[128];
+        await disk.ReadAsync(at, entry, Token);
+        int extra = BinaryPrimitives.ReadInt32BigEndian(entry.AsSpan(36));
+        Assert.InRange(extra, 16, 64);
+        entry.AsSpan(40 + extra, 2).CopyTo(entry.AsSpan(40));
+        entry.AsSpan(42, 38).Clear();
+        BinaryPrimitives.WriteInt32BigEndian(entry.AsSpan(36), 0);
+        await disk.WriteAsync(at, entry, Token);
+        await disk.FlushAsync(Token);
+    }
+
+    private sealed class Backing(int size) : IImageGate
+    {
+        public async ValueTask<IBlockDevice?> OpenBackingAsync(
+            string name, string? format, IStorage overlay, CancellationToken cancellationToken)
+        {
+            var disk = MemoryDisk.Of(size);
+            byte[] bytes = new byte[size];
+            Array.Fill(bytes, (byte)7);
+            await disk.WriteAsync(0, bytes, cancellationToken: cancellationToken);
+            return disk;
+        }
     }
 
     private static async Task<(CrashStorage Disk, byte[] Contents)> MakeAsync(int cluster, int version)

@@ -219,6 +219,37 @@ public class BackingChangeTests
         }
     }
 
+    [Fact]
+    public async Task Failure_while_an_image_with_a_data_file_is_emptied_leaves_data_or_the_backing_file()
+    {
+        for (int failing = 0, failures = 1; failures > 0; failing++)
+        {
+            failures = 0;
+            var image = new PagedStorage();
+            var data = new PagedStorage();
+            await Qcow2Image.CreateAsync(
+                image, data, new Qcow2CreateOptions { Size = Size, BackingFile = "first", BackingFormat = "raw", DataFile = "data" });
+            await using (var device = await OpenAsync(image.Kept(), Backing(), data.Kept()))
+            {
+                await device.WriteAsync(0, Filled(Size, 1));
+            }
+
+            try
+            {
+                var dying = new FailingStorage(image, FailureMode.ForGood, failing);
+                await using var device = await OpenAsync(dying, Backing(), data.Kept());
+                await device.EmptyAsync();
+            }
+            catch (BlockException)
+            {
+                failures++;
+            }
+
+            await using var again = await OpenAsync(image.Kept(), Backing(), data.Kept());
+            await ReadsAsync(again, failures > 0 ? [1, 2] : [2]);
+        }
+    }
+
     private static byte[] Filled(int length, byte value)
     {
         var bytes = new byte[length];
@@ -261,8 +292,8 @@ public class BackingChangeTests
         return storage;
     }
 
-    private static ValueTask<IQcow2Device> OpenAsync(IStorage storage, IBlockDevice? backing = null)
-        => Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { Gate = new Gate(backing) });
+    private static ValueTask<IQcow2Device> OpenAsync(IStorage storage, IBlockDevice? backing = null, IStorage? data = null)
+        => Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { Gate = new Gate(backing), DataFile = data });
 
     private sealed class Gate(IBlockDevice? device) : IImageGate
     {

@@ -51,6 +51,77 @@ public class AllocationTests
         await AssertSoundAsync(storage);
     }
 
+    [Theory]
+    [InlineData(65536)]
+    [InlineData(2 << 20)]
+    public async Task Much_discarded_space_is_used_again_before_the_file_grows(int cluster)
+    {
+        const int length = 48 << 20;
+        var storage = new PagedStorage();
+        await Qcow2Image.CreateAsync(storage, new() { Size = 3 * length, ClusterSize = cluster });
+        await using (var image = await Qcow2Image.OpenAsync(storage.Kept(), new()))
+        {
+            await image.WriteAsync(0, new byte[length]);
+            await image.FlushAsync();
+            await image.DiscardAsync(0, length);
+            await image.WriteAsync(length, new byte[length]);
+            Assert.InRange(storage.Length, length, length + (16 << 20));
+        }
+
+        await AssertSoundAsync(storage);
+    }
+
+    [Fact]
+    public async Task File_ends_where_its_last_cluster_of_data_ends()
+    {
+        var storage = new PagedStorage();
+        await Qcow2Image.CreateAsync(storage, new() { Size = 1 << 20 });
+        await using (var image = await Qcow2Image.OpenAsync(storage.Kept(), new()))
+        {
+            await image.WriteAsync(0, new byte[512]);
+        }
+
+        Assert.Equal(0, storage.Length % 65536);
+        await AssertSoundAsync(storage);
+    }
+
+    [Fact]
+    public async Task Write_over_data_and_reserved_clusters_side_by_side_is_one_request()
+    {
+        const int cluster = 4096, count = 4;
+        for (int reserved = 0; reserved < 1 << count; reserved++)
+        {
+            foreach (var (start, end) in new[] { (0, count * cluster), (512, (count * cluster) - 512), (cluster + 512, 3 * cluster) })
+            {
+                var storage = new RecordingStorage();
+                await Qcow2Image.CreateAsync(storage, new() { Size = 2 * count * cluster, ClusterSize = cluster });
+                byte[] expected = new byte[2 * count * cluster];
+                expected.AsSpan(0, count * cluster).Fill(1);
+                await using var image = await Qcow2Image.OpenAsync(storage, new());
+                await image.WriteAsync(0, expected.AsMemory(0, count * cluster));
+                for (int i = 0; i < count; i++)
+                {
+                    if ((reserved >> i & 1) != 0)
+                    {
+                        await image.WriteZeroesAsync(i * cluster, cluster);
+                        expected.AsSpan(i * cluster, cluster).Clear();
+                    }
+                }
+
+                await image.FlushAsync();
+                storage.Restart();
+                expected.AsSpan(start, end - start).Fill(2);
+                await image.WriteAsync(start, expected.AsMemory(start, end - start));
+                Assert.Single(storage.Log, static step => step == "write_aio");
+                byte[] found = new byte[expected.Length];
+                await image.ReadAsync(0, found);
+                Assert.Equal(expected, found);
+                var status = await image.GetStatusAsync(start, end - start);
+                Assert.Equal(end - start, status.Length);
+            }
+        }
+    }
+
     [Fact]
     public async Task Data_that_a_flush_made_durable_keeps_its_clusters_until_the_next_flush()
     {
