@@ -14,8 +14,7 @@ public class BlockStreamTests
     [InlineData(4096)]
     public async Task Random_reads_and_writes_agree_with_a_memory_stream(int block)
     {
-        int seed = Environment.TickCount;
-        TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}, blocks of {block}");
+        int seed = TestSeed.Next();
         var random = new Random(seed);
         await using var stream = new BlockStream(Disk(block));
         await using var model = new MemoryStream(new byte[Size]);

@@ -81,8 +81,7 @@ public class ConcurrencyTests
     public async Task Random_holds_never_conflict()
     {
         const int numbers = 16;
-        int seed = Environment.TickCount;
-        TestContext.Current.SendDiagnosticMessage($"seed {seed}");
+        int seed = TestSeed.Next();
         var locks = new RangeLock();
         var readers = new int[numbers];
         var writers = new int[numbers];

@@ -24,8 +24,7 @@ public sealed partial class BitmapPeerTests : IDisposable
     [InlineData("cluster_size=2M", "128k")]
     public async Task Random_changes_by_either_side_set_the_same_bits(string options, string granularity)
     {
-        int seed = Environment.TickCount;
-        TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
+        int seed = TestSeed.Next();
         var random = new Random(seed);
         string image = At("i"), twin = At("twin");
         foreach (string file in new[] { image, twin })

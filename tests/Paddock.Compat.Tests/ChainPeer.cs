@@ -9,7 +9,7 @@ namespace Paddock.Compat.Tests;
 internal sealed class ChainPeer : IDisposable
 {
     private readonly ImgPeer _peer = new();
-    private readonly Random _random = new(SeedOf());
+    private readonly Random _random = new(TestSeed.Next());
 
     public Random Random => _random;
 
@@ -114,13 +114,4 @@ internal sealed class ChainPeer : IDisposable
         => "/'[ ".Aggregate(text, static (t, c) => t.Replace(c + "t-", c + "o-", StringComparison.Ordinal));
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
-
-    private static int SeedOf()
-    {
-        int seed = int.TryParse(
-            Environment.GetEnvironmentVariable("PADDOCK_SEED"), NumberStyles.None, CultureInfo.InvariantCulture, out int given)
-            ? given : Environment.TickCount;
-        TestContext.Current.TestOutputHelper?.WriteLine($"PADDOCK_SEED={seed}");
-        return seed;
-    }
 }

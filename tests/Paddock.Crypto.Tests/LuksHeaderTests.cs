@@ -96,8 +96,7 @@ public class LuksHeaderTests
         var (storage, _) = await NewAsync();
         var good = new byte[LuksHeader.Size];
         await storage.ReadAsync(0, good, TestContext.Current.CancellationToken);
-        int seed = Environment.TickCount;
-        TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
+        int seed = TestSeed.Next();
         var random = new Random(seed);
         int valid = 0, invalid = 0;
         for (int i = 0; i < 20_000; i++)

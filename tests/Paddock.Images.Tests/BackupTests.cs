@@ -27,8 +27,7 @@ public sealed class BackupTests : IDisposable
     [InlineData(true, true)]
     public async Task Restored_disk_is_the_one_of_its_moment(bool zoned, bool live)
     {
-        int seed = int.TryParse(Environment.GetEnvironmentVariable("PADDOCK_SEED"), out int given) ? given : Environment.TickCount;
-        TestContext.Current.TestOutputHelper?.WriteLine($"PADDOCK_SEED={seed}");
+        int seed = TestSeed.Next();
         var random = new Random(seed);
         await using var disk = await CreateAsync(zoned);
         await ChangeAsync(disk, random, 12);

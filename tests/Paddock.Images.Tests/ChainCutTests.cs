@@ -17,7 +17,7 @@ public class ChainCutTests
     [InlineData(4096, 4096, 2)]
     public async Task Power_cut_in_a_commit_loses_nothing(int topCluster, int baseCluster, int version)
     {
-        int seed = Seed();
+        int seed = TestSeed.Next();
         for (int at = 1; ; at += at < 30 ? 1 : 1 + (at / 6))
         {
             var chain = await Chain.CreateAsync(seed, topCluster, baseCluster, version);
@@ -41,7 +41,7 @@ public class ChainCutTests
     [InlineData(4096, 4096, 2)]
     public async Task Power_cut_in_a_rebase_loses_nothing(int topCluster, int baseCluster, int version)
     {
-        int seed = Seed();
+        int seed = TestSeed.Next();
         for (int at = 1; ; at += at < 30 ? 1 : 1 + (at / 6))
         {
             var chain = await Chain.CreateAsync(seed, topCluster, baseCluster, version);
@@ -61,13 +61,6 @@ public class ChainCutTests
 
     private static void AssertSame(byte[] expected, byte[] found, string what)
         => Assert.True(expected.AsSpan().SequenceEqual(found), what);
-
-    private static int Seed()
-    {
-        int seed = Environment.TickCount;
-        TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
-        return seed;
-    }
 
     private static async ValueTask CommitAsync(ImageNode top, ImageNode next)
     {

@@ -23,10 +23,10 @@ public class ZonedChainCutTests
     public async Task Power_cut_loses_nothing(ZoneLayout layout, int cluster, bool commits)
     {
         int rounds = int.Parse(Environment.GetEnvironmentVariable("PADDOCK_ROUNDS") ?? "1", CultureInfo.InvariantCulture);
+        int first = TestSeed.Next();
         for (int round = 0; round < rounds; round++)
         {
-            int seed = Environment.TickCount + round;
-            TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
+            int seed = first + round;
             Func<ImageNode, ValueTask> work = commits ? CommitAsync : FlattenAsync;
             for (int at = 1; await CutAsync(seed, layout, cluster, at, work, commits); at += 1 + (at / 12))
             {

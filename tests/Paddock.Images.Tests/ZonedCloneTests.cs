@@ -96,8 +96,7 @@ public class ZonedCloneTests
     [Fact]
     public async Task Random_changes_of_a_clone_are_committed_and_flattened_as_to_a_copy()
     {
-        int seed = Environment.TickCount;
-        TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
+        int seed = TestSeed.Next();
         var random = new Random(seed);
         for (int round = 0; round < 6; round++)
         {

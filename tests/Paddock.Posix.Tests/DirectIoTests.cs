@@ -14,8 +14,7 @@ public sealed class DirectIoTests : IDisposable
     public async Task Random_concurrent_unaligned_requests_match_memory_and_keep_the_exact_length()
     {
         const int part = 7001, parts = 60;
-        int seed = Environment.TickCount;
-        TestContext.Current.SendDiagnosticMessage($"seed {seed}");
+        int seed = TestSeed.Next();
         var random = new Random(seed);
         await using var file = Open();
         await using var mirror = new MemoryStorage();

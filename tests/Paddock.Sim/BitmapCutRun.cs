@@ -16,7 +16,7 @@ internal sealed class BitmapCutRun(int seed, SimOptions options) : SimRun(seed, 
 
     private readonly List<Stored> _stored = [];
     private ImageRecipe _recipe = null!;
-    private CrashStorage _disk = null!;
+    private CrashPair _disks = null!;
     private CheckedDevice _device = null!;
     private uint[] _now = [];
     private uint[] _base = [];
@@ -35,26 +35,26 @@ internal sealed class BitmapCutRun(int seed, SimOptions options) : SimRun(seed, 
         while (_recipe.Create.Version < 3);
 
         Trace(_recipe.ToString());
-        _disk = new CrashStorage(await _recipe.BuildAsync());
+        _disks = new CrashPair(await _recipe.BuildAsync(), null);
         _now = [.. _recipe.Start];
         _base = [.. _now];
-        _device = await _recipe.OpenAsync(_disk);
+        _device = await _recipe.OpenAsync(_disks.Image);
         await Bitmaps.AddAsync(Name, 512L << Random.Next(8));
         await CloseAsync();
         for (int session = 0; session < 4; session++)
         {
-            _device = await _recipe.OpenAsync(_disk);
+            _device = await _recipe.OpenAsync(_disks.Image);
             for (int i = Random.Next(Math.Max(1, Options.Ops / 6)); i >= 0; i--)
             {
                 await StepAsync();
             }
 
             await CloseAsync();
-            await CheckAsync(_disk.Live, leaksAllowed: false, "after closing");
-            await VerifyAsync(_disk.Live.Clone(), int.MaxValue);
+            await CheckAsync(_disks.Image.Live, leaksAllowed: false, "after closing");
+            await VerifyAsync(_disks.Image.Live.Clone(), int.MaxValue);
         }
 
-        await TryCutsAsync();
+        await CutAsync(_disks, MaxCuts, 1, (image, _, position) => TryCutAsync(image, position));
     }
 
     private async Task StepAsync()
@@ -66,24 +66,24 @@ internal sealed class BitmapCutRun(int seed, SimOptions options) : SimRun(seed, 
         {
             case < 45:
                 uint version = ++_version;
-                Trace($"write {offset} {length} version {version} at log {_disk.Log.Count}");
+                Trace($"write {offset} {length} version {version} at log {_disks.Position}");
                 await _device.WriteAsync(offset, SectorPattern.Make(offset, length, version));
                 _now.AsSpan(first, count).Fill(version);
                 break;
             case < 60:
                 var flags = Pick(ZeroFlags.None, ZeroFlags.MayUnmap);
-                Trace($"zero {offset} {length} {flags} at log {_disk.Log.Count}");
+                Trace($"zero {offset} {length} {flags} at log {_disks.Position}");
                 await _device.WriteZeroesAsync(offset, length, flags);
                 _now.AsSpan(first, count).Clear();
                 break;
             case < 75:
-                Trace($"flush at log {_disk.Log.Count}");
+                Trace($"flush at log {_disks.Position}");
                 await _device.FlushAsync();
                 break;
             case < 82:
                 // what is on the storage differs from the disk in memory until a flush
                 await _device.FlushAsync();
-                Trace($"clear at log {_disk.Log.Count}");
+                Trace($"clear at log {_disks.Position}");
                 await Bitmaps.ClearAsync(Name);
                 _base = [.. _now];
                 break;
@@ -91,7 +91,7 @@ internal sealed class BitmapCutRun(int seed, SimOptions options) : SimRun(seed, 
                 await ToggleAsync();
                 break;
             case < 93:
-                Trace($"add at log {_disk.Log.Count}");
+                Trace($"add at log {_disks.Position}");
                 await Bitmaps.AddAsync($"other {_others++}", 512L << Random.Next(8));
                 break;
             default:
@@ -103,7 +103,7 @@ internal sealed class BitmapCutRun(int seed, SimOptions options) : SimRun(seed, 
     // what changes meanwhile has no bit: the bitmap begins again
     private async Task ToggleAsync()
     {
-        Trace($"disable and enable at log {_disk.Log.Count}");
+        Trace($"disable and enable at log {_disks.Position}");
         await Bitmaps.SetEnabledAsync(Name, enabled: false);
         await Bitmaps.SetEnabledAsync(Name, enabled: true);
     }
@@ -112,43 +112,17 @@ internal sealed class BitmapCutRun(int seed, SimOptions options) : SimRun(seed, 
     {
         if (Bitmaps.List.FirstOrDefault(static b => b.Name != Name) is { } other)
         {
-            Trace($"remove {other.Name} at log {_disk.Log.Count}");
+            Trace($"remove {other.Name} at log {_disks.Position}");
             await Bitmaps.RemoveAsync(other.Name);
         }
     }
 
     private async Task CloseAsync()
     {
-        int from = _disk.Log.Count;
+        int from = _disks.Position;
         Trace($"close at log {from}");
         await _device.DisposeAsync();
-        _stored.Add(new Stored(from, _disk.Log.Count, [.. _base]));
-    }
-
-    private async Task TryCutsAsync()
-    {
-        int positions = _disk.Log.Count + 1;
-        var cut = new PowerCut(_disk.Log);
-        for (int position = 0; position < positions; position++)
-        {
-            if (positions > MaxCuts && Random.Next(positions) >= MaxCuts)
-            {
-                continue;
-            }
-
-            int cutSeed = Random.Next();
-            try
-            {
-                await TryCutAsync(cut.At(position, cutSeed), position);
-            }
-            catch (Exception e)
-            {
-                Dump(cut.At(position, cutSeed), $"cut{position}");
-                throw new SimFailure($"cut at {position} of {positions - 1}, cut seed {cutSeed}: {e}");
-            }
-
-            Cuts++;
-        }
+        _stored.Add(new Stored(from, _disks.Position, [.. _base]));
     }
 
     private async Task TryCutAsync(PagedStorage image, int position)

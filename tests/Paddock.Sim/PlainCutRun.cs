@@ -269,35 +269,12 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
         System.Buffers.ArrayPool<byte>.Shared.Return(buffer);
     }
 
-    private async Task TryCutsAsync()
-    {
-        var moments = _disks.Moments;
-        int perPosition = Math.Max(1, MaxCuts / moments.Count / 2);
-        var cut = new PairCut(_disks);
-        foreach (var moment in moments)
+    private Task TryCutsAsync()
+        => CutAsync(_disks, MaxCuts, Math.Clamp(MaxCuts / _disks.Moments.Count / 2, 1, 3), (image, data, position) =>
         {
-            if (moments.Count > MaxCuts && Random.Next(moments.Count) >= MaxCuts)
-            {
-                continue;
-            }
-
-            for (int i = 0; i < Math.Min(perPosition, 3); i++, Cuts++)
-            {
-                int cutSeed = Random.Next();
-                try
-                {
-                    var (image, data) = cut.At(moment, cutSeed);
-                    _recipe.Data.Set(image, data);
-                    await TryCutAsync(image, moment.Position);
-                }
-                catch (Exception e)
-                {
-                    Dump(cut.At(moment, cutSeed).Image, $"cut{moment.Position}");
-                    throw new SimFailure($"cut at {moment} of {moments.Count}, cut seed {cutSeed}: {e}");
-                }
-            }
-        }
-    }
+            _recipe.Data.Set(image, data);
+            return TryCutAsync(image, position);
+        });
 
     private async Task TryCutAsync(PagedStorage image, int position)
     {

@@ -48,6 +48,7 @@ internal sealed record SimOptions
         kinds: cut, resizecut, zonecut (power cuts on plain images, while they are resized, and on zoned ones),
                datacut, resizedatacut, zonedatacut (the same with an external data file on a disk of its own),
                lukscut, zonelukscut (the same on encrypted images),
+               snapcut, bitmapcut (images with internal snapshots, and with persistent bitmaps),
                and without cuts, all four called exact:
                mirror (plain images against an array of bytes), model (zones against the plain model),
                errors (requests that fail at named events), threads (parallel clients);

@@ -66,6 +66,39 @@ internal abstract class SimRun
             + string.Join("; ", lines.Take(8)));
     }
 
+    /// <summary>Cuts power at each moment of a run, or at a random part of them if there are many.</summary>
+    /// <param name="disks">The disks of the run.</param>
+    /// <param name="most">Number of moments above which some are left out.</param>
+    /// <param name="repeats">Number of cuts at each moment.</param>
+    /// <param name="check">Checks what a cut at a position left on the image's disk and on the data file's.</param>
+    protected async Task CutAsync(CrashPair disks, int most, int repeats, Func<PagedStorage, PagedStorage?, int, Task> check)
+    {
+        var moments = disks.Moments;
+        var cut = new PairCut(disks);
+        foreach (var moment in moments)
+        {
+            if (moments.Count > most && Random.Next(moments.Count) >= most)
+            {
+                continue;
+            }
+
+            for (int i = 0; i < repeats; i++, Cuts++)
+            {
+                int cutSeed = Random.Next();
+                try
+                {
+                    var (image, data) = cut.At(moment, cutSeed);
+                    await check(image, data, moment.Position);
+                }
+                catch (Exception e)
+                {
+                    Dump(cut.At(moment, cutSeed).Image, $"cut{moment.Position}");
+                    throw new SimFailure($"cut at {moment} of {moments.Count}, cut seed {cutSeed}: {e}");
+                }
+            }
+        }
+    }
+
     /// <summary>Keeps the failing image for inspection.</summary>
     protected void Dump(PagedStorage image, string name)
     {

@@ -9,72 +9,55 @@ namespace Paddock.Sim;
 /// after an apply, every snapshot reads as at its moment, and the image is sound, or marked dirty and sound after the repair of its next
 /// opening. Version 2 has no such mark: there COPIED flags may be left wrong, which a repair corrects.
 /// </summary>
-internal sealed class SnapshotCutRun(int seed, SimOptions options) : SimRun(seed, options)
+internal sealed class SnapshotCutRun(int seed, SimOptions options) : SegmentedRun(seed, options)
 {
-    private const int Sector = SectorPattern.Sector, MaxCuts = 300, MaxSnapshots = 5, MaxSectors = 2048;
+    private const int MaxSnapshots = 5, MaxSectors = 2048;
 
-    private readonly List<Segment> _segments = [];
     private readonly List<Snapshot> _snapshots = [];
     private ImageRecipe _recipe = null!;
-    private CrashStorage _disk = null!;
-    private CheckedDevice _device = null!;
-    private Timeline _timeline = null!;
     private uint _version = 1;
 
-    private Segment Now => _segments[^1];
-
-    private IQcow2Snapshots Table => ((IQcow2Device)_device).Snapshots;
+    private IQcow2Snapshots Table => ((IQcow2Device)Device).Snapshots;
 
     /// <inheritdoc/>
     protected override async Task RunAsync(SimContext context)
     {
         _recipe = await ImageRecipe.MakeForResizeAsync(Random, Options.Extended, 512, 512, 4096, 4096, 65536);
-        Trace(_recipe.ToString());
-        _disk = new CrashStorage(await _recipe.BuildAsync());
-        _timeline = new Timeline(() => _disk.Log.Count);
-        _segments.Add(new Segment(new SectorHistory(_recipe.Start), 0));
-        _device = await _recipe.OpenAsync(_disk);
+        await BeginAsync(_recipe);
         for (int i = 0; i < Options.Ops / 2; i++)
         {
             await StepAsync();
         }
 
-        await ScanAsync(_device, Now.History.CheckNow);
+        await ScanAsync(Device, Now.History.CheckNow);
         await CloseAsync();
-        _timeline.Seal();
-        await CheckAsync(_disk.Live, leaksAllowed: _recipe.Create.RefcountBits <= 2, "after the run");
-        await CheckSnapshotsAsync(_disk.Live, int.MaxValue);
-        await TryCutsAsync();
+        Timeline.Seal();
+        await CheckAsync(Disks.Image.Live, leaksAllowed: _recipe.Create.RefcountBits <= 2, "after the run");
+        await CheckSnapshotsAsync(Disks.Image.Live, int.MaxValue);
+        await CutAsync(Disks, MaxCuts, 1, (image, _, position) => TryCutAsync(image, position));
     }
 
     private async Task StepAsync()
     {
-        int sectors = Now.History.Sectors;
-        int first = Random.Next(sectors), count = Math.Min(1 + Random.Next(Random.Next(3) == 0 ? 200 : 12), sectors - first);
-        long offset = (long)first * Sector;
-        int length = count * Sector;
+        var (offset, length) = Range();
         switch (Random.Next(100))
         {
             case < 45:
-                uint version = ++_version;
-                Trace($"write {offset} {length} version {version} at log {_disk.Log.Count}");
-                await ChangeAsync(offset, length, version, () => _device.WriteAsync(offset, SectorPattern.Make(offset, length, version)));
+                await WriteAsync(offset, length, ++_version);
                 break;
             case < 55:
-                var flags = Pick(ZeroFlags.None, ZeroFlags.MayUnmap);
-                Trace($"zero {offset} {length} {flags} at log {_disk.Log.Count}");
-                await ChangeAsync(offset, length, 0, () => _device.WriteZeroesAsync(offset, length, flags));
+                await ZeroAsync(offset, length);
                 break;
             case < 60:
-                Trace($"flush at log {_disk.Log.Count}");
-                await FlushAsync(() => _device.FlushAsync());
+                Trace($"flush at log {Disks.Position}");
+                await FlushAsync(() => Device.FlushAsync());
                 break;
             case < 64:
-                Trace($"reopen at log {_disk.Log.Count}");
+                Trace($"reopen at log {Disks.Position}");
                 await CloseAsync();
-                await CheckAsync(_disk.Live, leaksAllowed: _recipe.Create.RefcountBits <= 2, "after closing");
-                await CheckSnapshotsAsync(_disk.Live, int.MaxValue);
-                _device = await _recipe.OpenAsync(_disk);
+                await CheckAsync(Disks.Image.Live, leaksAllowed: _recipe.Create.RefcountBits <= 2, "after closing");
+                await CheckSnapshotsAsync(Disks.Image.Live, int.MaxValue);
+                Device = await _recipe.OpenAsync(Disks.Image);
                 break;
             case < 78:
                 await CreateAsync();
@@ -89,28 +72,10 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SimRun(seed
                 await ResizeAsync();
                 break;
             default:
-                await ScanAsync(_device, Now.History.CheckNow);
+                await ScanAsync(Device, Now.History.CheckNow);
                 break;
         }
     }
-
-    private async Task ChangeAsync(long offset, int length, uint version, Func<ValueTask> request)
-    {
-        var op = _timeline.Begin();
-        Now.History.Write(op, offset, length, version);
-        await request();
-        _timeline.Acknowledge(op);
-        Now.History.Acknowledged(offset, length, version);
-    }
-
-    private async Task FlushAsync(Func<ValueTask> request)
-    {
-        var flush = _timeline.BeginFlush();
-        await request();
-        _timeline.Acknowledge(flush);
-    }
-
-    private Task CloseAsync() => FlushAsync(() => _device.DisposeAsync());
 
     private async Task CreateAsync()
     {
@@ -119,12 +84,12 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SimRun(seed
             return;
         }
 
-        var snapshot = new Snapshot($"s{_snapshots.Count}", Contents(), _disk.Log.Count);
-        Trace($"snapshot {snapshot.Name} at log {_disk.Log.Count}");
+        var snapshot = new Snapshot($"s{_snapshots.Count}", Contents(), Disks.Position);
+        Trace($"snapshot {snapshot.Name} at log {Disks.Position}");
         try
         {
             await FlushAsync(async () => snapshot.Info = await Table.CreateAsync(snapshot.Name, DateTimeOffset.UnixEpoch));
-            snapshot.MadeBy = _disk.Log.Count;
+            snapshot.MadeBy = Disks.Position;
             _snapshots.Add(snapshot);
         }
         catch (BlockException e) when (e.Error == BlockError.InvalidArgument && _recipe.Create.RefcountBits <= 4)
@@ -132,7 +97,7 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SimRun(seed
             Trace("refused: the counts are too narrow");
         }
 
-        await ScanAsync(_device, Now.History.CheckNow);
+        await ScanAsync(Device, Now.History.CheckNow);
     }
 
     private async Task DeleteAsync()
@@ -142,11 +107,11 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SimRun(seed
             return;
         }
 
-        Trace($"delete {snapshot.Name} at log {_disk.Log.Count}");
-        snapshot.DeletedFrom = _disk.Log.Count;
+        Trace($"delete {snapshot.Name} at log {Disks.Position}");
+        snapshot.DeletedFrom = Disks.Position;
         await FlushAsync(() => Table.DeleteAsync(snapshot.Info!));
-        snapshot.DeletedBy = _disk.Log.Count;
-        await ScanAsync(_device, Now.History.CheckNow);
+        snapshot.DeletedBy = Disks.Position;
+        await ScanAsync(Device, Now.History.CheckNow);
     }
 
     private async Task ApplyAsync()
@@ -156,13 +121,13 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SimRun(seed
             return;
         }
 
-        Trace($"apply {snapshot.Name} at log {_disk.Log.Count}");
-        Now.Until = _disk.Log.Count;
+        Trace($"apply {snapshot.Name} at log {Disks.Position}");
+        Now.Until = Disks.Position;
         Now.Next = snapshot.Contents;
         try
         {
             await FlushAsync(() => Table.ApplyAsync(snapshot.Info!));
-            _segments.Add(new Segment(new SectorHistory(snapshot.Contents), _disk.Log.Count));
+            Segments.Add(new Segment(new SectorHistory(snapshot.Contents), Disks.Position));
         }
         catch (BlockException e) when (e.Error == BlockError.InvalidArgument && _recipe.Create.RefcountBits <= 4)
         {
@@ -170,7 +135,7 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SimRun(seed
             Now.Until = int.MaxValue;
         }
 
-        await ScanAsync(_device, Now.History.CheckNow);
+        await ScanAsync(Device, Now.History.CheckNow);
     }
 
     private async Task ResizeAsync()
@@ -181,14 +146,14 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SimRun(seed
         }
 
         int sectors = Random.Next(1, MaxSectors);
-        Trace($"resize to {sectors} sectors at log {_disk.Log.Count}");
-        Now.Until = _disk.Log.Count;
+        Trace($"resize to {sectors} sectors at log {Disks.Position}");
+        Now.Until = Disks.Position;
         var next = Contents();
         Array.Resize(ref next, sectors);
         Now.Next = next;
-        await FlushAsync(() => _device.ResizeAsync((long)sectors * Sector));
-        _segments.Add(new Segment(new SectorHistory(next), _disk.Log.Count));
-        await ScanAsync(_device, Now.History.CheckNow);
+        await FlushAsync(() => Device.ResizeAsync((long)sectors * Sector));
+        Segments.Add(new Segment(new SectorHistory(next), Disks.Position));
+        await ScanAsync(Device, Now.History.CheckNow);
     }
 
     private Snapshot? PickSnapshot()
@@ -198,42 +163,6 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SimRun(seed
     }
 
     private uint[] Contents() => [.. Enumerable.Range(0, Now.History.Sectors).Select(i => Now.History.Now(i))];
-
-    private static async Task ScanAsync(IBlockDevice device, Action<long, long> check)
-    {
-        var bytes = new byte[device.Length];
-        await device.ReadAsync(0, bytes);
-        for (int at = 0; at < bytes.Length; at += Sector)
-        {
-            check(at / Sector, SectorPattern.Identify(bytes.AsSpan(at, Sector), at));
-        }
-    }
-
-    private async Task TryCutsAsync()
-    {
-        int positions = _disk.Log.Count + 1;
-        var cut = new PowerCut(_disk.Log);
-        for (int position = 0; position < positions; position++)
-        {
-            if (positions > MaxCuts && Random.Next(positions) >= MaxCuts)
-            {
-                continue;
-            }
-
-            int cutSeed = Random.Next();
-            try
-            {
-                await TryCutAsync(cut.At(position, cutSeed), position);
-            }
-            catch (Exception e)
-            {
-                Dump(cut.At(position, cutSeed), $"cut{position}");
-                throw new SimFailure($"cut at {position} of {positions - 1}, cut seed {cutSeed}: {e}");
-            }
-
-            Cuts++;
-        }
-    }
 
     private async Task TryCutAsync(PagedStorage image, int position)
     {
@@ -261,7 +190,7 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SimRun(seed
     // all of it the disk before a switch, or all of it the disk after one that was in flight
     private async Task CheckDiskAsync(CheckedDevice device, int position)
     {
-        var now = _segments[_segments.FindLastIndex(segment => segment.From <= position)];
+        var now = Segments[Segments.FindLastIndex(segment => segment.From <= position)];
         var found = new long[device.Length / Sector];
         await ScanAsync(device, (sector, version) => found[sector] = version);
         if (position > now.Until && now.Next!.Length == found.Length && found.SequenceEqual(now.Next.Select(static v => (long)v)))
@@ -332,22 +261,6 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SimRun(seed
                 $"sector {sector} of snapshot {snapshot.Name} reads as {found}, not {snapshot.Contents[sector]}"));
             await device.DisposeAsync();
         }
-    }
-
-    /// <summary>Events between two switches of the whole disk.</summary>
-    /// <param name="history">History of the sectors.</param>
-    /// <param name="from">Log length at the end of the first switch.</param>
-    private sealed class Segment(SectorHistory history, int from)
-    {
-        public SectorHistory History => history;
-
-        public int From => from;
-
-        /// <summary>Log length at the start of the next switch.</summary>
-        public int Until { get; set; } = int.MaxValue;
-
-        /// <summary>Contents after the next switch.</summary>
-        public uint[]? Next { get; set; }
     }
 
     /// <summary>A snapshot that was taken.</summary>

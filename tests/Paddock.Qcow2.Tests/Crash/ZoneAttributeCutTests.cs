@@ -40,7 +40,7 @@ public class ZoneAttributeCutTests
     [Fact]
     public async Task Power_cut_in_random_changes_leaves_old_or_new_attributes()
     {
-        int seed = Environment.TickCount;
+        int seed = TestSeed.Next();
         var random = new Random(seed);
         for (int run = 0; run < 6; run++)
         {

@@ -13,8 +13,7 @@ public class MirrorTests
     [MemberData(nameof(Configurations))]
     public async Task Random_requests_match_a_raw_disk(int clusterSize, int refcountBits, int version, bool backing, bool lazy)
     {
-        int seed = Environment.TickCount;
-        TestContext.Current.SendDiagnosticMessage($"seed {seed}");
+        int seed = TestSeed.Next();
         var random = new Random(seed);
         int size = Math.Clamp(clusterSize * 40, 65536, 24 << 20) + 512;
         var mirror = new byte[size];

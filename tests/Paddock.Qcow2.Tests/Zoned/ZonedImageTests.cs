@@ -83,7 +83,7 @@ public class ZonedImageTests
     [InlineData(4096, 65536)]
     public async Task Random_requests_match_the_zone_model(int zoneSize, int clusterSize)
     {
-        int seed = Environment.TickCount;
+        int seed = TestSeed.Next();
         var random = new Random(seed);
         long size = (zoneSize * 7L) + 1024;
         var storage = new KeptStorage(new MemoryStorage());
