@@ -85,7 +85,8 @@ public partial class OtherVerbTests
         string help = (await bench.MustAsync($"{command} --help")).Out;
         Assert.Contains($"{command.Split(' ')[0]} {usage}", help, StringComparison.Ordinal);
         Assert.Contains($"Examples:\n  paddock {command} ", help.ReplaceLineEndings("\n"), StringComparison.Ordinal);
-        string[] arguments = [.. help.Split('\n').Where(static l => l.StartsWith("  <", StringComparison.Ordinal)).Select(static l => l[..6])];
+        string[] arguments =
+            [.. help.Split('\n').Where(static l => l.StartsWith("  <", StringComparison.Ordinal)).Select(static l => l[..6])];
         Assert.Equal(arguments.Distinct(), arguments);
         Assert.Equal(2, arguments.Length);
     }
