@@ -15,6 +15,8 @@ internal sealed class BitmapStore(
 {
     private BitmapExtension? _directory;
     private bool _hasBegun, _rewritesTables;
+    // of the bitmaps whose bits are in memory
+    private long _loadedBytes;
 
     /// <summary>The bitmaps, in the order of the directory.</summary>
     public PersistentBitmap[] All { get; private set; } = [];
@@ -106,6 +108,7 @@ internal sealed class BitmapStore(
         {
             CheckMemory(bitmap);
             await data.LoadAsync(bitmap, CancellationToken.None);
+            _loadedBytes += BytesOf(bitmap);
         }
 
         return bitmap.Bits!;
@@ -128,6 +131,7 @@ internal sealed class BitmapStore(
     public void Add(PersistentBitmap bitmap)
     {
         CheckMemory(bitmap);
+        _loadedBytes += BytesOf(bitmap);
         All = [.. All, bitmap];
         UseEnabled();
     }
@@ -143,6 +147,7 @@ internal sealed class BitmapStore(
         }
 
         All = [.. All.Where(b => b != bitmap)];
+        CountLoaded();
         UseEnabled();
     }
 
@@ -172,6 +177,8 @@ internal sealed class BitmapStore(
         {
             bitmap.Bits?.Resize(length);
         }
+
+        CountLoaded();
     }
 
     /// <summary>
@@ -274,8 +281,7 @@ internal sealed class BitmapStore(
 
     private void CheckMemory(PersistentBitmap bitmap)
     {
-        long bytes = DirtyBits.BytesFor(header.VirtualSize, bitmap.GranularityBits)
-            + All.Where(b => b != bitmap && b.Bits is not null).Sum(b => DirtyBits.BytesFor(header.VirtualSize, b.GranularityBits));
+        long bytes = BytesOf(bitmap) + _loadedBytes;
         if (bytes > Qcow2Limits.MaxLoadedBitmapBytes)
         {
             throw new BlockException(
@@ -283,6 +289,10 @@ internal sealed class BitmapStore(
                 $"the image's bitmaps take {bytes} bytes of memory, which is more than {Qcow2Limits.MaxLoadedBitmapBytes}: remove one");
         }
     }
+
+    private long BytesOf(PersistentBitmap bitmap) => DirtyBits.BytesFor(header.VirtualSize, bitmap.GranularityBits);
+
+    private void CountLoaded() => _loadedBytes = All.Where(static b => b.Bits is not null).Sum(BytesOf);
 
     private void UseEnabled()
     {
@@ -296,7 +306,7 @@ internal sealed class BitmapStore(
     // flags alone, in place: whatever part of them reaches the storage in a crash, nothing has been changed by then
     private async ValueTask MarkAsync(Func<PersistentBitmap, bool> which)
     {
-        var marked = All.Where(b => b.Stored is { IsInUse: false } && which(b)).ToList();
+        var marked = All.Where(b => b.Stored is { IsInUse: false } && which(b)).ToHashSet();
         if (marked.Count == 0)
         {
             return;
@@ -304,7 +314,10 @@ internal sealed class BitmapStore(
 
         await PutInPlaceAsync([.. All.Where(static b => b.Stored is not null)
             .Select(b => marked.Contains(b) ? InUse(b.Stored!) : b.Stored!)]);
-        marked.ForEach(static b => b.Stored = InUse(b.Stored!));
+        foreach (var bitmap in marked)
+        {
+            bitmap.Stored = InUse(bitmap.Stored!);
+        }
 
         static BitmapEntry InUse(BitmapEntry entry) => entry with { Flags = entry.Flags | BitmapFlags.InUse };
     }

@@ -150,6 +150,34 @@ public class PersistentBitmapTests
     }
 
     [Fact]
+    public async Task Bitmaps_that_were_removed_take_no_memory_from_others()
+    {
+        // 512 MiB of bits each
+        const long Large = 1L << 41;
+        var storage = new KeptStorage(new MemoryStorage());
+        await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = Large }, Stop);
+        await using var image = await OpenAsync(storage);
+        for (int round = 0; round < 3; round++)
+        {
+            for (int i = 0; i < 4; i++)
+            {
+                await image.Bitmaps.AddAsync($"b{i}", 512, Stop);
+            }
+
+            var refusal = await Assert.ThrowsAsync<BlockException>(() => image.Bitmaps.AddAsync("more", 512, Stop).AsTask());
+            Assert.Equal(BlockError.TooLarge, refusal.Error);
+            await image.ResizeAsync(Large / 2, cancellationToken: Stop);
+            await image.Bitmaps.AddAsync("fits", 512, Stop);
+            foreach (var bitmap in image.Bitmaps.List)
+            {
+                await image.Bitmaps.RemoveAsync(bitmap.Name, Stop);
+            }
+
+            await image.ResizeAsync(Large, cancellationToken: Stop);
+        }
+    }
+
+    [Fact]
     public async Task Disk_without_bytes_takes_no_bitmap()
     {
         var storage = new KeptStorage(new MemoryStorage());
