@@ -114,6 +114,11 @@ internal static class DiskCreation
         };
         await using var disk = await DiskOpening.OpenBackingAsync(BackingName.Resolve(backing, path), open, cancellationToken);
         RequireOther(path, disk);
+        if (options.DataFile is { } dataFile)
+        {
+            RequireOther(dataFile, disk);
+        }
+
         var clone = disk.Node is { } node ? await ZoneClone.OfAsync(node, cancellationToken) : null;
         return clone is null && options.Zoned is not null
             ? throw new BlockException(

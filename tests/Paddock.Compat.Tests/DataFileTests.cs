@@ -50,6 +50,22 @@ public sealed class DataFileTests : IDisposable
         Assert.False(File.Exists(_peer.Path("data")));
     }
 
+    [Theory]
+    [InlineData("create -f qcow2 -o data_file=@base -b @base -F raw @image")]
+    [InlineData("convert -O qcow2 -B @base -F raw -o data_file=@base @source @image")]
+    [InlineData("convert -U -O qcow2 -o data_file=@base @source @base @image")]
+    public async Task Data_file_of_a_new_image_is_no_file_that_it_reads_from(string line)
+    {
+        byte[] contents = new byte[1 << 20];
+        contents.AsSpan(4096, 4096).Fill(7);
+        await File.WriteAllBytesAsync(_peer.Path("base"), contents, Token);
+        await File.WriteAllBytesAsync(_peer.Path("source"), contents, Token);
+        var run = await _peer.OursAsync(line);
+        Assert.Contains("which would be lost", run.Error, StringComparison.Ordinal);
+        Assert.Equal(contents, await File.ReadAllBytesAsync(_peer.Path("base"), Token));
+        Assert.False(File.Exists(_peer.Path("image")));
+    }
+
     [Fact]
     public async Task Image_is_not_its_own_data_file()
     {

@@ -69,6 +69,16 @@ public sealed class EncryptionTests : IDisposable
         => Assert.Equal(1, (await _peer.SameAsync($"create {Secrets} -f qcow2 -o {options} {_peer.Path("disk")} 1M")).Code);
 
     [Fact]
+    public async Task Size_that_the_file_system_rejects_leaves_the_contents_of_an_existing_file()
+    {
+        byte[] contents = [.. Enumerable.Repeat((byte)7, 4096)];
+        await File.WriteAllBytesAsync(_peer.Path("disk"), contents, TestContext.Current.CancellationToken);
+        var run = await _peer.OursAsync($"create {Secrets} -f luks -o key-secret=s,iter-time=1 {_peer.Path("disk")} 8000P");
+        Assert.Equal(1, run.Code);
+        Assert.Equal(contents, await File.ReadAllBytesAsync(_peer.Path("disk"), TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
     public async Task No_message_has_any_part_of_a_secret()
     {
         string path = _peer.Path("disk");

@@ -41,6 +41,19 @@ public sealed class HttpTests : IDisposable
         Assert.DoesNotContain("Authorization", server.Requests, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("=hidden")]
+    [InlineData("$hidden=1")]
+    [InlineData("a=b; c=hidden,2")]
+    public async Task Invalid_cookie_is_rejected_without_being_printed(string cookie)
+    {
+        var refused = await Ours.RunImgAsync(
+            "info", "json:{\"driver\":\"raw\",\"file\":{\"driver\":\"http\",\"url\":\"http://127.0.0.1:1/x\",\"cookie-secret\":\"s\"}}",
+            "--object", $"secret,id=s,data={cookie.Replace(",", ",,", StringComparison.Ordinal)}");
+        Assert.Contains("expected NAME=VALUE", refused.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("hidden", refused.Error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task User_of_the_address_is_presented_on_request()
     {

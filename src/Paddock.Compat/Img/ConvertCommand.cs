@@ -27,13 +27,13 @@ internal static class ConvertCommand
             sources.Nodes.ForEach(n => RequireOther(given.Target, n));
         }
 
-        var bitmaps = given.CopiesBitmaps ? new BitmapCopy(ctx, given.SkipsBrokenBitmaps) : null;
-        bitmaps?.CheckSource(source);
-        if (!given.SkipsCreate && given.Options["data_file"] is { } dataFile)
+        if (!given.SkipsCreate)
         {
-            RequireOther(dataFile, source);
+            sources.Nodes.ForEach(n => RequireOtherData(given.Options, n));
         }
 
+        var bitmaps = given.CopiesBitmaps ? new BitmapCopy(ctx, given.SkipsBrokenBitmaps) : null;
+        bitmaps?.CheckSource(source);
         bool isZero = given.TargetIsZero;
         if (!given.SkipsCreate)
         {
@@ -100,6 +100,15 @@ internal static class ConvertCommand
         }
     }
 
+    /// <summary>The same for the external data file that a new image is to have.</summary>
+    internal static void RequireOtherData(CreateOptions options, ImageNode source)
+    {
+        if (options["data_file"] is { } dataFile)
+        {
+            RequireOther(dataFile, source);
+        }
+    }
+
     private static async ValueTask<bool> CreateAsync(ConvertArguments given, long size, ToolContext ctx)
     {
         try
@@ -136,6 +145,7 @@ internal static class ConvertCommand
             var settings = new OpenSettings { Format = given.Options["backing_fmt"] };
             await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenBareAsync(path, settings);
             RequireOther(given.Target, node);
+            RequireOtherData(given.Options, node);
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {

@@ -120,6 +120,7 @@ internal static class CreateCommand
             var settings = new OpenSettings { Format = options["backing_fmt"], ForInfo = true };
             await using var node = await new ImageOpener(ctx.Program, ctx.Error).OpenAgainAsync(resolved, settings);
             ConvertCommand.RequireOther(name, node);
+            ConvertCommand.RequireOtherData(options, node);
             size ??= node.Device.Length;
             clone = await ZoneClone.OfAsync(node);
             detected = node.Driver;

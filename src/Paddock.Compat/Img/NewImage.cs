@@ -179,6 +179,11 @@ internal static class NewImage
         }
 
         var preallocation = options.Preallocation();
+        if (length > storage.Length)
+        {
+            await GrowAsync(storage, length);
+        }
+
         await storage.SetLengthAsync(0);
         await storage.SetLengthAsync(length, preallocation == Preallocation.Metadata ? Preallocation.Off : preallocation);
         await LuksFormat.WriteAsync(new LuksArea(storage), luks, isDetached);
@@ -228,7 +233,6 @@ internal static class NewImage
         const int FirstBlock = 4096, Sector = 512;
         if (size > storage.Length)
         {
-            // a size that the file system does not take is refused before the old contents go
             await GrowAsync(storage, size);
         }
 
@@ -241,6 +245,7 @@ internal static class NewImage
         }
     }
 
+    // a size that the file system does not take is refused before the old contents go
     private static async ValueTask GrowAsync(IStorage storage, long size)
     {
         if (storage is FileStorage { IsBlockDevice: true })

@@ -87,8 +87,7 @@ internal sealed record HttpSource
 
         foreach (string part in (Cookie ?? "").Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
         {
-            string[] pair = part.Split('=', 2);
-            handler.CookieContainer.Add(new Cookie(pair[0], pair.Length == 2 ? pair[1] : "", "/", Address.Host));
+            AddCookie(handler.CookieContainer, part);
         }
 
         if (!VerifiesServer)
@@ -99,6 +98,21 @@ internal sealed record HttpSource
         }
 
         return new HttpClient(handler) { Timeout = System.Threading.Timeout.InfiniteTimeSpan };
+    }
+
+    private void AddCookie(CookieContainer cookies, string part)
+    {
+        string[] pair = part.Split('=', 2);
+        try
+        {
+            cookies.Add(new Cookie(pair[0], pair.Length == 2 ? pair[1] : "", "/", Address.Host));
+        }
+        catch (CookieException)
+        {
+            // cookies are secrets: the message has no part of them
+            throw new ToolException(
+                "cookie: expected NAME=VALUE; NAME=VALUE ... without commas in values, and names that do not begin with $");
+        }
     }
 
     private static int ReadAheadOf(string? text)
