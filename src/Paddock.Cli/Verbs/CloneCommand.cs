@@ -13,8 +13,10 @@ internal static class CloneCommand
         "An overlay holds only what is changed in it and reads everything else from BASE. On a zoned base",
         "it begins with the base's zones: write pointers, conditions and descriptor extensions. Its zones",
         "are written and reset independently of the base.",
+        "",
         "BASE must not be written while it has overlays: they would read the new data. 'paddock img commit'",
         "writes an overlay's changes into its base, 'paddock img rebase -b \"\"' makes it independent.",
+        "",
         "Overlays of an encrypted base are encrypted with the same passphrase.",
     ];
 
