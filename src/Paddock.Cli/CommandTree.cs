@@ -28,13 +28,13 @@ public static class CommandTree
         ["info"] = ["paddock info disk.qcow2", "paddock info disk.qcow2 --json"],
         ["zones"] = ["paddock zones disk.qcow2", "paddock zones disk.qcow2 --table", "paddock zones disk.qcow2 --json"],
         ["zone"] = ["paddock zone reset disk.qcow2 0,3-5", "paddock zone finish disk.qcow2 all"],
-        ["open"] = ["paddock zone open disk.qcow2 0"],
-        ["close"] = ["paddock zone close disk.qcow2 0-3"],
-        ["finish"] = ["paddock zone finish disk.qcow2 7"],
-        ["readonly"] = ["paddock zone readonly disk.qcow2 5"],
-        ["offline"] = ["paddock zone offline disk.qcow2 5,8-9"],
-        ["restore"] = ["paddock zone restore disk.qcow2 all"],
-        ["reset"] = ["paddock zone reset disk.qcow2 all", "paddock zone reset disk.qcow2 0,3-5"],
+        ["zone open"] = ["paddock zone open disk.qcow2 0"],
+        ["zone close"] = ["paddock zone close disk.qcow2 0-3"],
+        ["zone finish"] = ["paddock zone finish disk.qcow2 7"],
+        ["zone readonly"] = ["paddock zone readonly disk.qcow2 5"],
+        ["zone offline"] = ["paddock zone offline disk.qcow2 5,8-9"],
+        ["zone restore"] = ["paddock zone restore disk.qcow2 all"],
+        ["zone reset"] = ["paddock zone reset disk.qcow2 all", "paddock zone reset disk.qcow2 0,3-5"],
         ["append"] = ["paddock append disk.qcow2 3 < data", "tar c folder | paddock append disk.qcow2 3 --pad"],
         ["check"] = ["paddock check disk.qcow2", "paddock check disk.qcow2 --repair leaks"],
         ["serve"] =
@@ -68,6 +68,7 @@ public static class CommandTree
             "paddock backup --control /run/p.sock disk /backups/tuesday.qcow2 --since daily",
             "paddock backup restore disk.qcow2 full.qcow2 monday.qcow2 tuesday.qcow2",
         ],
+        ["backup restore"] = ["paddock backup restore disk.qcow2 full.qcow2 monday.qcow2 tuesday.qcow2"],
         ["snapshot"] =
         [
             "paddock snapshot create disk.qcow2 before-update",
@@ -125,7 +126,7 @@ public static class CommandTree
 
     /// <summary>Examples for a command, one per line.</summary>
     public static string[] ExamplesOf(Command command)
-        => Examples.GetValueOrDefault(command is RootCommand ? "" : command.Name, []);
+        => Examples.GetValueOrDefault(PathOf(command)["paddock".Length..].TrimStart(), []);
 
     /// <summary>Help text between a command's options and its examples.</summary>
     public static string[] DetailsOf(Command command) => command.Name switch

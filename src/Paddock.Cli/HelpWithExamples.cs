@@ -16,7 +16,7 @@ internal sealed class HelpWithExamples(HelpAction usual) : SynchronousCommandLin
         parseResult.InvocationConfiguration.Output = text;
         int code = usual.Invoke(parseResult);
         parseResult.InvocationConfiguration.Output = output;
-        output.Write(Plain(text.ToString()));
+        output.Write(Plain(WithoutParent(text.ToString(), parseResult.CommandResult.Command)));
         foreach (string line in CommandTree.DetailsOf(parseResult.CommandResult.Command))
         {
             output.WriteLine(line);
@@ -41,6 +41,20 @@ internal sealed class HelpWithExamples(HelpAction usual) : SynchronousCommandLin
         }
 
         return code;
+    }
+
+    // `paddock backup restore` has none of the arguments of `paddock backup`, which the default help lists first
+    private static string WithoutParent(string help, Command command)
+    {
+        foreach (string name in command.Parents.OfType<Command>().SelectMany(parent => parent.Arguments).Select(a => $"<{a.Name}>"))
+        {
+            int usage = help.IndexOf(name + " ", StringComparison.Ordinal);
+            help = usage < 0 ? help : help.Remove(usage, name.Length + 1);
+            int line = help.IndexOf("  " + name, help.IndexOf("Arguments:", StringComparison.Ordinal), StringComparison.Ordinal);
+            help = line < 0 ? help : help.Remove(line, help.IndexOf('\n', line) + 1 - line);
+        }
+
+        return help;
     }
 
     // `paddock resize` has one argument for two values, since the first is optional

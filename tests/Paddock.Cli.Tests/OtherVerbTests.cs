@@ -77,6 +77,31 @@ public partial class OtherVerbTests
     }
 
     [Theory]
+    [InlineData("--backing any")]
+    [InlineData("--passphrase-file key")]
+    public async Task Options_for_files_are_rejected_for_the_backup_of_a_served_image(string option)
+    {
+        using var bench = new Workbench();
+        string error = await bench.RefusedAsync($"backup disk new.qcow2 --control socket {option}", code: NativeExit.Usage);
+        Assert.Contains("cannot be combined with --control", error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("backup restore", "restore <TARGET> <BACKUP>...")]
+    [InlineData("zone restore", "restore <IMAGE> <ZONES>")]
+    public async Task Help_of_a_subcommand_has_its_own_arguments_and_examples(string command, string usage)
+    {
+        using var bench = new Workbench();
+        string help = (await bench.MustAsync($"{command} --help")).Out;
+        Assert.Contains($"{command.Split(' ')[0]} {usage}", help, StringComparison.Ordinal);
+        Assert.Contains($"Examples:\n  paddock {command} ", help.ReplaceLineEndings("\n"), StringComparison.Ordinal);
+        string[] arguments =
+            [.. help.Split('\n').Where(static l => l.StartsWith("  <", StringComparison.Ordinal)).Select(static l => l[..6])];
+        Assert.Equal(arguments.Distinct(), arguments);
+        Assert.Equal(2, arguments.Length);
+    }
+
+    [Theory]
     [InlineData("bash")]
     [InlineData("zsh")]
     [InlineData("fish")]

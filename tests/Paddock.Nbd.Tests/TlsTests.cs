@@ -177,7 +177,13 @@ public sealed class TlsTests(TlsCertificates made) : IClassFixture<TlsCertificat
             File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
         }
 
-        string list = Path.Combine(folder, "ca-crl.pem");
+        // beside an authority whose key cannot verify the list's signature
+        string authorities = Path.Combine(folder, "ca-cert.pem"), list = Path.Combine(folder, "ca-crl.pem");
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        using var other = new CertificateRequest("CN=another authority", key, HashAlgorithmName.SHA256)
+            .CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(30));
+        await File.WriteAllTextAsync(
+            authorities, other.ExportCertificatePem() + "\n" + await File.ReadAllTextAsync(authorities, Token), Token);
         await File.WriteAllTextAsync(template, "expiration_days = 30\ncrl_number = 5\n", Token);
         await Peer.MustAsync("certtool", "--generate-crl", "--load-ca-privkey", made.Folder("ca-key.pem"),
             "--load-ca-certificate", Path.Combine(made.Folder("client"), "ca-cert.pem"),

@@ -20,7 +20,7 @@ internal static class ImgHelp
             + "--pattern BYTE|what to write (0)\n--flush-interval N|flush after every N writes\n--no-drain|do not wait for a flush\n"
             + "-t CACHE|none, writeback, unsafe, writethrough or directsync\n-i AIO, -n|accepted for compatibility\n",
             "-w -t none -c 10000 disk.qcow2"),
-        ["bitmap"] = ("Changes a persistent bitmap of an image; actions are done in the order in which they are given.",
+        ["bitmap"] = ("Changes a persistent bitmap of an image; actions run in the given order.",
             "[OPTION]... ACTION... FILENAME BITMAP", Input
             + "--add|add the bitmap, enabled\n--remove|remove it\n--clear|clear it\n"
             + "--enable, --disable|start or stop the recording of changes\n"
@@ -63,7 +63,7 @@ internal static class ImgHelp
             "-O qcow2 --size 100G"),
         ["rebase"] = ("Gives an image another backing file, or none.", "[OPTION]... -b NAME -F FMT FILENAME", Input
             + "-b NAME|the new backing file; \"\" for none\n-F FMT|its format\n"
-            + "-u|change the name only: right where the old and the new backing file hold the same\n"
+            + "-u|change the name only; both backing files must hold the same data\n"
             + "-c|compress what is written into the image\n-t CACHE, -T CACHE|cache mode of the image and of the new backing file\n"
             + "-p|show progress\n-q|print nothing\n", "-b base2.qcow2 -F qcow2 overlay.qcow2"),
         ["resize"] = ("Changes the size of an image.", "[OPTION]... FILENAME [+|-]SIZE", Input

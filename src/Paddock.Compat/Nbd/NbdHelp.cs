@@ -45,7 +45,8 @@ internal static class NbdHelp
         "  -h, --help               show this help",
         "  -V, --version            show the version",
         "",
-        "A zoned image can be read anywhere and accepts sequential writes; the client gets the reason of a rejected write.",
+        "A zoned image can be read anywhere and accepts sequential writes; the client is told why a write",
+        "was rejected.",
     ];
 
     public static void Print(ToolContext ctx, bool version)

@@ -29,8 +29,8 @@ internal sealed class RevokedCertificates
 
             var lists = new X509CrlParser().ReadCrls(File.ReadAllBytes(path)).ToList();
             var parser = new X509CertificateParser();
-            var keys = (authorities ?? []).Select(a => parser.ReadCertificate(a.RawData).GetPublicKey()).ToList();
-            return lists.Count > 0 && lists.TrueForAll(l => keys.Exists(l.IsSignatureValid)) ? new RevokedCertificates(lists)
+            var trusted = (authorities ?? []).Select(a => parser.ReadCertificate(a.RawData)).ToList();
+            return lists.Count > 0 && lists.TrueForAll(l => trusted.Exists(a => IsSignedBy(l, a))) ? new RevokedCertificates(lists)
                 : throw new IOException($"Unable to import CRL '{path}': it has no list that an authority in ca-cert.pem signed");
         }
         catch (Exception e) when (e is GeneralSecurityException or ArgumentException or InvalidOperationException)
@@ -38,6 +38,10 @@ internal sealed class RevokedCertificates
             throw new IOException($"Unable to import CRL '{path}': {e.Message}", e);
         }
     }
+
+    // only the issuer signs a list: another authority's key may be of a type that cannot even be tried
+    private static bool IsSignedBy(X509Crl list, Org.BouncyCastle.X509.X509Certificate authority)
+        => list.IssuerDN.Equivalent(authority.SubjectDN, inOrder: true) && list.IsSignatureValid(authority.GetPublicKey());
 
     /// <summary>The reason to reject a chain; null if no list names any of its certificates.</summary>
     public string? Reject(X509Chain chain)

@@ -101,6 +101,15 @@ internal sealed class ZoneSnapshots(
                 "snapshot table", default, $"snapshot {entry.Id} has {record.Pointers.Length} zones, and a disk of {diskSize} bytes");
         }
 
+        // as the header must have it: an image with fewer zones than conventional ones could not be opened again
+        int conventional = state.Zones.Geometry.ConventionalZones;
+        if (record.Pointers.Length < conventional)
+        {
+            throw new ImageCorruptException(
+                "snapshot table", default,
+                $"snapshot {entry.Id} has {record.Pointers.Length} zones, and the disk {conventional} conventional ones");
+        }
+
         return new ZoneRecordSwitch(state, tables, guard, conditions, extensions, record, diskSize);
     }
 

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using Paddock.Block;
+using Paddock.Qcow2.Format;
 using Paddock.Qcow2.Snapshots;
+using Paddock.Qcow2.Zoned;
 using Paddock.Testing;
 
 namespace Paddock.Qcow2.Tests.Snapshots;
@@ -186,6 +188,54 @@ public class ZonedSnapshotTests
         await using var device = await Qcow2Image.OpenAsync(storage.Kept(), new());
         await Assert.ThrowsAnyAsync<BlockException>(() => device.Snapshots.ApplyAsync(device.Snapshots.List[0]).AsTask());
         await device.Snapshots.DeleteAsync(device.Snapshots.List[0]);
+    }
+
+    [Fact]
+    public async Task Zone_record_with_fewer_zones_than_the_disk_has_conventional_ones_is_refused()
+    {
+        var storage = await MadeAsync();
+        await using (var disk = await Qcow2Image.OpenAsync(storage.Kept(), new()))
+        {
+            await FillAsync(disk, 1);
+            await disk.Snapshots.CreateAsync("one", DateTimeOffset.UnixEpoch);
+        }
+
+        // one zone, and a disk of that size; all checksums are right
+        var eight = new byte[8];
+        storage.Read(64, eight);
+        long extra = BinaryPrimitives.ReadInt64BigEndian(eight) + 40;
+        var part = new byte[SnapshotZones.Size];
+        storage.Read(extra + 24, part);
+        var place = SnapshotZones.Find([.. new byte[24], .. part], 4096)!.Value;
+        var record = new ZoneRecord
+        {
+            ZoneSize = Zone, Pointers = [0], Conditions = [0], ExtensionBytes = 0, Extensions = [],
+        }.ToBytes();
+        storage.Write(place.Offset.Value, record);
+        (place with { Bytes = record.Length, Checksum = Checksum(record) }).WriteTo(part);
+        storage.Write(extra + 24, part);
+        BinaryPrimitives.WriteInt64BigEndian(eight, Zone);
+        storage.Write(extra + 8, eight);
+
+        await using (var device = await Qcow2Image.OpenAsync(storage.Kept(), new()))
+        {
+            await Assert.ThrowsAsync<ImageCorruptException>(() => device.Snapshots.ApplyAsync(device.Snapshots.List[0]).AsTask());
+            Assert.Equal(Zones * Zone, device.Length);
+        }
+
+        await using var again = await Qcow2Image.OpenAsync(storage.Kept(), new());
+        Assert.NotNull(again.Zones);
+    }
+
+    private static uint Checksum(byte[] bytes)
+    {
+        uint crc = uint.MaxValue;
+        foreach (byte next in bytes)
+        {
+            crc = System.Numerics.BitOperations.Crc32C(crc, next);
+        }
+
+        return ~crc;
     }
 
     private static async Task FillAsync(IBlockDevice disk, byte value, int from = Conventional)
