@@ -12,6 +12,8 @@ namespace Paddock.Nbd;
 /// </summary>
 public sealed class NbdClient : IBlockDevice
 {
+    private const BlockStatusFlags Here = BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid;
+
     // longest range of a request without a payload if lengths have 32 bits; a multiple of any block size
     private const long MaxCompactRange = 1L << 30;
 
@@ -213,7 +215,6 @@ public sealed class NbdClient : IBlockDevice
     /// <inheritdoc/>
     public async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
-        const BlockStatusFlags Here = BlockStatusFlags.Allocated | BlockStatusFlags.OffsetValid;
         var end = offset + length == Length ? BlockStatusFlags.EndOfDevice : 0;
         if (length == 0 || !_connection.HasStatus)
         {
@@ -229,15 +230,23 @@ public sealed class NbdClient : IBlockDevice
         long run = Math.Min((long)Math.Min(status.Length, asked) - (offset - from), length);
         if (run <= 0)
         {
-            throw new BlockException(BlockError.Io, "the NBD server told no status of what was asked about");
+            throw new BlockException(BlockError.Io, "the NBD server returned no status for the requested range");
         }
 
-        var hole = _target.StatusContext is null ? Here : BlockStatusFlags.None;
-        var flags = (status.Flags & (ulong)AllocationFlags.Hole) == 0 ? BlockStatusFlags.Data | Here : hole;
-
-        // depths beyond 2 all mean a backing image
-        flags |= status.Flags > 2 || (status.Flags & (ulong)AllocationFlags.Zero) != 0 ? BlockStatusFlags.Zero : 0;
+        var flags = FlagsOf(status.Flags, _target.StatusContext);
         return new BlockStatus(run, offset + run == Length ? flags | BlockStatusFlags.EndOfDevice : flags, offset);
+    }
+
+    /// <summary>Flags of a range from those of its extent.</summary>
+    /// <param name="extent">Flags of the extent; unknown ones are ignored.</param>
+    /// <param name="context">Context that the extent is from; null for base:allocation.</param>
+    internal static BlockStatusFlags FlagsOf(ulong extent, string? context)
+    {
+        // depths from 2 on all mean a backing image
+        extent = context == MetaContexts.Depth && extent > 2 ? 2 : extent;
+        var hole = context is null ? Here : BlockStatusFlags.None;
+        var flags = (extent & (ulong)AllocationFlags.Hole) == 0 ? BlockStatusFlags.Data | Here : hole;
+        return (extent & (ulong)AllocationFlags.Zero) != 0 ? flags | BlockStatusFlags.Zero : flags;
     }
 
     /// <inheritdoc/>

@@ -77,6 +77,16 @@ public partial class OtherVerbTests
     }
 
     [Theory]
+    [InlineData("--backing any")]
+    [InlineData("--passphrase-file key")]
+    public async Task Options_for_files_are_rejected_for_the_backup_of_a_served_image(string option)
+    {
+        using var bench = new Workbench();
+        string error = await bench.RefusedAsync($"backup disk new.qcow2 --control socket {option}", code: NativeExit.Usage);
+        Assert.Contains("cannot be combined with --control", error, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("backup restore", "restore <TARGET> <BACKUP>...")]
     [InlineData("zone restore", "restore <IMAGE> <ZONES>")]
     public async Task Help_of_a_subcommand_has_its_own_arguments_and_examples(string command, string usage)

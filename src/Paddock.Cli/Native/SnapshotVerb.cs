@@ -37,7 +37,7 @@ public static class SnapshotVerb
         if (action == SnapshotAction.Apply)
         {
             throw new ToolException(
-                "a served disk cannot go back to a snapshot under its clients: stop the server first", NativeExit.Usage);
+                "a snapshot cannot be applied to a served disk: stop the server first", NativeExit.Usage);
         }
 
         string answer = await ControlSocket.AskAsync(socket, new SnapshotLine(action, name, image).Format(), cancellationToken);

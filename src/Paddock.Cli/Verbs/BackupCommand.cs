@@ -10,24 +10,24 @@ internal static class BackupCommand
     /// <summary>Help text after the options.</summary>
     public static readonly string[] Details =
     [
-        "A full backup is a qcow2 image of the disk. With --since it also begins a series: the bitmap records",
-        "what changes from then on, whichever program writes to the image.",
+        "A full backup is a qcow2 image of the disk. With --since it also starts a series: the bitmap records",
+        "later changes, whichever program writes to the image.",
         "",
-        "An increment (--since without --full) is a qcow2 image that holds only what has changed since the",
-        "last backup with that bitmap, which begins again. 'paddock backup restore' makes a new image of a",
+        "An increment (--since without --full) is a qcow2 image that stores only the changes since the last",
+        "backup with that bitmap, and clears the bitmap. 'paddock backup restore' creates a new image from a",
         "full backup and all increments after it, oldest first; it rejects other orders.",
         "",
         "A backup of an encrypted disk is encrypted with the same passphrase, and so is the restored disk.",
         "",
-        "Every backup of a zoned disk has the write pointers, conditions and zone descriptor extensions of",
-        "its moment, and a restored disk has those of the last backup.",
+        "Every backup of a zoned disk has the write pointers, conditions and zone descriptor extensions at",
+        "its time, and a restored disk has those of the last backup.",
         "",
         "With --control a running server backs up an image that it serves, under the name or path that the",
-        "server knows it by. The backup is of one moment; requests go on meanwhile. The file is written by",
-        "the server. Without it, no other program may have the image open for writing.",
+        "server has for it. The backup is consistent, and requests continue. The server creates the file.",
+        "Without --control, no other program may have the image open for writing.",
         "",
         "A program that ends without closing the image leaves its bitmaps inconsistent: the next backup must",
-        "be a full one.",
+        "be a full one, which replaces the bitmap.",
         "",
         "Exit codes: 0 success, 1 failure, 64 unknown command or option.",
         "",
@@ -41,7 +41,7 @@ internal static class BackupCommand
         {
             Description = "Bitmap with the changes since the last backup.", HelpName = "BITMAP",
         };
-        var full = new Option<bool>("--full") { Description = "Copies everything; the bitmap is added, or begins again." };
+        var full = new Option<bool>("--full") { Description = "Copies everything; adds or clears the bitmap." };
         var control = new Option<string?>("--control")
         {
             Description = "Control socket of the server that serves the image.", HelpName = "PATH",
@@ -64,6 +64,12 @@ internal static class BackupCommand
             if (bitmap is { Length: 0 })
             {
                 throw new ToolException("--since requires the name of a bitmap", NativeExit.Usage);
+            }
+
+            if (socket is not null && (parsed.GetValue(backing) ?? parsed.GetValue(passphrase)) is not null)
+            {
+                throw new ToolException(
+                    "--backing and --passphrase-file cannot be combined with --control: the server has its own settings", NativeExit.Usage);
             }
 
             await (socket is null

@@ -10,7 +10,7 @@ internal static class CloneCommand
     /// <summary>Help between the options and the examples.</summary>
     public static readonly string[] Details =
     [
-        "An overlay holds only what is changed in it and reads everything else from BASE. On a zoned base",
+        "An overlay stores only changed data and reads everything else from BASE. On a zoned base",
         "it begins with the base's zones: write pointers, conditions and descriptor extensions. Its zones",
         "are written and reset independently of the base.",
         "",
@@ -28,7 +28,7 @@ internal static class CloneCommand
         format.OneOf("qcow2", "raw");
         var passphrase = PassphraseOption.Create();
         var json = new Option<bool>("--json") { Description = "Prints JSON." };
-        var command = new Command("clone", "Creates overlays of an image: copies that share what is not changed.")
+        var command = new Command("clone", "Creates overlays of an image: copies that share unchanged data.")
         {
             image, names, format, passphrase, json,
         };
