@@ -60,6 +60,17 @@ public class CloneVerbTests
     }
 
     [Fact]
+    public async Task Base_that_is_not_named_by_a_path_keeps_its_name()
+    {
+        using var bench = new Workbench();
+        await bench.MustAsync("create base.qcow2 64M --zone-size 8M");
+        string name = $"json:{{\"driver\":\"qcow2\",\"file.filename\":\"{bench["base.qcow2"]}\"}}";
+        await bench.MustAsync($"clone {name} a.qcow2");
+        await bench.MustAsync("append a.qcow2 1", Workbench.Bytes(512, 6));
+        await bench.MustAsync("check a.qcow2");
+    }
+
+    [Fact]
     public async Task Existing_file_or_missing_base_is_refused()
     {
         using var bench = new Workbench();

@@ -95,6 +95,28 @@ public class FilterTests
     }
 
     [Fact]
+    public async Task Quorum_reports_no_zeroes_where_the_majority_has_data()
+    {
+        var disks = new List<IBlockDevice>();
+        foreach (bool hasData in new[] { true, true, false })
+        {
+            var storage = new MemoryStorage();
+            await Qcow2Image.CreateAsync(storage, new Qcow2CreateOptions { Size = Size, ClusterSize = Cluster }, Token);
+            disks.Add(await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions(), Token));
+            if (hasData)
+            {
+                await disks[^1].WriteAsync(Cluster, new byte[] { 1 }, cancellationToken: Token);
+            }
+        }
+
+        await using var quorum = new QuorumDevice(disks, new QuorumRules(2));
+        var status = await quorum.GetStatusAsync(0, Size, Token);
+        Assert.Equal((Cluster, BlockStatusFlags.Zero), (status.Length, status.Flags & BlockStatusFlags.Zero));
+        status = await quorum.GetStatusAsync(Cluster, Size - Cluster, Token);
+        Assert.Equal(BlockStatusFlags.None, status.Flags & BlockStatusFlags.Zero);
+    }
+
+    [Fact]
     public async Task Quorum_without_a_majority_fails_to_read()
     {
         IBlockDevice[] disks = [await MemoryAsync(Bytes(new Random(1), 512)), await MemoryAsync(Bytes(new Random(2), 512))];

@@ -80,6 +80,11 @@ public static class CloneVerb
     // relative to the overlay's folder where both are in it, so that they can be moved together
     private static string NameFor(string image, string name)
     {
+        if (BackingName.HasProtocol(image))
+        {
+            return image;
+        }
+
         string full = Path.GetFullPath(image), folder = Path.GetDirectoryName(Path.GetFullPath(name)) ?? "/";
         return Path.GetDirectoryName(full) == folder ? Path.GetFileName(full) : full;
     }

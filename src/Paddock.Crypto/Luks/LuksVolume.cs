@@ -82,7 +82,13 @@ internal sealed class LuksVolume
         CryptographicOperations.ZeroMemory(material);
         var digest = new byte[LuksHeader.DigestBytes];
         Digest.Derive(Header.Hash, key, Header.DigestSalt, (int)Header.DigestIterations, digest);
-        return CryptographicOperations.FixedTimeEquals(digest, Header.KeyDigest) ? key : null;
+        if (CryptographicOperations.FixedTimeEquals(digest, Header.KeyDigest))
+        {
+            return key;
+        }
+
+        CryptographicOperations.ZeroMemory(key);
+        return null;
     }
 
     /// <summary>

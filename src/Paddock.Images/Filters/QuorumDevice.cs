@@ -112,20 +112,21 @@ internal sealed class QuorumDevice(IReadOnlyList<IBlockDevice> disks, QuorumRule
         long length, Preallocation preallocation = Preallocation.Off, CancellationToken cancellationToken = default)
         => throw new BlockException(BlockError.NotSupported, "Image format driver does not support resize") { Errno = 95 };
 
-    /// <summary>Zeroes where all disks that can tell have them.</summary>
+    /// <summary>Zeroes where all disks have them.</summary>
     public async ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
-        long zeroes = 0, data = 0;
+        // behind the shortest run of zeroes, the disks that win the vote may have data
+        long zeroes = length, data = 0;
         foreach (var disk in disks)
         {
             var status = await WholeStatusAsync(disk, offset, length, cancellationToken);
             bool isZero = (status.Flags & BlockStatusFlags.Zero) != 0;
-            zeroes = isZero ? Math.Max(zeroes, status.Length) : zeroes;
+            zeroes = isZero ? Math.Min(zeroes, status.Length) : zeroes;
             data = isZero ? data : Math.Max(data, status.Length);
         }
 
         return data > 0 ? new BlockStatus(Math.Min(data, length), BlockStatusFlags.Data | BlockStatusFlags.Allocated)
-            : new BlockStatus(Math.Min(zeroes, length), BlockStatusFlags.Zero | BlockStatusFlags.Allocated);
+            : new BlockStatus(zeroes, BlockStatusFlags.Zero | BlockStatusFlags.Allocated);
     }
 
     /// <inheritdoc/>

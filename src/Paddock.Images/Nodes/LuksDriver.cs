@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Paddock.Block;
 using Paddock.Crypto.Luks;
 
@@ -33,6 +34,7 @@ internal sealed class LuksDriver() : NodeDriver(FormatProbe.Luks, NodeKind.Forma
             new LuksArea(headerStorage ?? storage), isDetached: header is not null, cancellationToken: settings.Stop);
         var key = passphrase is { } given ? await volume.UnlockAsync(given, settings.Stop) : null;
         var device = new LuksDevice(volume, storage, headerStorage, key, settings.ReadOnly);
+        CryptographicOperations.ZeroMemory(key);
         return new ImageNode
         {
             Driver = Name,

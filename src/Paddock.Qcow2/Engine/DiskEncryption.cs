@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Paddock.Block;
 using Paddock.Crypto.Ciphers;
 using Paddock.Crypto.Luks;
@@ -52,9 +53,17 @@ internal sealed class DiskEncryption
 
         var area = new EncryptionHeader(extension, loaded.Fields.Geometry.ClusterSize).In(storage);
         var volume = await LuksVolume.OpenAsync(area, maxWork: options.MaxKeyWork, cancellationToken: cancellationToken);
-        var cipher = options.Passphrase is { } passphrase
-            ? SectorCipher.Create(volume.Header.Cipher, await volume.UnlockAsync(passphrase, cancellationToken)) : null;
+        var cipher = options.Passphrase is { } passphrase ? await UnlockAsync(volume, passphrase, cancellationToken) : null;
         return new(volume, area, new DataCipher(cipher, byGuestOffset: false));
+    }
+
+    private static async ValueTask<SectorCipher> UnlockAsync(
+        LuksVolume volume, ReadOnlyMemory<byte> passphrase, CancellationToken cancellationToken)
+    {
+        var key = await volume.UnlockAsync(passphrase, cancellationToken);
+        var cipher = SectorCipher.Create(volume.Header.Cipher, key);
+        CryptographicOperations.ZeroMemory(key);
+        return cipher;
     }
 
     private static void CheckExpected(uint method, string? expected)
