@@ -6,7 +6,7 @@ public interface IDirtyBitmap
     /// <summary>The bitmap's name.</summary>
     string Name { get; }
 
-    /// <summary>Bytes of the disk that one bit stands for; a power of two.</summary>
+    /// <summary>Granularity: bytes of the disk per bit, a power of two.</summary>
     long Granularity { get; }
 
     /// <summary>Bytes of the disk.</summary>
@@ -14,7 +14,7 @@ public interface IDirtyBitmap
 
     /// <summary>Finds the run of equal bits that starts at an offset.</summary>
     /// <param name="offset">Offset in bytes, inside the disk.</param>
-    /// <param name="length">Bytes to look at, at least 1.</param>
+    /// <param name="length">Length of the range in bytes, at least 1.</param>
     DirtyRun Find(long offset, long length);
 }
 

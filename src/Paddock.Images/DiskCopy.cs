@@ -56,7 +56,7 @@ public static class DiskCopy
         bool existed = FileIdentity.IsTaken(path);
         var target = await DiskCreation.CreateRawAsync(path, CheckedLengthOf(source, options), overwrite, cancellationToken);
 
-        // a block device keeps what it held
+        // a block device keeps its contents
         options = options with { TargetIsZero = target.Node is { Storage: FileStorage { IsBlockDevice: false } } };
         await FillAsync(source, target, existed, options, progress, cancellationToken);
     }

@@ -46,7 +46,7 @@ internal static class DiskCreation
         }
     }
 
-    /// <summary>Makes an image and the file for its data, which must not exist, or loses what it held.</summary>
+    /// <summary>Creates an image and its data file, which must not exist or is overwritten.</summary>
     private static async ValueTask FormatAsync(
         FileStorage image, string path, string dataFile, Qcow2CreateOptions options, bool overwrite, CancellationToken cancellationToken)
     {

@@ -127,7 +127,7 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
         _current = file;
     }
 
-    /// <summary>Refuses a backing file by its name, as it stands in the current image.</summary>
+    /// <summary>Refuses a backing file by its name, as stored in the current image.</summary>
     /// <returns>What decides by the file that the name leads to.</returns>
     /// <exception cref="BlockException">The policy forbids it.</exception>
     public Action<FileFacts> Admit(string name, string? format)
@@ -153,7 +153,7 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
         };
     }
 
-    /// <summary>Refuses an external data file by its name, as it stands in the current image.</summary>
+    /// <summary>Refuses an external data file by its name, as stored in the current image.</summary>
     /// <returns>What decides by the file that the name leads to.</returns>
     /// <exception cref="BlockException">The policy forbids it.</exception>
     public Action<FileFacts> AdmitDataFile(string name)

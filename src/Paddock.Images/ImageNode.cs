@@ -265,12 +265,12 @@ internal sealed record OpenSettings
     public ImageChain? Chain { get; init; }
 
     /// <summary>
-    /// Decides whether the file that the name leads to may be opened. Null: the user typed the name; else it stands in an image.
+    /// Decides whether the file that the name leads to may be opened. Null: the user typed the name; else it is stored in an image.
     /// </summary>
     public Action<FileFacts>? Admit { get; init; }
 
     /// <summary>
-    /// Whether <see cref="Options"/> stand in an image (in a <c>json:</c> name), so that they are trusted no more than names that stand
+    /// Whether <see cref="Options"/> are stored in an image (in a <c>json:</c> name), so that they are trusted no more than names stored
     /// there.
     /// </summary>
     public bool AreOptionsStored { get; init; }

@@ -79,7 +79,7 @@ internal sealed class ImageOpener
             : await OpenNodeAsync(null, settings with { Options = options });
     }
 
-    /// <summary>Opens an image again by what it was opened with.</summary>
+    /// <summary>Reopens an image with its previous options.</summary>
     /// <param name="name">Its name; null if the settings' options alone describe it.</param>
     /// <param name="settings">How.</param>
     public ValueTask<ImageNode> OpenAgainAsync(string? name, OpenSettings settings) => OpenNodeAsync(name, settings);

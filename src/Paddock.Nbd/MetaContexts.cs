@@ -15,7 +15,7 @@ internal static class MetaContexts
     /// <summary>Wire number of <see cref="Depth"/>.</summary>
     public const uint DepthId = 1;
 
-    /// <summary>What the name of a bitmap's context begins with; its flag 1 is set for what has changed.</summary>
+    /// <summary>Prefix of the names of bitmap contexts; flag 1 marks changed ranges.</summary>
     public const string DirtyBitmap = "qemu:dirty-bitmap:";
 
     /// <summary>Wire number of the first bitmap's context.</summary>

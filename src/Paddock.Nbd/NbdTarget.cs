@@ -33,10 +33,7 @@ public sealed record NbdTarget
     /// <summary>Expected name in the server's certificate; null for <see cref="Host"/>.</summary>
     public string? TlsHostname { get; init; }
 
-    /// <summary>
-    /// Context that block status is asked for: its flags 1 and 2 are taken for those of <c>base:allocation</c>, whatever they mean.
-    /// Null for that one.
-    /// </summary>
+    /// <summary>Context for block status; its flags 1 and 2 are interpreted as those of base:allocation. Null for that context.</summary>
     public string? StatusContext { get; init; }
 
     /// <summary>How long requests wait for a reconnect after the connection is lost; zero to fail them.</summary>
@@ -48,7 +45,7 @@ public sealed record NbdTarget
     /// <summary>Clock.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
-    /// <summary>Whether the name itself asks for TLS: QEMU's names do not, it takes credentials from an option.</summary>
+    /// <summary>Whether the name itself requests TLS. QEMU's names do not: its credentials are an option.</summary>
     internal bool HasSecureName { get; init; }
 
     /// <summary>Address as messages and the tools print it.</summary>

@@ -45,7 +45,7 @@ internal sealed class KernelDevice : IDisposable
     /// <param name="socket">The socket; must stay open while the device runs.</param>
     /// <param name="size">Size of the export, in bytes; an incomplete last sector is left out.</param>
     /// <param name="flags">Transmission flags.</param>
-    /// <returns>The reason for a failure, as QEMU words it; null on success.</returns>
+    /// <returns>The reason for a failure, in QEMU's words; null on success.</returns>
     public string? Prepare(Socket socket, long size, int flags)
     {
         if (!OperatingSystem.IsLinux())
@@ -57,7 +57,7 @@ internal sealed class KernelDevice : IDisposable
         why ??= Control(SetBlockSize, BlockSize) ? null : "Failed setting NBD block size";
         why ??= Control(SetBlocks, (nuint)(size / BlockSize)) ? null : "Failed setting size (in blocks)";
 
-        // an old kernel knows no flags, but can be told that the disk is read-only
+        // an old kernel does not support flags; the read-only attribute is set separately
         _ = why is null && Control(SetFlags, (nuint)flags);
         if (why is null && (flags & ReadOnlyFlag) != 0)
         {

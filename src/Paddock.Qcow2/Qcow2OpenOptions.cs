@@ -140,8 +140,8 @@ public enum OverlapChecks
 public interface IImageGate
 {
     /// <summary>Opens the backing image of an overlay, for reading.</summary>
-    /// <param name="name">The name as it stands in the header.</param>
-    /// <param name="format">The format as it stands in the header extension; null when absent.</param>
+    /// <param name="name">The name as stored in the header.</param>
+    /// <param name="format">The format as stored in the header extension; null when absent.</param>
     /// <param name="overlay">The storage of the image that names it; relative names are relative to it.</param>
     /// <param name="cancellationToken">Stops the opening.</param>
     /// <returns>The device; null to open the overlay without a backing image (unallocated clusters read as zeroes).</returns>
@@ -152,7 +152,7 @@ public interface IImageGate
 public interface IDataFileGate
 {
     /// <summary>Opens the file that holds an image's guest data.</summary>
-    /// <param name="name">The name as it stands in the header extension.</param>
+    /// <param name="name">The name as stored in the header extension.</param>
     /// <param name="image">The storage of the image that names it.</param>
     /// <param name="isReadOnly">Whether it is opened for reading only.</param>
     /// <param name="cancellationToken">Stops the opening.</param>

@@ -24,28 +24,28 @@ public sealed record ServedImage
     /// <exception cref="ToolException">The file cannot be read, or is accessible by others.</exception>
     internal ReadOnlyMemory<byte>? ReadPassphrase() => Images.PassphraseFile.Read(PassphraseFile);
 
-    /// <summary>Take no writes.</summary>
+    /// <summary>Whether writes are rejected.</summary>
     public bool ReadOnly { get; set; }
 
     /// <summary>Size of its volatile write cache, such as 64M, for <c>powercut</c>; null: the server's.</summary>
     public string? VolatileCache { get; set; }
 
-    /// <summary>The subsystem that it belongs to; null: the server's first.</summary>
+    /// <summary>NVMe subsystem; null: that of the server.</summary>
     public string? Nqn { get; set; }
 
-    /// <summary>The name under which NBD offers it; null: the file's name without its ending.</summary>
+    /// <summary>NBD export name; null: the file name without extension.</summary>
     public string? Export { get; set; }
 
-    /// <summary>A text for people that NBD clients see.</summary>
+    /// <summary>Human-readable description for NBD clients.</summary>
     public string? Description { get; set; }
 
-    /// <summary>The Unix socket by which vhost-user offers it; null: as the server's setting of that name says.</summary>
+    /// <summary>Unix socket for vhost-user; null: according to the server's setting.</summary>
     public string? VhostUser { get; set; }
 }
 
-/// <summary>What `paddock serve` is told, by flags or by a configuration file.</summary>
+/// <summary>Settings of `paddock serve`, from options and a configuration file.</summary>
 /// <remarks>
-/// The properties can be set: generated code would give an init-only one that a file leaves out its type's default, not ours.
+/// The properties are settable: for an init-only one, generated code would use the default of its type if a file omits it.
 /// </remarks>
 public sealed record ServeSettings
 {
@@ -55,28 +55,28 @@ public sealed record ServeSettings
     /// <summary>The images.</summary>
     public IReadOnlyList<ServedImage> Images { get; set; } = [];
 
-    /// <summary>Where NVMe/TCP listens, as HOST:PORT; null: nowhere.</summary>
+    /// <summary>NVMe/TCP address, HOST:PORT; null: not served.</summary>
     public string? Nvme { get; set; }
 
-    /// <summary>Where NBD listens, as HOST:PORT or unix:PATH; null: nowhere.</summary>
+    /// <summary>NBD address, HOST:PORT or unix:PATH; null: not served.</summary>
     public string? Nbd { get; set; }
 
-    /// <summary>Folder of the certificates of NBD, named as QEMU names them; null: no TLS.</summary>
+    /// <summary>Directory of the TLS certificates for NBD, with QEMU's file names; null: no TLS.</summary>
     public string? NbdTlsCreds { get; set; }
 
-    /// <summary><c>required</c>: every NBD client goes through TLS; <c>allowed</c>: those that ask for it.</summary>
+    /// <summary><c>required</c>: every NBD client must use TLS; <c>allowed</c>: clients may use it.</summary>
     public string NbdTls { get; set; } = "required";
 
     /// <summary>
-    /// <c>required</c>: an NBD client over TLS shows a certificate that <c>ca-cert.pem</c> vouches for; <c>none</c>: it need not.
+    /// <c>required</c>: an NBD client over TLS must present a certificate signed by <c>ca-cert.pem</c>; <c>none</c>: it need not.
     /// </summary>
     public string NbdTlsClients { get; set; } = "required";
 
-    /// <summary>Whether NBD clients may change the sizes of exports that they may write.</summary>
+    /// <summary>Whether NBD clients may resize writable exports.</summary>
     public bool NbdResize { get; set; }
 
     /// <summary>
-    /// The Unix socket by which vhost-user offers the image, or a folder in which each image gets one, NAME.sock; null: none.
+    /// Unix socket for vhost-user, or a directory with a socket NAME.sock for each image; null: not served.
     /// </summary>
     public string? VhostUser { get; set; }
 
@@ -84,48 +84,48 @@ public sealed record ServeSettings
     public int VhostUserQueues { get; set; } = 4;
 
     /// <summary>
-    /// Whether guest memory is refused that cannot be sealed: whoever shares it could cut it short, which would end the server.
+    /// Whether guest memory must be sealed: its owner could truncate it otherwise, which would terminate the server.
     /// </summary>
     public bool VhostUserSealed { get; set; } = true;
 
-    /// <summary>Where metrics are served over HTTP, as HOST:PORT; null: nowhere.</summary>
+    /// <summary>Metrics address, HOST:PORT or unix:PATH; null: not served.</summary>
     public string? Metrics { get; set; }
 
-    /// <summary>Names by which HTTP clients may address the metrics, beyond localhost and the server's own addresses.</summary>
+    /// <summary>Host names accepted in requests for metrics, besides localhost and the server's own addresses.</summary>
     public IReadOnlyList<string> MetricsHosts { get; set; } = [];
 
-    /// <summary>The Unix socket that `paddock fault` and `paddock resize` talk to; null: none.</summary>
+    /// <summary>Unix socket for the commands fault, resize, snapshot and backup; null: none.</summary>
     public string? Control { get; set; }
 
-    /// <summary>Scripts of faults that are run from the start; a path, or an array of them.</summary>
+    /// <summary>Fault scripts, run from the start; a path, or an array of paths.</summary>
     [JsonConverter(typeof(OneOrMore))]
     public IReadOnlyList<string> Faults { get; set; } = [];
 
-    /// <summary>Size of the volatile write cache of images that name none, such as 64M; null: they have none.</summary>
+    /// <summary>Default size of the volatile write caches, such as 64M; null: no cache.</summary>
     public string? VolatileCache { get; set; }
 
-    /// <summary>Name of the subsystem of images that name none; null: made from the first image's name.</summary>
+    /// <summary>Default NVMe subsystem; null: derived from the first image's name.</summary>
     public string? Nqn { get; set; }
 
-    /// <summary>Qualified names of the hosts that may connect; empty: all.</summary>
+    /// <summary>NVMe hosts that may connect; empty: all.</summary>
     public IReadOnlyList<string> AllowHosts { get; set; } = [];
 
-    /// <summary>File of the keys by which NVMe hosts must authenticate; null: those of the environment, where there are some.</summary>
+    /// <summary>File with the keys of NVMe hosts; null: keys of the environment, if any.</summary>
     public string? DhchapKeys { get; set; }
 
-    /// <summary>Hashes that may be agreed, the preferred one first; empty: all.</summary>
+    /// <summary>Allowed hashes in order of preference; empty: all.</summary>
     public IReadOnlyList<string> DhchapHashes { get; set; } = [];
 
-    /// <summary>Diffie-Hellman groups that may be agreed, the preferred one first; empty: all but null.</summary>
+    /// <summary>Allowed Diffie-Hellman groups in order of preference; empty: all but null.</summary>
     public IReadOnlyList<string> DhchapGroups { get; set; } = [];
 
-    /// <summary>Bytes of an NVMe logical block: 512 or 4096.</summary>
+    /// <summary>NVMe logical block size in bytes: 512 or 4096.</summary>
     public int BlockSize { get; set; } = 512;
 
-    /// <summary>Connections at once by each listener, 1 to 65536.</summary>
+    /// <summary>Maximum number of connections per listener, 1 to 65536.</summary>
     public int MaxConnections { get; set; } = 256;
 
-    /// <summary>Memory for the data of all listeners' requests, such as 1G; at least 16M.</summary>
+    /// <summary>Memory for request data of all listeners, such as 1G; at least 16M.</summary>
     public string MaxMemory { get; set; } = "1G";
 
     /// <summary>
@@ -135,17 +135,17 @@ public sealed record ServeSettings
     /// </summary>
     public int? IdleTimeout { get; set; }
 
-    /// <summary>Seconds that a stop waits for requests under way, 0 to 600.</summary>
+    /// <summary>Seconds to wait for requests in flight when stopping, 0 to 600.</summary>
     public int DrainTimeout { get; set; } = 10;
 
-    /// <summary>Which backing files the images may name: <c>none</c>, <c>same-directory</c> or <c>any</c>.</summary>
+    /// <summary>Backing files that images may use: <c>none</c>, <c>same-directory</c> or <c>any</c>.</summary>
     public string Backing { get; set; } = "same-directory";
 
     /// <summary>Log lines as JSON.</summary>
     public bool JsonLog { get; set; }
 
     /// <summary>Reads a configuration file: JSON, with comments and trailing commas allowed.</summary>
-    /// <exception cref="ToolException">It cannot be read; the message names the place.</exception>
+    /// <exception cref="ToolException">The file cannot be read or is invalid; the message names the line.</exception>
     public static ServeSettings Load(string path)
     {
         try

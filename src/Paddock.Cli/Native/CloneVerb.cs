@@ -7,7 +7,7 @@ using Paddock.Qcow2;
 
 namespace Paddock.Cli.Native;
 
-/// <summary>`paddock clone`: creates overlays of an image, which hold only what is changed in them.</summary>
+/// <summary>`paddock clone`: creates overlays of an image, which store only changed data.</summary>
 public static class CloneVerb
 {
     /// <summary>Creates the overlays, one after another.</summary>

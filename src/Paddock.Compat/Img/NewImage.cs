@@ -148,7 +148,7 @@ internal static class NewImage
         }
     }
 
-    /// <summary>Makes an image and the file for its data, which loses what it held.</summary>
+    /// <summary>Creates an image and its data file, whose previous contents are lost.</summary>
     /// <returns>Whether the new image is known to read as zeroes.</returns>
     private static async ValueTask<bool> FormatAsync(IStorage storage, string path, string dataFile, Qcow2CreateOptions options)
     {

@@ -9,7 +9,7 @@ namespace Paddock.Compat.Nbd;
 /// <param name="unmap">Whether discards are passed on.</param>
 /// <param name="zeroes">What becomes of writes that are all zeroes.</param>
 /// <param name="dataEnd">
-/// Where the stored bytes end, if that is inside the last sector: what follows reads as zeroes and is told so.
+/// Where the stored bytes end, if that is inside the last sector: the rest reads as zeroes and is reported as such.
 /// </param>
 /// <param name="alignment">Requests are multiples of it, if the disk does not want more.</param>
 internal sealed class ExportDevice(

@@ -5,7 +5,7 @@ using Paddock.Images.Text;
 
 namespace Paddock.Compat.Nbd;
 
-/// <summary>qemu-nbd's command line, parsed and checked.</summary>
+/// <summary>Parsed and validated command line of qemu-nbd.</summary>
 internal sealed class NbdArguments
 {
     private static readonly OptionSpec[] Options =
@@ -41,7 +41,7 @@ internal sealed class NbdArguments
 
     public bool AllocationDepth { get; private set; }
 
-    /// <summary>Whether clients may change the size: our own word, which qemu-nbd does not have.</summary>
+    /// <summary>Whether clients may change the size: an option that qemu-nbd does not have.</summary>
     public bool Resize { get; private set; }
 
     /// <summary>Which backing files the image may name: an option that qemu-nbd does not have.</summary>
@@ -57,7 +57,7 @@ internal sealed class NbdArguments
 
     public ZeroDetection DetectZeroes { get; private set; }
 
-    /// <summary>Clients at a time; 0 for any number.</summary>
+    /// <summary>Maximum number of clients; 0: no limit.</summary>
     public int Shared { get; private set; } = 1;
 
     public string? Format { get; private set; }
@@ -114,7 +114,7 @@ internal sealed class NbdArguments
     /// <summary>The image; null with <see cref="List"/>.</summary>
     public string? Image { get; private set; }
 
-    /// <exception cref="ToolException">Words that cannot be, or not together.</exception>
+    /// <exception cref="ToolException">An option is invalid, or conflicts with another.</exception>
     public static NbdArguments Parse(string[] args)
     {
         var given = new NbdArguments();

@@ -7,7 +7,7 @@ using Paddock.Nbd.Transport;
 
 namespace Paddock.Compat.Nbd;
 
-/// <summary><c>-L</c>: what a server has.</summary>
+/// <summary><c>-L</c>: lists the exports of a server.</summary>
 internal static class NbdList
 {
     // by the bits of the transmission flags, from bit 1 on

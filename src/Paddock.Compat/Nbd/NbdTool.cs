@@ -14,7 +14,7 @@ using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Compat.Nbd;
 
-/// <summary>qemu-nbd's behaviour: serves one image until its clients have left, or a signal comes.</summary>
+/// <summary>qemu-nbd: serves one image until its clients have disconnected, or until a signal.</summary>
 public static class NbdTool
 {
     private const string DefaultPort = "10809";
@@ -22,9 +22,9 @@ public static class NbdTool
     private const string Evicted = "a client was hung up on: all connections were taken, and another client waited";
 
     /// <summary>Runs one command line (without the program's name).</summary>
-    /// <param name="args">The words.</param>
+    /// <param name="args">The arguments.</param>
     /// <param name="ctx">Streams and the clock.</param>
-    /// <param name="respawn">The words before them by which this program starts itself again, for --fork.</param>
+    /// <param name="respawn">Arguments in front of them with which this program starts itself again, for --fork.</param>
     /// <param name="stop">Ends the server as a signal does.</param>
     /// <returns>The exit code.</returns>
     public static async Task<int> RunAsync(string[] args, ToolContext ctx, string[] respawn, CancellationToken stop = default)

@@ -16,7 +16,7 @@ internal static class BackupSeries
     /// <summary>A new identifier.</summary>
     public static string NewId() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(IdBytes));
 
-    /// <summary>Writes into a backup what it is.</summary>
+    /// <summary>Writes the identifiers of a backup.</summary>
     /// <param name="backup">Bitmaps of the backup.</param>
     /// <param name="id">Its identifier.</param>
     /// <param name="before">That of the backup before it; null for a full backup.</param>
@@ -31,7 +31,7 @@ internal static class BackupSeries
     }
 
     /// <summary>The identifier of the last backup of an image with a bitmap.</summary>
-    /// <exception cref="ToolException">No backup began with the bitmap.</exception>
+    /// <exception cref="ToolException">No backup has been made with the bitmap.</exception>
     public static string LastOf(IQcow2Bitmaps image, string since)
         => image.List.FirstOrDefault(b => IsLast(b, since))?.Name.Substring(Last.Length, IdLength)
             ?? throw new ToolException(

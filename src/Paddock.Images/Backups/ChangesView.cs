@@ -2,7 +2,7 @@ using Paddock.Block;
 
 namespace Paddock.Images.Backups;
 
-/// <summary>A disk of which only what has changed is seen; the rest reads as zeroes. Its zones are those of the disk.</summary>
+/// <summary>The changed parts of a disk; the rest reads as zeroes. Its zones are those of the disk.</summary>
 /// <param name="disk">The disk; not owned.</param>
 /// <param name="changes">The bitmaps, each of which may have a part as changed. They do not change.</param>
 internal sealed class ChangesView(IBlockDevice disk, IReadOnlyList<IDirtyBitmap> changes) : DelegatingDevice(disk, owns: false)

@@ -7,8 +7,8 @@ namespace Paddock.Images.Backups;
 
 /// <summary>
 /// Writes backups and restores disks from them. A full backup is a qcow2 image of the disk. An increment is a qcow2 image of the same
-/// size and zones that holds what has changed, and a bitmap that says which parts these are. Write pointers, conditions and zone
-/// descriptor extensions of every backup are those of its moment.
+/// size and zones with the changes, and a bitmap that marks the changed parts. Write pointers, conditions and zone
+/// descriptor extensions of every backup are those at its time.
 /// </summary>
 internal static class DiskBackup
 {
@@ -16,7 +16,7 @@ internal static class DiskBackup
     public const string ChangesName = "paddock-backup";
 
     /// <summary>Writes a full backup into a new image.</summary>
-    /// <param name="source">The disk, which does not change meanwhile.</param>
+    /// <param name="source">The disk; constant during the copy.</param>
     /// <param name="target">The new file, which must not exist.</param>
     /// <param name="id">Identifier of the backup, which increments refer to; null: it has no increments.</param>
     /// <param name="encryption">Encryption of the backup; null: none.</param>
@@ -29,9 +29,9 @@ internal static class DiskBackup
             source, target, encryption, progress,
             disk => id is null ? default : BackupSeries.WriteAsync(disk.Bitmaps, id, before: null, cancellationToken), cancellationToken);
 
-    /// <summary>Writes what has changed into a new image.</summary>
-    /// <param name="source">The disk, which does not change meanwhile.</param>
-    /// <param name="changes">Bitmaps with what has changed, which do not change meanwhile.</param>
+    /// <summary>Writes the changes into a new image.</summary>
+    /// <param name="source">The disk; constant during the copy.</param>
+    /// <param name="changes">Bitmaps of the changes; constant during the copy.</param>
     /// <param name="target">The new file, which must not exist.</param>
     /// <param name="ids">Identifiers of this backup and of the one before it.</param>
     /// <param name="encryption">Encryption of the backup; null: none.</param>

@@ -5,15 +5,15 @@ using Paddock.Qcow2;
 namespace Paddock.Images.Backups;
 
 /// <summary>
-/// Backs up an image that no other program changes meanwhile, with a bitmap that records what changes until the next time.
+/// Backs up an image that no other program changes meanwhile, with a bitmap that records the changes until the next backup.
 /// </summary>
 internal static class ImageBackup
 {
-    /// <summary>Makes a backup; it is durable before the bitmap begins again.</summary>
+    /// <summary>Makes a backup; it is durable before the bitmap is cleared.</summary>
     /// <param name="disk">The image, open for reading and writing.</param>
     /// <param name="target">The new file, which must not exist.</param>
     /// <param name="since">The bitmap.</param>
-    /// <param name="isFull">Whether everything is copied; the bitmap is added, or begins again.</param>
+    /// <param name="isFull">Whether everything is copied; the bitmap is added, or cleared.</param>
     /// <param name="encryption">Encryption of the backup; null: none.</param>
     /// <param name="progress">Receives how far the copy is.</param>
     /// <param name="cancellationToken">Stops it; no file is left behind, and the bitmap is as it was.</param>

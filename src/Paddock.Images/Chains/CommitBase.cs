@@ -5,14 +5,14 @@ namespace Paddock.Images.Chains;
 /// <summary>
 /// The image of a chain that changes are to be written into: found while the chain is opened, so that it is opened for writing at once.
 /// </summary>
-/// <param name="wanted">Its name, as it stands in the image above it or as a path; null: the first backing image.</param>
+/// <param name="wanted">Its name, as stored in the image above it or as a path; null: the first backing image.</param>
 internal sealed class CommitBase(string? wanted)
 {
     /// <summary>The image; null while it has not been found.</summary>
     public ImageNode? Found { get; set; }
 
     /// <summary>Whether it is the backing image of an overlay.</summary>
-    /// <param name="name">The backing file's name, as it stands in the overlay.</param>
+    /// <param name="name">The backing file's name, as stored in the overlay.</param>
     /// <param name="overlay">Name of the overlay's file.</param>
     public bool Matches(string name, string overlay)
         => Found is null && (wanted is null

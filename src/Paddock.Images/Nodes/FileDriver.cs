@@ -103,7 +103,7 @@ internal sealed class FileDriver(string name, bool isImplied = false) : NodeDriv
             settings.AutoReadOnly && !readOnly
             && e.InnerException is BlockException { Error: BlockError.NotPermitted or BlockError.ReadOnly })
         {
-            // what it is opened for needs writing
+            // its purpose requires writing
             throw new ToolException("Block node is read-only", inner: e);
         }
     }

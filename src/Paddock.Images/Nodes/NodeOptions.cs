@@ -105,7 +105,7 @@ internal static class NodeOptions
     public static bool? Flag(QDict options, string name)
         => Text(options.Take(name)) is { } text ? Qcow2Options.Flag(name, text) : null;
 
-    /// <summary>A value as it stands in an option list; null for null.</summary>
+    /// <summary>A value as stored in an option list; null for null.</summary>
     public static string? Text(object? value) => value switch
     {
         null => null,

@@ -46,7 +46,7 @@ internal readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namesp
     /// <summary>Reads a name.</summary>
     /// <param name="name">The name.</param>
     /// <param name="isTyped">
-    /// Whether the user typed it. A name that stands in an image gets no secret: whoever wrote the image would choose who is told the
+    /// Whether the user typed it. A name stored in an image gets no secret: whoever wrote the image would choose who is told the
     /// proof.
     /// </param>
     /// <exception cref="ToolException">Invalid name, or its secret cannot be read.</exception>

@@ -179,7 +179,7 @@ internal sealed class NextTable(ulong[] entries)
 {
     public ulong[] Entries => entries;
 
-    /// <summary>Where it lies.</summary>
+    /// <summary>Offset in bytes.</summary>
     public HostOffset Offset { get; set; }
 
     /// <summary>Clusters to free should the directory never name it.</summary>

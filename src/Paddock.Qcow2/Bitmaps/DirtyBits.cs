@@ -20,7 +20,7 @@ internal sealed class DirtyBits
     private long _length;
 
     /// <param name="length">Bytes of the disk.</param>
-    /// <param name="granularityBits">log2 of the bytes that one bit stands for.</param>
+    /// <param name="granularityBits">log2 of the granularity in bytes.</param>
     public DirtyBits(long length, int granularityBits)
     {
         _granularityBits = granularityBits;
@@ -31,7 +31,7 @@ internal sealed class DirtyBits
     /// <summary>Bytes of the disk.</summary>
     public long Length => Volatile.Read(ref _length);
 
-    /// <summary>Bytes of disk that one bit stands for.</summary>
+    /// <summary>Granularity: bytes of the disk per bit.</summary>
     public long Granularity => 1L << _granularityBits;
 
     /// <summary>Number of bits.</summary>

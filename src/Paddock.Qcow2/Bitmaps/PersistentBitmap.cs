@@ -28,7 +28,7 @@ internal sealed class PersistentBitmap
 
     public string Name { get; }
 
-    /// <summary>log2 of the bytes that one bit stands for.</summary>
+    /// <summary>log2 of the granularity in bytes.</summary>
     public int GranularityBits { get; }
 
     /// <summary>Whether it records changes.</summary>

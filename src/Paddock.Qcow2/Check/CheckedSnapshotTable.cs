@@ -6,7 +6,7 @@ namespace Paddock.Qcow2.Check;
 
 /// <summary>One snapshot table entry, as far as a check needs it.</summary>
 /// <param name="Fixed">Its first 40 bytes.</param>
-/// <param name="L1Offset">Where its L1 table lies.</param>
+/// <param name="L1Offset">Offset of its L1 table in bytes.</param>
 /// <param name="L1Entries">Entries of the L1 table.</param>
 /// <param name="Id">Its ID.</param>
 /// <param name="Name">Its name.</param>
@@ -38,10 +38,10 @@ internal sealed class CheckedSnapshotTable
 
     /// <summary>Reads the table.</summary>
     /// <param name="storage">The image.</param>
-    /// <param name="offset">Where the header says it lies.</param>
+    /// <param name="offset">Offset according to the header, in bytes.</param>
     /// <param name="count">Entries that the header says it has.</param>
     /// <param name="clusterSize">Of the image.</param>
-    /// <param name="repairs">Whether what is beyond a limit is dropped.</param>
+    /// <param name="repairs">Whether entries beyond a limit are dropped.</param>
     /// <param name="print">Takes the lines of a repair.</param>
     /// <param name="cancellationToken">Stops the reading.</param>
     /// <exception cref="CheckEndedException">Something is beyond a limit.</exception>
@@ -124,5 +124,5 @@ internal sealed class CheckedSnapshotTable
     }
 }
 
-/// <summary>The check cannot go on; the message is a finding.</summary>
+/// <summary>The check cannot continue; the message is a finding.</summary>
 internal sealed class CheckEndedException(BlockError error, string message) : BlockException(error, message);

@@ -6,7 +6,7 @@ namespace Paddock.Qcow2.Engine;
 /// <summary>Makes an image name another backing file, or none.</summary>
 internal sealed class BackingChange(ImageHeader header, EngineLocks locks, WriteSession session, FlushOrder order, HeaderRewrite rewrite)
 {
-    /// <summary>Flushes the image, then replaces name and format durably. The open image goes on reading its old backing file.</summary>
+    /// <summary>Flushes the image, then replaces name and format durably. The open image continues to read its old backing file.</summary>
     /// <param name="name">Name of the backing file; null: none.</param>
     /// <param name="format">Its format; null: it is not named.</param>
     /// <exception cref="BlockException">The name or the format is too long, or a write failed.</exception>

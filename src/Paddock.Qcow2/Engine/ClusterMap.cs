@@ -29,7 +29,7 @@ internal sealed class ClusterMap : IFlushStage
     private readonly Func<ValueTask> _makeRoom;
     private readonly bool _isExternal;
 
-    /// <param name="storage">Where the image lies.</param>
+    /// <param name="storage">Storage of the image.</param>
     /// <param name="geometry">The image's.</param>
     /// <param name="locks">The image's.</param>
     /// <param name="l1">The L1 table.</param>
@@ -210,7 +210,7 @@ internal sealed class ClusterMap : IFlushStage
     }
 
     /// <summary>Sets one extended entry of a table that is this image's own. What the entry before referred to is not freed.</summary>
-    /// <param name="table">Where the table lies.</param>
+    /// <param name="table">Offset of the table in bytes.</param>
     /// <param name="offset">Of the guest.</param>
     /// <param name="old">The entry before.</param>
     /// <param name="entry">The new one.</param>

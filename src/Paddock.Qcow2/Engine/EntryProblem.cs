@@ -12,7 +12,7 @@ internal static class EntryProblem
     /// <param name="geometry">The image's.</param>
     /// <param name="entry">The entry.</param>
     /// <param name="offset">A guest offset that it maps.</param>
-    /// <param name="table">Where its table lies.</param>
+    /// <param name="table">Offset of its table in bytes.</param>
     /// <param name="writes">Whether the offset is to be written.</param>
     public static string? Find(in ClusterGeometry geometry, L2Entry entry, GuestOffset offset, HostOffset table, bool writes)
         => entry.Kind switch
@@ -26,7 +26,7 @@ internal static class EntryProblem
     /// <param name="geometry">The image's.</param>
     /// <param name="entry">The entry.</param>
     /// <param name="offset">A guest offset that it maps.</param>
-    /// <param name="table">Where its table lies.</param>
+    /// <param name="table">Offset of its table in bytes.</param>
     /// <param name="writes">Whether the offset is to be written.</param>
     public static string? Find(in ClusterGeometry geometry, ExtendedL2Entry entry, GuestOffset offset, HostOffset table, bool writes)
         => entry.IsInvalid ? $"Invalid cluster entry found {(writes ? "" : " ")}{Place(geometry, offset, table)}"
@@ -50,7 +50,7 @@ internal static class EntryProblem
     /// <param name="entry">The entry.</param>
     /// <param name="hasCluster">Whether it refers to a cluster that is not compressed.</param>
     /// <param name="offset">A guest offset that it maps.</param>
-    /// <param name="table">Where its table lies.</param>
+    /// <param name="table">Offset of its table in bytes.</param>
     public static string? FindExternal(
         in ClusterGeometry geometry, L2Entry entry, bool hasCluster, GuestOffset offset, HostOffset table)
     {

@@ -11,7 +11,7 @@ namespace Paddock.Qcow2.Engine;
 /// Data has no stage: requests write it to the storage themselves, and the first barrier makes it durable; an external data file is
 /// flushed before the image's own. After a failure the later stages are not written, and the barrier stays due.
 /// </remarks>
-/// <param name="storage">Where the image lies.</param>
+/// <param name="storage">Storage of the image.</param>
 /// <param name="external">Where its data lie, if not there.</param>
 internal sealed class FlushOrder(IStorage storage, IStorage? external = null)
 {

@@ -21,7 +21,7 @@ internal sealed class L1Table(IStorage storage, ImageHeader header, ulong[] entr
     /// <inheritdoc/>
     public bool IsDue => _dirty.Count > 0;
 
-    /// <summary>Where the table lies.</summary>
+    /// <summary>Offset of the table in bytes.</summary>
     public HostOffset Offset => new((long)header.Fields.L1Offset);
 
     /// <summary>Where the L2 tables lie, none for entries without one.</summary>

@@ -24,7 +24,7 @@ internal sealed class RefcountWidth
     private long _cached = -1;
     private bool _isPresent;
 
-    /// <param name="storage">Where the image lies.</param>
+    /// <param name="storage">Storage of the image.</param>
     /// <param name="header">Its header.</param>
     /// <param name="order">log2 of the new width in bits.</param>
     /// <param name="progress">Told of each block.</param>

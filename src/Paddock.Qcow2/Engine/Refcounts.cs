@@ -28,7 +28,7 @@ internal sealed class Refcounts : IFlushStage
     // the storage's table may still name blocks that were removed: no flush has succeeded since
     private bool _removalDue;
 
-    /// <param name="storage">Where the image lies.</param>
+    /// <param name="storage">Storage of the image.</param>
     /// <param name="geometry">The image's.</param>
     /// <param name="reservation">Takes the space of new blocks.</param>
     /// <param name="guard">Told where blocks are.</param>
@@ -53,10 +53,10 @@ internal sealed class Refcounts : IFlushStage
     /// <summary>The clusters from here on have never been used: they read as zeroes.</summary>
     public HostCluster NeverUsed { get; private set; }
 
-    /// <summary>Whether flushes leave the counts alone.</summary>
+    /// <summary>Whether flushes leave out the counts.</summary>
     public bool IsLazy => _isLazy;
 
-    /// <summary>Where the table lies.</summary>
+    /// <summary>Offset of the table in bytes.</summary>
     public HostOffset TableOffset => _tableOffset;
 
     /// <summary>Entries of the table; each stands for one block.</summary>

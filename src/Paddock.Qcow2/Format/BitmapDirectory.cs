@@ -22,10 +22,10 @@ internal enum BitmapFlags : uint
 }
 
 /// <summary>One entry of the bitmap directory.</summary>
-/// <param name="Table">Where the bitmap table lies.</param>
+/// <param name="Table">Offset of the bitmap table in bytes.</param>
 /// <param name="TableEntries">Entries of the table, one for each cluster of bits.</param>
 /// <param name="Flags">The flags.</param>
-/// <param name="GranularityBits">log2 of the bytes of disk that one bit stands for.</param>
+/// <param name="GranularityBits">log2 of the granularity in bytes.</param>
 /// <param name="Name">The name.</param>
 /// <param name="Extra">Extra data, kept as they are.</param>
 internal sealed record BitmapEntry(
@@ -56,7 +56,7 @@ internal static class BitmapDirectory
 
     /// <summary>Reads and validates a directory.</summary>
     /// <param name="storage">The storage.</param>
-    /// <param name="extension">Where the directory lies.</param>
+    /// <param name="extension">Offset of the directory in bytes.</param>
     /// <param name="header">The image's header.</param>
     /// <param name="cancellationToken">Stops the reading.</param>
     /// <exception cref="BlockException">An entry is beyond its limits, or the entries do not fill the directory.</exception>

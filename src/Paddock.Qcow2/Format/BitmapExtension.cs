@@ -16,7 +16,7 @@ namespace Paddock.Qcow2.Format;
 /// </summary>
 /// <param name="Count">Bitmaps in the directory.</param>
 /// <param name="Bytes">Bytes of the directory.</param>
-/// <param name="Directory">Where it lies.</param>
+/// <param name="Directory">Offset in bytes.</param>
 internal sealed record BitmapExtension(uint Count, long Bytes, HostOffset Directory)
 {
     public const int Size = 24;

@@ -17,7 +17,7 @@ internal sealed record SnapshotEntry
 
     public required string Name { get; init; }
 
-    /// <summary>The extra data as it stands in the image, unknown bytes too.</summary>
+    /// <summary>The extra data as stored in the image, unknown bytes too.</summary>
     public ReadOnlyMemory<byte> Extra { get; init; }
 
     public long VmStateSize => Extra.Length >= 8 ? Extra64(0) : Header.VmStateSize;

@@ -33,7 +33,7 @@ internal sealed class ZonePointerTable
         _isDirty = new bool[(stored.Length + SectorBytes - 1) / SectorBytes];
     }
 
-    /// <summary>Where the table lies.</summary>
+    /// <summary>Offset of the table in bytes.</summary>
     public HostOffset Offset { get; private set; }
 
     /// <summary>The bytes that the storage has, or will have when the writes under way are done.</summary>

@@ -3,7 +3,7 @@ using Paddock.Server.Control;
 
 namespace Paddock.Server.Snapshots;
 
-/// <summary>What a snapshot command does.</summary>
+/// <summary>Action of a snapshot command.</summary>
 public enum SnapshotAction
 {
     /// <summary>Lists the snapshots.</summary>
@@ -15,12 +15,12 @@ public enum SnapshotAction
     /// <summary>Deletes a snapshot.</summary>
     Delete,
 
-    /// <summary>Goes back to a snapshot; only for an image that no server has open.</summary>
+    /// <summary>Applies a snapshot; only for an image that no server has open.</summary>
     Apply,
 }
 
 /// <summary>A snapshot command of the control socket: <c>snapshot action=create name=NAME image=NAME</c>.</summary>
-/// <param name="Action">What to do.</param>
+/// <param name="Action">Action.</param>
 /// <param name="Name">Name of the snapshot, or its ID; null for the list.</param>
 /// <param name="Image">Name or path of the image; null: the only one.</param>
 public sealed record SnapshotLine(SnapshotAction Action, string? Name, string? Image)
