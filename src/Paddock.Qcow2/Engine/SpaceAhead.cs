@@ -105,12 +105,13 @@ internal sealed class SpaceAhead(
         }
     }
 
-    // what a raw data file holds is on the disk: its subclusters count as stored
+    // what a raw data file holds is on the disk: its subclusters count as stored, unless it would have to decrypt to zeroes
     private async ValueTask MapPreallocatedAsync(GuestOffset start, ClusterRun run)
     {
         if (geometry.HasSubclusters)
         {
-            await (data.IsRaw ? clusters.MapSubclustersAsync(start, geometry.BytesIn(run.Count), geometry.OffsetOf(run.First))
+            await (data is { IsRaw: true, IsEncrypted: false }
+                ? clusters.MapSubclustersAsync(start, geometry.BytesIn(run.Count), geometry.OffsetOf(run.First))
                 : clusters.ReserveSubclustersAsync(start, run));
             return;
         }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Paddock.Block;
+using Paddock.Crypto;
 using Paddock.Testing;
 
 namespace Paddock.Qcow2.Tests.Engine;
@@ -42,6 +43,25 @@ public class ExternalDataTests
         await device.WriteAsync(Cluster + 512, Filled(512, 1), cancellationToken: Token);
         byte[] expected = new byte[Size];
         expected.AsSpan(Cluster + 512, 512).Fill(1);
+        Assert.Equal(expected, await ReadAsync(device, 0, Size));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task New_encrypted_image_with_a_raw_data_file_reads_as_zeroes(bool extended)
+    {
+        var image = new KeptStorage(new MemoryStorage());
+        var data = new KeptStorage(new MemoryStorage());
+        byte[] passphrase = "secret"u8.ToArray();
+        var luks = new LuksOptions { Passphrase = passphrase, IterationTime = TimeSpan.FromMilliseconds(1) };
+        await Qcow2Image.CreateAsync(
+            image, data, Options(raw: true, Size) with { ClusterSize = 16384, ExtendedL2 = extended, Encryption = luks }, Token);
+        await using var device = await Qcow2Image.OpenAsync(
+            image, new Qcow2OpenOptions { DataFile = data, Passphrase = passphrase }, Token);
+        await device.WriteAsync(512, Filled(512, 1), cancellationToken: Token);
+        byte[] expected = new byte[Size];
+        expected.AsSpan(512, 512).Fill(1);
         Assert.Equal(expected, await ReadAsync(device, 0, Size));
     }
 
