@@ -30,57 +30,14 @@ internal sealed class AesNiEngine : BlockEngine
     /// <summary>Round keys for decryption, in order of use.</summary>
     public ReadOnlySpan<Vector128<byte>> DecryptionKeys => _decryption;
 
-    public override void Encrypt(ReadOnlySpan<byte> source, Span<byte> target)
-    {
-        ref byte from = ref MemoryMarshal.GetReference(source);
-        ref byte to = ref MemoryMarshal.GetReference(target);
-        nuint at = 0, length = (nuint)source.Length;
-        for (; at + (Lanes * Block) <= length; at += Lanes * Block)
-        {
-            var b = Eight.Load(ref from, at);
-            Encrypt(_encryption, ref b);
-            b.Store(ref to, at);
-        }
+    public override void Encrypt(ReadOnlySpan<byte> source, Span<byte> target) => Run<AesEncryption>(source, target);
 
-        for (; at < length; at += Block)
-        {
-            Encrypt(_encryption, Vector128.LoadUnsafe(ref from, at)).StoreUnsafe(ref to, at);
-        }
-    }
+    public override void Decrypt(ReadOnlySpan<byte> source, Span<byte> target) => Run<AesDecryption>(source, target);
 
-    public override void Decrypt(ReadOnlySpan<byte> source, Span<byte> target)
-    {
-        ref byte from = ref MemoryMarshal.GetReference(source);
-        ref byte to = ref MemoryMarshal.GetReference(target);
-        nuint at = 0, length = (nuint)source.Length;
-        for (; at + (Lanes * Block) <= length; at += Lanes * Block)
-        {
-            var b = Eight.Load(ref from, at);
-            Decrypt(_decryption, ref b);
-            b.Store(ref to, at);
-        }
-
-        for (; at < length; at += Block)
-        {
-            Decrypt(_decryption, Vector128.LoadUnsafe(ref from, at)).StoreUnsafe(ref to, at);
-        }
-    }
-
-    /// <summary>Encrypts one block.</summary>
-    public static Vector128<byte> Encrypt(ReadOnlySpan<Vector128<byte>> keys, Vector128<byte> block)
-    {
-        block ^= keys[0];
-        for (int i = 1; i < keys.Length - 1; i++)
-        {
-            block = Aes.Encrypt(block, keys[i]);
-        }
-
-        return Aes.EncryptLast(block, keys[^1]);
-    }
-
-    /// <summary>Encrypts eight blocks.</summary>
+    /// <summary>Encrypts or decrypts eight blocks.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Encrypt(ReadOnlySpan<Vector128<byte>> keys, ref Eight blocks)
+    public static void Run<T>(ReadOnlySpan<Vector128<byte>> keys, ref Eight blocks)
+        where T : struct, IAesDirection
     {
         var b = blocks;
         var key = keys[0];
@@ -89,58 +46,52 @@ internal sealed class AesNiEngine : BlockEngine
         for (int i = 1; i < keys.Length - 1; i++)
         {
             key = keys[i];
-            b0 = Aes.Encrypt(b0, key);
-            b1 = Aes.Encrypt(b1, key);
-            b2 = Aes.Encrypt(b2, key);
-            b3 = Aes.Encrypt(b3, key);
-            b4 = Aes.Encrypt(b4, key);
-            b5 = Aes.Encrypt(b5, key);
-            b6 = Aes.Encrypt(b6, key);
-            b7 = Aes.Encrypt(b7, key);
+            b0 = T.Round(b0, key);
+            b1 = T.Round(b1, key);
+            b2 = T.Round(b2, key);
+            b3 = T.Round(b3, key);
+            b4 = T.Round(b4, key);
+            b5 = T.Round(b5, key);
+            b6 = T.Round(b6, key);
+            b7 = T.Round(b7, key);
         }
 
         key = keys[^1];
         blocks = new Eight(
-            Aes.EncryptLast(b0, key), Aes.EncryptLast(b1, key), Aes.EncryptLast(b2, key), Aes.EncryptLast(b3, key),
-            Aes.EncryptLast(b4, key), Aes.EncryptLast(b5, key), Aes.EncryptLast(b6, key), Aes.EncryptLast(b7, key));
+            T.Last(b0, key), T.Last(b1, key), T.Last(b2, key), T.Last(b3, key),
+            T.Last(b4, key), T.Last(b5, key), T.Last(b6, key), T.Last(b7, key));
     }
 
-    /// <summary>Decrypts eight blocks.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Decrypt(ReadOnlySpan<Vector128<byte>> keys, ref Eight blocks)
-    {
-        var b = blocks;
-        var key = keys[0];
-        var (b0, b1, b2, b3) = (b.B0 ^ key, b.B1 ^ key, b.B2 ^ key, b.B3 ^ key);
-        var (b4, b5, b6, b7) = (b.B4 ^ key, b.B5 ^ key, b.B6 ^ key, b.B7 ^ key);
-        for (int i = 1; i < keys.Length - 1; i++)
-        {
-            key = keys[i];
-            b0 = Aes.Decrypt(b0, key);
-            b1 = Aes.Decrypt(b1, key);
-            b2 = Aes.Decrypt(b2, key);
-            b3 = Aes.Decrypt(b3, key);
-            b4 = Aes.Decrypt(b4, key);
-            b5 = Aes.Decrypt(b5, key);
-            b6 = Aes.Decrypt(b6, key);
-            b7 = Aes.Decrypt(b7, key);
-        }
-
-        key = keys[^1];
-        blocks = new Eight(
-            Aes.DecryptLast(b0, key), Aes.DecryptLast(b1, key), Aes.DecryptLast(b2, key), Aes.DecryptLast(b3, key),
-            Aes.DecryptLast(b4, key), Aes.DecryptLast(b5, key), Aes.DecryptLast(b6, key), Aes.DecryptLast(b7, key));
-    }
-
-    private static Vector128<byte> Decrypt(ReadOnlySpan<Vector128<byte>> keys, Vector128<byte> block)
+    private static Vector128<byte> Run<T>(ReadOnlySpan<Vector128<byte>> keys, Vector128<byte> block)
+        where T : struct, IAesDirection
     {
         block ^= keys[0];
         for (int i = 1; i < keys.Length - 1; i++)
         {
-            block = Aes.Decrypt(block, keys[i]);
+            block = T.Round(block, keys[i]);
         }
 
-        return Aes.DecryptLast(block, keys[^1]);
+        return T.Last(block, keys[^1]);
+    }
+
+    private void Run<T>(ReadOnlySpan<byte> source, Span<byte> target)
+        where T : struct, IAesDirection
+    {
+        ref byte from = ref MemoryMarshal.GetReference(source);
+        ref byte to = ref MemoryMarshal.GetReference(target);
+        var keys = T.KeysOf(this);
+        nuint at = 0, length = (nuint)source.Length;
+        for (; at + (Lanes * Block) <= length; at += Lanes * Block)
+        {
+            var b = Eight.Load(ref from, at);
+            Run<T>(keys, ref b);
+            b.Store(ref to, at);
+        }
+
+        for (; at < length; at += Block)
+        {
+            Run<T>(keys, Vector128.LoadUnsafe(ref from, at)).StoreUnsafe(ref to, at);
+        }
     }
 
     // FIPS 197, 5.2

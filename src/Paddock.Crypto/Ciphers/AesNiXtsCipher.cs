@@ -16,22 +16,13 @@ internal sealed class AesNiXtsCipher(AesNiEngine data, AesNiEngine tweak, Sector
     private const int Step = 8 * 16;
 
     public override void Encrypt(long sector, ReadOnlySpan<byte> source, Span<byte> target)
-    {
-        Span<byte> tweaks = stackalloc byte[TweakBatch * SectorIv.MaxBytes];
-        for (int at = 0; at < source.Length;)
-        {
-            int sectors = WriteTweaks(sector, source.Length - at, tweaks);
-            for (int i = 0; i < sectors; i++, at += SectorBytes)
-            {
-                var first = Vector128.Create<byte>(tweaks[(i * SectorIv.MaxBytes)..]);
-                EncryptSector(first, source.Slice(at, SectorBytes), target.Slice(at, SectorBytes));
-            }
-
-            sector += sectors;
-        }
-    }
+        => Run<AesEncryption>(sector, source, target);
 
     public override void Decrypt(long sector, ReadOnlySpan<byte> source, Span<byte> target)
+        => Run<AesDecryption>(sector, source, target);
+
+    private void Run<T>(long sector, ReadOnlySpan<byte> source, Span<byte> target)
+        where T : struct, IAesDirection
     {
         Span<byte> tweaks = stackalloc byte[TweakBatch * SectorIv.MaxBytes];
         for (int at = 0; at < source.Length;)
@@ -40,37 +31,24 @@ internal sealed class AesNiXtsCipher(AesNiEngine data, AesNiEngine tweak, Sector
             for (int i = 0; i < sectors; i++, at += SectorBytes)
             {
                 var first = Vector128.Create<byte>(tweaks[(i * SectorIv.MaxBytes)..]);
-                DecryptSector(first, source.Slice(at, SectorBytes), target.Slice(at, SectorBytes));
+                RunSector<T>(first, source.Slice(at, SectorBytes), target.Slice(at, SectorBytes));
             }
 
             sector += sectors;
         }
     }
 
-    private void EncryptSector(Vector128<byte> first, ReadOnlySpan<byte> source, Span<byte> target)
+    private void RunSector<T>(Vector128<byte> first, ReadOnlySpan<byte> source, Span<byte> target)
+        where T : struct, IAesDirection
     {
         ref byte from = ref MemoryMarshal.GetReference(source);
         ref byte to = ref MemoryMarshal.GetReference(target);
-        var keys = data.EncryptionKeys;
+        var keys = T.KeysOf(data);
         for (nuint at = 0; at < SectorBytes; at += Step)
         {
             var tweaks = XtsTweak.NextEight(ref first);
             var blocks = Eight.Load(ref from, at) ^ tweaks;
-            AesNiEngine.Encrypt(keys, ref blocks);
-            (blocks ^ tweaks).Store(ref to, at);
-        }
-    }
-
-    private void DecryptSector(Vector128<byte> first, ReadOnlySpan<byte> source, Span<byte> target)
-    {
-        ref byte from = ref MemoryMarshal.GetReference(source);
-        ref byte to = ref MemoryMarshal.GetReference(target);
-        var keys = data.DecryptionKeys;
-        for (nuint at = 0; at < SectorBytes; at += Step)
-        {
-            var tweaks = XtsTweak.NextEight(ref first);
-            var blocks = Eight.Load(ref from, at) ^ tweaks;
-            AesNiEngine.Decrypt(keys, ref blocks);
+            AesNiEngine.Run<T>(keys, ref blocks);
             (blocks ^ tweaks).Store(ref to, at);
         }
     }
