@@ -17,8 +17,8 @@ public static class AppendVerb
     /// <param name="cancellationToken">Stops between two appends; appended data is flushed.</param>
     /// <param name="passphrase">Passphrase of the image, if it is encrypted.</param>
     public static async ValueTask RunAsync(
-        string path, int zone, bool pad, NativeConsole console, CancellationToken cancellationToken = default,
-        ReadOnlyMemory<byte>? passphrase = null)
+        string path, int zone, bool pad, NativeConsole console, ReadOnlyMemory<byte>? passphrase = null,
+        CancellationToken cancellationToken = default)
     {
         await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken, passphrase);
         var zoned = NativeImage.Zones(device, path);

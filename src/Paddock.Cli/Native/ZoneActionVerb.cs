@@ -9,8 +9,8 @@ public static class ZoneActionVerb
 {
     /// <summary>Applies an action to runs of zones and prints the number of zones; a run is changed as a whole or not at all.</summary>
     public static async ValueTask RunAsync(
-        ZoneAction action, string path, string zones, NativeConsole console, CancellationToken cancellationToken = default,
-        ReadOnlyMemory<byte>? passphrase = null)
+        ZoneAction action, string path, string zones, NativeConsole console, ReadOnlyMemory<byte>? passphrase = null,
+        CancellationToken cancellationToken = default)
     {
         await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken, passphrase);
         var zoned = NativeImage.Zones(device, path);

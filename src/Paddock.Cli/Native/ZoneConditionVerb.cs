@@ -16,8 +16,8 @@ public static class ZoneConditionVerb
     /// <param name="cancellationToken">Stops it between two zones.</param>
     /// <param name="passphrase">Passphrase of the image, if it is encrypted.</param>
     public static async ValueTask RunAsync(
-        ZoneCondition condition, string path, string zones, NativeConsole console, CancellationToken cancellationToken = default,
-        ReadOnlyMemory<byte>? passphrase = null)
+        ZoneCondition condition, string path, string zones, NativeConsole console, ReadOnlyMemory<byte>? passphrase = null,
+        CancellationToken cancellationToken = default)
     {
         await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken, passphrase);
         var zoned = NativeImage.Zones(device, path);

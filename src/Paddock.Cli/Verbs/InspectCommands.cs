@@ -38,7 +38,7 @@ internal static class InspectCommands
         command.SetAction(async (parsed, cancellationToken) =>
         {
             var view = parsed.GetValue(json) ? ZonesView.Json : parsed.GetValue(table) ? ZonesView.Table : ZonesView.Map;
-            await ZonesVerb.RunAsync(parsed.GetRequiredValue(image), view, console, cancellationToken, passphrase.Read(parsed));
+            await ZonesVerb.RunAsync(parsed.GetRequiredValue(image), view, console, passphrase.Read(parsed), cancellationToken);
             return NativeExit.Success;
         });
         return command;

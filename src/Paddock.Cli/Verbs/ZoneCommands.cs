@@ -32,8 +32,8 @@ internal static class ZoneCommands
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await AppendVerb.RunAsync(
-                parsed.GetRequiredValue(image), parsed.GetValue(zone), parsed.GetValue(pad), console, cancellationToken,
-                passphrase.Read(parsed));
+                parsed.GetRequiredValue(image), parsed.GetValue(zone), parsed.GetValue(pad), console, passphrase.Read(parsed),
+                cancellationToken);
             return NativeExit.Success;
         });
         return command;
@@ -48,8 +48,8 @@ internal static class ZoneCommands
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await ZoneConditionVerb.RunAsync(
-                condition, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), console, cancellationToken,
-                passphrase.Read(parsed));
+                condition, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), console, passphrase.Read(parsed),
+                cancellationToken);
             return NativeExit.Success;
         });
         return command;
@@ -64,8 +64,8 @@ internal static class ZoneCommands
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await ZoneActionVerb.RunAsync(
-                action, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), console, cancellationToken,
-                passphrase.Read(parsed));
+                action, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), console, passphrase.Read(parsed),
+                cancellationToken);
             return NativeExit.Success;
         });
         return command;
