@@ -52,7 +52,7 @@ internal sealed class BitmapData(IStorage storage, ImageHeader header, Allocator
 
     /// <summary>Writes the clusters of bits that have changed, and the table. Nothing names it yet.</summary>
     /// <param name="bitmap">The bitmap.</param>
-    /// <param name="always">Whether the table is written even if it has not changed.</param>
+    /// <param name="always">Whether the clusters and the table are written even if they have not changed.</param>
     /// <returns>The new table, and what is free once it is named; null where the stored one is still right.</returns>
     public async ValueTask<NextTable?> WriteAsync(PersistentBitmap bitmap, bool always)
     {
@@ -70,7 +70,7 @@ internal sealed class BitmapData(IStorage storage, ImageHeader header, Allocator
         {
             for (int i = 0; i < entries.Length; i++)
             {
-                if (i < bitmap.Table.Length && !bits.HasChanged(_geometry.BytesIn(i), size))
+                if (!always && i < bitmap.Table.Length && !bits.HasChanged(_geometry.BytesIn(i), size))
                 {
                     entries[i] = bitmap.Table[i];
                     continue;
