@@ -2,11 +2,5 @@ using Paddock.Block;
 
 namespace Paddock.Qcow2.Engine;
 
-/// <summary>
-/// Reference counts could not be written when an image was closed, and nothing else was left to be written: clusters may leak.
-/// </summary>
-internal sealed class CountsLostException : BlockException
-{
-    public CountsLostException(BlockException cause)
-        : base(cause.Error, cause.Message, cause) => Errno = cause.Errno;
-}
+/// <summary>Reference counts could not be written, as not all tables are known that no write may damage: clusters may leak.</summary>
+internal sealed class CountsLostException(BlockException cause) : BlockException(cause.Error, cause.Message, cause);

@@ -24,9 +24,6 @@ internal sealed class FlushOrder(IStorage storage, IStorage? external = null)
     /// <summary>Tables in memory now refer to something that may not be durable: a barrier must come before they are written.</summary>
     public void RequireBarrier() => _barrierDue = true;
 
-    /// <summary>Whether a table differs from the storage that maps data.</summary>
-    public bool HasTables => IsDue(FlushPlace.L2) || IsDue(FlushPlace.L1);
-
     /// <summary>Makes everything durable that was written and accepted before the call.</summary>
     public async ValueTask RunAsync()
     {
@@ -67,7 +64,7 @@ internal sealed class FlushOrder(IStorage storage, IStorage? external = null)
 
         // entries must not outlive what they refer to: with lazy counts, or a zero cluster put to use again, no count went up, and
         // what was copied around the client's data (durable before) would be lost with the copy
-        if (_barrierDue && HasTables)
+        if (_barrierDue && (IsDue(FlushPlace.L2) || IsDue(FlushPlace.L1)))
         {
             await storage.OnEventAsync("flush_to_disk");
             await PassBarrierAsync();

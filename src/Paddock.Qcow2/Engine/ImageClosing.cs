@@ -41,7 +41,7 @@ internal static class ImageClosing
         try
         {
             var lost = await TryStoreBitmapsAsync(parts);
-            await RunOrderAsync(parts.Order);
+            await parts.Order.RunAsync();
             await parts.Holes.PunchAllAsync();
             await FillLastClusterAsync(parts);
             await parts.Counts.WriteAsync();
@@ -62,18 +62,6 @@ internal static class ImageClosing
         {
             parts.Locks.Metadata.Release();
             parts.Locks.Structure.Release();
-        }
-    }
-
-    private static async ValueTask RunOrderAsync(FlushOrder order)
-    {
-        try
-        {
-            await order.RunAsync();
-        }
-        catch (BlockException e) when (e is not ClusterFreeException && !order.HasTables)
-        {
-            throw new CountsLostException(e);
         }
     }
 

@@ -12,7 +12,6 @@ internal sealed class MetadataGuard(IStorage storage, ImageHeader header, Metada
 {
     private readonly bool _isOn = options.OverlapChecks != OverlapChecks.None;
     private bool _hasFailed;
-    private BlockException? _blind;
 
     /// <summary>Whether nothing may be written over the L2 tables of snapshots either.</summary>
     public bool ChecksInactiveL2 => (options.OverlapChecks & OverlapChecks.InactiveL2) != 0;
@@ -42,6 +41,7 @@ internal sealed class MetadataGuard(IStorage storage, ImageHeader header, Metada
 
     /// <summary>Before data is written, or a new table is put somewhere.</summary>
     /// <exception cref="ImageCorruptException">Metadata are there.</exception>
+    /// <exception cref="BlockException">It is not known where all metadata are.</exception>
     public ValueTask CheckAsync(HostOffset offset, long length)
     {
         if (!_isOn)
@@ -49,25 +49,19 @@ internal sealed class MetadataGuard(IStorage storage, ImageHeader header, Metada
             return ValueTask.CompletedTask;
         }
 
-        ThrowIfBlind();
+        if (Blindness is { } cause)
+        {
+            throw new BlockException(cause.Error, $"{cause.Message}: no write can be checked against its L2 tables", cause);
+        }
+
         var kind = map.Find(offset, length);
         return kind == MetadataKind.None
             ? ValueTask.CompletedTask
             : FailAsync($"Preventing invalid write on metadata (overlaps with {MetadataMap.Describe(kind)})", offset);
     }
 
-    /// <summary>Tables that were to be protected could not be found: nothing may be written from now on.</summary>
-    public void GoBlind(BlockException cause) => _blind = cause;
-
-    /// <summary>Before metadata are written.</summary>
-    /// <exception cref="BlockException">It is not known where some tables are.</exception>
-    public void ThrowIfBlind()
-    {
-        if (_blind is { } cause)
-        {
-            throw new BlockException(cause.Error, $"{cause.Message}: no write can be checked against its L2 tables", cause);
-        }
-    }
+    /// <summary>Why tables that are to be protected cannot be found, so that nothing may be written; null: all are known.</summary>
+    public BlockException? Blindness { get; set; }
 
     /// <summary>Marks the image corrupt, durably, if it is open for writing, and closes it for writing.</summary>
     /// <exception cref="ImageCorruptException">Always.</exception>

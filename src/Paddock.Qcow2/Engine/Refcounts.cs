@@ -353,7 +353,11 @@ internal sealed class Refcounts : IFlushStage
     /// <summary>Writes counts, then the table entries that refer to new blocks.</summary>
     public async ValueTask WriteAsync()
     {
-        _guard.ThrowIfBlind();
+        if (_guard.Blindness is { } cause)
+        {
+            throw new CountsLostException(cause);
+        }
+
         await _cache.WriteBackAsync();
         if (_dirtyTableEntries.Count == 0)
         {

@@ -63,7 +63,7 @@ internal sealed class SnapshotDirectory(
             }
             catch (SnapshotL1Exception e)
             {
-                guard.GoBlind(e);
+                guard.Blindness = e;
             }
             catch (BlockException)
             {
