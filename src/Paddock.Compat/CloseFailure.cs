@@ -8,6 +8,13 @@ namespace Paddock.Compat;
 /// <summary>QEMU's lines about a qcow2 image that could not be written when it was closed.</summary>
 internal static class CloseFailure
 {
+    /// <summary>The line about lost bitmaps. QEMU names nodes by a number, which differs from run to run.</summary>
+    public static string LineOf(BitmapsLostException failure)
+    {
+        const int few = 100, many = 1000;
+        return failure.MessageFor($"#block{few + (Environment.ProcessId % (many - few))}");
+    }
+
     /// <summary>The lines.</summary>
     /// <param name="failure">Thrown by the closing.</param>
     public static List<string> LinesOf(BlockException failure)
@@ -16,7 +23,7 @@ internal static class CloseFailure
         string why = ErrorText.Of(failure);
         return failure switch
         {
-            BitmapsLostException => [failure.Message],
+            BitmapsLostException lost => [LineOf(lost)],
             CountsLostException => [Counts + why],
             // both caches are tried
             _ => [Tables + why, Counts + why],

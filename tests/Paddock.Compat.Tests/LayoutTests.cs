@@ -91,7 +91,8 @@ public class LayoutTests
             at += 8 + ((BinaryPrimitives.ReadInt32BigEndian(file.AsSpan(at + 4)) + 7) & ~7);
         }
 
-        long size = BinaryPrimitives.ReadInt64BigEndian(file.AsSpan(at + 16)), offset = BinaryPrimitives.ReadInt64BigEndian(file.AsSpan(at + 24));
+        long size = BinaryPrimitives.ReadInt64BigEndian(file.AsSpan(at + 16));
+        long offset = BinaryPrimitives.ReadInt64BigEndian(file.AsSpan(at + 24));
         return (offset, Convert.ToHexString(file, (int)offset, (int)size), file.Length);
     }
 

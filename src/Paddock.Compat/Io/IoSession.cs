@@ -128,7 +128,7 @@ internal sealed class IoSession(ToolContext context, IReadOnlyList<string>? obje
             await image.DisposeAsync();
             return true;
         }
-        catch (BlockException e) when (e is not BitmapsLostException && image.Format?.Qcow2 is not null)
+        catch (BlockException e) when (e is BitmapsLostException || image.Format?.Qcow2 is not null)
         {
             CloseFailure.LinesOf(e).ForEach(line => Complain($"{context.Program}: {line}"));
             return false;

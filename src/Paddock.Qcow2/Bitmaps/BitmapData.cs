@@ -90,7 +90,7 @@ internal sealed class BitmapData(IStorage storage, ImageHeader header, Allocator
         catch (BlockException e)
         {
             Free(next.Fresh);
-            throw new BlockException(e.Error, $"{FailureOf(e)} '{bitmap.Name}'{(IsFull(e) ? "" : " to file")}: {e.Message}", e);
+            throw Failure($"Failed to write bitmap '{bitmap.Name}' to file", e);
         }
         finally
         {
@@ -100,6 +100,15 @@ internal sealed class BitmapData(IStorage storage, ImageHeader header, Allocator
         ListReplaced(bitmap, next);
         return next;
     }
+
+    /// <summary>A failure to store bitmaps, as QEMU describes it.</summary>
+    /// <param name="what">What has failed.</param>
+    /// <param name="cause">Why.</param>
+    public static BlockException Failure(string what, BlockException cause)
+        => new(cause.Error, $"{what}: {(cause.Error == BlockError.NoSpace ? "No space left on device" : cause.Message)}", cause)
+        {
+            Errno = cause.Errno,
+        };
 
     /// <summary>Frees clusters once what referred to them is durably gone.</summary>
     public void Free(List<HostClusters> clusters) => clusters.ForEach(allocator.FreeLater);
@@ -132,10 +141,6 @@ internal sealed class BitmapData(IStorage storage, ImageHeader header, Allocator
         await storage.WriteAsync(offset.Value, bytes);
         return offset;
     }
-
-    private static bool IsFull(BlockException e) => e.Error == BlockError.NoSpace;
-
-    private static string FailureOf(BlockException e) => IsFull(e) ? "Failed to allocate clusters for bitmap" : "Failed to write bitmap";
 
     private async ValueTask<ulong> WriteClusterAsync(DirtyBits bits, int index, Memory<byte> buffer, NextTable next)
     {

@@ -208,7 +208,7 @@ internal sealed class BitmapStore(
                 next.Add((bitmap, EntryOf(bitmap, table), table?.Entries));
             }
 
-            await PublishAsync(next.ConvertAll(static n => n.Entry));
+            await PublishForSessionAsync(next.ConvertAll(static n => n.Entry));
         }
         catch (BlockException)
         {
@@ -326,6 +326,18 @@ internal sealed class BitmapStore(
         }
 
         static BitmapEntry InUse(BitmapEntry entry) => entry with { Flags = entry.Flags | BitmapFlags.InUse };
+    }
+
+    private async ValueTask PublishForSessionAsync(List<BitmapEntry> entries)
+    {
+        try
+        {
+            await PublishAsync(entries);
+        }
+        catch (BlockException e)
+        {
+            throw BitmapData.Failure("Failed to update bitmap extension", e);
+        }
     }
 
     /// <summary>Makes everything durable, then the header name a directory of these entries.</summary>
