@@ -22,7 +22,8 @@ public partial class CloseErrorTests
     private static async Task<List<ToolRun>> RunAsync(ImgPeer peer, int bitmaps, Func<string, Task<ToolRun>> tool)
     {
         const int limit = 8 << 20;
-        string small = $$$"""json:{"driver":"qcow2","file":{"driver":"raw","size":{{{limit}}},"file.filename":"{{{peer.Path("base")}}}"}}""";
+        string raw = $$"""{"driver":"raw","size":{{limit}},"file.filename":"{{peer.Path("base")}}"}""";
+        string small = $$"""json:{"driver":"qcow2","file":{{raw}}}""";
         await peer.TheirsAsync("create -q -f qcow2 @base 64M");
         for (int i = 0; i < bitmaps; i++)
         {
