@@ -20,6 +20,7 @@ internal static class SimKinds
         new("zonedatacut", "zoned", (seed, options) => new ZonedCutRun(seed, options, dataFile: true)),
         new("lukscut", "plain", (seed, options) => new PlainCutRun(seed, options, raw: false, encrypted: true)),
         new("zonelukscut", "zoned", (seed, options) => new ZonedCutRun(seed, options, encrypted: true)),
+        new("keycut", "plain", (seed, options) => new KeyCutRun(seed, options)),
         new("mixcut", "plain", (seed, options) => new PlainCutRun(seed, options, raw: false, dataFile: true, encrypted: true)),
         new("zonemixcut", "zoned", (seed, options) => new ZonedCutRun(seed, options, dataFile: true, encrypted: true)),
         new("snapcut", "plain", (seed, options) => new SnapshotCutRun(seed, options)),
