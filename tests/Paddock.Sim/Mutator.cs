@@ -91,7 +91,8 @@ internal sealed class Mutator(Random random)
     }
 
     /// <summary>An offset that the image holds at a place; 0 if it lies outside.</summary>
-    private static long Place(PagedStorage image, long at) => (long)Field(image, at, 8) is > 0 and < FuzzRun.MaxFile and var place ? place : 0;
+    private static long Place(PagedStorage image, long at)
+        => (long)Field(image, at, 8) is > 0 and < FuzzRun.MaxFile and var place ? place : 0;
 
     // an entry of the snapshot table, the L1 table that it names, or its zone record
     private void InSnapshots(PagedStorage image, long table)

@@ -210,7 +210,8 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
 
         // one that changes nothing makes nothing durable
         return ChangeAsync(
-            zone, after, fua: after != Now.Zones[zone].Now, isWrite: false, () => Zones.Attributes!.SetConditionAsync(FirstZone + zone, condition));
+            zone, after, fua: after != Now.Zones[zone].Now, isWrite: false,
+            () => Zones.Attributes!.SetConditionAsync(FirstZone + zone, condition));
     }
 
     private Task ExtendAsync(int zone)

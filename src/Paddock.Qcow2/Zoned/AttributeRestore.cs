@@ -133,7 +133,8 @@ internal sealed class AttributeRestore(
 
     private bool Fits(ZoneRecord record)
     {
-        bool fits = record.Pointers.Length == state.Zones.Count && (record.Extensions.Count == 0 || record.ExtensionBytes == extensions.Bytes);
+        bool fits = record.Pointers.Length == state.Zones.Count
+            && (record.Extensions.Count == 0 || record.ExtensionBytes == extensions.Bytes);
         for (int zone = 0; fits && zone < record.Pointers.Length; zone++)
         {
             fits = !state.Zones.Geometry.IsSequential(zone)
