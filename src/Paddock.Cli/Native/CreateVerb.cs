@@ -18,6 +18,18 @@ public static class CreateVerb
     public static async ValueTask RunAsync(
         string path, Qcow2CreateOptions options, bool force, NativeConsole console, CancellationToken cancellationToken = default)
     {
+        await CreateAsync(path, options, force, cancellationToken);
+        console.Out.WriteLine($"created '{EscapedText.Escape(path)}': {Describe(options)}");
+    }
+
+    /// <summary>Creates the image without a summary; on failure no file is left behind.</summary>
+    /// <param name="path">The new file; it must not exist unless <paramref name="force"/>.</param>
+    /// <param name="options">Properties of the image.</param>
+    /// <param name="force">Whether an existing file is overwritten.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    public static async ValueTask CreateAsync(
+        string path, Qcow2CreateOptions options, bool force, CancellationToken cancellationToken = default)
+    {
         bool existed = FileIdentity.IsTaken(path);
         if (existed && !force)
         {
@@ -40,8 +52,6 @@ public static class CreateVerb
         {
             await storage.DisposeAsync();
         }
-
-        console.Out.WriteLine($"created '{EscapedText.Escape(path)}': {Describe(options)}");
     }
 
     private static string Describe(Qcow2CreateOptions options)

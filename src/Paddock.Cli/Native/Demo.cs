@@ -24,15 +24,8 @@ public sealed class Demo
     /// <exception cref="ToolException">A step did not have the expected result.</exception>
     public static async ValueTask RunAsync(NativeConsole console, CancellationToken cancellationToken = default)
     {
-        string folder = Directory.CreateTempSubdirectory("paddock-demo-").FullName;
-        try
-        {
-            await new Demo(console, Path.Combine(folder, "demo.qcow2")).PlayAsync(cancellationToken);
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
+        using var folder = TemporaryFolder.Create("paddock-demo-");
+        await new Demo(console, folder["demo.qcow2"]).PlayAsync(cancellationToken);
     }
 
     private async ValueTask PlayAsync(CancellationToken cancellationToken)
