@@ -23,6 +23,10 @@ internal sealed class CaptiveCommand
     private readonly IReadOnlyList<string> _words;
     private readonly IReadOnlyDictionary<string, string?> _variables;
 
+    // signals that came before the command was started
+    private readonly List<int> _early = [];
+    private ChildProcess? _child;
+
     /// <param name="words">The words after <c>--</c>; a single one with blanks or special characters is a line for the shell.</param>
     /// <param name="variables">Variables to set, or to remove (null).</param>
     public CaptiveCommand(IReadOnlyList<string> words, IReadOnlyDictionary<string, string?> variables)
@@ -34,40 +38,36 @@ internal sealed class CaptiveCommand
 
     /// <summary>Runs the command, forwards signals to it, and waits for its end.</summary>
     /// <param name="exitWithParent">Whether the end of our parent terminates it.</param>
+    /// <param name="cancellationToken">Stops before the start of the command.</param>
     /// <returns>Its exit code, or 128 and the number of the signal that ended it.</returns>
     /// <exception cref="ToolException">It cannot be started.</exception>
-    public async Task<int> RunAsync(bool exitWithParent)
+    public async Task<int> RunAsync(bool exitWithParent, CancellationToken cancellationToken)
     {
         if (!OperatingSystem.IsLinux())
         {
             throw new ToolException("running a command requires Linux");
         }
 
-        var child = Start();
+        // the command may send us a signal at once
         var registrations = Forwarded.Select(f => PosixSignalRegistration.Create(f.Signal, context =>
         {
             context.Cancel = true;
 
             // the terminal sends Ctrl-C and Ctrl-\ to the whole group
-            if (OperatingSystem.IsLinux() && (f.Signal is not (PosixSignal.SIGINT or PosixSignal.SIGQUIT) || !Terminal.IsInForeground()))
+            if (f.Signal is not (PosixSignal.SIGINT or PosixSignal.SIGQUIT) || !Terminal.IsInForeground())
             {
-                child.Signal(f.Number);
+                Forward(f.Number);
             }
         })).ToArray();
         try
         {
+            cancellationToken.ThrowIfCancellationRequested();
             if (exitWithParent)
             {
-                ParentProcess.Watch(() =>
-                {
-                    if (OperatingSystem.IsLinux())
-                    {
-                        child.Signal(Terminate);
-                    }
-                });
+                ParentProcess.Watch(() => Forward(Terminate));
             }
 
-            return await child.Exit;
+            return await Start();
         }
         finally
         {
@@ -78,12 +78,33 @@ internal sealed class CaptiveCommand
         }
     }
 
-    [System.Runtime.Versioning.SupportedOSPlatform("linux")]
-    private ChildProcess Start()
+    private void Forward(int signal)
     {
+        lock (_early)
+        {
+            if (_child is null)
+            {
+                _early.Add(signal);
+            }
+            else if (OperatingSystem.IsLinux())
+            {
+                _child.Signal(signal);
+            }
+        }
+    }
+
+    [System.Runtime.Versioning.SupportedOSPlatform("linux")]
+    private Task<int> Start()
+    {
+        string[] environment = [.. Inherited(), .. _variables.Where(v => v.Value is not null).Select(v => $"{v.Key}={v.Value}")];
         try
         {
-            return ChildProcess.Start(_words, [.. Inherited(), .. _variables.Where(v => v.Value is not null).Select(v => $"{v.Key}={v.Value}")]);
+            lock (_early)
+            {
+                _child = ChildProcess.Start(_words, environment);
+                _early.ForEach(_child.Signal);
+                return _child.Exit;
+            }
         }
         catch (BlockException e)
         {

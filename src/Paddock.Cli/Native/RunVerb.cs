@@ -25,10 +25,10 @@ internal static class RunVerb
         console.StopLimit = Timeout.InfiniteTimeSpan;
         var log = new ServeLog(console.Error, TimeProvider.System, settings.JsonLog, LogLevel.Warning);
         await using var server = await PaddockServer.StartAsync(settings, log);
-        cancellationToken.ThrowIfCancellationRequested();
         server.LogReady();
         console.Out.Flush();
-        int code = await new CaptiveCommand(words, ServedVariables.Of(server.Endpoints, settings.Control!)).RunAsync(exitWithParent);
+        var command = new CaptiveCommand(words, ServedVariables.Of(server.Endpoints, settings.Control!));
+        int code = await command.RunAsync(exitWithParent, cancellationToken);
 
         // nobody is left who could wait for an answer
         server.StopNow();
