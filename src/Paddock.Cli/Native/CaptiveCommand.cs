@@ -131,7 +131,8 @@ internal sealed class CaptiveCommand
 
         foreach (var (name, value) in _variables.OrderByDescending(v => v.Key.Length))
         {
-            word = word.Replace($"${{{name}}}", value ?? "", StringComparison.Ordinal).Replace("$" + name, value ?? "", StringComparison.Ordinal);
+            word = word.Replace($"${{{name}}}", value ?? "", StringComparison.Ordinal)
+                .Replace("$" + name, value ?? "", StringComparison.Ordinal);
         }
 
         return word;

@@ -21,7 +21,7 @@ internal sealed class NewDiskOptions
         "--max-open", "Maximum number of open zones; 0: no limit (default: --max-active).");
 
     private readonly Option<uint?> _maxActive = Count(
-        "--max-active", "Maximum number of active (open or closed) zones; 0: no limit (default: 0).");
+        "--max-active", "Maximum number of open and closed zones; 0: no limit (default: 0).");
 
     private readonly Option<string?> _maxAppend = Text("--max-append", "Maximum size of a zone append; 0: no limit (default: 0).");
 
@@ -30,11 +30,11 @@ internal sealed class NewDiskOptions
             .OneOf("a", "c");
 
     private readonly Option<string?> _clusterSize = Text(
-        "--cluster-size", "Cluster size, 512 to 2M (default: 64k, or less if --layout c requires it).");
+        "--cluster-size", "Cluster size, 512 to 2M (default: 64k, or less for --layout c).");
 
     private readonly Option<bool> _subclusters = new("--subclusters")
     {
-        Description = "Allocates and copies 1/32 of a cluster at a time (extended L2 entries).",
+        Description = "Allocates 1/32 of a cluster at a time (extended L2 entries).",
     };
 
     // the image library names the options of the format

@@ -13,22 +13,24 @@ internal sealed class RunCommand
     /// <summary>Help between the options and the examples.</summary>
     public static readonly string[] Details =
     [
-        "COMMAND is run while the disks are served, and the server ends with it: the exit code is that of COMMAND",
-        "(128 and the number of a signal that ended it), or 1 if its data could not be made durable. Signals are",
-        "passed on to COMMAND. The environment of COMMAND has:",
+        "COMMAND is run while the disks are served. The exit code is that of COMMAND (128 and the number of",
+        "a signal that ended it), or 1 if its data could not be made durable. Signals are passed on to it.",
+        "The environment of COMMAND has:",
         "",
         "  PADDOCK_URI      name of the disk for clients: nbd+unix://, nbd://, nvme+tcp:// or unix:PATH",
-        "  PADDOCK_PORT     TCP port               PADDOCK_SOCKET   Unix socket",
-        "  PADDOCK_NQN      NVMe subsystem         PADDOCK_CONTROL  socket for the verbs fault, resize and others",
-        "  PADDOCK_URIS     all names, one per line",
+        "  PADDOCK_URIS     the names of all disks, one per line",
+        "  PADDOCK_PORT     TCP port",
+        "  PADDOCK_SOCKET   Unix socket",
+        "  PADDOCK_NQN      NVMe subsystem",
+        "  PADDOCK_CONTROL  socket for the verbs fault, resize, snapshot and backup",
         "",
         "With several of --nbd, --nvme and --vhost-user, PADDOCK_URI is that of the first in this order;",
         "PADDOCK_NBD_URI, _PORT and _SOCKET, PADDOCK_NVME_... and PADDOCK_VHOST_USER_... are those of each.",
         "",
-        "These variables are also replaced in the words of COMMAND that contain no blanks. If COMMAND is a single",
-        "word with blanks or other special characters, /bin/sh runs it.",
+        "These variables are also replaced in the words of COMMAND that contain no blanks. If COMMAND is a",
+        "single word with blanks or other special characters, /bin/sh runs it.",
         "",
-        "--temporary creates a disk for the command, with the options of 'paddock create', and removes it at the end.",
+        "--temporary creates a disk with the options of 'paddock create', and removes it at the end.",
         "",
     ];
 

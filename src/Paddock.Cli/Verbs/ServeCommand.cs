@@ -22,7 +22,7 @@ internal static class ServeCommand
         "",
         "--idle-timeout: by default, idle NBD clients are disconnected only if another client needs the slot.",
         "",
-        "When clients can connect, the server prints their names for the disks, and how to connect Linux to NVMe.",
+        "When clients can connect, the server prints the names of the disks and the 'nvme connect' command.",
         "--port-file has the ports of NVMe, NBD and metrics, in this order.",
         "",
         "SIGINT and SIGTERM stop the server. SIGHUP reloads the configuration file, keys and certificates; if",

@@ -10,9 +10,11 @@ internal sealed class ServeOptions
 {
     private readonly Argument<string[]> _images = new("IMAGE") { Description = "Images to serve.", Arity = ArgumentArity.ZeroOrMore };
 
-    private readonly Option<string?> _config = ServerOptions.Text("--config", "FILE", "JSON configuration file; command-line options override it.");
+    private readonly Option<string?> _config = ServerOptions.Text(
+        "--config", "FILE", "JSON configuration file; command-line options override it.");
 
-    private readonly Option<bool> _check = ServerOptions.Flag("--check-config", "Checks the settings, prints what would be served, and exits.");
+    private readonly Option<bool> _check = ServerOptions.Flag(
+        "--check-config", "Checks the settings, prints what would be served, and exits.");
 
     private readonly Option<string?> _nvme = ServerOptions.Text("--nvme", "HOST:PORT", "Address to listen on for NVMe/TCP hosts.");
 
@@ -24,9 +26,10 @@ internal sealed class ServeOptions
     private readonly ServerOptions _server = new();
 
     private readonly Option<int?> _readyFd = ServerOptions.Number(
-        "--ready-fd", "N", "Inherited file descriptor that gets every URI, one per line, when clients can connect.");
+        "--ready-fd", "N", "Descriptor that gets every URI, one per line, when clients can connect.");
 
-    private readonly Option<string?> _pidFile = ServerOptions.Text("--pid-file", "FILE", "File for the process ID, while clients can connect.");
+    private readonly Option<string?> _pidFile = ServerOptions.Text(
+        "--pid-file", "FILE", "File for the process ID, while clients can connect.");
 
     private readonly Option<string?> _portFile = ServerOptions.Text(
         "--port-file", "FILE", "File for the TCP ports, one per line, while clients can connect.");

@@ -85,7 +85,8 @@ internal sealed class ServerOptions
     /// <summary>An image on the command line.</summary>
     public ServedImage ImageOf(string path, ParseResult parsed) => new()
     {
-        Path = path, Format = parsed.GetValue(_format), PassphraseFile = parsed.GetValue(_passphrase), ReadOnly = parsed.GetValue(_readOnly),
+        Path = path, Format = parsed.GetValue(_format), PassphraseFile = parsed.GetValue(_passphrase),
+        ReadOnly = parsed.GetValue(_readOnly),
     };
 
     /// <summary>Settings, overridden by these options.</summary>

@@ -16,7 +16,8 @@ namespace Paddock.Server.Listeners;
 /// <param name="Nqn">NVMe subsystem; null for other listeners.</param>
 /// <param name="NamespaceId">NVMe namespace; 0 for other listeners.</param>
 public sealed record ServedEndpoint(
-    string Listener, string Disk, string Uri, string? Host, int Port, string? Socket, bool IsZoned, string? Nqn = null, uint NamespaceId = 0)
+    string Listener, string Disk, string Uri, string? Host, int Port, string? Socket, bool IsZoned, string? Nqn = null,
+    uint NamespaceId = 0)
 {
     private const string UnixPrefix = "unix:";
 
@@ -60,7 +61,8 @@ public sealed record ServedEndpoint(
     }
 
     private static string? SocketOf(ListeningSocket listener)
-        => listener.Address.StartsWith(UnixPrefix, StringComparison.Ordinal) ? Path.GetFullPath(listener.Address[UnixPrefix.Length..]) : null;
+        => listener.Address.StartsWith(UnixPrefix, StringComparison.Ordinal)
+            ? Path.GetFullPath(listener.Address[UnixPrefix.Length..]) : null;
 
     // a wildcard address is not one that a client can connect to
     private static (string Host, int Port) HostOf(ListeningSocket listener)

@@ -58,7 +58,8 @@ internal sealed class VhostUserListener : IListener
     public IReadOnlyList<string> Addresses => [.. _servers.Select(s => s.Listener.Address)];
 
     /// <inheritdoc/>
-    public IReadOnlyList<ServedEndpoint> Endpoints => [.. _servers.Select(s => ServedEndpoint.VhostUser(s.Listener, s.Disk.Name, s.Disk.Zones is not null))];
+    public IReadOnlyList<ServedEndpoint> Endpoints
+        => [.. _servers.Select(s => ServedEndpoint.VhostUser(s.Listener, s.Disk.Name, s.Disk.Zones is not null))];
 
     /// <inheritdoc/>
     public int Connections => _servers.Sum(s => s.Server.Connections);

@@ -24,8 +24,8 @@ public sealed class RunTests : IDisposable
     {
         var run = await RunAsync(
             [
-                "--temporary", "64M", "--zone-size", "4M", "--conventional", "2", "--nvme", "--", .. ServerProcess.Program, "zones", "--json",
-                "$PADDOCK_URI",
+                "--temporary", "64M", "--zone-size", "4M", "--conventional", "2", "--nvme", "--", .. ServerProcess.Program, "zones",
+                "--json", "$PADDOCK_URI",
             ]);
         Assert.Equal((0, ""), (run.Code, run.Error));
         Assert.Equal(14, System.Text.Json.JsonDocument.Parse(run.Out).RootElement.GetProperty("zones").GetArrayLength());
@@ -150,8 +150,8 @@ public sealed class RunTests : IDisposable
         Assert.Equal(0, await server.StopAsync());
         Assert.False(File.Exists(At("pid")) || File.Exists(At("ports")));
         string[] log = (await server.LogAsync()).Split('\n');
-        Assert.EndsWith($" ready uris=\"{string.Join(' ', uris)}\"", Array.Find(log, static l => l.Contains(" ready ", StringComparison.Ordinal)),
-            StringComparison.Ordinal);
+        string? ready = Array.Find(log, static l => l.Contains(" ready ", StringComparison.Ordinal));
+        Assert.EndsWith($" ready uris=\"{string.Join(' ', uris)}\"", ready, StringComparison.Ordinal);
     }
 
     [Fact]
