@@ -84,6 +84,8 @@ public static class CommandTree
             "paddock bench nbd://127.0.0.1 --rate 20000 --time 10 --json",
         ],
         ["demo"] = ["paddock demo"],
+        ["help"] = ["paddock help create", "paddock help zone reset", "paddock help img convert"],
+        ["version"] = ["paddock version", "paddock version --json"],
         ["completion"] = ["paddock completion bash > ~/.local/share/bash-completion/completions/paddock"],
         ["img"] = ["paddock img create -f qcow2 disk.qcow2 1G", "paddock img convert -O qcow2 disk.raw disk.qcow2", "paddock img --help"],
         ["nbd"] = ["paddock nbd -k /run/disk.sock -t -e 4 disk.qcow2", "paddock nbd -b 127.0.0.1 -p 10809 -r disk.qcow2",
@@ -112,10 +114,13 @@ public static class CommandTree
             BenchCommand.Build(console),
             OtherCommands.Demo(console),
             OtherCommands.Completion(console),
+            HelpCommand.Help(console),
+            HelpCommand.Version(console),
             OtherCommands.Compatible("img", "Drop-in replacement for qemu-img (same options, same output)."),
             OtherCommands.Compatible("io", "Drop-in replacement for qemu-io (same options, same output)."),
             OtherCommands.Compatible("nbd", "Drop-in replacement for qemu-nbd (same options, same output)."),
         };
+        root.Options.OfType<VersionOption>().Single().Aliases.Add("-V");
         foreach (var help in root.Options.OfType<HelpOption>())
         {
             help.Action = new HelpWithExamples((HelpAction)help.Action!);

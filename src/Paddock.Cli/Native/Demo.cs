@@ -38,7 +38,7 @@ public sealed class Demo
     private async ValueTask PlayAsync(CancellationToken cancellationToken)
     {
         Say("Create a disk of 256 MiB: 64 zones of 4 MiB (capacity 3 MiB), 4 of them conventional; at most 3 open and 6 active.");
-        await CreateVerb.RunAsync(_path, Options(), force: false, _console, cancellationToken);
+        await CreateVerb.RunAsync(_path, Options(), force: false, json: false, _console, cancellationToken);
         await using (var device = await OpenAsync(cancellationToken))
         {
             await WriteAsync(device, cancellationToken);

@@ -11,7 +11,7 @@ internal static class InspectCommands
     public static Command Info(NativeConsole console)
     {
         var image = Image();
-        var json = Json();
+        var json = JsonOption.Create();
         var command = new Command("info", "Shows the format, size, features and zones of an image.") { image, json };
         command.SetAction(async (parsed, cancellationToken) =>
         {
@@ -24,7 +24,7 @@ internal static class InspectCommands
     public static Command Zones(NativeConsole console)
     {
         var image = Image();
-        var json = Json();
+        var json = JsonOption.Create();
         var passphrase = PassphraseOption.Create();
         var table = new Option<bool>("--table") { Description = "Prints one line per zone." };
         var command = new Command("zones", "Shows a map of the zones of an image.") { image, table, passphrase, json };
@@ -47,7 +47,7 @@ internal static class InspectCommands
     public static Command Check(NativeConsole console)
     {
         var image = Image();
-        var json = Json();
+        var json = JsonOption.Create();
         var repair = new Option<string?>("--repair") { Description = "What to repair (default: nothing).", HelpName = "leaks|all" };
         repair.OneOf("leaks", "all");
         var command = new Command("check", "Checks the metadata of an image, and repairs it with --repair.")
@@ -67,6 +67,4 @@ internal static class InspectCommands
         "leaks" => Qcow2Repair.Leaks,
         _ => Qcow2Repair.None,
     };
-
-    private static Option<bool> Json() => new("--json") { Description = "Prints JSON." };
 }

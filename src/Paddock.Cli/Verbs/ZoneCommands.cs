@@ -24,16 +24,17 @@ internal static class ZoneCommands
         var image = InspectCommands.Image();
         var zone = new Argument<int>("ZONE") { Description = "Zone index.", CustomParser = result => Numbers.Whole(result) ?? 0 };
         var passphrase = PassphraseOption.Create();
+        var json = JsonOption.Create();
         var pad = new Option<bool>("--pad") { Description = "Pads the last sector with zeroes." };
         var command = new Command("append", "Appends standard input to a zone and prints the offset of the data.")
         {
-            image, zone, pad, passphrase,
+            image, zone, pad, passphrase, json,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await AppendVerb.RunAsync(
-                parsed.GetRequiredValue(image), parsed.GetValue(zone), parsed.GetValue(pad), console, passphrase.Read(parsed),
-                cancellationToken);
+                parsed.GetRequiredValue(image), parsed.GetValue(zone), parsed.GetValue(pad), parsed.GetValue(json), console,
+                passphrase.Read(parsed), cancellationToken);
             return NativeExit.Success;
         });
         return command;
@@ -44,12 +45,13 @@ internal static class ZoneCommands
         var image = InspectCommands.Image();
         var zones = new Argument<string>("ZONES") { Description = "Zone indices, such as 0,3-5, or all." };
         var passphrase = PassphraseOption.Create();
-        var command = new Command(name, description) { image, zones, passphrase };
+        var json = JsonOption.Create();
+        var command = new Command(name, description) { image, zones, passphrase, json };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await ZoneConditionVerb.RunAsync(
-                condition, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), console, passphrase.Read(parsed),
-                cancellationToken);
+                condition, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), parsed.GetValue(json), console,
+                passphrase.Read(parsed), cancellationToken);
             return NativeExit.Success;
         });
         return command;
@@ -60,12 +62,13 @@ internal static class ZoneCommands
         var image = InspectCommands.Image();
         var zones = new Argument<string>("ZONES") { Description = "Zone indices, such as 0,3-5, or all." };
         var passphrase = PassphraseOption.Create();
-        var command = new Command(name, description) { image, zones, passphrase };
+        var json = JsonOption.Create();
+        var command = new Command(name, description) { image, zones, passphrase, json };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await ZoneActionVerb.RunAsync(
-                action, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), console, passphrase.Read(parsed),
-                cancellationToken);
+                action, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), parsed.GetValue(json), console,
+                passphrase.Read(parsed), cancellationToken);
             return NativeExit.Success;
         });
         return command;
