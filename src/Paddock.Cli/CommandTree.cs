@@ -36,6 +36,11 @@ public static class CommandTree
         ["zone restore"] = ["paddock zone restore disk.qcow2 all"],
         ["zone reset"] = ["paddock zone reset disk.qcow2 all", "paddock zone reset disk.qcow2 0,3-5"],
         ["append"] = ["paddock append disk.qcow2 3 < data", "tar c folder | paddock append disk.qcow2 3 --pad"],
+        ["read"] =
+        [
+            "paddock read disk.qcow2 3 > zone3.bin", "paddock read disk.qcow2 3 --offset 64k --length 4k | xxd",
+            "paddock read nvme+tcp://127.0.0.1:4420/nqn.2026-01.io.paddock:disk 3 | sha256sum",
+        ],
         ["check"] = ["paddock check disk.qcow2", "paddock check disk.qcow2 --repair leaks"],
         ["serve"] =
         [
@@ -104,6 +109,7 @@ public static class CommandTree
             InspectCommands.Zones(console),
             ZoneCommands.Zone(console),
             ZoneCommands.Append(console),
+            ZoneCommands.Read(console),
             InspectCommands.Check(console),
             ServeCommand.Serve(console),
             FaultCommand.Create(console),

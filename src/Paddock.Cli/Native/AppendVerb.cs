@@ -23,7 +23,7 @@ public static class AppendVerb
         CancellationToken cancellationToken = default)
     {
         await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken, passphrase);
-        var zoned = NativeImage.Zones(device, path);
+        var zoned = device.Zones!;
         if (zone < 0 || zone >= zoned.Limits.ZoneCount)
         {
             throw new ToolException($"zone {zone} does not exist: this disk has zones 0 to {zoned.Limits.ZoneCount - 1}");

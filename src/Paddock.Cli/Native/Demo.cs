@@ -24,7 +24,7 @@ public sealed class Demo
     /// <exception cref="ToolException">A step did not have the expected result.</exception>
     public static async ValueTask RunAsync(NativeConsole console, CancellationToken cancellationToken = default)
     {
-        string folder = Directory.CreateTempSubdirectory("paddock-demo-").FullName;
+        string folder = MakeFolder();
         try
         {
             await new Demo(console, Path.Combine(folder, "demo.qcow2")).PlayAsync(cancellationToken);
@@ -32,6 +32,24 @@ public sealed class Demo
         finally
         {
             Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static string MakeFolder()
+    {
+        string temporary = Path.GetTempPath();
+        if (!Directory.Exists(temporary))
+        {
+            throw new ToolException($"the temporary directory '{temporary}' does not exist: set TMPDIR to one that does");
+        }
+
+        try
+        {
+            return Directory.CreateTempSubdirectory("paddock-demo-").FullName;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ToolException($"cannot create a directory in '{temporary}' (set TMPDIR to use another): {e.Message}");
         }
     }
 
@@ -56,7 +74,7 @@ public sealed class Demo
         }
 
         Say("Check the image, including its zone table.");
-        if (await CheckVerb.RunAsync(_path, Qcow2Repair.None, json: false, _console, cancellationToken) != NativeExit.Success)
+        if (await CheckVerb.RunAsync(_path, Qcow2Repair.None, json: false, _console, cancellationToken: cancellationToken) != NativeExit.Success)
         {
             throw new ToolException("the image of the demo has errors: this is a bug in Paddock; please report it");
         }

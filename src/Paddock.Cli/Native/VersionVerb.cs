@@ -1,5 +1,4 @@
 using System.Reflection;
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Paddock.Images.Text;
 
@@ -21,7 +20,7 @@ public static class VersionVerb
         {
             { "version", Version },
             { "qemu", Qemu },
-            { "native", !RuntimeFeature.IsDynamicCodeSupported },
+            { "native", AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES") is null },
             { "runtime", RuntimeInformation.FrameworkDescription },
             { "platform", RuntimeInformation.RuntimeIdentifier },
         }));

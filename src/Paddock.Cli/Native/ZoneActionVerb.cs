@@ -13,7 +13,7 @@ public static class ZoneActionVerb
         CancellationToken cancellationToken = default)
     {
         await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken, passphrase);
-        var zoned = NativeImage.Zones(device, path);
+        var zoned = device.Zones!;
         int done = 0;
         foreach (var run in ZoneList.Parse(zones, zoned.Limits.ZoneCount))
         {

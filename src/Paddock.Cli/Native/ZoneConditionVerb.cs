@@ -21,7 +21,7 @@ public static class ZoneConditionVerb
         CancellationToken cancellationToken = default)
     {
         await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken, passphrase);
-        var zoned = NativeImage.Zones(device, path);
+        var zoned = device.Zones!;
         if (zoned.Attributes is not { } attributes)
         {
             throw new ToolException(

@@ -21,11 +21,11 @@ public static class ZonesVerb
 {
     /// <summary>Shows the zones of the image at <paramref name="path"/>.</summary>
     public static async ValueTask RunAsync(
-        string path, ZonesView view, NativeConsole console, ReadOnlyMemory<byte>? passphrase = null,
+        string path, ZonesView view, NativeConsole console, ReadOnlyMemory<byte>? passphrase = null, bool forceShare = false,
         CancellationToken cancellationToken = default)
     {
-        await using var device = await NativeImage.OpenDiskAsync(path, writable: false, console, cancellationToken, passphrase);
-        NativeImage.Zones(device, path);
+        await using var device = await NativeImage.OpenDiskAsync(
+            path, writable: false, console, cancellationToken, passphrase, forceShare);
         await (view switch
         {
             ZonesView.Table => WriteTableAsync(device, console, cancellationToken),

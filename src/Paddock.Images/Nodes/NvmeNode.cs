@@ -7,6 +7,8 @@ namespace Paddock.Images.Nodes;
 /// <summary>The driver nvme-tcp: a namespace of a remote subsystem as a node.</summary>
 internal static class NvmeNode
 {
+    private const int MostListed = 256;
+
     /// <summary>Connects where a name or options ask for this driver; null when they ask for another.</summary>
     public static async ValueTask<ImageNode?> TryOpenAsync(string? name, QDict options, string? driver, OpenSettings settings)
     {
@@ -32,6 +34,26 @@ internal static class NvmeNode
     /// <summary>Connects to the namespace that a name on the command line names.</summary>
     public static async ValueTask<IBlockDevice> OpenAsync(string name, bool readOnly, CancellationToken cancellationToken = default)
         => await OpenAsync(NvmeName.Parse(name, isTyped: true), readOnly, cancellationToken);
+
+    /// <summary>Lists the namespaces of the subsystem that a name on the command line names.</summary>
+    public static async ValueTask<IReadOnlyList<NvmeNamespaceInfo>> ListAsync(string name, CancellationToken cancellationToken)
+    {
+        await using var host = await ConnectAsync(NvmeName.Parse(name, isTyped: true).Options, cancellationToken);
+        return await ListAsync(host, cancellationToken);
+    }
+
+    /// <summary>Lists the namespaces of a subsystem, <see cref="MostListed"/> at most.</summary>
+    public static async ValueTask<IReadOnlyList<NvmeNamespaceInfo>> ListAsync(NvmeTcpHost host, CancellationToken cancellationToken)
+    {
+        var list = new List<NvmeNamespaceInfo>();
+        foreach (uint id in (await host.ListAsync(cancellationToken)).Take(MostListed))
+        {
+            await using var device = await host.OpenAsync(id, ownsHost: false, cancellationToken);
+            list.Add(new NvmeNamespaceInfo(id, device.Length, device.Limits.RequestAlignment, device.IsReadOnly, device.Zones?.Limits));
+        }
+
+        return list;
+    }
 
     private static async ValueTask<IBlockDevice> OpenAsync(NvmeName name, bool readOnly, CancellationToken cancellationToken = default)
     {

@@ -30,7 +30,7 @@ internal static class ZoneList
             int last = dash < 0 ? first : Index(part[(dash + 1)..], text, zoneCount);
             if (last < first)
             {
-                throw new ToolException($"zone range '{part}': the first zone must not be above the last", NativeExit.Usage);
+                throw new ToolException($"zone range '{part}': the first zone must not be above the last");
             }
 
             runs.Add(new ZoneRun(first, last - first + 1));
@@ -63,7 +63,7 @@ internal static class ZoneList
     {
         if (!int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int index))
         {
-            throw new ToolException($"zone list '{list}': expected indices such as 0,3-5, or all", NativeExit.Usage);
+            throw new ToolException($"zone list '{list}': expected indices such as 0,3-5, or all");
         }
 
         return index < zoneCount
