@@ -129,7 +129,10 @@ public static class CommandTree
         root.Options.OfType<VersionOption>().Single().Aliases.Add("-V");
         foreach (var help in root.Options.OfType<HelpOption>())
         {
-            help.Action = new HelpWithExamples((HelpAction)help.Action!);
+            // without a width, the library initializes the terminal to ask for it
+            var usual = (HelpAction)help.Action!;
+            usual.MaxWidth = console.OutputIsTerminal ? console.Width : int.MaxValue;
+            help.Action = new HelpWithExamples(usual);
         }
 
         return root;

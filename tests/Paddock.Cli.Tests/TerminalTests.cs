@@ -32,7 +32,6 @@ public sealed class TerminalTests : IDisposable
     [InlineData("info z.qcow2")]
     [InlineData("zones z.qcow2")]
     [InlineData("infoo z.qcow2")]
-    [InlineData("demo")]
     public async Task Nothing_but_text_is_written_to_a_terminal(string line)
     {
         await _bench.MustAsync("create z.qcow2 64M --zone-size 8M");
