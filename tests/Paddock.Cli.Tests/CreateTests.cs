@@ -86,7 +86,8 @@ public class CreateTests
         var made = await bench.MustAsync("create z.qcow2 1M --zone-size 16k --layout c");
         Assert.Contains("cluster size 16 KiB", made.Out, StringComparison.Ordinal);
         Assert.Equal(16384, (await bench.MustAsync("info z.qcow2 --json")).Json().GetProperty("cluster_size").GetInt32());
-        string refusal = await bench.RefusedAsync("create y.qcow2 1M --zone-size 16k --layout c --cluster-size 64k", code: NativeExit.Usage);
+        string refusal = await bench.RefusedAsync(
+            "create y.qcow2 1M --zone-size 16k --layout c --cluster-size 64k", code: NativeExit.Usage);
         Assert.Contains("multiple of the cluster size, 65536", refusal, StringComparison.Ordinal);
         Assert.False(File.Exists(bench["y.qcow2"]));
     }

@@ -44,7 +44,8 @@ public static class CreateVerb
             await storage.DisposeAsync();
         }
 
-        console.Out.WriteLine(json ? JsonText.Readable(Fields(path, options)) : $"created '{EscapedText.Escape(path)}': {Describe(options)}");
+        console.Out.WriteLine(
+            json ? JsonText.Readable(Fields(path, options)) : $"created '{EscapedText.Escape(path)}': {Describe(options)}");
         HintAtPowersOfTwo(options.Zoned, console);
     }
 

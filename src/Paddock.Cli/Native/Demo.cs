@@ -74,7 +74,8 @@ public sealed class Demo
         }
 
         Say("Check the image, including its zone table.");
-        if (await CheckVerb.RunAsync(_path, Qcow2Repair.None, json: false, _console, cancellationToken: cancellationToken) != NativeExit.Success)
+        if (await CheckVerb.RunAsync(_path, Qcow2Repair.None, json: false, _console, cancellationToken: cancellationToken)
+            != NativeExit.Success)
         {
             throw new ToolException("the image of the demo has errors: this is a bug in Paddock; please report it");
         }

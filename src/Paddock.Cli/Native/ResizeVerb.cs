@@ -50,7 +50,8 @@ public static class ResizeVerb
         }
         catch (ToolException)
         {
-            throw new ToolException($"size '{size}': expected bytes or a number with suffix k, M, G, T, P or E, such as 64M, +16GiB or -1G");
+            throw new ToolException(
+                $"size '{size}': expected bytes or a number with suffix k, M, G, T, P or E, such as 64M, +16GiB or -1G");
         }
     }
 }

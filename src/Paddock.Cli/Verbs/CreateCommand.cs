@@ -108,7 +108,8 @@ internal static class CreateCommand
         }
 
         long cluster = Math.Max(Smallest, zoned.ZoneSize & -zoned.ZoneSize);
-        (json ? console.Error : console.Out).WriteLine($"cluster size {SizeText.Human(cluster)}: layout c requires a zone size that is a multiple of it");
+        (json ? console.Error : console.Out).WriteLine(
+            $"cluster size {SizeText.Human(cluster)}: layout c requires a zone size that is a multiple of it");
         return cluster;
     }
 

@@ -49,7 +49,10 @@ internal static class ZoneCommands
         {
             Description = "Where to begin, from the start of the zone (default: 0).", HelpName = "SIZE",
         };
-        var length = new Option<string?>("--length") { Description = "Bytes to read (default: up to the write pointer).", HelpName = "SIZE" };
+        var length = new Option<string?>("--length")
+        {
+            Description = "Bytes to read (default: up to the write pointer).", HelpName = "SIZE",
+        };
         var passphrase = PassphraseOption.Create();
         var share = ForceShareOption.Create();
         var command = new Command("read", "Writes the data of a zone to standard output.")
