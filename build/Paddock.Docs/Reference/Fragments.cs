@@ -2,7 +2,9 @@ using System.Text.RegularExpressions;
 
 namespace Paddock.Docs.Reference;
 
-/// <summary>Text that is added to the generated pages: <c>docs/reference/paddock-VERB.md</c>, whose sections have the names of a page's.</summary>
+/// <summary>
+/// Text that is added to the generated pages: <c>docs/reference/paddock-VERB.md</c>, whose sections have the names of a page's.
+/// </summary>
 internal sealed partial class Fragments(string folder)
 {
     /// <summary>Sections that a fragment may have.</summary>

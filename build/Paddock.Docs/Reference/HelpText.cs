@@ -38,7 +38,8 @@ internal static partial class HelpText
     private static bool IsIndented(string line) => line.StartsWith("  ", StringComparison.Ordinal);
 
     private static string Block(string[] lines) => !IsIndented(lines[0]) ? MarkdownText.Escape(string.Join(' ', lines))
-        : Entries(lines) is { } entries ? string.Join("\n\n", entries.Select(e => MarkdownText.Definition(MarkdownText.Code(e.Term), e.Text)))
+        : Entries(lines) is { } entries
+            ? string.Join("\n\n", entries.Select(e => MarkdownText.Definition(MarkdownText.Code(e.Term), e.Text)))
         : MarkdownText.Preformatted(lines);
 
     // null unless each line is an entry or continues one

@@ -21,6 +21,9 @@ internal sealed class ManPage(ManualPage page, string date, string version)
     public string ToRoff()
     {
         Line($".TH {page.Name.ToUpperInvariant()} 1 \"{date}\" \"Paddock {version}\" \"User Commands\"");
+
+        // options are long words: lines that are filled to the margin would have wide gaps
+        Line(".ad l");
         Line(".SH NAME");
         Line(RoffText.Wrap($"{RoffText.Escape(page.Name)} \\- {RoffText.Escape(Phrase(page.Summary))}"));
         foreach (var section in page.Sections)
@@ -86,7 +89,8 @@ internal sealed class ManPage(ManualPage page, string date, string version)
 
                 break;
             default:
-                throw new InvalidDataException($"{page.Name}: {block.GetType().Name} in line {block.Line + 1} of a section: man pages have no such block");
+                throw new InvalidDataException(
+                    $"{page.Name}: {block.GetType().Name} in line {block.Line + 1} of a section: man pages have no such block");
         }
     }
 

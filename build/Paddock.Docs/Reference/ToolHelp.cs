@@ -38,6 +38,7 @@ internal sealed record ToolHelp(IReadOnlyList<string> Usage, string Text, string
         }
 
         string[] commands = [.. examples.Select(e => e.Trim()).Where(e => e.Length > 0)];
-        return new(usage, HelpText.ToMarkdown(text), HelpText.ToMarkdown(options), commands.Length > 0 ? MarkdownText.Console(commands) : "");
+        string console = commands.Length > 0 ? MarkdownText.Console(commands) : "";
+        return new(usage, HelpText.ToMarkdown(text), HelpText.ToMarkdown(options), console);
     }
 }

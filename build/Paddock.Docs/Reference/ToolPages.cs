@@ -26,7 +26,8 @@ internal static class ToolPages
         Add("Commands", verb.Name switch
         {
             "img" => string.Join("\n\n", Commands().Select(Subcommand)),
-            "io" => string.Join("\n\n", Run("io", "-c", "help").Where(l => l.Contains(" -- ", StringComparison.Ordinal)).Select(Interactive)),
+            "io" => string.Join(
+                "\n\n", Run("io", "-c", "help").Where(l => l.Contains(" -- ", StringComparison.Ordinal)).Select(Interactive)),
             _ => null,
         });
         Add("Options", help.Options, fragment.Of("Options"));
@@ -50,7 +51,8 @@ internal static class ToolPages
 
     /// <summary>Names of the commands of <c>paddock img</c>, as its help lists them.</summary>
     public static IReadOnlyList<string> Commands()
-        => [.. Run("img", "--help").SkipWhile(l => l != "Commands:").Skip(1).TakeWhile(l => l.Length > 0).Select(l => l.Trim().Split(' ')[0])];
+        => [.. Run("img", "--help").SkipWhile(l => l != "Commands:").Skip(1).TakeWhile(l => l.Length > 0)
+            .Select(l => l.Trim().Split(' ')[0])];
 
     private static string Subcommand(string command)
     {
@@ -62,7 +64,8 @@ internal static class ToolPages
     private static string Interactive(string line)
     {
         string[] parts = line.Split(" -- ", 2);
-        return MarkdownText.Definition(MarkdownText.Code(parts[0].Trim()), MarkdownText.Escape(char.ToUpperInvariant(parts[1][0]) + parts[1][1..] + "."));
+        string text = char.ToUpperInvariant(parts[1][0]) + parts[1][1..] + ".";
+        return MarkdownText.Definition(MarkdownText.Code(parts[0].Trim()), MarkdownText.Escape(text));
     }
 
     private static string[] Run(string tool, params string[] args)
@@ -78,6 +81,7 @@ internal static class ToolPages
         context.Out.Flush();
         string text = Encoding.UTF8.GetString(output.ToArray());
         return code == 0 && text.Length > 0 ? text.TrimEnd().Split('\n')
-            : throw new InvalidDataException($"paddock {tool} {string.Join(' ', args)}: exit code {code}, {text.Length} characters of help");
+            : throw new InvalidDataException(
+                $"paddock {tool} {string.Join(' ', args)}: exit code {code}, {text.Length} characters of help");
     }
 }

@@ -82,7 +82,8 @@ internal sealed class VerbPages(Fragments fragments)
         => new[] { option.Name }.Concat(option.Aliases.Order(StringComparer.Ordinal)).Distinct().Where(n => !n.StartsWith('/'));
 
     private static string ValueOf(Option option)
-        => option.Arity.MaximumNumberOfValues == 0 || option.ValueType == typeof(bool) || option.HelpName is null ? "" : " " + option.HelpName;
+        => option.Arity.MaximumNumberOfValues == 0 || option.ValueType == typeof(bool) || option.HelpName is null ? ""
+            : " " + option.HelpName;
 
     private static IEnumerable<string> Synopsis(Command command)
     {
@@ -139,7 +140,8 @@ internal sealed class VerbPages(Fragments fragments)
         string[] exits = blocks.Find(b => b[0].StartsWith(Exits, StringComparison.Ordinal)) ?? [];
         blocks.Remove(exits);
         string text = exits.Length == 0 ? "" : string.Join(' ', exits)[Exits.Length..].Trim();
-        return (HelpText.ToMarkdown(blocks.SelectMany(b => b.Append(""))), text.Length == 0 ? "" : char.ToUpperInvariant(text[0]) + text[1..]);
+        string sentence = text.Length == 0 ? "" : char.ToUpperInvariant(text[0]) + text[1..];
+        return (HelpText.ToMarkdown(blocks.SelectMany(b => b.Append(""))), sentence);
     }
 
     private static string FilesOf(Command command)
