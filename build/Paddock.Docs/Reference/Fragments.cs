@@ -32,11 +32,15 @@ internal sealed partial class Fragments(string folder)
             }
 
             int end = index + 1 < headings.Count ? headings[index + 1].Index : text.Length;
-            sections[title] = text[(heading.Index + heading.Length)..end].Trim();
+            string section = text[(heading.Index + heading.Length)..end].Trim();
+            sections[title] = Page().Replace(section, "[$0]($1.md)");
         }
 
         return new Fragment(sections);
     }
+
+    [GeneratedRegex(@"\b(paddock[a-z-]*)\(1\)")]
+    private static partial Regex Page();
 
     [GeneratedRegex("^## (.+)$", RegexOptions.Multiline)]
     private static partial Regex Heading();
