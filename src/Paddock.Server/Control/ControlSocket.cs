@@ -10,7 +10,8 @@ namespace Paddock.Server.Control;
 
 /// <summary>
 /// The server's Unix socket for fault injection, resizing, snapshots and watching. A client sends one line and receives one line that
-/// begins with <c>ok</c> or <c>error</c>; frames of the live feed follow after <c>watch</c>. Access is controlled by the permissions of the socket file, which only its owner can use.
+/// begins with <c>ok</c> or <c>error</c>; frames of the live feed follow after <c>watch</c>. Access is controlled by the permissions of the
+/// socket file, which only its owner can use.
 /// </summary>
 public sealed class ControlSocket : IDisposable
 {

@@ -37,12 +37,14 @@ internal sealed class LostZones(string image, RecentEvents events)
     {
         if (_count > 0 && _sent++ < MaxEvents)
         {
-            string zones = _first.ToString(CultureInfo.InvariantCulture);
+            string first = Text(_first), last = Text(_first + _count - 1);
             events.Add(
                 _condition == ZoneCondition.Offline ? "zone offline" : "zone read-only",
-                [("image", image), ("zones", _count == 1 ? zones : string.Create(CultureInfo.InvariantCulture, $"{zones}-{_first + _count - 1}"))]);
+                [("image", image), ("zones", _count == 1 ? first : $"{first}-{last}")]);
         }
 
         _count = 0;
     }
+
+    private static string Text(int zone) => zone.ToString(CultureInfo.InvariantCulture);
 }
