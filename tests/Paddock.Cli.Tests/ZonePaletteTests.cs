@@ -55,7 +55,8 @@ public class ZonePaletteTests
     [InlineData(true, "CLICOLOR_FORCE=1 TERM=dumb", ColorDepth.Basic)]
     public void Environment_decides_about_colours(bool isTerminal, string environment, ColorDepth depth)
     {
-        var variables = environment.Split(' ', StringSplitOptions.RemoveEmptyEntries).ToDictionary(v => v.Split('=')[0], v => v.Split('=')[1]);
+        var variables = environment.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(v => v.Split('='))
+            .ToDictionary(v => v[0], v => v[1]);
         Assert.Equal(depth, TerminalColors.Of(isTerminal, name => variables.GetValueOrDefault(name, "")).Auto);
     }
 

@@ -3,8 +3,8 @@ using Paddock.Block;
 namespace Paddock.Cli.Native;
 
 /// <summary>
-/// The colour of each zone condition. The colours with 24 bits are those of Okabe and Ito, which people with any kind of colour blindness can
-/// tell apart; the two kinds of open zones are light blue and orange.
+/// The colour of each zone condition. The colours with 24 bits are those of Okabe and Ito, which colour-blind people can tell apart; the
+/// two kinds of open zones are light blue and orange.
 /// </summary>
 internal static class ZonePalette
 {
