@@ -189,5 +189,7 @@ public sealed class Demo
     {
         _console.Out.WriteLine();
         _console.Out.WriteLine($"{++_step}. {what}");
+        // a reader sees the step before it runs, also if it takes long or fails
+        _console.Out.Flush();
     }
 }
