@@ -98,6 +98,15 @@ public sealed class NativeConsole
         }
     }
 
+    /// <summary>Draws a line of progress over the last one; nothing where there is no terminal.</summary>
+    public void ProgressLine(string line)
+    {
+        if (ShowsProgress)
+        {
+            Error.Write($"\r{(line.Length < Width ? line : line[..(Width - 1)])}\u001b[K");
+        }
+    }
+
     /// <summary>Wipes the progress line.</summary>
     public void EndProgress()
     {
