@@ -70,9 +70,9 @@ public class BenchVerbTests
         => Assert.Equal(TimeSpan.FromMilliseconds(milliseconds), Durations.Parse(text));
 
     [Theory]
-    [InlineData("bench p.qcow2 --size 4k", "nothing of what ")]
-    [InlineData("bench z.qcow2 --size 4k", "nothing of what ")]
-    [InlineData("bench half.qcow2 --size 4k", "only 50% of what ")]
+    [InlineData("bench p.qcow2 --size 4k", "nothing of the part ")]
+    [InlineData("bench z.qcow2 --size 4k", "nothing of the part ")]
+    [InlineData("bench half.qcow2 --size 4k", "only 50% of the part ")]
     [InlineData("bench full.qcow2 --size 4k", null)]
     [InlineData("bench p.qcow2 --rw write --size 4k", null)]
     public async Task Reads_of_an_unwritten_disk_are_warned_about(string line, string? warning)
@@ -97,7 +97,8 @@ public class BenchVerbTests
     {
         using var bench = new Workbench { ShowsProgress = isTerminal };
         await bench.MustAsync("create p.qcow2 4M");
-        string error = (await bench.MustAsync($"bench p.qcow2 --rw write --rate 20 --depth 1 --bs 4k --size 12k --time 600 {option}")).Error;
+        string line = $"bench p.qcow2 --rw write --rate 20 --depth 1 --bs 4k --size 12k --time 600 {option}";
+        string error = (await bench.MustAsync(line)).Error;
         Assert.Contains(shown, error, StringComparison.Ordinal);
         Assert.Equal(shown.Length > 0, error.Length > 0);
         Assert.Equal(isTerminal, error.EndsWith("\r\u001b[K", StringComparison.Ordinal));
@@ -123,7 +124,8 @@ public class BenchVerbTests
     }
 
     [Theory]
-    [InlineData("bench p.qcow2 --warm-up -1", NativeExit.Usage, "--warm-up '-1': expected a duration such as 10, 10s, 500ms or 2m, at most 24h")]
+    [InlineData(
+        "bench p.qcow2 --warm-up -1", NativeExit.Usage, "--warm-up '-1': expected a duration such as 10, 10s, 500ms or 2m, at most 24h")]
     [InlineData("bench p.qcow2 --time 0", NativeExit.Usage, "--time: expected more than 0 and at most 24h")]
     [InlineData("bench p.qcow2 --time 10x", NativeExit.Usage, "--time '10x': expected a duration")]
     [InlineData("bench p.qcow2 --time 25h", NativeExit.Usage, "at most 24h")]

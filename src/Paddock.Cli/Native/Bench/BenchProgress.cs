@@ -4,7 +4,7 @@ using System.Globalization;
 namespace Paddock.Cli.Native.Bench;
 
 /// <summary>
-/// Shows on standard error how far a load has come: one line that is redrawn on a terminal, a line a second elsewhere if that was asked for.
+/// Shows on standard error how far a load has come: one line that is redrawn on a terminal, a line a second elsewhere on request.
 /// </summary>
 internal sealed class BenchProgress : IAsyncDisposable
 {

@@ -50,9 +50,9 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchOffs
         }
     }
 
-    // Requests to files complete on the calling thread, as a rule. A loop that went on where an exceptional one completed would keep a thread
-    // of the pool to itself, and as many loops as the pool has threads would leave the others waiting for the whole run: each loop waits on
-    // the thread that it has.
+    // Requests to files complete on the calling thread, as a rule. A loop that went on where an exceptional one completed would keep a
+    // thread of the pool to itself, and as many loops as the pool has threads would leave the others waiting for the whole run: each loop
+    // waits on the thread that it has.
     private void Loop(BenchBudget budget)
     {
         byte[] buffer = NewBuffer();
