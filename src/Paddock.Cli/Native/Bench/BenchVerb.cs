@@ -140,8 +140,8 @@ public static class BenchVerb
         {
             string size = device.Length.ToString(CultureInfo.InvariantCulture);
             console.Tell(
-                $"warning: {(share >= 1 ? "nothing" : $"only {(1 - share) * 100:0}%")} of the part of '{plan.Target}' that is read has been "
-                    + "written, and other reads do not reach the disk. Write it first: "
+                $"warning: {(share >= 1 ? "nothing" : $"only {(1 - share) * 100:0}%")} of the part of '{plan.Target}' that is read has "
+                    + "been written, and other reads do not reach the disk. Write it first: "
                     + $"paddock bench {plan.Target} --rw write --bs 1M --size {size}");
         }
 
