@@ -33,7 +33,7 @@ internal static class CommandExamples
         ],
         ["clone"] = ["paddock clone base.qcow2 run1.qcow2", "paddock clone base.qcow2 run{1..50}.qcow2 --json"],
         ["info"] = ["paddock info disk.qcow2", "paddock info disk.qcow2 --json"],
-        ["zones"] = ["paddock zones disk.qcow2", "paddock zones disk.qcow2 --table", "paddock zones disk.qcow2 --json"],
+        ["zones"] = ["paddock zones disk.qcow2", "paddock zones disk.qcow2 --table --range 0-63", "paddock zones disk.qcow2 --state full"],
         ["zone"] = ["paddock zone reset disk.qcow2 0,3-5", "paddock zone finish disk.qcow2 all"],
         ["zone open"] = ["paddock zone open disk.qcow2 0"],
         ["zone close"] = ["paddock zone close disk.qcow2 0-3"],
@@ -97,7 +97,7 @@ internal static class CommandExamples
         [
             "paddock bench disk.qcow2 --rw append --depth 1",
             "paddock bench nvme+tcp://127.0.0.1:4420/nqn.2026-01.io.paddock:disk --rw write --bs 128k",
-            "paddock bench nbd://127.0.0.1 --rate 20000 --time 10 --json",
+            "paddock bench nbd://127.0.0.1 --rate 20000 --time 2m --json",
         ],
     };
 

@@ -16,7 +16,7 @@ public static class CommandTree
             CreateCommand.Build(console),
             CloneCommand.Build(console),
             InspectCommands.Info(console),
-            InspectCommands.Zones(console),
+            ZonesCommand.Build(console),
             ZoneCommands.Zone(console),
             ZoneCommands.Append(console),
             ZoneCommands.Read(console),

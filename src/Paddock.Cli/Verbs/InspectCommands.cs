@@ -5,7 +5,7 @@ using Paddock.Qcow2;
 
 namespace Paddock.Cli.Verbs;
 
-/// <summary>The command lines of `paddock info`, `zones` and `check`.</summary>
+/// <summary>The command lines of `paddock info` and `check`.</summary>
 internal static class InspectCommands
 {
     public static Command Info(NativeConsole console)
@@ -18,31 +18,6 @@ internal static class InspectCommands
         {
             await InfoVerb.RunAsync(
                 parsed.GetRequiredValue(image), parsed.GetValue(json), console, parsed.GetValue(share), cancellationToken);
-            return NativeExit.Success;
-        });
-        return command;
-    }
-
-    public static Command Zones(NativeConsole console)
-    {
-        var image = Image();
-        var json = JsonOption.Create();
-        var passphrase = PassphraseOption.Create();
-        var share = ForceShareOption.Create();
-        var table = new Option<bool>("--table") { Description = "Prints one line per zone." };
-        var command = new Command("zones", "Shows a map of the zones of an image.") { image, table, passphrase, share, json };
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(table) && result.GetValue(json))
-            {
-                result.AddError("--table and --json cannot be combined");
-            }
-        });
-        command.SetAction(async (parsed, cancellationToken) =>
-        {
-            var view = parsed.GetValue(json) ? ZonesView.Json : parsed.GetValue(table) ? ZonesView.Table : ZonesView.Map;
-            await ZonesVerb.RunAsync(parsed.GetRequiredValue(image), view, console, passphrase.Read(parsed), parsed.GetValue(share),
-                cancellationToken);
             return NativeExit.Success;
         });
         return command;
