@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Paddock.Block;
+using Paddock.Server.Live;
 
 namespace Paddock.Server;
 
@@ -30,6 +31,9 @@ public sealed class ServeLog(TextWriter writer, TimeProvider time, bool json, Lo
 
     private readonly Lock _lock = new();
 
+    /// <summary>The last events, for those who watch the server.</summary>
+    internal RecentEvents Recent { get; } = new(time);
+
     /// <summary>Level of an event.</summary>
     public static LogLevel LevelOf(string what) => Levels.GetValueOrDefault(what, LogLevel.Info);
 
@@ -38,6 +42,7 @@ public sealed class ServeLog(TextWriter writer, TimeProvider time, bool json, Lo
     /// <param name="facts">Names and values.</param>
     public void Write(string what, params ReadOnlySpan<(string Name, string Value)> facts)
     {
+        Recent.Add(what, facts);
         if (LevelOf(what) > least)
         {
             return;

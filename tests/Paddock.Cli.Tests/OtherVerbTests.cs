@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Paddock.Cli.Native;
 using Paddock.Images;
 using Paddock.Images.Text;
 
@@ -6,6 +7,15 @@ namespace Paddock.Cli.Tests;
 
 public partial class OtherVerbTests
 {
+    [Fact]
+    public async Task Demo_prints_each_step_before_it_runs()
+    {
+        await using var output = new ChunkStream();
+        Assert.Equal(0, await NativeTools.RunAsync(["demo"], new NativeConsole(output, Stream.Null, Stream.Null)));
+        string[] heads = [.. output.Chunks.Select(static c => c.TrimEnd('\n').Split('\n')[^1])];
+        Assert.Equal(9, heads.Count(static h => h.Length > 2 && char.IsAsciiDigit(h[0]) && h[1] == '.'));
+    }
+
     [Fact]
     public async Task Demo_shows_rejected_write_reset_and_write_pointers()
     {
@@ -55,7 +65,7 @@ public partial class OtherVerbTests
     {
         using var bench = new Workbench();
         await File.WriteAllBytesAsync(bench["raw.qcow2"], new byte[4096], TestContext.Current.CancellationToken);
-        foreach (string verb in new[] { "info", "zones", "check", "zone reset", "append" })
+        foreach (string verb in new[] { "zones", "check", "zone reset", "append" })
         {
             string rest = verb is "zone reset" or "append" ? " 0" : "";
             Assert.Contains("not a qcow2 image", await bench.RefusedAsync($"{verb} raw.qcow2{rest}"), StringComparison.Ordinal);
@@ -141,4 +151,14 @@ public partial class OtherVerbTests
 
     [GeneratedRegex(@"paddock ""\[suggest:")]
     private static partial Regex Suggest();
+
+    /// <summary>Keeps each write apart.</summary>
+    private sealed class ChunkStream : MemoryStream
+    {
+        public List<string> Chunks { get; } = [];
+
+        public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+
+        public override void Write(ReadOnlySpan<byte> buffer) => Chunks.Add(System.Text.Encoding.UTF8.GetString(buffer));
+    }
 }

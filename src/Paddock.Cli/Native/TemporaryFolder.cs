@@ -15,16 +15,19 @@ internal sealed class TemporaryFolder : IDisposable
     /// <exception cref="ToolException">It cannot be created.</exception>
     public static TemporaryFolder Create(string prefix)
     {
+        string temporary = System.IO.Path.GetTempPath();
+        if (!Directory.Exists(temporary))
+        {
+            throw new ToolException($"the temporary directory '{temporary}' does not exist: set TMPDIR to one that does");
+        }
+
         try
         {
             return new TemporaryFolder(Directory.CreateTempSubdirectory(prefix).FullName);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            string parent = System.IO.Path.GetTempPath();
-            throw new ToolException(
-                $"cannot create a directory in '{parent}': {(Directory.Exists(parent) ? e.Message : "No such file or directory")}; "
-                + "TMPDIR names the directory for temporary files");
+            throw new ToolException($"cannot create a directory in '{temporary}' (set TMPDIR to use another): {e.Message}");
         }
     }
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Paddock.Block;
 using Paddock.Cli.Native;
 using Paddock.Images;
+using Paddock.Qcow2;
 
 namespace Paddock.Cli.Verbs;
 
@@ -11,11 +12,13 @@ internal static class CreateCommand
     private static readonly Argument<string> File = new("FILE") { Description = "New image file." };
 
     private static readonly Argument<string> Size =
-        new("SIZE") { Description = "Size of the disk, in bytes or with a suffix k, M, G, T, P or E." };
+        new("SIZE") { Description = "Size of the disk, in bytes or with a suffix k, M, G, T, P or E (GiB works too)." };
 
     private static readonly NewDiskOptions Disk = new();
 
     private static readonly Option<bool> Force = new("--force") { Description = "Overwrites an existing file." };
+
+    private static readonly Option<bool> Json = JsonOption.Create();
 
     public static Command Build(NativeConsole console)
     {
@@ -25,22 +28,25 @@ internal static class CreateCommand
         };
         Disk.AddTo(command);
         command.Add(Force);
+        command.Add(Json);
         command.SetAction((parsed, cancellationToken) => RunAsync(parsed, console, cancellationToken));
         return command;
     }
 
     private static async Task<int> RunAsync(ParseResult parsed, NativeConsole console, CancellationToken cancellationToken)
     {
-        var options = Disk.Read(parsed, "SIZE", parsed.GetRequiredValue(Size), console);
+        bool json = parsed.GetValue(Json);
+        var options = Disk.Read(parsed, "SIZE", parsed.GetRequiredValue(Size), json ? console.Error : console.Out);
         try
         {
-            await CreateVerb.RunAsync(parsed.GetRequiredValue(File), options, parsed.GetValue(Force), console, cancellationToken);
+            Qcow2Image.CheckCreateOptions(options);
         }
         catch (BlockException e) when (e.Error == BlockError.InvalidArgument)
         {
             throw NewDiskOptions.Named(e);
         }
 
+        await CreateVerb.RunAsync(parsed.GetRequiredValue(File), options, parsed.GetValue(Force), json, console, cancellationToken);
         return NativeExit.Success;
     }
 }

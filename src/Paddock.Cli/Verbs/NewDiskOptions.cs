@@ -1,6 +1,5 @@
 using System.CommandLine;
 using Paddock.Block;
-using Paddock.Cli.Native;
 using Paddock.Images;
 using Paddock.Images.Text;
 using Paddock.Qcow2;
@@ -66,16 +65,16 @@ internal sealed class NewDiskOptions
     /// <param name="parsed">The command line.</param>
     /// <param name="name">Name of the size on the command line, for messages.</param>
     /// <param name="size">The size.</param>
-    /// <param name="console">Receives a note if the cluster size is not the usual one; null: nobody.</param>
+    /// <param name="note">Receives a line if the cluster size is not the usual one.</param>
     /// <exception cref="ToolException">An option is invalid; the message names it.</exception>
-    public Qcow2CreateOptions Read(ParseResult parsed, string name, string size, NativeConsole? console)
+    public Qcow2CreateOptions Read(ParseResult parsed, string name, string size, TextWriter note)
     {
         var zoned = Zoned(parsed);
         long cluster = parsed.GetValue(_clusterSize) is { } given
-            ? SizeText.Parse("--cluster-size", given) : DefaultCluster(zoned, console);
+            ? SizeText.Parse("--cluster-size", given) : DefaultCluster(zoned, note);
         return new Qcow2CreateOptions
         {
-            Size = SizeText.Parse(name, size),
+            Size = SizeOf(name, size),
             ClusterSize = (int)Math.Min(cluster, int.MaxValue),
             ExtendedL2 = parsed.GetValue(_subclusters),
             Zoned = zoned,
@@ -84,10 +83,16 @@ internal sealed class NewDiskOptions
 
     /// <summary>An error of the image library, with the names of these options.</summary>
     public static ToolException Named(BlockException failure)
-        => new(OptionNames.Aggregate(failure.Message, (text, name) => text.Replace(name.Key, name.Option, StringComparison.Ordinal)));
+        => new(
+            OptionNames.Aggregate(failure.Message, (text, name) => text.Replace(name.Key, name.Option, StringComparison.Ordinal)),
+            NativeExit.Usage);
+
+    private static long SizeOf(string name, string text)
+        => SizeText.Parse(name, text) is > 0 and var size ? size
+            : throw new ToolException($"{name} '{text}': expected at least one sector, 512 bytes", NativeExit.Usage);
 
     // layout c requires a zone size that is a multiple of the cluster size
-    private static long DefaultCluster(ZonedCreateOptions? zoned, NativeConsole? console)
+    private static long DefaultCluster(ZonedCreateOptions? zoned, TextWriter note)
     {
         const long Usual = 65536, Smallest = 512;
         if (zoned is not { Layout: ZoneLayout.C } || zoned.ZoneSize % Usual == 0 || zoned.ZoneSize < Smallest)
@@ -96,7 +101,7 @@ internal sealed class NewDiskOptions
         }
 
         long cluster = Math.Max(Smallest, zoned.ZoneSize & -zoned.ZoneSize);
-        console?.Out.WriteLine($"cluster size {SizeText.Human(cluster)}: layout c requires a zone size that is a multiple of it");
+        note.WriteLine($"cluster size {SizeText.Human(cluster)}: layout c requires a zone size that is a multiple of it");
         return cluster;
     }
 

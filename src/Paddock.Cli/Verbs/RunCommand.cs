@@ -78,7 +78,7 @@ internal sealed class RunCommand
         if (parsed.GetValue(_temporary) is { } size)
         {
             images = [folder["disk.qcow2"]];
-            await CreateAsync(images[0], _disk.Read(parsed, "--temporary", size, null), cancellationToken);
+            await CreateAsync(images[0], _disk.Read(parsed, "--temporary", size, TextWriter.Null), cancellationToken);
         }
 
         var settings = _server.Over(new ServeSettings(), parsed);

@@ -26,7 +26,7 @@ internal sealed class ServeOptions
     private readonly ServerOptions _server = new();
 
     private readonly Option<int?> _readyFd = ServerOptions.Number(
-        "--ready-fd", "N", "Descriptor that gets every URI, one per line, when clients can connect.");
+        "--ready-fd", "N", "Descriptor that gets every URI on a line when clients can connect.");
 
     private readonly Option<string?> _pidFile = ServerOptions.Text(
         "--pid-file", "FILE", "File for the process ID, while clients can connect.");
