@@ -10,6 +10,7 @@ using Paddock.Server.Control;
 using Paddock.Server.Disks;
 using Paddock.Server.Faults;
 using Paddock.Server.Listeners;
+using Paddock.Server.Live;
 using Paddock.Server.Metrics;
 using Paddock.Server.Resize;
 using Paddock.Server.Snapshots;
@@ -50,6 +51,14 @@ public sealed class PaddockServer : IAsyncDisposable
     /// <summary>Address of NBD, as shown to users; null: not served.</summary>
     public string? NbdAddress => _listeners.OfType<NbdListener>().FirstOrDefault()?.Addresses[0];
 
+    /// <summary>Where clients reach each disk: NVMe, NBD, vhost-user, each in the order of the images.</summary>
+    public IReadOnlyList<ServedEndpoint> Endpoints => [.. _listeners.SelectMany(listener => listener.Endpoints)];
+
+    /// <summary>TCP ports: of NVMe, NBD and metrics, where they are served.</summary>
+    public IReadOnlyList<int> Ports
+        => [.. Endpoints.Where(e => e.Port > 0).Select(e => (e.Listener, e.Port)).Distinct().Select(e => e.Port),
+            .. MetricsAddress is { } metrics ? (int[])[metrics.Port] : []];
+
     /// <summary>Address of metrics; null: not served.</summary>
     public IPEndPoint? MetricsAddress => _metrics?.Address;
 
@@ -70,7 +79,6 @@ public sealed class PaddockServer : IAsyncDisposable
         {
             await server.OpenImagesAsync();
             await server.OpenListenersAsync();
-            server._started = true;
             return server;
         }
         catch
@@ -222,9 +230,11 @@ public sealed class PaddockServer : IAsyncDisposable
             }
         }
 
+        var feed = new LiveFeed(_disks, _listeners, _log.Recent, TimeProvider.System);
         var commands = new ControlCommands(
             _faults!, _sizes!, new SnapshotCommands(_disks, _log, TimeProvider.System),
-            new BackupCommands(_disks, _log, TimeProvider.System, _stopping.Token));
+            new BackupCommands(_disks, _log, TimeProvider.System, _stopping.Token), feed);
+        var live = new LiveStream(feed);
         var control = _manager.Take("control").ToList();
         if (_settings.Control is { } path)
         {
@@ -233,9 +243,16 @@ public sealed class PaddockServer : IAsyncDisposable
 
         foreach (var socket in control)
         {
-            _controls.Add(new ControlSocket(socket, commands.ExecuteAsync, _log));
+            _controls.Add(new ControlSocket(socket, commands.ExecuteAsync, live, _log));
             LogListening("control", socket.Address);
         }
+    }
+
+    /// <summary>Logs <c>ready</c>, the last event of a start. A server that closes without it logs no <c>stopped</c>.</summary>
+    public void LogReady()
+    {
+        _started = true;
+        _log.WriteList("ready", "uris", Endpoints.Select(e => e.Uri));
     }
 
     /// <summary>Closes every connection, so that stopping has nothing to wait for.</summary>
