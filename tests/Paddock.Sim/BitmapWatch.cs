@@ -46,7 +46,8 @@ internal sealed class BitmapWatch(ZonedContents start, long zoneSize, int firstZ
         }
 
         var bitmap = await device.Bitmaps.OpenAsync(Name);
-        long[] now = Join(found.Length, found.Conventional, [.. found.Zones.Select(static z => z.Versions.Length == 0 ? null : z.Versions)], zoneSize, firstZone);
+        long[]?[] zones = [.. found.Zones.Select(static z => z.Versions.Length == 0 ? null : z.Versions)];
+        long[] now = Join(found.Length, found.Conventional, zones, zoneSize, firstZone);
         var missing = _stored.Where((s, i) => s.From < position && (i + 1 == _stored.Count || _stored[i + 1].By >= position))
             .Select(s => FirstMissing(now, bitmap, s.Base)).ToList();
         SimFailure.Unless(missing.Contains(-1), $"after a cut at {position} sector {missing.FirstOrDefault()} has changed and has no bit");
@@ -68,7 +69,8 @@ internal sealed class BitmapWatch(ZonedContents start, long zoneSize, int firstZ
 
     private static long[] Sectors(ZonedContents contents, long zoneSize, int firstZone)
         => Join(
-            contents.Length, Longs(contents.Conventional!), [.. contents.Zones.Select(static z => Longs(z!.Versions))], zoneSize, firstZone);
+            contents.Length, Longs(contents.Conventional!), [.. contents.Zones.Select(static z => Longs(z!.Versions))], zoneSize,
+            firstZone);
 
     private static long[] Longs(uint[] versions) => [.. versions.Select(static v => (long)v)];
 
