@@ -83,6 +83,13 @@ internal static class CommandExamples
             "paddock run --temporary 1G --nbd -- 'nbdcopy README.md \"$PADDOCK_URI\" && nbddump \"$PADDOCK_URI\"'",
             "paddock run a.qcow2 b.qcow2 --nbd --nvme --read-only -- sh -c 'echo \"$PADDOCK_URIS\"'",
         ],
+        ["farm"] =
+        [
+            "paddock farm golden.qcow2 --count 100 --nvme 0.0.0.0:4420",
+            "paddock farm --temporary 16G --zone-size 64M --count 8 --json",
+            "paddock farm golden.qcow2 --count 4 -- 'paddock zones \"$PADDOCK_URI\"; cat \"$PADDOCK_LIST\"'",
+            "paddock farm golden.qcow2 --count 4 --dir overlays --keep",
+        ],
         ["fault"] =
         [
             "paddock fault /run/p.sock fail command=write nth=3 error=ENOSPC",

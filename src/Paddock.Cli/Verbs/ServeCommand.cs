@@ -47,8 +47,9 @@ internal static class ServeCommand
             }
 
             Func<ServeSettings>? reload = options.HasFiles(parsed) ? () => options.SettingsOf(parsed) : null;
-            using var report = options.ReportOf(parsed);
-            return await ServeVerb.RunAsync(settings, reload, report, options.ExitsWithParent(parsed), console, cancellationToken)
+            using var report = options.Process.ReportOf(parsed);
+            var process = new ServeProcess(report, reload, options.Process.ExitsWithParent(parsed), ServeProcess.NamesOf);
+            return await ServeVerb.RunAsync(settings, process, console, cancellationToken)
                 ? NativeExit.Success : NativeExit.Failure;
         });
         return command;
