@@ -43,7 +43,8 @@ internal static class ServerSockets
 
         // the runtime has raised the first column, the soft limit, to the hard one
         string[] columns = line?[row.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? [];
-        return columns.Length > 0 && long.TryParse(columns[0], NumberStyles.None, CultureInfo.InvariantCulture, out long limit) ? limit : null;
+        return columns.Length > 0 && long.TryParse(columns[0], NumberStyles.None, CultureInfo.InvariantCulture, out long limit)
+            ? limit : null;
     }
 
     /// <summary>Two connected sockets.</summary>

@@ -16,7 +16,9 @@ namespace Paddock.Server;
 /// <param name="time">The clock.</param>
 /// <param name="json">Whether lines are JSON objects.</param>
 /// <param name="least">Less important events are not written.</param>
-/// <param name="journal">Whether systemd's journal reads the lines: they begin with a priority, as in <c>&lt;4&gt;</c>, and have no time.</param>
+/// <param name="journal">
+/// Whether systemd's journal reads the lines: they begin with a priority, as in <c>&lt;4&gt;</c>, and have no time.
+/// </param>
 public sealed class ServeLog(TextWriter writer, TimeProvider time, bool json, LogLevel least = LogLevel.Info, bool journal = false)
     : IDisposable
 {

@@ -81,8 +81,8 @@ public class ServeLogTests
             log.WriteList("c", "uris", ["x", "y"]);
             Assert.Equal(["a", "b"], File.ReadAllLines(path + ".1").Select(EventOf));
             string line = Assert.Single(File.ReadAllLines(path));
-            var uris = System.Text.Json.JsonDocument.Parse(line).RootElement.GetProperty("uris").EnumerateArray().Select(u => u.GetString());
-            Assert.Equal(["x", "y"], uris);
+            var uris = System.Text.Json.JsonDocument.Parse(line).RootElement.GetProperty("uris");
+            Assert.Equal(["x", "y"], uris.EnumerateArray().Select(u => u.GetString()));
         }
         finally
         {

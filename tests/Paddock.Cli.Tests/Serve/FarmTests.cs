@@ -92,7 +92,8 @@ public sealed class FarmTests : IDisposable
     private async Task<long> MemoryAsync(int drives)
     {
         await using var server = await ServerProcess.StartAsync(
-            [.. ServerProcess.Program, "farm", "--temporary", "16G", "--zone-size", "64M", "--count", Text(drives), "--nbd", "unix:n"], _folder);
+            [.. ServerProcess.Program, "farm", "--temporary", "16G", "--zone-size", "64M", "--count", Text(drives), "--nbd", "unix:n"],
+            _folder);
         using var process = Process.GetProcessById(server.Id);
         long resident = process.WorkingSet64;
         Assert.Equal(0, await server.StopAsync());
