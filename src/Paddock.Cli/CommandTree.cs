@@ -22,6 +22,7 @@ public static class CommandTree
             ZoneCommands.Read(console),
             InspectCommands.Check(console),
             ServeCommand.Serve(console),
+            DiscoverCommand.Build(console),
             FaultCommand.Create(console),
             ResizeCommand.Create(console),
             BackupCommand.Create(console),
