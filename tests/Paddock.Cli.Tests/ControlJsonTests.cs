@@ -63,7 +63,8 @@ public sealed class ControlJsonTests : IAsyncLifetime
     {
         var taken = (await _bench.MustAsync($"snapshot create --control {Control} now --json")).Json();
         Assert.Equal(JsonValueKind.Number, taken.GetProperty("paused-ms").ValueKind);
-        Assert.Contains("requests waited", (await _bench.MustAsync($"snapshot create --control {Control} later")).Out, StringComparison.Ordinal);
+        string later = (await _bench.MustAsync($"snapshot create --control {Control} later")).Out;
+        Assert.Contains("requests waited", later, StringComparison.Ordinal);
         var backup = (await _bench.MustAsync($"backup --control {Control} größe b.qcow2 --full --since daily --json")).Json();
         Assert.True(backup.GetProperty("full").GetBoolean());
         Assert.Equal(64 << 20, backup.GetProperty("bytes").GetInt64());

@@ -136,4 +136,14 @@ public class OtherVerbTests
         file.Position = offset;
         await file.WriteAsync(data);
     }
+
+    /// <summary>Keeps each write apart.</summary>
+    private sealed class ChunkStream : MemoryStream
+    {
+        public List<string> Chunks { get; } = [];
+
+        public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+
+        public override void Write(ReadOnlySpan<byte> buffer) => Chunks.Add(System.Text.Encoding.UTF8.GetString(buffer));
+    }
 }

@@ -84,8 +84,8 @@ internal static class Completer
 
     private static IEnumerable<Candidate> Options(Command command)
     {
-        var own = command.Options.Concat(command.Parents.OfType<Command>().SelectMany(static p => p.Options).Where(static o => o.Recursive));
-        return own.Where(static o => !o.Hidden).DistinctBy(static o => o.Name)
+        var inherited = command.Parents.OfType<Command>().SelectMany(static p => p.Options).Where(static o => o.Recursive);
+        return command.Options.Concat(inherited).Where(static o => !o.Hidden).DistinctBy(static o => o.Name)
             .Select(static o => new Candidate(o.Name, Brief(o.Description)));
     }
 

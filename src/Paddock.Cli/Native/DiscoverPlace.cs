@@ -76,7 +76,8 @@ internal sealed record DiscoverPlace(string? Host, int Port, string? SocketPath,
             return ("localhost", port);
         }
 
-        bool isSound = isBare || (ushort.TryParse(server[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out port) && port > 0);
+        bool isSound = isBare
+            || (ushort.TryParse(server[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out port) && port > 0);
         return !isSound || (isBare && host.Length == 0) || host.Contains('/', StringComparison.Ordinal)
             ? throw new ToolException($"'{text}': expected HOST:PORT, HOST, unix:PATH or the name of a disk", NativeExit.Usage)
             : (host.Length == 0 ? "localhost" : host.Trim('[', ']'), isBare ? null : port);

@@ -26,16 +26,19 @@ internal static class Discovery
             limit.CancelAfter(Patience);
             try
             {
-                return protocol == DiskProtocol.Nvme ? await OverNvmeAsync(place, hostNqn, limit.Token) : await OverNbdAsync(place, limit.Token);
+                return protocol == DiskProtocol.Nvme
+                    ? await OverNvmeAsync(place, hostNqn, limit.Token) : await OverNbdAsync(place, limit.Token);
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {
                 why = $"no answer within {Patience.TotalSeconds:0} s";
             }
-            catch (BlockException e) when (e.GetBaseException() is SocketException { SocketErrorCode: not SocketError.ConnectionReset } none)
+            catch (BlockException e) when (
+                e.GetBaseException() is SocketException { SocketErrorCode: not SocketError.ConnectionReset } none)
             {
                 // nobody listens: the other protocol would not be answered either
-                string reason = place.SocketPath is null ? none.Message : e.Message[(e.Message.LastIndexOf(": ", StringComparison.Ordinal) + 2)..];
+                string reason = place.SocketPath is null ? none.Message
+                    : e.Message[(e.Message.LastIndexOf(": ", StringComparison.Ordinal) + 2)..];
                 throw new ToolException($"no server answers at {place}: {reason}");
             }
             catch (BlockException e)

@@ -28,7 +28,9 @@ internal sealed class SnapshotCommands(IReadOnlyList<ServedDisk> disks, ServeLog
             case SnapshotAction.Create:
                 var taken = await snapshots.CreateAsync(line.Name!, clock.GetUtcNow());
                 double waited = Math.Round(snapshots.LastPause.TotalMilliseconds, 1);
-                log.Write("snapshot taken", ("image", disk.Node.Filename), ("id", taken.Id), ("pause_ms", waited.ToString("F1", CultureInfo.InvariantCulture)));
+                log.Write(
+                    "snapshot taken", ("image", disk.Node.Filename), ("id", taken.Id),
+                    ("pause_ms", waited.ToString("F1", CultureInfo.InvariantCulture)));
                 return JsonText.Readable(SnapshotText.Describe(taken).With("paused-ms", waited));
             case SnapshotAction.Delete:
                 var found = SnapshotText.Find(snapshots.List, line.Name!)
