@@ -76,6 +76,10 @@ internal static class CommandExamples
             "paddock serve disk.qcow2 --vhost-user /run/disk.sock",
             "paddock serve disk.qcow2 --nvme 0.0.0.0:4420 --dhchap-keys /etc/paddock/keys",
         ],
+        ["discover"] =
+        [
+            "paddock discover 127.0.0.1:4420", "paddock discover storage.example", "paddock discover unix:/run/nbd.sock --json",
+        ],
         ["run"] =
         [
             "paddock run disk.qcow2 --nbd -- nbdinfo '$PADDOCK_URI'",

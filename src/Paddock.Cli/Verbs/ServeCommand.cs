@@ -37,12 +37,24 @@ internal static class ServeCommand
             "serve",
             "Serves images over NVMe/TCP, NBD and vhost-user until stopped.");
         options.AddTo(command);
+        var json = new Option<bool>("--json") { Description = "With --check-config: prints what would be served as JSON." };
+        command.Add(json);
         command.SetAction(async (parsed, cancellationToken) =>
         {
+            if (parsed.GetValue(json) && !options.IsCheck(parsed))
+            {
+                throw new ToolException("--json requires --check-config; --json-log writes the log as JSON", NativeExit.Usage);
+            }
+
             var settings = options.SettingsOf(parsed);
             if (options.IsCheck(parsed))
             {
-                ServeCheck.Run(settings, console.Out);
+                ServeCheck.Run(settings, parsed.GetValue(json) ? TextWriter.Null : console.Out);
+                if (parsed.GetValue(json))
+                {
+                    console.Out.WriteLine(ServeCheckFields.Of(settings));
+                }
+
                 return NativeExit.Success;
             }
 
