@@ -26,7 +26,7 @@ public class CommandTests
             if (block.Before.Length > 0)
             {
                 var before = await sandbox.RunAsync(block.Before);
-                Assert.True(before.Code == 0, $"{page}:{block.Line}: what comes before: exit code {before.Code}\n{before.Out}{before.Error}");
+                Assert.True(before.Code == 0, $"{page}:{block.Line}: before: exit code {before.Code}\n{before.Out}{before.Error}");
             }
 
             var run = await sandbox.RunAsync(block.Script);
@@ -77,7 +77,8 @@ public class CommandTests
     [Fact]
     public void Comments_and_prompts_of_a_block_are_read()
     {
-        const string Page = "<!-- before: touch a\ntouch b -->\n<!-- exit code: 1 -->\n\n```console\n$ ls \\\n  a\na\n```\n\n<!-- not run: root -->\n```sh\nid\n```\n";
+        const string Page = "<!-- before: touch a\ntouch b -->\n<!-- exit code: 1 -->\n\n```console\n$ ls \\\n  a\na\n```\n\n"
+            + "<!-- not run: root -->\n```sh\nid\n```\n";
         var blocks = DocumentBlock.Of("page.md", Page);
         Assert.Equal(("touch a\ntouch b", 1, 4 + 1), (blocks[0].Before.Trim(), blocks[0].ExitCode, blocks[0].Line));
         Assert.Equal("ls \\\n  a", blocks[0].Script);

@@ -62,7 +62,7 @@ internal sealed partial record DocumentBlock(
         bool continues = false;
         foreach (string line in Text.Split('\n'))
         {
-            bool isCommand = continues || line.StartsWith("$ ", StringComparison.Ordinal) || line.StartsWith("# ", StringComparison.Ordinal);
+            bool isCommand = continues || line is ['$' or '#', ' ', ..];
             yield return (isCommand && !continues ? line[2..] : line, isCommand);
             continues = isCommand && line.EndsWith('\\');
         }

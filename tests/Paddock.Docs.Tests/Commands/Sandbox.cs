@@ -71,14 +71,15 @@ internal sealed partial class Sandbox : IAsyncDisposable
     }
 
     private string Outside(string text)
-        => _ports.Aggregate(text.Replace(_folder, "", StringComparison.Ordinal), (t, port) => t.Replace(port.Value, port.Key, StringComparison.Ordinal));
+        => _ports.Aggregate(
+            text.Replace(_folder, "", StringComparison.Ordinal), (t, port) => t.Replace(port.Value, port.Key, StringComparison.Ordinal));
 
     // all are bound at once, so they differ
     private static string[] FreePorts(int count)
     {
         var sockets = Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0)).ToList();
         sockets.ForEach(s => s.Start());
-        string[] ports = [.. sockets.Select(s => ((IPEndPoint)s.LocalEndpoint).Port.ToString(System.Globalization.CultureInfo.InvariantCulture))];
+        string[] ports = [.. sockets.Select(s => $"{((IPEndPoint)s.LocalEndpoint).Port}")];
         sockets.ForEach(s => s.Dispose());
         return ports;
     }

@@ -2,7 +2,9 @@ using System.Text;
 
 namespace Paddock.Docs.Tests.Commands;
 
-/// <summary>The simple commands of a shell script, as far as documents use the shell: quotes, comments, pipes, lists and redirections.</summary>
+/// <summary>
+/// The simple commands of a shell script, as far as documents use the shell: quotes, comments, pipes, lists and redirections.
+/// </summary>
 internal static class ShellText
 {
     /// <summary>Words of each simple command; variables and globs stay as they are written.</summary>
