@@ -16,7 +16,7 @@ public sealed class Workbench : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("paddock-cli-test-").FullName;
 
-    public bool Color { get; init; }
+    public TerminalColors Colors { get; init; }
 
     public bool Unicode { get; init; }
 
@@ -42,7 +42,7 @@ public sealed class Workbench : IDisposable
         using var output = new MemoryStream();
         using var error = new MemoryStream();
         var console = new NativeConsole(
-            output, error, input) { Color = Color, Unicode = Unicode, ShowsProgress = ShowsProgress, Width = Width };
+            output, error, input) { Colors = Colors, Unicode = Unicode, ShowsProgress = ShowsProgress, Width = Width };
         int code = await NativeTools.RunAsync(args, console);
         return new Outcome(code, Text(output), Text(error));
     }

@@ -175,7 +175,7 @@ public sealed class Demo
     private async ValueTask MapAsync(IBlockDevice device, CancellationToken cancellationToken)
     {
         _console.Out.WriteLine();
-        await ZoneMap.DrawAsync(device, "demo.qcow2", _console, cancellationToken);
+        await new ZoneMap(_console, _console.Colors.Auto).DrawAsync(device, "demo.qcow2", ZoneFilter.All, cancellationToken);
     }
 
     private static byte[] Pattern(int length, byte value)

@@ -5,7 +5,7 @@ using Paddock.Qcow2;
 
 namespace Paddock.Cli.Verbs;
 
-/// <summary>The command lines of `paddock info`, `zones` and `check`.</summary>
+/// <summary>The command lines of `paddock info` and `check`.</summary>
 internal static class InspectCommands
 {
     public static Command Info(NativeConsole console)
@@ -16,29 +16,6 @@ internal static class InspectCommands
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await InfoVerb.RunAsync(parsed.GetRequiredValue(image), parsed.GetValue(json), console, cancellationToken);
-            return NativeExit.Success;
-        });
-        return command;
-    }
-
-    public static Command Zones(NativeConsole console)
-    {
-        var image = Image();
-        var json = Json();
-        var passphrase = PassphraseOption.Create();
-        var table = new Option<bool>("--table") { Description = "Prints one line per zone." };
-        var command = new Command("zones", "Shows a map of the zones of an image.") { image, table, passphrase, json };
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(table) && result.GetValue(json))
-            {
-                result.AddError("--table and --json cannot be combined");
-            }
-        });
-        command.SetAction(async (parsed, cancellationToken) =>
-        {
-            var view = parsed.GetValue(json) ? ZonesView.Json : parsed.GetValue(table) ? ZonesView.Table : ZonesView.Map;
-            await ZonesVerb.RunAsync(parsed.GetRequiredValue(image), view, console, passphrase.Read(parsed), cancellationToken);
             return NativeExit.Success;
         });
         return command;
@@ -68,5 +45,5 @@ internal static class InspectCommands
         _ => Qcow2Repair.None,
     };
 
-    private static Option<bool> Json() => new("--json") { Description = "Prints JSON." };
+    internal static Option<bool> Json() => new("--json") { Description = "Prints JSON." };
 }
