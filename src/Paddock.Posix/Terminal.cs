@@ -1,5 +1,5 @@
-using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
+using Microsoft.Win32.SafeHandles;
 
 namespace Paddock.Posix;
 
@@ -34,6 +34,26 @@ internal static class Terminal
         return true;
     }
 
+    /// <summary>Whether the terminal sends its signals, such as Ctrl-C, to the process group of this process.</summary>
+    public static bool IsInForeground()
+    {
+        const int noControl = 0x100;
+        if (!OperatingSystem.IsLinux())
+        {
+            return false;
+        }
+
+        int descriptor = Native.Open("/dev/tty\0"u8, noControl | Native.OpenCloseOnExec, 0);
+        if (descriptor < 0)
+        {
+            return false;
+        }
+
+        int group = Native.TerminalGroup(descriptor);
+        _ = Native.CloseDescriptor(descriptor);
+        return group == Native.ProcessGroup();
+    }
+
     /// <summary>Columns of the terminal; <paramref name="otherwise"/> where there is none.</summary>
     public static int Width(int otherwise = 80)
     {
@@ -42,15 +62,9 @@ internal static class Terminal
             return otherwise;
         }
 
-        try
-        {
-            int width = Console.WindowWidth;
-            return width > 0 ? width : otherwise;
-        }
-        catch (IOException)
-        {
-            return otherwise;
-        }
+        // System.Console would initialize the terminal, which writes escape sequences to it
+        int width = OperatingSystem.IsLinux() ? LinuxWidth() : Console.WindowWidth;
+        return width > 0 ? width : otherwise;
     }
 
     /// <summary>Leaves the terminal: its signals reach this process no more. Nothing happens where there is none.</summary>
@@ -78,6 +92,14 @@ internal static class Terminal
         }
 
         _ = Native.CloseDescriptor(none);
+    }
+
+    [SupportedOSPlatform("linux")]
+    private static int LinuxWidth()
+    {
+        using var output = new SafeFileHandle(1, ownsHandle: false);
+        var size = default(Native.WindowSize);
+        return Native.GetWindowSize(output, Native.QueryWindowSize, ref size) == 0 ? size.Columns : 0;
     }
 
     /// <summary>Ends the process by a signal with its default disposition, leaving no core file.</summary>

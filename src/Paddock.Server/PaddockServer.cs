@@ -61,6 +61,14 @@ public sealed class PaddockServer : IAsyncDisposable
     /// <summary>Address of the live page; null: not served, or on a Unix socket.</summary>
     public IPEndPoint? WebAddress => _pages is [var first, ..] ? first.EndPoint : null;
 
+    /// <summary>Where clients reach each disk: NVMe, NBD, vhost-user, each in the order of the images.</summary>
+    public IReadOnlyList<ServedEndpoint> Endpoints => [.. _listeners.SelectMany(listener => listener.Endpoints)];
+
+    /// <summary>TCP ports: of NVMe, NBD, metrics and the live page, where they are served.</summary>
+    public IReadOnlyList<int> Ports
+        => [.. Endpoints.Where(e => e.Port > 0).Select(e => (e.Listener, e.Port)).Distinct().Select(e => e.Port),
+            .. MetricsAddress is { } metrics ? (int[])[metrics.Port] : [], .. WebAddress is { } web ? (int[])[web.Port] : []];
+
     /// <summary>Whether data that clients wrote could not be made durable when the server closed.</summary>
     public bool FlushFailed { get; private set; }
 
@@ -84,7 +92,6 @@ public sealed class PaddockServer : IAsyncDisposable
         {
             await server.OpenImagesAsync();
             await server.OpenListenersAsync(web);
-            server._started = true;
             return server;
         }
         catch
@@ -293,6 +300,13 @@ public sealed class PaddockServer : IAsyncDisposable
     /// <summary>The metrics page.</summary>
     internal ValueTask<string> RenderMetricsAsync()
         => new MetricsPage(_listeners, _disks, _buffers, ServeCheck.MemoryOf(_settings)).RenderAsync();
+
+    /// <summary>Logs <c>ready</c>, the last event of a start. A server that closes without it logs no <c>stopped</c>.</summary>
+    public void LogReady()
+    {
+        _started = true;
+        _log.WriteList("ready", "uris", Endpoints.Select(e => e.Uri));
+    }
 
     /// <summary>Closes every connection, so that stopping has nothing to wait for.</summary>
     public void StopNow()

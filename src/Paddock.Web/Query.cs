@@ -32,5 +32,6 @@ internal readonly struct Query(IQueryCollection query)
     public LiveDisk DiskOf(LiveFeed feed)
         => this["disk"] is { } name ? feed.Find(name)
             : feed.Disks is [var only] ? only
-            : throw new ToolException($"the server has several disks: specify disk={string.Join(" or disk=", feed.Disks.Select(d => d.Disk.Name))}");
+            : throw new ToolException(
+                $"the server has several disks: specify disk={string.Join(" or disk=", feed.Disks.Select(d => d.Disk.Name))}");
 }

@@ -4,7 +4,9 @@ using Microsoft.Extensions.Primitives;
 
 namespace Paddock.Web;
 
-/// <summary>Checks the host and the origin of each request before anything else sees it, and limits what a browser does with replies.</summary>
+/// <summary>
+/// Checks the host and the origin of each request before anything else sees it, and limits what a browser does with replies.
+/// </summary>
 /// <param name="hosts">Host names that are accepted besides the server's own addresses.</param>
 /// <param name="next">Handles requests that pass.</param>
 internal sealed class RequestGuard(IReadOnlyList<string> hosts, RequestDelegate next)

@@ -141,7 +141,7 @@ public class ApiTests
         {
             Images = [new ServedImage { Path = PlainIn(Path.GetDirectoryName(s.Control!)!), Format = "raw" }],
         });
-        Assert.Contains("'plain' has no zones", (await server.SendAsync("/api/zones")).Text.Replace("\\u0027", "'", StringComparison.Ordinal), StringComparison.Ordinal);
+        Assert.Contains("plain\\u0027 has no zones", (await server.SendAsync("/api/zones")).Text, StringComparison.Ordinal);
         Assert.False((await server.JsonAsync("/api/disks")).GetProperty("disks")[0].TryGetProperty("zoned", out _));
     }
 

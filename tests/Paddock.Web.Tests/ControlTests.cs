@@ -83,15 +83,16 @@ public class ControlTests
         string file = Path.Combine(Directory.CreateTempSubdirectory("paddock-token-").FullName, "t");
         await File.WriteAllTextAsync(file, "short", Stop);
         File.SetUnixFileMode(file, UnixFileMode.UserRead);
-        var error = await Assert.ThrowsAsync<ToolException>(() => WebServer.StartAsync(with: s => s with { WebControl = true, WebTokenFile = file }));
-        Assert.Contains("the token has 5 bytes; the minimum is 16", error.Message, StringComparison.Ordinal);
+        Assert.Contains("the token has 5 bytes; the minimum is 16", await ErrorOfAsync(file), StringComparison.Ordinal);
         File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.OtherRead);
-        error = await Assert.ThrowsAsync<ToolException>(() => WebServer.StartAsync(with: s => s with { WebControl = true, WebTokenFile = file }));
-        Assert.Contains("chmod 600", error.Message, StringComparison.Ordinal);
-        error = await Assert.ThrowsAsync<ToolException>(() => WebServer.StartAsync(with: s => s with { WebControl = true }));
-        Assert.Contains("--web-control requires --web-token-file", error.Message, StringComparison.Ordinal);
+        Assert.Contains("chmod 600", await ErrorOfAsync(file), StringComparison.Ordinal);
+        Assert.Contains("--web-control requires --web-token-file", await ErrorOfAsync(null), StringComparison.Ordinal);
         Directory.Delete(Path.GetDirectoryName(file)!, recursive: true);
     }
+
+    private static async Task<string> ErrorOfAsync(string? file)
+        => (await Assert.ThrowsAsync<ToolException>(
+            () => WebServer.StartAsync(with: s => s with { WebControl = true, WebTokenFile = file }))).Message;
 
     private static Task<(int Status, string Text)> PostAsync(WebServer server, string action, int zone, string? token)
         => server.SendAsync(

@@ -15,10 +15,8 @@ public class OpenApiTests
     [Fact]
     public void Every_route_is_in_the_document()
     {
-        var paths = Document.GetProperty("paths").EnumerateObject();
-        Assert.Equal(
-            PageRoutes.Api.OrderBy(r => r.Key, StringComparer.Ordinal),
-            paths.Select(p => KeyValuePair.Create(p.Name, p.Value.EnumerateObject().Single().Name)).OrderBy(r => r.Key, StringComparer.Ordinal));
+        var documented = Document.GetProperty("paths").EnumerateObject().Select(p => $"{p.Name} {p.Value.EnumerateObject().Single().Name}");
+        Assert.Equal(PageRoutes.Api.Select(r => $"{r.Key} {r.Value}").Order(), documented.Order());
     }
 
     [Fact]

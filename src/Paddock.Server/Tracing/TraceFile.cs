@@ -181,7 +181,8 @@ internal sealed class TraceFile : IAsyncDisposable
         double length = Stopwatch.GetElapsedTime(0, traced.Ticks).TotalMicroseconds;
         int lane = _lanes.Take(traced.Disk, request.StartedAt, request.StartedAt + traced.Ticks);
         text.Append(CultureInfo.InvariantCulture, $"{{\"ph\":\"X\",\"name\":\"{LiveOperations.NameOf(request.Operation)}\"")
-            .Append(CultureInfo.InvariantCulture, $",\"pid\":{traced.Disk + 1},\"tid\":{lane + 1},\"ts\":{start:0.###},\"dur\":{length:0.###}")
+            .Append(CultureInfo.InvariantCulture, $",\"pid\":{traced.Disk + 1},\"tid\":{lane + 1}")
+            .Append(CultureInfo.InvariantCulture, $",\"ts\":{start:0.###},\"dur\":{length:0.###}")
             .Append(CultureInfo.InvariantCulture, $",\"args\":{{\"offset\":{request.Offset},\"bytes\":{request.Length}")
             .Append(traced.Failed ? ",\"failed\":true}},\n" : "}},\n");
     }
@@ -190,9 +191,9 @@ internal sealed class TraceFile : IAsyncDisposable
     private void End()
     {
         double now = Stopwatch.GetElapsedTime(_started).TotalMicroseconds;
-        Write(string.Create(
-            CultureInfo.InvariantCulture,
-            $"{{\"ph\":\"i\",\"name\":\"end of trace\",\"pid\":1,\"tid\":1,\"s\":\"g\",\"ts\":{now:0.###},\"args\":{{\"dropped\":{Dropped}}}}}\n]\n"));
+        string place = string.Create(CultureInfo.InvariantCulture, $"\"pid\":1,\"tid\":1,\"s\":\"g\",\"ts\":{now:0.###}");
+        string dropped = string.Create(CultureInfo.InvariantCulture, $"{{\"dropped\":{Dropped}}}");
+        Write($"{{\"ph\":\"i\",\"name\":\"end of trace\",{place},\"args\":{dropped}}}\n]\n");
         _log.Write("trace ended", ("file", _path), ("bytes", _written.ToString(CultureInfo.InvariantCulture)),
             ("dropped", Dropped.ToString(CultureInfo.InvariantCulture)));
     }
