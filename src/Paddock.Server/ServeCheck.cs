@@ -83,6 +83,7 @@ public static class ServeCheck
         OneOf("block-size", settings.BlockSize.ToString(System.Globalization.CultureInfo.InvariantCulture), "512", "4096");
         OneOf("nbd-tls", settings.NbdTls, "required", "allowed");
         OneOf("nbd-tls-clients", settings.NbdTlsClients, "required", "none");
+        ServeLog.ParseLevel(settings.LogLevel ?? "info");
         ImageChain.ParsePolicy(settings.Backing);
         MemoryOf(settings);
         TraceFile.SizeOf(settings);
