@@ -1,0 +1,63 @@
+using System.Globalization;
+using System.Text;
+
+namespace Paddock.Cli.Native.Watch;
+
+/// <summary>Turns frames into what a terminal has to be sent: only the cells that differ from the frame before.</summary>
+/// <param name="depth">The terminal's colours.</param>
+internal sealed class FrameWriter(ColorDepth depth)
+{
+    private readonly StringBuilder _out = new();
+    private Frame? _before;
+
+    /// <summary>Forgets what the terminal shows: the next frame is written whole.</summary>
+    public void Forget() => _before = null;
+
+    /// <summary>The text that turns the frame before into this one; empty if they are equal.</summary>
+    public string Write(Frame frame)
+    {
+        _out.Clear();
+        if (_before is { } before && (before.Width != frame.Width || before.Height != frame.Height))
+        {
+            _before = null;
+        }
+
+        if (_before is null)
+        {
+            _out.Append("\u001b[0m\u001b[2J");
+        }
+
+        Style? style = null;
+        (int X, int Y)? cursor = null;
+        for (int y = 0; y < frame.Height; y++)
+        {
+            for (int x = 0; x < frame.Width; x++)
+            {
+                var cell = frame[x, y];
+                if (_before is null ? cell == (' ', Style.Plain) : cell == _before[x, y])
+                {
+                    continue;
+                }
+
+                if (cursor != (x, y))
+                {
+                    _out.Append(CultureInfo.InvariantCulture, $"\u001b[{y + 1};{x + 1}H");
+                }
+
+                if (style != cell.Style)
+                {
+                    _out.Append(cell.Style.Sequence(depth));
+                    style = cell.Style;
+                }
+
+                _out.Append(cell.Char);
+
+                // terminals differ in where the cursor is after the last column
+                cursor = x + 1 < frame.Width ? (x + 1, y) : null;
+            }
+        }
+
+        _before = frame;
+        return style is null && _out.Length == 0 ? "" : _out.Append(ZonePalette.Reset).ToString();
+    }
+}
