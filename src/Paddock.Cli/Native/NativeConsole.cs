@@ -11,6 +11,7 @@ public sealed class NativeConsole
     private static readonly Encoding Utf8 = ByteText.Printing;
 
     private Func<bool>? _hangup;
+    private volatile bool _hasProgress;
 
     /// <param name="output">Takes what the verb prints; also used for bytes (JSON).</param>
     /// <param name="error">Takes messages and progress.</param>
@@ -39,6 +40,9 @@ public sealed class NativeConsole
     /// <summary>Whether standard input is a terminal, where a person may not know that data is expected.</summary>
     public bool InputIsTerminal { get; init; }
 
+    /// <summary>Whether standard output is a terminal, which bytes would disturb.</summary>
+    public bool OutputIsTerminal { get; init; }
+
     /// <summary>How long a command that is asked to stop has to finish and flush; then the process ends without that.</summary>
     public TimeSpan StopLimit { get; set; } = TimeSpan.FromMinutes(1);
 
@@ -63,6 +67,7 @@ public sealed class NativeConsole
         {
             Colors = TerminalColors.Of(terminal, static name => FirstOf(name)),
             Unicode = locale.Replace("-", "", StringComparison.Ordinal).Contains("utf8", StringComparison.OrdinalIgnoreCase),
+            OutputIsTerminal = terminal,
             InputIsTerminal = Terminal.IsInputTerminal,
             ShowsProgress = Terminal.IsErrorTerminal && FirstOf("TERM") != "dumb",
             Width = Terminal.Width(80),
@@ -94,6 +99,7 @@ public sealed class NativeConsole
     {
         if (ShowsProgress)
         {
+            _hasProgress = true;
             Error.Write($"\r{what}: {Math.Clamp(share, 0, 1) * 100:0}% ");
         }
     }
@@ -103,15 +109,17 @@ public sealed class NativeConsole
     {
         if (ShowsProgress)
         {
+            _hasProgress = true;
             Error.Write($"\r{(line.Length < Width ? line : line[..(Width - 1)])}\u001b[K");
         }
     }
 
-    /// <summary>Wipes the progress line.</summary>
+    /// <summary>Clears the progress line, if one was drawn.</summary>
     public void EndProgress()
     {
-        if (ShowsProgress)
+        if (_hasProgress)
         {
+            _hasProgress = false;
             Error.Write("\r\u001b[K");
         }
     }

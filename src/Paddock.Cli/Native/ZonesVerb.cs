@@ -33,6 +33,9 @@ public sealed record ZonesPlan
 
     /// <summary>Passphrase of an encrypted image.</summary>
     public ReadOnlyMemory<byte>? Passphrase { get; init; }
+
+    /// <summary>Whether to read the image even if another process writes to it.</summary>
+    public bool ForceShare { get; init; }
 }
 
 /// <summary>`paddock zones`: pointers, conditions and resources in use.</summary>
@@ -43,8 +46,8 @@ public static class ZonesVerb
     public static async ValueTask RunAsync(ZonesPlan plan, NativeConsole console, CancellationToken cancellationToken = default)
     {
         await using var device = await NativeImage.OpenDiskAsync(
-            plan.Path, writable: false, console, cancellationToken, plan.Passphrase);
-        var filter = plan.Filter.On(NativeImage.Zones(device, plan.Path).Limits.ZoneCount);
+            plan.Path, writable: false, console, cancellationToken, plan.Passphrase, plan.ForceShare);
+        var filter = plan.Filter.On(device.Zones!.Limits.ZoneCount);
         console.Out.Flush();
         await (plan.View switch
         {

@@ -32,8 +32,8 @@ internal static class BenchCommand
         var rate = Real("--rate", "Total requests per second; latency includes delay (default: no limit).", "IOPS");
         var format = Text("--format", "Format of an image file, qcow2 or raw (default: probed).", "FORMAT");
         var metrics = Text("--metrics", "Server metrics to read for its CPU time and memory allocations.", "HOST:PORT");
+        var json = JsonOption.Create();
         var progress = new Option<bool>("--progress") { Description = "Shows progress even where standard error is no terminal." };
-        var json = new Option<bool>("--json") { Description = "Prints JSON." };
         var command = new Command("bench", "Measures the throughput and latency of an image or of a served disk.")
         {
             target, rw, block, depth, connections, time, warmUp, size, rate, format, metrics, progress, json,

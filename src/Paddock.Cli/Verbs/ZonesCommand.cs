@@ -10,7 +10,7 @@ internal static class ZonesCommand
     public static Command Build(NativeConsole console)
     {
         var image = InspectCommands.Image();
-        var json = InspectCommands.Json();
+        var json = JsonOption.Create();
         var passphrase = PassphraseOption.Create();
         var table = new Option<bool>("--table") { Description = "Prints one line per zone." };
         var range = new Option<string?>("--range") { Description = "Zones to show (default: all).", HelpName = "FIRST-LAST" };
@@ -20,9 +20,10 @@ internal static class ZonesCommand
         };
         state.CompletionSources.Add([.. ZoneFilter.StateWords]);
         var color = Color();
+        var share = ForceShareOption.Create();
         var command = new Command("zones", "Shows a map of the zones of an image.")
         {
-            image, table, range, state, color, passphrase, json,
+            image, table, range, state, color, passphrase, share, json,
         };
         command.Validators.Add(result =>
         {
@@ -40,6 +41,7 @@ internal static class ZonesCommand
                 Filter = ZoneFilter.Parse(parsed.GetValue(range), parsed.GetValue(state)),
                 Color = ColorOf(parsed.GetValue(color)),
                 Passphrase = passphrase.Read(parsed),
+                ForceShare = parsed.GetValue(share),
             };
             await ZonesVerb.RunAsync(plan, console, cancellationToken);
             return NativeExit.Success;

@@ -33,7 +33,7 @@ internal sealed class PolledSource(string path, IPolledDisk disk, TimeSpan inter
     {
         var device = await disk.NextAsync(cancellationToken)
             ?? throw new InvalidOperationException("the first look at a disk returns it");
-        var zoned = NativeImage.Zones(device, path);
+        var zoned = device.Zones!;
         var model = new WatchModel(Path.GetFileName(path), disk.Description, new ZoneStore(zoned.Limits, device.Length));
         await ReadAsync(device, model, isFirst: true, cancellationToken);
         return model;
