@@ -15,17 +15,30 @@ internal static class ListPanel
         int rows = Math.Max(1, height - 1), start = Math.Max(0, state.ListLine - rows + 1);
         int[] order = Top(model, state, Math.Min(start + rows, MaxLines));
         int bar = Math.Clamp(frame.Width - 82, 8, 40);
-        frame.Text(0, y, $"    zone {"",-1}".PadRight(bar + 17) + "  state            written         writes  resets   reads", Style.Bold);
-        frame.TextBefore(frame.Width, y, $"by {Name(state.Order)}", Style.Faint);
+        int after = 9 + bar + 9 + 15 + 2;
+        frame.TextBefore(8, y, "zone", Style.Bold);
+        frame.Text(9 + bar + 9, y, "state", Style.Bold);
+        frame.Text(after, y, "written", Style.Bold);
+        if (model.HasRequests)
+        {
+            frame.TextBefore(after + 22, y, "writes", Style.Bold);
+            frame.TextBefore(after + 30, y, "resets", Style.Bold);
+            frame.TextBefore(after + 38, y, "reads", Style.Bold);
+        }
+
         for (int i = start; i < order.Length; i++)
         {
             int line = y + 1 + i - start, zone = order[i];
-            int x = ZoneLine.Draw(frame, 0, line, zones, zone, bar, blocks);
+            ZoneLine.Draw(frame, 0, line, zones, zone, bar, blocks);
             var counts = zones.CountsOf(zone);
-            frame.Text(x + 2, line, SizeText.Human(zones.WrittenIn(zone)));
-            frame.TextBefore(x + 22, line, Human.Count(counts.Writes));
-            frame.TextBefore(x + 30, line, Human.Count(counts.Resets));
-            frame.TextBefore(x + 38, line, Human.Count(counts.Reads));
+            frame.Text(after, line, SizeText.Human(zones.WrittenIn(zone)));
+            if (model.HasRequests)
+            {
+                frame.TextBefore(after + 22, line, Human.Count(counts.Writes));
+                frame.TextBefore(after + 30, line, Human.Count(counts.Resets));
+                frame.TextBefore(after + 38, line, Human.Count(counts.Reads));
+            }
+
             if (i == state.ListLine)
             {
                 state.Cursor = zone;

@@ -33,6 +33,9 @@ internal sealed class WatchModel
     /// <summary>The requests.</summary>
     public Traffic Traffic { get; private init; } = new();
 
+    /// <summary>Whether the source counts the requests to each zone.</summary>
+    public bool HasRequests { get; init; }
+
     /// <summary>Bytes written to the image file for each byte that clients wrote; null: unknown.</summary>
     public double? Amplification { get; set; }
 
@@ -70,7 +73,7 @@ internal sealed class WatchModel
     {
         var copy = new WatchModel(Title, Source, Zones.Clone())
         {
-            Traffic = Traffic.Clone(), Amplification = Amplification, OnDisk = OnDisk, Problem = Problem, Now = Now, Version = Version,
+            Traffic = Traffic.Clone(), HasRequests = HasRequests, Amplification = Amplification, OnDisk = OnDisk, Problem = Problem, Now = Now, Version = Version,
         };
         copy._events.AddRange(_events);
         return copy;

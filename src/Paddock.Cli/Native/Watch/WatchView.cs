@@ -8,6 +8,9 @@ namespace Paddock.Cli.Native.Watch;
 /// <param name="glyphs">How zones are drawn.</param>
 internal sealed class WatchView(ZoneGlyphs glyphs)
 {
+    // rows from which panels are set apart
+    private const int Roomy = 24;
+
     private static readonly string[] HelpLines =
     [
         "arrows, PgUp, PgDn   move the cursor",
@@ -27,22 +30,22 @@ internal sealed class WatchView(ZoneGlyphs glyphs)
         var frame = new Frame(width, height);
         Title(frame, model, state);
         int y = Gauges(frame, 1, model);
-        int free = height - y - 1;
+        int gap = height >= Roomy ? 1 : 0, free = height - y - 1 - gap;
         var rates = model.Traffic.Rates();
         if (free >= 12 && rates.Count > 0)
         {
-            TrafficPanel.Draw(frame, y, rates);
-            y += rates.Count + 1;
-            free -= rates.Count + 1;
+            TrafficPanel.Draw(frame, y + gap, rates);
+            y += gap + rates.Count + 1;
+            free -= gap + rates.Count + 1;
         }
 
-        int events = free >= 12 ? Math.Clamp(free / 5, 2, 6) : 0;
+        int events = free >= 12 && model.Events.Count > 0 ? Math.Clamp(free / 5, 2, 6) : 0;
         int active = state.Page == WatchPage.Map && free >= 16 ? Math.Clamp(free / 4, 3, 9) : 0;
-        y = Main(frame, y, free - events - active, model, state);
+        y = Main(frame, y + gap, free - events - active, model, state) + gap;
         if (active > 0)
         {
             // what the map does not need is for the zones that change
-            active = Math.Max(active, height - 1 - events - y);
+            active = Math.Max(active - gap, height - 1 - events - y);
             ActivePanel.Draw(frame, y, active, model, glyphs.Blocks);
         }
 
@@ -140,7 +143,8 @@ internal sealed class WatchView(ZoneGlyphs glyphs)
         int y = frame.Height - 1;
         string keys = frame.Width < 60 ? "q quit  ? help" : "q quit  ? help  space pause  s sort  f filter  arrows, Enter, Esc zoom";
         frame.Text(0, y, keys, Style.Faint);
-        string right = state.FilterName == "all" ? "" : $" filter: {state.FilterName}";
+        string right = (state.FilterName == "all" ? "" : $" filter: {state.FilterName}")
+            + (state.Page == WatchPage.List ? $" sort: {ListPanel.Name(state.Order)}" : "");
         frame.TextBefore(frame.Width, y, right, Style.Bold);
     }
 }
@@ -206,7 +210,11 @@ internal static class ZonePanel
             frame.Text(15, line++, Human.Bar(share, Math.Clamp(frame.Width - 15, 8, 66), blocks), Style.Of(cell.Condition));
         }
 
-        Line("writes", $"{Human.Count(counts.Writes)}, resets {Human.Count(counts.Resets)}, reads {Human.Count(counts.Reads)}");
+        if (model.HasRequests)
+        {
+            Line("writes", $"{Human.Count(counts.Writes)}, resets {Human.Count(counts.Resets)}, reads {Human.Count(counts.Reads)}");
+        }
+
         long changed = zones.ChangedAt(zone);
         Line(
             "last change",
