@@ -1,5 +1,4 @@
 using Paddock.Images;
-using Paddock.Images.Nodes;
 
 namespace Paddock.Cli.Native.Watch;
 
@@ -52,6 +51,11 @@ public static class WatchVerb
 
     private static async ValueTask<IZoneSource> OpenAsync(WatchPlan plan, NativeConsole console, CancellationToken cancellationToken)
     {
+        if (plan.Control is { } socket)
+        {
+            return new FeedSource(socket, plan.Path, plan.Interval, TimeProvider.System);
+        }
+
         string path = plan.Path!;
         IPolledDisk disk = RemoteDisk.Is(path)
             ? new RemotePoll(await NativeImage.OpenDiskAsync(path, writable: false, console, cancellationToken))

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Images;
 
 namespace Paddock.Cli.Native.Watch;
 
@@ -11,6 +12,9 @@ internal readonly record struct ZoneCounts(long Writes, long Resets, long Reads)
 /// <summary>The zones of a watched disk, in columns: about 45 bytes for each of a million zones.</summary>
 internal sealed class ZoneStore
 {
+    /// <summary>Most zones of a watched disk.</summary>
+    public const int MaxZones = 16 << 20;
+
     private readonly int[] _inCondition = new int[16];
     private readonly HashSet<int> _active = [];
     private ZoneCondition[] _conditions = [];
@@ -18,6 +22,10 @@ internal sealed class ZoneStore
     private ZoneCounts[] _counts = [];
 
     public ZoneStore(ZonedLimits limits, long diskLength) => Resize(limits, diskLength);
+
+    /// <exception cref="ToolException">Too many zones.</exception>
+    private static ZonedLimits Checked(ZonedLimits limits) => limits.ZoneCount <= MaxZones ? limits
+        : throw new ToolException($"the disk has {limits.ZoneCount} zones; --watch shows at most {MaxZones}");
 
     private ZoneStore(ZoneStore from)
     {
@@ -64,7 +72,7 @@ internal sealed class ZoneStore
         }
 
         int before = Math.Min(Count, limits.ZoneCount);
-        (Limits, DiskLength) = (limits, diskLength);
+        (Limits, DiskLength) = (Checked(limits), diskLength);
         Array.Resize(ref _conditions, limits.ZoneCount);
         Array.Resize(ref _written, limits.ZoneCount);
         Array.Resize(ref _changed, limits.ZoneCount);
