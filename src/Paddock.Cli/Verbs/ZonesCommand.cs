@@ -27,7 +27,9 @@ internal static class ZonesCommand
         var color = Color();
         var share = ForceShareOption.Create();
         var watch = new Option<bool>("--watch") { Description = "Shows a live view on the terminal; '?' lists its keys." };
-        var interval = Durations.Create("--interval", "Time between two reports to --watch, 100ms to 10s (default: 500ms).");
+        var interval = Durations.Create(
+            "--interval", "Time between two reports to --watch, 100ms to 10s (default: 500ms).", WatchVerb.MinInterval,
+            WatchVerb.MaxInterval, "from 100ms to 10s");
         var control = new Option<string?>("--control")
         {
             Description = "Control socket of the server whose disk --watch shows, with its requests.", HelpName = "SOCKET",
@@ -39,13 +41,11 @@ internal static class ZonesCommand
         command.Validators.Add(result =>
         {
             bool watches = result.GetValue(watch), hasControl = result.GetValue(control) is not null;
-            var given = result.GetValue(interval);
             string? error = result.GetValue(table) && result.GetValue(json) ? "--table and --json cannot be combined"
                 : watches && result.GetValue(table) ? "--watch and --table cannot be combined"
                 : watches && result.GetValue(json) ? "--watch and --json cannot be combined"
                 : !watches && hasControl ? "--control requires --watch"
-                : !watches && given is not null ? "--interval requires --watch"
-                : given < WatchVerb.MinInterval || given > WatchVerb.MaxInterval ? "--interval: expected 100ms to 10s"
+                : !watches && result.GetResult(interval) is { Implicit: false } ? "--interval requires --watch"
                 : !hasControl && result.GetResult(image) is not { Tokens.Count: > 0 } ? "missing IMAGE" : null;
             if (error is not null)
             {

@@ -7,6 +7,8 @@ namespace Paddock.Cli.Native.Watch;
 /// <param name="depth">The terminal's colours.</param>
 internal sealed class FrameWriter(ColorDepth depth)
 {
+    private const int MaxRepeat = 5;
+
     private readonly StringBuilder _out = new();
     private Frame? _before;
 
@@ -39,7 +41,15 @@ internal sealed class FrameWriter(ColorDepth depth)
                     continue;
                 }
 
-                if (cursor != (x, y))
+                if (cursor is { } at && at.Y == y && x > at.X && x - at.X <= MaxRepeat && IsStyled(frame, at.X, x, y, style))
+                {
+                    // a few characters that are there already take fewer bytes than a move over them
+                    for (int between = at.X; between < x; between++)
+                    {
+                        _out.Append(frame[between, y].Char);
+                    }
+                }
+                else if (cursor != (x, y))
                 {
                     _out.Append(CultureInfo.InvariantCulture, $"\u001b[{y + 1};{x + 1}H");
                 }
@@ -59,5 +69,18 @@ internal sealed class FrameWriter(ColorDepth depth)
 
         _before = frame;
         return style is null && _out.Length == 0 ? "" : _out.Append(ZonePalette.Reset).ToString();
+    }
+
+    private static bool IsStyled(Frame frame, int from, int to, int y, Style? style)
+    {
+        for (int x = from; x < to; x++)
+        {
+            if (frame[x, y].Style != style)
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 }

@@ -18,7 +18,7 @@ internal interface IPolledDisk : IAsyncDisposable
 /// </summary>
 /// <param name="path">Name of the disk.</param>
 /// <param name="disk">The disk.</param>
-/// <param name="interval">Time between two reports. It is longer if a report takes long, so that at most a fifth of the time is reports.</param>
+/// <param name="interval">Time between two reports; longer if a report takes more than a quarter of it.</param>
 /// <param name="time">The clock.</param>
 internal sealed class PolledSource(string path, IPolledDisk disk, TimeSpan interval, TimeProvider time) : IZoneSource
 {

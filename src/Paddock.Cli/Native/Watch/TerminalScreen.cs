@@ -25,6 +25,9 @@ internal sealed class TerminalScreen : IScreen, IDisposable
 {
     private const string Enters = "\u001b[?1049h\u001b[?25l", Leaves = "\u001b[0m\u001b[?25h\u001b[?1049l";
 
+    // the runtime sets the mode that it has found at its start when the process continues, at about the same time as we do
+    private const int ModeRepeats = 5;
+
     private readonly Lock _lock = new();
     private readonly NativeConsole _console;
     private readonly TerminalMode? _mode;
@@ -32,6 +35,7 @@ internal sealed class TerminalScreen : IScreen, IDisposable
     private readonly EventHandler _exit;
     private bool _isEntered, _isOver;
     private bool _redraw = true;
+    private int _modesToSet;
 
     /// <param name="console">Its output is a terminal.</param>
     public TerminalScreen(NativeConsole console)
@@ -55,7 +59,19 @@ internal sealed class TerminalScreen : IScreen, IDisposable
     public (int Width, int Height) Size => OperatingSystem.IsLinux() && TerminalMode.WindowSize() is { } size ? size : (_console.Width, 24);
 
     /// <inheritdoc/>
-    public bool TakeRedraw() => Interlocked.Exchange(ref _redraw, false);
+    public bool TakeRedraw()
+    {
+        lock (_lock)
+        {
+            if (_isEntered && _modesToSet > 0 && OperatingSystem.IsLinux())
+            {
+                _modesToSet--;
+                _mode?.ReadKeys();
+            }
+        }
+
+        return Interlocked.Exchange(ref _redraw, false);
+    }
 
     /// <inheritdoc/>
     public void Show(string text)
@@ -119,6 +135,7 @@ internal sealed class TerminalScreen : IScreen, IDisposable
 
             _console.OutStream.Write(Encoding.ASCII.GetBytes(Enters));
             _isEntered = true;
+            _modesToSet = ModeRepeats;
             Volatile.Write(ref _redraw, true);
         }
     }

@@ -32,8 +32,13 @@ internal sealed class WatchLoop(WatchModel model, WatchState state, ZoneGlyphs g
             int drawn = -1;
             do
             {
-                bool redraw = screen.TakeRedraw() | TakeKeys();
-                if (redraw || (_frozen is null && drawn != model.Version))
+                bool isBlank = screen.TakeRedraw();
+                if (isBlank)
+                {
+                    _writer.Forget();
+                }
+
+                if (TakeKeys() || isBlank || (_frozen is null && drawn != model.Version))
                 {
                     drawn = Draw();
                 }

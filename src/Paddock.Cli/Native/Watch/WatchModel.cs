@@ -73,7 +73,8 @@ internal sealed class WatchModel
     {
         var copy = new WatchModel(Title, Source, Zones.Clone())
         {
-            Traffic = Traffic.Clone(), HasRequests = HasRequests, Amplification = Amplification, OnDisk = OnDisk, Problem = Problem, Now = Now, Version = Version,
+            Traffic = Traffic.Clone(), HasRequests = HasRequests, Amplification = Amplification, OnDisk = OnDisk, Problem = Problem,
+            Now = Now, Version = Version,
         };
         copy._events.AddRange(_events);
         return copy;

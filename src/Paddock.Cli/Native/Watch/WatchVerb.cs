@@ -5,7 +5,7 @@ namespace Paddock.Cli.Native.Watch;
 /// <summary>What `paddock zones --watch` shows.</summary>
 public sealed record WatchPlan
 {
-    /// <summary>Image file, name of a served disk, or with a control socket the disk's name at the server; null: its only zoned disk.</summary>
+    /// <summary>Image file, name of a served disk, or with a control socket the disk's name at the server; null: the only one.</summary>
     public string? Path { get; init; }
 
     /// <summary>Control socket of a server; null: the zones are reported again and again.</summary>

@@ -39,8 +39,8 @@ internal sealed class WatchView(ZoneGlyphs glyphs)
             free -= gap + rates.Count + 1;
         }
 
-        int events = free >= 12 && model.Events.Count > 0 ? Math.Clamp(free / 5, 2, 6) : 0;
-        int active = state.Page == WatchPage.Map && free >= 16 ? Math.Clamp(free / 4, 3, 9) : 0;
+        int events = free >= 12 && model.Events.Count > 0 ? Math.Min(Math.Clamp(free / 5, 2, 6), model.Events.Count + 1) : 0;
+        int active = state.Page == WatchPage.Map && free >= 12 ? Math.Clamp(free / 4, 3, 9) : 0;
         y = Main(frame, y + gap, free - events - active, model, state) + gap;
         if (active > 0)
         {
