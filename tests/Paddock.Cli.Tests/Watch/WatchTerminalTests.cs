@@ -143,7 +143,8 @@ public sealed class WatchTerminalTests : IDisposable
     [InlineData("zones z.qcow2 --control c", 64, "--control requires --watch")]
     [InlineData("zones z.qcow2 --interval 1s", 64, "--interval requires --watch")]
     [InlineData(
-        "zones z.qcow2 --watch --interval 10ms", 64, "--interval '10ms': expected a duration such as 10, 10s, 500ms or 2m, from 100ms to 10s")]
+        "zones z.qcow2 --watch --interval 10ms", 64,
+        "--interval '10ms': expected a duration such as 10, 10s, 500ms or 2m, from 100ms to 10s")]
     [InlineData("zones z.qcow2 --watch --interval soon", 64, "--interval 'soon': expected a duration")]
     public async Task Watch_that_cannot_be_shown_is_explained(string line, int code, string message)
     {
