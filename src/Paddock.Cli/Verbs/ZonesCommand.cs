@@ -32,7 +32,7 @@ internal static class ZonesCommand
             WatchVerb.MaxInterval, "from 100ms to 10s");
         var control = new Option<string?>("--control")
         {
-            Description = "Control socket of the server whose disk --watch shows, with its requests.", HelpName = "SOCKET",
+            Description = "Control socket of a server: --watch shows its disk and requests.", HelpName = "SOCKET",
         };
         var command = new Command("zones", "Shows the zones of an image: a map, a table, JSON or a live view.")
         {
