@@ -8,6 +8,9 @@ namespace Paddock.Cli;
 /// <summary>The drop-in replacements for QEMU's tools; each parses its own command line, as getopt does.</summary>
 internal static class CompatibleTools
 {
+    /// <summary>The tools by the verb that runs them.</summary>
+    public static IReadOnlyList<string> Names { get; } = ["img", "io", "nbd"];
+
     /// <summary>Runs the tool named by the first argument.</summary>
     /// <returns>Its exit code; null if the first argument does not name a tool.</returns>
     public static async ValueTask<int?> TryRunAsync(string[] args)

@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 using Paddock.Cli.Native;
+using Paddock.Cli.Verbs;
 using Paddock.Compat;
 using Paddock.Images;
 using Paddock.Posix;
@@ -37,7 +38,8 @@ public static partial class NativeTools
         {
             // '@file' is a file name, not a response file
             var parsed = CommandTree.Build(console).Parse(
-                args.Length == 0 ? ["--help"] : args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+                args.Length == 0 ? ["--help"] : HelpCommand.WithVersionVerb(args),
+                new ParserConfiguration { ResponseFileTokenReplacer = null });
             bool runs = parsed.Errors.Count > 0 || parsed.Action == parsed.CommandResult.Command.Action;
             if (runs && parsed.Action is not (HelpAction or HelpWithExamples) && ParseErrors.Find(parsed) is { } error)
             {

@@ -1,5 +1,5 @@
-using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
+using Microsoft.Win32.SafeHandles;
 
 namespace Paddock.Posix;
 
@@ -42,15 +42,9 @@ internal static class Terminal
             return otherwise;
         }
 
-        try
-        {
-            int width = Console.WindowWidth;
-            return width > 0 ? width : otherwise;
-        }
-        catch (IOException)
-        {
-            return otherwise;
-        }
+        // System.Console would initialize the terminal, which writes escape sequences to it
+        int width = OperatingSystem.IsLinux() ? LinuxWidth() : Console.WindowWidth;
+        return width > 0 ? width : otherwise;
     }
 
     /// <summary>Leaves the terminal: its signals reach this process no more. Nothing happens where there is none.</summary>
@@ -78,6 +72,14 @@ internal static class Terminal
         }
 
         _ = Native.CloseDescriptor(none);
+    }
+
+    [SupportedOSPlatform("linux")]
+    private static int LinuxWidth()
+    {
+        using var output = new SafeFileHandle(1, ownsHandle: false);
+        var size = default(Native.WindowSize);
+        return Native.GetWindowSize(output, Native.QueryWindowSize, ref size) == 0 ? size.Columns : 0;
     }
 
     /// <summary>Ends the process by a signal with its default disposition, leaving no core file.</summary>

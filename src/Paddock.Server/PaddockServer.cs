@@ -10,6 +10,7 @@ using Paddock.Server.Control;
 using Paddock.Server.Disks;
 using Paddock.Server.Faults;
 using Paddock.Server.Listeners;
+using Paddock.Server.Live;
 using Paddock.Server.Metrics;
 using Paddock.Server.Resize;
 using Paddock.Server.Snapshots;
@@ -222,9 +223,11 @@ public sealed class PaddockServer : IAsyncDisposable
             }
         }
 
+        var feed = new LiveFeed(_disks, _listeners, _log.Recent, TimeProvider.System);
         var commands = new ControlCommands(
             _faults!, _sizes!, new SnapshotCommands(_disks, _log, TimeProvider.System),
-            new BackupCommands(_disks, _log, TimeProvider.System, _stopping.Token));
+            new BackupCommands(_disks, _log, TimeProvider.System, _stopping.Token), feed);
+        var live = new LiveStream(feed);
         var control = _manager.Take("control").ToList();
         if (_settings.Control is { } path)
         {
@@ -233,7 +236,7 @@ public sealed class PaddockServer : IAsyncDisposable
 
         foreach (var socket in control)
         {
-            _controls.Add(new ControlSocket(socket, commands.ExecuteAsync, _log));
+            _controls.Add(new ControlSocket(socket, commands.ExecuteAsync, live, _log));
             LogListening("control", socket.Address);
         }
     }

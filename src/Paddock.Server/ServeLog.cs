@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Paddock.Block;
+using Paddock.Server.Live;
 
 namespace Paddock.Server;
 
@@ -12,11 +13,15 @@ public sealed class ServeLog(TextWriter writer, TimeProvider time, bool json)
 {
     private readonly Lock _lock = new();
 
+    /// <summary>The last events, for those who watch the server.</summary>
+    internal RecentEvents Recent { get; } = new(time);
+
     /// <summary>Writes a line.</summary>
     /// <param name="what">Name of the event; part of the interface.</param>
     /// <param name="facts">Names and values.</param>
     public void Write(string what, params ReadOnlySpan<(string Name, string Value)> facts)
     {
+        Recent.Add(what, facts);
         string now = time.GetUtcNow().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", System.Globalization.CultureInfo.InvariantCulture);
         var line = new System.Text.StringBuilder();
         if (json)

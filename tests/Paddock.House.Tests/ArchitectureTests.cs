@@ -46,11 +46,14 @@ public partial class ArchitectureTests
         ["Server.Tests"] = ["Testing.Protocols"],
         ["Cli.Tests"] = ["Testing.Protocols"],
         ["House.Tests"] = ["Cli", "Block"],
+        // the generator of the documentation asks the command lines
+        ["Docs"] = ["Cli", "Compat"],
+        ["Docs.Tests"] = ["Docs", "Cli"],
         // these make packages of the projects and use the packages
         ["Packages.Tests"] = ["Images", "VhostUser"],
     };
 
-    private static readonly string[] Folders = ["src", "tests", "bench"];
+    private static readonly string[] Folders = ["src", "tests", "bench", "build"];
 
     private static IEnumerable<string> Projects => Folders.SelectMany(folder => Repository.Files(folder, "*.csproj"));
 

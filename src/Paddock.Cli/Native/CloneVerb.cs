@@ -48,7 +48,7 @@ public static class CloneVerb
             await CreateAsync(name, options, zones, cancellationToken);
             if (json)
             {
-                made.Add(new QDict().With("name", name).With("base", options.BackingFile).With("size", options.Size)
+                made.Add(new JsonFields().With("name", name).With("base", options.BackingFile).With("size", options.Size)
                     .WithIf(zones is not null, "zones", zones?.Count ?? 0));
             }
             else
@@ -61,7 +61,7 @@ public static class CloneVerb
 
         if (json)
         {
-            console.Out.WriteLine(JsonText.Compact(made));
+            console.Out.WriteLine(JsonText.Readable(made));
         }
     }
 

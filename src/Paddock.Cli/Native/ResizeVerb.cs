@@ -30,10 +30,11 @@ public static class ResizeVerb
     {
         try
         {
+            size = SizeText.WithoutUnit(size.Trim());
             CheckSize(size);
             var reserved = PreallocationName.Parse(preallocation)
                 ?? throw new ToolException($"--preallocation {preallocation}: expected off, metadata, falloc or full");
-            return new ResizeLine(size.Trim(), image, shrink, reserved).Format();
+            return new ResizeLine(size, image, shrink, reserved).Format();
         }
         catch (ToolException e)
         {
@@ -49,7 +50,8 @@ public static class ResizeVerb
         }
         catch (ToolException)
         {
-            throw new ToolException($"size '{size}': expected bytes or a number with suffix k, M, G, T, P or E, such as 64M, +16G or -1G");
+            throw new ToolException(
+                $"size '{size}': expected bytes or a number with suffix k, M, G, T, P or E, such as 64M, +16GiB or -1G");
         }
     }
 }

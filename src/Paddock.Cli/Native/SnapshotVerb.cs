@@ -28,7 +28,7 @@ public static class SnapshotVerb
         string answer = socket is null
             ? await ChangeAsync(action, image!, name, console, passphrase, cancellationToken)
             : await AskAsync(action, image, name, socket, cancellationToken);
-        console.Out.WriteLine(json ? answer : ForPeople(action, JsonReader.Parse(answer)));
+        console.Out.WriteLine(json ? JsonText.Readable(JsonReader.Parse(answer)) : ForPeople(action, JsonReader.Parse(answer)));
     }
 
     private static async Task<string> AskAsync(

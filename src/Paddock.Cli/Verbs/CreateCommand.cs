@@ -13,7 +13,7 @@ internal static class CreateCommand
     private static readonly Argument<string> File = new("FILE") { Description = "New image file." };
 
     private static readonly Argument<string> Size =
-        new("SIZE") { Description = "Size of the disk, in bytes or with a suffix k, M, G, T, P or E." };
+        new("SIZE") { Description = "Size of the disk, in bytes or with a suffix k, M, G, T, P or E (GiB works too)." };
 
     private static readonly Option<string?> ZoneSize = Text("--zone-size", "Zone size (default: not a zoned disk).");
 
@@ -44,6 +44,8 @@ internal static class CreateCommand
 
     private static readonly Option<bool> Force = new("--force") { Description = "Overwrites an existing file." };
 
+    private static readonly Option<bool> Json = JsonOption.Create();
+
     // the image library names the options of the format
     private static readonly (string Key, string Option)[] OptionNames =
     [
@@ -58,6 +60,7 @@ internal static class CreateCommand
         var command = new Command("create", "Creates a qcow2 image, zoned with --zone-size.")
         {
             File, Size, ZoneSize, ZoneCapacity, Conventional, MaxOpen, MaxActive, MaxAppend, Layout, ClusterSize, Subclusters, Force,
+            Json,
         };
         command.SetAction((parsed, cancellationToken) => RunAsync(parsed, console, cancellationToken));
         return command;
@@ -66,29 +69,37 @@ internal static class CreateCommand
     private static async Task<int> RunAsync(ParseResult parsed, NativeConsole console, CancellationToken cancellationToken)
     {
         var zoned = Zoned(parsed);
-        long cluster = parsed.GetValue(ClusterSize) is { } given ? SizeText.Parse("--cluster-size", given) : DefaultCluster(zoned, console);
+        bool json = parsed.GetValue(Json);
+        long cluster = parsed.GetValue(ClusterSize) is { } given
+            ? SizeText.Parse("--cluster-size", given) : DefaultCluster(zoned, json, console);
         var options = new Qcow2CreateOptions
         {
-            Size = SizeText.Parse("SIZE", parsed.GetRequiredValue(Size)),
+            Size = SizeOf(parsed.GetRequiredValue(Size)),
             ClusterSize = (int)Math.Min(cluster, int.MaxValue),
             ExtendedL2 = parsed.GetValue(Subclusters),
             Zoned = zoned,
         };
         try
         {
-            await CreateVerb.RunAsync(parsed.GetRequiredValue(File), options, parsed.GetValue(Force), console, cancellationToken);
+            Qcow2Image.CheckCreateOptions(options);
         }
         catch (BlockException e) when (e.Error == BlockError.InvalidArgument)
         {
             throw new ToolException(
-                OptionNames.Aggregate(e.Message, (text, name) => text.Replace(name.Key, name.Option, StringComparison.Ordinal)));
+                OptionNames.Aggregate(e.Message, (text, name) => text.Replace(name.Key, name.Option, StringComparison.Ordinal)),
+                NativeExit.Usage);
         }
 
+        await CreateVerb.RunAsync(parsed.GetRequiredValue(File), options, parsed.GetValue(Force), json, console, cancellationToken);
         return NativeExit.Success;
     }
 
+    private static long SizeOf(string text)
+        => SizeText.Parse("SIZE", text) is > 0 and var size ? size
+            : throw new ToolException($"SIZE '{text}': expected at least one sector, 512 bytes", NativeExit.Usage);
+
     // layout c requires a zone size that is a multiple of the cluster size
-    private static long DefaultCluster(ZonedCreateOptions? zoned, NativeConsole console)
+    private static long DefaultCluster(ZonedCreateOptions? zoned, bool json, NativeConsole console)
     {
         const long Usual = 65536, Smallest = 512;
         if (zoned is not { Layout: ZoneLayout.C } || zoned.ZoneSize % Usual == 0 || zoned.ZoneSize < Smallest)
@@ -97,7 +108,8 @@ internal static class CreateCommand
         }
 
         long cluster = Math.Max(Smallest, zoned.ZoneSize & -zoned.ZoneSize);
-        console.Out.WriteLine($"cluster size {SizeText.Human(cluster)}: layout c requires a zone size that is a multiple of it");
+        (json ? console.Error : console.Out).WriteLine(
+            $"cluster size {SizeText.Human(cluster)}: layout c requires a zone size that is a multiple of it");
         return cluster;
     }
 

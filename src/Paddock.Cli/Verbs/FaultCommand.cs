@@ -49,7 +49,7 @@ internal static class FaultCommand
         var socket = new Argument<string>("SOCKET") { Description = "Control socket of the server (serve --control)." };
         var what = new Argument<string[]>(
             "COMMAND") { Description = "Command and its NAME=VALUE pairs; see below.", Arity = ArgumentArity.OneOrMore };
-        var json = new Option<bool>("--json") { Description = "Prints the answer as JSON." };
+        var json = JsonOption.Create();
         var command = new Command("fault", "Injects faults into a running server, to test its clients.")
         {
             socket, what, json,

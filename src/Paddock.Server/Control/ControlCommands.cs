@@ -2,17 +2,26 @@ using Paddock.Block;
 using Paddock.Images;
 using Paddock.Server.Backups;
 using Paddock.Server.Faults;
+using Paddock.Server.Live;
 using Paddock.Server.Resize;
 using Paddock.Server.Snapshots;
 
 namespace Paddock.Server.Control;
 
 /// <summary>Executes the commands of the control socket.</summary>
-internal sealed class ControlCommands(FaultCommands faults, ResizeCommands sizes, SnapshotCommands snapshots, BackupCommands backups)
+internal sealed class ControlCommands(
+    FaultCommands faults, ResizeCommands sizes, SnapshotCommands snapshots, BackupCommands backups, LiveFeed live)
 {
     /// <summary>Executes a command line.</summary>
     /// <returns>An answer of one line that begins with <c>ok</c> or <c>error: </c>.</returns>
     public async Task<string> ExecuteAsync(string line)
+    {
+        string answer = await RunAsync(line);
+        live.LookAtAll();
+        return answer;
+    }
+
+    private async Task<string> RunAsync(string line)
     {
         bool isBackup = BackupLine.Owns(line);
         if (!isBackup && !ResizeLine.Owns(line) && !SnapshotLine.Owns(line))
