@@ -76,6 +76,13 @@ internal static class CommandExamples
             "paddock serve disk.qcow2 --vhost-user /run/disk.sock",
             "paddock serve disk.qcow2 --nvme 0.0.0.0:4420 --dhchap-keys /etc/paddock/keys",
         ],
+        ["run"] =
+        [
+            "paddock run disk.qcow2 --nbd -- nbdinfo '$PADDOCK_URI'",
+            "paddock run --temporary 16G --zone-size 64M --nvme -- paddock zones '$PADDOCK_URI'",
+            "paddock run --temporary 1G --nbd -- 'nbdcopy README.md \"$PADDOCK_URI\" && nbddump \"$PADDOCK_URI\"'",
+            "paddock run a.qcow2 b.qcow2 --nbd --nvme --read-only -- sh -c 'echo \"$PADDOCK_URIS\"'",
+        ],
         ["fault"] =
         [
             "paddock fault /run/p.sock fail command=write nth=3 error=ENOSPC",

@@ -22,6 +22,7 @@ public static class CommandTree
             ZoneCommands.Read(console),
             InspectCommands.Check(console),
             ServeCommand.Serve(console),
+            RunCommand.Build(console),
             FaultCommand.Create(console),
             ResizeCommand.Create(console),
             BackupCommand.Create(console),
@@ -57,6 +58,7 @@ public static class CommandTree
     {
         "clone" => CloneCommand.Details,
         "serve" => ServeCommand.Details,
+        "run" => RunCommand.Details,
         "fault" => FaultCommand.Details,
         "resize" => ResizeCommand.Details,
         "backup" => BackupCommand.Details,

@@ -34,6 +34,26 @@ internal static class Terminal
         return true;
     }
 
+    /// <summary>Whether the terminal sends its signals, such as Ctrl-C, to the process group of this process.</summary>
+    public static bool IsInForeground()
+    {
+        const int noControl = 0x100;
+        if (!OperatingSystem.IsLinux())
+        {
+            return false;
+        }
+
+        int descriptor = Native.Open("/dev/tty\0"u8, noControl | Native.OpenCloseOnExec, 0);
+        if (descriptor < 0)
+        {
+            return false;
+        }
+
+        int group = Native.TerminalGroup(descriptor);
+        _ = Native.CloseDescriptor(descriptor);
+        return group == Native.ProcessGroup();
+    }
+
     /// <summary>Columns of the terminal; <paramref name="otherwise"/> where there is none.</summary>
     public static int Width(int otherwise = 80)
     {

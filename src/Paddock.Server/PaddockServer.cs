@@ -51,6 +51,14 @@ public sealed class PaddockServer : IAsyncDisposable
     /// <summary>Address of NBD, as shown to users; null: not served.</summary>
     public string? NbdAddress => _listeners.OfType<NbdListener>().FirstOrDefault()?.Addresses[0];
 
+    /// <summary>Where clients reach each disk: NVMe, NBD, vhost-user, each in the order of the images.</summary>
+    public IReadOnlyList<ServedEndpoint> Endpoints => [.. _listeners.SelectMany(listener => listener.Endpoints)];
+
+    /// <summary>TCP ports: of NVMe, NBD and metrics, where they are served.</summary>
+    public IReadOnlyList<int> Ports
+        => [.. Endpoints.Where(e => e.Port > 0).Select(e => (e.Listener, e.Port)).Distinct().Select(e => e.Port),
+            .. MetricsAddress is { } metrics ? (int[])[metrics.Port] : []];
+
     /// <summary>Address of metrics; null: not served.</summary>
     public IPEndPoint? MetricsAddress => _metrics?.Address;
 
@@ -71,7 +79,6 @@ public sealed class PaddockServer : IAsyncDisposable
         {
             await server.OpenImagesAsync();
             await server.OpenListenersAsync();
-            server._started = true;
             return server;
         }
         catch
@@ -239,6 +246,13 @@ public sealed class PaddockServer : IAsyncDisposable
             _controls.Add(new ControlSocket(socket, commands.ExecuteAsync, live, _log));
             LogListening("control", socket.Address);
         }
+    }
+
+    /// <summary>Logs <c>ready</c>, the last event of a start. A server that closes without it logs no <c>stopped</c>.</summary>
+    public void LogReady()
+    {
+        _started = true;
+        _log.WriteList("ready", "uris", Endpoints.Select(e => e.Uri));
     }
 
     /// <summary>Closes every connection, so that stopping has nothing to wait for.</summary>

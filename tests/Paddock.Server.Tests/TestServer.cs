@@ -162,6 +162,7 @@ internal sealed class TestServer : IAsyncDisposable
         {
             var server = await PaddockServer.StartAsync(
                 settings, new ServeLog(TextWriter.Synchronized(log), TimeProvider.System, json: true), manager);
+            server.LogReady();
             return new TestServer(server, settings, folder, ownsFolder, log);
         }
         catch when (ownsFolder)

@@ -21,6 +21,20 @@ public static class CreateVerb
         string path, Qcow2CreateOptions options, bool force, bool json, NativeConsole console,
         CancellationToken cancellationToken = default)
     {
+        await CreateAsync(path, options, force, cancellationToken);
+        console.Out.WriteLine(
+            json ? JsonText.Readable(Fields(path, options)) : $"created '{EscapedText.Escape(path)}': {Describe(options)}");
+        HintAtPowersOfTwo(options.Zoned, console);
+    }
+
+    /// <summary>Creates the image without a summary; on failure no file is left behind.</summary>
+    /// <param name="path">The new file; it must not exist unless <paramref name="force"/>.</param>
+    /// <param name="options">Properties of the image.</param>
+    /// <param name="force">Whether an existing file is overwritten.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    public static async ValueTask CreateAsync(
+        string path, Qcow2CreateOptions options, bool force, CancellationToken cancellationToken = default)
+    {
         bool existed = FileIdentity.IsTaken(path);
         if (existed && !force)
         {
@@ -43,10 +57,6 @@ public static class CreateVerb
         {
             await storage.DisposeAsync();
         }
-
-        console.Out.WriteLine(
-            json ? JsonText.Readable(Fields(path, options)) : $"created '{EscapedText.Escape(path)}': {Describe(options)}");
-        HintAtPowersOfTwo(options.Zoned, console);
     }
 
     private static JsonFields Fields(string path, Qcow2CreateOptions options)

@@ -24,33 +24,8 @@ public sealed class Demo
     /// <exception cref="ToolException">A step did not have the expected result.</exception>
     public static async ValueTask RunAsync(NativeConsole console, CancellationToken cancellationToken = default)
     {
-        string folder = MakeFolder();
-        try
-        {
-            await new Demo(console, Path.Combine(folder, "demo.qcow2")).PlayAsync(cancellationToken);
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
-    }
-
-    private static string MakeFolder()
-    {
-        string temporary = Path.GetTempPath();
-        if (!Directory.Exists(temporary))
-        {
-            throw new ToolException($"the temporary directory '{temporary}' does not exist: set TMPDIR to one that does");
-        }
-
-        try
-        {
-            return Directory.CreateTempSubdirectory("paddock-demo-").FullName;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new ToolException($"cannot create a directory in '{temporary}' (set TMPDIR to use another): {e.Message}");
-        }
+        using var folder = TemporaryFolder.Create("paddock-demo-");
+        await new Demo(console, folder["demo.qcow2"]).PlayAsync(cancellationToken);
     }
 
     private async ValueTask PlayAsync(CancellationToken cancellationToken)

@@ -10,6 +10,7 @@ public sealed class NativeConsole
 {
     private static readonly Encoding Utf8 = ByteText.Printing;
 
+    private readonly Stream _output;
     private Func<bool>? _hangup;
     private volatile bool _hasProgress;
 
@@ -18,6 +19,7 @@ public sealed class NativeConsole
     /// <param name="input">Data for the verb.</param>
     public NativeConsole(Stream output, Stream error, Stream input)
     {
+        _output = output;
         OutStream = new OutputStream(output, "standard output");
         Out = TextWriter.Synchronized(new StreamWriter(OutStream, Utf8, 8192) { NewLine = "\n" });
         Error = TextWriter.Synchronized(
@@ -84,6 +86,20 @@ public sealed class NativeConsole
 
     /// <summary>Prints a message on <see cref="Error"/>, on one line; what names and images put into it is escaped.</summary>
     public void Tell(string message) => Error.WriteLine("paddock: " + EscapedText.Escape(message));
+
+    /// <summary>Prints lines that are a service to people; a closed or full standard output is not an error.</summary>
+    public void Announce(IEnumerable<string> lines)
+    {
+        Out.Flush();
+        try
+        {
+            _output.Write(Utf8.GetBytes(string.Concat(lines.Select(line => EscapedText.Escape(line) + "\n"))));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ObjectDisposedException)
+        {
+            // the lines are in the log as well
+        }
+    }
 
     /// <summary>Tells a person at a terminal that the command waits for data and how to end it; nothing elsewhere.</summary>
     public void PromptForInput()

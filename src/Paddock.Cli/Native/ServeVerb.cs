@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Paddock.Images;
 using Paddock.Posix;
 using Paddock.Server;
 
@@ -10,12 +11,16 @@ public static class ServeVerb
     /// <summary>Serves until cancelled; then drains, flushes and closes.</summary>
     /// <param name="settings">Images and listeners.</param>
     /// <param name="reload">Reloads the settings on SIGHUP; null: SIGHUP stops the server.</param>
+    /// <param name="report">Who is told when clients can connect.</param>
+    /// <param name="exitWithParent">Whether the end of the parent process stops the server.</param>
     /// <param name="console">Receives the log on standard error.</param>
     /// <param name="cancellationToken">Stops the server.</param>
     /// <returns>Whether everything that clients wrote is durable.</returns>
     public static async Task<bool> RunAsync(
-        ServeSettings settings, Func<ServeSettings>? reload, NativeConsole console, CancellationToken cancellationToken)
+        ServeSettings settings, Func<ServeSettings>? reload, ReadyReport report, bool exitWithParent, NativeConsole console,
+        CancellationToken cancellationToken)
     {
+        using var orphaned = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         SocketThreads.Prepare();
 
         // flushing and closing begin only after the drain timeout
@@ -26,6 +31,11 @@ public static class ServeVerb
         {
             // nothing to reload until everything is open
             console.HandleHangup(static () => true);
+        }
+
+        if (exitWithParent)
+        {
+            WatchParent(orphaned, console, log);
         }
 
         bool hadTerminal = Terminal.HasControllingTerminal();
@@ -49,10 +59,13 @@ public static class ServeVerb
         using var hangup = OperatingSystem.IsWindows() || reload is not null ? null : CountSignal(PosixSignal.SIGHUP, server, stops, log);
         using var interrupt = CountSignal(PosixSignal.SIGINT, server, stops, log);
         using var terminate = CountSignal(PosixSignal.SIGTERM, server, stops, log);
+        report.Write(server);
+        console.Announce(LinesOf(server));
+        server.LogReady();
         manager.Ready();
         try
         {
-            await Task.Delay(Timeout.Infinite, cancellationToken);
+            await Task.Delay(Timeout.Infinite, orphaned.Token);
         }
         catch (OperationCanceledException)
         {
@@ -63,6 +76,32 @@ public static class ServeVerb
         // dispose here, while further signals are still handled
         await server.DisposeAsync();
         return !server.FlushFailed;
+    }
+
+    // what a user copies: how to connect Linux, and the names of the disks
+    private static IEnumerable<string> LinesOf(PaddockServer server)
+        => [.. server.Endpoints.Select(e => e.ConnectCommand).OfType<string>().Distinct(), .. server.Endpoints.Select(e => e.Uri)];
+
+    private static void WatchParent(CancellationTokenSource stop, NativeConsole console, ServeLog log)
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            throw new ToolException("--exit-with-parent requires Linux");
+        }
+
+        ParentProcess.Watch(() =>
+        {
+            try
+            {
+                stop.Cancel();
+                log.Write("parent ended");
+                _ = Task.Delay(console.StopLimit).ContinueWith(_ => Environment.Exit(NativeExit.Failure), TaskScheduler.Default);
+            }
+            catch (ObjectDisposedException)
+            {
+                // the server has stopped
+            }
+        });
     }
 
     // the first signal stops the server gracefully (handled by the command line); a second one closes the connections

@@ -22,6 +22,9 @@ internal static class ServeCommand
         "",
         "--idle-timeout: by default, idle NBD clients are disconnected only if another client needs the slot.",
         "",
+        "When clients can connect, the server prints the names of the disks and the 'nvme connect' command.",
+        "--port-file has the ports of NVMe, NBD and metrics, in this order.",
+        "",
         "SIGINT and SIGTERM stop the server. SIGHUP reloads the configuration file, keys and certificates; if",
         "none of them is given, it stops the server as well.",
         "",
@@ -44,7 +47,9 @@ internal static class ServeCommand
             }
 
             Func<ServeSettings>? reload = options.HasFiles(parsed) ? () => options.SettingsOf(parsed) : null;
-            return await ServeVerb.RunAsync(settings, reload, console, cancellationToken) ? NativeExit.Success : NativeExit.Failure;
+            using var report = options.ReportOf(parsed);
+            return await ServeVerb.RunAsync(settings, reload, report, options.ExitsWithParent(parsed), console, cancellationToken)
+                ? NativeExit.Success : NativeExit.Failure;
         });
         return command;
     }

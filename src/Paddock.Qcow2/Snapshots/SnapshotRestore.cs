@@ -81,7 +81,7 @@ internal sealed class SnapshotRestore(
             }
 
             place = await PlaceAsync(entries);
-            await (zones?.PlaceAsync() ?? default);
+            await (zones?.PlaceAsync(_geometry.OffsetOf(place.First)) ?? default);
             await order.RunAsync();
             var next = header.Fields with
             {

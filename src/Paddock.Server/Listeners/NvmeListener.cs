@@ -53,6 +53,10 @@ internal sealed class NvmeListener : IListener
     public IReadOnlyList<string> Addresses => [.. _listeners.Select(l => l.Address)];
 
     /// <inheritdoc/>
+    public IReadOnlyList<ServedEndpoint> Endpoints
+        => [.. _namespaces.SelectMany(ns => _listeners.Select(listener => ServedEndpoint.Nvme(listener, ns, ns.Disk.Name)))];
+
+    /// <inheritdoc/>
     public int Connections => _server.Connections.Count;
 
     /// <summary>The subsystems.</summary>
