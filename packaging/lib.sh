@@ -22,3 +22,6 @@ package_version() {
 source_date_epoch() {
     git -C "$root" log -1 --format=%ct 2>/dev/null || find "$root/src" -type f -printf '%T@\n' | sort -n | tail -1 | cut -d. -f1
 }
+
+# Where roots are kept between runs and checkouts: making one takes most of a minute.
+kept_roots() { echo "${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/paddock/roots"; }
