@@ -76,12 +76,23 @@ internal static class CommandExamples
             "paddock serve disk.qcow2 --vhost-user /run/disk.sock",
             "paddock serve disk.qcow2 --nvme 0.0.0.0:4420 --dhchap-keys /etc/paddock/keys",
         ],
+        ["discover"] =
+        [
+            "paddock discover 127.0.0.1:4420", "paddock discover storage.example", "paddock discover unix:/run/nbd.sock --json",
+        ],
         ["run"] =
         [
             "paddock run disk.qcow2 --nbd -- nbdinfo '$PADDOCK_URI'",
             "paddock run --temporary 16G --zone-size 64M --nvme -- paddock zones '$PADDOCK_URI'",
             "paddock run --temporary 1G --nbd -- 'nbdcopy README.md \"$PADDOCK_URI\" && nbddump \"$PADDOCK_URI\"'",
             "paddock run a.qcow2 b.qcow2 --nbd --nvme --read-only -- sh -c 'echo \"$PADDOCK_URIS\"'",
+        ],
+        ["farm"] =
+        [
+            "paddock farm golden.qcow2 --count 100 --nvme 0.0.0.0:4420",
+            "paddock farm --temporary 16G --zone-size 64M --count 8 --json",
+            "paddock farm golden.qcow2 --count 4 -- 'paddock zones \"$PADDOCK_URI\"; cat \"$PADDOCK_LIST\"'",
+            "paddock farm golden.qcow2 --count 4 --dir overlays --keep",
         ],
         ["fault"] =
         [

@@ -22,7 +22,9 @@ public static class CommandTree
             ZoneCommands.Read(console),
             InspectCommands.Check(console),
             ServeCommand.Serve(console),
+            DiscoverCommand.Build(console),
             RunCommand.Build(console),
+            FarmCommand.Build(console),
             FaultCommand.Create(console),
             ResizeCommand.Create(console),
             BackupCommand.Create(console),
@@ -37,6 +39,7 @@ public static class CommandTree
             OtherCommands.Compatible("io", "Drop-in replacement for qemu-io (same options, same output)."),
             OtherCommands.Compatible("nbd", "Drop-in replacement for qemu-nbd (same options, same output)."),
         };
+        Sizes.CheckIn(root);
         root.Options.OfType<VersionOption>().Single().Aliases.Add("-V");
         foreach (var help in root.Options.OfType<HelpOption>())
         {
@@ -59,6 +62,7 @@ public static class CommandTree
         "clone" => CloneCommand.Details,
         "serve" => ServeCommand.Details,
         "run" => RunCommand.Details,
+        "farm" => FarmCommand.Details,
         "fault" => FaultCommand.Details,
         "resize" => ResizeCommand.Details,
         "backup" => BackupCommand.Details,

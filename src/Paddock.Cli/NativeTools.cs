@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
+using Paddock.Cli.Completion;
 using Paddock.Cli.Native;
 using Paddock.Cli.Verbs;
 using Paddock.Compat;
@@ -36,6 +37,12 @@ public static partial class NativeTools
         using var terminate = StopOn(PosixSignal.SIGTERM, NativeExit.Terminated, console, stop);
         try
         {
+            if (args is [Completer.Request, var line])
+            {
+                await Completer.PrintAsync(line, console);
+                return NativeExit.Success;
+            }
+
             // '@file' is a file name, not a response file
             var parsed = CommandTree.Build(console).Parse(
                 args.Length == 0 ? ["--help"] : HelpCommand.WithVersionVerb(args),

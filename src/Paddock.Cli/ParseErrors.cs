@@ -72,7 +72,7 @@ internal static class ParseErrors
             command = command.Subcommands.FirstOrDefault(c => c.Name == known.Value) ?? command;
         }
 
-        return command.Subcommands.Count == 0
+        return command.Subcommands.Count == 0 || command.Arguments.Count > 0
             ? $"unexpected argument '{token}'; see '{CommandTree.PathOf(command)} --help'" : Unknown(command, token);
     }
 
@@ -96,7 +96,7 @@ internal static class ParseErrors
     private static string? Missing(ParseResult parsed)
     {
         var command = parsed.CommandResult.Command;
-        if (command.Subcommands.Count > 0)
+        if (command.Subcommands.Count > 0 && command.Arguments.Count == 0)
         {
             return $"the command is missing; expected one of {string.Join(", ", command.Subcommands.Select(c => c.Name))}";
         }

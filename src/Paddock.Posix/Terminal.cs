@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using Microsoft.Win32.SafeHandles;
 
@@ -32,6 +34,29 @@ internal static class Terminal
 
         _ = Native.CloseDescriptor(descriptor);
         return true;
+    }
+
+    /// <summary>Whether standard error is the stream that JOURNAL_STREAM names: a connection to systemd's journal.</summary>
+    /// <param name="stream">Device and inode, separated by a colon.</param>
+    public static bool IsJournal(string? stream)
+    {
+        const int emptyPath = 0x1000, inode = 2, basic = 0x100;
+        if (!OperatingSystem.IsLinux() || stream is null)
+        {
+            return false;
+        }
+
+        // struct statx: inode at byte 32, device at 136 (major) and 140 (minor)
+        Span<byte> facts = stackalloc byte[256];
+        using var error = new Microsoft.Win32.SafeHandles.SafeFileHandle(2, ownsHandle: false);
+        if (Native.Stat(error, "", emptyPath, inode | basic, facts) != 0)
+        {
+            return false;
+        }
+
+        ulong major = MemoryMarshal.Read<uint>(facts[136..]), minor = MemoryMarshal.Read<uint>(facts[140..]);
+        ulong device = ((major & 0xfffff000) << 32) | ((major & 0xfff) << 8) | ((minor & 0xffffff00) << 12) | (minor & 0xff);
+        return stream == string.Create(CultureInfo.InvariantCulture, $"{device}:{MemoryMarshal.Read<ulong>(facts[32..])}");
     }
 
     /// <summary>Whether the terminal sends its signals, such as Ctrl-C, to the process group of this process.</summary>

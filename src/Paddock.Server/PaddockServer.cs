@@ -21,6 +21,9 @@ namespace Paddock.Server;
 /// <summary>Serves images on one or several listeners.</summary>
 public sealed class PaddockServer : IAsyncDisposable
 {
+    /// <summary>What the NQN of a subsystem begins with unless it is given; the name of the image follows.</summary>
+    public const string DefaultNqn = "nqn.2026-01.io.paddock:";
+
     private const int WorkerThreads = 32;
 
     private readonly ServeSettings _settings;
@@ -252,6 +255,7 @@ public sealed class PaddockServer : IAsyncDisposable
     public void LogReady()
     {
         _started = true;
+        _log.Release();
         _log.WriteList("ready", "uris", Endpoints.Select(e => e.Uri));
     }
 

@@ -80,6 +80,7 @@ public static class ServeCheck
         OneOf("block-size", settings.BlockSize.ToString(System.Globalization.CultureInfo.InvariantCulture), "512", "4096");
         OneOf("nbd-tls", settings.NbdTls, "required", "allowed");
         OneOf("nbd-tls-clients", settings.NbdTlsClients, "required", "none");
+        ServeLog.ParseLevel(settings.LogLevel ?? "info");
         ImageChain.ParsePolicy(settings.Backing);
         MemoryOf(settings);
         foreach (var (key, where) in new[] { ("--nvme", settings.Nvme), ("--nbd", settings.Nbd), ("--metrics", settings.Metrics) })

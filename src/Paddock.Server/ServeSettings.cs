@@ -144,6 +144,12 @@ public sealed record ServeSettings
     /// <summary>Log lines as JSON.</summary>
     public bool JsonLog { get; set; }
 
+    /// <summary>Least important events that are logged: <c>error</c>, <c>warning</c>, <c>info</c> or <c>debug</c>; null: info.</summary>
+    public string? LogLevel { get; set; }
+
+    /// <summary>File that the log is appended to, opened again at SIGHUP; null: standard error.</summary>
+    public string? LogFile { get; set; }
+
     /// <summary>Reads a configuration file: JSON, with comments and trailing commas allowed.</summary>
     /// <exception cref="ToolException">The file cannot be read or is invalid; the message names the line.</exception>
     public static ServeSettings Load(string path)

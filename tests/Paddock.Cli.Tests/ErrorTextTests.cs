@@ -45,7 +45,7 @@ public class ErrorTextTests
     [InlineData("fault s fial", "unknown command 'fial' (did you mean 'fail'?); expected one of clear, delay,")]
     [InlineData("fault s fail nth", "option 'nth' requires a value: nth=VALUE")]
     [InlineData("resize 1G", "missing option --control")]
-    [InlineData("bench z --time 10s", "--time '10s': expected a number such as 10 or 0.5")]
+    [InlineData("bench z --time 10x", "--time '10x': expected a duration such as 10")]
     [InlineData("completion tcsh", "SHELL 'tcsh': expected one of bash, zsh, fish")]
     public async Task Wrong_command_line_is_explained(string line, string message)
     {

@@ -1,11 +1,10 @@
-using System.Text.RegularExpressions;
 using Paddock.Cli.Native;
 using Paddock.Images;
 using Paddock.Images.Text;
 
 namespace Paddock.Cli.Tests;
 
-public partial class OtherVerbTests
+public class OtherVerbTests
 {
     [Fact]
     public async Task Demo_prints_each_step_before_it_runs()
@@ -112,17 +111,6 @@ public partial class OtherVerbTests
     }
 
     [Theory]
-    [InlineData("bash")]
-    [InlineData("zsh")]
-    [InlineData("fish")]
-    public async Task Completion_script_gets_candidates_from_paddock(string shell)
-    {
-        using var bench = new Workbench();
-        Assert.Matches(Suggest(), (await bench.MustAsync($"completion {shell}")).Out);
-        Assert.Contains("append", (await bench.MustAsync("[suggest:1] a")).Out, StringComparison.Ordinal);
-    }
-
-    [Theory]
     [InlineData("creat x.qcow2 1G")]
     [InlineData("zone burn x.qcow2 1")]
     [InlineData("info")]
@@ -148,9 +136,6 @@ public partial class OtherVerbTests
         file.Position = offset;
         await file.WriteAsync(data);
     }
-
-    [GeneratedRegex(@"paddock ""\[suggest:")]
-    private static partial Regex Suggest();
 
     /// <summary>Keeps each write apart.</summary>
     private sealed class ChunkStream : MemoryStream

@@ -67,8 +67,8 @@ public static class BackupVerb
         CancellationToken cancellationToken)
     {
         string line = new BackupLine(image, Path.GetFullPath(target), since, full).Format();
-        string answer = await ControlSocket.AskAsync(socket, line, cancellationToken);
-        console.Out.WriteLine(json ? JsonText.Readable(new JsonFields().With("answer", answer)) : answer);
+        console.Out.WriteLine(await (json ? ControlSocket.AskJsonAsync(socket, line, cancellationToken)
+            : ControlSocket.AskAsync(socket, line, cancellationToken)));
     }
 
     /// <summary>Makes a new image of a disk as it was at the time of its last backup.</summary>

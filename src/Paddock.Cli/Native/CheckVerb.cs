@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Images;
+using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Qcow2;
 
@@ -44,7 +45,8 @@ public static class CheckVerb
         var storage = isRemote
             ? (await RemoteDisk.OpenAsync(path, writable, console, cancellationToken)).AsStorage()
             : NativeImage.OpenFile(path, writable, forceShare);
-        if (await Qcow2Image.ProbeAsync(storage, cancellationToken))
+        // a namespace is read in blocks only, and an image inside it would have to be opened by the host that uses it
+        if (!NvmeName.Is(path) && await Qcow2Image.ProbeAsync(storage, cancellationToken))
         {
             return storage;
         }

@@ -22,8 +22,9 @@ public static class ResizeVerb
         string socket, string? image, string size, bool shrink, string? preallocation, bool json, NativeConsole console,
         CancellationToken cancellationToken)
     {
-        string answer = await ControlSocket.AskAsync(socket, LineOf(image, size, shrink, preallocation), cancellationToken);
-        console.Out.WriteLine(json ? JsonText.Compact(new QDict().With("answer", answer)) : answer);
+        string line = LineOf(image, size, shrink, preallocation);
+        console.Out.WriteLine(await (json ? ControlSocket.AskJsonAsync(socket, line, cancellationToken)
+            : ControlSocket.AskAsync(socket, line, cancellationToken)));
     }
 
     private static string LineOf(string? image, string size, bool shrink, string? preallocation)

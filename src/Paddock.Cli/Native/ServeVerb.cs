@@ -10,22 +10,21 @@ public static class ServeVerb
 {
     /// <summary>Serves until cancelled; then drains, flushes and closes.</summary>
     /// <param name="settings">Images and listeners.</param>
-    /// <param name="reload">Reloads the settings on SIGHUP; null: SIGHUP stops the server.</param>
-    /// <param name="report">Who is told when clients can connect.</param>
-    /// <param name="exitWithParent">Whether the end of the parent process stops the server.</param>
+    /// <param name="process">How the process behaves besides serving.</param>
     /// <param name="console">Receives the log on standard error.</param>
     /// <param name="cancellationToken">Stops the server.</param>
     /// <returns>Whether everything that clients wrote is durable.</returns>
     public static async Task<bool> RunAsync(
-        ServeSettings settings, Func<ServeSettings>? reload, ReadyReport report, bool exitWithParent, NativeConsole console,
-        CancellationToken cancellationToken)
+        ServeSettings settings, ServeProcess process, NativeConsole console, CancellationToken cancellationToken)
     {
+        var reload = process.Reload;
         using var orphaned = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         SocketThreads.Prepare();
 
         // flushing and closing begin only after the drain timeout
         console.StopLimit += TimeSpan.FromSeconds(settings.DrainTimeout);
-        var log = new ServeLog(console.Error, TimeProvider.System, settings.JsonLog);
+        using var log = ServeLog.Open(settings, console.Error, process.Level);
+        log.Hold();
         var manager = ServiceManager.Of(Environment.GetEnvironmentVariable, Environment.ProcessId);
         if (reload is not null)
         {
@@ -33,7 +32,7 @@ public static class ServeVerb
             console.HandleHangup(static () => true);
         }
 
-        if (exitWithParent)
+        if (process.ExitsWithParent)
         {
             WatchParent(orphaned, console, log);
         }
@@ -50,6 +49,7 @@ public static class ServeVerb
                     return false;
                 }
 
+                Reopen(log);
                 server.Reload(reload);
                 return true;
             });
@@ -59,8 +59,8 @@ public static class ServeVerb
         using var hangup = OperatingSystem.IsWindows() || reload is not null ? null : CountSignal(PosixSignal.SIGHUP, server, stops, log);
         using var interrupt = CountSignal(PosixSignal.SIGINT, server, stops, log);
         using var terminate = CountSignal(PosixSignal.SIGTERM, server, stops, log);
-        report.Write(server);
-        console.Announce(LinesOf(server));
+        process.Report.Write(server);
+        console.Announce(process.Lines(server));
         server.LogReady();
         manager.Ready();
         try
@@ -78,9 +78,17 @@ public static class ServeVerb
         return !server.FlushFailed;
     }
 
-    // what a user copies: how to connect Linux, and the names of the disks
-    private static IEnumerable<string> LinesOf(PaddockServer server)
-        => [.. server.Endpoints.Select(e => e.ConnectCommand).OfType<string>().Distinct(), .. server.Endpoints.Select(e => e.Uri)];
+    private static void Reopen(ServeLog log)
+    {
+        try
+        {
+            log.Reopen();
+        }
+        catch (ToolException e)
+        {
+            log.Write("reload failed", ("reason", e.Message));
+        }
+    }
 
     private static void WatchParent(CancellationTokenSource stop, NativeConsole console, ServeLog log)
     {

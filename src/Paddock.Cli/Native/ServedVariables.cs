@@ -6,13 +6,17 @@ namespace Paddock.Cli.Native;
 /// <summary>The environment variables of a captive command.</summary>
 internal static class ServedVariables
 {
+    // Linux limits a variable to 128 KiB
+    private const int MaxLength = 120 << 10;
+
     private static readonly (string Listener, string Prefix)[] Listeners =
         [("nbd", "PADDOCK_NBD"), ("nvme", "PADDOCK_NVME"), ("vhost-user", "PADDOCK_VHOST_USER")];
 
     /// <summary>The variables; null: removed, since an outer command may have set them.</summary>
     /// <param name="endpoints">Where clients connect.</param>
     /// <param name="control">The control socket.</param>
-    public static IReadOnlyDictionary<string, string?> Of(IReadOnlyList<ServedEndpoint> endpoints, string control)
+    /// <param name="list">File with a list of the drives; null: none.</param>
+    public static IReadOnlyDictionary<string, string?> Of(IReadOnlyList<ServedEndpoint> endpoints, string control, string? list)
     {
         var found = new Dictionary<string, string?>(StringComparer.Ordinal);
         var chosen = new List<ServedEndpoint>();
@@ -29,7 +33,9 @@ internal static class ServedVariables
         }
 
         found["PADDOCK_URI"] = chosen.FirstOrDefault()?.Uri;
-        found["PADDOCK_URIS"] = string.Join('\n', endpoints.Select(e => e.Uri));
+        string all = string.Join('\n', endpoints.Select(e => e.Uri));
+        found["PADDOCK_URIS"] = all.Length < MaxLength ? all : null;
+        found["PADDOCK_LIST"] = list;
         found["PADDOCK_PORT"] = PortOf(chosen.Find(e => e.Port > 0));
         found["PADDOCK_SOCKET"] = chosen.Find(e => e.Socket is not null)?.Socket;
         found["PADDOCK_NQN"] = chosen.Find(e => e.Nqn is not null)?.Nqn;

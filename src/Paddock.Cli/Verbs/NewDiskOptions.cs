@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Paddock.Block;
+using Paddock.Cli.Native;
 using Paddock.Images;
 using Paddock.Images.Text;
 using Paddock.Qcow2;
@@ -79,6 +80,20 @@ internal sealed class NewDiskOptions
             ExtendedL2 = parsed.GetValue(_subclusters),
             Zoned = zoned,
         };
+    }
+
+    /// <summary>Creates a temporary disk.</summary>
+    /// <exception cref="ToolException">An option is invalid; the message names it.</exception>
+    public static async Task CreateAsync(string path, Qcow2CreateOptions options, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await CreateVerb.CreateAsync(path, options, force: false, cancellationToken);
+        }
+        catch (BlockException e) when (e.Error == BlockError.InvalidArgument)
+        {
+            throw Named(e);
+        }
     }
 
     /// <summary>An error of the image library, with the names of these options.</summary>

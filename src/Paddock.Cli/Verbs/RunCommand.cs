@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
-using Paddock.Block;
 using Paddock.Cli.Native;
 using Paddock.Images;
 using Paddock.Server;
@@ -72,13 +70,13 @@ internal sealed class RunCommand
 
     private async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
     {
-        string[] all = parsed.GetValue(_words) ?? [], words = CommandOf(parsed), images = all[..^words.Length];
+        string[] words = CaptiveWords.CommandOf(parsed), images = CaptiveWords.ArgumentsOf(parsed, _words);
         Check(parsed, images, words);
         using var folder = TemporaryFolder.Create("paddock-run-");
         if (parsed.GetValue(_temporary) is { } size)
         {
             images = [folder["disk.qcow2"]];
-            await CreateAsync(images[0], _disk.Read(parsed, "--temporary", size, TextWriter.Null), cancellationToken);
+            await NewDiskOptions.CreateAsync(images[0], _disk.Read(parsed, "--temporary", size, TextWriter.Null), cancellationToken);
         }
 
         var settings = _server.Over(new ServeSettings(), parsed);
@@ -90,12 +88,8 @@ internal sealed class RunCommand
             VhostUser = !parsed.GetValue(_vhostUser) ? null : images.Length == 1 ? folder["vhost-user.sock"] : folder.Path,
             Control = settings.Control ?? folder["control.sock"],
         };
-        return await RunVerb.RunAsync(settings, words, parsed.GetValue(_exitWithParent), _console, cancellationToken);
+        return await RunVerb.RunAsync(settings, words, list: null, parsed.GetValue(_exitWithParent), _console, cancellationToken);
     }
-
-    // the parser counts the words after '--' as arguments
-    private static string[] CommandOf(ParseResult parsed)
-        => [.. parsed.Tokens.SkipWhile(t => t.Type != TokenType.DoubleDash).Skip(1).Select(t => t.Value)];
 
     private void Check(ParseResult parsed, string[] images, string[] words)
     {
@@ -119,18 +113,6 @@ internal sealed class RunCommand
         if (!isTemporary && _disk.FirstGiven(parsed) is { } option)
         {
             throw Misuse($"{option} requires --temporary: it is an option of a new disk");
-        }
-    }
-
-    private async Task CreateAsync(string path, Qcow2.Qcow2CreateOptions options, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await CreateVerb.CreateAsync(path, options, force: false, cancellationToken);
-        }
-        catch (BlockException e) when (e.Error == BlockError.InvalidArgument)
-        {
-            throw NewDiskOptions.Named(e);
         }
     }
 

@@ -37,18 +37,31 @@ internal static class ServeCommand
             "serve",
             "Serves images over NVMe/TCP, NBD and vhost-user until stopped.");
         options.AddTo(command);
+        var json = new Option<bool>("--json") { Description = "With --check-config: prints what would be served as JSON." };
+        command.Add(json);
         command.SetAction(async (parsed, cancellationToken) =>
         {
+            if (parsed.GetValue(json) && !options.IsCheck(parsed))
+            {
+                throw new ToolException("--json requires --check-config; --json-log writes the log as JSON", NativeExit.Usage);
+            }
+
             var settings = options.SettingsOf(parsed);
             if (options.IsCheck(parsed))
             {
-                ServeCheck.Run(settings, console.Out);
+                ServeCheck.Run(settings, parsed.GetValue(json) ? TextWriter.Null : console.Out);
+                if (parsed.GetValue(json))
+                {
+                    console.Out.WriteLine(ServeCheckFields.Of(settings));
+                }
+
                 return NativeExit.Success;
             }
 
             Func<ServeSettings>? reload = options.HasFiles(parsed) ? () => options.SettingsOf(parsed) : null;
-            using var report = options.ReportOf(parsed);
-            return await ServeVerb.RunAsync(settings, reload, report, options.ExitsWithParent(parsed), console, cancellationToken)
+            using var report = options.Process.ReportOf(parsed);
+            var process = new ServeProcess(report, reload, options.Process.ExitsWithParent(parsed), ServeProcess.NamesOf);
+            return await ServeVerb.RunAsync(settings, process, console, cancellationToken)
                 ? NativeExit.Success : NativeExit.Failure;
         });
         return command;

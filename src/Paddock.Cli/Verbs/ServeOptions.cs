@@ -1,6 +1,4 @@
 using System.CommandLine;
-using Paddock.Cli.Native;
-using Paddock.Images;
 using Paddock.Server;
 
 namespace Paddock.Cli.Verbs;
@@ -25,17 +23,8 @@ internal sealed class ServeOptions
 
     private readonly ServerOptions _server = new();
 
-    private readonly Option<int?> _readyFd = ServerOptions.Number(
-        "--ready-fd", "N", "Descriptor that gets every URI on a line when clients can connect.");
-
-    private readonly Option<string?> _pidFile = ServerOptions.Text(
-        "--pid-file", "FILE", "File for the process ID, while clients can connect.");
-
-    private readonly Option<string?> _portFile = ServerOptions.Text(
-        "--port-file", "FILE", "File for the TCP ports, one per line, while clients can connect.");
-
-    private readonly Option<bool> _exitWithParent =
-        ServerOptions.Flag("--exit-with-parent", "Stops when the process that started the server ends.");
+    /// <summary>The options of the process.</summary>
+    public ProcessOptions Process { get; } = new();
 
     /// <summary>Whether to check the settings without serving.</summary>
     public bool IsCheck(ParseResult parsed) => parsed.GetValue(_check);
@@ -53,10 +42,7 @@ internal sealed class ServeOptions
         }
 
         _server.AddTo(command);
-        foreach (var option in new Option[] { _readyFd, _pidFile, _portFile, _exitWithParent })
-        {
-            command.Add(option);
-        }
+        Process.AddTo(command);
     }
 
     /// <summary>The settings: those of the file, overridden by command-line options.</summary>
@@ -71,12 +57,4 @@ internal sealed class ServeOptions
             VhostUser = parsed.GetValue(_vhostUser) ?? given.VhostUser,
         };
     }
-
-    /// <summary>How the process reports that it is ready, and when it ends.</summary>
-    /// <exception cref="ToolException">The descriptor is not one that the process was started with.</exception>
-    public ReadyReport ReportOf(ParseResult parsed)
-        => ReadyReport.Open(parsed.GetValue(_readyFd), parsed.GetValue(_pidFile), parsed.GetValue(_portFile));
-
-    /// <summary>Whether the server stops when its parent ends.</summary>
-    public bool ExitsWithParent(ParseResult parsed) => parsed.GetValue(_exitWithParent);
 }

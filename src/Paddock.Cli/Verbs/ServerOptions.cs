@@ -66,8 +66,14 @@ internal sealed class ServerOptions
 
     private readonly Option<bool> _jsonLog = Flag("--json-log", "Writes the log as JSON lines.");
 
+    private readonly Option<string?> _logLevel =
+        Text("--log-level", "LEVEL", "Events to log: error, warning, info or debug.").OneOf("error", "warning", "info", "debug");
+
+    private readonly Option<string?> _logFile = Text("--log-file", "FILE", "Appends the log to a file, opened again at SIGHUP.");
+
     /// <summary>Whether the options refer to files, so that a reload may change them.</summary>
-    public bool HasFiles(ParseResult parsed) => parsed.GetValue(_keys) is not null || parsed.GetValue(_tls) is not null;
+    public bool HasFiles(ParseResult parsed)
+        => parsed.GetValue(_keys) is not null || parsed.GetValue(_tls) is not null || parsed.GetValue(_logFile) is not null;
 
     /// <summary>Adds these options to a command.</summary>
     public void AddTo(Command command)
@@ -75,12 +81,18 @@ internal sealed class ServerOptions
         foreach (var option in new Option[]
         {
             _tls, _tlsMode, _tlsClients, _nbdResize, _queues, _sealed, _metrics, _metricsHosts, _control, _nqn, _hosts, _keys, _format,
-            _passphrase, _backing, _readOnly, _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog,
+            _passphrase, _backing, _readOnly, _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog, _logLevel, _logFile,
         })
         {
             command.Add(option);
         }
     }
+
+    /// <summary>Format of the images; null: probed.</summary>
+    public string? FormatOf(ParseResult parsed) => parsed.GetValue(_format);
+
+    /// <summary>The passphrase of the images; null without the option.</summary>
+    public ReadOnlyMemory<byte>? PassphraseOf(ParseResult parsed) => _passphrase.Read(parsed);
 
     /// <summary>An image on the command line.</summary>
     public ServedImage ImageOf(string path, ParseResult parsed) => new()
@@ -113,6 +125,8 @@ internal sealed class ServerOptions
         VolatileCache = parsed.GetValue(_cache) ?? given.VolatileCache,
         Faults = [.. parsed.GetValue(_faults) ?? [], .. given.Faults],
         JsonLog = parsed.GetValue(_jsonLog) || given.JsonLog,
+        LogLevel = parsed.GetValue(_logLevel) ?? given.LogLevel,
+        LogFile = parsed.GetValue(_logFile) ?? given.LogFile,
     };
 
     internal static Option<string?> Text(string name, string value, string description)

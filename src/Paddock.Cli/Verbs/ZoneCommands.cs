@@ -74,6 +74,7 @@ internal static class ZoneCommands
     private static Argument<string> Zones()
     {
         var zones = new Argument<string>("ZONES") { Description = "Zone indices, such as 0,3-5, or all." };
+        zones.CompletionSources.Add("all");
         zones.Validators.Add(result =>
         {
             try

@@ -16,7 +16,7 @@ internal static class ZonesCommand
         var range = new Option<string?>("--range") { Description = "Zones to show (default: all).", HelpName = "FIRST-LAST" };
         var state = new Option<string?>("--state")
         {
-            Description = $"States to show: {string.Join(", ", ZoneFilter.StateWords)} (default: all).", HelpName = "STATE,...",
+            Description = "States to show, such as full or open,closed (default: all).", HelpName = "STATE,...",
         };
         state.CompletionSources.Add([.. ZoneFilter.StateWords]);
         var color = Color();
@@ -52,7 +52,7 @@ internal static class ZonesCommand
     private static Option<string?> Color()
     {
         var color = new Option<string?>("--color") { HelpName = "WHEN" }.OneOf("always", "never", "auto");
-        color.Description = "Use of colour: always, never or auto (default: on terminals, unless NO_COLOR is set).";
+        color.Description = "Colours: always, never or auto (default: auto; NO_COLOR is respected).";
         return color;
     }
 

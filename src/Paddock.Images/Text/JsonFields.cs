@@ -16,6 +16,13 @@ internal sealed class JsonFields : List<KeyValuePair<string, object?>>
         return this;
     }
 
+    /// <summary>Adds the fields of another object.</summary>
+    public JsonFields WithAll(JsonFields others)
+    {
+        AddRange(others);
+        return this;
+    }
+
     /// <summary>Adds the field if the condition holds.</summary>
     public JsonFields WithIf(bool condition, string key, object? value) => condition ? With(key, value) : this;
 }

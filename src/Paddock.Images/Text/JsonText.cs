@@ -7,19 +7,20 @@ namespace Paddock.Images.Text;
 /// <summary>JSON as QEMU's tools write it: <c>", "</c> and <c>": "</c> as separators, four spaces a level when it is pretty.</summary>
 internal static class JsonText
 {
+    // QEMU's: no other character stays as it is, and numbers have all their digits
+    private static readonly Func<Rune, bool> Ascii = static _ => false;
+
     /// <summary>One line, in ASCII as QEMU's.</summary>
-    public static string Compact(object? value) => Write(value, pretty: false, EscapesAll);
+    public static string Compact(object? value) => Write(value, pretty: false, Ascii);
 
     /// <summary>Several lines, in ASCII as QEMU's.</summary>
-    public static string Pretty(object? value) => Write(value, pretty: true, EscapesAll);
+    public static string Pretty(object? value) => Write(value, pretty: true, Ascii);
 
     /// <summary>One line in which every printable character stays as it is.</summary>
     public static string Readable(object? value) => Write(value, pretty: false, EscapedText.IsPrintable);
 
     /// <summary>Several lines in which every printable character stays as it is.</summary>
     public static string ReadableLines(object? value) => Write(value, pretty: true, EscapedText.IsPrintable);
-
-    private static bool EscapesAll(Rune rune) => false;
 
     private static string Write(object? value, bool pretty, Func<Rune, bool> keeps)
     {
@@ -57,7 +58,7 @@ internal static class JsonText
                 text.Append(']');
                 break;
             case double d:
-                text.Append(d.ToString("G17", CultureInfo.InvariantCulture));
+                text.Append(d.ToString(ReferenceEquals(keeps, Ascii) ? "G17" : "R", CultureInfo.InvariantCulture));
                 break;
             default:
                 text.Append(Convert.ToString(value, CultureInfo.InvariantCulture));

@@ -21,19 +21,20 @@ internal sealed class ControlCommands(
         return answer;
     }
 
-    private async Task<string> RunAsync(string line)
+    private async Task<string> RunAsync(string asked)
     {
-        bool isBackup = BackupLine.Owns(line);
-        if (!isBackup && !ResizeLine.Owns(line) && !SnapshotLine.Owns(line))
-        {
-            return await faults.ExecuteAsync(line);
-        }
-
+        var (line, isJson) = ControlAnswer.Split(asked);
         try
         {
-            return "ok: " + (isBackup ? await backups.RunAsync(BackupLine.Parse(line))
-                : SnapshotLine.Owns(line) ? await snapshots.RunAsync(SnapshotLine.Parse(line))
-                : await sizes.RunAsync(ResizeLine.Parse(line)));
+            if (SnapshotLine.Owns(line))
+            {
+                return "ok: " + await snapshots.RunAsync(SnapshotLine.Parse(line));
+            }
+
+            var answer = BackupLine.Owns(line) ? await backups.RunAsync(BackupLine.Parse(line))
+                : ResizeLine.Owns(line) ? await sizes.RunAsync(ResizeLine.Parse(line))
+                : await faults.RunAsync(FaultSyntax.Parse(line));
+            return answer.Format(isJson);
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {

@@ -3,6 +3,7 @@ using System.Text;
 using Paddock.Block;
 using Paddock.Block.Concurrency;
 using Paddock.Images;
+using Paddock.Images.Text;
 using Paddock.Server.Listeners;
 using Paddock.Server.Live;
 
@@ -78,6 +79,16 @@ public sealed class ControlSocket : IDisposable
         {
             throw NoServer(e, path);
         }
+    }
+
+    /// <summary>Sends one line and returns the answer as JSON.</summary>
+    /// <exception cref="ToolException">As for the answer in words.</exception>
+    public static async Task<string> AskJsonAsync(string path, string line, CancellationToken cancellationToken)
+    {
+        const string ok = "ok: ";
+        string answer = await AskAsync(path, ControlAnswer.InJson(line), cancellationToken);
+        return answer.StartsWith(ok + "{", StringComparison.Ordinal) ? answer[ok.Length..]
+            : JsonText.Readable(new JsonFields { { "answer", answer } });
     }
 
     /// <summary>Connects to a server and sends a line.</summary>
