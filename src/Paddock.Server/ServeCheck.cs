@@ -2,6 +2,7 @@ using Paddock.Images;
 using Paddock.Images.Text;
 using Paddock.Posix;
 using Paddock.Server.Listeners;
+using Paddock.Server.Tracing;
 
 namespace Paddock.Server;
 
@@ -37,7 +38,9 @@ public static class ServeCheck
         foreach (var (listener, where) in new[]
         {
             ("nvme", settings.Nvme is { } nvme ? nvme + hosts : null), ("nbd", settings.Nbd is { } nbd ? nbd + tls + sizes : null),
-            ("vhost-user", settings.VhostUser), ("metrics", settings.Metrics), ("control", settings.Control),
+            ("vhost-user", settings.VhostUser),
+            ("web", settings.Web is { } web ? web + (settings.WebControl ? ", may change zones" : "") : null),
+            ("metrics", settings.Metrics), ("trace", settings.TraceFile), ("control", settings.Control),
         })
         {
             if (where is not null)
@@ -83,6 +86,7 @@ public static class ServeCheck
         ServeLog.ParseLevel(settings.LogLevel ?? "info");
         ImageChain.ParsePolicy(settings.Backing);
         MemoryOf(settings);
+        TraceFile.SizeOf(settings);
         foreach (var (key, where) in new[] { ("--nvme", settings.Nvme), ("--nbd", settings.Nbd), ("--metrics", settings.Metrics) })
         {
             if (where is not null && (key == "--nvme" || !where.StartsWith("unix:", StringComparison.Ordinal)))
