@@ -117,7 +117,7 @@ public sealed class ZoneMap(NativeConsole console, ColorDepth colors)
     }
 
     /// <summary>Writes parts on one line, or on several where they do not fit.</summary>
-    private void WriteLines(IReadOnlyList<string> parts, string between, IReadOnlyList<string>? before = null, int beforeColumns = 0)
+    private void WriteLines(List<string> parts, string between, List<string>? before = null, int beforeColumns = 0)
     {
         var line = new StringBuilder();
         int width = 0;
