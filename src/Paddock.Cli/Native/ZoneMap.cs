@@ -71,7 +71,7 @@ public sealed class ZoneMap(NativeConsole console, ColorDepth colors)
         return perCell;
     }
 
-    private static string[] Heading(string title, long length, ZonedLimits zoned)
+    private static List<string> Heading(string title, long length, ZonedLimits zoned)
     {
         string capacity = zoned.ZoneCapacity == zoned.ZoneSize ? "" : $" (capacity {SizeText.Human(zoned.ZoneCapacity)})";
         return [$"{title}: {SizeText.Human(length)}", $"{zoned.ZoneCount} zones of {SizeText.Human(zoned.ZoneSize)}{capacity}"];
