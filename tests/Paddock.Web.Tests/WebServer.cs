@@ -45,7 +45,7 @@ internal sealed class WebServer : IAsyncDisposable
         string folder = Directory.CreateTempSubdirectory("paddock-web-").FullName;
         string image = Path.Combine(folder, "disk.qcow2"), token = Path.Combine(folder, "token");
         await ImageFile.CreateAsync(
-            image, zones * zoneSize, zoneSize == 0 ? null : new ZonedCreateOptions { ZoneSize = zoneSize, MaxOpenZones = maxOpen });
+            image, zones * (zoneSize == 0 ? 1 << 20 : zoneSize), zoneSize == 0 ? null : new ZonedCreateOptions { ZoneSize = zoneSize, MaxOpenZones = maxOpen });
         await File.WriteAllTextAsync(token, Token + "\n", Stop);
         File.SetUnixFileMode(token, UnixFileMode.UserRead);
         var settings = new ServeSettings
