@@ -63,8 +63,22 @@ public static class ServeCheck
             : throw new ToolException($"max-memory '{settings.MaxMemory}': the minimum is {LeastMemory >> 20}M", NativeExit.Usage);
 
     /// <summary>Checks the settings against each other and against their limits.</summary>
-    /// <exception cref="ToolException">They contradict each other, or exceed a limit; the message names the key.</exception>
+    /// <exception cref="ToolException">
+    /// They contradict each other, or exceed a limit: exit code 64, as of any wrong command line; the message names the key.
+    /// </exception>
     internal static void Validate(ServeSettings settings, ServiceManager manager)
+    {
+        try
+        {
+            ValidateAll(settings, manager);
+        }
+        catch (ToolException e) when (e.ExitCode != NativeExit.Usage)
+        {
+            throw new ToolException(e.Message, NativeExit.Usage, e);
+        }
+    }
+
+    private static void ValidateAll(ServeSettings settings, ServiceManager manager)
     {
         if (settings is { Nvme: null, Nbd: null, VhostUser: null } && settings.Images.All(i => i.VhostUser is null)
             && !manager.Has("nvme") && !manager.Has("nbd") && !manager.Has("vhost-user"))

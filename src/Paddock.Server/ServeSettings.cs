@@ -175,12 +175,12 @@ public sealed record ServeSettings
         try
         {
             return JsonSerializer.Deserialize(FileNames.ReadAllBytes(path), ServeJson.Default.ServeSettings)
-                ?? throw new ToolException($"'{path}' contains no settings; expected an object");
+                ?? throw new ToolException($"'{path}' contains no settings; expected an object", NativeExit.Usage);
         }
         catch (JsonException e)
         {
             string error = SettingsErrors.Of(e);
-            throw new ToolException($"'{path}', {error}");
+            throw new ToolException($"'{path}', {error}", NativeExit.Usage);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
