@@ -66,7 +66,10 @@ public sealed class PageTests(Browser browser) : IClassFixture<Browser>
         await using var server = await WebServer.StartAsync();
         var page = await browser.OpenAsync(server);
         await page.FocusAsync("#map");
-        foreach (var (key, zone) in new[] { ("ArrowDown", 0), ("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", 15), ("Home", 0) })
+        foreach (var (key, zone) in new[]
+        {
+            ("ArrowDown", 0), ("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", 15), ("Home", 0),
+        })
         {
             await page.Keyboard.PressAsync(key);
             Assert.StartsWith($"zone {zone}, empty", await page.TextContentAsync("#announce"), StringComparison.Ordinal);

@@ -48,7 +48,8 @@ internal static class ProcessMetrics
             string number = generation.ToString(CultureInfo.InvariantCulture);
             int count = GC.CollectionCount(generation);
             page.Counter(
-                "dotnet_gc_collections_total", "Garbage collections (dotnet.gc.collections).", count, ("gc_heap_generation", "gen" + number));
+                "dotnet_gc_collections_total", "Garbage collections (dotnet.gc.collections).", count,
+                ("gc_heap_generation", "gen" + number));
             page.Counter("dotnet_collections_total", "Former name of dotnet_gc_collections_total.", count, ("generation", number));
         }
     }

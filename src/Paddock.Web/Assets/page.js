@@ -205,6 +205,7 @@ function bind() {
     button.addEventListener('click', () => act(action));
     return button;
   }));
+  by('control').addEventListener('submit', event => event.preventDefault());
   by('map').addEventListener('keydown', keys);
   theme();
 }
