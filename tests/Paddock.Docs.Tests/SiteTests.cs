@@ -41,7 +41,8 @@ public sealed partial class SiteTests : IDisposable
             "<a id='here'></a><a href='#here'>1</a><a href='b.html#there'>2</a><a href='b.html#nowhere'>3</a><a href='c.html'>4</a>"
             + "<img src='d.svg'><a href='https://example.org/x'>5</a>");
         File.WriteAllText(Path.Combine(_folder, "b.html"), "<h2 id='there'>There</h2>");
-        Assert.Equal(["a.html: b.html#nowhere", "a.html: c.html", "a.html: d.svg"], SiteLinks.Broken(_folder).Order(StringComparer.Ordinal));
+        string[] broken = [.. SiteLinks.Broken(_folder).Order(StringComparer.Ordinal)];
+        Assert.Equal(["a.html: b.html#nowhere", "a.html: c.html", "a.html: d.svg"], broken);
     }
 
     [Fact]
