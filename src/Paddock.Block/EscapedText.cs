@@ -35,6 +35,14 @@ internal static class EscapedText
         => value.Length > 0 && value.AsSpan().IndexOfAnyExcept(Plain) < 0 && value.AsSpan().IndexOfAny(NeedsQuotes) < 0
             ? value : Build(value, quoted: true, keepLines: false);
 
+    /// <summary>
+    /// Whether a character is printed as it is: no control character and no format character, which reorders text (bidi overrides) or
+    /// hides in it (zero width, tags).
+    /// </summary>
+    public static bool IsPrintable(Rune rune) => Rune.GetUnicodeCategory(rune) is not (
+        UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate or UnicodeCategory.OtherNotAssigned
+        or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator);
+
     private static string Build(string text, bool quoted, bool keepLines)
     {
         var result = new StringBuilder(text.Length + 16);
@@ -79,9 +87,4 @@ internal static class EscapedText
             _ => result.Append(CultureInfo.InvariantCulture, $"\\U{value:x8}"),
         };
     }
-
-    // Format characters reorder text (bidi overrides) or hide in it (zero width, tags)
-    private static bool IsPrintable(Rune rune) => Rune.GetUnicodeCategory(rune) is not (
-        UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate or UnicodeCategory.OtherNotAssigned
-        or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator);
 }

@@ -8,89 +8,6 @@ namespace Paddock.Cli;
 /// <summary>The command tree and the examples in its help.</summary>
 public static class CommandTree
 {
-    private static readonly Dictionary<string, string[]> Examples = new()
-    {
-        [""] =
-        [
-            "paddock demo",
-            "paddock create disk.qcow2 1T --zone-size 256M --max-open 14 --max-active 14",
-            "paddock append disk.qcow2 0 < data",
-            "paddock zones disk.qcow2",
-        ],
-        ["create"] =
-        [
-            "paddock create disk.qcow2 16G --zone-size 64M",
-            "paddock create smr.qcow2 4T --zone-size 256M --conventional 16 --max-open 128",
-            "paddock create zns.qcow2 1T --zone-size 2G --zone-capacity 1077M --max-active 14 --layout a",
-            "paddock create plain.qcow2 20G",
-        ],
-        ["clone"] = ["paddock clone base.qcow2 run1.qcow2", "paddock clone base.qcow2 run{1..50}.qcow2 --json"],
-        ["info"] = ["paddock info disk.qcow2", "paddock info disk.qcow2 --json"],
-        ["zones"] = ["paddock zones disk.qcow2", "paddock zones disk.qcow2 --table", "paddock zones disk.qcow2 --json"],
-        ["zone"] = ["paddock zone reset disk.qcow2 0,3-5", "paddock zone finish disk.qcow2 all"],
-        ["zone open"] = ["paddock zone open disk.qcow2 0"],
-        ["zone close"] = ["paddock zone close disk.qcow2 0-3"],
-        ["zone finish"] = ["paddock zone finish disk.qcow2 7"],
-        ["zone readonly"] = ["paddock zone readonly disk.qcow2 5"],
-        ["zone offline"] = ["paddock zone offline disk.qcow2 5,8-9"],
-        ["zone restore"] = ["paddock zone restore disk.qcow2 all"],
-        ["zone reset"] = ["paddock zone reset disk.qcow2 all", "paddock zone reset disk.qcow2 0,3-5"],
-        ["append"] = ["paddock append disk.qcow2 3 < data", "tar c folder | paddock append disk.qcow2 3 --pad"],
-        ["check"] = ["paddock check disk.qcow2", "paddock check disk.qcow2 --repair leaks"],
-        ["serve"] =
-        [
-            "paddock serve disk.qcow2 --nvme 127.0.0.1:4420",
-            "paddock serve zns.qcow2 plain.raw --nvme 127.0.0.1:4420 --nbd 127.0.0.1:10809",
-            "paddock serve disk.qcow2 --nbd unix:/run/nbd.sock --metrics 127.0.0.1:9100 --control /run/p.sock",
-            "paddock serve disk.qcow2 --vhost-user /run/disk.sock",
-            "paddock serve disk.qcow2 --nvme 0.0.0.0:4420 --dhchap-keys /etc/paddock/keys",
-        ],
-        ["fault"] =
-        [
-            "paddock fault /run/p.sock fail command=write nth=3 error=ENOSPC",
-            "paddock fault /run/p.sock fail command=append zone=4-7 every=100 count=0 status=281",
-            "paddock fault /run/p.sock delay ms=500 probability=0.01 seed=7 count=0",
-            "paddock fault /run/p.sock hang command=flush && paddock fault /run/p.sock release",
-            "paddock fault /run/p.sock offline ns=1 zone=3",
-            "paddock fault /run/p.sock powercut keep=50 seed=1 hold=5",
-            "paddock fault /run/p.sock status --json",
-        ],
-        ["resize"] =
-        [
-            "paddock resize --control /run/p.sock +16G",
-            "paddock resize --control /run/p.sock base 64G --preallocation falloc",
-            "paddock resize --control /run/p.sock zns -256M --shrink",
-        ],
-        ["backup"] =
-        [
-            "paddock backup disk.qcow2 full.qcow2 --full --since daily",
-            "paddock backup disk.qcow2 monday.qcow2 --since daily",
-            "paddock backup --control /run/p.sock disk /backups/tuesday.qcow2 --since daily",
-            "paddock backup restore disk.qcow2 full.qcow2 monday.qcow2 tuesday.qcow2",
-        ],
-        ["backup restore"] = ["paddock backup restore disk.qcow2 full.qcow2 monday.qcow2 tuesday.qcow2"],
-        ["snapshot"] =
-        [
-            "paddock snapshot create disk.qcow2 before-update",
-            "paddock snapshot list disk.qcow2 --json",
-            "paddock snapshot apply disk.qcow2 before-update",
-            "paddock snapshot create --control /run/p.sock zns nightly",
-        ],
-        ["gen-dhchap-key"] = ["paddock gen-dhchap-key", "paddock gen-dhchap-key --hmac 1 --nqn nqn.2014-08.org.example:host"],
-        ["bench"] =
-        [
-            "paddock bench disk.qcow2 --rw append --depth 1",
-            "paddock bench nvme+tcp://127.0.0.1:4420/nqn.2026-01.io.paddock:disk --rw write --bs 128k",
-            "paddock bench nbd://127.0.0.1 --rate 20000 --time 10 --json",
-        ],
-        ["demo"] = ["paddock demo"],
-        ["completion"] = ["paddock completion bash > ~/.local/share/bash-completion/completions/paddock"],
-        ["img"] = ["paddock img create -f qcow2 disk.qcow2 1G", "paddock img convert -O qcow2 disk.raw disk.qcow2", "paddock img --help"],
-        ["nbd"] = ["paddock nbd -k /run/disk.sock -t -e 4 disk.qcow2", "paddock nbd -b 127.0.0.1 -p 10809 -r disk.qcow2",
-        "paddock nbd -L -b 127.0.0.1"],
-        ["io"] = ["paddock io -c 'write -P 7 0 64k' -c 'zrp 0 4' disk.qcow2", "paddock io -c help"],
-    };
-
     /// <summary>Builds the command tree; actions print to <paramref name="console"/>.</summary>
     public static RootCommand Build(NativeConsole console)
     {
@@ -99,11 +16,15 @@ public static class CommandTree
             CreateCommand.Build(console),
             CloneCommand.Build(console),
             InspectCommands.Info(console),
-            InspectCommands.Zones(console),
+            ZonesCommand.Build(console),
             ZoneCommands.Zone(console),
             ZoneCommands.Append(console),
+            ZoneCommands.Read(console),
             InspectCommands.Check(console),
             ServeCommand.Serve(console),
+            DiscoverCommand.Build(console),
+            RunCommand.Build(console),
+            FarmCommand.Build(console),
             FaultCommand.Create(console),
             ResizeCommand.Create(console),
             BackupCommand.Create(console),
@@ -112,13 +33,20 @@ public static class CommandTree
             BenchCommand.Build(console),
             OtherCommands.Demo(console),
             OtherCommands.Completion(console),
+            HelpCommand.Help(console),
+            HelpCommand.Version(console),
             OtherCommands.Compatible("img", "Drop-in replacement for qemu-img (same options, same output)."),
             OtherCommands.Compatible("io", "Drop-in replacement for qemu-io (same options, same output)."),
             OtherCommands.Compatible("nbd", "Drop-in replacement for qemu-nbd (same options, same output)."),
         };
+        Sizes.CheckIn(root);
+        root.Options.OfType<VersionOption>().Single().Aliases.Add("-V");
         foreach (var help in root.Options.OfType<HelpOption>())
         {
-            help.Action = new HelpWithExamples((HelpAction)help.Action!);
+            // without a width, the library initializes the terminal to ask for it
+            var usual = (HelpAction)help.Action!;
+            usual.MaxWidth = console.OutputIsTerminal ? console.Width : int.MaxValue;
+            help.Action = new HelpWithExamples(usual);
         }
 
         return root;
@@ -126,13 +54,15 @@ public static class CommandTree
 
     /// <summary>Examples for a command, one per line.</summary>
     public static string[] ExamplesOf(Command command)
-        => Examples.GetValueOrDefault(PathOf(command)["paddock".Length..].TrimStart(), []);
+        => CommandExamples.Of(PathOf(command)["paddock".Length..].TrimStart());
 
     /// <summary>Help text between a command's options and its examples.</summary>
     public static string[] DetailsOf(Command command) => command.Name switch
     {
         "clone" => CloneCommand.Details,
         "serve" => ServeCommand.Details,
+        "run" => RunCommand.Details,
+        "farm" => FarmCommand.Details,
         "fault" => FaultCommand.Details,
         "resize" => ResizeCommand.Details,
         "backup" => BackupCommand.Details,

@@ -2,7 +2,9 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
+using Paddock.Cli.Completion;
 using Paddock.Cli.Native;
+using Paddock.Cli.Verbs;
 using Paddock.Compat;
 using Paddock.Images;
 using Paddock.Posix;
@@ -35,9 +37,16 @@ public static partial class NativeTools
         using var terminate = StopOn(PosixSignal.SIGTERM, NativeExit.Terminated, console, stop);
         try
         {
+            if (args is [Completer.Request, var line])
+            {
+                await Completer.PrintAsync(line, console);
+                return NativeExit.Success;
+            }
+
             // '@file' is a file name, not a response file
             var parsed = CommandTree.Build(console).Parse(
-                args.Length == 0 ? ["--help"] : args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+                args.Length == 0 ? ["--help"] : HelpCommand.WithVersionVerb(args),
+                new ParserConfiguration { ResponseFileTokenReplacer = null });
             bool runs = parsed.Errors.Count > 0 || parsed.Action == parsed.CommandResult.Command.Action;
             if (runs && parsed.Action is not (HelpAction or HelpWithExamples) && ParseErrors.Find(parsed) is { } error)
             {

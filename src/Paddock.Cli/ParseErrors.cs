@@ -7,8 +7,17 @@ namespace Paddock.Cli;
 /// <summary>Explains command lines that cannot be parsed.</summary>
 internal static class ParseErrors
 {
-    // commands of qemu-img that people try without 'img'
-    private static readonly string[] ImgCommands = ["amend", "compare", "convert", "dd", "map", "measure"];
+    // words that people try in place of ours: commands of qemu-img without 'img', actions on zones without 'zone', and synonyms
+    private static readonly Dictionary<string, string> Meant = new(StringComparer.Ordinal)
+    {
+        ["amend"] = "img amend", ["bitmap"] = "img bitmap", ["commit"] = "img commit", ["compare"] = "img compare",
+        ["convert"] = "img convert", ["dd"] = "img dd", ["map"] = "img map", ["measure"] = "img measure", ["rebase"] = "img rebase",
+        ["open"] = "zone open", ["close"] = "zone close", ["finish"] = "zone finish", ["reset"] = "zone reset",
+        ["readonly"] = "zone readonly", ["offline"] = "zone offline", ["restore"] = "zone restore' or 'backup restore",
+        ["list"] = "zones' or 'info", ["ls"] = "zones' or 'info", ["show"] = "info", ["inspect"] = "info", ["report"] = "zones",
+        ["write"] = "append", ["cat"] = "read", ["dump"] = "read", ["start"] = "serve", ["export"] = "serve", ["connect"] = "discover",
+        ["overlay"] = "clone", ["copy"] = "clone' or 'img convert", ["qemu-img"] = "img", ["qemu-io"] = "io", ["qemu-nbd"] = "nbd",
+    };
 
     /// <summary>The first error of a command line, with a reference to the help; null if not found.</summary>
     public static string? Find(ParseResult parsed)
@@ -63,14 +72,23 @@ internal static class ParseErrors
             command = command.Subcommands.FirstOrDefault(c => c.Name == known.Value) ?? command;
         }
 
+        return command.Subcommands.Count == 0 || command.Arguments.Count > 0
+            ? $"unexpected argument '{token}'; see '{CommandTree.PathOf(command)} --help'" : Unknown(command, token);
+    }
+
+    /// <summary>The message about a word that is no command.</summary>
+    /// <param name="command">The command that should have it.</param>
+    /// <param name="token">The word.</param>
+    public static string Unknown(Command command, string token)
+    {
         string path = CommandTree.PathOf(command);
         if (command.Subcommands.Count == 0)
         {
-            return $"unexpected argument '{token}'; see '{path} --help'";
+            return $"'{path}' has no command '{token}'; see '{path} --help'";
         }
 
         string[] names = [.. command.Subcommands.Select(c => c.Name)];
-        string hint = command is RootCommand && ImgCommands.Contains(token) ? $" (did you mean 'img {token}'?)"
+        string hint = command is RootCommand && Meant.TryGetValue(token, out string? meant) ? $" (did you mean '{meant}'?)"
             : Spelling.Hint(token, names);
         return $"unknown command '{token}'{hint}; expected one of {string.Join(", ", names)}; see '{path} --help'";
     }
@@ -78,7 +96,7 @@ internal static class ParseErrors
     private static string? Missing(ParseResult parsed)
     {
         var command = parsed.CommandResult.Command;
-        if (command.Subcommands.Count > 0)
+        if (command.Subcommands.Count > 0 && command.Arguments.Count == 0)
         {
             return $"the command is missing; expected one of {string.Join(", ", command.Subcommands.Select(c => c.Name))}";
         }

@@ -10,6 +10,10 @@ internal class ToolException(string message, int exitCode = 1, Exception? inner 
     public int ExitCode { get; } = exitCode;
 }
 
+/// <summary>The name of a disk at a server is malformed.</summary>
+/// <param name="message">What is wrong, and the expected form.</param>
+internal sealed class InvalidNameException(string message) : ToolException(message);
+
 /// <summary>The command line itself is wrong: the message is followed by a pointer to the help.</summary>
 /// <param name="message">What is wrong.</param>
 /// <param name="isFromGetOpt">True when the message names the command as getopt does (<c>qemu-img create: ...</c>).</param>

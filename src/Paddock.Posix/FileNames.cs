@@ -89,6 +89,14 @@ internal static class FileNames
         file.Write(Encoding.UTF8.GetBytes(text));
     }
 
+    /// <summary>Opens a file for appending; it is created if it does not exist.</summary>
+    public static FileStream OpenAppend(string path)
+    {
+        const int writeOnly = 1, append = 0x400;
+        return !OperatingSystem.IsLinux() ? new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.ReadWrite, 0)
+            : new FileStream(Open(path, writeOnly | append | Native.OpenCreate | Native.OpenCloseOnExec), FileAccess.Write, 0);
+    }
+
     /// <summary>
     /// The arguments of the process with the bytes that were given: the runtime puts U+FFFD in the place of those that are not UTF-8.
     /// </summary>

@@ -19,6 +19,7 @@ internal static partial class Native
     public const nuint GetLogicalBlockSize = 0x1268;
     public const nuint GetFileFlags = 0x8008_6601, SetFileFlags = 0x4008_6602;
     public const nuint GetExtendedAttributes = 0x801c_581f, SetExtendedAttributes = 0x401c_5820;
+    public const nuint QueryWindowSize = 0x5413;
     public const int OfdGetLock = 36, OfdSetLock = 37;
     public const short ReadLock = 0, WriteLock = 1, Unlock = 2;
     public const int Interrupted = 4, NoSuchAddress = 6, Invalid = 22, NoSystemCall = 38, NotSupported = 95;
@@ -81,6 +82,15 @@ internal static partial class Native
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     public static partial int FileAttributes(SafeFileHandle file, nuint request, ref FileHints.FileAttributes attributes);
 
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    public static partial int GetWindowSize(SafeFileHandle terminal, nuint request, ref WindowSize size);
+
+    [LibraryImport("libc", EntryPoint = "tcgetattr", SetLastError = true)]
+    public static partial int GetTerminalAttributes(int descriptor, Span<byte> attributes);
+
+    [LibraryImport("libc", EntryPoint = "tcsetattr", SetLastError = true)]
+    public static partial int SetTerminalAttributes(int descriptor, int when, ReadOnlySpan<byte> attributes);
+
     [LibraryImport("libc", EntryPoint = "isatty")]
     public static partial int IsTerminal(int descriptor);
 
@@ -120,6 +130,16 @@ internal static partial class Native
         public ulong Runtime;
         public ulong Deadline;
         public ulong Period;
+    }
+
+    /// <summary>struct winsize.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct WindowSize
+    {
+        public ushort Rows;
+        public ushort Columns;
+        public ushort Width;
+        public ushort Height;
     }
 
     /// <summary>struct timespec.</summary>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
@@ -31,6 +32,20 @@ internal static class ServerSockets
     /// <exception cref="IOException">The path is taken or cannot be used.</exception>
     public static (Socket Listener, UnixSocketFile File) Unix(string path, UnixFileMode? mode = null)
         => UnixSocketFile.Listen(path, mode, Backlog);
+
+    /// <summary>Maximum number of open files of the process; null if unknown or unlimited.</summary>
+    public static long? MaxOpenFiles()
+    {
+        const string row = "Max open files";
+        const string limits = "/proc/self/limits";
+        string? line = File.Exists(limits)
+            ? File.ReadLines(limits).FirstOrDefault(static l => l.StartsWith(row, StringComparison.Ordinal)) : null;
+
+        // the runtime has raised the first column, the soft limit, to the hard one
+        string[] columns = line?[row.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? [];
+        return columns.Length > 0 && long.TryParse(columns[0], NumberStyles.None, CultureInfo.InvariantCulture, out long limit)
+            ? limit : null;
+    }
 
     /// <summary>Two connected sockets.</summary>
     /// <exception cref="IOException">No descriptor is left.</exception>

@@ -1,5 +1,7 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
+using Microsoft.Win32.SafeHandles;
 
 namespace Paddock.Posix;
 
@@ -34,6 +36,49 @@ internal static class Terminal
         return true;
     }
 
+    /// <summary>Whether standard error is the stream that JOURNAL_STREAM names: a connection to systemd's journal.</summary>
+    /// <param name="stream">Device and inode, separated by a colon.</param>
+    public static bool IsJournal(string? stream)
+    {
+        const int emptyPath = 0x1000, inode = 2, basic = 0x100;
+        if (!OperatingSystem.IsLinux() || stream is null)
+        {
+            return false;
+        }
+
+        // struct statx: inode at byte 32, device at 136 (major) and 140 (minor)
+        Span<byte> facts = stackalloc byte[256];
+        using var error = new Microsoft.Win32.SafeHandles.SafeFileHandle(2, ownsHandle: false);
+        if (Native.Stat(error, "", emptyPath, inode | basic, facts) != 0)
+        {
+            return false;
+        }
+
+        ulong major = MemoryMarshal.Read<uint>(facts[136..]), minor = MemoryMarshal.Read<uint>(facts[140..]);
+        ulong device = ((major & 0xfffff000) << 32) | ((major & 0xfff) << 8) | ((minor & 0xffffff00) << 12) | (minor & 0xff);
+        return stream == string.Create(CultureInfo.InvariantCulture, $"{device}:{MemoryMarshal.Read<ulong>(facts[32..])}");
+    }
+
+    /// <summary>Whether the terminal sends its signals, such as Ctrl-C, to the process group of this process.</summary>
+    public static bool IsInForeground()
+    {
+        const int noControl = 0x100;
+        if (!OperatingSystem.IsLinux())
+        {
+            return false;
+        }
+
+        int descriptor = Native.Open("/dev/tty\0"u8, noControl | Native.OpenCloseOnExec, 0);
+        if (descriptor < 0)
+        {
+            return false;
+        }
+
+        int group = Native.TerminalGroup(descriptor);
+        _ = Native.CloseDescriptor(descriptor);
+        return group == Native.ProcessGroup();
+    }
+
     /// <summary>Columns of the terminal; <paramref name="otherwise"/> where there is none.</summary>
     public static int Width(int otherwise = 80)
     {
@@ -42,15 +87,9 @@ internal static class Terminal
             return otherwise;
         }
 
-        try
-        {
-            int width = Console.WindowWidth;
-            return width > 0 ? width : otherwise;
-        }
-        catch (IOException)
-        {
-            return otherwise;
-        }
+        // System.Console would initialize the terminal, which writes escape sequences to it
+        int width = OperatingSystem.IsLinux() ? LinuxWidth() : Console.WindowWidth;
+        return width > 0 ? width : otherwise;
     }
 
     /// <summary>Leaves the terminal: its signals reach this process no more. Nothing happens where there is none.</summary>
@@ -78,6 +117,14 @@ internal static class Terminal
         }
 
         _ = Native.CloseDescriptor(none);
+    }
+
+    [SupportedOSPlatform("linux")]
+    private static int LinuxWidth()
+    {
+        using var output = new SafeFileHandle(1, ownsHandle: false);
+        var size = default(Native.WindowSize);
+        return Native.GetWindowSize(output, Native.QueryWindowSize, ref size) == 0 ? size.Columns : 0;
     }
 
     /// <summary>Ends the process by a signal with its default disposition, leaving no core file.</summary>

@@ -3,7 +3,7 @@ using Paddock.Posix;
 namespace Paddock.Server;
 
 /// <summary>Describes failures to read a file as the operating system does, without repeating its name.</summary>
-internal static class FileErrorText
+public static class FileErrorText
 {
     /// <summary>The reason why <paramref name="path"/> could not be read.</summary>
     public static string Of(Exception failure, string path) => failure switch

@@ -94,7 +94,25 @@ public sealed record ServeSettings
     /// <summary>Host names accepted in requests for metrics, besides localhost and the server's own addresses.</summary>
     public IReadOnlyList<string> MetricsHosts { get; set; } = [];
 
-    /// <summary>Unix socket for the commands fault, resize, snapshot and backup; null: none.</summary>
+    /// <summary>Address of the live page and its API, HOST:PORT or unix:PATH; null: not served.</summary>
+    public string? Web { get; set; }
+
+    /// <summary>Host names accepted in requests to the page, besides localhost and the server's own addresses.</summary>
+    public IReadOnlyList<string> WebHosts { get; set; } = [];
+
+    /// <summary>Whether clients with the token may change zones through the API.</summary>
+    public bool WebControl { get; set; }
+
+    /// <summary>File with the token of <see cref="WebControl"/>, which only its owner can access; null: none.</summary>
+    public string? WebTokenFile { get; set; }
+
+    /// <summary>File that receives a trace of all requests; null: none is written.</summary>
+    public string? TraceFile { get; set; }
+
+    /// <summary>Maximum size of the trace, such as 64M; at least 64k.</summary>
+    public string TraceSize { get; set; } = "64M";
+
+    /// <summary>Unix socket for the commands fault, resize, snapshot, backup and watch; null: none.</summary>
     public string? Control { get; set; }
 
     /// <summary>Fault scripts, run from the start; a path, or an array of paths.</summary>
@@ -144,6 +162,12 @@ public sealed record ServeSettings
     /// <summary>Log lines as JSON.</summary>
     public bool JsonLog { get; set; }
 
+    /// <summary>Least important events that are logged: <c>error</c>, <c>warning</c>, <c>info</c> or <c>debug</c>; null: info.</summary>
+    public string? LogLevel { get; set; }
+
+    /// <summary>File that the log is appended to, opened again at SIGHUP; null: standard error.</summary>
+    public string? LogFile { get; set; }
+
     /// <summary>Reads a configuration file: JSON, with comments and trailing commas allowed.</summary>
     /// <exception cref="ToolException">The file cannot be read or is invalid; the message names the line.</exception>
     public static ServeSettings Load(string path)
@@ -151,12 +175,12 @@ public sealed record ServeSettings
         try
         {
             return JsonSerializer.Deserialize(FileNames.ReadAllBytes(path), ServeJson.Default.ServeSettings)
-                ?? throw new ToolException($"'{path}' contains no settings; expected an object");
+                ?? throw new ToolException($"'{path}' contains no settings; expected an object", NativeExit.Usage);
         }
         catch (JsonException e)
         {
             string error = SettingsErrors.Of(e);
-            throw new ToolException($"'{path}', {error}");
+            throw new ToolException($"'{path}', {error}", NativeExit.Usage);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -139,7 +139,7 @@ public sealed class AuthKeysTests : IDisposable
     {
         using var output = new MemoryStream();
         var console = new NativeConsole(output, Stream.Null, Stream.Null);
-        KeyVerb.Generate(hmac, length, "nqn.a", console);
+        KeyVerb.Generate(hmac, length, "nqn.a", json: false, console);
         console.Out.Flush();
         string line = Encoding.UTF8.GetString(output.ToArray());
         Assert.StartsWith(prefix, line, StringComparison.Ordinal);
@@ -152,7 +152,7 @@ public sealed class AuthKeysTests : IDisposable
     [InlineData(1, 48)]
     public void A_length_that_does_not_fit_is_refused(int hmac, int? length)
         => Assert.Equal(NativeExit.Usage, Assert.Throws<ToolException>(
-            () => KeyVerb.Generate(hmac, length, null, new NativeConsole(Stream.Null, Stream.Null, Stream.Null))).ExitCode);
+            () => KeyVerb.Generate(hmac, length, null, json: false, new NativeConsole(Stream.Null, Stream.Null, Stream.Null))).ExitCode);
 
     private static void Refused(ServeSettings settings, string why)
         => Assert.Contains(

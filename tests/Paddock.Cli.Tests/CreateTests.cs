@@ -48,22 +48,22 @@ public class CreateTests
     }
 
     [Theory]
-    [InlineData("create z.qcow2 64M --zone-size 0", NativeExit.Failure)]
-    [InlineData("create z.qcow2 64M --zone-size 8M --zone-capacity 9M", NativeExit.Failure)]
-    [InlineData("create z.qcow2 64M --zone-size 8M --max-open 5 --max-active 4", NativeExit.Failure)]
-    [InlineData("create z.qcow2 64M --zone-size 8M --conventional 9", NativeExit.Failure)]
-    [InlineData("create z.qcow2 64M --zone-size 1000", NativeExit.Failure)]
-    [InlineData("create z.qcow2 64M --zone-size 4G", NativeExit.Failure)]
-    [InlineData("create z.qcow2 64M --zone-size 8M --max-append 1000", NativeExit.Failure)]
-    [InlineData("create z.qcow2 64M --cluster-size 3k", NativeExit.Failure)]
-    [InlineData("create z.qcow2 64M --subclusters --cluster-size 8k", NativeExit.Failure)]
-    [InlineData("create z.qcow2 64M --max-open 3", NativeExit.Usage)]
-    [InlineData("create z.qcow2 many", NativeExit.Usage)]
-    [InlineData("create z.qcow2 64M --layout b --zone-size 8M", NativeExit.Usage)]
-    public async Task Rejected_create_leaves_no_file(string line, int code)
+    [InlineData("create z.qcow2 64M --zone-size 0")]
+    [InlineData("create z.qcow2 64M --zone-size 8M --zone-capacity 9M")]
+    [InlineData("create z.qcow2 64M --zone-size 8M --max-open 5 --max-active 4")]
+    [InlineData("create z.qcow2 64M --zone-size 8M --conventional 9")]
+    [InlineData("create z.qcow2 64M --zone-size 1000")]
+    [InlineData("create z.qcow2 64M --zone-size 4G")]
+    [InlineData("create z.qcow2 64M --zone-size 8M --max-append 1000")]
+    [InlineData("create z.qcow2 64M --cluster-size 3k")]
+    [InlineData("create z.qcow2 64M --subclusters --cluster-size 8k")]
+    [InlineData("create z.qcow2 64M --max-open 3")]
+    [InlineData("create z.qcow2 many")]
+    [InlineData("create z.qcow2 64M --layout b --zone-size 8M")]
+    public async Task Rejected_create_leaves_no_file(string line)
     {
         using var bench = new Workbench();
-        await bench.RefusedAsync(line, code: code);
+        await bench.RefusedAsync(line, code: NativeExit.Usage);
         Assert.False(File.Exists(bench["z.qcow2"]));
     }
 
@@ -73,7 +73,7 @@ public class CreateTests
         using var bench = new Workbench();
         await File.WriteAllTextAsync(bench["z.qcow2"], "precious", TestContext.Current.CancellationToken);
         Assert.Contains("--force", await bench.RefusedAsync("create z.qcow2 64M"), StringComparison.Ordinal);
-        await bench.RefusedAsync("create z.qcow2 64M --zone-size 1000 --force");
+        await bench.RefusedAsync("create z.qcow2 64M --zone-size 1000 --force", code: NativeExit.Usage);
         Assert.Equal("precious", await File.ReadAllTextAsync(bench["z.qcow2"], TestContext.Current.CancellationToken));
         await bench.MustAsync("create z.qcow2 64M --force");
         await bench.MustAsync("check z.qcow2");
@@ -86,9 +86,34 @@ public class CreateTests
         var made = await bench.MustAsync("create z.qcow2 1M --zone-size 16k --layout c");
         Assert.Contains("cluster size 16 KiB", made.Out, StringComparison.Ordinal);
         Assert.Equal(16384, (await bench.MustAsync("info z.qcow2 --json")).Json().GetProperty("cluster_size").GetInt32());
-        string refusal = await bench.RefusedAsync("create y.qcow2 1M --zone-size 16k --layout c --cluster-size 64k");
+        string refusal = await bench.RefusedAsync(
+            "create y.qcow2 1M --zone-size 16k --layout c --cluster-size 64k", code: NativeExit.Usage);
         Assert.Contains("multiple of the cluster size, 65536", refusal, StringComparison.Ordinal);
         Assert.False(File.Exists(bench["y.qcow2"]));
+    }
+
+    [Fact]
+    public async Task Zone_size_that_Linux_rejects_gets_a_hint_with_the_size_to_use()
+    {
+        using var bench = new Workbench();
+        var made = await bench.MustAsync("create z.qcow2 64M --zone-size 3M");
+        Assert.Contains("hint: Linux rejects zones of 3 MiB", made.Error, StringComparison.Ordinal);
+        Assert.Contains("--zone-size 4M --zone-capacity 3M", made.Error, StringComparison.Ordinal);
+        Assert.Empty((await bench.MustAsync("create y.qcow2 64M --zone-size 4M --zone-capacity 3M")).Error);
+    }
+
+    [Theory]
+    [InlineData("1536M")]
+    [InlineData("1.5G")]
+    [InlineData("1.5GiB")]
+    [InlineData("1610612736")]
+    [InlineData("0x60000000")]
+    public async Task Size_may_be_written_as_Paddock_prints_it(string size)
+    {
+        using var bench = new Workbench();
+        var made = (await bench.MustAsync($"create z.qcow2 {size} --zone-size 64MiB --max-append 1MiB --json")).Json();
+        Assert.Equal(1536L << 20, made.GetProperty("size").GetInt64());
+        Assert.Equal(24, made.GetProperty("zoned").GetProperty("zone_count").GetInt32());
     }
 
     [Theory]

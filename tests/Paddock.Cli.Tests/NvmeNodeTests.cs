@@ -20,12 +20,12 @@ public class NvmeNodeTests
         await using var bench = await Bench.StartAsync();
         string name = $"nvme+tcp://127.0.0.1:{bench.Server.Address.Port}/{bench.Subsystem.Nqn}";
         var (console, output) = Console(new byte[8192]);
-        await AppendVerb.RunAsync(name, 2, pad: false, console);
-        await ZonesVerb.RunAsync(name, ZonesView.Table, console);
+        await AppendVerb.RunAsync(name, 2, pad: false, json: false, console);
+        await ZonesVerb.RunAsync(new ZonesPlan { Path = name, View = ZonesView.Table }, console);
         console.Out.Flush();
         string text = Encoding.UTF8.GetString(output.ToArray());
         Assert.Contains("appended 8192 bytes to zone 2 at 2097152", text, StringComparison.Ordinal);
-        await ZoneActionVerb.RunAsync(ZoneAction.Reset, name, "2", console);
+        await ZoneActionVerb.RunAsync(ZoneAction.Reset, name, "2", json: false, console);
         var zone = new ZoneDescriptor[1];
         await bench.Zoned.Zones!.ReportAsync(2 << 20, zone);
         Assert.Equal(ZoneCondition.Empty, zone[0].Condition);
@@ -159,7 +159,8 @@ public class NvmeNodeTests
     [InlineData("nvme+tcp://127.0.0.1:4420/nqn.x?ns=many")]
     public async Task A_name_that_is_wrong_says_how_it_is_written(string name)
     {
-        var e = await Assert.ThrowsAsync<ToolException>(() => ZonesVerb.RunAsync(name, ZonesView.Table, Console([]).Console).AsTask());
+        var plan = new ZonesPlan { Path = name, View = ZonesView.Table };
+        var e = await Assert.ThrowsAsync<ToolException>(() => ZonesVerb.RunAsync(plan, Console([]).Console).AsTask());
         Assert.Contains("HOST:PORT/NQN", e.Message, StringComparison.Ordinal);
     }
 

@@ -87,6 +87,27 @@ public sealed class ProcessTests : IDisposable
         Assert.StartsWith("write failed: File too large\n64 MiB\n", run.Out, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Demo_names_a_temporary_directory_that_does_not_exist()
+    {
+        var run = await ShellAsync($"TMPDIR=/nonexistent {Program} demo");
+        Assert.Equal(
+            (1, "paddock: the temporary directory '/nonexistent/' does not exist: set TMPDIR to one that does\n"), (run.Code, run.Error));
+    }
+
+    [Fact]
+    public async Task Compatible_tool_tells_which_tool_it_is()
+    {
+        var run = await ShellAsync($"{Program} img snapshoot");
+        Assert.Equal(1, run.Code);
+        Assert.Equal(
+            "qemu-img: Command not found: snapshoot\nTry 'qemu-img --help' for more info\n"
+            + "This is 'paddock img', Paddock's replacement for qemu-img (did you mean 'snapshot'?).\n", run.Error);
+        Assert.EndsWith(
+            "\nThis is 'paddock nbd', Paddock's replacement for qemu-nbd.\n", (await ShellAsync($"{Program} nbd --help")).Out,
+            StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("HUP")]
     [InlineData("TERM")]

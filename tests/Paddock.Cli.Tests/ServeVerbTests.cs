@@ -20,7 +20,9 @@ public sealed class ServeVerbTests : IDisposable
         {
             Images = [new ServedImage { Path = image, Format = "raw" }], Nbd = "unix:" + Path.Combine(_folder, "n"), DrainTimeout = 300,
         };
-        await ServeVerb.RunAsync(settings, null, console, new CancellationToken(canceled: true));
+        using var report = ReadyReport.Open(null, null, null);
+        var process = new ServeProcess(report, null, ExitsWithParent: false, ServeProcess.NamesOf);
+        await ServeVerb.RunAsync(settings, process, console, new CancellationToken(canceled: true));
         Assert.Equal(TimeSpan.FromSeconds(360), console.StopLimit);
     }
 }

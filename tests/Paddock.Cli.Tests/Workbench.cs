@@ -1,7 +1,9 @@
+using System.CommandLine;
 using System.Text;
 using System.Text.Json;
 using Paddock.Cli.Native;
 using Paddock.Images;
+using Paddock.Posix;
 
 namespace Paddock.Cli.Tests;
 
@@ -16,7 +18,7 @@ public sealed class Workbench : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("paddock-cli-test-").FullName;
 
-    public bool Color { get; init; }
+    public TerminalColors Colors { get; init; }
 
     public bool Unicode { get; init; }
 
@@ -33,18 +35,21 @@ public sealed class Workbench : IDisposable
 
     public async Task<Outcome> RunOnAsync(string line, Stream input)
     {
-        string[] args = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        for (int i = 0; i < args.Length; i++)
-        {
-            args[i] = args[i].EndsWith(".qcow2", StringComparison.Ordinal) ? this[args[i]] : args[i];
-        }
-
         using var output = new MemoryStream();
         using var error = new MemoryStream();
         var console = new NativeConsole(
-            output, error, input) { Color = Color, Unicode = Unicode, ShowsProgress = ShowsProgress, Width = Width };
-        int code = await NativeTools.RunAsync(args, console);
+            output, error, input) { Colors = Colors, Unicode = Unicode, ShowsProgress = ShowsProgress, Width = Width };
+        int code = await NativeTools.RunAsync(Arguments(line), console);
         return new Outcome(code, Text(output), Text(error));
+    }
+
+    /// <summary>Every native command, such as <c>zone reset</c>; the root is an empty line.</summary>
+    public static IEnumerable<string> Commands()
+    {
+        static IEnumerable<Command> Below(Command command) => command.Subcommands.SelectMany(Below).Prepend(command);
+        var console = new NativeConsole(Stream.Null, Stream.Null, Stream.Null);
+        return Below(CommandTree.Build(console)).Where(static c => !CompatibleTools.Names.Contains(c.Name))
+            .Select(static c => CommandTree.PathOf(c)["paddock".Length..].Trim());
     }
 
     /// <summary>Runs a command that must succeed.</summary>
@@ -54,6 +59,20 @@ public sealed class Workbench : IDisposable
         Assert.True(outcome.Code == 0, $"'{line}' ended with {outcome.Code}: {outcome.Error}");
         return outcome;
     }
+
+    /// <summary>Runs a command that must succeed and returns the bytes on its standard output.</summary>
+    public async Task<byte[]> ReadAsync(string line)
+    {
+        using var output = new MemoryStream();
+        using var error = new MemoryStream();
+        int code = await NativeTools.RunAsync(Arguments(line), new NativeConsole(output, error, Stream.Null));
+        Assert.True(code == 0, $"'{line}' ended with {code}: {Text(error)}");
+        return output.ToArray();
+    }
+
+    /// <summary>Opens a file as a process does that writes an image.</summary>
+    public IDisposable Hold(string file)
+        => new Held(FileStorage.Open(new FileOpenOptions { Path = this[file], Lock = ImageLock.Write }));
 
     /// <summary>Runs a command that must be rejected, with nothing on standard output, and returns its message.</summary>
     public async Task<string> RefusedAsync(string line, byte[]? input = null, int code = NativeExit.Failure)
@@ -74,5 +93,21 @@ public sealed class Workbench : IDisposable
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
+    private string[] Arguments(string line)
+    {
+        string[] args = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        for (int i = 0; i < args.Length; i++)
+        {
+            args[i] = args[i].EndsWith(".qcow2", StringComparison.Ordinal) ? this[args[i]] : args[i];
+        }
+
+        return args;
+    }
+
     private static string Text(MemoryStream stream) => Encoding.UTF8.GetString(stream.ToArray());
+
+    private sealed class Held(FileStorage storage) : IDisposable
+    {
+        public void Dispose() => storage.DisposeAsync().AsTask().GetAwaiter().GetResult();
+    }
 }

@@ -73,7 +73,7 @@ public class AuthenticationTests
     {
         await using var bench = await Secrets.StartAsync();
         string why = await RefusalAsync(bench.HostOptions() with { HostNqn = "nqn.2014-08.org.example:stranger", Keys = Secrets.OneWay });
-        Assert.Contains("ConnectInvalidHost", why, StringComparison.Ordinal);
+        Assert.Contains("does not admit host", why, StringComparison.Ordinal);
 
     }
 
@@ -123,9 +123,9 @@ public class AuthenticationTests
         bench.Subsystem.Authentication = new DhChapPolicy { Hosts = new Dictionary<string, DhChapKeys> { ["nqn.a"] = Secrets.Both } };
         Assert.Equal([1u], await host.ListAsync());
         Assert.Contains(
-            "ConnectInvalidHost", await RefusalAsync(bench.HostOptions() with { Keys = Secrets.OneWay }), StringComparison.Ordinal);
+            "does not admit host", await RefusalAsync(bench.HostOptions() with { Keys = Secrets.OneWay }), StringComparison.Ordinal);
     }
 
     private static async Task<string> RefusalAsync(NvmeTcpHostOptions options)
-        => (await Assert.ThrowsAsync<BlockException>(() => NvmeTcpHost.ConnectAsync(options).AsTask())).Message;
+        => (await Assert.ThrowsAnyAsync<BlockException>(() => NvmeTcpHost.ConnectAsync(options).AsTask())).Message;
 }

@@ -26,6 +26,73 @@ public class ServeLogTests
             "a\"\\n\\x1b\\x9b\\u202e\\xff", System.Text.Json.JsonDocument.Parse(line).RootElement.GetProperty("host").GetString());
     }
 
+    [Fact]
+    public void Less_important_events_are_left_out()
+    {
+        var text = new StringWriter();
+        using var log = new ServeLog(text, TimeProvider.System, json: false, LogLevel.Warning);
+        log.Write("listening", ("address", "a"));
+        log.WriteList("ready", "uris", ["a", "b"]);
+        log.Write("evicted", ("listener", "nbd"));
+        log.Write("flush failed", ("image", "a"));
+        Assert.Equal(["evicted", "flush"], text.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => l.Split(' ')[1]));
+    }
+
+    [Fact]
+    public void Lines_for_the_journal_begin_with_a_priority_and_have_no_time()
+    {
+        var text = new StringWriter();
+        using var log = new ServeLog(text, TimeProvider.System, json: false, LogLevel.Info, journal: true);
+        log.Write("listening", ("address", "a"));
+        log.Write("warning", ("reason", "b"));
+        log.Write("flush failed", ("image", "c"));
+        Assert.Equal("<6>listening address=a\n<4>warning reason=b\n<3>flush failed image=c\n", text.ToString());
+    }
+
+    [Fact]
+    public void Held_events_follow_warnings_and_are_lost_if_the_start_fails()
+    {
+        var text = new StringWriter();
+        using var log = new ServeLog(text, TimeProvider.System, json: false);
+        log.Hold();
+        log.Write("listening", ("address", "a"));
+        log.Write("warning", ("reason", "b"));
+        Assert.EndsWith(" warning reason=b\n", text.ToString(), StringComparison.Ordinal);
+        Assert.DoesNotContain("listening", text.ToString(), StringComparison.Ordinal);
+        log.Release();
+        log.Write("stopping");
+        Assert.Equal(
+            ["warning", "listening", "stopping"],
+            text.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => l.Split(' ')[1]));
+    }
+
+    [Fact]
+    public void Log_file_is_opened_again_after_it_was_renamed()
+    {
+        string folder = Directory.CreateTempSubdirectory("log-").FullName;
+        try
+        {
+            string path = Path.Combine(folder, "log");
+            using var log = ServeLog.Open(new ServeSettings { LogFile = path, JsonLog = true }, TextWriter.Null);
+            log.Write("a");
+            File.Move(path, path + ".1");
+            log.Write("b");
+            log.Reopen();
+            log.WriteList("c", "uris", ["x", "y"]);
+            Assert.Equal(["a", "b"], File.ReadAllLines(path + ".1").Select(EventOf));
+            string line = Assert.Single(File.ReadAllLines(path));
+            var uris = System.Text.Json.JsonDocument.Parse(line).RootElement.GetProperty("uris");
+            Assert.Equal(["x", "y"], uris.EnumerateArray().Select(u => u.GetString()));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static string EventOf(string line)
+        => System.Text.Json.JsonDocument.Parse(line).RootElement.GetProperty("event").GetString()!;
+
     private static string Logged(bool json, params (string, string)[] facts)
     {
         var text = new StringWriter();

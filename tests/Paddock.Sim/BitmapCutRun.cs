@@ -34,8 +34,12 @@ internal sealed class BitmapCutRun(int seed, SimOptions options) : SimRun(seed, 
         }
         while (_recipe.Create.Version < 3);
 
+        _recipe = Random.Next(5) == 0 ? _recipe.WithDataFile(Random) : _recipe;
+        _recipe = Random.Next(6) == 0 ? _recipe.Encrypted(Random) : _recipe;
         Trace(_recipe.ToString());
-        _disks = new CrashPair(await _recipe.BuildAsync(), null);
+        var built = await _recipe.BuildAsync();
+        _disks = new CrashPair(built, (PagedStorage?)_recipe.Data.Of(built));
+        _recipe.Data.Set(_disks.Image, _disks.Data);
         _now = [.. _recipe.Start];
         _base = [.. _now];
         _device = await _recipe.OpenAsync(_disks.Image);
@@ -51,10 +55,16 @@ internal sealed class BitmapCutRun(int seed, SimOptions options) : SimRun(seed, 
 
             await CloseAsync();
             await CheckAsync(_disks.Image.Live, leaksAllowed: false, "after closing");
-            await VerifyAsync(_disks.Image.Live.Clone(), int.MaxValue);
+            var closed = _disks.Image.Live.Clone();
+            _recipe.Data.Set(closed, _disks.Data?.Live.Clone());
+            await VerifyAsync(closed, int.MaxValue);
         }
 
-        await CutAsync(_disks, MaxCuts, 1, (image, _, position) => TryCutAsync(image, position));
+        await CutAsync(_disks, MaxCuts, 1, (image, data, position) =>
+        {
+            _recipe.Data.Set(image, data);
+            return TryCutAsync(image, position);
+        });
     }
 
     private async Task StepAsync()

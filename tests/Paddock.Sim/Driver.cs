@@ -8,6 +8,7 @@ internal sealed class Driver(SimOptions options)
     private const int MaxReported = 10;
 
     private readonly Stopwatch _clock = Stopwatch.StartNew();
+    private readonly SortedDictionary<string, (long Runs, long Cuts)> _kinds = new(StringComparer.Ordinal);
     private long _next = -1;
     private long _passed;
     private long _failed;
@@ -33,6 +34,11 @@ internal sealed class Driver(SimOptions options)
         else
         {
             RunSimulations(options);
+        }
+
+        foreach (var (kind, (runs, cuts)) in _kinds)
+        {
+            Console.WriteLine($"  {kind}: {runs} runs, {cuts} power cuts");
         }
 
         Console.WriteLine($"{_cuts} power cuts on images and {_rawCuts} on raw storage, {_clock.Elapsed.TotalSeconds:F1} s");
@@ -113,6 +119,11 @@ internal sealed class Driver(SimOptions options)
         {
             // a cut of raw storage tests the simulator, not an image
             Interlocked.Add(ref kind.Group == "raw" ? ref _rawCuts : ref _cuts, simulation.Cuts);
+            lock (_kinds)
+            {
+                var (runs, cuts) = _kinds.GetValueOrDefault(kind.Name);
+                _kinds[kind.Name] = (runs + 1, cuts + simulation.Cuts);
+            }
         }
     }
 
@@ -122,7 +133,11 @@ internal sealed class Driver(SimOptions options)
         long last = Interlocked.Read(ref _reportedAt);
         if (now - last > 30_000 && Interlocked.CompareExchange(ref _reportedAt, now, last) == last)
         {
-            Console.WriteLine($"{now / 1000} s: {_passed} runs passed, {_failed} failed, {_cuts} cuts");
+            lock (_kinds)
+            {
+                string each = string.Join(", ", _kinds.Select(static kind => $"{kind.Key} {kind.Value.Cuts}"));
+                Console.WriteLine($"{now / 1000} s: {_passed} runs passed, {_failed} failed, {_cuts} cuts ({each})");
+            }
         }
     }
 }

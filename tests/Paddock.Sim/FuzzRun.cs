@@ -89,6 +89,7 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
             {
                 await WriteAsync(device);
                 await SnapshotsAsync(raw.Snapshots);
+                await BitmapsAsync(raw.Bitmaps);
             }
         }
         finally
@@ -100,7 +101,7 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
     private async Task ReadSnapshotAsync(PagedStorage image)
     {
         var choice = new SnapshotChoice(Pick("1", "2"), null);
-        var options = new Qcow2OpenOptions { ReadOnly = true, NoBacking = true, Snapshot = choice };
+        var options = Encryption.Open(new Qcow2OpenOptions { ReadOnly = true, NoBacking = true, Snapshot = choice });
         await using var device = await Qcow2Image.OpenAsync(image, options);
         await ReadAsync(device);
     }
@@ -115,6 +116,20 @@ internal sealed class FuzzRun(int seed, SimOptions options, IReadOnlyList<PagedS
         else
         {
             await AttemptAsync(async () => await snapshots.CreateAsync("new", DateTimeOffset.UnixEpoch));
+        }
+    }
+
+    private async Task BitmapsAsync(IQcow2Bitmaps bitmaps)
+    {
+        foreach (var bitmap in bitmaps.List.Take(3))
+        {
+            await AttemptAsync(async () => _ = (await bitmaps.OpenAsync(bitmap.Name)).Find(0, long.MaxValue));
+            await AttemptAsync(() => Random.Next(4) switch
+            {
+                0 => bitmaps.RemoveAsync(bitmap.Name),
+                1 => bitmaps.ClearAsync(bitmap.Name),
+                _ => bitmaps.SetEnabledAsync(bitmap.Name, Random.Next(2) == 0),
+            });
         }
     }
 

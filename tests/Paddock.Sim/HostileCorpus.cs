@@ -15,10 +15,16 @@ internal static class HostileCorpus
         {
             try
             {
-                images.Add(await FilledAsync(create));
-                if (create.RefcountBits > 1 && create.Preallocation == Preallocation.Off)
+                var (image, data) = await FilledAsync(create);
+                images.Add(image);
+                if (create is { RefcountBits: > 1, Preallocation: Preallocation.Off, DataFile: null })
                 {
-                    images.Add(await WithSnapshotsAsync(images[^1].Clone("hostile"), create));
+                    images.Add(await WithSnapshotsAsync(image.Clone("hostile"), create));
+                }
+
+                if (create is { Version: 3, Preallocation: Preallocation.Off, BackingFile: null })
+                {
+                    images.Add(await WithBitmapsAsync(image.Clone("hostile"), data));
                 }
             }
             catch (BlockException e)
@@ -42,12 +48,15 @@ internal static class HostileCorpus
             yield return plain with { BackingFile = "no/such/file", BackingFormat = "raw" };
             yield return plain with { DataFile = "no/such/file" };
             yield return plain with { DataFile = "disk.raw", DataFileRaw = true };
-            yield return Encryption.Of(plain, new Random(cluster));
+            yield return Encryption.Luks(plain, "xts");
+            yield return Encryption.Luks(plain, "cbc") with { DataFile = "no/such/file" };
             yield return plain with { OldAesEncryption = true };
             long zone = 8 * Math.Min(cluster, 8192);
             var zoned = new ZonedCreateOptions { ZoneSize = zone, ConventionalZones = 1, MaxOpenZones = 2, MaxActiveZones = 3 };
             yield return plain with { Size = (zone * 5) - 512, Zoned = zoned with { ZoneCapacity = zone - 1024, MaxAppendBytes = 4096 } };
             yield return plain with { Size = zone * 4, Zoned = zoned with { Layout = ZoneLayout.C } };
+            yield return Encryption.Luks(plain, "xts") with { Size = zone * 4, Zoned = zoned };
+            yield return plain with { Size = zone * 4, Zoned = zoned, DataFile = "no/such/file" };
         }
 
         foreach (int cluster in (int[])[16384, 65536])
@@ -58,10 +67,11 @@ internal static class HostileCorpus
             yield return extended with { BackingFile = "no/such/file", BackingFormat = "raw" };
             var zoned = new ZonedCreateOptions { ZoneSize = 65536, ConventionalZones = 1, MaxOpenZones = 2, MaxActiveZones = 3 };
             yield return extended with { Size = 65536 * 5, Zoned = zoned };
+            yield return Encryption.Luks(extended, "ctr");
         }
     }
 
-    private static async Task<PagedStorage> FilledAsync(Qcow2CreateOptions create)
+    private static async Task<(PagedStorage Image, PagedStorage? Data)> FilledAsync(Qcow2CreateOptions create)
     {
         var storage = new PagedStorage("hostile") { MaxLength = FuzzRun.MaxFile, MaxRequests = FuzzRun.MaxRequests };
         var data = new PagedStorage("data");
@@ -92,16 +102,33 @@ internal static class HostileCorpus
         }
 
         await device.DisposeAsync();
-        return storage;
+        return (storage, create.DataFile is null ? null : data);
     }
 
     private static async Task<PagedStorage> WithSnapshotsAsync(PagedStorage storage, Qcow2CreateOptions create)
     {
-        await using var image = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions { NoBacking = true });
+        await using var image = await Qcow2Image.OpenAsync(storage, Encryption.Open(new Qcow2OpenOptions { NoBacking = true }));
         await image.Snapshots.CreateAsync("first", DateTimeOffset.UnixEpoch);
         long at = image.Zones is null ? create.ClusterSize : 512;
         await image.WriteAsync(at, SectorPattern.Make(at, 1024, 6));
         await image.Snapshots.CreateAsync("second", DateTimeOffset.UnixEpoch);
+        return storage;
+    }
+
+    private static async Task<PagedStorage> WithBitmapsAsync(PagedStorage storage, PagedStorage? data)
+    {
+        var options = Encryption.Open(new Qcow2OpenOptions { NoBacking = true, DataFile = data?.Clone() });
+        await using (var image = await Qcow2Image.OpenAsync(storage, options))
+        {
+            await image.Bitmaps.AddAsync("fine", 512);
+            await image.Bitmaps.AddAsync("coarse", 65536);
+        }
+
+        // in a session of its own: stored with bits that are set
+        await using var again = await Qcow2Image.OpenAsync(storage, options);
+        long at = again.Zones is null ? 0 : 1536;
+        await again.WriteAsync(at, SectorPattern.Make(at, 1024, 7));
+        await again.Bitmaps.SetEnabledAsync("coarse", enabled: false);
         return storage;
     }
 
@@ -112,5 +139,10 @@ internal static class HostileCorpus
         await device.Zones!.AppendAsync(size, SectorPattern.Make(size, 1536, 2));
         await device.Zones!.ManageAsync(ZoneAction.Finish, 2 * size, size);
         await device.Zones!.AppendAsync(3 * size, SectorPattern.Make(3 * size, 512, 3));
+        if (device.Length > 4 * size)
+        {
+            await device.Zones.Attributes!.SetConditionAsync(3, ZoneCondition.ReadOnly);
+            await device.Zones.Attributes.WriteExtensionAsync(4, new byte[device.Zones.Attributes.ExtensionBytes]);
+        }
     }
 }

@@ -114,7 +114,8 @@ internal sealed class ImageRecipe : IImageGate
 
     /// <summary>Opens a snapshot of the image.</summary>
     public ValueTask<IQcow2Device> OpenSnapshotAsync(PagedStorage storage, string name)
-        => Qcow2Image.OpenAsync(storage.Clone(), Open with { ReadOnly = true, Snapshot = new SnapshotChoice(null, name) });
+        => Qcow2Image.OpenAsync(
+            storage.Clone(), Encryption.Open(Open with { ReadOnly = true, Snapshot = new SnapshotChoice(null, name) }));
 
     /// <inheritdoc/>
     public async ValueTask<IBlockDevice?> OpenBackingAsync(

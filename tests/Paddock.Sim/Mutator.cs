@@ -14,8 +14,8 @@ internal sealed class Mutator(Random random)
         (72, 8), (80, 8), (88, 8), (96, 4), (100, 4), (104, 1), (112, 4), (116, 4),
     ];
 
-    private const ulong LuksExtension = 0x0537be77;
-    private const int LuksHeaderBytes = 592;
+    private const ulong LuksExtension = 0x0537be77, BitmapsExtension = 0x23852875, PaddockExtension = 0x5044434b;
+    private const int LuksHeaderBytes = 592, SnapshotTable = 64;
 
     private readonly List<string> _done = [];
 
@@ -40,6 +40,18 @@ internal sealed class Mutator(Random random)
                 case < 8 when LuksHeader(image) is > 0 and var luks:
                     Put(image, luks + (random.Next(LuksHeaderBytes / 4) * 4), 4, "LUKS header");
                     break;
+                case < 7 when Place(image, SnapshotTable) is > 0 and var snapshots:
+                    InSnapshots(image, snapshots);
+                    break;
+                case < 8 when Extension(image, BitmapsExtension) is > 0 and var bitmaps:
+                    InBitmaps(image, bitmaps);
+                    break;
+                case < 8 when Extension(image, PaddockExtension) is > 0 and var attributes && random.Next(2) == 0:
+                    // conditions, or the directory of descriptor extensions and what it names
+                    long table = Place(image, attributes + (random.Next(2) == 0 ? 8 : 24));
+                    Put(image, (random.Next(2) == 0 ? table : Math.Max(0, Follow(image, table + 16))) + (random.Next(16) * 4), 4,
+                        "zone attributes");
+                    break;
                 case < 9:
                     InTable(image);
                     break;
@@ -50,7 +62,7 @@ internal sealed class Mutator(Random random)
         }
     }
 
-    private static ulong Field(PagedStorage image, int at, int size)
+    private static ulong Field(PagedStorage image, long at, int size)
     {
         Span<byte> bytes = stackalloc byte[8];
         bytes.Clear();
@@ -59,20 +71,59 @@ internal sealed class Mutator(Random random)
     }
 
     /// <summary>Where the LUKS header is; 0 if the image has none.</summary>
-    private static long LuksHeader(PagedStorage image)
+    private static long LuksHeader(PagedStorage image) => Extension(image, LuksExtension) is > 0 and var data ? Place(image, data) : 0;
+
+    /// <summary>Where the data of a header extension begin; 0 if the image does not have it.</summary>
+    private static long Extension(PagedStorage image, ulong wanted)
     {
         long at = Field(image, 4, 4) == 2 ? 72 : (long)Field(image, 100, 4);
-        while (at is > 0 and < 4096 && Field(image, (int)at, 4) is > 0 and var type)
+        while (at is > 0 and < 4096 && Field(image, at, 4) is > 0 and var type)
         {
-            if (type == LuksExtension)
+            if (type == wanted)
             {
-                return (long)Field(image, (int)at + 8, 8) is > 0 and < FuzzRun.MaxFile and var offset ? offset : 0;
+                return at + 8;
             }
 
-            at += 8 + (((long)Field(image, (int)at + 4, 4) + 7) & ~7L);
+            at += 8 + (((long)Field(image, at + 4, 4) + 7) & ~7L);
         }
 
         return 0;
+    }
+
+    /// <summary>An offset that the image holds at a place; 0 if it lies outside.</summary>
+    private static long Place(PagedStorage image, long at)
+        => (long)Field(image, at, 8) is > 0 and < FuzzRun.MaxFile and var place ? place : 0;
+
+    // an entry of the snapshot table, the L1 table that it names, or its zone record
+    private void InSnapshots(PagedStorage image, long table)
+    {
+        long zones = Place(image, table + 40 + 24 + 8);
+        switch (random.Next(4))
+        {
+            case 0 when zones > 0:
+                Put(image, zones + (random.Next(24) * 4), 4, "zone record");
+                break;
+            case 1 when Place(image, table) is > 0 and var l1:
+                Put(image, l1, 8, "L1 table of a snapshot");
+                break;
+            default:
+                Put(image, table + (random.Next(40) * 4), 4, "snapshot table");
+                break;
+        }
+    }
+
+    // an entry of the directory, or of the table that the first one names
+    private void InBitmaps(PagedStorage image, long extension)
+    {
+        long directory = Place(image, extension + 16);
+        if (random.Next(3) == 0 && Place(image, directory) is > 0 and var table)
+        {
+            Put(image, table + (random.Next(4) * 8), 8, "bitmap table");
+        }
+        else
+        {
+            Put(image, directory + (random.Next(14) * 4), 4, "bitmap directory");
+        }
     }
 
     private void InTable(PagedStorage image)

@@ -28,10 +28,11 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
     /// <inheritdoc/>
     protected override async Task RunAsync(SimContext context)
     {
-        _recipe = raw || Random.Next(16) > 0
+        _recipe = raw || Random.Next(40) > 0
             ? await ImageRecipe.MakeAsync(Random, Options.Extended, 512, 512, 4096, 4096, 65536)
             : await ImageRecipe.MakeAsync(Random, Options.Extended, 2 << 20);
-        _recipe = dataFile ? _recipe.WithDataFile(Random) : encrypted ? _recipe.Encrypted(Random) : _recipe;
+        _recipe = dataFile ? _recipe.WithDataFile(Random) : _recipe;
+        _recipe = encrypted ? _recipe.Encrypted(Random) : _recipe;
         Trace(_recipe.ToString());
         var start = raw ? RawStart() : await _recipe.BuildAsync();
         _disks = new CrashPair(start, (PagedStorage?)_recipe.Data.Of(start));

@@ -20,10 +20,15 @@ internal static class SimKinds
         new("zonedatacut", "zoned", (seed, options) => new ZonedCutRun(seed, options, dataFile: true)),
         new("lukscut", "plain", (seed, options) => new PlainCutRun(seed, options, raw: false, encrypted: true)),
         new("zonelukscut", "zoned", (seed, options) => new ZonedCutRun(seed, options, encrypted: true)),
+        new("keycut", "plain", (seed, options) => new KeyCutRun(seed, options)),
+        new("mixcut", "plain", (seed, options) => new PlainCutRun(seed, options, raw: false, dataFile: true, encrypted: true)),
+        new("zonemixcut", "zoned", (seed, options) => new ZonedCutRun(seed, options, dataFile: true, encrypted: true)),
         new("snapcut", "plain", (seed, options) => new SnapshotCutRun(seed, options)),
+        new("zonesnapcut", "zoned", (seed, options) => new ZoneSnapshotCutRun(seed, options)),
         new("bitmapcut", "plain", (seed, options) => new BitmapCutRun(seed, options)),
         new("zonecut", "zoned", (seed, options) => new ZonedCutRun(seed, options)),
         new("mirror", "exact", (seed, options) => new MirrorRun(seed, options)),
+        new("zonesnapfault", "exact", (seed, options) => new ZoneSnapshotFaultRun(seed, options)),
         new("model", "exact", (seed, options) => new ModelRun(seed, options)),
         new("errors", "exact", (seed, options) => new ErrorsRun(seed, options)),
         new("threads", "exact", (seed, options) => new ThreadsRun(seed, options)),
@@ -34,8 +39,10 @@ internal static class SimKinds
         new("raw", "raw", (seed, options) => new PlainCutRun(seed, options, raw: true)),
     ];
 
-    /// <summary>Returns the kinds selected by a command-line argument.</summary>
-    public static IReadOnlyList<SimKind> Select(string word)
+    /// <summary>Returns the kinds selected by a command-line argument: names of kinds and groups, separated by commas.</summary>
+    public static IReadOnlyList<SimKind> Select(string words) => [.. words.Split(',').SelectMany(SelectOne).Distinct()];
+
+    private static SimKind[] SelectOne(string word)
     {
         var kinds = All.Where(kind => word == kind.Name || word == kind.Group || word == "all").ToArray();
         return kinds.Length > 0 ? kinds : throw new FormatException($"no kind of simulation is called {word}");

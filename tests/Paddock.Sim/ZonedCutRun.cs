@@ -24,10 +24,11 @@ internal sealed class ZonedCutRun(int seed, SimOptions options, bool dataFile = 
     /// <inheritdoc/>
     protected override async Task RunAsync(SimContext context)
     {
-        _recipe = Random.Next(24) > 0
+        _recipe = Random.Next(60) > 0
             ? ZonedRecipe.Make(Random, Options.Extended, 512, 4096, 4096, 65536)
             : ZonedRecipe.Make(Random, Options.Extended, 2 << 20);
-        _recipe = dataFile ? _recipe.WithDataFile(Random) : encrypted ? _recipe.Encrypted(Random) : _recipe;
+        _recipe = dataFile ? _recipe.WithDataFile(Random) : _recipe;
+        _recipe = encrypted ? _recipe.Encrypted(Random) : _recipe;
         Trace(_recipe.ToString());
         var built = await _recipe.BuildAsync();
         _disks = new CrashPair(built, (PagedStorage?)_recipe.Data.Of(built));

@@ -1,6 +1,7 @@
 using System.Numerics;
 using Paddock.Block;
 using Paddock.Qcow2;
+using Paddock.Qcow2.Snapshots;
 using Paddock.Testing;
 
 namespace Paddock.Sim;
@@ -87,13 +88,19 @@ internal sealed class ZonedRecipe
     public ZonedRecipe Encrypted(Random random) => new(Encryption.Of(Create, random), Open);
 
     /// <summary>Opens the image in a storage, with requests validated first.</summary>
-    public async Task<IBlockDevice> OpenAsync(IStorage storage)
-        => await Qcow2Image.OpenAsync(storage, Data.OpenOptions(storage, Open));
+    public async Task<IQcow2Device> OpenAsync(IStorage storage, bool readOnly = false)
+        => await Qcow2Image.OpenAsync(storage, Data.OpenOptions(storage, Open with { ReadOnly = readOnly }));
+
+    /// <summary>Opens a snapshot of the image.</summary>
+    public ValueTask<IQcow2Device> OpenSnapshotAsync(PagedStorage storage, string name)
+        => Qcow2Image.OpenAsync(
+            storage.Clone(), Encryption.Open(Open with { ReadOnly = true, Snapshot = new SnapshotChoice(null, name) }));
 
     public override string ToString()
         => $"{Create.Size} bytes, clusters of {Create.ClusterSize}"
             + $"{(Create.ExtendedL2 ? " with subclusters" : "")}, refcounts of {Create.RefcountBits} "
             + $"bits{(Create.LazyRefcounts ? ", lazy" : "")}, "
+            + $"{(Create.OldAesEncryption ? "AES, " : Create.Encryption is { } luks ? $"{luks.Cipher}-{luks.Mode}, " : "")}"
             + $"{(Create.DataFile is null ? "" : Create.DataFileRaw ? "raw data file, " : "data file, ")}"
             + $"layout {Zones.Layout}, zones of {Zones.ZoneSize} with {Zones.ZoneCapacity}, {Zones.ConventionalZones} conventional, "
             + $"{Zones.MaxActiveZones} active, {Zones.MaxOpenZones} open, append {Zones.MaxAppendBytes}, "

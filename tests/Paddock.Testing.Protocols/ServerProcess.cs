@@ -20,6 +20,7 @@ internal sealed class ServerProcess : IAsyncDisposable
     {
         _process = process;
         _log = process.StandardError.ReadToEndAsync();
+        _ = process.StandardOutput.ReadToEndAsync();
     }
 
     /// <summary>
@@ -44,7 +45,10 @@ internal sealed class ServerProcess : IAsyncDisposable
         {
             using var manager = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
             manager.Bind(new UnixDomainSocketEndPoint(Path.Combine(folder, "notify")));
-            var start = new ProcessStartInfo(line[0], line[1..]) { WorkingDirectory = workingDirectory, RedirectStandardError = true };
+            var start = new ProcessStartInfo(line[0], line[1..]) 
+            {
+                WorkingDirectory = workingDirectory, RedirectStandardError = true, RedirectStandardOutput = true,
+            };
             start.Environment["PADDOCK_DLL"] = Program[1];
             start.Environment.Remove("DOTNET_EnableDiagnostics");
             start.Environment["NOTIFY_SOCKET"] = Path.Combine(folder, "notify");

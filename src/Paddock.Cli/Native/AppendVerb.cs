@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Images;
+using Paddock.Images.Text;
 
 namespace Paddock.Cli.Native;
 
@@ -13,15 +14,16 @@ public static class AppendVerb
     /// <param name="path">The image.</param>
     /// <param name="zone">The zone's index.</param>
     /// <param name="pad">Whether a partial last sector is padded with zeroes; otherwise it is rejected.</param>
+    /// <param name="json">Whether to print the result as JSON.</param>
     /// <param name="console">Provides the data as standard input.</param>
     /// <param name="cancellationToken">Stops between two appends; appended data is flushed.</param>
     /// <param name="passphrase">Passphrase of the image, if it is encrypted.</param>
     public static async ValueTask RunAsync(
-        string path, int zone, bool pad, NativeConsole console, ReadOnlyMemory<byte>? passphrase = null,
+        string path, int zone, bool pad, bool json, NativeConsole console, ReadOnlyMemory<byte>? passphrase = null,
         CancellationToken cancellationToken = default)
     {
         await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken, passphrase);
-        var zoned = NativeImage.Zones(device, path);
+        var zoned = device.Zones!;
         if (zone < 0 || zone >= zoned.Limits.ZoneCount)
         {
             throw new ToolException($"zone {zone} does not exist: this disk has zones 0 to {zoned.Limits.ZoneCount - 1}");
@@ -54,7 +56,12 @@ public static class AppendVerb
         }
 
         await device.FlushAsync(cancellationToken);
-        console.Out.WriteLine(total == 0
+        console.Out.WriteLine(json
+            ? JsonText.Readable(new JsonFields
+            {
+                { "image", path }, { "zone", zone }, { "offset", total == 0 ? null : landed }, { "bytes", total },
+            })
+            : total == 0
             ? "standard input was empty: nothing appended"
             : $"appended {total} bytes to zone {zone} at {landed} (0x{landed:x})");
     }

@@ -67,8 +67,8 @@ public static class BackupVerb
         CancellationToken cancellationToken)
     {
         string line = new BackupLine(image, Path.GetFullPath(target), since, full).Format();
-        string answer = await ControlSocket.AskAsync(socket, line, cancellationToken);
-        console.Out.WriteLine(json ? JsonText.Compact(new QDict().With("answer", answer)) : answer);
+        console.Out.WriteLine(await (json ? ControlSocket.AskJsonAsync(socket, line, cancellationToken)
+            : ControlSocket.AskAsync(socket, line, cancellationToken)));
     }
 
     /// <summary>Makes a new image of a disk as it was at the time of its last backup.</summary>
@@ -86,7 +86,7 @@ public static class BackupVerb
         await DiskBackup.RestoreAsync(target, backups[0], [.. backups.Skip(1)], passphrase, new Shown(console), cancellationToken);
         console.EndProgress();
         console.Out.WriteLine(
-            json ? JsonText.Compact(new QDict().With("restored", target).With("backups", (long)backups.Count))
+            json ? JsonText.Readable(new JsonFields().With("restored", target).With("backups", (long)backups.Count))
                 : $"restored '{EscapedText.Escape(target)}' from {backups.Count} backup{(backups.Count == 1 ? "" : "s")}");
     }
 
@@ -101,7 +101,7 @@ public static class BackupVerb
     private static void Print(string target, bool isFull, long changed, bool json, NativeConsole console)
         => console.Out.WriteLine(
             json
-                ? JsonText.Compact(new QDict().With("backup", target).With("full", isFull).With("bytes", changed))
+                ? JsonText.Readable(new JsonFields().With("backup", target).With("full", isFull).With("bytes", changed))
                 : string.Create(
                     CultureInfo.InvariantCulture,
                     $"{(isFull ? "full backup" : "increment")} '{EscapedText.Escape(target)}': {SizeText.Human(changed)} "

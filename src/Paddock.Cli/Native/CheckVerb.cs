@@ -1,6 +1,6 @@
-using System.Text.Json;
 using Paddock.Block;
 using Paddock.Images;
+using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Qcow2;
 
@@ -10,16 +10,18 @@ namespace Paddock.Cli.Native;
 public static class CheckVerb
 {
     /// <summary>Checks the image and prints the findings.</summary>
+    /// <param name="path">A file, or the name of a disk at a server that holds a qcow2 image.</param>
+    /// <param name="repair">What to repair.</param>
+    /// <param name="json">Whether to print JSON.</param>
+    /// <param name="console">Receives progress, findings and the verdict.</param>
+    /// <param name="forceShare">Whether to read the file even if another process writes to it.</param>
+    /// <param name="cancellationToken">Stops the check.</param>
     /// <returns>The exit code.</returns>
     public static async ValueTask<int> RunAsync(
-        string path, Qcow2Repair repair, bool json, NativeConsole console, CancellationToken cancellationToken = default)
+        string path, Qcow2Repair repair, bool json, NativeConsole console, bool forceShare = false,
+        CancellationToken cancellationToken = default)
     {
-        await using var storage = NativeImage.OpenFile(path, writable: repair != Qcow2Repair.None);
-        if (!await Qcow2Image.ProbeAsync(storage, cancellationToken))
-        {
-            throw new ToolException($"'{path}' is not a qcow2 image");
-        }
-
+        await using var storage = await OpenAsync(path, repair != Qcow2Repair.None, forceShare, console, cancellationToken);
         var findings = new BoundedLines(console.Error.WriteLine, BoundedLines.Findings);
         var report = await Qcow2Image.CheckAsync(
             storage,
@@ -29,19 +31,30 @@ public static class CheckVerb
             cancellationToken);
         console.EndProgress();
         findings.End();
-        if (json)
-        {
-            WriteJson(path, report, console);
-        }
-        else
-        {
-            console.Out.WriteLine($"{EscapedText.Escape(path)}: {Verdict(report)}");
-        }
-
+        console.Out.WriteLine(json ? JsonText.ReadableLines(Fields(path, report)) : $"{EscapedText.Escape(path)}: {Verdict(report)}");
         return report.CheckErrors > 0 ? NativeExit.Failure
             : report.Corruptions > 0 ? NativeExit.Corrupt
             : report.Leaks > 0 ? NativeExit.Leaks
             : NativeExit.Success;
+    }
+
+    private static async ValueTask<IStorage> OpenAsync(
+        string path, bool writable, bool forceShare, NativeConsole console, CancellationToken cancellationToken)
+    {
+        bool isRemote = RemoteDisk.Is(path);
+        var storage = isRemote
+            ? (await RemoteDisk.OpenAsync(path, writable, console, cancellationToken)).AsStorage()
+            : NativeImage.OpenFile(path, writable, forceShare);
+        // a namespace is read in blocks only, and an image inside it would have to be opened by the host that uses it
+        if (!NvmeName.Is(path) && await Qcow2Image.ProbeAsync(storage, cancellationToken))
+        {
+            return storage;
+        }
+
+        await storage.DisposeAsync();
+        throw new ToolException(isRemote
+            ? $"'{path}' is a raw disk, which has nothing to check; check the image behind it as a file, while no server has it open"
+            : $"'{path}' is not a qcow2 image: it has nothing to check");
     }
 
     private static string Verdict(Qcow2CheckReport report)
@@ -64,22 +77,16 @@ public static class CheckVerb
         return $"{found}; {report.AllocatedClusters} of {report.TotalClusters} clusters in use";
     }
 
-    private static void WriteJson(string path, Qcow2CheckReport report, NativeConsole console)
+    private static JsonFields Fields(string path, Qcow2CheckReport report) => new()
     {
-        console.Out.Flush();
-        using var json = new Utf8JsonWriter(console.OutStream, new JsonWriterOptions { Indented = true });
-        json.WriteStartObject();
-        json.WriteString("image", path);
-        json.WriteNumber("corruptions", report.Corruptions);
-        json.WriteNumber("leaks", report.Leaks);
-        json.WriteNumber("check_errors", report.CheckErrors);
-        json.WriteNumber("corruptions_fixed", report.CorruptionsFixed);
-        json.WriteNumber("leaks_fixed", report.LeaksFixed);
-        json.WriteNumber("total_clusters", report.TotalClusters);
-        json.WriteNumber("allocated_clusters", report.AllocatedClusters);
-        json.WriteNumber("image_end_offset", report.ImageEndOffset);
-        json.WriteEndObject();
-        json.Flush();
-        console.Out.WriteLine();
-    }
+        { "image", path },
+        { "corruptions", report.Corruptions },
+        { "leaks", report.Leaks },
+        { "check_errors", report.CheckErrors },
+        { "corruptions_fixed", report.CorruptionsFixed },
+        { "leaks_fixed", report.LeaksFixed },
+        { "total_clusters", report.TotalClusters },
+        { "allocated_clusters", report.AllocatedClusters },
+        { "image_end_offset", report.ImageEndOffset },
+    };
 }

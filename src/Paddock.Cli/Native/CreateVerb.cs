@@ -1,3 +1,4 @@
+using System.Numerics;
 using Paddock.Block;
 using Paddock.Images;
 using Paddock.Images.Text;
@@ -13,10 +14,26 @@ public static class CreateVerb
     /// <param name="path">The new file; it must not exist unless <paramref name="force"/>.</param>
     /// <param name="options">Properties of the image.</param>
     /// <param name="force">Whether an existing file is overwritten.</param>
-    /// <param name="console">Receives the summary.</param>
+    /// <param name="json">Whether to print the summary as JSON.</param>
+    /// <param name="console">Receives the summary, and a hint if Linux rejects the zone size.</param>
     /// <param name="cancellationToken">Stops it.</param>
     public static async ValueTask RunAsync(
-        string path, Qcow2CreateOptions options, bool force, NativeConsole console, CancellationToken cancellationToken = default)
+        string path, Qcow2CreateOptions options, bool force, bool json, NativeConsole console,
+        CancellationToken cancellationToken = default)
+    {
+        await CreateAsync(path, options, force, cancellationToken);
+        console.Out.WriteLine(
+            json ? JsonText.Readable(Fields(path, options)) : $"created '{EscapedText.Escape(path)}': {Describe(options)}");
+        HintAtPowersOfTwo(options.Zoned, console);
+    }
+
+    /// <summary>Creates the image without a summary; on failure no file is left behind.</summary>
+    /// <param name="path">The new file; it must not exist unless <paramref name="force"/>.</param>
+    /// <param name="options">Properties of the image.</param>
+    /// <param name="force">Whether an existing file is overwritten.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    public static async ValueTask CreateAsync(
+        string path, Qcow2CreateOptions options, bool force, CancellationToken cancellationToken = default)
     {
         bool existed = FileIdentity.IsTaken(path);
         if (existed && !force)
@@ -40,9 +57,38 @@ public static class CreateVerb
         {
             await storage.DisposeAsync();
         }
-
-        console.Out.WriteLine($"created '{EscapedText.Escape(path)}': {Describe(options)}");
     }
+
+    private static JsonFields Fields(string path, Qcow2CreateOptions options)
+    {
+        var fields = new JsonFields
+        {
+            { "image", path }, { "format", "qcow2" }, { "size", options.Size }, { "cluster_size", options.ClusterSize },
+        };
+        return options.Zoned is not { } zoned ? fields : fields.With("zoned", new JsonFields
+        {
+            { "layout", zoned.Layout.ToString() }, { "zone_size", zoned.ZoneSize },
+            { "zone_capacity", zoned.ZoneCapacity ?? zoned.ZoneSize }, { "zone_count", ZonesOf(options.Size, zoned) },
+            { "conventional_zones", zoned.ConventionalZones }, { "max_open_zones", zoned.MaxOpenZones },
+            { "max_active_zones", zoned.MaxActiveZones }, { "max_append_bytes", zoned.MaxAppendBytes },
+        });
+    }
+
+    // the image is valid, and other systems take it
+    private static void HintAtPowersOfTwo(ZonedCreateOptions? zoned, NativeConsole console)
+    {
+        if (zoned is null || long.IsPow2(zoned.ZoneSize))
+        {
+            return;
+        }
+
+        long above = (long)BitOperations.RoundUpToPowerOf2((ulong)zoned.ZoneSize);
+        console.Tell($"hint: Linux rejects zones of {SizeText.Human(zoned.ZoneSize)}, whose size is not a power of two; "
+            + $"--zone-size {SizeText.Argument(above)} --zone-capacity {SizeText.Argument(zoned.ZoneCapacity ?? zoned.ZoneSize)} "
+            + "makes zones of the same capacity that it accepts");
+    }
+
+    private static long ZonesOf(long size, ZonedCreateOptions zoned) => (size + zoned.ZoneSize - 1) / zoned.ZoneSize;
 
     private static string Describe(Qcow2CreateOptions options)
     {
@@ -51,8 +97,7 @@ public static class CreateVerb
             return $"{SizeText.Human(options.Size)}, no zones";
         }
 
-        long zones = (options.Size + zoned.ZoneSize - 1) / zoned.ZoneSize;
         string conventional = zoned.ConventionalZones == 0 ? "" : $", the first {zoned.ConventionalZones} conventional";
-        return $"{SizeText.Human(options.Size)}, {zones} zones of {SizeText.Human(zoned.ZoneSize)}{conventional}";
+        return $"{SizeText.Human(options.Size)}, {ZonesOf(options.Size, zoned)} zones of {SizeText.Human(zoned.ZoneSize)}{conventional}";
     }
 }

@@ -24,21 +24,14 @@ public sealed class Demo
     /// <exception cref="ToolException">A step did not have the expected result.</exception>
     public static async ValueTask RunAsync(NativeConsole console, CancellationToken cancellationToken = default)
     {
-        string folder = Directory.CreateTempSubdirectory("paddock-demo-").FullName;
-        try
-        {
-            await new Demo(console, Path.Combine(folder, "demo.qcow2")).PlayAsync(cancellationToken);
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
+        using var folder = TemporaryFolder.Create("paddock-demo-");
+        await new Demo(console, folder["demo.qcow2"]).PlayAsync(cancellationToken);
     }
 
     private async ValueTask PlayAsync(CancellationToken cancellationToken)
     {
         Say("Create a disk of 256 MiB: 64 zones of 4 MiB (capacity 3 MiB), 4 of them conventional; at most 3 open and 6 active.");
-        await CreateVerb.RunAsync(_path, Options(), force: false, _console, cancellationToken);
+        await CreateVerb.RunAsync(_path, Options(), force: false, json: false, _console, cancellationToken);
         await using (var device = await OpenAsync(cancellationToken))
         {
             await WriteAsync(device, cancellationToken);
@@ -56,7 +49,8 @@ public sealed class Demo
         }
 
         Say("Check the image, including its zone table.");
-        if (await CheckVerb.RunAsync(_path, Qcow2Repair.None, json: false, _console, cancellationToken) != NativeExit.Success)
+        if (await CheckVerb.RunAsync(_path, Qcow2Repair.None, json: false, _console, cancellationToken: cancellationToken)
+            != NativeExit.Success)
         {
             throw new ToolException("the image of the demo has errors: this is a bug in Paddock; please report it");
         }
@@ -175,7 +169,7 @@ public sealed class Demo
     private async ValueTask MapAsync(IBlockDevice device, CancellationToken cancellationToken)
     {
         _console.Out.WriteLine();
-        await ZoneMap.DrawAsync(device, "demo.qcow2", _console, cancellationToken);
+        await new ZoneMap(_console, _console.Colors.Auto).DrawAsync(device, "demo.qcow2", ZoneFilter.All, cancellationToken);
     }
 
     private static byte[] Pattern(int length, byte value)
@@ -189,5 +183,7 @@ public sealed class Demo
     {
         _console.Out.WriteLine();
         _console.Out.WriteLine($"{++_step}. {what}");
+        // a reader sees the step before it runs, also if it takes long or fails
+        _console.Out.Flush();
     }
 }

@@ -25,14 +25,15 @@ public static class FaultVerb
             throw new ToolException(e.Message, NativeExit.Usage);
         }
 
-        string answer = await ControlSocket.AskAsync(socket, line, cancellationToken);
         if (parsed.Command == "status")
         {
+            string answer = await ControlSocket.AskAsync(socket, line, cancellationToken);
             PrintStatus(answer[Ok.Length..], json, console.Out);
         }
         else
         {
-            console.Out.WriteLine(json ? JsonText.Compact(new QDict().With("answer", answer)) : answer);
+            console.Out.WriteLine(await (json ? ControlSocket.AskJsonAsync(socket, line, cancellationToken)
+                : ControlSocket.AskAsync(socket, line, cancellationToken)));
         }
     }
 
@@ -40,7 +41,7 @@ public static class FaultVerb
     {
         if (json)
         {
-            output.WriteLine(text);
+            output.WriteLine(JsonText.Readable(JsonReader.Parse(text)));
             return;
         }
 

@@ -1,5 +1,6 @@
-using System.Text.Json;
+using System.Globalization;
 using Paddock.Block;
+using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Qcow2;
 
@@ -8,13 +9,46 @@ namespace Paddock.Cli.Native;
 /// <summary>`paddock info`: shows the properties of an image as text or JSON.</summary>
 public static class InfoVerb
 {
-    /// <summary>Prints the properties of the image at <paramref name="path"/>.</summary>
-    public static async ValueTask RunAsync(string path, bool json, NativeConsole console, CancellationToken cancellationToken = default)
+    /// <summary>Prints the properties of an image file, qcow2 or raw, or of a disk at a server.</summary>
+    /// <param name="path">The file, or the name of the disk.</param>
+    /// <param name="json">Whether to print JSON.</param>
+    /// <param name="console">Receives the properties.</param>
+    /// <param name="forceShare">Whether to read the file even if another process writes to it.</param>
+    /// <param name="cancellationToken">Cancels opening.</param>
+    public static async ValueTask RunAsync(
+        string path, bool json, NativeConsole console, bool forceShare = false, CancellationToken cancellationToken = default)
     {
-        await using var device = await NativeImage.OpenAsync(path, writable: false, console, cancellationToken, forInfo: true);
+        if (RemoteDisk.Is(path))
+        {
+            await using var remote = await RemoteDisk.DescribeAsync(path, cancellationToken);
+            new PlainInfo(path, NvmeName.Is(path) ? "nvme-tcp" : "nbd", remote, null).Print(json, console);
+            return;
+        }
+
+        var storage = NativeImage.OpenFile(path, writable: false, forceShare);
+        bool isRaw;
+        try
+        {
+            isRaw = await FormatProbe.DetectAsync(storage, cancellationToken) == FormatProbe.Raw;
+        }
+        catch
+        {
+            await storage.DisposeAsync();
+            throw;
+        }
+
+        if (isRaw)
+        {
+            await using var raw = new RawDevice(storage);
+            new PlainInfo(path, FormatProbe.Raw, raw, storage.AllocatedBytes).Print(json, console);
+            return;
+        }
+
+        await using var device = await NativeImage.OpenAsync(
+            storage, path, writable: false, console, forInfo: true, passphrase: null, cancellationToken);
         if (json)
         {
-            WriteJson(path, device, console);
+            console.Out.WriteLine(JsonText.ReadableLines(Fields(path, device)));
         }
         else
         {
@@ -64,12 +98,7 @@ public static class InfoVerb
             return;
         }
 
-        var limits = zoned.Limits;
-        Line("zones", $"{limits.ZoneCount} of {SizeText.Human(limits.ZoneSize)}, capacity {SizeText.Human(limits.ZoneCapacity)}");
-        Line("conventional zones", limits.ConventionalZones.ToString(System.Globalization.CultureInfo.InvariantCulture));
-        Line("max open zones", Limit(limits.MaxOpenZones));
-        Line("max active zones", Limit(limits.MaxActiveZones));
-        Line("max append", limits.MaxAppendBytes == 0 ? "no limit" : SizeText.Human(limits.MaxAppendBytes));
+        WriteLimits(zoned.Limits, Line);
         if (zoned.ReadOnlyZones + zoned.OfflineZones > 0)
         {
             Line("retired zones", $"{zoned.ReadOnlyZones} read-only, {zoned.OfflineZones} offline");
@@ -83,50 +112,58 @@ public static class InfoVerb
         Line("zone layout", zoned.Layout + (zoned.TableInForeignOrder ? ", zone table in the byte order of another layout" : ""));
     }
 
-    private static string Limit(uint limit)
-        => limit == 0 ? "no limit" : limit.ToString(System.Globalization.CultureInfo.InvariantCulture);
-
-    private static void WriteJson(string path, IQcow2Device device, NativeConsole console)
+    internal static void WriteLimits(ZonedLimits limits, Action<string, string> line)
     {
-        console.Out.Flush();
-        using var json = new Utf8JsonWriter(console.OutStream, new JsonWriterOptions { Indented = true });
+        line("zones", $"{limits.ZoneCount} of {SizeText.Human(limits.ZoneSize)}, capacity {SizeText.Human(limits.ZoneCapacity)}");
+        line("conventional zones", limits.ConventionalZones.ToString(CultureInfo.InvariantCulture));
+        line("max open zones", Limit(limits.MaxOpenZones));
+        line("max active zones", Limit(limits.MaxActiveZones));
+        line("max append", limits.MaxAppendBytes == 0 ? "no limit" : SizeText.Human(limits.MaxAppendBytes));
+    }
+
+    /// <summary>The geometry and limits of zones, as every verb's JSON has them.</summary>
+    internal static JsonFields LimitFields(ZonedLimits limits) => new()
+    {
+        { "zone_size", limits.ZoneSize },
+        { "zone_capacity", limits.ZoneCapacity },
+        { "zone_count", limits.ZoneCount },
+        { "conventional_zones", limits.ConventionalZones },
+        { "max_open_zones", limits.MaxOpenZones },
+        { "max_active_zones", limits.MaxActiveZones },
+        { "max_append_bytes", limits.MaxAppendBytes },
+    };
+
+    private static string Limit(uint limit) => limit == 0 ? "no limit" : limit.ToString(CultureInfo.InvariantCulture);
+
+    private static JsonFields Fields(string path, IQcow2Device device)
+    {
         var info = device.Info;
-        json.WriteStartObject();
-        json.WritePropertyName("image");
-        json.WriteRawValue(JsonText.Compact(path));
-        json.WriteString("format", "qcow2");
-        json.WriteNumber("version", info.Version);
-        json.WriteNumber("size", info.VirtualSize);
-        json.WriteNumber("allocated", device.Storage.AllocatedBytes);
-        json.WriteNumber("cluster_size", info.ClusterSize);
-        json.WriteNumber("subcluster_size", info.SubclusterSize);
-        json.WriteNumber("refcount_bits", info.RefcountBits);
-        json.WriteBoolean("dirty", info.Dirty);
-        json.WriteBoolean("corrupt", info.Corrupt);
-        if (info.BackingFile is { } backing)
+        var fields = new JsonFields
         {
-            json.WritePropertyName("backing_file");
-            json.WriteRawValue(JsonText.Compact(backing));
-        }
-
-        if (info.Unsupported is { } unsupported)
-        {
-            json.WriteString("not_supported", unsupported);
-        }
-
+            { "image", path },
+            { "format", "qcow2" },
+            { "version", info.Version },
+            { "size", info.VirtualSize },
+            { "allocated", device.Storage.AllocatedBytes },
+            { "cluster_size", info.ClusterSize },
+            { "subcluster_size", info.SubclusterSize },
+            { "refcount_bits", info.RefcountBits },
+            { "dirty", info.Dirty },
+            { "corrupt", info.Corrupt },
+        };
+        fields.WithIf(info.BackingFile is not null, "backing_file", info.BackingFile)
+            .WithIf(info.BackingFormat is not null, "backing_format", info.BackingFormat)
+            .WithIf(info.Unsupported is not null, "not_supported", info.Unsupported);
         if (info.Zoned is { } zoned)
         {
-            json.WriteStartObject("zoned");
-            json.WriteString("layout", zoned.Layout.ToString());
-            ZonesVerb.WriteLimits(json, zoned.Limits);
-            json.WriteNumber("read_only_zones", zoned.ReadOnlyZones);
-            json.WriteNumber("offline_zones", zoned.OfflineZones);
-            json.WriteNumber("extended_zones", zoned.ExtendedZones);
-            json.WriteEndObject();
+            var zones = new JsonFields { { "layout", zoned.Layout.ToString() } };
+            zones.AddRange(LimitFields(zoned.Limits));
+            fields.Add("zoned", zones
+                .With("read_only_zones", zoned.ReadOnlyZones)
+                .With("offline_zones", zoned.OfflineZones)
+                .With("extended_zones", zoned.ExtendedZones));
         }
 
-        json.WriteEndObject();
-        json.Flush();
-        console.Out.WriteLine();
+        return fields;
     }
 }

@@ -1,4 +1,5 @@
 using Paddock.Images;
+using Paddock.Images.Text;
 using Paddock.Nvme;
 
 namespace Paddock.Cli.Native;
@@ -12,8 +13,9 @@ public static class KeyVerb
     /// <param name="hmac">0: no transformation; 1, 2, 3: transformed for its owner's NQN with SHA-256, -384, -512.</param>
     /// <param name="length">Key length: 32, 48 or 64; null: the hash length, or 32 without a hash.</param>
     /// <param name="nqn">NQN that the random key is transformed for before it is printed; requires a hash.</param>
-    /// <param name="console">Takes the key.</param>
-    public static void Generate(int hmac, int? length, string? nqn, NativeConsole console)
+    /// <param name="json">Whether to print JSON.</param>
+    /// <param name="console">Receives the key.</param>
+    public static void Generate(int hmac, int? length, string? nqn, bool json, NativeConsole console)
     {
         if (hmac is < 0 or > 3)
         {
@@ -31,6 +33,8 @@ public static class KeyVerb
             throw new ToolException($"--key-length {bytes}: --hmac {hmac} requires a key of {16 * (hmac + 1)} bytes", NativeExit.Usage);
         }
 
-        console.Out.WriteLine(DhChapKey.Generate(bytes, hmac == 0 ? null : (DhChapHash)hmac, nqn).Export());
+        string key = DhChapKey.Generate(bytes, hmac == 0 ? null : (DhChapHash)hmac, nqn).Export();
+        console.Out.WriteLine(json
+            ? JsonText.Readable(new JsonFields { { "key", key }, { "hmac", hmac }, { "key_length", bytes }, { "nqn", nqn } }) : key);
     }
 }

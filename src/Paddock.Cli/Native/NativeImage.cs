@@ -16,11 +16,17 @@ internal static class NativeImage
     /// <param name="cancellationToken">Cancels opening.</param>
     /// <param name="forInfo">Whether only the header is needed.</param>
     /// <param name="passphrase">Passphrase of encrypted images; null: none.</param>
+    /// <param name="forceShare">Whether to read the image even if another process writes to it.</param>
     public static async ValueTask<IQcow2Device> OpenAsync(
         string path, bool writable, NativeConsole console, CancellationToken cancellationToken, bool forInfo = false,
-        ReadOnlyMemory<byte>? passphrase = null)
+        ReadOnlyMemory<byte>? passphrase = null, bool forceShare = false)
+        => await OpenAsync(OpenFile(path, writable, forceShare), path, writable, console, forInfo, passphrase, cancellationToken);
+
+    /// <summary>Opens the image in a file that is open already, which is closed if that fails.</summary>
+    public static async ValueTask<IQcow2Device> OpenAsync(
+        FileStorage storage, string path, bool writable, NativeConsole console, bool forInfo, ReadOnlyMemory<byte>? passphrase,
+        CancellationToken cancellationToken)
     {
-        var storage = OpenFile(path, writable);
         IQcow2Device device;
         int repaired = 0;
         try
@@ -117,26 +123,34 @@ internal static class NativeImage
             => new DataFileNode(new OpenSettings { Chain = _chain }).OpenDataFileAsync(name, image, isReadOnly, cancellationToken);
     }
 
-    /// <summary>Opens an image file, or a remote drive by its <c>nvme+tcp://</c> name.</summary>
+    /// <summary>Opens a zoned disk: an image file, or a remote drive by its <c>nvme+tcp://</c> name.</summary>
+    /// <exception cref="ToolException">The disk has no zones; the message names the namespace that has, if there is one.</exception>
     public static async ValueTask<IBlockDevice> OpenDiskAsync(
-        string path, bool writable, NativeConsole console, CancellationToken cancellationToken, ReadOnlyMemory<byte>? passphrase = null)
-        => NvmeName.Is(path)
-            ? await NvmeNode.OpenAsync(path, readOnly: !writable, cancellationToken)
-            : await OpenAsync(path, writable, console, cancellationToken, passphrase: passphrase);
+        string path, bool writable, NativeConsole console, CancellationToken cancellationToken, ReadOnlyMemory<byte>? passphrase = null,
+        bool forceShare = false)
+    {
+        if (RemoteDisk.Is(path))
+        {
+            return await RemoteDisk.OpenZonedAsync(path, writable, console, cancellationToken);
+        }
 
-    /// <summary>The zones of an image.</summary>
-    /// <exception cref="ToolException">The image has no zones.</exception>
-    public static IZones Zones(IBlockDevice device, string path)
-        => device.Zones
-            ?? throw new ToolException($"'{path}' has no zones; create a zoned image with 'paddock create FILE SIZE --zone-size 64M'");
+        var device = await OpenAsync(path, writable, console, cancellationToken, passphrase: passphrase, forceShare: forceShare);
+        if (device.Zones is null)
+        {
+            await device.DisposeAsync();
+            throw new ToolException($"'{path}' has no zones; create a zoned image with 'paddock create FILE SIZE --zone-size 64M'");
+        }
+
+        return device;
+    }
 
     /// <summary>Opens the file of an image.</summary>
     /// <exception cref="ToolException">Another process uses the image; the message names it and the remedy.</exception>
-    public static FileStorage OpenFile(string path, bool writable) => OpenFile(new FileOpenOptions
+    public static FileStorage OpenFile(string path, bool writable, bool forceShare = false) => OpenFile(new FileOpenOptions
     {
         Path = path,
         ReadOnly = !writable,
-        Lock = writable ? ImageLock.Write : ImageLock.ReadShared,
+        Lock = forceShare ? ImageLock.ForceShare : writable ? ImageLock.Write : ImageLock.ReadShared,
     });
 
     /// <summary>Opens the file of an image with the given options.</summary>
@@ -155,8 +169,9 @@ internal static class NativeImage
         catch (ImageLockedException e)
         {
             throw new ToolException(
-                $"'{options.Path}': {e.Message}. {e.Hint} Stop that process, or use nvme+tcp://HOST:PORT/NQN if 'paddock serve' serves the "
-                    + "image");
+                $"'{options.Path}': {e.Message}. {e.Hint} Stop that process"
+                + (options.ReadOnly ? ", read the file nevertheless with --force-share" : "")
+                + ", or use nvme+tcp://HOST:PORT/NQN if 'paddock serve' serves the image");
         }
     }
 }

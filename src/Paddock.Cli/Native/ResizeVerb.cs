@@ -22,18 +22,20 @@ public static class ResizeVerb
         string socket, string? image, string size, bool shrink, string? preallocation, bool json, NativeConsole console,
         CancellationToken cancellationToken)
     {
-        string answer = await ControlSocket.AskAsync(socket, LineOf(image, size, shrink, preallocation), cancellationToken);
-        console.Out.WriteLine(json ? JsonText.Compact(new QDict().With("answer", answer)) : answer);
+        string line = LineOf(image, size, shrink, preallocation);
+        console.Out.WriteLine(await (json ? ControlSocket.AskJsonAsync(socket, line, cancellationToken)
+            : ControlSocket.AskAsync(socket, line, cancellationToken)));
     }
 
     private static string LineOf(string? image, string size, bool shrink, string? preallocation)
     {
         try
         {
+            size = SizeText.WithoutUnit(size.Trim());
             CheckSize(size);
             var reserved = PreallocationName.Parse(preallocation)
                 ?? throw new ToolException($"--preallocation {preallocation}: expected off, metadata, falloc or full");
-            return new ResizeLine(size.Trim(), image, shrink, reserved).Format();
+            return new ResizeLine(size, image, shrink, reserved).Format();
         }
         catch (ToolException e)
         {
@@ -49,7 +51,8 @@ public static class ResizeVerb
         }
         catch (ToolException)
         {
-            throw new ToolException($"size '{size}': expected bytes or a number with suffix k, M, G, T, P or E, such as 64M, +16G or -1G");
+            throw new ToolException(
+                $"size '{size}': expected bytes or a number with suffix k, M, G, T, P or E, such as 64M, +16GiB or -1G");
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Paddock.Images;
 using Paddock.Posix;
 using Paddock.Server;
 
@@ -9,18 +10,21 @@ public static class ServeVerb
 {
     /// <summary>Serves until cancelled; then drains, flushes and closes.</summary>
     /// <param name="settings">Images and listeners.</param>
-    /// <param name="reload">Reloads the settings on SIGHUP; null: SIGHUP stops the server.</param>
+    /// <param name="process">How the process behaves besides serving.</param>
     /// <param name="console">Receives the log on standard error.</param>
     /// <param name="cancellationToken">Stops the server.</param>
     /// <returns>Whether everything that clients wrote is durable.</returns>
     public static async Task<bool> RunAsync(
-        ServeSettings settings, Func<ServeSettings>? reload, NativeConsole console, CancellationToken cancellationToken)
+        ServeSettings settings, ServeProcess process, NativeConsole console, CancellationToken cancellationToken)
     {
+        var reload = process.Reload;
+        using var orphaned = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         SocketThreads.Prepare();
 
         // flushing and closing begin only after the drain timeout
         console.StopLimit += TimeSpan.FromSeconds(settings.DrainTimeout);
-        var log = new ServeLog(console.Error, TimeProvider.System, settings.JsonLog);
+        using var log = ServeLog.Open(settings, console.Error, process.Level);
+        log.Hold();
         var manager = ServiceManager.Of(Environment.GetEnvironmentVariable, Environment.ProcessId);
         if (reload is not null)
         {
@@ -28,8 +32,13 @@ public static class ServeVerb
             console.HandleHangup(static () => true);
         }
 
+        if (process.ExitsWithParent)
+        {
+            WatchParent(orphaned, console, log);
+        }
+
         bool hadTerminal = Terminal.HasControllingTerminal();
-        await using var server = await PaddockServer.StartAsync(settings, log, manager);
+        await using var server = await PaddockServer.StartAsync(settings, log, manager, WebBuild.Part);
         if (reload is not null)
         {
             // closing the terminal sends the same signal
@@ -40,6 +49,7 @@ public static class ServeVerb
                     return false;
                 }
 
+                Reopen(log);
                 server.Reload(reload);
                 return true;
             });
@@ -49,10 +59,13 @@ public static class ServeVerb
         using var hangup = OperatingSystem.IsWindows() || reload is not null ? null : CountSignal(PosixSignal.SIGHUP, server, stops, log);
         using var interrupt = CountSignal(PosixSignal.SIGINT, server, stops, log);
         using var terminate = CountSignal(PosixSignal.SIGTERM, server, stops, log);
+        process.Report.Write(server);
+        console.Announce(process.Lines(server));
+        server.LogReady();
         manager.Ready();
         try
         {
-            await Task.Delay(Timeout.Infinite, cancellationToken);
+            await Task.Delay(Timeout.Infinite, orphaned.Token);
         }
         catch (OperationCanceledException)
         {
@@ -63,6 +76,40 @@ public static class ServeVerb
         // dispose here, while further signals are still handled
         await server.DisposeAsync();
         return !server.FlushFailed;
+    }
+
+    private static void Reopen(ServeLog log)
+    {
+        try
+        {
+            log.Reopen();
+        }
+        catch (ToolException e)
+        {
+            log.Write("reload failed", ("reason", e.Message));
+        }
+    }
+
+    private static void WatchParent(CancellationTokenSource stop, NativeConsole console, ServeLog log)
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            throw new ToolException("--exit-with-parent requires Linux");
+        }
+
+        ParentProcess.Watch(() =>
+        {
+            try
+            {
+                stop.Cancel();
+                log.Write("parent ended");
+                _ = Task.Delay(console.StopLimit).ContinueWith(_ => Environment.Exit(NativeExit.Failure), TaskScheduler.Default);
+            }
+            catch (ObjectDisposedException)
+            {
+                // the server has stopped
+            }
+        });
     }
 
     // the first signal stops the server gracefully (handled by the command line); a second one closes the connections

@@ -28,7 +28,7 @@ public static class SnapshotVerb
         string answer = socket is null
             ? await ChangeAsync(action, image!, name, console, passphrase, cancellationToken)
             : await AskAsync(action, image, name, socket, cancellationToken);
-        console.Out.WriteLine(json ? answer : ForPeople(action, JsonReader.Parse(answer)));
+        console.Out.WriteLine(json ? JsonText.Readable(JsonReader.Parse(answer)) : ForPeople(action, JsonReader.Parse(answer)));
     }
 
     private static async Task<string> AskAsync(
@@ -56,16 +56,16 @@ public static class SnapshotVerb
             switch (action)
             {
                 case SnapshotAction.List:
-                    return JsonText.Compact(snapshots.List.Select(static s => (object?)SnapshotText.Describe(s)).ToList());
+                    return JsonText.Readable(snapshots.List.Select(static s => (object?)SnapshotText.Describe(s)).ToList());
                 case SnapshotAction.Create:
-                    return JsonText.Compact(
+                    return JsonText.Readable(
                         SnapshotText.Describe(await snapshots.CreateAsync(name!, TimeProvider.System.GetUtcNow(), cancellationToken)));
             }
 
             var found = SnapshotText.Find(snapshots.List, name!) ?? throw new ToolException($"'{path}' has no snapshot '{name}'");
             await (action == SnapshotAction.Delete ? snapshots.DeleteAsync(found, cancellationToken)
                 : snapshots.ApplyAsync(found, cancellationToken));
-            return JsonText.Compact(SnapshotText.Describe(found));
+            return JsonText.Readable(SnapshotText.Describe(found));
         }
         catch (BlockException e)
         {
@@ -78,7 +78,7 @@ public static class SnapshotVerb
         if (answer is QDict one)
         {
             string done = action switch { SnapshotAction.Create => "taken", SnapshotAction.Delete => "deleted", _ => "applied" };
-            string waited = one["paused-ms"] is string ms ? $"; requests waited {ms} ms" : "";
+            string waited = one["paused-ms"] is { } ms ? $"; requests waited {Convert.ToString(ms, CultureInfo.InvariantCulture)} ms" : "";
             return EscapedText.Escape($"snapshot {one["id"]} '{one["name"]}' {done}{waited}");
         }
 

@@ -9,11 +9,11 @@ public static class ZoneActionVerb
 {
     /// <summary>Applies an action to runs of zones and prints the number of zones; a run is changed as a whole or not at all.</summary>
     public static async ValueTask RunAsync(
-        ZoneAction action, string path, string zones, NativeConsole console, ReadOnlyMemory<byte>? passphrase = null,
+        ZoneAction action, string path, string zones, bool json, NativeConsole console, ReadOnlyMemory<byte>? passphrase = null,
         CancellationToken cancellationToken = default)
     {
         await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken, passphrase);
-        var zoned = NativeImage.Zones(device, path);
+        var zoned = device.Zones!;
         int done = 0;
         foreach (var run in ZoneList.Parse(zones, zoned.Limits.ZoneCount))
         {
@@ -34,7 +34,9 @@ public static class ZoneActionVerb
         }
 
         await device.FlushAsync(cancellationToken);
-        console.Out.WriteLine($"{done} {(done == 1 ? "zone" : "zones")} {Done(action)}");
+        console.Out.WriteLine(json
+            ? JsonText.Readable(new JsonFields { { "image", path }, { "action", action.ToString().ToLowerInvariant() }, { "zones", done } })
+            : $"{done} {(done == 1 ? "zone" : "zones")} {Done(action)}");
     }
 
     // "all" means all sequential zones: an action on a conventional zone would fail

@@ -12,15 +12,16 @@ public static class ZoneConditionVerb
     /// <param name="condition">READ ONLY, OFFLINE, or EMPTY to restore the condition given by each write pointer.</param>
     /// <param name="path">The image.</param>
     /// <param name="zones">Indices such as 0,3-5, or all.</param>
-    /// <param name="console">Takes the answer.</param>
+    /// <param name="json">Whether to print JSON.</param>
+    /// <param name="console">Receives the result.</param>
     /// <param name="cancellationToken">Stops it between two zones.</param>
     /// <param name="passphrase">Passphrase of the image, if it is encrypted.</param>
     public static async ValueTask RunAsync(
-        ZoneCondition condition, string path, string zones, NativeConsole console, ReadOnlyMemory<byte>? passphrase = null,
+        ZoneCondition condition, string path, string zones, bool json, NativeConsole console, ReadOnlyMemory<byte>? passphrase = null,
         CancellationToken cancellationToken = default)
     {
         await using var device = await NativeImage.OpenDiskAsync(path, writable: true, console, cancellationToken, passphrase);
-        var zoned = NativeImage.Zones(device, path);
+        var zoned = device.Zones!;
         if (zoned.Attributes is not { } attributes)
         {
             throw new ToolException(
@@ -42,6 +43,13 @@ public static class ZoneConditionVerb
                         $"{e.Message} ({done} {(done == 1 ? "zone" : "zones")} listed before it {(done == 1 ? "was" : "were")} changed)");
                 }
             }
+        }
+
+        if (json)
+        {
+            string action = condition == ZoneCondition.Empty ? "restore" : condition.ToString().ToLowerInvariant();
+            console.Out.WriteLine(JsonText.Readable(new JsonFields { { "image", path }, { "action", action }, { "zones", done } }));
+            return;
         }
 
         string what = condition == ZoneCondition.Empty ? "restored" : "made " + ZoneMessages.Name(condition);

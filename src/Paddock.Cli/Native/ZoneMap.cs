@@ -5,99 +5,137 @@ using Paddock.Images.Text;
 
 namespace Paddock.Cli.Native;
 
-/// <summary>
-/// Draws the zones of a disk: a cell for each zone, or for several where there are more than fit. On a terminal the colour is the
-/// condition and the block's height how far the zone is written; elsewhere a letter is the condition.
-/// </summary>
-public static class ZoneMap
+/// <summary>Draws the zones of a disk: a cell for each zone, or for several where there are more than fit.</summary>
+/// <param name="console">Receives the map.</param>
+/// <param name="colors">Its colours.</param>
+public sealed class ZoneMap(NativeConsole console, ColorDepth colors)
 {
-    private const int MaxRows = 16;
-    private const string Blocks = "▁▂▃▄▅▆▇█";
+    private const int MaxRows = 16, MaxColumns = 128, Narrow = 40;
 
-    /// <summary>Writes the map with its heading, legend and resources in use.</summary>
-    public static async ValueTask DrawAsync(
-        IBlockDevice device, string title, NativeConsole console, CancellationToken cancellationToken = default)
+    private readonly ZoneGlyphs _glyphs = new(colors, console.Unicode);
+
+    /// <summary>Writes the map with its heading, legend, space and resources in use.</summary>
+    /// <param name="device">The disk.</param>
+    /// <param name="title">Its name.</param>
+    /// <param name="filter">The zones to show.</param>
+    /// <param name="cancellationToken">Stops the walk over the zones.</param>
+    public async ValueTask DrawAsync(
+        IBlockDevice device, string title, ZoneFilter filter, CancellationToken cancellationToken = default)
     {
         var zoned = device.Zones!.Limits;
-        int label = Math.Max(4, (zoned.ZoneCount - 1).ToString(CultureInfo.InvariantCulture).Length);
-        int columns = Columns(console.Width - label - 3);
-        int perCell = (int)(((long)zoned.ZoneCount + (columns * MaxRows) - 1) / (columns * MaxRows));
-        var survey = await ZoneSurvey.TakeAsync(device, perCell, cancellationToken);
+        var shown = filter.On(zoned.ZoneCount);
+        int label = (zoned.ZoneCount - 1).ToString(CultureInfo.InvariantCulture).Length;
+        label = console.Width < Narrow ? label : Math.Max(4, label);
+        int room = console.Width - label - 2, columns = Columns(room);
+        int perCell = ZonesPerCell(shown.Last!.Value - shown.First + 1L, columns * MaxRows);
+        var survey = await ZoneSurvey.TakeAsync(device, shown, perCell, cancellationToken);
 
-        console.Out.WriteLine(Heading(title, device.Length, zoned));
+        WriteLines(Heading(title, device.Length, zoned), ", ");
         if (perCell > 1)
         {
             console.Out.WriteLine($"each cell shows the most important state of {perCell} zones");
         }
 
         console.Out.WriteLine();
-        for (int at = 0; at < survey.Cells.Count; at += columns)
-        {
-            console.Out.Write(((long)at * perCell).ToString(CultureInfo.InvariantCulture).PadLeft(label + 1));
-            console.Out.Write("  ");
-            console.Out.WriteLine(Row(survey.Cells, at, Math.Min(columns, survey.Cells.Count - at), console));
-        }
-
+        WriteRows([.. survey.Cells], shown.First, perCell, columns, label, grouped: ZoneGlyphs.Columns(columns) <= room);
         console.Out.WriteLine();
-        WriteLegend(survey, console);
-        console.Out.WriteLine($"open {Of(survey.Open, zoned.MaxOpenZones)}, active {Of(survey.Active, zoned.MaxActiveZones)}");
+        WriteLegend(survey);
+        WriteLines(Space(survey, ZoneSurvey.SpaceOnDisk(device)), ", ");
+        WriteLines(
+            [$"open {Of(survey.Open, zoned.MaxOpenZones)}", $"active {Of(survey.Active, zoned.MaxActiveZones)}"], ", ");
     }
 
-    private static string Heading(string title, long length, ZonedLimits zoned)
+    /// <summary>
+    /// Cells of a row: a power of two, so that the eye can count; 64 is as much as a terminal of 80 columns holds.
+    /// </summary>
+    internal static int Columns(int room)
+    {
+        int columns = MaxColumns;
+        while (columns > 1 && columns > room)
+        {
+            columns /= 2;
+        }
+
+        return columns;
+    }
+
+    /// <summary>Zones of a cell, a power of two, so that rows start at round numbers.</summary>
+    internal static int ZonesPerCell(long zones, int cells)
+    {
+        int perCell = 1;
+        while (perCell * (long)cells < zones)
+        {
+            perCell *= 2;
+        }
+
+        return perCell;
+    }
+
+    private static List<string> Heading(string title, long length, ZonedLimits zoned)
     {
         string capacity = zoned.ZoneCapacity == zoned.ZoneSize ? "" : $" (capacity {SizeText.Human(zoned.ZoneCapacity)})";
-        return $"{title}: {SizeText.Human(length)}, {zoned.ZoneCount} zones of {SizeText.Human(zoned.ZoneSize)}{capacity}";
+        return [$"{title}: {SizeText.Human(length)}", $"{zoned.ZoneCount} zones of {SizeText.Human(zoned.ZoneSize)}{capacity}"];
     }
 
-    // a multiple of 8 lets the eye count; 64 is as many as an 80-column terminal takes
-    private static int Columns(int room) => room >= 16 ? Math.Min(room & ~7, 128) : Math.Max(room, 1);
-
-    private static string Row(List<ZoneCell> cells, int first, int count, NativeConsole console)
+    private static List<string> Space(ZoneSurvey survey, long? onDisk)
     {
-        var text = new StringBuilder();
-        string colour = "";
-        for (int i = first; i < first + count; i++)
+        double percent = survey.Capacity == 0 ? 0 : 100.0 * survey.Written / survey.Capacity;
+        List<string> parts =
+        [
+            $"written {SizeText.Human(survey.Written)} of {SizeText.Human(survey.Capacity)} "
+                + $"({percent.ToString("0.#", CultureInfo.InvariantCulture)}%)",
+        ];
+        if (onDisk is { } bytes)
         {
-            if (console.Color && ZoneNames.Colour(cells[i].Condition) is var next && next != colour)
-            {
-                text.Append("\u001b[0;").Append(next).Append('m');
-                colour = next;
-            }
-
-            text.Append(Glyph(cells[i], console));
+            parts.Add($"{SizeText.Human(bytes)} on disk");
         }
 
-        return text.Append(console.Color ? "\u001b[0m" : "").ToString();
+        return parts;
     }
 
-    // without colour a block's height alone would not say the condition
-    private static char Glyph(ZoneCell cell, NativeConsole console)
-        => !console.Color || !console.Unicode
-            || cell.Condition is ZoneCondition.Empty or ZoneCondition.NotWritePointer or ZoneCondition.Offline
-            ? ZoneNames.Letter(cell.Condition)
-            : Blocks[cell.Capacity == 0 ? 0 : (int)Math.Clamp((double)cell.Written * 8 / cell.Capacity, 0, 7)];
+    private void WriteRows(ReadOnlySpan<ZoneCell> cells, int first, int perCell, int columns, int label, bool grouped)
+    {
+        var row = new StringBuilder();
+        for (int at = 0; at < cells.Length; at += columns)
+        {
+            row.Clear().Append((first + ((long)at * perCell)).ToString(CultureInfo.InvariantCulture).PadLeft(label)).Append("  ");
+            _glyphs.AppendRow(row, cells[at..Math.Min(at + columns, cells.Length)], grouped);
+            console.Out.WriteLine(row.ToString().TrimEnd(' '));
+        }
+    }
 
-    private static void WriteLegend(ZoneSurvey survey, NativeConsole console)
+    private void WriteLegend(ZoneSurvey survey)
+    {
+        var entries = new List<string>();
+        foreach (var condition in ZoneNames.All.Where(c => survey[c] > 0))
+        {
+            entries.Add($"{ZoneNames.Name(condition)} {survey[condition]}");
+        }
+
+        var samples = ZoneNames.All.Where(c => survey[c] > 0).Select(c => _glyphs.Sample(c) + " ").ToList();
+        WriteLines(entries, "   ", samples, 2);
+    }
+
+    /// <summary>Writes parts on one line, or on several where they do not fit.</summary>
+    private void WriteLines(List<string> parts, string between, List<string>? before = null, int beforeColumns = 0)
     {
         var line = new StringBuilder();
         int width = 0;
-        foreach (var condition in ZoneNames.All.Where(c => survey[c] > 0))
+        for (int i = 0; i < parts.Count; i++)
         {
-            string entry = $"{ZoneNames.Name(condition)} {survey[condition]}";
-            if (width > 0 && width + entry.Length + 4 > console.Width)
+            int columns = beforeColumns + parts[i].Length;
+            if (width > 0 && width + between.Length + columns > console.Width)
             {
-                console.Out.WriteLine(line.ToString().TrimEnd());
+                console.Out.WriteLine(line.Append(between.TrimEnd()).ToString());
                 line.Clear();
                 width = 0;
             }
 
-            var sample = new ZoneCell(condition, 1, 1);
-            line.Append(console.Color ? $"\u001b[{ZoneNames.Colour(condition)}m{Glyph(sample, console)}\u001b[0m" : Glyph(sample, console))
-                .Append(' ').Append(entry).Append("   ");
-            width += entry.Length + 5;
+            line.Append(width > 0 ? between : "").Append(before?[i]).Append(parts[i]);
+            width += (width > 0 ? between.Length : 0) + columns;
         }
 
-        console.Out.WriteLine(line.ToString().TrimEnd());
+        console.Out.WriteLine(line.ToString());
     }
 
     private static string Of(int used, uint limit) => limit == 0 ? $"{used} (no limit)" : $"{used} of {limit}";

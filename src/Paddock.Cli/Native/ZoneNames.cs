@@ -37,19 +37,6 @@ internal static class ZoneNames
         _ => 'x',
     };
 
-    /// <summary>SGR parameters of the condition's colour.</summary>
-    public static string Colour(ZoneCondition condition) => condition switch
-    {
-        ZoneCondition.NotWritePointer => "36",
-        ZoneCondition.Empty => "90",
-        ZoneCondition.ImplicitlyOpen => "32",
-        ZoneCondition.ExplicitlyOpen => "92;1",
-        ZoneCondition.Closed => "33",
-        ZoneCondition.ReadOnly => "35",
-        ZoneCondition.Full => "34",
-        _ => "31;1",
-    };
-
     /// <summary>Which condition a cell of several zones shows: the one with the highest rank.</summary>
     public static int Rank(ZoneCondition condition) => condition switch
     {

@@ -1,88 +1,134 @@
 using Paddock.Block;
+using Paddock.Qcow2;
 
 namespace Paddock.Cli.Native;
 
 /// <summary>One cell of a map: a zone, or several in a row.</summary>
-/// <param name="Condition">The condition that most deserves to be seen.</param>
+/// <param name="Zones">Zones in it that the filter includes; 0: the cell is blank.</param>
+/// <param name="Condition">The most important condition of these zones.</param>
 /// <param name="Written">Bytes written in its sequential zones.</param>
 /// <param name="Capacity">Bytes that can be written in its sequential zones.</param>
-internal readonly record struct ZoneCell(ZoneCondition Condition, long Written, long Capacity);
+internal readonly record struct ZoneCell(int Zones, ZoneCondition Condition, long Written, long Capacity)
+{
+    /// <summary>A cell of one zone.</summary>
+    public static ZoneCell Of(in ZoneDescriptor zone) => zone.Type == ZoneType.Conventional
+        ? new ZoneCell(1, zone.Condition, 0, 0)
+        : new ZoneCell(1, zone.Condition, WrittenIn(zone), zone.Capacity);
 
-/// <summary>A walk over all zones that keeps counts and cells only: a disk may have a million zones.</summary>
+    /// <summary>Bytes up to the write pointer; of a finished zone, its capacity.</summary>
+    public static long WrittenIn(in ZoneDescriptor zone) => Math.Min(zone.WritePointer - zone.Start, zone.Capacity);
+
+    /// <summary>This cell together with another.</summary>
+    public ZoneCell With(ZoneCell other) => Zones == 0 ? other : other.Zones == 0 ? this : new ZoneCell(
+        Zones + other.Zones,
+        ZoneNames.Rank(Condition) >= ZoneNames.Rank(other.Condition) ? Condition : other.Condition,
+        Written + other.Written,
+        Capacity + other.Capacity);
+}
+
+/// <summary>A walk over zones that keeps counts and cells only: a disk may have a million zones.</summary>
 internal sealed class ZoneSurvey
 {
     private const int Batch = 4096;
     private readonly int[] _counts = new int[16];
+    private readonly ZoneCell[] _cells;
 
-    private ZoneSurvey(int zonesPerCell) => ZonesPerCell = zonesPerCell;
+    private ZoneSurvey(int cells) => _cells = new ZoneCell[cells];
 
-    /// <summary>Zones that a cell stands for.</summary>
-    public int ZonesPerCell { get; }
+    /// <summary>The cells of the range, in order.</summary>
+    public IReadOnlyList<ZoneCell> Cells => _cells;
 
-    public List<ZoneCell> Cells { get; } = [];
+    /// <summary>Open zones of the whole disk.</summary>
+    public int Open { get; private set; }
 
-    public int Open => this[ZoneCondition.ImplicitlyOpen] + this[ZoneCondition.ExplicitlyOpen];
+    /// <summary>Open and closed zones of the whole disk.</summary>
+    public int Active { get; private set; }
 
-    public int Active => Open + this[ZoneCondition.Closed];
+    /// <summary>Bytes written in the sequential zones that the filter includes.</summary>
+    public long Written { get; private set; }
 
+    /// <summary>Capacity of the sequential zones that the filter includes.</summary>
+    public long Capacity { get; private set; }
+
+    /// <summary>Zones in a condition, of those that the filter includes.</summary>
     public int this[ZoneCondition condition] => _counts[(int)condition];
 
-    /// <summary>Counts the zones and folds them into cells.</summary>
-    public static async ValueTask<ZoneSurvey> TakeAsync(IBlockDevice device, int zonesPerCell, CancellationToken cancellationToken)
+    /// <summary>Counts the zones and joins them into cells.</summary>
+    /// <param name="device">The disk.</param>
+    /// <param name="filter">The zones, with a range that the disk has.</param>
+    /// <param name="zonesPerCell">Zones of a cell.</param>
+    /// <param name="cancellationToken">Stops the walk.</param>
+    public static async ValueTask<ZoneSurvey> TakeAsync(
+        IBlockDevice device, ZoneFilter filter, int zonesPerCell, CancellationToken cancellationToken)
     {
-        var survey = new ZoneSurvey(zonesPerCell);
-        var cell = default(ZoneCell);
-        int inCell = 0;
+        var survey = new ZoneSurvey((filter.Last!.Value - filter.First) / zonesPerCell + 1);
         await ForEachAsync(
-            device,
-            (_, zone) =>
-            {
-                survey._counts[(int)zone.Condition]++;
-                cell = inCell == 0 ? Single(zone) : Join(cell, Single(zone));
-                if (++inCell == zonesPerCell)
-                {
-                    survey.Cells.Add(cell);
-                    inCell = 0;
-                }
-            },
-            cancellationToken);
-        if (inCell > 0)
-        {
-            survey.Cells.Add(cell);
-        }
-
+            device, filter, (index, zone) => survey.Add((index - filter.First) / zonesPerCell, ZoneCell.Of(zone)), cancellationToken);
+        (survey.Open, survey.Active) = await ActiveAsync(device, cancellationToken);
         return survey;
     }
 
-    /// <summary>Calls <paramref name="visit"/> with the index and description of each zone, in order.</summary>
-    public static async ValueTask ForEachAsync(
-        IBlockDevice device, Action<int, ZoneDescriptor> visit, CancellationToken cancellationToken)
+    /// <summary>Number of open, and of open and closed zones of a disk.</summary>
+    public static async ValueTask<(int Open, int Active)> ActiveAsync(IBlockDevice device, CancellationToken cancellationToken)
     {
-        var batch = new ZoneDescriptor[Math.Min(Batch, device.Zones!.Limits.ZoneCount)];
-        for (int index = 0; index < device.Zones!.Limits.ZoneCount;)
+        int open = await CountAsync(device, ZoneConditionSet.ImplicitlyOpen, cancellationToken)
+            + await CountAsync(device, ZoneConditionSet.ExplicitlyOpen, cancellationToken);
+        return (open, open + await CountAsync(device, ZoneConditionSet.Closed, cancellationToken));
+    }
+
+    /// <summary>Calls <paramref name="visit"/> with the index and description of each zone that a filter includes, in order.</summary>
+    public static async ValueTask ForEachAsync(
+        IBlockDevice device, ZoneFilter filter, Action<int, ZoneDescriptor> visit, CancellationToken cancellationToken)
+    {
+        var zoned = device.Zones!;
+        long size = zoned.Limits.ZoneSize;
+        int last = filter.Last ?? zoned.Limits.ZoneCount - 1;
+        var batch = new ZoneDescriptor[Math.Min(Batch, last - filter.First + 1)];
+        for (long next = filter.First; next <= last;)
         {
-            int count = await device.Zones!.ReportAsync(index * device.Zones!.Limits.ZoneSize, batch, cancellationToken);
+            int count = filter.States == ZoneConditionSet.All
+                ? await zoned.ReportAsync(next * size, batch, cancellationToken)
+                : (await zoned.FindAsync(next * size, filter.States, batch, count: false, cancellationToken)).Filled;
             for (int i = 0; i < count; i++)
             {
-                visit(index + i, batch[i]);
+                next = batch[i].Start / size;
+                if (next > last)
+                {
+                    return;
+                }
+
+                visit((int)next, batch[i]);
             }
 
-            index += Math.Max(count, 1);
+            if (count == 0)
+            {
+                return;
+            }
+
+            next++;
         }
     }
 
-    private static ZoneCell Single(ZoneDescriptor zone)
+    /// <summary>Bytes that an image takes on its file system, with its data file; null if unknown.</summary>
+    public static long? SpaceOnDisk(IBlockDevice device)
     {
-        if (zone.Type == ZoneType.Conventional)
+        if (device is not IQcow2Device { Storage.AllocatedBytes: >= 0 and var image } qcow2)
         {
-            return new ZoneCell(zone.Condition, 0, 0);
+            return null;
         }
 
-        return new ZoneCell(zone.Condition, Math.Min(zone.WritePointer - zone.Start, zone.Capacity), zone.Capacity);
+        long data = qcow2.DataFile?.AllocatedBytes ?? 0;
+        return data < 0 ? null : image + data;
     }
 
-    private static ZoneCell Join(ZoneCell a, ZoneCell b) => new(
-        ZoneNames.Rank(a.Condition) >= ZoneNames.Rank(b.Condition) ? a.Condition : b.Condition,
-        a.Written + b.Written,
-        a.Capacity + b.Capacity);
+    private static async ValueTask<int> CountAsync(IBlockDevice device, ZoneConditionSet which, CancellationToken cancellationToken)
+        => (await device.Zones!.FindAsync(0, which, Memory<ZoneDescriptor>.Empty, count: true, cancellationToken)).Matching;
+
+    private void Add(int cell, ZoneCell zone)
+    {
+        _counts[(int)zone.Condition]++;
+        Written += zone.Written;
+        Capacity += zone.Capacity;
+        _cells[cell] = _cells[cell].With(zone);
+    }
 }

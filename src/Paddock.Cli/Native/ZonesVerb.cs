@@ -16,21 +16,45 @@ public enum ZonesView
     Json,
 }
 
+/// <summary>What `paddock zones` shows, and how.</summary>
+public sealed record ZonesPlan
+{
+    /// <summary>Image file, or name of a served disk.</summary>
+    public required string Path { get; init; }
+
+    /// <summary>Map, table or JSON.</summary>
+    public ZonesView View { get; init; }
+
+    /// <summary>The zones to show.</summary>
+    public ZoneFilter Filter { get; init; } = ZoneFilter.All;
+
+    /// <summary>Whether to use colours in the map.</summary>
+    public ColorChoice Color { get; init; }
+
+    /// <summary>Passphrase of an encrypted image.</summary>
+    public ReadOnlyMemory<byte>? Passphrase { get; init; }
+
+    /// <summary>Whether to read the image even if another process writes to it.</summary>
+    public bool ForceShare { get; init; }
+}
+
 /// <summary>`paddock zones`: pointers, conditions and resources in use.</summary>
 public static class ZonesVerb
 {
-    /// <summary>Shows the zones of the image at <paramref name="path"/>.</summary>
-    public static async ValueTask RunAsync(
-        string path, ZonesView view, NativeConsole console, ReadOnlyMemory<byte>? passphrase = null,
-        CancellationToken cancellationToken = default)
+    /// <summary>Shows the zones of a disk.</summary>
+    /// <exception cref="ToolException">The disk cannot be opened, has no zones, or does not have those of the range.</exception>
+    public static async ValueTask RunAsync(ZonesPlan plan, NativeConsole console, CancellationToken cancellationToken = default)
     {
-        await using var device = await NativeImage.OpenDiskAsync(path, writable: false, console, cancellationToken, passphrase);
-        NativeImage.Zones(device, path);
-        await (view switch
+        await using var device = await NativeImage.OpenDiskAsync(
+            plan.Path, writable: false, console, cancellationToken, plan.Passphrase, plan.ForceShare);
+        var filter = plan.Filter.On(device.Zones!.Limits.ZoneCount);
+        console.Out.Flush();
+        await (plan.View switch
         {
-            ZonesView.Table => WriteTableAsync(device, console, cancellationToken),
-            ZonesView.Json => WriteJsonAsync(device, console, cancellationToken),
-            _ => ZoneMap.DrawAsync(device, Path.GetFileName(path), console, cancellationToken),
+            ZonesView.Table => ZoneTable.WriteAsync(device, filter, console.OutStream, cancellationToken),
+            ZonesView.Json => ZoneJson.WriteAsync(device, filter, console.OutStream, cancellationToken),
+            _ => new ZoneMap(console, console.Colors.For(plan.Color))
+                .DrawAsync(device, Path.GetFileName(plan.Path), filter, cancellationToken),
         });
     }
 
@@ -43,68 +67,5 @@ public static class ZonesVerb
         json.WriteNumber("max_open_zones", limits.MaxOpenZones);
         json.WriteNumber("max_active_zones", limits.MaxActiveZones);
         json.WriteNumber("max_append_bytes", limits.MaxAppendBytes);
-    }
-
-    private static ValueTask WriteTableAsync(IBlockDevice device, NativeConsole console, CancellationToken cancellationToken)
-    {
-        console.Out.WriteLine($"{"zone",8} {"start",18} {"length",12} {"capacity",12} {"written",12} {"pointer",18}  condition");
-        return ZoneSurvey.ForEachAsync(
-            device,
-            (index, zone) =>
-            {
-                bool conventional = zone.Type == ZoneType.Conventional;
-                string written = conventional ? "-" : $"{Math.Min(zone.WritePointer - zone.Start, zone.Capacity)}";
-                string pointer = conventional ? "-" : $"0x{zone.WritePointer:x}";
-                console.OutStream.ThrowIfFailed();
-                console.Out.WriteLine(
-                    $"{index,8} {$"0x{zone.Start:x}",18} {zone.Length,12} {zone.Capacity,12} {written,12} {pointer,18}  "
-                    + ZoneNames.Name(zone.Condition));
-            },
-            cancellationToken);
-    }
-
-    private static async ValueTask WriteJsonAsync(IBlockDevice device, NativeConsole console, CancellationToken cancellationToken)
-    {
-        console.Out.Flush();
-        await using var json = new Utf8JsonWriter(console.OutStream, new JsonWriterOptions { Indented = true });
-        int open = 0;
-        int active = 0;
-        json.WriteStartObject();
-        json.WriteNumber("size", device.Length);
-        WriteLimits(json, device.Zones!.Limits);
-        json.WriteStartArray("zones");
-        await ZoneSurvey.ForEachAsync(
-            device,
-            (index, zone) =>
-            {
-                open += ZoneNames.IsOpen(zone.Condition) ? 1 : 0;
-                active += ZoneNames.IsActive(zone.Condition) ? 1 : 0;
-                console.OutStream.ThrowIfFailed();
-                WriteZone(json, index, zone);
-                if (json.BytesPending > 1 << 16)
-                {
-                    json.Flush();
-                }
-            },
-            cancellationToken);
-        json.WriteEndArray();
-        json.WriteNumber("open_zones", open);
-        json.WriteNumber("active_zones", active);
-        json.WriteEndObject();
-        json.Flush();
-        console.Out.WriteLine();
-    }
-
-    private static void WriteZone(Utf8JsonWriter json, int index, ZoneDescriptor zone)
-    {
-        json.WriteStartObject();
-        json.WriteNumber("zone", index);
-        json.WriteNumber("start", zone.Start);
-        json.WriteNumber("length", zone.Length);
-        json.WriteNumber("capacity", zone.Capacity);
-        json.WriteNumber("write_pointer", zone.WritePointer);
-        json.WriteString("condition", ZoneNames.Name(zone.Condition));
-        json.WriteString("type", zone.Type == ZoneType.Conventional ? "conventional" : "sequential");
-        json.WriteEndObject();
     }
 }

@@ -52,7 +52,7 @@ internal static class BackupCommand
         };
         backing.CompletionSources.Add("none", "same-directory", "any");
         var passphrase = PassphraseOption.Create();
-        var json = new Option<bool>("--json") { Description = "Prints the result as JSON." };
+        var json = JsonOption.Create();
         var command = new Command("backup", "Makes full and incremental backups, and restores them.")
         {
             image, target, since, full, control, backing, passphrase, json, Restore(console),
@@ -91,7 +91,7 @@ internal static class BackupCommand
             Description = "The full backup, then its increments, oldest first.", Arity = ArgumentArity.OneOrMore,
         };
         var passphrase = PassphraseOption.Create();
-        var json = new Option<bool>("--json") { Description = "Prints the result as JSON." };
+        var json = JsonOption.Create();
         var command = new Command("restore", "Makes a new image from a full backup and increments.")
         {
             target, backups, passphrase, json,

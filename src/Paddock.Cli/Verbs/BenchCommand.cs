@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using Paddock.Cli.Native;
 using Paddock.Cli.Native.Bench;
 using Paddock.Images;
@@ -27,16 +26,17 @@ internal static class BenchCommand
         var block = Text("--bs", "Request size (default: 4k).", "SIZE");
         var depth = Number("--depth", "Queue depth of each connection (default: 32).");
         var connections = Number("--connections", "Number of connections to a server (default: 1).");
-        var time = Real("--time", "Duration in seconds (default: 5, with --size 60).", "SECONDS");
-        var warmUp = Real("--warm-up", "Duration of the unmeasured warm-up in seconds (default: 0).", "SECONDS");
+        var time = Durations.Create("--time", "Duration, such as 10s or 2m (default: 5s, with --size 60s).");
+        var warmUp = Durations.Create("--warm-up", "Duration of the unmeasured warm-up (default: 0).");
         var size = Text("--size", "Total bytes to transfer over all connections (default: no limit).", "SIZE");
         var rate = Real("--rate", "Total requests per second; latency includes delay (default: no limit).", "IOPS");
         var format = Text("--format", "Format of an image file, qcow2 or raw (default: probed).", "FORMAT");
         var metrics = Text("--metrics", "Server metrics to read for its CPU time and memory allocations.", "HOST:PORT");
-        var json = new Option<bool>("--json") { Description = "Prints JSON." };
+        var json = JsonOption.Create();
+        var progress = new Option<bool>("--progress") { Description = "Shows progress even where standard error is no terminal." };
         var command = new Command("bench", "Measures the throughput and latency of an image or of a served disk.")
         {
-            target, rw, block, depth, connections, time, warmUp, size, rate, format, metrics, json,
+            target, rw, block, depth, connections, time, warmUp, size, rate, format, metrics, progress, json,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
@@ -48,12 +48,13 @@ internal static class BenchCommand
                 BlockSize = (int)Math.Min(SizeText.Parse("--bs", parsed.GetValue(block) ?? "4k"), int.MaxValue),
                 Depth = parsed.GetValue(depth) ?? 32,
                 Connections = parsed.GetValue(connections) ?? 1,
-                Time = Seconds(time.Name, parsed.GetValue(time) ?? (bytes == 0 ? 5 : 60)),
-                WarmUp = parsed.GetValue(warmUp) is { } warm and not 0 ? Seconds(warmUp.Name, warm) : default,
+                Time = parsed.GetValue(time) ?? TimeSpan.FromSeconds(bytes == 0 ? 5 : 60),
+                WarmUp = parsed.GetValue(warmUp) ?? TimeSpan.Zero,
                 Size = bytes,
                 Rate = parsed.GetValue(rate) ?? 0,
                 Format = parsed.GetValue(format),
                 Metrics = parsed.GetValue(metrics),
+                ShowsProgress = parsed.GetValue(progress),
                 Json = parsed.GetValue(json),
             };
             await BenchVerb.RunAsync(plan, console, cancellationToken);
@@ -70,9 +71,4 @@ internal static class BenchCommand
 
     private static Option<double?> Real(string name, string description, string value)
         => new(name) { Description = description, HelpName = value, CustomParser = Numbers.Real };
-
-    private static TimeSpan Seconds(string option, double value) => value is > 0 and <= 86400 ? TimeSpan.FromSeconds(value)
-        : throw new ToolException(
-            string.Create(CultureInfo.InvariantCulture, $"{option} {value}: expected more than 0 and at most 86400 seconds"),
-            NativeExit.Usage);
 }

@@ -27,7 +27,7 @@ internal static class CloneCommand
         var format = new Option<string?>("--format") { Description = "Format of BASE (default: qcow2).", HelpName = "qcow2|raw" };
         format.OneOf("qcow2", "raw");
         var passphrase = PassphraseOption.Create();
-        var json = new Option<bool>("--json") { Description = "Prints JSON." };
+        var json = JsonOption.Create();
         var command = new Command("clone", "Creates overlays of an image: copies that share unchanged data.")
         {
             image, names, format, passphrase, json,

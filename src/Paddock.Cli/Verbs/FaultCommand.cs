@@ -44,15 +44,50 @@ internal static class FaultCommand
         "",
     ];
 
+    /// <summary>What the commands and their options are for, in completions.</summary>
+    public static readonly IReadOnlyDictionary<string, string> Meanings = new Dictionary<string, string>
+    {
+        ["fail"] = "rejects requests",
+        ["delay"] = "delays requests",
+        ["hang"] = "holds requests",
+        ["release"] = "resumes held requests",
+        ["clear"] = "removes rules",
+        ["status"] = "shows the rules",
+        ["drop"] = "closes every connection",
+        ["powercut"] = "drops unflushed data and reopens the images",
+        ["readonly"] = "makes a zone read-only",
+        ["offline"] = "makes a zone offline",
+        ["restore"] = "makes a zone usable again",
+        ["image="] = "NBD export name of the image",
+        ["ns="] = "NVMe namespace",
+        ["nqn="] = "NVMe subsystem",
+        ["command="] = "kind of request",
+        ["nth="] = "first matching request",
+        ["every="] = "every K-th request after that",
+        ["count="] = "number of requests, 0: unlimited",
+        ["probability="] = "random choice, above 0 and up to 1",
+        ["seed="] = "seed of the random choice",
+        ["zone="] = "zone or range of zones",
+        ["offset="] = "first byte",
+        ["length="] = "bytes",
+        ["error="] = "error to report",
+        ["status="] = "NVMe status to report, in hexadecimal",
+        ["ms="] = "delay in milliseconds",
+        ["id="] = "number of the rule",
+        ["keep="] = "percentage of unflushed sectors that survive",
+        ["hold="] = "seconds until clients are accepted again",
+    };
+
     public static Command Create(NativeConsole console)
     {
         var socket = new Argument<string>("SOCKET") { Description = "Control socket of the server (serve --control)." };
         var what = new Argument<string[]>(
             "COMMAND") { Description = "Command and its NAME=VALUE pairs; see below.", Arity = ArgumentArity.OneOrMore };
-        var json = new Option<bool>("--json") { Description = "Prints the answer as JSON." };
+        var control = new Option<bool>("--control") { Description = "Accepted before SOCKET, as in other verbs." };
+        var json = JsonOption.Create();
         var command = new Command("fault", "Injects faults into a running server, to test its clients.")
         {
-            socket, what, json,
+            socket, what, control, json,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {

@@ -5,40 +5,19 @@ using Paddock.Qcow2;
 
 namespace Paddock.Cli.Verbs;
 
-/// <summary>The command lines of `paddock info`, `zones` and `check`.</summary>
+/// <summary>The command lines of `paddock info` and `check`.</summary>
 internal static class InspectCommands
 {
     public static Command Info(NativeConsole console)
     {
         var image = Image();
-        var json = Json();
-        var command = new Command("info", "Shows the format, size, features and zones of an image.") { image, json };
+        var json = JsonOption.Create();
+        var share = ForceShareOption.Create();
+        var command = new Command("info", "Shows the format, size, features and zones of an image.") { image, share, json };
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            await InfoVerb.RunAsync(parsed.GetRequiredValue(image), parsed.GetValue(json), console, cancellationToken);
-            return NativeExit.Success;
-        });
-        return command;
-    }
-
-    public static Command Zones(NativeConsole console)
-    {
-        var image = Image();
-        var json = Json();
-        var passphrase = PassphraseOption.Create();
-        var table = new Option<bool>("--table") { Description = "Prints one line per zone." };
-        var command = new Command("zones", "Shows a map of the zones of an image.") { image, table, passphrase, json };
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(table) && result.GetValue(json))
-            {
-                result.AddError("--table and --json cannot be combined");
-            }
-        });
-        command.SetAction(async (parsed, cancellationToken) =>
-        {
-            var view = parsed.GetValue(json) ? ZonesView.Json : parsed.GetValue(table) ? ZonesView.Table : ZonesView.Map;
-            await ZonesVerb.RunAsync(parsed.GetRequiredValue(image), view, console, passphrase.Read(parsed), cancellationToken);
+            await InfoVerb.RunAsync(
+                parsed.GetRequiredValue(image), parsed.GetValue(json), console, parsed.GetValue(share), cancellationToken);
             return NativeExit.Success;
         });
         return command;
@@ -47,19 +26,31 @@ internal static class InspectCommands
     public static Command Check(NativeConsole console)
     {
         var image = Image();
-        var json = Json();
+        var json = JsonOption.Create();
+        var share = ForceShareOption.Create();
         var repair = new Option<string?>("--repair") { Description = "What to repair (default: nothing).", HelpName = "leaks|all" };
         repair.OneOf("leaks", "all");
         var command = new Command("check", "Checks the metadata of an image, and repairs it with --repair.")
         {
-            image, repair, json,
+            image, repair, share, json,
         };
         command.SetAction((parsed, cancellationToken) => CheckVerb.RunAsync(
-            parsed.GetRequiredValue(image), Repair(parsed.GetValue(repair)), parsed.GetValue(json), console, cancellationToken).AsTask());
+            parsed.GetRequiredValue(image), Repair(parsed.GetValue(repair)), parsed.GetValue(json), console, parsed.GetValue(share),
+            cancellationToken).AsTask());
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(share) && result.GetValue(repair) is not null)
+            {
+                result.AddError("--force-share and --repair cannot be combined");
+            }
+        });
         return command;
     }
 
-    internal static Argument<string> Image() => new("IMAGE") { Description = "Image file." };
+    internal static Argument<string> Image() => new("IMAGE")
+    {
+        Description = "Image file, or the name of a disk at a server (nvme+tcp://..., nbd://...).",
+    };
 
     private static Qcow2Repair Repair(string? word) => word switch
     {
@@ -67,6 +58,4 @@ internal static class InspectCommands
         "leaks" => Qcow2Repair.Leaks,
         _ => Qcow2Repair.None,
     };
-
-    private static Option<bool> Json() => new("--json") { Description = "Prints JSON." };
 }

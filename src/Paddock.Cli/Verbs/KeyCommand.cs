@@ -22,9 +22,11 @@ internal static class KeyCommand
         {
             Description = "NQN that the key is transformed for (with --hmac 1, 2 or 3).", HelpName = "NQN",
         };
+        var json = JsonOption.Create();
         var command = new Command(
-            "gen-dhchap-key", "Generates a key for NVMe in-band authentication (serve --dhchap-keys).") { hmac, length, nqn };
-        command.SetAction(parsed => KeyVerb.Generate(parsed.GetValue(hmac), parsed.GetValue(length), parsed.GetValue(nqn), console));
+            "gen-dhchap-key", "Generates a key for NVMe in-band authentication (serve --dhchap-keys).") { hmac, length, nqn, json };
+        command.SetAction(parsed => KeyVerb.Generate(
+            parsed.GetValue(hmac), parsed.GetValue(length), parsed.GetValue(nqn), parsed.GetValue(json), console));
         return command;
     }
 }

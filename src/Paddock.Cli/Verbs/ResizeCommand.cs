@@ -44,7 +44,7 @@ internal static class ResizeCommand
             Description = "Preallocation of the new space (default: off).", HelpName = "off|metadata|falloc|full",
         };
         preallocation.CompletionSources.Add("off", "metadata", "falloc", "full");
-        var json = new Option<bool>("--json") { Description = "Prints the answer as JSON." };
+        var json = JsonOption.Create();
         var command = new Command("resize", "Resizes an image of a running server.")
         {
             control, what, shrink, preallocation, json,

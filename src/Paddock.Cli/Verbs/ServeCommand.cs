@@ -2,6 +2,7 @@ using System.CommandLine;
 using Paddock.Cli.Native;
 using Paddock.Images;
 using Paddock.Server;
+using Paddock.Server.Web;
 
 namespace Paddock.Cli.Verbs;
 
@@ -20,7 +21,15 @@ internal static class ServeCommand
         "--dhchap-keys: one 'HOSTNQN KEY [CONTROLLERKEY]' per line, readable by the owner only. Environment",
         "variables PADDOCK_DHCHAP_SECRET and PADDOCK_DHCHAP_CTRL_SECRET hold the keys of all other hosts.",
         "",
+        "--web serves a live page for browsers, and its API: anyone who can connect sees the disks. With",
+        "--web-control, those who have the token in --web-token-file may also change zones.",
+        "",
+        "--trace-file: open it at ui.perfetto.dev. The trace ends at --trace-size.",
+        "",
         "--idle-timeout: by default, idle NBD clients are disconnected only if another client needs the slot.",
+        "",
+        "When clients can connect, the server prints the names of the disks and the 'nvme connect' command.",
+        "--port-file has the ports of NVMe, NBD and metrics, in this order.",
         "",
         "SIGINT and SIGTERM stop the server. SIGHUP reloads the configuration file, keys and certificates; if",
         "none of them is given, it stops the server as well.",
@@ -34,17 +43,33 @@ internal static class ServeCommand
             "serve",
             "Serves images over NVMe/TCP, NBD and vhost-user until stopped.");
         options.AddTo(command);
+        var json = new Option<bool>("--json") { Description = "With --check-config: prints what would be served as JSON." };
+        command.Add(json);
         command.SetAction(async (parsed, cancellationToken) =>
         {
+            if (parsed.GetValue(json) && !options.IsCheck(parsed))
+            {
+                throw new ToolException("--json requires --check-config; --json-log writes the log as JSON", NativeExit.Usage);
+            }
+
             var settings = options.SettingsOf(parsed);
             if (options.IsCheck(parsed))
             {
-                ServeCheck.Run(settings, console.Out);
+                WebCheck.Validate(settings, ServiceManager.None, WebBuild.Part);
+                ServeCheck.Run(settings, parsed.GetValue(json) ? TextWriter.Null : console.Out);
+                if (parsed.GetValue(json))
+                {
+                    console.Out.WriteLine(ServeCheckFields.Of(settings));
+                }
+
                 return NativeExit.Success;
             }
 
             Func<ServeSettings>? reload = options.HasFiles(parsed) ? () => options.SettingsOf(parsed) : null;
-            return await ServeVerb.RunAsync(settings, reload, console, cancellationToken) ? NativeExit.Success : NativeExit.Failure;
+            using var report = options.Process.ReportOf(parsed);
+            var process = new ServeProcess(report, reload, options.Process.ExitsWithParent(parsed), ServeProcess.NamesOf);
+            return await ServeVerb.RunAsync(settings, process, console, cancellationToken)
+                ? NativeExit.Success : NativeExit.Failure;
         });
         return command;
     }

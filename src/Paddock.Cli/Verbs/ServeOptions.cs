@@ -3,151 +3,58 @@ using Paddock.Server;
 
 namespace Paddock.Cli.Verbs;
 
-/// <summary>The options of `paddock serve`; each has a key in the configuration file.</summary>
+/// <summary>The options of `paddock serve`. Except for those of the process, each has a key in the configuration file.</summary>
 internal sealed class ServeOptions
 {
     private readonly Argument<string[]> _images = new("IMAGE") { Description = "Images to serve.", Arity = ArgumentArity.ZeroOrMore };
 
-    private readonly Option<string?> _config = Text("--config", "FILE", "JSON configuration file; command-line options override it.");
+    private readonly Option<string?> _config = ServerOptions.Text(
+        "--config", "FILE", "JSON configuration file; command-line options override it.");
 
-    private readonly Option<bool> _check = Flag("--check-config", "Checks the settings, prints what would be served, and exits.");
+    private readonly Option<bool> _check = ServerOptions.Flag(
+        "--check-config", "Checks the settings, prints what would be served, and exits.");
 
-    private readonly Option<string?> _nvme = Text("--nvme", "HOST:PORT", "Address to listen on for NVMe/TCP hosts.");
+    private readonly Option<string?> _nvme = ServerOptions.Text("--nvme", "HOST:PORT", "Address to listen on for NVMe/TCP hosts.");
 
-    private readonly Option<string?> _nbd = Text("--nbd", "ADDRESS", "Address to listen on for NBD clients.");
-
-    private readonly Option<string?> _tls = Text(
-        "--nbd-tls-creds", "DIR", "Directory of the TLS certificates for NBD, named as QEMU names them.");
-
-    private readonly Option<string?> _tlsMode = Text("--nbd-tls", "MODE", "Whether NBD clients must use TLS (default: required).");
-
-    private readonly Option<string?> _tlsClients =
-        Text("--nbd-tls-clients", "MODE", "Whether NBD clients must present a certificate (default: required).");
-
-    private readonly Option<bool> _nbdResize =
-        Flag("--nbd-resize", "Allows NBD clients to resize exports (experimental extension).");
+    private readonly Option<string?> _nbd = ServerOptions.Text("--nbd", "ADDRESS", "Address to listen on for NBD clients.");
 
     private readonly Option<string?> _vhostUser =
-        Text("--vhost-user", "PATH", "Unix socket for a virtual machine; for several images, a directory.");
+        ServerOptions.Text("--vhost-user", "PATH", "Unix socket for a virtual machine; for several images, a directory.");
 
-    private readonly Option<int?> _queues = Number("--vhost-user-queues", "N", "Number of queues of a vhost-user disk (default: 4).");
+    private readonly ServerOptions _server = new();
 
-    private readonly Option<string?> _sealed =
-        Text("--vhost-user-sealed", "BOOL", "Whether guest memory must be sealed (default: true).").OneOf("true", "false");
-
-    private readonly Option<string?> _metrics = Text("--metrics", "ADDRESS", "Address of the Prometheus metrics page, /metrics.");
-
-    private readonly Option<string[]> _metricsHosts =
-        Repeated("--metrics-host", "NAME", "Host name accepted in requests for metrics; repeatable.");
-
-    private readonly Option<string?> _control = Text(
-        "--control", "PATH", "Unix socket for the verbs fault, resize, snapshot and backup.");
-
-    private readonly Option<string?> _nqn = Text("--nqn", "NQN", "Name of the NVMe subsystem (default: from the first image's name).");
-
-    private readonly Option<string[]> _hosts = Repeated(
-        "--allow-host", "NQN", "NVMe host that may connect; repeatable (default: all hosts).");
-
-    private readonly Option<string?> _keys = Text("--dhchap-keys", "FILE", "Keys with which NVMe hosts must authenticate.");
-
-    private readonly Option<string?> _format = Text("--format", "FORMAT", "Format of the images, qcow2 or raw (default: probed).");
-
-    private readonly PassphraseOption _passphrase = PassphraseOption.Create();
-
-    private readonly Option<string?> _backing =
-        Text("--backing", "POLICY", "Backing files that images may use (default: same-directory).");
-
-    private readonly Option<bool> _readOnly = Flag("--read-only", "Rejects writes.");
-
-    private readonly Option<int?> _block = Number("--block-size", "BYTES", "NVMe logical block size, 512 or 4096 (default: 512).");
-
-    private readonly Option<int?> _connections =
-        Number("--max-connections", "N", "Maximum number of connections per listener (default: 256).");
-
-    private readonly Option<string?> _memory = Text("--max-memory", "SIZE", "Maximum memory for request data (default: 1G).");
-
-    private readonly Option<int?> _idle =
-        Number("--idle-timeout", "S", "Seconds until an idle client is disconnected; 0: never (default: 600).");
-
-    private readonly Option<int?> _drain =
-        Number("--drain-timeout", "S", "Seconds to wait for requests in flight when stopping (default: 10).");
-
-    private readonly Option<string?> _cache = Text(
-        "--volatile-cache", "SIZE", "Volatile write cache per image, to test power cuts (default: none).");
-
-    private readonly Option<string[]> _faults = Repeated("--faults", "FILE", "Script of fault commands, run from the start; repeatable.");
-
-    private readonly Option<bool> _jsonLog = Flag("--json-log", "Writes the log as JSON lines.");
+    /// <summary>The options of the process.</summary>
+    public ProcessOptions Process { get; } = new();
 
     /// <summary>Whether to check the settings without serving.</summary>
     public bool IsCheck(ParseResult parsed) => parsed.GetValue(_check);
 
     /// <summary>Whether the settings refer to files, so that a reload may change them.</summary>
-    public bool HasFiles(ParseResult parsed) => parsed.GetValue(_config) is not null || parsed.GetValue(_keys) is not null
-        || parsed.GetValue(_tls) is not null;
+    public bool HasFiles(ParseResult parsed) => parsed.GetValue(_config) is not null || _server.HasFiles(parsed);
 
     /// <summary>Adds these options to a command.</summary>
     public void AddTo(Command command)
     {
         command.Add(_images);
-        foreach (var option in new Option[]
-        {
-            _config, _check, _nvme, _nbd, _tls, _tlsMode, _tlsClients, _nbdResize, _vhostUser, _queues, _sealed, _metrics, _metricsHosts,
-                _control, _nqn, _hosts,
-            _keys, _format, _passphrase, _backing, _readOnly, _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog,
-        })
+        foreach (var option in new Option[] { _config, _check, _nvme, _nbd, _vhostUser })
         {
             command.Add(option);
         }
+
+        _server.AddTo(command);
+        Process.AddTo(command);
     }
 
     /// <summary>The settings: those of the file, overridden by command-line options.</summary>
     public ServeSettings SettingsOf(ParseResult parsed)
     {
         var given = parsed.GetValue(_config) is { } file ? ServeSettings.Load(file) : new ServeSettings();
-        string[] allowed = parsed.GetValue(_hosts) ?? [];
-        return given with
+        return _server.Over(given, parsed) with
         {
-            Images = [.. (parsed.GetValue(_images) ?? []).Select(path => new ServedImage
-            {
-                Path = path, Format = parsed.GetValue(_format), PassphraseFile = parsed.GetValue(_passphrase),
-                ReadOnly = parsed.GetValue(_readOnly),
-            }), .. given.Images],
+            Images = [.. (parsed.GetValue(_images) ?? []).Select(path => _server.ImageOf(path, parsed)), .. given.Images],
             Nvme = parsed.GetValue(_nvme) ?? given.Nvme,
             Nbd = parsed.GetValue(_nbd) ?? given.Nbd,
             VhostUser = parsed.GetValue(_vhostUser) ?? given.VhostUser,
-            VhostUserQueues = parsed.GetValue(_queues) ?? given.VhostUserQueues,
-            VhostUserSealed = parsed.GetValue(_sealed) is { } isSealed ? isSealed == "true" : given.VhostUserSealed,
-            NbdTlsCreds = parsed.GetValue(_tls) ?? given.NbdTlsCreds,
-            NbdTls = parsed.GetValue(_tlsMode) ?? given.NbdTls,
-            NbdTlsClients = parsed.GetValue(_tlsClients) ?? given.NbdTlsClients,
-            NbdResize = parsed.GetValue(_nbdResize) || given.NbdResize,
-            MaxConnections = parsed.GetValue(_connections) ?? given.MaxConnections,
-            MaxMemory = parsed.GetValue(_memory) ?? given.MaxMemory,
-            IdleTimeout = parsed.GetValue(_idle) ?? given.IdleTimeout,
-            DrainTimeout = parsed.GetValue(_drain) ?? given.DrainTimeout,
-            Metrics = parsed.GetValue(_metrics) ?? given.Metrics,
-            MetricsHosts = [.. parsed.GetValue(_metricsHosts) ?? [], .. given.MetricsHosts],
-            Control = parsed.GetValue(_control) ?? given.Control,
-            Nqn = parsed.GetValue(_nqn) ?? given.Nqn,
-            AllowHosts = [.. allowed, .. given.AllowHosts],
-            DhchapKeys = parsed.GetValue(_keys) ?? given.DhchapKeys,
-            Backing = parsed.GetValue(_backing) ?? given.Backing,
-            BlockSize = parsed.GetValue(_block) ?? given.BlockSize,
-            VolatileCache = parsed.GetValue(_cache) ?? given.VolatileCache,
-            Faults = [.. parsed.GetValue(_faults) ?? [], .. given.Faults],
-            JsonLog = parsed.GetValue(_jsonLog) || given.JsonLog,
         };
     }
-
-    private static Option<string?> Text(string name, string value, string description)
-        => new(name) { Description = description, HelpName = value };
-
-    private static Option<string[]> Repeated(string name, string value, string description)
-        => new(name) { Description = description, HelpName = value };
-
-    private static Option<bool> Flag(string name, string description) => new(name) { Description = description };
-
-    private static Option<int?> Number(string name, string value, string description)
-        => new(name) { Description = description, HelpName = value, CustomParser = Numbers.Whole };
 }

@@ -41,7 +41,7 @@ internal static class SnapshotCommand
             Description = "Control socket of the server that has the image open (serve --control).", HelpName = "PATH",
         };
         var passphrase = PassphraseOption.Create();
-        var json = new Option<bool>("--json") { Description = "Prints the result as JSON." };
+        var json = JsonOption.Create();
         var command = new Command("snapshot", "Takes, lists, deletes and applies internal snapshots.") 
         {
             words, control, passphrase, json,

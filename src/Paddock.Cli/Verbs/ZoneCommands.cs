@@ -2,6 +2,7 @@ using System.CommandLine;
 using Paddock.Block;
 using Paddock.Cli.Native;
 using Paddock.Images;
+using Paddock.Images.Text;
 
 namespace Paddock.Cli.Verbs;
 
@@ -24,32 +25,82 @@ internal static class ZoneCommands
         var image = InspectCommands.Image();
         var zone = new Argument<int>("ZONE") { Description = "Zone index.", CustomParser = result => Numbers.Whole(result) ?? 0 };
         var passphrase = PassphraseOption.Create();
+        var json = JsonOption.Create();
         var pad = new Option<bool>("--pad") { Description = "Pads the last sector with zeroes." };
         var command = new Command("append", "Appends standard input to a zone and prints the offset of the data.")
         {
-            image, zone, pad, passphrase,
+            image, zone, pad, passphrase, json,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await AppendVerb.RunAsync(
-                parsed.GetRequiredValue(image), parsed.GetValue(zone), parsed.GetValue(pad), console, passphrase.Read(parsed),
-                cancellationToken);
+                parsed.GetRequiredValue(image), parsed.GetValue(zone), parsed.GetValue(pad), parsed.GetValue(json), console,
+                passphrase.Read(parsed), cancellationToken);
             return NativeExit.Success;
         });
         return command;
     }
 
+    public static Command Read(NativeConsole console)
+    {
+        var image = InspectCommands.Image();
+        var zone = new Argument<int>("ZONE") { Description = "Zone index.", CustomParser = result => Numbers.Whole(result) ?? 0 };
+        var offset = new Option<string?>("--offset")
+        {
+            Description = "Where to begin, from the start of the zone (default: 0).", HelpName = "SIZE",
+        };
+        var length = new Option<string?>("--length")
+        {
+            Description = "Bytes to read (default: up to the write pointer).", HelpName = "SIZE",
+        };
+        var passphrase = PassphraseOption.Create();
+        var share = ForceShareOption.Create();
+        var command = new Command("read", "Writes the data of a zone to standard output.")
+        {
+            image, zone, offset, length, passphrase, share,
+        };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            long from = parsed.GetValue(offset) is { } start ? SizeText.Parse("--offset", start) : 0;
+            long? count = parsed.GetValue(length) is { } size ? SizeText.Parse("--length", size) : null;
+            await ReadVerb.RunAsync(
+                parsed.GetRequiredValue(image), parsed.GetValue(zone), from, count, console, passphrase.Read(parsed),
+                parsed.GetValue(share), cancellationToken);
+            return NativeExit.Success;
+        });
+        return command;
+    }
+
+    private static Argument<string> Zones()
+    {
+        var zones = new Argument<string>("ZONES") { Description = "Zone indices, such as 0,3-5, or all." };
+        zones.CompletionSources.Add("all");
+        zones.Validators.Add(result =>
+        {
+            try
+            {
+                ZoneList.Parse(result.GetRequiredValue(zones), int.MaxValue);
+            }
+            catch (ToolException e)
+            {
+                result.AddError(e.Message);
+            }
+        });
+        return zones;
+    }
+
     private static Command Condition(ZoneCondition condition, string name, string description, NativeConsole console)
     {
         var image = InspectCommands.Image();
-        var zones = new Argument<string>("ZONES") { Description = "Zone indices, such as 0,3-5, or all." };
+        var zones = Zones();
         var passphrase = PassphraseOption.Create();
-        var command = new Command(name, description) { image, zones, passphrase };
+        var json = JsonOption.Create();
+        var command = new Command(name, description) { image, zones, passphrase, json };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await ZoneConditionVerb.RunAsync(
-                condition, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), console, passphrase.Read(parsed),
-                cancellationToken);
+                condition, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), parsed.GetValue(json), console,
+                passphrase.Read(parsed), cancellationToken);
             return NativeExit.Success;
         });
         return command;
@@ -58,14 +109,15 @@ internal static class ZoneCommands
     private static Command Action(ZoneAction action, string name, string description, NativeConsole console)
     {
         var image = InspectCommands.Image();
-        var zones = new Argument<string>("ZONES") { Description = "Zone indices, such as 0,3-5, or all." };
+        var zones = Zones();
         var passphrase = PassphraseOption.Create();
-        var command = new Command(name, description) { image, zones, passphrase };
+        var json = JsonOption.Create();
+        var command = new Command(name, description) { image, zones, passphrase, json };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             await ZoneActionVerb.RunAsync(
-                action, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), console, passphrase.Read(parsed),
-                cancellationToken);
+                action, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), parsed.GetValue(json), console,
+                passphrase.Read(parsed), cancellationToken);
             return NativeExit.Success;
         });
         return command;

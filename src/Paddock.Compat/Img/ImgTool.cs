@@ -7,7 +7,8 @@ namespace Paddock.Compat.Img;
 /// <summary>qemu-img's commands.</summary>
 public static class ImgTool
 {
-    private static readonly string[] Commands =
+    /// <summary>Names of the commands.</summary>
+    public static IReadOnlyList<string> Commands { get; } =
     [
         "amend", "bench", "bitmap", "check", "commit", "compare", "convert", "create", "dd", "info", "map", "measure", "rebase", "resize",
         "snapshot",

@@ -79,7 +79,8 @@ internal static class Digest
         }
     }
 
-    private static HashAlgorithmName? Platform(HashKind hash)
+    /// <summary>.NET's name of a hash; null if .NET does not have it.</summary>
+    public static HashAlgorithmName? Platform(HashKind hash)
         => hash switch
         {
             HashKind.Md5 => HashAlgorithmName.MD5,
@@ -90,7 +91,8 @@ internal static class Digest
             _ => null,
         };
 
-    private static IDigest Bouncy(HashKind hash)
+    /// <summary>BouncyCastle's implementation of a hash that .NET does not have, or does not take for PBKDF2.</summary>
+    public static IDigest Bouncy(HashKind hash)
         => hash switch
         {
             HashKind.Md5 => new MD5Digest(),

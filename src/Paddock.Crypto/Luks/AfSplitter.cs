@@ -39,26 +39,28 @@ internal static class AfSplitter
 
     private static void Mix(HashKind hash, ReadOnlySpan<byte> stripes, Span<byte> sum)
     {
-        var input = new byte[sizeof(int) + Digest.Length(hash)];
+        int size = Digest.Length(hash);
+        var buffer = new byte[sizeof(int) + (2 * size)];
+        using var repeated = new RepeatedHash(hash);
         for (; stripes.Length > 0; stripes = stripes[sum.Length..])
         {
             Xor(stripes[..sum.Length], sum);
-            Diffuse(hash, input, sum);
+            Diffuse(repeated, buffer.AsSpan(0, sizeof(int) + size), buffer.AsSpan(sizeof(int) + size), sum);
         }
 
-        CryptographicOperations.ZeroMemory(input);
+        CryptographicOperations.ZeroMemory(buffer);
     }
 
     // each part as long as the hash is replaced with the hash of its number and itself; the last part may be shorter
-    private static void Diffuse(HashKind hash, byte[] input, Span<byte> sum)
+    private static void Diffuse(RepeatedHash hash, Span<byte> input, Span<byte> result, Span<byte> sum)
     {
-        int size = Digest.Length(hash);
-        for (int part = 0, at = 0; at < sum.Length; part++, at += size)
+        for (int part = 0, at = 0; at < sum.Length; part++, at += result.Length)
         {
-            int count = Math.Min(size, sum.Length - at);
+            int count = Math.Min(result.Length, sum.Length - at);
             BinaryPrimitives.WriteInt32BigEndian(input, part);
-            sum.Slice(at, count).CopyTo(input.AsSpan(sizeof(int)));
-            Digest.Hash(hash, input.AsSpan(0, sizeof(int) + count)).AsSpan(0, count).CopyTo(sum[at..]);
+            sum.Slice(at, count).CopyTo(input[sizeof(int)..]);
+            hash.Run(input[..(sizeof(int) + count)], result);
+            result[..count].CopyTo(sum[at..]);
         }
     }
 

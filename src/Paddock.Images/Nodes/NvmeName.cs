@@ -66,7 +66,7 @@ internal readonly record struct NvmeName(NvmeTcpHostOptions Options, uint Namesp
             && (!hasPort || ushort.TryParse(server[(colon + 1)..], CultureInfo.InvariantCulture, out port));
         if (!sound)
         {
-            throw new ToolException($"'{name}': expected {Scheme}HOST:PORT/NQN"
+            throw new InvalidNameException($"'{name}': expected {Scheme}HOST:PORT/NQN"
                 + $"[?{NamespaceKey}=1][&{HostKey}=NQN][&{SecretKey}=PATH][&{ReconnectKey}=SECONDS]");
         }
 

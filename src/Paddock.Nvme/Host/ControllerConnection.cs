@@ -42,15 +42,32 @@ internal sealed class ControllerConnection : IAsyncDisposable
     /// <summary>Connects all queues and enables the controller.</summary>
     /// <exception cref="BlockException">The server cannot be reached or rejects the host.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public static async ValueTask<ControllerConnection> OpenAsync(
+    public static ValueTask<ControllerConnection> OpenAsync(
         NvmeTcpHostOptions options, SlabPool pool, CancellationToken cancellationToken)
+        => OpenAsync(options, pool, static (connection, options, pool, stop) => connection.BringUpAsync(options, pool, stop),
+            cancellationToken);
+
+    /// <summary>Connects to a discovery controller, which has an admin queue only.</summary>
+    /// <inheritdoc cref="OpenAsync(NvmeTcpHostOptions, SlabPool, CancellationToken)" path="/exception"/>
+    public static ValueTask<ControllerConnection> OpenDiscoveryAsync(
+        NvmeTcpHostOptions options, SlabPool pool, CancellationToken cancellationToken)
+        => OpenAsync(options, pool, static async (connection, options, _, stop) =>
+        {
+            await new QueueLogin(options).ConnectAsync(
+                connection._admin, 0, AdminDepth * 4, ConnectData.AnyController, keepAlive: 0, stop);
+            await connection.EnableAsync(stop);
+        }, cancellationToken);
+
+    private static async ValueTask<ControllerConnection> OpenAsync(
+        NvmeTcpHostOptions options, SlabPool pool,
+        Func<ControllerConnection, NvmeTcpHostOptions, SlabPool, CancellationToken, ValueTask> bringUp, CancellationToken cancellationToken)
     {
         var connection = new ControllerConnection(await HostQueue.OpenAsync(options, pool, AdminDepth, cancellationToken));
         try
         {
             // the token does not cancel a command that was sent
             await using var abort = cancellationToken.Register(static queue => ((HostQueue)queue!).Abort(), connection._admin);
-            await connection.BringUpAsync(options, pool, cancellationToken);
+            await bringUp(connection, options, pool, cancellationToken);
             return connection;
         }
         catch
@@ -85,14 +102,16 @@ internal sealed class ControllerConnection : IAsyncDisposable
         return page;
     }
 
-    /// <summary>Reads a log page.</summary>
-    public async ValueTask<byte[]> ReadLogAsync(byte page, uint namespaceId, int length, CancellationToken cancellationToken)
+    /// <summary>Reads a part of a log page.</summary>
+    public async ValueTask<byte[]> ReadLogAsync(
+        byte page, uint namespaceId, int length, CancellationToken cancellationToken, uint offset = 0)
     {
         byte[] data = new byte[length];
         uint dwords = (uint)(length / 4) - 1;
         var entry = new SubmissionEntry
         {
             Opcode = AdminOpcode.GetLogPage, NamespaceId = namespaceId, Dword10 = page | (dwords << 16), Dword11 = dwords >> 16,
+            Dword12 = offset,
         };
         (await RunAdminAsync(entry, data, cancellationToken)).Check($"log page {page:x2}h");
         return data;

@@ -38,7 +38,11 @@ internal sealed class QueueLogin(NvmeTcpHostOptions options)
             Dword12 = keepAlive,
         };
         var answer = await queue.RunAsync(entry, data, default, cancellationToken);
-        answer.Check($"connect to '{options.SubsystemNqn}'");
+        if (answer.Status != NvmeStatus.Success)
+        {
+            throw ConnectRejectedException.Of(answer, options);
+        }
+
         await AuthenticateAsync(queue, answer.Result, cancellationToken);
         return (ushort)answer.Result;
     }

@@ -1,5 +1,7 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Identify;
@@ -45,6 +47,23 @@ internal static class DiscoveryLog
         return page;
     }
 
+    /// <summary>Reads an entry.</summary>
+    /// <returns>Null if it is no subsystem with namespaces, is not reached over TCP, or is malformed.</returns>
+    public static DiscoveredSubsystem? ReadEntry(ReadOnlySpan<byte> entry)
+    {
+        string nqn = Text(entry.Slice(256, 256)), address = Text(entry.Slice(512, 256));
+        return entry[0] == Tcp && entry[2] == NvmSubsystem && nqn.Length is > 0 and <= ConnectData.MaxNqn && address.Length > 0
+            && ushort.TryParse(Text(entry.Slice(32, 32)), NumberStyles.None, CultureInfo.InvariantCulture, out ushort port) && port > 0
+            ? new DiscoveredSubsystem(nqn, address, port) : null;
+    }
+
+    // fields end with a zero or are filled up with blanks
+    private static string Text(ReadOnlySpan<byte> field)
+    {
+        int end = field.IndexOf((byte)0);
+        return Encoding.UTF8.GetString(end < 0 ? field : field[..end]).TrimEnd(' ');
+    }
+
     private static void WriteEntry(Span<byte> to, byte kind, IPEndPoint address, string nqn)
     {
         var f = new Fields(to);
@@ -54,7 +73,7 @@ internal static class DiscoveryLog
         f.U16(4, 1);
         f.U16(6, AnyController);
         f.U16(8, AdminQueueEntries);
-        f.Padded(32, 32, address.Port.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        f.Padded(32, 32, address.Port.ToString(CultureInfo.InvariantCulture));
         f.Terminated(256, 256, nqn);
         f.Padded(512, 256, address.Address.ToString());
     }

@@ -9,8 +9,11 @@ namespace Paddock.Nvme.Identify;
 /// </summary>
 internal static class LogPages
 {
+    /// <summary>The discovery log.</summary>
+    public const byte Discovery = 0x70;
+
     private const byte Supported = 0x00, Errors = 0x01, Smart = 0x02, Firmware = 0x03, ChangedNamespaces = 0x04, Effects = 0x05,
-        Discovery = 0x70, ChangedZones = 0xBF;
+        ChangedZones = 0xBF;
 
     private const uint KeepEvent = 1 << 15;
 

@@ -26,7 +26,8 @@ internal interface ISnapshotZoneSwitch
     HeaderExtension Extension { get; }
 
     /// <summary>Writes the zone table to a place of its own.</summary>
-    ValueTask PlaceAsync();
+    /// <param name="l1Offset">Where the header will name the L1 table.</param>
+    ValueTask PlaceAsync(HostOffset l1Offset);
 
     /// <summary>Frees the place: the header does not name it.</summary>
     void Abandon();

@@ -5,10 +5,10 @@ namespace Paddock.Qcow2.Zoned;
 /// <summary>
 /// The part of a flush that writes what zones have beside their pointers, where a change failed or a reset left something stale.
 /// </summary>
-internal sealed class ZoneAttributeStage(PaddockTables tables, ZoneExtensions extensions) : IFlushStage
+internal sealed class ZoneAttributeStage(PaddockTables tables, ZoneExtensions extensions, AttributeRestore restore) : IFlushStage
 {
     /// <inheritdoc/>
-    public bool IsDue => tables.IsUncertain || extensions.IsUnsettled;
+    public bool IsDue => tables.IsUncertain || extensions.IsUnsettled || restore.IsDue;
 
     /// <inheritdoc/>
     public void Begin()
@@ -20,5 +20,6 @@ internal sealed class ZoneAttributeStage(PaddockTables tables, ZoneExtensions ex
     {
         await tables.SettleAsync();
         await extensions.SettleAsync();
+        await restore.SettleAsync();
     }
 }

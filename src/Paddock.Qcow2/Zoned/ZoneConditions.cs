@@ -17,6 +17,9 @@ internal sealed class ZoneConditions(ImageTables places, FlushOrder order, Paddo
     /// <summary>READ ONLY, OFFLINE, or 0 for a zone whose condition follows from its pointer.</summary>
     public ZoneCondition this[int zone] => zone < _kept.Length ? _kept[zone] : 0;
 
+    /// <summary>Whether the image has a table.</summary>
+    public bool HasAny => _hasTable;
+
     /// <summary>Reads the table, if there is one, and sets the zones' conditions; a faulty one is ignored with a warning.</summary>
     public async ValueTask LoadAsync(ZoneSet zones, CancellationToken cancellationToken)
     {

@@ -7,10 +7,10 @@ namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
 /// Brings the zones of a record back. Pointers change with the disk, in one write of the header. Conditions and descriptor extensions
-/// follow: a crash before they are durable leaves those that were there.
+/// follow (<see cref="AttributeRestore"/>).
 /// </summary>
 internal sealed class ZoneRecordSwitch(
-    ZonedState state, ImageTables tables, MetadataGuard guard, ZoneConditions conditions, ZoneExtensions extensions, ZoneRecord record,
+    ZonedState state, ImageTables tables, MetadataGuard guard, AttributeRestore attributes, ZoneRecord record, SnapshotZones recordPlace,
     long diskSize) : ISnapshotZoneSwitch
 {
     private readonly byte[] _stored = Build(state, record);
@@ -23,11 +23,16 @@ internal sealed class ZoneRecordSwitch(
         => state.Parameters with { ZoneCount = (uint)record.Pointers.Length, TableOffset = (ulong)_place.Value };
 
     /// <inheritdoc/>
-    public async ValueTask PlaceAsync() => _place = await tables.PlaceAsync(_stored);
+    public async ValueTask PlaceAsync(HostOffset l1Offset)
+    {
+        _place = await tables.PlaceAsync(_stored);
+        await attributes.AnnounceAsync(l1Offset, recordPlace, record);
+    }
 
     /// <inheritdoc/>
     public void Abandon()
     {
+        attributes.Abandon();
         if (!_place.IsNone)
         {
             tables.Free(_place, _stored.Length);
@@ -47,12 +52,7 @@ internal sealed class ZoneRecordSwitch(
             }
 
             state.Follow(Parameters, diskSize, _stored, state.Table.Format);
-            for (int zone = 0; zone < record.Pointers.Length; zone++)
-            {
-                SetZone(zone, extended: false);
-            }
-
-            extensions.TakeReset(new(0, state.Zones.Count - 1));
+            attributes.Take(record);
             guard.Map.SetRange(MetadataKind.ZoneTable, _place, _stored.Length);
         }
 
@@ -60,18 +60,7 @@ internal sealed class ZoneRecordSwitch(
     }
 
     /// <inheritdoc/>
-    public async ValueTask RestoreAttributesAsync()
-    {
-        await conditions.ReplaceAsync(record.Conditions);
-        foreach (var (zone, data) in record.Extensions)
-        {
-            await extensions.WriteAsync(zone, data, record.Pointers.Length);
-            lock (state.Lock)
-            {
-                SetZone(zone, extended: true);
-            }
-        }
-    }
+    public ValueTask RestoreAttributesAsync() => attributes.RunAsync(record);
 
     private static byte[] Build(ZonedState state, ZoneRecord record)
     {
@@ -84,14 +73,5 @@ internal sealed class ZoneRecordSwitch(
         }
 
         return stored;
-    }
-
-    private void SetZone(int zone, bool extended)
-    {
-        state.Zones.SetLoaded(zone, record.Pointers[zone], extended);
-        if (record.Conditions[zone] != 0)
-        {
-            state.Zones.SetFixed(zone, record.Conditions[zone]);
-        }
     }
 }

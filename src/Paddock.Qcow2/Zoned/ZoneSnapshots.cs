@@ -8,26 +8,35 @@ namespace Paddock.Qcow2.Zoned;
 /// <summary>The zones' part in snapshots: their record is captured, and brought back (docs/formats/paddock-extension.md).</summary>
 internal sealed class ZoneSnapshots(
     ZonedState state, ZoneCache cache, IStorage storage, ClusterGeometry geometry, ImageTables tables, MetadataGuard guard,
-    PaddockTables paddock, ZoneConditions conditions, ZoneExtensions extensions) : ISnapshotZones
+    PaddockTables paddock, ZoneConditions conditions, ZoneExtensions extensions, AttributeRestore restore) : ISnapshotZones
 {
     /// <summary>Reads the zone record that an entry names.</summary>
     /// <exception cref="BlockException">There is none, or it is corrupt.</exception>
-    public static async ValueTask<ZoneRecord> ReadRecordAsync(
+    public static ValueTask<ZoneRecord> ReadRecordAsync(
         IStorage storage, ClusterGeometry geometry, SnapshotEntry entry, long zoneSize, CancellationToken cancellationToken = default)
+        => ReadRecordAsync(storage, PlaceOf(entry, geometry), entry.Id, zoneSize, cancellationToken);
+
+    /// <summary>Reads a zone record.</summary>
+    /// <param name="storage">Where the image lies.</param>
+    /// <param name="place">Where the record is.</param>
+    /// <param name="snapshot">Which snapshot it belongs to, for messages.</param>
+    /// <param name="zoneSize">Of the image.</param>
+    /// <param name="cancellationToken">Stops the reading.</param>
+    /// <exception cref="BlockException">It is corrupt.</exception>
+    public static async ValueTask<ZoneRecord> ReadRecordAsync(
+        IStorage storage, SnapshotZones place, string snapshot, long zoneSize, CancellationToken cancellationToken)
     {
-        if (SnapshotZones.Find(entry.Extra.Span, geometry.ClusterSize) is not { } zones)
+        if (place.Offset.Value > storage.Length - place.Bytes)
         {
-            throw new BlockException(
-                BlockError.NotSupported,
-                $"snapshot {entry.Id} has no zone record: a program that does not know zones has taken it; its data can be read");
+            throw new ImageCorruptException("zone record", place.Offset, $"the zones of snapshot {snapshot}: they end behind the file");
         }
 
-        var bytes = new byte[zones.Bytes];
-        await storage.ReadAsync(zones.Offset.Value, bytes, cancellationToken);
+        var bytes = new byte[place.Bytes];
+        await storage.ReadAsync(place.Offset.Value, bytes, cancellationToken);
         string? problem = "its checksum is wrong";
-        return zones.Checksum == Crc32C.Of(bytes) && ZoneRecord.Parse(bytes, zoneSize, out problem) is { } record
+        return place.Checksum == Crc32C.Of(bytes) && ZoneRecord.Parse(bytes, zoneSize, out problem) is { } record
             ? record
-            : throw new ImageCorruptException("zone record", zones.Offset, $"the zones of snapshot {entry.Id}: {problem}");
+            : throw new ImageCorruptException("zone record", place.Offset, $"the zones of snapshot {snapshot}: {problem}");
     }
 
     /// <inheritdoc/>
@@ -110,8 +119,13 @@ internal sealed class ZoneSnapshots(
                 $"snapshot {entry.Id} has {record.Pointers.Length} zones, and the disk {conventional} conventional ones");
         }
 
-        return new ZoneRecordSwitch(state, tables, guard, conditions, extensions, record, diskSize);
+        return new ZoneRecordSwitch(state, tables, guard, restore, record, PlaceOf(entry, geometry), diskSize);
     }
+
+    private static SnapshotZones PlaceOf(SnapshotEntry entry, ClusterGeometry geometry)
+        => SnapshotZones.Find(entry.Extra.Span, geometry.ClusterSize) ?? throw new BlockException(
+            BlockError.NotSupported,
+            $"snapshot {entry.Id} has no zone record: a program that does not know zones has taken it; its data can be read");
 
     private long ZonesOf(long diskSize) => Zones.ZoneGeometry.CountFor(diskSize, state.Zones.Geometry.ZoneSize);
 }

@@ -20,6 +20,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     private readonly ZonedState _state;
     private readonly ZoneConditions _conditions;
     private readonly ZoneExtensions _extensions;
+    private readonly AttributeRestore _restore;
     private readonly ZoneCache _cache;
     private readonly ZoneReader _reader;
     private readonly ZoneWriter _writer;
@@ -51,10 +52,11 @@ internal sealed class ZonedImage : IQcow2Device, IZones
         _transfer = new ZoneTransfer(
             state, parts.Locks, parts.Session, parts.Order, _cache, tableSpace, tables, _conditions, _extensions);
 
+        _restore = new AttributeRestore(state, parts.Storage, parts.Header, tables, parts.Order, _conditions, _extensions);
         parts.Snapshots.Zones = new ZoneSnapshots(
-            state, _cache, parts.Storage, parts.Header.Geometry, parts.Tables, parts.Guard, tables, _conditions, _extensions);
+            state, _cache, parts.Storage, parts.Header.Geometry, parts.Tables, parts.Guard, tables, _conditions, _extensions, _restore);
 
-        parts.Order.Register(FlushPlace.ZoneAttributes, new ZoneAttributeStage(tables, _extensions));
+        parts.Order.Register(FlushPlace.ZoneAttributes, new ZoneAttributeStage(tables, _extensions, _restore));
         parts.Order.Register(FlushPlace.ZoneTable, tableStage);
         parts.Session.Require(IncompatibleFeatures.Zoned);
         parts.Guard.Map.SetRange(MetadataKind.ZoneTable, state.Table.Offset, state.Table.Stored.Length);
@@ -132,8 +134,20 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     /// <summary>Reads what zones have beside their pointers, once, when the image is opened.</summary>
     public async ValueTask LoadAttributesAsync(CancellationToken cancellationToken)
     {
+        var record = await _restore.FindAsync(cancellationToken);
+        if (record is not null && IsReadOnly)
+        {
+            TakeAttributes(record);
+            return;
+        }
+
         await _extensions.LoadAsync(_state.Zones, cancellationToken);
         await _conditions.LoadAsync(_state.Zones, cancellationToken);
+        if (!IsReadOnly && _restore.IsAnnounced)
+        {
+            await _image.Parts.Session.StartAsync();
+            await _image.Parts.Locks.WithMetadataAsync(() => _restore.EndInterruptedAsync(record));
+        }
     }
 
     /// <inheritdoc/>

@@ -3,6 +3,7 @@ using Paddock.Block.Concurrency;
 using Paddock.Images;
 using Paddock.Images.Backups;
 using Paddock.Images.Text;
+using Paddock.Server.Control;
 using Paddock.Server.Disks;
 using Paddock.Server.Resize;
 
@@ -18,10 +19,9 @@ internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog l
     private readonly AsyncMutex _one = new();
 
     /// <summary>Executes a command line.</summary>
-    /// <returns>The result, as text.</returns>
     /// <exception cref="ToolException">The backup is not possible.</exception>
     /// <exception cref="BlockException">The image or the new file failed.</exception>
-    public async Task<string> RunAsync(BackupLine line)
+    public async Task<ControlAnswer> RunAsync(BackupLine line)
     {
         var disk = ResizeCommands.Find(disks, line.Image);
         if (disk.Device.IsReadOnly)
@@ -39,8 +39,10 @@ internal sealed class BackupCommands(IReadOnlyList<ServedDisk> disks, ServeLog l
             long bytes = await LiveBackup.RunAsync(image, line.Target, line.Since, line.IsFull, encryption, time, stopping);
             bool isFull = line.IsFull || line.Since is null;
             log.Write("backed up", ("image", disk.Node.Filename), ("target", line.Target), ("kind", isFull ? "full" : "increment"));
-            return $"{(isFull ? "full backup" : "increment")} of {disk.Name} in {line.Target}: {SizeText.Human(bytes)} "
-                + (isFull ? "of disk" : "changed");
+            return new(
+                $"{(isFull ? "full backup" : "increment")} of {disk.Name} in {line.Target}: {SizeText.Human(bytes)} "
+                + (isFull ? "of disk" : "changed"),
+                new JsonFields { { "image", disk.Name }, { "backup", line.Target }, { "full", isFull }, { "bytes", bytes } });
         }
         catch (OperationCanceledException e)
         {

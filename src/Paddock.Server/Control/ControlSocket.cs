@@ -3,13 +3,16 @@ using System.Text;
 using Paddock.Block;
 using Paddock.Block.Concurrency;
 using Paddock.Images;
+using Paddock.Images.Text;
 using Paddock.Server.Listeners;
+using Paddock.Server.Live;
 
 namespace Paddock.Server.Control;
 
 /// <summary>
-/// The server's Unix socket for fault injection, resizing and snapshots. A client sends one line and receives one line that begins
-/// with <c>ok</c> or <c>error</c>. Access is controlled by the permissions of the socket file, which only its owner can use.
+/// The server's Unix socket for fault injection, resizing, snapshots and watching. A client sends one line and receives one line that
+/// begins with <c>ok</c> or <c>error</c>; frames of the live feed follow after <c>watch</c>. Access is controlled by the permissions of the
+/// socket file, which only its owner can use.
 /// </summary>
 public sealed class ControlSocket : IDisposable
 {
@@ -22,16 +25,20 @@ public sealed class ControlSocket : IDisposable
     private readonly SemaphoreSlim _slots = new(MaxClients);
     private readonly RequestGate _lines = new();
     private readonly Func<string, Task<string>> _execute;
+    private readonly LiveStream _live;
     private readonly ServeLog _log;
+    private readonly CancellationTokenSource _stopping = new();
     private volatile bool _closed;
 
     /// <param name="socket">Listening socket; owned.</param>
     /// <param name="execute">Executes a line.</param>
+    /// <param name="live">Sends the live feed.</param>
     /// <param name="log">Receives each line and its answer.</param>
-    internal ControlSocket(ListeningSocket socket, Func<string, Task<string>> execute, ServeLog log)
+    internal ControlSocket(ListeningSocket socket, Func<string, Task<string>> execute, LiveStream live, ServeLog log)
     {
         _socket = socket;
         _execute = execute;
+        _live = live;
         _log = log;
         _listener = socket.Socket;
         _ = Task.Run(RunAsync);
@@ -49,6 +56,7 @@ public sealed class ControlSocket : IDisposable
     public async Task CloseAsync(TimeSpan limit)
     {
         Dispose();
+        await _stopping.CancelAsync();
 
         // the gate stays closed
         await Task.WhenAny(_lines.CloseAsync().AsTask(), Task.Delay(limit));
@@ -58,23 +66,58 @@ public sealed class ControlSocket : IDisposable
     /// <exception cref="ToolException">No server is listening, or it rejected the command; the message gives the reason.</exception>
     public static async Task<string> AskAsync(string path, string line, CancellationToken cancellationToken)
     {
-        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await using var stream = await ConnectAsync(path, line, cancellationToken);
         try
         {
-            await socket.ConnectAsync(UnixAddress.Of(path), cancellationToken);
-            await using var stream = new NetworkStream(socket);
-            await stream.WriteAsync(Encoding.UTF8.GetBytes(line + "\n"), cancellationToken);
             using var reader = new StreamReader(stream, Encoding.UTF8);
             string answer = await reader.ReadLineAsync(cancellationToken) ?? "error: the server closed the connection";
             return answer.StartsWith("ok", StringComparison.Ordinal)
                 ? answer
                 : throw new ToolException(answer.Replace("error: ", "", StringComparison.Ordinal));
         }
-        catch (Exception e) when (e is SocketException or IOException or ArgumentException)
+        catch (Exception e) when (e is SocketException or IOException)
         {
-            throw new ToolException($"no server is listening on '{path}': {FileErrorText.OfSocket(e, path)}");
+            throw NoServer(e, path);
         }
     }
+
+    /// <summary>Sends one line and returns the answer as JSON.</summary>
+    /// <exception cref="ToolException">As for the answer in words.</exception>
+    public static async Task<string> AskJsonAsync(string path, string line, CancellationToken cancellationToken)
+    {
+        const string ok = "ok: ";
+        string answer = await AskAsync(path, ControlAnswer.InJson(line), cancellationToken);
+        return answer.StartsWith(ok + "{", StringComparison.Ordinal) ? answer[ok.Length..]
+            : JsonText.Readable(new JsonFields { { "answer", answer } });
+    }
+
+    /// <summary>Connects to a server and sends a line.</summary>
+    /// <returns>The connection, from which the answer is read.</returns>
+    /// <exception cref="ToolException">No server is listening.</exception>
+    internal static async Task<NetworkStream> ConnectAsync(string path, string line, CancellationToken cancellationToken)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await socket.ConnectAsync(UnixAddress.Of(path), cancellationToken);
+            var stream = new NetworkStream(socket, ownsSocket: true);
+            await stream.WriteAsync(Encoding.UTF8.GetBytes(line + "\n"), cancellationToken);
+            return stream;
+        }
+        catch (Exception e)
+        {
+            socket.Dispose();
+            if (e is SocketException or IOException or ArgumentException)
+            {
+                throw NoServer(e, path);
+            }
+
+            throw;
+        }
+    }
+
+    private static ToolException NoServer(Exception why, string path)
+        => new($"no server is listening on '{path}': {FileErrorText.OfSocket(why, path)}");
 
     private async Task RunAsync()
     {
@@ -120,6 +163,16 @@ public sealed class ControlSocket : IDisposable
         }
     }
 
+    // a watcher stays for as long as it likes: closing the socket does not wait for it
+    private async Task WatchAsync(NetworkStream stream, string line)
+    {
+        if (await _live.ServeAsync(stream, line, _stopping.Token) is { } why)
+        {
+            using var patience = new CancellationTokenSource(Patience);
+            await stream.WriteAsync(Encoding.UTF8.GetBytes($"error: {why.ReplaceLineEndings(" ")}\n"), patience.Token);
+        }
+    }
+
     // one client, one line; its failure does not affect other clients
     private async Task ServeAsync(Socket client)
     {
@@ -148,7 +201,14 @@ public sealed class ControlSocket : IDisposable
             }
 
             string text = Encoding.UTF8.GetString(line, 0, end < 0 ? length : end).Trim();
-            await AnswerAsync(stream, text, end < 0);
+            if (end >= 0 && WatchLine.Owns(text))
+            {
+                await WatchAsync(stream, text);
+            }
+            else
+            {
+                await AnswerAsync(stream, text, end < 0);
+            }
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or SocketException or ObjectDisposedException)
         {

@@ -2,6 +2,7 @@ using Paddock.Block;
 using Paddock.Faults;
 using Paddock.Images;
 using Paddock.Server.Faults;
+using Paddock.Server.Live;
 using Paddock.Serving;
 
 namespace Paddock.Server.Disks;
@@ -16,7 +17,8 @@ internal sealed class ServedDisk
 
     private readonly ImageNode? _node;
 
-    private ServedDisk(ServedImage settings, string name, ImageNode? node, PoweredImage? power, RequestCounters written)
+    private ServedDisk(
+        ServedImage settings, string name, ImageNode? node, PoweredImage? power, RequestCounters written, ITraceSink? trace)
     {
         Settings = settings;
         Name = name;
@@ -24,7 +26,8 @@ internal sealed class ServedDisk
         Power = power;
         Written = written;
         Served = new ServedDevice(Node.Device);
-        Device = CheckedDevice.Wrap(Served);
+        Meter = new LiveMeter(trace);
+        Device = CheckedDevice.Wrap(new LiveDevice(Served, Meter));
     }
 
     /// <summary>Its settings.</summary>
@@ -48,6 +51,9 @@ internal sealed class ServedDisk
     /// <summary>Fault rules of <see cref="Device"/>.</summary>
     public DeviceFaults Faults => Served.Faults;
 
+    /// <summary>Records the requests to <see cref="Device"/> while somebody watches.</summary>
+    public LiveMeter Meter { get; }
+
     /// <summary>Writes to the image file.</summary>
     public RequestCounters Written { get; }
 
@@ -59,19 +65,21 @@ internal sealed class ServedDisk
     /// <param name="settings">Settings of the image.</param>
     /// <param name="name">Name of the disk.</param>
     /// <param name="cache">Size of the volatile write cache in bytes; null: none.</param>
+    /// <param name="trace">Receives each request; null: no trace is written.</param>
     /// <exception cref="ToolException">The image cannot be opened.</exception>
-    public static async Task<ServedDisk> OpenAsync(ImageOpener opener, ServedImage settings, string name, long? cache)
+    public static async Task<ServedDisk> OpenAsync(
+        ImageOpener opener, ServedImage settings, string name, long? cache, ITraceSink? trace = null)
     {
         var written = new RequestCounters();
         IStorage Over(IStorage storage) => new CountingStorage(storage, written);
         if (cache is { } size && !settings.ReadOnly)
         {
-            return new ServedDisk(settings, name, null, await PoweredImage.OpenAsync(opener, settings, size, Over), written);
+            return new ServedDisk(settings, name, null, await PoweredImage.OpenAsync(opener, settings, size, Over), written, trace);
         }
 
         var open = new OpenSettings { ReadOnly = settings.ReadOnly, Format = settings.Format, Over = Over,
             KeepFreedSpace = KeepFreedSpace, Passphrase = settings.ReadPassphrase() };
-        return new ServedDisk(settings, name, await opener.OpenAsync(settings.Path, open), null, written);
+        return new ServedDisk(settings, name, await opener.OpenAsync(settings.Path, open), null, written, trace);
     }
 
     /// <summary>Flushes and closes the image.</summary>

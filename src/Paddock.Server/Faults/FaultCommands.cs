@@ -19,7 +19,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
     {
         try
         {
-            return await RunAsync(FaultSyntax.Parse(line));
+            return (await RunAsync(FaultSyntax.Parse(line))).Format(json: false);
         }
         catch (Exception e) when (e is ToolException or BlockException)
         {
@@ -27,7 +27,9 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
         }
     }
 
-    private async Task<string> RunAsync(ControlLine line)
+    /// <summary>Executes a command.</summary>
+    /// <exception cref="ToolException">Not possible.</exception>
+    public async Task<ControlAnswer> RunAsync(ControlLine line)
     {
         switch (line.Command)
         {
@@ -35,25 +37,30 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
                 var place = Find(line);
                 bool isLast = place.Start + place.Length == place.Disk.Device.Length;
                 var rule = FaultRuleText.Parse(line, place.Start, place.Length, isLast, place.Disk.Zones?.Limits.ZoneSize ?? 0);
-                return $"ok: rule {place.Disk.Faults.Add(rule)} of {place.Disk.Name}";
+                int id = place.Disk.Faults.Add(rule);
+                return new($"rule {id} of {place.Disk.Name}", new JsonFields { { "image", place.Disk.Name }, { "rule", id } });
             case "release":
-                return $"ok: {Number(Chosen(line).Sum(d => d.Faults.Release(IdOf(line))), "request")} resumed";
+                int resumed = Chosen(line).Sum(d => d.Faults.Release(IdOf(line)));
+                return new($"{Number(resumed, "request")} resumed", new JsonFields { { "resumed", resumed } });
             case "clear":
-                return $"ok: {Number(Chosen(line).Sum(d => d.Faults.Clear(IdOf(line))), "rule")} removed";
+                int removed = Chosen(line).Sum(d => d.Faults.Clear(IdOf(line)));
+                return removed == 0 && IdOf(line) is { } unknown
+                    ? throw new ToolException($"there is no rule {unknown}; 'status' lists the rules")
+                    : new($"{Number(removed, "rule")} removed", new JsonFields { { "removed", removed } });
             case "status":
-                return "ok: " + JsonText.Compact(Status());
+                return new(JsonText.Compact(Status()), new JsonFields { { "status", Status() } });
             case "drop":
                 foreach (var listener in listeners)
                 {
                     listener.DropConnections();
                 }
 
-                return "ok: all connections closed";
+                return new("all connections closed", []);
             case "powercut":
-                await power.CutAsync(
+                long unflushed = await power.CutAsync(
                     (int)line.Number("keep", 0, 0, 100), (int)line.Number("seed", 0, 0, int.MaxValue),
                     TimeSpan.FromSeconds(line.Number("hold", 0, 0, MaxHold)));
-                return "ok: power cut and restored";
+                return new("power cut and restored", new JsonFields { { "unflushed_bytes", unflushed } });
             default:
                 return await SetConditionAsync(line);
         }
@@ -105,7 +112,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
     private static string Names(string option, IEnumerable<string> names)
         => string.Join(" or ", names.Distinct().Select(n => $"{option}={n}"));
 
-    private async Task<string> SetConditionAsync(ControlLine line)
+    private async Task<ControlAnswer> SetConditionAsync(ControlLine line)
     {
         var (disk, start, length) = Find(line);
         if (disk.Zones is not { Attributes: { } attributes } zoned
@@ -143,7 +150,9 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
             }
         }
 
-        return $"ok: zone {shown} is {(line.Command == "restore" ? "restored" : line.Command)}";
+        return new(
+            $"zone {shown} is {(line.Command == "restore" ? "restored" : line.Command)}",
+            new JsonFields { { "image", disk.Name }, { "zone", shown }, { "action", line.Command } });
     }
 
     private QDict Status()

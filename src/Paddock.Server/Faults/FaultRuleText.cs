@@ -29,6 +29,12 @@ internal static class FaultRuleText
         ("EDQUOT", 122), ("ENOMEDIUM", 123), ("ECANCELED", 125),
     ];
 
+    /// <summary>Kinds of requests.</summary>
+    public static string[] OperationNames { get; } = [.. Commands.Select(static c => c.Name)];
+
+    /// <summary>Errors with a name.</summary>
+    public static string[] ErrorNames { get; } = [.. Errors.Select(static e => e.Name)];
+
     /// <summary>Parses a command into a rule.</summary>
     /// <param name="line">A <c>fail</c>, <c>delay</c> or <c>hang</c> command.</param>
     /// <param name="start">Offset in the image of the disk that offsets and zones refer to, in bytes.</param>

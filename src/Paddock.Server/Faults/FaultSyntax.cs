@@ -28,6 +28,15 @@ public static class FaultSyntax
         ["restore"] = [.. Target, "zone"],
     }.ToFrozenDictionary(StringComparer.Ordinal);
 
+    /// <summary>The commands, each with its options.</summary>
+    public static IReadOnlyDictionary<string, string[]> Commands => Syntax;
+
+    /// <summary>Values of the option <c>command</c>.</summary>
+    public static IReadOnlyList<string> Operations => FaultRuleText.OperationNames;
+
+    /// <summary>Values of the option <c>error</c>.</summary>
+    public static IReadOnlyList<string> Errors => FaultRuleText.ErrorNames;
+
     /// <summary>Parses a line; <c>list</c> is an alias of <c>status</c>.</summary>
     /// <exception cref="ToolException">Unknown command or option; the message lists the valid ones.</exception>
     public static ControlLine Parse(string line)

@@ -20,8 +20,9 @@ internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList
     /// <param name="keepPercent">Probability that an unflushed sector survives, 0 to 100.</param>
     /// <param name="seed">Seed of the random choice.</param>
     /// <param name="hold">Duration of the power cut.</param>
+    /// <returns>Bytes that no flush had made durable.</returns>
     /// <exception cref="ToolException">Not possible, or an image cannot be reopened.</exception>
-    public async Task CutAsync(int keepPercent, int seed, TimeSpan hold)
+    public async Task<long> CutAsync(int keepPercent, int seed, TimeSpan hold)
     {
         if (disks.FirstOrDefault(d => d.Power is null && !d.Settings.ReadOnly) is { } bare)
         {
@@ -46,6 +47,7 @@ internal sealed class PowerSwitch(IReadOnlyList<ServedDisk> disks, IReadOnlyList
 
             await RestoreAsync();
             log.Write("power restored");
+            return lost;
         }
         finally
         {

@@ -16,6 +16,9 @@ internal interface IListener : IAsyncDisposable
     /// <summary>Addresses, as shown to users.</summary>
     IReadOnlyList<string> Addresses { get; }
 
+    /// <summary>Where clients reach each disk; valid after <see cref="Open"/>.</summary>
+    IReadOnlyList<ServedEndpoint> Endpoints { get; }
+
     /// <summary>Current number of connections.</summary>
     int Connections { get; }
 

@@ -15,6 +15,9 @@ internal sealed record ListeningSocket(Socket Socket, string Address, UnixSocket
     /// <summary>Reason logged when an idle client is disconnected in favour of another.</summary>
     public const string EvictedWhy = "the connection limit was reached and another client was waiting";
 
+    /// <summary>Address of a TCP socket; null for a Unix socket.</summary>
+    public IPEndPoint? EndPoint { get; } = Socket.LocalEndPoint as IPEndPoint;
+
     private const string UnixPrefix = "unix:";
 
     /// <summary>Listens on <c>HOST:PORT</c>, or on <c>unix:PATH</c> if that is allowed.</summary>

@@ -23,6 +23,7 @@ internal sealed class NbdListener : IListener
     private readonly NbdServer _server;
     private readonly IReadOnlyList<ListeningSocket> _listeners;
     private readonly Dictionary<ServedDisk, NbdExport> _exports;
+    private readonly TlsMode _tls;
 
     // Reload replaces the certificates; existing connections may still use the old ones
     private readonly List<TlsCredentials> _credentials = [];
@@ -39,13 +40,14 @@ internal sealed class NbdListener : IListener
 
         _exports = disks.ToDictionary(d => d, d => ExportOf(d, settings.NbdResize));
         var credentials = Credentials(settings);
+        _tls = credentials is null ? TlsMode.Off : settings.NbdTls == "allowed" ? TlsMode.Allowed : TlsMode.Required;
         var options = new NbdServerOptions
         {
             MaxConnections = settings.MaxConnections,
             IdleLimit = TimeSpan.FromSeconds(settings.IdleTimeout ?? 0),
             IdleEviction = TimeSpan.FromSeconds(settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds),
             Buffers = buffers,
-            Tls = credentials is null ? TlsMode.Off : settings.NbdTls == "allowed" ? TlsMode.Allowed : TlsMode.Required,
+            Tls = _tls,
             Credentials = credentials,
             Evicted = () => log.Write("evicted", ("listener", "nbd"), ("reason", ListeningSocket.EvictedWhy)),
             Log = line => log.Write("client error", ("listener", "nbd"), ("reason", line)),
@@ -58,6 +60,11 @@ internal sealed class NbdListener : IListener
 
     /// <inheritdoc/>
     public IReadOnlyList<string> Addresses => [.. _listeners.Select(l => l.Address)];
+
+    /// <inheritdoc/>
+    public IReadOnlyList<ServedEndpoint> Endpoints
+        => [.. _exports.Keys.SelectMany(
+            disk => _listeners.Select(listener => ServedEndpoint.Nbd(listener, disk.Name, _tls == TlsMode.Required)))];
 
     /// <inheritdoc/>
     public int Connections => _server.Connections;

@@ -11,8 +11,6 @@ namespace Paddock.Server.Listeners;
 /// <summary>Serves images as namespaces of NVMe subsystems over TCP.</summary>
 internal sealed class NvmeListener : IListener
 {
-    private const string DefaultNqn = "nqn.2026-01.io.paddock:";
-
     private readonly ServeSettings _settings;
     private readonly ServeLog _log;
     private readonly IReadOnlyList<ListeningSocket> _listeners;
@@ -34,7 +32,7 @@ internal sealed class NvmeListener : IListener
             IdleTimeout = TimeSpan.FromSeconds(settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds),
         });
         Target.Authenticated += (host, agreed) => _log.Write("authenticated", ("host", host), ("by", agreed));
-        string first = settings.Nqn ?? DefaultNqn + PaddockServer.StemOf(disks[0].Settings.Path);
+        string first = settings.Nqn ?? PaddockServer.DefaultNqn + PaddockServer.StemOf(disks[0].Settings.Path);
         foreach (var disk in disks)
         {
             AddNamespaces(SubsystemOf(disk.Settings.Nqn ?? first), disk);
@@ -51,6 +49,10 @@ internal sealed class NvmeListener : IListener
 
     /// <inheritdoc/>
     public IReadOnlyList<string> Addresses => [.. _listeners.Select(l => l.Address)];
+
+    /// <inheritdoc/>
+    public IReadOnlyList<ServedEndpoint> Endpoints
+        => [.. _namespaces.SelectMany(ns => _listeners.Select(listener => ServedEndpoint.Nvme(listener, ns, ns.Disk.Name)))];
 
     /// <inheritdoc/>
     public int Connections => _server.Connections.Count;

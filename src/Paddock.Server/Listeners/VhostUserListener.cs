@@ -14,7 +14,7 @@ internal sealed class VhostUserListener : IListener
 {
     private const string Ending = ".sock";
 
-    private readonly List<(VhostUserServer Server, ListeningSocket Listener, string Name)> _servers = [];
+    private readonly List<(VhostUserServer Server, ListeningSocket Listener, ServedDisk Disk)> _servers = [];
 
     public VhostUserListener(
         ServeSettings settings, IReadOnlyList<ServedDisk> disks, IReadOnlyList<ListeningSocket> handed, SlabPool buffers, ServeLog log)
@@ -47,7 +47,7 @@ internal sealed class VhostUserListener : IListener
                 HandshakeLimit = TimeSpan.FromSeconds(settings.IdleTimeout ?? 0),
                 Log = line => log.Write("vhost-user", ("image", disk.Node.Filename), ("detail", line)),
             });
-            _servers.Add((server, listener, disk.Name));
+            _servers.Add((server, listener, disk));
         }
     }
 
@@ -56,6 +56,10 @@ internal sealed class VhostUserListener : IListener
 
     /// <inheritdoc/>
     public IReadOnlyList<string> Addresses => [.. _servers.Select(s => s.Listener.Address)];
+
+    /// <inheritdoc/>
+    public IReadOnlyList<ServedEndpoint> Endpoints
+        => [.. _servers.Select(s => ServedEndpoint.VhostUser(s.Listener, s.Disk.Name, s.Disk.Zones is not null))];
 
     /// <inheritdoc/>
     public int Connections => _servers.Sum(s => s.Server.Connections);
@@ -106,7 +110,7 @@ internal sealed class VhostUserListener : IListener
     /// <inheritdoc/>
     public void Resized(ServedDisk disk)
     {
-        foreach (var (server, _, _) in _servers.Where(s => s.Name == disk.Name))
+        foreach (var (server, _, _) in _servers.Where(s => s.Disk == disk))
         {
             server.ConfigChanged();
         }
@@ -117,14 +121,16 @@ internal sealed class VhostUserListener : IListener
 
     /// <inheritdoc/>
     public IEnumerable<string> Reload(ServeSettings settings) => [];
+
     /// <inheritdoc/>
-    public long BytesWritten(ServedDisk disk) => _servers.Where(s => s.Name == disk.Name).Sum(s => s.Server.Statistics.BytesWritten);
+    public long BytesWritten(ServedDisk disk) => _servers.Where(s => s.Disk == disk).Sum(s => s.Server.Statistics.BytesWritten);
 
     /// <inheritdoc/>
     public void WriteMetrics(MetricsText page)
     {
-        foreach (var (server, _, name) in _servers)
+        foreach (var (server, _, disk) in _servers)
         {
+            string name = disk.Name;
             var done = server.Statistics;
             foreach (var (kind, operations) in RequestMetrics.DiskKinds)
             {

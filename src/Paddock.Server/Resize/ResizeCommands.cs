@@ -2,6 +2,7 @@ using System.Globalization;
 using Paddock.Block;
 using Paddock.Images;
 using Paddock.Images.Text;
+using Paddock.Server.Control;
 using Paddock.Server.Disks;
 using Paddock.Server.Listeners;
 
@@ -32,11 +33,10 @@ internal sealed class ResizeCommands
     }
 
     /// <summary>Executes a command line.</summary>
-    /// <returns>The result, as text.</returns>
     /// <exception cref="ToolException">
     /// Failed. The image is unchanged, or the message describes its state: the file failed half way, or the size is not possible.
     /// </exception>
-    public async Task<string> RunAsync(ResizeLine line)
+    public async Task<ControlAnswer> RunAsync(ResizeLine line)
     {
         var disk = Find(_disks, line.Image);
         if (disk.Device.IsReadOnly)
@@ -61,7 +61,9 @@ internal sealed class ResizeCommands
             throw new ToolException(e.Message + LeftBy(disk, before, wanted, e));
         }
 
-        return $"{disk.Name} has {wanted} bytes ({SizeText.Human(wanted)})" + (wanted == before ? ", unchanged" : $"; previously {before}");
+        return new(
+            $"{disk.Name} has {wanted} bytes ({SizeText.Human(wanted)})" + (wanted == before ? ", unchanged" : $"; previously {before}"),
+            new JsonFields { { "image", disk.Name }, { "size", wanted }, { "previous_size", before } });
     }
 
     private static long WantedOf(ServedDisk disk, ResizeLine line, long now)

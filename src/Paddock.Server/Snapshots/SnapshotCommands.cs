@@ -27,17 +27,19 @@ internal sealed class SnapshotCommands(IReadOnlyList<ServedDisk> disks, ServeLog
         {
             case SnapshotAction.Create:
                 var taken = await snapshots.CreateAsync(line.Name!, clock.GetUtcNow());
-                string waited = snapshots.LastPause.TotalMilliseconds.ToString("F1", CultureInfo.InvariantCulture);
-                log.Write("snapshot taken", ("image", disk.Node.Filename), ("id", taken.Id), ("pause_ms", waited));
-                return JsonText.Compact(SnapshotText.Describe(taken).With("paused-ms", waited));
+                double waited = Math.Round(snapshots.LastPause.TotalMilliseconds, 1);
+                log.Write(
+                    "snapshot taken", ("image", disk.Node.Filename), ("id", taken.Id),
+                    ("pause_ms", waited.ToString("F1", CultureInfo.InvariantCulture)));
+                return JsonText.Readable(SnapshotText.Describe(taken).With("paused-ms", waited));
             case SnapshotAction.Delete:
                 var found = SnapshotText.Find(snapshots.List, line.Name!)
                     ?? throw new ToolException($"'{disk.Name}' has no snapshot '{line.Name}'");
                 await snapshots.DeleteAsync(found);
                 log.Write("snapshot deleted", ("image", disk.Node.Filename), ("id", found.Id));
-                return JsonText.Compact(SnapshotText.Describe(found));
+                return JsonText.Readable(SnapshotText.Describe(found));
             default:
-                return JsonText.Compact(snapshots.List.Select(static s => (object?)SnapshotText.Describe(s)).ToList());
+                return JsonText.Readable(snapshots.List.Select(static s => (object?)SnapshotText.Describe(s)).ToList());
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Paddock.Block;
+using Paddock.Qcow2.Engine;
 using Paddock.Qcow2.Format;
 using Paddock.Qcow2.Snapshots;
 using Paddock.Qcow2.Zoned;
@@ -128,6 +129,117 @@ public class ZonedSnapshotTests
         }
 
         Assert.True(seen > 50, $"seed {Seed}: {seen}");
+    }
+
+    [Fact]
+    public async Task Power_cut_during_apply_leaves_pointers_conditions_and_extensions_of_one_moment()
+    {
+        const int Seed = 815;
+        var (start, snapshot, old) = await WithAttributesAsync();
+        var disk = new CrashStorage(start);
+        await using (var device = await Qcow2Image.OpenAsync(disk, new()))
+        {
+            await device.Snapshots.ApplyAsync(device.Snapshots.List[0]);
+        }
+
+        var cut = new PowerCut(disk.Log);
+        int switched = 0;
+        for (int position = 0; position <= disk.Log.Count; position++)
+        {
+            for (int i = 0; i < 7; i++)
+            {
+                var image = cut.At(position, Seed + (position * 10) + i);
+                var read = await ReopenedAsync(image, null);
+                Assert.True(read.Equals(old) || read.Equals(snapshot), $"a reader after a cut at {position}, seed {Seed}: {read}");
+                Assert.Equal(read, await ReopenedAsync(image, null, writable: true));
+                Assert.Equal(read, await ReopenedAsync(image, null));
+                Assert.False(await IsNamedAsync(image), $"a cut at {position}: the record is still named");
+                await AssertSoundAsync(image, leaks: int.MaxValue);
+                switched += read.Equals(snapshot) ? 1 : 0;
+            }
+        }
+
+        Assert.True(switched > 20, $"seed {Seed}: {switched}");
+    }
+
+    [Theory]
+    [MemberData(nameof(Modes))]
+    public async Task Failed_apply_leaves_a_disk_of_one_moment_and_no_trace_in_the_header(FailureMode mode)
+    {
+        bool failed = true;
+        for (int call = 0; failed; call++)
+        {
+            var (storage, snapshot, old) = await WithAttributesAsync();
+            var failing = new FailingStorage(storage, mode, call);
+            Picture? before = null;
+            var error = await Record.ExceptionAsync(async () =>
+            {
+                await using var disk = await Qcow2Image.OpenAsync(failing, new());
+                await Record.ExceptionAsync(async () => await disk.Snapshots.ApplyAsync(disk.Snapshots.List[0]));
+                before = await PictureAsync(disk);
+            });
+            Assert.True(error is null or BlockException, $"call {call}, {mode}: {error}");
+            failed = failing.HasFailed;
+            var now = await ReopenedAsync(storage, null, writable: true);
+            Assert.True(error is not null || now.Equals(before), $"call {call}, {mode}: {before} before closing, {now} afterwards");
+            bool isOne = now.Equals(old) || now.Equals(snapshot);
+
+            // a client that goes on after the failure decides about conditions and extensions: no restart may replace them
+            Assert.True(isOne || mode != FailureMode.ForGood, $"call {call}, {mode}: {now}");
+            bool hasEither = now.Pointers.SequenceEqual(old.Pointers) || now.Pointers.SequenceEqual(snapshot.Pointers);
+            Assert.True(hasEither, $"call {call}, {mode}: {now}");
+            Assert.False(await IsNamedAsync(storage), $"call {call}, {mode}: the record is still named");
+            await AssertSoundAsync(storage, leaks: int.MaxValue);
+        }
+    }
+
+    [Fact]
+    public async Task Extension_of_a_zone_that_an_apply_removed_does_not_come_back_with_the_zone()
+    {
+        var storage = await MadeAsync();
+        await using (var disk = await Qcow2Image.OpenAsync(storage.Kept(), new()))
+        {
+            await disk.Snapshots.CreateAsync("small", DateTimeOffset.UnixEpoch);
+            await disk.ResizeAsync((Zones + 1) * Zone);
+            await disk.Zones!.Attributes!.WriteExtensionAsync(Zones, Extension(disk, Zones));
+            await disk.Snapshots.ApplyAsync(disk.Snapshots.List[0]);
+            await disk.ResizeAsync((Zones + 1) * Zone);
+            Assert.False(disk.Zones.Attributes.HasExtension(Zones));
+        }
+
+        await using var again = await Qcow2Image.OpenAsync(storage.Kept(), new());
+        Assert.False(again.Zones!.Attributes!.HasExtension(Zones));
+        var zone = new ZoneDescriptor[1];
+        await again.Zones.ReportAsync(Zones * Zone, zone);
+        Assert.Equal(ZoneCondition.Empty, zone[0].Condition);
+    }
+
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(8, 1)]
+    [InlineData(16, 1)]
+    [InlineData(24, 1)]
+    [InlineData(28, 1)]
+    public void Restore_extension_with_a_changed_field_is_ignored(int field, byte change)
+    {
+        var record = new SnapshotZones(new HostOffset(8192), 4096, 77);
+        var data = new RestoreExtension(new HostOffset(65536), record).ToHeader().Data;
+        Assert.Equal(new RestoreExtension(new HostOffset(65536), record), RestoreExtension.Parse(data, 4096));
+        data[field + 3] ^= change;
+        Assert.Null(RestoreExtension.Parse(data, 4096));
+        Assert.Null(RestoreExtension.Parse(data.AsSpan(0, 31), 4096));
+    }
+
+    [Theory]
+    [InlineData(4097, 4096)]
+    [InlineData(0, 4096)]
+    [InlineData(-4096, 4096)]
+    [InlineData(4096, 0)]
+    [InlineData(4096, SnapshotZones.MaxRecordBytes + 1)]
+    public void Restore_extension_with_an_impossible_record_is_ignored(long offset, long bytes)
+    {
+        var record = new SnapshotZones(new HostOffset(offset), bytes, 77);
+        Assert.Null(RestoreExtension.Parse(new RestoreExtension(new HostOffset(65536), record).ToHeader().Data, 4096));
     }
 
     [Theory]
@@ -291,6 +403,29 @@ public class ZonedSnapshotTests
             [.. report.Select(static z => z.WritePointer)], string.Join(' ', conditions), string.Join(' ', extensions),
             Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(data)));
     }
+
+    /// <summary>
+    /// A disk with a snapshot, both with conditions and extensions, which differ; the pictures of the snapshot and of the disk.
+    /// </summary>
+    private static async Task<(PagedStorage Storage, Picture Snapshot, Picture Disk)> WithAttributesAsync()
+    {
+        var storage = await MadeAsync();
+        await using var disk = await Qcow2Image.OpenAsync(storage.Kept(), new());
+        await FillAsync(disk, 1);
+        await disk.Zones!.Attributes!.SetConditionAsync(3, ZoneCondition.ReadOnly);
+        await disk.Zones.Attributes.WriteExtensionAsync(7, Extension(disk, 7));
+        var snapshot = await PictureAsync(disk);
+        await disk.Snapshots.CreateAsync("one", DateTimeOffset.UnixEpoch);
+        await disk.Zones.Attributes.SetConditionAsync(3, ZoneCondition.Empty);
+        await disk.Zones.ManageAsync(ZoneAction.Reset, Conventional * Zone, (Zones - Conventional) * Zone);
+        await disk.Zones.Attributes.WriteExtensionAsync(6, Extension(disk, 6));
+        await disk.Zones.AppendAsync(4 * Zone, new byte[1024]);
+        await disk.Zones.Attributes.SetConditionAsync(5, ZoneCondition.Offline);
+        return (storage, snapshot, await PictureAsync(disk));
+    }
+
+    private static async Task<bool> IsNamedAsync(PagedStorage storage)
+        => (await HeaderReader.ReadAsync(storage, CancellationToken.None)).Extensions.Exists(static e => e.Type == RestoreExtension.Type);
 
     private static async Task<PagedStorage> MadeAsync()
     {

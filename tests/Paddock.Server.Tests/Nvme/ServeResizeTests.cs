@@ -7,6 +7,7 @@ using Paddock.Nvme.Wire;
 using Paddock.Server.Control;
 using Paddock.Server.Disks;
 using Paddock.Server.Listeners;
+using Paddock.Server.Live;
 using Paddock.Testing.Protocols;
 using Paddock.Testing.Protocols.Nvme;
 
@@ -235,6 +236,7 @@ public class ServeResizeTests
                 running.TrySetResult(line);
                 return hold.Task;
             },
+            new LiveStream(new LiveFeed([], [], new RecentEvents(TimeProvider.System), TimeProvider.System)),
             new ServeLog(TextWriter.Null, TimeProvider.System, json: true));
 
         // clients are accepted in order of arrival: half of a line has been received when the socket closes

@@ -33,6 +33,9 @@ internal sealed class BenchOffsets
         }
     }
 
+    /// <summary>The parts of the disk.</summary>
+    public IReadOnlyList<(long Start, long Length)> Runs => _runs;
+
     /// <summary>Offset of the next request, and whether it restarts a range: a zone must be reset first.</summary>
     public (long Offset, bool StartsAgain) Next()
     {
@@ -90,8 +93,14 @@ internal sealed class BenchOffsets
                     + $"has {turn}");
     }
 
+    /// <summary>Whether a zoned disk holds anything that the load can read.</summary>
+    public static bool IsAnythingWritten(BenchPlan plan, ReadOnlySpan<ZoneDescriptor> zones) => WrittenRuns(plan, zones).Count > 0;
+
     /// <summary>What is written on a zoned disk; the whole disk where nothing is.</summary>
     public static List<(long Start, long Length)> ToRead(BenchPlan plan, ReadOnlySpan<ZoneDescriptor> zones, long length, int index)
+        => WrittenRuns(plan, zones) is { Count: > 0 } runs ? runs : OfDisk(plan, length, index);
+
+    private static List<(long Start, long Length)> WrittenRuns(BenchPlan plan, ReadOnlySpan<ZoneDescriptor> zones)
     {
         var runs = new List<(long Start, long Length)>();
         foreach (var zone in zones)
@@ -104,6 +113,6 @@ internal sealed class BenchOffsets
             }
         }
 
-        return runs.Count > 0 ? runs : OfDisk(plan, length, index);
+        return runs;
     }
 }

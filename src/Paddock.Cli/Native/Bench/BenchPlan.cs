@@ -61,5 +61,8 @@ public sealed record BenchPlan
     /// <summary>Whether the result is printed as JSON.</summary>
     public bool Json { get; init; }
 
+    /// <summary>Whether progress is shown where standard error is no terminal.</summary>
+    public bool ShowsProgress { get; init; }
+
     internal bool Writes => Operation is BenchOperation.Write or BenchOperation.RandomWrite or BenchOperation.Append;
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using Paddock.Images.Text;
 
@@ -10,7 +11,9 @@ namespace Paddock.Cli.Native.Bench;
 /// <param name="Latencies">Of all requests.</param>
 /// <param name="Used">What this process used.</param>
 /// <param name="Server">What the server used meanwhile; null where its metrics were not read.</param>
-internal sealed record BenchResult(BenchPlan Plan, double Seconds, LatencyHistogram Latencies, ProcessUse Used, ProcessUse? Server)
+/// <param name="Unwritten">Share of what was read that is not stored, 0 to 1.</param>
+internal sealed record BenchResult(
+    BenchPlan Plan, double Seconds, LatencyHistogram Latencies, ProcessUse Used, ProcessUse? Server, double Unwritten)
 {
     private double Iops => Latencies.Count / Seconds;
 
@@ -36,7 +39,8 @@ internal sealed record BenchResult(BenchPlan Plan, double Seconds, LatencyHistog
 
     public void WriteJson(Stream to)
     {
-        using var json = new Utf8JsonWriter(to, new JsonWriterOptions { Indented = true });
+        using var json = new Utf8JsonWriter(
+            to, new JsonWriterOptions { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
         json.WriteStartObject();
         json.WriteString("target", Plan.Target);
         json.WriteString("rw", NameOf(Plan.Operation));
@@ -47,6 +51,7 @@ internal sealed record BenchResult(BenchPlan Plan, double Seconds, LatencyHistog
         json.WriteNumber("seconds", Math.Round(Seconds, 6));
         json.WriteNumber("iops", Math.Round(Iops, 1));
         json.WriteNumber("mib_per_second", Math.Round(MibPerSecond, 2));
+        json.WriteNumber("unwritten_percent", Math.Round(Unwritten * 100));
         json.WriteStartObject("latency_us");
         json.WriteNumber("mean", Math.Round(Latencies.Mean / 1e3, 2));
         json.WriteNumber("p50", Math.Round(Quantile(0.5), 2));
@@ -65,7 +70,7 @@ internal sealed record BenchResult(BenchPlan Plan, double Seconds, LatencyHistog
         to.WriteByte((byte)'\n');
     }
 
-    private static string NameOf(BenchOperation operation) => operation switch
+    public static string NameOf(BenchOperation operation) => operation switch
     {
         BenchOperation.RandomRead => "randread",
         BenchOperation.RandomWrite => "randwrite",

@@ -25,7 +25,8 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchOffs
         for (int i = 0; i < loops.Length; i++)
         {
             loops[i] = isRemote ? LoopAsync(budget)
-                : Task.Factory.StartNew(() => LoopAsync(budget), TaskCreationOptions.LongRunning).Unwrap();
+                : Task.Factory.StartNew(
+                    () => Loop(budget), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         }
 
         return Task.WhenAll(loops);
@@ -33,8 +34,7 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchOffs
 
     private async Task LoopAsync(BenchBudget budget)
     {
-        var buffer = GC.AllocateUninitializedArray<byte>(plan.BlockSize, pinned: true);
-        new Random(plan.Seed).NextBytes(buffer);
+        byte[] buffer = NewBuffer();
         while (true)
         {
             long due = budget.Pace is { } pace ? await pace.NextAsync() : 0;
@@ -46,11 +46,56 @@ internal sealed class BenchStream(IBlockDevice device, BenchPlan plan, BenchOffs
 
             long begun = due != 0 ? due : Stopwatch.GetTimestamp();
             await RequestAsync(buffer);
-            long took = Stopwatch.GetTimestamp() - begun;
-            lock (_lock)
+            Count(begun);
+        }
+    }
+
+    // Requests to files complete on the calling thread, as a rule. A loop that went on where an exceptional one completed would keep a
+    // thread of the pool to itself, and as many loops as the pool has threads would leave the others waiting for the whole run: each loop
+    // waits on the thread that it has.
+    private void Loop(BenchBudget budget)
+    {
+        byte[] buffer = NewBuffer();
+        while (true)
+        {
+            long due = budget.Pace is { } pace ? Wait(pace.NextAsync()) : 0;
+            if (!budget.TryTake())
             {
-                Latencies.Add(took * (1_000_000_000 / Stopwatch.Frequency));
+                budget.Pace?.Stop();
+                return;
             }
+
+            long begun = due != 0 ? due : Stopwatch.GetTimestamp();
+            var request = RequestAsync(buffer);
+            if (request.IsCompleted)
+            {
+                request.GetAwaiter().GetResult();
+            }
+            else
+            {
+                request.AsTask().GetAwaiter().GetResult();
+            }
+
+            Count(begun);
+        }
+    }
+
+    private static long Wait(ValueTask<long> due)
+        => due.IsCompleted ? due.GetAwaiter().GetResult() : due.AsTask().GetAwaiter().GetResult();
+
+    private byte[] NewBuffer()
+    {
+        var buffer = GC.AllocateUninitializedArray<byte>(plan.BlockSize, pinned: true);
+        new Random(plan.Seed).NextBytes(buffer);
+        return buffer;
+    }
+
+    private void Count(long begun)
+    {
+        long took = Stopwatch.GetTimestamp() - begun;
+        lock (_lock)
+        {
+            Latencies.Add(took * (1_000_000_000 / Stopwatch.Frequency));
         }
     }
 

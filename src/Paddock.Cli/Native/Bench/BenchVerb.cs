@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using Paddock.Block;
 using Paddock.Images;
 using Paddock.Images.Nodes;
@@ -11,6 +12,7 @@ public static class BenchVerb
 {
     private const int MaxDepth = 1024, MaxConnections = 64;
     private const int Sector = 512, MaxBlock = 64 << 20;
+    private const double WarnedShare = 0.1;
 
     /// <summary>Runs the load and prints what it came to. What a disk holds is lost where the load writes.</summary>
     /// <exception cref="ToolException">The plan does not fit the disk.</exception>
@@ -27,7 +29,7 @@ public static class BenchVerb
                 nodes.Add(await opener.OpenAsync(plan.Target, Settings(plan)));
             }
 
-            var result = await MeasureAsync(plan, nodes, cancellationToken);
+            var result = await MeasureAsync(plan, nodes, console, cancellationToken);
             if (plan.Json)
             {
                 result.WriteJson(console.OutStream);
@@ -57,8 +59,8 @@ public static class BenchVerb
             : plan.Connections > 1 && !IsRemote(plan)
             ? $"--connections {plan.Connections}: '{plan.Target}' is a file; several connections require a server"
             : plan.Rate is < 0 or > 1e8 ? $"--rate {plan.Rate}: expected 0 to 100000000 requests per second"
-            : plan.Time <= TimeSpan.Zero || plan.Time > TimeSpan.FromDays(1) ? "--time: expected more than 0 and at most 86400 seconds"
-            : plan.WarmUp < TimeSpan.Zero || plan.WarmUp > TimeSpan.FromDays(1) ? "--warm-up: expected 0 to 86400 seconds"
+            : plan.Time <= TimeSpan.Zero || plan.Time > TimeSpan.FromDays(1) ? "--time: expected more than 0 and at most 24h"
+            : plan.WarmUp < TimeSpan.Zero || plan.WarmUp > TimeSpan.FromDays(1) ? "--warm-up: expected at most 24h"
             : null;
         if (wrong is not null)
         {
@@ -71,18 +73,21 @@ public static class BenchVerb
     private static OpenSettings Settings(BenchPlan plan)
         => new() { ReadOnly = !plan.Writes, Format = plan.Format ?? (IsRemote(plan) ? "raw" : null) };
 
-    private static async ValueTask<BenchResult> MeasureAsync(BenchPlan plan, List<ImageNode> nodes, CancellationToken cancellationToken)
+    private static async ValueTask<BenchResult> MeasureAsync(
+        BenchPlan plan, List<ImageNode> nodes, NativeConsole console, CancellationToken cancellationToken)
     {
-        var zones = await PrepareAsync(plan, nodes[0].Device, cancellationToken);
-        var streams = nodes.Select((node, i) => new BenchStream(node.Device, plan, OffsetsOf(plan, node.Device, zones, i))).ToList();
+        var zones = await PrepareAsync(plan, nodes[0].Device, console, cancellationToken);
+        var offsets = nodes.Select((node, i) => OffsetsOf(plan, node.Device, zones, i)).ToList();
+        double unwritten = await UnwrittenAsync(plan, nodes[0].Device, zones, offsets, console, cancellationToken);
+        var streams = nodes.Select((node, i) => new BenchStream(node.Device, plan, offsets[i])).ToList();
         if (plan.WarmUp > TimeSpan.Zero)
         {
-            await LoadAsync(plan with { Time = plan.WarmUp, Size = 0 }, streams, cancellationToken);
+            await LoadAsync(plan with { Time = plan.WarmUp, Size = 0 }, "warm-up", streams, console, cancellationToken);
         }
 
         var serverBefore = plan.Metrics is null ? default : await ServerBeforeAsync(plan.Metrics, cancellationToken);
         var before = ProcessUse.OfThis();
-        double seconds = await LoadAsync(plan, streams, cancellationToken);
+        double seconds = await LoadAsync(plan, BenchResult.NameOf(plan.Operation), streams, console, cancellationToken);
         var used = ProcessUse.OfThis().Since(before);
         ProcessUse? server = plan.Metrics is null ? null
             : (await ProcessUse.OfServerAsync(plan.Metrics, CancellationToken.None)).Since(serverBefore);
@@ -92,17 +97,55 @@ public static class BenchVerb
             all.Add(stream.Latencies);
         }
 
-        return new BenchResult(plan, seconds, all, used, server);
+        return new BenchResult(plan, seconds, all, used, server, unwritten);
     }
 
     /// <summary>Runs all streams until the plan's time or size is used up; how many seconds that took.</summary>
-    private static async Task<double> LoadAsync(BenchPlan plan, List<BenchStream> streams, CancellationToken cancellationToken)
+    private static async Task<double> LoadAsync(
+        BenchPlan plan, string what, List<BenchStream> streams, NativeConsole console, CancellationToken cancellationToken)
     {
+        if (!IsRemote(plan))
+        {
+            // requests that wait for a lock of the image end on threads of the pool, which adds threads only one by one
+            ThreadPool.GetMinThreads(out int workers, out int ports);
+            ThreadPool.SetMinThreads(Math.Max(workers, plan.Depth), ports);
+        }
+
         using var pace = plan.Rate > 0 ? new BenchPace(plan.Rate) : null;
         var budget = new BenchBudget(plan, pace, cancellationToken);
         long start = pace?.Started ?? Stopwatch.GetTimestamp();
-        await Task.WhenAll(streams.Select(s => Task.Run(() => s.RunAsync(budget, IsRemote(plan)), CancellationToken.None)));
+        var loads = streams.ConvertAll(s => Task.Run(() => s.RunAsync(budget, IsRemote(plan)), CancellationToken.None));
+        await using (new BenchProgress(plan, console, what, () => streams.Sum(s => s.Latencies.Count)))
+        {
+            await Task.WhenAll(loads);
+        }
+
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    /// <summary>Share of what the load reads that is not stored; warns if it is large.</summary>
+    private static async ValueTask<double> UnwrittenAsync(
+        BenchPlan plan, IBlockDevice device, ZoneDescriptor[] zones, List<BenchOffsets> offsets, NativeConsole console,
+        CancellationToken cancellationToken)
+    {
+        if (plan.Writes)
+        {
+            return 0;
+        }
+
+        bool isEmpty = zones.Length > 0 && !BenchOffsets.IsAnythingWritten(plan, zones);
+        double share = isEmpty ? 1 : zones.Length > 0 ? 0 : await BenchHoles.ShareAsync(
+            device, [.. offsets.SelectMany(o => o.Runs)], plan.BlockSize, cancellationToken);
+        if (share >= WarnedShare)
+        {
+            string size = device.Length.ToString(CultureInfo.InvariantCulture);
+            console.Tell(
+                $"warning: {(share >= 1 ? "nothing" : $"only {(1 - share) * 100:0}%")} of the part of '{plan.Target}' that is read has "
+                    + "been written, and other reads do not reach the disk. Write it first: "
+                    + $"paddock bench {plan.Target} --rw write --bs 1M --size {size}");
+        }
+
+        return share;
     }
 
     // a page of metrics costs the server something too: as much as the second of two in a row tells, and the last one will cost that again
@@ -114,7 +157,8 @@ public static class BenchVerb
     }
 
     /// <summary>Reports the zones, where there are some; those that will be written are empty afterwards.</summary>
-    private static async ValueTask<ZoneDescriptor[]> PrepareAsync(BenchPlan plan, IBlockDevice device, CancellationToken cancellationToken)
+    private static async ValueTask<ZoneDescriptor[]> PrepareAsync(
+        BenchPlan plan, IBlockDevice device, NativeConsole console, CancellationToken cancellationToken)
     {
         if (device.Zones is not { } zoned)
         {
@@ -129,6 +173,7 @@ public static class BenchVerb
 
         if (plan.Writes)
         {
+            console.ProgressLine("resetting all zones");
             await zoned.ManageAsync(ZoneAction.Reset, 0, device.Length, cancellationToken);
         }
 
