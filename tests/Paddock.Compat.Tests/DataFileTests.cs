@@ -67,6 +67,18 @@ public sealed class DataFileTests : IDisposable
     }
 
     [Fact]
+    public async Task Data_file_of_a_backing_image_is_taken_only_while_it_is_empty()
+    {
+        const string Overlay = "create -f qcow2 -o data_file=@data -b @middle -F qcow2 @image";
+        Assert.Equal(0, (await _peer.OursAsync("create -q -f qcow2 -o data_file=@data @under 1M")).Code);
+        Assert.Equal(0, (await _peer.OursAsync("create -q -f qcow2 -b @under -F qcow2 @middle")).Code);
+        Assert.Equal(0, (await _peer.OursAsync(Overlay)).Code);
+        Assert.Equal(0, (await _peer.IoAsync("under", "write -P 7 0 64k")).Code);
+        Assert.Contains("which would be lost", (await _peer.OursAsync(Overlay)).Error, StringComparison.Ordinal);
+        Assert.Equal(0, (await _peer.IoAsync("under", "read -P 7 0 64k")).Code);
+    }
+
+    [Fact]
     public async Task Image_is_not_its_own_data_file()
     {
         await File.WriteAllBytesAsync(_peer.Path("image"), [1, 2, 3], Token);

@@ -1,5 +1,6 @@
 using Paddock.Block;
 using Paddock.Images;
+using Paddock.Posix;
 
 namespace Paddock.Compat.Img;
 
@@ -84,11 +85,16 @@ internal static class ConvertCommand
     }
 
     /// <summary>Refuses to overwrite the source, or what it reads from.</summary>
-    internal static void RequireOther(string target, ImageNode source)
+    /// <param name="target">Name of the new file.</param>
+    /// <param name="source">The source.</param>
+    /// <param name="asData">
+    /// Whether the new file is a data file, for which one of the source without any data may be taken: nothing is lost, and QEMU takes it.
+    /// </param>
+    internal static void RequireOther(string target, ImageNode source, bool asData = false)
     {
         for (var layer = source; layer is not null; layer = layer.Backing)
         {
-            if (layer.DataFile is { } data)
+            if (layer.DataFile is { } data && !(asData && HoldsNothing(data.Name)))
             {
                 NewImage.RequireOther(target, data.Name);
             }
@@ -100,12 +106,24 @@ internal static class ConvertCommand
         }
     }
 
+    // the image may be open for its header alone, and its data file not at all
+    private static bool HoldsNothing(string path)
+    {
+        if (!File.Exists(path))
+        {
+            return false;
+        }
+
+        using var file = DiskOpening.OpenFile(new FileOpenOptions { Path = path, ReadOnly = true });
+        return file.AllocatedBytes == 0;
+    }
+
     /// <summary>The same for the external data file that a new image is to have.</summary>
     internal static void RequireOtherData(CreateOptions options, ImageNode source)
     {
         if (options["data_file"] is { } dataFile)
         {
-            RequireOther(dataFile, source);
+            RequireOther(dataFile, source, asData: true);
         }
     }
 

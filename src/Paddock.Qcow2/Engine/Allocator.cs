@@ -85,8 +85,8 @@ internal sealed class Allocator : IFlushStage
     }
 
     /// <summary>
-    /// Allocates adjacent clusters for data, with a count of one: as many as asked for, or the next gap of a useful length. Gaps
-    /// that are passed over would be lost to a client that writes in long requests.
+    /// Allocates adjacent clusters for data, with a count of one: as many as asked for, or, where no such gap is near, the next gap of a
+    /// useful length. Many gaps that are passed over would be lost to a client that writes in long requests.
     /// </summary>
     public async ValueTask<ClusterRun> AllocateUpToAsync(long count)
     {
