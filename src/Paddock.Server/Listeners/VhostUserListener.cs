@@ -35,7 +35,7 @@ internal sealed class VhostUserListener : IListener
                     continue;
                 }
 
-                listener = ListeningSocket.Open("unix:" + path, "--vhost-user", allowUnix: true);
+                listener = ListeningSocket.Open(ListenAddress.UnixPrefix + path, "--vhost-user", allowUnix: true);
             }
 
             var server = new VhostUserServer(disk.Device, new VhostUserServerOptions
