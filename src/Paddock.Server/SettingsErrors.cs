@@ -55,7 +55,8 @@ internal static partial class SettingsErrors
                 : Place().Replace(failure.Message, ""));
         }
 
-        if (failure.Message.Contains("end of data", StringComparison.Ordinal) || failure.Message.StartsWith(Unclosed, StringComparison.Ordinal))
+        if (failure.Message.Contains("end of data", StringComparison.Ordinal)
+            || failure.Message.StartsWith(Unclosed, StringComparison.Ordinal))
         {
             return line + UnexpectedEnd;
         }

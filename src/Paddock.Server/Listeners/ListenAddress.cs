@@ -38,7 +38,8 @@ internal static class ListenAddress
             return new IPEndPoint(six, number);
         }
 
-        return host.Contains(':', StringComparison.Ordinal) ? throw Misuse(text, flag, $"write an IPv6 address in brackets: [{host}]:{port}")
+        return host.Contains(':', StringComparison.Ordinal)
+            ? throw Misuse(text, flag, $"write an IPv6 address in brackets: [{host}]:{port}")
             : host is "" or "localhost" ? new IPEndPoint(IPAddress.Loopback, number)
             : host == "*" ? new IPEndPoint(IPAddress.Any, number)
             : new IPEndPoint(IPAddress.TryParse(host, out var four) ? four : Resolve(host, text, flag), number);
