@@ -43,6 +43,7 @@ public class ErrorTextTests
     [InlineData("serve z --nvme unix:s", "--nvme unix:s: expected HOST:PORT")]
     [InlineData("serve z --nbd ::1:1", "--nbd ::1:1: write an IPv6 address in brackets: [::1]:1")]
     [InlineData("serve z --nbd 127.0.0.1:0 --log-level x", "--log-level 'x': expected one of error, warning, info, debug")]
+    [InlineData("serve z --nbd 127.0.0.1:0 --log-levle x", "unknown option '--log-levle' (did you mean '--log-level'?)")]
     [InlineData("serve z --nbd 127.0.0.1:0 --drain-timeout abc", "--drain-timeout 'abc': expected a number")]
     [InlineData("serve z --nbd 127.0.0.1:0 --drain-timeout 9999", "drain-timeout 9999: expected 0 to 600")]
     [InlineData("serve z --nbd 127.0.0.1:0 --max-memory 1k", "max-memory '1k': the minimum is 16M")]
@@ -60,6 +61,10 @@ public class ErrorTextTests
 
     [Theory]
     [InlineData("info http://h/x", "'http://h/x' is on a server; this command requires an image file")]
+    [InlineData("serve --config /nonexistent.json", "cannot read '/nonexistent.json': No such file or directory")]
+    [InlineData("zones nbd+unix:///x?socket=/nonexistent", "'nbd+unix:///x?socket=/nonexistent' has no zones: NBD does not carry them")]
+    [InlineData("info nbd://127.0.0.1:1/x", "Could not open 'nbd://127.0.0.1:1/x': Failed to connect to '127.0.0.1:1': Connection refused")]
+    [InlineData("info nvme+tcp://127.0.0.1:1/nqn.x", "Could not open 'nvme+tcp://127.0.0.1:1/nqn.x': cannot connect to 127.0.0.1:1: ")]
     [InlineData("zones nbd://127.0.0.1:1/x", "'nbd://127.0.0.1:1/x' has no zones: NBD does not carry them; use the nvme+tcp:// name")]
     public async Task Rejected_request_is_explained(string line, string message)
     {
@@ -83,7 +88,7 @@ public class ErrorTextTests
         using var bench = new Workbench();
         string path = bench["c.json"];
         await File.WriteAllTextAsync(path, text, TestContext.Current.CancellationToken);
-        string error = await bench.RefusedAsync($"serve --config {path}");
+        string error = await bench.RefusedAsync($"serve --config {path}", code: NativeExit.Usage);
         Assert.StartsWith($"paddock: '{path}', ", error, StringComparison.Ordinal);
         Assert.Contains(message, error, StringComparison.Ordinal);
         Assert.DoesNotContain("System.", error, StringComparison.Ordinal);

@@ -88,6 +88,14 @@ public sealed class ProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task Demo_names_a_temporary_directory_that_does_not_exist()
+    {
+        var run = await ShellAsync($"TMPDIR=/nonexistent {Program} demo");
+        Assert.Equal(
+            (1, "paddock: the temporary directory '/nonexistent/' does not exist: set TMPDIR to one that does\n"), (run.Code, run.Error));
+    }
+
+    [Fact]
     public async Task Compatible_tool_tells_which_tool_it_is()
     {
         var run = await ShellAsync($"{Program} img snapshoot");

@@ -13,9 +13,10 @@ internal sealed class CrashPair
 
     /// <param name="image">Initial contents of the image's disk.</param>
     /// <param name="data">Initial contents of the data file's disk; null: there is none.</param>
-    public CrashPair(PagedStorage image, PagedStorage? data)
+    /// <param name="faultSeed">Seed for choosing the requests to fail; null: none fails.</param>
+    public CrashPair(PagedStorage image, PagedStorage? data, int? faultSeed = null)
     {
-        Image = new CrashStorage(image);
+        Image = new CrashStorage(image, faultSeed);
         Data = data is null ? null : new CrashStorage(data);
         Hold = null;
     }

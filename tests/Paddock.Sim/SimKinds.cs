@@ -28,6 +28,7 @@ internal static class SimKinds
         new("bitmapcut", "plain", (seed, options) => new BitmapCutRun(seed, options)),
         new("zonecut", "zoned", (seed, options) => new ZonedCutRun(seed, options)),
         new("mirror", "exact", (seed, options) => new MirrorRun(seed, options)),
+        new("zonesnapfault", "exact", (seed, options) => new ZoneSnapshotFaultRun(seed, options)),
         new("model", "exact", (seed, options) => new ModelRun(seed, options)),
         new("errors", "exact", (seed, options) => new ErrorsRun(seed, options)),
         new("threads", "exact", (seed, options) => new ThreadsRun(seed, options)),

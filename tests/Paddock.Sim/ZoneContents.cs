@@ -68,14 +68,14 @@ internal sealed record ZoneContents(uint[] Versions, bool IsFull, ZoneCondition 
 internal readonly record struct FoundZone(ZoneDescriptor Descriptor, long[] Versions, uint Extension, bool MayBeOpen);
 
 /// <summary>History of a sequential zone between two changes of the whole disk.</summary>
-/// <param name="start">Durable contents at its start.</param>
-internal sealed class ZoneLine(ZoneContents start)
+/// <param name="start">Durable contents at its start; null: not known.</param>
+internal sealed class ZoneLine(ZoneContents? start)
 {
     private readonly List<(TimedOp Op, ZoneContents After, bool IsWrite)> _events = [];
-    private readonly ZoneContents _start = start;
+    private readonly ZoneContents? _start = start;
 
-    /// <summary>Contents now, of acknowledged requests.</summary>
-    public ZoneContents Now { get; private set; } = start;
+    /// <summary>Contents now, of acknowledged requests; null: not known, after a failure.</summary>
+    public ZoneContents? Now { get; private set; } = start;
 
     /// <summary>Records a request in flight; it takes effect with <see cref="Done"/>.</summary>
     public void Begin(TimedOp op, ZoneContents after, bool isWrite = false) => _events.Add((op, after, isWrite));
@@ -83,11 +83,14 @@ internal sealed class ZoneLine(ZoneContents start)
     /// <summary>The last request was acknowledged.</summary>
     public void Done() => Now = _events[^1].After;
 
+    /// <summary>The last request has failed.</summary>
+    public void Lose() => Now = null;
+
     /// <summary>Throws unless the zone may be like this after a cut: as after one of the requests that may be durable.</summary>
     public void CheckAfterCut(in FoundZone found, int position)
     {
         int durable = _events.FindLastIndex(e => e.Op.DurablePosition <= position && !e.Op.Refused);
-        var contents = durable < 0 ? _start : _events[durable].After;
+        var contents = durable < 0 ? _start! : _events[durable].After;
         string why = "";
         if (Fits(contents, found, ref why))
         {

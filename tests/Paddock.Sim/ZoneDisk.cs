@@ -5,9 +5,9 @@ namespace Paddock.Sim;
 
 /// <summary>Contents of a whole zoned disk.</summary>
 /// <param name="Length">Length in bytes.</param>
-/// <param name="Conventional">Version of each sector of the conventional zones.</param>
-/// <param name="Zones">The sequential zones.</param>
-internal sealed record ZonedContents(long Length, uint[] Conventional, ZoneContents[] Zones)
+/// <param name="Conventional">Version of each sector of the conventional zones; null: not known, after a failure.</param>
+/// <param name="Zones">The sequential zones; null: not known, after a failure.</param>
+internal sealed record ZonedContents(long Length, uint[]? Conventional, ZoneContents?[] Zones)
 {
     /// <summary>Why a disk does not have these contents; null: it has.</summary>
     public string? Mismatch(FoundDisk found)
@@ -17,7 +17,7 @@ internal sealed record ZonedContents(long Length, uint[] Conventional, ZoneConte
             return $"it has {found.Length} bytes and {found.Zones.Length} zones, not {Length} and {Zones.Length}";
         }
 
-        for (int i = 0; i < Conventional.Length; i++)
+        for (int i = 0; i < Conventional?.Length; i++)
         {
             if (found.Conventional[i] != Conventional[i])
             {
@@ -27,7 +27,7 @@ internal sealed record ZonedContents(long Length, uint[] Conventional, ZoneConte
 
         for (int i = 0; i < Zones.Length; i++)
         {
-            if (Zones[i].Mismatch(found.Zones[i]) is { } wrong)
+            if (Zones[i]?.Mismatch(found.Zones[i]) is { } wrong)
             {
                 return $"zone at {found.Zones[i].Descriptor.Start}: {wrong}";
             }

@@ -49,6 +49,7 @@ internal sealed class ZoneSnapshotCutRun(int seed, SimOptions options) : ZoneSna
         var device = await Recipe.OpenAsync(image);
         var found = await FoundDisk.ReadAsync(device, mayBeOpen: false);
         part.CheckAfterCut(found, position);
+        await CheckBitmapAsync(device, found, position);
         var names = device.Snapshots.List.Select(static s => s.Name).ToHashSet();
         Snapshots.ForEach(s => s.Check(names.Contains(s.Name), position));
         await GoOnAsync(device, found);

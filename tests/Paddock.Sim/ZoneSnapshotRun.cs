@@ -14,6 +14,7 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
     private const int MaxSnapshots = 4, MaxZones = 12;
 
     private uint _version;
+    private BitmapWatch? _bitmap;
 
     protected ZonedRecipe Recipe { get; private set; } = null!;
 
@@ -45,13 +46,20 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
         Recipe = ZonedRecipe.Make(Random, Options.Extended, 512, 512, 4096, 4096, 65536);
         Recipe = Random.Next(6) == 0 ? Recipe.Encrypted(Random) : Recipe;
         Trace(Recipe.ToString());
-        Disks = new CrashPair(await Recipe.BuildAsync(), null);
+        Disks = new CrashPair(await Recipe.BuildAsync(), null, Seed);
         Timeline = new Timeline(() => Disks.Position);
         Device = await Recipe.OpenAsync(Disks.Image);
         long length = Recipe.Create.Size;
         var zones = Enumerable.Repeat(ZoneContents.Empty, ZonesOf(length) - FirstZone).ToArray();
         var conventional = new uint[Math.Min(FirstZone * ZoneSize, length) / Sector];
         Parts.Add(new Part(new ZonedContents(length, conventional, zones), 0));
+        if (Random.Next(2) == 0)
+        {
+            _bitmap = new BitmapWatch(Now.Contents(), ZoneSize, FirstZone);
+            await BitmapWatch.AddAsync(Device, Random);
+            await CloseAsync();
+            Device = await Recipe.OpenAsync(Disks.Image);
+        }
     }
 
     /// <summary>One random operation.</summary>
@@ -66,9 +74,11 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
             < 26 => DeleteAsync(),
             < 31 => ApplyAsync(),
             < 33 => ResizeAsync(),
-            < 37 => VerifyAsync("now"),
+            < 36 => VerifyAsync("now"),
+            < 37 => ClearBitmapAsync(),
             < 42 when FirstZone > 0 => OverwriteAsync(),
             _ when zone < 0 => OverwriteAsync(),
+            _ when Now.Zones[zone].Now is null => ResetAsync(zone),
             < 64 => WriteAsync(zone, append: false),
             < 76 => WriteAsync(zone, append: true),
             < 80 => FinishAsync(zone),
@@ -81,10 +91,16 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
 
     protected async Task CloseAsync()
     {
+        int from = Disks.Position;
         var close = Timeline.BeginFlush();
         await Device.DisposeAsync();
         Timeline.Acknowledge(close);
+        _bitmap?.Closed(from, Disks.Position);
     }
+
+    /// <summary>Throws unless the bitmap, if there is one, may be like this after a cut.</summary>
+    protected Task CheckBitmapAsync(IQcow2Device device, FoundDisk found, int position)
+        => _bitmap?.CheckAsync(device, found, position) ?? Task.CompletedTask;
 
     /// <summary>Throws unless every snapshot that must exist is found as it was.</summary>
     protected async Task CheckSnapshotsAsync(PagedStorage image, int position)
@@ -134,6 +150,17 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
         }
     }
 
+    // what is on the storage differs from the disk in memory until a flush
+    private async Task ClearBitmapAsync()
+    {
+        if (_bitmap is not null && Now.IsKnown)
+        {
+            await FlushAsync();
+            Trace($"clear the bitmap at log {Disks.Position}");
+            await TryAsync(null, async () => await _bitmap.ClearAsync(Device, Now.Contents()));
+        }
+    }
+
     private long CapacityOf(int zone)
     {
         long start = (FirstZone + zone) * ZoneSize;
@@ -144,7 +171,7 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
 
     private async Task WriteAsync(int zone, bool append)
     {
-        var now = Now.Zones[zone].Now;
+        var now = Now.Zones[zone].Now!;
         long start = (FirstZone + zone) * ZoneSize;
         long count = Math.Min(1 + Random.Next(Random.Next(3) == 0 ? 128 : 12), (CapacityOf(zone) - now.Written) / Sector);
         count = append && Recipe.Zones.MaxAppendBytes > 0 ? Math.Min(count, Recipe.Zones.MaxAppendBytes / Sector) : count;
@@ -177,7 +204,7 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
     {
         Trace($"finish zone {zone} at log {Disks.Position}");
         return ChangeAsync(
-            zone, Now.Zones[zone].Now with { IsFull = true }, fua: false, isWrite: false, () => ManageAsync(ZoneAction.Finish, zone));
+            zone, Now.Zones[zone].Now! with { IsFull = true }, fua: false, isWrite: false, () => ManageAsync(ZoneAction.Finish, zone));
     }
 
     private Task ResetAsync(int zone)
@@ -202,11 +229,11 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
     private Task SetConditionAsync(int zone)
     {
         // mostly restores zones, so that writable zones do not run out
-        int worn = Array.FindIndex(Now.Zones, static z => z.Now.Fixed != 0);
+        int worn = Array.FindIndex(Now.Zones, static z => z.Now is { Fixed: not 0 });
         var condition = Pick(ZoneCondition.ReadOnly, ZoneCondition.Offline, ZoneCondition.Empty, ZoneCondition.Empty);
         zone = condition == ZoneCondition.Empty && worn >= 0 ? worn : zone;
         Trace($"condition of zone {zone}: {condition} at log {Disks.Position}");
-        var after = Now.Zones[zone].Now with { Fixed = condition == ZoneCondition.Empty ? 0 : condition };
+        var after = Now.Zones[zone].Now! with { Fixed = condition == ZoneCondition.Empty ? 0 : condition };
 
         // one that changes nothing makes nothing durable
         return ChangeAsync(
@@ -220,7 +247,7 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
         Trace($"extension of zone {zone}: {version} at log {Disks.Position}");
         var data = FoundDisk.Extension(Zones.Attributes!.ExtensionBytes, version);
         return ChangeAsync(
-            zone, Now.Zones[zone].Now with { Extension = version }, fua: true, isWrite: false,
+            zone, Now.Zones[zone].Now! with { Extension = version }, fua: true, isWrite: false,
             () => Zones.Attributes!.WriteExtensionAsync(FirstZone + zone, data));
     }
 
@@ -233,11 +260,21 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
             Timeline.Acknowledge(op);
             Now.Zones[zone].Done();
         }
+        else if (!op.Refused)
+        {
+            Now.Zones[zone].Lose();
+        }
     }
 
     private async Task OverwriteAsync()
     {
-        int sectors = Now.Conventional.Sectors, first = Random.Next(sectors), count = Math.Min(1 + Random.Next(20), sectors - first);
+        int sectors = Now.Conventional.Sectors;
+        if (sectors == 0)
+        {
+            return;
+        }
+
+        int first = Random.Next(sectors), count = Math.Min(1 + Random.Next(20), sectors - first);
         uint version = ++_version;
         Trace($"overwrite {first}+{count} version {version} at log {Disks.Position}");
         var op = Timeline.Begin();
@@ -247,6 +284,10 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
         {
             Timeline.Acknowledge(op);
             Now.Conventional.Acknowledged(first * (long)Sector, count * Sector, version);
+        }
+        else
+        {
+            Now.LosesConventional = true;
         }
     }
 
@@ -343,14 +384,27 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
     private async Task SwitchAsync(ZonedContents next, Func<ValueTask> request)
     {
         (Now.Until, Now.Next) = (Disks.Position, next);
-        if (await WholeAsync(request))
+        var flush = Timeline.BeginFlush();
+        if (await TryAsync(flush, request))
         {
+            Timeline.Acknowledge(flush);
             Parts.Add(new Part(next, Disks.Position));
         }
-        else
+        else if (flush.Refused)
         {
             Now.Until = int.MaxValue;
         }
+        else
+        {
+            LoseAll();
+        }
+    }
+
+    /// <summary>After a failure: nothing is known of the disk but its size.</summary>
+    protected void LoseAll()
+    {
+        var zones = new ZoneContents?[Math.Max(0, ZonesOf(Device.Length) - FirstZone)];
+        Parts.Add(new Part(new ZonedContents(Device.Length, null, zones), Disks.Position) { LosesConventional = true });
     }
 
     private SnapshotLife<ZonedContents>? PickSnapshot()
@@ -366,7 +420,13 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
     {
         public long Length { get; } = start.Length;
 
-        public SectorHistory Conventional { get; } = new(start.Conventional);
+        public SectorHistory Conventional { get; } = new(start.Conventional ?? []);
+
+        /// <summary>Whether a write to the conventional zones has failed.</summary>
+        public bool LosesConventional { get; set; } = start.Conventional is null;
+
+        /// <summary>Whether no request has failed.</summary>
+        public bool IsKnown => !LosesConventional && Zones.All(static zone => zone.Now is not null);
 
         public ZoneLine[] Zones { get; } = [.. start.Zones.Select(static zone => new ZoneLine(zone))];
 
@@ -380,7 +440,7 @@ internal abstract class ZoneSnapshotRun(int seed, SimOptions options) : SimRun(s
 
         /// <summary>Contents of acknowledged requests.</summary>
         public ZonedContents Contents() => new(
-            Length, [.. Enumerable.Range(0, Conventional.Sectors).Select(i => Conventional.Now(i))],
+            Length, LosesConventional ? null : [.. Enumerable.Range(0, Conventional.Sectors).Select(i => Conventional.Now(i))],
             [.. Zones.Select(static zone => zone.Now)]);
 
         /// <summary>Throws unless the disk may be like this after a cut.</summary>

@@ -45,7 +45,7 @@ public static class InfoVerb
         }
 
         await using var device = await NativeImage.OpenAsync(
-            storage, path, writable: false, console, cancellationToken, forInfo: true, passphrase: null);
+            storage, path, writable: false, console, forInfo: true, passphrase: null, cancellationToken);
         if (json)
         {
             console.Out.WriteLine(JsonText.ReadableLines(Fields(path, device)));

@@ -27,7 +27,7 @@ internal static class RunVerb
         console.StopLimit = Timeout.InfiniteTimeSpan;
         using var log = ServeLog.Open(settings, console.Error, LogLevel.Warning);
         log.Hold();
-        await using var server = await PaddockServer.StartAsync(settings, log);
+        await using var server = await PaddockServer.StartAsync(settings, log, web: WebBuild.Part);
         server.LogReady();
         if (list is not null)
         {

@@ -19,8 +19,8 @@ internal sealed class FarmCommand
         "GOLDEN is not changed, and must not be written meanwhile.",
         "",
         "The drives are listed when clients can connect, and removed when the server stops (--keep with",
-        "--dir keeps them). After '--', a command: the server ends with it, as for 'paddock run'. It finds the",
-        "list as JSON in the file $PADDOCK_LIST, and the first drive in the variables of 'paddock run'.",
+        "--dir keeps them). After '--', a command: the server ends with it, as for 'paddock run'. It finds",
+        "the list as JSON in the file $PADDOCK_LIST, and the first drive in the variables of 'paddock run'.",
         "",
     ];
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Paddock.Cli.Native;
 using Paddock.Images;
 using Paddock.Server;
+using Paddock.Server.Web;
 
 namespace Paddock.Cli.Verbs;
 
@@ -19,6 +20,11 @@ internal static class ServeCommand
         "",
         "--dhchap-keys: one 'HOSTNQN KEY [CONTROLLERKEY]' per line, readable by the owner only. Environment",
         "variables PADDOCK_DHCHAP_SECRET and PADDOCK_DHCHAP_CTRL_SECRET hold the keys of all other hosts.",
+        "",
+        "--web serves a live page for browsers, and its API: anyone who can connect sees the disks. With",
+        "--web-control, those who have the token in --web-token-file may also change zones.",
+        "",
+        "--trace-file: open it at ui.perfetto.dev. The trace ends at --trace-size.",
         "",
         "--idle-timeout: by default, idle NBD clients are disconnected only if another client needs the slot.",
         "",
@@ -49,6 +55,7 @@ internal static class ServeCommand
             var settings = options.SettingsOf(parsed);
             if (options.IsCheck(parsed))
             {
+                WebCheck.Validate(settings, ServiceManager.None, WebBuild.Part);
                 ServeCheck.Run(settings, parsed.GetValue(json) ? TextWriter.Null : console.Out);
                 if (parsed.GetValue(json))
                 {

@@ -98,8 +98,17 @@ internal sealed class SnapshotRestore(
 
         Switch(old, entries);
         zones?.Switched();
-        await ReleaseAsync(old, oldClusters);
-        await (zones?.RestoreAttributesAsync() ?? default);
+        try
+        {
+            await (zones?.RestoreAttributesAsync() ?? default);
+            await ReleaseAsync(old, oldClusters);
+        }
+        catch
+        {
+            mark.Keep();
+            throw;
+        }
+
         await EndAsync();
     }
 
@@ -184,22 +193,14 @@ internal sealed class SnapshotRestore(
 
     private async ValueTask ReleaseAsync(ulong[] old, HostClusters oldClusters)
     {
-        try
+        foreach (var table in SnapshotL1.TablesOf(old))
         {
-            foreach (var table in SnapshotL1.TablesOf(old))
-            {
-                await tree.LowerAsync(table);
-            }
-
-            if (oldClusters.Count > 0)
-            {
-                await allocator.FreeNowAsync(oldClusters);
-            }
+            await tree.LowerAsync(table);
         }
-        catch
+
+        if (oldClusters.Count > 0)
         {
-            mark.Keep();
-            throw;
+            await allocator.FreeNowAsync(oldClusters);
         }
     }
 

@@ -46,7 +46,8 @@ internal sealed class AttributeRestore(
             SetZone(record, zone, extended: false);
         }
 
-        extensions.TakeReset(new(0, state.Zones.Count - 1));
+        // those of zones too that the smaller disk does not have: it may grow again
+        extensions.TakeReset(new(0, int.MaxValue));
     }
 
     /// <summary>Makes conditions and extensions those of the record, durably, and then removes its name.</summary>
@@ -66,6 +67,11 @@ internal sealed class AttributeRestore(
 
             // clears the extensions of the previous disk
             await order.RunAsync();
+        }
+        catch
+        {
+            TakeStored(record);
+            throw;
         }
         finally
         {
@@ -142,6 +148,22 @@ internal sealed class AttributeRestore(
         }
 
         return fits;
+    }
+
+    // after a failure: zones have the conditions that the image keeps, and the extensions that were written
+    private void TakeStored(ZoneRecord record)
+    {
+        lock (state.Lock)
+        {
+            for (int zone = 0; zone < record.Pointers.Length; zone++)
+            {
+                state.Zones.SetLoaded(zone, record.Pointers[zone], extensions.IsKept(zone));
+                if (conditions[zone] != 0)
+                {
+                    state.Zones.SetFixed(zone, conditions[zone]);
+                }
+            }
+        }
     }
 
     private void SetZone(ZoneRecord record, int zone, bool extended)

@@ -229,6 +229,9 @@ internal sealed class ZoneExtensions
     /// <summary>Whether any zone has an extension, or has one stale in its slot.</summary>
     public bool HasAny => _count + _stale.Count > 0;
 
+    /// <summary>Whether a zone's slot holds its extension.</summary>
+    public bool IsKept(int zone) => zone < _states.Length && _states[zone] != ZoneSlotState.None;
+
     /// <summary>True when slots are stale, or the write of an entry failed.</summary>
     public bool IsUnsettled => _stale.Count + _uncertainEntries.Count > 0;
 

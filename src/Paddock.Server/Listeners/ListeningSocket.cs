@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using Paddock.Images;
 using Paddock.Posix;
@@ -12,6 +13,9 @@ internal sealed record ListeningSocket(Socket Socket, string Address, UnixSocket
 {
     /// <summary>Reason logged when an idle client is disconnected in favour of another.</summary>
     public const string EvictedWhy = "the connection limit was reached and another client was waiting";
+
+    /// <summary>Address of a TCP socket; null for a Unix socket.</summary>
+    public IPEndPoint? EndPoint { get; } = Socket.LocalEndPoint as IPEndPoint;
 
     /// <summary>Listens on an address (<see cref="ListenAddress"/>).</summary>
     /// <exception cref="ToolException">The address is invalid or in use; the message names <paramref name="flag"/>.</exception>

@@ -171,14 +171,17 @@ public class ZonedSnapshotTests
         {
             var (storage, snapshot, old) = await WithAttributesAsync();
             var failing = new FailingStorage(storage, mode, call);
+            Picture? before = null;
             var error = await Record.ExceptionAsync(async () =>
             {
                 await using var disk = await Qcow2Image.OpenAsync(failing, new());
-                await disk.Snapshots.ApplyAsync(disk.Snapshots.List[0]);
+                await Record.ExceptionAsync(async () => await disk.Snapshots.ApplyAsync(disk.Snapshots.List[0]));
+                before = await PictureAsync(disk);
             });
             Assert.True(error is null or BlockException, $"call {call}, {mode}: {error}");
             failed = failing.HasFailed;
             var now = await ReopenedAsync(storage, null, writable: true);
+            Assert.True(error is not null || now.Equals(before), $"call {call}, {mode}: {before} before closing, {now} afterwards");
             bool isOne = now.Equals(old) || now.Equals(snapshot);
 
             // a client that goes on after the failure decides about conditions and extensions: no restart may replace them
@@ -188,6 +191,27 @@ public class ZonedSnapshotTests
             Assert.False(await IsNamedAsync(storage), $"call {call}, {mode}: the record is still named");
             await AssertSoundAsync(storage, leaks: int.MaxValue);
         }
+    }
+
+    [Fact]
+    public async Task Extension_of_a_zone_that_an_apply_removed_does_not_come_back_with_the_zone()
+    {
+        var storage = await MadeAsync();
+        await using (var disk = await Qcow2Image.OpenAsync(storage.Kept(), new()))
+        {
+            await disk.Snapshots.CreateAsync("small", DateTimeOffset.UnixEpoch);
+            await disk.ResizeAsync((Zones + 1) * Zone);
+            await disk.Zones!.Attributes!.WriteExtensionAsync(Zones, Extension(disk, Zones));
+            await disk.Snapshots.ApplyAsync(disk.Snapshots.List[0]);
+            await disk.ResizeAsync((Zones + 1) * Zone);
+            Assert.False(disk.Zones.Attributes.HasExtension(Zones));
+        }
+
+        await using var again = await Qcow2Image.OpenAsync(storage.Kept(), new());
+        Assert.False(again.Zones!.Attributes!.HasExtension(Zones));
+        var zone = new ZoneDescriptor[1];
+        await again.Zones.ReportAsync(Zones * Zone, zone);
+        Assert.Equal(ZoneCondition.Empty, zone[0].Condition);
     }
 
     [Theory]
