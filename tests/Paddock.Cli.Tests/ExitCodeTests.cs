@@ -105,6 +105,17 @@ public class ExitCodeTests
         Assert.Equal(!isGroup && !without.Contains(verb), command.Options.Any(static o => o.Name == "--json"));
     }
 
+    [Theory]
+    [MemberData(nameof(Verbs))]
+    public void JSON_of_every_verb_is_documented(string verb)
+    {
+        if (Find(verb).Options.Any(static o => o.Name == "--json"))
+        {
+            string text = File.ReadAllText(Path.Combine(ProcessTests.Root(), "docs/json.md"));
+            Assert.Matches($@"`paddock ({verb}|{verb.Split(' ')[0]} [A-Z]+)\b[^`]*--json`", text);
+        }
+    }
+
     private static bool IsTyped(Option option) => option.Arity.MinimumNumberOfValues > 0
         && (option.ValueType == typeof(int?) || option.ValueType == typeof(int) || option.ValueType == typeof(uint?)
             || option.ValueType == typeof(double?) || option.HelpName == "SIZE");
@@ -122,7 +133,7 @@ public class ExitCodeTests
 
     // words that parse; they are not looked at when another word is wrong
     private static string Operands(string verb) => string.Join(' ', Find(verb).Arguments
-        .Where(static a => a.Arity.MinimumNumberOfValues > 0)
+        .Where(static a => a.Arity.MinimumNumberOfValues > 0 || a.Name == "IMAGE")
         .Select(static a => a.ValueType == typeof(int) ? "1" : a.Name switch
         {
             "SIZE" => "1M", "ZONES" => "1", "SHELL" => "bash", "ACTION [IMAGE] [NAME]" => "list z", "[IMAGE] SIZE" => "1M", _ => "z",

@@ -39,13 +39,18 @@ internal sealed class WebServer : IAsyncDisposable
     private static CancellationToken Stop => TestContext.Current.CancellationToken;
 
     /// <summary>Serves one image by NVMe/TCP, with the page, metrics and a control socket.</summary>
+    /// <param name="zones">Number of zones; of a plain image, its size in MiB.</param>
+    /// <param name="zoneSize">Size of a zone in bytes; 0: a plain image.</param>
+    /// <param name="control">Whether clients with <see cref="Token"/> may change zones.</param>
+    /// <param name="with">Modifies the settings.</param>
+    /// <param name="maxOpen">Maximum number of open zones; 0: no limit.</param>
     public static async Task<WebServer> StartAsync(
         int zones = 16, long zoneSize = 1 << 20, bool control = false, Func<ServeSettings, ServeSettings>? with = null, uint maxOpen = 0)
     {
         string folder = Directory.CreateTempSubdirectory("paddock-web-").FullName;
         string image = Path.Combine(folder, "disk.qcow2"), token = Path.Combine(folder, "token");
-        await ImageFile.CreateAsync(
-            image, zones * zoneSize, zoneSize == 0 ? null : new ZonedCreateOptions { ZoneSize = zoneSize, MaxOpenZones = maxOpen });
+        var zoned = zoneSize == 0 ? null : new ZonedCreateOptions { ZoneSize = zoneSize, MaxOpenZones = maxOpen };
+        await ImageFile.CreateAsync(image, zones * (zoneSize == 0 ? 1 << 20 : zoneSize), zoned);
         await File.WriteAllTextAsync(token, Token + "\n", Stop);
         File.SetUnixFileMode(token, UnixFileMode.UserRead);
         var settings = new ServeSettings

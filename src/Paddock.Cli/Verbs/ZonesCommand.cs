@@ -32,7 +32,7 @@ internal static class ZonesCommand
             WatchVerb.MaxInterval, "from 100ms to 10s");
         var control = new Option<string?>("--control")
         {
-            Description = "Control socket of the server whose disk --watch shows, with its requests.", HelpName = "SOCKET",
+            Description = "Control socket of the server whose disk --watch shows.", HelpName = "SOCKET",
         };
         var command = new Command("zones", "Shows the zones of an image: a map, a table, JSON or a live view.")
         {
@@ -40,7 +40,7 @@ internal static class ZonesCommand
         };
         command.Validators.Add(result =>
         {
-            bool watches = result.GetValue(watch), hasControl = result.GetValue(control) is not null;
+            bool watches = result.GetValue(watch), hasControl = result.GetResult(control) is { Implicit: false };
             string? error = result.GetValue(table) && result.GetValue(json) ? "--table and --json cannot be combined"
                 : watches && result.GetValue(table) ? "--watch and --table cannot be combined"
                 : watches && result.GetValue(json) ? "--watch and --json cannot be combined"

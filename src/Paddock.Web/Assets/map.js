@@ -48,7 +48,7 @@ export class ZoneMap {
     if (fresh) {
       this.selected = -1;
       const count = store.zones.count;
-      this.size = count > 300000 ? 4 : count > 20000 ? 6 : count > 2000 ? 12 : 24;
+      this.size = count > 300000 ? 4 : count > 20000 ? 6 : count > 256 ? 12 : 24;
     }
     this.layOut();
   }
@@ -108,11 +108,11 @@ export class ZoneMap {
     this.pixels.fill(this.back);
     const cell = this.size * this.ratio, gap = cell >= 6 ? this.ratio : 0, top = Math.round(this.box.scrollTop * this.ratio);
     const first = Math.floor(top / cell), last = Math.min(this.rows - 1, Math.floor((top + this.canvas.height - 1) / cell));
-    const paint = this.mode === 'state' ? this.stateCell : this.heatCell;
     this.prepare();
     for (let row = first; row <= last; row++) {
       const y = row * cell - top, end = Math.min(this.count, (row + 1) * this.columns);
-      for (let zone = row * this.columns, x = 0; zone < end; zone++, x += cell) paint.call(this, zone, x, y, cell - gap);
+      if (this.mode !== 'state' || cell < 6) this.plainRow(row * this.columns, end, y, cell, gap);
+      else for (let zone = row * this.columns, x = 0; zone < end; zone++, x += cell) this.stateCell(zone, x, y, cell - gap);
     }
     if (this.selected >= 0) this.frame(this.selected, cell, top);
     this.context.putImageData(this.image, 0, 0);
@@ -133,9 +133,21 @@ export class ZoneMap {
     } else if (values && !this.most) this.most = 1;
   }
 
+  // cells of one colour each: one line of the row is computed, the others are copies of it
+  plainRow(first, end, y, cell, gap) {
+    const { pixels, canvas: { width, height } } = this, top = Math.max(0, y), bottom = Math.min(height, y + cell - gap);
+    if (top >= bottom) return;
+    const isState = this.mode === 'state', condition = this.store.zones.condition, start = top * width;
+    for (let zone = first, at = start; zone < end; zone++, at += cell) {
+      const colour = isState ? this.colours[condition[zone]] : this.heat(this.values[zone]);
+      for (let x = at; x < at + cell - gap; x++) pixels[x] = colour;
+    }
+    for (let line = top + 1; line < bottom; line++) pixels.copyWithin(line * width, start, start + (end - first) * cell);
+  }
+
   stateCell(zone, x, y, size) {
     const zones = this.store.zones, condition = zones.condition[zone], colour = this.colours[condition];
-    if (size < 5 || condition === 0 || condition === 1 || condition === 14 || condition === 15) {
+    if (condition === 0 || condition === 1 || condition === 14 || condition === 15) {
       this.fill(x, y, size, size, colour);
     } else {
       // a part of the cell for the part that is written, one pixel at least
@@ -158,10 +170,10 @@ export class ZoneMap {
       }
   }
 
-  heatCell(zone, x, y, size) {
-    const value = this.values[zone];
+  heat(value) {
+    if (value === 0) return this.cold;
     const level = this.mode === 'fill' ? value / this.most : Math.log1p(value) / Math.log1p(this.most);
-    this.fill(x, y, size, size, value === 0 ? this.cold : this.scale[Math.min(255, Math.round(level * 255))]);
+    return this.scale[Math.min(255, Math.round(level * 255))];
   }
 
   frame(zone, cell, top) {

@@ -50,7 +50,7 @@ function update() {
   const shown = store.shown;
   if (!shown) return;
   const zoned = shown.state.zoned;
-  by('summary').textContent = `${shown.state.image}: ${bytes(shown.state.size)}`
+  by('summary').textContent = `${shown.state.image.split('/').at(-1)}: ${bytes(shown.state.size)}`
     + (zoned ? `, ${zoned.zone_count} zones of ${bytes(zoned.zone_size)}` : ', no zones') + (shown.state.read_only ? ', read-only' : '');
   gauges(shown);
   legend(zoned);
@@ -205,6 +205,7 @@ function bind() {
     button.addEventListener('click', () => act(action));
     return button;
   }));
+  by('control').addEventListener('submit', event => event.preventDefault());
   by('map').addEventListener('keydown', keys);
   theme();
 }

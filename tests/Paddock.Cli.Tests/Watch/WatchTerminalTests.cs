@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using Paddock.Cli.Native.Watch;
+using Paddock.Images;
 using Paddock.Testing.Protocols;
 
 namespace Paddock.Cli.Tests.Watch;
@@ -132,6 +134,32 @@ public sealed class WatchTerminalTests : IDisposable
             """,
             "zones --watch --control c.sock --interval 100ms --color=never");
         Assert.Contains("exit 0 restored True", run, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("", "has several zoned disks; name one of them: a, b")]
+    [InlineData("nope", "has no disk 'nope'; its zoned disks: a, b")]
+    [InlineData("plain", "disk 'plain' has no zones; zoned disks of the server: a, b")]
+    public async Task Disk_of_a_server_is_chosen_by_its_name(string name, string message)
+    {
+        await _bench.MustAsync("create a.qcow2 8M --zone-size 1M");
+        await _bench.MustAsync("create b.qcow2 8M --zone-size 1M");
+        await _bench.MustAsync("create plain.qcow2 8M");
+        await using var server = await ServerProcess.ServeAsync(
+            _bench["a.qcow2"], _bench["b.qcow2"], _bench["plain.qcow2"], "--nbd", "127.0.0.1:0", "--control", _bench["c.sock"]);
+        await using (var source = new FeedSource(
+            _bench["c.sock"], name.Length > 0 ? name : null, TimeSpan.FromSeconds(1), TimeProvider.System))
+        {
+            var e = await Assert.ThrowsAsync<ToolException>(() => source.StartAsync(TestContext.Current.CancellationToken));
+            Assert.Contains(message, e.Message, StringComparison.Ordinal);
+        }
+
+        foreach (string known in new[] { "b", _bench["b.qcow2"] })
+        {
+            await using var source = new FeedSource(_bench["c.sock"], known, TimeSpan.FromSeconds(1), TimeProvider.System);
+            var model = await source.StartAsync(TestContext.Current.CancellationToken);
+            Assert.Equal(("b.qcow2", 8), (model.Title, model.Zones.Count));
+        }
     }
 
     [Theory]
