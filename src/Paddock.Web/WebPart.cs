@@ -35,7 +35,7 @@ public sealed class WebPart : IWebPart
     private sealed class Site : IAsyncDisposable
     {
         private readonly List<HttpServer> _servers = [];
-        private IDisposable? _watcher;
+        private Server.Live.LiveWatcher? _watcher;
 
         public async Task AddAsync(
             IReadOnlyList<Server.Listeners.ListeningSocket> sockets, IReadOnlyList<string> hosts, Action<HttpServer> map)
