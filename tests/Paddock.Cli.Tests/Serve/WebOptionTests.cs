@@ -27,7 +27,8 @@ public sealed class WebOptionTests : IDisposable
         await _bench.MustAsync("create disk.qcow2 16M --zone-size 1M");
         Assert.Contains(
             "--web-control and --web-token-file require --web",
-            await _bench.RefusedAsync("serve disk.qcow2 --nbd 127.0.0.1:0 --web-control --check-config", code: 64), StringComparison.Ordinal);
+            await _bench.RefusedAsync("serve disk.qcow2 --nbd 127.0.0.1:0 --web-control --check-config", code: 64),
+            StringComparison.Ordinal);
         Assert.Contains(
             "--web-control requires --web-token-file",
             await _bench.RefusedAsync("serve disk.qcow2 --nbd 127.0.0.1:0 --web 127.0.0.1:0 --web-control --check-config", code: 64),
