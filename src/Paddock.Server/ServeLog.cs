@@ -35,6 +35,8 @@ public sealed class ServeLog(TextWriter writer, TimeProvider time, bool json, Lo
         ["refused"] = LogLevel.Warning,
         ["rejected"] = LogLevel.Warning,
         ["warning"] = LogLevel.Warning,
+        ["queue connected"] = LogLevel.Debug,
+        ["queue disconnected"] = LogLevel.Debug,
     };
 
     private readonly Lock _lock = new();

@@ -12,8 +12,8 @@ internal static class ServeCommand
     /// <summary>Help text after the options.</summary>
     public static readonly string[] Details =
     [
-        "ADDRESS is HOST:PORT or unix:PATH. --nbd-tls is required or allowed; --nbd-tls-clients is required",
-        "or none. POLICY is one of none, same-directory and any.",
+        "ADDRESS is HOST:PORT, PORT (on 127.0.0.1) or unix:PATH. --nbd-tls is required or allowed;",
+        "--nbd-tls-clients is required or none. POLICY is one of none, same-directory and any.",
         "",
         "--vhost-user with several images creates a socket NAME.sock for each of them in the directory.",
         "Unsealed guest memory can be truncated by its owner, which would terminate the server.",

@@ -35,7 +35,7 @@ internal sealed class ServerOptions
     private readonly Option<bool> _webControl = Flag("--web-control", "Allows clients with the token to change zones.");
 
     private readonly Option<string?> _webToken = Text(
-        "--web-token-file", "FILE", "Token of --web-control, 16 characters or more, readable by the owner only.");
+        "--web-token-file", "FILE", "Token of --web-control, 16 characters or more; owner-only file.");
 
     private readonly Option<string?> _trace = Text("--trace-file", "FILE", "Writes a trace of all requests, for ui.perfetto.dev.");
 
