@@ -29,7 +29,7 @@ internal static class ServeCommand
         "--idle-timeout: by default, idle NBD clients are disconnected only if another client needs the slot.",
         "",
         "When clients can connect, the server prints the names of the disks and the 'nvme connect' command.",
-        "--port-file has the ports of NVMe, NBD and metrics, in this order.",
+        "--port-file has the ports of NVMe, NBD, metrics and web, in this order.",
         "",
         "SIGINT and SIGTERM stop the server. SIGHUP reloads the configuration file, keys and certificates; if",
         "none of them is given, it stops the server as well.",
