@@ -51,7 +51,7 @@ mkdir -p "$folder" || exit 1
 out=$(cd -- "$out" && pwd) folder=$out/$mode
 
 fresh() {
-    [ -z "$force" ] && [ -x "$folder/paddock" ] && [ -e "$folder/.built" ] && [ -z "$(find "$root/src" "$root/build" "$root"/Directory.* \
+    [ -z "$force" ] && [ -x "$folder/paddock" ] && [ -e "$folder/.built" ] && [ -z "$(find "$root/src" "$root"/build/*.targets "$root"/Directory.* \
         "$root/global.json" \( -name bin -o -name obj \) -prune -o -newer "$folder/.built" -type f -print -quit)" ]
 }
 
@@ -71,9 +71,12 @@ export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 DOTNET_GENERATE_ASPNET_CERT
 # run_dotnet LOG: what the build prints, then a line with its exit code
 run_dotnet() {
     local project=$root/src/Paddock.Cli/Paddock.Cli.csproj
+    # packages may have another version than the checkout
+    local version=()
+    [ -z "${PADDOCK_VERSION:-}" ] || version=(-p:Version="$PADDOCK_VERSION")
     local common=(-c Release -v m -nologo -tl:off -nodeReuse:false --artifacts-path "$out/obj-$mode" -p:PaddockProgress=true)
     if [ $mode = aot ]; then
-        dotnet publish "$project" "${common[@]}" -p:PaddockNative=true -o "$folder/new"
+        dotnet publish "$project" "${common[@]}" -p:PaddockNative=true "${version[@]}" -o "$folder/new"
     else
         # the analyzers are the tests' business; a first start waits for this build
         dotnet build "$project" "${common[@]}" -p:RunAnalyzers=false -p:EnforceCodeStyleInBuild=false -p:GenerateDocumentationFile=false \
@@ -93,7 +96,7 @@ follow() {
                 'exit '*) code=${line#exit } ;;
                 *'paddock-step: '*) step=${line#*paddock-step: } since=$SECONDS; say "  $step" ;;
                 *'Determining projects to restore'*) step='restoring packages' since=$SECONDS; say "  $step" ;;
-                *'Restored '*.csproj*) line=${line##*/}; step="restored ${line%%.csproj*}" since=$SECONDS; say "  $step" ;;
+                *'Restored '*.csproj*) line=${line##*/}; step=preparing since=$SECONDS; say "  restored ${line%%.csproj*}" ;;
             esac
             line=''
         elif [ $? -gt 128 ]; then

@@ -33,7 +33,14 @@ internal static class CommandExamples
         ],
         ["clone"] = ["paddock clone base.qcow2 run1.qcow2", "paddock clone base.qcow2 run{1..50}.qcow2 --json"],
         ["info"] = ["paddock info disk.qcow2", "paddock info disk.qcow2 --json"],
-        ["zones"] = ["paddock zones disk.qcow2", "paddock zones disk.qcow2 --table --range 0-63", "paddock zones disk.qcow2 --state full"],
+        ["zones"] =
+        [
+            "paddock zones disk.qcow2",
+            "paddock zones disk.qcow2 --table --range 0-63",
+            "paddock zones disk.qcow2 --json --state open,closed",
+            "paddock zones disk.qcow2 --watch",
+            "paddock zones --watch --control /run/p.sock",
+        ],
         ["zone"] = ["paddock zone reset disk.qcow2 0,3-5", "paddock zone finish disk.qcow2 all"],
         ["zone open"] = ["paddock zone open disk.qcow2 0"],
         ["zone close"] = ["paddock zone close disk.qcow2 0-3"],
@@ -73,6 +80,7 @@ internal static class CommandExamples
             "paddock serve disk.qcow2 --nvme 127.0.0.1:4420",
             "paddock serve zns.qcow2 plain.raw --nvme 127.0.0.1:4420 --nbd 127.0.0.1:10809",
             "paddock serve disk.qcow2 --nbd unix:/run/nbd.sock --metrics 127.0.0.1:9100 --control /run/p.sock",
+            "paddock serve disk.qcow2 --nvme 127.0.0.1:4420 --web 127.0.0.1:8080",
             "paddock serve disk.qcow2 --vhost-user /run/disk.sock",
             "paddock serve disk.qcow2 --nvme 0.0.0.0:4420 --dhchap-keys /etc/paddock/keys",
         ],

@@ -2,6 +2,7 @@ using Paddock.Block;
 using Paddock.Images;
 using Paddock.Images.Filters;
 using Paddock.Posix;
+using Paddock.Qcow2.Bitmaps;
 
 namespace Paddock.Compat;
 
@@ -34,7 +35,7 @@ public static class ToolRun
         }
         catch (Exception e)
         {
-            context.Report(Describe(e, context.GetVariable));
+            context.Report(e is BitmapsLostException lost ? CloseFailure.LineOf(lost) : Describe(e, context.GetVariable));
             code = 1;
         }
 

@@ -14,6 +14,8 @@ using Paddock.Server.Live;
 using Paddock.Server.Metrics;
 using Paddock.Server.Resize;
 using Paddock.Server.Snapshots;
+using Paddock.Server.Tracing;
+using Paddock.Server.Web;
 using Paddock.Serving;
 
 namespace Paddock.Server;
@@ -35,7 +37,9 @@ public sealed class PaddockServer : IAsyncDisposable
     private FaultCommands? _faults;
     private ResizeCommands? _sizes;
     private FaultSchedule? _schedule;
-    private MetricsServer? _metrics;
+    private TraceFile? _trace;
+    private IReadOnlyList<ListeningSocket> _pages = [], _metrics = [];
+    private IAsyncDisposable? _web;
     private readonly List<ControlSocket> _controls = [];
     private readonly CancellationTokenSource _stopping = new();
     private bool _closed, _started;
@@ -54,25 +58,34 @@ public sealed class PaddockServer : IAsyncDisposable
     /// <summary>Address of NBD, as shown to users; null: not served.</summary>
     public string? NbdAddress => _listeners.OfType<NbdListener>().FirstOrDefault()?.Addresses[0];
 
+    /// <summary>Address of metrics; null: not served, or on a Unix socket.</summary>
+    public IPEndPoint? MetricsAddress => _metrics is [var first, ..] ? first.EndPoint : null;
+
+    /// <summary>Address of the live page; null: not served, or on a Unix socket.</summary>
+    public IPEndPoint? WebAddress => _pages is [var first, ..] ? first.EndPoint : null;
+
     /// <summary>Where clients reach each disk: NVMe, NBD, vhost-user, each in the order of the images.</summary>
     public IReadOnlyList<ServedEndpoint> Endpoints => [.. _listeners.SelectMany(listener => listener.Endpoints)];
 
-    /// <summary>TCP ports: of NVMe, NBD and metrics, where they are served.</summary>
+    /// <summary>TCP ports: of NVMe, NBD, metrics and the live page, where they are served.</summary>
     public IReadOnlyList<int> Ports
         => [.. Endpoints.Where(e => e.Port > 0).Select(e => (e.Listener, e.Port)).Distinct().Select(e => e.Port),
-            .. MetricsAddress is { } metrics ? (int[])[metrics.Port] : []];
-
-    /// <summary>Address of metrics; null: not served.</summary>
-    public IPEndPoint? MetricsAddress => _metrics?.Address;
+            .. MetricsAddress is { } metrics ? (int[])[metrics.Port] : [], .. WebAddress is { } web ? (int[])[web.Port] : []];
 
     /// <summary>Whether data that clients wrote could not be made durable when the server closed.</summary>
     public bool FlushFailed { get; private set; }
 
     /// <summary>Opens the images and the listeners.</summary>
-    public static async Task<PaddockServer> StartAsync(ServeSettings settings, ServeLog log, ServiceManager? manager = null)
+    /// <param name="settings">Images and listeners.</param>
+    /// <param name="log">Receives what happens.</param>
+    /// <param name="manager">Sockets that were passed in; null: none.</param>
+    /// <param name="web">The web part of this build; null: it has none.</param>
+    public static async Task<PaddockServer> StartAsync(
+        ServeSettings settings, ServeLog log, ServiceManager? manager = null, IWebPart? web = null)
     {
         manager ??= ServiceManager.None;
         ServeCheck.Validate(settings, manager);
+        WebCheck.Validate(settings, manager, web);
 
         // requests that wait for the disk occupy threads; others must not wait for new ones to be created
         ThreadPool.GetMinThreads(out int workers, out int ports);
@@ -81,7 +94,7 @@ public sealed class PaddockServer : IAsyncDisposable
         try
         {
             await server.OpenImagesAsync();
-            await server.OpenListenersAsync();
+            await server.OpenListenersAsync(web);
             return server;
         }
         catch
@@ -103,7 +116,13 @@ public sealed class PaddockServer : IAsyncDisposable
         await _stopping.CancelAsync();
         var limit = TimeSpan.FromSeconds(_settings.DrainTimeout);
         var lines = _controls.ConvertAll(c => c.CloseAsync(limit));
-        await (_metrics?.DisposeAsync() ?? ValueTask.CompletedTask);
+        await (_web?.DisposeAsync() ?? ValueTask.CompletedTask);
+        foreach (var socket in _pages.Concat(_metrics))
+        {
+            socket.Socket.Dispose();
+            socket.Remove();
+        }
+
         _schedule?.Dispose();
         foreach (var disk in _disks)
         {
@@ -126,6 +145,7 @@ public sealed class PaddockServer : IAsyncDisposable
             }
         }
 
+        await (_trace?.DisposeAsync() ?? ValueTask.CompletedTask);
         _stopping.Dispose();
         if (_started)
         {
@@ -159,10 +179,16 @@ public sealed class PaddockServer : IAsyncDisposable
             Backing = ImageChain.ParsePolicy(_settings.Backing),
             MarkBitmaps = false,
         };
+        if (_settings.TraceFile is { } file)
+        {
+            string[] names = [.. _settings.Images.Select(i => i.Export ?? StemOf(i.Path))];
+            _trace = TraceFile.Create(file, TraceFile.SizeOf(_settings), names, _log);
+        }
+
         foreach (var image in _settings.Images)
         {
             long? cache = (image.VolatileCache ?? _settings.VolatileCache) is { } size ? CacheSize(size) : null;
-            var disk = await ServedDisk.OpenAsync(opener, image, image.Export ?? StemOf(image.Path), cache);
+            var disk = await ServedDisk.OpenAsync(opener, image, image.Export ?? StemOf(image.Path), cache, _trace?.SinkOf(_disks.Count));
             _disks.Add(disk);
             if (disk.Node.IsGuess)
             {
@@ -175,7 +201,7 @@ public sealed class PaddockServer : IAsyncDisposable
         }
     }
 
-    private async Task OpenListenersAsync()
+    private async Task OpenListenersAsync(IWebPart? web)
     {
         if (ListeningSocket.All(_manager, "nvme", _settings.Nvme, allowUnix: false) is { Count: > 0 } nvme)
         {
@@ -205,7 +231,7 @@ public sealed class PaddockServer : IAsyncDisposable
             }
         }
 
-        OpenServiceSockets();
+        await OpenServiceSocketsAsync(web);
     }
 
     // scripts that wait for a server look for the listener's former name, at the beginning of the line
@@ -221,22 +247,13 @@ public sealed class PaddockServer : IAsyncDisposable
         await _schedule.StartAsync();
     }
 
-    private void OpenServiceSockets()
+    private async Task OpenServiceSocketsAsync(IWebPart? web)
     {
-        if (ListeningSocket.All(_manager, "metrics", _settings.Metrics, allowUnix: true) is { Count: > 0 } metrics)
-        {
-            _metrics = new MetricsServer(
-                metrics, new MetricsPage(_listeners, _disks, _buffers, ServeCheck.MemoryOf(_settings)).RenderAsync, _settings.MetricsHosts);
-            foreach (var listener in metrics)
-            {
-                LogListening("metrics", $"http://{listener.Address}/metrics");
-            }
-        }
-
         var feed = new LiveFeed(_disks, _listeners, _log.Recent, TimeProvider.System);
         var commands = new ControlCommands(
             _faults!, _sizes!, new SnapshotCommands(_disks, _log, TimeProvider.System),
             new BackupCommands(_disks, _log, TimeProvider.System, _stopping.Token), feed);
+        await OpenWebAsync(web, feed, commands);
         var live = new LiveStream(feed);
         var control = _manager.Take("control").ToList();
         if (_settings.Control is { } path)
@@ -250,6 +267,42 @@ public sealed class PaddockServer : IAsyncDisposable
             LogListening("control", socket.Address);
         }
     }
+
+    private async Task OpenWebAsync(IWebPart? web, LiveFeed feed, ControlCommands commands)
+    {
+        _metrics = ListeningSocket.All(_manager, "metrics", _settings.Metrics, allowUnix: true);
+        _pages = ListeningSocket.All(_manager, "web", _settings.Web, allowUnix: true);
+        if (web is null || (_pages.Count == 0 && _metrics.Count == 0))
+        {
+            return;
+        }
+
+        _web = await web.StartAsync(new WebPlan(new WebContent
+        {
+            Pages = _pages,
+            Metrics = _metrics,
+            PageHosts = _settings.WebHosts,
+            MetricsHosts = _settings.MetricsHosts,
+            Feed = feed,
+            Listeners = _listeners,
+            RenderMetrics = RenderMetricsAsync,
+            Control = _settings.WebTokenFile is { } token
+                ? new WebControl(token, feed, _listeners, commands.ExecuteAsync, _log) : null,
+        }));
+        foreach (var page in _pages)
+        {
+            LogListening("web", $"http://{page.Address}/");
+        }
+
+        foreach (var metrics in _metrics)
+        {
+            LogListening("metrics", $"http://{metrics.Address}/metrics");
+        }
+    }
+
+    /// <summary>The metrics page.</summary>
+    internal ValueTask<string> RenderMetricsAsync()
+        => new MetricsPage(_listeners, _disks, _buffers, ServeCheck.MemoryOf(_settings)).RenderAsync();
 
     /// <summary>Logs <c>ready</c>, the last event of a start. A server that closes without it logs no <c>stopped</c>.</summary>
     public void LogReady()

@@ -2,6 +2,7 @@ using Paddock.Images;
 using Paddock.Images.Text;
 using Paddock.Posix;
 using Paddock.Server.Listeners;
+using Paddock.Server.Tracing;
 
 namespace Paddock.Server;
 
@@ -37,7 +38,9 @@ public static class ServeCheck
         foreach (var (listener, where) in new[]
         {
             ("nvme", settings.Nvme is { } nvme ? nvme + hosts : null), ("nbd", settings.Nbd is { } nbd ? nbd + tls + sizes : null),
-            ("vhost-user", settings.VhostUser), ("metrics", settings.Metrics), ("control", settings.Control),
+            ("vhost-user", settings.VhostUser),
+            ("web", settings.Web is { } web ? web + (settings.WebControl ? ", may change zones" : "") : null),
+            ("metrics", settings.Metrics), ("trace", settings.TraceFile), ("control", settings.Control),
         })
         {
             if (where is not null)
@@ -60,20 +63,43 @@ public static class ServeCheck
             : throw new ToolException($"max-memory '{settings.MaxMemory}': the minimum is {LeastMemory >> 20}M", NativeExit.Usage);
 
     /// <summary>Checks the settings against each other and against their limits.</summary>
-    /// <exception cref="ToolException">They contradict each other, or exceed a limit; the message names the key.</exception>
+    /// <exception cref="ToolException">
+    /// They contradict each other, or exceed a limit: exit code 64, as of any wrong command line; the message names the key.
+    /// </exception>
     internal static void Validate(ServeSettings settings, ServiceManager manager)
+    {
+        try
+        {
+            ValidateAll(settings, manager);
+        }
+        catch (ToolException e) when (e.ExitCode != NativeExit.Usage)
+        {
+            throw new ToolException(e.Message, NativeExit.Usage, e);
+        }
+    }
+
+    private static void ValidateAll(ServeSettings settings, ServiceManager manager)
     {
         if (settings is { Nvme: null, Nbd: null, VhostUser: null } && settings.Images.All(i => i.VhostUser is null)
             && !manager.Has("nvme") && !manager.Has("nbd") && !manager.Has("vhost-user"))
         {
-            throw new ToolException("no listener configured: specify --nvme, --nbd or --vhost-user");
+            throw new ToolException("no listener configured: specify --nvme, --nbd or --vhost-user", NativeExit.Usage);
         }
 
         if (settings.Images.Count == 0)
         {
-            throw new ToolException("no image configured: specify at least one image");
+            throw new ToolException("no image configured: specify at least one image", NativeExit.Usage);
         }
 
+        Values(settings, "--");
+    }
+
+    /// <summary>Checks each value against its limits.</summary>
+    /// <param name="settings">The settings.</param>
+    /// <param name="dashes">What precedes the names of addresses in messages.</param>
+    /// <exception cref="ToolException">A value is invalid; the message begins with its name.</exception>
+    internal static void Values(ServeSettings settings, string dashes)
+    {
         Within("max-connections", settings.MaxConnections, 1, MostConnections);
         Within("idle-timeout", settings.IdleTimeout ?? 0, 0, MostIdleSeconds);
         Within("drain-timeout", settings.DrainTimeout, 0, MostDrainSeconds);
@@ -83,11 +109,16 @@ public static class ServeCheck
         ServeLog.ParseLevel(settings.LogLevel ?? "info");
         ImageChain.ParsePolicy(settings.Backing);
         MemoryOf(settings);
-        foreach (var (key, where) in new[] { ("--nvme", settings.Nvme), ("--nbd", settings.Nbd), ("--metrics", settings.Metrics) })
+        TraceFile.SizeOf(settings);
+        foreach (var (key, where) in new[]
         {
-            if (where is not null && (key == "--nvme" || !where.StartsWith("unix:", StringComparison.Ordinal)))
+            ("nvme", settings.Nvme), ("nbd", settings.Nbd), ("metrics", settings.Metrics), ("web", settings.Web),
+        })
+        {
+            bool allowUnix = key != "nvme";
+            if (where is not null && !(allowUnix && ListenAddress.SocketOf(where) is not null))
             {
-                ListeningSocket.Endpoint(where, key, allowUnix: key != "--nvme");
+                ListenAddress.Parse(where, dashes + key, allowUnix);
             }
         }
     }

@@ -19,13 +19,15 @@ public static class ServeCheckFields
             "listeners", new JsonFields
             {
                 { "nvme", settings.Nvme }, { "nbd", settings.Nbd }, { "vhost_user", settings.VhostUser },
-                { "metrics", settings.Metrics }, { "control", settings.Control },
+                { "metrics", settings.Metrics }, { "web", settings.Web }, { "control", settings.Control },
             }
         },
         {
             "nbd_tls", settings.NbdTlsCreds is null ? null
                 : new JsonFields { { "mode", settings.NbdTls }, { "clients", settings.NbdTlsClients } }
         },
+        { "web_control", settings.WebControl },
+        { "trace_file", settings.TraceFile },
         { "allow_hosts", settings.AllowHosts.Select(static h => (object?)h).ToList() },
         { "backing", settings.Backing },
         {

@@ -94,7 +94,25 @@ public sealed record ServeSettings
     /// <summary>Host names accepted in requests for metrics, besides localhost and the server's own addresses.</summary>
     public IReadOnlyList<string> MetricsHosts { get; set; } = [];
 
-    /// <summary>Unix socket for the commands fault, resize, snapshot and backup; null: none.</summary>
+    /// <summary>Address of the live page and its API, HOST:PORT or unix:PATH; null: not served.</summary>
+    public string? Web { get; set; }
+
+    /// <summary>Host names accepted in requests to the page, besides localhost and the server's own addresses.</summary>
+    public IReadOnlyList<string> WebHosts { get; set; } = [];
+
+    /// <summary>Whether clients with the token may change zones through the API.</summary>
+    public bool WebControl { get; set; }
+
+    /// <summary>File with the token of <see cref="WebControl"/>, which only its owner can access; null: none.</summary>
+    public string? WebTokenFile { get; set; }
+
+    /// <summary>File that receives a trace of all requests; null: none is written.</summary>
+    public string? TraceFile { get; set; }
+
+    /// <summary>Maximum size of the trace, such as 64M; at least 64k.</summary>
+    public string TraceSize { get; set; } = "64M";
+
+    /// <summary>Unix socket for the commands fault, resize, snapshot, backup and watch; null: none.</summary>
     public string? Control { get; set; }
 
     /// <summary>Fault scripts, run from the start; a path, or an array of paths.</summary>
@@ -156,18 +174,35 @@ public sealed record ServeSettings
     {
         try
         {
-            return JsonSerializer.Deserialize(FileNames.ReadAllBytes(path), ServeJson.Default.ServeSettings)
-                ?? throw new ToolException($"'{path}' contains no settings; expected an object");
+            byte[] text = FileNames.ReadAllBytes(path);
+            var settings = JsonSerializer.Deserialize(text, ServeJson.Default.ServeSettings)
+                ?? throw new ToolException($"'{path}' contains no settings; expected an object", NativeExit.Usage);
+            CheckValues(path, text, settings);
+            return settings;
         }
         catch (JsonException e)
         {
             string error = SettingsErrors.Of(e);
-            throw new ToolException($"'{path}', {error}");
+            throw new ToolException($"'{path}', {error}", NativeExit.Usage);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             string reason = FileErrorText.Of(e, path);
             throw new ToolException($"cannot read '{path}': {reason}");
+        }
+    }
+
+    private static void CheckValues(string path, byte[] text, ServeSettings settings)
+    {
+        try
+        {
+            ServeCheck.Values(settings, "");
+        }
+        catch (ToolException e)
+        {
+            string key = e.Message[..Math.Max(0, e.Message.IndexOf(' ', StringComparison.Ordinal))];
+            string place = SettingsErrors.LineOf(text, key) is { } line ? $", line {line}" : "";
+            throw new ToolException($"'{path}'{place}: {e.Message}", e.ExitCode);
         }
     }
 }
@@ -211,6 +246,7 @@ internal sealed class OneOrMore : JsonConverter<IReadOnlyList<string>>
     PropertyNamingPolicy = JsonKnownNamingPolicy.KebabCaseLower,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     ReadCommentHandling = JsonCommentHandling.Skip,
-    AllowTrailingCommas = true)]
+    AllowTrailingCommas = true,
+    AllowDuplicateProperties = false)]
 [JsonSerializable(typeof(ServeSettings))]
 internal sealed partial class ServeJson : JsonSerializerContext;

@@ -45,6 +45,11 @@ public sealed class ControlJsonTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Fault_takes_the_socket_as_other_verbs_do()
+        => Assert.Equal(
+            (await _bench.MustAsync($"fault {Control} status")).Out, (await _bench.MustAsync($"fault --control {Control} status")).Out);
+
+    [Fact]
     public async Task Rule_that_does_not_exist_is_named()
         => Assert.Equal(
             "paddock: there is no rule 99; 'status' lists the rules\n", await _bench.RefusedAsync($"fault {Control} clear id=99"));

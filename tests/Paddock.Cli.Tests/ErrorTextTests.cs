@@ -37,10 +37,16 @@ public class ErrorTextTests
     [InlineData("create x 1M --layout b", "--layout 'b': expected one of a, c")]
     [InlineData("check z --repair some", "--repair 'some': expected one of leaks, all")]
     [InlineData("append z all", "ZONE 'all': expected a number")]
-    [InlineData("serve z --nbd 127.0.0.1:0 --log-level x", "unknown option '--log-level'")]
+    [InlineData("serve z", "no listener configured: specify --nvme, --nbd or --vhost-user")]
+    [InlineData("serve --nbd 127.0.0.1:0", "no image configured: specify at least one image")]
+    [InlineData("serve z --nbd x:y", "--nbd x:y: expected HOST:PORT, PORT or unix:PATH, such as 127.0.0.1:4420")]
+    [InlineData("serve z --nvme unix:s", "--nvme unix:s: expected HOST:PORT")]
+    [InlineData("serve z --nbd ::1:1", "--nbd ::1:1: write an IPv6 address in brackets: [::1]:1")]
+    [InlineData("serve z --nbd 127.0.0.1:0 --log-level x", "--log-level 'x': expected one of error, warning, info, debug")]
+    [InlineData("serve z --nbd 127.0.0.1:0 --log-levle x", "unknown option '--log-levle' (did you mean '--log-level'?)")]
     [InlineData("serve z --nbd 127.0.0.1:0 --drain-timeout abc", "--drain-timeout 'abc': expected a number")]
-    [InlineData("serve z --nbd 127.0.0.1:0 --drain-timeout 9999", "drain-timeout 9999: expected 0 to 600")]
-    [InlineData("serve z --nbd 127.0.0.1:0 --max-memory 1k", "max-memory '1k': the minimum is 16M")]
+    [InlineData("serve z --nbd 127.0.0.1:0 --drain-timeout 9999", "--drain-timeout 9999: expected 0 to 600")]
+    [InlineData("serve z --nbd 127.0.0.1:0 --max-memory 1k", "--max-memory '1k': the minimum is 16M")]
     [InlineData("serve z --vhost-user s --vhost-user-sealed maybe", "--vhost-user-sealed 'maybe': expected one of true, false")]
     [InlineData("fault s fial", "unknown command 'fial' (did you mean 'fail'?); expected one of clear, delay,")]
     [InlineData("fault s fail nth", "option 'nth' requires a value: nth=VALUE")]
@@ -54,13 +60,12 @@ public class ErrorTextTests
     }
 
     [Theory]
-    [InlineData("serve z", "no listener configured: specify --nvme, --nbd or --vhost-user")]
-    [InlineData("serve --nbd 127.0.0.1:0", "no image configured: specify at least one image")]
-    [InlineData("serve z --nbd 10999", "--nbd 10999: expected HOST:PORT or unix:PATH")]
-    [InlineData("serve z --nvme unix:s", "--nvme unix:s: expected HOST:PORT")]
     [InlineData("info http://h/x", "'http://h/x' is on a server; this command requires an image file")]
+    [InlineData("serve --config /nonexistent.json", "cannot read '/nonexistent.json': No such file or directory")]
+    [InlineData("zones nbd+unix:///x?socket=/nonexistent", "'nbd+unix:///x?socket=/nonexistent' has no zones: NBD does not carry them")]
+    [InlineData("info nbd://127.0.0.1:1/x", "Could not open 'nbd://127.0.0.1:1/x': Failed to connect to '127.0.0.1:1': Connection refused")]
+    [InlineData("info nvme+tcp://127.0.0.1:1/nqn.x", "Could not open 'nvme+tcp://127.0.0.1:1/nqn.x': cannot connect to 127.0.0.1:1: ")]
     [InlineData("zones nbd://127.0.0.1:1/x", "'nbd://127.0.0.1:1/x' has no zones: NBD does not carry them; use the nvme+tcp:// name")]
-    [InlineData("serve z --nbd vm.example:1", "--nbd vm.example:1: HOST must be an IP address or localhost")]
     public async Task Rejected_request_is_explained(string line, string message)
     {
         using var bench = new Workbench();
@@ -71,6 +76,9 @@ public class ErrorTextTests
     [InlineData("{\"nvm\": \"127.0.0.1:1\"}", "line 1: unknown key 'nvm' (did you mean 'nvme'?); expected one of allow-hosts,")]
     [InlineData("{\"images\": \"x.qcow2\"}", "line 1: images: expected an array of objects, such as [{ \"path\": \"disk.qcow2\" }]")]
     [InlineData("{\n\"max-connections\": \"many\"}", "line 2: max-connections: expected a whole number")]
+    [InlineData("{\"nvme\": \"a:1\",\n\"nvme\": \"b:2\"}", "line 2: key 'nvme' is given twice")]
+    [InlineData("{\n\n\"max-connections\": 0}", "line 3: max-connections 0: expected 1 to 65536")]
+    [InlineData("{\n\"nbd\": \"x:y\"}", "line 2: nbd x:y: expected HOST:PORT, PORT or unix:PATH")]
     [InlineData("{\"nbd\": 5}", "line 1: nbd: expected a string")]
     [InlineData("{\"images\": [{\"format\": \"raw\"}]}", "line 1: images[0] has no \"path\"")]
     [InlineData("[]", "line 1: expected an object with settings")]
@@ -80,7 +88,7 @@ public class ErrorTextTests
         using var bench = new Workbench();
         string path = bench["c.json"];
         await File.WriteAllTextAsync(path, text, TestContext.Current.CancellationToken);
-        string error = await bench.RefusedAsync($"serve --config {path}");
+        string error = await bench.RefusedAsync($"serve --config {path}", code: NativeExit.Usage);
         Assert.StartsWith($"paddock: '{path}', ", error, StringComparison.Ordinal);
         Assert.Contains(message, error, StringComparison.Ordinal);
         Assert.DoesNotContain("System.", error, StringComparison.Ordinal);

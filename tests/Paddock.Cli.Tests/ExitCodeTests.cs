@@ -99,10 +99,21 @@ public class ExitCodeTests
     public void Verb_with_a_result_has_it_as_JSON(string verb)
     {
         // these print text for people, a script, or the data of a zone; 'run' ends with the result of its command
-        string[] without = ["demo", "completion", "help", "read", "run", "farm"];
+        string[] without = ["demo", "completion", "help", "read", "run"];
         var command = Find(verb);
         bool isGroup = command.Subcommands.Count > 0 && command.Arguments.Count == 0;
         Assert.Equal(!isGroup && !without.Contains(verb), command.Options.Any(static o => o.Name == "--json"));
+    }
+
+    [Theory]
+    [MemberData(nameof(Verbs))]
+    public void JSON_of_every_verb_is_documented(string verb)
+    {
+        if (Find(verb).Options.Any(static o => o.Name == "--json"))
+        {
+            string text = File.ReadAllText(Path.Combine(ProcessTests.Root(), "docs/json.md"));
+            Assert.Matches($@"`paddock ({verb}|{verb.Split(' ')[0]} [A-Z]+)\b[^`]*--json`", text);
+        }
     }
 
     private static bool IsTyped(Option option) => option.Arity.MinimumNumberOfValues > 0
@@ -122,7 +133,7 @@ public class ExitCodeTests
 
     // words that parse; they are not looked at when another word is wrong
     private static string Operands(string verb) => string.Join(' ', Find(verb).Arguments
-        .Where(static a => a.Arity.MinimumNumberOfValues > 0)
+        .Where(static a => a.Arity.MinimumNumberOfValues > 0 || a.Name == "IMAGE")
         .Select(static a => a.ValueType == typeof(int) ? "1" : a.Name switch
         {
             "SIZE" => "1M", "ZONES" => "1", "SHELL" => "bash", "ACTION [IMAGE] [NAME]" => "list z", "[IMAGE] SIZE" => "1M", _ => "z",

@@ -88,6 +88,14 @@ public sealed class ProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task Demo_names_a_temporary_directory_that_does_not_exist()
+    {
+        var run = await ShellAsync($"TMPDIR=/nonexistent {Program} demo");
+        Assert.Equal(
+            (1, "paddock: the temporary directory '/nonexistent/' does not exist: set TMPDIR to one that does\n"), (run.Code, run.Error));
+    }
+
+    [Fact]
     public async Task Compatible_tool_tells_which_tool_it_is()
     {
         var run = await ShellAsync($"{Program} img snapshoot");
@@ -233,7 +241,7 @@ public sealed class ProcessTests : IDisposable
         Assert.Equal(line is null ? 77 : 0, server.ExitCode);
     }
 
-    private static string Root()
+    internal static string Root()
     {
         string folder = AppContext.BaseDirectory;
         while (!File.Exists(Path.Combine(folder, "Paddock.slnx")))

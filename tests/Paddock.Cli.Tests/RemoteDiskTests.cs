@@ -70,6 +70,7 @@ public sealed class RemoteDiskTests : IAsyncLifetime
         Assert.Equal("nbd", plain.GetProperty("format").GetString());
         Assert.Equal(16 << 20, plain.GetProperty("size").GetInt64());
         Assert.True(plain.GetProperty("read_only").GetBoolean());
+        Assert.Contains("writable:            yes", (await _bench.MustAsync($"info {Nbd}")).Out, StringComparison.Ordinal);
     }
 
     [Fact]

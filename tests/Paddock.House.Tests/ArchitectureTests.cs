@@ -23,8 +23,9 @@ public partial class ArchitectureTests
         ["Images"] = ["Block", "Faults", "Posix", "Zones", "Crypto", "Qcow2", "Nvme", "Nbd"],
         ["Compat"] = ["Block", "Faults", "Posix", "Zones", "Crypto", "Qcow2", "Nvme", "Nbd", "Images"],
         ["Server"] = ["Block", "Faults", "Posix", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images"],
+        ["Web"] = ["Block", "Faults", "Posix", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images", "Server"],
         ["Cli"] = ["Block", "Faults", "Posix", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images",
-            "Compat", "Server"],
+            "Compat", "Server", "Web"],
     };
 
     // What X.Tests may use beyond X, what X may use, and Testing; and what else is not a product may use.
@@ -44,6 +45,7 @@ public partial class ArchitectureTests
         ["Crypto.Tests"] = ["Testing.Protocols", "Posix"],
         ["Compat.Tests"] = ["Testing.Protocols"],
         ["Server.Tests"] = ["Testing.Protocols"],
+        ["Web.Tests"] = ["Testing.Protocols"],
         ["Cli.Tests"] = ["Testing.Protocols"],
         ["House.Tests"] = ["Cli", "Block"],
         // the generator of the documentation asks the command lines

@@ -44,13 +44,13 @@ public class SampleTests(PackageFeed feed)
     public void Sample_has_at_most_25_lines() => Assert.InRange(File.ReadAllLines(Path.Combine(Dotnet.Root, Sample)).Length, 1, 25);
 
     [Fact]
-    public void Readme_shows_the_sample()
+    public void Guide_of_the_library_begins_with_the_sample()
     {
-        string readme = File.ReadAllText(Path.Combine(Dotnet.Root, "README.md"));
-        int start = readme.IndexOf("```csharp\n", StringComparison.Ordinal);
-        Assert.True(start >= 0, "README.md has no C# example");
+        string guide = File.ReadAllText(Path.Combine(Dotnet.Root, "docs/library.md"));
+        int start = guide.IndexOf("```csharp\n", StringComparison.Ordinal);
+        Assert.True(start >= 0, "docs/library.md has no C# example");
         start += "```csharp\n".Length;
-        string example = readme[start..readme.IndexOf("```", start, StringComparison.Ordinal)];
+        string example = guide[start..guide.IndexOf("```", start, StringComparison.Ordinal)];
         Assert.Equal(File.ReadAllText(Path.Combine(Dotnet.Root, Sample)), example);
     }
 

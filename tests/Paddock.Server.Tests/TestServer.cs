@@ -1,6 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
-using System.Text;
 using Paddock.Block;
 using Paddock.Images;
 using Paddock.Images.Nodes;
@@ -45,7 +43,7 @@ internal sealed class TestServer : IAsyncDisposable
 
     public IPEndPoint NvmeAddress => Server.NvmeAddress!;
 
-    /// <summary>Serves one image by NVMe/TCP and NBD, with a control socket and metrics, in its own folder.</summary>
+    /// <summary>Serves one image by NVMe/TCP and NBD, with a control socket, in its own folder.</summary>
     /// <param name="cache">Size of the volatile cache; null: none.</param>
     /// <param name="script">Faults that are set before the first client connects.</param>
     /// <param name="zoned">Whether the image has zones.</param>
@@ -79,13 +77,12 @@ internal sealed class TestServer : IAsyncDisposable
     public static Task<TestServer> StartInAsync(string folder, ServeSettings settings, ServiceManager? manager = null)
         => StartAsync(settings, folder, ownsFolder: false, manager);
 
-    /// <summary>NVMe/TCP, NBD, metrics and a control socket, in a folder or on free ports.</summary>
+    /// <summary>NVMe/TCP, NBD and a control socket, in a folder or on free ports.</summary>
     public static ServeSettings SettingsIn(string folder) => new()
     {
         Nvme = "127.0.0.1:0",
         Nbd = "unix:" + Path.Combine(folder, "n"),
         Control = Path.Combine(folder, "c"),
-        Metrics = "unix:" + Path.Combine(folder, "m"),
     };
 
     public Task<string> AskAsync(string line) => ControlSocket.AskAsync(Control, line, TestContext.Current.CancellationToken);
@@ -109,19 +106,8 @@ internal sealed class TestServer : IAsyncDisposable
     public Guest Connect(int rings = 1, bool packed = false, long memory = 8 << 20)
         => Guest.Connect(_settings.VhostUser!, rings, packed, memory);
 
-    /// <summary>Fetches the metrics page.</summary>
-    public async Task<Exposition> MetricsAsync()
-    {
-        using var socket = Server.MetricsAddress is { } address
-            ? new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp)
-            : new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        await socket.ConnectAsync(Server.MetricsAddress ?? (EndPoint)new UnixDomainSocketEndPoint(_settings.Metrics!["unix:".Length..]));
-        await socket.SendAsync("GET /metrics HTTP/1.1\r\n\r\n"u8.ToArray());
-        using var reader = new StreamReader(new NetworkStream(socket), Encoding.UTF8);
-        string answer = await reader.ReadToEndAsync();
-        Assert.StartsWith("HTTP/1.1 200 OK\r\n", answer, StringComparison.Ordinal);
-        return Exposition.Parse(answer[(answer.IndexOf("\r\n\r\n", StringComparison.Ordinal) + 4)..]);
-    }
+    /// <summary>The metrics page.</summary>
+    public async Task<Exposition> MetricsAsync() => Exposition.Parse(await Server.RenderMetricsAsync());
 
     /// <summary>Returns one sample of the metrics page.</summary>
     public async Task<double> MetricAsync(string sample) => (await MetricsAsync())[sample];

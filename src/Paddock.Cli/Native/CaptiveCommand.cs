@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 using Paddock.Block;
 using Paddock.Images;
@@ -23,6 +24,8 @@ internal sealed class CaptiveCommand
     private readonly IReadOnlyList<string> _words;
     private readonly IReadOnlyDictionary<string, string?> _variables;
 
+    private static readonly SearchValues<char> ForShell = SearchValues.Create(" \t\n\"'$&()*;<=>?[\\]`{|}~#!");
+
     // signals that came before the command was started
     private readonly List<int> _early = [];
     private ChildProcess? _child;
@@ -32,7 +35,7 @@ internal sealed class CaptiveCommand
     public CaptiveCommand(IReadOnlyList<string> words, IReadOnlyDictionary<string, string?> variables)
     {
         _variables = variables;
-        _words = words is [var line] && line.AsSpan().ContainsAny(" \t\n\"'$&()*;<=>?[\\]`{|}~#!")
+        _words = words is [var line] && line.AsSpan().ContainsAny(ForShell)
             ? ["/bin/sh", "-c", line] : [.. words.Select(Expand)];
     }
 

@@ -9,7 +9,7 @@ namespace Paddock.Cli.Native;
 /// <param name="Host">Name or address; null for a socket.</param>
 /// <param name="Port">TCP port.</param>
 /// <param name="SocketPath">Path of a Unix socket; null for TCP.</param>
-/// <param name="Protocols">What the server may speak, the likelier first.</param>
+/// <param name="Protocols">What the server may speak.</param>
 internal sealed record DiscoverPlace(string? Host, int Port, string? SocketPath, IReadOnlyList<DiskProtocol> Protocols)
 {
     private const int NvmePort = 4420;
@@ -40,16 +40,13 @@ internal sealed record DiscoverPlace(string? Host, int Port, string? SocketPath,
         }
 
         var (name, number) = HostAndPort(text, text);
-        return number is { } given ? [new DiscoverPlace(name, given, null, Likely(given))]
+        return number is { } given ? [new DiscoverPlace(name, given, null, [DiskProtocol.Nvme, DiskProtocol.Nbd])]
             :
             [
                 new DiscoverPlace(name, NvmePort, null, [DiskProtocol.Nvme]),
                 new DiscoverPlace(name, NbdTarget.DefaultPort, null, [DiskProtocol.Nbd]),
             ];
     }
-
-    private static DiskProtocol[] Likely(int port)
-        => port == NbdTarget.DefaultPort ? [DiskProtocol.Nbd, DiskProtocol.Nvme] : [DiskProtocol.Nvme, DiskProtocol.Nbd];
 
     private static DiscoverPlace OfNbd(string text)
     {

@@ -12,7 +12,7 @@ namespace Paddock.Cli.Native;
 internal static class Discovery
 {
     private const int MostSubsystems = 256;
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5), Greeting = TimeSpan.FromMilliseconds(300);
 
     /// <summary>Lists the disks at a place.</summary>
     /// <exception cref="ToolException">No server answers, or not in a protocol that is known.</exception>
@@ -20,7 +20,10 @@ internal static class Discovery
         DiscoverPlace place, string? hostNqn, CancellationToken cancellationToken)
     {
         string why = "";
-        foreach (var protocol in place.Protocols)
+        var protocols = place.Protocols.Count == 1 ? place.Protocols
+            : await SpeaksFirstAsync(place, cancellationToken) ? [DiskProtocol.Nbd, DiskProtocol.Nvme]
+            : [DiskProtocol.Nvme, DiskProtocol.Nbd];
+        foreach (var protocol in protocols)
         {
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             limit.CancelAfter(Patience);
@@ -37,7 +40,7 @@ internal static class Discovery
                 e.GetBaseException() is SocketException { SocketErrorCode: not SocketError.ConnectionReset } none)
             {
                 // nobody listens: the other protocol would not be answered either
-                string reason = place.SocketPath is null ? none.Message
+                string reason = place.SocketPath is null ? new SocketException(none.ErrorCode).Message
                     : e.Message[(e.Message.LastIndexOf(": ", StringComparison.Ordinal) + 2)..];
                 throw new ToolException($"no server answers at {place}: {reason}");
             }
@@ -49,6 +52,24 @@ internal static class Discovery
 
         string spoken = string.Join(" or ", place.Protocols.Order().Select(static p => p == DiskProtocol.Nvme ? "NVMe/TCP" : "NBD"));
         throw new ToolException($"no {spoken} server answers at {place}: {why}");
+    }
+
+    // NBD servers greet, NVMe/TCP servers wait: the wrong protocol would leave an error in the server's log
+    private static async Task<bool> SpeaksFirstAsync(DiscoverPlace place, CancellationToken cancellationToken)
+    {
+        using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        try
+        {
+            limit.CancelAfter(Patience);
+            await socket.ConnectAsync(place.Host!, place.Port, limit.Token);
+            limit.CancelAfter(Greeting);
+            return await socket.ReceiveAsync(new byte[1], SocketFlags.None, limit.Token) > 0;
+        }
+        catch (Exception e) when (e is SocketException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            return false;
+        }
     }
 
     private static async Task<List<DiscoveredDisk>> OverNvmeAsync(

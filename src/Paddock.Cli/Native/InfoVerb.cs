@@ -20,7 +20,7 @@ public static class InfoVerb
     {
         if (RemoteDisk.Is(path))
         {
-            await using var remote = (await RemoteDisk.OpenAsync(path, writable: false, console, cancellationToken)).Device;
+            await using var remote = await RemoteDisk.DescribeAsync(path, cancellationToken);
             new PlainInfo(path, NvmeName.Is(path) ? "nvme-tcp" : "nbd", remote, null).Print(json, console);
             return;
         }
@@ -45,7 +45,7 @@ public static class InfoVerb
         }
 
         await using var device = await NativeImage.OpenAsync(
-            storage, path, writable: false, console, cancellationToken, forInfo: true, passphrase: null);
+            storage, path, writable: false, console, forInfo: true, passphrase: null, cancellationToken);
         if (json)
         {
             console.Out.WriteLine(JsonText.ReadableLines(Fields(path, device)));

@@ -57,6 +57,9 @@ public sealed class NativeConsole
     /// <summary>Whether progress may be drawn on <see cref="Error"/>.</summary>
     public bool ShowsProgress { get; init; }
 
+    /// <summary>Whether <see cref="Out"/> is a terminal on which pictures can be drawn again and again.</summary>
+    public bool CanMoveCursor { get; init; }
+
     /// <summary>Columns of the terminal.</summary>
     public int Width { get; init; } = 80;
 
@@ -72,6 +75,7 @@ public sealed class NativeConsole
             OutputIsTerminal = terminal,
             InputIsTerminal = Terminal.IsInputTerminal,
             ShowsProgress = Terminal.IsErrorTerminal && FirstOf("TERM") != "dumb",
+            CanMoveCursor = terminal && FirstOf("TERM") != "dumb",
             Width = Terminal.Width(80),
         };
     }

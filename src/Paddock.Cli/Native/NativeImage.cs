@@ -20,12 +20,12 @@ internal static class NativeImage
     public static async ValueTask<IQcow2Device> OpenAsync(
         string path, bool writable, NativeConsole console, CancellationToken cancellationToken, bool forInfo = false,
         ReadOnlyMemory<byte>? passphrase = null, bool forceShare = false)
-        => await OpenAsync(OpenFile(path, writable, forceShare), path, writable, console, cancellationToken, forInfo, passphrase);
+        => await OpenAsync(OpenFile(path, writable, forceShare), path, writable, console, forInfo, passphrase, cancellationToken);
 
     /// <summary>Opens the image in a file that is open already, which is closed if that fails.</summary>
     public static async ValueTask<IQcow2Device> OpenAsync(
-        FileStorage storage, string path, bool writable, NativeConsole console, CancellationToken cancellationToken, bool forInfo,
-        ReadOnlyMemory<byte>? passphrase)
+        FileStorage storage, string path, bool writable, NativeConsole console, bool forInfo, ReadOnlyMemory<byte>? passphrase,
+        CancellationToken cancellationToken)
     {
         IQcow2Device device;
         int repaired = 0;

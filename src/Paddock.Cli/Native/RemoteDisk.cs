@@ -21,6 +21,22 @@ internal static class RemoteDisk
         return await new ImageOpener("paddock", console.Error).OpenAsync(name, settings);
     }
 
+    /// <summary>Connects to a disk as its server describes it, for reading only.</summary>
+    /// <exception cref="ToolException">As for a disk.</exception>
+    public static async ValueTask<IBlockDevice> DescribeAsync(string name, CancellationToken cancellationToken)
+    {
+        CheckName(name);
+        try
+        {
+            return NvmeName.Is(name) ? await NvmeNode.OpenAsync(name, readOnly: true, cancellationToken)
+                : await NbdClient.ConnectAsync(NbdTarget.Parse(name)!, cancellationToken);
+        }
+        catch (BlockException e)
+        {
+            throw new ToolException($"Could not open '{name}': {e.Message}", inner: e);
+        }
+    }
+
     /// <summary>Connects to a disk with zones.</summary>
     /// <exception cref="ToolException">As for a disk; or it has no zones, and the message says which one has.</exception>
     public static async ValueTask<IBlockDevice> OpenZonedAsync(

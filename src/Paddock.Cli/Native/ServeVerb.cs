@@ -38,7 +38,7 @@ public static class ServeVerb
         }
 
         bool hadTerminal = Terminal.HasControllingTerminal();
-        await using var server = await PaddockServer.StartAsync(settings, log, manager);
+        await using var server = await PaddockServer.StartAsync(settings, log, manager, WebBuild.Part);
         if (reload is not null)
         {
             // closing the terminal sends the same signal

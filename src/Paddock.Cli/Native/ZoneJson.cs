@@ -6,7 +6,7 @@ using Paddock.Posix;
 namespace Paddock.Cli.Native;
 
 /// <summary>The zones as JSON, a line for each, in bounded memory. Its fields are in docs/zones.md.</summary>
-internal sealed class ZoneJson
+internal sealed class ZoneJson : IAsyncDisposable
 {
     private const int FlushAt = 1 << 16;
 
@@ -37,17 +37,19 @@ internal sealed class ZoneJson
         IBlockDevice device, ZoneFilter filter, OutputStream output, CancellationToken cancellationToken)
     {
         var (open, active) = await ZoneSurvey.ActiveAsync(device, cancellationToken);
-        var to = new ZoneJson(output);
-        await using (to._json)
+        await using (var to = new ZoneJson(output))
         {
-            await using (to._line)
-            {
-                await to.WriteAsync(device, filter, cancellationToken);
-                to.WriteSummary(open, active, ZoneSurvey.SpaceOnDisk(device));
-            }
+            await to.WriteAsync(device, filter, cancellationToken);
+            to.WriteSummary(open, active, ZoneSurvey.SpaceOnDisk(device));
         }
 
         output.Write("\n"u8);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _line.DisposeAsync();
+        await _json.DisposeAsync();
     }
 
     private async ValueTask WriteAsync(IBlockDevice device, ZoneFilter filter, CancellationToken cancellationToken)

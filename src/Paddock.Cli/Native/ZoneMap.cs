@@ -71,7 +71,7 @@ public sealed class ZoneMap(NativeConsole console, ColorDepth colors)
         return perCell;
     }
 
-    private static string[] Heading(string title, long length, ZonedLimits zoned)
+    private static List<string> Heading(string title, long length, ZonedLimits zoned)
     {
         string capacity = zoned.ZoneCapacity == zoned.ZoneSize ? "" : $" (capacity {SizeText.Human(zoned.ZoneCapacity)})";
         return [$"{title}: {SizeText.Human(length)}", $"{zoned.ZoneCount} zones of {SizeText.Human(zoned.ZoneSize)}{capacity}"];
@@ -117,7 +117,7 @@ public sealed class ZoneMap(NativeConsole console, ColorDepth colors)
     }
 
     /// <summary>Writes parts on one line, or on several where they do not fit.</summary>
-    private void WriteLines(IReadOnlyList<string> parts, string between, IReadOnlyList<string>? before = null, int beforeColumns = 0)
+    private void WriteLines(List<string> parts, string between, List<string>? before = null, int beforeColumns = 0)
     {
         var line = new StringBuilder();
         int width = 0;

@@ -13,9 +13,17 @@ internal static class Durations
     private static readonly (string Suffix, double Seconds)[] Units = [("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600)];
 
     /// <summary>Creates an option; its errors name it, the value and what is expected.</summary>
-    public static Option<TimeSpan?> Create(string name, string description) => new(name)
+    public static Option<TimeSpan?> Create(string name, string description) => Create(name, description, TimeSpan.Zero, Max, "at most 24h");
+
+    /// <summary>Creates an option with limits of its own.</summary>
+    /// <param name="name">Name.</param>
+    /// <param name="description">Description.</param>
+    /// <param name="min">Shortest duration.</param>
+    /// <param name="max">Longest duration.</param>
+    /// <param name="limits">The two in words.</param>
+    public static Option<TimeSpan?> Create(string name, string description, TimeSpan min, TimeSpan max, string limits) => new(name)
     {
-        Description = description, HelpName = "TIME", CustomParser = Parse,
+        Description = description, HelpName = "TIME", CustomParser = result => Parse(result, min, max, limits),
     };
 
     /// <summary>Parses a duration.</summary>
@@ -37,16 +45,16 @@ internal static class Durations
         => double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
             && value * unit <= Max.TotalSeconds ? TimeSpan.FromSeconds(value * unit) : null;
 
-    private static TimeSpan? Parse(ArgumentResult result)
+    private static TimeSpan? Parse(ArgumentResult result, TimeSpan min, TimeSpan max, string limits)
     {
         string text = result.Tokens is [var token] ? token.Value : "";
-        if (Parse(text) is { } duration)
+        if (Parse(text) is { } duration && duration >= min && duration <= max)
         {
             return duration;
         }
 
         string name = result.Parent is OptionResult option ? option.Option.Name : result.Argument.Name;
-        result.AddError($"{name} '{text}': expected a duration such as 10, 10s, 500ms or 2m, at most 24h");
+        result.AddError($"{name} '{text}': expected a duration such as 10, 10s, 500ms or 2m, {limits}");
         return null;
     }
 }

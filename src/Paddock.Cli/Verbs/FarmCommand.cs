@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using Paddock.Block;
 using Paddock.Cli.Native;
 using Paddock.Images;
 using Paddock.Images.Text;
@@ -19,8 +18,8 @@ internal sealed class FarmCommand
         "GOLDEN is not changed, and must not be written meanwhile.",
         "",
         "The drives are listed when clients can connect, and removed when the server stops (--keep with",
-        "--dir keeps them). After '--', a command: the server ends with it, as for 'paddock run'. It finds the",
-        "list as JSON in the file $PADDOCK_LIST, and the first drive in the variables of 'paddock run'.",
+        "--dir keeps them). After '--', a command: the server ends with it, as for 'paddock run'. It finds",
+        "the list as JSON in the file $PADDOCK_LIST, and the first drive in the variables of 'paddock run'.",
         "",
     ];
 
@@ -87,7 +86,7 @@ internal sealed class FarmCommand
         if (words.Length > 0)
         {
             return await RunVerb.RunAsync(
-                settings, words, folder["list.json"], _process.ExitsWithParent(parsed), _console, cancellationToken);
+                settings, words, folder["list.json"], report, _process.ExitsWithParent(parsed), _console, cancellationToken);
         }
 
         bool json = parsed.GetValue(_json);

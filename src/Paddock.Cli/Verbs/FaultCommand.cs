@@ -83,10 +83,11 @@ internal static class FaultCommand
         var socket = new Argument<string>("SOCKET") { Description = "Control socket of the server (serve --control)." };
         var what = new Argument<string[]>(
             "COMMAND") { Description = "Command and its NAME=VALUE pairs; see below.", Arity = ArgumentArity.OneOrMore };
+        var control = new Option<bool>("--control") { Description = "Accepted before SOCKET, as in other verbs." };
         var json = JsonOption.Create();
         var command = new Command("fault", "Injects faults into a running server, to test its clients.")
         {
-            socket, what, json,
+            socket, what, control, json,
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {

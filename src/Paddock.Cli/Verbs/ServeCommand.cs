@@ -2,6 +2,7 @@ using System.CommandLine;
 using Paddock.Cli.Native;
 using Paddock.Images;
 using Paddock.Server;
+using Paddock.Server.Web;
 
 namespace Paddock.Cli.Verbs;
 
@@ -11,8 +12,8 @@ internal static class ServeCommand
     /// <summary>Help text after the options.</summary>
     public static readonly string[] Details =
     [
-        "ADDRESS is HOST:PORT or unix:PATH. --nbd-tls is required or allowed; --nbd-tls-clients is required",
-        "or none. POLICY is one of none, same-directory and any.",
+        "ADDRESS is HOST:PORT, PORT (on 127.0.0.1) or unix:PATH. --nbd-tls is required or allowed;",
+        "--nbd-tls-clients is required or none. POLICY is one of none, same-directory and any.",
         "",
         "--vhost-user with several images creates a socket NAME.sock for each of them in the directory.",
         "Unsealed guest memory can be truncated by its owner, which would terminate the server.",
@@ -20,10 +21,15 @@ internal static class ServeCommand
         "--dhchap-keys: one 'HOSTNQN KEY [CONTROLLERKEY]' per line, readable by the owner only. Environment",
         "variables PADDOCK_DHCHAP_SECRET and PADDOCK_DHCHAP_CTRL_SECRET hold the keys of all other hosts.",
         "",
+        "--web serves a live page for browsers, and its API: anyone who can connect sees the disks. With",
+        "--web-control, those who have the token in --web-token-file may also change zones.",
+        "",
+        "--trace-file: open it at ui.perfetto.dev. The trace ends at --trace-size.",
+        "",
         "--idle-timeout: by default, idle NBD clients are disconnected only if another client needs the slot.",
         "",
         "When clients can connect, the server prints the names of the disks and the 'nvme connect' command.",
-        "--port-file has the ports of NVMe, NBD and metrics, in this order.",
+        "--port-file has the ports of NVMe, NBD, metrics and web, in this order.",
         "",
         "SIGINT and SIGTERM stop the server. SIGHUP reloads the configuration file, keys and certificates; if",
         "none of them is given, it stops the server as well.",
@@ -49,6 +55,7 @@ internal static class ServeCommand
             var settings = options.SettingsOf(parsed);
             if (options.IsCheck(parsed))
             {
+                WebCheck.Validate(settings, ServiceManager.None, WebBuild.Part);
                 ServeCheck.Run(settings, parsed.GetValue(json) ? TextWriter.Null : console.Out);
                 if (parsed.GetValue(json))
                 {

@@ -27,6 +27,20 @@ internal sealed class ServerOptions
     private readonly Option<string[]> _metricsHosts =
         Repeated("--metrics-host", "NAME", "Host name accepted in requests for metrics; repeatable.");
 
+    private readonly Option<string?> _web = Text("--web", "ADDRESS", "Address of the live page for browsers, and of its API.");
+
+    private readonly Option<string[]> _webHosts =
+        Repeated("--web-host", "NAME", "Host name accepted in requests to the page; repeatable.");
+
+    private readonly Option<bool> _webControl = Flag("--web-control", "Allows clients with the token to change zones.");
+
+    private readonly Option<string?> _webToken = Text(
+        "--web-token-file", "FILE", "Token of --web-control, 16 characters or more; owner-only file.");
+
+    private readonly Option<string?> _trace = Text("--trace-file", "FILE", "Writes a trace of all requests, for ui.perfetto.dev.");
+
+    private readonly Option<string?> _traceSize = Text("--trace-size", "SIZE", "Maximum size of the trace (default: 64M).");
+
     private readonly Option<string?> _control = Text(
         "--control", "PATH", "Unix socket for the verbs fault, resize, snapshot and backup.");
 
@@ -80,7 +94,8 @@ internal sealed class ServerOptions
     {
         foreach (var option in new Option[]
         {
-            _tls, _tlsMode, _tlsClients, _nbdResize, _queues, _sealed, _metrics, _metricsHosts, _control, _nqn, _hosts, _keys, _format,
+            _tls, _tlsMode, _tlsClients, _nbdResize, _queues, _sealed, _metrics, _metricsHosts,
+            _web, _webHosts, _webControl, _webToken, _trace, _traceSize, _control, _nqn, _hosts, _keys, _format,
             _passphrase, _backing, _readOnly, _block, _connections, _memory, _idle, _drain, _cache, _faults, _jsonLog, _logLevel, _logFile,
         })
         {
@@ -116,6 +131,12 @@ internal sealed class ServerOptions
         DrainTimeout = parsed.GetValue(_drain) ?? given.DrainTimeout,
         Metrics = parsed.GetValue(_metrics) ?? given.Metrics,
         MetricsHosts = [.. parsed.GetValue(_metricsHosts) ?? [], .. given.MetricsHosts],
+        Web = parsed.GetValue(_web) ?? given.Web,
+        WebHosts = [.. parsed.GetValue(_webHosts) ?? [], .. given.WebHosts],
+        WebControl = parsed.GetValue(_webControl) || given.WebControl,
+        WebTokenFile = parsed.GetValue(_webToken) ?? given.WebTokenFile,
+        TraceFile = parsed.GetValue(_trace) ?? given.TraceFile,
+        TraceSize = parsed.GetValue(_traceSize) ?? given.TraceSize,
         Control = parsed.GetValue(_control) ?? given.Control,
         Nqn = parsed.GetValue(_nqn) ?? given.Nqn,
         AllowHosts = [.. parsed.GetValue(_hosts) ?? [], .. given.AllowHosts],

@@ -3,6 +3,7 @@ using Paddock.Images;
 using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Qcow2;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Compat.Img;
 
@@ -46,7 +47,7 @@ internal static class AmendCommand
         progress?.Show(0, 1);
         try
         {
-            await AmendAsync(node, options, given, progress);
+            await AmendAsync(node, options, given, progress, ctx);
             await node.Device.FlushAsync();
         }
         finally
@@ -78,14 +79,14 @@ internal static class AmendCommand
     }
 
     private static ValueTask AmendAsync(
-        ImageNode node, Dictionary<string, string> options, ImgArguments given, AmendProgressLine? progress)
+        ImageNode node, Dictionary<string, string> options, ImgArguments given, AmendProgressLine? progress, ToolContext ctx)
         => node.Luks is { } luks
             ? new KeySlotAmend(luks.Volume, "", options, given.All("object"), given.Has("force"))
                 .RunAsync(NodeOptions.Text(node.FullOptions["key-secret"])!)
-            : AmendImageAsync(node, options, given, progress);
+            : AmendImageAsync(node, options, given, progress, ctx);
 
     private static async ValueTask AmendImageAsync(
-        ImageNode node, Dictionary<string, string> options, ImgArguments given, AmendProgressLine? progress)
+        ImageNode node, Dictionary<string, string> options, ImgArguments given, AmendProgressLine? progress, ToolContext ctx)
     {
         var image = node.Qcow2!;
         var info = image.Info;
@@ -126,7 +127,16 @@ internal static class AmendCommand
             await ResizeAsync(node, (long)Math.Min(ulong.Parse(size!, null), long.MaxValue), layout is null ? null : before);
         }
 
-        await image.AmendAsync(wanted, progress is null ? null : progress.Show);
+        try
+        {
+            await image.AmendAsync(wanted, progress is null ? null : progress.Show);
+        }
+        catch (BlockException e) when (e.InnerException is SnapshotL1Exception cause)
+        {
+            ctx.Report(cause.Message);
+            throw;
+        }
+
         if (changesSlots)
         {
             await new KeySlotAmend(info.Luks!, EncryptionCreate.Prefix, options, given.All("object"), given.Has("force"))

@@ -29,9 +29,9 @@ internal static class BitmapCommand
         catch (BitmapsLostException e)
         {
             // as the peer prints it, whose second attempt to close the image fails as well
-            ctx.Report(e.Message);
+            ctx.Report(CloseFailure.LineOf(e));
             ctx.Report("Error while closing the image: Invalid argument");
-            ctx.Report(e.Message);
+            ctx.Report(CloseFailure.LineOf(e));
             return 1;
         }
     }

@@ -2,6 +2,7 @@ using Paddock.Block;
 using Paddock.Images;
 using Paddock.Images.Chains;
 using Paddock.Images.Text;
+using Paddock.Qcow2.Bitmaps;
 
 namespace Paddock.Compat.Img;
 
@@ -28,6 +29,16 @@ internal static class CommitCommand
         try
         {
             await node.UseAsync(() => CommitAsync(node, BaseOf(wanted, given["b"], name), given, rate, progress, ctx.Time));
+        }
+        catch (BitmapsLostException e)
+        {
+            progress?.Break();
+
+            // as the peer prints it, which tries twice
+            ctx.Report(CloseFailure.LineOf(e));
+            ctx.Report(CloseFailure.LineOf(e));
+            ctx.Report("Error while closing the image: Invalid argument");
+            return 1;
         }
         catch
         {

@@ -2,6 +2,7 @@ using Paddock.Block;
 using Paddock.Images;
 using Paddock.Images.Text;
 using Paddock.Qcow2;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Compat.Img;
 
@@ -29,7 +30,8 @@ internal static class SnapshotCommand
         bool lists = action is null or "l";
         var opener = new ImageOpener(ctx.Program, ctx.Error);
         var settings = given.Settings(readOnly: lists);
-        await using var node = await opener.OpenAsync(given.Operands[0], settings, given.Has("image-opts"));
+        var node = await opener.OpenAsync(given.Operands[0], settings, given.Has("image-opts"));
+        await using var closing = new NodeClosing(node, ctx);
         if (lists)
         {
             foreach (string line in SnapshotList.Lines(node.Qcow2?.Snapshots.List ?? []))
@@ -41,6 +43,7 @@ internal static class SnapshotCommand
         }
 
         await ChangeAsync(node.Qcow2?.Snapshots, action!, given[action!]!, ctx);
+        closing.IsExpected = true;
         return 0;
     }
 
@@ -52,7 +55,7 @@ internal static class SnapshotCommand
             switch (action)
             {
                 case "a":
-                    await ApplyAsync(snapshots, name);
+                    await ApplyAsync(snapshots, name, ctx);
                     break;
                 case "c":
                     await (snapshots ?? throw new BlockException(BlockError.NotSupported, "the format has no internal snapshots"))
@@ -67,12 +70,17 @@ internal static class SnapshotCommand
         }
         catch (Exception e) when (e is BlockException or ToolException)
         {
-            string why = e is BlockException failure && action == "c" ? ErrorText.Of(failure) : e.Message;
+            string why = e switch
+            {
+                BlockException failure when action == "c" => ErrorText.Of(failure),
+                SnapshotFreeException failure => $"Failed to free the cluster and L1 table: {ErrorText.Of(failure)}",
+                _ => e.Message,
+            };
             throw new ToolException($"Could not {verb} snapshot '{name}': {why}", inner: e);
         }
     }
 
-    private static async ValueTask ApplyAsync(IQcow2Snapshots? snapshots, string name)
+    private static async ValueTask ApplyAsync(IQcow2Snapshots? snapshots, string name, ToolContext ctx)
     {
         if (snapshots is null)
         {
@@ -86,6 +94,11 @@ internal static class SnapshotCommand
         }
         catch (BlockException e)
         {
+            if (e is SnapshotL1Exception)
+            {
+                ctx.Report(e.Message);
+            }
+
             throw new ToolException($"Failed to load snapshot: {ErrorText.Of(e)}", inner: e);
         }
     }

@@ -128,11 +128,9 @@ internal sealed class IoSession(ToolContext context, IReadOnlyList<string>? obje
             await image.DisposeAsync();
             return true;
         }
-        catch (BlockException e) when (e is not BitmapsLostException && image.Format?.Qcow2 is not null)
+        catch (BlockException e) when (e is BitmapsLostException || image.Format?.Qcow2 is not null)
         {
-            // both caches are tried
-            Complain($"{context.Program}: Failed to flush the L2 table cache: {ErrorText.Of(e)}");
-            Complain($"{context.Program}: Failed to flush the refcount block cache: {ErrorText.Of(e)}");
+            CloseFailure.LinesOf(e).ForEach(line => Complain($"{context.Program}: {line}"));
             return false;
         }
         catch (BlockException e)

@@ -94,6 +94,22 @@ internal sealed class NodeStorage(CheckedDevice device, string name, Func<long> 
 
     public ValueTask DisposeAsync() => device.DisposeAsync();
 
-    private ValueTask GrowAsync(long end, CancellationToken cancellationToken)
-        => end > device.Length ? device.ResizeAsync(end, Preallocation.Off, cancellationToken) : default;
+    private async ValueTask GrowAsync(long end, CancellationToken cancellationToken)
+    {
+        if (end <= device.Length)
+        {
+            return;
+        }
+
+        try
+        {
+            await device.ResizeAsync(end, Preallocation.Off, cancellationToken);
+        }
+        catch (BlockException e) when (e.Error == BlockError.NotSupported)
+        {
+            // a disk of a fixed size is full where it ends
+            throw new BlockException(
+                BlockError.NoSpace, $"the disk below has {device.Length} bytes, {end} are needed, and its size is fixed", e);
+        }
+    }
 }

@@ -52,7 +52,7 @@ internal sealed class BitmapData(IStorage storage, ImageHeader header, Allocator
 
     /// <summary>Writes the clusters of bits that have changed, and the table. Nothing names it yet.</summary>
     /// <param name="bitmap">The bitmap.</param>
-    /// <param name="always">Whether the table is written even if it has not changed.</param>
+    /// <param name="always">Whether the clusters and the table are written even if they have not changed.</param>
     /// <returns>The new table, and what is free once it is named; null where the stored one is still right.</returns>
     public async ValueTask<NextTable?> WriteAsync(PersistentBitmap bitmap, bool always)
     {
@@ -70,7 +70,7 @@ internal sealed class BitmapData(IStorage storage, ImageHeader header, Allocator
         {
             for (int i = 0; i < entries.Length; i++)
             {
-                if (i < bitmap.Table.Length && !bits.HasChanged(_geometry.BytesIn(i), size))
+                if (!always && i < bitmap.Table.Length && !bits.HasChanged(_geometry.BytesIn(i), size))
                 {
                     entries[i] = bitmap.Table[i];
                     continue;
@@ -90,7 +90,7 @@ internal sealed class BitmapData(IStorage storage, ImageHeader header, Allocator
         catch (BlockException e)
         {
             Free(next.Fresh);
-            throw new BlockException(e.Error, $"{FailureOf(e)} '{bitmap.Name}'{(IsFull(e) ? "" : " to file")}: {e.Message}", e);
+            throw Failure($"Failed to write bitmap '{bitmap.Name}' to file", e);
         }
         finally
         {
@@ -100,6 +100,15 @@ internal sealed class BitmapData(IStorage storage, ImageHeader header, Allocator
         ListReplaced(bitmap, next);
         return next;
     }
+
+    /// <summary>A failure to store bitmaps, as QEMU describes it.</summary>
+    /// <param name="what">What has failed.</param>
+    /// <param name="cause">Why.</param>
+    public static BlockException Failure(string what, BlockException cause)
+        => new(cause.Error, $"{what}: {(cause.Error == BlockError.NoSpace ? "No space left on device" : cause.Message)}", cause)
+        {
+            Errno = cause.Errno,
+        };
 
     /// <summary>Frees clusters once what referred to them is durably gone.</summary>
     public void Free(List<HostClusters> clusters) => clusters.ForEach(allocator.FreeLater);
@@ -132,10 +141,6 @@ internal sealed class BitmapData(IStorage storage, ImageHeader header, Allocator
         await storage.WriteAsync(offset.Value, bytes);
         return offset;
     }
-
-    private static bool IsFull(BlockException e) => e.Error == BlockError.NoSpace;
-
-    private static string FailureOf(BlockException e) => IsFull(e) ? "Failed to allocate clusters for bitmap" : "Failed to write bitmap";
 
     private async ValueTask<ulong> WriteClusterAsync(DirtyBits bits, int index, Memory<byte> buffer, NextTable next)
     {

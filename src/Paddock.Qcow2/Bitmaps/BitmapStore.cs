@@ -79,8 +79,8 @@ internal sealed class BitmapStore(
     /// are inconsistent from then on.
     /// </summary>
     /// <param name="all">
-    /// As QEMU does: those that do not record are marked too, and the tables of all are written, changed or not, so that the file is as
-    /// large as one that its tools wrote.
+    /// As QEMU does: those that do not record are loaded and marked too, and all are written whole, changed or not, so that the file is as
+    /// large as one that its tools wrote, and has the same layout.
     /// </param>
     public async ValueTask BeginAsync(bool all)
     {
@@ -90,7 +90,7 @@ internal sealed class BitmapStore(
             IsStale = false;
         }
 
-        foreach (var bitmap in All.Where(static b => b is { IsEnabled: true, IsInconsistent: false }))
+        foreach (var bitmap in All.Where(b => (all || b.IsEnabled) && !b.IsInconsistent))
         {
             await TryLoadAsync(bitmap);
         }
@@ -208,7 +208,7 @@ internal sealed class BitmapStore(
                 next.Add((bitmap, EntryOf(bitmap, table), table?.Entries));
             }
 
-            await PublishAsync(next.ConvertAll(static n => n.Entry));
+            await PublishForSessionAsync(next.ConvertAll(static n => n.Entry));
         }
         catch (BlockException)
         {
@@ -248,6 +248,12 @@ internal sealed class BitmapStore(
         }
         catch (BlockException e) when (e is ImageCorruptException || e.Error == BlockError.TooLarge)
         {
+            if (!bitmap.IsEnabled)
+            {
+                // it stays as it is stored
+                return;
+            }
+
             bitmap.IsInconsistent = true;
             warnings.Add($"bitmap '{bitmap.Name}' is inconsistent from now on: {e.Message}");
         }
@@ -320,6 +326,18 @@ internal sealed class BitmapStore(
         }
 
         static BitmapEntry InUse(BitmapEntry entry) => entry with { Flags = entry.Flags | BitmapFlags.InUse };
+    }
+
+    private async ValueTask PublishForSessionAsync(List<BitmapEntry> entries)
+    {
+        try
+        {
+            await PublishAsync(entries);
+        }
+        catch (BlockException e)
+        {
+            throw BitmapData.Failure("Failed to update bitmap extension", e);
+        }
     }
 
     /// <summary>Makes everything durable, then the header name a directory of these entries.</summary>

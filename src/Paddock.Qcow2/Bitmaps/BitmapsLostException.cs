@@ -8,4 +8,11 @@ namespace Paddock.Qcow2.Bitmaps;
 /// <param name="image">Name of the image's storage.</param>
 /// <param name="cause">The failure.</param>
 internal sealed class BitmapsLostException(string image, BlockException cause)
-    : BlockException(cause.Error, $"Lost persistent bitmaps during inactivation of node '{image}': {cause.Message}", cause);
+    : BlockException(cause.Error, TextFor(image, cause), cause)
+{
+    /// <summary>The message with another name of the image.</summary>
+    public string MessageFor(string name) => TextFor(name, InnerException!);
+
+    private static string TextFor(string name, Exception cause)
+        => $"Lost persistent bitmaps during inactivation of node '{name}': {cause.Message}";
+}

@@ -12,6 +12,9 @@ internal sealed class Allocator : IFlushStage
     /// <summary>A gap of so many bytes, or clusters, is worth a request of its own; shorter ones are left to shorter requests.</summary>
     private const long UsefulBytes = 64 << 10, MaxUsefulRun = 8;
 
+    /// <summary>Clusters that a request looks at to find a gap for all of it.</summary>
+    private const long MaxPassedDistance = 4096;
+
     /// <summary>Bytes whose space a flush returns where none is kept.</summary>
     private const long PunchBytesAFlush = 64 << 20;
 
@@ -207,7 +210,7 @@ internal sealed class Allocator : IFlushStage
         await FreeUnreferencedAsync();
         while (true)
         {
-            var gap = await _counts.FindGapAsync(_gaps.StartFor(least, _usefulRun), most, least);
+            var (gap, passed) = await FindGapAsync(most, least);
             if (gap.End.Index > long.MaxValue >> _geometry.ClusterBits)
             {
                 throw new BlockException(BlockError.TooLarge, "the image is full: no host offset is left");
@@ -228,9 +231,41 @@ internal sealed class Allocator : IFlushStage
             await _counts.AddAsync(gap, 1);
             bool knownZero = gap.First >= _counts.NeverUsed;
             _counts.Use(gap.End);
-            _gaps.Allocated(gap, least, _usefulRun);
+            if (passed > 0)
+            {
+                _gaps.AllocatedBehind(gap, passed);
+            }
+            else
+            {
+                _gaps.Allocated(gap, least, _usefulRun);
+            }
+
             return new ClusterRun(gap.First, gap.Count, knownZero);
         }
+    }
+
+    /// <summary>The first gap; or a later one that has room for all, where little space is passed over for it.</summary>
+    private async ValueTask<(HostClusters Gap, long Passed)> FindGapAsync(long most, long least)
+    {
+        var start = _gaps.StartFor(least, _usefulRun);
+        var first = await _counts.FindGapAsync(start, most, least);
+        if (first.Count == most)
+        {
+            return (first, 0);
+        }
+
+        long mayPass = _gaps.MayPass(start), passed = 0;
+        for (var gap = first; gap.Count > 0 && (passed += gap.Count) <= mayPass;)
+        {
+            gap = await _counts.FindGapAsync(gap.End, most, 1, until: start + MaxPassedDistance);
+            if (gap.Count == most)
+            {
+                return (gap, passed);
+            }
+        }
+
+        _gaps.FillAll();
+        return (await _counts.FindGapAsync(_gaps.StartFor(least, _usefulRun), most, least), 0);
     }
 
     /// <summary>True when a block or a larger table had to be made.</summary>
@@ -292,6 +327,10 @@ internal sealed class Allocator : IFlushStage
                 _pendingFreeClusters -= clusters.Count;
                 await FreeNowAsync(clusters);
             }
+        }
+        catch (BlockException e)
+        {
+            throw new ClusterFreeException(e);
         }
         finally
         {

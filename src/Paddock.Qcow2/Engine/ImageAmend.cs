@@ -1,6 +1,7 @@
 using System.Numerics;
 using Paddock.Block;
 using Paddock.Qcow2.Format;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Qcow2.Engine;
 
@@ -83,7 +84,12 @@ internal sealed class ImageAmend(ImageParts parts, ZeroExpansion zeroes, HeaderR
         }
         catch (BlockException e)
         {
-            string cause = e is ImageCorruptException ? "Input/output error" : e.Message;
+            string cause = e switch
+            {
+                ImageCorruptException => "Input/output error",
+                SnapshotL1Exception => e.Error == BlockError.TooLarge ? "File too large" : "Invalid argument",
+                _ => e.Message,
+            };
             throw new BlockException(e.Error, $"Failed to turn zero into data clusters: {cause}", e) { Errno = e.Errno };
         }
     }

@@ -41,6 +41,7 @@ internal sealed class MetadataGuard(IStorage storage, ImageHeader header, Metada
 
     /// <summary>Before data is written, or a new table is put somewhere.</summary>
     /// <exception cref="ImageCorruptException">Metadata are there.</exception>
+    /// <exception cref="BlockException">It is not known where all metadata are.</exception>
     public ValueTask CheckAsync(HostOffset offset, long length)
     {
         if (!_isOn)
@@ -48,11 +49,19 @@ internal sealed class MetadataGuard(IStorage storage, ImageHeader header, Metada
             return ValueTask.CompletedTask;
         }
 
+        if (Blindness is { } cause)
+        {
+            throw new BlockException(cause.Error, $"{cause.Message}: no write can be checked against its L2 tables", cause);
+        }
+
         var kind = map.Find(offset, length);
         return kind == MetadataKind.None
             ? ValueTask.CompletedTask
             : FailAsync($"Preventing invalid write on metadata (overlaps with {MetadataMap.Describe(kind)})", offset);
     }
+
+    /// <summary>Why tables that are to be protected cannot be found, so that nothing may be written; null: all are known.</summary>
+    public BlockException? Blindness { get; set; }
 
     /// <summary>Marks the image corrupt, durably, if it is open for writing, and closes it for writing.</summary>
     /// <exception cref="ImageCorruptException">Always.</exception>

@@ -99,7 +99,7 @@ internal sealed class Refcounts : IFlushStage
     /// <summary>The count of one cluster.</summary>
     public async ValueTask<ulong> GetAsync(HostCluster cluster)
     {
-        var block = BlockOf(cluster);
+        var block = await BlockAsync(cluster);
         if (block.IsNone)
         {
             return 0;
@@ -118,11 +118,17 @@ internal sealed class Refcounts : IFlushStage
     public ValueTask LowerAsync(HostClusters clusters, List<HostClusters> freed) => ChangeAsync(clusters, -1, freed);
 
     /// <summary>Whether the counts of all clusters, which are in use, can rise by so much.</summary>
+    /// <exception cref="UncountedClusterException">One has no refcount block: the entry that refers to it is invalid.</exception>
     public async ValueTask<bool> CanAddAsync(HostClusters clusters, ulong delta)
     {
         ulong most = _geometry.MaxRefcount - delta;
         for (var cluster = clusters.First; cluster < clusters.End;)
         {
+            if ((await BlockAsync(cluster)).IsNone)
+            {
+                throw NoBlock(cluster);
+            }
+
             var (bytes, index, count, _) = await LoadAsync(cluster, clusters.End);
             for (int i = index; i < index + count; i++)
             {
@@ -145,6 +151,14 @@ internal sealed class Refcounts : IFlushStage
     {
         for (var cluster = clusters.First; cluster < clusters.End;)
         {
+            if ((await BlockAsync(cluster)).IsNone)
+            {
+                // an entry that is invalid refers to it
+                isOne.Span[(int)(cluster - clusters.First)] = false;
+                cluster += 1;
+                continue;
+            }
+
             var (bytes, index, count, _) = await LoadAsync(cluster, clusters.End);
             var part = isOne.Span.Slice((int)(cluster - clusters.First), count);
             for (int i = 0; i < count; i++)
@@ -163,7 +177,11 @@ internal sealed class Refcounts : IFlushStage
     public void FollowLength() => NeverUsed = new HostCluster(_geometry.ClustersFor(_storage.Length));
 
     /// <summary>The first gap of at least so many clusters from a cluster on, cut to the most that is asked for.</summary>
-    public async ValueTask<HostClusters> FindGapAsync(HostCluster from, long most, long least)
+    /// <param name="from">Where the search starts.</param>
+    /// <param name="most">Clusters wanted.</param>
+    /// <param name="least">Clusters of the shortest gap that will do.</param>
+    /// <param name="until">Where the search ends without a gap, with an empty run; null: at the first one.</param>
+    public async ValueTask<HostClusters> FindGapAsync(HostCluster from, long most, long least, HostCluster? until = null)
     {
         int order = _geometry.RefcountOrder;
         int perSlice = _cache.SliceBytes * 8 >> order;
@@ -171,7 +189,12 @@ internal sealed class Refcounts : IFlushStage
         var cluster = start;
         while (cluster - start < most)
         {
-            var block = BlockOf(cluster);
+            if (until is { } end && start >= end)
+            {
+                return new(start, 0);
+            }
+
+            var block = await BlockAsync(cluster);
             if (block.IsNone)
             {
                 if (cluster > start && cluster - start >= least)
@@ -330,6 +353,11 @@ internal sealed class Refcounts : IFlushStage
     /// <summary>Writes counts, then the table entries that refer to new blocks.</summary>
     public async ValueTask WriteAsync()
     {
+        if (_guard.Blindness is { } cause)
+        {
+            throw new CountsLostException(cause);
+        }
+
         await _cache.WriteBackAsync();
         if (_dirtyTableEntries.Count == 0)
         {
@@ -348,7 +376,6 @@ internal sealed class Refcounts : IFlushStage
         _dirtyTableEntries.Clear();
     }
 
-    /// <summary>A new block describes itself: it is the first cluster of those that it counts.</summary>
     /// <summary>
     /// Makes a block among the clusters that it counts, all of which are free: behind the run that needs it, as in QEMU, so that the run
     /// stays whole.
@@ -383,6 +410,19 @@ internal sealed class Refcounts : IFlushStage
         return to - from <= FewCounts
             ? EnsureBothAsync(block, from, to - 1)
             : _reservation.EnsureAsync(block, _geometry.ClusterSize);
+    }
+
+    /// <summary>Like <see cref="BlockOf"/>; an entry that is no cluster's offset makes the image corrupt.</summary>
+    private async ValueTask<HostOffset> BlockAsync(HostCluster cluster)
+    {
+        long index = cluster.Index >> _geometry.RefcountBlockBits;
+        long block = index < _table.Length ? (long)(_table[index] & TableOffsetMask) : 0;
+        if (block < 0 || _geometry.InCluster(new HostOffset(block)) != 0)
+        {
+            await _guard.FailAsync($"Refblock offset 0x{block:x} unaligned (reftable index: 0x{index:x})", _tableOffset);
+        }
+
+        return new HostOffset(block);
     }
 
     private async ValueTask EnsureBothAsync(HostOffset block, long firstByte, long lastByte)
@@ -429,6 +469,20 @@ internal sealed class Refcounts : IFlushStage
         }
     }
 
+    // QEMU's error numbers: no refcount table can be so large; or it would have to grow
+    private UncountedClusterException NoBlock(HostCluster cluster)
+    {
+        const int Again = 11;
+        const long MaxEntries = Qcow2Limits.MaxRefcountTableBytes / sizeof(ulong);
+        bool isImpossible = cluster.Index >> _geometry.RefcountBlockBits >= MaxEntries;
+        return new(
+            isImpossible ? BlockError.TooLarge : BlockError.Io,
+            $"an L2 entry is invalid: it refers to cluster {cluster}, which has no refcount block")
+        {
+            Errno = isImpossible ? 0 : Again,
+        };
+    }
+
     private static void AddFreed(List<HostClusters> freed, HostCluster cluster)
     {
         if (freed.Count > 0 && freed[^1] is var last && last.End == cluster)
@@ -444,7 +498,7 @@ internal sealed class Refcounts : IFlushStage
     /// <summary>The counts of a cluster and of those after it, as far as one slice has them.</summary>
     private async ValueTask<(byte[] Bytes, int Index, int Count, long Slice)> LoadAsync(HostCluster cluster, HostCluster end)
     {
-        var block = BlockOf(cluster);
+        var block = await BlockAsync(cluster);
         if (block.IsNone)
         {
             throw new ImageCorruptException("refcount table", _tableOffset, $"cluster {cluster} is in use and has no refcount block");

@@ -95,8 +95,8 @@ internal sealed class SubclusterWriter(
     }
 
     /// <summary>
-    /// Moves a cluster that is compressed or that a snapshot shares to a new one: with all that the old one stores, but nothing of the
-    /// backing image.
+    /// Moves a cluster that is compressed or that a snapshot shares to a new one: with all that the old one stores. As in QEMU one run of
+    /// subclusters is copied, from the first to the last that is stored or written, and nothing before or after it.
     /// </summary>
     private async ValueTask<int> ReplaceAsync(
         Mapping mapping, GuestOffset offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
@@ -114,11 +114,14 @@ internal sealed class SubclusterWriter(
                 return bytes.Length;
             }
 
-            var end = geometry.SubclusterUp(offset + bytes.Length);
-            await CopyStoredAsync(start, geometry.SubclusterDown(offset), target, cancellationToken);
-            await CopyStoredAsync(end, start + geometry.ClusterSize, target + (end - start), cancellationToken);
+            var (first, end) = await StoredAsync(start);
+            first = GuestOffset.Min(first, geometry.SubclusterDown(offset));
+            var tail = geometry.SubclusterUp(offset + bytes.Length);
+            end = end > tail ? end : tail;
+            await CopyAsync(first, geometry.SubclusterDown(offset), target + (first - start), cancellationToken);
+            await CopyAsync(tail, end, target + (tail - start), cancellationToken);
             await copies.WriteAsync(mapping, offset, bytes, geometry.SubclusterSize, host, knownZero: false, cancellationToken);
-            await clusters.MapSubclustersAsync(offset, bytes.Length, host);
+            await clusters.MapSubclustersAsync(first, end - first, target + (first - start));
             return bytes.Length;
         }
         catch
@@ -128,16 +131,32 @@ internal sealed class SubclusterWriter(
         }
     }
 
-    private async ValueTask CopyStoredAsync(GuestOffset start, GuestOffset end, HostOffset target, CancellationToken cancellationToken)
+    /// <summary>From the first stored subcluster of a cluster to the end of the last; empty, and at its end, without any.</summary>
+    private async ValueTask<(GuestOffset First, GuestOffset End)> StoredAsync(GuestOffset start)
     {
+        var end = start + geometry.ClusterSize;
+        var (first, last) = (end, start);
         while (start < end)
         {
             var mapping = await map.FindAsync(start, end - start);
             if (mapping.Kind == ClusterKind.Normal)
             {
-                await copies.CopyAsync(mapping, start, target, cancellationToken);
+                first = GuestOffset.Min(first, start);
+                last = start + mapping.Length;
             }
 
+            start += mapping.Length;
+        }
+
+        return (first, last);
+    }
+
+    private async ValueTask CopyAsync(GuestOffset start, GuestOffset end, HostOffset target, CancellationToken cancellationToken)
+    {
+        while (start < end)
+        {
+            var mapping = await map.FindAsync(start, end - start);
+            await copies.CopyAsync(mapping, start, target, cancellationToken);
             start += mapping.Length;
             target += mapping.Length;
         }

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Paddock.Block;
 using Paddock.Qcow2.Format;
+using Paddock.Qcow2.Snapshots;
 
 namespace Paddock.Qcow2.Engine;
 
@@ -32,6 +33,7 @@ internal sealed class ZeroExpansion(
         var tables = new Dictionary<HostOffset, (int Count, GuestOffset Maps)>();
         foreach (var snapshot in snapshots)
         {
+            SnapshotL1.Check(_geometry, snapshot);
             await CountTablesAsync(snapshot.Header, tables);
         }
 
@@ -102,11 +104,6 @@ internal sealed class ZeroExpansion(
 
     private async ValueTask CountTablesAsync(SnapshotHeader snapshot, Dictionary<HostOffset, (int Count, GuestOffset Maps)> tables)
     {
-        if (snapshot.L1Entries * 8L > Qcow2Limits.MaxL1Bytes || _geometry.InCluster(snapshot.L1TableOffset) != 0)
-        {
-            throw new ImageCorruptException("snapshot table", snapshot.L1TableOffset, "the L1 table of a snapshot is invalid");
-        }
-
         var bytes = new byte[snapshot.L1Entries * 8L];
         await storage.ReadAsync(snapshot.L1TableOffset.Value, bytes);
         for (int i = 0; i < bytes.Length; i += 8)

@@ -41,8 +41,13 @@ internal sealed record HeaderExtension(uint Type, byte[] Data)
     public static List<HeaderExtension> ParseAll(ReadOnlySpan<byte> bytes)
     {
         var list = new List<HeaderExtension>();
-        while (bytes.Length >= HeadSize)
+        while (bytes.Length > 0)
         {
+            if (bytes.Length < HeadSize)
+            {
+                throw TooLarge();
+            }
+
             uint type = BinaryPrimitives.ReadUInt32BigEndian(bytes);
             if (type == End)
             {
@@ -52,7 +57,7 @@ internal sealed record HeaderExtension(uint Type, byte[] Data)
             uint length = BinaryPrimitives.ReadUInt32BigEndian(bytes[4..]);
             if (length > bytes.Length - HeadSize)
             {
-                throw new BlockException(BlockError.InvalidArgument, "Header extension too large");
+                throw TooLarge();
             }
 
             if (type == BackingFormat && length > Qcow2Limits.MaxBackingFormatBytes)
@@ -69,6 +74,8 @@ internal sealed record HeaderExtension(uint Type, byte[] Data)
 
         return list;
     }
+
+    private static BlockException TooLarge() => new(BlockError.InvalidArgument, "Header extension too large");
 
     /// <summary>
     /// The extensions in the order in which a whole first cluster is written: QEMU's, with the zones early, so that they share the first

@@ -75,7 +75,7 @@ internal static class SnapshotTable
     /// <param name="storage">The image.</param>
     /// <param name="header">The validated header.</param>
     /// <param name="cancellationToken">Stops the reading.</param>
-    /// <exception cref="BlockException">An entry is beyond a limit, or past the end of the image.</exception>
+    /// <exception cref="BlockException">An entry is beyond a limit.</exception>
     public static async ValueTask<List<SnapshotEntry>> ReadAsync(
         IStorage storage, Qcow2Header header, CancellationToken cancellationToken = default)
     {
@@ -84,12 +84,16 @@ internal static class SnapshotTable
         long at = (long)header.SnapshotTableOffset;
         for (uint i = 0; i < header.SnapshotCount; i++)
         {
-            if (at > storage.Length - SnapshotHeader.Size)
+            // as in QEMU, what is past the end of the file reads as zeroes: snapshots without tables or names
+            if (at < storage.Length)
             {
-                throw new ImageCorruptException("snapshot table", new(at), $"entry {i} lies past the end of the image");
+                await storage.ReadAsync(at, fixedPart, cancellationToken);
+            }
+            else
+            {
+                fixedPart.AsSpan().Clear();
             }
 
-            await storage.ReadAsync(at, fixedPart, cancellationToken);
             var head = SnapshotHeader.Parse(fixedPart);
             CheckEntry(header, head, i, at);
             var rest = new byte[head.EntrySize - SnapshotHeader.Size];

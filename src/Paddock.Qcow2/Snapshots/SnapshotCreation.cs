@@ -73,7 +73,7 @@ internal sealed class SnapshotCreation(
                 l1.SetOwn(index, isOwn: false);
             }
         }
-        catch
+        catch (Exception e) when (e is not UncountedClusterException)
         {
             mark.Keep();
             throw;

@@ -38,6 +38,11 @@ internal sealed class SnapshotDeletion(
                 await locks.WithMetadataAsync(() => tree.RefreshAsync(i));
             }
         }
+        catch (BlockException e)
+        {
+            mark.Keep();
+            throw new SnapshotFreeException(e);
+        }
         catch
         {
             mark.Keep();

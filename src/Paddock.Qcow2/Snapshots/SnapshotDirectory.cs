@@ -61,6 +61,10 @@ internal sealed class SnapshotDirectory(
                     }
                 }
             }
+            catch (SnapshotL1Exception e)
+            {
+                guard.Blindness = e;
+            }
             catch (BlockException)
             {
                 // a corrupt snapshot has no tables to protect

@@ -25,19 +25,19 @@ internal static class SnapshotL1
     }
 
     /// <summary>Refuses a table that cannot be read.</summary>
-    /// <exception cref="BlockException">It is beyond a limit, or its offset is not that of a cluster.</exception>
+    /// <exception cref="SnapshotL1Exception">It is beyond a limit, or its offset is not that of a cluster.</exception>
     public static void Check(ClusterGeometry geometry, SnapshotEntry entry)
     {
         var offset = entry.Header.L1TableOffset;
         uint count = entry.Header.L1Entries;
         if (count * 8L > Qcow2Limits.MaxL1Bytes)
         {
-            throw new BlockException(BlockError.TooLarge, "Snapshot L1 table too large");
+            throw new SnapshotL1Exception(BlockError.TooLarge, "Snapshot L1 table too large");
         }
 
         if (geometry.InCluster(offset) != 0 || offset.Value < 0 || offset.Value > long.MaxValue - Qcow2Limits.MaxL1Bytes)
         {
-            throw new BlockException(BlockError.InvalidArgument, "Snapshot L1 table offset invalid");
+            throw new SnapshotL1Exception(BlockError.InvalidArgument, "Snapshot L1 table offset invalid");
         }
     }
 

@@ -22,13 +22,21 @@ internal sealed class TableTree(ClusterGeometry geometry, ClusterMap map, L1Tabl
         var runs = await RunsAsync(table);
         for (int i = 0; i < runs.Count; i++)
         {
-            if (!await counts.CanAddAsync(runs[i], 1))
+            bool canAdd = false;
+            try
             {
-                while (--i >= 0)
+                canAdd = await counts.CanAddAsync(runs[i], 1);
+            }
+            finally
+            {
+                for (int k = i; !canAdd && --k >= 0;)
                 {
-                    await counts.AddAsync(runs[i], -1);
+                    await counts.AddAsync(runs[k], -1);
                 }
+            }
 
+            if (!canAdd)
+            {
                 return false;
             }
 

@@ -26,6 +26,20 @@ internal sealed class LiveDisk
     /// <summary>Its zones; null for a plain disk.</summary>
     public ZoneTracker? Zones { get; }
 
+    /// <summary>Starts to record requests for a watcher.</summary>
+    public void Watch()
+    {
+        if (_disk.Served.ZonesWithoutFaults is { Limits: var limits })
+        {
+            _disk.Meter.Prepare(limits);
+        }
+
+        _disk.Meter.Watch();
+    }
+
+    /// <summary>Ends what <see cref="Watch"/> began.</summary>
+    public void Unwatch() => _disk.Meter.Unwatch();
+
     /// <summary>Looks at the zones, unless the previous look has not ended.</summary>
     /// <param name="stamp">Number of this look.</param>
     /// <param name="patience">

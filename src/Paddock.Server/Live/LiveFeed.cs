@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Paddock.Block.Concurrency;
 using Paddock.Images;
 using Paddock.Server.Disks;
 using Paddock.Server.Listeners;
@@ -14,7 +15,7 @@ internal sealed class LiveFeed
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(250), Shared = TimeSpan.FromMilliseconds(40);
 
     private readonly IReadOnlyList<IListener> _listeners;
-    private readonly SemaphoreSlim _looking = new(1);
+    private readonly AsyncMutex _looking = new();
     private long _lookedAt;
     private volatile uint _stamp;
 
@@ -66,9 +67,11 @@ internal sealed class LiveFeed
     /// <returns>Number of the look.</returns>
     public async ValueTask<uint> LookAsync(CancellationToken cancellationToken)
     {
-        await _looking.WaitAsync(cancellationToken);
+        // a look ends soon, whatever the disks do
+        await _looking.AcquireAsync();
         try
         {
+            cancellationToken.ThrowIfCancellationRequested();
             long now = Stopwatch.GetTimestamp();
             if (_stamp == 0 || Stopwatch.GetElapsedTime(_lookedAt, now) >= Shared)
             {

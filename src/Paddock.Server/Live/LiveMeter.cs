@@ -10,6 +10,7 @@ namespace Paddock.Server.Live;
 /// <param name="trace">Receives each request; null: no trace is written.</param>
 internal sealed class LiveMeter(ITraceSink? trace)
 {
+    private readonly Lock _preparing = new();
     private volatile ZoneHeat? _heat;
     private int _watchers;
 
@@ -36,20 +37,23 @@ internal sealed class LiveMeter(ITraceSink? trace)
     /// <summary>Prepares the counts by zone for the disk's current zones.</summary>
     public ZoneHeat Prepare(ZonedLimits limits)
     {
-        var before = _heat;
-        if (before?.Zones == limits.ZoneCount)
+        lock (_preparing)
         {
-            return before;
-        }
+            var before = _heat;
+            if (before?.Zones == limits.ZoneCount)
+            {
+                return before;
+            }
 
-        var heat = new ZoneHeat(limits.ZoneCount, limits.ZoneSize);
-        if (before is not null)
-        {
-            heat.CopyFrom(before);
-        }
+            var heat = new ZoneHeat(limits.ZoneCount, limits.ZoneSize);
+            if (before is not null)
+            {
+                heat.CopyFrom(before);
+            }
 
-        _heat = heat;
-        return heat;
+            _heat = heat;
+            return heat;
+        }
     }
 
     /// <summary>Records a request that has ended.</summary>

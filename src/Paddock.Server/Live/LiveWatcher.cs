@@ -27,7 +27,7 @@ internal sealed class LiveWatcher : IDisposable
         _event = lastEvent;
         foreach (var disk in disks)
         {
-            disk.Disk.Meter.Watch();
+            disk.Watch();
         }
     }
 
@@ -76,7 +76,7 @@ internal sealed class LiveWatcher : IDisposable
         _stopped = true;
         foreach (var disk in _disks)
         {
-            disk.Disk.Meter.Unwatch();
+            disk.Unwatch();
         }
     }
 

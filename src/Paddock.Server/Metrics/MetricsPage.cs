@@ -28,22 +28,8 @@ internal sealed class MetricsPage(IReadOnlyList<IListener> listeners, IReadOnlyL
 
         page.Gauge("paddock_buffer_bytes", "Memory in use for request data.", buffers.Lent);
         page.Gauge("paddock_buffer_limit_bytes", "Maximum memory for request data (--max-memory).", maxMemory);
-        WriteProcess(page);
+        ProcessMetrics.Write(page);
         return page.ToString();
-    }
-
-    private static void WriteProcess(MetricsText page)
-    {
-        page.Gauge("process_resident_memory_bytes", "Resident memory of the process.", Environment.WorkingSet);
-        page.Counter("process_cpu_seconds_total", "User and system CPU time of the process.", Environment.CpuUsage.TotalTime.TotalSeconds);
-        page.Gauge("dotnet_heap_bytes", "Managed memory in use.", GC.GetTotalMemory(forceFullCollection: false));
-        page.Counter("dotnet_total_allocated_bytes_total", "Total managed memory allocated.", GC.GetTotalAllocatedBytes(precise: true));
-        for (int generation = 0; generation <= GC.MaxGeneration; generation++)
-        {
-            page.Counter(
-                "dotnet_collections_total", "Garbage collections.", GC.CollectionCount(generation),
-                ("generation", generation.ToString(System.Globalization.CultureInfo.InvariantCulture)));
-        }
     }
 
     private void WriteStorage(MetricsText page, ServedDisk disk)

@@ -46,12 +46,13 @@ internal static class ShellText
         }
     }
 
-    /// <summary>Arguments of each paddock command, also behind <c>sudo</c>, assignments and <c>--</c> of a captive server.</summary>
+    /// <summary>Arguments of each paddock command, also behind <c>sudo</c>, assignments and the <c>--</c> of another command.</summary>
     public static IEnumerable<string[]> PaddockArguments(string script)
         => from words in Commands(script)
-           let before = words.TakeWhile(w => w is not ("paddock" or "./paddock")).Count()
-           where before < words.Count
-           select words.Skip(before + 1).ToArray();
+           let first = words.TakeWhile(w => w == "sudo" || (w.Contains('=', StringComparison.Ordinal) && !w.StartsWith('-'))).Count()
+           from index in Enumerable.Range(0, words.Count)
+           where words[index] is "paddock" or "./paddock" && (index == first || words[index - 1] == "--")
+           select words.Skip(index + 1).ToArray();
 
     private static IEnumerable<(string Text, bool IsOperator)> Tokens(string script)
     {

@@ -1,4 +1,5 @@
 using Paddock.Block;
+using Paddock.Qcow2.Engine;
 using Paddock.Testing;
 
 namespace Paddock.Qcow2.Tests.Engine;
@@ -69,6 +70,37 @@ public class AllocationTests
         }
 
         await AssertSoundAsync(storage);
+    }
+
+    [Fact]
+    public async Task Short_gaps_are_passed_over_until_there_are_many()
+    {
+        const int cluster = 4096, most = (int)GapCursors.MaxPassed;
+        var storage = new PagedStorage();
+        await Qcow2Image.CreateAsync(storage, new() { Size = 4 << 20, ClusterSize = cluster });
+        await using var image = await Qcow2Image.OpenAsync(storage.Kept(), new());
+        for (int i = 0; i < 8 * most; i++)
+        {
+            await image.WriteAsync(i * cluster, new byte[cluster]);
+        }
+
+        await image.FlushAsync();
+        long first = (await image.GetStatusAsync(0, cluster)).HostOffset, end = storage.Length;
+        for (int i = 0; i < 2 * most; i += 2)
+        {
+            await image.DiscardAsync(i * cluster, cluster);
+        }
+
+        await image.FlushAsync();
+        await image.WriteAsync(8 * most * cluster, new byte[2 * cluster]);
+        var whole = await image.GetStatusAsync(8 * most * cluster, 2 * cluster);
+        Assert.Equal((2L * cluster, true), (whole.Length, whole.HostOffset >= end));
+
+        // one more gap is one too many: all are filled, the first one first
+        await image.DiscardAsync(2 * most * cluster, cluster);
+        await image.FlushAsync();
+        await image.WriteAsync(9 * most * cluster, new byte[2 * cluster]);
+        Assert.Equal(first, (await image.GetStatusAsync(9 * most * cluster, cluster)).HostOffset);
     }
 
     [Fact]

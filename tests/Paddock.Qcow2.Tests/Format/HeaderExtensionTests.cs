@@ -73,12 +73,15 @@ public class HeaderExtensionTests
         Assert.Equal(47, extension.Data.Length);
     }
 
+    [Fact]
+    public void Empty_area_holds_no_extension() => Assert.Empty(HeaderExtension.ParseAll([]));
+
     [Theory]
-    [InlineData(0)]
     [InlineData(3)]
     [InlineData(7)]
-    public void An_area_too_small_for_an_end_mark_holds_no_extension(int length)
-        => Assert.Empty(HeaderExtension.ParseAll(Filled(length)));
+    public void Area_too_small_for_an_end_mark_is_rejected(int length)
+        => Assert.Equal(
+            "Header extension too large", Assert.Throws<BlockException>(() => HeaderExtension.ParseAll(Filled(length))).Message);
 
     [Fact]
     public void A_backing_format_longer_than_15_bytes_is_refused()

@@ -158,7 +158,7 @@ public sealed class OperationTests : IDisposable
             },
             process: 7, first: (int)handed.SafeHandle.DangerousGetHandle());
         await using (var server = await TestServer.StartInAsync(
-            _folder, new ServeSettings { Images = [await ImageAsync()], Metrics = "unix:" + At("m") }, manager))
+            _folder, new ServeSettings { Images = [await ImageAsync()] }, manager))
         {
             handed.SafeHandle.SetHandleAsInvalid();
             Assert.Equal($"127.0.0.1:{port}", server.Server.NbdAddress);
@@ -169,8 +169,6 @@ public sealed class OperationTests : IDisposable
             manager.Reloading();
             Assert.StartsWith("RELOADING=1\nMONOTONIC_USEC=", await HearAsync(ear), StringComparison.Ordinal);
         }
-
-        Assert.False(File.Exists(At("m")));
     }
 
     [Theory]
@@ -211,24 +209,6 @@ public sealed class OperationTests : IDisposable
         string message = Assert.Throws<ToolException>(() => ServeSettings.Load(At("c.json"))).Message;
         Assert.Contains("line 3", message, StringComparison.Ordinal);
         Assert.Contains("max-connections", message, StringComparison.Ordinal);
-    }
-
-    [Theory]
-    [InlineData("GET /metrics?x=1 HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200 OK")]
-    [InlineData("GET /metrics HTTP/1.1\r\nHost: attacker.example\r\n\r\n", "HTTP/1.1 421 Misdirected Request")]
-    [InlineData("HEAD /metrics HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK")]
-    [InlineData("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 404 Not Found")]
-    [InlineData("DELETE /metrics HTTP/1.1\r\n\r\n", "HTTP/1.1 405 Method Not Allowed")]
-    [InlineData("\0\r\n\r\n", "HTTP/1.1 405 Method Not Allowed")]
-    public async Task The_page_answers_any_request(string request, string status)
-    {
-        await using var server = await StartAsync(Settings());
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        await socket.ConnectAsync(server.Server.MetricsAddress!, Token);
-        await socket.SendAsync(System.Text.Encoding.ASCII.GetBytes(request), Token);
-        await using var stream = new NetworkStream(socket);
-        using var reader = new StreamReader(stream);
-        Assert.StartsWith(status + "\r\n", await reader.ReadToEndAsync(Token), StringComparison.Ordinal);
     }
 
     private static async Task<int> WriteZoneAsync(IBlockDevice device, int zone, byte fill, TaskCompletionSource started)
@@ -290,7 +270,7 @@ public sealed class OperationTests : IDisposable
         return new ServedImage { Path = image };
     }
 
-    private ServeSettings Settings() => TestServer.SettingsIn(_folder) with { Metrics = "127.0.0.1:0" };
+    private ServeSettings Settings() => TestServer.SettingsIn(_folder);
 
     private async Task<TestServer> StartAsync(ServeSettings settings)
         => await TestServer.StartInAsync(_folder, settings with { Images = [await ImageAsync()] });
