@@ -60,6 +60,8 @@ public static class CommandTree
     public static string[] DetailsOf(Command command) => command.Name switch
     {
         "clone" => CloneCommand.Details,
+        "zones" => ZonesCommand.Details,
+        "bench" => BenchCommand.Details,
         "serve" => ServeCommand.Details,
         "run" => RunCommand.Details,
         "farm" => FarmCommand.Details,

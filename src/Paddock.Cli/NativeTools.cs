@@ -35,6 +35,7 @@ public static partial class NativeTools
         using var hangup = OperatingSystem.IsWindows() ? null : StopOn(PosixSignal.SIGHUP, NativeExit.HungUp, console, stop);
         using var interrupt = StopOn(PosixSignal.SIGINT, NativeExit.Stopped, console, stop);
         using var terminate = StopOn(PosixSignal.SIGTERM, NativeExit.Terminated, console, stop);
+        ParseResult? parsed = null;
         try
         {
             if (args is [Completer.Request, var line])
@@ -44,7 +45,7 @@ public static partial class NativeTools
             }
 
             // '@file' is a file name, not a response file
-            var parsed = CommandTree.Build(console).Parse(
+            parsed = CommandTree.Build(console).Parse(
                 args.Length == 0 ? ["--help"] : HelpCommand.WithVersionVerb(args),
                 new ParserConfiguration { ResponseFileTokenReplacer = null });
             bool runs = parsed.Errors.Count > 0 || parsed.Action == parsed.CommandResult.Command.Action;
@@ -67,7 +68,9 @@ public static partial class NativeTools
         }
         catch (ToolException e)
         {
-            return Fail(console, e.Message, e.ExitCode);
+            return Fail(
+                console, e.ExitCode == NativeExit.Usage && parsed is not null ? ParseErrors.WithOption(parsed, e.Message) : e.Message,
+                e.ExitCode);
         }
         catch (OperationCanceledException)
         {

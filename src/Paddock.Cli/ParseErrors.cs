@@ -42,6 +42,14 @@ internal static class ParseErrors
         return $"{Missing(parsed) ?? parsed.Errors[^1].Message.TrimEnd('.')}; see '{CommandTree.PathOf(command)} --help'";
     }
 
+    /// <summary>A message about a setting, which begins with its key, in terms of the option if the command line has it.</summary>
+    public static string WithOption(ParseResult parsed, string message)
+    {
+        string name = "--" + message.Split(' ', ':')[0];
+        return parsed.CommandResult.Children.OfType<OptionResult>().Any(o => o.Option.Name == name && !o.Implicit)
+            ? "--" + message : message;
+    }
+
     // a token that looks like an option but was taken for an argument or for nothing
     private static string? UnknownOption(ParseResult parsed)
     {

@@ -36,6 +36,8 @@ public sealed class NbdServer : IAsyncDisposable
             IdleEviction = options.IdleEviction,
         };
         _reception.Evicted += _ => options.Evicted?.Invoke();
+        _reception.Refused += socket => options.Notices?.Invoke(
+            new ClientNotice(ClientChange.Rejected, ClientSocket.PeerOf(socket), "", "memory is used up"));
         foreach (var export in exports)
         {
             _exports.Add(export.Name, export);

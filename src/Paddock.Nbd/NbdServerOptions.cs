@@ -55,6 +55,9 @@ public sealed record NbdServerOptions
     /// </summary>
     internal Func<string, bool>? Authorize { get; init; }
 
+    /// <summary>Receives what happens to clients, on their threads.</summary>
+    internal Action<ClientNotice>? Notices { get; init; }
+
     /// <summary>Called when a client is disconnected to free its slot for another.</summary>
     internal Action? Evicted { get; init; }
 

@@ -132,6 +132,11 @@ public sealed class NvmeTarget
         return dropped;
     }
 
+    /// <summary>Raised when a connection becomes a queue, is rejected, or ends; on its thread.</summary>
+    internal event Action<ClientNotice>? ClientChanged;
+
+    internal void Notify(ClientNotice notice) => ClientChanged?.Invoke(notice);
+
     internal void TellAuthenticated(string host, string agreed) => Authenticated?.Invoke(host, agreed);
 
     internal NvmeSubsystem? Find(string nqn)

@@ -33,7 +33,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
             IdleEviction = target.Options.IdleTimeout,
         };
         _reception.Evicted += connection => Evicted?.Invoke(connection.Host);
-        _reception.Refused += () => Refused?.Invoke();
+        _reception.Refused += OnRefused;
         _watching = WatchAsync();
     }
 
@@ -98,6 +98,13 @@ public sealed class NvmeTcpServer : IAsyncDisposable
         await _reception.DisposeAsync();
     }
 
+    private void OnRefused(Socket socket)
+    {
+        const string why = "the connection limit is reached, or memory is used up";
+        _target.Notify(new ClientNotice(ClientChange.Rejected, ClientSocket.PeerOf(socket), "", why));
+        Refused?.Invoke();
+    }
+
     private TcpConnection? Meet(Socket socket)
     {
         if (_target.Buffers.TryRent(SlabPool.StandardSize) is not { } buffer)
@@ -119,6 +126,7 @@ public sealed class NvmeTcpServer : IAsyncDisposable
         }
         finally
         {
+            connection.ReportEnd();
             _latencies.Close(connection.Latencies);
             Interlocked.Add(ref _pdusOfEnded, connection.Pdus);
             _reception.Leave(connection);

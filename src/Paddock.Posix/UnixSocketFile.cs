@@ -14,6 +14,9 @@ internal sealed class UnixSocketFile
     private const int WorkingDirectory = -100, NoFollow = 0x100, BasicStats = 0x7FF;
     private const int TypeMask = 0xF000, TypeSocket = 0xC000;
 
+    /// <summary>Maximum length of a path, in bytes.</summary>
+    private const int MaxPath = 107;
+
     private readonly (ulong Node, ulong Device)? _identity;
 
     private UnixSocketFile(string path)
@@ -53,6 +56,11 @@ internal sealed class UnixSocketFile
             throw;
         }
     }
+
+    /// <summary>Why a path cannot be that of a socket; null: its length is right.</summary>
+    public static string? TooLong(string path)
+        => ByteText.ToBytes(path).Length is var length and (0 or > MaxPath)
+            ? $"the path of a socket has 1 to {MaxPath} bytes; this one has {length}" : null;
 
     /// <summary>Removes the file, unless another one is there by now.</summary>
     public void Remove()
@@ -104,13 +112,13 @@ internal sealed class UnixSocketFile
         }
 
         // struct sockaddr_un: the family, then the name with its zero
-        const int nameAt = sizeof(ushort), longest = 107;
-        byte[] address = new byte[nameAt + longest + 1];
+        const int nameAt = sizeof(ushort);
+        byte[] address = new byte[nameAt + MaxPath + 1];
         byte[] name = ByteText.ToBytes(path);
         int length = name.Length;
-        if (length is 0 or > longest)
+        if (TooLong(path) is { } why)
         {
-            throw new IOException($"a socket's path is 1 to {longest} bytes long; this one has {length}");
+            throw new IOException(why);
         }
 
         address[0] = Native.FamilyUnix;

@@ -15,5 +15,5 @@ public static class FileErrorText
 
     /// <summary>The reason why no server could be reached at the Unix socket <paramref name="path"/>.</summary>
     public static string OfSocket(Exception failure, string path)
-        => failure is ArgumentException || FileNames.Exists(path) ? failure.Message : "No such file or directory";
+        => UnixSocketFile.TooLong(path) ?? (FileNames.Exists(path) ? failure.Message : "No such file or directory");
 }

@@ -83,14 +83,23 @@ public static class ServeCheck
         if (settings is { Nvme: null, Nbd: null, VhostUser: null } && settings.Images.All(i => i.VhostUser is null)
             && !manager.Has("nvme") && !manager.Has("nbd") && !manager.Has("vhost-user"))
         {
-            throw new ToolException("no listener configured: specify --nvme, --nbd or --vhost-user");
+            throw new ToolException("no listener configured: specify --nvme, --nbd or --vhost-user", NativeExit.Usage);
         }
 
         if (settings.Images.Count == 0)
         {
-            throw new ToolException("no image configured: specify at least one image");
+            throw new ToolException("no image configured: specify at least one image", NativeExit.Usage);
         }
 
+        Values(settings, "--");
+    }
+
+    /// <summary>Checks each value against its limits.</summary>
+    /// <param name="settings">The settings.</param>
+    /// <param name="dashes">What precedes the names of addresses in messages.</param>
+    /// <exception cref="ToolException">A value is invalid; the message begins with its name.</exception>
+    internal static void Values(ServeSettings settings, string dashes)
+    {
         Within("max-connections", settings.MaxConnections, 1, MostConnections);
         Within("idle-timeout", settings.IdleTimeout ?? 0, 0, MostIdleSeconds);
         Within("drain-timeout", settings.DrainTimeout, 0, MostDrainSeconds);
@@ -101,11 +110,15 @@ public static class ServeCheck
         ImageChain.ParsePolicy(settings.Backing);
         MemoryOf(settings);
         TraceFile.SizeOf(settings);
-        foreach (var (key, where) in new[] { ("--nvme", settings.Nvme), ("--nbd", settings.Nbd), ("--metrics", settings.Metrics) })
+        foreach (var (key, where) in new[]
         {
-            if (where is not null && (key == "--nvme" || !where.StartsWith("unix:", StringComparison.Ordinal)))
+            ("nvme", settings.Nvme), ("nbd", settings.Nbd), ("metrics", settings.Metrics), ("web", settings.Web),
+        })
+        {
+            bool allowUnix = key != "nvme";
+            if (where is not null && !(allowUnix && ListenAddress.SocketOf(where) is not null))
             {
-                ListeningSocket.Endpoint(where, key, allowUnix: key != "--nvme");
+                ListenAddress.Parse(where, dashes + key, allowUnix);
             }
         }
     }

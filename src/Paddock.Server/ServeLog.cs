@@ -26,6 +26,8 @@ public sealed class ServeLog(TextWriter writer, TimeProvider time, bool json, Lo
     {
         ["flush failed"] = LogLevel.Error,
         ["image not reopened"] = LogLevel.Error,
+        ["trace failed"] = LogLevel.Error,
+        ["trace full"] = LogLevel.Warning,
         ["client error"] = LogLevel.Warning,
         ["evicted"] = LogLevel.Warning,
         ["format probed"] = LogLevel.Warning,
@@ -33,6 +35,8 @@ public sealed class ServeLog(TextWriter writer, TimeProvider time, bool json, Lo
         ["refused"] = LogLevel.Warning,
         ["rejected"] = LogLevel.Warning,
         ["warning"] = LogLevel.Warning,
+        ["queue connected"] = LogLevel.Debug,
+        ["queue disconnected"] = LogLevel.Debug,
     };
 
     private readonly Lock _lock = new();

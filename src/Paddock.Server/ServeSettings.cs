@@ -174,8 +174,11 @@ public sealed record ServeSettings
     {
         try
         {
-            return JsonSerializer.Deserialize(FileNames.ReadAllBytes(path), ServeJson.Default.ServeSettings)
+            byte[] text = FileNames.ReadAllBytes(path);
+            var settings = JsonSerializer.Deserialize(text, ServeJson.Default.ServeSettings)
                 ?? throw new ToolException($"'{path}' contains no settings; expected an object", NativeExit.Usage);
+            CheckValues(path, text, settings);
+            return settings;
         }
         catch (JsonException e)
         {
@@ -186,6 +189,20 @@ public sealed record ServeSettings
         {
             string reason = FileErrorText.Of(e, path);
             throw new ToolException($"cannot read '{path}': {reason}");
+        }
+    }
+
+    private static void CheckValues(string path, byte[] text, ServeSettings settings)
+    {
+        try
+        {
+            ServeCheck.Values(settings, "");
+        }
+        catch (ToolException e)
+        {
+            string key = e.Message[..Math.Max(0, e.Message.IndexOf(' ', StringComparison.Ordinal))];
+            string place = SettingsErrors.LineOf(text, key) is { } line ? $", line {line}" : "";
+            throw new ToolException($"'{path}'{place}: {e.Message}", e.ExitCode);
         }
     }
 }
@@ -229,6 +246,7 @@ internal sealed class OneOrMore : JsonConverter<IReadOnlyList<string>>
     PropertyNamingPolicy = JsonKnownNamingPolicy.KebabCaseLower,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     ReadCommentHandling = JsonCommentHandling.Skip,
-    AllowTrailingCommas = true)]
+    AllowTrailingCommas = true,
+    AllowDuplicateProperties = false)]
 [JsonSerializable(typeof(ServeSettings))]
 internal sealed partial class ServeJson : JsonSerializerContext;

@@ -59,8 +59,8 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
         _time = time ?? TimeProvider.System;
     }
 
-    /// <summary>Raised after a client is disconnected because no slot or memory is available.</summary>
-    public event Action? Refused;
+    /// <summary>Raised before a client is disconnected because no slot or memory is available.</summary>
+    public event Action<TSocket>? Refused;
 
     /// <summary>Raised before a client is evicted to free its slot for another.</summary>
     public event Action<TClient>? Evicted;
@@ -360,8 +360,8 @@ internal sealed class Reception<TSocket, TClient> : IAsyncDisposable
         if (client is null || !Enter(client))
         {
             GiveBack(hasPlace);
+            Refused?.Invoke(socket);
             socket.Dispose();
-            Refused?.Invoke();
             return;
         }
 

@@ -118,7 +118,9 @@ public sealed class VhostUserServer : IAsyncDisposable
     private void Run(FrontEndConnection connection)
     {
         _options.Log?.Invoke("a front end has come");
+        Notify(ClientChange.Connected, connection, null);
         string? why = connection.Run();
+        Notify(why is not null && !connection.HasAgreed ? ClientChange.Rejected : ClientChange.Disconnected, connection, why);
         if (why is not null)
         {
             Interlocked.Increment(ref _refused);
@@ -128,4 +130,7 @@ public sealed class VhostUserServer : IAsyncDisposable
         _reception.Leave(connection);
         _options.Log?.Invoke(why is null ? "the front end has left" : $"the front end was sent away: {why}");
     }
+
+    private void Notify(ClientChange change, FrontEndConnection connection, string? why)
+        => _options.Notices?.Invoke(new ClientNotice(change, connection.Peer, _options.Serial, why));
 }

@@ -26,6 +26,9 @@ public sealed record VhostUserServerOptions
     /// <summary>Memory for requests' data, possibly shared; null: memory of its own.</summary>
     internal SlabPool? Buffers { get; init; }
 
+    /// <summary>Receives what happens to front ends, on their threads.</summary>
+    internal Action<ClientNotice>? Notices { get; init; }
+
     /// <summary>Receives a log line for each front end that connects, disconnects or violates the protocol; on any thread.</summary>
     public Action<string>? Log { get; init; }
 

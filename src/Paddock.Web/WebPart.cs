@@ -1,3 +1,4 @@
+using Paddock.Server.Live;
 using Paddock.Server.Web;
 
 namespace Paddock.Web;
@@ -35,7 +36,7 @@ public sealed class WebPart : IWebPart
     private sealed class Site : IAsyncDisposable
     {
         private readonly List<HttpServer> _servers = [];
-        private IDisposable? _watcher;
+        private LiveWatcher? _watcher;
 
         public async Task AddAsync(
             IReadOnlyList<Server.Listeners.ListeningSocket> sockets, IReadOnlyList<string> hosts, Action<HttpServer> map)

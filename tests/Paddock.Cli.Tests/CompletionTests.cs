@@ -10,8 +10,7 @@ public sealed class CompletionTests : IDisposable
     public void Dispose() => _bench.Dispose();
 
     [Theory]
-    [InlineData(
-        "paddock zo", "zones\tShows a map of the zones of an image\nzone\tOpens, closes, finishes, resets or retires zones\n")]
+    [InlineData("paddock versi", "version\tShows the version\n")]
     [InlineData(
         "paddock zone res", "reset\tEmpties zones and frees their space\nrestore\tMakes read-only and offline zones usable again\n")]
     [InlineData("paddock create x 1G --max-o", "--max-open\tMaximum number of open zones; 0: no limit (default: --max-active)\n")]

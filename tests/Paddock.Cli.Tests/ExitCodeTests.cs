@@ -105,6 +105,17 @@ public class ExitCodeTests
         Assert.Equal(!isGroup && !without.Contains(verb), command.Options.Any(static o => o.Name == "--json"));
     }
 
+    [Theory]
+    [MemberData(nameof(Verbs))]
+    public void JSON_of_every_verb_is_documented(string verb)
+    {
+        if (Find(verb).Options.Any(static o => o.Name == "--json"))
+        {
+            string text = File.ReadAllText(Path.Combine(ProcessTests.Root(), "docs/json.md"));
+            Assert.Matches($@"`paddock ({verb}|{verb.Split(' ')[0]} [A-Z]+)\b[^`]*--json`", text);
+        }
+    }
+
     private static bool IsTyped(Option option) => option.Arity.MinimumNumberOfValues > 0
         && (option.ValueType == typeof(int?) || option.ValueType == typeof(int) || option.ValueType == typeof(uint?)
             || option.ValueType == typeof(double?) || option.HelpName == "SIZE");

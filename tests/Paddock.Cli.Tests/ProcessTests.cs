@@ -241,7 +241,7 @@ public sealed class ProcessTests : IDisposable
         Assert.Equal(line is null ? 77 : 0, server.ExitCode);
     }
 
-    private static string Root()
+    internal static string Root()
     {
         string folder = AppContext.BaseDirectory;
         while (!File.Exists(Path.Combine(folder, "Paddock.slnx")))

@@ -105,8 +105,8 @@ public class LongRequestTests
         Assert.False(client.ExtendedChunk().Head.IsError);
         Assert.InRange(Zeroes(device), 100, 1000);
         Assert.Equal(1, device.Count(DeviceCall.Flush));
-        client.Send(Extended(NbdCommand.WriteZeroes, 2, 4L << 30, CommandFlags.FastZero));
         int before = Zeroes(device);
+        client.Send(Extended(NbdCommand.WriteZeroes, 2, 4L << 30, CommandFlags.FastZero));
         Assert.False(client.ExtendedChunk().Head.IsError);
         Assert.Equal(before + 1, Zeroes(device));
     }

@@ -9,7 +9,7 @@ internal sealed partial class Fragments(string folder)
 {
     /// <summary>Sections that a fragment may have.</summary>
     public static readonly string[] Titles =
-        ["Description", "Options", "Examples", "Exit status", "Environment", "Files", "Notes", "See also"];
+        ["Synopsis", "Description", "Options", "Examples", "Exit status", "Environment", "Files", "Notes", "See also"];
 
     /// <summary>The fragment of a page; one without sections if there is no file.</summary>
     /// <exception cref="InvalidDataException">A section has a name that no page has.</exception>

@@ -31,7 +31,7 @@ internal sealed class VerbPages(Fragments fragments)
         var fragment = fragments.Of(name);
         var (description, exits) = Details(command);
         bool isRoot = command is RootCommand;
-        List<ManualSection> sections = [new("Synopsis", MarkdownText.Preformatted(Synopsis(command)))];
+        List<ManualSection> sections = [new("Synopsis", fragment.Of("Synopsis") ?? MarkdownText.Preformatted(Synopsis(command)))];
         Add("Description", MarkdownText.Escape(command.Description ?? ""), fragment.Of("Description"), description);
         if (isRoot)
         {

@@ -12,12 +12,13 @@ internal static class RunVerb
     /// <param name="settings">Images and listeners.</param>
     /// <param name="words">The command.</param>
     /// <param name="list">File with a list of the drives, for the command; null: none.</param>
+    /// <param name="report">Who is told when clients can connect; null: nobody.</param>
     /// <param name="exitWithParent">Whether the end of our parent terminates the command.</param>
     /// <param name="console">Receives the log on standard error.</param>
     /// <param name="cancellationToken">Stops the start; later the command gets the signals itself.</param>
     /// <returns>Exit code of the command; 1 if it succeeded and its data could not be made durable.</returns>
     public static async Task<int> RunAsync(
-        ServeSettings settings, IReadOnlyList<string> words, string? list, bool exitWithParent, NativeConsole console,
+        ServeSettings settings, IReadOnlyList<string> words, string? list, ReadyReport? report, bool exitWithParent, NativeConsole console,
         CancellationToken cancellationToken)
     {
         SocketThreads.Prepare();
@@ -34,6 +35,7 @@ internal static class RunVerb
             FileNames.WriteAllText(list, JsonText.ReadableLines(FarmList.Of(server.Endpoints)) + "\n");
         }
 
+        report?.Write(server);
         console.Out.Flush();
         var command = new CaptiveCommand(words, ServedVariables.Of(server.Endpoints, settings.Control!, list));
         int code = await command.RunAsync(exitWithParent, cancellationToken);

@@ -18,6 +18,16 @@ internal static class BenchCommand
         ["append"] = BenchOperation.Append,
     };
 
+    public static readonly string[] Details =
+    [
+        "Loads: read and write are sequential, randread and randwrite use random places, and append writes",
+        "zones. On a zoned disk, write and append reset all zones first and write zone by zone, and reads are",
+        "those of what is written. A place that was never written is read without the disk: the command warns",
+        "if there are many. Progress is shown on standard error if that is a terminal. After Ctrl-C the",
+        "result is that of the requests so far.",
+        "",
+    ];
+
     public static Command Build(NativeConsole console)
     {
         var target = new Argument<string>("TARGET") { Description = "Image file, nvme+tcp://HOST:PORT/NQN or nbd://HOST:PORT/EXPORT." };

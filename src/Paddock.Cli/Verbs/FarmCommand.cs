@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using Paddock.Block;
 using Paddock.Cli.Native;
 using Paddock.Images;
 using Paddock.Images.Text;
@@ -87,7 +86,7 @@ internal sealed class FarmCommand
         if (words.Length > 0)
         {
             return await RunVerb.RunAsync(
-                settings, words, folder["list.json"], _process.ExitsWithParent(parsed), _console, cancellationToken);
+                settings, words, folder["list.json"], report, _process.ExitsWithParent(parsed), _console, cancellationToken);
         }
 
         bool json = parsed.GetValue(_json);

@@ -88,7 +88,8 @@ internal sealed class RunCommand
             VhostUser = !parsed.GetValue(_vhostUser) ? null : images.Length == 1 ? folder["vhost-user.sock"] : folder.Path,
             Control = settings.Control ?? folder["control.sock"],
         };
-        return await RunVerb.RunAsync(settings, words, list: null, parsed.GetValue(_exitWithParent), _console, cancellationToken);
+        return await RunVerb.RunAsync(
+            settings, words, list: null, report: null, parsed.GetValue(_exitWithParent), _console, cancellationToken);
     }
 
     private void Check(ParseResult parsed, string[] images, string[] words)

@@ -12,8 +12,8 @@ internal static class ServeCommand
     /// <summary>Help text after the options.</summary>
     public static readonly string[] Details =
     [
-        "ADDRESS is HOST:PORT or unix:PATH. --nbd-tls is required or allowed; --nbd-tls-clients is required",
-        "or none. POLICY is one of none, same-directory and any.",
+        "ADDRESS is HOST:PORT, PORT (on 127.0.0.1) or unix:PATH. --nbd-tls is required or allowed;",
+        "--nbd-tls-clients is required or none. POLICY is one of none, same-directory and any.",
         "",
         "--vhost-user with several images creates a socket NAME.sock for each of them in the directory.",
         "Unsealed guest memory can be truncated by its owner, which would terminate the server.",
@@ -29,7 +29,7 @@ internal static class ServeCommand
         "--idle-timeout: by default, idle NBD clients are disconnected only if another client needs the slot.",
         "",
         "When clients can connect, the server prints the names of the disks and the 'nvme connect' command.",
-        "--port-file has the ports of NVMe, NBD and metrics, in this order.",
+        "--port-file has the ports of NVMe, NBD, metrics and web, in this order.",
         "",
         "SIGINT and SIGTERM stop the server. SIGHUP reloads the configuration file, keys and certificates; if",
         "none of them is given, it stops the server as well.",

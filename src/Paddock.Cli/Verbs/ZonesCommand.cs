@@ -8,6 +8,19 @@ namespace Paddock.Cli.Verbs;
 /// <summary>The command line of `paddock zones`.</summary>
 internal static class ZonesCommand
 {
+    public static readonly string[] Details =
+    [
+        "A cell of the map is a zone, or several on a large disk: = conventional, . empty, i implicitly open,",
+        "e explicitly open, c closed, # full, r read-only, x offline. On a terminal with colours, the colour",
+        "is the state, and the height of a block how far the zone is written. NO_COLOR, CLICOLOR_FORCE and",
+        "TERM decide about colours unless --color does.",
+        "",
+        "--watch follows a server's disk through its control socket, with requests and latencies; a drive by",
+        "its name, or an image file, by reports of its zones. Keys: arrows, Enter and Esc to zoom, s to sort,",
+        "f to filter, space to pause, ? for help, q to quit.",
+        "",
+    ];
+
     public static Command Build(NativeConsole console)
     {
         var image = new Argument<string?>("IMAGE")

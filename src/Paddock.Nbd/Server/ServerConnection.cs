@@ -13,7 +13,9 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
     private readonly Lock _lock = new();
     private NbdSession? _session;
     private readonly long _came = Environment.TickCount64;
+    private readonly string _peer = server.Options.Notices is null ? "" : ClientSocket.PeerOf(socket);
     private bool _stopped, _isTrusted;
+    private string? _why;
 
     /// <summary>Serves the connection to its end; never throws.</summary>
     public void Run()
@@ -34,24 +36,28 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
 
             if (agreed)
             {
+                Notify(ClientChange.Connected, handshake);
                 Serve(handshake, input);
             }
         }
         catch (IOException e)
         {
             server.CountRefused();
+            _why = e.Message;
             server.Options.Log?.Invoke((handshake.Export is null ? Failed : "") + e.Message);
         }
         catch (Exception e)
         {
             // an exception caused by a client ends only its own connection
             server.CountRefused();
+            _why = e.Message;
             server.Options.Log?.Invoke("a connection failed: " + e.Message);
         }
         finally
         {
             input.Dispose();
             channel.Dispose();
+            NotifyEnd(handshake);
         }
     }
 
@@ -102,6 +108,24 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
 
     /// <inheritdoc/>
     public void Dispose() => _plain.Dispose();
+
+    // a client that only lists exports, or connects and leaves, is not reported
+    private void NotifyEnd(ServerHandshake handshake)
+    {
+        _why ??= _stopped ? "the server is stopping" : null;
+        if (handshake.Export is not null)
+        {
+            Notify(ClientChange.Disconnected, handshake);
+        }
+        else if ((_why ?? handshake.Refusal) is not null)
+        {
+            _why ??= handshake.Refusal;
+            Notify(ClientChange.Rejected, handshake);
+        }
+    }
+
+    private void Notify(ClientChange change, ServerHandshake handshake)
+        => server.Options.Notices?.Invoke(new ClientNotice(change, _peer, handshake.Export?.Name ?? "", _why));
 
     private bool Negotiate(ServerHandshake handshake, ReceiveBuffer input, ref IByteChannel channel)
     {
@@ -210,6 +234,7 @@ internal sealed class ServerConnection(Socket socket, NbdServer server, Slab buf
     {
         if (session.IsIdleFor(limit))
         {
+            _why = $"it was silent for {limit.TotalSeconds:0} s";
             server.Options.Log?.Invoke($"a client was silent for {limit.TotalSeconds:0} s");
             _plain.Abort();
         }

@@ -48,6 +48,9 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
     /// <summary>Form of requests and replies.</summary>
     public HeaderForm Form { get; private set; }
 
+    /// <summary>Why the last option was rejected; null: none was.</summary>
+    public string? Refusal { get; private set; }
+
     /// <summary>Whether the client has answered the greeting.</summary>
     public bool IsGreeted => _greeted;
 
@@ -331,7 +334,11 @@ internal sealed class ServerHandshake(IReadOnlyDictionary<string, NbdExport> exp
         }
     }
 
-    private void Refuse(NbdOption option, OptionReplyType why, string message) => Reply(option, why, Encoding.UTF8.GetBytes(message));
+    private void Refuse(NbdOption option, OptionReplyType why, string message)
+    {
+        Refusal = message;
+        Reply(option, why, Encoding.UTF8.GetBytes(message));
+    }
 
     private void Reply(NbdOption option, OptionReplyType type, ReadOnlySpan<byte> payload)
     {

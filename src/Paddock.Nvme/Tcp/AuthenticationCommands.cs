@@ -55,5 +55,6 @@ internal sealed class AuthenticationCommands(NvmeTarget target, QueueAdmission a
         }
 
         admission.Join();
+        connection.Admitted();
     }
 }

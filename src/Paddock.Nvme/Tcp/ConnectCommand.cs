@@ -41,6 +41,23 @@ internal sealed class ConnectCommand(NvmeTarget target, QueueAdmission admission
         }
 
         var data = ConnectData.Read(command.Data.Span);
+        var status = Connect(command, data);
+        if (status != NvmeStatus.Success)
+        {
+            connection.Rejected(data.HostNqn, data.SubsystemNqn, ReasonOf(status, command.Result));
+        }
+        else if (admission.Authentication is null)
+        {
+            connection.Admitted();
+        }
+
+        return status;
+    }
+
+    private NvmeStatus Connect(
+        Command command, (UInt128 HostId, ushort ControllerId, string? SubsystemNqn, string? HostNqn) data)
+    {
+        var entry = command.Entry;
         if (data.SubsystemNqn is null || target.Find(data.SubsystemNqn) is not { } subsystem)
         {
             return Invalid(command, InData | ConnectData.SubsystemField);
@@ -101,6 +118,19 @@ internal sealed class ConnectCommand(NvmeTarget target, QueueAdmission admission
         admission.Connect(controller, queue, (entry.Dword11 >> 16 & NoFlowControl) != 0, authentication);
         return NvmeStatus.Success;
     }
+
+    private static string ReasonOf(NvmeStatus status, ulong field) => status switch
+    {
+        NvmeStatus.ConnectInvalidHost => "the host is not allowed",
+        NvmeStatus.ConnectControllerBusy => "no controller is left",
+        _ => field switch
+        {
+            InData | ConnectData.SubsystemField => "unknown subsystem",
+            InData | ConnectData.ControllerIdField => "unknown controller",
+            InData | ConnectData.HostField => "the controller is another host's, or is not ready",
+            _ => "invalid queue",
+        },
+    };
 
     private static int Entries(in SubmissionEntry entry) => (int)(entry.Dword11 & 0xFFFF) + 1;
 

@@ -9,6 +9,15 @@ internal interface IQueueConnection : IControllerQueue
     /// <summary>Where the host reached us; null when that is no IP address.</summary>
     IPEndPoint? LocalAddress { get; }
 
+    /// <summary>The connection has become a queue that may be used.</summary>
+    void Admitted();
+
+    /// <summary>The host's Connect command was rejected.</summary>
+    /// <param name="host">Name of the host; null: invalid.</param>
+    /// <param name="subsystem">Name of the subsystem; null: invalid.</param>
+    /// <param name="why">The reason, for people.</param>
+    void Rejected(string? host, string? subsystem, string why);
+
     /// <summary>Cancelled when the connection ends.</summary>
     CancellationToken Gone { get; }
 

@@ -33,12 +33,16 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
     private readonly TaskCompletionSource _disposed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly long _since = Environment.TickCount64;
     private long _lastActivity = Environment.TickCount64;
-    private volatile bool _draining;
+    private readonly NvmeTarget _target;
+    private readonly string _peer;
+    private volatile bool _draining, _reported, _isQueue;
     private int _ending;
 
     public TcpConnection(Socket socket, NvmeTarget target, Slab buffer, LatencyTable latencies)
     {
         _socket = socket;
+        _target = target;
+        _peer = ClientSocket.PeerOf(socket);
         Latencies = latencies;
         _memory = new MemoryBudget(target.Options.ConnectionBytes);
         _output = new SendQueue(socket, _memory.Return, _memory.Take);
@@ -88,6 +92,33 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
     public IPEndPoint? LocalAddress => _socket.LocalEndPoint as IPEndPoint;
 
     /// <inheritdoc/>
+    public void Admitted()
+    {
+        _isQueue = true;
+        _target.Notify(Notice(ClientChange.Connected, null));
+    }
+
+    /// <inheritdoc/>
+    public void Rejected(string? host, string? subsystem, string why)
+    {
+        _reported = true;
+        _target.Notify(new ClientNotice(ClientChange.Rejected, _peer, subsystem ?? "", why) { Host = host });
+    }
+
+    /// <summary>Reports the end of the connection; one that was opened and closed without a command is not reported.</summary>
+    public void ReportEnd()
+    {
+        if (_isQueue)
+        {
+            _target.Notify(Notice(ClientChange.Disconnected, Fault ?? (_draining ? "the server is stopping" : null)));
+        }
+        else if (Fault is not null && !_reported)
+        {
+            _target.Notify(Notice(ClientChange.Rejected, Fault));
+        }
+    }
+
+    /// <inheritdoc/>
     public CancellationToken Gone => _gone.Token;
 
     /// <summary>
@@ -110,6 +141,11 @@ internal sealed class TcpConnection : IQueueConnection, IServedClient
             _admission.Authentication is not null || (Controller.HasKeepAlive && Controller.IsReady) ? ClientTrust.Kept
                 : Controller.IsReady ? ClientTrust.Served : ClientTrust.Introduced,
             IdleMilliseconds);
+
+    private ClientNotice Notice(ClientChange change, string? why) => new(change, _peer, Controller?.Subsystem.Nqn ?? "", why)
+    {
+        Host = Controller?.Host, Controller = Controller?.Id ?? 0, Queue = Queue,
+    };
 
     private bool IsDisposed => _disposed.Task.IsCompleted;
 

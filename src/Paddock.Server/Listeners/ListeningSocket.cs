@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Paddock.Images;
@@ -18,26 +17,24 @@ internal sealed record ListeningSocket(Socket Socket, string Address, UnixSocket
     /// <summary>Address of a TCP socket; null for a Unix socket.</summary>
     public IPEndPoint? EndPoint { get; } = Socket.LocalEndPoint as IPEndPoint;
 
-    private const string UnixPrefix = "unix:";
-
-    /// <summary>Listens on <c>HOST:PORT</c>, or on <c>unix:PATH</c> if that is allowed.</summary>
+    /// <summary>Listens on an address (<see cref="ListenAddress"/>).</summary>
     /// <exception cref="ToolException">The address is invalid or in use; the message names <paramref name="flag"/>.</exception>
     public static ListeningSocket Open(string where, string flag, bool allowUnix)
     {
         try
         {
-            if (allowUnix && where.StartsWith(UnixPrefix, StringComparison.Ordinal))
+            if (allowUnix && ListenAddress.SocketOf(where) is { } path)
             {
-                var (listener, file) = ServerSockets.Unix(where[UnixPrefix.Length..]);
+                var (listener, file) = ServerSockets.Unix(path);
                 return new ListeningSocket(listener, where, file);
             }
 
-            var socket = ServerSockets.Tcp(Endpoint(where, flag, allowUnix));
+            var socket = ServerSockets.Tcp(ListenAddress.Parse(where, flag, allowUnix));
             return new ListeningSocket(socket, socket.LocalEndPoint!.ToString()!, null);
         }
         catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException or ArgumentException)
         {
-            throw new ToolException($"{flag} {where}: cannot listen: {e.Message}");
+            throw new ToolException($"{flag} {where}: cannot listen: {ListenAddress.Explain(e)}");
         }
     }
 
@@ -64,28 +61,8 @@ internal sealed record ListeningSocket(Socket Socket, string Address, UnixSocket
         }
         catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException or ArgumentException)
         {
-            throw new ToolException($"{flag} {path}: cannot listen: {e.Message}");
+            throw new ToolException($"{flag} {path}: cannot listen: {ListenAddress.Explain(e)}");
         }
-    }
-
-    /// <summary>Parses <c>HOST:PORT</c>.</summary>
-    /// <exception cref="ToolException">Not an address.</exception>
-    /// <param name="text">The address.</param>
-    /// <param name="flag">The option, for the message.</param>
-    /// <param name="allowUnix">Whether the option accepts <c>unix:PATH</c> as well.</param>
-    public static IPEndPoint Endpoint(string text, string flag, bool allowUnix)
-    {
-        int colon = text.LastIndexOf(':');
-        if (colon > 0 && ushort.TryParse(text[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out ushort port))
-        {
-            string host = text[..colon];
-            return host == "localhost" ? new IPEndPoint(IPAddress.Loopback, port)
-                : IPEndPoint.TryParse(text, out var parsed) ? parsed
-                : throw new ToolException(
-                    $"{flag} {text}: HOST must be an IP address or localhost, such as 127.0.0.1:{port} or [::1]:{port}");
-        }
-
-        throw new ToolException($"{flag} {text}: expected HOST:PORT{(allowUnix ? " or unix:PATH" : "")}");
     }
 
     /// <summary>Removes the file of a Unix socket.</summary>

@@ -49,6 +49,7 @@ internal sealed class NbdListener : IListener
             Buffers = buffers,
             Tls = _tls,
             Credentials = credentials,
+            Notices = notice => ClientEvents.Write(log, "nbd", "export", notice),
             Evicted = () => log.Write("evicted", ("listener", "nbd"), ("reason", ListeningSocket.EvictedWhy)),
             Log = line => log.Write("client error", ("listener", "nbd"), ("reason", line)),
         };

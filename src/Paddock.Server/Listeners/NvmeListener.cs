@@ -31,6 +31,7 @@ internal sealed class NvmeListener : IListener
             Buffers = buffers,
             IdleTimeout = TimeSpan.FromSeconds(settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds),
         });
+        Target.ClientChanged += notice => ClientEvents.Write(_log, Name, "nqn", notice);
         Target.Authenticated += (host, agreed) => _log.Write("authenticated", ("host", host), ("by", agreed));
         string first = settings.Nqn ?? PaddockServer.DefaultNqn + PaddockServer.StemOf(disks[0].Settings.Path);
         foreach (var disk in disks)
@@ -41,7 +42,6 @@ internal sealed class NvmeListener : IListener
         _server = new NvmeTcpServer(Target);
         _server.Ended += OnEnded;
         _server.Evicted += host => _log.Write("evicted", ("listener", Name), ("host", host), ("reason", ListeningSocket.EvictedWhy));
-        _server.Refused += () => _log.Write("refused", ("listener", Name), ("reason", "connection limit reached or out of memory"));
     }
 
     /// <inheritdoc/>
@@ -229,10 +229,6 @@ internal sealed class NvmeListener : IListener
         if (why is not null)
         {
             _log.Write("client error", ("host", host), ("reason", why));
-        }
-        else if (host.Length > 0)
-        {
-            _log.Write("disconnected", ("host", host));
         }
     }
 }

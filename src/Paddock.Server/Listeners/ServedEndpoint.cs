@@ -19,8 +19,6 @@ public sealed record ServedEndpoint(
     string Listener, string Disk, string Uri, string? Host, int Port, string? Socket, bool IsZoned, string? Nqn = null,
     uint NamespaceId = 0)
 {
-    private const string UnixPrefix = "unix:";
-
     /// <summary>Command that connects a Linux host; null if the listener is not NVMe.</summary>
     public string? ConnectCommand
         => Nqn is null ? null : $"nvme connect -t tcp -a {Host} -s {Port.ToString(CultureInfo.InvariantCulture)} -n {Nqn}";
@@ -57,12 +55,11 @@ public sealed record ServedEndpoint(
     internal static ServedEndpoint VhostUser(ListeningSocket listener, string disk, bool isZoned)
     {
         string path = SocketOf(listener) ?? listener.Address;
-        return new ServedEndpoint("vhost-user", disk, UnixPrefix + path, null, 0, path, isZoned);
+        return new ServedEndpoint("vhost-user", disk, ListenAddress.UnixPrefix + path, null, 0, path, isZoned);
     }
 
     private static string? SocketOf(ListeningSocket listener)
-        => listener.Address.StartsWith(UnixPrefix, StringComparison.Ordinal)
-            ? Path.GetFullPath(listener.Address[UnixPrefix.Length..]) : null;
+        => ListenAddress.SocketOf(listener.Address) is { } path ? Path.GetFullPath(path) : null;
 
     // a wildcard address is not one that a client can connect to
     private static (string Host, int Port) HostOf(ListeningSocket listener)

@@ -35,7 +35,7 @@ internal sealed class VhostUserListener : IListener
                     continue;
                 }
 
-                listener = ListeningSocket.Open("unix:" + path, "--vhost-user", allowUnix: true);
+                listener = ListeningSocket.Open(ListenAddress.UnixPrefix + path, "--vhost-user", allowUnix: true);
             }
 
             var server = new VhostUserServer(disk.Device, new VhostUserServerOptions
@@ -45,6 +45,7 @@ internal sealed class VhostUserListener : IListener
                 Serial = disk.Name,
                 Buffers = buffers,
                 HandshakeLimit = TimeSpan.FromSeconds(settings.IdleTimeout ?? 0),
+                Notices = notice => ClientEvents.Write(log, "vhost-user", "image", notice with { Disk = disk.Name }),
                 Log = line => log.Write("vhost-user", ("image", disk.Node.Filename), ("detail", line)),
             });
             _servers.Add((server, listener, disk));

@@ -1,5 +1,4 @@
 using Paddock.Images;
-using Paddock.Server.Listeners;
 
 namespace Paddock.Server.Web;
 
@@ -18,11 +17,6 @@ public static class WebCheck
         {
             string option = hasPages ? "--web" : "--metrics";
             throw new ToolException($"{option}: this build has no web part (it was built with PaddockWeb=false)", NativeExit.Usage);
-        }
-
-        if (settings.Web is { } where && !where.StartsWith("unix:", StringComparison.Ordinal))
-        {
-            ListeningSocket.Endpoint(where, "--web", allowUnix: true);
         }
 
         if (!hasPages && (settings.WebControl || settings.WebTokenFile is not null))

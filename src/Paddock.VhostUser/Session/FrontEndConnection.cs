@@ -14,6 +14,12 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
     private volatile bool _heard;
     private readonly long _came = Environment.TickCount64;
 
+    /// <summary>Process and user of the front end.</summary>
+    public string Peer { get; } = options.Notices is null ? "" : ClientSocket.PeerOf(socket);
+
+    /// <summary>Whether the front end had negotiated features when its connection ended.</summary>
+    public bool HasAgreed { get; private set; }
+
     /// <summary>Serves the connection until the front end's memory is no longer used; never throws.</summary>
     /// <returns>Error of the front end; null for an orderly disconnect.</returns>
     public string? Run()
@@ -47,6 +53,7 @@ internal sealed class FrontEndConnection(Socket socket, VirtioBlkDevice device, 
                 _session = null;
             }
 
+            HasAgreed = session is { HasAgreed: true };
             session?.Dispose();
         }
     }
