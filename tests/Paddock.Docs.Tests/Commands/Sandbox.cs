@@ -50,7 +50,7 @@ internal sealed partial class Sandbox : IAsyncDisposable
                 ["PATH"] = path, ["SANDBOX"] = _folder, ["HOME"] = _folder, ["TMPDIR"] = Path.Combine(_folder, "tmp"),
                 ["PADDOCK_PROGRAM"] = Path.Combine(AppContext.BaseDirectory, "paddock"), ["LC_ALL"] = "C.UTF-8",
             },
-            "timeout", "60", "bash", "-e", "-o", "pipefail", "-c", Inside(script));
+            "timeout", "300", "bash", "-e", "-o", "pipefail", "-c", Inside(script));
         return (run.Code, Outside(run.Out), Outside(run.Error));
     }
 
