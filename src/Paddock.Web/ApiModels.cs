@@ -136,4 +136,5 @@ internal sealed record ApiDone
 [JsonSerializable(typeof(ApiZones))]
 [JsonSerializable(typeof(ApiCommand))]
 [JsonSerializable(typeof(ApiDone))]
+[JsonSerializable(typeof(LiveFrame[]))]
 internal sealed partial class WebJson : JsonSerializerContext;

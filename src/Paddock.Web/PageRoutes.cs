@@ -9,8 +9,9 @@ namespace Paddock.Web;
 
 /// <summary>The routes of the page and its API.</summary>
 /// <param name="content">What is served.</param>
+/// <param name="past">The past of each disk.</param>
 /// <param name="stopping">Ends streams.</param>
-internal sealed class PageRoutes(WebContent content, CancellationToken stopping)
+internal sealed class PageRoutes(WebContent content, IReadOnlyList<History> past, CancellationToken stopping)
 {
     /// <summary>Methods of a route that only reads.</summary>
     public static readonly string[] Reading = ["GET", "HEAD"];
@@ -40,7 +41,7 @@ internal sealed class PageRoutes(WebContent content, CancellationToken stopping)
         MapGet(routes, "/api/disks", DisksAsync);
         MapGet(routes, "/api/stats", StatsAsync);
         MapGet(routes, "/api/zones", context => ZonesAsync(context, ZoneReplies.JsonAsync));
-        MapGet(routes, "/api/zones.bin", context => ZonesAsync(context, ZoneReplies.PackedAsync));
+        MapGet(routes, "/api/zones.bin", context => ZonesAsync(context, PackedAsync));
         MapGet(routes, "/api/events", events.ServeAsync);
         MapGet(routes, "/api/openapi.json", new Asset("openapi.json").ReplyAsync);
         routes.MapPost("/api/control", Guarded(new ControlRoute(content.Control).ReplyAsync));
@@ -116,6 +117,10 @@ internal sealed class PageRoutes(WebContent content, CancellationToken stopping)
             },
             WebJson.Default.ApiStats);
     }
+
+    private Task PackedAsync(HttpContext context, LiveDisk disk, uint stamp)
+        => ZoneReplies.PackedAsync(
+            context, disk, stamp, new Query(context.Request.Query).Flag("past") ? past.First(h => h.Disk == disk) : null);
 
     private async Task ZonesAsync(HttpContext context, Func<HttpContext, LiveDisk, uint, Task> reply)
     {

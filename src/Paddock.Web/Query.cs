@@ -27,6 +27,15 @@ internal readonly struct Query(IQueryCollection query)
             ? value
             : throw new ToolException($"{name}={text}: expected a number from {least} to {most}");
 
+    /// <summary>Value of a parameter that is true or false; false if it is not given.</summary>
+    /// <exception cref="ToolException">Neither true nor false.</exception>
+    public bool Flag(string name) => this[name] switch
+    {
+        null or "false" => false,
+        "true" => true,
+        var other => throw new ToolException($"{name}={other}: expected true or false"),
+    };
+
     /// <summary>The disk that the request is about: the only one, or that of the parameter <c>disk</c>.</summary>
     /// <exception cref="ToolException">Unknown disk, or several to choose from.</exception>
     public LiveDisk DiskOf(LiveFeed feed)

@@ -14,8 +14,8 @@ public sealed class WebPart : IWebPart
         {
             if (content.Pages.Count > 0)
             {
-                await site.AddAsync(content.Pages, content.PageHosts, app => new PageRoutes(content, app.Stopping).Map(app.Routes));
-                site.Watch(content);
+                var past = site.Record(content.Feed);
+                await site.AddAsync(content.Pages, content.PageHosts, app => new PageRoutes(content, past, app.Stopping).Map(app.Routes));
             }
 
             if (content.Metrics.Count > 0)
@@ -36,7 +36,7 @@ public sealed class WebPart : IWebPart
     private sealed class Site : IAsyncDisposable
     {
         private readonly List<HttpServer> _servers = [];
-        private LiveWatcher? _watcher;
+        private Recorder? _recorder;
 
         public async Task AddAsync(
             IReadOnlyList<Server.Listeners.ListeningSocket> sockets, IReadOnlyList<string> hosts, Action<HttpServer> map)
@@ -47,8 +47,11 @@ public sealed class WebPart : IWebPart
             await server.StartAsync();
         }
 
-        // counts of zones and requests begin with the server, not with the first page
-        public void Watch(WebContent content) => _watcher = content.Feed.Watch(null);
+        public IReadOnlyList<History> Record(LiveFeed feed)
+        {
+            _recorder = new Recorder(feed);
+            return _recorder.Histories;
+        }
 
         public async ValueTask DisposeAsync()
         {
@@ -57,7 +60,7 @@ public sealed class WebPart : IWebPart
                 await server.DisposeAsync();
             }
 
-            _watcher?.Dispose();
+            await (_recorder?.DisposeAsync() ?? ValueTask.CompletedTask);
         }
     }
 }

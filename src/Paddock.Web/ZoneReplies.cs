@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Paddock.Block;
 using Paddock.Images;
@@ -58,13 +59,15 @@ internal static class ZoneReplies
     }
 
     /// <summary>
-    /// Replies with all zones as little-endian arrays: a head of four 32-bit numbers (stamp, number of zones, bytes of a unit, 0); then for
-    /// each zone 32 bits of units written, of writes, of resets and of reads, array by array; then a byte of condition for each.
+    /// Replies with all zones as little-endian arrays: a head of four 32-bit numbers (stamp, number of zones, bytes of a unit, bytes of
+    /// JSON at the end); then for each zone 32 bits of units written, of writes, of resets and of reads, array by array; then a byte of
+    /// condition for each. With a history, the zones are those of its beginning, and its frames follow as a JSON array.
     /// </summary>
-    public static async Task PackedAsync(HttpContext context, LiveDisk disk, uint stamp)
+    public static async Task PackedAsync(HttpContext context, LiveDisk disk, uint stamp, History? history)
     {
-        var (table, heat) = (TableOf(disk), disk.Disk.Meter.Heat);
-        int zones = table.Zones;
+        _ = TableOf(disk);
+        var (zones, frames) = history?.Read() ?? (PastZones.Of(disk, stamp), []);
+        byte[] json = history is null ? [] : JsonSerializer.SerializeToUtf8Bytes(frames, WebJson.Default.LiveFrameArray);
         long zoneSize = disk.Disk.Zones!.Limits.ZoneSize;
         uint unit = 512;
         while (zoneSize / unit > int.MaxValue)
@@ -73,17 +76,19 @@ internal static class ZoneReplies
         }
 
         context.Response.ContentType = "application/octet-stream";
-        context.Response.ContentLength = PackedHead + ((long)zones * 17);
+        context.Response.ContentLength = PackedHead + ((long)zones.Count * 17) + json.Length;
         byte[] head = new byte[PackedHead];
-        BinaryPrimitives.WriteUInt32LittleEndian(head, stamp);
-        BinaryPrimitives.WriteInt32LittleEndian(head.AsSpan(4), zones);
+        BinaryPrimitives.WriteUInt32LittleEndian(head, zones.Stamp);
+        BinaryPrimitives.WriteInt32LittleEndian(head.AsSpan(4), zones.Count);
         BinaryPrimitives.WriteUInt32LittleEndian(head.AsSpan(8), unit);
+        BinaryPrimitives.WriteInt32LittleEndian(head.AsSpan(12), json.Length);
         await context.Response.Body.WriteAsync(head, context.RequestAborted);
-        await WriteAsync(context, zones, zone => (uint)(table.Written[zone] / unit));
-        await WriteAsync(context, zones, zone => Count(heat, zone, static (h, z) => h.Writes(z)));
-        await WriteAsync(context, zones, zone => Count(heat, zone, static (h, z) => h.Resets(z)));
-        await WriteAsync(context, zones, zone => Count(heat, zone, static (h, z) => h.Reads(z)));
-        await context.Response.Body.WriteAsync(table.Condition, context.RequestAborted);
+        await WriteAsync(context, zones.Count, zone => (uint)(zones.Written(zone) / unit));
+        await WriteAsync(context, zones.Count, zones.Writes);
+        await WriteAsync(context, zones.Count, zones.Resets);
+        await WriteAsync(context, zones.Count, zones.Reads);
+        await context.Response.Body.WriteAsync(zones.Condition, context.RequestAborted);
+        await context.Response.Body.WriteAsync(json, context.RequestAborted);
     }
 
     private static async Task WriteAsync(HttpContext context, int zones, Func<int, uint> valueOf)

@@ -81,6 +81,18 @@ public class ApiTests
     }
 
     [Fact]
+    public async Task Past_zones_come_with_the_frames_since_then()
+    {
+        await using var server = await WebServer.StartAsync();
+        await using var disk = await server.NvmeAsync();
+        await PastAsync(server, static frames => frames.Length > 0);
+        await disk.Zones!.AppendAsync(3 << 20, new byte[4096], cancellationToken: Stop);
+        byte[] packed = await PastAsync(server, static frames => frames.Any(f => f.Disks[0].Zones is [3, 1, 2, 4096, ..]));
+        Assert.Equal(0u, BinaryPrimitives.ReadUInt32LittleEndian(packed.AsSpan(ZoneReplies.PackedHead + (3 * 4))));
+        Assert.Equal(1, packed[ZoneReplies.PackedHead + (16 * 16) + 3]);
+    }
+
+    [Fact]
     public async Task Events_begin_where_the_client_is()
     {
         await using var server = await WebServer.StartAsync();
@@ -244,6 +256,13 @@ public class ApiTests
                 StringComparison.Ordinal);
         }
     }
+
+    private static async Task<byte[]> PastAsync(WebServer server, Func<LiveFrame[], bool> isRight)
+        => await Testing.Protocols.Eventually.IsAsync(
+            () => server.Client.GetByteArrayAsync("/api/zones.bin?past=true", Stop),
+            packed => isRight(JsonSerializer.Deserialize(
+                packed.AsSpan(packed.Length - BinaryPrimitives.ReadInt32LittleEndian(packed.AsSpan(12))),
+                WebJson.Default.LiveFrameArray)!));
 
     private static string PlainIn(string folder)
     {

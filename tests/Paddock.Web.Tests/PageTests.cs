@@ -139,6 +139,23 @@ public sealed class PageTests(Browser browser) : IClassFixture<Browser>
     }
 
     [Fact]
+    public async Task Page_that_is_opened_later_shows_what_was_before()
+    {
+        await using var server = await WebServer.StartAsync();
+        await using var disk = await server.NvmeAsync();
+        await Testing.Protocols.Eventually.IsAsync(FramesAsync, static frames => frames.Contains("\"delta\"", StringComparison.Ordinal));
+        await disk.Zones!.AppendAsync(0, new byte[4096], cancellationToken: Stop);
+        await Testing.Protocols.Eventually.IsAsync(FramesAsync, static frames => frames.Contains("[0,1,2,4096,", StringComparison.Ordinal));
+        var page = await browser.OpenAsync(server);
+        Assert.Equal(4096, await page.EvaluateAsync<int>("() => paddock.zone(0).written"));
+        Assert.Equal(0, await page.EvaluateAsync<int>("() => { paddock.store.show(0); return paddock.store.zones.written[0]; }"));
+        await page.CloseAsync();
+
+        async Task<string> FramesAsync()
+            => System.Text.Encoding.Latin1.GetString(await server.Client.GetByteArrayAsync("/api/zones.bin?past=true", Stop));
+    }
+
+    [Fact]
     public async Task Token_makes_the_page_change_zones()
     {
         await using var server = await WebServer.StartAsync(control: true);

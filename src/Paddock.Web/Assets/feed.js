@@ -14,7 +14,7 @@ export class Feed {
     try {
       let unpacked = null;
       if (zoned) {
-        const reply = await fetch(`/api/zones.bin?disk=${encodeURIComponent(disk)}`);
+        const reply = await fetch(`/api/zones.bin?past=true&disk=${encodeURIComponent(disk)}`);
         if (!reply.ok) throw new Error((await reply.json()).error);
         unpacked = Zones.unpack(await reply.arrayBuffer());
       }
@@ -26,7 +26,7 @@ export class Feed {
 
   follow(disk, zoned, store, generation) {
     this.onStore(store);
-    const known = zoned ? `&stamp=${store.stamp}` : '';
+    const known = zoned ? `&stamp=${store.stamp}&event=${store.lastEvent}` : '';
     this.source = new EventSource(`/api/events?disk=${encodeURIComponent(disk)}&interval=200${known}`);
     this.source.onopen = () => this.onLink('live');
     this.source.onmessage = message => {

@@ -22,7 +22,9 @@ export class Zones {
     zones.resets.set(array(2));
     zones.reads.set(array(3));
     zones.condition.set(new Uint8Array(buffer, 16 + 16 * count, count));
-    return { stamp: head.getUint32(0, true), zones };
+    // what has happened since then, as frames
+    const json = new TextDecoder().decode(new Uint8Array(buffer, 16 + 17 * count, head.getUint32(12, true)));
+    return { stamp: head.getUint32(0, true), zones, frames: json === '' ? [] : JSON.parse(json) };
   }
 
   resized(count) {
@@ -75,6 +77,7 @@ export class Store {
     this.state = null;
     this.past = null;
     this.at = -1;
+    for (const frame of unpacked?.frames ?? []) this.apply(frame);
   }
 
   get zones() { return this.past ?? this.live; }
