@@ -65,6 +65,16 @@ public sealed class ProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task Nbd_forks_when_the_runtime_was_started_by_name()
+    {
+        await CreateAsync();
+        var run = await ShellAsync(
+            $"{Program} nbd --fork --pid-file pid -k \"$PWD/s\" -f qcow2 z.qcow2 && nbdinfo --size \"nbd+unix:///?socket=$PWD/s\"; "
+            + "kill $(cat pid)");
+        Assert.True(long.TryParse(run.Out, out long size) && size > 0, run.Out + run.Error);
+    }
+
+    [Fact]
     public async Task Pipe_without_a_reader_is_one_line_and_exit_1()
     {
         await CreateAsync();

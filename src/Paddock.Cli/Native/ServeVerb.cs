@@ -59,8 +59,8 @@ public static class ServeVerb
         using var hangup = OperatingSystem.IsWindows() || reload is not null ? null : CountSignal(PosixSignal.SIGHUP, server, stops, log);
         using var interrupt = CountSignal(PosixSignal.SIGINT, server, stops, log);
         using var terminate = CountSignal(PosixSignal.SIGTERM, server, stops, log);
-        process.Report.Write(server);
         console.Announce(process.Lines(server));
+        process.Report.Write(server);
         server.LogReady();
         manager.Ready();
         try

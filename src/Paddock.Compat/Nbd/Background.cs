@@ -26,7 +26,9 @@ internal static class Background
     public static async Task<int> StartAsync(ToolContext context, IEnumerable<string> command, string[] words)
     {
         string program = Environment.ProcessPath ?? throw new ToolException("the program does not know where it is: run it without --fork");
-        var start = new ProcessStartInfo(program, [.. command, .. words])
+        // started as 'dotnet paddock.dll', the program is the runtime, and its first argument is ours
+        string[] assembly = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [Environment.GetCommandLineArgs()[0]] : [];
+        var start = new ProcessStartInfo(program, [.. assembly, .. command, .. words])
         {
             RedirectStandardInput = true, RedirectStandardOutput = true,
         };
