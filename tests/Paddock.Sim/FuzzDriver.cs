@@ -8,10 +8,16 @@ internal sealed class FuzzDriver(SimOptions options)
 {
     private const int MaxReported = 10;
     private const long MaxGrowth = 256 << 20;
-    private static readonly TimeSpan HangTime = TimeSpan.FromSeconds(30);
+
+    /// <summary>Processor time of the process during one image; on a busy machine, wall time says nothing.</summary>
+    private static readonly TimeSpan HangTime = TimeSpan.FromSeconds(60);
+
+    /// <summary>Wall time of one image: a wait that nothing ends takes no processor time.</summary>
+    private static readonly TimeSpan StallTime = TimeSpan.FromMinutes(10);
 
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly long[] _startedAt = new long[options.Workers];
+    private readonly TimeSpan[] _usedAt = new TimeSpan[options.Workers];
     private readonly int[] _seeds = new int[options.Workers];
     private List<PagedStorage> _corpus = [];
     private long _next = -1;
@@ -75,6 +81,7 @@ internal sealed class FuzzDriver(SimOptions options)
     private void One(int worker, int seed)
     {
         _seeds[worker] = seed;
+        _usedAt[worker] = Environment.CpuUsage.TotalTime;
         Volatile.Write(ref _startedAt[worker], _clock.ElapsedMilliseconds + 1);
         var run = new FuzzRun(seed, options, _corpus);
         try
@@ -109,7 +116,8 @@ internal sealed class FuzzDriver(SimOptions options)
         for (int worker = 0; worker < _startedAt.Length; worker++)
         {
             long started = Volatile.Read(ref _startedAt[worker]);
-            if (started > 0 && _clock.ElapsedMilliseconds - started > HangTime.TotalMilliseconds)
+            bool isBusy = Environment.CpuUsage.TotalTime - _usedAt[worker] > HangTime * options.Workers;
+            if (started > 0 && (isBusy || _clock.ElapsedMilliseconds - started > StallTime.TotalMilliseconds))
             {
                 Console.WriteLine($"FAILED: fuzz, seed {_seeds[worker]}: hangs");
                 Console.WriteLine($"  replay: dotnet run --project tests/Paddock.Sim -- --fuzz 1 --seed {_seeds[worker]} --verbose");

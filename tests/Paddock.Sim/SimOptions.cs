@@ -19,7 +19,7 @@ internal sealed record SimOptions
     /// <summary>Time limit in minutes; 0: none.</summary>
     public double Minutes { get; init; }
 
-    /// <summary>Simulations to run: a kind's name, exact, zoned, plain, trouble or all.</summary>
+    /// <summary>Simulations to run, separated by commas: a kind's name, exact, zoned, plain, trouble or all.</summary>
     public string Kind { get; init; } = "all";
 
     /// <summary>Number of hostile images; 0: none.</summary>
@@ -43,15 +43,18 @@ internal sealed record SimOptions
     public string? DumpFolder { get; init; }
 
     public const string Usage = """
-        usage: Paddock.Sim [--kind all|exact|plain|zoned|trouble|KIND] [--seed N] [--ops N] [--runs N] [--cuts N] [--minutes N] [--fuzz N]
-                           [--workers N] [--qemu N] [--dump FOLDER] [--no-check] [--extended] [--verbose] [--ci]
+        usage: Paddock.Sim [--kind all|exact|plain|zoned|trouble|KIND[,KIND...]] [--seed N] [--ops N] [--runs N] [--cuts N]
+                           [--minutes N] [--fuzz N] [--workers N] [--qemu N] [--dump FOLDER] [--no-check] [--extended] [--verbose] [--ci]
         kinds: cut, resizecut, zonecut (power cuts on plain images, while they are resized, and on zoned ones),
                datacut, resizedatacut, zonedatacut (the same with an external data file on a disk of its own),
-               lukscut, zonelukscut (the same on encrypted images),
+               lukscut, zonelukscut (the same on encrypted images), mixcut, zonemixcut (encrypted, with a data file),
+               keycut (while LUKS key slots are stored and erased),
                snapcut, bitmapcut (images with internal snapshots, and with persistent bitmaps),
-               and without cuts, all four called exact:
+               zonesnapcut (zoned images with snapshots, half of them with a bitmap),
+               and without cuts, all five called exact:
                mirror (plain images against an array of bytes), model (zones against the plain model),
-               errors (requests that fail at named events), threads (parallel clients);
+               errors (requests that fail at named events), threads (parallel clients),
+               zonesnapfault (snapshots of zoned images while requests fail);
                full, zonefull (a file system that fills up) and flushfail, zoneflushfail (a flush that fails), with
                power cuts, all four called trouble;
                raw (power cuts on raw storage: tests the simulator alone)

@@ -46,14 +46,15 @@ internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, Clu
     /// <summary>Changes the entries of clusters of one table slice, which the caller holds.</summary>
     public async ValueTask ClearSliceAsync(GuestOffset start, GuestOffset end, Deallocation how)
     {
-        if (data.IsRaw && how != Deallocation.Remove)
+        // zeroes in the file would decrypt to garbage if power failed before the entries are durable: there the entries alone change
+        if (data is { IsRaw: true, IsEncrypted: false } && how != Deallocation.Remove)
         {
             var flags = how == Deallocation.ZeroKeep ? ZeroFlags.None : ZeroFlags.MayUnmap;
             await data.ZeroAsync(new HostOffset(start.Value), end - start, flags);
         }
 
         long discarded = await ClearEntriesAsync(start, end, how);
-        if (discarded > 0 && how != Deallocation.Remove && data is { IsExternal: true, IsRaw: false })
+        if (discarded > 0 && how != Deallocation.Remove && data is { IsExternal: true, IsRaw: false, IsEncrypted: false })
         {
             await data.DiscardAsync(new HostOffset(start.Value), end - start);
         }
@@ -104,7 +105,7 @@ internal sealed class ClusterClearing(ImageHeader header, EngineLocks locks, Clu
     /// <summary>As <see cref="TryZeroSubclustersAsync"/>, for a cluster that the caller holds.</summary>
     public async ValueTask<bool> TryZeroHeldAsync(GuestOffset start, GuestOffset end)
     {
-        if (data.IsRaw)
+        if (data is { IsRaw: true, IsEncrypted: false })
         {
             await data.ZeroAsync(new HostOffset(start.Value), end - start, ZeroFlags.None);
         }
