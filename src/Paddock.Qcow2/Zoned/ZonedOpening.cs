@@ -69,7 +69,16 @@ internal static class ZonedOpening
 
         var record = await ZoneSnapshots.ReadRecordAsync(
             image.Storage, header.Geometry, snapshot, (long)parameters.ZoneSize, cancellationToken);
-        uint count = (uint)ZoneGeometry.CountFor(image.Length, (long)parameters.ZoneSize);
+        long number = ZoneGeometry.CountFor(image.Length, (long)parameters.ZoneSize);
+        if (number > ZoneGeometry.MaxZones || number < parameters.ConventionalZones)
+        {
+            throw new ImageCorruptException(
+                "snapshot table", default,
+                $"snapshot {snapshot.Id} has {number} zones; the disk has {parameters.ConventionalZones} conventional ones, and "
+                + $"{ZoneGeometry.MaxZones} is the limit");
+        }
+
+        uint count = (uint)number;
         var zones = new ZoneSet((parameters with { ZoneCount = count }).Limits, image.Length);
         for (int zone = 0; zone < zones.Count; zone++)
         {

@@ -24,7 +24,7 @@ public sealed class WatchTerminalTests : IDisposable
             os.setsid()
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
             for n in (0, 1, 2): os.dup2(slave, n)
-            for s in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP, signal.SIGCONT): signal.signal(s, signal.SIG_DFL)
+            for s in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP, signal.SIGCONT, signal.SIGHUP): signal.signal(s, signal.SIG_DFL)
             os.execvp(command[0], command)
         sent = b''
         def read():

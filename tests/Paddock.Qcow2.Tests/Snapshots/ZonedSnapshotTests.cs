@@ -5,6 +5,7 @@ using Paddock.Qcow2.Format;
 using Paddock.Qcow2.Snapshots;
 using Paddock.Qcow2.Zoned;
 using Paddock.Testing;
+using Paddock.Zones;
 
 namespace Paddock.Qcow2.Tests.Snapshots;
 
@@ -335,8 +336,26 @@ public class ZonedSnapshotTests
             Assert.Equal(Zones * Zone, device.Length);
         }
 
+        await Assert.ThrowsAsync<ImageCorruptException>(() => ReopenedAsync(storage, "one"));
         await using var again = await Qcow2Image.OpenAsync(storage.Kept(), new());
         Assert.NotNull(again.Zones);
+    }
+
+    [Fact]
+    public async Task Snapshot_with_more_zones_than_the_limit_is_refused()
+    {
+        var storage = await MadeAsync();
+        await using (var disk = await Qcow2Image.OpenAsync(storage.Kept(), new()))
+        {
+            await disk.Snapshots.CreateAsync("one", DateTimeOffset.UnixEpoch);
+        }
+
+        var eight = new byte[8];
+        storage.Read(64, eight);
+        long extra = BinaryPrimitives.ReadInt64BigEndian(eight) + 40;
+        BinaryPrimitives.WriteInt64BigEndian(eight, (ZoneGeometry.MaxZones + 1L) * Zone);
+        storage.Write(extra + 8, eight);
+        await Assert.ThrowsAnyAsync<BlockException>(() => ReopenedAsync(storage, "one"));
     }
 
     private static uint Checksum(byte[] bytes)
