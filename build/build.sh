@@ -15,7 +15,7 @@ Usage: ./paddock build [--native|--runtime] [--force]
 
 Builds the executable of this checkout under artifacts/, or in the user's cache if the checkout is read-only.
 
-  --native   one native executable, artifacts/aot/paddock: starts in about 10 ms, needs clang or gcc, takes a few minutes (the default)
+  --native   one native executable, artifacts/aot/paddock: starts in a few milliseconds, needs clang or gcc, takes a few minutes (the default)
   --runtime  the program for the .NET runtime, artifacts/net/paddock, which ./paddock makes by itself when it has no newer build
   --force    build even if nothing has changed
 
