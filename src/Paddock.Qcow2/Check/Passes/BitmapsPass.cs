@@ -16,6 +16,7 @@ internal sealed class BitmapsPass(CheckContext context) : ICheckPass
 
     private const long MaxDirectoryBytes = 64 << 20;
     private const int EntryHead = 24;
+    private const int PieceBytes = 1 << 16;
 
     public async ValueTask RunAsync(CancellationToken cancellationToken)
     {
@@ -81,11 +82,22 @@ internal sealed class BitmapsPass(CheckContext context) : ICheckPass
             return;
         }
 
-        var table = new byte[bytes];
-        await context.Storage.ReadAsync(offset.Value, table, cancellationToken);
+        // entries behind the end of the file are zero
+        long end = offset.Value + Math.Min(bytes, (context.FileLength - offset.Value + 7) & ~7L);
+        var piece = new byte[Math.Min(PieceBytes, end - offset.Value)];
+        for (long at = offset.Value; at < end; at += piece.Length)
+        {
+            var part = piece.AsMemory(0, (int)Math.Min(piece.Length, end - at));
+            await context.Storage.ReadAsync(at, part, cancellationToken);
+            CountClusters(part.Span);
+        }
+    }
+
+    private void CountClusters(ReadOnlySpan<byte> table)
+    {
         for (int i = 0; i < table.Length; i += 8)
         {
-            ulong entry = BinaryPrimitives.ReadUInt64BigEndian(table.AsSpan(i));
+            ulong entry = BinaryPrimitives.ReadUInt64BigEndian(table[i..]);
             var cluster = EntryBits.OffsetOf(entry);
             if ((entry & 0xff00_0000_0000_01fe) != 0 || (cluster.Value != 0 && (entry & 1) != 0) || !context.Image.IsAligned(cluster))
             {
