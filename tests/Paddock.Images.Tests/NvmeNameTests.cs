@@ -57,5 +57,8 @@ public class NvmeNameTests
     [InlineData("nvme+tcp://h/n?reconnect=soon", "no number of seconds")]
     [InlineData("nvme+tcp://h/n?reconnect=86401", "no number of seconds")]
     public void Another_name_is_refused(string name, string says)
-        => Assert.Contains(says, Assert.ThrowsAny<ToolException>(() => NvmeName.Parse(name, isTyped: true)).Message, StringComparison.Ordinal);
+    {
+        var error = Assert.ThrowsAny<ToolException>(() => NvmeName.Parse(name, isTyped: true));
+        Assert.Contains(says, error.Message, StringComparison.Ordinal);
+    }
 }
