@@ -95,8 +95,13 @@ internal static class ImageOpening
             options.Tables?.Take(entry.Header.L1Entries * 8L);
             var l1 = await SnapshotL1.ReadAsync(storage, loaded.Fields.Geometry, entry, cancellationToken);
             long size = options.Snapshot!.KeepsSize ? (long)loaded.Fields.VirtualSize : entry.DiskSize ?? (long)loaded.Fields.VirtualSize;
-            _ = size >= 0 ? true : throw new ImageCorruptException(
-                "snapshot table", new((long)loaded.Fields.SnapshotTableOffset), $"the disk of snapshot {entry.Id} has {size} bytes");
+            if (size < 0 || loaded.Fields.Geometry.L1EntriesFor(size) * 8 > Qcow2Limits.MaxL1Bytes)
+            {
+                throw new ImageCorruptException(
+                    "snapshot table", new((long)loaded.Fields.SnapshotTableOffset),
+                    $"the disk of snapshot {entry.Id} has {size} bytes, more than an L1 table of {Qcow2Limits.MaxL1Bytes} bytes covers");
+            }
+
             var fields = loaded.Fields with
             {
                 L1Offset = (ulong)entry.Header.L1TableOffset.Value, L1Entries = entry.Header.L1Entries, VirtualSize = (ulong)size,
