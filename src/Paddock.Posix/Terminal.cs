@@ -79,7 +79,7 @@ internal static class Terminal
         return group == Native.ProcessGroup();
     }
 
-    /// <summary>Columns of the terminal; <paramref name="otherwise"/> where there is none.</summary>
+    /// <summary>Columns of the terminal; <paramref name="otherwise"/> without a terminal.</summary>
     public static int Width(int otherwise = 80)
     {
         if (!IsOutputTerminal)
@@ -92,7 +92,7 @@ internal static class Terminal
         return width > 0 ? width : otherwise;
     }
 
-    /// <summary>Leaves the terminal: its signals reach this process no more. Nothing happens where there is none.</summary>
+    /// <summary>Leaves the terminal: its signals reach this process no more. Does nothing without a terminal.</summary>
     public static void Detach()
     {
         if (OperatingSystem.IsLinux())

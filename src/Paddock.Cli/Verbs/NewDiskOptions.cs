@@ -58,7 +58,7 @@ internal sealed class NewDiskOptions
     private Option[] All =>
         [_zoneSize, _zoneCapacity, _conventional, _maxOpen, _maxActive, _maxAppend, _layout, _clusterSize, _subclusters];
 
-    /// <summary>The first of these options on the command line; null if there is none.</summary>
+    /// <summary>The first of these options on the command line; null if none is given.</summary>
     public string? FirstGiven(ParseResult parsed)
         => Array.Find(All, o => parsed.GetResult(o) is { Implicit: false })?.Name;
 

@@ -139,7 +139,7 @@ internal sealed class CopyOnWrite(IStorage storage, DataLayer data, ClusterReade
     /// <param name="Mapping">How the guest has it now.</param>
     /// <param name="Guest">Where it starts on the disk.</param>
     /// <param name="Target">Where it is to lie.</param>
-    /// <param name="Length">Its length; 0 where there is none.</param>
+    /// <param name="Length">Its length; 0 for an empty part.</param>
     /// <param name="Zeroes">Whether it reads as zeroes.</param>
     private readonly record struct Rest(Mapping Mapping, GuestOffset Guest, HostOffset Target, int Length, bool Zeroes);
 }
