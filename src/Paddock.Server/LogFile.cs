@@ -55,6 +55,7 @@ internal sealed class LogFile : TextWriter
 
     private FileStream Open()
     {
+        TextFileGuard.Check("--log-file", _path);
         try
         {
             return FileNames.OpenAppend(_path);

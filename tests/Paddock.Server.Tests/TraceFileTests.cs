@@ -56,6 +56,38 @@ public class TraceFileTests
         Directory.Delete(Path.GetDirectoryName(file)!, recursive: true);
     }
 
+    [Theory]
+    [InlineData("--trace-file")]
+    [InlineData("--log-file")]
+    [InlineData("--pid-file")]
+    public void Image_is_not_overwritten_by_a_text_file(string option)
+    {
+        string file = Path.Combine(Directory.CreateTempSubdirectory("paddock-trace-").FullName, "disk.qcow2");
+        byte[] image = [.. "QFI"u8, 0xfb, 0, 0, 0, 3];
+        File.WriteAllBytes(file, image);
+        var log = new ServeLog(TextWriter.Null, TimeProvider.System, json: false);
+        var error = Assert.Throws<ToolException>(() =>
+        {
+            _ = option switch
+            {
+                "--trace-file" => (object)TraceFile.Create(file, TraceFile.MinSize, ["disk"], log),
+                "--log-file" => new LogFile(file),
+                _ => Check(option, file),
+            };
+        });
+        Assert.StartsWith($"{option} '{file}': the file exists and is not a text file", error.Message, StringComparison.Ordinal);
+        Assert.Equal(image, File.ReadAllBytes(file));
+        File.WriteAllText(file, "[\n");
+        TextFileGuard.Check(option, file);
+        Directory.Delete(Path.GetDirectoryName(file)!, recursive: true);
+    }
+
+    private static object? Check(string option, string file)
+    {
+        TextFileGuard.Check(option, file);
+        return null;
+    }
+
     [Fact]
     public void Full_ring_rejects_and_an_emptied_one_accepts_again()
     {

@@ -68,6 +68,7 @@ public sealed class ReadyReport : IDisposable
             return;
         }
 
+        TextFileGuard.Check(option, path);
         try
         {
             FileNames.WriteAllText(path, string.Concat(lines.Select(line => line + "\n")));

@@ -52,6 +52,7 @@ internal sealed class TraceFile : IAsyncDisposable
     /// <exception cref="ToolException">Cannot create the file.</exception>
     public static TraceFile Create(string path, long limit, IReadOnlyList<string> disks, ServeLog log)
     {
+        TextFileGuard.Check("--trace-file", path);
         try
         {
             var file = new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read, 1 << 16);
