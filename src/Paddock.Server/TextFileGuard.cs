@@ -3,7 +3,7 @@ using Paddock.Images;
 namespace Paddock.Server;
 
 /// <summary>Keeps options that name a text file to be written from destroying a disk image that is there.</summary>
-internal static class TextFileGuard
+public static class TextFileGuard
 {
     private const int Looked = 512;
 
