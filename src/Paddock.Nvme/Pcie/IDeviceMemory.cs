@@ -11,8 +11,8 @@ internal interface IDeviceMemory
     bool TryRead(ulong address, Span<byte> to);
 
     /// <summary>
-    /// Copies to the host's memory. The stores of one call become visible to the host before those of the next call; within a call they have
-    /// no order. An aligned unit of 4 bytes is written as a whole.
+    /// Copies to the host's memory. The stores of one call become visible to the host before those of the next call; within a call they
+    /// have no order. An aligned unit of 4 bytes is written as a whole.
     /// </summary>
     /// <returns>False when the range is not wholly mapped or not writable, or the session has ended.</returns>
     bool TryWrite(ulong address, ReadOnlySpan<byte> from);

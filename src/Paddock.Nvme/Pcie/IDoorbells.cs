@@ -1,8 +1,8 @@
 namespace Paddock.Nvme.Pcie;
 
 /// <summary>
-/// Storage of the doorbells, which the host may write directly if it has mapped the page: then no write is reported, and the controller looks
-/// at the values from time to time. Thread-safe; usable until <see cref="PcieController.DisposeAsync"/> has returned.
+/// Storage of the doorbells, which the host may write directly if it has mapped the page: then no write is reported, and the controller
+/// looks at the values from time to time. Thread-safe; usable until <see cref="PcieController.DisposeAsync"/> has returned.
 /// </summary>
 internal interface IDoorbells
 {

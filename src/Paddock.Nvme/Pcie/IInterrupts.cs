@@ -7,7 +7,7 @@ internal interface IInterrupts
     bool IsMessageSignalled { get; }
 
     /// <summary>
-    /// Signals a vector of MSI-X. Called on any thread; never blocks, allocates nothing, and does nothing for a vector without a descriptor.
+    /// Signals a vector of MSI-X. Called on any thread; never blocks, allocates nothing, does nothing for a vector without a descriptor.
     /// </summary>
     void Raise(int vector);
 

@@ -3,7 +3,7 @@ using Paddock.Nvme.Wire;
 namespace Paddock.Nvme.Pcie;
 
 /// <summary>
-/// An NVMe controller as a PCI function: its registers and doorbells, and the workers that run its queues. Independent of how the accesses of
+/// An NVMe controller as a PCI function: its registers and doorbells, and the worker that runs its queues. Independent of how accesses of
 /// the host are transported. <see cref="ReadRegister"/>, <see cref="WriteRegister"/> and <see cref="Reset"/> never wait for the disk.
 /// </summary>
 internal sealed class PcieController : IAsyncDisposable
@@ -68,8 +68,8 @@ internal sealed class PcieController : IAsyncDisposable
     }
 
     /// <summary>
-    /// Resets the function (reset of the device, function-level reset): registers return to their initial values, and results of commands in
-    /// flight are dropped. After the call nothing of the host's memory is read or written.
+    /// Resets the function (reset of the device, function-level reset): registers return to their initial values, and results of commands
+    /// in flight are dropped. After the call nothing of the host's memory is read or written.
     /// </summary>
     public void Reset() => BusMaster = false;
 
