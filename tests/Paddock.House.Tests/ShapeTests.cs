@@ -15,7 +15,7 @@ public partial class ShapeTests
     private static readonly string[] UnusedYet =
     [
         // until a transport uses it
-        "Paddock.Nvme PcieController",
+        "src/Paddock.Nvme PcieController",
     ];
 
     private static readonly string[] DefaultYet =
