@@ -5,7 +5,8 @@ using Paddock.Nvme.Wire;
 namespace Paddock.Nvme.Tcp;
 
 /// <summary>Connect: the command that makes a connection a queue of a controller (NVMe base 2.0, 6.3).</summary>
-internal sealed class ConnectCommand(NvmeTarget target, QueueAdmission admission, CommandTable<TcpCommand> table, IQueueConnection connection)
+internal sealed class ConnectCommand(
+    NvmeTarget target, QueueAdmission admission, CommandTable<TcpCommand> table, IQueueConnection connection)
 {
     // offsets of fields in the command, for a refusal
     private const ushort QueueIdField = 42, QueueSizeField = 44;
