@@ -42,7 +42,7 @@ internal sealed class InterruptSettings(int vectors)
         return NvmeStatus.Success;
     }
 
-    /// <summary>Runs Get Features with one of the two features; null when the vector in <paramref name="dword11"/> does not exist.</summary>
+    /// <summary>Runs Get Features with one of the two; null when the vector in <paramref name="dword11"/> does not exist.</summary>
     public uint? Get(byte feature, uint dword11)
     {
         if (feature == Coalescing)
