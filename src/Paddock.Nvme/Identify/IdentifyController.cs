@@ -14,6 +14,7 @@ namespace Paddock.Nvme.Identify;
 /// 77    1    MDTS     266  2  WCTEMP    520  2  ONCS      536  4  SGLS     1802  1    FCATT
 /// 78    2    CNTLID   268  2  CCTEMP    525  1  VWC       540  4  MNAN     1803  1    MSDBD
 /// 80    4    VER      92   4  OAES      526  4  AWUN, AWUPF
+/// 280   32   TNVMCAP, UNVMCAP
 /// 3072  8    "PADDOCK", vendor specific     3080 8    incarnation: changes when unflushed writes may be lost
 /// </code>
 /// </remarks>
@@ -39,17 +40,23 @@ internal sealed record IdentifyController
 
     private const byte AdministersIo = 1, IsDiscovery = 2;
 
-    // traffic counts as keep alive
-    private const uint TrafficKeepsAlive = 1 << 6;
+    // traffic counts as keep alive; a list of namespace granularities
+    private const uint TrafficKeepsAlive = 1 << 6, HasGranularity = 1 << 7;
 
-    // compare, dataset management, write zeroes, verify
-    private const ushort OptionalCommands = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 7);
+    // compare, dataset management, write zeroes, select of features, timestamp, verify
+    private const ushort OptionalCommands = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 6) | (1 << 7);
+
+    // optional admin commands: namespace management
+    private const ushort ManagesNamespaces = 1 << 3;
 
     // SGLs, with offsets into the capsule
     private const uint Sgls = (1 << 0) | (1 << 20);
 
-    // command effects log, extended log page data
-    private const byte LogAttributes = (1 << 1) | (1 << 2);
+    // command effects log, extended log page data, supported pages and features with their scope
+    private const byte LogAttributes = (1 << 1) | (1 << 2) | (1 << 5);
+
+    // extended log page data
+    private const byte DiscoveryLogAttributes = 1 << 2;
 
     public required string SerialNumber { get; init; }
 
@@ -81,6 +88,9 @@ internal sealed record IdentifyController
     /// <summary>The greatest namespace identifier.</summary>
     public required uint Namespaces { get; init; }
 
+    /// <summary>Bytes for namespaces that hosts create, and what is left; null: they create none.</summary>
+    public (long Total, long Free)? Capacity { get; init; }
+
     public void WriteTo(Span<byte> to)
     {
         to[..Size].Clear();
@@ -93,14 +103,17 @@ internal sealed record IdentifyController
         f.U16(78, ControllerId);
         f.U32(80, Properties.Version20);
         f.U32(92, Discovery ? 0 : EventsOffered);
-        f.U32(96, TrafficKeepsAlive);
+        f.U32(96, TrafficKeepsAlive | (Capacity is null ? 0 : HasGranularity));
         f.U8(111, Discovery ? IsDiscovery : AdministersIo);
+        f.U16(256, Capacity is null ? (ushort)0 : ManagesNamespaces);
         f.U8(258, 3);
         f.U8(259, EventRequestLimit);
-        f.U8(261, LogAttributes);
+        f.U8(261, Discovery ? DiscoveryLogAttributes : LogAttributes);
         f.U8(262, Discovery ? (byte)0 : (byte)(ErrorLog.Capacity - 1));
         f.U16(266, 343);
         f.U16(268, 353);
+        f.U128(280, (UInt128)(Capacity?.Total ?? 0));
+        f.U128(296, (UInt128)(Capacity?.Free ?? 0));
         f.U16(320, KeepAliveGranularity);
         f.U8(512, 0x66);
         f.U8(513, 0x44);

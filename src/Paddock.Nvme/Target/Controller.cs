@@ -47,6 +47,9 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
 
     public int MaxTransfer => target.Options.MaxTransferBytes;
 
+    /// <summary>The namespaces attached to it: no other reaches its commands.</summary>
+    public AttachedNamespaces Attached { get; } = new();
+
     public ControllerEvents Events { get; } = new();
 
     public Features Features { get; } = new();
@@ -83,6 +86,13 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
     public bool IsExpired
         => KeepAliveTimeout != 0 && SilentMilliseconds is var silent && silent > KeepAliveTimeout && !IsAuthenticating(silent);
 
+    /// <summary>Returns an attached namespace; null if there is none with this identifier.</summary>
+    public NvmeNamespace? Find(uint namespaceId) => Attached.Find(namespaceId);
+
+    /// <summary>Status of a command for a namespace that is not attached.</summary>
+    public NvmeStatus RefusalOf(uint namespaceId)
+        => namespaceId is 0 || namespaceId > subsystem.NamespaceLimit ? NvmeStatus.InvalidNamespace : NvmeStatus.InvalidField;
+
     public void Touch() => Volatile.Write(ref _lastSeen, Environment.TickCount64);
 
     public IdentifyController Describe() => new()
@@ -97,7 +107,8 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         MaxTransfer = MaxTransfer,
         InCapsule = target.Options.InCapsuleBytes,
         QueueEntries = target.Options.QueueEntries,
-        Namespaces = subsystem.MaxNamespaceId,
+        Namespaces = subsystem.NamespaceLimit,
+        Capacity = subsystem.Manager is { } manager ? (manager.TotalBytes, manager.FreeBytes) : null,
         Incarnation = target.Incarnation,
     };
 
@@ -264,7 +275,7 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
 
     private async ValueTask FlushAllAsync()
     {
-        foreach (var ns in subsystem.Namespaces)
+        foreach (var ns in Attached.All)
         {
             try
             {

@@ -39,9 +39,9 @@ internal static class IoCommands
             return await FlushAllAsync(controller, command);
         }
 
-        if (controller.Subsystem.Find(entry.NamespaceId) is not { } ns)
+        if (controller.Find(entry.NamespaceId) is not { } ns)
         {
-            return NvmeStatus.InvalidNamespace;
+            return controller.RefusalOf(entry.NamespaceId);
         }
 
         try
@@ -184,7 +184,7 @@ internal static class IoCommands
 
     private static async ValueTask<NvmeStatus> FlushAllAsync(Controller controller, Command command)
     {
-        foreach (var ns in controller.Subsystem.Namespaces)
+        foreach (var ns in controller.Attached.All)
         {
             try
             {

@@ -39,6 +39,9 @@ internal enum NvmeStatus : ushort
     /// <summary>The type of the SGL is not supported.</summary>
     SglTypeInvalid = 0x011,
 
+    /// <summary>The host may not do this.</summary>
+    OperationDenied = 0x015,
+
     /// <summary>The SGL's offset lies outside the capsule.</summary>
     SglOffsetInvalid = 0x016,
 
@@ -60,17 +63,47 @@ internal enum NvmeStatus : ushort
     /// <summary>The namespace is not ready.</summary>
     NamespaceNotReady = 0x082,
 
+    /// <summary>A Format NVM command runs on the namespace.</summary>
+    FormatInProgress = 0x084,
+
     /// <summary>More asynchronous event requests than the limit.</summary>
     AsyncEventLimit = 0x105,
 
     /// <summary>There is no such log page.</summary>
     InvalidLogPage = 0x109,
 
+    /// <summary>The namespace cannot have this block format.</summary>
+    InvalidFormat = 0x10A,
+
     /// <summary>The feature cannot be saved.</summary>
     FeatureNotSaveable = 0x10D,
 
     /// <summary>The feature cannot be changed.</summary>
     FeatureNotChangeable = 0x10E,
+
+    /// <summary>The quota does not leave the capacity; the error log has the capacity that is missing.</summary>
+    NamespaceInsufficientCapacity = 0x115,
+
+    /// <summary>As many namespaces exist as there may be.</summary>
+    NamespaceIdentifierUnavailable = 0x116,
+
+    /// <summary>The namespace is attached to the controller already.</summary>
+    NamespaceAlreadyAttached = 0x118,
+
+    /// <summary>The namespace cannot be attached to several controllers.</summary>
+    NamespaceIsPrivate = 0x119,
+
+    /// <summary>The namespace is not attached to the controller.</summary>
+    NamespaceNotAttached = 0x11A,
+
+    /// <summary>A namespace has the capacity of its size.</summary>
+    ThinProvisioningNotSupported = 0x11B,
+
+    /// <summary>The list names no controller, or one that does not exist.</summary>
+    ControllerListInvalid = 0x11C,
+
+    /// <summary>The command set of the namespace is not supported.</summary>
+    CommandSetNotSupported = 0x129,
 
     /// <summary>Connect: unknown record format.</summary>
     ConnectIncompatibleFormat = 0x180,
