@@ -1,6 +1,6 @@
+using Paddock.Nvme.Logs;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
-using Paddock.Serving;
 
 namespace Paddock.Nvme;
 
@@ -31,6 +31,8 @@ public sealed class NvmeSubsystem
 
         Nqn = nqn;
         SerialNumber = serialNumber;
+        Health = new DriveHealth(this);
+        Telemetry = new Telemetry(this);
     }
 
     /// <summary>The qualified name.</summary>
@@ -65,6 +67,18 @@ public sealed class NvmeSubsystem
     /// <summary>Creates and deletes namespaces for hosts; null: they cannot.</summary>
     internal INamespaceManager? Manager { get; init; }
 
+    /// <summary>Whether hosts may format its namespaces.</summary>
+    internal bool AllowsFormat { get; init; }
+
+    /// <summary>What it counts over its life.</summary>
+    internal DriveHealth Health { get; }
+
+    /// <summary>The last events in its life.</summary>
+    internal DriveEvents EventLog { get; } = new(TimeProvider.System);
+
+    /// <summary>Its telemetry logs.</summary>
+    internal Telemetry Telemetry { get; }
+
     /// <summary>The greatest identifier that a namespace has or may get.</summary>
     internal uint NamespaceLimit => Math.Max(MaxNamespaceId, Manager?.MaxNamespaces ?? 0);
 
@@ -96,6 +110,7 @@ public sealed class NvmeSubsystem
     /// <summary>Detaches a namespace from every controller, removes it, and notifies the hosts that it was attached to.</summary>
     internal void Remove(NvmeNamespace ns)
     {
+        Health.Retire(ns);
         Controller[] detached;
         lock (_lock)
         {
@@ -220,19 +235,6 @@ public sealed class NvmeSubsystem
         }
 
         return Math.Max(4096, 1 << int.Log2((int)most));
-    }
-
-    internal (long Reads, long Writes, long BytesRead, long BytesWritten) Totals()
-    {
-        (long Reads, long Writes, long BytesRead, long BytesWritten) sum = default;
-        foreach (var s in _namespaces.Select(n => n.Statistics))
-        {
-            long writes = s.Sum(ServedOperation.Write, ServedOperation.Append, ServedOperation.Zeroes);
-            sum = (sum.Reads + s[ServedOperation.Read], sum.Writes + writes, sum.BytesRead + s.BytesRead, sum.BytesWritten
-                + s.BytesWritten);
-        }
-
-        return sum;
     }
 
     /// <summary>A new controller; null when there are too many.</summary>

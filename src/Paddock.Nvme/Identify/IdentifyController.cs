@@ -1,5 +1,5 @@
 using System.Buffers.Binary;
-using Paddock.Nvme.Target;
+using Paddock.Nvme.Logs;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Identify;
@@ -14,7 +14,7 @@ namespace Paddock.Nvme.Identify;
 /// 77    1    MDTS     266  2  WCTEMP    520  2  ONCS      536  4  SGLS     1802  1    FCATT
 /// 78    2    CNTLID   268  2  CCTEMP    525  1  VWC       540  4  MNAN     1803  1    MSDBD
 /// 80    4    VER      92   4  OAES      526  4  AWUN, AWUPF
-/// 280   32   TNVMCAP, UNVMCAP
+/// 280   32   TNVMCAP, UNVMCAP               352  4  PELS in 64 KiB
 /// 3072  8    "PADDOCK", vendor specific     3080 8    incarnation: changes when unflushed writes may be lost
 /// </code>
 /// </remarks>
@@ -32,8 +32,11 @@ internal sealed record IdentifyController
     /// <summary>Keep alive granularity, in 100 ms.</summary>
     public const ushort KeepAliveGranularity = 1;
 
-    /// <summary>Asynchronous events: namespace attributes (8), zone descriptors (27).</summary>
-    public const uint EventsOffered = (1u << 8) | (1u << 27);
+    /// <summary>Asynchronous events: namespace attributes (8), telemetry (10), zone descriptors (27).</summary>
+    public const uint EventsOffered = (1u << 8) | (1u << 10) | (1u << 27);
+
+    /// <summary>Size of the persistent event log at most, in units of 64 KiB.</summary>
+    public const uint EventLogUnits = 8;
 
     /// <summary>Asynchronous event requests at once, 0's based.</summary>
     public const byte EventRequestLimit = 3;
@@ -52,8 +55,8 @@ internal sealed record IdentifyController
     // SGLs, with offsets into the capsule
     private const uint Sgls = (1 << 0) | (1 << 20);
 
-    // command effects log, extended log page data, supported pages and features with their scope
-    private const byte LogAttributes = (1 << 1) | (1 << 2) | (1 << 5);
+    // command effects log, extended log page data, telemetry, persistent events, supported pages and features with their scope
+    private const byte LogAttributes = (1 << 1) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 5);
 
     // extended log page data
     private const byte DiscoveryLogAttributes = 1 << 2;
@@ -114,6 +117,7 @@ internal sealed record IdentifyController
         f.U16(268, 353);
         f.U128(280, (UInt128)(Capacity?.Total ?? 0));
         f.U128(296, (UInt128)(Capacity?.Free ?? 0));
+        f.U32(352, Discovery ? 0 : EventLogUnits);
         f.U16(320, KeepAliveGranularity);
         f.U8(512, 0x66);
         f.U8(513, 0x44);

@@ -54,6 +54,9 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
     /// <summary>Status of the completed command.</summary>
     public NvmeStatus Status { get; set; }
 
+    /// <summary>Command specific information for the error log, if the command fails.</summary>
+    public ulong ErrorInformation { get; set; }
+
     /// <summary>Bytes of <see cref="Data"/> that were written for the host; the rest of the reply is cleared.</summary>
     public int Written { get; set; }
 
@@ -81,6 +84,7 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
         _entry = entry;
         Data = default;
         Result = 0;
+        ErrorInformation = 0;
         Received = 0;
         IsInFlight = true;
         IsAborted = false;

@@ -1,6 +1,7 @@
 using System.Net;
 using Paddock.Block;
 using Paddock.Nvme.Identify;
+using Paddock.Nvme.Logs;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;
@@ -20,7 +21,7 @@ internal interface IControllerQueue : IDisposable
 internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ushort id, string host, UInt128 hostId)
 {
     /// <summary>Name and version reported by Identify.</summary>
-    public const string FirmwareRevision = "0.1";
+    public const string Model = "Paddock", FirmwareRevision = "0.1";
 
     // 10 minutes; the field has room for 49 days
     private const uint LongestKeepAlive = 600_000;
@@ -56,6 +57,9 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
 
     /// <summary>Log of the latest failed commands.</summary>
     public ErrorLog Errors { get; } = new();
+
+    /// <summary>What the host reads of the persistent events.</summary>
+    public EventReport EventReport { get; } = new();
 
     /// <summary>Where the host reached us.</summary>
     public IPEndPoint? LocalAddress { get; set; }
@@ -98,7 +102,7 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
     public IdentifyController Describe() => new()
     {
         SerialNumber = subsystem.SerialNumber,
-        Model = "Paddock",
+        Model = Model,
         Firmware = FirmwareRevision,
         ControllerId = id,
         SubsystemNqn = subsystem.Nqn,
@@ -235,6 +239,10 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         if (enabled && (before & Properties.Enable) == 0)
         {
             StatusProperty = Properties.Ready;
+            if (!IsDiscovery)
+            {
+                subsystem.EventLog.AddPowerOnOrReset(id, subsystem.Health.Totals(), Features.Clock.Read());
+            }
         }
         else if (!enabled && (before & Properties.Enable) != 0)
         {
@@ -267,6 +275,8 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
 
         StatusProperty = 0;
         Events.Clear();
+        Features.Reset();
+        EventReport.Reset();
         foreach (var queue in queues)
         {
             queue.Dispose();

@@ -48,12 +48,19 @@ internal static class IoCommands
         {
             var status = await RunAsync(controller, ns, command);
             Count(ns, command, status);
+            controller.Subsystem.Health.CountBusy(command.StartedAt);
             return status;
         }
         catch (BlockException e)
         {
             ns.Statistics.CountError();
-            return command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested : StatusMap.Of(e, writing);
+            var status = command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested : StatusMap.Of(e, writing);
+            if (status is NvmeStatus.WriteFault or NvmeStatus.UnrecoveredReadError)
+            {
+                controller.Subsystem.Health.CountMediaError();
+            }
+
+            return status;
         }
         catch (ObjectDisposedException)
         {
