@@ -57,7 +57,8 @@ public class AdminTests
         using var second = Connect(bench);
         var list = first.Identify(0x13, controller: first.Controller).Data;
         Assert.Equal(2, ReadUInt16LittleEndian(list));
-        Assert.Equal((first.Controller, second.Controller), (ReadUInt16LittleEndian(list.AsSpan(2)), ReadUInt16LittleEndian(list.AsSpan(4))));
+        Assert.Equal(
+            (first.Controller, second.Controller), (ReadUInt16LittleEndian(list.AsSpan(2)), ReadUInt16LittleEndian(list.AsSpan(4))));
         Assert.Equal(1, ReadUInt16LittleEndian(first.Identify(0x13, controller: second.Controller).Data));
     }
 
@@ -202,7 +203,8 @@ public class AdminTests
             Assert.Equal(21, page[at + 2]);
             if (page[at] == 0xDE)
             {
-                Assert.Equal("zone 3 became read-only", Encoding.ASCII.GetString(page.AsSpan(at + 30, ReadUInt16LittleEndian(page.AsSpan(at + 28)))));
+                var text = page.AsSpan(at + 30, ReadUInt16LittleEndian(page.AsSpan(at + 28)));
+                Assert.Equal("zone 3 became read-only", Encoding.ASCII.GetString(text));
             }
             else
             {

@@ -12,8 +12,8 @@ namespace Paddock.Nvme.Logs;
 /// </summary>
 /// <remarks>
 /// <code>
-/// 0    1  log                 8   2  last block of area 1          380  1  scope of 07h: 3, the subsystem     382  1  08h: data is available
-/// 5    3  IEEE identifier     10  4  last blocks of areas 2, 3     381  1  generation of 07h                  383  1  generation of 08h
+/// 0    1  log                 8   2  last block of area 1        380  1  scope of 07h: 3, subsystem    382  1  08h: data is available
+/// 5    3  IEEE identifier     10  4  last blocks of areas 2, 3   381  1  generation of 07h             383  1  generation of 08h
 /// 384  128 reason, ASCII      512    data, in blocks of 512
 /// </code>
 /// docs/nvme.md describes the text.

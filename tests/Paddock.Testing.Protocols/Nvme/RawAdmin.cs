@@ -55,7 +55,8 @@ internal sealed class RawAdmin : IDisposable
         => Receive(AdminOpcode.Identify, 4096, ns, cns | ((uint)controller << 16), (uint)commandSet << 24);
 
     /// <summary>Get Log Page.</summary>
-    public (NvmeStatus Status, byte[]? Data) Log(byte id, int length, byte specific = 0, bool keepEvent = false, uint offset = 0, uint ns = 0)
+    public (NvmeStatus Status, byte[]? Data) Log(
+        byte id, int length, byte specific = 0, bool keepEvent = false, uint offset = 0, uint ns = 0)
         => Receive(
             AdminOpcode.GetLogPage, length, ns,
             id | ((uint)specific << 8) | (keepEvent ? 1u << 15 : 0) | (((uint)(length / 4) - 1) << 16), 0, offset);
