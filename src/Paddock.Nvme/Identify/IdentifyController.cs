@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Paddock.Nvme.Logs;
+using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Identify;
@@ -52,8 +53,11 @@ internal sealed record IdentifyController
     // optional admin commands: namespace management
     private const ushort ManagesNamespaces = 1 << 3;
 
-    // SGLs, with offsets into the capsule
-    private const uint Sgls = (1 << 0) | (1 << 20);
+    // SGLs; over TCP with offsets into the capsule, on a PCI bus with bit buckets, and longer than the data
+    private const uint Sgls = 1 << 0, SglOffsets = 1 << 20, SglBitBuckets = 1 << 16, SglExcess = 1 << 18;
+
+    // Doorbell Buffer Config
+    private const ushort HasDoorbellBuffer = 1 << 8;
 
     // command effects log, extended log page data, telemetry, persistent events, supported pages and features with their scope
     private const byte LogAttributes = (1 << 1) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 5);
@@ -85,6 +89,9 @@ internal sealed record IdentifyController
     /// <summary>Entries of a queue.</summary>
     public required int QueueEntries { get; init; }
 
+    /// <summary>What depends on the transport.</summary>
+    public required ControllerTraits Traits { get; init; }
+
     /// <summary>Incarnation of the server: if it changes, unflushed writes of the host may be lost.</summary>
     public ulong Incarnation { get; init; }
 
@@ -93,6 +100,12 @@ internal sealed record IdentifyController
 
     /// <summary>Bytes for namespaces that hosts create, and what is left; null: they create none.</summary>
     public (long Total, long Free)? Capacity { get; init; }
+
+    // OACS
+    private ushort AdminCommands
+        => (ushort)((Capacity is null ? 0 : ManagesNamespaces) | (Traits.ShadowDoorbells ? HasDoorbellBuffer : 0));
+
+    private bool IsFabric => Traits.Transport == NvmeTransport.Tcp;
 
     public void WriteTo(Span<byte> to)
     {
@@ -106,9 +119,9 @@ internal sealed record IdentifyController
         f.U16(78, ControllerId);
         f.U32(80, Properties.Version20);
         f.U32(92, Discovery ? 0 : EventsOffered);
-        f.U32(96, TrafficKeepsAlive | (Capacity is null ? 0 : HasGranularity));
+        f.U32(96, (IsFabric ? TrafficKeepsAlive : 0) | (Capacity is null ? 0 : HasGranularity));
         f.U8(111, Discovery ? IsDiscovery : AdministersIo);
-        f.U16(256, Capacity is null ? (ushort)0 : ManagesNamespaces);
+        f.U16(256, AdminCommands);
         f.U8(258, 3);
         f.U8(259, EventRequestLimit);
         f.U8(261, Discovery ? DiscoveryLogAttributes : LogAttributes);
@@ -117,20 +130,24 @@ internal sealed record IdentifyController
         f.U16(268, 353);
         f.U128(280, (UInt128)(Capacity?.Total ?? 0));
         f.U128(296, (UInt128)(Capacity?.Free ?? 0));
+        f.U16(320, IsFabric ? KeepAliveGranularity : (ushort)0);
         f.U32(352, Discovery ? 0 : EventLogUnits);
-        f.U16(320, KeepAliveGranularity);
         f.U8(512, 0x66);
         f.U8(513, 0x44);
-        f.U16(514, (ushort)QueueEntries);
+        f.U16(514, IsFabric ? (ushort)QueueEntries : (ushort)0);
         f.U32(516, Namespaces);
         f.U16(520, Discovery ? (ushort)0 : OptionalCommands);
         f.U8(525, (byte)(Discovery ? 0 : 7));
-        f.U32(536, Sgls);
+        f.U32(536, Sgls | (IsFabric ? SglOffsets : SglBitBuckets | SglExcess));
         f.U32(540, Namespaces);
         f.Terminated(768, 256, SubsystemNqn);
-        f.U32(1792, (uint)((SubmissionEntry.Size + InCapsule) / 16));
-        f.U32(1796, CompletionEntry.Size / 16);
-        f.U8(1803, 1);
+        if (IsFabric)
+        {
+            f.U32(1792, (uint)((SubmissionEntry.Size + InCapsule) / 16));
+            f.U32(1796, CompletionEntry.Size / 16);
+            f.U8(1803, 1);
+        }
+
         BinaryPrimitives.WriteUInt64LittleEndian(to[MarkField..], Mark);
         BinaryPrimitives.WriteUInt64LittleEndian(to[IncarnationField..], Incarnation);
     }

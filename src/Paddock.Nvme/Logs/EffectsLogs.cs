@@ -53,11 +53,11 @@ internal static class EffectsLogs
     }
 
     /// <summary>Log 12h.</summary>
-    public static byte[] Features()
+    public static byte[] Features(Controller controller)
     {
         var page = new byte[1024];
         var f = new Fields(page);
-        foreach (byte id in Target.Features.Identifiers)
+        foreach (byte id in Target.Features.IdentifiersOf(controller.Traits))
         {
             f.U32(4 * id, Runs | OfController);
         }
@@ -72,7 +72,7 @@ internal static class EffectsLogs
             (AdminOpcode.GetLogPage, Runs | OfController), (AdminOpcode.Identify, Runs | OfController),
             (AdminOpcode.Abort, Runs | OfController), (AdminOpcode.SetFeatures, Runs | OfController),
             (AdminOpcode.GetFeatures, Runs | OfController), (AdminOpcode.AsyncEventRequest, Runs | OfController),
-            (AdminOpcode.KeepAlive, Runs | OfController),
+            .. controller.Traits.AdminCommands.Select(code => (code, Runs | OfController)),
         ];
         if (controller.Subsystem.Manager is not null)
         {

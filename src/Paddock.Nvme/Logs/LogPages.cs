@@ -62,14 +62,14 @@ internal static class LogPages
             Discovery when controller.IsDiscovery => controller.DiscoveryPage(),
             _ when controller.IsDiscovery => null,
             Supported => SupportedPages(),
-            Errors => controller.Errors.ToPage(),
+            Errors => ErrorsOf(controller, forgets),
             Smart => SmartLog.Of(controller, forgets),
             Firmware => FirmwareOf(),
             ChangedNamespaces => controller.Events.TakeChangedNamespaces(forgets),
             Effects => EffectsLogs.Commands(controller, (byte)(entry.Dword14 >> 24)),
             HostTelemetry => controller.Subsystem.Telemetry.HostInitiated(controller, creates: (specific & 1) != 0),
             ControllerTelemetry => controller.Subsystem.Telemetry.ControllerInitiated(controller, forgets),
-            FeatureEffects => EffectsLogs.Features(),
+            FeatureEffects => EffectsLogs.Features(controller),
 
             // there are no commands of the management interface
             ManagementEffects => new byte[4096],
@@ -78,6 +78,16 @@ internal static class LogPages
             _ => null,
         };
         return page is null ? NvmeStatus.InvalidLogPage : NvmeStatus.Success;
+    }
+
+    private static byte[] ErrorsOf(Controller controller, bool forgets)
+    {
+        if (forgets)
+        {
+            controller.Events.ErrorsRead();
+        }
+
+        return controller.Errors.ToPage();
     }
 
     // 4 bytes for each page: bit 0, supported; of the telemetry and event logs, in 31:16, what LSP may be

@@ -21,27 +21,22 @@ internal sealed class DeviceClock
     private static readonly TimeSpan Tolerance = TimeSpan.FromSeconds(1);
 
     private readonly TimeProvider _time;
+    private readonly long _resetAt;
     private readonly Lock _lock = new();
     private ulong _base, _origin;
-    private long _setAt, _resetAt;
+    private long _setAt;
     private DateTimeOffset _setOn;
 
     /// <param name="time">The clock of the machine.</param>
     public DeviceClock(TimeProvider time)
     {
         _time = time;
-        Reset();
+        _resetAt = time.GetTimestamp();
+        Begin(0, 0);
     }
 
     /// <summary>Time since the controller was reset.</summary>
-    public TimeSpan SinceReset => _time.GetElapsedTime(Volatile.Read(ref _resetAt));
-
-    /// <summary>Restarts from 0.</summary>
-    public void Reset()
-    {
-        Volatile.Write(ref _resetAt, _time.GetTimestamp());
-        Begin(0, 0);
-    }
+    public TimeSpan SinceReset => _time.GetElapsedTime(_resetAt);
 
     /// <summary>Sets the time to a timestamp of the host; its attributes do not matter.</summary>
     public void Set(ReadOnlySpan<byte> timestamp) => Begin(BinaryPrimitives.ReadUInt64LittleEndian(timestamp) & Milliseconds, HostOrigin);

@@ -33,10 +33,12 @@ internal sealed class Features
     private readonly TemperatureThresholds _temperature = new();
     private uint _queues;
 
-    /// <summary>Identifiers of the features that exist on every transport.</summary>
-    public static IReadOnlyList<byte> Identifiers { get; } =
+    /// <summary>Identifiers of the features that a controller has.</summary>
+    public static IEnumerable<byte> IdentifiersOf(ControllerTraits traits) =>
     [
-        .. _plain.Keys, Temperature, WriteCache, Queues, EventConfiguration, Timestamp, KeepAlive, HostBehaviorSupport,
+        .. _plain.Keys, Temperature, WriteCache, Queues, EventConfiguration, Timestamp, HostBehaviorSupport,
+        .. traits.Transport == NvmeTransport.Tcp ? new[] { KeepAlive }
+            : [InterruptSettings.Coalescing, InterruptSettings.VectorConfiguration],
     ];
 
     /// <summary>Whether writes may be acknowledged before they are durable.</summary>
@@ -50,17 +52,6 @@ internal sealed class Features
 
     /// <summary>Limits of the temperature.</summary>
     public TemperatureThresholds Temperatures => _temperature;
-
-    /// <summary>Resets what a controller reset resets.</summary>
-    public void Reset()
-    {
-        _values.Clear();
-        _queues = 0;
-        HasWriteCache = true;
-        HostBehavior = default;
-        _clock.Reset();
-        _temperature.Reset();
-    }
 
     /// <summary>Runs Set Features.</summary>
     public NvmeStatus Set(Controller controller, Command command)
@@ -82,7 +73,9 @@ internal sealed class Features
             case EventConfiguration:
                 controller.Events.Wanted = value;
                 return NvmeStatus.Success;
-            case KeepAlive:
+            case InterruptSettings.Coalescing or InterruptSettings.VectorConfiguration when controller.Interrupts is { } interrupts:
+                return interrupts.Set((byte)entry.Dword10, value);
+            case KeepAlive when controller.Traits.Transport == NvmeTransport.Tcp:
                 controller.KeepAliveTimeout = value;
                 return NvmeStatus.Success;
             case Temperature:
@@ -109,7 +102,7 @@ internal sealed class Features
     {
         byte id = (byte)command.Entry.Dword10;
         uint select = (command.Entry.Dword10 >> 8) & 7;
-        if (select > Supported || !Identifiers.Contains(id))
+        if (select > Supported || !IdentifiersOf(controller.Traits).Contains(id))
         {
             return NvmeStatus.InvalidField;
         }
@@ -130,6 +123,9 @@ internal sealed class Features
                 return Answer(command, DeviceClock.Size, current ? _clock.Read() : 0);
             case HostBehaviorSupport:
                 return AnswerHostBehavior(command, current ? HostBehavior : default);
+            case InterruptSettings.Coalescing or InterruptSettings.VectorConfiguration:
+                return controller.Interrupts?.Get(id, command.Entry.Dword11) is { } set
+                    ? Answer(command, current ? set : set & InterruptSettings.DefaultBits(id)) : NvmeStatus.InvalidField;
             default:
                 return Answer(command, current ? CurrentOf(controller, id) : DefaultOf(id));
         }
@@ -183,7 +179,12 @@ internal sealed class Features
             return NvmeStatus.InvalidField;
         }
 
-        uint most = (uint)controller.Target.Options.IoQueues - 1;
+        if (controller.HasIoQueues)
+        {
+            return NvmeStatus.CommandSequence;
+        }
+
+        uint most = (uint)controller.Traits.IoQueues - 1;
         _queues = Math.Min(value & 0xFFFF, most) | (Math.Min(value >> 16, most) << 16);
         return Answer(command, _queues);
     }

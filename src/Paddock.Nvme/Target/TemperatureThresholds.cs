@@ -15,15 +15,10 @@ internal sealed class TemperatureThresholds
 
     private const uint AllSensors = 15;
 
-    private ushort _over, _under;
-
-    public TemperatureThresholds() => Reset();
+    private ushort _over = Warning, _under;
 
     /// <summary>Whether the temperature is at a threshold or beyond it: bit 1 of the critical warning.</summary>
     public bool IsExceeded => Temperature >= _over || Temperature <= _under;
-
-    /// <summary>Restores the defaults.</summary>
-    public void Reset() => (_over, _under) = (Warning, 0);
 
     /// <summary>Sets a threshold.</summary>
     /// <returns>False if there is no such threshold.</returns>
