@@ -205,7 +205,7 @@ public sealed class PaddockServer : IAsyncDisposable
     {
         if (ListeningSocket.All(_manager, "nvme", _settings.Nvme, allowUnix: false) is { Count: > 0 } nvme)
         {
-            _listeners.Add(new NvmeListener(_settings, _disks, nvme, _buffers, _log));
+            _listeners.Add(new NvmeListener(new NvmeSubsystems(_settings, _disks, _buffers, _log), nvme, _log));
         }
 
         if (ListeningSocket.All(_manager, "nbd", _settings.Nbd, allowUnix: true) is { Count: > 0 } nbd)
