@@ -14,6 +14,8 @@ public partial class ShapeTests
 
     private static readonly string[] UnusedYet =
     [
+        // until a transport uses it
+        "src/Paddock.Nvme PcieController",
     ];
 
     private static readonly string[] DefaultYet =
