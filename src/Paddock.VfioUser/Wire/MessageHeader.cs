@@ -25,6 +25,9 @@ internal readonly record struct MessageHeader(ushort Id, Command Command, uint M
     private const int FlagsAt = SizeAt + sizeof(uint);
     private const int ErrorAt = FlagsAt + sizeof(uint);
 
+    // the longest reply of a client: the data of a DMA read
+    private const int MaxReply = Size + DmaAccess.Size + VfioUserLimits.MaxTransfer;
+
     /// <summary>Size in bytes.</summary>
     public const int Size = ErrorAt + sizeof(uint);
 
@@ -55,7 +58,7 @@ internal readonly record struct MessageHeader(ushort Id, Command Command, uint M
             throw new VfioUserException($"a message of type {(uint)(header.Flags & HeaderFlags.TypeMask)}: expected 0 or 1");
         }
 
-        uint most = header.IsReply ? VfioUserLimits.MaxTransfer + Size + DmaAccess.Size : VfioUserLimits.MaxRequest;
+        uint most = header.IsReply ? MaxReply : (uint)VfioUserLimits.MaxRequest;
         return header.MessageSize >= Size && header.MessageSize <= most
             ? header
             : throw new VfioUserException($"a message of {header.MessageSize} bytes: expected {Size} to {most}");
