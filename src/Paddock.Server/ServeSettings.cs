@@ -109,8 +109,8 @@ public sealed record ServeSettings
     public int VfioUserPoll { get; set; } = 50;
 
     /// <summary>
-    /// Whether only sealed guest memory is mapped: the owner of other memory could truncate it, which would terminate the server. It is then
-    /// accessed with messages.
+    /// Whether only sealed guest memory is mapped: the owner of other memory could truncate it, which would terminate the server. Such
+    /// memory is accessed with messages.
     /// </summary>
     public bool VfioUserSealed { get; set; } = true;
 

@@ -12,13 +12,17 @@ internal static class VfioUserLimits
     /// <summary>Maximum data of one transfer message in bytes (capability <c>max_data_xfer_size</c>).</summary>
     public const int MaxTransfer = 1 << 20;
 
-    /// <summary>Smallest <c>max_data_xfer_size</c> of a client: a data transfer is split, and must not become thousands of messages.</summary>
+    /// <summary>
+    /// Smallest <c>max_data_xfer_size</c> of a client: a data transfer is split, and must not become thousands of messages.
+    /// </summary>
     public const int LeastTransfer = 4096;
 
     /// <summary>Maximum number of memory regions at once (capability <c>max_dma_maps</c>).</summary>
     public const int MaxRegions = 16384;
 
-    /// <summary>Maximum size of all regions mapped into this process, in bytes: 16 TiB. Its address space is shared by all clients.</summary>
+    /// <summary>
+    /// Maximum size of all regions mapped into this process, in bytes: 16 TiB. Its address space is shared by all clients.
+    /// </summary>
     public const ulong MaxMapped = 1UL << 44;
 
     /// <summary>Maximum size of the version message in bytes.</summary>

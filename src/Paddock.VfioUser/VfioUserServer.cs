@@ -30,7 +30,8 @@ internal sealed class VfioUserServer : IAsyncDisposable
     {
         if (options.Queues is < 1 or > VfioUserLimits.MaxQueues)
         {
-            throw new ArgumentException($"a controller has 1 to {VfioUserLimits.MaxQueues} I/O queues, not {options.Queues}", nameof(options));
+            throw new ArgumentException(
+                $"a controller has 1 to {VfioUserLimits.MaxQueues} I/O queues, not {options.Queues}", nameof(options));
         }
 
         (_subsystem, _options) = (subsystem, options);

@@ -113,7 +113,10 @@ public partial class ArchitectureTests
     [Fact]
     public void Wire_code_has_no_socket_in_it()
         => Repository.AssertNone(
-            from folder in new[] { "src/Paddock.Nbd/Wire", "src/Paddock.Nvme/Wire", "src/Paddock.VhostUser/Wire", "src/Paddock.VfioUser/Wire" }
+            from folder in new[]
+            {
+                "src/Paddock.Nbd/Wire", "src/Paddock.Nvme/Wire", "src/Paddock.VhostUser/Wire", "src/Paddock.VfioUser/Wire",
+            }
             from file in Repository.Sources(folder)
             where Repository.Read(file).Contains("System.Net.Sockets", StringComparison.Ordinal)
             select file);

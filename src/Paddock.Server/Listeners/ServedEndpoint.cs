@@ -9,7 +9,9 @@ namespace Paddock.Server.Listeners;
 /// <summary>Where clients reach a disk.</summary>
 /// <param name="Listener">Name of the listener, <c>nvme</c>, <c>nbd</c>, <c>vhost-user</c> or <c>vfio-user</c>.</param>
 /// <param name="Disk">Name of the disk.</param>
-/// <param name="Uri">Name for clients: <c>nvme+tcp://</c>, <c>nbd://</c>, <c>nbd+unix://</c>, or <c>unix:PATH</c> for virtual machines.</param>
+/// <param name="Uri">
+/// Name for clients: <c>nvme+tcp://</c>, <c>nbd://</c>, <c>nbd+unix://</c>, or <c>unix:PATH</c> for virtual machines.
+/// </param>
 /// <param name="Host">Address for clients on this machine; null for a Unix socket.</param>
 /// <param name="Port">TCP port; 0 for a Unix socket.</param>
 /// <param name="Socket">Absolute path of the Unix socket; null for TCP.</param>
@@ -22,7 +24,9 @@ public sealed record ServedEndpoint(
 {
     private const string VfioUserName = "vfio-user";
 
-    /// <summary>Command that connects a Linux host, or starts a virtual machine with the device; null if the listener is not NVMe.</summary>
+    /// <summary>
+    /// Command that connects a Linux host, or starts a virtual machine with the device; null if the listener is not NVMe.
+    /// </summary>
     public string? ConnectCommand
         => Nqn is null ? null : Listener == VfioUserName
             ? "qemu-system-x86_64 -m 2G -object memory-backend-memfd,id=m0,size=2G,share=on -machine q35,memory-backend=m0 -device "

@@ -8,8 +8,8 @@ using Paddock.VfioUser;
 namespace Paddock.Server.Listeners;
 
 /// <summary>
-/// Serves NVMe subsystems as devices on the PCI bus of virtual machines: a controller on each Unix socket. A power cut keeps the connections,
-/// since QEMU connects only once: the controllers fail as drives without power do.
+/// Serves NVMe subsystems as devices on the PCI bus of virtual machines: a controller on each Unix socket. A power cut keeps the
+/// connections, since QEMU connects only once: the controllers fail as drives without power do.
 /// </summary>
 [SupportedOSPlatform("linux")]
 internal sealed class VfioUserListener : INvmeListener

@@ -37,7 +37,8 @@ internal sealed class DeviceSession(PciFunction function, DmaRequests dma, DmaMe
         reply.Begin();
         if (!_agreed && command != Command.Version)
         {
-            throw new VfioUserException($"the first message has command {(ushort)command}: expected {(ushort)Command.Version}, the version");
+            throw new VfioUserException(
+                $"the first message has command {(ushort)command}: expected {(ushort)Command.Version}, the version");
         }
 
         switch (command)

@@ -98,6 +98,7 @@ internal sealed class RegionRequests(PciFunction function)
             ? access
             : throw new RequestFailedException(
                 ErrorNumber.Invalid,
-                $"an access of {access.Count} bytes at 0x{access.Offset:x} of region {access.Region}, which has {size}; expected 1 to {longest}");
+                $"an access of {access.Count} bytes at 0x{access.Offset:x} of region {access.Region}, which has {size}; "
+                + $"expected 1 to {longest}");
     }
 }

@@ -60,7 +60,8 @@ internal readonly record struct RegionInfo(RegionFlags Flags, uint Index, ulong 
         uint room = BinaryPrimitives.ReadUInt32LittleEndian(from), index = BinaryPrimitives.ReadUInt32LittleEndian(from[IndexAt..]);
         Payload.ExpectArguments(Command.GetRegionInfo, Size, room);
         return index < RegionIndex.Count ? (index, room)
-            : throw new RequestFailedException(ErrorNumber.Invalid, $"region {index} does not exist: expected 0 to {RegionIndex.Count - 1}");
+            : throw new RequestFailedException(
+                ErrorNumber.Invalid, $"region {index} does not exist: expected 0 to {RegionIndex.Count - 1}");
     }
 
     /// <summary>Reads a reply.</summary>

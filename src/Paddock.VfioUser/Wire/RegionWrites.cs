@@ -43,7 +43,8 @@ internal static class RegionWrites
         var entry = from.Slice(Size + (index * EntrySize), EntrySize);
         var access = RegionAccess.Parse(Command.RegionWriteMulti, entry);
         data = access.Count <= MaxData ? entry.Slice(RegionAccess.Size, (int)access.Count)
-            : throw new RequestFailedException(ErrorNumber.Invalid, $"one of several writes has {access.Count} bytes: expected {MaxData} or less");
+            : throw new RequestFailedException(
+                ErrorNumber.Invalid, $"one of several writes has {access.Count} bytes: expected {MaxData} or less");
         return access;
     }
 
