@@ -50,7 +50,7 @@ echo 1 >$function/reset 2>/tmp/log || fail "function-level reset"
 live flr
 again flr
 
-# under load: reads come back correct, however often the controller starts anew
+# under load: reads come back correct, however often the controller is reset
 fio --name=t --filename="/dev/$dev" --direct=1 --zonemode=zbd --ioengine=io_uring --rw=write --bs=64k --offset=$((first + 40))z --size=1z --io_size=8M \
     --verify=crc32c --do_verify=0 >/tmp/log 2>&1 || fail "fio: fill"
 fio --name=t --filename="/dev/$dev" --direct=1 --ioengine=io_uring --rw=read --bs=64k --offset=$(((first + 40) * zone * 512)) --size=8M --iodepth=16 \
