@@ -27,7 +27,7 @@ internal static class IdentifyNamespace
     /// 128 4  LBAF0: MS (2), LBADS (1), RP (1)
     /// </code>
     /// A qcow2 image writes best in whole clusters: a smaller write to a new cluster is completed with zeroes or with data of the backing
-    /// image, and a smaller discard frees nothing. NPWG, NPDG and NOWS say so, and hosts align file systems, writes and discards to them.
+    /// image, and a smaller discard frees nothing. Hosts align file systems, writes and discards to NPWG, NPDG and NOWS.
     /// </remarks>
     public static void WriteNvm(Span<byte> to, NvmeNamespace ns, bool shared)
     {

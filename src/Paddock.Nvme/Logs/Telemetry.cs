@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
@@ -122,7 +121,7 @@ internal sealed class Telemetry(NvmeSubsystem subsystem)
             json.WriteStartObject();
             json.WriteString("subsystem", subsystem.Nqn);
             json.WriteString("reason", reason);
-            json.WriteString("time", DateTime.UtcNow.ToString("O", CultureInfo.InvariantCulture));
+            json.WriteNumber("time_ms", TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds());
             WriteTotals(json, subsystem.Health.Totals());
             WriteControllers(json, controller);
             WriteNamespaces(json);
