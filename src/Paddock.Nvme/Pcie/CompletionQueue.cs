@@ -3,8 +3,8 @@ using Paddock.Nvme.Wire;
 namespace Paddock.Nvme.Pcie;
 
 /// <summary>
-/// A completion queue in the host's memory. Entries are gathered and written together; an entry becomes valid with its phase, so that of the
-/// first is written last, alone: the host looks at none behind it before. Used by the worker only.
+/// A completion queue in the host's memory. Entries are gathered and written together; an entry becomes valid with its phase, so that of
+/// the first is written last, alone: the host looks at none behind it before. Used by the worker only.
 /// </summary>
 /// <param name="id">Its identifier; 0 is the admin queue.</param>
 /// <param name="address">Where it lies.</param>

@@ -1,8 +1,8 @@
 namespace Paddock.Nvme.Pcie;
 
 /// <summary>
-/// The doorbells of the queues that exist. Written on the thread that answers the host, read by the worker; index: twice the queue, one more
-/// for a completion queue.
+/// The doorbells of the queues that exist. Written on the thread that answers the host, read by the worker; index: twice the queue, one
+/// more for a completion queue.
 /// </summary>
 internal sealed class DoorbellTable
 {

@@ -89,7 +89,9 @@ internal sealed class PcieController : IAsyncDisposable
         }
     }
 
-    /// <summary>Bus master enable, bit 2 of the command register: without it, no access to memory and no message-signalled interrupt.</summary>
+    /// <summary>
+    /// Bus master enable, bit 2 of the command register: without it, no access to memory and no message-signalled interrupt.
+    /// </summary>
     public bool BusMaster
     {
         get

@@ -4,8 +4,8 @@ using Paddock.Nvme.Wire;
 namespace Paddock.Nvme.Pcie;
 
 /// <summary>
-/// Physical region pages (NVMe base 2.0, 4.1.1): PRP1 may begin inside a page, PRP2 is the second page, or a list of pages if there are more.
-/// The last entry of a page of the list points at the next page of the list if the data do not end before.
+/// Physical region pages (NVMe base 2.0, 4.1.1): PRP1 may begin inside a page, PRP2 is the second page, or a list of pages if there are
+/// more. The last entry of a page of the list points at the next page of the list if the data do not end before.
 /// </summary>
 /// <param name="memory">Memory of the host.</param>
 internal sealed class PrpList(IDeviceMemory memory)

@@ -3,8 +3,8 @@ using Paddock.Nvme.Wire;
 namespace Paddock.Nvme.Pcie;
 
 /// <summary>
-/// Scatter gather lists (NVMe base 2.0, 4.1.2): SGL1 describes the data itself, or a segment of descriptors, whose last one may point at the
-/// next segment. A list may be longer than the data.
+/// Scatter gather lists (NVMe base 2.0, 4.1.2): SGL1 describes the data itself, or a segment of descriptors, whose last one may point at
+/// the next segment. A list may be longer than the data.
 /// </summary>
 /// <param name="memory">Memory of the host.</param>
 internal sealed class SglChain(IDeviceMemory memory)

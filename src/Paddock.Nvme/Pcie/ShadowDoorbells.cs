@@ -3,9 +3,9 @@ using System.Buffers.Binary;
 namespace Paddock.Nvme.Pcie;
 
 /// <summary>
-/// Shadow doorbells (NVMe base 2.0, 5.7 and B.5): the host writes positions of the I/O queues into a page of its memory, and a doorbell only
-/// if the position passes the event index in a second page. While the worker runs it looks at the first page and leaves the second alone;
-/// before it sleeps it sets event indexes. Used by the worker only.
+/// Shadow doorbells (NVMe base 2.0, 5.7 and B.5): the host writes positions of the I/O queues into a page of its memory, and a doorbell
+/// only if the position passes the event index in a second page. While the worker runs it looks at the first page and leaves the second
+/// alone; before it sleeps it sets event indexes. Used by the worker only.
 /// </summary>
 /// <param name="memory">Memory of the host.</param>
 /// <param name="queues">Number of queue pairs, with that of the admin queues.</param>

@@ -61,7 +61,8 @@ internal sealed class CommandQueue : ICommandQueue
         var (entry, data, buffer, held) = (command.Entry, command.Data, command.Buffer, command.Held);
         bool omits = _admission.IsFlowControlOff;
         var completion = new CompletionEntry(
-            command.Result, omits ? ushort.MaxValue : (ushort)Table.Head, entry.CommandId, command.Status, StatusMap.IsTransient(command.Status));
+            command.Result, omits ? ushort.MaxValue : (ushort)Table.Head, entry.CommandId, command.Status,
+            StatusMap.IsTransient(command.Status));
         if (command.Status != NvmeStatus.Success && _admission.IsAdmitted)
         {
             _admission.Controller!.Errors.Add(_admission.Queue, entry, completion, command.ErrorInformation);

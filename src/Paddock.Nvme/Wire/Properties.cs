@@ -60,7 +60,9 @@ internal static class Properties
     /// <summary>CSTS: shutdown complete.</summary>
     public const uint ShutdownComplete = 8;
 
-    /// <summary>Time to get ready, in units of 500 ms: over fabrics, and on a PCI bus, where a reset waits for commands in flight.</summary>
+    /// <summary>
+    /// Time to get ready, in units of 500 ms: over fabrics, and on a PCI bus, where a reset waits for commands in flight.
+    /// </summary>
     public const byte FabricReadyTime = 15, LocalReadyTime = 60;
 
     /// <summary>Controller ready timeouts, 4 bytes; on a PCI bus only.</summary>
