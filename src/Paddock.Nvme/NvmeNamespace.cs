@@ -32,6 +32,14 @@ public sealed class NvmeNamespace
                 : $"zones that are no multiple of the logical block of {blockSize} bytes");
         }
 
+        if (Zones is { Limits.RandomArea: { Size: > 0 } area }
+            && ((area.Size | area.Granularity) % blockSize != 0 || area.Size / blockSize > ushort.MaxValue))
+        {
+            throw new ArgumentException(
+                $"random write areas of {area.Size} bytes, committed by {area.Granularity}: both must be multiples of the logical block of "
+                + $"{blockSize} bytes, and at most {ushort.MaxValue} blocks");
+        }
+
         Id = id;
         Device = device;
         Name = name;

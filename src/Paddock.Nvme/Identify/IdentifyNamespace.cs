@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using Paddock.Block;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Identify;
@@ -16,7 +18,8 @@ internal static class IdentifyNamespace
 
     // deallocated blocks read as zeroes; write zeroes may deallocate
     private const byte ReadsZeroes = 1 | (1 << 3);
-    private const byte WriteProtected = 1;
+    private const byte WriteProtected = 1, ExplicitCommits = 1;
+    private const ushort CrossesZones = 1, HasRandomAreas = 2;
 
     /// <summary>Identify Namespace, CNS 00h (NVM command set 1.0, figure 97).</summary>
     /// <remarks>
@@ -42,13 +45,17 @@ internal static class IdentifyNamespace
         f.U8(130, (byte)ns.BlockShift);
     }
 
-    /// <summary>Identify Namespace of the zoned command set, CNS 05h with CSI 02h (ZNS command set 1.1, figure 48).</summary>
+    /// <summary>Identify Namespace of the zoned command set, CNS 05h with CSI 02h (ZNS command set 1.2, figure 48).</summary>
     /// <remarks>
     /// <code>
     /// 0     2  ZOC
-    /// 2     2  OZCS: bit 0, reads may cross zone boundaries
+    /// 2     2  OZCS: bit 0, reads may cross zone boundaries; bit 1 (ZRWASUP), zones can have random write areas
     /// 4     4  MAR, 0's based, FFFFFFFFh: no limit
     /// 8     4  MOR, the same
+    /// 44    4  NUMZRWA: most random write areas, 0's based
+    /// 48    2  ZRWAFG: unit of commit, in blocks
+    /// 50    2  ZRWASZ: size of an area, in blocks
+    /// 52    1  ZRWACAP: bit 0, explicit commits
     /// 2816  16 LBAFE0: ZSZE (8), ZDES in 64 bytes (1), reserved (7)
     /// </code>
     /// </remarks>
@@ -57,11 +64,31 @@ internal static class IdentifyNamespace
         var zoned = ns.Zones!;
         to[..Size].Clear();
         var f = new Fields(to);
-        f.U16(2, 1);
+        f.U16(2, CrossesZones);
         f.U32(4, zoned.Limits.MaxActiveZones - 1);
         f.U32(8, zoned.Limits.MaxOpenZones - 1);
         f.U64(2816, (ulong)(zoned.Limits.ZoneSize >> ns.BlockShift));
         f.U8(2824, (byte)(ns.ExtensionBytes / 64));
+        if (zoned.Limits.RandomArea is { Size: > 0 } area)
+        {
+            f.U16(2, CrossesZones | HasRandomAreas);
+            f.U32(44, (area.MaxZones == 0 ? (uint)zoned.Limits.ZoneCount : area.MaxZones) - 1);
+            f.U16(48, (ushort)(area.Granularity >> ns.BlockShift));
+            f.U16(50, (ushort)(area.Size >> ns.BlockShift));
+            f.U8(52, ExplicitCommits);
+        }
+    }
+
+    /// <summary>The random write areas in that structure, as the host reads them: none if a number cannot be used.</summary>
+    /// <param name="page">The structure.</param>
+    /// <param name="blockShift">Logarithm of the block's size.</param>
+    public static RandomAreaLimits ReadRandomArea(ReadOnlySpan<byte> page, int blockShift)
+    {
+        long unit = BinaryPrimitives.ReadUInt16LittleEndian(page[48..]), size = BinaryPrimitives.ReadUInt16LittleEndian(page[50..]);
+        bool isUsable = (BinaryPrimitives.ReadUInt16LittleEndian(page[2..]) & HasRandomAreas) != 0 && unit != 0 && size % unit == 0;
+        return isUsable
+            ? new RandomAreaLimits(size << blockShift, unit << blockShift, BinaryPrimitives.ReadUInt32LittleEndian(page[44..]) + 1)
+            : default;
     }
 
     /// <summary>The namespace whatever its command set, CNS 08h (NVMe base 2.0, figure 280): NMIC at 1, NSATTR at 8, NSTAT at 14.</summary>
