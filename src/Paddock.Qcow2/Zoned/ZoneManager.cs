@@ -86,7 +86,7 @@ internal sealed class ZoneManager(
             var result = state.Zones.Commit(end);
             if (!result.IsOk)
             {
-                throw state.Refuse(result, $"zone commit up to {end}", end, 0);
+                throw state.Refuse(result, "zone commit", state.Zones.PointerOf(zone), Math.Max(0, end - state.Zones.PointerOf(zone)));
             }
 
             state.TraceOpen("commit", open);
