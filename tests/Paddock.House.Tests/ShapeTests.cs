@@ -14,6 +14,9 @@ public partial class ShapeTests
 
     private static readonly string[] UnusedYet =
     [
+        // until a transport uses it
+        "src/Paddock.Nvme PcieController",
+        "src/Paddock.Nvme CommandData",
     ];
 
     private static readonly string[] DefaultYet =
