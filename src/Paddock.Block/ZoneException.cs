@@ -49,8 +49,8 @@ public enum ZoneError
     TooManyRandomAreas,
 
     /// <summary>
-    /// The request does not go with the zone's random write area: an append to a zone that has one, an area for a zone that is not EMPTY, or
-    /// a commit that does not end in an area.
+    /// The request does not go with the zone's random write area: an append to a zone that has one, an area for a zone that is not EMPTY,
+    /// or a commit that does not end in an area.
     /// </summary>
     InvalidZoneOperation,
 }

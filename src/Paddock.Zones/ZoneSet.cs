@@ -9,8 +9,8 @@ namespace Paddock.Zones;
 /// </summary>
 /// <remarks>
 /// A write is two calls, since data goes to the image between them: <see cref="BeginWrite"/> (or <see cref="BeginAppend"/>) and
-/// <see cref="EndWrite(int, long, bool)"/>. Between the two the zone is <em>busy</em>. The caller has at most one write at a time in a sequential zone, and
-/// neither finishes, resets nor resizes away a busy zone; anything may happen to other zones meanwhile, and another zone's write may evict
+/// <see cref="EndWrite(int, long, bool)"/>. Between the two the zone is <em>busy</em>. The caller has at most one write at a time in a
+/// sequential zone, and neither finishes, resets nor resizes away a busy zone; anything may happen to other zones meanwhile, and another zone's write may evict
 /// this one. A write, an append and a transition take constant time, whatever the number of zones.
 /// </remarks>
 public sealed class ZoneSet
@@ -157,8 +157,8 @@ public sealed class ZoneSet
     public void EndWrite(int zone, long offset, long length, bool success) => _writes.EndWrite(zone, offset, length, success);
 
     /// <summary>
-    /// Commits a random write area up to an offset: the pointer moves there. A CLOSED zone becomes IMPLICITLY OPEN, one that is committed to
-    /// its capacity FULL.
+    /// Commits a random write area up to an offset: the pointer moves there. A CLOSED zone becomes IMPLICITLY OPEN, one that is committed
+    /// to its capacity FULL.
     /// </summary>
     /// <param name="end">
     /// Where the pointer goes: inside the area, and whole units of commit from the pointer, or the end of the capacity.

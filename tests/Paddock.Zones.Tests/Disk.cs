@@ -11,7 +11,8 @@ internal static class Disk
         int zones, uint open = 0, uint active = 0, long size = Zone, long? capacity = null, int conventional = 0,
         uint append = 0, long? length = null, RandomAreaLimits area = default)
         => new(
-            new ZonedLimits(size, capacity ?? size, zones, conventional, open, active, append) { RandomArea = area }, length ?? zones * size);
+            new ZonedLimits(size, capacity ?? size, zones, conventional, open, active, append) { RandomArea = area },
+            length ?? zones * size);
 
     /// <summary>Begins and ends a write.</summary>
     public static ZoneResult Write(this ZoneSet zones, long offset, long length = 512)

@@ -90,7 +90,8 @@ public class ModelTests
     private static RandomAreaLimits AreaOf(Random random, long size)
     {
         long unit = 512 * random.Next(1, 4);
-        return random.Next(3) == 0 ? default : new RandomAreaLimits(unit * random.Next(1, 1 + (int)(size / 512)), unit, (uint)random.Next(0, 4));
+        return random.Next(3) == 0 ? default
+            : new RandomAreaLimits(unit * random.Next(1, 1 + (int)(size / 512)), unit, (uint)random.Next(0, 4));
     }
 
     private static string Step(Random random, ZoneSet zones, ZoneModel model, out ZoneError actual, out ZoneError expected)
@@ -103,7 +104,8 @@ public class ModelTests
         switch (random.Next(24))
         {
             case < 8:
-                long offset = zone < zones.Count && random.Next(8) > 0 ? zones.PointerOf(zone) + (512 * random.Next(Spread(zones, zone))) : random.Next((int)disk + 1);
+                long offset = zone < zones.Count && random.Next(8) > 0
+                    ? zones.PointerOf(zone) + (512 * random.Next(Spread(zones, zone))) : random.Next((int)disk + 1);
                 actual = zones.Write(offset, length).Error;
                 expected = model.Write(offset, data);
                 return $"write {offset} {length}";

@@ -122,8 +122,8 @@ internal sealed partial class RemoteZonedNamespace
             {
                 throw new BlockException(
                     BlockError.Io,
-                    $"the connection was lost in a write at {write.Offset}, in a random write area that another write or a commit has moved "
-                    + $"to {zone[0].WritePointer} since: whether it was done is unknown");
+                    $"the connection was lost in a write at {write.Offset}, in a random write area that another write or a commit has "
+                    + $"moved to {zone[0].WritePointer} since: whether it was done is unknown");
             }
 
             // written again in a random write area, data are the same

@@ -130,7 +130,9 @@ internal static class ZonedCreation
             $"area_size is {area.Size}; it must be a multiple of area_granularity, {area.Granularity}, up to "
             + $"{PaddockExtension.MaxAreaBytes}");
         Refuse(area.Size > capacity, $"area_size is {area.Size}, more than zone_capacity, {capacity}");
-        Refuse(capacity % area.Granularity != 0, $"zone_capacity is {capacity}; it must be a multiple of area_granularity, {area.Granularity}");
+        Refuse(
+            capacity % area.Granularity != 0,
+            $"zone_capacity is {capacity}; it must be a multiple of area_granularity, {area.Granularity}");
         Refuse(
             zoned.MaxActiveZones != 0 && area.MaxZones > zoned.MaxActiveZones,
             $"area_zones is {area.MaxZones}, more than max_active_zones, {zoned.MaxActiveZones}");

@@ -19,7 +19,8 @@ namespace Paddock.Qcow2.Zoned;
 /// 40      4     area_zones: most zones that have an area at once; 0: no limit
 /// 44      4     zero
 /// </code>
-/// The first 16 bytes are enough, and the last 16 are there only in images whose zones can have random write areas. Bytes after these belong to later revisions of version 1: they are kept and not read.
+/// The first 16 bytes are enough, and the last 16 are there only in images whose zones can have random write areas.
+/// Bytes after these belong to later revisions of version 1: they are kept and not read.
 /// </summary>
 /// <param name="ConditionZones">Entries of the condition table.</param>
 /// <param name="ConditionOffset">Where it lies; 0: nowhere.</param>

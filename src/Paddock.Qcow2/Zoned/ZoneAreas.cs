@@ -7,8 +7,8 @@ namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
 /// Random write areas of zones. Their data are in the image like those below the write pointer; the image keeps which zones have an area
-/// (<see cref="ZoneExtensions"/>), and blocks that were never written are zeroes there. So a zone is erased before it gets an area, durably;
-/// and after a crash, or a write that failed, what may be left above the area is erased before the area moves there.
+/// (<see cref="ZoneExtensions"/>), and blocks that were never written are zeroes there. So a zone is erased before it gets an area,
+/// durably; and after a crash, or a write that failed, what may be left above the area is erased before the area moves there.
 /// </summary>
 internal sealed class ZoneAreas(
     ZonedState state, EngineLocks locks, FlushOrder order, ZoneTableSpace tableSpace, PaddockTables tables, ZoneExtensions extensions,

@@ -7,7 +7,8 @@ namespace Paddock.Qcow2.Zoned;
 /// <summary>What a zone has beside its pointer: READ ONLY and OFFLINE, and its descriptor extension (zoned-qcow2.md 1.4).</summary>
 internal sealed class ZoneAttributes(
     ZonedState state, EngineLocks locks, WriteSession session, FlushOrder order, ZoneCache cache, ZoneWriter writer,
-    ZoneTableStage tableStage, PaddockTables tables, ZoneConditions conditions, ZoneExtensions extensions, ZoneAreas areas) : IZoneAttributes
+    ZoneTableStage tableStage, PaddockTables tables, ZoneConditions conditions, ZoneExtensions extensions, ZoneAreas areas)
+    : IZoneAttributes
 {
     /// <inheritdoc/>
     public int ExtensionBytes => extensions.Bytes;

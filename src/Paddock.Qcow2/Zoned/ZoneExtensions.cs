@@ -13,8 +13,8 @@ namespace Paddock.Qcow2.Zoned;
 /// <remarks>
 /// A reset must take pointer and extension away at once, and they lie in different sectors. So before the pointer goes back to the
 /// start, the slot is made to say that it holds only above the start ("written"); then the pointer's write decides both. What the
-/// slot still holds is stale, and is cleared before a later flush lets the pointer of that zone rise again. The pointer of a FULL zone takes
-/// the random write area away too; the reset that follows treats what its slot says like that of any other zone.
+/// slot still holds is stale, and is cleared before a later flush lets the pointer of that zone rise again. The pointer of a FULL zone
+/// takes the random write area away too; the reset that follows treats what its slot says like that of any other zone.
 /// </remarks>
 internal sealed class ZoneExtensions
 {

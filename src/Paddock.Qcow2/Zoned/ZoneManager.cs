@@ -106,7 +106,8 @@ internal sealed class ZoneManager(
             var result = state.Zones.CheckRange(action, offset, length, out var range);
             if (!result.IsOk)
             {
-                string what = action == ZoneAction.OpenWithRandomArea ? "open with a random write area" : action.ToString().ToLowerInvariant();
+                string what = action == ZoneAction.OpenWithRandomArea
+                    ? "open with a random write area" : action.ToString().ToLowerInvariant();
                 throw state.Refuse(result, $"zone {what}", offset, length);
             }
 

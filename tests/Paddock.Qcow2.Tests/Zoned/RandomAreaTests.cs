@@ -344,7 +344,8 @@ public class RandomAreaTests
         {
             Zoned = new ZonedCreateOptions { ZoneSize = Zone, MaxActiveZones = 4, RandomArea = new(size, unit, zones) },
         };
-        Assert.Contains(message, Assert.Throws<BlockException>(() => Qcow2Image.CheckCreateOptions(options)).Message, StringComparison.Ordinal);
+        var refused = Assert.Throws<BlockException>(() => Qcow2Image.CheckCreateOptions(options));
+        Assert.Contains(message, refused.Message, StringComparison.Ordinal);
     }
 
     private static Qcow2CreateOptions Options(int cluster, uint limit = 0, long size = Count * Zone) => new()
