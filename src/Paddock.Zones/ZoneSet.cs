@@ -10,8 +10,8 @@ namespace Paddock.Zones;
 /// <remarks>
 /// A write is two calls, since data goes to the image between them: <see cref="BeginWrite"/> (or <see cref="BeginAppend"/>) and
 /// <see cref="EndWrite(int, long, bool)"/>. Between the two the zone is <em>busy</em>. The caller has at most one write at a time in a
-/// sequential zone, and neither finishes, resets nor resizes away a busy zone; anything may happen to other zones meanwhile, and another zone's write may evict
-/// this one. A write, an append and a transition take constant time, whatever the number of zones.
+/// sequential zone, and neither finishes, resets nor resizes away a busy zone; anything may happen to other zones meanwhile, and another
+/// zone's write may evict this one. A write, an append, a commit and a transition take constant time, whatever the number of zones.
 /// </remarks>
 public sealed class ZoneSet
 {
