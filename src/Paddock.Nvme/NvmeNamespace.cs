@@ -32,12 +32,9 @@ public sealed class NvmeNamespace
                 : $"zones that are no multiple of the logical block of {blockSize} bytes");
         }
 
-        if (Zones is { Limits.RandomArea: { Size: > 0 } area }
-            && ((area.Size | area.Granularity) % blockSize != 0 || area.Size / blockSize > ushort.MaxValue))
+        if (Zones is { Limits.RandomArea: var area } && RandomAreaFields.Problem(area, blockSize) is { } problem)
         {
-            throw new ArgumentException(
-                $"random write areas of {area.Size} bytes, committed by {area.Granularity}: both must be multiples of the logical block of "
-                + $"{blockSize} bytes, and at most {ushort.MaxValue} blocks");
+            throw new ArgumentException(problem);
         }
 
         Id = id;
@@ -73,9 +70,25 @@ public sealed class NvmeNamespace
     /// <summary>A globally unique identifier; set when the namespace joins its subsystem.</summary>
     public Guid Identifier { get; private set; }
 
-    internal int BlockShift { get; }
+    internal int BlockShift { get; private set; }
 
     internal int BlockSize => 1 << BlockShift;
+
+    /// <summary>Whether it can be attached to one controller only.</summary>
+    internal bool IsPrivate { get; init; }
+
+    /// <summary>Whether its host has created it for several controllers.</summary>
+    internal bool IsShared { get; init; }
+
+    /// <summary>Whether Format NVM can change its block size: that is recorded where the disk is.</summary>
+    internal bool CanChangeFormat { get; init; }
+
+    /// <summary>What a running Format NVM command has left to do, in percent.</summary>
+    internal byte FormatPercentLeft => 0;
+
+    /// <summary>Bytes that can be written: without the end of zones, beyond their capacity.</summary>
+    internal long CapacityBytes => Zones?.Limits is not { } limits ? Device.Length
+        : (Device.Length / limits.ZoneSize * limits.ZoneCapacity) + Math.Min(Device.Length % limits.ZoneSize, limits.ZoneCapacity);
 
     internal ulong Blocks => (ulong)(Device.Length >> BlockShift);
 

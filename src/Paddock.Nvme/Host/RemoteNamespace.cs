@@ -311,7 +311,7 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
             + 1, maxOpen = BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(8)) + 1;
         var limits = new ZonedLimits(zoneSize, zoneSize, (int)count, 0, maxOpen, maxActive, (uint)host.MaxAppend)
         {
-            RandomArea = IdentifyNamespace.ReadRandomArea(page, shift),
+            RandomArea = RandomAreaFields.Read(page, shift),
         };
         var device = new RemoteZonedNamespace(host, id, length, shift, readOnly, ownsHost, limits);
         var first = new ZoneDescriptor[1];
