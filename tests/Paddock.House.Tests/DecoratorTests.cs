@@ -6,7 +6,8 @@ namespace Paddock.House.Tests;
 /// <summary>Sends every member of the seam through every decorator and sees it arrive below.</summary>
 public class DecoratorTests
 {
-    private static readonly Type[] Seam = [typeof(IBlockDevice), typeof(IZones), typeof(IZoneAttributes), typeof(IRangeCopy), typeof(IStorage)];
+    private static readonly Type[] Seam =
+        [typeof(IBlockDevice), typeof(IZones), typeof(IZoneAttributes), typeof(IRangeCopy), typeof(IStorage)];
 
     /// <summary>What a decorator keeps to itself, and why.</summary>
     private static readonly Dictionary<string, string> Kept = new()

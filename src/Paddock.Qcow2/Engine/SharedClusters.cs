@@ -39,7 +39,9 @@ internal sealed class SharedClusters(
         }
     }
 
-    /// <summary>Before the first change of a copy: the header says, durably, that clusters may be shared, and the image is marked.</summary>
+    /// <summary>
+    /// Before the first change of a copy: the header says, durably, that clusters may be shared, and the image is marked.
+    /// </summary>
     /// <exception cref="Block.BlockException">The header has no room to say it, or writing failed.</exception>
     public async ValueTask StartAsync()
     {
