@@ -154,7 +154,7 @@ public sealed class NvmeSubsystem
     }
 
     /// <summary>A new controller; null when there are too many.</summary>
-    internal Controller? Create(NvmeTarget target, string host, UInt128 hostId)
+    internal Controller? Create(NvmeTarget target, string host, UInt128 hostId, ControllerTraits traits)
     {
         lock (_lock)
         {
@@ -168,7 +168,7 @@ public sealed class NvmeSubsystem
                 _lastController = (ushort)(_lastController >= 0xFFEF ? 1 : _lastController + 1);
             }
             while (_controllers.ContainsKey(_lastController));
-            var controller = new Controller(target, this, _lastController, host, hostId);
+            var controller = new Controller(target, this, _lastController, host, hostId, traits);
             _controllers.Add(_lastController, controller);
             return controller;
         }

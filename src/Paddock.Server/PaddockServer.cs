@@ -64,7 +64,7 @@ public sealed class PaddockServer : IAsyncDisposable
     /// <summary>Address of the live page; null: not served, or on a Unix socket.</summary>
     public IPEndPoint? WebAddress => _pages is [var first, ..] ? first.EndPoint : null;
 
-    /// <summary>Where clients reach each disk: NVMe, NBD, vhost-user, each in the order of the images.</summary>
+    /// <summary>Where clients reach each disk: NVMe, NBD, vhost-user, vfio-user, each in the order of the images.</summary>
     public IReadOnlyList<ServedEndpoint> Endpoints => [.. _listeners.SelectMany(listener => listener.Endpoints)];
 
     /// <summary>TCP ports: of NVMe, NBD, metrics and the live page, where they are served.</summary>
@@ -203,9 +203,12 @@ public sealed class PaddockServer : IAsyncDisposable
 
     private async Task OpenListenersAsync(IWebPart? web)
     {
-        if (ListeningSocket.All(_manager, "nvme", _settings.Nvme, allowUnix: false) is { Count: > 0 } nvme)
+        var nvme = ListeningSocket.All(_manager, "nvme", _settings.Nvme, allowUnix: false);
+        bool hasVfioUser = _settings.VfioUser.Count > 0 || _manager.Has("vfio-user");
+        var subsystems = nvme.Count > 0 || hasVfioUser ? new NvmeSubsystems(_settings, _disks, _buffers, _log) : null;
+        if (subsystems is not null && nvme.Count > 0)
         {
-            _listeners.Add(new NvmeListener(_settings, _disks, nvme, _buffers, _log));
+            _listeners.Add(new NvmeListener(subsystems, nvme, _log));
         }
 
         if (ListeningSocket.All(_manager, "nbd", _settings.Nbd, allowUnix: true) is { Count: > 0 } nbd)
@@ -218,6 +221,13 @@ public sealed class PaddockServer : IAsyncDisposable
             _listeners.Add(OperatingSystem.IsLinux()
                 ? new VhostUserListener(_settings, _disks, _manager.Take("vhost-user"), _buffers, _log)
                 : throw new ToolException("--vhost-user requires Linux"));
+        }
+
+        if (subsystems is not null && hasVfioUser)
+        {
+            _listeners.Add(OperatingSystem.IsLinux()
+                ? new VfioUserListener(_settings, subsystems, _manager.Take("vfio-user"), isFirst: nvme.Count == 0, _log)
+                : throw new ToolException("--vfio-user requires Linux"));
         }
 
         _sizes = new ResizeCommands(_disks, _listeners, _log);

@@ -19,6 +19,7 @@ public static class ServeCheckFields
             "listeners", new JsonFields
             {
                 { "nvme", settings.Nvme }, { "nbd", settings.Nbd }, { "vhost_user", settings.VhostUser },
+                { "vfio_user", settings.VfioUser.Select(static s => (object?)s).ToList() },
                 { "metrics", settings.Metrics }, { "web", settings.Web }, { "control", settings.Control },
             }
         },

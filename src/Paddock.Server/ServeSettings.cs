@@ -88,6 +88,32 @@ public sealed record ServeSettings
     /// </summary>
     public bool VhostUserSealed { get; set; } = true;
 
+    /// <summary>
+    /// Unix sockets for vfio-user, SOCKET or SOCKET=NQN, each of a controller on a virtual machine's PCI bus; a path, or an array of paths.
+    /// </summary>
+    [JsonConverter(typeof(OneOrMore))]
+    public IReadOnlyList<string> VfioUser { get; set; } = [];
+
+    /// <summary>I/O queues of a vfio-user controller, 1 to 128.</summary>
+    public int VfioUserQueues { get; set; } = 16;
+
+    /// <summary>
+    /// Doorbells of vfio-user controllers: <c>trapped</c>, reported by the client; or <c>mapped</c>, written by the guest and polled here.
+    /// </summary>
+    public string VfioUserDoorbells { get; set; } = "trapped";
+
+    /// <summary>Interrupts of vfio-user controllers: <c>msix</c>, or <c>intx</c> only.</summary>
+    public string VfioUserInterrupts { get; set; } = "msix";
+
+    /// <summary>Maximum time to poll idle queues of a vfio-user controller, in microseconds, 0 to 1000000; 0: not at all.</summary>
+    public int VfioUserPoll { get; set; } = 50;
+
+    /// <summary>
+    /// Whether only sealed guest memory is mapped: the owner of other memory could truncate it, which would terminate the server. Such
+    /// memory is accessed with messages.
+    /// </summary>
+    public bool VfioUserSealed { get; set; } = true;
+
     /// <summary>Metrics address, HOST:PORT or unix:PATH; null: not served.</summary>
     public string? Metrics { get; set; }
 

@@ -1,3 +1,4 @@
+using Paddock.Nvme.Target;
 using Paddock.Nvme.Tcp;
 using Paddock.Nvme.Wire;
 
@@ -5,7 +6,7 @@ namespace Paddock.Nvme.Tests;
 
 public class CommandTableTests
 {
-    private readonly CommandTable _table = new(new QueueDouble(), entries: 4);
+    private readonly CommandTable<TcpCommand> _table = new(slot => new TcpCommand(new QueueDouble(), slot), entries: 4);
 
     [Fact]
     public void Freed_slot_is_reused()
@@ -34,11 +35,11 @@ public class CommandTableTests
     public void Identifier_in_use_is_a_conflict_until_its_command_ends()
     {
         var first = Begin(9);
-        var second = _table.Begin(Entry(9), out bool isConflict);
+        var second = _table.TryBegin(Entry(9), out bool isConflict);
         Assert.True(isConflict);
-        second.Status = NvmeStatus.CommandIdConflict;
-        _table.End(second);
-        _table.End(_table.Begin(Entry(9), out isConflict));
+        second!.Status = NvmeStatus.CommandIdConflict;
+        _table.End(second!);
+        _table.End(_table.TryBegin(Entry(9), out isConflict)!);
         Assert.True(isConflict);
         _table.End(first);
         Begin(9);
@@ -50,7 +51,7 @@ public class CommandTableTests
         Begin(9);
         for (int i = 0; i < 3; i++)
         {
-            var duplicate = _table.Begin(Entry(9), out bool isConflict);
+            var duplicate = _table.TryBegin(Entry(9), out bool isConflict)!;
             Assert.True(isConflict, $"duplicate {i}");
             duplicate.Status = NvmeStatus.CommandIdConflict;
             _table.End(duplicate);
@@ -58,14 +59,14 @@ public class CommandTableTests
     }
 
     [Fact]
-    public void More_commands_than_entries_are_a_sequence_error()
+    public void No_more_commands_than_entries_begin()
     {
         for (ushort i = 0; i < 4; i++)
         {
             Begin(i);
         }
 
-        Assert.Equal(FatalError.Sequence, Assert.Throws<PduException>(() => Begin(4)).Error);
+        Assert.Null(_table.TryBegin(Entry(4), out _));
         Assert.Equal(4, _table.InFlight);
     }
 
@@ -116,9 +117,9 @@ public class CommandTableTests
         await change.WaitAsync(TestContext.Current.CancellationToken);
     }
 
-    private Target.Command Begin(ushort id)
+    private TcpCommand Begin(ushort id)
     {
-        var command = _table.Begin(Entry(id), out bool isConflict);
+        var command = _table.TryBegin(Entry(id), out bool isConflict)!;
         Assert.False(isConflict);
         return command;
     }

@@ -34,7 +34,7 @@ public class ErrorLogTests
     [InlineData(1000, 64)]
     public void Newest_entries_are_first_and_the_oldest_are_dropped(int failures, int kept)
     {
-        var log = new ErrorLog();
+        var log = new ErrorLog(NvmeTransport.Tcp);
         for (ushort i = 1; i <= failures; i++)
         {
             log.Add(3, new SubmissionEntry { Opcode = Opcode.Read, CommandId = i }, new CompletionEntry(0, 0, i, NvmeStatus.LbaOutOfRange));

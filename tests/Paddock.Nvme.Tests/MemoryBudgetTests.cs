@@ -1,4 +1,4 @@
-using Paddock.Nvme.Tcp;
+using Paddock.Nvme.Target;
 
 namespace Paddock.Nvme.Tests;
 

@@ -228,7 +228,7 @@ public class PduReaderTests
 
         public List<(ushort Id, Memory<byte> Data, bool IsDamaged)> Commands { get; } = [];
 
-        public Command Transfer { get; }
+        public TcpCommand Transfer { get; }
 
         public int Completed { get; private set; }
 
@@ -242,9 +242,9 @@ public class PduReaderTests
             Commands.Add((entry.CommandId, data, isDamaged));
         }
 
-        public Command? FindTransfer(ushort tag) => tag == Tag ? Transfer : null;
+        public TcpCommand? FindTransfer(ushort tag) => tag == Tag ? Transfer : null;
 
-        public void CompleteTransfer(Command command)
+        public void CompleteTransfer(TcpCommand command)
         {
             Assert.Same(Transfer, command);
             Completed++;

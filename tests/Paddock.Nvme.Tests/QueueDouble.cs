@@ -1,4 +1,5 @@
 using Paddock.Nvme.Target;
+using Paddock.Nvme.Tcp;
 using Paddock.Nvme.Wire;
 using Paddock.Serving;
 
@@ -11,6 +12,8 @@ internal sealed class QueueDouble : ICommandQueue
 
     public LongWorkClient LongWork => throw new NotSupportedException("no long commands run here");
 
+    public Controller? Controller => null;
+
     public void Complete(Command command) => Completed.Add(command);
 
     public void Drop(Command command)
@@ -18,9 +21,9 @@ internal sealed class QueueDouble : ICommandQueue
     }
 
     /// <summary>A command of this queue with a transfer of the given length.</summary>
-    public Command Command(int slot, uint length = 4096)
+    public TcpCommand Command(int slot, uint length = 4096)
     {
-        var command = new Command(this, slot);
+        var command = new TcpCommand(this, slot);
         command.Begin(new SubmissionEntry { CommandId = (ushort)(100 + slot), Opcode = Opcode.Write, DataLength = length });
         return command;
     }

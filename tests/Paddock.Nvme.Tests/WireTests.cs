@@ -3,6 +3,7 @@ using System.Net;
 using System.Text;
 using Paddock.Block;
 using Paddock.Nvme.Identify;
+using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Tests;
@@ -103,7 +104,7 @@ public class WireTests
         {
             SerialNumber = "SN", Model = "M", Firmware = "F", ControllerId = 0x0203, SubsystemNqn = "nqn.x", MaxTransfer = 1 << 20,
                 InCapsule = 131072,
-            QueueEntries = 1024, Namespaces = 2,
+            QueueEntries = 1024, Namespaces = 2, Traits = new ControllerTraits(NvmeTransport.Tcp, 8),
         }.WriteTo(page);
         Assert.Equal("SN", Encoding.ASCII.GetString(page, 4, 20).TrimEnd());
         Assert.Equal((0, 8), (page[76], page[77]));
@@ -115,6 +116,24 @@ public class WireTests
         Assert.NotEqual(0u, BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(536)) & 3);
         Assert.Equal((131072u + 64) / 16, BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(1792)));
         Assert.Equal("nqn.x", Encoding.ASCII.GetString(page, 768, 5));
+    }
+
+    [Fact]
+    public void Identify_controller_on_a_PCI_bus_offers_nothing_of_fabrics()
+    {
+        byte[] page = new byte[4096];
+        new IdentifyController
+        {
+            SerialNumber = "SN", Model = "M", Firmware = "F", ControllerId = 1, SubsystemNqn = "nqn.x", MaxTransfer = 1 << 20,
+            InCapsule = 131072, QueueEntries = 1024, Namespaces = 2,
+            Traits = new ControllerTraits(NvmeTransport.Pcie, 8) { Vectors = 9, ShadowDoorbells = true },
+        }.WriteTo(page);
+        Assert.Equal(1 << 8, BinaryPrimitives.ReadUInt16LittleEndian(page.AsSpan(256)));
+        Assert.Equal((1u << 0) | (1u << 16) | (1u << 18), BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(536)));
+        Assert.Equal(1, page[111]);
+        Assert.Equal(0u, BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(96)));
+        Assert.Equal(0, BinaryPrimitives.ReadUInt16LittleEndian(page.AsSpan(320)));
+        Assert.All(page[1792..1804], b => Assert.Equal(0, b));
     }
 
     [Fact]

@@ -13,7 +13,7 @@ public class ZoneOrderTests
     [Fact]
     public void Write_starts_once_its_data_has_arrived_and_no_earlier_write_of_its_zone_waits()
     {
-        Command a = Add(0, First), b = Add(1, First);
+        TcpCommand a = Add(0, First), b = Add(1, First);
         Assert.True(_order.MarkReady(b));
         Assert.Empty(Started());
         Assert.True(_order.MarkReady(a));
@@ -28,7 +28,7 @@ public class ZoneOrderTests
         Assert.True(_order.IsBusy(First));
         Assert.False(_order.IsBusy(Second));
         Assert.False(_order.IsBusy(OtherNamespace));
-        Command second = Add(1, Second), other = Add(2, OtherNamespace);
+        TcpCommand second = Add(1, Second), other = Add(2, OtherNamespace);
         _order.MarkReady(other);
         _order.MarkReady(second);
         Assert.Equal([second, other], Started());
@@ -37,7 +37,7 @@ public class ZoneOrderTests
     [Fact]
     public void Removing_a_write_starts_those_queued_behind_it()
     {
-        Command damaged = Add(0, First), b = Add(1, First, isReady: true);
+        TcpCommand damaged = Add(0, First), b = Add(1, First, isReady: true);
         Assert.Empty(Started());
         _order.Remove(damaged);
         Assert.Equal([b], Started());
@@ -59,8 +59,8 @@ public class ZoneOrderTests
     {
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
         var random = new Random(seed);
-        var zoneOf = new Dictionary<Command, ZoneKey>();
-        List<Command> arrived = [], noData = [], started = [];
+        var zoneOf = new Dictionary<TcpCommand, ZoneKey>();
+        List<TcpCommand> arrived = [], noData = [], started = [];
         for (int i = 0; i < 2000 || noData.Count > 0; i++)
         {
             if (i < 2000 && random.Next(2) == 0)
@@ -87,16 +87,16 @@ public class ZoneOrderTests
         }
     }
 
-    private Command Add(int slot, ZoneKey zone, bool isReady = false)
+    private TcpCommand Add(int slot, ZoneKey zone, bool isReady = false)
     {
         var command = _queue.Command(slot);
         _order.Add(command, zone, isReady);
         return command;
     }
 
-    private List<Command> Started()
+    private List<TcpCommand> Started()
     {
-        var started = new List<Command>();
+        var started = new List<TcpCommand>();
         int position = 0;
         while (_order.TakeReady(ref position) is { } command)
         {

@@ -56,6 +56,19 @@ public class TraceFileTests
         Directory.Delete(Path.GetDirectoryName(file)!, recursive: true);
     }
 
+    [Fact]
+    public async Task Full_file_system_is_logged_once()
+    {
+        var log = new StringWriter();
+        await using (var trace = TraceFile.Create(
+            "/dev/full", TraceFile.MinSize, ["disk"], new ServeLog(TextWriter.Synchronized(log), TimeProvider.System, json: false)))
+        {
+            trace.SinkOf(0).Add(new LiveRequest(LiveOperation.Read, 0, 512, 0), 5, failed: false);
+        }
+
+        Assert.Equal(1, log.ToString().Split("trace failed").Length - 1);
+    }
+
     [Theory]
     [InlineData("--trace-file")]
     [InlineData("--log-file")]

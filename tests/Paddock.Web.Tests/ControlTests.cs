@@ -52,6 +52,17 @@ public class ControlTests
         Assert.DoesNotContain(WebServer.Token, server.Log, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Disk_whose_name_has_blanks_is_controlled()
+    {
+        await using var server = await WebServer.StartAsync(
+            control: true, with: s => s with { Images = [s.Images[0] with { Export = "my 100% disk" }] });
+        var (status, text) = await server.SendAsync(
+            "/api/control", HttpMethod.Post, "{\"disk\":\"my 100% disk\",\"action\":\"offline\",\"zone\":1}", WebServer.Token);
+        Assert.True(status == 200, text);
+        Assert.StartsWith("ok", await server.AskAsync("restore image=my%20100%25%20disk zone=1"), StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("{\"disk\":\"disk\",\"action\":\"format\",\"zone\":0}", "unknown action 'format'; expected one of reset")]
     [InlineData("{\"disk\":\"disk\",\"action\":\"reset\",\"zone\":16}", "zone 16 does not exist: 'disk' has zones 0 to 15")]

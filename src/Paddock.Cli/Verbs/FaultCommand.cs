@@ -2,6 +2,7 @@ using System.CommandLine;
 using Paddock.Cli.Native;
 using Paddock.Images;
 using Paddock.Server;
+using Paddock.Server.Control;
 
 namespace Paddock.Cli.Verbs;
 
@@ -91,10 +92,15 @@ internal static class FaultCommand
         };
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            string line = string.Join(' ', parsed.GetRequiredValue(what));
+            string line = string.Join(' ', parsed.GetRequiredValue(what).Select(Escaped));
             await FaultVerb.RunAsync(parsed.GetRequiredValue(socket), line, parsed.GetValue(json), console, cancellationToken);
             return NativeExit.Success;
         });
         return command;
     }
+
+    // an argument that is one pair may have blanks in its value; others may be several words of the line
+    private static string Escaped(string word)
+        => word.Split('=') is [{ Length: > 0 } name, var value] && name.All(char.IsAsciiLetter) && value.Any(char.IsWhiteSpace)
+            ? ControlLine.Pair(name, value) : word;
 }

@@ -45,8 +45,11 @@ internal sealed record IdentifyController
     // compare, dataset management, write zeroes, verify
     private const ushort OptionalCommands = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 7);
 
-    // SGLs, with offsets into the capsule
-    private const uint Sgls = (1 << 0) | (1 << 20);
+    // SGLs; over TCP with offsets into the capsule, on a PCI bus with bit buckets, and longer than the data
+    private const uint Sgls = 1 << 0, SglOffsets = 1 << 20, SglBitBuckets = 1 << 16, SglExcess = 1 << 18;
+
+    // Doorbell Buffer Config
+    private const ushort HasDoorbellBuffer = 1 << 8;
 
     // command effects log, extended log page data
     private const byte LogAttributes = (1 << 1) | (1 << 2);
@@ -75,11 +78,16 @@ internal sealed record IdentifyController
     /// <summary>Entries of a queue.</summary>
     public required int QueueEntries { get; init; }
 
+    /// <summary>What depends on the transport.</summary>
+    public required ControllerTraits Traits { get; init; }
+
     /// <summary>Incarnation of the server: if it changes, unflushed writes of the host may be lost.</summary>
     public ulong Incarnation { get; init; }
 
     /// <summary>The greatest namespace identifier.</summary>
     public required uint Namespaces { get; init; }
+
+    private bool IsFabric => Traits.Transport == NvmeTransport.Tcp;
 
     public void WriteTo(Span<byte> to)
     {
@@ -93,27 +101,32 @@ internal sealed record IdentifyController
         f.U16(78, ControllerId);
         f.U32(80, Properties.Version20);
         f.U32(92, Discovery ? 0 : EventsOffered);
-        f.U32(96, TrafficKeepsAlive);
+        f.U32(96, IsFabric ? TrafficKeepsAlive : 0);
         f.U8(111, Discovery ? IsDiscovery : AdministersIo);
+        f.U16(256, Traits.ShadowDoorbells ? HasDoorbellBuffer : (ushort)0);
         f.U8(258, 3);
         f.U8(259, EventRequestLimit);
         f.U8(261, LogAttributes);
         f.U8(262, Discovery ? (byte)0 : (byte)(ErrorLog.Capacity - 1));
         f.U16(266, 343);
         f.U16(268, 353);
-        f.U16(320, KeepAliveGranularity);
+        f.U16(320, IsFabric ? KeepAliveGranularity : (ushort)0);
         f.U8(512, 0x66);
         f.U8(513, 0x44);
-        f.U16(514, (ushort)QueueEntries);
+        f.U16(514, IsFabric ? (ushort)QueueEntries : (ushort)0);
         f.U32(516, Namespaces);
         f.U16(520, Discovery ? (ushort)0 : OptionalCommands);
         f.U8(525, (byte)(Discovery ? 0 : 7));
-        f.U32(536, Sgls);
+        f.U32(536, Sgls | (IsFabric ? SglOffsets : SglBitBuckets | SglExcess));
         f.U32(540, Namespaces);
         f.Terminated(768, 256, SubsystemNqn);
-        f.U32(1792, (uint)((SubmissionEntry.Size + InCapsule) / 16));
-        f.U32(1796, CompletionEntry.Size / 16);
-        f.U8(1803, 1);
+        if (IsFabric)
+        {
+            f.U32(1792, (uint)((SubmissionEntry.Size + InCapsule) / 16));
+            f.U32(1796, CompletionEntry.Size / 16);
+            f.U8(1803, 1);
+        }
+
         BinaryPrimitives.WriteUInt64LittleEndian(to[MarkField..], Mark);
         BinaryPrimitives.WriteUInt64LittleEndian(to[IncarnationField..], Incarnation);
     }

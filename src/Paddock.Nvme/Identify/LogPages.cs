@@ -30,11 +30,11 @@ internal static class LogPages
             Discovery when controller.IsDiscovery => controller.DiscoveryPage(),
             _ when controller.IsDiscovery => null,
             Supported => SupportedPages(),
-            Errors => controller.Errors.ToPage(),
+            Errors => ErrorsOf(controller, (entry.Dword10 & KeepEvent) == 0),
             Smart => HealthOf(controller),
             Firmware => FirmwareOf(),
             ChangedNamespaces => controller.Events.TakeChangedNamespaces((entry.Dword10 & KeepEvent) == 0),
-            Effects => EffectsOf(commandSet),
+            Effects => EffectsOf(controller.Traits, commandSet),
             ChangedZones => controller.Subsystem.Find(entry.NamespaceId) is { Zones: not null } ns
                 ? controller.Events.TakeChangedZones(ns, (entry.Dword10 & KeepEvent) == 0)
                 : null,
@@ -54,6 +54,16 @@ internal static class LogPages
         var rest = page.AsSpan((int)offset);
         rest[..Math.Min(rest.Length, to.Length)].CopyTo(to);
         return NvmeStatus.Success;
+    }
+
+    private static byte[] ErrorsOf(Controller controller, bool forget)
+    {
+        if (forget)
+        {
+            controller.Events.ErrorsRead();
+        }
+
+        return controller.Errors.ToPage();
     }
 
     private static byte[] SupportedPages()
@@ -95,7 +105,7 @@ internal static class LogPages
     }
 
     // commands supported and effects, 5.16.1.6: four bytes for each admin code from 0 on, for each I/O code from 1024 on
-    private static byte[] EffectsOf(byte commandSet)
+    private static byte[] EffectsOf(ControllerTraits traits, byte commandSet)
     {
         const uint runs = 1, changesData = 2;
         var page = new byte[4096];
@@ -103,8 +113,13 @@ internal static class LogPages
         foreach (byte code in new[]
         {
             AdminOpcode.GetLogPage, AdminOpcode.Identify, AdminOpcode.Abort, AdminOpcode.SetFeatures, AdminOpcode.GetFeatures,
-            AdminOpcode.AsyncEventRequest, AdminOpcode.KeepAlive,
+            AdminOpcode.AsyncEventRequest,
         })
+        {
+            f.U32(4 * code, runs);
+        }
+
+        foreach (byte code in traits.AdminCommands)
         {
             f.U32(4 * code, runs);
         }

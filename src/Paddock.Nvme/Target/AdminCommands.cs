@@ -12,7 +12,8 @@ internal static class AdminCommands
     {
         var entry = command.Entry;
         controller.Touch();
-        if (entry.Opcode == Opcode.Fabrics)
+        bool overTcp = controller.Traits.Transport == NvmeTransport.Tcp;
+        if (entry.Opcode == Opcode.Fabrics && overTcp)
         {
             return await FabricsAsync(controller, command);
         }
@@ -51,7 +52,7 @@ internal static class AdminCommands
                 return controller.Features.Set(controller, command);
             case AdminOpcode.GetFeatures:
                 return controller.Features.Get(controller, command);
-            case AdminOpcode.KeepAlive:
+            case AdminOpcode.KeepAlive when overTcp:
                 controller.HasKeptAlive = true;
                 return NvmeStatus.Success;
             case AdminOpcode.AsyncEventRequest:

@@ -8,8 +8,11 @@ namespace Paddock.Nvme.Target;
 /// <summary>Receives completed commands: the queue that they came from.</summary>
 internal interface ICommandQueue
 {
-    /// <summary>The connection's share of long commands.</summary>
+    /// <summary>The client's share of long commands.</summary>
     LongWorkClient LongWork { get; }
+
+    /// <summary>The controller; null when there is none, or the queue has ended: a command of it must not start.</summary>
+    Controller? Controller { get; }
 
     /// <summary>Sends the completion, with data if there is any, and frees the slot of the command.</summary>
     void Complete(Command command);
@@ -18,8 +21,8 @@ internal interface ICommandQueue
     void Drop(Command command);
 }
 
-/// <summary>A command in flight. Each queue has one per entry and reuses them.</summary>
-internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkItem
+/// <summary>A command in flight. Each queue has one per entry and reuses them; a transport adds what it needs.</summary>
+internal abstract class Command(ICommandQueue queue, int slot) : IThreadPoolWorkItem
 {
     private SubmissionEntry _entry;
     private ValueTaskAwaiter<NvmeStatus> _running;
@@ -28,8 +31,11 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
     /// <summary>Slot in the table of the queue: the tag of its transfers.</summary>
     public int Slot => slot;
 
-    /// <summary>The connection's share of long commands.</summary>
+    /// <summary>The client's share of long commands.</summary>
     public LongWorkClient LongWork => queue.LongWork;
+
+    /// <inheritdoc cref="ICommandQueue.Controller"/>
+    public Controller? Controller => queue.Controller;
 
     /// <summary>The submission entry.</summary>
     public ref readonly SubmissionEntry Entry => ref _entry;
@@ -57,31 +63,21 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
     /// <summary>Bytes of <see cref="Data"/> that were written for the host; the rest of the reply is cleared.</summary>
     public int Written { get; set; }
 
-    /// <summary>Bytes that count against the connection's limit of memory until the command's end.</summary>
-    public int Held { get; set; }
-
-    /// <summary>Whether a part of its data failed the digest check.</summary>
-    public bool IsBroken { get; set; }
-
-    /// <summary>Bytes of data received so far.</summary>
-    public int Received { get; set; }
-
     /// <summary>Whether its slot is in use; written under the lock of the table.</summary>
     public bool IsInFlight { get; set; }
 
-    /// <summary>Time at which its capsule was received.</summary>
+    /// <summary>Time at which it was received.</summary>
     public long StartedAt { get; set; }
 
     /// <summary>The queue's code for it, run on a thread of the pool.</summary>
     public Action<Command>? Deferred { get; set; }
 
     /// <summary>Starts a new command in this slot.</summary>
-    public void Begin(in SubmissionEntry entry)
+    public virtual void Begin(in SubmissionEntry entry)
     {
         _entry = entry;
         Data = default;
         Result = 0;
-        Received = 0;
         IsInFlight = true;
         IsAborted = false;
         if (Cancellation.IsCancellationRequested)
@@ -89,9 +85,7 @@ internal sealed class Command(ICommandQueue queue, int slot) : IThreadPoolWorkIt
             Cancellation = new CancellationTokenSource();
         }
 
-        IsBroken = false;
         Written = 0;
-        Held = 0;
         Status = NvmeStatus.Success;
         StartedAt = Stopwatch.GetTimestamp();
     }

@@ -17,7 +17,8 @@ internal interface IControllerQueue : IDisposable
 }
 
 /// <summary>A controller: one host's access to a subsystem, over one admin queue and some I/O queues.</summary>
-internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ushort id, string host, UInt128 hostId)
+internal sealed class Controller(
+    NvmeTarget target, NvmeSubsystem subsystem, ushort id, string host, UInt128 hostId, ControllerTraits traits)
 {
     /// <summary>Name and version reported by Identify.</summary>
     public const string FirmwareRevision = "0.1";
@@ -31,6 +32,7 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
     // connections of I/O queues that have not authenticated: anybody can open them
     private readonly List<IControllerQueue> _expected = [];
     private long _lastSeen = Environment.TickCount64;
+    private uint _status;
     private volatile bool _gone;
 
     public ushort Id => id;
@@ -43,16 +45,34 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
 
     public UInt128 HostId => hostId;
 
+    /// <summary>What depends on the transport.</summary>
+    public ControllerTraits Traits => traits;
+
     public bool IsDiscovery => ReferenceEquals(subsystem, target.Discovery);
 
     public int MaxTransfer => target.Options.MaxTransferBytes;
 
     public ControllerEvents Events { get; } = new();
 
-    public Features Features { get; } = new();
+    public Features Features { get; private set; } = new();
 
     /// <summary>Log of the latest failed commands.</summary>
-    public ErrorLog Errors { get; } = new();
+    public ErrorLog Errors { get; } = new(traits.Transport);
+
+    /// <summary>The features of interrupts; null on a transport without.</summary>
+    public InterruptSettings? Interrupts { get; private set; } = InterruptsOf(traits);
+
+    /// <summary>Whether the host has created I/O queues.</summary>
+    public bool HasIoQueues
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _queues.Keys.Any(q => q != 0);
+            }
+        }
+    }
 
     /// <summary>Where the host reached us.</summary>
     public IPEndPoint? LocalAddress { get; set; }
@@ -64,7 +84,7 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
     public uint Configuration { get; private set; }
 
     /// <summary>CSTS.</summary>
-    public uint StatusProperty { get; private set; }
+    public uint StatusProperty => Volatile.Read(ref _status);
 
     public bool IsReady => (StatusProperty & Properties.Ready) != 0;
 
@@ -99,6 +119,7 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         QueueEntries = target.Options.QueueEntries,
         Namespaces = subsystem.MaxNamespaceId,
         Incarnation = target.Incarnation,
+        Traits = traits,
     };
 
     public byte[] DiscoveryPage() => DiscoveryLog.Build(
@@ -171,24 +192,40 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         return connection?.TryAbort(commandId) == true;
     }
 
-    /// <summary>Ends the controller and its connections.</summary>
+    /// <summary>
+    /// Ends the controller and its connections. A PCI function cannot end by itself: its queues end, and the host can reset it.
+    /// </summary>
     public void End()
     {
+        if (traits.Transport == NvmeTransport.Tcp)
+        {
+            Remove();
+        }
+
         IDisposable[] queues;
         lock (_lock)
         {
-            _gone = true;
             queues = [.. _queues.Values, .. _expected];
             _queues.Clear();
             _expected.Clear();
         }
 
         Events.Clear();
-        subsystem.Remove(this);
         foreach (var queue in queues)
         {
             queue.Dispose();
         }
+    }
+
+    /// <summary>Removes the controller from its subsystem; it accepts no more queues.</summary>
+    public void Remove()
+    {
+        lock (_lock)
+        {
+            _gone = true;
+        }
+
+        subsystem.Remove(this);
     }
 
     /// <summary>Property Get; null for an unknown property.</summary>
@@ -217,13 +254,12 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
         {
             // waiting for the disk must not block the receiving thread
             await Task.Yield();
-            await FlushAllAsync();
-            StatusProperty |= Properties.ShutdownComplete;
+            SetStatus(await FlushAllAsync() ? Properties.ShutdownComplete : Properties.ShutdownComplete | Properties.Fatal);
         }
 
         if (enabled && (before & Properties.Enable) == 0)
         {
-            StatusProperty = Properties.Ready;
+            Enable();
         }
         else if (!enabled && (before & Properties.Enable) != 0)
         {
@@ -232,6 +268,65 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
 
         return NvmeStatus.Success;
     }
+
+    /// <summary>The host has enabled the controller.</summary>
+    public void Enable() => Volatile.Write(ref _status, Properties.Ready);
+
+    /// <summary>Sets bits of CSTS.</summary>
+    public void SetStatus(uint bits) => Interlocked.Or(ref _status, bits);
+
+    /// <summary>
+    /// The host has disabled the controller: features return to their defaults, requests for events are dropped, and the I/O queues end; an
+    /// admin queue over TCP stays.
+    /// </summary>
+    public void Reset()
+    {
+        IDisposable[] queues;
+        lock (_lock)
+        {
+            _queues.Remove(0, out var admin);
+            queues = [.. _queues.Values, .. _expected];
+            _queues.Clear();
+            _expected.Clear();
+            if (admin is not null && traits.Transport == NvmeTransport.Tcp)
+            {
+                _queues.Add(0, admin);
+            }
+        }
+
+        Volatile.Write(ref _status, 0);
+        Features = new Features();
+        Interrupts = InterruptsOf(traits);
+        Events.Wanted = 0;
+        Events.Clear();
+        foreach (var queue in queues)
+        {
+            queue.Dispose();
+        }
+    }
+
+    /// <summary>Makes the data of every namespace durable.</summary>
+    /// <returns>False when one could not be flushed.</returns>
+    public async ValueTask<bool> FlushAllAsync()
+    {
+        bool all = true;
+        foreach (var ns in subsystem.Namespaces)
+        {
+            try
+            {
+                await ns.Device.FlushAsync();
+            }
+            catch (Exception e) when (e is BlockException or ObjectDisposedException)
+            {
+                all = false;
+            }
+        }
+
+        return all;
+    }
+
+    private static InterruptSettings? InterruptsOf(ControllerTraits traits)
+        => traits.Transport == NvmeTransport.Pcie ? new InterruptSettings(traits.Vectors) : null;
 
     // connections without a key count only while the host sets its queues up, and not for long: else anybody could keep a dead host's
     // controller
@@ -242,38 +337,6 @@ internal sealed class Controller(NvmeTarget target, NvmeSubsystem subsystem, ush
             return _queues.Values.Any(q => q.IsAuthenticating)
                 || (!HasKeptAlive && silent < target.Options.AuthenticationTimeout.TotalMilliseconds
                 && _expected.Exists(q => q.IsAuthenticating));
-        }
-    }
-
-    // a controller reset ends the I/O queues; the admin queue stays
-    private void Reset()
-    {
-        IDisposable[] queues;
-        lock (_lock)
-        {
-            queues = [.. _queues.Where(q => q.Key != 0).Select(q => q.Value), .. _expected];
-        }
-
-        StatusProperty = 0;
-        Events.Clear();
-        foreach (var queue in queues)
-        {
-            queue.Dispose();
-        }
-    }
-
-    private async ValueTask FlushAllAsync()
-    {
-        foreach (var ns in subsystem.Namespaces)
-        {
-            try
-            {
-                await ns.Device.FlushAsync();
-            }
-            catch (BlockException)
-            {
-                StatusProperty |= Properties.Fatal;
-            }
         }
     }
 }

@@ -2,12 +2,23 @@ using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;
 
+/// <summary>Errors of doorbells, as an event reports them (NVMe base 2.0, figure 146).</summary>
+internal enum DoorbellError : byte
+{
+    /// <summary>The doorbell of a queue that does not exist was written.</summary>
+    InvalidRegister = 0,
+
+    /// <summary>The value is not a position of the queue.</summary>
+    InvalidValue = 1,
+}
+
 /// <summary>
 /// Asynchronous events of one controller (NVMe base 2.0, 5.2): requests that wait, events that wait for a request, and the logs that an
 /// event points at. An kind of event is reported once until its log has been read.
 /// </summary>
 internal sealed class ControllerEvents
 {
+    private const byte Error = 0, ErrorLog = 0x01;
     private const byte Notice = 2, NamespaceAttribute = 0x00, ZoneDescriptor = 0xEF, ChangedNamespaceLog = 0x04, ChangedZoneLog = 0xBF;
     private const int NamespaceBit = 8, ZoneBit = 27;
     private const int MaxChangedZones = 511, MaxChangedNamespaces = 1024;
@@ -95,6 +106,22 @@ internal sealed class ControllerEvents
         }
 
         Array.ForEach(requests, r => r.Drop());
+    }
+
+    /// <summary>
+    /// Reports an error (NVMe base 2.0, 5.2.2): an event of the type that a host cannot disable. Not reported again until
+    /// <see cref="ErrorsRead"/>.
+    /// </summary>
+    public void ErrorOccurred(DoorbellError error)
+        => Tell(Error | ((ulong)error << 8) | ((ulong)ErrorLog << 16));
+
+    /// <summary>The host has read the Error Information log.</summary>
+    public void ErrorsRead()
+    {
+        lock (_lock)
+        {
+            _told.RemoveWhere(told => (byte)told == Error);
+        }
     }
 
     public void NamespaceChanged(uint id)

@@ -14,14 +14,15 @@ namespace Paddock.Nvme.Target;
 /// 16  8  first logical block
 /// 24  4  namespace
 /// 28  1  vendor's log page
-/// 29  1  transport: 3, TCP
+/// 29  1  transport: 3, TCP; 0 on a PCI bus
 /// 30  1  command set
 /// 31  1  operation code
 /// 32  8  command specific information
 /// 40  2  transport specific information
 /// </code>
 /// </remarks>
-internal sealed class ErrorLog
+/// <param name="transport">How the commands were received.</param>
+internal sealed class ErrorLog(NvmeTransport transport)
 {
     /// <summary>Bytes of an entry.</summary>
     public const int EntrySize = 64;
@@ -76,7 +77,7 @@ internal sealed class ErrorLog
                 f.U16(14, NoLocation);
                 f.U64(16, record.FirstBlock);
                 f.U32(24, record.NamespaceId);
-                f.U8(29, Tcp);
+                f.U8(29, transport == NvmeTransport.Tcp ? Tcp : (byte)0);
                 f.U8(31, record.Opcode);
             }
         }

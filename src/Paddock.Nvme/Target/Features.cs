@@ -49,14 +49,21 @@ internal sealed class Features
                     return NvmeStatus.InvalidField;
                 }
 
-                uint most = (uint)controller.Target.Options.IoQueues - 1;
+                if (controller.HasIoQueues)
+                {
+                    return NvmeStatus.CommandSequence;
+                }
+
+                uint most = (uint)controller.Traits.IoQueues - 1;
                 _queues = Math.Min(value & 0xFFFF, most) | (Math.Min(value >> 16, most) << 16);
                 command.Result = _queues;
                 return NvmeStatus.Success;
             case EventConfiguration:
                 controller.Events.Wanted = value;
                 return NvmeStatus.Success;
-            case KeepAlive:
+            case InterruptSettings.Coalescing or InterruptSettings.VectorConfiguration when controller.Interrupts is { } interrupts:
+                return interrupts.Set((byte)entry.Dword10, value);
+            case KeepAlive when controller.Traits.Transport == NvmeTransport.Tcp:
                 controller.KeepAliveTimeout = value;
                 return NvmeStatus.Success;
             case CommandSetProfile:
@@ -80,7 +87,9 @@ internal sealed class Features
             WriteCache => HasWriteCache ? 1u : 0u,
             Queues => _queues,
             EventConfiguration => controller.Events.Wanted,
-            KeepAlive => controller.KeepAliveTimeout,
+            KeepAlive when controller.Traits.Transport == NvmeTransport.Tcp => controller.KeepAliveTimeout,
+            InterruptSettings.Coalescing or InterruptSettings.VectorConfiguration
+                => controller.Interrupts?.Get(id, command.Entry.Dword11),
             _ => _values.TryGetValue(id, out uint v) ? v : null,
         };
         if (value is null || select is not (current or defaults or supported))

@@ -54,10 +54,10 @@ internal sealed class CommandIntake : IPduReceiver
     }
 
     /// <inheritdoc/>
-    public Command? FindTransfer(ushort tag) => _credits.Find(tag);
+    public TcpCommand? FindTransfer(ushort tag) => _credits.Find(tag);
 
     /// <inheritdoc/>
-    public void CompleteTransfer(Command command)
+    public void CompleteTransfer(TcpCommand command)
     {
         _credits.Return(command);
         if (command.IsBroken)
@@ -100,7 +100,7 @@ internal sealed class CommandIntake : IPduReceiver
 
     /// <summary>Finds a command's data and starts the command, now or when its data has been received.</summary>
     /// <returns>Null, or why the command cannot run.</returns>
-    private NvmeStatus? Prepare(Command command, Slab buffer, Memory<byte> capsule)
+    private NvmeStatus? Prepare(TcpCommand command, Slab buffer, Memory<byte> capsule)
     {
         const byte usesSgl = 0x40;
         var entry = command.Entry;
@@ -164,7 +164,7 @@ internal sealed class CommandIntake : IPduReceiver
     }
 
     /// <summary>Starts a command whose data is complete; a write to a zone waits for earlier ones whose data is not.</summary>
-    private void StartInOrder(Command command)
+    private void StartInOrder(TcpCommand command)
     {
         if (!_order.IsEmpty && ZoneOf(command.Entry) is { } zone && _order.IsBusy(zone))
         {
@@ -194,7 +194,7 @@ internal sealed class CommandIntake : IPduReceiver
             : null;
 
     /// <summary>Requests the data of a command from the host, once that fits the connection's limit.</summary>
-    private void RequestTransfer(Command command)
+    private void RequestTransfer(TcpCommand command)
     {
         if (ZoneOf(command.Entry) is { } zone)
         {

@@ -24,20 +24,24 @@ internal sealed class CommandQueue : ICommandQueue
         _writer = writer;
         _memory = memory;
         _latencies = latencies;
-        Table = new CommandTable(this, InitialEntries);
+        Table = new CommandTable<TcpCommand>(slot => new TcpCommand(this, slot), InitialEntries);
     }
 
     /// <summary>The commands in flight.</summary>
-    public CommandTable Table { get; }
+    public CommandTable<TcpCommand> Table { get; }
 
     /// <inheritdoc/>
     public LongWorkClient LongWork { get; } = Serving.LongWork.Shared.Open();
 
+    /// <inheritdoc/>
+    public Controller? Controller => _admission.Controller;
+
     /// <summary>Begins a command; null when its identifier is in use and it has been answered already.</summary>
     /// <exception cref="PduException">More commands are in flight than the queue has entries.</exception>
-    public Command? Begin(in SubmissionEntry entry)
+    public TcpCommand? Begin(in SubmissionEntry entry)
     {
-        var command = Table.Begin(entry, out bool isConflict);
+        var command = Table.TryBegin(entry, out bool isConflict)
+            ?? throw new PduException(FatalError.Sequence, 0, $"more commands than the queue's {Table.Entries} entries");
         if (isConflict)
         {
             command.Finish(NvmeStatus.CommandIdConflict);
@@ -51,8 +55,9 @@ internal sealed class CommandQueue : ICommandQueue
     /// <remarks>
     /// Slot and identifier are freed before the answer can leave: the host may use both again as soon as it has the answer.
     /// </remarks>
-    public void Complete(Command command)
+    public void Complete(Command finished)
     {
+        var command = (TcpCommand)finished;
         _latencies.Count(_admission.Queue == 0 ? ServedOperation.Admin : IoCommands.OperationOf(command.Entry.Opcode), command.StartedAt);
         var (entry, data, buffer, held) = (command.Entry, command.Data, command.Buffer, command.Held);
         bool omits = _admission.IsFlowControlOff;
@@ -87,8 +92,9 @@ internal sealed class CommandQueue : ICommandQueue
     }
 
     /// <inheritdoc/>
-    public void Drop(Command command)
+    public void Drop(Command dropped)
     {
+        var command = (TcpCommand)dropped;
         var (buffer, held) = (command.Buffer, command.Held);
         command.Buffer = null;
         Table.End(command);
@@ -147,7 +153,7 @@ internal sealed class CommandQueue : ICommandQueue
         }
     }
 
-    private bool GiveUp(Command command, bool aborted)
+    private bool GiveUp(TcpCommand command, bool aborted)
     {
         command.IsAborted = aborted;
         return _admission.Controller?.Subsystem.Namespaces.Any(ns => ns.HeldRequests?.CancelHeld(command.Cancellation) == true) == true;

@@ -1,6 +1,5 @@
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
-using Paddock.Serving;
 
 namespace Paddock.Nvme.Tcp;
 
@@ -9,15 +8,11 @@ namespace Paddock.Nvme.Tcp;
 /// </summary>
 internal sealed class CommandRunner
 {
-    // a longer read may take long because it copies much
-    private const int MeasuredRead = 32 << 10;
-
     private readonly QueueAdmission _admission;
     private readonly ConnectCommand _connect;
     private readonly AuthenticationCommands _authentication;
     private readonly MemoryBudget _memory;
-    private readonly Action<Command> _runIo;
-    private InlinePace _pace;
+    private readonly IoRunner _io = new();
 
     public CommandRunner(QueueAdmission admission, ConnectCommand connect, AuthenticationCommands authentication, MemoryBudget memory)
     {
@@ -25,11 +20,10 @@ internal sealed class CommandRunner
         _connect = connect;
         _authentication = authentication;
         _memory = memory;
-        _runIo = RunIo;
     }
 
     /// <summary>Starts a command, if the queue may run it now. Called on the receiving thread.</summary>
-    public void Start(Command command)
+    public void Start(TcpCommand command)
     {
         if (_admission.RefusalOf(command.Entry) is { } refused)
         {
@@ -43,55 +37,15 @@ internal sealed class CommandRunner
         {
             _ = RunAdminAsync(command);
         }
-        else if (IoCommands.IsSlow(command.Entry))
+        else
         {
-            if (command.Held == 0)
+            if (command.Held == 0 && IoCommands.IsSlow(command.Entry))
             {
                 // its data stays in memory for as long as it waits
                 _memory.Take(command.Held = command.Data.Length);
             }
 
-            command.Defer(_runIo);
-        }
-        else if (command.Entry.Opcode == Opcode.Read && !_pace.IsHere)
-        {
-            command.Defer(_runIo);
-        }
-        else
-        {
-            RunHere(command);
-        }
-    }
-
-    // when reads wait for a disk they run elsewhere: other connections may share this thread
-    private void RunHere(Command command)
-    {
-        bool measures = command.Entry.Opcode == Opcode.Read && command.Entry.DataLength <= MeasuredRead;
-        long since = measures ? InlinePace.Now : 0;
-        RunIo(command);
-        if (measures)
-        {
-            _pace.Took(since);
-        }
-    }
-
-    private void RunIo(Command command)
-    {
-        var controller = _admission.Controller!;
-        if (!controller.IsReady)
-        {
-            command.Finish(NvmeStatus.CommandSequence);
-            return;
-        }
-
-        var run = IoCommands.ExecuteAsync(controller, command);
-        if (run.IsCompletedSuccessfully)
-        {
-            command.Finish(run.Result);
-        }
-        else
-        {
-            command.FinishAfter(run);
+            _io.Start(command);
         }
     }
 

@@ -5,7 +5,8 @@ using Paddock.Nvme.Wire;
 namespace Paddock.Nvme.Tcp;
 
 /// <summary>Connect: the command that makes a connection a queue of a controller (NVMe base 2.0, 6.3).</summary>
-internal sealed class ConnectCommand(NvmeTarget target, QueueAdmission admission, CommandTable table, IQueueConnection connection)
+internal sealed class ConnectCommand(
+    NvmeTarget target, QueueAdmission admission, CommandTable<TcpCommand> table, IQueueConnection connection)
 {
     // offsets of fields in the command, for a refusal
     private const ushort QueueIdField = 42, QueueSizeField = 44;
@@ -70,7 +71,7 @@ internal sealed class ConnectCommand(NvmeTarget target, QueueAdmission admission
 
         ushort queue = (ushort)(entry.Dword10 >> 16);
         var controller = queue == 0
-            ? subsystem.Create(target, data.HostNqn, data.HostId)
+            ? subsystem.Create(target, data.HostNqn, data.HostId, new ControllerTraits(NvmeTransport.Tcp, target.Options.IoQueues))
             : subsystem.FindController(data.ControllerId);
         if (controller is null)
         {

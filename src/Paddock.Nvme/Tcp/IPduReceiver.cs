@@ -20,8 +20,8 @@ internal interface IPduReceiver
     void TakeCommand(in SubmissionEntry entry, Slab buffer, Memory<byte> data, bool isDamaged);
 
     /// <summary>The command that was granted a transfer with this tag; null when no such transfer is open.</summary>
-    Command? FindTransfer(ushort tag);
+    TcpCommand? FindTransfer(ushort tag);
 
     /// <summary>All data of a transfer has been received.</summary>
-    void CompleteTransfer(Command command);
+    void CompleteTransfer(TcpCommand command);
 }

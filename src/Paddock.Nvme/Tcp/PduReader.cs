@@ -22,7 +22,7 @@ internal sealed class PduReader(PduBuffer buffer, IPduReceiver receiver, NvmeTar
     private long _pdus;
 
     // the data PDU that is being received: its command, how much of it is missing, and how much has been received
-    private Command? _incoming;
+    private TcpCommand? _incoming;
     private int _missing, _received;
 
     /// <summary>Number of PDUs parsed so far; may be read from any thread.</summary>
@@ -191,7 +191,7 @@ internal sealed class PduReader(PduBuffer buffer, IPduReceiver receiver, NvmeTar
         _received = 0;
     }
 
-    private bool TakeData(Command command)
+    private bool TakeData(TcpCommand command)
     {
         int available = Math.Min(_missing, buffer.Length);
         buffer.Unread[..available].CopyTo(command.Data.Span[command.Received..]);

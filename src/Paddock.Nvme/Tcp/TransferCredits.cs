@@ -9,24 +9,24 @@ namespace Paddock.Nvme.Tcp;
 /// <param name="limit">Most bytes that are requested at once; a longer transfer is granted alone.</param>
 internal sealed class TransferCredits(long limit)
 {
-    private readonly Queue<Command> _waiting = new();
-    private readonly Dictionary<int, Command> _granted = [];
+    private readonly Queue<TcpCommand> _waiting = new();
+    private readonly Dictionary<int, TcpCommand> _granted = [];
 
     /// <summary>Bytes that were requested and have not been received completely.</summary>
     public long GrantedBytes { get; private set; }
 
     /// <summary>Commands whose transfer is granted.</summary>
-    public IReadOnlyCollection<Command> Granted => _granted.Values;
+    public IReadOnlyCollection<TcpCommand> Granted => _granted.Values;
 
     /// <summary>Commands that wait for permission.</summary>
-    public IReadOnlyCollection<Command> Waiting => _waiting;
+    public IReadOnlyCollection<TcpCommand> Waiting => _waiting;
 
     /// <summary>Adds a command that needs its data.</summary>
-    public void Request(Command command) => _waiting.Enqueue(command);
+    public void Request(TcpCommand command) => _waiting.Enqueue(command);
 
     /// <summary>Grants the transfer of the command that has waited longest, if it fits the limit.</summary>
     /// <returns>Null when no transfer can be granted now.</returns>
-    public Command? GrantNext()
+    public TcpCommand? GrantNext()
     {
         if (!_waiting.TryPeek(out var command) || (GrantedBytes > 0 && GrantedBytes + command.Entry.DataLength > limit))
         {
@@ -40,10 +40,10 @@ internal sealed class TransferCredits(long limit)
     }
 
     /// <summary>The command with a granted transfer of this tag, which is its slot; null if not found.</summary>
-    public Command? Find(ushort tag) => _granted.GetValueOrDefault(tag);
+    public TcpCommand? Find(ushort tag) => _granted.GetValueOrDefault(tag);
 
     /// <summary>Ends a granted transfer: its data has been received, or will not be.</summary>
-    public void Return(Command command)
+    public void Return(TcpCommand command)
     {
         if (_granted.Remove(command.Slot))
         {

@@ -18,10 +18,10 @@ internal sealed class ZoneOrder
     public bool IsEmpty => _entries.Count == 0;
 
     /// <summary>The writes that have their data and wait for their turn.</summary>
-    public IEnumerable<Command> Ready => _entries.Where(e => e.IsReady).Select(e => e.Command);
+    public IEnumerable<TcpCommand> Ready => _entries.Where(e => e.IsReady).Select(e => e.Command);
 
     /// <summary>All writes that wait, for data or for their turn.</summary>
-    public IEnumerable<Command> Commands => _entries.Select(e => e.Command);
+    public IEnumerable<TcpCommand> Commands => _entries.Select(e => e.Command);
 
     /// <summary>Whether a write to a zone must wait for earlier ones.</summary>
     public bool IsBusy(ZoneKey zone) => IndexOf(zone) >= 0;
@@ -30,7 +30,7 @@ internal sealed class ZoneOrder
     /// <param name="command">The write.</param>
     /// <param name="zone">Its zone.</param>
     /// <param name="isReady">Whether its data has been received.</param>
-    public void Add(Command command, ZoneKey zone, bool isReady)
+    public void Add(TcpCommand command, ZoneKey zone, bool isReady)
     {
         _entries.Add(new Entry(command, zone, isReady));
         _ready += isReady ? 1 : 0;
@@ -38,7 +38,7 @@ internal sealed class ZoneOrder
 
     /// <summary>Records that a write's data has been received.</summary>
     /// <returns>False when the write is not kept here: it may start at once.</returns>
-    public bool MarkReady(Command command)
+    public bool MarkReady(TcpCommand command)
     {
         int index = IndexOf(command);
         if (index < 0)
@@ -52,7 +52,7 @@ internal sealed class ZoneOrder
     }
 
     /// <summary>Removes a write that will not start.</summary>
-    public void Remove(Command command)
+    public void Remove(TcpCommand command)
     {
         int index = IndexOf(command);
         if (index >= 0)
@@ -63,7 +63,7 @@ internal sealed class ZoneOrder
 
     /// <summary>Removes and returns the next write that may start; null if not found.</summary>
     /// <param name="position">Where to continue: 0 first, then what the previous call left in it.</param>
-    public Command? TakeReady(ref int position)
+    public TcpCommand? TakeReady(ref int position)
     {
         for (; _ready > 0 && position < _entries.Count; position++)
         {
@@ -91,7 +91,7 @@ internal sealed class ZoneOrder
         return -1;
     }
 
-    private int IndexOf(Command command)
+    private int IndexOf(TcpCommand command)
     {
         for (int i = 0; i < _entries.Count; i++)
         {
@@ -110,5 +110,5 @@ internal sealed class ZoneOrder
         _entries.RemoveAt(index);
     }
 
-    private readonly record struct Entry(Command Command, ZoneKey Zone, bool IsReady);
+    private readonly record struct Entry(TcpCommand Command, ZoneKey Zone, bool IsReady);
 }

@@ -27,17 +27,29 @@ internal enum NvmeStatus : ushort
     /// <summary>The host aborted the command.</summary>
     AbortRequested = 0x007,
 
+    /// <summary>The submission queue of the command was deleted.</summary>
+    QueueDeleted = 0x008,
+
     /// <summary>The namespace does not exist.</summary>
     InvalidNamespace = 0x00B,
 
     /// <summary>Commands were received in the wrong order.</summary>
     CommandSequence = 0x00C,
 
+    /// <summary>A segment of the SGL is empty, or its length is no multiple of a descriptor.</summary>
+    SglSegmentInvalid = 0x00D,
+
+    /// <summary>The SGL has too many descriptors.</summary>
+    SglCountInvalid = 0x00E,
+
     /// <summary>The SGL's length is not that of the data.</summary>
     SglLengthInvalid = 0x00F,
 
     /// <summary>The type of the SGL is not supported.</summary>
     SglTypeInvalid = 0x011,
+
+    /// <summary>A PRP entry has an offset that it may not have.</summary>
+    PrpOffsetInvalid = 0x013,
 
     /// <summary>The SGL's offset lies outside the capsule.</summary>
     SglOffsetInvalid = 0x016,
@@ -60,11 +72,26 @@ internal enum NvmeStatus : ushort
     /// <summary>The namespace is not ready.</summary>
     NamespaceNotReady = 0x082,
 
+    /// <summary>Create I/O Submission Queue: there is no such completion queue.</summary>
+    CompletionQueueInvalid = 0x100,
+
+    /// <summary>There is no such queue, or it exists already.</summary>
+    QueueIdInvalid = 0x101,
+
+    /// <summary>The size of a queue is not supported.</summary>
+    QueueSizeInvalid = 0x102,
+
     /// <summary>More asynchronous event requests than the limit.</summary>
     AsyncEventLimit = 0x105,
 
+    /// <summary>There is no such interrupt vector.</summary>
+    InterruptVectorInvalid = 0x108,
+
     /// <summary>There is no such log page.</summary>
     InvalidLogPage = 0x109,
+
+    /// <summary>A completion queue that submission queues use cannot be deleted.</summary>
+    QueueDeletionInvalid = 0x10C,
 
     /// <summary>The feature cannot be saved.</summary>
     FeatureNotSaveable = 0x10D,

@@ -40,6 +40,21 @@ internal static class Opcode
 /// <summary>Operation codes of admin commands (NVMe base 2.0, 5).</summary>
 internal static class AdminOpcode
 {
+    /// <summary>Delete I/O Submission Queue.</summary>
+    public const byte DeleteIoSubmissionQueue = 0x00;
+
+    /// <summary>Create I/O Submission Queue.</summary>
+    public const byte CreateIoSubmissionQueue = 0x01;
+
+    /// <summary>Delete I/O Completion Queue.</summary>
+    public const byte DeleteIoCompletionQueue = 0x04;
+
+    /// <summary>Create I/O Completion Queue.</summary>
+    public const byte CreateIoCompletionQueue = 0x05;
+
+    /// <summary>Doorbell Buffer Config.</summary>
+    public const byte DoorbellBufferConfig = 0x7C;
+
     /// <summary>Get Log Page.</summary>
     public const byte GetLogPage = 0x02;
 

@@ -9,6 +9,12 @@ internal static class Properties
     /// <summary>Version, 4 bytes.</summary>
     public const uint Version = 0x08;
 
+    /// <summary>Interrupt mask set, 4 bytes; on a PCI bus only.</summary>
+    public const uint InterruptMaskSet = 0x0C;
+
+    /// <summary>Interrupt mask clear, 4 bytes; on a PCI bus only.</summary>
+    public const uint InterruptMaskClear = 0x10;
+
     /// <summary>Controller configuration, 4 bytes.</summary>
     public const uint Configuration = 0x14;
 
@@ -17,6 +23,15 @@ internal static class Properties
 
     /// <summary>NVM subsystem reset, 4 bytes.</summary>
     public const uint SubsystemReset = 0x20;
+
+    /// <summary>Admin queue attributes, 4 bytes; on a PCI bus only.</summary>
+    public const uint AdminQueueAttributes = 0x24;
+
+    /// <summary>Address of the admin submission queue, 8 bytes; on a PCI bus only.</summary>
+    public const uint AdminSubmissionQueue = 0x28;
+
+    /// <summary>Address of the admin completion queue, 8 bytes; on a PCI bus only.</summary>
+    public const uint AdminCompletionQueue = 0x30;
 
     /// <summary>NVMe 2.0.0.</summary>
     public const uint Version20 = 0x00020000;
@@ -32,6 +47,9 @@ internal static class Properties
 
     /// <summary>CSTS: controller fatal status.</summary>
     public const uint Fatal = 2;
+
+    /// <summary>CSTS: shutdown in progress.</summary>
+    public const uint ShutdownRunning = 4;
 
     /// <summary>CSTS: shutdown complete.</summary>
     public const uint ShutdownComplete = 8;

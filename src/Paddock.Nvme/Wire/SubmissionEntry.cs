@@ -2,15 +2,15 @@ using System.Buffers.Binary;
 
 namespace Paddock.Nvme.Wire;
 
-/// <summary>A command as laid out in a capsule (NVMe base 2.0, 3.3.3.1).</summary>
+/// <summary>A command as laid out in a capsule or a submission queue (NVMe base 2.0, 3.3.3.1).</summary>
 /// <remarks>
 /// <code>
 /// 0   1   OPC
-/// 1   1   FUSE (1:0), PSDT (7:6): 01b, data by an SGL
+/// 1   1   FUSE (1:0), PSDT (7:6): 00b, data by PRPs; 01b and 10b, by an SGL
 /// 2   2   CID
 /// 4   4   NSID; for fabrics commands byte 4 is FCTYPE
 /// 8   16  CDW2, CDW3, MPTR
-/// 24  16  SGL1: address or offset (8), length (4), reserved (3), type and subtype (1)
+/// 24  16  SGL1: address or offset (8), length (4), reserved (3), type and subtype (1); or PRP1 (8), PRP2 (8)
 /// 40  24  CDW10 to CDW15
 /// </code>
 /// </remarks>
@@ -37,14 +37,25 @@ internal readonly struct SubmissionEntry
     /// <summary>Namespace, or for a fabrics command its type in the low byte.</summary>
     public uint NamespaceId { get; init; }
 
-    /// <summary>Offset of the data in the capsule.</summary>
+    /// <summary>Address of the data, or their offset in the capsule: the first half of SGL1, or PRP1.</summary>
     public ulong DataAddress { get; init; }
 
-    /// <summary>Bytes of data.</summary>
-    public uint DataLength { get; init; }
+    /// <summary>PRP2: an address of data, or of a list of addresses.</summary>
+    public ulong Prp2 { get; init; }
 
-    /// <summary>Type and subtype of the SGL descriptor.</summary>
-    public byte DataKind { get; init; }
+    /// <summary>Bytes of data that SGL1 describes.</summary>
+    public uint DataLength
+    {
+        get => (uint)Prp2;
+        init => Prp2 = (Prp2 & ~(ulong)uint.MaxValue) | value;
+    }
+
+    /// <summary>Type and subtype of SGL1.</summary>
+    public byte DataKind
+    {
+        get => (byte)(Prp2 >> 56);
+        init => Prp2 = (Prp2 & (ulong.MaxValue >> 8)) | ((ulong)value << 56);
+    }
 
     /// <summary>Command dword 10.</summary>
     public uint Dword10 { get; init; }
@@ -87,8 +98,7 @@ internal readonly struct SubmissionEntry
         CommandId = BinaryPrimitives.ReadUInt16LittleEndian(from[2..]),
         NamespaceId = BinaryPrimitives.ReadUInt32LittleEndian(from[4..]),
         DataAddress = BinaryPrimitives.ReadUInt64LittleEndian(from[24..]),
-        DataLength = BinaryPrimitives.ReadUInt32LittleEndian(from[32..]),
-        DataKind = from[39],
+        Prp2 = BinaryPrimitives.ReadUInt64LittleEndian(from[32..]),
         Dword10 = BinaryPrimitives.ReadUInt32LittleEndian(from[40..]),
         Dword11 = BinaryPrimitives.ReadUInt32LittleEndian(from[44..]),
         Dword12 = BinaryPrimitives.ReadUInt32LittleEndian(from[48..]),
@@ -106,8 +116,7 @@ internal readonly struct SubmissionEntry
         BinaryPrimitives.WriteUInt16LittleEndian(to[2..], CommandId);
         BinaryPrimitives.WriteUInt32LittleEndian(to[4..], NamespaceId);
         BinaryPrimitives.WriteUInt64LittleEndian(to[24..], DataAddress);
-        BinaryPrimitives.WriteUInt32LittleEndian(to[32..], DataLength);
-        to[39] = DataKind;
+        BinaryPrimitives.WriteUInt64LittleEndian(to[32..], Prp2);
         BinaryPrimitives.WriteUInt32LittleEndian(to[40..], Dword10);
         BinaryPrimitives.WriteUInt32LittleEndian(to[44..], Dword11);
         BinaryPrimitives.WriteUInt32LittleEndian(to[48..], Dword12);

@@ -28,7 +28,7 @@ public sealed record BackupLine(string? Image, string Target, string? Since, boo
     public static BackupLine Parse(string text)
     {
         var line = ControlLine.Parse(text, Syntax);
-        string target = Unescape(line[TargetKey]) ?? throw new ToolException($"the new file is missing: expected {TargetKey}=PATH");
+        string target = line[TargetKey] ?? throw new ToolException($"the new file is missing: expected {TargetKey}=PATH");
         if (!target.StartsWith('/'))
         {
             throw new ToolException($"{TargetKey}={target}: expected an absolute path");
@@ -40,13 +40,11 @@ public sealed record BackupLine(string? Image, string Target, string? Since, boo
             "yes" => true,
             var other => throw new ToolException($"{FullKey}={other}: expected yes or no"),
         };
-        return new BackupLine(Unescape(line[ImageKey]), target, Unescape(line[SinceKey]), full);
+        return new BackupLine(line[ImageKey], target, line[SinceKey], full);
     }
 
     /// <summary>The line as sent; special characters are escaped as in a URI.</summary>
     public string Format()
-        => $"{Command} {TargetKey}={Uri.EscapeDataString(Target)}{(Image is null ? "" : $" {ImageKey}={Uri.EscapeDataString(Image)}")}"
-            + $"{(Since is null ? "" : $" {SinceKey}={Uri.EscapeDataString(Since)}")}{(IsFull ? $" {FullKey}=yes" : "")}";
-
-    private static string? Unescape(string? text) => text is null ? null : Uri.UnescapeDataString(text);
+        => $"{Command} {ControlLine.Pair(TargetKey, Target)}{(Image is null ? "" : " " + ControlLine.Pair(ImageKey, Image))}"
+            + $"{(Since is null ? "" : " " + ControlLine.Pair(SinceKey, Since))}{(IsFull ? $" {FullKey}=yes" : "")}";
 }

@@ -4,8 +4,8 @@ using Paddock.Images;
 namespace Paddock.Server.Control;
 
 /// <summary>
-/// One command line of the control socket or of a script: a command followed by <c>name=value</c> pairs in any order. Only the syntax is
-/// checked here.
+/// One command line of the control socket or of a script: a command followed by <c>name=value</c> pairs in any order. Blanks and other
+/// special characters of a value are escaped as in a URI (<c>%20</c>). Only the syntax is checked here.
 /// </summary>
 public sealed class ControlLine
 {
@@ -26,6 +26,9 @@ public sealed class ControlLine
     /// <summary>First word of a line; empty for a blank line.</summary>
     public static string CommandOf(string line)
         => line.Split((char[]?)null, 2, StringSplitOptions.RemoveEmptyEntries) is [var word, ..] ? word : "";
+
+    /// <summary>A <c>name=value</c> pair as it is written in a line.</summary>
+    public static string Pair(string name, string value) => $"{name}={Uri.EscapeDataString(value)}";
 
     /// <summary>Parses a line.</summary>
     /// <param name="line">The line.</param>
@@ -66,7 +69,7 @@ public sealed class ControlLine
                 throw new ToolException($"option '{name}' requires a value: {name}=VALUE");
             }
 
-            if (!options.TryAdd(name, part[(equals + 1)..]))
+            if (!options.TryAdd(name, Uri.UnescapeDataString(part[(equals + 1)..])))
             {
                 throw new ToolException($"option '{name}' is given twice");
             }

@@ -30,9 +30,9 @@ public sealed record WatchLine(int Interval, string? Image)
         var line = ControlLine.Parse(text, Syntax);
         return new WatchLine(
             (int)line.Number(IntervalKey, DefaultInterval, MinInterval, MaxInterval),
-            line[ImageKey] is { } image ? Uri.UnescapeDataString(image) : null);
+            line[ImageKey]);
     }
 
     /// <summary>The line as sent; special characters in the name are escaped as in a URI.</summary>
-    public string Format() => $"{Command} {IntervalKey}={Interval}{(Image is null ? "" : $" {ImageKey}={Uri.EscapeDataString(Image)}")}";
+    public string Format() => $"{Command} {IntervalKey}={Interval}{(Image is null ? "" : " " + ControlLine.Pair(ImageKey, Image))}";
 }

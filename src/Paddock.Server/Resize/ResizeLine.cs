@@ -41,12 +41,12 @@ public sealed record ResizeLine(string Size, string? Image, bool Shrink, Preallo
         };
         var preallocation = PreallocationName.Parse(line[PreallocationKey])
             ?? throw new ToolException($"{PreallocationKey}={line[PreallocationKey]}: expected off, metadata, falloc or full");
-        return new ResizeLine(size, line[ImageKey] is { } image ? Uri.UnescapeDataString(image) : null, shrink, preallocation);
+        return new ResizeLine(size, line[ImageKey], shrink, preallocation);
     }
 
     /// <summary>The line as sent; special characters in the name are escaped as in a URI.</summary>
     public string Format()
         => $"{Command} "
-            + $"{SizeKey}={Size}{(Image is null ? "" : $" {ImageKey}={Uri.EscapeDataString(Image)}")}{(Shrink ? $" {ShrinkKey}=yes" : "")}"
+            + $"{SizeKey}={Size}{(Image is null ? "" : " " + ControlLine.Pair(ImageKey, Image))}{(Shrink ? $" {ShrinkKey}=yes" : "")}"
             + (Preallocation == Preallocation.Off ? "" : $" {PreallocationKey}={Preallocation.ToString().ToLowerInvariant()}");
 }

@@ -50,15 +50,15 @@ public sealed record SnapshotLine(SnapshotAction Action, string? Name, string? I
             "list" => SnapshotAction.List,
             var other => throw new ToolException($"{ActionKey}={other}: expected create, delete or list"),
         };
-        string? name = line[NameKey] is { } given ? Uri.UnescapeDataString(given) : null;
+        string? name = line[NameKey];
         return (name is null) != (action == SnapshotAction.List)
             ? throw new ToolException(name is null ? $"the snapshot's name is missing: expected {NameKey}=NAME" : "list takes no name")
-            : new SnapshotLine(action, name, line[ImageKey] is { } image ? Uri.UnescapeDataString(image) : null);
+            : new SnapshotLine(action, name, line[ImageKey]);
     }
 
     /// <summary>The line as sent; special characters are escaped as in a URI.</summary>
     public string Format()
         => $"{Command} {ActionKey}={Action.ToString().ToLowerInvariant()}"
-            + (Name is null ? "" : $" {NameKey}={Uri.EscapeDataString(Name)}")
-            + (Image is null ? "" : $" {ImageKey}={Uri.EscapeDataString(Image)}");
+            + (Name is null ? "" : " " + ControlLine.Pair(NameKey, Name))
+            + (Image is null ? "" : " " + ControlLine.Pair(ImageKey, Image));
 }

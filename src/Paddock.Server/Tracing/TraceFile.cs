@@ -34,6 +34,7 @@ internal sealed class TraceFile : IAsyncDisposable
     private readonly Task _writing;
     private long _written, _dropped;
     private volatile bool _isFull;
+    private bool _hasFailed;
 
     private TraceFile(string path, Stream file, long limit, IReadOnlyList<string> disks, ServeLog log)
     {
@@ -127,9 +128,15 @@ internal sealed class TraceFile : IAsyncDisposable
         }
     }
 
+    // logged once: the end of the trace cannot be written either
     private void Fail(IOException e)
     {
-        _isFull = true;
+        if (_hasFailed)
+        {
+            return;
+        }
+
+        _hasFailed = _isFull = true;
         _log.Write("trace failed", ("file", _path), ("reason", FileErrorText.Of(e, _path)));
     }
 

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Paddock.Block;
 using Paddock.Images;
+using Paddock.Server.Control;
 using Paddock.Server.Listeners;
 using Paddock.Server.Live;
 
@@ -89,7 +90,7 @@ internal sealed class WebControl
 
         if (action is "readonly" or "offline" or "restore")
         {
-            string answer = await _execute($"{action} image={disk.Name} zone={zone}");
+            string answer = await _execute($"{action} {ControlLine.Pair("image", disk.Name)} zone={zone}");
             return answer.StartsWith("ok: ", StringComparison.Ordinal) ? answer[4..]
                 : throw new ToolException(answer.Replace("error: ", "", StringComparison.Ordinal));
         }
@@ -104,7 +105,7 @@ internal sealed class WebControl
             throw new ToolException(e.Message);
         }
 
-        foreach (var ns in _listeners.OfType<NvmeListener>().SelectMany(l => l.Namespaces).Where(n => n.Disk == disk))
+        foreach (var ns in NvmeSubsystems.NamespacesOf(_listeners).Where(n => n.Disk == disk))
         {
             long its = zone - (ns.Start / limits.ZoneSize);
             if (ns.Namespace.Zones is { Limits.ZoneCount: var count } && its >= 0 && its < count)

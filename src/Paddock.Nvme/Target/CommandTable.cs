@@ -1,25 +1,29 @@
-using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
-namespace Paddock.Nvme.Tcp;
+namespace Paddock.Nvme.Target;
 
 /// <summary>
 /// The commands in flight of one queue: a slot and an identifier each. Slots are reused, so that a command allocates nothing.
 /// Commands begin on the receiving thread and end on any.
 /// </summary>
-/// <param name="owner">The queue that completes the commands.</param>
+/// <typeparam name="TCommand">Commands of the transport.</typeparam>
+/// <param name="create">Makes the command of a slot.</param>
 /// <param name="entries">Size of the queue.</param>
-internal sealed class CommandTable(ICommandQueue owner, int entries)
+internal sealed class CommandTable<TCommand>(Func<int, TCommand> create, int entries)
+    where TCommand : Command
 {
     private readonly Lock _lock = new();
-    private readonly List<Command> _slots = [];
-    private readonly Stack<Command> _free = new();
+    private readonly List<TCommand> _slots = [];
+    private readonly Stack<TCommand> _free = new();
     private readonly ulong[] _identifiers = new ulong[65536 / 64];
     private TaskCompletionSource? _change;
     private int _entries = entries, _head, _inFlight;
 
     /// <summary>Position of the next submission entry (SQHD).</summary>
     public int Head => Volatile.Read(ref _head);
+
+    /// <summary>Size of the queue: the limit of commands in flight.</summary>
+    public int Entries => Volatile.Read(ref _entries);
 
     /// <summary>Number of commands in flight.</summary>
     public int InFlight => Volatile.Read(ref _inFlight);
@@ -36,22 +40,24 @@ internal sealed class CommandTable(ICommandQueue owner, int entries)
     /// <summary>Assigns a slot to a command.</summary>
     /// <param name="entry">The command.</param>
     /// <param name="isConflict">Whether another command in flight has the same identifier: this one must fail.</param>
-    /// <exception cref="PduException">More commands are in flight than the queue has entries.</exception>
-    public Command Begin(in SubmissionEntry entry, out bool isConflict)
+    /// <returns>Null when as many commands are in flight as the queue has entries.</returns>
+    public TCommand? TryBegin(in SubmissionEntry entry, out bool isConflict)
     {
-        Command? command;
+        TCommand? command;
         lock (_lock)
         {
-            _head = (_head + 1) % _entries;
             if (!_free.TryPop(out command))
             {
                 if (_slots.Count >= _entries)
                 {
-                    throw new PduException(FatalError.Sequence, 0, $"more commands than the queue's {_entries} entries");
+                    isConflict = false;
+                    return null;
                 }
 
-                _slots.Add(command = new Command(owner, _slots.Count));
+                _slots.Add(command = create(_slots.Count));
             }
+
+            _head = _head + 1 == _entries ? 0 : _head + 1;
 
             ref ulong word = ref _identifiers[entry.CommandId >> 6];
             ulong bit = 1UL << (entry.CommandId & 63);
@@ -65,7 +71,7 @@ internal sealed class CommandTable(ICommandQueue owner, int entries)
     }
 
     /// <summary>Frees a command's slot, and its identifier.</summary>
-    public void End(Command command)
+    public void End(TCommand command)
     {
         TaskCompletionSource? change;
         lock (_lock)
@@ -86,7 +92,7 @@ internal sealed class CommandTable(ICommandQueue owner, int entries)
     }
 
     /// <summary>Removes a command that will never end, because its data can no longer arrive. Its slot is not used again.</summary>
-    public void Abandon(Command command)
+    public void Abandon(TCommand command)
     {
         lock (_lock)
         {
@@ -99,7 +105,7 @@ internal sealed class CommandTable(ICommandQueue owner, int entries)
     }
 
     /// <summary>The command in flight with an identifier; null if not found.</summary>
-    public Command? Find(ushort commandId)
+    public TCommand? Find(ushort commandId)
     {
         lock (_lock)
         {
@@ -108,7 +114,7 @@ internal sealed class CommandTable(ICommandQueue owner, int entries)
     }
 
     /// <summary>The commands in flight.</summary>
-    public Command[] Snapshot()
+    public TCommand[] Snapshot()
     {
         lock (_lock)
         {

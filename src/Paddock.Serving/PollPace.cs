@@ -1,9 +1,9 @@
 using System.Diagnostics;
 
-namespace Paddock.VhostUser.Session;
+namespace Paddock.Serving;
 
 /// <summary>
-/// How long an empty ring is polled before its worker sleeps. Work soon after the start of a sleep makes it longer, work
+/// How long empty queues are polled before their worker sleeps. Work soon after the start of a sleep makes it longer, work
 /// that arrives late makes it shorter, down to zero: an idle disk uses no processor time.
 /// </summary>
 /// <param name="longest">Maximum, in <see cref="Stopwatch"/> ticks; 0: sleep immediately.</param>

@@ -1,4 +1,4 @@
-namespace Paddock.Nvme.Tcp;
+namespace Paddock.Nvme.Target;
 
 /// <summary>
 /// Bytes that a connection's commands and unsent answers hold. Taking never waits: the receiving loop pauses when the limit is exceeded.
