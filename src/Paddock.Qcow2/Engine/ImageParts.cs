@@ -88,19 +88,8 @@ internal sealed class ImageParts
         var sharing = new ClusterSharing(geometry, Locks, map, Guard, Shared, held, Order, backing);
         bool hasGuestCipher = encryption is not null && encryption.Luks is null;
         Copier = new RangeCopier(Header, Session, allocator, data, Reader, Writer, sharing, Flush, Blocks, hasGuestCipher);
-        var tree = new TableTree(geometry, map, table, Counts, allocator);
-        Snapshots = new ImageSnapshots(
-            Header, Locks, Session, Directory,
-            new SnapshotCreation(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Guard, Mark, Directory, Tables),
-            new SnapshotDeletion(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Mark, Directory),
-            new SnapshotRestore(storage, Header, Locks, Session, Order, table, map, tree, allocator, Guard, Mark, sparse, Bitmaps));
-
-        Order.Register(FlushPlace.InPlace, InPlace);
-        Order.Register(FlushPlace.Refcounts, Counts);
-        Order.Register(FlushPlace.L2, map);
-        Order.Register(FlushPlace.L1, table);
-        Order.Register(FlushPlace.FreedSpace, allocator);
-        Order.Register(FlushPlace.FreedSpace, Shared);
+        Snapshots = MakeSnapshots(table, map, sparse);
+        RegisterStages(table, map);
         Guard.RegisterFixed(encryption?.Area);
     }
 
@@ -193,4 +182,24 @@ internal sealed class ImageParts
     public SnapshotDirectory Directory { get; }
 
     public ImageSnapshots Snapshots { get; }
+
+    private ImageSnapshots MakeSnapshots(L1Table table, ClusterMap map, SparseClusters sparse)
+    {
+        var tree = new TableTree(Header.Geometry, map, table, Counts, Allocator);
+        return new ImageSnapshots(
+            Header, Locks, Session, Directory,
+            new SnapshotCreation(Storage, Header, Locks, Session, Flush, Order, table, tree, Allocator, Guard, Mark, Directory, Tables),
+            new SnapshotDeletion(Storage, Header, Locks, Session, Flush, Order, table, tree, Allocator, Mark, Directory),
+            new SnapshotRestore(Storage, Header, Locks, Session, Order, table, map, tree, Allocator, Guard, Mark, sparse, Bitmaps));
+    }
+
+    private void RegisterStages(L1Table table, ClusterMap map)
+    {
+        Order.Register(FlushPlace.InPlace, InPlace);
+        Order.Register(FlushPlace.Refcounts, Counts);
+        Order.Register(FlushPlace.L2, map);
+        Order.Register(FlushPlace.L1, table);
+        Order.Register(FlushPlace.FreedSpace, Allocator);
+        Order.Register(FlushPlace.FreedSpace, Shared);
+    }
 }
