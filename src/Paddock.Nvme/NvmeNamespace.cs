@@ -65,9 +65,25 @@ public sealed class NvmeNamespace
     /// <summary>A globally unique identifier; set when the namespace joins its subsystem.</summary>
     public Guid Identifier { get; private set; }
 
-    internal int BlockShift { get; }
+    internal int BlockShift { get; private set; }
 
     internal int BlockSize => 1 << BlockShift;
+
+    /// <summary>Whether it can be attached to one controller only.</summary>
+    internal bool IsPrivate { get; init; }
+
+    /// <summary>Whether its host has created it for several controllers.</summary>
+    internal bool IsShared { get; init; }
+
+    /// <summary>Whether Format NVM can change its block size: that is recorded where the disk is.</summary>
+    internal bool CanChangeFormat { get; init; }
+
+    /// <summary>What a running Format NVM command has left to do, in percent.</summary>
+    internal byte FormatPercentLeft => 0;
+
+    /// <summary>Bytes that can be written: without the end of zones, beyond their capacity.</summary>
+    internal long CapacityBytes => Zones?.Limits is not { } limits ? Device.Length
+        : (Device.Length / limits.ZoneSize * limits.ZoneCapacity) + Math.Min(Device.Length % limits.ZoneSize, limits.ZoneCapacity);
 
     internal ulong Blocks => (ulong)(Device.Length >> BlockShift);
 

@@ -110,7 +110,7 @@ public class WireTests
         Assert.Equal((0, 8), (page[76], page[77]));
         Assert.Equal(0x0203, BinaryPrimitives.ReadUInt16LittleEndian(page.AsSpan(78)));
         Assert.Equal(0x20000u, BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(80)));
-        Assert.Equal((1u << 8) | (1u << 27), BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(92)));
+        Assert.Equal((1u << 8) | (1u << 10) | (1u << 27), BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(92)));
         Assert.Equal((0x66, 0x44), (page[512], page[513]));
         Assert.Equal(1024, BinaryPrimitives.ReadUInt16LittleEndian(page.AsSpan(514)));
         Assert.NotEqual(0u, BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(536)) & 3);

@@ -1,4 +1,5 @@
 using Paddock.Nvme.Identify;
+using Paddock.Nvme.Logs;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;

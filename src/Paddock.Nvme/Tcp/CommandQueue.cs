@@ -65,7 +65,7 @@ internal sealed class CommandQueue : ICommandQueue
             command.Result, omits ? ushort.MaxValue : (ushort)Table.Head, entry.CommandId, command.Status, IsTransient(command.Status));
         if (command.Status != NvmeStatus.Success && _admission.IsAdmitted)
         {
-            _admission.Controller!.Errors.Add(_admission.Queue, entry, completion);
+            _admission.Controller!.Errors.Add(_admission.Queue, entry, completion, command.ErrorInformation);
         }
 
         if (entry.Direction != 2 || command.Status != NvmeStatus.Success)
