@@ -16,6 +16,9 @@ public class CheckedDevice : DelegatingDevice
     /// <inheritdoc/>
     public override IZones? Zones => _zones;
 
+    /// <inheritdoc/>
+    public override IRangeCopy? RangeCopy => field ??= Inner.RangeCopy is { } copy ? new CheckedRangeCopy(this, copy) : null;
+
     /// <summary>Guards a device; one that is guarded already is returned as it is.</summary>
     public static CheckedDevice Wrap(IBlockDevice device) => device as CheckedDevice ?? new CheckedDevice(device);
 
@@ -119,6 +122,20 @@ public class CheckedDevice : DelegatingDevice
 
     private static BlockException OutOfRange(long offset, long length, long size)
         => new(BlockError.OutOfRange, $"offset {offset}, length {length}: outside the device of {size} bytes");
+
+    private sealed class CheckedRangeCopy(CheckedDevice device, IRangeCopy copy) : DelegatingRangeCopy(copy)
+    {
+        public override ValueTask CopyAsync(long source, long offset, long length, CancellationToken cancellationToken = default)
+        {
+            // the disk checks that the source is inside it: the device may be a part
+            device.CheckWritable();
+            device.CheckRange(offset, length);
+            int mask = device.Limits.RequestAlignment - 1;
+            return (source & mask) != 0
+                ? throw new BlockException(BlockError.InvalidArgument, $"offset {source} is no multiple of {mask + 1}")
+                : Inner.CopyAsync(source, offset, length, cancellationToken);
+        }
+    }
 
     private sealed class CheckedZones(CheckedDevice device, IZones zones) : DelegatingZones(zones)
     {

@@ -7,6 +7,8 @@ namespace Paddock.Images.Nodes;
 /// </summary>
 internal sealed class CacheDevice(IBlockDevice device) : DelegatingDevice(device)
 {
+    public override IRangeCopy? RangeCopy => null;
+
     public override IZones? Zones { get; } = device.Zones is { } zones ? new CacheZones(device, zones) : null;
 
     public override ValueTask WriteAsync(

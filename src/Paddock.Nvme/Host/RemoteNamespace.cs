@@ -39,6 +39,9 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     /// <inheritdoc/>
     public virtual IZones? Zones => null;
 
+    /// <inheritdoc/>
+    public IRangeCopy? RangeCopy => null;
+
     protected int BlockShift => blockShift;
 
     /// <summary>Largest possible size, in bytes.</summary>

@@ -61,12 +61,21 @@ internal sealed class ZoneWriter(
     }
 
     /// <summary>Makes a range read as zeroes; in a sequential zone that is a write at the write pointer.</summary>
-    public async ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+    public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+        => WriteByAsync(
+            offset, length, () => zeroes.WriteZeroesAsync(new GuestOffset(offset), length, flags, cancellationToken), cancellationToken);
+
+    /// <summary>Writes a range whose data something else stores; in a sequential zone that is a write like any other.</summary>
+    /// <param name="offset">Where the range starts on the disk.</param>
+    /// <param name="length">Its length.</param>
+    /// <param name="store">Stores the data, once the range has been accepted.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    public async ValueTask WriteByAsync(long offset, long length, Func<ValueTask> store, CancellationToken cancellationToken)
     {
         if (offset < state.ConventionalEnd)
         {
             Begin(offset, length);
-            await zeroes.WriteZeroesAsync(new GuestOffset(offset), length, flags, cancellationToken);
+            await store();
             return;
         }
 
@@ -75,7 +84,18 @@ internal sealed class ZoneWriter(
         try
         {
             Begin(offset, length);
-            await ZeroAsync(zone, offset, length, flags, cancellationToken);
+            bool done = false;
+            try
+            {
+                await tableSpace.PrepareAsync();
+                await (state.Zones.HasRandomArea(zone) ? areas.PrepareAsync(zone) : cache.DrainAsync(zone, cancellationToken));
+                await store();
+                done = true;
+            }
+            finally
+            {
+                End(zone, offset, length, done);
+            }
         }
         finally
         {
@@ -145,22 +165,6 @@ internal sealed class ZoneWriter(
     {
         await areas.PrepareAsync(zone);
         await writer.WriteAsync(new GuestOffset(offset), data, WriteFlags.None, cancellationToken);
-    }
-
-    private async ValueTask ZeroAsync(int zone, long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
-    {
-        bool done = false;
-        try
-        {
-            await tableSpace.PrepareAsync();
-            await (state.Zones.HasRandomArea(zone) ? areas.PrepareAsync(zone) : cache.DrainAsync(zone, cancellationToken));
-            await zeroes.WriteZeroesAsync(new GuestOffset(offset), length, flags, cancellationToken);
-            done = true;
-        }
-        finally
-        {
-            End(zone, offset, length, done);
-        }
     }
 
     private void End(int zone, long offset, long length, bool success)

@@ -14,7 +14,7 @@ namespace Paddock.Qcow2.Zoned;
 /// durable, and only then writes the pointers as they were when it began (<see cref="ZoneTableStage"/>). A reset writes the
 /// pointers first (<see cref="ZoneResets"/>).
 /// </remarks>
-internal sealed class ZonedImage : IQcow2Device, IZones
+internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy
 {
     private readonly Qcow2Image _image;
     private readonly ZonedState _state;
@@ -30,6 +30,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     private readonly ZonedResize _resize;
     private readonly ZoneLayoutChange _layout;
     private readonly ZoneTransfer _transfer;
+    private readonly ZoneRangeCopy _copy;
 
     public ZonedImage(Qcow2Image image, ZonedState state)
     {
@@ -45,6 +46,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
         _reader = new ZoneReader(state, _cache, parts.Reader, parts.Status, parts.Backing);
         _areas = new ZoneAreas(state, parts.Locks, parts.Order, tableSpace, tables, _extensions, parts.Eraser);
         _writer = new ZoneWriter(state, parts.Session, tableSpace, _cache, _areas, parts.Writer, parts.Zeroes, parts.Storage);
+        _copy = new ZoneRangeCopy(state, _cache, _writer, parts.Copier, parts.Zeroes);
         var resets = new ZoneResets(state, parts.Locks, tableStage, tableSpace, _extensions, parts.Eraser, parts.Storage);
         _manager = new ZoneManager(state, parts.Session, tableSpace, _cache, _writer, resets, _areas, parts.Eraser);
         _attributes = new ZoneAttributes(
@@ -93,6 +95,15 @@ internal sealed class ZonedImage : IQcow2Device, IZones
 
     /// <inheritdoc/>
     public IZones Zones => this;
+
+    /// <inheritdoc/>
+    public IRangeCopy RangeCopy => this;
+
+    /// <inheritdoc/>
+    object IRangeCopy.Disk => this;
+
+    /// <inheritdoc/>
+    long IRangeCopy.Start => 0;
 
     /// <inheritdoc/>
     ZonedLimits IZones.Limits => _state.Zones.Limits;
@@ -216,6 +227,10 @@ internal sealed class ZonedImage : IQcow2Device, IZones
             await _image.DiscardAsync(offset, inConventional, cancellationToken);
         }
     }
+
+    /// <inheritdoc/>
+    public ValueTask CopyAsync(long source, long offset, long length, CancellationToken cancellationToken = default)
+        => _copy.CopyAsync(source, offset, length, cancellationToken);
 
     /// <inheritdoc/>
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)

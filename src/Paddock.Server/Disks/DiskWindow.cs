@@ -19,6 +19,8 @@ internal sealed class DiskWindow(IBlockDevice disk, long start, long longest = l
 
     public override IZones? Zones => zones;
 
+    public override IRangeCopy? RangeCopy { get; } = disk.RangeCopy is { } copy ? new CopyWindow(copy, start) : null;
+
     /// <summary>
     /// The parts of a zoned disk that a protocol without conventional zones can serve: its conventional zones as a plain disk, the
     /// others as a zoned one. A disk that needs no division is returned as it is.
@@ -59,6 +61,15 @@ internal sealed class DiskWindow(IBlockDevice disk, long start, long longest = l
     {
         var status = await Inner.GetStatusAsync(start + offset, Math.Min(length, Length - offset), cancellationToken);
         return offset + status.Length == Length ? status with { Flags = status.Flags | BlockStatusFlags.EndOfDevice } : status;
+    }
+
+    /// <summary>Copies to a part of a disk; the source is anywhere on the disk.</summary>
+    private sealed class CopyWindow(IRangeCopy copy, long start) : DelegatingRangeCopy(copy)
+    {
+        public override long Start => Inner.Start + start;
+
+        public override ValueTask CopyAsync(long source, long offset, long length, CancellationToken cancellationToken = default)
+            => Inner.CopyAsync(source, start + offset, length, cancellationToken);
     }
 
     /// <summary>The sequential zones of a disk, counted from 0.</summary>
