@@ -61,7 +61,7 @@ internal sealed class CompletionQueue(ushort id, ulong address, int entries, int
     public bool IsUnread { get; set; }
 
     /// <summary>The host has read entries.</summary>
-    /// <returns>False when the position is none, or lies behind an entry that was not written.</returns>
+    /// <returns>False when the position is outside the queue, or behind an entry that was not written.</returns>
     public bool TryMoveHead(uint position)
     {
         if (position >= (uint)entries || Distance(Head, (int)position) > Distance(Head, _tail))

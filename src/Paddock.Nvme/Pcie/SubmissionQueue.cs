@@ -68,7 +68,7 @@ internal sealed class SubmissionQueue : ICommandQueue, IControllerQueue
     public bool CanFetch => Tail != Table.Head && Deletion is null && Table.InFlight < Table.Entries;
 
     /// <summary>The host has submitted commands.</summary>
-    /// <returns>False when the position is none.</returns>
+    /// <returns>False when the position is outside the queue.</returns>
     public bool TryMoveTail(uint position)
     {
         if (position >= (uint)Table.Entries)
