@@ -93,8 +93,10 @@ public sealed class QemuSequenceTests : IAsyncLifetime
     {
         Greet();
         Send(10, "1400000000000000 00000000 04000000 00004600", 0x10);
-        byte[] many = Bytes("0200000000000000" + "1400000000000000 00000000 04000000 0000460000000000" + "0010000000000000 00000000 04000000 0000000000000000");
-        Send(15, Hex(many), 0x10);
+        Send(
+            15,
+            "0200000000000000 1400000000000000 00000000 04000000 0000460000000000 0010000000000000 00000000 04000000 0000000000000000",
+            0x10);
         byte[] value = Ask(9, "1400000000000000 00000000 04000000", null);
         Assert.Equal(20, value.Length);
     }
@@ -112,8 +114,10 @@ public sealed class QemuSequenceTests : IAsyncLifetime
     {
         string json = "{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":1048576,\"max_dma_maps\":16384,\"pgsizes\":4096,"
             + "\"write_multiple\":true}}";
-        Ask(1, "00000000" + Hex(Encoding.UTF8.GetBytes(PciDevice.QemuCapabilities)) + "00", "00000000" + Hex(Encoding.UTF8.GetBytes(json)) + "00");
+        Ask(1, VersionOf(PciDevice.QemuCapabilities), VersionOf(json));
     }
+
+    private static string VersionOf(string json) => "00000000" + Hex(Encoding.UTF8.GetBytes(json)) + "00";
 
     private void AskWith(int command, string payload, EventDescriptor descriptor)
     {
@@ -148,8 +152,9 @@ public sealed class QemuSequenceTests : IAsyncLifetime
     {
         byte[] head = Fill(16);
         int length = BitConverter.ToInt32(head, 4);
+        string size = Hex(BitConverter.GetBytes(length));
         string expected = string.Create(
-            CultureInfo.InvariantCulture, $"{_id & 0xFF:X2}{_id >> 8:X2}{command:X2}00{Hex(BitConverter.GetBytes(length))}0100000000000000");
+            CultureInfo.InvariantCulture, $"{_id & 0xFF:X2}{_id >> 8:X2}{command:X2}00{size}0100000000000000");
         Assert.Equal(expected, Hex(head));
         return Fill(length - 16);
     }

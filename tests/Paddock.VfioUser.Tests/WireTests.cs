@@ -204,5 +204,6 @@ public class WireTests
         AssertBytes("00 50 34 12 00 00 00 00 00 02 00 00 00 00 00 00", bytes);
     }
 
-    private static void AssertBytes(string expected, byte[] bytes) => Assert.Equal(expected.Replace(' ', '-'), BitConverter.ToString(bytes));
+    private static void AssertBytes(string expected, byte[] bytes)
+        => Assert.Equal(expected.Replace(' ', '-'), BitConverter.ToString(bytes));
 }

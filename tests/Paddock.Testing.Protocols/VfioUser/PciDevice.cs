@@ -75,8 +75,13 @@ internal sealed class PciDevice(VfioClient client)
         byte[] payload = new byte[Math.Max(room, RegionInfo.Size)];
         RegionInfo.WriteRequest(payload, index, room);
         var reply = client.Ask(Command.GetRegionInfo, payload);
-        return reply.Error != 0 ? (default, 0, reply) : (RegionInfo.ParseReply(reply.Payload).Info, RegionInfo.ParseReply(reply.Payload).Needs,
-            reply);
+        if (reply.Error != 0)
+        {
+            return (default, 0, reply);
+        }
+
+        var (info, needs) = RegionInfo.ParseReply(reply.Payload);
+        return (info, needs, reply);
     }
 
     public static byte[] PayloadOf(DmaMap map)
