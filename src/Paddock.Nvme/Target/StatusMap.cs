@@ -34,6 +34,8 @@ internal static class StatusMap
         ZoneError.TooManyActive => NvmeStatus.TooManyActiveZones,
         ZoneError.InvalidTransition => NvmeStatus.InvalidZoneStateTransition,
         ZoneError.OutOfRange => NvmeStatus.LbaOutOfRange,
+        ZoneError.TooManyRandomAreas => NvmeStatus.RandomAreaUnavailable,
+        ZoneError.InvalidZoneOperation => NvmeStatus.InvalidZoneOperation,
         _ => NvmeStatus.InvalidField,
     };
 }
