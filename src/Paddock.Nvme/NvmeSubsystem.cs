@@ -1,3 +1,4 @@
+using Paddock.Block.Concurrency;
 using Paddock.Nvme.Logs;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
@@ -66,6 +67,9 @@ public sealed class NvmeSubsystem
 
     /// <summary>Creates and deletes namespaces for hosts; null: they cannot.</summary>
     internal INamespaceManager? Manager { get; init; }
+
+    /// <summary>Held while namespaces are created, deleted, attached or formatted.</summary>
+    internal AsyncMutex Changes { get; } = new();
 
     /// <summary>Whether hosts may format its namespaces.</summary>
     internal bool AllowsFormat { get; init; }

@@ -14,6 +14,7 @@ namespace Paddock.Nvme.Identify;
 /// 76    1    CMIC     258  1  ACL       320  2  KAS       516  4  NN       1800  2    ICDOFF
 /// 77    1    MDTS     266  2  WCTEMP    520  2  ONCS      536  4  SGLS     1802  1    FCATT
 /// 78    2    CNTLID   268  2  CCTEMP    525  1  VWC       540  4  MNAN     1803  1    MSDBD
+/// 524   1    FNA
 /// 80    4    VER      92   4  OAES      526  4  AWUN, AWUPF
 /// 280   32   TNVMCAP, UNVMCAP               352  4  PELS in 64 KiB
 /// 3072  8    "PADDOCK", vendor specific     3080 8    incarnation: changes when unflushed writes may be lost
@@ -50,8 +51,8 @@ internal sealed record IdentifyController
     // compare, dataset management, write zeroes, select of features, timestamp, verify
     private const ushort OptionalCommands = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 6) | (1 << 7);
 
-    // optional admin commands: namespace management
-    private const ushort ManagesNamespaces = 1 << 3;
+    // optional admin commands: format, namespace management
+    private const ushort Formats = 1 << 1, ManagesNamespaces = 1 << 3;
 
     // SGLs; over TCP with offsets into the capsule, on a PCI bus with bit buckets, and longer than the data
     private const uint Sgls = 1 << 0, SglOffsets = 1 << 20, SglBitBuckets = 1 << 16, SglExcess = 1 << 18;
@@ -98,12 +99,16 @@ internal sealed record IdentifyController
     /// <summary>The greatest namespace identifier.</summary>
     public required uint Namespaces { get; init; }
 
+    /// <summary>Whether hosts may format namespaces.</summary>
+    public bool AllowsFormat { get; init; }
+
     /// <summary>Bytes for namespaces that hosts create, and what is left; null: they create none.</summary>
     public (long Total, long Free)? Capacity { get; init; }
 
     // OACS
     private ushort AdminCommands
-        => (ushort)((Capacity is null ? 0 : ManagesNamespaces) | (Traits.ShadowDoorbells ? HasDoorbellBuffer : 0));
+        => (ushort)((AllowsFormat ? Formats : 0) | (Capacity is null ? 0 : ManagesNamespaces)
+            | (Traits.ShadowDoorbells ? HasDoorbellBuffer : 0));
 
     private bool IsFabric => Traits.Transport == NvmeTransport.Tcp;
 
@@ -137,6 +142,7 @@ internal sealed record IdentifyController
         f.U16(514, IsFabric ? (ushort)QueueEntries : (ushort)0);
         f.U32(516, Namespaces);
         f.U16(520, Discovery ? (ushort)0 : OptionalCommands);
+        f.U8(524, FormatCommand.Attributes);
         f.U8(525, (byte)(Discovery ? 0 : 7));
         f.U32(536, Sgls | (IsFabric ? SglOffsets : SglBitBuckets | SglExcess));
         f.U32(540, Namespaces);
