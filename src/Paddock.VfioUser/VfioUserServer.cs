@@ -21,6 +21,7 @@ internal sealed class VfioUserServer : IAsyncDisposable
     // controllers whose clients have disconnected: commands in flight may still wait for the disk
     private readonly HashSet<Task> _ending = [];
     private VfioUserCounts _past = new();
+    private bool _isOff;
 
     /// <param name="target">The target: limits and memory.</param>
     /// <param name="subsystem">The subsystem.</param>
@@ -72,14 +73,27 @@ internal sealed class VfioUserServer : IAsyncDisposable
     /// <param name="connection">A connected Unix socket; owned.</param>
     public void Accept(Socket connection) => _reception.Take(connection);
 
-    /// <summary>Drops the connection immediately. QEMU does not connect again: its guest loses the device.</summary>
-    public void DropConnections() => _reception.AbortAll();
-
-    /// <summary>Waits until the client has disconnected and its commands have completed, at most until the limit.</summary>
-    public async Task GoneAsync(TimeSpan limit)
+    /// <summary>
+    /// Cuts or restores the power of the controller. The connection stays, since QEMU does not connect again: the controller fails, and its
+    /// host resets it. Returns when no reply to a command reaches the host any more.
+    /// </summary>
+    public void SetPower(bool on)
     {
-        await _reception.GoneAsync(limit);
-        await Task.WhenAny(Task.WhenAll(Ending()), Task.Delay(limit, _options.Time));
+        lock (_lock)
+        {
+            _isOff = !on;
+            foreach (var client in _reception.Clients)
+            {
+                SetPower(client, on);
+            }
+        }
+    }
+
+    /// <summary>Waits until no command is in flight without power, or of a client that has disconnected; at most until the limit.</summary>
+    public async Task QuietAsync(TimeSpan limit)
+    {
+        var quiet = Task.WhenAll([.. Ending(), .. _reception.Clients.Select(c => c.Function.Controller.QuietAsync())]);
+        await Task.WhenAny(quiet, Task.Delay(limit, _options.Time));
     }
 
     /// <summary>Stops accepting clients, disconnects, and waits for the commands in flight.</summary>
@@ -104,8 +118,30 @@ internal sealed class VfioUserServer : IAsyncDisposable
         }
     }
 
+    private static void SetPower(ClientConnection connection, bool on)
+    {
+        if (on)
+        {
+            connection.Function.Controller.PowerOn();
+        }
+        else
+        {
+            connection.Function.Controller.PowerOffAsync().GetAwaiter().GetResult();
+        }
+    }
+
     private void Begin(ClientConnection connection)
-        => new Thread(() => Run(connection), StackSize) { IsBackground = true, Name = "vfio-user" }.Start();
+    {
+        lock (_lock)
+        {
+            if (_isOff)
+            {
+                SetPower(connection, on: false);
+            }
+        }
+
+        new Thread(() => Run(connection), StackSize) { IsBackground = true, Name = "vfio-user" }.Start();
+    }
 
     private void Run(ClientConnection connection)
     {

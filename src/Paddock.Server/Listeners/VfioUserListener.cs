@@ -93,11 +93,12 @@ internal sealed class VfioUserListener : INvmeListener
     }
 
     /// <inheritdoc/>
+    /// <remarks>The controllers fail and must be reset, but the connections stay: QEMU does not connect again.</remarks>
     public void DropConnections()
     {
-        foreach (var (server, _, _) in _servers)
+        if (_isFirst)
         {
-            server.DropConnections();
+            Subsystems.Target.DropControllers();
         }
     }
 
@@ -108,10 +109,15 @@ internal sealed class VfioUserListener : INvmeListener
         {
             Subsystems.Target.ForgetUnflushed();
         }
+
+        foreach (var (server, _, _) in _servers)
+        {
+            server.SetPower(clients);
+        }
     }
 
     /// <inheritdoc/>
-    public Task GoneAsync(TimeSpan limit) => Task.WhenAll(_servers.Select(s => s.Server.GoneAsync(limit)));
+    public Task GoneAsync(TimeSpan limit) => Task.WhenAll(_servers.Select(s => s.Server.QuietAsync(limit)));
 
     /// <inheritdoc/>
     public string? CannotResize(ServedDisk disk, long length) => Subsystems.CannotResize(disk, length);
