@@ -84,6 +84,15 @@ internal sealed unsafe class NvmeDriver : IDisposable
         WaitForStatus(1);
     }
 
+    /// <summary>Enables the controller after a reset; the I/O queues are gone.</summary>
+    public void Restart()
+    {
+        Admin.Clear();
+        _hasShadow = false;
+        _next = Admin.End;
+        EnableController();
+    }
+
     /// <summary>Offers shadow doorbells to the controller; false if it does not support them.</summary>
     public bool ShareDoorbells()
     {
