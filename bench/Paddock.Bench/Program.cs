@@ -1,13 +1,23 @@
 // Zone appends a second, in process: paddock-bench FOLDER [MIB]. One line a case: name, appends a second, bytes
 // allocated an append. Loads on images and servers: paddock bench.
+// Or commands a second of a vfio-user server: paddock-bench vfio-user SOCKET LOAD SIZE DEPTH SECONDS NAMESPACE ZONEBYTES [trapped].
+// Prints commands a second, p50 and p99.9 in us, doorbell messages a command, commands.
 using System.Diagnostics;
 using System.Globalization;
+using Paddock.Bench;
 using Paddock.Posix;
 using Paddock.Qcow2;
 
 const int AppendBytes = 4096;
 const long FlushEvery = 64 << 20;
 const long Mib = 1 << 20;
+
+if (args is ["vfio-user", var socket, var load, var size, var depth, var seconds, var ns, var zone, .. var rest])
+{
+    VfioUserLoad.Run(new VfioUserArguments(
+        socket, load, Number(size), Number(depth), Number(seconds), (uint)Number(ns), Number(zone), rest is ["trapped"]));
+    return 0;
+}
 
 string folder = args.Length > 0 ? args[0] : Path.GetTempPath();
 long total = (args.Length > 1 ? long.Parse(args[1], CultureInfo.InvariantCulture) : 2048) * Mib;
@@ -16,6 +26,8 @@ await RunAsync("append-64-zones", zoneSize: 256 * Mib, zones: 64, inTurn: 64);
 await RunAsync("append-1-zone-of-1048576", zoneSize: 4 * Mib, zones: 1_048_576, inTurn: 1);
 await RunAsync("append-64-zones-of-1048576", zoneSize: 4 * Mib, zones: 1_048_576, inTurn: 64);
 return 0;
+
+static int Number(string text) => int.Parse(text, CultureInfo.InvariantCulture);
 
 async Task RunAsync(string name, long zoneSize, int zones, int inTurn)
 {

@@ -25,7 +25,7 @@ public sealed class StormTests : IDisposable
         PutReads(driver, queue, 32);
         Assert.True(SpinWait.SpinUntil(() => bench.Disk.Count(DeviceCall.Read) > 0, TimeSpan.FromSeconds(30)));
         var device = driver.Device;
-        for (int i = 0; i < 50; i++)
+        for (int i = 0; i < 20; i++)
         {
             Assert.Equal(0, device.Unmap(0, _memory.Length));
             MapPieces(device);
@@ -58,7 +58,7 @@ public sealed class StormTests : IDisposable
                 Interlocked.Increment(ref done);
             }
         });
-        for (int i = 0; i < 200; i++)
+        for (int i = 0; i < 60; i++)
         {
             Assert.Equal(0, device.Unmap(0, 0, UnmapFlags.All));
             if (i % 2 == 0)
@@ -83,7 +83,7 @@ public sealed class StormTests : IDisposable
     {
         await using var bench = await Bench.StartAsync();
         using var driver = NvmeDriver.Start(bench.Connect(), _memory);
-        for (int i = 0; i < 20; i++)
+        for (int i = 0; i < 8; i++)
         {
             var queue = driver.CreateQueue(1, 64);
             PutReads(driver, queue, 32);
@@ -101,7 +101,7 @@ public sealed class StormTests : IDisposable
             driver.Restart();
         }
 
-        Assert.Equal(20, bench.Server.Counts.Resets);
+        Assert.Equal(8, bench.Server.Counts.Resets);
         NvmeDriver.Check(driver.Identify(1), "identify");
     }
 

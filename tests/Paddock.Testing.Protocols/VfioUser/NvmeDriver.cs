@@ -46,6 +46,9 @@ internal sealed unsafe class NvmeDriver : IDisposable
     /// <summary>Doorbell writes that the server was told of.</summary>
     public long Doorbells { get; private set; }
 
+    /// <summary>Whether doorbells are written into memory that the server shares.</summary>
+    public bool HasMappedDoorbells => _mapped is not null;
+
     /// <summary>Connects, shares the memory, and enables the controller.</summary>
     public static NvmeDriver Start(VfioClient client, DeviceMemory memory, bool withFile = true, bool msix = true)
     {
