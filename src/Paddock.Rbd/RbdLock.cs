@@ -102,8 +102,8 @@ internal static unsafe class RbdLock
     private static BlockException Refusal(string name, RbdOwner? owner)
         => new(
             BlockError.Busy,
-            $"'{name}' is in use by {owner?.ToString() ?? "another client"}, which holds its exclusive lock: stop that process, or open the "
-            + "image for reading only") { Errno = 16 };
+            $"'{name}' is in use by {owner?.ToString() ?? "another client"}, which holds its exclusive lock: stop that process, or open "
+            + "the image for reading only") { Errno = 16 };
 
     private static string First(byte[] list) => Encoding.UTF8.GetString(list.AsSpan(0, Math.Max(Array.IndexOf(list, (byte)0), 0)));
 

@@ -139,7 +139,8 @@ internal sealed class RbdStorage(RbdImage image) : IStorage
 
     /// <inheritdoc/>
     public ValueTask<BlockStatus> GetStatusAsync(long offset, long length, CancellationToken cancellationToken = default)
-        => offset >= Length ? new(new BlockStatus(length, BlockStatusFlags.Zero)) : FindStatusAsync(offset, Math.Min(length, Length - offset));
+        => offset >= Length ? new(new BlockStatus(length, BlockStatusFlags.Zero))
+            : FindStatusAsync(offset, Math.Min(length, Length - offset));
 
     /// <inheritdoc/>
     public ValueTask OnEventAsync(string eventName) => default;

@@ -24,7 +24,8 @@ public partial class ArchitectureTests
         ["Images"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Nvme", "Nbd"],
         ["Compat"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Nvme", "Nbd", "Images"],
         ["Server"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images"],
-        ["Web"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images", "Server"],
+        ["Web"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images",
+            "Server"],
         ["Cli"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images",
             "Compat", "Server", "Web"],
     };

@@ -80,7 +80,8 @@ public class StorageTests(CephCluster cluster)
         await storage.WriteAsync(0, new byte[4 * MiB].Select(static _ => (byte)1).ToArray(), TestContext.Current.CancellationToken);
         await storage.FlushAsync(TestContext.Current.CancellationToken);
         Assert.Equal(
-            new BlockStatus(4 * MiB, BlockStatusFlags.Data), await storage.GetStatusAsync(0, 8 * MiB, TestContext.Current.CancellationToken));
+            new BlockStatus(4 * MiB, BlockStatusFlags.Data),
+            await storage.GetStatusAsync(0, 8 * MiB, TestContext.Current.CancellationToken));
         await storage.DiscardAsync(MiB, 2 * MiB, TestContext.Current.CancellationToken);
         Assert.Equal(
             new BlockStatus(2 * MiB, BlockStatusFlags.Zero),

@@ -254,7 +254,8 @@ internal static class NewImage
     {
         try
         {
-            return NvmeName.Is(name) || RbdTarget.IsName(name) || name.StartsWith("json:", StringComparison.Ordinal) ? null : ImageOpener.PathOf(name);
+            return NvmeName.Is(name) || RbdTarget.IsName(name) || name.StartsWith("json:", StringComparison.Ordinal) ? null
+                : ImageOpener.PathOf(name);
         }
         catch (ToolException)
         {

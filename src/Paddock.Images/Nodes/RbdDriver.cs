@@ -140,7 +140,8 @@ internal sealed class RbdDriver() : NodeDriver(DriverName, NodeKind.Protocol)
 
     private static string? Text(QDict options, string key) => NodeOptions.Text(options.Take(key));
 
-    private static string Key(OpenSettings settings, string id) => Encoding.UTF8.GetString(SecretObjects.Passphrase(settings.Objects, id)).Trim();
+    private static string Key(OpenSettings settings, string id)
+        => Encoding.UTF8.GetString(SecretObjects.Passphrase(settings.Objects, id)).Trim();
 
     private static string? Monitors(QDict options)
     {
@@ -160,7 +161,8 @@ internal sealed class RbdDriver() : NodeDriver(DriverName, NodeKind.Protocol)
         var modes = new List<string>();
         while (Text(options, $"auth-client-required.{modes.Count}") is { } mode)
         {
-            modes.Add(mode is "cephx" or "none" ? mode : throw new ToolException($"Parameter 'auth-client-required' does not accept '{mode}'"));
+            modes.Add(mode is "cephx" or "none" ? mode
+                : throw new ToolException($"Parameter 'auth-client-required' does not accept '{mode}'"));
         }
 
         return modes.Count == 0 ? null : string.Join(";", modes);
