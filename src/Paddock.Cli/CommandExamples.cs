@@ -82,6 +82,7 @@ internal static class CommandExamples
             "paddock serve disk.qcow2 --nbd unix:/run/nbd.sock --metrics 127.0.0.1:9100 --control /run/p.sock",
             "paddock serve disk.qcow2 --nvme 127.0.0.1:4420 --web 127.0.0.1:8080",
             "paddock serve disk.qcow2 --vhost-user /run/disk.sock",
+            "paddock serve disk.qcow2 --vfio-user /run/nvme0.sock",
             "paddock serve disk.qcow2 --nvme 0.0.0.0:4420 --dhchap-keys /etc/paddock/keys",
         ],
         ["discover"] =

@@ -4,7 +4,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Paddock.Posix;
 
-/// <summary>A part of a file of memory that several processes share, mapped for reading and writing until it is disposed.</summary>
+/// <summary>A part of a file of memory that several processes share, mapped until it is disposed.</summary>
 /// <remarks>
 /// Touching a page that the file no longer covers ends the process (SIGBUS). The file's length is checked when it is mapped, and where the
 /// file permits it (memfd_create with MFD_ALLOW_SEALING) it is sealed against getting shorter; <see cref="MayShrink"/> tells of others.
@@ -70,8 +70,9 @@ internal sealed class SharedMemory : SafeHandle
     /// <param name="offset">The part's first byte; any multiple of anything, huge pages too.</param>
     /// <param name="length">Its bytes, at least 1.</param>
     /// <param name="mustBeSealed">Whether a file is refused that can be cut short: <see cref="MayShrink"/> is false then.</param>
+    /// <param name="writable">Whether it is mapped for writing, too; a descriptor that is open for reading only requires false.</param>
     /// <exception cref="IOException">It is another kind of file, does not cover the part, or cannot be mapped.</exception>
-    public static SharedMemory Map(SafeFileHandle file, long offset, long length, bool mustBeSealed = false)
+    public static SharedMemory Map(SafeFileHandle file, long offset, long length, bool mustBeSealed = false, bool writable = true)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(length);
@@ -111,7 +112,8 @@ internal sealed class SharedMemory : SafeHandle
         uint block = MemoryMarshal.Read<uint>(facts[4..]);
         long page = uint.IsPow2(block) ? Math.Max(block, Environment.SystemPageSize) : Environment.SystemPageSize;
         long skip = offset & (page - 1), whole = (skip + length + page - 1) & -page;
-        nint start = Native.Map(0, (nuint)whole, Native.ProtectRead | Native.ProtectWrite, Native.MapShared, file, offset - skip);
+        int protection = Native.ProtectRead | (writable ? Native.ProtectWrite : 0);
+        nint start = Native.Map(0, (nuint)whole, protection, Native.MapShared, file, offset - skip);
         return start != -1
             ? new SharedMemory(start, (nuint)whole, (int)skip, length, mayShrink)
             : throw new IOException($"{length} bytes of memory to share cannot be mapped: {Errno.Describe(Marshal.GetLastPInvokeError())}");

@@ -88,6 +88,32 @@ public sealed record ServeSettings
     /// </summary>
     public bool VhostUserSealed { get; set; } = true;
 
+    /// <summary>
+    /// Unix sockets for vfio-user, SOCKET or SOCKET=NQN, each of a controller on a virtual machine's PCI bus; a path, or an array of paths.
+    /// </summary>
+    [JsonConverter(typeof(OneOrMore))]
+    public IReadOnlyList<string> VfioUser { get; set; } = [];
+
+    /// <summary>I/O queues of a vfio-user controller, 1 to 128.</summary>
+    public int VfioUserQueues { get; set; } = 16;
+
+    /// <summary>
+    /// Doorbells of vfio-user controllers: <c>trapped</c>, reported by the client; or <c>mapped</c>, written by the guest and polled here.
+    /// </summary>
+    public string VfioUserDoorbells { get; set; } = "trapped";
+
+    /// <summary>Interrupts of vfio-user controllers: <c>msix</c>, or <c>intx</c> only.</summary>
+    public string VfioUserInterrupts { get; set; } = "msix";
+
+    /// <summary>Maximum time to poll idle queues of a vfio-user controller, in microseconds, 0 to 1000000; 0: not at all.</summary>
+    public int VfioUserPoll { get; set; } = 50;
+
+    /// <summary>
+    /// Whether only sealed guest memory is mapped: the owner of other memory could truncate it, which would terminate the server. Such
+    /// memory is accessed with messages.
+    /// </summary>
+    public bool VfioUserSealed { get; set; } = true;
+
     /// <summary>Metrics address, HOST:PORT or unix:PATH; null: not served.</summary>
     public string? Metrics { get; set; }
 
@@ -139,6 +165,18 @@ public sealed record ServeSettings
 
     /// <summary>NVMe logical block size in bytes: 512 or 4096.</summary>
     public int BlockSize { get; set; } = 512;
+
+    /// <summary>Directory in which NVMe hosts create and delete namespaces; null: they cannot.</summary>
+    public string? NamespaceDir { get; set; }
+
+    /// <summary>Maximum total size of the namespaces in <see cref="NamespaceDir"/>, such as 100G.</summary>
+    public string? NamespaceQuota { get; set; }
+
+    /// <summary>Zone size of zoned namespaces that hosts create, a power of two, such as 64M; 0: they create none. Null: 64M.</summary>
+    public string? NamespaceZoneSize { get; set; }
+
+    /// <summary>Whether NVMe hosts may format namespaces.</summary>
+    public bool NvmeFormat { get; set; } = true;
 
     /// <summary>Maximum number of connections per listener, 1 to 65536.</summary>
     public int MaxConnections { get; set; } = 256;

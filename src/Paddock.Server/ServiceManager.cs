@@ -14,7 +14,7 @@ namespace Paddock.Server;
 public sealed class ServiceManager
 {
     /// <summary>Valid names of sockets.</summary>
-    public static readonly string[] Names = ["nvme", "nbd", "vhost-user", "metrics", "web", "control"];
+    public static readonly string[] Names = ["nvme", "nbd", "vhost-user", "vfio-user", "metrics", "web", "control"];
 
     // SD_LISTEN_FDS_START
     private const int FirstDescriptor = 3;

@@ -21,20 +21,23 @@ public partial class ArchitectureTests
         ["Nvme"] = ["Block", "Serving"],
         ["Nbd"] = ["Block", "Serving"],
         ["VhostUser"] = ["Block", "Posix", "Serving"],
+        ["VfioUser"] = ["Block", "Posix", "Serving", "Nvme"],
         ["Images"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Nvme", "Nbd"],
         ["Compat"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Nvme", "Nbd", "Images"],
-        ["Server"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images"],
-        ["Web"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images",
-            "Server"],
-        ["Cli"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Images",
-            "Compat", "Server", "Web"],
+        ["Server"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "VfioUser",
+            "Images"],
+        ["Web"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "VfioUser",
+            "Images", "Server"],
+        ["Cli"] = ["Block", "Faults", "Posix", "Rbd", "Zones", "Crypto", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "VfioUser",
+            "Images", "Compat", "Server", "Web"],
     };
 
     // What X.Tests may use beyond X, what X may use, and Testing; and what else is not a product may use.
     private static readonly Dictionary<string, string[]> TestsMayUse = new()
     {
         ["Testing"] = ["Block", "Zones"],
-        ["Testing.Protocols"] = ["Block", "Faults", "Posix", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "Testing"],
+        ["Testing.Protocols"] = ["Block", "Faults", "Posix", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "VfioUser",
+            "Testing"],
         ["Sim"] = ["Block", "Faults", "Zones", "Crypto", "Qcow2", "Testing"],
         ["Bench"] = ["Block", "Posix", "Crypto", "Qcow2"],
         // faults stand for errors of the system, by its numbers
@@ -44,6 +47,7 @@ public partial class ArchitectureTests
         ["Nvme.Tests"] = ["Testing.Protocols", "Faults", "Posix", "Qcow2"],
         ["Nbd.Tests"] = ["Testing.Protocols", "Faults", "Posix", "Qcow2"],
         ["VhostUser.Tests"] = ["Testing.Protocols", "Qcow2"],
+        ["VfioUser.Tests"] = ["Testing.Protocols", "Faults", "Qcow2"],
         ["Crypto.Tests"] = ["Testing.Protocols", "Posix"],
         // names are used with every tool
         ["Rbd.Tests"] = ["Testing.Protocols", "Cli", "Compat", "Images", "Qcow2"],
@@ -115,7 +119,10 @@ public partial class ArchitectureTests
     [Fact]
     public void Wire_code_has_no_socket_in_it()
         => Repository.AssertNone(
-            from folder in new[] { "src/Paddock.Nbd/Wire", "src/Paddock.Nvme/Wire", "src/Paddock.VhostUser/Wire" }
+            from folder in new[]
+            {
+                "src/Paddock.Nbd/Wire", "src/Paddock.Nvme/Wire", "src/Paddock.VhostUser/Wire", "src/Paddock.VfioUser/Wire",
+            }
             from file in Repository.Sources(folder)
             where Repository.Read(file).Contains("System.Net.Sockets", StringComparison.Ordinal)
             select file);

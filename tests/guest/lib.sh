@@ -6,9 +6,13 @@ cache=${PADDOCK_GUEST_CACHE:-$root_dir/artifacts/guest}
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
 tools=$cache/tools         # the unpacked packages: a small Debian that is never entered
-kernel_dir=$cache/kernel   # the unpacked linux-image
+# the unpacked linux-image: Linux 6.12, or another one by PADDOCK_GUEST_KERNEL
+kernel=${PADDOCK_GUEST_KERNEL:-6.12}
+case $kernel in 6.12) kernel_dir=$cache/kernel ;; *) kernel_dir=$cache/kernel-$kernel ;; esac
 fio_source=$cache/fio      # fio's source package: only t/zbd of it is used
+nvme_source=$cache/nvme    # nvme-cli's source package: only its tests are used
 qemu11=$cache/qemu11       # QEMU 11, unpacked by `fetch --qemu11`
+boot_tools=$cache/boot     # GRUB and UEFI firmware, unpacked by `fetch --boot`
 
 die() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -93,4 +97,24 @@ wait_for_port() {
         sleep 0.1
     done
     return 1
+}
+
+# monitor SOCKET COMMAND: one command for QEMU's monitor
+monitor() {
+    python3 - "$@" <<'END'
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.settimeout(10)
+def prompt():
+    got = b""
+    while not got.endswith(b"(qemu) "):
+        more = s.recv(4096)
+        if not more: break
+        got += more
+    return got
+prompt()
+s.sendall(sys.argv[2].encode() + b"\n")
+sys.stdout.write(prompt().decode(errors="replace"))
+END
 }

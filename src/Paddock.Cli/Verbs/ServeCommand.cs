@@ -18,17 +18,27 @@ internal static class ServeCommand
         "--vhost-user with several images creates a socket NAME.sock for each of them in the directory.",
         "Unsealed guest memory can be truncated by its owner, which would terminate the server.",
         "",
+        "--vfio-user: all namespaces of the subsystem NQN, which may be left out if there is only one, as an",
+        "NVMe controller of QEMU 10.1 or later; the virtual machine needs memory that is shared (share=on).",
+        "Several sockets of a subsystem are several controllers. With trapped doorbells, the server is told of",
+        "each write; mapped doorbells are written by the guest directly, and the server must poll them.",
+        "",
         "--dhchap-keys: one 'HOSTNQN KEY [CONTROLLERKEY]' per line, readable by the owner only. Environment",
         "variables PADDOCK_DHCHAP_SECRET and PADDOCK_DHCHAP_CTRL_SECRET hold the keys of all other hosts.",
         "",
         "--web serves a live page for browsers, and its API: anyone who can connect sees the disks. With",
         "--web-control, those who have the token in --web-token-file may also change zones.",
         "",
+        "--namespace-dir: NVMe hosts create images there, of --namespace-quota in all, and delete them; a",
+        "restarted server finds them again. Without it, hosts cannot create or delete namespaces. A host that",
+        "may format a namespace may erase it: --nvme-format false rejects that.",
+        "",
         "--trace-file: open it at ui.perfetto.dev. The trace ends at --trace-size.",
         "",
         "--idle-timeout: by default, idle NBD clients are disconnected only if another client needs the slot.",
         "",
-        "When clients can connect, the server prints the names of the disks and the 'nvme connect' command.",
+        "When clients can connect, the server prints the names of the disks, the 'nvme connect' command, and",
+        "for vfio-user the QEMU command line.",
         "--port-file has the ports of NVMe, NBD, metrics and web, in this order.",
         "",
         "SIGINT and SIGTERM stop the server. SIGHUP reloads the configuration file, keys and certificates; if",
@@ -41,7 +51,7 @@ internal static class ServeCommand
         var options = new ServeOptions();
         var command = new Command(
             "serve",
-            "Serves images over NVMe/TCP, NBD and vhost-user until stopped.");
+            "Serves images over NVMe/TCP, NBD, vhost-user and vfio-user until stopped.");
         options.AddTo(command);
         var json = new Option<bool>("--json") { Description = "With --check-config: prints what would be served as JSON." };
         command.Add(json);

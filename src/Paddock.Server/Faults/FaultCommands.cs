@@ -73,7 +73,7 @@ internal sealed class FaultCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyLi
     private IEnumerable<ServedDisk> Chosen(ControlLine line)
         => line["image"] is null && line["ns"] is null && line["nqn"] is null ? disks : [Find(line).Disk];
 
-    private IEnumerable<ServedNamespace> Namespaces() => listeners.OfType<NvmeListener>().SelectMany(d => d.Namespaces);
+    private IEnumerable<ServedNamespace> Namespaces() => NvmeSubsystems.NamespacesOf(listeners);
 
     // the disk that a command applies to: an image and a range of its bytes
     private (ServedDisk Disk, long Start, long Length) Find(ControlLine line)

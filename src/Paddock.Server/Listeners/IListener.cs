@@ -10,7 +10,9 @@ namespace Paddock.Server.Listeners;
 /// </summary>
 internal interface IListener : IAsyncDisposable
 {
-    /// <summary>Name in the log, in metrics and of sockets passed by systemd: <c>nvme</c>, <c>nbd</c> or <c>vhost-user</c>.</summary>
+    /// <summary>
+    /// Name in the log, in metrics and of sockets passed by systemd: <c>nvme</c>, <c>nbd</c>, <c>vhost-user</c> or <c>vfio-user</c>.
+    /// </summary>
     string Name { get; }
 
     /// <summary>Addresses, as shown to users.</summary>

@@ -2,13 +2,16 @@ using System.Globalization;
 using System.Net;
 using System.Text;
 using Paddock.Block;
+using Paddock.Images.Text;
 
 namespace Paddock.Server.Listeners;
 
 /// <summary>Where clients reach a disk.</summary>
-/// <param name="Listener">Name of the listener, <c>nvme</c>, <c>nbd</c> or <c>vhost-user</c>.</param>
+/// <param name="Listener">Name of the listener, <c>nvme</c>, <c>nbd</c>, <c>vhost-user</c> or <c>vfio-user</c>.</param>
 /// <param name="Disk">Name of the disk.</param>
-/// <param name="Uri">Name for clients: <c>nvme+tcp://</c>, <c>nbd://</c>, <c>nbd+unix://</c>, or <c>unix:PATH</c> for vhost-user.</param>
+/// <param name="Uri">
+/// Name for clients: <c>nvme+tcp://</c>, <c>nbd://</c>, <c>nbd+unix://</c>, or <c>unix:PATH</c> for virtual machines.
+/// </param>
 /// <param name="Host">Address for clients on this machine; null for a Unix socket.</param>
 /// <param name="Port">TCP port; 0 for a Unix socket.</param>
 /// <param name="Socket">Absolute path of the Unix socket; null for TCP.</param>
@@ -19,9 +22,16 @@ public sealed record ServedEndpoint(
     string Listener, string Disk, string Uri, string? Host, int Port, string? Socket, bool IsZoned, string? Nqn = null,
     uint NamespaceId = 0)
 {
-    /// <summary>Command that connects a Linux host; null if the listener is not NVMe.</summary>
+    private const string VfioUserName = "vfio-user";
+
+    /// <summary>
+    /// Command that connects a Linux host, or starts a virtual machine with the device; null if the listener is not NVMe.
+    /// </summary>
     public string? ConnectCommand
-        => Nqn is null ? null : $"nvme connect -t tcp -a {Host} -s {Port.ToString(CultureInfo.InvariantCulture)} -n {Nqn}";
+        => Nqn is null ? null : Listener == VfioUserName
+            ? "qemu-system-x86_64 -m 2G -object memory-backend-memfd,id=m0,size=2G,share=on -machine q35,memory-backend=m0 -device "
+            + $"'{{\"driver\":\"vfio-user-pci\",\"socket\":{{\"path\":{JsonText.Compact(Socket)},\"type\":\"unix\"}}}}'"
+            : $"nvme connect -t tcp -a {Host} -s {Port.ToString(CultureInfo.InvariantCulture)} -n {Nqn}";
 
     /// <summary>An NBD export.</summary>
     /// <param name="listener">Listening socket.</param>
@@ -56,6 +66,15 @@ public sealed record ServedEndpoint(
     {
         string path = SocketOf(listener) ?? listener.Address;
         return new ServedEndpoint("vhost-user", disk, ListenAddress.UnixPrefix + path, null, 0, path, isZoned);
+    }
+
+    /// <summary>An NVMe namespace of a controller on a virtual machine's PCI bus.</summary>
+    internal static ServedEndpoint VfioUser(ListeningSocket listener, Disks.ServedNamespace ns)
+    {
+        string path = SocketOf(listener) ?? listener.Address;
+        return new ServedEndpoint(
+            VfioUserName, ns.Disk.Name, ListenAddress.UnixPrefix + path, null, 0, path, ns.Namespace.Zones is not null, ns.Subsystem.Nqn,
+            ns.Namespace.Id);
     }
 
     private static string? SocketOf(ListeningSocket listener)

@@ -21,7 +21,8 @@ internal static class NvmeMetrics
         new("other", ServedOperation.Flush, ServedOperation.Zone, ServedOperation.Trim, ServedOperation.Other),
     ];
 
-    public static void Write(MetricsText page, NvmeTarget target, NvmeTcpServer server)
+    /// <summary>Writes what is counted of namespaces, over all transports.</summary>
+    public static void WriteNamespaces(MetricsText page, NvmeTarget target)
     {
         foreach (var subsystem in target.Subsystems)
         {
@@ -31,7 +32,11 @@ internal static class NvmeMetrics
                 WriteZones(page, subsystem.Nqn, ns);
             }
         }
+    }
 
+    /// <summary>Writes what is counted of connections over TCP.</summary>
+    public static void WriteTcp(MetricsText page, NvmeTcpServer server)
+    {
         foreach (var queue in server.Connections.Where(q => q.Host.Length > 0))
         {
             var (host, controller, id) = (("host", queue.Host), ("controller", Text(queue.Controller)), ("queue", Text(queue.Queue)));

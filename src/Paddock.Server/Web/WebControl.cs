@@ -105,7 +105,7 @@ internal sealed class WebControl
             throw new ToolException(e.Message);
         }
 
-        foreach (var ns in _listeners.OfType<NvmeListener>().SelectMany(l => l.Namespaces).Where(n => n.Disk == disk))
+        foreach (var ns in NvmeSubsystems.NamespacesOf(_listeners).Where(n => n.Disk == disk))
         {
             long its = zone - (ns.Start / limits.ZoneSize);
             if (ns.Namespace.Zones is { Limits.ZoneCount: var count } && its >= 0 && its < count)

@@ -1,4 +1,5 @@
-# What the cases share. The server is at $ADDRESS:$PORT and its subsystem is $NQN; with DISK=virtio the device is a virtio disk instead.
+# What the cases share. The server is at $ADDRESS:$PORT and its subsystem is $NQN. With DISK=virtio the device is a virtio disk instead, and with
+# DISK=pci an NVMe drive on the guest's own bus.
 ADDRESS=${ADDRESS:-10.0.2.2} PORT=${PORT:-4420} HOST=${HOST:-nqn.2014-08.org.nvmexpress:uuid:11111111-2222-3333-4444-555555555555}
 say() { echo "   $*"; }
 fail() { echo "   failed: $*"; exit 1; }
@@ -8,6 +9,11 @@ fail() { echo "   failed: $*"; exit 1; }
 connect() {
     modprobe nvme-tcp
     nvme connect -t tcp -a "$ADDRESS" -s "$PORT" -n "$NQN" -q "$HOST" "$@" >/dev/null || return 1
+    find_namespaces
+}
+
+# find_namespaces: $dev and $plain as for connect, once there are $NAMESPACES of them (2); where none is zoned, $dev is the plain one
+find_namespaces() {
     local tries name
     for tries in $(seq 100); do
         dev= plain=
@@ -15,16 +21,23 @@ connect() {
             [ "$(cat /sys/block/$name/size)" != 0 ] || continue
             if [ "$(cat /sys/block/$name/queue/zoned)" = host-managed ]; then dev=$name; else plain=$name; fi
         done
-        [ -n "$dev" ] && [ "$(ls /dev | grep -cE '^nvme[0-9]+n[0-9]+$')" = "${NAMESPACES:-2}" ] && return 0
+        if [ "$(ls /dev | grep -cE '^nvme[0-9]+n[0-9]+$')" = "${NAMESPACES:-2}" ]; then
+            [ -n "$dev" ] && return 0
+            [ -n "${NO_ZONES:-}" ] && [ -n "$plain" ] && dev=$plain plain= && return 0
+        fi
         sleep 0.1
     done
-    echo "   no zoned device came"
+    echo "   the namespaces did not come: $(ls /dev | grep nvme | tr '\n' ' ')"
     return 1
 }
 
-# attach [OPTION...]: connects, or finds the virtio disk; $dev and $plain as above, and $first is the number of the first zone that wants order
+# attach [OPTION...]: connects, or finds the disk; $dev and $plain as above, and $first is the number of the first sequential zone
 attach() {
-    if [ "${DISK:-nvme}" = nvme ]; then connect "$@" || return 1; else virtio_disk || return 1; fi
+    case ${DISK:-nvme} in
+        nvme) connect "$@" || return 1 ;;
+        pci) modprobe nvme && find_namespaces || return 1 ;;
+        *) virtio_disk || return 1 ;;
+    esac
     zone=$(cat /sys/block/$dev/queue/chunk_sectors) first=0
     [ "$(cat /sys/block/$dev/queue/zoned)" = none ] && return 0
     first=$(blkzone report /dev/$dev | sed -nE 's/.*start: 0x0*([0-9a-f]+),.*SEQ_WRITE_REQUIRED.*/\1/p' | head -1)

@@ -1,11 +1,9 @@
-# fio's suite for zoned devices, on a namespace of the server (ZBD=nvme), on a drive of QEMU's own (ZBD=control), or on a virtio disk (ZBD=virtio)
+# fio's suite for zoned devices, on a namespace of the server (ZBD=nvme), on its drive on the guest's bus (ZBD=vfio), on a drive of QEMU's own
+# (ZBD=control), or on a virtio disk (ZBD=virtio)
 . /cases/common.sh
 case $ZBD in
     nvme) NAMESPACES=1 connect || fail connect ;;
-    control)
-        modprobe nvme
-        for tries in $(seq 100); do dev=$(ls /dev | grep -E '^nvme[0-9]+n[0-9]+$') && break; sleep 0.1; done
-        ;;
+    control | vfio) DISK=pci NAMESPACES=1 attach || fail attach ;;
     virtio) virtio_disk || fail disk ;;
 esac
 [ "$(cat /sys/block/$dev/queue/zoned)" = host-managed ] || fail "$dev is not zoned"

@@ -15,7 +15,7 @@ blkzone reset -o $at -c 1 $d && expect 1 "reset of one" || fail "reset of one"
 # where the pointer does not stand, no write goes
 dd if=/dev/zero of=$d bs=64k seek=$((at / 128 + 1)) count=1 oflag=direct conv=notrunc 2>/dev/null && fail "a write beyond the pointer was taken"
 [ "$(blkzone report $d | wc -l)" = $(($(cat /sys/block/$dev/size) / zone)) ] || fail "not every zone is reported"
-[ "${DISK:-nvme}" = nvme ] || exit 0
+[ "${DISK:-nvme}" != virtio ] || exit 0
 nvme zns id-ctrl /dev/${dev%n?} >/tmp/log || fail "zns id-ctrl"
 nvme zns id-ns $d >/tmp/log || fail "zns id-ns"
 nvme zns report-zones $d -d 4 >/tmp/log || fail "zns report-zones"
@@ -25,7 +25,8 @@ nvme zns finish-zone $d -s 0 || fail "zns finish-zone"
 nvme zns reset-zone $d -s 0 || fail "zns reset-zone"
 echo hello >/tmp/text; dd if=/tmp/text of=/tmp/sector bs=4096 count=1 conv=sync 2>/dev/null
 nvme zns zone-append $d -s 0 -z 4096 -d /tmp/sector || fail "zns zone-append"
-nvme zns changed-zone-list $d >/tmp/log || fail "zns changed-zone-list"
+# the drive that QEMU emulates keeps no such list
+[ -n "${CONTROL:-}" ] || nvme zns changed-zone-list $d >/tmp/log || fail "zns changed-zone-list"
 nvme smart-log /dev/${dev%n?} >/tmp/log || fail smart-log
 nvme error-log /dev/${dev%n?} >/tmp/log || fail error-log
 nvme fw-log /dev/${dev%n?} >/tmp/log || fail fw-log

@@ -1,0 +1,150 @@
+using Paddock.Nvme.Pcie;
+
+namespace Paddock.VfioUser.Memory;
+
+/// <summary>
+/// The client's memory. The thread of messages adds and removes regions; workers copy. A copy looks its region up each time and holds it
+/// for the time of <see cref="VfioUserLimits.MaxCopy"/> bytes at most, so removing a region never waits for a disk.
+/// </summary>
+/// <param name="messages">Accesses regions that are not mapped.</param>
+internal sealed class DmaTable(IDmaMessages messages) : IDeviceMemory, IDisposable
+{
+    // sorted by address; replaced as a whole
+    private volatile DmaRegion[] _regions = [];
+
+    /// <summary>Number of regions.</summary>
+    public int Count => _regions.Length;
+
+    /// <summary>Size of the regions that are mapped here, in bytes.</summary>
+    public ulong MappedBytes { get; private set; }
+
+    /// <summary>Whether a range of addresses meets a region.</summary>
+    public bool Overlaps(ulong address, ulong last)
+    {
+        var regions = _regions;
+        int next = IndexAfter(regions, last);
+        return next > 0 && regions[next - 1].Last >= address;
+    }
+
+    /// <summary>Adds a region; the caller has checked that it overlaps none.</summary>
+    public void Add(DmaRegion region)
+    {
+        var regions = _regions;
+        int at = IndexAfter(regions, region.Address);
+        _regions = [.. regions[..at], region, .. regions[at..]];
+        MappedBytes += region.IsMapped ? region.Length : 0;
+    }
+
+    /// <summary>Removes a region and waits for the copies in progress.</summary>
+    /// <returns>False if no region has exactly this range.</returns>
+    public bool TryRemove(ulong address, ulong length)
+    {
+        var regions = _regions;
+        int at = IndexAfter(regions, address) - 1;
+        if (at < 0 || regions[at].Address != address || regions[at].Length != length)
+        {
+            return false;
+        }
+
+        _regions = [.. regions[..at], .. regions[(at + 1)..]];
+        MappedBytes -= regions[at].IsMapped ? length : 0;
+        regions[at].End();
+        return true;
+    }
+
+    /// <summary>Removes all regions and waits for the copies in progress.</summary>
+    public void Clear()
+    {
+        var regions = _regions;
+        _regions = [];
+        MappedBytes = 0;
+        foreach (var region in regions)
+        {
+            region.End();
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool TryRead(ulong address, Span<byte> to)
+    {
+        while (to.Length > 0)
+        {
+            if (RegionAt(address) is not { IsReadable: true } region)
+            {
+                return false;
+            }
+
+            int count = CountIn(region, address, to.Length);
+            if (!(region.IsMapped ? region.TryRead(address, to[..count]) : messages.TryRead(address, to[..count])))
+            {
+                return false;
+            }
+
+            address += (ulong)count;
+            to = to[count..];
+        }
+
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public bool TryWrite(ulong address, ReadOnlySpan<byte> from)
+    {
+        while (from.Length > 0)
+        {
+            if (RegionAt(address) is not { IsWritable: true } region)
+            {
+                return false;
+            }
+
+            int count = CountIn(region, address, from.Length);
+            if (!(region.IsMapped ? region.TryWrite(address, from[..count]) : messages.TryWrite(address, from[..count])))
+            {
+                return false;
+            }
+
+            address += (ulong)count;
+            from = from[count..];
+        }
+
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Clear();
+
+    // guests have several regions one after the other, and a copy may span them
+    private static int CountIn(DmaRegion region, ulong address, int length)
+    {
+        ulong left = region.Last - address;
+        int most = region.IsMapped ? Math.Min(length, VfioUserLimits.MaxCopy) : length;
+        return left < (ulong)most ? (int)left + 1 : most;
+    }
+
+    private DmaRegion? RegionAt(ulong address)
+    {
+        var regions = _regions;
+        int at = IndexAfter(regions, address) - 1;
+        return at >= 0 && address <= regions[at].Last ? regions[at] : null;
+    }
+
+    // number of regions that begin at or below an address
+    private static int IndexAfter(DmaRegion[] regions, ulong address)
+    {
+        int low = 0, high = regions.Length;
+        while (low < high)
+        {
+            int middle = (low + high) >> 1;
+            if (regions[middle].Address <= address)
+            {
+                low = middle + 1;
+            }
+            else
+            {
+                high = middle;
+            }
+        }
+
+        return low;
+    }
+}

@@ -1,0 +1,77 @@
+using Paddock.VfioUser.Wire;
+
+namespace Paddock.VfioUser.Session;
+
+/// <summary>
+/// A DMA request in flight. Its state changes under the lock of <see cref="DmaMessages"/>, except by the message thread while that copies a
+/// reply.
+/// </summary>
+/// <param name="index">Number of the slot.</param>
+internal sealed unsafe class DmaSlot(int index)
+{
+    private const int Idle = 0, Sent = 1, Replying = 2, Done = 3, Failed = 4;
+
+    private readonly ManualResetEventSlim _changed = new();
+    private int _state = Idle;
+    private int _generation;
+
+    /// <summary>Message ID: another one for each use of the slot, so that a late reply is recognized.</summary>
+    public ushort Id { get; private set; } = (ushort)index;
+
+    /// <summary>The command.</summary>
+    public Command Command { get; private set; }
+
+    /// <summary>Where the data of a read go.</summary>
+    public byte* Data { get; private set; }
+
+    /// <summary>Bytes of data.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>Prepares the slot for a request.</summary>
+    public void Begin(Command command, byte* data, int count)
+    {
+        _changed.Reset();
+        _generation = (_generation + 1) % (ushort.MaxValue / VfioUserLimits.MaxDmaMessages);
+        Id = (ushort)((_generation * VfioUserLimits.MaxDmaMessages) + index);
+        Command = command;
+        Data = data;
+        Count = count;
+        _state = Sent;
+    }
+
+    /// <summary>Whether the request still waits for its reply; from then on, the message thread may use <see cref="Data"/>.</summary>
+    public bool BeginReply()
+    {
+        if (_state != Sent)
+        {
+            return false;
+        }
+
+        _state = Replying;
+        return true;
+    }
+
+    /// <summary>Ends a reply.</summary>
+    public void Complete(bool succeeded)
+    {
+        Volatile.Write(ref _state, succeeded ? Done : Failed);
+        _changed.Set();
+    }
+
+    /// <summary>Fails the request, unless its reply is being copied: that ends soon.</summary>
+    public void GiveUp()
+    {
+        if (_state == Sent)
+        {
+            _state = Failed;
+            _changed.Set();
+        }
+    }
+
+    /// <summary>Waits for the reply.</summary>
+    public bool Wait()
+    {
+        _changed.Wait();
+        return Volatile.Read(ref _state) == Done;
+    }
+}
