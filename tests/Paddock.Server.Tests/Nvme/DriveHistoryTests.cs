@@ -61,7 +61,8 @@ public sealed class DriveHistoryTests : IDisposable
         {
             using var admin = Connect(server);
             var smart = admin.Log(0x02, 512).Data!;
-            Assert.Equal(((UInt128)3, (UInt128)1), (ReadUInt128LittleEndian(smart.AsSpan(112)), ReadUInt128LittleEndian(smart.AsSpan(144))));
+            Assert.Equal((UInt128)3, ReadUInt128LittleEndian(smart.AsSpan(112)));
+            Assert.Equal((UInt128)1, ReadUInt128LittleEndian(smart.AsSpan(144)));
         }
     }
 
