@@ -339,7 +339,7 @@ public sealed class PaddockServer : IAsyncDisposable
     {
         _started = true;
         _log.Release();
-        _log.WriteList("ready", "uris", Endpoints.Select(e => e.Uri));
+        _log.WriteList("ready", "uris", Endpoints.Select(e => e.Uri).Distinct());
     }
 
     /// <summary>Closes every connection, so that stopping has nothing to wait for.</summary>
