@@ -136,7 +136,7 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
     /// <summary>The controller is ended by its target: the host must reset it.</summary>
     public void Dispose() => EndSoon("the server has ended the controller");
 
-    /// <summary>Fails the controller, as a drive without power does: waits until nothing of the host's memory is accessed any more.</summary>
+    /// <summary>Fails the controller, as a drive without power does; nothing accesses the host's memory after that.</summary>
     public async Task LosePowerAsync()
     {
         EndSoon("the power is cut");
