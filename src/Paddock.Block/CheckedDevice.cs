@@ -16,6 +16,9 @@ public class CheckedDevice : DelegatingDevice
     /// <inheritdoc/>
     public override IZones? Zones => _zones;
 
+    /// <inheritdoc/>
+    public override IRangeCopy? RangeCopy => field ??= Inner.RangeCopy is { } copy ? new CheckedRangeCopy(this, copy) : null;
+
     /// <summary>Guards a device; one that is guarded already is returned as it is.</summary>
     public static CheckedDevice Wrap(IBlockDevice device) => device as CheckedDevice ?? new CheckedDevice(device);
 
@@ -120,6 +123,20 @@ public class CheckedDevice : DelegatingDevice
     private static BlockException OutOfRange(long offset, long length, long size)
         => new(BlockError.OutOfRange, $"offset {offset}, length {length}: outside the device of {size} bytes");
 
+    private sealed class CheckedRangeCopy(CheckedDevice device, IRangeCopy copy) : DelegatingRangeCopy(copy)
+    {
+        public override ValueTask CopyAsync(long source, long offset, long length, CancellationToken cancellationToken = default)
+        {
+            // the disk checks that the source is inside it: the device may be a part
+            device.CheckWritable();
+            device.CheckRange(offset, length);
+            int mask = device.Limits.RequestAlignment - 1;
+            return (source & mask) != 0
+                ? throw new BlockException(BlockError.InvalidArgument, $"offset {source} is no multiple of {mask + 1}")
+                : Inner.CopyAsync(source, offset, length, cancellationToken);
+        }
+    }
+
     private sealed class CheckedZones(CheckedDevice device, IZones zones) : DelegatingZones(zones)
     {
         public override IZoneAttributes? Attributes
@@ -143,6 +160,12 @@ public class CheckedDevice : DelegatingDevice
         {
             device.CheckWritable();
             return Inner.ManageAsync(action, offset, length, cancellationToken);
+        }
+
+        public override ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+        {
+            device.CheckWritable();
+            return Inner.CommitAsync(end, cancellationToken);
         }
 
         public override ValueTask<long> AppendAsync(
@@ -177,10 +200,11 @@ public class CheckedDevice : DelegatingDevice
         public ValueTask<bool> ReadExtensionAsync(int zone, Memory<byte> buffer, CancellationToken cancellationToken = default)
             => attributes.ReadExtensionAsync(zone, buffer, cancellationToken);
 
-        public ValueTask WriteExtensionAsync(int zone, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+        public ValueTask WriteExtensionAsync(
+            int zone, ReadOnlyMemory<byte> data, bool randomArea = false, CancellationToken cancellationToken = default)
         {
             device.CheckWritable();
-            return attributes.WriteExtensionAsync(zone, data, cancellationToken);
+            return attributes.WriteExtensionAsync(zone, data, randomArea, cancellationToken);
         }
     }
 }

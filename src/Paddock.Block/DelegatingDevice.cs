@@ -32,6 +32,9 @@ public abstract class DelegatingDevice : IBlockDevice
     /// <inheritdoc/>
     public virtual IZones? Zones => _inner.Zones;
 
+    /// <inheritdoc/>
+    public virtual IRangeCopy? RangeCopy => _inner.RangeCopy;
+
     /// <summary>The wrapped device.</summary>
     protected IBlockDevice Inner
     {

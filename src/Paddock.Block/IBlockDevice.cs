@@ -26,6 +26,9 @@ public interface IBlockDevice : IFlushState, IAsyncDisposable
     /// <summary>The zones; null for a plain disk. The same object for as long as the device is open.</summary>
     IZones? Zones { get; }
 
+    /// <summary>Copies inside the disk; null: the device only reads and writes.</summary>
+    IRangeCopy? RangeCopy { get; }
+
     /// <summary>Fills <paramref name="buffer"/> from byte <paramref name="offset"/> on.</summary>
     ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default);
 

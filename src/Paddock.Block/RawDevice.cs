@@ -35,6 +35,9 @@ public sealed class RawDevice : IBlockDevice
     /// <inheritdoc/>
     public IZones? Zones => null;
 
+    /// <inheritdoc/>
+    public IRangeCopy? RangeCopy => null;
+
     /// <summary>The bytes.</summary>
     public IStorage Storage => _storage;
 

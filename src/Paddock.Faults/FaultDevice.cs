@@ -9,6 +9,8 @@ namespace Paddock.Faults;
 /// <param name="faults">The rules, over the bytes of the same disk; owned.</param>
 internal sealed class FaultDevice(IBlockDevice device, FaultStorage faults) : DelegatingDevice(device, owns: false)
 {
+    public override IRangeCopy? RangeCopy => null;
+
     public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
         => faults.ReadAsync(offset, buffer, cancellationToken);
 

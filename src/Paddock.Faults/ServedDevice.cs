@@ -15,6 +15,7 @@ internal sealed class ServedDevice : DelegatingDevice
 {
     private readonly ResizeGate _resizing = new();
     private readonly ServedZones? _zones;
+    private readonly ServedRangeCopy? _copy;
 
     /// <param name="device">The device; owned, as are those that replace it.</param>
     /// <param name="faults">The rules; null: a new, empty set.</param>
@@ -23,6 +24,7 @@ internal sealed class ServedDevice : DelegatingDevice
     {
         Faults = faults ?? new DeviceFaults();
         _zones = device.Zones is null ? null : new ServedZones(this, DeviceOperations.Any);
+        _copy = device.RangeCopy is null ? null : new ServedRangeCopy(this);
         ZonesWithoutFaults = device.Zones is null ? null : new ServedZones(this, DeviceOperations.None);
     }
 
@@ -42,6 +44,9 @@ internal sealed class ServedDevice : DelegatingDevice
 
     /// <inheritdoc/>
     public override IZones? Zones => _zones;
+
+    /// <inheritdoc/>
+    public override IRangeCopy? RangeCopy => _copy;
 
     /// <summary>The zones for the server's own reports, which bypass the rules and their counters.</summary>
     public IZones? ZonesWithoutFaults { get; }

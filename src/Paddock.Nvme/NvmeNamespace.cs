@@ -32,6 +32,11 @@ public sealed class NvmeNamespace
                 : $"zones that are no multiple of the logical block of {blockSize} bytes");
         }
 
+        if (Zones is { Limits.RandomArea: var area } && RandomAreaFields.Problem(area, blockSize) is { } problem)
+        {
+            throw new ArgumentException(problem);
+        }
+
         Id = id;
         Device = device;
         Name = name;
@@ -65,15 +70,37 @@ public sealed class NvmeNamespace
     /// <summary>A globally unique identifier; set when the namespace joins its subsystem.</summary>
     public Guid Identifier { get; private set; }
 
-    internal int BlockShift { get; }
+    internal int BlockShift { get; private set; }
 
     internal int BlockSize => 1 << BlockShift;
+
+    /// <summary>Whether it can be attached to one controller only.</summary>
+    internal bool IsPrivate { get; init; }
+
+    /// <summary>Whether its host has created it for several controllers.</summary>
+    internal bool IsShared { get; init; }
+
+    /// <summary>Whether Format NVM can change its block size: that is recorded where the disk is.</summary>
+    internal bool CanChangeFormat { get; init; }
+
+    /// <summary>What a running Format NVM command has left to do, in percent; 0: none is running.</summary>
+    internal byte FormatPercentLeft { get; set; }
+
+    /// <summary>Keeps I/O commands out while the namespace is formatted or deleted.</summary>
+    internal NamespaceClosing Closing { get; } = new();
+
+    /// <summary>Bytes that can be written: without the end of zones, beyond their capacity.</summary>
+    internal long CapacityBytes => Zones?.Limits is not { } limits ? Device.Length
+        : (Device.Length / limits.ZoneSize * limits.ZoneCapacity) + Math.Min(Device.Length % limits.ZoneSize, limits.ZoneCapacity);
 
     internal ulong Blocks => (ulong)(Device.Length >> BlockShift);
 
     internal byte CommandSet => Zones is null ? IdentifyNamespace.NvmCommandSet : IdentifyNamespace.ZonedCommandSet;
 
     internal int ExtensionBytes { get; }
+
+    /// <summary>Changes the block size. No I/O command may be inside.</summary>
+    internal void SetBlockShift(int shift) => BlockShift = shift;
 
     /// <summary>Reads the size of the disk, and adjusts the number of counted zones.</summary>
     /// <returns>Whether the size has changed since the previous call.</returns>

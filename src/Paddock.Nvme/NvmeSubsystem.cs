@@ -1,6 +1,7 @@
+using Paddock.Block.Concurrency;
+using Paddock.Nvme.Logs;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
-using Paddock.Serving;
 
 namespace Paddock.Nvme;
 
@@ -14,6 +15,7 @@ public sealed class NvmeSubsystem
 
     private readonly Lock _lock = new();
     private readonly Dictionary<ushort, Controller> _controllers = [];
+    private readonly Dictionary<uint, HostAttachments> _attachments = [];
     private volatile NvmeNamespace[] _namespaces = [];
     private volatile HashSet<string>? _hosts;
     private volatile DhChapPolicy? _authentication;
@@ -30,6 +32,8 @@ public sealed class NvmeSubsystem
 
         Nqn = nqn;
         SerialNumber = serialNumber;
+        Health = new DriveHealth(this);
+        Telemetry = new Telemetry(this);
     }
 
     /// <summary>The qualified name.</summary>
@@ -61,12 +65,37 @@ public sealed class NvmeSubsystem
         set => _authentication = value;
     }
 
-    internal uint MaxNamespaceId => _namespaces is [.., var last] ? last.Id : 0;
+    /// <summary>Creates and deletes namespaces for hosts; null: they cannot.</summary>
+    internal INamespaceManager? Manager { get; init; }
 
-    /// <summary>Adds a namespace and notifies connected hosts.</summary>
-    public void Add(NvmeNamespace ns)
+    /// <summary>Held while namespaces are created, deleted, attached or formatted.</summary>
+    internal AsyncMutex Changes { get; } = new();
+
+    /// <summary>Whether hosts may format its namespaces.</summary>
+    internal bool AllowsFormat { get; init; }
+
+    /// <summary>What it counts over its life.</summary>
+    internal DriveHealth Health { get; }
+
+    /// <summary>The last events in its life.</summary>
+    internal DriveEvents EventLog { get; } = new(TimeProvider.System);
+
+    /// <summary>Its telemetry logs.</summary>
+    internal Telemetry Telemetry { get; }
+
+    /// <summary>The greatest identifier that a namespace has or may get.</summary>
+    internal uint NamespaceLimit => Math.Max(MaxNamespaceId, Manager?.MaxNamespaces ?? 0);
+
+    private uint MaxNamespaceId => _namespaces is [.., var last] ? last.Id : 0;
+
+    /// <summary>Adds a namespace, attached to every controller, and notifies connected hosts.</summary>
+    public void Add(NvmeNamespace ns) => Add(ns, new HostAttachments(everyHost: true, []));
+
+    /// <summary>Adds a namespace and notifies the hosts that it is attached to.</summary>
+    internal void Add(NvmeNamespace ns, HostAttachments attachments)
     {
         ns.Join(Nqn);
+        Controller[] attached;
         lock (_lock)
         {
             if (_namespaces.Any(n => n.Id == ns.Id))
@@ -75,9 +104,82 @@ public sealed class NvmeSubsystem
             }
 
             _namespaces = [.. _namespaces.Append(ns).OrderBy(n => n.Id)];
+            _attachments.Add(ns.Id, attachments);
+            attached = [.. _controllers.Values.Where(c => attachments.Includes(c.Host) && c.Attached.Add(ns))];
         }
 
-        TellChanged(ns);
+        Array.ForEach(attached, c => c.Events.NamespaceChanged(ns.Id));
+    }
+
+    /// <summary>Detaches a namespace from every controller, removes it, and notifies the hosts that it was attached to.</summary>
+    internal void Remove(NvmeNamespace ns)
+    {
+        Health.Retire(ns);
+        Controller[] detached;
+        lock (_lock)
+        {
+            _namespaces = [.. _namespaces.Where(n => n != ns)];
+            _attachments.Remove(ns.Id);
+            detached = [.. _controllers.Values.Where(c => c.Attached.Remove(ns))];
+        }
+
+        Array.ForEach(detached, c => c.Events.NamespaceChanged(ns.Id));
+    }
+
+    /// <summary>Attaches a namespace to controllers, or detaches it: all of them, or none. Notifies their hosts.</summary>
+    /// <param name="ns">The namespace.</param>
+    /// <param name="controllers">Their identifiers.</param>
+    /// <param name="attach">Whether to attach.</param>
+    /// <param name="by">The controller whose host knows of the change, because it asked for it.</param>
+    /// <returns>Success, or why nothing was changed.</returns>
+    internal NvmeStatus SetAttachment(NvmeNamespace ns, IReadOnlyList<ushort> controllers, bool attach, Controller by)
+    {
+        Controller[] chosen;
+        lock (_lock)
+        {
+            if (!controllers.All(_controllers.ContainsKey))
+            {
+                return NvmeStatus.ControllerListInvalid;
+            }
+
+            chosen = [.. controllers.Select(id => _controllers[id])];
+            bool IsAttached(Controller c) => c.Attached.Find(ns.Id) is not null;
+            if (Array.Exists(chosen, c => IsAttached(c) == attach))
+            {
+                return attach ? NvmeStatus.NamespaceAlreadyAttached : NvmeStatus.NamespaceNotAttached;
+            }
+
+            if (attach && ns.IsPrivate && (chosen.Length > 1 || _controllers.Values.Any(IsAttached)))
+            {
+                return NvmeStatus.NamespaceIsPrivate;
+            }
+
+            foreach (var controller in chosen)
+            {
+                _ = attach ? controller.Attached.Add(ns) : controller.Attached.Remove(ns);
+            }
+
+            foreach (string host in chosen.Select(c => c.Host).Distinct())
+            {
+                _attachments[ns.Id].Set(host, _controllers.Values.Any(c => c.Host == host && IsAttached(c)));
+            }
+        }
+
+        foreach (var controller in chosen.Where(c => c != by))
+        {
+            controller.Events.NamespaceChanged(ns.Id);
+        }
+
+        return NvmeStatus.Success;
+    }
+
+    /// <summary>The hosts that a namespace is attached to; null if the subsystem does not have it.</summary>
+    internal HostAttachments? AttachmentsOf(NvmeNamespace ns)
+    {
+        lock (_lock)
+        {
+            return _attachments.TryGetValue(ns.Id, out var all) ? new HostAttachments(all.EveryHost, all.Hosts) : null;
+        }
     }
 
     /// <summary>Notifies the hosts if the size of a namespace has changed.</summary>
@@ -98,29 +200,28 @@ public sealed class NvmeSubsystem
     /// <summary>Notifies the hosts that the controller changed a zone (fault injection).</summary>
     public void ZoneChanged(NvmeNamespace ns, int zone)
     {
-        foreach (var controller in Controllers())
+        foreach (var controller in ControllersOf(ns))
         {
             controller.Events.ZoneChanged(ns, zone);
         }
     }
 
-    private void TellChanged(NvmeNamespace ns)
+    /// <summary>Notifies the hosts that the attributes of a namespace have changed.</summary>
+    /// <param name="ns">The namespace.</param>
+    /// <param name="by">The controller whose host knows of the change; null: none.</param>
+    internal void TellChanged(NvmeNamespace ns, Controller? by = null)
     {
-        foreach (var controller in Controllers())
+        foreach (var controller in ControllersOf(ns).Where(c => c != by))
         {
             controller.Events.NamespaceChanged(ns.Id);
         }
     }
 
-    internal NvmeNamespace? Find(uint id)
-    {
-        // identifiers count from 1 without holes unless a configuration says otherwise
-        var all = _namespaces;
-        return id - 1 < (uint)all.Length && all[id - 1].Id == id ? all[id - 1] : Search(all, id);
-    }
+    /// <summary>The controllers that a namespace is attached to.</summary>
+    internal IEnumerable<Controller> ControllersOf(NvmeNamespace ns) => Controllers().Where(c => c.Attached.Find(ns.Id) == ns);
 
-    // apart, since what a predicate captures would be allocated whether it is used or not
-    private static NvmeNamespace? Search(NvmeNamespace[] all, uint id) => Array.Find(all, n => n.Id == id);
+    /// <summary>An allocated namespace, attached or not; the commands of hosts use those of their controller.</summary>
+    internal NvmeNamespace? Find(uint id) => Array.Find(_namespaces, n => n.Id == id);
 
     internal bool Allows(string host)
         => (_hosts is not { } hosts || hosts.Contains(host)) && (_authentication is not { } policy || policy.Find(host) is not null);
@@ -140,19 +241,6 @@ public sealed class NvmeSubsystem
         return Math.Max(4096, 1 << int.Log2((int)most));
     }
 
-    internal (long Reads, long Writes, long BytesRead, long BytesWritten) Totals()
-    {
-        (long Reads, long Writes, long BytesRead, long BytesWritten) sum = default;
-        foreach (var s in _namespaces.Select(n => n.Statistics))
-        {
-            long writes = s.Sum(ServedOperation.Write, ServedOperation.Append, ServedOperation.Zeroes);
-            sum = (sum.Reads + s[ServedOperation.Read], sum.Writes + writes, sum.BytesRead + s.BytesRead, sum.BytesWritten
-                + s.BytesWritten);
-        }
-
-        return sum;
-    }
-
     /// <summary>A new controller; null when there are too many.</summary>
     internal Controller? Create(NvmeTarget target, string host, UInt128 hostId, ControllerTraits traits)
     {
@@ -169,6 +257,11 @@ public sealed class NvmeSubsystem
             }
             while (_controllers.ContainsKey(_lastController));
             var controller = new Controller(target, this, _lastController, host, hostId, traits);
+            foreach (var ns in _namespaces.Where(ns => _attachments[ns.Id].Includes(host)))
+            {
+                controller.Attached.Add(ns);
+            }
+
             _controllers.Add(_lastController, controller);
             return controller;
         }

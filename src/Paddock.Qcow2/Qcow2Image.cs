@@ -12,7 +12,7 @@ namespace Paddock.Qcow2;
 /// An open qcow2 image without regard to zones. It only composes the objects of the engine; docs/ARCHITECTURE.md tells how requests
 /// go through them. Clients open images through <see cref="OpenAsync"/>, which gives the zoned device where the image has zones.
 /// </summary>
-public sealed class Qcow2Image : IQcow2Device
+public sealed class Qcow2Image : IQcow2Device, IRangeCopy
 {
     private readonly ImageParts _parts;
     private readonly ClusterReader _reader;
@@ -42,6 +42,15 @@ public sealed class Qcow2Image : IQcow2Device
 
     /// <inheritdoc/>
     public IZones? Zones => null;
+
+    /// <inheritdoc/>
+    public IRangeCopy RangeCopy => this;
+
+    /// <inheritdoc/>
+    object IRangeCopy.Disk => this;
+
+    /// <inheritdoc/>
+    long IRangeCopy.Start => 0;
 
     /// <inheritdoc/>
     public IStorage Storage => _parts.Storage;
@@ -209,6 +218,10 @@ public sealed class Qcow2Image : IQcow2Device
     /// <inheritdoc/>
     public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
         => _parts.Zeroes.DiscardAsync(new GuestOffset(offset), length);
+
+    /// <inheritdoc/>
+    public ValueTask CopyAsync(long source, long offset, long length, CancellationToken cancellationToken = default)
+        => _parts.Copier.CopyAsync(new GuestOffset(source), new GuestOffset(offset), length, cancellationToken);
 
     /// <inheritdoc/>
     public ValueTask FlushAsync(CancellationToken cancellationToken = default) => _parts.Flush.RunAsync();

@@ -6,7 +6,8 @@ namespace Paddock.House.Tests;
 /// <summary>Sends every member of the seam through every decorator and sees it arrive below.</summary>
 public class DecoratorTests
 {
-    private static readonly Type[] Seam = [typeof(IBlockDevice), typeof(IZones), typeof(IZoneAttributes), typeof(IStorage)];
+    private static readonly Type[] Seam =
+        [typeof(IBlockDevice), typeof(IZones), typeof(IZoneAttributes), typeof(IRangeCopy), typeof(IStorage)];
 
     /// <summary>What a decorator keeps to itself, and why.</summary>
     private static readonly Dictionary<string, string> Kept = new()
@@ -24,6 +25,15 @@ public class DecoratorTests
         ["VerifyDevice.Zones"] = "a reference has no zones",
         ["VerifyDevice.DiscardAsync"] = "the two disks could differ afterwards",
         ["VerifyDevice.ResizeAsync"] = "the two disks have one size",
+        ["ThrottleDevice.RangeCopy"] = "the limits are those of reads and writes",
+        ["CompressDevice.RangeCopy"] = "a copy is written compressed",
+        ["PreallocateDevice.RangeCopy"] = "a copy is a write, which makes the storage longer",
+        ["KeptClustersDevice.RangeCopy"] = "a copy would free clusters",
+        ["VerifyDevice.RangeCopy"] = "the reference gets each write",
+        ["CopyOnReadDevice.RangeCopy"] = "a copy reads whole clusters",
+        ["ProbedRawDevice.RangeCopy"] = "each write of the first sector is looked at",
+        ["CacheDevice.RangeCopy"] = "each write is flushed",
+        ["ExportDevice.RangeCopy"] = "NBD has no copies",
         ["DiskWindow.Backing"] = "its status is that of the whole, backing image included",
         ["DiskWindow.Zones"] = "the zones of a part are made for it",
         ["DiskWindow.ResizeAsync"] = "a part has the size that the disk leaves it",
@@ -40,6 +50,7 @@ public class DecoratorTests
         ["VolatileStorage"] = "a cache: changes arrive with a flush",
         ["FaultDevice"] = "sends its requests through a FaultStorage",
         ["ServedZones"] = "reached through ServedDevice",
+        ["ServedRangeCopy"] = "reached through ServedDevice",
         ["ServedAttributes"] = "reached through ServedDevice",
         ["AttributeWindow"] = "reached through ZoneWindow",
         ["CheckedAttributes"] = "reached through CheckedDevice",
@@ -94,7 +105,7 @@ public class DecoratorTests
 
     private static bool IsDecorator(Type type)
         => type.IsAssignableTo(typeof(DelegatingDevice)) || type.IsAssignableTo(typeof(DelegatingZones))
-            || type.IsAssignableTo(typeof(DelegatingStorage));
+            || type.IsAssignableTo(typeof(DelegatingRangeCopy)) || type.IsAssignableTo(typeof(DelegatingStorage));
 
     private static bool TakesOne(Type type, Type seam)
         => type.GetConstructors(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)

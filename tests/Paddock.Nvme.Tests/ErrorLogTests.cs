@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Paddock.Block;
+using Paddock.Nvme.Logs;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 using Paddock.Testing.Protocols.Nvme;

@@ -110,7 +110,7 @@ public class WireTests
         Assert.Equal((0, 8), (page[76], page[77]));
         Assert.Equal(0x0203, BinaryPrimitives.ReadUInt16LittleEndian(page.AsSpan(78)));
         Assert.Equal(0x20000u, BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(80)));
-        Assert.Equal((1u << 8) | (1u << 27), BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(92)));
+        Assert.Equal((1u << 8) | (1u << 10) | (1u << 27), BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(92)));
         Assert.Equal((0x66, 0x44), (page[512], page[513]));
         Assert.Equal(1024, BinaryPrimitives.ReadUInt16LittleEndian(page.AsSpan(514)));
         Assert.NotEqual(0u, BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(536)) & 3);
@@ -162,7 +162,7 @@ public class WireTests
     [Fact]
     public void Capabilities_offer_a_choice_of_command_sets()
     {
-        ulong capabilities = Properties.CapabilitiesOf(1024);
+        ulong capabilities = Properties.CapabilitiesOf(1024, Properties.FabricReadyTime);
         Assert.Equal(1023UL, capabilities & 0xFFFF);
         Assert.NotEqual(0UL, capabilities & (1UL << 43));
         Assert.NotEqual(0UL, capabilities & (1UL << 37));

@@ -15,6 +15,7 @@ internal sealed class BitmapCutRun(int seed, SimOptions options) : SimRun(seed, 
     private const string Name = "kept";
 
     private readonly List<Stored> _stored = [];
+    private readonly CopiedSectors _copied = new();
     private ImageRecipe _recipe = null!;
     private CrashPair _disks = null!;
     private CheckedDevice _device = null!;
@@ -74,6 +75,13 @@ internal sealed class BitmapCutRun(int seed, SimOptions options) : SimRun(seed, 
         int length = count * Sector;
         switch (Random.Next(100))
         {
+            case < 15:
+                int source = PickSource(first, count, _now.Length, _recipe.Create.ClusterSize);
+                Trace($"copy {(long)source * Sector} to {offset} {length} at log {_disks.Position}");
+                await _device.RangeCopy!.CopyAsync((long)source * Sector, offset, length);
+                uint[] copies = [.. Enumerable.Range(0, count).Select(i => _copied.At(first + i, source + i, _now[source + i]))];
+                copies.CopyTo(_now, first);
+                break;
             case < 45:
                 uint version = ++_version;
                 Trace($"write {offset} {length} version {version} at log {_disks.Position}");
@@ -137,9 +145,7 @@ internal sealed class BitmapCutRun(int seed, SimOptions options) : SimRun(seed, 
 
     private async Task TryCutAsync(PagedStorage image, int position)
     {
-        var features = new byte[1];
-        image.Read(79, features);
-        if ((features[0] & 1) == 0)
+        if (!IsMarked(image))
         {
             await CheckAsync(image, leaksAllowed: true, "after the cut");
         }
@@ -176,12 +182,12 @@ internal sealed class BitmapCutRun(int seed, SimOptions options) : SimRun(seed, 
         }
     }
 
-    private static int FirstMissing(byte[] bytes, IDirtyBitmap bitmap, uint[] then)
+    private int FirstMissing(byte[] bytes, IDirtyBitmap bitmap, uint[] then)
     {
         for (int sector = 0; sector < then.Length; sector++)
         {
             long offset = (long)sector * Sector;
-            if (SectorPattern.Identify(bytes.AsSpan((int)offset, Sector), offset) != then[sector] && !bitmap.Find(offset, 1).IsDirty)
+            if (_copied.Identify(bytes.AsSpan((int)offset, Sector), offset) != then[sector] && !bitmap.Find(offset, 1).IsDirty)
             {
                 return sector;
             }

@@ -110,7 +110,12 @@ internal sealed class ImageRecipe : IImageGate
 
     /// <summary>The same recipe, encrypted.</summary>
     public ImageRecipe Encrypted(Random random)
-        => new(Encryption.Of(Create, random), Open) { Start = Start, Backing = Backing, BackingIsQcow2 = BackingIsQcow2 };
+        // as in QEMU the preallocated clusters of version 2, which has no zero flag, decrypt to garbage
+        => new(
+            Encryption.Of(Create.Version == 2 ? Create with { Preallocation = Preallocation.Off } : Create, random), Open)
+        {
+            Start = Start, Backing = Backing, BackingIsQcow2 = BackingIsQcow2,
+        };
 
     /// <summary>Opens a snapshot of the image.</summary>
     public ValueTask<IQcow2Device> OpenSnapshotAsync(PagedStorage storage, string name)

@@ -17,6 +17,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
     private const int MaxCuts = 600;
 
     private ImageRecipe _recipe = null!;
+    private readonly CopiedSectors _copied = new();
     private CrashPair _disks = null!;
     private CheckedDevice _device = null!;
     private Timeline _timeline = null!;
@@ -92,6 +93,9 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
             var (offset, length) = Range(client);
             switch (Random.Next(100))
             {
+                case < 12 when !raw && _clients == 1:
+                    await CopyAsync(offset, length);
+                    break;
                 case < 45:
                     await WriteAsync(offset, length, fua: false);
                     break;
@@ -160,6 +164,18 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
         _history.Acknowledged(offset, length, version);
     }
 
+    private async Task CopyAsync(long offset, int length)
+    {
+        int count = length / Sector, target = (int)(offset / Sector);
+        int source = PickSource(target, count, _history.Sectors, _recipe.Create.ClusterSize);
+        Trace($"copy {(long)source * Sector} to {offset} {length} at log {_disks.Position}");
+        var op = _timeline.Begin();
+        var versions = _history.Copy(op, source, target, count, _copied);
+        await _device.RangeCopy!.CopyAsync((long)source * Sector, offset, length);
+        _timeline.Acknowledge(op);
+        _history.Acknowledged(target, versions);
+    }
+
     private async Task ZeroAsync(long offset, int length)
     {
         var flags = Pick(ZeroFlags.None, ZeroFlags.MayUnmap, ZeroFlags.Fua, ZeroFlags.MayUnmap | ZeroFlags.Fua);
@@ -210,7 +226,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
         await _device.ReadAsync(offset, buffer);
         for (int at = 0; at < length; at += Sector)
         {
-            long found = SectorPattern.Identify(buffer.AsSpan(at, Sector), offset + at);
+            long found = _copied.Identify(buffer.AsSpan(at, Sector), offset + at);
             SimFailure.Unless(found >= 0, $"sector {(offset + at) / Sector}: garbage after a discard");
             _history.Discarded(op, (offset + at) / Sector, (uint)found);
         }
@@ -251,7 +267,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
         await _device.ReadAsync(offset, buffer);
         for (int at = 0; at < length; at += Sector)
         {
-            _history.CheckNow((offset + at) / Sector, SectorPattern.Identify(buffer.AsSpan(at, Sector), offset + at));
+            _history.CheckNow((offset + at) / Sector, _copied.Identify(buffer.AsSpan(at, Sector), offset + at));
         }
     }
 
@@ -264,7 +280,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
         await device.ReadAsync(0, buffer.AsMemory(0, (int)device.Length));
         for (int sector = 0; sector < _history.Sectors; sector++)
         {
-            check(sector, SectorPattern.Identify(buffer.AsSpan(sector * Sector, Sector), (long)sector * Sector));
+            check(sector, _copied.Identify(buffer.AsSpan(sector * Sector, Sector), (long)sector * Sector));
         }
 
         System.Buffers.ArrayPool<byte>.Shared.Return(buffer);
@@ -279,7 +295,7 @@ internal sealed class PlainCutRun(int seed, SimOptions options, bool raw, bool d
 
     private async Task TryCutAsync(PagedStorage image, int position)
     {
-        bool lazy = _recipe.Create.LazyRefcounts && !raw;
+        bool lazy = !raw && IsMarked(image);
         if (!lazy)
         {
             await CheckImageAsync(image, leaksAllowed: true, "after the cut");

@@ -42,8 +42,11 @@ internal sealed class ResizeCutRun(int seed, SimOptions options, bool dataFile =
         var (offset, length) = Range();
         switch (Random.Next(100))
         {
-            case < 40:
+            case < 28:
                 await WriteAsync(offset, length, ++_version);
+                break;
+            case < 40:
+                await CopyAsync(offset, length, _recipe.Create.ClusterSize);
                 break;
             case < 50:
                 await ZeroAsync(offset, length);
@@ -95,7 +98,7 @@ internal sealed class ResizeCutRun(int seed, SimOptions options, bool dataFile =
 
     private async Task TryCutAsync(PagedStorage image, int position)
     {
-        if (!_recipe.Create.LazyRefcounts)
+        if (!IsMarked(image))
         {
             await CheckAsync(image, leaksAllowed: true, "after the cut");
         }

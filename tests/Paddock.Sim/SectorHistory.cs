@@ -34,6 +34,28 @@ internal sealed class SectorHistory
         }
     }
 
+    /// <summary>Records the start of a copy: the versions of its source are those of the moment.</summary>
+    /// <param name="op">The request.</param>
+    /// <param name="source">First sector that is copied.</param>
+    /// <param name="target">First sector that is overwritten.</param>
+    /// <param name="count">Sectors.</param>
+    /// <param name="copied">Numbers of contents that are not where they were written.</param>
+    /// <returns>Versions of the target afterwards.</returns>
+    public uint[] Copy(TimedOp op, int source, int target, int count, CopiedSectors copied)
+    {
+        var versions = new uint[count];
+        for (int i = 0; i < count; i++)
+        {
+            versions[i] = copied.At(target + i, source + i, _now[source + i]);
+            _entries[target + i].Add(new Entry(op, versions[i], Hint: false));
+        }
+
+        return versions;
+    }
+
+    /// <summary>Records the acknowledgement of a copy.</summary>
+    public void Acknowledged(int target, uint[] versions) => versions.CopyTo(_now, target);
+
     /// <summary>Records the acknowledgement of a write: reads return its data.</summary>
     public void Acknowledged(long offset, long length, uint version)
         => _now.AsSpan((int)(offset / SectorPattern.Sector), (int)(length / SectorPattern.Sector)).Fill(version);

@@ -46,6 +46,9 @@ internal static class SectorPattern
         return version != 0 && words.SequenceEqual(expected) ? version : Garbage;
     }
 
+    /// <summary>The sector for which a pattern was made.</summary>
+    public static long OriginOf(ReadOnlySpan<byte> sector) => (uint)MemoryMarshal.Cast<byte, ulong>(sector)[0];
+
     private static void FillSector(Span<ulong> words, long sector, uint version)
     {
         if (version == 0)

@@ -14,6 +14,9 @@ internal abstract class SegmentedRun(int seed, SimOptions options) : SimRun(seed
     /// <summary>The current part.</summary>
     protected Segment Now => Segments[^1];
 
+    /// <summary>What copies have moved.</summary>
+    protected CopiedSectors Copied { get; } = new();
+
     protected CrashPair Disks { get; set; } = null!;
 
     protected CheckedDevice Device { get; set; } = null!;
@@ -54,6 +57,18 @@ internal abstract class SegmentedRun(int seed, SimOptions options) : SimRun(seed
         return ChangeAsync(offset, length, 0, () => Device.WriteZeroesAsync(offset, length, flags));
     }
 
+    protected async Task CopyAsync(long offset, int length, int cluster)
+    {
+        int count = length / Sector, target = (int)(offset / Sector);
+        int source = PickSource(target, count, Now.History.Sectors, cluster);
+        Trace($"copy {(long)source * Sector} to {offset} {length} at log {Disks.Position}");
+        var op = Timeline.Begin();
+        var versions = Now.History.Copy(op, source, target, count, Copied);
+        await Device.RangeCopy!.CopyAsync((long)source * Sector, offset, length);
+        Timeline.Acknowledge(op);
+        Now.History.Acknowledged(target, versions);
+    }
+
     /// <summary>Runs a request that makes everything before it durable.</summary>
     protected async Task FlushAsync(Func<ValueTask> request)
     {
@@ -65,13 +80,13 @@ internal abstract class SegmentedRun(int seed, SimOptions options) : SimRun(seed
     protected Task CloseAsync() => FlushAsync(() => Device.DisposeAsync());
 
     /// <summary>Calls back with each sector and the version of its contents.</summary>
-    protected static async Task ScanAsync(IBlockDevice device, Action<long, long> check)
+    protected async Task ScanAsync(IBlockDevice device, Action<long, long> check)
     {
         var bytes = new byte[device.Length];
         await device.ReadAsync(0, bytes);
         for (int at = 0; at < bytes.Length; at += Sector)
         {
-            check(at / Sector, SectorPattern.Identify(bytes.AsSpan(at, Sector), at));
+            check(at / Sector, Copied.Identify(bytes.AsSpan(at, Sector), at));
         }
     }
 

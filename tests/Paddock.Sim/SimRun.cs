@@ -51,6 +51,23 @@ internal abstract class SimRun
     /// <summary>Returns one of several values.</summary>
     protected T Pick<T>(params ReadOnlySpan<T> values) => values[Random.Next(values.Length)];
 
+    /// <summary>Whether an image is marked dirty: the next opening repairs it.</summary>
+    protected static bool IsMarked(PagedStorage image)
+    {
+        var features = new byte[1];
+        image.Read(79, features);
+        return (features[0] & 1) != 0;
+    }
+
+    /// <summary>Source of a copy of some sectors: often one that shares clusters with the target.</summary>
+    protected int PickSource(int target, int count, int sectors, int cluster)
+    {
+        int perCluster = Math.Max(1, cluster / SectorPattern.Sector);
+        int source = Random.Next(sectors - count + 1);
+        source = Random.Next(4) == 0 ? source : (source / perCluster * perCluster) + (target % perCluster);
+        return source + count <= sectors ? source : Random.Next(sectors - count + 1);
+    }
+
     /// <summary>Checks an image: no corruption, and no leak unless permitted.</summary>
     protected async Task CheckAsync(IStorage image, bool leaksAllowed, string when)
     {

@@ -43,8 +43,11 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SegmentedRu
         var (offset, length) = Range();
         switch (Random.Next(100))
         {
-            case < 45:
+            case < 30:
                 await WriteAsync(offset, length, ++_version);
+                break;
+            case < 45:
+                await CopyAsync(offset, length, _recipe.Create.ClusterSize);
                 break;
             case < 55:
                 await ZeroAsync(offset, length);
@@ -167,9 +170,7 @@ internal sealed class SnapshotCutRun(int seed, SimOptions options) : SegmentedRu
 
     private async Task TryCutAsync(PagedStorage image, int position)
     {
-        var features = new byte[1];
-        image.Read(79, features);
-        bool isMarked = _recipe.Create.Version >= 3 && (features[0] & 1) != 0;
+        bool isMarked = _recipe.Create.Version >= 3 && IsMarked(image);
         if (_recipe.Create.Version < 3)
         {
             // used as it is half of the time: wrong flags must do no harm

@@ -32,6 +32,28 @@ internal sealed class RangeLock(bool overtakes = false)
         }
     }
 
+    /// <summary>
+    /// Completes when the caller holds two ranges exclusively, which may overlap. Both are granted at once: a request that held one and
+    /// waited for the other could wait for itself, behind a waiter that needs the first.
+    /// </summary>
+    public ValueTask AcquireBothAsync(long first, long last, long otherFirst, long otherLast)
+    {
+        Hold hold = new(first, last, Exclusive: true), other = new(otherFirst, otherLast, Exclusive: true);
+        lock (_lock)
+        {
+            if (!Conflicts(hold) && !Conflicts(other))
+            {
+                _holds.Add(hold);
+                _holds.Add(other);
+                return ValueTask.CompletedTask;
+            }
+
+            var waiter = new Waiter(hold, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), other);
+            _waiters.Add(waiter);
+            return new ValueTask(waiter.Granted.Task);
+        }
+    }
+
     /// <summary>Releases a hold acquired with the same arguments.</summary>
     public void Release(long first, long last, bool exclusive)
     {
@@ -65,7 +87,7 @@ internal sealed class RangeLock(bool overtakes = false)
     {
         foreach (var waiter in _waiters)
         {
-            if (waiter.Hold.ConflictsWith(hold))
+            if (waiter.Hold.ConflictsWith(hold) || waiter.Other?.ConflictsWith(hold) == true)
             {
                 return true;
             }
@@ -80,13 +102,18 @@ internal sealed class RangeLock(bool overtakes = false)
         _waiters.Clear();
         foreach (var waiter in waiting)
         {
-            if (Conflicts(waiter.Hold))
+            if (Conflicts(waiter.Hold) || (waiter.Other is { } second && Conflicts(second)))
             {
                 _waiters.Add(waiter);
             }
             else
             {
                 _holds.Add(waiter.Hold);
+                if (waiter.Other is { } other)
+                {
+                    _holds.Add(other);
+                }
+
                 waiter.Granted.SetResult();
             }
         }
@@ -97,5 +124,5 @@ internal sealed class RangeLock(bool overtakes = false)
         public bool ConflictsWith(in Hold other) => First <= other.Last && other.First <= Last && (Exclusive || other.Exclusive);
     }
 
-    private readonly record struct Waiter(Hold Hold, TaskCompletionSource Granted);
+    private readonly record struct Waiter(Hold Hold, TaskCompletionSource Granted, Hold? Other = null);
 }

@@ -25,6 +25,9 @@ internal sealed class StreamTarget(Stream stream, long length) : IBlockDevice
     public IZones? Zones => null;
 
     /// <inheritdoc/>
+    public IRangeCopy? RangeCopy => null;
+
+    /// <inheritdoc/>
     public async ValueTask WriteAsync(
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
     {

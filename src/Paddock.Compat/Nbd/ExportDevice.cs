@@ -18,6 +18,8 @@ internal sealed class ExportDevice(
 {
     private long _dataEnd = dataEnd;
 
+    public override IRangeCopy? RangeCopy => null;
+
     public override long Length => Math.Max(0, Inner.Length - offset);
 
     public override BlockLimits Limits => Inner.Limits with { RequestAlignment = Math.Max(alignment, Inner.Limits.RequestAlignment) };

@@ -21,6 +21,9 @@ internal sealed class ChainView : DelegatingDevice
     }
 
     /// <inheritdoc/>
+    public override IRangeCopy? RangeCopy => null;
+
+    /// <inheritdoc/>
     public override IBlockDevice? Backing => null;
 
     /// <inheritdoc/>

@@ -22,6 +22,9 @@ internal sealed class ConcatDevice(IReadOnlyList<IBlockDevice> parts) : IBlockDe
     public IZones? Zones => null;
 
     /// <inheritdoc/>
+    public IRangeCopy? RangeCopy => null;
+
+    /// <inheritdoc/>
     public async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         while (buffer.Length > 0)

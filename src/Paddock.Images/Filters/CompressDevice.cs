@@ -14,6 +14,9 @@ internal sealed class CompressDevice(IBlockDevice device, IQcow2Device image, in
     private readonly int _cluster = Math.Max(cluster, 1);
 
     /// <inheritdoc/>
+    public override IRangeCopy? RangeCopy => null;
+
+    /// <inheritdoc/>
     public override async ValueTask WriteAsync(
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
     {

@@ -45,6 +45,9 @@ internal sealed class CopyOnReadDevice : DelegatingDevice
     }
 
     /// <inheritdoc/>
+    public override IRangeCopy? RangeCopy => null;
+
+    /// <inheritdoc/>
     public override async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         while (buffer.Length > 0)

@@ -7,6 +7,9 @@ namespace Paddock.Images.Filters;
 internal sealed class KeptClustersDevice(IBlockDevice device) : DelegatingDevice(device)
 {
     /// <inheritdoc/>
+    public override IRangeCopy? RangeCopy => null;
+
+    /// <inheritdoc/>
     public override ValueTask WriteZeroesAsync(
         long offset, long length, ZeroFlags flags = ZeroFlags.None, CancellationToken cancellationToken = default)
         => Inner.WriteZeroesAsync(offset, length, flags & ~ZeroFlags.MayUnmap, cancellationToken);

@@ -16,6 +16,9 @@ internal sealed class PreallocateDevice(IBlockDevice device, long align, long si
     private long _end = device.Length;
 
     /// <inheritdoc/>
+    public override IRangeCopy? RangeCopy => null;
+
+    /// <inheritdoc/>
     public override long Length => Volatile.Read(ref _end);
 
     /// <inheritdoc/>

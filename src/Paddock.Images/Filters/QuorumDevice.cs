@@ -42,6 +42,8 @@ internal sealed class QuorumDevice(IReadOnlyList<IBlockDevice> disks, QuorumRule
     /// <summary>None: write pointers cannot be voted on.</summary>
     public IZones? Zones => null;
 
+    public IRangeCopy? RangeCopy => null;
+
     /// <inheritdoc/>
     public async ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
     {

@@ -8,6 +8,9 @@ namespace Paddock.Images.Filters;
 internal sealed class ThrottleDevice(IBlockDevice device, ThrottleGroup group) : DelegatingDevice(device)
 {
     /// <inheritdoc/>
+    public override IRangeCopy? RangeCopy => null;
+
+    /// <inheritdoc/>
     public override IZones? Zones { get; } = device.Zones is { } zones ? new ThrottledZones(zones, group) : null;
 
     /// <inheritdoc/>

@@ -14,6 +14,9 @@ internal sealed class VerifyDevice(IBlockDevice device, IBlockDevice reference) 
 {
     // writes change a reference, not a tested, zone
     /// <inheritdoc/>
+    public override IRangeCopy? RangeCopy => null;
+
+    /// <inheritdoc/>
     public override IZones? Zones => null;
 
     /// <inheritdoc/>

@@ -7,6 +7,8 @@ namespace Paddock.Images.Nodes;
 /// </summary>
 internal sealed class CacheDevice(IBlockDevice device) : DelegatingDevice(device)
 {
+    public override IRangeCopy? RangeCopy => null;
+
     public override IZones? Zones { get; } = device.Zones is { } zones ? new CacheZones(device, zones) : null;
 
     public override ValueTask WriteAsync(
@@ -23,6 +25,12 @@ internal sealed class CacheDevice(IBlockDevice device) : DelegatingDevice(device
             ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
         {
             await Inner.ManageAsync(action, offset, length, cancellationToken);
+            await device.FlushAsync(cancellationToken);
+        }
+
+        public override async ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+        {
+            await Inner.CommitAsync(end, cancellationToken);
             await device.FlushAsync(cancellationToken);
         }
 

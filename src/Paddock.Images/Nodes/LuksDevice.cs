@@ -29,6 +29,8 @@ internal sealed class LuksDevice(LuksVolume volume, IStorage storage, IStorage? 
 
     public IZones? Zones => null;
 
+    public IRangeCopy? RangeCopy => null;
+
     /// <summary>The header.</summary>
     public LuksVolume Volume => volume;
 

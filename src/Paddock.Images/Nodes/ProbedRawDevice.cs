@@ -14,6 +14,9 @@ internal sealed class ProbedRawDevice(IBlockDevice device) : DelegatingDevice(de
     private readonly AsyncMutex _ends = new();
 
     /// <inheritdoc/>
+    public override IRangeCopy? RangeCopy => null;
+
+    /// <inheritdoc/>
     public override ValueTask WriteAsync(
         long offset, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, CancellationToken cancellationToken = default)
         => TouchesEnds(offset, data.Length)

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Paddock.Block;
 using Paddock.Nvme.Identify;
+using Paddock.Nvme.Logs;
 using Paddock.Serving;
 
 namespace Paddock.Nvme.Host;

@@ -1,19 +1,21 @@
-using System.Buffers.Binary;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Identify;
 
-/// <summary>Answers Identify (NVMe base 2.0, 5.17): dword 10 has CNS in 7:0 and CNTID in 31:16, dword 11 has CSI in 31:24.</summary>
+/// <summary>
+/// Answers Identify (NVMe base 2.0, 5.17): dword 10 has CNS in 7:0 and CNTID in 31:16, dword 11 has CSI in 31:24 and an index in 15:0.
+/// </summary>
 internal static class IdentifyCommand
 {
     private const uint AllNamespaces = 0xFFFFFFFF;
-    private const int MaxListed = 1024;
 
     /// <summary>Fills 4096 bytes.</summary>
     public static NvmeStatus Execute(Controller controller, in SubmissionEntry entry, Span<byte> to)
     {
         byte commandSet = (byte)(entry.Dword11 >> 24);
+        ushort controllerId = (ushort)(entry.Dword10 >> 16);
+        var subsystem = controller.Subsystem;
         to.Clear();
         switch (entry.Dword10 & 0xFF)
         {
@@ -21,43 +23,77 @@ internal static class IdentifyCommand
                 controller.Describe().WriteTo(to);
                 return NvmeStatus.Success;
             case 0x02:
-                return List(controller, entry.NamespaceId, null, to);
-            case 0x07:
-                return List(controller, entry.NamespaceId, commandSet, to);
+                return IdentifyLists.WriteNamespaces(controller.Attached.All, entry.NamespaceId, null, to);
             case 0x06:
                 return CommandSetController(controller, commandSet, to);
+            case 0x07:
+                return IdentifyLists.WriteNamespaces(controller.Attached.All, entry.NamespaceId, commandSet, to);
+            case 0x10 when subsystem.Manager is not null:
+                return IdentifyLists.WriteNamespaces(subsystem.Namespaces, entry.NamespaceId, null, to);
+            case 0x1A when subsystem.Manager is not null:
+                return IdentifyLists.WriteNamespaces(subsystem.Namespaces, entry.NamespaceId, commandSet, to);
+            case 0x12 when subsystem.Manager is not null:
+                return AttachedControllers(subsystem, entry.NamespaceId, controllerId, to);
+            case 0x13:
+                IdentifyLists.WriteControllers(subsystem.Controllers().Select(c => c.Id), controllerId, to);
+                return NvmeStatus.Success;
+            case 0x16 when subsystem.Manager is { } manager:
+                IdentifyLists.WriteGranularity(manager.SizeGranularity, to);
+                return NvmeStatus.Success;
+            case 0x17:
+                // the list of UUIDs that select vendor specific meanings: there are none
+                return NvmeStatus.Success;
             case 0x1C:
                 // one combination: both command sets at once
-                BinaryPrimitives.WriteUInt64LittleEndian(
-                    to, (1UL << IdentifyNamespace.NvmCommandSet) | (1UL << IdentifyNamespace.ZonedCommandSet));
+                new Fields(to).U64(0, (1UL << IdentifyNamespace.NvmCommandSet) | (1UL << IdentifyNamespace.ZonedCommandSet));
                 return NvmeStatus.Success;
             case 0x00 or 0x03 or 0x05 or 0x08:
-                return OfNamespace(controller, entry, commandSet, to);
+                return OfAttached(controller, entry, commandSet, to);
+            case 0x11 or 0x1B or 0x1F when subsystem.Manager is not null:
+                return OfAllocated(controller, entry, commandSet, to);
             default:
                 return NvmeStatus.InvalidField;
         }
     }
 
-    private static NvmeStatus OfNamespace(Controller controller, in SubmissionEntry entry, byte commandSet, Span<byte> to)
+    private static NvmeStatus OfAttached(Controller controller, in SubmissionEntry entry, byte commandSet, Span<byte> to)
     {
-        uint cns = entry.Dword10 & 0xFF;
-        if (entry.NamespaceId == AllNamespaces && cns == 0x00)
+        byte cns = (byte)entry.Dword10;
+        if (entry.NamespaceId == AllNamespaces && cns is 0x00 or 0x05)
         {
-            // what all namespaces have in common: one block format
-            return NvmeStatus.Success;
+            return Common(controller.Subsystem, cns, commandSet, to);
         }
 
-        if (entry.NamespaceId is 0 or AllNamespaces || entry.NamespaceId > controller.Subsystem.MaxNamespaceId)
+        if (entry.NamespaceId is 0 or AllNamespaces || entry.NamespaceId > controller.Subsystem.NamespaceLimit)
         {
             return NvmeStatus.InvalidNamespace;
         }
 
-        if (controller.Subsystem.Find(entry.NamespaceId) is not { } ns)
+        // an inactive namespace is all zeroes, but has no descriptors
+        return controller.Find(entry.NamespaceId) is { } ns ? OfNamespace(controller, cns, ns, commandSet, to)
+            : cns == 0x03 ? NvmeStatus.InvalidField : NvmeStatus.Success;
+    }
+
+    // the same structures of namespaces that need not be attached
+    private static NvmeStatus OfAllocated(Controller controller, in SubmissionEntry entry, byte commandSet, Span<byte> to)
+    {
+        if (entry.NamespaceId is 0 or AllNamespaces || entry.NamespaceId > controller.Subsystem.NamespaceLimit)
         {
-            // an inactive namespace is all zeroes, but has no descriptors
-            return cns == 0x03 ? NvmeStatus.InvalidField : NvmeStatus.Success;
+            return NvmeStatus.InvalidNamespace;
         }
 
+        byte cns = (byte)entry.Dword10 switch
+        {
+            0x11 => 0x00,
+            0x1B => 0x05,
+            _ => 0x08,
+        };
+        return controller.Subsystem.Find(entry.NamespaceId) is { } ns ? OfNamespace(controller, cns, ns, commandSet, to)
+            : NvmeStatus.Success;
+    }
+
+    private static NvmeStatus OfNamespace(Controller controller, byte cns, NvmeNamespace ns, byte commandSet, Span<byte> to)
+    {
         switch (cns)
         {
             case 0x00:
@@ -81,6 +117,28 @@ internal static class IdentifyCommand
         }
     }
 
+    // what all namespaces have in common: the block formats, if new namespaces may choose one
+    private static NvmeStatus Common(NvmeSubsystem subsystem, byte cns, byte commandSet, Span<byte> to)
+    {
+        if (cns == 0x00)
+        {
+            if (subsystem.Manager is not null)
+            {
+                LbaFormats.WriteAll(to);
+            }
+
+            return NvmeStatus.Success;
+        }
+
+        if (commandSet == IdentifyNamespace.ZonedCommandSet && subsystem.Manager is { ZoneSize: > 0 and var zoneSize })
+        {
+            LbaFormats.WriteZoned(to, zoneSize, extensionBytes: 0);
+            return NvmeStatus.Success;
+        }
+
+        return commandSet == IdentifyNamespace.NvmCommandSet ? NvmeStatus.Success : NvmeStatus.InvalidField;
+    }
+
     private static NvmeStatus CommandSetController(Controller controller, byte commandSet, Span<byte> to)
     {
         switch (commandSet)
@@ -97,22 +155,19 @@ internal static class IdentifyCommand
         }
     }
 
-    private static NvmeStatus List(Controller controller, uint after, byte? commandSet, Span<byte> to)
+    private static NvmeStatus AttachedControllers(NvmeSubsystem subsystem, uint namespaceId, ushort from, Span<byte> to)
     {
-        if (after >= 0xFFFFFFFE)
+        if (namespaceId is 0 or AllNamespaces || namespaceId > subsystem.NamespaceLimit)
         {
             return NvmeStatus.InvalidNamespace;
         }
 
-        int at = 0;
-        foreach (var ns in controller.Subsystem.Namespaces)
+        if (subsystem.Find(namespaceId) is not { } ns)
         {
-            if (ns.Id > after && (commandSet is null || ns.CommandSet == commandSet) && at < MaxListed)
-            {
-                BinaryPrimitives.WriteUInt32LittleEndian(to[(4 * at++)..], ns.Id);
-            }
+            return NvmeStatus.InvalidField;
         }
 
+        IdentifyLists.WriteControllers(subsystem.ControllersOf(ns).Select(c => c.Id), from, to);
         return NvmeStatus.Success;
     }
 }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Paddock.Nvme.Logs;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
@@ -13,7 +14,9 @@ namespace Paddock.Nvme.Identify;
 /// 76    1    CMIC     258  1  ACL       320  2  KAS       516  4  NN       1800  2    ICDOFF
 /// 77    1    MDTS     266  2  WCTEMP    520  2  ONCS      536  4  SGLS     1802  1    FCATT
 /// 78    2    CNTLID   268  2  CCTEMP    525  1  VWC       540  4  MNAN     1803  1    MSDBD
+/// 524   1    FNA
 /// 80    4    VER      92   4  OAES      526  4  AWUN, AWUPF
+/// 280   32   TNVMCAP, UNVMCAP               352  4  PELS in 64 KiB
 /// 3072  8    "PADDOCK", vendor specific     3080 8    incarnation: changes when unflushed writes may be lost
 /// </code>
 /// </remarks>
@@ -31,19 +34,25 @@ internal sealed record IdentifyController
     /// <summary>Keep alive granularity, in 100 ms.</summary>
     public const ushort KeepAliveGranularity = 1;
 
-    /// <summary>Asynchronous events: namespace attributes (8), zone descriptors (27).</summary>
-    public const uint EventsOffered = (1u << 8) | (1u << 27);
+    /// <summary>Asynchronous events: namespace attributes (8), telemetry (10), zone descriptors (27).</summary>
+    public const uint EventsOffered = (1u << 8) | (1u << 10) | (1u << 27);
+
+    /// <summary>Size of the persistent event log at most, in units of 64 KiB.</summary>
+    public const uint EventLogUnits = 8;
 
     /// <summary>Asynchronous event requests at once, 0's based.</summary>
     public const byte EventRequestLimit = 3;
 
     private const byte AdministersIo = 1, IsDiscovery = 2;
 
-    // traffic counts as keep alive
-    private const uint TrafficKeepsAlive = 1 << 6;
+    // traffic counts as keep alive; a list of namespace granularities
+    private const uint TrafficKeepsAlive = 1 << 6, HasGranularity = 1 << 7;
 
-    // compare, dataset management, write zeroes, verify
-    private const ushort OptionalCommands = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 7);
+    // compare, dataset management, write zeroes, select of features, timestamp, verify
+    private const ushort OptionalCommands = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 6) | (1 << 7);
+
+    // optional admin commands: format, namespace management
+    private const ushort Formats = 1 << 1, ManagesNamespaces = 1 << 3;
 
     // SGLs; over TCP with offsets into the capsule, on a PCI bus with bit buckets, and longer than the data
     private const uint Sgls = 1 << 0, SglOffsets = 1 << 20, SglBitBuckets = 1 << 16, SglExcess = 1 << 18;
@@ -51,8 +60,11 @@ internal sealed record IdentifyController
     // Doorbell Buffer Config
     private const ushort HasDoorbellBuffer = 1 << 8;
 
-    // command effects log, extended log page data
-    private const byte LogAttributes = (1 << 1) | (1 << 2);
+    // command effects log, extended log page data, telemetry, persistent events, supported pages and features with their scope
+    private const byte LogAttributes = (1 << 1) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 5);
+
+    // extended log page data
+    private const byte DiscoveryLogAttributes = 1 << 2;
 
     public required string SerialNumber { get; init; }
 
@@ -87,6 +99,17 @@ internal sealed record IdentifyController
     /// <summary>The greatest namespace identifier.</summary>
     public required uint Namespaces { get; init; }
 
+    /// <summary>Whether hosts may format namespaces.</summary>
+    public bool AllowsFormat { get; init; }
+
+    /// <summary>Bytes for namespaces that hosts create, and what is left; null: they create none.</summary>
+    public (long Total, long Free)? Capacity { get; init; }
+
+    // OACS
+    private ushort AdminCommands
+        => (ushort)((AllowsFormat ? Formats : 0) | (Capacity is null ? 0 : ManagesNamespaces)
+            | (Traits.ShadowDoorbells ? HasDoorbellBuffer : 0));
+
     private bool IsFabric => Traits.Transport == NvmeTransport.Tcp;
 
     public void WriteTo(Span<byte> to)
@@ -101,21 +124,25 @@ internal sealed record IdentifyController
         f.U16(78, ControllerId);
         f.U32(80, Properties.Version20);
         f.U32(92, Discovery ? 0 : EventsOffered);
-        f.U32(96, IsFabric ? TrafficKeepsAlive : 0);
+        f.U32(96, (IsFabric ? TrafficKeepsAlive : 0) | (Capacity is null ? 0 : HasGranularity));
         f.U8(111, Discovery ? IsDiscovery : AdministersIo);
-        f.U16(256, Traits.ShadowDoorbells ? HasDoorbellBuffer : (ushort)0);
+        f.U16(256, AdminCommands);
         f.U8(258, 3);
         f.U8(259, EventRequestLimit);
-        f.U8(261, LogAttributes);
+        f.U8(261, Discovery ? DiscoveryLogAttributes : LogAttributes);
         f.U8(262, Discovery ? (byte)0 : (byte)(ErrorLog.Capacity - 1));
         f.U16(266, 343);
         f.U16(268, 353);
+        f.U128(280, (UInt128)(Capacity?.Total ?? 0));
+        f.U128(296, (UInt128)(Capacity?.Free ?? 0));
         f.U16(320, IsFabric ? KeepAliveGranularity : (ushort)0);
+        f.U32(352, Discovery ? 0 : EventLogUnits);
         f.U8(512, 0x66);
         f.U8(513, 0x44);
         f.U16(514, IsFabric ? (ushort)QueueEntries : (ushort)0);
         f.U32(516, Namespaces);
         f.U16(520, Discovery ? (ushort)0 : OptionalCommands);
+        f.U8(524, FormatCommand.Attributes);
         f.U8(525, (byte)(Discovery ? 0 : 7));
         f.U32(536, Sgls | (IsFabric ? SglOffsets : SglBitBuckets | SglExcess));
         f.U32(540, Namespaces);

@@ -60,6 +60,9 @@ internal abstract class Command(ICommandQueue queue, int slot) : IThreadPoolWork
     /// <summary>Status of the completed command.</summary>
     public NvmeStatus Status { get; set; }
 
+    /// <summary>Command specific information for the error log, if the command fails.</summary>
+    public ulong ErrorInformation { get; set; }
+
     /// <summary>Bytes of <see cref="Data"/> that were written for the host; the rest of the reply is cleared.</summary>
     public int Written { get; set; }
 
@@ -78,6 +81,7 @@ internal abstract class Command(ICommandQueue queue, int slot) : IThreadPoolWork
         _entry = entry;
         Data = default;
         Result = 0;
+        ErrorInformation = 0;
         IsInFlight = true;
         IsAborted = false;
         if (Cancellation.IsCancellationRequested)

@@ -1,4 +1,5 @@
 using Paddock.Nvme.Identify;
+using Paddock.Nvme.Logs;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;
@@ -10,6 +11,7 @@ namespace Paddock.Nvme.Target;
 internal static class CommandData
 {
     private const byte Timestamp = 0x0E, HostBehavior = 0x16;
+    private const uint SelectSupported = 3;
     private const byte SendExtension = 0x10;
 
     /// <summary>Bytes of data; may exceed every limit. 0 for a command that is not known.</summary>
@@ -20,6 +22,11 @@ internal static class CommandData
     {
         AdminOpcode.Identify => IdentifyController.Size,
         AdminOpcode.GetLogPage => LogPages.LengthOf(entry),
+
+        // the capabilities of a feature are in the completion
+        AdminOpcode.GetFeatures when (entry.Dword10 >> 8 & 7) == SelectSupported => 0,
+        AdminOpcode.NamespaceManagement when (entry.Dword10 & 15) == 0 => IdentifyController.Size,
+        AdminOpcode.NamespaceAttachment => IdentifyController.Size,
         AdminOpcode.SetFeatures or AdminOpcode.GetFeatures => (byte)entry.Dword10 switch
         {
             Timestamp => 8,
@@ -36,7 +43,7 @@ internal static class CommandData
             return 16 * ((long)(byte)entry.Dword10 + 1);
         }
 
-        if (controller.Subsystem.Find(entry.NamespaceId) is not { } ns)
+        if (controller.Find(entry.NamespaceId) is not { } ns)
         {
             return 0;
         }

@@ -1,6 +1,7 @@
 using System.Net;
 using Paddock.Block;
 using Paddock.Nvme.Identify;
+using Paddock.Nvme.Logs;
 using Paddock.Nvme.Wire;
 
 namespace Paddock.Nvme.Target;
@@ -21,7 +22,7 @@ internal sealed class Controller(
     NvmeTarget target, NvmeSubsystem subsystem, ushort id, string host, UInt128 hostId, ControllerTraits traits)
 {
     /// <summary>Name and version reported by Identify.</summary>
-    public const string FirmwareRevision = "0.1";
+    public const string Model = "Paddock", FirmwareRevision = "0.1";
 
     // 10 minutes; the field has room for 49 days
     private const uint LongestKeepAlive = 600_000;
@@ -52,6 +53,9 @@ internal sealed class Controller(
 
     public int MaxTransfer => target.Options.MaxTransferBytes;
 
+    /// <summary>The namespaces attached to it: no other reaches its commands.</summary>
+    public AttachedNamespaces Attached { get; } = new();
+
     public ControllerEvents Events { get; } = new();
 
     public Features Features { get; private set; } = new();
@@ -74,6 +78,9 @@ internal sealed class Controller(
         }
     }
 
+    /// <summary>What the host reads of the persistent events.</summary>
+    public EventReport EventReport { get; } = new();
+
     /// <summary>Where the host reached us.</summary>
     public IPEndPoint? LocalAddress { get; set; }
 
@@ -81,7 +88,7 @@ internal sealed class Controller(
     public uint KeepAliveTimeout { get; set; }
 
     /// <summary>CC.</summary>
-    public uint Configuration { get; private set; }
+    public uint Configuration { get; set; }
 
     /// <summary>CSTS.</summary>
     public uint StatusProperty => Volatile.Read(ref _status);
@@ -103,12 +110,19 @@ internal sealed class Controller(
     public bool IsExpired
         => KeepAliveTimeout != 0 && SilentMilliseconds is var silent && silent > KeepAliveTimeout && !IsAuthenticating(silent);
 
+    /// <summary>Returns an attached namespace; null if there is none with this identifier.</summary>
+    public NvmeNamespace? Find(uint namespaceId) => Attached.Find(namespaceId);
+
+    /// <summary>Status of a command for a namespace that is not attached.</summary>
+    public NvmeStatus RefusalOf(uint namespaceId)
+        => namespaceId is 0 || namespaceId > subsystem.NamespaceLimit ? NvmeStatus.InvalidNamespace : NvmeStatus.InvalidField;
+
     public void Touch() => Volatile.Write(ref _lastSeen, Environment.TickCount64);
 
     public IdentifyController Describe() => new()
     {
         SerialNumber = subsystem.SerialNumber,
-        Model = "Paddock",
+        Model = Model,
         Firmware = FirmwareRevision,
         ControllerId = id,
         SubsystemNqn = subsystem.Nqn,
@@ -117,7 +131,9 @@ internal sealed class Controller(
         MaxTransfer = MaxTransfer,
         InCapsule = target.Options.InCapsuleBytes,
         QueueEntries = target.Options.QueueEntries,
-        Namespaces = subsystem.MaxNamespaceId,
+        Namespaces = subsystem.NamespaceLimit,
+        AllowsFormat = subsystem.AllowsFormat,
+        Capacity = subsystem.Manager is { } manager ? (manager.TotalBytes, manager.FreeBytes) : null,
         Incarnation = target.Incarnation,
         Traits = traits,
     };
@@ -231,7 +247,7 @@ internal sealed class Controller(
     /// <summary>Property Get; null for an unknown property.</summary>
     public ulong? GetProperty(uint offset, bool eightBytes) => (offset, eightBytes) switch
     {
-        (Properties.Capabilities, true) => Properties.CapabilitiesOf(target.Options.QueueEntries),
+        (Properties.Capabilities, true) => Properties.CapabilitiesOf(target.Options.QueueEntries, Properties.FabricReadyTime),
         (Properties.Version, false) => Properties.Version20,
         (Properties.Configuration, false) => Configuration,
         (Properties.Status, false) => StatusProperty,
@@ -270,10 +286,20 @@ internal sealed class Controller(
     }
 
     /// <summary>The host has enabled the controller.</summary>
-    public void Enable() => Volatile.Write(ref _status, Properties.Ready);
+    public void Enable()
+    {
+        Volatile.Write(ref _status, Properties.Ready);
+        if (!IsDiscovery)
+        {
+            subsystem.EventLog.AddPowerOnOrReset(id, subsystem.Health.Totals(), Features.Clock.Read());
+        }
+    }
 
     /// <summary>Sets bits of CSTS.</summary>
     public void SetStatus(uint bits) => Interlocked.Or(ref _status, bits);
+
+    /// <summary>Clears bits of CSTS.</summary>
+    public void ClearStatus(uint bits) => Interlocked.And(ref _status, ~bits);
 
     /// <summary>
     /// The host has disabled the controller: features return to their defaults, requests for events are dropped, and the I/O queues end; an
@@ -297,6 +323,7 @@ internal sealed class Controller(
         Volatile.Write(ref _status, 0);
         Features = new Features();
         Interrupts = InterruptsOf(traits);
+        EventReport.Reset();
         Events.Wanted = 0;
         Events.Clear();
         foreach (var queue in queues)
@@ -310,7 +337,7 @@ internal sealed class Controller(
     public async ValueTask<bool> FlushAllAsync()
     {
         bool all = true;
-        foreach (var ns in subsystem.Namespaces)
+        foreach (var ns in Attached.All)
         {
             try
             {

@@ -20,7 +20,8 @@ internal sealed class ControllerEvents
 {
     private const byte Error = 0, ErrorLog = 0x01;
     private const byte Notice = 2, NamespaceAttribute = 0x00, ZoneDescriptor = 0xEF, ChangedNamespaceLog = 0x04, ChangedZoneLog = 0xBF;
-    private const int NamespaceBit = 8, ZoneBit = 27;
+    private const ulong TelemetryChanged = Notice | (0x02u << 8) | (0x08u << 16), TemperatureExceeded = 1 | (0x01u << 8) | (0x02u << 16);
+    private const int TemperatureBit = 1, NamespaceBit = 8, TelemetryBit = 10, ZoneBit = 27;
     private const int MaxChangedZones = 511, MaxChangedNamespaces = 1024;
 
     private readonly Lock _lock = new();
@@ -159,6 +160,30 @@ internal sealed class ControllerEvents
         }
     }
 
+    /// <summary>Reports that the controller-initiated telemetry log has new data.</summary>
+    public void TelemetryAvailable()
+    {
+        if ((Wanted & (1u << TelemetryBit)) != 0)
+        {
+            Tell(TelemetryChanged);
+        }
+    }
+
+    /// <summary>Reports that the temperature is at a threshold or beyond it.</summary>
+    public void TemperatureWarning()
+    {
+        if ((Wanted & (1u << TemperatureBit)) != 0)
+        {
+            Tell(TemperatureExceeded);
+        }
+    }
+
+    /// <summary>The telemetry log has been read.</summary>
+    public void ForgetTelemetry() => Forget(TelemetryChanged);
+
+    /// <summary>The SMART log has been read.</summary>
+    public void ForgetHealth() => Forget(TemperatureExceeded);
+
     /// <summary>The Changed Namespace List log, 04h: identifiers, or FFFFFFFFh alone when there are too many.</summary>
     public byte[] TakeChangedNamespaces(bool forget)
     {
@@ -208,6 +233,14 @@ internal sealed class ControllerEvents
         }
 
         return page;
+    }
+
+    private void Forget(ulong told)
+    {
+        lock (_lock)
+        {
+            _told.Remove(told);
+        }
     }
 
     private void Tell(ulong told)

@@ -23,6 +23,9 @@ internal sealed class InterruptSettings(int vectors)
     /// <summary>Whether completions of a vector may share an interrupt. Those of the admin queue may not.</summary>
     public bool IsCoalesced(int vector) => vector != 0 && !Volatile.Read(ref _notCoalesced[vector]);
 
+    /// <summary>Bits of a value that the default value has as well: the number of the vector.</summary>
+    public static uint DefaultBits(byte feature) => feature == VectorConfiguration ? 0xFFFFu : 0;
+
     /// <summary>Runs Set Features with one of the two features.</summary>
     public NvmeStatus Set(byte feature, uint value)
     {

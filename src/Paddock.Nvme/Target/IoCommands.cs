@@ -39,26 +39,43 @@ internal static class IoCommands
             return await FlushAllAsync(controller, command);
         }
 
-        if (controller.Subsystem.Find(entry.NamespaceId) is not { } ns)
+        if (controller.Find(entry.NamespaceId) is not { } ns)
         {
-            return NvmeStatus.InvalidNamespace;
+            return controller.RefusalOf(entry.NamespaceId);
+        }
+
+        int ticket = ns.Closing.TryEnter();
+        if (ticket < 0)
+        {
+            return ns.Closing.Refusal;
         }
 
         try
         {
             var status = await RunAsync(controller, ns, command);
             Count(ns, command, status);
+            controller.Subsystem.Health.CountBusy(command.StartedAt);
             return status;
         }
         catch (BlockException e)
         {
             ns.Statistics.CountError();
-            return command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested : StatusMap.Of(e, writing);
+            var status = command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested : StatusMap.Of(e, writing);
+            if (status is NvmeStatus.WriteFault or NvmeStatus.UnrecoveredReadError)
+            {
+                controller.Subsystem.Health.CountMediaError();
+            }
+
+            return status;
         }
         catch (ObjectDisposedException)
         {
             ns.Statistics.CountError();
             return NvmeStatus.NamespaceNotReady;
+        }
+        finally
+        {
+            ns.Closing.Leave(ticket);
         }
     }
 
@@ -184,7 +201,7 @@ internal static class IoCommands
 
     private static async ValueTask<NvmeStatus> FlushAllAsync(Controller controller, Command command)
     {
-        foreach (var ns in controller.Subsystem.Namespaces)
+        foreach (var ns in controller.Attached.All)
         {
             try
             {

@@ -189,7 +189,7 @@ internal sealed class CommandIntake : IPduReceiver
     // null for everything but a write to a zoned namespace
     private ZoneKey? ZoneOf(in SubmissionEntry entry)
         => _admission.Queue != 0 && entry.Opcode is Opcode.Write or Opcode.WriteZeroes
-            && _admission.Controller!.Subsystem.Find(entry.NamespaceId) is { Zones: { } zones } ns
+            && _admission.Controller!.Find(entry.NamespaceId) is { Zones: { } zones } ns
             ? new ZoneKey(entry.NamespaceId, entry.StartingLba / (ulong)(zones.Limits.ZoneSize >> ns.BlockShift))
             : null;
 

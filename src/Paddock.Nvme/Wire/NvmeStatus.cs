@@ -48,6 +48,9 @@ internal enum NvmeStatus : ushort
     /// <summary>The type of the SGL is not supported.</summary>
     SglTypeInvalid = 0x011,
 
+    /// <summary>The host may not do this.</summary>
+    OperationDenied = 0x015,
+
     /// <summary>A PRP entry has an offset that it may not have.</summary>
     PrpOffsetInvalid = 0x013,
 
@@ -72,6 +75,9 @@ internal enum NvmeStatus : ushort
     /// <summary>The namespace is not ready.</summary>
     NamespaceNotReady = 0x082,
 
+    /// <summary>A Format NVM command runs on the namespace.</summary>
+    FormatInProgress = 0x084,
+
     /// <summary>Create I/O Submission Queue: there is no such completion queue.</summary>
     CompletionQueueInvalid = 0x100,
 
@@ -90,6 +96,9 @@ internal enum NvmeStatus : ushort
     /// <summary>There is no such log page.</summary>
     InvalidLogPage = 0x109,
 
+    /// <summary>The namespace cannot have this block format.</summary>
+    InvalidFormat = 0x10A,
+
     /// <summary>A completion queue that submission queues use cannot be deleted.</summary>
     QueueDeletionInvalid = 0x10C,
 
@@ -98,6 +107,30 @@ internal enum NvmeStatus : ushort
 
     /// <summary>The feature cannot be changed.</summary>
     FeatureNotChangeable = 0x10E,
+
+    /// <summary>The quota does not leave the capacity; the error log has the capacity that is missing.</summary>
+    NamespaceInsufficientCapacity = 0x115,
+
+    /// <summary>As many namespaces exist as there may be.</summary>
+    NamespaceIdentifierUnavailable = 0x116,
+
+    /// <summary>The namespace is attached to the controller already.</summary>
+    NamespaceAlreadyAttached = 0x118,
+
+    /// <summary>The namespace cannot be attached to several controllers.</summary>
+    NamespaceIsPrivate = 0x119,
+
+    /// <summary>The namespace is not attached to the controller.</summary>
+    NamespaceNotAttached = 0x11A,
+
+    /// <summary>A namespace has the capacity of its size.</summary>
+    ThinProvisioningNotSupported = 0x11B,
+
+    /// <summary>The list names no controller, or one that does not exist.</summary>
+    ControllerListInvalid = 0x11C,
+
+    /// <summary>The command set of the namespace is not supported.</summary>
+    CommandSetNotSupported = 0x129,
 
     /// <summary>Connect: unknown record format.</summary>
     ConnectIncompatibleFormat = 0x180,
@@ -113,6 +146,12 @@ internal enum NvmeStatus : ushort
 
     /// <summary>The queue must be authenticated first.</summary>
     AuthenticationRequired = 0x191,
+
+    /// <summary>The request does not go with the zone's random write area, or with its lack of one.</summary>
+    InvalidZoneOperation = 0x1B6,
+
+    /// <summary>No random write area is free.</summary>
+    RandomAreaUnavailable = 0x1B7,
 
     /// <summary>The request crosses a zone's capacity or end.</summary>
     ZoneBoundaryError = 0x1B8,

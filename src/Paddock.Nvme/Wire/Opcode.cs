@@ -73,8 +73,17 @@ internal static class AdminOpcode
     /// <summary>Asynchronous Event Request.</summary>
     public const byte AsyncEventRequest = 0x0C;
 
+    /// <summary>Namespace Management.</summary>
+    public const byte NamespaceManagement = 0x0D;
+
+    /// <summary>Namespace Attachment.</summary>
+    public const byte NamespaceAttachment = 0x15;
+
     /// <summary>Keep Alive.</summary>
     public const byte KeepAlive = 0x18;
+
+    /// <summary>Format NVM.</summary>
+    public const byte FormatNvm = 0x80;
 }
 
 /// <summary>Types of fabrics commands (NVMe base 2.0, 6).</summary>

@@ -25,7 +25,9 @@ internal sealed class Allocator : IFlushStage
     private readonly Refcounts _counts;
     private readonly RefcountTableGrowth _growth;
     private readonly HolePuncher _holes;
+    private readonly HeldCounts _held;
     private readonly List<HostClusters> _pendingFrees = [];
+    private readonly Queue<HostCluster> _pendingShared = [];
     private readonly GapCursors _gaps = new();
     private readonly FreshClusters _fresh = new();
     private readonly List<HostCluster> _unreferenced = [];
@@ -43,10 +45,11 @@ internal sealed class Allocator : IFlushStage
     /// <param name="counts">The counts.</param>
     /// <param name="growth">Makes the refcount table larger.</param>
     /// <param name="holes">Takes the space of freed clusters.</param>
+    /// <param name="held">Decides about clusters that may be shared.</param>
     /// <param name="punchesAtFlush">Whether a flush returns that space: nothing else does.</param>
     public Allocator(
         IStorage storage, ClusterGeometry geometry, MetadataGuard guard, MetadataReservation reservation, Refcounts counts,
-        RefcountTableGrowth growth, HolePuncher holes, bool punchesAtFlush)
+        RefcountTableGrowth growth, HolePuncher holes, HeldCounts held, bool punchesAtFlush)
     {
         _storage = storage;
         _geometry = geometry;
@@ -55,6 +58,7 @@ internal sealed class Allocator : IFlushStage
         _counts = counts;
         _growth = growth;
         _holes = holes;
+        _held = held;
         _punchesAtFlush = punchesAtFlush;
         _usefulRun = Math.Clamp(UsefulBytes >> geometry.ClusterBits, 1, MaxUsefulRun);
     }
@@ -151,6 +155,19 @@ internal sealed class Allocator : IFlushStage
         }
 
         _pendingFrees.Add(clusters);
+    }
+
+    /// <summary>The same for a cluster of data, to which other entries may refer.</summary>
+    public void FreeDataLater(HostCluster cluster)
+    {
+        if (!_held.IsActive || _fresh.Contains(cluster))
+        {
+            FreeLater(new(cluster, 1));
+            return;
+        }
+
+        _pendingFreeClusters++;
+        _pendingShared.Enqueue(cluster);
     }
 
     /// <summary>
@@ -327,6 +344,8 @@ internal sealed class Allocator : IFlushStage
                 _pendingFreeClusters -= clusters.Count;
                 await FreeNowAsync(clusters);
             }
+
+            await ApplySharedAsync();
         }
         catch (BlockException e)
         {
@@ -336,6 +355,18 @@ internal sealed class Allocator : IFlushStage
         {
             // a run that failed half way is not tried again: it may leak; the others wait for the next flush
             _pendingFrees.RemoveRange(0, done);
+        }
+    }
+
+    private async ValueTask ApplySharedAsync()
+    {
+        while (_pendingShared.TryDequeue(out var cluster))
+        {
+            _pendingFreeClusters--;
+            for (ulong times = await _held.ReleaseAsync(cluster); times > 0; times--)
+            {
+                await FreeNowAsync(new(cluster, 1));
+            }
         }
     }
 

@@ -247,7 +247,7 @@ internal sealed class ClusterMap : IFlushStage
         }
         else if (!old.Offset.IsNone)
         {
-            _allocator.FreeLater(new(_geometry.ClusterOf(old.Offset), 1));
+            _allocator.FreeDataLater(_geometry.ClusterOf(old.Offset));
         }
     }
 

@@ -33,6 +33,10 @@ internal sealed class EngineLocks
     public ValueTask AcquireAsync(GuestClusters clusters, bool exclusive)
         => _clusters.AcquireAsync(clusters.First.Index, clusters.Last.Index, exclusive);
 
+    /// <summary>Completes when the caller holds two ranges of clusters exclusively; each is released by itself.</summary>
+    public ValueTask AcquireBothAsync(GuestClusters first, GuestClusters second)
+        => _clusters.AcquireBothAsync(first.First.Index, first.Last.Index, second.First.Index, second.Last.Index);
+
     /// <summary>Gives up a hold taken with the same arguments.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Release(GuestClusters clusters, bool exclusive) => _clusters.Release(clusters.First.Index, clusters.Last.Index, exclusive);

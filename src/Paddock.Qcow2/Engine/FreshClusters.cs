@@ -13,6 +13,9 @@ internal sealed class FreshClusters
     /// <summary>Adds clusters. Where they lie so scattered that no run is left to hold them, they are treated like all others.</summary>
     public void Add(HostClusters clusters) => _runs.TryAdd(clusters.First.Index, clusters.End.Index);
 
+    /// <summary>Whether a cluster is in.</summary>
+    public bool Contains(HostCluster cluster) => _runs.Count > 0 && _runs.Contains(cluster.Index);
+
     /// <summary>Takes a cluster out; false when it is not in.</summary>
     public bool TryTake(HostCluster cluster)
     {

@@ -42,6 +42,11 @@ internal static class ImageClosing
         {
             var lost = await TryStoreBitmapsAsync(parts);
             await parts.Order.RunAsync();
+            if (await parts.Shared.SettleAsync())
+            {
+                await parts.Order.RunAsync();
+            }
+
             await parts.Holes.PunchAllAsync();
             await FillLastClusterAsync(parts);
             await parts.Counts.WriteAsync();

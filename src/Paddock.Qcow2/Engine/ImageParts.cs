@@ -36,7 +36,10 @@ internal sealed class ImageParts
         Holes = new HolePuncher(storage, geometry, Reservation, freed, timer, options.PassDiscards);
         Counts = new Refcounts(storage, geometry, Reservation, Guard, Holes, options.RefcountCacheBytes, isLazy);
         var tableGrowth = new RefcountTableGrowth(storage, Header, Guard, Counts);
-        var allocator = new Allocator(storage, geometry, Guard, Reservation, Counts, tableGrowth, Holes, punchesAtFlush: !keepsSpace);
+        Blocks = new BlocksHeader(Header, storage.Length, Warnings);
+        var held = new HeldCounts(Counts, Blocks);
+        var allocator = new Allocator(
+            storage, geometry, Guard, Reservation, Counts, tableGrowth, Holes, held, punchesAtFlush: !keepsSpace);
         Allocator = allocator;
         Upkeep = new FreedSpaceUpkeep(Holes, Guard, Locks, timer, keepsSpace && options.PassDiscards);
 
@@ -50,6 +53,8 @@ internal sealed class ImageParts
         Session = new WriteSession(
             storage, Header, data, Locks, Guard, table, Counts, Directory, Upkeep, Bitmaps, isReadOnly, isLazy);
         Flush = new ImageFlush(storage, data, Locks, Session, Order);
+        Mark = new RepairMark(Header);
+        Shared = new SharedClusters(geometry, map, table, Counts, allocator, Blocks, held, Mark);
 
         var sparse = new SparseClusters(storage, geometry);
         Reader = new ClusterReader(storage, Header, Locks, map, data, decompressed, backing);
@@ -80,19 +85,11 @@ internal sealed class ImageParts
         Resize = new ImageResize(Header, Session, sparse, Size, growth, shrink, Flush, Bitmaps, Locks);
 
         State = new VmState(Header, Locks, Session, l1Growth, Reader, Writer);
-        Mark = new RepairMark(Header);
-        var tree = new TableTree(geometry, map, table, Counts, allocator);
-        Snapshots = new ImageSnapshots(
-            Header, Locks, Session, Directory,
-            new SnapshotCreation(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Guard, Mark, Directory, Tables),
-            new SnapshotDeletion(storage, Header, Locks, Session, Flush, Order, table, tree, allocator, Mark, Directory),
-            new SnapshotRestore(storage, Header, Locks, Session, Order, table, map, tree, allocator, Guard, Mark, sparse, Bitmaps));
-
-        Order.Register(FlushPlace.InPlace, InPlace);
-        Order.Register(FlushPlace.Refcounts, Counts);
-        Order.Register(FlushPlace.L2, map);
-        Order.Register(FlushPlace.L1, table);
-        Order.Register(FlushPlace.FreedSpace, allocator);
+        var sharing = new ClusterSharing(geometry, Locks, map, Guard, Shared, held, Order, backing);
+        bool hasGuestCipher = encryption is not null && encryption.Luks is null;
+        Copier = new RangeCopier(Header, Session, allocator, data, Reader, Writer, sharing, Flush, Blocks, hasGuestCipher);
+        Snapshots = MakeSnapshots(table, map, sparse);
+        RegisterStages(table, map);
         Guard.RegisterFixed(encryption?.Area);
     }
 
@@ -175,7 +172,34 @@ internal sealed class ImageParts
 
     public RepairMark Mark { get; }
 
+    /// <summary>Paddock's header extension for blocks.</summary>
+    public BlocksHeader Blocks { get; }
+
+    public SharedClusters Shared { get; }
+
+    public RangeCopier Copier { get; }
+
     public SnapshotDirectory Directory { get; }
 
     public ImageSnapshots Snapshots { get; }
+
+    private ImageSnapshots MakeSnapshots(L1Table table, ClusterMap map, SparseClusters sparse)
+    {
+        var tree = new TableTree(Header.Geometry, map, table, Counts, Allocator);
+        return new ImageSnapshots(
+            Header, Locks, Session, Directory,
+            new SnapshotCreation(Storage, Header, Locks, Session, Flush, Order, table, tree, Allocator, Guard, Mark, Directory, Tables),
+            new SnapshotDeletion(Storage, Header, Locks, Session, Flush, Order, table, tree, Allocator, Mark, Directory),
+            new SnapshotRestore(Storage, Header, Locks, Session, Order, table, map, tree, Allocator, Guard, Mark, sparse, Bitmaps));
+    }
+
+    private void RegisterStages(L1Table table, ClusterMap map)
+    {
+        Order.Register(FlushPlace.InPlace, InPlace);
+        Order.Register(FlushPlace.Refcounts, Counts);
+        Order.Register(FlushPlace.L2, map);
+        Order.Register(FlushPlace.L1, table);
+        Order.Register(FlushPlace.FreedSpace, Allocator);
+        Order.Register(FlushPlace.FreedSpace, Shared);
+    }
 }

@@ -33,6 +33,11 @@ internal sealed record HeaderExtension(uint Type, byte[] Data)
     /// </summary>
     public const uint PaddockFiller = 0x50444b46;
 
+    /// <summary>
+    /// Paddock's blocks, "PDKB": shared clusters and unreadable ranges (docs/formats/paddock-extension.md).
+    /// </summary>
+    public const uint PaddockBlocks = 0x50444b42;
+
     /// <summary>Bytes that it takes in the header.</summary>
     public int TotalSize => HeadSize + ((Data.Length + 7) & ~7);
 

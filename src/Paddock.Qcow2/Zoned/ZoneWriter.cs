@@ -11,10 +11,12 @@ namespace Paddock.Qcow2.Zoned;
 /// ended.
 /// </summary>
 internal sealed class ZoneWriter(
-    ZonedState state, WriteSession session, ZoneTableSpace tableSpace, ZoneCache cache, ClusterWriter writer, ZeroWriter zeroes,
-    IStorage storage)
+    ZonedState state, WriteSession session, ZoneTableSpace tableSpace, ZoneCache cache, ZoneAreas areas, ClusterWriter writer,
+    ZeroWriter zeroes, IStorage storage)
 {
-    /// <summary>Writes: anywhere in a conventional zone, at the write pointer of a sequential one.</summary>
+    /// <summary>
+    /// Writes: anywhere in a conventional zone, at the write pointer of a sequential one, or in its random write area.
+    /// </summary>
     public async ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
         if (offset < state.ConventionalEnd)
@@ -59,12 +61,21 @@ internal sealed class ZoneWriter(
     }
 
     /// <summary>Makes a range read as zeroes; in a sequential zone that is a write at the write pointer.</summary>
-    public async ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+    public ValueTask WriteZeroesAsync(long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+        => WriteByAsync(
+            offset, length, () => zeroes.WriteZeroesAsync(new GuestOffset(offset), length, flags, cancellationToken), cancellationToken);
+
+    /// <summary>Writes a range whose data something else stores; in a sequential zone that is a write like any other.</summary>
+    /// <param name="offset">Where the range starts on the disk.</param>
+    /// <param name="length">Its length.</param>
+    /// <param name="store">Stores the data, once the range has been accepted.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    public async ValueTask WriteByAsync(long offset, long length, Func<ValueTask> store, CancellationToken cancellationToken)
     {
         if (offset < state.ConventionalEnd)
         {
             Begin(offset, length);
-            await zeroes.WriteZeroesAsync(new GuestOffset(offset), length, flags, cancellationToken);
+            await store();
             return;
         }
 
@@ -73,7 +84,18 @@ internal sealed class ZoneWriter(
         try
         {
             Begin(offset, length);
-            await ZeroAsync(zone, offset, length, flags, cancellationToken);
+            bool done = false;
+            try
+            {
+                await tableSpace.PrepareAsync();
+                await (state.Zones.HasRandomArea(zone) ? areas.PrepareAsync(zone) : cache.DrainAsync(zone, cancellationToken));
+                await store();
+                done = true;
+            }
+            finally
+            {
+                End(zone, offset, length, done);
+            }
         }
         finally
         {
@@ -127,37 +149,35 @@ internal sealed class ZoneWriter(
         try
         {
             await tableSpace.PrepareAsync();
-            await cache.StoreAsync(zone, offset, data, cancellationToken);
+            await (state.Zones.HasRandomArea(zone)
+                ? StoreInAreaAsync(zone, offset, data, cancellationToken)
+                : cache.StoreAsync(zone, offset, data, cancellationToken));
             stored = true;
         }
         finally
         {
-            End(zone, data.Length, stored);
+            End(zone, offset, data.Length, stored);
         }
     }
 
-    private async ValueTask ZeroAsync(int zone, long offset, long length, ZeroFlags flags, CancellationToken cancellationToken)
+    // data in an area are not gathered: they need not follow each other
+    private async ValueTask StoreInAreaAsync(int zone, long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
-        bool done = false;
-        try
-        {
-            await tableSpace.PrepareAsync();
-            await cache.DrainAsync(zone, cancellationToken);
-            await zeroes.WriteZeroesAsync(new GuestOffset(offset), length, flags, cancellationToken);
-            done = true;
-        }
-        finally
-        {
-            End(zone, length, done);
-        }
+        await areas.PrepareAsync(zone);
+        await writer.WriteAsync(new GuestOffset(offset), data, WriteFlags.None, cancellationToken);
     }
 
-    private void End(int zone, long length, bool success)
+    private void End(int zone, long offset, long length, bool success)
     {
+        if (!success && state.Zones.HasRandomArea(zone))
+        {
+            areas.MarkUnclean(zone);
+        }
+
         lock (state.Lock)
         {
             int open = state.Zones.ImplicitlyOpenCount;
-            state.Zones.EndWrite(zone, length, success);
+            state.Zones.EndWrite(zone, offset, length, success);
             state.TraceOpen("write", open);
             state.Table.MarkDirty(zone);
         }

@@ -14,13 +14,14 @@ namespace Paddock.Qcow2.Zoned;
 /// durable, and only then writes the pointers as they were when it began (<see cref="ZoneTableStage"/>). A reset writes the
 /// pointers first (<see cref="ZoneResets"/>).
 /// </remarks>
-internal sealed class ZonedImage : IQcow2Device, IZones
+internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy
 {
     private readonly Qcow2Image _image;
     private readonly ZonedState _state;
     private readonly ZoneConditions _conditions;
     private readonly ZoneExtensions _extensions;
     private readonly AttributeRestore _restore;
+    private readonly ZoneAreas _areas;
     private readonly ZoneCache _cache;
     private readonly ZoneReader _reader;
     private readonly ZoneWriter _writer;
@@ -29,6 +30,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     private readonly ZonedResize _resize;
     private readonly ZoneLayoutChange _layout;
     private readonly ZoneTransfer _transfer;
+    private readonly ZoneRangeCopy _copy;
 
     public ZonedImage(Qcow2Image image, ZonedState state)
     {
@@ -42,12 +44,14 @@ internal sealed class ZonedImage : IQcow2Device, IZones
         var tableSpace = new ZoneTableSpace(state, parts.Locks, parts.Session, parts.Order, parts.Reservation);
         _cache = new ZoneCache(state, parts.Writer, parts.Space);
         _reader = new ZoneReader(state, _cache, parts.Reader, parts.Status, parts.Backing);
-        _writer = new ZoneWriter(state, parts.Session, tableSpace, _cache, parts.Writer, parts.Zeroes, parts.Storage);
+        _areas = new ZoneAreas(state, parts.Locks, parts.Order, tableSpace, tables, _extensions, parts.Eraser);
+        _writer = new ZoneWriter(state, parts.Session, tableSpace, _cache, _areas, parts.Writer, parts.Zeroes, parts.Storage);
+        _copy = new ZoneRangeCopy(state, _cache, _writer, parts.Copier, parts.Zeroes);
         var resets = new ZoneResets(state, parts.Locks, tableStage, tableSpace, _extensions, parts.Eraser, parts.Storage);
-        _manager = new ZoneManager(state, parts.Session, tableSpace, _cache, _writer, resets, parts.Eraser);
+        _manager = new ZoneManager(state, parts.Session, tableSpace, _cache, _writer, resets, _areas, parts.Eraser);
         _attributes = new ZoneAttributes(
-            state, parts.Locks, parts.Session, parts.Order, _cache, _writer, tableStage, tables, _conditions, _extensions);
-        _resize = new ZonedResize(state, _cache, parts.Session, parts.Flush, parts.Resize, parts.Guard);
+            state, parts.Locks, parts.Session, parts.Order, _cache, _writer, tableStage, tables, _conditions, _extensions, _areas);
+        _resize = new ZonedResize(state, _cache, _areas, parts.Session, parts.Flush, parts.Resize, parts.Guard);
         _layout = new ZoneLayoutChange(state, parts.Session, _resize, parts.Header, parts.Storage);
         _transfer = new ZoneTransfer(
             state, parts.Locks, parts.Session, parts.Order, _cache, tableSpace, tables, _conditions, _extensions);
@@ -93,6 +97,15 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     public IZones Zones => this;
 
     /// <inheritdoc/>
+    public IRangeCopy RangeCopy => this;
+
+    /// <inheritdoc/>
+    object IRangeCopy.Disk => this;
+
+    /// <inheritdoc/>
+    long IRangeCopy.Start => 0;
+
+    /// <inheritdoc/>
     ZonedLimits IZones.Limits => _state.Zones.Limits;
 
     /// <inheritdoc/>
@@ -109,6 +122,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones
             OfflineZones = Count(zone => _state.Zones.ConditionOf(zone) == ZoneCondition.Offline),
             ExtendedZones = Count(_state.Zones.IsExtended),
             ExtensionBytes = _extensions.Bytes,
+            RandomAreas = _state.Zones.RandomAreaCount,
         },
     };
 
@@ -215,6 +229,10 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     }
 
     /// <inheritdoc/>
+    public ValueTask CopyAsync(long source, long offset, long length, CancellationToken cancellationToken = default)
+        => _copy.CopyAsync(source, offset, length, cancellationToken);
+
+    /// <inheritdoc/>
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
         await _cache.DrainAllAsync(cancellationToken);
@@ -224,6 +242,9 @@ internal sealed class ZonedImage : IQcow2Device, IZones
     /// <inheritdoc/>
     public ValueTask ManageAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
         => _manager.ManageAsync(action, offset, length, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask CommitAsync(long end, CancellationToken cancellationToken = default) => _manager.CommitAsync(end);
 
     /// <inheritdoc/>
     public ValueTask ResizeAsync(

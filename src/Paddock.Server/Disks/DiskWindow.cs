@@ -19,6 +19,8 @@ internal sealed class DiskWindow(IBlockDevice disk, long start, long longest = l
 
     public override IZones? Zones => zones;
 
+    public override IRangeCopy? RangeCopy { get; } = disk.RangeCopy is { } copy ? new CopyWindow(copy, start) : null;
+
     /// <summary>
     /// The parts of a zoned disk that a protocol without conventional zones can serve: its conventional zones as a plain disk, the
     /// others as a zoned one. A disk that needs no division is returned as it is.
@@ -61,6 +63,15 @@ internal sealed class DiskWindow(IBlockDevice disk, long start, long longest = l
         return offset + status.Length == Length ? status with { Flags = status.Flags | BlockStatusFlags.EndOfDevice } : status;
     }
 
+    /// <summary>Copies to a part of a disk; the source is anywhere on the disk.</summary>
+    private sealed class CopyWindow(IRangeCopy copy, long start) : DelegatingRangeCopy(copy)
+    {
+        public override long Start => Inner.Start + start;
+
+        public override ValueTask CopyAsync(long source, long offset, long length, CancellationToken cancellationToken = default)
+            => Inner.CopyAsync(source, start + offset, length, cancellationToken);
+    }
+
     /// <summary>The sequential zones of a disk, counted from 0.</summary>
     private sealed class ZoneWindow(IZones zones, long start, int first) : DelegatingZones(zones)
     {
@@ -94,6 +105,10 @@ internal sealed class DiskWindow(IBlockDevice disk, long start, long longest = l
 
         public override ValueTask ManageAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
             => Inner.ManageAsync(action, start + offset, length, cancellationToken);
+
+        public override ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+            => end > 0 ? Inner.CommitAsync(start + end, cancellationToken)
+                : throw new ZoneException(ZoneError.OutOfRange, 0, $"a commit up to {end}: the disk begins at 0");
 
         public override async ValueTask<long> AppendAsync(
             long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
@@ -131,8 +146,9 @@ internal sealed class DiskWindow(IBlockDevice disk, long start, long longest = l
         public async ValueTask<bool> ReadExtensionAsync(int zone, Memory<byte> buffer, CancellationToken cancellationToken = default)
             => zone >= 0 && await attributes.ReadExtensionAsync(first + zone, buffer, cancellationToken);
 
-        public ValueTask WriteExtensionAsync(int zone, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
-            => attributes.WriteExtensionAsync(Inside(zone), data, cancellationToken);
+        public ValueTask WriteExtensionAsync(
+            int zone, ReadOnlyMemory<byte> data, bool randomArea = false, CancellationToken cancellationToken = default)
+            => attributes.WriteExtensionAsync(Inside(zone), data, randomArea, cancellationToken);
 
         private int Inside(int zone)
             => zone >= 0 ? first + zone : throw new ZoneException(ZoneError.OutOfRange, 0, $"there is no zone {zone}");

@@ -9,6 +9,7 @@ internal sealed class LiveDevice : DelegatingDevice
 {
     private readonly LiveMeter _meter;
     private readonly LiveZones? _zones;
+    private readonly LiveRangeCopy? _copy;
 
     /// <param name="device">The device; owned.</param>
     /// <param name="meter">Records the requests.</param>
@@ -17,10 +18,14 @@ internal sealed class LiveDevice : DelegatingDevice
     {
         _meter = meter;
         _zones = device.Zones is { } zones ? new LiveZones(zones, meter) : null;
+        _copy = device.RangeCopy is { } copy ? new LiveRangeCopy(copy, meter) : null;
     }
 
     /// <inheritdoc/>
     public override IZones? Zones => _zones;
+
+    /// <inheritdoc/>
+    public override IRangeCopy? RangeCopy => _copy;
 
     /// <inheritdoc/>
     public override ValueTask ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
@@ -66,6 +71,17 @@ internal sealed class LiveDevice : DelegatingDevice
         finally
         {
             meter.Record(request, failed);
+        }
+    }
+
+    /// <summary>Range copies, which are recorded as writes of the target.</summary>
+    private sealed class LiveRangeCopy(IRangeCopy copy, LiveMeter meter) : DelegatingRangeCopy(copy)
+    {
+        public override ValueTask CopyAsync(long source, long offset, long length, CancellationToken cancellationToken = default)
+        {
+            var copying = Inner.CopyAsync(source, offset, length, cancellationToken);
+            return !meter.IsOn ? copying : RecordAfterAsync(
+                meter, new LiveRequest(LiveOperation.Write, offset, length, Stopwatch.GetTimestamp()), copying);
         }
     }
 

@@ -35,7 +35,8 @@ internal sealed class EngineKit
         Holes = new HolePuncher(Storage, Header.Geometry, Reservation, freed, timer, isOn: true);
         Counts = new Refcounts(Storage, Header.Geometry, Reservation, Guard, Holes, options.RefcountCacheBytes, isLazy);
         Growth = new RefcountTableGrowth(Storage, Header, Guard, Counts);
-        Allocator = new Allocator(Storage, Header.Geometry, Guard, Reservation, Counts, Growth, Holes, punchesAtFlush: true);
+        Allocator = new Allocator(Storage, Header.Geometry, Guard, Reservation, Counts, Growth, Holes,
+            new HeldCounts(Counts, new BlocksHeader(Header, 0, [])), punchesAtFlush: true);
         L1 = new L1Table(Storage, Header, new ulong[L1Entries]);
         Map = new ClusterMap(
             Storage, Header.Geometry, new EngineLocks(), L1, Allocator, Guard, Reservation, Order, new DecompressedCluster(),

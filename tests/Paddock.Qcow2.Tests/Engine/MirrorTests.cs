@@ -70,7 +70,7 @@ public class MirrorTests
             length = Math.Min(length, mirror.Length - offset);
         }
 
-        switch (random.Next(10))
+        switch (random.Next(12))
         {
             case 0:
                 await image.WriteZeroesAsync(offset, length, random.Next(2) == 0 ? ZeroFlags.MayUnmap : ZeroFlags.None);
@@ -88,6 +88,13 @@ public class MirrorTests
                 break;
             case 2:
                 await image.FlushAsync();
+                break;
+            case 4 or 5:
+                int source = random.Next(0, mirror.Length - length + 1);
+                source = random.Next(3) == 0 ? source
+                    : Math.Min(mirror.Length - length, (source / clusterSize * clusterSize) + (offset % clusterSize));
+                await image.RangeCopy!.CopyAsync(source, offset, length);
+                mirror.AsSpan(source, length).CopyTo(mirror.AsSpan(offset));
                 break;
             case 3:
                 var read = new byte[length];

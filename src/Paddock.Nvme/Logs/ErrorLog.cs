@@ -1,6 +1,7 @@
+using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 
-namespace Paddock.Nvme.Target;
+namespace Paddock.Nvme.Logs;
 
 /// <summary>The Error Information log of one controller: its last commands that failed (NVMe base 2.0, 5.16.1.2).</summary>
 /// <remarks>
@@ -50,12 +51,16 @@ internal sealed class ErrorLog(NvmeTransport transport)
     }
 
     /// <summary>Adds a failed command, and drops the oldest entry if the log is full.</summary>
-    public void Add(ushort queue, in SubmissionEntry entry, in CompletionEntry completion)
+    /// <param name="queue">Its queue.</param>
+    /// <param name="entry">The command.</param>
+    /// <param name="completion">Its completion.</param>
+    /// <param name="specific">Command specific information: for instance, the capacity that a new namespace lacks.</param>
+    public void Add(ushort queue, in SubmissionEntry entry, in CompletionEntry completion, ulong specific = 0)
     {
         lock (_lock)
         {
             _records[_count++ % Capacity] = new Record(
-                queue, entry.CommandId, completion.StatusField, entry.StartingLba, entry.NamespaceId, entry.Opcode);
+                queue, entry.CommandId, completion.StatusField, entry.StartingLba, entry.NamespaceId, entry.Opcode, specific);
         }
     }
 
@@ -79,6 +84,7 @@ internal sealed class ErrorLog(NvmeTransport transport)
                 f.U32(24, record.NamespaceId);
                 f.U8(29, transport == NvmeTransport.Tcp ? Tcp : (byte)0);
                 f.U8(31, record.Opcode);
+                f.U64(32, record.Specific);
             }
         }
 
@@ -86,5 +92,5 @@ internal sealed class ErrorLog(NvmeTransport transport)
     }
 
     private readonly record struct Record(
-        ushort Queue, ushort CommandId, ushort StatusField, ulong FirstBlock, uint NamespaceId, byte Opcode);
+        ushort Queue, ushort CommandId, ushort StatusField, ulong FirstBlock, uint NamespaceId, byte Opcode, ulong Specific);
 }
