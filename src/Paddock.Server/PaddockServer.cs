@@ -37,6 +37,7 @@ public sealed class PaddockServer : IAsyncDisposable
     private readonly List<IListener> _listeners = [];
     private IReadOnlyList<ServedDisk> _images = [];
     private NamespaceDirectory? _namespaces;
+    private DriveHistory? _history;
     private FaultCommands? _faults;
     private ResizeCommands? _sizes;
     private FaultSchedule? _schedule;
@@ -148,6 +149,7 @@ public sealed class PaddockServer : IAsyncDisposable
             }
         }
 
+        await (_history?.DisposeAsync() ?? ValueTask.CompletedTask);
         await (_namespaces?.DisposeAsync() ?? ValueTask.CompletedTask);
         await (_trace?.DisposeAsync() ?? ValueTask.CompletedTask);
         _stopping.Dispose();
@@ -217,6 +219,13 @@ public sealed class PaddockServer : IAsyncDisposable
         var nvme = ListeningSocket.All(_manager, "nvme", _settings.Nvme, allowUnix: false);
         bool hasVfioUser = _settings.VfioUser.Count > 0 || _manager.Has("vfio-user");
         var subsystems = nvme.Count > 0 || hasVfioUser ? new NvmeSubsystems(_settings, _images, _namespaces, _buffers, _log) : null;
+        if (subsystems is not null)
+        {
+            _history = DriveHistory.Of(_settings) is { } file ? DriveHistory.Open(file, subsystems.Target.Subsystems, _log) : null;
+            subsystems.RecordPowerOn();
+            DriveJournal.Follow(_log.Recent, subsystems.Target);
+        }
+
         if (subsystems is not null && nvme.Count > 0)
         {
             _listeners.Add(new NvmeListener(subsystems, nvme, _log));

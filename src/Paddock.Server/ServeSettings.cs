@@ -175,6 +175,12 @@ public sealed record ServeSettings
     /// <summary>Zone size of zoned namespaces that hosts create, a power of two, such as 64M; 0: they create none. Null: 64M.</summary>
     public string? NamespaceZoneSize { get; set; }
 
+    /// <summary>
+    /// File that keeps the totals and the last events of NVMe subsystems between two starts; null: a file in
+    /// <see cref="NamespaceDir"/>, or none.
+    /// </summary>
+    public string? NvmeHistory { get; set; }
+
     /// <summary>Whether NVMe hosts may format namespaces.</summary>
     public bool NvmeFormat { get; set; } = true;
 

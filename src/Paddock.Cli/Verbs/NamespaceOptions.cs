@@ -18,10 +18,13 @@ internal sealed class NamespaceOptions
     private readonly Option<string?> _format = ServerOptions.Text(
         "--nvme-format", "BOOL", "Whether NVMe hosts may format namespaces (default: true).").OneOf("true", "false");
 
+    private readonly Option<string?> _history = ServerOptions.Text(
+        "--nvme-history", "FILE", "Keeps SMART totals and persistent events between two starts.");
+
     /// <summary>Adds these options to a command.</summary>
     public void AddTo(Command command)
     {
-        foreach (var option in new Option[] { _folder, _quota, _zone, _format })
+        foreach (var option in new Option[] { _folder, _quota, _zone, _format, _history })
         {
             command.Add(option);
         }
@@ -33,6 +36,7 @@ internal sealed class NamespaceOptions
         NamespaceDir = parsed.GetValue(_folder) ?? given.NamespaceDir,
         NamespaceQuota = parsed.GetValue(_quota) ?? given.NamespaceQuota,
         NamespaceZoneSize = parsed.GetValue(_zone) ?? given.NamespaceZoneSize,
+        NvmeHistory = parsed.GetValue(_history) ?? given.NvmeHistory,
         NvmeFormat = parsed.GetValue(_format) is { } allows ? allows == "true" : given.NvmeFormat,
     };
 }

@@ -63,6 +63,9 @@ internal sealed record IdentifyController
     // command effects log, extended log page data, telemetry, persistent events, supported pages and features with their scope
     private const byte LogAttributes = (1 << 1) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 5);
 
+    // FRMW: one slot, which is read-only
+    private const byte FirmwareSlots = 1 | (1 << 1);
+
     // extended log page data
     private const byte DiscoveryLogAttributes = 1 << 2;
 
@@ -129,6 +132,7 @@ internal sealed record IdentifyController
         f.U16(256, AdminCommands);
         f.U8(258, 3);
         f.U8(259, EventRequestLimit);
+        f.U8(260, FirmwareSlots);
         f.U8(261, Discovery ? DiscoveryLogAttributes : LogAttributes);
         f.U8(262, Discovery ? (byte)0 : (byte)(ErrorLog.Capacity - 1));
         f.U16(266, 343);

@@ -64,6 +64,7 @@ internal static class IoCommands
             if (status is NvmeStatus.WriteFault or NvmeStatus.UnrecoveredReadError)
             {
                 controller.Subsystem.Health.CountMediaError();
+                controller.Subsystem.Telemetry.RecordMediaError();
             }
 
             return status;

@@ -73,6 +73,15 @@ internal sealed class NvmeSubsystems
     public static IEnumerable<ServedNamespace> NamespacesOf(IEnumerable<IListener> listeners)
         => listeners.OfType<INvmeListener>().FirstOrDefault()?.Subsystems.Namespaces ?? [];
 
+    /// <summary>Records that the server has started.</summary>
+    public void RecordPowerOn()
+    {
+        foreach (var subsystem in Target.Subsystems)
+        {
+            subsystem.RecordPowerOn();
+        }
+    }
+
     /// <inheritdoc cref="IListener.CannotResize"/>
     /// <remarks>Namespaces are not added or removed: conventional zones form one namespace, sequential zones another.</remarks>
     public string? CannotResize(ServedDisk disk, long length)
