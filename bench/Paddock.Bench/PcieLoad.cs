@@ -43,8 +43,8 @@ internal sealed class PcieLoad : IDeviceMemory, IInterrupts
             double used = WorkerSeconds() - before;
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{name,-28} {commands / took.TotalSeconds,10:F0} commands/s {allocated / (double)commands,8:F1} bytes allocated a command, "
-                    + $"{used * 1e6 / commands:F2} us of the worker's processor time a command"));
+                $"{name,-28} {commands / took.TotalSeconds,10:F0} commands/s {allocated / (double)commands,8:F1} bytes allocated "
+                    + $"a command, {used * 1e6 / commands:F2} us of the worker's processor time a command"));
         }
     }
 
@@ -85,7 +85,9 @@ internal sealed class PcieLoad : IDeviceMemory, IInterrupts
             .Where(task => File.ReadAllText(Path.Combine(task, "comm")).TrimEnd() == "nvme pcie")
             .Select(task => File.ReadAllText(Path.Combine(task, "stat")))
             .Select(stat => stat[(stat.LastIndexOf(')') + 2)..].Split(' '))
-            .Sum(fields => (long.Parse(fields[11], CultureInfo.InvariantCulture) + long.Parse(fields[12], CultureInfo.InvariantCulture)) / 100.0);
+            .Sum(fields => (TicksOf(fields[11]) + TicksOf(fields[12])) / 100.0);
+
+    private static long TicksOf(string field) => long.Parse(field, CultureInfo.InvariantCulture);
 
     private void Prepare()
     {
