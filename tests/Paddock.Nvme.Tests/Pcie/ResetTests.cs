@@ -42,7 +42,7 @@ public class ResetTests
     }
 
     [Fact]
-    public async Task Controller_is_not_ready_before_the_disk_has_ended_a_command_of_before_the_reset()
+    public async Task Controller_is_not_ready_until_the_disk_has_ended_earlier_commands()
     {
         await using var bench = await PcieBench.StartAsync();
         var storage = new MemoryStorage("slow");
