@@ -13,6 +13,7 @@ internal sealed class VfioUserServer : IAsyncDisposable
 {
     private const int StackSize = 512 << 10;
 
+    private readonly NvmeTarget _target;
     private readonly NvmeSubsystem _subsystem;
     private readonly VfioUserServerOptions _options;
     private readonly Reception<Socket, ClientConnection> _reception;
@@ -20,6 +21,7 @@ internal sealed class VfioUserServer : IAsyncDisposable
 
     // controllers whose clients have disconnected: commands in flight may still wait for the disk
     private readonly HashSet<Task> _ending = [];
+    private readonly LatencyLedger _latencies = new();
     private VfioUserCounts _past = new();
     private bool _isOff;
 
@@ -35,9 +37,9 @@ internal sealed class VfioUserServer : IAsyncDisposable
                 $"a controller has 1 to {VfioUserLimits.MaxQueues} I/O queues, not {options.Queues}", nameof(options));
         }
 
-        (_subsystem, _options) = (subsystem, options);
+        (_target, _subsystem, _options) = (target, subsystem, options);
         _reception = new Reception<Socket, ClientConnection>(
-            1, WhenFull.Wait, socket => new ClientConnection(socket, target, subsystem, options), Begin, options.Time);
+            1, WhenFull.Wait, Meet, Begin, options.Time);
         _reception.Evicted += _ => options.Log?.Invoke("a client that agreed on no version is disconnected: another waits");
     }
 
@@ -58,6 +60,9 @@ internal sealed class VfioUserServer : IAsyncDisposable
             }
         }
     }
+
+    /// <summary>Latencies of commands, from fetching them to their completion.</summary>
+    public LatencyTable Latencies => _latencies.Sum();
 
     /// <summary>Number of current clients: 0 or 1.</summary>
     public int Connections => _reception.Count;
@@ -130,6 +135,22 @@ internal sealed class VfioUserServer : IAsyncDisposable
         }
     }
 
+    // null: no descriptor, memory or controller is left
+    private ClientConnection? Meet(Socket socket)
+    {
+        var latencies = _latencies.Open();
+        try
+        {
+            return new ClientConnection(socket, _target, _subsystem, _options, latencies);
+        }
+        catch (Exception e) when (e is IOException or InvalidOperationException)
+        {
+            _latencies.Close(latencies);
+            _options.Notices?.Invoke(new ClientNotice(ClientChange.Rejected, ClientSocket.PeerOf(socket), _subsystem.Nqn, e.Message));
+            return null;
+        }
+    }
+
     private void Begin(ClientConnection connection)
     {
         lock (_lock)
@@ -156,6 +177,7 @@ internal sealed class VfioUserServer : IAsyncDisposable
             _ = end.ContinueWith(Forget, TaskScheduler.Default);
             connection.Dispose();
             _past = _past.With(connection);
+            _latencies.Close(connection.Latencies);
             _reception.Leave(connection);
         }
     }
