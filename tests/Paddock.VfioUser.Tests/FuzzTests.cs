@@ -15,7 +15,8 @@ public class FuzzTests
 {
     private const int MessagesASession = 400, Warm = 20;
 
-    private static readonly ushort[] Commands = [1, 2, 2, 2, 3, 3, 4, 5, 6, 7, 8, 8, 8, 9, 9, 10, 10, 10, 10, 10, 10, 13, 14, 15, 15, 16, 99];
+    private static readonly ushort[] Commands =
+        [1, 2, 2, 2, 3, 3, 4, 5, 6, 7, 8, 8, 8, 9, 9, 10, 10, 10, 10, 10, 10, 13, 14, 15, 15, 16, 99];
 
     [Fact]
     public async Task Server_survives_random_messages_without_a_leak()
@@ -73,7 +74,8 @@ public class FuzzTests
                     BitConverter.TryWriteBytes(message.AsSpan(4), random.Next(-1, 10_000));
                 }
 
-                int count = command is 2 or 8 ? random.Next(8) switch { 0 => 0, 1 => random.Next(17), _ => 1 } : random.Next(50) == 0 ? 2 : 0;
+                int count = command is 2 or 8 ? random.Next(8) switch { 0 => 0, 1 => random.Next(17), _ => 1 }
+                    : random.Next(50) == 0 ? 2 : 0;
                 client.SendRaw(message, [.. Enumerable.Range(0, count).Select(_ => handles[random.Next(handles.Length)])]);
             }
         }
@@ -153,7 +155,8 @@ public class FuzzTests
         for (int i = 0; i < count; i++)
         {
             byte[] one = Write(random);
-            one.AsSpan(0, Math.Min(one.Length, RegionWrites.EntrySize)).CopyTo(payload.AsSpan(RegionWrites.Size + (i * RegionWrites.EntrySize)));
+            int at = RegionWrites.Size + (i * RegionWrites.EntrySize);
+            one.AsSpan(0, Math.Min(one.Length, RegionWrites.EntrySize)).CopyTo(payload.AsSpan(at));
         }
 
         return payload;
