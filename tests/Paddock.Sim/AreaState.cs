@@ -21,7 +21,9 @@ internal sealed record AreaState(int Epoch, long Pointer, bool HasArea, bool IsF
     public long DataEnd(in RandomAreaLimits area, long capacity)
         => IsFull ? capacity : HasArea ? Math.Min(Pointer + area.Size, capacity) : Pointer;
 
-    /// <summary>After a write; one that failed has moved no pointer, and may have left its data.</summary>
+    /// <summary>
+    /// After a write; one that failed has moved no pointer, and may have left its data in the area. Above it they must not show up later.
+    /// </summary>
     public AreaState Write(long at, int length, uint version, bool failed, in RandomAreaLimits area, long capacity)
     {
         var (versions, others) = ((uint[])Versions.Clone(), (uint[])Others.Clone());
@@ -29,7 +31,7 @@ internal sealed record AreaState(int Epoch, long Pointer, bool HasArea, bool IsF
         {
             if (failed)
             {
-                others[sector] = version;
+                others[sector] = sector * Sector < DataEnd(area, capacity) ? version : 0;
             }
             else
             {
