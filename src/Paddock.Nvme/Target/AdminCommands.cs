@@ -7,9 +7,28 @@ namespace Paddock.Nvme.Target;
 /// <summary>Runs the commands of an admin queue.</summary>
 internal static class AdminCommands
 {
+    /// <summary>Runs a command and completes it, unless an event does so later.</summary>
+    public static async Task RunAsync(Controller controller, Command command)
+    {
+        NvmeStatus? status;
+        try
+        {
+            status = await ExecuteAsync(controller, command);
+        }
+        catch (Exception e) when (e is IOException or InvalidOperationException or ArgumentException)
+        {
+            status = NvmeStatus.InternalError;
+        }
+
+        if (status is { } done)
+        {
+            command.Finish(done);
+        }
+    }
+
     /// <summary>Runs a command.</summary>
     /// <returns>Its status; null when it completes later.</returns>
-    public static async ValueTask<NvmeStatus?> ExecuteAsync(Controller controller, Command command)
+    private static async ValueTask<NvmeStatus?> ExecuteAsync(Controller controller, Command command)
     {
         var entry = command.Entry;
         controller.Touch();
@@ -25,7 +44,8 @@ internal static class AdminCommands
             return NvmeStatus.CommandSequence;
         }
 
-        if (controller.IsDiscovery && entry.Opcode is AdminOpcode.Abort)
+        if (controller.IsDiscovery && entry.Opcode is AdminOpcode.Abort or AdminOpcode.NamespaceManagement
+            or AdminOpcode.NamespaceAttachment or AdminOpcode.FormatNvm)
         {
             return NvmeStatus.InvalidOpcode;
         }
@@ -58,6 +78,12 @@ internal static class AdminCommands
                 return NvmeStatus.Success;
             case AdminOpcode.AsyncEventRequest:
                 return controller.Events.Request(command);
+            case AdminOpcode.NamespaceManagement:
+                return await NamespaceCommands.ManageAsync(controller, command);
+            case AdminOpcode.NamespaceAttachment:
+                return await NamespaceCommands.AttachAsync(controller, command);
+            case AdminOpcode.FormatNvm:
+                return await FormatCommand.RunAsync(controller, command);
             case AdminOpcode.Abort:
                 // dword 10: the queue in 15:0, the command in 31:16. Bit 0 of the result: not aborted (NVMe base 2.0, 5.1)
                 ushort queue = (ushort)entry.Dword10, id = (ushort)(entry.Dword10 >> 16);

@@ -44,6 +44,12 @@ internal static class IoCommands
             return controller.RefusalOf(entry.NamespaceId);
         }
 
+        int ticket = ns.Closing.TryEnter();
+        if (ticket < 0)
+        {
+            return ns.Closing.Refusal;
+        }
+
         try
         {
             var status = await RunAsync(controller, ns, command);
@@ -58,6 +64,7 @@ internal static class IoCommands
             if (status is NvmeStatus.WriteFault or NvmeStatus.UnrecoveredReadError)
             {
                 controller.Subsystem.Health.CountMediaError();
+                controller.Subsystem.Telemetry.RecordMediaError();
             }
 
             return status;
@@ -66,6 +73,10 @@ internal static class IoCommands
         {
             ns.Statistics.CountError();
             return NvmeStatus.NamespaceNotReady;
+        }
+        finally
+        {
+            ns.Closing.Leave(ticket);
         }
     }
 
