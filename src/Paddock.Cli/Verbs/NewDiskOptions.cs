@@ -135,7 +135,8 @@ internal sealed class NewDiskOptions
     {
         if (parsed.GetValue(_zoneSize) is not { } zoneSize)
         {
-            Option[] zoneOptions = [_zoneCapacity, _conventional, _maxOpen, _maxActive, _maxAppend, _areaSize, _areaUnit, _areaZones, _layout];
+            Option[] zoneOptions =
+                [_zoneCapacity, _conventional, _maxOpen, _maxActive, _maxAppend, _areaSize, _areaUnit, _areaZones, _layout];
             return zoneOptions.FirstOrDefault(o => parsed.GetResult(o) is not null) is { } stray
                 ? throw new ToolException($"{stray.Name} requires --zone-size: without it the disk has no zones", NativeExit.Usage)
                 : null;
@@ -164,7 +165,8 @@ internal sealed class NewDiskOptions
         {
             Option[] areaOptions = [_areaUnit, _areaZones];
             return areaOptions.FirstOrDefault(o => parsed.GetResult(o) is not null) is { } stray
-                ? throw new ToolException($"{stray.Name} requires --zrwa-size: without it zones have no random write areas", NativeExit.Usage)
+                ? throw new ToolException(
+                    $"{stray.Name} requires --zrwa-size: without it zones have no random write areas", NativeExit.Usage)
                 : default;
         }
 

@@ -123,8 +123,8 @@ internal static class ZoneCommands
         {
             bool allocates = action == ZoneAction.Open && parsed.GetValue(area);
             await ZoneActionVerb.RunAsync(
-                allocates ? ZoneAction.OpenWithRandomArea : action, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones), parsed.GetValue(json), console,
-                passphrase.Read(parsed), cancellationToken);
+                allocates ? ZoneAction.OpenWithRandomArea : action, parsed.GetRequiredValue(image), parsed.GetRequiredValue(zones),
+                parsed.GetValue(json), console, passphrase.Read(parsed), cancellationToken);
             return NativeExit.Success;
         });
         return command;
