@@ -182,7 +182,6 @@ public class FuzzTests
     private static void Settle(Bench bench)
     {
         Assert.True(SpinWait.SpinUntil(() => bench.Server.Connections == 0, TimeSpan.FromSeconds(30)));
-        bench.Server.QuietAsync(TimeSpan.FromSeconds(30)).Wait();
     }
 
     private static long Number(string variable, long otherwise)
