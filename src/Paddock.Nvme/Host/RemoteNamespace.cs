@@ -42,6 +42,9 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
     /// <inheritdoc/>
     public IRangeCopy? RangeCopy => null;
 
+    /// <inheritdoc/>
+    public IUnreadableRanges? UnreadableRanges => null;
+
     protected int BlockShift => blockShift;
 
     /// <summary>Largest possible size, in bytes.</summary>
