@@ -176,6 +176,12 @@ public class CheckedDevice : DelegatingDevice
             return Inner.ManageAsync(action, offset, length, cancellationToken);
         }
 
+        public override ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+        {
+            device.CheckWritable();
+            return Inner.CommitAsync(end, cancellationToken);
+        }
+
         public override ValueTask<long> AppendAsync(
             long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
             CancellationToken cancellationToken = default)
@@ -208,10 +214,11 @@ public class CheckedDevice : DelegatingDevice
         public ValueTask<bool> ReadExtensionAsync(int zone, Memory<byte> buffer, CancellationToken cancellationToken = default)
             => attributes.ReadExtensionAsync(zone, buffer, cancellationToken);
 
-        public ValueTask WriteExtensionAsync(int zone, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+        public ValueTask WriteExtensionAsync(
+            int zone, ReadOnlyMemory<byte> data, bool randomArea = false, CancellationToken cancellationToken = default)
         {
             device.CheckWritable();
-            return attributes.WriteExtensionAsync(zone, data, cancellationToken);
+            return attributes.WriteExtensionAsync(zone, data, randomArea, cancellationToken);
         }
     }
 }

@@ -29,6 +29,10 @@ public abstract class DelegatingZones(IZones inner) : IZones
         => inner.ManageAsync(action, offset, length, cancellationToken);
 
     /// <inheritdoc/>
+    public virtual ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+        => inner.CommitAsync(end, cancellationToken);
+
+    /// <inheritdoc/>
     public virtual ValueTask<long> AppendAsync(
         long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
         CancellationToken cancellationToken = default)

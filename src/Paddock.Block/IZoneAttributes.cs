@@ -26,5 +26,13 @@ public interface IZoneAttributes
     /// Anything but an EMPTY sequential zone: <see cref="ZoneError.InvalidTransition"/>, or <see cref="ZoneError.Conventional"/>.
     /// Durable when it completes.
     /// </summary>
-    ValueTask WriteExtensionAsync(int zone, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default);
+    /// <param name="zone">The zone.</param>
+    /// <param name="data">The extension.</param>
+    /// <param name="randomArea">
+    /// Whether the zone gets a random write area too (<see cref="ZoneError.TooManyRandomAreas"/>,
+    /// <see cref="ZoneError.InvalidZoneOperation"/>).
+    /// </param>
+    /// <param name="cancellationToken">Ends it early.</param>
+    ValueTask WriteExtensionAsync(
+        int zone, ReadOnlyMemory<byte> data, bool randomArea = false, CancellationToken cancellationToken = default);
 }

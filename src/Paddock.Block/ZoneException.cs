@@ -44,6 +44,15 @@ public enum ZoneError
 
     /// <summary>The request is for conventional zones (discard) and met a sequential one.</summary>
     Sequential,
+
+    /// <summary>No random write area is free.</summary>
+    TooManyRandomAreas,
+
+    /// <summary>
+    /// The request does not go with the zone's random write area: an append to a zone that has one, an area for a zone that is not EMPTY,
+    /// or a commit that does not end in an area.
+    /// </summary>
+    InvalidZoneOperation,
 }
 
 /// <summary>A zoned device rejected a request; nothing has changed.</summary>
@@ -67,7 +76,7 @@ public sealed class ZoneException : BlockException
 
     private static BlockError ClassOf(ZoneError reason) => reason switch
     {
-        ZoneError.TooManyOpen or ZoneError.TooManyActive => BlockError.TooManyZones,
+        ZoneError.TooManyOpen or ZoneError.TooManyActive or ZoneError.TooManyRandomAreas => BlockError.TooManyZones,
         ZoneError.AppendTooLong or ZoneError.Sequential => BlockError.NotSupported,
         ZoneError.ReadOnly => BlockError.ReadOnly,
         ZoneError.Offline => BlockError.Io,

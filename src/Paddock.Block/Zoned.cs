@@ -87,6 +87,12 @@ public enum ZoneAction
 
     /// <summary>Resets to EMPTY and frees the data.</summary>
     Reset,
+
+    /// <summary>
+    /// To EXPLICITLY OPEN, with a random write area; of zones without one, only EMPTY ones can get one. It keeps the area until it is FULL,
+    /// reset, READ ONLY or OFFLINE.
+    /// </summary>
+    OpenWithRandomArea,
 }
 
 /// <summary>One zone in a report; all positions and sizes in bytes on the virtual disk.</summary>
@@ -99,7 +105,17 @@ public enum ZoneAction
 /// <param name="Condition">Its condition.</param>
 /// <param name="Type">Its type.</param>
 public readonly record struct ZoneDescriptor(
-    long Start, long Length, long Capacity, long WritePointer, ZoneCondition Condition, ZoneType Type);
+    long Start, long Length, long Capacity, long WritePointer, ZoneCondition Condition, ZoneType Type)
+{
+    /// <summary>Whether the zone has a random write area: it can be written, and read, for some way above its write pointer.</summary>
+    public bool HasRandomArea { get; init; }
+}
+
+/// <summary>Random write areas of a device's zones (ZNS command set 1.2, zone random write area); all zero without them.</summary>
+/// <param name="Size">Bytes of an area, a multiple of <paramref name="Granularity"/>; 0: zones can have none.</param>
+/// <param name="Granularity">Unit, in bytes, by which an area is committed: the write pointer moves by multiples of it.</param>
+/// <param name="MaxZones">Limit on zones that have an area at once; 0 is "no limit".</param>
+public readonly record struct RandomAreaLimits(long Size, long Granularity, uint MaxZones);
 
 /// <summary>The zoned geometry and limits of a device, in bytes and counts; 0 in a limit is "no limit".</summary>
 /// <param name="ZoneSize">Bytes from one zone's start to the next.</param>
@@ -110,7 +126,11 @@ public readonly record struct ZoneDescriptor(
 /// <param name="MaxActiveZones">Limit on open + closed zones.</param>
 /// <param name="MaxAppendBytes">Longest zone append.</param>
 public readonly record struct ZonedLimits(
-    long ZoneSize, long ZoneCapacity, int ZoneCount, int ConventionalZones, uint MaxOpenZones, uint MaxActiveZones, uint MaxAppendBytes);
+    long ZoneSize, long ZoneCapacity, int ZoneCount, int ConventionalZones, uint MaxOpenZones, uint MaxActiveZones, uint MaxAppendBytes)
+{
+    /// <summary>Random write areas of zones.</summary>
+    public RandomAreaLimits RandomArea { get; init; }
+}
 
 /// <summary>Result of a search for zones.</summary>
 /// <param name="Filled">Descriptors that were filled in.</param>

@@ -31,6 +31,12 @@ internal sealed class ServedZones(ServedDevice served, DeviceOperations operatio
             new ServedRange(operations & OperationOf(action), offset, length), (action, offset, length),
             static (device, r) => device.Zones!.ManageAsync(r.action, r.offset, r.length, CancellationToken.None), cancellationToken);
 
+    // it moves a write pointer, as a write does
+    public ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+        => served.RunAsync(
+            new ServedRange(operations & DeviceOperations.Write, Math.Max(0, end - 1), 1), end,
+            static (device, end) => device.Zones!.CommitAsync(end, CancellationToken.None), cancellationToken);
+
     // a rule for any part of the zone matches an append to it: the offset of the append is not known yet
     public ValueTask<long> AppendAsync(
         long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
@@ -43,7 +49,7 @@ internal sealed class ServedZones(ServedDevice served, DeviceOperations operatio
 
     private static DeviceOperations OperationOf(ZoneAction action) => action switch
     {
-        ZoneAction.Open => DeviceOperations.Open,
+        ZoneAction.Open or ZoneAction.OpenWithRandomArea => DeviceOperations.Open,
         ZoneAction.Close => DeviceOperations.Close,
         ZoneAction.Finish => DeviceOperations.Finish,
         _ => DeviceOperations.Reset,
@@ -72,10 +78,11 @@ internal sealed class ServedZones(ServedDevice served, DeviceOperations operatio
                 static (device, r) => device.Zones!.Attributes!.ReadExtensionAsync(r.zone, r.buffer, r.cancellationToken),
                 cancellationToken);
 
-        public ValueTask WriteExtensionAsync(int zone, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+        public ValueTask WriteExtensionAsync(
+            int zone, ReadOnlyMemory<byte> data, bool randomArea = false, CancellationToken cancellationToken = default)
             => served.RunAsync(
-                Anywhere, (zone, data, cancellationToken),
-                static (device, r) => device.Zones!.Attributes!.WriteExtensionAsync(r.zone, r.data, r.cancellationToken),
+                Anywhere, (zone, data, randomArea, cancellationToken),
+                static (device, r) => device.Zones!.Attributes!.WriteExtensionAsync(r.zone, r.data, r.randomArea, r.cancellationToken),
                 cancellationToken);
     }
 }

@@ -32,6 +32,11 @@ public sealed class NvmeNamespace
                 : $"zones that are no multiple of the logical block of {blockSize} bytes");
         }
 
+        if (Zones is { Limits.RandomArea: var area } && RandomAreaFields.Problem(area, blockSize) is { } problem)
+        {
+            throw new ArgumentException(problem);
+        }
+
         Id = id;
         Device = device;
         Name = name;

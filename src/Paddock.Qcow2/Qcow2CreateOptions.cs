@@ -49,6 +49,12 @@ public sealed record ZonedCreateOptions
 
     /// <summary>Longest zone append: a multiple of 512 below 4 GiB.</summary>
     public long MaxAppendBytes { get; init; }
+
+    /// <summary>
+    /// Random write areas that zones can have: the size is a multiple of the granularity, which is one of 512, and at most 16 MiB and the
+    /// zone capacity, which must be a multiple of the granularity. Not set: none.
+    /// </summary>
+    public RandomAreaLimits RandomArea { get; init; }
 }
 
 /// <summary>Properties of a new qcow2 image. All are validated before anything is written.</summary>

@@ -119,4 +119,7 @@ public sealed record ZonedImageInfo(ZoneLayout Layout, ZonedLimits Limits, long 
 
     /// <summary>Bytes of a descriptor extension.</summary>
     public int ExtensionBytes { get; init; }
+
+    /// <summary>Number of zones with a random write area.</summary>
+    public int RandomAreas { get; init; }
 }

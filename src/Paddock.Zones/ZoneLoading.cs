@@ -31,14 +31,20 @@ internal sealed class ZoneLoading(ZoneStates zones)
     }
 
     /// <summary>See <see cref="ZoneSet.SetLoaded"/>.</summary>
-    public void SetLoaded(int zone, long writePointer, bool extended)
+    public void SetLoaded(int zone, long writePointer, bool extended, bool randomArea)
     {
         zones.RequireIdle(zone);
         bool sequential = zones.Geometry.IsSequential(zone);
+        zones.SetArea(zone, false);
         zones.SetExtended(zone, extended && sequential);
         if (sequential)
         {
             LoadPointer(zone, writePointer);
+            if (randomArea && zones.Area.Size != 0 && zones.ConditionOf(zone) is ZoneCondition.Empty or ZoneCondition.Closed)
+            {
+                zones.SetArea(zone, true);
+                zones.MakeClosed(zone);
+            }
         }
         else
         {
@@ -55,6 +61,7 @@ internal sealed class ZoneLoading(ZoneStates zones)
         }
 
         zones.RequireIdle(zone);
+        zones.SetArea(zone, false);
         zones.Change(zone, condition);
     }
 
@@ -68,11 +75,13 @@ internal sealed class ZoneLoading(ZoneStates zones)
     }
 
     /// <summary>See <see cref="ZoneSet.Extend"/>.</summary>
-    public ZoneResult Extend(int zone)
+    public ZoneResult Extend(int zone, bool randomArea)
     {
         ZoneError error = !zones.Geometry.IsSequential(zone) ? ZoneError.Conventional
             : zones.ConditionOf(zone) != ZoneCondition.Empty ? ZoneError.InvalidTransition
+            : randomArea && zones.Area.Size == 0 ? ZoneError.InvalidZoneOperation
             : !zones.Resources.HasActive ? ZoneError.TooManyActive
+            : randomArea && !zones.Resources.HasAreas(1) ? ZoneError.TooManyRandomAreas
             : ZoneError.None;
         if (error != ZoneError.None)
         {
@@ -80,6 +89,7 @@ internal sealed class ZoneLoading(ZoneStates zones)
         }
 
         zones.SetExtended(zone, true);
+        zones.SetArea(zone, randomArea);
         zones.MakeClosed(zone);
         return ZoneResult.Done(zone);
     }

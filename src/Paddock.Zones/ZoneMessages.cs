@@ -20,6 +20,9 @@ internal static class ZoneMessages
         ZonedLimits limits = zones.Limits;
         return result.Error switch
         {
+            ZoneError.NotAtWritePointer when zones.HasRandomArea(zone)
+                => $"zone {zone} takes writes from its write pointer, {zones.PointerOf(zone)}, up to "
+                    + $"{zones.PointerOf(zone) + (2 * limits.RandomArea.Size)}, twice its random write area",
             ZoneError.NotAtWritePointer => $"zone {zone} must be written at its write pointer, {zones.PointerOf(zone)}",
             ZoneError.BoundaryCrossed when zones.ZoneOf(offset) == zone
                 => $"it reaches past the {zones.CapacityOf(zone)} writable bytes of zone {zone}, which starts at {zones.StartOf(zone)}",
@@ -36,9 +39,19 @@ internal static class ZoneMessages
                 => $"it is not aligned to {ZoneGeometry.SectorSize} bytes, or to zones of {limits.ZoneSize} where it must be",
             ZoneError.AppendTooLong => $"an append takes at most {limits.MaxAppendBytes} bytes",
             ZoneError.OutOfRange => $"the range is empty or outside the disk of {zones.Geometry.DiskLength} bytes",
+            ZoneError.TooManyRandomAreas
+                => $"zone {zone} needs a random write area and all {limits.RandomArea.MaxZones} are in use: finish or reset a zone",
+            ZoneError.InvalidZoneOperation => ReasonOfArea(zone, zones),
             _ => "it is refused",
         };
     }
+
+    private static string ReasonOfArea(int zone, ZoneSet zones)
+        => zones.Limits.RandomArea.Size == 0 ? "zones of this disk have no random write areas"
+            : zones.HasRandomArea(zone)
+                ? $"zone {zone} has a random write area, from {zones.PointerOf(zone)} to {zones.DataEndOf(zone)}, which takes no appends "
+                    + $"and is committed by multiples of {zones.Limits.RandomArea.Granularity} bytes"
+            : $"zone {zone} is {Name(zones.ConditionOf(zone))} and has no random write area; only an empty zone gets one";
 
     /// <summary>A condition's name as people write it: "implicitly open".</summary>
     public static string Name(ZoneCondition condition) => condition switch

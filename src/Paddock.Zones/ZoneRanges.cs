@@ -28,10 +28,11 @@ internal sealed class ZoneRanges(ZoneStates zones)
         }
 
         ZoneResult result = CheckTransitions(action, first, last);
-        if (result.IsOk && action == ZoneAction.Open)
+        if (result.IsOk && action is ZoneAction.Open or ZoneAction.OpenWithRandomArea)
         {
             ZoneResult resources = CheckOpenResources(first, last);
-            result = resources.IsOk ? result : resources;
+            result = !resources.IsOk ? resources
+                : action == ZoneAction.OpenWithRandomArea ? RandomAreas.CheckAllocation(zones, first, last, result) : result;
         }
 
         if (result.IsOk)
@@ -64,9 +65,9 @@ internal sealed class ZoneRanges(ZoneStates zones)
     /// <summary>See <see cref="ZoneSet.Apply"/>.</summary>
     public int Apply(ZoneAction action, ZoneRange range)
     {
-        if (action == ZoneAction.Open)
+        if (action is ZoneAction.Open or ZoneAction.OpenWithRandomArea)
         {
-            return ApplyOpen(range);
+            return ApplyOpen(range, allocates: action == ZoneAction.OpenWithRandomArea);
         }
 
         int changed = 0;
@@ -94,7 +95,7 @@ internal sealed class ZoneRanges(ZoneStates zones)
 
     private static ZoneCondition ConditionAfter(ZoneAction action) => action switch
     {
-        ZoneAction.Open => ZoneCondition.ExplicitlyOpen,
+        ZoneAction.Open or ZoneAction.OpenWithRandomArea => ZoneCondition.ExplicitlyOpen,
         ZoneAction.Close => ZoneCondition.Closed,
         ZoneAction.Finish => ZoneCondition.Full,
         _ => ZoneCondition.Empty,
@@ -106,7 +107,7 @@ internal sealed class ZoneRanges(ZoneStates zones)
         ZoneCondition.NotWritePointer => ZoneError.Conventional,
         ZoneCondition.ReadOnly => ZoneError.ReadOnly,
         ZoneCondition.Offline => ZoneError.Offline,
-        ZoneCondition.Full when action == ZoneAction.Open => ZoneError.Full,
+        ZoneCondition.Full when action is ZoneAction.Open or ZoneAction.OpenWithRandomArea => ZoneError.Full,
         ZoneCondition.Full when action == ZoneAction.Close => ZoneError.InvalidTransition,
         _ => ZoneError.None,
     };
@@ -162,7 +163,7 @@ internal sealed class ZoneRanges(ZoneStates zones)
         return ZoneResult.Done(first);
     }
 
-    private int ApplyOpen(ZoneRange range)
+    private int ApplyOpen(ZoneRange range, bool allocates)
     {
         int changed = 0;
 
@@ -183,6 +184,11 @@ internal sealed class ZoneRanges(ZoneStates zones)
                 zones.MakeRoom();
                 zones.Change(zone, ZoneCondition.ExplicitlyOpen);
                 changed++;
+            }
+
+            if (allocates)
+            {
+                zones.SetArea(zone, true);
             }
         }
 

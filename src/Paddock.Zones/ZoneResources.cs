@@ -4,21 +4,24 @@ namespace Paddock.Zones;
 
 /// <summary>
 /// Open and active resources: their limits and the zones that hold them. Implicitly and explicitly open zones hold both kinds, CLOSED zones
-/// an active one.
+/// an active one. Random write areas are counted too.
 /// </summary>
 internal sealed class ZoneResources
 {
     private readonly uint _maxOpen;
     private readonly uint _maxActive;
+    private readonly uint _maxAreas;
     private OpenList _implicit;
 
     /// <param name="maxOpen">Most open zones; 0 is "no limit".</param>
     /// <param name="maxActive">Most active zones; 0 is "no limit".</param>
+    /// <param name="maxAreas">Most random write areas; 0 is "no limit".</param>
     /// <param name="zones">Number of zones.</param>
-    public ZoneResources(uint maxOpen, uint maxActive, int zones)
+    public ZoneResources(uint maxOpen, uint maxActive, uint maxAreas, int zones)
     {
         _maxOpen = maxOpen;
         _maxActive = maxActive;
+        _maxAreas = maxAreas;
         _implicit = new OpenList(zones);
     }
 
@@ -42,6 +45,12 @@ internal sealed class ZoneResources
 
     /// <summary>Active resources in use.</summary>
     public int Active => _implicit.Count + ExplicitlyOpen + Closed;
+
+    /// <summary>Random write areas in use.</summary>
+    public int Areas { get; private set; }
+
+    /// <summary>Whether more zones may get random write areas; images can hold more of them than the limit.</summary>
+    public bool HasAreas(long more) => _maxAreas == 0 || Areas + more <= _maxAreas;
 
     /// <summary>Whether one more zone may become active.</summary>
     public bool HasActive => _maxActive == 0 || Active < _maxActive;
@@ -91,6 +100,9 @@ internal sealed class ZoneResources
         }
     }
 
+    /// <summary>A zone gets a random write area, or loses it.</summary>
+    public void CountArea(bool more) => Areas += more ? 1 : -1;
+
     /// <summary>An implicitly open zone is written: it becomes the last one to be evicted.</summary>
     public void Touch(int zone) => _implicit.Touch(zone);
 
@@ -101,6 +113,7 @@ internal sealed class ZoneResources
         _implicit = new OpenList(zones);
         ExplicitlyOpen = 0;
         Closed = 0;
+        Areas = 0;
     }
 
     /// <summary>Sets the number of zones; removed zones must hold no resources.</summary>

@@ -9,9 +9,9 @@ namespace Paddock.Zones;
 /// </summary>
 /// <remarks>
 /// A write is two calls, since data goes to the image between them: <see cref="BeginWrite"/> (or <see cref="BeginAppend"/>) and
-/// <see cref="EndWrite"/>. Between the two the zone is <em>busy</em>. The caller has at most one write at a time in a sequential zone, and
-/// neither finishes, resets nor resizes away a busy zone; anything may happen to other zones meanwhile, and another zone's write may evict
-/// this one. A write, an append and a transition take constant time, whatever the number of zones.
+/// <see cref="EndWrite(int, long, bool)"/>. Between the two the zone is <em>busy</em>. The caller has at most one write at a time in a
+/// sequential zone, and neither finishes, resets nor resizes away a busy zone; anything may happen to other zones meanwhile, and another
+/// zone's write may evict this one. A write, an append, a commit and a transition take constant time, whatever the number of zones.
 /// </remarks>
 public sealed class ZoneSet
 {
@@ -62,6 +62,9 @@ public sealed class ZoneSet
     /// <summary>Active resources in use: open + closed zones.</summary>
     public int ActiveCount => _states.Resources.Active;
 
+    /// <summary>Random write areas in use.</summary>
+    public int RandomAreaCount => _states.Resources.Areas;
+
     /// <summary>Index of the zone that holds a byte of the disk.</summary>
     public int ZoneOf(long offset) => _states.Geometry.ZoneOf(offset);
 
@@ -88,8 +91,8 @@ public sealed class ZoneSet
         => ConditionOf(zone) == ZoneCondition.Full ? StartOf(zone) + _states.Geometry.ZoneSize : PointerOf(zone);
 
     /// <summary>
-    /// Where a zone's data ends: the rest of the zone reads as zeroes, whatever the image holds (zoned-qcow2.md 3). An OFFLINE zone's whole
-    /// range is "data": whether it may be read at all is the device's decision.
+    /// Where a zone's data ends: the rest of the zone reads as zeroes, whatever the image holds (zoned-qcow2.md 3). A random write area is
+    /// data. An OFFLINE zone's whole range is "data": whether it may be read at all is the device's decision.
     /// </summary>
     public long DataEndOf(int zone) => _states.DataEndOf(zone);
 
@@ -98,6 +101,9 @@ public sealed class ZoneSet
 
     /// <summary>True for a zone that has a zone descriptor extension: it is CLOSED where another would be EMPTY, until a reset.</summary>
     public bool IsExtended(int zone) => _states.IsExtended(zone);
+
+    /// <summary>True for a zone that has a random write area.</summary>
+    public bool HasRandomArea(int zone) => _states.HasArea(zone);
 
     /// <summary>Describes one zone.</summary>
     public ZoneDescriptor Describe(int zone) => _states.Describe(zone);
@@ -116,7 +122,7 @@ public sealed class ZoneSet
 
     /// <summary>
     /// Checks a whole write (or write-zeroes: the same rule) and acquires its resources. If rejected, nothing has changed. If accepted,
-    /// <see cref="EndWrite"/> must follow, for the zone that the result names.
+    /// <see cref="EndWrite(int, long, bool)"/> must follow, for the zone that the result names.
     /// </summary>
     /// <param name="offset">Byte offset on the disk.</param>
     /// <param name="length">Bytes, above 0.</param>
@@ -138,7 +144,30 @@ public sealed class ZoneSet
     /// <param name="zone">The zone that the begin named; for a conventional one nothing is done.</param>
     /// <param name="length">Bytes, as given to the begin.</param>
     /// <param name="success">Whether all data reached the image.</param>
-    public void EndWrite(int zone, long length, bool success) => _writes.EndWrite(zone, length, success);
+    public void EndWrite(int zone, long length, bool success) => _writes.EndWrite(zone, PointerOf(zone), length, success);
+
+    /// <summary>
+    /// Ends a write that may have begun above the write pointer, in a random write area. Its success moves the pointer by whole units of
+    /// commit, only as far as the write ends in the area (an implicit commit).
+    /// </summary>
+    /// <param name="zone">The zone that the begin named.</param>
+    /// <param name="offset">Byte offset, as given to the begin.</param>
+    /// <param name="length">Bytes, as given to the begin.</param>
+    /// <param name="success">Whether all data reached the image.</param>
+    public void EndWrite(int zone, long offset, long length, bool success) => _writes.EndWrite(zone, offset, length, success);
+
+    /// <summary>
+    /// Commits a random write area up to an offset: the pointer moves there. A CLOSED zone becomes IMPLICITLY OPEN, one that is committed
+    /// to its capacity FULL.
+    /// </summary>
+    /// <param name="end">
+    /// Where the pointer goes: inside the area, and whole units of commit from the pointer, or the end of the capacity.
+    /// </param>
+    /// <returns>
+    /// Refused: <see cref="ZoneError.InvalidZoneOperation"/> (no area, or it does not end there), <see cref="ZoneError.TooManyOpen"/>, and
+    /// the errors of zones that are conventional, READ ONLY or OFFLINE. If rejected, nothing has changed.
+    /// </returns>
+    public ZoneResult Commit(long end) => RandomAreas.Commit(_states, end);
 
     /// <summary>
     /// Whether a range may be discarded. Never in a sequential zone: below the write pointer data must stay, and above it there is none
@@ -202,7 +231,9 @@ public sealed class ZoneSet
     /// <param name="zone">The zone.</param>
     /// <param name="writePointer">Absolute, in bytes.</param>
     /// <param name="extended">Whether it has an extension: then it is CLOSED, not EMPTY, when its pointer is at its start.</param>
-    public void SetLoaded(int zone, long writePointer, bool extended = false) => _loading.SetLoaded(zone, writePointer, extended);
+    /// <param name="randomArea">Whether it has a random write area, unless its pointer makes it FULL: it is CLOSED then.</param>
+    public void SetLoaded(int zone, long writePointer, bool extended = false, bool randomArea = false)
+        => _loading.SetLoaded(zone, writePointer, extended, randomArea);
 
     /// <summary>
     /// Makes a zone READ ONLY or OFFLINE, and frees its resources. Its pointer stays (a READ ONLY zone's data ends there).
@@ -219,9 +250,11 @@ public sealed class ZoneSet
     /// <summary>
     /// Sets the extension of an EMPTY zone: it becomes CLOSED, which uses an active resource, and stays so, even if unwritten, until
     /// a reset. Rejected: <see cref="ZoneError.Conventional"/>, <see cref="ZoneError.InvalidTransition"/> (it is not EMPTY),
-    /// <see cref="ZoneError.TooManyActive"/>.
+    /// <see cref="ZoneError.TooManyActive"/>, <see cref="ZoneError.TooManyRandomAreas"/>.
     /// </summary>
-    public ZoneResult Extend(int zone) => _loading.Extend(zone);
+    /// <param name="zone">The zone.</param>
+    /// <param name="randomArea">Whether it gets a random write area too.</param>
+    public ZoneResult Extend(int zone, bool randomArea = false) => _loading.Extend(zone, randomArea);
 
     /// <summary>Whether the disk can take another length; changes nothing.</summary>
     /// <param name="length">Bytes, a multiple of 512.</param>

@@ -30,7 +30,8 @@ internal sealed class ZoneStates
         _flags = new byte[limits.ZoneCount];
         _tally = new ZoneTally(_conditions);
         MaxAppend = limits.MaxAppendBytes;
-        Resources = new ZoneResources(limits.MaxOpenZones, limits.MaxActiveZones, limits.ZoneCount);
+        Area = limits.RandomArea;
+        Resources = new ZoneResources(limits.MaxOpenZones, limits.MaxActiveZones, limits.RandomArea.MaxZones, limits.ZoneCount);
         Clear(0, Count);
     }
 
@@ -49,6 +50,9 @@ internal sealed class ZoneStates
         /// The zone has a descriptor extension: until a reset it is not EMPTY, and it holds its active resource until it is full.
         /// </summary>
         Extended = 4,
+
+        /// <summary>The zone has a random write area: it holds its active resource, and can be written above its write pointer.</summary>
+        RandomArea = 8,
     }
 
     /// <summary>Where the zones lie.</summary>
@@ -60,13 +64,19 @@ internal sealed class ZoneStates
     /// <summary>Longest append in bytes; 0 is "no limit".</summary>
     public uint MaxAppend { get; }
 
-    /// <summary>Open and active resources.</summary>
+    /// <summary>Size and unit of random write areas.</summary>
+    public RandomAreaLimits Area { get; }
+
+    /// <summary>Open and active resources, and random write areas.</summary>
     public ZoneResources Resources { get; }
 
     /// <summary>Geometry and limits, as they are after any resize.</summary>
     public ZonedLimits Limits => new(
         _geometry.ZoneSize, _zoneCapacity, _geometry.ZoneCount, _geometry.ConventionalZones,
-        Resources.MaxOpen, Resources.MaxActive, MaxAppend);
+        Resources.MaxOpen, Resources.MaxActive, MaxAppend)
+    {
+        RandomArea = Area,
+    };
 
     /// <summary>A zone's condition.</summary>
     public ZoneCondition ConditionOf(int zone) => (ZoneCondition)_conditions[zone];
@@ -82,6 +92,15 @@ internal sealed class ZoneStates
 
     /// <summary>True for a zone that has a zone descriptor extension.</summary>
     public bool IsExtended(int zone) => (_flags[zone] & (byte)ZoneFlags.Extended) != 0;
+
+    /// <summary>True for a zone that has a random write area.</summary>
+    public bool HasArea(int zone) => (_flags[zone] & (byte)ZoneFlags.RandomArea) != 0;
+
+    /// <summary>Where the writable part of a zone ends.</summary>
+    public long CapacityEndOf(int zone) => _geometry.StartOf(zone) + _geometry.CapacityOf(zone);
+
+    /// <summary>Where the random write area of a zone ends: no later than its capacity.</summary>
+    public long AreaEndOf(int zone) => Math.Min(_pointers[zone] + Area.Size, CapacityEndOf(zone));
 
     /// <summary>The error for a zone that is READ ONLY or OFFLINE.</summary>
     public ZoneError CheckFixed(int zone) => ConditionOf(zone) switch
@@ -112,7 +131,7 @@ internal sealed class ZoneStates
         _ when !_geometry.IsSequential(zone) => _geometry.EndOf(zone),
         ZoneCondition.Offline => _geometry.EndOf(zone),
         ZoneCondition.Full => _geometry.StartOf(zone) + _geometry.CapacityOf(zone),
-        _ => _pointers[zone],
+        _ => HasArea(zone) ? AreaEndOf(zone) : _pointers[zone],
     };
 
     /// <summary>Describes one zone.</summary>
@@ -122,7 +141,10 @@ internal sealed class ZoneStates
         _geometry.CapacityOf(zone),
         _pointers[zone],
         ConditionOf(zone),
-        _geometry.IsSequential(zone) ? ZoneType.SequentialWriteRequired : ZoneType.Conventional);
+        _geometry.IsSequential(zone) ? ZoneType.SequentialWriteRequired : ZoneType.Conventional)
+    {
+        HasRandomArea = HasArea(zone),
+    };
 
     /// <summary>The first zone, from one on, whose condition is in a set; -1 if no zone matches.</summary>
     public int Next(int from, ZoneConditionSet which) => _tally.Next(_conditions, from, which);
@@ -137,6 +159,16 @@ internal sealed class ZoneStates
     public void SetExtended(int zone, bool extended)
         => _flags[zone] = (byte)(extended ? _flags[zone] | (byte)ZoneFlags.Extended : _flags[zone] & (byte)~ZoneFlags.Extended);
 
+    /// <summary>Gives a zone a random write area, or takes it away; its condition stays.</summary>
+    public void SetArea(int zone, bool area)
+    {
+        if (area != HasArea(zone))
+        {
+            _flags[zone] ^= (byte)ZoneFlags.RandomArea;
+            Resources.CountArea(area);
+        }
+    }
+
     /// <summary>A write begins.</summary>
     /// <param name="zone">The zone.</param>
     /// <param name="opened">Whether the write opened it.</param>
@@ -148,7 +180,7 @@ internal sealed class ZoneStates
     public bool ClearBusy(int zone)
     {
         bool opened = (_flags[zone] & (byte)ZoneFlags.OpenedByWrite) != 0;
-        _flags[zone] &= (byte)ZoneFlags.Extended;
+        _flags[zone] &= (byte)(ZoneFlags.Extended | ZoneFlags.RandomArea);
         return opened;
     }
 
@@ -161,27 +193,30 @@ internal sealed class ZoneStates
         _conditions[zone] = (byte)condition;
     }
 
-    /// <summary>FULL, with the pointer at the zone's end.</summary>
+    /// <summary>FULL, with the pointer at the zone's end and without a random write area.</summary>
     public void MakeFull(int zone)
     {
+        SetArea(zone, false);
         _pointers[zone] = _geometry.EndOf(zone);
         Change(zone, ZoneCondition.Full);
     }
 
-    /// <summary>EMPTY, without a descriptor extension.</summary>
+    /// <summary>EMPTY, without a descriptor extension or a random write area.</summary>
     public void MakeEmpty(int zone)
     {
+        SetArea(zone, false);
         SetExtended(zone, false);
         _pointers[zone] = _geometry.StartOf(zone);
         Change(zone, ZoneCondition.Empty);
     }
 
     /// <summary>
-    /// CLOSED, or EMPTY if nothing is written and no extension is set; a busy zone keeps its active resource for the data in flight.
+    /// CLOSED, or EMPTY if nothing is written and the zone has neither an extension nor a random write area; a busy zone keeps its active
+    /// resource for the data in flight.
     /// </summary>
     public void MakeClosed(int zone)
     {
-        bool empty = _pointers[zone] == _geometry.StartOf(zone) && !IsBusy(zone) && !IsExtended(zone);
+        bool empty = _pointers[zone] == _geometry.StartOf(zone) && !IsBusy(zone) && !IsExtended(zone) && !HasArea(zone);
         Change(zone, empty ? ZoneCondition.Empty : ZoneCondition.Closed);
     }
 

@@ -21,9 +21,11 @@ internal sealed class ZoneWrites(ZoneStates zones)
         }
 
         ZoneError error = CheckSequential(zone, length);
-        if (error == ZoneError.None && offset != zones.PointerOf(zone))
+        if (error == ZoneError.None && (offset != zones.PointerOf(zone) || zones.HasArea(zone)))
         {
-            error = offset % ZoneGeometry.SectorSize != 0 ? ZoneError.Unaligned : ZoneError.NotAtWritePointer;
+            error = offset % ZoneGeometry.SectorSize != 0 ? ZoneError.Unaligned
+                : zones.HasArea(zone) && RandomAreas.Takes(zones, zone, offset, length) ? ZoneError.None
+                : ZoneError.NotAtWritePointer;
         }
 
         if (error == ZoneError.None && length > geometry.StartOf(zone) + geometry.CapacityOf(zone) - offset)
@@ -49,6 +51,11 @@ internal sealed class ZoneWrites(ZoneStates zones)
             : !geometry.IsSequential(zone) ? ZoneError.Conventional
             : zones.MaxAppend != 0 && length > zones.MaxAppend ? ZoneError.AppendTooLong
             : CheckSequential(zone, length);
+        if (error == ZoneError.None && zones.HasArea(zone))
+        {
+            error = ZoneError.InvalidZoneOperation;
+        }
+
         if (error == ZoneError.None && length > zoneStart + geometry.CapacityOf(zone) - zones.PointerOf(zone))
         {
             error = ZoneError.BoundaryCrossed;
@@ -68,8 +75,8 @@ internal sealed class ZoneWrites(ZoneStates zones)
         return result;
     }
 
-    /// <summary>See <see cref="ZoneSet.EndWrite"/>.</summary>
-    public void EndWrite(int zone, long length, bool success)
+    /// <summary>See <see cref="ZoneSet.EndWrite(int, long, long, bool)"/>.</summary>
+    public void EndWrite(int zone, long offset, long length, bool success)
     {
         if (!zones.Geometry.IsSequential(zone))
         {
@@ -84,7 +91,8 @@ internal sealed class ZoneWrites(ZoneStates zones)
         bool opened = zones.ClearBusy(zone);
         if (success)
         {
-            zones.SetPointer(zone, zones.PointerOf(zone) + length);
+            zones.SetPointer(
+                zone, zones.HasArea(zone) ? RandomAreas.PointerAfter(zones, zone, offset + length) : zones.PointerOf(zone) + length);
             if (zones.IsFilled(zone))
             {
                 zones.MakeFull(zone);

@@ -14,7 +14,6 @@ public partial class ShapeTests
 
     private static readonly string[] UnusedYet =
     [
-        "src/Paddock.Nvme CommandData",
     ];
 
     private static readonly string[] DefaultYet =

@@ -162,7 +162,7 @@ public class WireTests
     [Fact]
     public void Capabilities_offer_a_choice_of_command_sets()
     {
-        ulong capabilities = Properties.CapabilitiesOf(1024);
+        ulong capabilities = Properties.CapabilitiesOf(1024, Properties.FabricReadyTime);
         Assert.Equal(1023UL, capabilities & 0xFFFF);
         Assert.NotEqual(0UL, capabilities & (1UL << 43));
         Assert.NotEqual(0UL, capabilities & (1UL << 37));

@@ -16,11 +16,12 @@ public enum DeviceCall
     Report,
     Manage,
     Append,
+    Commit,
 }
 
 /// <summary>Request to a <see cref="TestDevice"/>.</summary>
 /// <param name="Call">Kind of request.</param>
-/// <param name="Offset">First byte; for an append, the start of the zone.</param>
+/// <param name="Offset">First byte; for an append, the start of the zone; for a commit, its end.</param>
 /// <param name="Length">Number of bytes; for a resize, the new size.</param>
 /// <param name="Fua">Whether the request must be durable.</param>
 /// <param name="Zero">Flags of a write-zeroes request.</param>

@@ -225,6 +225,14 @@ public sealed class TestDevice : DelegatingDevice
                 : device.RunAsync(request, 0, (_, _, token) => Inner.ManageAsync(action, offset, length, token), cancellationToken);
         }
 
+        public override ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+        {
+            var request = new DeviceRequest(DeviceCall.Commit, end);
+            return device.Note(request)
+                ? Inner.CommitAsync(end, cancellationToken)
+                : device.RunAsync(request, 0, (_, _, token) => Inner.CommitAsync(end, token), cancellationToken);
+        }
+
         public override async ValueTask<long> AppendAsync(
             long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
             CancellationToken cancellationToken = default)

@@ -30,6 +30,9 @@ public sealed class ZoneModel
     /// <summary>Number of zones.</summary>
     public int Count => _zones.Count;
 
+    /// <summary>Zones with a random write area.</summary>
+    public int AreaCount => _zones.Count(z => z.HasArea);
+
     public int ImplicitlyOpenCount => _zones.Count(z => z.Condition == ZoneCondition.ImplicitlyOpen);
 
     public int OpenCount => _zones.Count(z => z.IsOpen);
@@ -89,7 +92,7 @@ public sealed class ZoneModel
         }
 
         long at = zone.Pointer;
-        ZoneError error = TakeSequential(zone, zone.Pointer, data.Length);
+        ZoneError error = TakeSequential(zone, zone.Pointer, data.Length, appends: true);
         if (error == ZoneError.None)
         {
             offset = at;
@@ -144,7 +147,43 @@ public sealed class ZoneModel
             }
         }
 
-        return action == ZoneAction.Open ? Open(range) : Change(action, range);
+        return action switch
+        {
+            ZoneAction.Open => Open(range, allocates: false),
+            ZoneAction.OpenWithRandomArea => Open(range, allocates: true),
+            _ => Change(action, range),
+        };
+    }
+
+    /// <summary>Commits a random write area up to an offset.</summary>
+    public ZoneError Commit(long end)
+    {
+        if (end <= 0 || end > Length)
+        {
+            return ZoneError.OutOfRange;
+        }
+
+        var zone = _zones.Single(z => z.Start < end && end <= z.End);
+        if (zone.IsConventional || zone.Kept != 0)
+        {
+            return zone.IsConventional ? ZoneError.Conventional
+                : zone.Kept == ZoneCondition.ReadOnly ? ZoneError.ReadOnly : ZoneError.Offline;
+        }
+
+        bool whole = end == zone.Start + zone.Capacity || (end - zone.Pointer) % Math.Max(1, _limits.RandomArea.Granularity) == 0;
+        if (!zone.HasArea || end <= zone.Pointer || end > DataEndOf(zone) || !whole)
+        {
+            return ZoneError.InvalidZoneOperation;
+        }
+
+        ZoneError error = zone.IsOpen ? ZoneError.None : OpenOne(zone, ZoneCondition.ImplicitlyOpen);
+        if (error == ZoneError.None)
+        {
+            zone.LastWrite = ++_clock;
+            MovePointer(zone, end);
+        }
+
+        return error;
     }
 
     /// <summary>Makes a sequential zone READ ONLY or OFFLINE; EMPTY restores its previous state.</summary>
@@ -160,15 +199,20 @@ public sealed class ZoneModel
 
         if (kept != 0)
         {
+            zone.HasArea = false;
             Close(zone);
+            if (zone.State == ZoneCondition.Closed && zone.Pointer == zone.Start && zone.Extension is null)
+            {
+                zone.Condition = ZoneCondition.Empty;
+            }
         }
 
         zone.Kept = kept;
         return ZoneError.None;
     }
 
-    /// <summary>Sets the extension of an EMPTY zone.</summary>
-    public ZoneError Extend(int index, byte[] extension)
+    /// <summary>Sets the extension of an EMPTY zone, and gives it a random write area on request.</summary>
+    public ZoneError Extend(int index, byte[] extension, bool area = false)
     {
         var zone = _zones[index];
         if (zone.IsConventional || zone.Condition != ZoneCondition.Empty)
@@ -176,12 +220,23 @@ public sealed class ZoneModel
             return zone.IsConventional ? ZoneError.Conventional : ZoneError.InvalidTransition;
         }
 
+        if (area && _limits.RandomArea.Size == 0)
+        {
+            return ZoneError.InvalidZoneOperation;
+        }
+
         if (_limits.MaxActiveZones > 0 && ActiveCount >= _limits.MaxActiveZones)
         {
             return ZoneError.TooManyActive;
         }
 
+        if (area && _limits.RandomArea.MaxZones > 0 && AreaCount >= _limits.RandomArea.MaxZones)
+        {
+            return ZoneError.TooManyRandomAreas;
+        }
+
         zone.Extension = extension;
+        zone.HasArea = area;
         zone.Condition = ZoneCondition.Closed;
         return ZoneError.None;
     }
@@ -195,7 +250,7 @@ public sealed class ZoneModel
         var bytes = _data.Read(offset, length);
         foreach (var zone in _zones.Where(z => !z.IsConventional && z.Start < offset + length && offset < z.End))
         {
-            long from = Math.Max(offset, zone.DataEnd), to = Math.Min(offset + length, zone.End);
+            long from = Math.Max(offset, DataEndOf(zone)), to = Math.Min(offset + length, zone.End);
             if (from < to)
             {
                 bytes.AsSpan((int)(from - offset), (int)(to - from)).Clear();
@@ -234,7 +289,7 @@ public sealed class ZoneModel
                 return zone.Kept == ZoneCondition.ReadOnly ? ZoneError.ReadOnly : ZoneError.Offline;
             }
 
-            if (zone.Condition != ZoneCondition.Empty && (zone.Start >= length || zone.DataEnd > length))
+            if (zone.Condition != ZoneCondition.Empty && (zone.Start >= length || DataEndOf(zone) > length))
             {
                 return ZoneError.InvalidTransition;
             }
@@ -274,6 +329,7 @@ public sealed class ZoneModel
         {
             zone.Condition = ZoneCondition.Full;
             zone.Pointer = zone.End;
+            zone.HasArea = false;
         }
     }
 
@@ -294,7 +350,7 @@ public sealed class ZoneModel
         return crosses ? ZoneError.BoundaryCrossed : ZoneError.None;
     }
 
-    private ZoneError TakeSequential(ModelZone zone, long offset, long length)
+    private ZoneError TakeSequential(ModelZone zone, long offset, long length, bool appends = false)
     {
         if (zone.Kept != 0)
         {
@@ -311,7 +367,19 @@ public sealed class ZoneModel
             return ZoneError.Full;
         }
 
-        if (offset != zone.Pointer)
+        if (zone.HasArea && appends)
+        {
+            return ZoneError.InvalidZoneOperation;
+        }
+
+        bool inArea = zone.HasArea && offset % Sector == 0 && offset > zone.Pointer;
+        if (zone.HasArea && offset >= zone.Pointer && offset % Sector == 0
+            && offset + length > zone.Pointer + (2 * _limits.RandomArea.Size))
+        {
+            return ZoneError.NotAtWritePointer;
+        }
+
+        if (offset != zone.Pointer && !inArea)
         {
             return offset % Sector != 0 ? ZoneError.Unaligned : ZoneError.NotAtWritePointer;
         }
@@ -331,15 +399,35 @@ public sealed class ZoneModel
         }
 
         zone.LastWrite = ++_clock;
-        zone.Pointer += length;
-        if (zone.Pointer == zone.Start + zone.Capacity)
+        long next = offset + length;
+        if (zone.HasArea)
+        {
+            next = zone.Pointer;
+            while (next + _limits.RandomArea.Size < offset + length)
+            {
+                next += _limits.RandomArea.Granularity;
+            }
+        }
+
+        MovePointer(zone, Math.Min(next, zone.Start + zone.Capacity));
+        return ZoneError.None;
+    }
+
+    private static void MovePointer(ModelZone zone, long pointer)
+    {
+        zone.Pointer = pointer;
+        if (pointer == zone.Start + zone.Capacity)
         {
             zone.Condition = ZoneCondition.Full;
             zone.Pointer = zone.End;
+            zone.HasArea = false;
         }
-
-        return ZoneError.None;
     }
+
+    private long DataEndOf(ModelZone zone)
+        => zone.State == ZoneCondition.Full ? zone.Start + zone.Capacity
+            : zone.HasArea ? Math.Min(zone.Pointer + _limits.RandomArea.Size, zone.Start + zone.Capacity)
+            : zone.Pointer;
 
     private ZoneError OpenOne(ModelZone zone, ZoneCondition to)
     {
@@ -363,10 +451,12 @@ public sealed class ZoneModel
         return ZoneError.None;
     }
 
-    private ZoneError Open(List<ModelZone> range)
+    private ZoneError Open(List<ModelZone> range, bool allocates)
     {
         // Try it on the current state, and revert everything if a zone cannot be opened.
         var before = _zones.ConvertAll(z => z.State);
+        var areas = range.Where(z => allocates && !z.HasArea).ToList();
+        var empty = areas.Where(z => z.Condition == ZoneCondition.Empty).ToHashSet();
         foreach (var zone in range.Where(z => z.Condition == ZoneCondition.ImplicitlyOpen))
         {
             zone.Condition = ZoneCondition.ExplicitlyOpen;
@@ -377,16 +467,36 @@ public sealed class ZoneModel
             ZoneError error = OpenOne(zone, ZoneCondition.ExplicitlyOpen);
             if (error != ZoneError.None)
             {
-                for (int i = 0; i < _zones.Count; i++)
-                {
-                    _zones[i].Condition = before[i];
-                }
-
-                return error;
+                return Revert(before, error);
             }
         }
 
+        int taken = AreaCount;
+        foreach (var zone in areas)
+        {
+            if (_limits.RandomArea.Size == 0 || !empty.Contains(zone))
+            {
+                return Revert(before, ZoneError.InvalidZoneOperation);
+            }
+
+            if (_limits.RandomArea.MaxZones > 0 && ++taken > _limits.RandomArea.MaxZones)
+            {
+                return Revert(before, ZoneError.TooManyRandomAreas);
+            }
+        }
+
+        areas.ForEach(static z => z.HasArea = true);
         return ZoneError.None;
+    }
+
+    private ZoneError Revert(List<ZoneCondition> before, ZoneError error)
+    {
+        for (int i = 0; i < _zones.Count; i++)
+        {
+            _zones[i].Condition = before[i];
+        }
+
+        return error;
     }
 
     private ZoneError Change(ZoneAction action, List<ModelZone> range)
@@ -399,7 +509,8 @@ public sealed class ZoneModel
                     Close(zone);
                     break;
                 case ZoneAction.Finish when zone.Condition != ZoneCondition.Full:
-                    _data.Clear(zone.Pointer, zone.End - zone.Pointer);
+                    _data.Clear(DataEndOf(zone), zone.End - DataEndOf(zone));
+                    zone.HasArea = false;
                     zone.Condition = ZoneCondition.Full;
                     zone.Pointer = zone.End;
                     break;
@@ -408,6 +519,7 @@ public sealed class ZoneModel
                     zone.Condition = ZoneCondition.Empty;
                     zone.Pointer = zone.Start;
                     zone.Extension = null;
+                    zone.HasArea = false;
                     break;
             }
         }
@@ -420,7 +532,7 @@ public sealed class ZoneModel
         ZoneCondition.NotWritePointer => ZoneError.Conventional,
         ZoneCondition.ReadOnly => ZoneError.ReadOnly,
         ZoneCondition.Offline => ZoneError.Offline,
-        ZoneCondition.Full when action == ZoneAction.Open => ZoneError.Full,
+        ZoneCondition.Full when action is ZoneAction.Open or ZoneAction.OpenWithRandomArea => ZoneError.Full,
         ZoneCondition.Full when action == ZoneAction.Close => ZoneError.InvalidTransition,
         _ => ZoneError.None,
     };
@@ -429,13 +541,17 @@ public sealed class ZoneModel
     {
         if (zone.IsOpen)
         {
-            zone.Condition = zone.Pointer == zone.Start && zone.Extension is null ? ZoneCondition.Empty : ZoneCondition.Closed;
+            zone.Condition = zone.Pointer == zone.Start && zone.Extension is null && !zone.HasArea
+                ? ZoneCondition.Empty : ZoneCondition.Closed;
         }
     }
 
     private static ZoneDescriptor Describe(ModelZone zone) => new(
         zone.Start, zone.Length, zone.Capacity, zone.Pointer, zone.Condition,
-        zone.IsConventional ? ZoneType.Conventional : ZoneType.SequentialWriteRequired);
+        zone.IsConventional ? ZoneType.Conventional : ZoneType.SequentialWriteRequired)
+    {
+        HasRandomArea = zone.HasArea,
+    };
 
     private sealed class ModelZone
     {
@@ -457,6 +573,9 @@ public sealed class ZoneModel
 
         public byte[]? Extension { get; set; }
 
+        /// <summary>Whether it has a random write area.</summary>
+        public bool HasArea { get; set; }
+
         public ZoneCondition Condition
         {
             get => Kept == 0 ? State : Kept;
@@ -468,7 +587,5 @@ public sealed class ZoneModel
         public long End => Start + Length;
 
         public bool IsOpen => Condition is ZoneCondition.ImplicitlyOpen or ZoneCondition.ExplicitlyOpen;
-
-        public long DataEnd => State == ZoneCondition.Full ? Start + Capacity : Pointer;
     }
 }

@@ -10,9 +10,11 @@ public sealed class ZonedMemoryDisk : DelegatingDevice, IZones
 
     /// <param name="zoneSize">Zone size in bytes.</param>
     /// <param name="count">Number of zones.</param>
-    public ZonedMemoryDisk(long zoneSize, int count)
+    /// <param name="area">Random write areas of the zones.</param>
+    public ZonedMemoryDisk(long zoneSize, int count, RandomAreaLimits area = default)
         : base(MemoryDisk.Of(zoneSize * count))
-        => _zones = new ZoneSet(new ZonedLimits(zoneSize, zoneSize, count, 0, 0, 0, (uint)zoneSize), zoneSize * count);
+        => _zones = new ZoneSet(
+            new ZonedLimits(zoneSize, zoneSize, count, 0, 0, 0, (uint)zoneSize) { RandomArea = area }, zoneSize * count);
 
     /// <inheritdoc/>
     public override IZones Zones => this;
@@ -29,7 +31,7 @@ public sealed class ZonedMemoryDisk : DelegatingDevice, IZones
     {
         Require(_zones.BeginWrite(offset, data.Length));
         await base.WriteAsync(offset, data, flags, cancellationToken);
-        _zones.EndWrite(_zones.ZoneOf(offset), data.Length, success: true);
+        _zones.EndWrite(_zones.ZoneOf(offset), offset, data.Length, success: true);
     }
 
     /// <inheritdoc/>
@@ -53,6 +55,13 @@ public sealed class ZonedMemoryDisk : DelegatingDevice, IZones
     public ValueTask ManageAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
     {
         Require(_zones.Manage(action, offset, length));
+        return default;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+    {
+        Require(_zones.Commit(end));
         return default;
     }
 

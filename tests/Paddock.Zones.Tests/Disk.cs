@@ -9,8 +9,10 @@ internal static class Disk
 
     public static ZoneSet Of(
         int zones, uint open = 0, uint active = 0, long size = Zone, long? capacity = null, int conventional = 0,
-        uint append = 0, long? length = null)
-        => new(new ZonedLimits(size, capacity ?? size, zones, conventional, open, active, append), length ?? zones * size);
+        uint append = 0, long? length = null, RandomAreaLimits area = default)
+        => new(
+            new ZonedLimits(size, capacity ?? size, zones, conventional, open, active, append) { RandomArea = area },
+            length ?? zones * size);
 
     /// <summary>Begins and ends a write.</summary>
     public static ZoneResult Write(this ZoneSet zones, long offset, long length = 512)
@@ -18,7 +20,7 @@ internal static class Disk
         var result = zones.BeginWrite(offset, length);
         if (result.IsOk)
         {
-            zones.EndWrite(result.Zone, length, true);
+            zones.EndWrite(result.Zone, offset, length, true);
         }
 
         return result;

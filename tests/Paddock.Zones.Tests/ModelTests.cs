@@ -25,8 +25,8 @@ public class ModelTests
             Assert.True(expected == actual, $"{where}: {actual}, the model says {expected}");
             Assert.True(model.Report().SequenceEqual(zones.Everything()), $"{where}: zones differ from the model");
             Assert.True(
-                (model.OpenCount, model.ActiveCount, model.ImplicitlyOpenCount)
-                    == (zones.OpenCount, zones.ActiveCount, zones.ImplicitlyOpenCount),
+                (model.OpenCount, model.ActiveCount, model.ImplicitlyOpenCount, model.AreaCount)
+                    == (zones.OpenCount, zones.ActiveCount, zones.ImplicitlyOpenCount, zones.RandomAreaCount),
                 $"{where}: resources differ from the model");
         }
     }
@@ -79,8 +79,19 @@ public class ModelTests
         long length = (count * size) - (random.Next(2) * 512 * random.Next((int)(size / 512)));
         var limits = new ZonedLimits(
             size, 512 * random.Next(1, (int)(size / 512) + 1), count, random.Next(3) == 0 ? random.Next(count + 1) : 0, open, active,
-            random.Next(2) == 0 ? 0 : 1024u);
+            random.Next(2) == 0 ? 0 : 1024u)
+        {
+            RandomArea = AreaOf(random, size),
+        };
         return (limits, length);
+    }
+
+    // larger than a zone too, and units that do not divide the capacity
+    private static RandomAreaLimits AreaOf(Random random, long size)
+    {
+        long unit = 512 * random.Next(1, 4);
+        return random.Next(3) == 0 ? default
+            : new RandomAreaLimits(unit * random.Next(1, 1 + (int)(size / 512)), unit, (uint)random.Next(0, 4));
     }
 
     private static string Step(Random random, ZoneSet zones, ZoneModel model, out ZoneError actual, out ZoneError expected)
@@ -90,10 +101,11 @@ public class ModelTests
         long start = zone * size;
         int length = random.Next(12) == 0 ? random.Next(-1, 2000) : 512 * random.Next(1, 5);
         var data = new byte[Math.Max(0, length)];
-        switch (random.Next(20))
+        switch (random.Next(24))
         {
             case < 8:
-                long offset = zone < zones.Count && random.Next(8) > 0 ? zones.PointerOf(zone) : random.Next((int)disk + 1);
+                long offset = zone < zones.Count && random.Next(8) > 0
+                    ? zones.PointerOf(zone) + (512 * random.Next(Spread(zones, zone))) : random.Next((int)disk + 1);
                 actual = zones.Write(offset, length).Error;
                 expected = model.Write(offset, data);
                 return $"write {offset} {length}";
@@ -103,7 +115,7 @@ public class ModelTests
                 expected = model.Append(at, data, out _);
                 return $"append {at} {length}";
             case < 18:
-                var action = (ZoneAction)random.Next(4);
+                var action = (ZoneAction)random.Next(5);
                 long end = random.Next(4) == 0 ? disk : Math.Min(disk, start + (size * random.Next(1, 4)));
                 long from = random.Next(8) == 0 ? 0 : start;
                 long bytes = end - from - (random.Next(15) == 0 ? 512 : 0);
@@ -115,11 +127,27 @@ public class ModelTests
                 actual = zones.Resize(resized).Error;
                 expected = model.Resize(resized);
                 return $"resize {resized}";
+            case < 23:
+                long commit = zone < zones.Count && random.Next(8) > 0
+                    ? zones.PointerOf(zone) + (512 * random.Next(1 + Spread(zones, zone))) : random.Next(-1, (int)disk + 2);
+                actual = zones.Commit(commit).Error;
+                expected = model.Commit(commit);
+                return $"commit {commit}";
             default:
+                bool[] areas = [.. Enumerable.Range(0, zones.Count).Select(zones.HasRandomArea)];
                 zones.Load([.. Enumerable.Range(0, zones.Count).Select(zones.StoredPointerOf)]);
+                for (int i = 0; i < areas.Length; i++)
+                {
+                    zones.SetLoaded(i, zones.StoredPointerOf(i), randomArea: areas[i]);
+                }
+
                 model.Reopen();
                 (actual, expected) = (ZoneError.None, ZoneError.None);
                 return "reopen";
         }
     }
+
+    // how far above its pointer a zone is written, in sectors
+    private static int Spread(ZoneSet zones, int zone)
+        => zones.HasRandomArea(zone) ? (int)(2 * zones.Limits.RandomArea.Size / 512) + 2 : 1;
 }

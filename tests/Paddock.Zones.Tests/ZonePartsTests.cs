@@ -10,7 +10,7 @@ public class ZonePartsTests
     [Fact]
     public void Freeing_a_zone_frees_the_resources_of_its_condition()
     {
-        var resources = new ZoneResources(maxOpen: 0, maxActive: 0, zones: 8);
+        var resources = new ZoneResources(maxOpen: 0, maxActive: 0, 0, zones: 8);
         ZoneCondition[] conditions = [ZoneCondition.ImplicitlyOpen, ZoneCondition.ExplicitlyOpen, ZoneCondition.Closed, ZoneCondition.Full];
         foreach (var (zone, condition) in conditions.Index())
         {
@@ -30,7 +30,7 @@ public class ZonePartsTests
     [Fact]
     public void Least_recently_written_zone_is_evicted_and_only_at_the_limit()
     {
-        var resources = new ZoneResources(maxOpen: 3, maxActive: 0, zones: 8);
+        var resources = new ZoneResources(maxOpen: 3, maxActive: 0, 0, zones: 8);
         resources.Take(5, ZoneCondition.ImplicitlyOpen);
         resources.Take(2, ZoneCondition.ImplicitlyOpen);
         Assert.Equal(-1, resources.Evictable);
@@ -43,7 +43,7 @@ public class ZonePartsTests
     [Fact]
     public void Explicitly_open_zones_are_never_evicted()
     {
-        var resources = new ZoneResources(maxOpen: 1, maxActive: 0, zones: 8);
+        var resources = new ZoneResources(maxOpen: 1, maxActive: 0, 0, zones: 8);
         resources.Take(0, ZoneCondition.ExplicitlyOpen);
         Assert.Equal(-1, resources.Evictable);
         Assert.Equal(ZoneError.TooManyOpen, resources.CheckOpen(ZoneCondition.Empty));
@@ -52,7 +52,7 @@ public class ZonePartsTests
     [Fact]
     public void Closed_zone_opens_without_a_further_active_resource()
     {
-        var resources = new ZoneResources(maxOpen: 0, maxActive: 1, zones: 8);
+        var resources = new ZoneResources(maxOpen: 0, maxActive: 1, 0, zones: 8);
         Assert.True(resources.HasActive);
         resources.Take(0, ZoneCondition.Closed);
         Assert.False(resources.HasActive);
@@ -63,7 +63,7 @@ public class ZonePartsTests
     [Fact]
     public void Cleared_resources_are_all_free()
     {
-        var resources = new ZoneResources(maxOpen: 1, maxActive: 1, zones: 2);
+        var resources = new ZoneResources(maxOpen: 1, maxActive: 1, 0, zones: 2);
         resources.Take(0, ZoneCondition.ImplicitlyOpen);
         resources.Clear(zones: 4);
         Assert.Equal((0, 0, -1), (resources.Open, resources.Active, resources.Evictable));
@@ -140,7 +140,7 @@ public class ZonePartsTests
         var writes = new ZoneWrites(states);
         Assert.True(writes.BeginWrite(0, 512).IsOk);
         Assert.Equal((ZoneCondition.ImplicitlyOpen, true), (states.ConditionOf(0), states.IsBusy(0)));
-        writes.EndWrite(0, 512, success: false);
+        writes.EndWrite(0, 0, 512, success: false);
         Assert.Equal((ZoneCondition.Empty, 0L, 0), (states.ConditionOf(0), states.PointerOf(0), states.Resources.Active));
     }
 

@@ -108,6 +108,7 @@ internal sealed class ZoneClone
         MaxOpenZones = Limits.MaxOpenZones,
         MaxActiveZones = Limits.MaxActiveZones,
         MaxAppendBytes = Limits.MaxAppendBytes,
+        RandomArea = Limits.RandomArea,
     };
 
     private BlockException Refused(string why) => new(BlockError.InvalidArgument, $"the backing file '{_name}' has zones: {why}");

@@ -275,7 +275,7 @@ internal sealed class ZoneSink : ICopySink
             byte[] extension = new byte[from.ExtensionBytes];
             if (await from.ReadExtensionAsync(zone, extension, cancellationToken))
             {
-                await _target.Zones!.Attributes!.WriteExtensionAsync(zone, extension, cancellationToken);
+                await _target.Zones!.Attributes!.WriteExtensionAsync(zone, extension, cancellationToken: cancellationToken);
                 _partlyFilled.Add(zone);
                 _active++;
             }

@@ -28,6 +28,12 @@ internal sealed class CacheDevice(IBlockDevice device) : DelegatingDevice(device
             await device.FlushAsync(cancellationToken);
         }
 
+        public override async ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+        {
+            await Inner.CommitAsync(end, cancellationToken);
+            await device.FlushAsync(cancellationToken);
+        }
+
         public override ValueTask<long> AppendAsync(
             long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
             CancellationToken cancellationToken = default)

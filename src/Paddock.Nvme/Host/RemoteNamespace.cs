@@ -275,6 +275,8 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
             NvmeStatus.TooManyActiveZones => new ZoneException(ZoneError.TooManyActive, zone, message),
             NvmeStatus.TooManyOpenZones => new ZoneException(ZoneError.TooManyOpen, zone, message),
             NvmeStatus.InvalidZoneStateTransition => new ZoneException(ZoneError.InvalidTransition, zone, message),
+            NvmeStatus.InvalidZoneOperation => new ZoneException(ZoneError.InvalidZoneOperation, zone, message),
+            NvmeStatus.RandomAreaUnavailable => new ZoneException(ZoneError.TooManyRandomAreas, zone, message),
             NvmeStatus.CapacityExceeded => new BlockException(BlockError.NoSpace, message),
             NvmeStatus.NamespaceWriteProtected => new BlockException(BlockError.ReadOnly, message),
             NvmeStatus.AccessDenied => new BlockException(BlockError.NotPermitted, message),
@@ -313,7 +315,10 @@ internal class RemoteNamespace(NvmeTcpHost host, uint id, long length, int block
 
         uint maxActive = BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(4))
             + 1, maxOpen = BinaryPrimitives.ReadUInt32LittleEndian(page.AsSpan(8)) + 1;
-        var limits = new ZonedLimits(zoneSize, zoneSize, (int)count, 0, maxOpen, maxActive, (uint)host.MaxAppend);
+        var limits = new ZonedLimits(zoneSize, zoneSize, (int)count, 0, maxOpen, maxActive, (uint)host.MaxAppend)
+        {
+            RandomArea = RandomAreaFields.Read(page, shift),
+        };
         var device = new RemoteZonedNamespace(host, id, length, shift, readOnly, ownsHost, limits);
         var first = new ZoneDescriptor[1];
         return await device.ReportAsync(0, first, cancellationToken) == 1

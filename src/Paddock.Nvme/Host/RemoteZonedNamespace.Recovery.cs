@@ -118,6 +118,15 @@ internal sealed partial class RemoteZonedNamespace
             int generation = _host.Generation;
             var zone = new ZoneDescriptor[1];
             await ReportAsync(write.Offset, zone);
+            if (zone[0].HasRandomArea && write.Offset < zone[0].WritePointer)
+            {
+                throw new BlockException(
+                    BlockError.Io,
+                    $"the connection was lost in a write at {write.Offset}, in a random write area that another write or a commit has "
+                    + $"moved to {zone[0].WritePointer} since: whether it was done is unknown");
+            }
+
+            // written again in a random write area, data are the same
             long dataEnd = zone[0].Condition == ZoneCondition.Full ? zone[0].Start + zone[0].Capacity : zone[0].WritePointer;
             if (dataEnd >= write.Offset + write.Length)
             {

@@ -90,9 +90,10 @@ internal sealed partial class RemoteZonedNamespace(
     /// <inheritdoc/>
     public async ValueTask ManageAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
     {
-        const uint all = 1 << 8;
+        const uint all = 1 << 8, allocate = 1 << 9;
         ThrowIfFlushFailed();
-        byte code = action switch { ZoneAction.Close => 1, ZoneAction.Finish => 2, ZoneAction.Open => 3, _ => 4 };
+        byte code = action switch { ZoneAction.Close => 1, ZoneAction.Finish => 2, ZoneAction.Reset => 4, _ => 3 };
+        uint bits = code | (action == ZoneAction.OpenWithRandomArea ? allocate : 0);
         bool whole = action == ZoneAction.Reset && offset == 0 && length == Length;
         for (long at = offset; at < offset + length; at = whole ? offset + length : at + limits.ZoneSize)
         {
@@ -103,7 +104,7 @@ internal sealed partial class RemoteZonedNamespace(
                 NamespaceId = _id,
                 Dword10 = (uint)lba,
                 Dword11 = (uint)(lba >> 32),
-                Dword13 = code | (whole ? all : 0),
+                Dword13 = bits | (whole ? all : 0),
             };
             int incarnation = _host.Incarnation;
             Check(await _host.RunAsync(entry, default, default, cancellationToken), $"zone {action}", at, ZoneOf(at));
@@ -111,6 +112,28 @@ internal sealed partial class RemoteZonedNamespace(
             // a pointer that was moved is not durable before a flush either
             Acknowledged(incarnation, isDurable: action is not (ZoneAction.Reset or ZoneAction.Finish));
         }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+    {
+        const uint commit = 0x11;
+        ThrowIfFlushFailed();
+        if (end <= 0 || end > Length || end % (1L << BlockShift) != 0)
+        {
+            throw new ZoneException(
+                ZoneError.InvalidZoneOperation, 0,
+                $"a commit up to {end}: expected a multiple of {1 << BlockShift} inside the disk of {Length} bytes");
+        }
+
+        ulong last = (ulong)(end >> BlockShift) - 1;
+        var entry = new SubmissionEntry
+        {
+            Opcode = Opcode.ZoneManagementSend, NamespaceId = _id, Dword10 = (uint)last, Dword11 = (uint)(last >> 32), Dword13 = commit,
+        };
+        int incarnation = _host.Incarnation;
+        Check(await _host.RunAsync(entry, default, default, cancellationToken), "zone commit", end, ZoneOf(end - 1));
+        Acknowledged(incarnation, isDurable: false);
     }
 
     /// <inheritdoc/>
@@ -144,7 +167,9 @@ internal sealed partial class RemoteZonedNamespace(
         }
 
         var (start, size, capacity, pointer, condition, _) = zone[0];
-        long dataEnd = condition == ZoneCondition.Full ? start + capacity : pointer;
+        long dataEnd = condition == ZoneCondition.Full ? start + capacity
+            : zone[0].HasRandomArea ? Math.Min(pointer + limits.RandomArea.Size, start + capacity)
+            : pointer;
         long end = Math.Min(offset < dataEnd ? dataEnd : start + size, offset + length);
         var last = end == Length ? BlockStatusFlags.EndOfDevice : BlockStatusFlags.None;
         return new BlockStatus(

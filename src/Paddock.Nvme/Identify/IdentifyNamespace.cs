@@ -17,6 +17,7 @@ internal static class IdentifyNamespace
     // deallocated blocks read as zeroes; write zeroes may deallocate
     private const byte ReadsZeroes = 1 | (1 << 3);
     private const byte WriteProtected = 1;
+    private const ushort CrossesZones = 1;
 
     /// <summary>Identify Namespace, CNS 00h (NVM command set 1.0, figure 97).</summary>
     /// <remarks>
@@ -75,13 +76,14 @@ internal static class IdentifyNamespace
         }
     }
 
-    /// <summary>Identify Namespace of the zoned command set, CNS 05h with CSI 02h (ZNS command set 1.1, figure 48).</summary>
+    /// <summary>Identify Namespace of the zoned command set, CNS 05h with CSI 02h (ZNS command set 1.2, figure 48).</summary>
     /// <remarks>
     /// <code>
     /// 0     2  ZOC
-    /// 2     2  OZCS: bit 0, reads may cross zone boundaries
+    /// 2     2  OZCS: bit 0, reads may cross zone boundaries; bit 1 (ZRWASUP), zones can have random write areas
     /// 4     4  MAR, 0's based, FFFFFFFFh: no limit
     /// 8     4  MOR, the same
+    /// 44    9  random write areas (<see cref="RandomAreaFields"/>)
     /// 2816  16 LBAFE0: ZSZE (8), ZDES in 64 bytes (1), reserved (7)
     /// </code>
     /// </remarks>
@@ -90,9 +92,10 @@ internal static class IdentifyNamespace
         var zoned = ns.Zones!;
         to[..Size].Clear();
         var f = new Fields(to);
-        f.U16(2, 1);
+        f.U16(2, (ushort)(CrossesZones | RandomAreaFields.SupportOf(zoned.Limits)));
         f.U32(4, zoned.Limits.MaxActiveZones - 1);
         f.U32(8, zoned.Limits.MaxOpenZones - 1);
+        RandomAreaFields.Write(f, zoned.Limits, ns.BlockShift);
         if (ns.CanChangeFormat)
         {
             LbaFormats.WriteZoned(to, zoned.Limits.ZoneSize, ns.ExtensionBytes);

@@ -7,9 +7,28 @@ namespace Paddock.Nvme.Target;
 /// <summary>Runs the commands of an admin queue.</summary>
 internal static class AdminCommands
 {
+    /// <summary>Runs a command and completes it, unless an event does so later.</summary>
+    public static async Task RunAsync(Controller controller, Command command)
+    {
+        NvmeStatus? status;
+        try
+        {
+            status = await ExecuteAsync(controller, command);
+        }
+        catch (Exception e) when (e is IOException or InvalidOperationException or ArgumentException)
+        {
+            status = NvmeStatus.InternalError;
+        }
+
+        if (status is { } done)
+        {
+            command.Finish(done);
+        }
+    }
+
     /// <summary>Runs a command.</summary>
     /// <returns>Its status; null when it completes later.</returns>
-    public static async ValueTask<NvmeStatus?> ExecuteAsync(Controller controller, Command command)
+    private static async ValueTask<NvmeStatus?> ExecuteAsync(Controller controller, Command command)
     {
         var entry = command.Entry;
         controller.Touch();

@@ -88,7 +88,7 @@ internal sealed class Controller(
     public uint KeepAliveTimeout { get; set; }
 
     /// <summary>CC.</summary>
-    public uint Configuration { get; private set; }
+    public uint Configuration { get; set; }
 
     /// <summary>CSTS.</summary>
     public uint StatusProperty => Volatile.Read(ref _status);
@@ -246,7 +246,7 @@ internal sealed class Controller(
     /// <summary>Property Get; null for an unknown property.</summary>
     public ulong? GetProperty(uint offset, bool eightBytes) => (offset, eightBytes) switch
     {
-        (Properties.Capabilities, true) => Properties.CapabilitiesOf(target.Options.QueueEntries),
+        (Properties.Capabilities, true) => Properties.CapabilitiesOf(target.Options.QueueEntries, Properties.FabricReadyTime),
         (Properties.Version, false) => Properties.Version20,
         (Properties.Configuration, false) => Configuration,
         (Properties.Status, false) => StatusProperty,
@@ -296,6 +296,9 @@ internal sealed class Controller(
 
     /// <summary>Sets bits of CSTS.</summary>
     public void SetStatus(uint bits) => Interlocked.Or(ref _status, bits);
+
+    /// <summary>Clears bits of CSTS.</summary>
+    public void ClearStatus(uint bits) => Interlocked.And(ref _status, ~bits);
 
     /// <summary>
     /// The host has disabled the controller: features return to their defaults, requests for events are dropped, and the I/O queues end; an

@@ -22,6 +22,10 @@ internal static class StatusMap
         _ => writing ? NvmeStatus.WriteFault : NvmeStatus.UnrecoveredReadError,
     };
 
+    /// <summary>Whether the same command may succeed if the host sends it again.</summary>
+    public static bool IsTransient(NvmeStatus status)
+        => status is NvmeStatus.TransientTransportError or NvmeStatus.CommandInterrupted or NvmeStatus.NamespaceNotReady;
+
     /// <summary>The status of a zone error.</summary>
     public static NvmeStatus Of(ZoneError reason) => reason switch
     {
@@ -34,6 +38,8 @@ internal static class StatusMap
         ZoneError.TooManyActive => NvmeStatus.TooManyActiveZones,
         ZoneError.InvalidTransition => NvmeStatus.InvalidZoneStateTransition,
         ZoneError.OutOfRange => NvmeStatus.LbaOutOfRange,
+        ZoneError.TooManyRandomAreas => NvmeStatus.RandomAreaUnavailable,
+        ZoneError.InvalidZoneOperation => NvmeStatus.InvalidZoneOperation,
         _ => NvmeStatus.InvalidField,
     };
 }

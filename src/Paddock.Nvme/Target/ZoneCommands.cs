@@ -5,11 +5,12 @@ using Paddock.Serving;
 
 namespace Paddock.Nvme.Target;
 
-/// <summary>The commands of the zoned namespace command set (ZNS command set 1.1, 3.4).</summary>
+/// <summary>The commands of the zoned namespace command set (ZNS command set 1.2, 3.4).</summary>
 internal static class ZoneCommands
 {
-    private const byte SendClose = 1, SendFinish = 2, SendOpen = 3, SendReset = 4, SendOffline = 5, SendExtension = 0x10;
-    private const uint SelectAll = 1 << 8, Partial = 1 << 16;
+    private const byte SendClose = 1, SendFinish = 2, SendOpen = 3, SendReset = 4, SendOffline = 5, SendExtension = 0x10,
+        SendCommit = 0x11;
+    private const uint SelectAll = 1 << 8, AllocateArea = 1 << 9, Partial = 1 << 16;
     private const int Batch = 512, ResetsAtOnce = 16;
 
     /// <summary>Zone Append: data goes to the pointer of the zone in dwords 10 and 11; the result is the first block written.</summary>
@@ -33,12 +34,26 @@ internal static class ZoneCommands
         return NvmeStatus.Success;
     }
 
-    /// <summary>Zone Management Send: dword 13 has the action in 7:0 and "all zones" in bit 8.</summary>
+    /// <summary>
+    /// Zone Management Send: dword 13 has the action in 7:0, "all zones" in bit 8, and in bit 9, for an open or an extension, whether the
+    /// zone gets a random write area (ZRWAA).
+    /// </summary>
     public static async ValueTask<NvmeStatus> SendAsync(NvmeNamespace ns, Command command)
     {
         var entry = command.Entry;
         byte code = (byte)entry.Dword13;
         bool all = (entry.Dword13 & SelectAll) != 0;
+        bool allocates = (entry.Dword13 & AllocateArea) != 0 && code is SendOpen or SendExtension;
+        if (code == SendCommit)
+        {
+            return all ? NvmeStatus.InvalidField : await CommitAsync(ns, command);
+        }
+
+        if (allocates && (all || ns.Zones!.Limits.RandomArea.Size == 0))
+        {
+            return all ? NvmeStatus.InvalidField : NvmeStatus.InvalidZoneOperation;
+        }
+
         var status = all ? NvmeStatus.Success : CheckZone(ns, entry);
         if (status != NvmeStatus.Success)
         {
@@ -49,10 +64,10 @@ internal static class ZoneCommands
         switch (code)
         {
             case SendExtension:
-                return all ? NvmeStatus.InvalidField : await ExtendAsync(ns, (int)(start / ns.Zones!.Limits.ZoneSize), command);
+                return all ? NvmeStatus.InvalidField : await ExtendAsync(ns, (int)(start / ns.Zones!.Limits.ZoneSize), allocates, command);
             case SendOpen or SendClose or SendFinish or SendReset or SendOffline:
                 return all ? await command.LongWork.RunAsync(turn => ManageAllAsync(ns, code, command, turn))
-                    : await ManageOneAsync(ns, code, start, command);
+                    : await ManageOneAsync(ns, code, start, command, allocates);
             default:
                 return NvmeStatus.InvalidField;
         }
@@ -141,23 +156,37 @@ internal static class ZoneCommands
         ZoneReport.Write(to.Span, zone, ns.BlockShift, extends);
     }
 
+    // the command names the last block to be committed
+    private static async ValueTask<NvmeStatus> CommitAsync(NvmeNamespace ns, Command command)
+    {
+        ulong last = command.Entry.StartingLba;
+        if (last >= ns.Blocks)
+        {
+            return NvmeStatus.LbaOutOfRange;
+        }
+
+        await ns.Zones!.CommitAsync((long)((last + 1) << ns.BlockShift), ns.TokenOf(command));
+        return NvmeStatus.Success;
+    }
+
     private static NvmeStatus CheckZone(NvmeNamespace ns, in SubmissionEntry entry)
         => entry.StartingLba >= ns.Blocks ? NvmeStatus.LbaOutOfRange
             : (long)(entry.StartingLba << ns.BlockShift) % ns.Zones!.Limits.ZoneSize != 0 ? NvmeStatus.InvalidField
             : NvmeStatus.Success;
 
-    private static async ValueTask<NvmeStatus> ExtendAsync(NvmeNamespace ns, int zone, Command command)
+    private static async ValueTask<NvmeStatus> ExtendAsync(NvmeNamespace ns, int zone, bool allocates, Command command)
     {
         if (ns.ExtensionBytes == 0 || command.Data.Length < ns.ExtensionBytes)
         {
             return ns.ExtensionBytes == 0 ? NvmeStatus.InvalidField : NvmeStatus.SglLengthInvalid;
         }
 
-        await ns.Zones!.Attributes!.WriteExtensionAsync(zone, command.Data[..ns.ExtensionBytes]);
+        await ns.Zones!.Attributes!.WriteExtensionAsync(zone, command.Data[..ns.ExtensionBytes], allocates);
         return NvmeStatus.Success;
     }
 
-    private static async ValueTask<NvmeStatus> ManageOneAsync(NvmeNamespace ns, byte code, long start, Command command)
+    private static async ValueTask<NvmeStatus> ManageOneAsync(
+        NvmeNamespace ns, byte code, long start, Command command, bool allocates = false)
     {
         var one = new ZoneDescriptor[1];
         await ns.Zones!.ReportAsync(start, one, ns.TokenOf(command));
@@ -173,7 +202,7 @@ internal static class ZoneCommands
             return NvmeStatus.InvalidZoneStateTransition;
         }
 
-        await ns.Zones.ManageAsync(ActionOf(code), start, one[0].Length, ns.TokenOf(command));
+        await ns.Zones.ManageAsync(allocates ? ZoneAction.OpenWithRandomArea : ActionOf(code), start, one[0].Length, ns.TokenOf(command));
         if (code == SendReset)
         {
             ns.ZoneTraffic.CountReset((int)(start / ns.Zones.Limits.ZoneSize));

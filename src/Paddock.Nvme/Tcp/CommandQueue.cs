@@ -1,4 +1,3 @@
-using Paddock.Block;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
 using Paddock.Serving;
@@ -62,7 +61,8 @@ internal sealed class CommandQueue : ICommandQueue
         var (entry, data, buffer, held) = (command.Entry, command.Data, command.Buffer, command.Held);
         bool omits = _admission.IsFlowControlOff;
         var completion = new CompletionEntry(
-            command.Result, omits ? ushort.MaxValue : (ushort)Table.Head, entry.CommandId, command.Status, IsTransient(command.Status));
+            command.Result, omits ? ushort.MaxValue : (ushort)Table.Head, entry.CommandId, command.Status,
+            StatusMap.IsTransient(command.Status));
         if (command.Status != NvmeStatus.Success && _admission.IsAdmitted)
         {
             _admission.Controller!.Errors.Add(_admission.Queue, entry, completion, command.ErrorInformation);
@@ -104,7 +104,9 @@ internal sealed class CommandQueue : ICommandQueue
 
     /// <summary>Ends a command that an injected fault holds, because the host aborts it.</summary>
     /// <returns>False when there is no such command: it is unknown, or ends by itself.</returns>
-    public bool TryAbort(ushort commandId) => Table.Find(commandId) is { } found && GiveUp(found, aborted: true);
+    public bool TryAbort(ushort commandId)
+        => Table.Find(commandId) is { } found && _admission.Controller is { } controller
+            && HeldCommands.GiveUp(controller, found, aborted: true);
 
     /// <summary>
     /// Waits, after the connection's end, for the commands that still run; those that an injected fault holds are given up.
@@ -116,49 +118,13 @@ internal sealed class CommandQueue : ICommandQueue
             return;
         }
 
-        // a fault may begin to hold a command only now
-        IHeldRequests[] holders = [.. controller.Subsystem.Namespaces.Select(ns => ns.HeldRequests).OfType<IHeldRequests>()];
-        Array.ForEach(holders, h => h.Held += Table.Wake);
         try
         {
-            await EndAllAsync().WaitAsync(QuietLimit);
+            await HeldCommands.EndAllAsync(controller, Table).WaitAsync(QuietLimit);
         }
         catch (TimeoutException)
         {
             // the device does not answer: the connection's slot must not wait for it any longer
         }
-        finally
-        {
-            Array.ForEach(holders, h => h.Held -= Table.Wake);
-        }
     }
-
-    private async Task EndAllAsync()
-    {
-        while (true)
-        {
-            var change = Table.NextChangeAsync();
-            var running = Table.Snapshot();
-            if (running.Length == 0)
-            {
-                return;
-            }
-
-            foreach (var command in running)
-            {
-                GiveUp(command, aborted: false);
-            }
-
-            await change;
-        }
-    }
-
-    private bool GiveUp(TcpCommand command, bool aborted)
-    {
-        command.IsAborted = aborted;
-        return _admission.Controller?.Subsystem.Namespaces.Any(ns => ns.HeldRequests?.CancelHeld(command.Cancellation) == true) == true;
-    }
-
-    private static bool IsTransient(NvmeStatus status)
-        => status is NvmeStatus.TransientTransportError or NvmeStatus.CommandInterrupted or NvmeStatus.NamespaceNotReady;
 }

@@ -33,9 +33,17 @@ internal sealed class CommandRunner
         {
             _ = _authentication.RunAsync(command);
         }
-        else if (_admission.Queue == 0 || _admission.Controller is null || command.Entry.Opcode == Opcode.Fabrics)
+        else if (_admission.Controller is not { } controller || QueueAdmission.IsConnect(command.Entry))
         {
-            _ = RunAdminAsync(command);
+            command.Finish(Connect(command));
+        }
+        else if (_admission.Queue == 0)
+        {
+            _ = AdminCommands.RunAsync(controller, command);
+        }
+        else if (command.Entry.Opcode == Opcode.Fabrics)
+        {
+            command.Finish(NvmeStatus.InvalidOpcode);
         }
         else
         {
@@ -49,23 +57,15 @@ internal sealed class CommandRunner
         }
     }
 
-    private async Task RunAdminAsync(Command command)
+    private NvmeStatus Connect(TcpCommand command)
     {
-        NvmeStatus? status;
         try
         {
-            status = _admission.Controller is not { } controller || QueueAdmission.IsConnect(command.Entry) ? _connect.Run(command)
-                : _admission.Queue != 0 ? NvmeStatus.InvalidOpcode
-                : await AdminCommands.ExecuteAsync(controller, command);
+            return _connect.Run(command);
         }
         catch (Exception e) when (e is IOException or InvalidOperationException or ArgumentException)
         {
-            status = NvmeStatus.InternalError;
-        }
-
-        if (status is { } done)
-        {
-            command.Finish(done);
+            return NvmeStatus.InternalError;
         }
     }
 }

@@ -147,6 +147,12 @@ internal enum NvmeStatus : ushort
     /// <summary>The queue must be authenticated first.</summary>
     AuthenticationRequired = 0x191,
 
+    /// <summary>The request does not go with the zone's random write area, or with its lack of one.</summary>
+    InvalidZoneOperation = 0x1B6,
+
+    /// <summary>No random write area is free.</summary>
+    RandomAreaUnavailable = 0x1B7,
+
     /// <summary>The request crosses a zone's capacity or end.</summary>
     ZoneBoundaryError = 0x1B8,
 

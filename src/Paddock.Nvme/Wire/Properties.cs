@@ -39,6 +39,12 @@ internal static class Properties
     /// <summary>CC: enable.</summary>
     public const uint Enable = 1;
 
+    /// <summary>CC: I/O command sets, bits 6:4; page size, bits 10:7; arbitration, bits 13:11.</summary>
+    public const int CommandSetShift = 4, PageSizeShift = 7, ArbitrationShift = 11;
+
+    /// <summary>CC: sizes of submission and completion entries, as powers of two, bits 19:16 and 23:20.</summary>
+    public const int SubmissionEntryShift = 16, CompletionEntryShift = 20;
+
     /// <summary>CC: requested shutdown, bits 15:14.</summary>
     public const int ShutdownShift = 14;
 
@@ -55,9 +61,20 @@ internal static class Properties
     public const uint ShutdownComplete = 8;
 
     /// <summary>
-    /// The capabilities: queues of up to <paramref name="entries"/> entries, contiguous queues, 7.5 s to get ready, the NVM command set
-    /// (bit 37) and a choice of command sets (bit 43; without it Linux sees no zones).
+    /// Time to get ready, in units of 500 ms: over fabrics, and on a PCI bus, where a reset waits for commands in flight.
     /// </summary>
-    public static ulong CapabilitiesOf(int entries)
-        => (ulong)(entries - 1) | (1UL << 16) | (15UL << 24) | (1UL << 37) | (1UL << 43);
+    public const byte FabricReadyTime = 15, LocalReadyTime = 60;
+
+    /// <summary>Controller ready timeouts, 4 bytes; on a PCI bus only.</summary>
+    public const uint ReadyTimeouts = 0x68;
+
+    /// <summary>CAP: the controller is ready when its namespaces are (CRWMS), after the time in <see cref="ReadyTimeouts"/>.</summary>
+    public const ulong ReadyWithMedia = 1UL << 59;
+
+    /// <summary>
+    /// The capabilities: queues of up to <paramref name="entries"/> entries, contiguous queues, a time to get ready, the NVM command set
+    /// (bit 37) and a choice of command sets (bit 43; without it Linux sees no zones). Doorbells lie side by side, pages have 4 KiB.
+    /// </summary>
+    public static ulong CapabilitiesOf(int entries, byte readyTime)
+        => (ulong)(entries - 1) | (1UL << 16) | ((ulong)readyTime << 24) | (1UL << 37) | (1UL << 43);
 }

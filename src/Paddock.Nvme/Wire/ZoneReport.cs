@@ -3,14 +3,15 @@ using Paddock.Block;
 
 namespace Paddock.Nvme.Wire;
 
-/// <summary>Report of Zone Management Receive (ZNS command set 1.1, 3.4.2).</summary>
+/// <summary>Report of Zone Management Receive (ZNS command set 1.2, 3.4.2).</summary>
 /// <remarks>
 /// <code>
 /// header, 64 bytes:  0 8 number of zones
 /// descriptor, 64 bytes, then the zone's extension in an extended report:
 /// 0  1  ZT in 3:0 (2: sequential write required)   8   8  ZCAP   blocks
 /// 1  1  ZS in 7:4                                   16  8  ZSLBA
-/// 2  1  ZA, bit 7: the extension is valid           24  8  WP
+/// 2  1  ZA, bit 7: the extension is valid,          24  8  WP
+///           bit 3: random write area
 /// </code>
 /// </remarks>
 internal static class ZoneReport
@@ -31,7 +32,7 @@ internal static class ZoneReport
         ZoneConditionSet.Full, ZoneConditionSet.ReadOnly, ZoneConditionSet.Offline,
     ];
 
-    private const byte SequentialWriteRequired = 2, ExtensionValid = 0x80;
+    private const byte SequentialWriteRequired = 2, ExtensionValid = 0x80, AreaValid = 0x08;
 
     /// <summary>Writes the header.</summary>
     public static void WriteHeader(Span<byte> to, ulong zones) => BinaryPrimitives.WriteUInt64LittleEndian(to, zones);
@@ -45,7 +46,7 @@ internal static class ZoneReport
         var f = new Fields(to);
         f.U8(0, SequentialWriteRequired);
         f.U8(1, (byte)((int)zone.Condition << 4));
-        f.U8(2, extended ? ExtensionValid : (byte)0);
+        f.U8(2, (byte)((extended ? ExtensionValid : 0) | (zone.HasRandomArea ? AreaValid : 0)));
         f.U64(8, (ulong)(zone.Capacity >> blockShift));
         f.U64(16, (ulong)(zone.Start >> blockShift));
         f.U64(24, (ulong)(zone.WritePointer >> blockShift));
@@ -66,7 +67,10 @@ internal static class ZoneReport
         // the pointer of a full zone is undefined
         return new ZoneDescriptor(
             start, length, capacity, condition == ZoneCondition.Full ? start + length
-            : pointer, condition, ZoneType.SequentialWriteRequired);
+            : pointer, condition, ZoneType.SequentialWriteRequired)
+        {
+            HasRandomArea = (from[2] & AreaValid) != 0,
+        };
     }
 
     /// <summary>The zones that a report lists: 0 all, 1 empty, 2 and 3 open, 4 closed, 5 full, 6 read only, 7 offline.</summary>

@@ -15,13 +15,13 @@ internal static class CheckedConditions
     /// <summary>The fields that name the directory.</summary>
     public const int DirectoryAt = 20, DirectoryBytes = 12;
 
-    private const int ShortBytes = 16, FullBytes = 32;
+    private const int ShortBytes = 16, FullBytes = 32, AreaBytes = 48;
     private const int TableHead = 16;
     private const int SlotHead = 16;
 
     /// <summary>True when every table that the extension may name is known: a cluster without references is really leaked.</summary>
     public static bool IsKnown(byte[] data, int clusterSize)
-        => data.Length is ShortBytes or FullBytes && U32(data, 0) == 1 && U32(data, 4) <= CheckedZones.MaxZones
+        => data.Length is ShortBytes or FullBytes or AreaBytes && U32(data, 0) == 1 && U32(data, 4) <= CheckedZones.MaxZones
             && (DirectoryOffsetOf(data).Value == 0
                 || (U32(data, 20) <= CheckedZones.MaxZones && ExtensionBytes(data) is > 0 and <= 448 && ExtensionBytes(data) % 64 == 0
                     && SlotBytes(data) * 2 <= clusterSize));
@@ -75,10 +75,11 @@ internal static class CheckedConditions
         => cluster[..8].SequenceEqual("PDKZEXTN"u8) && BinaryPrimitives.ReadInt32BigEndian(cluster[8..]) == index
             && BinaryPrimitives.ReadUInt32BigEndian(cluster[12..]) == Crc32C.Of(cluster[..12]);
 
-    /// <summary>True when a slot is empty, or holds a sound extension of its zone.</summary>
+    /// <summary>True when a slot is empty, or says something sound of its zone: an extension, a random write area, or both.</summary>
     public static bool IsSlot(ReadOnlySpan<byte> slot, long zone)
-        => slot[8] == 0
-            || (slot[8] <= 2 && BinaryPrimitives.ReadUInt32BigEndian(slot[4..]) == zone
+        => slot[8] + slot[9] == 0
+            || (slot[8] <= 2 && slot[9] <= 2 && (slot[8] == slot[9] || slot[8] == 0 || slot[9] == 0)
+                && BinaryPrimitives.ReadUInt32BigEndian(slot[4..]) == zone
                 && BinaryPrimitives.ReadUInt32BigEndian(slot) == Crc32C.Of(slot[4..]));
 
     private static int ExtensionBytes(byte[] data) => (int)Math.Min(U32(data, 16), int.MaxValue / 4);

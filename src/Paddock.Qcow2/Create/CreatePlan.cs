@@ -169,6 +169,12 @@ internal sealed class CreatePlan
             list.Add(new(HeaderExtension.Zoned, ZonedCreation.BuildExtension(_options, _size, ZoneTableOffset)));
         }
 
+        // before those whose length varies: in the first sector too
+        if (ZonedCreation.BuildPaddockExtension(_options) is { } paddock)
+        {
+            list.Add(new(HeaderExtension.Paddock, paddock));
+        }
+
         if (_options.DataFile is not null)
         {
             list.Add(new(HeaderExtension.ExternalDataFile, ByteText.ToBytes(_options.DataFile)));

@@ -32,6 +32,7 @@ internal static class ZonedCreation
         Refuse(
             options.InitialWritePointers is { } pointers && pointers.Count != count,
             $"{options.InitialWritePointers?.Count} write pointers were given for a disk of {count} zones");
+        CheckRandomArea(zoned);
         if (zoned.Layout == ZoneLayout.C)
         {
             CheckLayoutC(zoned, count, options.ClusterSize);
@@ -57,6 +58,24 @@ internal static class ZonedCreation
         }
 
         return table;
+    }
+
+    /// <summary>Paddock's own extension, for zones that can have random write areas; null if they cannot.</summary>
+    public static byte[]? BuildPaddockExtension(Qcow2CreateOptions options)
+    {
+        if (options.Zoned is not { RandomArea: { Size: > 0 } area } zoned)
+        {
+            return null;
+        }
+
+        // as many as can be active, if nothing else is said
+        var extension = new PaddockExtension(0, default)
+        {
+            Area = area with { MaxZones = area.MaxZones == 0 ? zoned.MaxActiveZones : area.MaxZones },
+        };
+        var bytes = new byte[extension.Length];
+        extension.WriteTo(bytes);
+        return bytes;
     }
 
     /// <summary>The extension's bytes.</summary>
@@ -92,6 +111,31 @@ internal static class ZonedCreation
         Refuse(capacity <= 0 || capacity % Sector != 0, $"zone_capacity is {capacity}; it must be a positive multiple of {Sector}");
         Refuse(size % Sector != 0, $"the size of a zoned disk must be a multiple of {Sector}");
         Refuse(size <= 0, "a zoned disk must not be empty");
+    }
+
+    private static void CheckRandomArea(ZonedCreateOptions zoned)
+    {
+        var area = zoned.RandomArea;
+        if (area == default)
+        {
+            return;
+        }
+
+        long capacity = zoned.ZoneCapacity ?? zoned.ZoneSize;
+        Refuse(
+            area.Granularity <= 0 || area.Granularity % Sector != 0 || area.Granularity > PaddockExtension.MaxAreaBytes,
+            $"area_granularity is {area.Granularity}; it must be a multiple of {Sector} up to {PaddockExtension.MaxAreaBytes}");
+        Refuse(
+            area.Size <= 0 || area.Size % area.Granularity != 0 || area.Size > PaddockExtension.MaxAreaBytes,
+            $"area_size is {area.Size}; it must be a multiple of area_granularity, {area.Granularity}, up to "
+            + $"{PaddockExtension.MaxAreaBytes}");
+        Refuse(area.Size > capacity, $"area_size is {area.Size}, more than zone_capacity, {capacity}");
+        Refuse(
+            capacity % area.Granularity != 0,
+            $"zone_capacity is {capacity}; it must be a multiple of area_granularity, {area.Granularity}");
+        Refuse(
+            zoned.MaxActiveZones != 0 && area.MaxZones > zoned.MaxActiveZones,
+            $"area_zones is {area.MaxZones}, more than max_active_zones, {zoned.MaxActiveZones}");
     }
 
     private static void CheckLayoutC(ZonedCreateOptions zoned, long count, int clusterSize)

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Paddock.Block;
 using Paddock.Qcow2.Format;
 
 namespace Paddock.Qcow2.Zoned;
@@ -13,8 +14,13 @@ namespace Paddock.Qcow2.Zoned;
 /// 16      4     extension_bytes: of a zone descriptor extension, a multiple of 64 up to 448; 0: none was ever set
 /// 20      4     directory_entries: clusters that the extension directory can name
 /// 24      8     directory_offset: host offset of the extension directory, cluster-aligned; 0: there is none
+/// 32      4     area_bytes: of a zone random write area, a multiple of area_unit up to 16 MiB; 0: zones have none
+/// 36      4     area_unit: by how many bytes areas are committed, a multiple of 512
+/// 40      4     area_zones: most zones that have an area at once; 0: no limit
+/// 44      4     zero
 /// </code>
-/// The first 16 bytes are enough. Bytes after these belong to later revisions of version 1: they are kept and not read.
+/// The first 16 bytes are enough, and the last 16 are there only in images whose zones can have random write areas.
+/// Bytes after these belong to later revisions of version 1: they are kept and not read.
 /// </summary>
 /// <param name="ConditionZones">Entries of the condition table.</param>
 /// <param name="ConditionOffset">Where it lies; 0: nowhere.</param>
@@ -27,11 +33,22 @@ internal readonly record struct PaddockExtension(uint ConditionZones, HostOffset
     private const int BytesAt = OffsetAt + sizeof(ulong);
     private const int EntriesAt = BytesAt + sizeof(uint);
     private const int DirectoryAt = EntriesAt + sizeof(uint);
+    private const int AreaAt = DirectoryAt + sizeof(ulong);
+    private const int AreaUnitAt = AreaAt + sizeof(uint);
+    private const int AreaZonesAt = AreaUnitAt + sizeof(uint);
+    private const int Sector = 512;
 
     /// <summary>The least that an extension has.</summary>
     public const int MinSize = BytesAt;
 
-    public const int Size = DirectoryAt + sizeof(ulong);
+    /// <summary>Bytes up to the extension directory.</summary>
+    public const int Size = AreaAt;
+
+    /// <summary>Bytes with random write areas.</summary>
+    public const int SizeWithAreas = AreaZonesAt + sizeof(uint) + sizeof(uint);
+
+    /// <summary>Longest random write area, in bytes: fewer than 65,536 blocks of any size.</summary>
+    public const long MaxAreaBytes = 16 << 20;
 
     /// <summary>Bytes of a zone descriptor extension; 0: the image defines none.</summary>
     public uint ExtensionBytes { get; init; }
@@ -41,6 +58,12 @@ internal readonly record struct PaddockExtension(uint ConditionZones, HostOffset
 
     /// <summary>Where it lies; 0: nowhere.</summary>
     public HostOffset DirectoryOffset { get; init; }
+
+    /// <summary>Random write areas of zones.</summary>
+    public RandomAreaLimits Area { get; init; }
+
+    /// <summary>Bytes that this extension takes.</summary>
+    public int Length => Area.Size == 0 ? Size : SizeWithAreas;
 
     /// <summary>Bytes of the condition table.</summary>
     public long ConditionBytes => ZoneConditionTable.SizeOf(ConditionZones);
@@ -84,10 +107,30 @@ internal readonly record struct PaddockExtension(uint ConditionZones, HostOffset
             };
         }
 
+        if (problem is null && data.Length >= SizeWithAreas)
+        {
+            extension = extension with
+            {
+                Area = new RandomAreaLimits(
+                    BinaryPrimitives.ReadUInt32BigEndian(data[AreaAt..]), BinaryPrimitives.ReadUInt32BigEndian(data[AreaUnitAt..]),
+                    BinaryPrimitives.ReadUInt32BigEndian(data[AreaZonesAt..])),
+            };
+            problem = AreaProblem(extension.Area);
+        }
+
         return problem is null ? extension : null;
     }
 
-    /// <summary>Writes <see cref="Size"/> bytes.</summary>
+    /// <summary>What is wrong with random write areas; null if they are possible.</summary>
+    public static string? AreaProblem(in RandomAreaLimits area)
+        => area.Size == 0 ? null
+            : area.Granularity <= 0 || area.Granularity % Sector != 0
+                ? $"area_unit is {area.Granularity}, and must be a positive multiple of {Sector}"
+            : area.Size < 0 || area.Size > MaxAreaBytes || area.Size % area.Granularity != 0
+                ? $"area_bytes is {area.Size}, and must be a multiple of area_unit, {area.Granularity}, up to {MaxAreaBytes}"
+            : null;
+
+    /// <summary>Writes <see cref="Length"/> bytes.</summary>
     public void WriteTo(Span<byte> data)
     {
         BinaryPrimitives.WriteUInt32BigEndian(data[VersionAt..], KnownVersion);
@@ -96,6 +139,12 @@ internal readonly record struct PaddockExtension(uint ConditionZones, HostOffset
         BinaryPrimitives.WriteUInt32BigEndian(data[BytesAt..], ExtensionBytes);
         BinaryPrimitives.WriteUInt32BigEndian(data[EntriesAt..], DirectoryEntries);
         BinaryPrimitives.WriteInt64BigEndian(data[DirectoryAt..], DirectoryOffset.Value);
+        if (Area.Size != 0)
+        {
+            BinaryPrimitives.WriteUInt32BigEndian(data[AreaAt..], (uint)Area.Size);
+            BinaryPrimitives.WriteUInt32BigEndian(data[AreaUnitAt..], (uint)Area.Granularity);
+            BinaryPrimitives.WriteUInt32BigEndian(data[AreaZonesAt..], Area.MaxZones);
+        }
     }
 
     // as many as an image with the most zones needs: each names a cluster that opening reads

@@ -78,10 +78,10 @@ internal sealed class PaddockTables
     /// <summary>Replaces the extension in the header, durably. Bytes of a later revision stay.</summary>
     public async ValueTask PutAsync(PaddockExtension next)
     {
-        var known = new byte[PaddockExtension.Size];
+        var known = new byte[next.Length];
         next.WriteTo(known);
         byte[] data = _data is null ? known : [.. _data];
-        if (data.Length < known.Length && next.DirectoryOffset.Value != 0)
+        if (data.Length < PaddockExtension.Size && next.DirectoryOffset.Value != 0)
         {
             throw new BlockException(
                 BlockError.NotSupported, "Paddock's header extension in this image is too short to name zone descriptor extensions");

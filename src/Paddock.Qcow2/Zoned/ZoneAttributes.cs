@@ -7,7 +7,8 @@ namespace Paddock.Qcow2.Zoned;
 /// <summary>What a zone has beside its pointer: READ ONLY and OFFLINE, and its descriptor extension (zoned-qcow2.md 1.4).</summary>
 internal sealed class ZoneAttributes(
     ZonedState state, EngineLocks locks, WriteSession session, FlushOrder order, ZoneCache cache, ZoneWriter writer,
-    ZoneTableStage tableStage, PaddockTables tables, ZoneConditions conditions, ZoneExtensions extensions) : IZoneAttributes
+    ZoneTableStage tableStage, PaddockTables tables, ZoneConditions conditions, ZoneExtensions extensions, ZoneAreas areas)
+    : IZoneAttributes
 {
     /// <inheritdoc/>
     public int ExtensionBytes => extensions.Bytes;
@@ -73,7 +74,8 @@ internal sealed class ZoneAttributes(
     }
 
     /// <inheritdoc/>
-    public async ValueTask WriteExtensionAsync(int zone, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
+    public async ValueTask WriteExtensionAsync(
+        int zone, ReadOnlyMemory<byte> data, bool randomArea = false, CancellationToken cancellationToken = default)
     {
         EnsureChangeable(zone);
         if (data.Length != ExtensionBytes)
@@ -86,11 +88,16 @@ internal sealed class ZoneAttributes(
         bool written = false;
         try
         {
-            Extend(zone, data.Length);
+            Extend(zone, data.Length, randomArea);
             try
             {
                 await session.StartAsync();
-                await KeepExtensionAsync(zone, data);
+                if (randomArea)
+                {
+                    await areas.EraseAsync(zone);
+                }
+
+                await KeepExtensionAsync(zone, data, randomArea);
                 written = true;
             }
             finally
@@ -123,11 +130,11 @@ internal sealed class ZoneAttributes(
     }
 
     // takes the active resource at once, so that nobody else can
-    private void Extend(int zone, int length)
+    private void Extend(int zone, int length, bool randomArea)
     {
         lock (state.Lock)
         {
-            var result = state.Zones.Extend(zone);
+            var result = state.Zones.Extend(zone, randomArea);
             if (!result.IsOk)
             {
                 throw state.Refuse(result, "zone descriptor extension", state.Zones.StartOf(zone), length);
@@ -143,7 +150,14 @@ internal sealed class ZoneAttributes(
             // the stored pointer is what a READ ONLY zone ends at, and where a restored one continues
             await order.RunAsync();
             var before = conditions[zone];
+            bool hadArea = state.Zones.HasRandomArea(zone);
             long pointer = state.Table.PointerOf(zone, state.Zones);
+            if (kept == 0)
+            {
+                // a zone that was retired has lost its random write area
+                await extensions.EndAreaAsync(zone);
+            }
+
             SetCondition(zone, kept, pointer);
             bool done = false;
             try
@@ -155,7 +169,7 @@ internal sealed class ZoneAttributes(
             {
                 if (!done)
                 {
-                    SetCondition(zone, before, pointer, force: true);
+                    SetCondition(zone, before, pointer, force: true, hadArea);
                 }
             }
         }
@@ -165,7 +179,7 @@ internal sealed class ZoneAttributes(
         }
     }
 
-    private void SetCondition(int zone, ZoneCondition kept, long pointer, bool force = false)
+    private void SetCondition(int zone, ZoneCondition kept, long pointer, bool force = false, bool randomArea = false)
     {
         lock (state.Lock)
         {
@@ -181,11 +195,11 @@ internal sealed class ZoneAttributes(
                 throw state.Refuse(result, "restoring a zone", state.Zones.StartOf(zone), state.Zones.LengthOf(zone));
             }
 
-            state.Zones.SetLoaded(zone, pointer, state.Zones.IsExtended(zone));
+            state.Zones.SetLoaded(zone, pointer, state.Zones.IsExtended(zone), randomArea);
         }
     }
 
-    private async ValueTask KeepExtensionAsync(int zone, ReadOnlyMemory<byte> data)
+    private async ValueTask KeepExtensionAsync(int zone, ReadOnlyMemory<byte> data, bool randomArea)
     {
         await locks.Metadata.AcquireAsync();
         try
@@ -196,7 +210,7 @@ internal sealed class ZoneAttributes(
                 await order.RunAsync();
             }
 
-            await extensions.WriteAsync(zone, data, state.Zones.Count);
+            await extensions.WriteAsync(zone, data, state.Zones.Count, randomArea);
         }
         finally
         {

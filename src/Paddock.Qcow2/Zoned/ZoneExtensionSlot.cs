@@ -4,7 +4,7 @@ using Paddock.Block;
 
 namespace Paddock.Qcow2.Zoned;
 
-/// <summary>What a slot says of its zone's extension.</summary>
+/// <summary>Whether a zone has its extension, or its random write area, as its slot says.</summary>
 internal enum ZoneSlotState : byte
 {
     /// <summary>There is none.</summary>
@@ -15,6 +15,27 @@ internal enum ZoneSlotState : byte
 
     /// <summary>There is one as long as the write pointer is above the start of the zone: a reset removes both in one write.</summary>
     Written = 2,
+}
+
+/// <summary>What a slot says of its zone.</summary>
+/// <param name="Extension">Its descriptor extension.</param>
+/// <param name="Area">Its random write area, which a zone that is FULL, READ ONLY or OFFLINE does not have, whatever the slot says.</param>
+internal readonly record struct ZoneSlot(ZoneSlotState Extension, ZoneSlotState Area)
+{
+    /// <summary>Whether the slot says nothing.</summary>
+    public bool IsNone => Extension == ZoneSlotState.None && Area == ZoneSlotState.None;
+
+    /// <summary>Whether it holds whatever the write pointer.</summary>
+    public bool IsFresh => Extension == ZoneSlotState.Fresh || Area == ZoneSlotState.Fresh;
+
+    /// <summary>The same, as long as the write pointer is above the start.</summary>
+    public ZoneSlot AsWritten => new(Written(Extension), Written(Area));
+
+    /// <summary>Whether both states can go together.</summary>
+    public bool IsSound => Extension <= ZoneSlotState.Written && Area <= ZoneSlotState.Written
+        && (Extension == Area || Extension == ZoneSlotState.None || Area == ZoneSlotState.None);
+
+    private static ZoneSlotState Written(ZoneSlotState state) => state == ZoneSlotState.None ? state : ZoneSlotState.Written;
 }
 
 /// <summary>
@@ -31,8 +52,9 @@ internal enum ZoneSlotState : byte
 /// OFFSET  SIZE  MEANING
 /// 0       4     CRC-32C of the rest of the slot
 /// 4       4     zone: its index
-/// 8       1     state: 0 none (nothing else is looked at), 1 fresh, 2 written
-/// 9       7     zero
+/// 8       1     state of the extension: 0 none, 1 fresh, 2 written
+/// 9       1     state of the random write area: the same; if both are 0, nothing else is looked at
+/// 10      6     zero
 /// 16      n     the extension
 /// </code>
 /// </summary>
@@ -49,6 +71,7 @@ internal static class ZoneExtensionSlot
     private const int HeadChecksumAt = 12;
     private const int ZoneAt = 4;
     private const int StateAt = 8;
+    private const int AreaAt = 9;
 
     /// <summary>Bytes of a slot for extensions of this size.</summary>
     public static int SizeFor(int extensionBytes) => (int)BitOperations.RoundUpToPowerOf2((uint)(DataAt + extensionBytes));
@@ -75,20 +98,21 @@ internal static class ZoneExtensionSlot
             && BinaryPrimitives.ReadUInt32BigEndian(slot[HeadChecksumAt..]) == Crc32C.Of(slot[..HeadChecksumAt]);
 
     /// <summary>Fills a slot whose bytes are zero.</summary>
-    public static void Write(Span<byte> slot, int zone, ZoneSlotState state, ReadOnlySpan<byte> data)
+    public static void Write(Span<byte> slot, int zone, ZoneSlot state, ReadOnlySpan<byte> data)
     {
         BinaryPrimitives.WriteInt32BigEndian(slot[ZoneAt..], zone);
-        slot[StateAt] = (byte)state;
+        slot[StateAt] = (byte)state.Extension;
+        slot[AreaAt] = (byte)state.Area;
         data.CopyTo(slot[DataAt..]);
         BinaryPrimitives.WriteUInt32BigEndian(slot, Crc32C.Of(slot[ZoneAt..]));
     }
 
     /// <summary>Reads a slot; null when it is neither empty nor a sound one of its zone.</summary>
-    public static ZoneSlotState? Read(ReadOnlySpan<byte> slot, int zone)
+    public static ZoneSlot? Read(ReadOnlySpan<byte> slot, int zone)
     {
-        var state = (ZoneSlotState)slot[StateAt];
-        bool sound = state is ZoneSlotState.None
-            || (state is ZoneSlotState.Fresh or ZoneSlotState.Written
+        var state = new ZoneSlot((ZoneSlotState)slot[StateAt], (ZoneSlotState)slot[AreaAt]);
+        bool sound = state.IsNone
+            || (state.IsSound
                 && BinaryPrimitives.ReadInt32BigEndian(slot[ZoneAt..]) == zone
                 && BinaryPrimitives.ReadUInt32BigEndian(slot) == Crc32C.Of(slot[ZoneAt..]));
         return sound ? state : null;

@@ -7,13 +7,14 @@ using Paddock.Zones;
 namespace Paddock.Qcow2.Zoned;
 
 /// <summary>
-/// The zone descriptor extensions that an image keeps, each in a slot that one write of a sector changes. Changed under the image's
-/// metadata mutex; read by whoever holds the zone.
+/// The zone descriptor extensions that an image keeps, each in a slot that one write of a sector changes, and which zones have random write
+/// areas, which the slots say too. Changed under the image's metadata mutex; read by whoever holds the zone.
 /// </summary>
 /// <remarks>
 /// A reset must take pointer and extension away at once, and they lie in different sectors. So before the pointer goes back to the
 /// start, the slot is made to say that it holds only above the start ("written"); then the pointer's write decides both. What the
-/// slot still holds is stale, and is cleared before a later flush lets the pointer of that zone rise again.
+/// slot still holds is stale, and is cleared before a later flush lets the pointer of that zone rise again. The pointer of a FULL zone
+/// takes the random write area away too; the reset that follows treats what its slot says like that of any other zone.
 /// </remarks>
 internal sealed class ZoneExtensions
 {
@@ -30,7 +31,7 @@ internal sealed class ZoneExtensions
     private readonly HashSet<int> _stale = [];
     private readonly HashSet<int> _uncertainEntries = [];
     private HostOffset[] _clusters = [];
-    private ZoneSlotState[] _states = [];
+    private ZoneSlot[] _states = [];
     private bool _hasDirectory;
 
     // of a snapshot that is read; null for the disk itself
@@ -74,7 +75,7 @@ internal sealed class ZoneExtensions
         _places.Register(offset, bytes);
         _hasDirectory = true;
         _clusters = clusters;
-        _states = new ZoneSlotState[zones.Count];
+        _states = new ZoneSlot[zones.Count];
         int bad = 0;
         var cluster = new byte[_geometry.ClusterSize];
         for (int i = 0; i < clusters.Length; i++)
@@ -118,7 +119,7 @@ internal sealed class ZoneExtensions
 
         var slot = new byte[_slotBytes];
         await _storage.ReadAsync(SlotAt(zone).Value, slot, cancellationToken);
-        if (ZoneExtensionSlot.Read(slot, zone) is not (ZoneSlotState.Fresh or ZoneSlotState.Written))
+        if (ZoneExtensionSlot.Read(slot, zone) is not { Extension: ZoneSlotState.Fresh or ZoneSlotState.Written })
         {
             throw new ImageCorruptException("zone extension", SlotAt(zone), $"the extension of zone {zone} has changed under the image");
         }
@@ -126,11 +127,34 @@ internal sealed class ZoneExtensions
         slot.AsMemory(ZoneExtensionSlot.DataAt, Bytes).CopyTo(buffer);
     }
 
-    /// <summary>Gives a zone whose pointer is durably at its start an extension, durably.</summary>
-    public async ValueTask WriteAsync(int zone, ReadOnlyMemory<byte> data, int zoneCount)
+    /// <summary>Gives a zone whose pointer is durably at its start an extension, durably, and a random write area on request.</summary>
+    public ValueTask WriteAsync(int zone, ReadOnlyMemory<byte> data, int zoneCount, bool area = false)
+        => PutAsync(zone, new ZoneSlot(ZoneSlotState.Fresh, area ? ZoneSlotState.Fresh : ZoneSlotState.None), data, zoneCount);
+
+    /// <summary>
+    /// Gives a zone without an extension, whose pointer is durably at its start, a random write area, durably. The zone reads as zeroes,
+    /// durably, whatever its pointer.
+    /// </summary>
+    public ValueTask WriteAreaAsync(int zone, int zoneCount)
+        => PutAsync(zone, new ZoneSlot(ZoneSlotState.None, ZoneSlotState.Fresh), default, zoneCount);
+
+    /// <summary>Takes what a slot says of a random write area away, durably: the zone has none, but its condition may change.</summary>
+    public async ValueTask EndAreaAsync(int zone)
+    {
+        if (zone >= _states.Length || _states[zone].Area == ZoneSlotState.None)
+        {
+            return;
+        }
+
+        var next = _states[zone] with { Area = ZoneSlotState.None };
+        await _inPlace.WriteAsync(SlotAt(zone), await BuildAsync(zone, next));
+        SetState(zone, next);
+    }
+
+    private async ValueTask PutAsync(int zone, ZoneSlot state, ReadOnlyMemory<byte> data, int zoneCount)
     {
         var slot = new byte[_slotBytes];
-        ZoneExtensionSlot.Write(slot, zone, ZoneSlotState.Fresh, data.Span);
+        ZoneExtensionSlot.Write(slot, zone, state, data.Span);
         if (HasSlot(zone))
         {
             // should this fail, the slot may hold it all the same: the next flush clears it
@@ -143,24 +167,40 @@ internal sealed class ZoneExtensions
             await AddClusterAsync(zone, slot, zoneCount);
         }
 
-        SetState(zone, ZoneSlotState.Fresh);
+        SetState(zone, state);
+    }
+
+    // a slot that says something else of its zone, and holds the same extension
+    private async ValueTask<byte[]> BuildAsync(int zone, ZoneSlot state)
+    {
+        var slot = new byte[_slotBytes];
+        if (state.IsNone)
+        {
+            return slot;
+        }
+
+        byte[] data = [];
+        if (state.Extension != ZoneSlotState.None)
+        {
+            data = new byte[Bytes];
+            await ReadAsync(zone, data, CancellationToken.None);
+        }
+
+        ZoneExtensionSlot.Write(slot, zone, state, data);
+        return slot;
     }
 
     /// <summary>
-    /// Before a reset: the extensions of zones that the zone table shows written go with their pointers from here on, durably.
+    /// Before a reset: extensions and areas of zones that the zone table shows written go with their pointers from here on, durably.
     /// </summary>
     public async ValueTask TieToPointersAsync(ZoneRange range, Func<int, bool> isStoredAboveStart)
     {
         List<int> tied = [];
         for (int zone = range.First; _count > 0 && zone <= Math.Min(range.Last, _states.Length - 1); zone++)
         {
-            if (_states[zone] == ZoneSlotState.Fresh && isStoredAboveStart(zone))
+            if (_states[zone].IsFresh && isStoredAboveStart(zone))
             {
-                var data = new byte[Bytes];
-                await ReadAsync(zone, data, CancellationToken.None);
-                var slot = new byte[_slotBytes];
-                ZoneExtensionSlot.Write(slot, zone, ZoneSlotState.Written, data);
-                await _storage.WriteAsync(SlotAt(zone).Value, slot);
+                await _storage.WriteAsync(SlotAt(zone).Value, await BuildAsync(zone, _states[zone].AsWritten));
                 tied.Add(zone);
             }
         }
@@ -173,17 +213,17 @@ internal sealed class ZoneExtensions
         // not before: after a flush that failed, the next attempt must not write the pointers without their slots
         foreach (int zone in tied)
         {
-            _states[zone] = ZoneSlotState.Written;
+            _states[zone] = _states[zone].AsWritten;
         }
     }
 
-    /// <summary>Zones of a range that lose their extensions only by a write to their slots: nothing was ever written in them.</summary>
+    /// <summary>Zones of a range whose slots a reset must clear: nothing was ever written in them.</summary>
     public List<int> FreshIn(ZoneRange range)
     {
         var fresh = new List<int>();
         for (int zone = range.First; _count > 0 && zone <= Math.Min(range.Last, _states.Length - 1); zone++)
         {
-            if (_states[zone] == ZoneSlotState.Fresh)
+            if (_states[zone].IsFresh)
             {
                 fresh.Add(zone);
             }
@@ -192,23 +232,23 @@ internal sealed class ZoneExtensions
         return fresh;
     }
 
-    /// <summary>Whether a zone's slot holds no extension on the storage.</summary>
+    /// <summary>Whether a zone's slot says nothing on the storage.</summary>
     public async ValueTask<bool> IsClearAsync(int zone)
     {
         var slot = new byte[_slotBytes];
         await _storage.ReadAsync(SlotAt(zone).Value, slot);
-        return ZoneExtensionSlot.Read(slot, zone) == ZoneSlotState.None;
+        return ZoneExtensionSlot.Read(slot, zone) is { IsNone: true };
     }
 
-    /// <summary>Forgets the extensions of a range that is reset.</summary>
+    /// <summary>Forgets the extensions and areas of a range that is reset.</summary>
     public void TakeReset(ZoneRange range)
     {
         for (int zone = range.First; _count > 0 && zone <= Math.Min(range.Last, _states.Length - 1); zone++)
         {
-            if (_states[zone] != ZoneSlotState.None)
+            if (!_states[zone].IsNone)
             {
                 _stale.Add(zone);
-                SetState(zone, ZoneSlotState.None);
+                SetState(zone, default);
             }
         }
     }
@@ -226,11 +266,14 @@ internal sealed class ZoneExtensions
         }
     }
 
-    /// <summary>Whether any zone has an extension, or has one stale in its slot.</summary>
+    /// <summary>Whether any zone has an extension or an area, or has one stale in its slot.</summary>
     public bool HasAny => _count + _stale.Count > 0;
 
     /// <summary>Whether a zone's slot holds its extension.</summary>
-    public bool IsKept(int zone) => zone < _states.Length && _states[zone] != ZoneSlotState.None;
+    public bool IsKept(int zone) => zone < _states.Length && _states[zone].Extension != ZoneSlotState.None;
+
+    /// <summary>Whether a zone's slot says anything.</summary>
+    public bool HasState(int zone) => zone < _states.Length && !_states[zone].IsNone;
 
     /// <summary>True when slots are stale, or the write of an entry failed.</summary>
     public bool IsUnsettled => _stale.Count + _uncertainEntries.Count > 0;
@@ -262,14 +305,14 @@ internal sealed class ZoneExtensions
 
     private HostOffset SlotAt(int zone) => _clusters[zone / _perCluster] + SlotIn(zone);
 
-    private void SetState(int zone, ZoneSlotState state)
+    private void SetState(int zone, ZoneSlot state)
     {
         if (zone >= _states.Length)
         {
             Array.Resize(ref _states, Math.Max(zone + 1, _states.Length * 2));
         }
 
-        _count += (state == ZoneSlotState.None ? 0 : 1) - (_states[zone] == ZoneSlotState.None ? 0 : 1);
+        _count += (state.IsNone ? 0 : 1) - (_states[zone].IsNone ? 0 : 1);
         _states[zone] = state;
     }
 
@@ -304,7 +347,7 @@ internal sealed class ZoneExtensions
             {
                 bad++;
             }
-            else if (state != ZoneSlotState.None)
+            else if (!state.Value.IsNone)
             {
                 Take((int)zone, state.Value, zones);
             }
@@ -313,7 +356,7 @@ internal sealed class ZoneExtensions
         return bad;
     }
 
-    private void Take(int zone, ZoneSlotState state, ZoneSet zones)
+    private void Take(int zone, ZoneSlot state, ZoneSet zones)
     {
         if (zone >= zones.Count || !zones.Geometry.IsSequential(zone))
         {
@@ -324,13 +367,14 @@ internal sealed class ZoneExtensions
         {
             // its pointer is corrupt: the meaning of the slot is known only after the repair
         }
-        else if (state == ZoneSlotState.Written && zones.ConditionOf(zone) == ZoneCondition.Empty)
+        else if (!state.IsFresh && zones.ConditionOf(zone) == ZoneCondition.Empty)
         {
             _stale.Add(zone);
         }
         else
         {
-            zones.SetLoaded(zone, zones.StoredPointerOf(zone), extended: true);
+            zones.SetLoaded(
+                zone, zones.StoredPointerOf(zone), state.Extension != ZoneSlotState.None, state.Area != ZoneSlotState.None);
             SetState(zone, state);
         }
     }

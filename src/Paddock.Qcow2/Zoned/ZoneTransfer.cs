@@ -135,7 +135,7 @@ internal sealed class ZoneTransfer(
             {
                 await extensions.WriteAsync(zone, extension, state.Zones.Count);
             }
-            else if (state.Zones.IsExtended(zone))
+            else if (extensions.HasState(zone))
             {
                 // cleared by the flush that writes the pointers, before them
                 extensions.TakeReset(new ZoneRange(zone, zone));

@@ -11,10 +11,12 @@ namespace Paddock.Qcow2.Zoned;
 /// ended.
 /// </summary>
 internal sealed class ZoneWriter(
-    ZonedState state, WriteSession session, ZoneTableSpace tableSpace, ZoneCache cache, ClusterWriter writer, ZeroWriter zeroes,
-    IStorage storage)
+    ZonedState state, WriteSession session, ZoneTableSpace tableSpace, ZoneCache cache, ZoneAreas areas, ClusterWriter writer,
+    ZeroWriter zeroes, IStorage storage)
 {
-    /// <summary>Writes: anywhere in a conventional zone, at the write pointer of a sequential one.</summary>
+    /// <summary>
+    /// Writes: anywhere in a conventional zone, at the write pointer of a sequential one, or in its random write area.
+    /// </summary>
     public async ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
         if (offset < state.ConventionalEnd)
@@ -63,7 +65,7 @@ internal sealed class ZoneWriter(
         => WriteByAsync(
             offset, length, () => zeroes.WriteZeroesAsync(new GuestOffset(offset), length, flags, cancellationToken), cancellationToken);
 
-    /// <summary>Writes a range whose data something else stores; in a sequential zone that is a write at the write pointer.</summary>
+    /// <summary>Writes a range whose data something else stores; in a sequential zone that is a write like any other.</summary>
     /// <param name="offset">Where the range starts on the disk.</param>
     /// <param name="length">Its length.</param>
     /// <param name="store">Stores the data, once the range has been accepted.</param>
@@ -86,13 +88,13 @@ internal sealed class ZoneWriter(
             try
             {
                 await tableSpace.PrepareAsync();
-                await cache.DrainAsync(zone, cancellationToken);
+                await (state.Zones.HasRandomArea(zone) ? areas.PrepareAsync(zone) : cache.DrainAsync(zone, cancellationToken));
                 await store();
                 done = true;
             }
             finally
             {
-                End(zone, length, done);
+                End(zone, offset, length, done);
             }
         }
         finally
@@ -147,21 +149,35 @@ internal sealed class ZoneWriter(
         try
         {
             await tableSpace.PrepareAsync();
-            await cache.StoreAsync(zone, offset, data, cancellationToken);
+            await (state.Zones.HasRandomArea(zone)
+                ? StoreInAreaAsync(zone, offset, data, cancellationToken)
+                : cache.StoreAsync(zone, offset, data, cancellationToken));
             stored = true;
         }
         finally
         {
-            End(zone, data.Length, stored);
+            End(zone, offset, data.Length, stored);
         }
     }
 
-    private void End(int zone, long length, bool success)
+    // data in an area are not gathered: they need not follow each other
+    private async ValueTask StoreInAreaAsync(int zone, long offset, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
+        await areas.PrepareAsync(zone);
+        await writer.WriteAsync(new GuestOffset(offset), data, WriteFlags.None, cancellationToken);
+    }
+
+    private void End(int zone, long offset, long length, bool success)
+    {
+        if (!success && state.Zones.HasRandomArea(zone))
+        {
+            areas.MarkUnclean(zone);
+        }
+
         lock (state.Lock)
         {
             int open = state.Zones.ImplicitlyOpenCount;
-            state.Zones.EndWrite(zone, length, success);
+            state.Zones.EndWrite(zone, offset, length, success);
             state.TraceOpen("write", open);
             state.Table.MarkDirty(zone);
         }

@@ -21,6 +21,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy, IUnreadable
     private readonly ZoneConditions _conditions;
     private readonly ZoneExtensions _extensions;
     private readonly AttributeRestore _restore;
+    private readonly ZoneAreas _areas;
     private readonly ZoneCache _cache;
     private readonly ZoneReader _reader;
     private readonly ZoneWriter _writer;
@@ -43,13 +44,14 @@ internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy, IUnreadable
         var tableSpace = new ZoneTableSpace(state, parts.Locks, parts.Session, parts.Order, parts.Reservation);
         _cache = new ZoneCache(state, parts.Writer, parts.Space);
         _reader = new ZoneReader(state, _cache, parts.Reader, parts.Status, parts.Backing);
-        _writer = new ZoneWriter(state, parts.Session, tableSpace, _cache, parts.Writer, parts.Zeroes, parts.Storage);
+        _areas = new ZoneAreas(state, parts.Locks, parts.Order, tableSpace, tables, _extensions, parts.Eraser);
+        _writer = new ZoneWriter(state, parts.Session, tableSpace, _cache, _areas, parts.Writer, parts.Zeroes, parts.Storage);
         _copy = new ZoneRangeCopy(state, _cache, _writer, parts.Session, parts.Copier, parts.Zeroes, parts.Unreadable);
         var resets = new ZoneResets(state, parts.Locks, tableStage, tableSpace, _extensions, parts.Eraser, parts.Storage);
-        _manager = new ZoneManager(state, parts.Session, tableSpace, _cache, _writer, resets, parts.Eraser);
+        _manager = new ZoneManager(state, parts.Session, tableSpace, _cache, _writer, resets, _areas, parts.Eraser);
         _attributes = new ZoneAttributes(
-            state, parts.Locks, parts.Session, parts.Order, _cache, _writer, tableStage, tables, _conditions, _extensions);
-        _resize = new ZonedResize(state, _cache, parts.Session, parts.Flush, parts.Resize, parts.Guard);
+            state, parts.Locks, parts.Session, parts.Order, _cache, _writer, tableStage, tables, _conditions, _extensions, _areas);
+        _resize = new ZonedResize(state, _cache, _areas, parts.Session, parts.Flush, parts.Resize, parts.Guard);
         _layout = new ZoneLayoutChange(state, parts.Session, _resize, parts.Header, parts.Storage);
         _transfer = new ZoneTransfer(
             state, parts.Locks, parts.Session, parts.Order, _cache, tableSpace, tables, _conditions, _extensions);
@@ -123,6 +125,7 @@ internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy, IUnreadable
             OfflineZones = Count(zone => _state.Zones.ConditionOf(zone) == ZoneCondition.Offline),
             ExtendedZones = Count(_state.Zones.IsExtended),
             ExtensionBytes = _extensions.Bytes,
+            RandomAreas = _state.Zones.RandomAreaCount,
         },
     };
 
@@ -247,6 +250,9 @@ internal sealed class ZonedImage : IQcow2Device, IZones, IRangeCopy, IUnreadable
     /// <inheritdoc/>
     public ValueTask ManageAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
         => _manager.ManageAsync(action, offset, length, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask CommitAsync(long end, CancellationToken cancellationToken = default) => _manager.CommitAsync(end);
 
     /// <inheritdoc/>
     public ValueTask ResizeAsync(

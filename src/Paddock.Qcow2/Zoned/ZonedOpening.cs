@@ -47,7 +47,7 @@ internal static class ZonedOpening
         var stored = new byte[parameters.ZoneCount * (long)ZoneTableFormat.EntrySize];
         await image.Storage.OnEventAsync("zone_table_load");
         await image.Storage.ReadAsync(offset.Value, stored, cancellationToken);
-        var zones = new ZoneSet(parameters.Limits, image.Length);
+        var zones = new ZoneSet(parameters.Limits with { RandomArea = AreaOf(image) }, image.Length);
         var format = ZoneTableFormat.Detect(stored, parameters.Layout, zones);
         LoadPointers(stored, format, zones, warnings);
         var table = new ZonePointerTable(image.Storage, offset, stored, format);
@@ -55,6 +55,12 @@ internal static class ZonedOpening
         await zoned.LoadAttributesAsync(cancellationToken);
         return zoned;
     }
+
+    // an extension that is not taken is warned of elsewhere
+    private static RandomAreaLimits AreaOf(Qcow2Image image)
+        => image.Parts.Header.Find(HeaderExtension.Paddock) is { } found
+            ? PaddockExtension.Parse(found.Data, image.Parts.Header.Geometry.ClusterSize, image.Storage.Length, out _)?.Area ?? default
+            : default;
 
     // zones that the snapshot does not have, where the disk keeps its present size, are empty
     private static async ValueTask<IQcow2Device> AttachSnapshotAsync(

@@ -6,7 +6,7 @@ namespace Paddock.Qcow2.Zoned;
 
 /// <summary>Changes the size of a zoned disk, or the layout of its table: the image changes size and table in one step.</summary>
 internal sealed class ZonedResize(
-    ZonedState state, ZoneCache cache, WriteSession session, ImageFlush flush, ImageResize resize, MetadataGuard guard)
+    ZonedState state, ZoneCache cache, ZoneAreas areas, WriteSession session, ImageFlush flush, ImageResize resize, MetadataGuard guard)
 {
     /// <summary>Changes the size.</summary>
     public async ValueTask ResizeAsync(long length, Preallocation preallocation, CancellationToken cancellationToken)
@@ -27,6 +27,7 @@ internal sealed class ZonedResize(
             int count = (int)ZoneGeometry.CountFor(length, state.Zones.Geometry.ZoneSize);
             var parameters = state.Parameters with { ZoneCount = (uint)count };
             await SwitchAsync(parameters, TableOf(count), state.Table.Format, length, preallocation, cancellationToken);
+            areas.MarkAllUnclean();
         }
         finally
         {

@@ -116,6 +116,10 @@ internal sealed class DiskWindow(IBlockDevice disk, long start, long longest = l
         public override ValueTask ManageAsync(ZoneAction action, long offset, long length, CancellationToken cancellationToken = default)
             => Inner.ManageAsync(action, start + offset, length, cancellationToken);
 
+        public override ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+            => end > 0 ? Inner.CommitAsync(start + end, cancellationToken)
+                : throw new ZoneException(ZoneError.OutOfRange, 0, $"a commit up to {end}: the disk begins at 0");
+
         public override async ValueTask<long> AppendAsync(
             long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
             CancellationToken cancellationToken = default)
@@ -152,8 +156,9 @@ internal sealed class DiskWindow(IBlockDevice disk, long start, long longest = l
         public async ValueTask<bool> ReadExtensionAsync(int zone, Memory<byte> buffer, CancellationToken cancellationToken = default)
             => zone >= 0 && await attributes.ReadExtensionAsync(first + zone, buffer, cancellationToken);
 
-        public ValueTask WriteExtensionAsync(int zone, ReadOnlyMemory<byte> data, CancellationToken cancellationToken = default)
-            => attributes.WriteExtensionAsync(Inside(zone), data, cancellationToken);
+        public ValueTask WriteExtensionAsync(
+            int zone, ReadOnlyMemory<byte> data, bool randomArea = false, CancellationToken cancellationToken = default)
+            => attributes.WriteExtensionAsync(Inside(zone), data, randomArea, cancellationToken);
 
         private int Inside(int zone)
             => zone >= 0 ? first + zone : throw new ZoneException(ZoneError.OutOfRange, 0, $"there is no zone {zone}");

@@ -37,6 +37,9 @@ internal enum LiveOperation : byte
 
     /// <summary>Discards data.</summary>
     Discard,
+
+    /// <summary>Commits a random write area.</summary>
+    Commit,
 }
 
 /// <summary>Names and kinds of operations.</summary>
@@ -69,13 +72,14 @@ internal static class LiveOperations
         LiveOperation.Report => "zone report",
         LiveOperation.Flush => "flush",
         LiveOperation.Zeroes => "write zeroes",
+        LiveOperation.Commit => "zone commit",
         _ => "discard",
     };
 
     /// <summary>The operation of a zone management request.</summary>
     public static LiveOperation Of(ZoneAction action) => action switch
     {
-        ZoneAction.Open => LiveOperation.Open,
+        ZoneAction.Open or ZoneAction.OpenWithRandomArea => LiveOperation.Open,
         ZoneAction.Close => LiveOperation.Close,
         ZoneAction.Finish => LiveOperation.Finish,
         _ => LiveOperation.Reset,

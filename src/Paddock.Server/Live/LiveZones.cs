@@ -59,6 +59,10 @@ internal sealed class LiveZones(IZones zones, LiveMeter meter) : DelegatingZones
     }
 
     /// <inheritdoc/>
+    public override ValueTask CommitAsync(long end, CancellationToken cancellationToken = default)
+        => meter.IsOn ? CommitAndRecordAsync(end, cancellationToken) : Inner.CommitAsync(end, cancellationToken);
+
+    /// <inheritdoc/>
     public override ValueTask<long> AppendAsync(
         long zoneStart, ReadOnlyMemory<byte> data, WriteFlags flags = WriteFlags.None, IAppendObserver? observer = null,
         CancellationToken cancellationToken = default)
@@ -93,6 +97,21 @@ internal sealed class LiveZones(IZones zones, LiveMeter meter) : DelegatingZones
 
     private static LiveRequest Begin(LiveOperation operation, long offset, long length)
         => new(operation, offset, length, Stopwatch.GetTimestamp());
+
+    private async ValueTask CommitAndRecordAsync(long end, CancellationToken cancellationToken)
+    {
+        var request = Begin(LiveOperation.Commit, Math.Max(0, end - 1), 1);
+        bool failed = true;
+        try
+        {
+            await Inner.CommitAsync(end, cancellationToken);
+            failed = false;
+        }
+        finally
+        {
+            meter.Record(request, failed);
+        }
+    }
 
     private async ValueTask<int> EndAsync(LiveRequest request, ValueTask<int> running)
     {

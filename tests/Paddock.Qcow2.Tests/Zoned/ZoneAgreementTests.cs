@@ -109,7 +109,7 @@ public class ZoneAgreementTests
             "shrink" => device.ResizeAsync(6 * Zone, cancellationToken: Token),
             "read-only" => attributes.SetConditionAsync(1, ZoneCondition.ReadOnly, Token),
             "offline" => attributes.SetConditionAsync(1, ZoneCondition.Offline, Token),
-            _ => attributes.WriteExtensionAsync(6, Enumerable.Repeat((byte)5, attributes.ExtensionBytes).ToArray(), Token),
+            _ => attributes.WriteExtensionAsync(6, Enumerable.Repeat((byte)5, attributes.ExtensionBytes).ToArray(), false, Token),
         };
     }
 

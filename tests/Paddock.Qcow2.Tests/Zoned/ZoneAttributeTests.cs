@@ -244,9 +244,9 @@ public class ZoneAttributeTests
         var header = new byte[4096];
         await storage.ReadAsync(0, header);
         var extensions = HeaderExtension.ParseAll(header.AsSpan(Qcow2Header.SizeV3));
-        var data = new byte[48];
+        var data = new byte[64];
         data[3] = 1;
-        data.AsSpan(32).Fill(0xAB);
+        data.AsSpan(48).Fill(0xAB);
         extensions.Add(new HeaderExtension(HeaderExtension.Paddock, data));
         HeaderExtension.WriteAll(extensions, header.AsSpan(Qcow2Header.SizeV3));
         await storage.WriteAsync(0, header);
