@@ -42,6 +42,9 @@ internal sealed class ResizeCutRun(int seed, SimOptions options, bool dataFile =
         var (offset, length) = Range();
         switch (Random.Next(100))
         {
+            case < 3:
+                await MarkAsync(offset, length);
+                break;
             case < 28:
                 await WriteAsync(offset, length, ++_version);
                 break;

@@ -25,6 +25,9 @@ internal sealed class SectorHistory
     /// <summary>Version that a read must currently return.</summary>
     public uint Now(long sector) => _now[sector];
 
+    /// <summary>Whether a sector of a range cannot be read.</summary>
+    public bool HasUnreadable(int sector, int count) => _now.AsSpan(sector, count).Contains(SectorPattern.Unreadable);
+
     /// <summary>Records the start of a write of one version to a range.</summary>
     public void Write(TimedOp op, long offset, long length, uint version)
     {

@@ -75,7 +75,8 @@ internal static class EffectsLogs
         List<(byte Code, uint Effects)> all =
         [
             (AdminOpcode.GetLogPage, Runs | OfController), (AdminOpcode.Identify, Runs | OfController),
-            (AdminOpcode.GetLbaStatus, Runs | OfNamespace), (AdminOpcode.Abort, Runs | OfController), (AdminOpcode.SetFeatures, Runs | OfController),
+            (AdminOpcode.GetLbaStatus, Runs | OfNamespace),
+            (AdminOpcode.Abort, Runs | OfController), (AdminOpcode.SetFeatures, Runs | OfController),
             (AdminOpcode.GetFeatures, Runs | OfController), (AdminOpcode.AsyncEventRequest, Runs | OfController),
             .. controller.Traits.AdminCommands.Select(code => (code, Runs | OfController)),
         ];

@@ -21,7 +21,7 @@ internal static class CopyCommands
     /// <summary>The most blocks of a command (MCL).</summary>
     public static uint MaxBlocks(NvmeNamespace ns) => (uint)(MaxBytes >> ns.BlockShift);
 
-    /// <summary>Bytes of the ranges of a command; more than every limit where it says so.</summary>
+    /// <summary>Bytes of the source ranges of a command.</summary>
     public static long DataLengthOf(in SubmissionEntry entry) => ((entry.Dword12 & 0xFF) + 1L) * CopyRange.SizeOf(FormatOf(entry));
 
     /// <summary>Bytes that a command copies.</summary>

@@ -13,7 +13,8 @@ internal static class IoCommands
     /// <summary>Whether the command may take longer than reads and writes: it must not block other commands of the queue.</summary>
     /// <remarks>Write Zeroes on a zone moves its pointer, so it stays in order.</remarks>
     public static bool IsSlow(in SubmissionEntry entry) => entry.Opcode is Opcode.Flush or Opcode.Compare or Opcode.Verify
-        or Opcode.DatasetManagement or Opcode.Copy or Opcode.WriteUncorrectable or Opcode.ZoneManagementSend or Opcode.ZoneManagementReceive;
+        or Opcode.DatasetManagement or Opcode.Copy or Opcode.WriteUncorrectable
+        or Opcode.ZoneManagementSend or Opcode.ZoneManagementReceive;
 
     /// <summary>Kind of a command in the statistics.</summary>
     public static ServedOperation OperationOf(byte opcode) => opcode switch

@@ -193,7 +193,8 @@ internal sealed class ImageParts
             Header, Locks, Session, Directory,
             new SnapshotCreation(Storage, Header, Locks, Session, Flush, Order, table, tree, Allocator, Guard, Mark, Directory, Tables),
             new SnapshotDeletion(Storage, Header, Locks, Session, Flush, Order, table, tree, Allocator, Mark, Directory),
-            new SnapshotRestore(Storage, Header, Locks, Session, Order, table, map, tree, Allocator, Guard, Mark, sparse, Bitmaps, Unreadable));
+            new SnapshotRestore(Storage, Header, Locks, Session, Order, table, map, tree, Allocator, Guard, Mark, sparse, Bitmaps,
+                Unreadable));
     }
 
     private void RegisterStages(L1Table table, ClusterMap map)

@@ -79,7 +79,8 @@ internal sealed class UnreadableRanges(
         if (!_now.IsEmpty && Find(offset, length) is { } range)
         {
             throw new BlockException(
-                BlockError.Unreadable, $"bytes {range.Start} to {range.End - 1} of the disk were made unreadable: they must be written first");
+                BlockError.Unreadable,
+                $"bytes {range.Start} to {range.End - 1} of the disk were made unreadable: they must be written first");
         }
     }
 
