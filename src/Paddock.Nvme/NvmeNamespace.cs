@@ -83,8 +83,11 @@ public sealed class NvmeNamespace
     /// <summary>Whether Format NVM can change its block size: that is recorded where the disk is.</summary>
     internal bool CanChangeFormat { get; init; }
 
-    /// <summary>What a running Format NVM command has left to do, in percent.</summary>
-    internal byte FormatPercentLeft => 0;
+    /// <summary>What a running Format NVM command has left to do, in percent; 0: none is running.</summary>
+    internal byte FormatPercentLeft { get; set; }
+
+    /// <summary>Keeps I/O commands out while the namespace is formatted or deleted.</summary>
+    internal NamespaceClosing Closing { get; } = new();
 
     /// <summary>Bytes that can be written: without the end of zones, beyond their capacity.</summary>
     internal long CapacityBytes => Zones?.Limits is not { } limits ? Device.Length
@@ -95,6 +98,9 @@ public sealed class NvmeNamespace
     internal byte CommandSet => Zones is null ? IdentifyNamespace.NvmCommandSet : IdentifyNamespace.ZonedCommandSet;
 
     internal int ExtensionBytes { get; }
+
+    /// <summary>Changes the block size. No I/O command may be inside.</summary>
+    internal void SetBlockShift(int shift) => BlockShift = shift;
 
     /// <summary>Reads the size of the disk, and adjusts the number of counted zones.</summary>
     /// <returns>Whether the size has changed since the previous call.</returns>

@@ -1,3 +1,4 @@
+using Paddock.Block.Concurrency;
 using Paddock.Nvme.Logs;
 using Paddock.Nvme.Target;
 using Paddock.Nvme.Wire;
@@ -66,6 +67,9 @@ public sealed class NvmeSubsystem
 
     /// <summary>Creates and deletes namespaces for hosts; null: they cannot.</summary>
     internal INamespaceManager? Manager { get; init; }
+
+    /// <summary>Held while namespaces are created, deleted, attached or formatted.</summary>
+    internal AsyncMutex Changes { get; } = new();
 
     /// <summary>Whether hosts may format its namespaces.</summary>
     internal bool AllowsFormat { get; init; }
@@ -196,11 +200,15 @@ public sealed class NvmeSubsystem
     /// <summary>Notifies the hosts that the controller changed a zone (fault injection).</summary>
     public void ZoneChanged(NvmeNamespace ns, int zone)
     {
+        EventLog.AddText($"namespace {ns.Id}: the condition of zone {zone} was changed by the controller");
         foreach (var controller in ControllersOf(ns))
         {
             controller.Events.ZoneChanged(ns, zone);
         }
     }
+
+    /// <summary>Records that the drive has been switched on.</summary>
+    internal void RecordPowerOn() => EventLog.AddPowerOnOrReset(DriveEvents.NoController, Health.Totals(), 0);
 
     /// <summary>Notifies the hosts that the attributes of a namespace have changed.</summary>
     /// <param name="ns">The namespace.</param>

@@ -12,6 +12,7 @@ using Paddock.Server.Faults;
 using Paddock.Server.Listeners;
 using Paddock.Server.Live;
 using Paddock.Server.Metrics;
+using Paddock.Server.Namespaces;
 using Paddock.Server.Resize;
 using Paddock.Server.Snapshots;
 using Paddock.Server.Tracing;
@@ -32,8 +33,11 @@ public sealed class PaddockServer : IAsyncDisposable
     private readonly ServeLog _log;
     private readonly ServiceManager _manager;
     private readonly SlabPool _buffers;
-    private readonly List<ServedDisk> _disks = [];
+    private readonly DiskSet _disks = new();
     private readonly List<IListener> _listeners = [];
+    private IReadOnlyList<ServedDisk> _images = [];
+    private NamespaceDirectory? _namespaces;
+    private DriveHistory? _history;
     private FaultCommands? _faults;
     private ResizeCommands? _sizes;
     private FaultSchedule? _schedule;
@@ -145,6 +149,8 @@ public sealed class PaddockServer : IAsyncDisposable
             }
         }
 
+        await (_history?.DisposeAsync() ?? ValueTask.CompletedTask);
+        await (_namespaces?.DisposeAsync() ?? ValueTask.CompletedTask);
         await (_trace?.DisposeAsync() ?? ValueTask.CompletedTask);
         _stopping.Dispose();
         if (_started)
@@ -199,13 +205,27 @@ public sealed class PaddockServer : IAsyncDisposable
                         + "--format raw to allow them"));
             }
         }
+
+        _images = [.. _disks];
+        if (NamespaceSettings.Of(_settings) is { } namespaces)
+        {
+            long? cache = _settings.VolatileCache is { } size ? CacheSize(size) : null;
+            _namespaces = await NamespaceDirectory.OpenAsync(namespaces, cache, opener, _disks, _log);
+        }
     }
 
     private async Task OpenListenersAsync(IWebPart? web)
     {
         var nvme = ListeningSocket.All(_manager, "nvme", _settings.Nvme, allowUnix: false);
         bool hasVfioUser = _settings.VfioUser.Count > 0 || _manager.Has("vfio-user");
-        var subsystems = nvme.Count > 0 || hasVfioUser ? new NvmeSubsystems(_settings, _disks, _buffers, _log) : null;
+        var subsystems = nvme.Count > 0 || hasVfioUser ? new NvmeSubsystems(_settings, _images, _namespaces, _buffers, _log) : null;
+        if (subsystems is not null)
+        {
+            _history = DriveHistory.Of(_settings) is { } file ? DriveHistory.Open(file, subsystems.Target.Subsystems, _log) : null;
+            subsystems.RecordPowerOn();
+            DriveJournal.Follow(_log.Recent, subsystems.Target);
+        }
+
         if (subsystems is not null && nvme.Count > 0)
         {
             _listeners.Add(new NvmeListener(subsystems, nvme, _log));
@@ -213,13 +233,13 @@ public sealed class PaddockServer : IAsyncDisposable
 
         if (ListeningSocket.All(_manager, "nbd", _settings.Nbd, allowUnix: true) is { Count: > 0 } nbd)
         {
-            _listeners.Add(new NbdListener(_settings, _disks, nbd, _buffers, _log));
+            _listeners.Add(new NbdListener(_settings, _images, nbd, _buffers, _log));
         }
 
         if (_settings.VhostUser is not null || _settings.Images.Any(i => i.VhostUser is not null) || _manager.Has("vhost-user"))
         {
             _listeners.Add(OperatingSystem.IsLinux()
-                ? new VhostUserListener(_settings, _disks, _manager.Take("vhost-user"), _buffers, _log)
+                ? new VhostUserListener(_settings, _images, _manager.Take("vhost-user"), _buffers, _log)
                 : throw new ToolException("--vhost-user requires Linux"));
         }
 
@@ -253,13 +273,13 @@ public sealed class PaddockServer : IAsyncDisposable
     {
         var power = new PowerSwitch(_disks, _listeners, _log, TimeProvider.System);
         _faults = new FaultCommands(_disks, _listeners, power);
-        _schedule = new FaultSchedule([.. _settings.Faults.SelectMany(FaultScript.Load)], _faults, _disks, _log, TimeProvider.System);
+        _schedule = new FaultSchedule([.. _settings.Faults.SelectMany(FaultScript.Load)], _faults, _images, _log, TimeProvider.System);
         await _schedule.StartAsync();
     }
 
     private async Task OpenServiceSocketsAsync(IWebPart? web)
     {
-        var feed = new LiveFeed(_disks, _listeners, _log.Recent, TimeProvider.System);
+        var feed = new LiveFeed(_images, _listeners, _log.Recent, TimeProvider.System);
         var commands = new ControlCommands(
             _faults!, _sizes!, new SnapshotCommands(_disks, _log, TimeProvider.System),
             new BackupCommands(_disks, _log, TimeProvider.System, _stopping.Token), feed);
@@ -319,7 +339,7 @@ public sealed class PaddockServer : IAsyncDisposable
     {
         _started = true;
         _log.Release();
-        _log.WriteList("ready", "uris", Endpoints.Select(e => e.Uri));
+        _log.WriteList("ready", "uris", Endpoints.Select(e => e.Uri).Distinct());
     }
 
     /// <summary>Closes every connection, so that stopping has nothing to wait for.</summary>

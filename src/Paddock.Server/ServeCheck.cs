@@ -2,6 +2,7 @@ using Paddock.Images;
 using Paddock.Images.Text;
 using Paddock.Posix;
 using Paddock.Server.Listeners;
+using Paddock.Server.Namespaces;
 using Paddock.Server.Tracing;
 
 namespace Paddock.Server;
@@ -40,6 +41,7 @@ public static class ServeCheck
             ("nvme", settings.Nvme is { } nvme ? nvme + hosts : null), ("nbd", settings.Nbd is { } nbd ? nbd + tls + sizes : null),
             ("vhost-user", settings.VhostUser), ("vfio-user", VfioOf(settings)),
             ("web", settings.Web is { } web ? web + (settings.WebControl ? ", may change zones" : "") : null),
+            ("namespaces", settings.NamespaceDir is { } folder ? $"{folder}, quota {settings.NamespaceQuota}" : null),
             ("metrics", settings.Metrics), ("trace", settings.TraceFile), ("control", settings.Control),
         })
         {
@@ -86,7 +88,14 @@ public static class ServeCheck
             throw new ToolException("no listener configured: specify --nvme, --nbd, --vhost-user or --vfio-user", NativeExit.Usage);
         }
 
-        if (settings.Images.Count == 0)
+        if (settings.NamespaceDir is not null && settings.Nvme is null && settings.VfioUser.Count == 0
+            && !manager.Has("nvme") && !manager.Has("vfio-user"))
+        {
+            throw new ToolException("namespace-dir requires an NVMe listener: specify --nvme or --vfio-user", NativeExit.Usage);
+        }
+
+        bool needsImage = settings.NamespaceDir is null || settings.Nbd is not null || settings.VhostUser is not null;
+        if (settings.Images.Count == 0 && needsImage)
         {
             throw new ToolException("no image configured: specify at least one image", NativeExit.Usage);
         }
@@ -103,6 +112,7 @@ public static class ServeCheck
         Within("max-connections", settings.MaxConnections, 1, MostConnections);
         Within("idle-timeout", settings.IdleTimeout ?? 0, 0, MostIdleSeconds);
         Within("drain-timeout", settings.DrainTimeout, 0, MostDrainSeconds);
+        NamespaceSettings.Of(settings);
         VfioUserSockets.Check(settings, dashes);
         OneOf("block-size", settings.BlockSize.ToString(System.Globalization.CultureInfo.InvariantCulture), "512", "4096");
         OneOf("nbd-tls", settings.NbdTls, "required", "allowed");

@@ -27,6 +27,11 @@ public static class ServeCheckFields
             "nbd_tls", settings.NbdTlsCreds is null ? null
                 : new JsonFields { { "mode", settings.NbdTls }, { "clients", settings.NbdTlsClients } }
         },
+        {
+            "namespaces", settings.NamespaceDir is null ? null
+                : new JsonFields { { "directory", settings.NamespaceDir }, { "quota", settings.NamespaceQuota } }
+        },
+        { "nvme_format", settings.NvmeFormat },
         { "web_control", settings.WebControl },
         { "trace_file", settings.TraceFile },
         { "allow_hosts", settings.AllowHosts.Select(static h => (object?)h).ToList() },

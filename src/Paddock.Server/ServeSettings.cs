@@ -166,6 +166,24 @@ public sealed record ServeSettings
     /// <summary>NVMe logical block size in bytes: 512 or 4096.</summary>
     public int BlockSize { get; set; } = 512;
 
+    /// <summary>Directory in which NVMe hosts create and delete namespaces; null: they cannot.</summary>
+    public string? NamespaceDir { get; set; }
+
+    /// <summary>Maximum total size of the namespaces in <see cref="NamespaceDir"/>, such as 100G.</summary>
+    public string? NamespaceQuota { get; set; }
+
+    /// <summary>Zone size of zoned namespaces that hosts create, a power of two, such as 64M; 0: they create none. Null: 64M.</summary>
+    public string? NamespaceZoneSize { get; set; }
+
+    /// <summary>
+    /// File that keeps the totals and the last events of NVMe subsystems between two starts; null: a file in
+    /// <see cref="NamespaceDir"/>, or none.
+    /// </summary>
+    public string? NvmeHistory { get; set; }
+
+    /// <summary>Whether NVMe hosts may format namespaces.</summary>
+    public bool NvmeFormat { get; set; } = true;
+
     /// <summary>Maximum number of connections per listener, 1 to 65536.</summary>
     public int MaxConnections { get; set; } = 256;
 

@@ -192,7 +192,7 @@ public class AdminTests
         bench.Subsystem.EventLog.AddText("later");
         var page = admin.Log(log, length).Data!;
         Assert.Equal((0x0D, 2, 492), (page[0], page[16], ReadUInt16LittleEndian(page.AsSpan(18))));
-        Assert.Equal((0xDA, 0x11, 0x40), (page[480], page[481], page[480 + 27]));
+        Assert.Equal((0xD8, 0x11, 0x40), (page[480], page[481], page[480 + 27]));
         Assert.Equal(1 << 18, ReadInt32LittleEndian(page.AsSpan(374)));
         Assert.Equal(bench.Subsystem.Nqn, Encoding.UTF8.GetString(page.AsSpan(116, bench.Subsystem.Nqn.Length)));
         var types = new List<byte>();

@@ -46,7 +46,7 @@ public sealed class ReadyReport : IDisposable
         WriteFile("--port-file", _portFile, server.Ports.Select(p => p.ToString(CultureInfo.InvariantCulture)));
         if (_descriptor is not null)
         {
-            _descriptor.Write(Encoding.UTF8.GetBytes(string.Concat(server.Endpoints.Select(e => e.Uri + "\n"))));
+            _descriptor.Write(Encoding.UTF8.GetBytes(string.Concat(server.Endpoints.Select(e => e.Uri + "\n").Distinct())));
             _descriptor.Dispose();
         }
     }

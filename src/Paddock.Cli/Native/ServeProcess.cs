@@ -14,5 +14,8 @@ public sealed record ServeProcess(
 {
     /// <summary>What a user copies: how to connect Linux, and the names of the disks.</summary>
     public static IEnumerable<string> NamesOf(PaddockServer server)
-        => [.. server.Endpoints.Select(e => e.ConnectCommand).OfType<string>().Distinct(), .. server.Endpoints.Select(e => e.Uri)];
+        => [
+            .. server.Endpoints.Select(e => e.ConnectCommand).OfType<string>().Distinct(),
+            .. server.Endpoints.Select(e => e.Uri).Distinct(),
+        ];
 }

@@ -23,6 +23,8 @@ internal sealed class ServeOptions
 
     private readonly VfioUserOptions _vfioUser = new();
 
+    private readonly NamespaceOptions _namespaces = new();
+
     private readonly ServerOptions _server = new();
 
     /// <summary>The options of the process.</summary>
@@ -44,6 +46,7 @@ internal sealed class ServeOptions
         }
 
         _vfioUser.AddTo(command);
+        _namespaces.AddTo(command);
         _server.AddTo(command);
         Process.AddTo(command);
     }
@@ -52,7 +55,7 @@ internal sealed class ServeOptions
     public ServeSettings SettingsOf(ParseResult parsed)
     {
         var given = parsed.GetValue(_config) is { } file ? ServeSettings.Load(file) : new ServeSettings();
-        return _vfioUser.Over(_server.Over(given, parsed), parsed) with
+        return _namespaces.Over(_vfioUser.Over(_server.Over(given, parsed), parsed), parsed) with
         {
             Images = [.. (parsed.GetValue(_images) ?? []).Select(path => _server.ImageOf(path, parsed)), .. given.Images],
             Nvme = parsed.GetValue(_nvme) ?? given.Nvme,

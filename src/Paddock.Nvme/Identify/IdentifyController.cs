@@ -14,6 +14,7 @@ namespace Paddock.Nvme.Identify;
 /// 76    1    CMIC     258  1  ACL       320  2  KAS       516  4  NN       1800  2    ICDOFF
 /// 77    1    MDTS     266  2  WCTEMP    520  2  ONCS      536  4  SGLS     1802  1    FCATT
 /// 78    2    CNTLID   268  2  CCTEMP    525  1  VWC       540  4  MNAN     1803  1    MSDBD
+/// 524   1    FNA
 /// 80    4    VER      92   4  OAES      526  4  AWUN, AWUPF
 /// 280   32   TNVMCAP, UNVMCAP               352  4  PELS in 64 KiB
 /// 3072  8    "PADDOCK", vendor specific     3080 8    incarnation: changes when unflushed writes may be lost
@@ -59,8 +60,8 @@ internal sealed record IdentifyController
     // OACS
     private const ushort TellsBlockStatus = 1 << 9;
 
-    // optional admin commands: namespace management
-    private const ushort ManagesNamespaces = 1 << 3;
+    // optional admin commands: format, namespace management
+    private const ushort Formats = 1 << 1, ManagesNamespaces = 1 << 3;
 
     // SGLs; over TCP with offsets into the capsule, on a PCI bus with bit buckets, and longer than the data
     private const uint Sgls = 1 << 0, SglOffsets = 1 << 20, SglBitBuckets = 1 << 16, SglExcess = 1 << 18;
@@ -70,6 +71,9 @@ internal sealed record IdentifyController
 
     // command effects log, extended log page data, telemetry, persistent events, supported pages and features with their scope
     private const byte LogAttributes = (1 << 1) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 5);
+
+    // FRMW: one slot, which is read-only
+    private const byte FirmwareSlots = 1 | (1 << 1);
 
     // extended log page data
     private const byte DiscoveryLogAttributes = 1 << 2;
@@ -107,6 +111,9 @@ internal sealed record IdentifyController
     /// <summary>The greatest namespace identifier.</summary>
     public required uint Namespaces { get; init; }
 
+    /// <summary>Whether hosts may format namespaces.</summary>
+    public bool AllowsFormat { get; init; }
+
     /// <summary>Bytes for namespaces that hosts create, and what is left; null: they create none.</summary>
     public (long Total, long Free)? Capacity { get; init; }
 
@@ -115,8 +122,8 @@ internal sealed record IdentifyController
 
     // OACS
     private ushort AdminCommands
-        => (ushort)((Capacity is null ? 0 : ManagesNamespaces) | (Traits.ShadowDoorbells ? HasDoorbellBuffer : 0)
-            | (Discovery ? 0 : TellsBlockStatus));
+        => (ushort)((AllowsFormat ? Formats : 0) | (Capacity is null ? 0 : ManagesNamespaces)
+            | (Traits.ShadowDoorbells ? HasDoorbellBuffer : 0) | (Discovery ? 0 : TellsBlockStatus));
 
     private bool IsFabric => Traits.Transport == NvmeTransport.Tcp;
 
@@ -137,6 +144,7 @@ internal sealed record IdentifyController
         f.U16(256, AdminCommands);
         f.U8(258, 3);
         f.U8(259, EventRequestLimit);
+        f.U8(260, FirmwareSlots);
         f.U8(261, Discovery ? DiscoveryLogAttributes : LogAttributes);
         f.U8(262, Discovery ? (byte)0 : (byte)(ErrorLog.Capacity - 1));
         f.U16(266, 343);
@@ -150,6 +158,7 @@ internal sealed record IdentifyController
         f.U16(514, IsFabric ? (ushort)QueueEntries : (ushort)0);
         f.U32(516, Namespaces);
         f.U16(520, Discovery ? (ushort)0 : (ushort)(OptionalCommands | (KeepsUnreadable ? WriteUncorrectable : 0)));
+        f.U8(524, FormatCommand.Attributes);
         f.U8(525, (byte)(Discovery ? 0 : 7));
         f.U16(534, Discovery ? (ushort)0 : CopyFormats);
         f.U32(536, Sgls | (IsFabric ? SglOffsets : SglBitBuckets | SglExcess));

@@ -7,9 +7,6 @@ namespace Paddock.Nvme.Logs;
 /// <summary>Types of persistent events (NVMe base 2.0, figure 215).</summary>
 internal static class DriveEventType
 {
-    /// <summary>Snapshot of the SMART log.</summary>
-    public const byte Health = 0x01;
-
     /// <summary>The host has set the timestamp.</summary>
     public const byte TimestampChange = 0x03;
 
@@ -33,7 +30,7 @@ internal static class DriveEventType
 
     /// <summary>All types that are recorded.</summary>
     public static ReadOnlySpan<byte> All
-        => [Health, TimestampChange, PowerOnOrReset, ChangeNamespace, FormatStart, FormatCompletion, TelemetryCreated, Text];
+        => [TimestampChange, PowerOnOrReset, ChangeNamespace, FormatStart, FormatCompletion, TelemetryCreated, Text];
 }
 
 /// <summary>A persistent event.</summary>

@@ -24,12 +24,14 @@ internal sealed class Telemetry(NvmeSubsystem subsystem)
 
     private const byte HostLog = 0x07, ControllerLog = 0x08, SubsystemScope = 3;
     private const int MaxEvents = 64;
+    private const long MediaErrorInterval = 60_000;
 
     private readonly Lock _lock = new();
     private byte[]? _hostData, _controllerData;
     private string _reason = "";
     private byte _hostGeneration, _controllerGeneration;
     private bool _isAvailable;
+    private long _mediaErrorAt = -MediaErrorInterval;
 
     /// <summary>Takes a snapshot because something went wrong, and notifies the hosts that want to know.</summary>
     /// <param name="reason">What went wrong, in ASCII; it is cut at 128 characters.</param>
@@ -47,6 +49,16 @@ internal sealed class Telemetry(NvmeSubsystem subsystem)
         foreach (var controller in subsystem.Controllers())
         {
             controller.Events.TelemetryAvailable();
+        }
+    }
+
+    /// <summary>Takes a snapshot after a failure of the medium, unless one was taken shortly before.</summary>
+    public void RecordMediaError()
+    {
+        long now = Environment.TickCount64, last = Volatile.Read(ref _mediaErrorAt);
+        if (now - last >= MediaErrorInterval && Interlocked.CompareExchange(ref _mediaErrorAt, now, last) == last)
+        {
+            ThreadPool.QueueUserWorkItem(static telemetry => telemetry.Record("media error"), this, preferLocal: false);
         }
     }
 

@@ -44,7 +44,8 @@ internal static class AdminCommands
             return NvmeStatus.CommandSequence;
         }
 
-        if (controller.IsDiscovery && entry.Opcode is AdminOpcode.Abort)
+        if (controller.IsDiscovery && entry.Opcode is AdminOpcode.Abort or AdminOpcode.NamespaceManagement
+            or AdminOpcode.NamespaceAttachment or AdminOpcode.FormatNvm)
         {
             return NvmeStatus.InvalidOpcode;
         }
@@ -79,6 +80,12 @@ internal static class AdminCommands
                 return NvmeStatus.Success;
             case AdminOpcode.AsyncEventRequest:
                 return controller.Events.Request(command);
+            case AdminOpcode.NamespaceManagement:
+                return await NamespaceCommands.ManageAsync(controller, command);
+            case AdminOpcode.NamespaceAttachment:
+                return await NamespaceCommands.AttachAsync(controller, command);
+            case AdminOpcode.FormatNvm:
+                return await FormatCommand.RunAsync(controller, command);
             case AdminOpcode.Abort:
                 // dword 10: the queue in 15:0, the command in 31:16. Bit 0 of the result: not aborted (NVMe base 2.0, 5.1)
                 ushort queue = (ushort)entry.Dword10, id = (ushort)(entry.Dword10 >> 16);

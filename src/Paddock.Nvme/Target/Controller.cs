@@ -133,6 +133,7 @@ internal sealed class Controller(
         InCapsule = target.Options.InCapsuleBytes,
         QueueEntries = target.Options.QueueEntries,
         Namespaces = subsystem.NamespaceLimit,
+        AllowsFormat = subsystem.AllowsFormat,
         Capacity = subsystem.Manager is { } manager ? (manager.TotalBytes, manager.FreeBytes) : null,
         Incarnation = target.Incarnation,
         Traits = traits,

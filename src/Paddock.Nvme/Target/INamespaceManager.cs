@@ -6,12 +6,13 @@ namespace Paddock.Nvme.Target;
 /// <param name="Id">Its identifier, which is free.</param>
 /// <param name="Bytes">Its size in bytes: of a zoned one, a multiple of the zone size.</param>
 /// <param name="BlockSize">Bytes of a logical block: 512 or 4096.</param>
-/// <param name="ZoneCapacity">Bytes that can be written to each zone; 0: it has no zones.</param>
+/// <param name="ZoneSize">Bytes of each zone; 0: it has no zones.</param>
+/// <param name="ZoneCapacity">Bytes that can be written to each zone.</param>
 /// <param name="MaxActiveZones">Maximum number of active zones; 0: no limit.</param>
 /// <param name="MaxOpenZones">Maximum number of open zones; 0: no limit.</param>
 /// <param name="IsPrivate">Whether it can be attached to one controller only.</param>
 internal sealed record NamespaceRequest(
-    uint Id, long Bytes, int BlockSize, long ZoneCapacity, uint MaxActiveZones, uint MaxOpenZones, bool IsPrivate);
+    uint Id, long Bytes, int BlockSize, long ZoneSize, long ZoneCapacity, uint MaxActiveZones, uint MaxOpenZones, bool IsPrivate);
 
 /// <summary>
 /// Creates and deletes the disks of namespaces for hosts. One call at a time; the subsystem adds and removes the namespaces themselves.
@@ -43,6 +44,9 @@ internal interface INamespaceManager
     /// <summary>Records the block size and the hosts of a namespace durably.</summary>
     /// <exception cref="BlockException">They cannot be recorded.</exception>
     ValueTask SaveAsync(NvmeNamespace ns, HostAttachments attachments);
+
+    /// <summary>Ends the requests to a disk that an injected fault holds.</summary>
+    void GiveUpHeld(NvmeNamespace ns);
 
     /// <summary>Deletes a disk, durably. Nothing uses it any more.</summary>
     /// <exception cref="BlockException">It cannot be deleted: it is left as it was.</exception>

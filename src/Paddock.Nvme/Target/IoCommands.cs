@@ -45,6 +45,12 @@ internal static class IoCommands
             return controller.RefusalOf(entry.NamespaceId);
         }
 
+        int ticket = ns.Closing.TryEnter();
+        if (ticket < 0)
+        {
+            return ns.Closing.Refusal;
+        }
+
         try
         {
             var status = await RunAsync(controller, ns, command);
@@ -59,6 +65,7 @@ internal static class IoCommands
             if (status is NvmeStatus.WriteFault or NvmeStatus.UnrecoveredReadError)
             {
                 controller.Subsystem.Health.CountMediaError();
+                controller.Subsystem.Telemetry.RecordMediaError();
             }
 
             return status;
@@ -67,6 +74,10 @@ internal static class IoCommands
         {
             ns.Statistics.CountError();
             return NvmeStatus.NamespaceNotReady;
+        }
+        finally
+        {
+            ns.Closing.Leave(ticket);
         }
     }
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using Paddock.Images;
 using Paddock.Nvme;
 using Paddock.Server.Disks;
+using Paddock.Server.Namespaces;
 using Paddock.Serving;
 
 namespace Paddock.Server.Listeners;
@@ -22,12 +23,20 @@ internal sealed class NvmeSubsystems
     private readonly ServeSettings _settings;
     private readonly ServeLog _log;
     private readonly DhChapPolicy? _keys;
-    private readonly List<ServedNamespace> _namespaces = [];
+    private readonly List<ServedNamespace> _fixed = [];
+    private readonly NamespaceDirectory? _directory;
 
-    public NvmeSubsystems(ServeSettings settings, IReadOnlyList<ServedDisk> disks, SlabPool buffers, ServeLog log)
+    /// <param name="settings">The settings.</param>
+    /// <param name="disks">The images that the server was started with.</param>
+    /// <param name="directory">Namespaces that hosts create, in the first subsystem; null: they create none.</param>
+    /// <param name="buffers">Memory for request data.</param>
+    /// <param name="log">The log.</param>
+    public NvmeSubsystems(
+        ServeSettings settings, IReadOnlyList<ServedDisk> disks, NamespaceDirectory? directory, SlabPool buffers, ServeLog log)
     {
         _settings = settings;
         _log = log;
+        _directory = directory;
         _keys = ServeKeys.PolicyOf(settings, Environment.GetEnvironmentVariable);
         Target = new NvmeTarget(new NvmeTargetOptions
         {
@@ -35,7 +44,15 @@ internal sealed class NvmeSubsystems
             Buffers = buffers,
             IdleTimeout = TimeSpan.FromSeconds(settings.IdleTimeout ?? ServeSettings.DefaultIdleSeconds),
         });
-        string first = settings.Nqn ?? PaddockServer.DefaultNqn + PaddockServer.StemOf(disks[0].Settings.Path);
+        string name = disks.Count > 0 ? disks[0].Settings.Path : Path.TrimEndingDirectorySeparator(settings.NamespaceDir ?? "");
+        string first = settings.Nqn ?? PaddockServer.DefaultNqn + PaddockServer.StemOf(name);
+        if (directory is not null)
+        {
+            // their identifiers are taken before those of the images
+            ManagedIn = SubsystemOf(first, directory);
+            AddManaged(ManagedIn, directory);
+        }
+
         foreach (var disk in disks)
         {
             AddNamespaces(SubsystemOf(disk.Settings.Nqn ?? first), disk);
@@ -46,17 +63,35 @@ internal sealed class NvmeSubsystems
     public NvmeTarget Target { get; }
 
     /// <summary>The namespaces of all subsystems.</summary>
-    public IReadOnlyList<ServedNamespace> Namespaces => _namespaces;
+    public IReadOnlyList<ServedNamespace> Namespaces => _directory is null ? _fixed
+        : [.. _fixed, .. _directory.Served.Select(s => new ServedNamespace(ManagedIn!, s.Namespace, s.Disk, 0))];
+
+    /// <summary>The subsystem in which hosts create namespaces; null: there is none.</summary>
+    public NvmeSubsystem? ManagedIn { get; }
 
     /// <summary>The namespaces of all NVMe listeners; none if there is no such listener.</summary>
     public static IEnumerable<ServedNamespace> NamespacesOf(IEnumerable<IListener> listeners)
         => listeners.OfType<INvmeListener>().FirstOrDefault()?.Subsystems.Namespaces ?? [];
 
+    /// <summary>Records that the server has started.</summary>
+    public void RecordPowerOn()
+    {
+        foreach (var subsystem in Target.Subsystems)
+        {
+            subsystem.RecordPowerOn();
+        }
+    }
+
     /// <inheritdoc cref="IListener.CannotResize"/>
     /// <remarks>Namespaces are not added or removed: conventional zones form one namespace, sequential zones another.</remarks>
     public string? CannotResize(ServedDisk disk, long length)
     {
-        var parts = _namespaces.Where(n => n.Disk == disk).ToArray();
+        if (_directory?.Owns(disk) == true)
+        {
+            return "an NVMe host has created it as a namespace: its size does not change";
+        }
+
+        var parts = _fixed.Where(n => n.Disk == disk).ToArray();
         if (parts.Length > 0 && length % _settings.BlockSize != 0)
         {
             return $"{length} bytes are not a multiple of the NVMe block size, {_settings.BlockSize} bytes";
@@ -77,14 +112,14 @@ internal sealed class NvmeSubsystems
     /// <summary>Notifies hosts if the size of a disk's namespaces has changed; a second call changes nothing.</summary>
     public void Resized(ServedDisk disk)
     {
-        foreach (var ns in _namespaces.Where(n => n.Disk == disk))
+        foreach (var ns in _fixed.Where(n => n.Disk == disk))
         {
             ns.Subsystem.Resized(ns.Namespace);
         }
     }
 
     /// <summary>Total bytes that hosts have written to a disk, over all transports.</summary>
-    public long BytesWritten(ServedDisk disk) => _namespaces.Where(n => n.Disk == disk).Sum(n => n.Namespace.Statistics.BytesWritten);
+    public long BytesWritten(ServedDisk disk) => Namespaces.Where(n => n.Disk == disk).Sum(n => n.Namespace.Statistics.BytesWritten);
 
     /// <summary>Applies the settings of subsystems that can change at run time.</summary>
     /// <returns>A short description of each change.</returns>
@@ -118,7 +153,7 @@ internal sealed class NvmeSubsystems
 
     private static HashSet<string>? HostsOf(ServeSettings settings) => settings.AllowHosts.Count == 0 ? null : [.. settings.AllowHosts];
 
-    private NvmeSubsystem SubsystemOf(string nqn)
+    private NvmeSubsystem SubsystemOf(string nqn, NamespaceDirectory? directory = null)
     {
         if (Target.Subsystems.FirstOrDefault(s => s.Nqn == nqn) is { } known)
         {
@@ -129,7 +164,7 @@ internal sealed class NvmeSubsystems
         {
             var subsystem = new NvmeSubsystem(nqn, $"PADDOCK{Target.Subsystems.Count:D8}")
             {
-                AllowedHosts = HostsOf(_settings), Authentication = _keys,
+                AllowedHosts = HostsOf(_settings), Authentication = _keys, Manager = directory, AllowsFormat = _settings.NvmeFormat,
             };
             Target.Add(subsystem);
             return subsystem;
@@ -140,18 +175,34 @@ internal sealed class NvmeSubsystems
         }
     }
 
+    private void AddManaged(NvmeSubsystem subsystem, NamespaceDirectory directory)
+    {
+        foreach (var (ns, disk, attachments) in directory.Serve())
+        {
+            subsystem.Add(ns, attachments);
+            _log.Write(
+                "namespace", ("nqn", subsystem.Nqn), ("id", ns.Id.ToString(CultureInfo.InvariantCulture)),
+                ("image", disk.Node.Filename), ("kind", ns.Zones is null ? "plain" : "zoned"));
+        }
+    }
+
     private void AddNamespaces(NvmeSubsystem subsystem, ServedDisk disk)
     {
         var parts = DiskWindow.Part(disk.Device);
         long start = 0;
         foreach (var part in parts)
         {
-            uint id = (uint)subsystem.Namespaces.Count + 1;
+            uint id = 1;
+            while (subsystem.Namespaces.Any(n => n.Id == id))
+            {
+                id++;
+            }
+
             try
             {
                 var ns = new NvmeNamespace(id, part, _settings.BlockSize, disk.Name) { HeldRequests = disk.Faults };
                 subsystem.Add(ns);
-                _namespaces.Add(new ServedNamespace(subsystem, ns, disk, start));
+                _fixed.Add(new ServedNamespace(subsystem, ns, disk, start));
                 start += part.Length;
             }
             catch (ArgumentException e)

@@ -12,6 +12,9 @@ internal sealed class RecentEvents(TimeProvider time)
     private readonly LiveEvent?[] _events = new LiveEvent?[Kept];
     private long _next = 1;
 
+    /// <summary>Raised after an event was added, on the thread that adds it.</summary>
+    public event Action<LiveEvent>? Added;
+
     /// <summary>Adds an event; long values are cut.</summary>
     public void Add(string what, params ReadOnlySpan<(string Name, string Value)> facts)
     {
@@ -22,11 +25,14 @@ internal sealed class RecentEvents(TimeProvider time)
         }
 
         long now = time.GetUtcNow().ToUnixTimeMilliseconds();
+        LiveEvent added;
         lock (_lock)
         {
-            _events[_next % Kept] = new LiveEvent { Number = _next, TimeMs = now, Event = what, Facts = kept };
+            _events[_next % Kept] = added = new LiveEvent { Number = _next, TimeMs = now, Event = what, Facts = kept };
             _next++;
         }
+
+        Added?.Invoke(added);
     }
 
     /// <summary>The kept events after one.</summary>

@@ -22,8 +22,15 @@ internal sealed class MetricsPage(IReadOnlyList<IListener> listeners, IReadOnlyL
 
         foreach (var disk in disks)
         {
-            WriteStorage(page, disk);
-            await WriteZonesAsync(page, disk);
+            try
+            {
+                WriteStorage(page, disk);
+                await WriteZonesAsync(page, disk);
+            }
+            catch (ObjectDisposedException)
+            {
+                // an NVMe host deletes its namespace
+            }
         }
 
         page.Gauge("paddock_buffer_bytes", "Memory in use for request data.", buffers.Lent);

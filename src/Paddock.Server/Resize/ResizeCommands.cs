@@ -15,21 +15,15 @@ internal sealed class ResizeCommands
 
     private readonly IReadOnlyList<ServedDisk> _disks;
 
-    public ResizeCommands(IReadOnlyList<ServedDisk> disks, IReadOnlyList<IListener> listeners, ServeLog log)
+    public ResizeCommands(DiskSet disks, IReadOnlyList<IListener> listeners, ServeLog log)
     {
         _disks = disks;
         foreach (var disk in disks)
         {
-            disk.Served.Resizing += length => listeners.Select(d => d.CannotResize(disk, length)).FirstOrDefault(why => why is not null);
-            disk.Served.Resized += () =>
-            {
-                log.Write("resized", ("image", disk.Node.Filename), ("bytes", disk.Device.Length.ToString(CultureInfo.InvariantCulture)));
-                foreach (var listener in listeners)
-                {
-                    listener.Resized(disk);
-                }
-            };
+            Follow(disk, listeners, log);
         }
+
+        disks.Added += disk => Follow(disk, listeners, log);
     }
 
     /// <summary>Executes a command line.</summary>
@@ -85,6 +79,19 @@ internal sealed class ResizeCommands
 
     /// <summary>The image of a name or a path; null: the only one.</summary>
     /// <exception cref="ToolException">No image matches, or more than one does.</exception>
+    private static void Follow(ServedDisk disk, IReadOnlyList<IListener> listeners, ServeLog log)
+    {
+        disk.Served.Resizing += length => listeners.Select(d => d.CannotResize(disk, length)).FirstOrDefault(why => why is not null);
+        disk.Served.Resized += () =>
+        {
+            log.Write("resized", ("image", disk.Node.Filename), ("bytes", disk.Device.Length.ToString(CultureInfo.InvariantCulture)));
+            foreach (var listener in listeners)
+            {
+                listener.Resized(disk);
+            }
+        };
+    }
+
     internal static ServedDisk Find(IReadOnlyList<ServedDisk> disks, string? image)
     {
         string names = string.Join(", ", disks.Select(d => d.Name));

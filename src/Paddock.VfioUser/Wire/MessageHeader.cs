@@ -25,8 +25,8 @@ internal readonly record struct MessageHeader(ushort Id, Command Command, uint M
     private const int FlagsAt = SizeAt + sizeof(uint);
     private const int ErrorAt = FlagsAt + sizeof(uint);
 
-    // the longest reply of a client: the data of a DMA read
-    private const int MaxReply = Size + DmaAccess.Size + VfioUserLimits.MaxTransfer;
+    /// <summary>Longest message with data of DMA: the reply to a read, or a write.</summary>
+    public const int MaxWithData = Size + DmaAccess.Size + VfioUserLimits.MaxTransfer;
 
     /// <summary>Size in bytes.</summary>
     public const int Size = ErrorAt + sizeof(uint);
@@ -44,8 +44,10 @@ internal readonly record struct MessageHeader(ushort Id, Command Command, uint M
     public int PayloadSize => (int)MessageSize - Size;
 
     /// <summary>Reads a header.</summary>
+    /// <param name="from">Its bytes.</param>
+    /// <param name="maxRequest">Longest request in bytes.</param>
     /// <exception cref="VfioUserException">The type, or a size that no message can have.</exception>
-    public static MessageHeader Parse(ReadOnlySpan<byte> from)
+    public static MessageHeader Parse(ReadOnlySpan<byte> from, int maxRequest = VfioUserLimits.MaxRequest)
     {
         var header = new MessageHeader(
             BinaryPrimitives.ReadUInt16LittleEndian(from),
@@ -58,7 +60,7 @@ internal readonly record struct MessageHeader(ushort Id, Command Command, uint M
             throw new VfioUserException($"a message of type {(uint)(header.Flags & HeaderFlags.TypeMask)}: expected 0 or 1");
         }
 
-        uint most = header.IsReply ? MaxReply : (uint)VfioUserLimits.MaxRequest;
+        uint most = (uint)(header.IsReply ? MaxWithData : maxRequest);
         return header.MessageSize >= Size && header.MessageSize <= most
             ? header
             : throw new VfioUserException($"a message of {header.MessageSize} bytes: expected {Size} to {most}");

@@ -78,8 +78,8 @@ internal sealed class RawAdmin : IDisposable
     }
 
     /// <summary>Sends a command that is answered later, such as an Asynchronous Event Request.</summary>
-    public void Post(byte opcode) => _raw.Send(RawHost.Capsule(
-        Entry(opcode, 0, 0, 0) with { CommandId = 99, DataKind = SubmissionEntry.InTransport }));
+    public void Post(byte opcode, uint ns = 0) => _raw.Send(RawHost.Capsule(
+        Entry(opcode, ns, 0, 0) with { CommandId = 99, DataKind = SubmissionEntry.InTransport }));
 
     /// <summary>Waits for the next completion.</summary>
     public CompletionEntry Next() => _raw.Response();

@@ -128,7 +128,7 @@ internal sealed class VfioClient : IDisposable
             byte[] head = new byte[MessageHeader.Size];
             while (Fill(head, descriptors))
             {
-                var header = MessageHeader.Parse(head);
+                var header = MessageHeader.Parse(head, MessageHeader.MaxWithData);
                 byte[] payload = new byte[header.PayloadSize];
                 if (payload.Length > 0 && !Fill(payload, descriptors))
                 {
