@@ -33,7 +33,8 @@ public class Disk : DelegatingDevice
 
     /// <summary>
     /// Opens a disk by the path of an image file or the name of a remote disk: <c>nvme+tcp://HOST:PORT/NQN?ns=1</c>,
-    /// <c>nbd://HOST:PORT/EXPORT</c>, <c>nbds://</c> (TLS), <c>nbd+unix:///EXPORT?socket=PATH</c>.
+    /// <c>nbd://HOST:PORT/EXPORT</c>, <c>nbds://</c> (TLS), <c>nbd+unix:///EXPORT?socket=PATH</c>, or of an image in Ceph RBD,
+    /// <c>rbd:POOL/IMAGE[@SNAPSHOT][:conf=FILE...]</c>, whose format is probed.
     /// </summary>
     /// <param name="name">The path or name.</param>
     /// <param name="options">How to open it; null: the defaults.</param>

@@ -2,6 +2,7 @@ using Paddock.Block;
 using Paddock.Images.Nodes;
 using Paddock.Nbd;
 using Paddock.Posix;
+using Paddock.Rbd;
 
 namespace Paddock.Images;
 
@@ -71,7 +72,10 @@ internal static class DiskOpening
     private static async Task<Disk> OpenRemoteAsync(string name, DiskOptions options, CancellationToken cancellationToken)
     {
         CheckFormat(options.Format);
-        var settings = SettingsOf(options, cancellationToken) with { Format = options.Format ?? FormatProbe.Raw };
+        var settings = SettingsOf(options, cancellationToken) with
+        {
+            Format = options.Format ?? (RbdTarget.IsName(name) ? null : FormatProbe.Raw),
+        };
         return await OpenNodeAsync(name, name, settings, options);
     }
 
@@ -127,7 +131,7 @@ internal static class DiskOpening
     }
 
     private static bool IsRemote(string name)
-        => name.Contains("://", StringComparison.Ordinal) && (NvmeName.Is(name) || NbdTarget.IsName(name));
+        => RbdTarget.IsName(name) || (name.Contains("://", StringComparison.Ordinal) && (NvmeName.Is(name) || NbdTarget.IsName(name)));
 
     // a relative path with a colon would be taken for PROTOCOL:REST
     private static string PlainPath(string path) => path.Contains(':', StringComparison.Ordinal) && path[0] != '/' ? "./" + path : path;

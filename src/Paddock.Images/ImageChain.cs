@@ -53,6 +53,7 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
     private FileFacts? _current;
     private NodeCount _nodes = new();
     private Dictionary<string, ThrottleGroup> _groups = [];
+    private HashSet<string> _configurations = [];
 
     /// <summary>What the tables may take.</summary>
     public TableBudget Tables { get; private init; } = new(MaxTableBytes);
@@ -91,7 +92,15 @@ internal sealed class ImageChain(BackingPolicy policy, string option = "--backin
             _current = _current,
             _nodes = _nodes,
             _groups = _groups,
+            _configurations = _configurations,
         };
+
+    /// <summary>Notes a configuration file that the user named, or rejects one that an image names and the user did not.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="isStored">Whether an image names it.</param>
+    /// <returns>Whether it may be used.</returns>
+    public bool AdmitConfiguration(string path, bool isStored)
+        => isStored ? _configurations.Contains(path) : _configurations.Add(path) || true;
 
     /// <summary>The throttle group with an id: the same for all nodes.</summary>
     /// <exception cref="ToolException">No object has the id.</exception>

@@ -100,8 +100,12 @@ internal sealed class ImageNode : IAsyncDisposable
     public bool IsDescribed => Driver is not ("quorum" or "blkverify") && !IsNull
         && (Qcow2 is not null || Primary is null || Primary.IsDescribed);
 
-    /// <summary>Bytes of a cluster of this image, or of the filtered one; 0 where it has none.</summary>
-    public int ClusterSize => Format?.Qcow2?.Info.ClusterSize ?? 0;
+    /// <summary>Bytes of the objects that hold the bytes of a protocol (RBD); 0 where there are none.</summary>
+    public int ObjectSize { get; init; }
+
+    /// <summary>Bytes of a cluster of this image, or of the filtered one, or of an object of a raw disk; 0 where it has none.</summary>
+    public int ClusterSize => Format?.Qcow2?.Info.ClusterSize ?? (Format is { Driver: FormatProbe.Raw, Primary: { } file } ? file.ObjectSize
+        : ObjectSize);
 
     /// <summary>Bytes in which copy on read works: a cluster, or what can be allocated of one; 1 where there are none.</summary>
     public long CopyUnit => Format?.Qcow2?.Info is not { } info ? 1 : info.ExtendedL2 ? info.ClusterSize / 32 : info.ClusterSize;

@@ -7,7 +7,7 @@ public class PackageTests(PackageFeed feed)
     private static readonly string[] Expected =
     [
         "Paddock.Block", "Paddock.Crypto", "Paddock.Faults", "Paddock.Images", "Paddock.Nbd", "Paddock.Nvme", "Paddock.Posix",
-        "Paddock.Qcow2", "Paddock.Serving", "Paddock.VhostUser", "Paddock.Zones",
+        "Paddock.Qcow2", "Paddock.Rbd", "Paddock.Serving", "Paddock.VhostUser", "Paddock.Zones",
     ];
 
     [Fact]

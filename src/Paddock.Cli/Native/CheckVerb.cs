@@ -44,7 +44,7 @@ public static class CheckVerb
         bool isRemote = RemoteDisk.Is(path);
         var storage = isRemote
             ? (await RemoteDisk.OpenAsync(path, writable, console, cancellationToken)).AsStorage()
-            : NativeImage.OpenFile(path, writable, forceShare);
+            : await NativeImage.OpenStorageAsync(path, writable, forceShare);
         // a namespace is read in blocks only, and an image inside it would have to be opened by the host that uses it
         if (!NvmeName.Is(path) && await Qcow2Image.ProbeAsync(storage, cancellationToken))
         {

@@ -1,9 +1,11 @@
 using System.Numerics;
 using Paddock.Block;
 using Paddock.Images;
+using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
 using Paddock.Qcow2;
+using Paddock.Rbd;
 
 namespace Paddock.Cli.Native;
 
@@ -35,6 +37,12 @@ public static class CreateVerb
     public static async ValueTask CreateAsync(
         string path, Qcow2CreateOptions options, bool force, CancellationToken cancellationToken = default)
     {
+        if (RbdTarget.IsName(path))
+        {
+            await CreateInRbdAsync(path, options, force, cancellationToken);
+            return;
+        }
+
         bool existed = FileIdentity.IsTaken(path);
         if (existed && !force)
         {
@@ -56,6 +64,41 @@ public static class CreateVerb
         finally
         {
             await storage.DisposeAsync();
+        }
+    }
+
+    private static async ValueTask CreateInRbdAsync(
+        string name, Qcow2CreateOptions options, bool force, CancellationToken cancellationToken)
+    {
+        Qcow2Image.CheckCreateOptions(options);
+        IStorage storage;
+        bool existed = false;
+        try
+        {
+            storage = await RemoteStorage.CreateRbdAsync(name, 0);
+        }
+        catch (BlockException e) when (e.Error == BlockError.AlreadyExists)
+        {
+            existed = true;
+            storage = force ? await RbdDriver.OpenAsync(RbdDriver.Parse(name), readOnly: false)
+                : throw new ToolException($"'{name}' exists; choose another name, or overwrite it with --force", inner: e);
+        }
+
+        try
+        {
+            await Qcow2Image.CreateAsync(storage, options, cancellationToken);
+            await storage.FlushAsync(cancellationToken);
+            await storage.DisposeAsync();
+        }
+        catch
+        {
+            await storage.DisposeAsync();
+            if (!existed)
+            {
+                await RemoteStorage.RemoveRbdAsync(name);
+            }
+
+            throw;
         }
     }
 

@@ -25,7 +25,7 @@ public static class InfoVerb
             return;
         }
 
-        var storage = NativeImage.OpenFile(path, writable: false, forceShare);
+        var storage = await NativeImage.OpenStorageAsync(path, writable: false, forceShare);
         bool isRaw;
         try
         {

@@ -3,6 +3,7 @@ using Paddock.Images;
 using Paddock.Images.Nodes;
 using Paddock.Posix;
 using Paddock.Qcow2;
+using Paddock.Rbd;
 
 namespace Paddock.Cli.Native;
 
@@ -20,11 +21,19 @@ internal static class NativeImage
     public static async ValueTask<IQcow2Device> OpenAsync(
         string path, bool writable, NativeConsole console, CancellationToken cancellationToken, bool forInfo = false,
         ReadOnlyMemory<byte>? passphrase = null, bool forceShare = false)
-        => await OpenAsync(OpenFile(path, writable, forceShare), path, writable, console, forInfo, passphrase, cancellationToken);
+        => await OpenAsync(
+            await OpenStorageAsync(path, writable, forceShare), path, writable, console, forInfo, passphrase, cancellationToken);
+
+    /// <summary>Opens the bytes of an image: a file, or an image in RBD.</summary>
+    /// <exception cref="ToolException">Another process uses the image; the message names it and the remedy.</exception>
+    /// <exception cref="BlockException">They cannot be opened.</exception>
+    public static async ValueTask<IStorage> OpenStorageAsync(string path, bool writable, bool forceShare = false)
+        => RbdTarget.IsName(path) ? await RbdDriver.OpenAsync(RbdDriver.Parse(path), readOnly: !writable)
+            : OpenFile(path, writable, forceShare);
 
     /// <summary>Opens the image in a file that is open already, which is closed if that fails.</summary>
     public static async ValueTask<IQcow2Device> OpenAsync(
-        FileStorage storage, string path, bool writable, NativeConsole console, bool forInfo, ReadOnlyMemory<byte>? passphrase,
+        IStorage storage, string path, bool writable, NativeConsole console, bool forInfo, ReadOnlyMemory<byte>? passphrase,
         CancellationToken cancellationToken)
     {
         IQcow2Device device;
@@ -39,7 +48,7 @@ internal static class NativeImage
                         : $"'{path}' is a {format} image; this command needs a qcow2 image");
             }
 
-            var names = new StoredNames(storage.Facts, passphrase, console);
+            var names = new StoredNames(storage, passphrase, console);
             device = await Qcow2Image.OpenAsync(
                 storage,
                 new Qcow2OpenOptions
@@ -90,9 +99,17 @@ internal static class NativeImage
         private readonly ReadOnlyMemory<byte>? _passphrase;
         private readonly NativeConsole _console;
 
-        public StoredNames(FileFacts image, ReadOnlyMemory<byte>? passphrase, NativeConsole console)
+        public StoredNames(IStorage image, ReadOnlyMemory<byte>? passphrase, NativeConsole console)
         {
-            _chain.EnterTyped(image);
+            if (image is FileStorage file)
+            {
+                _chain.EnterTyped(file.Facts);
+            }
+            else if (image is RbdStorage { Image.Target.ConfigurationFile: { } configuration })
+            {
+                _chain.AdmitConfiguration(configuration, isStored: false);
+            }
+
             _passphrase = passphrase;
             _console = console;
         }

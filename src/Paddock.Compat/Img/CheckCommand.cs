@@ -42,7 +42,7 @@ internal static class CheckCommand
             path = node.Storage.Name;
         }
 
-        await using var storage = (await NbdNode.TryOpenAsync(path, new QDict(), null, settings))?.Storage
+        await using var storage = await RemoteStorage.TryOpenAsync(path, settings)
             ?? ImageOpener.OpenFile(path, repair == Qcow2Repair.None, given.Has("U"));
         Qcow2CheckReport report;
         try

@@ -1,6 +1,7 @@
 using Paddock.Images;
 using Paddock.Images.Text;
 using Paddock.Qcow2.Snapshots;
+using Paddock.Rbd;
 
 namespace Paddock.Compat.Img;
 
@@ -97,7 +98,7 @@ internal sealed class ConvertArguments
         if (given.All("o").Any(KeyValueOptions.AsksForHelp))
         {
             FormatOptions.RequireCreatable(given["O"] ?? "raw");
-            FormatOptions.PrintCreate(ctx, given["O"] ?? "raw", hasFileName: given.Operands.Count > 0);
+            FormatOptions.PrintCreate(ctx, given["O"] ?? "raw", given.Operands.Count > 0 ? given.Operands[^1] : null);
             return null;
         }
 
@@ -141,7 +142,11 @@ internal sealed class ConvertArguments
     private static CreateOptions OptionsOf(ImgArguments given)
     {
         string format = given["O"] ?? "raw";
-        var options = new CreateOptions { Objects = given.All("object") };
+        var options = new CreateOptions
+        {
+            Objects = given.All("object"),
+            IsInRbd = given.Operands.Count > 0 && RbdTarget.IsName(given.Operands[^1]),
+        };
         NewImage.RequireFormat(format);
         given.All("o").ToList().ForEach(o => options.Add(o, format));
         options["backing_file"] = given["B"];

@@ -6,6 +6,7 @@ using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
 using Paddock.Qcow2;
+using Paddock.Rbd;
 
 namespace Paddock.Compat.Img;
 
@@ -22,7 +23,7 @@ internal static class CreateCommand
         if (given.All("o").Any(KeyValueOptions.AsksForHelp))
         {
             FormatOptions.RequireCreatable(format);
-            FormatOptions.PrintCreate(ctx, format, hasFileName: given.Operands.Count > 0);
+            FormatOptions.PrintCreate(ctx, format, given.Operands.Count > 0 ? given.Operands[0] : null);
             return 0;
         }
 
@@ -41,7 +42,7 @@ internal static class CreateCommand
         try
         {
             FormatOptions.RequireCreatable(format);
-            var options = new CreateOptions { Objects = given.All("object") };
+            var options = new CreateOptions { Objects = given.All("object"), IsInRbd = RbdTarget.IsName(name) };
             given.All("o").ToList().ForEach(o => options.Add(o, format));
             if (format != "qcow2" && (given.Has("b") || given.Has("F")))
             {
@@ -177,7 +178,7 @@ internal static class CreateCommand
         if (format == "raw")
         {
             line.Append(null, $" size={size}");
-            foreach (string key in new[] { "nocow", "preallocation", "extent_size_hint" })
+            foreach (string key in new[] { "nocow", "preallocation", "extent_size_hint", "cluster_size" })
             {
                 line.Append(options[key] is { } value ? $" {key}={value}" : "");
             }

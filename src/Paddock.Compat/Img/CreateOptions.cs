@@ -49,6 +49,9 @@ public sealed class CreateOptions
     /// <summary>Objects that the options may name, as <c>--object</c> has them.</summary>
     public IReadOnlyList<string> Objects { get; init; } = [];
 
+    /// <summary>Whether the image is in RBD.</summary>
+    public bool IsInRbd { get; init; }
+
     /// <summary>Whether the zones part has anything.</summary>
     public bool IsZoned => this["zone_model"] == "host-managed";
 
@@ -61,7 +64,7 @@ public sealed class CreateOptions
         foreach (var (given, text) in KeyValueOptions.Parse(list))
         {
             var (name, value) = Canonical(given, text);
-            var option = FormatOptions.ForCreate(name, format) ?? throw new ToolException($"Invalid parameter '{given}'");
+            var option = FormatOptions.ForCreate(name, format, IsInRbd) ?? throw new ToolException($"Invalid parameter '{given}'");
             _values[name] = option.Parse(value);
         }
     }

@@ -1,6 +1,7 @@
 using Paddock.Images;
 using Paddock.Images.Nodes;
 using Paddock.Images.Text;
+using Paddock.Rbd;
 
 namespace Paddock.Compat.Img;
 
@@ -33,6 +34,12 @@ internal static class FormatOptions
         new("extent_size_hint", OptionType.Size, "Extent size hint for the image file, 0 to disable"),
         new("nocow", OptionType.Flag, "Turn off copy-on-write (valid only on btrfs)"),
         new("preallocation", OptionType.Text, "Preallocation mode (allowed values: off, falloc, full)"),
+    ];
+
+    private static readonly FormatOption[] Rbd =
+    [
+        new("cluster_size", OptionType.Size, "RBD object size"),
+        new("preallocation", OptionType.Text, "Preallocation mode (allowed values: off)"),
     ];
 
     /// <summary>Ours alone: QEMU's tests compare the help, so it does not list them (docs/formats/zoned-qcow2.md does).</summary>
@@ -91,8 +98,11 @@ internal static class FormatOptions
     }
 
     /// <summary>The option of a name for a new image; null where the format does not take it.</summary>
-    public static FormatOption? ForCreate(string name, string format)
-        => Of(format).Concat(format == "qcow2" ? Zones : []).Concat(File).FirstOrDefault(o => o.Name == name);
+    /// <param name="name">The option.</param>
+    /// <param name="format">The format.</param>
+    /// <param name="isRbd">Whether the image is in RBD, so that options of the file are others.</param>
+    public static FormatOption? ForCreate(string name, string format, bool isRbd = false)
+        => Of(format).Concat(format == "qcow2" ? Zones : []).Concat(isRbd ? Rbd : File).FirstOrDefault(o => o.Name == name);
 
     /// <summary>The option of a name for amending an image of a format.</summary>
     /// <exception cref="ToolException">It is not one.</exception>
@@ -102,12 +112,16 @@ internal static class FormatOptions
                 + (Of(format).Any(o => o.Name == name) ? "\nThis option is only supported for image creation" : ""));
 
     /// <summary>Prints the options of a new image: with a file name those of the file too.</summary>
-    public static void PrintCreate(ToolContext ctx, string format, bool hasFileName)
+    /// <param name="ctx">Receives them.</param>
+    /// <param name="format">The format.</param>
+    /// <param name="fileName">The file name; null: none is given.</param>
+    public static void PrintCreate(ToolContext ctx, string format, string? fileName)
     {
         var options = Of(format);
-        if (hasFileName)
+        if (fileName is not null)
         {
-            Print(ctx, "Supported options:", [.. options, .. File.Where(o => options.All(known => known.Name != o.Name))]);
+            var file = RbdTarget.IsName(fileName) ? Rbd[..1] : File;
+            Print(ctx, "Supported options:", [.. options, .. file.Where(o => options.All(known => known.Name != o.Name))]);
             return;
         }
 

@@ -25,6 +25,11 @@ internal static class InfoText
             Line($"protocol type: {node.Driver}");
             Line($"file length: {size}");
             Line($"disk size: {disk}");
+            if (node.ObjectSize > 0)
+            {
+                Line($"cluster_size: {node.ObjectSize}");
+            }
+
             return;
         }
 

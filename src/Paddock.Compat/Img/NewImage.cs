@@ -7,6 +7,7 @@ using Paddock.Images.Nodes;
 using Paddock.Images.Text;
 using Paddock.Posix;
 using Paddock.Qcow2;
+using Paddock.Rbd;
 
 namespace Paddock.Compat.Img;
 
@@ -90,6 +91,11 @@ internal static class NewImage
             return qcow2 is { Preallocation: Preallocation.Off };
         }
 
+        if (RbdTarget.IsName(name))
+        {
+            return await MakeRbdAsync(name, qcow2, luks, size, options, clone);
+        }
+
         if (NvmeName.Is(name))
         {
             throw new ToolException("a remote drive cannot be created: use convert -n to write to it");
@@ -124,6 +130,45 @@ internal static class NewImage
         catch (Exception e) when (isNew && e is BlockException or ToolException)
         {
             FileNames.Delete(path);
+            throw;
+        }
+    }
+
+    private static async ValueTask<bool> MakeRbdAsync(
+        string name, Qcow2CreateOptions? qcow2, LuksOptions? luks, long size, CreateOptions options, ZoneClone? clone)
+    {
+        if (qcow2?.DataFile is not null)
+        {
+            throw new ToolException("an image in RBD cannot have an external data file");
+        }
+
+        if (options["preallocation"] is { } mode and ("falloc" or "full"))
+        {
+            throw new ToolException($"Unsupported preallocation mode '{mode}'");
+        }
+
+        long? objects = qcow2 is null && luks is null && options["cluster_size"] is not null ? options.Number("cluster_size") : null;
+        await using var storage = await RemoteStorage.CreateRbdAsync(name, qcow2 is null && luks is null ? WholeSectors(size) : 0, objects);
+        try
+        {
+            if (luks is not null)
+            {
+                await MakeLuksAsync(storage, luks, size, options);
+                return false;
+            }
+
+            if (qcow2 is not null)
+            {
+                await Qcow2Image.CreateAsync(storage, qcow2);
+                await (clone?.FinishAsync(storage, qcow2) ?? default);
+            }
+
+            return qcow2 is null or { Preallocation: Preallocation.Off };
+        }
+        catch (Exception e) when (e is BlockException or ToolException)
+        {
+            await storage.DisposeAsync();
+            await RemoteStorage.RemoveRbdAsync(name);
             throw;
         }
     }
@@ -209,7 +254,8 @@ internal static class NewImage
     {
         try
         {
-            return NvmeName.Is(name) || name.StartsWith("json:", StringComparison.Ordinal) ? null : ImageOpener.PathOf(name);
+            return NvmeName.Is(name) || RbdTarget.IsName(name) || name.StartsWith("json:", StringComparison.Ordinal) ? null
+                : ImageOpener.PathOf(name);
         }
         catch (ToolException)
         {

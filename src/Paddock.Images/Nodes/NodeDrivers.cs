@@ -10,6 +10,7 @@ internal static class NodeDrivers
     private static readonly NullDriver Null = new("null-co"), NullAio = new("null-aio");
     private static readonly NbdDriver Nbd = new();
     private static readonly HttpDriver Http = new("http"), Https = new("https");
+    private static readonly RbdDriver Rbd = new();
     private static readonly BlkdebugDriver Blkdebug = new();
     private static readonly BlkverifyDriver Blkverify = new();
     private static readonly RawDriver Raw = new();
@@ -33,6 +34,7 @@ internal static class NodeDrivers
         "null-co" => Null,
         "null-aio" => NullAio,
         NbdNode.Driver => Nbd,
+        RbdDriver.DriverName => Rbd,
         "http" => Http,
         "https" => Https,
         BlkdebugDriver.DriverName => Blkdebug,
@@ -66,6 +68,7 @@ internal static class NodeDrivers
             "file" => NamedFile,
             "http" => Http,
             "https" => Https,
+            RbdDriver.DriverName => Rbd,
             "host_device" => HostDevice,
             "null-co" => Null,
             "null-aio" => NullAio,

@@ -1,0 +1,231 @@
+using System.Runtime.CompilerServices;
+using Paddock.Block;
+using Paddock.Rbd.Native;
+
+namespace Paddock.Rbd;
+
+/// <summary>An open image in RBD. Requests allocate nothing; the other calls wait for the cluster on a thread of the pool.</summary>
+internal sealed class RbdImage : IAsyncDisposable
+{
+    private const int MinOrder = 12, MaxOrder = 25;
+
+    // librbd counts bytes of some requests in 31 bits
+    private const long MaxRequest = 1 << 30;
+
+    private readonly RbdCluster _cluster;
+    private readonly RbdOperations _operations;
+    private readonly bool _isLocked;
+    private nint _image;
+    private long _length;
+
+    private unsafe RbdImage(RbdCluster cluster, nint image, RbdTarget target, bool readOnly)
+    {
+        (_cluster, _image, Target, IsReadOnly) = (cluster, image, target, readOnly);
+        Name = target.ToString();
+        _operations = new RbdOperations(Name);
+        RbdErrors.Check(
+            LibRbd.Stat(image, out var information, (nuint)sizeof(LibRbd.ImageInformation)), $"cannot read the size of '{Name}'");
+        RbdErrors.Check(LibRbd.GetFeatures(image, out ulong features), $"cannot read the features of '{Name}'");
+        ObjectSize = 1L << information.Order;
+        _length = (long)information.Size;
+        HasFastDiff = (features & LibRbd.FeatureFastDiff) != 0;
+        _isLocked = !readOnly && (features & LibRbd.FeatureExclusiveLock) != 0;
+    }
+
+    /// <summary>The image and its cluster.</summary>
+    public RbdTarget Target { get; }
+
+    /// <summary>The name that opens it again, for messages.</summary>
+    public string Name { get; }
+
+    /// <summary>Whether it was opened for reading only, as every snapshot is.</summary>
+    public bool IsReadOnly { get; }
+
+    /// <summary>Bytes of an object.</summary>
+    public long ObjectSize { get; }
+
+    /// <summary>Whether the map of objects tells which of them hold data.</summary>
+    public bool HasFastDiff { get; }
+
+    /// <summary>Bytes; changes with <see cref="ResizeAsync"/> alone.</summary>
+    public long Length => Volatile.Read(ref _length);
+
+    /// <summary>Whether this client holds the exclusive lock still.</summary>
+    public bool IsOwner => _isLocked && LibRbd.IsLockOwner(_image, out int isOwner) >= 0 && isOwner != 0;
+
+    /// <summary>Opens an image; for writing, with its exclusive lock if it has that feature.</summary>
+    /// <param name="target">Which.</param>
+    /// <param name="readOnly">Whether it is not written.</param>
+    /// <param name="caches">Whether librbd may keep written data until the next flush.</param>
+    /// <exception cref="BlockException">
+    /// It cannot be reached, does not exist, or is in use by another client (<see cref="BlockError.Busy"/>).
+    /// </exception>
+    public static Task<RbdImage> OpenAsync(RbdTarget target, bool readOnly, bool caches = true)
+        => target.Snapshot is not null && !readOnly
+            ? throw new BlockException(BlockError.ReadOnly, $"'{target}' is a snapshot: it can be opened for reading only") { Errno = 30 }
+            : Task.Run(() => Open(target, readOnly, caches));
+
+    /// <summary>Creates an image of zeroes.</summary>
+    /// <param name="target">Which; it must not exist.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="objectSize">Bytes of an object, a power of two from 4 KiB to 32 MiB; null: the cluster's default, mostly 4 MiB.</param>
+    /// <exception cref="BlockException">It exists (<see cref="BlockError.AlreadyExists"/>), or the cluster cannot be reached.</exception>
+    public static Task CreateAsync(RbdTarget target, long length, long? objectSize = null)
+    {
+        CheckObjectSize(objectSize);
+        return target.Snapshot is not null
+            ? throw new BlockException(BlockError.InvalidArgument, $"'{target}' is the name of a snapshot, which cannot be created here")
+            : Task.Run(() => Create(target, length, objectSize));
+    }
+
+    /// <summary>Removes an image that nobody has open.</summary>
+    public static Task RemoveAsync(RbdTarget target) => Task.Run(() =>
+    {
+        using var cluster = RbdCluster.Connect(target, caches: false);
+        RbdErrors.Check(LibRbd.Remove(cluster.Pool, target.Image), $"cannot remove '{target}'");
+    });
+
+    /// <summary>Rejects a size of objects that RBD does not have.</summary>
+    /// <exception cref="BlockException"><see cref="BlockError.InvalidArgument"/>.</exception>
+    public static void CheckObjectSize(long? bytes)
+    {
+        if (bytes is { } size && (!long.IsPow2(size) || size < 1L << MinOrder || size > 1L << MaxOrder))
+        {
+            throw new BlockException(
+                BlockError.InvalidArgument, $"objects of {size} bytes: expected a power of two from {1L << MinOrder} to {1L << MaxOrder}");
+        }
+    }
+
+    /// <summary>Fills a buffer; the range is inside the image.</summary>
+    public ValueTask ReadAsync(long offset, Memory<byte> buffer)
+        => Rent().Submit(_image, new RbdRequest(RbdRequestKind.Read, offset, buffer.Length), buffer);
+
+    /// <summary>Writes; the range is inside the image.</summary>
+    public ValueTask WriteAsync(long offset, ReadOnlyMemory<byte> data)
+        => Rent().Submit(_image, new RbdRequest(RbdRequestKind.Write, offset, data.Length), data);
+
+    /// <summary>Makes a range zero.</summary>
+    /// <param name="offset">First byte.</param>
+    /// <param name="length">Bytes, inside the image.</param>
+    /// <param name="thin">Whether its space is freed; else zeroes are stored.</param>
+    public ValueTask WriteZeroesAsync(long offset, long length, bool thin)
+        => RangeAsync(thin ? RbdRequestKind.ZeroThin : RbdRequestKind.ZeroThick, offset, length);
+
+    /// <summary>Frees the space of a range where that is cheap.</summary>
+    public ValueTask DiscardAsync(long offset, long length) => RangeAsync(RbdRequestKind.Discard, offset, length);
+
+    /// <summary>Makes all completed writes durable.</summary>
+    public ValueTask FlushAsync() => Rent().Submit(_image, new RbdRequest(RbdRequestKind.Flush, 0, 0), default);
+
+    /// <summary>Changes the size.</summary>
+    public Task ResizeAsync(long length) => Task.Run(() =>
+    {
+        RbdErrors.Check(LibRbd.Resize(Handle, (ulong)length), $"cannot resize '{Name}' to {length} bytes");
+        Volatile.Write(ref _length, length);
+    });
+
+    /// <summary>Lists runs of data.</summary>
+    /// <param name="start">First byte, at the beginning of an object.</param>
+    /// <param name="end">End.</param>
+    /// <param name="limit">Most runs.</param>
+    public Task<RbdExtents> FindExtentsAsync(long start, long end, int limit) => Task.Run(() =>
+    {
+        bool isMapped = HasFastDiff && LibRbd.GetFlags(Handle, out ulong flags) >= 0
+            && (flags & (LibRbd.FlagObjectMapInvalid | LibRbd.FlagFastDiffInvalid)) == 0;
+        return RbdExtents.Find(Handle, start, end, isMapped, limit, Name);
+    });
+
+    /// <summary>Closes the image after the requests in flight, and releases its lock.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        nint image = Interlocked.Exchange(ref _image, 0);
+        if (image != 0)
+        {
+            await Task.Run(() => Close(image));
+        }
+    }
+
+    private nint Handle => _image != 0 ? _image : throw new ObjectDisposedException(Name);
+
+    private static RbdImage Open(RbdTarget target, bool readOnly, bool caches)
+    {
+        var cluster = RbdCluster.Connect(target, caches);
+        try
+        {
+            int opened = readOnly ? LibRbd.OpenReadOnly(cluster.Pool, target.Image, out nint handle, target.Snapshot)
+                : LibRbd.Open(cluster.Pool, target.Image, out handle, null);
+            RbdErrors.Check(opened, $"error reading header from {target.Spec}");
+            try
+            {
+                var image = new RbdImage(cluster, handle, target, readOnly);
+                if (image._isLocked)
+                {
+                    RbdLock.Acquire(handle, cluster.ClientId, image.Name);
+                }
+
+                return image;
+            }
+            catch
+            {
+                _ = LibRbd.Close(handle);
+                throw;
+            }
+        }
+        catch
+        {
+            cluster.Dispose();
+            throw;
+        }
+    }
+
+    private static void Create(RbdTarget target, long length, long? objectSize)
+    {
+        using var cluster = RbdCluster.Connect(target, caches: false);
+        LibRbd.CreateOptions(out nint options);
+        try
+        {
+            if (objectSize is { } bytes)
+            {
+                RbdErrors.Check(LibRbd.SetOption(options, LibRbd.OptionOrder, (ulong)long.Log2(bytes)), "cannot set the size of objects");
+            }
+
+            RbdErrors.Check(LibRbd.Create(cluster.Pool, target.Image, (ulong)length, options), $"error rbd create of {target.Spec}");
+        }
+        finally
+        {
+            LibRbd.DestroyOptions(options);
+        }
+    }
+
+    private void Close(nint image)
+    {
+        if (_isLocked)
+        {
+            // a lock that was lost cannot be released
+            _ = LibRbd.ReleaseLock(image);
+        }
+
+        int closed = LibRbd.Close(image);
+        _operations.Dispose();
+        _cluster.Dispose();
+        RbdErrors.Check(closed, $"closing '{Name}'");
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private RbdOperation Rent()
+    {
+        ObjectDisposedException.ThrowIf(_image == 0, this);
+        return _operations.Rent();
+    }
+
+    private ValueTask RangeAsync(RbdRequestKind kind, long offset, long length)
+        => length <= MaxRequest ? Rent().Submit(_image, new RbdRequest(kind, offset, length), default) : PiecesAsync(kind, offset, length);
+
+    private async ValueTask PiecesAsync(RbdRequestKind kind, long offset, long length)
+    {
+        for (long end = offset + length; offset < end; offset += MaxRequest)
+        {
+            await RangeAsync(kind, offset, Math.Min(MaxRequest, end - offset));
+        }
+    }
+}
