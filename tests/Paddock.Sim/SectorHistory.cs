@@ -56,7 +56,16 @@ internal sealed class SectorHistory
         return versions;
     }
 
-    /// <summary>Records the acknowledgement of a copy.</summary>
+    /// <summary>Records the start of a request after which sectors have these versions.</summary>
+    public void Write(TimedOp op, int sector, IReadOnlyList<uint> versions)
+    {
+        for (int i = 0; i < versions.Count; i++)
+        {
+            _entries[sector + i].Add(new Entry(op, versions[i], Hint: false));
+        }
+    }
+
+    /// <summary>Records the acknowledgement of such a request, or of a copy.</summary>
     public void Acknowledged(int target, uint[] versions) => versions.CopyTo(_now, target);
 
     /// <summary>Records the acknowledgement of a write: reads return its data.</summary>
