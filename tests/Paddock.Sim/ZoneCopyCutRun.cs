@@ -5,9 +5,9 @@ using Paddock.Testing;
 namespace Paddock.Sim;
 
 /// <summary>
-/// Copies between zones, sequential and conventional, and makes blocks unreadable, among writes and resets, and cuts power at every moment of
-/// the run. Afterwards each zone has a write pointer between what was durable and what was written, and below it what was written, copied or
-/// made unreadable there; the image is sound, or marked dirty and sound after the repair of its next opening.
+/// Copies between zones, sequential and conventional, and makes blocks unreadable, among writes and resets, and cuts power at every
+/// moment of the run. Afterwards each zone has a write pointer between what was durable and what was written, and below it what was
+/// written, copied or made unreadable there; the image is sound, or marked dirty and sound after the repair of its next opening.
 /// </summary>
 internal sealed class ZoneCopyCutRun(int seed, SimOptions options, bool encrypted = false) : SimRun(seed, options)
 {
