@@ -29,6 +29,7 @@ internal static class SimKinds
         new("zonecut", "zoned", (seed, options) => new ZonedCutRun(seed, options)),
         new("zonecopycut", "zoned", (seed, options) => new ZoneCopyCutRun(seed, options)),
         new("zonecopylukscut", "zoned", (seed, options) => new ZoneCopyCutRun(seed, options, encrypted: true)),
+        new("areacut", "zoned", (seed, options) => new AreaCutRun(seed, options)),
         new("mirror", "exact", (seed, options) => new MirrorRun(seed, options)),
         new("zonesnapfault", "exact", (seed, options) => new ZoneSnapshotFaultRun(seed, options)),
         new("model", "exact", (seed, options) => new ModelRun(seed, options)),
