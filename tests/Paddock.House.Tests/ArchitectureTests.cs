@@ -38,7 +38,7 @@ public partial class ArchitectureTests
         ["Testing"] = ["Block", "Zones"],
         ["Testing.Protocols"] = ["Block", "Faults", "Posix", "Qcow2", "Serving", "Nvme", "Nbd", "VhostUser", "VfioUser",
             "Testing"],
-        ["Sim"] = ["Block", "Faults", "Zones", "Crypto", "Qcow2", "Nvme", "Testing"],
+        ["Sim"] = ["Block", "Faults", "Zones", "Crypto", "Qcow2", "Testing"],
         ["Bench"] = ["Block", "Posix", "Crypto", "Qcow2", "Nvme"],
         // faults stand for errors of the system, by its numbers
         ["Faults.Tests"] = ["Posix"],
