@@ -27,6 +27,7 @@ internal static class SimKinds
         new("zonesnapcut", "zoned", (seed, options) => new ZoneSnapshotCutRun(seed, options)),
         new("bitmapcut", "plain", (seed, options) => new BitmapCutRun(seed, options)),
         new("zonecut", "zoned", (seed, options) => new ZonedCutRun(seed, options)),
+        new("areacut", "zoned", (seed, options) => new AreaCutRun(seed, options)),
         new("mirror", "exact", (seed, options) => new MirrorRun(seed, options)),
         new("zonesnapfault", "exact", (seed, options) => new ZoneSnapshotFaultRun(seed, options)),
         new("model", "exact", (seed, options) => new ModelRun(seed, options)),

@@ -38,6 +38,7 @@ internal static class FormatCommand
             return NvmeStatus.InvalidField;
         }
 
+        await Task.Yield();
         await subsystem.Changes.AcquireAsync();
         try
         {

@@ -204,6 +204,13 @@ internal static class IoCommands
     {
         foreach (var ns in controller.Attached.All)
         {
+            int ticket = ns.Closing.TryEnter();
+            if (ticket < 0)
+            {
+                // a format flushes the namespace itself
+                continue;
+            }
+
             try
             {
                 Count(ns, command, await FlushAsync(ns, command));
@@ -212,6 +219,10 @@ internal static class IoCommands
             {
                 ns.Statistics.CountError();
                 return command.IsAborted && e.Error == BlockError.Cancelled ? NvmeStatus.AbortRequested : StatusMap.Of(e, writing: true);
+            }
+            finally
+            {
+                ns.Closing.Leave(ticket);
             }
         }
 

@@ -18,6 +18,8 @@ internal static class NamespaceCommands
             return NvmeStatus.InvalidOpcode;
         }
 
+        // files are created and flushed: that must not run on the thread of a queue
+        await Task.Yield();
         await controller.Subsystem.Changes.AcquireAsync();
         try
         {
@@ -54,6 +56,7 @@ internal static class NamespaceCommands
             return NvmeStatus.SglLengthInvalid;
         }
 
+        await Task.Yield();
         await subsystem.Changes.AcquireAsync();
         try
         {

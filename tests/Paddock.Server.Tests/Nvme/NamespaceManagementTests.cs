@@ -22,6 +22,7 @@ public sealed class NamespaceManagementTests : IDisposable
     public async Task Created_namespace_is_attached_used_detached_and_deleted()
     {
         await using var server = await StartAsync();
+        Assert.Equal($"nvme connect -t tcp -a 127.0.0.1 -s {server.NvmeAddress.Port} -n {Nqn}", server.Server.Endpoints[0].ConnectCommand);
         using var admin = Connect(server);
         var (status, id) = Create(admin, blocks: 2048, format: 1);
         Assert.Equal((NvmeStatus.Success, 1u), (status, id));
