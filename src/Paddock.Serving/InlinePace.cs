@@ -22,7 +22,7 @@ internal struct InlinePace
     /// <summary>Whether the next request runs on the loop.</summary>
     public bool IsHere => _away == 0 || --_away == 0;
 
-    /// <summary>Start time, for <see cref="Took"/>.</summary>
+    /// <summary>Start time, for <see cref="Took(long)"/>.</summary>
     public static long Now => Stopwatch.GetTimestamp();
 
     /// <summary>Records a request that ran on the loop from that time until now.</summary>
