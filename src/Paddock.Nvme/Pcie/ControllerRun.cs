@@ -199,7 +199,7 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
         catch (Exception e)
         {
             // whatever a host causes ends only its own controller
-            Fail(e.Message);
+            Fail($"internal error: {e}");
         }
         finally
         {
