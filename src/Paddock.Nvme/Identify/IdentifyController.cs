@@ -14,7 +14,7 @@ namespace Paddock.Nvme.Identify;
 /// 76    1    CMIC     258  1  ACL       320  2  KAS       516  4  NN       1800  2    ICDOFF
 /// 77    1    MDTS     266  2  WCTEMP    520  2  ONCS      536  4  SGLS     1802  1    FCATT
 /// 78    2    CNTLID   268  2  CCTEMP    525  1  VWC       540  4  MNAN     1803  1    MSDBD
-/// 524   1    FNA
+/// 524   1    FNA      84  8  RTD3R, RTD3E in microseconds               260  1  FRMW
 /// 80    4    VER      92   4  OAES      526  4  AWUN, AWUPF
 /// 280   32   TNVMCAP, UNVMCAP               352  4  PELS in 64 KiB
 /// 3072  8    "PADDOCK", vendor specific     3080 8    incarnation: changes when unflushed writes may be lost
@@ -71,6 +71,9 @@ internal sealed record IdentifyController
 
     // command effects log, extended log page data, telemetry, persistent events, supported pages and features with their scope
     private const byte LogAttributes = (1 << 1) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 5);
+
+    // RTD3R and RTD3E: a shutdown flushes every image, and Linux waits for this long, or 5 s
+    private const uint ResumeMicroseconds = 1_000_000, ShutdownMicroseconds = 60_000_000;
 
     // FRMW: one slot, which is read-only
     private const byte FirmwareSlots = 1 | (1 << 1);
@@ -138,6 +141,8 @@ internal sealed record IdentifyController
         f.U8(77, (byte)int.Log2(MaxTransfer / 4096));
         f.U16(78, ControllerId);
         f.U32(80, Properties.Version20);
+        f.U32(84, Discovery ? 0 : ResumeMicroseconds);
+        f.U32(88, Discovery ? 0 : ShutdownMicroseconds);
         f.U32(92, Discovery ? 0 : EventsOffered);
         f.U32(96, (IsFabric ? TrafficKeepsAlive : 0) | (Capacity is null ? 0 : HasGranularity));
         f.U8(111, Discovery ? IsDiscovery : AdministersIo);

@@ -214,7 +214,9 @@ internal sealed class Controller(
     /// </summary>
     public void End()
     {
-        if (traits.Transport == NvmeTransport.Tcp)
+        // on a PCI bus, the controller stays and the host is told: it must reset it
+        bool isTold = traits.Transport != NvmeTransport.Tcp;
+        if (!isTold)
         {
             Remove();
         }
@@ -227,7 +229,10 @@ internal sealed class Controller(
             _expected.Clear();
         }
 
-        Events.Clear();
+        if (!isTold)
+        {
+            Events.Clear();
+        }
         foreach (var queue in queues)
         {
             queue.Dispose();
