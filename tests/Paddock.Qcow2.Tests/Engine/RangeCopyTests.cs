@@ -64,6 +64,47 @@ public class RangeCopyTests
         await AssertSoundAsync(storage);
     }
 
+    [Theory]
+    [InlineData(4096, false)]
+    [InlineData(65536, false)]
+    [InlineData(16384, true)]
+    public async Task QEMU_reads_shared_clusters_and_copies_them_before_it_writes(int cluster, bool extended)
+    {
+        var storage = await MakeAsync(new() { Size = Size, ClusterSize = cluster, ExtendedL2 = extended });
+        var data = Bytes(1, Size / 2);
+        await using (var image = await Qcow2Image.OpenAsync(storage.Kept(), new()))
+        {
+            await image.WriteAsync(0, data);
+            await image.RangeCopy!.CopyAsync(0, Size / 2, Size / 2);
+        }
+
+        using var file = QemuImg.Save(storage);
+        using var raw = new TemporaryFile();
+        QemuImg.AssertClean(file.Path);
+        Assert.Equal(0, QemuImg.Run("qemu-img", "convert", "-O", "raw", file.Path, raw.Path).Code);
+        Assert.Equal([.. data, .. data], File.ReadAllBytes(raw.Path));
+        var (code, output) = QemuImg.Run(
+            "qemu-io", "-c", "write -P 7 100k 3k", "-c", $"write -P 8 {(Size / 2) + 4096} 128k", "-c", "discard 256k 64k", file.Path);
+        Assert.True(code == 0, output);
+        byte[] wanted = [.. data, .. data];
+        wanted.AsSpan(100 << 10, 3 << 10).Fill(7);
+        wanted.AsSpan((Size / 2) + 4096, 128 << 10).Fill(8);
+        wanted.AsSpan(256 << 10, 64 << 10).Clear();
+
+        // it lowers counts and knows no flag that has to be set again
+        var changed = new PagedStorage();
+        await changed.WriteAsync(0, File.ReadAllBytes(file.Path));
+        await using (var image = await Qcow2Image.OpenAsync(changed.Kept(), new()))
+        {
+            Assert.Equal(wanted, await ReadAsync(image, 0, Size));
+            await image.WriteAsync(0, wanted);
+            Assert.Equal(wanted, await ReadAsync(image, 0, Size));
+        }
+
+        Assert.Equal(0, (await Qcow2Image.CheckAsync(changed, Qcow2Repair.All)).CheckErrors);
+        await AssertSoundAsync(changed);
+    }
+
     [Fact]
     public async Task Count_at_its_limit_makes_a_copy_of_the_data()
     {
