@@ -20,7 +20,7 @@ internal sealed class CommandStarter
     private readonly QueueCommands _queueCommands;
     private readonly PrpList _prps;
     private readonly SglChain _sgls;
-    private readonly IoRunner _io = new();
+    private readonly IoRunner _io = new(sharesThread: true);
 
     public CommandStarter(
         Controller controller, IDeviceMemory memory, DmaGate gate, MemoryBudget budget, QueueCommands queueCommands)
