@@ -90,7 +90,7 @@ internal static class NamespaceCommands
             return NvmeStatus.InvalidField;
         }
 
-        var status = NamespaceTemplate.Read(command.Data.Span, (byte)(command.Entry.Dword11 >> 24), manager.ZoneSize, out var request);
+        var status = NamespaceTemplate.Read(command.Data.Span, (byte)(command.Entry.Dword11 >> 24), manager, out var request);
         if (request is null)
         {
             return status;
