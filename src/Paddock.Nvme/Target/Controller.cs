@@ -121,6 +121,7 @@ internal sealed class Controller(
 
     public IdentifyController Describe() => new()
     {
+        KeepsUnreadable = subsystem.Namespaces.Any(static ns => ns.Device.UnreadableRanges is not null),
         SerialNumber = subsystem.SerialNumber,
         Model = Model,
         Firmware = FirmwareRevision,
