@@ -195,6 +195,25 @@ public class UnreadableRangesTests
     }
 
     [Fact]
+    public async Task Emptied_image_has_neither_ranges_nor_shared_clusters()
+    {
+        var storage = await MakeAsync();
+        await using (var image = await OpenAsync(storage))
+        {
+            await image.WriteAsync(0, new byte[Size / 2]);
+            await image.RangeCopy!.CopyAsync(0, Size / 2, Size / 2);
+            await image.UnreadableRanges!.AddAsync(0, 4096);
+            await image.EmptyAsync();
+        }
+
+        await AssertSoundAsync(storage);
+        await using (var image = await OpenAsync(storage))
+        {
+            await image.ReadAsync(0, new byte[Size]);
+        }
+    }
+
+    [Fact]
     public async Task Going_back_to_a_snapshot_drops_all_ranges()
     {
         var storage = await MakeAsync();
