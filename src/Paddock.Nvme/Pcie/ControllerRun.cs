@@ -65,8 +65,9 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
         _budget = new MemoryBudget(controller.Target.Options.ConnectionBytes);
         _signals = new VectorSignals(interrupts, controller.Interrupts!, options.Vectors);
         var queueCommands = new QueueCommands(controller, _queues, this);
-        _poster = new CompletionPoster(controller, memory, _budget, _queues, queueCommands, _signals, options.Latencies);
-        _starter = new CommandStarter(controller, memory, _gate, _budget, queueCommands);
+        var maps = new TransferMapPool();
+        _poster = new CompletionPoster(controller, memory, _budget, _queues, queueCommands, _signals, maps, options.Latencies);
+        _starter = new CommandStarter(controller, memory, _gate, _budget, queueCommands, maps);
         _pace = new PollPace((long)(options.Polling.TotalSeconds * Stopwatch.Frequency));
     }
 
@@ -83,7 +84,18 @@ internal sealed class ControllerRun : ICommandOwner, IControllerQueue
     public bool IsAuthenticating => false;
 
     /// <summary>Starts the thread, which makes the controller ready.</summary>
-    public void Start() => new Thread(Run, StackSize) { IsBackground = true, Name = "nvme pcie" }.Start();
+    public void Start()
+    {
+        try
+        {
+            new Thread(Run, StackSize) { IsBackground = true, Name = "nvme pcie" }.Start();
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        {
+            Fail("no thread can be created");
+            End();
+        }
+    }
 
     /// <summary>Takes a doorbell that the host writes.</summary>
     public void Ring(int index, uint value)
