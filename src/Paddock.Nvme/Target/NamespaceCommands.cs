@@ -122,7 +122,12 @@ internal static class NamespaceCommands
         catch (BlockException e)
         {
             command.ErrorInformation = e.Error == BlockError.NoSpace ? (ulong)request.Bytes : 0;
-            return e.Error == BlockError.NoSpace ? NvmeStatus.NamespaceInsufficientCapacity : NvmeStatus.InternalError;
+            return e.Error switch
+            {
+                BlockError.NoSpace => NvmeStatus.NamespaceInsufficientCapacity,
+                BlockError.InvalidArgument => NvmeStatus.InvalidField,
+                _ => NvmeStatus.InternalError,
+            };
         }
 
         command.Result = id;

@@ -18,6 +18,9 @@ internal static class NamespaceTemplate
     /// <summary>Bytes.</summary>
     public const int Size = 4096;
 
+    // the table of zones is in memory
+    private const long MaxZones = 65536;
+
     private const int ZoneFields = 499;
 
     /// <summary>Reads a template.</summary>
@@ -78,7 +81,7 @@ internal static class NamespaceTemplate
             area = default;
         }
 
-        if (whole.Bytes % whole.ZoneSize != 0 || capacity % zones != 0 || capacity / zones % whole.BlockSize != 0
+        if (whole.Bytes % whole.ZoneSize != 0 || zones > MaxZones || capacity % zones != 0 || capacity / zones % whole.BlockSize != 0
             || (active != 0 && open > active) || from[ZoneFields] > (area.Size > 0 ? 1 : 0)
             || (area.Size > 0 && (area.Size > capacity / zones || capacity / zones % area.Granularity != 0
                 || RandomAreaFields.Problem(area, whole.BlockSize) is not null)))

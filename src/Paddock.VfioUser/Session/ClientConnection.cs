@@ -39,7 +39,8 @@ internal sealed class ClientConnection : IServedClient, IDisposable
         _outbox = new Outbox(socket.SafeHandle);
         _messages = new DmaMessages(_outbox);
         _memory = new DmaTable(_messages);
-        Function = new PciFunction(target, subsystem, options, new PcieOptions { Host = Peer, Latencies = latencies }, _memory, _messages);
+        var pcie = new PcieOptions { Host = SlotOf(socket), Latencies = latencies };
+        Function = new PciFunction(target, subsystem, options, pcie, _memory, _messages);
         _session = new DeviceSession(Function, new DmaRequests(_memory, options.SealedMemoryOnly, Log), _messages);
     }
 
@@ -179,4 +180,7 @@ internal sealed class ClientConnection : IServedClient, IDisposable
     }
 
     private void Log(string line) => _options.Log?.Invoke(line);
+
+    // the host of NVMe is the slot that the drive is in: a virtual machine that is started again finds the namespaces that it has attached
+    private static string SlotOf(Socket socket) => "vfio-user:" + socket.LocalEndPoint;
 }

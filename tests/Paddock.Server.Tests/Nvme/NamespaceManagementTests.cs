@@ -164,6 +164,8 @@ public sealed class NamespaceManagementTests : IDisposable
         Assert.Equal(NvmeStatus.ThinProvisioningNotSupported, With(0, 64, capacity: 32));
         Assert.Equal(NvmeStatus.InvalidField, admin.Run(AdminOpcode.NamespaceManagement, 0, 2).Status);
         Assert.Equal(NvmeStatus.SglLengthInvalid, admin.Send(AdminOpcode.NamespaceManagement, new byte[2048]).Status);
+        byte[] zones = Template(2048 * 65537, 2048 * 65537, 0);
+        Assert.Equal(NvmeStatus.InvalidField, admin.Send(AdminOpcode.NamespaceManagement, zones, 0, 0, 2u << 24).Status);
         Assert.Empty(Directory.GetFiles(_folder, "*.qcow2"));
     }
 
