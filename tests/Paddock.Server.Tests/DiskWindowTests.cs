@@ -44,12 +44,12 @@ public sealed class DiskWindowTests : IAsyncDisposable
     {
         var (plain, zoned) = await OpenAsync();
         int id = _faults.Add(new DeviceFault { Operations = DeviceOperations.Read, Offset = 4096, Length = 512, Count = 0 });
-        await Assert.ThrowsAsync<InjectedFaultException>(async () => await zoned.RangeCopy!.CopyAsync(0, 0, 8192, Token));
+        await Assert.ThrowsAnyAsync<BlockException>(async () => await zoned.RangeCopy!.CopyAsync(0, 0, 8192, Token));
         await zoned.RangeCopy!.CopyAsync(8192, 0, 8192, Token);
         _faults.Clear(id);
         _faults.Add(new DeviceFault { Operations = DeviceOperations.Write, Offset = 2 * Zone, Length = Zone, Count = 0 });
-        await Assert.ThrowsAsync<InjectedFaultException>(async () => await zoned.RangeCopy.CopyAsync(0, 8192, 512, Token));
-        await Assert.ThrowsAsync<InjectedFaultException>(async () => await zoned.UnreadableRanges!.AddAsync(8192, 512, Token));
+        await Assert.ThrowsAnyAsync<BlockException>(async () => await zoned.RangeCopy.CopyAsync(0, 8192, 512, Token));
+        await Assert.ThrowsAnyAsync<BlockException>(async () => await zoned.UnreadableRanges!.AddAsync(8192, 512, Token));
         await plain.UnreadableRanges!.AddAsync(512, 512, Token);
         var failure = await Assert.ThrowsAsync<BlockException>(async () => await plain.ReadAsync(0, new byte[1024], Token));
         Assert.Equal(BlockError.Unreadable, failure.Error);
