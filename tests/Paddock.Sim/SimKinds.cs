@@ -27,6 +27,8 @@ internal static class SimKinds
         new("zonesnapcut", "zoned", (seed, options) => new ZoneSnapshotCutRun(seed, options)),
         new("bitmapcut", "plain", (seed, options) => new BitmapCutRun(seed, options)),
         new("zonecut", "zoned", (seed, options) => new ZonedCutRun(seed, options)),
+        new("zonecopycut", "zoned", (seed, options) => new ZoneCopyCutRun(seed, options)),
+        new("zonecopylukscut", "zoned", (seed, options) => new ZoneCopyCutRun(seed, options, encrypted: true)),
         new("areacut", "zoned", (seed, options) => new AreaCutRun(seed, options)),
         new("mirror", "exact", (seed, options) => new MirrorRun(seed, options)),
         new("zonesnapfault", "exact", (seed, options) => new ZoneSnapshotFaultRun(seed, options)),
