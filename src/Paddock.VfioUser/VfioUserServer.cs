@@ -20,7 +20,7 @@ internal sealed class VfioUserServer : IAsyncDisposable
 
     // controllers whose clients have disconnected: commands in flight may still wait for the disk
     private readonly HashSet<Task> _ending = [];
-    private VfioUserCounts _past = new();
+    private VfioUserCounts _past;
 
     /// <param name="target">The target: limits and memory.</param>
     /// <param name="subsystem">The subsystem.</param>
