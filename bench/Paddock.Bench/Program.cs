@@ -1,5 +1,7 @@
 // Zone appends a second, and commands of the NVMe controller on a PCI bus, in process: paddock-bench FOLDER [MIB [CASE]]. One line a
 // case: name, appends or commands a second, bytes allocated for one. Loads on images and servers: paddock bench.
+// Or commands a second of a vfio-user server: paddock-bench vfio-user SOCKET LOAD SIZE DEPTH SECONDS NAMESPACE ZONEBYTES [trapped].
+// Prints commands a second, p50 and p99.9 in us, doorbell messages a command, commands.
 using System.Diagnostics;
 using System.Globalization;
 using Paddock.Bench;
@@ -10,6 +12,13 @@ using Paddock.Qcow2;
 const int AppendBytes = 4096;
 const long FlushEvery = 64 << 20;
 const long Mib = 1 << 20;
+
+if (args is ["vfio-user", var socket, var load, var size, var depth, var seconds, var ns, var zone, .. var rest])
+{
+    VfioUserLoad.Run(new VfioUserArguments(
+        socket, load, Number(size), Number(depth), Number(seconds), (uint)Number(ns), Number(zone), rest is ["trapped"]));
+    return 0;
+}
 
 string folder = args.Length > 0 ? args[0] : Path.GetTempPath();
 long total = (args.Length > 1 ? long.Parse(args[1], CultureInfo.InvariantCulture) : 2048) * Mib;
@@ -22,6 +31,8 @@ await RunPcieAsync("pcie-read-4k-depth-1", Opcode.Read, depth: 1);
 await RunPcieAsync("pcie-read-4k-depth-32", Opcode.Read, depth: 32);
 await RunPcieAsync("pcie-write-4k-depth-32", Opcode.Write, depth: 32);
 return 0;
+
+static int Number(string text) => int.Parse(text, CultureInfo.InvariantCulture);
 
 async Task RunPcieAsync(string name, byte opcode, int depth)
 {

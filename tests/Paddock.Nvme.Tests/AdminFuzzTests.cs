@@ -244,6 +244,7 @@ public class AdminFuzzTests
                 WriteUInt64LittleEndian(_data.AsSpan(8), _random.Next(20) == 0 ? blocks / 2 : blocks);
                 _data[26] = (byte)_random.Next(2);
                 _data[30] = (byte)_random.Next(2);
+                _data[499] = (byte)(_random.Next(4) == 0 ? 1 : 0);
             }
             else if (opcode == AdminOpcode.NamespaceAttachment)
             {

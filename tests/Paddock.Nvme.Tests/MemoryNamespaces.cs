@@ -21,6 +21,8 @@ internal sealed class MemoryNamespaces : INamespaceManager
 
     public long ZoneSize => Zone;
 
+    public RandomAreaLimits RandomArea => new(16 << 10, 8 << 10, 0);
+
     /// <summary>Whether the next change cannot be recorded.</summary>
     public bool FailsNext { get; set; }
 
@@ -36,7 +38,7 @@ internal sealed class MemoryNamespaces : INamespaceManager
             Zoned = request.ZoneSize == 0 ? null : new ZonedCreateOptions
             {
                 ZoneSize = request.ZoneSize, ZoneCapacity = request.ZoneCapacity,
-                MaxActiveZones = request.MaxActiveZones, MaxOpenZones = request.MaxOpenZones,
+                RandomArea = request.RandomArea, MaxActiveZones = request.MaxActiveZones, MaxOpenZones = request.MaxOpenZones,
             },
         });
         var image = await Qcow2Image.OpenAsync(storage, new Qcow2OpenOptions());

@@ -90,7 +90,7 @@ internal static class NamespaceCommands
             return NvmeStatus.InvalidField;
         }
 
-        var status = NamespaceTemplate.Read(command.Data.Span, (byte)(command.Entry.Dword11 >> 24), manager.ZoneSize, out var request);
+        var status = NamespaceTemplate.Read(command.Data.Span, (byte)(command.Entry.Dword11 >> 24), manager, out var request);
         if (request is null)
         {
             return status;
@@ -122,7 +122,12 @@ internal static class NamespaceCommands
         catch (BlockException e)
         {
             command.ErrorInformation = e.Error == BlockError.NoSpace ? (ulong)request.Bytes : 0;
-            return e.Error == BlockError.NoSpace ? NvmeStatus.NamespaceInsufficientCapacity : NvmeStatus.InternalError;
+            return e.Error switch
+            {
+                BlockError.NoSpace => NvmeStatus.NamespaceInsufficientCapacity,
+                BlockError.InvalidArgument => NvmeStatus.InvalidField,
+                _ => NvmeStatus.InternalError,
+            };
         }
 
         command.Result = id;

@@ -103,7 +103,7 @@ public class ResetTests
         await using var bench = await PcieBench.StartAsync();
         bench.Host.CreateQueues(1);
         bench.Target.DropControllers();
-        Assert.Equal(Properties.Ready | Properties.Fatal, bench.Host.Status);
+        PcieHost.WaitUntil(() => bench.Host.Status == (Properties.Ready | Properties.Fatal));
         bench.Host.Disable();
         bench.Host.Enable();
         PcieHost.Expect(NvmeStatus.Success, bench.Host.Run(bench.Host.CreateQueues(1), Flush));
