@@ -11,6 +11,7 @@ namespace Paddock.VfioUser.Tests;
 /// Random messages, most of them nearly valid, with descriptors of every kind, while the controller works on what they leave behind.
 /// PADDOCK_VFIO_FUZZ sets their number (default 20,000), PADDOCK_SEED the seed.
 /// </summary>
+[Collection(nameof(DescriptorCollection))]
 public class FuzzTests
 {
     private const int MessagesASession = 400, Warm = 20;

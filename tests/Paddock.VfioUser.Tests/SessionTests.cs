@@ -7,6 +7,7 @@ using Paddock.VfioUser.Wire;
 namespace Paddock.VfioUser.Tests;
 
 /// <summary>Requests of clients, and what happens to invalid ones.</summary>
+[Collection(nameof(DescriptorCollection))]
 public sealed class SessionTests : IAsyncLifetime
 {
     private readonly DeviceMemory _memory = new(1 << 20);
