@@ -44,6 +44,24 @@ public class RoundTripTests
     }
 
     [Fact]
+    public async Task Tables_of_a_new_image_are_completed_without_changes_of_its_size()
+    {
+        var options = new Qcow2CreateOptions { Size = 100L << 30, Zoned = new ZonedCreateOptions { ZoneSize = 256 << 20 } };
+        options = RbdSettings.Apply(options, hasClusterSize: false);
+        var memory = new MemoryStorage();
+        await memory.SetLengthAsync(RbdSettings.Room(options), cancellationToken: TestContext.Current.CancellationToken);
+        var storage = new RoundTripStorage(memory);
+        var filled = new NewImageStorage(storage);
+        await Qcow2Image.CreateAsync(filled, options, TestContext.Current.CancellationToken);
+        await filled.FinishAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(1, storage.Resizes);
+        Assert.True(filled.Length > options.Size);
+        Assert.Equal(filled.Length, storage.Length);
+        var report = await Qcow2Image.CheckAsync(storage, Qcow2Repair.None, cancellationToken: TestContext.Current.CancellationToken);
+        Assert.Equal((0L, 0L, 0L), (report.Corruptions, report.Leaks, report.CheckErrors));
+    }
+
+    [Fact]
     public async Task Flush_without_changes_takes_none()
     {
         var storage = await CreateAsync();

@@ -15,6 +15,9 @@ internal static class RbdSettings
     // tables of a larger disk would be written for minutes: 10 bytes for each cluster
     private const long MaxPreallocated = 4L << 40;
 
+    /// <summary>Bytes that hold a whole new image, its tables and all clusters.</summary>
+    public static long Room(Qcow2CreateOptions options) => options.Size + (options.Size / 512) + (64 << 20);
+
     /// <summary>The properties of a new image.</summary>
     /// <param name="options">Those on the command line, with other defaults.</param>
     /// <param name="hasClusterSize">Whether the command line has the size of clusters.</param>
