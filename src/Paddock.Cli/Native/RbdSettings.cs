@@ -4,8 +4,8 @@ using Paddock.Qcow2;
 namespace Paddock.Cli.Native;
 
 /// <summary>
-/// What a new image in RBD is made of unless options say otherwise, chosen by measurement (docs/rbd.md): clusters of a quarter of an object,
-/// and tables that are complete from the beginning, so that a flush has only data and write pointers to wait for.
+/// What a new image in RBD is made of unless options say otherwise, chosen by measurement (docs/rbd.md): clusters of a quarter of an
+/// object, and tables that are complete from the beginning, so that a flush has only data and write pointers to wait for.
 /// </summary>
 internal static class RbdSettings
 {
